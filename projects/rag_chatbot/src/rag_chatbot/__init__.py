@@ -1,0 +1,1 @@
+"""Answers questions about your documents, with citations that were checked."""

@@ -1,0 +1,1 @@
+"""Plumbing that the Seedbed projects share; see `README.md` beside `src`."""

@@ -1,0 +1,93 @@
+"""Every error a user of Seedbed can meet, in one small tree.
+
+    SeedbedError                 500  something of ours failed
+    ├── BadInput                 400  what was sent cannot be used as it is
+    │   ├── ConfigError          400  a setting is wrong
+    │   └── ContextWindowError   400  more tokens than the model can read
+    ├── Unauthorized             401  no key, or not a known one
+    ├── NotFound                 404  no such thing, or not yours to see
+    ├── TooLarge                 413  over a size limit
+    ├── Busy                     429  full for the moment: try again later
+    ├── Unavailable              503  a part it depends on is stopped or shutting down
+    │   ├── MissingExtra         503  an optional package is not installed
+    │   └── WeightsError         503  model weights are missing, wrong or unreachable
+    └── DeadlineExceeded         504  it took longer than allowed
+
+Each says what was wrong, with the value, and what to do next. A command prints `str(error)` and
+exits 2; an HTTP API answers `error.status` with `error.type` and the same text.
+"""
+
+from __future__ import annotations
+
+
+class SeedbedError(Exception):
+    """Base of the tree. `hint` is the next thing to type or try; it becomes part of the text."""
+
+    status = 500
+    retry_after: float | None = None
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(f"{message} {hint}".strip())
+        self.message = message
+        self.hint = hint
+
+    @property
+    def type(self) -> str:
+        """The name clients switch on, e.g. `context_window_error`."""
+        name = type(self).__name__
+        return "".join(f"_{c.lower()}" if c.isupper() else c for c in name).lstrip("_")
+
+
+class BadInput(SeedbedError):
+    status = 400
+
+
+class ConfigError(BadInput):
+    pass
+
+
+class ContextWindowError(BadInput):
+    pass
+
+
+class Unauthorized(SeedbedError):
+    status = 401
+
+
+class NotFound(SeedbedError):
+    status = 404
+
+
+class TooLarge(SeedbedError):
+    status = 413
+
+
+class Busy(SeedbedError):
+    """Carries `retry_after`, in seconds, for the header of the same name."""
+
+    status = 429
+
+    def __init__(self, message: str, *, hint: str = "", retry_after: float = 1.0) -> None:
+        super().__init__(message, hint=hint)
+        self.retry_after = retry_after
+
+
+class Unavailable(SeedbedError):
+    status = 503
+
+
+class MissingExtra(Unavailable):
+    """A package of an optional extra is not installed; the text carries the command that does it."""
+
+    def __init__(self, package: str, extra: str) -> None:
+        super().__init__(
+            f"{package!r} is not installed.", hint=f"Run: pip install 'seedbed[{extra}]'"
+        )
+
+
+class WeightsError(Unavailable):
+    pass
+
+
+class DeadlineExceeded(SeedbedError):
+    status = 504

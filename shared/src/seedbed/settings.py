@@ -1,0 +1,63 @@
+"""Settings that every project shares, read from the environment (`SEEDBED_*`) and from `.env`.
+
+A project has a settings class of its own beside this one; `load` reads either and turns a wrong
+value into one line that names the variable.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from seedbed.errors import ConfigError
+
+S = TypeVar("S", bound=BaseSettings)
+
+
+def _default_cache() -> Path:
+    from platformdirs import user_cache_path
+
+    return user_cache_path("seedbed")
+
+
+class Settings(BaseSettings):
+    """What is the same in every project: which models, where files go, what is logged, who may in."""
+
+    model_config = SettingsConfigDict(env_prefix="SEEDBED_", env_file=".env", extra="ignore")
+
+    model: str = Field("smollm2", description="Chat model: a catalogue name or any model spec.")
+    embeddings: str = Field("minilm", description="Embedding model: a catalogue name or spec.")
+    base_url: str | None = Field(
+        None, description="An OpenAI-compatible server that answers in place of the vendor's."
+    )
+    cache_dir: Path = Field(
+        default_factory=_default_cache, description="Where converted and downloaded weights live."
+    )
+    api_keys: SecretStr = Field(
+        SecretStr(""),
+        description="Who may call a server: `name=key` pairs, separated by commas. Empty: anyone.",
+    )
+    open: bool = Field(
+        False, description="Serve beyond this machine without an API key. Only behind a gateway."
+    )
+    log_level: str = Field("INFO", description="Lowest level that is logged.")
+    log_content: bool = Field(
+        False, description="Also log prompts and answers, with personal data redacted."
+    )
+
+
+def load(cls: type[S], **overrides: Any) -> S:
+    """Read a settings class; `overrides` that are not None win over the environment.
+
+    Raises ConfigError with one line naming the variable, its value and what is wrong with it.
+    """
+    try:
+        return cls(**{name: value for name, value in overrides.items() if value is not None})
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        name = f"{cls.model_config.get('env_prefix', '')}{field}".upper()
+        raise ConfigError(f"{name}={first['input']!r}: {first['msg']}.") from None
