@@ -1,0 +1,193 @@
+"""Measures of quality: ranking metrics, intervals, a paired comparison, a report.
+
+It knows neither models nor data: numbers go in, numbers with their uncertainty come out.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import random
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from seedbed.errors import BadInput, ConfigError, MissingExtra
+
+
+def ndcg_at_k(ranked: Sequence[str], relevant: Collection[str], k: int = 10) -> float:
+    """DCG / ideal DCG with binary gains: sum over hits at rank i <= k of 1 / log2(i + 1).
+
+    Järvelin and Kekäläinen, 2002; https://doi.org/10.1145/582415.582418. 0.0 without any relevant.
+    """
+    _distinct(ranked)
+    wanted = set(relevant)
+    gain = sum(1 / math.log2(i + 2) for i, doc in enumerate(ranked[:k]) if doc in wanted)
+    ideal = sum(1 / math.log2(i + 2) for i in range(min(len(wanted), k)))
+    return gain / ideal if ideal else 0.0
+
+
+def recall_at_k(ranked: Sequence[str], relevant: Collection[str], k: int = 100) -> float:
+    """The share of the relevant documents that stand in the first k. 0.0 if nothing is relevant."""
+    _distinct(ranked)
+    wanted = set(relevant)
+    return len(wanted.intersection(ranked[:k])) / len(wanted) if wanted else 0.0
+
+
+def mrr_at_k(ranked: Sequence[str], relevant: Collection[str], k: int = 10) -> float:
+    """1 / rank of the first relevant document within the first k, else 0 (TREC-8 QA, 1999)."""
+    wanted = set(relevant)
+    return next((1 / (i + 1) for i, doc in enumerate(ranked[:k]) if doc in wanted), 0.0)
+
+
+def _distinct(ranked: Sequence[str]) -> None:
+    if len(set(ranked)) != len(ranked):
+        raise BadInput("A ranking names a document twice.", hint="Remove the repeats first.")
+
+
+def wilson_interval(successes: int, n: int, z: float = 1.959964) -> tuple[float, float]:
+    """Interval of a proportion (95 % by default); (0, 1) for n = 0. Holds near 0 and 1, small n.
+
+    Centre (p + z²/2n) / (1 + z²/n), half width z·sqrt(p(1-p)/n + z²/4n²) / (1 + z²/n).
+    Wilson, 1927; https://doi.org/10.1080/01621459.1927.10502953
+    """
+    if not 0 <= successes <= n:
+        raise BadInput(f"{successes} successes of {n} are impossible.")
+    if n == 0:
+        return 0.0, 1.0
+    p, scale = successes / n, 1 + z * z / n
+    centre = (p + z * z / (2 * n)) / scale
+    half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / scale
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """mean(a) - mean(b) with its 95 % interval; `significant` when the interval leaves out 0."""
+
+    difference: float
+    low: float
+    high: float
+    n: int
+
+    @property
+    def significant(self) -> bool:
+        return self.low > 0 or self.high < 0
+
+
+def paired_bootstrap(
+    a: Sequence[float], b: Sequence[float], n: int = 10_000, seed: int = 0
+) -> Difference:
+    """mean(a) - mean(b) over the same cases in the same order, 95 % percentile interval.
+
+    Resamples the cases n times with replacement. Efron and Tibshirani, 1993, chapter 13; for
+    systems on one test set: Koehn, 2004, https://aclanthology.org/W04-3250.
+    """
+    if len(a) != len(b) or not a:
+        raise BadInput(
+            f"A paired comparison needs the same cases on both sides: {len(a)} and {len(b)}."
+        )
+    deltas = [x - y for x, y in zip(a, b, strict=True)]
+    size, rng = len(deltas), random.Random(seed)
+    means = sorted(math.fsum(rng.choices(deltas, k=size)) / size for _ in range(n))
+    low, high = means[int(0.025 * (n - 1))], means[math.ceil(0.975 * (n - 1))]
+    return Difference(math.fsum(deltas) / size, low, high, size)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One number of a report: its value, how many cases it rests on, and its interval."""
+
+    value: float
+    n: int
+    low: float | None = None
+    high: float | None = None
+    unit: str = ""
+
+    @classmethod
+    def share(cls, successes: int, n: int) -> Figure:
+        """A proportion with its Wilson interval."""
+        low, high = wilson_interval(successes, n)
+        return cls(successes / n if n else 0.0, n, low, high)
+
+    @classmethod
+    def mean(cls, values: Sequence[float], *, unit: str = "") -> Figure:
+        """A mean with its bootstrap interval."""
+        if not values:
+            return cls(0.0, 0, unit=unit)
+        found = paired_bootstrap(values, [0.0] * len(values), n=2000)
+        return cls(found.difference, found.n, found.low, found.high, unit)
+
+
+@dataclass(frozen=True)
+class Report:
+    """Figures by name and the cases behind them (each a JSON object with an `id`)."""
+
+    name: str
+    figures: Mapping[str, Figure]
+    cases: Sequence[Mapping[str, Any]] = ()
+    about: Mapping[str, str] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), ensure_ascii=False, indent=2)
+
+    @classmethod
+    def from_json(cls, text: str) -> Report:
+        try:
+            data = json.loads(text)
+            figures = {name: Figure(**figure) for name, figure in data["figures"].items()}
+            return cls(data["name"], figures, data.get("cases", ()), data.get("about", {}))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise BadInput(f"This is no report: {error}.") from None
+
+    def to_markdown(self) -> str:
+        """A heading, what the run was about, and a table with n and the 95 % interval."""
+        lines = [f"### {self.name}", ""]
+        lines += [f"- {name}: {value}" for name, value in self.about.items()]
+        lines += [""] * bool(self.about) + ["| | value | 95 % interval | n |", "|---|---|---|---|"]
+        for name, figure in self.figures.items():
+            unit = f" {figure.unit}" if figure.unit else ""
+            between = "–" if figure.low is None else f"{figure.low:.3f} to {figure.high:.3f}"
+            lines.append(f"| {name} | {figure.value:.3f}{unit} | {between} | {figure.n} |")
+        return "\n".join(lines) + "\n"
+
+
+def compare(now: Report, before: Report, measure: str) -> Difference:
+    """`paired_bootstrap` of one number that the cases of both reports carry, matched by `id`."""
+    old = {case["id"]: case[measure] for case in before.cases if measure in case}
+    pairs = [(c[measure], old[c["id"]]) for c in now.cases if measure in c and c["id"] in old]
+    if not pairs:
+        raise BadInput(f"The reports share no case with {measure!r}.")
+    return paired_bootstrap([float(a) for a, _ in pairs], [float(b) for _, b in pairs])
+
+
+def log_to_mlflow(report: Report, experiment: str = "seedbed") -> str | None:
+    """Log a report as an MLflow run, if MLFLOW_TRACKING_URI is set; returns the run's id.
+
+    Figures become metrics, `about` becomes parameters, the whole report an artifact.
+    """
+    if not os.environ.get("MLFLOW_TRACKING_URI"):
+        return None
+    try:
+        import mlflow  # type: ignore[import-not-found, unused-ignore]
+    except ImportError:
+        raise MissingExtra("mlflow", "mlflow") from None
+    try:
+        mlflow.set_experiment(os.environ.get("MLFLOW_EXPERIMENT_NAME", experiment))
+        with mlflow.start_run(run_name=report.name) as run:
+            mlflow.log_params(dict(report.about))
+            mlflow.log_metrics({_metric(k): f.value for k, f in report.figures.items()})
+            mlflow.log_text(report.to_json(), "report.json")
+            mlflow.log_text(report.to_markdown(), "report.md")
+            return str(run.info.run_id)
+    except mlflow.exceptions.MlflowException as error:
+        raise ConfigError(
+            f"MLflow refused the report: {str(error).splitlines()[0]}",
+            hint="Check MLFLOW_TRACKING_URI.",
+        ) from None
+
+
+def _metric(name: str) -> str:
+    """A name MLflow accepts: letters, digits and `_-./ `."""
+    return "".join(c if c.isalnum() or c in "_-./ " else "_" for c in name)
