@@ -41,10 +41,15 @@ def iban(number: str) -> bool:
     return int("".join(str(int(c, 36)) for c in plain[4:] + plain[:4])) % 97 == 1
 
 
+_ISSUERS = re.compile(
+    r"4(?:\d{12}|\d{15}|\d{18})|5[1-5]\d{14}|2[2-7]\d{14}|3[47]\d{13}|3(?:0[0-5]|[689]\d)\d{11}"
+    r"|35\d{14}|6(?:011|22\d|4[4-9]\d|5\d\d)\d{12}"
+)
+
+
 def _is_card(number: str) -> bool:
     digits = re.sub(r"\D", "", number)
-    issuer = re.match(r"4|5[1-5]|2[2-7]|3[0-8]|6[0245]", digits)
-    return bool(issuer) and len(set(digits)) > 2 and luhn(digits)
+    return _ISSUERS.fullmatch(digits) is not None and len(set(digits)) > 1 and luhn(digits)
 
 
 def _is_address(text: str) -> bool:
@@ -144,7 +149,9 @@ def redact_secrets(text: str) -> str:
 
 
 _FILLER = r"(?:(?:all|any|the|these|those|of|my|every|everything|please)\s{1,4}){0,5}"
-_RULES = r"(?:instructions?|prompts?|rules?|guidelines?|directions?|directives?|commands?|polic(?:y|ies))"
+_RULES = (
+    r"(?:instructions?|prompts?|rules?|guidelines?|directi(?:on|ve)s?|commands?|polic(?:y|ies))"
+)
 _INJECTIONS = (
     (
         "override",

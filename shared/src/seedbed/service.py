@@ -1,0 +1,251 @@
+"""The FastAPI factory: health, metrics, request ids, keys, limits, errors and a graceful end.
+
+It knows no project: a project adds routes to what `create_app` returns and runs it with `serve`.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import socket
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import TYPE_CHECKING, Annotated, Any
+
+import uvicorn
+from fastapi import Depends, FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.security import HTTPBearer
+from pydantic import AfterValidator
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+
+from seedbed import errors, telemetry
+from seedbed.middleware import (
+    Access,
+    BodyLimit,
+    Context,
+    Drain,
+    Guard,
+    Keys,
+    envelope,
+    error_headers,
+)
+from seedbed.settings import Settings, load
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+log = logging.getLogger("seedbed.service")
+_TYPES = {400: "bad_input", 401: "unauthorized", 403: "forbidden", 404: "not_found"} | {
+    405: "method_not_allowed",
+    413: "too_large",
+    422: "bad_input",
+    429: "busy",
+    503: "unavailable",
+}
+
+
+def caller_of(request: Any) -> str:
+    """Who sends this request (Starlette's or Gradio's): a key's name, `"local"` without keys."""
+    scope = getattr(request, "request", request).scope
+    if "caller" not in scope.get("state", {}):
+        raise errors.Unauthorized("Nobody checked this request's key.")
+    return str(scope["state"]["caller"])
+
+
+def _caller(request: Request, _: Annotated[Any, Depends(HTTPBearer(auto_error=False))]) -> str:
+    return caller_of(request)
+
+
+Caller = Annotated[str, Depends(_caller)]
+"""A route's parameter of this type holds the name of the API key that calls it."""
+
+
+def _clean(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("holds a NUL character")
+    return text
+
+
+CleanText = Annotated[str, AfterValidator(_clean)]
+"""A string that a database and a model can take: no NUL character (or lone surrogate)."""
+
+
+def create_app(
+    title: str,
+    *,
+    version: str,
+    ready: Callable[[], None] = lambda: None,
+    settings: Settings | None = None,
+    max_body_mb: float = 4,
+    lifespan: Callable[[FastAPI], AbstractAsyncContextManager[Any]] | None = None,
+    on_shutdown: Callable[[], None] | None = None,
+) -> FastAPI:
+    """An app with /healthz, /readyz, /metrics, and every error in one envelope.
+
+    `ready` raises (best: Unavailable, with the reason) while the app can't answer; it must be
+    cheap, for it runs on each call of /readyz. `on_shutdown` runs, in a thread, once no request is
+    running.
+    """
+    settings = settings or load(Settings)
+    telemetry.start(title, settings.log_level)
+    drain = Drain()
+
+    @asynccontextmanager
+    async def life(app: FastAPI) -> AsyncIterator[Any]:
+        if lifespan is None:
+            yield
+        else:
+            async with lifespan(app) as state:
+                yield state
+        if on_shutdown is not None:
+            await run_in_threadpool(on_shutdown)
+
+    # The stock pages for /docs load their scripts from a CDN; /openapi.json has it all, offline.
+    app = FastAPI(title=title, version=version, lifespan=life, docs_url=None, redoc_url=None)
+    app.state.drain = drain
+    app.state.settings = settings
+    app.state.access = Access(Keys.parse(settings.api_keys.get_secret_value()))
+    app.add_middleware(BodyLimit, limit=int(max_body_mb * 2**20))
+    app.add_middleware(Guard, drain=drain, access=app.state.access)
+    app.add_middleware(Context, drain=drain)
+    _add_errors(app)
+    _add_health(app, ready, drain)
+    return app
+
+
+def _add_health(app: FastAPI, ready: Callable[[], None], drain: Drain) -> None:
+    @app.get("/healthz", tags=["health"])
+    def healthz() -> dict[str, str]:
+        """The process is alive."""
+        return {"status": "ok"}
+
+    @app.get("/readyz", tags=["health"])
+    def readyz() -> dict[str, str]:
+        """It can answer; 503 with the reason otherwise."""
+        if drain.draining:
+            raise errors.Unavailable("The server is shutting down.")
+        try:
+            ready()
+        except errors.Unavailable:
+            raise
+        except Exception as error:
+            log.warning("not ready: %s", error)
+            reason = str(error) if isinstance(error, errors.SeedbedError) else "a check failed"
+            raise errors.Unavailable(f"Not ready: {reason}.") from error
+        return {"status": "ready"}
+
+    @app.get("/metrics", tags=["health"])
+    def metrics() -> Response:
+        """Prometheus counters of this process."""
+        from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+
+def _add_errors(app: FastAPI) -> None:
+    @app.exception_handler(errors.SeedbedError)
+    async def seedbed_error(request: Request, error: errors.SeedbedError) -> Response:
+        if error.status >= 500:
+            log.warning("%s: %s", error.type, error)
+        return _answer(request, error.status, error.type, str(error), error_headers(error))
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: RequestValidationError) -> Response:
+        return _answer(request, 400, "bad_input", validation_message(error.errors()))
+
+    @app.exception_handler(HTTPException)
+    async def http_error(request: Request, error: HTTPException) -> Response:
+        message = str(error.detail)
+        if error.status_code in (404, 405):
+            message = f"No such address: {request.method} {request.url.path!r}."
+        type_ = _TYPES.get(error.status_code, "error")
+        return _answer(request, error.status_code, type_, message, dict(error.headers or {}))
+
+
+def _answer(
+    request: Request, status: int, type_: str, message: str, headers: dict[str, str] | None = None
+) -> Response:
+    request.scope["seedbed.error"] = type_
+    body = envelope(type_, message)
+    return Response(body, status, headers=headers, media_type="application/json")
+
+
+def validation_message(found: Any) -> str:
+    """The first of pydantic's complaints in one line that names the field, without its value."""
+    first = found[0]
+    field = ".".join(str(part) for part in first["loc"][1:])
+    if first["type"] == "json_invalid":
+        return f"The body is not valid JSON: {first['ctx']['error']}, at character {field}."
+    message = str(first["msg"]).removeprefix("Value error, ").rstrip(".")
+    return f"{field or 'body'}: {message}."
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn that closes its socket after the running requests, not before: /readyz says so."""
+
+    def __init__(self, config: uvicorn.Config, drain: Drain, grace: float) -> None:
+        super().__init__(config)
+        self.drain = drain
+        self.grace = grace
+        self.deadline = 0.0
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if self.drain.draining:
+            self.force_exit = True
+            super().handle_exit(sig, frame)
+            return
+        self.drain.draining = True
+        self.deadline = time.monotonic() + self.grace
+        log.info("shutting down: %d running requests may end", self.drain.running)
+
+    async def on_tick(self, counter: int) -> bool:
+        if self.drain.draining:
+            done = self.drain.running == 0 or time.monotonic() > self.deadline
+            self.should_exit = self.should_exit or done
+        return await super().on_tick(counter)
+
+
+def serve(app: FastAPI, port: int, host: str = "127.0.0.1", *, grace: float = 30) -> None:
+    """Run until SIGTERM or Ctrl-C; running requests then have `grace` seconds to end.
+
+    Raises ConfigError for an address beyond this machine without keys (SEEDBED_OPEN=1 allows it),
+    Unavailable if the port is taken.
+    """
+    settings: Settings = app.state.settings
+    local = _is_loopback(host)
+    if not local and not app.state.access.keys and not settings.open:
+        raise errors.ConfigError(
+            f"Serving on {host!r} without a key would let anyone in.",
+            hint='Set SEEDBED_API_KEYS="name=key", or SEEDBED_OPEN=1 behind a gateway.',
+        )
+    app.state.access.local_only = local and not settings.open
+    bound = _bind(host, port)
+    config = uvicorn.Config(
+        app, log_config=None, access_log=False, timeout_graceful_shutdown=1, server_header=False
+    )
+    log.info("%s serves on http://%s:%d", app.title, host, bound.getsockname()[1])
+    _Server(config, app.state.drain, grace).run(sockets=[bound])
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    bound = socket.socket(family)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind((host, port))
+    except (OSError, OverflowError) as error:
+        bound.close()
+        raise errors.Unavailable(
+            f"Port {port} on {host} can't be opened: {error}.", hint="Choose another with --port."
+        ) from None
+    return bound
