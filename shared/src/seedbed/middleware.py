@@ -138,7 +138,8 @@ class Context:
 
     def _record(self, scope: Scope, status: int, seconds: float) -> None:
         # Only addresses that exist become labels: the number of time series stays bounded.
-        route = getattr(scope.get("route"), "path", None) or ("page" if status < 400 else "other")
+        found = scope.get("seedbed.route") or getattr(scope.get("route"), "path", None)
+        route = found or "other"
         method = scope["method"] if scope["method"] in _METHODS else "other"
         known = http_metrics()
         known.requests.labels(method, route, str(status)).inc()

@@ -1,0 +1,127 @@
+"""Gradio pages inside a FastAPI app, with the look that the projects share.
+
+Works offline: system fonts, nothing from a CDN, no analytics. It knows no project's page.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fastapi import FastAPI
+from starlette.exceptions import HTTPException
+from starlette.routing import Match, Mount
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from seedbed.telemetry import silence_dependencies
+
+if TYPE_CHECKING:
+    import gradio as gr
+
+_SANS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Noto Sans", "sans-serif")
+_MONO = ("ui-monospace", "SF Mono", "Menlo", "Consolas", "DejaVu Sans Mono", "monospace")
+
+_CSS = """
+.gradio-container {
+  max-width: 76rem !important; margin: 0 auto !important; padding: 1rem !important;
+}
+.gradio-container .prose, .gradio-container .message { line-height: 1.6; max-width: 46rem; }
+.gradio-container .prose h1 { font-size: 1.5rem; font-weight: 650; letter-spacing: -0.01em; }
+.gradio-container .muted, .gradio-container .muted * { color: var(--body-text-color-subdued); }
+.gradio-container mark { background: #fde68a; color: #1c1917; border-radius: 3px; padding: 0 2px; }
+.dark .gradio-container mark, .gradio-container.dark mark { background: #854d0e; color: #fef9c3; }
+.gradio-container :focus-visible { outline: 2px solid var(--color-accent); outline-offset: 2px; }
+"""
+
+
+def theme() -> gr.Theme:
+    """The common theme: calm neutrals, one green accent, system fonts, light and dark."""
+    silence_dependencies()
+    import gradio as gr
+
+    return gr.themes.Soft(
+        primary_hue="emerald",
+        secondary_hue="emerald",
+        neutral_hue="stone",
+        radius_size="md",
+        font=_SANS,
+        font_mono=_MONO,
+    ).set(
+        body_background_fill="*neutral_50",
+        body_background_fill_dark="*neutral_950",
+        block_shadow="none",
+        block_border_width="1px",
+        block_label_background_fill="transparent",
+        button_primary_background_fill="*primary_700",
+        button_primary_background_fill_hover="*primary_800",
+        button_primary_background_fill_dark="*primary_700",
+        button_primary_background_fill_hover_dark="*primary_600",
+        button_primary_text_color="white",
+    )
+
+
+def css() -> str:
+    """The common styles: readable width, `mark` for quotes, `.muted` for small print."""
+    return _CSS
+
+
+def mount(
+    app: FastAPI,
+    blocks: gr.Blocks,
+    path: str = "/",
+    *,
+    extra_css: str = "",
+    head: str = "",
+    concurrency: int = 8,
+    max_file_mb: float = 50,
+) -> FastAPI:
+    """Serve a Gradio page from the app, behind the app's own routes.
+
+    Call it last: routes added later at the same path are never reached. An address under /v1 that
+    does not exist is still the app's 404, in the app's envelope. An exception in the page's
+    functions shows as "Error"; raise `gr.Error` to say something.
+    """
+    silence_dependencies()
+    import gradio as gr
+
+    blocks.queue(default_concurrency_limit=concurrency, max_size=64)
+    gr.mount_gradio_app(
+        app,
+        blocks,
+        path,
+        theme=theme(),
+        css=css() + extra_css,
+        head=head,
+        footer_links=[],
+        run_history=False,
+        show_error=False,
+        enable_monitoring=False,
+        ssr_mode=False,
+        mcp_server=False,
+        max_file_size=int(max_file_mb * 2**20),
+    )
+    mounted = app.router.routes[-1]
+    if not isinstance(mounted, Mount):
+        raise RuntimeError("Gradio no longer mounts its page as the last route.")
+    mounted.app = _BehindApi(mounted.app, app)
+    return app
+
+
+class _BehindApi:
+    """Sends what is under /v1 back to the app's own 404 and 405: a page at "/" would take it."""
+
+    def __init__(self, page: ASGIApp, app: FastAPI) -> None:
+        self.page = page
+        self.routes = app.router.routes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and not self._is_page(scope):
+            raise HTTPException(404)
+        scope["seedbed.route"] = "page"
+        await self.page(scope, receive, send)
+
+    def _is_page(self, scope: Scope) -> bool:
+        if scope["path"].startswith("/v1/") or scope["path"] == "/v1":
+            if any(route.matches(scope)[0] is Match.PARTIAL for route in self.routes):
+                raise HTTPException(405)
+            return False
+        return True
