@@ -1,0 +1,173 @@
+"""Past conversations and what people thought of the answers, in a SQLite file of their own.
+
+It knows nothing of documents or models: an answer is kept as the JSON that was shown.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sqlite3
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from seedbed.errors import NotFound
+
+Rating = Literal["up", "down"]
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS conversations (
+    id TEXT PRIMARY KEY, caller TEXT NOT NULL, collection TEXT NOT NULL, title TEXT NOT NULL,
+    created TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ'))
+);
+CREATE INDEX IF NOT EXISTS conversations_by_caller ON conversations (caller, created);
+CREATE TABLE IF NOT EXISTS turns (
+    id TEXT PRIMARY KEY,
+    conversation_id TEXT NOT NULL REFERENCES conversations (id) ON DELETE CASCADE,
+    question TEXT NOT NULL, answer TEXT NOT NULL, rating TEXT, comment TEXT NOT NULL DEFAULT '',
+    created TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ'))
+);
+CREATE INDEX IF NOT EXISTS turns_by_conversation ON turns (conversation_id);
+"""
+
+
+@dataclass(frozen=True)
+class Conversation:
+    id: str
+    collection: str
+    title: str
+    created: str
+
+
+@dataclass(frozen=True)
+class StoredTurn:
+    id: str
+    question: str
+    answer: dict[str, Any]
+    rating: Rating | None = None
+    comment: str = ""
+
+
+class Conversations:
+    """Each caller sees their own conversations only; to anyone else they do not exist."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with self._database() as database:
+            database.executescript(SCHEMA)
+
+    @contextmanager
+    def _database(self) -> Iterator[sqlite3.Connection]:
+        # One connection a call: threads share nothing, and opening takes some 50 µs.
+        database = sqlite3.connect(self.path, timeout=10)
+        try:
+            database.execute("PRAGMA foreign_keys = ON")
+            with database:
+                yield database
+        finally:
+            database.close()
+
+    def start(self, caller: str, collection: str, title: str) -> str:
+        """Open a conversation and return its id."""
+        identifier = uuid.uuid4().hex
+        with self._database() as database:
+            database.execute(
+                "INSERT INTO conversations (id, caller, collection, title) VALUES (?, ?, ?, ?)",
+                (identifier, caller, collection, title[:80]),
+            )
+        return identifier
+
+    def add(self, conversation_id: str, question: str, answer: dict[str, Any]) -> str:
+        """Keep a turn and return its id, the one that feedback names."""
+        identifier = uuid.uuid4().hex
+        with self._database() as database:
+            database.execute(
+                "INSERT INTO turns (id, conversation_id, question, answer) VALUES (?, ?, ?, ?)",
+                (identifier, conversation_id, question, json.dumps(answer, ensure_ascii=False)),
+            )
+        return identifier
+
+    def find(self, conversation_id: str, caller: str) -> Conversation:
+        """Raises NotFound for another caller's conversation just as for none."""
+        with self._database() as database:
+            row = database.execute(
+                "SELECT id, collection, title, created FROM conversations"
+                " WHERE id = ? AND caller = ?",
+                (conversation_id, caller),
+            ).fetchone()
+        if row is None:
+            raise NotFound(f"There is no conversation {conversation_id!r}.")
+        return Conversation(*row)
+
+    def turns(self, conversation_id: str, caller: str) -> list[StoredTurn]:
+        """The turns of a conversation, oldest first."""
+        self.find(conversation_id, caller)
+        with self._database() as database:
+            rows = database.execute(
+                "SELECT id, question, answer, rating, comment FROM turns"
+                " WHERE conversation_id = ? ORDER BY rowid",
+                (conversation_id,),
+            ).fetchall()
+        return [StoredTurn(i, q, json.loads(a), r, c) for i, q, a, r, c in rows]
+
+    def list(self, caller: str, limit: int = 50) -> list[Conversation]:
+        """A caller's conversations, newest first."""
+        with self._database() as database:
+            rows = database.execute(
+                "SELECT id, collection, title, created FROM conversations"
+                " WHERE caller = ? ORDER BY created DESC, rowid DESC LIMIT ?",
+                (caller, limit),
+            ).fetchall()
+        return [Conversation(*row) for row in rows]
+
+    def delete(self, conversation_id: str, caller: str) -> None:
+        self.find(conversation_id, caller)
+        with self._database() as database:
+            database.execute("DELETE FROM conversations WHERE id = ?", (conversation_id,))
+
+    def rate(self, turn_id: str, caller: str, rating: Rating, comment: str = "") -> None:
+        """Keep what a caller thinks of an answer they got; rating again replaces it."""
+        with self._database() as database:
+            found = database.execute(
+                "UPDATE turns SET rating = ?, comment = ? WHERE id = ? AND conversation_id IN"
+                " (SELECT id FROM conversations WHERE caller = ?)",
+                (rating, comment, turn_id, caller),
+            ).rowcount
+        if not found:
+            raise NotFound(f"There is no answer {turn_id!r}.")
+
+    def export(self, *, rating: Rating | None = "up") -> Iterator[dict[str, Any]]:
+        """Rated answers as lines for `eval --qa`.
+
+        An answer rated up becomes a case that its quotes must answer again. One rated down has no
+        expected answer yet: its lines (`rating=None` for both kinds) leave that to a person.
+        """
+        with self._database() as database:
+            rows = database.execute(
+                "SELECT id, answer, rating, comment FROM turns WHERE rating IS NOT NULL"
+                " AND (?1 IS NULL OR rating = ?1) ORDER BY rowid",
+                (rating,),
+            ).fetchall()
+        for identifier, stored, given, comment in rows:
+            answer = json.loads(stored)
+            good = given == "up"
+            cited = answer["citations"] if good else []
+            yield {
+                "id": identifier,
+                "question": answer["question"],
+                "answers": [as_pattern(citation["quote"]) for citation in cited],
+                "source": sorted({citation["source"] for citation in cited}),
+                "answerable": not (good and answer["abstained"]),
+                "rating": given,
+                "comment": comment,
+            }
+
+
+def as_pattern(quote: str) -> str:
+    """A regular expression that finds the quote whatever its markup and line breaks became."""
+    return r"\W+".join(re.escape(word) for word in re.findall(r"\w+", quote))

@@ -1,0 +1,40 @@
+"""`search` and `ask` as tools for other programs, over the Model Context Protocol.
+
+    rag-chatbot mcp          speaks MCP on standard input and output
+
+Both tools read; neither can add, change or delete a document.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rag_chatbot import __version__
+
+if TYPE_CHECKING:
+    from mcp.server.mcpserver import MCPServer
+
+    from rag_chatbot.chatbot import Chatbot
+
+
+def create_server(chatbot: Chatbot) -> MCPServer:
+    """An MCP server over an open chatbot; it acts as the local caller."""
+    from mcp.server.mcpserver import MCPServer
+
+    server = MCPServer(
+        "rag-chatbot",
+        version=__version__,
+        instructions="Search documents, or ask for an answer with checked citations.",
+    )
+
+    @server.tool()
+    def search(question: str, collection: str = "default", k: int = 5) -> list[dict[str, Any]]:
+        """Find the passages that bear on a question: source, heading, page, text and score."""
+        return chatbot.search(question, collection=collection, k=k)
+
+    @server.tool()
+    def ask(question: str, collection: str = "default") -> dict[str, Any]:
+        """Answer a question from the documents, citing them; says so when they do not tell."""
+        return chatbot.ask(question, collection=collection)
+
+    return server

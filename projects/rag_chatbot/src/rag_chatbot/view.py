@@ -1,0 +1,34 @@
+"""A document's text as a page of its own, with a passage marked.
+
+Document text is hostile until shown otherwise: it is escaped, and the policy sent along lets the
+browser neither run, load nor submit anything.
+"""
+
+from __future__ import annotations
+
+from html import escape
+
+from fastapi.responses import HTMLResponse
+
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; form-action 'none'; base-uri 'none'"
+STYLE = """
+:root { color-scheme: light dark }
+body { font: 16px/1.6 system-ui, sans-serif; max-width: 46rem; margin: 2rem auto; padding: 0 1rem }
+h1 { font-size: 1.1rem; overflow-wrap: anywhere }
+pre { font: inherit; white-space: pre-wrap; overflow-wrap: anywhere }
+mark { background: #ffe08a; color: #222; border-radius: 3px; padding: 1px 2px }
+"""
+
+
+def document_page(source: str, text: str, start: int, end: int) -> HTMLResponse:
+    """The page; `start` and `end` are offsets in `text` and are clipped to it."""
+    start, end = sorted((min(max(start, 0), len(text)), min(max(end, 0), len(text))))
+    marked = f'<mark id="quote">{escape(text[start:end])}</mark>' if start < end else ""
+    body = (
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(source)}</title>'
+        f'<meta name="viewport" content="width=device-width"><style>{STYLE}</style>'
+        f"<h1>{escape(source)}</h1>"
+        f"<pre>{escape(text[:start])}{marked}{escape(text[end:])}</pre></html>"
+    )
+    headers = {"Content-Security-Policy": POLICY, "X-Content-Type-Options": "nosniff"}
+    return HTMLResponse(body, headers=headers)
