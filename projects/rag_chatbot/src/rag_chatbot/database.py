@@ -1,0 +1,167 @@
+"""The catalogue: one SQLite file (WAL) that is the truth about collections, documents and chunks.
+
+Readers never wait; writers take turns, across processes, by a lock file beside the database.
+This module knows the tables and how to write safely. It does not know Chroma or embeddings.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from seedbed.errors import Busy, SeedbedError, Unavailable
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS collections (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE,
+    readers TEXT NOT NULL, writers TEXT NOT NULL,
+    embedder TEXT NOT NULL, index_name TEXT NOT NULL UNIQUE);
+CREATE TABLE IF NOT EXISTS documents (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    collection_id INTEGER NOT NULL REFERENCES collections(id),
+    source TEXT NOT NULL, title TEXT NOT NULL, type TEXT NOT NULL, text TEXT NOT NULL,
+    data_hash TEXT NOT NULL, path TEXT, size INTEGER, mtime_ns INTEGER, chunks INTEGER NOT NULL,
+    added TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%SZ', 'now')),
+    UNIQUE (collection_id, source));
+CREATE TABLE IF NOT EXISTS chunks (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    document_id INTEGER NOT NULL REFERENCES documents(id), ordinal INTEGER NOT NULL,
+    start INTEGER NOT NULL, end INTEGER NOT NULL,
+    heading TEXT NOT NULL, page INTEGER, text TEXT NOT NULL, hash BLOB NOT NULL,
+    UNIQUE (document_id, ordinal));
+CREATE INDEX IF NOT EXISTS chunks_hash ON chunks (hash);
+CREATE TABLE IF NOT EXISTS vectors (
+    hash BLOB NOT NULL, embedder TEXT NOT NULL, vector BLOB NOT NULL,
+    PRIMARY KEY (hash, embedder));
+CREATE TABLE IF NOT EXISTS outbox (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, op TEXT NOT NULL, index_name TEXT NOT NULL,
+    chunk_id INTEGER NOT NULL DEFAULT 0);
+"""
+
+FULL_HINT = "Free some space and run the same command again: what was stored before is intact."
+
+
+class Database:
+    """`rag.sqlite` in a folder. Connections are per thread; `transaction()` is for writing."""
+
+    def __init__(self, folder: Path) -> None:
+        from filelock import FileLock
+
+        self.path = folder / "rag.sqlite"
+        self._local = threading.local()
+        self._all: list[sqlite3.Connection] = []
+        self._thread_lock = threading.RLock()
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._file_lock = FileLock(str(folder / "write.lock"), thread_local=False)
+            with translated(self.path):
+                self.connection().executescript(SCHEMA)
+        except OSError as error:
+            raise Unavailable(
+                f"Cannot keep data in {str(folder)!r}: {error.strerror or error}.",
+                hint="Set RAG_DATA_DIR to a folder that you may write to.",
+            ) from None
+
+    def connection(self) -> sqlite3.Connection:
+        """This thread's connection (autocommit; rows are tuples)."""
+        connection = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = sqlite3.connect(
+                self.path, isolation_level=None, timeout=30, check_same_thread=False
+            )
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=NORMAL")
+            connection.execute("PRAGMA mmap_size=1073741824")
+            self._local.connection = connection
+            with self._thread_lock:
+                self._all.append(connection)
+        return connection
+
+    @contextmanager
+    def writing(
+        self, timeout: float = 60.0, waiting: Callable[[str], None] | None = None
+    ) -> Iterator[None]:
+        """Hold the writers' lock of this folder, across threads and processes. Reentrant.
+
+        `waiting` is told once, in words, when somebody else holds it. Raises Busy after `timeout`
+        seconds.
+        """
+        from filelock import Timeout
+
+        who = f"Another ingest is writing to {str(self.path.parent)!r}"
+        if not self._thread_lock.acquire(timeout=0.05):
+            if waiting:
+                waiting(f"{who}: waiting for it to finish.")
+            if not self._thread_lock.acquire(timeout=timeout):
+                raise Busy(f"{who}.", hint="Try again when it has finished.", retry_after=5)
+        try:
+            try:
+                self._file_lock.acquire(timeout=0.05)
+            except Timeout:
+                if waiting:
+                    waiting(f"{who}: waiting for it to finish.")
+                try:
+                    self._file_lock.acquire(timeout=timeout)
+                except Timeout:
+                    raise Busy(
+                        f"{who}.", hint="Try again when it has finished.", retry_after=5
+                    ) from None
+            try:
+                yield
+            finally:
+                self._file_lock.release()
+        finally:
+            self._thread_lock.release()
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """All of it is written, or nothing. A full disk becomes Unavailable, with nothing lost."""
+        connection = self.connection()
+        with translated(self.path):
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                with suppress(sqlite3.Error):
+                    connection.execute("ROLLBACK")
+                raise
+
+    def close(self) -> None:
+        with self._thread_lock:
+            for connection in self._all:
+                connection.close()
+            self._all.clear()
+        self._local = threading.local()
+
+
+@contextmanager
+def translated(path: Path) -> Iterator[None]:
+    """Turn SQLite's errors about the disk, a lock or a broken file into ours."""
+    try:
+        yield
+    except SeedbedError:
+        raise
+    except sqlite3.OperationalError as error:
+        text = str(error)
+        if "locked" in text or "busy" in text:
+            raise Busy(f"{str(path)!r} is locked by another process.", retry_after=2) from None
+        if "full" in text or "I/O" in text or "disk" in text:
+            raise Unavailable(f"Cannot write {str(path)!r}: {text}.", hint=FULL_HINT) from None
+        if "readonly" in text or "unable to open" in text:
+            raise Unavailable(
+                f"Cannot open {str(path)!r}: {text}.",
+                hint="Set RAG_DATA_DIR to a folder that you may write to.",
+            ) from None
+        raise
+    except sqlite3.DatabaseError as error:
+        if "malformed" in str(error) or "not a database" in str(error):
+            raise Unavailable(
+                f"{str(path)!r} is damaged: {error}.",
+                hint="Move it away and ingest the documents again.",
+            ) from None
+        raise
