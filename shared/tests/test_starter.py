@@ -40,6 +40,9 @@ FILES = {
     "eval-rag_chatbot := eval --qa projects/rag_chatbot/eval/q.jsonl --docs docs\n",
     ".env.example": "# RAG_K=8\n",
     ".dockerignore": "*\n!shared\n!projects\n",
+    "docker/entrypoint.sh": "exec",
+    "projects/rag_chatbot/Dockerfile": "COPY ./shared ./shared\n"
+    "COPY ./shared/models.txt ./projects/rag_chatbot/pyproject.toml ./projects/rag_chatbot/\n",
     "docs/rag.md": "Set RAG_K. Run `make run-rag`.\n",
     "shared/pyproject.toml": "[project]\n",
     "shared/models.txt": "",
@@ -48,7 +51,7 @@ FILES = {
     "projects/rag_chatbot/pyproject.toml": "[project]\nname = 'rag-chatbot'\n"
     "dependencies = ['seedbed[local]', 'chromadb>=1']\n",
     "projects/rag_chatbot/README.md": "`make run-rag`, `rag-chatbot ask`, `RAG_K`, RAG is a word.\n"
-    "See projects/rag_chatbot/tests and shared/src.\n",
+    "See projects/rag_chatbot/tests and shared/src, a shared thing.\n",
     "projects/rag_chatbot/.hidden": "rag_chatbot\n",
     "projects/rag_chatbot/eval/q.jsonl": '{"answers": ["RAG_K"]}\n',
     "projects/rag_chatbot/src/rag_chatbot/__init__.py": "",
@@ -74,13 +77,17 @@ def test_everything_comes_along_renamed(root: Path, tmp_path: Path) -> None:
     target = starter.lift("rag_chatbot", tmp_path / "my-bot", root=root)
     text = (target / "README.md").read_text()
     assert "`make run`, `my-bot ask`, `MY_BOT_K`, RAG is a word." in text
-    assert "See tests and vendor/seedbed/src." in text
+    assert "See tests and vendor/seedbed/src, a shared thing." in text
     test = (target / "tests/test_a.py").read_text()
     assert "from my_bot import config" in test
     assert "ROOT = Path(__file__).parents[1]" in test
     assert (target / ".hidden").read_text() == "my_bot\n"
     assert 'env_prefix="MY_BOT_"' in (target / "src/my_bot/config.py").read_text()
     assert (target / ".env.example").read_text() == "# MY_BOT_K=8\n"
+    dockerfile = (target / "Dockerfile").read_text().splitlines()
+    assert dockerfile[0] == "COPY ./vendor/seedbed ./vendor/seedbed"
+    assert dockerfile[1] == "COPY ./vendor/seedbed/models.txt ./pyproject.toml ./"
+    assert "!vendor\n!src\n" in (target / ".dockerignore").read_text()
     assert "my-bot eval --qa eval/q.jsonl --docs docs" in (target / "Makefile").read_text()
 
 

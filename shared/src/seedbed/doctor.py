@@ -42,7 +42,7 @@ def examine(root: Path) -> list[Finding]:
         _accelerators,
         _tools,
     )
-    findings = []
+    findings: list[Finding] = []
     for look in looks:
         try:
             findings += look(root)

@@ -25,6 +25,12 @@ _LEFT_BEHIND = {"__pycache__", "var", ".venv", "dist", "build", ".hypothesis", "
 # The corpus and questions about it stay word for word: one quotes the other.
 _VERBATIM = {".jsonl", ".csv", ".pdf", ".docx", ".png", ".svg", ".html"}
 
+# Files of the repository's root that a project needs, and what reads otherwise there.
+_ROOT_TEXTS = {
+    ".dockerignore": {"!shared": "!vendor", "!projects": "!src\n!pyproject.toml\n!README.md"},
+    ".env.example": {},
+}
+
 
 @dataclass(frozen=True)
 class Names:
@@ -106,19 +112,19 @@ def _fill(target: Path, root: Path, source: Path, old: Names, new: Names) -> Non
     shutil.copytree(root / "docs", target / "docs", ignore=shutil.ignore_patterns(*_LEFT_BEHIND))
     ignore = shutil.ignore_patterns(*_LEFT_BEHIND, "tests", "*.egg-info")
     shutil.copytree(root / "shared", target / "vendor" / "seedbed", ignore=ignore)
-    for name in ("constraints.txt", "LICENSE"):
+    for name in ("constraints.txt", "LICENSE", "docker/entrypoint.sh"):
+        (target / name).parent.mkdir(exist_ok=True)
         shutil.copy2(root / name, target / name)
-    for name in (".dockerignore", ".env.example"):
-        if (root / name).exists():
-            text = _renamed((root / name).read_text("utf-8"), old, new, depth=1)
-            (target / name).write_text(
-                text.replace("!projects", "!src\n!pyproject.toml\n!README.md")
-            )
+    for name, changes in _ROOT_TEXTS.items():
+        text = _renamed((root / name).read_text("utf-8"), old, new, depth=1)
+        for before, after in changes.items():
+            text = text.replace(before, after)
+        (target / name).write_text(text, "utf-8")
     project = target / "pyproject.toml"
     tail = pyproject_tail((root / "pyproject.toml").read_text("utf-8"))
     project.write_text(project.read_text("utf-8").rstrip() + "\n\n" + tail, "utf-8")
     verbs = {verb: _verb(root, verb, old, new) for verb in ("run", "demo", "eval")}
-    (target / "Makefile").write_text(makefile(new.command, verbs), "utf-8")
+    (target / "Makefile").write_text(makefile(new.command, new.package, verbs), "utf-8")
     (target / ".gitignore").write_text(GITIGNORE, "utf-8")
 
 
@@ -145,11 +151,15 @@ def _renamed(text: str, old: Names, new: Names, depth: int) -> str:
     # The root of the repository, seen from a file, is two folders nearer now.
     text = text.replace(f".parents[{depth + 1}]", f".parents[{depth - 1}]")
     text = text.replace(f"projects/{old.package}/", "").replace(f"projects/{old.package}", ".")
-    text = re.sub(r"(?<![\w/.-])(\./)?shared(?=/|\b(?:\[| vendor))", "vendor/seedbed", text)
+    text = re.sub(r"(?<![\w/.-])((?:\./)?)shared/|(?<![\w/.-])(\./)shared\b(?!/)", _vendored, text)
     text = re.sub(rf"\b{old.prefix}(?=[A-Z*`])", new.prefix, text)
     text = re.sub(rf'"{old.prefix}"', f'"{new.prefix}"', text)
     text = re.sub(rf"\b{re.escape(old.command)}\b", new.command, text)
     return re.sub(rf"\b{old.package}\b", new.package, text)
+
+
+def _vendored(path: re.Match[str]) -> str:
+    return f"{path[1]}vendor/seedbed/" if path[1] is not None else f"{path[2]}vendor/seedbed"
 
 
 def _verb(root: Path, verb: str, old: Names, new: Names) -> str:

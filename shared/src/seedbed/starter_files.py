@@ -45,6 +45,13 @@ eval: setup ## Its quality figures
 test: .venv/test.ready ## Its tests; ARGS= goes to pytest
 \t$(BIN)/python -m pytest $(ARGS)
 
+exercise: ## A copy of the code with a gap for you to fill: N=1; SOLUTION=1 fills it
+\t@PYTHONPATH=vendor/seedbed/src $(PYTHON) -m seedbed.exercises \\
+\t  $(if $(SOLUTION),solve,start) {package} $(N)
+
+check-exercise: setup ## Says what is still wrong with it: N=1
+\t@$(BIN)/python -m seedbed.exercises check {package} $(N)
+
 lint: .venv/test.ready ## ruff
 \t$(BIN)/ruff check
 
@@ -66,13 +73,13 @@ clean: ## Removes .venv and caches; documents and models stay
 \t$(INSTALL) --group test -e ./vendor/seedbed -e .
 \t@touch $@
 
-.PHONY: help setup run demo eval test lint clean
+.PHONY: help setup run demo eval test exercise check-exercise lint clean
 """
 
 
-def makefile(command: str, verbs: dict[str, str]) -> str:
+def makefile(command: str, package: str, verbs: dict[str, str]) -> str:
     """The verbs of a project that stands alone; `verbs` gives the words after its command."""
-    return _MAKEFILE.format(command=command, **verbs)
+    return _MAKEFILE.format(command=command, package=package, **verbs)
 
 
 def pyproject_tail(root_pyproject: str) -> str:

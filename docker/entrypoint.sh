@@ -1,0 +1,10 @@
+#!/bin/sh
+# Starts a server in an image. A container's port may be published to a network, so where neither
+# keys nor SEEDBED_OPEN=1 are given it makes a key and says it: never open by accident.
+set -eu
+if [ -z "${SEEDBED_API_KEYS:-}" ] && [ -z "${SEEDBED_OPEN:-}" ]; then
+    key=$(python -c 'import secrets; print(secrets.token_urlsafe(18))')
+    export SEEDBED_API_KEYS="local=$key"
+    echo "No key was given. This run's key: $key (set SEEDBED_API_KEYS=name=key to choose it)"
+fi
+exec "$@"
