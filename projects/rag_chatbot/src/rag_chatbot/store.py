@@ -27,12 +27,16 @@ from rag_chatbot.sync import Sync
 from seedbed.errors import BadInput, ConfigError, NotFound
 
 # Weights of the columns title, heading, body in bm25.
-BM25_WEIGHTS = (1.0, 1.0, 1.0)
+BM25_WEIGHTS = (1.5, 1.5, 1.0)
 MAX_TERMS = 64
 STOP_WORDS = frozenset(
-    "a an and are as at be been but by can could did do does for from had has have how i if in into"
-    " is it its me my no of on or our should so that the their them then there these they this to"
-    " us was we were what when where which who why will with would you your".split()
+    "a about after again against all also am an and any are as at be because been before being"
+    " below between both but by can could did do does doing down during each few for from"
+    " further get had has have having he her here hers him his how i if in into is it its itself"
+    " just me more most my no nor not now of off on once one only or other our out over own same"
+    " she should so some such than that the their them then there these they this those through"
+    " to too under until up upon us very was we were what when where which while who whom why"
+    " will with would you your".split()
 )
 _DOCUMENT = "id, source, title, type, chunks, added, data_hash, path, size, mtime_ns"
 _CHUNK = (
@@ -413,10 +417,15 @@ def _condition(where: Mapping[str, Any]) -> tuple[str, tuple[Any, ...]]:
 
 
 def match_expression(query: str) -> str:
-    """Any text as an FTS5 query: its words, each quoted, joined by OR. Empty when it has none."""
-    words = dict.fromkeys(re.findall(r"\w+", query[:20000].lower()))
-    kept = [word for word in words if word not in STOP_WORDS] or list(words)
-    text = " OR ".join(f'"{word[:100]}"' for word in kept[:MAX_TERMS])
+    """Any text as an FTS5 query: its words, each quoted, joined by OR. Empty when it has none.
+
+    A word that is said twice counts twice, as in the original bm25.
+    """
+    words = re.findall(r"\w+", query[:20000].lower())
+    kept = [word for word in words if word not in STOP_WORDS] or words
+    if len(kept) > MAX_TERMS:  # of a long text the rarer words, for which length is a fair guess
+        kept = sorted(kept, key=len, reverse=True)[:MAX_TERMS]
+    text = " OR ".join(f'"{word[:100]}"' for word in kept)
     return text.encode("utf-8", "ignore").decode("utf-8")
 
 

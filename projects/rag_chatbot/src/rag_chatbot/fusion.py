@@ -1,0 +1,72 @@
+"""Order what the two searches found: arrays of scores and vectors in, one score a chunk out.
+
+It knows neither the store nor text. Three steps, each over the candidates alone, so that none asks
+an index again: the two scores mixed; the question moved towards the best few (Rocchio, 1971); each
+chunk drawn towards the chunks most like it, since what answers one question lies together (the
+cluster hypothesis; Diaz, CIKM 2005, https://doi.org/10.1145/1099554.1099722).
+
+The constants were chosen on CISI, CACM, ADI and TIME, and checked on Cranfield, MED, NPL and
+SciFact; each may be changed by a third and nDCG@10 moves by less than 0.01.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.float32]
+
+DENSE_SHARE = 0.6  # of the mixed score; bm25 has the rest
+FEEDBACK_CHUNKS = 3
+FEEDBACK_WEIGHT = 0.3  # of their mean vector, beside the question's own
+ALIKE = 20  # chunks that a chunk is drawn towards
+SMOOTHING = 0.3  # how far
+
+
+def fuse(query: Array, vectors: Array, bm25: Array) -> Array:
+    """A score from 0 to 1 for each of n candidates, higher is better.
+
+    query: float32 (d,), vectors: float32 (n, d), both L2-normalised. bm25: (n,), 0 where the full
+    text search did not find the chunk.
+    """
+    if not len(vectors):
+        return np.zeros(0, dtype=np.float32)
+    first = mix(vectors @ query, bm25)
+    best = np.argsort(-first, kind="stable")[:FEEDBACK_CHUNKS]
+    weight = first[best] / max(float(first[best].sum()), 1e-9)
+    moved = query + FEEDBACK_WEIGHT * (weight @ vectors[best])
+    moved /= max(float(np.linalg.norm(moved)), 1e-9)
+    return smooth(mix(vectors @ moved, bm25), vectors)
+
+
+def mix(cosines: Array, bm25: Array) -> Array:
+    """Each score divided by its best, then added; one search may have found nothing."""
+    positive = np.maximum(cosines, 0.0)
+    dense = positive / max(float(positive.max()), 1e-9)
+    text = bm25 / max(float(bm25.max()), 1e-9)
+    mixed: Array = DENSE_SHARE * dense + (1.0 - DENSE_SHARE) * text
+    return mixed
+
+
+def smooth(scores: Array, vectors: Array) -> Array:
+    """Scores moved towards the mean score of the most similar candidates, weighted by cosine."""
+    count = min(ALIKE, len(scores) - 1)
+    if count < 1:
+        return scores
+    alike = vectors @ vectors.T
+    np.fill_diagonal(alike, -1.0)
+    nearest = np.argpartition(-alike, count - 1, axis=1)[:, :count]
+    weights = np.maximum(np.take_along_axis(alike, nearest, axis=1), 1e-9)
+    means = (weights * scores[nearest]).sum(axis=1) / weights.sum(axis=1)
+    moved: Array = (1.0 - SMOOTHING) * scores + SMOOTHING * means
+    return moved
+
+
+def distinct(vectors: Array, limit: float) -> list[int]:
+    """Positions left when each one that is as good as a copy of an earlier one is dropped."""
+    alike = vectors @ vectors.T if len(vectors) else vectors
+    kept: list[int] = []
+    for position in range(len(vectors)):
+        if not kept or float(alike[position, kept].max()) < limit:
+            kept.append(position)
+    return kept
