@@ -103,3 +103,34 @@ def find(spec: str, kind: Kind = "chat") -> Model | None:
         if model.repo == repo and revision in ("", model.revision):
             return model
     return Model(spec, kind, license="", size_mb=0, repo=repo, revision=revision)
+
+PRICES_OF = "2025-12"
+"""When the list prices below were noted. They change: an application shows an estimate."""
+
+# USD per million tokens, read and written, by the beginning of a model's name.
+_PRICES: dict[str, tuple[float, float]] = {
+    "openai:gpt-4o": (2.50, 10.00),
+    "openai:gpt-4o-mini": (0.15, 0.60),
+    "openai:gpt-4.1": (2.00, 8.00),
+    "openai:gpt-4.1-mini": (0.40, 1.60),
+    "openai:gpt-4.1-nano": (0.10, 0.40),
+    "openai:gpt-5": (1.25, 10.00),
+    "openai:gpt-5-mini": (0.25, 2.00),
+    "openai:gpt-5-nano": (0.05, 0.40),
+    "anthropic:claude-opus-4-5": (5.00, 25.00),
+    "anthropic:claude-sonnet-4": (3.00, 15.00),
+    "anthropic:claude-haiku-4-5": (1.00, 5.00),
+    "google_genai:gemini-2.5-pro": (1.25, 10.00),
+    "google_genai:gemini-2.5-flash": (0.30, 2.50),
+}
+
+
+def price(spec: str) -> tuple[float, float]:
+    """USD per million tokens read and written; (0, 0) for local and for unknown models.
+
+    The longest matching name decides, so a dated name (`gpt-4o-mini-2024-07-18`) costs the same.
+    """
+    if spec in MODELS:
+        return MODELS[spec].price_in, MODELS[spec].price_out
+    known = [name for name in _PRICES if spec == name or spec.startswith(f"{name}-")]
+    return _PRICES[max(known, key=len)] if known else (0.0, 0.0)

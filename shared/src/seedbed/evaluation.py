@@ -59,7 +59,11 @@ def wilson_interval(successes: int, n: int, z: float = 1.959964) -> tuple[float,
     p, scale = successes / n, 1 + z * z / n
     centre = (p + z * z / (2 * n)) / scale
     half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / scale
-    return max(0.0, centre - half), min(1.0, centre + half)
+    # At the ends the formula is exact but for the last bit of a float.
+    return (
+        0.0 if successes == 0 else centre - half,
+        1.0 if successes == n else centre + half,
+    )
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,14 @@ class _Text(logging.Formatter):
         return redact_secrets(super().format(record)) + suffix
 
 
-def _json_formatter() -> logging.Formatter:
+def text_formatter() -> logging.Formatter:
+    """`15:20:01 INFO    message [request id]`"""
+    return _Text("%(asctime)s %(levelname)-7s %(message)s", "%H:%M:%S")
+
+
+def json_formatter() -> logging.Formatter:
+    """One object a line: time, level, logger, message, request_id, trace_id, what `extra` holds."""
+    from pythonjsonlogger.core import RESERVED_ATTRS
     from pythonjsonlogger.json import JsonFormatter
 
     class Json(JsonFormatter):
@@ -38,6 +45,7 @@ def _json_formatter() -> logging.Formatter:
         "{asctime}{levelname}{name}{message}",
         style="{",
         rename_fields={"asctime": "time", "levelname": "level", "name": "logger"},
+        reserved_attrs=[*RESERVED_ATTRS, "color_message"],  # uvicorn's, with escape codes
         json_ensure_ascii=False,
     )
 
@@ -60,9 +68,9 @@ def setup_logging(level: str = "INFO") -> None:
         handler = logging.StreamHandler()
         handler.seedbed = True  # type: ignore[attr-defined]
         if sys.stderr.isatty():
-            handler.setFormatter(_Text("%(asctime)s %(levelname)-7s %(message)s", "%H:%M:%S"))
+            handler.setFormatter(text_formatter())
         else:
-            handler.setFormatter(_json_formatter())
+            handler.setFormatter(json_formatter())
         root.addHandler(handler)
     try:
         root.setLevel(level.upper())
@@ -71,5 +79,5 @@ def setup_logging(level: str = "INFO") -> None:
             f"SEEDBED_LOG_LEVEL={level!r} is not a level.",
             hint="Use DEBUG, INFO, WARNING or ERROR.",
         ) from None
-    for noisy in ("httpx", "httpcore", "chromadb", "urllib3", "asyncio", "markdown_it"):
+    for noisy in ("httpx", "httpcore", "chromadb", "urllib3", "asyncio", "uvicorn"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))

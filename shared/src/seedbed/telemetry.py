@@ -94,9 +94,11 @@ def setup_tracing(service: str) -> bool:
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
+    # Short, so that a stopped collector does not hold up the end of a command.
+    timeout = float(os.environ.get("OTEL_EXPORTER_OTLP_TIMEOUT", "2"))
     provider = TracerProvider(resource=Resource.create({"service.name": service}))
     for endpoint, headers in endpoints:
-        exporter = OTLPSpanExporter(endpoint=endpoint, headers=headers or None)
+        exporter = OTLPSpanExporter(endpoint=endpoint, headers=headers or None, timeout=timeout)
         provider.add_span_processor(BatchSpanProcessor(exporter))
     trace.set_tracer_provider(provider)
     return True

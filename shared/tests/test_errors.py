@@ -1,0 +1,40 @@
+import pytest
+
+from seedbed import errors
+
+
+def tree(cls: type[errors.SeedbedError]) -> list[type[errors.SeedbedError]]:
+    return [cls, *(found for child in cls.__subclasses__() for found in tree(child))]
+
+
+OURS = [cls for cls in tree(errors.SeedbedError) if cls.__module__ == "seedbed.errors"]
+
+
+def test_the_docstring_draws_the_tree_that_exists():
+    drawn = errors.__doc__ or ""
+    for cls in OURS:
+        line = next(line for line in drawn.splitlines() if f"{cls.__name__} " in line)
+        assert str(cls.status) in line
+
+
+def test_type_names_are_distinct_and_snake_case():
+    names = {cls("x").type if cls is not errors.MissingExtra else "missing_extra" for cls in OURS}
+    assert len(names) == len(OURS)
+    assert errors.ContextWindowError("x").type == "context_window_error"
+
+
+def test_the_hint_is_part_of_the_text():
+    error = errors.NotFound("No model 'x'.", hint="Run: make doctor")
+    assert str(error) == "No model 'x'. Run: make doctor"
+    assert (error.message, error.hint) == ("No model 'x'.", "Run: make doctor")
+    assert str(errors.NotFound("No model 'x'.")) == "No model 'x'."
+
+
+def test_busy_carries_when_to_come_back():
+    assert errors.Busy("full", retry_after=2.5).retry_after == 2.5
+    assert errors.BadInput("x").retry_after is None
+
+
+def test_a_missing_extra_names_the_command():
+    with pytest.raises(errors.Unavailable, match=r"pip install 'seedbed\[serve\]'"):
+        raise errors.MissingExtra("fastapi", "serve")

@@ -1,0 +1,150 @@
+import json
+import math
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from seedbed.errors import BadInput, MissingExtra
+from seedbed.evaluation import (
+    Figure,
+    Report,
+    compare,
+    log_to_mlflow,
+    mrr_at_k,
+    ndcg_at_k,
+    paired_bootstrap,
+    recall_at_k,
+    wilson_interval,
+)
+
+
+def test_ndcg_by_hand():
+    # Relevant at ranks 1 and 3 of two relevant: (1 + 1/2) / (1 + 1/log2(3)).
+    expected = (1 + 0.5) / (1 + 1 / math.log2(3))
+    assert ndcg_at_k(["a", "x", "b"], {"a", "b"}) == pytest.approx(expected)
+    assert ndcg_at_k(["x", "a"], {"a"}, k=1) == 0
+    assert ndcg_at_k(["a", "x"], ["a", "a"]) == 1
+
+
+def test_the_ideal_stops_at_k():
+    relevant = {str(i) for i in range(50)}
+    assert ndcg_at_k([str(i) for i in range(10)], relevant, k=10) == pytest.approx(1)
+
+
+def test_recall_and_mrr_by_hand():
+    assert recall_at_k(["a", "x", "b"], {"a", "b", "c", "d"}, k=2) == 0.25
+    assert mrr_at_k(["x", "y", "a"], {"a"}) == pytest.approx(1 / 3)
+    assert mrr_at_k(["x", "y", "a"], {"a"}, k=2) == 0
+
+
+def test_nothing_relevant_or_nothing_found_is_zero():
+    for metric in (ndcg_at_k, recall_at_k, mrr_at_k):
+        assert metric(["a"], set()) == metric([], {"a"}) == 0
+
+
+def test_a_document_ranked_twice_is_refused():
+    with pytest.raises(BadInput, match="twice"):
+        ndcg_at_k(["a", "a"], {"a"})
+
+
+def test_wilson_against_the_published_example():
+    # Newcombe 1998, table I: 81 of 263 gives 0.2553 to 0.3662; 0 of 20 gives 0 to 0.1611.
+    assert wilson_interval(81, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)
+    assert wilson_interval(0, 20) == pytest.approx((0, 0.1611), abs=5e-5)
+    assert wilson_interval(0, 0) == (0, 1)
+    with pytest.raises(BadInput, match="3 successes of 2"):
+        wilson_interval(3, 2)
+
+
+@given(n=st.integers(1, 500), share=st.floats(0, 1))
+@settings(max_examples=50, deadline=None)
+def test_wilson_holds_the_share_and_stays_within_bounds(n, share):
+    successes = round(share * n)
+    low, high = wilson_interval(successes, n)
+    assert 0 <= low <= successes / n <= high <= 1
+
+
+def test_bootstrap_sees_a_real_difference_and_no_false_one():
+    better = [0.6 + 0.01 * (i % 7) for i in range(60)]
+    worse = [0.5 + 0.01 * (i % 5) for i in range(60)]
+    found = paired_bootstrap(better, worse)
+    assert found.low < found.difference < found.high
+    assert found.significant and found.low > 0
+    assert paired_bootstrap(better, better).difference == 0
+    noise = [(-1) ** i for i in range(60)]
+    assert not paired_bootstrap(noise, [0] * 60, n=2000).significant
+
+
+def test_bootstrap_is_repeatable_and_close_to_theory():
+    values = [i % 2 for i in range(200)]
+    first = paired_bootstrap(values, [0] * 200, n=4000)
+    assert first == paired_bootstrap(values, [0] * 200, n=4000)
+    assert first != paired_bootstrap(values, [0] * 200, n=4000, seed=1)
+    half_width = 1.96 * 0.5 / math.sqrt(200)
+    assert first.high - first.low == pytest.approx(2 * half_width, rel=0.1)
+
+
+def test_bootstrap_needs_the_same_cases():
+    for sides in (([1.0], [1.0, 2.0]), ([], [])):
+        with pytest.raises(BadInput, match="same cases"):
+            paired_bootstrap(*sides)
+
+
+def report(scores=(1, 0, 1)) -> Report:
+    cases = [{"id": f"q{i}", "correct": score} for i, score in enumerate(scores)]
+    figures = {
+        "accuracy": Figure.share(sum(scores), len(scores)),
+        "latency": Figure(0.25, len(scores), unit="s"),
+    }
+    return Report("demo", figures, cases, {"model": "smollm2"})
+
+
+def test_a_report_survives_json():
+    before = report()
+    after = Report.from_json(before.to_json())
+    assert after.figures == before.figures
+    assert json.loads(before.to_json())["cases"][1] == {"id": "q1", "correct": 0}
+    for broken in ("", "[]", "{}", '{"name": "x", "figures": {"a": {"b": 1}}}'):
+        with pytest.raises(BadInput, match="no report"):
+            Report.from_json(broken)
+
+
+def test_the_table_carries_n_and_interval():
+    low, high = wilson_interval(2, 3)
+    lines = report().to_markdown().splitlines()
+    assert f"| accuracy | 0.667 | {low:.3f} to {high:.3f} | 3 |" in lines
+    assert "| latency | 0.250 s | – | 3 |" in lines
+    assert "- model: smollm2" in lines
+
+
+def test_reports_are_compared_case_by_case():
+    found = compare(report((1, 1, 1, 1)), report((0, 1, 0)), "correct")
+    assert (found.n, found.difference) == (3, pytest.approx(2 / 3))
+    with pytest.raises(BadInput, match="no case with 'speed'"):
+        compare(report(), report(), "speed")
+
+
+def test_a_mean_has_an_interval():
+    figure = Figure.mean([1.0, 2.0, 3.0], unit="ms")
+    assert figure.value == 2 and figure.low < 2 < figure.high
+    assert Figure.mean([]).n == 0 and Figure.share(0, 0).n == 0
+
+
+def test_mlflow_is_silent_without_an_address(monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    assert log_to_mlflow(report()) is None
+
+
+def test_mlflow_gets_the_figures_or_the_command_to_install_it(monkeypatch, tmp_path):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    monkeypatch.setenv("MLFLOW_ARTIFACT_ROOT", str(tmp_path / "artifacts"))
+    monkeypatch.chdir(tmp_path)
+    try:
+        import mlflow
+    except ImportError:
+        with pytest.raises(MissingExtra, match=r"seedbed\[mlflow\]"):
+            log_to_mlflow(report())
+        return
+    run = log_to_mlflow(report())
+    assert mlflow.get_run(run).data.metrics["accuracy"] == pytest.approx(2 / 3)

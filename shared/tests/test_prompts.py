@@ -1,0 +1,81 @@
+import sys
+
+import pytest
+
+from seedbed.errors import ConfigError
+from seedbed.prompts import load_prompt
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    folder = tmp_path / "some_bot_with_prompts"
+    (folder / "prompts").mkdir(parents=True)
+    (folder / "__init__.py").write_text("")
+    files = {
+        "answer": "version: 3\n\nContext:\n{context}\n\n"
+        'Q: {question}\nReply as {"a": 1}, {question}\n',
+        "plain": "version: 1\nHello.",
+        "broken": "Hello without a front line.",
+    }
+    for name, text in files.items():
+        (folder / "prompts" / f"{name}.md").write_text(text, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    yield folder.name
+    sys.modules.pop(folder.name, None)
+
+
+def test_a_prompt_has_version_text_and_placeholders(package):
+    prompt = load_prompt(package, "answer")
+    assert (prompt.name, prompt.version) == ("answer", 3)
+    assert prompt.text.startswith("Context:") and not prompt.text.endswith("\n")
+    assert prompt.placeholders == ("context", "question")
+
+
+def test_render_fills_every_place_and_leaves_other_braces(package):
+    text = load_prompt(package, "answer").render(context="{question} {x}", question="Why?")
+    assert text == 'Context:\n{question} {x}\n\nQ: Why?\nReply as {"a": 1}, Why?'
+
+
+def test_the_hash_follows_the_text_and_not_the_version(package, tmp_path):
+    before = load_prompt(package, "answer")
+    path = tmp_path / package / "prompts" / "answer.md"
+    path.write_text(path.read_text().replace("version: 3", "version: 4"))
+    assert load_prompt(package, "answer").hash == before.hash
+    path.write_text(path.read_text().replace("Context", "Passages"))
+    assert load_prompt(package, "answer").hash != before.hash
+    assert len(before.hash) == 12
+
+
+def test_windows_line_ends_make_the_same_prompt(package, tmp_path):
+    before = load_prompt(package, "answer")
+    path = tmp_path / package / "prompts" / "answer.md"
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    assert load_prompt(package, "answer") == before
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ({"context": "x"}, "no value for 'question'"),
+        ({"context": "x", "question": "y", "query": "z"}, "no placeholder 'query'"),
+    ],
+)
+def test_wrong_values_are_named_with_the_placeholders_there_are(package, values, says):
+    with pytest.raises(ConfigError, match=says) as caught:
+        load_prompt(package, "answer").render(**values)
+    assert "context, question" in str(caught.value)
+
+
+def test_an_unknown_name_lists_the_prompts_there_are(package):
+    with pytest.raises(ConfigError, match=r"no prompt 'anwser'.*answer, broken, plain"):
+        load_prompt(package, "anwser")
+    with pytest.raises(ConfigError, match=r"no prompt '\.\./answer'"):
+        load_prompt(package, "../answer")
+    with pytest.raises(ConfigError, match="none"):
+        load_prompt("seedbed", "answer")
+
+
+def test_a_missing_front_line_is_said(package):
+    with pytest.raises(ConfigError, match="version: N"):
+        load_prompt(package, "broken")
+    assert load_prompt(package, "plain").render() == "Hello."
