@@ -9,6 +9,7 @@ and `embeddings`' business.
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import json
 import os
 import shutil
@@ -166,17 +167,26 @@ def _sha256(path: Path) -> str:
 def _convert(sources: Sequence[Path], target: Path) -> None:
     if sources[0].suffix == ".gguf":
         _gguf_to_openvino(sources[0], target)
+    elif sources[0].name == "model.safetensors":
+        _needs("openvino", "safetensors", "tokenizers")
+        from seedbed import bert
+
+        bert.convert(sources[0].parent, target)
     else:
         for source in sources:
             shutil.copyfile(source, target / source.name)
 
 
+def _needs(*modules: str) -> None:
+    for module in modules:
+        if importlib.util.find_spec(module) is None:
+            raise MissingExtra(module.replace("_", "-"), "local")
+
+
 def _gguf_to_openvino(source: Path, target: Path) -> None:
     """Write model, tokenizer and detokenizer as OpenVINO files, which load twice as fast."""
-    try:
-        import openvino_genai
-    except ImportError:
-        raise MissingExtra("openvino-genai", "local") from None
+    _needs("openvino_genai")
+    import openvino_genai
 
     link = target / "model.gguf"
     link.symlink_to(source)  # OpenVINO writes beside the file it reads
