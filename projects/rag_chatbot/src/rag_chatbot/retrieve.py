@@ -165,13 +165,14 @@ class Retriever:
 
     def _hits(self, ranked: list[Ranked], k: int) -> list[Hit]:
         """The first k that differ from each other. A chunk deleted meanwhile is left out."""
-        first = ranked[: 2 * k + 10]
-        kept = distinct(self._vectors_of([item.id for item in first]), COPY)[:k]
-        by_id = {first[n].id: first[n] for n in kept}
-        return [
-            Hit(chunk, by_id[chunk.id].score, by_id[chunk.id].cosine, by_id[chunk.id].bm25)
-            for chunk in self.store.chunks(list(by_id))
-        ]
+        by_id = {item.id: item for item in ranked[: 2 * k + 10]}
+        found: dict[str, Chunk] = {}
+        for chunk in self.store.chunks(list(by_id)):
+            found.setdefault(" ".join(chunk.text.split()), chunk)
+        chunks = list(found.values())
+        kept = distinct(self._vectors_of([chunk.id for chunk in chunks]), COPY)[:k]
+        items = [(chunks[n], by_id[chunks[n].id]) for n in kept]
+        return [Hit(chunk, item.score, item.cosine, item.bm25) for chunk, item in items]
 
     def _embed(self, question: str) -> Array:
         vector = np.asarray(self.embeddings.embed_query(question), dtype=np.float32)
