@@ -11,6 +11,8 @@ from html import escape
 from typing import Any
 from urllib.parse import urlencode
 
+from rag_chatbot.terminal import place
+
 NOTHING_YET = "<p class='hint'>Ask something, and the steps to its answer appear here.</p>"
 WAITING = "<div class='hint'>Searching the documents …</div>"
 
@@ -89,12 +91,6 @@ def summary(ingested: dict[str, Any]) -> str:
     for kind in ("failed", "skipped"):
         html += "".join(error(f"{item['path']}: {item['reason']}") for item in ingested[kind])
     return html
-
-
-def place(item: dict[str, Any]) -> str:
-    """Where a citation or passage stands: `guide.pdf, page 3, Install › Linux`."""
-    page = f"page {item['page']}" if item["page"] else ""
-    return ", ".join(part for part in (item["source"], page, item["heading"]) if part)
 
 
 def view_link(item: dict[str, Any], collection: str) -> str:

@@ -21,6 +21,8 @@ def create_server(chatbot: Chatbot) -> MCPServer:
     """An MCP server over an open chatbot; it acts as the local caller."""
     from mcp.server.mcpserver import MCPServer
 
+    from rag_chatbot.chatbot import Question
+
     server = MCPServer(
         "rag-chatbot",
         version=__version__,
@@ -35,6 +37,6 @@ def create_server(chatbot: Chatbot) -> MCPServer:
     @server.tool()
     def ask(question: str, collection: str = "default") -> dict[str, Any]:
         """Answer a question from the documents, citing them; says so when they do not tell."""
-        return chatbot.ask(question, collection=collection)
+        return chatbot.ask(Question(question, collection))
 
     return server
