@@ -272,7 +272,7 @@ class BodyLimit:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
-        refusal = errors.TooLarge(f"The body is over {self.limit / 2**20:g} MB, the limit here.")
+        refusal = errors.TooLarge(f"The body is over {self.limit / 2**20:.2g} MB, the limit here.")
         claimed = Headers(scope=scope).get("content-length", "0")
         if claimed.isdecimal() and int(claimed) > self.limit:
             return await send_error(scope, send, refusal)

@@ -1,0 +1,165 @@
+import re
+import shutil
+import sys
+
+import gradio as gr
+import pytest
+from fastapi.testclient import TestClient
+
+from seedbed import ui
+from seedbed.service import Caller, create_app
+from seedbed.settings import Settings
+from seedbed.testing import free_port, run_server
+
+PAGE = """
+import sys
+import gradio as gr
+from seedbed import ui
+from seedbed.service import caller_of, create_app, serve
+
+app = create_app("page", version="1")
+
+@app.get("/v1/me")
+def me() -> str:
+    return "api"
+
+def who(word: str, request: gr.Request) -> str:
+    if word == "bug":
+        raise RuntimeError("a private detail")
+    return f"{word} from {caller_of(request)}"
+
+with gr.Blocks(title="Page") as blocks:
+    gr.Markdown("# A page\\n<mark>quoted</mark>")
+    word = gr.Textbox(label="Word")
+    said = gr.Textbox(label="Said")
+    gr.Button("Say").click(who, word, said)
+ui.mount(app, blocks)
+if __name__ == "__main__":
+    serve(app, int(sys.argv[1]))
+"""
+
+
+def build(api_keys: str = ""):
+    app = create_app("page", version="1", settings=Settings(api_keys=api_keys))
+
+    @app.post("/v1/me")
+    def me(caller: Caller) -> str:
+        return caller
+
+    with gr.Blocks(title="A page") as blocks:
+        word = gr.Textbox()
+        word.submit(str.upper, word, word)
+    return ui.mount(app, blocks)
+
+
+@pytest.fixture(scope="module")
+def client():
+    with TestClient(build()) as made:
+        yield made
+
+
+def test_the_page_does_not_shadow_the_api(client):
+    assert "A page" in client.get("/").text
+    assert client.post("/v1/me").json() == "local"
+    assert client.get("/healthz").json() == {"status": "ok"}
+    assert client.get("/readyz").status_code == 200
+    assert "seedbed_http_requests_total" in client.get("/metrics").text
+
+
+def test_unknown_api_addresses_keep_the_envelope(client):
+    assert client.get("/v1/nope").json()["error"]["type"] == "not_found"
+    assert client.get("/v1").json()["error"]["type"] == "not_found"
+    wrong = client.get("/v1/me")
+    assert (wrong.status_code, wrong.json()["error"]["type"]) == (405, "method_not_allowed")
+
+
+def test_the_page_asks_nobody_else(client):
+    html = client.get("/").text
+    loaded = re.findall(r"<(?:script|link|img|iframe)\b[^>]*?(?:src|href)=[\"']?([^\"' >]+)", html)
+    assert loaded and not [url for url in loaded if url.startswith(("http", "//"))]
+    styles = client.get("/theme.css").text
+    assert "system-ui" in styles and "@import" not in styles
+    assert not re.search(r"""url\(["']?(?:https?:)?//""", styles)
+
+
+def test_analytics_are_off_and_nothing_is_offered_to_outsiders(client):
+    config = client.get("/config").json()
+    assert config["analytics_enabled"] is False
+    assert config["footer_links"] == []
+    assert client.get("/monitoring").status_code != 200
+
+
+def test_the_styles_are_in_the_page(client):
+    assert ".gradio-container mark" in ui.css()
+    assert ".gradio-container mark" in client.get("/config").json()["css"]
+
+
+def test_page_and_its_api_need_the_key():
+    with TestClient(build("alice=key-a")) as client:
+        for path in (
+            "/",
+            "/config",
+            "/gradio_api/info",
+            "/theme.css",
+            "/gradio_api/file=/etc/passwd",
+        ):
+            assert client.get(path).status_code == 401
+        assert client.post("/gradio_api/queue/join", json={}).status_code == 401
+        assert client.get("/", auth=("anyone", "key-a")).status_code == 200
+        assert client.get("/", auth=("key-a", "wrong")).status_code == 401
+
+
+def test_the_page_serves_no_file_of_the_machine(client):
+    assert client.get(f"/gradio_api/file={__file__}").status_code in (403, 404)
+    assert client.get("/gradio_api/file=/etc/passwd").status_code in (403, 404)
+
+
+def test_it_can_be_mounted_below_the_root():
+    app = create_app("page", version="1", settings=Settings())
+    with gr.Blocks(title="Below") as blocks:
+        gr.Markdown("x")
+    with TestClient(ui.mount(app, blocks, "/page")) as client:
+        assert "Below" in client.get("/page/").text
+        assert client.get("/nope").json()["error"]["type"] == "not_found"
+
+
+@pytest.fixture
+def browser():
+    playwright = pytest.importorskip("playwright.sync_api")
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("no chromium on this machine")
+    switches = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    with playwright.sync_playwright() as p:
+        opened = p.chromium.launch(
+            executable_path=chromium, args=[*switches, "--disable-component-update"]
+        )
+        yield opened
+        opened.close()
+
+
+def test_in_a_browser_with_a_key_and_no_request_elsewhere(browser, tmp_path):
+    (tmp_path / "page.py").write_text(PAGE)
+    port = free_port()
+    address = f"http://127.0.0.1:{port}"
+    argv = [sys.executable, str(tmp_path / "page.py"), str(port)]
+    with run_server(argv, port, env={"SEEDBED_API_KEYS": "alice=key-a"}) as server:
+        page = browser.new_context(
+            http_credentials={"username": "anyone", "password": "key-a"}
+        ).new_page()
+        requested: list[str] = []
+        page.on("request", lambda request: requested.append(request.url))
+        page.goto(address)
+        page.get_by_label("Word").fill("hello")
+        page.get_by_role("button", name="Say").click()
+        said = page.get_by_label("Said")
+        page.wait_for_function("() => document.querySelectorAll('textarea')[1].value !== ''")
+        assert said.input_value() == "hello from alice"
+        page.get_by_label("Word").fill("bug")
+        page.get_by_role("button", name="Say").click()
+        page.get_by_text("Error").first.wait_for()
+        assert "private" not in page.content()
+        assert requested and all(u.startswith((address, "data:", "blob:")) for u in requested)
+        # The page's open connection must not hold up the end.
+        server.terminate()
+        assert server.wait(8) == 0
