@@ -76,7 +76,7 @@ test-shared: $(VENV)/dev.ready
 test-repo: $(VENV)/dev.ready
 	$(BIN)/python -m pytest tests $(ARGS)
 
-test-%: $(VENV)/dev.ready ## The tests of one project, or of `shared` or `repo`
+test-%: $$(if $$(call folder,$$*),$(VENV)/dev.ready) ## The tests of one project, or of `shared` or `repo`
 	$(BIN)/python -m pytest projects/$(call folder,$*)/tests $(ARGS)
 
 bench: $(VENV)/dev.ready ## The performance figures of benchmarks/results.md, beside peers in one run

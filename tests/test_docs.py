@@ -1,0 +1,124 @@
+"""What the pages say is so: commands run, links lead somewhere, generated parts are current."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from seedbed import docs
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted(
+    page
+    for pattern in (
+        "*.md",
+        "docs/**/*.md",
+        "shared/*.md",
+        "projects/*/*.md",
+        "projects/*/exercises/*/*.md",
+    )
+    for page in ROOT.glob(pattern)
+)
+SHELL = re.compile(r"^```(?:sh|bash|console)\n(.*?)^```", re.DOTALL | re.MULTILINE)
+each_page = pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+
+
+def commands(page: Path) -> list[list[str]]:
+    """The commands in a page's shell blocks, without comments, prompts and settings in front."""
+    found = []
+    for block in SHELL.findall(page.read_text("utf-8")):
+        for line in block.replace("\\\n", " ").splitlines():
+            for part in re.split(r"\s+(?:&&|\|\|?|>)\s+", line.removeprefix("$ ").strip()):
+                words = shlex.split(part, comments=True)
+                while words and re.match(r"^\w+=", words[0]):
+                    words = words[1:]
+                if words:
+                    found.append([Path(words[0]).name, *words[1:]])
+    return found
+
+
+def test_the_readme_starts_with_the_two_commands() -> None:
+    text = (ROOT / "README.md").read_text("utf-8")
+    assert "git clone" in text
+    assert "make run-rag" in text
+
+
+def test_every_make_command_in_the_docs_exists() -> None:
+    wrong = {}
+    for page in PAGES:
+        for program, *words in commands(page):
+            if program == "make":
+                done = subprocess.run(
+                    ["make", "-n", *words], cwd=ROOT, capture_output=True, text=True, check=False
+                )
+                if done.returncode:
+                    wrong[f"{page.name}: make {shlex.join(words)}"] = done.stderr.strip()
+    assert wrong == {}
+
+
+def test_every_project_command_in_the_docs_exists() -> None:
+    """Its verb and options are those that `--help` lists, whether or not it needs a model."""
+    scripts = {p.parent.name.replace("_", "-") for p in ROOT.glob("projects/*/pyproject.toml")}
+    wrong = []
+    for page in PAGES:
+        for program, *words in commands(page):
+            if program in scripts and words:
+                verbs = [word for word in words if re.fullmatch(r"[a-z]+", word)]
+                wrong += unknown_options(program, words, verbs[:1] if words[0] in verbs else [])
+    assert wrong == []
+
+
+def unknown_options(program: str, words: list[str], verb: list[str]) -> list[str]:
+    path = Path(sys.executable).with_name(program)
+    done = subprocess.run([path, *verb, "--help"], capture_output=True, text=True, check=False)
+    if done.returncode:
+        return [f"{program} {shlex.join(words)}: {done.stderr.strip()[-200:]}"]
+    options = [word.partition("=")[0] for word in words if word.startswith("--")]
+    nested = "COMMAND" in done.stdout
+    return [
+        f"{program} {shlex.join(words)}: {o}"
+        for o in options
+        if o not in done.stdout + "--help" and not nested
+    ]
+
+
+@each_page
+def test_links_lead_somewhere(page: Path) -> None:
+    text = re.sub(r"^```.*?^```", "", page.read_text("utf-8"), flags=re.DOTALL | re.MULTILINE)
+    text = re.sub(r"`[^`\n]*`", "", text)
+    dead = []
+    for link in re.findall(r"\]\(([^)\s]+)\)", text):
+        target, _, anchor = link.partition("#")
+        if re.match(r"^[a-z]+:", link):
+            continue
+        path = (page.parent / target).resolve() if target else page
+        if not path.exists() or (anchor and path.suffix == ".md" and anchor not in anchors(path)):
+            dead.append(link)
+    assert dead == []
+
+
+def anchors(page: Path) -> set[str]:
+    headings = re.findall(r"^#+ (.+?)\s*$", page.read_text("utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@each_page
+def test_generated_parts_are_current(page: Path) -> None:
+    text = page.read_text("utf-8")
+    assert docs.render(text, ROOT) == text, "run: make docs"
+
+
+def test_the_example_environment_is_current() -> None:
+    assert (ROOT / ".env.example").read_text("utf-8") == docs.env_example(ROOT), "run: make docs"
+
+
+def test_ci_and_the_workflow_run_the_same_verbs() -> None:
+    script = (ROOT / ".ci/run").read_text("utf-8")
+    loop = re.search(r"for verb in ([a-z ]+); do", script)
+    assert loop
+    workflow = (ROOT / ".github/workflows/ci.yml").read_text("utf-8")
+    assert loop[1].split() == re.findall(r"- run: make ([a-z]+)", workflow)
+    assert {"lint", "docs", "test", "smoke"} <= set(loop[1].split())

@@ -1,0 +1,31 @@
+"""Every exercise of every project can be solved: its check finds the gap, and the real code passes."""
+
+from pathlib import Path
+
+import pytest
+
+from seedbed import exercises
+
+ROOT = Path(__file__).parents[1]
+FOLDERS = sorted(file.parent for file in ROOT.glob("projects/*/exercises/*/exercise.toml"))
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda path: f"{path.parents[1].name}-{path.name}")
+def test_the_check_finds_the_gap_and_accepts_the_solution(folder: Path, tmp_path: Path) -> None:
+    project = folder.parents[1].name
+    (tmp_path / "projects").symlink_to(ROOT / "projects")
+    number = folder.name.partition("_")[0]
+    exercise = exercises.load(project, number, root=tmp_path)
+    file = exercises.start(exercise)
+    assert exercises.MESSAGE in file.read_text("utf-8")
+    wrong = exercises.check(exercise)
+    assert wrong
+    assert not any("did not run" in line for line in wrong), wrong
+    exercises.solve(exercise)
+    assert exercises.check(exercise) == []
+
+
+def test_rag_chatbot_has_three_graded_exercises() -> None:
+    names = [folder.name for folder in FOLDERS if folder.parents[1].name == "rag_chatbot"]
+    assert [name.partition("_")[0] for name in names] == ["1", "2", "3"]
+    assert all((folder / "README.md").read_text("utf-8").startswith("# ") for folder in FOLDERS)

@@ -1,0 +1,102 @@
+"""Projects import `seedbed` and themselves, and what they import they declare."""
+
+import ast
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = {"seedbed": ROOT / "shared"} | {
+    file.parent.name: file.parent for file in ROOT.glob("projects/*/pyproject.toml")
+}
+SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+# A distribution that brings a library whose own distribution needs no line of its own.
+BROUGHT = {
+    "pydantic": "pydantic-settings",
+    "starlette": "fastapi",
+    "opentelemetry": "opentelemetry-sdk",
+    "openvino": "openvino-genai",
+    "huggingface_hub": "tokenizers",
+    "rich": "typer",
+    "yaml": "langchain-core",
+}
+
+
+def imports(folder: Path) -> Iterator[tuple[Path, str]]:
+    """(file, top-level name) for every absolute import below a folder."""
+    for path in folder.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Import):
+                yield from ((path, alias.name.partition(".")[0]) for alias in node.names)
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                yield path, node.module.partition(".")[0]
+
+
+def lint_imports(folder: Path) -> subprocess.CompletedProcess[str]:
+    command = [str(Path(sys.executable).with_name("lint-imports")), "--no-cache"]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
+def test_the_contract_covers_every_project() -> None:
+    settings = SETTINGS["tool"]["importlinter"]
+    assert set(settings["root_packages"]) == set(PACKAGES)
+    top, bottom = settings["contracts"][0]["layers"]
+    assert set(re.split(r"\s*\|\s*", top)) == set(PACKAGES) - {"seedbed"}
+    assert bottom == "seedbed"
+
+
+def test_the_contract_is_kept() -> None:
+    done = lint_imports(ROOT)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_contract_can_be_broken(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "shared/src/seedbed", tmp_path / "seedbed")
+    for name in set(PACKAGES) - {"seedbed"}:
+        shutil.copytree(PACKAGES[name] / "src" / name, tmp_path / name)
+    (tmp_path / "seedbed/prompts.py").write_text("import rag_chatbot\n")
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    done = lint_imports(tmp_path)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "seedbed.prompts -> rag_chatbot" in done.stdout
+
+
+@pytest.mark.parametrize("package", sorted(PACKAGES))
+def test_what_is_imported_is_declared(package: str) -> None:
+    about = tomllib.loads((PACKAGES[package] / "pyproject.toml").read_text("utf-8"))["project"]
+    shared = tomllib.loads((ROOT / "shared/pyproject.toml").read_text("utf-8"))["project"]
+    needs = list(about["dependencies"])
+    for table in (about, shared):
+        needs += [
+            need for extra in table.get("optional-dependencies", {}).values() for need in extra
+        ]
+    needs += shared["dependencies"]
+    declared = {normal(re.split(r"[\[<>=!~ ;]", need)[0]) for need in needs}
+    where = metadata.packages_distributions()
+    undeclared = set()
+    for path, name in imports(PACKAGES[package] / "src"):
+        if name in sys.stdlib_module_names or name in PACKAGES:
+            continue
+        known = {normal(name), *map(normal, where.get(name, [])), normal(BROUGHT.get(name, ""))}
+        if not known & declared:
+            undeclared.add(f"{path.name}: {name}")
+    assert sorted(undeclared) == []
+
+
+def normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def test_importing_seedbed_costs_nothing() -> None:
+    code = (
+        "import sys; before = set(sys.modules); import seedbed; print(*set(sys.modules) - before)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["seedbed"]

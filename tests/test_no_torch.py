@@ -1,0 +1,58 @@
+"""What a project that only infers installs by default: no torch, nothing that comes with it."""
+
+import re
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+ROOT = Path(__file__).parents[1]
+HEAVY = {"torch", "torchvision", "triton", "transformers", "sentence-transformers", "accelerate"}
+
+
+def closure(name: str, extras: frozenset[str] = frozenset()) -> set[str]:
+    """Every distribution that installing `name[extras]` here pulls in, by their own metadata."""
+    done: set[tuple[str, str]] = set()
+    waiting = [(name, extra) for extra in ("", *extras)]
+    while waiting:
+        item = waiting.pop()
+        if item in done:
+            continue
+        done.add(item)
+        try:
+            needs = metadata.distribution(item[0]).requires or []
+        except metadata.PackageNotFoundError:
+            continue  # for another platform
+        for need in map(Requirement, needs):
+            if need.marker is None or need.marker.evaluate({"extra": item[1]}):
+                found = re.sub(r"[-_.]+", "-", need.name).lower()
+                waiting += [(found, extra) for extra in ("", *need.extras)]
+    return {name for name, _ in done}
+
+
+def test_the_default_install_of_rag_chatbot_has_no_torch() -> None:
+    found = closure("rag-chatbot")
+    assert {"seedbed", "chromadb", "gradio", "openvino-genai", "langchain-core"} <= found
+    assert found & HEAVY == set()
+    assert [name for name in found if name.startswith("nvidia-")] == []
+
+
+def test_the_walk_would_find_torch() -> None:
+    if not _installed("sentence-transformers"):
+        pytest.skip("sentence-transformers is not installed")
+    assert "torch" in closure("sentence-transformers")
+
+
+def _installed(name: str) -> bool:
+    return any(metadata.distributions(name=name))
+
+
+def test_the_lock_leaves_torch_to_the_machine() -> None:
+    lines = (ROOT / "constraints.txt").read_text("utf-8").splitlines()
+    names = {re.split(r"[=\[ ]", line)[0] for line in lines if not line.startswith("#")}
+    assert "chromadb" in names
+    assert names & {"torch", "torchvision", "triton"} == set()
+    assert [name for name in names if name.startswith(("nvidia-", "cuda-"))] == []
+    # It works for whoever installs from wherever: no addresses, no paths.
+    assert [line for line in lines if re.search(r"https?:|file:|--|^-e|@", line)] == []
