@@ -1,0 +1,126 @@
+"""Runs every benchmark, each in a process of its own, and writes results.json and results.md.
+
+    make bench                     all of them
+    make bench ARGS="rag.start"    one
+
+A bar that is not reached is printed as such; nothing here fails because a machine is slow.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+RESULTS = HERE / "results.json"
+
+# name: script, and for each figure that has a bar: what it says, its unit, the bar
+BENCHMARKS: dict[str, tuple[str, dict[str, tuple[str, str, str]]]] = {
+    "seedbed.embeddings": ("embeddings.py", {}),
+    "rag.ingest": (
+        "ingest.py",
+        {
+            "chunks_per_second": ("ingest, everything written", "chunks/s", ">= 140"),
+            "ratio": ("the same, against sentence-transformers", "×", ">= 2"),
+            "unchanged_seconds": ("ingest of 10,000 unchanged chunks", "s", "<= 2"),
+        },
+    ),
+    "rag.retrieval": (
+        "retrieval.py",
+        {
+            "p50_ms": ("hybrid retrieval at 20,000 chunks, p50", "ms", "<= 8"),
+            "p95_ms": ("hybrid retrieval at 20,000 chunks, p95", "ms", "<= 15"),
+        },
+    ),
+    "rag.first_token": (
+        "first_token.py",
+        {"first_token_p50": ("first token after 800 prompt tokens, p50", "s", "<= 1.2")},
+    ),
+    "rag.start": (
+        "start.py",
+        {
+            "help_seconds": ("`rag-chatbot --help`", "s", "<= 0.5"),
+            "ready_seconds": ("warm start of the server", "s", "<= 4"),
+            "resident_mb": ("resident memory while serving", "MB", "<= 1200"),
+        },
+    ),
+}
+
+
+def machine() -> dict[str, Any]:
+    model = platform.processor()
+    if Path("/proc/cpuinfo").exists():
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        model = next((x.split(":")[1].strip() for x in lines if x.startswith("model name")), model)
+    return {
+        "processor": model,
+        "cores": len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count(),
+        "python": platform.python_version(),
+        "date": date.today().isoformat(),
+    }
+
+
+def run(script: str) -> dict[str, Any]:
+    done = subprocess.run(
+        [sys.executable, str(HERE / script), "--json"],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def reached(value: float, bar: str) -> bool:
+    sign, limit = bar.split()
+    return value >= float(limit) if sign == ">=" else value <= float(limit)
+
+
+def table(results: dict[str, Any]) -> str:
+    """results.md: a line for each figure with a bar, then every figure as measured."""
+    where = results["machine"]
+    lines = [
+        "# Benchmarks",
+        "",
+        f"Made by `make bench` on {where['date']}: {where['processor']}, {where['cores']} cores,"
+        f" Python {where['python']}.",
+        "",
+        "| figure | measured | bar | |",
+        "|---|---|---|---|",
+    ]
+    for name, (_, bars) in BENCHMARKS.items():
+        for key, (what, unit, bar) in bars.items():
+            value = results.get(name, {}).get(key)
+            if value is not None:
+                verdict = "reached" if reached(value, bar) else "**not reached**"
+                lines.append(f"| {what} | {value} {unit} | {bar} | {verdict} |")
+    lines += ["", "Everything that was measured:", "", "```json"]
+    lines += [json.dumps(results, indent=2, ensure_ascii=False), "```", ""]
+    return "\n".join(lines)
+
+
+def main(names: list[str]) -> None:
+    if unknown := set(names) - set(BENCHMARKS):
+        raise SystemExit(
+            f"There is no benchmark {unknown.pop()!r}. There are: {', '.join(BENCHMARKS)}"
+        )
+    results = json.loads(RESULTS.read_text("utf-8")) if RESULTS.exists() and names else {}
+    results["machine"] = machine()
+    for name in names or BENCHMARKS:
+        print(f"{name} …", flush=True)
+        results[name] = run(BENCHMARKS[name][0])
+        print(json.dumps(results[name], indent=2), flush=True)
+    RESULTS.write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n", "utf-8")
+    (HERE / "results.md").write_text(table(results), "utf-8")
+    print(table(results))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
