@@ -19,6 +19,9 @@ SEPARATOR = " › "
 CHARS_PER_TOKEN = 8  # more than any prose has; keeps a line of base64 from becoming one chunk
 
 
+_WORD = re.compile(r"\w")
+
+
 @dataclass(frozen=True, slots=True)
 class Piece:
     """`document.text[start:end]`, the path of headings above it, and its page, counted from 1."""
@@ -86,6 +89,8 @@ def _sections(document: Document) -> Iterator[tuple[str, int | None, list[Block]
         return SEPARATOR.join(names)
 
     for block in document.blocks:
+        if not _WORD.search(document.text, block.start, block.end):
+            continue  # a rule, a row of signs
         if block.kind == "heading":
             if run:
                 yield path(), run[0].page, run
@@ -209,7 +214,8 @@ def table_header(row: str) -> str:
 
 
 _END = re.compile(
-    r"[.!?…]+[\"'”’»)\]*_`]*(?=\s)|[。！？]+[」』”]?|\n[ \t]*\n|\n(?=[ \t]*(?:[-*+•]|\d{1,3}[.)])[ \t])"
+    r"[.!?…]+[\"'”’»)\]*_`]*(?=\s)|[。！？]+[」』”]?|\n[ \t]*\n"
+    r"|\n(?=[ \t]*(?:[-*+•]|\d{1,3}[.)])[ \t])"
 )
 _ABBREVIATION = re.compile(
     r"(?:\b(?:e\.g|i\.e|cf|vs|etc|Dr|Mr|Mrs|Ms|Prof|St|No|Nos|Fig|Figs|Eq|Sec|Ch|Vol|pp|al|ca|approx|"

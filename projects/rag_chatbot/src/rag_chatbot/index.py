@@ -18,8 +18,7 @@ import numpy as np
 
 from seedbed.errors import ConfigError, SeedbedError, Unavailable
 
-# Exact to about one neighbour in a hundred at 20,000 chunks; see docs/reference/parsers.md's sibling
-# figures in the benchmarks. Space is cosine, so a distance is 1 - cosine.
+# The space is cosine, so a distance is 1 - cosine.
 HNSW = {"space": "cosine", "ef_construction": 200, "ef_search": 200, "max_neighbors": 24}
 PREFIX = "seedbed-"
 
@@ -37,7 +36,7 @@ class Index:
     def upsert(self, name: str, ids: Sequence[int], vectors: np.ndarray) -> None:
         """vectors: float32 (len(ids), dimension). Writing the same again changes nothing."""
         with self._translated():
-            collection = self._collection(name, create=True)
+            collection = self._collection(name)
             for at in range(0, len(ids), 1000):
                 collection.upsert(
                     ids=[str(i) for i in ids[at : at + 1000]], embeddings=vectors[at : at + 1000]
@@ -45,7 +44,7 @@ class Index:
 
     def delete(self, name: str, ids: Sequence[int]) -> None:
         with self._translated():
-            collection = self._collection(name, create=True)
+            collection = self._collection(name)
             for at in range(0, len(ids), 1000):
                 collection.delete(ids=[str(i) for i in ids[at : at + 1000]])
 
@@ -60,7 +59,7 @@ class Index:
     def query(self, name: str, vector: np.ndarray, k: int) -> list[tuple[int, float]]:
         """The nearest chunk ids with their cosine, best first."""
         with self._translated():
-            found = self._collection(name, create=True).query(
+            found = self._collection(name).query(
                 query_embeddings=vector.reshape(1, -1), n_results=k, include=["distances"]
             )
         pairs = zip(found["ids"][0], found["distances"][0], strict=True)
@@ -68,11 +67,11 @@ class Index:
 
     def ids(self, name: str) -> set[int]:
         with self._translated():
-            return {int(i) for i in self._collection(name, create=True).get(include=[])["ids"]}
+            return {int(i) for i in self._collection(name).get(include=[])["ids"]}
 
     def count(self, name: str) -> int:
         with self._translated():
-            return int(self._collection(name, create=True).count())
+            return int(self._collection(name).count())
 
     def reopen(self) -> None:
         """Forget the client, so that the next call reads what is on disk now."""
@@ -91,7 +90,7 @@ class Index:
 
     close = reopen
 
-    def _collection(self, name: str, *, create: bool) -> Any:
+    def _collection(self, name: str) -> Any:
         with self._lock:
             if name not in self._collections:
                 self._collections[name] = self._open().get_or_create_collection(

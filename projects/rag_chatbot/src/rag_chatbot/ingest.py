@@ -50,7 +50,7 @@ class Summary:
 
 @dataclass(frozen=True, slots=True)
 class _Ready:
-    """A document that waits to be embedded, or (without one) a file that needs nothing or failed."""
+    """A document that waits to be embedded, or a file that needs nothing or failed."""
 
     source: str
     change: Change | Literal["failed"]

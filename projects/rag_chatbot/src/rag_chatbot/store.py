@@ -7,83 +7,39 @@ vector index still has to see (the outbox) are written in one transaction; the i
 
 from __future__ import annotations
 
-import hashlib
-import re
 import sqlite3
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from rag_chatbot.access import Collection, Collections
-from rag_chatbot.chunk import Piece, context, plain
+from rag_chatbot.chunk import Piece
 from rag_chatbot.config import Config
 from rag_chatbot.database import Database
 from rag_chatbot.index import Index
+from rag_chatbot.lookup import Where, dense_filtered, text_search
 from rag_chatbot.parse.document import Document
+from rag_chatbot.records import (
+    CHUNK,
+    DOCUMENT,
+    Chunk,
+    FileStat,
+    StoredDocument,
+    embedding_texts,
+    index_parts,
+    insert_chunks,
+    insert_document,
+    joined,
+    remove,
+)
 from rag_chatbot.sync import Sync
-from seedbed.errors import BadInput, ConfigError, NotFound
+from rag_chatbot.vectors import embed_texts, embedder_name, text_hash
+from seedbed.errors import ConfigError, NotFound
 
-# Weights of the columns title, heading, body in bm25.
-BM25_WEIGHTS = (1.5, 1.5, 1.0)
-MAX_TERMS = 64
-STOP_WORDS = frozenset(
-    "a about after again against all also am an and any are as at be because been before being"
-    " below between both but by can could did do does doing down during each few for from"
-    " further get had has have having he her here hers him his how i if in into is it its itself"
-    " just me more most my no nor not now of off on once one only or other our out over own same"
-    " she should so some such than that the their them then there these they this those through"
-    " to too under until up upon us very was we were what when where which while who whom why"
-    " will with would you your".split()
-)
-_DOCUMENT = "id, source, title, type, chunks, added, data_hash, path, size, mtime_ns"
-_CHUNK = (
-    "c.id, c.document_id, d.source, c.ordinal, c.text, c.heading, c.page, c.start, c.end, d.title"
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Chunk:
-    """`start` and `end` are its span in the document's text; `page` counts from 1."""
-
-    id: int
-    document_id: int
-    source: str
-    ordinal: int
-    text: str
-    heading: str
-    page: int | None
-    start: int
-    end: int
-    title: str
-
-
-@dataclass(frozen=True, slots=True)
-class FileStat:
-    """Where a document came from, and how to see cheaply that it has not changed since."""
-
-    path: str
-    size: int
-    mtime_ns: int
-
-
-@dataclass(frozen=True, slots=True)
-class StoredDocument:
-    """`path`, `size` and `mtime_ns` are those of its file; `text` only where one was asked for."""
-
-    id: int
-    source: str
-    title: str
-    type: str
-    chunks: int
-    added: str
-    data_hash: str
-    path: str | None
-    size: int | None
-    mtime_ns: int | None
-    text: str = ""
+_SELECT_CHUNK = f"SELECT {CHUNK} FROM chunks c JOIN documents d ON d.id = c.document_id"
+__all__ = ["Chunk", "FileStat", "Store", "StoredDocument", "embedding_texts"]
 
 
 class Store:
@@ -123,7 +79,7 @@ class Store:
                     "SELECT id FROM documents WHERE collection_id = ?", (owner.id,)
                 ).fetchall()
                 for (document_id,) in ids:
-                    _remove(db, owner, document_id)
+                    remove(db, owner, document_id)
                 db.execute(f"DROP TABLE {owner.fts}")
                 db.execute("DELETE FROM collections WHERE id = ?", (owner.id,))
                 db.execute("DELETE FROM outbox WHERE index_name = ?", (owner.index_name,))
@@ -136,14 +92,13 @@ class Store:
         by_hash = {text_hash(text): text for text in texts}
         known: dict[bytes, bytes] = {}
         hashes = list(by_hash)
-        for at in range(0, len(hashes), 500):
-            part = hashes[at : at + 500]
-            known.update(
-                self._db.execute(
-                    f"SELECT hash, vector FROM vectors WHERE embedder = ? AND hash IN ({','.join('?' * len(part))})",
-                    (self.embedder, *part),
-                ).fetchall()
+        known.update(
+            self._by_ids(
+                "SELECT hash, vector FROM vectors WHERE embedder = ? AND hash IN ({})",
+                hashes,
+                self.embedder,
             )
+        )
         missing = [h for h in hashes if h not in known]
         if missing:
             vectors = embed_texts(self.embeddings, [by_hash[h] for h in missing])
@@ -179,15 +134,15 @@ class Store:
                     (owner.id, source),
                 ).fetchone()
                 if old:
-                    _remove(db, owner, old[0])
+                    remove(db, owner, old[0])
                 db.executemany(
                     "INSERT OR IGNORE INTO vectors (hash, embedder, vector) VALUES (?, ?, ?)",
                     [(h, self.embedder, known[h]) for h in {entry[2] for entry in entries}],
                 )
-                document_id = _insert_document(
+                document_id = insert_document(
                     db, owner, source, data_hash, document, file, len(pieces)
                 )
-                _insert_chunks(db, owner, document_id, document.text, entries)
+                insert_chunks(db, owner, document_id, document.text, entries)
             if apply:
                 self.apply_outbox()
         return document_id
@@ -203,14 +158,14 @@ class Store:
                 ).fetchone()
                 if row is None:
                     raise NotFound(f"There is no document {source!r} in {collection!r}.")
-                _remove(db, owner, row[0])
+                remove(db, owner, row[0])
             if apply:
                 self.apply_outbox()
 
     def documents(self, collection: str) -> list[StoredDocument]:
         """All of a collection, by source, without their text."""
         rows = self._db.execute(
-            f"SELECT {_DOCUMENT} FROM documents WHERE collection_id = ? ORDER BY source",
+            f"SELECT {DOCUMENT} FROM documents WHERE collection_id = ? ORDER BY source",
             (self.collection(collection).id,),
         )
         return [StoredDocument(*row) for row in rows]
@@ -218,7 +173,7 @@ class Store:
     def document(self, collection: str, source: str) -> StoredDocument:
         """With its text. Raises NotFound."""
         row = self._db.execute(
-            f"SELECT {_DOCUMENT}, text FROM documents WHERE collection_id = ? AND source = ?",
+            f"SELECT {DOCUMENT}, text FROM documents WHERE collection_id = ? AND source = ?",
             (self.collection(collection).id, source),
         ).fetchone()
         if row is None:
@@ -235,16 +190,14 @@ class Store:
 
     def chunks(self, ids: Sequence[int]) -> list[Chunk]:
         """In the order of `ids`; those that are gone are left out."""
-        rows = self._by_ids(f"SELECT {_CHUNK} FROM chunks c JOIN documents d ON d.id = c.document_id"
-                            " WHERE c.id IN ({})", ids)  # fmt: skip
+        rows = self._by_ids(f"{_SELECT_CHUNK} WHERE c.id IN ({{}})", ids)
         found = {row[0]: Chunk(*row) for row in rows}
         return [found[i] for i in ids if i in found]
 
     def document_chunks(self, document_id: int) -> list[Chunk]:
         """All chunks of a document, in order."""
         rows = self._db.execute(
-            f"SELECT {_CHUNK} FROM chunks c JOIN documents d ON d.id = c.document_id"
-            " WHERE c.document_id = ? ORDER BY c.ordinal",
+            f"{_SELECT_CHUNK} WHERE c.document_id = ? ORDER BY c.ordinal",
             (document_id,),
         )
         return [Chunk(*row) for row in rows]
@@ -252,8 +205,7 @@ class Store:
     def neighbours(self, chunk: Chunk, before: int = 1, after: int = 1) -> list[Chunk]:
         """The chunks around it in its document, in order, without itself."""
         rows = self._db.execute(
-            f"SELECT {_CHUNK} FROM chunks c JOIN documents d ON d.id = c.document_id"
-            " WHERE c.document_id = ? AND c.ordinal BETWEEN ? AND ? AND c.ordinal != ?"
+            f"{_SELECT_CHUNK} WHERE c.document_id = ? AND c.ordinal BETWEEN ? AND ? AND c.ordinal != ?"
             " ORDER BY c.ordinal",
             (chunk.document_id, chunk.ordinal - before, chunk.ordinal + after, chunk.ordinal),
         )
@@ -274,7 +226,7 @@ class Store:
         return np.stack([np.frombuffer(found[i], dtype=np.float32) for i in chunk_ids])
 
     def dense(
-        self, collection: str, vector: np.ndarray, k: int, where: Mapping[str, Any] | None = None
+        self, collection: str, vector: np.ndarray, k: int, where: Where | None = None
     ) -> list[tuple[int, float]]:
         """The k chunks nearest to `vector` with their cosine, best first. For `where` see `text`.
 
@@ -282,58 +234,28 @@ class Store:
         """
         owner = self.usable(collection)
         vector = np.asarray(vector, dtype=np.float32)
-        if not where:
-            found = self._sync.query(owner.index_name, vector, k)
-            alive = {i for (i,) in self._by_ids("SELECT id FROM chunks WHERE id IN ({})",
-                                                [i for i, _ in found])}  # fmt: skip
-            return [(i, cosine) for i, cosine in found if i in alive]
-        condition, values = _condition(where)
-        # Exact, over the chunks that pass: Chroma's own filters take longer from the first chunk on.
-        rows = self._db.execute(
-            "SELECT c.id, v.vector FROM documents d JOIN chunks c ON c.document_id = d.id"
-            " JOIN vectors v ON v.hash = c.hash AND v.embedder = ?"
-            f" WHERE d.collection_id = ?{condition}",
-            (self.embedder, owner.id, *values),
-        ).fetchall()
-        if not rows:
-            return []
-        matrix = np.frombuffer(b"".join(v for _, v in rows), dtype=np.float32).reshape(
-            len(rows), -1
-        )
-        cosines = matrix @ (vector / max(float(np.linalg.norm(vector)), 1e-12))
-        best = np.argsort(-cosines, kind="stable")[:k]
-        return [(rows[n][0], float(cosines[n])) for n in best]
+        if where:
+            return dense_filtered(self._db, owner, vector, k, where)
+        found = self._sync.query(owner.index_name, vector, k)
+        ids = [i for i, _ in found]
+        alive = {i for (i,) in self._by_ids("SELECT id FROM chunks WHERE id IN ({})", ids)}
+        return [(i, cosine) for i, cosine in found if i in alive]
 
     def text(
-        self, collection: str, query: str, k: int, where: Mapping[str, Any] | None = None
+        self, collection: str, query: str, k: int, where: Where | None = None
     ) -> list[tuple[int, float]]:
         """The k best chunks by bm25 (higher is better), best first; any text is a valid query.
 
         `where` narrows both searches alike: {"source": glob or globs (`*` also crosses /),
         "type": one or more of the parsers' types, "page": number}. Raises BadInput for others.
         """
-        owner = self.collection(collection)
-        match = match_expression(query)
-        if not match:
-            return []
-        condition, values = _condition(where) if where else ("", ())
-        if condition:
-            condition = (" AND rowid IN (SELECT c.id FROM documents d JOIN chunks c"
-                         f" ON c.document_id = d.id WHERE d.collection_id = ?{condition})")  # fmt: skip
-            values = (owner.id, *values)
-        weights = ", ".join(str(float(w)) for w in BM25_WEIGHTS)
-        rows = self._db.execute(
-            f"SELECT rowid, rank FROM {owner.fts} WHERE {owner.fts} MATCH ?"
-            f" AND rank MATCH 'bm25({weights})'{condition} ORDER BY rank LIMIT ?",
-            (match, *values, k),
-        )
-        return [(i, -rank) for i, rank in rows]
+        return text_search(self._db, self.collection(collection), query, k, where)
 
     @property
     def _db(self) -> sqlite3.Connection:
         return self.database.connection()
 
-    def _by_ids(self, sql: str, ids: Sequence[int], *before: Any) -> list[tuple[Any, ...]]:
+    def _by_ids(self, sql: str, ids: Sequence[Any], *before: Any) -> list[tuple[Any, ...]]:
         rows: list[tuple[Any, ...]] = []
         for at in range(0, len(ids), 900):
             part = list(ids[at : at + 900])
@@ -347,118 +269,7 @@ class Store:
             raise ConfigError(
                 f"Collection {name!r} was made with the embeddings {found.embedder!r},"
                 f" not with {self.embedder!r}.",
-                hint=f"Set SEEDBED_EMBEDDINGS back, or run: rag-chatbot collections --reembed {name!r}",
+                hint="Set SEEDBED_EMBEDDINGS back, or embed its chunks again with:"
+                f" rag-chatbot collections --reembed {name!r}",
             )
         return found
-
-
-def _insert_document(db, owner, source, data_hash, document, file, count) -> int:  # type: ignore[no-untyped-def]
-    stat = (file.path, file.size, file.mtime_ns) if file else (None, None, None)
-    return db.execute(
-        "INSERT INTO documents (collection_id, source, title, type, text, data_hash, path, size,"
-        " mtime_ns, chunks) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (owner.id, source, document.title, document.type, document.text, data_hash, *stat, count),
-    ).lastrowid
-
-
-def _insert_chunks(db, owner, document_id, text, entries) -> None:  # type: ignore[no-untyped-def]
-    row = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'chunks'").fetchone()
-    numbered = list(enumerate(entries, (row[0] if row else 0) + 1))
-    db.executemany(
-        "INSERT INTO chunks (id, document_id, ordinal, start, end, heading, page, text, hash)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        [
-            (i, document_id, n, p.start, p.end, p.heading, p.page, text[p.start : p.end], digest)
-            for n, (i, (p, _, digest)) in enumerate(numbered)
-        ],
-    )
-    db.executemany(
-        f"INSERT INTO {owner.fts} (rowid, title, heading, body) VALUES (?, ?, ?, ?)",
-        [(i, *part) for i, (_, part, _) in numbered],
-    )
-    db.executemany(
-        "INSERT INTO outbox (op, index_name, chunk_id) VALUES ('upsert', ?, ?)",
-        [(owner.index_name, i) for i, _ in numbered],
-    )
-
-
-def _remove(db: sqlite3.Connection, owner: Collection, document_id: int) -> None:
-    rows = db.execute(
-        "SELECT id, hash FROM chunks WHERE document_id = ?", (document_id,)
-    ).fetchall()
-    db.executemany(f"DELETE FROM {owner.fts} WHERE rowid = ?", [(i,) for i, _ in rows])
-    db.execute("DELETE FROM chunks WHERE document_id = ?", (document_id,))
-    db.execute("DELETE FROM documents WHERE id = ?", (document_id,))
-    db.executemany(
-        "INSERT INTO outbox (op, index_name, chunk_id) VALUES ('delete', ?, ?)",
-        [(owner.index_name, i) for i, _ in rows],
-    )
-    db.executemany(  # a vector that no chunk needs any more still says something about the text
-        "DELETE FROM vectors WHERE hash = ?1"
-        " AND NOT EXISTS (SELECT 1 FROM chunks WHERE chunks.hash = ?1)",
-        [(digest,) for _, digest in rows],
-    )
-
-
-def _condition(where: Mapping[str, Any]) -> tuple[str, tuple[Any, ...]]:
-    """`where` as SQL over documents `d` and chunks `c`."""
-    sql, values = "", []
-    for key, value in where.items():
-        options = [value] if isinstance(value, str | int) else list(value)
-        test = {"source": "d.source GLOB ?", "type": "d.type = ?", "page": "c.page = ?"}.get(key)
-        if test is None or not options or not all(isinstance(o, str | int) for o in options):
-            raise BadInput(
-                f"The filter {key!r}: {value!r} is not known.",
-                hint="Filters are source (a glob), type and page.",
-            )
-        sql += f" AND ({' OR '.join([test] * len(options))})"
-        values += options
-    return sql, tuple(values)
-
-
-def match_expression(query: str) -> str:
-    """Any text as an FTS5 query: its words, each quoted, joined by OR. Empty when it has none.
-
-    A word that is said twice counts twice, as in the original bm25.
-    """
-    words = re.findall(r"\w+", query[:20000].lower())
-    kept = [word for word in words if word not in STOP_WORDS] or words
-    if len(kept) > MAX_TERMS:  # of a long text the rarer words, for which length is a fair guess
-        kept = sorted(kept, key=len, reverse=True)[:MAX_TERMS]
-    text = " OR ".join(f'"{word[:100]}"' for word in kept)
-    return text.encode("utf-8", "ignore").decode("utf-8")
-
-
-def embedding_texts(document: Document, pieces: Sequence[Piece]) -> list[str]:
-    """What `add_document` will look for among its vectors."""
-    return [joined(*index_parts(document, piece)) for piece in pieces]
-
-
-def index_parts(document: Document, piece: Piece) -> tuple[str, str, str]:
-    """Title, heading path and cleaned body of a chunk: the columns of the full-text table."""
-    return document.title, piece.heading, plain(document.text[piece.start : piece.end])
-
-
-def joined(title: str, heading: str, body: str) -> str:
-    """What is embedded; equal to `chunk.embedding_text` of the raw text."""
-    return f"{context(title, heading)}\n{body}".strip()
-
-
-def text_hash(text: str) -> bytes:
-    return hashlib.sha256(text.encode("utf-8", "replace")).digest()
-
-
-def embedder_name(embeddings: Any) -> str:
-    name = getattr(embeddings, "name", None) or getattr(embeddings, "model", None)
-    return str(name or type(embeddings).__name__)
-
-
-def embed_texts(embeddings: Any, texts: Sequence[str]) -> np.ndarray:
-    """float32 (n, dimension), normalised, from ours (`embed`) or any LangChain embeddings."""
-    if hasattr(embeddings, "embed"):
-        vectors = embeddings.embed(texts)
-    else:
-        vectors = embeddings.embed_documents(list(texts))
-    array = np.asarray(vectors, dtype=np.float32)
-    norms = np.linalg.norm(array, axis=1, keepdims=True)
-    return np.ascontiguousarray(array / np.maximum(norms, 1e-12))

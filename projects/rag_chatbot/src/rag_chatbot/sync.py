@@ -153,7 +153,7 @@ class Sync:
                     f" WHERE c.id IN ({','.join('?' * len(part))})",
                     part,
                 )
-                .fetchall()  # fmt: skip
+                .fetchall()
             )
         return found
 

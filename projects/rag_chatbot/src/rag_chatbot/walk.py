@@ -28,10 +28,10 @@ class Found:
 
 
 def walk(paths: Sequence[Path], include: Sequence[str], exclude: Sequence[str]) -> Iterator[Found]:
-    """Every file below `paths` once, sorted by name; what `include`/`exclude` drop is not listed."""
+    """Every file below `paths` once, by name; what `include` and `exclude` drop is not listed."""
     seen: set[str] = set()
     for given in paths:
-        root = Path(os.path.abspath(given))  # not resolved: the names that the user sees
+        root = given.absolute()  # links are not resolved: these are the names that the user sees
         if not os.path.lexists(root):
             yield Found(root, root, str(given), "There is no such file or folder.", failed=True)
         elif root.is_dir():
@@ -82,7 +82,7 @@ def _left_out(entry: os.DirEntry[str], real_root: str, visited: set[str]) -> str
         real = os.path.realpath(entry.path)
         if not (real + os.sep).startswith(real_root.rstrip(os.sep) + os.sep):
             return "It is a link that leads out of the folder."
-        if os.path.isdir(real) and (real in visited or entry.path.startswith(real + os.sep)):
+        if entry.is_dir() and (real in visited or entry.path.startswith(real + os.sep)):
             return "It is a link to a folder that is read anyway."
     if entry.is_dir():
         return "Generated or installed files." if entry.name in GENERATED else ""

@@ -1,4 +1,4 @@
-"""From the bytes of a file to a `Document`: a text with headings, paragraphs, tables and code in it.
+"""From the bytes of a file to a `Document`: a text, and the headings, tables and code in it.
 
 A file is told by its name's ending. Nothing in a file is ever executed, fetched or expanded.
 The parsers, and why these: docs/reference/parsers.md.
@@ -7,6 +7,8 @@ The parsers, and why these: docs/reference/parsers.md.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path, PurePath
 
 from rag_chatbot.parse.document import Block, Document
@@ -23,15 +25,19 @@ TYPES: dict[str, tuple[str, ...]] = {
     "pdf": (".pdf",),
     "docx": (".docx",),
     "csv": (".csv", ".tsv"),
-    "json": (".json", ".ipynb", ".geojson", ".webmanifest"),
+    "json": (".json", ".geojson", ".webmanifest"),
+    "notebook": (".ipynb",),
     "jsonl": (".jsonl", ".ndjson"),
-    "code": tuple(
-        ".py .pyi .js .mjs .cjs .jsx .ts .tsx .java .kt .kts .scala .go .rs .c .h .cc .cpp .cxx .hpp"
-        " .hh .cs .swift .m .mm .rb .php .pl .pm .lua .r .jl .dart .ex .exs .erl .hs .ml .clj .sh"
-        " .bash .zsh .fish .ps1 .sql .proto .graphql .tf .css .scss .less .vue .svelte .toml .yaml"
-        " .yml .ini .cfg .conf .properties .xml .xsd .gradle .cmake .mk .bat .nix .zig .vim .el".split()
+    "code": (
+        ".py", ".pyi", ".js", ".mjs", ".cjs", ".jsx", ".ts", ".tsx", ".java", ".kt", ".kts",
+        ".scala", ".go", ".rs", ".c", ".h", ".cc", ".cpp", ".cxx", ".hpp", ".hh", ".cs", ".swift",
+        ".m", ".mm", ".rb", ".php", ".pl", ".pm", ".lua", ".r", ".jl", ".dart", ".ex", ".exs",
+        ".erl", ".hs", ".ml", ".clj", ".sh", ".bash", ".zsh", ".fish", ".ps1", ".sql", ".proto",
+        ".graphql", ".tf", ".css", ".scss", ".less", ".vue", ".svelte", ".toml", ".yaml", ".yml",
+        ".ini", ".cfg", ".conf", ".properties", ".xml", ".xsd", ".gradle", ".cmake", ".mk", ".bat",
+        ".nix", ".zig", ".vim", ".el",
     ),
-}
+}  # fmt: skip
 BY_ENDING = {ending: kind for kind, endings in TYPES.items() for ending in endings}
 BY_NAME = {
     **dict.fromkeys(("makefile", "dockerfile", "containerfile", "justfile", "rakefile"), "code"),
@@ -61,24 +67,9 @@ def parse(path: Path, data: bytes) -> Document:
     return Document(document.text, document.blocks, title, kind)
 
 
-def _parser(kind: str):  # type: ignore[no-untyped-def]
+def _parser(kind: str) -> Callable[[bytes, Path], Document]:
     """Imported when needed, so that reading Markdown does not load the PDF library."""
-    if kind == "pdf":
-        from rag_chatbot.parse.pdf import parse_pdf
-
-        return parse_pdf
-    if kind == "docx":
-        from rag_chatbot.parse.docx import parse_docx
-
-        return parse_docx
-    if kind == "html":
-        from rag_chatbot.parse.html import parse_html
-
-        return parse_html
-    if kind in ("csv", "json", "jsonl"):
-        from rag_chatbot.parse import data as module
-
-        return {"csv": module.parse_csv, "json": module.parse_json}.get(kind, module.parse_jsonl)
-    from rag_chatbot.parse import text
-
-    return getattr(text, f"parse_{kind}")
+    module = kind if kind in ("pdf", "docx", "html") else "text"
+    if kind in ("csv", "json", "jsonl", "notebook"):
+        module = "data"
+    return getattr(import_module(f"rag_chatbot.parse.{module}"), f"parse_{kind}")  # type: ignore[no-any-return]

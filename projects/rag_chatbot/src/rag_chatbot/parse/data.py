@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from rag_chatbot.parse.document import Block, Document
-from rag_chatbot.parse.text import decode, lines
+from rag_chatbot.parse.text import decode, lines, parse_markdown
 from seedbed.errors import BadInput
 
 SPACE = re.compile(r"[\s,]*")
@@ -46,6 +46,17 @@ def parse_json(data: bytes, path: Path) -> Document:
     else:
         blocks = (Block("code", 0, len(text.rstrip())),)
     return Document(text, blocks, path.stem)
+
+
+def parse_notebook(data: bytes, path: Path) -> Document:
+    """A Jupyter notebook as Markdown: its text cells, its code between fences; no outputs."""
+    try:
+        cells = json.loads(decode(data)).get("cells", [])
+        parts = [(cell.get("cell_type"), "".join(cell.get("source", ""))) for cell in cells]
+    except (ValueError, AttributeError, TypeError, RecursionError) as error:
+        raise BadInput(f"It is not a Jupyter notebook: {error}.") from None
+    text = "\n\n".join(f"```\n{part}\n```" if kind == "code" else part for kind, part in parts)
+    return parse_markdown(text.encode("utf-8", "replace"), path)
 
 
 def _members(text: str, is_object: bool) -> list[Block]:

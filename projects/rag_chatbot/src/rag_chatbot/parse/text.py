@@ -15,8 +15,13 @@ from seedbed.errors import BadInput
 
 CONTROL = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f-\x9f]")
 NEWLINES = re.compile(r"\r\n?|[\x0c\u2028\u2029]")
-BOMS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe\x00\x00", "utf-32"), (b"\x00\x00\xfe\xff", "utf-32"),
-        (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))  # fmt: skip
+BOMS = (
+    (b"\xef\xbb\xbf", "utf-8-sig"),
+    (b"\xff\xfe\x00\x00", "utf-32"),
+    (b"\x00\x00\xfe\xff", "utf-32"),
+    (b"\xff\xfe", "utf-16"),
+    (b"\xfe\xff", "utf-16"),
+)
 
 HEADING = re.compile(r" {0,3}(#{1,6})[ \t]+(.*?)[ \t]*#*[ \t]*$")
 SETEXT = re.compile(r" {0,3}(=+|-+)[ \t]*$")
@@ -99,7 +104,7 @@ def parse_markdown(data: bytes, path: Path) -> Document:
 
 def parse_rst(data: bytes, path: Path) -> Document:
     text = decode(data)
-    blocks = tuple(_blocks(text, heading=_RstHeading(), literal=True))
+    blocks = tuple(_blocks(text, heading=_RstHeading()))
     return Document(text, blocks, _first_heading(text, blocks) or path.stem)
 
 
@@ -136,7 +141,7 @@ def parse_code(data: bytes, path: Path) -> Document:
     return Document(text, tuple(blocks), path.name)
 
 
-def _blocks(text, *, heading, start_at=0, fence=FENCE, literal=False) -> Iterator[Block]:  # type: ignore[no-untyped-def]
+def _blocks(text, *, heading, start_at=0, fence=FENCE) -> Iterator[Block]:  # type: ignore[no-untyped-def]
     """Paragraphs, lists, tables and fenced code between blank lines; headings by `heading`."""
     spans = [span for span in lines(text) if span[0] >= start_at]
     at = 0
