@@ -15,7 +15,7 @@ from fastapi.testclient import TestClient
 from pydantic import BaseModel, Field
 
 from seedbed import errors
-from seedbed.middleware import Keys
+from seedbed.keys import Keys
 from seedbed.service import Caller, CleanText, create_app, serve
 from seedbed.settings import Settings
 from seedbed.testing import free_port, run_server
@@ -143,6 +143,7 @@ def test_unknown_addresses_and_methods_use_the_envelope(client):
         (b"null", "body: "),
         (b'{"question": "x", "k": 1e999}', "k: "),
         (b'{"question": "x", "k": NaN}', "k: "),
+        (b'{"question": "x", "k": ' + b"9" * 5000 + b"}", ""),
     ],
 )
 def test_bad_bodies_are_400_in_one_line(client, body, says):
@@ -163,6 +164,19 @@ def test_a_large_body_is_refused_by_header_and_by_count(client):
     error(client.post("/v1/ask", content=chunks, headers=headers), 413, "too_large")
     error(client.post("/v1/files", files={"file": large}), 413, "too_large")
     assert client.post("/v1/files", files={"file": b"x" * 5000}).json() == 5000
+
+
+def test_more_requests_than_allowed_are_busy():
+    with TestClient(build(max_requests=0)) as client:
+        assert "0 requests" in error(client.get("/v1/stream"), 429, "busy")
+        assert client.get("/healthz").status_code == 200
+
+
+def test_an_address_cannot_write_into_the_log(client, caplog):
+    with caplog.at_level("INFO", "seedbed.service"):
+        client.get("/v1/%0Afake%1b[31m")
+    (line,) = [r.getMessage() for r in caplog.records if "fake" in r.getMessage()]
+    assert line.isprintable()
 
 
 def test_metrics_count_requests_errors_and_no_unknown_address(client):

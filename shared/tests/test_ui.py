@@ -29,7 +29,7 @@ def who(word: str, request: gr.Request) -> str:
     return f"{word} from {caller_of(request)}"
 
 with gr.Blocks(title="Page") as blocks:
-    gr.Markdown("# A page\\n<mark>quoted</mark>")
+    gr.Markdown("# A page\\n<mark>quoted</mark>\\n\\n![](http://192.0.2.1/leak)")
     word = gr.Textbox(label="Word")
     said = gr.Textbox(label="Said")
     gr.Button("Say").click(who, word, said)
@@ -148,7 +148,7 @@ def test_in_a_browser_with_a_key_and_no_request_elsewhere(browser, tmp_path):
             http_credentials={"username": "anyone", "password": "key-a"}
         ).new_page()
         requested: list[str] = []
-        page.on("request", lambda request: requested.append(request.url))
+        page.on("requestfinished", lambda request: requested.append(request.url))
         page.goto(address)
         page.get_by_label("Word").fill("hello")
         page.get_by_role("button", name="Say").click()
@@ -159,6 +159,8 @@ def test_in_a_browser_with_a_key_and_no_request_elsewhere(browser, tmp_path):
         page.get_by_role("button", name="Say").click()
         page.get_by_text("Error").first.wait_for()
         assert "private" not in page.content()
+        leaks = page.evaluate("() => [...document.images].map(i => i.naturalWidth)")
+        assert leaks == [0] * len(leaks)
         assert requested and all(u.startswith((address, "data:", "blob:")) for u in requested)
         # The page's open connection must not hold up the end.
         server.terminate()

@@ -6,10 +6,6 @@ origin, API key), `BodyLimit`. It knows no route; `service` puts the three aroun
 
 from __future__ import annotations
 
-import base64
-import binascii
-import hashlib
-import hmac
 import json
 import logging
 import math
@@ -17,7 +13,7 @@ import re
 import time
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -26,7 +22,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from seedbed import errors
 from seedbed.guardrails import redact_secrets
-from seedbed.telemetry import error_kind, request_id
+from seedbed.keys import Keys
+from seedbed.telemetry import error_kind, request_id, span
 
 if TYPE_CHECKING:
     from prometheus_client import Counter, Gauge, Histogram
@@ -40,10 +37,11 @@ _ENDLESS = "/heartbeat/"
 
 @dataclass
 class Drain:
-    """Whether the server is going down, and how many requests it still answers."""
+    """Whether the server is going down, how many requests it is answering, how many it may."""
 
     draining: bool = False
     running: int = 0
+    most: int = 256
 
 
 @dataclass(frozen=True)
@@ -123,9 +121,11 @@ class Context:
         self.drain.running += counted
         http_metrics().running.inc()
         try:
-            await self.app(scope, receive, with_id)
+            with span(scope["method"]) as current:
+                await self.app(scope, receive, with_id)
+                current.update_name(f"{scope['method']} {_route(scope)}")
         except Exception as error:
-            log.exception("%s %s failed", scope["method"], scope["path"])
+            log.exception("%s %s failed", scope["method"], _shown(scope))
             scope["seedbed.error"] = error_kind(error)
             if not status:
                 body = envelope("internal_error", "Something failed on our side; it is logged.")
@@ -138,8 +138,7 @@ class Context:
 
     def _record(self, scope: Scope, status: int, seconds: float) -> None:
         # Only addresses that exist become labels: the number of time series stays bounded.
-        found = scope.get("seedbed.route") or getattr(scope.get("route"), "path", None)
-        route = found or "other"
+        route = _route(scope)
         method = scope["method"] if scope["method"] in _METHODS else "other"
         known = http_metrics()
         known.requests.labels(method, route, str(status)).inc()
@@ -151,65 +150,23 @@ class Context:
             logging.DEBUG if quiet else logging.INFO,
             "%s %s %d %.0f ms %s",
             scope["method"],
-            scope["path"],
+            _shown(scope),
             status,
             seconds * 1000,
             scope.get("state", {}).get("caller", "-"),
         )
 
 
+def _route(scope: Scope) -> str:
+    return scope.get("seedbed.route") or getattr(scope.get("route"), "path", None) or "other"
+
+
+def _shown(scope: Scope) -> str:
+    """The path as it came, percent-encoded: no line break or escape code reaches a log."""
+    return str(scope.get("raw_path", b"").decode("ascii", "replace"))
+
+
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-
-
-@dataclass(frozen=True)
-class Keys:
-    """API keys, kept as sha256 only: `{digest: name}`. Empty: everyone is `"local"`."""
-
-    digests: Mapping[bytes, str] = field(default_factory=dict)
-
-    @classmethod
-    def parse(cls, text: str) -> Keys:
-        """Read `name=key,name=key`. ConfigError names the pair, never the key."""
-        digests: dict[bytes, str] = {}
-        for n, pair in enumerate(filter(None, (p.strip() for p in text.split(","))), 1):
-            name, _, key = (part.strip() for part in pair.partition("="))
-            digest = hashlib.sha256(key.encode()).digest()
-            if not name or not key or digest in digests or name in digests.values():
-                raise errors.ConfigError(
-                    f"SEEDBED_API_KEYS: pair {n} is no `name=key`, or was there before.",
-                    hint="Write name=key,name=key with names and keys that differ.",
-                )
-            digests[digest] = name
-        return cls(digests)
-
-    def __bool__(self) -> bool:
-        return bool(self.digests)
-
-    def caller(self, headers: Headers) -> str:
-        """The name of the key in the headers, compared in constant time; Unauthorized without."""
-        if not self:
-            return "local"
-        digest = hashlib.sha256(_presented(headers).encode(errors="replace")).digest()
-        names = [name for known, name in self.digests.items() if hmac.compare_digest(known, digest)]
-        if not names:
-            raise errors.Unauthorized(
-                "No API key, or not a known one.",
-                hint="Send `Authorization: Bearer KEY`; in a browser, any name and the key as "
-                "password.",
-            )
-        return names[0]
-
-
-def _presented(headers: Headers) -> str:
-    scheme, _, value = headers.get("authorization", "").partition(" ")
-    if scheme.lower() == "bearer":
-        return value.strip()
-    if scheme.lower() == "basic":
-        try:
-            return base64.b64decode(value, validate=True).decode().partition(":")[2]
-        except (binascii.Error, UnicodeDecodeError):
-            return ""
-    return headers.get("x-api-key", "")
 
 
 @dataclass
@@ -243,6 +200,8 @@ class Guard:
         headers = Headers(scope=scope)
         if self.drain.draining:
             raise errors.Unavailable("The server is shutting down.", hint="Try again shortly.")
+        if self.drain.running > self.drain.most:
+            raise errors.Busy(f"{self.drain.most} requests are running, the limit here.")
         if "\0" in scope["path"] or b"%00" in scope.get("query_string", b""):
             raise errors.BadInput("The address holds a NUL character.")
         # Without a key, the browser's same-origin rules are all that keeps a web page elsewhere

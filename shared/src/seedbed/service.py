@@ -80,10 +80,13 @@ def create_app(
     ready: Callable[[], None] = lambda: None,
     settings: Settings | None = None,
     max_body_mb: float = 4,
+    max_requests: int = 256,
     lifespan: Callable[[FastAPI], AbstractAsyncContextManager[Any]] | None = None,
     on_shutdown: Callable[[], None] | None = None,
 ) -> FastAPI:
     """An app with /healthz, /readyz, /metrics, and every error in one envelope.
+
+    Over `max_requests` at a time are answered Busy, bodies over `max_body_mb` TooLarge.
 
     `ready` raises (best: Unavailable, with the reason) while the app can't answer; it must be
     cheap, for it runs on each call of /readyz. `on_shutdown` runs, in a thread, once no request is
@@ -91,7 +94,7 @@ def create_app(
     """
     settings = settings or load(Settings)
     telemetry.start(title, settings.log_level)
-    drain = Drain()
+    drain = Drain(most=max_requests)
 
     @asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[Any]:

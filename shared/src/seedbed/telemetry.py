@@ -1,15 +1,14 @@
-"""OpenTelemetry spans and Prometheus counters of what a process does; its logs are in `logs`.
+"""OpenTelemetry spans and Prometheus counters of what a process does.
 
-Nothing leaves the machine unless OTEL_EXPORTER_OTLP_ENDPOINT or MLFLOW_TRACKING_URI is set. It
-knows no model and no server: those call it. Span attributes follow OpenTelemetry's GenAI semantic
-conventions (`gen_ai.*`, https://opentelemetry.io/docs/specs/semconv/gen-ai/).
+It knows no model and no server: those call it; where spans and logs go is `startup`. Attributes
+follow the GenAI semantic conventions (`gen_ai.*`):
+https://opentelemetry.io/docs/specs/semconv/gen-ai/
 """
 
 from __future__ import annotations
 
 import json
-import os
-import sys
+import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,9 +19,12 @@ from uuid import UUID
 
 from langchain_core.callbacks.base import BaseCallbackHandler
 
-from seedbed.errors import MissingExtra, SeedbedError
-from seedbed.logs import request_id as request_id
-from seedbed.logs import setup_logging as setup_logging
+from seedbed.errors import SeedbedError
+from seedbed.startup import request_id as request_id
+from seedbed.startup import setup_logging as setup_logging
+from seedbed.startup import setup_tracing as setup_tracing
+from seedbed.startup import silence_dependencies as silence_dependencies
+from seedbed.startup import start as start
 
 if TYPE_CHECKING:
     from langchain_core.messages import BaseMessage
@@ -30,14 +32,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Span
     from prometheus_client import Counter, Histogram
 
-_NO_TELEMETRY = {
-    "DO_NOT_TRACK": "1",
-    "ANONYMIZED_TELEMETRY": "False",  # Chroma
-    "GRADIO_ANALYTICS_ENABLED": "False",
-    "HF_HUB_DISABLE_TELEMETRY": "1",
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "RAY_USAGE_STATS_ENABLED": "0",
-}
+_log = logging.getLogger("seedbed.model")
 _PROVIDERS = {"google_genai": "gcp.gemini", "google_vertexai": "gcp.vertex_ai"} | {
     "mistralai": "mistral_ai",
     "bedrock": "aws.bedrock",
@@ -45,63 +40,6 @@ _PROVIDERS = {"google_genai": "gcp.gemini", "google_vertexai": "gcp.vertex_ai"} 
     "xai": "x_ai",
 }
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
-
-
-def silence_dependencies() -> None:
-    """Switch off the telemetry of Chroma, Gradio, Hugging Face, OpenVINO, MLflow and Ray.
-
-    They read their switches when imported, so this runs first; a variable already set wins.
-    OpenVINO has no variable: it falls back to a silent stub when its telemetry package is absent.
-    """
-    for name, value in _NO_TELEMETRY.items():
-        os.environ.setdefault(name, value)
-    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
-
-
-def start(service: str, level: str = "INFO") -> None:
-    """What every program does first: silence dependencies, log, and export spans if asked to."""
-    silence_dependencies()
-    setup_logging(level)
-    setup_tracing(service)
-
-
-def _endpoints() -> list[tuple[str | None, dict[str, str]]]:
-    """Where spans go: (address, headers); None means the exporter reads its own variables."""
-    found: list[tuple[str | None, dict[str, str]]] = []
-    if os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
-        found.append((None, {}))
-    mlflow = os.environ.get("MLFLOW_TRACKING_URI", "")
-    if mlflow.startswith(("http://", "https://")):
-        # MLflow >= 3.6 with a database behind it takes OTLP over HTTP:
-        # https://mlflow.org/docs/latest/genai/tracing/opentelemetry/ingest
-        experiment = os.environ.get("MLFLOW_EXPERIMENT_ID", "0")
-        found.append((f"{mlflow.rstrip('/')}/v1/traces", {"x-mlflow-experiment-id": experiment}))
-    return found
-
-
-@cache
-def setup_tracing(service: str) -> bool:
-    """Export spans to the addresses the environment names; False, at no cost, if it names none."""
-    endpoints = _endpoints()
-    if not endpoints:
-        return False
-    try:
-        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-    except ImportError:
-        raise MissingExtra("opentelemetry-exporter-otlp-proto-http", "otlp") from None
-    from opentelemetry import trace
-    from opentelemetry.sdk.resources import Resource
-    from opentelemetry.sdk.trace import TracerProvider
-    from opentelemetry.sdk.trace.export import BatchSpanProcessor
-
-    # Short, so that a stopped collector does not hold up the end of a command.
-    timeout = float(os.environ.get("OTEL_EXPORTER_OTLP_TIMEOUT", "2"))
-    provider = TracerProvider(resource=Resource.create({"service.name": service}))
-    for endpoint, headers in endpoints:
-        exporter = OTLPSpanExporter(endpoint=endpoint, headers=headers or None, timeout=timeout)
-        provider.add_span_processor(BatchSpanProcessor(exporter))
-    trace.set_tracer_provider(provider)
-    return True
 
 
 def _start_span(name: str, attributes: dict[str, Any]) -> Span:
@@ -269,7 +207,7 @@ def model_call(model: str, operation: str = "chat", **attributes: Any) -> Iterat
 class ModelTelemetry(BaseCallbackHandler):
     """Records every call of a LangChain chat model, local or remote, as `model_call` does.
 
-    `load_chat_model` attaches one. With `log_content` the messages go into the span too, redacted.
+    `load_chat_model` attaches one. With `log_content` the messages go into span and log, redacted.
     """
 
     run_inline = True
@@ -295,7 +233,9 @@ class ModelTelemetry(BaseCallbackHandler):
         }
         call = _open_call(self.spec, "chat", **attributes)
         if self.log_content:
-            call.span.set_attribute("gen_ai.input.messages", _as_parts(messages[0]))
+            asked = _as_parts(messages[0])
+            call.span.set_attribute("gen_ai.input.messages", asked)
+            _log.info("%s was asked %s", self.spec, asked)
         self._open[run_id] = call
 
     def on_llm_new_token(self, token: Any, *, run_id: UUID, **kwargs: Any) -> None:
@@ -323,7 +263,9 @@ class ModelTelemetry(BaseCallbackHandler):
         if reason := about.get("finish_reason") or about.get("stop_reason"):
             call.span.set_attribute("gen_ai.response.finish_reasons", [str(reason)])
         if self.log_content:
-            call.span.set_attribute("gen_ai.output.messages", _as_parts([message]))
+            answered = _as_parts([message])
+            call.span.set_attribute("gen_ai.output.messages", answered)
+            _log.info("%s answered %s", self.spec, answered)
 
     def on_llm_error(self, error: BaseException, *, run_id: UUID, **_: Any) -> None:
         if call := self._open.pop(run_id, None):

@@ -8,9 +8,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
+from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.routing import Match, Mount
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from seedbed.telemetry import silence_dependencies
 
@@ -20,6 +21,11 @@ if TYPE_CHECKING:
 _SANS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Noto Sans", "sans-serif")
 _MONO = ("ui-monospace", "SF Mono", "Menlo", "Consolas", "DejaVu Sans Mono", "monospace")
 
+# The page may load and call its own server alone. An image in an answer can't carry words away.
+_POLICY = (
+    "default-src 'self' data: blob: 'unsafe-inline' 'unsafe-eval'; "
+    "base-uri 'self'; form-action 'self'; frame-ancestors 'self'"
+)
 _CSS = """
 .gradio-container {
   max-width: 76rem !important; margin: 0 auto !important; padding: 1rem !important;
@@ -132,7 +138,13 @@ class _BehindApi:
         if scope["type"] == "http" and not self._is_page(scope):
             raise HTTPException(404)
         scope["seedbed.route"] = "page"
-        await self.page(scope, receive, send)
+
+        async def with_policy(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message)["content-security-policy"] = _POLICY
+            await send(message)
+
+        await self.page(scope, receive, with_policy)
 
     def _is_page(self, scope: Scope) -> bool:
         if scope["path"].startswith("/v1/") or scope["path"] == "/v1":
