@@ -5,6 +5,7 @@ It only knows facts; finding, checking and converting the files is `weights`.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -83,6 +84,40 @@ _TABLE = (
         ),
         context_window=256,
     ),
+    Model(
+        name="phi-3.5-mini",
+        kind="chat",
+        license="MIT",
+        size_mb=2200,
+        repo="OpenVINO/Phi-3.5-mini-instruct-int4-ov",
+        revision="03cc3b1f99c6cb2b11cd17137642971712970b1f",
+    ),
+    Model(
+        name="qwen3-8b",
+        kind="chat",
+        license="Apache-2.0",
+        size_mb=4880,
+        repo="OpenVINO/Qwen3-8B-int4-ov",
+        revision="5c47abf4b8e12ebe8e99745bb0c1ec17e0c0abcc",
+    ),
+    Model(
+        name="bge-small",
+        kind="embedding",
+        license="MIT",
+        size_mb=134,
+        repo="BAAI/bge-small-en-v1.5",
+        revision="5c38ec7c405ec4b44b94cc5a9bb96e735b38267a",
+        context_window=512,
+    ),
+    Model(
+        name="ms-marco-minilm",
+        kind="rerank",
+        license="Apache-2.0",
+        size_mb=91,
+        repo="cross-encoder/ms-marco-MiniLM-L6-v2",
+        revision="ce0834f22110de6d9222af7a7a03628121708969",
+        context_window=512,
+    ),
 )
 
 MODELS: dict[str, Model] = {model.name: model for model in _TABLE}
@@ -104,11 +139,13 @@ def find(spec: str, kind: Kind = "chat") -> Model | None:
             return model
     return Model(spec, kind, license="", size_mb=0, repo=repo, revision=revision)
 
-PRICES_OF = "2025-12"
+
+PRICES_OF = "2025-12 to 2026-10"
 """When the list prices below were noted. They change: an application shows an estimate."""
 
-# USD per million tokens, read and written, by the beginning of a model's name.
+# USD per million tokens, read and written, by a model's name without its date.
 _PRICES: dict[str, tuple[float, float]] = {
+    # openai.com/api/pricing and ai.google.dev/pricing, 2025-12
     "openai:gpt-4o": (2.50, 10.00),
     "openai:gpt-4o-mini": (0.15, 0.60),
     "openai:gpt-4.1": (2.00, 8.00),
@@ -117,20 +154,29 @@ _PRICES: dict[str, tuple[float, float]] = {
     "openai:gpt-5": (1.25, 10.00),
     "openai:gpt-5-mini": (0.25, 2.00),
     "openai:gpt-5-nano": (0.05, 0.40),
-    "anthropic:claude-opus-4-5": (5.00, 25.00),
-    "anthropic:claude-sonnet-4": (3.00, 15.00),
-    "anthropic:claude-haiku-4-5": (1.00, 5.00),
     "google_genai:gemini-2.5-pro": (1.25, 10.00),
     "google_genai:gemini-2.5-flash": (0.30, 2.50),
+    # platform.claude.com/docs/en/about-claude/pricing, 2026-10
+    "anthropic:claude-opus-5-5": (4.00, 20.00),
+    "anthropic:claude-opus-5": (5.00, 25.00),
+    "anthropic:claude-opus-4-5": (5.00, 25.00),
+    "anthropic:claude-sonnet-5-5": (2.00, 10.00),
+    "anthropic:claude-sonnet-5": (2.00, 10.00),
+    "anthropic:claude-sonnet-4": (3.00, 15.00),
+    "anthropic:claude-haiku-5-5": (0.10, 0.50),  # prompts up to 100,000 tokens
+    "anthropic:claude-haiku-4-5": (1.00, 5.00),
 }
 
 
 def price(spec: str) -> tuple[float, float]:
     """USD per million tokens read and written; (0, 0) for local and for unknown models.
 
-    The longest matching name decides, so a dated name (`gpt-4o-mini-2024-07-18`) costs the same.
+    A dated name (`gpt-4o-mini-2024-07-18`) costs what the name costs; another variant
+    (`gpt-5-pro`) is another model, whose price is unknown.
     """
     if spec in MODELS:
         return MODELS[spec].price_in, MODELS[spec].price_out
-    known = [name for name in _PRICES if spec == name or spec.startswith(f"{name}-")]
+    known = [
+        name for name in _PRICES if re.fullmatch(rf"{re.escape(name)}(-[\d-]+|-latest)?", spec)
+    ]
     return _PRICES[max(known, key=len)] if known else (0.0, 0.0)

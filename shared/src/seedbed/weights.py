@@ -26,6 +26,8 @@ from seedbed.settings import Settings, load
 # Part of every ready folder's name: raise it when a converter below changes what it writes.
 FORMAT = 1
 _MANIFEST = "ready.json"
+# Copies of the same weights that repositories offer beside safetensors and OpenVINO files.
+_OTHER_FORMATS = ["pytorch_model*.bin", "onnx/*", "openvino/*", "*.h5", "*.msgpack", "*.ot"]
 
 
 def ensure(model: Model | str, *, settings: Settings | None = None) -> Path:
@@ -241,7 +243,11 @@ def _download(model: Model) -> Path:
             hint=f"Run, with a network: HF_HUB_OFFLINE=0 {command}",
         )
     try:
-        return Path(snapshot_download(model.repo, revision=model.revision or None))
+        return Path(
+            snapshot_download(
+                model.repo, revision=model.revision or None, ignore_patterns=_OTHER_FORMATS
+            )
+        )
     except Exception as error:  # the hub raises its own, httpx's and OSErrors
         reason = str(error).strip().partition("\n")[0]
         raise WeightsError(
