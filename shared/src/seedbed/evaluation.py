@@ -173,6 +173,8 @@ def log_to_mlflow(report: Report, experiment: str = "seedbed") -> str | None:
     """
     if not os.environ.get("MLFLOW_TRACKING_URI"):
         return None
+    # Its own default of seven retries keeps a finished evaluation waiting for minutes.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     try:
         import mlflow  # type: ignore[import-not-found, unused-ignore]
     except ImportError:

@@ -22,16 +22,8 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from seedbed import errors, telemetry
-from seedbed.middleware import (
-    Access,
-    BodyLimit,
-    Context,
-    Drain,
-    Guard,
-    Keys,
-    envelope,
-    error_headers,
-)
+from seedbed.keys import Keys
+from seedbed.middleware import Access, BodyLimit, Context, Drain, Guard, envelope, error_headers
 from seedbed.settings import Settings, load
 
 if TYPE_CHECKING:
