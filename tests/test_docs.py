@@ -30,7 +30,8 @@ def commands(page: Path) -> list[list[str]]:
     """The commands in a page's shell blocks, without comments, prompts and settings in front."""
     found = []
     for block in SHELL.findall(page.read_text("utf-8")):
-        for line in block.replace("\\\n", " ").splitlines():
+        here = re.split(r"^cd \.\./", block, flags=re.MULTILINE)[0]  # then it is another repository
+        for line in here.replace("\\\n", " ").splitlines():
             for part in re.split(r"\s+(?:&&|\|\|?|>)\s+", line.removeprefix("$ ").strip()):
                 words = shlex.split(part, comments=True)
                 while words and re.match(r"^\w+=", words[0]):

@@ -1,4 +1,4 @@
-"""Every exercise of every project can be solved: its check finds the gap, and the real code passes."""
+"""Every exercise can be solved: its check finds the gap and accepts the project's own code."""
 
 from pathlib import Path
 

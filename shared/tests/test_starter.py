@@ -25,6 +25,10 @@ src = ["shared/src"]
 
 [tool.ruff.lint]
 select = ["E"]
+ignore = []
+
+[tool.ruff.lint.isort]
+no-lines-before = ["seedbed"]
 
 [tool.mypy]
 strict = true
