@@ -12,6 +12,7 @@ import hashlib
 import importlib.util
 import json
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -26,6 +27,7 @@ from seedbed.settings import Settings, load
 # Part of every ready folder's name: raise it when a converter below changes what it writes.
 FORMAT = 1
 _MANIFEST = "ready.json"
+_ROOM = "Is the disk full? Free some space, or set SEEDBED_CACHE_DIR to another folder."
 # Copies of the same weights that repositories offer beside safetensors and OpenVINO files.
 _OTHER_FORMATS = ["pytorch_model*.bin", "onnx/*", "openvino/*", "*.h5", "*.msgpack", "*.ot"]
 
@@ -96,7 +98,7 @@ def _from_package(model: Model, folder: Path) -> Path:
     except OSError as error:
         raise WeightsError(
             f"{model.name}: cannot write to {folder}: {error.strerror or error}.",
-            hint="Free some space there, or set SEEDBED_CACHE_DIR to another folder.",
+            hint=_ROOM,
         ) from error
     return ready
 
@@ -109,7 +111,13 @@ def _build(model: Model, ready: Path, scratch_prefix: str) -> None:
     scratch = Path(tempfile.mkdtemp(prefix=scratch_prefix, dir=ready.parent))
     scratch.chmod(0o755)
     try:
-        _convert(sources, scratch)
+        try:
+            _convert(sources, scratch)
+        except RuntimeError as error:  # all that OpenVINO raises, whatever the reason
+            reason = str(error).strip().rpartition("\n")[2]
+            raise WeightsError(
+                f"{model.name}: the conversion failed: {reason}.", hint=_ROOM
+            ) from error
         sizes = {path.name: path.stat().st_size for path in sorted(scratch.iterdir())}
         (scratch / _MANIFEST).write_text(json.dumps(sizes), "utf-8")
         for path in (*scratch.iterdir(), scratch):
@@ -179,6 +187,12 @@ def _convert(sources: Sequence[Path], target: Path) -> None:
             shutil.copyfile(source, target / source.name)
 
 
+def _needed_bytes(graph: Path) -> int:
+    """How long the weights file beside a graph must be: where its last constant ends."""
+    spans = re.findall(r'offset="(\d+)" size="(\d+)"', graph.read_text("utf-8"))
+    return max((int(offset) + int(size) for offset, size in spans), default=0)
+
+
 def _needs(*modules: str) -> None:
     for module in modules:
         if importlib.util.find_spec(module) is None:
@@ -201,13 +215,13 @@ def _gguf_to_openvino(source: Path, target: Path) -> None:
             "CPU",
             enable_save_ov_model=True,
         )
-    except RuntimeError as error:
-        raise WeightsError(
-            f"{source} does not convert: {str(error).strip().splitlines()[-1]}",
-            hint="Run: pip install --upgrade openvino-genai",
-        ) from error
     finally:
         link.unlink()
+    # The export keeps silent when a disk is full; reading back does not.
+    for name in ("openvino_model", "openvino_tokenizer", "openvino_detokenizer"):
+        weights = target / f"{name}.bin"
+        if not weights.exists() or weights.stat().st_size < _needed_bytes(target / f"{name}.xml"):
+            raise RuntimeError(f"{weights.name} is cut short")
 
 
 # ── from the hub ────────────────────────────────────────────────────────────────────────────

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import re
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+from seedbed.catalog import MODELS, Model, find, price
+
+MODELS_TXT = Path(__file__).parents[1] / "models.txt"
+
+
+@pytest.mark.parametrize("model", MODELS.values(), ids=lambda model: model.name)
+def test_each_entry_names_one_source_and_pins_it(model: Model) -> None:
+    assert bool(model.files) != bool(model.repo)
+    if model.files:
+        assert model.version and all(re.fullmatch(r"[0-9a-f]{64}", f.sha256) for f in model.files)
+    else:
+        assert re.fullmatch(r"[0-9a-f]{40}", model.revision)
+    assert model.license and model.size_mb > 0
+
+
+def test_models_txt_lists_the_packages_of_the_catalogue() -> None:
+    lines = [line.partition("#")[0].strip() for line in MODELS_TXT.read_text().splitlines()]
+    wanted = {f"{m.package}=={m.version}" for m in MODELS.values() if m.files}
+    assert {line for line in lines if line} == wanted
+
+
+def test_the_context_window_of_smollm2_is_what_its_file_says() -> None:
+    model = MODELS["smollm2"]
+    path = Path(str(metadata.distribution(model.package).locate_file(model.files[0].path)))
+    with path.open("rb") as stream:
+        head = stream.read(4096)
+    key = b"llama.context_length"
+    value = head[head.index(key) + len(key) + 4 :][:4]  # after the type, little-endian uint32
+    assert model.context_window == int.from_bytes(value, "little") == 8192
+
+
+def test_find_reads_names_and_hub_specs() -> None:
+    assert find("minilm") is MODELS["minilm"]
+    assert find("openai:gpt-5") is None and find("nonsense") is None
+    own = find("hf:acme/encoder@abc", "embedding")
+    assert own is not None
+    assert (own.repo, own.revision, own.kind) == ("acme/encoder", "abc", "embedding")
+
+
+def test_a_repository_of_the_table_keeps_its_pinned_revision() -> None:
+    model = MODELS["qwen3-8b"]
+    assert find(f"hf:{model.repo}") is model
+    other = find(f"hf:{model.repo}@main")
+    assert other is not None and other.revision == "main"
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        ("smollm2", (0.0, 0.0)),
+        ("openai:gpt-4o-mini", (0.15, 0.60)),
+        ("openai:gpt-4o-mini-2024-07-18", (0.15, 0.60)),
+        ("anthropic:claude-sonnet-4-5-20250929", (3.0, 15.0)),
+        ("anthropic:claude-opus-5-5", (4.0, 20.0)),
+        ("openai:gpt-5-pro", (0.0, 0.0)),  # another, dearer model: unknown, not the price of gpt-5
+        ("openai:never-heard-of", (0.0, 0.0)),
+    ],
+)
+def test_price(spec: str, expected: tuple[float, float]) -> None:
+    assert price(spec) == expected
