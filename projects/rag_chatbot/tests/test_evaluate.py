@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from rag_chatbot.config import Config
-from rag_chatbot.evaluate import compare, evaluate_beir, read_beir
+from rag_chatbot.beir import read_beir
+from rag_chatbot.evaluate import compare, evaluate_beir
 from seedbed.errors import BadInput
 from seedbed.testing import HashEmbeddings
 
@@ -61,12 +62,12 @@ def test_a_wrong_answer_lowers_the_figures(folder: Path) -> None:
 
 
 def test_progress_is_told(folder: Path) -> None:
-    told: list[tuple[str, int, int]] = []
+    told: list[tuple[int, int, str]] = []
     evaluate_beir(
         folder, Config(), HashEmbeddings(), progress=lambda *values: told.append(values)
     )
-    assert told[0] == ("documents", 5, 5)
-    assert told[-1] == ("queries", 3, 3)
+    assert told[0] == (5, 5, "documents")
+    assert told[-1] == (3, 3, "queries")
 
 
 def test_the_users_own_store_is_left_alone(folder: Path, tmp_path: Path) -> None:

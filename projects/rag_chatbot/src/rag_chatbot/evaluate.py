@@ -1,209 +1,213 @@
-"""Measure retrieval on a BEIR folder and answers on a set of questions; compare two results.
+"""What `rag-chatbot eval` does: answers on a set of questions, or retrieval (`beir`), compared.
 
-Everything is read into a store of its own in a temporary folder, by the code that serves users, so
-a figure is of what they get. Results are plain JSON with one entry a case, for `compare`.
+Documents are read into a store of their own and asked about as a user would. Results are plain
+JSON with one entry a case, which `compare` pairs.
 """
 
 from __future__ import annotations
 
 import json
-import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import re
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from rag_chatbot.chunk import chunk, counter
+from rag_chatbot.answer import Answer, Answerer
+from rag_chatbot.beir import Progress, evaluate_beir, json_lines, temporary_store, text_of
 from rag_chatbot.config import Config
-from rag_chatbot.parse.document import Block, Document
-from rag_chatbot.retrieve import Arm, Ranked, Retriever
-from rag_chatbot.store import Store, embedding_texts
+from rag_chatbot.followup import Turn
+from rag_chatbot.ingest import ingest
+from rag_chatbot.retrieve import Retriever
 from seedbed.errors import BadInput
-from seedbed.evaluation import mrr_at_k, ndcg_at_k, paired_bootstrap, recall_at_k
+from seedbed.evaluation import Figure, Report, log_to_mlflow, paired_bootstrap
 
-ARMS: tuple[Arm, ...] = ("bm25", "dense", "hybrid")
-DEPTH = 500  # chunks an arm is asked for, so that a hundred documents are among them
-BATCH = 256  # documents embedded together
-
-Progress = Callable[[str, int, int], None]  # what is done, how many, of how many
+__all__ = ["compare", "evaluate_beir", "evaluate_qa", "read_questions", "run"]
 
 
 @dataclass(frozen=True)
-class Beir:
-    """documents: id → (title, text). queries: id → text. relevant: query id → document ids."""
+class Case:
+    """A question, the patterns of which one must stand in its answer, and who may be cited."""
 
-    documents: dict[str, tuple[str, str]]
-    queries: dict[str, str]
-    relevant: dict[str, set[str]]
+    id: str
+    question: str
+    answers: tuple[re.Pattern[str], ...]
+    sources: tuple[str, ...]
+    answerable: bool
+    history: tuple[Turn, ...] = ()
 
 
-def evaluate_beir(
-    path: Path, config: Config, embeddings: Any, *, progress: Progress | None = None
+def run(
+    model: str | None = None,
+    *,
+    beir: Path | None = None,
+    qa: Path | None = None,
+    docs: Path | None = None,
+    baseline: Path | None = None,
+    progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """nDCG@10, recall@100 and MRR@10 (binary gains) of bm25, dense and hybrid.
+    """The verb: evaluate as the environment says, compare with `baseline`, log to MLflow if asked.
 
-    `path` has corpus.jsonl, queries.jsonl and qrels/test.tsv, as BEIR lays them out
-    (https://github.com/beir-cellar/beir). Queries without a relevant document are left out. Each
-    document is ingested as one; it ranks by its best chunk. Raises BadInput for a file that is
-    missing or malformed, naming the line.
+    Raises BadInput unless it is either `beir`, or `qa` with `docs`.
     """
-    data = read_beir(Path(path))
-    cases = []
-    with _temporary_store(config, embeddings) as store:
-        _ingest(store, data.documents, config.chunk_tokens, progress)
-        retriever = Retriever(store, embeddings, config)
-        for done, (query, relevant) in enumerate(data.relevant.items(), 1):
-            case: dict[str, Any] = {"id": query}
-            for arm, ranked in _rankings(retriever, data.queries[query]).items():
-                if _is_itself(data, query):
-                    ranked = [document for document in ranked if document != query]
-                for measure, value in _measures(ranked, relevant).items():
-                    case[f"{arm} {measure}"] = value
-            cases.append(case)
+    from seedbed.embeddings import load_embeddings
+    from seedbed.settings import Settings, load
+
+    if (beir is None) == (qa is None) or (qa is None) != (docs is None):
+        raise BadInput("Say what to measure.", hint="--beir DIR, or --qa FILE with --docs PATH.")
+    before = _read_result(baseline) if baseline else None
+    settings, config = load(Settings, model=model), load(Config)
+    embeddings = load_embeddings(settings=settings)
+    if beir:
+        result = evaluate_beir(beir, config, embeddings, progress=progress)
+        about = {"collection": beir.resolve().name, "embeddings": settings.embeddings}
+    else:
+        from seedbed.chat import load_chat_model
+
+        assert qa is not None and docs is not None
+        chat_model = load_chat_model(settings=settings)
+        result = evaluate_qa(qa, docs, config, embeddings, chat_model, progress=progress)
+        about = {"questions": qa.name, "model": settings.model, "embeddings": settings.embeddings}
+    if before is not None:
+        result["compared"] = compare(result, before)
+    log_to_mlflow(_report(result, about), "rag_chatbot")
+    return result
+
+
+def evaluate_qa(
+    questions: Path,
+    docs: Path,
+    config: Config,
+    embeddings: Any,
+    chat_model: Any,
+    *,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Ask each question of the documents under `docs`.
+
+    Shares come with their n and 95 % Wilson interval under "intervals": answer_accuracy (of the
+    answerable, those whose answer matches a pattern), citation_precision (of the citations, those
+    of an expected source), citation_recall (of the expected sources, those cited),
+    abstention_precision and abstention_recall. Latency is in seconds.
+    """
+    cases = read_questions(questions)
+    results = []
+    with temporary_store(config, embeddings) as store:
+        summary = ingest(store, [docs])
+        if not summary.chunks:
+            raise BadInput(f"{docs} holds no document that can be read.")
+        answerer = Answerer(Retriever(store, embeddings, config), chat_model, config)
+        answerer.ask(cases[0].question)  # what is loaded at first use is not latency
+        for done, case in enumerate(cases, 1):
+            began = time.perf_counter()
+            answer = answerer.ask(case.question, history=case.history)
+            results.append(_judge(case, answer, time.perf_counter() - began))
             if progress:
-                progress("queries", done, len(data.relevant))
-    means = {
-        arm: {m: _mean([case[f"{arm} {m}"] for case in cases]) for m in _measures([], set())}
-        for arm in ARMS
-    }
-    return {**means, "queries": len(cases), "documents": len(data.documents), "cases": cases}
+                progress(done, len(cases), "questions")
+    return _summary(results)
 
 
-def _rankings(retriever: Retriever, question: str) -> dict[Arm, list[str]]:
-    """Documents in order, by arm. What a search does not look at comes last in the hybrid order:
-    it counts for recall@100 where the chunks of a search are fewer than a hundred documents."""
-    if not question.strip():
-        return {arm: [] for arm in ARMS}
-    found = {arm: retriever.rank(question, arm=arm, pool=DEPTH) for arm in ARMS[:2]}
-    hybrid = retriever.rank(question)
-    rest = [item for pair in zip(*found.values(), strict=False) for item in pair]
-    order = {**found, "hybrid": hybrid + rest}
-    ids = list(dict.fromkeys(item.id for items in order.values() for item in items))
-    sources = {c.id: c.source for c in retriever.store.chunks(ids)}
-    return {arm: _documents(items, sources) for arm, items in order.items()}
-
-
-def _documents(ranked: Sequence[Ranked], sources: Mapping[int, str]) -> list[str]:
-    return list(dict.fromkeys(sources[item.id] for item in ranked))
-
-
-def _measures(ranked: list[str], relevant: set[str]) -> dict[str, float]:
+def _judge(case: Case, answer: Answer, seconds: float) -> dict[str, Any]:
+    """One case: counts where they apply, None elsewhere."""
+    cited = [citation.source for citation in answer.citations]
+    right = [source for source in cited if any(_same(source, s) for s in case.sources)]
+    met = [s for s in case.sources if any(_same(source, s) for source in cited)]
+    says = any(pattern.search(answer.answer) for pattern in case.answers)
+    answered = not answer.abstained
     return {
-        "ndcg@10": ndcg_at_k(ranked, relevant, 10),
-        "recall@100": recall_at_k(ranked, relevant, 100),
-        "mrr@10": mrr_at_k(ranked, relevant, 10),
+        "id": case.id,
+        "question": answer.question,
+        "answer": answer.answer,
+        "answerable": case.answerable,
+        "abstained": answer.abstained,
+        "correct": (answered and says) if case.answerable else answer.abstained,
+        "citations": len(cited) if case.answerable else None,
+        "right_citations": len(right) if case.answerable else None,
+        "sources": len(case.sources) if case.answerable else None,
+        "cited_sources": len(met) if case.answerable else None,
+        "seconds": round(seconds, 4),
+        "words": len(answer.answer.split()) if answered else None,
     }
 
 
-def _is_itself(data: Beir, query: str) -> bool:
-    """Whether the query is one of the documents (ArguAna): then finding it is no success. An equal
-    id alone says nothing: classical collections number both from 1."""
-    text = " ".join(data.queries[query].split())
-    return query in data.documents and text in " ".join(" ".join(data.documents[query]).split())
+def _same(source: str, expected: str) -> bool:
+    """Equal, or one of them is the other seen from a folder further up."""
+    return source == expected or source.endswith(f"/{expected}") or expected.endswith(f"/{source}")
 
 
-def _ingest(
-    store: Store, documents: dict[str, tuple[str, str]], tokens: int, progress: Progress | None
-) -> None:
-    store.create_collection("default")
-    count = counter(store.embeddings)
-    items = list(documents.items())
-    for at in range(0, len(items), BATCH):
-        parsed = [(source, _document(*parts)) for source, parts in items[at : at + BATCH]]
-        cut = [(source, doc, chunk(doc, tokens, count)) for source, doc in parsed]
-        vectors = store.embed([t for _, doc, pieces in cut for t in embedding_texts(doc, pieces)])
-        for source, doc, pieces in cut:
-            store.add_document("default", source, "", doc, pieces, vectors=vectors, apply=False)
-        if progress:
-            progress("documents", min(at + BATCH, len(items)), len(items))
-    store.apply_outbox()
+def _summary(cases: list[dict[str, Any]]) -> dict[str, Any]:
+    def total(name: str) -> int:
+        return sum(case[name] or 0 for case in cases)
 
-
-def _document(title: str, text: str) -> Document:
-    """One paragraph. A document that is only a title has it as its text."""
-    title, text = (title, text) if text else ("", title)
-    return Document(text, (Block("paragraph", 0, len(text)),) if text else (), title)
-
-
-def read_beir(path: Path) -> Beir:
-    """Read a BEIR folder. Raises BadInput with the file and line of what is wrong."""
-    documents = {
-        _text(row, "_id", where): (_text(row, "title", where, ""), _text(row, "text", where))
-        for where, row in _json_lines(path / "corpus.jsonl")
+    answerable = [case for case in cases if case["answerable"]]
+    silent = [case for case in cases if case["abstained"]]
+    rightly = sum(not case["answerable"] for case in silent)
+    shares = {
+        "answer_accuracy": (sum(case["correct"] for case in answerable), len(answerable)),
+        "citation_precision": (total("right_citations"), total("citations")),
+        "citation_recall": (total("cited_sources"), total("sources")),
+        "abstention_precision": (rightly, len(silent)),
+        "abstention_recall": (rightly, len(cases) - len(answerable)),
     }
-    queries = {
-        _text(row, "_id", where): _text(row, "text", where)
-        for where, row in _json_lines(path / "queries.jsonl")
+    figures = {name: Figure.share(*counts) for name, counts in shares.items()}
+    seconds = sorted(case["seconds"] for case in cases)
+    words = [case["words"] for case in cases if case["words"] is not None]
+    return {
+        **{name: round(figure.value, 4) for name, figure in figures.items()},
+        "latency_p50_s": _quantile(seconds, 0.5),
+        "latency_p95_s": _quantile(seconds, 0.95),
+        "words_per_answer": round(sum(words) / len(words), 1) if words else 0.0,
+        "questions": len(cases),
+        "intervals": {name: asdict(figure) for name, figure in figures.items()},
+        "cases": cases,
     }
-    relevant: dict[str, set[str]] = {}
-    qrels = path / "qrels" / "test.tsv"
-    for number, line in enumerate(_lines(qrels), 1):
-        fields = line.split("\t")
-        if not line.strip() or (number == 1 and fields[-1:] == ["score"]):
-            continue
+
+
+def _quantile(ordered: Sequence[float], share: float) -> float:
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+
+
+def read_questions(path: Path) -> list[Case]:
+    """Raises BadInput with the line of what is wrong."""
+    cases: dict[str, Case] = {}
+    for where, row in json_lines(path, hint="--qa takes a file with one JSON object a line."):
+        case = _case(row, where)
+        if case.id in cases:
+            raise BadInput(f"{where}: the id {case.id!r} is there already.")
+        cases[case.id] = case
+    if not cases:
+        raise BadInput(f"{path} holds no questions.")
+    return list(cases.values())
+
+
+def _case(row: dict[str, Any], where: str) -> Case:
+    answerable = row.get("answerable", True)
+    if not isinstance(answerable, bool):
+        raise BadInput(f"{where}: 'answerable' must be true or false, not {answerable!r}.")
+    patterns = []
+    for pattern in _texts(row, "answers", where):
         try:
-            query, document, score = fields[0], fields[1], float(fields[2])
-        except (IndexError, ValueError):
-            raise BadInput(
-                f"{qrels}, line {number}: {line[:80]!r} is not query-id, corpus-id and score."
-            ) from None
-        if score > 0 and query in queries:
-            relevant.setdefault(query, set()).add(document)
-    if not relevant or not documents:
-        raise BadInput(f"{path} has no query with a relevant document.")
-    return Beir(documents, queries, relevant)
+            patterns.append(re.compile(pattern, re.IGNORECASE))
+        except re.error as error:
+            raise BadInput(f"{where}: {pattern!r} is no regular expression ({error}).") from None
+    if answerable and not patterns:
+        raise BadInput(f"{where}: an answerable question needs a pattern in 'answers'.")
+    history = row.get("history") or []
+    if not isinstance(history, list) or not all(isinstance(turn, dict) for turn in history):
+        raise BadInput(f"{where}: 'history' must be a list of objects with a 'question'.")
+    turns = [Turn(text_of(t, "question", where), text_of(t, "answer", where, "")) for t in history]
+    return Case(
+        text_of(row, "id", where), text_of(row, "question", where), tuple(patterns),
+        tuple(_texts(row, "source", where)), answerable, tuple(turns),
+    )  # fmt: skip
 
 
-def _lines(path: Path) -> list[str]:
-    try:
-        return path.read_text(encoding="utf-8").split("\n")
-    except OSError as error:
-        raise BadInput(
-            f"{path} cannot be read: {error.strerror or error}.",
-            hint="A BEIR folder has corpus.jsonl, queries.jsonl and qrels/test.tsv.",
-        ) from None
-    except UnicodeDecodeError:
-        raise BadInput(f"{path} is not UTF-8 text.") from None
-
-
-def _json_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """(file and line, object) of each line that is not blank."""
-    for number, line in enumerate(_lines(path), 1):
-        if not line.strip():
-            continue
-        where = f"{path}, line {number}"
-        try:
-            row = json.loads(line)
-        except ValueError as error:
-            raise BadInput(f"{where}: not JSON ({error}).") from None
-        if not isinstance(row, dict):
-            raise BadInput(f"{where}: not a JSON object.")
-        yield where, row
-
-
-def _text(row: dict[str, Any], name: str, where: str, default: str | None = None) -> str:
-    value = row.get(name, default)
-    if value is None and default is not None:
-        return default
-    if not isinstance(value, str):
-        raise BadInput(f"{where}: {name!r} must be text, not {value!r}.")
-    return value
-
-
-def _mean(values: Sequence[float]) -> float:
-    return round(sum(values) / len(values), 4) if values else 0.0
-
-
-@contextmanager
-def _temporary_store(config: Config, embeddings: Any) -> Iterator[Store]:
-    with tempfile.TemporaryDirectory(prefix="rag-eval-") as folder:
-        own = config.model_copy(update={"data_dir": Path(folder), "chroma_url": None})
-        store = Store(own, embeddings)
-        try:
-            yield store
-        finally:
-            store.close()
+def _texts(row: dict[str, Any], name: str, where: str) -> list[str]:
+    values = row.get(name) or []
+    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+        raise BadInput(f"{where}: {name!r} must be a list of texts, not {values!r}.")
+    return values
 
 
 def compare(now: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -232,3 +236,29 @@ def compare(now: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, dict
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float)
+
+
+def _read_result(path: Path) -> dict[str, Any]:
+    try:
+        result = json.loads(path.read_text(encoding="utf-8"))
+        if all("id" in case for case in result["cases"]):
+            return dict(result)
+    except OSError as error:
+        raise BadInput(f"{path} cannot be read: {error.strerror or error}.") from None
+    except (ValueError, KeyError, TypeError):
+        pass
+    raise BadInput(
+        f"{path} is no result of an evaluation.", hint="Make one with: rag-chatbot eval … --json"
+    )
+
+
+def _report(result: Mapping[str, Any], about: Mapping[str, str]) -> Report:
+    """The figures as `seedbed.evaluation` and MLflow take them."""
+    if "intervals" in result:
+        figures = {name: Figure(**figure) for name, figure in result["intervals"].items()}
+        for name in ("latency_p50_s", "latency_p95_s", "words_per_answer"):
+            figures[name] = Figure(result[name], result["questions"])
+    else:
+        names = [name for name in result["cases"][0] if name != "id"]
+        figures = {name: Figure.mean([case[name] for case in result["cases"]]) for name in names}
+    return Report("rag-chatbot eval", figures, result["cases"], about)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -92,10 +93,11 @@ def _condition(where: Where) -> tuple[str, tuple[Any, ...]]:
 def match_expression(query: str) -> str:
     """Any text as an FTS5 query: its words, each quoted, joined by OR. Empty when it has none.
 
-    A word that is said twice counts twice, as in the original bm25.
+    A word that is said again counts twice, as bm25 has it; from then on it counts no more.
     """
     words = re.findall(r"\w+", query[:20000].lower())
-    kept = [word for word in words if word not in STOP_WORDS] or words
+    counts = Counter(word for word in words if word not in STOP_WORDS) or Counter(words)
+    kept = [word for word, count in counts.items() for _ in range(min(count, 2))]
     if len(kept) > MAX_TERMS:  # of a long text the rarer words, for which length is a fair guess
         kept = sorted(kept, key=len, reverse=True)[:MAX_TERMS]
     text = " OR ".join(f'"{word[:100]}"' for word in kept)
