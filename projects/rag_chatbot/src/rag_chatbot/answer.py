@@ -12,6 +12,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from langchain_core.language_models import BaseChatModel
+
 from rag_chatbot import compose, followup, select, support
 from rag_chatbot.config import Config
 from rag_chatbot.followup import Turn
@@ -62,13 +64,17 @@ class Answerer:
     """Retriever and chat model behind one question; thread-safe as they are. Keeps no state."""
 
     def __init__(
-        self, retriever: Retriever, load_model: LoadModel | None, config: Config, spec: str = ""
+        self,
+        retriever: Retriever,
+        chat_model: BaseChatModel | LoadModel | None,
+        config: Config,
+        spec: str = "",
     ) -> None:
-        """`load_model` is called when the model of this `spec` is first needed; None: only quote."""
+        """`chat_model` may be a function that loads the model of this `spec` when it is needed."""
         self.retriever = retriever
         self.config = config
         self.embeddings = retriever.embeddings
-        self.writer = Writer(load_model, self.embeddings, spec)
+        self.writer = Writer(chat_model, self.embeddings, spec)
 
     def ask(self, question: str, **options: Any) -> Answer:
         """The answer at once; options as for `stream`."""

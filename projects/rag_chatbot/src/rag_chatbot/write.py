@@ -34,13 +34,15 @@ _REFUSES = re.compile(r"^\W*not found\b", re.IGNORECASE)
 
 
 class Writer:
-    """A chat model that writes answers; without `load` one that only says that it quotes."""
+    """A chat model that writes answers; `None` where only quoting is wanted."""
 
-    def __init__(self, load: LoadModel | None, embeddings: Any, spec: str = "") -> None:
-        """`load` is called once, when a model is first needed; `spec` names it before that."""
-        self._load = load
+    def __init__(
+        self, model: BaseChatModel | LoadModel | None, embeddings: Any, spec: str = ""
+    ) -> None:
+        """A function in place of the model is called once, when the model is first needed; `spec`
+        names it before that."""
+        self._given = model
         self._lock = threading.Lock()
-        self._model: BaseChatModel | None = None
         self.spec = spec
         self.embeddings = embeddings
         self.prompt = load_prompt("rag_chatbot", "answer")
@@ -48,11 +50,11 @@ class Writer:
 
     @property
     def model(self) -> BaseChatModel | None:
-        """The chat model, loaded at its first use: what is only quoted needs none."""
+        """The chat model, loaded at its first use: who only quotes needs none."""
         with self._lock:
-            if self._model is None and self._load is not None:
-                self._model = self._load()
-            return self._model
+            if self._given is not None and not isinstance(self._given, BaseChatModel):
+                self._given = self._given()
+            return self._given
 
     @property
     def name(self) -> str:
@@ -61,8 +63,10 @@ class Writer:
     @property
     def mode(self) -> str:
         """What the catalogue says of the model; one that it does not know can write."""
-        known = catalog.find(self.name) if self._load else None
-        return "quote" if self._load is None else known.answer_mode if known else "write"
+        if self._given is None:
+            return "quote"
+        known = catalog.find(self.name)
+        return known.answer_mode if known else "write"
 
     @cached_property
     def window(self) -> int:
