@@ -31,6 +31,13 @@ def token_bytes(tokenizer: Any) -> list[bytes]:
     return table
 
 
+def special_tokens(tokenizer: Any, table: Sequence[bytes]) -> list[str]:
+    """The names of the tokens that add nothing to a text, such as `<|im_end|>`."""
+    vocabulary: dict[bytes, int] = tokenizer.get_vocab()
+    names = (token.decode("utf-8", "ignore") for token, n in vocabulary.items() if not table[n])
+    return sorted(name for name in names if name)
+
+
 class Detokenizer:
     """`push` ids, get the text that is safe to show; `flush` at the end for what was held back.
 

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from seedbed.detokenize import token_bytes
+from seedbed.detokenize import special_tokens, token_bytes
 from seedbed.errors import (
     Busy,
     ContextWindowError,
@@ -59,6 +59,7 @@ class Engine:
         self._pipeline: Any = self._open()
         self._tokenizer = self._pipeline.get_tokenizer()
         self._table = token_bytes(self._tokenizer)
+        self._special = special_tokens(self._tokenizer, self._table)
         self._waiting: deque[Request] = deque()
         self._running: list[Request] = []
         self._counts = {"finished": 0, "failed": 0, "tokens": 0, "restarts": 0}
@@ -109,6 +110,13 @@ class Engine:
     def decode(self, ids: Sequence[int]) -> str:
         """The text of `ids`, special tokens left out."""
         return b"".join(self._table[i] for i in ids).decode("utf-8", "ignore")
+
+    def without_special_tokens(self, text: str) -> str:
+        """`text` with the names of special tokens broken up: content cannot pose as structure."""
+        for name in self._special:
+            if name in text:
+                text = text.replace(name, f"{name[0]} {name[1:]}")
+        return text
 
     def count_tokens(self, text: str) -> int:
         return len(self.encode(text))

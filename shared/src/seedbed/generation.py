@@ -153,6 +153,12 @@ class Generation:
         self._request = request
         self._wake_engine = wake_engine
 
+    @property
+    def outcome(self) -> Completion | None:
+        """The completion, once it is there."""
+        outcome = self._request.outcome
+        return outcome if isinstance(outcome, Completion) else None
+
     def cancel(self) -> None:
         if self._request.outcome is None:
             self._request.cancelled = True

@@ -1,0 +1,113 @@
+"""Chat models behind one call: `load_chat_model(spec)`.
+
+It knows where each kind of spec leads, and keeps one engine for each model in this process.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from pathlib import Path
+from typing import Any
+
+from langchain_core.language_models import BaseChatModel
+
+from seedbed.catalog import MODELS, find
+from seedbed.engine import Engine
+from seedbed.errors import ConfigError, MissingExtra
+from seedbed.local_chat import DEFAULT_MAX_TOKENS, LocalChatModel
+from seedbed.settings import Settings, load
+
+__all__ = ["LocalChatModel", "load_chat_model"]
+
+_engines: dict[Path, Engine] = {}
+_engines_lock = threading.Lock()
+
+
+def load_chat_model(
+    spec: str | None = None, *, settings: Settings | None = None, **kwargs: Any
+) -> BaseChatModel:
+    """The chat model of a spec (default: SEEDBED_MODEL); `kwargs` become its fields.
+
+    Specs: a catalogue name, hf:ORG/REPO, path:DIR, scripted:FILE, or PROVIDER:MODEL for
+    LangChain's integrations (openai, anthropic, ollama …; SEEDBED_BASE_URL for the address).
+    Raises ConfigError, WeightsError or MissingExtra, each with the next command.
+    """
+    from seedbed.telemetry import ModelTelemetry
+
+    settings = settings or load(Settings)
+    spec = spec or settings.model
+    watch = ModelTelemetry(spec, log_content=settings.log_content)
+    kwargs["callbacks"] = [*(kwargs.get("callbacks") or []), watch]
+    kind, _, name = spec.partition(":")
+    if kind == "scripted" and name:
+        from seedbed.scripted import ScriptedChatModel
+
+        return ScriptedChatModel.from_file(name, **kwargs)
+    if find(spec) is not None or (kind == "path" and name):
+        return _load_local(spec, settings, kwargs)
+    if not name:
+        known = ", ".join(n for n, model in MODELS.items() if model.kind == "chat")
+        raise ConfigError(
+            f"No chat model {spec!r}.",
+            hint=f"Use {known}, hf:ORG/REPO, path:DIR, openai:MODEL, anthropic:MODEL …",
+        )
+    return _load_remote(spec, settings, kwargs)
+
+
+def _load_local(spec: str, settings: Settings, kwargs: dict[str, Any]) -> BaseChatModel:
+    from seedbed import weights
+
+    model = find(spec)
+    if model is not None and model.kind != "chat":
+        raise ConfigError(f"{spec!r} is a model for {model.kind}, not for chat.")
+    folder = weights.ensure(model or spec, settings=settings)
+    if not (folder / "openvino_model.xml").exists() and not list(folder.glob("*.gguf")):
+        return _load_transformers(folder, kwargs)
+    with _engines_lock:
+        if folder not in _engines:
+            window = weights.context_window(model, folder) if model else _window(folder)
+            _engines[folder] = Engine(folder, context_window=window)
+    return LocalChatModel(engine=_engines[folder], model_name=spec, **kwargs)
+
+
+def _window(folder: Path) -> int:
+    config = folder / "config.json"
+    found = json.loads(config.read_text("utf-8")) if config.exists() else {}
+    return int(found.get("max_position_embeddings") or 4096)
+
+
+def _load_transformers(folder: Path, kwargs: dict[str, Any]) -> BaseChatModel:
+    try:
+        from langchain_huggingface import ChatHuggingFace, HuggingFacePipeline
+    except ImportError:
+        raise MissingExtra("langchain-huggingface", "torch") from None
+    options = {"max_new_tokens": kwargs.pop("max_tokens", None) or DEFAULT_MAX_TOKENS}
+    llm = HuggingFacePipeline.from_model_id(
+        str(folder), task="text-generation", pipeline_kwargs=options
+    )
+    return ChatHuggingFace(llm=llm, **kwargs)
+
+
+def _load_remote(spec: str, settings: Settings, kwargs: dict[str, Any]) -> BaseChatModel:
+    try:
+        from langchain.chat_models import init_chat_model
+    except ImportError:
+        raise MissingExtra("langchain", "remote") from None
+    provider, _, model = spec.partition(":")
+    if settings.base_url:
+        kwargs.setdefault("base_url", settings.base_url)
+        if provider == "openai":  # a server of one's own may want no key; the client wants one
+            kwargs.setdefault("api_key", os.environ.get("OPENAI_API_KEY") or "none")
+    try:
+        chat: BaseChatModel = init_chat_model(model, model_provider=provider, **kwargs)
+    except ImportError:
+        raise MissingExtra(f"langchain-{provider}", provider) from None
+    except Exception as error:  # each vendor's client has its own
+        reason = str(error).strip().partition("\n")[0]
+        raise ConfigError(
+            f"The model {spec!r} cannot be used: {reason}",
+            hint=f"Set {provider.upper()}_API_KEY, or SEEDBED_BASE_URL for your own server.",
+        ) from error
+    return chat

@@ -1,0 +1,115 @@
+"""Tools for models whose chat template knows none: told in the system message, called in JSON.
+
+A call is `{"name": …, "arguments": {…}}`; the grammar allows nothing else, or, where the model may
+choose, a text that does not begin with a brace.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+from uuid import uuid4
+
+from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
+
+from seedbed.constrain import constrain
+from seedbed.errors import BadInput
+from seedbed.grammar import TOP, Chars, Grammar, Node, Rep, alt, seq
+from seedbed.structured import Schema, tool_name, tool_parameters
+
+_BEGINNING = Chars(((0x21, 0x7A), (0x7C, 0x7E), (0xA1, 0xD7FF), (0xE000, TOP)))
+_ANYTHING = Chars(((0x09, 0x0A), (0x20, 0x7E), (0xA0, 0xD7FF), (0xE000, TOP)))
+
+
+def calls_grammar(tools: Sequence[Schema], choice: str) -> Grammar:
+    """`choice` is "any", "auto" (a call or a text) or the name of the one tool to call."""
+    options: list[Node] = []
+    for tool in tools:
+        name = tool_name(tool)
+        if choice in ("any", "auto", name):
+            arguments = constrain(tool_parameters(tool)).grammar.root
+            options.append(seq(f'{{"name": {json.dumps(name)}, "arguments": ', arguments, "}"))
+    if choice == "auto":
+        options.append(seq(_BEGINNING, Rep(_ANYTHING)))
+    return Grammar(alt(options))
+
+
+def read_call(text: str, tools: Sequence[Schema]) -> dict[str, Any]:
+    """A call as LangChain has it, from a complete text of the grammar."""
+    call = json.loads(text)
+    tool = next(tool for tool in tools if tool_name(tool) == call["name"])
+    arguments = constrain(tool_parameters(tool)).finish(json.dumps(call["arguments"]))
+    return {
+        "name": call["name"],
+        "args": json.loads(arguments),
+        "id": f"call_{uuid4().hex[:16]}",
+        "type": "tool_call",
+    }
+
+
+def instructions(tools: Sequence[Schema]) -> str:
+    """What the system message says about the tools."""
+    lines = [
+        "You can call these tools:",
+        *(
+            json.dumps(
+                {
+                    "name": tool_name(tool),
+                    "description": tool["function"].get("description", ""),
+                    "parameters": tool_parameters(tool),
+                },
+                ensure_ascii=False,
+            )
+            for tool in tools
+        ),
+        'To call one, answer only with JSON: {"name": "tool", "arguments": {...}}',
+        "When no tool helps, answer with text.",
+    ]
+    return "\n".join(lines)
+
+
+def as_chat(messages: Sequence[BaseMessage], extra: str = "") -> list[dict[str, str]]:
+    """Messages as `{"role", "content"}` with the roles system, user and assistant only.
+
+    System messages become one, at the beginning, with `extra` behind it; a tool's result comes
+    as the user's. BadInput for content other than text.
+    """
+    system = [text_of(m) for m in messages if m.type == "system"]
+    chat = [_turn(message) for message in messages if message.type != "system"]
+    if extra:
+        system.append(extra)
+    return ([{"role": "system", "content": "\n\n".join(system)}] if system else []) + chat
+
+
+def _turn(message: BaseMessage) -> dict[str, str]:
+    if isinstance(message, ToolMessage):
+        name = f" of {message.name}" if message.name else ""
+        failed = " (it failed)" if message.status == "error" else ""
+        return {"role": "user", "content": f"Result{name}{failed}: {text_of(message)}"}
+    if isinstance(message, AIMessage):
+        calls = [
+            json.dumps({"name": c["name"], "arguments": c["args"]}, ensure_ascii=False)
+            for c in message.tool_calls
+        ]
+        content = "\n".join(part for part in (text_of(message), *calls) if part)
+        return {"role": "assistant", "content": content}
+    return {"role": "user", "content": text_of(message)}
+
+
+def text_of(message: BaseMessage) -> str:
+    if isinstance(message.content, str):
+        return message.content
+    texts = []
+    for block in message.content:
+        kind = "text" if isinstance(block, str) else block.get("type")
+        if kind in ("text", "tool_use", "tool_call", "tool_result"):
+            texts.append(block if isinstance(block, str) else _block_text(block))
+        else:
+            raise BadInput(f"This model reads text only, not {kind!r}.", hint="Send text.")
+    return "\n".join(text for text in texts if text)
+
+
+def _block_text(block: dict[str, Any]) -> str:
+    content = block.get("text") or block.get("content") or ""
+    return content if isinstance(content, str) else json.dumps(content, ensure_ascii=False)
