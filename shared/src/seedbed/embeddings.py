@@ -6,7 +6,6 @@ LangChain's integrations. Nothing here knows chunks, stores or files.
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 import os
 import queue
@@ -22,7 +21,7 @@ from langchain_core.embeddings import Embeddings
 
 from seedbed import weights
 from seedbed.catalog import find
-from seedbed.errors import BadInput, ConfigError, MissingExtra
+from seedbed.errors import ConfigError, MissingExtra
 from seedbed.settings import Settings, load
 
 log = logging.getLogger(__name__)
@@ -75,21 +74,22 @@ def _minilm(folder: Path, fast: bool) -> MiniLM:
 
 
 def _sentence_transformer(folder: Path) -> Embeddings:
-    for package in ("langchain_huggingface", "sentence_transformers"):
-        if importlib.util.find_spec(package) is None:
-            raise MissingExtra(package.replace("_", "-"), "torch")
-    from langchain_huggingface import HuggingFaceEmbeddings
+    try:
+        from langchain_huggingface import HuggingFaceEmbeddings
 
-    embeddings: Embeddings = HuggingFaceEmbeddings(
-        model_name=str(folder), encode_kwargs={"normalize_embeddings": True}
-    )
+        embeddings: Embeddings = HuggingFaceEmbeddings(
+            model_name=str(folder), encode_kwargs={"normalize_embeddings": True}
+        )
+    except ImportError as error:
+        raise MissingExtra(error.name or "sentence-transformers", "torch") from error
     return embeddings
 
 
 def _remote(spec: str, settings: Settings) -> Embeddings:
-    if importlib.util.find_spec("langchain") is None:
-        raise MissingExtra("langchain", "remote")
-    from langchain.embeddings import init_embeddings
+    try:
+        from langchain.embeddings import init_embeddings
+    except ImportError:
+        raise MissingExtra("langchain", "remote") from None
 
     options: dict[str, Any] = {}
     if settings.base_url and spec.startswith("openai:"):
@@ -158,10 +158,7 @@ class MiniLM(Embeddings):
 
     def _embed_window(self, texts: Sequence[str], vectors: Vectors) -> None:
         cut = [text[:_MAX_CHARS] for text in texts]
-        try:
-            ids = [encoding.ids for encoding in self._tokenizer.encode_batch_fast(cut)]
-        except TypeError as error:
-            raise BadInput(f"Only texts can be embedded: {error}") from None
+        ids = [encoding.ids for encoding in self._tokenizer.encode_batch_fast(cut)]
         # Neighbours in length share a batch, so that little padding is computed; the longest go
         # first, so that no thread is left with one at the end.
         order = np.argsort([-len(text) for text in ids], kind="stable")

@@ -247,7 +247,7 @@ def _from_hub(model: Model, folder: Path) -> Path:
 
 def _download(model: Model) -> Path:
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    from huggingface_hub import constants, snapshot_download
+    from huggingface_hub import HfApi, constants, snapshot_download
 
     where = f"{model.repo}@{model.revision or 'main'}"
     command = f"make prefetch MODEL={model.name}"
@@ -257,10 +257,10 @@ def _download(model: Model) -> Path:
             hint=f"Run, with a network: HF_HUB_OFFLINE=0 {command}",
         )
     try:
+        # Fails at once without a network, where the download would retry for half a minute.
+        found = HfApi().model_info(model.repo, revision=model.revision or None, timeout=10)
         return Path(
-            snapshot_download(
-                model.repo, revision=model.revision or None, ignore_patterns=_OTHER_FORMATS
-            )
+            snapshot_download(model.repo, revision=found.sha, ignore_patterns=_OTHER_FORMATS)
         )
     except Exception as error:  # the hub raises its own, httpx's and OSErrors
         reason = str(error).strip().partition("\n")[0]
