@@ -59,7 +59,9 @@ def chunk(document: Document, max_tokens: int, count_tokens: TokenCounter) -> li
     text = document.text
     limit = max_tokens * CHARS_PER_TOKEN
     short = [b for b in document.blocks if b.kind != "heading" and b.end - b.start <= limit]
-    counts = dict(zip(short, count_tokens([text[b.start : b.end] for b in short]), strict=True))
+    counts = dict(
+        zip(short, _count(text, [(b.start, b.end) for b in short], count_tokens), strict=True)
+    )
     pieces: list[Piece] = []
     for path, page, blocks in _sections(document):
         units: list[_Unit] = []
@@ -71,6 +73,13 @@ def chunk(document: Document, max_tokens: int, count_tokens: TokenCounter) -> li
                 units += _split(text, block, max_tokens, count_tokens)
         pieces += _pack(units, path, page, max_tokens)
     return pieces
+
+
+def _count(text: str, spans: list[tuple[int, int]], count: TokenCounter) -> list[int]:
+    """Tokens of each span, and never fewer than its length allows: to a tokenizer that knows whole
+    words only, a line of base64 is one unknown token."""
+    counts = count([text[a:b] for a, b in spans])
+    return [max(n, (b - a) // CHARS_PER_TOKEN) for n, (a, b) in zip(counts, spans, strict=True)]
 
 
 def _sections(document: Document) -> Iterator[tuple[str, int | None, list[Block]]]:
@@ -149,7 +158,7 @@ def _split(text: str, block: Block, max_tokens: int, count: TokenCounter) -> lis
                                            else _windows(part, *span, max_tokens * 3))]  # fmt: skip
     units: list[_Unit] = []
     for at, ((start, end), tokens) in enumerate(
-        zip(spans, count([part[a:b] for a, b in spans]), strict=True)
+        zip(spans, _count(part, spans, count), strict=True)
     ):
         for a, b, size in _fit(part, start, end, tokens, max_tokens, count):
             units.append(_Unit(offset + a, offset + b, size, header if at else ""))
@@ -165,7 +174,7 @@ def _fit(
     spans = _windows(text, start, end, size)
     return [
         fitted
-        for (a, b), n in zip(spans, count([text[a:b] for a, b in spans]), strict=True)
+        for (a, b), n in zip(spans, _count(text, spans, count), strict=True)
         for fitted in (
             _fit(text, a, b, n, max_tokens, count) if b - a < end - start else [(a, b, n)]
         )
@@ -253,12 +262,12 @@ _MARKUP: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"!\[([^\]\n]{0,300})\]\([^)\n]{0,500}\)", r"\1"),  # images
         (r"\[([^\]\n]{1,500})\](?:\([^)\n]{0,500}\)|\[[^\]\n]{0,100}\])", r"\1"),  # links
         (r"<((?:https?|mailto):[^>\s]{1,500})>", r"\1"),
+        (r":[a-z][a-z0-9:_+.-]{0,40}:`([^`<\n]{1,200}?)(?: ?<[^>\n]{0,300}>)?`", r"\1"),  # roles
         (r"</?[a-zA-Z][^<>\n]{0,300}>|<!--.{0,500}?-->", ""),
         (r"^[ \t]{0,3}#{1,6}[ \t]+", ""),
         (r"^[ \t]*(?:>[ \t]?)+", ""),
         (r"^[ \t]*(?:`{3,}|~{3,}).*$", ""),
         (r"^[ \t]*[|+]?[-=:+| ]{3,}$", ""),  # rules and lines of tables
-        (r":[a-z][a-z0-9:_+.-]{0,40}:`([^`<\n]{1,200}?)(?: ?<[^>\n]{0,300}>)?`", r"\1"),  # roles
         (r"(\*\*|__)(?=\S)(.{1,400}?\S|\S)\1", r"\2"),
         (r"(?<![\w*])\*(?=[^\s*])([^*\n]{1,400})\*(?![\w*])", r"\1"),
         (r"(?<![\w_])_(?=[^\s_])([^_\n]{1,400})_(?![\w_])", r"\1"),

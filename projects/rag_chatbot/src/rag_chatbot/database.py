@@ -54,6 +54,7 @@ class Database:
         self.path = folder / "rag.sqlite"
         self._local = threading.local()
         self._all: list[sqlite3.Connection] = []
+        self._all_lock = threading.Lock()
         self._thread_lock = threading.RLock()
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -77,7 +78,7 @@ class Database:
             connection.execute("PRAGMA synchronous=NORMAL")
             connection.execute("PRAGMA mmap_size=1073741824")
             self._local.connection = connection
-            with self._thread_lock:
+            with self._all_lock:
                 self._all.append(connection)
         return connection
 
@@ -132,7 +133,7 @@ class Database:
                 raise
 
     def close(self) -> None:
-        with self._thread_lock:
+        with self._all_lock:
             for connection in self._all:
                 connection.close()
             self._all.clear()

@@ -86,6 +86,9 @@ class Index:
         """Throw an embedded index away; the catalogue rebuilds it. A server is left alone."""
         self.reopen()
         if not self.url:
+            from chromadb.api.client import SharedSystemClient
+
+            SharedSystemClient.clear_system_cache()  # it may remember one that failed to start
             shutil.rmtree(self.folder, ignore_errors=True)
 
     close = reopen

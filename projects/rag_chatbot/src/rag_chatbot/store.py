@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from rag_chatbot.access import Collection, Collections
+from rag_chatbot.access import Collection, Collections, new_index_name
 from rag_chatbot.chunk import Piece
 from rag_chatbot.config import Config
 from rag_chatbot.database import Database
@@ -187,6 +187,52 @@ class Store:
                 "UPDATE documents SET path = ?, size = ?, mtime_ns = ? WHERE id = ?",
                 (file.path, file.size, file.mtime_ns, document_id),
             )
+
+    def reembed(self, collection: str) -> int:
+        """Give every chunk of a collection a vector of the present embeddings; text stays as it is.
+
+        Returns how many chunks. The old vectors stay in use until all new ones are written.
+        """
+        owner = self.collection(collection)
+        with self.database.writing():
+            rows = self._db.execute(
+                f"SELECT c.id, c.hash, f.title, f.heading, f.body FROM {owner.fts} f"
+                " JOIN chunks c ON c.id = f.rowid ORDER BY c.id"
+            ).fetchall()
+            vectors: dict[bytes, bytes] = {}
+            for at in range(0, len(rows), 1000):
+                vectors.update(self.embed([joined(*row[2:]) for row in rows[at : at + 1000]]))
+            with self.database.transaction() as db:
+                self._replace_vectors(db, owner, rows, vectors)
+            self.apply_outbox()
+        return len(rows)
+
+    def _replace_vectors(
+        self,
+        db: sqlite3.Connection,
+        owner: Collection,
+        rows: list[tuple[Any, ...]],
+        vectors: dict[bytes, bytes],
+    ) -> None:
+        name = new_index_name()
+        db.executemany(
+            "INSERT OR IGNORE INTO vectors (hash, embedder, vector) VALUES (?, ?, ?)",
+            [(digest, self.embedder, vector) for digest, vector in vectors.items()],
+        )
+        db.execute(
+            "UPDATE collections SET embedder = ?, index_name = ? WHERE id = ?",
+            (self.embedder, name, owner.id),
+        )
+        db.execute(  # vectors of embeddings that no collection with such a chunk uses any more
+            "DELETE FROM vectors WHERE embedder = ?1 AND NOT EXISTS (SELECT 1 FROM chunks c"
+            " JOIN documents d ON d.id = c.document_id JOIN collections l ON l.id = d.collection_id"
+            " WHERE c.hash = vectors.hash AND l.embedder = ?1)",
+            (owner.embedder,),
+        )
+        db.executemany(
+            "INSERT INTO outbox (op, index_name, chunk_id) VALUES (?, ?, ?)",
+            [("drop", owner.index_name, 0)] + [("upsert", name, row[0]) for row in rows],
+        )
 
     def chunks(self, ids: Sequence[int]) -> list[Chunk]:
         """In the order of `ids`; those that are gone are left out."""

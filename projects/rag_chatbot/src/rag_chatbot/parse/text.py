@@ -23,6 +23,8 @@ BOMS = (
     (b"\xfe\xff", "utf-16"),
 )
 
+LATIN = ("cp125", "iso8859", "latin", "mac_")
+
 HEADING = re.compile(r" {0,3}(#{1,6})[ \t]+(.*?)[ \t]*#*[ \t]*$")
 SETEXT = re.compile(r" {0,3}(=+|-+)[ \t]*$")
 FENCE = re.compile(r"[ \t]*(?:>[ \t]*)*(`{3,}|~{3,})")
@@ -73,10 +75,13 @@ def _guess(data: bytes) -> str:
         raise BadInput("It is a binary file, not text.")
     # A sample, cut between lines, is enough to tell the encoding of a large file.
     sample = data[:65536]
-    best = from_bytes(sample).best()
+    matches = from_bytes(sample)
+    best = matches.best()
     if best is None:
         raise BadInput("It is neither UTF-8 nor any other encoding that could be recognised.")
-    return data.decode(best.encoding, errors="replace")
+    western = [m for m in matches if m.encoding in ("cp1252", "latin_1") and m.chaos <= best.chaos]
+    encoding = "cp1252" if western and best.encoding.startswith(LATIN) else best.encoding
+    return data.decode(encoding, errors="replace")
 
 
 def lines(text: str) -> Iterator[tuple[int, int]]:
@@ -132,7 +137,8 @@ def parse_code(data: bytes, path: Path) -> Document:
             open_at = None
         if name:
             level = 1 + min(5, len(name[1].expandtabs(4)) // 4)
-            blocks.append(Block("heading", start + name.start(2), start + name.end(2), level))
+            end_of_name = start + name.start(2) + len(name[2].rstrip(":."))
+            blocks.append(Block("heading", start + name.start(2), end_of_name, level))
         if open_at is None:
             open_at = start
         last, blank = end, False

@@ -1,0 +1,45 @@
+"""Fixtures that every test of rag_chatbot may use: a store in a temporary folder, without weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from rag_chatbot.config import Config
+from rag_chatbot.store import Store
+
+from seedbed.settings import load
+from seedbed.testing import HashEmbeddings
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    return load(Config, data_dir=tmp_path / "data")
+
+
+@pytest.fixture
+def open_store(config: Config) -> Iterator[Callable[..., Store]]:
+    """Opens stores on the same folder, and closes them in the end."""
+    opened: list[Store] = []
+
+    def open_one(**overrides: object) -> Store:
+        embeddings = overrides.pop("embeddings", None) or HashEmbeddings()
+        opened.append(Store(config.model_copy(update=overrides), embeddings))
+        return opened[-1]
+
+    yield open_one
+    for store in opened:
+        store.close()
+
+
+@pytest.fixture
+def store(open_store: Callable[..., Store]) -> Store:
+    return open_store()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    path = tmp_path / "files"
+    path.mkdir()
+    return path

@@ -1,0 +1,304 @@
+"""Every format on good and on bad bytes."""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+import zipfile
+from pathlib import Path
+
+import pytest
+from rag_chatbot.parse import Document, parse
+
+from seedbed.errors import BadInput, SeedbedError, TooLarge
+
+W = 'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"'
+
+
+def read(name: str, data: bytes | str) -> Document:
+    return parse(Path(name), data.encode() if isinstance(data, str) else data)
+
+
+def shape(document: Document) -> list[tuple[str, str]]:
+    return [(b.kind, document.text[b.start : b.end]) for b in document.blocks]
+
+
+def headings(document: Document) -> list[tuple[int, str]]:
+    return [(b.level, document.text[b.start : b.end]) for b in document.blocks if b.kind == "heading"]
+
+
+def pdf(*pages: list[str], extra: str = "", trailer: str = "") -> bytes:
+    """A PDF by hand: each page a list of content-stream operators."""
+    objects = ["<< /Type /Catalog /Pages 2 0 R >>", ""]
+    kids = []
+    for lines in pages:
+        stream = "\n".join(lines)
+        objects.append(f"<< /Length {len(stream)} >>\nstream\n{stream}\nendstream")
+        objects.append(
+            f"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Contents {len(objects)} 0 R"
+            " /Resources << /Font << /F1 << /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>"
+            " /F2 << /Type /Font /Subtype /Type1 /BaseFont /Helvetica-Bold >> >> >> >>"
+        )
+        kids.append(f"{len(objects)} 0 R")
+    objects[1] = f"<< /Type /Pages /Count {len(kids)} /Kids [{' '.join(kids)}] >>"
+    if extra:
+        objects.append(extra)
+    out, offsets = b"%PDF-1.4\n", []
+    for number, body in enumerate(objects, 1):
+        offsets.append(len(out))
+        out += f"{number} 0 obj\n{body}\nendobj\n".encode("latin-1")
+    table = "".join(f"{offset:010} 00000 n \n" for offset in offsets)
+    size = len(objects) + 1
+    return out + (
+        f"xref\n0 {size}\n0000000000 65535 f \n{table}trailer\n<< /Size {size} /Root 1 0 R {trailer}>>"
+        f"\nstartxref\n{len(out)}\n%%EOF\n"
+    ).encode("latin-1")
+
+
+def words(text: str, y: int, size: int = 11, font: str = "F1") -> str:
+    return f"BT /{font} {size} Tf 72 {y} Td ({text}) Tj ET"
+
+
+def docx(body: str, **files: str) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("word/document.xml", f"<w:document {W}><w:body>{body}</w:body></w:document>")
+        for name, text in files.items():
+            archive.writestr(name.replace("__", "/") + ".xml", text)
+    return out.getvalue()
+
+
+def paragraph(text: str, properties: str = "") -> str:
+    return f"<w:p><w:pPr>{properties}</w:pPr><w:r><w:t>{text}</w:t></w:r></w:p>"
+
+
+def test_markdown_keeps_the_file_and_finds_its_parts() -> None:
+    text = (
+        "---\ntitle: A guide\n---\n# Start ##\nSome *words*.\n\nSetext\n------\n- a\n- b\n\n"
+        "| x | y |\n|---|---|\n| 1 | 2 |\n\n```sh\n# not a heading\n\nls\n```\n#nor this\n"
+    )
+    document = read("guide.md", text)
+    assert document.text == text
+    assert document.title == "A guide"
+    assert shape(document) == [
+        ("heading", "Start"),
+        ("paragraph", "Some *words*."),
+        ("heading", "Setext"),
+        ("list", "- a\n- b"),
+        ("table", "| x | y |\n|---|---|\n| 1 | 2 |"),
+        ("code", "```sh\n# not a heading\n\nls\n```"),
+        ("paragraph", "#nor this"),
+    ]
+
+
+def test_unclosed_fence_and_front_matter_end_with_the_file() -> None:
+    assert shape(read("a.md", "```\ncode"))[0] == ("code", "```\ncode")
+    assert read("a.md", "---\nno end").title == "a"
+
+
+def test_restructuredtext_levels_follow_the_order_of_underlines() -> None:
+    text = "=====\nTitle\n=====\n\nOne\n===\n\nText.\n\nTwo\n---\n\nMore.\n\n----\n\nOne again\n=========\n"
+    assert headings(read("a.rst", text)) == [(1, "Title"), (2, "One"), (3, "Two"), (2, "One again")]
+
+
+def test_asciidoc_headings_and_listing() -> None:
+    document = read("a.adoc", "= Top\n\n== Part\n\n----\n== code\n----\n")
+    assert headings(document) == [(1, "Top"), (2, "Part")]
+    assert shape(document)[-1] == ("code", "----\n== code\n----")
+
+
+def test_code_is_cut_at_definitions() -> None:
+    text = "import os\n\n\nclass Box:\n    def open(self):\n        pass\n\n\ndef close():\n    pass\n"
+    document = read("box.py", text)
+    assert headings(document) == [(1, "Box"), (2, "open"), (1, "close")]
+    assert document.text == text
+    assert all(text[b.start : b.end].strip() for b in document.blocks)
+    assert headings(read("a.rs", "pub fn run() {\n}\n")) == [(1, "run")]
+    assert headings(read("a.go", "func (s *Server) Serve() {\n}\n")) == [(1, "Serve")]
+
+
+def test_csv_is_one_table_and_json_is_its_members() -> None:
+    assert shape(read("a.csv", "name,age\nAda,36\n")) == [("table", "name,age\nAda,36")]
+    items = read("a.json", '[{"a": 1},\n {"b": [2, 3]}]')
+    assert [part for _, part in shape(items)] == ['{"a": 1}', '{"b": [2, 3]}']
+    long = json.dumps({"first": "x" * 400, "second": {"k": 1}})
+    assert headings(read("b.json", long)) == [(1, "first"), (1, "second")]
+    assert len(shape(read("c.jsonl", '{"a": 1}\n\n{"b": 2}\n'))) == 2
+
+
+def test_notebook_is_its_cells() -> None:
+    cells = [
+        {"cell_type": "markdown", "source": ["# Title\n", "words"]},
+        {"cell_type": "code", "source": ["print(1)"], "outputs": [{"data": "noise"}]},
+    ]
+    document = read("n.ipynb", json.dumps({"cells": cells}))
+    assert document.title == "Title"
+    assert "noise" not in document.text
+    assert ("code", "```\nprint(1)\n```") in shape(document)
+
+
+def test_html_keeps_what_is_read_and_drops_the_furniture() -> None:
+    document = read(
+        "p.html",
+        "<html><head><title>T</title><script>evil()</script></head><body><nav>menu</nav>"
+        "<main><h1>Guide<a class='headerlink'>¶</a></h1><p>One <b>two</b>&nbsp;three.<br>Four</p>"
+        "<ul><li>a<ul><li>b</li></ul></li></ul><pre>x = 1\n  y</pre>"
+        "<table><tr><th>k</th><td>v <style>no</style></td></tr><tr><td>1</td><td>2</td></tr></table>"
+        "<div hidden>gone</div></main><footer>foot</footer></body></html>",
+    )
+    assert document.title == "Guide"
+    assert shape(document) == [
+        ("heading", "Guide"),
+        ("paragraph", "One two three.\nFour"),
+        ("list", "- a\n  - b"),
+        ("code", "x = 1\n  y"),
+        ("table", "k | v\n1 | 2"),
+    ]
+
+
+def test_html_says_its_own_encoding() -> None:
+    page = '<meta charset="iso-8859-2"><p>Zażółć gęślą</p>'.encode("iso-8859-2")
+    assert "Zażółć gęślą" in read("a.html", page).text
+
+
+def test_fifty_thousand_nested_elements_are_read_in_time() -> None:
+    began = time.monotonic()
+    document = read("deep.html", "<div>" * 50_000 + "<p>treasure</p>" + "</div>" * 50_000)
+    assert "treasure" in document.text
+    assert time.monotonic() - began < 5
+
+
+def test_pdf_has_pages_headings_and_whole_paragraphs() -> None:
+    document = read(
+        "a.pdf",
+        pdf(
+            [words("Manual", 720, 20), words("The pump starts when the red", 690),
+             words("lever is down.", 677), words("Safety", 640, 11, "F2"),
+             words("Wear gloves at all times.", 620)],  # fmt: skip
+            [words("Second page.", 720)],
+        ),
+    )
+    assert document.title == "Manual"
+    assert headings(document) == [(1, "Manual"), (2, "Safety")]
+    assert "The pump starts when the red lever is down." in document.text
+    assert [b.page for b in document.blocks] == [1, 1, 1, 1, 2]
+
+
+def test_pdf_running_heads_are_left_out() -> None:
+    pages = [[words("ACME report", 760), words(f"Body {'abcd'[n]} text.", 700), words(f"Page {n}", 40)]
+             for n in range(4)]  # fmt: skip
+    text = read("a.pdf", pdf(*pages)).text
+    assert "Body c text." in text
+    assert "ACME" not in text and "Page" not in text
+
+
+SECRET = "<< /Filter /Standard /V 1 /R 2 /O <" + "41" * 32 + "> /U <" + "42" * 32 + "> /P -4 >>"
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", "empty"),
+        (b"%PDF-1.4 nothing of the kind", "damaged or cut off"),
+        (pdf([words("hello", 700)])[:200], "damaged or cut off"),
+        (pdf(["0 0 100 100 re f"], ["0 0 9 9 re f"]), "no text in its 2 pages: scanned"),
+        (pdf([words("secret", 700)], extra=SECRET,
+             trailer="/Encrypt 5 0 R /ID [<41><41>] "), "encrypted"),
+    ],
+    ids=["empty", "unreadable", "truncated", "scanned", "encrypted"],
+)  # fmt: skip
+def test_bad_pdfs_say_what_is_wrong(data: bytes, reason: str) -> None:
+    with pytest.raises(BadInput, match=reason):
+        read("a.pdf", data)
+
+
+def test_docx_has_headings_lists_and_tables() -> None:
+    styles = (
+        f"<w:styles {W}><w:style w:styleId='berschrift1'><w:name w:val='heading 1'/></w:style></w:styles>"
+    )
+    item = "<w:numPr><w:ilvl w:val='0'/></w:numPr>"
+    document = read(
+        "a.docx",
+        docx(
+            paragraph("Report", "<w:pStyle w:val='Title'/>")
+            + paragraph("Scope", "<w:pStyle w:val='berschrift1'/>")
+            + paragraph("All of it.") + paragraph("one", item) + paragraph("two", item)
+            + "<w:tbl><w:tr><w:tc><w:p><w:r><w:t>k</w:t></w:r></w:p></w:tc>"
+            "<w:tc><w:p><w:r><w:t>v</w:t></w:r></w:p></w:tc></w:tr></w:tbl>",
+            word__styles=styles,
+        ),
+    )  # fmt: skip
+    assert document.title == "Report"
+    assert shape(document) == [
+        ("heading", "Report"),
+        ("heading", "Scope"),
+        ("paragraph", "All of it."),
+        ("list", "- one\n- two"),
+        ("table", "k | v"),
+    ]
+
+
+def test_zip_bomb_as_docx_is_refused_at_once() -> None:
+    began = time.monotonic()
+    with pytest.raises(TooLarge, match="zip bomb"):
+        read("bomb.docx", docx("<w:p/>" + " " * 150_000_000))
+    assert time.monotonic() - began < 5
+
+
+def test_docx_with_entities_is_refused() -> None:
+    out = io.BytesIO()
+    laughs = '<!DOCTYPE x [<!ENTITY a "ha"><!ENTITY b "&a;&a;">]><x>&b;</x>'
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr("word/document.xml", laughs)
+    with pytest.raises(BadInput, match="entities"):
+        read("a.docx", out.getvalue())
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [(b"PK\x03\x04 cut off", "damaged"), (b"\xd0\xcf\x11\xe0old", "encrypted"), (docx("")[:80], "damaged")],
+)
+def test_bad_docx_says_what_is_wrong(data: bytes, reason: str) -> None:
+    with pytest.raises(BadInput, match=reason):
+        read("a.docx", data)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-32", "cp1252", "cp1250", "cp1251", "shift_jis"])
+def test_encodings_are_recognised(encoding: str) -> None:
+    text = {
+        "cp1250": "Zażółć gęślą jaźń, a potem święto źrebiąt i łąki pełne żab.\n",
+        "cp1251": "Съешь же ещё этих мягких французских булок, да выпей чаю.\n",
+        "shift_jis": "日本語の文章です。これはテストのための長い文章です。\n",
+    }.get(encoding, "Größe und Maß: für Öl und Äpfel, naïve Café.\n") * 8
+    assert read("a.txt", text.encode(encoding)).text == text
+
+
+def test_text_is_stripped_of_control_characters() -> None:
+    document = read("a.txt", "a\x00b\x1b[31m\r\nc\rd\ufeff\n" + "long enough line of text\n" * 9)
+    assert document.text.startswith("a b [31m\nc\nd\n")
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.md", "a.py"])
+def test_binary_in_disguise_is_refused(name: str) -> None:
+    with pytest.raises(BadInput):
+        read(name, bytes(range(256)) * 40)
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [("a.json", "{"), ("a.json", "[" * 100_000), ("a.jsonl", "no json"), ("a.xyz", "x"), ("a.txt", " \n"),
+     ("a.html", "<p></p>"), ("a.ipynb", "[]"), ("a.docx", docx("<w:p/>"))],
+)  # fmt: skip
+def test_what_cannot_be_read_has_a_reason(name: str, data: bytes | str) -> None:
+    with pytest.raises(SeedbedError) as caught:
+        read(name, data)
+    assert 10 < len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.md", "a.html", "a.csv", "a.rst", "a.py", "a.jsonl"])
+def test_five_megabytes_in_one_line_are_read(name: str) -> None:
+    line = "word " * 1_000_000
+    if name == "a.jsonl":
+        line = json.dumps(line)
+    assert len(read(name, line).text) > 4_900_000

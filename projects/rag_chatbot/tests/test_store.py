@@ -1,0 +1,326 @@
+"""The catalogue, both searches, access, filters, and the index that follows."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rag_chatbot.chunk import chunk, counter, embedding_text
+from rag_chatbot.config import Config
+from rag_chatbot.lookup import match_expression
+from rag_chatbot.parse import parse
+from rag_chatbot.store import Store
+
+from seedbed.errors import BadInput, Busy, ConfigError, NotFound, Unavailable
+from seedbed.testing import HashEmbeddings, free_port, run_server
+
+OPEN = Callable[..., Store]
+
+
+def put(store: Store, source: str, text: str, collection: str = "default", **kwargs: object) -> int:
+    if not store.collections().count(collection):
+        store.create_collection(collection)
+    document = parse(Path(source), text.encode())
+    pieces = chunk(document, 64, counter(store.embeddings))
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    return store.add_document(collection, source, digest, document, pieces, **kwargs)  # type: ignore[arg-type]
+
+
+def ask(store: Store, text: str) -> np.ndarray:
+    return np.asarray(store.embeddings.embed_query(text), dtype=np.float32)
+
+
+def index_ids(store: Store, collection: str = "default") -> set[int]:
+    return store._sync.index.ids(store.collection(collection).index_name)
+
+
+PUMP = "# Pump\n\nThe pump starts when the red lever is down.\n\n## Care\n\nOil it in May.\n"
+BOAT = "# Boat\n\nThe boat leaves the harbour at noon.\n"
+
+
+def test_documents_and_chunks_come_back_as_they_were(store: Store) -> None:
+    put(store, "pump.md", PUMP)
+    document = store.document("default", "pump.md")
+    assert (document.text, document.title, document.type, document.chunks) == (PUMP, "Pump", "markdown", 2)
+    first, second = store.document_chunks(document.id)
+    assert PUMP[first.start : first.end] == first.text == "The pump starts when the red lever is down."
+    assert (second.heading, second.title, second.source, second.ordinal) == ("Care", "Pump", "pump.md", 1)
+    assert store.neighbours(first) == [second]
+    assert store.chunks([second.id, 999, first.id]) == [second, first]
+
+
+def test_both_arms_find_the_chunk_and_dense_gives_the_true_cosine(store: Store) -> None:
+    put(store, "pump.md", PUMP)
+    put(store, "boat.md", BOAT)
+    query = ask(store, "when does the boat leave the harbour")
+    best, cosine = store.dense("default", query, 2)[0]
+    assert store.chunks([best])[0].source == "boat.md"
+    text = embedding_text("Boat", "", "The boat leaves the harbour at noon.")
+    expected = float(query @ store.embeddings.embed([text])[0])
+    assert cosine == pytest.approx(expected, abs=1e-5)
+    assert store.vectors([best])[0] @ query == pytest.approx(expected, abs=1e-5)
+    scores = store.text("default", "Leaving boats?", 5)
+    assert [store.chunks([i])[0].source for i, _ in scores] == ["boat.md"]
+    assert scores[0][1] > 0
+
+
+def test_replacing_and_deleting_leave_nothing_behind(store: Store) -> None:
+    put(store, "a.md", PUMP)
+    put(store, "a.md", BOAT)
+    (only,) = store.documents("default")
+    assert [c.id for c in store.document_chunks(only.id)] == sorted(index_ids(store))
+    assert store.text("default", "lever", 5) == []
+    store.delete_document("default", "a.md")
+    assert index_ids(store) == set()
+    db = store.database.connection()
+    for table in ("documents", "chunks", "vectors", "outbox", store.collection("default").fts):
+        assert db.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,)
+    with pytest.raises(NotFound):
+        store.delete_document("default", "a.md")
+
+
+def test_duplicated_content_is_embedded_once(open_store: OPEN) -> None:
+    class Counting(HashEmbeddings):
+        texts = 0
+
+        def embed(self, texts):  # type: ignore[no-untyped-def]
+            self.texts += len(texts)
+            return super().embed(texts)
+
+    embeddings = Counting()
+    store = open_store(embeddings=embeddings)
+    put(store, "a.md", PUMP)
+    put(store, "b.md", PUMP)
+    put(store, "c.md", PUMP, "other")
+    assert embeddings.texts == 2
+    assert len(index_ids(store)) == 4
+    store.delete_document("default", "a.md")
+    assert store.dense("other", ask(store, "lever"), 1)
+
+
+def test_filters_narrow_both_arms_alike(store: Store) -> None:
+    for n in range(6):
+        put(store, f"guide/{n}.md", PUMP)
+    put(store, "notes/pump.txt", "The pump has a red lever and a blue one.\n")
+    query = ask(store, "red lever")
+    for where, sources in (
+        ({"source": "notes/*"}, {"notes/pump.txt"}),
+        ({"type": "text"}, {"notes/pump.txt"}),
+        ({"source": ["guide/1.md", "guide/2*"]}, {"guide/1.md", "guide/2.md"}),
+        ({"type": "markdown", "source": "*/5.md"}, {"guide/5.md"}),
+        ({"page": 3}, set()),
+    ):
+        for found in (store.dense("default", query, 50, where), store.text("default", "lever", 50, where)):
+            assert {c.source for c in store.chunks([i for i, _ in found])} == sources
+    with pytest.raises(BadInput, match="author"):
+        store.text("default", "lever", 5, {"author": "x"})
+    with pytest.raises(BadInput):
+        store.dense("default", query, 5, {"source": [{"$ne": 1}]})
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["", " ", '"', 'a" OR "b', "NOT (", "lever*", "title:lever", "NEAR(a b)", "\x00lever\x00", "^lever",
+     "\ud800 lever", "the and of", "漢字", "x" * 1_000_000, "lever " * 200_000, "😀", "{lever} : -"],
+)  # fmt: skip
+def test_any_text_is_a_query(store: Store, query: str) -> None:
+    put(store, "pump.md", PUMP)
+    began = time.monotonic()
+    found = store.text("default", query, 5)
+    assert time.monotonic() - began < 0.5
+    assert bool(found) == ("lever" in query or query == "the and of")
+
+
+def test_stop_words_are_dropped_unless_there_is_nothing_else() -> None:
+    assert match_expression("What is the pump?") == '"pump"'
+    assert match_expression("what is the") == '"what" OR "is" OR "the"'
+
+
+def test_access_rules_hide_what_is_not_yours(store: Store) -> None:
+    store.create_collection("plans", readers=["ann", "bob"], writers=["ann"])
+    store.create_collection("open")
+    assert store.collections("ann") == ["open", "plans"]
+    assert store.collections("eve") == ["open"]
+    assert store.require("plans", "ann", "write").name == "plans"
+    assert store.require("plans", "bob", "read").name == "plans"
+    hidden, absent = [
+        pytest.raises(NotFound, store.require, name, "eve", "read").value for name in ("plans", "plums")
+    ]
+    assert str(hidden).replace("plans", "plums") == str(absent)
+    with pytest.raises(NotFound):
+        store.require("plans", "bob", "write")
+    store.set_access("plans", ["eve"], ["eve"])
+    assert store.require("plans", "eve", "write").readers == ("eve",)
+
+
+@pytest.mark.parametrize("name", ["日本 語/..", "Ω" * 60, "a'b\"; DROP TABLE x"])
+def test_collections_may_have_any_name(store: Store, name: str) -> None:
+    put(store, "a.md", PUMP, name)
+    put(store, "a.md", BOAT)
+    assert store.dense(name, ask(store, "red lever"), 9)[0][1] > 0.3
+    assert len(store.dense(name, ask(store, "red lever"), 9)) == 2
+    assert store.text(name, "boat", 9) == []
+    store.delete_collection(name)
+    assert store.collections() == ["default"]
+    assert store.dense("default", ask(store, "boat"), 9)
+
+
+@pytest.mark.parametrize("name", ["", " ", "a\nb", "\x00", "x" * 201])
+def test_but_not_these(store: Store, name: str) -> None:
+    with pytest.raises(BadInput):
+        store.create_collection(name)
+
+
+def test_unknown_collections_are_not_found(store: Store) -> None:
+    for call in (
+        lambda: store.documents("no"),
+        lambda: store.text("no", "x", 1),
+        lambda: store.dense("no", np.zeros(3), 1),
+        lambda: store.document("no", "x"),
+    ):
+        with pytest.raises(NotFound, match="'no'"):
+            call()
+
+
+def test_other_embeddings_need_reembedding(open_store: OPEN) -> None:
+    put(open_store(), "a.md", PUMP)
+    other = open_store(embeddings=HashEmbeddings(128))
+    with pytest.raises(ConfigError, match=r"hash-384.*reembed"):
+        other.dense("default", np.zeros(128), 1)
+    with pytest.raises(ConfigError):
+        put(other, "b.md", BOAT)
+    assert other.text("default", "lever", 1)
+    assert other.reembed("default") == 2
+    found = other.dense("default", ask(other, "red lever"), 9)
+    assert len(found) == 2 and found[0][1] > 0.2
+    count = other.database.connection().execute("SELECT count(*), max(embedder) FROM vectors")
+    assert count.fetchone() == (2, "hash-128")
+
+
+def test_an_index_that_was_deleted_is_rebuilt(open_store: OPEN, config: Config) -> None:
+    first = open_store()
+    put(first, "a.md", PUMP)
+    first.close()
+    shutil.rmtree(config.data_dir / "chroma")
+    assert len(open_store().dense("default", ask(first, "lever"), 9)) == 2
+
+
+def test_an_index_that_is_damaged_is_rebuilt(open_store: OPEN, config: Config) -> None:
+    first = open_store()
+    put(first, "a.md", PUMP)
+    first.close()
+    for path in (config.data_dir / "chroma").rglob("*"):
+        if path.is_file():
+            path.write_bytes(b"not what it was" * 500)
+    assert len(open_store().dense("default", ask(first, "lever"), 9)) == 2
+
+
+def test_an_index_that_differs_is_made_equal(open_store: OPEN) -> None:
+    first = open_store()
+    put(first, "a.md", PUMP)
+    name = first.collection("default").index_name
+    (some, *_) = index_ids(first)
+    first._sync.index.delete(name, [some])
+    first._sync.index.upsert(name, [7001, 7002], np.ones((2, 384), dtype=np.float32))
+    first.close()
+    again = open_store()
+    again.repair()
+    assert index_ids(again) == {c.id for c in again.document_chunks(again.documents("default")[0].id)}
+
+
+def test_readers_do_not_wait_for_a_writer(open_store: OPEN) -> None:
+    store = open_store()
+    put(store, "a.md", PUMP)
+    store.dense("default", ask(store, "lever"), 1)
+    with store.database.writing(), store.database.transaction() as db:
+        db.execute("UPDATE documents SET title = 'x'")
+        answers: list[object] = []
+
+        def read() -> None:
+            answers.append(store.text("default", "lever", 1) and store.dense("default", ask(store, "x"), 1))
+
+        began = time.monotonic()
+        thread = threading.Thread(target=read)
+        thread.start()
+        thread.join()
+        assert answers[0] and time.monotonic() - began < 1
+
+
+def test_writers_take_turns_and_say_so(open_store: OPEN) -> None:
+    one, two = open_store(), open_store()
+    said: list[str] = []
+    with one.database.writing():
+        errors: list[BaseException] = []
+
+        def write() -> None:
+            try:
+                with two.database.writing(0.1, said.append):
+                    pass
+            except Busy as error:
+                errors.append(error)
+
+        thread = threading.Thread(target=write)
+        thread.start()
+        thread.join()
+    assert "Another ingest" in said[0] and "Another ingest" in str(errors[0])
+    with two.database.writing(0.1):
+        assert said == said[:1]
+
+
+def test_a_full_disk_loses_nothing(store: Store) -> None:
+    put(store, "a.md", PUMP)
+    db = store.database.connection()
+    (pages,) = db.execute("PRAGMA page_count").fetchone()
+    db.execute(f"PRAGMA max_page_count = {pages + 2}")
+    with pytest.raises(Unavailable, match="full"):
+        put(store, "b.md", "# Big\n\n" + "Many different words stand here.\n\n" * 3000)
+    db.execute("PRAGMA max_page_count = 1000000")
+    assert [d.source for d in store.documents("default")] == ["a.md"]
+    assert len(store.dense("default", ask(store, "lever"), 9)) == 2
+    put(store, "b.md", BOAT)
+    assert len(store.documents("default")) == 2
+
+
+def test_a_folder_that_cannot_be_used_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(Unavailable, match="RAG_DATA_DIR"):
+        Store(Config(data_dir=tmp_path / "file" / "data"), HashEmbeddings())
+
+
+def test_a_damaged_catalogue_is_said(tmp_path: Path) -> None:
+    (tmp_path / "rag.sqlite").write_bytes(b"no database " * 1000)
+    with pytest.raises(Unavailable, match="damaged"):
+        Store(Config(data_dir=tmp_path), HashEmbeddings())
+
+
+def test_a_chroma_server_may_stop_and_come_back(open_store: OPEN, tmp_path: Path) -> None:
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    chroma = Path(sys.executable).with_name("chroma")
+    argv = [str(chroma), "run", "--path", str(tmp_path / "server"), "--port", str(port)]
+    store = open_store(chroma_url=url)
+    with run_server(argv, port, "/api/v2/heartbeat"):
+        put(store, "a.md", PUMP)
+        assert len(store.dense("default", ask(store, "lever"), 9)) == 2
+    with pytest.raises(Unavailable, match=url):
+        store.dense("default", ask(store, "lever"), 9)
+    with pytest.raises(Unavailable, match=url):
+        put(store, "b.md", BOAT)
+    assert [d.source for d in store.documents("default")] == ["a.md", "b.md"]
+    assert store.text("default", "harbour", 1)
+    with run_server(argv, port, "/api/v2/heartbeat"):
+        assert len(store.dense("default", ask(store, "boat"), 9)) == 3
+        assert index_ids(store) == {1, 2, 3}
+
+
+def test_a_wrong_chroma_address_is_said(open_store: OPEN) -> None:
+    store = open_store(chroma_url="ftp://nowhere")
+    with pytest.raises(ConfigError, match="SEEDBED_CHROMA_URL"):
+        put(store, "a.md", PUMP)
