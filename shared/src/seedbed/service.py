@@ -71,7 +71,7 @@ def create_app(
     version: str,
     ready: Callable[[], None] = lambda: None,
     settings: Settings | None = None,
-    max_body_mb: float = 4,
+    max_body_mb: float = 50,
     max_requests: int = 256,
     lifespan: Callable[[FastAPI], AbstractAsyncContextManager[Any]] | None = None,
     on_shutdown: Callable[[], None] | None = None,
@@ -101,9 +101,10 @@ def create_app(
     # The stock pages for /docs load their scripts from a CDN; /openapi.json has it all, offline.
     app = FastAPI(title=title, version=version, lifespan=life, docs_url=None, redoc_url=None)
     app.state.drain = drain
+    app.state.max_body = int(max_body_mb * 2**20)
     app.state.settings = settings
     app.state.access = Access(Keys.parse(settings.api_keys.get_secret_value()))
-    app.add_middleware(BodyLimit, limit=int(max_body_mb * 2**20))
+    app.add_middleware(BodyLimit, limit=app.state.max_body)
     app.add_middleware(Guard, drain=drain, access=app.state.access)
     app.add_middleware(Context, drain=drain)
     _add_errors(app)

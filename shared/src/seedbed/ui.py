@@ -93,10 +93,10 @@ def mount(
     extra_css: str = "",
     head: str = "",
     concurrency: int = 8,
-    max_file_mb: float = 50,
 ) -> FastAPI:
     """Serve a Gradio page from the app, behind the app's own routes.
 
+    Uploads are limited as the app's other bodies are, `concurrency` functions run at a time.
     Call it last: routes added later at the same path are never reached. An address under /v1 that
     does not exist is still the app's 404, in the app's envelope. An exception in the page's
     functions shows as "Error"; raise `gr.Error` to say something.
@@ -118,7 +118,7 @@ def mount(
         enable_monitoring=False,
         ssr_mode=False,
         mcp_server=False,
-        max_file_size=int(max_file_mb * 2**20),
+        max_file_size=app.state.max_body,
     )
     mounted = app.router.routes[-1]
     if not isinstance(mounted, Mount):
