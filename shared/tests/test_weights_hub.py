@@ -1,0 +1,156 @@
+"""Downloads through the real huggingface_hub from a small server that speaks the hub's protocol."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from seedbed.testing import free_port
+
+REVISION = "a" * 40
+FILES = {"config.json": b"{}", "model.safetensors": bytes(range(256)) * 20_000}
+Prefetch = Callable[..., subprocess.Popen[str]]
+
+
+class Hub(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.stall = False
+        self.halfway = threading.Event()
+        self.asked: list[str] = []
+        self.ranges: list[str] = []
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Hub
+
+    def answer(self, *, body: bool) -> None:
+        path = self.path.partition("?")[0]
+        self.server.asked.append(path)
+        name = path.rpartition("/")[2]
+        if "/resolve/" in path and name in FILES:
+            data = FILES[name]
+        elif "/tree/" in path:
+            files = [
+                {"type": "file", "path": k, "size": len(v), "oid": k} for k, v in FILES.items()
+            ]
+            data = json.dumps(files).encode()
+        elif path.startswith("/api/models/acme/tiny"):
+            siblings = [{"rfilename": name} for name in FILES]
+            data = json.dumps({"id": "acme/tiny", "sha": REVISION, "siblings": siblings}).encode()
+        else:
+            self.send_error(404)
+            return
+        etag = hashlib.sha1(data).hexdigest()
+        start = 0
+        if body and (asked := self.headers.get("Range")):
+            self.server.ranges.append(asked)
+            start = int(asked.removeprefix("bytes=").partition("-")[0])
+        self.send_response(206 if start else 200)
+        if start:
+            self.send_header("Content-Range", f"bytes {start}-{len(data) - 1}/{len(data)}")
+        self.send_header("Content-Length", str(len(data) - start))
+        self.send_header("ETag", f'"{etag}"')
+        self.send_header("X-Repo-Commit", REVISION)
+        self.end_headers()
+        if body and self.server.stall and name == "model.safetensors":
+            self.wfile.write(data[: len(data) // 2])
+            self.wfile.flush()
+            self.server.halfway.set()
+            threading.Event().wait(30)
+        elif body:
+            self.wfile.write(data[start:])
+
+    def do_GET(self) -> None:
+        self.answer(body=True)
+
+    def do_HEAD(self) -> None:
+        self.answer(body=False)
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def hub() -> Iterator[Hub]:
+    server = Hub()
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server
+    server.shutdown()
+
+
+@pytest.fixture
+def prefetch(hub: Hub, tmp_path: Path) -> Prefetch:
+    def start(spec: str, **variables: str) -> subprocess.Popen[str]:
+        env = os.environ | {
+            "HF_ENDPOINT": f"http://127.0.0.1:{hub.server_port}",
+            "HF_HOME": str(tmp_path / "hf"),
+            "HF_HUB_OFFLINE": "0",
+            "SEEDBED_CACHE_DIR": str(tmp_path / "cache"),
+        }
+        return subprocess.Popen(
+            [sys.executable, "-m", "seedbed.weights", "prefetch", spec],
+            env=env | variables,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+
+    return start
+
+
+def test_downloads_the_revision_once(hub: Hub, prefetch: Prefetch) -> None:
+    process = prefetch(f"hf:acme/tiny@{REVISION}")
+    out, err = process.communicate(timeout=50)
+    assert process.returncode == 0, err
+    folder = Path(out.strip())
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == FILES
+    asked = len(hub.asked)
+    again = prefetch(f"hf:acme/tiny@{REVISION}", HF_HUB_OFFLINE="1")
+    assert again.communicate(timeout=50)[0].strip() == str(folder)
+    assert len(hub.asked) == asked
+
+
+def test_a_killed_download_is_not_ready_and_completes_later(hub: Hub, prefetch: Prefetch) -> None:
+    hub.stall = True
+    process = prefetch("hf:acme/tiny")
+    assert hub.halfway.wait(40)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    hub.stall = False
+    offline = prefetch("hf:acme/tiny", HF_HUB_OFFLINE="1")
+    assert "HF_HUB_OFFLINE=0 make prefetch" in offline.communicate(timeout=50)[1]
+    assert offline.returncode == 2
+    process = prefetch("hf:acme/tiny")
+    out, err = process.communicate(timeout=50)
+    assert process.returncode == 0, err
+    assert (Path(out.strip()) / "model.safetensors").read_bytes() == FILES["model.safetensors"]
+
+
+def test_an_unknown_repository_is_one_line(prefetch: Prefetch) -> None:
+    process = prefetch("hf:acme/absent")
+    _, err = process.communicate(timeout=50)
+    assert process.returncode == 2
+    lines = err.strip().splitlines()
+    assert lines[-1].startswith("acme/absent@main could not be downloaded") and len(lines) == 1
+
+
+def test_without_a_network_it_fails_at_once_with_the_command(prefetch: Prefetch) -> None:
+    process = prefetch("bge-small", HF_ENDPOINT=f"http://127.0.0.1:{free_port()}")
+    _, err = process.communicate(timeout=15)
+    assert process.returncode == 2
+    assert err.startswith("BAAI/bge-small-en-v1.5@5c38ec7c")
+    assert err.strip().endswith("make prefetch MODEL=bge-small")
