@@ -278,4 +278,4 @@ def test_a_stopped_collector_neither_fails_nor_holds_the_program():
     started = time.monotonic()
     done = run(SEND, OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:9")
     assert done.returncode == 0
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 15

@@ -145,7 +145,7 @@ def setup_tracing(service: str) -> bool:
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
     # Short, so that a stopped collector does not hold up the end of a command.
-    timeout = float(os.environ.get("OTEL_EXPORTER_OTLP_TIMEOUT", "2"))
+    timeout = float(os.environ.get("OTEL_EXPORTER_OTLP_TIMEOUT", "5"))
     provider = TracerProvider(resource=Resource.create({"service.name": service}))
     for endpoint, headers in endpoints:
         exporter = OTLPSpanExporter(endpoint=endpoint, headers=headers or None, timeout=timeout)
