@@ -301,7 +301,7 @@ app = create_app("slow", version="1", on_shutdown=lambda: print("engine drained"
 @app.get("/v1/slow")
 def slow():
     def pieces():
-        for n in range(15):
+        for n in range(10):
             yield f"{n} "
             time.sleep(0.1)
     return StreamingResponse(pieces())
@@ -333,7 +333,7 @@ def test_sigterm_lets_running_requests_end_and_refuses_new_ones(script):
         assert "shutting down" in error(other, 503, "unavailable")
         error(httpx.get(f"http://127.0.0.1:{port}/v1/slow"), 503, "unavailable")
         assert httpx.get(f"http://127.0.0.1:{port}/healthz").status_code == 200
-        assert (first + "".join(pieces)).split() == [str(n) for n in range(15)]
+        assert (first + "".join(pieces)).split() == [str(n) for n in range(10)]
         assert server.wait(10) == 0
         assert time.monotonic() - started < 8
 
