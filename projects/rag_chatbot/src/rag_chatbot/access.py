@@ -112,7 +112,7 @@ def new_index_name() -> str:
 def _not_found(name: str, action: str) -> NotFound:
     return NotFound(
         f"There is no collection {name[:200]!r} that you may {action}.",
-        hint="List yours with: rag-chatbot collections",
+        hint="List yours with: rag-chatbot collections list",
     )
 
 

@@ -1,187 +1,191 @@
 """The HTTP API: questions, documents, collections, conversations and feedback under `/v1`.
 
-Routes only: what they do is in `chatbot.py` and `ingest.py`. `POST /v1/ask` answers with JSON, or
-with server-sent events (`token` … then `answer`, or `error`) when `stream` is true.
+Routes only: what they do is in `chatbot.py`. `POST /v1/ask` answers with JSON, or with server-sent
+events (`token` … then `answer`, or `error`) when `stream` is true.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator
-from itertools import chain
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from fastapi import APIRouter, FastAPI, Form, UploadFile
+from fastapi import APIRouter, FastAPI, Form, Query, UploadFile
 from fastapi.responses import HTMLResponse, StreamingResponse
-from pydantic import BaseModel, Field
 
 from rag_chatbot import __version__
 from rag_chatbot.chatbot import Chatbot, Question
-from rag_chatbot.conversation import Rating
+from rag_chatbot.schemas import (
+    ERRORS,
+    STREAM,
+    AskRequest,
+    AskResponse,
+    CollectionRequest,
+    Conversation,
+    Deleted,
+    DocumentInfo,
+    FeedbackRequest,
+    Name,
+    Source,
+    Turn,
+    UploadSummary,
+)
 from rag_chatbot.view import document_page
 from seedbed import service
 from seedbed.errors import SeedbedError
-from seedbed.service import Caller
+from seedbed.service import Caller, CleanText
+from seedbed.settings import Settings
+from seedbed.startup import request_id
 
-Name = Annotated[str, Field(min_length=1, max_length=100)]
-
-
-class AskRequest(BaseModel):
-    question: Annotated[str, Field(examples=["What is an embedding?"])]
-    collection: Name = "default"
-    conversation_id: str | None = Field(None, description="Continues that conversation.")
-    stream: bool = Field(False, description="Answer as server-sent events.")
-    k: int | None = Field(None, ge=1, le=50, description="Chunks to answer from.")
-    mode: Literal["auto", "quote", "write"] | None = None
-    strictness: float | None = Field(None, ge=0, le=1, description="How sure to be to answer.")
+log = logging.getLogger(__name__)
+FORM_MB = 1  # what a form adds around the files in it
 
 
-class Citation(BaseModel):
-    n: int
-    source: str
-    page: int | None
-    heading: str
-    quote: str
-    score: float
-
-
-class AskResponse(BaseModel, extra="allow"):
-    id: str = Field(description="Names this answer in `/v1/feedback`.")
-    conversation_id: str
-    answer: str
-    abstained: bool
-    citations: list[Citation]
-    question: str = Field(description="As it was understood, with the conversation.")
-    model: str
-    prompt_version: str
-    usage: dict[str, Any]
-    timings: dict[str, Any]
-    notices: list[str]
-
-
-class FeedbackRequest(BaseModel):
-    id: str = Field(description="The `id` of an answer.")
-    rating: Rating
-    comment: str = Field("", max_length=2000)
-
-
-class CollectionRequest(BaseModel):
-    name: Name
-    readers: list[str] = Field(["*"], description="Names of API keys; `*` is anyone.")
-    writers: list[str] = Field(["*"], description="Names of API keys; `*` is anyone.")
-
-
-def create_app(chatbot: Chatbot) -> FastAPI:
+def create_app(chatbot: Chatbot, settings: Settings | None = None) -> FastAPI:
     """The FastAPI application of an open chatbot, page included."""
-    from rag_chatbot.ui import build_page
+    from rag_chatbot.ui import build_page, styles
     from seedbed import ui
 
     app = service.create_app(
-        "rag_chatbot", version=__version__, ready=chatbot.check, on_shutdown=chatbot.close
+        "rag_chatbot",
+        version=__version__,
+        ready=chatbot.check,
+        settings=settings,
+        max_body_mb=chatbot.config.max_file_mb + FORM_MB,
+        on_shutdown=chatbot.close,
     )
     app.include_router(routes(chatbot))
-    ui.mount(app, build_page(chatbot), path="/")
+    ui.mount(app, build_page(chatbot), path="/", extra_css=styles())
     return app
 
 
 def routes(chatbot: Chatbot) -> APIRouter:
     """Every route, bound to one chatbot."""
-    router = APIRouter(prefix="/v1")
+    router = APIRouter(prefix="/v1", responses=ERRORS)
+    _add_asking(router, chatbot)
+    _add_documents(router, chatbot)
+    _add_collections(router, chatbot)
+    _add_conversations(router, chatbot)
+    return router
 
-    @router.post("/ask", response_model=AskResponse)
+
+def _add_asking(router: APIRouter, chatbot: Chatbot) -> None:
+    @router.post("/ask", response_model=AskResponse, responses=STREAM)
     def ask(request: AskRequest, caller: Caller) -> Any:
-        """Answer a question from the documents of a collection."""
+        """Answer a question from the documents of a collection, with citations that were checked.
+
+        It continues a conversation if one is named. `abstained` is true where the documents do not
+        tell; `passages` are then the nearest ones.
+        """
         question = Question(
-            request.question,
-            request.collection,
-            request.conversation_id,
-            request.k,
-            request.mode,
-            request.strictness,
-        )
+            request.question, request.collection, request.conversation_id, request.k,
+            request.mode, request.strictness,
+        )  # fmt: skip
         if not request.stream:
             return chatbot.ask(question, caller=caller)
         events = chatbot.stream(question, caller=caller)
         first = next(events)  # what is wrong with a question shows here, while a status can say it
-        return StreamingResponse(sse(chain([first], events)), media_type="text/event-stream")
+        return StreamingResponse(sse(first, events), media_type="text/event-stream")
 
-    @router.get("/documents")
-    def list_documents(caller: Caller, collection: Name = "default") -> list[dict[str, Any]]:
-        """The documents of a collection."""
+
+def _add_documents(router: APIRouter, chatbot: Chatbot) -> None:
+    @router.get("/documents", response_model=list[DocumentInfo])
+    def list_documents(caller: Caller, collection: Name = "default") -> Any:
+        """The documents of a collection, by source."""
         return chatbot.documents(collection, caller)
 
-    @router.post("/documents")
+    @router.post("/documents", response_model=UploadSummary)
     def add_documents(
-        caller: Caller, files: list[UploadFile], collection: Annotated[str, Form()] = "default"
-    ) -> dict[str, Any]:
-        """Read uploaded files into a collection; one of the same name is replaced."""
+        caller: Caller,
+        files: list[UploadFile],
+        collection: Annotated[CleanText, Form(examples=["default"])] = "default",
+    ) -> Any:
+        """Read uploaded files into a collection; one of the same name is replaced.
+
+        A file that cannot be read is listed under `failed` with the reason, and stops no other.
+        """
         uploads = [(file.filename or "unnamed", file.file.read()) for file in files]
         return chatbot.upload(uploads, collection, caller)
 
-    @router.delete("/documents")
-    def delete_document(
-        caller: Caller, source: str, collection: Name = "default"
-    ) -> dict[str, Any]:
-        """Forget one document."""
+    @router.delete("/documents", response_model=Deleted)
+    def delete_document(caller: Caller, source: Source, collection: Name = "default") -> Any:
+        """Forget one document: its text, its chunks and its vectors."""
         chatbot.delete_document(collection, source, caller)
         return {"deleted": source}
 
     @router.get("/documents/view", response_class=HTMLResponse)
     def view_document(
-        caller: Caller, source: str, collection: Name = "default", start: int = 0, end: int = 0
+        caller: Caller,
+        source: Source,
+        collection: Name = "default",
+        start: Annotated[int, Query(ge=0, description="In characters.")] = 0,
+        end: Annotated[int, Query(ge=0, description="In characters.")] = 0,
     ) -> HTMLResponse:
         """A document's text as an inert page, with the characters from `start` to `end` marked."""
         text = chatbot.document_text(collection, source, caller)
         return document_page(source, text, start, end)
 
+
+def _add_collections(router: APIRouter, chatbot: Chatbot) -> None:
     @router.get("/collections")
     def list_collections(caller: Caller) -> list[str]:
         """The collections that the caller may read."""
         return chatbot.collections(caller)
 
     @router.post("/collections", status_code=201)
-    def create_collection(request: CollectionRequest, caller: Caller) -> dict[str, Any]:
-        """Make a collection; by default anyone who may call the server reads and writes it."""
+    def create_collection(request: CollectionRequest, caller: Caller) -> dict[str, str]:
+        """Make a collection. A key's collections begin with its name, as in `alice/notes`."""
         chatbot.create_collection(request.name, request.readers, request.writers, caller)
         return {"name": request.name}
 
-    @router.delete("/collections/{name}")
-    def delete_collection(name: str, caller: Caller) -> dict[str, Any]:
+    @router.delete("/collections/{name:path}", response_model=Deleted)
+    def delete_collection(name: CleanText, caller: Caller) -> Any:
         """Delete a collection with all its documents."""
         chatbot.delete_collection(name, caller)
         return {"deleted": name}
 
-    @router.get("/conversations")
-    def list_conversations(caller: Caller) -> list[dict[str, Any]]:
+
+def _add_conversations(router: APIRouter, chatbot: Chatbot) -> None:
+    @router.get("/conversations", response_model=list[Conversation])
+    def list_conversations(caller: Caller) -> Any:
         """The caller's conversations, newest first."""
         return [vars(conversation) for conversation in chatbot.conversations.list(caller)]
 
-    @router.get("/conversations/{identifier}")
-    def get_conversation(identifier: str, caller: Caller) -> list[dict[str, Any]]:
+    @router.get("/conversations/{identifier}", response_model=list[Turn])
+    def get_conversation(identifier: CleanText, caller: Caller) -> Any:
         """The turns of one conversation, oldest first."""
         return [vars(turn) for turn in chatbot.conversations.turns(identifier, caller)]
 
-    @router.delete("/conversations/{identifier}")
-    def delete_conversation(identifier: str, caller: Caller) -> dict[str, Any]:
-        """Delete one conversation."""
+    @router.delete("/conversations/{identifier}", response_model=Deleted)
+    def delete_conversation(identifier: CleanText, caller: Caller) -> Any:
+        """Delete one conversation, with what was said about its answers."""
         chatbot.conversations.delete(identifier, caller)
         return {"deleted": identifier}
 
     @router.post("/feedback")
-    def give_feedback(request: FeedbackRequest, caller: Caller) -> dict[str, Any]:
-        """Say whether an answer was good."""
+    def give_feedback(request: FeedbackRequest, caller: Caller) -> dict[str, str]:
+        """Say whether an answer was good. Again replaces it."""
         chatbot.conversations.rate(request.id, caller, request.rating, request.comment)
         return {"id": request.id, "rating": request.rating}
 
-    return router
 
-
-def sse(events: Iterator[str | dict[str, Any]]) -> Iterator[str]:
+def sse(first: str | dict[str, Any], events: Iterator[str | dict[str, Any]]) -> Iterator[str]:
     """Server-sent events of an answer; the status line is long gone, so errors are events too."""
     try:
+        yield _event(first)
         for event in events:
-            kind, data = ("token", {"text": event}) if isinstance(event, str) else ("answer", event)
-            yield f"event: {kind}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n"
-    except SeedbedError as error:
-        data = {"error": {"type": error.type, "message": str(error)}}
-        yield f"event: error\ndata: {json.dumps(data)}\n\n"
+            yield _event(event)
+    except Exception as error:
+        known = isinstance(error, SeedbedError)
+        if not known:
+            log.exception("an answer broke off")
+        message = str(error) if known else "Something failed on our side; it is logged."
+        kind = error.type if isinstance(error, SeedbedError) else "internal_error"
+        body = {"type": kind, "message": message, "request_id": request_id.get()}
+        yield f"event: error\ndata: {json.dumps({'error': body})}\n\n"
+
+
+def _event(event: str | dict[str, Any]) -> str:
+    kind, data = ("token", {"text": event}) if isinstance(event, str) else ("answer", event)
+    return f"event: {kind}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n"

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from seedbed.errors import NotFound
+from seedbed.errors import NotFound, Unavailable
 
 Rating = Literal["up", "down"]
 
@@ -69,6 +69,11 @@ class Conversations:
             database.execute("PRAGMA foreign_keys = ON")
             with database:
                 yield database
+        except sqlite3.OperationalError as error:
+            raise Unavailable(
+                f"The conversations in {str(self.path)!r} cannot be used: {error}.",
+                hint="Is the disk full?" if "full" in str(error) else "",
+            ) from None
         finally:
             database.close()
 
@@ -83,14 +88,17 @@ class Conversations:
         return identifier
 
     def add(self, conversation_id: str, question: str, answer: dict[str, Any]) -> str:
-        """Keep a turn and return its id, the one that feedback names."""
-        identifier = uuid.uuid4().hex
-        with self._database() as database:
-            database.execute(
-                "INSERT INTO turns (id, conversation_id, question, answer) VALUES (?, ?, ?, ?)",
-                (identifier, conversation_id, question, json.dumps(answer, ensure_ascii=False)),
-            )
-        return identifier
+        """Keep a turn and return its id, the one that feedback names. NotFound if it was deleted."""
+        row = (uuid.uuid4().hex, conversation_id, question, json.dumps(answer, ensure_ascii=False))
+        try:
+            with self._database() as database:
+                database.execute(
+                    "INSERT INTO turns (id, conversation_id, question, answer) VALUES (?, ?, ?, ?)",
+                    row,
+                )
+        except sqlite3.IntegrityError:
+            raise _missing(conversation_id) from None
+        return row[0]
 
     def find(self, conversation_id: str, caller: str) -> Conversation:
         """Raises NotFound for another caller's conversation just as for none."""
@@ -101,7 +109,7 @@ class Conversations:
                 (conversation_id, caller),
             ).fetchone()
         if row is None:
-            raise NotFound(f"There is no conversation {conversation_id!r}.")
+            raise _missing(conversation_id)
         return Conversation(*row)
 
     def turns(self, conversation_id: str, caller: str) -> list[StoredTurn]:
@@ -130,8 +138,8 @@ class Conversations:
         with self._database() as database:
             database.execute("DELETE FROM conversations WHERE id = ?", (conversation_id,))
 
-    def rate(self, turn_id: str, caller: str, rating: Rating, comment: str = "") -> None:
-        """Keep what a caller thinks of an answer they got; rating again replaces it."""
+    def rate(self, turn_id: str, caller: str, rating: Rating | None, comment: str = "") -> None:
+        """Keep what a caller thinks of an answer they got; again replaces it, None takes it back."""
         with self._database() as database:
             found = database.execute(
                 "UPDATE turns SET rating = ?, comment = ? WHERE id = ? AND conversation_id IN"
@@ -139,7 +147,7 @@ class Conversations:
                 (rating, comment, turn_id, caller),
             ).rowcount
         if not found:
-            raise NotFound(f"There is no answer {turn_id!r}.")
+            raise NotFound(f"There is no answer {turn_id[:100]!r}.")
 
     def export(self, *, rating: Rating | None = "up") -> Iterator[dict[str, Any]]:
         """Rated answers as lines for `eval --qa`.
@@ -166,6 +174,10 @@ class Conversations:
                 "rating": given,
                 "comment": comment,
             }
+
+
+def _missing(conversation_id: str) -> NotFound:
+    return NotFound(f"There is no conversation {conversation_id[:100]!r}.")
 
 
 def as_pattern(quote: str) -> str:

@@ -316,6 +316,6 @@ class Store:
                 f"Collection {name!r} was made with the embeddings {found.embedder!r},"
                 f" not with {self.embedder!r}.",
                 hint="Set SEEDBED_EMBEDDINGS back, or embed its chunks again with:"
-                f" rag-chatbot collections --reembed {name!r}",
+                f" rag-chatbot collections reembed {name!r}",
             )
         return found

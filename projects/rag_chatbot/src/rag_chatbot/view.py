@@ -10,13 +10,21 @@ from html import escape
 
 from fastapi.responses import HTMLResponse
 
-POLICY = "default-src 'none'; style-src 'unsafe-inline'; form-action 'none'; base-uri 'none'"
+POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; form-action 'none'; base-uri 'none';"
+    " frame-ancestors 'none'"
+)
 STYLE = """
-:root { color-scheme: light dark }
-body { font: 16px/1.6 system-ui, sans-serif; max-width: 46rem; margin: 2rem auto; padding: 0 1rem }
+:root { color-scheme: light dark; --text: #292524; --back: #fafaf9; --mark: #fde68a; --on: #1c1917 }
+@media (prefers-color-scheme: dark) {
+  :root { --text: #e7e5e4; --back: #0c0a09; --mark: #854d0e; --on: #fef9c3 }
+}
+body { font: 16px/1.6 system-ui, sans-serif; color: var(--text); background: var(--back);
+  max-width: 46rem; margin: 2rem auto; padding: 0 1rem }
 h1 { font-size: 1.1rem; overflow-wrap: anywhere }
-pre { font: inherit; white-space: pre-wrap; overflow-wrap: anywhere }
-mark { background: #ffe08a; color: #222; border-radius: 3px; padding: 1px 2px }
+pre { font: inherit; white-space: pre-wrap; overflow-wrap: anywhere; tab-size: 4 }
+mark { background: var(--mark); color: var(--on); border-radius: 3px; padding: 1px 2px;
+  scroll-margin: 30vh }
 """
 
 
