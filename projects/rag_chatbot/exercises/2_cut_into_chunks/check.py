@@ -5,7 +5,7 @@ from pathlib import Path
 from rag_chatbot.chunk import chunk
 from rag_chatbot.parse import parse
 
-WORDS = "alpha beta gamma delta epsilon zeta eta theta iota kappa".split()
+WORDS = ("alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa")
 
 
 def sizes_of(texts: list[str]) -> list[int]:
