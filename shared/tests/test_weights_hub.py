@@ -31,7 +31,6 @@ class Hub(ThreadingHTTPServer):
         self.stall = False
         self.halfway = threading.Event()
         self.asked: list[str] = []
-        self.ranges: list[str] = []
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -55,14 +54,8 @@ class Handler(BaseHTTPRequestHandler):
             self.send_error(404)
             return
         etag = hashlib.sha1(data).hexdigest()
-        start = 0
-        if body and (asked := self.headers.get("Range")):
-            self.server.ranges.append(asked)
-            start = int(asked.removeprefix("bytes=").partition("-")[0])
-        self.send_response(206 if start else 200)
-        if start:
-            self.send_header("Content-Range", f"bytes {start}-{len(data) - 1}/{len(data)}")
-        self.send_header("Content-Length", str(len(data) - start))
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(data)))
         self.send_header("ETag", f'"{etag}"')
         self.send_header("X-Repo-Commit", REVISION)
         self.end_headers()
@@ -72,7 +65,7 @@ class Handler(BaseHTTPRequestHandler):
             self.server.halfway.set()
             threading.Event().wait(30)
         elif body:
-            self.wfile.write(data[start:])
+            self.wfile.write(data)
 
     def do_GET(self) -> None:
         self.answer(body=True)

@@ -230,7 +230,8 @@ def _gguf_to_openvino(source: Path, target: Path) -> None:
 def _from_hub(model: Model, folder: Path) -> Path:
     """The hub's own cache holds the files; a stamp of ours says that a download was finished.
 
-    Without it a snapshot folder that a killed download left half full would pass for ready.
+    A download that was cut goes on with the files that are not there yet. Without the stamp a
+    snapshot folder that a killed download left half full would pass for ready.
     """
     stamp = folder / "hub" / f"{model.repo.replace('/', '--')}@{model.revision or 'main'}.json"
     if stamp.exists():
