@@ -186,7 +186,7 @@ def _prepare(
     tag, count = _tag(store), counter(store.embeddings)
     sources = {document.source: document for document in known.values()}
     for item, source in jobs:
-        old = known.get(str(item.path)) or sources.get(source)
+        old = known.get(_key(item.path)) or sources.get(source)
         try:
             yield _read(item, source, old, tag, count, store.config)
         except SeedbedError as error:
@@ -207,7 +207,7 @@ def _read(
     stat = item.path.stat()
     same_settings = bool(old and old.data_hash.startswith(tag))
     if old and same_settings and (old.path, old.size, old.mtime_ns) == (
-        str(item.path), stat.st_size, stat.st_mtime_ns
+        _key(item.path), stat.st_size, stat.st_mtime_ns
     ):  # fmt: skip
         return _Ready(source, "unchanged")
     if stat.st_size > config.max_file_mb * 2**20:
@@ -216,7 +216,7 @@ def _read(
         )
     data = item.path.read_bytes()
     settled = time.time_ns() - stat.st_mtime_ns > FRESH_NS
-    file = FileStat(str(item.path), stat.st_size, stat.st_mtime_ns if settled else 0)
+    file = FileStat(_key(item.path), stat.st_size, stat.st_mtime_ns if settled else 0)
     digest = tag + hashlib.sha256(data).hexdigest()
     if old and old.data_hash == digest:
         return _Ready(source, "unchanged", file=file, old_id=old.id)
@@ -225,12 +225,18 @@ def _read(
     return _Ready(source, "updated" if old else "added", "", digest, document, pieces, file)
 
 
+def _key(path: Path) -> str:
+    """A path as the catalogue keeps it: names may hold bytes that are no text."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
 def _tag(store: Store) -> str:
     return f"{FORMAT}-{store.config.chunk_tokens}:"
 
 
 def _shown(item: Found) -> str:
-    return item.relative if item.relative != "." else str(item.path)
+    shown = item.relative if item.relative != "." else str(item.path)
+    return shown.encode("utf-8", "replace").decode("utf-8")
 
 
 class _Sources:
@@ -242,7 +248,7 @@ class _Sources:
         self.taken = {source: path for path, source in self.by_path.items()}
 
     def of(self, item: Found) -> str:
-        path = str(item.path)
+        path = _key(item.path)
         if path in self.by_path:
             return self.by_path[path]
         relative = item.relative.encode("utf-8", "replace").decode("utf-8")
@@ -268,8 +274,9 @@ def _prune(
     """Remove documents whose file is gone, below the roots; not below a folder that failed."""
     roots = {str(item.root) for item in found if not item.failed}
     unread = tuple(str(item.path) + os.sep for item in found if item.failed)
+    seen = {_key(item.path) for item in found}
     for path, document in known.items():
-        if not path or path.startswith(unread) or os.path.lexists(path):
+        if not path or path in seen or path.startswith(unread) or os.path.lexists(path):
             continue
         if any(path.startswith(root.rstrip(os.sep) + os.sep) for root in roots):
             store.delete_document(collection, document.source, apply=False)

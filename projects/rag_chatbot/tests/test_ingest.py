@@ -1,0 +1,279 @@
+"""From files to the store: what is read, what is not, and what a second run does."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from rag_chatbot.config import Config
+from rag_chatbot.ingest import ingest, ingest_bytes
+from rag_chatbot.store import Store
+
+from seedbed.errors import BadInput, Busy, SeedbedError, TooLarge
+from seedbed.testing import HashEmbeddings
+
+
+def write(folder: Path, name: str, text: str | bytes = "# T\n\nSome words.\n") -> Path:
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
+    return path
+
+
+def sources(store: Store, collection: str = "default") -> list[str]:
+    return [d.source for d in store.documents(collection)]
+
+
+def reasons(items: list[dict[str, str]]) -> dict[str, str]:
+    return {item["path"]: item["reason"] for item in items}
+
+
+def counts(summary: object) -> tuple[int, int, int, int]:
+    return tuple(getattr(summary, n) for n in ("added", "updated", "unchanged", "removed"))  # type: ignore[return-value]
+
+
+def test_a_folder_is_read_and_the_summary_has_the_promised_shape(store: Store, folder: Path) -> None:
+    write(folder, "a.md")
+    write(folder, "sub/deep/b.txt", "Text.")
+    write(folder, "c.json", "[1, 2]")
+    write(folder, "pic.png", b"\x89PNG")
+    write(folder, "broken.pdf", b"%PDF")
+    seen: list[tuple[int, int, str]] = []
+    summary = ingest(store, [folder], progress=lambda *step: seen.append(step))
+    assert sources(store) == ["a.md", "c.json", "sub/deep/b.txt"]
+    shown = summary.as_json()
+    assert list(shown) == ["added", "updated", "unchanged", "removed", "failed", "skipped", "chunks", "seconds"]
+    assert (shown["added"], shown["chunks"]) == (3, 3)
+    assert shown["failed"] == [
+        {"path": "broken.pdf", "reason": "It is not a PDF file, or it is damaged or cut off."}
+    ]
+    assert shown["skipped"] == [{"path": "pic.png", "reason": "Not read: type .png."}]
+    assert [step[:2] for step in seen] == [(1, 4), (2, 4), (3, 4), (4, 4)]
+
+
+def test_only_what_changed_is_read_again(store: Store, folder: Path) -> None:
+    for n in range(3):
+        write(folder, f"{n}.md", f"# N{n}\n\nWords {n}.\n")
+    assert counts(ingest(store, [folder])) == (3, 0, 0, 0)
+    before = {d.source: d.id for d in store.documents("default")}
+    write(folder, "1.md", "# N1\n\nOther words.\n")
+    os.utime(folder / "2.md", (1, 1))
+    (folder / "0.md").unlink()
+    assert counts(ingest(store, [folder])) == (0, 1, 1, 0)
+    assert counts(ingest(store, [folder], prune=True)) == (0, 0, 2, 1)
+    after = {d.source: d.id for d in store.documents("default")}
+    assert sorted(after) == ["1.md", "2.md"]
+    assert after["2.md"] == before["2.md"] and after["1.md"] != before["1.md"]
+
+
+def test_a_change_that_keeps_size_and_second_is_seen(store: Store, folder: Path) -> None:
+    path = write(folder, "a.md", "one")
+    ingest(store, [folder])
+    stat = path.stat()
+    path.write_text("two")
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert counts(ingest(store, [folder])) == (0, 1, 0, 0)
+
+
+def test_other_settings_read_everything_again(open_store: Callable[..., Store], folder: Path) -> None:
+    write(folder, "a.md", "Some words. " * 100)
+    first = ingest(open_store(), [folder])
+    second = ingest(open_store(chunk_tokens=32), [folder])
+    assert counts(second) == (0, 1, 0, 0)
+    assert second.chunks > first.chunks
+
+
+def test_prune_stays_below_what_was_given(store: Store, folder: Path) -> None:
+    for name in ("x/a.md", "x/b.md", "y/c.md"):
+        write(folder, name)
+    ingest(store, [folder / "x", folder / "y"])
+    (folder / "x/a.md").unlink()
+    (folder / "y/c.md").unlink()
+    ingest_bytes(store, "upload.md", b"Uploaded.")
+    assert counts(ingest(store, [folder / "x"], prune=True)) == (0, 0, 1, 1)
+    assert sources(store) == ["b.md", "c.md", "upload.md"]
+    assert ingest(store, [folder / "gone"], prune=True).removed == 0
+
+
+def test_equal_names_below_two_roots_do_not_clobber_one_another(store: Store, folder: Path) -> None:
+    write(folder, "x/readme.md", "from x")
+    write(folder, "y/readme.md", "from y")
+    ingest(store, [folder / "x"])
+    ingest(store, [folder / "y"])
+    assert sources(store) == ["readme.md", "y/readme.md"]
+    assert counts(ingest(store, [folder / "y", folder / "x"])) == (0, 0, 2, 0)
+    (folder / "x").rename(folder / "z")
+    assert counts(ingest(store, [folder / "z"])) == (0, 0, 1, 0)
+    assert sources(store) == ["readme.md", "y/readme.md"]
+
+
+def test_a_file_given_by_name_and_twice(store: Store, folder: Path) -> None:
+    path = write(folder, "sub/a.md")
+    assert counts(ingest(store, [path, path, folder / "sub", str(path)])) == (1, 0, 0, 0)
+    assert sources(store) == ["a.md"]
+
+
+@pytest.mark.parametrize(
+    ("include", "exclude", "kept"),
+    [
+        (["*.md"], [], ["a.md", "drafts/c.md", "keep/d.md"]),
+        ([], ["*.txt"], ["a.md", "drafts/c.md", "keep/d.md"]),
+        ([], ["drafts/*"], ["a.md", "b.txt", "keep/d.md"]),
+        ([], ["drafts"], ["a.md", "b.txt", "keep/d.md"]),
+        (["keep/*", "*.txt"], [], ["b.txt", "keep/d.md"]),
+        (["*.md"], ["keep/**"], ["a.md", "drafts/c.md"]),
+    ],
+)
+def test_globs(store: Store, folder: Path, include: list[str], exclude: list[str], kept: list[str]) -> None:
+    for name in ("a.md", "b.txt", "drafts/c.md", "keep/d.md"):
+        write(folder, name)
+    ingest(store, [folder], include=include, exclude=exclude)
+    assert sources(store) == kept
+
+
+def test_hidden_generated_and_linked_things_are_left_out_with_a_reason(
+    store: Store, folder: Path, tmp_path: Path
+) -> None:
+    write(folder, "a.md")
+    write(folder, ".git/config.md")
+    write(folder, ".hidden.md")
+    write(folder, "node_modules/x/readme.md")
+    (folder / "loop").symlink_to(folder)
+    (folder / "out.md").symlink_to(write(tmp_path, "secret.md", "secret"))
+    (folder / "dead.md").symlink_to(folder / "nowhere.md")
+    (folder / "again.md").symlink_to(folder / "a.md")
+    os.mkfifo(folder / "pipe.md")
+    summary = ingest(store, [folder])
+    assert sources(store) == ["a.md", "again.md"]
+    assert summary.failed == []
+    said = reasons(summary.skipped)
+    assert set(said) == {".git", ".hidden.md", "node_modules", "loop", "out.md", "dead.md", "pipe.md"}
+    assert "hidden" in said[".git"] and "out of the folder" in said["out.md"]
+    assert "read anyway" in said["loop"] and "regular" in said["pipe.md"]
+
+
+@pytest.mark.parametrize("name", ["new\nline.md", "日本.md", "a..md", "a b'\";--.md", "\udcff.md", "*.md"])
+def test_odd_names(store: Store, folder: Path, name: str) -> None:
+    os.makedirs(folder / "d")
+    (folder / "d" / name).write_text("# Odd\n\nStill read.\n")
+    assert ingest(store, [folder]).failed == []
+    (source,) = sources(store)
+    assert source.startswith("d/") and ".." not in source.split("/")
+    assert store.document("default", source).text.endswith("Still read.\n")
+    assert counts(ingest(store, [folder])) == (0, 0, 1, 0)
+
+
+def test_a_folder_and_a_file_without_rights_are_reported() -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name) / "files"
+        for path in ("open/a.md", "closed/b.md", "shut.md"):
+            write(folder, path)
+        store = Store(Config(data_dir=Path(name) / "data"), HashEmbeddings())
+        ingest(store, [folder])
+        (folder / "closed").chmod(0)
+        (folder / "shut.md").write_text("changed, and now nobody may read it")
+        (folder / "shut.md").chmod(0)
+        os.chmod(name, 0o755)
+        root = os.geteuid() == 0
+        try:
+            if root:  # root may read everything: be nobody, who may write to the data
+                for path in [*(Path(name) / "data").rglob("*"), Path(name) / "data"]:
+                    os.chown(path, 65534, 65534)
+                os.seteuid(65534)
+            summary = ingest(store, [folder], prune=True)
+            store.close()
+        finally:
+            if root:
+                os.seteuid(0)
+            (folder / "closed").chmod(0o755)
+        assert set(reasons(summary.failed)) == {"closed", "shut.md"}
+        assert all("Permission denied" in reason for reason in reasons(summary.failed).values())
+        assert counts(summary) == (0, 0, 1, 0)
+
+
+def test_missing_paths_and_large_files_fail_alone(
+    open_store: Callable[..., Store], folder: Path
+) -> None:
+    write(folder, "a.md")
+    write(folder, "big.txt", "x" * (2**20 + 1))
+    summary = ingest(open_store(max_file_mb=1), [folder, folder / "nothing"])
+    assert summary.added == 1
+    said = reasons(summary.failed)
+    assert "RAG_MAX_FILE_MB" in said["big.txt"]
+    assert "no such file" in said[str(folder / "nothing")]
+
+
+def test_uploads_never_become_paths(store: Store) -> None:
+    assert ingest_bytes(store, "../../etc/pass\\wd.md", b"# A\n\nB.\n") == ("wd.md", "added", 1)
+    assert ingest_bytes(store, "wd.md", b"# A\n\nB.\n")[1] == "unchanged"
+    assert ingest_bytes(store, "/x/wd.md", b"# A\n\nC.\n")[1] == "updated"
+    assert sources(store) == ["wd.md"]
+    for name in ("", "..", "a/..", "/"):
+        with pytest.raises(BadInput, match="no name"):
+            ingest_bytes(store, name, b"x")
+    with pytest.raises(BadInput, match="empty"):
+        ingest_bytes(store, "a.md", b"")
+    with pytest.raises(TooLarge):
+        ingest_bytes(store, "a.md", b"x" * (51 * 2**20))
+
+
+def test_a_failed_update_keeps_the_old_version(store: Store, folder: Path) -> None:
+    path = write(folder, "a.json", '{"lever": "red"}')
+    ingest(store, [folder])
+    path.write_text("{")
+    assert ingest(store, [folder], prune=True).failed
+    assert store.text("default", "lever", 1)
+
+
+def test_a_second_ingest_waits_and_then_gives_up(open_store: Callable[..., Store], folder: Path) -> None:
+    write(folder, "a.md")
+    one, two = open_store(), open_store()
+    said: list[str] = []
+    with one.database.writing():
+        with pytest.raises(Busy, match="Try again"):
+            ingest(two, [folder], waiting=said.append, lock_timeout=0.1)
+    assert len(said) == 1
+    assert ingest(two, [folder], waiting=said.append).added == 1
+
+
+def test_embeddings_that_fail_stop_it_with_their_error(
+    open_store: Callable[..., Store], folder: Path
+) -> None:
+    class Failing(HashEmbeddings):
+        def embed(self, texts):  # type: ignore[no-untyped-def]
+            raise SeedbedError("The embeddings stopped.")
+
+    for n in range(30):
+        write(folder, f"{n}.md", f"Words {n}.")
+    with pytest.raises(SeedbedError, match="stopped"):
+        ingest(open_store(embeddings=Failing()), [folder])
+    assert ingest(open_store(), [folder]).added == 30
+
+
+def test_ten_thousand_unchanged_chunks_take_no_time(store: Store, folder: Path) -> None:
+    for n in range(1000):
+        write(folder, f"{n % 10}/{n}.md", "".join(f"## Part {k}\n\nText {n}.\n\n" for k in range(10)))
+        os.utime(folder / f"{n % 10}/{n}.md", (1, 1))
+    assert ingest(store, [folder]).chunks == 10_000
+    began = time.monotonic()
+    assert counts(ingest(store, [folder])) == (0, 0, 1000, 0)
+    assert time.monotonic() - began < 1
+    assert "chromadb" in sys.modules
+
+
+def test_real_embeddings_find_the_meaning(open_store: Callable[..., Store], folder: Path) -> None:
+    from seedbed.embeddings import load_embeddings
+
+    write(folder, "pump.md", "# Pump\n\nIt starts when the red lever is pushed down.\n")
+    write(folder, "tea.txt", "Pour boiling water over the leaves and wait three minutes.\n")
+    store = open_store(embeddings=load_embeddings())
+    assert ingest(store, [folder]).added == 2
+    query = store.embeddings.embed([ "how to brew a hot drink"])[0]
+    best = store.dense("default", query, 2)
+    assert store.chunks([best[0][0]])[0].source == "tea.txt"
+    assert best[0][1] > 0.3

@@ -1,0 +1,176 @@
+"""Ingests that are killed, run out of disk, or meet another: nothing lost, nothing twice.
+
+Each runs in processes of its own. `worker` is what they run; forked from one that has the imports
+done, so that twenty kills take seconds.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rag_chatbot.config import Config
+from rag_chatbot.ingest import ingest
+from rag_chatbot.store import Store
+
+from seedbed.testing import HashEmbeddings
+
+KILLS = 20
+
+
+def make_files(folder: Path, files: int = 24, parts: int = 24) -> Path:
+    folder.mkdir()
+    for n in range(files):
+        text = "".join(f"## Part {k}\n\nFile {n} says {n * k} and the same words.\n\n" for k in range(parts))
+        (folder / f"{n}.md").write_text(text + "## Same\n\nThis stands in every file.\n")
+    return folder
+
+
+def open_store(data: Path) -> Store:
+    return Store(Config(data_dir=data), HashEmbeddings())
+
+
+def check(store: Store) -> None:
+    """Catalogue, full text, vectors and index say the same, and every document is whole."""
+    store.repair()
+    db = store.database.connection()
+    assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    assert db.execute("SELECT count(*) FROM outbox").fetchone() == (0,)
+    for name in store.collections():
+        owner = store.collection(name)
+        chunks = []
+        for document in store.documents(name):
+            found = store.document_chunks(document.id)
+            assert len(found) == document.chunks > 0
+            text = store.document(name, document.source).text
+            assert all(text[c.start : c.end] == c.text for c in found)
+            chunks += [c.id for c in found]
+        assert {i for (i,) in db.execute(f"SELECT rowid FROM {owner.fts}")} == set(chunks)
+        assert store._sync.index.ids(owner.index_name) == set(chunks)
+        assert len(store.vectors(chunks)) == len(chunks) or not chunks
+
+
+def forked(work: object, *args: object) -> int:
+    """Run `work` in a child; returns its process id."""
+    pid = os.fork()
+    if pid:
+        return pid
+    try:
+        work(*args)  # type: ignore[operator]
+        os._exit(0)
+    except BaseException:
+        import traceback
+
+        traceback.print_exc()
+        os._exit(1)
+
+
+def work(data: Path, folder: Path) -> None:
+    ingest(open_store(data), [folder])
+
+
+def verify(data: Path, folder: Path) -> None:
+    store = open_store(data)
+    check(store)
+    before = len(store.documents("default")) if store.collections() else 0
+    summary = ingest(store, [folder])
+    files = len(list(folder.iterdir()))
+    assert summary.failed == [] and summary.added + summary.unchanged == files
+    assert summary.unchanged == before
+    check(store)
+    store.close()
+
+
+def kill_at_random(base: Path) -> None:
+    """The body of the driver process: clean run, then `KILLS` killed ones, each verified."""
+    import chromadb  # noqa: F401  forked children then start at once
+    import chromadb.config  # noqa: F401
+    import filelock  # noqa: F401
+
+    folder = make_files(base / "files")
+    began = time.monotonic()
+    assert os.waitpid(forked(work, base / "clean", folder), 0)[1] == 0
+    whole = time.monotonic() - began
+    landed = 0
+    for n in range(KILLS):
+        data = base / f"data{n}"
+        pid = forked(work, data, folder)
+        time.sleep(whole * (n + random.random()) / KILLS)
+        os.kill(pid, signal.SIGKILL)
+        landed += os.WIFSIGNALED(os.waitpid(pid, 0)[1])
+        status = os.waitpid(forked(verify, data, folder), 0)[1]
+        assert status == 0, f"kill {n} of {KILLS}: the next start did not repair it"
+    assert landed >= KILLS // 2, f"only {landed} kills came before the end"
+
+
+def run_driver(code: str, *args: Path) -> subprocess.CompletedProcess[str]:
+    program = (
+        f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); from pathlib import Path;"
+        f"from test_ingest_faults import *; args = [Path(a) for a in sys.argv[1:]]; {code}"
+    )
+    return subprocess.run(
+        [sys.executable, "-c", program, *map(str, args)], capture_output=True, text=True, timeout=100
+    )
+
+
+@pytest.mark.timeout(120)
+def test_killed_at_twenty_random_instants_nothing_is_lost_or_twice(tmp_path: Path) -> None:
+    result = run_driver("kill_at_random(args[0])", tmp_path)
+    assert result.returncode == 0, result.stderr[-3000:]
+
+
+def limited(data: Path, folder: Path, megabytes: float) -> None:
+    """An ingest whose files may not grow beyond a size, as on a full disk."""
+    store = open_store(data)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (int(megabytes * 2**20),) * 2)
+    try:
+        ingest(store, [folder])
+    except Exception as error:
+        print(type(error).__name__, error)
+
+
+def test_a_full_disk_is_said_and_the_next_run_completes(tmp_path: Path) -> None:
+    folder = make_files(tmp_path / "files", 20)
+    for megabytes in (0.3, 1.0):
+        data = tmp_path / f"data{megabytes}"
+        result = run_driver(f"limited(args[0], args[1], {megabytes})", data, folder)
+        assert result.returncode == 0, result.stderr[-2000:]
+        assert result.stdout.startswith("Unavailable ") and "run the same command" in result.stdout
+        verify(data, folder)
+
+
+def test_two_ingests_at_once_both_complete(tmp_path: Path) -> None:
+    one, two = make_files(tmp_path / "one", 10), make_files(tmp_path / "two", 10)
+    data = tmp_path / "data"
+    code = (
+        "a = forked(work, args[0], args[1]); b = forked(work, args[0], args[2]);"
+        "sys.exit(os.waitpid(a, 0)[1] + os.waitpid(b, 0)[1])"
+    )
+    result = run_driver(code, data, one, two)
+    assert result.returncode == 0, result.stderr[-3000:]
+    store = open_store(data)
+    check(store)
+    assert len(store.documents("default")) == 20
+    store.close()
+
+
+def test_a_reader_sees_what_another_process_wrote(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    ingest(reader := open_store(data), [make_files(tmp_path / "one", 2)])
+    query = np.asarray(reader.embeddings.embed_query("a green elephant"), dtype=np.float32)
+    assert reader.dense("default", query, 1)[0][1] < 0.6
+    (tmp_path / "two").mkdir()
+    (tmp_path / "two" / "animal.txt").write_text("A green elephant.")
+    result = run_driver("work(args[0], args[1])", data, tmp_path / "two")
+    assert result.returncode == 0, result.stderr[-3000:]
+    (best,) = reader.chunks([reader.dense("default", query, 1)[0][0]])
+    assert best.source == "animal.txt"
+    reader.close()
