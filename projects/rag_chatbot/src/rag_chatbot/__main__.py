@@ -33,6 +33,7 @@ app.add_typer(documents, name="documents")
 app.add_typer(collections, name="collections")
 app.add_typer(feedback, name="feedback")
 
+OPERATOR = None  # as in `chatbot`, which is too heavy to import for a help text
 Collection = Annotated[str, typer.Option("--collection", "-c", help="Which collection.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Model = Annotated[str | None, typer.Option("--model", help="Chat model: a name or a model spec.")]
@@ -42,11 +43,11 @@ Paths = Annotated[list[Path], typer.Argument(help="Files or folders.")]
 def open_chatbot(model: str | None = None, **overrides: Any) -> Chatbot:
     """The chatbot as the environment and the options say."""
     from rag_chatbot.config import Config
-    from seedbed import telemetry
     from seedbed.settings import Settings, load
+    from seedbed.startup import start
 
     settings = load(Settings, model=model)
-    telemetry.start("rag_chatbot", settings.log_level)
+    start("rag_chatbot", settings.log_level)
     config = load(Config, **overrides)
 
     from rag_chatbot.chatbot import open_chatbot
@@ -109,8 +110,8 @@ def ask(
     """Answer one question."""
     from rag_chatbot.chatbot import Question
 
-    asked = Question(question, collection, k=k, mode=mode, strictness=strictness)
-    answer = open_chatbot(model).ask(asked)
+    asked = Question(question, collection, k=k, mode=mode, strictness=strictness, keep=False)
+    answer = open_chatbot(model).ask(asked, caller=OPERATOR)
     show(answer) if as_json else typer.echo(terminal.readable(answer))
 
 
@@ -121,9 +122,10 @@ def chat(collection: Collection = "default", model: Model = None) -> None:
     from seedbed.errors import BadInput
 
     chatbot, conversation = open_chatbot(model), None
-    while question := _read_line():
+    while text := _read_line():
         try:
-            for event in chatbot.stream(Question(question, collection, conversation)):
+            question = Question(text, collection, conversation)
+            for event in chatbot.stream(question, caller=OPERATOR):
                 if isinstance(event, str):
                     typer.echo(event, nl=False)
                 else:
@@ -156,7 +158,6 @@ def serve(
     from rag_chatbot.api import create_app
     from seedbed import service
 
-    chatbot.check()
     typer.echo(f"Ask on http://{host}:{port}", err=True)
     service.serve(create_app(chatbot), port=port, host=host)
 
@@ -173,7 +174,8 @@ def evaluate(
     """Measure retrieval (--beir) or answers (--qa with --docs)."""
     from rag_chatbot.evaluate import run
 
-    result = run(model, beir=beir, qa=qa, docs=docs, baseline=compare)
+    with terminal.progress() as progress:
+        result = run(model, beir=beir, qa=qa, docs=docs, baseline=compare, progress=progress)
     show(result) if as_json else typer.echo(terminal.table(result))
 
 
@@ -196,7 +198,7 @@ def mcp() -> None:
 @documents.command("list")
 def list_documents(collection: Collection = "default", as_json: Json = False) -> None:
     """The documents of a collection."""
-    found = open_chatbot().documents(collection, "local")
+    found = open_chatbot().documents(collection, OPERATOR)
     if as_json:
         show(found)
     else:
@@ -207,7 +209,7 @@ def list_documents(collection: Collection = "default", as_json: Json = False) ->
 @documents.command("delete")
 def delete_document(source: str, collection: Collection = "default") -> None:
     """Forget one document."""
-    open_chatbot().delete_document(collection, source, "local")
+    open_chatbot().delete_document(collection, source, OPERATOR)
     typer.echo(f"deleted {source}", err=True)
 
 
@@ -232,15 +234,22 @@ def create_collection(
     writers: Annotated[str, typer.Option(help="Names of API keys, by commas.")] = "*",
 ) -> None:
     """Make a collection. With `*` anyone who may call the server may use it."""
-    open_chatbot().create_collection(name, readers.split(","), writers.split(","), "local")
+    open_chatbot().create_collection(name, readers.split(","), writers.split(","), OPERATOR)
     typer.echo(f"created {name}", err=True)
 
 
 @collections.command("delete")
 def delete_collection(name: str) -> None:
     """Delete a collection with all its documents."""
-    open_chatbot().delete_collection(name, "local")
+    open_chatbot().delete_collection(name, OPERATOR)
     typer.echo(f"deleted {name}", err=True)
+
+
+@collections.command("reembed")
+def reembed(name: str) -> None:
+    """Give a collection vectors of the present embeddings (SEEDBED_EMBEDDINGS)."""
+    count = open_chatbot().store.reembed(name)
+    typer.echo(f"embedded {count} chunks of {name}", err=True)
 
 
 @feedback.command("export")
@@ -257,13 +266,13 @@ def export_feedback(
     typer.echo(f"{len(cases)} cases in {output}", err=True)
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     """Run the command line: an error is one line and exit status 2."""
     from seedbed.errors import SeedbedError
 
     try:
-        app()
-    except SeedbedError as error:
+        app(arguments)
+    except (SeedbedError, OSError) as error:
         typer.echo(f"error: {error}", err=True)
         sys.exit(2)
 

@@ -14,7 +14,7 @@ from typing import Any
 import typer
 
 from rag_chatbot import terminal
-from rag_chatbot.chatbot import Chatbot, Question, open_chatbot
+from rag_chatbot.chatbot import OPERATOR, Chatbot, Question, open_chatbot
 from rag_chatbot.config import Config
 from rag_chatbot.ingest import ingest
 from seedbed.settings import Settings, load
@@ -42,7 +42,7 @@ def run(paths: Sequence[Path]) -> int:
 
 
 def _ask(chatbot: Chatbot, question: str, expected: str | None) -> bool:
-    answer = chatbot.ask(Question(question))
+    answer = chatbot.ask(Question(question, keep=False), caller=OPERATOR)
     wrong = problem(chatbot, answer, expected)
     typer.echo(f"\n> {question}\n{terminal.readable(answer)}")
     if wrong:

@@ -11,6 +11,7 @@ import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -66,8 +67,10 @@ def run(
         from seedbed.chat import load_chat_model
 
         assert qa is not None and docs is not None
-        chat_model = load_chat_model(settings=settings)
-        result = evaluate_qa(qa, docs, config, embeddings, chat_model, progress=progress)
+        chat_model = partial(load_chat_model, settings=settings)
+        result = evaluate_qa(
+            qa, docs, config, embeddings, chat_model, spec=settings.model, progress=progress
+        )
         about = {"questions": qa.name, "model": settings.model, "embeddings": settings.embeddings}
     if before is not None:
         result["compared"] = compare(result, before)
@@ -82,6 +85,7 @@ def evaluate_qa(
     embeddings: Any,
     chat_model: Any,
     *,
+    spec: str = "",
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Ask each question of the documents under `docs`.
@@ -97,7 +101,7 @@ def evaluate_qa(
         summary = ingest(store, [docs])
         if not summary.chunks:
             raise BadInput(f"{docs} holds no document that can be read.")
-        answerer = Answerer(Retriever(store, embeddings, config), chat_model, config)
+        answerer = Answerer(Retriever(store, embeddings, config), chat_model, config, spec)
         answerer.ask(cases[0].question)  # what is loaded at first use is not latency
         for done, case in enumerate(cases, 1):
             began = time.perf_counter()

@@ -12,6 +12,7 @@ from html import escape
 from typing import Any
 from urllib.parse import urlencode
 
+from rag_chatbot.chunk import plain
 from rag_chatbot.terminal import place
 
 WAITING = "<div class='hint'>Searching the documents …</div>"
@@ -125,7 +126,8 @@ def view_link(item: dict[str, Any], collection: str) -> str:
 
 
 def _source(item: dict[str, Any], quote: str, collection: str) -> str:
-    shown = _inline(_shorten(quote, 400))
+    # For reading: without markup, and a line break inside a paragraph is only a space.
+    shown = _inline(_shorten(re.sub(r"(?<!\n)\n(?!\n)", " ", plain(quote)), 400))
     return f"{_link_to(item, collection)}<blockquote>{shown}</blockquote>"
 
 

@@ -42,6 +42,37 @@ def report(summary: dict[str, Any]) -> None:
             typer.echo(f"{kind}: {item['path']}: {item['reason']}", err=True)
 
 
+def table(result: dict[str, Any]) -> str:
+    """An evaluation's figures, and what changed since the baseline, as aligned columns."""
+    if "intervals" in result:
+        rows = [["", "value", "95 % interval", "n"]]
+        for name, figure in result["intervals"].items():
+            between = f"{figure['low']:.3f} to {figure['high']:.3f}" if figure["n"] else ""
+            rows.append([name, f"{figure['value']:.3f}", between, str(figure["n"])])
+        rows += [[name, str(result[name]), "", ""] for name in result
+                 if name.startswith(("latency", "words"))]  # fmt: skip
+    else:
+        arms = {name: value for name, value in result.items() if isinstance(value, dict)}
+        arms.pop("compared", None)
+        rows = [["", *next(iter(arms.values()))]]
+        rows += [[arm, *(f"{value:.3f}" for value in of.values())] for arm, of in arms.items()]
+    text = _columns(rows)
+    if "compared" in result:
+        changes = [["change since the baseline", "", "95 % interval", "n"]] + [
+            [f"{name}{' *' if d['significant'] else ''}", f"{d['difference']:+.3f}",
+             f"{d['low']:+.3f} to {d['high']:+.3f}", str(d["n"])]
+            for name, d in result["compared"].items()
+        ]  # fmt: skip
+        text += f"\n\n{_columns(changes)}\n* more than chance"
+    return text
+
+
+def _columns(rows: list[list[str]]) -> str:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+    return "\n".join(lines)
+
+
 @contextmanager
 def progress(quiet: bool = False) -> Iterator[Callable[[int, int, str], None] | None]:
     """A progress callback: a bar on a terminal, a line every hundred files elsewhere."""
@@ -63,4 +94,4 @@ def progress(quiet: bool = False) -> Iterator[Callable[[int, int, str], None] | 
 
 def _line(done: int, total: int, name: str) -> None:
     if done % 100 == 0 or done == total:
-        typer.echo(f"read {done} of {total} files, {name} last", err=True)
+        typer.echo(f"{done} of {total}: {name}", err=True)

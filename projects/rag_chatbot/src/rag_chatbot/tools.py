@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 
 def create_server(chatbot: Chatbot) -> MCPServer:
-    """An MCP server over an open chatbot; it acts as the local caller."""
+    """An MCP server over an open chatbot, for whoever runs it: it may read every collection."""
     from mcp.server.mcpserver import MCPServer
 
-    from rag_chatbot.chatbot import Question
+    from rag_chatbot.chatbot import OPERATOR, Question
 
     server = MCPServer(
         "rag-chatbot",
@@ -32,11 +32,11 @@ def create_server(chatbot: Chatbot) -> MCPServer:
     @server.tool()
     def search(question: str, collection: str = "default", k: int = 5) -> list[dict[str, Any]]:
         """Find the passages that bear on a question: source, heading, page, text and score."""
-        return chatbot.search(question, collection=collection, k=k)
+        return chatbot.search(question, collection=collection, caller=OPERATOR, k=k)
 
     @server.tool()
     def ask(question: str, collection: str = "default") -> dict[str, Any]:
         """Answer a question from the documents, citing them; says so when they do not tell."""
-        return chatbot.ask(Question(question, collection))
+        return chatbot.ask(Question(question, collection, keep=False), caller=OPERATOR)
 
     return server

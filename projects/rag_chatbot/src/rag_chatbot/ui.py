@@ -204,7 +204,7 @@ def _side(at: SimpleNamespace, chatbot: Chatbot) -> None:
     at.collection = gr.Dropdown(["default"], value="default", label="Collection")
     with gr.Accordion("Documents", open=True):
         at.upload = gr.File(
-            show_label=False, file_count="multiple", height=120, elem_id="upload"
+            show_label=False, file_count="multiple", height=96, elem_id="upload"
         )
         at.note = gr.HTML(elem_id="note")
         at.documents = gr.Dropdown([], label="No documents yet", value=None, elem_id="documents")
@@ -242,7 +242,7 @@ def _main(at: SimpleNamespace) -> None:
     with gr.Row(elem_id="question-row"):
         at.box = gr.Textbox(
             placeholder="Ask a question about the documents", show_label=False, container=False,
-            scale=8, autofocus=True, max_length=4000, elem_id="question",
+            scale=8, autofocus=True, max_lines=4, max_length=4000, elem_id="question",
         )
         at.send = gr.Button("Ask", variant="primary", scale=1, min_width=90)
 
