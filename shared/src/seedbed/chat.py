@@ -69,6 +69,8 @@ def _load_local(spec: str, settings: Settings, kwargs: dict[str, Any]) -> BaseCh
         if folder not in _engines:
             window = weights.context_window(model, folder) if model else _window(folder)
             _engines[folder] = Engine(folder, context_window=window)
+    if model is not None and model.answer_mode == "quote":
+        kwargs.setdefault("tool_decision", "words")
     return LocalChatModel(engine=_engines[folder], model_name=spec, **kwargs)
 
 

@@ -231,7 +231,9 @@ class _Compiler:
         for name in sorted(required - properties.keys()):
             properties[name] = others
         low, high = int(schema.get("minProperties", 0)), schema.get("maxProperties")
-        if not properties and others is not False and high != 0:
+        # `"properties": {}` alone means a call without arguments, not one with any.
+        declared = "properties" in schema and "additionalProperties" not in schema and not low
+        if not properties and not declared and others is not False and high != 0:
             return self._mapping(schema, others, low, high, depth)
         members: list[tuple[Node, bool]] = []
         for name, part in properties.items():

@@ -22,7 +22,7 @@ from seedbed.constrain import constrain
 from seedbed.engine import Sampling
 from seedbed.errors import BadInput, ContextWindowError
 from seedbed.structured import Schema, choose, json_schema, tool_functions, with_structure
-from seedbed.tool_calls import as_chat, calls_grammar, instructions
+from seedbed.tool_calls import as_chat, calls_grammar, instructions, related
 from seedbed.turn import Turn
 
 DEFAULT_MAX_TOKENS = 512
@@ -49,6 +49,9 @@ class LocalChatModel(BaseChatModel):
     logprobs: bool = False
     timeout: float | None = Field(None, description="Seconds for one answer.")
     truncation: Literal["error", "oldest"] = "error"
+    tool_decision: Literal["model", "words"] = Field(
+        "model", description="Who decides whether to call a tool: `tool_calls.related` for words."
+    )
 
     @property
     def _llm_type(self) -> str:
@@ -156,6 +159,9 @@ class LocalChatModel(BaseChatModel):
         given = {name: value for name, value in kwargs.items() if value is not None}
         tools = tool_functions(given.get("tools", []))
         choice = choose(given.get("tool_choice"), tools) if tools else "none"
+        if choice == "auto" and self.tool_decision == "words":
+            tools = related(tools, messages)
+            choice = "any" if tools else "none"
         schema = given.get("schema", _response_schema(given.get("response_format")))
         constraint, grammar, extra = None, None, ""
         if choice != "none":

@@ -21,7 +21,6 @@ from langchain_core.runnables import (
 )
 from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_json_schema, convert_to_openai_tool
-from pydantic import BaseModel
 
 from seedbed.errors import BadInput, SeedbedError
 
@@ -99,9 +98,10 @@ def read(text: str, schema: Schema | type) -> Any:
         value = json.loads(text)
     except ValueError as error:
         raise InvalidReply(f"The reply is not JSON ({error}): {text[:200]!r}") from None
-    if isinstance(schema, type) and issubclass(schema, BaseModel):
+    model = getattr(schema, "model_validate", None) or getattr(schema, "parse_obj", None)
+    if isinstance(schema, type) and model is not None:
         try:
-            return schema.model_validate(value)
+            return model(value)
         except ValueError as error:
             raise InvalidReply(f"The reply does not fit {schema.__name__}: {error}") from None
     check(value, json_schema(schema), "The reply")
