@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from rag_chatbot.config import Config
 from rag_chatbot.beir import read_beir
+from rag_chatbot.config import Config
 from rag_chatbot.evaluate import compare, evaluate_beir
 from seedbed.errors import BadInput
 from seedbed.testing import HashEmbeddings

@@ -9,9 +9,9 @@ import pytest
 from rag_chatbot.config import Config
 from rag_chatbot.fusion import distinct, fuse, mix, smooth
 from rag_chatbot.ingest import ingest
-from rag_chatbot.retrieve import MAX_CACHED, Retriever
+from rag_chatbot.retrieve import Retriever
 from rag_chatbot.store import Store
-from seedbed.errors import BadInput, NotFound
+from seedbed.errors import BadInput, ConfigError, NotFound
 from seedbed.testing import HashEmbeddings
 
 FILES = {
@@ -119,6 +119,11 @@ def test_a_cross_encoder_decides_the_order(store: Store) -> None:
     assert hits[0].score > hits[1].score
 
 
+def test_the_configured_cross_encoder_is_loaded(store: Store) -> None:
+    with pytest.raises(ConfigError, match="no-such-reranker"):
+        Retriever(store, store.embeddings, Config(reranker="no-such-reranker"))
+
+
 def test_a_question_without_known_words_still_finds_the_nearest(retriever: Retriever) -> None:
     assert len(retriever.search("zzz qqq")) >= 1
     assert len(retriever.search("the of and")) >= 1
@@ -145,19 +150,10 @@ def test_an_empty_collection_has_no_hits(retriever: Retriever) -> None:
     assert retriever.search("oak", collection="empty") == []
 
 
-def test_a_deleted_document_is_not_found_though_its_vectors_were_in_memory(
-    retriever: Retriever,
-) -> None:
+def test_a_deleted_document_is_not_found(retriever: Retriever) -> None:
     assert retriever.search("yeast in dough")[0].chunk.source == "bread.txt"
     retriever.store.delete_document("default", "bread.txt")
     assert "bread.txt" not in {hit.chunk.source for hit in retriever.search("yeast in dough")}
-
-
-def test_the_memory_for_vectors_is_bounded(retriever: Retriever) -> None:
-    vector = np.zeros(384, dtype=np.float32)
-    retriever._vectors.update({-n: vector for n in range(1, MAX_CACHED + 1)})
-    assert retriever.search("yeast")[0].chunk.source == "bread.txt"
-    assert len(retriever._vectors) < MAX_CACHED
 
 
 # Fusion

@@ -17,8 +17,8 @@ import numpy.typing as npt
 Array = npt.NDArray[np.float32]
 
 DENSE_SHARE = 0.6  # of the mixed score; bm25 has the rest
-FEEDBACK_CHUNKS = 3
-FEEDBACK_WEIGHT = 0.3  # of their mean vector, beside the question's own
+FEEDBACK_CHUNKS = 5
+FEEDBACK_WEIGHT = 0.5  # of their mean vector, beside the question's own
 ALIKE = 20  # chunks that a chunk is drawn towards
 SMOOTHING = 0.3  # how far
 

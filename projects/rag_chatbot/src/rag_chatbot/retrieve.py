@@ -6,10 +6,10 @@ order comes from `fusion`, or from a cross-encoder where one is given.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -19,20 +19,16 @@ from rag_chatbot.store import Chunk, Store
 from seedbed.errors import BadInput, NotFound
 from seedbed.telemetry import retrieval
 
+if TYPE_CHECKING:
+    from seedbed.rerank import Reranker
+
 POOL = 150  # candidates from each search
 RERANKED = 32  # of them that a cross-encoder reads
 COPY = 0.98  # cosine from which a chunk says nothing that a better one has not said
 MAX_QUESTION = 20_000  # characters that are looked at
-MAX_CACHED = 20_000  # vectors kept in memory, 1.5 KB each
 
 Arm = Literal["hybrid", "dense", "bm25"]
 Where = Mapping[str, Any]
-
-
-class Reranker(Protocol):
-    """A cross-encoder: one score for each passage, higher is better."""
-
-    def score(self, query: str, passages: Sequence[str]) -> Sequence[float]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +57,12 @@ class Retriever:
     def __init__(
         self, store: Store, embeddings: Any, config: Config, reranker: Reranker | None = None
     ) -> None:
+        """`reranker` has a method `score(question, texts)`; None: the one that `config` names."""
         self.store = store
         self.embeddings = embeddings
         self.k = config.k
-        self.reranker = reranker
+        self.reranker = reranker or _configured(config)
         self._threads = ThreadPoolExecutor(4, thread_name_prefix="full-text")
-        self._vectors: dict[int, Array] = {}  # a chunk's id is never given to another chunk
 
     def search(
         self,
@@ -141,7 +137,7 @@ class Retriever:
         ids = list(dict.fromkeys([i for i, _ in near] + list(words)))
         if not ids:
             return []
-        vectors = self._vectors_of(ids)
+        vectors = self.store.vectors(ids)
         bm25 = np.array([words.get(i, 0.0) for i in ids], dtype=np.float32)
         scores = fuse(query, vectors, bm25)
         cosines = vectors @ query
@@ -170,7 +166,7 @@ class Retriever:
         for chunk in self.store.chunks(list(by_id)):
             found.setdefault(" ".join(chunk.text.split()), chunk)
         chunks = list(found.values())
-        kept = distinct(self._vectors_of([chunk.id for chunk in chunks]), COPY)[:k]
+        kept = distinct(self.store.vectors([chunk.id for chunk in chunks]), COPY)[:k]
         items = [(chunks[n], by_id[chunks[n].id]) for n in kept]
         return [Hit(chunk, item.score, item.cosine, item.bm25) for chunk, item in items]
 
@@ -179,12 +175,10 @@ class Retriever:
         unit: Array = vector / max(float(np.linalg.norm(vector)), 1e-9)
         return unit
 
-    def _vectors_of(self, ids: Sequence[int]) -> Array:
-        """(len(ids), d), from memory where they were used before."""
-        known = self._vectors
-        missing = [i for i in ids if i not in known]
-        if missing:
-            if len(known) + len(missing) > MAX_CACHED:
-                known = self._vectors = {i: known[i] for i in ids if i in known}
-            known.update(zip(missing, self.store.vectors(missing), strict=True))
-        return np.stack([known[i] for i in ids]) if ids else np.zeros((0, 0), dtype=np.float32)
+
+def _configured(config: Config) -> Reranker | None:
+    if not config.reranker:
+        return None
+    from seedbed.rerank import load_reranker
+
+    return load_reranker(config.reranker)

@@ -1,0 +1,88 @@
+"""Retrieval: milliseconds of one search at 20,000 chunks, and of each of its two halves.
+
+    python benchmarks/retrieval.py [--json] [--chunks 20000]
+
+Questions are of 4 to 12 words that stand together somewhere in the collection, each asked once; a
+search includes embedding the question, both indexes, fusion and reading the chunks.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import corpus
+
+WARM_UP = 50
+QUESTIONS = 400
+
+
+def questions(passages: list[str], count: int) -> list[str]:
+    rng = random.Random(0)
+    made = []
+    for passage in rng.choices(passages, k=count):
+        words = passage.split()[2:]
+        size = rng.randint(4, 12)
+        start = rng.randrange(max(1, len(words) - size))
+        made.append(f"How does {' '.join(words[start : start + size])} work?")
+    return made
+
+
+def milliseconds(call: Callable[[str], Any], asked: list[str]) -> list[float]:
+    times = []
+    for question in asked:
+        started = time.perf_counter()
+        call(question)
+        times.append((time.perf_counter() - started) * 1000)
+    return sorted(times)
+
+
+def quantile(ordered: list[float], share: float) -> float:
+    return round(ordered[int(share * len(ordered))], 2)
+
+
+def measure(chunks: int) -> dict[str, Any]:
+    from rag_chatbot.config import Config
+    from rag_chatbot.ingest import ingest
+    from rag_chatbot.retrieve import Retriever
+    from rag_chatbot.store import Store
+    from seedbed.embeddings import load_embeddings
+
+    with tempfile.TemporaryDirectory() as folder:
+        files = Path(folder, "files")
+        corpus.write(files, chunks * 3 // 5)  # some of its passages become two chunks
+        embeddings = load_embeddings()
+        config = Config(data_dir=Path(folder, "data"))
+        store = Store(config, embeddings)
+        stored = ingest(store, [files]).chunks
+        retriever = Retriever(store, embeddings, config)
+        asked = questions(list(corpus.passages(chunks * 3 // 5)), WARM_UP + QUESTIONS)
+        milliseconds(retriever.search, asked[:WARM_UP])
+        hybrid = milliseconds(retriever.search, asked[WARM_UP:])
+        arms = {
+            arm: milliseconds(lambda q, arm=arm: retriever.rank(q, arm=arm), asked[WARM_UP:])
+            for arm in ("dense", "bm25")
+        }
+        store.close()
+    return {
+        "chunks": stored,
+        "queries": QUESTIONS,
+        "p50_ms": quantile(hybrid, 0.5),
+        "p95_ms": quantile(hybrid, 0.95),
+        **{f"{arm}_p50_ms": quantile(times, 0.5) for arm, times in arms.items()},
+    }
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--json", action="store_true", help="print JSON on one line")
+    parser.add_argument("--chunks", type=int, default=20_000)
+    options = parser.parse_args()
+    result = measure(options.chunks)
+    print(json.dumps(result, indent=None if options.json else 2))
