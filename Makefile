@@ -140,7 +140,7 @@ $(VENV)/dev.ready: pyproject.toml $(MADE_FROM) $(PROJECTS:%=projects/%/pyproject
 	@$(torch_first)
 	@$(call retry,$(UV) pip install $(BACKEND) -c constraints.txt $(DEV))
 	@touch $@
-DEV := --group dev -e './shared[local,serve]' $(PROJECTS:%=-e ./projects/%)
+DEV := --group dev -e './shared[local,serve,remote,torch,otlp,mlflow]' $(PROJECTS:%=-e ./projects/%)
 
 .PHONY: help setup smoke test test-shared test-repo bench lint docs doctor new prefetch exercise check-exercise lock clean
 .PRECIOUS: $(VENV)/%.ready

@@ -24,6 +24,7 @@ BROUGHT = {
     "opentelemetry": "opentelemetry-sdk",
     "openvino": "openvino-genai",
     "huggingface_hub": "tokenizers",
+    "mlflow": "mlflow-skinny",
     "rich": "typer",
     "yaml": "langchain-core",
 }

@@ -22,7 +22,7 @@ def functions(path: Path) -> Iterator[Function]:
 
 
 def asserts(function: Function, helpers: set[str]) -> bool:
-    """Whether it states something itself, or through a helper of the same file that does."""
+    """Whether it states something itself, or through a helper or a test that does."""
     for node in ast.walk(function):
         if isinstance(node, ast.Assert):
             return True
