@@ -29,7 +29,7 @@ def asserts(function: Function, helpers: set[str]) -> bool:
         if isinstance(node, ast.Call):
             name = getattr(node.func, "attr", getattr(node.func, "id", ""))
             if name in {"raises", "warns", "fail"} | helpers or name.startswith(
-                ("assert_", "expect")
+                ("assert_", "expect", "test_")
             ):
                 return True
     return False
