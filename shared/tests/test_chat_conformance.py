@@ -44,7 +44,7 @@ def answer(asked):
         return {"setup": "Why?", "punchline": "Because."}
     if asked.tools and not isinstance(asked.messages[-1], ToolMessage):
         tool = asked.tools[0]["function"]
-        samples = {"input": 3, "answer_style": "pirate", "customer_name": "你好啊集团"}
+        samples = {"input": 3, "a": 1, "b": 2, "customer_name": "你好啊集团 こんにちは株式会社"}
         names = tool["parameters"].get("properties", {})
         arguments = {name: samples.get(name, "text") for name in names}
         call = {"name": tool["name"], "args": arguments, "id": "call_1"}

@@ -57,6 +57,8 @@ def constrain(schema: Mapping[str, Any] | bool) -> Constraint:
         raise BadInput(
             f"The schema cannot be guaranteed: {error}.", hint="Use a simpler schema."
         ) from None
+    except RecursionError:
+        raise BadInput("The schema cannot be guaranteed: it refers to itself endlessly.") from None
     except InvalidReply as error:
         raise BadInput(f"The schema cannot be guaranteed: {error}") from None
     return Constraint(root, grammar)

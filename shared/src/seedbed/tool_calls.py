@@ -45,7 +45,7 @@ def related(tools: Sequence[Schema], messages: Sequence[BaseMessage]) -> list[Sc
     """The tools that share a word with the user's last message; none after a tool's result.
 
     The decision for models too small to make it: on 16 cases SmolLM2-135M decided right 3 times
-    (with examples in the prompt), this rule 13 times.
+    (with examples in the prompt), this rule 14 times.
     """
     if not messages or messages[-1].type != "human":
         return []
