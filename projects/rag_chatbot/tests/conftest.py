@@ -1,14 +1,15 @@
-"""Fixtures that every test of rag_chatbot may use: a store in a temporary folder, without weights."""
+"""Fixtures for every test of rag_chatbot: a store in a temporary folder, without weights."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+
 from rag_chatbot.config import Config
 from rag_chatbot.store import Store
-
 from seedbed.settings import load
 from seedbed.testing import HashEmbeddings
 
@@ -43,3 +44,26 @@ def folder(tmp_path: Path) -> Path:
     path = tmp_path / "files"
     path.mkdir()
     return path
+
+
+@pytest.fixture
+def open_chatbot(config: Config) -> Iterator[Callable[..., Any]]:
+    """Opens chatbots on the same folder, with texts by name, and closes them in the end."""
+    from rag_chatbot.chatbot import Chatbot
+    from rag_chatbot.ingest import ingest_bytes
+    from seedbed.testing import ScriptedChatModel
+
+    opened: list[Chatbot] = []
+
+    def open_one(texts: dict[str, str] | None = None, model: Any = None, **settings: Any) -> Chatbot:
+        chat_model = model or ScriptedChatModel()
+        own = config.model_copy(update={"mode": "quote", **settings})
+        chatbot = Chatbot(own, HashEmbeddings(), ["scripted"], lambda _: chat_model)
+        for name, text in (texts or {}).items():
+            ingest_bytes(chatbot.store, name, text.encode())
+        opened.append(chatbot)
+        return chatbot
+
+    yield open_one
+    for chatbot in opened:
+        chatbot.close()

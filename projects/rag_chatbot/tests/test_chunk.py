@@ -7,9 +7,17 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rag_chatbot.chunk import Piece, chunk, counter, embedding_text, estimate_tokens, plain, sentences
-from rag_chatbot.parse import Document, parse
 
+from rag_chatbot.chunk import (
+    Piece,
+    chunk,
+    counter,
+    embedding_text,
+    estimate_tokens,
+    plain,
+    sentences,
+)
+from rag_chatbot.parse import Document, parse
 from seedbed.testing import HashEmbeddings
 
 COUNT = counter(object())
@@ -26,7 +34,9 @@ def texts(text: str, name: str = "a.md", size: int = 40) -> list[str]:
 
 
 def test_headings_become_a_path_and_are_never_crossed() -> None:
-    _, pieces = cut("# Guide\n\nIntro.\n\n## Install\n\nFirst.\n\n### Linux\n\napt.\n\n## Use\n\nRun.\n")
+    _, pieces = cut(
+        "# Guide\n\nIntro.\n\n## Install\n\nFirst.\n\n### Linux\n\napt.\n\n## Use\n\nRun.\n"
+    )
     assert [p.heading for p in pieces] == ["", "Install", "Install › Linux", "Use"]
 
 
@@ -66,7 +76,9 @@ def test_csv_rows_are_not_cut_even_with_newlines_in_quotes() -> None:
 def test_pages_are_not_crossed() -> None:
     from rag_chatbot.parse import Block
 
-    document = Document("One.\n\nTwo.\n", (Block("paragraph", 0, 4, 0, 1), Block("paragraph", 6, 10, 0, 2)), "t")
+    document = Document(
+        "One.\n\nTwo.\n", (Block("paragraph", 0, 4, 0, 1), Block("paragraph", 6, 10, 0, 2)), "t"
+    )
     assert [p.page for p in chunk(document, 40, COUNT)] == [1, 2]
 
 
@@ -82,7 +94,10 @@ def test_five_megabytes_in_one_line_are_cut_in_time() -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.text(st.sampled_from("ab.!? \n#|-`*>1,\"é漢\t"), max_size=600), st.sampled_from(["a.md", "a.txt", "a.rst", "a.py", "a.csv"]))
+@given(
+    st.text(st.sampled_from('ab.!? \n#|-`*>1,"é漢\t'), max_size=600),
+    st.sampled_from(["a.md", "a.txt", "a.rst", "a.py", "a.csv"]),
+)
 def test_no_letter_is_lost_and_no_chunk_overlaps(text: str, name: str) -> None:
     document = parse(Path(name), (text + "\nend").encode())
     pieces = chunk(document, 32, COUNT)

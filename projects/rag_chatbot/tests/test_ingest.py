@@ -10,10 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from rag_chatbot.config import Config
 from rag_chatbot.ingest import ingest, ingest_bytes
 from rag_chatbot.store import Store
-
 from seedbed.errors import BadInput, Busy, SeedbedError, TooLarge
 from seedbed.testing import HashEmbeddings
 
@@ -37,7 +37,9 @@ def counts(summary: object) -> tuple[int, int, int, int]:
     return tuple(getattr(summary, n) for n in ("added", "updated", "unchanged", "removed"))  # type: ignore[return-value]
 
 
-def test_a_folder_is_read_and_the_summary_has_the_promised_shape(store: Store, folder: Path) -> None:
+def test_a_folder_is_read_and_the_summary_has_the_promised_shape(
+    store: Store, folder: Path
+) -> None:
     write(folder, "a.md")
     write(folder, "sub/deep/b.txt", "Text.")
     write(folder, "c.json", "[1, 2]")
@@ -47,7 +49,16 @@ def test_a_folder_is_read_and_the_summary_has_the_promised_shape(store: Store, f
     summary = ingest(store, [folder], progress=lambda *step: seen.append(step))
     assert sources(store) == ["a.md", "c.json", "sub/deep/b.txt"]
     shown = summary.as_json()
-    assert list(shown) == ["added", "updated", "unchanged", "removed", "failed", "skipped", "chunks", "seconds"]
+    assert list(shown) == [
+        "added",
+        "updated",
+        "unchanged",
+        "removed",
+        "failed",
+        "skipped",
+        "chunks",
+        "seconds",
+    ]
     assert (shown["added"], shown["chunks"]) == (3, 3)
     assert shown["failed"] == [
         {"path": "broken.pdf", "reason": "It is not a PDF file, or it is damaged or cut off."}
@@ -80,7 +91,9 @@ def test_a_change_that_keeps_size_and_second_is_seen(store: Store, folder: Path)
     assert counts(ingest(store, [folder])) == (0, 1, 0, 0)
 
 
-def test_other_settings_read_everything_again(open_store: Callable[..., Store], folder: Path) -> None:
+def test_other_settings_read_everything_again(
+    open_store: Callable[..., Store], folder: Path
+) -> None:
     write(folder, "a.md", "Some words. " * 100)
     first = ingest(open_store(), [folder])
     second = ingest(open_store(chunk_tokens=32), [folder])
@@ -129,7 +142,9 @@ def test_a_file_given_by_name_and_twice(store: Store, folder: Path) -> None:
         (["*.md"], ["keep/**"], ["a.md", "drafts/c.md"]),
     ],
 )
-def test_globs(store: Store, folder: Path, include: list[str], exclude: list[str], kept: list[str]) -> None:
+def test_globs(
+    store: Store, folder: Path, include: list[str], exclude: list[str], kept: list[str]
+) -> None:
     for name in ("a.md", "b.txt", "drafts/c.md", "keep/d.md"):
         write(folder, name)
     ingest(store, [folder], include=include, exclude=exclude)
@@ -152,14 +167,24 @@ def test_hidden_generated_and_linked_things_are_left_out_with_a_reason(
     assert sources(store) == ["a.md", "again.md"]
     assert summary.failed == []
     said = reasons(summary.skipped)
-    assert set(said) == {".git", ".hidden.md", "node_modules", "loop", "out.md", "dead.md", "pipe.md"}
+    assert set(said) == {
+        ".git",
+        ".hidden.md",
+        "node_modules",
+        "loop",
+        "out.md",
+        "dead.md",
+        "pipe.md",
+    }
     assert "hidden" in said[".git"] and "out of the folder" in said["out.md"]
     assert "read anyway" in said["loop"] and "regular" in said["pipe.md"]
 
 
-@pytest.mark.parametrize("name", ["new\nline.md", "日本.md", "a..md", "a b'\";--.md", "\udcff.md", "*.md"])
+@pytest.mark.parametrize(
+    "name", ["new\nline.md", "日本.md", "a..md", "a b'\";--.md", "\udcff.md", "*.md"]
+)
 def test_odd_names(store: Store, folder: Path, name: str) -> None:
-    os.makedirs(folder / "d")
+    (folder / "d").mkdir()
     (folder / "d" / name).write_text("# Odd\n\nStill read.\n")
     assert ingest(store, [folder]).failed == []
     (source,) = sources(store)
@@ -178,7 +203,7 @@ def test_a_folder_and_a_file_without_rights_are_reported() -> None:
         (folder / "closed").chmod(0)
         (folder / "shut.md").write_text("changed, and now nobody may read it")
         (folder / "shut.md").chmod(0)
-        os.chmod(name, 0o755)
+        Path(name).chmod(0o755)
         root = os.geteuid() == 0
         try:
             if root:  # root may read everything: be nobody, who may write to the data
@@ -230,13 +255,14 @@ def test_a_failed_update_keeps_the_old_version(store: Store, folder: Path) -> No
     assert store.text("default", "lever", 1)
 
 
-def test_a_second_ingest_waits_and_then_gives_up(open_store: Callable[..., Store], folder: Path) -> None:
+def test_a_second_ingest_waits_and_then_gives_up(
+    open_store: Callable[..., Store], folder: Path
+) -> None:
     write(folder, "a.md")
     one, two = open_store(), open_store()
     said: list[str] = []
-    with one.database.writing():
-        with pytest.raises(Busy, match="Try again"):
-            ingest(two, [folder], waiting=said.append, lock_timeout=0.1)
+    with one.database.writing(), pytest.raises(Busy, match="Try again"):
+        ingest(two, [folder], waiting=said.append, lock_timeout=0.1)
     assert len(said) == 1
     assert ingest(two, [folder], waiting=said.append).added == 1
 
@@ -245,7 +271,7 @@ def test_embeddings_that_fail_stop_it_with_their_error(
     open_store: Callable[..., Store], folder: Path
 ) -> None:
     class Failing(HashEmbeddings):
-        def embed(self, texts):  # type: ignore[no-untyped-def]
+        def embed(self, _):  # type: ignore[no-untyped-def]
             raise SeedbedError("The embeddings stopped.")
 
     for n in range(30):
@@ -257,7 +283,9 @@ def test_embeddings_that_fail_stop_it_with_their_error(
 
 def test_ten_thousand_unchanged_chunks_take_no_time(store: Store, folder: Path) -> None:
     for n in range(1000):
-        write(folder, f"{n % 10}/{n}.md", "".join(f"## Part {k}\n\nText {n}.\n\n" for k in range(10)))
+        write(
+            folder, f"{n % 10}/{n}.md", "".join(f"## Part {k}\n\nText {n}.\n\n" for k in range(10))
+        )
         os.utime(folder / f"{n % 10}/{n}.md", (1, 1))
     assert ingest(store, [folder]).chunks == 10_000
     began = time.monotonic()
@@ -273,7 +301,7 @@ def test_real_embeddings_find_the_meaning(open_store: Callable[..., Store], fold
     write(folder, "tea.txt", "Pour boiling water over the leaves and wait three minutes.\n")
     store = open_store(embeddings=load_embeddings())
     assert ingest(store, [folder]).added == 2
-    query = store.embeddings.embed([ "how to brew a hot drink"])[0]
+    query = store.embeddings.embed(["how to brew a hot drink"])[0]
     best = store.dense("default", query, 2)
     assert store.chunks([best[0][0]])[0].source == "tea.txt"
     assert best[0][1] > 0.3

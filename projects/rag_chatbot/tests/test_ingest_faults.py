@@ -6,6 +6,7 @@ done, so that twenty kills take seconds.
 
 from __future__ import annotations
 
+import importlib
 import os
 import random
 import resource
@@ -17,10 +18,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from rag_chatbot.config import Config
 from rag_chatbot.ingest import ingest
 from rag_chatbot.store import Store
-
 from seedbed.testing import HashEmbeddings
 
 KILLS = 20
@@ -29,7 +30,9 @@ KILLS = 20
 def make_files(folder: Path, files: int = 24, parts: int = 24) -> Path:
     folder.mkdir()
     for n in range(files):
-        text = "".join(f"## Part {k}\n\nFile {n} says {n * k} and the same words.\n\n" for k in range(parts))
+        text = "".join(
+            f"## Part {k}\n\nFile {n} says {n * k} and the same words.\n\n" for k in range(parts)
+        )
         (folder / f"{n}.md").write_text(text + "## Same\n\nThis stands in every file.\n")
     return folder
 
@@ -91,9 +94,8 @@ def verify(data: Path, folder: Path) -> None:
 
 def kill_at_random(base: Path) -> None:
     """The body of the driver process: clean run, then `KILLS` killed ones, each verified."""
-    import chromadb  # noqa: F401  forked children then start at once
-    import chromadb.config  # noqa: F401
-    import filelock  # noqa: F401
+    for module in ("chromadb", "chromadb.config", "filelock"):  # so that children start at once
+        importlib.import_module(module)
 
     folder = make_files(base / "files")
     began = time.monotonic()
@@ -117,7 +119,10 @@ def run_driver(code: str, *args: Path) -> subprocess.CompletedProcess[str]:
         f"from test_ingest_faults import *; args = [Path(a) for a in sys.argv[1:]]; {code}"
     )
     return subprocess.run(
-        [sys.executable, "-c", program, *map(str, args)], capture_output=True, text=True, timeout=100
+        [sys.executable, "-c", program, *map(str, args)],
+        capture_output=True,
+        text=True,
+        timeout=100,
     )
 
 

@@ -9,8 +9,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from rag_chatbot.parse import Document, parse
 
+from rag_chatbot.parse import Document, parse
 from seedbed.errors import BadInput, SeedbedError, TooLarge
 
 W = 'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"'
@@ -25,7 +25,9 @@ def shape(document: Document) -> list[tuple[str, str]]:
 
 
 def headings(document: Document) -> list[tuple[int, str]]:
-    return [(b.level, document.text[b.start : b.end]) for b in document.blocks if b.kind == "heading"]
+    return [
+        (b.level, document.text[b.start : b.end]) for b in document.blocks if b.kind == "heading"
+    ]
 
 
 def pdf(*pages: list[str], extra: str = "", trailer: str = "") -> bytes:
@@ -63,7 +65,9 @@ def words(text: str, y: int, size: int = 11, font: str = "F1") -> str:
 def docx(body: str, **files: str) -> bytes:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("word/document.xml", f"<w:document {W}><w:body>{body}</w:body></w:document>")
+        archive.writestr(
+            "word/document.xml", f"<w:document {W}><w:body>{body}</w:body></w:document>"
+        )
         for name, text in files.items():
             archive.writestr(name.replace("__", "/") + ".xml", text)
     return out.getvalue()
@@ -109,7 +113,9 @@ def test_asciidoc_headings_and_listing() -> None:
 
 
 def test_code_is_cut_at_definitions() -> None:
-    text = "import os\n\n\nclass Box:\n    def open(self):\n        pass\n\n\ndef close():\n    pass\n"
+    text = (
+        "import os\n\n\nclass Box:\n    def open(self):\n        pass\n\n\ndef close():\n    pass\n"
+    )
     document = read("box.py", text)
     assert headings(document) == [(1, "Box"), (2, "open"), (1, "close")]
     assert document.text == text
@@ -173,9 +179,13 @@ def test_pdf_has_pages_headings_and_whole_paragraphs() -> None:
     document = read(
         "a.pdf",
         pdf(
-            [words("Manual", 720, 20), words("The pump starts when the red", 690),
-             words("lever is down.", 677), words("Safety", 640, 11, "F2"),
-             words("Wear gloves at all times.", 620)],  # fmt: skip
+            [
+                words("Manual", 720, 20),
+                words("The pump starts when the red", 690),
+                words("lever is down.", 677),
+                words("Safety", 640, 11, "F2"),
+                words("Wear gloves at all times.", 620),
+            ],  # fmt: skip
             [words("Second page.", 720)],
         ),
     )
@@ -214,9 +224,7 @@ def test_bad_pdfs_say_what_is_wrong(data: bytes, reason: str) -> None:
 
 
 def test_docx_has_headings_lists_and_tables() -> None:
-    styles = (
-        f"<w:styles {W}><w:style w:styleId='berschrift1'><w:name w:val='heading 1'/></w:style></w:styles>"
-    )
+    styles = f"<w:styles {W}><w:style w:styleId='berschrift1'><w:name w:val='heading 1'/></w:style></w:styles>"
     item = "<w:numPr><w:ilvl w:val='0'/></w:numPr>"
     document = read(
         "a.docx",
@@ -257,14 +265,21 @@ def test_docx_with_entities_is_refused() -> None:
 
 @pytest.mark.parametrize(
     ("data", "reason"),
-    [(b"PK\x03\x04 cut off", "damaged"), (b"\xd0\xcf\x11\xe0old", "encrypted"), (docx("")[:80], "damaged")],
+    [
+        (b"PK\x03\x04 cut off", "damaged"),
+        (b"\xd0\xcf\x11\xe0old", "encrypted"),
+        (docx("")[:80], "damaged"),
+    ],
 )
 def test_bad_docx_says_what_is_wrong(data: bytes, reason: str) -> None:
     with pytest.raises(BadInput, match=reason):
         read("a.docx", data)
 
 
-@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-32", "cp1252", "cp1250", "cp1251", "shift_jis"])
+@pytest.mark.parametrize(
+    "encoding",
+    ["utf-8-sig", "utf-16", "utf-16-le", "utf-32", "cp1252", "cp1250", "cp1251", "shift_jis"],
+)
 def test_encodings_are_recognised(encoding: str) -> None:
     text = {
         "cp1250": "Zażółć gęślą jaźń, a potem święto źrebiąt i łąki pełne żab.\n",

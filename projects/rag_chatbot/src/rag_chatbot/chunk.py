@@ -256,32 +256,42 @@ def _add(spans: list[tuple[int, int]], text: str, start: int, end: int) -> None:
         spans.append((left, right))
 
 
-_MARKUP: tuple[tuple[re.Pattern[str], str], ...] = tuple(
-    (re.compile(pattern, re.MULTILINE), by)
-    for pattern, by in (
-        (r"!\[([^\]\n]{0,300})\]\([^)\n]{0,500}\)", r"\1"),  # images
-        (r"\[([^\]\n]{1,500})\](?:\([^)\n]{0,500}\)|\[[^\]\n]{0,100}\])", r"\1"),  # links
-        (r"<((?:https?|mailto):[^>\s]{1,500})>", r"\1"),
-        (r":[a-z][a-z0-9:_+.-]{0,40}:`([^`<\n]{1,200}?)(?: ?<[^>\n]{0,300}>)?`", r"\1"),  # roles
-        (r"</?[a-zA-Z][^<>\n]{0,300}>|<!--.{0,500}?-->", ""),
-        (r"^[ \t]{0,3}#{1,6}[ \t]+", ""),
-        (r"^[ \t]*(?:>[ \t]?)+", ""),
-        (r"^[ \t]*(?:`{3,}|~{3,}).*$", ""),
-        (r"^[ \t]*[|+]?[-=:+| ]{3,}$", ""),  # rules and lines of tables
-        (r"(\*\*|__)(?=\S)(.{1,400}?\S|\S)\1", r"\2"),
-        (r"(?<![\w*])\*(?=[^\s*])([^*\n]{1,400})\*(?![\w*])", r"\1"),
-        (r"(?<![\w_])_(?=[^\s_])([^_\n]{1,400})_(?![\w_])", r"\1"),
-        (r"`{1,2}([^`\n]{1,300})`{1,2}_{0,2}", r"\1"),
-        (r"^[ \t]*\|[ \t]?|[ \t]*\|[ \t]*$", ""),
+# What must be in the text for it to be worth looking, what is taken off, what stays.
+_MARKUP = tuple(
+    (needle, re.compile(pattern, re.MULTILINE), by)
+    for needle, pattern, by in (
+        ("](", r"!\[([^\]\n]{0,300})\]\([^)\n]{0,500}\)", r"\1"),  # images
+        ("]", r"\[([^\]\n]{1,500})\](?:\([^)\n]{0,500}\)|\[[^\]\n]{0,100}\])", r"\1"),  # links
+        ("<", r"<((?:https?|mailto):[^>\s]{1,500})>", r"\1"),
+        (
+            ":`",
+            r":[a-z][a-z0-9:_+.-]{0,40}:`([^`<\n]{1,200}?)(?: ?<[^>\n]{0,300}>)?`",
+            r"\1",
+        ),  # roles
+        ("<", r"</?[a-zA-Z][^<>\n]{0,300}>|<!--.{0,500}?-->", ""),
+        ("#", r"^[ \t]{0,3}#{1,6}[ \t]+", ""),
+        (">", r"^[ \t]*(?:>[ \t]?)+", ""),
+        ("```", r"^[ \t]*`{3,}.*$", ""),
+        ("~~~", r"^[ \t]*~{3,}.*$", ""),
+        ("--", r"^[ \t]*[|+]?[-=:+| ]{3,}$", ""),  # rules and lines of tables
+        ("==", r"^[ \t]*[|+]?[-=:+| ]{3,}$", ""),
+        ("**", r"\*\*(?=\S)(.{1,400}?\S|\S)\*\*", r"\1"),
+        ("__", r"__(?=\S)(.{1,400}?\S|\S)__", r"\1"),
+        ("*", r"(?<![\w*])\*(?=[^\s*])([^*\n]{1,400})\*(?![\w*])", r"\1"),
+        ("_", r"(?<![\w_])_(?=[^\s_])([^_\n]{1,400})_(?![\w_])", r"\1"),
+        ("`", r"`{1,2}([^`\n]{1,300})`{1,2}_{0,2}", r"\1"),
+        ("|", r"^[ \t]*\|[ \t]?|[ \t]*\|[ \t]*$", ""),
+        ("\n\n\n", r"\n{3,}", "\n\n"),
     )
 )
 
 
 def plain(text: str) -> str:
     """Markup (Markdown, reStructuredText, stray tags) taken off, for reading and for embedding."""
-    for pattern, by in _MARKUP:
-        text = pattern.sub(by, text)
-    return re.sub(r"\n{3,}", "\n\n", text).strip()
+    for needle, pattern, by in _MARKUP:
+        if needle in text:
+            text = pattern.sub(by, text)
+    return text.strip()
 
 
 def context(title: str, heading: str) -> str:

@@ -19,7 +19,7 @@ import numpy as np
 from seedbed.errors import ConfigError, SeedbedError, Unavailable
 
 # The space is cosine, so a distance is 1 - cosine.
-HNSW = {"space": "cosine", "ef_construction": 200, "ef_search": 200, "max_neighbors": 24}
+HNSW = {"space": "cosine", "ef_search": 200}
 PREFIX = "seedbed-"
 
 

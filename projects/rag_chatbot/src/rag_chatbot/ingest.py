@@ -18,7 +18,8 @@ from typing import Any, Literal
 
 from rag_chatbot.chunk import Piece, TokenCounter, chunk, counter
 from rag_chatbot.parse import Document, parse
-from rag_chatbot.store import FileStat, Store, StoredDocument, embedding_texts
+from rag_chatbot.records import FileStat, Parts, StoredDocument, index_parts, joined
+from rag_chatbot.store import Store
 from rag_chatbot.walk import Found, walk
 from seedbed.errors import BadInput, SeedbedError, TooLarge
 
@@ -58,6 +59,7 @@ class _Ready:
     data_hash: str = ""
     document: Document | None = None
     pieces: tuple[Piece, ...] = ()
+    parts: tuple[Parts, ...] = ()
     file: FileStat | None = None
     old_id: int = 0
 
@@ -165,13 +167,13 @@ def _run(
 def _write(store: Store, collection: str, batch: list[_Ready], summary: Summary) -> None:
     if not batch:
         return
-    texts = [t for r in batch if r.document for t in embedding_texts(r.document, r.pieces)]
+    texts = [joined(*part) for ready in batch for part in ready.parts]
     vectors = store.embed(texts)
     for ready in batch:
         assert ready.document is not None
         store.add_document(
             collection, ready.source, ready.data_hash, ready.document, ready.pieces,
-            file=ready.file, vectors=vectors, apply=False,
+            file=ready.file, parts=ready.parts, vectors=vectors, apply=False,
         )  # fmt: skip
         summary.chunks += len(ready.pieces)
         summary.added += ready.change == "added"
@@ -222,7 +224,8 @@ def _read(
         return _Ready(source, "unchanged", file=file, old_id=old.id)
     document = parse(item.path, data)
     pieces = tuple(chunk(document, config.chunk_tokens, count))
-    return _Ready(source, "updated" if old else "added", "", digest, document, pieces, file)
+    parts = tuple(index_parts(document, pieces))
+    return _Ready(source, "updated" if old else "added", "", digest, document, pieces, parts, file)
 
 
 def _key(path: Path) -> str:

@@ -16,6 +16,9 @@ CHUNK = (
 )
 
 
+Parts = tuple[str, str, str]
+
+
 @dataclass(frozen=True, slots=True)
 class Chunk:
     """`start` and `end` are its span in the document's text; `page` counts from 1."""
@@ -106,14 +109,10 @@ def remove(db: sqlite3.Connection, owner: Collection, document_id: int) -> None:
     )
 
 
-def embedding_texts(document: Document, pieces: Sequence[Piece]) -> list[str]:
-    """What `add_document` will look for among its vectors."""
-    return [joined(*index_parts(document, piece)) for piece in pieces]
-
-
-def index_parts(document: Document, piece: Piece) -> tuple[str, str, str]:
-    """Title, heading path and cleaned body of a chunk: the columns of the full-text table."""
-    return document.title, piece.heading, plain(document.text[piece.start : piece.end])
+def index_parts(document: Document, pieces: Sequence[Piece]) -> list[Parts]:
+    """Title, heading path and cleaned body of each chunk: the columns of the full-text table."""
+    text = document.text
+    return [(document.title, p.heading, plain(text[p.start : p.end])) for p in pieces]
 
 
 def joined(title: str, heading: str, body: str) -> str:

@@ -26,8 +26,8 @@ from rag_chatbot.records import (
     DOCUMENT,
     Chunk,
     FileStat,
+    Parts,
     StoredDocument,
-    embedding_texts,
     index_parts,
     insert_chunks,
     insert_document,
@@ -39,7 +39,7 @@ from rag_chatbot.vectors import embed_texts, embedder_name, text_hash
 from seedbed.errors import ConfigError, NotFound
 
 _SELECT_CHUNK = f"SELECT {CHUNK} FROM chunks c JOIN documents d ON d.id = c.document_id"
-__all__ = ["Chunk", "FileStat", "Store", "StoredDocument", "embedding_texts"]
+__all__ = ["Chunk", "FileStat", "Store", "StoredDocument"]
 
 
 class Store:
@@ -114,16 +114,17 @@ class Store:
         pieces: Sequence[Piece],
         *,
         file: FileStat | None = None,
+        parts: Sequence[Parts] | None = None,
         vectors: dict[bytes, bytes] | None = None,
         apply: bool = True,
     ) -> int:
         """Add a document, or replace the one of the same source. Returns its id.
 
-        `vectors` may hold what `embed` returned for its texts. With `apply=False` the caller runs
-        `apply_outbox` later, for many documents at once.
+        `parts` (of `index_parts`) and `vectors` (of `embed`) may be there already. With
+        `apply=False` the caller runs `apply_outbox` later, for many documents at once.
         """
         owner = self.usable(collection)
-        parts = [index_parts(document, piece) for piece in pieces]
+        parts = index_parts(document, pieces) if parts is None else parts
         texts = [joined(*part) for part in parts]
         known = self.embed(texts) if vectors is None else vectors
         entries = [(p, part, text_hash(t)) for p, part, t in zip(pieces, parts, texts, strict=True)]
@@ -251,8 +252,8 @@ class Store:
     def neighbours(self, chunk: Chunk, before: int = 1, after: int = 1) -> list[Chunk]:
         """The chunks around it in its document, in order, without itself."""
         rows = self._db.execute(
-            f"{_SELECT_CHUNK} WHERE c.document_id = ? AND c.ordinal BETWEEN ? AND ? AND c.ordinal != ?"
-            " ORDER BY c.ordinal",
+            f"{_SELECT_CHUNK} WHERE c.document_id = ? AND c.ordinal BETWEEN ? AND ?"
+            " AND c.ordinal != ? ORDER BY c.ordinal",
             (chunk.document_id, chunk.ordinal - before, chunk.ordinal + after, chunk.ordinal),
         )
         return [Chunk(*row) for row in rows]
