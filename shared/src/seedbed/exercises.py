@@ -151,8 +151,10 @@ def _run(path: Path) -> int:
             function()
             print(f"✓ {title}")
         except Exception as error:  # whatever a participant's code raises is the answer
+            gap = isinstance(error, NotImplementedError) and str(error) == MESSAGE
             reason = str(error) if isinstance(error, AssertionError) else repr(error)
-            print(f"✗ {title}: " + " ".join(reason.split()))
+            reason = "not written yet" if gap else reason
+            print(f"✗ {title}: " + (" ".join(reason.split()) or "not so"))
             failed = True
     return int(failed)
 
