@@ -17,8 +17,9 @@ from typing import Any
 from rag_chatbot.chunk import chunk, counter
 from rag_chatbot.config import Config
 from rag_chatbot.parse.document import Block, Document
+from rag_chatbot.records import index_parts, joined
 from rag_chatbot.retrieve import Arm, Ranked, Retriever
-from rag_chatbot.store import Store, embedding_texts
+from rag_chatbot.store import Store
 from seedbed.errors import BadInput
 from seedbed.evaluation import mrr_at_k, ndcg_at_k, recall_at_k
 
@@ -111,11 +112,16 @@ def _ingest(
     count = counter(store.embeddings)
     items = list(documents.items())
     for at in range(0, len(items), BATCH):
-        parsed = [(source, _document(*parts)) for source, parts in items[at : at + BATCH]]
-        cut = [(source, doc, chunk(doc, tokens, count)) for source, doc in parsed]
-        vectors = store.embed([t for _, doc, pieces in cut for t in embedding_texts(doc, pieces)])
-        for source, doc, pieces in cut:
-            store.add_document("default", source, "", doc, pieces, vectors=vectors, apply=False)
+        cut = []
+        for source, parts in items[at : at + BATCH]:
+            document = _document(*parts)
+            pieces = chunk(document, tokens, count)
+            cut.append((source, document, pieces, index_parts(document, pieces)))
+        vectors = store.embed([joined(*part) for *_, parts in cut for part in parts])
+        for source, document, pieces, parts in cut:
+            store.add_document(
+                "default", source, "", document, pieces, parts=parts, vectors=vectors, apply=False
+            )
         if progress:
             progress(min(at + BATCH, len(items)), len(items), "documents")
     store.apply_outbox()
