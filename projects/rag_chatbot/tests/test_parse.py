@@ -53,7 +53,8 @@ def pdf(*pages: list[str], extra: str = "", trailer: str = "") -> bytes:
     table = "".join(f"{offset:010} 00000 n \n" for offset in offsets)
     size = len(objects) + 1
     return out + (
-        f"xref\n0 {size}\n0000000000 65535 f \n{table}trailer\n<< /Size {size} /Root 1 0 R {trailer}>>"
+        f"xref\n0 {size}\n0000000000 65535 f \n{table}trailer\n"
+        f"<< /Size {size} /Root 1 0 R {trailer}>>"
         f"\nstartxref\n{len(out)}\n%%EOF\n"
     ).encode("latin-1")
 
@@ -102,7 +103,10 @@ def test_unclosed_fence_and_front_matter_end_with_the_file() -> None:
 
 
 def test_restructuredtext_levels_follow_the_order_of_underlines() -> None:
-    text = "=====\nTitle\n=====\n\nOne\n===\n\nText.\n\nTwo\n---\n\nMore.\n\n----\n\nOne again\n=========\n"
+    text = (
+        "=====\nTitle\n=====\n\nOne\n===\n\nText.\n\nTwo\n---\n\n"
+        "More.\n\n----\n\nOne again\n=========\n"
+    )
     assert headings(read("a.rst", text)) == [(1, "Title"), (2, "One"), (3, "Two"), (2, "One again")]
 
 
@@ -150,7 +154,8 @@ def test_html_keeps_what_is_read_and_drops_the_furniture() -> None:
         "<html><head><title>T</title><script>evil()</script></head><body><nav>menu</nav>"
         "<main><h1>Guide<a class='headerlink'>¶</a></h1><p>One <b>two</b>&nbsp;three.<br>Four</p>"
         "<ul><li>a<ul><li>b</li></ul></li></ul><pre>x = 1\n  y</pre>"
-        "<table><tr><th>k</th><td>v <style>no</style></td></tr><tr><td>1</td><td>2</td></tr></table>"
+        "<table><tr><th>k</th><td>v <style>no</style></td></tr>"
+        "<tr><td>1</td><td>2</td></tr></table>"
         "<div hidden>gone</div></main><footer>foot</footer></body></html>",
     )
     assert document.title == "Guide"
@@ -161,6 +166,11 @@ def test_html_keeps_what_is_read_and_drops_the_furniture() -> None:
         ("code", "x = 1\n  y"),
         ("table", "k | v\n1 | 2"),
     ]
+
+
+def test_html_inside_one_large_form_is_read() -> None:
+    page = "<body><form><p>All of it.</p><button>Send</button><select><option>x</select></form>"
+    assert shape(read("a.html", page)) == [("paragraph", "All of it.")]
 
 
 def test_html_says_its_own_encoding() -> None:
@@ -185,7 +195,7 @@ def test_pdf_has_pages_headings_and_whole_paragraphs() -> None:
                 words("lever is down.", 677),
                 words("Safety", 640, 11, "F2"),
                 words("Wear gloves at all times.", 620),
-            ],  # fmt: skip
+            ],
             [words("Second page.", 720)],
         ),
     )
@@ -224,7 +234,10 @@ def test_bad_pdfs_say_what_is_wrong(data: bytes, reason: str) -> None:
 
 
 def test_docx_has_headings_lists_and_tables() -> None:
-    styles = f"<w:styles {W}><w:style w:styleId='berschrift1'><w:name w:val='heading 1'/></w:style></w:styles>"
+    styles = (
+        f"<w:styles {W}><w:style w:styleId='berschrift1'>"
+        "<w:name w:val='heading 1'/></w:style></w:styles>"
+    )
     item = "<w:numPr><w:ilvl w:val='0'/></w:numPr>"
     document = read(
         "a.docx",
@@ -302,8 +315,8 @@ def test_binary_in_disguise_is_refused(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "data"),
-    [("a.json", "{"), ("a.json", "[" * 100_000), ("a.jsonl", "no json"), ("a.xyz", "x"), ("a.txt", " \n"),
-     ("a.html", "<p></p>"), ("a.ipynb", "[]"), ("a.docx", docx("<w:p/>"))],
+    [("a.json", "{"), ("a.json", "[" * 100_000), ("a.jsonl", "no json"), ("a.xyz", "x"),
+     ("a.txt", " \n"), ("a.html", "<p></p>"), ("a.ipynb", "[]"), ("a.docx", docx("<w:p/>"))],
 )  # fmt: skip
 def test_what_cannot_be_read_has_a_reason(name: str, data: bytes | str) -> None:
     with pytest.raises(SeedbedError) as caught:

@@ -13,7 +13,7 @@ from rag_chatbot.parse.document import Document, Writer
 from rag_chatbot.parse.text import clean, decode
 
 SKIP = {
-    "nav", "footer", "iframe", "select", "button", "form", "head", "object", "canvas", "math",
+    "nav", "footer", "iframe", "select", "button", "head", "object", "canvas", "math",
     "textarea", "dialog",
 }  # fmt: skip
 SKIP_ROLES = {"navigation", "banner", "contentinfo", "search", "complementary"}
