@@ -23,11 +23,17 @@ BM25_WEIGHTS = (1.5, 1.5, 1.0)
 MAX_TERMS = 64
 STOP_WORDS = frozenset(
     {
-        "a", "an", "and", "are", "as", "at", "be", "been", "but", "by", "can", "could", "did", "do",
-        "does", "for", "from", "had", "has", "have", "how", "i", "if", "in", "into", "is", "it",
-        "its", "me", "my", "no", "of", "on", "or", "our", "should", "so", "that", "the", "their",
-        "them", "then", "there", "these", "they", "this", "to", "us", "was", "we", "were", "what",
-        "when", "where", "which", "who", "why", "will", "with", "would", "you", "your",
+        "a", "about", "after", "again", "against", "all", "also", "am", "an", "and", "any", "are",
+        "as", "at", "be", "because", "been", "before", "being", "below", "between", "both", "but",
+        "by", "can", "could", "did", "do", "does", "doing", "down", "during", "each", "few",
+        "for", "from", "further", "get", "had", "has", "have", "having", "he", "her", "here",
+        "hers", "him", "his", "how", "i", "if", "in", "into", "is", "it", "its", "itself", "just",
+        "me", "more", "most", "my", "no", "nor", "not", "now", "of", "off", "on", "once", "one",
+        "only", "or", "other", "our", "out", "over", "own", "same", "she", "should", "so", "some",
+        "such", "than", "that", "the", "their", "them", "then", "there", "these", "they", "this",
+        "those", "through", "to", "too", "under", "until", "up", "upon", "us", "very", "was",
+        "we", "were", "what", "when", "where", "which", "while", "who", "whom", "why", "will",
+        "with", "would", "you", "your",
     }
 )  # fmt: skip
 
