@@ -123,7 +123,7 @@ def test_sentences_are_not_fooled_by_abbreviations_and_numbers() -> None:
 @pytest.mark.parametrize(
     ("markup", "words"),
     [
-        ("See [the docs](http://x/y) **now**, `a_b` and *so* on.", "See the docs now, a_b and so on."),
+        ("See [the docs](http://x/y) **now**, `a_b`, *so* on.", "See the docs now, a_b, so on."),
         ("## Head\n\n> quoted\n\n```sh\nls\n```", "Head\n\nquoted\n\nls"),
         ("| a | b |\n|---|---|\n| 1 | 2 |", "a | b\n\n1 | 2"),
         ("Use ``pip`` and :ref:`the guide <guide>`, snake_case_name, 2*3*4.",

@@ -206,14 +206,14 @@ def test_pdf_has_pages_headings_and_whole_paragraphs() -> None:
 
 
 def test_pdf_running_heads_are_left_out() -> None:
-    pages = [[words("ACME report", 760), words(f"Body {'abcd'[n]} text.", 700), words(f"Page {n}", 40)]
+    pages = [[words("ACME", 760), words(f"Body {'abcd'[n]} text.", 700), words(f"Page {n}", 40)]
              for n in range(4)]  # fmt: skip
     text = read("a.pdf", pdf(*pages)).text
     assert "Body c text." in text
     assert "ACME" not in text and "Page" not in text
 
 
-SECRET = "<< /Filter /Standard /V 1 /R 2 /O <" + "41" * 32 + "> /U <" + "42" * 32 + "> /P -4 >>"
+SECRET = f"<< /Filter /Standard /V 1 /R 2 /O <{'41' * 32}> /U <{'42' * 32}> /P -4 >>"
 
 
 @pytest.mark.parametrize(
