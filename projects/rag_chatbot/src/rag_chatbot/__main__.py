@@ -184,7 +184,7 @@ def demo(paths: Paths) -> None:
     """Ingest, ask and check the answers once, without a server; exits 1 if one is wrong."""
     from rag_chatbot.demo import run
 
-    raise typer.Exit(run(paths))
+    raise typer.Exit(1 if run(paths) else 0)
 
 
 @app.command()

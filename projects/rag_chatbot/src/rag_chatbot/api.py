@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Annotated, Any
 
+from anyio import CancelScope
 from fastapi import APIRouter, FastAPI, Form, Query, UploadFile
 from fastapi.responses import HTMLResponse, StreamingResponse
+
+from starlette.concurrency import run_in_threadpool
+from starlette.types import Receive, Scope, Send
 
 from rag_chatbot import __version__
 from rag_chatbot.chatbot import Chatbot, Question
@@ -39,6 +43,7 @@ from seedbed.settings import Settings
 from seedbed.startup import request_id
 
 log = logging.getLogger(__name__)
+Answer = dict[str, Any]
 FORM_MB = 1  # what a form adds around the files in it
 
 
@@ -86,7 +91,7 @@ def _add_asking(router: APIRouter, chatbot: Chatbot) -> None:
             return chatbot.ask(question, caller=caller)
         events = chatbot.stream(question, caller=caller)
         first = next(events)  # what is wrong with a question shows here, while a status can say it
-        return StreamingResponse(sse(first, events), media_type="text/event-stream")
+        return EventStream(first, events)
 
 
 def _add_documents(router: APIRouter, chatbot: Chatbot) -> None:
@@ -170,8 +175,23 @@ def _add_conversations(router: APIRouter, chatbot: Chatbot) -> None:
         return {"id": request.id, "rating": request.rating}
 
 
-def sse(first: str | dict[str, Any], events: Iterator[str | dict[str, Any]]) -> Iterator[str]:
-    """Server-sent events of an answer; the status line is long gone, so errors are events too."""
+class EventStream(StreamingResponse):
+    """Server-sent events of an answer. A client that goes away stops what is being written."""
+
+    def __init__(self, first: str | Answer, events: Generator[str | Answer]) -> None:
+        super().__init__(sse(first, events), media_type="text/event-stream")
+        self.events = events
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:  # else it would run on until the garbage collector comes by
+            with CancelScope(shield=True):
+                await run_in_threadpool(self.events.close)
+
+
+def sse(first: str | Answer, events: Iterator[str | Answer]) -> Iterator[str]:
+    """The status line is long gone, so what goes wrong now is an event too."""
     try:
         yield _event(first)
         for event in events:
@@ -186,6 +206,6 @@ def sse(first: str | dict[str, Any], events: Iterator[str | dict[str, Any]]) -> 
         yield f"event: error\ndata: {json.dumps({'error': body})}\n\n"
 
 
-def _event(event: str | dict[str, Any]) -> str:
+def _event(event: str | Answer) -> str:
     kind, data = ("token", {"text": event}) if isinstance(event, str) else ("answer", event)
     return f"event: {kind}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n"

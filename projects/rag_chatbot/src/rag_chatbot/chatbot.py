@@ -6,7 +6,7 @@ answering are in `retrieve` and `answer`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any, Literal
@@ -108,7 +108,9 @@ class Chatbot:
         assert isinstance(last, dict)
         return last
 
-    def stream(self, question: Question, *, caller: str | None) -> Iterator[str | dict[str, Any]]:
+    def stream(
+        self, question: Question, *, caller: str | None
+    ) -> Generator[str | dict[str, Any]]:
         """Yield pieces of the answer as they are ready, then the whole answer as JSON.
 
         Raises NotFound for a collection or conversation that is not there or not the caller's.

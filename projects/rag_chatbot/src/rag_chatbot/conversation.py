@@ -10,7 +10,7 @@ import re
 import sqlite3
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -64,18 +64,16 @@ class Conversations:
     @contextmanager
     def _database(self) -> Iterator[sqlite3.Connection]:
         # One connection a call: threads share nothing, and opening takes some 50 µs.
-        database = sqlite3.connect(self.path, timeout=10)
         try:
-            database.execute("PRAGMA foreign_keys = ON")
-            with database:
-                yield database
+            with closing(sqlite3.connect(self.path, timeout=10)) as database:
+                database.execute("PRAGMA foreign_keys = ON")
+                with database:
+                    yield database
         except sqlite3.OperationalError as error:
             raise Unavailable(
                 f"The conversations in {str(self.path)!r} cannot be used: {error}.",
                 hint="Is the disk full?" if "full" in str(error) else "",
             ) from None
-        finally:
-            database.close()
 
     def start(self, caller: str, collection: str, title: str) -> str:
         """Open a conversation and return its id."""
@@ -88,7 +86,7 @@ class Conversations:
         return identifier
 
     def add(self, conversation_id: str, question: str, answer: dict[str, Any]) -> str:
-        """Keep a turn and return its id, the one that feedback names. NotFound if it was deleted."""
+        """Keep a turn and return its id, which feedback names. NotFound if it was deleted."""
         row = (uuid.uuid4().hex, conversation_id, question, json.dumps(answer, ensure_ascii=False))
         try:
             with self._database() as database:
@@ -139,7 +137,7 @@ class Conversations:
             database.execute("DELETE FROM conversations WHERE id = ?", (conversation_id,))
 
     def rate(self, turn_id: str, caller: str, rating: Rating | None, comment: str = "") -> None:
-        """Keep what a caller thinks of an answer they got; again replaces it, None takes it back."""
+        """Keep what a caller thinks of an answer; again replaces it, None takes it back."""
         with self._database() as database:
             found = database.execute(
                 "UPDATE turns SET rating = ?, comment = ? WHERE id = ? AND conversation_id IN"

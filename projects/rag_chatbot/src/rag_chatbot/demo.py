@@ -20,7 +20,8 @@ from rag_chatbot.ingest import ingest
 from seedbed.settings import Settings, load
 
 # A question, and what its answer must say; None where the documents do not tell.
-QUESTIONS: tuple[tuple[str, str | None], ...] = (
+Questions = Sequence[tuple[str, str | None]]
+QUESTIONS: Questions = (
     ("What is keyword search better at than vector search?", r"exact|rare"),
     ("What should a server answer when its queue is full?", r"429"),
     ("How large is the context window of SmolLM2-135M?", r"8,192"),
@@ -28,7 +29,7 @@ QUESTIONS: tuple[tuple[str, str | None], ...] = (
 )
 
 
-def run(paths: Sequence[Path]) -> int:
+def run(paths: Sequence[Path], questions: Questions = QUESTIONS) -> int:
     """Returns the number of wrong answers. Keeps nothing."""
     with tempfile.TemporaryDirectory() as folder:
         config = load(Config, data_dir=Path(folder))
@@ -36,7 +37,7 @@ def run(paths: Sequence[Path]) -> int:
         try:
             with terminal.progress() as progress:
                 terminal.report(ingest(chatbot.store, paths, progress=progress).as_json())
-            return sum(not _ask(chatbot, *question) for question in QUESTIONS)
+            return sum(not _ask(chatbot, *question) for question in questions)
         finally:
             chatbot.close()
 
@@ -51,7 +52,7 @@ def _ask(chatbot: Chatbot, question: str, expected: str | None) -> bool:
 
 
 def problem(chatbot: Chatbot, answer: dict[str, Any], expected: str | None) -> str:
-    """What is wrong with an answer: its fact, its citations, or that there is one; "" if nothing."""
+    """What is wrong with an answer: its fact, its citations, that there is one; or ""."""
     if expected is None:
         return "" if answer["abstained"] else "the documents do not tell, yet there is an answer"
     if not re.search(expected, answer["answer"]):

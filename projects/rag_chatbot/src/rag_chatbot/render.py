@@ -132,7 +132,7 @@ def _source(item: dict[str, Any], quote: str, collection: str) -> str:
 
 
 def _link_to(item: dict[str, Any], collection: str) -> str:
-    return _link(view_link(item, collection), _escape(place(item)), "place")
+    return _link(view_link(item, collection), _line(place(item)), "place")
 
 
 def _link(href: str, html: str, kind: str) -> str:
@@ -146,6 +146,10 @@ def _seconds(name: str, value: float) -> str:
 
 def _shorten(text: str, length: int) -> str:
     return text if len(text) <= length else text[:length].rsplit(" ", 1)[0] + " …"
+
+
+def _line(text: str) -> str:
+    return _escape(text).replace("\n", " ")
 
 
 def _inline(text: str) -> str:

@@ -152,7 +152,8 @@ class FeedbackRequest(BaseModel):
 
 class CollectionRequest(BaseModel):
     model_config = _example(
-        {"name": "notes"}, {"name": "alice/notes", "readers": ["alice", "bob"], "writers": ["alice"]}
+        {"name": "notes"},
+        {"name": "alice/notes", "readers": ["alice", "bob"], "writers": ["alice"]},
     )
 
     name: Name

@@ -1,0 +1,175 @@
+import threading
+
+import pytest
+from rag_chatbot.chatbot import LOCAL, OPERATOR, Chatbot, Question
+
+from seedbed.errors import BadInput, NotFound, Unavailable
+from seedbed.testing import HashEmbeddings, ScriptedChatModel
+
+TEXTS = {
+    "port.md": "# Harbour\n\nThe harbour of Vellin opens at six in the morning.\n",
+    "tea.md": "# Tea\n\nGreen tea from Asun is steeped for two minutes.\n",
+}
+WHEN = "When does the harbour of Vellin open?"
+
+
+def test_an_answer_is_cited_and_the_quote_stands_in_the_document(open_chatbot):
+    bot = open_chatbot(TEXTS)
+    answer = bot.ask(Question(WHEN), caller=LOCAL)
+    assert "six in the morning" in answer["answer"] and not answer["abstained"]
+    [citation] = [c for c in answer["citations"] if c["source"] == "port.md"][:1]
+    text = bot.document_text("default", "port.md", LOCAL)
+    assert text[citation["start"] : citation["end"]] == citation["quote"]
+
+
+def test_quoting_loads_no_model(open_chatbot, config):
+    loaded = []
+
+    def load(name):
+        loaded.append(name)
+        return ScriptedChatModel(["Hello."])
+
+    bot = Chatbot(config, HashEmbeddings(), ["smollm2"], load)
+    bot.check()
+    assert bot.ask(Question("What is it?"), caller=LOCAL)["model"] == "smollm2"
+    assert loaded == []
+    bot.close()
+
+
+def test_it_is_ready_to_write_once_its_model_has_said_something(open_chatbot):
+    model = ScriptedChatModel(["Hello."])
+    bot = open_chatbot(TEXTS, model, mode="write")
+    bot.check()
+    bot.check()
+    assert len(model.calls) == 1
+    with pytest.raises(Unavailable, match="no weights"):
+        open_chatbot(TEXTS, ScriptedChatModel([Unavailable("no weights")]), mode="write").check()
+
+
+def test_a_conversation_goes_on_for_its_owner_only(open_chatbot):
+    bot = open_chatbot(TEXTS)
+    first = bot.ask(Question(WHEN), caller="alice")
+    talk = first["conversation_id"]
+    more = bot.ask(Question("And when does it close?", conversation_id=talk), caller="alice")
+    assert more["conversation_id"] == talk and "harbour" in more["question"]
+    assert [t.id for t in bot.conversations.turns(talk, "alice")] == [first["id"], more["id"]]
+    with pytest.raises(NotFound):
+        bot.ask(Question("And then?", conversation_id=talk), caller="bob")
+
+
+def test_what_is_not_kept_leaves_no_trace(open_chatbot):
+    bot = open_chatbot(TEXTS)
+    answer = bot.ask(Question(WHEN, keep=False), caller=OPERATOR)
+    assert "id" not in answer and bot.conversations.list(LOCAL) == []
+
+
+def test_an_answer_left_early_is_not_kept(open_chatbot):
+    bot = open_chatbot(TEXTS)
+    events = bot.stream(Question(WHEN), caller=LOCAL)
+    assert isinstance(next(events), str)
+    events.close()
+    assert bot.conversations.list(LOCAL) == []
+
+
+def test_a_conversation_deleted_meanwhile_is_not_found(open_chatbot):
+    bot = open_chatbot(TEXTS)
+    talk = bot.ask(Question(WHEN), caller=LOCAL)["conversation_id"]
+    events = bot.stream(Question("And then?", conversation_id=talk), caller=LOCAL)
+    next(events)
+    bot.conversations.delete(talk, LOCAL)
+    with pytest.raises(NotFound, match="conversation"):
+        list(events)
+
+
+def test_an_empty_collection_is_said_to_be_empty(open_chatbot):
+    answer = open_chatbot().ask(Question("What is it?"), caller=LOCAL)
+    assert answer["abstained"] and "no documents yet" in answer["notices"][0]
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"k": 0}, {"k": 51}, {"strictness": 1.1}, {"strictness": float("nan")}, {"mode": "x"}]
+)
+def test_settings_out_of_range_are_refused(open_chatbot, wrong):
+    with pytest.raises(BadInput):
+        open_chatbot(TEXTS).ask(Question(WHEN, **wrong), caller=LOCAL)
+
+
+def test_only_the_offered_models_may_be_asked_for(open_chatbot):
+    with pytest.raises(BadInput, match="'huge' is not offered"):
+        open_chatbot(TEXTS).ask(Question(WHEN, model="huge"), caller=LOCAL)
+
+
+def test_what_a_key_may_not_see_it_cannot_use(open_chatbot):
+    bot = open_chatbot(TEXTS)
+    bot.create_collection("alice/notes", ["alice"], ["alice"], "alice")
+    for caller, found in (("alice", True), ("bob", False), (LOCAL, False), (OPERATOR, True)):
+        assert ("alice/notes" in bot.collections(caller)) is found
+    for use in (
+        lambda name: bot.ask(Question("What is it?", name), caller="bob"),
+        lambda name: bot.search("What is it?", collection=name, caller="bob"),
+        lambda name: bot.documents(name, "bob"),
+        lambda name: bot.document_text(name, "x.md", "bob"),
+        lambda name: bot.upload([("x.md", b"x")], name, "bob"),
+        lambda name: bot.delete_document(name, "x.md", "bob"),
+        lambda name: bot.delete_collection(name, "bob"),
+    ):
+        said = []
+        for name in ("alice/notes", "alice/other"):
+            with pytest.raises(NotFound) as error:
+                use(name)
+            said.append(str(error.value).replace(name, "NAME"))
+        assert said[0] == said[1]
+
+
+def test_a_name_that_is_taken_says_nothing_about_others(open_chatbot):
+    bot = open_chatbot()
+    bot.create_collection("alice/notes", ["alice"], ["alice"], "alice")
+    said = []
+    for name in ("alice/notes", "alice/other"):
+        with pytest.raises(BadInput) as error:
+            bot.create_collection(name, ["*"], ["*"], "bob")
+        said.append(str(error.value).replace(name, "NAME"))
+    assert said[0] == said[1]
+    with pytest.raises(BadInput, match="cannot be used"):
+        bot.create_collection("alice/notes", ["*"], ["*"], "alice")
+
+
+def test_a_creator_is_never_locked_out(open_chatbot):
+    bot = open_chatbot()
+    bot.create_collection("alice/notes", ["bob"], ["bob"], "alice")
+    assert bot.upload([("a.md", b"Some words.")], "alice/notes", "alice")["added"] == 1
+    assert [d["source"] for d in bot.documents("alice/notes", "bob")] == ["a.md"]
+
+
+def test_one_bad_upload_stops_no_other(open_chatbot):
+    bot = open_chatbot()
+    seen = []
+    summary = bot.upload(
+        [("bad.pdf", b"%PDF-1.4 broken"), ("../../etc/a.md", b"Some words."), ("", b"x")],
+        "default", LOCAL, progress=lambda *step: seen.append(step),
+    )  # fmt: skip
+    assert (summary["added"], len(summary["failed"]), len(seen)) == (1, 2, 3)
+    assert [d["source"] for d in bot.documents("default", LOCAL)] == ["a.md"]
+
+
+def test_two_uploads_of_one_name_leave_one_whole_document(open_chatbot):
+    bot = open_chatbot()
+    texts = [f"The number of the day is {n}. " * 30 for n in range(6)]
+    summaries = []
+
+    def upload(text):
+        summaries.append(bot.upload([("same.md", text.encode())], "default", LOCAL))
+
+    threads = [threading.Thread(target=upload, args=(text,)) for text in texts]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    [document] = bot.documents("default", LOCAL)
+    assert sum(summary["added"] for summary in summaries) == 1
+    assert sum(summary["updated"] for summary in summaries) == len(texts) - 1
+    text = bot.document_text("default", "same.md", LOCAL)
+    assert text in texts
+    hits = bot.search("number of the day", collection="default", caller=LOCAL, k=50)
+    assert {hit["source"] for hit in hits} == {"same.md"} and len(hits) <= document["chunks"]
+    assert all(text[hit["start"] : hit["end"]] == hit["text"] for hit in hits)

@@ -1,0 +1,122 @@
+import json
+import re
+import sqlite3
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rag_chatbot.conversation import Conversations, as_pattern
+
+from seedbed.errors import NotFound, Unavailable
+
+
+@pytest.fixture
+def conversations(tmp_path):
+    return Conversations(tmp_path / "deep" / "conversations.sqlite")
+
+
+def answer(text="It is blue.", quote="The sky\nis **blue**.", abstained=False):
+    cited = [] if abstained else [{"quote": quote, "source": "sky.md"}]
+    return {
+        "answer": text,
+        "question": "What colour is it?",
+        "abstained": abstained,
+        "citations": cited,
+    }
+
+
+def rated(conversations, rating, **kwargs):
+    talk = conversations.start("alice", "default", "Colours")
+    turn = conversations.add(talk, "Which?", answer(**kwargs))
+    conversations.rate(turn, "alice", rating, "well")
+    return turn
+
+
+def test_turns_come_back_in_order_also_after_a_restart(conversations):
+    talk = conversations.start("alice", "notes", "First question")
+    first = conversations.add(talk, "one", answer("1"))
+    second = conversations.add(talk, "two", answer("2"))
+    turns = Conversations(conversations.path).turns(talk, "alice")
+    assert [(t.id, t.question, t.answer["answer"]) for t in turns] == [
+        (first, "one", "1"),
+        (second, "two", "2"),
+    ]
+    assert conversations.find(talk, "alice").collection == "notes"
+
+
+def test_newest_conversation_comes_first(conversations):
+    ids = [conversations.start("alice", "default", str(n)) for n in range(3)]
+    assert [item.id for item in conversations.list("alice")] == ids[::-1]
+    assert len(conversations.list("alice", limit=2)) == 2
+
+
+def test_a_long_first_question_makes_a_short_title(conversations):
+    talk = conversations.start("alice", "default", "word " * 100)
+    assert len(conversations.find(talk, "alice").title) <= 80
+
+
+def test_nobody_sees_the_conversations_of_another(conversations):
+    talk = conversations.start("alice", "default", "Mine")
+    turn = conversations.add(talk, "one", answer())
+    assert conversations.list("bob") == []
+    for attempt in (
+        lambda: conversations.turns(talk, "bob"),
+        lambda: conversations.delete(talk, "bob"),
+        lambda: conversations.rate(turn, "bob", "up"),
+    ):
+        with pytest.raises(NotFound):
+            attempt()
+    with pytest.raises(NotFound) as absent:
+        conversations.find("0" * 32, "bob")
+    with pytest.raises(NotFound) as hidden:
+        conversations.find(talk, "bob")
+    assert str(hidden.value).replace(talk, "X") == str(absent.value).replace("0" * 32, "X")
+    assert conversations.turns(talk, "alice")[0].rating is None
+
+
+def test_deleting_takes_the_turns_along(conversations):
+    talk = conversations.start("alice", "default", "Mine")
+    conversations.add(talk, "one", answer())
+    conversations.delete(talk, "alice")
+    with sqlite3.connect(conversations.path) as database:
+        assert database.execute("SELECT count(*) FROM turns").fetchone() == (0,)
+    with pytest.raises(NotFound):
+        conversations.add(talk, "two", answer())
+
+
+def test_rating_again_replaces_and_none_takes_back(conversations):
+    turn = rated(conversations, "up")
+    conversations.rate(turn, "alice", "down", "no")
+    assert [case["rating"] for case in conversations.export(rating="down")] == ["down"]
+    assert list(conversations.export()) == []
+    conversations.rate(turn, "alice", None)
+    assert list(conversations.export(rating=None)) == []
+
+
+def test_feedback_becomes_cases_for_eval(conversations):
+    good = rated(conversations, "up")
+    rated(conversations, "down")
+    right_refusal = rated(conversations, "up", abstained=True)
+    first, second = conversations.export()
+    assert (first["id"], first["question"], first["source"]) == (
+        good,
+        "What colour is it?",
+        ["sky.md"],
+    )
+    assert first["answerable"] and re.search(first["answers"][0], "So: the sky is blue!", re.I)
+    assert (second["id"], second["answerable"], second["answers"]) == (right_refusal, False, [])
+    assert json.dumps(first)
+    assert [case["rating"] for case in conversations.export(rating=None)] == ["up", "down", "up"]
+
+
+@given(st.text(max_size=200))
+def test_a_quote_s_pattern_finds_the_quote(quote):
+    assert re.search(as_pattern(quote), quote)
+
+
+def test_a_broken_file_is_an_error_that_names_it(tmp_path):
+    conversations = Conversations(tmp_path / "c.sqlite")
+    conversations.path.unlink()
+    conversations.path.mkdir()
+    with pytest.raises(Unavailable, match=r"c\.sqlite"):
+        conversations.list("alice")

@@ -1,0 +1,128 @@
+from html.parser import HTMLParser
+
+from hypothesis import given
+from hypothesis import strategies as st
+from rag_chatbot import render
+from rag_chatbot.view import document_page
+
+HOSTILE = (
+    "<script>alert(1)</script> <img src=x onerror=alert(1)> ![x](http://192.0.2.1/leak) "
+    "[click](javascript:alert(1)) </div><iframe src='//192.0.2.1'> $$x$$ `code` \n\n# Title\n| a |"
+)
+OURS = {"div", "p", "br", "a", "ol", "ul", "li", "blockquote", "pre", "code"} | {
+    "details", "summary", "table", "tr", "th", "td",
+}  # fmt: skip
+
+
+class Page(HTMLParser):
+    def __init__(self, html):
+        super().__init__()
+        self.tags, self.links, self.words = [], [], ""
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        self.links += [value for name, value in attrs if name in ("href", "src")]
+
+    def handle_data(self, data):
+        self.words += data
+
+
+def shown(text=HOSTILE, **changes):
+    citation = {
+        "n": 1, "source": text, "page": 3, "heading": text, "quote": text, "score": 0.5,
+        "document_id": 1, "start": 2, "end": 9,
+    }  # fmt: skip
+    passage = {**citation, "text": text}
+    return {
+        "answer": f"{text} [1]", "abstained": False, "citations": [citation], "question": text,
+        "model": text, "prompt_version": text, "usage": {"input_tokens": 5, "output_tokens": 1},
+        "timings": {"total": 1.25, "first_token": 0.02}, "passages": [passage], "notices": [text],
+    } | changes  # fmt: skip
+
+
+def is_inert(html):
+    page = Page(html)
+    names = {name for _, attrs in page.tags for name in attrs}
+    return (
+        {tag for tag, _ in page.tags} <= OURS
+        and not any(name.startswith("on") for name in names)
+        and all(link.startswith("/v1/documents/view?") for link in page.links)
+        and "\n" not in html  # a blank line would end the HTML block, and Markdown would begin
+    )
+
+
+@given(st.text(max_size=300))
+def test_any_text_is_inert(text):
+    for html in (
+        render.plain_text(text),
+        render.text(text),
+        render.error(text),
+        render.hint(text),
+        render.answer(shown(text), text),
+        render.answer(shown(text, citations=[], abstained=True), text),
+        render.summary({"added": 1, "updated": 0, "unchanged": 0, "skipped": [],
+                        "failed": [{"path": text, "reason": text}]}),
+    ):  # fmt: skip
+        assert is_inert(html), html
+
+
+def test_hostile_text_is_still_readable():
+    html = render.answer(shown(), "default")
+    assert is_inert(html)
+    assert "<script>alert(1)</script>" in Page(html).words
+    for special in "`$[":
+        assert special not in html
+
+
+def test_marks_in_the_answer_link_to_their_passage():
+    html = render.answer(shown("Short."), "my notes")
+    marks = [attrs for tag, attrs in Page(html).tags if attrs.get("class") == "cite"]
+    expected = "/v1/documents/view?collection=my+notes&source=Short.&start=2&end=9#quote"
+    assert [mark["href"] for mark in marks] == [expected]
+    assert "class='cite'" not in render.text("See [7].", {1: "/v1/documents/view?x"})
+
+
+def test_code_keeps_its_lines_and_no_marks():
+    html = render.text("Run it:\n```sh\nmake run\n\necho [1]\n```\nDone. [1]", {1: "/x"})
+    assert "<pre><code>make run&#10;&#10;echo &#91;1&#93;</code></pre>" in html
+    assert html.count("class='cite'") == 1
+    unfinished = render.text("Run:\n```\nmake")
+    assert "<pre><code>make</code></pre>" in unfinished
+
+
+def test_an_abstention_shows_the_nearest_passages():
+    page = Page(render.answer(shown("Near.", citations=[], abstained=True), "default"))
+    assert "The nearest passages" in page.words and "blockquote" in dict(page.tags)
+
+
+def test_how_this_was_answered():
+    words = Page(render.details(shown("What?"), "default")).words
+    assert "Searched forWhat?" in words
+    assert "total 1.2 s, first token 20 ms" in words
+    assert "5 read, 1 written" in words
+    quoted = shown("What?", usage={"input_tokens": 0, "output_tokens": 0})
+    assert "no language model was asked" in Page(render.details(quoted, "default")).words
+
+
+def test_an_upload_is_summed_up():
+    summary = {"added": 2, "updated": 0, "unchanged": 1, "skipped": [],
+               "failed": [{"path": "a.pdf", "reason": "It is encrypted."}]}  # fmt: skip
+    words = Page(render.summary(summary)).words
+    assert words == "2 added, 1 unchanged.a.pdf: It is encrypted."
+
+
+@given(st.text(max_size=200), st.integers(-5, 300), st.integers(-5, 300))
+def test_a_document_s_page_is_inert(text, start, end):
+    response = document_page(text, text, start, end)
+    page = Page(response.body.decode("utf-8", "surrogatepass"))
+    assert {tag for tag, _ in page.tags} <= {
+        "html", "meta", "title", "style", "h1", "pre", "mark"
+    }  # fmt: skip
+    policy = response.headers["content-security-policy"]
+    assert "default-src 'none'" in policy and "script" not in policy
+
+
+def test_a_document_s_page_marks_the_quote():
+    body = document_page("a.md", "one <two> three", 4, 9).body.decode()
+    assert '<mark id="quote">&lt;two&gt;</mark> three' in body
