@@ -19,7 +19,9 @@ from seedbed.regular import (
     PLAIN,
     NotRegular,
     any_number,
+    bounds,
     integers,
+    multiples,
     numbers,
     pattern,
 )
@@ -167,7 +169,7 @@ class _Compiler:
         return seq('"', inside, '"')
 
     def _integer(self, schema: dict[str, Any], _: Any) -> Node:
-        low, high, open_low, open_high = _bounds(schema)
+        low, high, open_low, open_high = bounds(schema)
         first = None if low is None else -(-low // 1) + (1 if open_low and low % 1 == 0 else 0)
         last = None if high is None else high // 1 - (1 if open_high and high % 1 == 0 else 0)
         step = Fraction(str(schema.get("multipleOf", 1)))
@@ -175,12 +177,12 @@ class _Compiler:
             return integers(
                 None if first is None else int(first), None if last is None else int(last)
             )
-        return _multiples(step, first, last)
+        return multiples(step, first, last)
 
     def _number(self, schema: dict[str, Any], depth: Any) -> Node:
         if "multipleOf" in schema:
             return self._integer(schema, depth)
-        low, high, open_low, open_high = _bounds(schema)
+        low, high, open_low, open_high = bounds(schema)
         if low is None and high is None:
             return any_number()
         return numbers(low, high, open_low, open_high)
@@ -304,28 +306,6 @@ def _members(members: Sequence[tuple[Node, bool]], low: int, high: int | None) -
         after = seq(rest, after)
     assert first is not None
     return seq("{", first, "}")
-
-
-def _bounds(schema: dict[str, Any]) -> tuple[Fraction | None, Fraction | None, bool, bool]:
-    def fraction(keyword: str) -> Fraction | None:
-        return Fraction(str(schema[keyword])) if keyword in schema else None
-
-    low, high = fraction("minimum"), fraction("maximum")
-    above, below = fraction("exclusiveMinimum"), fraction("exclusiveMaximum")
-    open_low = above is not None and (low is None or above >= low)
-    open_high = below is not None and (high is None or below <= high)
-    return above if open_low else low, below if open_high else high, open_low, open_high
-
-
-def _multiples(step: Fraction, low: float | Fraction | None, high: float | Fraction | None) -> Node:
-    if step.denominator != 1:
-        raise Refused(f"'multipleOf' {float(step)} is only supported for integers")
-    first = -(-low // step) if low is not None else (high // step - 200 if high else 0)
-    last = high // step if high is not None else first + 200
-    values = [n * step for n in range(int(first), int(min(last, first + 200)) + 1)]
-    if not values:
-        raise Refused("no multiple is between its bounds")
-    return alt([Lit(str(value)) for value in values])
 
 
 def _disjoint(branches: Sequence[Any]) -> bool:

@@ -226,3 +226,27 @@ def _digits(low: str, high: str, decimals: int) -> Node:
 def any_number() -> Node:
     whole = seq(optional("-"), Alt((Lit("0"), seq(Chars(((0x31, 0x39),)), Rep(DIGIT, 0, 14)))))
     return seq(whole, optional(".", Rep(DIGIT, 1, 8)))
+
+
+def bounds(schema: dict[str, Any]) -> tuple[Fraction | None, Fraction | None, bool, bool]:
+    """(low, high, whether low itself is excluded, whether high is) of a numeric schema."""
+
+    def fraction(keyword: str) -> Fraction | None:
+        return Fraction(str(schema[keyword])) if keyword in schema else None
+
+    low, high = fraction("minimum"), fraction("maximum")
+    above, below = fraction("exclusiveMinimum"), fraction("exclusiveMaximum")
+    open_low = above is not None and (low is None or above >= low)
+    open_high = below is not None and (high is None or below <= high)
+    return above if open_low else low, below if open_high else high, open_low, open_high
+
+
+def multiples(step: Fraction, low: float | Fraction | None, high: float | Fraction | None) -> Node:
+    if step.denominator != 1:
+        raise NotRegular(f"'multipleOf' {float(step)} is only supported for integers")
+    first = -(-low // step) if low is not None else (high // step - 200 if high else 0)
+    last = high // step if high is not None else first + 200
+    values = [n * step for n in range(int(first), int(min(last, first + 200)) + 1)]
+    if not values:
+        raise NotRegular("no multiple is between its bounds")
+    return alt([Lit(str(value)) for value in values])
