@@ -56,7 +56,7 @@ Caller = Annotated[str, Depends(_caller)]
 
 
 def _clean(text: str) -> str:
-    if "\0" in text or not text.isascii() and any("\ud800" <= c <= "\udfff" for c in text):
+    if "\0" in text or (not text.isascii() and any("\ud800" <= c <= "\udfff" for c in text)):
         raise ValueError("holds a NUL character or half a surrogate pair")
     return text
 

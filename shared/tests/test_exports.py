@@ -1,0 +1,92 @@
+"""`import seedbed` offers a small, fixed set of names and loads nothing until one is asked for."""
+
+import ast
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import seedbed
+
+NAMES = [
+    "BadInput",
+    "Busy",
+    "Caller",
+    "ConfigError",
+    "Engine",
+    "Figure",
+    "HashEmbeddings",
+    "NotFound",
+    "Report",
+    "Sampling",
+    "ScriptedChatModel",
+    "SeedbedError",
+    "Settings",
+    "Unavailable",
+    "create_app",
+    "load",
+    "load_chat_model",
+    "load_embeddings",
+    "load_prompt",
+    "load_reranker",
+    "ndcg_at_k",
+    "paired_bootstrap",
+    "redact",
+    "screen_injection",
+    "serve",
+    "span",
+]
+
+
+def run(code: str) -> str:
+    command = [sys.executable, "-c", code]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def test_the_exported_names_are_these() -> None:
+    assert sorted(seedbed.__all__) == sorted(NAMES)
+    assert set(NAMES) <= set(dir(seedbed))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_name_is_defined_where_the_table_says(name: str) -> None:
+    home = importlib.import_module(f"seedbed.{seedbed._HOME[name]}")
+    value = getattr(seedbed, name)
+    assert value is getattr(home, name)
+    assert name == "Caller" or value.__module__ == home.__name__
+
+
+def test_type_checkers_see_the_names_where_they_are_loaded_from() -> None:
+    tree = ast.parse(Path(str(seedbed.__file__)).read_text("utf-8"))
+    guard = next(node for node in tree.body if isinstance(node, ast.If))
+    seen = {
+        alias.name: str(node.module).removeprefix("seedbed.")
+        for node in guard.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    assert seen == seedbed._HOME
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="'seedbed' has no attribute 'load_everything'"):
+        _ = seedbed.load_everything
+
+
+def test_importing_it_loads_the_standard_library_alone() -> None:
+    loaded = run(
+        "import sys; before = set(sys.modules); import seedbed;"
+        "print(*{name.partition('.')[0] for name in set(sys.modules) - before})"
+    )
+    assert set(loaded.split()) - set(sys.stdlib_module_names) == {"seedbed"}
+
+
+def test_a_light_name_loads_nothing_heavy() -> None:
+    loaded = run(
+        "import sys; from seedbed import redact, SeedbedError, Report; print(*sys.modules)"
+    )
+    heavy = {"numpy", "torch", "openvino", "langchain_core", "fastapi", "gradio", "pydantic"}
+    assert "seedbed.guardrails" in loaded.split()
+    assert not heavy & set(loaded.split())
