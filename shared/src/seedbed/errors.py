@@ -77,7 +77,7 @@ class Unavailable(SeedbedError):
 
 
 class MissingExtra(Unavailable):
-    """A package of an optional extra is not installed; the text carries the command that does it."""
+    """A package of an optional extra is not installed; the text carries the command for it."""
 
     def __init__(self, package: str, extra: str) -> None:
         super().__init__(

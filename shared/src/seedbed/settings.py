@@ -24,7 +24,7 @@ def _default_cache() -> Path:
 
 
 class Settings(BaseSettings):
-    """What is the same in every project: which models, where files go, what is logged, who may in."""
+    """What is the same in every project: models, folders, what is logged, who may call."""
 
     model_config = SettingsConfigDict(env_prefix="SEEDBED_", env_file=".env", extra="ignore")
 
