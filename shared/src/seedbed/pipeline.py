@@ -19,7 +19,7 @@ BLOCK_TOKENS = 32  # a block of OpenVINO's KV cache on a CPU
 
 
 def open_pipeline(model_dir: Path, cache_tokens: int) -> Any:
-    """OpenVINO's pipeline over a folder (OpenVINO files, or a GGUF), with room for `cache_tokens`."""
+    """OpenVINO's pipeline over a folder (OpenVINO files or a GGUF), with room for `cache_tokens`."""
     import openvino_genai
 
     scheduler = openvino_genai.SchedulerConfig()
