@@ -1,0 +1,53 @@
+import json
+import os
+import sys
+
+import pytest
+from mcp import Client
+from mcp.client.stdio import StdioServerParameters
+from rag_chatbot.tools import create_server
+
+FACT = "The harbour of Vellin opens at six in the morning."
+WHEN = "When does the harbour of Vellin open?"
+
+
+def content(result):
+    """A tool's answer as data."""
+    found = result.structured_content
+    return found.get("result", found) if found else json.loads(result.content[0].text)
+
+
+@pytest.fixture
+def server(open_chatbot, config):
+    """The real program over the same folder, as a client starts it."""
+    open_chatbot({"port.md": f"# Harbour\n\n{FACT}\n"}).close()
+    env = {**os.environ, "RAG_DATA_DIR": str(config.data_dir), "SEEDBED_EMBEDDINGS": "hash:"}
+    return StdioServerParameters(
+        command=sys.executable, args=["-m", "rag_chatbot", "mcp"], env=env
+    )
+
+
+@pytest.mark.asyncio
+async def test_the_official_client_lists_and_calls_both_tools(server):
+    async with Client(server) as client:
+        tools = {tool.name: tool for tool in (await client.list_tools()).tools}
+        assert set(tools) == {"search", "ask"}
+        assert all(tool.description for tool in tools.values())
+        hits = content(await client.call_tool("search", {"question": WHEN}))
+        assert hits[0]["source"] == "port.md" and FACT in hits[0]["text"]
+        answer = content(await client.call_tool("ask", {"question": WHEN}))
+        assert "six in the morning" in answer["answer"]
+        assert answer["citations"][0]["source"] == "port.md"
+        wrong = await client.call_tool("ask", {"question": WHEN, "collection": "nope"})
+        assert wrong.is_error and "no collection 'nope'" in wrong.content[0].text
+
+
+@pytest.mark.asyncio
+async def test_its_tools_only_read(open_chatbot):
+    bot = open_chatbot({"port.md": FACT})
+    async with Client(create_server(bot)) as client:
+        for question in ("x", WHEN):
+            await client.call_tool("ask", {"question": question})
+        assert all(t.annotations.read_only_hint for t in (await client.list_tools()).tools)
+    assert bot.conversations.list("local") == []
+    assert [item["source"] for item in bot.documents("default", None)] == ["port.md"]
