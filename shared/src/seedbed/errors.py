@@ -19,6 +19,19 @@ exits 2; an HTTP API answers `error.status` with `error.type` and the same text.
 
 from __future__ import annotations
 
+import re
+import shlex
+import sys
+from pathlib import Path
+
+
+def pip_install(what: str) -> str:
+    """The command that installs into the running environment, whichever `pip` the shell finds."""
+    python = Path(sys.executable)
+    if python.is_relative_to(Path.cwd()):
+        python = python.relative_to(Path.cwd())
+    return f"{shlex.quote(str(python))} -m pip install {what}"
+
 
 class SeedbedError(Exception):
     """Base of the tree. `hint` is the next thing to type or try; it becomes part of the text."""
@@ -77,12 +90,21 @@ class Unavailable(SeedbedError):
 
 
 class MissingExtra(Unavailable):
-    """A package of an optional extra is not installed; the text carries the command for it."""
+    """An optional package is not installed; the text carries the command that installs it.
 
-    def __init__(self, package: str, extra: str) -> None:
-        super().__init__(
-            f"{package!r} is not installed.", hint=f"Run: pip install 'seedbed[{extra}]'"
-        )
+    Where no `extra` of ours brings it, the command names the package itself.
+    """
+
+    def __init__(self, package: str, extra: str = "") -> None:
+        wanted = f"'seedbed[{extra}]'" if extra else package
+        super().__init__(f"{package!r} is not installed.", hint=f"Run: {pip_install(wanted)}")
+
+    @classmethod
+    def named_in(cls, error: ImportError) -> MissingExtra:
+        """The package that LangChain's error says to install for a vendor's models."""
+        found = re.search(r"pip install ([\w.-]+)", str(error))
+        package = found[1] if found else error.name or str(error)
+        return cls(package, "remote" if package == "langchain-openai" else "")
 
 
 class WeightsError(Unavailable):
