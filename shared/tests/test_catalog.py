@@ -39,7 +39,7 @@ def test_the_context_window_of_smollm2_is_what_its_file_says() -> None:
 
 def test_find_reads_names_and_hub_specs() -> None:
     assert find("minilm") is MODELS["minilm"]
-    assert find("openai:gpt-5") is None and find("nonsense") is None
+    assert all(find(spec) is None for spec in ("openai:gpt-5", "nonsense", "hf:", "hf:@main"))
     own = find("hf:acme/encoder@abc", "embedding")
     assert own is not None
     assert (own.repo, own.revision, own.kind) == ("acme/encoder", "abc", "embedding")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 from langchain_tests.unit_tests import EmbeddingsUnitTests
+from prometheus_client import REGISTRY
 
 from seedbed.catalog import MODELS
 from seedbed.embeddings import MiniLM, load_embeddings
@@ -37,6 +39,11 @@ TEXTS = [
     "retrieval augmented generation " * 90,
     "A long line about ships, harbours and the price of grain in 1901, told slowly. " * 60,
 ]
+
+
+def requests(model: str) -> float:
+    labels = {"model": model, "operation": "embeddings"}
+    return REGISTRY.get_sample_value("seedbed_model_requests_total", labels) or 0
 
 
 @pytest.fixture(scope="module")
@@ -171,11 +178,34 @@ def test_remote_embeddings_respect_the_base_url() -> None:
     try:
         url = f"http://127.0.0.1:{server.server_port}/v1"
         model = load_embeddings("openai:own-model", settings=Settings(base_url=url))
+        before = requests("openai:own-model")
         assert model.embed_query("hello") == [0.6, 0.8]
+        assert asyncio.run(model.aembed_documents(["hello"])) == [[0.6, 0.8]]
+        assert requests("openai:own-model") == before + 2
     finally:
         server.shutdown()
     assert seen[0]["model"] == "own-model"
     assert seen[0]["input"] == ["hello"]  # text, which every server of this protocol reads
+
+
+def test_embedding_is_counted_with_its_tokens(fast: MiniLM) -> None:
+    def read() -> float:
+        return REGISTRY.get_sample_value("seedbed_model_tokens_total", labels) or 0
+
+    labels = {"model": "minilm", "direction": "input"}
+    calls, tokens = requests("minilm"), read()
+    fast.embed(["hello", "hello world"])
+    assert requests("minilm") == calls + 1
+    assert read() == tokens + 3 + 4  # each text with the two marks that the model adds
+
+
+def test_loading_as_a_library_silences_the_dependencies_first() -> None:
+    code = (
+        "import os, sys; from seedbed import load_embeddings; load_embeddings('minilm')\n"
+        "print(sys.modules['openvino_telemetry'], os.environ['HF_HUB_DISABLE_TELEMETRY'])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.strip() == "None 1", done.stderr
 
 
 def test_a_folder_of_sentence_transformers_loads(fast: MiniLM) -> None:
@@ -183,6 +213,8 @@ def test_a_folder_of_sentence_transformers_loads(fast: MiniLM) -> None:
     entry = MODELS["minilm"]
     path = Path(str(metadata.distribution(entry.package).locate_file(entry.files[0].path)))
     model = load_embeddings(f"path:{path.parent}")
+    # Vectors are cached under it: two folders must not share them.
+    assert getattr(model, "name", "") == f"path:{path.parent}"
     assert np.dot(model.embed_query("hello there"), fast.embed_query("hello there")) > 0.99
 
 
@@ -206,6 +238,8 @@ def test_a_cross_encoder_scores_in_the_order_of_the_texts(tmp_path: Path) -> Non
     reranker = load_reranker(f"path:{tmp_path}")
     both = reranker.score("question", ["one text", "another, longer text"])
     assert reranker.score("question", []) == [] and len(both) == 2
+    labels = {"model": f"path:{tmp_path}", "operation": "rerank"}
+    assert REGISTRY.get_sample_value("seedbed_model_requests_total", labels) == 2
     assert both[1] == pytest.approx(reranker.score("question", ["another, longer text"])[0], 1e-4)
 
 

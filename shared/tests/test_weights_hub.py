@@ -117,6 +117,16 @@ def test_downloads_the_revision_once(hub: Hub, prefetch: Prefetch) -> None:
     assert len(hub.asked) == asked
 
 
+def test_a_damaged_stamp_is_written_anew(hub: Hub, prefetch: Prefetch, tmp_path: Path) -> None:
+    stamp = tmp_path / "cache" / "models" / "hub" / f"acme--tiny@{REVISION}.json"
+    stamp.parent.mkdir(parents=True)
+    stamp.write_text("")  # what a power cut may leave
+    out, err = prefetch(f"hf:acme/tiny@{REVISION}").communicate(timeout=50)
+    assert Path(out.strip()).is_dir(), err
+    assert json.loads(stamp.read_text("utf-8")) == {"path": out.strip()}
+    assert hub.asked
+
+
 def test_a_killed_download_is_not_ready_and_completes_later(hub: Hub, prefetch: Prefetch) -> None:
     hub.stall = True
     process = prefetch("hf:acme/tiny")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 Kind = Literal["chat", "embedding", "rerank"]
@@ -134,6 +135,8 @@ def find(spec: str, kind: Kind = "chat") -> Model | None:
     if not spec.startswith("hf:"):
         return None
     repo, _, revision = spec.removeprefix("hf:").partition("@")
+    if not repo:
+        return None
     for model in _TABLE:
         if model.repo == repo and revision in ("", model.revision):
             return model
@@ -168,6 +171,7 @@ _PRICES: dict[str, tuple[float, float]] = {
 }
 
 
+@lru_cache
 def price(spec: str) -> tuple[float, float]:
     """USD per million tokens read and written; (0, 0) for local and for unknown models.
 

@@ -22,7 +22,9 @@ from langchain_core.embeddings import Embeddings
 from seedbed import weights
 from seedbed.catalog import find
 from seedbed.errors import ConfigError, MissingExtra
+from seedbed.guardrails import reason
 from seedbed.settings import Settings, load
+from seedbed.telemetry import model_call
 
 log = logging.getLogger(__name__)
 Vectors = npt.NDArray[np.float32]
@@ -59,13 +61,14 @@ def load_embeddings(
         folder = weights.ensure(model or spec, settings=settings)
         if (folder / "fast.xml").exists():
             return _minilm(folder, fast)
-        return _sentence_transformer(folder)
+        name = f"hf:{model.repo}@{folder.name}" if model else spec
+        return _Recorded(_sentence_transformer(folder), name)
     if not separator:
         raise ConfigError(
             f"No embedding model {spec!r} in the catalogue.",
             hint="Use minilm, hf:ORG/REPO@REVISION, path:DIR or openai:MODEL.",
         )
-    return _remote(spec, settings)
+    return _Recorded(_remote(spec, settings), spec)
 
 
 @lru_cache
@@ -103,10 +106,33 @@ def _remote(spec: str, settings: Settings) -> Embeddings:
     try:
         return init_embeddings(spec, **options)
     except ImportError as error:
-        package = str(error).partition("pip install ")[2].strip('`." ') or "langchain-openai"
-        raise MissingExtra(package, "remote") from None
+        raise MissingExtra.named_in(error) from None
     except Exception as error:  # each vendor raises its own: an unknown name, a missing key
-        raise ConfigError(f"{spec!r}: {str(error).strip().partition(chr(10))[0]}") from error
+        raise ConfigError(f"{spec!r}: {reason(error)}") from error
+
+
+class _Recorded(Embeddings):
+    """Embeddings of another library with telemetry, and a `name` to cache their vectors under."""
+
+    def __init__(self, inner: Embeddings, name: str) -> None:
+        self.inner = inner
+        self.name = name
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        with model_call(self.name, "embeddings"):
+            return self.inner.embed_documents(texts)
+
+    def embed_query(self, text: str) -> list[float]:
+        with model_call(self.name, "embeddings"):
+            return self.inner.embed_query(text)
+
+    async def aembed_documents(self, texts: list[str]) -> list[list[float]]:
+        with model_call(self.name, "embeddings"):
+            return await self.inner.aembed_documents(texts)
+
+    async def aembed_query(self, text: str) -> list[float]:
+        with model_call(self.name, "embeddings"):
+            return await self.inner.aembed_query(text)
 
 
 class MiniLM(Embeddings):
@@ -146,17 +172,22 @@ class MiniLM(Embeddings):
 
     def _as_expected(self, vector: Vectors) -> bool:
         """CPUs without VNNI may saturate in int8 products; a known vector tells."""
-        return float(self.embed([self._bert.PROBE])[0] @ vector) > 0.99
+        ids = self._tokenizer.encode(self._bert.PROBE).ids
+        return float(self._infer([ids])[0] @ vector) > 0.99
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         """float32 (n, 384), in the order of the texts; (0, 384) for none."""
         vectors = np.empty((len(texts), self.dimension), np.float32)
-        for start in range(0, len(texts), _WINDOW):
-            window = texts[start : start + _WINDOW]
-            self._embed_window(window, vectors[start : start + len(window)])
+        tokens = 0
+        with model_call("minilm", "embeddings") as call:
+            for start in range(0, len(texts), _WINDOW):
+                window = texts[start : start + _WINDOW]
+                tokens += self._embed_window(window, vectors[start : start + len(window)])
+            call.usage(tokens)
         return vectors
 
-    def _embed_window(self, texts: Sequence[str], vectors: Vectors) -> None:
+    def _embed_window(self, texts: Sequence[str], vectors: Vectors) -> int:
+        """Fill in the vectors; returns how many tokens were read."""
         cut = [text[:_MAX_CHARS] for text in texts]
         ids = [encoding.ids for encoding in self._tokenizer.encode_batch_fast(cut)]
         # Neighbours in length share a batch, so that little padding is computed; the longest go
@@ -169,9 +200,10 @@ class MiniLM(Embeddings):
 
         if len(batches) == 1:
             work(batches[0])
-            return
-        with ThreadPoolExecutor(self._streams) as pool:
-            list(pool.map(work, batches))
+        else:
+            with ThreadPoolExecutor(self._streams) as pool:
+                list(pool.map(work, batches))
+        return sum(map(len, ids))
 
     def _infer(self, ids: list[list[int]]) -> Vectors:
         request = self._requests.get()  # waits while all are at work

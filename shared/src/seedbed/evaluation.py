@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from seedbed.errors import BadInput, ConfigError, MissingExtra
+from seedbed.guardrails import reason
 
 
 def ndcg_at_k(ranked: Sequence[str], relevant: Collection[str], k: int = 10) -> float:
@@ -189,7 +190,7 @@ def log_to_mlflow(report: Report, experiment: str = "seedbed") -> str | None:
             return str(run.info.run_id)
     except mlflow.exceptions.MlflowException as error:
         raise ConfigError(
-            f"MLflow refused the report: {str(error).splitlines()[0]}",
+            f"MLflow refused the report: {reason(error)}",
             hint="Check MLFLOW_TRACKING_URI.",
         ) from None
 

@@ -28,7 +28,7 @@ class Finding:
 
 def luhn(number: str) -> bool:
     """Checksum of payment cards (ISO/IEC 7812-1); characters other than digits are skipped."""
-    digits = [int(c) for c in reversed(number) if c.isdigit()]
+    digits = [int(c) for c in reversed(number) if c.isdecimal()]
     doubled = (sum(divmod(2 * d, 10)) for d in digits[1::2])
     return (sum(digits[::2]) + sum(doubled)) % 10 == 0
 
@@ -146,6 +146,12 @@ def redact(text: str, kinds: Iterable[str] | None = None) -> str:
 def redact_secrets(text: str) -> str:
     """Keys, tokens and passwords taken out; for logs and error texts."""
     return redact(text, ("secret",))
+
+
+def reason(error: BaseException) -> str:
+    """What another library's exception says, for a text of ours: one line, without secrets."""
+    said = str(error).strip() or type(error).__name__
+    return redact_secrets(said.partition("\n")[0].strip())
 
 
 _FILLER = r"(?:(?:all|any|the|these|those|of|my|every|everything|please)\s{1,4}){0,5}"

@@ -11,6 +11,7 @@ from typing import Any
 
 from seedbed.errors import WeightsError
 from seedbed.generation import Sampling
+from seedbed.startup import silence_dependencies
 
 # A step holds Python's lock until it ends, so a long prompt is read in parts: other threads
 # wait for one part at most.
@@ -19,7 +20,8 @@ BLOCK_TOKENS = 32  # a block of OpenVINO's KV cache on a CPU
 
 
 def open_pipeline(model_dir: Path, cache_tokens: int) -> Any:
-    """OpenVINO's pipeline over a folder (OpenVINO files or a GGUF), with room for `cache_tokens`."""
+    """OpenVINO's pipeline over a folder (OpenVINO files or a GGUF), `cache_tokens` kept."""
+    silence_dependencies()
     import openvino_genai
 
     scheduler = openvino_genai.SchedulerConfig()

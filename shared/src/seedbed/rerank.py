@@ -14,6 +14,7 @@ from seedbed import weights
 from seedbed.catalog import find
 from seedbed.errors import ConfigError, MissingExtra
 from seedbed.settings import Settings, load
+from seedbed.telemetry import model_call
 
 
 class Reranker(Protocol):
@@ -41,9 +42,9 @@ def load_reranker(spec: str, *, settings: Settings | None = None) -> Reranker:
     folder = weights.ensure(model or spec, settings=settings or load(Settings))
     if (folder / "openvino_model.xml").exists():
         _need("openvino_genai", "local")
-        return _OpenVINO(folder)
+        return _OpenVINO(folder, spec)
     _need("sentence_transformers", "torch")
-    return _SentenceTransformers(folder)
+    return _SentenceTransformers(folder, spec)
 
 
 def _need(module: str, extra: str) -> None:
@@ -52,26 +53,30 @@ def _need(module: str, extra: str) -> None:
 
 
 class _OpenVINO:
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, name: str) -> None:
         import openvino_genai
 
         config = openvino_genai.TextRerankPipeline.Config()
         config.top_n = 1_000_000  # all of them: whoever asks for scores does the cutting
         self._pipeline = openvino_genai.TextRerankPipeline(str(folder), "CPU", config)
+        self._name = name
 
     def score(self, query: str, texts: Sequence[str]) -> list[float]:
         scores = [0.0] * len(texts)
-        for index, value in self._pipeline.rerank(query, list(texts)) if texts else ():
-            scores[index] = float(value)
+        with model_call(self._name, "rerank"):
+            for index, value in self._pipeline.rerank(query, list(texts)) if texts else ():
+                scores[index] = float(value)
         return scores
 
 
 class _SentenceTransformers:
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, name: str) -> None:
         from sentence_transformers import CrossEncoder
 
         self._model = CrossEncoder(str(folder))
+        self._name = name
 
     def score(self, query: str, texts: Sequence[str]) -> list[float]:
         pairs = [(query, text) for text in texts]
-        return [float(value) for value in self._model.predict(pairs)] if pairs else []
+        with model_call(self._name, "rerank"):
+            return [float(value) for value in self._model.predict(pairs)] if pairs else []

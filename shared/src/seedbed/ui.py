@@ -120,8 +120,8 @@ def mount(
         mcp_server=False,
         max_file_size=app.state.max_body,
     )
-    # Gradio checks that a "file" a client names was uploaded only in a page that it launched itself:
-    # in a mounted one any file of the server could be read (seen in 6.31).
+    # Gradio checks that a "file" a client names was uploaded only in a page that it launched
+    # itself: in a mounted one any file of the server could be read (seen in 6.31).
     blocks.has_launched = True
     mounted = app.router.routes[-1]
     if not isinstance(mounted, Mount):

