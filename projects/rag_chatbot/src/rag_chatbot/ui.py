@@ -220,7 +220,7 @@ def _side(at: SimpleNamespace, chatbot: Chatbot) -> None:
             info="0 always answers, 1 only when very sure",
         )
         at.mode = gr.Radio(
-            ["auto", "quote", "write"], value="auto", label="How to answer",
+            ["auto", "quote", "write"], value=chatbot.config.mode, label="How to answer",
             info="quote: sentences of the documents. write: the model's own, each one checked. "
             "auto: what suits the model",
         )
