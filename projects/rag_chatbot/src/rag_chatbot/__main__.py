@@ -102,7 +102,7 @@ def ask(
     question: str,
     collection: Collection = "default",
     model: Model = None,
-    k: Annotated[int | None, typer.Option(help="Chunks to answer from.")] = None,
+    k: Annotated[int | None, typer.Option("-k", "--k", help="Chunks to answer from.")] = None,
     mode: Annotated[str | None, typer.Option(help="quote, write or auto.")] = None,
     strictness: Annotated[float | None, typer.Option(help="How sure to be, 0 to 1.")] = None,
     as_json: Json = False,

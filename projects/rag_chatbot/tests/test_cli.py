@@ -1,0 +1,220 @@
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+import urllib.request
+
+import pytest
+from rag_chatbot.__main__ import main
+
+from seedbed.testing import free_port, run_server
+
+FACT = "The harbour of Vellin opens at six in the morning."
+WHEN = "When does the harbour of Vellin open?"
+HEAVY = {"chromadb", "gradio", "fastapi", "langchain_core", "numpy", "openvino", "torch", "rich"}
+
+
+@pytest.fixture(autouse=True)
+def settings(tmp_path, monkeypatch):
+    """Commands read their settings from the environment: a folder of their own, no weights."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RAG_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("SEEDBED_EMBEDDINGS", "hash:")
+    for name in ("RAG_MODE", "SEEDBED_CHROMA_URL", "SEEDBED_API_KEYS", "MLFLOW_TRACKING_URI"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def docs(tmp_path):
+    folder = tmp_path / "docs"
+    (folder / "deep").mkdir(parents=True)
+    (folder / "deep" / "port.md").write_text(f"# Harbour\n\n## Hours\n\n{FACT}\n")
+    (folder / "tea.md").write_text("# Tea\n\nGreen tea from Asun is steeped for two minutes.\n")
+    return folder
+
+
+@pytest.fixture
+def run(capsys):
+    """Runs a command; returns exit status, what it printed, and what went to standard error."""
+
+    def run_one(*arguments):
+        with pytest.raises(SystemExit) as ended:
+            main([str(argument) for argument in arguments])
+        out, err = capsys.readouterr()
+        return ended.value.code or 0, out, err
+
+    return run_one
+
+
+def test_ingest_says_what_it_did(run, docs):
+    code, out, _ = run("ingest", docs, "--json")
+    summary = json.loads(out)
+    assert code == 0
+    assert set(summary) == {"added", "updated", "unchanged", "removed", "failed", "skipped"} | {
+        "chunks", "seconds",
+    }  # fmt: skip
+    assert (summary["added"], summary["failed"], summary["skipped"]) == (2, [], [])
+    (docs / "tea.md").unlink()
+    (docs / "bad.pdf").write_bytes(b"%PDF-1.4 broken")
+    code, out, _ = run("ingest", docs, "--prune", "--json")
+    summary = json.loads(out)
+    assert code == 1
+    assert (summary["unchanged"], summary["removed"]) == (1, 1)
+    [failed] = summary["failed"]
+    assert failed["path"] == "bad.pdf" and failed["reason"]
+    code, out, err = run("ingest", docs)
+    assert code == 1 and out == "" and "failed: bad.pdf: " in err and "1 unchanged" in err
+
+
+def test_ask_answers_with_citations(run, docs):
+    run("ingest", docs)
+    code, out, _ = run("ask", WHEN, "--json")
+    answer = json.loads(out)
+    assert code == 0
+    assert set(answer) >= {"answer", "abstained", "citations", "question", "model"} | {
+        "prompt_version", "usage", "timings",
+    }  # fmt: skip
+    cited = answer["citations"][0]
+    assert set(cited) >= {"n", "source", "page", "heading", "quote", "score"}
+    assert (cited["source"], cited["heading"], cited["page"]) == ("deep/port.md", "Hours", None)
+    assert cited["quote"] in (docs / cited["source"]).read_text()
+    assert (answer["question"], answer["model"], answer["abstained"]) == (WHEN, "smollm2", False)
+    code, out, _ = run("ask", WHEN)
+    assert FACT in out and "[1] deep/port.md, Hours" in out
+
+
+def test_ask_says_when_the_documents_do_not_tell(run, docs):
+    run("ingest", docs)
+    answer = json.loads(run("ask", "Who founded the city of Quillon?", "--json")[1])
+    assert answer["abstained"] and answer["citations"] == [] and answer["passages"]
+    assert "nearest: " in run("ask", "Who founded the city of Quillon?")[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["ask", "x"], "holds no words"),
+        (["ask", "\x01\x02"], "holds no words"),
+        (["ask", "word " * 200_000], "characters"),
+        (["ask", WHEN, "--collection", "nope"], "no collection 'nope'"),
+        (["ask", WHEN, "-k", "0"], "k=0"),
+        (["ask", WHEN, "--mode", "sing"], "sing"),
+        (["documents", "delete", "nope.md"], "nope.md"),
+        (["collections", "delete", "nope"], "nope"),
+        (["eval"], "--beir DIR"),
+        (["eval", "--beir", "nope"], "corpus.jsonl"),
+    ],
+)
+def test_an_error_is_one_line_and_exit_status_2(run, arguments, said):
+    code, out, err = run(*arguments)
+    assert code == 2 and out == ""
+    [line] = err.strip().splitlines()
+    assert line.startswith("error: ") and said in line and len(line) < 400
+
+
+def test_a_wrong_setting_names_its_variable(run, monkeypatch):
+    monkeypatch.setenv("RAG_K", "many")
+    code, _, err = run("ask", WHEN)
+    assert code == 2 and "RAG_K='many'" in err
+
+
+def test_chat_keeps_the_conversation(run, docs, monkeypatch):
+    run("ingest", docs)
+    monkeypatch.setattr(sys, "stdin", io.StringIO(f"{WHEN}\nx\nAnd what is it like?\n\n"))
+    code, out, err = run("chat")
+    assert code == 0 and FACT in out and "holds no words" in err
+    assert out.count("> ") == 4
+
+
+def test_documents_and_collections(run, docs):
+    run("ingest", docs, "--collection", "notes")
+    assert "deep/port.md" in run("documents", "list", "--collection", "notes")[1]
+    listed = json.loads(run("documents", "list", "-c", "notes", "--json")[1])
+    assert [item["source"] for item in listed] == ["deep/port.md", "tea.md"]
+    assert run("documents", "delete", "tea.md", "-c", "notes")[0] == 0
+    run("collections", "create", "safe", "--readers", "alice,bob", "--writers", "alice")
+    rules = {rule["name"]: rule for rule in json.loads(run("collections", "list", "--json")[1])}
+    assert set(rules) == {"default", "notes", "safe"}
+    assert (rules["safe"]["readers"], rules["safe"]["writers"]) == (["alice", "bob"], ["alice"])
+    assert "safe  read by: alice, bob" in run("collections", "list")[1]
+    assert run("documents", "list", "-c", "safe")[0] == 0  # the operator's, whoever else may read
+    assert run("collections", "delete", "safe")[0] == 0
+    assert run("documents", "list", "-c", "safe")[0] == 2
+
+
+def test_a_collection_is_embedded_again(run, docs, monkeypatch):
+    run("ingest", docs)
+    monkeypatch.setenv("SEEDBED_EMBEDDINGS", "hash:64")
+    code, _, err = run("ask", WHEN)
+    [command] = re.findall(r"rag-chatbot (collections reembed 'default')", err)
+    assert code == 2
+    assert run(*command.replace("'", "").split())[0] == 0
+    assert FACT in run("ask", WHEN)[1]
+
+
+def test_feedback_becomes_a_question_set(run, docs, tmp_path):
+    run("ingest", docs)
+    from rag_chatbot.conversation import Conversations
+
+    conversations = Conversations(tmp_path / "data" / "conversations.sqlite")
+    answer = json.loads(run("ask", WHEN, "--json")[1])
+    turn = conversations.add(conversations.start("local", "default", WHEN), WHEN, answer)
+    conversations.rate(turn, "local", "up")
+    cases = tmp_path / "cases.jsonl"
+    code, _, err = run("feedback", "export", cases)
+    assert code == 0 and "1 cases" in err
+    code, out, _ = run("eval", "--qa", cases, "--docs", docs, "--json")
+    result = json.loads(out)
+    assert (code, result["answer_accuracy"], result["questions"]) == (0, 1.0, 1)
+    baseline = tmp_path / "baseline.json"
+    baseline.write_text(out)
+    code, out, _ = run("eval", "--qa", cases, "--docs", docs, "--compare", baseline)
+    assert code == 0 and "answer_accuracy" in out and "change since the baseline" in out
+
+
+def test_retrieval_is_measured_on_a_beir_folder(run, tmp_path):
+    folder = tmp_path / "beir"
+    (folder / "qrels").mkdir(parents=True)
+    texts = {"a": FACT, "b": "Green tea is steeped briefly.", "c": "A lighthouse is red."}
+    lines = [json.dumps({"_id": i, "title": "", "text": text}) for i, text in texts.items()]
+    (folder / "corpus.jsonl").write_text("\n".join(lines))
+    (folder / "queries.jsonl").write_text(json.dumps({"_id": "q", "text": WHEN}))
+    (folder / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\nq\ta\t1\n")
+    code, out, _ = run("eval", "--beir", folder, "--json")
+    result = json.loads(out)
+    assert code == 0 and (result["queries"], result["documents"]) == (1, 3)
+    for arm in ("bm25", "dense", "hybrid"):
+        assert result[arm] == {"ndcg@10": 1.0, "recall@100": 1.0, "mrr@10": 1.0}
+    table = run("eval", "--beir", folder)[1]
+    assert re.search(r"hybrid +1\.000 +1\.000 +1\.000", table) and "ndcg@10" in table
+
+
+def test_help_is_quick_because_it_imports_nothing_heavy():
+    code = (
+        "import sys\nfrom rag_chatbot.__main__ import main\n"
+        "try: main(sys.argv[1:])\nexcept SystemExit: print(sorted(sys.modules), file=sys.stderr)"
+    )
+    for arguments in (["--help"], ["ask", "--help"], ["serve", "--help"]):
+        done = subprocess.run(
+            [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True
+        )
+        assert "Usage" in done.stdout
+        loaded = {name.split(".")[0] for name in re.findall(r"'([^']+)'", done.stderr)}
+        assert "typer" in loaded and loaded & (HEAVY - {"rich"}) == set()
+
+
+def test_serve_reads_the_documents_first_and_stops_on_sigterm(docs):
+    port = free_port()
+    argv = [sys.executable, "-m", "rag_chatbot", "serve", str(docs), "--port", str(port)]
+    with run_server(argv, port, "/readyz", env=dict(os.environ)) as process:
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{port}/v1/ask",
+            json.dumps({"question": WHEN}).encode(),
+            {"content-type": "application/json"},
+        )
+        answer = json.load(urllib.request.urlopen(request, timeout=20))
+        page = urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=20).read().decode()
+    assert FACT in answer["answer"] and "rag_chatbot" in page
+    assert process.returncode == 0

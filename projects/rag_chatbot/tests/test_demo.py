@@ -1,0 +1,31 @@
+import pytest
+from rag_chatbot import demo
+
+FACT = "The harbour of Vellin opens at six in the morning."
+WHEN = "When does the harbour of Vellin open?"
+
+
+@pytest.fixture
+def docs(tmp_path, monkeypatch):
+    monkeypatch.setenv("SEEDBED_EMBEDDINGS", "hash:")
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "port.md").write_text(f"# Harbour\n\n{FACT}\n")
+    return tmp_path / "docs"
+
+
+def test_the_demo_counts_wrong_answers(docs, capsys):
+    questions = [(WHEN, "six"), ("Who founded the city of Quillon?", None)]
+    assert demo.run([docs], questions) == 0
+    assert "port.md" in capsys.readouterr().out
+    wrong = [(WHEN, "seven"), (WHEN, None), ("Who founded the city of Quillon?", "Ann")]
+    assert demo.run([docs], wrong) == 3
+    assert capsys.readouterr().err.count("WRONG: ") == 3
+
+
+def test_a_quote_that_does_not_stand_in_its_document_is_a_problem(open_chatbot):
+    bot = open_chatbot({"port.md": FACT})
+    answer = bot.ask(demo.Question(WHEN), caller=demo.OPERATOR)
+    assert demo.problem(bot, answer, "six") == ""
+    answer["citations"][0]["quote"] = "at seven"
+    assert "does not stand in port.md" in demo.problem(bot, answer, "six")
+    assert demo.problem(bot, {**answer, "citations": []}, "six") == "nothing is cited"
