@@ -1,11 +1,11 @@
 from pathlib import Path
 
 import pytest
-from pydantic import Field
+from pydantic import AliasChoices, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from seedbed.errors import ConfigError
-from seedbed.settings import Settings, load
+from seedbed.settings import Settings, load, variable
 
 
 @pytest.fixture(autouse=True)
@@ -49,6 +49,50 @@ def test_a_project_class_is_read_the_same_way(monkeypatch):
     with pytest.raises(ConfigError, match="DEMO_K='0'"):
         load(Config)
     assert load(Config, k=2).k == 2
+
+
+def test_an_alias_is_named_as_it_is_written(monkeypatch):
+    class Config(BaseSettings):
+        model_config = SettingsConfigDict(env_prefix="DEMO_", populate_by_name=True)
+        port: int = Field(1, validation_alias=AliasChoices("SEEDBED_PORT", "DEMO_PORT"))
+
+    assert variable(Config, "port") == "SEEDBED_PORT"
+    with pytest.raises(ConfigError, match=r"^SEEDBED_PORT='x': "):
+        load(Config, port="x")
+    monkeypatch.setenv("SEEDBED_PORT", "y")
+    with pytest.raises(ConfigError, match=r"^SEEDBED_PORT='y': "):
+        load(Config)
+
+
+def test_a_wrong_list_is_one_line(monkeypatch):
+    class Config(BaseSettings):
+        model_config = SettingsConfigDict(env_prefix="DEMO_")
+        names: list[str] = Field([])
+
+    monkeypatch.setenv("DEMO_NAMES", "a,b")
+    with pytest.raises(ConfigError, match=r'"names".*written as JSON\.$'):
+        load(Config)
+
+
+def test_a_wrong_secret_is_not_shown(monkeypatch):
+    class Config(BaseSettings):
+        model_config = SettingsConfigDict(env_prefix="DEMO_")
+        key: SecretStr = Field(SecretStr(""), min_length=20)
+        user: str = ""
+
+        @model_validator(mode="after")
+        def together(self):
+            if not self.user:
+                raise ValueError("a key needs a user")
+            return self
+
+    monkeypatch.setenv("DEMO_KEY", "very-secret")
+    with pytest.raises(ConfigError, match=r"^DEMO_KEY: ") as short:
+        load(Config)
+    monkeypatch.setenv("DEMO_KEY", "very-secret, and long enough")
+    with pytest.raises(ConfigError, match="a key needs a user") as alone:
+        load(Config)
+    assert "very-secret" not in str(short.value) + str(alone.value)
 
 
 def test_keys_never_show_in_a_printed_settings_object(monkeypatch):

@@ -79,16 +79,12 @@ def settings_table(spec: str) -> str:
 
 def variables(cls: type[BaseSettings]) -> list[tuple[str, str, str]]:
     """(environment variable, default as text, description) for each field of a settings class."""
-    found = []
-    for name, field in cls.model_fields.items():
-        variable = f"{cls.model_config.get('env_prefix', '')}{name}".upper()
-        choices = getattr(field.validation_alias, "choices", None)
-        if choices:
-            variable = str(choices[0])
-        elif isinstance(field.validation_alias, str):
-            variable = field.validation_alias
-        found.append((variable, _default(field), field.description or ""))
-    return found
+    from seedbed.settings import variable
+
+    return [
+        (variable(cls, name), _default(field), field.description or "")
+        for name, field in cls.model_fields.items()
+    ]
 
 
 def _default(field: FieldInfo) -> str:

@@ -9,8 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AliasChoices, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from seedbed.errors import ConfigError
 
@@ -49,6 +49,14 @@ class Settings(BaseSettings):
     )
 
 
+def variable(cls: type[BaseSettings], name: str) -> str:
+    """The environment variable of a field, e.g. `SEEDBED_MODEL`."""
+    alias = cls.model_fields[name].validation_alias
+    if isinstance(alias, AliasChoices):
+        alias = str(alias.choices[0])
+    return str(alias or f"{cls.model_config.get('env_prefix', '')}{name}").upper()
+
+
 def load(cls: type[S], **overrides: Any) -> S:
     """Read a settings class; `overrides` that are not None win over the environment.
 
@@ -57,7 +65,17 @@ def load(cls: type[S], **overrides: Any) -> S:
     try:
         return cls(**{name: value for name, value in overrides.items() if value is not None})
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
-        name = f"{cls.model_config.get('env_prefix', '')}{field}".upper()
-        raise ConfigError(f"{name}={first['input']!r}: {first['msg']}.") from None
+        raise ConfigError(_wrong(cls, error.errors()[0])) from None
+    except SettingsError as error:
+        raise ConfigError(f"{error}.", hint="Lists and tables are written as JSON.") from None
+
+
+def _wrong(cls: type[BaseSettings], found: Any) -> str:
+    if not found["loc"]:  # several fields together; the input holds all of them, secrets too
+        return f"{cls.__name__}: {found['msg']}."
+    first, *rest = map(str, found["loc"])
+    field = cls.model_fields.get(first)
+    name = variable(cls, first) if field else first.upper()  # an alias stands for itself
+    secret = field is not None and "Secret" in str(field.annotation)
+    value = "" if secret else f"={found['input']!r}"
+    return f"{'.'.join([name, *rest])}{value}: {found['msg']}."
