@@ -102,9 +102,10 @@ def test_a_follow_up_is_searched_with_the_question_before_it() -> None:
 
 def test_a_question_that_stands_alone_keeps_to_itself() -> None:
     answer = answerer(GUIDE).ask(
-        "Where does Kestrel keep its settings?", history=[Turn("How large is the moon?", "Large.")]
+        "In which file does the Kestrel server keep its settings?",
+        history=[Turn("How large is the moon?", "Large.")],
     )
-    assert answer.question == "Where does Kestrel keep its settings?"
+    assert answer.question == "In which file does the Kestrel server keep its settings?"
 
 
 def test_says_that_a_long_history_was_cut() -> None:

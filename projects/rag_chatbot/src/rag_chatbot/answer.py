@@ -102,16 +102,17 @@ class Answerer:
         strictness = self.config.strictness if strictness is None else strictness
         notices = _cut_notice(history)
         usage = {"input_tokens": 0, "output_tokens": 0}
-        condensed = followup.condense(question, history)
+        condensed, focus = followup.condense(question, history), question
         if mode == "write" and condensed != question:
             condensed = self.writer.condense(question, history, usage) or condensed
+            focus = condensed
         clock.lap("condense")
         wide = k or (self.writer.passages(self.config.k) if mode == "write" else self.config.k)
         hits = self.retriever.search(condensed, collection=collection, k=wide)
         clock.lap("retrieve")
-        scored = select.score(condensed, select.candidates(hits), self.embeddings)
+        scored = select.score(condensed, select.candidates(hits), self.embeddings, focus=focus)
         chosen = select.choose(scored)
-        sure = support.confidence(condensed, scored, chosen)
+        sure = support.confidence(condensed, scored)
         clock.lap("select")
 
         used: list[select.Candidate] = []

@@ -21,7 +21,7 @@ class Config(BaseSettings):
         description="A Chroma server, e.g. http://127.0.0.1:8000, in place of the embedded index.",
     )
     chunk_tokens: int = Field(128, ge=32, le=512, description="Tokens in a chunk, at most.")
-    k: int = Field(8, ge=1, le=50, description="Chunks an answer is made from.")
+    k: int = Field(12, ge=1, le=50, description="Chunks an answer is made from.")
     mode: Literal["auto", "quote", "write"] = Field(
         "auto", description="Quote the best sentences, or let the model write. auto: by the model."
     )

@@ -18,7 +18,7 @@ _OPENS = re.compile(
 )
 _POINTS = re.compile(
     r"\b(?:it|its|they|them|their|theirs|this|that|these|those|one|ones|same|there|former|latter"
-    r"|instead|else|above|previous|other)\b",
+    r"|instead|else|above|previous|other|another|doing so|that way|too|as well|again|afterwards)\b",
     re.IGNORECASE,
 )
 
@@ -41,8 +41,8 @@ def leans(question: str) -> bool:
     points = _POINTS.search(question)
     return (
         bool(_OPENS.search(question))
-        or len(terms(question)) <= 2
-        or (points is not None and len(terms(question[: points.start()])) <= 1)
+        or len(terms(question)) <= 3
+        or (points is not None and len(terms(question[: points.start()])) <= 2)
     )
 
 

@@ -14,6 +14,7 @@ from typing import Literal
 Kind = Literal["sentence", "item", "row", "code"]
 
 CODE_WORDS = 45  # a longer code block is cut at its blank lines, then at its lines
+LONG_WORDS = 60  # a longer unit is cut, at a clause if there is one
 LEAD_WORDS = 40  # a sentence ending in ":" is joined with what it announces up to this size
 
 _FENCE = re.compile(r"^\s*(```|~~~)")
@@ -37,6 +38,7 @@ _END = re.compile(r"[.!?][\"')\]*_`]*(?=\s)|[。！？]")
 _ABBREVIATION = re.compile(
     r"(?:\b(?:e\.g|i\.e|etc|vs|cf|Fig|fig|No|no|Dr|Mr|Ms|St|approx|resp|incl|ca|al|[A-Za-z])|^\d+)\.$"
 )
+_WORD = re.compile(r"\S+")
 
 
 @dataclass(frozen=True)
@@ -229,4 +231,17 @@ def _joined(text: str, units: list[Unit]) -> list[Unit]:
             out[-1] = Unit(before.start, unit.end, before.kind, before.context)
         else:
             out.append(unit)
-    return [u for u in out if re.search(r"\w", text[u.start : u.end])]
+    parts = [part for unit in out for part in _cut(text, unit)]
+    return [u for u in parts if re.search(r"\w", text[u.start : u.end])]
+
+
+def _cut(text: str, unit: Unit) -> Iterator[Unit]:
+    """The unit in parts of at most LONG_WORDS words, cut at a line, a clause or a word."""
+    start = unit.start
+    while words(text[start : unit.end]) > LONG_WORDS:
+        ends = [m.end() for m in _WORD.finditer(text, start, unit.end)][:LONG_WORDS]
+        breaks = [e for e in ends if text[e] == "\n" or text[e - 1] in ",;:—)"]
+        at = next((e for e in reversed(breaks) if e - start > (ends[-1] - start) // 3), ends[-1])
+        yield Unit(*_strip(text, start, at), unit.kind, unit.context)
+        start = _strip(text, at, unit.end)[0]
+    yield Unit(start, unit.end, unit.kind, unit.context)
