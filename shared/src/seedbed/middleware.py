@@ -218,7 +218,7 @@ class Guard:
         return self.access.keys.caller(headers)
 
 
-_LOCAL_NAMES = ("localhost", "127.0.0.1", "[::1]", "testserver")
+_LOCAL_NAMES = ("localhost", "127.0.0.1", "[::1]")
 
 
 class BodyLimit:
