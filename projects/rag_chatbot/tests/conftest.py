@@ -55,7 +55,9 @@ def open_chatbot(config: Config) -> Iterator[Callable[..., Any]]:
 
     opened: list[Chatbot] = []
 
-    def open_one(texts: dict[str, str] | None = None, model: Any = None, **settings: Any) -> Chatbot:
+    def open_one(
+        texts: dict[str, str] | None = None, model: Any = None, **settings: Any
+    ) -> Chatbot:
         chat_model = model or ScriptedChatModel()
         own = config.model_copy(update={"mode": "quote", **settings})
         chatbot = Chatbot(own, HashEmbeddings(), ["scripted"], lambda _: chat_model)

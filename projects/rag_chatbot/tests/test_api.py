@@ -10,16 +10,19 @@ from hypothesis import HealthCheck, Phase, given, settings
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessageChunk
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
+
 from rag_chatbot.api import create_app
 from rag_chatbot.chatbot import Chatbot
 from rag_chatbot.config import Config
 from rag_chatbot.ingest import ingest_bytes
-
 from seedbed.settings import Settings, load
 from seedbed.testing import HashEmbeddings, ScriptedChatModel, free_port
 
 FACT = "The harbour of Vellin opens at six in the morning."
-TEXTS = {"port.md": f"# Harbour\n\n## Hours\n\n{FACT}\n", "tea.md": "# Tea\n\nGreen tea is steeped briefly.\n"}
+TEXTS = {
+    "port.md": f"# Harbour\n\n## Hours\n\n{FACT}\n",
+    "tea.md": "# Tea\n\nGreen tea is steeped briefly.\n",
+}
 WHEN = "When does the harbour of Vellin open?"
 KEYS = {"answer", "abstained", "citations", "question", "model", "prompt_version", "usage"} | {
     "timings", "id", "conversation_id",
@@ -57,7 +60,7 @@ def events_of(text):
     return [(kind.removeprefix("event: "), json.loads(data)) for kind, data in parts]
 
 
-def test_ask_answers_with_citations(client, bot):
+def test_ask_answers_with_citations(client):
     response = ask(client)
     answer = response.json()
     assert response.status_code == 200 and set(answer) >= KEYS
@@ -229,10 +232,10 @@ class Slow(BaseChatModel):
     def _llm_type(self) -> str:
         return "slow"
 
-    def _generate(self, messages, stop=None, run_manager=None, **kwargs) -> ChatResult:
+    def _generate(self, *_, **__) -> ChatResult:
         raise NotImplementedError
 
-    def _stream(self, messages, stop=None, run_manager=None, **kwargs):
+    def _stream(self, *_, **__):
         try:
             for _ in range(500):
                 time.sleep(0.02)
@@ -260,7 +263,7 @@ def test_a_client_that_goes_away_stops_the_model(open_chatbot, serve):
 
 
 def test_an_error_in_the_middle_is_an_event(open_chatbot):
-    def broken(call):
+    def broken(_):
         raise RuntimeError("a private detail")
 
     bot = open_chatbot(TEXTS, ScriptedChatModel(broken), mode="write", strictness=0)

@@ -1,8 +1,8 @@
 import threading
 
 import pytest
-from rag_chatbot.chatbot import LOCAL, OPERATOR, Chatbot, Question
 
+from rag_chatbot.chatbot import LOCAL, OPERATOR, Chatbot, Question
 from seedbed.errors import BadInput, NotFound, Unavailable
 from seedbed.testing import HashEmbeddings, ScriptedChatModel
 
@@ -22,7 +22,7 @@ def test_an_answer_is_cited_and_the_quote_stands_in_the_document(open_chatbot):
     assert text[citation["start"] : citation["end"]] == citation["quote"]
 
 
-def test_quoting_loads_no_model(open_chatbot, config):
+def test_quoting_loads_no_model(config):
     loaded = []
 
     def load(name):

@@ -7,8 +7,8 @@ import sys
 import urllib.request
 
 import pytest
-from rag_chatbot.__main__ import main
 
+from rag_chatbot.__main__ import main
 from seedbed.testing import free_port, run_server
 
 FACT = "The harbour of Vellin opens at six in the morning."

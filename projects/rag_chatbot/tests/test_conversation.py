@@ -5,8 +5,8 @@ import sqlite3
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rag_chatbot.conversation import Conversations, as_pattern
 
+from rag_chatbot.conversation import Conversations, as_pattern
 from seedbed.errors import NotFound, Unavailable
 
 

@@ -1,4 +1,5 @@
 import pytest
+
 from rag_chatbot import demo
 
 FACT = "The harbour of Vellin opens at six in the morning."

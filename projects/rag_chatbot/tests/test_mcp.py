@@ -5,6 +5,7 @@ import sys
 import pytest
 from mcp import Client
 from mcp.client.stdio import StdioServerParameters
+
 from rag_chatbot.tools import create_server
 
 FACT = "The harbour of Vellin opens at six in the morning."
@@ -22,9 +23,7 @@ def server(open_chatbot, config):
     """The real program over the same folder, as a client starts it."""
     open_chatbot({"port.md": f"# Harbour\n\n{FACT}\n"}).close()
     env = {**os.environ, "RAG_DATA_DIR": str(config.data_dir), "SEEDBED_EMBEDDINGS": "hash:"}
-    return StdioServerParameters(
-        command=sys.executable, args=["-m", "rag_chatbot", "mcp"], env=env
-    )
+    return StdioServerParameters(command=sys.executable, args=["-m", "rag_chatbot", "mcp"], env=env)
 
 
 @pytest.mark.asyncio

@@ -1,12 +1,12 @@
 """The page in a real browser, which may speak to this machine alone."""
 
-import os
 import re
 import shutil
+from pathlib import Path
 
 import pytest
-from rag_chatbot.api import create_app
 
+from rag_chatbot.api import create_app
 from seedbed.settings import Settings
 
 pytestmark = pytest.mark.browser
@@ -32,7 +32,7 @@ def browser():
 
     chromium = shutil.which("chromium")
     with sync_playwright() as p:
-        if chromium is None and not os.path.exists(p.chromium.executable_path):
+        if chromium is None and not Path(p.chromium.executable_path).exists():
             pytest.skip("no chromium on this machine")
         opened = p.chromium.launch(executable_path=chromium, args=SWITCHES)
         yield opened

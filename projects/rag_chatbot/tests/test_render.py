@@ -2,6 +2,7 @@ from html.parser import HTMLParser
 
 from hypothesis import given
 from hypothesis import strategies as st
+
 from rag_chatbot import render
 from rag_chatbot.view import document_page
 

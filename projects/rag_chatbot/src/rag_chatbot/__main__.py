@@ -1,9 +1,9 @@
 """The command line: verbs only.
 
-    rag-chatbot ingest docs                     read documents
-    rag-chatbot ask "What is hybrid search?"    one answer, with citations
-    rag-chatbot chat                            a conversation in the terminal
-    rag-chatbot serve docs                      the page and the API on http://127.0.0.1:8001
+rag-chatbot ingest docs                     read documents
+rag-chatbot ask "What is hybrid search?"    one answer, with citations
+rag-chatbot chat                            a conversation in the terminal
+rag-chatbot serve docs                      the page and the API on http://127.0.0.1:8001
 """
 
 from __future__ import annotations

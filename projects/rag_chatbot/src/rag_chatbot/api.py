@@ -14,7 +14,6 @@ from typing import Annotated, Any
 from anyio import CancelScope
 from fastapi import APIRouter, FastAPI, Form, Query, UploadFile
 from fastapi.responses import HTMLResponse, StreamingResponse
-
 from starlette.concurrency import run_in_threadpool
 from starlette.types import Receive, Scope, Send
 

@@ -108,9 +108,7 @@ class Chatbot:
         assert isinstance(last, dict)
         return last
 
-    def stream(
-        self, question: Question, *, caller: str | None
-    ) -> Generator[str | dict[str, Any]]:
+    def stream(self, question: Question, *, caller: str | None) -> Generator[str | dict[str, Any]]:
         """Yield pieces of the answer as they are ready, then the whole answer as JSON.
 
         Raises NotFound for a collection or conversation that is not there or not the caller's.
@@ -195,7 +193,10 @@ class Chatbot:
         return self.store.document(collection, source).text
 
     def upload(
-        self, files: Sequence[tuple[str, bytes]], collection: str, caller: str | None,
+        self,
+        files: Sequence[tuple[str, bytes]],
+        collection: str,
+        caller: str | None,
         progress: Progress | None = None,
     ) -> dict[str, Any]:
         """Read uploaded files, given as (name, content). One bad file never stops the rest."""

@@ -16,7 +16,6 @@ from seedbed.errors import SeedbedError
 
 if TYPE_CHECKING:
     from mcp.server.mcpserver import MCPServer
-    from mcp_types import ToolAnnotations
 
     from rag_chatbot.chatbot import Chatbot
 

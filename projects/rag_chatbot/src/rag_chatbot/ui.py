@@ -44,8 +44,17 @@ class Handlers:
         self.chatbot = chatbot
 
     def ask(
-        self, text: str, messages: Messages, ids: Ids, collection: str, conversation: str | None,
-        k: int, mode: str, strictness: float, model: str, request: gr.Request,
+        self,
+        text: str,
+        messages: Messages,
+        ids: Ids,
+        collection: str,
+        conversation: str | None,
+        k: int,
+        mode: str,
+        strictness: float,
+        model: str,
+        request: gr.Request,
     ) -> Iterator[tuple[Any, ...]]:
         """Stream an answer into the chat. Yields chat, box, ids, conversation."""
         if not text.strip():
@@ -87,14 +96,19 @@ class Handlers:
         )
 
     def upload(
-        self, files: list[str] | None, collection: str, request: gr.Request,
+        self,
+        files: list[str] | None,
+        collection: str,
+        request: gr.Request,
         progress: gr.Progress = gr.Progress(),  # noqa: B008  (Gradio injects it by this default)
     ) -> tuple[Any, ...]:
         """Read uploaded files. Returns the emptied drop zone and a note."""
         uploads = [(Path(file).name, Path(file).read_bytes()) for file in files or []]
         try:
             summary = self.chatbot.upload(
-                uploads, collection, caller_of(request),
+                uploads,
+                collection,
+                caller_of(request),
                 progress=lambda done, total, name: progress((done, total), desc=name),
             )
         except Exception as error:
@@ -203,9 +217,7 @@ def _side(at: SimpleNamespace, chatbot: Chatbot) -> None:
     at.past = gr.Radio([], label="Past conversations", value=None, visible=False, elem_id="past")
     at.collection = gr.Dropdown(["default"], value="default", label="Collection")
     with gr.Accordion("Documents", open=True):
-        at.upload = gr.File(
-            show_label=False, file_count="multiple", height=96, elem_id="upload"
-        )
+        at.upload = gr.File(show_label=False, file_count="multiple", height=96, elem_id="upload")
         at.note = gr.HTML(elem_id="note")
         at.documents = gr.Dropdown([], label="No documents yet", value=None, elem_id="documents")
         with gr.Row():
@@ -216,11 +228,17 @@ def _side(at: SimpleNamespace, chatbot: Chatbot) -> None:
     with gr.Accordion("Settings", open=False):
         at.k = gr.Slider(1, 20, chatbot.config.k, step=1, label="Passages to answer from")
         at.strictness = gr.Slider(
-            0, 1, chatbot.config.strictness, step=0.05, label="Strictness",
+            0,
+            1,
+            chatbot.config.strictness,
+            step=0.05,
+            label="Strictness",
             info="0 always answers, 1 only when very sure",
         )
         at.mode = gr.Radio(
-            ["auto", "quote", "write"], value=chatbot.config.mode, label="How to answer",
+            ["auto", "quote", "write"],
+            value=chatbot.config.mode,
+            label="How to answer",
             info="quote: sentences of the documents. write: the model's own, each one checked. "
             "auto: what suits the model",
         )
@@ -230,19 +248,34 @@ def _side(at: SimpleNamespace, chatbot: Chatbot) -> None:
 def _main(at: SimpleNamespace) -> None:
     gr.Markdown("# Ask your documents")
     at.chat = gr.Chatbot(
-        show_label=False, height=None, buttons=[], layout="panel", placeholder=render.WELCOME,
-        latex_delimiters=[], elem_id="chat",
+        show_label=False,
+        height=None,
+        buttons=[],
+        layout="panel",
+        placeholder=render.WELCOME,
+        latex_delimiters=[],
+        elem_id="chat",
     )
     with gr.Row(visible=False) as at.comment_row:
         at.comment = gr.Textbox(
-            placeholder="What was right or wrong about it? (optional)", show_label=False,
-            container=False, scale=8, max_length=2000, elem_id="comment",
+            placeholder="What was right or wrong about it? (optional)",
+            show_label=False,
+            container=False,
+            scale=8,
+            max_length=2000,
+            elem_id="comment",
         )
         at.comment_send = gr.Button("Send comment", scale=1, min_width=140)
     with gr.Row(elem_id="question-row"):
         at.box = gr.Textbox(
-            placeholder="Ask a question about the documents", show_label=False, container=False,
-            scale=8, autofocus=True, max_lines=4, max_length=4000, elem_id="question",
+            placeholder="Ask a question about the documents",
+            show_label=False,
+            container=False,
+            scale=8,
+            autofocus=True,
+            max_lines=4,
+            max_length=4000,
+            elem_id="question",
         )
         at.send = gr.Button("Ask", variant="primary", scale=1, min_width=90)
 
@@ -265,23 +298,25 @@ def _connect(page: gr.Blocks, at: SimpleNamespace, do: Handlers) -> None:
 
     fresh = [at.chat, at.ids, at.conversation]
     gr.on(
-        [at.new.click, at.collection.input], lambda: ([], [], None), None, fresh,
+        [at.new.click, at.collection.input],
+        lambda: ([], [], None),
+        None,
+        fresh,
         show_progress="hidden",
     ).then(do.refresh, there, shown, show_progress="hidden")
-    then_refresh(
-        at.past.input(do.reopen, at.past, [*fresh, at.collection], show_progress="hidden")
-    )
+    then_refresh(at.past.input(do.reopen, at.past, [*fresh, at.collection], show_progress="hidden"))
     then_refresh(at.upload.upload(do.upload, [at.upload, at.collection], [at.upload, at.note]))
     at.documents.change(
         do.choose, [at.documents, at.collection], [at.open, at.delete], show_progress="hidden"
     )
-    then_refresh(
-        at.delete.click(do.delete, [at.documents, at.collection], at.note, js=CONFIRM)
-    )
+    then_refresh(at.delete.click(do.delete, [at.documents, at.collection], at.note, js=CONFIRM))
     at.chat.like(do.rate, at.ids, [at.rated, at.comment_row], show_progress="hidden")
     gr.on(
-        [at.comment.submit, at.comment_send.click], do.comment, [at.rated, at.comment],
-        [at.comment, at.comment_row], show_progress="hidden",
+        [at.comment.submit, at.comment_send.click],
+        do.comment,
+        [at.rated, at.comment],
+        [at.comment, at.comment_row],
+        show_progress="hidden",
     )
 
 
