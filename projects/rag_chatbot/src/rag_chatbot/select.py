@@ -34,6 +34,8 @@ WEIGHTS = np.array(
     dtype=np.float32,
 )  # fmt: skip
 NEXT_TO = 0.6  # added to what stands beside a chosen unit: an answer often needs two in a row
+SAME_DOCUMENT = 0.8  # added to what stands in the document of the best unit
+FAR = 4.0  # what scores so far below the best unit is not quoted
 FOCUS = 0.4  # share of the last question alone in the features of a joined one
 GAP = 60  # characters between two units that still make one quote
 
@@ -85,12 +87,17 @@ def candidates(hits: Sequence[Hit]) -> list[Candidate]:
         texts = [plain(hit.chunk.text[u.start : u.end]) for u in units]
         for i, (unit, text) in enumerate(zip(units, texts, strict=True)):
             key = _key(text)
-            if key in seen or words(text) < 2:
+            if key in seen or words(text) < 2 or _drawn(text):
                 continue  # `seen` starts with the headings: a table of contents answers nothing
             seen.add(key)
             window = " ".join(texts[max(0, i - 1) : i + 2])
             found.append(Candidate(hit, rank, unit, text, i, window))
     return found
+
+
+def _drawn(text: str) -> bool:
+    """Whether it is a diagram or a rule in characters rather than words."""
+    return sum(c.isalnum() for c in text) < 0.4 * len("".join(text.split()))
 
 
 def _key(text: str) -> str:
@@ -170,7 +177,7 @@ def choose(
     *,
     quotes: int = 3,
     most: int = 6,
-    most_words: int = 82,
+    most_words: int = 84,
     alike: float = 0.9,
 ) -> list[Candidate]:
     """At most `most` units that make at most `quotes` quotes, in `most_words` words.
@@ -180,20 +187,31 @@ def choose(
     live = {(c.hit.chunk.id, c.place): c for c in scored}
     worth = {key: c.score for key, c in live.items()}
     chosen: dict[tuple[int, int], Candidate] = {}
+    floor = max(worth.values(), default=0.0) - FAR
     while live and len(chosen) < most:
         key = max(live, key=worth.__getitem__)
         c = live.pop(key)
+        if worth[key] < floor:
+            break
         if any(float(c.vector @ d.vector) > alike for d in chosen.values()):
             continue
         joined = _joined([*chosen.values(), c])
-        size = sum(words(one.text) + 2 * ("```" in one.quote) for one in joined)
-        if chosen and (len(joined) > quotes or size > most_words):
+        if chosen and (len(joined) > quotes or sum(map(_size, joined)) > most_words):
             continue
+        if not chosen:
+            for other, d in live.items():
+                same = d.hit.chunk.document_id == c.hit.chunk.document_id
+                worth[other] += SAME_DOCUMENT * same
         chosen[key] = c
         for beside in ((key[0], key[1] - 1), (key[0], key[1] + 1)):
             if beside in worth:
                 worth[beside] += NEXT_TO
     return _joined(list(chosen.values()))
+
+
+def _size(c: Candidate) -> int:
+    """Words that the quote takes as it is shown; the marks around code count as words too."""
+    return words(c.text) + c.quote.count("```") + 2 * (c.unit.kind == "code")
 
 
 def _joined(chosen: Sequence[Candidate]) -> list[Candidate]:
