@@ -23,15 +23,21 @@ def in_order(chosen: Sequence[Candidate]) -> list[Candidate]:
 
 def shown(c: Candidate) -> str:
     """A quote for reading: markup off, code fenced."""
-    if c.unit.kind == "code" and not _FENCED.search(c.quote):
-        return f"```\n{c.quote}\n```"
+    if c.unit.kind == "code":
+        return c.quote if _FENCED.search(c.quote) else f"```\n{c.quote}\n```"
     parts, at = [], 0
     for match in _FENCED.finditer(c.quote):
-        parts.append(plain(c.quote[at : match.start()]))
+        parts.append(_flow(plain(c.quote[at : match.start()])))
         parts.append(f"```\n{match[1].rstrip()}\n```")
         at = match.end()
-    parts.append(plain(c.quote[at:]))
+    parts.append(_flow(plain(c.quote[at:])))
     return "\n".join(part for part in parts if part)
+
+
+def _flow(text: str) -> str:
+    """Lines that were broken for width joined again; items, rows and paragraphs keep theirs."""
+    text = re.sub(r"(?<=\S)[ \t]*\n[ \t]*(?!\s|[-*+•|]|\(?\w{1,3}[.)]\s)", " ", text)
+    return re.sub(r"(?<=\S)[ \t]{2,}", " ", text)
 
 
 def pieces(used: Sequence[Candidate]) -> Iterator[str]:

@@ -211,7 +211,9 @@ def choose(
 
 def _size(c: Candidate) -> int:
     """Words that the quote takes as it is shown; the marks around code count as words too."""
-    return words(c.text) + c.quote.count("```") + 2 * (c.unit.kind == "code")
+    if c.unit.kind == "code" or "```" in c.quote:
+        return words(c.quote) + 2
+    return words(c.text)
 
 
 def _joined(chosen: Sequence[Candidate]) -> list[Candidate]:
