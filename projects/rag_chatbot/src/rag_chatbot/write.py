@@ -29,6 +29,7 @@ LoadModel = Callable[[], BaseChatModel]
 WINDOW = 8192  # tokens, for a model that does not say
 REPLY = 256  # tokens left for the answer
 LEAST, MOST = 600, 12_000  # tokens of passages
+MOST_SENTENCES = 6  # read from the model, shown or not; then it is stopped
 _SENTENCE = re.compile(r"(?<=[.!?])(?:[\"')\]]*)\s+(?=\S)|\n+")
 _REFUSES = re.compile(r"^\W*not found\b", re.IGNORECASE)
 
@@ -109,10 +110,12 @@ class Writer:
         """Yield supported sentences with their citation; fills `used`, `notices` and `usage`."""
         passages = self._fence(hits, notices)
         prompt = self.prompt.render(passages=passages, question=question)
-        dropped = 0
+        shown = dropped = 0
         for sentence in _sentences(self._stream(prompt, usage)):
-            if _REFUSES.match(sentence):
+            if _REFUSES.match(sentence) or shown + dropped >= MOST_SENTENCES:
                 break
+            if sentence.endswith("?"):
+                continue  # a small model likes to repeat the question
             vector = select.embed(self.embeddings, [sentence])[0]
             found = support.backing(sentence, vector, scored)
             if found is None:
@@ -120,8 +123,9 @@ class Writer:
                 continue
             if found not in used:
                 used.append(found)
+            shown += 1
             mark = f"{sentence} [{used.index(found) + 1}]"
-            yield mark if len(used) == 1 and not dropped else f" {mark}"
+            yield mark if shown == 1 else f" {mark}"
         if dropped:
             notices.append(f"Left out: {dropped} sentence(s) that the documents do not support.")
 
