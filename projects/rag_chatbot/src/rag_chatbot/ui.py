@@ -90,7 +90,7 @@ def _main(at: SimpleNamespace) -> None:
             max_length=2000,
             elem_id="comment",
         )
-        at.comment_send = gr.Button("Send comment", scale=1, min_width=140)
+        at.comment_send = gr.Button("Send", scale=1, min_width=90)
     with gr.Row(elem_id="question-row"):
         at.box = gr.Textbox(
             placeholder="Ask a question about the documents",
