@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ Where = Mapping[str, Any]
 # Weights of the columns title, heading, body in bm25.
 BM25_WEIGHTS = (1.5, 1.5, 1.0)
 MAX_TERMS = 64
+MAX_ROWS = 6000  # that one query scores, about: each takes 1 to 2 µs, and common words tell little
 STOP_WORDS = frozenset(
     {
         "a", "about", "after", "again", "against", "all", "also", "am", "an", "and", "any", "are",
@@ -38,10 +39,38 @@ STOP_WORDS = frozenset(
 )  # fmt: skip
 
 
+class Frequencies:
+    """In how many chunks a word stands, asked once and remembered until `clear`."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, str], int] = {}
+        self.clear = self._known.clear
+
+    def of(self, db: sqlite3.Connection, owner: Collection, word: str) -> int:
+        """0 for every word of a collection so small that all of it may be scored."""
+        if self._count(db, owner, "") <= MAX_ROWS:
+            return 0
+        return self._count(db, owner, f" WHERE {owner.fts} MATCH '\"{word}\"'")
+
+    def _count(self, db: sqlite3.Connection, owner: Collection, condition: str) -> int:
+        key = (owner.fts, condition)
+        if key not in self._known:
+            if len(self._known) > 50_000:
+                self.clear()
+            found = db.execute(f"SELECT count(*) FROM {owner.fts}{condition}").fetchone()
+            self._known[key] = found[0]
+        return self._known[key]
+
+
 def text_search(
-    db: sqlite3.Connection, owner: Collection, query: str, k: int, where: Where | None
+    db: sqlite3.Connection,
+    owner: Collection,
+    query: str,
+    k: int,
+    where: Where | None,
+    frequencies: Frequencies,
 ) -> list[tuple[int, float]]:
-    match = match_expression(query)
+    match = match_expression(query, lambda word: frequencies.of(db, owner, word))
     if not match:
         return []
     condition, values = "", ()
@@ -97,15 +126,23 @@ def _condition(where: Where) -> tuple[str, tuple[Any, ...]]:
     return sql, tuple(values)
 
 
-def match_expression(query: str) -> str:
+def match_expression(query: str, rows_with: Callable[[str], int] = lambda _: 0) -> str:
     """Any text as an FTS5 query: its words, each quoted, joined by OR. Empty when it has none.
 
-    A word that is said again counts twice, as bm25 has it; from then on it counts no more.
+    A word that is said again counts twice, as bm25 has it; from then on it counts no more. Of the
+    words together only the rarest are kept, until they stand in MAX_ROWS chunks by `rows_with`.
     """
-    words = re.findall(r"\w+", query[:20000].lower())
+    text = query[:20000].encode("utf-8", "ignore").decode("utf-8").lower()
+    words = [word[:100] for word in re.findall(r"\w+", text)]
     counts = Counter(word for word in words if word not in STOP_WORDS) or Counter(words)
-    kept = [word for word, count in counts.items() for _ in range(min(count, 2))]
+    kept = list(counts)
     if len(kept) > MAX_TERMS:  # of a long text the rarer words, for which length is a fair guess
         kept = sorted(kept, key=len, reverse=True)[:MAX_TERMS]
-    text = " OR ".join(f'"{word[:100]}"' for word in kept)
-    return text.encode("utf-8", "ignore").decode("utf-8")
+    rows = {word: rows_with(word) for word in kept}
+    total, affordable = 0, []
+    for word in sorted(kept, key=rows.__getitem__):
+        total += rows[word]
+        if affordable and total > MAX_ROWS:
+            break
+        affordable.append(word)
+    return " OR ".join(f'"{word}"' for word in affordable for _ in range(min(counts[word], 2)))

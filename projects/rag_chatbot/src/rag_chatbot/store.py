@@ -19,7 +19,7 @@ from rag_chatbot.chunk import Piece
 from rag_chatbot.config import Config
 from rag_chatbot.database import Database
 from rag_chatbot.index import Index
-from rag_chatbot.lookup import Where, dense_filtered, text_search
+from rag_chatbot.lookup import Frequencies, Where, dense_filtered, text_search
 from rag_chatbot.parse.document import Document
 from rag_chatbot.records import (
     CHUNK,
@@ -50,6 +50,7 @@ class Store:
         self.config = config
         self.embeddings = embeddings
         self.embedder = embedder_name(embeddings)
+        self._frequencies = Frequencies()
         self.database = Database(Path(config.data_dir))
         self._sync = Sync(self.database, Index(Path(config.data_dir) / "chroma", config.chroma_url))
         self._access = Collections(self.database, self.embedder)
@@ -128,6 +129,7 @@ class Store:
         texts = [joined(*part) for part in parts]
         known = self.embed(texts) if vectors is None else vectors
         entries = [(p, part, text_hash(t)) for p, part, t in zip(pieces, parts, texts, strict=True)]
+        self._frequencies.clear()
         with self.database.writing():
             with self.database.transaction() as db:
                 old = db.execute(
@@ -296,7 +298,8 @@ class Store:
         `where` narrows both searches alike: {"source": glob or globs (`*` also crosses /),
         "type": one or more of the parsers' types, "page": number}. Raises BadInput for others.
         """
-        return text_search(self._db, self.collection(collection), query, k, where)
+        owner = self.collection(collection)
+        return text_search(self._db, owner, query, k, where, self._frequencies)
 
     @property
     def _db(self) -> sqlite3.Connection:
