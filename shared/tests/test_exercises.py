@@ -62,8 +62,12 @@ def test_check_says_what_is_wrong_until_it_is_solved(root: Path) -> None:
     assert exercises.check(exercise) == ["✗ small numbers: 1 and 2 make 3"]
     file.write_text("def broken(:\n")
     assert "SyntaxError" in exercises.check(exercise)[0]
+    file.write_text("while True: pass\n")
+    assert "did not end within 1 s" in exercises.check(exercise, seconds=1)[0]
     exercises.solve(exercise)
     assert exercises.check(exercise) == []
+    kept = exercise.work.with_name("1.old1") / "src/toy/core.py"
+    assert kept.read_text() == "while True: pass\n"
 
 
 def test_starting_again_keeps_what_was_written(root: Path) -> None:

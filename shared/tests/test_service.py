@@ -13,6 +13,7 @@ from fastapi import UploadFile
 from fastapi.responses import StreamingResponse
 from fastapi.testclient import TestClient
 from pydantic import BaseModel, Field
+from starlette.websockets import WebSocketDisconnect
 
 from seedbed import errors
 from seedbed.keys import Keys
@@ -253,6 +254,12 @@ def test_another_sites_page_may_not_send_and_a_foreign_name_not_ask():
     client = TestClient(app)
     cross = {"sec-fetch-site": "cross-site"}
     error(client.post("/v1/ask", json={"question": "q"}, headers=cross), 401, "unauthorized")
+    with (
+        pytest.raises(WebSocketDisconnect) as refused,
+        client.websocket_connect("/v1/stream", headers=cross),
+    ):
+        pass
+    assert refused.value.reason == "unauthorized"
     error(client.get("/v1/stream", headers={"host": "evil.example:8001"}), 401, "unauthorized")
     for host in ("localhost:8001", "127.0.0.1", "[::1]:8001"):
         assert client.get("/v1/stream", headers={"host": host}).status_code == 200

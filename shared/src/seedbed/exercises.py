@@ -78,9 +78,8 @@ def start(exercise: Exercise) -> Path:
 
 
 def solve(exercise: Exercise) -> Path:
-    """Put the project's own code into the gap."""
-    if not exercise.open_file.exists():
-        start(exercise)
+    """Put the project's own code into the gap of a new copy."""
+    start(exercise)
     shutil.copy2(exercise.source / exercise.file, exercise.open_file)
     return exercise.open_file
 
@@ -109,7 +108,7 @@ def _find(tree: ast.Module, function: str) -> ast.FunctionDef | ast.AsyncFunctio
     return found
 
 
-def check(exercise: Exercise) -> list[str]:
+def check(exercise: Exercise, *, seconds: float = 120) -> list[str]:
     """What is still wrong, one line for each failing check; empty when the exercise is solved.
 
     Runs in a process of its own, where the copy is imported in place of the project.
@@ -118,17 +117,18 @@ def check(exercise: Exercise) -> list[str]:
         raise NotFound(
             f"{exercise.work} is not there.", hint="Run make exercise with the same P and N."
         )
-    done = subprocess.run(
-        [sys.executable, "-m", "seedbed.exercises", "run", str(exercise.folder / "check.py")],
-        env={
-            **os.environ,
-            "PYTHONPATH": str(exercise.work / "src"),
-            "PYTHONDONTWRITEBYTECODE": "1",
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    own = {"PYTHONPATH": str(exercise.work / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "seedbed.exercises", "run", str(exercise.folder / "check.py")],
+            env={**os.environ, **own},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=seconds,
+        )
+    except subprocess.TimeoutExpired:
+        return [f"✗ the check did not end within {seconds:g} s: is there a loop without an end?"]
     wrong = [line for line in done.stdout.splitlines() if line.startswith("✗ ")]
     if done.returncode and not wrong:
         wrong.append("✗ the check did not run: " + (done.stderr.strip() or "?").splitlines()[-1])

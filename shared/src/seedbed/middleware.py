@@ -212,7 +212,7 @@ class Guard:
                 f"This server answers to localhost, not to {host!r}.",
                 hint="Set SEEDBED_API_KEYS, or SEEDBED_OPEN=1 behind a gateway.",
             )
-        safe = scope.get("method", "GET") in ("GET", "HEAD", "OPTIONS")
+        safe = scope.get("method") in ("GET", "HEAD", "OPTIONS")  # a websocket has none
         if headers.get("sec-fetch-site") == "cross-site" and not safe:
             raise errors.Unauthorized("Another site's page may not send requests here.")
         return self.access.keys.caller(headers)
