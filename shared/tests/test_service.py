@@ -251,7 +251,7 @@ def test_wrong_keys_are_refused_without_showing_them(text):
 def test_another_sites_page_may_not_send_and_a_foreign_name_not_ask():
     app = build()
     app.state.access.local_only = True
-    client = TestClient(app)
+    client = TestClient(app, base_url="http://localhost")
     cross = {"sec-fetch-site": "cross-site"}
     error(client.post("/v1/ask", json={"question": "q"}, headers=cross), 401, "unauthorized")
     with (
