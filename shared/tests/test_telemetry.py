@@ -212,9 +212,9 @@ def test_logs_are_readable_on_a_terminal():
     logger = logging.Logger("x")
     logger.addHandler(handler)
     token = request_id.set("r2")
-    logger.warning("hello %s", "you")
+    logger.warning("hello %s, key %s", "you", "sk-abcdefghijklmnop1234")
     request_id.reset(token)
-    assert stream.getvalue().endswith("WARNING hello you [r2]\n")
+    assert stream.getvalue().endswith("WARNING hello you, key [SECRET] [r2]\n")
 
 
 def test_an_unknown_level_is_said():
