@@ -59,7 +59,9 @@ class Database:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._file_lock = FileLock(str(folder / "write.lock"), thread_local=False)
-            with translated(self.path):
+            # SQLite does not wait for its turn to switch a new file to WAL: two that start at once
+            # take turns here.
+            with FileLock(str(folder / "open.lock")), translated(self.path):
                 self.connection().executescript(SCHEMA)
         except OSError as error:
             raise Unavailable(
