@@ -64,9 +64,7 @@ def test_a_wrong_answer_lowers_the_figures(folder: Path) -> None:
 
 def test_progress_is_told(folder: Path) -> None:
     told: list[tuple[int, int, str]] = []
-    evaluate_beir(
-        folder, Config(), HashEmbeddings(), progress=lambda *values: told.append(values)
-    )
+    evaluate_beir(folder, Config(), HashEmbeddings(), progress=lambda *values: told.append(values))
     assert told[0] == (5, 5, "documents")
     assert told[-1] == (3, 3, "queries")
 

