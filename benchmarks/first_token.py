@@ -38,9 +38,11 @@ def main() -> dict[str, Any]:
     prompts = [" ".join(texts[i::REPEATS]) for i in range(REPEATS)]
     ids = [model.engine.encode(prompt)[:PROMPT_TOKENS] for prompt in prompts]
     prompts = [model.engine.decode(part) for part in ids]
-    first_token_seconds(model, "Hello")
-    fresh = [first_token_seconds(model, f"{n}. {prompt}") for n, prompt in enumerate(prompts)]
-    again = [first_token_seconds(model, f"{n}. {prompt}") for n, prompt in enumerate(prompts)]
+    first_token_seconds(model, prompts[0])
+    fresh, again = [], []
+    for number, prompt in enumerate(prompts):
+        fresh.append(first_token_seconds(model, f"{number}. {prompt}"))
+        again.append(first_token_seconds(model, f"{number}. {prompt}"))
     quantiles = statistics.quantiles(fresh, n=20)
     return {
         "prompt_tokens": PROMPT_TOKENS,

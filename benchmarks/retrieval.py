@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import random
 import tempfile
 import time
@@ -48,6 +49,8 @@ def quantile(ordered: list[float], share: float) -> float:
 
 
 def measure(chunks: int) -> dict[str, Any]:
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the program itself does
+
     from rag_chatbot.config import Config
     from rag_chatbot.ingest import ingest
     from rag_chatbot.retrieve import Retriever

@@ -166,7 +166,7 @@ class MiniLM(Embeddings):
             {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": "f32"},
         )
         self._streams = int(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
-        self._requests: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._requests: queue.LifoQueue[Any] = queue.LifoQueue()
         for _ in range(self._streams):
             self._requests.put(compiled.create_infer_request())
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import gc
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -47,6 +48,8 @@ def open_chatbot(model: str | None = None, **overrides: Any) -> Chatbot:
     from seedbed.settings import Settings, load
     from seedbed.startup import start
 
+    # A question multiplies small matrices: threads for that only get in each other's way.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     settings = load(Settings, model=model)
     start("rag_chatbot", settings.log_level)
     config = load(Config, **overrides)

@@ -21,7 +21,7 @@ Where = Mapping[str, Any]
 # Weights of the columns title, heading, body in bm25.
 BM25_WEIGHTS = (1.5, 1.5, 1.0)
 MAX_TERMS = 64
-MAX_ROWS = 6000  # that one query scores, about: each takes 1 to 2 µs, and common words tell little
+MAX_ROWS = 4000  # that one query scores, about: each takes 1 to 2 µs, and common words tell little
 STOP_WORDS = frozenset(
     {
         "a", "about", "after", "again", "against", "all", "also", "am", "an", "and", "any", "are",
