@@ -46,8 +46,10 @@ def best(question: str, *hits: Hit) -> list[select.Candidate]:
 
 def test_units_are_sentences_items_rows_and_code() -> None:
     assert quotes(PASSAGE) == [
-        ("sentence", "A request is retried 3 times, e.g. after a timeout."),
-        ("sentence", "The wait doubles each time."),
+        (
+            "sentence",
+            "A request is retried 3 times, e.g. after a timeout. The wait doubles each time.",
+        ),
         ("item", "- `retries`: how often, 3 by default"),
         ("item", "- `backoff`: the first wait"),
         ("row", "| jitter | 0.1 |"),
@@ -65,6 +67,20 @@ def test_a_row_knows_its_header() -> None:
 )
 def test_what_says_nothing_is_no_unit(text: str) -> None:
     assert split(text) == []
+
+
+def test_notes_are_sentences_and_a_short_sentence_stays_with_the_one_before() -> None:
+    note = ".. note:: The limit holds for each client. It is 5.\n\n"
+    note += "    Ask the operator of the server for more."
+    assert quotes(note) == [
+        ("sentence", "The limit holds for each client. It is 5."),
+        ("sentence", "Ask the operator of the server for more."),
+    ]
+
+
+def test_the_share_of_links_is_measured() -> None:
+    assert select._linked("- [Where the cache drops pages](cache.md)") > 0.9
+    assert select._linked("- The cache drops pages at its end") == 0
 
 
 def test_a_long_unit_is_cut_and_nothing_is_lost() -> None:

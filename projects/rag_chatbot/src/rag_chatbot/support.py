@@ -14,20 +14,22 @@ import numpy as np
 from rag_chatbot import lexical
 from rag_chatbot.select import Candidate
 
-SIGNALS = ("unit_cosine", "headed_cosine", "covered", "asks_number", "question_words")
+SIGNALS = ("unit_cosine", "headed_cosine", "covered", "asks_number", "question_words",
+           "asks_yes", "asks_code")  # fmt: skip
 # Fitted to 307 questions (70 of them not answered there) over the documentation of seven programs.
-WEIGHTS = (5.04, 2.63, 3.79, -2.0, 0.17)
-BIAS = -8.28
+WEIGHTS = (4.59, 2.66, 3.66, -1.98, 0.18, 1.01, -0.28)
+BIAS = -7.87
 
 
 def signals(question: str, scored: Sequence[Candidate]) -> list[float]:
     """What the decision is made from; see SIGNALS.
 
     The best cosine of a unit, alone and below its heading; the largest share of the question's
-    terms that one chunk has; whether a number is asked for, which nearby text often cannot give;
-    and the length of the question, because in a long one less has to match.
+    terms that one chunk has; the length of the question, because in a long one less has to match;
+    and whether a number, a yes or no, or a name in code is asked for: a number is often missing
+    where much else matches.
     """
-    wanted = set(lexical.terms(question))
+    wanted, asked = set(lexical.terms(question)), lexical.asked(question)
     best = 0.0
     for chunk in {c.hit.chunk.id: c.hit.chunk for c in scored}.values():
         there = lexical.terms(f"{chunk.title} {chunk.heading} {chunk.text}")
@@ -36,8 +38,10 @@ def signals(question: str, scored: Sequence[Candidate]) -> list[float]:
         max(float(c.features[0]) for c in scored),
         max(float(c.features[1]) for c in scored),
         best,
-        float("number" in lexical.asked(question)),
+        float("number" in asked),
         float(len(question.split())),
+        float("yes" in asked),
+        float("code" in asked),
     ]
 
 

@@ -15,6 +15,7 @@ Kind = Literal["sentence", "item", "row", "code"]
 
 CODE_WORDS = 45  # a longer code block is cut at its blank lines, then at its lines
 LONG_WORDS = 60  # a longer unit is cut, at a clause if there is one
+SHORT_WORDS = 7  # a sentence so short ("The default is 5.") stays with the one before it
 LEAD_WORDS = 40  # a sentence ending in ":" is joined with what it announces up to this size
 
 _FENCE = re.compile(r"^\s*(```|~~~)")
@@ -33,6 +34,9 @@ _NOISE = re.compile(
         import\s.*from\s+['"].*|---|\+\+\+
     )\s*$""",
     re.VERBOSE,
+)
+_ADMONITION = re.compile(
+    r"^\s*\.\.\s+(?:note|warning|tip|hint|important|caution|attention|danger|seealso)::\s+(?=\S)"
 )
 _END = re.compile(r"[.!?][\"')\]*_`]*(?=\s)|[。！？]")
 _ABBREVIATION = re.compile(
@@ -120,6 +124,9 @@ def _take(text: str, lines: list[_Line], i: int, lead: str) -> tuple[int, list[U
     if _FENCE.match(line.text):
         return _fence(text, lines, i, lead)
     below = lines[i + 1].text if i + 1 < len(lines) else ""
+    if mark := _ADMONITION.match(line.text):
+        rest = _Line(line.start + mark.end(), line.end, line.text[mark.end() :])
+        return _paragraph(text, [*lines[:i], rest, *lines[i + 1 :]], i)
     if _HEADING.match(line.text) or _NOISE.match(line.text) or _RULE.match(line.text):
         return i + 1, []
     if _RULE.match(below) and len(below.strip()) >= 3 and len(line.text.strip()) < 100:
@@ -151,8 +158,22 @@ def _paragraph(text: str, lines: list[_Line], i: int) -> tuple[int, list[Unit]]:
     j = i + 1
     while j < len(lines) and not _opens(lines, j):
         j += 1
-    spans = sentences(text, lines[i].start, lines[j - 1].end)
-    return j, [Unit(a, b, "sentence") for a, b in spans]
+    return j, [Unit(a, b, "sentence") for a, b in _told(text, lines[i].start, lines[j - 1].end)]
+
+
+def _told(text: str, start: int, end: int) -> list[tuple[int, int]]:
+    """Spans of sentences; a very short one says too little alone and stays with the one before."""
+    spans: list[tuple[int, int]] = []
+    for a, b in sentences(text, start, end):
+        if (
+            spans
+            and words(text[a:b]) <= SHORT_WORDS
+            and words(text[spans[-1][0] : b]) <= LEAD_WORDS
+        ):
+            spans[-1] = (spans[-1][0], b)
+        else:
+            spans.append((a, b))
+    return spans
 
 
 def _item(text: str, lines: list[_Line], i: int, lead: str) -> tuple[int, list[Unit]]:
@@ -196,18 +217,29 @@ def _indented(text: str, lines: list[_Line], i: int, lead: str) -> tuple[int, li
     j = i + 1
     while j < len(lines) and (not lines[j].text or re.match(r"^(?: {2,}|\t)", lines[j].text)):
         j += 1
-    return j, _code(text, lines[i:j], lead)
+    return j, _code(text, lines[i:j], lead, prose=True)
 
 
-def _code(text: str, lines: list[_Line], lead: str) -> list[Unit]:
-    """Code by its blank lines; what is still too long, by its lines."""
+def _prose(text: str) -> bool:
+    """Whether an indented text reads as sentences, as in a note, rather than as code."""
+    found = text.split()
+    plain_words = sum(bool(re.fullmatch(r"[\"'(]?[A-Za-z'’-]+[.,;:!?)\"']*", w)) for w in found)
+    ends = text.rstrip("*_`) ").endswith((".", "!", "?", ":"))
+    return ends and len(found) >= 6 and plain_words > 0.7 * len(found)
+
+
+def _code(text: str, lines: list[_Line], lead: str, *, prose: bool = False) -> list[Unit]:
+    """Code by its blank lines; what is still too long, by its lines. `prose`: some may be text."""
     units: list[Unit] = []
     group: list[_Line] = []
     for line in [*lines, _Line(0, 0, "")]:
         if line.text:
             group.append(line)
             continue
-        if group and words(text[group[0].start : group[-1].end]) <= CODE_WORDS:
+        if group and prose and _prose(text[group[0].start : group[-1].end]):
+            spans = _told(text, group[0].start, group[-1].end)
+            units += [Unit(a, b, "sentence", lead) for a, b in spans]
+        elif group and words(text[group[0].start : group[-1].end]) <= CODE_WORDS:
             start, end = _strip(text, group[0].start, group[-1].end)
             units.append(Unit(start, end, "code", lead))
         else:
