@@ -160,7 +160,7 @@ def test_stop_words_are_dropped_unless_there_is_nothing_else() -> None:
 
 
 def test_common_words_are_left_out_of_a_query_that_would_score_too_many_chunks():
-    rows = {"pump": 10, "valve": 5000, "water": 9000}
+    rows = {"pump": 10, "valve": 3000, "water": 9000}
     assert match_expression("the water pump valve", rows.__getitem__) == '"pump" OR "valve"'
     assert match_expression("water", rows.__getitem__) == '"water"'
 
