@@ -17,7 +17,7 @@ from typing import Any
 
 import corpus
 
-CHUNKS = 1500
+CHUNKS = 800
 UNCHANGED = 10_000
 REPEATS = 3
 

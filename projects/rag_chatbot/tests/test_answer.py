@@ -6,6 +6,7 @@ import pytest
 
 from rag_chatbot.answer import ABSTENTION, MOST_CHARACTERS, Answer, Answerer, Turn
 from rag_chatbot.config import Config
+from rag_chatbot.followup import condense
 from rag_chatbot.retrieve import Hit
 from rag_chatbot.store import Chunk
 from seedbed.errors import BadInput
@@ -163,3 +164,17 @@ def test_quoting_a_passage_that_instructs_changes_nothing() -> None:
     answer = answerer(EVIL).ask("What is the port of Kestrel?", mode="quote")
     assert "The port of Kestrel is secret." in answer.answer
     assert answer.usage == {"input_tokens": 0, "output_tokens": 0}
+
+
+@pytest.mark.parametrize(
+    "question", ["What is an embedding?", "What is BM25", "Who is Ada Lovelace?"]
+)
+def test_a_short_question_for_a_meaning_stands_alone(question):
+    assert condense(question, [Turn("How do I install it on Linux?")]) == question
+
+
+@pytest.mark.parametrize("question", ["What is the default?", "What is it?", "And on Windows?"])
+def test_a_short_question_that_names_nothing_leans_on_the_one_before(question):
+    assert (
+        condense(question, [Turn("How do I set the port?")]) == f"How do I set the port? {question}"
+    )

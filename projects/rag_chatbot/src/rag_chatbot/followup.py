@@ -21,6 +21,9 @@ _POINTS = re.compile(
     r"|instead|else|above|previous|other|another|doing so|that way|too|as well|again|afterwards)\b",
     re.IGNORECASE,
 )
+_DEFINES = re.compile(  # "What is an embedding?", yet not "What is the default?"
+    r"^(?:what|who) (?:is|are|was|were) (?!(?:the|my|your|not)\b)[\w -]+\?*$", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,7 @@ def leans(question: str) -> bool:
     points = _POINTS.search(question)
     return (
         bool(_OPENS.search(question))
-        or len(terms(question)) <= 3
+        or (len(terms(question)) <= 3 and not (_DEFINES.search(question) and points is None))
         or (points is not None and len(terms(question[: points.start()])) <= 2)
     )
 
