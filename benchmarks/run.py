@@ -63,7 +63,7 @@ BENCHMARKS: dict[str, tuple[str, dict[str, tuple[str, str, str]]]] = {
         {
             "answer_accuracy": ("shipped questions: expected fact stated", "", ">= 0.75"),
             "citation_precision": (
-                "shipped questions: citations in a right document",
+                "shipped questions: right citations",
                 "",
                 ">= 0.8",
             ),
