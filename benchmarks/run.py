@@ -1,7 +1,7 @@
 """Runs every benchmark, each in a process of its own, and writes results.json and results.md.
 
     make bench                     all of them
-    make bench ARGS="rag.start"    one
+    make bench ARGS="rag-start"    one
     BEIR=DIR make bench            also retrieval quality on that collection
 
 A bar that is not reached is printed as such; nothing here fails because a machine is slow.
@@ -23,15 +23,15 @@ RESULTS = HERE / "results.json"
 
 # name: script, and for each figure that has a bar: what it says, its unit, the bar
 BENCHMARKS: dict[str, tuple[str, dict[str, tuple[str, str, str]]]] = {
-    "rag.install": (
+    "rag-install": (
         "install.py",
         {
             "first_answer_seconds": ("fresh clone to the first cited answer", "s", "<= 45"),
             "installed_mb": ("installed for it, without torch", "MB", "<= 1400"),
         },
     ),
-    "seedbed.embeddings": ("embeddings.py", {}),
-    "rag.ingest": (
+    "seedbed-embeddings": ("embeddings.py", {}),
+    "rag-ingest": (
         "ingest.py",
         {
             "chunks_per_second": ("ingest, everything written", "chunks/s", ">= 140"),
@@ -39,18 +39,18 @@ BENCHMARKS: dict[str, tuple[str, dict[str, tuple[str, str, str]]]] = {
             "unchanged_seconds": ("ingest of 10,000 unchanged chunks", "s", "<= 2"),
         },
     ),
-    "rag.retrieval": (
+    "rag-retrieval": (
         "retrieval.py",
         {
             "p50_ms": ("hybrid retrieval at 20,000 chunks, p50", "ms", "<= 8"),
             "p95_ms": ("hybrid retrieval at 20,000 chunks, p95", "ms", "<= 15"),
         },
     ),
-    "rag.first_token": (
+    "rag-first_token": (
         "first_token.py",
         {"first_token_p50": ("first token after 800 prompt tokens, p50", "s", "<= 1.2")},
     ),
-    "rag.start": (
+    "rag-start": (
         "start.py",
         {
             "help_seconds": ("`rag-chatbot --help`", "s", "<= 0.5"),
@@ -58,7 +58,7 @@ BENCHMARKS: dict[str, tuple[str, dict[str, tuple[str, str, str]]]] = {
             "resident_mb": ("resident memory while serving", "MB", "<= 1200"),
         },
     ),
-    "rag.answers": (
+    "rag-answers": (
         "answers.py",
         {
             "answer_accuracy": ("shipped questions: expected fact stated", "", ">= 0.75"),
@@ -71,7 +71,7 @@ BENCHMARKS: dict[str, tuple[str, dict[str, tuple[str, str, str]]]] = {
             "abstention_precision": ("shipped questions: right abstentions", "", ">= 0.65"),
         },
     ),
-    "rag.beir": (
+    "rag-beir": (
         "beir.py",
         {"gain": ("hybrid nDCG@10 above the better arm", "", ">= 0.02")},
     ),
@@ -139,7 +139,7 @@ def main(names: list[str]) -> None:
     results = json.loads(RESULTS.read_text("utf-8")) if RESULTS.exists() and names else {}
     results["machine"] = machine()
     for name in names or BENCHMARKS:
-        if name == "rag.beir" and "BEIR" not in os.environ:
+        if name == "rag-beir" and "BEIR" not in os.environ:
             continue
         print(f"{name} …", flush=True)
         results[name] = run(BENCHMARKS[name][0])

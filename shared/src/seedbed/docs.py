@@ -6,7 +6,7 @@ A part stands between `<!-- KIND: argument -->` and `<!-- end -->`:
 
     settings: rag_chatbot.config:Config     a table of a settings class
     help: rag-chatbot ask                   what that command says about itself
-    result: rag.ingest.chunks_per_second    one figure of benchmarks/results.json, by its path
+    result: rag-ingest.chunks_per_second    one figure of benchmarks/results.json, by its path
 
 It knows nothing of what the pages say between the marks.
 """
