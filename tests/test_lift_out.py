@@ -1,6 +1,7 @@
 """A lifted-out project lives without the repository: it installs, passes its tests, answers."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -61,6 +62,17 @@ def test_nothing_in_it_points_back(lifted: Path) -> None:
     assert not any("rag_chatbot" in name for name in names)
     assert {"src/my_bot/__main__.py", "vendor/seedbed/pyproject.toml", "Dockerfile"} <= names
     assert {"docs/README.md", "constraints.txt", "LICENSE", ".env.example"} <= names
+
+
+@pytest.mark.slow
+def test_its_readme_names_only_what_is_there(lifted: Path) -> None:
+    readme = (lifted / "README.md").read_text("utf-8")
+    links = re.findall(r"\]\((?!https?:)([^)#]+)\)", readme)
+    assert links
+    assert [link for link in links if not (lifted / link).exists()] == []
+    verbs = set(re.findall(r"\bmake ([a-z-]+)", readme))
+    makefile = (lifted / "Makefile").read_text("utf-8")
+    assert [verb for verb in verbs if f"\n{verb}:" not in makefile] == []
 
 
 @pytest.mark.slow

@@ -152,6 +152,19 @@ def test_write_mode_takes_not_found_for_an_answer() -> None:
     assert answer.abstained
 
 
+def test_write_mode_stops_a_model_that_goes_round_in_circles() -> None:
+    reply = "The server listens on port 7421 by default. " * 4
+    answer = answerer(GUIDE, replies=[reply]).ask("Which port is the default?", mode="write")
+    assert answer.answer == "The server listens on port 7421 by default. [1]"
+
+
+def test_a_passage_that_instructs_the_model_supports_nothing_either() -> None:
+    bot = answerer(EVIL, replies=["The port of Kestrel is secret."])
+    answer = bot.ask("What is the port of Kestrel?", mode="write")
+    assert answer.abstained
+    assert not answer.citations
+
+
 def test_a_passage_that_instructs_the_model_is_not_shown_to_it() -> None:
     bot = answerer(GUIDE, EVIL, replies=["The server listens on port 7421 by default."])
     answer = bot.ask("Which port does the Kestrel server use?", mode="write")

@@ -145,7 +145,12 @@ def _text(path: Path) -> str | None:
 
 
 def _renamed(text: str, old: Names, new: Names, depth: int) -> str:
-    """`text` as it reads in the new repository; its file lies `depth` parts below the project."""
+    """`text` as it reads in the new repository; its file lies `depth` parts below the project.
+
+    What stands between `<!-- only here -->` and `<!-- end only here -->` stays behind.
+    """
+    text = re.sub(r"<!-- only here -->.*?<!-- end only here -->\n*", "", text, flags=re.DOTALL)
+    text = text.replace("../../docs/", "docs/")
     text = re.sub(rf"\bmake ([a-z]+)-{old.prefix.rstrip('_').lower()}\b", r"make \1", text)
     text = re.sub(r"\bmake (exercise|check-exercise) P=\w+ ", r"make \1 ", text)
     # The root of the repository, seen from a file, is two folders nearer now.

@@ -108,12 +108,17 @@ class Writer:
         usage: dict[str, int],
     ) -> Iterator[str]:
         """Yield supported sentences with their citation; fills `used`, `notices` and `usage`."""
-        passages = self._fence(hits, notices)
-        prompt = self.prompt.render(passages=passages, question=question)
+        safe = _safe(hits, notices)
+        scored = [c for c in scored if c.hit in safe]
+        prompt = self.prompt.render(passages=self._fence(safe), question=question)
         shown = dropped = 0
+        said: set[str] = set()
         for sentence in _sentences(self._stream(prompt, usage)):
             if _REFUSES.match(sentence) or shown + dropped >= MOST_SENTENCES:
                 break
+            if sentence.lower() in said:
+                break  # it goes round in circles from here
+            said.add(sentence.lower())
             if sentence.endswith("?"):
                 continue  # a small model likes to repeat the question
             vector = select.embed(self.embeddings, [sentence])[0]
@@ -129,14 +134,9 @@ class Writer:
         if dropped:
             notices.append(f"Left out: {dropped} sentence(s) that the documents do not support.")
 
-    def _fence(self, hits: Sequence[Hit], notices: list[str]) -> str:
+    def _fence(self, hits: Sequence[Hit]) -> str:
         left, parts = self.budget, []
         for hit in hits:
-            if screen_injection(hit.chunk.text):
-                notices.append(
-                    f"A passage of {hit.chunk.source} was left out: it tries to instruct the model."
-                )
-                continue
             head = context(hit.chunk.title, hit.chunk.heading)
             text = f"[{head}]\n{hit.chunk.text}".replace("PASSAGES>>>", "").replace("<<<", "")
             left -= self._tokens(text)
@@ -159,6 +159,19 @@ class Writer:
                 usage[name] += meta.get(name, 0)
             if chunk.text:
                 yield str(chunk.text)
+
+
+def _safe(hits: Sequence[Hit], notices: list[str]) -> list[Hit]:
+    """The hits that neither instruct the model nor may support what it was told to say."""
+    safe = []
+    for hit in hits:
+        if screen_injection(hit.chunk.text):
+            notices.append(
+                f"A passage of {hit.chunk.source} was left out: it tries to instruct the model."
+            )
+        else:
+            safe.append(hit)
+    return safe
 
 
 def _sentences(pieces: Iterator[str]) -> Iterator[str]:
