@@ -224,7 +224,7 @@ def test_ready_says_why_not(open_chatbot):
 
 
 class Slow(BaseChatModel):
-    """Says the fact again and again; notes when nobody listens any more."""
+    """Says the fact in other words each half second; notes when nobody listens any more."""
 
     left: threading.Event = threading.Event()
 
@@ -237,9 +237,9 @@ class Slow(BaseChatModel):
 
     def _stream(self, *_, **__):
         try:
-            for _ in range(500):
-                time.sleep(0.02)
-                yield ChatGenerationChunk(message=AIMessageChunk(f"{FACT} "))
+            for opening in ("", "Yes: ", "Indeed, ", "In short, ", "So, ", "Again, "):
+                yield ChatGenerationChunk(message=AIMessageChunk(f"{opening}{FACT} "))
+                time.sleep(0.5)
         finally:
             self.left.set()
 
