@@ -25,8 +25,11 @@ name-workflow := agentic_workflow
 name-research := research_repro
 # What `run`, `demo` and `eval` ask of a project's own command.
 run-rag_chatbot := serve docs
+run-llm_service := serve
 demo-rag_chatbot := demo docs
+demo-llm_service := demo
 eval-rag_chatbot := eval --qa projects/rag_chatbot/eval/questions.jsonl --docs docs
+eval-llm_service := eval
 
 # The folder of the project meant by a short or a full name; one line and exit 2 if there is none.
 folder = $(or $(filter $(PROJECTS),$(name-$1) $1),$(error There is no project "$1" in this repository. Projects: $(PROJECTS)))
@@ -140,7 +143,9 @@ $(VENV)/dev.ready: pyproject.toml $(MADE_FROM) $(PROJECTS:%=projects/%/pyproject
 	@$(torch_first)
 	@$(call retry,$(UV) pip install $(BACKEND) -c constraints.txt $(DEV))
 	@touch $@
-DEV := --group dev -e './shared[local,serve,remote,torch,otlp,mlflow]' $(PROJECTS:%=-e ./projects/%)
+# Every optional part of a project is tested too.
+DEV := --group dev -e './shared[local,serve,remote,torch,otlp,mlflow]' \
+  -e ./projects/rag_chatbot -e './projects/llm_service[postgres,redis,ray,locust]'
 
 .PHONY: help setup smoke test test-shared test-repo bench lint docs doctor new prefetch exercise check-exercise lock clean
 .PRECIOUS: $(VENV)/%.ready

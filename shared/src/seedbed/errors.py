@@ -67,6 +67,10 @@ class Unauthorized(SeedbedError):
     status = 401
 
 
+class Forbidden(SeedbedError):
+    status = 403
+
+
 class NotFound(SeedbedError):
     status = 404
 

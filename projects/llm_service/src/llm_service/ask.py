@@ -1,0 +1,122 @@
+"""What one request asks of a model, and the events that answer it.
+
+Everything between the HTTP routes and the backends speaks these few types: routes make an `Ask`,
+backends answer it with events, and cache, guardrails and experiments stand in between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+Kind = Literal["chat", "text", "embedding"]
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One request. `body` is OpenAI's body of `/v1/chat/completions` (or `/v1/completions` for
+    "text", `/v1/embeddings` for "embedding"), already validated, without `stream`,
+    `stream_options` and `model`, and without fields that are null.
+    """
+
+    kind: Kind
+    model: str
+    body: Mapping[str, Any]
+    stream: bool = False
+    user: str = ""
+    request_id: str = ""
+
+
+@dataclass(slots=True)
+class Delta:
+    """Something new of choice `index`: text, or whole or partial tool calls in the form of
+    OpenAI's stream chunks, or log probabilities in OpenAI's form. `tokens` counts what it took.
+    `extra` holds fields of an upstream's delta or message that are passed on as they are.
+    """
+
+    text: str = ""
+    index: int = 0
+    tokens: int = 1
+    tool_calls: Sequence[dict[str, Any]] = ()
+    logprobs: Sequence[dict[str, Any]] = ()
+    extra: Mapping[str, Any] | None = None
+
+
+@dataclass(slots=True)
+class Finish:
+    """The end of choice `index`: stop, length, tool_calls or content_filter."""
+
+    reason: str
+    index: int = 0
+
+
+@dataclass(slots=True)
+class Usage:
+    """Tokens of the whole request; comes once, last."""
+
+    prompt_tokens: int
+    completion_tokens: int = 0
+    cached_tokens: int = 0
+
+
+Event = Delta | Finish | Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """A vector for each input text, and the tokens read."""
+
+    vectors: Sequence[Sequence[float]]
+    prompt_tokens: int
+
+
+@dataclass(slots=True)
+class Load:
+    """How busy a backend is, for routing and metrics."""
+
+    running: int = 0
+    waiting: int = 0
+
+
+class Backend(Protocol):
+    """Something that answers: a model in a process of ours, or an upstream.
+
+    `generate` is an async generator: closing it (or cancelling the task that reads it) stops the
+    work. It raises SeedbedError: BadInput for what the client got wrong, Busy when full,
+    Unavailable and DeadlineExceeded for what another target may do better.
+    """
+
+    name: str
+    load: Load
+
+    def generate(self, ask: Ask) -> AsyncIterator[Event]: ...
+
+    async def embed(self, ask: Ask) -> Embedded: ...
+
+    async def check(self) -> None:
+        """Raise Unavailable while it can't answer."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+@dataclass(slots=True)
+class Facts:
+    """What is known of a request beside its answer: for headers, metrics, accounting and logs.
+
+    Whoever decides something writes it here: the router `model_used`, `backend`, `attempts` and
+    `waited`, the cache `cache`, the guardrails `decisions`, the experiment its variant.
+    """
+
+    model_used: str = ""  # the model of the table that answered
+    backend: str = ""  # its backend: local, openai, anthropic
+    attempts: int = 0  # targets and retries tried
+    waited: float = 0.0  # seconds spent waiting for the backend's first event
+    cache: str = ""  # "", "miss", "hit", "shared" (joined one in flight), "semantic"
+    decisions: list[str] = field(
+        default_factory=list
+    )  # e.g. "pii_in:redacted", "injection:blocked"
+    experiment: str = ""
+    variant: str = ""
+    prompt: str = ""  # "name@version:hash" of the variant's prompt

@@ -1,0 +1,1 @@
+"""What answers: models in processes of ours, and upstreams behind an API."""

@@ -1,0 +1,1 @@
+"""What is kept: keys, usage, feedback, in SQLite or Postgres."""
