@@ -133,6 +133,22 @@ def test_auto_calls_a_related_tool_and_else_answers(model):
     assert bound.bind(tool_choice="none").invoke("What is the weather?").tool_calls == []
 
 
+def test_several_calls_in_one_message_when_allowed(model):
+    bound = model.bind_tools([get_weather, add], parallel_tool_calls=True)
+    calls = bound.invoke("What is the weather in Paris and in Tokyo?").tool_calls
+    assert {call["args"]["city"] for call in calls} == {"Paris", "Tokyo"}
+    assert len({call["id"] for call in calls}) == len(calls) == 2
+    cut = bound.invoke("What is the weather in Paris?", max_tokens=40).tool_calls
+    assert {call["name"] for call in cut} == {"get_weather"}
+
+
+def test_repeated_calls_end_the_message(model):
+    bound = model.bind_tools([get_weather], parallel_tool_calls=True)
+    message = bound.invoke("What is the weather in Paris?", max_tokens=400)
+    assert len(message.tool_calls) == 1
+    assert message.usage_metadata["output_tokens"] < 80
+
+
 def test_auto_lets_a_capable_model_choose_in_the_grammar(model):
     free = LocalChatModel(engine=model.engine, max_tokens=8)
     message = free.bind_tools([add]).invoke("Say hello.")

@@ -43,6 +43,7 @@ class SeedbedError(Exception):
         super().__init__(f"{message} {hint}".strip())
         self.message = message
         self.hint = hint
+        self.details: dict[str, str] = {}  # more for clients of an API, such as OpenAI's `param`
 
     @property
     def type(self) -> str:

@@ -36,6 +36,8 @@ class Sampling:
     regex: str | None = None
     grammar: str | None = None
     repetition_penalty: float = 1.0
+    frequency_penalty: float = 0.0
+    presence_penalty: float = 0.0
     min_new_tokens: int = 0
     ignore_eos: bool = False
     logprobs: bool = False
@@ -47,6 +49,8 @@ class Sampling:
             ("top_p", 0 < self.top_p <= 1, "above 0 and at most 1"),
             ("top_k", self.top_k >= 0, "0 (off) or more"),
             ("repetition_penalty", self.repetition_penalty > 0, "above 0"),
+            ("frequency_penalty", -2 <= self.frequency_penalty <= 2, "between -2 and 2"),
+            ("presence_penalty", -2 <= self.presence_penalty <= 2, "between -2 and 2"),
             ("min_new_tokens", 0 <= self.min_new_tokens <= self.max_new_tokens, "≤ max_new_tokens"),
         )
         for name, fine, rule in limits:

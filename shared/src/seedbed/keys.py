@@ -8,10 +8,21 @@ import hashlib
 import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from starlette.datastructures import Headers
 
 from seedbed import errors
+
+
+class KeySource(Protocol):
+    """Who may call a server; false while it has no key, so that everyone is `"local"`."""
+
+    def __bool__(self) -> bool: ...
+
+    def caller(self, headers: Headers) -> str:
+        """Who sends these headers; Unauthorized for nobody known."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -42,7 +53,7 @@ class Keys:
         """The name of the key in the headers, compared in constant time; Unauthorized without."""
         if not self:
             return "local"
-        digest = hashlib.sha256(_presented(headers).encode(errors="replace")).digest()
+        digest = hashlib.sha256(presented(headers).encode(errors="replace")).digest()
         names = [name for known, name in self.digests.items() if hmac.compare_digest(known, digest)]
         if not names:
             raise errors.Unauthorized(
@@ -53,7 +64,8 @@ class Keys:
         return names[0]
 
 
-def _presented(headers: Headers) -> str:
+def presented(headers: Headers) -> str:
+    """The key in the headers, "" if there is none: Bearer, Basic (as the password), x-api-key."""
     scheme, _, value = headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer":
         return value.strip()

@@ -46,12 +46,17 @@ class LocalChatModel(BaseChatModel):
     stop: list[str] | None = None
     seed: int | None = None
     repetition_penalty: float = 1.0
+    frequency_penalty: float = 0.0
+    presence_penalty: float = 0.0
+    min_tokens: int = 0
+    ignore_eos: bool = False
     logprobs: bool = False
     timeout: float | None = Field(None, description="Seconds for one answer.")
     truncation: Literal["error", "oldest"] = "error"
     tool_decision: Literal["model", "words"] = Field(
         "model", description="Who decides whether to call a tool: `tool_calls.related` for words."
     )
+    parallel_tool_calls: bool = Field(False, description="Whether a message may hold several.")
 
     @property
     def _llm_type(self) -> str:
@@ -124,7 +129,7 @@ class LocalChatModel(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
-        turn = self._turn(messages, stop, kwargs)
+        turn = self.turn(messages, stop, kwargs)
         while generation := turn.next_generation():
             for piece in generation:
                 if (chunk := turn.push(piece)) is not None:
@@ -142,7 +147,7 @@ class LocalChatModel(BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
-        turn = self._turn(messages, stop, kwargs)
+        turn = self.turn(messages, stop, kwargs)
         while generation := turn.next_generation():
             async for piece in generation:
                 if (chunk := turn.push(piece)) is not None:
@@ -153,9 +158,11 @@ class LocalChatModel(BaseChatModel):
                     break
         yield turn.last_chunk()
 
-    def _turn(
+    def turn(
         self, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any]
     ) -> Turn:
+        """The answer in the making, for those who drive the engine themselves; `kwargs` are
+        fields of this class and OpenAI's parameters."""
         given = {name: value for name, value in kwargs.items() if value is not None}
         tools = tool_functions(given.get("tools", []))
         choice = choose(given.get("tool_choice"), tools) if tools else "none"
@@ -165,7 +172,9 @@ class LocalChatModel(BaseChatModel):
         schema = given.get("schema", _response_schema(given.get("response_format")))
         constraint, grammar, extra = None, None, ""
         if choice != "none":
-            grammar, extra = calls_grammar(tools, choice), instructions(tools)
+            parallel = given.get("parallel_tool_calls", self.parallel_tool_calls)
+            grammar = calls_grammar(tools, choice, parallel=parallel)
+            extra = instructions(tools, parallel=parallel)
         elif schema is not None:
             constraint = constrain(schema)
             grammar = constraint.grammar
@@ -185,6 +194,10 @@ class LocalChatModel(BaseChatModel):
             seed=option("seed"),
             stop=tuple(stop or self.stop or ()),
             repetition_penalty=option("repetition_penalty"),
+            frequency_penalty=option("frequency_penalty"),
+            presence_penalty=option("presence_penalty"),
+            min_new_tokens=option("min_tokens"),
+            ignore_eos=option("ignore_eos"),
             logprobs=option("logprobs"),
         )
         return Turn(

@@ -22,7 +22,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from seedbed import errors
 from seedbed.guardrails import redact_secrets
-from seedbed.keys import Keys
+from seedbed.keys import KeySource
 from seedbed.telemetry import error_kind, request_id, span
 
 if TYPE_CHECKING:
@@ -64,8 +64,9 @@ def http_metrics() -> HttpMetrics:
     )
 
 
-def envelope(type_: str, message: str) -> bytes:
+def envelope(type_: str, message: str, **details: str) -> bytes:
     body = {"type": type_, "message": redact_secrets(message), "request_id": request_id.get()}
+    body |= details
     # A client's lone surrogate may stand in a message: escaped, it stays valid JSON.
     return json.dumps({"error": body}).encode()
 
@@ -86,7 +87,8 @@ async def send_error(scope: Scope, send: Send, error: errors.SeedbedError) -> No
         await send({"type": "websocket.close", "code": 1008, "reason": error.type})
         return
     scope["seedbed.error"] = error.type
-    await _send(send, error.status, envelope(error.type, str(error)), error_headers(error, scope))
+    body = envelope(error.type, str(error), **error.details)
+    await _send(send, error.status, body, error_headers(error, scope))
 
 
 async def _send(send: Send, status: int, body: bytes, headers: Mapping[str, str]) -> None:
@@ -173,7 +175,7 @@ _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 class Access:
     """Who may call: the keys, and whether only this machine's own names for itself are served."""
 
-    keys: Keys
+    keys: KeySource
     local_only: bool = False
 
 

@@ -55,6 +55,8 @@ def generation_config(sampling: Sampling) -> Any:
     config.min_new_tokens = sampling.min_new_tokens
     config.ignore_eos = sampling.ignore_eos
     config.repetition_penalty = sampling.repetition_penalty
+    config.frequency_penalty = sampling.frequency_penalty
+    config.presence_penalty = sampling.presence_penalty
     config.logprobs = int(sampling.logprobs)
     config.do_sample = sampling.temperature > 0
     if config.do_sample:

@@ -22,7 +22,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from seedbed import errors, telemetry
-from seedbed.keys import Keys
+from seedbed.keys import Keys, KeySource
 from seedbed.middleware import Access, BodyLimit, Context, Drain, Guard, envelope, error_headers
 from seedbed.settings import Settings, load
 
@@ -71,6 +71,7 @@ def create_app(
     version: str,
     ready: Callable[[], None] = lambda: None,
     settings: Settings | None = None,
+    keys: KeySource | None = None,
     max_body_mb: float = 50,
     max_requests: int = 256,
     lifespan: Callable[[FastAPI], AbstractAsyncContextManager[Any]] | None = None,
@@ -78,6 +79,7 @@ def create_app(
 ) -> FastAPI:
     """An app with /healthz, /readyz, /metrics, and every error in one envelope.
 
+    The keys are those of SEEDBED_API_KEYS, or `keys`, where a project keeps its own.
     Over `max_requests` at a time are answered Busy, bodies over `max_body_mb` TooLarge.
 
     `ready` raises (best: Unavailable, with the reason) while the app can't answer; it must be
@@ -103,7 +105,9 @@ def create_app(
     app.state.drain = drain
     app.state.max_body = int(max_body_mb * 2**20)
     app.state.settings = settings
-    app.state.access = Access(Keys.parse(settings.api_keys.get_secret_value()))
+    app.state.access = Access(
+        Keys.parse(settings.api_keys.get_secret_value()) if keys is None else keys
+    )
     app.add_middleware(BodyLimit, limit=app.state.max_body)
     app.add_middleware(Guard, drain=drain, access=app.state.access)
     app.add_middleware(Context, drain=drain)
@@ -146,7 +150,8 @@ def _add_errors(app: FastAPI) -> None:
     async def seedbed_error(request: Request, error: errors.SeedbedError) -> Response:
         if error.status >= 500:
             log.warning("%s: %s", error.type, error)
-        return _answer(request, error.status, error.type, str(error), error_headers(error))
+        headers = error_headers(error)
+        return _answer(request, error.status, error.type, str(error), headers, **error.details)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:
@@ -162,10 +167,15 @@ def _add_errors(app: FastAPI) -> None:
 
 
 def _answer(
-    request: Request, status: int, type_: str, message: str, headers: dict[str, str] | None = None
+    request: Request,
+    status: int,
+    type_: str,
+    message: str,
+    headers: dict[str, str] | None = None,
+    **details: str,
 ) -> Response:
     request.scope["seedbed.error"] = type_
-    body = envelope(type_, message)
+    body = envelope(type_, message, **details)
     return Response(body, status, headers=headers, media_type="application/json")
 
 

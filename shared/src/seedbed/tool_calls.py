@@ -19,6 +19,7 @@ from seedbed.errors import BadInput
 from seedbed.grammar import TOP, Chars, Grammar, Node, Rep, alt, seq
 from seedbed.structured import Schema, tool_name, tool_parameters
 
+MOST_CALLS = 8  # in one message
 # Stems that say nothing about a topic.
 _COMMON = {
     *("what", "that", "thi", "with", "from", "your", "about", "have", "when", "which"),
@@ -28,14 +29,20 @@ _BEGINNING = Chars(((0x21, 0x7A), (0x7C, 0x7E), (0xA1, 0xD7FF), (0xE000, TOP)))
 _ANYTHING = Chars(((0x09, 0x0A), (0x20, 0x7E), (0xA0, 0xD7FF), (0xE000, TOP)))
 
 
-def calls_grammar(tools: Sequence[Schema], choice: str) -> Grammar:
-    """`choice` is "any", "auto" (a call or a text) or the name of the one tool to call."""
+def calls_grammar(tools: Sequence[Schema], choice: str, *, parallel: bool = False) -> Grammar:
+    """`choice` is "any", "auto" (a call or a text) or the name of the one tool to call.
+
+    With `parallel` up to MOST_CALLS calls may follow each other, one a line.
+    """
     options: list[Node] = []
     for tool in tools:
         name = tool_name(tool)
         if choice in ("any", "auto", name):
             arguments = constrain(tool_parameters(tool)).grammar.root
             options.append(seq(f'{{"name": {json.dumps(name)}, "arguments": ', arguments, "}"))
+    if parallel:
+        call = alt(options)
+        options = [seq(call, Rep(seq("\n", call), 0, MOST_CALLS - 1))]
     if choice == "auto":
         options.append(seq(_BEGINNING, Rep(_ANYTHING)))
     return Grammar(alt(options))
@@ -62,8 +69,17 @@ def _words(text: str) -> set[str]:
     return {re.sub(r"(ing|ed|es|s|e)$", "", word) for word in words} - _COMMON
 
 
-def read_call(text: str, tools: Sequence[Schema]) -> dict[str, Any]:
-    """A call as LangChain has it, from a complete text of the grammar."""
+def read_calls(text: str, tools: Sequence[Schema]) -> list[dict[str, Any]]:
+    """The calls as LangChain has them, from a complete text of the grammar; a repeated one once."""
+    calls: list[dict[str, Any]] = []
+    for line in text.split("\n"):
+        call = _read_call(line, tools)
+        if not any((c["name"], c["args"]) == (call["name"], call["args"]) for c in calls):
+            calls.append(call)
+    return calls
+
+
+def _read_call(text: str, tools: Sequence[Schema]) -> dict[str, Any]:
     call = json.loads(text)
     tool = next(tool for tool in tools if tool_name(tool) == call["name"])
     arguments = constrain(tool_parameters(tool)).finish(json.dumps(call["arguments"]))
@@ -75,7 +91,7 @@ def read_call(text: str, tools: Sequence[Schema]) -> dict[str, Any]:
     }
 
 
-def instructions(tools: Sequence[Schema]) -> str:
+def instructions(tools: Sequence[Schema], *, parallel: bool = False) -> str:
     """What the system message says about the tools."""
     lines = [
         "You can call these tools:",
@@ -91,6 +107,7 @@ def instructions(tools: Sequence[Schema]) -> str:
             for tool in tools
         ),
         'To call one, answer only with JSON: {"name": "tool", "arguments": {...}}',
+        *(["To call several, write one such line for each."] if parallel else []),
         "When no tool helps, answer with text.",
     ]
     return "\n".join(lines)

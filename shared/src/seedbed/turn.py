@@ -20,7 +20,7 @@ from seedbed.constrain import Constraint
 from seedbed.engine import Engine, Generation, Piece, Sampling
 from seedbed.grammar import Grammar, Matcher
 from seedbed.structured import Schema
-from seedbed.tool_calls import read_call
+from seedbed.tool_calls import read_calls
 
 MAX_RESUMES = 8
 
@@ -84,7 +84,18 @@ class Turn:
             text = self.matcher.feed(text)
             self.broken = self.matcher.broken
         self.text += text
+        if self.tools and "\n" in text:
+            self._end_at_a_repeated_call()
         return self._chunk() if self._streams() else None
+
+    def _end_at_a_repeated_call(self) -> None:
+        """A small model that has no further call to make writes its calls again."""
+        *before, last, _ = self.text.split("\n")
+        if self.grammar and self.text.startswith("{") and last in before:
+            self.text = "\n".join(before)
+            self.matcher = Matcher(self.grammar)
+            self.matcher.feed(self.text)
+            self.broken = True
 
     def _streams(self) -> bool:
         """Calls, and arrays from which members may be taken out, are shown when complete."""
@@ -108,9 +119,11 @@ class Turn:
         calls: list[ToolCallChunk] = []
         reason = "length" if cut and not self._ended() else "stop"
         if self.tools and self.text.startswith("{"):
-            call = read_call(self.text, self.tools)
-            arguments = json.dumps(call["args"], ensure_ascii=False)
-            calls.append(tool_call_chunk(name=call["name"], args=arguments, id=call["id"], index=0))
+            for n, call in enumerate(read_calls(self.text, self.tools)):
+                arguments = json.dumps(call["args"], ensure_ascii=False)
+                calls.append(
+                    tool_call_chunk(name=call["name"], args=arguments, id=call["id"], index=n)
+                )
             self.shown, reason = len(self.text), "tool_calls"
         message = AIMessageChunk(
             content=self.text[self.shown :],
