@@ -1,0 +1,341 @@
+"""What the bodies of all routes share: checks of what a client sent, and server-sent events.
+
+It knows no route and no model. Every complaint is a `BadParameter` that names the field.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import re
+import uuid
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
+from pydantic.functional_validators import ModelWrapValidatorHandler
+
+from llm_service.ask import Ask, Event, Kind, Usage
+from seedbed.errors import BadInput, SeedbedError, Unavailable
+from seedbed.guardrails import redact_secrets
+
+log = logging.getLogger("llm_service.protocol")
+MAX_DEPTH = 64
+DONE = b"data: [DONE]\n\n"
+Code = Literal["invalid_value", "unknown_parameter", "unsupported_parameter"]
+_BAD = re.compile("[\0\ud800-\udfff]")
+_FIELD = re.compile(r"[a-z][a-z0-9_]*")
+# Names that pydantic puts into a place where a field may be of several types.
+_TYPES = {"str", "int", "float", "bool", "dict", "list", "constrained"}
+
+
+class BadParameter(BadInput):
+    """A field of a request that can't be used. `param` is its name, `code` OpenAI's word for why.
+
+    Its `type` stays `bad_input`, so that clients need to know one name only.
+    """
+
+    type = "bad_input"
+
+    def __init__(
+        self, message: str, *, param: str, code: Code = "invalid_value", hint: str = ""
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.param = param
+        self.code = code
+
+
+def invalid(param: str, why: str, hint: str = "") -> BadParameter:
+    return BadParameter(f"{param}: {why}.", param=param, hint=hint)
+
+
+def refuse_unsupported(names: Sequence[str]) -> None:
+    """Raise BadParameter naming what `unsupported` of a route found, if anything."""
+    if names:
+        raise BadParameter(
+            f"Not supported by this model: {', '.join(names)}.",
+            param=names[0],
+            code="unsupported_parameter",
+            hint="Leave it out, or ask a model that has it.",
+        )
+
+
+def new_id(prefix: str) -> str:
+    """`prefix` (chatcmpl, cmpl, resp, …) and 32 hex digits that nobody can guess."""
+    separator = "_" if prefix in ("resp", "msg", "fc", "call") else "-"
+    return f"{prefix}{separator}{uuid.uuid4().hex}"
+
+
+def check_json(value: Any, param: str) -> None:
+    """Raise BadParameter for NUL characters, lone surrogates, numbers that aren't finite, and
+    more than MAX_DEPTH levels. Works level by level: no depth of input can overflow the stack.
+    """
+    level, depth = [value], 0
+    while level:
+        depth += 1
+        if depth > MAX_DEPTH:
+            raise invalid(param, f"is nested deeper than {MAX_DEPTH} levels")
+        below: list[Any] = []
+        for item in level:
+            if isinstance(item, str):
+                if "\0" in item or (not item.isascii() and _BAD.search(item)):
+                    raise invalid(param, "holds a NUL character or half a surrogate pair")
+            elif isinstance(item, dict):
+                below += item
+                below += item.values()
+            elif isinstance(item, list):
+                if set(map(type, item)) != {int}:  # a long list of token ids has nothing to check
+                    below += item
+            elif isinstance(item, float) and not math.isfinite(item):
+                raise invalid(param, f"{item} is not a number that JSON has")
+        level = below
+
+
+def bad_parameter(found: Sequence[Mapping[str, Any]]) -> BadParameter:
+    """Pydantic's complaints as one error: the deepest, which is the most exact of a union's."""
+    error = max(found, key=lambda e: len(e["loc"]))
+    place = [p for p in error["loc"] if isinstance(p, int) or _FIELD.fullmatch(str(p))]
+    if error["type"] == "extra_forbidden":
+        name = ".".join(map(str, error["loc"]))
+        return BadParameter(
+            f"Unknown parameter: {name[:100]!r}.",
+            param=name[:100],
+            code="unknown_parameter",
+            hint="Leave it out.",
+        )
+    param = ".".join(str(p) for p in place if p not in _TYPES) or "body"
+    why = str(error["msg"]).removeprefix("Value error, ").rstrip(".")
+    given = error.get("input")
+    if isinstance(given, str | int | float) and error["type"] != "missing":
+        why += f", not {given!r}" if len(repr(given)) <= 60 else f", not {repr(given)[:57]}…"
+    return invalid(param, why)
+
+
+class Part(BaseModel):
+    """An object of a body. Its JSON types are taken at their word: "1" is no number."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class StreamOptions(Part):
+    include_usage: bool | None = None
+    include_obfuscation: Literal[False] | None = None
+    continuous_usage_stats: Literal[False] | None = None
+
+
+class Body(Part):
+    """A request's body. Raises BadParameter, never pydantic's own error.
+
+    Fields typed `Any` are known to an upstream but not looked into here; `unsupported` of the
+    route says which of them a local model refuses.
+    """
+
+    kind: ClassVar[Kind]
+    model: Annotated[str | None, Field(description="The server's default if absent.")] = None
+    user: Annotated[str | None, Field(max_length=512)] = None
+    _given: dict[str, Any] = PrivateAttr(default_factory=dict)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _checked(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        if isinstance(data, cls):
+            return data
+        if not isinstance(data, dict):
+            raise invalid("body", "should be a JSON object")
+        for name, value in data.items():
+            check_json(value, name if _FIELD.fullmatch(str(name)) else "body")
+        try:
+            body = handler(data)
+        except ValidationError as error:
+            raise bad_parameter(error.errors(include_url=False)) from None
+        body._given = {name: value for name, value in data.items() if value is not None}
+        body.check()
+        return body
+
+    def check(self) -> None:
+        """Raise BadParameter for fields that don't go together."""
+
+    @property
+    def streams(self) -> bool:
+        return bool(self._given.get("stream"))
+
+    @property
+    def include_usage(self) -> bool:
+        return bool((self._given.get("stream_options") or {}).get("include_usage"))
+
+    def ask(self, *, user: str = "", request_id: str = "") -> Ask:
+        """What the client asks; its own `user` goes before the caller's."""
+        out = ("model", "stream", "stream_options")
+        return Ask(
+            kind=self.kind,
+            model=self.model or "",
+            body={name: value for name, value in self._given.items() if name not in out},
+            stream=self.streams,
+            user=self.user or user,
+            request_id=request_id,
+        )
+
+
+Stop = str | list[str] | None
+Metadata = dict[
+    Annotated[str, Field(max_length=64)],
+    Annotated[str, Field(max_length=512)],
+]
+
+
+class Sampled(Body):
+    """The fields that chat and text completions have in common."""
+
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    max_tokens: int | None = Field(None, ge=1, le=10_000_000)
+    temperature: float | None = Field(None, ge=0, le=2)
+    top_p: float | None = Field(None, gt=0, le=1)
+    top_k: int | None = Field(None, ge=-1, le=1_000_000, description="0 and -1: no limit.")
+    min_p: float | None = Field(None, ge=0, le=1)
+    seed: int | None = Field(None, ge=-(2**63), lt=2**63)
+    stop: Stop = Field(None, description="A text, or up to 4, that end the answer.")
+    n: int | None = Field(None, ge=1, le=16)
+    frequency_penalty: float | None = Field(None, ge=-2, le=2)
+    presence_penalty: float | None = Field(None, ge=-2, le=2)
+    repetition_penalty: float | None = Field(None, gt=0, le=10)
+    ignore_eos: bool | None = None
+    min_tokens: int | None = Field(None, ge=0, le=10_000_000)
+    logit_bias: dict[str, float] | None = None
+    metadata: Metadata | None = Field(None, max_length=16)
+    # vLLM's, for upstreams.
+    stop_token_ids: Any = None
+    include_stop_str_in_output: Any = None
+    skip_special_tokens: Any = None
+    spaces_between_special_tokens: Any = None
+    length_penalty: Any = None
+    prompt_logprobs: Any = None
+    allowed_token_ids: Any = None
+    bad_words: Any = None
+    truncate_prompt_tokens: Any = None
+    structured_outputs: Any = None
+    guided_json: Any = None
+    guided_regex: Any = None
+    guided_choice: Any = None
+    guided_grammar: Any = None
+    priority: Any = None
+
+    def check(self) -> None:
+        stops = [self.stop] if isinstance(self.stop, str) else self.stop or []
+        if len(stops) > 4 or "" in stops:
+            raise invalid("stop", "should be one to four texts that aren't empty")
+        if self.stream_options is not None and not self.stream:
+            raise invalid("stream_options", "goes with stream=true only")
+        if self.min_tokens and self.most_tokens and self.min_tokens > self.most_tokens:
+            raise invalid("min_tokens", f"{self.min_tokens} is over the {self.most_tokens} at most")
+
+    @property
+    def most_tokens(self) -> int | None:
+        return self.max_tokens
+
+
+SAMPLING = frozenset(
+    (
+        *("max_tokens", "temperature", "top_p", "top_k", "seed", "stop", "n", "logprobs"),
+        *("frequency_penalty", "presence_penalty", "repetition_penalty"),
+        *("ignore_eos", "min_tokens", "user", "metadata"),
+    )
+)
+"""What a local model does of the fields of `Sampled`."""
+
+_NEUTRAL: dict[str, Sequence[Any]] = {
+    "logit_bias": ({},),
+    "top_logprobs": (0,),
+    "min_p": (0,),
+    "best_of": (1,),
+    "length_penalty": (1,),
+    "prompt_logprobs": (0,),
+    "priority": (0,),
+    "modalities": (["text"],),
+    "service_tier": ("auto", "default"),
+    "reasoning_effort": ("none",),
+    "verbosity": ("medium",),
+    "store": (False,),
+    "suffix": ("",),
+    "functions": ([],),
+    "function_call": ("none", "auto"),
+    "skip_special_tokens": (True,),
+    "spaces_between_special_tokens": (True, False),
+    "include_stop_str_in_output": (False,),
+    "add_generation_prompt": (True,),
+    "continue_final_message": (False,),
+}
+
+
+def asked_beyond(body: Mapping[str, Any], can: frozenset[str]) -> list[str]:
+    """The fields of `body` outside `can` whose value asks for something."""
+    return [
+        name
+        for name, value in body.items()
+        if name not in can and value not in _NEUTRAL.get(name, ())
+    ]
+
+
+def error_body(error: BaseException) -> dict[str, Any]:
+    """`{"error": {"message", "type", "param", "code"}}`, as OpenAI's clients read it.
+
+    Of an error that isn't ours the client learns nothing but that it happened.
+    """
+    ours = isinstance(error, SeedbedError)
+    inner = {
+        "message": redact_secrets(str(error)) if ours else "The server failed; its log says why.",
+        "type": error.type if ours else "internal_error",
+        "param": getattr(error, "param", None),
+        "code": getattr(error, "code", None),
+    }
+    return {"error": inner}
+
+
+def sse(data: Any) -> bytes:
+    return b"data: " + dumps(data) + b"\n\n"
+
+
+def dumps(data: Any) -> bytes:
+    return json.dumps(data, separators=(",", ":")).encode()
+
+
+def log_failure(error: Exception) -> None:
+    if not isinstance(error, SeedbedError):
+        log.error("a stream broke off", exc_info=error)
+
+
+@asynccontextmanager
+async def closing(events: AsyncIterator[Event]) -> AsyncIterator[AsyncIterator[Event]]:
+    """Close the source of events, whatever happens: an abandoned generation would go on."""
+    try:
+        yield events
+    finally:
+        close = getattr(events, "aclose", None)
+        if close is not None:
+            await close()
+
+
+def usage_body(usage: Usage) -> dict[str, Any]:
+    return {
+        "prompt_tokens": usage.prompt_tokens,
+        "completion_tokens": usage.completion_tokens,
+        "total_tokens": usage.prompt_tokens + usage.completion_tokens,
+        "prompt_tokens_details": {"cached_tokens": usage.cached_tokens},
+    }
+
+
+def broken_off() -> Unavailable:
+    return Unavailable("The model's answer broke off before its end.", hint="Try again.")
+
+
+def models_list(entries: Sequence[tuple[str, str]], created: int) -> dict[str, Any]:
+    """The body of `/v1/models` from (name, owner) pairs; `created` in Unix seconds."""
+    return {
+        "object": "list",
+        "data": [
+            {"id": name, "object": "model", "created": created, "owned_by": owner}
+            for name, owner in entries
+        ],
+    }

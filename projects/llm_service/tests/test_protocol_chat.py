@@ -1,0 +1,391 @@
+"""The chat protocol: bodies in, chat.completion and its chunks out, read by OpenAI's own types."""
+
+import json
+from collections.abc import AsyncIterator, Iterable
+from typing import Any
+
+import pytest
+from openai.types.chat import ChatCompletion, ChatCompletionChunk
+
+from llm_service.ask import Ask, Delta, Event, Finish, Usage
+from llm_service.protocol import chat
+from llm_service.protocol.common import BadParameter, new_id, refuse_unsupported
+from seedbed.errors import Unavailable
+
+HELLO = [{"role": "user", "content": "Hello"}]
+TOOL = {
+    "type": "function",
+    "function": {"name": "weather", "parameters": {"type": "object", "properties": {}}},
+}
+CALL = {"id": "call_1", "type": "function", "function": {"name": "weather", "arguments": "{}"}}
+
+
+def request(**fields: Any) -> chat.ChatRequest:
+    return chat.ChatRequest.model_validate({"model": "m", "messages": HELLO, **fields})
+
+
+def refusal(**fields: Any) -> BadParameter:
+    with pytest.raises(BadParameter) as caught:
+        request(**fields)
+    assert caught.value.status == 400
+    assert len(str(caught.value)) < 300
+    return caught.value
+
+
+async def source(events: Iterable[Event | Exception]) -> AsyncIterator[Event]:
+    for event in events:
+        if isinstance(event, Exception):
+            raise event
+        yield event
+
+
+ASK = Ask("chat", "m", {"messages": HELLO})
+
+
+async def collected(*events: Event | Exception) -> ChatCompletion:
+    body = await chat.collect(source(events), ASK, "chatcmpl-1", 7, "m")
+    assert json.loads(json.dumps(body)) == body
+    return ChatCompletion.model_validate(body, strict=True)
+
+
+async def sent(*events: Event | Exception, usage: bool = False) -> list[str]:
+    parts = chat.stream(source(events), ASK, "chatcmpl-1", 7, "m", include_usage=usage)
+    text = b"".join([part async for part in parts]).decode()
+    assert text.endswith("\n\n")
+    found = text.removesuffix("\n\n").split("\n\n")
+    assert all(event.startswith("data: ") and "\n" not in event for event in found)
+    return [event.removeprefix("data: ") for event in found]
+
+
+async def chunks(*events: Event | Exception, usage: bool = False) -> list[ChatCompletionChunk]:
+    *found, last = await sent(*events, usage=usage)
+    assert last == "[DONE]"
+    return [ChatCompletionChunk.model_validate_json(event, strict=True) for event in found]
+
+
+def test_an_ask_holds_what_the_client_sent_and_nothing_that_is_null():
+    schema = {"type": "object", "properties": {"a": {"default": None}}}
+    form = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
+    body = request(
+        temperature=0,
+        seed=None,
+        stream=True,
+        stream_options={"include_usage": True},
+        response_format=form,
+        reasoning_effort="low",
+        ignore_eos=True,
+    )
+    ask = body.ask(user="key", request_id="r")
+    assert ask == Ask(
+        kind="chat",
+        model="m",
+        body={
+            "messages": HELLO,
+            "temperature": 0,
+            "response_format": form,
+            "reasoning_effort": "low",
+            "ignore_eos": True,
+        },
+        stream=True,
+        user="key",
+        request_id="r",
+    )
+    assert body.streams and body.include_usage
+    assert request(user="u").ask(user="key").user == "u"
+    assert not request().include_usage
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"messages": []}, "messages"),
+        ({"messages": None}, "messages"),
+        ({"messages": "Hello"}, "messages"),
+        ({"messages": [{"role": "robot", "content": "x"}]}, "messages.0.role"),
+        ({"messages": [{"role": "user"}]}, "messages.0.content"),
+        ({"messages": [{"role": "user", "content": 5}]}, "messages.0.content"),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "text"}]}]},
+            "messages.0.content.0.text",
+        ),
+        ({"messages": [{"role": "user", "content": "a\0b"}]}, "messages"),
+        ({"messages": [{"role": "user", "content": "é\ud800"}]}, "messages"),
+        ({"messages": [{"role": "assistant"}]}, "messages.0.content"),
+        ({"messages": [*HELLO, {"role": "tool", "content": "x"}]}, "messages.1.tool_call_id"),
+        (
+            {"messages": [*HELLO, {"role": "tool", "content": "x", "tool_call_id": "no"}]},
+            "messages.1.tool_call_id",
+        ),
+        (
+            {"messages": [{"role": "user", "content": "x", "tool_calls": [CALL]}]},
+            "messages.0.tool_calls",
+        ),
+        ({"temperature": 2.1}, "temperature"),
+        ({"temperature": float("nan")}, "temperature"),
+        ({"temperature": "1"}, "temperature"),
+        ({"top_p": 0}, "top_p"),
+        ({"n": 17}, "n"),
+        ({"n": True}, "n"),
+        ({"max_tokens": 0}, "max_tokens"),
+        ({"max_tokens": 1, "max_completion_tokens": 2}, "max_tokens"),
+        ({"max_tokens": 2, "min_tokens": 3}, "min_tokens"),
+        ({"seed": 2**63}, "seed"),
+        ({"stop": ["a"] * 5}, "stop"),
+        ({"stop": ""}, "stop"),
+        ({"top_logprobs": 1}, "top_logprobs"),
+        ({"stream_options": {"include_usage": True}}, "stream_options"),
+        ({"response_format": {"type": "xml"}}, "response_format.type"),
+        ({"response_format": {"type": "json_schema"}}, "response_format.json_schema"),
+        ({"tools": [TOOL, TOOL]}, "tools.1.function.name"),
+        ({"tools": [{"type": "function", "function": {"name": "a b"}}]}, "tools.0.function.name"),
+        (
+            {
+                "tools": [
+                    {
+                        "type": "function",
+                        "function": {"name": "a", "parameters": {"type": "string"}},
+                    }
+                ]
+            },
+            "tools.0.function.parameters.type",
+        ),
+        ({"tool_choice": "required"}, "tool_choice"),
+        (
+            {"tools": [TOOL], "tool_choice": {"type": "function", "function": {"name": "x"}}},
+            "tool_choice.function.name",
+        ),
+        ({"metadata": {"a": 1}}, "metadata.a"),
+        ({"model": 5}, "model"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_by_name(fields, param):
+    error = refusal(**fields)
+    assert (error.param, error.code) == (param, "invalid_value")
+    assert str(error).startswith(f"{param}: ")
+
+
+def test_an_unknown_name_is_refused_wherever_it_stands():
+    assert (refusal(temprature=1).param, refusal(temprature=1).code) == (
+        "temprature",
+        "unknown_parameter",
+    )
+    assert refusal(messages=[{**HELLO[0], "color": 1}]).code == "unknown_parameter"
+    assert refusal(**{"x" * 5000: 1}).param == "x" * 100
+
+
+def test_deep_json_is_refused_without_touching_the_stack():
+    deep: Any = "end"
+    for _ in range(100_000):
+        deep = [deep]
+    error = refusal(tools=deep)
+    assert error.param == "tools"
+    assert "64 levels" in str(error)
+
+
+def test_a_whole_conversation_with_tools_is_taken():
+    ask = request(
+        messages=[
+            {"role": "developer", "content": [{"type": "text", "text": "Be short."}]},
+            *HELLO,
+            {"role": "assistant", "content": None, "refusal": None, "tool_calls": [CALL]},
+            {"role": "tool", "content": "sunny", "tool_call_id": "call_1"},
+        ],
+        tools=[TOOL],
+        tool_choice={"type": "function", "function": {"name": "weather"}},
+    ).ask()
+    assert ask.body["messages"][2]["content"] is None
+    assert chat.unsupported(ask.body) == []
+
+
+def test_what_a_local_model_cannot_do_is_carried_and_named():
+    image = {"type": "image_url", "image_url": {"url": "data:"}}
+    body = (
+        request(
+            messages=[{"role": "user", "content": [{"type": "text", "text": "x"}, image]}],
+            logprobs=True,
+            top_logprobs=2,
+            logit_bias={"5": 1},
+            store=True,
+            service_tier="flex",
+            functions=[{"name": "f"}],
+            tools=[{"type": "custom", "custom": {"name": "c"}}],
+            min_p=0.1,
+        )
+        .ask()
+        .body
+    )
+    names = set(chat.unsupported(body))
+    assert names == {
+        *("top_logprobs", "logit_bias", "store", "service_tier", "functions", "min_p"),
+        *("messages.0.content.1.type", "tools.0.type"),
+    }
+    with pytest.raises(BadParameter, match="logit_bias") as caught:
+        refuse_unsupported(["logit_bias"])
+    assert caught.value.code == "unsupported_parameter"
+
+
+def test_asking_for_what_is_the_case_anyway_is_supported():
+    body = request(
+        store=False, service_tier="auto", logit_bias={}, top_logprobs=0, logprobs=True, tools=[]
+    ).ask()
+    assert chat.unsupported(body.body) == []
+    assert "tools" not in body.body
+
+
+def test_every_field_of_the_official_client_is_known():
+    from openai.types.chat.completion_create_params import CompletionCreateParamsBase
+
+    known = set(chat.ChatRequest.model_fields)
+    assert set(CompletionCreateParamsBase.__annotations__) | {"stream"} <= known
+
+
+async def test_a_whole_answer_has_openais_shape():
+    logprob = {"token": "Hi", "logprob": -0.1}
+    answer = await collected(
+        Delta("Hi", logprobs=[logprob]), Delta(" é"), Finish("length"), Usage(5, 2, cached_tokens=4)
+    )
+    (choice,) = answer.choices
+    assert (choice.message.content, choice.finish_reason) == ("Hi é", "length")
+    assert choice.logprobs.content[0].top_logprobs == []
+    assert answer.usage.model_dump(exclude_none=True) == {
+        "prompt_tokens": 5,
+        "completion_tokens": 2,
+        "total_tokens": 7,
+        "prompt_tokens_details": {"cached_tokens": 4},
+    }
+
+
+async def test_choices_are_kept_apart_and_calls_put_together():
+    begun = {"index": 0, "id": "call_1", "type": "function"}
+    answer = await collected(
+        Delta("b", index=1),
+        Delta(tool_calls=[{**begun, "function": {"name": "weather", "arguments": ""}}]),
+        Delta(tool_calls=[{"index": 0, "function": {"arguments": '{"a":'}}]),
+        Delta(tool_calls=[{"index": 0, "function": {"arguments": "1}"}}]),
+        Delta(tool_calls=[{**CALL, "index": 1, "id": "call_2"}]),
+        Delta(extra={"reasoning_content": "hm", "role": "assistant"}),
+        Delta(extra={"reasoning_content": "m"}),
+        Finish("tool_calls"),
+        Finish("stop", index=1),
+        Usage(1, 2),
+    )
+    first, second = answer.choices
+    assert second.message.content == "b"
+    assert first.message.content is None
+    assert [c.function.arguments for c in first.message.tool_calls] == ['{"a":1}', "{}"]
+    assert [c.id for c in first.message.tool_calls] == ["call_1", "call_2"]
+    assert first.message.model_extra["reasoning_content"] == "hmm"
+
+
+async def test_an_answer_without_an_end_is_not_passed_off_as_whole():
+    with pytest.raises(Unavailable):
+        await collected(Delta("Hi"), Usage(1, 1))
+    with pytest.raises(Unavailable):
+        await collected()
+    with pytest.raises(Unavailable):
+        await sent()
+    *_, last = await sent(Delta("Hi"))
+    assert json.loads(last)["error"]["type"] == "unavailable"
+
+
+async def test_a_stream_has_openais_chunks():
+    found = await chunks(Delta("Hi\n"), Delta(" é"), Delta(""), Finish("stop"), Usage(3, 3))
+    assert [c.choices[0].delta.role for c in found] == ["assistant", None, None, None]
+    assert [c.choices[0].delta.content for c in found] == ["", "Hi\n", " é", None]
+    assert [c.choices[0].finish_reason for c in found] == [None, None, None, "stop"]
+    assert {(c.id, c.created, c.model) for c in found} == {("chatcmpl-1", 7, "m")}
+    assert all("usage" not in c.model_fields_set for c in found)
+
+
+async def test_usage_comes_last_with_no_choice():
+    *others, last = await chunks(Delta("Hi"), Finish("stop"), Usage(3, 1), usage=True)
+    assert last.choices == []
+    assert last.usage.total_tokens == 4
+    assert all("usage" in c.model_fields_set and c.usage is None for c in others)
+
+
+async def test_calls_logprobs_and_extras_are_streamed():
+    part = {"index": 0, **CALL}
+    logprob = {"token": "x", "logprob": -1.0}
+    _, call, text, extra, end = await chunks(
+        Delta(tool_calls=[part]),
+        Delta("x", logprobs=[logprob]),
+        Delta(extra={"reasoning_content": "hm"}),
+        Finish("tool_calls"),
+    )
+    assert call.choices[0].delta.tool_calls[0].function.name == "weather"
+    assert text.choices[0].logprobs.content[0].token == "x"
+    assert extra.choices[0].delta.model_extra == {"reasoning_content": "hm"}
+    assert end.choices[0].finish_reason == "tool_calls"
+
+
+async def test_an_error_in_a_stream_is_its_last_event():
+    *_, last = await sent(Delta("Hi"), Unavailable("The upstream is gone."))
+    assert json.loads(last)["error"] == {
+        "message": "The upstream is gone.",
+        "type": "unavailable",
+        "param": None,
+        "code": None,
+    }
+    *_, last = await sent(Delta("Hi"), RuntimeError("secret detail"))
+    assert json.loads(last)["error"]["type"] == "internal_error"
+    assert "secret" not in last
+
+
+async def test_an_error_before_the_first_event_is_raised():
+    with pytest.raises(Unavailable):
+        await sent(Unavailable("down"))
+
+
+async def test_a_closed_stream_closes_its_source():
+    closed = []
+
+    async def endless() -> AsyncIterator[Event]:
+        try:
+            while True:
+                yield Delta("x")
+        finally:
+            closed.append(True)
+
+    stream = chat.stream(endless(), ASK, "id", 7, "m")
+    await anext(stream)
+    await stream.aclose()
+    assert closed == [True]
+
+
+def test_ids_are_openais():
+    assert new_id("chatcmpl").startswith("chatcmpl-")
+    assert new_id("resp").startswith("resp_")
+    assert len(new_id("cmpl")) == len("cmpl-") + 32
+    assert new_id("cmpl") != new_id("cmpl")
+
+
+async def test_a_route_answers_400_for_each_kind_of_bad_body_and_describes_itself():
+    from fastapi.testclient import TestClient
+
+    from seedbed.service import create_app
+
+    app = create_app("t", version="0")
+
+    @app.post("/chat")
+    async def route(body: chat.ChatRequest) -> dict[str, Any]:
+        return dict(body.ask().body)
+
+    with TestClient(app) as client:
+        assert client.post("/chat", json={"messages": HELLO}).json() == {"messages": HELLO}
+        for content in (
+            "[]",
+            "5",
+            "{",
+            '{"messages": ' + "[" * 50_000,
+            "null",
+            b'{"a":"\xff"}',
+            "{}",
+        ):
+            response = client.post(
+                "/chat", content=content, headers={"content-type": "application/json"}
+            )
+            assert response.status_code == 400, content[:20]
+        body = app.openapi()["components"]["schemas"]["ChatRequest"]
+    assert body["additionalProperties"] is False
+    assert body["properties"]["temperature"]["anyOf"][0]["maximum"] == 2
