@@ -1,0 +1,380 @@
+"""A small HTTP/1.1 client for measuring: keep-alive, chunked bodies, server-sent events.
+
+It shares the cores with the server that it measures, so a token costs it one callback and no task
+switch. It knows bytes and requests, and no models: that is `bench`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from urllib.parse import urlsplit
+
+from seedbed.errors import BadInput, DeadlineExceeded, Unavailable
+
+LONGEST_HEAD = 64 * 1024
+LARGEST_PLAIN_BODY = 64 * 1024 * 1024
+
+
+class CutOff(Unavailable):
+    """The connection ended, or went wrong, before the answer was whole."""
+
+
+@dataclass
+class Response:
+    """`body` is empty where the answer went to `on_event` piece by piece."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class _Part(Enum):
+    HEAD = auto()
+    SIZE = auto()
+    CHUNK = auto()
+    CHUNK_END = auto()
+    TRAILER = auto()
+    LENGTH = auto()
+    UNTIL_CLOSE = auto()
+    DONE = auto()
+
+
+class ResponseParser:
+    """Reads one response from bytes that may be split anywhere; body bytes go to `sink`.
+
+    Raises ValueError where it is no HTTP/1.x.
+    """
+
+    def __init__(self, sink: Callable[[bytes], None]) -> None:
+        self._sink = sink
+        self._buffer = bytearray()
+        self._part = _Part.HEAD
+        self._left = 0
+        self.status = 0
+        self.headers: dict[str, str] = {}
+        self._steps: dict[_Part, Callable[[], bool]] = {
+            _Part.HEAD: self._head,
+            _Part.SIZE: self._size,
+            _Part.CHUNK: self._take,
+            _Part.CHUNK_END: self._chunk_end,
+            _Part.TRAILER: self._trailer,
+            _Part.LENGTH: self._take,
+            _Part.UNTIL_CLOSE: self._rest,
+            _Part.DONE: lambda: False,
+        }
+
+    @property
+    def done(self) -> bool:
+        return self._part is _Part.DONE
+
+    @property
+    def keep_alive(self) -> bool:
+        """Whether the connection can carry another request: all was read, and nobody closes it."""
+        return (
+            self.done
+            and not self._buffer
+            and self.headers.get("connection", "").lower() != "close"
+            and self.headers.get(":version") != "HTTP/1.0"
+        )
+
+    def feed(self, data: bytes) -> None:
+        self._buffer += data
+        while self._steps[self._part]():
+            pass
+
+    def eof(self) -> None:
+        """The connection closed; a body of unknown length is whole then."""
+        if self._part is _Part.UNTIL_CLOSE:
+            self._part = _Part.DONE
+
+    def _line(self) -> bytes | None:
+        end = self._buffer.find(b"\r\n")
+        if end < 0:
+            if len(self._buffer) > LONGEST_HEAD:
+                raise ValueError("a line never ends")
+            return None
+        line = bytes(self._buffer[:end])
+        del self._buffer[: end + 2]
+        return line
+
+    def _head(self) -> bool:
+        end = self._buffer.find(b"\r\n\r\n")
+        if self._buffer and not b"HTTP/1.".startswith(self._buffer[:7]):
+            raise ValueError("it does not speak HTTP/1.1")
+        if end < 0:
+            if len(self._buffer) > LONGEST_HEAD:
+                raise ValueError("its headers are too long")
+            return False
+        first, *lines = self._buffer[:end].decode("latin-1").split("\r\n")
+        del self._buffer[: end + 4]
+        version, status, *_ = [*first.split(" ", 2), ""]
+        if not status.isdecimal():
+            raise ValueError(f"its first line is {first[:80]!r}")
+        self.status = int(status)
+        if self.status < 200:  # 100 Continue and its like: the response is still to come
+            return True
+        pairs = (line.partition(":") for line in lines)
+        self.headers = {name.strip().lower(): value.strip() for name, _, value in pairs}
+        self.headers[":version"] = version
+        self._part = self._body()
+        return True
+
+    def _body(self) -> _Part:
+        if self.status in (204, 304):
+            return _Part.DONE
+        if "chunked" in self.headers.get("transfer-encoding", "").lower():
+            return _Part.SIZE
+        length = self.headers.get("content-length")
+        if length is None:
+            return _Part.UNTIL_CLOSE
+        self._left = int(length)
+        return _Part.LENGTH if self._left else _Part.DONE
+
+    def _size(self) -> bool:
+        if (line := self._line()) is None:
+            return False
+        self._left = int(line.partition(b";")[0], 16)
+        self._part = _Part.CHUNK if self._left else _Part.TRAILER
+        return True
+
+    def _take(self) -> bool:
+        if not self._buffer:
+            return False
+        piece = bytes(self._buffer[: self._left])
+        del self._buffer[: self._left]
+        self._left -= len(piece)
+        if not self._left:
+            self._part = _Part.CHUNK_END if self._part is _Part.CHUNK else _Part.DONE
+        self._sink(piece)
+        return True
+
+    def _chunk_end(self) -> bool:
+        if len(self._buffer) < 2:
+            return False
+        if self._buffer[:2] != b"\r\n":
+            raise ValueError("a chunk is longer than it says")
+        del self._buffer[:2]
+        self._part = _Part.SIZE
+        return True
+
+    def _trailer(self) -> bool:
+        if (line := self._line()) is None:
+            return False
+        if not line:
+            self._part = _Part.DONE
+        return True
+
+    def _rest(self) -> bool:
+        if self._buffer:
+            self._sink(bytes(self._buffer))
+            self._buffer.clear()
+        return False
+
+
+class EventReader:
+    """Server-sent events from bytes split anywhere: the `data` of each goes to `on_event`."""
+
+    def __init__(self, on_event: Callable[[bytes], None]) -> None:
+        self._on_event = on_event
+        self._rest = b""
+        self._data: list[bytes] = []
+
+    def feed(self, data: bytes) -> None:
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        for line in lines:
+            self._line(line.rstrip(b"\r"))
+
+    def end(self) -> None:
+        """Some servers leave out the empty line after the last event."""
+        self.feed(b"\n\n")
+
+    def _line(self, line: bytes) -> None:
+        if line.startswith(b"data:"):
+            self._data.append(line[6:] if line[5:6] == b" " else line[5:])
+        elif not line and self._data:
+            data, self._data = b"\n".join(self._data), []
+            self._on_event(data)
+
+
+class _Connection(asyncio.Protocol):
+    def __init__(self) -> None:
+        self.transport: asyncio.Transport | None = None
+        self.alive = True
+        self.begun = False  # whether anything of the present answer came
+        self._parser: ResponseParser | None = None
+        self._events: EventReader | None = None
+        self._done: asyncio.Future[None] | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        if self._parser is None:  # nobody asked: nothing good can follow
+            self.abort()
+            return
+        self.begun = True
+        try:
+            self._parser.feed(data)
+        except ValueError as error:
+            self._end(CutOff(f"The answer cannot be read: {error}."))
+            self.abort()
+            return
+        if self._parser.done:
+            self._end()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.alive = False
+        if self._parser is not None:
+            self._parser.eof()
+            self._end(None if self._parser.done else CutOff(f"The connection ended early: {exc}."))
+
+    def _end(self, error: Exception | None = None) -> None:
+        if self._events is not None and error is None:
+            self._events.end()
+        done, self._done = self._done, None
+        if done is not None and not done.done():
+            done.set_exception(error) if error else done.set_result(None)
+
+    def abort(self) -> None:
+        self.alive = False
+        if self.transport is not None:
+            self.transport.abort()
+
+    async def exchange(
+        self, request: bytes, on_event: Callable[[bytes], None] | None
+    ) -> tuple[Response, bool]:
+        """Send and wait for the whole response; True when the connection can be used again."""
+        body = bytearray()
+
+        def sink(piece: bytes) -> None:
+            if on_event and parser.headers.get("content-type", "").startswith("text/event-stream"):
+                if self._events is None:
+                    self._events = EventReader(on_event)
+                self._events.feed(piece)
+            elif len(body) > LARGEST_PLAIN_BODY:
+                raise ValueError(f"it is longer than {LARGEST_PLAIN_BODY} bytes")
+            else:
+                body.extend(piece)
+
+        parser = self._parser = ResponseParser(sink)
+        self._events, self.begun = None, False
+        self._done = done = asyncio.get_running_loop().create_future()
+        assert self.transport is not None
+        try:
+            self.transport.write(request)
+            await done
+        except BaseException:
+            self.abort()
+            raise
+        finally:
+            self._parser = None
+        again = parser.keep_alive and self.alive
+        if not again:
+            self.abort()
+        return Response(parser.status, parser.headers, bytes(body)), again
+
+
+@dataclass
+class Client:
+    """Requests to one server, over as many connections as there are requests at once.
+
+    `url` is the API's root with or without `/v1`. Raises BadInput where it is no such address.
+    """
+
+    url: str
+    key: str | None = None
+    timeout: float = 120.0
+    _idle: list[_Connection] = field(default_factory=list, repr=False)
+
+    def __post_init__(self) -> None:
+        text = self.url if "://" in self.url else f"http://{self.url}"
+        try:
+            parts = urlsplit(text)
+            self._host, port = parts.hostname or "", parts.port
+        except ValueError as error:
+            raise BadInput(f"{self.url!r} is no address: {error}.") from None
+        if parts.scheme not in ("http", "https") or not self._host:
+            raise BadInput(
+                f"{self.url!r} is no address of a server.", hint="E.g. http://127.0.0.1:8004"
+            )
+        self._ssl = ssl.create_default_context() if parts.scheme == "https" else None
+        self._port = port or (443 if self._ssl else 80)
+        self._root = parts.path.rstrip("/") or "/v1"
+        key = f"Authorization: Bearer {self.key}\r\n" if self.key else ""
+        if any(c in f"{parts.netloc}{self._root}{self.key}" for c in "\r\n \t"):
+            raise BadInput("An address or a key holds a space or a line break.")
+        host = parts.netloc.rpartition("@")[2]
+        self._common = (
+            f"Host: {host}\r\n{key}Accept: */*\r\nCache-Control: no-store\r\n"
+            "User-Agent: llm-service-bench\r\n"
+        )
+
+    async def get(self, path: str) -> Response:
+        return await self._send(f"GET {self._root}{path} HTTP/1.1\r\n{self._common}\r\n".encode())
+
+    async def post(
+        self, path: str, body: bytes, on_event: Callable[[bytes], None] | None = None
+    ) -> Response:
+        """POST JSON; the `data` of each server-sent event of the answer goes to `on_event`.
+
+        Raises Unavailable (unreachable), CutOff (ended early) or DeadlineExceeded.
+        """
+        head = (
+            f"POST {self._root}{path} HTTP/1.1\r\n{self._common}"
+            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        )
+        return await self._send(head.encode() + body, on_event)
+
+    async def _send(
+        self, request: bytes, on_event: Callable[[bytes], None] | None = None
+    ) -> Response:
+        try:
+            async with asyncio.timeout(self.timeout):
+                while connection := self._reusable():
+                    try:
+                        return await self._over(connection, request, on_event)
+                    except CutOff:
+                        # The server may close an idle connection just as it is used again.
+                        if connection.begun:
+                            raise
+                return await self._over(await self._connect(), request, on_event)
+        except TimeoutError:
+            raise DeadlineExceeded(f"No whole answer within {self.timeout} s.") from None
+
+    async def _over(
+        self,
+        connection: _Connection,
+        request: bytes,
+        on_event: Callable[[bytes], None] | None,
+    ) -> Response:
+        response, again = await connection.exchange(request, on_event)
+        if again:
+            self._idle.append(connection)
+        return response
+
+    def _reusable(self) -> _Connection | None:
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.alive:
+                return connection
+        return None
+
+    async def _connect(self) -> _Connection:
+        loop = asyncio.get_running_loop()
+        try:
+            _, connection = await loop.create_connection(
+                _Connection, self._host, self._port, ssl=self._ssl
+            )
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise Unavailable(f"{self.url} cannot be reached: {reason}.") from None
+        return connection
+
+    def close(self) -> None:
+        while self._idle:
+            self._idle.pop().abort()
