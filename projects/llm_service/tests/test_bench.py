@@ -229,7 +229,13 @@ async def test_so_many_requests_a_second_whatever_becomes_of_them() -> None:
     assert "100/s" in table(result)
 
 
-def test_run_without_an_event_loop_of_the_caller() -> None:
+async def test_run_in_an_event_loop_of_its_own() -> None:
+    async with serving(Server()) as url:
+        result = await asyncio.to_thread(run, url, concurrency=(3,), output_tokens=4)
+    assert result["levels"][0]["ok"] == 12
+
+
+def test_run_without_a_server() -> None:
     with pytest.raises(Unavailable, match=r"127\.0\.0\.1.*cannot be reached"):
         run(f"http://127.0.0.1:{free_port()}")
 
