@@ -193,7 +193,8 @@ def test_a_whole_conversation_with_tools_is_taken():
         tools=[TOOL],
         tool_choice={"type": "function", "function": {"name": "weather"}},
     ).ask()
-    assert ask.body["messages"][2]["content"] is None
+    assert ask.body["messages"][0]["role"] == "system"
+    assert ask.body["messages"][2] == {"role": "assistant", "content": None, "tool_calls": [CALL]}
     assert chat.unsupported(ask.body) == []
 
 

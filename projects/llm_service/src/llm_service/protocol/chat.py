@@ -18,7 +18,7 @@ from llm_service.protocol.common import SAMPLING, Part, Sampled, asked_beyond, i
 
 __all__ = ["ChatRequest", "collect", "stream", "unsupported"]
 
-_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 _LOCAL = SAMPLING | {
     *("messages", "max_completion_tokens", "response_format", "tools", "tool_choice"),
     *("parallel_tool_calls", "prompt_cache_key", "safety_identifier"),
@@ -147,6 +147,19 @@ class ChatRequest(Sampled):
         _check_tools(self.tools or [], self.tool_choice)
         if self.tools == []:  # what it means, but upstreams refuse it
             del self._given["tools"]
+        self._given["messages"] = [_plain(message) for message in self._given["messages"]]
+
+
+def _plain(message: Mapping[str, Any]) -> dict[str, Any]:
+    """A message as every backend knows it: without what only answers have, developer as system."""
+    kept = {
+        name: value
+        for name, value in message.items()
+        if name == "content" or (value is not None and name not in ("annotations", "parsed"))
+    }
+    if kept["role"] == "developer":
+        kept["role"] = "system"
+    return kept
 
 
 def _check_messages(messages: Sequence[Message]) -> None:
@@ -180,27 +193,34 @@ def _calls(calls: Sequence[ToolCall], place: str) -> Iterator[ToolCall]:
 
 
 def _check_tools(tools: Sequence[Tool], choice: str | ToolChoice | None) -> None:
-    names: set[str] = set()
+    functions = []
     for at, tool in enumerate(tools):
         if tool.type != "function":
             continue
         if tool.function is None:
             raise invalid(f"tools.{at}.function", "is missing")
-        name, place = tool.function.name, f"tools.{at}.function"
-        if not _NAME.fullmatch(name):
-            raise invalid(f"{place}.name", "should be 1 to 64 of a-z, A-Z, 0-9, _ and -")
-        if name in names:
-            raise invalid(f"{place}.name", f"{name!r} is there twice")
-        names.add(name)
-        parameters = tool.function.parameters or {}
-        if parameters.get("type", "object") != "object":
-            raise invalid(f"{place}.parameters.type", 'should be "object"')
+        functions.append((f"tools.{at}.function", tool.function.name, tool.function.parameters))
+    names = check_functions(functions)
     if choice == "required" and not tools:
         raise invalid("tool_choice", "'required' needs tools")
     if isinstance(choice, ToolChoice) and choice.type == "function":
         asked = (choice.function or {}).get("name")
         if asked not in names:
             raise invalid("tool_choice.function.name", f"{str(asked)[:60]!r} is not one of tools")
+
+
+def check_functions(functions: Sequence[tuple[str, str, dict[str, Any] | None]]) -> set[str]:
+    """The names, from (place in the body, name, schema of the parameters)."""
+    names: set[str] = set()
+    for place, name, parameters in functions:
+        if not NAME.fullmatch(name):
+            raise invalid(f"{place}.name", "should be 1 to 64 of a-z, A-Z, 0-9, _ and -")
+        if name in names:
+            raise invalid(f"{place}.name", f"{name!r} is there twice")
+        names.add(name)
+        if (parameters or {}).get("type", "object") != "object":
+            raise invalid(f"{place}.parameters.type", 'should be "object"')
+    return names
 
 
 def unsupported(body: Mapping[str, Any], kind: Kind = "chat") -> list[str]:

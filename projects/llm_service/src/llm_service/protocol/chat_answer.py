@@ -6,89 +6,19 @@ a chunk's text beforehand.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Mapping
 from json.encoder import encode_basestring_ascii as quote
 from typing import Any
 
 from llm_service.ask import Ask, Delta, Event, Finish, Usage
-from llm_service.protocol.common import (
-    DONE,
-    broken_off,
-    closing,
+from llm_service.protocol.answers import (
+    Answer,
     dumps,
-    error_body,
-    log_failure,
-    sse,
+    gather,
+    send,
+    token_logprobs,
     usage_body,
 )
-
-
-@dataclass
-class Answer:
-    """One choice, put together from its deltas."""
-
-    texts: list[str] = field(default_factory=list)
-    tool_calls: dict[int, dict[str, Any]] = field(default_factory=dict)
-    logprobs: list[dict[str, Any]] = field(default_factory=list)
-    extra: dict[str, Any] = field(default_factory=dict)
-    reason: str | None = None
-
-    @property
-    def text(self) -> str:
-        return "".join(self.texts)
-
-    def add(self, delta: Delta) -> None:
-        if delta.text:
-            self.texts.append(delta.text)
-        for part in delta.tool_calls:
-            _merge_call(self.tool_calls, part)
-        if delta.logprobs:
-            self.logprobs += delta.logprobs
-        for name, value in (delta.extra or {}).items():
-            self.extra[name] = _joined(self.extra.get(name), value)
-
-    def calls(self) -> list[dict[str, Any]]:
-        return [call for _, call in sorted(self.tool_calls.items())]
-
-
-def _merge_call(calls: dict[int, dict[str, Any]], part: Mapping[str, Any]) -> None:
-    call = calls.setdefault(
-        part.get("index", 0),
-        {"id": "", "type": "function", "function": {"name": "", "arguments": ""}},
-    )
-    call["id"] = part.get("id") or call["id"]
-    function = part.get("function") or {}
-    call["function"]["name"] += function.get("name") or ""
-    call["function"]["arguments"] += function.get("arguments") or ""
-
-
-def _joined(before: Any, value: Any) -> Any:
-    if value is None or (isinstance(before, str | list) and type(before) is type(value)):
-        return before if value is None else before + value
-    return value
-
-
-async def gather(events: AsyncIterator[Event]) -> tuple[dict[int, Answer], Usage]:
-    """All choices by index, and the usage. Unavailable if a choice has no end."""
-    answers: dict[int, Answer] = {}
-    usage, counted = None, 0
-    async with closing(events):
-        async for event in events:
-            if isinstance(event, Usage):
-                usage = event
-                continue
-            answer = answers.get(event.index)
-            if answer is None:
-                answer = answers[event.index] = Answer()
-            if isinstance(event, Finish):
-                answer.reason = event.reason
-            else:
-                answer.add(event)
-                counted += event.tokens
-    if not answers or any(answer.reason is None for answer in answers.values()):
-        raise broken_off()
-    return dict(sorted(answers.items())), usage or Usage(0, counted)
 
 
 async def collect(
@@ -128,11 +58,6 @@ def _choice(index: int, answer: Answer) -> dict[str, Any]:
     }
 
 
-def token_logprobs(entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    content = [{"bytes": None, "top_logprobs": [], **entry} for entry in entries]
-    return {"content": content, "refusal": None}
-
-
 class _Chunks:
     """The chunks of one stream: the constant JSON around what is new is made once."""
 
@@ -147,11 +72,10 @@ class _Chunks:
         self.tail = '],"usage":null}\n\n' if include_usage else "]}\n\n"
         self.heads: dict[int, str] = {}
         self.text_tail = '},"logprobs":null,"finish_reason":null}' + self.tail
-        self.open: set[int] = set()
+        self.include_usage = include_usage
 
     def start(self, index: int) -> str:
         """The first chunk of a choice, which tells the role."""
-        self.open.add(index)
         self.heads[index] = f'{self.head}{{"index":{index},"delta":{{"content":'
         return self.any(index, {"role": "assistant", "content": "", "refusal": None})
 
@@ -174,7 +98,6 @@ class _Chunks:
         return self.any(delta.index, new, logprobs)
 
     def finish(self, finish: Finish) -> str:
-        self.open.discard(finish.index)
         return self.any(finish.index, {}, None, finish.reason)
 
     def any(
@@ -184,10 +107,12 @@ class _Chunks:
         return self.head + dumps(choice).decode() + self.tail
 
     def usage(self, usage: Usage) -> str:
+        if not self.include_usage:
+            return ""
         return f'{self.head}],"usage":{dumps(usage_body(usage)).decode()}}}\n\n'
 
 
-async def stream(
+def stream(
     events: AsyncIterator[Event],
     ask: Ask,  # noqa: ARG001
     response_id: str,
@@ -196,31 +121,5 @@ async def stream(
     *,
     include_usage: bool = False,
 ) -> AsyncIterator[bytes]:
-    """Server-sent chat.completion.chunks, the last of them `[DONE]`.
-
-    An error before the first event is raised; a later one becomes an `error` event that ends the
-    stream without `[DONE]`, for the status line has long gone out.
-    """
-    chunks = _Chunks(response_id, created, model, include_usage)
-    heads = chunks.heads
-    async with closing(events):
-        try:
-            async for event in events:
-                if type(event) is Usage:
-                    if include_usage:
-                        yield chunks.usage(event).encode()
-                    continue
-                index = event.index
-                out = "" if index in heads else chunks.start(index)
-                out += chunks.finish(event) if type(event) is Finish else chunks.delta(event)
-                if out:
-                    yield out.encode()
-            if chunks.open or not heads:
-                raise broken_off()
-        except Exception as error:
-            if not heads:
-                raise
-            log_failure(error)
-            yield sse(error_body(error))
-            return
-        yield DONE
+    """Server-sent chat.completion.chunks; errors as `answers.send` says."""
+    return send(events, _Chunks(response_id, created, model, include_usage))

@@ -1,29 +1,23 @@
-"""What the bodies of all routes share: checks of what a client sent, and server-sent events.
+"""What the bodies of all routes share: their checks, and the fields that several of them have.
 
 It knows no route and no model. Every complaint is a `BadParameter` that names the field.
 """
 
 from __future__ import annotations
 
-import json
-import logging
 import math
 import re
 import uuid
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 from pydantic.functional_validators import ModelWrapValidatorHandler
 
-from llm_service.ask import Ask, Event, Kind, Usage
-from seedbed.errors import BadInput, SeedbedError, Unavailable
-from seedbed.guardrails import redact_secrets
+from llm_service.ask import Ask, Kind
+from seedbed.errors import BadInput
 
-log = logging.getLogger("llm_service.protocol")
 MAX_DEPTH = 64
-DONE = b"data: [DONE]\n\n"
 Code = Literal["invalid_value", "unknown_parameter", "unsupported_parameter"]
 _BAD = re.compile("[\0\ud800-\udfff]")
 _FIELD = re.compile(r"[a-z][a-z0-9_]*")
@@ -56,7 +50,7 @@ def refuse_unsupported(names: Sequence[str]) -> None:
     if names:
         raise BadParameter(
             f"Not supported by this model: {', '.join(names)}.",
-            param=names[0],
+            param=names[0].split(" ")[0],
             code="unsupported_parameter",
             hint="Leave it out, or ask a model that has it.",
         )
@@ -276,58 +270,6 @@ def asked_beyond(body: Mapping[str, Any], can: frozenset[str]) -> list[str]:
         for name, value in body.items()
         if name not in can and value not in _NEUTRAL.get(name, ())
     ]
-
-
-def error_body(error: BaseException) -> dict[str, Any]:
-    """`{"error": {"message", "type", "param", "code"}}`, as OpenAI's clients read it.
-
-    Of an error that isn't ours the client learns nothing but that it happened.
-    """
-    ours = isinstance(error, SeedbedError)
-    inner = {
-        "message": redact_secrets(str(error)) if ours else "The server failed; its log says why.",
-        "type": error.type if ours else "internal_error",
-        "param": getattr(error, "param", None),
-        "code": getattr(error, "code", None),
-    }
-    return {"error": inner}
-
-
-def sse(data: Any) -> bytes:
-    return b"data: " + dumps(data) + b"\n\n"
-
-
-def dumps(data: Any) -> bytes:
-    return json.dumps(data, separators=(",", ":")).encode()
-
-
-def log_failure(error: Exception) -> None:
-    if not isinstance(error, SeedbedError):
-        log.error("a stream broke off", exc_info=error)
-
-
-@asynccontextmanager
-async def closing(events: AsyncIterator[Event]) -> AsyncIterator[AsyncIterator[Event]]:
-    """Close the source of events, whatever happens: an abandoned generation would go on."""
-    try:
-        yield events
-    finally:
-        close = getattr(events, "aclose", None)
-        if close is not None:
-            await close()
-
-
-def usage_body(usage: Usage) -> dict[str, Any]:
-    return {
-        "prompt_tokens": usage.prompt_tokens,
-        "completion_tokens": usage.completion_tokens,
-        "total_tokens": usage.prompt_tokens + usage.completion_tokens,
-        "prompt_tokens_details": {"cached_tokens": usage.cached_tokens},
-    }
-
-
-def broken_off() -> Unavailable:
-    return Unavailable("The model's answer broke off before its end.", hint="Try again.")
 
 
 def models_list(entries: Sequence[tuple[str, str]], created: int) -> dict[str, Any]:

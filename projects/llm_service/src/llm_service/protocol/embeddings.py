@@ -1,0 +1,78 @@
+"""`/v1/embeddings`: the body and the answer. It knows no model."""
+
+from __future__ import annotations
+
+import base64
+import struct
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
+
+from llm_service.ask import Ask, Embedded, Kind
+from llm_service.protocol.common import Body, asked_beyond, invalid
+from llm_service.protocol.completions import TokenId
+
+MAX_INPUTS = 2048
+_LOCAL = frozenset(("input", "encoding_format", "user"))
+
+
+class EmbeddingRequest(Body):
+    """OpenAI's request for the vector of each input."""
+
+    kind: ClassVar[Kind] = "embedding"
+    input: str | list[str] | list[TokenId] | list[list[TokenId]] = Field(
+        description=f"A text, token ids, or a list of up to {MAX_INPUTS} of either."
+    )
+    encoding_format: Literal["float", "base64"] | None = None
+    dimensions: int | None = Field(None, ge=1, le=1_000_000)
+
+    def check(self) -> None:
+        found = inputs({"input": self.input})
+        if not found or "" in found or [] in found:
+            raise invalid("input", "is empty, or holds something empty")
+        if len(found) > MAX_INPUTS:
+            raise invalid("input", f"holds {len(found)} texts, over {MAX_INPUTS}")
+
+
+def inputs(body: Mapping[str, Any]) -> list[str | list[int]]:
+    """The inputs of an Ask's body, each a text or its token ids."""
+    given = body["input"]
+    one = isinstance(given, str) or (bool(given) and isinstance(given[0], int))
+    return [given] if one else list(given)
+
+
+def unsupported(body: Mapping[str, Any]) -> list[str]:
+    """The fields of an Ask's `body` that no local model can do.
+
+    Token ids are among them: clients send those of another model's vocabulary.
+    """
+    found = asked_beyond(body, _LOCAL)
+    if any(not isinstance(text, str) for text in inputs(body)):
+        found.append("input (token ids)")
+    return found
+
+
+def collect(embedded: Embedded, ask: Ask, model: str) -> dict[str, Any]:
+    """The whole answer; base64 holds little-endian 32-bit floats."""
+    encode = _base64 if ask.body.get("encoding_format") == "base64" else _floats
+    return {
+        "object": "list",
+        "data": [
+            {"object": "embedding", "index": index, "embedding": encode(vector)}
+            for index, vector in enumerate(embedded.vectors)
+        ],
+        "model": model,
+        "usage": {
+            "prompt_tokens": embedded.prompt_tokens,
+            "total_tokens": embedded.prompt_tokens,
+        },
+    }
+
+
+def _floats(vector: Sequence[float]) -> list[float]:
+    return [float(number) for number in vector]
+
+
+def _base64(vector: Sequence[float]) -> str:
+    return base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
