@@ -32,6 +32,7 @@ def load_chat_model(
 
     Specs: a catalogue name, hf:ORG/REPO, path:DIR, scripted:FILE, or PROVIDER:MODEL for
     LangChain's integrations (openai, anthropic, ollama …; SEEDBED_BASE_URL for the address).
+    `engine_options` (`max_running` …) go to the Engine of a model that is not loaded yet.
     Raises ConfigError, WeightsError or MissingExtra, each with the next command.
     """
     from seedbed.telemetry import ModelTelemetry
@@ -59,6 +60,8 @@ def load_chat_model(
 def _load_local(spec: str, settings: Settings, kwargs: dict[str, Any]) -> BaseChatModel:
     from seedbed import weights
 
+    engine_options = kwargs.pop("engine_options", {})
+
     model = find(spec)
     if model is not None and model.kind != "chat":
         raise ConfigError(f"{spec!r} is a model for {model.kind}, not for chat.")
@@ -68,7 +71,7 @@ def _load_local(spec: str, settings: Settings, kwargs: dict[str, Any]) -> BaseCh
     with _engines_lock:
         if folder not in _engines:
             window = weights.context_window(model, folder)
-            _engines[folder] = Engine(folder, context_window=window)
+            _engines[folder] = Engine(folder, context_window=window, **engine_options)
     if model is not None and model.answer_mode == "quote":
         kwargs.setdefault("tool_decision", "words")
     return LocalChatModel(engine=_engines[folder], model_name=spec, **kwargs)

@@ -65,6 +65,8 @@ class Engine:
         self._counts = {"finished": 0, "failed": 0, "tokens": 0, "restarts": 0}
         self._seconds = 1.0  # of a typical request: a running mean, for Retry-After
         self._state = "serving"  # then "draining" or "closed"
+        self.after_step: Callable[[], None] = lambda: None
+        """Called on the engine's thread when all that a step made has been delivered."""
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="seedbed-engine", daemon=True)
         self._thread.start()
@@ -177,9 +179,12 @@ class Engine:
                 if self._pipeline.has_non_finished_requests():
                     self._pipeline.step()
                 self._deliver()
+                self.after_step()
             except Exception as error:
                 self._recover(error)
+                self.after_step()
         self._fail_all(Unavailable("The model was closed.", hint="Try another server."))
+        self.after_step()
         self._pipeline = None
 
     def _has_work(self) -> bool:

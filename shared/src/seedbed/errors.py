@@ -98,11 +98,13 @@ class Unavailable(SeedbedError):
 class MissingExtra(Unavailable):
     """An optional package is not installed; the text carries the command that installs it.
 
-    Where no `extra` of ours brings it, the command names the package itself.
+    Where no `extra` of ours brings it, the command names the package itself. A project writes its
+    own whole: `llm-service[postgres]`.
     """
 
     def __init__(self, package: str, extra: str = "") -> None:
-        wanted = f"'seedbed[{extra}]'" if extra else package
+        extra = extra if not extra or "[" in extra else f"seedbed[{extra}]"
+        wanted = f"'{extra}'" if extra else package
         super().__init__(f"{package!r} is not installed.", hint=f"Run: {pip_install(wanted)}")
 
     @classmethod

@@ -172,6 +172,24 @@ class Generation:
         if hasattr(self, "_request"):
             self.cancel()
 
+    def listen(self, callback: Callable[[], None]) -> None:
+        """Have `callback` called on the engine's thread when something came; `take` has it.
+
+        For a consumer without a thread or task of its own. It must be quick and raise nothing.
+        """
+        with self._request.changed:
+            self._request.wakers.append(callback)
+            if self._request.pieces or self._request.outcome:
+                callback()
+
+    def take(self) -> tuple[list[Piece], Completion | SeedbedError | None]:
+        """The pieces that came since, and the end if it is there."""
+        pieces: list[Piece] = []
+        outcome = self._request.outcome  # read first: pieces come before it
+        while self._request.pieces:
+            pieces.append(self._request.pieces.popleft())
+        return pieces, outcome
+
     def __iter__(self) -> Iterator[Piece]:
         request = self._request
         try:

@@ -13,7 +13,7 @@ from typing import Any
 
 from langchain_core.messages import AIMessageChunk
 from langchain_core.messages.ai import UsageMetadata
-from langchain_core.messages.tool import ToolCallChunk, tool_call_chunk
+from langchain_core.messages.tool import tool_call_chunk
 from langchain_core.outputs import ChatGenerationChunk
 
 from seedbed.constrain import Constraint
@@ -23,6 +23,15 @@ from seedbed.structured import Schema
 from seedbed.tool_calls import read_calls
 
 MAX_RESUMES = 8
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How an answer ends: the text not shown yet, its tool calls, and `finish_reason`."""
+
+    text: str
+    calls: list[dict[str, Any]]
+    reason: str
 
 
 @dataclass
@@ -77,6 +86,11 @@ class Turn:
 
     def push(self, piece: Piece) -> ChatGenerationChunk | None:
         """The chunk to show for a piece, if there is something to show yet."""
+        text = self.read(piece)
+        return ChatGenerationChunk(message=AIMessageChunk(content=text)) if text else None
+
+    def read(self, piece: Piece) -> str:
+        """The text to show for a piece; "" while there is none yet."""
         self.tokens += piece.token_ids
         self.logprobs += piece.logprobs
         text = piece.text
@@ -86,7 +100,7 @@ class Turn:
         self.text += text
         if self.tools and "\n" in text:
             self._end_at_a_repeated_call()
-        return self._chunk() if self._streams() else None
+        return self._show() if self._streams() else ""
 
     def _end_at_a_repeated_call(self) -> None:
         """A small model that has no further call to make writes its calls again."""
@@ -105,35 +119,47 @@ class Turn:
             return not self.text.startswith("{")
         return self.constraint is None or not self.constraint.unique
 
-    def _chunk(self) -> ChatGenerationChunk:
+    def _show(self) -> str:
         new, self.shown = self.text[self.shown :], len(self.text)
-        return ChatGenerationChunk(message=AIMessageChunk(content=new))
+        return new
 
-    def last_chunk(self) -> ChatGenerationChunk:
+    def end(self) -> Ending:
         """What was held back, the rest that completes it, and what only the end knows."""
         cut = len(self.tokens) >= self.sampling.max_new_tokens
         if self.matcher:
             self.text += self.matcher.rest()
         if self.constraint and self.constraint.unique:
             self.text = self.constraint.finish(self.text)
-        calls: list[ToolCallChunk] = []
         reason = "length" if cut and not self._ended() else "stop"
         if self.tools and self.text.startswith("{"):
-            for n, call in enumerate(read_calls(self.text, self.tools)):
-                arguments = json.dumps(call["args"], ensure_ascii=False)
-                calls.append(
-                    tool_call_chunk(name=call["name"], args=arguments, id=call["id"], index=n)
-                )
-            self.shown, reason = len(self.text), "tool_calls"
+            self.shown = len(self.text)
+            return Ending("", read_calls(self.text, self.tools), "tool_calls")
+        return Ending(self._show(), [], reason)
+
+    def last_chunk(self) -> ChatGenerationChunk:
+        """The end as LangChain has it, with usage."""
+        ending = self.end()
         message = AIMessageChunk(
-            content=self.text[self.shown :],
-            tool_call_chunks=calls,
+            content=ending.text,
+            tool_call_chunks=[
+                tool_call_chunk(
+                    name=call["name"],
+                    args=json.dumps(call["args"], ensure_ascii=False),
+                    id=call["id"],
+                    index=n,
+                )
+                for n, call in enumerate(ending.calls)
+            ],
             usage_metadata=UsageMetadata(
                 input_tokens=len(self.prompt),
                 output_tokens=len(self.tokens),
                 total_tokens=len(self.prompt) + len(self.tokens),
             ),
-            response_metadata={**self.about, "finish_reason": reason, **self._measured()},
+            response_metadata={
+                **self.about,
+                "finish_reason": ending.reason,
+                **self._measured(),
+            },
             chunk_position="last",
         )
         return ChatGenerationChunk(message=message)
