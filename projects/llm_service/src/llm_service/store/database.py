@@ -1,4 +1,4 @@
-"""The service's database: SQLite in its data folder, or Postgres by URL, brought up to date at open.
+"""The service's database: SQLite in its data folder or Postgres by URL, up to date once open.
 
 It knows connections, migrations and errors; it does not know what the tables mean.
 """
@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy import Connection, Engine, Insert, Table, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 
@@ -93,6 +93,24 @@ def open_database(config: Config) -> Database:
     return database
 
 
+def upsert(
+    database: Database, table: Table, row: Mapping[str, Any], add: tuple[str, ...] = ()
+) -> Insert:
+    """Insert the row, or replace the one with its primary key; columns of `add` are summed."""
+    from sqlalchemy.dialects import postgresql, sqlite
+
+    statement = (sqlite if database.is_sqlite else postgresql).insert(table).values(row)
+    primary = [column.name for column in table.primary_key]
+    return statement.on_conflict_do_update(
+        index_elements=primary,
+        set_={
+            name: table.c[name] + statement.excluded[name] if name in add else value
+            for name, value in statement.excluded.items()
+            if name not in primary
+        },
+    )
+
+
 def storable(value: str, what: str, most: int = 200) -> str:
     """`value` if every database can keep it; BadInput names `what` otherwise."""
     if len(value) > most:
@@ -133,7 +151,7 @@ def _engine(url: URL) -> Engine:
                 url, pool_pre_ping=True, pool_timeout=5, connect_args={"connect_timeout": 5}
             )
         except ModuleNotFoundError:
-            raise MissingExtra("psycopg[binary]") from None
+            raise MissingExtra("psycopg", "llm-service[postgres]") from None
     engine = create_engine(url, connect_args={"timeout": _BUSY_SECONDS})
 
     @event.listens_for(engine, "connect")

@@ -1,0 +1,102 @@
+"""What users thought of answers, and rated answers as training data.
+
+It does not know how answers were made; it finds them by their response id.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from sqlalchemy import select
+
+from llm_service.store import tables
+from llm_service.store.accounting import Accounting
+from llm_service.store.database import Database, storable, upsert
+from seedbed.errors import BadInput, NotFound
+
+Rating = Literal["up", "down"]
+_PAGE = 200
+
+
+def add(
+    database: Database,
+    response_id: str,
+    rating: Rating | None = None,
+    score: float | None = None,
+    comment: str = "",
+    *,
+    key_id: str | None = None,
+    accounting: Accounting | None = None,
+) -> None:
+    """Keep it; a second one for the same answer replaces the first.
+
+    `key_id`: whose answers may be rated; None: everyone's. With `accounting`, answers that it has
+    not written yet are known too (it may then wait 2 s: call it in a thread). Raises BadInput,
+    and NotFound for an answer that is not known.
+    """
+    if rating not in ("up", "down", None):
+        raise BadInput(f"rating is {rating!r}.", hint='Give "up" or "down", or leave it out.')
+    number = isinstance(score, int | float) and not isinstance(score, bool)
+    if score is not None and not (number and abs(score) < 1e300 and math.isfinite(score)):
+        raise BadInput(f"score is {score!r}.", hint="Give a finite number, or leave it out.")
+    comment = storable(comment or "", "comment", 4000)
+    if rating is None and score is None and not comment:
+        raise BadInput("The feedback is empty.", hint="Give a rating, a score or a comment.")
+    if not _known(database, storable(response_id, "response_id"), key_id, accounting):
+        raise NotFound(f"No answer has the id {response_id!r}, or it is not yours.")
+    row = {"response_id": response_id, "at": datetime.now(UTC), "rating": rating}
+    row |= {"score": None if score is None else float(score), "comment": comment}
+    with database.writing() as connection:
+        connection.execute(upsert(database, tables.feedback, row))
+
+
+def export(database: Database, rating: Rating | None = "up") -> Iterator[dict[str, Any]]:
+    """Rated chat answers whose content is kept, in no special order; `rating` None: every one.
+
+    Each: {"messages" (the answer is the last), "rating", "score", "comment", "model",
+    "response_id", "prompt"}. Read page by page: it holds no transaction open between them.
+    """
+    usage, feedback = tables.usage.c, tables.feedback.c
+    query = (
+        select(feedback.response_id, feedback.rating, feedback.score, feedback.comment)
+        .add_columns(usage.model_used.label("model"), usage.prompt, usage.messages, usage.answer)
+        .join_from(tables.feedback, tables.usage, usage.response_id == feedback.response_id)
+        .where(usage.kind == "chat", usage.messages.is_not(None), usage.answer.is_not(None))
+        .order_by(feedback.response_id)
+        .limit(_PAGE)
+    )
+    if rating is not None:
+        query = query.where(feedback.rating == rating)
+    last = ""
+    while True:
+        with database.reading() as connection:
+            page = connection.execute(query.where(feedback.response_id > last)).mappings().all()
+        for found in page:
+            row = dict(found)
+            answer = {"role": "assistant", "content": row.pop("answer")}
+            yield {"messages": [*json.loads(row.pop("messages")), answer], **row}
+        if len(page) < _PAGE:
+            return
+        last = page[-1]["response_id"]
+
+
+def _known(
+    database: Database, response_id: str, key_id: str | None, accounting: Accounting | None
+) -> bool:
+    query = select(tables.usage.c.id).where(tables.usage.c.response_id == response_id)
+    if key_id is not None:
+        query = query.where(tables.usage.c.key_id == key_id)
+    if not response_id:  # refused requests have none
+        return False
+    for attempt in range(2):
+        with database.reading() as connection:
+            if connection.execute(query).first() is not None:
+                return True
+        if attempt or accounting is None or not accounting.pending:
+            return False
+        accounting.flush()
+    return False

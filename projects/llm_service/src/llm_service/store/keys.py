@@ -1,0 +1,289 @@
+"""API keys with scopes, limits and budgets: made, listed, revoked, and found for each request.
+
+Only the sha256 of a secret is stored. It does not know how limits are kept; `admission` does.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import secrets
+import threading
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import or_, select, update
+from sqlalchemy.exc import IntegrityError
+from starlette.datastructures import Headers
+
+from llm_service.store import tables
+from llm_service.store.database import Database, storable, upsert
+from seedbed.errors import BadInput, NotFound, SeedbedError, Unauthorized
+from seedbed.keys import Keys, presented
+
+log = logging.getLogger(__name__)
+SCOPES = frozenset({"chat", "embeddings", "admin"})
+DEFAULT_SCOPES = frozenset({"chat", "embeddings"})
+_MOST = 10**12  # of requests, tokens or dollars: more is a mistake, and too much for the database
+_REREAD_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """Who calls. `models` empty: all; a limit that is None: none. Budgets are USD a month."""
+
+    id: str
+    name: str
+    scopes: frozenset[str] = DEFAULT_SCOPES
+    models: tuple[str, ...] = ()
+    rpm: int | None = None
+    tpm: int | None = None
+    concurrency: int | None = None
+    budget_usd: float | None = None
+    team: str = ""
+    team_budget_usd: float | None = None
+    created: datetime = datetime(1970, 1, 1, tzinfo=UTC)
+    revoked: datetime | None = None
+    expires: datetime | None = None
+
+    def may(self, scope: str) -> bool:
+        return scope in self.scopes
+
+
+LOCAL = Key("local", "local", SCOPES)
+"""The caller of a server without any keys."""
+
+
+class KeyStore:
+    """The keys of a database and the `static` ones of SEEDBED_API_KEYS (all scopes, id = name).
+
+    All are held in memory. What another process of this machine changes is seen by the next
+    request (a file beside the database is looked at), what another machine changes in Postgres
+    within 2 s.
+    """
+
+    def __init__(self, database: Database, static: Keys) -> None:
+        self.database = database
+        self._static = {
+            digest.hex(): Key(id=name, name=name, scopes=SCOPES)
+            for digest, name in static.digests.items()
+        }
+        self._stamp_path = str(database.data_dir / "keys.changed")
+        self._rereading = threading.Lock()
+        self._load()
+
+    def create(self, name: str, **limits: Any) -> tuple[Key, str]:
+        """A new key and its secret, which is shown once: it is not stored.
+
+        `limits`: scopes, models, rpm, tpm, concurrency, budget_usd, team, expires, as in `Key`,
+        and team_budget_usd, which becomes the budget of the whole team. Raises BadInput.
+        """
+        key = _checked(name, **limits)
+        if any(key.name == known.name for known in self._static.values()):
+            raise BadInput(f"{name!r} is a key of SEEDBED_API_KEYS.", hint="Take another name.")
+        secret = f"sk-sb-{secrets.token_urlsafe(32)}"
+        row = {
+            field: getattr(key, field)
+            for field in ("id", "name", "rpm", "tpm", "concurrency", "budget_usd", "team")
+        }
+        row |= {"created": key.created, "expires": key.expires, "digest": _digest(secret)}
+        row |= {"scopes": ",".join(sorted(key.scopes)), "models": json.dumps(key.models)}
+        try:
+            with self.database.writing() as connection:
+                connection.execute(tables.keys.insert().values(row))
+                if key.team_budget_usd is not None:
+                    team = {"name": key.team, "budget_usd": key.team_budget_usd}
+                    connection.execute(upsert(self.database, tables.teams, team))
+        except IntegrityError:
+            raise BadInput(
+                f"There is a key named {name!r}.", hint="Take another name, or revoke it first."
+            ) from None
+        self._changed()
+        return self.get(key.id), secret
+
+    def list(self) -> list[Key]:
+        """All keys, also revoked ones, oldest first; the static ones before."""
+        self._refresh()
+        return sorted(self._by_id.values(), key=lambda key: key.created)
+
+    def revoke(self, id_or_name: str) -> Key:
+        """From now on it is refused. NotFound if there is none such, or it is revoked already."""
+        if any(id_or_name == key.name for key in self._static.values()):
+            raise BadInput(
+                f"{id_or_name!r} is a key of SEEDBED_API_KEYS.",
+                hint="Take it out there and start the server again.",
+            )
+        column = tables.keys.c
+        with self.database.writing() as connection:
+            found = connection.execute(
+                update(tables.keys)
+                .where(column.revoked.is_(None))
+                .where(or_(column.id == storable(id_or_name, "A key"), column.name == id_or_name))
+                .values(revoked=datetime.now(UTC))
+                .returning(column.id)
+            ).scalar()
+        if found is None:
+            raise NotFound(
+                f"No key in use has the id or name {id_or_name!r}.", hint="List them with `keys`."
+            )
+        self._changed()
+        return self.get(found)
+
+    def find(self, secret: str) -> Key | None:
+        """Whose secret this is; None for nobody's. Unauthorized where it is revoked or expired.
+
+        It is looked up by its hash, so that the time it takes tells nothing about other secrets.
+        """
+        self._refresh()
+        key = self._by_digest.get(_digest(secret))
+        if key is None:
+            return None
+        if key.revoked is not None:
+            raise Unauthorized(f"The key {key.name!r} was revoked.", hint="Ask for a new one.")
+        if key.expires is not None and key.expires <= datetime.now(UTC):
+            raise Unauthorized(
+                f"The key {key.name!r} expired at {key.expires:%Y-%m-%d %H:%M} UTC.",
+                hint="Ask for a new one.",
+            )
+        return key
+
+    def get(self, id: str) -> Key:
+        """The key with this id, also a revoked one. Raises NotFound."""
+        self._refresh()
+        if key := self._by_id.get(id):
+            return key
+        if id == LOCAL.id and not self._by_id:
+            return LOCAL
+        raise NotFound(f"No key has the id {id!r}.")
+
+    def caller(self, headers: Headers) -> str:
+        """The id of the key in the headers; Unauthorized without a valid one.
+
+        "local" while there are no keys, so that it stands where `seedbed.keys.Keys` does.
+        """
+        if not self:
+            return LOCAL.id
+        key = self.find(presented(headers))
+        if key is None:
+            raise Unauthorized(
+                "No API key, or not a known one.", hint="Send `Authorization: Bearer KEY`."
+            )
+        return key.id
+
+    def __bool__(self) -> bool:
+        self._refresh()
+        return bool(self._by_id)
+
+    def _refresh(self) -> None:
+        if _stamp(self._stamp_path) != self._seen:
+            try:
+                self._load()
+            except SeedbedError as error:  # the known keys serve on; the next request tries again
+                log.warning("Changed keys could not be read: %s", error)
+        elif (
+            not self.database.is_sqlite
+            and time.monotonic() > self._reread_at
+            and self._rereading.acquire(blocking=False)
+        ):
+            self._reread_at = time.monotonic() + _REREAD_SECONDS
+            # In a thread: the event loop must not wait for a server that hangs.
+            threading.Thread(target=self._reread, name="keys", daemon=True).start()
+
+    def _reread(self) -> None:
+        try:
+            self._load()
+        except SeedbedError as error:
+            log.warning("Keys could not be read again: %s", error)
+        finally:
+            self._rereading.release()
+
+    def _load(self) -> None:
+        seen = _stamp(self._stamp_path)  # before reading: a change meanwhile is read again
+        keys, teams = tables.keys, tables.teams
+        query = select(keys, teams.c.budget_usd.label("team_budget_usd")).outerjoin(
+            teams, keys.c.team == teams.c.name
+        )
+        with self.database.reading() as connection:
+            rows = [dict(row) for row in connection.execute(query).mappings()]
+        by_digest = dict(self._static)
+        for row in rows:
+            row["scopes"] = frozenset(row["scopes"].split(","))
+            row["models"] = tuple(json.loads(row["models"]))
+            digest = row.pop("digest")
+            by_digest[digest] = Key(**row)
+        self._by_digest = by_digest
+        self._by_id = {key.id: key for key in by_digest.values()}
+        self._reread_at = time.monotonic() + _REREAD_SECONDS
+        self._seen = seen
+
+    def _changed(self) -> None:
+        # A byte longer each time: file systems' clocks are too coarse to tell two changes apart.
+        path = Path(self._stamp_path)
+        try:
+            with path.open("ab") as file:
+                file.write(b".")
+        except OSError:
+            path.touch()  # a full disk still lets a key be revoked
+        self._load()
+
+
+def _digest(secret: str) -> str:
+    return hashlib.sha256(secret.encode(errors="replace")).hexdigest()
+
+
+def _stamp(path: str) -> tuple[int, int] | None:
+    try:
+        found = os.stat(path)  # noqa: PTH116  a third of pathlib's time, for each request
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size
+
+
+def _checked(
+    name: str,
+    scopes: Iterable[str] = DEFAULT_SCOPES,
+    models: Iterable[str] = (),
+    team: str = "",
+    expires: datetime | None = None,
+    **numbers: float | None,
+) -> Key:
+    for what, value in (("A key's name", name), ("A team's name", team)):
+        if value != storable(value, what, 100).strip() or not value.isprintable():
+            raise BadInput(f"{what} {value!r} has spaces around it or unprintable characters.")
+    if not name:
+        raise BadInput("A key needs a name.")
+    scopes = frozenset(scopes)
+    if not scopes or scopes - SCOPES:
+        wrong = ", ".join(sorted(scopes - SCOPES)) or "none"
+        raise BadInput(f"Scopes: {wrong}.", hint=f"Choose from {', '.join(sorted(SCOPES))}.")
+    if expires is not None and (expires.tzinfo is None or expires <= datetime.now(UTC)):
+        raise BadInput(f"expires {expires.isoformat()} is past, or names no time zone.")
+    if numbers.get("team_budget_usd") is not None and not team:
+        raise BadInput("team_budget_usd is given, but no team.")
+    key = Key(
+        id=f"key-{secrets.token_hex(6)}",
+        name=name,
+        scopes=scopes,
+        models=tuple(storable(model, "A model's name") for model in models),
+        team=team,
+        created=datetime.now(UTC),
+        expires=expires,
+    )
+    return replace(key, **{field: _limit(field, value) for field, value in numbers.items()})
+
+
+def _limit(field: str, value: float | None) -> float | None:
+    if value is None:
+        return None
+    money = field.endswith("_usd")
+    kind = (int, float) if money else int
+    if isinstance(value, bool) or not isinstance(value, kind) or not 0 < value <= _MOST:
+        number = "number" if money else "whole number"
+        raise BadInput(f"{field} is {value!r}.", hint=f"Give a {number} above 0, up to {_MOST}.")
+    return value
