@@ -1,0 +1,257 @@
+"""A model behind an API that speaks OpenAI's protocol: vLLM, Ollama, a vendor, another service.
+
+The request's body goes out as it came in, with the model's name and defaults; what comes back is
+read into events. Which upstream is asked, how often and for how long is the router's business.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from llm_service.ask import Ask, Delta, Embedded, Event, Finish, Usage
+from llm_service.backends.sse import EventParser
+from llm_service.backends.upstream import MAX_ANSWER, Upstream, estimate, message_of, prompt_chars
+from llm_service.models import ModelEntry
+from seedbed.errors import BadInput, SeedbedError, Unavailable
+
+if TYPE_CHECKING:
+    import aiohttp
+
+_PATHS = {"chat": "/chat/completions", "text": "/completions"}
+_END_OF_BODY = 0.1
+_REASONS = {"stop", "length", "tool_calls", "content_filter"}
+_KNOWN = {"role", "content", "tool_calls"}
+
+
+class OpenAIBackend(Upstream):
+    kind = "openai"
+
+    def __init__(self, name: str, entry: ModelEntry, session: aiohttp.ClientSession) -> None:
+        key = entry.api_key
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        super().__init__(name, entry, session, headers)
+        self._asks_usage = True  # until the upstream refuses `stream_options`
+
+    async def generate(self, ask: Ask) -> AsyncGenerator[Event, None]:
+        """Events of the answer; see `Backend`."""
+        response = await self._open(ask)
+        async with self._reading(response):
+            if not ask.stream or response.content_type != "text/event-stream":
+                # Some servers ignore `stream`.
+                for event in self._whole(await self._read_json(response), ask):
+                    yield event
+                return
+            reader, parser, size = StreamReader(self, ask), EventParser(), 0
+            async for chunk in response.content.iter_any():
+                size += len(chunk)
+                if size > MAX_ANSWER:
+                    raise Unavailable(f"{self.name}: its upstream sent over {MAX_ANSWER:,} bytes.")
+                for data in parser.feed(chunk):
+                    for event in reader.read(data):
+                        yield event
+                if reader.done:
+                    break
+            for data in parser.end():
+                for event in reader.read(data):
+                    yield event
+            for event in reader.end():
+                yield event
+            await _drain(response)
+
+    async def _open(self, ask: Ask) -> aiohttp.ClientResponse:
+        path = _PATHS[ask.kind]
+        if not ask.stream:
+            return await self._send(path, self._dump(ask.body, {}))
+        if self._asks_usage:
+            more = {"stream": True, "stream_options": {"include_usage": True}}
+            try:
+                return await self._send(path, self._dump(ask.body, more))
+            except BadInput as error:
+                if "stream_options" not in str(error):
+                    raise
+                self._asks_usage = False
+        return await self._send(path, self._dump(ask.body, {"stream": True}))
+
+    async def embed(self, ask: Ask) -> Embedded:
+        """One vector for each input, in its order."""
+        body = {k: v for k, v in ask.body.items() if k != "encoding_format"}
+        response = await self._send("/embeddings", self._dump(body, {}))
+        async with self._reading(response):
+            answer = await self._read_json(response)
+        given = body.get("input")
+        single = isinstance(given, str) or (bool(given) and isinstance(given[0], int))
+        wanted = 1 if single else len(given or ())
+        try:
+            rows = sorted(answer["data"], key=lambda row: row["index"])
+            vectors = [row["embedding"] for row in rows]
+            fine = len(vectors) == wanted and all(isinstance(v, list) and v for v in vectors)
+        except (KeyError, TypeError):
+            fine = False
+        if not fine:
+            raise self._malformed(json.dumps(answer)[:200])
+        usage = answer.get("usage") or {}
+        counted = usage.get("prompt_tokens") if isinstance(usage, dict) else None
+        return Embedded(vectors, _count(counted) or estimate(prompt_chars(given)))
+
+    def _dump(self, body: Mapping[str, Any], more: Mapping[str, Any]) -> bytes:
+        merged = {**self.entry.defaults, **body, "model": self.entry.model, **more}
+        return json.dumps(merged).encode()
+
+    def _whole(self, answer: dict[str, Any], ask: Ask) -> list[Event]:
+        """The events of an answer that came in one piece."""
+        choices = answer.get("choices")
+        if not isinstance(choices, list) or not choices:
+            raise self._reported(answer) or self._malformed(json.dumps(answer)[:200])
+        events: list[Event] = []
+        chars = 0
+        usage = _usage(answer.get("usage"))
+        try:
+            for place, choice in enumerate(choices):
+                index = choice.get("index", place)
+                delta = delta_of(choice, choice.get("message") or choice, index)
+                if delta is not None:
+                    chars += len(delta.text) + sum(len(json.dumps(c)) for c in delta.tool_calls)
+                    count = usage.completion_tokens // len(choices) if usage else 0
+                    delta.tokens = count or estimate(len(delta.text))
+                    events.append(delta)
+                events.append(Finish(reason_of(choice.get("finish_reason")), index))
+        except (AttributeError, TypeError):
+            raise self._malformed(json.dumps(answer)[:200]) from None
+        events.append(usage or Usage(estimate(prompt_chars(ask.body)), estimate(chars)))
+        return events
+
+    def _reported(self, chunk: dict[str, Any]) -> SeedbedError | None:
+        """The error that came in place of an answer, with a status of 200."""
+        if not chunk.get("error"):
+            return None
+        said, code = message_of(chunk)
+        error = chunk["error"]
+        status = error.get("code") if isinstance(error, dict) else None
+        return self.refusal(status if isinstance(status, int) else 500, said, code)
+
+
+async def _drain(response: aiohttp.ClientResponse) -> None:
+    """Read the end of a body behind [DONE], so that the connection can be used again."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_END_OF_BODY):
+            while not response.content.at_eof():
+                await response.content.readany()
+
+
+class StreamReader:
+    """Reads the data of a stream's events, and knows when the answer is complete."""
+
+    def __init__(self, backend: OpenAIBackend, ask: Ask) -> None:
+        self.done = False  # [DONE] was read
+        self._backend = backend
+        self._ask = ask
+        self._chars = 0
+        self._deltas = 0
+        self._usage: Usage | None = None
+        self._open: set[int] = set()
+        self._finished: set[int] = set()
+
+    def read(self, data: bytes) -> list[Event]:
+        if self.done:
+            return []
+        if data == b"[DONE]":
+            self.done = True
+            return []
+        try:
+            chunk = json.loads(data)
+            events = self._events(chunk)
+        except (ValueError, TypeError, AttributeError, RecursionError):
+            raise self._backend._malformed(data) from None
+        return events
+
+    def end(self) -> list[Event]:
+        """The usage; raises Unavailable if the stream was cut off."""
+        if not self._finished or self._open - self._finished:
+            raise Unavailable(f"{self._backend.name}: its upstream stopped before the answer did.")
+        if self._usage is None or not self._usage.completion_tokens:
+            counted = estimate(self._chars, self._deltas)
+            known = self._usage.prompt_tokens if self._usage else 0
+            self._usage = Usage(known or estimate(prompt_chars(self._ask.body)), counted)
+        return [self._usage]
+
+    def _events(self, chunk: dict[str, Any]) -> list[Event]:
+        events: list[Event] = []
+        if chunk.get("usage"):
+            self._usage = _usage(chunk["usage"]) or self._usage
+        for choice in chunk.get("choices") or ():
+            index = choice.get("index", 0)
+            self._open.add(index)
+            if (delta := delta_of(choice, choice.get("delta") or choice, index)) is not None:
+                self._chars += len(delta.text)
+                self._deltas += delta.tokens
+                events.append(delta)
+            if (reason := choice.get("finish_reason")) and index not in self._finished:
+                self._finished.add(index)
+                events.append(Finish(reason_of(reason), index))
+        if not events and (error := self._backend._reported(chunk)):
+            raise error
+        return events
+
+
+def delta_of(choice: dict[str, Any], message: dict[str, Any], index: int) -> Delta | None:
+    """What a choice of a chunk (or of a whole answer) says; None for nothing."""
+    if message is choice:  # a text completion, or a chunk that only ends the choice
+        text, calls, extra = choice.get("text") or "", (), None
+    else:
+        text, calls = message.get("content") or "", message.get("tool_calls") or ()
+        extra = {k: v for k, v in message.items() if k not in _KNOWN and v is not None} or None
+    if calls:
+        calls = [{"index": place, **call} for place, call in enumerate(calls)]
+    found = choice.get("logprobs")
+    logprobs = _logprobs(found) if found else ()
+    if not (text or calls or logprobs or extra):
+        return None
+    if not isinstance(text, str):
+        raise TypeError("content is not a string")
+    return Delta(text, index, max(1, len(logprobs)), calls, logprobs, extra)
+
+
+def _logprobs(found: dict[str, Any]) -> Sequence[dict[str, Any]]:
+    """Log probabilities in the form of chat, also where a text completion has the older one."""
+    if "content" in found:
+        return found["content"] or ()
+    tops = found.get("top_logprobs") or ()
+    return [
+        {
+            **_logprob(token, logprob),
+            "top_logprobs": [_logprob(*one) for one in (top or {}).items()],
+        }
+        for token, logprob, top in zip(
+            found.get("tokens") or (),
+            found.get("token_logprobs") or (),
+            [*tops, *[None] * len(found.get("tokens") or ())],
+            strict=False,
+        )
+    ]
+
+
+def _logprob(token: str, logprob: float | None) -> dict[str, Any]:
+    return {"token": token, "logprob": logprob, "bytes": list(token.encode("utf-8", "replace"))}
+
+
+def reason_of(reason: Any) -> str:
+    """A finish reason that clients know; other servers have words of their own for "stop"."""
+    if reason == "function_call":
+        return "tool_calls"
+    return reason if reason in _REASONS else "stop"
+
+
+def _count(value: Any) -> int:
+    return value if isinstance(value, int) and value > 0 else 0
+
+
+def _usage(found: Any) -> Usage | None:
+    if not isinstance(found, dict) or not _count(found.get("prompt_tokens")):
+        return None
+    details = found.get("prompt_tokens_details")
+    cached = details.get("cached_tokens") if isinstance(details, dict) else 0
+    return Usage(found["prompt_tokens"], _count(found.get("completion_tokens")), _count(cached))

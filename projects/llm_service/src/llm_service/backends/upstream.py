@@ -1,0 +1,275 @@
+"""What the backends of remote APIs have in common: the session, limits, and what went wrong.
+
+An error of an upstream becomes one of ours by what can be done about it: BadInput where the client
+must change its request, Unavailable or DeadlineExceeded where another target may do better. What
+concerns the operator (a wrong key) is logged and not told.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from email.utils import parsedate_to_datetime
+from time import time
+from typing import TYPE_CHECKING, Any
+
+from llm_service.ask import Load
+from llm_service.models import ModelEntry
+from seedbed.errors import (
+    BadInput,
+    ContextWindowError,
+    DeadlineExceeded,
+    SeedbedError,
+    Unavailable,
+)
+from seedbed.guardrails import redact_secrets
+
+if TYPE_CHECKING:
+    import aiohttp
+
+log = logging.getLogger(__name__)
+
+MAX_ANSWER = 64 * 2**20
+"""Bytes of one answer, at most."""
+_CONNECT = 5.0
+_CHECK = 5.0
+_MOST_ERROR = 16 * 2**10
+# A key that is refused now is refused in a minute too: other targets are asked meanwhile.
+_WRONG_KEY_PAUSE = 60.0
+
+
+def open_session() -> aiohttp.ClientSession:
+    """The one session of a service; close it with `await session.close()`.
+
+    It reads no proxy from the environment and keeps no cookies: where a request goes is what the
+    table says, and one client's request leaves nothing for the next.
+    """
+    import aiohttp
+
+    # Shorter than uvicorn's five seconds (vLLM's server): the side that reuses a connection must
+    # give it up first, or a request meets one that is just being closed.
+    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=4.0, ttl_dns_cache=60)
+    return aiohttp.ClientSession(
+        connector=connector,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        trust_env=False,
+        auto_decompress=True,
+        skip_auto_headers=("User-Agent", "Accept"),
+        headers={"User-Agent": "llm-service", "Accept-Encoding": "identity"},
+        read_bufsize=2**18,
+    )
+
+
+class Upstream:
+    """A model behind an API. Subclasses say how it is asked and how its answers are read."""
+
+    kind = "upstream"
+
+    def __init__(
+        self, name: str, entry: ModelEntry, session: aiohttp.ClientSession, headers: dict[str, str]
+    ) -> None:
+        import aiohttp
+        from multidict import CIMultiDict
+
+        self.name = name
+        self.load = Load()
+        self.entry = entry
+        self._session = session
+        self._headers = CIMultiDict({"Content-Type": "application/json", **headers})
+        # No total: the router's deadline is the total, and closing ends the request.
+        self._timeout = aiohttp.ClientTimeout(
+            total=None, sock_connect=_CONNECT, sock_read=entry.timeout
+        )
+
+    async def close(self) -> None:
+        """Nothing is held: the session belongs to whoever made it."""
+
+    async def check(self) -> None:
+        """Raise Unavailable unless the upstream lists its models."""
+        try:
+            async with (
+                asyncio.timeout(_CHECK),
+                self._session.get(
+                    f"{self.entry.base_url}/models",
+                    headers=self._headers,
+                    allow_redirects=False,
+                    timeout=self._timeout,
+                ) as response,
+            ):
+                if response.status >= 400 and response.status not in (404, 405):
+                    raise await self._refusal(response)
+        except TimeoutError:
+            raise Unavailable(f"{self.name}: its upstream says nothing for {_CHECK:g} s.") from None
+        except BadInput as error:
+            raise Unavailable(str(error)) from None
+        except Exception as error:
+            raise self._failure(error) from None
+
+    async def _send(self, path: str, body: bytes) -> aiohttp.ClientResponse:
+        """The response to a request, known to be a success, to be read under `_reading`."""
+        self.load.running += 1
+        response = None
+        try:
+            response = await self._session.post(
+                self.entry.base_url + path,
+                data=body,
+                headers=self._headers,
+                allow_redirects=False,  # it would carry the key and the prompt elsewhere
+                timeout=self._timeout,
+            )
+            if response.status != 200:
+                raise await self._refusal(response)
+        except BaseException as error:
+            self._end(response)
+            if isinstance(error, Exception):
+                raise self._failure(error) from None
+            raise
+        return response
+
+    @asynccontextmanager
+    async def _reading(self, response: aiohttp.ClientResponse) -> AsyncIterator[None]:
+        """The block in which a response is read: it ends the request, whatever happens."""
+        try:
+            yield
+        except Exception as error:
+            raise self._failure(error) from None
+        finally:
+            self._end(response)
+
+    def _end(self, response: aiohttp.ClientResponse | None) -> None:
+        self.load.running -= 1
+        # Not read to its end, the connection is closed and the upstream stops its work; read to
+        # its end, it has gone back to the pool already.
+        if response is not None:
+            response.close()
+
+    async def _read(self, response: aiohttp.ClientResponse, most: int = MAX_ANSWER) -> bytes:
+        parts, size = [], 0
+        async for chunk in response.content.iter_any():
+            parts.append(chunk)
+            size += len(chunk)
+            if size > most:
+                raise Unavailable(f"{self.name}: its upstream sent more than {most:,} bytes.")
+        return b"".join(parts)
+
+    async def _read_json(self, response: aiohttp.ClientResponse) -> dict[str, Any]:
+        data = await self._read(response)
+        try:
+            found = json.loads(data)
+        except (ValueError, RecursionError):
+            found = None
+        if not isinstance(found, dict):
+            raise self._malformed(data)
+        return found
+
+    def _malformed(self, data: bytes | str) -> Unavailable:
+        text = data[:200].decode("utf-8", "replace") if isinstance(data, bytes) else data[:200]
+        return Unavailable(f"{self.name}: its upstream sent malformed data: {self._clean(text)!r}.")
+
+    def _clean(self, text: str) -> str:
+        """Text of an upstream, without secrets, for an error that a client reads."""
+        if key := self.entry.api_key:
+            text = text.replace(key, "[SECRET]")
+        return redact_secrets(" ".join(text[:2000].split()))[:500]
+
+    async def _refusal(self, response: aiohttp.ClientResponse) -> SeedbedError:
+        try:
+            async with asyncio.timeout(_CONNECT):
+                data = await self._read(response, _MOST_ERROR)
+        except (TimeoutError, Unavailable):
+            data = b""
+        try:
+            found = json.loads(data)
+        except (ValueError, RecursionError):
+            found = None
+        said, code = message_of(found)
+        return self.refusal(response.status, said, code, retry_after(response.headers))
+
+    def refusal(self, status: int, said: str, code: str, wait: float | None = None) -> SeedbedError:
+        """Our error for an upstream's status; `said` is "" where it sent no error of its own."""
+        said = self._clean(said)
+        if code == "context_length_exceeded":
+            return ContextWindowError(f"{self.name}: {said}")
+        if status in (400, 404, 405, 413, 422) and said:
+            return BadInput(f"{self.name}: its upstream answered {status}: {said}")
+        log.warning("%s: %s answered %d: %s", self.name, self.entry.base_url, status, said)
+        if status in (401, 403) or code == "insufficient_quota":
+            refused = Unavailable(f"{self.name}: its upstream refuses the service's own key.")
+            refused.retry_after = _WRONG_KEY_PAUSE
+            return refused
+        text = f"{self.name}: its upstream answered {status}{': ' + said if said else ''}."
+        error = (DeadlineExceeded if status in (408, 504) else Unavailable)(text)
+        error.retry_after = wait
+        return error
+
+    def _failure(self, error: Exception) -> SeedbedError:
+        """Our error for what the connection did."""
+        import aiohttp
+
+        if isinstance(error, SeedbedError):
+            return error
+        if isinstance(error, aiohttp.ServerTimeoutError | TimeoutError):
+            if isinstance(error, aiohttp.ConnectionTimeoutError):
+                return Unavailable(f"{self.name}: its upstream does not answer at its address.")
+            return DeadlineExceeded(
+                f"{self.name}: its upstream said nothing for {self.entry.timeout:g} s."
+            )
+        if isinstance(error, aiohttp.ClientConnectorError):
+            log.warning("%s: %s: %s", self.name, self.entry.base_url, error)
+            return Unavailable(f"{self.name}: its upstream cannot be reached.")
+        if isinstance(error, aiohttp.ClientError | OSError | ValueError):
+            what = type(error).__name__
+            log.warning("%s: %s: %s: %s", self.name, self.entry.base_url, what, error)
+            return Unavailable(f"{self.name}: the connection to its upstream broke ({what}).")
+        raise error
+
+
+def message_of(found: Any) -> tuple[str, str]:
+    """What an error body says, and its code; both "" where it is no error of an API.
+
+    OpenAI and Anthropic nest it under `error`; FastAPI (older vLLM) has `detail` or `message`.
+    """
+    if not isinstance(found, dict):
+        return "", ""
+    error = found.get("error")
+    if isinstance(error, str):
+        return error, ""
+    if isinstance(error, dict):
+        found = error
+    said = found.get("message") or found.get("detail") or ""
+    code = found.get("code") or found.get("type") or ""
+    return said if isinstance(said, str) else json.dumps(said), str(code)
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds of a Retry-After header, which may also be a date (RFC 9110, section 10.2.3)."""
+    value = headers.get("retry-after")
+    if not value:
+        return None
+    try:
+        seconds = float(value)
+    except ValueError:
+        try:
+            seconds = parsedate_to_datetime(value).timestamp() - time()
+        except (ValueError, TypeError, OverflowError):
+            return None
+    return min(max(seconds, 0.0), 3600.0) if seconds == seconds else None
+
+
+def estimate(text_chars: int, at_least: int = 1) -> int:
+    """Tokens of a text whose tokenizer is not known: four characters each, never none."""
+    return max(at_least, -(-text_chars // 4), 1)
+
+
+def prompt_chars(value: Any) -> int:
+    """Characters of all texts in a body's messages, prompt or input; pictures count as 1,000."""
+    if isinstance(value, str):
+        return len(value) if not value.startswith("data:") else 1000
+    if isinstance(value, Mapping):
+        return sum(prompt_chars(v) for k, v in value.items() if k not in ("role", "type", "id"))
+    if isinstance(value, list | tuple):
+        return sum(4 if isinstance(v, int) else prompt_chars(v) for v in value)
+    return 0

@@ -1,0 +1,104 @@
+"""A circuit breaker: whether a target may be asked now, judged by how its last answers went.
+
+It knows no targets and starts nothing; the router tells it what happened. Closed lets all
+through, open none, and half open a single one, whose outcome decides.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Literal
+
+State = Literal["closed", "open", "half_open"]
+
+IN_A_ROW = 5
+WINDOW = 20
+COOL_DOWN = 1.0
+MOST_COOL_DOWN = 60.0
+
+
+class Breaker:
+    """Opens after 5 failures in a row or when more than half of the last 20 failed; asks again
+    after a pause that doubles from 1 to 60 seconds with each probe that fails.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._last: deque[bool] = deque(maxlen=WINDOW)
+        self._in_a_row = 0
+        self._pause = COOL_DOWN
+        self._until: float | None = None  # closed while None
+        self._probing = False
+        self._period = 0  # counts openings and closings: answers of an earlier one tell nothing
+
+    @property
+    def state(self) -> State:
+        if self._until is None:
+            return "closed"
+        return "half_open" if self._clock() >= self._until else "open"
+
+    @property
+    def admits(self) -> bool:
+        """Whether `begin` would let one through."""
+        return self._until is None or (not self._probing and self._clock() >= self._until)
+
+    @property
+    def retry_after(self) -> float:
+        """Seconds until it may be worth asking again."""
+        return 0.0 if self._until is None else max(self._until - self._clock(), 0.0)
+
+    def begin(self) -> int | None:
+        """A permit to ask once, to be given back with the outcome; None for no."""
+        if self._until is None:
+            return self._period
+        if not self.admits:
+            return None
+        self._probing = True
+        return self._period
+
+    def answered(self, permit: int) -> int:
+        """The answer has begun, which is all that a probe is to show. The permit for the rest."""
+        if permit == self._period and self._until is not None:
+            self.succeeded(permit)
+            return self._period
+        return permit
+
+    def succeeded(self, permit: int) -> None:
+        if permit != self._period:
+            return
+        if self._until is not None:
+            self._until, self._pause = None, COOL_DOWN
+            self._reset()
+        else:
+            self._last.append(True)
+            self._in_a_row = 0
+
+    def failed(self, permit: int) -> None:
+        if permit != self._period:
+            return
+        if self._until is not None:
+            self._pause = min(self._pause * 2, MOST_COOL_DOWN)
+            self._open()
+            return
+        self._last.append(False)
+        self._in_a_row += 1
+        most = len(self._last) == WINDOW and self._last.count(False) * 2 > WINDOW
+        if self._in_a_row >= IN_A_ROW or most:
+            self._open()
+
+    def dropped(self, permit: int) -> None:
+        """It ended without an outcome: cancelled, refused as busy, or the client was wrong."""
+        if permit == self._period:
+            self._probing = False
+
+    def _open(self) -> None:
+        self._until = self._clock() + self._pause
+        self._reset()
+
+    def _reset(self) -> None:
+        self._last.clear()
+        self._in_a_row = 0
+        self._probing = False
+        self._period += 1
