@@ -11,7 +11,14 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    model_validator,
+)
 from pydantic.functional_validators import ModelWrapValidatorHandler
 
 from llm_service.ask import Ask, Kind
@@ -43,6 +50,12 @@ class BadParameter(BadInput):
 
 def invalid(param: str, why: str, hint: str = "") -> BadParameter:
     return BadParameter(f"{param}: {why}.", param=param, hint=hint)
+
+
+def unknown(name: str) -> BadParameter:
+    name = name.encode(errors="replace").decode()[:100]
+    message = f"Unknown parameter: {name!r}."
+    return BadParameter(message, param=name, code="unknown_parameter", hint="Leave it out.")
 
 
 def refuse_unsupported(names: Sequence[str]) -> None:
@@ -92,17 +105,15 @@ def bad_parameter(found: Sequence[Mapping[str, Any]]) -> BadParameter:
     error = max(found, key=lambda e: len(e["loc"]))
     place = [p for p in error["loc"] if isinstance(p, int) or _FIELD.fullmatch(str(p))]
     if error["type"] == "extra_forbidden":
-        name = ".".join(map(str, error["loc"]))
-        return BadParameter(
-            f"Unknown parameter: {name[:100]!r}.",
-            param=name[:100],
-            code="unknown_parameter",
-            hint="Leave it out.",
-        )
+        return unknown(".".join(map(str, error["loc"])))
     param = ".".join(str(p) for p in place if p not in _TYPES) or "body"
-    why = str(error["msg"]).removeprefix("Value error, ").rstrip(".")
+    if error["type"] == "missing":
+        return invalid(param, "is missing")
+    why = str(error["msg"]).removeprefix("Input ").rstrip(".")
+    if error["type"] in ("model_type", "dict_type"):
+        why = "should be an object"
     given = error.get("input")
-    if isinstance(given, str | int | float) and error["type"] != "missing":
+    if isinstance(given, str | int | float):
         why += f", not {given!r}" if len(repr(given)) <= 60 else f", not {repr(given)[:57]}…"
     return invalid(param, why)
 
@@ -139,7 +150,9 @@ class Body(Part):
         if not isinstance(data, dict):
             raise invalid("body", "should be a JSON object")
         for name, value in data.items():
-            check_json(value, name if _FIELD.fullmatch(str(name)) else "body")
+            if name not in cls.model_fields:
+                raise unknown(str(name))
+            check_json(value, name)
         try:
             body = handler(data)
         except ValidationError as error:
@@ -172,10 +185,14 @@ class Body(Part):
         )
 
 
-Stop = str | list[str] | None
-Metadata = dict[
-    Annotated[str, Field(max_length=64)],
-    Annotated[str, Field(max_length=512)],
+# A list of a million wrong things must not make a million complaints.
+TokenId = Annotated[int, Field(ge=0, lt=2**31)]
+Texts = Annotated[list[str], Field(fail_fast=True)]
+TokenIds = Annotated[list[TokenId], Field(fail_fast=True)]
+TokenLists = Annotated[list[TokenIds], Field(fail_fast=True)]
+Metadata = Annotated[
+    dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=512)]],
+    Field(fail_fast=True),
 ]
 
 
@@ -190,14 +207,14 @@ class Sampled(Body):
     top_k: int | None = Field(None, ge=-1, le=1_000_000, description="0 and -1: no limit.")
     min_p: float | None = Field(None, ge=0, le=1)
     seed: int | None = Field(None, ge=-(2**63), lt=2**63)
-    stop: Stop = Field(None, description="A text, or up to 4, that end the answer.")
+    stop: str | Texts | None = Field(None, description="A text, or up to 4, that end the answer.")
     n: int | None = Field(None, ge=1, le=16)
     frequency_penalty: float | None = Field(None, ge=-2, le=2)
     presence_penalty: float | None = Field(None, ge=-2, le=2)
     repetition_penalty: float | None = Field(None, gt=0, le=10)
     ignore_eos: bool | None = None
     min_tokens: int | None = Field(None, ge=0, le=10_000_000)
-    logit_bias: dict[str, float] | None = None
+    logit_bias: Annotated[dict[str, float], Field(fail_fast=True)] | None = None
     metadata: Metadata | None = Field(None, max_length=16)
     # vLLM's, for upstreams.
     stop_token_ids: Any = None

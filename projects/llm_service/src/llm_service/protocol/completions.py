@@ -9,16 +9,23 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from json.encoder import encode_basestring_ascii as quote
-from typing import Annotated, Any, ClassVar
+from typing import Any, ClassVar
 
 from pydantic import Field
 
 from llm_service.ask import Ask, Delta, Event, Finish, Kind, Usage
 from llm_service.protocol.answers import dumps, gather, send, usage_body
-from llm_service.protocol.common import SAMPLING, Sampled, asked_beyond, invalid
+from llm_service.protocol.common import (
+    SAMPLING,
+    Sampled,
+    Texts,
+    TokenIds,
+    TokenLists,
+    asked_beyond,
+    invalid,
+)
 
 MAX_CHOICES = 128
-TokenId = Annotated[int, Field(ge=0, lt=2**31)]
 _LOCAL = SAMPLING | {"prompt", "echo"}
 
 
@@ -26,7 +33,7 @@ class CompletionRequest(Sampled):
     """OpenAI's request for text that goes on from a prompt, without a chat template."""
 
     kind: ClassVar[Kind] = "text"
-    prompt: str | list[str] | list[TokenId] | list[list[TokenId]] = Field(
+    prompt: str | Texts | TokenIds | TokenLists = Field(
         description="A text, token ids, or a list of either."
     )
     echo: bool | None = None

@@ -10,8 +10,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from llm_service.ask import Ask, Embedded, Kind
-from llm_service.protocol.common import Body, asked_beyond, invalid
-from llm_service.protocol.completions import TokenId
+from llm_service.protocol.common import Body, Texts, TokenIds, TokenLists, asked_beyond, invalid
 
 MAX_INPUTS = 2048
 _LOCAL = frozenset(("input", "encoding_format", "user"))
@@ -21,7 +20,7 @@ class EmbeddingRequest(Body):
     """OpenAI's request for the vector of each input."""
 
     kind: ClassVar[Kind] = "embedding"
-    input: str | list[str] | list[TokenId] | list[list[TokenId]] = Field(
+    input: str | Texts | TokenIds | TokenLists = Field(
         description=f"A text, token ids, or a list of up to {MAX_INPUTS} of either."
     )
     encoding_format: Literal["float", "base64"] | None = None
