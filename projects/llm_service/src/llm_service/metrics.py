@@ -165,7 +165,9 @@ class Metrics:
 
     def attempt(self, upstream: str, outcome: str = "ok") -> None:
         """A target was tried; `outcome` is "ok", "cancelled" or an error's type."""
-        self._attempts(self._known(upstream), outcome).inc()
+        known = self._known(upstream)
+        self._attempts(known, outcome).inc()
+        self.recent.attempt(known, outcome not in ("ok", "cancelled"))
 
     def retry(self, upstream: str) -> None:
         self._retries(self._known(upstream)).inc()

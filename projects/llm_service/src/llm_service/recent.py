@@ -40,6 +40,8 @@ class _Slot:
     cache: Counter[str] = field(default_factory=Counter)
     decisions: Counter[str] = field(default_factory=Counter)
     refused: Counter[str] = field(default_factory=Counter)
+    attempts: Counter[str] = field(default_factory=Counter)
+    failures: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass(slots=True)
@@ -110,6 +112,12 @@ class Recent:
     def refused(self, reason: str) -> None:
         self._current().refused[reason] += 1
 
+    def attempt(self, upstream: str, failed: bool) -> None:
+        slot = self._current()
+        slot.attempts[upstream] += 1
+        if failed:
+            slot.failures[upstream] += 1
+
     def error(self, request_id: str, model: str, type_: str, message: str) -> None:
         """Keep an error for the page, its message redacted and cut."""
         from seedbed.guardrails import redact, redact_secrets
@@ -155,6 +163,8 @@ class Recent:
             "cache": _summed(s.cache for s in slots),
             "decisions": _summed(s.decisions for s in slots),
             "refused": _summed(s.refused for s in slots),
+            "attempts": _summed(s.attempts for s in slots),
+            "failures": _summed(s.failures for s in slots),
         }
 
     def _pace(self, whole: list[_Slot], current: _Slot) -> dict[str, float]:
