@@ -1,0 +1,322 @@
+"""The service on Ray Serve: one gateway, and for each local model replicas that come and go.
+
+It deploys the application that `serve` runs in one process, with the local models taken out of it
+into processes of their own, on any machine of a Ray cluster. It knows no routes and no engine.
+
+KubeRay's import path is `llm_service.ray_app:app`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import logging
+import math
+import os
+import re
+import signal
+import socket
+import threading
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import aclosing, suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from llm_service.ask import Ask, Backend, Embedded, Event
+from llm_service.config import Config
+from llm_service.models import ModelEntry, Table
+from seedbed.errors import ConfigError, MissingExtra, Unavailable
+from seedbed.settings import Settings, load
+
+if TYPE_CHECKING:
+    from ray.serve import Application
+    from starlette.types import ASGIApp
+
+log = logging.getLogger(__name__)
+
+NAME = "llm_service"
+MOST_REPLICAS = 16  # of one model, when their number follows the load
+GRACE = 30.0  # seconds that running requests have when a replica is stopped
+_CPUS = {"chat": 1.0, "embedding": 0.5}  # that Ray sets aside for a replica
+_HEAD = {"node:__internal_head__": 0.001}  # a resource that only Ray's head node has
+
+# Serve's own access log writes a line for each call of a replica.
+_LOGGING = {"enable_access_log": False, "log_level": "WARNING"}
+
+MakeBackend = Callable[[], Backend]
+MakeApp = Callable[[Mapping[str, Backend]], "ASGIApp"]
+
+
+def run(
+    config: Config,
+    settings: Settings,
+    *,
+    replicas: int | None,
+    address: str | None,
+    port: int,
+    host: str = "127.0.0.1",
+) -> None:
+    """Deploy to the cluster at `address`, or to one started here, and stay until SIGTERM or Ctrl-C.
+
+    Raises ConfigError for a table or an address that can't be served, Unavailable for a port that
+    is taken or a cluster that doesn't answer, MissingExtra without Ray.
+    """
+    local = _is_loopback(host)
+    if not local:
+        _check_exposed(settings, host)
+    table = Table.load(config.models, settings)
+    if address is None:
+        _check_free(host, port)
+    ray, serve = _ray()
+    _connect(ray, address, _cpus(table, replicas))
+    stop = _stop_signal()
+    try:
+        serve.start(
+            proxy_location="HeadOnly" if local else "EveryNode",
+            http_options={"host": host, "port": port, "request_timeout_s": None},
+        )
+        target = application(config, settings, replicas=replicas, local_only=local)
+        serve.run(target, name=NAME, route_prefix="/")
+        log.info("%s serves on http://%s:%d", NAME, host, port)
+        stop.wait()
+        log.info("shutting down: running requests may end")
+    finally:
+        with suppress(Exception):  # the cluster may be what went away
+            serve.delete(NAME) if address else serve.shutdown()
+        ray.shutdown()
+
+
+def app(args: dict[str, str]) -> Application:
+    """What KubeRay deploys; its `args` may hold `replicas` and `models` (a path in the image).
+
+    All else comes from the environment. Raises ConfigError for what can't be used.
+    """
+    if unknown := sorted(set(args) - {"replicas", "models"}):
+        raise ConfigError(f"args: there is no {unknown[0]!r}.", hint="There are: replicas, models.")
+    given = str(args.get("replicas") or "")
+    if given and not re.fullmatch("[1-9][0-9]{0,3}", given):
+        raise ConfigError(f"args.replicas={given!r}: is not a number of replicas, such as 2.")
+    settings = load(Settings)
+    _check_exposed(settings, "0.0.0.0")  # KubeRay's proxies listen on every address
+    config = load(Config, models=args.get("models"))
+    return application(config, settings, replicas=int(given) if given else None)
+
+
+def application(
+    config: Config,
+    settings: Settings,
+    *,
+    replicas: int | None = None,
+    local_only: bool = False,
+    make_backend: Callable[[ModelEntry, Config, Settings], Backend] | None = None,
+    make_app: Callable[..., ASGIApp] | None = None,
+) -> Application:
+    """The Serve application. Each chat model has exactly `replicas`, or by default as many as its
+    load needs, from the table's `replicas` on.
+
+    `make_backend` makes what a replica runs, `make_app` the gateway's application from the
+    replicas' backends; both are pickled.
+    """
+    _, serve = _ray()
+    table = Table.load(config.models, settings)
+    config = _absolute(config)
+    handles = {
+        entry.name: _model(serve, entry, config, replicas).bind(
+            partial(make_backend or _local_backend, entry, config, settings)
+        )
+        for entry in table.models.values()
+        if entry.backend == "local"
+    }
+    gateway = serve.deployment(
+        serve.ingress()(Gateway),
+        name="gateway",
+        num_replicas=1,  # it holds the limits, the caches and the open database
+        max_ongoing_requests=10_000,  # it refuses by itself, with 429
+        ray_actor_options={"num_cpus": 0, "resources": _HEAD},  # where the HTTP proxy is
+        graceful_shutdown_timeout_s=GRACE,
+        logging_config=_LOGGING,
+    )
+    build = partial(make_app or _service, config, settings, local_only)
+    target: Application = gateway.bind(build, handles)
+    return target
+
+
+class Gateway:
+    """The whole service but its local models; `serve.ingress` makes it a deployment."""
+
+    def __init__(self, make_app: MakeApp, handles: Mapping[str, Any]) -> None:
+        from llm_service.backends.ray import RayBackend
+
+        self._make_app = make_app
+        self._backends = {name: RayBackend(name, handle) for name, handle in handles.items()}
+
+    def __serve_build_asgi_app__(self) -> ASGIApp:
+        return self._make_app(self._backends)
+
+
+class Model:
+    """One replica of a model. What its backend raises reaches the gateway as it is."""
+
+    def __init__(self, make_backend: MakeBackend) -> None:
+        self._backend = make_backend()
+
+    async def generate(self, ask: Ask) -> AsyncGenerator[list[Event], None]:
+        """The events in batches, for each of Ray's messages costs as much as many events."""
+        async with aclosing(batched(self._backend.generate(ask))) as batches:
+            async for batch in batches:
+                yield batch
+
+    async def embed(self, ask: Ask) -> Embedded:
+        return await self._backend.embed(ask)
+
+    async def check_health(self) -> None:
+        """Serve replaces the replica when this has failed three times."""
+        await self._backend.check()
+
+    async def __del__(self) -> None:  # how Serve says that a replica ends
+        await self._backend.close()
+
+
+async def batched(events: AsyncIterator[Event]) -> AsyncGenerator[list[Event], None]:
+    """What is there already goes together; nothing waits for what is not."""
+    queue: asyncio.Queue[Event | None] = asyncio.Queue()
+
+    async def read() -> None:
+        try:
+            async for event in events:
+                queue.put_nowait(event)
+        finally:
+            queue.put_nowait(None)
+
+    reading = asyncio.create_task(read())
+    try:
+        event = await queue.get()
+        while event is not None:
+            batch = [event]
+            while not queue.empty() and (event := queue.get_nowait()) is not None:
+                batch.append(event)
+            yield batch
+            if event is not None:
+                event = await queue.get()
+        await reading  # raises what the reading raised
+    finally:
+        reading.cancel()
+        with suppress(BaseException):
+            await reading
+
+
+def _model(serve: Any, entry: ModelEntry, config: Config, replicas: int | None) -> Any:
+    """The deployment of one model, not yet bound to what it runs."""
+    if replicas is not None and entry.kind == "chat":
+        count: dict[str, Any] = {"num_replicas": replicas}
+    else:
+        count = {
+            "autoscaling_config": {
+                "min_replicas": entry.replicas,
+                "max_replicas": max(MOST_REPLICAS, entry.replicas),
+                "target_ongoing_requests": 0.75 * config.max_running,
+                "upscale_delay_s": 10,
+            }
+        }
+    return serve.deployment(
+        Model,
+        name=f"model-{re.sub('[^A-Za-z0-9._-]', '-', entry.name)}",
+        # A few more than run together: when one ends, the next is there already.
+        max_ongoing_requests=config.max_running + max(1, config.max_running // 4),
+        max_queued_requests=config.max_queue or 1,
+        ray_actor_options={"num_cpus": _CPUS[entry.kind]},
+        request_router_config={
+            "request_router_class": "llm_service.backends.ray_router.PrefixRouter",
+            "max_backoff_s": 0.1,
+        },
+        health_check_period_s=5,
+        graceful_shutdown_timeout_s=GRACE,
+        logging_config=_LOGGING,
+        **count,
+    )
+
+
+def _local_backend(entry: ModelEntry, config: Config, settings: Settings) -> Backend:
+    from llm_service.backends.local import LocalBackend
+
+    return LocalBackend(entry.name, entry, config, settings)
+
+
+def _service(
+    config: Config, settings: Settings, local_only: bool, backends: Mapping[str, Backend]
+) -> ASGIApp:
+    raise NotImplementedError
+
+
+def _absolute(config: Config) -> Config:
+    """Paths mean the same in every process of this machine, wherever it was started."""
+    models = config.models and config.models.resolve()
+    return config.model_copy(update={"data_dir": config.data_dir.resolve(), "models": models})
+
+
+def _ray() -> tuple[Any, Any]:
+    """The packages `ray` and `ray.serve`, with Ray's reports of its use to its makers off."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    try:
+        import ray
+        from ray import serve
+    except ImportError:
+        raise MissingExtra("ray[serve]") from None
+    return ray, serve
+
+
+def _connect(ray: Any, address: str | None, cpus: float) -> None:
+    options: dict[str, Any] = {"address": address or "local", "log_to_driver": False}
+    if address is None:
+        # Ray counts CPUs and does not measure them: with too few it would wait for ever.
+        most = max(float(os.cpu_count() or 1), cpus)
+        options |= {"include_dashboard": False, "num_cpus": math.ceil(most)}
+    try:
+        ray.init(**options)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise Unavailable(
+            f"Ray at {address or 'this machine'} does not answer: {error}.",
+            hint="Check --address, or leave it out to start a cluster here.",
+        ) from None
+
+
+def _cpus(table: Table, replicas: int | None) -> float:
+    """What the replicas need at least."""
+    return sum(
+        _CPUS[entry.kind] * (replicas if replicas and entry.kind == "chat" else entry.replicas)
+        for entry in table.models.values()
+        if entry.backend == "local"
+    )
+
+
+def _stop_signal() -> threading.Event:
+    """Set at SIGTERM or Ctrl-C."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    return stop
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _check_exposed(settings: Settings, host: str) -> None:
+    if not settings.api_keys.get_secret_value() and not settings.open:
+        raise ConfigError(
+            f"Serving on {host!r} without a key would let anyone in.",
+            hint='Set SEEDBED_API_KEYS="name=key", or SEEDBED_OPEN=1 behind a gateway.',
+        )
+
+
+def _check_free(host: str, port: int) -> None:
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        socket.create_server((host, port), family=family).close()
+    except OSError as error:
+        raise Unavailable(
+            f"Port {port} on {host} can't be opened: {error}.", hint="Choose another with --port."
+        ) from None
