@@ -130,7 +130,20 @@ function fill(id, rows, empty) {
   table.tBodies[0].replaceChildren(...made);
 }
 const cell = (text, name = "") => element("td", { text, class: name });
+/** A name that somebody chose: at most two lines of it, the whole in the tooltip. */
+const named = (text, ...more) => element("td", {}, element("span", { text, class: "clamp", title: text }), ...more);
 const number = (n) => cell(count(n), "n");
+
+/** [first, last] of each stretch above zero, with the zero beside it, so that one slot is a peak too. */
+function bursts(values) {
+  const found = [];
+  values.forEach((value, n) => {
+    if (!value) return;
+    if (found.length && found.at(-1)[1] >= n - 1) found.at(-1)[1] = Math.min(values.length - 1, n + 1);
+    else found.push([Math.max(0, n - 1), Math.min(values.length - 1, n + 1)]);
+  });
+  return found;
+}
 
 function spark(id, values, slot, overlay) {
   const most = Math.max(...values, 1e-9);
@@ -144,7 +157,11 @@ function spark(id, values, slot, overlay) {
   const parts = [draw("line", { x1: 0, x2: 180, y1: 38, y2: 38 })];
   if (most > 1e-9) {
     parts.push(draw("path", { d: `${line(values)}L180,38L0,38Z`, class: "area" }), draw("path", { d: line(values) }));
-    if (overlay?.some((v) => v)) parts.push(draw("path", { d: line(overlay), class: "errors" }));
+    for (const [from, to] of overlay ? bursts(overlay) : []) {
+      const x = (n) => ((180 * n) / width).toFixed(1), y = (n) => (38 - (36 * overlay[n]) / most).toFixed(1);
+      const points = Array.from({ length: to - from + 1 }, (_, n) => `${x(from + n)},${y(from + n)}`);
+      parts.push(draw("path", { d: `M${points.join("L")}`, class: "errors" }));
+    }
   }
   const svg = $(id), note = $(id.replace("spark", "note"));
   const minutes = Math.round((values.length * slot) / 60);
@@ -209,14 +226,14 @@ function renderTables(now) {
   const models = now.models.map((model) => {
     const [text, tone] = state(model);
     const about = [model.backend, model.kind === "embedding" ? "embeddings" : "", model.memory_bytes ? bytes(model.memory_bytes) : ""].filter(Boolean).join(", ");
-    const name = element("td", {}, element("span", { text: model.name }), element("span", { text: about, class: "sub" }));
+    const name = named(model.name, element("span", { text: about, class: "sub" }));
     const waiting = model.queue_limit ? `${count(model.waiting)} of ${count(model.queue_limit)}` : count(model.waiting);
     return [name, element("td", {}, element("span", { text, class: `tag ${tone}` })), number(model.running), cell(waiting, "n"), number(model.attempts), number(model.failures)];
   });
   fill("models", models, "No model in the table.");
   fill("keys", (now.spend?.keys ?? []).map(keyRow), now.spend ? "Nothing spent this month." : "Not known just now.");
-  const named = (found, prefix) => Object.entries(found).map(([name, n]) => [cell(prefix + name.replaceAll("_", " ").replace(":", ": ")), number(n)]);
-  fill("guard", [...named(now.recent.decisions, ""), ...named(now.recent.refused, "refused: ")], "None needed so far.");
+  const counted = (found, prefix) => Object.entries(found).map(([name, n]) => [cell(prefix + name.replaceAll("_", " ").replace(":", ": ")), number(n)]);
+  fill("guard", [...counted(now.recent.decisions, ""), ...counted(now.recent.refused, "refused: ")], "None needed so far.");
   fill("errors", now.errors.map(errorRow), "None since the start.");
 }
 
@@ -225,9 +242,9 @@ function keyRow(key) {
   if (key.budget_usd) {
     const share = key.cost_usd / key.budget_usd;
     const bar = element("meter", { min: 0, max: 1, low: 0.75, high: 0.95, optimum: 0, value: Math.min(1, share), "aria-label": `${Math.round(100 * share)} % of the budget` });
-    budget.append(element("div", {}, bar, element("span", { text: `${Math.round(100 * share)} % of ${dollars(key.budget_usd)}`, class: "sub" })));
+    budget.append(element("div", {}, bar, element("span", { text: `${Math.round(100 * share)} % of ${dollars(key.budget_usd)}`, class: "sub nowrap" })));
   } else budget.append(element("span", { text: "none", class: "small" }));
-  return [cell(key.name), cell(dollars(key.cost_usd), "n"), budget, number(key.requests ?? 0), number(key.tokens ?? 0)];
+  return [named(key.name), cell(dollars(key.cost_usd), "n"), budget, number(key.requests ?? 0), number(key.tokens ?? 0)];
 }
 
 function errorRow(error) {
@@ -235,11 +252,11 @@ function errorRow(error) {
   if (error.count > 1) kind.append(" ", element("span", { text: `× ${count(error.count)}`, class: "small" }));
   const time = cell(at(error.at), "nowrap");
   time.title = error.at;
-  return [time, kind, cell(error.model), cell(error.message), element("td", {}, copyButton(error.request_id))];
+  return [time, kind, named(error.model), cell(error.message), element("td", { class: "nowrap" }, copyButton(error.request_id))];
 }
 
 function copyButton(id) {
-  const button = element("button", { text: id.length > 14 ? `${id.slice(0, 12)}…` : id, class: "copy", type: "button", title: `Copy ${id}`, "aria-label": `Copy the request id ${id}` });
+  const button = element("button", { text: id.length > 10 ? `${id.slice(0, 8)}…` : id, class: "copy", type: "button", title: `Copy ${id}`, "aria-label": `Copy the request id ${id}` });
   button.onclick = async () => {
     const before = button.textContent;
     try {
