@@ -1,5 +1,5 @@
-"""A small upstream that speaks OpenAI's protocol and says a fixed text: for tests, for measuring what
-the service adds, and to play with. It knows no model.
+"""A small upstream that speaks OpenAI's protocol and says a fixed text: for tests, for measuring
+what the service adds, and to play with. It knows no model.
 
     python -m llm_service.stub --port 9101 --tokens 20 --first-token 0.2 --between 0.05
     python -m llm_service.stub --port 9101 --fault 500
@@ -85,9 +85,8 @@ class Stub:
             wait = {"Retry-After": "1"} if fault == "429" else {}
             error = json.dumps({"error": {"message": f"stub fault {fault}", "type": "stub"}})
             return web.Response(text=error, status=int(fault), headers=_JSON | wait)
-        count = min(
-            self.tokens, body.get("max_completion_tokens") or body.get("max_tokens") or 2**30
-        )
+        most = body.get("max_completion_tokens") or body.get("max_tokens") or self.tokens
+        count = min(self.tokens, most)
         words = list(islice(cycle(WORDS), count))
         reason = "stop" if count == self.tokens else "length"
         if body.get("stream") and chunks is not None:
@@ -129,9 +128,8 @@ class Stub:
     async def _models(self, _: web.Request) -> web.Response:
         from aiohttp import web
 
-        return web.json_response(
-            {"object": "list", "data": [{"id": self.model, "object": "model"}]}
-        )
+        model = {"id": self.model, "object": "model", "owned_by": "stub"}
+        return web.json_response({"object": "list", "data": [model]})
 
 
 Whole = Callable[[dict[str, Any], list[str], str], dict[str, Any]]
@@ -304,7 +302,13 @@ def main() -> None:
         loop = asyncio.new_event_loop()
     print(f"A stub upstream on http://{given.host}:{given.port}/v1", flush=True)
     web.run_app(
-        stub.app(), host=given.host, port=given.port, access_log=None, print=None, loop=loop
+        stub.app(),
+        host=given.host,
+        port=given.port,
+        access_log=None,
+        print=None,
+        loop=loop,
+        handler_cancellation=True,
     )
 
 

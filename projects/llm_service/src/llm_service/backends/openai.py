@@ -6,10 +6,8 @@ read into events. Which upstream is asked, how often and for how long is the rou
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from llm_service.ask import Ask, Delta, Embedded, Event, Finish, Usage
@@ -22,7 +20,6 @@ if TYPE_CHECKING:
     import aiohttp
 
 _PATHS = {"chat": "/chat/completions", "text": "/completions"}
-_END_OF_BODY = 0.1
 _REASONS = {"stop", "length", "tool_calls", "content_filter"}
 _KNOWN = {"role", "content", "tool_calls"}
 
@@ -60,7 +57,7 @@ class OpenAIBackend(Upstream):
                     yield event
             for event in reader.end():
                 yield event
-            await _drain(response)
+            await self._drain(response)
 
     async def _open(self, ask: Ask) -> aiohttp.ClientResponse:
         path = _PATHS[ask.kind]
@@ -132,14 +129,6 @@ class OpenAIBackend(Upstream):
         error = chunk["error"]
         status = error.get("code") if isinstance(error, dict) else None
         return self.refusal(status if isinstance(status, int) else 500, said, code)
-
-
-async def _drain(response: aiohttp.ClientResponse) -> None:
-    """Read the end of a body behind [DONE], so that the connection can be used again."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(_END_OF_BODY):
-            while not response.content.at_eof():
-                await response.content.readany()
 
 
 class StreamReader:

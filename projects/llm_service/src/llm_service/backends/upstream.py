@@ -11,7 +11,7 @@ import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from email.utils import parsedate_to_datetime
 from time import time
 from typing import TYPE_CHECKING, Any
@@ -36,6 +36,7 @@ MAX_ANSWER = 64 * 2**20
 """Bytes of one answer, at most."""
 _CONNECT = 5.0
 _CHECK = 5.0
+_END_OF_BODY = 0.1
 _MOST_ERROR = 16 * 2**10
 # A key that is refused now is refused in a minute too: other targets are asked meanwhile.
 _WRONG_KEY_PAUSE = 60.0
@@ -145,6 +146,13 @@ class Upstream:
         # its end, it has gone back to the pool already.
         if response is not None:
             response.close()
+
+    async def _drain(self, response: aiohttp.ClientResponse) -> None:
+        """Read the end of a body behind a finished answer, to use the connection again."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_END_OF_BODY):
+                while not response.content.at_eof():
+                    await response.content.readany()
 
     async def _read(self, response: aiohttp.ClientResponse, most: int = MAX_ANSWER) -> bytes:
         parts, size = [], 0

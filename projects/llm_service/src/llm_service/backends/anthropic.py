@@ -1,0 +1,400 @@
+"""A model behind Anthropic's messages API, asked and read in OpenAI's terms.
+
+A JSON schema is kept by a tool that the model must call with the answer as its arguments; what
+Anthropic has no way to do is refused by name. It knows nothing of routing.
+
+Reference: docs.anthropic.com, "Messages" and "Streaming messages".
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from llm_service.ask import Ask, Delta, Embedded, Event, Finish, Usage
+from llm_service.backends.sse import EventParser
+from llm_service.backends.upstream import MAX_ANSWER, Upstream, estimate, message_of, prompt_chars
+from llm_service.models import ModelEntry
+from seedbed.errors import BadInput, Unavailable
+
+if TYPE_CHECKING:
+    import aiohttp
+
+VERSION = "2023-06-01"
+MAX_TOKENS = 1024
+_ANSWER = "answer"  # the tool that stands for a JSON schema
+_AS_THEY_ARE = ("temperature", "top_p", "top_k", "thinking")
+_READ_HERE = {
+    "messages",
+    "max_tokens",
+    "max_completion_tokens",
+    "stop",
+    "tools",
+    "tool_choice",
+    "parallel_tool_calls",
+    "response_format",
+    "user",
+    "metadata",
+    "store",
+    "n",
+    "logprobs",
+}
+_REASONS = {
+    "end_turn": "stop",
+    "stop_sequence": "stop",
+    "pause_turn": "stop",
+    "max_tokens": "length",
+    "model_context_window_exceeded": "length",
+    "tool_use": "tool_calls",
+    "refusal": "content_filter",
+}
+
+
+class AnthropicBackend(Upstream):
+    kind = "anthropic"
+
+    def __init__(self, name: str, entry: ModelEntry, session: aiohttp.ClientSession) -> None:
+        headers = {"anthropic-version": VERSION}
+        if key := entry.api_key:
+            headers["x-api-key"] = key
+        super().__init__(name, entry, session, headers)
+
+    async def generate(self, ask: Ask) -> AsyncGenerator[Event, None]:
+        """Events of the answer; see `Backend`."""
+        if ask.kind != "chat":
+            raise BadInput(f"{self.name}: Anthropic has no text completions.", hint="Use chat.")
+        asked = {**self.entry.defaults, **ask.body}
+        body = request_of(asked, self.entry.model, self.name)
+        # Tools of the client's and a schema exclude each other: a forced tool beside one is ours.
+        reader = MessageReader(self, ask, "" if asked.get("tools") else _ANSWER)
+        if ask.stream:
+            body["stream"] = True
+        response = await self._send("/messages", json.dumps(body).encode())
+        async with self._reading(response):
+            if not ask.stream or response.content_type != "text/event-stream":
+                for event in reader.whole(await self._read_json(response)):
+                    yield event
+                return
+            parser, size = EventParser(), 0
+            async for chunk in response.content.iter_any():
+                size += len(chunk)
+                if size > MAX_ANSWER:
+                    raise Unavailable(f"{self.name}: its upstream sent over {MAX_ANSWER:,} bytes.")
+                for data in parser.feed(chunk):
+                    for event in reader.read(data):
+                        yield event
+                if reader.done:
+                    break
+            for data in parser.end():
+                for event in reader.read(data):
+                    yield event
+            for event in reader.end():
+                yield event
+            await self._drain(response)
+
+    async def embed(self, ask: Ask) -> Embedded:  # noqa: ARG002 - there is nothing to read
+        raise BadInput(f"{self.name}: Anthropic has no embeddings.", hint="Name another model.")
+
+
+def request_of(body: Mapping[str, Any], model: str, name: str) -> dict[str, Any]:
+    """The body of /v1/messages for a body of OpenAI's. Raises BadInput naming what can't be."""
+    _refuse(body, name)
+    system, messages = _messages(body.get("messages") or (), name)
+    request: dict[str, Any] = {
+        "model": model,
+        "max_tokens": body.get("max_completion_tokens") or body.get("max_tokens") or MAX_TOKENS,
+        "messages": messages,
+    }
+    if system:
+        request["system"] = system
+    if stop := body.get("stop"):
+        request["stop_sequences"] = [stop] if isinstance(stop, str) else list(stop)
+    for field in _AS_THEY_ARE:
+        if field in body:
+            request[field] = body[field]
+    if "temperature" in request:
+        request["temperature"] = min(request["temperature"], 1.0)  # OpenAI's scale ends at 2
+    if user := body.get("user"):
+        request["metadata"] = {"user_id": user}
+    _tools(body, request)
+    _schema(body, request, name)
+    return request
+
+
+def _refuse(body: Mapping[str, Any], name: str) -> None:
+    unsupported = sorted(set(body) - _READ_HERE - set(_AS_THEY_ARE))
+    # 0 and {} change nothing: many clients always send them.
+    wrong = [f for f in unsupported if body[f] not in (None, 0, {}, []) or f == "seed"]
+    if (body.get("n") or 1) > 1:
+        wrong.append("n")
+    if body.get("logprobs"):
+        wrong.append("logprobs")
+    if wrong:
+        raise BadInput(
+            f"{name}: {wrong[0]}={str(body[wrong[0]])[:40]} is not supported by Anthropic.",
+            hint=f"Leave {', '.join(wrong)} out, or name another model.",
+        )
+
+
+def _messages(given: Sequence[Mapping[str, Any]], name: str) -> tuple[str, list[dict[str, Any]]]:
+    """The system prompt, and the turns in Anthropic's form (neighbours of one role are joined)."""
+    system: list[str] = []
+    turns: list[dict[str, Any]] = []
+    for message in given:
+        role = message["role"]
+        if role in ("system", "developer"):
+            system.append(_text(message.get("content")))
+            continue
+        if role in ("tool", "function"):
+            result = {
+                "type": "tool_result",
+                "tool_use_id": message.get("tool_call_id", ""),
+                "content": _text(message.get("content")),
+            }
+            role, blocks = "user", [result]
+        else:
+            blocks = [*_blocks(message.get("content"), name), *_calls(message)]
+        if turns and turns[-1]["role"] == role:
+            turns[-1]["content"] += blocks
+        elif blocks:
+            turns.append({"role": role, "content": blocks})
+    return "\n\n".join(filter(None, system)), turns
+
+
+def _text(content: Any) -> str:
+    if content is None or isinstance(content, str):
+        return content or ""
+    return "".join(part.get("text", "") for part in content)
+
+
+def _blocks(content: Any, name: str) -> list[dict[str, Any]]:
+    if not content:
+        return []
+    if isinstance(content, str):
+        return [{"type": "text", "text": content}]
+    return [_block(part, name) for part in content]
+
+
+def _block(part: Mapping[str, Any], name: str) -> dict[str, Any]:
+    if part.get("type") == "text":
+        return {"type": "text", "text": part.get("text", "")}
+    if part.get("type") == "refusal":
+        return {"type": "text", "text": part.get("refusal", "")}
+    if part.get("type") == "image_url":
+        image = part.get("image_url")
+        url = image.get("url", "") if isinstance(image, Mapping) else str(image)
+        if url.startswith("data:") and ";base64," in url:
+            kind, _, data = url.removeprefix("data:").partition(";base64,")
+            source = {"type": "base64", "media_type": kind, "data": data}
+        else:
+            source = {"type": "url", "url": url}
+        return {"type": "image", "source": source}
+    raise BadInput(f"{name}: content of type {part.get('type')!r} is not supported by Anthropic.")
+
+
+def _calls(message: Mapping[str, Any]) -> list[dict[str, Any]]:
+    blocks = []
+    for call in message.get("tool_calls") or ():
+        function = call["function"]
+        try:
+            arguments = json.loads(function.get("arguments") or "{}")
+        except ValueError:
+            arguments = {"arguments": function["arguments"]}
+        if not isinstance(arguments, dict):
+            arguments = {"arguments": arguments}
+        blocks.append(
+            {
+                "type": "tool_use",
+                "id": call.get("id", ""),
+                "name": function["name"],
+                "input": arguments,
+            }
+        )
+    return blocks
+
+
+def _tools(body: Mapping[str, Any], request: dict[str, Any]) -> None:
+    if not (tools := body.get("tools")):
+        return
+    request["tools"] = [
+        {
+            "name": tool["function"]["name"],
+            "description": tool["function"].get("description") or "",
+            "input_schema": tool["function"].get("parameters") or {"type": "object"},
+        }
+        for tool in tools
+    ]
+    choice = body.get("tool_choice")
+    kind = {"auto": "auto", "none": "none", "required": "any"}.get(
+        choice if isinstance(choice, str) else "", "auto"
+    )
+    request["tool_choice"] = {"type": kind}
+    if isinstance(choice, Mapping):
+        request["tool_choice"] = {"type": "tool", "name": choice["function"]["name"]}
+    if body.get("parallel_tool_calls") is False and kind != "none":
+        request["tool_choice"]["disable_parallel_tool_use"] = True
+
+
+def _schema(body: Mapping[str, Any], request: dict[str, Any], name: str) -> None:
+    wanted = body.get("response_format") or {"type": "text"}
+    if wanted["type"] == "text":
+        return
+    if "tools" in request:
+        raise BadInput(
+            f"{name}: response_format together with tools is not supported by Anthropic.",
+            hint="Leave one of them out, or name another model.",
+        )
+    schema = {"type": "object"}
+    if wanted["type"] == "json_schema":
+        schema = wanted["json_schema"].get("schema") or schema
+        if schema.get("type", "object") != "object":
+            raise BadInput(
+                f"{name}: response_format needs a schema of type object for Anthropic, "
+                f"not {schema['type']!r}."
+            )
+    description = "Give your answer by calling this tool."
+    request["tools"] = [{"name": _ANSWER, "description": description, "input_schema": schema}]
+    request["tool_choice"] = {"type": "tool", "name": _ANSWER}
+
+
+class MessageReader:
+    """Reads a message, whole or as a stream's events. `answer` is the name of the tool whose
+    arguments are the text of the answer, if there is one.
+    """
+
+    def __init__(self, backend: AnthropicBackend, ask: Ask, answer: str = "") -> None:
+        self._backend = backend
+        self._ask = ask
+        self._answer = answer
+        self._blocks: dict[int, str] = {}  # type of each open block
+        self._calls = 0
+        self._chars = 0
+        self._usage: dict[str, Any] = {}
+        self.done = False  # message_stop was read
+        self._stopped = False
+
+    def whole(self, message: dict[str, Any]) -> list[Event]:
+        """The events of a message that came in one piece."""
+        content = message.get("content")
+        if message.get("type") == "error" or not isinstance(content, list):
+            raise self._reported(message)
+        text, calls, thinking = "", [], ""
+        try:
+            for block in content:
+                if block["type"] == "text":
+                    text += block["text"]
+                elif block["type"] == "thinking":
+                    thinking += block["thinking"]
+                elif block["type"] == "tool_use" and block["name"] == self._answer:
+                    text += json.dumps(block["input"], ensure_ascii=False)
+                elif block["type"] == "tool_use":
+                    calls.append(_call(len(calls), block, json.dumps(block["input"])))
+        except (KeyError, TypeError):
+            raise self._backend._malformed(json.dumps(message)[:200]) from None
+        self._note(message.get("usage"))
+        self._chars = len(text)
+        extra = {"reasoning_content": thinking} if thinking else None
+        usage = self._counted()
+        events: list[Event] = [Finish(self._reason(message.get("stop_reason"))), usage]
+        if text or calls or extra:
+            tokens = usage.completion_tokens
+            events.insert(0, Delta(text, tokens=tokens, tool_calls=calls, extra=extra))
+        return events
+
+    def read(self, data: bytes) -> list[Event]:
+        try:
+            event = json.loads(data)
+            return self._event(event)
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            raise self._backend._malformed(data) from None
+
+    def end(self) -> list[Event]:
+        """The usage; raises Unavailable if the stream was cut off."""
+        if not self._stopped:
+            raise Unavailable(f"{self._backend.name}: its upstream stopped before the answer did.")
+        return [self._counted()]
+
+    def _event(self, event: dict[str, Any]) -> list[Event]:
+        kind = event["type"]
+        if kind == "content_block_delta":
+            delta = self._delta(event["index"], event["delta"])
+            return [delta] if delta else []
+        if kind == "content_block_start":
+            return self._start(event["index"], event["content_block"])
+        if kind == "message_start":
+            self._note(event["message"].get("usage"))
+        elif kind == "message_delta":
+            self._note(event.get("usage"))
+            if reason := event["delta"].get("stop_reason"):
+                self._stopped = True
+                return [Finish(self._reason(reason))]
+        elif kind == "error":
+            raise self._reported(event)
+        elif kind == "message_stop":
+            self.done = True
+        return []  # ping, content_block_stop, and kinds still to be invented
+
+    def _start(self, index: int, block: dict[str, Any]) -> list[Event]:
+        self._blocks[index] = block["type"]
+        if block["type"] == "text" and block.get("text"):
+            self._chars += len(block["text"])
+            return [Delta(block["text"])]
+        if block["type"] != "tool_use":
+            return []
+        if block["name"] == self._answer:
+            self._blocks[index] = "answer"
+            return []
+        self._blocks[index] = f"call {self._calls}"
+        self._calls += 1
+        return [Delta(tool_calls=[_call(self._calls - 1, block, "")])]
+
+    def _delta(self, index: int, delta: dict[str, Any]) -> Delta | None:
+        kind, block = delta["type"], self._blocks.get(index, "")
+        if kind == "text_delta":
+            self._chars += len(delta["text"])
+            return Delta(delta["text"]) if delta["text"] else None
+        if kind == "thinking_delta":
+            self._chars += len(delta["thinking"])
+            return Delta(extra={"reasoning_content": delta["thinking"]})
+        if kind != "input_json_delta" or not delta["partial_json"]:
+            return None
+        self._chars += len(delta["partial_json"])
+        if block == "answer":
+            return Delta(delta["partial_json"])
+        arguments = {"arguments": delta["partial_json"]}
+        return Delta(
+            tool_calls=[{"index": int(block.removeprefix("call ")), "function": arguments}]
+        )
+
+    def _reason(self, reason: Any) -> str:
+        if reason == "tool_use" and self._answer:  # the only tool there can have been
+            return "stop"
+        return _REASONS.get(reason, "stop")
+
+    def _note(self, usage: Any) -> None:
+        """Later events give the totals so far; what they leave out stands as it was."""
+        if isinstance(usage, dict):
+            self._usage |= {k: v for k, v in usage.items() if isinstance(v, int)}
+
+    def _counted(self) -> Usage:
+        # Anthropic counts what was read from and written to its cache apart from the rest.
+        cached = self._usage.get("cache_read_input_tokens", 0)
+        read = self._usage.get("input_tokens", 0) + cached
+        read += self._usage.get("cache_creation_input_tokens", 0)
+        written = self._usage.get("output_tokens", 0)
+        return Usage(
+            read or estimate(prompt_chars(self._ask.body)), written or estimate(self._chars), cached
+        )
+
+    def _reported(self, event: dict[str, Any]) -> Exception:
+        if not event.get("error"):
+            return self._backend._malformed(json.dumps(event)[:200])
+        said, code = message_of(event)
+        status = {"invalid_request_error": 400, "authentication_error": 401}.get(code, 529)
+        return self._backend.refusal(status, said, code)
+
+
+def _call(index: int, block: Mapping[str, Any], arguments: str) -> dict[str, Any]:
+    function = {"name": block["name"], "arguments": arguments}
+    return {"index": index, "id": block["id"], "type": "function", "function": function}
