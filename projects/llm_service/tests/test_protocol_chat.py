@@ -154,6 +154,10 @@ def test_an_ask_holds_what_the_client_sent_and_nothing_that_is_null():
             {"tools": [TOOL], "tool_choice": {"type": "function", "function": {"name": "x"}}},
             "tool_choice.function.name",
         ),
+        (
+            {"tools": [TOOL], "tool_choice": {"type": "function", "function": {"name": {}}}},
+            "tool_choice.function.name",
+        ),
         ({"metadata": {"a": 1}}, "metadata.a"),
         ({"model": 5}, "model"),
     ],

@@ -205,7 +205,7 @@ def _check_tools(tools: Sequence[Tool], choice: str | ToolChoice | None) -> None
         raise invalid("tool_choice", "'required' needs tools")
     if isinstance(choice, ToolChoice) and choice.type == "function":
         asked = (choice.function or {}).get("name")
-        if asked not in names:
+        if asked not in list(names):  # it may be anything, also what can't be in a set
             raise invalid("tool_choice.function.name", f"{str(asked)[:60]!r} is not one of tools")
 
 

@@ -196,6 +196,12 @@ Metadata = Annotated[
 ]
 
 
+def check_stops(stop: str | list[str] | None) -> None:
+    stops = [stop] if isinstance(stop, str) else stop or []
+    if len(stops) > 4 or "" in stops:
+        raise invalid("stop", "should be one to four texts that aren't empty")
+
+
 class Sampled(Body):
     """The fields that chat and text completions have in common."""
 
@@ -234,9 +240,7 @@ class Sampled(Body):
     priority: Any = None
 
     def check(self) -> None:
-        stops = [self.stop] if isinstance(self.stop, str) else self.stop or []
-        if len(stops) > 4 or "" in stops:
-            raise invalid("stop", "should be one to four texts that aren't empty")
+        check_stops(self.stop)
         if self.stream_options is not None and not self.stream:
             raise invalid("stream_options", "goes with stream=true only")
         if self.min_tokens and self.most_tokens and self.min_tokens > self.most_tokens:
