@@ -13,7 +13,7 @@ from seedbed.chat import LocalChatModel, load_chat_model
 from seedbed.errors import BadInput, ConfigError, ContextWindowError, DeadlineExceeded, WeightsError
 from seedbed.settings import Settings
 from seedbed.structured import tool_functions
-from seedbed.tool_calls import as_chat, related
+from seedbed.tool_calls import as_chat, names, related
 
 
 @pytest.fixture(scope="module")
@@ -150,6 +150,15 @@ def test_repeated_calls_end_the_message(model):
     message = bound.invoke("What is the weather in Paris?", max_tokens=400)
     assert len(message.tool_calls) == 1
     assert message.usage_metadata["output_tokens"] < 80
+
+
+def test_a_further_call_must_name_what_was_asked():
+    asked = "The weather in Paris and in New York, 12 days"
+    assert names('{"name": "w", "arguments": {"city": "paris"}}', asked)
+    assert names('{"name": "w", "arguments": {"at": ["New York"]}}', asked)
+    assert names('{"city": "Oslo", "days": 12}', asked)
+    assert not names('{"city": "York New", "days": 1}', asked)
+    assert not names('{"name": "w", "arguments": {}}', asked)
 
 
 def test_auto_lets_a_capable_model_choose_in_the_grammar(model):

@@ -113,6 +113,11 @@ class Engine:
         """The text of `ids`, special tokens left out."""
         return b"".join(self._table[i] for i in ids).decode("utf-8", "ignore")
 
+    @property
+    def vocabulary_size(self) -> int:
+        """Token ids are below it."""
+        return len(self._table)
+
     def without_special_tokens(self, text: str) -> str:
         """`text` with the names of special tokens broken up: content cannot pose as structure."""
         for name in self._special:

@@ -22,7 +22,7 @@ from seedbed.constrain import constrain
 from seedbed.engine import Sampling
 from seedbed.errors import BadInput, ContextWindowError
 from seedbed.structured import Schema, choose, json_schema, tool_functions, with_structure
-from seedbed.tool_calls import as_chat, calls_grammar, instructions, related
+from seedbed.tool_calls import as_chat, calls_grammar, instructions, related, text_of
 from seedbed.turn import Turn
 
 DEFAULT_MAX_TOKENS = 512
@@ -208,6 +208,7 @@ class LocalChatModel(BaseChatModel):
             grammar=grammar,
             constraint=constraint,
             tools=tools if choice != "none" else [],
+            asked=text_of(messages[-1]) if self.tool_decision == "words" and messages else "",
             about={
                 "model_name": self.model_name,
                 **({"truncated_messages": dropped} if dropped else {}),

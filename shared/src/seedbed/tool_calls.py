@@ -64,6 +64,20 @@ def related(tools: Sequence[Schema], messages: Sequence[BaseMessage]) -> list[Sc
     ]
 
 
+def names(call: str, asked: str) -> bool:
+    """Whether a value among the arguments of a call, as JSON, stands in what was asked."""
+    found = json.loads(call)
+    return _stands_in(found.get("arguments", found), asked.lower())
+
+
+def _stands_in(value: Any, asked: str) -> bool:
+    if isinstance(value, dict | list):
+        parts = value.values() if isinstance(value, dict) else value
+        return any(_stands_in(part, asked) for part in parts)
+    text = str(value).lower()
+    return len(text) > 1 and re.search(rf"(?<!\w){re.escape(text)}(?!\w)", asked) is not None
+
+
 def _words(text: str) -> set[str]:
     words = re.findall(r"[^\W_]{4,}", text.lower())
     return {re.sub(r"(ing|ed|es|s|e)$", "", word) for word in words} - _COMMON

@@ -20,7 +20,7 @@ from seedbed.constrain import Constraint
 from seedbed.engine import Engine, Generation, Piece, Sampling
 from seedbed.grammar import Grammar, Matcher
 from seedbed.structured import Schema
-from seedbed.tool_calls import read_calls
+from seedbed.tool_calls import names, read_calls
 
 MAX_RESUMES = 8
 
@@ -44,6 +44,7 @@ class Turn:
     constraint: Constraint | None
     tools: list[Schema]
     about: dict[str, Any]
+    asked: str = ""  # where it is given, a second call must name something of it
     text: str = ""
     shown: int = 0
     tokens: list[int] = field(default_factory=list)
@@ -99,13 +100,15 @@ class Turn:
             self.broken = self.matcher.broken
         self.text += text
         if self.tools and "\n" in text:
-            self._end_at_a_repeated_call()
+            self._end_at_a_needless_call()
         return self._show() if self._streams() else ""
 
-    def _end_at_a_repeated_call(self) -> None:
-        """A small model that has no further call to make writes its calls again."""
+    def _end_at_a_needless_call(self) -> None:
+        """A small model that has no further call to make repeats its calls, or invents some."""
         *before, last, _ = self.text.split("\n")
-        if self.grammar and self.text.startswith("{") and last in before:
+        if not before or not self.grammar or not self.text.startswith("{"):
+            return
+        if last in before or (self.asked and not names(last, self.asked)):
             self.text = "\n".join(before)
             self.matcher = Matcher(self.grammar)
             self.matcher.feed(self.text)
@@ -133,7 +136,10 @@ class Turn:
         reason = "length" if cut and not self._ended() else "stop"
         if self.tools and self.text.startswith("{"):
             self.shown = len(self.text)
-            return Ending("", read_calls(self.text, self.tools), "tool_calls")
+            calls = read_calls(self.text, self.tools)
+            if self.asked:
+                calls[1:] = [c for c in calls[1:] if names(json.dumps(c["args"]), self.asked)]
+            return Ending("", calls, "tool_calls")
         return Ending(self._show(), [], reason)
 
     def last_chunk(self) -> ChatGenerationChunk:

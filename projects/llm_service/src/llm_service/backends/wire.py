@@ -1,0 +1,62 @@
+"""What the service and the process of a local model say to each other: one JSON value a line.
+
+To the process go objects: `{"id", "ask", "body"}` to answer, `{"id", "cancel": true}` to stop.
+From it come lists of events, all that one step of the engine made in one line:
+
+    [id, "text", index, text, tokens, logprobs]
+    [id, "calls", index, tool_calls, tokens]
+    [id, "finish", index, reason]
+    [id, "usage", prompt_tokens, completion_tokens]
+    [id, "vectors", [base64 of float32 little-endian, …], tokens]
+    [id, "error", {type, message, hint, retry_after, details}]
+
+The last four end a request (`finish` one choice of it). Before all else comes `{"ready": {…}}` or
+`{"failed": {…}}`.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from seedbed import errors
+from seedbed.errors import SeedbedError
+
+Frame = list[Any]
+
+
+def encode(value: Any) -> bytes:
+    return (
+        json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode(
+            "utf-8", "surrogatepass"
+        )
+        + b"\n"
+    )
+
+
+def decode(line: bytes) -> Any:
+    return json.loads(line)
+
+
+def from_error(error: SeedbedError) -> dict[str, Any]:
+    """An error for the other side, which raises it again with `to_error`."""
+    return {
+        "type": type(error).__name__,
+        "message": error.message,
+        "hint": error.hint,
+        "retry_after": error.retry_after,
+        "details": error.details,
+    }
+
+
+def to_error(found: dict[str, Any]) -> SeedbedError:
+    """The error that `from_error` described; an unknown kind becomes a plain SeedbedError."""
+    kind = getattr(errors, found["type"], SeedbedError)
+    if not (isinstance(kind, type) and issubclass(kind, SeedbedError)):
+        kind = SeedbedError
+    error = SeedbedError.__new__(kind)
+    SeedbedError.__init__(error, found["message"], hint=found["hint"])
+    if found["retry_after"] is not None:
+        error.retry_after = found["retry_after"]
+    error.details = found["details"]
+    return error

@@ -1,0 +1,367 @@
+"""The process of one local model: it reads requests from a socket and answers with events.
+
+    python -m llm_service.backends.worker FD
+
+A step of the engine holds Python's lock until it ends (tens of milliseconds), so it runs in a
+process of its own: the service stays quick, a crash takes one model along and not the service, and
+unloading a model gives all of its memory back. It knows no HTTP, no keys and no money.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from llm_service.backends import wire
+from seedbed.errors import BadInput, SeedbedError
+from seedbed.guardrails import reason
+from seedbed.settings import Settings, load
+from seedbed.startup import silence_dependencies
+
+NICE = 5  # the service answers first where both want the processor
+# What of OpenAI's body goes into the turn of a chat model, by the same name.
+_OPTIONS = (
+    *("max_tokens", "max_completion_tokens", "temperature", "top_p", "top_k", "logprobs"),
+    *("repetition_penalty", "frequency_penalty", "presence_penalty", "min_tokens", "ignore_eos"),
+    *("tools", "tool_choice", "response_format", "parallel_tool_calls"),
+)
+
+
+class Outbox:
+    """Collects events and sends them in one line: from the engine's thread once a step."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._events: list[wire.Frame] = []
+        self._lock = threading.Lock()
+
+    def add(self, *event: Any) -> None:
+        with self._lock:
+            self._events.append(list(event))
+
+    def flush(self) -> None:
+        with self._lock:
+            if self._events:
+                events, self._events = self._events, []
+                self._send(events)
+
+    def say(self, value: Any) -> None:
+        """Send something now, from whatever thread."""
+        with self._lock:
+            self._send(value)
+
+    def _send(self, value: Any) -> None:
+        try:
+            self._connection.sendall(wire.encode(value))
+        except OSError:  # the service is gone: nobody needs this process
+            os._exit(0)
+
+
+class Choice:
+    """One choice of a request: a turn of the model, driven on the engine's thread."""
+
+    def __init__(self, job: ChatJob, index: int, turn: Any) -> None:
+        self.job = job
+        self.index = index
+        self.turn = turn
+        self.generation: Any = None
+        self.done = False
+
+    def start(self) -> None:
+        self.generation = self.turn.next_generation()
+        if self.generation is None:
+            self._finish()
+        else:
+            self.generation.listen(self._guarded)
+
+    def cancel(self) -> None:
+        self.done = True
+        if self.generation is not None:
+            self.generation.cancel()
+
+    def _guarded(self) -> None:
+        try:
+            self._continue()
+        except SeedbedError as error:
+            self.job.fail(error)
+        except Exception as error:  # must not reach the engine, which would start anew
+            self.job.fail(SeedbedError(f"The answer broke off: {reason(error)}"))
+
+    def _continue(self) -> None:
+        if self.done:
+            return
+        pieces, outcome = self.generation.take()
+        for piece in pieces:
+            text = self.turn.read(piece)
+            if text or piece.logprobs:
+                self.job.text(self.index, text, piece)
+            if self.turn.broken:
+                break
+        if self.turn.broken and outcome is None:
+            self.generation.cancel()
+        if isinstance(outcome, SeedbedError):
+            raise outcome
+        if outcome is not None or self.turn.broken:
+            self.start()
+
+    def _finish(self) -> None:
+        self.done = True
+        ending = self.turn.end()
+        self.job.finish(self.index, ending)
+
+
+class ChatJob:
+    """One request: its choices, and what has been told of it."""
+
+    def __init__(self, number: int, worker: ChatWorker) -> None:
+        self.number = number
+        self.worker = worker
+        self.choices: list[Choice] = []
+
+    def text(self, index: int, text: str, piece: Any) -> None:
+        logprobs = self.worker.logprobs(piece) if piece.logprobs else None
+        self.worker.out.add(self.number, "text", index, text, len(piece.token_ids), logprobs)
+
+    def finish(self, index: int, ending: Any) -> None:
+        out = self.worker.out
+        if ending.calls:
+            calls = [_as_openai(n, call) for n, call in enumerate(ending.calls)]
+            out.add(self.number, "calls", index, calls, 0)
+        elif ending.text:
+            out.add(self.number, "text", index, ending.text, 0, None)
+        out.add(self.number, "finish", index, ending.reason)
+        if all(choice.done for choice in self.choices):
+            turns = [choice.turn for choice in self.choices]
+            prompt = (
+                len(turns[0].prompt)
+                if self.worker.kind(self.number) == "chat"
+                else sum(len(turn.prompt) for turn in {id(t.prompt): t for t in turns}.values())
+            )
+            out.add(self.number, "usage", prompt, sum(len(turn.tokens) for turn in turns))
+            self.worker.forget(self.number)
+
+    def fail(self, error: SeedbedError) -> None:
+        self.cancel()
+        self.worker.out.add(self.number, "error", wire.from_error(error))
+        self.worker.forget(self.number)
+
+    def cancel(self) -> None:
+        for choice in self.choices:
+            choice.cancel()
+
+
+class ChatWorker:
+    """Answers chats and texts from one engine."""
+
+    def __init__(self, spec: str, options: dict[str, Any], out: Outbox) -> None:
+        from seedbed.chat import LocalChatModel, load_chat_model
+
+        model = load_chat_model(spec, engine_options=options)
+        if not isinstance(model, LocalChatModel):
+            raise BadInput(
+                f"{spec!r} cannot be served in this process: it has no OpenVINO or GGUF files.",
+                hint='Serve it with vLLM and name that with backend = "openai".',
+            )
+        self.model = model
+        self.engine = model.engine
+        self.out = out
+        self._jobs: dict[int, tuple[str, ChatJob]] = {}
+        self.engine.after_step = out.flush
+        self.engine.submit("a").result()  # ready means: it has generated a token
+
+    @property
+    def about(self) -> dict[str, Any]:
+        return {"context_window": self.engine.context_window}
+
+    def handle(self, number: int, ask: str, body: dict[str, Any]) -> None:
+        job = ChatJob(number, self)
+        turns = self._chat(body) if ask == "chat" else self._texts(body)
+        job.choices = [Choice(job, index, turn) for index, turn in enumerate(turns)]
+        self._jobs[number] = (ask, job)
+        for choice in job.choices:
+            choice.start()
+        self.out.flush()  # what had come before anybody listened
+
+    def cancel(self, number: int) -> None:
+        if number in self._jobs:
+            self._jobs[number][1].cancel()
+            self.forget(number)
+
+    def forget(self, number: int) -> None:
+        self._jobs.pop(number, None)
+
+    def kind(self, number: int) -> str:
+        return self._jobs[number][0]
+
+    def logprobs(self, piece: Any) -> list[dict[str, Any]]:
+        found = []
+        for token, logprob in zip(piece.token_ids, piece.logprobs, strict=True):
+            text = self.engine.decode([token])
+            found.append(
+                {
+                    "token": text,
+                    "logprob": logprob,
+                    "bytes": list(text.encode()),
+                    "top_logprobs": [],
+                }
+            )
+        return found
+
+    def _chat(self, body: dict[str, Any]) -> list[Any]:
+        from langchain_core.messages import convert_to_messages
+
+        try:
+            messages = convert_to_messages(body["messages"])
+        except (ValueError, KeyError, TypeError, NotImplementedError) as error:
+            raise BadInput(f"messages: {reason(error)}") from None
+        given = {name: body[name] for name in _OPTIONS if name in body}
+        given.setdefault("parallel_tool_calls", True)
+        return [
+            self.model.turn(messages, _as_list(body.get("stop")), given | seed)
+            for seed in _seeds(body, body.get("n", 1))
+        ]
+
+    def _texts(self, body: dict[str, Any]) -> list[Any]:
+        """Turns of plain prompts, without a chat template: choice p * n + i is the i-th of prompt
+        p."""
+        from seedbed.engine import Sampling
+        from seedbed.turn import Turn
+
+        turns = []
+        for prompt in _prompts(body["prompt"]):
+            ids = self.engine.encode(prompt) if isinstance(prompt, str) else list(prompt)
+            self._check_ids(ids)
+            for seed in _seeds(body, body.get("n", 1)):
+                sampling = Sampling(
+                    max_new_tokens=body.get("max_tokens", 16),
+                    temperature=body.get("temperature", 0.0),
+                    top_p=body.get("top_p", 1.0),
+                    top_k=body.get("top_k", 0),
+                    stop=tuple(_as_list(body.get("stop")) or ()),
+                    repetition_penalty=body.get("repetition_penalty", 1.0),
+                    frequency_penalty=body.get("frequency_penalty", 0.0),
+                    presence_penalty=body.get("presence_penalty", 0.0),
+                    min_new_tokens=body.get("min_tokens", 0),
+                    ignore_eos=body.get("ignore_eos", False),
+                    logprobs=body.get("logprobs") is not None,
+                    **seed,
+                )
+                turns.append(
+                    Turn(
+                        engine=self.engine, prompt=ids, sampling=sampling, deadline=None,
+                        grammar=None, constraint=None, tools=[], about={},
+                    )
+                )  # fmt: skip
+        return turns
+
+    def _check_ids(self, ids: Sequence[int]) -> None:
+        if wrong := [i for i in ids if not 0 <= i < self.engine.vocabulary_size]:
+            raise BadInput(f"prompt: {wrong[0]} is no token of this model.")
+
+
+class EmbeddingWorker:
+    """Turns texts into vectors."""
+
+    def __init__(self, spec: str, options: dict[str, Any], out: Outbox) -> None:  # noqa: ARG002
+        from seedbed.embeddings import load_embeddings
+
+        self.model: Any = load_embeddings(spec)
+        self.out = out
+        self.model.embed_query("a")
+
+    @property
+    def about(self) -> dict[str, Any]:
+        return {}
+
+    def handle(self, number: int, ask: str, body: dict[str, Any]) -> None:  # noqa: ARG002
+        import numpy as np
+
+        texts = _prompts(body["input"])
+        if not all(isinstance(text, str) for text in texts):
+            raise BadInput("input: token ids are not read by this model.", hint="Send text.")
+        vectors = np.asarray(self.model.embed_documents(texts), dtype="<f4")
+        tokens = sum(self._count(texts))
+        encoded = [base64.b64encode(vector.tobytes()).decode() for vector in vectors]
+        self.out.say([[number, "vectors", encoded, tokens]])
+
+    def _count(self, texts: list[str]) -> list[int]:
+        if hasattr(self.model, "token_counts"):
+            return [max(1, n) for n in self.model.token_counts(texts)]
+        return [max(1, len(text) // 4) for text in texts]
+
+    def cancel(self, number: int) -> None:
+        pass  # it is done by the time this is read
+
+
+def _as_openai(index: int, call: dict[str, Any]) -> dict[str, Any]:
+    arguments = json.dumps(call["args"], ensure_ascii=False)
+    return {
+        "index": index,
+        "id": call["id"],
+        "type": "function",
+        "function": {"name": call["name"], "arguments": arguments},
+    }
+
+
+def _as_list(stop: str | list[str] | None) -> list[str] | None:
+    return [stop] if isinstance(stop, str) else stop
+
+
+def _prompts(given: Any) -> list[Any]:
+    """A prompt, or several, each a text or token ids."""
+    alone = isinstance(given, str) or (given and isinstance(given[0], int))
+    return [given] if alone else list(given)
+
+
+def _seeds(body: dict[str, Any], n: int) -> list[dict[str, int]]:
+    """The choices of a seeded request differ from each other, and repeat."""
+    seed = body.get("seed")
+    return [{} if seed is None else {"seed": (seed + i) % 2**31} for i in range(n)]
+
+
+def serve(connection: socket.socket) -> None:
+    """Load the model that the first line names, then answer until the other side is gone."""
+    out = Outbox(connection)
+    lines = connection.makefile("rb")
+    first = wire.decode(next(lines))
+    make: Callable[..., Any] = EmbeddingWorker if first["kind"] == "embedding" else ChatWorker
+    try:
+        worker = make(first["spec"], first["options"], out)
+    except SeedbedError as error:
+        out.say({"failed": wire.from_error(error)})
+        return
+    out.say({"ready": worker.about})
+    for line in lines:
+        request = wire.decode(line)
+        if "cancel" in request:
+            worker.cancel(request["id"])
+            continue
+        try:
+            worker.handle(request["id"], request["ask"], request["body"])
+        except SeedbedError as error:
+            worker.cancel(request["id"])
+            out.say([[request["id"], "error", wire.from_error(error)]])
+        except Exception as error:
+            worker.cancel(request["id"])
+            failure = SeedbedError(f"The model failed on this: {reason(error)}")
+            out.say([[request["id"], "error", wire.from_error(failure)]])
+
+
+def main() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the service, which stops this
+    os.nice(NICE)
+    silence_dependencies()
+    load(Settings)
+    serve(socket.socket(fileno=int(sys.argv[1])))
+    os._exit(0)  # the engine's thread may be inside a long step
+
+
+if __name__ == "__main__":
+    main()
