@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 
 from llm_service.store import tables
 from llm_service.store.accounting import Accounting
@@ -92,11 +92,16 @@ def _known(
         query = query.where(tables.usage.c.key_id == key_id)
     if not response_id:  # refused requests have none
         return False
-    for attempt in range(2):
-        with database.reading() as connection:
-            if connection.execute(query).first() is not None:
-                return True
-        if attempt or accounting is None or not accounting.pending:
-            return False
-        accounting.flush()
-    return False
+    # Asked for before reading: what is written meanwhile is then looked for once more.
+    unwritten = accounting is not None and accounting.pending > 0
+    if _exists(database, query):
+        return True
+    if accounting is None or not unwritten:
+        return False
+    accounting.flush()
+    return _exists(database, query)
+
+
+def _exists(database: Database, query: Select[Any]) -> bool:
+    with database.reading() as connection:
+        return connection.execute(query).first() is not None

@@ -1,0 +1,198 @@
+"""Requests and tokens a minute, counted by the `limits` library in memory or in Redis.
+
+It does not know what a request is; `admission` asks it for each.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from functools import lru_cache
+from math import floor
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import urlsplit
+
+from seedbed.errors import ConfigError, MissingExtra
+
+if TYPE_CHECKING:
+    from limits import RateLimitItem
+    from limits.aio.strategies import SlidingWindowCounterRateLimiter
+
+log = logging.getLogger(__name__)
+WINDOW = 60  # seconds
+_PATIENCE = 0.25  # seconds a request waits for Redis
+_AWAY_SECONDS = 1.0  # then Redis is left alone for this long
+_WARN_SECONDS = 60.0
+
+
+class Steady:
+    """Seconds since 1970 that never go back: set back, the clock goes on from where it was.
+
+    `set_back` counts how often that happened, by more than a second.
+    """
+
+    def __init__(
+        self, wall: Callable[[], float] = time.time, steady: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._wall, self._steady = wall, steady
+        self._offset = self._last = wall() - steady()
+        self.set_back = 0
+
+    def __call__(self) -> float:
+        steady = self._steady()
+        offset = self._wall() - steady
+        if offset < self._last - 1:
+            self.set_back += 1
+        self._last = offset
+        self._offset = max(self._offset, offset)
+        return steady + self._offset
+
+
+class Window(NamedTuple):
+    """Two minutes of one counter: the one before counts by what it still overlaps."""
+
+    before: int
+    before_left: float  # seconds until nothing of it counts
+    now: int
+    now_left: float  # seconds until nothing of it counts: up to two minutes
+
+    @property
+    def used(self) -> int:
+        return floor(self.before * self.before_left / WINDOW) + self.now
+
+    def free_in(self, limit: int, cost: int) -> float:
+        """Seconds until `cost` ≤ `limit` fits, if nobody else takes anything."""
+        room = limit - cost + 1  # what is used, rounded down, must be less
+        if self.used < room:
+            return 0.0
+        if self.now < room:
+            return self.before_left - (room - self.now) * WINDOW / self.before
+        # Only when this minute is the one before does it begin to count less.
+        return self.now_left - WINDOW + WINDOW * (1 - room / self.now)
+
+
+class Rates:
+    """Counters by name. In memory; or in Redis, shared by processes and machines.
+
+    While Redis does not answer within 0.25 s, each process counts for itself: a limit is then
+    kept by each, and nobody is refused for Redis' sake. That is logged once a minute and
+    counted in `unreachable`.
+    """
+
+    def __init__(self, redis_url: str | None = None, clock: Steady | None = None) -> None:
+        from limits.aio.storage import MemoryStorage
+        from limits.aio.strategies import SlidingWindowCounterRateLimiter
+
+        self.unreachable = 0
+        self._clock = clock or Steady()
+        self._set_back = self._clock.set_back
+        self._local = SlidingWindowCounterRateLimiter(MemoryStorage())
+        self._shared = SlidingWindowCounterRateLimiter(_redis(redis_url)) if redis_url else None
+        self._away_until = self._warned_at = float("-inf")
+
+    async def take(self, name: str, *counts: tuple[str, int, int]) -> list[tuple[Window, bool]]:
+        """For each (what, limit a minute, cost): what was used before, and whether it now is
+        taken. After one that is not, the next ones are left alone. Costs are at most their limit.
+        """
+        return await self._ask(lambda limiter: _take(limiter, name, counts))
+
+    async def charge(self, name: str, what: str, limit: int, cost: int) -> None:
+        """Take `cost` afterwards, or all that is left: what is beyond a full window is forgiven."""
+        await self._ask(lambda limiter: _charge(limiter, name, what, limit, cost))
+
+    async def close(self) -> None:
+        if self._shared is not None:
+            await self._shared.storage.get_connection().aclose()  # type: ignore[attr-defined]
+
+    async def _ask(self, question: Callable[[SlidingWindowCounterRateLimiter], Any]) -> Any:
+        if self._shared is not None and time.monotonic() >= self._away_until:
+            import redis
+
+            try:
+                async with asyncio.timeout(_PATIENCE):
+                    return await question(self._shared)
+            except (redis.RedisError, OSError, TimeoutError) as error:
+                self._lost(error)
+        self._clock()
+        if self._clock.set_back != self._set_back:
+            # Its entries expire by the clock: after an hour set back they would an hour too late.
+            self._set_back = self._clock.set_back
+            await self._local.storage.reset()
+        return await question(self._local)
+
+    def _lost(self, error: Exception) -> None:
+        self.unreachable += 1
+        now = time.monotonic()
+        self._away_until = now + _AWAY_SECONDS
+        if now - self._warned_at >= _WARN_SECONDS:
+            self._warned_at = now
+            log.warning(
+                "Redis does not answer (%s): each process keeps the limits for itself.",
+                " ".join(str(error).split()) or type(error).__name__,
+            )
+
+
+async def _take(
+    limiter: SlidingWindowCounterRateLimiter, name: str, counts: tuple[tuple[str, int, int], ...]
+) -> list[tuple[Window, bool]]:
+    answers = []
+    for what, limit, cost in counts:
+        window = await _window(limiter, name, what, limit)
+        taken = await limiter.hit(_item(limit), name, what, cost=cost)
+        answers.append((window, taken))
+        if not taken:
+            break
+    return answers
+
+
+async def _charge(
+    limiter: SlidingWindowCounterRateLimiter, name: str, what: str, limit: int, cost: int
+) -> None:
+    window = await _window(limiter, name, what, limit)
+    left = min(cost, limit - window.used)
+    if left > 0:
+        await limiter.hit(_item(limit), name, what, cost=left)
+
+
+async def _window(
+    limiter: SlidingWindowCounterRateLimiter, name: str, what: str, limit: int
+) -> Window:
+    storage: Any = limiter.storage
+    return Window(*await storage.get_sliding_window(_item(limit).key_for(name, what), WINDOW))
+
+
+@lru_cache(maxsize=1024)
+def _item(limit: int) -> RateLimitItem:
+    from limits import RateLimitItemPerMinute
+
+    return RateLimitItemPerMinute(limit, namespace="llm_service")
+
+
+def _redis(url: str) -> Any:
+    try:
+        from redis.asyncio.retry import Retry
+        from redis.backoff import NoBackoff
+    except ImportError:
+        raise MissingExtra("redis", "llm-service[redis]") from None
+    from limits.aio.storage import RedisStorage
+    from limits.errors import ConfigurationError
+
+    try:
+        parts = urlsplit(url)
+        if parts.scheme not in ("redis", "rediss") or not parts.hostname:
+            raise ValueError
+        if parts.port is None:
+            parts = parts._replace(netloc=f"{parts.netloc}:6379")
+        return RedisStorage(
+            f"async+{parts.geturl()}",
+            implementation="redispy",
+            socket_connect_timeout=_PATIENCE,
+            socket_timeout=_PATIENCE,
+            retry=Retry(NoBackoff(), 1),  # once, for a connection that Redis has closed
+        )
+    except (ValueError, ConfigurationError):  # their texts would show the password
+        raise ConfigError(
+            "SERVICE_REDIS_URL is no URL of Redis.", hint="Write redis://HOST:6379/0."
+        ) from None

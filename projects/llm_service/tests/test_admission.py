@@ -1,0 +1,389 @@
+"""Rights, limits a minute, requests at a time, budgets: in memory, in Redis, with broken clocks."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from llm_service.admission import Admission, OverBudget, Ticket
+from llm_service.budgets import Budgets
+from llm_service.config import Config
+from llm_service.rates import Rates, Steady, Window
+from llm_service.store.accounting import Accounting, Record
+from llm_service.store.database import Database, open_database
+from llm_service.store.keys import LOCAL, Key
+from seedbed.errors import Busy, ConfigError, Forbidden, TooLarge
+from seedbed.testing import free_port
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Database:
+    return open_database(Config(data_dir=tmp_path))
+
+
+@pytest.fixture
+def admission(database: Database) -> Admission:
+    return Admission(database)
+
+
+async def enter(admission: Admission, key: Key, tokens: int = 1, cost: float = 0.0) -> Ticket:
+    return await admission.enter(key, "m", prompt_tokens=tokens, cost_usd=cost)
+
+
+class Clock:
+    """A wall clock that a test sets, beside a steady one that it lets pass."""
+
+    def __init__(self, wall: datetime) -> None:
+        self.wall = wall.timestamp()
+        self.passed = 0.0
+        self.steady = Steady(lambda: self.wall, lambda: self.passed)
+
+    def sleep(self, seconds: float) -> None:
+        self.wall += seconds
+        self.passed += seconds
+
+
+async def test_models_and_scopes_are_kept(admission: Admission) -> None:
+    key = Key("k", "anna", models=("a", "b"))
+    with pytest.raises(Forbidden, match=r"'anna'.*'m'.*a, b"):
+        await enter(admission, key)
+    await admission.enter(key, "a", prompt_tokens=1, cost_usd=0)
+    with pytest.raises(Forbidden, match="'embeddings'"):
+        await admission.enter(
+            Key("k", "anna", frozenset({"chat"})),
+            "a",
+            prompt_tokens=1,
+            cost_usd=0,
+            scope="embeddings",
+        )
+    await admission.enter(LOCAL, "m", prompt_tokens=10**9, cost_usd=1e9, scope="admin")
+
+
+async def test_requests_a_minute(admission: Admission) -> None:
+    key, other = Key("k", "anna", rpm=3), Key("o", "ben", rpm=3)
+    left = [(await enter(admission, key)).headers for _ in range(3)]
+    assert left[0] == {
+        "x-ratelimit-limit-requests": "3",
+        "x-ratelimit-remaining-requests": "2",
+    }
+    assert [h["x-ratelimit-remaining-requests"] for h in left] == ["2", "1", "0"]
+    with pytest.raises(Busy, match=r"'anna' may use 3 requests a minute") as error:
+        await enter(admission, key)
+    assert 0 < (error.value.retry_after or 0) <= 120
+    await enter(admission, other)
+
+
+async def test_tokens_a_minute_are_taken_at_once_and_at_the_end(admission: Admission) -> None:
+    key = Key("k", "anna", tpm=100)
+    with pytest.raises(TooLarge, match="101"):
+        await enter(admission, key, 101)
+    ticket = await enter(admission, key, 60)
+    assert ticket.headers["x-ratelimit-remaining-tokens"] == "40"
+    with pytest.raises(Busy):
+        await enter(admission, key, 41)
+    ticket.settle(50, 40, 0)  # 30 more than was taken
+    ticket.settle(50, 40, 0)
+    await asyncio.sleep(0.01)
+    assert (await enter(admission, key, 1)).headers["x-ratelimit-remaining-tokens"] == "9"
+    (await enter(admission, key, 1)).settle(1, 1000, 0)
+    await asyncio.sleep(0.01)
+    with pytest.raises(Busy):
+        await enter(admission, key, 1)
+
+
+@pytest.mark.parametrize(
+    ("window", "cost"),
+    [
+        (Window(0, 0, 10, 119), 1),
+        (Window(0, 0, 10, 61), 10),
+        (Window(10, 30, 6, 90), 1),
+        (Window(10, 59, 0, 0), 7),
+        (Window(1, 1, 10, 61), 10),
+        (Window(3, 30, 9, 90), 1),
+    ],
+)
+def test_after_the_stated_wait_it_fits_and_not_before(window: Window, cost: int) -> None:
+    def after(seconds: float) -> int:
+        if seconds < window.now_left - 60 or not window.now:
+            left = max(0.0, window.before_left - seconds)
+            return Window(window.before, left, window.now, 0).used
+        return Window(window.now, max(0.0, window.now_left - seconds), 0, 0).used
+
+    wait = window.free_in(10, cost)
+    assert after(0) + cost > 10, "it must not fit now"
+    assert after(wait + 0.01) + cost <= 10
+    assert after(wait - 0.01) + cost > 10
+
+
+async def test_retry_after_is_right_in_real_time(
+    admission: Admission, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = 1_700_000_010.0
+    now = started
+    monkeypatch.setattr(time, "time", lambda: now)
+    key = Key("k", "anna", tpm=100)
+    await enter(admission, key, 80)
+    with pytest.raises(Busy) as error:
+        await enter(admission, key, 50)
+    wait = error.value.retry_after or 0
+    now = started + wait - 0.5
+    with pytest.raises(Busy):
+        await enter(admission, key, 50)
+    now = started + wait + 0.01
+    await enter(admission, key, 50)
+
+
+async def test_requests_at_a_time(admission: Admission) -> None:
+    key = Key("k", "anna", concurrency=2)
+    first, second = await enter(admission, key), await enter(admission, key)
+    with pytest.raises(Busy, match="2 requests running"):
+        await enter(admission, key)
+    first.settle(1, 1, 0)
+    first.close()
+    first.close()
+    third = await enter(admission, key)
+    with pytest.raises(Busy):
+        await enter(admission, key)
+    with second, third:
+        pass
+    assert not admission.running
+
+
+async def test_who_is_refused_or_gives_up_holds_nothing(admission: Admission) -> None:
+    key = Key("k", "anna", rpm=1, concurrency=5, budget_usd=1.0)
+    (await enter(admission, key, cost=0.5)).close()
+    for _ in range(3):
+        with pytest.raises(Busy):
+            await enter(admission, key, cost=0.5)
+    task = asyncio.create_task(enter(admission, key, cost=0.5))
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert not admission.running
+    (await enter(admission, Key("k", "anna", budget_usd=1.0), cost=1.0)).close()
+
+
+async def test_a_budget_is_reserved_settled_and_given_back(admission: Admission) -> None:
+    key = Key("k", "anna", budget_usd=0.3)
+    for _ in range(3):  # 0.1 + 0.1 + 0.1 > 0.3 in floats
+        (await enter(admission, key, cost=0.1)).settle(1, 1, 0.1)
+    with pytest.raises(OverBudget, match=r"\$0\.3000 of its \$0\.3000") as error:
+        await enter(admission, key, cost=0.0001)
+    assert (error.value.status, error.value.details) == (429, {"code": "insufficient_quota"})
+    assert error.value.retry_after is None
+    await enter(admission, key, cost=0.0)
+    other = Key("o", "ben", budget_usd=1.0)
+    dear = await enter(admission, other, cost=0.9)
+    with pytest.raises(OverBudget):
+        await enter(admission, other, cost=0.2)
+    dear.settle(1, 1, 0.1)
+    await enter(admission, other, cost=0.9)
+
+
+async def test_two_keys_of_a_team_race_for_the_last_cent(admission: Admission) -> None:
+    keys = [Key(id, id, team="x", team_budget_usd=1.0, budget_usd=0.8) for id in ("a", "b")]
+    settled = {"a": 0.0, "b": 0.0}
+    refused = 0
+
+    async def request(n: int) -> None:
+        nonlocal refused
+        key, cost = keys[n % 2], 0.01 + 0.003 * (n % 7)
+        await asyncio.sleep(0.01 * (n // 50))  # fifty at a time
+        try:
+            ticket = await enter(admission, key, cost=cost)
+        except OverBudget:
+            refused += 1
+            return
+        await asyncio.sleep(0.0001 * (n % 5))
+        if n % 4:
+            actual = cost if n % 3 else cost / 2
+            ticket.settle(1, 1, actual)
+            settled[key.id] += actual
+        ticket.close()
+
+    await asyncio.gather(*(request(n) for n in range(400)))
+    assert 0.97 < sum(settled.values()) <= 1.0 + 1e-9
+    assert max(settled.values()) <= 0.8 + 1e-9
+    assert refused > 50
+
+
+async def test_what_was_spent_is_known_after_a_restart_and_in_other_processes(
+    database: Database,
+) -> None:
+    key = Key("a", "anna", team="x", team_budget_usd=1.0)
+    admission, other = Admission(database), Admission(database)
+    accounting = Accounting(database, window=0.01)
+    await accounting.start()
+    (await enter(admission, key, cost=0.7)).settle(1, 1, 0.7)
+    accounting.add(Record("r", "x", datetime.now(UTC), "a", team="x", cost_usd=0.7))
+    await accounting.stop()
+    with pytest.raises(OverBudget):
+        await enter(Admission(database), Key("b", "ben", team="x", team_budget_usd=1.0), cost=0.4)
+    await asyncio.sleep(1.05)
+    with pytest.raises(OverBudget):
+        await enter(other, key, cost=0.4)
+    (await enter(admission, key, cost=0.3)).settle(1, 1, 0.3)  # read again, not counted twice
+
+
+async def test_a_budget_is_renewed_with_the_month_and_never_before(database: Database) -> None:
+    clock = Clock(datetime(2026, 1, 31, 23, 59, tzinfo=UTC))
+    admission = Admission(database, clock=clock.steady)
+    key = Key("k", "anna", budget_usd=1.0)
+
+    async def spent() -> bool:
+        try:
+            (await enter(admission, key, cost=1.0)).close()
+        except OverBudget:
+            return True
+        return False
+
+    (await enter(admission, key, cost=1.0)).settle(1, 1, 1.0)
+    clock.wall -= 40 * 86400  # back into the year before
+    assert await spent()
+    clock.wall += 40 * 86400
+    assert await spent()
+    clock.sleep(60)
+    assert not await spent(), "February has come"
+    (await enter(admission, key, cost=1.0)).settle(1, 1, 1.0)
+    clock.wall -= 3600
+    assert await spent(), "back in January, February's budget stays spent"
+    clock.sleep(27 * 86400)
+    assert await spent()
+    clock.sleep(86400)
+    assert not await spent(), "March has come"
+
+
+async def test_a_restart_with_the_clock_set_back_renews_nothing(database: Database) -> None:
+    accounting = Accounting(database)
+    february = datetime(2026, 2, 1, 1, tzinfo=UTC)
+    accounting.add(Record("r", "x", february, "k", cost_usd=1.0))
+    await accounting.start()
+    await accounting.stop()
+    for back, refused in ((0, True), (7200, True), (90 * 86400, False)):
+        clock = Clock(datetime.fromtimestamp(february.timestamp() - back, UTC))
+        budgets = Budgets(database, clock.steady)
+        if refused:
+            with pytest.raises(OverBudget):
+                budgets.reserve(Key("k", "anna", budget_usd=1.0), 0.1)
+        else:
+            # A clock three months ahead once was wrong: it must not close the budget for as long.
+            budgets.reserve(Key("k", "anna", budget_usd=1.0), 0.1)
+
+
+async def test_a_clock_set_back_locks_nobody_out(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1_700_000_000.0
+    monkeypatch.setattr(time, "time", lambda: now)
+    clock = Clock(datetime.fromtimestamp(now, UTC))
+    admission = Admission(database, clock=clock.steady)
+    key = Key("k", "anna", rpm=1)
+    await enter(admission, key)
+    now -= 3600
+    clock.wall -= 3600
+    await enter(admission, key)  # its minute is forgotten
+    with pytest.raises(Busy) as error:
+        await enter(admission, key)
+    assert (error.value.retry_after or 0) <= 120
+    now += 3600  # an hour later, what was counted before the jump is not found again
+    clock.sleep(3600)
+    await enter(admission, key)
+
+
+def test_the_steady_clock_never_goes_back() -> None:
+    clock = Clock(datetime(2026, 1, 1, tzinfo=UTC))
+    start = clock.steady()
+    clock.wall -= 7200
+    assert clock.steady() == start and clock.steady.set_back == 1
+    clock.sleep(10)
+    assert clock.steady() == start + 10 and clock.steady.set_back == 1
+    clock.wall += 3 * 3600
+    assert clock.steady() == start + 10 + 3600
+
+
+@pytest.fixture
+def redis_url() -> Iterator[str]:
+    from fakeredis import TcpFakeServer
+
+    server = TcpFakeServer(("127.0.0.1", free_port()))
+    server.daemon_threads = True
+    server.block_on_close = False
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"redis://127.0.0.1:{server.server_address[1]}/0"
+    server.shutdown()
+    server.server_close()
+
+
+async def test_redis_is_shared_by_processes(database: Database, redis_url: str) -> None:
+    first, second = Admission(database, redis_url), Admission(database, redis_url)
+    key = Key("k", "anna", rpm=3, tpm=100)
+    await enter(first, key, 10)
+    (await enter(second, key, 10)).settle(10, 20, 0)
+    await asyncio.wait(second._charges)
+    headers = (await enter(first, key, 10)).headers
+    assert headers["x-ratelimit-remaining-requests"] == "0"
+    assert headers["x-ratelimit-remaining-tokens"] == "50"
+    with pytest.raises(Busy) as error:
+        await enter(second, key, 10)
+    assert 59 < (error.value.retry_after or 0) <= 60
+    assert first.rates.unreachable == second.rates.unreachable == 0
+    await first.close()
+    await second.close()
+
+
+async def test_without_redis_each_process_counts_for_itself(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    admission = Admission(database, f"redis://:secret@127.0.0.1:{free_port()}/0")
+    key = Key("k", "anna", rpm=2)
+    with caplog.at_level(logging.WARNING):
+        for _ in range(2):
+            await enter(admission, key)
+        with pytest.raises(Busy):
+            await enter(admission, key)
+        admission.rates._away_until = 0
+        with pytest.raises(Busy):
+            await enter(admission, key)
+    assert admission.rates.unreachable == 2
+    assert caplog.text.count("Redis does not answer") == 1
+    assert "secret" not in caplog.text
+
+
+async def test_a_redis_that_hangs_holds_a_request_for_a_quarter_second(database: Database) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        admission = Admission(database, f"redis://127.0.0.1:{silent.getsockname()[1]}/0")
+        key = Key("k", "anna", rpm=100, tpm=1000)
+        started = time.perf_counter()
+        await enter(admission, key)
+        first = time.perf_counter() - started
+        started = time.perf_counter()
+        for _ in range(10):
+            await enter(admission, key)
+        assert 0.2 < first < 0.4
+        assert time.perf_counter() - started < 0.1, "it is left alone for a second"
+
+
+@pytest.mark.parametrize("url", ["http://x", "redis://h:port/0", "redis:///0", "redis://"])
+def test_a_wrong_url_of_redis_is_said(url: str) -> None:
+    with pytest.raises(ConfigError, match="SERVICE_REDIS_URL"):
+        Rates(url)
+
+
+async def test_admission_is_quick(admission: Admission) -> None:
+    key = Key("k", "a", rpm=10**6, tpm=10**9, concurrency=9, budget_usd=1e6, team="x")
+    times = []
+    for _ in range(500):
+        started = time.perf_counter()
+        ticket = await enter(admission, key, 100, 0.01)
+        times.append(time.perf_counter() - started)
+        ticket.settle(100, 10, 0.01)
+        await asyncio.sleep(0)
+    assert min(times) < 150e-6
