@@ -282,6 +282,14 @@ async def test_choices_are_kept_apart_and_calls_put_together():
     assert first.message.model_extra["reasoning_content"] == "hmm"
 
 
+async def test_calls_without_an_index_are_told_apart_by_their_ids():
+    events = (Delta(tool_calls=[CALL, {**CALL, "id": "call_2"}]), Finish("tool_calls"))
+    (choice,) = (await collected(*events)).choices
+    assert [call.id for call in choice.message.tool_calls] == ["call_1", "call_2"]
+    _, part, _ = await chunks(*events)
+    assert [call.index for call in part.choices[0].delta.tool_calls] == [0, 1]
+
+
 async def test_an_answer_without_an_end_is_not_passed_off_as_whole():
     with pytest.raises(Unavailable):
         await collected(Delta("Hi"), Usage(1, 1))

@@ -25,13 +25,14 @@ def error_body(error: BaseException) -> dict[str, Any]:
 
     Of an error that isn't ours the client learns nothing but that it happened.
     """
-    ours = isinstance(error, SeedbedError)
-    inner = {
-        "message": redact_secrets(str(error)) if ours else "The server failed; its log says why.",
-        "type": error.type if ours else "internal_error",
+    inner: dict[str, Any] = {
+        "message": "The server failed; its log says why.",
+        "type": "internal_error",
         "param": getattr(error, "param", None),
         "code": getattr(error, "code", None),
     }
+    if isinstance(error, SeedbedError):
+        inner |= {"message": redact_secrets(str(error)), "type": error.type}
     return {"error": inner}
 
 
@@ -102,13 +103,21 @@ class Answer:
 
 def _merge_call(calls: dict[int, dict[str, Any]], part: Mapping[str, Any]) -> None:
     call = calls.setdefault(
-        part.get("index", 0),
+        call_index(part, calls),
         {"id": "", "type": "function", "function": {"name": "", "arguments": ""}},
     )
     call["id"] = part.get("id") or call["id"]
     function = part.get("function") or {}
     call["function"]["name"] += function.get("name") or ""
     call["function"]["arguments"] += function.get("arguments") or ""
+
+
+def call_index(part: Mapping[str, Any], known: Mapping[int, Any]) -> int:
+    """Which call this is part of: calls of a whole message carry no index, but an id each."""
+    index = part.get("index")
+    if isinstance(index, int):
+        return index
+    return len(known) if part.get("id") or not known else len(known) - 1
 
 
 def _joined(before: Any, value: Any) -> Any:
@@ -167,7 +176,7 @@ async def send(events: AsyncIterator[Event], chunks: Chunks) -> AsyncIterator[by
     async with closing(events):
         try:
             async for event in events:
-                if type(event) is Usage:
+                if isinstance(event, Usage):
                     out = chunks.usage(event)
                 else:
                     index = event.index
@@ -175,7 +184,7 @@ async def send(events: AsyncIterator[Event], chunks: Chunks) -> AsyncIterator[by
                     if index not in begun:
                         begun.add(index)
                         out = chunks.start(index)
-                    if type(event) is Finish:
+                    if isinstance(event, Finish):
                         ended.add(index)
                         out += chunks.finish(event)
                     else:

@@ -13,6 +13,7 @@ from typing import Any
 from llm_service.ask import Ask, Delta, Event, Finish, Usage
 from llm_service.protocol.answers import (
     Answer,
+    call_index,
     dumps,
     gather,
     send,
@@ -71,6 +72,7 @@ class _Chunks:
         self.head = "data: " + dumps(same).decode()[:-1] + ',"choices":['
         self.tail = '],"usage":null}\n\n' if include_usage else "]}\n\n"
         self.heads: dict[int, str] = {}
+        self.calls: dict[int, dict[int, bool]] = {}
         self.text_tail = '},"logprobs":null,"finish_reason":null}' + self.tail
         self.include_usage = include_usage
 
@@ -93,9 +95,15 @@ class _Chunks:
         if delta.text:
             new["content"] = delta.text
         if delta.tool_calls:
-            new["tool_calls"] = list(delta.tool_calls)
+            new["tool_calls"] = [self._indexed(delta.index, part) for part in delta.tool_calls]
         logprobs = token_logprobs(delta.logprobs) if delta.logprobs else None
         return self.any(delta.index, new, logprobs)
+
+    def _indexed(self, index: int, part: Mapping[str, Any]) -> dict[str, Any]:
+        known = self.calls.setdefault(index, {})
+        at = call_index(part, known)
+        known[at] = True
+        return {"index": at, **{name: value for name, value in part.items() if name != "index"}}
 
     def finish(self, finish: Finish) -> str:
         return self.any(finish.index, {}, None, finish.reason)

@@ -54,7 +54,7 @@ class FunctionTool(Part):
     strict: bool | None = None
 
 
-class ToolChoice(Part):
+class FunctionChoice(Part):
     model_config = ConfigDict(extra="allow", strict=True)
     type: str
     name: str | None = None
@@ -90,7 +90,7 @@ class ResponsesRequest(Body):
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     tools: Annotated[list[FunctionTool], Field(fail_fast=True)] | None = Field(None, max_length=128)
-    tool_choice: Literal["auto", "none", "required"] | ToolChoice | None = None
+    tool_choice: Literal["auto", "none", "required"] | FunctionChoice | None = None
     parallel_tool_calls: bool | None = None
     text: Text | None = None
     max_output_tokens: int | None = Field(None, ge=1, le=10_000_000)
@@ -148,7 +148,7 @@ class ResponsesRequest(Body):
         tools = enumerate(self.tools or ())
         found += [f"tools.{at}.type" for at, tool in tools if tool.type != "function"]
         choice = self.tool_choice
-        if isinstance(choice, ToolChoice) and choice.type not in ("function", "allowed_tools"):
+        if isinstance(choice, FunctionChoice) and choice.type not in ("function", "allowed_tools"):
             found.append("tool_choice.type")
         return found
 
@@ -175,7 +175,7 @@ class ResponsesRequest(Body):
         choice: Any = self.tool_choice
         if choice == "required" and not tools:
             raise invalid("tool_choice", "'required' needs tools")
-        if isinstance(choice, ToolChoice):
+        if isinstance(choice, FunctionChoice):
             wanted = [choice.name] if choice.type == "function" else _allowed(choice)
             for name in wanted:
                 if name not in list(names):  # it may be anything, also what can't be in a set
@@ -233,7 +233,7 @@ def _response_format(form: TextFormat) -> dict[str, Any]:
     return {"type": "json_schema", "json_schema": inner}
 
 
-def _allowed(choice: ToolChoice) -> list[Any]:
+def _allowed(choice: FunctionChoice) -> list[Any]:
     if not choice.tools:
         raise invalid("tool_choice.tools", "is missing or empty")
     return [tool.get("name") for tool in choice.tools]

@@ -10,7 +10,14 @@ from json.encoder import encode_basestring_ascii as quote
 from typing import TYPE_CHECKING, Any
 
 from llm_service.ask import Delta, Event, Finish, Usage
-from llm_service.protocol.answers import broken_off, closing, dumps, error_body, log_failure
+from llm_service.protocol.answers import (
+    broken_off,
+    call_index,
+    closing,
+    dumps,
+    error_body,
+    log_failure,
+)
 from llm_service.protocol.common import new_id
 
 if TYPE_CHECKING:
@@ -136,7 +143,7 @@ class _Draft:
         return out + self._event("response.content_part.added", **place, part=_part("", []))
 
     def _call(self, part: Mapping[str, Any]) -> str:
-        index = part.get("index", 0)
+        index = call_index(part, self.call_at)
         function = part.get("function") or {}
         out = ""
         if index not in self.call_at:
