@@ -77,10 +77,19 @@ def test_what_cannot_be_used_is_refused_by_name(fields, param):
 def test_what_a_local_model_cannot_do_is_named():
     body = request(suffix="x", best_of=3, logprobs=2, echo=True, logit_bias={"1": 2}).ask().body
     assert set(chat.unsupported(body, "text")) == {
-        *("suffix", "best_of", "logprobs", "echo", "logit_bias"),
+        *("suffix", "best_of", "logprobs", "echo (with logprobs)", "logit_bias"),
     }
+    ids = request(prompt=[[1]], echo=True).ask().body
+    assert chat.unsupported(ids, "text") == ["echo (of token ids)"]
     plain = request(echo=True, best_of=1, n=1, seed=3, ignore_eos=True, min_tokens=1).ask().body
     assert chat.unsupported(plain, "text") == []
+
+
+def test_an_echo_begins_every_choice_of_its_prompt():
+    body = request(prompt=["a", "b"], n=2, echo=True).ask().body
+    found = [(delta.text, delta.index, delta.tokens) for delta in completions.echoed(body)]
+    assert found == [("a", 0, 0), ("a", 1, 0), ("b", 2, 0), ("b", 3, 0)]
+    assert list(completions.echoed(request(prompt="a").ask().body)) == []
 
 
 async def test_a_whole_answer_has_openais_shape():

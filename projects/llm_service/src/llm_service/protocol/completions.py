@@ -1,13 +1,13 @@
 """`/v1/completions`: the body and the answer.
 
 Several prompts stay in one `Ask`: choice `i * n + k` is the k-th of prompt i, and the usage is
-that of all. A backend writes the echo, for only it can turn token ids into text: it comes as the
+that of all. A backend writes the echo (a local one by `echoed`), as upstreams do: it comes as the
 choice's first delta, with `tokens=0`.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from json.encoder import encode_basestring_ascii as quote
 from typing import Any, ClassVar
 
@@ -61,13 +61,23 @@ def prompts(body: Mapping[str, Any]) -> list[str | list[int]]:
     return [prompt] if one else list(prompt)
 
 
+def echoed(body: Mapping[str, Any]) -> Iterator[Delta]:
+    """What `echo` asks for: the prompt's text at the beginning of each of its choices."""
+    n = body.get("n", 1)
+    for place, prompt in enumerate(prompts(body) if body.get("echo") else ()):
+        for index in range(place * n, place * n + n):
+            yield Delta(str(prompt), index, tokens=0)
+
+
 def unsupported(body: Mapping[str, Any]) -> list[str]:
     """The fields of an Ask's `body` that no local model can do."""
     found = asked_beyond(body, _LOCAL)
     if body.get("logprobs", 0) > 1:
         found.append("logprobs")
     if body.get("echo") and body.get("logprobs") is not None:
-        found.append("echo")  # a prompt's own log probabilities are not known
+        found.append("echo (with logprobs)")  # a prompt's own are not known
+    if body.get("echo") and any(not isinstance(prompt, str) for prompt in prompts(body)):
+        found.append("echo (of token ids)")
     return found
 
 
