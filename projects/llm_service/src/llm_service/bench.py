@@ -99,7 +99,8 @@ async def measure(
         traffic.client.close()
     return {
         "url": url, "model": traffic.model, "stream": stream, "output_tokens": output_tokens,
-        "prefix_tokens": prefix_tokens, "left_out": traffic.left_out, "levels": levels,
+        "prefix_tokens": prefix_tokens, "prompt_words": traffic.words,
+        "left_out": traffic.left_out, "levels": levels,
     }  # fmt: skip
 
 

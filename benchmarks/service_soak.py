@@ -1,0 +1,97 @@
+"""Minutes at one and a half times what the local model can do: nothing crashes, leaks or hangs.
+
+    python benchmarks/service_soak.py [--json] [--minutes 10]
+
+Requests come at random times whether or not the last ones are answered. Those beyond the queue
+must be refused with 429 at once, and those accepted must all be answered whole.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import tempfile
+import threading
+import time
+from typing import Any
+
+import service_peers as peers
+
+from llm_service import bench
+
+OVERLOAD = 1.5
+WARM_UP = 60.0
+OUTPUT_TOKENS = 64
+
+
+class Memory(threading.Thread):
+    """Resident MB of the server and its workers, once a second; the processes it has seen."""
+
+    def __init__(self, server: peers.Server) -> None:
+        super().__init__(daemon=True)
+        self.server = server
+        self.samples: list[tuple[float, float]] = []
+        self.pids = {one.pid for one in server.processes()}
+        self.over = threading.Event()
+
+    def run(self) -> None:
+        began = time.monotonic()
+        while not self.over.wait(1.0):
+            self.samples.append((time.monotonic() - began, self.server.resident_mb()))
+
+    def between(self, start: float, end: float) -> float:
+        return statistics.median(mb for at, mb in self.samples if start <= at <= end)
+
+
+def main(minutes: float) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as data, peers.service(data) as server:
+        bench.run(server.url, concurrency=(16,), requests=32, seed=1)
+        measured = bench.run(server.url, concurrency=(16,), requests=96, seed=2)
+        capacity = measured["levels"][0]["requests_per_second"]
+        memory = Memory(server)
+        memory.start()
+        began = time.monotonic()
+        found = bench.run(
+            server.url, rate=OVERLOAD * capacity, seconds=60 * minutes, seed=3,
+            output_tokens=OUTPUT_TOKENS, timeout=300,
+        )["levels"][0]  # fmt: skip
+        memory.over.set()
+        memory.join()
+        alive = {one.pid for one in server.processes()} == memory.pids
+        answers = peers.ask(server, "What is the capital of France?")
+        lasted = time.monotonic() - began
+    warm = min(WARM_UP, lasted / 4)
+    window = min(60.0, lasted / 4)
+    before, after = memory.between(warm, warm + window), memory.between(lasted - window, lasted)
+    refused = found["refused_latency"] or {"p50": None, "p99": None}
+    return {
+        "minutes": minutes,
+        "capacity_per_second": capacity,
+        "rate": found["rate"],
+        "requests": found["requests"],
+        "answered": found["ok"],
+        "refused": found["refused"],
+        "unfinished": sum(found["errors"].values()),
+        "errors": found["errors"],
+        "same_processes": alive,
+        "says_after": answers,
+        "refused_p50_ms": refused["p50"] and round(1000 * refused["p50"], 2),
+        "refused_p99_ms": refused["p99"] and round(1000 * refused["p99"], 2),
+        "tokens_per_second": found["tokens_per_second"],
+        "first_token": found["first_token"],
+        "resident_mb_warm": round(before, 1),
+        "resident_mb_end": round(after, 1),
+        "growth_percent": round(100 * (after / before - 1), 2),
+    }
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--minutes", type=float, default=10.0)
+    options = parser.parse_args()
+    result = main(options.minutes)
+    print(json.dumps(result, indent=None if options.json else 2))
+    sys.exit(0)
