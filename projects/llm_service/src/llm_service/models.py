@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +25,8 @@ from pydantic import (
     model_validator,
 )
 
+from llm_service import models_file
+from llm_service.models_file import Broken
 from seedbed import catalog
 from seedbed.errors import BadInput, ConfigError, NotFound
 from seedbed.settings import Settings
@@ -33,12 +34,6 @@ from seedbed.settings import Settings
 PiiKind = Literal["email", "phone", "iban", "card", "ip", "secret"]
 _NAME = r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}"
 _REQUEST_FIELDS = {"model", "messages", "prompt", "input", "stream", "stream_options"}
-# Where a spec of SEEDBED_MODEL leads when SEEDBED_BASE_URL is not set: backend, address, key.
-_PROVIDERS = {
-    "openai": ("openai", "https://api.openai.com/v1", "OPENAI_API_KEY"),
-    "anthropic": ("anthropic", "https://api.anthropic.com/v1", "ANTHROPIC_API_KEY"),
-    "ollama": ("openai", "http://127.0.0.1:11434/v1", ""),
-}
 
 
 def _http_address(url: str) -> str:
@@ -255,23 +250,17 @@ class Table:
         Raises ConfigError, one line with file, table, field and value.
         """
         if path is None:
-            chat = _entry_of(settings.model, "chat", settings)
-            embedding = _entry_of(settings.embeddings, "embedding", settings)
+            chat = _entry_of("chat", settings)
             models = {chat.name: chat}
+            embedding = _entry_of("embedding", settings)
             models.setdefault(embedding.name, embedding)
             return _linked(_File(models=models, default=chat.name))
         try:
-            raw = tomllib.loads(path.read_text(encoding="utf-8"))
-            return _linked(_File.model_validate(_named(raw, path.parent)))
-        except OSError as error:
-            raise ConfigError(
-                f"{path}: cannot be read: {error.strerror}.", hint="Pass --models FILE."
-            ) from None
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{path}: is not TOML: {error}.") from None
+            return _linked(_File.model_validate(models_file.read(path)))
         except ValidationError as error:
-            raise ConfigError(f"{path}: {_line(error.errors()[0])}") from None
-        except _Broken as error:
+            line = models_file.describe(error.errors()[0], _CLASSES)
+            raise ConfigError(f"{path}: {line}") from None
+        except Broken as error:
             raise ConfigError(f"{path}: {error}") from None
 
     def resolve(self, name: str, kind: Literal["chat", "embedding"] | None = None) -> Route:
@@ -307,158 +296,46 @@ class Table:
         return (price_in * prompt_tokens + price_out * completion_tokens) / 1e6
 
 
-class _Broken(ValueError):
-    """Names that lead nowhere; `Table.load` puts the file before it."""
-
-
-def _named(raw: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """The file's tables with each entry's name in it, and paths counted from the file's folder."""
-    raw = dict(raw)
-    for table in ("models", "routes", "experiments"):
-        if isinstance(entries := raw.get(table), dict):
-            raw[table] = {}
-            for name, entry in entries.items():
-                if isinstance(entry, dict):
-                    if "name" in entry:
-                        raise _Broken(f"[{table}.{name}] name: the table's name is its name.")
-                    if "api_key" in entry:
-                        raise _Broken(
-                            f"[{table}.{name}] api_key: a key does not belong into a file; write "
-                            'api_key_env = "MY_KEY" and export MY_KEY=…'
-                        )
-                    entry = {**entry, "name": name}
-                raw[table][name] = entry
-    for variant in _variants(raw):
-        _anchor(variant, "prompt", folder)
-    if isinstance(rules := raw.get("guardrails"), dict):
-        raw["guardrails"] = dict(rules)
-        _anchor(raw["guardrails"], "blocked_terms_file", folder)
-    return raw
-
-
-def _variants(raw: dict[str, Any]) -> list[dict[str, Any]]:
-    experiments = raw.get("experiments")
-    found = list(experiments.values()) if isinstance(experiments, dict) else []
-    lists = [e.get("variants") for e in found if isinstance(e, dict)]
-    flat = [v for variants in lists if isinstance(variants, list) for v in variants]
-    return [v for v in flat if isinstance(v, dict)]
-
-
-def _anchor(entry: dict[str, Any], name: str, folder: Path) -> None:
-    if isinstance(value := entry.get(name), str):
-        path = folder / Path(value).expanduser()
-        if not path.is_file():
-            raise _Broken(f"{name}={value!r}: no such file as {path}.")
-        entry[name] = path
-
-
-def _line(found: Any) -> str:
-    """One of pydantic's findings as `[table.name] field=value: what is wrong`."""
-    loc = [str(part) for part in found["loc"] if part != "[key]"]
-    depth = 2 if loc and loc[0] in ("models", "aliases", "routes", "experiments") else 1
-    if loc[:1] == ["aliases"] or len(loc) == 1:
-        depth = 1 if len(loc) > 1 else 0
-    table = f"[{'.'.join(loc[:depth])}] " if loc[:depth] else ""
-    name = ".".join(loc[depth:])
-    message = found["msg"].removeprefix("Value error, ")
-    if found["type"] == "extra_forbidden":
-        return f"{table}{name}: there is no such field. {_fields(loc)}"
-    if found["type"] == "missing":
-        return f"{table}{name}: missing. {_example(name)}".rstrip()
-    if "[key]" in found["loc"]:
-        return f"{table}{name}: not a name; use letters, digits and ._:/@+- only."
-    if found["type"] == "string_pattern_mismatch":
-        message = "not a name; use letters, digits and ._:/@+- only"
-    if not name:
-        return f"{table}{message}."
-    value = found["input"]
-    shown = "" if isinstance(value, dict) or value is None else f"={_short(value)}"
-    return f"{table}{name}{shown}: {message}."
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:80]}…"
-
-
-_EXAMPLES = {
-    "backend": 'Write backend = "local", "openai" or "anthropic".',
-    "models": 'Write [models.NAME] and backend = "local" below it.',
-    "targets": 'Write targets = ["NAME"].',
-    "variants": 'Write variants = [{ name = "a" }, { name = "b" }].',
-    "model": 'Write model = "NAME".',
+_CLASSES: dict[str, tuple[type[BaseModel], type[BaseModel]]] = {
+    # each table's fields, and those of the entries of its list
+    "": (_File, _File),
+    "models": (ModelEntry, ModelEntry),
+    "routes": (Route, Target),
+    "experiments": (Experiment, Variant),
+    "guardrails": (Guardrails, Guardrails),
+    "cache": (CacheRules, CacheRules),
 }
 
 
-def _example(name: str) -> str:
-    last = name.rsplit(".", 1)[-1]
-    return _EXAMPLES.get(last, f'Write {last} = "…".')
-
-
-def _fields(loc: list[str]) -> str:
-    classes: dict[str, type[BaseModel]] = {
-        "models": ModelEntry,
-        "routes": Target if "targets" in loc[2:-1] else Route,
-        "experiments": Variant if "variants" in loc[2:-1] else Experiment,
-        "guardrails": Guardrails,
-        "cache": CacheRules,
-    }
-    fields = classes.get(loc[0], _File).model_fields if len(loc) > 1 else _File.model_fields
-    inner = loc[0] in ("models", "routes") or "variants" not in loc
-    names = [n for n in fields if n != "name" or not inner]
-    return f"There are: {', '.join(names)}."
-
-
-def _entry_of(spec: str, kind: Literal["chat", "embedding"], settings: Settings) -> ModelEntry:
-    """The entry of a model spec: SEEDBED_MODEL or SEEDBED_EMBEDDINGS."""
-    setting = "SEEDBED_MODEL" if kind == "chat" else "SEEDBED_EMBEDDINGS"
-    scheme, _, rest = spec.partition(":")
-    known = catalog.find(spec, kind)
-    given: dict[str, Any] = {"kind": kind}
-    if known is not None or (scheme in ("path", "scripted") and rest):
-        name = known.name if known is not None and spec in catalog.MODELS else Path(rest).name
-        given |= {"backend": "local", "spec": spec, "name": name or scheme}
-    elif scheme in _PROVIDERS and rest:
-        backend, address, variable = _PROVIDERS[scheme]
-        given |= {"backend": backend, "model": rest, "name": rest}
-        given["base_url"] = settings.base_url or address
-        # A server of one's own may want no key.
-        if variable and (not settings.base_url or os.environ.get(variable)):
-            given["api_key_env"] = variable
-    elif settings.base_url and rest:
-        given |= {"backend": "openai", "model": rest, "name": rest, "base_url": settings.base_url}
-    else:
-        raise ConfigError(
-            f"{setting}={spec!r}: no such model.",
-            hint="Use a catalogue name, hf:ORG/REPO, path:DIR, openai:MODEL or anthropic:MODEL.",
-        )
+def _entry_of(kind: Literal["chat", "embedding"], settings: Settings) -> ModelEntry:
+    """The entry of SEEDBED_MODEL or SEEDBED_EMBEDDINGS."""
+    given = models_file.entry_of(kind, settings)
     try:
         return ModelEntry(**given)
     except ValidationError as error:
-        found = error.errors()[0]
-        message = found["msg"].removeprefix("Value error, ")
-        raise ConfigError(f"{setting}={spec!r}: {message}.") from None
+        line = models_file.describe(error.errors()[0], _CLASSES)
+        raise ConfigError(f"{models_file.setting_of(kind, settings)}: {line}") from None
 
 
 def _linked(file: _File) -> Table:
-    """The table with every name followed to what it stands for. Raises _Broken."""
+    """The table with every name followed to what it stands for. Raises Broken."""
     models, routes = file.models, dict(file.routes)
     for alias in file.aliases:
         if alias in models or alias in routes:
-            raise _Broken(f"[aliases] {alias}: there is a model or route of this name already.")
+            raise Broken(f"[aliases] {alias}: there is a model or route of this name already.")
 
     def follow(name: str, where: str, *, into_routes: bool) -> str:
         seen = [name]
         while name not in models and name not in routes:
             if name not in file.aliases:
                 there = ", ".join([*models, *routes, *file.aliases])
-                raise _Broken(f"{where}={name!r}: no such model. There are: {there}.")
+                raise Broken(f"{where}={name!r}: no such model. There are: {there}.")
             name = file.aliases[name]
             if name in seen:
-                raise _Broken(f"{where}: goes in a circle: {' → '.join([*seen, name])}.")
+                raise Broken(f"{where}: goes in a circle: {' → '.join([*seen, name])}.")
             seen.append(name)
         if not into_routes and name not in models:
-            raise _Broken(f"{where}={name!r}: is a route; name a model here.")
+            raise Broken(f"{where}={name!r}: is a route; name a model here.")
         return name
 
     resolved = {name: Route(name=name, targets=(Target(model=name),)) for name in models}
@@ -506,7 +383,7 @@ def _check_route(
 ) -> None:
     every = [*targets, *fallback]
     if twice := next((model for model in every if every.count(model) > 1), None):
-        raise _Broken(f"[routes.{name}] targets, fallback={twice!r}: named twice; keep one.")
+        raise Broken(f"[routes.{name}] targets, fallback={twice!r}: named twice; keep one.")
     if len({models[model].kind for model in every}) > 1:
         kinds = ", ".join(f"{model} is for {models[model].kind}" for model in every)
-        raise _Broken(f"[routes.{name}] targets, fallback: must be of one kind; {kinds}.")
+        raise Broken(f"[routes.{name}] targets, fallback: must be of one kind; {kinds}.")

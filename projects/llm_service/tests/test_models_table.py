@@ -1,0 +1,282 @@
+"""The table of models: what a file means, and what each mistake in one is told as."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from llm_service.models import ModelEntry, Table
+from seedbed.errors import BadInput, ConfigError, NotFound
+from seedbed.settings import Settings
+
+WHOLE = """
+default = "best"
+
+[models.small]
+backend = "local"
+spec = "smollm2"
+
+[models.big]
+backend = "openai"
+base_url = "http://127.0.0.1:9101/v1/"
+model = "gpt-4o-mini"
+api_key_env = "BIG_KEY"
+timeout = 5
+defaults = { temperature = 0.2 }
+
+[models.claude]
+backend = "anthropic"
+base_url = "https://api.anthropic.com/v1"
+model = "claude-haiku-4-5"
+price_out = 7
+
+[models.minilm]
+backend = "local"
+
+[aliases]
+"gpt-4o-mini" = "best"
+tiny = "small"
+
+[routes.best]
+targets = [{ model = "big", weight = 3 }, "claude"]
+fallback = ["tiny"]
+retries = 1
+hedge_seconds = 0.5
+
+[guardrails]
+pii_in = "redact"
+pii_kinds = ["email", "card"]
+blocked_terms_file = "terms.txt"
+max_tokens = 512
+
+[experiments.tone]
+model = "best"
+variants = [{ name = "a" }, { name = "b", weight = 2, model = "small", prompt = "b.md" }]
+
+[cache]
+semantic = true
+threshold = 0.9
+"""
+
+
+@pytest.fixture
+def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Table]:
+    monkeypatch.setenv("BIG_KEY", "secret")
+    (tmp_path / "terms.txt").write_text("word\n")
+    (tmp_path / "b.md").write_text("version: 1\nBe brief.\n")
+
+    def read(text: str) -> Table:
+        path = tmp_path / "models.toml"
+        path.write_text(text)
+        return Table.load(path, Settings())
+
+    return read
+
+
+def test_a_whole_file(load: Callable[[str], Table], tmp_path: Path) -> None:
+    table = load(WHOLE)
+    assert table.default == "best"
+    assert table.names() == ["small", "big", "claude", "minilm", "best", "gpt-4o-mini", "tiny"]
+    route = table.resolve("gpt-4o-mini")
+    assert route is table.resolve("best")
+    assert [(t.model, t.weight) for t in route.targets] == [("big", 3), ("claude", 1)]
+    assert (route.fallback, route.retries, route.hedge_seconds) == (("small",), 1, 0.5)
+    assert table.models["big"].base_url == "http://127.0.0.1:9101/v1"
+    assert table.models["big"].api_key == "secret"
+    assert table.guardrails.pii_kinds == ("email", "card")
+    assert table.guardrails.blocked_terms_file == tmp_path / "terms.txt"
+    assert table.experiments["tone"].variants[1].prompt == tmp_path / "b.md"
+    assert (table.cache.semantic, table.cache.threshold, table.cache.shared) == (True, 0.9, False)
+    assert "secret" not in repr(table)
+
+
+def test_names_lead_to_routes_of_their_kind(load: Callable[[str], Table]) -> None:
+    table = load(WHOLE)
+    assert [t.model for t in table.resolve("tiny", "chat").targets] == ["small"]
+    assert table.kind("minilm") == "embedding"
+    assert table.default_embedding == "minilm"
+    with pytest.raises(NotFound, match=r"'nope'.*small, big, claude"):
+        table.resolve("nope")
+    with pytest.raises(BadInput, match="/v1/embeddings"):
+        table.resolve("minilm", "chat")
+    with pytest.raises(BadInput, match="/v1/chat/completions"):
+        table.resolve("best", "embedding")
+
+
+def test_prices_come_from_the_entry_or_the_catalogue(load: Callable[[str], Table]) -> None:
+    table = load(WHOLE)
+    assert table.cost("big", 1_000_000, 1_000_000) == pytest.approx(0.15 + 0.60)
+    assert table.cost("claude", 1_000_000, 1_000_000) == pytest.approx(1 + 7)
+    assert table.cost("small", 1000, 1000) == 0
+    assert table.cost("nope", 1000, 1000) == 0
+
+
+def test_local_chat_models_are_greedy_unless_told_otherwise(load: Callable[[str], Table]) -> None:
+    table = load(WHOLE + "[models.warm]\nbackend='local'\ndefaults={temperature=1, top_p=0.5}")
+    assert table.models["small"].defaults == {"temperature": 0}
+    assert table.models["warm"].defaults == {"temperature": 1, "top_p": 0.5}
+    assert table.models["minilm"].defaults == {}
+    assert table.models["small"].context_window == 8192
+
+
+def test_a_route_may_stand_before_the_model_of_its_name(load: Callable[[str], Table]) -> None:
+    table = load(
+        "[models.a]\nbackend='local'\n[models.b]\nbackend='local'\n"
+        "[routes.a]\ntargets=['a']\nfallback=['b']\n[aliases]\nc='d'\nd='a'"
+    )
+    assert table.resolve("a").fallback == ("b",)
+    assert table.resolve("c") is table.resolve("a")
+    assert table.default == "a"
+
+
+def test_without_a_file_the_models_of_the_settings_are_served() -> None:
+    table = Table.load(None, Settings())
+    assert table.names() == ["smollm2", "minilm"]
+    assert table.default == "smollm2"
+    assert table.models["smollm2"].backend == "local"
+    assert table.kind("minilm") == "embedding"
+
+
+def test_remote_specs_become_entries(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "k")
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "k")
+
+    def chat(spec: str, **more: str) -> ModelEntry:
+        table = Table.load(None, Settings(model=spec, **more))
+        return table.models[table.default]
+
+    entry = chat("openai:gpt-4o")
+    assert (entry.name, entry.base_url) == ("gpt-4o", "https://api.openai.com/v1")
+    assert (entry.api_key_env, entry.prices) == ("OPENAI_API_KEY", (2.5, 10.0))
+    assert chat("anthropic:claude-opus-5").backend == "anthropic"
+    assert chat("ollama:qwen3").base_url == "http://127.0.0.1:11434/v1"
+    assert chat("path:var/models/mine").name == "mine"
+    assert chat("hf:ORG/REPO").name == "REPO"
+    monkeypatch.delenv("OPENAI_API_KEY")
+    entry = chat("openai:stub", base_url="http://127.0.0.1:9101/v1")
+    assert (entry.base_url, entry.api_key_env) == ("http://127.0.0.1:9101/v1", "")
+    with pytest.raises(ConfigError, match=r"SEEDBED_MODEL='openai:x'.*OPENAI_API_KEY"):
+        chat("openai:x")
+    with pytest.raises(ConfigError, match="SEEDBED_MODEL='smolm2': no such model"):
+        chat("smolm2")
+
+
+A = "[models.a]\nbackend='local'\n"
+UP = "[models.a]\nbackend='openai'\n"
+MISTAKES = {
+    "not TOML": ("models = ", "is not TOML"),
+    "nothing": ("", "models: missing. Write [models.NAME]"),
+    "no table": ("models = 3", "models=3:"),
+    "no backend": ("[models.a]\n", "[models.a] backend: missing. Write backend ="),
+    "a wrong backend": ("[models.a]\nbackend='vllm'", "[models.a] backend='vllm': Input should be"),
+    "a wrong field": (A + "basurl='x'", "[models.a] basurl: there is no such field. There are: b"),
+    "a wrong table": (A + "[guardrail]\nx=1", "guardrail: there is no such field. There are: def"),
+    "an odd name": ("[models.'a b']\nbackend='local'", "[models.a b] name: not a name; use"),
+    "a name inside": (A + "name='b'", "[models.a] name: the table's name is its name"),
+    "a negative price": (A + "price_in=-1", "[models.a] price_in=-1: Input should be greater"),
+    "an endless price": (A + "price_in=inf", "[models.a] price_in=inf: Input should be a finite"),
+    "a timeout of 0": (A + "timeout=0", "[models.a] timeout=0:"),
+    "no address": (UP, "[models.a] base_url: missing; write base_url ="),
+    "an odd address": (UP + "base_url='x:1/v1'", "[models.a] base_url='x:1/v1': write the address"),
+    "an address with a key": (UP + "base_url='http://u:sk-abcdef@h/v1'", "[models.a] base_url="),
+    "a key that is not set": (
+        UP + "base_url='http://h/v1'\napi_key_env='NOT_SET'",
+        "[models.a] api_key_env: the environment variable NOT_SET is not set; export NOT_SET=",
+    ),
+    "a key in the file": (UP + "api_key='sk-abcdef'", "[models.a] api_key: a key does not belong"),
+    "an address of a local model": (A + "base_url='http://h/v1'", "[models.a] base_url: only for"),
+    "replicas of an upstream": (
+        UP + "base_url='http://h/v1'\nreplicas=2",
+        "[models.a] replicas: only for backend",
+    ),
+    "a default that is no parameter": (A + "defaults={stream=true}", "[models.a] defaults={"),
+    "a default that JSON can't say": (A + "defaults={x=2026-01-01}", "[models.a] defaults={"),
+    "an alias to nothing": (A + "[aliases]\nb='c'", "[aliases] b='c': no such model. There are: a"),
+    "an alias that is a model": (A + "[aliases]\na='a'", "[aliases] a: there is a model or route"),
+    "aliases in a circle": (A + "[aliases]\nb='c'\nc='b'", "goes in a circle: c → b → c"),
+    "an alias to itself": (A + "[aliases]\nb='b'", "goes in a circle: b → b"),
+    "a route to nothing": (A + "[routes.r]\ntargets=['z']", "[routes.r] targets='z': no such"),
+    "a route to a route": (
+        A + "[routes.r]\ntargets=['a']\n[routes.s]\ntargets=['r']",
+        "[routes.s] targets='r': is a route; name a model",
+    ),
+    "a fallback to nothing": (
+        A + "[routes.r]\ntargets=['a']\nfallback=['z']",
+        "[routes.r] fallback='z': no such model",
+    ),
+    "a target twice": (
+        A + "[routes.r]\ntargets=['a']\nfallback=['a']",
+        "[routes.r] targets, fallback='a': named twice",
+    ),
+    "no targets": (A + "[routes.r]\ntargets=[]", "[routes.r] targets=[]: "),
+    "a weight of 0": (
+        A + "[routes.r]\ntargets=[{model='a', weight=0}]",
+        "[routes.r] targets.0.weight=0: Input should be greater than 0",
+    ),
+    "a field of a target": (
+        A + "[routes.r]\ntargets=[{model='a', wait=0}]",
+        "[routes.r] targets.0.wait: there is no such field. There are: model, weight",
+    ),
+    "two kinds in a route": (
+        A + "[models.minilm]\nbackend='local'\n[routes.r]\ntargets=['a','minilm']",
+        "[routes.r] targets, fallback: must be of one kind; a is for chat, minilm is for embedding",
+    ),
+    "a default that is not there": ("default='z'\n" + A, "default='z': no such model"),
+    "a rule of guardrails": (A + "[guardrails]\npii_in='on'", "[guardrails] pii_in='on': Input"),
+    "a kind of data": (A + "[guardrails]\npii_kinds=['name']", "[guardrails] pii_kinds.0='name'"),
+    "terms that are not there": (
+        A + "[guardrails]\nblocked_terms_file='no.txt'",
+        "blocked_terms_file='no.txt': no such file",
+    ),
+    "terms twice": (
+        A + "[guardrails]\nblocked_terms=['x']\nblocked_terms_file='terms.txt'",
+        "[guardrails] blocked_terms: also in",
+    ),
+    "an experiment on nothing": (
+        A + "[experiments.e]\nmodel='z'\nvariants=[{name='x'}]",
+        "[experiments.e] model='z': no such model",
+    ),
+    "a variant of nothing": (
+        A + "[experiments.e]\nmodel='a'\nvariants=[{name='x', model='z'}]",
+        "[experiments.e] model='z': no such model",
+    ),
+    "a variant's weight": (
+        A + "[experiments.e]\nmodel='a'\nvariants=[{name='x', weight=-1}]",
+        "[experiments.e] variants.0.weight=-1",
+    ),
+    "a prompt that is not there": (
+        A + "[experiments.e]\nmodel='a'\nvariants=[{name='x', prompt='no.md'}]",
+        "[experiments.e] prompt='no.md': no such file",
+    ),
+    "two variants of a name": (
+        A + "[experiments.e]\nmodel='a'\nvariants=[{name='x'}, {name='x'}]",
+        "[experiments.e] variants: two are called 'x'",
+    ),
+    "a threshold above 1": (A + "[cache]\nthreshold=2", "[cache] threshold=2"),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_each_mistake_is_one_line_that_says_where(
+    load: Callable[[str], Table], mistake: str
+) -> None:
+    text, says = MISTAKES[mistake]
+    with pytest.raises(ConfigError) as caught:
+        load(text)
+    message = str(caught.value)
+    assert says in message
+    assert "models.toml: " in message
+    assert "\n" not in message
+    assert "sk-abcdef" not in message
+
+
+def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"no\.toml: cannot be read: No such file"):
+        Table.load(tmp_path / "no.toml", Settings())
+    with pytest.raises(ConfigError, match="cannot be read"):
+        Table.load(tmp_path, Settings())
+    (tmp_path / "odd.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(ConfigError, match="is not TOML"):
+        Table.load(tmp_path / "odd.toml", Settings())

@@ -1,0 +1,397 @@
+"""The router, with backends that do as they are told and a clock that the test moves."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+
+from llm_service.ask import Ask, Delta, Embedded, Event, Facts, Finish, Load, Usage
+from llm_service.models import ModelEntry, Route, Target
+from llm_service.routing import Router
+from seedbed.errors import BadInput, Busy, DeadlineExceeded, SeedbedError, Unavailable
+
+HELLO = Ask("chat", "m", {"messages": [{"role": "user", "content": "hello"}]})
+LONG = Ask("chat", "m", {"messages": [{"role": "user", "content": "the rules " * 100}]})
+
+
+class Fake:
+    """Says its name after `delay`; raises what `fails` holds, one a request; `breaks` midway."""
+
+    def __init__(self, name: str, *fails: BaseException | None, delay: float = 0.0) -> None:
+        self.name = name
+        self.load = Load()
+        self.fails = list(fails)
+        self.always: BaseException | None = None
+        self.breaks: BaseException | None = None
+        self.delay = delay
+        self.between = 0.0
+        self.asked = 0
+        self.closed = 0
+
+    async def generate(self, _: Ask) -> AsyncIterator[Event]:
+        self.asked += 1
+        try:
+            await asyncio.sleep(self.delay)
+            error = self.always or (self.fails.pop(0) if self.fails else None)
+            if error is not None:
+                raise error
+            yield Delta(self.name)
+            if self.breaks:
+                raise self.breaks
+            await asyncio.sleep(self.between)
+            yield Finish("stop")
+            yield Usage(1, 1)
+        finally:
+            self.closed += 1
+
+    async def embed(self, _: Ask) -> Embedded:
+        self.asked += 1
+        if self.fails:
+            raise self.fails.pop(0) or AssertionError
+        return Embedded([[1.0]], 1)
+
+    async def check(self) -> None:
+        if self.always:
+            raise self.always
+
+    async def close(self) -> None: ...
+
+
+class Clock:
+    """Time that passes only while the router sleeps."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.slept: list[float] = []
+
+    def __call__(self) -> float:
+        return self.now
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.now += seconds
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def make(clock: Clock) -> Callable[..., Router]:
+    def build(*backends: Fake, timeout: float = 60.0, **more: Any) -> Router:
+        by_name = {backend.name: backend for backend in backends}
+        models = {name: ModelEntry(name=name, backend="local", timeout=timeout) for name in by_name}
+        more = {"clock": clock, "sleep": clock.sleep, "rng": random.Random(1), **more}
+        return Router(by_name, models, **more)
+
+    return build
+
+
+def route(*targets: str, **more: Any) -> Route:
+    return Route(name="r", targets=targets, **more)
+
+
+async def ask(
+    router: Router, route: Route, facts: Facts | None = None, left: float = 30.0, asked: Ask = HELLO
+) -> str:
+    deadline = router._clock() + left
+    facts = facts if facts is not None else Facts()
+    events = [event async for event in router.generate(route, asked, facts, deadline)]
+    assert events[-2:] == [Finish("stop"), Usage(1, 1)]
+    return events[0].text
+
+
+async def test_facts_say_who_answered(make: Any) -> None:
+    facts = Facts()
+    assert await ask(make(Fake("a")), route("a"), facts) == "a"
+    assert (facts.model_used, facts.backend, facts.attempts) == ("a", "local", 1)
+
+
+async def test_waited_is_the_time_to_the_first_event(make: Any) -> None:
+    facts = Facts()
+    router = make(Fake("a", delay=0.05), clock=time.monotonic)
+    await ask(router, route("a"), facts)
+    assert 0.04 < facts.waited < 1
+
+
+async def test_another_target_is_tried_at_once(make: Any, clock: Clock) -> None:
+    a, b = Fake("a", Unavailable("down")), Fake("b")
+    a.load.running = -1  # the least busy: asked first
+    facts = Facts()
+    assert await ask(make(a, b), route("a", "b"), facts) == "b"
+    assert facts.attempts == 2
+    assert clock.slept == []
+
+
+async def test_the_same_target_is_tried_again_after_a_pause(make: Any, clock: Clock) -> None:
+    a = Fake("a", Unavailable("1"), DeadlineExceeded("2"), Unavailable("3"))
+    assert await ask(make(a), route("a", retries=3)) == "a"
+    assert a.asked == 4
+    assert len(clock.slept) == 3
+    assert all(slept <= 0.2 * 2**n for n, slept in enumerate(clock.slept))
+
+
+async def test_the_last_error_is_raised_when_tries_run_out(make: Any) -> None:
+    a = Fake("a", Unavailable("1"), Unavailable("2"), Unavailable("3"))
+    with pytest.raises(Unavailable, match="2"):
+        await ask(make(a), route("a", retries=1))
+    assert a.asked == 2
+
+
+async def test_retry_after_is_kept_or_the_fallback_is_asked(make: Any, clock: Clock) -> None:
+    soon, late = Unavailable("soon"), Unavailable("late")
+    soon.retry_after, late.retry_after = 3.0, 60.0
+    a, b = Fake("a", soon, late), Fake("b")
+    assert await ask(make(a, b), route("a", fallback=("b",))) == "b"
+    assert a.asked == 2
+    assert clock.slept == [3.0]
+
+
+async def test_fallbacks_are_asked_in_order(make: Any) -> None:
+    a, b, c = Fake("a"), Fake("b"), Fake("c")
+    a.always = b.always = Unavailable("down")
+    facts = Facts()
+    router = make(a, b, c)
+    assert await ask(router, route("a", fallback=("b", "c"), retries=0), facts) == "c"
+    assert (a.asked, b.asked, facts.attempts, facts.model_used) == (1, 1, 3, "c")
+
+
+async def test_a_full_target_is_not_asked_again(make: Any, clock: Clock) -> None:
+    a = Fake("a", Busy("full", retry_after=7), Busy("full"))
+    with pytest.raises(Busy) as caught:
+        await ask(make(a), route("a"))
+    assert caught.value.retry_after == 7
+    assert (a.asked, clock.slept) == (1, [])
+    a, b = Fake("a", Busy("full")), Fake("b")
+    assert await ask(make(a, b), route("a", fallback=("b",))) == "b"
+
+
+@pytest.mark.parametrize("error", [BadInput("no"), RuntimeError("bug")])
+async def test_what_no_other_can_mend_is_raised_at_once(make: Any, error: Exception) -> None:
+    a, b = Fake("a"), Fake("b")
+    a.always = error
+    router = make(a, b)
+    for _ in range(10):
+        with pytest.raises(type(error)):
+            await ask(router, route("a", fallback=("b",)))
+    assert (a.asked, b.asked) == (10, 0)
+    assert router.states()[0]["state"] == "closed"
+
+
+async def test_after_the_first_event_nothing_is_begun_anew(make: Any) -> None:
+    a, b = Fake("a"), Fake("b")
+    a.breaks = Unavailable("cut")
+    router = make(a, b)
+    for _ in range(5):
+        with pytest.raises(Unavailable, match="cut"):
+            await ask(router, route("a", fallback=("b",)))
+    assert b.asked == 0
+    assert router.states()[0]["state"] == "open"  # and yet it counts
+    assert await ask(router, route("a", fallback=("b",))) == "b"
+
+
+async def test_an_attempt_that_hangs_is_given_up(make: Any) -> None:
+    a, b = Fake("a", delay=60), Fake("b")
+    router = make(a, b, timeout=0.05)
+    assert await ask(router, route("a", fallback=("b",), retries=0)) == "b"
+    assert a.closed == 1
+    with pytest.raises(DeadlineExceeded, match=r"a: no answer within 0\.05 s"):
+        await ask(router, route("a", retries=0))
+    assert router.states()[0]["failures"] == 2
+
+
+async def test_one_deadline_holds_for_all_tries_and_the_stream(make: Any) -> None:
+    began = time.monotonic()
+    router = make(Fake("a", delay=60), clock=time.monotonic)
+    with pytest.raises(DeadlineExceeded):
+        await ask(router, route("a", retries=9), left=0.1)
+    slow = Fake("b")
+    slow.between = 60
+    with pytest.raises(DeadlineExceeded, match="longer than allowed"):
+        await ask(make(slow, clock=time.monotonic), route("b"), left=0.1)
+    assert slow.closed == 1
+    assert time.monotonic() - began < 2
+    with pytest.raises(DeadlineExceeded):
+        await ask(router, route("a"), left=0.0)
+
+
+async def test_an_attempt_with_hardly_any_time_left_counts_for_nothing(make: Any) -> None:
+    router = make(Fake("a", delay=60), clock=time.monotonic)
+    for _ in range(6):
+        with pytest.raises(DeadlineExceeded):
+            await ask(router, route("a", retries=0), left=0.01)
+    assert router.states()[0]["state"] == "closed"
+    assert router.states()[0]["running"] == 0
+
+
+async def test_an_open_breaker_is_passed_by_and_probed_later(make: Any, clock: Clock) -> None:
+    a, b = Fake("a", *[Unavailable("down")] * 5), Fake("b")
+    router = make(a, b)
+    way = route("a", fallback=("b",), retries=0)
+    for _ in range(8):
+        assert await ask(router, way) == "b"
+    assert a.asked == 5
+    clock.now += 1.0
+    assert await ask(router, way) == "a"
+    assert router.states()[0]["state"] == "closed"
+
+
+async def test_where_all_are_open_the_error_names_them_and_when(make: Any) -> None:
+    a, b = Fake("a"), Fake("b")
+    a.always = b.always = Unavailable("down")
+    router = make(a, b)
+    way = route("a", fallback=("b",), retries=0)
+    for _ in range(5):
+        with pytest.raises(Unavailable, match="down"):
+            await ask(router, way)
+    with pytest.raises(Unavailable, match="a, b: failed repeatedly") as caught:
+        await ask(router, way)
+    assert caught.value.retry_after == 1.0
+    assert a.asked == 5
+    with pytest.raises(Unavailable, match="c: no such backend"):
+        await ask(router, route("c"))
+
+
+async def test_a_cancelled_probe_is_no_outcome(make: Any, clock: Clock) -> None:
+    a = Fake("a", *[Unavailable("down")] * 5)
+    router = make(a)
+    for _ in range(5):
+        with pytest.raises(Unavailable):
+            await ask(router, route("a", retries=0))
+    clock.now += 1.0
+    a.delay = 60
+    task = asyncio.ensure_future(ask(router, route("a")))
+    await asyncio.sleep(0.01)
+    assert a.asked == 6
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    a.delay = 0
+    assert router.states()[0]["running"] == 0
+    assert await ask(router, route("a")) == "a"
+
+
+async def test_closing_the_stream_closes_the_backends(make: Any) -> None:
+    a = Fake("a")
+    router = make(a)
+    stream = router.generate(route("a"), HELLO, Facts(), router._clock() + 10)
+    assert (await anext(stream)).text == "a"
+    assert (a.closed, router.states()[0]["running"]) == (0, 1)
+    await stream.aclose()
+    assert (a.closed, router.states()[0]["running"]) == (1, 0)
+    assert router.states()[0]["failures"] == 0
+
+
+async def test_weights_are_kept(make: Any) -> None:
+    router = make(Fake("a"), Fake("b"))
+    way = Route(name="r", targets=(Target(model="a", weight=3), Target(model="b")))
+    seen = Counter([await ask(router, way, asked=LONG) for _ in range(400)])
+    assert 260 < seen["a"] < 340
+
+
+async def test_a_prompt_goes_where_its_beginning_was_read(make: Any) -> None:
+    a, b = Fake("a"), Fake("b")
+    router = make(a, b)
+    first = await ask(router, route("a", "b"), asked=LONG)
+    for _ in range(10):
+        assert await ask(router, route("a", "b"), asked=LONG) == first
+    loaded = a if first == "a" else b
+    loaded.load.waiting = 9
+    assert await ask(router, route("a", "b"), asked=LONG) != first
+
+
+async def test_replicas_of_one_model_share_its_requests(clock: Clock) -> None:
+    one, two = Fake("one"), Fake("two")
+    router = Router({"m": [one, two]}, clock=clock, sleep=clock.sleep)
+    assert {await ask(router, route("m")) for _ in range(50)} == {"one", "two"}
+    one.always = Unavailable("down")
+    assert {await ask(router, route("m")) for _ in range(50)} == {"two"}
+    assert [row["name"] for row in router.states()] == ["m#0", "m#1"]
+    assert [row["state"] for row in router.states()] == ["open", "closed"]
+
+
+async def test_a_reload_keeps_what_is_known_of_the_same_backends(make: Any) -> None:
+    a = Fake("a")
+    a.always = Unavailable("down")
+    router = make(a)
+    for _ in range(5):
+        with pytest.raises(Unavailable):
+            await ask(router, route("a", retries=0))
+    assert make(a, previous=router).states()[0]["state"] == "open"
+    assert make(Fake("a"), previous=router).states()[0]["state"] == "closed"
+
+
+async def test_a_second_target_helps_a_slow_first(make: Any) -> None:
+    slow, fast = Fake("slow", delay=60), Fake("fast")
+    slow.load.running = -1
+    router = make(slow, fast)
+    facts = Facts()
+    assert await ask(router, route("slow", "fast", hedge_seconds=0.02), facts) == "fast"
+    assert (slow.closed, facts.attempts, facts.model_used) == (1, 2, "fast")
+    assert [row["running"] for row in router.states()] == [0, 0]
+    assert [row["failures"] for row in router.states()] == [0, 0]
+
+
+async def test_the_first_may_still_win_and_the_second_is_closed(make: Any) -> None:
+    first, second = Fake("first", delay=0.06), Fake("second", delay=60)
+    router = make(first, second)
+    way = route("first", fallback=("second",), hedge_seconds=0.02)
+    assert await ask(router, way) == "first"
+    assert (second.asked, second.closed) == (1, 1)
+    assert [row["running"] for row in router.states()] == [0, 0]
+
+
+async def test_no_hedge_for_a_quick_answer_or_a_wrong_request(make: Any) -> None:
+    a, b = Fake("a"), Fake("b")
+    way = route("a", fallback=("b",), hedge_seconds=0.05)
+    assert await ask(make(a, b), way) == "a"
+    a.always = BadInput("no")
+    with pytest.raises(BadInput):
+        await ask(make(a, b), way)
+    assert b.asked == 0
+
+
+async def test_both_of_a_hedge_may_fail(make: Any) -> None:
+    a, b, c = Fake("a", delay=0.04), Fake("b"), Fake("c")
+    a.always = b.always = Unavailable("down")
+    way = route("a", fallback=("b", "c"), hedge_seconds=0.01, retries=0)
+    assert await ask(make(a, b, c), way) == "c"
+
+
+async def test_cancelling_a_hedge_stops_both(make: Any) -> None:
+    a, b = Fake("a", delay=60), Fake("b", delay=60)
+    router = make(a, b)
+    task = asyncio.ensure_future(ask(router, route("a", "b", hedge_seconds=0.01)))
+    await asyncio.sleep(0.05)
+    assert a.asked == b.asked == 1
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert a.closed == b.closed == 1
+
+
+async def test_embeddings_are_tried_again_as_well(make: Any) -> None:
+    a, b = Fake("a", Unavailable("down")), Fake("b")
+    router, facts = make(a, b), Facts()
+    asked = Ask("embedding", "m", {"input": "x"})
+    way = route("a", fallback=("b",), retries=0)
+    found = await router.embed(way, asked, facts, router._clock() + 5)
+    assert found.vectors == [[1.0]]
+    assert (facts.model_used, facts.attempts) == ("b", 2)
+    assert [row["running"] for row in router.states()] == [0, 0]
+
+
+async def test_check_asks_every_replica() -> None:
+    a, b = Fake("a"), Fake("b")
+    a.always = Unavailable("down")
+    assert await Router({"m": [a, b]}).check("m") is None
+    b.always = Unavailable("down too")
+    with pytest.raises(SeedbedError, match="down too"):
+        await Router({"m": [a, b]}).check("m")
