@@ -33,4 +33,5 @@ class Config(BaseSettings):
     keep_content: Literal["none", "rated", "all"] = Field(
         "rated", description="Whose prompts and answers are stored; rated: unrated for a day only."
     )
+    max_requests: int = Field(512, ge=1, description="Requests answered at a time, at most.")
     max_body_mb: float = Field(4.0, gt=0, description="Larger bodies are refused.")

@@ -23,7 +23,7 @@ from llm_service.backends import wire
 from llm_service.models import ModelEntry
 from llm_service.protocol import chat, completions, embeddings
 from llm_service.protocol.common import refuse_unsupported
-from seedbed.errors import Busy, Unavailable
+from seedbed.errors import Busy, SeedbedError, Unavailable
 
 log = logging.getLogger(__name__)
 START_SECONDS = 120.0  # a large model is converted at its first start
@@ -88,15 +88,15 @@ class Process(asyncio.Protocol):
         return self
 
     @property
-    def memory_mb(self) -> float:
-        """Resident memory of the process; 0 where that can't be told."""
+    def memory(self) -> int:
+        """Bytes of resident memory; 0 where that can't be told."""
         import psutil
 
         if self.process is None or not self.alive:
-            return 0.0
+            return 0
         with suppress(psutil.Error):
-            return float(psutil.Process(self.process.pid).memory_info().rss) / 2**20
-        return 0.0
+            return int(psutil.Process(self.process.pid).memory_info().rss)
+        return 0
 
     @property
     def busy(self) -> bool:
@@ -181,7 +181,7 @@ class LocalBackend:
     """One local model. At most `max_running` requests decode together and `max_queue` wait; what
     comes beyond is refused at once, without asking the process.
 
-    `make_room` is awaited before the process starts: it may unload other models.
+    `make_room` is awaited before and after the process starts: it may unload other models.
     """
 
     def __init__(
@@ -204,6 +204,8 @@ class LocalBackend:
         self._starting = asyncio.Lock()
         self._closed = False
         self._in_flight = 0
+        self.failure: SeedbedError | None = None  # why it could not be loaded last time
+        self.resting = False  # unloaded for want of memory, and not since
         self._seconds = 1.0  # of a typical request: a running mean, for Retry-After
 
     @property
@@ -215,10 +217,14 @@ class LocalBackend:
         refuse_unsupported(_unsupported[ask.kind](ask.body))
         with self._slot():
             process = await self.loaded()
+            echo = iter(completions.echoed(ask.body) if ask.kind == "text" else ())
             with process.request(ask.kind, dict(ask.body)) as inbox:
                 while True:
                     frame = await inbox.get()
                     kind = frame[1]
+                    if kind != "error":
+                        for delta in echo:
+                            yield delta
                     if kind == "text":
                         _, _, index, text, tokens, logprobs = frame
                         yield Delta(text, index, tokens, logprobs=logprobs or ())
@@ -255,17 +261,24 @@ class LocalBackend:
             if self._closed:
                 raise Unavailable(f"{self.name!r} was unloaded.", hint="Try again.")
             if (process := self.process) is None:
-                if self._make_room is not None:
-                    await self._make_room()
-                process = self._process = await self._start()
+                process = await self._start()
             return process
 
     async def _start(self) -> Process:
+        if self._make_room is not None:
+            await self._make_room()
         started = time.monotonic()
         options = {"max_running": self._most, "max_queue": self._max_queue}
         first = {"kind": self.entry.kind, "spec": self.entry.spec, "options": options}
-        process = await Process.start(self.name, first)
+        try:
+            self._process = process = await Process.start(self.name, first)
+        except SeedbedError as error:
+            self.failure = error
+            raise
+        self.failure, self.resting = None, False
         log.info("%s loaded in %.1f s", self.name, time.monotonic() - started)
+        if self._make_room is not None:
+            await self._make_room()  # now it is known what this one takes
         return process
 
     async def unload(self) -> None:
@@ -273,6 +286,7 @@ class LocalBackend:
         async with self._starting:
             process, self._process = self._process, None
             if process is not None:
+                self.resting = True
                 await process.stop()
 
     async def close(self) -> None:

@@ -1,0 +1,145 @@
+"""The operator's HTTP API under `/admin`: status, keys, models, usage, experiments.
+
+Every route wants a key with the scope `admin` (a server without any keys is open to this machine).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Depends
+from pydantic import BaseModel, ConfigDict, Field
+
+from llm_service import __version__, page
+from llm_service.gateway import Gateway
+from llm_service.store import usage
+from llm_service.store.keys import Key, KeyStore
+from seedbed.errors import Forbidden
+from seedbed.service import Caller, CleanText
+
+
+class NewKey(BaseModel):
+    """A key to make; what is left out is not limited."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: CleanText = Field(min_length=1, max_length=100)
+    scopes: list[Literal["chat", "embeddings", "admin"]] = ["chat", "embeddings"]
+    models: list[CleanText] = []
+    rpm: Annotated[int | None, Field(gt=0)] = None
+    tpm: Annotated[int | None, Field(gt=0)] = None
+    concurrency: Annotated[int | None, Field(gt=0)] = None
+    budget_usd: Annotated[float | None, Field(ge=0, allow_inf_nan=False)] = None
+    team: CleanText = ""
+    team_budget_usd: Annotated[float | None, Field(ge=0, allow_inf_nan=False)] = None
+    expires: datetime | None = None
+
+
+def as_json(key: Key) -> dict[str, Any]:
+    """A key as it is shown; its secret is nowhere."""
+    return {
+        "id": key.id,
+        "name": key.name,
+        "scopes": sorted(key.scopes),
+        "models": list(key.models),
+        "rpm": key.rpm,
+        "tpm": key.tpm,
+        "concurrency": key.concurrency,
+        "budget_usd": key.budget_usd,
+        "team": key.team,
+        "team_budget_usd": key.team_budget_usd,
+        "created": key.created.isoformat(),
+        "expires": key.expires.isoformat() if key.expires else None,
+        "revoked": key.revoked.isoformat() if key.revoked else None,
+    }
+
+
+def routes(gateway: Gateway, keys: KeyStore, *, draining: Callable[[], bool]) -> APIRouter:
+    def operator(caller: Caller) -> None:
+        if not keys.get(caller).may("admin"):
+            raise Forbidden(
+                "This key may not administer the service.", hint="Its scopes lack admin."
+            )
+
+    router = APIRouter(prefix="/admin", tags=["admin"], dependencies=[Depends(operator)])
+    sources = page.Sources(
+        gateway.metrics,
+        models=lambda: models_of(gateway),
+        spend=lambda: usage.spend(gateway.database),
+        draining=draining,
+        version=__version__,
+    )
+
+    @router.get("/status")
+    def status() -> dict[str, Any]:
+        """What the status page shows."""
+        return page.status(sources)
+
+    @router.get("/usage")
+    def usage_report(by: Literal["key", "model", "day"] = "key") -> dict[str, Any]:
+        """Requests, tokens and money by key, model or day."""
+        return {"by": by, "rows": usage.report(gateway.database, by)}
+
+    @router.get("/experiments")
+    def experiments() -> dict[str, Any]:
+        """Each variant with its figures, and what can be said already."""
+        return {"experiments": gateway.experiments.report(gateway.database)}
+
+    _add_models(router, gateway)
+    _add_keys(router, keys)
+    return router
+
+
+def _add_models(router: APIRouter, gateway: Gateway) -> None:
+    @router.get("/models")
+    def models() -> dict[str, Any]:
+        """The table in effect."""
+        table = gateway.table
+        return {
+            "default": table.default,
+            "models": models_of(gateway),
+            "routes": [route.model_dump() for route in table.routes.values()],
+            "aliases": dict(table.aliases),
+            "experiments": list(table.experiments),
+        }
+
+    @router.post("/models/reload")
+    async def reload() -> dict[str, Any]:
+        """Read the TOML file again; a wrong one changes nothing and is a 400 that says why."""
+        table = await gateway.reload()
+        return {"models": table.names()}
+
+
+def _add_keys(router: APIRouter, keys: KeyStore) -> None:
+    @router.get("/keys")
+    def list_keys() -> dict[str, Any]:
+        """All keys, without their secrets."""
+        return {"keys": [as_json(key) for key in keys.list()]}
+
+    @router.post("/keys", status_code=201)
+    async def create_key(body: NewKey) -> dict[str, Any]:
+        """Make a key. This is the only time that it is shown."""
+        limits = body.model_dump(exclude={"name"}, exclude_none=True)
+        key, secret = await asyncio.to_thread(lambda: keys.create(body.name, **limits))
+        return {"id": key.id, "key": secret, **as_json(key)}
+
+    @router.delete("/keys/{id_or_name}")
+    async def revoke_key(id_or_name: CleanText) -> dict[str, Any]:
+        """From now on it is refused."""
+        return as_json(await asyncio.to_thread(keys.revoke, id_or_name))
+
+
+def models_of(gateway: Gateway) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": entry.name,
+            "kind": entry.kind,
+            "backend": entry.backend,
+            "price_in": entry.prices[0],
+            "price_out": entry.prices[1],
+        }
+        for entry in gateway.table.models.values()
+    ]

@@ -1,0 +1,226 @@
+"""The HTTP API: OpenAI's routes under `/v1`, feedback, and the app around them.
+
+Routes only: what they do is in `gateway.py`, how bodies and answers look in `protocol`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from llm_service import __version__, admin, page
+from llm_service.call import Call
+from llm_service.gateway import Gateway
+from llm_service.protocol import chat_answer, completions, embeddings, responses, responses_answer
+from llm_service.protocol.answers import dumps
+from llm_service.protocol.chat import ChatRequest
+from llm_service.protocol.common import models_list, new_id
+from llm_service.protocol.completions import CompletionRequest
+from llm_service.protocol.embeddings import EmbeddingRequest
+from llm_service.protocol.responses import ResponsesRequest
+from llm_service.sending import EventStream, unless_gone
+from llm_service.store import feedback
+from llm_service.store.keys import Key, KeyStore
+from seedbed import service
+from seedbed.errors import ConfigError, NotFound
+from seedbed.service import Caller, CleanText
+from seedbed.startup import request_id
+
+log = service.log
+
+
+def create_app(gateway: Gateway, keys: KeyStore) -> FastAPI:
+    """The FastAPI application of a gateway, which starts and ends with it."""
+
+    @asynccontextmanager
+    async def life(app: FastAPI) -> AsyncIterator[None]:  # noqa: ARG001
+        await gateway.start()
+        with _reload_on_hangup(gateway):
+            yield
+        await gateway.close()
+
+    app = service.create_app(
+        "llm_service",
+        version=__version__,
+        ready=gateway.check,
+        settings=gateway.settings,
+        keys=keys,
+        max_body_mb=gateway.config.max_body_mb,
+        max_requests=gateway.config.max_requests,
+        lifespan=life,
+    )
+    app.include_router(routes(gateway, keys))
+    app.include_router(admin.routes(gateway, keys, draining=lambda: app.state.drain.draining))
+    app.include_router(page.routes())
+    return app
+
+
+class _reload_on_hangup:  # noqa: N801
+    """SIGHUP reads the table of models again, as for other servers; a wrong one is only logged."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self.gateway = gateway
+        self.loop = asyncio.get_running_loop()
+
+    def __enter__(self) -> None:
+        # Only the main thread of a POSIX system can take a signal.
+        with suppress(NotImplementedError, ValueError, RuntimeError, AttributeError):
+            self.loop.add_signal_handler(signal.SIGHUP, self._start)
+
+    def __exit__(self, *_: object) -> None:
+        with suppress(NotImplementedError, ValueError, RuntimeError, AttributeError):
+            self.loop.remove_signal_handler(signal.SIGHUP)
+
+    def _start(self) -> None:
+        self.task = asyncio.ensure_future(self._reload())
+
+    async def _reload(self) -> None:
+        try:
+            await self.gateway.reload()
+        except ConfigError as error:
+            log.error("the table of models stays as it was: %s", error)
+
+
+ERRORS: dict[int | str, dict[str, Any]] = {
+    code: {"description": text}
+    for code, text in {
+        400: "The request cannot be used as it is; `param` names what is wrong.",
+        401: "No API key, or not a known one.",
+        403: "The key may not do this.",
+        404: "No such model.",
+        413: "The body is over the limit.",
+        429: "A limit, a budget, or the queue: `Retry-After` says when to come back.",
+        503: "The model cannot answer now.",
+        504: "The answer took longer than allowed.",
+    }.items()
+}
+
+
+class Feedback(BaseModel):
+    """What somebody thought of an answer: a thumb, a score, a comment, or several of them."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    response_id: CleanText = Field(max_length=100, description="The answer's `id`.")
+    rating: Annotated[str | None, Field(pattern="^(up|down)$")] = None
+    score: Annotated[float | None, Field(ge=-1e6, le=1e6, allow_inf_nan=False)] = None
+    comment: Annotated[CleanText, Field(max_length=4000)] = ""
+
+
+def routes(gateway: Gateway, keys: KeyStore) -> APIRouter:
+    """Every route of OpenAI's protocol, bound to one gateway."""
+    router = APIRouter(prefix="/v1", responses=ERRORS, tags=["openai"])
+
+    def key_of(caller: Caller) -> Key:
+        return keys.get(caller)
+
+    CallingKey = Annotated[Key, Depends(key_of)]  # noqa: N806
+    _add_generating(router, gateway, CallingKey)
+    _add_rest(router, gateway, CallingKey)
+    return router
+
+
+def _add_generating(router: APIRouter, gateway: Gateway, CallingKey: Any) -> None:  # noqa: N803
+    async def reply(
+        http: Request, body: Any, key: Key, prefix: str, collect: Any, stream: Any
+    ) -> Response:
+        ask = body.ask(user=key.id, request_id=request_id.get())
+        response_id, created = new_id(prefix), int(time.time())
+        cached = _cache_control(http.headers)
+        if not ask.stream:
+            return await unless_gone(http, _whole(ask, key, response_id, created, cached, collect))
+        call = await unless_gone(http, gateway.answer(ask, key, response_id, **cached))
+        events = stream(
+            call, call.asked, response_id, created, call.asked.model,
+            include_usage=body.include_usage,
+        )  # fmt: skip
+        return EventStream(events, call.aclose, call.headers())
+
+    async def _whole(
+        ask: Any, key: Key, response_id: str, created: int, cached: dict[str, bool], collect: Any
+    ) -> Response:
+        call = await gateway.answer(ask, key, response_id, **cached)
+        try:
+            whole = await collect(call, call.asked, response_id, created, call.asked.model)
+        finally:
+            await call.aclose()
+        return _json(whole, call)
+
+    @router.post("/chat/completions", response_model=None)
+    async def chat_completions(http: Request, body: ChatRequest, key: CallingKey) -> Response:
+        """Answer a conversation, whole or as server-sent events when `stream` is true."""
+        return await reply(http, body, key, "chatcmpl-", chat_answer.collect, chat_answer.stream)
+
+    @router.post("/completions", response_model=None)
+    async def text_completions(http: Request, body: CompletionRequest, key: CallingKey) -> Response:
+        """Continue a text, without a chat template."""
+        return await reply(http, body, key, "cmpl-", completions.collect, completions.stream)
+
+    @router.post("/responses", response_model=None)
+    async def create_response(http: Request, body: ResponsesRequest, key: CallingKey) -> Response:
+        """OpenAI's Responses API: text and tools. Nothing is kept for `previous_response_id`."""
+
+        async def collect(*given: Any) -> Any:
+            return await responses_answer.collect(*given, request=body)
+
+        def stream(*given: Any, include_usage: bool) -> Any:  # noqa: ARG001
+            return responses_answer.stream(*given, request=body)
+
+        return await reply(http, body, key, "resp_", collect, stream)
+
+
+def _add_rest(router: APIRouter, gateway: Gateway, CallingKey: Any) -> None:  # noqa: N803
+    @router.post("/embeddings", response_model=None)
+    async def create_embeddings(http: Request, body: EmbeddingRequest, key: CallingKey) -> Response:
+        """A vector for each text."""
+        ask = body.ask(user=key.id, request_id=request_id.get())
+        embedded, call = await unless_gone(http, gateway.embed(ask, key, new_id("embd-")))
+        return _json(embeddings.collect(embedded, call.asked, call.asked.model), call)
+
+    @router.get("/models")
+    def list_models(key: CallingKey) -> dict[str, Any]:
+        """What can be asked for by this key: models, routes and aliases."""
+        return models_list(_served(gateway, key), gateway.started)
+
+    @router.get("/models/{name:path}")
+    def get_model(name: str, key: CallingKey) -> dict[str, Any]:
+        """One of them."""
+        for entry in models_list(_served(gateway, key), gateway.started)["data"]:
+            if entry["id"] == name:
+                return dict(entry)
+        raise NotFound(f"No model {name[:100]!r}.", hint="GET /v1/models lists them.")
+
+    @router.post("/feedback")
+    async def rate(body: Feedback, key: CallingKey) -> dict[str, str]:  # noqa: ARG001
+        """Rate an answer by its id; a second rating takes the first one's place."""
+        await asyncio.to_thread(
+            feedback.add, gateway.database, body.response_id, body.rating, body.score,
+            body.comment, accounting=gateway.accounting,
+        )  # fmt: skip
+        gateway.metrics.feedback(body.rating or "score")
+        return {"response_id": body.response_id}
+
+
+def _served(gateway: Gateway, key: Key) -> list[tuple[str, str]]:
+    table = gateway.table
+    names = [name for name in table.names() if not key.models or name in key.models]
+    return [(name, table.models[table.resolve(name).targets[0].model].backend) for name in names]
+
+
+def _cache_control(headers: Mapping[str, str]) -> dict[str, bool]:
+    """`no-cache` asks anew and keeps the answer, `no-store` leaves the cache out altogether."""
+    asked = headers.get("cache-control", "").lower()
+    if "no-store" in asked:
+        return {"store": False, "lookup": False}
+    return {"lookup": "no-cache" not in asked}
+
+
+def _json(body: Any, call: Call) -> Response:
+    return Response(dumps(body), media_type="application/json", headers=call.headers(final=True))
