@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 WINDOW = 60  # seconds
-_PATIENCE = 0.25  # seconds a request waits for Redis
 _AWAY_SECONDS = 1.0  # then Redis is left alone for this long
 _WARN_SECONDS = 60.0
 
@@ -86,6 +85,7 @@ class Rates:
         from limits.aio.strategies import SlidingWindowCounterRateLimiter
 
         self.unreachable = 0
+        self.patience = 0.25  # seconds a request waits for Redis
         self._clock = clock or Steady()
         self._set_back = self._clock.set_back
         self._local = SlidingWindowCounterRateLimiter(MemoryStorage())
@@ -104,14 +104,15 @@ class Rates:
 
     async def close(self) -> None:
         if self._shared is not None:
-            await self._shared.storage.get_connection().aclose()  # type: ignore[attr-defined]
+            storage: Any = self._shared.storage
+            await storage.bridge.get_connection().aclose()
 
     async def _ask(self, question: Callable[[SlidingWindowCounterRateLimiter], Any]) -> Any:
         if self._shared is not None and time.monotonic() >= self._away_until:
             import redis
 
             try:
-                async with asyncio.timeout(_PATIENCE):
+                async with asyncio.timeout(self.patience):
                     return await question(self._shared)
             except (redis.RedisError, OSError, TimeoutError) as error:
                 self._lost(error)
@@ -188,8 +189,6 @@ def _redis(url: str) -> Any:
         return RedisStorage(
             f"async+{parts.geturl()}",
             implementation="redispy",
-            socket_connect_timeout=_PATIENCE,
-            socket_timeout=_PATIENCE,
             retry=Retry(NoBackoff(), 1),  # once, for a connection that Redis has closed
         )
     except (ValueError, ConfigurationError):  # their texts would show the password

@@ -172,8 +172,7 @@ class Accounting:
                 if len(rows) > 1:  # one by one, so that only the wrong one is left out
                     together = 1
                     continue
-                self.dropped += 1
-                log.error("A record of usage can't be stored: %s", error)
+                self._refuse(error)
             except Exception as error:
                 if self.healthy:
                     log.error("Usage can't be written, %d records wait: %s", self.pending, error)
@@ -188,16 +187,28 @@ class Accounting:
             del self._writing[: len(rows)]
             if not self._writing:
                 together, again = self.batch, False
-            with self._progress:
-                self._done += len(rows)
-                self._progress.notify_all()
+            self._finish(len(rows))
 
     def _take(self) -> bool:
         """Fill `_writing` from what waits, unless it holds something still; False: nothing is."""
-        if not self._writing:
+        while not self._writing and self._waiting:
             count = min(len(self._waiting), self.batch)
-            self._writing = [_row(self._waiting.popleft()) for _ in range(count)]
+            for record in [self._waiting.popleft() for _ in range(count)]:
+                try:
+                    self._writing.append(_row(record))
+                except Exception as error:  # a mistake of ours: this thread must live on
+                    self._refuse(error)
+                    self._finish(1)
         return bool(self._writing)
+
+    def _refuse(self, error: Exception) -> None:
+        self.dropped += 1
+        log.error("A record of usage can't be stored: %s", error)
+
+    def _finish(self, count: int) -> None:
+        with self._progress:
+            self._done += count
+            self._progress.notify_all()
 
     def _write(self, rows: Sequence[dict[str, Any]], again: bool) -> None:
         """All rows in one transaction. `again`: it was tried before, and may have arrived."""

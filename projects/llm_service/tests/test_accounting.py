@@ -1,0 +1,354 @@
+"""Records of usage: in batches, through SIGKILL and a full disk; the content that is kept."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, event, func, select
+
+from llm_service.config import Config
+from llm_service.store import feedback, tables
+from llm_service.store.accounting import MOST_CONTENT, Accounting, Record
+from llm_service.store.database import Database, open_database
+from seedbed.errors import Unavailable
+
+NOW = datetime.now(UTC)
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Database:
+    return open_database(Config(data_dir=tmp_path))
+
+
+def record(n: int = 0, **more: Any) -> Record:
+    return Record(f"request-{n}", f"response-{n}", **{"at": NOW, "key_id": "k", **more})
+
+
+def stored(database: Database) -> list[Any]:
+    with database.reading() as connection:
+        return list(connection.execute(select(tables.usage).order_by(tables.usage.c.request_id)))
+
+
+def spending(database: Database) -> dict[tuple[str, str], float]:
+    with database.reading() as connection:
+        return {
+            (row.month, row.payer): row.cost_usd
+            for row in connection.execute(select(tables.spending))
+        }
+
+
+async def until(condition: Callable[[], bool], seconds: float = 10) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        await asyncio.sleep(0.02)
+
+
+async def test_records_come_back_as_they_were(database: Database) -> None:
+    given = record(
+        1,
+        at=datetime(2026, 1, 31, 23, 30, tzinfo=UTC).astimezone(),
+        key_name="anna",
+        team="x",
+        user="u",
+        model="alias",
+        model_used="m",
+        backend="local",
+        prompt_tokens=2**40,
+        completion_tokens=2,
+        cached_tokens=3,
+        cost_usd=0.25,
+        seconds=1.5,
+        first_token=0.5,
+        outcome="busy",
+        stream=True,
+        cache="hit",
+        experiment="e",
+        variant="v",
+        prompt="p@1:abc",
+        decisions="pii_in:redacted",
+        messages='[{"role": "user"}]',
+        answer="Yes",
+    )
+    accounting = Accounting(database)
+    await accounting.start()
+    accounting.add(given)
+    assert accounting.pending == 1
+    await accounting.stop()
+    (row,) = stored(database)
+    assert {name: getattr(row, name) for name in Record.__dataclass_fields__} == {
+        name: getattr(given, name) for name in Record.__dataclass_fields__
+    }
+    assert row.day == "2026-01-31" and row.at.tzinfo == UTC
+    assert spending(database) == {("2026-01", "key:k"): 0.25, ("2026-01", "team:x"): 0.25}
+    assert accounting.pending == 0 and accounting.healthy
+
+
+async def test_what_is_added_while_it_writes_is_written_too(database: Database) -> None:
+    accounting = Accounting(database, window=0.01, batch=7)
+    await accounting.start()
+    for n in range(500):
+        accounting.add(record(n, cost_usd=0.001))
+        if n % 50 == 0:
+            await asyncio.sleep(0.01)
+    assert await asyncio.to_thread(accounting.flush)
+    assert len(stored(database)) == 500
+    assert sum(spending(database).values()) == pytest.approx(0.5)
+    await accounting.stop()
+
+
+async def test_it_writes_within_its_window_and_sleeps_otherwise(database: Database) -> None:
+    accounting = Accounting(database, window=0.2)
+    await accounting.start()
+    accounting.add(record())
+    await until(lambda: accounting.pending == 0, 2)
+    threads = os.times().user
+    await asyncio.sleep(0.3)
+    assert os.times().user - threads < 0.2
+    await accounting.stop()
+
+
+STEADY = """
+import asyncio, sys, time
+from datetime import UTC, datetime
+from pathlib import Path
+from llm_service.config import Config
+from llm_service.store.accounting import Accounting, Record
+from llm_service.store.database import open_database
+
+async def main():
+    accounting = Accounting(open_database(Config(data_dir=Path(sys.argv[1]))))
+    await accounting.start()
+    n = 0
+    while True:
+        accounting.add(Record(f"{n:06}", f"x{n}", datetime.now(UTC), "k", cost_usd=0.5))
+        print(n, time.monotonic(), flush=True)
+        n += 1
+        await asyncio.sleep(0.001)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.slow
+def test_sigkill_loses_no_more_than_the_window_and_the_running_write(tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", STEADY, str(tmp_path)], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        lines = [process.stdout.readline()]
+        until = time.monotonic() + 1.5
+        while time.monotonic() < until:
+            lines.append(process.stdout.readline())
+        process.send_signal(signal.SIGKILL)
+        killed = time.monotonic()
+        lines += process.stdout.read().splitlines()
+    added = [(int(n), float(at)) for n, at in (line.split() for line in lines)]
+    database = open_database(Config(data_dir=tmp_path))
+    found = [int(row.request_id) for row in stored(database)]
+    assert found == list(range(len(found))), "in order, without gaps, none twice"
+    # The running write has half a second here: other tests may have both cores.
+    old = [n for n, at in added if at < killed - 0.25 - 0.5]
+    assert len(old) > 50
+    assert len(found) >= len(old)
+    assert spending(database)[f"{NOW:%Y-%m}", "key:k"] == 0.5 * len(found)
+
+
+FULL_DISK = """
+import asyncio, os, sys
+from datetime import UTC, datetime
+from pathlib import Path
+from sqlalchemy import func, select
+from llm_service.config import Config
+from llm_service.store import tables
+from llm_service.store.accounting import Accounting, Record
+from llm_service.store.database import open_database
+
+async def main():
+    folder = Path(sys.argv[1])
+    database = open_database(Config(data_dir=folder))
+    accounting = Accounting(database, window=0.05, most=1500)
+    await accounting.start()
+    filler = (folder / "filler").open("wb", buffering=0)
+    try:
+        while True:
+            filler.write(bytes(4096))
+    except OSError as error:
+        print(error.strerror)
+    for n in range(2000):
+        accounting.add(Record(f"{n:06}", f"x{n}", datetime.now(UTC), "k", cost_usd=0.5))
+        if n % 100 == 0:
+            await asyncio.sleep(0.01)
+    await asyncio.sleep(0.5)
+    print(accounting.healthy, accounting.full, accounting.pending > 1500)
+    os.truncate(folder / "filler", 0)
+    for _ in range(500):
+        if not accounting.pending:
+            break
+        await asyncio.sleep(0.02)
+    await accounting.stop()
+    with database.reading() as connection:
+        ids = tables.usage.c.request_id
+        rows = connection.execute(select(func.count(ids), func.count(ids.distinct()))).one()
+        spent = connection.execute(select(tables.spending.c.cost_usd)).scalar()
+    print(accounting.healthy, accounting.full, *rows, spent)
+
+asyncio.run(main())
+"""
+
+
+def _in_a_small_disk(folder: Path, size: str, *command: str) -> subprocess.CompletedProcess[str]:
+    mount = f'mount -t tmpfs -o size={size} none "$0" && exec "$@"'
+    return subprocess.run(
+        ["unshare", "-rm", "sh", "-c", mount, str(folder), *command],
+        capture_output=True,
+        text=True,
+        timeout=50,
+    )
+
+
+@pytest.mark.slow
+def test_a_full_disk_loses_nothing(tmp_path: Path) -> None:
+    if _in_a_small_disk(tmp_path, "1m", "true").returncode:
+        pytest.skip("this system lets nobody mount a disk of their own")
+    done = _in_a_small_disk(tmp_path, "3m", sys.executable, "-c", FULL_DISK, str(tmp_path))
+    assert done.stdout.splitlines() == [
+        "No space left on device",
+        "False True True",
+        "True False 2000 2000 1000.0",
+    ], done.stderr
+    assert done.stderr == "" or "Usage can't be written" in done.stderr
+
+
+async def test_a_database_that_may_not_grow_loses_nothing(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    most = 1
+    event.listen(
+        database.engine,
+        "checkout",
+        lambda connection, *_: connection.execute(f"PRAGMA max_page_count={most}"),
+    )
+    accounting = Accounting(database, window=0.01, most=50)
+    await accounting.start()
+    for n in range(60):
+        accounting.add(record(n, user="u" * 200))
+    await until(lambda: not accounting.healthy)
+    assert accounting.full and accounting.pending == 60
+    assert "disk is full" in caplog.text and caplog.text.count("can't be written") == 1
+    most = 2**31
+    await until(lambda: accounting.pending == 0)
+    assert accounting.healthy and not accounting.full
+    await accounting.stop()
+    assert len(stored(database)) == 60
+
+
+class Answerless(Database):
+    """Commits once without saying so, as a server does that goes away just then."""
+
+    answers = 0
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        with super().writing() as connection:
+            yield connection
+        self.answers += 1
+        if self.answers == 1:
+            raise Unavailable("The server closed the connection.")
+
+
+async def test_a_commit_whose_answer_was_lost_is_not_written_twice(database: Database) -> None:
+    answerless = Answerless(database.engine, database.data_dir)
+    accounting = Accounting(answerless, window=0.01, keep_content="all")
+    for n in range(3):
+        accounting.add(record(n, cost_usd=1.0))
+    await accounting.start()
+    await until(lambda: accounting.pending == 0)
+    await accounting.stop()
+    assert answerless.answers == 2
+    assert len(stored(database)) == 3
+    assert spending(database)[f"{NOW:%Y-%m}", "key:k"] == 3.0
+
+
+async def test_a_record_that_no_database_takes_does_not_hold_up_the_others(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    accounting = Accounting(database, window=0.01)
+    for n in range(5):
+        accounting.add(record(n, cost_usd=1.0))
+    accounting.add(record(5, prompt_tokens=2**70))
+    accounting.add(record(6, user="a\0b\ud800", messages='["\ud800"]', answer="\0"))
+    accounting.add(record(7, at=None))
+    await accounting.start()
+    await until(lambda: accounting.pending == 0)
+    await accounting.stop()
+    rows = stored(database)
+    assert [row.request_id for row in rows] == [f"request-{n}" for n in (0, 1, 2, 3, 4, 6)]
+    assert rows[-1].user == "a\ufffdb?"
+    assert accounting.dropped == 2 and accounting.healthy
+    assert caplog.text.count("can't be stored") == 2
+    assert spending(database)[f"{NOW:%Y-%m}", "key:k"] == 5.0
+
+
+async def test_stop_gives_up_on_a_database_that_is_gone(
+    database: Database, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("llm_service.store.accounting._STOP_SECONDS", 0.5)
+    accounting = Accounting(database, window=0.01)
+    await accounting.start()
+    database.close()
+    for path in database.data_dir.glob("service.db*"):
+        path.unlink()
+    (database.data_dir / "service.db").mkdir()
+    accounting.add(record())
+    started = time.monotonic()
+    with caplog.at_level(logging.ERROR):
+        await accounting.stop()
+    assert time.monotonic() - started < 2
+    assert "1 records of usage could not be written and are lost" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("keep", "kept"),
+    [("none", []), ("rated", [1, 3]), ("all", [1, 2, 3])],
+)
+async def test_content_is_kept_as_the_setting_says(
+    database: Database, keep: Any, kept: list[int]
+) -> None:
+    before = Accounting(database, keep_content=keep)
+    two_days = NOW - timedelta(days=2)
+    for n, at in ((1, NOW), (2, two_days), (3, two_days)):
+        before.add(record(n, at=at, messages="[]", answer="a"))
+    before.add(record(4, messages="[]", answer="a" * MOST_CONTENT))
+    await before.start()
+    await before.stop()
+    feedback.add(database, "response-3", "up")
+    after = Accounting(database, keep_content=keep)
+    await after.start()  # cleans up first
+    await after.stop()
+    rows = {int(row.request_id[-1]): row for row in stored(database)}
+    assert [n for n, row in rows.items() if row.messages is not None] == kept
+    assert [n for n, row in rows.items() if row.answer is not None] == kept
+
+
+async def test_the_content_of_what_waits_is_bounded(database: Database) -> None:
+    accounting = Accounting(database)
+    for n in range(1500):
+        accounting.add(record(n, messages="[]", answer="a"))
+    assert sum(waiting.answer is not None for waiting in accounting._waiting) == 1001
+    await accounting.start()
+    await accounting.stop()
+    with database.reading() as connection:
+        assert connection.execute(select(func.count(tables.usage.c.id))).scalar() == 1500

