@@ -197,7 +197,7 @@ class AnswerCache:
         flight = _Flight(facts)
         if store and lookup:
             self._flights[key] = flight
-        similar = (ask, scope) if lookup and store and self.semantic else None
+        similar = (ask, scope) if lookup and store and self.semantic is not None else None
         # A task of its own: the first reader may go away before the others.
         flight.task = asyncio.create_task(
             self._pump(flight, key, run, store, similar), name="answer"
