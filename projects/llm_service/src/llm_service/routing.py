@@ -58,6 +58,42 @@ class _Attempt:
     first: Any = None
 
 
+class _Watch:
+    """`asyncio.timeout` around each event of a stream, with one timer for all of them: a timer for
+    each would cost as much as reading the event.
+    """
+
+    __slots__ = ("_expired", "_task", "_timer")
+
+    def __init__(self, seconds: float) -> None:
+        self._expired = False
+        self._task: asyncio.Task[Any] | None = None
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._expire)
+
+    def _expire(self) -> None:
+        self._expired = True
+        if self._task is not None:
+            self._task.cancel()
+
+    def stop(self) -> None:
+        self._timer.cancel()
+
+    async def next(self, stream: AsyncGenerator[Event, None]) -> Event:
+        """The next event. Raises TimeoutError when the time is up."""
+        if self._expired:
+            raise TimeoutError
+        self._task = task = cast("asyncio.Task[Any]", asyncio.current_task())
+        try:
+            return await anext(stream)
+        except asyncio.CancelledError:
+            # Only our own cancellation is taken back; somebody else's goes on.
+            if self._expired and task.uncancel() <= 0:
+                raise TimeoutError from None
+            raise
+        finally:
+            self._task = None
+
+
 @dataclass(slots=True)
 class _Search:
     """One request on its way: what was tried, and what is left to try."""
@@ -135,23 +171,24 @@ class Router:
         """
         search = _Search(route, ask, facts, deadline, self._clock())
         attempt = await self._find(search, self._open)
-        slot, stream, failed = attempt.slot, attempt.stream, False
+        stream, failed = attempt.stream, False
         assert stream is not None
+        watch = _Watch(self._left(deadline))
         try:
             yield attempt.first
             while True:
                 try:
-                    async with asyncio.timeout(self._left(deadline)):
-                        event = await anext(stream)
+                    event = await watch.next(stream)
                 except StopAsyncIteration:
                     return
                 except TimeoutError:
-                    raise self._late(slot.name) from None
+                    raise self._late(attempt.slot.name) from None
                 yield event
         except (Unavailable, DeadlineExceeded):
             failed = True
             raise
         finally:
+            watch.stop()
             self._settle(attempt, failed=failed)
             await stream.aclose()
 

@@ -43,6 +43,7 @@ class Stub:
     finished: int = 0  # answers sent whole
     open: int = 0
     seen: list[dict[str, Any]] = field(default_factory=list)
+    _made: dict[tuple[Any, ...], list[bytes]] = field(default_factory=dict, repr=False)
 
     def app(self) -> web.Application:
         from aiohttp import web
@@ -85,20 +86,43 @@ class Stub:
             wait = {"Retry-After": "1"} if fault == "429" else {}
             error = json.dumps({"error": {"message": f"stub fault {fault}", "type": "stub"}})
             return web.Response(text=error, status=int(fault), headers=_JSON | wait)
-        most = body.get("max_completion_tokens") or body.get("max_tokens") or self.tokens
-        count = min(self.tokens, most)
-        words = list(islice(cycle(WORDS), count))
-        reason = "stop" if count == self.tokens else "length"
-        if body.get("stream") and chunks is not None:
-            return await self._stream(request, chunks(body, words, reason), fault)
-        if self.first_token or self.between:
+        streamed = bool(body.get("stream")) and chunks is not None
+        parts = self._said(body, whole, chunks if streamed else None)
+        if streamed and (fault or self.first_token or self.between):
+            return await self._stream(request, parts, fault)
+        if not streamed and (self.first_token or self.between):
+            count = self._count(body)
             await asyncio.sleep(self.first_token + self.between * (count - 1))
-        data = json.dumps(whole(body, words, reason)).encode()
+        data = b"".join(parts)
         if fault in ("reset", "truncate", "slow_bytes"):
             return await self._stream(request, [data[: len(data) // 2], data], fault, _JSON)
         if fault == "malformed":
             data = data[:-20]
-        return web.Response(body=data, headers=_JSON)
+        return web.Response(body=data, headers=_SSE if streamed else _JSON)
+
+    def _count(self, body: dict[str, Any]) -> int:
+        most = body.get("max_completion_tokens") or body.get("max_tokens") or self.tokens
+        return min(self.tokens, most)
+
+    def _said(self, body: dict[str, Any], whole: Whole, chunks: Chunks | None) -> list[bytes]:
+        """The answer's bytes, made once for all requests that get the same: a stub that is to
+        measure others must not be what takes the time.
+        """
+        count = self._count(body)
+        prompt = len(str(body.get("messages") or body.get("prompt") or body.get("input"))) // 4
+        fields = ("model", "n", "stream_options", "tool_choice")
+        key = (whole, chunks, count, prompt, *(str(body.get(field)) for field in fields))
+        if key in self._made:
+            return self._made[key]
+        words = list(islice(cycle(WORDS), count))
+        reason = "stop" if count == self.tokens else "length"
+        if chunks is not None:
+            parts = chunks(body, words, reason)
+        else:
+            parts = [json.dumps(whole(body, words, reason)).encode()]
+        if whole is not _embeddings and len(self._made) < 1000:
+            self._made[key] = parts
+        return parts
 
     async def _stream(
         self, request: web.Request, parts: list[bytes], fault: str, headers: dict[str, str] = _SSE
@@ -107,9 +131,6 @@ class Stub:
 
         response = web.StreamResponse(headers=headers)
         await response.prepare(request)
-        if not (fault or self.first_token or self.between):
-            await response.write(b"".join(parts))
-            return response
         await asyncio.sleep(self.first_token)
         for place, part in enumerate(parts):
             if fault and place == len(parts) // 2:

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 _PATHS = {"chat": "/chat/completions", "text": "/completions"}
 _REASONS = {"stop", "length", "tool_calls", "content_filter"}
-_KNOWN = {"role", "content", "tool_calls"}
+_PLAIN = {"role", "content"}
+_KNOWN = _PLAIN | {"tool_calls"}
 
 
 class OpenAIBackend(Upstream):
@@ -108,18 +109,17 @@ class OpenAIBackend(Upstream):
         usage = _usage(answer.get("usage"))
         try:
             for place, choice in enumerate(choices):
-                index = choice.get("index", place)
+                index = int(choice.get("index") or place)
                 delta = delta_of(choice, choice.get("message") or choice, index)
                 if delta is not None:
                     chars += len(delta.text) + sum(len(json.dumps(c)) for c in delta.tool_calls)
-                    count = usage.completion_tokens // len(choices) if usage else 0
+                    count = usage.completion_tokens // len(choices)
                     delta.tokens = count or estimate(len(delta.text))
                     events.append(delta)
                 events.append(Finish(reason_of(choice.get("finish_reason")), index))
-        except (AttributeError, TypeError):
+        except (AttributeError, TypeError, ValueError):
             raise self._malformed(json.dumps(answer)[:200]) from None
-        events.append(usage or Usage(estimate(prompt_chars(ask.body)), estimate(chars)))
-        return events
+        return [*events, _completed(usage, ask, chars)]
 
     def _reported(self, chunk: dict[str, Any]) -> SeedbedError | None:
         """The error that came in place of an answer, with a status of 200."""
@@ -140,7 +140,7 @@ class StreamReader:
         self._ask = ask
         self._chars = 0
         self._deltas = 0
-        self._usage: Usage | None = None
+        self._usage = Usage(0)
         self._open: set[int] = set()
         self._finished: set[int] = set()
 
@@ -151,28 +151,26 @@ class StreamReader:
             self.done = True
             return []
         try:
-            chunk = json.loads(data)
-            events = self._events(chunk)
+            # Decoded here, as json would first look which encoding it is.
+            events = self._events(json.loads(data.decode()))
         except (ValueError, TypeError, AttributeError, RecursionError):
             raise self._backend._malformed(data) from None
         return events
 
     def end(self) -> list[Event]:
         """The usage; raises Unavailable if the stream was cut off."""
-        if not self._finished or self._open - self._finished:
+        left = self._open - self._finished
+        if not self._open or (left and not self.done):
             raise Unavailable(f"{self._backend.name}: its upstream stopped before the answer did.")
-        if self._usage is None or not self._usage.completion_tokens:
-            counted = estimate(self._chars, self._deltas)
-            known = self._usage.prompt_tokens if self._usage else 0
-            self._usage = Usage(known or estimate(prompt_chars(self._ask.body)), counted)
-        return [self._usage]
+        usage = _completed(self._usage, self._ask, self._chars, self._deltas)
+        return [*(Finish("stop", index) for index in sorted(left)), usage]
 
     def _events(self, chunk: dict[str, Any]) -> list[Event]:
         events: list[Event] = []
         if chunk.get("usage"):
-            self._usage = _usage(chunk["usage"]) or self._usage
+            self._usage = _usage(chunk["usage"])
         for choice in chunk.get("choices") or ():
-            index = choice.get("index", 0)
+            index = int(choice.get("index") or 0)
             self._open.add(index)
             if (delta := delta_of(choice, choice.get("delta") or choice, index)) is not None:
                 self._chars += len(delta.text)
@@ -188,20 +186,20 @@ class StreamReader:
 
 def delta_of(choice: dict[str, Any], message: dict[str, Any], index: int) -> Delta | None:
     """What a choice of a chunk (or of a whole answer) says; None for nothing."""
-    if message is choice:  # a text completion, or a chunk that only ends the choice
-        text, calls, extra = choice.get("text") or "", (), None
-    else:
-        text, calls = message.get("content") or "", message.get("tool_calls") or ()
-        extra = {k: v for k, v in message.items() if k not in _KNOWN and v is not None} or None
-    if calls:
-        calls = [{"index": place, **call} for place, call in enumerate(calls)]
-    found = choice.get("logprobs")
-    logprobs = _logprobs(found) if found else ()
-    if not (text or calls or logprobs or extra):
-        return None
+    # A choice without a message is a text completion, or a chunk that only ends the choice.
+    text = message.get("text" if message is choice else "content") or ""
     if not isinstance(text, str):
         raise TypeError("content is not a string")
-    return Delta(text, index, max(1, len(logprobs)), calls, logprobs, extra)
+    delta = Delta(text, index)
+    if found := choice.get("logprobs"):
+        delta.logprobs = _logprobs(found)
+        delta.tokens = max(1, len(delta.logprobs))
+    if message is not choice and not message.keys() <= _PLAIN:
+        calls = message.get("tool_calls") or ()
+        delta.tool_calls = [{"index": place, **call} for place, call in enumerate(calls)]
+        extra = {k: v for k, v in message.items() if k not in _KNOWN and v is not None}
+        delta.extra = extra or None
+    return delta if text or delta.tool_calls or delta.logprobs or delta.extra else None
 
 
 def _logprobs(found: dict[str, Any]) -> Sequence[dict[str, Any]]:
@@ -238,9 +236,20 @@ def _count(value: Any) -> int:
     return value if isinstance(value, int) and value > 0 else 0
 
 
-def _usage(found: Any) -> Usage | None:
-    if not isinstance(found, dict) or not _count(found.get("prompt_tokens")):
-        return None
+def _usage(found: Any) -> Usage:
+    """The tokens of an upstream's usage; 0 for what it does not say."""
+    if not isinstance(found, dict):
+        return Usage(0)
     details = found.get("prompt_tokens_details")
     cached = details.get("cached_tokens") if isinstance(details, dict) else 0
-    return Usage(found["prompt_tokens"], _count(found.get("completion_tokens")), _count(cached))
+    read, written = found.get("prompt_tokens"), found.get("completion_tokens")
+    return Usage(_count(read), _count(written), _count(cached))
+
+
+def _completed(usage: Usage, ask: Ask, chars: int, deltas: int = 1) -> Usage:
+    """The usage with estimates in place of what the upstream did not say: nothing is free."""
+    return Usage(
+        usage.prompt_tokens or estimate(prompt_chars(ask.body)),
+        usage.completion_tokens or estimate(chars, deltas),
+        usage.cached_tokens,
+    )

@@ -1,0 +1,58 @@
+"""The stub upstream as a command: it starts, answers, and misbehaves on demand."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+
+import pytest
+
+from seedbed.testing import free_port
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    port = free_port()
+    command = [sys.executable, "-m", "llm_service.stub", "--port", str(port), "--tokens", "3"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None and "stub upstream" in process.stdout.readline()
+    url = f"http://127.0.0.1:{port}/v1"
+    for _ in range(100):
+        try:
+            urllib.request.urlopen(f"{url}/models").close()
+            break
+        except urllib.error.URLError:
+            time.sleep(0.05)
+    yield url
+    process.terminate()
+    assert process.wait(10) == 0
+
+
+def post(url: str, body: dict[str, object], **headers: str) -> bytes:
+    request = urllib.request.Request(url, json.dumps(body).encode(), headers)
+    with urllib.request.urlopen(request) as response:
+        return response.read()
+
+
+def test_it_answers_whole_and_streamed(address: str) -> None:
+    body: dict[str, object] = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
+    answer = json.loads(post(f"{address}/chat/completions", body))
+    assert answer["choices"][0]["message"]["content"] == "The stub says"
+    assert answer["usage"]["completion_tokens"] == 3
+    stream = post(f"{address}/chat/completions", body | {"stream": True, "max_tokens": 1})
+    lines = stream.decode().split("\n\n")
+    assert lines[-2] == "data: [DONE]"
+    assert '"content": "The"' in lines[0] and '"length"' in lines[1]
+    assert b'"message_stop"' in post(f"{address}/messages", body | {"stream": True})
+
+
+def test_a_header_asks_for_a_fault(address: str) -> None:
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        post(f"{address}/completions", {"model": "m", "prompt": "x"}, **{"x-stub-fault": "429"})
+    assert caught.value.code == 429
+    assert caught.value.headers["Retry-After"] == "1"
