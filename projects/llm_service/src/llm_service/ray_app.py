@@ -8,7 +8,6 @@ KubeRay's import path is `llm_service.ray_app:app`.
 
 from __future__ import annotations
 
-import asyncio
 import ipaddress
 import logging
 import math
@@ -17,14 +16,16 @@ import re
 import signal
 import socket
 import threading
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from contextlib import aclosing, suppress
+from collections.abc import Callable
+from contextlib import closing, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from llm_service.ask import Ask, Backend, Embedded, Event
+from llm_service import ray_parts
+from llm_service.ask import Backend
 from llm_service.config import Config
 from llm_service.models import ModelEntry, Table
+from llm_service.store.database import open_database
 from seedbed.errors import ConfigError, MissingExtra, Unavailable
 from seedbed.settings import Settings, load
 
@@ -43,9 +44,6 @@ _HEAD = {"node:__internal_head__": 0.001}  # a resource that only Ray's head nod
 # Serve's own access log writes a line for each call of a replica.
 _LOGGING = {"enable_access_log": False, "log_level": "WARNING"}
 
-MakeBackend = Callable[[], Backend]
-MakeApp = Callable[[Mapping[str, Backend]], "ASGIApp"]
-
 
 def run(
     config: Config,
@@ -63,7 +61,8 @@ def run(
     """
     local = _is_loopback(host)
     if not local:
-        _check_exposed(settings, host)
+        with closing(open_database(config)) as database:
+            ray_parts.refuse_without_keys(ray_parts.keys_of(database, settings), settings)
     table = Table.load(config.models, settings)
     if address is None:
         _check_free(host, port)
@@ -75,8 +74,7 @@ def run(
             proxy_location="HeadOnly" if local else "EveryNode",
             http_options={"host": host, "port": port, "request_timeout_s": None},
         )
-        target = application(config, settings, replicas=replicas, local_only=local)
-        serve.run(target, name=NAME, route_prefix="/")
+        _deploy(serve, application(config, settings, replicas=replicas, local=local))
         log.info("%s serves on http://%s:%d", NAME, host, port)
         stop.wait()
         log.info("shutting down: running requests may end")
@@ -96,10 +94,8 @@ def app(args: dict[str, str]) -> Application:
     given = str(args.get("replicas") or "")
     if given and not re.fullmatch("[1-9][0-9]{0,3}", given):
         raise ConfigError(f"args.replicas={given!r}: is not a number of replicas, such as 2.")
-    settings = load(Settings)
-    _check_exposed(settings, "0.0.0.0")  # KubeRay's proxies listen on every address
     config = load(Config, models=args.get("models"))
-    return application(config, settings, replicas=int(given) if given else None)
+    return application(config, load(Settings), replicas=int(given) if given else None)
 
 
 def application(
@@ -107,28 +103,28 @@ def application(
     settings: Settings,
     *,
     replicas: int | None = None,
-    local_only: bool = False,
-    make_backend: Callable[[ModelEntry, Config, Settings], Backend] | None = None,
+    local: bool = False,
+    make_backend: Callable[[ModelEntry, Config], Backend] | None = None,
     make_app: Callable[..., ASGIApp] | None = None,
 ) -> Application:
     """The Serve application. Each chat model has exactly `replicas`, or by default as many as its
     load needs, from the table's `replicas` on.
 
-    `make_backend` makes what a replica runs, `make_app` the gateway's application from the
-    replicas' backends; both are pickled.
+    `local` says that only this machine can reach it. `make_backend` makes what a replica runs,
+    `make_app` the gateway's application from the replicas' backends; both are pickled.
     """
     _, serve = _ray()
     table = Table.load(config.models, settings)
     config = _absolute(config)
     handles = {
         entry.name: _model(serve, entry, config, replicas).bind(
-            partial(make_backend or _local_backend, entry, config, settings)
+            partial(make_backend or ray_parts.local_backend, entry, config)
         )
         for entry in table.models.values()
         if entry.backend == "local"
     }
     gateway = serve.deployment(
-        serve.ingress()(Gateway),
+        serve.ingress()(ray_parts.Gateway),
         name="gateway",
         num_replicas=1,  # it holds the limits, the caches and the open database
         max_ongoing_requests=10_000,  # it refuses by itself, with 429
@@ -136,73 +132,9 @@ def application(
         graceful_shutdown_timeout_s=GRACE,
         logging_config=_LOGGING,
     )
-    build = partial(make_app or _service, config, settings, local_only)
+    build = partial(make_app or ray_parts.service, config, settings, local)
     target: Application = gateway.bind(build, handles)
     return target
-
-
-class Gateway:
-    """The whole service but its local models; `serve.ingress` makes it a deployment."""
-
-    def __init__(self, make_app: MakeApp, handles: Mapping[str, Any]) -> None:
-        from llm_service.backends.ray import RayBackend
-
-        self._make_app = make_app
-        self._backends = {name: RayBackend(name, handle) for name, handle in handles.items()}
-
-    def __serve_build_asgi_app__(self) -> ASGIApp:
-        return self._make_app(self._backends)
-
-
-class Model:
-    """One replica of a model. What its backend raises reaches the gateway as it is."""
-
-    def __init__(self, make_backend: MakeBackend) -> None:
-        self._backend = make_backend()
-
-    async def generate(self, ask: Ask) -> AsyncGenerator[list[Event], None]:
-        """The events in batches, for each of Ray's messages costs as much as many events."""
-        async with aclosing(batched(self._backend.generate(ask))) as batches:
-            async for batch in batches:
-                yield batch
-
-    async def embed(self, ask: Ask) -> Embedded:
-        return await self._backend.embed(ask)
-
-    async def check_health(self) -> None:
-        """Serve replaces the replica when this has failed three times."""
-        await self._backend.check()
-
-    async def __del__(self) -> None:  # how Serve says that a replica ends
-        await self._backend.close()
-
-
-async def batched(events: AsyncIterator[Event]) -> AsyncGenerator[list[Event], None]:
-    """What is there already goes together; nothing waits for what is not."""
-    queue: asyncio.Queue[Event | None] = asyncio.Queue()
-
-    async def read() -> None:
-        try:
-            async for event in events:
-                queue.put_nowait(event)
-        finally:
-            queue.put_nowait(None)
-
-    reading = asyncio.create_task(read())
-    try:
-        event = await queue.get()
-        while event is not None:
-            batch = [event]
-            while not queue.empty() and (event := queue.get_nowait()) is not None:
-                batch.append(event)
-            yield batch
-            if event is not None:
-                event = await queue.get()
-        await reading  # raises what the reading raised
-    finally:
-        reading.cancel()
-        with suppress(BaseException):
-            await reading
 
 
 def _model(serve: Any, entry: ModelEntry, config: Config, replicas: int | None) -> Any:
@@ -218,12 +150,14 @@ def _model(serve: Any, entry: ModelEntry, config: Config, replicas: int | None) 
                 "upscale_delay_s": 10,
             }
         }
+    # A few more than run together: when one ends, the next is there already.
+    ongoing = config.max_running + max(1, config.max_running // 4)
     return serve.deployment(
-        Model,
+        ray_parts.Model,
         name=f"model-{re.sub('[^A-Za-z0-9._-]', '-', entry.name)}",
-        # A few more than run together: when one ends, the next is there already.
-        max_ongoing_requests=config.max_running + max(1, config.max_running // 4),
-        max_queued_requests=config.max_queue or 1,
+        max_ongoing_requests=ongoing,
+        # Serve counts as waiting also those of a burst that it hasn't given to a replica yet.
+        max_queued_requests=config.max_queue + ongoing,
         ray_actor_options={"num_cpus": _CPUS[entry.kind]},
         request_router_config={
             "request_router_class": "llm_service.backends.ray_router.PrefixRouter",
@@ -234,18 +168,6 @@ def _model(serve: Any, entry: ModelEntry, config: Config, replicas: int | None) 
         logging_config=_LOGGING,
         **count,
     )
-
-
-def _local_backend(entry: ModelEntry, config: Config, settings: Settings) -> Backend:
-    from llm_service.backends.local import LocalBackend
-
-    return LocalBackend(entry.name, entry, config, settings)
-
-
-def _service(
-    config: Config, settings: Settings, local_only: bool, backends: Mapping[str, Backend]
-) -> ASGIApp:
-    raise NotImplementedError
 
 
 def _absolute(config: Config) -> Config:
@@ -280,6 +202,17 @@ def _connect(ray: Any, address: str | None, cpus: float) -> None:
         ) from None
 
 
+def _deploy(serve: Any, target: Application) -> None:
+    try:
+        serve.run(target, name=NAME, route_prefix="/")
+    except RuntimeError as error:  # with the traceback of the replica that did not start
+        said = str(error).strip().splitlines() or ["no reason given"]
+        raise Unavailable(
+            f"The service could not be deployed: {said[-1].strip()}",
+            hint="Ray's logs are in /tmp/ray/session_latest/logs/serve.",
+        ) from error
+
+
 def _cpus(table: Table, replicas: int | None) -> float:
     """What the replicas need at least."""
     return sum(
@@ -302,14 +235,6 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
-
-
-def _check_exposed(settings: Settings, host: str) -> None:
-    if not settings.api_keys.get_secret_value() and not settings.open:
-        raise ConfigError(
-            f"Serving on {host!r} without a key would let anyone in.",
-            hint='Set SEEDBED_API_KEYS="name=key", or SEEDBED_OPEN=1 behind a gateway.',
-        )
 
 
 def _check_free(host: str, port: int) -> None:

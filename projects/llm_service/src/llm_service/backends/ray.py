@@ -12,7 +12,7 @@ import logging
 import random
 from collections import defaultdict
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import aclosing, contextmanager
+from contextlib import aclosing, contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -116,7 +116,7 @@ class RayBackend:
                 embedded: Embedded = await response
                 return embedded
         finally:
-            response.cancel()  # of no effect on what has ended
+            _cancel(response)
 
     async def _events(self, ask: Ask) -> AsyncGenerator[Event, None]:
         """What one replica answers; closing the generator stops its work."""
@@ -128,7 +128,7 @@ class RayBackend:
                     for event in batch:
                         yield event
         finally:
-            response.cancel()
+            _cancel(response)
 
     @contextmanager
     def _counted(self) -> Iterator[None]:
@@ -194,6 +194,12 @@ def _apart(call: Callable[[], T]) -> T:
     return contextvars.Context().run(call)
 
 
+def _cancel(response: Any) -> None:
+    """Of no effect on what has ended; what could not be given to a replica is raised again."""
+    with suppress(Exception):
+        response.cancel()
+
+
 @contextmanager
 def _translated(name: str) -> Iterator[None]:
     """Ray's exceptions as ours."""
@@ -206,10 +212,9 @@ def _translated(name: str) -> Iterator[None]:
         raise error.cause from None
     except TaskCancelledError:
         raise
-    except BackPressureError as error:
+    except BackPressureError:
         raise Busy(
-            f"{error.num_queued_requests} requests wait for {name!r} already.",
-            hint="Try again later.",
+            f"Too many requests wait for a replica of {name!r}.", hint="Try again later."
         ) from None
     except (RayError, RayServeException) as error:
         raise ReplicaLost(str(error)) from error

@@ -41,7 +41,10 @@ class PrefixRouter(RequestRouter):
         return [rank for rank in ranks if rank]
 
     def on_request_routed(
-        self, pending_request: PendingRequest, replica_id: ReplicaID, result: Any
+        self,
+        pending_request: PendingRequest,
+        replica_id: ReplicaID,
+        result: Any,  # noqa: ARG002
     ) -> None:
         self._affinity.saw(_blocks(pending_request), replica_id.unique_id)
 

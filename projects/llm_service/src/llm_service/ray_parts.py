@@ -1,0 +1,153 @@
+"""What runs in the processes that Ray Serve starts: the gateway, and the replicas of the models.
+
+It knows what each of them holds; where they run and how many there are is `ray_app`'s business.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import aclosing, suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from llm_service.ask import Ask, Backend, Embedded, Event
+from llm_service.backends.local import LocalBackend
+from llm_service.backends.pool import Pool
+from llm_service.backends.ray import RayBackend
+from llm_service.config import Config
+from llm_service.models import ModelEntry
+from llm_service.store.database import Database, open_database
+from llm_service.store.keys import KeyStore
+from seedbed.errors import ConfigError
+from seedbed.keys import Keys
+from seedbed.settings import Settings
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
+log = logging.getLogger(__name__)
+
+MakeBackend = Callable[[], Backend]
+MakeApp = Callable[[Mapping[str, Backend]], "ASGIApp"]
+
+
+class Gateway:
+    """The whole service but its local models; `serve.ingress` makes it a deployment."""
+
+    def __init__(self, make_app: MakeApp, handles: Mapping[str, Any]) -> None:
+        self._make_app = make_app
+        self._backends = {name: RayBackend(name, handle) for name, handle in handles.items()}
+
+    def __serve_build_asgi_app__(self) -> ASGIApp:
+        return self._make_app(self._backends)
+
+
+class Model:
+    """One replica of a model. What its backend raises reaches the gateway as it is."""
+
+    async def __init__(self, make_backend: MakeBackend) -> None:
+        self._backend = make_backend()
+        await self._backend.check()  # loads it: no request comes before this has returned
+
+    async def generate(self, ask: Ask) -> AsyncGenerator[list[Event], None]:
+        """The events in batches, for each of Ray's messages costs as much as many events."""
+        async with aclosing(batched(self._backend.generate(ask))) as batches:
+            async for batch in batches:
+                yield batch
+
+    async def embed(self, ask: Ask) -> Embedded:
+        return await self._backend.embed(ask)
+
+    async def check_health(self) -> None:
+        """Serve replaces the replica when this has failed three times."""
+        await self._backend.check()
+
+    async def __del__(self) -> None:  # how Serve says that a replica ends
+        await self._backend.close()
+
+
+async def batched(events: AsyncIterator[Event]) -> AsyncGenerator[list[Event], None]:
+    """What is there already goes together; nothing waits for what is not."""
+    queue: asyncio.Queue[Event | None] = asyncio.Queue()
+
+    async def read() -> None:
+        try:
+            async for event in events:
+                queue.put_nowait(event)
+        finally:
+            queue.put_nowait(None)
+
+    reading = asyncio.create_task(read())
+    try:
+        event = await queue.get()
+        while event is not None:
+            batch = [event]
+            while not queue.empty() and (event := queue.get_nowait()) is not None:
+                batch.append(event)
+            yield batch
+            if event is not None:
+                event = await queue.get()
+        await reading  # raises what the reading raised
+    finally:
+        reading.cancel()
+        with suppress(BaseException):
+            await reading
+
+
+class RayPool(Pool):
+    """The gateway's backends: for a model that has replicas on Ray, these."""
+
+    def __init__(self, replicated: Mapping[str, Backend], *args: Any) -> None:
+        super().__init__(*args)
+        self._replicated = replicated
+
+    def _make(self, entry: ModelEntry) -> list[Backend]:
+        if entry.backend != "local":
+            return super()._make(entry)
+        if (backend := self._replicated.get(entry.name)) is not None:
+            return [backend]
+        log.warning("%s came with a reload: it runs beside the gateway, alone", entry.name)
+        return super()._make(entry)
+
+
+def local_backend(entry: ModelEntry, config: Config) -> Backend:
+    """What a replica runs: one process with the model, as in `serve`."""
+    return LocalBackend(
+        entry.name, entry, max_running=config.max_running, max_queue=config.max_queue
+    )
+
+
+def service(
+    config: Config, settings: Settings, local: bool, replicated: Mapping[str, Backend]
+) -> ASGIApp:
+    """The application that `serve` runs, with `replicated` in place of its local models.
+
+    Raises ConfigError where everyone could call it, unless it is `local` to this machine.
+    """
+    from llm_service import metrics
+    from llm_service.api import create_app
+    from llm_service.gateway import Gateway as Service
+
+    database = open_database(config)
+    keys = keys_of(database, settings)
+    if not local:
+        refuse_without_keys(keys, settings)
+    pool = partial(RayPool, replicated)
+    gateway = Service(config, settings, database, metrics.default(), make_pool=pool)
+    app = create_app(gateway, keys)
+    app.state.access.local_only = local and not settings.open
+    return app
+
+
+def keys_of(database: Database, settings: Settings) -> KeyStore:
+    return KeyStore(database, Keys.parse(settings.api_keys.get_secret_value()))
+
+
+def refuse_without_keys(keys: KeyStore, settings: Settings) -> None:
+    if not keys and not settings.open:
+        raise ConfigError(
+            "Serving beyond this machine without a key would let anyone in.",
+            hint='Set SEEDBED_API_KEYS="name=key", or SEEDBED_OPEN=1 behind a gateway.',
+        )
