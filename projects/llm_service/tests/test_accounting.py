@@ -248,6 +248,7 @@ async def test_a_database_that_may_not_grow_loses_nothing(
     await until(lambda: not accounting.healthy)
     assert accounting.full and accounting.pending == 60
     assert "disk is full" in caplog.text and caplog.text.count("can't be written") == 1
+    assert accounting.failed_writes
     most = 2**31
     await until(lambda: accounting.pending == 0)
     assert accounting.healthy and not accounting.full

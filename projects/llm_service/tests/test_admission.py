@@ -77,6 +77,7 @@ async def test_requests_a_minute(admission: Admission) -> None:
     assert [h["x-ratelimit-remaining-requests"] for h in left] == ["2", "1", "0"]
     with pytest.raises(Busy, match=r"'anna' may use 3 requests a minute") as error:
         await enter(admission, key)
+    assert error.value.details == {"code": "rate_limit_exceeded", "limit": "requests"}
     assert 0 < (error.value.retry_after or 0) <= 120
     await enter(admission, other)
 

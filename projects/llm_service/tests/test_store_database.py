@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import subprocess
 import sys
@@ -107,6 +108,7 @@ def _open_together(*arguments: list[str]) -> None:
         assert process.returncode == 0, complaint
 
 
+@pytest.mark.slow
 def test_processes_that_start_together_migrate_once(tmp_path: Path) -> None:
     _open_together(*[[str(tmp_path)]] * 3)
     _assert_no_difference(open_database(config(tmp_path)))
@@ -171,30 +173,20 @@ def test_a_folder_or_file_that_can_not_be_used_is_said(tmp_path: Path) -> None:
         open_database(config(tmp_path))
 
 
-def test_it_opens_when_installed_from_a_wheel(tmp_path: Path) -> None:
-    project = Path(__file__).parents[1]
-    copy = tmp_path / "project"
-    shutil.copytree(project, copy, ignore=shutil.ignore_patterns("__pycache__", "tests", "var"))
-    build = [sys.executable, "-m", "uv", "build", "--wheel", "--offline", str(copy)]
-    del build
-    names = _wheel_names(copy)
-    assert {
-        "llm_service/store/migrations/env.py",
-        "llm_service/store/migrations/versions/0001_begin.py",
-    } <= names
-
-
-def _wheel_names(project: Path) -> set[str]:
-    import tomllib
-
-    packages = tomllib.loads((project / "pyproject.toml").read_text())["tool"]["hatch"]["build"][
-        "targets"
-    ]["wheel"]["packages"]
-    return {
-        path.relative_to((project / package).parent).as_posix()
-        for package in packages
-        for path in (project / package).rglob("*")
-    }
+def test_it_opens_away_from_its_sources(tmp_path: Path) -> None:
+    package = Path(tables.__file__).parents[1]
+    shutil.copytree(package, tmp_path / "site" / package.name)
+    code = f"{OPEN}\nimport llm_service; print(llm_service.__file__)"
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "data")],
+        env={**os.environ, "PYTHONPATH": str(tmp_path / "site")},
+        input="\n",
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+    )
+    assert done.stdout.startswith(str(tmp_path / "site")), done.stderr
+    assert (tmp_path / "data" / "service.db").exists()
 
 
 @pytest.mark.slow

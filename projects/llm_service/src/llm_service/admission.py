@@ -53,9 +53,9 @@ class Admission:
         if key.budget_usd is not None or key.team_budget_usd is not None:
             await self.budgets.refresh()
         if key.concurrency is not None and self.running[key.id] >= key.concurrency:
-            raise Busy(
+            raise _limited(
                 f"The key {key.name!r} has {key.concurrency} requests running, its limit.",
-                hint="Wait for one to finish.",
+                "concurrency",
             )
         payers = self.budgets.reserve(key, cost_usd)
         self.running[key.id] += 1
@@ -80,10 +80,11 @@ class Admission:
         answers = await self.rates.take(key.id, *limited)
         for (what, limit, cost), (window, taken) in zip(limited, answers, strict=False):
             if not taken:
-                raise Busy(
+                raise _limited(
                     f"The key {key.name!r} may use {limit} {what} a minute; {window.used} are "
                     f"used, and this takes {cost}.",
-                    retry_after=max(0.01, window.free_in(limit, cost)),
+                    what,
+                    max(0.01, window.free_in(limit, cost)),
                 )
             headers[f"x-ratelimit-limit-{what}"] = str(limit)
             headers[f"x-ratelimit-remaining-{what}"] = str(max(0, limit - window.used - cost))
@@ -143,6 +144,13 @@ class Ticket:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _limited(message: str, limit: str, retry_after: float = 1.0) -> Busy:
+    """`limit`, for clients and metrics: requests, tokens or concurrency."""
+    error = Busy(message, hint="Wait a little, as the answer says.", retry_after=retry_after)
+    error.details |= {"code": "rate_limit_exceeded", "limit": limit}
+    return error
 
 
 def _check_rights(key: Key, model: str, scope: str) -> None:

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 DEFAULT_ANSWER = 512  # tokens reserved for an answer that names no limit
 _CHARS_A_TOKEN = 3  # an upper estimate: English has four or more
-_RATE = {"requests": "requests", "tokens": "tokens", "running": "concurrency"}
 
 
 def estimate_tokens(ask: Ask) -> tuple[int, int]:
@@ -216,7 +215,7 @@ class Call:
 def _reason(error: SeedbedError) -> str:
     if isinstance(error, OverBudget):
         return "budget"
-    return next((name for word, name in _RATE.items() if f" {word}" in error.message), "queue")
+    return error.details.get("limit", "queue")
 
 
 def _content(body: Mapping[str, Any]) -> str | None:

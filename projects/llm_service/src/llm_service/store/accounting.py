@@ -92,6 +92,7 @@ class Accounting:
         self.most = most
         self.keep_content = keep_content
         self.healthy = True
+        self.failed_writes = 0
         self.dropped = 0  # records that the database would never take, each logged
         self._waiting: deque[Record] = deque()
         self._writing: list[dict[str, Any]] = []
@@ -177,6 +178,7 @@ class Accounting:
                 if self.healthy:
                     log.error("Usage can't be written, %d records wait: %s", self.pending, error)
                 self.healthy, again = False, True
+                self.failed_writes += 1
                 if self._stopping.wait(pause) and self._give_up.wait(_SHORTEST_PAUSE):
                     return
                 pause = min(2 * pause, _LONGEST_PAUSE)

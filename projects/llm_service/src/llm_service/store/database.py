@@ -20,6 +20,14 @@ from llm_service.config import Config
 from seedbed.errors import BadInput, Busy, ConfigError, MissingExtra, Unavailable
 
 MIGRATIONS = Path(__file__).parent / "migrations"
+# A server that has vanished is noticed within seconds, not after TCP's two hours.
+_POSTGRES = {
+    "connect_timeout": 5,
+    "tcp_user_timeout": 15_000,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+}
 _BUSY_SECONDS = 10  # how long a writer waits for its turn
 _LOCK = 8004_2026  # Postgres' advisory lock of migrations: any number that nobody else uses
 
@@ -147,9 +155,7 @@ def _url(config: Config) -> URL:
 def _engine(url: URL) -> Engine:
     if url.drivername != "sqlite":
         try:
-            return create_engine(
-                url, pool_pre_ping=True, pool_timeout=5, connect_args={"connect_timeout": 5}
-            )
+            return create_engine(url, pool_pre_ping=True, pool_timeout=5, connect_args=_POSTGRES)
         except ModuleNotFoundError:
             raise MissingExtra("psycopg", "llm-service[postgres]") from None
     engine = create_engine(url, connect_args={"timeout": _BUSY_SECONDS})

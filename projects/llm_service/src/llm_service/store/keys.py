@@ -76,13 +76,15 @@ class KeyStore:
         }
         self._stamp_path = str(database.data_dir / "keys.changed")
         self._rereading = threading.Lock()
+        self._retry_at = 0.0
         self._load()
 
     def create(self, name: str, **limits: Any) -> tuple[Key, str]:
         """A new key and its secret, which is shown once: it is not stored.
 
         `limits`: scopes, models, rpm, tpm, concurrency, budget_usd, team, expires, as in `Key`,
-        and team_budget_usd, which becomes the budget of the whole team. Raises BadInput.
+        and team_budget_usd, which becomes the budget of the whole team; `expires` without a
+        time zone is UTC. Raises BadInput.
         """
         key = _checked(name, **limits)
         if any(key.name == known.name for known in self._static.values()):
@@ -182,9 +184,12 @@ class KeyStore:
 
     def _refresh(self) -> None:
         if _stamp(self._stamp_path) != self._seen:
+            if time.monotonic() < self._retry_at:
+                return
             try:
                 self._load()
-            except SeedbedError as error:  # the known keys serve on; the next request tries again
+            except SeedbedError as error:  # the known keys serve on
+                self._retry_at = time.monotonic() + _REREAD_SECONDS
                 log.warning("Changed keys could not be read: %s", error)
         elif (
             not self.database.is_sqlite
@@ -262,8 +267,10 @@ def _checked(
     if not scopes or scopes - SCOPES:
         wrong = ", ".join(sorted(scopes - SCOPES)) or "none"
         raise BadInput(f"Scopes: {wrong}.", hint=f"Choose from {', '.join(sorted(SCOPES))}.")
-    if expires is not None and (expires.tzinfo is None or expires <= datetime.now(UTC)):
-        raise BadInput(f"expires {expires.isoformat()} is past, or names no time zone.")
+    if expires is not None and expires.tzinfo is None:
+        expires = expires.replace(tzinfo=UTC)
+    if expires is not None and expires <= datetime.now(UTC):
+        raise BadInput(f"expires is {expires.isoformat()}, which is past.")
     if numbers.get("team_budget_usd") is not None and not team:
         raise BadInput("team_budget_usd is given, but no team.")
     key = Key(
