@@ -1,0 +1,204 @@
+"""Experiments: who gets which variant, what it changes, and what is said of the outcome."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import insert
+
+from llm_service.ask import Ask, Facts
+from llm_service.config import Config
+from llm_service.experiments import Experiments, choose, newcombe, report, verdict
+from llm_service.models import Experiment, Variant
+from llm_service.store import tables
+from llm_service.store.database import Database, open_database
+from seedbed.errors import ConfigError
+from seedbed.settings import load
+
+
+def ask_of(user: str = "", model: str = "m", kind: str = "chat", **body: Any) -> Ask:
+    messages = [{"role": "user", "content": "hi"}]
+    return Ask(kind, model, {"messages": messages, **body}, user=user)  # type: ignore[arg-type]
+
+
+def two(name: str = "tone", **second: Any) -> Experiment:
+    variants = (Variant(name="plain"), Variant(name="new", **second))
+    return Experiment(name=name, model="m", variants=variants)
+
+
+def assigned(experiments: Experiments, user: str) -> str:
+    experiments.assign(ask_of(user), "key", facts := Facts())
+    return facts.variant
+
+
+def test_a_user_stays_with_a_variant() -> None:
+    users = [f"user {i}" for i in range(200)]
+    before = [assigned(Experiments([two()]), user) for user in users]
+    other = Experiment(name="other", model="x", variants=(Variant(name="only"),))
+    again = Experiments({"other": other, "tone": two()})
+    assert [assigned(again, user) for user in users] == before
+    assert set(before) == {"plain", "new"}
+    elsewhere = [assigned(Experiments([two("another")]), user) for user in users]
+    assert 60 < sum(a == b for a, b in zip(before, elsewhere, strict=True)) < 140
+    experiments, facts = Experiments([two()]), Facts()
+    experiments.assign(ask_of(""), "key 1", facts)
+    assert facts.variant == choose(two(), "key 1").name
+    assert choose(two(), "user 0").name == before[0] == "new"  # fixed: a release must not reshuffle
+
+
+def test_shares_go_by_weight() -> None:
+    variants = (
+        Variant(name="a", weight=3),
+        Variant(name="b", weight=1),
+        Variant(name="c", weight=0.5),
+    )
+    experiment = Experiment(name="e", model="m", variants=variants)
+    counts = Counter(choose(experiment, str(i)).name for i in range(9000))
+    for name, expected in {"a": 6000, "b": 2000, "c": 1000}.items():
+        assert abs(counts[name] - expected) < 200
+
+
+def user_of(experiment: Experiment, name: str) -> str:
+    return next(u for u in map(str, range(999)) if choose(experiment, u).name == name)
+
+
+def test_a_variant_changes_model_parameters_and_prompt(tmp_path: Path) -> None:
+    file = tmp_path / "brief.md"
+    file.write_text("version: 3\n\nBe brief: {no placeholder}.\n")
+    params = {"temperature": 0.5, "max_tokens": 9}
+    experiment = two(model="big", params=params, prompt=file)
+    experiments, user = Experiments([experiment]), user_of(experiment, "new")
+    ask, facts = ask_of(user, temperature=0, max_completion_tokens=5, top_p=1), Facts()
+    changed = experiments.assign(ask, "key", facts)
+    assert changed.model == "big" and ask.model == "m"
+    system = {"role": "system", "content": "Be brief: {no placeholder}."}
+    assert changed.body == {**params, "top_p": 1, "messages": [system, *ask.body["messages"]]}
+    assert (facts.experiment, facts.variant) == ("tone", "new")
+    assert facts.prompt.startswith("brief@3:") and len(facts.prompt) == len("brief@3:") + 12
+
+    for content, joined in (
+        ("Speak French.", "Be brief: {no placeholder}.\n\nSpeak French."),
+        (
+            [{"type": "text", "text": "x"}],
+            [{"type": "text", "text": system["content"]}, {"type": "text", "text": "x"}],
+        ),
+    ):
+        given = [{"role": "developer", "content": content}, {"role": "user", "content": "hi"}]
+        body = experiments.assign(ask_of(user, messages=given), "key", Facts()).body
+        assert body["messages"] == [{"role": "developer", "content": joined}, given[1]]
+
+    plain = experiments.assign(ask_of(user_of(experiment, "plain")), "key", facts := Facts())
+    assert plain.body == ask_of().body and facts.variant == "plain" and facts.prompt == ""
+
+
+def test_others_are_left_alone(tmp_path: Path) -> None:
+    file = tmp_path / "p.md"
+    file.write_text("version: 1\nx")
+    experiments, facts = Experiments([two(prompt=file)]), Facts()
+    for ask in (ask_of(model="other"), ask_of(kind="embedding"), ask_of(kind="text")):
+        assert experiments.assign(ask, "key", facts) is ask
+    assert facts == Facts()
+    assert Experiments([two()]).assign(ask_of("u", kind="text"), "key", facts) and facts.variant
+
+
+def test_what_cannot_be_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="'tone' and 'other' are both on model 'm'"):
+        Experiments([two(), two("other")])
+    file = tmp_path / "p.md"
+    with pytest.raises(ConfigError, match=r"p\.md' can't be read"):
+        Experiments([two(prompt=file)])
+    file.write_text("Be brief.")
+    with pytest.raises(ConfigError, match="first line must be `version: N`"):
+        Experiments([two(prompt=file)])
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    opened = open_database(load(Config, data_dir=tmp_path / "data", database_url=None))
+    yield opened
+    opened.close()
+
+
+def fill(database: Database, variant: str, rows: list[dict[str, Any]], at: datetime) -> None:
+    texts = {
+        c.name: ""
+        for c in tables.usage.columns
+        if c.name not in ("messages", "answer", "first_token")
+    }
+    numbers = dict.fromkeys(("prompt_tokens", "completion_tokens", "cached_tokens"), 1)
+    with database.writing() as connection:
+        for i, row in enumerate(rows):
+            row, id_ = dict(row), f"{variant}{i}"
+            values = {**texts, **numbers, "id": id_, "response_id": id_, "at": at, "stream": False}
+            values |= {"experiment": "tone", "variant": variant, "cost_usd": 0.5, "outcome": "ok"}
+            opinion = {name: row.pop(name, None) for name in ("rating", "score")}
+            connection.execute(insert(tables.usage).values(values | {"seconds": float(i)} | row))
+            if any(value is not None for value in opinion.values()):
+                values = {"response_id": id_, "at": at, "comment": "", **opinion}
+                connection.execute(insert(tables.feedback).values(values))
+
+
+def test_the_report_has_each_variant_with_its_interval(database: Database) -> None:
+    now = datetime.now(UTC)
+    assert report(database) == []
+    rated = [{"rating": "up", "score": 4.0}] * 30 + [{"rating": "down", "score": 2.0}] * 10
+    fill(
+        database,
+        "new",
+        rated + [{"outcome": "unavailable"}, {"outcome": "cancelled"}],
+        now,
+    )
+    fill(database, "plain", [{"rating": "up"}] * 5, now - timedelta(days=9))
+    fill(database, "", [{"experiment": "", "rating": "up"}], now)
+    (found,) = Experiments().report(database)
+    new, plain = found["variants"]
+    assert found["experiment"] == "tone"
+    assert found["verdict"] == "not enough data: 'plain' has 5 of at least 20 ratings"
+    assert (new["variant"], new["requests"], new["errors"]) == ("new", 42, 1)
+    assert (new["rated"], new["up"], new["cost_usd"], new["p50_seconds"]) == (40, 30, 21.0, 19.0)
+    assert new["up_share"] == pytest.approx(
+        {"value": 0.75, "low": 0.598, "high": 0.858, "n": 40}, abs=1e-3
+    )
+    # sd 0.877 / sqrt(40) * 2.0227
+    assert new["score"] == pytest.approx(
+        {"value": 3.5, "low": 3.2196, "high": 3.7804, "n": 40}, abs=1e-3
+    )
+    assert plain["score"] is None and plain["p50_seconds"] == 2.0
+    (recent,) = report(database, now - timedelta(days=1))
+    assert [v["variant"] for v in recent["variants"]] == ["new"]
+    assert recent["verdict"] == "not enough data: only one variant was asked"
+
+
+def rated(name: str, up: int, n: int) -> dict[str, Any]:
+    return {"variant": name, "up": up, "rated": n}
+
+
+def test_a_verdict_needs_data() -> None:
+    assert verdict([rated("a", 19, 19), rated("b", 0, 50)]).startswith(
+        "not enough data: 'a' has 19"
+    )
+    close = verdict([rated("a", 12, 20), rated("b", 14, 20)])
+    assert close.startswith("not enough data to tell them apart: 'b' leads by +10 points")
+    assert verdict([rated("a", 50, 100), rated("b", 80, 100)]).startswith(
+        "'b' is better: +30 points"
+    )
+    assert verdict([rated("a", 20, 20), rated("b", 0, 20)]).startswith("'a' is better: +100")
+    same = [rated("a", 100, 100), rated("b", 100, 100)]
+    assert verdict(same).startswith("not enough data to tell them apart")
+
+
+def test_more_variants_need_more_data() -> None:
+    pair = [rated("a", 60, 100), rated("b", 74, 100)]
+    assert verdict(pair).startswith("'b' is better")
+    assert verdict([*pair, rated("c", 60, 100)]).startswith("not enough data to tell")
+
+
+def test_the_interval_of_a_difference_is_newcombes() -> None:
+    # The worked example of the paper: 56/70 against 48/80.
+    found = newcombe((56, 70), (48, 80), 1.959964)
+    assert found == pytest.approx((0.2, 0.0524, 0.3339), abs=1e-4)
