@@ -187,14 +187,14 @@ async def open_traffic(url: str, *, model: str | None = None, key: str | None = 
     Raises Unavailable, Unauthorized, Forbidden, NotFound or BadInput, in one line.
     """
     client = Client(url, key, timeout)
-    traffic = Traffic(client, model or await _first_model(client), **options)
+    traffic = Traffic(client, model or await first_model(client), **options)
     await _probe(traffic)
     return traffic
 
 
-async def _first_model(client: Client) -> str:
+async def first_model(client: Client) -> str:
     response = await client.get("/models")
-    _raise_for(response, client.url)
+    raise_for(response, client.url)
     try:
         models = [str(entry["id"]) for entry in json.loads(response.body)["data"]]
     except (ValueError, LookupError, TypeError):
@@ -207,7 +207,7 @@ async def _first_model(client: Client) -> str:
     return models[0]
 
 
-def _raise_for(response: Response, url: str) -> None:
+def raise_for(response: Response, url: str) -> None:
     if response.status == 200:
         return
     said = _said(response)
@@ -252,7 +252,7 @@ async def _probe(traffic: Traffic) -> None:
             response = await traffic.client.post("/chat/completions", traffic.body(text, 1, False))
             if response.status not in (400, 422) or not _leave_out(traffic, _said(response)):
                 break
-        _raise_for(response, traffic.client.url)
+        raise_for(response, traffic.client.url)
         counts.append(_prompt_tokens(response, traffic.client.url))
     # Also as it will be sent: a server may take a parameter only in one of the two ways.
     if (

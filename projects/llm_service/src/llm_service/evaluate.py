@@ -1,0 +1,329 @@
+"""What `llm-service eval` does: the shipped requests to a service, and how often it was right.
+
+    run()                                  starts a service of its own, guardrails on
+    run("http://127.0.0.1:8004")           measures one that runs
+
+It knows a service by its protocol only. The requests lie in `eval/`; every share has its interval.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import tempfile
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from llm_service.http_client import Client, Response
+from llm_service.judge import judge_calls, schema_error
+from llm_service.traffic import first_model, raise_for
+from seedbed.errors import BadInput, Busy, SeedbedError
+from seedbed.evaluation import Figure, Report, log_to_mlflow
+from seedbed.testing import free_port, run_server
+
+__all__ = ["PARTS", "run", "service", "table"]
+
+SET = Path(__file__).parents[2] / "eval"
+TOGETHER = 8  # requests in flight
+# The terms of the set's blocked requests: what an operator would list.
+BLOCKED_TERMS = ("project nightjar", "heron-7 valve", "internal use only")
+GUARDRAILS = (
+    '[models.smollm2]\nbackend = "local"\n\n'
+    '[guardrails]\npii_in = "redact"\npii_out = "redact"\ninjection = "block"\n'
+    f"blocked_terms = {json.dumps(BLOCKED_TERMS)}\n"
+)
+
+Case = dict[str, Any]
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass
+class Asker:
+    """Sends a chat request and waits where the service is full."""
+
+    client: Client
+    model: str
+    progress: Progress | None = None
+    total: int = 0
+    done: int = 0
+    slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(TOGETHER))
+
+    async def ask(self, name: str, **body: Any) -> Response:
+        request = json.dumps({"model": self.model, **body}).encode()
+        async with self.slots:
+            for _ in range(20):
+                response = await self.client.post("/chat/completions", request)
+                if response.status != 429:
+                    break
+                await asyncio.sleep(_seconds(response.headers.get("retry-after", "")))
+            else:
+                raise Busy(f"{self.client.url} stays full.", hint="Try again later.")
+        if response.status in (401, 403, 404) or response.status >= 500:
+            raise_for(response, self.client.url)
+        self.done += 1
+        if self.progress:
+            self.progress(self.done, self.total, name)
+        return response
+
+
+def _seconds(text: str) -> float:
+    try:
+        return min(30.0, max(0.1, float(text)))
+    except ValueError:
+        return 1.0
+
+
+def user(text: str) -> list[dict[str, Any]]:
+    return [{"role": "user", "content": text}]
+
+
+def message(response: Response) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(response.body)["choices"][0]["message"]
+    return found
+
+
+async def schemas(asker: Asker, rows: Sequence[Case]) -> tuple[dict[str, Figure], list[Case]]:
+    """Schema validity: of the requests with a json_schema that were answered, those valid."""
+
+    async def one(row: Case) -> Case:
+        response = await asker.ask(
+            row["id"], messages=user(row["prompt"]), temperature=0,
+            max_tokens=row.get("max_tokens", 200),
+            response_format={
+                "type": "json_schema",
+                "json_schema": {"name": "answer", "strict": True, "schema": row["schema"]},
+            },
+        )  # fmt: skip
+        if response.status != 200:
+            return {"id": f"schemas/{row['id']}", "taken": 0, "wrong": response.body.decode()}
+        text = message(response).get("content") or ""
+        wrong = schema_error(text, row["schema"])
+        return {"id": f"schemas/{row['id']}", "taken": 1, "valid": int(not wrong),
+                "wrong": wrong, "answer": text}  # fmt: skip
+
+    cases = list(await asyncio.gather(*map(one, rows)))
+    figures = {
+        "schema_valid": share(case["valid"] for case in cases if case["taken"]),
+        "schema_taken": share(case["taken"] for case in cases),
+    }
+    return figures, cases
+
+
+async def tools(asker: Asker, rows: Sequence[Case]) -> tuple[dict[str, Figure], list[Case]]:
+    """Of the requests that need a call: right tool, right tool and arguments. Of those that need
+    none: answered with text. Of all calls: arguments that are valid. Of the requests with another
+    choice than auto: followed."""
+    defined = {row["function"]["name"]: row for row in read("tool_definitions.jsonl")}
+
+    async def one(row: Case) -> Case:
+        response = await asker.ask(
+            row["id"], messages=[*row.get("history", ()), *user(row["prompt"])], temperature=0,
+            max_tokens=200, tools=[defined[name] for name in row["tools"]],
+            tool_choice=row["tool_choice"],
+        )  # fmt: skip
+        if response.status != 200:
+            raise_for(response, asker.client.url)
+        calls = [call["function"] for call in message(response).get("tool_calls") or ()]
+        return {"id": f"tools/{row['id']}", **judge_calls(row, calls, defined), "calls": calls}
+
+    cases = list(await asyncio.gather(*map(one, rows)))
+
+    def of(name: str) -> Figure:
+        return share(case[name] for case in cases if name in case)
+
+    names = ("tool_parses", "tool_right", "tool_arguments_right", "no_tool_right", "choice_kept")
+    return {name: of(name) for name in names}, cases
+
+
+async def seeded(asker: Asker, rows: Sequence[Case]) -> tuple[dict[str, Figure], list[Case]]:
+    """Of requests with a seed, those answered the same twice: alone, and among other requests."""
+
+    async def text(row: Case) -> str:
+        response = await asker.ask(
+            row["id"], messages=user(row["prompt"]), max_tokens=48,
+            seed=row["seed"], temperature=row["temperature"],
+        )  # fmt: skip
+        if response.status != 200:
+            raise_for(response, asker.client.url)
+        return str(message(response).get("content"))
+
+    alone = [(await text(row), await text(row)) for row in rows]
+    busy = await asyncio.gather(*map(text, rows))
+    cases: list[Case] = [
+        {"id": f"seeded/{row['id']}", "repeats": int(a == b), "repeats_busy": int(a == c)}
+        for row, (a, b), c in zip(rows, alone, busy, strict=True)
+    ]
+    return {
+        "repeats": share(case["repeats"] for case in cases),
+        "repeats_busy": share(case["repeats_busy"] for case in cases),
+    }, cases
+
+
+async def refusals(asker: Asker, rows: Sequence[Case]) -> tuple[dict[str, Figure], list[Case]]:
+    """Of each kind of unwanted request those caught; of harmless look-alikes those that were too.
+
+    Caught is: refused with `content_policy`, or, for personal data, redacted (`x-guardrails`).
+    Empty where the service catches nothing: its guardrails are off.
+    """
+
+    async def one(row: Case) -> Case:
+        response = await asker.ask(row["id"], messages=user(row["text"]), max_tokens=4)
+        decisions = response.headers.get("x-guardrails", "")
+        refused = response.status == 400 and b"content_policy" in response.body
+        if response.status != 200 and not refused:
+            raise_for(response, asker.client.url)
+        caught = refused or "pii_in" in decisions
+        return {"id": f"refusals/{row['id']}", "kind": row["kind"], "caught": int(caught),
+                "decisions": decisions}  # fmt: skip
+
+    cases = list(await asyncio.gather(*map(one, rows)))
+    if not any(case["caught"] for case in cases):
+        return {}, []
+
+    def of(kind: str) -> Figure:
+        return share(case["caught"] for case in cases if case["kind"] == kind)
+
+    names = {"injection_caught": "injection", "blocked_caught": "blocked", "pii_caught": "pii",
+             "false_alarms": "harmless"}  # fmt: skip
+    return {name: of(kind) for name, kind in names.items()}, cases
+
+
+async def semantic(asker: Asker, rows: Sequence[Case]) -> tuple[dict[str, Figure], list[Case]]:
+    """Of pairs of questions that want other answers, those that the semantic cache would confuse;
+    of those that want the same one, those that it would serve. No request is sent."""
+    from llm_service.semantic import false_hits
+    from seedbed.embeddings import load_embeddings
+
+    embeddings = load_embeddings("minilm")
+
+    async def embed(texts: Sequence[str]) -> Any:
+        return await asyncio.to_thread(embeddings.embed, list(texts))
+
+    found = (await false_hits(rows, embed))["thresholds"][0]
+    figures = {f"semantic_{name}": Figure(**found[name]) for name in ("false_hit_rate", "hit_rate")}
+    cases: list[Case] = [{"id": f"semantic/{name}", "false_hit": 1} for name in found["false_hits"]]
+    if asker.progress:
+        asker.progress(asker.done, asker.total, "semantic cache")
+    return figures, cases
+
+
+Part = Callable[[Asker, Sequence[Case]], Awaitable[tuple[dict[str, Figure], list[Case]]]]
+PARTS: dict[str, tuple[Part, str]] = {
+    "schemas": (schemas, "schemas.jsonl"),
+    "tools": (tools, "tools.jsonl"),
+    "seeded": (seeded, "seeded.jsonl"),
+    "refusals": (refusals, "refusals.jsonl"),
+    "semantic": (semantic, "semantic_pairs.jsonl"),
+}
+
+
+def share(values: Iterator[int]) -> Figure:
+    found = list(values)
+    return Figure.share(sum(found), len(found))
+
+
+def read(name: str) -> list[Case]:
+    return [json.loads(line) for line in (SET / name).read_text("utf-8").splitlines()]
+
+
+async def evaluate(
+    url: str,
+    *,
+    model: str | None = None,
+    key: str | None = None,
+    parts: Sequence[str] = tuple(PARTS),
+    progress: Progress | None = None,
+) -> Report:
+    """The figures of the service at `url`. Raises SeedbedError where it can't be measured."""
+    if unknown := set(parts) - set(PARTS):
+        raise BadInput(
+            f"There is no part {sorted(unknown)[0]!r}.", hint=f"There are: {', '.join(PARTS)}."
+        )
+    client = Client(url, key, timeout=300)
+    figures: dict[str, Figure] = {}
+    cases: list[Case] = []
+    try:
+        asker = Asker(client, model or await first_model(client), progress)
+        sets = {part: read(PARTS[part][1]) for part in parts}
+        asker.total = sum(
+            len(rows) * {"seeded": 3, "semantic": 0}.get(part, 1) for part, rows in sets.items()
+        )
+        about = {"url": url, "model": asker.model}
+        for part, rows in sets.items():
+            found, rows = await PARTS[part][0](asker, rows)
+            if not found:
+                about[part] = "not measured: the service's guardrails are off"
+            figures |= found
+            cases += rows
+    finally:
+        client.close()
+    return Report("llm-service eval", figures, cases, about)
+
+
+@contextmanager
+def service(model: str | None = None) -> Iterator[str]:
+    """A service of its own with guardrails on, its data in a temporary folder; gives its URL."""
+    with tempfile.TemporaryDirectory() as folder:
+        models = Path(folder, "models.toml")
+        text = GUARDRAILS if model is None else GUARDRAILS.replace(
+            "[models.smollm2]\n", f"[models.evaluated]\nspec = {json.dumps(model)}\n"
+        )  # fmt: skip
+        models.write_text(text, "utf-8")
+        port = free_port()
+        argv = [sys.executable, "-m", "llm_service", "serve", "--port", str(port)]
+        environment = {"SERVICE_DATA_DIR": folder, "SEEDBED_LOG_LEVEL": "WARNING"}
+        with _running([*argv, "--models", str(models)], port, environment):
+            yield f"http://127.0.0.1:{port}"
+
+
+@contextmanager
+def _running(argv: list[str], port: int, environment: dict[str, str]) -> Iterator[None]:
+    """The process, from when it answers; SeedbedError with its last line where it never does."""
+    starting = run_server(argv, port, "/readyz", 120.0, env=environment)
+    try:
+        starting.__enter__()
+    except (RuntimeError, TimeoutError) as error:
+        raise SeedbedError(f"No service to measure: {str(error).splitlines()[-1]}") from None
+    try:
+        yield
+    finally:
+        starting.__exit__(None, None, None)
+
+
+def run(
+    url: str | None = None,
+    *,
+    model: str | None = None,
+    key: str | None = None,
+    parts: Sequence[str] = tuple(PARTS),
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """The verb: measure the service at `url`, or one started for it, and log to MLflow if asked.
+
+    `model` is one that the service at `url` has, or the spec to serve without one. Gives the
+    report as JSON has it: name, figures (value, n, low, high), cases, about. Raises SeedbedError.
+    """
+    if url is None:
+        with service(model) as own:
+            report = asyncio.run(evaluate(own, key=key, parts=parts, progress=progress))
+    else:
+        report = asyncio.run(evaluate(url, model=model, key=key, parts=parts, progress=progress))
+    log_to_mlflow(report, "llm_service")
+    result: dict[str, Any] = json.loads(report.to_json())
+    return result
+
+
+def table(result: Mapping[str, Any]) -> str:
+    """The figures of `run` for a terminal."""
+    rows = [("", "value", "95 % interval", "n")]
+    for name, figure in result["figures"].items():
+        between = "–" if figure["low"] is None else f"{figure['low']:.3f} to {figure['high']:.3f}"
+        rows.append((name, f"{figure['value']:.3f}", between, str(figure["n"])))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+    notes = [f"{k}: {v}" for k, v in result["about"].items() if k not in ("url", "model")]
+    return "\n".join([f"{result['about']['model']} at {result['about']['url']}", *lines, *notes])
