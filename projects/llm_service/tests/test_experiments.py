@@ -150,7 +150,7 @@ def test_the_report_has_each_variant_with_its_interval(database: Database) -> No
     fill(
         database,
         "new",
-        rated + [{"outcome": "unavailable"}, {"outcome": "cancelled"}],
+        [*rated, {"outcome": "unavailable"}, {"outcome": "cancelled"}],
         now,
     )
     fill(database, "plain", [{"rating": "up"}] * 5, now - timedelta(days=9))
