@@ -263,7 +263,7 @@ def test_a_rule_refuses_and_says_which(rules: dict, content: str, decision: str)
     facts = Facts()
     with pytest.raises(Blocked) as caught:
         Screen(Guardrails(**rules)).check_in(ask_of(content), facts)
-    assert (caught.value.status, caught.value.code) == (400, "content_policy")
+    assert (caught.value.status, caught.value.details["code"]) == (400, "content_policy")
     assert content not in str(caught.value)
     assert facts.decisions == [decision]
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("seedbed.service")
 _VALID_ID = re.compile(r"[A-Za-z0-9._-]{1,100}")
-_OPEN_PATHS = ("/healthz", "/readyz")
+OPEN_PATHS = ("/healthz", "/readyz")
 # Gradio keeps this stream open as long as the page is: a drain must not wait for it.
 _ENDLESS = "/heartbeat/"
 
@@ -75,6 +75,8 @@ def error_headers(error: errors.SeedbedError, scope: Scope | None = None) -> dic
     headers = {}
     if error.retry_after is not None:
         headers["retry-after"] = str(max(1, math.ceil(error.retry_after)))
+    elif error.status == 429:  # clients of OpenAI's protocol would try again by themselves
+        headers["x-should-retry"] = "false"
     if error.status == 401:
         browser = scope is not None and "text/html" in Headers(scope=scope).get("accept", "")
         headers["www-authenticate"] = f'{"Basic" if browser else "Bearer"} realm="seedbed"'
@@ -119,7 +121,7 @@ class Context:
                 MutableHeaders(scope=message)["x-request-id"] = request_id.get()
             await send(message)
 
-        counted = not scope["path"].startswith(_OPEN_PATHS) and _ENDLESS not in scope["path"]
+        counted = not scope["path"].startswith(OPEN_PATHS) and _ENDLESS not in scope["path"]
         self.drain.running += counted
         http_metrics().running.inc()
         try:
@@ -147,7 +149,7 @@ class Context:
         known.seconds.labels(route).observe(seconds)
         if status >= 400:
             known.errors.labels(scope.get("seedbed.error", f"http_{status}")).inc()
-        quiet = route in ("page", "/metrics", *_OPEN_PATHS) and status < 400
+        quiet = route in OPEN_PATHS or (route in ("page", "/metrics") and status < 400)
         log.log(
             logging.DEBUG if quiet else logging.INFO,
             "%s %s %d %.0f ms %s",
@@ -191,7 +193,7 @@ class Guard:
         self.access = access
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] in ("http", "websocket") and scope["path"] not in _OPEN_PATHS:
+        if scope["type"] in ("http", "websocket") and scope["path"] not in OPEN_PATHS:
             try:
                 scope.setdefault("state", {})["caller"] = self._admit(scope)
             except errors.SeedbedError as error:

@@ -23,7 +23,16 @@ from starlette.exceptions import HTTPException
 
 from seedbed import errors, telemetry
 from seedbed.keys import Keys, KeySource
-from seedbed.middleware import Access, BodyLimit, Context, Drain, Guard, envelope, error_headers
+from seedbed.middleware import (
+    OPEN_PATHS,
+    Access,
+    BodyLimit,
+    Context,
+    Drain,
+    Guard,
+    envelope,
+    error_headers,
+)
 from seedbed.settings import Settings, load
 
 if TYPE_CHECKING:
@@ -47,7 +56,10 @@ def caller_of(request: Any) -> str:
     return str(scope["state"]["caller"])
 
 
-def _caller(request: Request, _: Annotated[Any, Depends(HTTPBearer(auto_error=False))]) -> str:
+# Not a plain function: those run in a thread, which takes longer than the look into the scope.
+async def _caller(
+    request: Request, _: Annotated[Any, Depends(HTTPBearer(auto_error=False))]
+) -> str:
     return caller_of(request)
 
 
@@ -148,7 +160,7 @@ def _add_health(app: FastAPI, ready: Callable[[], None], drain: Drain) -> None:
 def _add_errors(app: FastAPI) -> None:
     @app.exception_handler(errors.SeedbedError)
     async def seedbed_error(request: Request, error: errors.SeedbedError) -> Response:
-        if error.status >= 500:
+        if error.status >= 500 and request.url.path not in OPEN_PATHS:  # a probe asks often
             log.warning("%s: %s", error.type, error)
         headers = error_headers(error)
         return _answer(request, error.status, error.type, str(error), headers, **error.details)

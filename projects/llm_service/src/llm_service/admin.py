@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends
@@ -15,8 +15,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from llm_service import __version__, page
 from llm_service.gateway import Gateway
+from llm_service.report import key_json
 from llm_service.store import usage
-from llm_service.store.keys import Key, KeyStore
+from llm_service.store.database import Database
+from llm_service.store.keys import KeyStore
 from seedbed.errors import Forbidden
 from seedbed.service import Caller, CleanText
 
@@ -38,25 +40,6 @@ class NewKey(BaseModel):
     expires: datetime | None = None
 
 
-def as_json(key: Key) -> dict[str, Any]:
-    """A key as it is shown; its secret is nowhere."""
-    return {
-        "id": key.id,
-        "name": key.name,
-        "scopes": sorted(key.scopes),
-        "models": list(key.models),
-        "rpm": key.rpm,
-        "tpm": key.tpm,
-        "concurrency": key.concurrency,
-        "budget_usd": key.budget_usd,
-        "team": key.team,
-        "team_budget_usd": key.team_budget_usd,
-        "created": key.created.isoformat(),
-        "expires": key.expires.isoformat() if key.expires else None,
-        "revoked": key.revoked.isoformat() if key.revoked else None,
-    }
-
-
 def routes(gateway: Gateway, keys: KeyStore, *, draining: Callable[[], bool]) -> APIRouter:
     def operator(caller: Caller) -> None:
         if not keys.get(caller).may("admin"):
@@ -68,7 +51,7 @@ def routes(gateway: Gateway, keys: KeyStore, *, draining: Callable[[], bool]) ->
     sources = page.Sources(
         gateway.metrics,
         models=lambda: models_of(gateway),
-        spend=lambda: usage.spend(gateway.database),
+        spend=lambda: spent(gateway.database),
         draining=draining,
         version=__version__,
     )
@@ -117,19 +100,42 @@ def _add_keys(router: APIRouter, keys: KeyStore) -> None:
     @router.get("/keys")
     def list_keys() -> dict[str, Any]:
         """All keys, without their secrets."""
-        return {"keys": [as_json(key) for key in keys.list()]}
+        return {"keys": [key_json(key) for key in keys.list()]}
 
     @router.post("/keys", status_code=201)
     async def create_key(body: NewKey) -> dict[str, Any]:
         """Make a key. This is the only time that it is shown."""
         limits = body.model_dump(exclude={"name"}, exclude_none=True)
         key, secret = await asyncio.to_thread(lambda: keys.create(body.name, **limits))
-        return {"id": key.id, "key": secret, **as_json(key)}
+        return {"id": key.id, "key": secret, **key_json(key)}
 
     @router.delete("/keys/{id_or_name}")
     async def revoke_key(id_or_name: CleanText) -> dict[str, Any]:
         """From now on it is refused."""
-        return as_json(await asyncio.to_thread(keys.revoke, id_or_name))
+        return key_json(await asyncio.to_thread(keys.revoke, id_or_name))
+
+
+def spent(database: Database) -> page.Spend:
+    """Money of today and of this month (UTC), and by key, the dearest first."""
+    now = datetime.now(UTC)
+    month = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    rows = usage.report(database, "key", since=month)
+    days = usage.report(
+        database, "day", since=now.replace(hour=0, minute=0, second=0, microsecond=0)
+    )
+    return {
+        "today_usd": sum(row["cost_usd"] for row in days),
+        "month_usd": sum(row["cost_usd"] for row in rows),
+        "keys": [
+            {
+                "name": row["key"],
+                "cost_usd": row["cost_usd"],
+                "requests": row["n"],
+                "tokens": row["prompt_tokens"] + row["completion_tokens"],
+            }
+            for row in rows
+        ],
+    }
 
 
 def models_of(gateway: Gateway) -> list[dict[str, Any]]:

@@ -8,8 +8,8 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from llm_service import __version__, admin, page
 from llm_service.call import Call
 from llm_service.gateway import Gateway
-from llm_service.protocol import chat_answer, completions, embeddings, responses, responses_answer
+from llm_service.protocol import chat_answer, completions, embeddings, responses_answer
 from llm_service.protocol.answers import dumps
 from llm_service.protocol.chat import ChatRequest
 from llm_service.protocol.common import models_list, new_id
@@ -56,36 +56,46 @@ def create_app(gateway: Gateway, keys: KeyStore) -> FastAPI:
         max_requests=gateway.config.max_requests,
         lifespan=life,
     )
-    app.include_router(routes(gateway, keys))
+    app.state.keys = keys
+    app.include_router(routes(gateway))
     app.include_router(admin.routes(gateway, keys, draining=lambda: app.state.drain.draining))
     app.include_router(page.routes())
     return app
 
 
-class _reload_on_hangup:  # noqa: N801
-    """SIGHUP reads the table of models again, as for other servers; a wrong one is only logged."""
+@contextmanager
+def _reload_on_hangup(gateway: Gateway) -> Iterator[None]:
+    """SIGHUP reads the table of models again; a wrong one is only logged."""
+    loop = asyncio.get_running_loop()
+    tasks: set[asyncio.Task[None]] = set()
 
-    def __init__(self, gateway: Gateway) -> None:
-        self.gateway = gateway
-        self.loop = asyncio.get_running_loop()
-
-    def __enter__(self) -> None:
-        # Only the main thread of a POSIX system can take a signal.
-        with suppress(NotImplementedError, ValueError, RuntimeError, AttributeError):
-            self.loop.add_signal_handler(signal.SIGHUP, self._start)
-
-    def __exit__(self, *_: object) -> None:
-        with suppress(NotImplementedError, ValueError, RuntimeError, AttributeError):
-            self.loop.remove_signal_handler(signal.SIGHUP)
-
-    def _start(self) -> None:
-        self.task = asyncio.ensure_future(self._reload())
-
-    async def _reload(self) -> None:
+    async def reload() -> None:
         try:
-            await self.gateway.reload()
+            await gateway.reload()
         except ConfigError as error:
             log.error("the table of models stays as it was: %s", error)
+
+    def start() -> None:
+        task = loop.create_task(reload())
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+    # Only the main thread of a POSIX system can take a signal.
+    with suppress(NotImplementedError, ValueError, RuntimeError, AttributeError):
+        loop.add_signal_handler(signal.SIGHUP, start)
+    try:
+        yield
+    finally:
+        with suppress(NotImplementedError, ValueError, RuntimeError, AttributeError):
+            loop.remove_signal_handler(signal.SIGHUP)
+
+
+async def _key_of(request: Request, caller: Caller) -> Key:
+    keys: KeyStore = request.app.state.keys
+    return keys.get(caller)
+
+
+CallingKey = Annotated[Key, Depends(_key_of)]
 
 
 ERRORS: dict[int | str, dict[str, Any]] = {
@@ -114,20 +124,15 @@ class Feedback(BaseModel):
     comment: Annotated[CleanText, Field(max_length=4000)] = ""
 
 
-def routes(gateway: Gateway, keys: KeyStore) -> APIRouter:
+def routes(gateway: Gateway) -> APIRouter:
     """Every route of OpenAI's protocol, bound to one gateway."""
     router = APIRouter(prefix="/v1", responses=ERRORS, tags=["openai"])
-
-    def key_of(caller: Caller) -> Key:
-        return keys.get(caller)
-
-    CallingKey = Annotated[Key, Depends(key_of)]  # noqa: N806
-    _add_generating(router, gateway, CallingKey)
-    _add_rest(router, gateway, CallingKey)
+    _add_generating(router, gateway)
+    _add_rest(router, gateway)
     return router
 
 
-def _add_generating(router: APIRouter, gateway: Gateway, CallingKey: Any) -> None:  # noqa: N803
+def _add_generating(router: APIRouter, gateway: Gateway) -> None:
     async def reply(
         http: Request, body: Any, key: Key, prefix: str, collect: Any, stream: Any
     ) -> Response:
@@ -156,32 +161,32 @@ def _add_generating(router: APIRouter, gateway: Gateway, CallingKey: Any) -> Non
     @router.post("/chat/completions", response_model=None)
     async def chat_completions(http: Request, body: ChatRequest, key: CallingKey) -> Response:
         """Answer a conversation, whole or as server-sent events when `stream` is true."""
-        return await reply(http, body, key, "chatcmpl-", chat_answer.collect, chat_answer.stream)
+        return await reply(http, body, key, "chatcmpl", chat_answer.collect, chat_answer.stream)
 
     @router.post("/completions", response_model=None)
     async def text_completions(http: Request, body: CompletionRequest, key: CallingKey) -> Response:
         """Continue a text, without a chat template."""
-        return await reply(http, body, key, "cmpl-", completions.collect, completions.stream)
+        return await reply(http, body, key, "cmpl", completions.collect, completions.stream)
 
     @router.post("/responses", response_model=None)
     async def create_response(http: Request, body: ResponsesRequest, key: CallingKey) -> Response:
         """OpenAI's Responses API: text and tools. Nothing is kept for `previous_response_id`."""
 
-        async def collect(*given: Any) -> Any:
-            return await responses_answer.collect(*given, request=body)
+        async def collect(call: Call, _: Any, *given: Any) -> Any:
+            return await responses_answer.collect(call, body, *given)
 
-        def stream(*given: Any, include_usage: bool) -> Any:  # noqa: ARG001
-            return responses_answer.stream(*given, request=body)
+        def stream(call: Call, _: Any, *given: Any, include_usage: bool) -> Any:  # noqa: ARG001
+            return responses_answer.stream(call, body, *given)
 
-        return await reply(http, body, key, "resp_", collect, stream)
+        return await reply(http, body, key, "resp", collect, stream)
 
 
-def _add_rest(router: APIRouter, gateway: Gateway, CallingKey: Any) -> None:  # noqa: N803
+def _add_rest(router: APIRouter, gateway: Gateway) -> None:
     @router.post("/embeddings", response_model=None)
     async def create_embeddings(http: Request, body: EmbeddingRequest, key: CallingKey) -> Response:
         """A vector for each text."""
         ask = body.ask(user=key.id, request_id=request_id.get())
-        embedded, call = await unless_gone(http, gateway.embed(ask, key, new_id("embd-")))
+        embedded, call = await unless_gone(http, gateway.embed(ask, key, new_id("embd")))
         return _json(embeddings.collect(embedded, call.asked, call.asked.model), call)
 
     @router.get("/models")
@@ -198,11 +203,12 @@ def _add_rest(router: APIRouter, gateway: Gateway, CallingKey: Any) -> None:  # 
         raise NotFound(f"No model {name[:100]!r}.", hint="GET /v1/models lists them.")
 
     @router.post("/feedback")
-    async def rate(body: Feedback, key: CallingKey) -> dict[str, str]:  # noqa: ARG001
+    async def rate(body: Feedback, key: CallingKey) -> dict[str, str]:
         """Rate an answer by its id; a second rating takes the first one's place."""
         await asyncio.to_thread(
             feedback.add, gateway.database, body.response_id, body.rating, body.score,
             body.comment, accounting=gateway.accounting,
+            key_id=None if key.may("admin") else key.id,
         )  # fmt: skip
         gateway.metrics.feedback(body.rating or "score")
         return {"response_id": body.response_id}

@@ -182,7 +182,7 @@ class Gateway:
         default = table.default if kind == "chat" else table.default_embedding or table.default
         name = call.ask.model or default
         route = table.resolve(name, "chat" if kind == "chat" else "embedding")
-        ask = call.ask = replace(call.ask, model=name)
+        ask = call.ask = call.asked = replace(call.ask, model=name)
         prompt, answer = estimate_tokens(ask)
         dearest = max(table.cost(target.model, prompt, answer) for target in route.targets)
         scope = "chat" if kind == "chat" else "embeddings"

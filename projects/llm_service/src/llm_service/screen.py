@@ -26,7 +26,9 @@ Change = Callable[[str], str]
 class Blocked(BadInput):
     """A rule of the operator forbids this request; the text names the rule, not the content."""
 
-    code = "content_policy"
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.details["code"] = "content_policy"
 
 
 class Screen:

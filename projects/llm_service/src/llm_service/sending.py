@@ -71,7 +71,6 @@ class EventStream(Response):
         self.stall_seconds = stall_seconds
         self.status_code = 200
         self.background = None
-        self.body = b""
         # A proxy that buffers would hold the tokens back.
         self.init_headers({**headers, "cache-control": "no-cache", "x-accel-buffering": "no"})
 

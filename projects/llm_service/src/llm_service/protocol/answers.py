@@ -28,11 +28,11 @@ def error_body(error: BaseException) -> dict[str, Any]:
     inner: dict[str, Any] = {
         "message": "The server failed; its log says why.",
         "type": "internal_error",
-        "param": getattr(error, "param", None),
-        "code": getattr(error, "code", None),
+        "param": None,
+        "code": None,
     }
     if isinstance(error, SeedbedError):
-        inner |= {"message": redact_secrets(str(error)), "type": error.type}
+        inner |= {"message": redact_secrets(str(error)), "type": error.type, **error.details}
     return {"error": inner}
 
 

@@ -46,6 +46,7 @@ class BadParameter(BadInput):
         super().__init__(message, hint=hint)
         self.param = param
         self.code = code
+        self.details = {"param": param, "code": code}
 
 
 def invalid(param: str, why: str, hint: str = "") -> BadParameter:

@@ -1,0 +1,146 @@
+"""Stand-ins that tests inject: a backend that says what it is told, and the whole app around it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+from fastapi import FastAPI
+from prometheus_client import CollectorRegistry
+
+from llm_service.api import create_app
+from llm_service.ask import Ask, Delta, Embedded, Event, Finish, Load, Usage
+from llm_service.config import Config
+from llm_service.gateway import Gateway
+from llm_service.metrics import Metrics
+from llm_service.models import Table
+from llm_service.store.database import open_database
+from llm_service.store.keys import KeyStore
+from seedbed.keys import Keys
+from seedbed.settings import Settings
+
+TABLE = """
+[models.echo]
+backend = "openai"
+base_url = "http://127.0.0.1:1/v1"
+price_in = 1.0
+price_out = 2.0
+[models.vectors]
+backend = "openai"
+base_url = "http://127.0.0.1:1/v1"
+kind = "embedding"
+"""
+
+
+@dataclass
+class FakeBackend:
+    """Says the words of `text` one by one, or raises `error`; notes what it was asked."""
+
+    name: str = "echo"
+    text: str = "one two three"
+    pause: float = 0.0
+    error: BaseException | None = None
+    load: Load = field(default_factory=Load)
+    asked: list[Ask] = field(default_factory=list)
+    closed: int = 0  # answers that were not read to their end
+
+    async def generate(self, ask: Ask) -> AsyncIterator[Event]:
+        self.asked.append(ask)
+        if self.error is not None:
+            raise self.error
+        words = self.text.split(" ")
+        finished = False
+        try:
+            for n, word in enumerate(words):
+                await asyncio.sleep(self.pause)
+                yield Delta(word if n == 0 else f" {word}")
+            finished = True
+        finally:
+            self.closed += not finished
+        yield Finish("stop")
+        yield Usage(7, len(words))
+
+    async def embed(self, ask: Ask) -> Embedded:
+        self.asked.append(ask)
+        given = ask.body["input"]
+        texts = [given] if isinstance(given, str) else given
+        return Embedded([[float(len(text)), 1.0] for text in texts], 3)
+
+    async def check(self) -> None:
+        if self.error is not None:
+            raise self.error
+
+    async def close(self) -> None:
+        pass
+
+
+class FakePool:
+    """Gives each model of the table the backend that the test made for it."""
+
+    def __init__(self, backends: dict[str, Any]) -> None:
+        self.backends = backends
+
+    def __call__(self, *_: Any) -> FakePool:
+        return self
+
+    def update(self, table: Table) -> dict[str, list[Any]]:
+        return {name: [self.backends.setdefault(name, FakeBackend(name))] for name in table.models}
+
+    def local(self) -> Iterator[Any]:
+        return iter(())
+
+    def memory(self) -> dict[str, int | None]:
+        return {}
+
+    async def close(self) -> None:
+        pass
+
+
+@dataclass
+class Served:
+    """An app that runs, with a client to ask it and all that a test may look at."""
+
+    app: FastAPI
+    gateway: Gateway
+    keys: KeyStore
+    client: httpx.AsyncClient
+    echo: FakeBackend
+    models: Path
+
+    async def chat(self, content: str = "hello", key: str = "", **body: Any) -> httpx.Response:
+        headers = {"authorization": f"Bearer {key}"} if key else {}
+        message = {"role": "user", "content": content}
+        return await self.client.post(
+            "/v1/chat/completions", json={"messages": [message], **body}, headers=headers
+        )
+
+
+@asynccontextmanager
+async def serving(
+    data_dir: Path, table: str = TABLE, backends: dict[str, Any] | None = None, **config: Any
+) -> AsyncIterator[Served]:
+    """The whole app in this process over fake backends; `table` is the text of its TOML file."""
+    data_dir.mkdir(parents=True, exist_ok=True)
+    models = data_dir / "models.toml"
+    models.write_text(table, encoding="utf-8")
+    made = backends if backends is not None else {}
+    echo = made.setdefault("echo", FakeBackend())
+    settings = Settings(_env_file=None)
+    options = Config(data_dir=data_dir, models=models, _env_file=None, **config)
+    database = open_database(options)
+    keys = KeyStore(database, Keys())
+    metrics = Metrics(CollectorRegistry())
+    gateway = Gateway(options, settings, database, metrics, make_pool=FakePool(made))
+    app = create_app(gateway, keys)
+    transport = httpx.ASGITransport(app)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://localhost") as client,
+    ):
+        yield Served(app, gateway, keys, client, echo, models)
+    database.close()

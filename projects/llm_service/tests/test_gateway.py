@@ -1,0 +1,169 @@
+"""What happens to a request from the door to the books, over fake backends."""
+
+import asyncio
+import json
+
+import pytest
+
+from llm_service.store import usage
+from llm_service.testing import TABLE, FakeBackend, serving
+from seedbed.errors import BadInput, Unavailable
+
+ROUTED = (
+    TABLE
+    + """
+[models.spare]
+backend = "openai"
+base_url = "http://127.0.0.1:1/v1"
+[routes.main]
+targets = ["echo"]
+fallback = ["spare"]
+retries = 0
+[aliases]
+gpt = "main"
+"""
+)
+
+
+async def test_an_answer_tells_who_gave_it_and_what_it_cost(served):
+    answer = await served.chat(temperature=0)
+    assert answer.status_code == 200
+    body = answer.json()
+    assert body["choices"][0]["message"]["content"] == "one two three"
+    assert (body["model"], body["id"][:9]) == ("echo", "chatcmpl-")
+    headers = answer.headers
+    assert headers["x-model-used"] == "echo"
+    assert float(headers["x-cost-usd"]) == pytest.approx((7 * 1 + 3 * 2) / 1e6)
+    assert float(headers["x-overhead-ms"]) >= 0
+    assert headers["x-cache"] == "miss"
+    assert headers["x-request-id"]
+
+
+async def test_every_end_of_a_request_is_accounted(served):
+    await served.chat()
+    served.echo.error = BadInput("no")
+    await served.chat("again")
+    served.echo.error = Unavailable("down")
+    await served.chat("and again")
+    await asyncio.to_thread(served.gateway.accounting.flush)
+    (row,) = usage.report(served.gateway.database, "key")
+    assert (row["n"], row["ok"], row["errors"]) == (3, 1, 2)
+    assert (row["prompt_tokens"], row["completion_tokens"]) == (7, 3)
+    (row, *_) = usage.report(served.gateway.database, "model")
+    assert row["model"] == "echo"
+
+
+async def test_a_stream_is_the_same_answer_in_pieces(served):
+    answer = await served.chat(stream=True, stream_options={"include_usage": True})
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    *chunks, done = answer.text.strip().split("\n\n")
+    assert done == "data: [DONE]"
+    said = [json.loads(chunk.removeprefix("data: ")) for chunk in chunks]
+    text = "".join(c["delta"].get("content") or "" for x in said for c in x["choices"])
+    assert text == "one two three"
+    assert said[-1]["usage"]["completion_tokens"] == 3
+    assert len({chunk["id"] for chunk in said}) == 1
+
+
+async def test_an_equal_request_is_answered_from_the_cache_at_no_cost(served):
+    await served.chat(temperature=0)
+    again = await served.chat(temperature=0)
+    assert again.headers["x-cache"] == "hit"
+    assert float(again.headers["x-cost-usd"]) == 0
+    assert len(served.echo.asked) == 1
+    await served.client.post(
+        "/v1/chat/completions",
+        json={"messages": [{"role": "user", "content": "hello"}], "temperature": 0},
+        headers={"cache-control": "no-store"},
+    )
+    assert len(served.echo.asked) == 2
+
+
+async def test_a_fallback_answers_for_a_model_that_fails(tmp_path):
+    broken = FakeBackend("echo", error=Unavailable("down"))
+    async with serving(tmp_path, ROUTED, {"echo": broken}) as served:
+        answer = await served.chat(model="gpt")
+        assert answer.status_code == 200
+        assert answer.headers["x-model-used"] == "spare"
+        assert answer.json()["model"] == "gpt"
+
+
+async def test_what_no_model_can_do_is_named(served):
+    unknown = await served.chat(model="nope")
+    assert unknown.status_code == 404
+    assert "'nope'" in unknown.json()["error"]["message"]
+    wrong = await served.chat(model="vectors")
+    assert wrong.status_code == 400
+    field = await served.chat(temprature=1)
+    assert field.status_code == 400
+    assert field.json()["error"]["param"] == "temprature"
+
+
+async def test_a_client_that_leaves_frees_its_place(served):
+    served.echo.pause = 0.05
+    served.echo.text = " ".join(["word"] * 100)
+    asking = asyncio.create_task(served.chat())
+    while not served.echo.asked:
+        await asyncio.sleep(0.01)
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    await asyncio.to_thread(served.gateway.accounting.flush)
+    assert served.echo.closed == 1
+    (row,) = usage.report(served.gateway.database, "key")
+    assert row["cancelled"] == 1
+
+
+async def test_keys_lock_the_door_and_limits_hold(served):
+    assert (await served.chat()).status_code == 200  # nobody has a key: this machine may ask
+    _, secret = served.keys.create("alice", rpm=2, models=("echo",))
+    assert (await served.chat()).status_code == 401
+    assert (await served.chat(key="sk-wrong")).status_code == 401
+    assert (await served.chat(key=secret)).status_code == 200
+    assert (await served.chat("2", key=secret)).headers["x-ratelimit-remaining-requests"] == "0"
+    over = await served.chat("3", key=secret)
+    assert over.status_code == 429
+    assert int(over.headers["retry-after"]) >= 1
+    headers = {"authorization": f"Bearer {secret}"}
+    assert (await served.client.get("/admin/keys", headers=headers)).status_code == 403
+    served.keys.revoke("alice")
+    assert (await served.chat(key=secret)).status_code == 401
+
+
+async def test_an_empty_budget_refuses_and_is_not_to_be_tried_again(served):
+    _, secret = served.keys.create("bob", budget_usd=0.00001)
+    answer = await served.chat(key=secret, max_tokens=1000)
+    assert answer.status_code == 429
+    assert answer.json()["error"]["code"] == "insufficient_quota"
+    assert answer.headers["x-should-retry"] == "false"
+    assert not served.echo.asked
+
+
+async def test_embeddings(served):
+    answer = await served.client.post("/v1/embeddings", json={"input": ["ab", "c"]})
+    assert [row["embedding"] for row in answer.json()["data"]] == [[2.0, 1.0], [1.0, 1.0]]
+    assert answer.headers["x-model-used"] == "vectors"
+
+
+async def test_a_reload_takes_effect_or_changes_nothing(served):
+    served.models.write_text(TABLE + '[aliases]\nfast = "echo"\n')
+    assert (await served.client.post("/admin/models/reload")).status_code == 200
+    assert (await served.chat(model="fast")).status_code == 200
+    served.models.write_text('[models.x]\nbackend = "nothing"\n')
+    refused = await served.client.post("/admin/models/reload")
+    assert refused.status_code == 400
+    assert "nothing" in refused.json()["error"]["message"]
+    assert (await served.chat(model="fast")).status_code == 200
+
+
+async def test_feedback_is_kept_and_exported(served):
+    from llm_service.store.feedback import export
+
+    answer = (await served.chat("What is 1+1?")).json()
+    rated = {"response_id": answer["id"], "rating": "up", "comment": "good"}
+    assert (await served.client.post("/v1/feedback", json=rated)).status_code == 200
+    (row,) = export(served.gateway.database)
+    assert [m["role"] for m in row["messages"]] == ["user", "assistant"]
+    assert row["messages"][-1]["content"] == "one two three"
+    unknown = {"response_id": "chatcmpl-0", "rating": "up"}
+    assert (await served.client.post("/v1/feedback", json=unknown)).status_code == 404
