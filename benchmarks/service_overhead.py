@@ -43,7 +43,7 @@ def make_key(data: str) -> str:
     """A key whose limits are all counted and never reached."""
     done = subprocess.run(
         [peers.COMMAND, "keys", "create", "--name", "benchmark", "--json", "--rpm", "1000000",
-         "--tpm", "1000000000", "--concurrency", "1000", "--budget", "1000"],
+         "--tpm", "1000000000", "--concurrency", "1000", "--budget-usd", "1000"],
         env={**peers.os.environ, "SERVICE_DATA_DIR": data}, check=True, capture_output=True,
     )  # fmt: skip
     return str(json.loads(done.stdout)["key"])
