@@ -74,22 +74,23 @@ class Terms:
         self.open, self.reach = _beginnings(terms)
 
 
-def _key_end(text: str, begin: int) -> int | None:
+def _key_end(text: str, begin: int) -> tuple[int | None, bool]:
     """Where the private key that may begin here ends, as its pattern has it; None: not yet known.
 
-    Where it is none after all, the place behind its first dash.
+    Where it is none after all, the place behind its first dash. And whether the text ends in the
+    key's body.
     """
     head = _HEAD.match(text, begin)
     if head is None:
-        return None if _HEAD_OPEN.fullmatch(text, begin) else begin + 1
+        return (None if _HEAD_OPEN.fullmatch(text, begin) else begin + 1), False
     body = _BODY.match(text, head.end())
     assert body is not None
+    if body.end() == len(text):
+        return None, True
     foot = _FOOT.match(text, body.end())
     if foot is not None:
-        return foot.end()
-    if body.end() == len(text) or _FOOT_OPEN.fullmatch(text, body.end()):
-        return None
-    return body.end()
+        return foot.end(), False
+    return (None if _FOOT_OPEN.fullmatch(text, body.end()) else body.end()), False
 
 
 class Holdback:
@@ -100,12 +101,15 @@ class Holdback:
         self._look = max(_LOOK, self._terms.reach if self._terms else 0)
         self._parts: list[str] = []
         self._tail = ""  # the last of the text so far, or all since a private key began
-        self._in_key = False
+        self._in_key = self._in_body = False
 
     def feed(self, piece: str) -> str:
         """What can be screened now, after this piece; often empty."""
         self._parts.append(piece)
         seen = self._tail + piece
+        if self._in_key and self._still_key(piece):
+            self._tail = seen
+            return ""
         start, end = len(self._tail), -1
         begin, search = 0, max(0, start - len(_BEGIN) + 1)
         while True:
@@ -116,12 +120,20 @@ class Holdback:
                     self._tail = seen[-self._look :]
                     break
                 self._in_key = True
-            closed = _key_end(seen, begin)
+            closed, self._in_body = _key_end(seen, begin)
             if closed is None:
                 self._tail = seen[begin:]
                 break
             self._in_key, start, search = False, closed, closed
         return self._take(len(seen) - end) if end >= 0 else ""
+
+    def _still_key(self, piece: str) -> bool:
+        """Whether the piece is only more of a key's body: a long one is not read from its start."""
+        return (
+            self._in_body
+            and len(self._tail) + len(piece) < _BODY_LIMIT
+            and _BODY.fullmatch(piece) is not None
+        )
 
     def rest(self) -> str:
         """What is left when the text has ended."""
