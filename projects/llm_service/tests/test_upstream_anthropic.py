@@ -203,6 +203,35 @@ async def test_cached_tokens_belong_to_the_prompt(upstream: Upstream) -> None:
     assert counted == Usage(18, 2, 10)
 
 
+async def test_a_streams_usage_is_put_together(upstream: Upstream) -> None:
+    start = {"input_tokens": 3, "cache_read_input_tokens": 10, "output_tokens": 1}
+    events = [
+        {"type": "message_start", "message": {"usage": start}},
+        {"type": "content_block_start", "index": 0, "content_block": {"type": "thinking"}},
+        {
+            "type": "content_block_delta",
+            "index": 0,
+            "delta": {"type": "thinking_delta", "thinking": "hm"},
+        },
+        {
+            "type": "content_block_delta",
+            "index": 0,
+            "delta": {"type": "signature_delta", "signature": "x"},
+        },
+        {
+            "type": "message_delta",
+            "delta": {"stop_reason": "end_turn"},
+            "usage": {"output_tokens": 7},
+        },
+        {"type": "message_stop"},
+    ]
+    data = "".join(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n" for event in events)
+    upstream.reply = web.Response(text=data, content_type="text/event-stream")
+    delta, finish, usage = await upstream.ask(stream=True)
+    assert (delta, finish) == (Delta(extra={"reasoning_content": "hm"}), Finish("stop"))
+    assert usage == Usage(13, 7, 10)
+
+
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("fault", ["500", "reset", "malformed", "truncate", "html"])
 async def test_each_fault_is_unavailable(upstream: Upstream, fault: str, stream: bool) -> None:

@@ -331,6 +331,29 @@ async def test_finished_answers_share_one_connection(upstream: Upstream) -> None
     assert sum(map(len, upstream.backend._session.connector._conns.values())) == 1
 
 
+async def test_a_body_that_ends_after_done_gives_its_connection_back(upstream: Upstream) -> None:
+    end = (
+        b'data: {"choices":[{"delta":{"content":"x"},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
+    )
+    own(upstream, sse(end, pause=0.02))
+    await upstream.ask(stream=True)
+    assert sum(map(len, upstream.backend._session.connector._conns.values())) == 1
+
+
+async def test_a_stream_with_done_but_no_reason_is_finished(upstream: Upstream) -> None:
+    own(upstream, sse(b'data: {"choices":[{"delta":{"content":"x"}}]}\n\ndata: [DONE]\n\n'))
+    assert (await upstream.ask(stream=True))[1] == Finish("stop")
+    own(upstream, sse(b"data: [DONE]\n\n"))
+    with pytest.raises(Unavailable, match="stopped before"):
+        await upstream.ask(stream=True)
+
+
+async def test_a_usage_of_nothing_is_not_believed(upstream: Upstream) -> None:
+    usage = {"prompt_tokens": 0, "completion_tokens": 0}
+    own(upstream, answers(200, {"choices": [{"message": {"content": "x" * 8}}], "usage": usage}))
+    assert (await upstream.ask())[-1] == Usage(2, 2)
+
+
 async def test_an_end_of_stream_that_does_not_come_is_not_waited_for(upstream: Upstream) -> None:
     end = (
         b'data: {"choices":[{"delta":{"content":"x"},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
