@@ -111,7 +111,16 @@ def setup_logging(level: str = "INFO") -> None:
             f"SEEDBED_LOG_LEVEL={level!r} is not a level.",
             hint="Use DEBUG, INFO, WARNING or ERROR.",
         ) from None
-    for noisy in ("httpx", "httpx2", "httpcore", "chromadb", "urllib3", "asyncio", "uvicorn"):
+    for noisy in (
+        "alembic",
+        "httpx",
+        "httpx2",
+        "httpcore",
+        "chromadb",
+        "urllib3",
+        "asyncio",
+        "uvicorn",
+    ):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))
 
 
