@@ -25,6 +25,7 @@ _OPEN = re.compile(
     r"|(?i:bearer[ ]{1,3})"
     r"|(?i:key|token|secret|passw(?:or)?d)[\"']?[ ]{0,3}(?:[:=][ ]{0,3})?)\Z"
 )
+_OPEN_ENDS = frozenset({"key", "ken", "ret", "ord", "swd", "rer"})  # the words in _OPEN
 
 _BEGIN = "-----BEGIN"
 _HEAD = re.compile(r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----")
@@ -156,6 +157,9 @@ class Holdback:
         if self._terms is not None and self._terms.open.search(before):  # type: ignore[union-attr]
             return False
         if last == " ":
+            word = before[-24:].rsplit(None, 1)[-1:]
+            if word and word[0].islower() and word[0].isalpha() and word[0][-3:] not in _OPEN_ENDS:
+                return True  # as nearly always, without a search
             return _OPEN.search(before[-64:]) is None
         if last.isspace():
             return True

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import re
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -339,7 +339,24 @@ class _Choice:
         self.blocked = False
         self.ended = False
 
-    def delta(self, delta: Delta) -> Iterator[Event]:
+    def delta(self, delta: Delta) -> Iterable[Event]:
+        plain = delta.text and not (delta.tool_calls or delta.logprobs or delta.extra)
+        if not plain or self.logprobs:
+            return self._delta(delta)
+        # The usual case, with nothing to do for anything but the text.
+        self.tokens += delta.tokens
+        out, found, blocked, taken = self.text.feed(delta.text)
+        self.held += len(delta.text) - taken
+        if blocked:
+            self._note(found, blocked)
+            return self._emitted(out, (), None, (), quiet=True)
+        self.count.redacted += found
+        if not out:
+            return ()
+        tokens, self.tokens = self.tokens, 0
+        return (Delta(out, self.index, tokens),)
+
+    def _delta(self, delta: Delta) -> Iterator[Event]:
         self.tokens += delta.tokens
         if delta.logprobs and not self.logprobs and self.held:
             self.logprobs.append((self.held, ()))
@@ -375,6 +392,16 @@ class _Choice:
             out, found, blocked, taken = self.text.feed(piece)
         self._note(found, blocked)
         logprobs = self._logprobs(taken, piece is None, drop=bool(found or self.blocked))
+        return self._emitted(out, calls, extra, logprobs, quiet)
+
+    def _emitted(
+        self,
+        out: str,
+        calls: Sequence[dict[str, Any]],
+        extra: Mapping[str, Any] | None,
+        logprobs: tuple[dict[str, Any], ...],
+        quiet: bool,
+    ) -> Iterator[Event]:
         if out or calls or extra or logprobs or not quiet:
             tokens, self.tokens = self.tokens, 0
             yield Delta(out, self.index, tokens, tuple(calls), logprobs, extra)
