@@ -14,7 +14,7 @@ import pytest
 from llm_service.ask import Ask, Delta, Embedded, Event, Facts, Finish, Load, Usage
 from llm_service.models import ModelEntry, Route, Target
 from llm_service.routing import Router
-from seedbed.errors import BadInput, Busy, DeadlineExceeded, SeedbedError, Unavailable
+from seedbed.errors import BadInput, Busy, DeadlineExceeded, SeedbedError, Unavailable, WeightsError
 
 HELLO = Ask("chat", "m", {"messages": [{"role": "user", "content": "hello"}]})
 LONG = Ask("chat", "m", {"messages": [{"role": "user", "content": "the rules " * 100}]})
@@ -31,6 +31,7 @@ class Fake:
         self.breaks: BaseException | None = None
         self.delay = delay
         self.between = 0.0
+        self.gate: asyncio.Event | None = None
         self.asked = 0
         self.closed = 0
 
@@ -38,6 +39,8 @@ class Fake:
         self.asked += 1
         try:
             await asyncio.sleep(self.delay)
+            if self.gate:
+                await self.gate.wait()
             error = self.always or (self.fails.pop(0) if self.fails else None)
             if error is not None:
                 raise error
@@ -173,6 +176,12 @@ async def test_a_full_target_is_not_asked_again(make: Any, clock: Clock) -> None
     assert await ask(make(a, b), route("a", fallback=("b",))) == "b"
 
 
+async def test_missing_weights_are_not_asked_for_twice(make: Any) -> None:
+    a, b = Fake("a", WeightsError("no file")), Fake("b")
+    assert await ask(make(a, b), route("a", fallback=("b",))) == "b"
+    assert a.asked == 1
+
+
 @pytest.mark.parametrize("error", [BadInput("no"), RuntimeError("bug")])
 async def test_what_no_other_can_mend_is_raised_at_once(make: Any, error: Exception) -> None:
     a, b = Fake("a"), Fake("b")
@@ -220,6 +229,15 @@ async def test_one_deadline_holds_for_all_tries_and_the_stream(make: Any) -> Non
     assert time.monotonic() - began < 2
     with pytest.raises(DeadlineExceeded):
         await ask(router, route("a"), left=0.0)
+
+
+async def test_a_long_answer_is_no_fault_of_its_target(make: Any) -> None:
+    slow = Fake("a")
+    slow.between = 60
+    router = make(slow, clock=time.monotonic)
+    with pytest.raises(DeadlineExceeded, match="longer than allowed"):
+        await ask(router, route("a"), left=0.05)
+    assert router.states()[0]["failures"] == 0
 
 
 async def test_an_attempt_with_hardly_any_time_left_counts_for_nothing(make: Any) -> None:
@@ -363,6 +381,21 @@ async def test_both_of_a_hedge_may_fail(make: Any) -> None:
     a.always = b.always = Unavailable("down")
     way = route("a", fallback=("b", "c"), hedge_seconds=0.01, retries=0)
     assert await ask(make(a, b, c), way) == "c"
+
+
+async def test_an_error_at_the_same_moment_does_not_hide_an_answer(make: Any) -> None:
+    for seed in range(6):  # which of two finished tasks comes first is anybody's guess
+        gate = asyncio.Event()
+        a, b = Fake("a"), Fake("b")
+        a.gate = b.gate = gate
+        a.always = Unavailable("down")
+        a.load.running = -1
+        router = make(a, b, rng=random.Random(seed))
+        way = route("a", "b", hedge_seconds=0.01, retries=0)
+        task = asyncio.ensure_future(ask(router, way))
+        await asyncio.sleep(0.03)
+        gate.set()
+        assert await task == "b"
 
 
 async def test_cancelling_a_hedge_stops_both(make: Any) -> None:

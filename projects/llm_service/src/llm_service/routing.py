@@ -18,13 +18,22 @@ from llm_service.affinity import PrefixAffinity, blocks_of
 from llm_service.ask import Ask, Backend, Embedded, Event, Facts
 from llm_service.breaker import Breaker
 from llm_service.models import ModelEntry, Route
-from seedbed.errors import Busy, DeadlineExceeded, SeedbedError, Unavailable
+from seedbed.errors import (
+    Busy,
+    DeadlineExceeded,
+    MissingExtra,
+    SeedbedError,
+    Unavailable,
+    WeightsError,
+)
 
 FIRST_PAUSE = 0.2
 MOST_PAUSE = 5.0
 _TIMEOUT = 60.0
 # What another target, or the same one later, may mend.
 _MENDABLE = (Unavailable, DeadlineExceeded, Busy)
+# What the same target would only say again: a queue is full, weights or a package are missing.
+_STAYS = (Busy, WeightsError, MissingExtra)
 # An attempt that had less time than this left says nothing of its target.
 _FAIR_CHANCE = 5.0
 
@@ -181,12 +190,12 @@ class Router:
                     event = await watch.next(stream)
                 except StopAsyncIteration:
                     return
-                except TimeoutError:
+                except (Unavailable, DeadlineExceeded):
+                    failed = True
+                    raise
+                except TimeoutError:  # a long answer is no fault of its target
                     raise self._late(attempt.slot.name) from None
                 yield event
-        except (Unavailable, DeadlineExceeded):
-            failed = True
-            raise
         finally:
             watch.stop()
             self._settle(attempt, failed=failed)
@@ -241,8 +250,7 @@ class Router:
             slot for model in among for slot in self._slots.get(model, ()) if slot.breaker.admits
         ]
         fresh = [slot for slot in ready if slot.name not in search.tried]
-        # Full is full: another request in the same queue would find it so as well.
-        again = [slot for slot in ready if not isinstance(search.tried.get(slot.name), Busy)]
+        again = [slot for slot in ready if not isinstance(search.tried.get(slot.name), _STAYS)]
         candidates = fresh or again
         if len(candidates) < 2:
             return candidates[0] if candidates else None
@@ -294,12 +302,12 @@ class Router:
                 left = tasks.copy()
             while True:
                 done, left = await asyncio.wait(left, return_when=asyncio.FIRST_COMPLETED)
-                for task in done:
-                    error = task.exception()
-                    if error is None:
-                        tasks.discard(task)
-                        return task.result()
-                    if not left or not isinstance(error, _MENDABLE):
+                errors = {task: task.exception() for task in done}
+                if won := next((task for task, error in errors.items() if error is None), None):
+                    tasks.discard(won)
+                    return won.result()
+                for error in errors.values():
+                    if error is not None and not (left and isinstance(error, _MENDABLE)):
                         raise error
         finally:
             await self._cancel(tasks)
