@@ -119,6 +119,7 @@ def test_local_chat_models_are_greedy_unless_told_otherwise(load: Callable[[str]
     assert table.models["warm"].defaults == {"temperature": 1, "top_p": 0.5}
     assert table.models["minilm"].defaults == {}
     assert table.models["small"].context_window == 8192
+    assert (table.models["small"].timeout, table.models["claude"].timeout) == (600, 60)
 
 
 def test_a_route_may_stand_before_the_model_of_its_name(load: Callable[[str], Table]) -> None:

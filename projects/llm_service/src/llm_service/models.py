@@ -33,6 +33,7 @@ from seedbed.settings import Settings
 
 PiiKind = Literal["email", "phone", "iban", "card", "ip", "secret"]
 _NAME = r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}"
+_LOCAL_TIMEOUT = 600.0
 _REQUEST_FIELDS = {"model", "messages", "prompt", "input", "stream", "stream_options"}
 
 
@@ -64,7 +65,8 @@ class ModelEntry(_Strict):
     """One model. Prices are USD per million tokens (None in the file: the catalogue's).
 
     `timeout` is how many seconds may pass to the first event of an answer (the whole of one that
-    is not streamed), and between two reads of an upstream.
+    is not streamed), and between two reads of an upstream: 60, or 600 for a local model, whose
+    queue may be long.
     """
 
     name: Name
@@ -91,6 +93,7 @@ class ModelEntry(_Strict):
         name, backend = entry.get("name", ""), entry.get("backend")
         if backend == "local":
             spec = entry.setdefault("spec", name)
+            entry.setdefault("timeout", _LOCAL_TIMEOUT)
             known = catalog.find(spec) if isinstance(spec, str) else None
             if known is not None and known.kind in ("chat", "embedding"):
                 entry.setdefault("kind", known.kind)

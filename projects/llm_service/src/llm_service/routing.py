@@ -34,7 +34,7 @@ _TIMEOUT = 60.0
 _MENDABLE = (Unavailable, DeadlineExceeded, Busy)
 # What the same target would only say again: a queue is full, weights or a package are missing.
 _STAYS = (Busy, WeightsError, MissingExtra)
-# An attempt that had less time than this left says nothing of its target.
+# An upstream that did not answer for this long has failed, even if no more time was left.
 _FAIR_CHANCE = 5.0
 
 
@@ -50,6 +50,14 @@ class Slot:
     timeout: float = _TIMEOUT
     running: int = 0
     failures: int = 0
+
+    @property
+    def fair_chance(self) -> float:
+        """Seconds an attempt must have had for its end to say something of the target.
+
+        A local model that lets a request's time run out has a long queue: it is not broken.
+        """
+        return self.timeout if self.kind == "local" else min(self.timeout, _FAIR_CHANCE)
 
     @property
     def busy(self) -> int:
@@ -345,7 +353,7 @@ class Router:
             async with asyncio.timeout(timeout):
                 await start(attempt, search.ask)
         except (TimeoutError, DeadlineExceeded, Unavailable) as error:
-            if timeout >= min(slot.timeout, _FAIR_CHANCE) or not isinstance(error, TimeoutError):
+            if timeout >= slot.fair_chance or not isinstance(error, TimeoutError):
                 self._settle(attempt, failed=True)
             else:
                 self._drop(attempt)
