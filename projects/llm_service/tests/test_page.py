@@ -45,6 +45,7 @@ def sources():
     models = [
         {"name": "smollm2", "kind": "chat", "backend": "local"},
         {"name": LONG, "kind": "chat", "backend": "openai", "price_in": 0.5, "price_out": 2.0},
+        {"name": "minilm", "kind": "embedding", "backend": "local"},
     ]
     return page.Sources(metrics, models=lambda: models, version="0.1.0", spend_seconds=0)
 
@@ -78,7 +79,7 @@ def test_the_status_of_a_server_that_nobody_asked(sources):
     found = page.status(sources)
     assert json.loads(json.dumps(found, allow_nan=False)) == found
     assert (found["running"], found["waiting"], found["spend"], found["errors"]) == (0, 0, None, [])
-    assert [model["name"] for model in found["models"]] == ["smollm2", LONG]
+    assert [model["name"] for model in found["models"]] == ["smollm2", LONG, "minilm"]
     assert found["models"][0]["loaded"] is None and found["models"][0]["breaker"] is None
 
 
@@ -86,7 +87,7 @@ def test_the_status_of_a_busy_server(sources):
     make_busy(sources)
     found = page.status(sources)
     assert (found["running"], found["waiting"]) == (15, 3)
-    local, remote = found["models"]
+    local, remote, _ = found["models"]
     assert (local["loaded"], local["memory_bytes"], local["queue_limit"]) == (True, 616_000_000, 64)
     assert (local["attempts"], local["failures"]) == (40, 0)
     assert (remote["breaker"], remote["failures"], remote["price_out"]) == ("open", 1, 2.0)
@@ -297,6 +298,7 @@ def test_the_playground_streams_stops_rates_and_explains(visit, sources):
     app = make_app(sources)
     shown, _ = visit(app)
     shown.locator("nav").get_by_text("Playground").click()
+    shown.wait_for_function("document.querySelectorAll('#model option').length === 2")
     shown.locator("#system").fill("Be brief.")
     question = shown.get_by_label("Message")
     question.fill("What is the capital of France?")

@@ -97,6 +97,7 @@ async function poll() {
       notice("");
       connection(latest.draining ? "shutting down" : "up", latest.draining ? "warn" : "good");
       render(latest);
+      offerModels();
     }
   } catch {
     lostAt ??= new Date().toISOString();
@@ -276,14 +277,22 @@ function copyButton(id) {
 const messages = [];
 let stopping;
 
+let offered = [];
 async function loadModels() {
   const response = await fetch("v1/models").catch(() => undefined);
   if (!response?.ok) return setTimeout(loadModels, POLL);
-  const { data } = await response.json();
-  const before = $("model").value;
-  const usable = data.filter((model) => model.kind !== "embedding");
-  $("model").replaceChildren(...usable.map((model) => element("option", { text: model.id, value: model.id })));
-  if (usable.some((model) => model.id === before)) $("model").value = before;
+  offered = (await response.json()).data.map((model) => model.id);
+  offerModels();
+}
+
+/** The models to choose from; which of them can't chat is known from the status alone. */
+function offerModels() {
+  const kinds = Object.fromEntries((latest?.models ?? []).map((model) => [model.name, model.kind]));
+  const names = offered.filter((name) => kinds[name] !== "embedding");
+  const select = $("model"), before = select.value;
+  if (names.join() === [...select.options].map((option) => option.value).join()) return;
+  select.replaceChildren(...names.map((name) => element("option", { text: name, value: name })));
+  if (names.includes(before)) select.value = before;
 }
 
 /** The JSON of a field, undefined if it is empty; a mistake marks the field and is thrown. */
