@@ -10,7 +10,8 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 
 from llm_service.ask import Ask, Delta, Event, Facts, Finish, Usage
-from llm_service.cache import AnswerCache, merge, request_hash
+from llm_service.cache import AnswerCache, request_hash
+from llm_service.recording import merge
 from seedbed.errors import BadInput, Unavailable
 
 ANSWER = [Delta("Hel"), Delta("lo"), Finish("stop"), Usage(3, 2)]

@@ -12,16 +12,15 @@ import asyncio
 import hashlib
 import json
 import logging
-import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any
 
 from cachetools import TTLCache
 
-from llm_service.ask import Ask, Delta, Event, Facts, Finish
+from llm_service.ask import Ask, Event, Facts
+from llm_service.recording import complete, merge, size_of
 from llm_service.semantic import Probe, SemanticCache
 from seedbed.errors import Unavailable
 
@@ -224,7 +223,7 @@ class AnswerCache:
             probe = await self._similar(flight, *similar) if similar else None
             if flight.label == "miss":
                 await _copy(run(), flight)
-                if store and _complete(flight.events):
+                if store and complete(flight.events):
                     self._keep(key, flight, probe)
         except asyncio.CancelledError:
             flight.error = Unavailable("The answer was interrupted.", hint="Send it again.")
@@ -258,7 +257,7 @@ class AnswerCache:
 
     def _keep(self, key: str, flight: _Flight, probe: Probe | None) -> None:
         answer = Answer(merge(flight.events), flight.facts.model_used, flight.facts.backend)
-        answer.size = len(key) + 500 + _size(answer.events)
+        answer.size = len(key) + 500 + size_of(answer.events)
         try:
             self._kept[key] = answer
         except ValueError:  # larger than the whole cache
@@ -289,56 +288,3 @@ async def _copy(source: AsyncIterator[Event], flight: _Flight) -> None:
         close = getattr(source, "aclose", None)
         if close is not None:
             await close()
-
-
-def _complete(events: Iterable[Event]) -> bool:
-    """Whether every choice that began has ended; an upstream may just stop."""
-    begun = {event.index for event in events if isinstance(event, Delta)}
-    ended = {event.index for event in events if isinstance(event, Finish)}
-    return bool(ended) and begun <= ended
-
-
-def merge(events: Iterable[Event]) -> list[Event]:
-    """The same answer in fewer events: one delta a choice, except where `extra` comes in between.
-
-    Choice by choice, each with its end, and the usage last.
-    """
-    choices: dict[int, list[Any]] = {}
-    usage: list[Event] = []
-    for event in events:
-        if not isinstance(event, (Delta, Finish)):
-            usage.append(event)
-            continue
-        parts = choices.setdefault(event.index, [])
-        if isinstance(event, Finish) or event.extra:
-            parts.append(event)
-            continue
-        if not parts or not isinstance(parts[-1], list):
-            parts.append([])
-        parts[-1].append(event)
-    ordered = [part for index in sorted(choices) for part in choices[index]]
-    return [_join(part) if isinstance(part, list) else part for part in ordered] + usage
-
-
-def _join(deltas: list[Delta]) -> Delta:
-    return Delta(
-        "".join(delta.text for delta in deltas),
-        deltas[0].index,
-        sum(delta.tokens for delta in deltas),
-        tool_calls=tuple(call for delta in deltas for call in delta.tool_calls),
-        logprobs=tuple(entry for delta in deltas for entry in delta.logprobs),
-    )
-
-
-def _size(value: Any) -> int:
-    """Bytes of a value and all it holds."""
-    total = sys.getsizeof(value)
-    if isinstance(value, Mapping):
-        return total + sum(_size(k) + _size(v) for k, v in value.items())
-    if isinstance(value, (list, tuple)):
-        return total + sum(map(_size, value))
-    if isinstance(value, Delta):
-        return total + sum(
-            map(_size, (value.text, value.tool_calls, value.logprobs, value.extra or 0))
-        )
-    return total
