@@ -165,7 +165,7 @@ async def test_a_server_that_does_as_it_is_told() -> None:
     figures = {name: figure.value for name, figure in report.figures.items()}
     # "*" is what stands for any argument, and no priority of a ticket
     assert figures.pop("tool_parses") > 0.95
-    assert figures.pop("false_alarms") == 0
+    assert figures.pop("false_alarms") == figures.pop("failed") == 0
     assert set(figures.values()) == {1.0}, figures
     assert report.about["model"] == "m"
     result = json.loads(report.to_json())
@@ -183,6 +183,8 @@ async def test_a_server_that_does_not() -> None:
         if "response_format" in body:
             name = body["response_format"]["json_schema"]["schema"]
             return blocked() if "if" in name else says('{"no": "schema"}')
+        if count % 5 == 0:
+            return web.json_response({"error": {"message": "out of order"}}, status=500)
         return says(f"answer {count}")
 
     async with serving(reply) as url:
@@ -190,7 +192,8 @@ async def test_a_server_that_does_not() -> None:
     figures = report.figures
     assert figures["schema_valid"].value < 0.1
     assert figures["schema_taken"].value < 1 and figures["schema_taken"].n >= 40
-    assert figures["tool_right"].value == 0 and figures["no_tool_right"].value == 1
+    assert figures["tool_right"].value == 0 and 0.5 < figures["no_tool_right"].value < 1
+    assert 0.1 < figures["failed"].value < 0.2, "a failure of the server ends no evaluation"
     assert figures["tool_parses"].n == 0
     assert figures["repeats"].value == figures["repeats_busy"].value == 0
     assert "injection_caught" not in figures and "off" in report.about["refusals"]

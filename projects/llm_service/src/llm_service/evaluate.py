@@ -20,7 +20,7 @@ from typing import Any
 
 from llm_service.http_client import Client, Response
 from llm_service.judge import judge_calls, schema_error
-from llm_service.traffic import first_model, raise_for
+from llm_service.traffic import first_model, raise_for, said
 from seedbed.errors import BadInput, Busy, SeedbedError
 from seedbed.evaluation import Figure, Report, log_to_mlflow
 from seedbed.testing import free_port, run_server
@@ -50,6 +50,7 @@ class Asker:
     progress: Progress | None = None
     total: int = 0
     done: int = 0
+    failed: int = 0
     slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(TOGETHER))
 
     async def ask(self, name: str, **body: Any) -> Response:
@@ -62,8 +63,9 @@ class Asker:
                 await asyncio.sleep(_seconds(response.headers.get("retry-after", "")))
             else:
                 raise Busy(f"{self.client.url} stays full.", hint="Try again later.")
-        if response.status in (401, 403, 404) or response.status >= 500:
+        if response.status in (401, 403, 404):  # none of the others would be answered either
             raise_for(response, self.client.url)
+        self.failed += response.status >= 500
         self.done += 1
         if self.progress:
             self.progress(self.done, self.total, name)
@@ -98,12 +100,12 @@ async def schemas(asker: Asker, rows: Sequence[Case]) -> tuple[dict[str, Figure]
                 "json_schema": {"name": "answer", "strict": True, "schema": row["schema"]},
             },
         )  # fmt: skip
+        case = {"id": f"schemas/{row['id']}", "taken": int(response.status != 400)}
         if response.status != 200:
-            return {"id": f"schemas/{row['id']}", "taken": 0, "wrong": response.body.decode()}
+            return {**case, "valid": 0, "wrong": said(response)}
         text = message(response).get("content") or ""
         wrong = schema_error(text, row["schema"])
-        return {"id": f"schemas/{row['id']}", "taken": 1, "valid": int(not wrong),
-                "wrong": wrong, "answer": text}  # fmt: skip
+        return {**case, "valid": int(not wrong), "wrong": wrong, "answer": text}
 
     cases = list(await asyncio.gather(*map(one, rows)))
     figures = {
@@ -126,7 +128,8 @@ async def tools(asker: Asker, rows: Sequence[Case]) -> tuple[dict[str, Figure], 
             tool_choice=row["tool_choice"],
         )  # fmt: skip
         if response.status != 200:
-            raise_for(response, asker.client.url)
+            nothing = dict.fromkeys(judge_calls(row, [], defined), 0)
+            return {"id": f"tools/{row['id']}", **nothing, "wrong": said(response)}
         calls = [call["function"] for call in message(response).get("tool_calls") or ()]
         return {"id": f"tools/{row['id']}", **judge_calls(row, calls, defined), "calls": calls}
 
@@ -142,19 +145,23 @@ async def tools(asker: Asker, rows: Sequence[Case]) -> tuple[dict[str, Figure], 
 async def seeded(asker: Asker, rows: Sequence[Case]) -> tuple[dict[str, Figure], list[Case]]:
     """Of requests with a seed, those answered the same twice: alone, and among other requests."""
 
-    async def text(row: Case) -> str:
+    async def text(row: Case) -> str | None:
         response = await asker.ask(
             row["id"], messages=user(row["prompt"]), max_tokens=48,
             seed=row["seed"], temperature=row["temperature"],
         )  # fmt: skip
         if response.status != 200:
-            raise_for(response, asker.client.url)
+            return None
         return str(message(response).get("content"))
 
     alone = [(await text(row), await text(row)) for row in rows]
     busy = await asyncio.gather(*map(text, rows))
     cases: list[Case] = [
-        {"id": f"seeded/{row['id']}", "repeats": int(a == b), "repeats_busy": int(a == c)}
+        {
+            "id": f"seeded/{row['id']}",
+            "repeats": int(a == b is not None),
+            "repeats_busy": int(a == c is not None),
+        }
         for row, (a, b), c in zip(rows, alone, busy, strict=True)
     ]
     return {
@@ -174,8 +181,6 @@ async def refusals(asker: Asker, rows: Sequence[Case]) -> tuple[dict[str, Figure
         response = await asker.ask(row["id"], messages=user(row["text"]), max_tokens=4)
         decisions = response.headers.get("x-guardrails", "")
         refused = response.status == 400 and b"content_policy" in response.body
-        if response.status != 200 and not refused:
-            raise_for(response, asker.client.url)
         caught = refused or "pii_in" in decisions
         return {"id": f"refusals/{row['id']}", "kind": row["kind"], "caught": int(caught),
                 "decisions": decisions}  # fmt: skip
@@ -259,6 +264,7 @@ async def evaluate(
                 about[part] = "not measured: the service's guardrails are off"
             figures |= found
             cases += rows
+        figures["failed"] = Figure.share(asker.failed, asker.done)
     finally:
         client.close()
     return Report("llm-service eval", figures, cases, about)

@@ -210,17 +210,17 @@ async def first_model(client: Client) -> str:
 def raise_for(response: Response, url: str) -> None:
     if response.status == 200:
         return
-    said = _said(response)
+    reason = said(response)
     if response.status == 401:
-        raise Unauthorized(f"{url} refused the key: {said}", hint="Give one with --key.")
+        raise Unauthorized(f"{url} refused the key: {reason}", hint="Give one with --key.")
     if response.status == 403:
-        raise Forbidden(f"{url} does not allow it: {said}", hint="Use another key or model.")
+        raise Forbidden(f"{url} does not allow it: {reason}", hint="Use another key or model.")
     if response.status == 404 and _is_error_of_openai(response):
-        raise NotFound(f"{url} says: {said}", hint="Name a model that it has with --model.")
+        raise NotFound(f"{url} says: {reason}", hint="Name a model that it has with --model.")
     if response.status == 429 or response.status >= 500:
-        raise Unavailable(f"{url} answered {response.status}: {said}", hint="Try again later.")
+        raise Unavailable(f"{url} answered {response.status}: {reason}", hint="Try again later.")
     raise BadInput(
-        f"{url} answered {response.status}: {said}",
+        f"{url} answered {response.status}: {reason}",
         hint="Give the address of an OpenAI-compatible server.",
     )
 
@@ -233,7 +233,7 @@ def _is_error_of_openai(response: Response) -> bool:
         return False
 
 
-def _said(response: Response) -> str:
+def said(response: Response) -> str:
     try:
         body = json.loads(response.body)
         text = _message(body.get("error") or body.get("detail") or body)
@@ -250,7 +250,7 @@ async def _probe(traffic: Traffic) -> None:
         text = prompt(traffic.seed, f"probe {words}", words)
         while True:
             response = await traffic.client.post("/chat/completions", traffic.body(text, 1, False))
-            if response.status not in (400, 422) or not _leave_out(traffic, _said(response)):
+            if response.status not in (400, 422) or not _leave_out(traffic, said(response)):
                 break
         raise_for(response, traffic.client.url)
         counts.append(_prompt_tokens(response, traffic.client.url))
@@ -267,12 +267,12 @@ async def _probe(traffic: Traffic) -> None:
         traffic.words = max(4, few + round((traffic.prompt_tokens - counts[0]) / each))
 
 
-def _leave_out(traffic: Traffic, said: str) -> bool:
+def _leave_out(traffic: Traffic, refusal: str) -> bool:
     """Whether a refusal names something that a request can do without (and now does)."""
-    if "max_completion_tokens" in said and traffic.limit_name == "max_tokens":
+    if "max_completion_tokens" in refusal and traffic.limit_name == "max_tokens":
         traffic.limit_name = "max_completion_tokens"
         return True
-    named = [name for name in OPTIONAL if name in said and name not in traffic.left_out]
+    named = [name for name in OPTIONAL if name in refusal and name not in traffic.left_out]
     traffic.left_out += named
     return bool(named)
 
