@@ -12,10 +12,11 @@ import random
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, cast
+from typing import Any
 
 from llm_service.affinity import PrefixAffinity, blocks_of
 from llm_service.ask import Ask, Backend, Embedded, Event, Facts
+from llm_service.attempt import Attempt, Slot, Watch, begin
 from llm_service.breaker import Breaker
 from llm_service.models import ModelEntry, Route
 from seedbed.errors import (
@@ -29,86 +30,10 @@ from seedbed.errors import (
 
 FIRST_PAUSE = 0.2
 MOST_PAUSE = 5.0
-_TIMEOUT = 60.0
 # What another target, or the same one later, may mend.
 _MENDABLE = (Unavailable, DeadlineExceeded, Busy)
 # What the same target would only say again: a queue is full, weights or a package are missing.
 _STAYS = (Busy, WeightsError, MissingExtra)
-# An upstream that did not answer for this long has failed, even if no more time was left.
-_FAIR_CHANCE = 5.0
-
-
-@dataclass(slots=True, eq=False)
-class Slot:
-    """One replica of a model, and what is known of how it answers."""
-
-    model: str
-    name: str
-    backend: Backend
-    breaker: Breaker
-    kind: str = ""
-    timeout: float = _TIMEOUT
-    running: int = 0
-    failures: int = 0
-
-    @property
-    def fair_chance(self) -> float:
-        """Seconds an attempt must have had for its end to say something of the target.
-
-        A local model that lets a request's time run out has a long queue: it is not broken.
-        """
-        return self.timeout if self.kind == "local" else min(self.timeout, _FAIR_CHANCE)
-
-    @property
-    def busy(self) -> int:
-        load = self.backend.load
-        return max(self.running, load.running + load.waiting)
-
-
-@dataclass(slots=True)
-class _Attempt:
-    """A stream that has given its first event (or an embedding that is there)."""
-
-    slot: Slot
-    permit: int
-    stream: AsyncGenerator[Event, None] | None = None
-    first: Any = None
-
-
-class _Watch:
-    """`asyncio.timeout` around each event of a stream, with one timer for all of them: a timer for
-    each would cost as much as reading the event.
-    """
-
-    __slots__ = ("_expired", "_task", "_timer")
-
-    def __init__(self, seconds: float) -> None:
-        self._expired = False
-        self._task: asyncio.Task[Any] | None = None
-        self._timer = asyncio.get_running_loop().call_later(seconds, self._expire)
-
-    def _expire(self) -> None:
-        self._expired = True
-        if self._task is not None:
-            self._task.cancel()
-
-    def stop(self) -> None:
-        self._timer.cancel()
-
-    async def next(self, stream: AsyncGenerator[Event, None]) -> Event:
-        """The next event. Raises TimeoutError when the time is up."""
-        if self._expired:
-            raise TimeoutError
-        self._task = task = cast("asyncio.Task[Any]", asyncio.current_task())
-        try:
-            return await anext(stream)
-        except asyncio.CancelledError:
-            # Only our own cancellation is taken back; somebody else's goes on.
-            if self._expired and task.uncancel() <= 0:
-                raise TimeoutError from None
-            raise
-        finally:
-            self._task = None
 
 
 @dataclass(slots=True)
@@ -187,10 +112,10 @@ class Router:
         DeadlineExceeded. Closing it stops the work.
         """
         search = _Search(route, ask, facts, deadline, self._clock())
-        attempt = await self._find(search, self._open)
+        attempt = await self._find(search)
         stream, failed = attempt.stream, False
         assert stream is not None
-        watch = _Watch(self._left(deadline))
+        watch = Watch(self._left(deadline))
         try:
             yield attempt.first
             while True:
@@ -206,14 +131,14 @@ class Router:
                 yield event
         finally:
             watch.stop()
-            self._settle(attempt, failed=failed)
+            attempt.settle(failed=failed)
             await stream.aclose()
 
     async def embed(self, route: Route, ask: Ask, facts: Facts, deadline: float) -> Embedded:
         """The vectors, with the same tries and errors as `generate`."""
         search = _Search(route, ask, facts, deadline, self._clock())
-        attempt = await self._find(search, self._embed)
-        self._settle(attempt, failed=False)
+        attempt = await self._find(search)
+        attempt.settle(failed=False)
         return attempt.first
 
     async def check(self, model: str) -> None:
@@ -228,7 +153,7 @@ class Router:
 
     # Finding a target
 
-    async def _find(self, search: _Search, start: Start) -> _Attempt:
+    async def _find(self, search: _Search) -> Attempt:
         """The attempt that brought a first event, after as many tries as the route allows."""
         models = [target.model for target in search.route.targets]
         if len(models) > 1 or len(self._slots.get(models[0], ())) > 1:
@@ -241,7 +166,7 @@ class Router:
                 if slot is None or not await self._pause(search, slot):
                     continue
                 try:
-                    attempt = await self._try(search, slot, among, start)
+                    attempt = await self._try(search, slot, among)
                     search.facts.model_used = attempt.slot.model
                     search.facts.backend = attempt.slot.kind
                     return attempt
@@ -290,23 +215,19 @@ class Router:
         await self._sleep(pause)
         return slot.breaker.admits
 
-    async def _try(
-        self, search: _Search, slot: Slot, among: Sequence[str], start: Start
-    ) -> _Attempt:
+    async def _try(self, search: _Search, slot: Slot, among: Sequence[str]) -> Attempt:
         if search.route.hedge_seconds > 0:
-            return await self._hedged(search, slot, among, start)
-        return await self._attempt(search, slot, start)
+            return await self._hedged(search, slot, among)
+        return await self._attempt(search, slot)
 
-    async def _hedged(
-        self, search: _Search, slot: Slot, among: Sequence[str], start: Start
-    ) -> _Attempt:
+    async def _hedged(self, search: _Search, slot: Slot, among: Sequence[str]) -> Attempt:
         """Ask a second target when the first is slow, and take the one that answers first."""
-        tasks = {asyncio.ensure_future(self._attempt(search, slot, start))}
+        tasks = {asyncio.ensure_future(self._attempt(search, slot))}
         left = tasks.copy()
         try:
             done, _ = await asyncio.wait(left, timeout=search.route.hedge_seconds)
             if not done and (second := self._second(search, slot, among)):
-                tasks.add(asyncio.ensure_future(self._attempt(search, second, start)))
+                tasks.add(asyncio.ensure_future(self._attempt(search, second)))
                 left = tasks.copy()
             while True:
                 done, left = await asyncio.wait(left, return_when=asyncio.FIRST_COMPLETED)
@@ -325,18 +246,18 @@ class Router:
         every = [among, *([model] for model in search.route.fallback)]
         return next(filter(None, (self._choose(asked, models) for models in every)), None)
 
-    async def _cancel(self, tasks: set[asyncio.Future[_Attempt]]) -> None:
+    async def _cancel(self, tasks: set[asyncio.Future[Attempt]]) -> None:
         for task in tasks:
             task.cancel()
         for found in await asyncio.gather(*tasks, return_exceptions=True):
-            if isinstance(found, _Attempt):  # it answered at the same moment
-                self._settle(found, failed=False)
+            if isinstance(found, Attempt):  # it answered at the same moment
+                found.settle(failed=False)
                 if found.stream is not None:
                     await found.stream.aclose()
 
     # One try
 
-    async def _attempt(self, search: _Search, slot: Slot, start: Start) -> _Attempt:
+    async def _attempt(self, search: _Search, slot: Slot) -> Attempt:
         """One target's first event; what comes of it is told to its breaker."""
         timeout = min(slot.timeout, self._left(search.deadline))
         if timeout <= 0:
@@ -344,57 +265,14 @@ class Router:
         permit = slot.breaker.begin()
         if permit is None:
             raise Unavailable(f"{slot.name}: is not asked for the moment.")
-        search.facts.attempts += 1
-        slot.running += 1
         if search.blocks:
             self._affinity.saw(search.blocks, slot.name)
-        attempt = _Attempt(slot, permit)
+        search.facts.attempts += 1
         try:
-            async with asyncio.timeout(timeout):
-                await start(attempt, search.ask)
-        except (TimeoutError, DeadlineExceeded, Unavailable) as error:
-            if timeout >= slot.fair_chance or not isinstance(error, TimeoutError):
-                self._settle(attempt, failed=True)
-            else:
-                self._drop(attempt)
-            if isinstance(error, TimeoutError):
-                error = DeadlineExceeded(f"{slot.name}: no answer within {timeout:.3g} s.")
+            return await begin(slot, permit, search.ask, timeout)
+        except _MENDABLE as error:
             search.tried[slot.name] = error
-            raise error from None
-        except BaseException as error:
-            self._drop(attempt)
-            if isinstance(error, Busy):
-                search.tried[slot.name] = error
             raise
-        attempt.permit = slot.breaker.answered(permit)
-        return attempt
-
-    async def _open(self, attempt: _Attempt, ask: Ask) -> None:
-        stream = cast("AsyncGenerator[Event, None]", attempt.slot.backend.generate(ask))
-        attempt.stream = stream
-        try:
-            attempt.first = await anext(stream)
-        except BaseException as error:
-            await stream.aclose()
-            if isinstance(error, StopAsyncIteration):
-                raise Unavailable(f"{attempt.slot.name}: gave an empty answer.") from None
-            raise
-
-    async def _embed(self, attempt: _Attempt, ask: Ask) -> None:
-        attempt.first = await attempt.slot.backend.embed(ask)
-
-    def _drop(self, attempt: _Attempt) -> None:
-        attempt.slot.running -= 1
-        attempt.slot.breaker.dropped(attempt.permit)
-
-    def _settle(self, attempt: _Attempt, *, failed: bool) -> None:
-        slot = attempt.slot
-        slot.running -= 1
-        if failed:
-            slot.failures += 1
-            slot.breaker.failed(attempt.permit)
-        else:
-            slot.breaker.succeeded(attempt.permit)
 
     # What to say when nobody answers
 
@@ -422,6 +300,3 @@ class Router:
         )
         error.retry_after = max(min(slot.breaker.retry_after for slot in slots), 1.0)
         return error
-
-
-Start = Callable[[_Attempt, Ask], Awaitable[None]]
