@@ -10,16 +10,15 @@ unloading a model gives all of its memory back. It knows no HTTP, no keys and no
 from __future__ import annotations
 
 import base64
-import json
 import os
 import signal
 import socket
 import sys
-import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from llm_service.backends import wire
+from llm_service.backends.jobs import ChatJob, Choice, Outbox
 from seedbed.errors import BadInput, SeedbedError
 from seedbed.guardrails import reason
 from seedbed.settings import Settings, load
@@ -32,129 +31,6 @@ _OPTIONS = (
     *("repetition_penalty", "frequency_penalty", "presence_penalty", "min_tokens", "ignore_eos"),
     *("tools", "tool_choice", "response_format", "parallel_tool_calls"),
 )
-
-
-class Outbox:
-    """Collects events and sends them in one line: from the engine's thread once a step."""
-
-    def __init__(self, connection: socket.socket) -> None:
-        self._connection = connection
-        self._events: list[wire.Frame] = []
-        self._lock = threading.Lock()
-
-    def add(self, *event: Any) -> None:
-        with self._lock:
-            self._events.append(list(event))
-
-    def flush(self) -> None:
-        with self._lock:
-            if self._events:
-                events, self._events = self._events, []
-                self._send(events)
-
-    def say(self, value: Any) -> None:
-        """Send something now, from whatever thread."""
-        with self._lock:
-            self._send(value)
-
-    def _send(self, value: Any) -> None:
-        try:
-            self._connection.sendall(wire.encode(value))
-        except OSError:  # the service is gone: nobody needs this process
-            os._exit(0)
-
-
-class Choice:
-    """One choice of a request: a turn of the model, driven on the engine's thread."""
-
-    def __init__(self, job: ChatJob, index: int, turn: Any) -> None:
-        self.job = job
-        self.index = index
-        self.turn = turn
-        self.generation: Any = None
-        self.done = False
-
-    def start(self) -> None:
-        self.generation = self.turn.next_generation()
-        if self.generation is None:
-            self._finish()
-        else:
-            self.generation.listen(self._guarded)
-
-    def cancel(self) -> None:
-        self.done = True
-        if self.generation is not None:
-            self.generation.cancel()
-
-    def _guarded(self) -> None:
-        try:
-            self._continue()
-        except SeedbedError as error:
-            self.job.fail(error)
-        except Exception as error:  # must not reach the engine, which would start anew
-            self.job.fail(SeedbedError(f"The answer broke off: {reason(error)}"))
-
-    def _continue(self) -> None:
-        if self.done:
-            return
-        pieces, outcome = self.generation.take()
-        for piece in pieces:
-            text = self.turn.read(piece)
-            if text or piece.logprobs:
-                self.job.text(self.index, text, piece)
-            if self.turn.broken:
-                break
-        if self.turn.broken and outcome is None:
-            self.generation.cancel()
-        if isinstance(outcome, SeedbedError):
-            raise outcome
-        if outcome is not None or self.turn.broken:
-            self.start()
-
-    def _finish(self) -> None:
-        self.done = True
-        ending = self.turn.end()
-        self.job.finish(self.index, ending)
-
-
-class ChatJob:
-    """One request: its choices, and what has been told of it."""
-
-    def __init__(self, number: int, worker: ChatWorker) -> None:
-        self.number = number
-        self.worker = worker
-        self.choices: list[Choice] = []
-
-    def text(self, index: int, text: str, piece: Any) -> None:
-        logprobs = self.worker.logprobs(piece) if piece.logprobs else None
-        self.worker.out.add(self.number, "text", index, text, len(piece.token_ids), logprobs)
-
-    def finish(self, index: int, ending: Any) -> None:
-        out = self.worker.out
-        if ending.calls:
-            calls = [_as_openai(n, call) for n, call in enumerate(ending.calls)]
-            out.add(self.number, "calls", index, calls, 0)
-        elif ending.text:
-            out.add(self.number, "text", index, ending.text, 0, None)
-        out.add(self.number, "finish", index, ending.reason)
-        if all(choice.done for choice in self.choices):
-            turns = [choice.turn for choice in self.choices]
-            prompt = (
-                len(turns[0].prompt)
-                if self.worker.kind(self.number) == "chat"
-                else sum(len(turn.prompt) for turn in {id(t.prompt): t for t in turns}.values())
-            )
-            out.add(self.number, "usage", prompt, sum(len(turn.tokens) for turn in turns))
-            self.worker.forget(self.number)
-
-    def fail(self, error: SeedbedError) -> None:
-        self.cancel()
-        self.worker.out.add(self.number, "error", wire.from_error(error))
-        self.worker.forget(self.number)
-
-    def cancel(self) -> None:
-        for choice in self.choices:
-            choice.cancel()
 
 
 class ChatWorker:
@@ -298,16 +174,6 @@ class EmbeddingWorker:
 
     def cancel(self, number: int) -> None:
         pass  # it is done by the time this is read
-
-
-def _as_openai(index: int, call: dict[str, Any]) -> dict[str, Any]:
-    arguments = json.dumps(call["args"], ensure_ascii=False)
-    return {
-        "index": index,
-        "id": call["id"],
-        "type": "function",
-        "function": {"name": call["name"], "arguments": arguments},
-    }
 
 
 def _as_list(stop: str | list[str] | None) -> list[str] | None:
