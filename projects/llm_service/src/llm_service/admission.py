@@ -119,9 +119,9 @@ class Ticket:
             return
         self._settled = True
         self._admission.budgets.spend(self._payers, max(0.0, cost_usd))
+        self.close()
         beyond = prompt_tokens + completion_tokens - self._prompt_tokens
         self._admission._charge(self._key, beyond)
-        self.close()
 
     def close(self) -> None:
         """Let the next one in; what was reserved and not settled is free again. Idempotent."""

@@ -1,7 +1,8 @@
 """Every request's tokens, cost, time and outcome: written in batches by a thread of its own.
 
 A process that is killed loses what was added in the last `window` (0.25 s) and what was being
-written; nothing else. It does not know budgets; it adds what was spent to `spending` for them.
+written; nothing else. (When the machine loses its power, SQLite may lose the last seconds too.)
+It does not know budgets; it adds what was spent to `spending` for them.
 """
 
 from __future__ import annotations
@@ -159,6 +160,7 @@ class Accounting:
                 self._hurry.clear()
                 self._write_waiting()
             if self._stopping.is_set():
+                self._write_waiting()  # what came between the last write and here
                 return
 
     def _write_waiting(self) -> None:

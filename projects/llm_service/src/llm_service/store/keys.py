@@ -147,11 +147,11 @@ class KeyStore:
         if key is None:
             return None
         if key.revoked is not None:
-            raise Unauthorized(f"The key {key.name!r} was revoked.", hint="Ask for a new one.")
+            raise _refused(f"The key {key.name!r} was revoked.", "Ask for a new one.")
         if key.expires is not None and key.expires <= datetime.now(UTC):
-            raise Unauthorized(
+            raise _refused(
                 f"The key {key.name!r} expired at {key.expires:%Y-%m-%d %H:%M} UTC.",
-                hint="Ask for a new one.",
+                "Ask for a new one.",
             )
         return key
 
@@ -173,9 +173,7 @@ class KeyStore:
             return LOCAL.id
         key = self.find(presented(headers))
         if key is None:
-            raise Unauthorized(
-                "No API key, or not a known one.", hint="Send `Authorization: Bearer KEY`."
-            )
+            raise _refused("No API key, or not a known one.", "Send `Authorization: Bearer KEY`.")
         return key.id
 
     def __bool__(self) -> bool:
@@ -222,8 +220,9 @@ class KeyStore:
             row["models"] = tuple(json.loads(row["models"]))
             digest = row.pop("digest")
             by_digest[digest] = Key(**row)
-        self._by_digest = by_digest
+        # In this order: a key that `find` knows in another thread, `get` knows as well.
         self._by_id = {key.id: key for key in by_digest.values()}
+        self._by_digest = by_digest
         self._reread_at = time.monotonic() + _REREAD_SECONDS
         self._seen = seen
 
@@ -236,6 +235,12 @@ class KeyStore:
         except OSError:
             path.touch()  # a full disk still lets a key be revoked
         self._load()
+
+
+def _refused(message: str, hint: str) -> Unauthorized:
+    error = Unauthorized(message, hint=hint)
+    error.details["code"] = "invalid_api_key"
+    return error
 
 
 def _digest(secret: str) -> str:
