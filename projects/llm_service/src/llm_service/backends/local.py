@@ -74,6 +74,7 @@ class Process(asyncio.Protocol):
                 *(sys.executable, "-m", "llm_service.backends.worker", str(theirs.fileno())),
                 pass_fds=[theirs.fileno()],
                 stdin=asyncio.subprocess.DEVNULL,
+                start_new_session=True,  # Ctrl-C is for the service, which ends this one after
             )
             theirs.close()
             self._write(first)
@@ -239,6 +240,7 @@ class LocalBackend:
                         raise wire.to_error(frame[2])
 
     async def embed(self, ask: Ask) -> Embedded:
+        embeddings.refuse_token_ids(ask.body)
         refuse_unsupported(embeddings.unsupported(ask.body))
         with self._slot():
             process = await self.loaded()

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import base64
 import os
-import signal
 import socket
 import sys
 from collections.abc import Callable, Sequence
@@ -19,7 +18,7 @@ from typing import Any
 
 from llm_service.backends import wire
 from llm_service.backends.jobs import ChatJob, Choice, Outbox
-from seedbed.errors import BadInput, SeedbedError
+from seedbed.errors import BadInput, ContextWindowError, SeedbedError
 from seedbed.guardrails import reason
 from seedbed.settings import Settings, load
 from seedbed.startup import silence_dependencies
@@ -99,10 +98,14 @@ class ChatWorker:
             raise BadInput(f"messages: {reason(error)}") from None
         given = {name: body[name] for name in _OPTIONS if name in body}
         given.setdefault("parallel_tool_calls", True)
-        return [
-            self.model.turn(messages, _as_list(body.get("stop")), given | seed)
-            for seed in _seeds(body, body.get("n", 1))
-        ]
+        try:
+            return [
+                self.model.turn(messages, _as_list(body.get("stop")), given | seed)
+                for seed in _seeds(body, body.get("n", 1))
+            ]
+        except ContextWindowError as error:  # its hint is for callers in Python
+            hint = "Shorten the messages, or ask for fewer new tokens."
+            raise ContextWindowError(error.message, hint=hint) from None
 
     def _texts(self, body: dict[str, Any]) -> list[Any]:
         """Turns of plain prompts, without a chat template: choice p * n + i is the i-th of prompt
@@ -221,7 +224,6 @@ def serve(connection: socket.socket) -> None:
 
 
 def main() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the service, which stops this
     os.nice(NICE)
     silence_dependencies()
     load(Settings)
