@@ -53,6 +53,8 @@ class Fake:
         words = [f"w{i} " for i in range(ask.body.get("max_tokens", 5))]
         if "where" in text:
             words = [f"{ray.get_runtime_context().get_node_id()} {os.getpid()}"]
+        if "slow" in text:
+            await asyncio.sleep(1)
         if "cancelled" in text:
             words = [f"{os.getpid()} {self.cancelled}"]
         try:
@@ -380,7 +382,7 @@ def start(folder: Path, **options: Any) -> None:
 
 
 class TestCluster:
-    pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]  # noqa: RUF012
+    pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]  # noqa: RUF012
 
     async def test_replicas_on_both_nodes_answer(self, client: Client) -> None:
         found = await asyncio.gather(*[client.where() for _ in range(12)])
@@ -400,7 +402,7 @@ class TestCluster:
         self, client: Client
     ) -> None:
         await client.where(f"x{PREFIX} 0")
-        found = await asyncio.gather(*[client.where(f"x{PREFIX} {i}") for i in range(16)])
+        found = await asyncio.gather(*[client.where(f"x{PREFIX} {i} slow") for i in range(16)])
         counts = [found.count(replica) for replica in set(found)]
         assert len(counts) == 2 and min(counts) >= 4, counts
 
@@ -482,3 +484,47 @@ async def cancelled(client: Client) -> int:
             node, count = text.split()
             found[node] = int(count)
     return sum(found.values())
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+async def test_the_whole_service_with_a_real_model(tmp_path: Path) -> None:
+    """As `llm-service ray` starts it, until SIGTERM ends it with a stream that is running."""
+    port = free_port()
+    table = tmp_path / "models.toml"
+    table.write_text('[models.smollm2]\nbackend = "local"\n')
+    code = (
+        "import logging, pathlib; logging.basicConfig(level='INFO')\n"
+        "from llm_service import config, ray_app; from seedbed import settings\n"
+        f"folder = pathlib.Path({str(tmp_path)!r})\n"
+        "ray_app.run(config.Config(models=folder / 'models.toml', data_dir=folder),"
+        f" settings.Settings(), replicas=1, address=None, port={port})"
+    )
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", code, stderr=asyncio.subprocess.PIPE
+    )
+    assert process.stderr is not None
+    try:
+        async for line in process.stderr:
+            if b"serves on" in line:
+                break
+        url = f"http://127.0.0.1:{port}/v1/chat/completions"
+        body = {"messages": [{"role": "user", "content": "Count to ten."}], "max_tokens": 16}
+        async with aiohttp.request("POST", url, json=body) as response:
+            answer = await response.json()
+            assert response.status == 200, answer
+            assert answer["usage"]["completion_tokens"] > 0
+            assert answer["choices"][0]["message"]["content"]
+            assert len(response.headers.getall("x-request-id")) == 1
+            assert response.headers["x-model-used"] == "smollm2"
+        body |= {"max_tokens": 200, "stream": True, "ignore_eos": True}
+        async with aiohttp.request("POST", url, json=body) as response:
+            await response.content.readline()
+            process.terminate()
+            said = await response.content.read()
+        assert said.endswith(b"data: [DONE]\n\n")
+        await process.stderr.read()
+        assert await process.wait() == 0
+    finally:
+        if process.returncode is None:
+            process.kill()

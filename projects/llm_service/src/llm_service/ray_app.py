@@ -25,7 +25,6 @@ from llm_service import ray_parts
 from llm_service.ask import Backend
 from llm_service.config import Config
 from llm_service.models import ModelEntry, Table
-from llm_service.store.database import open_database
 from seedbed.errors import ConfigError, MissingExtra, Unavailable
 from seedbed.settings import Settings, load
 
@@ -61,14 +60,15 @@ def run(
     """
     local = _is_loopback(host)
     if not local:
-        with closing(open_database(config)) as database:
-            ray_parts.refuse_without_keys(ray_parts.keys_of(database, settings), settings)
+        keys = ray_parts.open_keys(config, settings)
+        with closing(keys.database):
+            ray_parts.refuse_without_keys(keys, settings)
     table = Table.load(config.models, settings)
     if address is None:
         _check_free(host, port)
     ray, serve = _ray()
     _connect(ray, address, _cpus(table, replicas))
-    stop = _stop_signal()
+    signal.signal(signal.SIGTERM, _interrupt)  # Ray has set its own, which ends it at once
     try:
         serve.start(
             proxy_location="HeadOnly" if local else "EveryNode",
@@ -76,11 +76,14 @@ def run(
         )
         _deploy(serve, application(config, settings, replicas=replicas, local=local))
         log.info("%s serves on http://%s:%d", NAME, host, port)
-        stop.wait()
+        threading.Event().wait()
+    except KeyboardInterrupt:
         log.info("shutting down: running requests may end")
     finally:
         with suppress(Exception):  # the cluster may be what went away
-            serve.delete(NAME) if address else serve.shutdown()
+            serve.delete(NAME)  # running requests end; `shutdown` would begin with the HTTP proxy
+            if address is None:
+                serve.shutdown()
         ray.shutdown()
 
 
@@ -130,6 +133,7 @@ def application(
         max_ongoing_requests=10_000,  # it refuses by itself, with 429
         ray_actor_options={"num_cpus": 0, "resources": _HEAD},  # where the HTTP proxy is
         graceful_shutdown_timeout_s=GRACE,
+        graceful_shutdown_wait_loop_s=0.5,
         logging_config=_LOGGING,
     )
     build = partial(make_app or ray_parts.service, config, settings, local)
@@ -165,6 +169,7 @@ def _model(serve: Any, entry: ModelEntry, config: Config, replicas: int | None) 
         },
         health_check_period_s=5,
         graceful_shutdown_timeout_s=GRACE,
+        graceful_shutdown_wait_loop_s=0.5,
         logging_config=_LOGGING,
         **count,
     )
@@ -222,12 +227,8 @@ def _cpus(table: Table, replicas: int | None) -> float:
     )
 
 
-def _stop_signal() -> threading.Event:
-    """Set at SIGTERM or Ctrl-C."""
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    return stop
+def _interrupt(*_: Any) -> None:
+    raise KeyboardInterrupt
 
 
 def _is_loopback(host: str) -> bool:

@@ -13,19 +13,17 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from llm_service.ask import Ask, Backend, Embedded, Event
-from llm_service.backends.local import LocalBackend
-from llm_service.backends.pool import Pool
 from llm_service.backends.ray import RayBackend
 from llm_service.config import Config
 from llm_service.models import ModelEntry
-from llm_service.store.database import Database, open_database
-from llm_service.store.keys import KeyStore
 from seedbed.errors import ConfigError
-from seedbed.keys import Keys
 from seedbed.settings import Settings
 
+# A replica of a model starts without what only the gateway needs.
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from llm_service.store.keys import KeyStore
 
 log = logging.getLogger(__name__)
 
@@ -96,24 +94,10 @@ async def batched(events: AsyncIterator[Event]) -> AsyncGenerator[list[Event], N
             await reading
 
 
-class RayPool(Pool):
-    """The gateway's backends: for a model that has replicas on Ray, these."""
-
-    def __init__(self, replicated: Mapping[str, Backend], *args: Any) -> None:
-        super().__init__(*args)
-        self._replicated = replicated
-
-    def _make(self, entry: ModelEntry) -> list[Backend]:
-        if entry.backend != "local":
-            return super()._make(entry)
-        if (backend := self._replicated.get(entry.name)) is not None:
-            return [backend]
-        log.warning("%s came with a reload: it runs beside the gateway, alone", entry.name)
-        return super()._make(entry)
-
-
 def local_backend(entry: ModelEntry, config: Config) -> Backend:
     """What a replica runs: one process with the model, as in `serve`."""
+    from llm_service.backends.local import LocalBackend
+
     return LocalBackend(
         entry.name, entry, max_running=config.max_running, max_queue=config.max_queue
     )
@@ -130,19 +114,24 @@ def service(
     from llm_service.api import create_app
     from llm_service.gateway import Gateway as Service
 
-    database = open_database(config)
-    keys = keys_of(database, settings)
+    keys = open_keys(config, settings)
     if not local:
         refuse_without_keys(keys, settings)
-    pool = partial(RayPool, replicated)
-    gateway = Service(config, settings, database, metrics.default(), make_pool=pool)
+    pool = partial(_pool, replicated)
+    gateway = Service(config, settings, keys.database, metrics.default(), make_pool=pool)
     app = create_app(gateway, keys)
     app.state.access.local_only = local and not settings.open
+    app.add_middleware(OneRequestId)
     return app
 
 
-def keys_of(database: Database, settings: Settings) -> KeyStore:
-    return KeyStore(database, Keys.parse(settings.api_keys.get_secret_value()))
+def open_keys(config: Config, settings: Settings) -> KeyStore:
+    """The keys there are; closing their `database` closes them."""
+    from llm_service.store.database import open_database
+    from llm_service.store.keys import KeyStore
+    from seedbed.keys import Keys
+
+    return KeyStore(open_database(config), Keys.parse(settings.api_keys.get_secret_value()))
 
 
 def refuse_without_keys(keys: KeyStore, settings: Settings) -> None:
@@ -151,3 +140,35 @@ def refuse_without_keys(keys: KeyStore, settings: Settings) -> None:
             "Serving beyond this machine without a key would let anyone in.",
             hint='Set SEEDBED_API_KEYS="name=key", or SEEDBED_OPEN=1 behind a gateway.',
         )
+
+
+def _pool(replicated: Mapping[str, Backend], *args: Any) -> Any:
+    """The gateway's backends: for a model that has replicas on Ray, these."""
+    from llm_service.backends.pool import Pool
+
+    class RayPool(Pool):
+        def _make(self, entry: ModelEntry) -> list[Backend]:
+            if entry.backend != "local":
+                return super()._make(entry)
+            if (backend := replicated.get(entry.name)) is not None:
+                return [backend]
+            log.warning("%s came with a reload: it runs beside the gateway, alone", entry.name)
+            return super()._make(entry)
+
+    return RayPool(*args)
+
+
+class OneRequestId:
+    """Leaves out the response's x-request-id, which Serve's proxy writes as well (the same)."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_rest(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = message["headers"]
+                message["headers"] = [pair for pair in headers if pair[0] != b"x-request-id"]
+            await send(message)
+
+        await self._app(scope, receive, send_rest)
