@@ -51,10 +51,12 @@ def routes(gateway: Gateway, keys: KeyStore, *, draining: Callable[[], bool]) ->
     sources = page.Sources(
         gateway.metrics,
         models=lambda: models_of(gateway),
-        spend=lambda: spent(gateway.database),
+        spend=lambda: spent(gateway.database, keys),
         draining=draining,
         version=__version__,
     )
+
+    gateway.metrics.watch("budgets", lambda: budgets_of(gateway, keys))
 
     @router.get("/status")
     def status(request: Request) -> dict[str, Any]:
@@ -116,8 +118,18 @@ def _add_keys(router: APIRouter, keys: KeyStore) -> None:
         return key_json(await asyncio.to_thread(keys.revoke, id_or_name))
 
 
-def spent(database: Database) -> page.Spend:
+def budgets_of(gateway: Gateway, keys: KeyStore) -> dict[str, float]:
+    """The spent share of each budget, of keys that are in use."""
+    shares: dict[str, float] = {}
+    for key in keys.list():
+        if key.revoked is None:
+            shares |= gateway.admission.budgets.shares(key)
+    return shares
+
+
+def spent(database: Database, keys: KeyStore) -> page.Spend:
     """Money of today and of this month (UTC), and by key, the dearest first."""
+    budgets = {key.id: key.budget_usd for key in keys.list()}
     now = datetime.now(UTC)
     month = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     rows = usage.report(database, "key", since=month)
@@ -131,6 +143,7 @@ def spent(database: Database) -> page.Spend:
             {
                 "name": row["key"],
                 "cost_usd": row["cost_usd"],
+                "budget_usd": budgets.get(row["key_id"]),
                 "requests": row["n"],
                 "tokens": row["prompt_tokens"] + row["completion_tokens"],
             }
@@ -139,7 +152,7 @@ def spent(database: Database) -> page.Spend:
     }
 
 
-def models_of(gateway: Gateway) -> list[dict[str, Any]]:
+def models_of(gateway: Gateway) -> list[page.ModelRow]:
     return [
         {
             "name": entry.name,

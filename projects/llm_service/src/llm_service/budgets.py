@@ -95,6 +95,18 @@ class Budgets:
         for payer in payers:
             self._spent[payer] += cost_usd
 
+    def shares(self, key: Key) -> dict[str, float]:
+        """The spent share of the key's budget, and of its team's: by name, for metrics."""
+        budgets = {key.name: (f"key:{key.id}", key.budget_usd)}
+        if key.team:
+            budgets[f"team {key.team}"] = (f"team:{key.team}", key.team_budget_usd)
+        spent = {} if self._month_now() > self._month else self._spent
+        return {
+            name: spent.get(payer, 0.0) / budget
+            for name, (payer, budget) in budgets.items()
+            if budget
+        }
+
     def _turn(self) -> None:
         month = self._month_now()
         if month > self._month:
