@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 
 from llm_service.ask import Ask, Delta, Embedded, Event, Facts, Finish, Load, Usage
+from llm_service.attempt import Slot
+from llm_service.breaker import Breaker
 from llm_service.models import ModelEntry, Route, Target
 from llm_service.routing import Router
 from seedbed.errors import BadInput, Busy, DeadlineExceeded, SeedbedError, Unavailable, WeightsError
@@ -259,6 +261,26 @@ async def test_an_open_breaker_is_passed_by_and_probed_later(make: Any, clock: C
     clock.now += 1.0
     assert await ask(router, way) == "a"
     assert router.states()[0]["state"] == "closed"
+
+
+async def test_a_probe_has_done_its_work_once_its_answer_begins(make: Any, clock: Clock) -> None:
+    a = Fake("a", *[Unavailable("down")] * 5)
+    router = make(a)
+    for _ in range(5):
+        with pytest.raises(Unavailable):
+            await ask(router, route("a", retries=0))
+    clock.now += 1.0
+    probe = router.generate(route("a"), HELLO, Facts(), clock.now + 10)
+    assert (await anext(probe)).text == "a"
+    assert await ask(router, route("a")) == "a"  # while the first is still being read
+    await probe.aclose()
+
+
+def test_a_local_model_with_a_long_queue_is_not_broken() -> None:
+    for kind, expected in (("local", 600.0), ("openai", 5.0)):
+        slot = Slot("m", "m", Fake("m"), Breaker(), kind=kind, timeout=600.0)
+        assert slot.fair_chance == expected
+    assert Slot("m", "m", Fake("m"), Breaker(), kind="openai", timeout=2.0).fair_chance == 2.0
 
 
 async def test_where_all_are_open_the_error_names_them_and_when(make: Any) -> None:
