@@ -32,7 +32,7 @@ TOGETHER = 8  # requests in flight
 # The terms of the set's blocked requests: what an operator would list.
 BLOCKED_TERMS = ("project nightjar", "heron-7 valve", "internal use only")
 GUARDRAILS = (
-    '[models.smollm2]\nbackend = "local"\n\n'
+    '[models.smollm2]\nbackend = "local"\ntimeout = 600\n\n'
     '[guardrails]\npii_in = "redact"\npii_out = "redact"\ninjection = "block"\n'
     f"blocked_terms = {json.dumps(BLOCKED_TERMS)}\n"
 )
@@ -248,7 +248,7 @@ async def evaluate(
         raise BadInput(
             f"There is no part {sorted(unknown)[0]!r}.", hint=f"There are: {', '.join(PARTS)}."
         )
-    client = Client(url, key, timeout=300)
+    client = Client(url, key, timeout=600)
     figures: dict[str, Figure] = {}
     cases: list[Case] = []
     try:
@@ -281,7 +281,8 @@ def service(model: str | None = None) -> Iterator[str]:
         models.write_text(text, "utf-8")
         port = free_port()
         argv = [sys.executable, "-m", "llm_service", "serve", "--port", str(port)]
-        environment = {"SERVICE_DATA_DIR": folder, "SEEDBED_LOG_LEVEL": "WARNING"}
+        environment = {"SERVICE_DATA_DIR": folder, "SEEDBED_LOG_LEVEL": "WARNING",
+                       "SERVICE_TIMEOUT": "600"}  # fmt: skip
         with _running([*argv, "--models", str(models)], port, environment):
             yield f"http://127.0.0.1:{port}"
 
