@@ -76,7 +76,10 @@ class KeyStore:
         }
         self._stamp_path = str(database.data_dir / "keys.changed")
         self._rereading = threading.Lock()
-        self._retry_at = 0.0
+        self._retry_at = self._reread_at = 0.0
+        self._seen: tuple[int, int] | None = None
+        self._by_digest: dict[str, Key] = {}
+        self._by_id: dict[str, Key] = {}
         self._load()
 
     def create(self, name: str, **limits: Any) -> tuple[Key, str]:
@@ -287,7 +290,8 @@ def _checked(
         created=datetime.now(UTC),
         expires=expires,
     )
-    return replace(key, **{field: _limit(field, value) for field, value in numbers.items()})
+    limits: dict[str, Any] = {field: _limit(field, value) for field, value in numbers.items()}
+    return replace(key, **limits)
 
 
 def _limit(field: str, value: float | None) -> float | None:
