@@ -319,3 +319,9 @@ async def test_a_long_answer_costs_little_beside_its_making() -> None:
     finally:
         loop.call_soon = original  # type: ignore[method-assign]
     assert steps < 3 * 301
+
+
+async def test_nobody_joins_a_run_that_is_not_to_be_kept(cache: AnswerCache) -> None:
+    source = Source()
+    both = await asyncio.gather(read(cache, source, store=False), read(cache, source))
+    assert [label for _, label in both] == ["miss", "miss"] and source.runs == 2

@@ -308,3 +308,15 @@ async def test_a_long_request_is_screened_as_a_short_one_is() -> None:
     assert changed.body["messages"][0]["content"] == redact(hidden)
     assert facts.decisions[0] == "injection:flagged" and len(facts.decisions) == 2
     assert (await screen.check(ask_of("a@b.org"), Facts())).body != ask_of("a@b.org").body
+
+
+@pytest.mark.parametrize("length", [19_990, 20_000, 20_013, 25_000])
+async def test_a_key_longer_than_any_is_cut_as_in_the_whole_text(length: int) -> None:
+    whole = (
+        "-----BEGIN PRIVATE KEY-----\n" + "abcdefg\n" * (length // 8) + " and a@b.org, 8.8.8.8 end."
+    )
+    pieces = [Delta(whole[i : i + 50]) for i in range(0, len(whole), 50)]
+    out = await screened(REDACT, pieces)
+    assert text(out) == redact(whole)
+    if length > 20_050:
+        assert len(out) > 10  # what follows the longest key is held back no more
