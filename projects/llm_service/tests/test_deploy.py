@@ -177,6 +177,24 @@ def test_promtool_accepts_the_configuration_and_the_alerts_fire():
 
 
 @in_repository
+def test_prometheus_can_read_every_query_of_the_dashboard(tmp_path):
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        pytest.skip("no promtool here: apt-get install prometheus")
+    targets = [t for panel in dashboard()["panels"] for t in panel.get("targets", ())]
+    known = {"$__rate_interval": "5m", "$model": ".*"}
+    queries = [re.sub(r"\$\w+", lambda m: known[m[0]], target["expr"]) for target in targets]
+    named = [{"record": f"q{n}", "expr": query} for n, query in enumerate(queries)]
+    path = tmp_path / "rules.yaml"
+    path.write_text(yaml.safe_dump({"groups": [{"name": "dashboard", "rules": named}]}), "utf-8")
+    done = subprocess.run(
+        [promtool, "check", "rules", path], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"{len(queries)} rules found" in done.stdout
+
+
+@in_repository
 def test_compose_starts_the_service_with_its_prometheus_and_grafana():
     services = yaml.safe_load((DOCKER / "compose.yaml").read_text("utf-8"))["services"]
     service = services["service"]

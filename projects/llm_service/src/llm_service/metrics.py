@@ -48,33 +48,42 @@ class Metrics:
     def __init__(
         self, registry: CollectorRegistry | None = None, recent: Recent | None = None
     ) -> None:
-        from prometheus_client import REGISTRY, Counter, Histogram
+        from prometheus_client import REGISTRY
 
         registry = registry or REGISTRY
-
-        def counter(name: str, text: str, *labels: str) -> _Children:
-            return _Children(Counter(name, text, labels, registry=registry))
-
-        def histogram(name: str, text: str, buckets: Any, *labels: str) -> Any:
-            made = Histogram(name, text, labels, buckets=buckets, registry=registry)
-            return _Children(made) if labels else made
-
         self.recent = recent or Recent()
         self._models: frozenset[str] = frozenset()
         self._gaps, self._live = TokenGaps(), Live()
         registry.register(self._gaps)
         registry.register(self._live)
-        self._requests = counter(
-            "llm_requests_total", "Requests ended, by outcome.", "model", "kind", "outcome"
-        )
+        self._add_histograms(registry)
+        self._add_counters(registry)
+
+    def _add_histograms(self, registry: CollectorRegistry) -> None:
+        from prometheus_client import Histogram
+
+        def histogram(name: str, text: str, buckets: Any, *labels: str) -> Any:
+            made = Histogram(name, text, labels, buckets=buckets, registry=registry)
+            return _Children(made) if labels else made
+
         self._seconds = histogram(
             "llm_request_seconds", "To an answer's end; only ok ones.", _SECONDS, "model", "kind"
         )
         self._first = histogram(
-            "llm_first_token_seconds", "To an answer's first token.", _SECONDS, "model"
+            "llm_first_token_seconds", "To a stream's first token.", _SECONDS, "model"
         )
         self._overhead = histogram(
             "llm_overhead_seconds", "What the service itself took of a request.", _OVERHEAD
+        )
+
+    def _add_counters(self, registry: CollectorRegistry) -> None:
+        from prometheus_client import Counter
+
+        def counter(name: str, text: str, *labels: str) -> _Children:
+            return _Children(Counter(name, text, labels, registry=registry))
+
+        self._requests = counter(
+            "llm_requests_total", "Requests ended, by outcome.", "model", "kind", "outcome"
         )
         # Cached tokens are a part of the input's.
         self._tokens = counter("llm_tokens_total", "Tokens by direction.", "model", "direction")
