@@ -25,7 +25,8 @@ def test_the_check_finds_the_gap_and_accepts_the_solution(folder: Path, tmp_path
     assert exercises.check(exercise) == []
 
 
-def test_rag_chatbot_has_three_graded_exercises() -> None:
-    names = [folder.name for folder in FOLDERS if folder.parents[1].name == "rag_chatbot"]
+@pytest.mark.parametrize("project", sorted({folder.parents[1].name for folder in FOLDERS}))
+def test_a_project_has_three_graded_exercises(project: str) -> None:
+    names = [folder.name for folder in FOLDERS if folder.parents[1].name == project]
     assert [name.partition("_")[0] for name in names] == ["1", "2", "3"]
     assert all((folder / "README.md").read_text("utf-8").startswith("# ") for folder in FOLDERS)

@@ -38,10 +38,19 @@ def run(folder: Path, *words: str) -> str:
     return printed
 
 
+# A project, and a line of what its demo prints.
+PROJECTS = {"rag_chatbot": "[1]", "llm_service": "ok    a tool call: get_weather"}
+
+
+@pytest.fixture(scope="module", params=PROJECTS)
+def project(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
 @pytest.fixture(scope="module")
-def lifted(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("elsewhere") / "my-bot"
-    starter.lift("rag_chatbot", folder, root=ROOT)
+def lifted(project: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("elsewhere") / "my-own"
+    starter.lift(project, folder, root=ROOT)
     uv = tmp_path_factory.mktemp("bin") / "uv"
     shutil.copy2(Path(sys.executable).with_name("uv"), uv)  # as found on a developer's PATH
     run(folder, "make", ".venv/test.ready", f"UV={uv}", f"PYTHON={base_python()}")
@@ -54,13 +63,13 @@ def base_python() -> str:
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_nothing_in_it_points_back(lifted: Path) -> None:
+def test_nothing_in_it_points_back(lifted: Path, project: str) -> None:
     files = [lifted / name for name in run(lifted, "git", "ls-files").splitlines()]
     found = [str(path) for path in files if str(ROOT).encode() in path.read_bytes()]
     assert found == []
     names = {path.relative_to(lifted).as_posix() for path in files}
-    assert not any("rag_chatbot" in name for name in names)
-    assert {"src/my_bot/__main__.py", "vendor/seedbed/pyproject.toml", "Dockerfile"} <= names
+    assert not any(project in name for name in names)
+    assert {"src/my_own/__main__.py", "vendor/seedbed/pyproject.toml", "Dockerfile"} <= names
     assert {"docs/README.md", "constraints.txt", "LICENSE", ".env.example"} <= names
 
 
@@ -77,9 +86,8 @@ def test_its_readme_names_only_what_is_there(lifted: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_its_demo_answers(lifted: Path) -> None:
-    printed = run(lifted, "make", "demo")
-    assert "[1]" in printed
+def test_its_demo_answers(lifted: Path, project: str) -> None:
+    assert PROJECTS[project] in run(lifted, "make", "demo")
 
 
 @pytest.mark.slow

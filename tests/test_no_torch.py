@@ -31,9 +31,16 @@ def closure(name: str, extras: frozenset[str] = frozenset()) -> set[str]:
     return {name for name, _ in done}
 
 
-def test_the_default_install_of_rag_chatbot_has_no_torch() -> None:
-    found = closure("rag-chatbot")
-    assert {"seedbed", "chromadb", "gradio", "openvino-genai", "langchain-core"} <= found
+NEEDED = {
+    "rag-chatbot": {"seedbed", "chromadb", "gradio", "openvino-genai", "langchain-core"},
+    "llm-service": {"seedbed", "aiohttp", "sqlalchemy", "openvino-genai", "langchain-core"},
+}
+
+
+@pytest.mark.parametrize("name", NEEDED)
+def test_the_default_install_has_no_torch(name: str) -> None:
+    found = closure(name)
+    assert NEEDED[name] <= found
     assert found & HEAVY == set()
     assert [name for name in found if name.startswith("nvidia-")] == []
 
