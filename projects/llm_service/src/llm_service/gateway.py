@@ -144,7 +144,7 @@ class Gateway:
             given = self.experiments.assign(ask, key.id, facts)
             if given.model != ask.model:
                 route = self.table.resolve(given.model, "chat")
-            ask = call.ask = self.screen.check_in(self._with_defaults(given, route), facts)
+            ask = call.ask = await self.screen.check(self._with_defaults(given, route), facts)
             deadline = time.monotonic() + self.config.timeout
 
             def run() -> AsyncIterator[Event]:
@@ -162,7 +162,7 @@ class Gateway:
         call = Call(self, ask, key, response_id)
         try:
             ask, route = await self._admit(call, "embedding")
-            ask = call.ask = self.screen.check_in(ask, call.facts)
+            ask = call.ask = await self.screen.check(ask, call.facts)
             deadline = time.monotonic() + self.config.timeout
             embedded = await self.router.embed(route, ask, call.facts, deadline)
             call.embedded(embedded)
@@ -222,7 +222,8 @@ class Gateway:
                 return
         for model in models:
             if (backend := local.get(model)) is not None:
-                self._load_soon(backend)
+                if backend.may_start:
+                    self._load_soon(backend)
                 raise Unavailable(f"{model} is not loaded: {backend.failure or 'loading'}")
         raise Unavailable(f"{', '.join(models)}: failed repeatedly and not asked for the moment.")
 

@@ -79,10 +79,10 @@ def usage_table(rows: Sequence[Mapping[str, Any]], by: str) -> str:
 
 def experiments_table(rows: Sequence[Mapping[str, Any]]) -> str:
     if not rows:
-        return "There is no experiment. Write one into the models file: [experiments.NAME]"
+        return "No request was part of an experiment. Write one into the models file."
     lines = []
     for row in rows:
-        lines.append(f"{row['experiment']} on {row['model']}: {row['verdict']}")
+        lines.append(f"{row['experiment']}: {row['verdict']}")
         heads = ("variant", "requests", "errors", "rated", "up", "95 %", "score", "p50 s", "USD")
         lines.append(columns(heads, map(_variant, row["variants"])))
         lines.append("")
@@ -90,10 +90,10 @@ def experiments_table(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _variant(found: Mapping[str, Any]) -> list[object]:
-    up = found.get("up") or {}
-    score = found.get("score") or {}
-    interval = f"{up['low']:.2f}-{up['high']:.2f}" if up.get("low") is not None else ""
+    share, score = found["up_share"], found["score"]
+    interval = f"{share['low']:.2f}-{share['high']:.2f}" if share else ""
     return [
-        found["variant"], found["requests"], found["errors"], found["rated"], up.get("value"),
-        interval, score.get("value"), found.get("p50_seconds"), found.get("cost_usd"),
+        found["variant"], found["requests"], found["errors"], found["rated"],
+        share and share["value"], interval, score and score["value"], found["p50_seconds"],
+        found["cost_usd"],
     ]  # fmt: skip
