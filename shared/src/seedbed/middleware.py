@@ -6,6 +6,7 @@ origin, API key), `BodyLimit`. It knows no route; `service` puts the three aroun
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import math
@@ -77,6 +78,8 @@ def error_headers(error: errors.SeedbedError, scope: Scope | None = None) -> dic
         headers["retry-after"] = str(max(1, math.ceil(error.retry_after)))
     elif error.status == 429:  # clients of OpenAI's protocol would try again by themselves
         headers["x-should-retry"] = "false"
+    if isinstance(error, BodyTimeout):
+        headers["connection"] = "close"
     if error.status == 401:
         browser = scope is not None and "text/html" in Headers(scope=scope).get("accept", "")
         headers["www-authenticate"] = f'{"Basic" if browser else "Bearer"} realm="seedbed"'
@@ -170,6 +173,7 @@ def _shown(scope: Scope) -> str:
     return str(scope.get("raw_path", b"").decode("ascii", "replace"))
 
 
+_SLOWEST = 16_000  # bytes a second of a body, on average
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
@@ -225,26 +229,50 @@ class Guard:
 _LOCAL_NAMES = ("localhost", "127.0.0.1", "[::1]")
 
 
-class BodyLimit:
-    """Refuses a body over `limit` bytes, counted as it arrives, whatever its header claims."""
+class BodyTimeout(errors.BadInput):
+    """The body came too slowly."""
 
-    def __init__(self, app: ASGIApp, limit: int) -> None:
+    status = 408
+
+
+class BodyLimit:
+    """Refuses a body over `limit` bytes, counted as it arrives, whatever its header claims; and
+    one that takes over `seconds`, and a second more for each 16 kB of it.
+    """
+
+    def __init__(self, app: ASGIApp, limit: int, seconds: float = 20.0) -> None:
         self.app = app
         self.limit = limit
+        self.seconds = seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
-        refusal = errors.TooLarge(f"The body is over {self.limit / 2**20:.2g} MB, the limit here.")
+        refusal: errors.SeedbedError = errors.TooLarge(
+            f"The body is over {self.limit / 2**20:.2g} MB, the limit here."
+        )
         claimed = Headers(scope=scope).get("content-length", "0")
         if claimed.isdecimal() and int(claimed) > self.limit:
             return await send_error(scope, send, refusal)
-        received, over, started = 0, False, False
+        received, over, started, ended = 0, False, False, False
+        begun = time.monotonic()
+
+        async def next_part() -> Message:
+            if ended:  # what comes now is the client's leaving
+                return await receive()
+            end = begun + self.seconds + received / _SLOWEST
+            async with asyncio.timeout(end - time.monotonic()):
+                return await receive()
 
         async def counted() -> Message:
-            nonlocal received, over
-            message = await receive()
+            nonlocal received, over, ended, refusal
+            try:
+                message = await next_part()
+            except TimeoutError:
+                over, refusal = True, BodyTimeout("The body did not arrive in time.")
+                raise refusal from None
             received += len(message.get("body", b""))
+            ended = not message.get("more_body", False)
             if received > self.limit:
                 over = True
                 raise refusal

@@ -10,7 +10,8 @@ import logging
 import socket
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import uvicorn
@@ -22,6 +23,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from seedbed import errors, telemetry
+from seedbed.connection import STALL_SECONDS, Connection
 from seedbed.keys import Keys, KeySource
 from seedbed.middleware import (
     OPEN_PATHS,
@@ -86,13 +88,15 @@ def create_app(
     keys: KeySource | None = None,
     max_body_mb: float = 50,
     max_requests: int = 256,
+    stall_seconds: float = STALL_SECONDS,
     lifespan: Callable[[FastAPI], AbstractAsyncContextManager[Any]] | None = None,
     on_shutdown: Callable[[], None] | None = None,
 ) -> FastAPI:
     """An app with /healthz, /readyz, /metrics, and every error in one envelope.
 
     The keys are those of SEEDBED_API_KEYS, or `keys`, where a project keeps its own.
-    Over `max_requests` at a time are answered Busy, bodies over `max_body_mb` TooLarge.
+    Over `max_requests` at a time are answered Busy, bodies over `max_body_mb` TooLarge. Who takes
+    nothing of an answer for `stall_seconds` loses the connection.
 
     `ready` raises (best: Unavailable, with the reason) while the app can't answer; it must be
     cheap, for it runs on each call of /readyz. `on_shutdown` runs, in a thread, once no request is
@@ -116,6 +120,7 @@ def create_app(
     app = FastAPI(title=title, version=version, lifespan=life, docs_url=None, redoc_url=None)
     app.state.drain = drain
     app.state.max_body = int(max_body_mb * 2**20)
+    app.state.stall_seconds = stall_seconds
     app.state.settings = settings
     app.state.access = Access(
         Keys.parse(settings.api_keys.get_secret_value()) if keys is None else keys
@@ -241,11 +246,27 @@ def serve(app: FastAPI, port: int, host: str = "127.0.0.1", *, grace: float = 30
         )
     app.state.access.local_only = local and not settings.open
     bound = _bind(host, port)
+    _raise_file_limit()
+    connection: Any = partial(Connection, stall_seconds=app.state.stall_seconds)
     config = uvicorn.Config(
-        app, log_config=None, access_log=False, timeout_graceful_shutdown=1, server_header=False
-    )
+        app, log_config=None, access_log=False, timeout_graceful_shutdown=1, server_header=False,
+        http=connection,
+    )  # fmt: skip
     log.info("%s serves on http://%s:%d", app.title, host, bound.getsockname()[1])
     _Server(config, app.state.drain, grace).run(sockets=[bound])
+
+
+def _raise_file_limit() -> None:
+    """A thousand idle connections are more than the 1,024 files that a process has by default."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = 65536 if hard == resource.RLIM_INFINITY else min(hard, 65536)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        with suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def _is_loopback(host: str) -> bool:

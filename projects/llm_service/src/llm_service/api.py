@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from llm_service import __version__, admin, page
 from llm_service.call import Call
 from llm_service.gateway import Gateway
+from llm_service.models import no_model
 from llm_service.protocol import chat_answer, completions, embeddings, responses_answer
 from llm_service.protocol.answers import dumps
 from llm_service.protocol.chat import ChatRequest
@@ -29,7 +30,7 @@ from llm_service.sending import EventStream, unless_gone
 from llm_service.store import feedback
 from llm_service.store.keys import Key, KeyStore
 from seedbed import service
-from seedbed.errors import ConfigError, NotFound
+from seedbed.errors import ConfigError
 from seedbed.service import Caller, CleanText
 from seedbed.startup import request_id
 
@@ -54,6 +55,7 @@ def create_app(gateway: Gateway, keys: KeyStore) -> FastAPI:
         keys=keys,
         max_body_mb=gateway.config.max_body_mb,
         max_requests=gateway.config.max_requests,
+        stall_seconds=gateway.config.stall_seconds,
         lifespan=life,
     )
     app.state.keys = keys
@@ -146,7 +148,8 @@ def _add_generating(router: APIRouter, gateway: Gateway) -> None:
             call, call.asked, response_id, created, call.asked.model,
             include_usage=body.include_usage,
         )  # fmt: skip
-        return EventStream(events, call.aclose, call.headers())
+        stall = gateway.config.stall_seconds
+        return EventStream(events, call.aclose, call.headers(), stall_seconds=stall)
 
     async def _whole(
         ask: Any, key: Key, response_id: str, created: int, cached: dict[str, bool], collect: Any
@@ -200,7 +203,7 @@ def _add_rest(router: APIRouter, gateway: Gateway) -> None:
         for entry in models_list(_served(gateway, key), gateway.started)["data"]:
             if entry["id"] == name:
                 return dict(entry)
-        raise NotFound(f"No model {name[:100]!r}.", hint="GET /v1/models lists them.")
+        raise no_model(name, hint="GET /v1/models lists them.")
 
     @router.post("/feedback")
     async def rate(body: Feedback, key: CallingKey) -> dict[str, str]:

@@ -35,3 +35,6 @@ class Config(BaseSettings):
     )
     max_requests: int = Field(512, ge=1, description="Requests answered at a time, at most.")
     max_body_mb: float = Field(4.0, gt=0, description="Larger bodies are refused.")
+    stall_seconds: float = Field(
+        30.0, gt=0, description="A client that takes nothing of its answer for so long is cut off."
+    )

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,8 +26,10 @@ from llm_service.metrics import Metrics
 from llm_service.models import Table
 from llm_service.store.database import open_database
 from llm_service.store.keys import KeyStore
+from llm_service.stub import Stub
 from seedbed.keys import Keys
 from seedbed.settings import Settings
+from seedbed.testing import free_port, run_server
 
 TABLE = """
 [models.echo]
@@ -144,3 +151,76 @@ async def serving(
     ):
         yield Served(app, gateway, keys, client, echo, models)
     database.close()
+
+
+@dataclass
+class Running:
+    """`llm-service serve` as a process of its own, with its data in `folder`."""
+
+    url: str
+    port: int
+    folder: Path
+    process: subprocess.Popen[bytes]
+    env: dict[str, str]
+
+    def cli(self, *arguments: str) -> str:
+        """What `llm-service ARGUMENTS` prints, in another process on the same data."""
+        command = [sys.executable, "-m", "llm_service", *arguments]
+        env = {**os.environ, **self.env}
+        return subprocess.run(command, env=env, check=True, capture_output=True, text=True).stdout
+
+    def make_key(self, name: str, *limits: str) -> str:
+        made = json.loads(self.cli("keys", "create", "--name", name, "--json", *limits))
+        return str(made["key"])
+
+
+@contextmanager
+def run_service(
+    folder: Path, table: str = "", *, wrapper: Sequence[str] = (), **env: str
+) -> Iterator[Running]:
+    """The service in a process of its own, over the table's models (default: the local one) and
+    the data in `folder`; `wrapper` is a command that runs it, `env` further settings.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    port, models = free_port(), folder / "models.toml"
+    if table:
+        models.write_text(table, encoding="utf-8")
+    env = {"SERVICE_DATA_DIR": str(folder), "SEEDBED_LOG_LEVEL": "WARNING", **env}
+    command = [*wrapper, sys.executable, "-m", "llm_service", "serve", "--port", str(port)]
+    command += ["--models", str(models)] if table else []
+    with run_server(command, port, "/readyz", timeout=60, env=env) as process:
+        yield Running(f"http://127.0.0.1:{port}", port, folder, process, env)
+
+
+@contextmanager
+def run_stubs(*stubs: Stub) -> Iterator[list[str]]:
+    """The base URLs of stub upstreams, each on a port of its own, all in one thread."""
+    from aiohttp import web
+
+    loop, ready = asyncio.new_event_loop(), threading.Event()
+    urls: list[str] = []
+
+    async def serve(stub: Stub) -> web.AppRunner:
+        runner = web.AppRunner(stub.app(), handler_cancellation=True, shutdown_timeout=0.1)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        urls.append(f"http://127.0.0.1:{runner.addresses[0][1]}/v1")
+        return runner
+
+    def run() -> None:
+        runners = [loop.run_until_complete(serve(stub)) for stub in stubs]
+        ready.set()
+        loop.run_forever()
+        for runner in runners:
+            loop.run_until_complete(runner.cleanup())
+        loop.close()
+
+    thread = threading.Thread(target=run, name="stubs", daemon=True)
+    thread.start()
+    ready.wait()
+    try:
+        yield urls
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(10)

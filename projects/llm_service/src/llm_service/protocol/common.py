@@ -139,7 +139,9 @@ class Body(Part):
     """
 
     kind: ClassVar[Kind]
-    model: Annotated[str | None, Field(description="The server's default if absent.")] = None
+    model: str | None = Field(
+        None, max_length=256, description="The server's default if absent."
+    )
     user: Annotated[str | None, Field(max_length=512)] = None
     _given: dict[str, Any] = PrivateAttr(default_factory=dict)
 

@@ -1,0 +1,271 @@
+"""Careless and hostile clients of a running service: each is refused or cut off, others go on."""
+
+import contextlib
+import json
+import socket
+import time
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from llm_service.stub import Stub
+from llm_service.testing import Running, run_service, run_stubs
+
+TABLE = """
+[models.stub]
+backend = "openai"
+base_url = "{stub}"
+model = "stub"
+price_in = 1.0
+price_out = 2.0
+[models.slow]
+backend = "openai"
+base_url = "{slow}"
+model = "stub"
+price_out = 1000.0
+[models.endless]
+backend = "openai"
+base_url = "{endless}"
+model = "stub"
+"""
+CLIENT = httpx.Client(trust_env=False, timeout=20)
+HELLO = [{"role": "user", "content": "hello"}]
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    folder = tmp_path_factory.mktemp("client")
+    slow = Stub(tokens=200, between=0.05)
+    with run_stubs(Stub(), slow, Stub(tokens=100_000)) as (stub, slow_url, endless):
+        table = TABLE.format(stub=stub, slow=slow_url, endless=endless)
+        with run_service(folder, table, SERVICE_STALL_SECONDS="1.5") as service:
+            yield service
+
+
+def ask(running: Running, **body: object) -> httpx.Response:
+    given = {"model": "stub", "messages": HELLO, **body}
+    return CLIENT.post(f"{running.url}/v1/chat/completions", json=given)
+
+
+def send(running: Running, body: bytes, kind: str = "application/json") -> httpx.Response:
+    url = f"{running.url}/v1/chat/completions"
+    return CLIENT.post(url, content=body, headers={"content-type": kind})
+
+
+def connect(running: Running) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", running.port), timeout=40)
+
+
+def request(body: bytes, *headers: str, length: int | None = None) -> bytes:
+    lines = ["POST /v1/chat/completions HTTP/1.1", "host: localhost", *headers]
+    lines += ["content-type: application/json"]
+    lines += [f"content-length: {len(body) if length is None else length}"]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+
+
+def load_of(running: Running, model: str) -> int:
+    text = CLIENT.get(f"{running.url}/metrics").text
+    (line,) = [
+        x for x in text.splitlines() if x.startswith(f'llm_requests_running{{model="{model}')
+    ]
+    return int(float(line.split()[-1]))
+
+
+def until(seconds: float, true: object) -> float:
+    """How long it took until `true()` was."""
+    began = time.monotonic()
+    while not true():  # type: ignore[operator]
+        assert time.monotonic() - began < seconds, "it never became true"
+        time.sleep(0.02)
+    return time.monotonic() - began
+
+
+def rows(running: Running) -> dict[str, dict[str, object]]:
+    found = CLIENT.get(f"{running.url}/admin/usage?by=model").json()["rows"]
+    return {row["model"]: row for row in found}
+
+
+BAD_BODIES = {
+    "empty": b"",
+    "not json": b"{nothing",
+    "an array": b"[]",
+    "deep": b'{"model":"stub","messages":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+    "deep objects": b'{"a":' * 100_000 + b"1" + b"}" * 100_000,
+    "deep within limits": b'{"model":"stub","messages":' + b"[" * 900 + b"]" * 900 + b"}",
+    "NUL": b'{"model":"stub","messages":[{"role":"user","content":"a\\u0000b"}]}',
+    "raw NUL": b'{"model":"stub","messages":[{"role":"user","content":"a\x00b"}]}',
+    "half a surrogate": b'{"model":"stub","messages":[{"role":"user","content":"\\ud800"}]}',
+    "invalid UTF-8": b'{"model":"stub","messages":[{"role":"user","content":"\xff\xfe"}]}',
+    "UTF-16": '{"model":"stub"}'.encode("utf-16"),
+    "infinite": b'{"model":"stub","messages":[{"role":"user","content":"a"}],"temperature":1e400}',
+    "NaN": b'{"model":"stub","messages":[{"role":"user","content":"a"}],"temperature":NaN}',
+    "huge": b'{"model":"stub","messages":[{"role":"user","content":"a"}],"seed":1' + b"0" * 4000 + b"}",
+    "huger": b'{"model":"stub","messages":[{"role":"user","content":"a"}],"seed":1' + b"0" * 9000 + b"}",
+    "huge n": b'{"model":"stub","messages":[{"role":"user","content":"a"}],"n":1000000000}',
+    "NUL as the model": b'{"model":"\\u0000","messages":[{"role":"user","content":"a"}]}',
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BAD_BODIES)
+def test_a_bad_body_is_a_400_that_says_why(running: Running, name: str) -> None:
+    answer = send(running, BAD_BODIES[name])
+    assert answer.status_code == 400, answer.text
+    error = answer.json()["error"]
+    assert error["message"]
+    assert len(answer.content) < 1000
+
+
+def test_of_equal_names_the_last_counts_and_types_of_content_are_checked(running: Running) -> None:
+    body = b'{"model":"nope","model":"stub","messages":[{"role":"user","content":"a"}]}'
+    assert send(running, body).status_code == 200
+    assert send(running, body, "text/plain").status_code == 400
+    form = send(running, b"model=stub", "application/x-www-form-urlencoded")
+    assert form.status_code == 400
+
+
+def test_a_body_over_the_limit_is_refused_before_it_is_read(running: Running) -> None:
+    began = time.monotonic()
+    answer = ask(running, messages=[{"role": "user", "content": "a" * 10_000_000}])
+    assert answer.status_code == 413
+    assert time.monotonic() - began < 2
+    chunks = (b"a" * 100_000 for _ in range(100))
+    url = f"{running.url}/v1/chat/completions"
+    chunked = CLIENT.post(url, content=chunks, headers={"content-type": "application/json"})
+    assert chunked.status_code == 413
+
+
+def test_long_names_stay_short_in_answers_and_books(running: Running) -> None:
+    name = "m" * 1_000_000
+    answer = ask(running, model=name)
+    assert answer.status_code in (400, 404)
+    assert len(answer.content) < 2000
+    assert ask(running, user="u" * 1000).status_code == 400
+    long = CLIENT.post(
+        f"{running.url}/v1/chat/completions",
+        json={"model": "stub", "messages": HELLO},
+        headers={"x-request-id": "x" * 5000},
+    )
+    assert long.status_code == 200
+    assert len(long.headers["x-request-id"]) <= 100
+    for n in range(30):
+        ask(running, model=f"unknown-{n}")
+    metrics = CLIENT.get(f"{running.url}/metrics").text
+    assert "unknown-" not in metrics
+    assert max(len(row) for row in rows(running)) <= 300
+
+
+@pytest.mark.slow
+def test_who_never_reads_a_stream_loses_the_place_and_nobody_else(running: Running) -> None:
+    body = json.dumps({"model": "endless", "messages": HELLO, "stream": True}).encode()
+    with contextlib.ExitStack() as stack:
+        for _ in range(20):
+            client = stack.enter_context(connect(running))
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            client.sendall(request(body))
+        until(5, lambda: load_of(running, "endless") == 20)
+        assert ask(running).status_code == 200
+        assert until(10, lambda: load_of(running, "endless") == 0) < 6
+    assert ask(running).status_code == 200
+
+
+def test_who_leaves_a_stream_ends_it_upstream_and_pays_for_what_came(running: Running) -> None:
+    before = rows(running).get("slow", {"cost_usd": 0.0, "cancelled": 0})
+    body = {"model": "slow", "messages": HELLO, "stream": True}
+    with CLIENT.stream("POST", f"{running.url}/v1/chat/completions", json=body) as answer:
+        seen = 0
+        for line in answer.iter_lines():
+            seen += line.startswith("data:")
+            if seen == 5:
+                break
+    assert until(3, lambda: load_of(running, "slow") == 0) < 2
+    time.sleep(0.4)
+    after = rows(running)["slow"]
+    assert after["cancelled"] == before["cancelled"] + 1
+    assert 0.002 < after["cost_usd"] - before["cost_usd"] < 0.02
+
+
+def test_who_leaves_a_whole_answer_ends_it_upstream(running: Running) -> None:
+    with connect(running) as client:
+        client.sendall(request(json.dumps({"model": "slow", "messages": HELLO}).encode()))
+        until(3, lambda: load_of(running, "slow") == 1)
+    assert until(3, lambda: load_of(running, "slow") == 0) < 2
+
+
+def test_pipelined_requests_are_answered_in_order(running: Running) -> None:
+    bodies = [{"model": "stub", "messages": HELLO, "max_tokens": n} for n in range(1, 9)]
+    with connect(running) as client:
+        client.sendall(b"".join(request(json.dumps(body).encode()) for body in bodies))
+        got = b""
+        while got.count(b'"completion_tokens"') < 8:
+            part = client.recv(65536)
+            assert part
+            got += part
+    counts = [int(part.split(b",")[0]) for part in got.split(b'"completion_tokens":')[1:]]
+    assert counts == list(range(1, 9))
+
+
+def test_an_endless_head_is_cut_off(running: Running) -> None:
+    with connect(running) as client:
+        sent = 0
+        with pytest.raises(OSError), contextlib.suppress(StopIteration):
+            client.sendall(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n")
+            while sent < 50_000_000:
+                client.sendall(b"x-filler: " + b"a" * 10_000 + b"\r\n")
+                sent += 10_012
+        assert sent < 5_000_000
+    with connect(running) as client, pytest.raises(OSError):
+        client.sendall(b"GET /")
+        for _ in range(5000):
+            client.sendall(b"a" * 10_000)
+
+
+def test_what_is_no_http_is_a_400(running: Running) -> None:
+    for wrong in (b"\x16\x03\x01\x02\x00\x01\x00", b"HELLO\r\n\r\n", b"GET  HTTP/9.9\r\n\r\n"):
+        with connect(running) as client:
+            client.sendall(wrong)
+            assert b" 400 " in client.recv(1000)
+    two = b"POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 4\r\ntransfer-encoding: chunked\r\n\r\n"
+    with connect(running) as client:
+        client.sendall(two + b"0\r\n\r\n")
+        assert b" 200 " not in client.recv(1000)
+
+
+@pytest.mark.slow
+def test_slow_heads_and_bodies_are_given_up(running: Running) -> None:
+    """By the byte: in all of 20 s they may not finish; a chunked body need not end at all."""
+    head = b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\n"
+    kind = b"content-type: application/json\r\n"
+    ways = [
+        (b"POST /v1", b"a"),
+        (head, b"x"),
+        (head + kind + b"content-length: 1000\r\n\r\n", b" "),
+        (head + kind + b"transfer-encoding: chunked\r\n\r\n", b"1\r\n \r\n"),
+    ]
+    with contextlib.ExitStack() as stack:
+        clients = [(stack.enter_context(connect(running)), *way) for way in ways]
+        for client, start, _ in clients:
+            client.sendall(start)
+            client.settimeout(0.01)
+        said = dict.fromkeys((client.fileno() for client, *_ in clients), b"")
+        open_ = list(clients)
+        began = time.monotonic()
+        while open_ and time.monotonic() - began < 30:
+            for entry in list(open_):
+                client, _, piece = entry
+                try:
+                    client.sendall(piece)
+                    got = client.recv(4096)
+                except TimeoutError:
+                    continue
+                except OSError:
+                    got = b""
+                said[client.fileno()] += got
+                if not got:
+                    open_.remove(entry)
+            assert ask(running).status_code == 200
+            time.sleep(0.3)
+        assert not open_
+        assert 15 < time.monotonic() - began < 27
+        bodies = list(said.values())[2:]
+        assert all(b" 408 " in text and b"did not arrive in time" in text for text in bodies)

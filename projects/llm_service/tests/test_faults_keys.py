@@ -1,0 +1,213 @@
+"""Keys over HTTP on a running service: wrong, revoked, expired, over their budget, and racing for
+the last cent of it; and a Redis that stalls.
+"""
+
+import asyncio
+import json
+import socket
+import sqlite3
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from llm_service.stub import Stub
+from llm_service.testing import Running, run_service, run_stubs
+
+TABLE = """
+[models.stub]
+backend = "openai"
+base_url = "{url}"
+model = "stub"
+price_in = 1.0
+price_out = 1000.0
+[models.other]
+backend = "openai"
+base_url = "{url}"
+model = "stub"
+"""
+CLIENT = httpx.Client(trust_env=False, timeout=30)
+HELLO = [{"role": "user", "content": "hello"}]
+OPERATOR = "the-operator-has-a-long-key"
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    folder = tmp_path_factory.mktemp("keys")
+    with run_stubs(Stub(tokens=10, first_token=0.05)) as (url,):
+        table = TABLE.format(url=url)
+        # A Redis that takes connections and never says anything.
+        with (
+            socket.create_server(("127.0.0.1", 0)) as silent,
+            run_service(
+                folder,
+                table,
+                SEEDBED_API_KEYS=f"operator={OPERATOR}",
+                SERVICE_REDIS_URL=f"redis://127.0.0.1:{silent.getsockname()[1]}/0",
+            ) as service,
+        ):
+            yield service
+
+
+def bearer(key: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {key}"}
+
+
+def make_key(running: Running, name: str, **limits: object) -> str:
+    url = f"{running.url}/admin/keys"
+    answer = CLIENT.post(url, json={"name": name, **limits}, headers=bearer(OPERATOR))
+    assert answer.status_code == 201, answer.text
+    return str(answer.json()["key"])
+
+
+def ask(running: Running, key: str, model: str = "stub", **body: object) -> httpx.Response:
+    given = {"model": model, "messages": HELLO, "max_tokens": 10, **body}
+    url = f"{running.url}/v1/chat/completions"
+    return CLIENT.post(url, json=given, headers=bearer(key))
+
+
+async def ask_together(running: Running, keys: list[str], times: int) -> list[httpx.Response]:
+    """`times` requests of each key, all at once."""
+    given = {"model": "stub", "messages": HELLO, "max_tokens": 10}
+    url = f"{running.url}/v1/chat/completions"
+    limits = httpx.Limits(max_connections=len(keys) * times)
+    async with httpx.AsyncClient(trust_env=False, timeout=30, limits=limits) as client:
+        asked = [
+            client.post(url, json=given, headers=bearer(k)) for _ in range(times) for k in keys
+        ]
+        return await asyncio.gather(*asked)
+
+
+def spent(running: Running, *names: str) -> float:
+    time.sleep(0.4)  # accounting's window
+    found = CLIENT.get(f"{running.url}/admin/usage?by=key", headers=bearer(OPERATOR)).json()
+    return sum(row["cost_usd"] for row in found["rows"] if row["key"] in names)
+
+
+def test_a_wrong_key_is_a_401_whatever_it_looks_like(running: Running) -> None:
+    for wrong in ("", "sk-sb-wrong", "x" * 10_000, "'; DROP TABLE keys; --", "\x7f\x80\xff"):
+        answer = CLIENT.get(
+            f"{running.url}/v1/models",
+            headers={b"authorization": b"Bearer " + wrong.encode("latin-1")},
+        )
+        assert answer.status_code == 401, wrong
+        assert answer.json()["error"]["type"] == "unauthorized"
+        assert wrong not in answer.text or not wrong
+    assert CLIENT.get(f"{running.url}/v1/models").status_code == 401
+    assert CLIENT.get(f"{running.url}/metrics").status_code == 401
+    assert CLIENT.get(f"{running.url}/healthz").status_code == 200
+
+
+def test_a_wrong_key_is_refused_before_its_body_is_read(running: Running) -> None:
+    body = b"x" * 3_000_000
+    began = time.monotonic()
+    url = f"{running.url}/v1/chat/completions"
+    for _ in range(10):
+        assert CLIENT.post(url, content=body, headers=bearer("sk-no")).status_code == 401
+    assert time.monotonic() - began < 3
+
+
+def test_a_key_revoked_by_another_process_is_refused_by_the_next_request(running: Running) -> None:
+    key = make_key(running, "leaver")
+    assert ask(running, key).status_code == 200
+    running.cli("keys", "revoke", "leaver")
+    answer = ask(running, key)
+    assert answer.status_code == 401
+    assert "revoked" in answer.json()["error"]["message"]
+
+
+def test_a_key_made_by_another_process_works_at_once_and_expires(running: Running) -> None:
+    from datetime import UTC, datetime, timedelta
+
+    assert ask(running, running.make_key("newcomer", "--rpm", "100")).status_code == 200
+    soon = datetime.now(UTC) + timedelta(seconds=1)
+    key = make_key(running, "temporary", expires=soon.isoformat())
+    assert ask(running, key).status_code == 200
+    time.sleep(1.05)
+    answer = ask(running, key)
+    assert answer.status_code == 401
+    assert "expired" in answer.json()["error"]["message"]
+
+
+def test_a_key_may_use_its_models_and_scopes_only(running: Running) -> None:
+    key = make_key(running, "narrow", models=["other"], scopes=["chat"])
+    assert ask(running, key, "other").status_code == 200
+    refused = ask(running, key)
+    assert refused.status_code == 403
+    assert "'stub'" in refused.json()["error"]["message"]
+    assert CLIENT.get(f"{running.url}/admin/keys", headers=bearer(key)).status_code == 403
+    embed = {"model": "other", "input": "a"}
+    url = f"{running.url}/v1/embeddings"
+    assert CLIENT.post(url, json=embed, headers=bearer(key)).status_code in (400, 403)
+    listed = CLIENT.get(f"{running.url}/v1/models", headers=bearer(key)).json()["data"]
+    assert [model["id"] for model in listed] == ["other"]
+
+
+async def test_one_key_racing_for_the_last_cent_never_spends_more(running: Running) -> None:
+    key = make_key(running, "poor", budget_usd=0.05)  # an answer costs 0.01
+    answers = await ask_together(running, [key], 40)
+    good = [a for a in answers if a.status_code == 200]
+    assert {a.status_code for a in answers} == {200, 429}
+    assert 1 <= len(good) <= 4
+    over = next(a for a in answers if a.status_code == 429)
+    assert over.json()["error"]["code"] == "insufficient_quota"
+    assert over.headers["x-should-retry"] == "false"
+    while (answer := ask(running, key)).status_code == 200:  # what was reserved is free again
+        good.append(answer)
+    assert len(good) == 4  # a fifth might cost more than is left
+    total = spent(running, "poor")
+    assert total == pytest.approx(sum(float(a.headers["x-cost-usd"]) for a in good))
+    assert 0.04 < total <= 0.05
+
+
+async def test_two_keys_of_a_team_racing_never_spend_more_together(running: Running) -> None:
+    keys = [
+        make_key(running, name, team="t", team_budget_usd=0.1, budget_usd=0.08)
+        for name in ("ann", "bob")
+    ]
+    for _ in range(3):
+        answers = await ask_together(running, keys, 30)
+        assert {a.status_code for a in answers} <= {200, 429}
+    total = spent(running, "ann", "bob")
+    assert 0.08 < total <= 0.1
+    assert spent(running, "ann") <= 0.08
+    with sqlite3.connect(running.folder / "service.db") as database:
+        ((team,),) = database.execute("SELECT cost_usd FROM spending WHERE payer = 'team:t'")
+    assert team == pytest.approx(total)
+
+
+def test_the_budget_holds_after_a_restart(tmp_path: Path) -> None:
+    with run_stubs(Stub(tokens=10)) as (url,):
+        with run_service(tmp_path, TABLE.format(url=url)) as first:
+            key = first.make_key("poor", "--budget-usd", "0.025")
+            assert [ask(first, key).status_code for _ in range(4)] == [200, 200, 429, 429]
+        with run_service(tmp_path, TABLE.format(url=url)) as second:
+            assert ask(second, key).status_code == 429
+
+
+async def test_concurrency_and_rates_hold_while_redis_stalls(running: Running) -> None:
+    key = make_key(running, "two-at-a-time", concurrency=2)
+    answers = await ask_together(running, [key], 12)
+    assert {a.status_code for a in answers} == {200, 429}
+    assert any("at a time" in a.text or "running" in a.text for a in answers)
+    limited = make_key(running, "five-a-minute", rpm=5)
+    began = time.monotonic()
+    answers = [ask(running, limited, "other") for _ in range(8)]
+    assert [a.status_code for a in answers] == [200] * 5 + [429] * 3
+    assert int(answers[-1].headers["retry-after"]) >= 1
+    assert time.monotonic() - began < 4  # Redis is waited for a quarter of a second at a time
+
+
+def test_what_is_refused_is_refused_quickly_while_others_are_answered(running: Running) -> None:
+    key = make_key(running, "once", rpm=1)
+    assert ask(running, key).status_code == 200
+    times = []
+    for _ in range(30):
+        began = time.perf_counter()
+        answer = ask(running, key)
+        times.append(time.perf_counter() - began)
+        assert answer.status_code == 429
+        assert json.loads(answer.text)["error"]["code"] == "rate_limit_exceeded"
+    assert sorted(times)[15] < 0.1  # some 3 ms on a quiet machine

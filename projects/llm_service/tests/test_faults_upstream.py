@@ -1,0 +1,163 @@
+"""Upstreams that misbehave behind a running service: a fallback, a proper status, or an error
+event; never a hang, and those that go on failing are left alone.
+"""
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import httpx
+import pytest
+
+from llm_service.stub import FAULTS, Stub
+from llm_service.testing import Running, run_service, run_stubs
+
+CLIENT = httpx.Client(trust_env=False, timeout=30)
+GOOD = """
+[models.good]
+backend = "openai"
+base_url = "{url}"
+model = "stub"
+"""
+MODEL = """
+[models.{name}]
+backend = "openai"
+base_url = "{url}"
+model = "stub"
+timeout = 1.0
+[routes.only-{name}]
+targets = ["{name}"]
+retries = 0
+[routes.safe-{name}]
+targets = ["{name}"]
+fallback = ["good"]
+retries = 0
+"""
+HELLO = [{"role": "user", "content": "hello"}]
+BEGUN = {"reset", "malformed", "truncate", "slow_bytes", "dies"}  # of a stream: after some of it
+
+
+@contextmanager
+def dying() -> Iterator[str]:
+    """An upstream that says two words of a stream and closes the connection, as a crash does."""
+    word = {"choices": [{"index": 0, "delta": {"content": "word "}, "finish_reason": None}]}
+    data = b"data: " + json.dumps(word).encode() + b"\n\n"
+    chunk = f"{len(data):x}\r\n".encode() + data + b"\r\n"
+    head = (
+        b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+    )
+
+    def serve() -> None:
+        while True:
+            try:
+                client, _ = listener.accept()
+            except OSError:
+                return
+            with client:
+                client.recv(65536)
+                client.sendall(head + chunk * 2)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=serve, daemon=True).start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    names = [f"f-{fault.replace('_', '-')}" for fault in FAULTS]
+    folder = tmp_path_factory.mktemp("upstream")
+    with run_stubs(Stub(), *(Stub(fault=fault) for fault in FAULTS)) as made, dying() as dies:
+        urls = dict(zip(names, made[1:], strict=True))
+        urls |= {"f-dies": dies, "f-gone": "http://127.0.0.1:1/v1"}
+        table = GOOD.format(url=made[0])
+        table += "".join(MODEL.format(name=name, url=url) for name, url in urls.items())
+        with run_service(folder, table, SERVICE_TIMEOUT="4") as service:
+            yield service
+
+
+def ask(running: Running, model: str, **body: object) -> httpx.Response:
+    # Each is asked something else: equal questions would share an answer.
+    given = {"model": model, "messages": HELLO, **body}
+    return CLIENT.post(f"{running.url}/v1/chat/completions", json=given)
+
+
+def events(answer: httpx.Response) -> list[str]:
+    return [part.removeprefix("data: ") for part in answer.text.strip().split("\n\n")]
+
+
+NAMES = [*(fault.replace("_", "-") for fault in FAULTS), "dies", "gone"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_whole_answers_come_from_the_fallback_or_fail_properly(running: Running, name: str) -> None:
+    began = time.monotonic()
+    safe = ask(running, f"safe-f-{name}")
+    assert safe.status_code == 200, safe.text
+    assert safe.headers["x-model-used"] == "good"
+    alone = ask(running, f"only-f-{name}")
+    assert alone.status_code in (503, 504), alone.text
+    error = alone.json()["error"]
+    assert error["type"] in ("unavailable", "deadline_exceeded")
+    assert "127.0.0.1" not in error["message"]
+    assert time.monotonic() - began < 6
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_streams_that_did_not_begin_go_on_elsewhere_and_others_end_in_an_error(
+    running: Running, name: str
+) -> None:
+    began = time.monotonic()
+    answer = ask(running, f"safe-f-{name}", stream=True)
+    assert time.monotonic() - began < 6
+    assert answer.status_code == 200, answer.text
+    *before, last = events(answer)
+    if name.replace("-", "_") in BEGUN and answer.headers["x-model-used"] != "good":
+        error = json.loads(last)["error"]
+        assert error["type"] in ("unavailable", "deadline_exceeded"), error
+        assert before
+        assert "[DONE]" not in answer.text
+    else:
+        assert answer.headers["x-model-used"] == "good"
+        assert last == "[DONE]"
+
+
+def test_what_goes_on_failing_is_left_alone_and_refused_at_once(running: Running) -> None:
+    for _ in range(5):
+        ask(running, "only-f-500")
+    times = []
+    for _ in range(10):
+        began = time.monotonic()
+        answer = ask(running, "only-f-500")
+        times.append(time.monotonic() - began)
+        assert answer.status_code == 503
+    assert "not asked for the moment" in answer.json()["error"]["message"]
+    assert int(answer.headers["retry-after"]) >= 1
+    assert sorted(times)[5] < 0.1
+    states = CLIENT.get(f"{running.url}/metrics").text
+    assert 'llm_upstream_state{upstream="f-500"} 2.0' in states
+    assert 'llm_upstream_state{upstream="good"} 0.0' in states
+
+
+def test_one_that_hangs_holds_nobody_else_and_no_longer_than_allowed(running: Running) -> None:
+    took: list[float] = []
+
+    def hang() -> None:
+        began = time.monotonic()
+        assert ask(running, "only-f-hang", stream=True).status_code in (503, 504)
+        took.append(time.monotonic() - began)
+
+    threads = [threading.Thread(target=hang) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    began = time.monotonic()
+    for _ in range(5):
+        assert ask(running, "good").status_code == 200
+    assert time.monotonic() - began < 1.5
+    for thread in threads:
+        thread.join()
+    assert len(took) == 8
+    assert max(took) < 4
