@@ -82,6 +82,15 @@ def test_a_request_counts_its_outcome_tokens_money_and_time(metrics, registry):
     assert found["llm_request_seconds_count", "chat", "smollm2"] == 1
 
 
+def test_money_and_tokens_of_each_model_start_at_nothing(metrics, registry):
+    """Prometheus can't see the increase to a series' first value: a spend alert would miss it."""
+    found = samples(registry)
+    assert (
+        found["llm_cost_usd_total", "big"] == 0 and found["llm_tokens_total", "input", "big"] == 0
+    )
+    assert metrics.recent.summary()["requests"] == 0
+
+
 def test_what_a_client_typed_never_becomes_a_label(metrics, registry):
     for n in range(2000):
         metrics.request(Ended(model=f"evil-{n}", model_used="", outcome="not_found"), "No model.")

@@ -106,6 +106,11 @@ class Metrics:
     def known_models(self, names: Iterable[str]) -> None:
         """Only these become labels: every name of the table, routes and aliases included."""
         self._models = frozenset(names)
+        # From 0 on: Prometheus can't see the increase to a series' first value.
+        for name in self._models:
+            self._cost(name)
+            for direction in ("input", "output", "cached"):
+                self._tokens(name, direction)
 
     def watch(self, name: str, source: Callable[[], Any]) -> None:
         """Read `source()` at each scrape, and for the page. The last one given a name counts.
