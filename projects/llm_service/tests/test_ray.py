@@ -170,9 +170,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     ray.init(address=cluster.address, log_to_driver=False)
     port = free_port()
     serve.start(proxy_location="HeadOnly", http_options={"port": port})
-    target = ray_app.application(
-        config, Settings(), replicas=2, make_backend=make_fake, make_app=make_app
-    )
+    target = ray_app.application(config, Settings(), make_backend=make_fake, make_app=make_app)
     serve.run(target, name=ray_app.NAME)
     yield Client(f"http://127.0.0.1:{port}", cluster)
     serve.shutdown()
@@ -383,6 +381,14 @@ def start(folder: Path, **options: Any) -> None:
 
 class TestCluster:
     pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]  # noqa: RUF012
+
+    async def test_load_brings_a_second_replica(self, client: Client) -> None:
+        end = time.monotonic() + 60
+        found = [await client.where()]
+        while len(set(found)) == 1:
+            assert time.monotonic() < end, "one replica still has all of the load"
+            found = await asyncio.gather(*[client.where("slow") for _ in range(12)])
+        assert len(set(found)) == 2
 
     async def test_replicas_on_both_nodes_answer(self, client: Client) -> None:
         found = await asyncio.gather(*[client.where() for _ in range(12)])

@@ -82,8 +82,6 @@ def run(
     finally:
         with suppress(Exception):  # the cluster may be what went away
             serve.delete(NAME)  # running requests end; `shutdown` would begin with the HTTP proxy
-            if address is None:
-                serve.shutdown()
         ray.shutdown()
 
 
@@ -151,7 +149,8 @@ def _model(serve: Any, entry: ModelEntry, config: Config, replicas: int | None) 
                 "min_replicas": entry.replicas,
                 "max_replicas": max(MOST_REPLICAS, entry.replicas),
                 "target_ongoing_requests": 0.75 * config.max_running,
-                "upscale_delay_s": 10,
+                "upscale_delay_s": 5,  # a small model is loaded in about as long
+                "look_back_period_s": 15,
             }
         }
     # A few more than run together: when one ends, the next is there already.
