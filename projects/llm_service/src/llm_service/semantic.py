@@ -13,13 +13,14 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Any
 
 from llm_service.ask import Ask
 from seedbed.evaluation import wilson_interval
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 Embed = Callable[[list[str]], Awaitable[Sequence[Sequence[float]]]]
 Marks = tuple[str, ...]
@@ -95,6 +96,8 @@ class SemanticCache:
         ]
         if not slots:
             return None
+        import numpy as np  # the cache is off by default, and numpy takes a while
+
         vectors = np.stack([self._slots[slot][0].vector for slot in slots])
         cosines = vectors @ probe.vector
         best = int(cosines.argmax())
@@ -118,6 +121,8 @@ class SemanticCache:
 
 
 def _unit(vector: Sequence[float]) -> npt.NDArray[np.float32]:
+    import numpy as np
+
     array = np.asarray(vector, np.float32)
     return array / max(float(np.linalg.norm(array)), 1e-12)
 
