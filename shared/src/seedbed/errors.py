@@ -5,7 +5,7 @@
     │   ├── ConfigError          400  a setting is wrong
     │   └── ContextWindowError   400  more tokens than the model can read
     ├── Unauthorized             401  no key, or not a known one
-    ├── Forbidden            403  a known key that may not do this
+    ├── Forbidden                403  a known key that may not do this
     ├── NotFound                 404  no such thing, or not yours to see
     ├── TooLarge                 413  over a size limit
     ├── Busy                     429  full for the moment: try again later
@@ -62,7 +62,9 @@ class ConfigError(BadInput):
 
 
 class ContextWindowError(BadInput):
-    pass
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.details["code"] = "context_length_exceeded"
 
 
 class Unauthorized(SeedbedError):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Literal
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
@@ -173,10 +174,12 @@ class LocalChatModel(BaseChatModel):
         constraint, grammar, extra = None, None, ""
         if choice != "none":
             parallel = given.get("parallel_tool_calls", self.parallel_tool_calls)
-            grammar = calls_grammar(tools, choice, parallel=parallel)
+            with _blaming("tools"):
+                grammar = calls_grammar(tools, choice, parallel=parallel)
             extra = instructions(tools, parallel=parallel)
         elif schema is not None:
-            constraint = constrain(schema)
+            with _blaming("response_format"):
+                constraint = constrain(schema)
             grammar = constraint.grammar
             extra = f"Answer with JSON that follows this schema: {json.dumps(schema)}"
 
@@ -239,6 +242,16 @@ class LocalChatModel(BaseChatModel):
                 )
             del chat[first]
             dropped += 1
+
+
+@contextmanager
+def _blaming(param: str) -> Iterator[None]:
+    """What is wrong within is wrong with this parameter of the request."""
+    try:
+        yield
+    except BadInput as error:
+        error.details.setdefault("param", param)
+        raise
 
 
 def _response_schema(response_format: Any) -> Schema | None:

@@ -37,6 +37,13 @@ _LOCAL_TIMEOUT = 600.0
 _REQUEST_FIELDS = {"model", "messages", "prompt", "input", "stream", "stream_options"}
 
 
+def no_model(name: str, hint: str) -> NotFound:
+    """The error that OpenAI's clients know a wrong `model` by."""
+    error = NotFound(f"No model {name[:100]!r}.", hint=hint)
+    error.details |= {"param": "model", "code": "model_not_found"}
+    return error
+
+
 def _http_address(url: str) -> str:
     try:
         parts = urlsplit(url)
@@ -275,10 +282,12 @@ class Table:
         route = self._resolved.get(name)
         if route is None:
             there = ", ".join(self.names())
-            raise NotFound(f"No model {name[:100]!r}.", hint=f"There are: {there}.")
+            raise no_model(name, hint=f"There are: {there}.")
         if kind is not None and self.models[route.targets[0].model].kind != kind:
             use = "/v1/embeddings" if kind == "chat" else "/v1/chat/completions"
-            raise BadInput(f"{name!r} is not a model for this.", hint=f"It answers {use}.")
+            wrong = BadInput(f"{name!r} is not a model for this.", hint=f"It answers {use}.")
+            wrong.details["param"] = "model"
+            raise wrong
         return route
 
     def names(self) -> list[str]:

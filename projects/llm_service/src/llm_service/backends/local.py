@@ -10,6 +10,7 @@ import asyncio
 import base64
 import itertools
 import logging
+import math
 import socket
 import sys
 import time
@@ -28,6 +29,7 @@ from seedbed.errors import Busy, SeedbedError, Unavailable
 log = logging.getLogger(__name__)
 START_SECONDS = 120.0  # a large model is converted at its first start
 STOP_SECONDS = 5.0
+RETRY_SECONDS = 10.0
 _unsupported = {"chat": chat.unsupported, "text": completions.unsupported}
 
 
@@ -206,6 +208,7 @@ class LocalBackend:
         self._closed = False
         self._in_flight = 0
         self.failure: SeedbedError | None = None  # why it could not be loaded last time
+        self._failed_at = -math.inf
         self.resting = False  # unloaded for want of memory, and not since
         self._seconds = 1.0  # of a typical request: a running mean, for Retry-After
 
@@ -213,6 +216,16 @@ class LocalBackend:
     def process(self) -> Process | None:
         """The running process, None while the model isn't loaded."""
         return self._process if self._process is not None and self._process.alive else None
+
+    @property
+    def starting(self) -> bool:
+        """Whether its process is being started or ended."""
+        return self._starting.locked()
+
+    @property
+    def may_start(self) -> bool:
+        """Whether to start it for a probe: often asked, those must not start it over and over."""
+        return not self.starting and time.monotonic() > self._failed_at + RETRY_SECONDS
 
     async def generate(self, ask: Ask) -> AsyncIterator[Event]:
         refuse_unsupported(_unsupported[ask.kind](ask.body))
@@ -270,12 +283,14 @@ class LocalBackend:
         if self._make_room is not None:
             await self._make_room()
         started = time.monotonic()
-        options = {"max_running": self._most, "max_queue": self._max_queue}
+        # What this side lets in, the engine takes: it counts choices, which are more.
+        queue = (self._most + self._max_queue) * completions.MAX_CHOICES
+        options = {"max_running": self._most, "max_queue": queue}
         first = {"kind": self.entry.kind, "spec": self.entry.spec, "options": options}
         try:
             self._process = process = await Process.start(self.name, first)
         except SeedbedError as error:
-            self.failure = error
+            self.failure, self._failed_at = error, time.monotonic()
             raise
         self.failure, self.resting = None, False
         log.info("%s loaded in %.1f s", self.name, time.monotonic() - started)

@@ -66,15 +66,16 @@ class Pool:
     async def make_room(self) -> None:
         """Unload idle models, least recently used first, while memory is over the limit."""
         limit = self._config.memory_mb * 2**20
-        idle = sorted(
-            (b for b in self.local() if (process := b.process) is not None and not process.busy),
-            key=lambda backend: backend.last_used,
-        )
-        for backend in idle:
+        for backend in sorted(self.local(), key=lambda backend: backend.last_used):
             if sum(filter(None, self.memory().values())) <= limit:
                 return
+            # Looked at now, not before the others went; one that starts is about to be used.
+            if backend.process is None or backend.process.busy or backend.starting:
+                continue
             log.info("unloading %s: local models take over %d MB", backend.name, limit >> 20)
             await backend.unload()
+        if (taken := sum(filter(None, self.memory().values()))) > limit:
+            log.warning("models in use take %d MB, over %d MB", taken >> 20, limit >> 20)
 
     async def close(self) -> None:
         for task in self._retiring:

@@ -52,6 +52,16 @@ def unsupported(body: Mapping[str, Any]) -> list[str]:
     return found
 
 
+def refuse_token_ids(body: Mapping[str, Any]) -> None:
+    """Raise BadParameter for token ids, with the setting that makes a client send text."""
+    if any(not isinstance(text, str) for text in inputs(body)):
+        raise invalid(
+            "input",
+            "holds token ids, and those of another model's vocabulary mean nothing here",
+            "Send text (LangChain's OpenAIEmbeddings: check_embedding_ctx_length=False).",
+        )
+
+
 def collect(embedded: Embedded, ask: Ask, model: str) -> dict[str, Any]:
     """The whole answer; base64 holds little-endian 32-bit floats."""
     encode = _base64 if ask.body.get("encoding_format") == "base64" else _floats

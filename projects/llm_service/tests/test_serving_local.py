@@ -1,0 +1,234 @@
+"""Local models: their processes, queues and memory, with the real worker where it matters."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import time
+from dataclasses import dataclass
+
+import httpx
+import psutil
+import pytest
+
+from llm_service.ask import Ask, Delta, Finish, Usage
+from llm_service.backends.local import LocalBackend
+from llm_service.backends.pool import Pool
+from llm_service.config import Config
+from llm_service.models import ModelEntry, Table
+from seedbed.errors import BadInput, Busy, SeedbedError, Unavailable, WeightsError
+from seedbed.settings import Settings
+from seedbed.testing import free_port, run_server
+
+LONG = {
+    "messages": [{"role": "user", "content": "Tell a story."}],
+    "max_tokens": 4000, "ignore_eos": True,
+}  # fmt: skip
+SHORT = {"messages": [{"role": "user", "content": "Say hello."}], "max_tokens": 4}
+
+
+def entry(name="smollm2", **fields):
+    return ModelEntry(name=name, backend="local", **fields)
+
+
+# ── one real worker ─────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+async def test_a_worker_answers_refuses_cancels_and_is_replaced():
+    """One worker for all of it: loading the model takes the most time."""
+    backend = LocalBackend("smollm2", entry(), max_running=1, max_queue=0)
+    try:
+        events = [event async for event in backend.generate(Ask("chat", "smollm2", SHORT))]
+        assert [type(event) for event in events[-2:]] == [Finish, Usage]
+        assert sum(e.tokens for e in events if isinstance(e, Delta)) == 4
+        assert (backend.load.running, backend.load.waiting) == (0, 0)
+
+        with pytest.raises(BadInput, match="no token of this model"):
+            await anext(backend.generate(Ask("text", "smollm2", {"prompt": [10**6]})))
+
+        running = backend.generate(Ask("chat", "smollm2", LONG))
+        await anext(running)
+        started = time.perf_counter()
+        with pytest.raises(Busy) as caught:
+            await anext(backend.generate(Ask("chat", "smollm2", SHORT)))
+        assert time.perf_counter() - started < 0.1 and caught.value.retry_after >= 1
+        await running.aclose()  # 4000 tokens would take half a minute
+        assert backend.load.running == 0
+        async with asyncio.timeout(15):
+            assert [event async for event in backend.generate(Ask("chat", "smollm2", SHORT))]
+
+        first = backend.process
+        running = backend.generate(Ask("chat", "smollm2", LONG))
+        await anext(running)
+        os.kill(first.process.pid, signal.SIGKILL)
+        with pytest.raises(Unavailable, match="has ended"):
+            async for _ in running:
+                pass
+        assert backend.process is None and backend.load.running == 0
+        assert [event async for event in backend.generate(Ask("chat", "smollm2", SHORT))]
+        assert backend.process.process.pid != first.process.pid
+    finally:
+        await backend.close()
+    with pytest.raises(Unavailable, match="unloaded"):
+        await backend.loaded()
+
+
+async def test_a_model_that_is_not_there_says_so():
+    backend = LocalBackend("mine", entry("mine", spec="path:/nope"))
+    with pytest.raises(WeightsError, match="/nope"):
+        await backend.check()
+    assert "/nope" in str(backend.failure)
+    assert not backend.may_start and not backend.starting
+
+
+# ── memory ──────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass
+class Loaded:
+    """Stands for a process of so many bytes."""
+
+    memory: int
+    busy: bool = False
+    alive: bool = True
+
+    async def stop(self):
+        await asyncio.sleep(0.01)
+        self.alive = False
+
+
+def pool_of(*sizes, memory_mb=1000):
+    """A pool of models a, b, …, loaded in this order, each of so many MB."""
+    names = "abcdef"[: len(sizes)]
+    table = "".join(
+        f'[models.{name}]\nbackend = "local"\nspec = "path:/{name}"\n' for name in names
+    )
+    return names, table, Config(memory_mb=memory_mb, _env_file=None)
+
+
+@pytest.fixture
+def made(tmp_path):
+    def make(*sizes, memory_mb=1000):
+        names, text, config = pool_of(*sizes, memory_mb=memory_mb)
+        file = tmp_path / "models.toml"
+        file.write_text(text)
+        pool = Pool(config, None)
+        pool.update(Table.load(file, Settings(_env_file=None)))
+        backends = {backend.name: backend for backend in pool.local()}
+        for at, (name, size) in enumerate(zip(names, sizes, strict=True)):
+            backends[name]._process = Loaded(size * 2**20)
+            backends[name].last_used = float(at)
+        return pool, backends
+
+    return make
+
+
+def loaded(backends):
+    return "".join(name for name, backend in backends.items() if backend.process is not None)
+
+
+async def test_the_least_recently_used_idle_model_goes_first(made):
+    pool, backends = made(400, 400, 400, memory_mb=900)
+    backends["a"]._process.busy = True
+    await pool.make_room()
+    assert loaded(backends) == "ac"
+    assert backends["b"].resting
+    assert pool.memory() == {"a": 400 * 2**20, "b": None, "c": 400 * 2**20}
+    await pool.make_room()
+    assert loaded(backends) == "ac"
+
+
+async def test_a_model_that_got_busy_meanwhile_stays(made):
+    pool, backends = made(400, 400, memory_mb=300)
+    making = asyncio.create_task(pool.make_room())
+    await asyncio.sleep(0)  # a is being ended
+    backends["b"]._process.busy = True
+    await making
+    assert loaded(backends) == "b"
+
+
+async def test_a_model_over_the_limit_alone_is_served(made):
+    """It must not be unloaded, nor wait for itself, while it is about to answer."""
+    pool, backends = made(400, memory_mb=300)
+    async with backends["a"]._starting, asyncio.timeout(2):
+        await pool.make_room()
+    assert loaded(backends) == "a"
+
+
+# ── the whole service ───────────────────────────────────────────────────────────────────────────
+
+
+def serving(port):
+    return [sys.executable, "-m", "llm_service", "serve", "--port", str(port)]
+
+
+def worker_of(process):
+    found = psutil.Process(process.pid).children(recursive=True)
+    return next(child for child in found if "llm_service.backends.worker" in child.cmdline())
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+def test_workers_that_die_and_a_service_that_does(tmp_path):
+    port = free_port()
+    env = {"SERVICE_DATA_DIR": str(tmp_path), "SEEDBED_LOG_LEVEL": "WARNING"}
+    url = f"http://127.0.0.1:{port}"
+    with (
+        run_server(serving(port), port, "/readyz", 120, env=env) as process,
+        httpx.Client(base_url=url, timeout=60) as client,
+    ):
+        worker, seen = worker_of(process), []
+        with client.stream("POST", "/v1/chat/completions", json={**LONG, "stream": True}) as answer:
+            for line in filter(None, answer.iter_lines()):
+                seen.append(line)
+                if len(seen) == 3:
+                    worker.kill()
+        assert answer.status_code == 200 and "data: [DONE]" not in seen
+        error = json.loads(seen[-1].removeprefix("data: "))["error"]
+        assert error["type"] == "unavailable" and "has ended" in error["message"]
+
+        after = client.post("/v1/chat/completions", json=SHORT)
+        assert after.status_code == 200, after.text
+        assert client.get("/readyz").status_code == 200
+
+        left = worker_of(process)
+        assert left.pid != worker.pid
+        with client.stream("POST", "/v1/chat/completions", json={**LONG, "stream": True}) as answer:
+            next(answer.iter_lines())
+            process.kill()  # it cannot stop its worker, which is in the middle of an answer
+        process.wait(10)
+        left.wait(10)  # no longer its child: psutil looks until it is gone
+        assert not left.is_running()
+
+
+@pytest.mark.slow
+def test_a_missing_model_keeps_the_service_up_and_not_ready(tmp_path):
+    port = free_port()
+    env = {
+        "SERVICE_DATA_DIR": str(tmp_path), "SEEDBED_LOG_LEVEL": "WARNING",
+        "SEEDBED_MODEL": "path:/nope",
+    }  # fmt: skip
+    with (
+        run_server(serving(port), port, "/healthz", 60, env=env),
+        httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client,
+    ):
+        answer = client.post("/v1/chat/completions", json=SHORT)
+        assert answer.status_code == 503 and "/nope" in answer.json()["error"]["message"]
+        ready = client.get("/readyz")
+        assert ready.status_code == 503 and "/nope" in ready.json()["error"]["message"]
+        assert client.get("/v1/models").status_code == 200
+
+
+def test_errors_keep_their_kind_over_the_wire():
+    from llm_service.backends import wire
+
+    error = Busy("full", hint="wait", retry_after=3)
+    error.details["code"] = "x"
+    again = wire.to_error(json.loads(json.dumps(wire.from_error(error))))
+    assert type(again) is Busy and str(again) == "full wait"
+    assert again.retry_after == 3 and again.details == {"code": "x"}
+    unknown = wire.to_error({**wire.from_error(error), "type": "os"})
+    assert type(unknown) is SeedbedError
