@@ -72,6 +72,7 @@ def start(
     argv: Sequence[str], port: int, path: str, *, env: dict[str, str] | None = None
 ) -> Iterator[Server]:
     """Run `argv` until the block ends, which begins when `path` answers with 200."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # or what was started stays behind
     with tempfile.TemporaryFile() as output:
         began = time.perf_counter()
         process = subprocess.Popen(
