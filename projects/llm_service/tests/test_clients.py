@@ -1,0 +1,477 @@
+"""The official and the usual clients against the running service with its real model."""
+
+import asyncio
+import base64
+import json
+import struct
+from typing import Literal
+
+import httpx
+import openai
+import pytest
+from openai import AsyncOpenAI, OpenAI
+from pydantic import BaseModel, Field
+
+from llm_service.testing import serving
+from seedbed.testing import free_port
+
+MODEL = "smollm2"
+HI = [{"role": "user", "content": "Say hello to the reader in one short sentence."}]
+CITY = {
+    "type": "object",
+    "properties": {"city": {"type": "string"}, "unit": {"enum": ["c", "f"]}},
+    "required": ["city", "unit"],
+    "additionalProperties": False,
+}
+WEATHER = {"type": "function", "function": {"name": "get_weather", "parameters": CITY}}
+TIME = {
+    "type": "function",
+    "function": {
+        "name": "get_time",
+        "parameters": {"type": "object", "properties": {"zone": {"enum": ["utc", "cet"]}}},
+    },
+}
+
+
+@pytest.fixture(scope="session")
+def client(service):
+    with OpenAI(base_url=f"{service}/v1", api_key="none", max_retries=0, timeout=60) as made:
+        yield made
+
+
+@pytest.fixture
+async def later(service):
+    async with AsyncOpenAI(base_url=f"{service}/v1", api_key="none", max_retries=0) as made:
+        yield made
+
+
+@pytest.fixture
+def ask(client):
+    def ask(messages=HI, *, model=MODEL, max_tokens=16, **more):
+        return client.chat.completions.create(
+            model=model, messages=messages, max_tokens=max_tokens, **more
+        )
+
+    return ask
+
+
+# ── chat ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_chat_is_whole_and_counted(ask):
+    answer = ask(temperature=0)
+    (choice,) = answer.choices
+    assert choice.message.role == "assistant" and choice.message.content
+    assert choice.finish_reason in ("stop", "length")
+    assert answer.usage.completion_tokens <= 16
+    assert answer.usage.total_tokens == answer.usage.prompt_tokens + answer.usage.completion_tokens
+    assert answer.model == MODEL
+
+
+def test_a_stream_says_what_the_whole_answer_says(ask):
+    whole = ask(temperature=0, extra_headers={"cache-control": "no-store"})
+    chunks = list(
+        ask(
+            temperature=0, stream=True, stream_options={"include_usage": True},
+            extra_headers={"cache-control": "no-store"},
+        )
+    )  # fmt: skip
+    text = "".join(c.choices[0].delta.content or "" for c in chunks if c.choices)
+    assert text == whole.choices[0].message.content
+    assert chunks[-1].usage == whole.usage
+    assert [c.choices[0].finish_reason for c in chunks[-2:] if c.choices][-1] == (
+        whole.choices[0].finish_reason
+    )
+
+
+def test_the_stream_helper(client):
+    with client.chat.completions.stream(model=MODEL, messages=HI, max_tokens=8) as stream:
+        kinds = [event.type for event in stream]
+        final = stream.get_final_completion()
+    assert kinds[0] == "chunk" and "content.delta" in kinds and "content.done" in kinds
+    assert final.choices[0].message.content
+
+
+async def test_the_async_client_and_a_stream_left_early(later):
+    whole = await later.chat.completions.create(model=MODEL, messages=HI, max_tokens=8)
+    assert whole.choices[0].message.content
+    stream = await later.chat.completions.create(
+        model=MODEL, messages=HI, max_tokens=500, stream=True, extra_body={"ignore_eos": True}
+    )
+    async for _ in stream:
+        break
+    await stream.close()
+    async with asyncio.timeout(20):
+        await later.chat.completions.create(model=MODEL, messages=HI, max_tokens=1)
+
+
+def test_choices_of_a_seed_differ_and_repeat(ask):
+    def texts(n):
+        anew = {"cache-control": "no-store"}
+        answer = ask(n=n, seed=7, temperature=1.0, extra_headers=anew)
+        return [choice.message.content for choice in answer.choices]
+
+    one, other = texts(2)
+    assert one != other
+    # What runs beside it changes the rounding; alone it says the same again.
+    assert texts(1) == texts(1)
+
+
+def test_stop_ends_the_answer_before_the_word(ask):
+    whole = ask(temperature=0).choices[0].message.content
+    word = whole.split()[2]
+    cut = ask(temperature=0, stop=word)
+    assert cut.choices[0].message.content == whole[: whole.index(word)]
+    assert cut.choices[0].finish_reason == "stop"
+
+
+def test_logprobs_belong_to_the_text(ask):
+    answer = ask(temperature=0, logprobs=True).choices[0]
+    found = answer.logprobs.content
+    assert b"".join(bytes(entry.bytes) for entry in found).decode() == answer.message.content
+    assert all(entry.logprob <= 0 for entry in found)
+    chunks = ask(temperature=0, logprobs=True, stream=True)
+    streamed = [
+        entry.token
+        for c in chunks
+        if c.choices and c.choices[0].logprobs
+        for entry in c.choices[0].logprobs.content
+    ]
+    assert streamed == [entry.token for entry in found]
+
+
+def test_exactly_as_many_tokens_as_asked(ask):
+    for more in ({"ignore_eos": True}, {"min_tokens": 60}):
+        answer = ask(max_tokens=60, extra_body=more)
+        assert answer.usage.completion_tokens == 60
+        assert answer.choices[0].finish_reason == "length"
+
+
+# ── structured answers ──────────────────────────────────────────────────────────────────────────
+
+
+class Person(BaseModel):
+    name: str
+    kind: Literal["human", "robot"]
+    age: int = Field(ge=0, le=150)
+    tags: list[Literal["a", "b"]] = Field(max_length=3)
+    home: "Home"
+
+
+class Home(BaseModel):
+    town: str
+    floor: float = Field(ge=-2, le=80)
+
+
+def test_parse_gives_an_object_of_the_class(client):
+    answer = client.chat.completions.parse(
+        model=MODEL, messages=[{"role": "user", "content": "Describe Ada."}],
+        response_format=Person, max_tokens=300,
+    )  # fmt: skip
+    person = answer.choices[0].message.parsed
+    assert isinstance(person, Person) and person.kind in ("human", "robot")
+
+
+def test_json_object_and_schema(ask):
+    text = ask(response_format={"type": "json_object"}, max_tokens=200).choices[0].message.content
+    assert isinstance(json.loads(text), dict)
+    schema = {
+        "type": "object",
+        "properties": {
+            "grade": {"enum": ["low", "high"]},
+            "points": {"type": "array", "items": {"type": "integer", "minimum": 1, "maximum": 9},
+                       "minItems": 2, "maxItems": 3},
+        },
+        "required": ["grade", "points"],
+        "additionalProperties": False,
+    }  # fmt: skip
+    asked = {"type": "json_schema", "json_schema": {"name": "grades", "schema": schema}}
+    for seed in range(3):
+        text = ask(response_format=asked, max_tokens=200, temperature=1, seed=seed)
+        found = json.loads(text.choices[0].message.content)
+        assert found["grade"] in ("low", "high")
+        assert 2 <= len(found["points"]) <= 3 and all(1 <= n <= 9 for n in found["points"])
+
+
+# ── tools ───────────────────────────────────────────────────────────────────────────────────────
+
+WEATHER_ASKED = [{"role": "user", "content": "What is the weather in Paris in celsius?"}]
+
+
+@pytest.mark.parametrize(
+    "choice", ["required", {"type": "function", "function": {"name": "get_weather"}}]
+)
+def test_a_tool_that_must_be_called_is(ask, choice):
+    answer = ask(WEATHER_ASKED, tools=[WEATHER], tool_choice=choice, max_tokens=200).choices[0]
+    call = answer.message.tool_calls[0]
+    arguments = json.loads(call.function.arguments)
+    assert call.id and call.function.name == "get_weather"
+    assert set(arguments) == {"city", "unit"} and arguments["unit"] in ("c", "f")
+    assert answer.finish_reason == "tool_calls"
+
+
+def test_tools_auto_and_none(ask):
+    auto = ask(WEATHER_ASKED, tools=[WEATHER], tool_choice="auto", max_tokens=100).choices[0]
+    assert auto.message.content or auto.message.tool_calls
+    none = ask(WEATHER_ASKED, tools=[WEATHER], tool_choice="none", max_tokens=16).choices[0]
+    assert none.message.tool_calls is None and none.message.content is not None
+
+
+def test_calls_in_a_stream_come_together(client):
+    asked = {"tools": [WEATHER, TIME], "tool_choice": "required", "max_tokens": 200}
+    with client.chat.completions.stream(model=MODEL, messages=WEATHER_ASKED, **asked) as stream:
+        kinds = {event.type for event in stream}
+        message = stream.get_final_completion().choices[0].message
+    assert "tool_calls.function.arguments.done" in kinds
+    for call in message.tool_calls:
+        assert call.id and isinstance(json.loads(call.function.arguments), dict)
+    assert len({call.id for call in message.tool_calls}) == len(message.tool_calls)
+
+
+def test_results_of_parallel_calls_go_back(ask):
+    answer = ask(WEATHER_ASKED, tools=[WEATHER, TIME], tool_choice="required",
+                 parallel_tool_calls=True, max_tokens=200)  # fmt: skip
+    message = answer.choices[0].message
+    calls = message.tool_calls
+    results = [{"role": "tool", "tool_call_id": c.id, "content": "18 degrees"} for c in calls]
+    after = ask([*WEATHER_ASKED, message, *results], tools=[WEATHER, TIME], tool_choice="none")
+    assert after.choices[0].message.content
+    two = [
+        {"id": f"call_{n}", "type": "function",
+         "function": {"name": "get_weather", "arguments": '{"city": "X", "unit": "c"}'}}
+        for n in range(2)
+    ]  # fmt: skip
+    told = [{"role": "tool", "tool_call_id": c["id"], "content": "18"} for c in two]
+    said = {"role": "assistant", "content": None, "tool_calls": two}
+    assert ask([*WEATHER_ASKED, said, *told], tools=[WEATHER]).choices[0].message
+
+
+# ── completions, embeddings, models ─────────────────────────────────────────────────────────────
+
+
+def test_completions(client):
+    make = client.completions.create
+    echoed = make(model=MODEL, prompt="Paris is", max_tokens=4, temperature=0, echo=True)
+    assert echoed.choices[0].text.startswith("Paris is")
+    plain = make(model=MODEL, prompt="Paris is", max_tokens=4, temperature=0, logprobs=1)
+    assert echoed.choices[0].text == "Paris is" + plain.choices[0].text
+    assert "".join(plain.choices[0].logprobs.tokens) == plain.choices[0].text
+    several = make(model=MODEL, prompt=["Paris is", "One two"], max_tokens=4, temperature=0, n=2)
+    assert [c.index for c in several.choices] == [0, 1, 2, 3]
+    assert several.choices[0].text == plain.choices[0].text
+    ids = make(model=MODEL, prompt=[504, 282], max_tokens=3)
+    assert ids.usage.prompt_tokens == 2
+    chunks = list(make(model=MODEL, prompt="Paris is", max_tokens=4, temperature=0, stream=True))
+    assert "".join(c.choices[0].text for c in chunks if c.choices) == plain.choices[0].text
+
+
+def test_embeddings_in_both_forms(client):
+    texts = ["A cat sits.", "Ships sail."]
+    coded = client.embeddings.create(model="minilm", input=texts)  # base64 on the wire
+    plain = client.embeddings.create(model="minilm", input=texts, encoding_format="float")
+    assert coded.usage.prompt_tokens == plain.usage.prompt_tokens > 0
+    for one, other in zip(coded.data, plain.data, strict=True):
+        assert one.embedding == pytest.approx(other.embedding)
+        assert sum(x * x for x in one.embedding) == pytest.approx(1, abs=1e-3)
+    raw = client.post(
+        "/embeddings", cast_to=object,
+        body={"model": "minilm", "input": texts[0], "encoding_format": "base64"},
+    )  # fmt: skip
+    vector = struct.unpack(f"<{len(plain.data[0].embedding)}f",
+                           base64.b64decode(raw["data"][0]["embedding"]))  # fmt: skip
+    assert list(vector) == pytest.approx(plain.data[0].embedding, abs=1e-5)
+
+
+def test_models(client):
+    assert [m.id for m in client.models.list()] == [MODEL, "minilm"]
+    assert client.models.retrieve(MODEL).owned_by == "local"
+    with pytest.raises(openai.NotFoundError):
+        client.models.retrieve("nope")
+
+
+# ── responses ───────────────────────────────────────────────────────────────────────────────────
+
+
+def test_responses(client):
+    made = client.responses.create(
+        model=MODEL, input="Say hello.", instructions="Be short.", max_output_tokens=16,
+        temperature=0,
+    )  # fmt: skip
+    assert made.output_text and made.usage.output_tokens <= 16
+    events = list(
+        client.responses.create(
+            model=MODEL, input="Say hello.", instructions="Be short.", max_output_tokens=16,
+            temperature=0, stream=True,
+        )
+    )  # fmt: skip
+    assert events[-1].type in ("response.completed", "response.incomplete")
+    assert "".join(e.delta for e in events if e.type == "response.output_text.delta") == (
+        made.output_text
+    )
+    assert [e.sequence_number for e in events] == list(range(len(events)))
+    assert events[-1].response.output_text == made.output_text
+
+
+def test_responses_parse_and_tools(client):
+    parsed = client.responses.parse(model=MODEL, input="Where?", text_format=Home)
+    assert isinstance(parsed.output_parsed, Home)
+    tool = {"type": "function", "name": "get_weather", "parameters": CITY, "strict": True}
+    asked = {"model": MODEL, "tools": [tool], "max_output_tokens": 200}
+    first = client.responses.create(
+        input=WEATHER_ASKED, tool_choice={"type": "function", "name": "get_weather"}, **asked
+    )
+    (call,) = [item for item in first.output if item.type == "function_call"]
+    assert set(json.loads(call.arguments)) == {"city", "unit"}
+    result = {"type": "function_call_output", "call_id": call.call_id, "output": "18"}
+    second = client.responses.create(
+        input=[*WEATHER_ASKED, *first.output, result], tool_choice="none", **asked
+    )
+    assert second.output_text
+    with client.responses.stream(input=WEATHER_ASKED, tool_choice="required", **asked) as stream:
+        final = [event.type for event in stream]
+        assert stream.get_final_response().output[0].type == "function_call"
+    assert "response.function_call_arguments.done" in final
+
+
+# ── errors ──────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        {"logit_bias": {"5": 10}},
+        {"logprobs": True, "top_logprobs": 5},
+        {"service_tier": "flex"},
+        {"store": True},
+        {"prediction": {"type": "content", "content": "x"}},
+        {"modalities": ["audio"]},
+        {"web_search_options": {}},
+        {"reasoning_effort": "high"},
+        {"extra_body": {"guided_regex": "a+"}},
+        {"extra_body": {"min_p": 0.5}},
+    ],
+    ids=lambda field: list(field.get("extra_body", field))[-1],
+)
+def test_what_is_not_supported_is_named(ask, field):
+    name = list(field.get("extra_body", field))[-1]
+    with pytest.raises(openai.BadRequestError) as caught:
+        ask(**field)
+    assert (caught.value.param, caught.value.code) == (name, "unsupported_parameter")
+    assert name in caught.value.message
+
+
+def test_what_is_wrong_is_named(ask):
+    for param, more in {
+        "temperature": {"temperature": 3},
+        "messages": {"messages": []},
+        "messages.0.role": {"messages": [{"role": "boss", "content": "x"}]},
+        "tool_choice": {"tool_choice": "required"},
+        "max_tokens": {"max_tokens": 0},
+    }.items():
+        with pytest.raises(openai.BadRequestError) as caught:
+            ask(**more)
+        assert caught.value.param == param and caught.value.code == "invalid_value"
+    with pytest.raises(openai.BadRequestError) as caught:
+        ask([{"role": "user", "content": "word " * 20_000}])
+    assert caught.value.code == "context_length_exceeded"
+    assert "truncation" not in caught.value.message
+    with pytest.raises(openai.BadRequestError) as caught:
+        ask(model="minilm")
+    assert caught.value.param == "model"
+    with pytest.raises(openai.NotFoundError) as caught:
+        ask(model="gpt-4")
+    assert (caught.value.param, caught.value.code) == ("model", "model_not_found")
+    schema = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "never"}}}
+    with pytest.raises(openai.BadRequestError) as caught:
+        ask(response_format=schema)
+    assert caught.value.param == "response_format"
+
+
+async def test_refusals_are_the_classes_of_the_client(tmp_path):
+    async with serving(tmp_path) as served:
+        _, chat_only = served.keys.create("chat", scopes=["chat"], rpm=1)
+        _, other = served.keys.create("other", models=["vectors"])
+        _, poor = served.keys.create("poor", budget_usd=0.0000001)
+
+        def client(key):
+            return AsyncOpenAI(
+                base_url="http://localhost/v1", api_key=key, max_retries=0,
+                http_client=httpx.AsyncClient(transport=served.client._transport),
+            )  # fmt: skip
+
+        async def refused(key, kind, model="echo"):
+            with pytest.raises(kind) as caught:
+                await client(key).chat.completions.create(model=model, messages=HI)
+            return caught.value
+
+        assert (await refused("wrong", openai.AuthenticationError)).code == "invalid_api_key"
+        assert "'echo'" in (await refused(other, openai.PermissionDeniedError)).message
+        with pytest.raises(openai.PermissionDeniedError):
+            await client(chat_only).embeddings.create(model="vectors", input="x")
+        await client(chat_only).chat.completions.create(model="echo", messages=HI)
+        limited = await refused(chat_only, openai.RateLimitError)
+        assert limited.code == "rate_limit_exceeded"
+        assert int(limited.response.headers["retry-after"]) >= 1
+        assert (await refused(poor, openai.RateLimitError)).code == "insufficient_quota"
+
+
+# ── other clients ───────────────────────────────────────────────────────────────────────────────
+
+
+def test_langchain(service):
+    from langchain_openai import ChatOpenAI, OpenAIEmbeddings
+
+    chat = ChatOpenAI(model=MODEL, base_url=f"{service}/v1", api_key="none", max_tokens=200)
+    assert chat.invoke("Say hello.").usage_metadata["input_tokens"] > 0
+    chunks = list(chat.stream("Say hello.", stream_usage=True))
+    assert sum(c.usage_metadata["output_tokens"] for c in chunks if c.usage_metadata) > 0
+
+    class GetWeather(BaseModel):
+        """The weather of a city."""
+
+        city: str
+
+    bound = chat.bind_tools([GetWeather], tool_choice="any")
+    (call, *_) = bound.invoke("What is the weather in Paris?").tool_calls
+    assert call["name"] == "GetWeather" and isinstance(call["args"]["city"], str)
+    for method in ("json_schema", "function_calling"):
+        made = chat.with_structured_output(Home, method=method).invoke("Where does Ada live?")
+        assert isinstance(made, Home), method
+
+    texts = ["A cat.", "A ship."]
+    address = {"base_url": f"{service}/v1", "api_key": "none", "model": "minilm"}
+    vectors = OpenAIEmbeddings(check_embedding_ctx_length=False, **address).embed_documents(texts)
+    assert len(vectors) == 2 and len(vectors[0]) == 384
+
+
+def test_token_ids_for_embeddings_are_refused_clearly(client):
+    with pytest.raises(openai.BadRequestError) as caught:
+        client.embeddings.create(model="minilm", input=[[1, 2, 3]])
+    assert caught.value.param == "input" and "token ids" in caught.value.message
+    assert "check_embedding_ctx_length" in caught.value.message
+
+
+@pytest.mark.slow
+def test_litellm(service):
+    litellm = pytest.importorskip("litellm")
+    asked = {"model": f"openai/{MODEL}", "messages": HI, "api_base": f"{service}/v1",
+             "api_key": "none", "max_tokens": 8}  # fmt: skip
+    assert litellm.completion(**asked).choices[0].message.content
+    chunks = list(litellm.completion(**asked, stream=True))
+    assert "".join(c.choices[0].delta.content or "" for c in chunks)
+
+
+def test_the_other_projects_reach_it_by_their_base_url(service):
+    from seedbed.chat import load_chat_model
+    from seedbed.settings import Settings
+
+    settings = Settings(base_url=f"{service}/v1", _env_file=None)
+    model = load_chat_model(f"openai:{MODEL}", settings=settings)
+    assert model.invoke("Say hello.", max_tokens=8).content
+
+
+def test_nobody_there_is_the_clients_own_error():
+    with pytest.raises(openai.APIConnectionError):
+        OpenAI(
+            base_url=f"http://127.0.0.1:{free_port()}/v1", api_key="x", max_retries=0
+        ).models.list()
