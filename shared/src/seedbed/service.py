@@ -202,6 +202,8 @@ def validation_message(found: Any) -> str:
     field = ".".join(str(part) for part in first["loc"][1:])
     if first["type"] == "json_invalid":
         return f"The body is not valid JSON: {first['ctx']['error']}, at character {field}."
+    if not field and isinstance(first.get("input"), bytes):
+        return "body: is not sent as JSON. Send it with `content-type: application/json`."
     message = str(first["msg"]).removeprefix("Value error, ").rstrip(".")
     return f"{field or 'body'}: {message}."
 

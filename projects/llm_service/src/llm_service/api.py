@@ -15,7 +15,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from llm_service import __version__, admin, page
+from llm_service import __version__, admin, openapi, page
 from llm_service.call import Call
 from llm_service.gateway import Gateway
 from llm_service.models import no_model
@@ -62,6 +62,7 @@ def create_app(gateway: Gateway, keys: KeyStore) -> FastAPI:
     app.include_router(routes(gateway))
     app.include_router(admin.routes(gateway, keys, draining=lambda: app.state.drain.draining))
     app.include_router(page.routes())
+    openapi.complete(app)
     return app
 
 
@@ -100,21 +101,6 @@ async def _key_of(request: Request, caller: Caller) -> Key:
 CallingKey = Annotated[Key, Depends(_key_of)]
 
 
-ERRORS: dict[int | str, dict[str, Any]] = {
-    code: {"description": text}
-    for code, text in {
-        400: "The request cannot be used as it is; `param` names what is wrong.",
-        401: "No API key, or not a known one.",
-        403: "The key may not do this.",
-        404: "No such model.",
-        413: "The body is over the limit.",
-        429: "A limit, a budget, or the queue: `Retry-After` says when to come back.",
-        503: "The model cannot answer now.",
-        504: "The answer took longer than allowed.",
-    }.items()
-}
-
-
 class Feedback(BaseModel):
     """What somebody thought of an answer: a thumb, a score, a comment, or several of them."""
 
@@ -128,7 +114,7 @@ class Feedback(BaseModel):
 
 def routes(gateway: Gateway) -> APIRouter:
     """Every route of OpenAI's protocol, bound to one gateway."""
-    router = APIRouter(prefix="/v1", responses=ERRORS, tags=["openai"])
+    router = APIRouter(prefix="/v1", tags=["openai"])
     _add_generating(router, gateway)
     _add_rest(router, gateway)
     return router

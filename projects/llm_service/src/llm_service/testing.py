@@ -24,6 +24,7 @@ from llm_service.config import Config
 from llm_service.gateway import Gateway
 from llm_service.metrics import Metrics
 from llm_service.models import Table
+from llm_service.protocol.embeddings import inputs
 from llm_service.store.database import open_database
 from llm_service.store.keys import KeyStore
 from llm_service.stub import Stub
@@ -74,8 +75,7 @@ class FakeBackend:
 
     async def embed(self, ask: Ask) -> Embedded:
         self.asked.append(ask)
-        given = ask.body["input"]
-        texts = [given] if isinstance(given, str) else given
+        texts = inputs(ask.body)
         return Embedded([[float(len(text)), 1.0] for text in texts], 3)
 
     async def check(self) -> None:
@@ -118,6 +118,7 @@ class Served:
     client: httpx.AsyncClient
     echo: FakeBackend
     models: Path
+    registry: CollectorRegistry
 
     async def chat(self, content: str = "hello", key: str = "", **body: Any) -> httpx.Response:
         headers = {"authorization": f"Bearer {key}"} if key else {}
@@ -141,7 +142,8 @@ async def serving(
     options = Config(data_dir=data_dir, models=models, _env_file=None, **config)
     database = open_database(options)
     keys = KeyStore(database, Keys())
-    metrics = Metrics(CollectorRegistry())
+    registry = CollectorRegistry()
+    metrics = Metrics(registry)
     gateway = Gateway(options, settings, database, metrics, make_pool=FakePool(made))
     app = create_app(gateway, keys)
     transport = httpx.ASGITransport(app)
@@ -149,7 +151,7 @@ async def serving(
         app.router.lifespan_context(app),
         httpx.AsyncClient(transport=transport, base_url="http://localhost") as client,
     ):
-        yield Served(app, gateway, keys, client, echo, models)
+        yield Served(app, gateway, keys, client, echo, models, registry)
     database.close()
 
 

@@ -139,9 +139,7 @@ class Body(Part):
     """
 
     kind: ClassVar[Kind]
-    model: str | None = Field(
-        None, max_length=256, description="The server's default if absent."
-    )
+    model: str | None = Field(None, max_length=256, description="The server's default if absent.")
     user: Annotated[str | None, Field(max_length=512)] = None
     _given: dict[str, Any] = PrivateAttr(default_factory=dict)
 
@@ -151,7 +149,9 @@ class Body(Part):
         if isinstance(data, cls):
             return data
         if not isinstance(data, dict):
-            raise invalid("body", "should be a JSON object")
+            hint = "Send it with `content-type: application/json`."  # else it comes as bytes
+            why = "should be a JSON object"
+            raise invalid("body", why, hint if isinstance(data, bytes) else "")
         for name, value in data.items():
             if name not in cls.model_fields:
                 raise unknown(str(name))
