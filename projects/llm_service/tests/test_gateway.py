@@ -4,6 +4,7 @@ import asyncio
 import json
 
 import pytest
+from prometheus_client import generate_latest
 
 from llm_service.store import usage
 from llm_service.testing import TABLE, FakeBackend, serving
@@ -86,6 +87,10 @@ async def test_a_fallback_answers_for_a_model_that_fails(tmp_path):
         assert answer.status_code == 200
         assert answer.headers["x-model-used"] == "spare"
         assert answer.json()["model"] == "gpt"
+        counted = generate_latest(served.registry).decode()
+        assert 'llm_upstream_attempts_total{outcome="unavailable",upstream="echo"} 1.0' in counted
+        assert 'llm_upstream_attempts_total{outcome="ok",upstream="spare"} 1.0' in counted
+        assert 'llm_fallbacks_total{model="echo",to="spare"} 1.0' in counted
 
 
 async def test_what_no_model_can_do_is_named(served):

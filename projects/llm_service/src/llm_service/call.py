@@ -10,6 +10,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from llm_service.admission import OverBudget, Ticket
@@ -24,13 +25,13 @@ if TYPE_CHECKING:
     from llm_service.gateway import Gateway
 
 DEFAULT_ANSWER = 512  # tokens reserved for an answer that names no limit
-_CHARS_A_TOKEN = 3  # an upper estimate: English has four or more
+_CHARS_A_TOKEN = 3  # an upper estimate: English has four or more, and a token has a byte at least
 
 
 def estimate_tokens(ask: Ask) -> tuple[int, int]:
     """What a request reads and writes at most, about: prompt and answer tokens."""
     body = ask.body
-    chars = prompt_chars(body)
+    chars = prompt_chars(body, bytes_of_others=True)
     if ask.kind == "embedding":
         return chars // _CHARS_A_TOKEN + 1, 0
     asked = body.get("max_completion_tokens") or body.get("max_tokens") or DEFAULT_ANSWER
@@ -204,12 +205,23 @@ class Call:
             metrics.overhead(max(0.0, self._overhead))
         for decision in facts.decisions:
             metrics.decision(":".join(decision.split(":")[:2]))
-        if facts.attempts:
-            metrics.attempt(facts.model_used or record.model, record.outcome)
-        if facts.attempts > 1:
-            metrics.retry(facts.model_used or record.model)
+        self._tell_attempts(record)
         if isinstance(error, Busy | OverBudget):
             metrics.refused(_reason(error))
+
+    def _tell_attempts(self, record: Record) -> None:
+        metrics, facts = self._gateway.metrics, self.facts
+        for model, kind in facts.failed:
+            metrics.attempt(model, kind)
+        if facts.attempts > len(facts.failed):
+            metrics.attempt(facts.model_used or record.model, record.outcome)
+        for (before, _), (model, _) in pairwise([*facts.failed, (facts.model_used, "")]):
+            if before == model:
+                metrics.retry(model)
+            elif model:
+                metrics.fallback(before, model)
+        if facts.hedged:
+            metrics.hedge(facts.model_used or record.model)
 
 
 def _reason(error: SeedbedError) -> str:

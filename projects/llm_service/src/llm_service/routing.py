@@ -227,6 +227,7 @@ class Router:
         try:
             done, _ = await asyncio.wait(left, timeout=search.route.hedge_seconds)
             if not done and (second := self._second(search, slot, among)):
+                search.facts.hedged = True
                 tasks.add(asyncio.ensure_future(self._attempt(search, second)))
                 left = tasks.copy()
             while True:
@@ -272,6 +273,7 @@ class Router:
             return await begin(slot, permit, search.ask, timeout)
         except _MENDABLE as error:
             search.tried[slot.name] = error
+            search.facts.failed.append((slot.model, error.type))
             raise
 
     # What to say when nobody answers

@@ -272,12 +272,20 @@ def estimate(text_chars: int, at_least: int = 1) -> int:
     return max(at_least, -(-text_chars // 4), 1)
 
 
-def prompt_chars(value: Any) -> int:
-    """Characters of all texts in a body's messages, prompt or input; pictures count as 1,000."""
+def prompt_chars(value: Any, bytes_of_others: bool = False) -> int:
+    """Characters of all texts in a body's messages, prompt or input; pictures count as 1,000.
+
+    `bytes_of_others`: of a text that is not ASCII count three for each byte, so that a third of the
+    sum is never less than its tokens.
+    """
     if isinstance(value, str):
-        return len(value) if not value.startswith("data:") else 1000
+        if value.startswith("data:"):
+            return 1000
+        plain = not bytes_of_others or value.isascii()
+        return len(value) if plain else 3 * len(value.encode(errors="replace"))
     if isinstance(value, Mapping):
-        return sum(prompt_chars(v) for k, v in value.items() if k not in ("role", "type", "id"))
+        kept = (v for k, v in value.items() if k not in ("role", "type", "id"))
+        return sum(prompt_chars(v, bytes_of_others) for v in kept)
     if isinstance(value, list | tuple):
-        return sum(4 if isinstance(v, int) else prompt_chars(v) for v in value)
+        return sum(4 if isinstance(v, int) else prompt_chars(v, bytes_of_others) for v in value)
     return 0
