@@ -62,9 +62,7 @@ class ConfigError(BadInput):
 
 
 class ContextWindowError(BadInput):
-    def __init__(self, message: str, *, hint: str = "") -> None:
-        super().__init__(message, hint=hint)
-        self.details["code"] = "context_length_exceeded"
+    pass
 
 
 class Unauthorized(SeedbedError):

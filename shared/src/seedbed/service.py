@@ -287,6 +287,7 @@ def _bind(host: str, port: int) -> socket.socket:
     except (OSError, OverflowError) as error:
         bound.close()
         raise errors.Unavailable(
-            f"Port {port} on {host} can't be opened: {error}.", hint="Choose another with --port."
+            f"Port {port} on {host} can't be opened: {str(error).rstrip('.')}.",
+            hint="Choose another with --port.",
         ) from None
     return bound

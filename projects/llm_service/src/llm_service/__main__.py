@@ -91,7 +91,9 @@ def serve(
 @app.command()
 def ray(
     models: Models = None,
-    replicas: Annotated[int | None, typer.Option(help="Of each model; else by load.")] = None,
+    replicas: Annotated[
+        int | None, typer.Option(min=1, help="Of each model; else by load.")
+    ] = None,
     address: Annotated[str | None, typer.Option(help="A running Ray cluster.")] = None,
     port: Annotated[int, typer.Option(envvar="PORT")] = 8004,
 ) -> None:
@@ -210,7 +212,8 @@ def bench(
     try:
         levels = [int(level) for level in concurrency.split(",")]
     except ValueError:
-        raise BadInput(f"--concurrency {concurrency!r}", hint="Write 1,8,16,32.") from None
+        wrong = f"--concurrency {concurrency!r} is no list of numbers."
+        raise BadInput(wrong, hint="Write 1,8,16,32.") from None
     result = bench.run(
         url, concurrency=levels, requests=requests, prompt_tokens=prompt_tokens,
         output_tokens=output_tokens, model=model, key=key,

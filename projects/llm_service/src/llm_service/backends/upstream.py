@@ -17,6 +17,7 @@ from time import time
 from typing import TYPE_CHECKING, Any
 
 from llm_service.ask import Load
+from llm_service.backends.wire import TOO_LONG
 from llm_service.models import ModelEntry
 from seedbed.errors import (
     BadInput,
@@ -199,8 +200,10 @@ class Upstream:
     def refusal(self, status: int, said: str, code: str, wait: float | None = None) -> SeedbedError:
         """Our error for an upstream's status; `said` is "" where it sent no error of its own."""
         said = self._clean(said)
-        if code == "context_length_exceeded":
-            return ContextWindowError(f"{self.name}: {said}")
+        if code == TOO_LONG:
+            too_long = ContextWindowError(f"{self.name}: {said}")
+            too_long.details["code"] = TOO_LONG
+            return too_long
         if status in (400, 404, 405, 413, 422) and said:
             return BadInput(f"{self.name}: its upstream answered {status}: {said}")
         log.warning("%s: %s answered %d: %s", self.name, self.entry.base_url, status, said)

@@ -20,9 +20,10 @@ import json
 from typing import Any
 
 from seedbed import errors
-from seedbed.errors import SeedbedError
+from seedbed.errors import ContextWindowError, SeedbedError
 
 Frame = list[Any]
+TOO_LONG = "context_length_exceeded"  # as OpenAI's clients know a ContextWindowError
 
 
 def encode(value: Any) -> bytes:
@@ -40,6 +41,8 @@ def decode(line: bytes) -> Any:
 
 def from_error(error: SeedbedError) -> dict[str, Any]:
     """An error for the other side, which raises it again with `to_error`."""
+    if isinstance(error, ContextWindowError):
+        error.details.setdefault("code", TOO_LONG)
     return {
         "type": type(error).__name__,
         "message": error.message,
