@@ -27,6 +27,7 @@ from llm_service.config import Config
 from llm_service.models import ModelEntry, Table
 from seedbed.errors import ConfigError, MissingExtra, Unavailable
 from seedbed.settings import Settings, load
+from seedbed.startup import setup_logging
 
 if TYPE_CHECKING:
     from ray.serve import Application
@@ -58,6 +59,7 @@ def run(
     Raises ConfigError for a table or an address that can't be served, Unavailable for a port that
     is taken or a cluster that doesn't answer, MissingExtra without Ray.
     """
+    setup_logging(settings.log_level)
     local = _is_loopback(host)
     if not local:
         keys = ray_parts.open_keys(config, settings)

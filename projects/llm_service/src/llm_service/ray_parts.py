@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from llm_service.config import Config
 from llm_service.models import ModelEntry
 from seedbed.errors import ConfigError
 from seedbed.settings import Settings
+from seedbed.startup import start
 
 # A replica of a model starts without what only the gateway needs.
 if TYPE_CHECKING:
@@ -90,8 +91,7 @@ async def batched(events: AsyncIterator[Event]) -> AsyncGenerator[list[Event], N
         await reading  # raises what the reading raised
     finally:
         reading.cancel()
-        with suppress(BaseException):
-            await reading
+        await asyncio.gather(reading, return_exceptions=True)
 
 
 def local_backend(entry: ModelEntry, config: Config) -> Backend:
@@ -114,6 +114,7 @@ def service(
     from llm_service.api import create_app
     from llm_service.gateway import Gateway as Service
 
+    start("llm_service", settings.log_level)
     keys = open_keys(config, settings)
     if not local:
         refuse_without_keys(keys, settings)
