@@ -210,6 +210,12 @@ def test_a_tool_that_must_be_called_is(ask, choice):
     assert answer.finish_reason == "tool_calls"
 
 
+def test_a_call_that_is_cut_off_parses_and_says_so(ask):
+    cut = ask(WEATHER_ASKED, tools=[WEATHER], tool_choice="required", max_tokens=5).choices[0]
+    assert isinstance(json.loads(cut.message.tool_calls[0].function.arguments), dict)
+    assert cut.finish_reason == "length"
+
+
 def test_tools_auto_and_none(ask):
     auto = ask(WEATHER_ASKED, tools=[WEATHER], tool_choice="auto", max_tokens=100).choices[0]
     assert auto.message.content or auto.message.tool_calls
@@ -360,7 +366,7 @@ def test_what_is_not_supported_is_named(ask, field):
     assert name in caught.value.message
 
 
-def test_what_is_wrong_is_named(ask):
+def test_what_is_wrong_is_named(ask, client):
     for param, more in {
         "temperature": {"temperature": 3},
         "messages": {"messages": []},
@@ -381,6 +387,9 @@ def test_what_is_wrong_is_named(ask):
     with pytest.raises(openai.NotFoundError) as caught:
         ask(model="gpt-4")
     assert (caught.value.param, caught.value.code) == ("model", "model_not_found")
+    with pytest.raises(openai.BadRequestError) as caught:
+        client.completions.create(model=MODEL, prompt="")
+    assert (caught.value.param, caught.value.code) == ("prompt", "invalid_value")
     schema = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "never"}}}
     with pytest.raises(openai.BadRequestError) as caught:
         ask(response_format=schema)

@@ -222,7 +222,7 @@ def test_what_a_local_model_cannot_do_is_carried_and_named():
     names = set(chat.unsupported(body))
     assert names == {
         *("top_logprobs", "logit_bias", "store", "service_tier", "functions", "min_p"),
-        *("messages.0.content.1.type", "tools.0.type"),
+        *("messages.0.content.1.type (image_url)", "tools.0.type (custom)"),
     }
     with pytest.raises(BadParameter, match="logit_bias") as caught:
         refuse_unsupported(["logit_bias"])

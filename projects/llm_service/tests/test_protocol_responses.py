@@ -123,7 +123,7 @@ def test_a_picture_is_carried_for_those_who_can_see():
     assert sent["messages"][0]["content"] == [
         {"type": "image_url", "image_url": {"url": "data:x", "detail": "low"}}
     ]
-    assert chat.unsupported(sent) == ["messages.0.content.0.type"]
+    assert chat.unsupported(sent) == ["messages.0.content.0.type (image_url)"]
 
 
 def test_the_forms_of_tool_choice():

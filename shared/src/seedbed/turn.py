@@ -129,8 +129,8 @@ class Turn:
     def end(self) -> Ending:
         """What was held back, the rest that completes it, and what only the end knows."""
         cut = len(self.tokens) >= self.sampling.max_new_tokens
-        if self.matcher:
-            self.text += self.matcher.rest()
+        rest = self.matcher.rest() if self.matcher else ""
+        self.text += rest
         if self.constraint and self.constraint.unique:
             self.text = self.constraint.finish(self.text)
         reason = "length" if cut and not self._ended() else "stop"
@@ -139,7 +139,8 @@ class Turn:
             calls = read_calls(self.text, self.tools)
             if self.asked:
                 calls[1:] = [c for c in calls[1:] if names(json.dumps(c["args"]), self.asked)]
-            return Ending("", calls, "tool_calls")
+            # Arguments that only the grammar completed are not to be acted upon unseen.
+            return Ending("", calls, "length" if rest and reason == "length" else "tool_calls")
         return Ending(self._show(), [], reason)
 
     def last_chunk(self) -> ChatGenerationChunk:

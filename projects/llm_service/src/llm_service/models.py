@@ -286,7 +286,7 @@ class Table:
         if kind is not None and self.models[route.targets[0].model].kind != kind:
             use = "/v1/embeddings" if kind == "chat" else "/v1/chat/completions"
             wrong = BadInput(f"{name!r} is not a model for this.", hint=f"It answers {use}.")
-            wrong.details["param"] = "model"
+            wrong.details |= {"param": "model", "code": "invalid_value"}
             raise wrong
         return route
 

@@ -116,6 +116,10 @@ class ChatWorker:
         turns = []
         for prompt in _prompts(body["prompt"]):
             ids = self.engine.encode(prompt) if isinstance(prompt, str) else list(prompt)
+            if not ids:
+                empty = BadInput("prompt: is empty.", hint="Send some text.")
+                empty.details |= {"param": "prompt", "code": "invalid_value"}
+                raise empty
             self._check_ids(ids)
             for seed in _seeds(body, body.get("n", 1)):
                 sampling = Sampling(

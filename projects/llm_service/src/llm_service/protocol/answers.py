@@ -149,7 +149,10 @@ async def gather(events: AsyncIterator[Event]) -> tuple[dict[int, Answer], Usage
 
 
 def token_logprobs(entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    content = [{"bytes": None, "top_logprobs": [], **entry} for entry in entries]
+    content = [
+        {**entry, "bytes": entry.get("bytes"), "top_logprobs": entry.get("top_logprobs", [])}
+        for entry in entries
+    ]
     return {"content": content, "refusal": None}
 
 

@@ -243,12 +243,18 @@ def unsupported(body: Mapping[str, Any], kind: Kind = "chat") -> list[str]:
         content = message.get("content")
         if isinstance(content, list):
             parts = enumerate(content)
-            found += [f"messages.{at}.content.{n}.type" for n, p in parts if p["type"] != "text"]
+            found += [
+                f"messages.{at}.content.{n}.type ({p['type'][:40]})"
+                for n, p in parts
+                if p["type"] != "text"
+            ]
         for n, call in enumerate(message.get("tool_calls") or ()):
             if call.get("type", "function") != "function":
                 found.append(f"messages.{at}.tool_calls.{n}.type")
     tools = enumerate(body.get("tools", ()))
-    found += [f"tools.{at}.type" for at, tool in tools if tool["type"] != "function"]
+    found += [
+        f"tools.{at}.type ({tool['type'][:40]})" for at, tool in tools if tool["type"] != "function"
+    ]
     choice = body.get("tool_choice")
     if isinstance(choice, Mapping) and choice["type"] != "function":
         found.append("tool_choice.type")

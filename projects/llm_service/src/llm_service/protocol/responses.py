@@ -146,7 +146,9 @@ class ResponsesRequest(Body):
         found += ["background"] if self.background else []
         found += ["truncation"] if self.truncation == "auto" else []
         tools = enumerate(self.tools or ())
-        found += [f"tools.{at}.type" for at, tool in tools if tool.type != "function"]
+        found += [
+            f"tools.{at}.type ({tool.type[:40]})" for at, tool in tools if tool.type != "function"
+        ]
         choice = self.tool_choice
         if isinstance(choice, FunctionChoice) and choice.type not in ("function", "allowed_tools"):
             found.append("tool_choice.type")

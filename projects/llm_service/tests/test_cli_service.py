@@ -1,0 +1,214 @@
+"""Every verb as somebody types it; wrong input is one line and exit status 2."""
+
+import asyncio
+import json
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime
+
+import pytest
+
+from llm_service.__main__ import main
+from llm_service.config import Config
+from llm_service.store.accounting import Accounting, Record
+from llm_service.store.database import open_database
+from llm_service.store.feedback import add
+from seedbed.testing import free_port, run_server
+
+HEAVY = {
+    *("fastapi", "uvicorn", "sqlalchemy", "alembic", "aiohttp", "langchain_core", "numpy"),
+    *("openvino", "openvino_genai", "torch", "ray", "prometheus_client", "pydantic", "httpx"),
+}
+
+
+@pytest.fixture(autouse=True)
+def data(tmp_path, monkeypatch):
+    """Commands read their settings from the environment: a folder of their own."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SERVICE_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("SEEDBED_LOG_LEVEL", "WARNING")
+    for name in ("SERVICE_MODELS", "SERVICE_DATABASE_URL", "SEEDBED_API_KEYS", "PORT"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def run(capsys):
+    """Runs a command; returns exit status, what it printed, and what went to standard error."""
+
+    def run(*arguments):
+        try:
+            main(list(map(str, arguments)))
+            status = 0
+        except SystemExit as end:
+            status = end.code or 0
+        out, err = capsys.readouterr()
+        return status, out, err
+
+    return run
+
+
+@pytest.fixture
+def answers(tmp_path):
+    """Two answers of a key, one rated, as a server has written them."""
+    database = open_database(Config(data_dir=tmp_path / "data", _env_file=None))
+    accounting = Accounting(database)
+    asyncio.run(accounting.start())
+    messages = json.dumps([{"role": "user", "content": "What is 1+1?"}])
+    for n, outcome in enumerate(("ok", "busy")):
+        accounting.add(
+            Record(
+                request_id=f"r{n}", response_id=f"chatcmpl-{n}", at=datetime.now(UTC),
+                key_id="k", key_name="alice",
+                model="smollm2", model_used="smollm2", backend="local", kind="chat",
+                prompt_tokens=7, completion_tokens=3, cost_usd=0.25, seconds=0.5, outcome=outcome,
+                messages=messages, answer="Zwölf.",
+            )
+        )  # fmt: skip
+    asyncio.run(accounting.stop())
+    add(database, "chatcmpl-0", "up", None, "good")
+    database.close()
+
+
+def test_keys_are_made_listed_and_revoked(run):
+    assert "no key yet" in run("keys", "list")[1]
+    status, out, _ = run("keys", "create", "--name", "alice", "--json")
+    made = json.loads(out)
+    assert status == 0 and {"id", "key"} <= set(made) and made["key"].startswith("sk-sb-")
+    status, out, err = run("keys", "create", "--name", "bob", "--scope", "chat", "--scope", "admin",
+                           "--model", "smollm2", "--rpm", 5, "--budget-usd", 1.5,
+                           "--team", "red", "--expires", "2090-01-01")  # fmt: skip
+    assert out.startswith("sk-sb-") and out.count("\n") == 1  # KEY=$(llm-service keys create …)
+    assert "not shown again" in err
+    table = run("keys", "list")[1]
+    assert "bob" in table and "5 rpm, 1.5 USD" in table and "expires 2090-01-01" in table
+    assert made["key"] not in table
+    listed = json.loads(run("keys", "list", "--json")[1])
+    assert [key["name"] for key in listed] == ["alice", "bob"]
+    assert listed[1]["scopes"] == ["admin", "chat"] and listed[1]["models"] == ["smollm2"]
+    assert "digest" not in str(listed)
+    assert json.loads(run("keys", "revoke", made["id"], "--json")[1])["revoked"] is True
+    assert "revoked bob" in run("keys", "revoke", "bob")[2]
+    assert run("keys", "list")[1].count("revoked") == 2
+    assert run("keys", "create", "--name", "bob")[0] == 0  # the name is free again
+
+
+@pytest.mark.usefixtures("answers")
+def test_usage_by_key_model_and_day(run):
+    (row,) = json.loads(run("usage", "--json")[1])
+    assert (row["key"], row["n"], row["ok"], row["errors"]) == ("alice", 2, 1, 1)
+    assert row["cost_usd"] == 0.5 and row["prompt_tokens"] == 14
+    assert "alice" in run("usage")[1]
+    assert "smollm2" in run("usage", "--by", "model")[1]
+    (day,) = json.loads(run("usage", "--by", "day", "--json")[1])
+    assert day["day"] == time.strftime("%Y-%m-%d", time.gmtime())
+    assert json.loads(run("usage", "--since", "2090-01-01", "--json")[1]) == []
+
+
+def test_usage_of_nothing(run):
+    assert run("usage")[:2] == (0, "Nothing was asked yet.\n")
+    assert run("usage", "--json")[1] == "[]\n"
+
+
+@pytest.mark.usefixtures("answers")
+def test_rated_answers_are_exported_as_text_that_is_read(run, tmp_path):
+    status, _, err = run("feedback", "export", "out.jsonl")
+    assert status == 0 and "1 conversations" in err
+    (line,) = (tmp_path / "out.jsonl").read_text(encoding="utf-8").splitlines()
+    assert "Zwölf" in line
+    assert [m["role"] for m in json.loads(line)["messages"]] == ["user", "assistant"]
+    status, _, err = run("feedback", "export", tmp_path / "none" / "out.jsonl")
+    assert status == 2 and err.startswith("error: ") and err.count("\n") == 1
+
+
+def test_experiments(run):
+    assert run("experiments", "--json")[1] == "[]\n"
+    assert "experiment" in run("experiments")[1]
+
+
+def test_bench_against_a_stub(run):
+    port = free_port()
+    stub = [sys.executable, "-m", "llm_service.stub", "--port", str(port), "--tokens", "8"]
+    asked = ("bench", "--url", f"http://127.0.0.1:{port}/v1", "--concurrency", "1,2",
+             "--requests", 4, "--output-tokens", 8)  # fmt: skip
+    with run_server(stub, port, "/v1/models", 30):
+        status, out, err = run(*asked, "--json")
+        assert status == 0, err
+        assert json.loads(out)
+        assert run(*asked)[0] == 0
+
+
+WRONG = [
+    ("keys create --name x --scope boss", "boss"),
+    ("keys create --name x --rpm 0", "rpm is 0"),
+    ("keys create --name x --budget-usd nan", "budget_usd"),
+    ("keys create --name x --team-budget-usd 5", "no team"),
+    ("keys create --name x --expires 2001-01-01", "past"),
+    ("keys revoke nobody", "'nobody'"),
+    ("usage --by weather", "'weather'"),
+    ("experiments --models nope.toml", "nope.toml"),
+    ("serve --models nope.toml", "nope.toml"),
+    ("serve --model nope", "'nope'"),
+    ("serve --port 99999", "99999"),
+    ("serve --host 0.0.0.0", "without a key"),
+    ("bench --url http://127.0.0.1:1/v1", "127.0.0.1:1"),
+    ("bench --url http://127.0.0.1:1/v1 --concurrency a", "'a'"),
+    ("bench --url http://127.0.0.1:1/v1 --concurrency 0", "concurrency"),
+    ("eval --url http://127.0.0.1:1/v1", "127.0.0.1:1"),
+]
+
+
+@pytest.mark.parametrize(("line", "told"), WRONG, ids=[line for line, _ in WRONG])
+def test_wrong_input_is_one_line_and_exit_2(run, line, told):
+    status, out, err = run(*line.split())
+    assert status == 2 and out == ""
+    *_, said = err.splitlines()
+    assert said.startswith("error: ") and told in said
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("line", ["keys create", "serve --port x", "ray --replicas 0", "nope"])
+def test_what_the_command_line_does_not_have(run, line):
+    status, _, err = run(*line.split())
+    assert status == 2 and "Usage: " in err and "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SERVICE_MAX_RUNNING", "0"),
+        ("SERVICE_DATABASE_URL", "foo"),
+        ("SERVICE_DATA_DIR", "/proc/nowhere"),
+        ("SEEDBED_API_KEYS", "alice"),
+    ],
+)
+def test_a_wrong_setting_is_named(run, monkeypatch, name, value):
+    monkeypatch.setenv(name, value)
+    status, _, err = run("serve", "--port", "1")
+    assert status == 2 and name in err and err.splitlines()[-1].startswith("error: ")
+
+
+@pytest.mark.parametrize(
+    "verb", [(), ("serve",), ("ray",), ("keys",), ("keys", "create"), ("keys", "list"),
+             ("keys", "revoke"), ("usage",), ("experiments",), ("feedback", "export"),
+             ("bench",), ("eval",), ("demo",)], ids=" ".join,
+)  # fmt: skip
+def test_every_verb_has_a_help(run, verb):
+    status, out, _ = run(*verb, "--help")
+    assert status == 0 and "Usage: " in out
+
+
+def test_help_is_quick_and_imports_nothing_heavy():
+    code = (
+        "import sys, time; started = time.process_time()\n"
+        "from llm_service.__main__ import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit: pass\n"
+        "print(sorted(sys.modules), file=sys.stderr)\n"
+        "print(time.process_time() - started, file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    modules, seconds = done.stderr.splitlines()[-2:]
+    loaded = {name.strip("' []").partition(".")[0] for name in modules.split(",")}
+    assert not loaded & HEAVY
+    assert float(seconds) < 0.5  # of the processor: the clock would measure the neighbours
