@@ -159,6 +159,17 @@ def test_nasty_bodies_are_a_400(client, path, body):
     assert response.json()["error"]["type"] == "bad_input"
 
 
+def test_errors_say_what_to_do(client):
+    def told(response, status):
+        assert response.status_code == status
+        return response.json()["error"]["message"]
+
+    wrong = told(client.get("/v1/chat/completions"), 405)
+    assert wrong == "'/v1/chat/completions' takes POST, not GET."
+    assert told(client.post("/v1/feedback", json=[]), 400) == "body: should be a JSON object."
+    assert "GET '/v1/nope'" in told(client.get("/v1/nope"), 404)
+
+
 def test_a_body_without_its_content_type_is_told_so(client):
     body = json.dumps({"messages": [{"role": "user", "content": "hi"}]})
     for path in ("/v1/chat/completions", "/v1/feedback"):

@@ -250,7 +250,7 @@ def _blaming(param: str) -> Iterator[None]:
     try:
         yield
     except BadInput as error:
-        error.details.setdefault("param", param)
+        error.details = {"param": param, "code": "invalid_value", **error.details}
         raise
 
 

@@ -177,8 +177,11 @@ def _add_errors(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def http_error(request: Request, error: HTTPException) -> Response:
         message = str(error.detail)
-        if error.status_code in (404, 405):
+        if error.status_code == 404:
             message = f"No such address: {request.method} {request.url.path!r}."
+        elif error.status_code == 405:
+            allowed = (error.headers or {}).get("Allow", "another method")
+            message = f"{request.url.path!r} takes {allowed}, not {request.method}."
         type_ = _TYPES.get(error.status_code, "error")
         return _answer(request, error.status_code, type_, message, dict(error.headers or {}))
 
@@ -204,6 +207,8 @@ def validation_message(found: Any) -> str:
         return f"The body is not valid JSON: {first['ctx']['error']}, at character {field}."
     if not field and isinstance(first.get("input"), bytes):
         return "body: is not sent as JSON. Send it with `content-type: application/json`."
+    if first["type"] in ("model_attributes_type", "model_type", "dict_type"):
+        return f"{field or 'body'}: should be a JSON object."
     message = str(first["msg"]).removeprefix("Value error, ").rstrip(".")
     return f"{field or 'body'}: {message}."
 
