@@ -48,6 +48,7 @@ class Budgets:
     def __init__(self, database: Database, clock: Steady) -> None:
         self._database = database
         self._clock = clock
+        self._day = (-1, "")  # since 1970, and its month
         self._reserved: defaultdict[str, float] = defaultdict(float)
         self._reading: asyncio.Task[None] | None = None
         self._reading_until = 0.0
@@ -142,4 +143,7 @@ class Budgets:
             return connection.execute(query).scalar() or ""
 
     def _month_now(self) -> str:
-        return f"{datetime.fromtimestamp(self._clock(), UTC):%Y-%m}"
+        day = int(self._clock() // 86400)
+        if day != self._day[0]:  # a month begins with a day
+            self._day = (day, f"{datetime.fromtimestamp(day * 86400, UTC):%Y-%m}")
+        return self._day[1]

@@ -15,6 +15,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 T = TypeVar("T")
+_WATCH_AFTER = 0.02  # seconds
 STALL_SECONDS = 30.0  # a client that takes nothing for so long has lost its place
 
 
@@ -36,7 +37,14 @@ async def cancelled_when_gone(receive: Receive) -> AsyncIterator[None]:
         gone = True
         task.cancel()
 
-    watching = asyncio.ensure_future(watch())
+    watching: asyncio.Task[None] | None = None
+
+    def begin() -> None:
+        nonlocal watching
+        watching = asyncio.ensure_future(watch())
+
+    # What is answered at once is not worth a task.
+    soon = asyncio.get_running_loop().call_later(_WATCH_AFTER, begin)
     try:
         yield
     except asyncio.CancelledError:
@@ -44,7 +52,9 @@ async def cancelled_when_gone(receive: Receive) -> AsyncIterator[None]:
             raise ClientDisconnect from None
         raise
     finally:
-        watching.cancel()
+        soon.cancel()
+        if watching is not None:
+            watching.cancel()
 
 
 async def unless_gone(request: Request, work: Awaitable[T]) -> T:

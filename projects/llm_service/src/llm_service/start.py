@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from fastapi import FastAPI
 
 from llm_service import metrics
@@ -21,6 +23,7 @@ def create(config: Config, settings: Settings) -> FastAPI:
     Raises ConfigError, MissingExtra or Unavailable, before anything listens.
     """
     start("llm_service", settings.log_level)
+    sys.setswitchinterval(0.0005)  # s: the thread that writes usage must not hold up a request
     database = open_database(config)
     keys = KeyStore(database, Keys.parse(settings.api_keys.get_secret_value()))
     gateway = Gateway(config, settings, database, metrics.default())
