@@ -212,3 +212,13 @@ def test_help_is_quick_and_imports_nothing_heavy():
     loaded = {name.strip("' []").partition(".")[0] for name in modules.split(",")}
     assert not loaded & HEAVY
     assert float(seconds) < 0.5  # of the processor: the clock would measure the neighbours
+
+
+def test_a_wrong_prompt_file_is_said_before_anything_listens(run, tmp_path):
+    (tmp_path / "warm.md").write_text("Be warm.")
+    variants = '[{ name = "plain" }, { name = "warm", prompt = "warm.md" }]'
+    table = '[models.smollm2]\nbackend = "local"\n[experiments.tone]\nmodel = "smollm2"\n'
+    (tmp_path / "models.toml").write_text(f"{table}variants = {variants}\n")
+    status, _, err = run("serve", "--models", "models.toml", "--port", free_port())
+    assert status == 2 and err.count("\n") == 1
+    assert "warm.md' opens with 'Be warm.'. Its first line must be `version: 1`" in err

@@ -113,7 +113,7 @@ def test_what_cannot_be_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"p\.md' can't be read"):
         Experiments([two(prompt=file)])
     file.write_text("Be brief.")
-    with pytest.raises(ConfigError, match="first line must be `version: N`"):
+    with pytest.raises(ConfigError, match="first line must be `version: 1`"):
         Experiments([two(prompt=file)])
 
 

@@ -353,3 +353,20 @@ def test_a_key_without_the_admin_scope_sees_the_playground_alone(visit, sources)
     shown.get_by_role("button", name="Send").click()
     shown.locator(".facts").get_by_text("tokens/s").wait_for()
     assert app.state.asked[0]["messages"][0]["content"] == "Hello"
+
+
+@pytest.mark.browser
+def test_the_real_model_answers_in_the_playground(browser, service):
+    context = browser.new_context()
+    context.set_default_timeout(3 * SLOW)
+    shown = context.new_page()
+    shown.goto(f"{service}/#playground")
+    shown.wait_for_function("document.querySelectorAll('#model option').length > 0")
+    question = shown.get_by_label("Message")
+    question.fill("What is the capital of France?")
+    question.press("Enter")
+    shown.locator(".facts").get_by_text("tokens/s").wait_for()
+    assert "Paris" in shown.locator(".turn .text").nth(1).inner_text()
+    shown.get_by_role("button", name="Good answer").click()
+    shown.locator(".facts [aria-pressed=true]").wait_for()
+    context.close()

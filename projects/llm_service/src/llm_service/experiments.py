@@ -37,8 +37,8 @@ def read_prompt(path: Path) -> Prompt:
     front = _FRONT.match(text)
     if front is None:
         raise ConfigError(
-            f"The prompt {str(path)!r} opens with {text.splitlines()[:1]!r}.",
-            hint="Its first line must be `version: N`.",
+            f"The prompt {str(path)!r} opens with {(text.splitlines() or [''])[0][:60]!r}.",
+            hint="Its first line must be `version: 1`, or a later number.",
         )
     return Prompt(path.stem, int(front.group(1)), text[front.end() :].strip())
 

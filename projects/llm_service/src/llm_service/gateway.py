@@ -65,7 +65,7 @@ class Gateway:
         self._make_pool = make_pool
         self._loading: set[asyncio.Task[None]] = set()
         self.started = int(time.time())
-        self.table = self._load_table()  # what is wrong with it is said before anything starts
+        self.table = _checked(self._load_table)  # what is wrong is said before anything starts
 
     async def start(self) -> None:
         """Open connections, start accounting, and begin to load the models that are to be there."""
@@ -99,8 +99,7 @@ class Gateway:
             load: Callable[[], Table] = lambda: Table.load(path, self.settings)  # noqa: E731
         else:
             load = self._load_table
-        table = await asyncio.to_thread(load)
-        Screen(table.guardrails), Experiments(table.experiments)  # they read files
+        table = await asyncio.to_thread(_checked, load)
         self._load_table = load
         self._take(table)
         log.info("the table of models was read: %s", ", ".join(table.names()))
@@ -257,6 +256,13 @@ class Gateway:
     def _breakers(self) -> dict[str, int]:
         order = ("closed", "half_open", "open")
         return {row["name"]: order.index(row["state"]) for row in self.router.states()}
+
+
+def _checked(load: Callable[[], Table]) -> Table:
+    """The table, whose lists of words and prompts can be read too. Raises ConfigError."""
+    table = load()
+    Screen(table.guardrails), Experiments(table.experiments)
+    return table
 
 
 async def _quietly(loading: Awaitable[object]) -> None:
