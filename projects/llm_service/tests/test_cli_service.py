@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 import subprocess
 import sys
 import time
@@ -222,3 +223,9 @@ def test_a_wrong_prompt_file_is_said_before_anything_listens(run, tmp_path):
     status, _, err = run("serve", "--models", "models.toml", "--port", free_port())
     assert status == 2 and err.count("\n") == 1
     assert "warm.md' opens with 'Be warm.'. Its first line must be `version: 1`" in err
+
+
+def test_a_port_that_is_taken_is_one_line(run):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        status, _, err = run("serve", "--port", taken.getsockname()[1])
+    assert status == 2 and err.count("\n") == 1 and "Choose another with --port" in err

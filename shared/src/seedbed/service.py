@@ -238,8 +238,17 @@ class _Server(uvicorn.Server):
         return await super().on_tick(counter)
 
 
-def serve(app: FastAPI, port: int, host: str = "127.0.0.1", *, grace: float = 30) -> None:
+def serve(
+    app: FastAPI,
+    port: int,
+    host: str = "127.0.0.1",
+    *,
+    grace: float = 30,
+    bound_to: Callable[[int], None] = lambda _: None,
+) -> None:
     """Run until SIGTERM or Ctrl-C; running requests then have `grace` seconds to end.
+
+    `bound_to` is told the port once it is ours.
 
     Raises ConfigError for an address beyond this machine without keys (SEEDBED_OPEN=1 allows it),
     Unavailable if the port is taken.
@@ -259,6 +268,7 @@ def serve(app: FastAPI, port: int, host: str = "127.0.0.1", *, grace: float = 30
         app, log_config=None, access_log=False, timeout_graceful_shutdown=1, server_header=False,
         http=connection,
     )  # fmt: skip
+    bound_to(bound.getsockname()[1])
     log.info("%s serves on http://%s:%d", app.title, host, bound.getsockname()[1])
     _Server(config, app.state.drain, grace).run(sockets=[bound])
 

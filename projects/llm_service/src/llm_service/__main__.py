@@ -84,8 +84,11 @@ def serve(
     served = create(*read_settings(model, models=models))
     gc.enable()
     gc.freeze()
-    typer.echo(f"Ask on http://{host}:{port}/v1, watch on http://{host}:{port}", err=True)
-    service.serve(served, port=port, host=host)
+
+    def say(port: int) -> None:
+        typer.echo(f"Ask on http://{host}:{port}/v1, watch on http://{host}:{port}", err=True)
+
+    service.serve(served, port=port, host=host, bound_to=say)
 
 
 @app.command()
