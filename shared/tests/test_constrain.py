@@ -201,3 +201,33 @@ def test_the_real_model_keeps_to_a_schema_at_any_token_limit(tokens):
     }
     model = load_chat_model("smollm2", max_tokens=tokens).with_structured_output(schema)
     assert Draft202012Validator(schema).is_valid(model.invoke("Describe a film that you like."))
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "array", "items": {"type": "string"}, "minItems": 10**9},
+        {"type": "string", "minLength": 10**12},
+        {"enum": [f"value {n}" for n in range(50_000)]},
+        {"oneOf": [{"const": n} for n in range(1000)]},
+    ],
+)
+def test_a_schema_of_which_nobody_could_wait_for_an_answer_is_refused(schema):
+    with pytest.raises(BadInput, match="cannot be guaranteed"):
+        constrain(schema)
+
+
+def test_many_values_are_written_as_a_tree_and_all_of_them_match():
+    values = [f"value {n}" for n in range(300)]
+    grammar = constrain({"enum": values}).grammar
+    assert len(grammar.ebnf()) < 6000
+    assert all(grammar.matches(f'"{value}"') for value in values)
+    assert not grammar.matches('"value 300"')
+
+
+@pytest.mark.parametrize("pattern", ["^(a*)*$", "^((a{1,99}){1,99}){1,99}$", "^(a?){50}b$"])
+def test_an_ambiguous_pattern_is_matched_in_bounded_time(pattern):
+    grammar = constrain({"type": "string", "pattern": pattern}).grammar
+    end = "b" if pattern.endswith("b$") else ""
+    assert grammar.matches(f'"{"a" * 40}{end}"')
+    assert not grammar.matches(f'"{"a" * 40}c"')

@@ -100,8 +100,8 @@ BAD_BODIES = {
     "UTF-16": '{"model":"stub"}'.encode("utf-16"),
     "infinite": b'{"model":"stub","messages":[{"role":"user","content":"a"}],"temperature":1e400}',
     "NaN": b'{"model":"stub","messages":[{"role":"user","content":"a"}],"temperature":NaN}',
-    "huge": b'{"model":"stub","messages":[{"role":"user","content":"a"}],"seed":1' + b"0" * 4000 + b"}",
-    "huger": b'{"model":"stub","messages":[{"role":"user","content":"a"}],"seed":1' + b"0" * 9000 + b"}",
+    "huge": b'{"messages":[{"role":"user","content":"a"}],"seed":1' + b"0" * 4000 + b"}",
+    "huger": b'{"messages":[{"role":"user","content":"a"}],"seed":1' + b"0" * 9000 + b"}",
     "huge n": b'{"model":"stub","messages":[{"role":"user","content":"a"}],"n":1000000000}',
     "NUL as the model": b'{"model":"\\u0000","messages":[{"role":"user","content":"a"}]}',
 }  # fmt: skip
@@ -225,7 +225,8 @@ def test_what_is_no_http_is_a_400(running: Running) -> None:
         with connect(running) as client:
             client.sendall(wrong)
             assert b" 400 " in client.recv(1000)
-    two = b"POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 4\r\ntransfer-encoding: chunked\r\n\r\n"
+    two = b"POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 4\r\n"
+    two += b"transfer-encoding: chunked\r\n\r\n"
     with connect(running) as client:
         client.sendall(two + b"0\r\n\r\n")
         assert b" 200 " not in client.recv(1000)
@@ -269,3 +270,84 @@ def test_slow_heads_and_bodies_are_given_up(running: Running) -> None:
         assert 15 < time.monotonic() - began < 27
         bodies = list(said.values())[2:]
         assert all(b" 408 " in text and b"did not arrive in time" in text for text in bodies)
+
+
+def nested(levels: int, **leaf: object) -> dict[str, object]:
+    schema: dict[str, object] = leaf or {"type": "string"}
+    for _ in range(levels):
+        schema = {"type": "object", "properties": {"a": schema}, "required": ["a"]}
+    return schema
+
+
+def either(levels: int) -> dict[str, object]:
+    """Two to the power of `levels` alternatives."""
+    schema: dict[str, object] = {"type": "string"}
+    for _ in range(levels):
+        options = [{"type": "object", "properties": {n: schema}, "required": [n]} for n in "ab"]
+        schema = {"anyOf": options}
+    return schema
+
+
+LETTERS = list("abcdefgh")
+LAUGHS = {
+    f"d{n}": {
+        "type": "object",
+        "properties": {k: {"$ref": f"#/$defs/d{n + 1}"} for k in LETTERS},
+        "required": LETTERS,
+    }
+    for n in range(12)
+}
+SCHEMAS: dict[str, dict[str, object]] = {
+    "unsatisfiable": {"type": "integer", "minimum": 5, "maximum": 3},
+    "nothing": {"not": {}},
+    "deep": nested(20),
+    "deeper": nested(200),
+    "an enum of 50,000": {"enum": [f"value {n}" for n in range(50_000)]},
+    "maxItems": {"type": "array", "items": {"type": "string"}, "maxItems": 10**9},
+    "minItems": {"type": "array", "items": {"type": "string"}, "minItems": 10**9},
+    "minLength": {"type": "string", "minLength": 10**12},
+    "exponential": either(9),
+    "billion laughs": {**LAUGHS["d0"], "$defs": {**LAUGHS, "d12": {"type": "string"}}},
+    "itself": {"$ref": "#"},
+    "itself eight times": {"type": "object", "properties": {k: {"$ref": "#"} for k in LETTERS}},
+    "a pattern that backtracks": {"enum": ["a" * 40 + "b"], "pattern": "^(a+)+$"},
+    "a pattern of nothing": {"type": "string", "pattern": "^(a*)*$"},
+    "ambiguous": {"type": "string", "pattern": "^((a{1,99}){1,99}){1,99}$", "minLength": 50},
+    "huge numbers": {"type": "integer", "minimum": -(10**4000), "maximum": 10**4000},
+    "tiny steps": {"type": "number", "multipleOf": 1e-300},
+    "many choices": {"anyOf": [{"const": n} for n in range(500)]},
+    "many branches": {"oneOf": [{"const": n} for n in range(1000)]},
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_any_schema_is_answered_or_refused_and_the_model_lives_on(service: str, name: str) -> None:
+    form = {"type": "json_schema", "json_schema": {"name": "x", "schema": SCHEMAS[name]}}
+    url = f"{service}/v1/chat/completions"
+    body = {"messages": HELLO, "max_tokens": 30, "temperature": 0}
+    began = time.monotonic()
+    answer = CLIENT.post(url, json={**body, "response_format": form})
+    took = time.monotonic() - began
+    assert answer.status_code in (200, 400), answer.text
+    if answer.status_code == 400:
+        assert len(answer.json()["error"]["message"]) < 1000
+    else:
+        json.loads(answer.json()["choices"][0]["message"]["content"])
+    assert took < 15
+    assert CLIENT.post(url, json=body).status_code == 200
+
+
+@pytest.mark.slow
+def test_more_than_the_model_reads_is_refused_in_bounded_time(service: str) -> None:
+    url = f"{service}/v1/chat/completions"
+    for content in ("word " * 700_000, "\N{GRINNING FACE}" * 200_000, " " * 3_000_000):
+        began = time.monotonic()
+        answer = CLIENT.post(url, json={"messages": [{"role": "user", "content": content}]})
+        assert answer.status_code == 400, answer.text[:300]
+        assert time.monotonic() - began < 10
+    stops = ["a" * 900_000] * 4
+    body = {"messages": HELLO, "max_tokens": 20, "stop": stops}
+    assert CLIENT.post(url, json=body).status_code in (200, 400)
+    many = {"messages": HELLO, "n": 16, "max_tokens": 8192}
+    assert CLIENT.post(url, json=many).status_code == 400

@@ -87,11 +87,12 @@ def spent(running: Running, *names: str) -> float:
 
 
 def test_a_wrong_key_is_a_401_whatever_it_looks_like(running: Running) -> None:
+    url = f"{running.url}/v1/models"
     for wrong in ("", "sk-sb-wrong", "x" * 10_000, "'; DROP TABLE keys; --", "\x7f\x80\xff"):
-        answer = CLIENT.get(
-            f"{running.url}/v1/models",
-            headers={b"authorization": b"Bearer " + wrong.encode("latin-1")},
-        )
+        sent = {b"authorization": b"Bearer " + wrong.encode("latin-1") if wrong else b"x"}
+        answer = CLIENT.get(url, headers=sent)
+        if wrong.startswith("\x7f") and answer.status_code == 400:
+            continue  # no HTTP header may hold these bytes
         assert answer.status_code == 401, wrong
         assert answer.json()["error"]["type"] == "unauthorized"
         assert wrong not in answer.text or not wrong
@@ -109,6 +110,7 @@ def test_a_wrong_key_is_refused_before_its_body_is_read(running: Running) -> Non
     assert time.monotonic() - began < 3
 
 
+@pytest.mark.slow
 def test_a_key_revoked_by_another_process_is_refused_by_the_next_request(running: Running) -> None:
     key = make_key(running, "leaver")
     assert ask(running, key).status_code == 200
@@ -118,6 +120,7 @@ def test_a_key_revoked_by_another_process_is_refused_by_the_next_request(running
     assert "revoked" in answer.json()["error"]["message"]
 
 
+@pytest.mark.slow
 def test_a_key_made_by_another_process_works_at_once_and_expires(running: Running) -> None:
     from datetime import UTC, datetime, timedelta
 
@@ -162,6 +165,7 @@ async def test_one_key_racing_for_the_last_cent_never_spends_more(running: Runni
     assert 0.04 < total <= 0.05
 
 
+@pytest.mark.slow
 async def test_two_keys_of_a_team_racing_never_spend_more_together(running: Running) -> None:
     keys = [
         make_key(running, name, team="t", team_budget_usd=0.1, budget_usd=0.08)
@@ -178,6 +182,7 @@ async def test_two_keys_of_a_team_racing_never_spend_more_together(running: Runn
     assert team == pytest.approx(total)
 
 
+@pytest.mark.slow
 def test_the_budget_holds_after_a_restart(tmp_path: Path) -> None:
     with run_stubs(Stub(tokens=10)) as (url,):
         with run_service(tmp_path, TABLE.format(url=url)) as first:

@@ -16,6 +16,8 @@ from seedbed.grammar import Grammar, Matcher
 from seedbed.json_grammar import FAILURES, fits, schema_node, text_of
 from seedbed.structured import InvalidReply, check
 
+MOST_GRAMMAR = 200_000  # its compiler, which all requests wait for, takes seconds for more
+
 
 @dataclass(frozen=True)
 class Constraint:
@@ -50,6 +52,12 @@ def constrain(schema: Mapping[str, Any] | bool) -> Constraint:
     try:
         Draft202012Validator.check_schema(root)
         grammar = Grammar(schema_node(root))
+        if len(grammar.ebnf()) > MOST_GRAMMAR:
+            raise BadInput(
+                f"The schema cannot be guaranteed: it takes over {MOST_GRAMMAR:,} characters of "
+                "grammar.",
+                hint="Use a simpler schema.",
+            )
         Constraint(root, grammar).finish("")
     except SchemaError as error:
         raise BadInput(f"Not a JSON schema: {error.message} at {error.json_path}.") from None

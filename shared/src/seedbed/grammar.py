@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from typing import Any
 
 TOP = 0x10FFFF
@@ -15,6 +16,14 @@ TOP = 0x10FFFF
 # left open in the EBNF; `Matcher` still counts them.
 COUNTED_LOW = 32
 COUNTED_HIGH = 16
+
+
+MOST_SHORTEST = 100_000
+MOST_STATES = 500  # of a match: an ambiguous grammar has ever more, of which the first do
+
+
+class TooLong(ValueError):
+    """No text of a length that anybody could wait for matches."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +87,8 @@ class Rep(Node):
 
     @cached_property
     def shortest(self) -> str:
+        if len(self.part.shortest) * self.low > MOST_SHORTEST:
+            raise TooLong(f"its shortest text has over {MOST_SHORTEST:,} characters")
         return self.part.shortest * self.low
 
 
@@ -92,6 +103,26 @@ def alt(options: Sequence[Node]) -> Node:
 
 def optional(*parts: Node | str) -> Node:
     return Rep(seq(*parts), 0, 1)
+
+
+def one_of(texts: Sequence[str]) -> Node:
+    """One of the texts, with what they begin with in common written once.
+
+    The compiler of constrained decoding takes minutes for a thousand that stand side by side.
+    """
+    beginnings: dict[str, list[str]] = {}
+    for text in dict.fromkeys(texts):
+        beginnings.setdefault(text[:1], []).append(text)
+    return alt([_beginning(together) for together in beginnings.values()])
+
+
+def _beginning(texts: Sequence[str]) -> Node:
+    """One of texts that have their first character in common (or of one alone)."""
+    if len(texts) == 1:
+        return Lit(texts[0])
+    low, high = min(texts), max(texts)
+    common = next((n for n, c in enumerate(low) if c != high[n]), len(low))
+    return seq(low[:common], one_of([text[common:] for text in texts]))
 
 
 # A state of a match: what remains to be matched, as a linked list of (node, times, rest), where
@@ -132,6 +163,8 @@ class Matcher:
             if self.broken or not states:
                 self.broken = True
                 return text[:position]
+            if len(states) > MOST_STATES:
+                states = set(islice(states, MOST_STATES))
             self._states = states
         return text
 
@@ -163,6 +196,7 @@ def _remainder(node: Node, times: int) -> Node:
 def _advance(state: State, code: int) -> Iterator[State]:
     """The states after one more character."""
     stack = [state]
+    entered: set[State] = set()  # repetitions of what may be empty: an empty round leads nowhere
     while stack:
         current = stack.pop()
         if current is None:
@@ -183,7 +217,11 @@ def _advance(state: State, code: int) -> Iterator[State]:
         elif isinstance(node, Alt):
             stack += [(option, 0, rest) for option in node.options]
         elif isinstance(node, Rep):
-            if times >= node.low:
+            if not node.part.shortest:
+                if (node, rest) in entered:
+                    continue
+                entered.add((node, rest))
+            if times >= node.low or not node.part.shortest:
                 stack.append(rest)
             if node.high is None or times < node.high:
                 done = min(times + 1, node.low) if node.high is None else times + 1

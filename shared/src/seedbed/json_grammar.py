@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
-from seedbed.grammar import Lit, Node, Rep, alt, optional, seq
+from seedbed.grammar import Lit, Node, Rep, TooLong, alt, one_of, optional, seq
 from seedbed.merging import Contradiction, merge
 from seedbed.regular import (
     CHARACTER,
@@ -26,6 +26,8 @@ from seedbed.regular import (
     pattern,
 )
 
+_MOST_EXCLUSIVE = 200
+_MANY = 50  # values; more are written as a tree
 MAX_DEPTH = 3  # how often a recursive $ref is followed inside itself
 _UNSUPPORTED = (
     *("not", "if", "then", "else", "contains", "dependencies", "dependentRequired"),
@@ -45,7 +47,7 @@ class Refused(ValueError):
 
 
 Depth = Mapping[str, int]  # how often each $ref was followed on the way
-FAILURES = (Refused, Contradiction, NotRegular)
+FAILURES = (Refused, Contradiction, NotRegular, TooLong)
 
 
 def schema_node(schema: dict[str, Any]) -> Node:
@@ -114,6 +116,8 @@ class _Compiler:
     def _branches(self, schema: dict[str, Any], keyword: str, depth: Depth) -> Node:
         rest = {k: v for k, v in schema.items() if k != keyword}
         branches = schema[keyword]
+        if keyword == "oneOf" and len(branches) > _MOST_EXCLUSIVE:  # each is compared with each
+            raise Refused(f"'oneOf' has over {_MOST_EXCLUSIVE} branches")
         if keyword == "oneOf" and not _disjoint([self._inlined(b, depth)[0] for b in branches]):
             raise Refused("'oneOf' is only supported for branches that exclude each other")
         options, reason = [], f"{keyword!r} has no branch"
@@ -125,15 +129,22 @@ class _Compiler:
                 reason = str(error)
         if not options:
             raise Refused(reason)
-        return alt(options)
+        texts = [option.text for option in options if isinstance(option, Lit)]
+        return one_of(texts) if len(texts) == len(options) > _MANY else alt(options)
 
     def _values(self, schema: dict[str, Any]) -> Node:
         values = [schema["const"]] if "const" in schema else schema["enum"]
-        whole = {**schema, "$defs": self.root.get("$defs", {})}
-        fitting = [Lit(text_of(value)) for value in values if fits(value, whole)]
+        if "const" in schema and "enum" in schema:
+            values = [value for value in values if fits(value, {"enum": schema["enum"]})]
+        # Without the enum itself: each value would be looked for among all of them.
+        rest = {k: v for k, v in schema.items() if k not in ("enum", "const")}
+        validator = validator_of({**rest, "$defs": self.root.get("$defs", {})})
+        fitting = [text_of(value) for value in values if validator.is_valid(value)]
         if not fitting:
-            raise Refused(f"none of the values {values!r} is allowed"[:200])
-        return alt(fitting)
+            raise Refused(f"none of the values {values!r:.160} is allowed")
+        if len(fitting) > _MANY:
+            return one_of(fitting)
+        return alt([Lit(text) for text in fitting])
 
     def _typed(self, schema: dict[str, Any], depth: Depth) -> Node:
         types = schema.get("type") or [t for t in _TYPES if _OF_TYPE.get(t, set()) & schema.keys()]
@@ -327,9 +338,13 @@ def _disjoint(branches: Sequence[Any]) -> bool:
 
 
 def fits(value: Any, schema: Any) -> bool:
+    return bool(validator_of(schema).is_valid(value))
+
+
+def validator_of(schema: Any) -> Any:
     from jsonschema import Draft202012Validator
 
-    return bool(Draft202012Validator(schema).is_valid(value))
+    return Draft202012Validator(schema)
 
 
 def text_of(value: Any) -> str:

@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import base64
 import os
+import signal
 import socket
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from llm_service.backends import wire
@@ -23,6 +25,7 @@ from seedbed.guardrails import reason
 from seedbed.settings import Settings, load
 from seedbed.startup import silence_dependencies
 
+PREPARE_SECONDS = 3.0  # of a request: its prompt and its schema
 NICE = 5  # the service answers first where both want the processor
 # What of OpenAI's body goes into the turn of a chat model, by the same name.
 _OPTIONS = (
@@ -57,7 +60,8 @@ class ChatWorker:
 
     def handle(self, number: int, ask: str, body: dict[str, Any]) -> None:
         job = ChatJob(number, self)
-        turns = self._chat(body) if ask == "chat" else self._texts(body)
+        with _time_limit(PREPARE_SECONDS):
+            turns = self._chat(body) if ask == "chat" else self._texts(body)
         job.choices = [Choice(job, index, turn) for index, turn in enumerate(turns)]
         self._jobs[number] = (ask, job)
         for choice in job.choices:
@@ -181,6 +185,41 @@ class EmbeddingWorker:
 
     def cancel(self, number: int) -> None:
         pass  # it is done by the time this is read
+
+
+class _TooSlow(BaseException):
+    """Not an Exception: nothing on the way may take it for one of its own."""
+
+
+@contextmanager
+def _time_limit(seconds: float) -> Iterator[None]:
+    """Give up a block of Python that takes longer: a schema can take for ever to compile, and
+    this thread reads everybody's requests. In the main thread, where signals arrive, only.
+    """
+    if not hasattr(signal, "setitimer"):  # Windows
+        yield
+        return
+
+    armed = True
+
+    def give_up(*_: Any) -> None:
+        if armed:
+            raise _TooSlow
+
+    signal.signal(signal.SIGALRM, give_up)
+    try:
+        try:
+            # Again and again: a library may swallow the first one.
+            signal.setitimer(signal.ITIMER_REAL, seconds, 0.1)
+            yield
+        finally:
+            armed = False
+            signal.setitimer(signal.ITIMER_REAL, 0)
+    except _TooSlow:
+        raise BadInput(
+            f"The request cannot be prepared within {seconds:g} s: its schema is too large.",
+            hint="Use a simpler response_format or fewer tools.",
+        ) from None
 
 
 def _as_list(stop: str | list[str] | None) -> list[str] | None:
