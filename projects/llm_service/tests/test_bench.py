@@ -13,7 +13,8 @@ import pytest
 from aiohttp import web
 
 from llm_service.bench import measure, quantiles, run, summary, table
-from llm_service.http_client import Client, CutOff, EventReader, ResponseParser
+from llm_service.http_client import Client
+from llm_service.http_parser import CutOff, EventReader, ResponseParser
 from llm_service.traffic import Sample
 from seedbed.errors import (
     BadInput,

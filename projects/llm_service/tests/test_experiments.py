@@ -13,8 +13,8 @@ from sqlalchemy import insert
 
 from llm_service.ask import Ask, Facts
 from llm_service.config import Config
+from llm_service.entries import Experiment, Variant
 from llm_service.experiments import Experiments, choose, newcombe, report, verdict
-from llm_service.models import Experiment, Variant
 from llm_service.store import tables
 from llm_service.store.database import Database, open_database
 from seedbed.errors import ConfigError

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from llm_service.models import ModelEntry, Table
+from llm_service.entries import ModelEntry
+from llm_service.models import Table
 from seedbed.errors import BadInput, ConfigError, NotFound
 from seedbed.settings import Settings
 

@@ -14,7 +14,7 @@ import pytest
 from llm_service.ask import Ask, Delta, Embedded, Event, Facts, Finish, Load, Usage
 from llm_service.attempt import Slot
 from llm_service.breaker import Breaker
-from llm_service.models import ModelEntry, Route, Target
+from llm_service.entries import ModelEntry, Route, Target
 from llm_service.routing import Router
 from seedbed.errors import BadInput, Busy, DeadlineExceeded, SeedbedError, Unavailable, WeightsError
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llm_service.ask import Ask, Delta, Event, Facts, Finish, Usage
-from llm_service.models import Guardrails
+from llm_service.entries import Guardrails
 from llm_service.redaction import find_all
 from llm_service.screen import Blocked, Screen
 from seedbed.guardrails import find_pii, redact

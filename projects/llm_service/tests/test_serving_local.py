@@ -16,7 +16,8 @@ from llm_service.ask import Ask, Delta, Finish, Usage
 from llm_service.backends.local import LocalBackend
 from llm_service.backends.pool import Pool
 from llm_service.config import Config
-from llm_service.models import ModelEntry, Table
+from llm_service.entries import ModelEntry
+from llm_service.models import Table
 from seedbed.errors import BadInput, Busy, SeedbedError, Unavailable, WeightsError
 from seedbed.settings import Settings
 from seedbed.testing import free_port, run_server

@@ -14,7 +14,7 @@ from llm_service.ask import Ask, Delta, Event, Finish, Usage
 from llm_service.backends.anthropic import AnthropicBackend
 from llm_service.backends.anthropic_request import request_of
 from llm_service.backends.upstream import open_session
-from llm_service.models import ModelEntry
+from llm_service.entries import ModelEntry
 from llm_service.stub import Stub
 from seedbed.errors import BadInput, Unavailable
 

@@ -13,7 +13,7 @@ from aiohttp.test_utils import TestServer
 from llm_service.ask import Ask, Delta, Facts, Usage
 from llm_service.backends.openai import OpenAIBackend
 from llm_service.backends.upstream import open_session
-from llm_service.models import ModelEntry, Route
+from llm_service.entries import ModelEntry, Route
 from llm_service.routing import Router
 from llm_service.stub import FAULTS, Stub
 from seedbed.errors import DeadlineExceeded, Unavailable

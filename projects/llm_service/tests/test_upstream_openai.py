@@ -16,7 +16,7 @@ from aiohttp.test_utils import TestServer
 from llm_service.ask import Ask, Delta, Event, Finish, Usage
 from llm_service.backends.openai import OpenAIBackend
 from llm_service.backends.upstream import open_session
-from llm_service.models import ModelEntry
+from llm_service.entries import ModelEntry
 from llm_service.stub import Stub
 from seedbed.errors import BadInput, ContextWindowError, DeadlineExceeded, Unavailable
 

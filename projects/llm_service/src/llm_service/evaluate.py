@@ -18,7 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from llm_service.http_client import Client, Response
+from llm_service.http_client import Client
+from llm_service.http_parser import Response
 from llm_service.judge import judge_calls, schema_error
 from llm_service.traffic import first_model, raise_for, said
 from seedbed.errors import BadInput, Busy, SeedbedError

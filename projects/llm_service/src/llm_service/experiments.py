@@ -18,7 +18,7 @@ from statistics import NormalDist
 from typing import Any
 
 from llm_service.ask import Ask, Facts
-from llm_service.models import Experiment, Variant
+from llm_service.entries import Experiment, Variant
 from llm_service.store.database import Database
 from seedbed.errors import ConfigError
 from seedbed.evaluation import wilson_interval

@@ -22,9 +22,10 @@ from llm_service.backends.upstream import open_session
 from llm_service.cache import AnswerCache
 from llm_service.call import Call, estimate_tokens
 from llm_service.config import Config
+from llm_service.entries import Route
 from llm_service.experiments import Experiments
 from llm_service.metrics import Metrics
-from llm_service.models import Route, Table
+from llm_service.models import Table
 from llm_service.routing import Router
 from llm_service.screen import Screen
 from llm_service.semantic import SemanticCache

@@ -24,7 +24,8 @@ from typing import TYPE_CHECKING, Any
 from llm_service import ray_parts
 from llm_service.ask import Backend
 from llm_service.config import Config
-from llm_service.models import ModelEntry, Table
+from llm_service.entries import ModelEntry
+from llm_service.models import Table
 from seedbed.errors import ConfigError, MissingExtra, Unavailable
 from seedbed.settings import Settings, load
 from seedbed.startup import setup_logging

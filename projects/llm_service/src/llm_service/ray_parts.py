@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from llm_service.ask import Ask, Backend, Embedded, Event
 from llm_service.backends.ray import RayBackend
 from llm_service.config import Config
-from llm_service.models import ModelEntry
+from llm_service.entries import ModelEntry
 from seedbed.errors import ConfigError
 from seedbed.settings import Settings
 from seedbed.startup import start

@@ -18,7 +18,7 @@ from llm_service.affinity import PrefixAffinity, blocks_of
 from llm_service.ask import Ask, Backend, Embedded, Event, Facts
 from llm_service.attempt import Attempt, Slot, Watch, begin
 from llm_service.breaker import Breaker
-from llm_service.models import ModelEntry, Route
+from llm_service.entries import ModelEntry, Route
 from seedbed.errors import (
     Busy,
     DeadlineExceeded,

@@ -13,7 +13,8 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from llm_service.http_client import Client, CutOff, Response
+from llm_service.http_client import Client
+from llm_service.http_parser import CutOff, Response
 from seedbed.errors import (
     BadInput,
     DeadlineExceeded,

@@ -15,7 +15,7 @@ from llm_service.ask import Ask, Delta, Embedded, Event, Finish, Usage
 from llm_service.backends.anthropic_request import ANSWER, request_of
 from llm_service.backends.sse import EventParser
 from llm_service.backends.upstream import MAX_ANSWER, Upstream, estimate, message_of, prompt_chars
-from llm_service.models import ModelEntry
+from llm_service.entries import ModelEntry
 from seedbed.errors import BadInput, Unavailable
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from typing import Any
 
 from llm_service.ask import Ask, Delta, Embedded, Event, Finish, Load, Usage
 from llm_service.backends import wire
-from llm_service.models import ModelEntry
+from llm_service.entries import ModelEntry
 from llm_service.protocol import chat, completions, embeddings
 from llm_service.protocol.common import refuse_unsupported
 from seedbed.errors import Busy, SeedbedError, Unavailable

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from llm_service.ask import Ask, Delta, Embedded, Event, Finish, Usage
 from llm_service.backends.sse import EventParser
 from llm_service.backends.upstream import MAX_ANSWER, Upstream, estimate, message_of, prompt_chars
-from llm_service.models import ModelEntry
+from llm_service.entries import ModelEntry
 from seedbed.errors import BadInput, SeedbedError, Unavailable
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from llm_service.ask import Backend
 from llm_service.backends.local import LocalBackend
 from llm_service.config import Config
-from llm_service.models import ModelEntry, Table
+from llm_service.entries import ModelEntry
+from llm_service.models import Table
 
 if TYPE_CHECKING:
     import aiohttp

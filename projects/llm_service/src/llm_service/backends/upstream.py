@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from llm_service.ask import Load
 from llm_service.backends.wire import TOO_LONG
-from llm_service.models import ModelEntry
+from llm_service.entries import ModelEntry
 from seedbed.errors import (
     BadInput,
     ContextWindowError,
@@ -74,13 +74,12 @@ class Upstream:
         self, name: str, entry: ModelEntry, session: aiohttp.ClientSession, headers: dict[str, str]
     ) -> None:
         import aiohttp
-        from multidict import CIMultiDict
 
         self.name = name
         self.load = Load()
         self.entry = entry
         self._session = session
-        self._headers = CIMultiDict({"Content-Type": "application/json", **headers})
+        self._headers = {"Content-Type": "application/json", **headers}
         # No total: the router's deadline is the total, and closing ends the request.
         self._timeout = aiohttp.ClientTimeout(
             total=None, sock_connect=_CONNECT, sock_read=entry.timeout
