@@ -149,7 +149,7 @@ async def test_a_thousand_idle_connections_keep_nobody_from_being_served(tmp_pat
                 idle.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nhost: localh")
         for _ in range(20):
             assert ask(running).status_code == 200
-        assert time.monotonic() - began < 15  # before those are given up
+        assert time.monotonic() - began < 9  # before those are given up
         running.process.terminate()  # nor do they hold up its end
         assert await asyncio.to_thread(running.process.wait, 10) == 0
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
-HEAD_SECONDS = 20.0
+HEAD_SECONDS = 10.0
 """Seconds for a request's head to arrive, from the connection's begin or the head's first byte."""
 STALL_SECONDS = 30.0
 """Seconds for which a client may take nothing of an answer that waits for it."""

@@ -240,7 +240,7 @@ class BodyLimit:
     one that takes over `seconds`, and a second more for each 16 kB of it.
     """
 
-    def __init__(self, app: ASGIApp, limit: int, seconds: float = 20.0) -> None:
+    def __init__(self, app: ASGIApp, limit: int, seconds: float = 10.0) -> None:
         self.app = app
         self.limit = limit
         self.seconds = seconds
