@@ -1,28 +1,21 @@
-"""Chat models behind one call: `load_chat_model(spec)`.
-
-It knows where each kind of spec leads, and keeps one engine for each model in this process.
-"""
+"""Chat models behind one call: `load_chat_model(spec)`. It knows where each kind of spec leads."""
 
 from __future__ import annotations
 
 import os
-import threading
 from pathlib import Path
 from typing import Any
 
 from langchain_core.language_models import BaseChatModel
 
 from seedbed.catalog import MODELS, find
-from seedbed.engine import Engine
+from seedbed.engines import folder_of, is_local, open_engine
 from seedbed.errors import ConfigError, MissingExtra
 from seedbed.guardrails import reason
 from seedbed.local_chat import DEFAULT_MAX_TOKENS, LocalChatModel
 from seedbed.settings import Settings, load
 
 __all__ = ["LocalChatModel", "load_chat_model"]
-
-_engines: dict[Path, Engine] = {}
-_engines_lock = threading.Lock()
 
 
 def load_chat_model(
@@ -46,7 +39,7 @@ def load_chat_model(
         from seedbed.scripted import ScriptedChatModel
 
         return ScriptedChatModel.from_file(name, **kwargs)
-    if find(spec) is not None or (kind == "path" and name):
+    if is_local(spec):
         return _load_local(spec, settings, kwargs)
     if not name:
         known = ", ".join(n for n, model in MODELS.items() if model.kind == "chat")
@@ -58,23 +51,13 @@ def load_chat_model(
 
 
 def _load_local(spec: str, settings: Settings, kwargs: dict[str, Any]) -> BaseChatModel:
-    from seedbed import weights
-
-    engine_options = kwargs.pop("engine_options", {})
-
+    engine = open_engine(spec, settings, **kwargs.pop("engine_options", {}))
+    if engine is None:
+        return _load_transformers(folder_of(spec, settings), kwargs)
     model = find(spec)
-    if model is not None and model.kind != "chat":
-        raise ConfigError(f"{spec!r} is a model for {model.kind}, not for chat.")
-    folder = weights.ensure(model or spec, settings=settings)
-    if not (folder / "openvino_model.xml").exists() and not list(folder.glob("*.gguf")):
-        return _load_transformers(folder, kwargs)
-    with _engines_lock:
-        if folder not in _engines:
-            window = weights.context_window(model, folder)
-            _engines[folder] = Engine(folder, context_window=window, **engine_options)
     if model is not None and model.answer_mode == "quote":
         kwargs.setdefault("tool_decision", "words")
-    return LocalChatModel(engine=_engines[folder], model_name=spec, **kwargs)
+    return LocalChatModel(engine=engine, model_name=spec, **kwargs)
 
 
 def _load_transformers(folder: Path, kwargs: dict[str, Any]) -> BaseChatModel:

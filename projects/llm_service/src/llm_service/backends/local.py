@@ -11,7 +11,7 @@ import base64
 import itertools
 import logging
 import math
-import socket
+import subprocess
 import sys
 import time
 from collections import deque
@@ -21,6 +21,7 @@ from typing import Any
 
 from llm_service.ask import Ask, Delta, Embedded, Event, Finish, Load, Usage
 from llm_service.backends import wire
+from llm_service.backends.spawn import Order, order_of, take
 from llm_service.entries import ModelEntry
 from llm_service.protocol import chat, completions, embeddings
 from llm_service.protocol.common import refuse_unsupported
@@ -59,27 +60,20 @@ class Process(asyncio.Protocol):
         self.name = name
         self.started: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         self.alive = True
-        self.process: asyncio.subprocess.Process | None = None
+        self.process: subprocess.Popen[bytes] | None = None
         self._numbers = itertools.count()
         self._inboxes: dict[int, Inbox] = {}
         self._half: list[bytes] = []  # of a line
         self._transport: asyncio.Transport | None = None
 
     @classmethod
-    async def start(cls, name: str, first: dict[str, Any]) -> Process:
+    async def start(cls, name: str, order: Order) -> Process:
         """A worker that is ready, having generated a token. Raises what it failed with."""
-        ours, theirs = socket.socketpair()
+        spawned = take(order)
         loop = asyncio.get_running_loop()
-        _, self = await loop.create_connection(lambda: cls(name), sock=ours)
+        _, self = await loop.create_connection(lambda: cls(name), sock=spawned.connection)
+        self.process = spawned.process
         try:
-            self.process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "llm_service.backends.worker", str(theirs.fileno())),
-                pass_fds=[theirs.fileno()],
-                stdin=asyncio.subprocess.DEVNULL,
-                start_new_session=True,  # Ctrl-C is for the service, which ends this one after
-            )
-            theirs.close()
-            self._write(first)
             async with asyncio.timeout(START_SECONDS):
                 await self.started
         except TimeoutError:
@@ -121,17 +115,9 @@ class Process(asyncio.Protocol):
         """End the process, also one that is inside a long step."""
         if self._transport is not None:
             self._transport.close()
-        if self.process is None or self.process.returncode is not None:
-            return
-        with suppress(ProcessLookupError):
+        if self.process is not None and self.process.poll() is None:
             self.process.terminate()
-        try:
-            async with asyncio.timeout(STOP_SECONDS):
-                await self.process.wait()
-        except TimeoutError:
-            with suppress(ProcessLookupError):
-                self.process.kill()
-            await self.process.wait()
+            await asyncio.to_thread(_wait, self.process)
 
     def _write(self, value: Any) -> None:
         if self._transport is None or self._transport.is_closing():
@@ -175,6 +161,14 @@ class Process(asyncio.Protocol):
         for number, inbox in self._inboxes.items():
             inbox.put([number, "error", wire.from_error(failure)])
         self._inboxes.clear()
+
+
+def _wait(process: subprocess.Popen[bytes]) -> None:
+    try:
+        process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 _LAST = ("usage", "vectors", "error")
@@ -283,12 +277,9 @@ class LocalBackend:
         if self._make_room is not None:
             await self._make_room()
         started = time.monotonic()
-        # What this side lets in, the engine takes: it counts choices, which are more.
-        queue = (self._most + self._max_queue) * completions.MAX_CHOICES
-        options = {"max_running": self._most, "max_queue": queue}
-        first = {"kind": self.entry.kind, "spec": self.entry.spec, "options": options}
+        order = order_of(self.entry.spec, self._most, self._max_queue, self.entry.kind)
         try:
-            self._process = process = await Process.start(self.name, first)
+            self._process = process = await Process.start(self.name, order)
         except SeedbedError as error:
             self.failure, self._failed_at = error, time.monotonic()
             raise

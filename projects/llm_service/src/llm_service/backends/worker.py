@@ -15,14 +15,14 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from threading import Thread
 from typing import Any
 
 from llm_service.backends import wire
 from llm_service.backends.jobs import ChatJob, Choice, Outbox
 from seedbed.errors import BadInput, ContextWindowError, SeedbedError
 from seedbed.guardrails import reason
-from seedbed.settings import Settings, load
 from seedbed.startup import silence_dependencies
 
 PREPARE_SECONDS = 3.0  # of a request: its prompt and its schema
@@ -39,7 +39,18 @@ class ChatWorker:
     """Answers chats and texts from one engine."""
 
     def __init__(self, spec: str, options: dict[str, Any], out: Outbox) -> None:
+        from seedbed.engines import is_local, open_engine
+        from seedbed.settings import Settings, load
+
+        settings, opened = load(Settings), None
+        if is_local(spec):  # opening lets go of Python's lock, so imports go on meanwhile
+            opened = Thread(target=suppressed, args=(open_engine, spec, settings), kwargs=options)
+            opened.start()
         from seedbed.chat import LocalChatModel, load_chat_model
+        from seedbed.engine import Sampling
+
+        if opened is not None:
+            opened.join()
 
         model = load_chat_model(spec, engine_options=options)
         if not isinstance(model, LocalChatModel):
@@ -52,7 +63,8 @@ class ChatWorker:
         self.out = out
         self._jobs: dict[int, tuple[str, ChatJob]] = {}
         self.engine.after_step = out.flush
-        self.engine.submit("a").result()  # ready means: it has generated a token
+        # Ready means: it has generated a token.
+        self.engine.submit("a", Sampling(max_new_tokens=1)).result()
 
     @property
     def about(self) -> dict[str, Any]:
@@ -222,6 +234,12 @@ def _time_limit(seconds: float) -> Iterator[None]:
         ) from None
 
 
+def suppressed(work: Callable[..., object], *given: Any, **options: Any) -> None:
+    """Do it; what fails is raised again where it is needed."""
+    with suppress(Exception):
+        work(*given, **options)
+
+
 def _as_list(stop: str | list[str] | None) -> list[str] | None:
     return [stop] if isinstance(stop, str) else stop
 
@@ -242,7 +260,10 @@ def serve(connection: socket.socket) -> None:
     """Load the model that the first line names, then answer until the other side is gone."""
     out = Outbox(connection)
     lines = connection.makefile("rb")
-    first = wire.decode(next(lines))
+    line = next(lines, None)
+    if line is None:  # nobody wants it any more
+        return
+    first = wire.decode(line)
     make: Callable[..., Any] = EmbeddingWorker if first["kind"] == "embedding" else ChatWorker
     try:
         worker = make(first["spec"], first["options"], out)
@@ -269,7 +290,6 @@ def serve(connection: socket.socket) -> None:
 def main() -> None:
     os.nice(NICE)
     silence_dependencies()
-    load(Settings)
     serve(socket.socket(fileno=int(sys.argv[1])))
     os._exit(0)  # the engine's thread may be inside a long step
 
