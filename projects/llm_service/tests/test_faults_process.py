@@ -88,6 +88,7 @@ async def test_a_kill_takes_the_model_process_along(tmp_path: Path) -> None:
         running.process.kill()
         running.process.wait()
         await until(lambda: not Path(f"/proc/{worker}").exists() or _is_zombie(worker))
+        assert not Path(f"/proc/{worker}").exists() or _is_zombie(worker)
 
 
 def _children(pid: int) -> list[int]:

@@ -130,6 +130,7 @@ def test_an_error_is_as_the_document_says(client, document):
         client.delete("/admin/keys/none"),
         client.get("/nowhere"),
     ):
+        assert answer.status_code >= 400
         jsonschema.validate(answer.json(), schema)
 
 

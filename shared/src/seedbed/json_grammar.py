@@ -12,7 +12,7 @@ from fractions import Fraction
 from typing import Any
 
 from seedbed.grammar import Lit, Node, Rep, TooLong, alt, one_of, optional, seq
-from seedbed.merging import Contradiction, merge
+from seedbed.merging import Contradiction, disjoint, merge
 from seedbed.regular import (
     CHARACTER,
     FORMATS,
@@ -118,7 +118,7 @@ class _Compiler:
         branches = schema[keyword]
         if keyword == "oneOf" and len(branches) > _MOST_EXCLUSIVE:  # each is compared with each
             raise Refused(f"'oneOf' has over {_MOST_EXCLUSIVE} branches")
-        if keyword == "oneOf" and not _disjoint([self._inlined(b, depth)[0] for b in branches]):
+        if keyword == "oneOf" and not disjoint([self._inlined(b, depth)[0] for b in branches]):
             raise Refused("'oneOf' is only supported for branches that exclude each other")
         options, reason = [], f"{keyword!r} has no branch"
         for branch in branches:
@@ -317,24 +317,6 @@ def _members(members: Sequence[tuple[Node, bool]], low: int, high: int | None) -
         after = seq(rest, after)
     assert first is not None
     return seq("{", first, "}")
-
-
-def _disjoint(branches: Sequence[Any]) -> bool:
-    """Whether no value can satisfy two of them: their types differ, or a required constant."""
-
-    def excludes(a: Any, b: Any) -> bool:
-        if a is False or b is False:
-            return True
-        if not isinstance(a, dict) or not isinstance(b, dict):
-            return False
-        try:
-            both = merge(a, b)
-        except Contradiction:
-            return True
-        names = set(both.get("required", ())) & both.get("properties", {}).keys()
-        return any(both["properties"][name] is False for name in names)
-
-    return all(excludes(a, b) for n, a in enumerate(branches) for b in branches[:n])
 
 
 def fits(value: Any, schema: Any) -> bool:

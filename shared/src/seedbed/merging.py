@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 Schema = dict[str, Any]
@@ -113,3 +113,21 @@ def _check_values(merged: Schema) -> None:
     impossible = sorted(name for name in required if properties.get(name) is False)
     if impossible:
         raise Contradiction(f"{impossible[0]!r} is required and cannot be there")
+
+
+def disjoint(branches: Sequence[Any]) -> bool:
+    """Whether no value can satisfy two of them: their types differ, or a required constant."""
+
+    def excludes(a: Any, b: Any) -> bool:
+        if a is False or b is False:
+            return True
+        if not isinstance(a, dict) or not isinstance(b, dict):
+            return False
+        try:
+            both = merge(a, b)
+        except Contradiction:
+            return True
+        names = set(both.get("required", ())) & both.get("properties", {}).keys()
+        return any(both["properties"][name] is False for name in names)
+
+    return all(excludes(a, b) for n, a in enumerate(branches) for b in branches[:n])
