@@ -78,11 +78,15 @@ def serve(
 ) -> None:
     """Serve the API, the status page and the playground."""
     gc.disable()  # a tenth of the start is spent collecting what imports keep
-    config, settings = read_settings(model, models=models)
     from llm_service.backends import spawn
 
+    early = spawn.spawn()
+    config, settings = read_settings(model, models=models)
     if spec := spawn.default_spec(config.models, settings.model):
-        spawn.start_early(spawn.order_of(spec, config.max_running, config.max_queue))
+        early.tell(spawn.order_of(spec, config.max_running, config.max_queue))
+        spawn.keep(early)
+    else:
+        early.end()
     from llm_service.start import create
     from seedbed import service
 

@@ -140,8 +140,7 @@ def _add_generating(router: APIRouter, gateway: Gateway) -> None:
             call, call.asked, response_id, created, call.asked.model,
             include_usage=body.include_usage,
         )  # fmt: skip
-        stall = gateway.config.stall_seconds
-        return EventStream(events, call.aclose, call.headers(), stall_seconds=stall)
+        return EventStream(events, call.aclose, call.headers())
 
     async def _whole(
         ask: Any, key: Key, response_id: str, created: int, cached: dict[str, bool], collect: Any

@@ -1,6 +1,6 @@
-"""Sending an answer while watching the client: who goes away, or never reads, stops the work.
+"""Sending an answer while watching the client: who goes away stops the work.
 
-It knows ASGI and no model.
+It knows ASGI and no model. Who stays and never reads is cut off by `seedbed.connection`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from starlette.types import Receive, Scope, Send
 
 T = TypeVar("T")
 _WATCH_AFTER = 0.02  # seconds
-STALL_SECONDS = 30.0  # a client that takes nothing for so long has lost its place
 
 
 async def _gone(receive: Receive) -> None:
@@ -73,12 +72,9 @@ class EventStream(Response):
         events: AsyncIterator[bytes],
         close: Callable[[], Awaitable[None]],
         headers: Mapping[str, str],
-        *,
-        stall_seconds: float = STALL_SECONDS,
     ) -> None:
         self.events = events
         self.close = close
-        self.stall_seconds = stall_seconds
         self.status_code = 200
         self.background = None
         # A proxy that buffers would hold the tokens back.
@@ -90,13 +86,9 @@ class EventStream(Response):
             async with cancelled_when_gone(receive):
                 await send(start)
                 async for chunk in self.events:
-                    await self._send(send, chunk)
+                    await send({"type": "http.response.body", "body": chunk, "more_body": True})
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
-        except (ClientDisconnect, TimeoutError):
+        except ClientDisconnect:
             pass  # nobody is there to be told
         finally:
             await self.close()
-
-    async def _send(self, send: Send, chunk: bytes) -> None:
-        async with asyncio.timeout(self.stall_seconds):
-            await send({"type": "http.response.body", "body": chunk, "more_body": True})

@@ -1,7 +1,8 @@
 """Starting the process of a local model, before the service itself has started if it can be.
 
 A process imports for a second and loads for two; the service imports for one as well. So `serve`
-starts the default model's process first, and its backend takes it. Nothing heavy is imported here.
+starts a process first of all, tells it the default model once that is known, and the model's
+backend takes it over. Nothing heavy is imported here.
 """
 
 from __future__ import annotations
@@ -23,11 +24,20 @@ Order = dict[str, Any]
 
 @dataclass
 class Spawned:
-    """A process that loads, and our end of its socket."""
+    """A process, our end of its socket, and what it was told to load."""
 
-    order: Order
     process: subprocess.Popen[bytes]
     connection: socket.socket
+    order: Order | None = None
+
+    def tell(self, order: Order) -> None:
+        self.order = order
+        self.connection.sendall(wire.encode(order))
+
+    def end(self) -> None:
+        """Let a process go that was told nothing, or has died."""
+        self.connection.close()
+        self.process.wait()
 
 
 _early: list[Spawned] = []
@@ -40,7 +50,8 @@ def order_of(spec: str, max_running: int, max_queue: int, kind: str = "chat") ->
     return {"kind": kind, "spec": spec, "options": options}
 
 
-def spawn(order: Order) -> Spawned:
+def spawn() -> Spawned:
+    """A process that imports what a chat model needs while it waits to be told."""
     ours, theirs = socket.socketpair()
     with theirs:
         process = subprocess.Popen(
@@ -49,13 +60,12 @@ def spawn(order: Order) -> Spawned:
             stdin=subprocess.DEVNULL,
             start_new_session=True,  # Ctrl-C is for the service, which ends this one after
         )
-    ours.sendall(wire.encode(order))
-    return Spawned(order, process, ours)
+    return Spawned(process, ours)
 
 
-def start_early(order: Order) -> None:
-    """Start a process that a backend will want. Unwanted, it ends when this process does."""
-    _early.append(spawn(order))
+def keep(early: Spawned) -> None:
+    """For the backend that will want it. Unwanted, it ends when this process does."""
+    _early.append(early)
 
 
 def take(order: Order) -> Spawned:
@@ -65,9 +75,11 @@ def take(order: Order) -> Spawned:
             _early.remove(early)
             if early.process.poll() is None:
                 return early
-            early.connection.close()
+            early.end()
             break
-    return spawn(order)
+    spawned = spawn()
+    spawned.tell(order)
+    return spawned
 
 
 def default_spec(models: Path | None, setting: str) -> str | None:

@@ -44,14 +44,13 @@ class ChatWorker:
 
         settings, opened = load(Settings), None
         if is_local(spec):  # opening lets go of Python's lock, so imports go on meanwhile
-            opened = Thread(target=suppressed, args=(open_engine, spec, settings), kwargs=options)
+            opened = Thread(target=_quietly, args=(open_engine, spec, settings), kwargs=options)
             opened.start()
         from seedbed.chat import LocalChatModel, load_chat_model
         from seedbed.engine import Sampling
 
         if opened is not None:
             opened.join()
-
         model = load_chat_model(spec, engine_options=options)
         if not isinstance(model, LocalChatModel):
             raise BadInput(
@@ -234,7 +233,7 @@ def _time_limit(seconds: float) -> Iterator[None]:
         ) from None
 
 
-def suppressed(work: Callable[..., object], *given: Any, **options: Any) -> None:
+def _quietly(work: Callable[..., object], *given: Any, **options: Any) -> None:
     """Do it; what fails is raised again where it is needed."""
     with suppress(Exception):
         work(*given, **options)
@@ -260,6 +259,10 @@ def serve(connection: socket.socket) -> None:
     """Load the model that the first line names, then answer until the other side is gone."""
     out = Outbox(connection)
     lines = connection.makefile("rb")
+    import openvino_genai  # noqa: F401  while it may not be known yet what to load
+
+    import seedbed.engines  # noqa: F401
+
     line = next(lines, None)
     if line is None:  # nobody wants it any more
         return

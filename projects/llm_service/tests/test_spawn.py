@@ -1,0 +1,70 @@
+"""Processes of local models that are started before anybody knows what they are to load."""
+
+from pathlib import Path
+
+import pytest
+
+from llm_service.backends import spawn
+
+ORDER = spawn.order_of("path:/nowhere", 16, 64)
+
+
+@pytest.mark.parametrize(
+    ("table", "setting", "spec"),
+    [
+        (None, "smollm2", "smollm2"),
+        (None, "path:DIR", "path:DIR"),
+        (None, "openai:gpt-5", None),
+        ('[models.a]\nbackend = "local"\n', "x", "a"),
+        ('[models.a]\nbackend = "local"\nspec = "smollm2"\n', "x", "smollm2"),
+        ('[models.a]\nbackend = "openai"\n[models.b]\nbackend = "local"\n', "x", None),
+        (
+            'default = "b"\n[models.a]\nbackend = "openai"\n[models.b]\nbackend = "local"\n',
+            "x",
+            "b",
+        ),
+        ('default = "route"\n[models.a]\nbackend = "local"\n', "x", None),
+        ("models = 5\n", "x", None),
+        ("not toml", "x", None),
+        ("", "x", None),
+    ],
+)
+def test_what_loads_first(table: str | None, setting: str, spec: str | None, tmp_path: Path):
+    path = None
+    if table is not None:
+        path = tmp_path / "models.toml"
+        path.write_text(table)
+    assert spawn.default_spec(path, setting) == spec
+
+
+def test_a_file_that_is_not_there_is_somebody_elses_error(tmp_path: Path):
+    assert spawn.default_spec(tmp_path / "none.toml", "x") is None
+
+
+def test_a_process_started_early_is_taken_by_whoever_wants_the_same():
+    early = spawn.spawn()
+    early.tell(ORDER)
+    spawn.keep(early)
+    other = spawn.take(spawn.order_of("path:/elsewhere", 16, 64))
+    assert other.process.pid != early.process.pid
+    assert spawn.take(ORDER) is early
+    for spawned in (early, other):
+        spawned.end()
+        assert spawned.process.returncode == 0
+
+
+def test_a_process_that_died_is_replaced():
+    early = spawn.spawn()
+    early.tell(ORDER)
+    spawn.keep(early)
+    early.process.kill()
+    early.process.wait()
+    taken = spawn.take(ORDER)
+    assert taken.process.pid != early.process.pid
+    taken.end()
+
+
+def test_a_process_that_nobody_wants_ends():
+    early = spawn.spawn()
+    early.end()
+    assert early.process.returncode == 0
