@@ -9,6 +9,7 @@ import json
 import os
 import socket
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 from llm_service.backends import wire
@@ -18,23 +19,52 @@ from seedbed.guardrails import reason
 if TYPE_CHECKING:
     from llm_service.backends.worker import ChatWorker
 
+TOGETHER = 0.012
+
 
 class Outbox:
-    """Collects events and sends them in one line: from the engine's thread once a step."""
+    """Collects events and sends them in one line: from the engine's thread, after its steps.
+
+    Tokens that follow each other within TOGETHER seconds go out in one event. A single stream is
+    faster than that, and on a small machine each event that service and client read takes time
+    from the next token. The first token of an answer and everything that is no text goes at once.
+    """
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
         self._events: list[wire.Frame] = []
+        self._texts: dict[tuple[int, int], wire.Frame] = {}  # of `_events`, by request and choice
+        self._urgent = False
+        self._sent = 0.0
         self._lock = threading.Lock()
 
     def add(self, *event: Any) -> None:
         with self._lock:
             self._events.append(list(event))
+            self._urgent = True
+
+    def text(
+        self, number: int, index: int, text: str, tokens: int, logprobs: list[Any] | None,
+        *, urgent: bool = False,
+    ) -> None:  # fmt: skip
+        with self._lock:
+            self._urgent |= urgent
+            waiting = self._texts.get((number, index))
+            if waiting is None:
+                waiting = [number, "text", index, "", 0, []]
+                self._events.append(waiting)
+                self._texts[number, index] = waiting
+            waiting[3] += text
+            waiting[4] += tokens
+            waiting[5] += logprobs or ()
 
     def flush(self) -> None:
         with self._lock:
-            if self._events:
+            now = time.monotonic()
+            if self._events and (self._urgent or now >= self._sent + TOGETHER):
                 events, self._events = self._events, []
+                self._texts.clear()
+                self._urgent, self._sent = False, now
                 self._send(events)
 
     def say(self, value: Any) -> None:
@@ -109,10 +139,12 @@ class ChatJob:
         self.number = number
         self.worker = worker
         self.choices: list[Choice] = []
+        self.begun = False
 
     def text(self, index: int, text: str, piece: Any) -> None:
         logprobs = self.worker.logprobs(piece) if piece.logprobs else None
-        self.worker.out.add(self.number, "text", index, text, len(piece.token_ids), logprobs)
+        first, self.begun = not self.begun, True
+        self.worker.out.text(self.number, index, text, len(piece.token_ids), logprobs, urgent=first)
 
     def finish(self, index: int, ending: Any) -> None:
         out = self.worker.out
@@ -120,7 +152,7 @@ class ChatJob:
             calls = [_as_openai(n, call) for n, call in enumerate(ending.calls)]
             out.add(self.number, "calls", index, calls, 0)
         elif ending.text:
-            out.add(self.number, "text", index, ending.text, 0, None)
+            out.text(self.number, index, ending.text, 0, None)
         out.add(self.number, "finish", index, ending.reason)
         if all(choice.done for choice in self.choices):
             turns = [choice.turn for choice in self.choices]

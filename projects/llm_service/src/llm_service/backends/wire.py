@@ -3,7 +3,7 @@
 To the process go objects: `{"id", "ask", "body"}` to answer, `{"id", "cancel": true}` to stop.
 From it come lists of events, all that one step of the engine made in one line:
 
-    [id, "text", index, text, tokens, logprobs]
+    [id, "text", index, text, tokens, logprobs]     one or several tokens
     [id, "calls", index, tool_calls, tokens]
     [id, "finish", index, reason]
     [id, "usage", prompt_tokens, completion_tokens]
