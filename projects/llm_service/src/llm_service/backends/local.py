@@ -155,6 +155,8 @@ class Process(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:  # noqa: ARG002
         self.alive = False
+        if self.process is not None:  # or it stays as a zombie
+            asyncio.get_running_loop().run_in_executor(None, _wait, self.process)
         failure = Unavailable(f"The process of {self.name!r} has ended.", hint="Try again.")
         if not self.started.done():
             self.started.set_exception(failure)
