@@ -18,6 +18,7 @@ from llm_service.ask import Ask, Delta, Embedded, Event, Facts, Usage
 from llm_service.backends.upstream import prompt_chars
 from llm_service.store.accounting import Record
 from llm_service.store.keys import Key
+from llm_service.traces import trace
 from seedbed.errors import Busy, SeedbedError, Unavailable
 from seedbed.telemetry import error_kind
 
@@ -157,6 +158,7 @@ class Call:
         outcome = "ok" if error is None else error_kind(error)
         record = self._record(used, cost, outcome)
         self._gateway.accounting.add(record)
+        trace(record)
         self._tell(record, error)
 
     def _used(self) -> Usage:
