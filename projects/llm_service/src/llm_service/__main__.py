@@ -36,6 +36,7 @@ app.add_typer(feedback, name="feedback")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Models = Annotated[Path | None, typer.Option("--models", help="The TOML file of models.")]
+Key = Annotated[str | None, typer.Option(envvar="OPENAI_API_KEY", help="The server's key.")]
 Model = Annotated[str | None, typer.Option("--model", help="Chat model: a name or a model spec.")]
 
 
@@ -213,8 +214,14 @@ def bench(
     requests: Annotated[int | None, typer.Option(help="For each level.")] = None,
     prompt_tokens: Annotated[int, typer.Option(help="Read for each request, about.")] = 50,
     output_tokens: Annotated[int, typer.Option(help="Written for each request.")] = 64,
+    prefix_tokens: Annotated[int, typer.Option(help="That all prompts begin with.")] = 0,
+    rate: Annotated[
+        float | None, typer.Option(help="Requests a second, answered or not, in place of levels.")
+    ] = None,
+    seconds: Annotated[float, typer.Option(help="How long, with --rate.")] = 10.0,
+    stream: Annotated[bool, typer.Option(help="Ask for streams, or whole answers.")] = True,
     model: Annotated[str | None, typer.Option(help="Default: the first it lists.")] = None,
-    key: Annotated[str | None, typer.Option(envvar="OPENAI_API_KEY", help="Its key.")] = None,
+    key: Key = None,
     as_json: Json = False,
 ) -> None:
     """Measure any OpenAI-compatible server: throughput and latencies as clients see them."""
@@ -228,7 +235,8 @@ def bench(
         raise BadInput(wrong, hint="Write 1,8,16,32.") from None
     result = bench.run(
         url, concurrency=levels, requests=requests, prompt_tokens=prompt_tokens,
-        output_tokens=output_tokens, model=model, key=key,
+        output_tokens=output_tokens, prefix_tokens=prefix_tokens, rate=rate, seconds=seconds,
+        stream=stream, model=model, key=key,
     )  # fmt: skip
     show(result) if as_json else typer.echo(bench.table(result))
 
@@ -237,12 +245,13 @@ def bench(
 def evaluate(
     url: Annotated[str | None, typer.Option(help="A server; default: one is started.")] = None,
     model: Model = None,
+    key: Key = None,
     as_json: Json = False,
 ) -> None:
     """Measure what the service promises: valid JSON, tool calls, repeatability, refusals."""
     from llm_service.evaluate import run, table
 
-    result = run(url, model=model)
+    result = run(url, model=model, key=key)
     show(result) if as_json else typer.echo(table(result))
 
 
