@@ -32,9 +32,10 @@ SET = Path(__file__).parents[2] / "eval"
 TOGETHER = 8  # requests in flight
 # The terms of the set's blocked requests: what an operator would list.
 BLOCKED_TERMS = ("project nightjar", "heron-7 valve", "internal use only")
+# Answers are left as they are: "[EMAIL]" in place of an address would break a schema's format.
 GUARDRAILS = (
     '[models.smollm2]\nbackend = "local"\ntimeout = 600\n\n'
-    '[guardrails]\npii_in = "redact"\npii_out = "redact"\ninjection = "block"\n'
+    '[guardrails]\npii_in = "redact"\ninjection = "block"\n'
     f"blocked_terms = {json.dumps(BLOCKED_TERMS)}\n"
 )
 
