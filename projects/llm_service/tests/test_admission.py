@@ -312,9 +312,9 @@ def test_the_steady_clock_never_goes_back() -> None:
 
 @pytest.fixture
 def redis_url() -> Iterator[str]:
-    from fakeredis import TcpFakeServer
-
-    server = TcpFakeServer(("127.0.0.1", free_port()))
+    pytest.importorskip("redis")
+    server_class = pytest.importorskip("fakeredis").TcpFakeServer
+    server = server_class(("127.0.0.1", free_port()))
     server.daemon_threads = True
     server.block_on_close = False
     thread = threading.Thread(target=server.serve_forever, daemon=True)
@@ -345,6 +345,7 @@ async def test_redis_is_shared_by_processes(database: Database, redis_url: str) 
 async def test_without_redis_each_process_counts_for_itself(
     database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
+    pytest.importorskip("redis")
     admission = Admission(database, f"redis://:secret@127.0.0.1:{free_port()}/0")
     key = Key("k", "anna", rpm=2)
     with caplog.at_level(logging.WARNING):
@@ -361,6 +362,7 @@ async def test_without_redis_each_process_counts_for_itself(
 
 
 async def test_a_redis_that_hangs_holds_a_request_for_a_quarter_second(database: Database) -> None:
+    pytest.importorskip("redis")
     with socket.create_server(("127.0.0.1", 0)) as silent:
         admission = Admission(database, f"redis://127.0.0.1:{silent.getsockname()[1]}/0")
         key = Key("k", "anna", rpm=100, tpm=1000)
@@ -377,6 +379,7 @@ async def test_a_redis_that_hangs_holds_a_request_for_a_quarter_second(database:
 
 @pytest.mark.parametrize("url", ["http://x", "redis://h:port/0", "redis:///0", "redis://"])
 def test_a_wrong_url_of_redis_is_said(url: str) -> None:
+    pytest.importorskip("redis")
     with pytest.raises(ConfigError, match="SERVICE_REDIS_URL"):
         Rates(url)
 

@@ -428,6 +428,7 @@ async def test_refusals_are_the_classes_of_the_client(tmp_path):
 
 
 def test_langchain(service):
+    pytest.importorskip("langchain_openai")
     from langchain_openai import ChatOpenAI, OpenAIEmbeddings
 
     chat = ChatOpenAI(model=MODEL, base_url=f"{service}/v1", api_key="none", max_tokens=200)
@@ -471,6 +472,7 @@ def test_litellm(service):
 
 
 def test_the_other_projects_reach_it_by_their_base_url(service):
+    pytest.importorskip("langchain_openai")
     from seedbed.chat import load_chat_model
     from seedbed.settings import Settings
 

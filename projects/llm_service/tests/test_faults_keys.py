@@ -16,6 +16,8 @@ import pytest
 from llm_service.stub import Stub
 from llm_service.testing import Running, run_service, run_stubs
 
+pytest.importorskip("redis")
+
 TABLE = """
 [models.stub]
 backend = "openai"

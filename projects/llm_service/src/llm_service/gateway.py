@@ -59,7 +59,8 @@ class Gateway:
         self.database = database
         self.metrics = metrics
         self.accounting = Accounting(database, keep_content=config.keep_content)
-        self.admission: Admission
+        redis = config.redis_url
+        self.admission = Admission(database, redis.get_secret_value() if redis else None)
         self.router: Router
         self.pool: Pool
         self._load_table = load_table or (lambda: Table.load(config.models, settings))
@@ -70,8 +71,6 @@ class Gateway:
 
     async def start(self) -> None:
         """Open connections, start accounting, and begin to load the models that are to be there."""
-        redis = self.config.redis_url
-        self.admission = Admission(self.database, redis.get_secret_value() if redis else None)
         self._session = open_session()
         self.pool = self._make_pool(self.config, self._session)
         self.router = Router({})
