@@ -77,6 +77,35 @@ async def test_a_worker_answers_refuses_cancels_and_is_replaced():
         await backend.loaded()
 
 
+async def test_defaults_of_the_table_and_choices_that_share_a_prompt():
+    """Behind a route of several targets nobody but the backend knows its own defaults."""
+    entry = ModelEntry(name="smollm2", backend="local", defaults={"max_tokens": 3})
+    backend = LocalBackend("smollm2", entry)
+    asked = {"messages": SHORT["messages"], "ignore_eos": True, "temperature": 1.0, "seed": 3}
+    try:
+        *_, one = [event async for event in backend.generate(Ask("chat", "smollm2", asked))]
+        assert one.completion_tokens == 3
+        both = []
+        for _ in range(2):
+            answer = Ask("chat", "smollm2", {**asked, "n": 2, "max_tokens": 8})
+            events = [event async for event in backend.generate(answer)]
+            texts = ["", ""]
+            for event in events:
+                if isinstance(event, Delta):
+                    texts[event.index] += event.text
+            both.append(texts)
+            assert (events[-1].prompt_tokens, events[-1].completion_tokens) == (
+                one.prompt_tokens,
+                16,
+            )
+        assert both[0] == both[1] and both[0][0] != both[0][1]
+        prompts = {"prompt": ["The sky", "A dog barks"], "n": 2, "max_tokens": 2}
+        *_, texts = [event async for event in backend.generate(Ask("text", "smollm2", prompts))]
+        assert texts.prompt_tokens < 12  # each prompt was read once
+    finally:
+        await backend.close()
+
+
 async def test_a_model_that_is_not_there_says_so():
     backend = LocalBackend("mine", entry("mine", spec="path:/nope"))
     with pytest.raises(WeightsError, match="/nope"):

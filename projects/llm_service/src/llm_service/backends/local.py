@@ -224,11 +224,12 @@ class LocalBackend:
         return not self.starting and time.monotonic() > self._failed_at + RETRY_SECONDS
 
     async def generate(self, ask: Ask) -> AsyncIterator[Event]:
-        refuse_unsupported(_unsupported[ask.kind](ask.body))
+        body = {**self.entry.defaults, **ask.body}
+        refuse_unsupported(_unsupported[ask.kind](body))
         with self._slot():
             process = await self.loaded()
-            echo = iter(completions.echoed(ask.body) if ask.kind == "text" else ())
-            with process.request(ask.kind, dict(ask.body)) as inbox:
+            echo = iter(completions.echoed(body) if ask.kind == "text" else ())
+            with process.request(ask.kind, body) as inbox:
                 while True:
                     frame = await inbox.get()
                     kind = frame[1]
