@@ -143,9 +143,10 @@ $(VENV)/dev.ready: pyproject.toml $(MADE_FROM) $(PROJECTS:%=projects/%/pyproject
 	@$(torch_first)
 	@$(call retry,$(UV) pip install $(BACKEND) -c constraints.txt $(DEV))
 	@touch $@
-# Every optional part of a project is tested too.
+# Optional parts of a project, which are tested too.
+extras-llm_service := [postgres,redis,ray,locust]
 DEV := --group dev -e './shared[local,serve,remote,torch,otlp,mlflow]' \
-  -e ./projects/rag_chatbot -e './projects/llm_service[postgres,redis,ray,locust]'
+  $(foreach p,$(PROJECTS),-e './projects/$p$(extras-$p)')
 
 .PHONY: help setup smoke test test-shared test-repo bench lint docs doctor new prefetch exercise check-exercise lock clean
 .PRECIOUS: $(VENV)/%.ready

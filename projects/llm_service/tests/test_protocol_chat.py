@@ -43,13 +43,13 @@ ASK = Ask("chat", "m", {"messages": HELLO})
 
 
 async def collected(*events: Event | Exception) -> ChatCompletion:
-    body = await chat.collect(source(events), ASK, "chatcmpl-1", 7, "m")
+    body = await chat.collect(source(events), "chatcmpl-1", 7, "m")
     assert json.loads(json.dumps(body)) == body
     return ChatCompletion.model_validate(body, strict=True)
 
 
 async def sent(*events: Event | Exception, usage: bool = False) -> list[str]:
-    parts = chat.stream(source(events), ASK, "chatcmpl-1", 7, "m", include_usage=usage)
+    parts = chat.stream(source(events), "chatcmpl-1", 7, "m", include_usage=usage)
     text = b"".join([part async for part in parts]).decode()
     assert text.endswith("\n\n")
     found = text.removesuffix("\n\n").split("\n\n")
@@ -360,7 +360,7 @@ async def test_a_closed_stream_closes_its_source():
         finally:
             closed.append(True)
 
-    stream = chat.stream(endless(), ASK, "id", 7, "m")
+    stream = chat.stream(endless(), "id", 7, "m")
     await anext(stream)
     await stream.aclose()
     assert closed == [True]

@@ -28,8 +28,7 @@ async def source(*events: Event) -> AsyncIterator[Event]:
 
 
 async def sent(*events: Event, usage: bool = False) -> list[dict[str, Any]]:
-    ask = request().ask()
-    parts = completions.stream(source(*events), ask, "cmpl-1", 7, "m", include_usage=usage)
+    parts = completions.stream(source(*events), "cmpl-1", 7, "m", include_usage=usage)
     text = b"".join([part async for part in parts]).decode()
     *found, last = text.removesuffix("\n\n").split("\n\n")
     assert last == "data: [DONE]"
@@ -101,7 +100,7 @@ async def test_a_whole_answer_has_openais_shape():
         Finish("length"),
         Usage(4, 3, 1),
     )
-    body = await completions.collect(events, request().ask(), "cmpl-1", 7, "m")
+    body = await completions.collect(events, "cmpl-1", 7, "m")
     answer = Completion.model_validate(body, strict=True)
     first, second = answer.choices
     assert (first.text, first.finish_reason, second.text) == ("abc", "length", "x")

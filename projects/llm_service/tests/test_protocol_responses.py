@@ -310,7 +310,7 @@ def client(*events: Event) -> AsyncOpenAI:
 
     @app.post("/v1/chat/completions")
     async def complete(asked: chat.ChatRequest) -> Any:
-        told = (source(events), asked.ask(), "chatcmpl-1", 7, "m")
+        told = (source(events), "chatcmpl-1", 7, "m")
         if not asked.streams:
             return await chat.collect(*told)
         sent = chat.stream(*told, include_usage=asked.include_usage)

@@ -132,12 +132,10 @@ def spent(database: Database, keys: KeyStore) -> page.Spend:
     budgets = {key.id: key.budget_usd for key in keys.list()}
     now = datetime.now(UTC)
     month = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-    rows = usage.report(database, "key", since=month)
-    days = usage.report(
-        database, "day", since=now.replace(hour=0, minute=0, second=0, microsecond=0)
-    )
+    rows = usage.report(database, "key", since=month, percentiles=False)
+    days = usage.report(database, "day", since=month, percentiles=False)
     return {
-        "today_usd": sum(row["cost_usd"] for row in days),
+        "today_usd": sum(row["cost_usd"] for row in days if row["day"] == f"{now:%Y-%m-%d}"),
         "month_usd": sum(row["cost_usd"] for row in rows),
         "keys": [
             {

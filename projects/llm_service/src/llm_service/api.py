@@ -83,13 +83,15 @@ def _reload_on_hangup(gateway: Gateway) -> Iterator[None]:
         tasks.add(task)
         task.add_done_callback(tasks.discard)
 
+    listening = False
     # Only the main thread of a POSIX system can take a signal.
     with suppress(NotImplementedError, ValueError, RuntimeError, AttributeError):
         loop.add_signal_handler(signal.SIGHUP, start)
+        listening = True
     try:
         yield
     finally:
-        with suppress(NotImplementedError, ValueError, RuntimeError, AttributeError):
+        if listening:
             loop.remove_signal_handler(signal.SIGHUP)
 
 
@@ -137,9 +139,8 @@ def _add_generating(router: APIRouter, gateway: Gateway) -> None:
             return await unless_gone(http, _whole(ask, key, response_id, created, cached, collect))
         call = await unless_gone(http, gateway.answer(ask, key, response_id, **cached))
         events = stream(
-            call, call.asked, response_id, created, call.asked.model,
-            include_usage=body.include_usage,
-        )  # fmt: skip
+            call, response_id, created, call.asked.model, include_usage=body.include_usage
+        )
         return EventStream(events, call.aclose, call.headers())
 
     async def _whole(
@@ -147,7 +148,7 @@ def _add_generating(router: APIRouter, gateway: Gateway) -> None:
     ) -> Response:
         call = await gateway.answer(ask, key, response_id, **cached)
         try:
-            whole = await collect(call, call.asked, response_id, created, call.asked.model)
+            whole = await collect(call, response_id, created, call.asked.model)
         finally:
             await call.aclose()
         return _json(whole, call)
@@ -166,10 +167,10 @@ def _add_generating(router: APIRouter, gateway: Gateway) -> None:
     async def create_response(http: Request, body: ResponsesRequest) -> Response:
         """OpenAI's Responses API: text and tools. Nothing is kept for `previous_response_id`."""
 
-        async def collect(call: Call, _: Any, *given: Any) -> Any:
+        async def collect(call: Call, *given: Any) -> Any:
             return await responses_answer.collect(call, body, *given)
 
-        def stream(call: Call, _: Any, *given: Any, include_usage: bool) -> Any:  # noqa: ARG001
+        def stream(call: Call, *given: Any, include_usage: bool) -> Any:  # noqa: ARG001
             return responses_answer.stream(call, body, *given)
 
         return await reply(http, body, "resp", collect, stream)

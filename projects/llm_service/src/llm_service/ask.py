@@ -11,6 +11,13 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 Kind = Literal["chat", "text", "embedding"]
+MAX_CHOICES = 128  # of one request
+
+
+def several(given: Any) -> list[Any]:
+    """OpenAI's prompt or input as a list: of texts, of lists of token ids, or of both."""
+    alone = isinstance(given, str) or (bool(given) and isinstance(given[0], int))
+    return [given] if alone else list(given)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,8 @@ import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
-from pathlib import Path
 
-from llm_service.admission import Admission, Ticket
+from llm_service.admission import Admission
 from llm_service.ask import Ask, Embedded, Event, Facts
 from llm_service.backends.local import LocalBackend
 from llm_service.backends.pool import Pool
@@ -90,17 +89,12 @@ class Gateway:
         await self.admission.close()
         await self.accounting.stop()
 
-    async def reload(self, path: Path | None = None) -> Table:
-        """Read the table again, from another file if `path` is given, and use it if it is right.
+    async def reload(self) -> Table:
+        """Read the table again, and use it if it is right.
 
         Raises ConfigError and leaves everything as it was. Running requests are not touched.
         """
-        if path is not None:
-            load: Callable[[], Table] = lambda: Table.load(path, self.settings)  # noqa: E731
-        else:
-            load = self._load_table
-        table = await asyncio.to_thread(_checked, load)
-        self._load_table = load
+        table = await asyncio.to_thread(_checked, self._load_table)
         self._take(table)
         log.info("the table of models was read: %s", ", ".join(table.names()))
         return table
@@ -271,6 +265,3 @@ async def _quietly(loading: Awaitable[object]) -> None:
         await loading
     except SeedbedError as error:
         log.error("%s", error)
-
-
-__all__ = ["Gateway", "Ticket"]

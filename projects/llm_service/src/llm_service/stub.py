@@ -20,6 +20,8 @@ from hashlib import sha256
 from itertools import cycle, islice
 from typing import TYPE_CHECKING, Any
 
+from llm_service.ask import several
+
 if TYPE_CHECKING:
     from aiohttp import web
 
@@ -289,7 +291,7 @@ def _message_events(body: dict[str, Any], words: list[str], reason: str) -> list
 def _embeddings(body: dict[str, Any], _words: list[str], _reason: str) -> dict[str, Any]:
     """A vector of 8 numbers that depends on nothing but the text."""
     given = body["input"]
-    texts = [given] if isinstance(given, str) or isinstance(given[0], int) else given
+    texts = several(given)
     data = [
         {
             "object": "embedding",

@@ -8,13 +8,12 @@ Reference: docs.anthropic.com, "Messages" and "Streaming messages".
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from llm_service.ask import Ask, Delta, Embedded, Event, Finish, Usage
 from llm_service.backends.anthropic_request import ANSWER, request_of
-from llm_service.backends.sse import EventParser
-from llm_service.backends.upstream import MAX_ANSWER, Upstream, estimate, message_of, prompt_chars
+from llm_service.backends.upstream import Upstream, estimate, message_of, prompt_chars
 from llm_service.entries import ModelEntry
 from seedbed.errors import BadInput, Unavailable
 
@@ -42,38 +41,20 @@ class AnthropicBackend(Upstream):
             headers["x-api-key"] = key
         super().__init__(name, entry, session, headers)
 
-    async def generate(self, ask: Ask) -> AsyncGenerator[Event, None]:
-        """Events of the answer; see `Backend`."""
+    def reader(self, ask: Ask) -> MessageReader:
+        # Tools of the client's and a schema exclude each other: a forced tool beside one is ours.
+        return MessageReader(self, ask, "" if self._asked(ask).get("tools") else ANSWER)
+
+    async def ask(self, ask: Ask) -> aiohttp.ClientResponse:
         if ask.kind != "chat":
             raise BadInput(f"{self.name}: Anthropic has no text completions.", hint="Use chat.")
-        asked = {**self.entry.defaults, **ask.body}
-        body = request_of(asked, self.entry.model, self.name)
-        # Tools of the client's and a schema exclude each other: a forced tool beside one is ours.
-        reader = MessageReader(self, ask, "" if asked.get("tools") else ANSWER)
+        body = request_of(self._asked(ask), self.entry.model, self.name)
         if ask.stream:
             body["stream"] = True
-        response = await self._send("/messages", json.dumps(body).encode())
-        async with self._reading(response):
-            if not ask.stream or response.content_type != "text/event-stream":
-                for event in reader.whole(await self._read_json(response)):
-                    yield event
-                return
-            parser, size = EventParser(), 0
-            async for chunk in response.content.iter_any():
-                size += len(chunk)
-                if size > MAX_ANSWER:
-                    raise Unavailable(f"{self.name}: its upstream sent over {MAX_ANSWER:,} bytes.")
-                for data in parser.feed(chunk):
-                    for event in reader.read(data):
-                        yield event
-                if reader.done:
-                    break
-            for data in parser.end():
-                for event in reader.read(data):
-                    yield event
-            for event in reader.end():
-                yield event
-            await self._drain(response)
+        return await self._send("/messages", json.dumps(body).encode())
+
+    def _asked(self, ask: Ask) -> dict[str, Any]:
+        return {**self.entry.defaults, **ask.body}
 
     async def embed(self, ask: Ask) -> Embedded:  # noqa: ARG002 - there is nothing to read
         raise BadInput(f"{self.name}: Anthropic has no embeddings.", hint="Name another model.")

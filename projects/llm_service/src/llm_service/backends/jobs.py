@@ -156,12 +156,9 @@ class ChatJob:
         out.add(self.number, "finish", index, ending.reason)
         if all(choice.done for choice in self.choices):
             turns = [choice.turn for choice in self.choices]
-            prompt = (
-                len(turns[0].prompt)
-                if self.worker.kind(self.number) == "chat"
-                else sum(len(turn.prompt) for turn in {id(t.prompt): t for t in turns}.values())
-            )
-            out.add(self.number, "usage", prompt, sum(len(turn.tokens) for turn in turns))
+            prompts = {id(turn.prompt): turn.prompt for turn in turns}  # choices share theirs
+            read = sum(map(len, prompts.values()))
+            out.add(self.number, "usage", read, sum(len(turn.tokens) for turn in turns))
             self.worker.forget(self.number)
 
     def fail(self, error: SeedbedError) -> None:

@@ -7,12 +7,11 @@ read into events. Which upstream is asked, how often and for how long is the rou
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from llm_service.ask import Ask, Delta, Embedded, Event, Finish, Usage
-from llm_service.backends.sse import EventParser
-from llm_service.backends.upstream import MAX_ANSWER, Upstream, estimate, message_of, prompt_chars
+from llm_service.ask import Ask, Delta, Embedded, Event, Finish, Usage, several
+from llm_service.backends.upstream import Upstream, estimate, message_of, prompt_chars
 from llm_service.entries import ModelEntry
 from seedbed.errors import BadInput, SeedbedError, Unavailable
 
@@ -34,33 +33,10 @@ class OpenAIBackend(Upstream):
         super().__init__(name, entry, session, headers)
         self._asks_usage = True  # until the upstream refuses `stream_options`
 
-    async def generate(self, ask: Ask) -> AsyncGenerator[Event, None]:
-        """Events of the answer; see `Backend`."""
-        response = await self._open(ask)
-        async with self._reading(response):
-            if not ask.stream or response.content_type != "text/event-stream":
-                # Some servers ignore `stream`.
-                for event in self._whole(await self._read_json(response), ask):
-                    yield event
-                return
-            reader, parser, size = StreamReader(self, ask), EventParser(), 0
-            async for chunk in response.content.iter_any():
-                size += len(chunk)
-                if size > MAX_ANSWER:
-                    raise Unavailable(f"{self.name}: its upstream sent over {MAX_ANSWER:,} bytes.")
-                for data in parser.feed(chunk):
-                    for event in reader.read(data):
-                        yield event
-                if reader.done:
-                    break
-            for data in parser.end():
-                for event in reader.read(data):
-                    yield event
-            for event in reader.end():
-                yield event
-            await self._drain(response)
+    def reader(self, ask: Ask) -> StreamReader:
+        return StreamReader(self, ask)
 
-    async def _open(self, ask: Ask) -> aiohttp.ClientResponse:
+    async def ask(self, ask: Ask) -> aiohttp.ClientResponse:
         path = _PATHS[ask.kind]
         if not ask.stream:
             return await self._send(path, self._dump(ask.body, {}))
@@ -80,9 +56,8 @@ class OpenAIBackend(Upstream):
         response = await self._send("/embeddings", self._dump(body, {}))
         async with self._reading(response):
             answer = await self._read_json(response)
-        given = body.get("input")
-        single = isinstance(given, str) or (bool(given) and isinstance(given[0], int))
-        wanted = 1 if single else len(given or ())
+        given = body["input"]
+        wanted = len(several(given))
         try:
             rows = sorted(answer["data"], key=lambda row: row["index"])
             vectors = [row["embedding"] for row in rows]
@@ -99,11 +74,36 @@ class OpenAIBackend(Upstream):
         merged = {**self.entry.defaults, **body, "model": self.entry.model, **more}
         return json.dumps(merged).encode()
 
-    def _whole(self, answer: dict[str, Any], ask: Ask) -> list[Event]:
+    def _reported(self, chunk: dict[str, Any]) -> SeedbedError | None:
+        """The error that came in place of an answer, with a status of 200."""
+        if not chunk.get("error"):
+            return None
+        said, code = message_of(chunk)
+        error = chunk["error"]
+        status = error.get("code") if isinstance(error, dict) else None
+        return self.refusal(status if isinstance(status, int) else 500, said, code)
+
+
+class StreamReader:
+    """Reads an answer, whole or as a stream's events, and knows when it is complete."""
+
+    def __init__(self, backend: OpenAIBackend, ask: Ask) -> None:
+        self.done = False  # [DONE] was read
+        self._backend = backend
+        self._ask = ask
+        self._chars = 0
+        self._deltas = 0
+        self._usage = Usage(0)
+        self._open: set[int] = set()
+        self._finished: set[int] = set()
+
+    def whole(self, answer: dict[str, Any]) -> list[Event]:
         """The events of an answer that came in one piece."""
         choices = answer.get("choices")
         if not isinstance(choices, list) or not choices:
-            raise self._reported(answer) or self._malformed(json.dumps(answer)[:200])
+            raise self._backend._reported(answer) or self._backend._malformed(
+                json.dumps(answer)[:200]
+            )
         events: list[Event] = []
         chars = 0
         usage = _usage(answer.get("usage"))
@@ -118,31 +118,8 @@ class OpenAIBackend(Upstream):
                     events.append(delta)
                 events.append(Finish(reason_of(choice.get("finish_reason")), index))
         except (AttributeError, TypeError, ValueError):
-            raise self._malformed(json.dumps(answer)[:200]) from None
-        return [*events, _completed(usage, ask, chars)]
-
-    def _reported(self, chunk: dict[str, Any]) -> SeedbedError | None:
-        """The error that came in place of an answer, with a status of 200."""
-        if not chunk.get("error"):
-            return None
-        said, code = message_of(chunk)
-        error = chunk["error"]
-        status = error.get("code") if isinstance(error, dict) else None
-        return self.refusal(status if isinstance(status, int) else 500, said, code)
-
-
-class StreamReader:
-    """Reads the data of a stream's events, and knows when the answer is complete."""
-
-    def __init__(self, backend: OpenAIBackend, ask: Ask) -> None:
-        self.done = False  # [DONE] was read
-        self._backend = backend
-        self._ask = ask
-        self._chars = 0
-        self._deltas = 0
-        self._usage = Usage(0)
-        self._open: set[int] = set()
-        self._finished: set[int] = set()
+            raise self._backend._malformed(json.dumps(answer)[:200]) from None
+        return [*events, _completed(usage, self._ask, chars)]
 
     def read(self, data: bytes) -> list[Event]:
         if self.done:

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from llm_service.ask import MAX_CHOICES
 from llm_service.backends import wire
 
-_MOST_CHOICES = 128  # of one request
 Order = dict[str, Any]
 """What a process is to load: `order_of` makes it."""
 
@@ -45,7 +45,7 @@ _early: list[Spawned] = []
 
 def order_of(spec: str, max_running: int, max_queue: int, kind: str = "chat") -> Order:
     # What the service lets in, the engine takes: it counts choices, which are more.
-    queue = (max_running + max_queue) * _MOST_CHOICES
+    queue = (max_running + max_queue) * MAX_CHOICES
     options = {"max_running": max_running, "max_queue": queue}
     return {"kind": kind, "spec": spec, "options": options}
 

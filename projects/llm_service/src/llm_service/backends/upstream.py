@@ -10,13 +10,14 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from email.utils import parsedate_to_datetime
 from time import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from llm_service.ask import Load
+from llm_service.ask import Ask, Event, Load
+from llm_service.backends.sse import EventParser
 from llm_service.backends.wire import TOO_LONG
 from llm_service.entries import ModelEntry
 from seedbed.errors import (
@@ -65,6 +66,18 @@ def open_session() -> aiohttp.ClientSession:
     )
 
 
+class Reader(Protocol):
+    """Makes events of one answer; `done` once nothing more of it is to come."""
+
+    done: bool
+
+    def whole(self, answer: dict[str, Any]) -> list[Event]: ...
+
+    def read(self, data: bytes) -> list[Event]: ...
+
+    def end(self) -> list[Event]: ...
+
+
 class Upstream:
     """A model behind an API. Subclasses say how it is asked and how its answers are read."""
 
@@ -84,6 +97,41 @@ class Upstream:
         self._timeout = aiohttp.ClientTimeout(
             total=None, sock_connect=_CONNECT, sock_read=entry.timeout
         )
+
+    async def ask(self, ask: Ask) -> aiohttp.ClientResponse:
+        """Send the request; the response of a success, to be read under `_reading`."""
+        raise NotImplementedError
+
+    def reader(self, ask: Ask) -> Reader:
+        """What makes events of the answer."""
+        raise NotImplementedError
+
+    async def generate(self, ask: Ask) -> AsyncGenerator[Event, None]:
+        """Events of the answer; see `Backend`."""
+        response = await self.ask(ask)
+        async with self._reading(response):
+            reader = self.reader(ask)
+            if not ask.stream or response.content_type != "text/event-stream":
+                # Some servers ignore `stream`.
+                for event in reader.whole(await self._read_json(response)):
+                    yield event
+                return
+            parser, size = EventParser(), 0
+            async for chunk in response.content.iter_any():
+                size += len(chunk)
+                if size > MAX_ANSWER:
+                    raise Unavailable(f"{self.name}: its upstream sent over {MAX_ANSWER:,} bytes.")
+                for data in parser.feed(chunk):
+                    for event in reader.read(data):
+                        yield event
+                if reader.done:
+                    break
+            for data in parser.end():
+                for event in reader.read(data):
+                    yield event
+            for event in reader.end():
+                yield event
+            await self._drain(response)
 
     async def close(self) -> None:
         """Nothing is held: the session belongs to whoever made it."""

@@ -16,9 +16,11 @@ import socket
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from threading import Thread
 from typing import Any
 
+from llm_service.ask import several
 from llm_service.backends import wire
 from llm_service.backends.jobs import ChatJob, Choice, Outbox
 from seedbed.errors import BadInput, ContextWindowError, SeedbedError
@@ -60,7 +62,7 @@ class ChatWorker:
         self.model = model
         self.engine = model.engine
         self.out = out
-        self._jobs: dict[int, tuple[str, ChatJob]] = {}
+        self._jobs: dict[int, ChatJob] = {}
         self.engine.after_step = out.flush
         # Ready means: it has generated a token.
         self.engine.submit("a", Sampling(max_new_tokens=1)).result()
@@ -74,21 +76,18 @@ class ChatWorker:
         with _time_limit(PREPARE_SECONDS):
             turns = self._chat(body) if ask == "chat" else self._texts(body)
         job.choices = [Choice(job, index, turn) for index, turn in enumerate(turns)]
-        self._jobs[number] = (ask, job)
+        self._jobs[number] = job
         for choice in job.choices:
             choice.start()
         self.out.flush()  # what had come before anybody listened
 
     def cancel(self, number: int) -> None:
         if number in self._jobs:
-            self._jobs[number][1].cancel()
+            self._jobs[number].cancel()
             self.forget(number)
 
     def forget(self, number: int) -> None:
         self._jobs.pop(number, None)
-
-    def kind(self, number: int) -> str:
-        return self._jobs[number][0]
 
     def logprobs(self, piece: Any) -> list[dict[str, Any]]:
         found = []
@@ -114,13 +113,11 @@ class ChatWorker:
         given = {name: body[name] for name in _OPTIONS if name in body}
         given.setdefault("parallel_tool_calls", True)
         try:
-            return [
-                self.model.turn(messages, _as_list(body.get("stop")), given | seed)
-                for seed in _seeds(body, body.get("n", 1))
-            ]
+            turn = self.model.turn(messages, _as_list(body.get("stop")), given)
         except ContextWindowError as error:  # its hint is for callers in Python
             hint = "Shorten the messages, or ask for fewer new tokens."
             raise ContextWindowError(error.message, hint=hint) from None
+        return _choices(turn, body)
 
     def _texts(self, body: dict[str, Any]) -> list[Any]:
         """Turns of plain prompts, without a chat template: choice p * n + i is the i-th of prompt
@@ -128,35 +125,32 @@ class ChatWorker:
         from seedbed.engine import Sampling
         from seedbed.turn import Turn
 
-        turns = []
-        for prompt in _prompts(body["prompt"]):
+        sampling = Sampling(
+            max_new_tokens=body.get("max_tokens", 16),
+            temperature=body.get("temperature", 0.0),
+            top_p=body.get("top_p", 1.0),
+            top_k=body.get("top_k", 0),
+            stop=tuple(_as_list(body.get("stop")) or ()),
+            repetition_penalty=body.get("repetition_penalty", 1.0),
+            frequency_penalty=body.get("frequency_penalty", 0.0),
+            presence_penalty=body.get("presence_penalty", 0.0),
+            min_new_tokens=body.get("min_tokens", 0),
+            ignore_eos=body.get("ignore_eos", False),
+            logprobs=body.get("logprobs") is not None,
+        )
+        turns: list[Any] = []
+        for prompt in several(body["prompt"]):
             ids = self.engine.encode(prompt) if isinstance(prompt, str) else list(prompt)
             if not ids:
                 empty = BadInput("prompt: is empty.", hint="Send some text.")
                 empty.details |= {"param": "prompt", "code": "invalid_value"}
                 raise empty
             self._check_ids(ids)
-            for seed in _seeds(body, body.get("n", 1)):
-                sampling = Sampling(
-                    max_new_tokens=body.get("max_tokens", 16),
-                    temperature=body.get("temperature", 0.0),
-                    top_p=body.get("top_p", 1.0),
-                    top_k=body.get("top_k", 0),
-                    stop=tuple(_as_list(body.get("stop")) or ()),
-                    repetition_penalty=body.get("repetition_penalty", 1.0),
-                    frequency_penalty=body.get("frequency_penalty", 0.0),
-                    presence_penalty=body.get("presence_penalty", 0.0),
-                    min_new_tokens=body.get("min_tokens", 0),
-                    ignore_eos=body.get("ignore_eos", False),
-                    logprobs=body.get("logprobs") is not None,
-                    **seed,
-                )
-                turns.append(
-                    Turn(
-                        engine=self.engine, prompt=ids, sampling=sampling, deadline=None,
-                        grammar=None, constraint=None, tools=[], about={},
-                    )
-                )  # fmt: skip
+            turn = Turn(
+                engine=self.engine, prompt=ids, sampling=sampling, deadline=None, grammar=None,
+                constraint=None, tools=[], about={},
+            )  # fmt: skip
+            turns += _choices(turn, body)
         return turns
 
     def _check_ids(self, ids: Sequence[int]) -> None:
@@ -181,7 +175,7 @@ class EmbeddingWorker:
     def handle(self, number: int, ask: str, body: dict[str, Any]) -> None:  # noqa: ARG002
         import numpy as np
 
-        texts = _prompts(body["input"])
+        texts = several(body["input"])
         if not all(isinstance(text, str) for text in texts):
             raise BadInput("input: token ids are not read by this model.", hint="Send text.")
         vectors = np.asarray(self.model.embed_documents(texts), dtype="<f4")
@@ -243,16 +237,14 @@ def _as_list(stop: str | list[str] | None) -> list[str] | None:
     return [stop] if isinstance(stop, str) else stop
 
 
-def _prompts(given: Any) -> list[Any]:
-    """A prompt, or several, each a text or token ids."""
-    alone = isinstance(given, str) or (given and isinstance(given[0], int))
-    return [given] if alone else list(given)
-
-
-def _seeds(body: dict[str, Any], n: int) -> list[dict[str, int]]:
-    """The choices of a seeded request differ from each other, and repeat."""
+def _choices(turn: Any, body: dict[str, Any]) -> list[Any]:
+    """The `n` turns of one prompt. Those of a seeded request differ from each other, and repeat."""
     seed = body.get("seed")
-    return [{} if seed is None else {"seed": (seed + i) % 2**31} for i in range(n)]
+    seeds = [None if seed is None else (seed + i) % 2**31 for i in range(body.get("n", 1))]
+    return [
+        replace(turn, sampling=replace(turn.sampling, seed=seed), tokens=[], logprobs=[])
+        for seed in seeds
+    ]
 
 
 def serve(connection: socket.socket) -> None:

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Mapping
 from json.encoder import encode_basestring_ascii as quote
 from typing import Any
 
-from llm_service.ask import Ask, Delta, Event, Finish, Usage
+from llm_service.ask import Delta, Event, Finish, Usage
 from llm_service.protocol.answers import (
     Answer,
     call_index,
@@ -24,7 +24,6 @@ from llm_service.protocol.answers import (
 
 async def collect(
     events: AsyncIterator[Event],
-    ask: Ask,  # noqa: ARG001 (every route's renderer takes the same)
     response_id: str,
     created: int,
     model: str,
@@ -122,7 +121,6 @@ class _Chunks:
 
 def stream(
     events: AsyncIterator[Event],
-    ask: Ask,  # noqa: ARG001
     response_id: str,
     created: int,
     model: str,

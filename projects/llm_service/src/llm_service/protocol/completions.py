@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from llm_service.ask import Ask, Delta, Event, Finish, Kind, Usage
+from llm_service.ask import MAX_CHOICES, Delta, Event, Finish, Kind, Usage, several
 from llm_service.protocol.answers import dumps, gather, send, usage_body
 from llm_service.protocol.common import (
     SAMPLING,
@@ -25,7 +25,6 @@ from llm_service.protocol.common import (
     invalid,
 )
 
-MAX_CHOICES = 128
 _LOCAL = SAMPLING | {"prompt", "echo"}
 
 
@@ -56,9 +55,7 @@ class CompletionRequest(Sampled):
 
 def prompts(body: Mapping[str, Any]) -> list[str | list[int]]:
     """The prompts of an Ask's body, each a text or its token ids."""
-    prompt = body["prompt"]
-    one = isinstance(prompt, str) or (bool(prompt) and isinstance(prompt[0], int))
-    return [prompt] if one else list(prompt)
+    return several(body["prompt"])
 
 
 def echoed(body: Mapping[str, Any]) -> Iterator[Delta]:
@@ -83,7 +80,6 @@ def unsupported(body: Mapping[str, Any]) -> list[str]:
 
 async def collect(
     events: AsyncIterator[Event],
-    ask: Ask,  # noqa: ARG001 (every route's renderer takes the same)
     response_id: str,
     created: int,
     model: str,
@@ -110,7 +106,6 @@ async def collect(
 
 def stream(
     events: AsyncIterator[Event],
-    ask: Ask,  # noqa: ARG001
     response_id: str,
     created: int,
     model: str,

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from llm_service.ask import Ask, Embedded, Kind
+from llm_service.ask import Ask, Embedded, Kind, several
 from llm_service.protocol.common import Body, Texts, TokenIds, TokenLists, asked_beyond, invalid
 
 MAX_INPUTS = 2048
@@ -36,9 +36,7 @@ class EmbeddingRequest(Body):
 
 def inputs(body: Mapping[str, Any]) -> list[str | list[int]]:
     """The inputs of an Ask's body, each a text or its token ids."""
-    given = body["input"]
-    one = isinstance(given, str) or (bool(given) and isinstance(given[0], int))
-    return [given] if one else list(given)
+    return several(body["input"])
 
 
 def unsupported(body: Mapping[str, Any]) -> list[str]:

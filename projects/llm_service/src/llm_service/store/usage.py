@@ -13,7 +13,11 @@ from seedbed.errors import BadInput
 
 
 def report(
-    database: Database, by: Literal["key", "model", "day"], since: datetime | None = None
+    database: Database,
+    by: Literal["key", "model", "day"],
+    since: datetime | None = None,
+    *,
+    percentiles: bool = True,
 ) -> list[dict[str, Any]]:
     """A row for each key, model or day since `since` (UTC; None: all), the most expensive first
     (days in order).
@@ -22,7 +26,8 @@ def report(
     "prompt_tokens", "completion_tokens", "cached_tokens", "cost_usd", "p50_seconds",
     "p95_seconds" (of answers that were ok; None without any). Percentiles are exact (nearest
     rank), found by the database in sorted windows: no row comes here, but it reads all of
-    them, some seconds for millions. Give `since` where this is asked often.
+    them, some seconds for millions. Give `since` where this is asked often, or leave them out
+    with `percentiles=False`.
     """
     column = tables.usage.c
     if by not in ("key", "model", "day"):
@@ -33,10 +38,11 @@ def report(
     where = [column.at >= since] if since is not None else []
     with database.reading() as connection:
         rows = [dict(row) for row in connection.execute(_sums(group, where)).mappings()]
-        seconds = connection.execute(_percentiles(group, where)).all()
-    found = {grouped: {"p50_seconds": p50, "p95_seconds": p95} for grouped, p50, p95 in seconds}
-    for row in rows:
-        row |= found.get(row["grouped"], {"p50_seconds": None, "p95_seconds": None})
+        ranked = connection.execute(_percentiles(group, where)).all() if percentiles else None
+    if ranked is not None:
+        found = {grouped: {"p50_seconds": p50, "p95_seconds": p95} for grouped, p50, p95 in ranked}
+        for row in rows:
+            row |= found.get(row["grouped"], {"p50_seconds": None, "p95_seconds": None})
     rows.sort(key=lambda row: row["grouped"] if by == "day" else -row["cost_usd"])
     return [_named(row, by) for row in rows]
 
