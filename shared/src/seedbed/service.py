@@ -254,14 +254,11 @@ def serve(
     Unavailable if the port is taken.
     """
     settings: Settings = app.state.settings
-    local = _is_loopback(host)
-    if not local and not app.state.access.keys and not settings.open:
-        raise errors.ConfigError(
-            f"Serving on {host!r} without a key would let anyone in.",
-            hint='Set SEEDBED_API_KEYS="name=key", or SEEDBED_OPEN=1 behind a gateway.',
-        )
+    local = is_loopback(host)
+    if not local:
+        require_keys(app.state.access.keys, settings, host)
     app.state.access.local_only = local and not settings.open
-    bound = _bind(host, port)
+    bound = bind(host, port)
     _raise_file_limit()
     connection: Any = partial(Connection, stall_seconds=app.state.stall_seconds)
     config = uvicorn.Config(
@@ -286,14 +283,25 @@ def _raise_file_limit() -> None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
-def _is_loopback(host: str) -> bool:
+def require_keys(keys: KeySource, settings: Settings, host: str) -> None:
+    """Raise ConfigError where a server beyond this machine would be open to everyone."""
+    if not keys and not settings.open:
+        raise errors.ConfigError(
+            f"Serving on {host!r} without a key would let anyone in.",
+            hint='Set SEEDBED_API_KEYS="name=key", or SEEDBED_OPEN=1 behind a gateway.',
+        )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches an address."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
 
 
-def _bind(host: str, port: int) -> socket.socket:
+def bind(host: str, port: int) -> socket.socket:
+    """A socket at the address, which nobody listens on yet. Raises Unavailable."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     bound = socket.socket(family)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

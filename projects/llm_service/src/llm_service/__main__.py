@@ -58,11 +58,12 @@ def open_store() -> Database:
 
 
 def open_keys() -> KeyStore:
-    from llm_service.store.keys import KeyStore
-    from seedbed.keys import Keys
+    from llm_service.store import keys
+    from seedbed.startup import setup_logging
 
-    _, settings = read_settings()
-    return KeyStore(open_store(), Keys.parse(settings.api_keys.get_secret_value()))
+    config, settings = read_settings()
+    setup_logging(settings.log_level)
+    return keys.open_keys(config, settings)
 
 
 def show(value: Any) -> None:

@@ -8,13 +8,11 @@ KubeRay's import path is `llm_service.ray_app:app`.
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import math
 import os
 import re
 import signal
-import socket
 import threading
 from collections.abc import Callable
 from contextlib import closing, suppress
@@ -60,15 +58,18 @@ def run(
     Raises ConfigError for a table or an address that can't be served, Unavailable for a port that
     is taken or a cluster that doesn't answer, MissingExtra without Ray.
     """
+    from llm_service.store.keys import open_keys
+    from seedbed import service
+
     setup_logging(settings.log_level)
-    local = _is_loopback(host)
+    local = service.is_loopback(host)
     if not local:
-        keys = ray_parts.open_keys(config, settings)
+        keys = open_keys(config, settings)
         with closing(keys.database):
-            ray_parts.refuse_without_keys(keys, settings)
+            service.require_keys(keys, settings, host)
     table = Table.load(config.models, settings)
     if address is None:
-        _check_free(host, port)
+        service.bind(host, port).close()
     ray, serve = _ray()
     _connect(ray, address, _cpus(table, replicas))
     signal.signal(signal.SIGTERM, _interrupt)  # Ray has set its own, which ends it at once
@@ -231,20 +232,3 @@ def _cpus(table: Table, replicas: int | None) -> float:
 
 def _interrupt(*_: Any) -> None:
     raise KeyboardInterrupt
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def _check_free(host: str, port: int) -> None:
-    try:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        socket.create_server((host, port), family=family).close()
-    except OSError as error:
-        raise Unavailable(
-            f"Port {port} on {host} can't be opened: {error}.", hint="Choose another with --port."
-        ) from None

@@ -16,15 +16,12 @@ from llm_service.ask import Ask, Backend, Embedded, Event
 from llm_service.backends.ray import RayBackend
 from llm_service.config import Config
 from llm_service.entries import ModelEntry
-from seedbed.errors import ConfigError
 from seedbed.settings import Settings
-from seedbed.startup import start
 
 # A replica of a model starts without what only the gateway needs.
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from llm_service.store.keys import KeyStore
 
 log = logging.getLogger(__name__)
 
@@ -110,37 +107,15 @@ def service(
 
     Raises ConfigError where everyone could call it, unless it is `local` to this machine.
     """
-    from llm_service import metrics
-    from llm_service.api import create_app
-    from llm_service.gateway import Gateway as Service
+    from llm_service.start import create
+    from seedbed.service import require_keys
 
-    start("llm_service", settings.log_level)
-    keys = open_keys(config, settings)
+    app = create(config, settings, make_pool=partial(_pool, replicated))
     if not local:
-        refuse_without_keys(keys, settings)
-    pool = partial(_pool, replicated)
-    gateway = Service(config, settings, keys.database, metrics.default(), make_pool=pool)
-    app = create_app(gateway, keys)
+        require_keys(app.state.keys, settings, "Ray's nodes")
     app.state.access.local_only = local and not settings.open
     app.add_middleware(OneRequestId)
     return app
-
-
-def open_keys(config: Config, settings: Settings) -> KeyStore:
-    """The keys there are; closing their `database` closes them."""
-    from llm_service.store.database import open_database
-    from llm_service.store.keys import KeyStore
-    from seedbed.keys import Keys
-
-    return KeyStore(open_database(config), Keys.parse(settings.api_keys.get_secret_value()))
-
-
-def refuse_without_keys(keys: KeyStore, settings: Settings) -> None:
-    if not keys and not settings.open:
-        raise ConfigError(
-            "Serving beyond this machine without a key would let anyone in.",
-            hint='Set SEEDBED_API_KEYS="name=key", or SEEDBED_OPEN=1 behind a gateway.',
-        )
 
 
 def _pool(replicated: Mapping[str, Backend], *args: Any) -> Any:

@@ -22,10 +22,12 @@ from sqlalchemy import or_, select, update
 from sqlalchemy.exc import IntegrityError
 from starlette.datastructures import Headers
 
+from llm_service.config import Config
 from llm_service.store import tables
-from llm_service.store.database import Database, storable, upsert
+from llm_service.store.database import Database, open_database, storable, upsert
 from seedbed.errors import BadInput, NotFound, SeedbedError, Unauthorized
 from seedbed.keys import Keys, presented
+from seedbed.settings import Settings
 
 log = logging.getLogger(__name__)
 SCOPES = frozenset({"chat", "embeddings", "admin"})
@@ -244,6 +246,11 @@ class KeyStore:
         except OSError:
             path.touch()  # a full disk still lets a key be revoked
         self._load()
+
+
+def open_keys(config: Config, settings: Settings) -> KeyStore:
+    """The keys there are, in a database that is up to date; its errors are `open_database`'s."""
+    return KeyStore(open_database(config), Keys.parse(settings.api_keys.get_secret_value()))
 
 
 def _refused(message: str, hint: str) -> Unauthorized:
