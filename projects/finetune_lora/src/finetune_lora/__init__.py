@@ -1,0 +1,1 @@
+"""Make a small model good at one job, prove it, and serve it."""

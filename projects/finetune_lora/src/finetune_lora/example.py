@@ -1,0 +1,60 @@
+"""The one record that data, training and evaluation speak: a conversation and what it should answer.
+
+It knows neither files nor tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+Message = dict[str, str]
+"""`role` (system, user or assistant) and `content`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A conversation that ends with the assistant; every message of the assistant is learned.
+
+    `label` is set for rows of text and label, and then is the answer. `tags` name the slices of an
+    evaluation the example belongs to (`{"noise": "typos"}`). `line` is where it stood in its file,
+    from 1; 0 for an example that was made.
+    """
+
+    messages: tuple[Message, ...]
+    label: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+    line: int = 0
+
+    @property
+    def prompt(self) -> tuple[Message, ...]:
+        """What the model is shown."""
+        return self.messages[:-1]
+
+    @property
+    def answer(self) -> str:
+        """What it should say."""
+        return self.messages[-1]["content"]
+
+    @property
+    def text(self) -> str:
+        """What the user said last; empty when nobody asked anything."""
+        asked = (m["content"] for m in reversed(self.prompt) if m["role"] == "user")
+        return next(asked, "")
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Examples of one file or hub dataset; `labels` (sorted) are there for classification only."""
+
+    examples: tuple[Example, ...]
+    labels: tuple[str, ...] = ()
+    source: str = ""
+    sha256: str = ""
+
+    @property
+    def is_classification(self) -> bool:
+        return bool(self.labels)
+
+    def __len__(self) -> int:
+        return len(self.examples)

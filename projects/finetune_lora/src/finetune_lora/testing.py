@@ -1,0 +1,58 @@
+"""A base model small enough for tests: two random layers with a tokenizer trained on the spot."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+TEMPLATE = (
+    "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+_WORDS = (
+    "reset the password of anna bob order ticket laptop monitor please thanks status refund "
+    'classify label answer system user assistant T-104 A-2211 {"name": "none", "arguments": {}} '
+    "good bad great awful 0123456789 abcdefghijklmnopqrstuvwxyz"
+)
+
+
+def tiny_base(folder: Path, *, seed: int = 0, layers: int = 2, template: bool = True) -> str:
+    """Write a random Llama of `layers` layers (hidden size 64) to `folder`; its `path:` spec.
+
+    The tokenizer is byte-level BPE, so every text has tokens. Without `template` it is a base model
+    that knows no chat.
+    """
+    import torch
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+    special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+    bpe = Tokenizer(models.BPE())
+    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    bpe.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    bpe.train_from_iterator(
+        [_WORDS],
+        trainers.BpeTrainer(vocab_size=512, special_tokens=special, initial_alphabet=alphabet),
+    )
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=bpe, eos_token="<|im_end|>", pad_token="<|endoftext|>"
+    )
+    if template:
+        tokenizer.chat_template = TEMPLATE
+    torch.manual_seed(seed)
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=layers,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=512,
+        tie_word_embeddings=True,
+        bos_token_id=tokenizer.eos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    LlamaForCausalLM(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return f"path:{folder}"
