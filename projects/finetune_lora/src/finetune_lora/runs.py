@@ -1,0 +1,293 @@
+"""A run's folder: `run.json` (what it is and how it stands) and `progress.jsonl` (how it went).
+
+`RunFolder` listens to a trainer's events and writes them; the functions read. It knows nothing of
+models, tensors or MLflow. A process killed at any instant leaves files that the readers read and
+that the next start with `--resume` continues.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import platform
+import re
+import socket
+import subprocess
+import threading
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from importlib import metadata
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from seedbed.errors import BadInput, NotFound, SeedbedError, Unavailable
+
+_LIBRARIES = ("torch", "transformers", "peft", "accelerate", "tokenizers", "numpy", "mlflow")
+_ABOUT = ("args", "base", "data", "prompt_hash", "seed", "steps")
+_DULL = {"train", "data", "dataset", "rows", "examples"}  # a file's name that says nothing
+
+
+class RunFolder:
+    """The writer of one run's folder: call it with each event of the trainer.
+
+    A start event may carry `step`, where a resumed run goes on (0 or absent: from the beginning);
+    what was logged after it is cut off, as it happens again.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = Path(path)
+        self._lock = threading.Lock()  # MLflow's thread notes its run's id here
+
+    def __call__(self, event: Mapping[str, Any]) -> None:
+        """Raises Unavailable when the disk does not take it, BadInput when the folder is in use."""
+        try:
+            self._write(event)
+        except OSError as error:
+            if event["event"] != "end":  # the end is reported either way
+                raise Unavailable(
+                    f"Cannot write {error.filename or self.path}: {error.strerror}.",
+                    hint="Make room, then start again with --resume.",
+                ) from None
+
+    def _write(self, event: Mapping[str, Any]) -> None:
+        kind = event["event"]
+        if kind == "start":
+            self._start(event)
+        elif kind in ("step", "eval"):
+            with (self.path / "progress.jsonl").open("a", encoding="utf-8") as file:
+                file.write(_dumps({k: v for k, v in event.items() if k != "event"}) + "\n")
+        elif kind == "end":
+            self._end(event)
+
+    def update(self, **facts: Any) -> None:
+        """Add to `run.json`, atomically."""
+        with self._lock:
+            write_json(self.path / "run.json", {**_read_json(self.path / "run.json"), **facts})
+
+    def _start(self, event: Mapping[str, Any]) -> None:
+        self.path.mkdir(parents=True, exist_ok=True)
+        before = _read_json(self.path / "run.json")
+        if before.get("pid") != os.getpid() and _alive(before):
+            raise BadInput(
+                f"{self.path} is being written by process {before['pid']}.",
+                hint="Wait for it, stop it, or name another --output.",
+            )
+        args = event.get("args") or {}
+        kept = {k: before[k] for k in ("started", "mlflow") if args.get("resume") and k in before}
+        about = {k: event[k] for k in _ABOUT if k in event}
+        about.setdefault("seed", args.get("seed"))
+        run = {
+            "state": "running", "started": now(), **kept, **about, **facts(), **_process(),
+            "resumed_at": event.get("step") or None,
+        }  # fmt: skip
+        _cut(self.path / "progress.jsonl", event.get("step") or 0)
+        with self._lock:
+            write_json(self.path / "run.json", run)
+
+    def _end(self, event: Mapping[str, Any]) -> None:
+        results = {k: v for k, v in event.items() if k not in ("event", "state", "error")}
+        self.update(
+            state=event["state"], error=event.get("error"), ended=now(),
+            seconds=event.get("seconds"), steps=event.get("steps"), results=results,
+        )  # fmt: skip
+
+
+def new_run_folder(data_dir: Path, base: str, data: str) -> Path:
+    """Make an empty folder under `data_dir`/runs that tells when and what: 20261124-2210-helpdesk.
+
+    A base other than the default is named too; runs of the same minute are numbered.
+    """
+    name = "-".join(filter(None, (f"{datetime.now():%Y%m%d-%H%M}", _topic(data), _model(base))))
+    runs = Path(data_dir) / "runs"
+    runs.mkdir(parents=True, exist_ok=True)
+    for number in count(1):
+        folder = runs / (name if number == 1 else f"{name}-{number}")
+        with suppress(FileExistsError):
+            folder.mkdir()
+            return folder
+    raise AssertionError("count() ends")
+
+
+def list_runs(data_dir: Path) -> list[dict[str, Any]]:
+    """All runs under `data_dir`/runs, the runs of sweeps among them, newest first."""
+    runs = [read_run(folder, name=name) for name, folder in _folders(data_dir).items()]
+    return sorted(runs, key=lambda run: str(run.get("started", "")), reverse=True)
+
+
+def find_run(data_dir: Path, name: str) -> Path:
+    """The folder of a run by its name; NotFound lists the runs there are."""
+    folders = _folders(data_dir)
+    if name not in folders:
+        raise _unknown(name, sorted(folders, reverse=True), Path(data_dir) / "runs")
+    return folders[name]
+
+
+def read_run(folder: Path, *, name: str | None = None) -> dict[str, Any]:
+    """`run.json`, with `name`, `folder` and `last`, the newest line of its progress.
+
+    A run that says it is running, but whose process is gone, reads as stopped. Raises NotFound for
+    a folder that is no run.
+    """
+    folder = Path(folder)
+    run = _read_json(folder / "run.json")
+    if not run:
+        there = sorted(path.parent.name for path in folder.parent.glob("*/run.json"))
+        raise _unknown(folder.name, there, folder.parent)
+    if run.get("state") == "running" and not _alive(run):
+        run["state"] = "stopped"
+    lines = read_progress(folder)
+    return run | {"name": name or folder.name, "folder": str(folder), "last": (lines or [{}])[-1]}
+
+
+def read_progress(folder: Path) -> list[dict[str, Any]]:
+    """One record a step, in order: what training and evaluation logged there, put together."""
+    steps: dict[int, dict[str, Any]] = {}
+    for line in _lines(Path(folder) / "progress.jsonl"):
+        steps.setdefault(line["step"], {}).update(line)
+    return [steps[step] for step in sorted(steps)]
+
+
+def facts() -> dict[str, Any]:
+    """What a run depends on besides its arguments: code, libraries, machine."""
+    versions = {}
+    for name in _LIBRARIES:
+        with suppress(metadata.PackageNotFoundError):
+            versions[name] = metadata.version(name)
+    return {
+        "git_commit": git_commit(Path(__file__).parent),
+        "versions": versions,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cpu_count": os.cpu_count(),
+    }
+
+
+def git_commit(folder: Path) -> str | None:
+    """The commit checked out around `folder`, with `-dirty` if files differ; None outside git."""
+    describe = ("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
+    with suppress(OSError, subprocess.SubprocessError):
+        done = subprocess.run(
+            ["git", "-C", str(folder), *describe], capture_output=True, text=True, timeout=10
+        )
+        return done.stdout.strip() or None
+    return None
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Replace a file at once: a reader, or the next start, sees the old or the new one whole."""
+    new = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with new.open("w", encoding="utf-8") as file:
+            file.write(_dumps(value, indent=2) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(path)
+    finally:
+        new.unlink(missing_ok=True)
+
+
+def now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def _dumps(value: Any, **options: Any) -> str:
+    return json.dumps(_plain(value), ensure_ascii=False, default=str, allow_nan=False, **options)
+
+
+def _plain(value: Any) -> Any:
+    """Not a number and infinity become null: JSON has neither, and browsers refuse the file."""
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return {}
+    except ValueError:
+        raise SeedbedError(
+            f"{path} is not JSON.", hint="It was changed by hand: repair it or remove the folder."
+        ) from None
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
+    """The whole lines; the half one that a kill left last is none."""
+    lines = []
+    with suppress(FileNotFoundError):
+        for line in path.read_bytes().split(b"\n"):
+            with suppress(ValueError):
+                lines.append(json.loads(line))
+    return lines
+
+
+def _cut(path: Path, step: int) -> None:
+    """Keep what was logged up to `step`; nothing of it for a run from the beginning."""
+    kept = [_dumps(line) + "\n" for line in _lines(path) if step and line["step"] <= step]
+    new = path.with_name(f".{path.name}.new")
+    new.write_text("".join(kept), encoding="utf-8")
+    new.replace(path)
+
+
+def _process() -> dict[str, Any]:
+    import psutil
+
+    return {
+        "pid": os.getpid(),
+        "pid_started": psutil.Process().create_time(),  # as numbers of processes are used again
+        "host": socket.gethostname(),
+    }
+
+
+def _alive(run: Mapping[str, Any]) -> bool:
+    """Whether its process still runs; one on another machine that shares the disk counts as so."""
+    import psutil
+
+    if run.get("state") != "running":
+        return False
+    if run.get("host") != socket.gethostname():
+        return True
+    with suppress(psutil.Error):
+        process = psutil.Process(run["pid"])
+        same = abs(process.create_time() - run["pid_started"]) < 1
+        return same and process.status() != psutil.STATUS_ZOMBIE
+    return False
+
+
+def _folders(data_dir: Path) -> dict[str, Path]:
+    root = Path(data_dir) / "runs"
+    found = [*root.glob("*/run.json"), *root.glob("*/*/run.json")]
+    return {path.parent.relative_to(root).as_posix(): path.parent for path in found}
+
+
+def _unknown(name: str, there: list[str], where: Path) -> NotFound:
+    known = ", ".join(there[:20]) + (f" and {len(there) - 20} more" if len(there) > 20 else "")
+    return NotFound(
+        f"There is no run {name!r} in {where}.",
+        hint=f"Runs: {known}." if there else "It has no runs: start one with `train`.",
+    )
+
+
+def _topic(data: str) -> str:
+    """`data/helpdesk/train.jsonl` and `hf:org/helpdesk@main:train` are both about helpdesk."""
+    if data.startswith("hf:"):
+        return _slug(re.split("[@:]", data[3:])[0].rsplit("/", 1)[-1])
+    path = Path(data)
+    return _slug(path.parent.name if path.stem in _DULL and path.parent.name else path.stem)
+
+
+def _model(base: str) -> str:
+    if base == "smollm2":
+        return ""
+    kind, _, rest = base.rpartition(":")
+    return _slug((rest if kind in ("path", "hf") else base).split("@")[0].rsplit("/", 1)[-1])
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^\w.]+", "-", text).strip("-.")[:40]

@@ -1,0 +1,187 @@
+"""A run's folder: what is written, what survives a kill, what readers make of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from finetune_lora.runs import (
+    RunFolder,
+    find_run,
+    git_commit,
+    list_runs,
+    new_run_folder,
+    read_progress,
+    read_run,
+)
+from seedbed.errors import BadInput, NotFound, Unavailable
+
+START = {
+    "event": "start",
+    "args": {"lr": 1e-4, "seed": 7, "output": Path("x")},
+    "base": "smollm2",
+    "data": {"path": "train.jsonl", "sha256": "ab", "n": 3},
+    "prompt_hash": "cd",
+    "steps": 40,
+}
+
+
+def step(n: int, **more: object) -> dict[str, object]:
+    return {"event": "step", "step": n, "of": 40, "loss": 2.0 / n, "lr": 1e-4, **more}
+
+
+def end(state: str = "finished", **more: object) -> dict[str, object]:
+    return {"event": "end", "state": state, "steps": 2, "seconds": 1.5, "eval_loss": 0.5, **more}
+
+
+def test_a_run_is_written_and_read(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "runs" / "a")
+    for event in (START, step(1), step(2), {"event": "eval", "step": 2, "eval_loss": 0.5}):
+        run(event)
+    assert read_run(run.path)["state"] == "running"  # this process lives
+    run({"event": "checkpoint", "step": 2, "path": "x"})
+    run(end())
+
+    read = read_run(run.path)
+    assert (read["state"], read["seconds"], read["results"]["eval_loss"]) == ("finished", 1.5, 0.5)
+    assert (read["seed"], read["data"]["n"], read["name"]) == (7, 3, "a")
+    assert read["versions"]["torch"]
+    assert read["cpu_count"] == os.cpu_count()
+    assert read["last"] == read_progress(run.path)[-1]
+    assert read_progress(run.path)[-1]["eval_loss"] == 0.5  # of the same step: one record
+    assert len(read_progress(run.path)) == 2
+
+
+def test_values_json_does_not_have_become_null(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "a")
+    run(START)
+    run(step(1) | {"loss": float("nan"), "grad_norm": float("inf")})
+    run(end("failed", error="The loss is nan.", train_loss=float("nan")))
+
+    assert (
+        "NaN" not in (run.path / "progress.jsonl").read_text() + (run.path / "run.json").read_text()
+    )
+    assert read_progress(run.path)[0]["loss"] is None
+    assert read_run(run.path)["error"] == "The loss is nan."
+
+
+def test_resuming_cuts_off_what_happens_again(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "a")
+    for event in (START, *map(step, range(1, 6))):
+        run(event)
+    started = read_run(run.path)["started"]
+    run.update(mlflow={"run_id": "1234"})
+    with (run.path / "progress.jsonl").open("a") as file:
+        file.write('{"step": 6, "lo')  # killed while writing
+    assert len(read_progress(run.path)) == 5
+
+    again = RunFolder(run.path)
+    again(START | {"args": {"resume": True}, "step": 3})
+    again(step(4, loss=9.0))
+
+    assert [line["step"] for line in read_progress(run.path)] == [1, 2, 3, 4]
+    assert read_progress(run.path)[-1]["loss"] == 9.0
+    read = read_run(run.path)
+    assert (read["started"], read["resumed_at"]) == (started, 3)
+    assert read["mlflow"] == {"run_id": "1234"}  # the same run there too
+    again(START)  # from the beginning, without --resume: nothing is kept
+    assert read_progress(run.path) == []
+    assert "mlflow" not in read_run(run.path)
+
+
+RUN = """
+import sys, time
+from pathlib import Path
+from finetune_lora.runs import RunFolder
+run = RunFolder(Path(sys.argv[1]))
+run({"event": "start", "args": {}})
+run({"event": "step", "step": 1})
+print("ready", flush=True)
+time.sleep(60)
+"""
+
+
+def test_a_killed_run_reads_as_stopped_and_a_live_one_is_not_written_over(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", RUN, tmp_path / "a"], stdout=-1) as process:
+        assert process.stdout
+        process.stdout.readline()
+        assert read_run(tmp_path / "a")["state"] == "running"
+        with pytest.raises(BadInput, match=f"written by process {process.pid}"):
+            RunFolder(tmp_path / "a")(START)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert read_run(tmp_path / "a")["state"] == "stopped"
+    assert read_progress(tmp_path / "a") == [{"step": 1}]
+    RunFolder(tmp_path / "a")(START)
+    assert read_run(tmp_path / "a")["state"] == "running"
+
+
+def test_a_number_used_by_another_process_since_is_not_the_run(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "a")
+    run(START)
+    run.update(pid_started=read_run(run.path)["pid_started"] - 60)
+    assert read_run(run.path)["state"] == "stopped"
+
+
+def test_runs_of_the_same_second_do_not_collide(tmp_path: Path) -> None:
+    folders = [new_run_folder(tmp_path, "smollm2", "data/helpdesk/train.jsonl") for _ in range(3)]
+    assert len({*folders}) == 3
+    assert folders[0].name.endswith("-helpdesk")
+    assert folders[2].name == f"{folders[0].name}-3"
+    other = new_run_folder(tmp_path, "hf:org/big-7b@main", "hf:org/intents@v1:train")
+    assert other.name.endswith("-intents-big-7b")
+    assert new_run_folder(tmp_path, "path:/x/tiny", "a b.csv").name.endswith("-a-b-tiny")
+
+
+def test_runs_are_listed_newest_first_those_of_sweeps_too(tmp_path: Path) -> None:
+    for name, started in (("old", "2026-01-01"), ("sweep/r=4", "2026-01-03"), ("b", "2026-01-02")):
+        run = RunFolder(tmp_path / "runs" / name)
+        run(START)
+        run.update(started=started)
+    new_run_folder(tmp_path, "smollm2", "not-started.csv")
+    assert [run["name"] for run in list_runs(tmp_path)] == ["sweep/r=4", "b", "old"]
+    assert find_run(tmp_path, "sweep/r=4") == tmp_path / "runs" / "sweep" / "r=4"
+
+
+@pytest.mark.parametrize("name", ["../secret", "", "/etc"])
+def test_an_unknown_run_names_what_there_is(tmp_path: Path, name: str) -> None:
+    with pytest.raises(NotFound, match="start one with `train`"):
+        find_run(tmp_path, name)
+    RunFolder(tmp_path / "runs" / "b")(START)
+    with pytest.raises(NotFound, match=r"Runs: b\.$"):
+        find_run(tmp_path, name)
+    with pytest.raises(NotFound, match="Runs: b"):
+        read_run(tmp_path / "runs" / "c")
+
+
+def test_a_disk_that_takes_nothing_is_one_line(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "a")
+    run(START)
+    (run.path / "progress.jsonl").unlink()
+    (run.path / "progress.jsonl").symlink_to("/dev/full")
+    with pytest.raises(Unavailable, match=r"No space left.*--resume"):
+        run(step(1))
+
+
+def test_git_commit(tmp_path: Path) -> None:
+    assert git_commit(tmp_path) is None
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b"]
+    subprocess.run([*git, "init", "-q"], check=True)
+    subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "x"], check=True)
+    assert len(git_commit(tmp_path) or "") == 40
+    (tmp_path / "f").write_text("1")
+    subprocess.run([*git, "add", "f"], check=True)
+    assert (git_commit(tmp_path) or "").endswith("-dirty")
+
+
+def test_every_line_is_there_at_once(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "a")
+    run(START)
+    run(step(1))
+    assert json.loads((run.path / "progress.jsonl").read_text())["step"] == 1
