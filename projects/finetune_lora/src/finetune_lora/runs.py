@@ -256,7 +256,7 @@ def _alive(run: Mapping[str, Any]) -> bool:
     with suppress(psutil.Error):
         process = psutil.Process(run["pid"])
         same = abs(process.create_time() - run["pid_started"]) < 1
-        return same and process.status() != psutil.STATUS_ZOMBIE
+        return bool(same and process.status() != psutil.STATUS_ZOMBIE)
     return False
 
 
