@@ -1,0 +1,106 @@
+"""Does it serve some less well than others? The best and the worst slice, and what that says.
+
+It knows outcomes by slice, no models. A gap between slices is a reason to look, never a cause.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from finetune_lora.metrics import share
+
+ENOUGH = 10
+"""A slice of fewer examples is left out: its interval spans more than half of all figures."""
+_SHUFFLES = 2000
+
+
+def fairness(
+    slices: Sequence[Mapping[str, str]], correct: Sequence[bool], *, enough: int = ENOUGH
+) -> list[dict[str, Any]]:
+    """For each slice name: best and worst value with enough examples, their gap, a conclusion.
+
+    `interval` is Newcombe's of the two shares. `p` is how often a gap as large appears between
+    slices of these sizes when the outcomes are shuffled: the best and the worst are picked after
+    the fact, which the interval does not know. It is called real at 0.05 / the number of names.
+    """
+    names = sorted({name for of in slices for name in of})
+    found = [_gap(name, slices, correct, enough) for name in names]
+    tested = sum("gap" in entry for entry in found)
+    return [{**entry, "conclusion": _conclusion(entry, tested)} for entry in found]
+
+
+def _gap(
+    name: str, slices: Sequence[Mapping[str, str]], correct: Sequence[bool], enough: int
+) -> dict[str, Any]:
+    groups: dict[str, list[bool]] = {}
+    for of, right in zip(slices, correct, strict=True):
+        if name in of:
+            groups.setdefault(of[name], []).append(right)
+    large = {value: group for value, group in sorted(groups.items()) if len(group) >= enough}
+    entry = {"slice": name, "values": len(groups), "compared": len(large), "enough": enough}
+    if len(large) < 2:
+        return entry
+    by_share = sorted(large, key=lambda value: sum(large[value]) / len(large[value]))
+    worst, best = by_share[0], by_share[-1]
+    figures = share(large[best]), share(large[worst])
+    return {
+        **entry,
+        "best": {"value": best, **figures[0]},
+        "worst": {"value": worst, **figures[1]},
+        "gap": figures[0]["exact_match"] - figures[1]["exact_match"],
+        "interval": _newcombe(*figures),
+        "p": _by_chance(list(large.values())),
+    }
+
+
+def _newcombe(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[float]:
+    """95 % interval of the difference of two independent shares, from their Wilson intervals.
+
+    Newcombe, 1998, method 10; https://doi.org/10.1002/(SICI)1097-0258(19980430)17:8<873::AID-SIM779>3.0.CO;2-I
+    """
+    p, q = a["exact_match"], b["exact_match"]
+    (a_low, a_high), (b_low, b_high) = a["interval"], b["interval"]
+    return [p - q - math.hypot(p - a_low, b_high - q), p - q + math.hypot(a_high - p, q - b_low)]
+
+
+def _by_chance(groups: Sequence[Sequence[bool]]) -> float:
+    """The share of shuffles of all outcomes with at least this gap between best and worst."""
+    import numpy as np
+
+    outcomes = np.concatenate([np.asarray(group, float) for group in groups])
+    sizes = np.array([len(group) for group in groups])
+    starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
+    rng = np.random.default_rng(0)
+
+    def spread() -> float:
+        return float(np.ptp(np.add.reduceat(outcomes, starts) / sizes))
+
+    observed, at_least = spread(), 0
+    for _ in range(_SHUFFLES):
+        rng.shuffle(outcomes)
+        at_least += spread() >= observed - 1e-12
+    return (at_least + 1) / (_SHUFFLES + 1)
+
+
+def _conclusion(entry: Mapping[str, Any], tested: int) -> str:
+    if "gap" not in entry:
+        return (
+            f"Nothing may be concluded: {entry['compared']} of {entry['values']} slices have "
+            f"{entry['enough']} examples or more, and two are needed."
+        )
+    low, high = entry["interval"]
+    gap = (
+        f"{entry['best']['value']!r} is served better than {entry['worst']['value']!r} by "
+        f"{100 * entry['gap']:.0f} points ({100 * low:.0f} to {100 * high:.0f})"
+    )
+    if entry["p"] < 0.05 / tested:
+        return (
+            f"{gap}, more than chance explains (p = {entry['p']:.4f}). It may be concluded that "
+            "they differ on requests like these, not why, nor that it holds for other requests."
+        )
+    return (
+        f"{gap}, no more than chance explains (p = {entry['p']:.2f}). Neither a difference nor "
+        "its absence may be concluded: more examples are needed to see one."
+    )

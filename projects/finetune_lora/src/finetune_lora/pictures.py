@@ -1,0 +1,137 @@
+"""A confusion matrix and loss curves as PNG. It knows numbers and names, and keeps no state.
+
+Pictures are about 1000 pixels wide. Figures are made without pyplot, so threads may draw at once.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+_DPI = 100
+_WIDTH = 10.0  # inches
+_MOST = 40  # names of a confusion matrix: more cannot be read at this width
+_LONGEST = 28  # characters of a name
+
+
+def confusion_picture(found: Mapping[str, Any], *, title: str = "") -> bytes:
+    """PNG of `metrics.confusion`'s result: rows are expected, columns answered, colour the share.
+
+    Of more than 40 names those with the most wrong answers are drawn.
+    """
+    import numpy as np
+
+    rows, columns, counts = _largest(found["rows"], found["columns"], found["counts"])
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    height = min(max(3.5, 2.6 + 0.36 * len(rows)), 18)
+    figure, axes = _figure(height)
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    small = {"fontsize": 10 if len(columns) <= 20 else 7, "parse_math": False}
+    axes.set_xticks(range(len(columns)), [_short(c) for c in columns], **small)
+    axes.set_yticks(range(len(rows)), [_short(r) for r in rows], **small)
+    if max(map(len, columns), default=0) * len(columns) > 90:
+        axes.tick_params(axis="x", labelrotation=90 if len(columns) > 20 else 45)
+        for label in axes.get_xticklabels():
+            label.set(ha="right" if len(columns) <= 20 else "center", rotation_mode="anchor")
+            if len(columns) > 20:
+                label.set(ha="right", va="center")
+    for i, j in zip(*np.nonzero(counts), strict=True):
+        colour = "white" if shares[i, j] > 0.6 else "black"
+        axes.text(j, i, int(counts[i, j]), ha="center", va="center", color=colour, **small)
+    dropped = len(found["rows"]) - len(rows)
+    note = f" ({dropped} more labels not drawn)" if dropped else ""
+    axes.set_title((title or "Confusion matrix") + note, parse_math=False)
+    axes.set(xlabel="answered", ylabel="expected")
+    return _png(figure)
+
+
+def _largest(rows: Sequence[str], columns: Sequence[str], counts: Any) -> Any:
+    """At most 40 rows, those with the most wrong answers; the other columns become one."""
+    import numpy as np
+
+    table = np.asarray(counts, int).reshape(len(rows), len(columns))
+    if len(columns) <= _MOST + 2:
+        return list(rows), list(columns), table
+    wrong = table.sum(axis=1) - table.diagonal()[: len(rows)]
+    kept = sorted(np.argsort(-wrong, kind="stable")[:_MOST].tolist())
+    special = [i for i in range(len(rows), len(columns)) if columns[i] in ("unseen", "invalid")]
+    rest = [i for i in range(len(columns)) if i not in {*kept, *special}]
+    chosen = table[kept]
+    drawn = np.column_stack([chosen[:, kept], chosen[:, rest].sum(axis=1), chosen[:, special]])
+    names = [columns[i] for i in kept] + ["others"] + [columns[i] for i in special]
+    return [rows[i] for i in kept], names, drawn
+
+
+def loss_picture(progress: Sequence[Mapping[str, Any]], *, title: str = "Loss") -> bytes:
+    """PNG of a run's progress rows (`step`, `loss`, `eval_loss`); values not finite are left out.
+
+    Training loss is drawn as logged and, when there are many steps, smoothed.
+    """
+    figure, axes = _figure(5)
+    train, held_out = _points(progress, "loss"), _points(progress, "eval_loss")
+    if train:
+        many = len(train) > 20
+        steps, losses = zip(*train, strict=True)
+        axes.plot(steps, losses, color="tab:blue", alpha=0.3 if many else 1, label="training")
+        if many:
+            axes.plot(steps, _smooth(losses), color="tab:blue", label="training, smoothed")
+    if held_out:
+        steps, losses = zip(*held_out, strict=True)
+        axes.plot(steps, losses, "o-", color="tab:orange", label="held out")
+    if train or held_out:
+        axes.legend()
+        axes.set_ylim(bottom=0)
+    else:
+        axes.text(0.5, 0.5, "no finite loss", ha="center", transform=axes.transAxes)
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.grid(alpha=0.3)
+    axes.set(xlabel="step", ylabel="loss (nats per token)")
+    axes.set_title(title, parse_math=False)
+    return _png(figure)
+
+
+def _points(progress: Sequence[Mapping[str, Any]], key: str) -> list[tuple[float, float]]:
+    pairs = ((row.get("step"), row.get(key)) for row in progress)
+    return [
+        (step, value)
+        for step, value in pairs
+        if isinstance(step, (int, float))
+        and isinstance(value, (int, float))
+        and math.isfinite(value)
+    ]
+
+
+def _smooth(values: Sequence[float]) -> list[float]:
+    """The exponential mean over some tenth of the steps, without the pull of its start."""
+    keep = 1 - 1 / max(2.0, len(values) / 10)
+    smooth, mean, weight = [], 0.0, 0.0
+    for value in values:
+        mean, weight = keep * mean + (1 - keep) * value, keep * weight + (1 - keep)
+        smooth.append(mean / weight)
+    return smooth
+
+
+def _figure(height: float) -> tuple[Any, Any]:
+    from matplotlib.figure import Figure
+
+    figure = Figure((_WIDTH, height), dpi=_DPI, layout="constrained")
+    return figure, figure.subplots()
+
+
+def _png(figure: Any) -> bytes:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    FigureCanvasAgg(figure)
+    out = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a script that its font lacks is drawn as boxes
+        figure.savefig(out, format="png")
+    return out.getvalue()
+
+
+def _short(name: str) -> str:
+    name = " ".join(name.split())
+    return name if len(name) <= _LONGEST else name[: _LONGEST - 1] + "…"

@@ -1,0 +1,31 @@
+"""What answers: the interface between a model, or a baseline, and its evaluation. No torch here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from finetune_lora.example import Example
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """An answer, the seconds it took, and for classification a score for each label.
+
+    Scores are probabilities or log-likelihoods; `metrics.probabilities` reads both.
+    """
+
+    text: str
+    seconds: float = 0.0
+    scores: Mapping[str, float] | None = None
+
+
+class Predictor(Protocol):
+    """Answers examples without looking at their last message; one prediction each, in order."""
+
+    name: str
+
+    def answer(
+        self, examples: Sequence[Example], *, max_new_tokens: int = 128
+    ) -> list[Prediction]: ...

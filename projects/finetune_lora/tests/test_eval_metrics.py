@@ -1,0 +1,181 @@
+"""The figures, against values computed by hand and by scikit-learn."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from finetune_lora import metrics
+from finetune_lora.example import Example
+from finetune_lora.fairness import fairness
+from seedbed.errors import BadInput
+
+
+@pytest.mark.parametrize(
+    ("expected", "got", "right"),
+    [
+        ('{"a": 1, "b": [1, 2]}', '{ "b":[1,2],\n"a":1 }', True),
+        ('{"a": 2}', '{"a": 2.0}', True),
+        ('{"a": 2}', '{"a": "2"}', False),
+        ('{"a": 1}', '{"a": true}', False),
+        ('{"a": 0}', '{"a": false}', False),
+        ('{"a": null}', "{}", False),
+        ('{"a": {}}', '{"a": []}', False),
+        ('{"a": {"b": 1}}', '{"a.b": 1}', False),
+        ('{"0": 1}', "[1]", False),
+        ("[1, 2]", "[2, 1]", False),
+        ("[1]", "[1]", True),
+        ('{"a": 1}', '{"a": 1} and more', False),
+        ('{"a": 1}', "", False),
+        ('{"a": 1}', '{"a": NaN}', False),
+        ('{"a": 1}', '{"a": 1e999}', False),
+        ('{"a": 1}', "[" * 200_000, False),
+        ('{"a": 1}', '{"a": ' + "9" * 100_000 + "}", False),
+        (" yes\n", "yes", True),
+        ("yes", "Yes", False),
+        ("", "", True),
+    ],
+)
+def test_a_whole_answer(expected: str, got: str, right: bool) -> None:
+    assert metrics.exact_match(expected, got) is right
+
+
+def test_deep_answers_are_compared() -> None:
+    deep = "[" * 400 + "1" + "]" * 400
+    assert metrics.exact_match(deep, deep.replace("1", "1.0"))
+    assert metrics.field_scores([deep], [deep])[0].tp == 1
+
+
+def test_fields_by_hand() -> None:
+    expected = [
+        '{"name": "reset", "arguments": {"user": "anna", "system": "vpn"}}',
+        '{"name": "none", "arguments": {}}',
+        '{"name": "order", "arguments": {"tags": ["a", "b"]}}',
+    ]
+    got = [
+        '{"name": "reset", "arguments": {"user": "bob", "level": "read"}}',  # 1 right, 2 fp, 2 fn
+        '{"name": "none", "arguments": {}}',  # 1 right
+        "no json",  # 3 missing
+    ]
+    micro, fields = metrics.field_scores(expected, got)
+    assert (micro.tp, micro.fp, micro.fn) == (2, 2, 5)
+    assert micro.f1 == pytest.approx(4 / 11)
+    assert micro.precision == 0.5 and micro.recall == pytest.approx(2 / 7)
+    assert set(fields) == {
+        "name",
+        "arguments.user",
+        "arguments.system",
+        "arguments.level",
+        "arguments.tags[]",
+    }
+    assert fields["name"].as_json() == {"precision": 1, "recall": 2 / 3, "f1": 0.8, "n": 3}
+    assert fields["arguments.level"].as_json()["n"] == 0
+    assert fields["arguments.tags[]"].fn == 2
+
+
+def test_schema() -> None:
+    schema = {"type": "object", "required": ["name"], "properties": {"n": {"type": "integer"}}}
+    answers = ['{"name": 1}', "{}", '{"name": 1, "n": "x"}', "", "NaN", "[" * 100_000]
+    assert metrics.schema_validity(answers, schema) == [True, False, False, False, False, False]
+    assert metrics.schema_validity(["[]", "1", "{}", "x"], None) == [True, False, True, False]
+    with pytest.raises(BadInput, match="no JSON schema"):
+        metrics.schema_validity(answers, {"type": "banana"})
+
+
+def test_labels_as_scikit_learn_counts_them() -> None:
+    reference = pytest.importorskip("sklearn.metrics")
+    rng = random.Random(1)
+    expected = [rng.choice("abcd") for _ in range(200)]
+    got = [e if rng.random() < 0.6 else rng.choice("abcdz") for e in expected]
+    scores = metrics.label_scores(expected, got)
+    kept = sorted(set(expected))
+    p, r, f, n = reference.precision_recall_fscore_support(
+        expected, got, labels=kept, zero_division=0
+    )
+    assert [s.precision for s in scores.values()] == pytest.approx(p)
+    assert [s.recall for s in scores.values()] == pytest.approx(r)
+    assert [s.f1 for s in scores.values()] == pytest.approx(f)
+    assert [s.as_json()["n"] for s in scores.values()] == list(n)
+    assert metrics.macro_f1(scores) == pytest.approx(
+        reference.f1_score(expected, got, labels=kept, average="macro", zero_division=0)
+    )
+    table = metrics.confusion(expected, got)
+    assert table["columns"] == [*kept, "unseen"]
+    inner = [row[:4] for row in table["counts"]]
+    assert inner == reference.confusion_matrix(expected, got, labels=kept).tolist()
+
+
+def test_confusion_tells_unknown_names_from_no_answer() -> None:
+    table = metrics.confusion(["a", "a", "b", "b"], ["a", None, "c", "banana"], known=["c", "d"])
+    assert table["columns"] == ["a", "b", "c", "unseen", "invalid"]
+    assert table["counts"] == [[1, 0, 0, 0, 1], [0, 0, 1, 1, 0]]
+
+
+def test_labels_may_be_called_like_the_special_columns() -> None:
+    table = metrics.confusion(["invalid", "unseen"], ["invalid", None])
+    assert table["columns"] == ["invalid", "unseen", "invalid"]
+    assert table["counts"] == [[1, 0, 0], [0, 0, 1]]
+
+
+def test_scores_become_probabilities() -> None:
+    assert metrics.probabilities({"a": 0.25, "b": 0.75}) == {"a": 0.25, "b": 0.75}
+    logs = metrics.probabilities({"a": -1000.0, "b": -1000.0})
+    assert logs == {"a": 0.5, "b": 0.5}
+    assert metrics.probabilities({"a": 0.0}) == {"a": 1.0}
+    assert metrics.probabilities({"a": float("nan")}) is None
+    assert metrics.probabilities({}) is None
+
+
+def test_calibration_by_hand() -> None:
+    # 0.9 and 0.95 share a bin: one right of two, 0.925 claimed; 0.3 stands alone and is right.
+    found = metrics.calibration_error([0.9, 0.95, 0.3], [True, False, True])
+    assert found == pytest.approx((2 * 0.425 + 0.7) / 3)
+    assert metrics.calibration_error([1.0, 1.0], [True, True]) == 0.0
+    assert metrics.calibration_error([], []) == 0.0
+
+
+def _asks(text: str, **tags: str) -> Example:
+    return Example(
+        ({"role": "user", "content": text}, {"role": "assistant", "content": "x"}), tags=tags
+    )
+
+
+def test_slices() -> None:
+    examples = [_asks("a" * 40, noise="typos"), _asks("a" * 41, noise="none"), _asks("a" * 999)]
+    slices = [metrics.slices_of(e, "tool") for e in examples]
+    assert slices[0] == {"label": "tool", "length": "0 to 40 characters", "noise": "typos"}
+    assert slices[1]["length"] == "41 to 80 characters"
+    assert slices[2]["length"] == "over 320 characters"
+    table = metrics.per_slice(slices, [True, False, True])
+    assert table["label"]["tool"]["n"] == 3
+    assert table["noise"]["typos"]["exact_match"] == 1.0
+    assert table["noise"]["typos"]["interval"][0] == pytest.approx(0.2065, abs=1e-4)
+    assert "none" in table["noise"] and len(table["noise"]) == 2
+
+
+def test_a_tag_that_identifies_stays_small() -> None:
+    table = metrics.per_slice([{"id": str(i)} for i in range(500)], [True] * 500)
+    assert len(table["id"]) == 40
+
+
+def test_a_real_gap_and_one_of_chance() -> None:
+    slices = [{"noise": "none"}] * 60 + [{"noise": "typos"}] * 60 + [{"noise": "rare"}] * 3
+    real = fairness(slices, [True] * 58 + [False] * 2 + [True] * 30 + [False] * 30 + [False] * 3)[0]
+    assert real["best"]["value"] == "none" and real["worst"]["value"] == "typos"
+    assert real["gap"] == pytest.approx(28 / 60)
+    assert 0.30 < real["interval"][0] < real["gap"] < real["interval"][1] < 0.62
+    assert real["p"] < 0.01 and "more than chance" in real["conclusion"]
+    assert (real["values"], real["compared"]) == (3, 2)
+    chance = fairness(slices, [True] * 31 + [False] * 29 + [True] * 30 + [False] * 33)[0]
+    assert chance["p"] > 0.5 and "no more than chance" in chance["conclusion"]
+
+
+def test_too_few_examples_conclude_nothing() -> None:
+    found = fairness([{"noise": "a"}] * 9 + [{"noise": "b"}] * 50, [True] * 59)[0]
+    assert "gap" not in found and "Nothing may be concluded" in found["conclusion"]
+
+
+def test_no_gap_is_no_difference() -> None:
+    found = fairness([{"noise": "a"}] * 20 + [{"noise": "b"}] * 20, [True] * 40)[0]
+    assert found["gap"] == 0 and found["p"] == 1.0
