@@ -1,0 +1,103 @@
+"""A dataset of the Hugging Face hub as rows: `hf:ORG/NAME[/CONFIG]@REVISION[:SPLIT]`.
+
+It does not know what the columns mean. What was read is pinned: without a revision the newest
+commit is looked up, and its sha is part of what is reported.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from finetune_lora.data.rows import Row, of_mapping
+from seedbed.errors import BadInput, MissingExtra, NotFound, Unavailable
+from seedbed.guardrails import reason
+
+_SPEC = re.compile(
+    r"hf:(?P<repo>[\w.-]+(?:/[\w.-]+)?)(?:/(?P<config>[\w.-]+))?"
+    r"(?:@(?P<revision>[\w./-]+))?(?::(?P<split>[\w.\[\]%:+-]+))?"
+)
+
+
+@dataclass(frozen=True)
+class HubRows:
+    """`revision` is the commit's sha; `licence` as the dataset's page states it, if it does."""
+
+    rows: Iterator[Row]
+    revision: str
+    licence: str = ""
+
+
+def read_hub(
+    spec: str,
+    max_bytes: int,
+    *,
+    endpoint: str | None = None,
+    load: Callable[..., Any] | None = None,
+) -> HubRows:
+    """The rows of `spec`; `load` has the signature of `datasets.load_dataset`.
+
+    Raises BadInput for a spec that is none, NotFound for a dataset that is not there, Unavailable
+    without a network, MissingExtra without `datasets`.
+    """
+    found = _SPEC.fullmatch(spec)
+    if found is None:
+        raise BadInput(f"{spec!r} names no dataset.", hint="Write hf:ORG/NAME@REVISION[:SPLIT].")
+    load = load or _library()
+    revision, licence = _resolve(spec, found["repo"], found["revision"], endpoint)
+    try:
+        table = load(
+            found["repo"], found["config"], revision=revision, split=found["split"] or "train"
+        )
+    except Exception as error:  # the library raises its own, pyarrow's, httpx's and OSErrors
+        raise BadInput(f"{spec} could not be read: {reason(error)}") from None
+    return HubRows(_rows(table, max_bytes), revision, licence)
+
+
+def _library() -> Callable[..., Any]:
+    try:
+        import datasets
+    except ImportError:
+        raise MissingExtra("datasets", "finetune-lora[hub]") from None
+    datasets.disable_progress_bars()
+    return datasets.load_dataset  # type: ignore[no-any-return]
+
+
+def _resolve(spec: str, repo: str, revision: str | None, endpoint: str | None) -> tuple[str, str]:
+    """The commit's sha and the licence. Asked first, for it fails at once where nothing answers."""
+    from huggingface_hub import HfApi, constants
+    from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
+
+    if constants.HF_HUB_OFFLINE and revision:
+        return revision, ""  # what an earlier call downloaded is used
+    try:
+        found = HfApi(endpoint).dataset_info(repo, revision=revision, timeout=10)
+    except RevisionNotFoundError:
+        raise NotFound(f"{spec}: the dataset has no revision {revision!r}.") from None
+    except RepositoryNotFoundError:
+        raise NotFound(
+            f"The hub has no dataset {repo!r}, or it is private.",
+            hint="Check the name; for a private one set HF_TOKEN.",
+        ) from None
+    except Exception as error:  # the hub raises its own, httpx's and OSErrors
+        raise Unavailable(
+            f"{spec}: the hub can't be reached: {reason(error).rstrip('.')}.",
+            hint="Check the network, or give a file.",
+        ) from None
+    card = found.card_data
+    return str(found.sha), str((card and card.get("license")) or "")
+
+
+def _rows(table: Any, max_bytes: int) -> Iterator[Row]:
+    """Numbers of classes become the names that the dataset gives them."""
+    names = {
+        column: feature.names
+        for column, feature in table.features.items()
+        if hasattr(feature, "int2str") and feature.names
+    }
+    for number, row in enumerate(table, 1):
+        # -1 is the hub's way of saying that a row has no label.
+        named = {c: n[row[c]] if (row[c] or 0) >= 0 else None for c, n in names.items()}
+        yield of_mapping(number, {**row, **named}, max_bytes)

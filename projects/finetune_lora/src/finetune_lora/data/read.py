@@ -1,0 +1,184 @@
+"""A file or a hub dataset as a validated Dataset, and a Dataset as rows again.
+
+It knows neither tokens nor splits. What one row means is `convert`'s business.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from finetune_lora.config import Config
+from finetune_lora.data.convert import convert, detect
+from finetune_lora.data.hub import read_hub
+from finetune_lora.data.rows import Row, read_rows
+from finetune_lora.data.write import finish
+from finetune_lora.example import Dataset, Example
+from seedbed.errors import BadInput, SeedbedError
+from seedbed.prompts import load_prompt
+from seedbed.settings import load
+
+_PACKAGE = __name__.partition(".")[0]
+Reject = Callable[[int, str], None]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A dataset with what is known of its origin. `disliked`: answers rated down or not at all."""
+
+    dataset: Dataset
+    format: str
+    disliked: int = 0
+    revision: str = ""
+    licence: str = ""
+
+
+def load_dataset(
+    spec: str | Path,
+    *,
+    labels: Sequence[str] | None = None,
+    allow_unseen: bool = False,
+    max_row_kb: int | None = None,
+) -> Dataset:
+    """All examples of a file (.jsonl, .json, .csv, .tsv, .parquet) or of `hf:ORG/NAME@REV[:SPLIT]`.
+
+    `labels`: for rows of text and label, those known from training; they make the instruction.
+    A label that is not among them is an error, or stays as it is with `allow_unseen`. Rows over
+    `max_row_kb` (default: FINETUNE_MAX_ROW_KB) are refused. Raises BadInput and its kin at the
+    first bad row, with file and line.
+    """
+    reading = read(spec, labels=labels, allow_unseen=allow_unseen, max_row_kb=max_row_kb)
+    return reading.dataset
+
+
+def read(
+    spec: str | Path,
+    *,
+    labels: Sequence[str] | None = None,
+    allow_unseen: bool = False,
+    max_row_kb: int | None = None,
+    reject: Reject | None = None,
+) -> Reading:
+    """As `load_dataset`; with `reject` a bad row is told to it (line, reason) and left out."""
+    max_bytes = 1024 * (max_row_kb or load(Config).max_row_kb)
+    name, revision, licence = str(spec), "", ""
+    if name.startswith("hf:"):
+        hub = read_hub(name, max_bytes)
+        found, revision, licence = hub.rows, hub.revision, hub.licence
+    else:
+        finish(Path(spec).parent)
+        found = read_rows(Path(spec), max_bytes)
+    return replace(
+        assemble(name, found, labels=labels, allow_unseen=allow_unseen, reject=reject),
+        revision=revision,
+        licence=licence,
+    )
+
+
+def assemble(
+    source: str,
+    found: Iterable[Row],
+    *,
+    labels: Sequence[str] | None = None,
+    allow_unseen: bool = False,
+    reject: Reject | None = None,
+) -> Reading:
+    """The Reading of rows from anywhere; `source` stands in the texts of errors."""
+    reader = _Reader(source, reject)
+    examples = tuple(reader.examples(found))
+    if not examples:
+        raise BadInput(f"{source} {reader.emptiness()}")
+    if reader.format == "labelled":
+        known = tuple(sorted(set(labels or [str(e.label) for e in examples])))
+        examples = tuple(reader.known(examples, known) if not allow_unseen else examples)
+        examples = instructed(examples, known)
+    else:
+        known = ()
+    dataset = Dataset(examples, known, source)
+    return Reading(
+        replace(dataset, sha256=_digest(source, dataset)), reader.format, reader.disliked
+    )
+
+
+class _Reader:
+    """Goes through the rows of one source: one format, errors with their place, counts."""
+
+    def __init__(self, source: str, reject: Reject | None) -> None:
+        self.source, self.reject = source, reject
+        self.format = ""
+        self.read = self.disliked = self.rejected = 0
+
+    def examples(self, rows: Iterable[Row]) -> Iterator[Example]:
+        for row in rows:
+            self.read += 1
+            try:
+                if row.problem or row.value is None:
+                    raise row.problem or BadInput("The row can't be read.")
+                self.format = self.format or detect(row.value)
+                example = convert(row.value, self.format, row.line)
+            except SeedbedError as error:
+                self.refuse(row.line, error)
+            else:
+                self.disliked += example is None
+                if example is not None:
+                    yield example
+
+    def known(self, examples: Iterable[Example], labels: Sequence[str]) -> Iterator[Example]:
+        for example in examples:
+            if example.label in labels:
+                yield example
+                continue
+            there = ", ".join(labels[:12]) + (", …" if len(labels) > 12 else "")
+            error = BadInput(
+                f"The label {example.label!r} is not among the {len(labels)} of training: {there}.",
+                hint="Add rows with it to the training data, or take the row out.",
+            )
+            self.refuse(example.line, error)
+
+    def refuse(self, line: int, error: SeedbedError) -> None:
+        self.rejected += 1
+        if self.reject is None:
+            raise type(error)(f"{self.source}:{line}: {error.message}", hint=error.hint) from None
+        self.reject(line, str(error))
+
+    def emptiness(self) -> str:
+        if not self.read:
+            return "is empty. Give a dataset with at least one row."
+        if self.disliked:
+            return f"has no answer that was rated up, among {self.disliked}."
+        return f"has no usable row: all {self.rejected} were refused."
+
+
+def instructed(examples: Iterable[Example], labels: Sequence[str]) -> tuple[Example, ...]:
+    """Examples of text and label with the instruction that names the labels as first message."""
+    text = load_prompt(_PACKAGE, "classify").render(labels=", ".join(labels))
+    system = {"role": "system", "content": text}
+    return tuple(replace(e, messages=(system, *e.messages[-2:])) for e in examples)
+
+
+def rows(dataset: Dataset) -> Iterator[dict[str, Any]]:
+    """The rows of a JSONL file that `load_dataset` reads back as this dataset."""
+    for example in dataset.examples:
+        row: dict[str, Any] = (
+            {"text": example.text, "label": example.label}
+            if dataset.is_classification
+            else {"messages": list(example.messages)}
+        )
+        yield row | ({"tags": dict(example.tags)} if example.tags else {})
+
+
+def as_lines(found: Iterable[dict[str, Any]]) -> bytes:
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in found).encode()
+
+
+def _digest(source: str, dataset: Dataset) -> str:
+    """Of the file's bytes, as `sha256sum` prints it; of the rows where there is no file."""
+    path = Path(source)
+    if source.startswith("hf:") or not path.is_file():
+        return hashlib.sha256(as_lines(rows(dataset))).hexdigest()
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,0 +1,205 @@
+"""The rows of a file, each with its line number: JSONL, a JSON array, CSV or Parquet.
+
+It does not know what the columns mean. A row that can't be read is yielded with its problem, so
+that whoever reads can stop there or go on.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+from seedbed.errors import BadInput, TooLarge
+from seedbed.guardrails import reason
+
+_BOM = b"\xef\xbb\xbf"
+_REPAIR = "Repair the line or take it out."
+
+
+class Row(NamedTuple):
+    """`value` holds the columns; None with a `problem` where the row can't be read."""
+
+    line: int
+    value: dict[str, Any] | None
+    problem: BadInput | TooLarge | None = None
+
+
+def read_rows(path: Path, max_bytes: int) -> Iterator[Row]:
+    """Every row that is not blank; `line` counts from 1 (in Parquet: rows).
+
+    A row of more than `max_bytes` is a problem of that row. Raises BadInput for a file that can't
+    be read at all.
+    """
+    if path.is_dir():
+        raise BadInput(f"{path} is a folder.", hint=f"Name a file in it: {path / 'train.jsonl'}")
+    reader = _READERS.get(path.suffix.lower())
+    if reader is None:
+        raise BadInput(
+            f"{path} is no kind of file that is known here.",
+            hint=f"Known: {', '.join(_READERS)}; or hf:ORG/NAME@REVISION of the hub.",
+        )
+    try:
+        yield from reader(path, max_bytes)
+    except FileNotFoundError:
+        raise BadInput(f"There is no file {path}.", hint="Check the path.") from None
+    except OSError as error:
+        raise BadInput(f"{path} can't be read: {error.strerror or error}.") from None
+
+
+def too_large(size: int, max_bytes: int) -> TooLarge | None:
+    if size <= max_bytes:
+        return None
+    return TooLarge(
+        f"The row has {size / 1024:,.0f} KB; {max_bytes // 1024} KB are allowed.",
+        hint="Shorten it, or set FINETUNE_MAX_ROW_KB higher.",
+    )
+
+
+def of_mapping(line: int, value: dict[str, Any], max_bytes: int) -> Row:
+    """The row of columns that some library has read already."""
+    size = len(json.dumps(value, ensure_ascii=False, default=str).encode(errors="replace"))
+    problem = too_large(size, max_bytes)
+    return Row(line, None if problem else value, problem)
+
+
+def _read_json(path: Path, max_bytes: int) -> Iterator[Row]:
+    with path.open("rb") as stream:
+        start = stream.read(4096).removeprefix(_BOM).lstrip()
+    return (_read_array if start.startswith(b"[") else _read_lines)(path, max_bytes)
+
+
+def _read_lines(path: Path, max_bytes: int) -> Iterator[Row]:
+    with path.open("rb") as stream:
+        for number, (raw, size) in enumerate(_lines(stream, max_bytes), 1):
+            if number == 1:
+                raw = raw.removeprefix(_BOM)
+            if problem := too_large(size, max_bytes):
+                yield Row(number, None, problem)
+            elif raw.strip():
+                yield _parsed(number, raw)
+
+
+def _lines(stream: IO[bytes], max_bytes: int) -> Iterator[tuple[bytes, int]]:
+    """Each line and its size; of one that is too long only the beginning is kept in memory."""
+    while raw := stream.readline(max_bytes + 2):
+        size, last = len(raw.rstrip(b"\r\n")), raw
+        while not last.endswith(b"\n") and (last := stream.readline(1 << 20)):
+            size += len(last)
+        yield raw, size
+
+
+def _parsed(line: int, raw: bytes) -> Row:
+    try:
+        value = json.loads(raw.decode("utf-8").rstrip())
+    except UnicodeDecodeError as error:
+        return Row(line, None, _not_utf8(error))
+    except json.JSONDecodeError as error:
+        said = f"Not valid JSON: {error.msg} at column {error.colno}."
+        return Row(line, None, BadInput(said, hint=_REPAIR))
+    except RecursionError:
+        return Row(line, None, BadInput("The JSON is nested too deeply.", hint=_REPAIR))
+    return _checked(line, value)
+
+
+def _checked(line: int, value: object) -> Row:
+    if isinstance(value, dict):
+        return Row(line, value)
+    found = f"a JSON {type(value).__name__}, not an object"
+    return Row(line, None, BadInput(f"The row is {found}.", hint='Write {"column": value, …}.'))
+
+
+def _not_utf8(error: UnicodeDecodeError) -> BadInput:
+    byte = error.object[error.start]
+    said = f"Not UTF-8: byte 0x{byte:02x} at position {error.start + 1}."
+    return BadInput(said, hint="Save the file as UTF-8.")
+
+
+def _read_array(path: Path, max_bytes: int) -> Iterator[Row]:
+    """The elements of one JSON array; `line` is where each begins."""
+    try:
+        text = path.read_bytes().removeprefix(_BOM).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{path}: {_not_utf8(error)}") from None
+    decoder, position, line, counted = json.JSONDecoder(), text.index("[") + 1, 1, 0
+    while True:
+        position = _past(text, position, " \t\r\n,")
+        line, counted = line + text.count("\n", counted, position), position
+        if text[position : position + 1] == "]":
+            return
+        try:
+            value, end = decoder.raw_decode(text, position)
+        except (json.JSONDecodeError, RecursionError) as error:
+            # Where the next element begins is unknown: there is nothing to go on with.
+            said = getattr(error, "msg", "nested too deeply")
+            raise BadInput(f"{path}:{line}: Not valid JSON: {said}.", hint=_REPAIR) from None
+        problem = too_large(len(text[position:end].encode()), max_bytes)
+        yield Row(line, None, problem) if problem else _checked(line, value)
+        position = end
+
+
+def _past(text: str, position: int, characters: str) -> int:
+    while position < len(text) and text[position] in characters:
+        position += 1
+    return position
+
+
+def _read_csv(path: Path, max_bytes: int) -> Iterator[Row]:
+    # The library's own limit (128 KB a cell) would come before ours.
+    csv.field_size_limit(max(csv.field_size_limit(), 64 * max_bytes))
+    # Bytes that are no UTF-8 become surrogates, which the checks of texts find, row by row.
+    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as stream:
+        first = stream.readline()
+        stream.seek(0)
+        reader = csv.reader(stream, delimiter=max(",;\t", key=first.count), strict=True)
+        header: list[str] = []
+        line = 1
+        for cells in _records(path, reader):
+            if not header:
+                header = [cell.strip() for cell in cells]
+            elif any(cell.strip() for cell in cells):
+                yield _of_cells(line, header, cells, max_bytes)
+            line = reader.line_num + 1
+
+
+def _records(path: Path, reader: Any) -> Iterable[list[str]]:
+    try:
+        yield from reader
+    except csv.Error as error:
+        # After a broken quote nobody knows where the next row begins.
+        raise BadInput(f"{path}:{reader.line_num}: Not valid CSV: {error}.", hint=_REPAIR) from None
+
+
+def _of_cells(line: int, header: list[str], cells: list[str], max_bytes: int) -> Row:
+    if len(cells) != len(header):
+        said = f"The row has {len(cells)} cells, the header {len(header)}."
+        return Row(line, None, BadInput(said, hint='Put "quotes" around cells with commas.'))
+    # A table written by pandas may say "nan" where a cell was empty.
+    there = [None if cell.strip().lower() in ("", "nan") else cell for cell in cells]
+    return of_mapping(line, dict(zip(header, there, strict=True)), max_bytes)
+
+
+def _read_parquet(path: Path, max_bytes: int) -> Iterator[Row]:
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        with path.open("rb") as stream:
+            line = 0
+            for batch in pyarrow.parquet.ParquetFile(stream).iter_batches(1000):
+                for value in batch.to_pylist():
+                    line += 1
+                    yield of_mapping(line, value, max_bytes)
+    except (pyarrow.ArrowInvalid, pyarrow.ArrowNotImplementedError) as error:
+        raise BadInput(f"{path} is no Parquet file: {reason(error)}") from None
+
+
+_READERS = {
+    ".jsonl": _read_json,
+    ".json": _read_json,
+    ".csv": _read_csv,
+    ".tsv": _read_csv,
+    ".parquet": _read_parquet,
+}
