@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from finetune_lora.disk import DiskError
 from finetune_lora.runs import (
     RunFolder,
     find_run,
@@ -20,7 +22,7 @@ from finetune_lora.runs import (
     read_progress,
     read_run,
 )
-from seedbed.errors import BadInput, NotFound, Unavailable
+from seedbed.errors import BadInput, NotFound
 
 START = {
     "event": "start",
@@ -62,13 +64,14 @@ def test_values_json_does_not_have_become_null(tmp_path: Path) -> None:
     run = RunFolder(tmp_path / "a")
     run(START)
     run(step(1) | {"loss": float("nan"), "grad_norm": float("inf")})
-    run(end("failed", error="The loss is nan.", train_loss=float("nan")))
+    run({"event": "end", "state": "failed", "error": "The loss is nan."})
 
     assert (
         "NaN" not in (run.path / "progress.jsonl").read_text() + (run.path / "run.json").read_text()
     )
     assert read_progress(run.path)[0]["loss"] is None
-    assert read_run(run.path)["error"] == "The loss is nan."
+    read = read_run(run.path)
+    assert (read["state"], read["error"], read["steps"]) == ("failed", "The loss is nan.", 1)
 
 
 def test_resuming_cuts_off_what_happens_again(tmp_path: Path) -> None:
@@ -82,7 +85,9 @@ def test_resuming_cuts_off_what_happens_again(tmp_path: Path) -> None:
     assert len(read_progress(run.path)) == 5
 
     again = RunFolder(run.path)
-    again(START | {"args": {"resume": True}, "step": 3})
+    again(START | {"args": {"resume": True}})
+    again({"event": "resume", "step": 3})
+    assert len(read_progress(run.path)) == 5  # killed right now nothing would be lost
     again(step(4, loss=9.0))
 
     assert [line["step"] for line in read_progress(run.path)] == [1, 2, 3, 4]
@@ -90,14 +95,18 @@ def test_resuming_cuts_off_what_happens_again(tmp_path: Path) -> None:
     read = read_run(run.path)
     assert (read["started"], read["resumed_at"]) == (started, 3)
     assert read["mlflow"] == {"run_id": "1234"}  # the same run there too
-    again(START)  # from the beginning, without --resume: nothing is kept
-    assert read_progress(run.path) == []
-    assert "mlflow" not in read_run(run.path)
+    third = RunFolder(run.path)  # killed before its first checkpoint: from the beginning
+    third(START | {"args": {"resume": True}})
+    third({"event": "eval", "step": 0, "eval_loss": 3.0})
+    assert [line["step"] for line in read_progress(run.path)] == [0]
+    RunFolder(run.path)(START)
+    assert "mlflow" not in read_run(run.path)  # without --resume it is another run
 
 
 RUN = """
 import sys, time
 from pathlib import Path
+from finetune_lora.disk import DiskError
 from finetune_lora.runs import RunFolder
 run = RunFolder(Path(sys.argv[1]))
 run({"event": "start", "args": {}})
@@ -163,10 +172,15 @@ def test_an_unknown_run_names_what_there_is(tmp_path: Path, name: str) -> None:
 def test_a_disk_that_takes_nothing_is_one_line(tmp_path: Path) -> None:
     run = RunFolder(tmp_path / "a")
     run(START)
+    run(step(1))
     (run.path / "progress.jsonl").unlink()
     (run.path / "progress.jsonl").symlink_to("/dev/full")
-    with pytest.raises(Unavailable, match=r"No space left.*--resume"):
-        run(step(1))
+    with pytest.raises(DiskError, match=r"No space left.*--resume"):
+        run(step(2))
+    shutil.rmtree(run.path)
+    run(end("failed", error="No space left"))  # cannot be written either: nothing is raised
+    with pytest.raises(DiskError):
+        run(step(2))
 
 
 def test_git_commit(tmp_path: Path) -> None:

@@ -48,7 +48,9 @@ def _bar(file: IO[str]) -> Iterator[Listener]:
         def listen(event: Mapping[str, Any]) -> None:
             kind = event["event"]
             if kind == "start":
-                bar.update(task, total=event.get("steps"), completed=event.get("step") or 0)
+                bar.update(task, total=event.get("steps"))
+            elif kind == "resume":
+                bar.update(task, completed=event["step"])
             elif kind in ("step", "eval"):
                 shown.update(event)
                 bar.update(task, completed=event["step"], description=summary(shown))
@@ -86,6 +88,7 @@ def summary(event: Mapping[str, Any]) -> str:
         ("loss", "loss {:.3f}"),
         ("eval_loss", "eval loss {:.3f}"),
         ("exact_match", "exact {:.2f}"),
+        ("eval_accuracy", "accuracy {:.2f}"),
         ("tokens_per_second", "{:.0f} tok/s"),
     )
     known = [form.format(event[name]) for name, form in parts if event.get(name) is not None]

@@ -23,49 +23,37 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from seedbed.errors import BadInput, NotFound, SeedbedError, Unavailable
+from finetune_lora.disk import DiskError, explain, write_text
+from seedbed.errors import BadInput, NotFound, SeedbedError
 
 _LIBRARIES = ("torch", "transformers", "peft", "accelerate", "tokenizers", "numpy", "mlflow")
-_ABOUT = ("args", "base", "data", "prompt_hash", "seed", "steps")
 _DULL = {"train", "data", "dataset", "rows", "examples"}  # a file's name that says nothing
 
 
 class RunFolder:
-    """The writer of one run's folder: call it with each event of the trainer.
-
-    A start event may carry `step`, where a resumed run goes on (0 or absent: from the beginning);
-    what was logged after it is cut off, as it happens again.
-    """
+    """The writer of one run's folder: call it with each event of the trainer."""
 
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
         self._lock = threading.Lock()  # MLflow's thread notes its run's id here
+        self._keep: int | None = 0  # up to this step what an earlier process logged stays
 
     def __call__(self, event: Mapping[str, Any]) -> None:
-        """Raises Unavailable when the disk does not take it, BadInput when the folder is in use."""
+        """Raises DiskError when the disk takes nothing, BadInput when the folder is in use."""
+        write = getattr(self, f"_{event['event']}", None)
         try:
-            self._write(event)
-        except OSError as error:
-            if event["event"] != "end":  # the end is reported either way
-                raise Unavailable(
-                    f"Cannot write {error.filename or self.path}: {error.strerror}.",
-                    hint="Make room, then start again with --resume.",
-                ) from None
-
-    def _write(self, event: Mapping[str, Any]) -> None:
-        kind = event["event"]
-        if kind == "start":
-            self._start(event)
-        elif kind in ("step", "eval"):
-            with (self.path / "progress.jsonl").open("a", encoding="utf-8") as file:
-                file.write(_dumps({k: v for k, v in event.items() if k != "event"}) + "\n")
-        elif kind == "end":
-            self._end(event)
+            with explain("The run's record", self.path):
+                if write:
+                    write(event)
+        except DiskError:
+            if event["event"] != "end":  # a run is told about its end either way
+                raise
 
     def update(self, **facts: Any) -> None:
         """Add to `run.json`, atomically."""
         with self._lock:
-            write_json(self.path / "run.json", {**_read_json(self.path / "run.json"), **facts})
+            run = {**_read_json(self.path / "run.json"), **facts}
+            write_json(self.path / "run.json", run)
 
     def _start(self, event: Mapping[str, Any]) -> None:
         self.path.mkdir(parents=True, exist_ok=True)
@@ -77,21 +65,33 @@ class RunFolder:
             )
         args = event.get("args") or {}
         kept = {k: before[k] for k in ("started", "mlflow") if args.get("resume") and k in before}
-        about = {k: event[k] for k in _ABOUT if k in event}
-        about.setdefault("seed", args.get("seed"))
-        run = {
-            "state": "running", "started": now(), **kept, **about, **facts(), **_process(),
-            "resumed_at": event.get("step") or None,
-        }  # fmt: skip
-        _cut(self.path / "progress.jsonl", event.get("step") or 0)
+        about = {"seed": args.get("seed"), "planned_steps": event.get("steps")}
+        about |= {k: v for k, v in event.items() if k not in ("event", "steps")}
+        run = {"state": "running", "started": now(), **kept, **about, **facts(), **_process()}
         with self._lock:
             write_json(self.path / "run.json", run)
 
+    def _resume(self, event: Mapping[str, Any]) -> None:
+        self._keep = event["step"]  # what was logged after it happens again
+        self.update(resumed_at=event["step"])
+
+    def _step(self, event: Mapping[str, Any]) -> None:
+        file = self.path / "progress.jsonl"
+        if self._keep is not None:
+            _cut(file, self._keep)
+            self._keep = None
+        with file.open("a", encoding="utf-8") as lines:
+            lines.write(_dumps({k: v for k, v in event.items() if k != "event"}) + "\n")
+
+    _eval = _step
+
     def _end(self, event: Mapping[str, Any]) -> None:
         results = {k: v for k, v in event.items() if k not in ("event", "state", "error")}
+        last = _last(self.path)  # of a failure the trainer says no figures
         self.update(
-            state=event["state"], error=event.get("error"), ended=now(),
-            seconds=event.get("seconds"), steps=event.get("steps"), results=results,
+            state=event["state"], error=event.get("error"), ended=now(), results=results,
+            seconds=event.get("seconds", last.get("seconds")),
+            steps=event.get("steps", last.get("step")),
         )  # fmt: skip
 
 
@@ -138,8 +138,8 @@ def read_run(folder: Path, *, name: str | None = None) -> dict[str, Any]:
         raise _unknown(folder.name, there, folder.parent)
     if run.get("state") == "running" and not _alive(run):
         run["state"] = "stopped"
-    lines = read_progress(folder)
-    return run | {"name": name or folder.name, "folder": str(folder), "last": (lines or [{}])[-1]}
+    about = {"name": name or folder.name, "folder": str(folder), "last": _last(folder)}
+    return {**run, **about}
 
 
 def read_progress(folder: Path) -> list[dict[str, Any]]:
@@ -178,15 +178,7 @@ def git_commit(folder: Path) -> str | None:
 
 def write_json(path: Path, value: Any) -> None:
     """Replace a file at once: a reader, or the next start, sees the old or the new one whole."""
-    new = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with new.open("w", encoding="utf-8") as file:
-            file.write(_dumps(value, indent=2) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(path)
-    finally:
-        new.unlink(missing_ok=True)
+    write_text(path, _dumps(value, indent=2) + "\n")
 
 
 def now() -> str:
@@ -227,12 +219,15 @@ def _lines(path: Path) -> list[dict[str, Any]]:
     return lines
 
 
+def _last(folder: Path) -> dict[str, Any]:
+    lines = read_progress(folder)
+    return lines[-1] if lines else {}
+
+
 def _cut(path: Path, step: int) -> None:
-    """Keep what was logged up to `step`; nothing of it for a run from the beginning."""
-    kept = [_dumps(line) + "\n" for line in _lines(path) if step and line["step"] <= step]
-    new = path.with_name(f".{path.name}.new")
-    new.write_text("".join(kept), encoding="utf-8")
-    new.replace(path)
+    """Keep what was logged up to `step`; nothing of it if that is 0."""
+    kept = (line for line in _lines(path) if step and line["step"] <= step)
+    write_text(path, "".join(_dumps(line) + "\n" for line in kept))
 
 
 def _process() -> dict[str, Any]:
