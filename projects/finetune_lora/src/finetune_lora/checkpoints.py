@@ -1,0 +1,52 @@
+"""Checkpoints that are whole or not there: written under another name, then renamed.
+
+    RUN/checkpoints/step-000050/   adapter, optimizer, schedule, random states, job.json
+    RUN/checkpoints/.writing/      one that is being written; a killed process may leave it
+
+It knows folders only; what stands in them is the trainer's.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from finetune_lora.disk import sync_folder, write_text
+
+_KEPT = 2
+
+
+def scratch(run: Path) -> Path:
+    """Where the next checkpoint is written."""
+    return run / "checkpoints" / ".writing"
+
+
+def at(run: Path, step: int) -> Path:
+    return run / "checkpoints" / f"step-{step:06}"
+
+
+def latest(run: Path) -> Path | None:
+    """The newest whole checkpoint of a run."""
+    return max((run / "checkpoints").glob("step-*"), default=None)
+
+
+def clear(run: Path) -> None:
+    """Throw away what a killed process left half written."""
+    shutil.rmtree(scratch(run), ignore_errors=True)
+
+
+def keep(run: Path, step: int, saved: dict[str, Any], *, also: int = 0) -> Path:
+    """Make what stands in `scratch` the checkpoint of `step`; the newest two and `also` stay."""
+    (written,) = scratch(run).glob("checkpoint-*")
+    write_text(written / "job.json", json.dumps(saved))
+    sync_folder(written)
+    final = at(run, step)
+    shutil.rmtree(final, ignore_errors=True)
+    written.rename(final)
+    whole = sorted((run / "checkpoints").glob("step-*"))
+    for old in whole[:-_KEPT]:
+        if old != at(run, also):
+            shutil.rmtree(old, ignore_errors=True)
+    return final

@@ -1,0 +1,61 @@
+"""Writing so that a process killed at any instant leaves the old state or the new one.
+
+It knows files and folders only.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from seedbed.errors import SeedbedError
+
+
+class DiskError(SeedbedError):
+    """The disk refused a write."""
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace a file's content in one step."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Replace a file's content in one step."""
+    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    with scratch.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    scratch.replace(path)
+
+
+def sync(path: Path) -> None:
+    """Bring a file, or the names in a folder, from memory to the disk."""
+    if os.name == "nt" and path.is_dir():
+        return  # Windows opens no folder
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_folder(folder: Path) -> None:
+    """Bring a folder and all that is in it from memory to the disk."""
+    for path in (*folder.rglob("*"), folder):
+        sync(path)
+
+
+@contextmanager
+def explain(what: str, where: Path) -> Iterator[None]:
+    """Turn an OSError (a full disk above all) into one line that says what could not be written."""
+    try:
+        yield
+    except OSError as error:
+        raise DiskError(
+            f"{what} could not be written to {where}: {error.strerror or error}.",
+            hint="Free some space and go on with --resume.",
+        ) from error

@@ -1,0 +1,85 @@
+"""An example as token ids, with the ones that are learned marked.
+
+It knows one tokenizer and its chat template. Prompt and answer are cut into tokens apart from each
+other, as they are when the model is served.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from finetune_lora.example import Example, Message
+from seedbed.errors import BadInput
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """`ids` of a whole conversation; `learned` are the positions whose token is a target."""
+
+    ids: list[int]
+    learned: list[int]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+def encode(
+    tokenizer: Any, examples: Iterable[Example], *, max_tokens: int, truncate: bool = False
+) -> list[Encoded]:
+    """Examples as tokens, at most `max_tokens` each.
+
+    A longer one raises BadInput with its line; with `truncate` it loses its end, and is left out
+    if nothing to learn is left.
+    """
+    encoded = []
+    for example in examples:
+        one = encode_one(tokenizer, example)
+        if len(one) > max_tokens:
+            if not truncate:
+                raise BadInput(
+                    f"Line {example.line} has {len(one)} tokens, and --max-tokens is {max_tokens}.",
+                    hint="Raise --max-tokens, or give --truncate to cut such rows.",
+                )
+            one = Encoded(one.ids[:max_tokens], [i for i in one.learned if i < max_tokens])
+        if one.learned:
+            encoded.append(one)
+    return encoded
+
+
+def encode_one(tokenizer: Any, example: Example) -> Encoded:
+    """Tokens of one example; what is learned is each answer and the token that ends it."""
+    ids: list[int] = []
+    learned: list[int] = []
+    seen = ""
+    messages = list(example.messages)
+    for i, message in enumerate(messages):
+        if message["role"] != "assistant":
+            continue
+        before = prompt_text(tokenizer, messages[:i])
+        after = str(tokenizer.apply_chat_template(messages[: i + 1], tokenize=False))
+        if not (before.startswith(seen) and after.startswith(before)):
+            raise BadInput(
+                f"Line {example.line}: the base's chat template rewrites earlier messages.",
+                hint="Give conversations with one answer each.",
+            )
+        ids += token_ids(tokenizer, before[len(seen) :])
+        # A template may write a line break behind the token that ends an answer: nothing to learn.
+        answer = token_ids(tokenizer, after[len(before) :].rstrip("\n"))
+        learned += range(len(ids), len(ids) + len(answer))
+        ids += answer
+        seen = after.rstrip("\n")
+    return Encoded(ids, learned)
+
+
+def prompt_text(tokenizer: Any, messages: Sequence[Message]) -> str:
+    """The text that the model is shown for `messages`, ready for its answer."""
+    return str(
+        tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=True)
+    )
+
+
+def token_ids(tokenizer: Any, text: str) -> list[int]:
+    ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
+    return ids

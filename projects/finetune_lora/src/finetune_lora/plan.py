@@ -1,0 +1,63 @@
+"""How long a training goes on and how its learning rate falls: by steps, or by the clock.
+
+A training has so many steps; where the time allowed is too short for them it gets fewer, so that
+the learning rate has come down to nothing when time is up. It knows no model.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+_WARM = 3  # the first steps are slower than the rest and say nothing
+
+
+@dataclass
+class Plan:
+    """`planned` steps; `total` are fewer if `seconds` would be up before.
+
+    `spent` seconds went into the same training before it was resumed.
+    """
+
+    planned: int
+    seconds: float
+    warmup: int
+    spent: float = 0.0
+    clock: Callable[[], float] = time.monotonic
+    total: int = 0
+    _begun: float | None = field(default=None, repr=False)
+    _marks: list[float] = field(default_factory=list, repr=False)
+
+    def __post_init__(self) -> None:
+        self.total = self.total or self.planned
+
+    def begin(self) -> None:
+        """Time starts to count."""
+        self._begun = self.clock()
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds of training so far."""
+        return self.spent + (self.clock() - self._begun if self._begun is not None else 0.0)
+
+    @property
+    def left(self) -> float:
+        return self.seconds - self.elapsed
+
+    def after(self, step: int) -> bool:
+        """Note that `step` is done; True when training is over."""
+        self._marks.append(self.elapsed)
+        taken = len(self._marks) - 1 - _WARM
+        if taken > 0:
+            pace = (self._marks[-1] - self._marks[_WARM]) / taken
+            affordable = step + max(0, math.floor(self.left / pace))
+            self.total = min(self.planned, affordable)
+        return step >= self.total or self.left <= 0
+
+    def factor(self, step: int) -> float:
+        """What the learning rate is multiplied with: up in `warmup` steps, then straight down."""
+        rising = (step + 1) / max(1, self.warmup)
+        falling = (self.total - step) / max(1, self.total - self.warmup)
+        return max(0.0, min(1.0, rising, falling))

@@ -1,0 +1,270 @@
+"""Train an adapter: the whole job, from a dataset to a folder that can be served.
+
+    result = train(TrainArgs(data="train.jsonl", output="my-run"))
+
+The loop, the optimizer, several processes and their checkpoints are transformers' Trainer
+(`trainer.py`); this module prepares what it is given and keeps what comes out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import resource
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from finetune_lora.base import Base, load_base
+from finetune_lora.batches import Batches
+from finetune_lora.data.read import load_dataset
+from finetune_lora.encode import Encoded, encode
+from finetune_lora.example import Dataset
+from finetune_lora.plan import Plan
+from seedbed.errors import BadInput, ConfigError
+from seedbed.settings import Settings
+
+Event = dict[str, Any]
+Listener = Callable[[Event], None]
+
+
+@dataclass(frozen=True)
+class TrainArgs:
+    """What a training is asked for. A dataset is any that `load_dataset` reads.
+
+    `batch_size` examples a process and `accumulation` batches make one step; `lr` rises over the
+    share `warmup` of the steps and falls to 0. `micro_tokens` bound what one pass holds in memory.
+    With `patience` training stops after so many evaluations without a better one, and the best
+    adapter is kept. `epochs` 0 stands for as many as suit the amount of data.
+    """
+
+    data: str
+    output: str
+    eval_data: str | None = None
+    base: str = "smollm2"
+    max_minutes: float = 10.0
+    epochs: float = 0.0
+    max_steps: int = 0
+    lr: float = 5e-4
+    warmup: float = 0.06
+    weight_decay: float = 0.0
+    r: int = 16
+    alpha: int = 32
+    dropout: float = 0.0
+    method: str = "lora"
+    targets: str = "all-linear"
+    batch_size: int = 16
+    accumulation: int = 1
+    max_tokens: int = 1024
+    micro_tokens: int = 2048
+    truncate: bool = False
+    dtype: str = "auto"
+    gradient_checkpointing: bool = False
+    share_prefix: bool = True
+    eval_every: int = 0
+    save_every: int = 50
+    patience: int = 0
+    seed: int = 0
+    resume: bool = False
+
+    def __post_init__(self) -> None:
+        for name, least in (("batch_size", 1), ("accumulation", 1), ("r", 1), ("max_tokens", 8),
+                            ("save_every", 1), ("micro_tokens", 8)):  # fmt: skip
+            if getattr(self, name) < least:
+                raise ConfigError(
+                    f"{name} is {getattr(self, name)}.", hint=f"Give {least} or more."
+                )
+        if self.max_minutes <= 0 or self.lr <= 0:
+            raise ConfigError("max_minutes and lr must be above 0.", hint="Give e.g. 10 and 5e-4.")
+
+    @property
+    def global_batch(self) -> int:
+        """Examples of one step in one process."""
+        return self.batch_size * self.accumulation
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What a training came to; `stopped_by` is steps, time, patience or interrupt.
+
+    Losses are nats a learned token, `tokens` are those trained on (padding does not count).
+    """
+
+    folder: Path
+    state: str
+    steps: int
+    seconds: float
+    train_loss: float | None
+    eval_loss: float | None
+    tokens: int
+    tokens_per_second: float
+    peak_memory_mb: int
+    stopped_by: str
+
+    def as_json(self) -> dict[str, Any]:
+        return {**asdict(self), "folder": str(self.folder)}
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is trained on what: everything the loop needs, loaded and checked."""
+
+    args: TrainArgs
+    base: Base
+    train: Dataset
+    evaluation: Dataset | None
+    encoded: list[Encoded]
+    encoded_eval: list[Encoded]
+    plan: Plan
+
+
+def train(
+    args: TrainArgs, *, listeners: Sequence[Listener] = (), settings: Settings | None = None
+) -> TrainResult:
+    """Train and leave the adapter in `args.output`; listeners are told what happens.
+
+    With `resume` it goes on from the last whole checkpoint. Raises BadInput for data or arguments
+    that cannot be used, TooLarge where memory is short, TrainingFailed where the loss is no number,
+    DiskError where the disk is full; checkpoints stay as they were.
+    """
+    from finetune_lora.trainer import run
+
+    folder = Path(args.output)
+    _check_folder(folder, args)
+    job = prepare(args, settings)
+    tell = _teller(listeners)
+    tell({"event": "start", **facts(job)})
+    try:
+        result = run(job, folder, tell)
+    except BaseException as error:
+        stopped = isinstance(error, KeyboardInterrupt)
+        tell({"event": "end", "state": "stopped" if stopped else "failed", "error": str(error)})
+        raise
+    return result
+
+
+def prepare(args: TrainArgs, settings: Settings | None = None) -> Job:
+    """Load and check everything; nothing is written."""
+    dataset = load_dataset(args.data)
+    if len(dataset) < 2:
+        raise BadInput(
+            f"{args.data} has {len(dataset)} row to learn from.", hint="Give at least two."
+        )
+    known = dataset.labels or None
+    evaluation = load_dataset(args.eval_data, labels=known) if args.eval_data else None
+    base = load_base(
+        args.base, dtype=args.dtype, quantize=args.method == "qlora", settings=settings
+    )
+    options = {"max_tokens": args.max_tokens, "truncate": args.truncate}
+    encoded = encode(base.tokenizer, dataset.examples, **options)
+    if len(encoded) < 2:
+        raise BadInput(f"Cut to {args.max_tokens} tokens, {args.data} has nothing to learn.")
+    encoded_eval = encode(base.tokenizer, evaluation.examples, **options) if evaluation else []
+    return Job(args, base, dataset, evaluation, encoded, encoded_eval, plan_for(args, len(encoded)))
+
+
+def plan_for(args: TrainArgs, examples: int) -> Plan:
+    """How many steps: `max_steps`, or `epochs`, or as many as suit the amount of data."""
+    per_epoch = -(-examples // args.global_batch)
+    # Little data is seen more often; the time allowed cuts what is too much.
+    epochs = args.epochs or max(2.0, min(8.0, 8000 / examples))
+    steps = args.max_steps or max(1, round(per_epoch * epochs))
+    return Plan(steps, args.max_minutes * 60, max(1, round(args.warmup * steps)))
+
+
+def batches_of(job: Job, processes: int = 1) -> Batches:
+    """The order of examples for the whole training."""
+    lengths = [len(e) for e in job.encoded]
+    batches = job.plan.planned * job.args.accumulation * processes
+    per_epoch = -(-len(lengths) // job.args.batch_size)
+    return Batches(lengths, job.args.batch_size, batches / per_epoch, job.args.seed)
+
+
+def facts(job: Job) -> dict[str, Any]:
+    """What is known before the first step, for run.json and for tracking."""
+    return {
+        "args": asdict(job.args),
+        "base": job.base.spec,
+        "base_hash": job.base.hash,
+        "data": {"path": job.train.source, "sha256": job.train.sha256, "n": len(job.train)},
+        "eval_data": None if job.evaluation is None else {
+            "path": job.evaluation.source,
+            "sha256": job.evaluation.sha256,
+            "n": len(job.evaluation),
+        },
+        "labels": list(job.train.labels),
+        "prompt_hash": prompt_hash(job.train),
+        "steps": job.plan.planned,
+    }  # fmt: skip
+
+
+def task_of(job: Job) -> dict[str, Any]:
+    """What an adapter's folder says of what it learned."""
+    known = facts(job)
+    keep = ("base", "base_hash", "labels", "data", "prompt_hash")
+    return {
+        "kind": "labels" if job.train.labels else "chat",
+        **{name: known[name] for name in keep},
+        "max_tokens": job.args.max_tokens,
+        "system": system_prompt(job.train),
+    }
+
+
+def system_prompt(dataset: Dataset) -> str | None:
+    """The system message that all examples have in common, if they do."""
+    prompts = {e.messages[0]["content"] for e in dataset.examples
+               if e.messages[0]["role"] == "system"}  # fmt: skip
+    return prompts.pop() if len(prompts) == 1 else None
+
+
+def prompt_hash(dataset: Dataset) -> str:
+    """Twelve hex digits of the system messages that the examples open with."""
+    prompts = sorted({e.messages[0]["content"] for e in dataset.examples
+                      if e.messages[0]["role"] == "system"})  # fmt: skip
+    return hashlib.sha256("\0".join(prompts).encode()).hexdigest()[:12]
+
+
+def peak_memory_mb() -> int:
+    """The most memory this process ever held, in MB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return int(peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6)
+
+
+def _check_folder(folder: Path, args: TrainArgs) -> None:
+    if args.resume or not folder.exists():
+        return
+    if not folder.is_dir():
+        raise BadInput(f"{folder} is a file.", hint="Give --output a folder.")
+    if any((folder / name).exists() for name in ("run.json", "checkpoints", "adapter_config.json")):
+        raise BadInput(
+            f"{folder} holds a run already.", hint="Go on with --resume, or give another --output."
+        )
+
+
+def _teller(listeners: Sequence[Listener]) -> Listener:
+    def tell(event: Event) -> None:
+        for listener in listeners:
+            listener(event)
+
+    return tell
+
+
+def check_same(folder: Path, job: Job) -> None:
+    """Raise BadInput where a checkpoint belongs to other data or arguments than asked for now."""
+    saved = json.loads((folder / "job.json").read_text("utf-8"))
+    now = identity(job)
+    for name, value in saved["identity"].items():
+        if now.get(name) != value:
+            raise BadInput(
+                f"The checkpoint was made with {name}={value!r}, not {now.get(name)!r}.",
+                hint="Resume with the same arguments and data, or give another --output.",
+            )
+
+
+def identity(job: Job) -> dict[str, Any]:
+    """What must be the same for a resumed training to end as an unbroken one."""
+    free = ("output", "resume", "max_minutes", "save_every", "data", "eval_data", "micro_tokens")
+    args = {k: v for k, v in asdict(job.args).items() if k not in free}
+    return {**args, "base_hash": job.base.hash, "data_sha256": job.train.sha256}

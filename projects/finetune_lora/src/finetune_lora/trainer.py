@@ -1,0 +1,347 @@
+"""The training loop: transformers' Trainer with a loss, batches and checkpoints of our own.
+
+Why this Trainer and not TRL's SFTTrainer, which builds on it: what makes training here fast (a
+shared prefix computed once, logits only for what is learned) replaces just the parts that TRL adds,
+and its dependencies with them. Measured side by side in `benchmarks/finetune_training.py`.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader
+from transformers import Trainer, TrainerCallback, TrainingArguments, set_seed
+from transformers.trainer_callback import PrinterCallback
+
+from finetune_lora import checkpoints
+from finetune_lora.adapter import AdapterOptions, attach, save_adapter
+from finetune_lora.batches import Collator, split
+from finetune_lora.disk import explain
+from finetune_lora.encode import Encoded
+from finetune_lora.model import token_losses
+from finetune_lora.train import (
+    Job,
+    Listener,
+    TrainResult,
+    batches_of,
+    check_same,
+    identity,
+    peak_memory_mb,
+    task_of,
+)
+from seedbed.errors import SeedbedError
+
+_EVALUATIONS = 5  # in a training, where nothing else is said
+
+
+class TrainingFailed(SeedbedError):
+    """The training cannot go on."""
+
+
+def run(job: Job, folder: Path, tell: Listener) -> TrainResult:
+    """Train `job`, write the adapter into `folder`, and tell what happens on the way."""
+    set_seed(job.args.seed)
+    with explain("The run", folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    a = job.args
+    model = attach(job.base, AdapterOptions(a.method, a.r, a.alpha, a.dropout, a.targets))
+    trainer = CompletionTrainer(job, model, folder, tell)
+    last = checkpoints.latest(folder) if a.resume else None
+    if last is not None:
+        check_same(last, job)
+        trainer.restore(last)
+    job.plan.begin()
+    trainer.train(resume_from_checkpoint=str(last) if last else None)
+    return trainer.finish()
+
+
+class CompletionTrainer(Trainer):
+    """Trains on what `Job` holds; one "batch" is a list of parts small enough for memory."""
+
+    def __init__(self, job: Job, model: Any, folder: Path, tell: Listener) -> None:
+        self.job, self.folder, self.tell = job, folder, tell
+        self.note = {"tokens": 0, "best": -math.inf, "best_step": 0, "worse": 0, "loss_sum": 0.0}
+        self.stopped_by, self.scores = "steps", {}
+        super().__init__(
+            model=model,
+            args=_arguments(job, folder),
+            train_dataset=job.encoded,
+            eval_dataset=job.encoded_eval or None,
+            data_collator=self._collate,
+            callbacks=[Watch(self)],
+        )
+        self.remove_callback(PrinterCallback)
+        logging.getLogger("transformers.trainer").setLevel(logging.ERROR)
+
+    # ── what a step sees ────────────────────────────────────────────────────────────────────
+
+    def _collate(self, examples: list[Encoded]) -> list[dict[str, torch.Tensor]]:
+        pad = self.job.base.tokenizer.pad_token_id
+        # Recomputing activations rules out a cache of keys and values.
+        share = self.job.args.share_prefix and not self.job.args.gradient_checkpointing
+        collate = Collator(pad, share_prefix=share)
+        parts = split(examples, self.job.args.micro_tokens)
+        counted = torch.tensor(sum(len(e) for e in examples))
+        return [{**collate(part), "tokens": counted} for part in parts]
+
+    def get_train_dataloader(self) -> DataLoader:
+        loader = DataLoader(
+            self.job.encoded,  # type: ignore[arg-type]
+            batch_sampler=batches_of(self.job, self.args.world_size),
+            collate_fn=self._collate,
+        )
+        return self.accelerator.prepare(loader)
+
+    def create_scheduler(self, *_: Any, optimizer: Any = None, **__: Any) -> Any:
+        if self.lr_scheduler is None:
+            self.lr_scheduler = torch.optim.lr_scheduler.LambdaLR(
+                optimizer or self.optimizer, self.job.plan.factor
+            )
+            self._created_lr_scheduler = True
+        return self.lr_scheduler
+
+    def _get_num_items_in_batch(self, batch_samples: list, device: torch.device) -> torch.Tensor:
+        """How many learned tokens a step has, in all processes: what its loss is divided by."""
+        counts = torch.tensor(
+            [
+                sum(len(part["labels"]) for batch in batch_samples for part in batch),
+                sum(int(batch[0]["tokens"]) for batch in batch_samples),
+            ],
+            device=device,
+        )
+        counts = self.accelerator.reduce(counts, "sum")
+        self.note["tokens"] += int(counts[1])
+        return counts[0]
+
+    def training_step(
+        self, model: Any, inputs: list[Any], num_items_in_batch: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Forward and backward for each part; gradients add up. Returns the step's mean loss."""
+        model.train()
+        total = torch.zeros((), device=self.args.device)
+        # Wrapped for several processes, gradients are averaged over them: the sum is wanted.
+        scale = self.accelerator.num_processes / num_items_in_batch
+        for i, part in enumerate(inputs):
+            last = i == len(inputs) - 1
+            with self.accelerator.no_sync(model) if not last else _nothing():
+                loss = self._losses(model, part).sum() * scale
+                self.accelerator.backward(loss)
+            total += loss.detach()
+        if not torch.isfinite(total):
+            raise TrainingFailed(
+                f"The loss became {total.item()} at step {self.state.global_step + 1}.",
+                hint="Lower --lr (checkpoints are intact; --resume goes on from the last).",
+            )
+        return total
+
+    def _losses(self, model: Any, part: dict[str, torch.Tensor]) -> torch.Tensor:
+        part = self._prepare_inputs(part)
+        half = self.job.base.model.dtype == torch.bfloat16
+        with torch.autocast(self.args.device.type, torch.bfloat16, enabled=half):
+            return token_losses(model, part)
+
+    def floating_point_ops(self, *_: Any) -> int:
+        return 0  # it would want one tensor of ids
+
+    # ── evaluation ──────────────────────────────────────────────────────────────────────────
+
+    @torch.no_grad()
+    def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
+        """The mean loss of a learned token of the evaluation data, and the accuracy of labels."""
+        model = self.model_wrapped if self.is_fsdp_enabled else self.model
+        model.eval()
+        order = sorted(self.job.encoded_eval, key=len)
+        size = self.job.args.batch_size
+        parts = [p for i in range(0, len(order), size) for p in self._collate(order[i : i + size])]
+        sums = torch.zeros(2, dtype=torch.float64, device=self.args.device)
+        for part in parts[self.args.process_index :: self.args.world_size]:
+            losses = self._losses(model, part)
+            sums += torch.tensor([losses.double().sum(), len(losses)], device=sums.device)
+        loss, n = self.accelerator.reduce(sums, "sum").tolist()
+        self.scores = {"eval_loss": loss / n, **self._accuracy()}
+        self.tell_main({"event": "eval", "step": self.state.global_step, **self.scores})
+        self.note["evaluated"] = self.state.global_step
+        self._judge()
+        return self.scores
+
+    def _accuracy(self) -> dict[str, float]:
+        if not self.job.train.labels or self.job.evaluation is None:
+            return {}
+        from dataclasses import replace
+
+        from finetune_lora.predict import TorchPredictor
+
+        predictor = TorchPredictor(replace(self.job.base, model=self.model), "now",
+                                   labels=self.job.train.labels)  # fmt: skip
+        examples = self.job.evaluation.examples
+        answers = predictor.answer(examples)
+        right = sum(a.text == e.label for a, e in zip(answers, examples, strict=True))
+        return {"eval_accuracy": right / len(examples)}
+
+    def _judge(self) -> None:
+        """Is it the best so far? Labels are judged by accuracy, and by loss where that is equal."""
+        score = self.scores.get("eval_accuracy", 0.0) - 1e-3 * self.scores["eval_loss"]
+        if score > self.note["best"]:
+            self.note |= {"best": score, "best_step": self.state.global_step, "worse": 0}
+            self.control.should_save |= bool(self.job.args.patience)
+        else:
+            self.note["worse"] += 1
+            if 0 < self.job.args.patience <= self.note["worse"]:
+                self.stop("patience")
+
+    # ── checkpoints ─────────────────────────────────────────────────────────────────────────
+
+    def _get_output_dir(self, *_: Any, **__: Any) -> str:
+        return str(checkpoints.scratch(self.folder))
+
+    def _save_checkpoint(self, model: Any, trial: Any = None) -> None:
+        step = self.state.global_step
+        with explain(f"The checkpoint of step {step}", self.folder):
+            if self.args.should_save:
+                checkpoints.clear(self.folder)
+            self.accelerator.wait_for_everyone()
+            super()._save_checkpoint(model, trial)
+            self.accelerator.wait_for_everyone()
+            if self.args.should_save:
+                saved = {"identity": identity(self.job), "spent": self.job.plan.elapsed,
+                         "total": self.job.plan.total, "note": self.note}  # fmt: skip
+                keep = self.note["best_step"] if self.job.args.patience else 0
+                path = checkpoints.keep(self.folder, step, saved, also=keep)
+                self.tell_main({"event": "checkpoint", "step": step, "path": str(path)})
+
+    def restore(self, checkpoint: Path) -> None:
+        """Take up the clock and the counts where a checkpoint left them."""
+        saved = json.loads((checkpoint / "job.json").read_text("utf-8"))
+        self.job.plan.spent = saved["spent"]
+        self.job.plan.total = saved["total"]
+        self.note = saved["note"]
+        self.tell_main({"event": "resume", "step": int(checkpoint.name.rpartition("-")[2])})
+
+    # ── the end ─────────────────────────────────────────────────────────────────────────────
+
+    def stop(self, why: str) -> None:
+        """End after this step."""
+        self.stopped_by = why
+        self.control.should_training_stop = True
+
+    def finish(self) -> TrainResult:
+        """Write the adapter (the best one with `patience`) and what the training came to."""
+        plan, steps = self.job.plan, self.state.global_step
+        seconds = plan.elapsed
+        best = self.note["best_step"] if self.job.args.patience else 0
+        if self.job.encoded_eval and self.note.get("evaluated") != steps:
+            self.evaluate()
+        if best and best != steps:
+            self._take(checkpoints.at(self.folder, best))
+        if self.is_world_process_zero():
+            save_adapter(self.accelerator.unwrap_model(self.model), self.job.base.tokenizer,
+                         self.folder, task_of(self.job))  # fmt: skip
+            checkpoints.clear(self.folder)
+        result = TrainResult(
+            folder=self.folder,
+            state="finished",
+            steps=steps,
+            seconds=round(seconds, 2),
+            train_loss=self.note.get("loss"),
+            eval_loss=self.scores.get("eval_loss"),
+            tokens=self.note["tokens"],
+            tokens_per_second=round(self.note["tokens"] / max(seconds, 1e-9), 1),
+            peak_memory_mb=peak_memory_mb(),
+            stopped_by=self.stopped_by,
+        )
+        self.tell_main({"event": "end", **result.as_json(), **self.scores})
+        return result
+
+    def _take(self, checkpoint: Path) -> None:
+        from peft import load_peft_weights, set_peft_model_state_dict
+
+        set_peft_model_state_dict(self.model, load_peft_weights(str(checkpoint), device="cpu"))
+        self.evaluate()
+
+    def tell_main(self, event: dict[str, Any]) -> None:
+        """Tell the listeners, from the first of several processes only."""
+        if self.is_world_process_zero():
+            self.tell(event)
+
+
+class Watch(TrainerCallback):
+    """After each step: the clock, and what the listeners are told."""
+
+    def __init__(self, trainer: CompletionTrainer) -> None:
+        self.trainer = trainer
+        self.since = (0.0, 0)
+
+    def on_train_begin(self, *_: Any, **__: Any) -> None:
+        self.since = (self.trainer.job.plan.elapsed, self.trainer.note["tokens"])
+
+    def on_step_end(self, args: Any, state: Any, *_: Any, **__: Any) -> None:
+        plan = self.trainer.job.plan
+        over = torch.tensor(int(plan.after(state.global_step)), device=args.device)
+        # Clocks differ: all processes stop when the first one's says so.
+        if args.world_size > 1:
+            torch.distributed.broadcast(over, 0)
+        if over:
+            self.trainer.stop("time" if plan.total < plan.planned else "steps")
+
+    def on_log(self, args: Any, state: Any, *_: Any, logs: Any = None, **__: Any) -> None:
+        if not logs or "loss" not in logs:
+            return
+        trainer, plan = self.trainer, self.trainer.job.plan
+        trainer.note["loss"] = logs["loss"]
+        (then, tokens), now = self.since, (plan.elapsed, trainer.note["tokens"])
+        self.since = now
+        pace = plan.elapsed / max(1, state.global_step)
+        event = {
+            "event": "step",
+            "step": state.global_step,
+            "of": plan.total,
+            "epoch": round(state.global_step * trainer.job.args.global_batch
+                           * args.world_size / len(trainer.job.encoded), 3),
+            "loss": logs["loss"],
+            "lr": logs["learning_rate"],
+            "grad_norm": logs.get("grad_norm"),
+            "tokens": trainer.note["tokens"],
+            "tokens_per_second": round((now[1] - tokens) / max(1e-9, now[0] - then), 1),
+            "seconds": round(plan.elapsed, 2),
+            "left": round(max(0, plan.total - state.global_step) * pace, 1),
+        }  # fmt: skip
+        trainer.tell_main(event)
+
+
+def _arguments(job: Job, folder: Path) -> TrainingArguments:
+    a = job.args
+    every = a.eval_every or max(1, job.plan.planned // _EVALUATIONS)
+    return TrainingArguments(
+        output_dir=str(checkpoints.scratch(folder)),
+        max_steps=job.plan.planned,
+        per_device_train_batch_size=a.batch_size,
+        gradient_accumulation_steps=a.accumulation,
+        learning_rate=a.lr,
+        weight_decay=a.weight_decay,
+        max_grad_norm=1.0,
+        activation_checkpointing=a.gradient_checkpointing,
+        eval_strategy="steps" if job.encoded_eval else "no",
+        eval_steps=every,
+        save_strategy="steps",
+        save_steps=a.save_every,
+        logging_steps=1,
+        logging_nan_inf_filter=False,
+        use_cpu=not torch.cuda.is_available(),
+        remove_unused_columns=False,
+        disable_tqdm=True,
+        report_to="none",
+        seed=a.seed,
+        data_seed=a.seed,
+        ddp_find_unused_parameters=False,
+    )
+
+
+def _nothing() -> Any:
+    from contextlib import nullcontext
+
+    return nullcontext()
