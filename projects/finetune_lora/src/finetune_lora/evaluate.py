@@ -130,7 +130,8 @@ class _Task:
         self.kind = _kind(dataset, self.expected)
         self.names = [self._name(answer) for answer in self.expected]
         trained = train.examples if train else ()
-        self.known = {*dataset.labels, *(self._name(_expected(e)) for e in trained)} - {None}
+        learnt = {self._name(_expected(e)) for e in trained} if train else set(dataset.labels)
+        self.known = {name for name in learnt if name is not None}
         unseen = Counter(n for n in self.names if n is not None and n not in self.known)
         self.unseen = dict(sorted(unseen.items())) if self.known else {}
         texts = {example.text for example in trained}
@@ -201,7 +202,7 @@ class _Task:
         if len(named) < len(found):
             return None
         got = [self._name(prediction.text) for prediction in found]
-        return metrics.confusion(named, got, [n for n in self.known if n is not None])
+        return metrics.confusion(named, got, self.known)
 
 
 def _expected(example: Example) -> str:

@@ -29,15 +29,14 @@ def confusion_picture(found: Mapping[str, Any], *, title: str = "") -> bytes:
     height = min(max(3.5, 2.6 + 0.36 * len(rows)), 18)
     figure, axes = _figure(height)
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
-    small = {"fontsize": 10 if len(columns) <= 20 else 7, "parse_math": False}
+    small = {"fontsize": 10 if len(columns) <= 20 else 8, "parse_math": False}
     axes.set_xticks(range(len(columns)), [_short(c) for c in columns], **small)
     axes.set_yticks(range(len(rows)), [_short(r) for r in rows], **small)
-    if max(map(len, columns), default=0) * len(columns) > 90:
-        axes.tick_params(axis="x", labelrotation=90 if len(columns) > 20 else 45)
+    if max(map(len, columns), default=0) * len(columns) > 90:  # side by side they would overlap
+        many = len(columns) > 20
         for label in axes.get_xticklabels():
-            label.set(ha="right" if len(columns) <= 20 else "center", rotation_mode="anchor")
-            if len(columns) > 20:
-                label.set(ha="right", va="center")
+            label.set(rotation=90 if many else 45, rotation_mode="anchor", ha="right")
+            label.set_va("center" if many else "top")
     for i, j in zip(*np.nonzero(counts), strict=True):
         colour = "white" if shares[i, j] > 0.6 else "black"
         axes.text(j, i, int(counts[i, j]), ha="center", va="center", color=colour, **small)
@@ -70,12 +69,21 @@ def loss_picture(progress: Sequence[Mapping[str, Any]], *, title: str = "Loss") 
 
     Training loss is drawn as logged and, when there are many steps, smoothed.
     """
+    from matplotlib.ticker import MaxNLocator
+
     figure, axes = _figure(5)
     train, held_out = _points(progress, "loss"), _points(progress, "eval_loss")
     if train:
         many = len(train) > 20
         steps, losses = zip(*train, strict=True)
-        axes.plot(steps, losses, color="tab:blue", alpha=0.3 if many else 1, label="training")
+        axes.plot(
+            steps,
+            losses,
+            "-" if many else ".-",
+            color="tab:blue",
+            alpha=0.3 if many else 1,
+            label="training",
+        )
         if many:
             axes.plot(steps, _smooth(losses), color="tab:blue", label="training, smoothed")
     if held_out:
@@ -86,7 +94,7 @@ def loss_picture(progress: Sequence[Mapping[str, Any]], *, title: str = "Loss") 
         axes.set_ylim(bottom=0)
     else:
         axes.text(0.5, 0.5, "no finite loss", ha="center", transform=axes.transAxes)
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.grid(alpha=0.3)
     axes.set(xlabel="step", ylabel="loss (nats per token)")
     axes.set_title(title, parse_math=False)
@@ -105,8 +113,8 @@ def _points(progress: Sequence[Mapping[str, Any]], key: str) -> list[tuple[float
 
 
 def _smooth(values: Sequence[float]) -> list[float]:
-    """The exponential mean over some tenth of the steps, without the pull of its start."""
-    keep = 1 - 1 / max(2.0, len(values) / 10)
+    """The exponential mean of some thirtieth of the steps, without the pull of its start."""
+    keep = 1 - 1 / max(2.0, len(values) / 30)
     smooth, mean, weight = [], 0.0, 0.0
     for value in values:
         mean, weight = keep * mean + (1 - keep) * value, keep * weight + (1 - keep)
@@ -133,5 +141,6 @@ def _png(figure: Any) -> bytes:
 
 
 def _short(name: str) -> str:
-    name = " ".join(name.split())
-    return name if len(name) <= _LONGEST else name[: _LONGEST - 1] + "…"
+    name = " ".join(name.encode("utf-8", "replace").decode().split())  # half a pair draws nothing
+    half = _LONGEST // 2  # long names often differ at their end only
+    return name if len(name) <= _LONGEST else f"{name[: half - 1]}…{name[-half:]}"

@@ -6,13 +6,12 @@ It knows the JSON of `evaluate.Evaluation`, and measures nothing itself.
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from finetune_lora import pictures
+from finetune_lora.disk import write_bytes
 
 _CELL = 80  # characters of a cell of text
 
@@ -39,26 +38,11 @@ def write(
     for name in {"confusion.png", "loss.png"} - drawn.keys():
         (out / name).unlink(missing_ok=True)  # of an earlier evaluation
     for name, data in drawn.items():
-        write_whole(out / name, data)
+        write_bytes(out / name, data)
     text = to_markdown(result, run=run, images=sorted(drawn))
-    write_whole(out / "report.md", text.encode("utf-8", "replace"))
+    write_bytes(out / "report.md", text.encode("utf-8", "replace"))
     written = json.dumps(result, indent=2, allow_nan=False)
-    write_whole(out / "report.json", written.encode())
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Replace a file by way of another one, so that nobody ever reads half of it."""
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    write_bytes(out / "report.json", written.encode())
 
 
 def to_markdown(

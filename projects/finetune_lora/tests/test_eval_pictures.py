@@ -1,0 +1,54 @@
+"""Pictures are PNG of the promised width, whatever is in them."""
+
+from __future__ import annotations
+
+import io
+import math
+
+import pytest
+
+from finetune_lora import metrics, pictures
+
+pytestmark = pytest.mark.filterwarnings("error")
+image = pytest.importorskip("PIL.Image")
+
+
+def _size(data: bytes) -> tuple[int, int]:
+    with image.open(io.BytesIO(data)) as picture:
+        assert picture.format == "PNG"
+        size: tuple[int, int] = picture.size
+        return size
+
+
+@pytest.mark.parametrize(
+    "names",
+    [["a"], ["good", "bad"], [f"a long label of number {i}" for i in range(120)],
+     ["$a$ \\frac", "日本語", "\ud800", "x\ny", "z" * 900, ""]],
+)  # fmt: skip
+def test_confusion(names: list[str]) -> None:
+    got = [*names[1:], None] if len(names) > 1 else ["strange"]
+    width, height = _size(pictures.confusion_picture(metrics.confusion(names, got), title="$"))
+    assert width == 1000 and 300 < height <= 1800
+
+
+def test_all_outcomes_stay_in_the_picture_of_many_labels() -> None:
+    names = [f"l{i}" for i in range(100)]
+    found = metrics.confusion(names * 2, [*names, *names[1:], None])
+    rows, columns, counts = pictures._largest(found["rows"], found["columns"], found["counts"])
+    assert counts.shape == (40, 42) == (len(rows), len(columns))
+    assert columns[-2:] == ["others", "invalid"]
+    assert counts.sum(axis=1).tolist() == [2] * 40
+
+
+@pytest.mark.parametrize(
+    "progress",
+    [
+        [],
+        [{"step": 1, "loss": math.nan}],
+        [{"step": 1, "loss": 2.0}],
+        [{"step": 1, "eval_loss": None}, {"loss": 1.0}, {"step": "x", "loss": 1}],
+        [{"step": i, "loss": 1 / (i + 1), "eval_loss": math.inf} for i in range(500)],
+    ],
+)
+def test_loss(progress: list[dict[str, float]]) -> None:
+    assert _size(pictures.loss_picture(progress)) == (1000, 500)
