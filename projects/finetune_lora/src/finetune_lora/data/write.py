@@ -6,13 +6,13 @@ moment at which they count. Who comes after a killed writer moves what is still 
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
 from filelock import FileLock
 
+from finetune_lora.disk import sync, sync_folder
 from seedbed.errors import BadInput
 
 _STAGING, _READY, _LOCK = ".prepare-unfinished", ".prepare-ready", ".prepare-lock"
@@ -30,7 +30,7 @@ def write_together(folder: Path, files: Mapping[str, bytes | None]) -> None:
             _move(folder)
             _stage(folder / _STAGING, files)
             (folder / _STAGING).rename(folder / _READY)
-            _sync(folder)
+            sync(folder)
             _move(folder)
     except OSError as error:
         raise BadInput(
@@ -53,8 +53,7 @@ def _stage(staging: Path, files: Mapping[str, bytes | None]) -> None:
         for name, content in files.items():
             path = staging / (name if content is not None else f"{name}.gone")
             path.write_bytes(content or b"")
-            _sync(path)
-        _sync(staging)
+        sync_folder(staging)
     except OSError:
         shutil.rmtree(staging, ignore_errors=True)
         raise
@@ -70,15 +69,5 @@ def _move(folder: Path) -> None:
             path.unlink()
         else:
             path.replace(folder / path.name)
-    _sync(folder)
+    sync(folder)
     ready.rmdir()
-
-
-def _sync(path: Path) -> None:
-    if os.name == "nt" and path.is_dir():
-        return  # Windows opens no folder
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

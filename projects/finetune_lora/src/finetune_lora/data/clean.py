@@ -1,0 +1,116 @@
+"""What is taken out of a dataset before training: duplicates, conflicts, leaks; and what belongs
+together.
+
+It works on examples in their order and drops the later ones, so the result depends on nothing else.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from finetune_lora.data.normal import NearIndex, instruction, question, spoken
+from finetune_lora.example import Example
+
+
+@dataclass(frozen=True)
+class Exact:
+    """`conflicts`: line numbers of each text that came with several labels; none of them is kept.
+
+    `ambiguous`: questions of conversations with several answers; these are kept, as both may be
+    right.
+    """
+
+    kept: list[Example]
+    duplicates: int
+    conflicts: list[list[int]]
+    ambiguous: int
+
+
+@dataclass(frozen=True)
+class Clusters:
+    """`groups[i]` is the cluster of `kept[i]`: rows that must not be parted by a split."""
+
+    kept: list[Example]
+    groups: list[int]
+    near_duplicates: int
+
+
+def without_duplicates(examples: Iterable[Example]) -> Exact:
+    """The first of each question and answer. Two labels for one text: which one is right is not
+    known, so no row of it is kept."""
+    by_question: dict[tuple[str, ...], list[Example]] = defaultdict(list)
+    total = 0
+    for example in examples:
+        total += 1
+        by_question[question(example)].append(example)
+    kept: list[Example] = []
+    conflicts: list[list[int]] = []
+    ambiguous = dropped = 0
+    for asked in by_question.values():
+        answers = {e.answer.strip(): e for e in reversed(asked)}
+        if len(answers) > 1 and asked[0].label is not None:
+            conflicts.append([e.line for e in asked])
+            dropped += len(asked)
+            continue
+        ambiguous += len(answers) > 1
+        kept += answers.values()
+    kept.sort(key=lambda e: e.line)
+    return Exact(kept, total - dropped - len(kept), conflicts, ambiguous)
+
+
+def cluster(examples: Sequence[Example], near: float) -> Clusters:
+    """Join what asks nearly the same; of those with the same answer keep the first.
+
+    Nearly the same questions with different answers are the ones worth learning from: they stay,
+    together. `near` is the Jaccard similarity from which texts count as near; 1: only equal ones.
+    """
+    index = NearIndex(near)
+    kept: list[Example] = []
+    parents: list[int] = []
+    near_duplicates = 0
+    for example in examples:
+        text = spoken(example)
+        signature = index.signature(text)
+        found = list(index.proposed(signature))
+        if any(_same_task(kept[n], example) and index.near(n, text) for n in found):
+            near_duplicates += 1
+            continue
+        number = index.add(text, signature)
+        kept.append(example)
+        parents.append(number)
+        for other in found:
+            a, b = _root(parents, other), _root(parents, number)
+            if a != b and index.near(other, text):
+                parents[max(a, b)] = min(a, b)
+    groups = [_root(parents, number) for number in range(len(kept))]
+    return Clusters(kept, groups, near_duplicates)
+
+
+def without_leaks(
+    examples: Iterable[Example], held_out: Sequence[Example], near: float
+) -> tuple[list[Example], int]:
+    """Those that ask nothing that `held_out` asks too, nearly or exactly; and how many did."""
+    index = NearIndex(near)
+    for example in held_out:
+        text = spoken(example)
+        index.add(text, index.signature(text))
+    clean, leaks = [], 0
+    for example in examples:
+        if any(True for _ in index.matches(spoken(example))):
+            leaks += 1
+        else:
+            clean.append(example)
+    return clean, leaks
+
+
+def _same_task(one: Example, other: Example) -> bool:
+    return one.answer.strip() == other.answer.strip() and instruction(one) == instruction(other)
+
+
+def _root(parents: list[int], number: int) -> int:
+    while parents[number] != number:
+        parents[number] = parents[parents[number]]
+        number = parents[number]
+    return number

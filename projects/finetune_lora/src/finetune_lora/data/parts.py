@@ -1,0 +1,70 @@
+"""The splits of a dataset, cleaned: what goes where, and what was taken out for which reason.
+
+It knows examples; it neither reads nor writes.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from finetune_lora.data.clean import Exact, cluster, without_duplicates, without_leaks
+from finetune_lora.data.split import TRAIN, assign
+from finetune_lora.example import Example
+from seedbed.errors import BadInput
+
+SPLITS = (TRAIN, "dev", "test")
+
+
+@dataclass(frozen=True)
+class Parts:
+    """`splits` has no empty one. `removed`: reason → rows. `largest`: the share of the rows that
+    the largest cluster of near duplicates holds, which no split may part."""
+
+    splits: dict[str, tuple[Example, ...]]
+    removed: dict[str, int]
+    exact: Exact
+    largest: float
+
+
+def divide(
+    examples: Sequence[Example],
+    given: Mapping[str, Sequence[Example]],
+    shares: Mapping[str, float],
+    *,
+    near: float,
+    seed: int,
+) -> Parts:
+    """Clean `examples` and split off `shares` of them for dev and test, except those `given`.
+
+    A given test set stays as it is; what it asks is taken out of a given dev set, and what either
+    asks out of train. Raises BadInput where nothing is left, or too little to split.
+    """
+    held = {name: tuple(found) for name, found in given.items()}
+    exact = without_duplicates(examples)
+    pool, leaks = exact.kept, 0
+    if "dev" in held and "test" in held:
+        clean, leaks = without_leaks(held["dev"], held["test"], near)
+        held["dev"] = tuple(clean)
+    if held:
+        pool, more = without_leaks(pool, [e for found in held.values() for e in found], near)
+        leaks += more
+    clusters = cluster(pool, near)
+    removed = {
+        "duplicates": exact.duplicates,
+        "labels_in_conflict": sum(map(len, exact.conflicts)),
+        "near_duplicates": clusters.near_duplicates,
+        "leaks": leaks,
+    }
+    if not clusters.kept:
+        counts = ", ".join(f"{name.replace('_', ' ')} {n}" for name, n in removed.items() if n)
+        raise BadInput(f"No row is left to train on ({counts}).", hint="Give other data.")
+    shares = {name: share for name, share in shares.items() if name not in held}
+    names = assign(clusters.groups, [e.label or "" for e in clusters.kept], shares, seed)
+    splits = {
+        split: tuple(e for e, name in zip(clusters.kept, names, strict=True) if name == split)
+        for split in (TRAIN, *shares)
+    } | held
+    largest = Counter(clusters.groups).most_common(1)[0][1] / len(clusters.kept)
+    return Parts({s: splits[s] for s in SPLITS if splits.get(s)}, removed, exact, largest)

@@ -1,0 +1,178 @@
+"""From a source to train, dev and test: read, clean, split, measure, write, in this order.
+
+It knows the order and the card's fields; each step is a module of its own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from finetune_lora.data import card as cards
+from finetune_lora.data.parts import SPLITS, Parts, divide
+from finetune_lora.data.read import Reading, as_lines, load_dataset, read, rows
+from finetune_lora.data.tokens import spread, token_lengths
+from finetune_lora.data.write import write_together
+from finetune_lora.example import Dataset
+from seedbed.errors import BadInput
+from seedbed.settings import Settings
+
+_SHOWN = 5
+_FEW = 10
+
+
+def prepare(
+    source: str | Path,
+    output: Path,
+    *,
+    dev: float = 0.1,
+    test: float = 0.1,
+    seed: int = 0,
+    dev_data: str | Path | None = None,
+    test_data: str | Path | None = None,
+    base: str | None = None,
+    max_tokens: int | None = None,
+    near: float = 0.8,
+    skip_bad: bool = False,
+    settings: Settings | None = None,
+) -> dict[str, Any]:
+    """Write train.jsonl, dev.jsonl, test.jsonl, card.json and DATA_CARD.md; the card's facts.
+
+    `dev` and `test` are shares of the rows; `dev_data` and `test_data` are sources to use instead.
+    With `base`, lengths are counted in its tokens, and rows over `max_tokens` are counted. `near`:
+    the similarity (Jaccard, 0.5 to 1) from which texts count as near duplicates.
+
+    Bad rows raise, or with `skip_bad` go to rejected.jsonl, and the result has "rejected" with
+    their count and the first five. All files appear together; the same source and seed give the
+    same bytes. Raises BadInput and its kin.
+    """
+    _check(dev, test, near, max_tokens)
+    _check_places(output, source, dev_data, test_data)
+    bad: list[dict[str, Any]] = []
+    reading = read(source, reject=_collector(bad) if skip_bad else None)
+    given = {
+        name: load_dataset(spec, labels=reading.dataset.labels or None).examples
+        for name, spec in (("dev", dev_data), ("test", test_data))
+        if spec
+    }
+    parts = divide(
+        reading.dataset.examples, given, {"dev": dev, "test": test}, near=near, seed=seed
+    )
+    files = {
+        name: as_lines(rows(Dataset(examples, reading.dataset.labels)))
+        for name, examples in parts.splits.items()
+    }
+    card = {"source": str(source), "seed": seed, "near": near, **_facts(reading, parts, files)}
+    card["removed"] = {"refused": len(bad), "not_rated_up": reading.disliked, **parts.removed}
+    _add_tokens(card, parts, base, max_tokens, settings)
+    card["warnings"] = list(_warnings(card, parts))
+    _write(output, files, bad, card)
+    rejected = {"rows": len(bad), "first": bad[:_SHOWN]}
+    return {**card, "output": str(output), "rejected": rejected}
+
+
+def _collector(bad: list[dict[str, Any]]) -> Any:
+    return lambda line, why: bad.append({"line": line, "reason": why})
+
+
+def _check(dev: float, test: float, near: float, max_tokens: int | None) -> None:
+    for name, share in (("dev", dev), ("test", test)):
+        if not 0 <= share < 1:
+            raise BadInput(f"--{name} is {share}.", hint="Give a share of the rows, such as 0.1.")
+    if dev + test >= 1:
+        raise BadInput(
+            f"--dev {dev} and --test {test} leave nothing to train on.",
+            hint="Give less than 1 together.",
+        )
+    if not 0.5 <= near <= 1:
+        raise BadInput(f"--near is {near}.", hint="Give a similarity from 0.5 to 1.")
+    if max_tokens is not None and max_tokens < 1:
+        raise BadInput(f"--max-tokens is {max_tokens}.", hint="Give 1 or more.")
+
+
+def _check_places(output: Path, *sources: str | Path | None) -> None:
+    if output.exists() and not output.is_dir():
+        raise BadInput(f"{output} is a file.", hint="Give a folder with --output.")
+    written = {(output / f"{name}.jsonl").resolve() for name in SPLITS}
+    for source in sources:
+        if source is not None and Path(source).resolve() in written:
+            raise BadInput(
+                f"{source} would be overwritten.", hint="Give another folder with --output."
+            )
+
+
+def _facts(reading: Reading, parts: Parts, files: Mapping[str, bytes]) -> dict[str, Any]:
+    everything = [example for examples in parts.splits.values() for example in examples]
+    return {
+        "source_sha256": reading.dataset.sha256,
+        "revision": reading.revision,
+        "licence": reading.licence,
+        "format": reading.format,
+        "splits": {
+            name: {
+                **cards.describe(examples),
+                "sha256": hashlib.sha256(files[name]).hexdigest(),
+            }
+            for name, examples in parts.splits.items()
+        },
+        "conflicts": parts.exact.conflicts,
+        "ambiguous": parts.exact.ambiguous,
+        "languages": cards.languages(everything),
+        "pii": cards.personal_data(everything),
+    }
+
+
+def _add_tokens(
+    card: dict[str, Any],
+    parts: Parts,
+    base: str | None,
+    max_tokens: int | None,
+    settings: Settings | None,
+) -> None:
+    card["tokens"] = None
+    if base is None:
+        return
+    over = 0
+    for name, examples in parts.splits.items():
+        lengths = token_lengths(examples, base, settings)
+        card["splits"][name]["tokens"] = spread(lengths)
+        over += sum(n > max_tokens for n in lengths) if max_tokens else 0
+    card["tokens"] = {"base": base, "max_tokens": max_tokens, "truncated": over}
+
+
+def _warnings(card: Mapping[str, Any], parts: Parts) -> Iterator[str]:
+    if card["conflicts"]:
+        first = "; ".join(", ".join(map(str, lines)) for lines in card["conflicts"][:_SHOWN])
+        yield (
+            f"{len(card['conflicts'])} texts have several labels, and none of their rows was kept. "
+            f"Lines: {first}{'; …' if len(card['conflicts']) > _SHOWN else ''}."
+        )
+    if card["ambiguous"]:
+        yield f"{card['ambiguous']} questions have several answers; all were kept, in one split."
+    if parts.largest > 0.2:
+        yield f"{parts.largest:.0%} of the rows are near duplicates of each other."
+    labels = card["splits"]["train"]["labels"]
+    if len(labels) == 1:
+        yield f"There is one label only: {next(iter(labels))}."
+    few = [f"{label} ({n})" for label, n in labels.items() if n < _FEW]
+    if few:
+        yield f"Labels with fewer than {_FEW} rows to train on: {', '.join(few[:20])}."
+    if card["pii"]:
+        kinds = ", ".join(f"{kind} in {n['rows']} rows" for kind, n in card["pii"].items())
+        yield f"A model can repeat personal data and secrets that it was trained on: {kinds}."
+    if card["tokens"] and card["tokens"]["truncated"]:
+        longer = card["tokens"]["truncated"]
+        yield f"{longer} rows are longer than {card['tokens']['max_tokens']} tokens."
+
+
+def _write(
+    output: Path, parts: Mapping[str, bytes], bad: list[dict[str, Any]], card: dict[str, Any]
+) -> None:
+    # None takes away what an earlier call with other options left there.
+    files = {f"{name}.jsonl": parts.get(name) for name in SPLITS}
+    files["rejected.jsonl"] = as_lines(bad) if bad else None
+    files["DATA_CARD.md"] = cards.as_markdown(card)
+    files["card.json"] = cards.as_json(card)
+    write_together(output, files)

@@ -1,0 +1,40 @@
+"""How long examples are for a model: counted as the trainer counts them.
+
+It knows a tokenizer, no weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from finetune_lora.encode import encode_one
+from finetune_lora.example import Example
+from seedbed.settings import Settings
+
+
+def token_lengths(
+    examples: Sequence[Example], base: str, settings: Settings | None = None
+) -> list[int]:
+    """Tokens of each example in the base's chat template, question and answer."""
+    from finetune_lora.base import base_folder, load_tokenizer
+
+    tokenizer = load_tokenizer(base_folder(base, settings), base)
+    return [len(encode_one(tokenizer, example)) for example in examples]
+
+
+def spread(lengths: Sequence[int]) -> dict[str, int]:
+    """min, p50, p95, max and total; each percentile is a length that occurs."""
+    ordered = sorted(lengths)
+    if not ordered:
+        return {"min": 0, "p50": 0, "p95": 0, "max": 0, "total": 0}
+
+    def at(share: float) -> int:
+        return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+
+    return {
+        "min": ordered[0],
+        "p50": at(0.5),
+        "p95": at(0.95),
+        "max": ordered[-1],
+        "total": sum(ordered),
+    }
