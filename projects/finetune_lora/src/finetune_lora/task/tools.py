@@ -41,6 +41,7 @@ import json
 from typing import Any
 
 from jsonschema import Draft202012Validator
+
 from seedbed.errors import BadInput
 from seedbed.prompts import load_prompt
 

@@ -1,0 +1,235 @@
+"""Made requests with their right calls: phrase, facts, small talk and noise, composed at random.
+
+The same (n, seed, part) gives the same requests in every process. The parts "train", "dev" and "test"
+share no wish phrase, no user name, number or amount (`grammar.split`, `grammar.part_of`). What is
+said stands in `phrases/`; which answer is right, in `tools.py`.
+"""
+
+from __future__ import annotations
+
+from random import Random
+
+from finetune_lora.example import Example
+from finetune_lora.task import noise
+from finetune_lora.task.grammar import PARTS, Phrase, expand, read_phrases, split
+from finetune_lora.task.slots import Facts
+from finetune_lora.task.tools import ARGUMENTS, NONE, call, system_prompt
+from seedbed.errors import BadInput
+
+_SHARE = {NONE: 17, "create_ticket": 11, "update_ticket": 9, "request_access": 9, "refund_order": 9,
+          "order_equipment": 8, "book_callback": 9, "reset_password": 8, "unlock_account": 7,
+          "ticket_status": 7, "order_status": 7}  # fmt: skip
+# how often a fact that the wish itself does not state is added to it
+_ADDED = {"user": 0.7, "system": 0.75, "ticket": 0.85, "order": 0.85, "priority": 0.3, "amount": 0.3,
+          "reason": 0.45, "level": 0.55, "quantity": 0.15, "phone": 0.75, "day": 0.6, "hour": 0.6}  # fmt: skip
+_MAIN = {"user", "system", "ticket", "order", "item", "phone"}  # without these a fact is missing
+_TERSE, _TWO, _EXTRA, _TALK, _MAIL = 0.13, 0.05, 0.12, 0.13, 0.14
+
+
+def generate(n: int, seed: int, *, part: str = "train") -> list[Example]:
+    """`n` requests, no two alike: system, user and assistant message, with tags.
+
+    Tags: tool, noise, kind (plain, no tool, missing fact, extra facts, chit-chat first, two wishes,
+    correction), language. BadInput for another part than train, dev and test.
+    """
+    if part not in PARTS:
+        raise BadInput(f"There is no part {part!r}.", hint=f"Its parts: {', '.join(PARTS)}.")
+    rng = Random(f"{seed}/{part}")
+    prompt = {"role": "system", "content": system_prompt()}
+    seen: set[str] = set()
+    examples = []
+    for tool in _tools(n, rng):
+        while True:
+            text, answer, tags = _Request(tool, rng, part).write()
+            if text not in seen:
+                break
+        seen.add(text)
+        asked = {"role": "user", "content": text}
+        examples.append(
+            Example((prompt, asked, {"role": "assistant", "content": answer}), tags=tags)
+        )
+    return examples
+
+
+def _tools(n: int, rng: Random) -> list[str]:
+    """Which tool each request is for, in the shares of `_SHARE`, shuffled."""
+    total = sum(_SHARE.values())
+    tools = [tool for tool, share in _SHARE.items() for _ in range(share * n // total)]
+    tools += rng.choices(list(_SHARE), weights=list(_SHARE.values()), k=n - len(tools))
+    rng.shuffle(tools)
+    return tools
+
+
+def _frames(name: str) -> list[Phrase]:
+    """The phrases around a wish: openers, small talk, closers, signatures, distractors."""
+    return [p for p in read_phrases(__package__, "frames.txt") if name in p.given]
+
+
+class _Request:
+    """One request in the making."""
+
+    def __init__(self, tool: str, rng: Random, part: str) -> None:
+        self.tool, self.rng, self.part = tool, rng, part
+        self.facts = Facts(tool, rng, part)
+        self.kinds: set[str] = set()
+
+    def write(self) -> tuple[str, str, dict[str, str]]:
+        """The request, its answer and its tags."""
+        phrase = self._wish(self.tool)
+        sentences = self._terse(phrase) if "terse" in phrase.given else self._body(phrase)
+        text = self._framed(sentences, terse="terse" in phrase.given)
+        names, odds = zip(*((name, odd) for name, (odd, _) in noise.NOISES.items()), strict=True)
+        chosen = self.rng.choices(names, odds)[0]
+        change = noise.NOISES[chosen][1]
+        text = noise.clean(change(text, self.rng) if change else text)
+        answer = call(self.tool, **self.facts.stated)
+        tags = {"tool": self.tool, "noise": chosen, "kind": self._kind(), "language": "en"}
+        return text, answer, tags
+
+    def _wish(self, tool: str) -> Phrase:
+        phrases = split(read_phrases(__package__, f"{tool}.txt"), self.part)
+        terse = [p for p in phrases if "terse" in p.given]
+        plain = [p for p in phrases if "terse" not in p.given]
+        return self.rng.choice(terse if terse and self.rng.random() < _TERSE else plain)
+
+    def _say(self, phrase: Phrase, facts: Facts | None = None) -> str:
+        facts = facts or self.facts
+        for argument, value in phrase.given.items():
+            if value:
+                facts.give(argument, value)
+        return expand(phrase.text, self.rng, facts.fill)
+
+    def _missing(self) -> list[str]:
+        """Arguments the wish did not state and that are to be added, shuffled."""
+        missing = [
+            a
+            for a in ARGUMENTS[self.tool]
+            if a not in self.facts.stated and self.rng.random() < _ADDED.get(a, 0)
+        ]
+        if self.facts.stated.get("status") == "closed" and "priority" in missing:
+            missing.remove("priority")  # nobody closes a ticket and makes it urgent
+        self.rng.shuffle(missing)
+        return missing
+
+    def _fact(self, argument: str) -> str:
+        facts = read_phrases(__package__, "facts.txt")
+        return self._say(self.rng.choice([p for p in facts if argument in p.given]))
+
+    def _body(self, phrase: Phrase) -> list[str]:
+        rng = self.rng
+        sentences = [self._say(phrase)]
+        wish = 0
+        for argument in self._missing():
+            text = self._fact(argument)
+            if text[0] in ",(-":
+                mark = "?" if sentences[wish].endswith("?") else ""
+                sentences[wish] = (
+                    sentences[wish].rstrip("?.!") + (" " if text[0] != "," else "") + text + mark
+                )
+            elif rng.random() < 0.25:
+                sentences.insert(rng.randint(0, wish), text)
+                wish += 1
+            else:
+                sentences.insert(rng.randint(wish + 1, len(sentences)), text)
+        sentences += self.facts.trailing
+        if self.tool != NONE and rng.random() < _EXTRA:
+            self._distract(sentences)
+        if self.tool != NONE and not self.facts.corrected and rng.random() < _TWO:
+            sentences.append(self._second())
+        return [s for s in sentences if s]
+
+    def _distract(self, sentences: list[str]) -> None:
+        """A fact that is not asked about: about something else, and never where a fact is missing."""
+        aside = Facts(self.tool, self.rng, self.part)
+        text = expand(self.rng.choice(_frames("extra")).text, self.rng, aside.fill)
+        open_ = {a for a in _MAIN & set(ARGUMENTS[self.tool]) if a not in self.facts.stated}
+        if aside.other and open_:
+            return
+        self.kinds.add("extra facts")
+        place = 0 if self.rng.random() < 0.4 else len(sentences)
+        sentences.insert(place, text)
+
+    def _second(self) -> str:
+        """Another wish after the first: of another tool, and with none of the first's open facts."""
+        first = set(ARGUMENTS[self.tool]) - set(self.facts.stated)
+        others = [
+            t for t in ARGUMENTS if t not in (self.tool, NONE) and not first & set(ARGUMENTS[t])
+        ]
+        if not others:
+            return ""
+        tool = self.rng.choice(others)
+        phrase = self._wish(tool)
+        if "terse" in phrase.given:
+            return ""
+        self.kinds.add("two wishes")
+        aside = Facts(tool, self.rng, self.part)
+        aside.corrected = True
+        wish = self._say(phrase, aside)
+        return self.rng.choice(_frames("second")).text + " " + wish
+
+    def _terse(self, phrase: Phrase) -> list[str]:
+        """The head of a wish and bare values around it, as one types into a search box."""
+        head = self._say(phrase)
+        missing = [a for a in self._missing() if a != "reason"]
+        if "ticket" in ARGUMENTS[self.tool] and "ticket" not in missing:
+            missing.append("ticket")  # "status" or "low" alone could be about anything
+        slots = {"order": "order_no"} if self.tool == "refund_order" else {}
+        values = [self.facts.fill(slots.get(a, a)) for a in missing]
+        place = 0 if self.rng.random() < 0.25 else len(values)
+        before, after = values[: len(values) - place], values[len(values) - place :]
+        mark = self.rng.choice((" ", " ", " ", ", ", " - ", ": ", " / "))
+        return [mark.join((*before, head, *after)), *self.facts.trailing]
+
+    def _kind(self) -> str:
+        if self.tool == NONE:
+            return "no tool"
+        if self.facts.corrected:
+            return "correction"
+        for kind in ("two wishes", "extra facts"):
+            if kind in self.kinds:
+                return kind
+        if _MAIN & set(ARGUMENTS[self.tool]) - set(self.facts.stated):
+            return "missing fact"
+        return "chit-chat first" if "chit-chat first" in self.kinds else "plain"
+
+    def _framed(self, sentences: list[str], *, terse: bool) -> str:
+        """Greeting, small talk, the sentences, a closer and a signature, each in some requests."""
+        rng = self.rng
+
+        def frame(name: str) -> str:
+            return expand(
+                rng.choice(_frames(name)).text, rng, Facts(self.tool, rng, self.part).fill
+            )
+
+        if terse:
+            ending = frame("please") if rng.random() < 0.15 else ""
+            return " ".join((*sentences, ending)).strip()
+        talk = [frame("talk")] if rng.random() < _TALK else []
+        if talk:
+            self.kinds.add("chit-chat first")
+        close = [frame("close")] if rng.random() < 0.25 else []
+        body = _prose([*talk, *sentences, *close], rng)
+        if rng.random() < _MAIL:
+            gap = rng.choice(("\n\n", "\n"))
+            return f"{frame('greeting')}{gap}{body}{gap}{frame('signature')}"
+        if rng.random() < 0.28:
+            opener = frame("opener")
+            if opener[-1] in ".!?":
+                return f"{opener} {body}"
+            first = body[0] if body.startswith(("I ", "I'")) else body[0].lower()
+            return f"{opener} {first}{body[1:]}"
+        return body
+
+
+def _prose(sentences: list[str], rng: Random) -> str:
+    """Sentences with capitals and full stops (now and then neither), joined by blanks."""
+    ends = rng.choice((".", ".", ".", ".", ".", "!", ""))
+    done = []
+    for place, text in enumerate(sentences):
+        last = place == len(sentences) - 1
+        if text[-1] not in ".!?,:)":
+            text += ends if last else (ends or rng.choice((".", ",")))
+        elif text[-1] == ")":
+            text += "."
+        done.append(text[0].upper() + text[1:])
+    return " ".join(done)
