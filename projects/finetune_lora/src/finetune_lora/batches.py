@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import torch
 
@@ -27,7 +26,9 @@ class Batches:
     """
 
     def __init__(self, lengths: Sequence[int], batch_size: int, epochs: float, seed: int) -> None:
-        self.batch_size = batch_size
+        # Not `batch_size`: accelerate would then drop the batches that share a turn with the last,
+        # shorter one of an epoch when it deals them out to processes.
+        self._size = batch_size
         self.drop_last = False
         self._lengths = lengths
         self._seed = seed
@@ -50,28 +51,38 @@ class Batches:
         rng = random.Random(self._seed * 1_000_003 + number)
         order = list(range(len(self._lengths)))
         rng.shuffle(order)
-        window = self.batch_size * _WINDOW
+        window = self._size * _WINDOW
         batches = []
         for start in range(0, len(order), window):
             near = sorted(order[start : start + window], key=lambda i: self._lengths[i])
-            batches += [near[i : i + self.batch_size] for i in range(0, len(near), self.batch_size)]
+            batches += [near[i : i + self._size] for i in range(0, len(near), self._size)]
         rng.shuffle(batches)
         return batches
 
 
 class Collator:
-    """Examples → one Batch: `prefix` (p,), `input_ids` (b, t), and flat `rows`, `columns`,
-    `labels` (n,): the answer's token `labels[i]` is predicted at `input_ids[rows[i], columns[i]]`.
+    """Examples → Batches of at most `most_tokens` (padding counts, what they share does not).
 
-    Rows are padded at their end, which no position before it sees.
+    A Batch has `prefix` (p,), `input_ids` (b, t), and flat `rows`, `columns`, `labels` (n,): the
+    answer's token `labels[i]` is predicted at `input_ids[rows[i], columns[i]]`. Rows are padded at
+    their end, which no position before it sees.
     """
 
-    def __init__(self, pad_id: int, *, share_prefix: bool = True) -> None:
+    def __init__(self, pad_id: int, *, most_tokens: int = 1024, share_prefix: bool = True) -> None:
         self._pad = pad_id
+        self._most = most_tokens
         self._share = share_prefix
 
-    def __call__(self, examples: Sequence[Encoded]) -> Batch:
+    def __call__(self, examples: Sequence[Encoded]) -> list[Batch]:
         start = common_prefix(examples) if self._share else 0
+        parts: list[list[Encoded]] = [[]]
+        for example in sorted(examples, key=len):
+            if parts[-1] and (len(parts[-1]) + 1) * (len(example) - start) > self._most:
+                parts.append([])
+            parts[-1].append(example)
+        return [self._batch(part, start) for part in parts]
+
+    def _batch(self, examples: Sequence[Encoded], start: int) -> Batch:
         longest = max(len(e) for e in examples) - start
         ids = torch.full((len(examples), longest), self._pad)
         rows, columns, labels = [], [], []
@@ -99,13 +110,3 @@ def common_prefix(examples: Sequence[Encoded]) -> int:
     while shared < most and all(e.ids[shared] == first[shared] for e in examples):
         shared += 1
     return shared if shared >= _SHORT and len(examples) > 1 else 0
-
-
-def split(examples: Sequence[Encoded], most_tokens: int) -> list[Sequence[Encoded]]:
-    """A batch in parts of at most `most_tokens`, padding included, so that memory is bounded."""
-    parts: list[list[Any]] = [[]]
-    for example in sorted(examples, key=len):
-        if parts[-1] and (len(parts[-1]) + 1) * len(example) > most_tokens:
-            parts.append([])
-        parts[-1].append(example)
-    return list(parts)

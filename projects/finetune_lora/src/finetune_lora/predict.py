@@ -7,9 +7,10 @@ labels may be said, which is what constrained decoding makes of it.
 from __future__ import annotations
 
 import math
+import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -32,13 +33,21 @@ class TorchPredictor:
     """A base, with its adapter or without, answering greedily in batches.
 
     `shots` are put before each request as turns of the same conversation. With `labels` an answer
-    is one of them, with the probability of each. Seconds are a batch's, divided by its examples.
+    is one of them, with the probability of each. `bare` leaves the adapter out: the base alone.
+    Seconds are a batch's, divided by its examples.
     """
 
     def __init__(
-        self, base: Base, name: str, *, shots: Sequence[Example] = (), labels: Sequence[str] = ()
+        self,
+        base: Base,
+        name: str,
+        *,
+        shots: Sequence[Example] = (),
+        labels: Sequence[str] = (),
+        bare: bool = False,
     ) -> None:
         self.name = name
+        self._bare = bare
         self._base, self._model, self._tokenizer = base, base.model, base.tokenizer
         self._shots, self._labels = list(shots), list(labels)
 
@@ -81,12 +90,17 @@ class TorchPredictor:
         was, device = self._model.training, self._model.device
         self._model.eval()
         half = self._base.model.dtype == torch.bfloat16
-        with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=half):
+        bare = self._bare and hasattr(self._model, "disable_adapter")
+        with (
+            torch.no_grad(),
+            torch.autocast(device.type, torch.bfloat16, enabled=half),
+            self._model.disable_adapter() if bare else nullcontext(),
+        ):
             yield
         self._model.train(was)
 
     def _collate(self, encoded: Sequence[Encoded]) -> dict[str, torch.Tensor]:
-        batch = Collator(self._tokenizer.pad_token_id)(encoded)
+        (batch,) = Collator(self._tokenizer.pad_token_id, most_tokens=sys.maxsize)(encoded)
         return {name: tensor.to(self._model.device) for name, tensor in batch.items()}
 
     # ── writing ─────────────────────────────────────────────────────────────────────────────

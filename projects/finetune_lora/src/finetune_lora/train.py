@@ -23,6 +23,7 @@ from finetune_lora.data.read import load_dataset
 from finetune_lora.encode import Encoded, encode
 from finetune_lora.example import Dataset
 from finetune_lora.plan import Plan
+from finetune_lora.scale import processes
 from seedbed.errors import BadInput, ConfigError
 from seedbed.settings import Settings
 
@@ -58,7 +59,7 @@ class TrainArgs:
     batch_size: int = 16
     accumulation: int = 1
     max_tokens: int = 1024
-    micro_tokens: int = 2048
+    micro_tokens: int = 1024
     truncate: bool = False
     dtype: str = "auto"
     gradient_checkpointing: bool = False
@@ -81,8 +82,8 @@ class TrainArgs:
 
     @property
     def global_batch(self) -> int:
-        """Examples of one step in one process."""
-        return self.batch_size * self.accumulation
+        """Examples of one step, in all processes."""
+        return self.batch_size * self.accumulation * processes.count()
 
 
 @dataclass(frozen=True)
@@ -132,9 +133,10 @@ def train(
     from finetune_lora.trainer import run
 
     folder = Path(args.output)
-    _check_folder(folder, args)
+    if processes.is_first():  # which may have begun to write before another one looks
+        _check_folder(folder, args)
     job = prepare(args, settings)
-    tell = _teller(listeners)
+    tell = _teller(listeners if processes.is_first() else ())
     tell({"event": "start", **facts(job)})
     try:
         result = run(job, folder, tell)
@@ -174,10 +176,10 @@ def plan_for(args: TrainArgs, examples: int) -> Plan:
     return Plan(steps, args.max_minutes * 60, max(1, round(args.warmup * steps)))
 
 
-def batches_of(job: Job, processes: int = 1) -> Batches:
+def batches_of(job: Job) -> Batches:
     """The order of examples for the whole training."""
     lengths = [len(e) for e in job.encoded]
-    batches = job.plan.planned * job.args.accumulation * processes
+    batches = job.plan.planned * job.args.accumulation * processes.count()
     per_epoch = -(-len(lengths) // job.args.batch_size)
     return Batches(lengths, job.args.batch_size, batches / per_epoch, job.args.seed)
 
@@ -267,4 +269,5 @@ def identity(job: Job) -> dict[str, Any]:
     """What must be the same for a resumed training to end as an unbroken one."""
     free = ("output", "resume", "max_minutes", "save_every", "data", "eval_data", "micro_tokens")
     args = {k: v for k, v in asdict(job.args).items() if k not in free}
-    return {**args, "base_hash": job.base.hash, "data_sha256": job.train.sha256}
+    known = {"base_hash": job.base.hash, "data_sha256": job.train.sha256}
+    return {**args, **known, "processes": processes.count()}

@@ -20,10 +20,11 @@ from transformers.trainer_callback import PrinterCallback
 
 from finetune_lora import checkpoints
 from finetune_lora.adapter import AdapterOptions, attach, save_adapter
-from finetune_lora.batches import Collator, split
+from finetune_lora.batches import Collator
 from finetune_lora.disk import explain
 from finetune_lora.encode import Encoded
 from finetune_lora.model import token_losses
+from finetune_lora.scale.processes import together
 from finetune_lora.train import (
     Job,
     Listener,
@@ -36,6 +37,7 @@ from finetune_lora.train import (
 )
 from seedbed.errors import SeedbedError
 
+_SHORT_ROW = 512  # tokens
 _EVALUATIONS = 5  # in a training, where nothing else is said
 
 
@@ -49,6 +51,7 @@ def run(job: Job, folder: Path, tell: Listener) -> TrainResult:
     with explain("The run", folder):
         folder.mkdir(parents=True, exist_ok=True)
     a = job.args
+    choose_attention(job)
     model = attach(job.base, AdapterOptions(a.method, a.r, a.alpha, a.dropout, a.targets))
     trainer = CompletionTrainer(job, model, folder, tell)
     last = checkpoints.latest(folder) if a.resume else None
@@ -56,8 +59,17 @@ def run(job: Job, folder: Path, tell: Listener) -> TrainResult:
         check_same(last, job)
         trainer.restore(last)
     job.plan.begin()
-    trainer.train(resume_from_checkpoint=str(last) if last else None)
-    return trainer.finish()
+    with together():
+        trainer.train(resume_from_checkpoint=str(last) if last else None)
+        return trainer.finish()
+
+
+def choose_attention(job: Job) -> None:
+    """On a CPU plain attention is faster for short rows (by a tenth), and its memory grows with
+    the square of their length."""
+    short = max(len(e) for e in (*job.encoded, *job.encoded_eval)) <= _SHORT_ROW
+    if short and not torch.cuda.is_available():
+        job.base.model.set_attn_implementation("eager")
 
 
 class CompletionTrainer(Trainer):
@@ -78,21 +90,28 @@ class CompletionTrainer(Trainer):
         self.remove_callback(PrinterCallback)
         logging.getLogger("transformers.trainer").setLevel(logging.ERROR)
 
+    @property
+    def spread(self) -> bool:
+        """Is each weight cut into pieces that lie in different processes (FSDP, ZeRO-3)?"""
+        return bool(self.is_fsdp_enabled or self.is_deepspeed_enabled)
+
     # ── what a step sees ────────────────────────────────────────────────────────────────────
 
     def _collate(self, examples: list[Encoded]) -> list[dict[str, torch.Tensor]]:
         pad = self.job.base.tokenizer.pad_token_id
         # Recomputing activations rules out a cache of keys and values.
         share = self.job.args.share_prefix and not self.job.args.gradient_checkpointing
-        collate = Collator(pad, share_prefix=share)
-        parts = split(examples, self.job.args.micro_tokens)
+        # Weights that are spread over processes are gathered in each pass, so that all processes
+        # must make the same number of passes: one for each batch, whatever is in it.
+        collate = Collator(pad, share_prefix=share and not self.spread)
+        parts = [examples] if self.spread else split(examples, self.job.args.micro_tokens)
         counted = torch.tensor(sum(len(e) for e in examples))
         return [{**collate(part), "tokens": counted} for part in parts]
 
     def get_train_dataloader(self) -> DataLoader:
         loader = DataLoader(
             self.job.encoded,  # type: ignore[arg-type]
-            batch_sampler=batches_of(self.job, self.args.world_size),
+            batch_sampler=batches_of(self.job),
             collate_fn=self._collate,
         )
         return self.accelerator.prepare(loader)
@@ -159,9 +178,11 @@ class CompletionTrainer(Trainer):
         size = self.job.args.batch_size
         parts = [p for i in range(0, len(order), size) for p in self._collate(order[i : i + size])]
         sums = torch.zeros(2, dtype=torch.float64, device=self.args.device)
-        for part in parts[self.args.process_index :: self.args.world_size]:
-            losses = self._losses(model, part)
-            sums += torch.tensor([losses.double().sum(), len(losses)], device=sums.device)
+        world = self.args.world_size
+        for i in range(self.args.process_index, -(-len(parts) // world) * world, world):
+            losses = self._losses(model, parts[i % len(parts)])
+            if i < len(parts):  # else it only keeps step with the other processes
+                sums += torch.tensor([losses.double().sum(), len(losses)], device=sums.device)
         loss, n = self.accelerator.reduce(sums, "sum").tolist()
         self.scores = {"eval_loss": loss / n, **self._accuracy()}
         self.tell_main({"event": "eval", "step": self.state.global_step, **self.scores})
@@ -179,9 +200,14 @@ class CompletionTrainer(Trainer):
         predictor = TorchPredictor(replace(self.job.base, model=self.model), "now",
                                    labels=self.job.train.labels)  # fmt: skip
         examples = self.job.evaluation.examples
-        answers = predictor.answer(examples)
-        right = sum(a.text == e.label for a, e in zip(answers, examples, strict=True))
-        return {"eval_accuracy": right / len(examples)}
+        mine = examples[self.args.process_index :: self.args.world_size]
+        if self.spread:
+            mine = examples
+        answers = predictor.answer(mine) if mine else []
+        right = sum(a.text == e.label for a, e in zip(answers, mine, strict=True))
+        counts = torch.tensor([right, len(mine)], device=self.args.device)
+        right, n = self.accelerator.reduce(counts, "sum").tolist()
+        return {"eval_accuracy": right / n}
 
     def _judge(self) -> None:
         """Is it the best so far? Labels are judged by accuracy, and by loss where that is equal."""
@@ -281,10 +307,13 @@ class Watch(TrainerCallback):
 
     def on_step_end(self, args: Any, state: Any, *_: Any, **__: Any) -> None:
         plan = self.trainer.job.plan
-        over = torch.tensor(int(plan.after(state.global_step)), device=args.device)
-        # Clocks differ: all processes stop when the first one's says so.
+        over = plan.after(state.global_step)
+        # Clocks differ: all processes follow the first one's, in when they stop and in how the
+        # learning rate falls.
         if args.world_size > 1:
-            torch.distributed.broadcast(over, 0)
+            first = torch.tensor([int(over), plan.total], device=args.device)
+            torch.distributed.broadcast(first, 0)
+            over, plan.total = bool(first[0]), int(first[1])
         if over:
             self.trainer.stop("time" if plan.total < plan.planned else "steps")
 
@@ -301,7 +330,7 @@ class Watch(TrainerCallback):
             "step": state.global_step,
             "of": plan.total,
             "epoch": round(state.global_step * trainer.job.args.global_batch
-                           * args.world_size / len(trainer.job.encoded), 3),
+                           / len(trainer.job.encoded), 3),
             "loss": logs["loss"],
             "lr": logs["learning_rate"],
             "grad_norm": logs.get("grad_norm"),
@@ -338,6 +367,8 @@ def _arguments(job: Job, folder: Path) -> TrainingArguments:
         seed=a.seed,
         data_seed=a.seed,
         ddp_find_unused_parameters=False,
+        # No buffer changes, and processes may differ in how many passes they make in a step.
+        ddp_broadcast_buffers=False,
     )
 
 

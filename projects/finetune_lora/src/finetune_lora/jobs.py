@@ -1,0 +1,191 @@
+"""The jobs behind the verbs: train with a record, evaluate side by side, and both in one go.
+
+It puts the parts together and knows neither the command line nor the page.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from finetune_lora.config import Config
+from finetune_lora.example import Dataset, Example
+from seedbed.errors import BadInput, SeedbedError
+from seedbed.settings import Settings, load
+
+if TYPE_CHECKING:
+    from finetune_lora.base import Base
+    from finetune_lora.prediction import Predictor
+    from finetune_lora.train import TrainArgs, TrainResult
+
+_SHOTS = 10
+
+
+def train_run(args: TrainArgs, *, quiet: bool = False, track: bool = True) -> TrainResult:
+    """Train with all that a run keeps: its folder's record, MLflow, the terminal's progress."""
+    from finetune_lora.progress import progress
+    from finetune_lora.runs import RunFolder
+    from finetune_lora.train import train
+
+    config, settings = load(Config), load(Settings)
+    record = RunFolder(Path(args.output))
+    with progress(quiet=quiet) as bar:
+        listeners: list[Any] = [record, bar]
+        if track:
+            from finetune_lora.track import MlflowTracker
+
+            listeners.insert(
+                1, MlflowTracker(record, config.data_dir, experiment=config.experiment)
+            )
+        return train(args, listeners=listeners, settings=settings)
+
+
+def evaluate_run(
+    data: str,
+    *,
+    adapter: Path | None = None,
+    base: str | None = None,
+    model: str | None = None,
+    quick: bool = False,
+    out: Path | None = None,
+) -> dict[str, Any]:
+    """What `evaluate` documents, for an adapter, a base, or (as served) the `model` of any spec.
+
+    An adapter is set beside its base, with and without examples in the prompt, beside classical
+    baselines where its training data is at hand, and its forgetting is measured; `quick` leaves all
+    that out.
+    """
+    from finetune_lora.data.read import load_dataset
+    from finetune_lora.evaluate import evaluate
+    from finetune_lora.runs import read_progress, read_run
+
+    task = _task(adapter)
+    labels = task.get("labels") or None
+    dataset = load_dataset(data, labels=labels, allow_unseen=labels is not None)
+    dataset = with_system(dataset, task.get("system"))
+    if model is not None:
+        return evaluate(dataset, [_served(model, dataset.labels)], out=out).as_json()
+    loaded = _load(adapter, base)
+    train = None if quick else training_data(adapter)
+    predictors = _predictors(loaded, dataset, train, adapted=adapter is not None, quick=quick)
+    known = adapter is not None and (adapter / "run.json").exists()
+    return evaluate(
+        dataset,
+        predictors,
+        train=train,
+        out=out,
+        run=read_run(adapter) if known else None,
+        progress=read_progress(adapter) if known else (),
+        forgetting=_forgetting(loaded) if adapter and not quick else None,
+    ).as_json()
+
+
+def training_data(adapter: Path | None) -> Dataset | None:
+    """What an adapter was trained on, if the file is still there as it was."""
+    from finetune_lora.data.read import load_dataset
+
+    data = _task(adapter).get("data") or {}
+    try:
+        found = load_dataset(data["path"])
+    except (SeedbedError, KeyError, OSError):
+        return None
+    return found if found.sha256 == data["sha256"] else None
+
+
+def with_system(dataset: Dataset, system: str | None) -> Dataset:
+    """Chat examples without a system message get the one that was trained with."""
+    if not system or dataset.is_classification:
+        return dataset
+    examples = [
+        e
+        if e.messages[0]["role"] == "system"
+        else Example(({"role": "system", "content": system}, *e.messages), e.label, e.tags, e.line)
+        for e in dataset.examples
+    ]
+    return Dataset(tuple(examples), dataset.labels, dataset.source, dataset.sha256)
+
+
+def shots(train: Dataset, wanted: int = _SHOTS) -> list[Example]:
+    """Short training examples for a prompt, as different as can be: a label or answer's kind each."""
+    order = list(train.examples)
+    random.Random(0).shuffle(order)
+    chosen: dict[str, Example] = {}
+    for example in order:
+        if len(example.text) < 300:
+            chosen.setdefault(example.label or example.tags.get("tool") or example.answer, example)
+    return list(chosen.values())[:wanted]
+
+
+def _predictors(
+    loaded: Base, dataset: Dataset, train: Dataset | None, *, adapted: bool, quick: bool
+) -> Sequence[Predictor]:
+    from finetune_lora.predict import TorchPredictor
+
+    labels = dataset.labels
+    plain = TorchPredictor(loaded, "base", labels=labels, bare=True)
+    if not adapted:
+        return [plain]
+    adapter = TorchPredictor(loaded, "adapter", labels=labels)
+    if quick:
+        return [adapter]
+    predictors: list[Predictor] = [plain]
+    if train is not None:
+        from finetune_lora.baselines import classical
+
+        few = shots(train)
+        predictors.append(
+            TorchPredictor(loaded, f"base, {len(few)} shots", shots=few, labels=labels, bare=True)
+        )
+        predictors += classical(train)
+    return [*predictors, adapter]
+
+
+def _forgetting(loaded: Base) -> dict[str, Any]:
+    from finetune_lora.forgetting import compare, forgetting
+    from finetune_lora.predict import TorchPredictor
+
+    base = forgetting(TorchPredictor(loaded, "base", bare=True))
+    return compare(base, forgetting(TorchPredictor(loaded, "adapter")))
+
+
+def _load(adapter: Path | None, base: str | None) -> Base:
+    from finetune_lora.adapter import load_adapter
+    from finetune_lora.base import load_base
+
+    settings = load(Settings)
+    if adapter is not None:
+        return load_adapter(adapter, base=base, settings=settings)
+    return load_base(base or settings.model, settings=settings)
+
+
+def _served(model: str, labels: Sequence[str]) -> Predictor:
+    from finetune_lora.predict import ChatPredictor
+    from seedbed.chat import load_chat_model
+
+    chat = load_chat_model(model, settings=load(Settings), temperature=0, max_tokens=256)
+    return ChatPredictor(chat, model, labels=labels)
+
+
+def _task(adapter: Path | None) -> dict[str, Any]:
+    from finetune_lora.adapter import read_task
+
+    return read_task(adapter) if adapter is not None else {}
+
+
+def is_main_process() -> bool:
+    """False in the other processes of `torchrun` and `accelerate launch`."""
+    return int(os.environ.get("RANK", "0")) == 0
+
+
+def check_output(folder: Path | None, data: str) -> Path:
+    """Where a run goes: `folder`, or a new one of its own in FINETUNE_DATA_DIR."""
+    if folder is not None:
+        return folder
+    if not is_main_process() or int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise BadInput("Several processes need to be told one folder.", hint="Give --output DIR.")
+    from finetune_lora.runs import new_run_folder
+
+    return new_run_folder(load(Config).data_dir, load(Settings).model, data)
