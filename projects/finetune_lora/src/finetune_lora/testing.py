@@ -27,7 +27,9 @@ def tiny_base(folder: Path, *, seed: int = 0, layers: int = 2, template: bool = 
 
     special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
     bpe = Tokenizer(models.BPE())
-    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    bpe.pre_tokenizer = pre_tokenizers.Sequence(  # SmolLM2's
+        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(False)]
+    )
     bpe.decoder = decoders.ByteLevel()
     alphabet = pre_tokenizers.ByteLevel.alphabet()
     bpe.train_from_iterator(
@@ -56,3 +58,22 @@ def tiny_base(folder: Path, *, seed: int = 0, layers: int = 2, template: bool = 
     LlamaForCausalLM(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return f"path:{folder}"
+
+
+def tiny_adapter(folder: Path, base: str, *, method: str = "lora", seed: int = 0) -> Path:
+    """Write an adapter of `base` with large random weights to `folder`, as if it were trained."""
+    import torch
+
+    from finetune_lora.adapter import AdapterOptions, attach, save_adapter
+    from finetune_lora.base import load_base
+
+    loaded = load_base(base, dtype="float32")
+    model = attach(loaded, AdapterOptions(method=method, r=4, alpha=8))
+    torch.manual_seed(seed)
+    for name, weight in model.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(weight, std=0.5)
+        elif "magnitude" in name:
+            weight.data.mul_(1 + 0.2 * torch.rand_like(weight))
+    save_adapter(model, loaded.tokenizer, folder, {"base": base, "base_hash": loaded.hash})
+    return folder

@@ -1,0 +1,66 @@
+"""A model as OpenVINO files, the form in which every project of the repository opens it fastest.
+
+It goes through a GGUF, which OpenVINO reads; the conversion itself is `seedbed.weights`'.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from finetune_lora.export.folders import new_folder, unwritable
+from finetune_lora.export.gguf import BESIDE, DEFAULT_TYPE, Type, merged, to_gguf
+from seedbed.errors import BadInput
+
+_PROBE = "Order A-2211: 3 × 12.50 €,\n\n  it's DON'T  re-opened?! naïve 日本\t(x_1) <|im_end|>"
+
+
+def to_openvino(source: Path, out: Path, *, type: Type = DEFAULT_TYPE, force: bool = False) -> Path:
+    """Write `source` into the folder `out`, which is returned: a `path:` spec for any project.
+
+    `source` is an adapter, a merged folder, a .gguf file or a folder with one; a GGUF keeps its own
+    types, anything else gets `type` (see `to_gguf`). Raises BadInput where OpenVINO would read the
+    text differently than the model was trained to, and what `to_gguf` raises.
+    """
+    facts = {"kind": "openvino", "source": str(source), "type": type}
+    found = [source] if source.suffix == ".gguf" else sorted(source.glob("*.gguf"))
+    with new_folder(out, facts, force=force) as scratch:
+        if found:
+            facts["type"] = found[0].stem
+            _convert(found[0], found[0].parent, scratch)
+            return out
+        with merged(source, scratch) as folder:
+            path = to_gguf(folder, scratch / "gguf", type=type)
+            _convert(path, folder, scratch)
+            shutil.rmtree(path.parent)
+    return out
+
+
+def _convert(path: Path, beside: Path, out: Path) -> None:
+    from seedbed.weights import gguf_to_openvino
+
+    if not path.is_file():
+        raise BadInput(f"There is no file {path}.", hint="Check the path.")
+    try:
+        gguf_to_openvino(path.resolve(), out)
+    except RuntimeError as error:  # all that OpenVINO raises, whatever the reason
+        raise unwritable(out, str(error).strip().rpartition("\n")[2]) from error
+    for name in BESIDE:
+        if (beside / name).exists():
+            shutil.copyfile(beside / name, out / name)
+    if (beside / "tokenizer.json").exists():
+        _same_tokens(beside, out)
+
+
+def _same_tokens(folder: Path, made: Path) -> None:
+    """OpenVINO takes a rule of its own for a splitting rule it doesn't know, and says nothing."""
+    import openvino_genai
+    from transformers import AutoTokenizer
+
+    wanted = AutoTokenizer.from_pretrained(folder).encode(_PROBE, add_special_tokens=False)
+    tensor = openvino_genai.Tokenizer(str(made)).encode(_PROBE, add_special_tokens=False)
+    if tensor.input_ids.data[0].tolist() != wanted:
+        raise BadInput(
+            "OpenVINO would split text into other tokens than the model was trained on.",
+            hint="Export with --to gguf and serve it with llama.cpp, or --to merged with vLLM.",
+        )
