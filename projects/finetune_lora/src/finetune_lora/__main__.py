@@ -1,6 +1,6 @@
 """The command line: verbs only.
 
-finetune-lora run                                       the whole job on the shipped task, with its page
+finetune-lora run                                       the whole job on the shipped task
 finetune-lora prepare FILE --output DIR                 check, clean and split a dataset
 finetune-lora train --data DIR/train.jsonl --output RUN an adapter
 finetune-lora evaluate --data DIR/test.jsonl --adapter RUN

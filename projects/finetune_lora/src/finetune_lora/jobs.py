@@ -109,7 +109,7 @@ def with_system(dataset: Dataset, system: str | None) -> Dataset:
 
 
 def shots(train: Dataset, wanted: int = _SHOTS) -> list[Example]:
-    """Short training examples for a prompt, as different as can be: a label or answer's kind each."""
+    """Short training examples for a prompt, one for each label or kind of answer."""
     order = list(train.examples)
     random.Random(0).shuffle(order)
     chosen: dict[str, Example] = {}

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -103,10 +104,10 @@ class CompletionTrainer(Trainer):
         share = self.job.args.share_prefix and not self.job.args.gradient_checkpointing
         # Weights that are spread over processes are gathered in each pass, so that all processes
         # must make the same number of passes: one for each batch, whatever is in it.
-        collate = Collator(pad, share_prefix=share and not self.spread)
-        parts = [examples] if self.spread else split(examples, self.job.args.micro_tokens)
+        most = sys.maxsize if self.spread else self.job.args.micro_tokens
+        collate = Collator(pad, most_tokens=most, share_prefix=share and not self.spread)
         counted = torch.tensor(sum(len(e) for e in examples))
-        return [{**collate(part), "tokens": counted} for part in parts]
+        return [{**part, "tokens": counted} for part in collate(examples)]
 
     def get_train_dataloader(self) -> DataLoader:
         loader = DataLoader(
@@ -317,7 +318,7 @@ class Watch(TrainerCallback):
         if over:
             self.trainer.stop("time" if plan.total < plan.planned else "steps")
 
-    def on_log(self, args: Any, state: Any, *_: Any, logs: Any = None, **__: Any) -> None:
+    def on_log(self, _: Any, state: Any, *__: Any, logs: Any = None, **___: Any) -> None:
         if not logs or "loss" not in logs:
             return
         trainer, plan = self.trainer, self.trainer.job.plan
