@@ -134,7 +134,7 @@ def train(
 
     folder = Path(args.output)
     if processes.is_first():  # which may have begun to write before another one looks
-        _check_folder(folder, args)
+        check_folder(folder, args)
     job = prepare(args, settings)
     tell = _teller(listeners if processes.is_first() else ())
     tell({"event": "start", **facts(job)})
@@ -234,7 +234,7 @@ def peak_memory_mb() -> int:
     return int(peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6)
 
 
-def _check_folder(folder: Path, args: TrainArgs) -> None:
+def check_folder(folder: Path, args: TrainArgs) -> None:
     if args.resume or not folder.exists():
         return
     if not folder.is_dir():

@@ -1,0 +1,63 @@
+"""Which of several processes this one is, and what to make of the loss of another.
+
+The launchers (torchrun, accelerate, Ray Train) say it in the environment. It knows no model.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from seedbed.errors import SeedbedError
+
+_PATIENCE = 5.0  # seconds that the first process is given to say what all have met
+_SIGNS = ("connection closed by peer", "connection reset by peer", "broken pipe", "nccl", "gloo")
+
+
+class ProcessLost(SeedbedError):
+    """Another process of the same training has ended."""
+
+
+def count() -> int:
+    """How many processes train together."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def rank() -> int:
+    """The number of this process among them, from 0; the first one writes and tells."""
+    return int(os.environ.get("RANK", "0"))
+
+
+def is_first() -> bool:
+    return rank() == 0
+
+
+def line_of(error: BaseException) -> str:
+    """The line to print for an error, before this process ends with it.
+
+    All processes meet an error in the data or the arguments; the first one says it. Another process
+    waits a moment, in which the launcher ends it, and speaks where it is the only one to fail.
+    """
+    if is_first():
+        return str(error)
+    if not isinstance(error, ProcessLost):
+        time.sleep(_PATIENCE)
+    return f"Process {rank()} of {count()}: {error}"
+
+
+@contextmanager
+def together() -> Iterator[None]:
+    """Say in one line that another process is lost, where torch says it in many."""
+    try:
+        yield
+    except RuntimeError as error:
+        text = str(error).lower()
+        if count() == 1 or not any(sign in text for sign in _SIGNS):
+            raise
+        raise ProcessLost(
+            "Another process of this training has ended (see its own line, or the kernel's log if "
+            "it was killed for memory).",
+            hint="Start all of them again with --resume.",
+        ) from error
