@@ -94,7 +94,7 @@ def _systems(result: Mapping[str, Any]) -> str:
     ]
     heads = ["system", f"{accuracy} (95 % interval)", *used, "latency p50 / p95, ms"]
     notes = f"{result['n']} examples.{_schema_note(result)}{_notes(result)}\n"
-    return _table(heads, rows) + "\n" + notes
+    return table(heads, rows) + "\n" + notes
 
 
 def _schema_note(result: Mapping[str, Any]) -> str:
@@ -136,7 +136,7 @@ def _scores(scores: Mapping[str, Mapping[str, float]]) -> str:
         [name, *(_number(s[k]) for k in ("precision", "recall", "f1")), str(s["n"])]
         for name, s in scores.items()
     ]
-    return _table(["", "precision", "recall", "F1", "n"], rows) if rows else ""
+    return table(["", "precision", "recall", "F1", "n"], rows) if rows else ""
 
 
 def _slices(result: Mapping[str, Any]) -> str:
@@ -156,7 +156,7 @@ def _slices(result: Mapping[str, Any]) -> str:
         for key, values in result["slices"].items()
         for value, figures in values.items()
     ]
-    return _table(["slice", "value", "n", *others, result["system"]], rows)
+    return table(["slice", "value", "n", *others, result["system"]], rows)
 
 
 def _fairness(result: Mapping[str, Any]) -> str:
@@ -178,7 +178,7 @@ def _forgetting(result: Mapping[str, Any]) -> str:
             between = f"{change['difference']:+.3f} ({change['low']:+.3f} to {change['high']:+.3f})"
         base, adapter = found["base"], found["adapter"]
         rows.append([title, _number(base[key]), _number(adapter[key]), between, str(base[n])])
-    return _table(["", "base", "adapter", "difference (95 % interval)", "n"], rows)
+    return table(["", "base", "adapter", "difference (95 % interval)", "n"], rows)
 
 
 def _errors(result: Mapping[str, Any]) -> str:
@@ -189,7 +189,7 @@ def _errors(result: Mapping[str, Any]) -> str:
         for e in result["errors"]
     ]
     head = f"## Errors\n\nThe first {len(rows)} wrong answers of {result['system']}.\n\n"
-    return head + _table(["line", "request", "expected", "got"], rows, width=200)
+    return head + table(["line", "request", "expected", "got"], rows, width=200)
 
 
 def _share(figures: Mapping[str, Any]) -> str:
@@ -201,7 +201,8 @@ def _number(value: float | None) -> str:
     return "–" if value is None else f"{value:.3f}"
 
 
-def _table(heads: Sequence[str], rows: Iterable[Sequence[str]], width: int = _CELL) -> str:
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]], width: int = _CELL) -> str:
+    """A Markdown table; cells are cut to `width` characters and cannot break it."""
     lines = [heads, ["---"] * len(heads), *rows]
     return "".join("| " + " | ".join(_cell(c, width) for c in line) + " |\n" for line in lines)
 
