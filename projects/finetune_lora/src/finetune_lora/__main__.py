@@ -36,14 +36,12 @@ Port = Annotated[int, typer.Option(envvar="PORT")]
 
 
 def read_config(**overrides: Any) -> Config:
-    """The settings as the environment says; dependencies are silenced before they are imported."""
+    """The settings as the environment says; logs are set up, dependencies silenced."""
     from finetune_lora.config import Config
-    from finetune_lora.quiet import quiet
     from seedbed.settings import Settings, load
     from seedbed.startup import start
 
     start("finetune_lora", load(Settings).log_level)
-    quiet()
     return load(Config, **overrides)
 
 

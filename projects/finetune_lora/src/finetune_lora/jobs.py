@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,8 +24,18 @@ if TYPE_CHECKING:
 _SHOTS = 10
 
 
-def train_run(args: TrainArgs, *, quiet: bool = False, track: bool = True) -> TrainResult:
-    """Train with all that a run keeps: its folder's record, MLflow, the terminal's progress."""
+def train_run(
+    args: TrainArgs,
+    *,
+    quiet: bool = False,
+    track: bool = True,
+    workers: int = 0,
+    watch: Callable[[dict[str, Any]], None] | None = None,
+) -> TrainResult:
+    """Train with all that a run keeps: its folder's record, MLflow, the terminal's progress.
+
+    `watch` is told of each step; with `workers` Ray trains, in so many processes.
+    """
     from finetune_lora.progress import progress
     from finetune_lora.runs import RunFolder
     from finetune_lora.train import train
@@ -40,6 +50,12 @@ def train_run(args: TrainArgs, *, quiet: bool = False, track: bool = True) -> Tr
             listeners.insert(
                 1, MlflowTracker(record, config.data_dir, experiment=config.experiment)
             )
+        if watch is not None:
+            listeners.append(lambda event: event["event"] == "step" and watch(event))
+        if workers:
+            from finetune_lora.scale.ray_train import train_on_ray
+
+            return train_on_ray(args, workers=workers, listeners=listeners)
         return train(args, listeners=listeners, settings=settings)
 
 
@@ -173,6 +189,32 @@ def _task(adapter: Path | None) -> dict[str, Any]:
     from finetune_lora.adapter import read_task
 
     return read_task(adapter) if adapter is not None else {}
+
+
+def write_card(folder: Path, result: dict[str, Any]) -> None:
+    """The model card of a run, with its evaluation."""
+    from finetune_lora.model_card import write_model_card
+    from finetune_lora.runs import read_run
+
+    data = Path((_task(folder).get("data") or {}).get("path", "")).with_name("DATA_CARD.md")
+    write_model_card(
+        folder,
+        run=read_run(folder),
+        result=result,
+        task=_task(folder),
+        data_card=data.read_text("utf-8") if data.exists() else "",
+    )
+
+
+def next_steps(result: TrainResult) -> str:
+    """What to type after a training."""
+    loss = "" if result.eval_loss is None else f", {result.eval_loss:.3f} on the evaluation data"
+    return (
+        f"Trained {result.steps} steps in {result.seconds:.0f} s: loss {result.train_loss:.3f}{loss}."
+        f"\nThe adapter is in {result.folder}. Next:"
+        f"\n  finetune-lora evaluate --data TEST.jsonl --adapter {result.folder}"
+        f"\n  finetune-lora export --adapter {result.folder} --to openvino"
+    )
 
 
 def is_main_process() -> bool:

@@ -1,0 +1,77 @@
+"""A tiny training: a minute on two cores, and it fails if the loss does not fall.
+
+The same parts as the whole job: made requests, an adapter, answers before and after, a check of
+each against the tools' schema. How good the answers are is `run`'s business.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from finetune_lora import jobs
+from finetune_lora.run import handwritten, write_task
+
+STEPS = 14
+_ASKED = 6
+
+
+def run(base: str | None = None, steps: int = STEPS) -> list[str]:
+    """What is wrong with the result; nothing, if all is well. Keeps nothing."""
+    from finetune_lora.adapter import load_adapter
+    from finetune_lora.data.read import load_dataset
+    from finetune_lora.predict import TorchPredictor
+    from finetune_lora.task.tools import system_prompt
+    from finetune_lora.train import TrainArgs
+    from seedbed.settings import Settings, load
+
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        write_task(folder, steps * 16, seed=0)
+        args = TrainArgs(
+            data=str(folder / "train.jsonl"),
+            output=str(folder / "run"),
+            base=base or load(Settings).model,
+            max_steps=steps,
+            lr=2e-3,
+            save_every=1000,
+        )
+        losses: list[float] = []
+        jobs.train_run(args, track=False, watch=lambda e: losses.append(e["loss"]))
+        loaded = load_adapter(folder / "run")
+        asked = jobs.with_system(load_dataset(handwritten()), system_prompt())
+        examples = asked.examples[:: len(asked) // _ASKED][:_ASKED]
+        before = TorchPredictor(loaded, "before", bare=True).answer(examples, max_new_tokens=48)
+        after = TorchPredictor(loaded, "after").answer(examples, max_new_tokens=48)
+    for example, old, new in zip(examples, before, after, strict=True):
+        typer.echo(f"\n> {_line(example.text)}")
+        typer.echo(f"  before  {_line(old.text)}\n  after   {_line(new.text)}")
+    wrong = problems(losses, [answer.text for answer in after])
+    for problem in wrong:
+        typer.echo(f"WRONG: {problem}", err=True)
+    return wrong
+
+
+def problems(losses: list[float], answers: list[str]) -> list[str]:
+    """A loss that did not halve, answers that are no tool call."""
+    from finetune_lora.metrics import schema_validity
+    from finetune_lora.task.tools import CALL_SCHEMA
+
+    found = []
+    first, last = sum(losses[:3]) / 3, sum(losses[-3:]) / 3
+    typer.echo(f"\nLoss {first:.2f} → {last:.2f}")
+    if not last < first / 2:
+        found.append(f"the loss fell from {first:.2f} to {last:.2f} only")
+    valid = schema_validity(answers, CALL_SCHEMA)
+    typer.echo(f"Valid tool calls: {sum(valid)} of {len(valid)}")
+    if not all(valid):
+        found.append("an answer is no valid tool call")
+    return found
+
+
+def _line(text: Any) -> str:
+    flat = " ".join(str(text).split())
+    return flat if len(flat) <= 110 else f"{flat[:107]}…"

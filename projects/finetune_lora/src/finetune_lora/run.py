@@ -1,0 +1,117 @@
+"""The whole job on the shipped task: requests are made, an adapter is trained and judged by
+requests that people wrote, and a model is left that everything else can load.
+
+The page shows it meanwhile; nothing here depends on it.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from finetune_lora import jobs
+from finetune_lora.config import Config
+from finetune_lora.data.read import as_lines, rows
+from finetune_lora.data.write import write_together
+from finetune_lora.example import Dataset
+from seedbed.settings import Settings, load
+
+REQUESTS = 12_000
+"""More than the time allows on two cores: training ends by the clock, and sees no request twice."""
+_WATCHED = 100
+
+
+def handwritten(name: str = "handwritten") -> Path:
+    """The file of requests that people wrote; `dev` is the one to tune on."""
+    return Path(str(resources.files("finetune_lora.task") / f"{name}.jsonl"))
+
+
+def write_task(folder: Path, count: int, seed: int) -> dict[str, int]:
+    """Write made requests as train.jsonl, dev.jsonl and test.jsonl; how many each has.
+
+    The parts share no phrasing and no value.
+    """
+    from finetune_lora.task.generate import generate
+
+    sizes = {"train": count, "dev": max(20, count // 50), "test": max(20, count // 20)}
+    files = {}
+    for part, size in sizes.items():
+        dataset = Dataset(tuple(generate(size, seed, part=part)))
+        files[f"{part}.jsonl"] = as_lines(rows(dataset))
+    write_together(folder, files)
+    return {f"{part}.jsonl": size for part, size in sizes.items()}
+
+
+def run(config: Config, *, base: str | None = None, port: int | None = None) -> dict[str, Any]:
+    """Data, training, evaluation, export; with `port` the page is there meanwhile and after."""
+    from finetune_lora.runs import new_run_folder
+    from finetune_lora.train import TrainArgs
+
+    base = base or load(Settings).model
+    with _page(port):
+        data = config.data_dir / "data" / "helpdesk"
+        typer.echo(f"Making requests in {data} …", err=True)
+        write_task(data, REQUESTS, seed=0)
+        args = TrainArgs(
+            data=str(data / "train.jsonl"),
+            eval_data=str(data / "dev.jsonl"),
+            output=str(new_run_folder(config.data_dir, base, "helpdesk")),
+            base=base,
+            max_minutes=config.max_minutes,
+            epochs=1,
+        )
+        trained = jobs.train_run(args)
+        result = finish(trained.folder, str(handwritten()))
+        typer.echo(summary(result, trained.folder))
+        if port is not None:
+            typer.echo(f"The page stays on http://127.0.0.1:{port}; Ctrl-C ends it.", err=True)
+    return result
+
+
+def finish(folder: Path, test: str) -> dict[str, Any]:
+    """Judge a trained adapter, write its card, and export the model beside it."""
+    from finetune_lora.export import export
+
+    typer.echo(f"Evaluating on {test} …", err=True)
+    result = jobs.evaluate_run(test, adapter=folder, out=folder / "report")
+    jobs.write_card(folder, result)
+    exported = export(folder, "openvino", folder / "model")
+    return {**result, "model": exported["path"]}
+
+
+def summary(result: dict[str, Any], folder: Path) -> str:
+    """Before and after in a few lines, and what to type next."""
+    lines = [f"\nRight on {result['n']} requests that people wrote:"]
+    for name, found in result["systems"].items():
+        low, high = found["interval"]
+        lines.append(f"  {name:22} {found['exact_match']:6.1%}  [{low:.0%}–{high:.0%}]")
+    lines += [
+        f"\nReport: {folder / 'report' / 'report.md'}",
+        f"Use the model anywhere: SEEDBED_MODEL=path:{result['model']}",
+    ]
+    return "\n".join(lines)
+
+
+@contextmanager
+def _page(port: int | None) -> Iterator[None]:
+    """The page in a process of its own; on the way out it stays until Ctrl-C."""
+    if port is None:
+        yield
+        return
+    command = [sys.executable, "-m", "finetune_lora", "serve", "--port", str(port)]
+    page = subprocess.Popen(command)
+    try:
+        yield
+        page.wait()
+    except KeyboardInterrupt:
+        typer.echo("", err=True)
+    finally:
+        page.terminate()
+        page.wait()
