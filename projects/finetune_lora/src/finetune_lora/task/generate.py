@@ -1,12 +1,13 @@
 """Made requests with their right calls: phrase, facts, small talk and noise, composed at random.
 
-The same (n, seed, part) gives the same requests in every process. The parts "train", "dev" and "test"
-share no wish phrase, no user name, number or amount (`grammar.split`, `grammar.part_of`). What is
-said stands in `phrases/`; which answer is right, in `tools.py`.
+The same (n, seed, part) gives the same requests in every process. The parts "train", "dev" and
+"test" share no wish phrase, no user name, number or amount (`grammar.split`, `grammar.part_of`).
+What is said stands in `phrases/`; which answer is right, in `tools.py`.
 """
 
 from __future__ import annotations
 
+from functools import cache
 from random import Random
 
 from finetune_lora.example import Example
@@ -20,8 +21,9 @@ _SHARE = {NONE: 17, "create_ticket": 11, "update_ticket": 9, "request_access": 9
           "order_equipment": 8, "book_callback": 9, "reset_password": 8, "unlock_account": 7,
           "ticket_status": 7, "order_status": 7}  # fmt: skip
 # how often a fact that the wish itself does not state is added to it
-_ADDED = {"user": 0.7, "system": 0.75, "ticket": 0.85, "order": 0.85, "priority": 0.3, "amount": 0.3,
-          "reason": 0.45, "level": 0.55, "quantity": 0.15, "phone": 0.75, "day": 0.6, "hour": 0.6}  # fmt: skip
+_ADDED = {"user": 0.7, "system": 0.75, "ticket": 0.85, "order": 0.85, "priority": 0.3,
+          "amount": 0.3, "reason": 0.45, "level": 0.55, "phone": 0.75, "day": 0.6,
+          "hour": 0.6}  # fmt: skip
 _MAIN = {"user", "system", "ticket", "order", "item", "phone"}  # without these a fact is missing
 _TERSE, _TWO, _EXTRA, _TALK, _MAIL = 0.13, 0.05, 0.12, 0.13, 0.14
 
@@ -60,6 +62,12 @@ def _tools(n: int, rng: Random) -> list[str]:
     return tools
 
 
+@cache
+def _wishes(tool: str, part: str) -> list[Phrase]:
+    return split(read_phrases(__package__, f"{tool}.txt"), part)
+
+
+@cache
 def _frames(name: str) -> list[Phrase]:
     """The phrases around a wish: openers, small talk, closers, signatures, distractors."""
     return [p for p in read_phrases(__package__, "frames.txt") if name in p.given]
@@ -87,7 +95,7 @@ class _Request:
         return text, answer, tags
 
     def _wish(self, tool: str) -> Phrase:
-        phrases = split(read_phrases(__package__, f"{tool}.txt"), self.part)
+        phrases = _wishes(tool, self.part)
         terse = [p for p in phrases if "terse" in p.given]
         plain = [p for p in phrases if "terse" not in p.given]
         return self.rng.choice(terse if terse and self.rng.random() < _TERSE else plain)
@@ -118,6 +126,8 @@ class _Request:
     def _body(self, phrase: Phrase) -> list[str]:
         rng = self.rng
         sentences = [self._say(phrase)]
+        if self.tool == "create_ticket" and rng.random() < 0.15:
+            sentences[0] = f"{rng.choice(_frames('report')).text} {sentences[0]}"
         wish = 0
         for argument in self._missing():
             text = self._fact(argument)
@@ -139,9 +149,11 @@ class _Request:
         return [s for s in sentences if s]
 
     def _distract(self, sentences: list[str]) -> None:
-        """A fact that is not asked about: about something else, and never where a fact is missing."""
+        """A fact about something else, never of a kind that the wish leaves open."""
         aside = Facts(self.tool, self.rng, self.part)
-        text = expand(self.rng.choice(_frames("extra")).text, self.rng, aside.fill)
+        # a deadline is no priority; but a day is what a call needs
+        kind = "deadline" if self.tool != "book_callback" and self.rng.random() < 0.15 else "extra"
+        text = expand(self.rng.choice(_frames(kind)).text, self.rng, aside.fill)
         open_ = {a for a in _MAIN & set(ARGUMENTS[self.tool]) if a not in self.facts.stated}
         if aside.other and open_:
             return
@@ -150,7 +162,7 @@ class _Request:
         sentences.insert(place, text)
 
     def _second(self) -> str:
-        """Another wish after the first: of another tool, and with none of the first's open facts."""
+        """Another tool's wish after the first, with none of the first's open facts."""
         first = set(ARGUMENTS[self.tool]) - set(self.facts.stated)
         others = [
             t for t in ARGUMENTS if t not in (self.tool, NONE) and not first & set(ARGUMENTS[t])
@@ -204,10 +216,13 @@ class _Request:
         if terse:
             ending = frame("please") if rng.random() < 0.15 else ""
             return " ".join((*sentences, ending)).strip()
-        talk = [frame("talk")] if rng.random() < _TALK else []
+        several = rng.choice((1, 1, 1, 2, 3))  # people who ramble
+        talk = [frame("talk") for _ in range(several)] if rng.random() < _TALK else []
+        talk = list(dict.fromkeys(talk))
         if talk:
             self.kinds.add("chit-chat first")
-        close = [frame("close")] if rng.random() < 0.25 else []
+        closer, often = ("thanks", 0.06) if self.tool == NONE else ("close", 0.25)
+        close = [frame(closer)] if rng.random() < often else []
         body = _prose([*talk, *sentences, *close], rng)
         if rng.random() < _MAIL:
             gap = rng.choice(("\n\n", "\n"))

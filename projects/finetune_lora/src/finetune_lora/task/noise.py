@@ -81,10 +81,6 @@ def typos(text: str, rng: Random) -> str:
     return _outside(text, lambda part: re.sub(r"(?<![\w.@-])[A-Za-z]{4,}(?![\w@-])", slip, part))
 
 
-def lower(text: str, rng: Random) -> str:
-    return text.lower()
-
-
 def no_punctuation(text: str, rng: Random) -> str:
     """All lower case, sentences run into each other, apostrophes often lost."""
     bare = _outside(text, lambda part: re.sub(r"[,;!?]|(?<!\d)\.(?!\d)|\.(?=\s|$)", "", part))
@@ -113,7 +109,7 @@ def short(text: str, rng: Random) -> str:
 NOISES: dict[str, tuple[float, Callable[[str, Random], str] | None]] = {
     "clean": (0.46, None),
     "typos": (0.19, typos),
-    "lower case": (0.12, lower),
+    "lower case": (0.12, lambda text, _: text.lower()),
     "no punctuation": (0.12, no_punctuation),
     "abbreviations": (0.08, short),
     "shouting": (0.03, shouting),

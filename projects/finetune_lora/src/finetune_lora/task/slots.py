@@ -17,13 +17,15 @@ from finetune_lora.task.tools import values as allowed
 
 CORRECTABLE = ("system", "the_system", "ticket", "order", "user", "hour", "day", "item")
 _CORRECTION = 0.035
+_FORMS = {"the_system": "system", "on_day": "day", "level_verb": "level", "the_item": "item",
+          "items": "item", "ticket_no": "ticket", "order_no": "order"}  # fmt: skip
 
 
 class Facts:
     """What one request states. `fill` turns a slot into words and remembers the value in `stated`.
 
-    A slot is an argument's name or a form of it (`the_system`, `on_day`, `ticket_no`), `other_order`
-    and its like for what is not asked about, or a list of `values.toml`'s `free` (`room`, `colleague`).
+    A slot is an argument's name or a form of it (`the_system`, `on_day`, `ticket_no`),
+    `other_order` and its like for what is not asked about, or a list of `values.toml`'s `free`.
     `trailing` collects corrections that belong at the end.
     """
 
@@ -55,8 +57,7 @@ class Facts:
 
     def _fresh(self, slot: str) -> tuple[str, Any, str]:
         """An argument's value in words; a value that is stated already is only worded anew."""
-        argument = {"the_system": "system", "on_day": "day", "level_verb": "level", "the_item": "item",
-                    "items": "item", "ticket_no": "ticket", "order_no": "order"}.get(slot, slot)  # fmt: skip
+        argument = _FORMS.get(slot, slot)
         value, text = self._write(slot, self.stated.get(argument))
         return argument, value, text
 
@@ -89,14 +90,8 @@ class Facts:
             return open_values[slot]()
         if slot == "items":
             return self._items()
-        argument = {
-            "the_system": "system",
-            "on_day": "day",
-            "level_verb": "level",
-            "the_item": "item",
-        }
         if value is None:
-            choices = allowed(self.tool, argument.get(slot, slot)) or allowed(
+            choices = allowed(self.tool, _FORMS.get(slot, slot)) or allowed(
                 "request_access", "system"
             )
             value = rng.choice(choices)

@@ -14,8 +14,8 @@ Which tool
   `billing`, unless money back for an order is asked for: that is refund_order. A connection (Wi-Fi,
   cable, VPN that drops) is `network`, a thing one can touch `hardware`, a program `software`.
 - ticket_status asks; update_ticket changes a ticket's priority or state ("solved", "reopen",
-  "on hold"); order_status asks where an order is, even if it is late; refund_order wants money back;
-  order_equipment wants something new that does not exist yet.
+  "on hold"); order_status asks where an order is, even if it is late; refund_order wants money
+  back; order_equipment wants something that was not ordered yet.
 - none: thanks, small talk, opinions, how-to and policy questions ("how long does a refund take?"),
   things that solved themselves, wishes withdrawn, matters that no tool covers.
 - Of two wishes the first one counts. A correction ("no wait, the vpn") replaces what it corrects.
@@ -153,12 +153,12 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
 
 
 def values(tool: str, argument: str) -> tuple[str, ...]:
-    """The values an argument may have; empty when any text or number of its form may stand there."""
+    """The values an argument may have; empty for text and numbers."""
     return tuple(_parameters(tool)["properties"][argument].get("enum", ()))
 
 
 def system_prompt() -> str:
-    """What the model is told before every request: the tools' arguments, then the values of each."""
+    """What the model is told before every request: the tools, then the arguments' values."""
     forms = {"ticket": "T-digits", "order": "A-digits", "day": "weekday today tomorrow"}
     for tool, arguments in ARGUMENTS.items():
         for argument in arguments:
@@ -177,14 +177,14 @@ def problems(answer: Any) -> list[str]:
     """What is wrong with a call, one line each; empty if it is valid."""
     wrong = Draft202012Validator(CALL_SCHEMA).iter_errors(answer)
     # anyOf says only that nothing fits; the branch of the named tool says what does not
-    if isinstance(answer, dict) and answer.get("name") in ARGUMENTS:
+    if isinstance(answer, dict) and answer.get("name") in tuple(ARGUMENTS):
         branch = CALL_SCHEMA["anyOf"][list(ARGUMENTS).index(answer["name"])]
         wrong = Draft202012Validator(branch).iter_errors(answer)
     return [error.message for error in wrong]
 
 
 def call(tool: str, /, **arguments: Any) -> str:
-    """The one line an answer is; arguments in the table's order. BadInput if it breaks the schema."""
+    """The one line an answer is, arguments in order. BadInput if it breaks the schema."""
     order = ARGUMENTS.get(tool, ())
     ordered = {key: arguments[key] for key in order if key in arguments}
     answer = {"name": tool, "arguments": ordered | arguments}

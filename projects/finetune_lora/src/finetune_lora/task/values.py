@@ -38,7 +38,7 @@ NUMBERS = [
     "nineteen",
     "twenty",
 ]
-_SYLLABLES = ["ba", "be", "bo", "da", "de", "do", "fa", "fi", "ga", "go", "ha", "ja", "jo", "ka", "ke", "ki", "ko", "la", "le", "li", "lo", "ma", "me", "mi", "mo", "na", "ne", "ni", "no", "pa", "pe", "ra", "re", "ri", "ro", "sa", "se", "so", "ta", "te", "ti", "to", "va", "vi", "wa", "ya", "yo", "za", "zo"]  # fmt: skip
+_SYLLABLES = [start + vowel for start in "bdfghjklmnprstvwyz" for vowel in "aeio"]
 
 
 @cache
@@ -102,8 +102,9 @@ def serial(
     small = letter.lower()
     plain = rng.choice(
         (f"{letter}-{digits}",) * 5
-        + (f"{small}-{digits}", f"{letter}{digits}", f"{small}{digits}", f"{letter} {digits}", f"#{letter}-{digits}")
-    )  # fmt: skip
+        + (f"{small}-{digits}", f"{letter}{digits}", f"{small}{digits}")
+        + (f"{letter} {digits}", f"#{letter}-{digits}")
+    )
     bare = rng.choice((digits, digits, f"#{digits}", f"# {digits}"))
     if alone:
         return f"{letter}-{digits}", guard(plain if rng.random() < 0.5 else bare)
@@ -128,7 +129,7 @@ def amount(rng: Random, part: str) -> tuple[float | int, str]:
     text = str(euros) if cents == 0 and rng.random() < 0.8 else f"{euros}.{cents:02}"
     marked = guard(text)
     return value, rng.choice(
-        (f"${marked}", f"${marked}", f"€{marked}", f"£{marked}", f"{marked} euros", f"{marked} euro",
+        (f"${marked}", f"${marked}", f"€{marked}", f"£{marked}", f"{marked} euros",
          f"{marked} dollars", f"{marked} EUR", f"EUR {marked}", f"{marked} USD", f"{marked} pounds",
          f"{marked}€", f"{marked}$")
     )  # fmt: skip
@@ -203,4 +204,4 @@ def hour(rng: Random) -> tuple[int, str]:
         forms += ["noon", "noon", "midday", "12 noon", "12"] * 2
     if value == 0:
         forms = ["midnight", "12 am", "0:00", "00:00", "0:30"]
-    return value, rng.choice(forms)
+    return value, guard(rng.choice(forms))
