@@ -26,10 +26,13 @@ name-research := research_repro
 # What `run`, `demo` and `eval` ask of a project's own command.
 run-rag_chatbot := serve docs
 run-llm_service := serve
+run-finetune_lora := run
 demo-rag_chatbot := demo docs
 demo-llm_service := demo
+demo-finetune_lora := demo
 eval-rag_chatbot := eval --qa projects/rag_chatbot/eval/questions.jsonl --docs docs
 eval-llm_service := eval
+eval-finetune_lora := evaluate --data helpdesk --adapter latest
 
 # The folder of the project meant by a short or a full name; one line and exit 2 if there is none.
 folder = $(or $(filter $(PROJECTS),$(name-$1) $1),$(error There is no project "$1" in this repository. Projects: $(PROJECTS)))
@@ -82,6 +85,9 @@ test-repo: $(VENV)/dev.ready
 
 test-%: $$(if $$(call folder,$$*),$(VENV)/dev.ready) ## The tests of one project, or of `shared` or `repo`
 	$(BIN)/python -m pytest projects/$(call folder,$*)/tests $(ARGS)
+
+mlflow: $$(call ready,finetune) ## MLflow's page on the runs of finetune_lora; PORT=
+	$(if $(PORT),PORT=$(PORT) )$(BIN)/finetune-lora mlflow
 
 bench: $(VENV)/dev.ready ## The performance figures of benchmarks/results.md, beside peers in one run
 	$(BIN)/python benchmarks/run.py $(ARGS)
@@ -145,8 +151,9 @@ $(VENV)/dev.ready: pyproject.toml $(MADE_FROM) $(PROJECTS:%=projects/%/pyproject
 	@touch $@
 # Optional parts of a project, which are tested too.
 extras-llm_service := [postgres,redis,ray,locust]
+extras-finetune_lora := [hub,ray]
 DEV := --group dev -e './shared[local,serve,remote,torch,otlp,mlflow]' \
   $(foreach p,$(PROJECTS),-e './projects/$p$(extras-$p)')
 
-.PHONY: help setup smoke test test-shared test-repo bench lint docs doctor new prefetch exercise check-exercise lock clean
+.PHONY: help setup smoke test test-shared test-repo mlflow bench lint docs doctor new prefetch exercise check-exercise lock clean
 .PRECIOUS: $(VENV)/%.ready

@@ -209,8 +209,9 @@ def write_card(folder: Path, result: dict[str, Any]) -> None:
 def next_steps(result: TrainResult) -> str:
     """What to type after a training."""
     loss = "" if result.eval_loss is None else f", {result.eval_loss:.3f} on the evaluation data"
+    done = f"Trained {result.steps} steps in {result.seconds:.0f} s"
     return (
-        f"Trained {result.steps} steps in {result.seconds:.0f} s: loss {result.train_loss:.3f}{loss}."
+        f"{done}: loss {result.train_loss:.3f}{loss}."
         f"\nThe adapter is in {result.folder}. Next:"
         f"\n  finetune-lora evaluate --data TEST.jsonl --adapter {result.folder}"
         f"\n  finetune-lora export --adapter {result.folder} --to openvino"
