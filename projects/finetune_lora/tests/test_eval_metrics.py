@@ -179,3 +179,10 @@ def test_too_few_examples_conclude_nothing() -> None:
 def test_no_gap_is_no_difference() -> None:
     found = fairness([{"noise": "a"}] * 20 + [{"noise": "b"}] * 20, [True] * 40)[0]
     assert found["gap"] == 0 and found["p"] == 1.0
+
+
+def test_slices_are_in_the_order_of_their_numbers() -> None:
+    values = ["161 to 320", "9" * 5000, "41 to 80", "a10", "a9", "", "²"]
+    table = metrics.per_slice([{"x": v} for v in values], [True] * len(values))
+    assert list(table["x"])[:3] == ["", "41 to 80", "161 to 320"]
+    assert list(table["x"]).index("a9") < list(table["x"]).index("a10")

@@ -160,7 +160,14 @@ def _slices(result: Mapping[str, Any]) -> str:
 
 
 def _fairness(result: Mapping[str, Any]) -> str:
-    return "".join(f"- {_cell(f['slice'])}: {f['conclusion']}\n" for f in result["fairness"])
+    found = result["fairness"]
+    tested = sum("gap" in f for f in found)
+    lines = [f"- {_cell(f['slice'])}: {f['conclusion']}\n" for f in found]
+    return (
+        "The best and the worst slice are picked after the fact, which their interval does not "
+        "know; p does: it is how often shuffled outcomes show such a gap. It counts below "
+        f"0.05 / {max(1, tested)}, the number of comparisons.\n\n" + "".join(lines)
+    )
 
 
 def _forgetting(result: Mapping[str, Any]) -> str:
