@@ -10,6 +10,7 @@ from langchain_openai import ChatOpenAI
 from pydantic import BaseModel, Field
 
 from seedbed.chat import LocalChatModel, load_chat_model
+from seedbed.engines import opens
 from seedbed.errors import BadInput, ConfigError, ContextWindowError, DeadlineExceeded, WeightsError
 from seedbed.settings import Settings
 from seedbed.structured import tool_functions
@@ -246,3 +247,11 @@ def test_a_remote_spec_with_an_address():
 def test_a_wrong_spec_says_what_to_do(spec, error, message):
     with pytest.raises(error, match=message):
         load_chat_model(spec)
+
+
+def test_a_folder_opens_here_with_openvino_files_or_a_gguf(tmp_path):
+    assert not opens(tmp_path)
+    (tmp_path / "model.safetensors").touch()
+    assert not opens(tmp_path)
+    (tmp_path / "model.gguf").touch()
+    assert opens(tmp_path)

@@ -34,13 +34,18 @@ def folder_of(spec: str, settings: Settings) -> Path:
     return weights.ensure(model or spec, settings=settings)
 
 
+def opens(folder: Path) -> bool:
+    """Whether OpenVINO reads the folder's weights."""
+    return (folder / "openvino_model.xml").exists() or any(folder.glob("*.gguf"))
+
+
 def open_engine(spec: str, settings: Settings, **options: Any) -> Engine | None:
     """The model's engine, opened at the first call with `options` of `Engine`.
 
     None for weights that OpenVINO doesn't read. Raises ConfigError or WeightsError.
     """
     folder = folder_of(spec, settings)
-    if not (folder / "openvino_model.xml").exists() and not list(folder.glob("*.gguf")):
+    if not opens(folder):
         return None
     with _lock:
         if folder not in _engines:

@@ -6,10 +6,10 @@ It knows no file format but safetensors; `gguf` and `openvino` read what this wr
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from finetune_lora.export.folders import new_folder, unwritable
-from seedbed.errors import SeedbedError
+from seedbed.errors import BadInput, SeedbedError
 
 Dtype = Literal["bfloat16", "float32"]
 _TOLERANCE = 1e-3
@@ -29,6 +29,8 @@ def merge(
 
     from finetune_lora.adapter import load_adapter
 
+    if dtype not in get_args(Dtype):
+        raise BadInput(f"No dtype {dtype!r}.", hint=f"Use {' or '.join(get_args(Dtype))}.")
     loaded = load_adapter(adapter, base=base or None, dtype="float32")
     facts = {"kind": "merged", "source": str(adapter), "base": loaded.spec, "dtype": dtype}
     with new_folder(out, facts, force=force) as scratch:

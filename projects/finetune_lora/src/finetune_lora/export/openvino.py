@@ -44,16 +44,25 @@ def _convert(path: Path, beside: Path, out: Path) -> None:
     try:
         gguf_to_openvino(path.resolve(), out)
     except RuntimeError as error:  # all that OpenVINO raises, whatever the reason
-        raise unwritable(out, str(error).strip().rpartition("\n")[2]) from error
+        said = str(error).strip().rpartition("\n")[2]
+        if "cut short" in said:
+            raise unwritable(out, said) from error
+        raise BadInput(
+            f"OpenVINO cannot convert {path.name}: {said}.",
+            hint="Is the file damaged, or the disk full?",
+        ) from error
     for name in BESIDE:
         if (beside / name).exists():
             shutil.copyfile(beside / name, out / name)
     if (beside / "tokenizer.json").exists():
-        _same_tokens(beside, out)
+        same_tokens(beside, out)
 
 
-def _same_tokens(folder: Path, made: Path) -> None:
-    """OpenVINO takes a rule of its own for a splitting rule it doesn't know, and says nothing."""
+def same_tokens(folder: Path, made: Path) -> None:
+    """BadInput unless the OpenVINO files in `made` split text as the tokenizer of `folder` does.
+
+    OpenVINO takes a rule of its own for a splitting rule it doesn't know, and says nothing.
+    """
     import openvino_genai
     from transformers import AutoTokenizer
 

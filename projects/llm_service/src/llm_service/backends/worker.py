@@ -41,10 +41,15 @@ class ChatWorker:
     """Answers chats and texts from one engine."""
 
     def __init__(self, spec: str, options: dict[str, Any], out: Outbox) -> None:
-        from seedbed.engines import is_local, open_engine
+        from seedbed.engines import folder_of, is_local, open_engine, opens
         from seedbed.settings import Settings, load
 
         settings, opened = load(Settings), None
+        if spec.startswith("path:") and not opens(folder_of(spec, settings)):
+            raise BadInput(
+                f"{spec!r} cannot be served in this process: it has no OpenVINO or GGUF files.",
+                hint="Make them with: finetune-lora export --adapter DIR --to openvino",
+            )
         if is_local(spec):  # opening lets go of Python's lock, so imports go on meanwhile
             opened = Thread(target=_quietly, args=(open_engine, spec, settings), kwargs=options)
             opened.start()
