@@ -166,8 +166,8 @@ def _sweep(args: Any, values: list[str], *, as_json: bool, track: bool) -> None:
 
 @app.command()
 def evaluate(
-    data: Annotated[str, typer.Option(help="What to answer: a file or hf:ORG/NAME@REV.")],
-    adapter: Annotated[Path | None, typer.Option(help="The folder of a run.")] = None,
+    data: Annotated[str, typer.Option(help="A file, hf:ORG/NAME@REV, or helpdesk.")],
+    adapter: Annotated[Path | None, typer.Option(help="The folder of a run, or latest.")] = None,
     base: Base = None,
     model: Annotated[
         str | None, typer.Option(help="A model as it is served: path:DIR, openai:NAME …")

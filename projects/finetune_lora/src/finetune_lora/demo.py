@@ -13,7 +13,7 @@ from typing import Any
 import typer
 
 from finetune_lora import jobs
-from finetune_lora.run import handwritten, write_task
+from finetune_lora.run import write_task
 
 STEPS = 14
 _ASKED = 6
@@ -42,7 +42,7 @@ def run(base: str | None = None, steps: int = STEPS) -> list[str]:
         losses: list[float] = []
         jobs.train_run(args, track=False, watch=lambda e: losses.append(e["loss"]))
         loaded = load_adapter(folder / "run")
-        asked = jobs.with_system(load_dataset(handwritten()), system_prompt())
+        asked = jobs.with_system(load_dataset(jobs.handwritten()), system_prompt())
         examples = asked.examples[:: len(asked) // _ASKED][:_ASKED]
         before = TorchPredictor(loaded, "before", bare=True).answer(examples, max_new_tokens=48)
         after = TorchPredictor(loaded, "after").answer(examples, max_new_tokens=48)

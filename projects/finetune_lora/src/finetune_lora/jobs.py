@@ -8,12 +8,13 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Callable, Sequence
+from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from finetune_lora.config import Config
 from finetune_lora.example import Dataset, Example
-from seedbed.errors import BadInput, SeedbedError
+from seedbed.errors import BadInput, NotFound, SeedbedError
 from seedbed.settings import Settings, load
 
 if TYPE_CHECKING:
@@ -72,14 +73,19 @@ def evaluate_run(
 
     An adapter is set beside its base, with and without examples in the prompt, beside classical
     baselines where its training data is at hand, and its forgetting is measured; `quick` leaves all
-    that out.
+    that out. The adapter "latest" is that of the newest finished run, and "helpdesk" stands for the
+    requests that people wrote. An adapter's report and model card are written into its folder.
     """
     from finetune_lora.data.read import load_dataset
     from finetune_lora.evaluate import evaluate
     from finetune_lora.runs import read_progress, read_run
 
+    adapter = newest() if str(adapter) == "latest" else adapter
+    if adapter is not None and not quick:
+        out = out or adapter / "report"
     task = _task(adapter)
     labels = task.get("labels") or None
+    data = str(handwritten()) if data == "helpdesk" else data
     dataset = load_dataset(data, labels=labels, allow_unseen=labels is not None)
     dataset = with_system(dataset, task.get("system"))
     if model is not None:
@@ -88,7 +94,7 @@ def evaluate_run(
     train = None if quick else training_data(adapter)
     predictors = _predictors(loaded, dataset, train, adapted=adapter is not None, quick=quick)
     known = adapter is not None and (adapter / "run.json").exists()
-    return evaluate(
+    result = evaluate(
         dataset,
         predictors,
         train=train,
@@ -97,6 +103,36 @@ def evaluate_run(
         progress=read_progress(adapter) if known else (),
         forgetting=_forgetting(loaded) if adapter and not quick else None,
     ).as_json()
+    if known and not quick:
+        _keep(adapter, result)
+    return result
+
+
+def _keep(folder: Path, result: dict[str, Any]) -> None:
+    """Write the model card, and add the figures to the run in MLflow."""
+    from finetune_lora.track import log_results
+
+    write_card(folder, result)
+    figures = {k: result[k] for k in ("exact_match", "field_f1", "schema_valid") if result.get(k)}
+    log_results(folder, load(Config).data_dir, figures)
+
+
+def newest() -> Path:
+    """The folder of the newest finished run."""
+    from finetune_lora.runs import list_runs
+
+    config = load(Config)
+    for run in list_runs(config.data_dir):
+        if run.get("state") == "finished":
+            return Path(run["folder"])
+    raise NotFound(
+        f"There is no finished run in {config.data_dir / 'runs'}.", hint="Run: make run-finetune"
+    )
+
+
+def handwritten(name: str = "handwritten") -> Path:
+    """The file of requests that people wrote; `dev` is the one to tune on."""
+    return Path(str(resources.files("finetune_lora.task") / f"{name}.jsonl"))
 
 
 def training_data(adapter: Path | None) -> Dataset | None:

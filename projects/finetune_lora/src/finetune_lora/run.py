@@ -10,7 +10,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +25,6 @@ from seedbed.settings import Settings, load
 REQUESTS = 12_000
 """More than the time allows on two cores: training ends by the clock, and sees no request twice."""
 _WATCHED = 100
-
-
-def handwritten(name: str = "handwritten") -> Path:
-    """The file of requests that people wrote; `dev` is the one to tune on."""
-    return Path(str(resources.files("finetune_lora.task") / f"{name}.jsonl"))
 
 
 def write_task(folder: Path, count: int, seed: int) -> dict[str, int]:
@@ -68,7 +62,7 @@ def run(config: Config, *, base: str | None = None, port: int | None = None) -> 
             epochs=1,
         )
         trained = jobs.train_run(args)
-        result = finish(trained.folder, str(handwritten()))
+        result = finish(trained.folder, "helpdesk")
         typer.echo(summary(result, trained.folder))
         if port is not None:
             typer.echo(f"The page stays on http://127.0.0.1:{port}; Ctrl-C ends it.", err=True)
@@ -76,12 +70,11 @@ def run(config: Config, *, base: str | None = None, port: int | None = None) -> 
 
 
 def finish(folder: Path, test: str) -> dict[str, Any]:
-    """Judge a trained adapter, write its card, and export the model beside it."""
+    """Judge a trained adapter, which writes its report and card, and export the model beside it."""
     from finetune_lora.export import export
 
-    typer.echo(f"Evaluating on {test} …", err=True)
-    result = jobs.evaluate_run(test, adapter=folder, out=folder / "report")
-    jobs.write_card(folder, result)
+    typer.echo("Evaluating on requests that people wrote …", err=True)
+    result = jobs.evaluate_run(test, adapter=folder)
     exported = export(folder, "openvino", folder / "model")
     return {**result, "model": exported["path"]}
 
