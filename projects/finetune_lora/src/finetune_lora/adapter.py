@@ -83,13 +83,23 @@ def without_casts(model: Any) -> Any:
     return model
 
 
-def save_adapter(model: Any, tokenizer: Any, folder: Path, task: dict[str, Any]) -> None:
-    """Write an adapter into `folder`; `task.json` comes last, so a folder with it is whole."""
+def save_adapter(
+    model: Any,
+    tokenizer: Any,
+    folder: Path,
+    task: dict[str, Any],
+    *,
+    state: dict[str, Any] | None = None,
+) -> None:
+    """Write an adapter into `folder`; `task.json` comes last, so a folder with it is whole.
+
+    `state` are its weights where those in `model` are pieces.
+    """
     with explain("The adapter", folder):
         scratch = folder / ".adapter.tmp"
         shutil.rmtree(scratch, ignore_errors=True)
         scratch.mkdir(parents=True)
-        model.save_pretrained(scratch)
+        model.save_pretrained(scratch, **({} if state is None else {"state_dict": state}))
         (scratch / "README.md").unlink(missing_ok=True)  # PEFT's empty model card
         tokenizer.save_pretrained(scratch)
         sync_folder(scratch)

@@ -26,6 +26,7 @@ from finetune_lora.disk import explain
 from finetune_lora.encode import Encoded
 from finetune_lora.model import token_losses
 from finetune_lora.scale.processes import together
+from finetune_lora.scale.spread import take_checkpoint, whole_adapter
 from finetune_lora.train import (
     Job,
     Listener,
@@ -265,9 +266,10 @@ class CompletionTrainer(Trainer):
             self.evaluate()
         if best and best != steps:
             self._take(checkpoints.at(self.folder, best))
+        state = whole_adapter(self.model) if self.spread else None  # all processes take part
         if self.is_world_process_zero():
             save_adapter(self.accelerator.unwrap_model(self.model), self.job.base.tokenizer,
-                         self.folder, task_of(self.job))  # fmt: skip
+                         self.folder, task_of(self.job), state=state)  # fmt: skip
             checkpoints.clear(self.folder)
         result = TrainResult(
             folder=self.folder,
@@ -287,7 +289,10 @@ class CompletionTrainer(Trainer):
     def _take(self, checkpoint: Path) -> None:
         from peft import load_peft_weights, set_peft_model_state_dict
 
-        set_peft_model_state_dict(self.model, load_peft_weights(str(checkpoint), device="cpu"))
+        if self.spread:
+            take_checkpoint(self, checkpoint)
+        else:
+            set_peft_model_state_dict(self.model, load_peft_weights(str(checkpoint), device="cpu"))
         self.evaluate()
 
     def tell_main(self, event: dict[str, Any]) -> None:

@@ -1,0 +1,131 @@
+"""Ray Train on a cluster of two nodes on this machine: who trains, and what a lost worker costs."""
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from finetune_lora.scale.ray_train import absolute, train_on_ray
+from finetune_lora.testing import tiny_base
+from finetune_lora.train import TrainArgs, train
+from seedbed.errors import BadInput, ConfigError, MissingExtra
+
+
+@pytest.fixture(scope="module")
+def given(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    folder = tmp_path_factory.mktemp("given")
+    rows = [{"prompt": f"reset {'anna ' * (1 + i % 5)}", "completion": f"T-{i}"} for i in range(16)]
+    (folder / "train.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
+    return {
+        "base": tiny_base(folder / "base"),
+        "data": str(folder / "train.jsonl"),
+        "dtype": "float32",
+        "batch_size": 4,
+        "max_steps": 8,
+        "save_every": 2,
+        "lr": 1e-2,
+    }
+
+
+def test_what_is_wrong_is_said_before_a_cluster_is_started(
+    given: dict[str, Any], tmp_path: Path
+) -> None:
+    args = TrainArgs(**given, output=str(tmp_path / "run"))
+    with pytest.raises(ConfigError, match="workers is 0"):
+        train_on_ray(args, workers=0)
+    bad = TrainArgs(**{**given, "data": str(tmp_path / "none.jsonl")}, output=args.output)
+    with pytest.raises(BadInput, match=r"none\.jsonl"):
+        train_on_ray(bad, workers=2)
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "run.json").write_text("{}")
+    with pytest.raises(BadInput, match="holds a run already"):
+        train_on_ray(args, workers=2)
+
+
+def test_without_ray_the_error_says_what_to_install(
+    given: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(MissingExtra, match=r"finetune-lora\[ray\]"):
+        train_on_ray(TrainArgs(**given, output=str(tmp_path / "run")), workers=2)
+
+
+def test_paths_hold_in_another_folder() -> None:
+    args = absolute(TrainArgs("a.jsonl", "run", eval_data="hf:a/b@c", base="path:base"))
+    assert args.data == str(Path.cwd() / "a.jsonl")
+    assert args.output == str(Path.cwd() / "run")
+    assert args.base == f"path:{Path.cwd() / 'base'}"
+    assert args.eval_data == "hf:a/b@c"
+    assert absolute(TrainArgs("hf:a/b@c", "run")).base == "smollm2"
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    """Two nodes with room for one worker each."""
+    ray = pytest.importorskip("ray")
+    from ray.cluster_utils import Cluster
+
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    found = Cluster(
+        head_node_args={"num_cpus": 1, "include_dashboard": False}, initialize_head=True
+    )
+    found.add_node(num_cpus=1)
+    ray.init(address=found.address, log_to_driver=False)
+    yield found
+    ray.shutdown()
+    found.shutdown()
+
+
+def training_workers() -> list[int]:
+    """The processes of this test's cluster that train."""
+    children = psutil.Process().children(recursive=True)
+    return [p.pid for p in children if any("RayTrainWorker" in word for word in p.cmdline())]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.usefixtures("cluster")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:ray")
+def test_a_lost_worker_is_replaced_and_the_adapter_is_the_same(
+    given: dict[str, Any], tmp_path: Path
+) -> None:
+    from safetensors.numpy import load_file
+
+    events: list[dict[str, Any]] = []
+    killed: list[int] = []
+
+    def kill_one(event: dict[str, Any]) -> None:
+        events.append(event)
+        if event["event"] == "checkpoint" and not killed:
+            killed.extend(training_workers()[:1])
+            os.kill(killed[0], signal.SIGKILL)
+
+    args = TrainArgs(**given, output=str(tmp_path / "ray"))
+    result = train_on_ray(args, workers=2, listeners=[kill_one])
+    assert len(killed) == 1
+    assert [e["event"] for e in events].count("start") == 2
+    assert any(e["event"] == "resume" for e in events)
+    assert events[-1]["event"] == "end"
+    assert (result.state, result.steps) == ("finished", 8)
+    train(TrainArgs(**given, output=str(tmp_path / "one"), accumulation=2))
+    one, two = (load_file(tmp_path / n / "adapter_model.safetensors") for n in ("one", "ray"))
+    assert one.keys() == two.keys()
+    assert all(abs(one[name] - two[name]).max() < 1e-4 for name in one)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.usefixtures("cluster")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:ray")
+def test_an_error_in_the_workers_is_told_as_one_line(given: dict[str, Any], tmp_path: Path) -> None:
+    events: list[dict[str, Any]] = []
+    args = TrainArgs(**{**given, "max_tokens": 8}, output=str(tmp_path / "ray"))
+    with pytest.raises(BadInput, match="--max-tokens is 8"):
+        train_on_ray(args, workers=2, listeners=[events.append])
+    assert [(e["event"], e["state"]) for e in events] == [("end", "failed")]
