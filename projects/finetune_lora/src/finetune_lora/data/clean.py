@@ -68,17 +68,20 @@ def cluster(examples: Sequence[Example], near: float) -> Clusters:
     """
     index = NearIndex(near)
     kept: list[Example] = []
+    tasks: list[tuple[str, str]] = []
     parents: list[int] = []
     near_duplicates = 0
     for example in examples:
         text = spoken(example)
         signature = index.signature(text)
         found = list(index.proposed(signature))
-        if any(_same_task(kept[n], example) and index.near(n, text) for n in found):
+        task = (example.answer.strip(), instruction(example))
+        if any(tasks[n] == task and index.near(n, text) for n in found):
             near_duplicates += 1
             continue
         number = index.add(text, signature)
         kept.append(example)
+        tasks.append(task)
         parents.append(number)
         for other in found:
             a, b = _root(parents, other), _root(parents, number)
@@ -103,10 +106,6 @@ def without_leaks(
         else:
             clean.append(example)
     return clean, leaks
-
-
-def _same_task(one: Example, other: Example) -> bool:
-    return one.answer.strip() == other.answer.strip() and instruction(one) == instruction(other)
 
 
 def _root(parents: list[int], number: int) -> int:

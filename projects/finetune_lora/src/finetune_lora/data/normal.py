@@ -16,6 +16,7 @@ from finetune_lora.example import Example
 
 _SHINGLE = 4
 _PERMUTATIONS = 128
+_AT_ONCE = 10_000  # shingles; a long text would need gigabytes
 _MARKS = re.compile(r"[\W_]+")
 
 
@@ -64,7 +65,9 @@ class NearIndex:
 
     def signature(self, text: str) -> Any:
         signature = self._new.copy()
-        signature.update_batch(_shingles(text))
+        shingles = list(_shingles(text))
+        for start in range(0, len(shingles), _AT_ONCE):
+            signature.update_batch(shingles[start : start + _AT_ONCE])
         return signature
 
     def add(self, text: str, signature: Any) -> int:

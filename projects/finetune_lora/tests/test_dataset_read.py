@@ -1,0 +1,286 @@
+"""Every format becomes the same examples; everything wrong is one line with its place."""
+
+import gzip
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from finetune_lora.data.hub import read_hub
+from finetune_lora.data.read import as_lines, assemble, load_dataset, rows
+from seedbed.errors import BadInput, NotFound, SeedbedError, TooLarge, Unavailable
+
+CHAT = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
+LABELLED = {"text": "good", "label": "pos"}
+
+
+def put(folder: Path, content: str | bytes, name: str = "data.jsonl") -> Path:
+    path = folder / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+def refused(path: Path, **options) -> str:
+    with pytest.raises(SeedbedError) as caught:
+        load_dataset(path, **options)
+    assert caught.value.status < 500
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"messages": CHAT},
+        {"messages": [{"role": "system", "content": ""}, *CHAT]},
+        {"messages": [{"role": "user", "content": [{"type": "text", "text": "Hi"}]}, CHAT[1]]},
+        {"conversations": [{"from": "human", "value": "Hi"}, {"from": "gpt", "value": "Hello"}]},
+        {"prompt": "Hi", "completion": "Hello"},
+        {"prompt": CHAT[:1], "completion": CHAT[1:], "id": 7},
+        {"instruction": "Hi", "input": "", "output": "Hello"},
+        {"messages": CHAT, "rating": "up", "score": None, "response_id": "r", "prompt": "p@1"},
+        {"messages": CHAT, "rating": None, "score": 0.9, "response_id": "r", "prompt": None},
+    ],
+)
+def test_all_chat_formats_are_the_same_example(tmp_path, row):
+    dataset = load_dataset(put(tmp_path, json.dumps(row)))
+    assert list(dataset.examples[0].messages) == CHAT
+    assert not dataset.is_classification
+
+
+def test_text_and_label_get_the_instruction_with_all_labels(tmp_path):
+    path = put(tmp_path, as_lines([LABELLED, {"text": "bad", "label": "neg"}]))
+    dataset = load_dataset(path)
+    assert dataset.labels == ("neg", "pos")
+    system, user, answer = dataset.examples[0].messages
+    assert "neg, pos" in system["content"]
+    assert (user["content"], answer["content"], dataset.examples[0].label) == ("good", "pos", "pos")
+
+
+def test_labels_of_numbers_become_text(tmp_path):
+    found = [{"text": "a", "label": 3}, {"text": "b", "label": True}, {"text": "c", "label": 2.0}]
+    assert load_dataset(put(tmp_path, as_lines(found))).labels == ("2", "3", "true")
+
+
+def test_a_label_that_training_did_not_have(tmp_path):
+    path = put(tmp_path, json.dumps(LABELLED))
+    assert "data.jsonl:1: The label 'pos' is not among the 2" in refused(path, labels=["a", "b"])
+    dataset = load_dataset(path, labels=["b", "a"], allow_unseen=True)
+    assert dataset.labels == ("a", "b")
+    assert dataset.examples[0].label == "pos"
+
+
+def test_csv_array_and_parquet_read_as_jsonl_does(tmp_path):
+    import pyarrow
+    import pyarrow.parquet
+
+    found = [{"text": "a,\nb", "label": "x"}, {"text": "c", "label": "y"}]
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(found), tmp_path / "d.parquet")
+    paths = [
+        put(tmp_path, as_lines(found)),
+        put(tmp_path, b'\xef\xbb\xbftext,label\r\n"a,\nb",x\r\n\r\nc,y\r\n', "d.csv"),
+        put(tmp_path, 'text;label\n"a,\nb";x\nc;y\n', "semicolon.csv"),
+        put(tmp_path, json.dumps(found, indent=1), "d.json"),
+        tmp_path / "d.parquet",
+    ]
+    answers = [[(e.text, e.label) for e in load_dataset(path).examples] for path in paths]
+    assert answers == [[("a,\nb", "x"), ("c", "y")]] * len(paths)
+
+
+def test_parquet_holds_conversations(tmp_path):
+    import pyarrow
+    import pyarrow.parquet
+
+    table = pyarrow.Table.from_pylist([{"messages": CHAT, "tags": {"kind": "a"}}])
+    pyarrow.parquet.write_table(table, tmp_path / "d.parquet")
+    example = load_dataset(tmp_path / "d.parquet").examples[0]
+    assert (list(example.messages), example.tags) == (CHAT, {"kind": "a"})
+
+
+def test_blank_lines_are_skipped_and_counted(tmp_path):
+    text = json.dumps({"messages": CHAT})
+    path = put(tmp_path, f"\ufeff{text}\r\n\r\n  \n{text}\u2028".rstrip("\u2028"))
+    assert [e.line for e in load_dataset(path).examples] == [1, 4]
+
+
+def test_the_sha256_is_that_of_the_bytes(tmp_path):
+    import hashlib
+
+    path = put(tmp_path, json.dumps(LABELLED) + "\n")
+    assert load_dataset(path).sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize("row", [LABELLED | {"tags": {"noise": "typos"}}, {"messages": CHAT}])
+def test_rows_write_what_is_read_back(tmp_path, row):
+    dataset = load_dataset(put(tmp_path, json.dumps(row)))
+    again = load_dataset(put(tmp_path, as_lines(rows(dataset)), "again.jsonl"))
+    assert again.examples == dataset.examples
+
+
+def test_malformed_line_17(tmp_path):
+    lines = [json.dumps(LABELLED)] * 20
+    lines[16] = '{"text": '
+    assert "data.jsonl:17: Not valid JSON" in refused(put(tmp_path, "\n".join(lines)))
+
+
+@pytest.mark.parametrize("name", ["d.jsonl", "d.csv", "d.json", "d.parquet"])
+def test_empty_files(tmp_path, name):
+    assert name in refused(put(tmp_path, "", name))
+
+
+def test_files_without_rows(tmp_path):
+    assert "is empty" in refused(put(tmp_path, "text,label\n", "d.csv"))
+    assert "is empty" in refused(put(tmp_path, " [] ", "d.json"))
+
+
+def test_wrong_columns_names_those_found_and_those_accepted(tmp_path):
+    said = refused(put(tmp_path, '{"question": "a", "reply": "b"}'))
+    assert "data.jsonl:1: The columns 'question', 'reply' fit no format" in said
+    assert "text, label" in said
+
+
+def test_a_row_of_one_megabyte(tmp_path, monkeypatch):
+    big = "x" * 1_048_576
+    for path in (
+        put(tmp_path, json.dumps({"text": big, "label": "a"})),
+        put(tmp_path, f"text,label\n{big},a\n", "d.csv"),
+        put(tmp_path, json.dumps([{"text": big, "label": "a"}]), "d.json"),
+    ):
+        with pytest.raises(TooLarge, match=r"1,024 KB; 256 KB .* FINETUNE_MAX_ROW_KB"):
+            load_dataset(path)
+        assert len(load_dataset(path, max_row_kb=2000)) == 1
+    monkeypatch.setenv("FINETUNE_MAX_ROW_KB", "2000")
+    assert len(load_dataset(path)) == 1
+
+
+def test_formats_do_not_mix(tmp_path):
+    said = refused(put(tmp_path, as_lines([LABELLED, {"messages": CHAT}])))
+    assert (
+        "data.jsonl:2: The row is of the format 'chat', the rows before it are 'labelled'" in said
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "expected"),
+    [
+        ('{"text": "a", "label": NaN}', "d.jsonl", "d.jsonl:1: 'label' is missing"),
+        ('{"text": 5, "label": "a"}', "d.jsonl", "d.jsonl:1: 'text' is 5, not text"),
+        ('{"text": " ", "label": "a"}', "d.jsonl", "d.jsonl:1: 'text' is empty"),
+        ('{"text": "a", "label": "\\n"}', "d.jsonl", "d.jsonl:1: 'label' is empty"),
+        ('{"text": "\\ud83d", "label": "a"}', "d.jsonl", "not UTF-8"),
+        (b'{"text": "\xff", "label": "a"}', "d.jsonl", "d.jsonl:1: Not UTF-8: byte 0xff"),
+        (b"text,label\na,b\n\xff,x\n", "d.csv", "d.csv:3: 'text' is not UTF-8"),
+        ('text,label\n"a\nb",x\nc,\n', "d.csv", "d.csv:4: 'label' is missing"),
+        ("text,label\na,NaN\n", "d.csv", "d.csv:2: 'label' is missing"),
+        ("text,label\na,b,c\n", "d.csv", "d.csv:2: The row has 3 cells, the header 2"),
+        ('text,label\n"a,b\n', "d.csv", "Not valid CSV"),
+        ("[1]", "d.json", "d.json:1: The row is a JSON int"),
+        ('[\n{"text": "a", "label": "b"},\n{"text"]', "d.json", "d.json:3: Not valid JSON"),
+        ("no parquet", "d.parquet", "no Parquet file"),
+        ("[" * 100_000, "d.json", "d.json"),
+        ('{"a":' * 30_000, "d.jsonl", "d.jsonl:1: "),
+    ],
+)
+def test_wrong_content(tmp_path, content, name, expected):
+    assert expected in refused(put(tmp_path, content, name))
+
+
+@pytest.mark.parametrize(
+    ("messages", "expected"),
+    [
+        ([], "not a list of messages"),
+        ("Hi", "not a list of messages"),
+        (["Hi"], "messages[0] is 'Hi', not an object"),
+        (CHAT[:1], "from 'user', not from the assistant"),
+        (CHAT[1:], "no message before the answer"),
+        ([{"role": "robot", "content": "a"}, CHAT[1]], "messages[0] has the role 'robot'"),
+        ([{"role": ["user"], "content": "a"}, CHAT[1]], "has the role ['user']"),
+        ([CHAT[0], {"role": "assistant", "content": None}], "'messages[1].content' is missing"),
+        ([{"role": "user", "content": [{"type": "image_url"}]}, CHAT[1]], "Only text"),
+    ],
+)
+def test_wrong_conversations(tmp_path, messages, expected):
+    assert expected in refused(put(tmp_path, json.dumps({"messages": messages})))
+
+
+def test_answers_that_were_not_liked_are_not_learned(tmp_path):
+    row = {"messages": CHAT, "score": None, "response_id": "r"}
+    found = [row | {"rating": "up"}, row | {"rating": "down"}, row | {"rating": None, "score": 0.2}]
+    assert len(load_dataset(put(tmp_path, as_lines(found)))) == 1
+    assert "no answer that was rated up, among 2" in refused(put(tmp_path, as_lines(found[1:])))
+
+
+def test_files_that_are_not_there_or_unknown(tmp_path):
+    assert "There is no file" in refused(tmp_path / "none.jsonl")
+    assert "is a folder" in refused(tmp_path)
+    packed = put(tmp_path, gzip.compress(b"{}"), "d.jsonl.gz")
+    assert "Known: .jsonl" in refused(packed)
+
+
+class FakeTable(list):
+    def __init__(self, found, names):
+        super().__init__(found)
+        feature = SimpleNamespace(names=names, int2str=lambda n: names[n])
+        self.features = {"text": SimpleNamespace(), "label": feature}
+
+
+@pytest.fixture
+def hub():
+    """A hub on loopback that knows one dataset."""
+    import threading
+    from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            known = self.path.startswith("/api/datasets/org/known")
+            found = {"id": "org/known", "sha": "c0ffee", "cardData": {"license": "mit"}}
+            self.send_response(200 if known else 404)
+            if not known:
+                self.send_header("X-Error-Code", "RepoNotFound")
+            body = json.dumps(found if known else {"error": "not found"}).encode()
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_address[1]}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_a_hub_dataset_is_pinned_and_its_classes_have_names(hub):
+    asked = []
+
+    def load(*args, **options):
+        asked.append((args, options))
+        return FakeTable([{"text": "a", "label": 1}, {"text": "b", "label": 0}], ["neg", "pos"])
+
+    found = read_hub("hf:org/known", 10_000, endpoint=hub, load=load)
+    assert (found.revision, found.licence) == ("c0ffee", "mit")
+    assert asked == [(("org/known", None), {"revision": "c0ffee", "split": "train"})]
+    dataset = assemble("hf:org/known", found.rows).dataset
+    assert [e.label for e in dataset.examples] == ["pos", "neg"]
+    assert dataset.sha256
+
+
+def test_a_hub_dataset_that_does_not_exist(hub):
+    with pytest.raises(NotFound, match="no dataset 'org/unknown'"):
+        read_hub("hf:org/unknown@main", 10_000, endpoint=hub, load=FakeTable)
+
+
+def test_no_network():
+    with pytest.raises(Unavailable, match="the hub can't be reached") as caught:
+        read_hub("hf:org/any", 10_000, endpoint="http://127.0.0.1:9", load=FakeTable)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_spec_that_names_nothing():
+    with pytest.raises(BadInput, match="hf:ORG/NAME@REVISION"):
+        read_hub("hf:a b", 10_000)
