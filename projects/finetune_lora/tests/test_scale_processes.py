@@ -150,12 +150,12 @@ def test_an_error_that_all_processes_meet_is_said_once(
 ) -> None:
     args = {**given, "output": str(tmp_path / "run"), "data": str(tmp_path / "none.jsonl")}
     _, errors = launch(args, code=1)
-    assert errors.count("none.jsonl") - errors.count('none.jsonl",') == errors.count("none.jsonl")
-    assert "Process 1" not in errors
+    assert sum(args["data"] in line for line in errors.splitlines()) == 1
+    assert "Process 1 of 2" not in errors
 
 
 def test_an_error_in_one_process_ends_both(given: dict[str, Any], tmp_path: Path) -> None:
-    # The second process cannot read its base: it alone has another folder for what is cached.
+    # As on a machine that does not see the data.
     script = (
         "import os, sys, json\n"
         "from finetune_lora.scale import worker\n"

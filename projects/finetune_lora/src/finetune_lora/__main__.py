@@ -282,12 +282,13 @@ def mlflow(port: Annotated[int, typer.Option(envvar="PORT")] = 5000) -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line: an error is one line and exit status 2."""
+    from finetune_lora.scale.processes import line_of
     from seedbed.errors import SeedbedError
 
     try:
         app(arguments)
     except (SeedbedError, OSError) as error:
-        typer.echo(f"error: {error}", err=True)
+        typer.echo(f"error: {line_of(error)}", err=True)
         sys.exit(2)
 
 
