@@ -67,9 +67,10 @@ class RunFolder:
         kept = {k: before[k] for k in ("started", "mlflow") if args.get("resume") and k in before}
         about = {"seed": args.get("seed"), "planned_steps": event.get("steps")}
         about |= {k: v for k, v in event.items() if k not in ("event", "steps")}
-        run = {"state": "running", "started": now(), **kept, **about, **facts(), **_process()}
+        about |= {"state": "running", "started": now(), **facts(), **_process()}
+        self._keep = 0
         with self._lock:
-            write_json(self.path / "run.json", run)
+            write_json(self.path / "run.json", about | kept)
 
     def _resume(self, event: Mapping[str, Any]) -> None:
         self._keep = event["step"]  # what was logged after it happens again

@@ -1,0 +1,43 @@
+"""An adapter as a model of MLflow, which copies this file beside the adapter and runs it to load.
+
+It stands alone, and is the one module where something happens at import: MLflow's "models from
+code" ask for that, and unlike a pickle it can be read. `pip install finetune-lora` is needed where
+it is loaded; the base model is found as everywhere, offline too.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from mlflow.models import set_model
+from mlflow.pyfunc import PythonModel, PythonModelContext
+
+
+class AdapterModel(PythonModel):
+    """Takes rows with `messages`, conversations that end with the user; gives the answers."""
+
+    def load_context(self, context: PythonModelContext) -> None:
+        from finetune_lora.adapter import load_adapter, read_task
+        from finetune_lora.predict import TorchPredictor
+
+        folder = Path(context.artifacts["adapter"])
+        labels = read_task(folder).get("labels") or ()
+        self.predictor = TorchPredictor(load_adapter(folder), "adapter", labels=labels)
+
+    def predict(
+        self,
+        context: PythonModelContext,  # noqa: ARG002 -- MLflow calls it so
+        model_input,  # type: ignore[no-untyped-def]  # MLflow would take a hint for a schema
+        params: dict[str, Any] | None = None,
+    ) -> list[str]:
+        from finetune_lora.example import Example
+
+        rows = model_input["messages"]
+        unknown = {"role": "assistant", "content": ""}  # what an example learns; not looked at
+        asked = [Example((*(dict(m) for m in messages), unknown)) for messages in rows]
+        options = {k: v for k, v in (params or {}).items() if k == "max_new_tokens"}
+        return [answer.text for answer in self.predictor.answer(asked, **options)]
+
+
+set_model(AdapterModel())
