@@ -124,7 +124,9 @@ def _fill(target: Path, root: Path, source: Path, old: Names, new: Names) -> Non
     tail = pyproject_tail((root / "pyproject.toml").read_text("utf-8"))
     project.write_text(project.read_text("utf-8").rstrip() + "\n\n" + tail, "utf-8")
     verbs = {verb: _verb(root, verb, old, new) for verb in ("run", "demo", "eval")}
-    (target / "Makefile").write_text(makefile(new.command, new.package, verbs), "utf-8")
+    torch = re.search(r'^ *"torch\b', project.read_text("utf-8"), re.M) is not None
+    text = makefile(new.command, new.package, verbs, torch=torch)
+    (target / "Makefile").write_text(text, "utf-8")
     (target / ".gitignore").write_text(GITIGNORE, "utf-8")
 
 

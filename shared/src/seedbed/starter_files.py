@@ -25,7 +25,7 @@ export UV_HTTP_TIMEOUT ?= 120
 PYTHON ?= python3
 BIN := .venv/bin
 UV ?= $(BIN)/uv
-INSTALL = VIRTUAL_ENV=$(CURDIR)/.venv $(UV) pip install -c constraints.txt
+INSTALL = VIRTUAL_ENV=$(CURDIR)/.venv $(UV) pip install -c constraints.txt{backend}
 MADE_FROM := pyproject.toml vendor/seedbed/pyproject.toml vendor/seedbed/models.txt constraints.txt
 
 help: ## Lists these verbs
@@ -65,7 +65,7 @@ clean: ## Removes .venv and caches; documents and models stay
 \ttest -n '$(filter-out $(BIN)/uv,$(UV))' || $(BIN)/python -m pip install -q 'uv>=0.9'
 
 .venv/ready: $(MADE_FROM) | .venv/bin/python
-\t$(INSTALL) -e ./vendor/seedbed -e .
+{torch}\t$(INSTALL) -e ./vendor/seedbed -e .
 \t$(INSTALL) --no-deps -r vendor/seedbed/models.txt
 \t@touch $@
 
@@ -77,9 +77,21 @@ clean: ## Removes .venv and caches; documents and models stay
 """
 
 
-def makefile(command: str, package: str, verbs: dict[str, str]) -> str:
-    """The verbs of a project that stands alone; `verbs` gives the words after its command."""
-    return _MAKEFILE.format(command=command, package=package, **verbs)
+# torch comes in one build per accelerator; without local wheels uv finds out which one fits.
+_BACKEND = " $(if $(PIP_FIND_LINKS),,--torch-backend=auto)"
+_TORCH = """\
+\t@# torch's build depends on the machine: pip takes it from local wheels where it is told of them.
+\t$(if $(PIP_FIND_LINKS),$(BIN)/python -m pip install --prefer-binary 'torch>=2.9')
+"""
+
+
+def makefile(command: str, package: str, verbs: dict[str, str], *, torch: bool = False) -> str:
+    """The verbs of a project that stands alone; `verbs` gives the words after its command.
+
+    With `torch` it installs the build that fits the machine.
+    """
+    builds = {"torch": _TORCH, "backend": _BACKEND} if torch else {"torch": "", "backend": ""}
+    return _MAKEFILE.format(command=command, package=package, **builds, **verbs)
 
 
 def pyproject_tail(root_pyproject: str) -> str:
