@@ -77,3 +77,41 @@ def tiny_adapter(folder: Path, base: str, *, method: str = "lora", seed: int = 0
             weight.data.mul_(1 + 0.2 * torch.rand_like(weight))
     save_adapter(model, loaded.tokenizer, folder, {"base": base, "base_hash": loaded.hash})
     return folder
+
+
+def write_run(
+    folder: Path, *, steps: int = 3, of: int = 3, state: str = "finished", error: str | None = None
+) -> Path:
+    """Write the folder of a run that logged so many of its steps, as the trainer's events make it.
+
+    A run "running" is one of this process; there is no adapter.
+    """
+    from finetune_lora.runs import RunFolder
+
+    args = {"data": "data/train.jsonl", "output": str(folder), "base": "smollm2", "lr": 1e-4}
+    data = {"path": "data/train.jsonl", "sha256": "ab", "n": 30}
+    tell = RunFolder(folder)
+    tell({"event": "start", "args": args, "base": "smollm2", "data": data, "steps": of})
+    for step in range(1, steps + 1):
+        known = {"step": step, "of": of, "loss": 2.0 / step, "lr": 1e-4, "tokens_per_second": 300}
+        tell({"event": "step", **known, "seconds": step, "left": of - step})
+    tell({"event": "eval", "step": steps, "eval_loss": 0.5})
+    if state != "running":
+        tell({"event": "end", "state": state, "error": error})
+    return folder
+
+
+class ScriptedPlayground:
+    """Answers as told, by side, without a model; `asked` are the (folder, text, side)s so far."""
+
+    def __init__(self, **answers: dict[str, object]) -> None:
+        self.answers = answers
+        self.asked: list[tuple[Path, str, str]] = []
+
+    def holds(self, folder: Path) -> bool:
+        return any(folder == asked for asked, _, _ in self.asked)
+
+    def answer(self, folder: Path, text: str, side: str) -> dict[str, object]:
+        self.asked.append((folder, text, side))
+        empty = {"text": "", "seconds": 0.1, "scores": None, "call": None, "problems": None}
+        return {**empty, **self.answers[side]}

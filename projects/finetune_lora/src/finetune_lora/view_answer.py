@@ -1,0 +1,90 @@
+"""A question's answers before and after training, side by side, as HTML."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from finetune_lora.markup import badge, percent, safe, share_bar
+from finetune_lora.playground import SIDES
+
+TITLES = {"before": "Base model", "after": "With the adapter"}
+_MOST_LABELS = 10
+_LOADING = "Loading the model … the first question to a run takes some seconds."
+
+
+def answers(found: Mapping[str, Mapping[str, Any]], *, waiting: str = "") -> str:
+    """Both sides; one without an answer shows `waiting`."""
+    sides = "".join(_side(side, found.get(side), waiting) for side in SIDES)
+    return f"<div class='sides'>{sides}</div>"
+
+
+def loading() -> str:
+    return answers({}, waiting=_LOADING)
+
+
+def examples(run: Mapping[str, Any], texts: Sequence[str]) -> str:
+    """Whose model answers, with requests that can be clicked."""
+    buttons = "".join(
+        f"<button type='button' data-text='{safe(text)}'>{safe(text)}</button>" for text in texts
+    )
+    shown = f"<div class='examples'>{buttons}</div>" if buttons else ""
+    about = f"{run.get('base')} before, and with the adapter of {run['name']} after."
+    return f"<p class='hint'>{safe(about)}</p>{shown}"
+
+
+def _side(side: str, answer: Mapping[str, Any] | None, waiting: str) -> str:
+    if answer is None:
+        took, body = "", f"<p class='hint waiting' role='status'>{safe(waiting)}</p>"
+    else:
+        took, body = f"<span class='hint'>{_took(answer['seconds'])}</span>", _body(answer)
+    head = f"<header><h3>{TITLES[side]}</h3>{took}</header>"
+    return f"<section class='side {side}'>{head}{body}</section>"
+
+
+def _took(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds >= 1 else f"{seconds * 1000:.0f} ms"
+
+
+def _body(answer: Mapping[str, Any]) -> str:
+    if answer["scores"]:
+        return _labels(answer["scores"])
+    text = safe(answer["text"]) or "<span class='hint'>It said nothing.</span>"
+    if answer["call"] is None:
+        return _verdict(answer["problems"]) + f"<pre class='said'>{text}</pre>"
+    raw = f"<details><summary>As written</summary><pre class='said'>{text}</pre></details>"
+    return _verdict(answer["problems"]) + _call(answer["call"]) + raw
+
+
+def _verdict(problems: list[str] | None) -> str:
+    if problems is None:
+        return ""
+    if not problems:
+        return badge("valid call", "finished")
+    return badge("not a valid call", "failed") + f"<p class='hint'>{safe(problems[0])}</p>"
+
+
+def _call(call: Mapping[str, Any]) -> str:
+    rows = "".join(
+        f"<tr><th scope='row'>{safe(name)}</th><td>{safe(_value(value))}</td></tr>"
+        for name, value in call["arguments"].items()
+    )
+    none = "" if rows else "<tr><td colspan='2' class='hint'>no arguments</td></tr>"
+    return f"<table class='call'><caption>{safe(call['name'])}</caption>{rows}{none}</table>"
+
+
+def _value(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _labels(scores: Mapping[str, float]) -> str:
+    ranked = sorted(scores.items(), key=lambda item: -item[1])
+    rows = "".join(
+        f"<tr><th scope='row'>{safe(label)}</th><td>{share_bar(score)}</td>"
+        f"<td>{percent(score)}</td></tr>"
+        for label, score in ranked[:_MOST_LABELS]
+    )
+    more = len(ranked) - _MOST_LABELS
+    rest = f"<p class='hint'>and {more} less likely labels</p>" if more > 0 else ""
+    return f"<table class='labels'>{rows}</table>{rest}"

@@ -1,0 +1,209 @@
+"""An evaluation as HTML: systems side by side, slices, fairness, confusion, errors.
+
+It knows the JSON of `evaluate.Evaluation`, and measures nothing itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import PurePath
+from typing import Any
+
+from finetune_lora.markup import hint, number, percent, safe, section, share_bar, table
+
+Report = Mapping[str, Any]
+_EVALUATE = "finetune-lora evaluate --data TEST.jsonl --adapter "
+_MOST_NAMES = 40  # of a confusion matrix that a person can read
+
+
+def missing(folder: str) -> str:
+    """What to type while a run has not been evaluated."""
+    return (
+        "<div class='empty'><h2>Not evaluated yet</h2><p>Measure it beside the base model:</p>"
+        f"<pre><code>{safe(_EVALUATE + folder)}</code></pre></div>"
+    )
+
+
+def evaluation(report: Report) -> str:
+    """A whole report."""
+    source = PurePath(str(report["data"]["source"])).name or "its data"
+    head = f"<div class='head'><h2>{safe(report['n'])} examples of {safe(source)}</h2></div>"
+    return (
+        head
+        + _systems(report)
+        + section("Differences", _differences(report))
+        + section("Slices", _slices(report))
+        + section("Fairness", _fairness(report))
+        + section("Forgetting", _forgetting(report))
+        + section("Expected and answered", _confusion(report))
+        + section("Labels" if report["kind"] == "labels" else "Tools", _scores(report["labels"]))
+        + section("Fields", _scores(report["fields"]))
+        + section("Errors", _errors(report))
+    )
+
+
+def compared(reports: Mapping[str, Report | None]) -> str:
+    """The figures of several runs side by side; they compare where the data is the same."""
+    rows = []
+    for name, report in reports.items():
+        if report is None:
+            rows.append([safe(name), "<span class='hint'>not evaluated</span>", *[""] * 5])
+        else:
+            rows.append([safe(name), *_figures(report), safe(report["n"])])
+    heads = ["Run", "Exact match", "95 % interval", "Field F1", "Valid", "Latency", "n"]
+    sources = {r["data"]["sha256"] for r in reports.values() if r}
+    note = hint("They were evaluated on different data.") if len(sources) > 1 else ""
+    return section("Evaluations", table(heads, rows, "figures") + note)
+
+
+def _systems(report: Report) -> str:
+    what = "Accuracy" if report["kind"] == "labels" else "Exact match"
+    rows = [
+        [f"<b>{safe(name)}</b>" if name == report["system"] else safe(name), *_figures(found)]
+        for name, found in report["systems"].items()
+    ]
+    heads = ["System", what, "95 % interval", "Field F1", "Valid", "Latency"]
+    if report["kind"] == "labels":
+        heads[3] = "Macro F1"
+    valid = {
+        "help desk": "Valid: a call of the help desk's schema. ",
+        "given": "Valid: JSON of the schema given. ",
+        "any object or array": "Valid: any JSON object or array. ",
+        "labels": "Valid: one of the labels. ",
+    }.get(str(report["schema"]), "")
+    notes = valid + "Latency: median and 95th percentile."
+    if report["unseen_labels"]:
+        notes += f" Never trained: {', '.join(map(str, report['unseen_labels']))}."
+    if report["seen_in_training"]:
+        notes += f" Requests the training had word for word: {report['seen_in_training']}."
+    return table(heads, rows, "figures") + hint(notes)
+
+
+def _figures(found: Report) -> list[str]:
+    low, high = found["interval"]
+    share = found["exact_match"]
+    f1 = found["field_f1"] if found["field_f1"] is not None else found["macro_f1"]
+    return [
+        f"<span class='share'>{share_bar(share, low, high)}<span>{percent(share)}</span></span>",
+        f"{low * 100:.1f} – {high * 100:.1f}",
+        number(f1),
+        percent(found["schema_valid"]),
+        f"{number(found['latency_p50_ms'], '.0f')} / {number(found['latency_p95_ms'], '.0f')} ms",
+    ]
+
+
+def _differences(report: Report) -> str:
+    lines = []
+    for found in report["differences"]:
+        low, high = found["interval"]
+        verdict = "" if found["significant"] else " No difference is shown: the interval holds 0."
+        lines.append(
+            f"<li><b>{found['difference'] * 100:+.1f} points</b> ({low * 100:+.1f} to "
+            f"{high * 100:+.1f}): {safe(found['system'])} against {safe(found['against'])}, the "
+            f"{safe(found['role'])}.{verdict}</li>"
+        )
+    return f"<ul>{''.join(lines)}</ul>" if lines else ""
+
+
+def _slices(report: Report) -> str:
+    others = [name for name in report["systems"] if name != report["system"]]
+    parts = []
+    for key, values in report["slices"].items():
+        rows = []
+        for value, found in values.items():
+            low, high = found["interval"]
+            rows.append([
+                safe(value),
+                safe(found["n"]),
+                *(percent(_of(report, name, key, value)) for name in others),
+                f"<span class='share'>{share_bar(found['exact_match'], low, high)}"
+                f"<span>{percent(found['exact_match'])}</span></span>",
+            ])  # fmt: skip
+        heads = [safe(key), "n", *map(safe, others), safe(report["system"])]
+        parts.append(table(heads, rows, "figures"))
+    return "".join(parts)
+
+
+def _of(report: Report, system: str, key: str, value: str) -> Any:
+    return report["systems"][system]["slices"].get(key, {}).get(value, {}).get("exact_match")
+
+
+def _fairness(report: Report) -> str:
+    lines = [
+        f"<li><b>{safe(found['slice'])}</b>: {safe(found['conclusion'])}</li>"
+        for found in report["fairness"]
+    ]
+    return f"<ul>{''.join(lines)}</ul>" if lines else ""
+
+
+def _forgetting(report: Report) -> str:
+    found = report.get("forgetting")
+    if not found:
+        return ""
+    rows = []
+    for title, key in (
+        ("General questions answered right", "choice_accuracy"),
+        ("Loss on general text, nats a token", "loss_per_token"),
+    ):
+        change = found["differences"].get(key)
+        between = "–"
+        if change:
+            between = f"{change['difference']:+.3f} ({change['low']:+.3f} to {change['high']:+.3f})"
+        rows.append([title, number(found["base"][key]), number(found["adapter"][key]), between])
+    return table(["", "Base", "Adapter", "Difference (95 % interval)"], rows, "figures")
+
+
+def _confusion(report: Report) -> str:
+    found = report.get("confusion")
+    if not found:
+        return ""
+    if len(found["rows"]) > _MOST_NAMES:
+        return hint(f"{len(found['rows'])} names: see report/confusion.png in the run's folder.")
+    head = "".join(f"<th scope='col'><span>{safe(name)}</span></th>" for name in found["columns"])
+    rows = []
+    for name, counts in zip(found["rows"], found["counts"], strict=True):
+        cells = "".join(
+            _cell(count, sum(counts), name == column)
+            for count, column in zip(counts, found["columns"], strict=True)
+        )
+        rows.append(f"<tr><th scope='row'>{safe(name)}</th>{cells}</tr>")
+    return (
+        hint("Rows: what was expected. Columns: what was answered.")
+        + "<div class='scroll'><table class='confusion'>"
+        f"<thead><tr><th></th>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
+    )
+
+
+def _cell(count: int, total: int, right: bool) -> str:
+    if not count:
+        return "<td></td>"
+    kind = "right" if right else "wrong"
+    return f"<td class='{kind}' style='--part:{15 + 75 * count / max(1, total):.0f}%'>{count}</td>"
+
+
+def _scores(scores: Mapping[str, Mapping[str, Any]]) -> str:
+    rows = [
+        [safe(name), number(of["precision"]), number(of["recall"]), number(of["f1"]), safe(of["n"])]
+        for name, of in scores.items()
+    ]
+    if not rows:
+        return ""
+    body = table(["", "Precision", "Recall", "F1", "n"], rows, "figures")
+    return f"<details><summary>{len(rows)} of them</summary>{body}</details>"
+
+
+def _errors(report: Report) -> str:
+    found: Sequence[Mapping[str, Any]] = report["errors"]
+    if not found:
+        return hint("None.")
+    items = "".join(
+        f"<li><p>{safe(of['request'])}</p><dl><dt>Expected</dt><dd>{safe(of['expected'])}</dd>"
+        f"<dt>Answered</dt><dd>{safe(of['got']) or '–'}</dd></dl></li>"
+        for of in found
+    )
+    wrong = report["n"] - round(report["exact_match"] * report["n"])
+    shown = f"The first {len(found)} of {wrong}" if wrong > len(found) else f"All {len(found)}"
+    return (
+        f"<details><summary>{shown} wrong answers of {safe(report['system'])}</summary>"
+        f"<ol class='errors'>{items}</ol></details>"
+    )
