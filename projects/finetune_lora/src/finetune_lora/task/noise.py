@@ -85,7 +85,7 @@ def no_punctuation(text: str, rng: Random) -> str:
     """All lower case, sentences run into each other, apostrophes often lost."""
     bare = _outside(text, lambda part: re.sub(r"[,;!?]|(?<!\d)\.(?!\d)|\.(?=\s|$)", "", part))
     if rng.random() < 0.7:
-        bare = _outside(bare, lambda part: part.replace("'", ""))
+        bare = _outside(bare, lambda part: re.sub(r"(?<=\w)'(?=\w)", "", part))
     return re.sub(r"\s+", " ", bare).lower().strip()
 
 

@@ -15,7 +15,19 @@ from finetune_lora.task.noise import END, MARK, guard
 from finetune_lora.task.tools import ARGUMENTS
 from finetune_lora.task.tools import values as allowed
 
-CORRECTABLE = ("system", "the_system", "ticket", "order", "user", "hour", "day", "item")
+CORRECTABLE = (
+    "priority",
+    "level",
+    "quantity",
+    "system",
+    "the_system",
+    "ticket",
+    "order",
+    "user",
+    "hour",
+    "day",
+    "item",
+)
 _CORRECTION = 0.035
 _FORMS = {"the_system": "system", "on_day": "day", "level_verb": "level", "the_item": "item",
           "items": "item", "ticket_no": "ticket", "order_no": "order"}  # fmt: skip
@@ -25,7 +37,8 @@ class Facts:
     """What one request states. `fill` turns a slot into words and remembers the value in `stated`.
 
     A slot is an argument's name or a form of it (`the_system`, `on_day`, `ticket_no`),
-    `other_order` and its like for what is not asked about, or a list of `values.toml`'s `free`.
+    `other_order` and its like for what is not asked about, as any slot the tool has no argument
+    for, or a list of `values.toml`'s `free`.
     `trailing` collects corrections that belong at the end.
     """
 
@@ -49,6 +62,8 @@ class Facts:
             return self._write(slot.removeprefix("other_"))[1]
         if slot in (free := values.words()["free"]):
             return str(self.rng.choice(free[slot]))
+        if _FORMS.get(slot, slot) not in ARGUMENTS[self.tool]:
+            return self._write(slot)[1]
         argument, value, text = self._fresh(slot)
         if slot in CORRECTABLE and not self.corrected and self.rng.random() < _CORRECTION:
             text = self._correct(slot, text, value)
@@ -69,7 +84,7 @@ class Facts:
         self.corrected = True
         if self.rng.random() < 0.6:
             back = self.rng.choice(values.words()["correct"]["inline"])
-            return f"{wrong_text}{back}{text}"
+            return wrong_text + back.format(text)
         self.trailing.append(self.rng.choice(values.words()["correct"]["after"]).format(text))
         return wrong_text
 
@@ -91,9 +106,9 @@ class Facts:
         if slot == "items":
             return self._items()
         if value is None:
-            choices = allowed(self.tool, _FORMS.get(slot, slot)) or allowed(
-                "request_access", "system"
-            )
+            argument = _FORMS.get(slot, slot)
+            known = argument in ARGUMENTS[self.tool]
+            choices = allowed(self.tool, argument) if known else tuple(values.words()[slot])
             value = rng.choice(choices)
         return value, rng.choice(values.words()[slot][value])
 
@@ -101,7 +116,7 @@ class Facts:
         value = self.rng.choice(
             (1, 2, 2, 2, 3, 3, 4, 5, 6, 7, 8, 10, 12, 15, 20, self.rng.randint(2, 60))
         )
-        word = values.NUMBERS[value] if value < len(values.NUMBERS) else str(value)
+        word = values.number_word(value) if value <= 30 else str(value)
         return value, guard(self.rng.choice((word, str(value))))
 
     def _items(self) -> tuple[str, str]:
@@ -129,6 +144,9 @@ class Facts:
         quantity, text = self._quantity()
         self.stated["quantity"] = quantity
         noun = many if quantity > 1 else one
+        if not self.corrected and self.rng.random() < _CORRECTION:
+            text = self._correct("quantity", text, quantity)
+            return item, f"{text} {noun}"
         forms = ["{} {}", "{} {}", "{} {}", "{} new {}", "{} more {}", "{} additional {}"]
         if not one.startswith("pair of"):
             forms += ["{} {}", "{1} (quantity {0})", "{1}, {0} of them", "{1}, quantity {0}"]

@@ -56,6 +56,16 @@ def name(rng: Random) -> tuple[str, str]:
     return rng.choice(names["first"]), last
 
 
+def number_word(value: int) -> str:
+    """A number below 100 in words."""
+    if value < len(NUMBERS):
+        return NUMBERS[value]
+    tens = "twenty thirty forty fifty sixty seventy eighty ninety".split()[value // 10 - 2]  # noqa: SIM905
+        value // 10 - 2
+    ]
+    return f"{tens}-{NUMBERS[value % 10]}" if value % 10 else tens
+
+
 def user(rng: Random, part: str) -> tuple[str, str]:
     """A user name or e-mail address (lower case), and as it is written."""
     while True:
@@ -127,7 +137,10 @@ def amount(rng: Random, part: str) -> tuple[float | int, str]:
             break
     value = euros if cents == 0 else round(euros + cents / 100, 2)
     text = str(euros) if cents == 0 and rng.random() < 0.8 else f"{euros}.{cents:02}"
-    marked = guard(text)
+    in_words = isinstance(value, int) and value < 100 and rng.random() < 0.25
+    marked = guard(number_word(value) if in_words else text)
+    if in_words:
+        return value, f"{marked} {rng.choice(('euros', 'dollars', 'pounds', 'bucks'))}"
     return value, rng.choice(
         (f"${marked}", f"${marked}", f"€{marked}", f"£{marked}", f"{marked} euros",
          f"{marked} dollars", f"{marked} EUR", f"EUR {marked}", f"{marked} USD", f"{marked} pounds",
@@ -139,7 +152,7 @@ def phone(rng: Random, part: str) -> tuple[str, str]:
     """A phone number as digits, and in groups with blanks, dashes, dots, slashes or parentheses."""
     while True:
         country = f"+{rng.choice((1, 31, 33, 34, 39, 41, 43, 44, 46, 48, 49, 61, 91, 351, 358))}"
-        start = rng.choice((country, country, "", "", "0"))
+        start = rng.choice((country, country, "", "", "0", f"00{country[1:]}"))
         sizes = rng.choice(
             ((3, 3, 4), (3, 4), (3, 7), (2, 4, 4), (3, 8), (4, 6), (3, 2, 2, 3), (8,))
         )
