@@ -8,10 +8,11 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import openvino_genai
 import pytest
 import torch
-from gguf import GGUFReader, TokenType
+from gguf import GGMLQuantizationType, GGUFReader, TokenType, dequantize, quantize
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
@@ -24,6 +25,7 @@ from transformers import (
     Qwen3Config,
 )
 
+from finetune_lora.export.four_bits import quantize_q4_1
 from finetune_lora.export.gguf import permute, to_gguf
 from finetune_lora.export.merge import merge
 from finetune_lora.testing import tiny_adapter, tiny_base
@@ -184,6 +186,21 @@ def test_the_tokenizer_comes_along(tmp_path: Path, model: Path) -> None:
 def test_rows_of_a_head_that_turn_together_are_neighbours() -> None:
     rows = torch.arange(8).numpy()  # two heads of size 4: 0 turns with 2, 1 with 3
     assert permute(rows, 2).tolist() == [0, 2, 1, 3, 4, 6, 5, 7]
+
+
+def test_both_readers_see_the_same_four_bits() -> None:
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(64, 256)).astype(np.float32)
+    rows[0], rows[1] = 0, abs(rows[1])  # a block of zeros, one without a negative number
+    data = quantize_q4_1(rows)
+    ggml = dequantize(data, GGMLQuantizationType.Q4_1)
+    scale, low = np.split(data.reshape(-1, 20)[:, :4].copy().view(np.float16), 2, axis=1)
+    steps = np.rint(-low.astype(np.float32) / scale)  # what OpenVINO makes of it
+    assert steps.min() >= 0 and steps.max() <= 15
+    openvino = ggml.reshape(-1, 32) - low - steps * scale
+    assert np.allclose(openvino.reshape(rows.shape), ggml, atol=2e-3)
+    plain = dequantize(quantize(rows, GGMLQuantizationType.Q4_1), GGMLQuantizationType.Q4_1)
+    assert np.square(ggml - rows).mean() < 1.05 * np.square(plain - rows).mean()
 
 
 def test_another_architecture_is_refused_by_name(tmp_path: Path, model: Path) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from finetune_lora.export.folders import new_folder
+from finetune_lora.export.four_bits import quantize_q4_1
 from finetune_lora.export.merge import is_adapter, merge
 from finetune_lora.export.vocabulary import add_vocabulary, refuse
 from seedbed.errors import BadInput
@@ -112,7 +113,11 @@ def _write(folder: Path, path: Path, wanted: Type, name: str) -> None:
                 rows = permute(rows, config.num_attention_heads)
             elif permuted and ".attn_k." in tensor.name:
                 rows = permute(rows, config.num_key_value_heads)
-            writer.write_tensor_data(gguf.quantize(rows, _kind(tensor, wanted)))
+            kind = _kind(tensor, wanted)
+            if kind == gguf.GGMLQuantizationType.Q4_1:
+                writer.write_tensor_data(quantize_q4_1(rows))
+            else:
+                writer.write_tensor_data(gguf.quantize(rows, kind))
 
 
 def permute(rows: Any, heads: int) -> Any:
