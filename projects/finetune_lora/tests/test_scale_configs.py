@@ -9,8 +9,12 @@ from pathlib import Path
 import pytest
 
 from finetune_lora import scale
+from finetune_lora.adapter import AdapterOptions, attach
+from finetune_lora.base import load_base
+from finetune_lora.batches import Collator
+from finetune_lora.encode import Encoded
+from finetune_lora.model import token_losses
 from finetune_lora.testing import tiny_base
-from finetune_lora.train import TrainArgs, train
 from seedbed.errors import NotFound
 
 
@@ -39,45 +43,78 @@ def test_an_unknown_configuration_is_an_error_that_names_the_known() -> None:
         scale.config("megatron")
 
 
+SHARDED = """
+import json, os, sys
+import torch
+from torch.distributed.fsdp import fully_shard
+from finetune_lora.adapter import AdapterOptions, attach, save_adapter
+from finetune_lora.base import load_base
+from finetune_lora.batches import Collator
+from finetune_lora.encode import Encoded
+from finetune_lora.model import token_losses
+from finetune_lora.scale.spread import whole_adapter
+
+spec, output = sys.argv[1:]
+torch.distributed.init_process_group("gloo")
+rank = torch.distributed.get_rank()
+torch.manual_seed(0)
+base = load_base(spec, dtype="float32")
+model = attach(base, AdapterOptions(r=4))
+inner = model.get_base_model()
+for layer in inner.model.layers:  # as accelerate cuts it
+    fully_shard(layer)
+fully_shard([inner.model.norm, inner.get_input_embeddings(), inner.get_output_embeddings()])
+fully_shard(model)
+learned = [w for w in model.parameters() if w.requires_grad]
+steps = torch.optim.SGD(learned, lr=1.0)
+examples = [Encoded(list(range(5, 20 + i)), list(range(14, 20 + i - 5))) for i in range(4)]
+(batch,) = Collator(0, most_tokens=10**9, share_prefix=False)(examples[rank::2])
+total = sum(len(e.learned) for e in examples)
+loss = token_losses(model, batch).sum() * 2 / total  # gradients are averaged over two processes
+loss.backward()
+norm = torch.nn.utils.clip_grad_norm_(learned, 1e9)
+steps.step()
+state = whole_adapter(model)
+if rank == 0:
+    save_adapter(model, base.tokenizer, __import__("pathlib").Path(output), {}, state=state)
+sums = loss.detach() / 2
+torch.distributed.all_reduce(sums)
+if rank == 0:
+    print(json.dumps([sums.item(), float(norm.full_tensor())]))
+torch.distributed.destroy_process_group()
+"""
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_fsdp_trains_as_one_process_does(tmp_path: Path) -> None:
-    from safetensors.numpy import load_file
+def test_the_loss_and_the_adapter_are_the_same_where_weights_are_cut(tmp_path: Path) -> None:
+    import torch
+    from peft import get_peft_model_state_dict
+    from safetensors.torch import load_file
 
-    rows = [{"prompt": f"reset {'anna ' * (1 + i % 5)}", "completion": f"T-{i}"} for i in range(12)]
-    (tmp_path / "train.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
-    given = {
-        "base": tiny_base(tmp_path / "base"),
-        "data": str(tmp_path / "train.jsonl"),
-        "eval_data": str(tmp_path / "train.jsonl"),
-        "dtype": "float32",
-        "batch_size": 3,
-        "max_steps": 4,
-        "save_every": 2,
-        "eval_every": 2,
-        "patience": 3,
-        "lr": 1e-2,
-    }
-    events: list[dict[str, object]] = []
-    args = TrainArgs(**given, output=str(tmp_path / "one"), accumulation=2)  # type: ignore[arg-type]
-    train(args, listeners=[events.append])
-    command = [
-        sys.executable, "-m", "accelerate.commands.launch",
-        "--config_file", str(scale.config("fsdp")), "--num_processes", "2", "--use_cpu",
-        "-m", "finetune_lora.scale.worker",
-    ]  # fmt: skip
+    spec = tiny_base(tmp_path / "base")
+    (tmp_path / "cut.py").write_text(SHARDED)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node"]
     env = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    for resume in (False, True):
-        asked = json.dumps({**given, "output": str(tmp_path / "two"), "resume": resume})
-        done = subprocess.run(
-            [*command, asked], env=env, capture_output=True, text=True, timeout=500, check=False
-        )
-        assert done.returncode == 0, done.stderr[-3000:]
-        if not resume:
-            told = [json.loads(line) for line in done.stdout.splitlines() if line[0] == "{"]
-            losses = [[e["loss"] for e in told if e["event"] == "step"],
-                      [e["loss"] for e in events if e["event"] == "step"]]  # fmt: skip
-            assert losses[0] == pytest.approx(losses[1], rel=1e-3)
-        one, two = (load_file(tmp_path / n / "adapter_model.safetensors") for n in ("one", "two"))
-        assert one.keys() == two.keys()
-        assert all(abs(one[name] - two[name]).max() < 1e-4 for name in one)
+    done = subprocess.run(
+        [*command, "2", str(tmp_path / "cut.py"), spec, str(tmp_path / "adapter")],
+        env=env, capture_output=True, text=True, timeout=500, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+
+    torch.manual_seed(0)
+    model = attach(load_base(spec, dtype="float32"), AdapterOptions(r=4))
+    learned = [w for w in model.parameters() if w.requires_grad]
+    examples = [Encoded(list(range(5, 20 + i)), list(range(14, 20 + i - 5))) for i in range(4)]
+    (batch,) = Collator(0, share_prefix=False)(examples)
+    loss = token_losses(model, batch).mean()
+    loss.backward()
+    norm = torch.nn.utils.clip_grad_norm_(learned, 1e9)
+    torch.optim.SGD(learned, lr=1.0).step()
+    assert json.loads(done.stdout) == pytest.approx([loss.item(), norm.item()], rel=1e-4)
+    expected, got = (
+        get_peft_model_state_dict(model),
+        load_file(tmp_path / "adapter" / "adapter_model.safetensors"),
+    )
+    assert expected.keys() == got.keys()
+    assert all(torch.allclose(expected[name], got[name], atol=1e-5) for name in got)

@@ -88,7 +88,7 @@ SHAPES = (
     Shape("7B", 4096, 32, 11008, 4096, 32000, tied=False),
     Shape("70B", 8192, 80, 28672, 1024, 128256, tied=False),
 )
-# Of the makers' data sheets; two thirds of a link's peak.
+# Of the makers' data sheets; of a link two thirds of what it carries in one direction.
 GPUS = (
     Gpu("A10G 24 GB", 24, 70, 20),
     Gpu("A100 80 GB", 80, 312, 200),
