@@ -38,6 +38,7 @@ NUMBERS = [
     "nineteen",
     "twenty",
 ]
+_TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
 _SYLLABLES = [start + vowel for start in "bdfghjklmnprstvwyz" for vowel in "aeio"]
 
 
@@ -60,9 +61,7 @@ def number_word(value: int) -> str:
     """A number below 100 in words."""
     if value < len(NUMBERS):
         return NUMBERS[value]
-    tens = "twenty thirty forty fifty sixty seventy eighty ninety".split()[value // 10 - 2]  # noqa: SIM905
-        value // 10 - 2
-    ]
+    tens = _TENS[value // 10 - 2]
     return f"{tens}-{NUMBERS[value % 10]}" if value % 10 else tens
 
 
