@@ -25,12 +25,15 @@ from transformers import (
     Qwen3Config,
 )
 
+from finetune_lora.base import base_folder
 from finetune_lora.export.four_bits import quantize_q4_1
 from finetune_lora.export.gguf import permute, to_gguf
 from finetune_lora.export.merge import merge
 from finetune_lora.testing import tiny_adapter, tiny_base
+from seedbed.catalog import MODELS
 from seedbed.engine import Engine, Sampling
 from seedbed.errors import BadInput
+from seedbed.weights import source_file
 
 PROMPTS = [
     "<|im_start|>user\nreset the password of anna<|im_end|>\n<|im_start|>assistant\n",
@@ -141,6 +144,22 @@ def test_families(tmp_path: Path, model: Path, config: PreTrainedConfig) -> None
     wanted = with_transformers(folder)
     assert with_llama_cpp(path) == wanted
     assert with_openvino(path.parent) == wanted
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_the_packaged_model_answers_alike_after_its_way_there_and_back(tmp_path: Path) -> None:
+    folder = base_folder("smollm2")
+    path = to_gguf(folder, tmp_path / "out", type="F16")
+    wanted = with_transformers(folder)
+    assert with_openvino(path.parent) == wanted
+    assert with_llama_cpp(path) == wanted
+    packaged = {t.name: t for t in GGUFReader(source_file(MODELS["smollm2"])).tensors}
+    made = {t.name: t for t in GGUFReader(path).tensors}
+    assert made.keys() == packaged.keys()
+    for name in ("blk.3.attn_q.weight", "blk.3.attn_k.weight", "token_embd.weight"):
+        there = dequantize(packaged[name].data, packaged[name].tensor_type)
+        assert np.allclose(made[name].data, there, rtol=1e-3, atol=1e-6)
 
 
 def test_an_adapter_is_merged_on_the_way(tmp_path: Path) -> None:
