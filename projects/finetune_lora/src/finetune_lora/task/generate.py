@@ -242,9 +242,10 @@ def _prose(sentences: list[str], rng: Random) -> str:
     done = []
     for place, text in enumerate(sentences):
         last = place == len(sentences) - 1
-        if text[-1] not in ".!?,:)":
+        end = noise.clean(text)[-1]
+        if end not in ".!?,:)":
             text += ends if last else (ends or rng.choice((".", ",")))
-        elif text[-1] == ")":
+        elif end == ")":
             text += "."
         done.append(text[0].upper() + text[1:])
     return " ".join(done)

@@ -140,6 +140,8 @@ class Facts:
                     "a replacement ",
                 )
             )
+            if lead == "a " and one[0] in "aeio":
+                lead = "an "
             return item, f"{lead}{one}{detail}"
         quantity, text = self._quantity()
         self.stated["quantity"] = quantity
