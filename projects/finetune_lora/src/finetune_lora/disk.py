@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from safetensors import SafetensorError
+
 from seedbed.errors import SeedbedError
 
 
@@ -54,8 +56,20 @@ def explain(what: str, where: Path) -> Iterator[None]:
     """Turn an OSError (a full disk above all) into one line that says what could not be written."""
     try:
         yield
-    except OSError as error:
+    except (OSError, RuntimeError, SafetensorError) as error:
+        why = getattr(error, "strerror", None) or _refusal(str(error))
+        if why is None:
+            raise
         raise DiskError(
-            f"{what} could not be written to {where}: {error.strerror or error}.",
+            f"{what} could not be written to {where}: {why}.",
             hint="Free some space and go on with --resume.",
         ) from error
+
+
+def _refusal(said: str) -> str | None:
+    """Why a write failed, in the words of torch's and safetensors' own writers."""
+    for why in ("No space left on device", "File too large", "Disk quota exceeded"):
+        if why in said:
+            return why
+    writers = ("PytorchStreamWriter", "unexpected pos", "file write failed")
+    return "the disk takes no more" if any(one in said for one in writers) else None

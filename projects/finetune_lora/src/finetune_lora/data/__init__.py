@@ -7,6 +7,7 @@
     normal.py    when two texts count as the same, or as nearly the same
     clean.py     what is dropped: duplicates, near duplicates, conflicts, leaks
     split.py     train, dev and test, by a seed
+    parts.py     the cleaned splits, and what was taken out for which reason
     tokens.py    how long the examples are for a model
     card.py      what a reader should know of the data
     write.py     files that are whole, or not there
