@@ -33,6 +33,7 @@ Output = Annotated[Path | None, typer.Option("--output", help="Where to write.")
 Minutes = Annotated[float | None, typer.Option("--max-minutes", help="Training ends after them.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace what is there.")]
 Port = Annotated[int, typer.Option(envvar="PORT")]
+Host = Annotated[str, typer.Option(help="Beyond this machine keys are needed.")]
 
 
 def read_config(**overrides: Any) -> Config:
@@ -223,6 +224,7 @@ def push(
 def run(
     max_minutes: Minutes = None,
     port: Port = 8007,
+    host: Host = "127.0.0.1",
     page: Annotated[bool, typer.Option(help="Show it on a page meanwhile and after.")] = True,
     base: Base = None,
 ) -> None:
@@ -230,7 +232,7 @@ def run(
     config = read_config(max_minutes=max_minutes)
     from finetune_lora.run import run
 
-    run(config, base=base, port=port if page else None)
+    run(config, base=base, address=(host, port) if page else None)
 
 
 @app.command()
@@ -243,10 +245,7 @@ def demo() -> None:
 
 
 @app.command()
-def serve(
-    port: Port = 8007,
-    host: Annotated[str, typer.Option(help="Beyond this machine keys are needed.")] = "127.0.0.1",
-) -> None:
+def serve(port: Port = 8007, host: Host = "127.0.0.1") -> None:
     """Serve the page: runs, curves while training, before and after on your own input."""
     config = read_config()
     from finetune_lora.api import create_app

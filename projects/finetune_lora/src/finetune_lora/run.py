@@ -22,6 +22,8 @@ from finetune_lora.data.write import write_together
 from finetune_lora.example import Dataset
 from seedbed.settings import Settings, load
 
+Address = tuple[str, int]
+
 REQUESTS = 12_000
 """More than the time allows on two cores: training ends by the clock, and sees no request twice."""
 _WATCHED = 100
@@ -43,13 +45,15 @@ def write_task(folder: Path, count: int, seed: int) -> dict[str, int]:
     return {f"{part}.jsonl": size for part, size in sizes.items()}
 
 
-def run(config: Config, *, base: str | None = None, port: int | None = None) -> dict[str, Any]:
-    """Data, training, evaluation, export; with `port` the page is there meanwhile and after."""
+def run(
+    config: Config, *, base: str | None = None, address: Address | None = None
+) -> dict[str, Any]:
+    """Data, training, evaluation, export; at `address` the page is there meanwhile and after."""
     from finetune_lora.runs import new_run_folder
     from finetune_lora.train import TrainArgs
 
     base = base or load(Settings).model
-    with _page(port):
+    with _page(address):
         data = config.data_dir / "data" / "helpdesk"
         typer.echo(f"Making requests in {data} …", err=True)
         write_task(data, REQUESTS, seed=0)
@@ -64,8 +68,9 @@ def run(config: Config, *, base: str | None = None, port: int | None = None) -> 
         trained = jobs.train_run(args)
         result = finish(trained.folder, "helpdesk")
         typer.echo(summary(result, trained.folder))
-        if port is not None:
-            typer.echo(f"The page stays on http://127.0.0.1:{port}; Ctrl-C ends it.", err=True)
+        if address is not None:
+            where = "http://{}:{}".format(*address)
+            typer.echo(f"The page stays on {where}; Ctrl-C ends it.", err=True)
     return result
 
 
@@ -93,12 +98,13 @@ def summary(result: dict[str, Any], folder: Path) -> str:
 
 
 @contextmanager
-def _page(port: int | None) -> Iterator[None]:
+def _page(address: Address | None) -> Iterator[None]:
     """The page in a process of its own; on the way out it stays until Ctrl-C."""
-    if port is None:
+    if address is None:
         yield
         return
-    command = [sys.executable, "-m", "finetune_lora", "serve", "--port", str(port)]
+    host, port = address
+    command = [sys.executable, "-m", "finetune_lora", "serve", "--host", host, "--port", str(port)]
     page = subprocess.Popen(command)
     try:
         yield

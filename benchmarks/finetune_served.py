@@ -1,0 +1,71 @@
+"""Does a tuned model serve as fast as its base? Tokens a second, exported as `export` does, and base.
+
+Both run in the engine that every project uses, in turns, so that a slow minute hits both.
+
+    python benchmarks/finetune_served.py [--json]
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+TOKENS, REPEATS = 128, 5
+PROMPT = "<|im_start|>user\nTell me about the sea, the sky and the land.<|im_end|>\n"
+
+
+def adapter(folder: Path) -> Path:
+    """A short training: what the weights say does not change how fast they are multiplied."""
+    from finetune_lora.run import write_task
+    from finetune_lora.train import TrainArgs, train
+
+    write_task(folder / "data", 64, seed=0)
+    data = str(folder / "data" / "train.jsonl")
+    return train(TrainArgs(data=data, output=str(folder / "run"), max_steps=4)).folder
+
+
+def tokens_per_second(engine: Any, streams: int) -> float:
+    from seedbed.engine import Sampling
+
+    sampling = Sampling(max_new_tokens=TOKENS, min_new_tokens=TOKENS, ignore_eos=True)
+    begun = time.perf_counter()
+    answers = [engine.submit(PROMPT + str(i), sampling) for i in range(streams)]
+    made = sum(len(answer.result().token_ids) for answer in answers)
+    return made / (time.perf_counter() - begun)
+
+
+def main() -> dict[str, Any]:
+    from finetune_lora.export import export
+    from seedbed.engine import Engine
+    from seedbed.weights import ensure
+
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        exported = export(adapter(folder), "openvino", folder / "model", force=False)
+        engines = {"base": Engine(ensure("smollm2")), "tuned": Engine(folder / "model")}
+        measured: dict[tuple[str, int], list[float]] = {}
+        for _ in range(REPEATS + 1):
+            for streams in (1, 16):
+                for name, engine in engines.items():
+                    rate = tokens_per_second(engine, streams)
+                    measured.setdefault((name, streams), []).append(rate)
+        for engine in engines.values():
+            engine.close()
+    # The first of each is a warm-up.
+    rates = {key: statistics.median(values[1:]) for key, values in measured.items()}
+    return {
+        "type": exported["type"],
+        "megabytes": exported["megabytes"],
+        "ratio_1": round(rates["tuned", 1] / rates["base", 1], 3),
+        "ratio_16": round(rates["tuned", 16] / rates["base", 16], 3),
+        **{f"{name}_{streams}": round(rate, 1) for (name, streams), rate in rates.items()},
+    }
+
+
+if __name__ == "__main__":
+    print(json.dumps(main(), indent=None if "--json" in sys.argv else 2))

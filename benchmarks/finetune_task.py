@@ -1,0 +1,54 @@
+"""The shipped task as a user meets it: `finetune-lora run`, and what people's requests make of it.
+
+python benchmarks/finetune_task.py [--json]
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+COMMAND = str(Path(sys.executable).with_name("finetune-lora"))
+
+
+def seconds_of(*arguments: str) -> float:
+    started = time.perf_counter()
+    subprocess.run([COMMAND, *arguments], capture_output=True, check=True)
+    return time.perf_counter() - started
+
+
+def main() -> dict[str, Any]:
+    seconds_of("--help")
+    with tempfile.TemporaryDirectory() as data:
+        env = {**os.environ, "FINETUNE_DATA_DIR": data}
+        started = time.perf_counter()
+        subprocess.run([COMMAND, "run", "--no-page"], env=env, stdout=sys.stderr, check=True)
+        seconds = time.perf_counter() - started
+        (folder,) = Path(data, "runs").iterdir()
+        run = json.loads((folder / "run.json").read_text("utf-8"))
+        report = json.loads((folder / "report" / "report.json").read_text("utf-8"))
+    systems = {
+        name: {"exact_match": found["exact_match"], "interval": found["interval"]}
+        for name, found in report["systems"].items()
+    }
+    return {
+        "exact_match": round(report["exact_match"], 4),
+        "n": report["n"],
+        "training_minutes": round(run["seconds"] / 60, 2),
+        "minutes_in_all": round(seconds / 60, 2),
+        "peak_memory_mb": run["results"]["peak_memory_mb"],
+        "tokens_per_second": run["results"]["tokens_per_second"],
+        "demo_seconds": round(seconds_of("demo"), 1),
+        "help_seconds": round(seconds_of("--help"), 3),
+        "systems": systems,
+    }
+
+
+if __name__ == "__main__":
+    print(json.dumps(main(), indent=None if "--json" in sys.argv else 2))
