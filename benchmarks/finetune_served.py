@@ -1,4 +1,4 @@
-"""Does a tuned model serve as fast as its base? Tokens a second, exported as `export` does, and base.
+"""Does a tuned model serve as fast as its base? Tokens a second of both, exported as by `export`.
 
 Both run in the engine that every project uses, in turns, so that a slow minute hits both.
 

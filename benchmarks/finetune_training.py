@@ -1,4 +1,4 @@
-"""Training speed: useful tokens a second beside TRL's SFTTrainer with its defaults, on the same data.
+"""Training speed: useful tokens a second beside TRL's SFTTrainer with its defaults, same data.
 
 Useful tokens are those of the examples, without padding. Each trains in a process of its own, one
 pass over the same requests with the same rank and learning rate (TRL's default, 2e-5, is meant for

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from finetune_lora.disk import sync_folder
+from finetune_lora.quiet import quiet_loading
 from seedbed import weights
-from seedbed.catalog import find
+from seedbed.catalog import Model, find
 from seedbed.errors import BadInput, ConfigError, TooLarge, WeightsError
 from seedbed.guardrails import reason
 from seedbed.settings import Settings, load
@@ -48,7 +49,7 @@ def base_folder(spec: str, settings: Settings | None = None) -> Path:
     settings = settings or load(Settings)
     model = find(spec)
     if model is not None and model.files and model.files[0].path.endswith(".gguf"):
-        return _dequantised(weights.source_file(model), model.files[0].sha256, settings)
+        return _dequantised(model, settings)
     if model is None and not spec.startswith("path:"):
         raise ConfigError(
             f"No base model {spec!r}.", hint="Use smollm2, path:DIR or hf:ORG/REPO@REVISION."
@@ -76,6 +77,7 @@ def load_base(
     tokenizer = load_tokenizer(folder, spec)
     check_memory(folder, spec, bytes_per_weight=1 if quantize else (2 if "16" in chosen else 4))
 
+    quiet_loading()
     import torch
     from transformers import AutoModelForCausalLM
 
@@ -95,7 +97,7 @@ def load_tokenizer(folder: Path, spec: str = "") -> Any:
 
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder)
-    except (OSError, ValueError, KeyError) as error:
+    except Exception as error:  # tokenizers raises nothing more exact
         raise WeightsError(f"{spec or folder}: no tokenizer: {reason(error)}") from error
     if not tokenizer.chat_template:
         raise BadInput(
@@ -140,11 +142,11 @@ def fingerprint(folder: Path) -> str:
 def check_memory(folder: Path, spec: str, *, bytes_per_weight: int) -> None:
     """Raise TooLarge before loading what cannot fit; a GPU's memory counts where there is one."""
     stored = sum(path.stat().st_size for path in _weight_files(folder))
-    width = (
-        4
-        if json.loads((folder / "config.json").read_text("utf-8")).get("dtype") == "float32"
-        else 2
-    )
+    try:
+        config = json.loads((folder / "config.json").read_text("utf-8"))
+    except ValueError as error:
+        raise WeightsError(f"{folder / 'config.json'} is damaged: {error}.") from None
+    width = 4 if config.get("dtype", config.get("torch_dtype")) == "float32" else 2
     needed = stored / width * bytes_per_weight * 1.2  # activations and the optimizer's share
     free = free_memory()
     if needed > free:
@@ -189,13 +191,14 @@ def _weight_files(folder: Path) -> list[Path]:
     return [p for p in found if not p.name.startswith(("adapter_", "training_args"))]
 
 
-def _dequantised(source: Path, digest: str, settings: Settings) -> Path:
+def _dequantised(model: Model, settings: Settings) -> Path:
     from filelock import FileLock
 
     parent = settings.cache_dir / "models"
-    ready = parent / f"{source.stem}-{digest[:10]}-train-{FORMAT}"
+    ready = parent / f"{model.name}-{model.files[0].sha256[:10]}-train-{FORMAT}"
     if ready.exists():  # renamed when it was whole
         return ready
+    source = weights.source_file(model)
     try:
         parent.mkdir(parents=True, exist_ok=True)
         with FileLock(parent / f".{ready.name}.lock"):
