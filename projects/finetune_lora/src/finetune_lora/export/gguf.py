@@ -7,6 +7,7 @@ memory one at a time. The format: https://github.com/ggml-org/ggml/blob/master/d
 
 from __future__ import annotations
 
+import logging
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
@@ -94,6 +95,7 @@ def _write(folder: Path, path: Path, wanted: Type, name: str) -> None:
     import numpy as np
 
     config = _config(folder)
+    logging.getLogger("gguf").setLevel(logging.WARNING)  # it tells of every file
     float32 = np.dtype("float32")  # the writer wants one; what counts is raw_dtype
     family, permuted = _FAMILIES[config.architectures[0]]
     with ExitStack() as files, closing(gguf.GGUFWriter(path, family)) as writer:
