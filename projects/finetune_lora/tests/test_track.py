@@ -90,8 +90,8 @@ def test_a_run_is_logged_and_registered(data_dir: Path) -> None:
     version = client.get_model_version(known["model"], known["version"])
     assert version.run_id == known["run_id"]
     assert version.tags["folder"] == str(run.path)
-    model = client.get_logged_model(version.model_id)
-    assert str(model.status) == "READY"
+    (model,) = client.search_logged_models([known["experiment_id"]])
+    assert (str(model.status), model.source_run_id) == ("READY", known["run_id"])
     files = {path.name for path in data_dir.joinpath("mlartifacts").rglob("*")}
     assert {"MLmodel", "adapter_model.safetensors", "mlflow_model.py"} <= files
 
