@@ -24,9 +24,9 @@ def test_a_chart_places_the_first_value_above_the_last_and_leaves_room_for_the_r
 
 
 def test_values_that_span_much_are_drawn_on_a_log_scale() -> None:
-    assert "log scale" in chart("Loss", [Series("a", [(0, 2.0), (1, 0.01)])])
-    assert "log scale" not in chart("Loss", [Series("a", [(0, 2.0), (1, 0.5)])])
-    assert "log scale" not in chart("Rate", [Series("a", [(0, 0.0), (1, 1e-4)])])
+    assert "log scale" in chart("Loss", [Series("a", [(0, 2.0), (1, 0.01)])], log=True)
+    assert "log scale" not in chart("Loss", [Series("a", [(0, 2.0), (1, 0.5)])], log=True)
+    assert "log scale" not in chart("Rate", [Series("a", [(0, 0.0), (1, 1e-4)])], log=True)
 
 
 def test_one_value_the_same_values_and_none_are_drawn_too() -> None:

@@ -27,8 +27,15 @@ class Series:
     style: Literal["line", "faint", "dots"] = "line"
 
 
-def chart(title: str, series: Sequence[Series], *, until: float = 0, small: bool = False) -> str:
-    """A chart from step 0 to `until` at least; logarithmic where values span more than 1:20.
+def chart(
+    title: str,
+    series: Sequence[Series],
+    *,
+    until: float = 0,
+    log: bool = False,
+    small: bool = False,
+) -> str:
+    """A chart from step 0 to `until` at least; with `log` logarithmic for a span of over 1:20.
 
     Without a finite value it says that there is none yet.
     """
@@ -41,7 +48,7 @@ def chart(title: str, series: Sequence[Series], *, until: float = 0, small: bool
             "<div class='plot none'>Nothing logged yet</div></figure>"
         )
     right = max([until, 1.0, *(x for s in shown for x, _ in s.points)])
-    scale = _Scale(ys)
+    scale = _Scale(ys, log)
     named = [s for s in shown if s.style != "faint" and s.name]
     keys = "".join(f"<span class='key {s.style} c{s.colour}'>{safe(s.name)}</span>" for s in named)
     lines = "".join(
@@ -57,9 +64,9 @@ def chart(title: str, series: Sequence[Series], *, until: float = 0, small: bool
         f"<span class='x' style='left:{x / right * 100:.2f}%'>{_short(x)}</span>"
         for x in _round_ticks(0, right, 5)
     )
-    log = " <small>(log scale)</small>" if scale.log else ""
+    note = " <small>(log scale)</small>" if scale.log else ""
     return (
-        f"<figure class='{kind}'><figcaption><b>{safe(title)}{log}</b>{keys}</figcaption>"
+        f"<figure class='{kind}'><figcaption><b>{safe(title)}{note}</b>{keys}</figcaption>"
         f"<div class='plot' role='img' aria-label='{safe(_spoken(title, shown))}'>"
         f"<svg viewBox='0 0 1000 1000' preserveAspectRatio='none' aria-hidden='true'>{lines}</svg>"
         f"{marks}{steps}</div></figure>"
@@ -93,9 +100,9 @@ def points(lines: Iterable[dict[str, object]], name: str) -> list[Point]:
 class _Scale:
     """From values to places: 1000 is the bottom, 0 the top."""
 
-    def __init__(self, ys: Sequence[float]) -> None:
+    def __init__(self, ys: Sequence[float], log: bool) -> None:
         low, high = min(ys), max(ys)
-        self.log = low > 0 and high / low > 20
+        self.log = log and low > 0 and high / low > 20
         if not self.log and 0 <= low < 0.7 * high:
             low = 0.0  # so that heights compare
         if high == low:

@@ -22,6 +22,12 @@ def hint(said: str) -> str:
     return f"<div class='hint'>{safe(said)}</div>"
 
 
+def command(typed: str) -> str:
+    """Something to type; its lines break between words, and not after the dashes of an option."""
+    words = " ".join(f"<span>{safe(word)}</span>" for word in typed.split(" "))
+    return f"<pre class='command'>{words}</pre>"
+
+
 def badge(text: str, kind: str) -> str:
     return f"<span class='badge {kind}'>{safe(text)}</span>"
 

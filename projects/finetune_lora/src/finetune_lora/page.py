@@ -99,18 +99,20 @@ def _ask(at: SimpleNamespace) -> None:
             max_length=MOST_CHARACTERS,
             elem_id="question",
         )
-        at.send = gr.Button("Ask both", variant="primary", scale=1, min_width=110)
+        at.send = gr.Button("Ask", variant="primary", scale=1, min_width=90)
     at.answers = _html("answers")
 
 
 def _connect(page: gr.Blocks, at: SimpleNamespace, do: Handlers) -> None:
     parts = [getattr(at, name) for name in _PARTS]
     quiet: Any = {"show_progress": "hidden", "api_visibility": "private"}
-    page.load(do.open, at.where, [at.chosen, at.shown, *parts], js="() => location.search", **quiet)
-    at.table.click(do.choose, None, [at.chosen, at.shown, at.answers, *parts], **quiet)
-    gr.Timer(POLL_SECONDS).tick(
-        do.tick, [at.chosen, at.shown], [at.chosen, at.shown, *parts], **quiet
+    timer = gr.Timer(POLL_SECONDS, active=False)
+    page.load(
+        do.open, at.where, [timer, at.chosen, at.shown, *parts], js="() => location.search", **quiet
     )
+    at.table.click(do.choose, None, [at.chosen, at.shown, at.answers, *parts], **quiet)
+    # A tick does not say what is chosen: one that was under way would take back a click.
+    timer.tick(do.tick, [at.chosen, at.shown], [at.shown, *parts], **quiet)
     gr.on([at.box.submit, at.send.click], do.ask, [at.box, at.chosen], at.answers, **quiet)
     at.asked.click(do.example, None, at.box, **quiet).then(
         do.ask, [at.box, at.chosen], at.answers, **quiet
@@ -129,38 +131,35 @@ class Handlers:
 
     def open(self, where: str) -> tuple[Any, ...]:
         """Show the runs that the address names, or the newest."""
-        return self.tick(parse_qs(where.lstrip("?")).get("run", []), {})
+        chosen = self._there(parse_qs(where.lstrip("?")).get("run", []))
+        return gr.Timer(active=True), chosen, *self.tick(chosen, {})
 
     def choose(self, event: gr.EventData) -> tuple[Any, ...]:
         """Show other runs; answers of the run before are gone."""
-        names = [str(name) for name in event.names]
-        chosen, shown, *parts = self.tick(names, {})
+        chosen = self._there([str(name) for name in event.names])
+        shown, *parts = self.tick(chosen, {})
         return chosen, shown, "", *parts
 
     def tick(self, chosen: list[str], shown: dict[str, int]) -> tuple[Any, ...]:
-        """Returns chosen, shown and the parts, where they changed."""
+        """Returns shown and the parts, where they changed."""
         runs = self.library.runs()
-        there = {run["name"] for run in runs}
-        chosen = [name for name in chosen if name in there][:_MOST_COMPARED]
-        chosen = chosen or [run["name"] for run in runs[:1]]
+        chosen = self._there(chosen)
         parts = {"table": lambda: self._table(runs, chosen)}
         for name in _PARTS[1:]:
             parts[name] = _bound(getattr(self, f"_{name}"), chosen)
         html = {name: _tried(make) for name, make in parts.items()}
         now = {name: hash(text) for name, text in html.items()}
         if now == shown:
-            return tuple(gr.skip() for _ in range(2 + len(_PARTS)))
+            return tuple(gr.skip() for _ in range(1 + len(_PARTS)))
         new = (html[n] if now[n] != shown.get(n) else gr.skip() for n in _PARTS)
-        return chosen, now, *new
+        return now, *new
 
     def ask(self, text: str, chosen: list[str]) -> Iterator[str]:
         """Answer with the base, then with the adapter, each as soon as it is there."""
         found: dict[str, Any] = {}
         try:
             check(text)
-            if not chosen:
-                raise SeedbedError("There is no run to ask.")
-            folder = self.library.adapter(chosen[0])
+            folder = self.library.adapter(next(iter(self._there(chosen)), ""))
             if not self.playground.holds(folder):
                 yield view_answer.loading()
             for side in SIDES:
@@ -174,6 +173,11 @@ class Handlers:
     def example(self, event: gr.EventData) -> str:
         """Put a clicked example into the box."""
         return str(event.text)[:MOST_CHARACTERS]
+
+    def _there(self, chosen: list[str]) -> list[str]:
+        """The chosen runs that exist; the newest where there is none of them."""
+        runs = [run["name"] for run in self.library.runs()]
+        return [name for name in chosen if name in runs][:_MOST_COMPARED] or runs[:1]
 
     def _table(self, runs: list[dict[str, Any]], chosen: list[str]) -> str:
         return view_runs.table(runs, chosen) if runs else view_runs.empty(str(self.library.root))
@@ -203,10 +207,9 @@ class Handlers:
     def _asked(self, chosen: list[str]) -> str:
         """Who answers, and requests to try."""
         run = self.library.run(chosen[0])
-        try:
-            task = self.library.task(self.library.adapter(chosen[0]))
-        except SeedbedError as error:
-            return markup.hint(str(error))
+        if not run["has_adapter"]:
+            return view_answer.no_adapter(run)
+        task = self.library.task(self.library.adapter(chosen[0]))
         texts = HELP_DESK if is_help_desk(task) else self.library.examples(run)
         return view_answer.examples(run, texts)
 

@@ -6,8 +6,9 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from finetune_lora.markup import badge, percent, safe, share_bar
+from finetune_lora.markup import badge, command, percent, safe, share_bar
 from finetune_lora.playground import SIDES
+from finetune_lora.view_runs import short_base
 
 TITLES = {"before": "Base model", "after": "With the adapter"}
 _MOST_LABELS = 10
@@ -30,8 +31,16 @@ def examples(run: Mapping[str, Any], texts: Sequence[str]) -> str:
         f"<button type='button' data-text='{safe(text)}'>{safe(text)}</button>" for text in texts
     )
     shown = f"<div class='examples'>{buttons}</div>" if buttons else ""
-    about = f"{run.get('base')} before, and with the adapter of {run['name']} after."
+    about = f"{short_base(run.get('base'))} before, and with the adapter of {run['name']} after."
     return f"<p class='hint'>{safe(about)}</p>{shown}"
+
+
+def no_adapter(run: Mapping[str, Any]) -> str:
+    """Why nobody can be asked yet."""
+    if run.get("state") == "running":
+        return "<p class='hint'>There is no adapter yet: it is written at the end.</p>"
+    said = f"<p class='hint'>There is no adapter: the run is {safe(run.get('state'))}.</p>"
+    return said + (command(str(run["resume"])) if run.get("args") else "")
 
 
 def _side(side: str, answer: Mapping[str, Any] | None, waiting: str) -> str:
@@ -50,7 +59,9 @@ def _took(seconds: float) -> str:
 def _body(answer: Mapping[str, Any]) -> str:
     if answer["scores"]:
         return _labels(answer["scores"])
-    text = safe(answer["text"]) or "<span class='hint'>It said nothing.</span>"
+    text = safe(answer["text"])
+    if not text:
+        return _verdict(answer["problems"]) + "<p class='hint'>It said nothing.</p>"
     if answer["call"] is None:
         return _verdict(answer["problems"]) + f"<pre class='said'>{text}</pre>"
     raw = f"<details><summary>As written</summary><pre class='said'>{text}</pre></details>"

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
-from finetune_lora.markup import hint, number, percent, safe, section, share_bar, table
+from finetune_lora.markup import command, hint, number, percent, safe, section, share_bar, table
 
 Report = Mapping[str, Any]
 _EVALUATE = "finetune-lora evaluate --data TEST.jsonl --adapter "
@@ -20,7 +20,7 @@ def missing(folder: str) -> str:
     """What to type while a run has not been evaluated."""
     return (
         "<div class='empty'><h2>Not evaluated yet</h2><p>Measure it beside the base model:</p>"
-        f"<pre><code>{safe(_EVALUATE + folder)}</code></pre></div>"
+        f"{command(_EVALUATE + folder)}</div>"
     )
 
 
@@ -115,11 +115,11 @@ def _slices(report: Report) -> str:
             rows.append([
                 safe(value),
                 safe(found["n"]),
-                *(percent(_of(report, name, key, value)) for name in others),
                 f"<span class='share'>{share_bar(found['exact_match'], low, high)}"
                 f"<span>{percent(found['exact_match'])}</span></span>",
+                *(percent(_of(report, name, key, value)) for name in others),
             ])  # fmt: skip
-        heads = [safe(key), "n", *map(safe, others), safe(report["system"])]
+        heads = [safe(key), "n", safe(report["system"]), *map(safe, others)]
         parts.append(table(heads, rows, "figures"))
     return "".join(parts)
 

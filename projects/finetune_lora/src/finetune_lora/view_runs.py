@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 from finetune_lora.curve import Series, chart, points, smooth
-from finetune_lora.markup import badge, error, facts, hint, number, percent, safe, section
+from finetune_lora.markup import badge, command, error, facts, hint, number, percent, safe, section
 from finetune_lora.progress import clock_time
 
 Run = Mapping[str, Any]
@@ -41,6 +41,7 @@ def table(runs: Sequence[Run], chosen: Sequence[str]) -> str:
     return (
         "<div class='scroll'><table class='runs'>"
         f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
+        + (hint("A name shows one run; ticked boxes compare several.") if runs[1:] else "")
     )
 
 
@@ -54,7 +55,7 @@ def _row(run: Run, chosen: Sequence[str], heads: Sequence[str]) -> str:
         f"{' checked' if on else ''}>",
         f"<a href='?run={quote(name, safe='')}' data-run='{safe(name)}'>{safe(name)}</a>",
         state_badge(run),
-        safe(_short(run.get("base"))),
+        safe(short_base(run.get("base"))),
         safe(_data(run)),
         _steps(run),
         number(results.get("train_loss") or last.get("loss")),
@@ -105,8 +106,8 @@ def compared(runs: Sequence[Run], lines: Mapping[str, Lines]) -> str:
     dots = [Series("", s.points, s.colour, "dots") for s in evaluated]
     return (
         f"<div class='head'><h2>{len(runs)} runs compared</h2></div>"
-        + chart("Training loss, smoothed", train, until=until)
-        + chart("Evaluation loss", [*evaluated, *dots], until=until)
+        + chart("Training loss, smoothed", train, until=until, log=True)
+        + chart("Evaluation loss", [*evaluated, *dots], until=until, log=True)
     )
 
 
@@ -195,15 +196,14 @@ def state_badge(run: Run) -> str:
 
 def _message(run: Run) -> str:
     """What went wrong and what to type, where something is to be done."""
-    state = run.get("state")
-    command = f"<pre><code>{safe(run.get('resume', ''))}</code></pre>"
+    state, on = run.get("state"), command(str(run.get("resume", "")))
     if state == "stopped":
         step = run["last"].get("step", 0)
-        return f"<div class='said'>Stopped at step {safe(step)}. Go on with:{command}</div>"
+        return f"<div class='said'>Stopped at step {safe(step)}. Go on with:{on}</div>"
     if state == "failed":
         reason = error(str(run.get("error") or "It failed without a word."))
-        on = f"<div class='said'>From its last checkpoint it goes on with:{command}</div>"
-        return reason + (on if run.get("args") else "")
+        resume = f"<div class='said'>From its last checkpoint it goes on with:{on}</div>"
+        return reason + (resume if run.get("args") else "")
     return ""
 
 
@@ -219,13 +219,15 @@ def _curves(run: Run, lines: Lines) -> str:
     accuracy = points(lines, "eval_accuracy")
     small = [
         chart("Learning rate", [Series("", points(lines, "lr"), 2)], until=until, small=True),
-        chart("Tokens per second", [Series("", points(lines, "tokens_per_second"), 3)],
+        chart("Tokens per second", [Series("", smooth(points(lines, "tokens_per_second")), 3)],
               until=until, small=True),
     ]  # fmt: skip
     if accuracy:
         shown = [Series("", accuracy, 1), Series("", accuracy, 1, "dots")]
         small.insert(0, chart("Accuracy", shown, until=until, small=True))
-    return chart("Loss", loss, until=until) + f"<div class='charts'>{''.join(small)}</div>"
+    return (
+        chart("Loss", loss, until=until, log=True) + f"<div class='charts'>{''.join(small)}</div>"
+    )
 
 
 def _until(run: Run) -> float:
@@ -259,7 +261,7 @@ def _data(run: Run) -> str:
     return path if path.startswith("hf:") else "/".join(PurePath(path).parts[-2:])
 
 
-def _short(base: Any) -> str:
+def short_base(base: Any) -> str:
     """`path:/long/way/to/model` as its last part."""
     text = str(base or "–")
     return PurePath(text[5:]).name if text.startswith("path:") else text

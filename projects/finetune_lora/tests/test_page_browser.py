@@ -1,0 +1,152 @@
+"""The page in a real browser, which may speak to this machine alone."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvicorn
+
+from finetune_lora.api import create_app
+from finetune_lora.config import Config
+from finetune_lora.runs import RunFolder
+from finetune_lora.task.tools import ARGUMENTS, call
+from finetune_lora.testing import ScriptedPlayground, write_run
+from seedbed.settings import Settings
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
+SWITCHES = ("--no-sandbox", "--disable-gpu", "--disable-background-networking")
+SLOW = 40_000  # milliseconds, for a busy machine
+HOSTILE = "<img src=x onerror=window.ran=1>${window.ran=1}"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    chromium = shutil.which("chromium")
+    with sync_playwright() as p:
+        if chromium is None and not Path(p.chromium.executable_path).exists():
+            pytest.skip("no chromium on this machine")
+        opened = p.chromium.launch(executable_path=chromium, args=SWITCHES)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def address(tmp_path: Path) -> Iterator[str]:
+    """Of a page over the runs in `tmp_path`."""
+    good = call("ticket_status", ticket="T-104")
+    playground = ScriptedPlayground(
+        before={"text": HOSTILE, "problems": ["It is no JSON."]},
+        after={"text": good, "call": json.loads(good), "problems": []},
+    )
+    app = create_app(Config(data_dir=tmp_path), Settings(api_keys=""), playground=playground)
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=1))
+    thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
+    thread.start()
+    while not server.started and thread.is_alive():
+        time.sleep(0.01)
+    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    server.should_exit = True
+    thread.join(10)
+
+
+@pytest.fixture
+def visit(browser: Any, address: str) -> Iterator[Callable[..., Any]]:
+    """Opens the page. Afterwards: nothing went wrong, nothing ran, nobody else was spoken to."""
+    contexts, wrong = [], []
+
+    def open_page(query: str = "", width: int = 1280) -> Any:
+        context = browser.new_context(viewport={"width": width, "height": 860})
+        context.set_default_timeout(SLOW)
+        contexts.append(context)
+        context.on("request", lambda r: wrong.append(r.url) if is_foreign(r.url) else None)
+        page = context.new_page()
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.goto(address + query, timeout=SLOW)
+        page.locator("#runs table, #runs .empty").first.wait_for()
+        return page
+
+    yield open_page
+    ran = [page.evaluate("window.ran") for context in contexts for page in context.pages]
+    for context in contexts:
+        context.close()
+    assert not any(ran)
+    assert wrong == []
+
+
+def is_foreign(url: str) -> bool:
+    return not url.startswith(("http://127.0.0.1:", "data:", "blob:"))
+
+
+def test_an_empty_page_says_what_to_type_and_shows_the_first_run(
+    visit: Callable[..., Any], tmp_path: Path
+) -> None:
+    page = visit()
+    assert "finetune-lora run" in page.locator("#runs").inner_text()
+    write_run(tmp_path / "runs" / "first")
+    page.locator("#live h2", has_text="first").wait_for()
+
+
+def test_a_run_is_followed_while_it_trains(visit: Callable[..., Any], tmp_path: Path) -> None:
+    write_run(tmp_path / "runs" / "old")
+    folder = write_run(tmp_path / "runs" / "new", state="running", of=9)
+    page = visit()
+    page.locator("#live .tiles", has_text="3 / 9").wait_for()
+    shown = page.locator("#live .chart path.line").first.get_attribute("d")
+    again = RunFolder(folder)
+    again({"event": "resume", "step": 3})
+    again({"event": "step", "step": 4, "of": 9, "loss": 0.2, "left": 65})
+    page.locator("#live .tiles", has_text="1:05").wait_for()
+    assert page.locator("#live .chart path.line").first.get_attribute("d") != shown
+    run = json.loads((folder / "run.json").read_text())
+    (folder / "run.json").write_text(json.dumps(run | {"pid_started": 1.0}))  # it was killed
+    page.get_by_text("Stopped at step 4. Go on with:").wait_for()
+    assert "--resume" in page.locator("#live pre").inner_text()
+
+
+def test_runs_are_chosen_compared_and_kept_in_the_address(
+    visit: Callable[..., Any], tmp_path: Path
+) -> None:
+    write_run(tmp_path / "runs" / "sweep" / "r=4,lr=0.1")
+    write_run(tmp_path / "runs" / "b", state="failed", error=HOSTILE)
+    page = visit()
+    page.locator("#live h2", has_text="b").wait_for()
+    assert HOSTILE in page.locator("#live .error").inner_text()
+    page.locator("#runs a", has_text="r=4").click()
+    page.locator("#live h2", has_text="sweep/r=4,lr=0.1").wait_for()
+    page.locator("#runs input[data-run=b]").check()
+    page.get_by_text("2 runs compared").wait_for()
+    page.reload()
+    page.get_by_text("2 runs compared").wait_for()
+
+
+@pytest.mark.parametrize("width", [1280, 375])
+def test_a_question_is_answered_side_by_side(
+    visit: Callable[..., Any], tmp_path: Path, width: int
+) -> None:
+    folder = write_run(tmp_path / "runs" / "a")
+    (folder / "adapter_config.json").write_text("{}")
+    (folder / "task.json").write_text(json.dumps({"system": " ".join(ARGUMENTS)}))
+    page = visit(width=width)
+    page.get_by_role("tab", name="Try it").click()
+    page.locator("#question textarea").fill("how is T-104?")
+    page.keyboard.press("Enter")
+    page.locator(".side.after table.call").wait_for()
+    assert page.locator(".side.after .badge").inner_text() == "valid call"
+    assert "T-104" in page.locator(".side.after td").inner_text()
+    assert page.locator(".side.before .badge").inner_text() == "not a valid call"
+    assert page.locator(".side.before pre").inner_text() == HOSTILE
+    page.locator("#asked button").first.click()
+    page.wait_for_function("document.querySelector('#question textarea').value.includes('vpn')")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
