@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
+
 from finetune_lora.base import Base, load_base
 from finetune_lora.disk import explain, sync_folder, write_text
 from seedbed.errors import BadInput, ConfigError, NotFound
@@ -20,6 +22,7 @@ from seedbed.guardrails import reason
 from seedbed.settings import Settings
 
 METHODS = ("lora", "dora", "rslora", "qlora")
+CONFIG_FILE = "adapter_config.json"
 TASK_FILE = "task.json"
 
 
@@ -103,7 +106,8 @@ def save_adapter(
         (scratch / "README.md").unlink(missing_ok=True)  # PEFT's empty model card
         tokenizer.save_pretrained(scratch)
         sync_folder(scratch)
-        for path in scratch.iterdir():
+        # Without this file there is no adapter, so it is the last to come.
+        for path in sorted(scratch.iterdir(), key=lambda p: p.name == CONFIG_FILE):
             path.replace(folder / path.name)
         scratch.rmdir()
         write_text(folder / TASK_FILE, json.dumps(task, ensure_ascii=False, indent=2) + "\n")
@@ -111,7 +115,7 @@ def save_adapter(
 
 def read_task(folder: Path) -> dict[str, Any]:
     """What an adapter learned: `base`, `base_hash`, `labels`, `max_tokens` and more."""
-    if not (folder / "adapter_config.json").exists():
+    if not (folder / CONFIG_FILE).exists():
         there = ", ".join(sorted(p.name for p in folder.glob("*"))[:8]) or "nothing"
         raise NotFound(
             f"{folder} holds no adapter (there: {there}).",
@@ -134,8 +138,11 @@ def load_adapter(
     Raises NotFound without an adapter, BadInput where it was made for other weights.
     """
     task = read_task(folder)
-    config = json.loads((folder / "adapter_config.json").read_text("utf-8"))
-    spec = base or task.get("base") or f"hf:{config['base_model_name_or_path']}"
+    try:
+        config = json.loads((folder / CONFIG_FILE).read_text("utf-8"))
+    except ValueError as error:
+        raise BadInput(f"{folder / CONFIG_FILE} is damaged: {error}.") from None
+    spec = base or task.get("base") or f"hf:{config.get('base_model_name_or_path')}"
     loaded = load_base(spec, dtype=dtype, settings=settings)
     if task.get("base_hash") not in (None, loaded.hash):
         raise BadInput(
@@ -147,7 +154,7 @@ def load_adapter(
 
     try:
         loaded.model = without_casts(PeftModel.from_pretrained(loaded.model, folder).eval())
-    except (RuntimeError, ValueError, KeyError, OSError) as error:
+    except (RuntimeError, ValueError, KeyError, TypeError, OSError, SafetensorError) as error:
         raise BadInput(
             f"The adapter in {folder} does not fit {spec!r}: {reason(error)}",
             hint="Give the base that it was trained on with --base.",

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
+
 from finetune_lora.disk import sync_folder
 from finetune_lora.quiet import quiet_loading
 from seedbed import weights
@@ -86,7 +88,7 @@ def load_base(
         options["quantization_config"] = _four_bits(torch)
     try:
         model = AutoModelForCausalLM.from_pretrained(folder, **options)
-    except (OSError, ValueError, RuntimeError, KeyError) as error:
+    except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
         raise WeightsError(f"{spec!r} could not be loaded: {reason(error)}") from error
     return Base(model, tokenizer, spec, folder, fingerprint(folder))
 

@@ -13,7 +13,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from finetune_lora.disk import sync_folder, write_text
+from finetune_lora.disk import sync, sync_folder, write_text
 
 _KEPT = 2
 
@@ -45,6 +45,7 @@ def keep(run: Path, step: int, saved: dict[str, Any], *, also: int = 0) -> Path:
     final = at(run, step)
     shutil.rmtree(final, ignore_errors=True)
     written.rename(final)
+    sync(final.parent)
     whole = sorted((run / "checkpoints").glob("step-*"))
     for old in whole[:-_KEPT]:
         if old != at(run, also):

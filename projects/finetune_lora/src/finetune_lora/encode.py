@@ -10,6 +10,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from jinja2 import TemplateError
+
 from finetune_lora.example import Example, Message
 from seedbed.errors import BadInput
 
@@ -26,20 +28,26 @@ class Encoded:
 
 
 def encode(
-    tokenizer: Any, examples: Iterable[Example], *, max_tokens: int, truncate: bool = False
+    tokenizer: Any,
+    examples: Iterable[Example],
+    *,
+    max_tokens: int,
+    truncate: bool = False,
+    source: str = "",
 ) -> list[Encoded]:
-    """Examples as tokens, at most `max_tokens` each.
+    """Examples as tokens, at most `max_tokens` each; `source` is the file they are from.
 
     A longer one raises BadInput with its line; with `truncate` it loses its end, and is left out
     if nothing to learn is left.
     """
     encoded = []
     for example in examples:
-        one = encode_one(tokenizer, example)
+        one = encode_one(tokenizer, example, source)
         if len(one) > max_tokens:
             if not truncate:
                 raise BadInput(
-                    f"Line {example.line} has {len(one)} tokens, and --max-tokens is {max_tokens}.",
+                    f"{_place(example, source)} has {len(one)} tokens, "
+                    f"and --max-tokens is {max_tokens}.",
                     hint="Raise --max-tokens, or give --truncate to cut such rows.",
                 )
             one = Encoded(one.ids[:max_tokens], [i for i in one.learned if i < max_tokens])
@@ -48,7 +56,7 @@ def encode(
     return encoded
 
 
-def encode_one(tokenizer: Any, example: Example) -> Encoded:
+def encode_one(tokenizer: Any, example: Example, source: str = "") -> Encoded:
     """Tokens of one example; what is learned is each answer and the token that ends it."""
     ids: list[int] = []
     learned: list[int] = []
@@ -57,11 +65,17 @@ def encode_one(tokenizer: Any, example: Example) -> Encoded:
     for i, message in enumerate(messages):
         if message["role"] != "assistant":
             continue
-        before = prompt_text(tokenizer, messages[:i])
-        after = str(tokenizer.apply_chat_template(messages[: i + 1], tokenize=False))
+        try:
+            before = prompt_text(tokenizer, messages[:i])
+            after = str(tokenizer.apply_chat_template(messages[: i + 1], tokenize=False))
+        except TemplateError as error:
+            raise BadInput(
+                f"{_place(example, source)}: the base's chat template refuses it: {error}.",
+                hint="Give conversations of the kind that it takes, or another base.",
+            ) from error
         if not (before.startswith(seen) and after.startswith(before)):
             raise BadInput(
-                f"Line {example.line}: the base's chat template rewrites earlier messages.",
+                f"{_place(example, source)}: the base's chat template rewrites earlier messages.",
                 hint="Give conversations with one answer each.",
             )
         ids += token_ids(tokenizer, before[len(seen) :])
@@ -71,6 +85,10 @@ def encode_one(tokenizer: Any, example: Example) -> Encoded:
         ids += answer
         seen = after.rstrip("\n")
     return Encoded(ids, learned)
+
+
+def _place(example: Example, source: str) -> str:
+    return f"{source}, line {example.line}" if source else f"Line {example.line}"
 
 
 def prompt_text(tokenizer: Any, messages: Sequence[Message]) -> str:

@@ -58,6 +58,7 @@ class Plan:
 
     def factor(self, step: int) -> float:
         """What the learning rate is multiplied with: up in `warmup` steps, then straight down."""
-        rising = (step + 1) / max(1, self.warmup)
-        falling = (self.total - step) / max(1, self.total - self.warmup)
+        warmup = self.warmup * self.total / self.planned  # fewer steps have a shorter one
+        rising = (step + 1) / max(1.0, warmup)
+        falling = (self.total - step) / max(1.0, self.total - warmup)
         return max(0.0, min(1.0, rising, falling))

@@ -73,6 +73,8 @@ class TorchPredictor:
         """(sum of the logarithms, number of tokens) of plain text, without a chat template."""
         first = token_ids(self._tokenizer, prompt) or [self._tokenizer.eos_token_id]
         ids = token_ids(self._tokenizer, continuation)
+        if not ids:
+            return 0.0, 0
         whole = Encoded(first + ids, list(range(len(first), len(first) + len(ids))))
         with self._answering():
             batch = self._collate([whole])

@@ -105,6 +105,8 @@ def clock_time(seconds: float) -> str:
 
 
 def _ending(event: Mapping[str, Any]) -> str:
+    if event["state"] == "stopped" and event.get("error"):
+        return str(event["error"])  # how to go on
     said = f"{event['state']} after {event.get('steps') or 0} steps"
     if event.get("seconds") is not None:
         said += f" in {clock_time(event['seconds'])}"

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import resource
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -22,6 +23,7 @@ from finetune_lora.batches import Batches
 from finetune_lora.data.read import load_dataset
 from finetune_lora.encode import Encoded, encode
 from finetune_lora.example import Dataset
+from finetune_lora.interrupt import on_signal, raise_stopped
 from finetune_lora.plan import Plan
 from finetune_lora.scale import processes
 from seedbed.errors import BadInput, ConfigError
@@ -135,16 +137,17 @@ def train(
     folder = Path(args.output)
     if processes.is_first():  # which may have begun to write before another one looks
         check_folder(folder, args)
-    job = prepare(args, settings)
-    tell = _teller(listeners if processes.is_first() else ())
-    tell({"event": "start", **facts(job)})
-    try:
-        result = run(job, folder, tell)
-    except BaseException as error:
-        stopped = isinstance(error, KeyboardInterrupt)
-        tell({"event": "end", "state": "stopped" if stopped else "failed", "error": str(error)})
-        raise
-    return result
+    with on_signal(raise_stopped, (signal.SIGTERM,)):  # which else ends a process without a word
+        job = prepare(args, settings)
+        tell = _teller(listeners if processes.is_first() else ())
+        tell({"event": "start", **facts(job)})
+        try:
+            return run(job, folder, tell)
+        except BaseException as error:
+            stopped = isinstance(error, KeyboardInterrupt)
+            state = "stopped" if stopped else "failed"
+            tell({"event": "end", "state": state, "error": str(error) or "Stopped."})
+            raise
 
 
 def prepare(args: TrainArgs, settings: Settings | None = None) -> Job:
@@ -160,10 +163,14 @@ def prepare(args: TrainArgs, settings: Settings | None = None) -> Job:
         args.base, dtype=args.dtype, quantize=args.method == "qlora", settings=settings
     )
     options = {"max_tokens": args.max_tokens, "truncate": args.truncate}
-    encoded = encode(base.tokenizer, dataset.examples, **options)
+    encoded = encode(base.tokenizer, dataset.examples, source=dataset.source, **options)
     if len(encoded) < 2:
         raise BadInput(f"Cut to {args.max_tokens} tokens, {args.data} has nothing to learn.")
-    encoded_eval = encode(base.tokenizer, evaluation.examples, **options) if evaluation else []
+    encoded_eval = (
+        encode(base.tokenizer, evaluation.examples, source=evaluation.source, **options)
+        if evaluation
+        else []
+    )
     return Job(args, base, dataset, evaluation, encoded, encoded_eval, plan_for(args, len(encoded)))
 
 
@@ -269,5 +276,6 @@ def identity(job: Job) -> dict[str, Any]:
     """What must be the same for a resumed training to end as an unbroken one."""
     free = ("output", "resume", "max_minutes", "save_every", "data", "eval_data", "micro_tokens")
     args = {k: v for k, v in asdict(job.args).items() if k not in free}
-    known = {"base_hash": job.base.hash, "data_sha256": job.train.sha256}
+    judged = job.evaluation.sha256 if job.evaluation else None
+    known = {"base_hash": job.base.hash, "data_sha256": job.train.sha256, "eval_sha256": judged}
     return {**args, **known, "processes": processes.count()}

@@ -24,6 +24,7 @@ from finetune_lora.adapter import AdapterOptions, attach, save_adapter
 from finetune_lora.batches import Collator
 from finetune_lora.disk import explain
 from finetune_lora.encode import Encoded
+from finetune_lora.interrupt import STOPPING, Stopped, on_signal
 from finetune_lora.model import token_losses
 from finetune_lora.scale.processes import together
 from finetune_lora.scale.spread import take_checkpoint, whole_adapter
@@ -62,7 +63,10 @@ def run(job: Job, folder: Path, tell: Listener) -> TrainResult:
         trainer.restore(last)
     job.plan.begin()
     with together():
-        trainer.train(resume_from_checkpoint=str(last) if last else None)
+        with on_signal(trainer.interrupt, STOPPING):
+            trainer.train(resume_from_checkpoint=str(last) if last else None)
+        if trainer.stopped_by == "interrupt":
+            raise Stopped(f"Stopped after step {trainer.state.global_step}; --resume goes on.")
         return trainer.finish()
 
 
@@ -153,12 +157,26 @@ class CompletionTrainer(Trainer):
                 loss = self._losses(model, part).sum() * scale
                 self.accelerator.backward(loss)
             total += loss.detach()
-        if not torch.isfinite(total):
-            raise TrainingFailed(
-                f"The loss became {total.item()} at step {self.state.global_step + 1}.",
-                hint="Lower --lr (checkpoints are intact; --resume goes on from the last).",
-            )
+        self._check_finite("loss", total)
         return total
+
+    def _get_grad_norm(self, *args: Any, **kwargs: Any) -> Any:
+        """The norm, checked before the optimizer spoils the weights with it."""
+        norm = super()._get_grad_norm(*args, **kwargs)
+        if norm is not None:
+            self._check_finite("gradient", torch.as_tensor(norm))
+        return norm
+
+    def _check_finite(self, what: str, value: torch.Tensor) -> None:
+        if torch.isfinite(value):
+            return
+        last = checkpoints.latest(self.folder)
+        kept = f"; the checkpoint {last.name} is intact" if last else ""
+        raise TrainingFailed(
+            f"The {what} became {value.item()} at step {self.state.global_step + 1}, with a "
+            f"learning rate of {self._get_learning_rate():.2g}{kept}.",
+            hint=f"Train with a lower --lr than {self.job.args.lr:g} and another --output.",
+        )
 
     def _losses(self, model: Any, part: dict[str, torch.Tensor]) -> torch.Tensor:
         part = self._prepare_inputs(part)
@@ -189,6 +207,7 @@ class CompletionTrainer(Trainer):
         self.scores = {"eval_loss": loss / n, **self._accuracy()}
         self.tell_main({"event": "eval", "step": self.state.global_step, **self.scores})
         self.note["evaluated"] = self.state.global_step
+        self.control.should_evaluate = False  # or the Trainer's end does it once more
         self._judge()
         return self.scores
 
@@ -257,12 +276,18 @@ class CompletionTrainer(Trainer):
         self.stopped_by = why
         self.control.should_training_stop = True
 
+    def interrupt(self, *_: Any) -> None:
+        """End with a checkpoint after this step, and at once when asked a second time."""
+        if self.stopped_by == "interrupt":
+            raise Stopped("Stopped at once; --resume goes on from the last checkpoint.")
+        self.stopped_by = "interrupt"
+
     def finish(self) -> TrainResult:
         """Write the adapter (the best one with `patience`) and what the training came to."""
         plan, steps = self.job.plan, self.state.global_step
         seconds = plan.elapsed
         best = self.note["best_step"] if self.job.args.patience else 0
-        if self.job.encoded_eval and self.note.get("evaluated") != steps:
+        if self.job.encoded_eval and (not self.scores or self.note.get("evaluated") != steps):
             self.evaluate()
         if best and best != steps:
             self._take(checkpoints.at(self.folder, best))
@@ -313,13 +338,16 @@ class Watch(TrainerCallback):
 
     def on_step_end(self, args: Any, state: Any, *_: Any, **__: Any) -> None:
         plan = self.trainer.job.plan
-        over = plan.after(state.global_step)
+        over, asked = plan.after(state.global_step), self.trainer.stopped_by == "interrupt"
         # Clocks differ: all processes follow the first one's, in when they stop and in how the
         # learning rate falls.
         if args.world_size > 1:
-            first = torch.tensor([int(over), plan.total], device=args.device)
+            first = torch.tensor([int(over), plan.total, int(asked)], device=args.device)
             torch.distributed.broadcast(first, 0)
-            over, plan.total = bool(first[0]), int(first[1])
+            over, plan.total, asked = bool(first[0]), int(first[1]), bool(first[2])
+        if asked and not over:
+            self.trainer.stop("interrupt")
+            self.trainer.control.should_save = True
         if over:
             self.trainer.stop("time" if plan.total < plan.planned else "steps")
 

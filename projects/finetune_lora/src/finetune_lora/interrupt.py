@@ -1,0 +1,35 @@
+"""Ctrl-C and SIGTERM for work that ends what it has begun first. It knows signals only."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+STOPPING = (signal.SIGINT, signal.SIGTERM)
+
+
+class Stopped(KeyboardInterrupt):
+    """Somebody ended it; the text says how to go on."""
+
+
+@contextmanager
+def on_signal(
+    act: Callable[[int, Any], Any], signals: tuple[signal.Signals, ...]
+) -> Iterator[None]:
+    """Within it `signals` call `act`; in threads, which get no signals, nothing changes."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {one: signal.signal(one, act) for one in signals}
+    try:
+        yield
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
+
+
+def raise_stopped(*_: Any) -> None:
+    raise Stopped("Stopped.")
