@@ -272,6 +272,22 @@ def runs(as_json: Json = False) -> None:
 
 
 @app.command()
+def plan(
+    params: Annotated[
+        list[float] | None, typer.Option(help="Parameters of a model, e.g. 3e9; may be repeated.")
+    ] = None,
+    tokens: Annotated[float, typer.Option(help="Tokens to train on.")] = 5e6,
+    as_json: Json = False,
+) -> None:
+    """Estimate memory and time on GPUs, on paper."""
+    from finetune_lora.scale import estimate
+
+    shapes = tuple(estimate.shape_for(size) for size in params or ()) or estimate.SHAPES
+    found = estimate.rows(shapes, tokens)
+    show(found) if as_json else typer.echo(estimate.table(found, tokens))
+
+
+@app.command()
 def mlflow(port: Annotated[int, typer.Option(envvar="PORT")] = 5000) -> None:
     """Open MLflow's page on the runs."""
     from finetune_lora.track import show_mlflow

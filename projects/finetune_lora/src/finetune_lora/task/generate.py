@@ -43,7 +43,7 @@ def generate(n: int, seed: int, *, part: str = "train") -> list[Example]:
     for tool in _tools(n, rng):
         while True:
             text, answer, tags = _Request(tool, rng, part).write()
-            if text not in seen:
+            if text and text not in seen:
                 break
         seen.add(text)
         asked = {"role": "user", "content": text}
