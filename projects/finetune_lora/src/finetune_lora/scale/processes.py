@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 from seedbed.errors import SeedbedError
 
-_PATIENCE = 5.0  # seconds that the first process is given to say what all have met
+_PATIENCE = 15.0  # seconds that the first process, perhaps slower to start, is given to speak
 _SIGNS = ("connection closed by peer", "connection reset by peer", "broken pipe", "nccl", "gloo")
 
 
