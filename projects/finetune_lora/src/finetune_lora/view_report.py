@@ -178,7 +178,7 @@ def _cell(count: int, total: int, right: bool) -> str:
     if not count:
         return "<td></td>"
     kind = "right" if right else "wrong"
-    return f"<td class='{kind}' style='--part:{15 + 75 * count / max(1, total):.0f}%'>{count}</td>"
+    return f"<td class='{kind}' style='--part:{12 + 48 * count / max(1, total):.0f}%'>{count}</td>"
 
 
 def _scores(scores: Mapping[str, Mapping[str, Any]]) -> str:
