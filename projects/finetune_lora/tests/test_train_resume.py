@@ -23,6 +23,8 @@ from finetune_lora.testing import tiny_base
 from finetune_lora.train import TrainArgs, TrainResult, train
 from seedbed.errors import NotFound
 
+# Many processes start and end: on a busy machine a test takes longer than the usual limit.
+pytestmark = pytest.mark.timeout(300)
 NOISE = 1e-6
 
 # Run by exec in a process of its own, with `args`, `step` and `operation`.
@@ -93,7 +95,7 @@ def killed(args: TrainArgs, *, step: int = 0, operation: tuple[str, str, int] | 
              "threads": torch.get_num_threads()}  # fmt: skip
     process = server.Process(target=exec, args=(KILLED, names))
     process.start()
-    process.join(50)
+    process.join(240)
     code = process.exitcode
     process.kill()
     assert code is not None, "it did not end"
@@ -127,6 +129,7 @@ def test_killed_at_a_step(args: TrainArgs, whole: TrainResult, tmp_path: Path, s
     assert resumed.train_loss == pytest.approx(whole.train_loss)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_killed_while_writing(
     args: TrainArgs, whole: TrainResult, tmp_path: Path, name: str
@@ -154,6 +157,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_every_kind_of_training_resumes(args: TrainArgs, tmp_path: Path, variant: str) -> None:
     kind = replace(args, **VARIANTS[variant])

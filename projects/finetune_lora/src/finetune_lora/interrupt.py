@@ -23,7 +23,9 @@ def on_signal(
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {one: signal.signal(one, act) for one in signals}
+    # A process in the background of a shell ignores Ctrl-C, and goes on doing so.
+    heard = [one for one in signals if signal.getsignal(one) is not signal.SIG_IGN]
+    before = {one: signal.signal(one, act) for one in heard}
     try:
         yield
     finally:

@@ -1,0 +1,76 @@
+"""Base models: found, checked before they are loaded, named by their weights."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from finetune_lora.base import (
+    base_folder,
+    check_memory,
+    fingerprint,
+    load_base,
+    load_tokenizer,
+    resolve_dtype,
+)
+from finetune_lora.testing import tiny_base
+from seedbed.errors import BadInput, ConfigError, TooLarge, WeightsError
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("base")
+    tiny_base(path)
+    return path
+
+
+def test_it_loads_in_the_type_asked_for(folder: Path) -> None:
+    for dtype in ("float32", "bfloat16"):
+        base = load_base(f"path:{folder}", dtype=dtype)
+        assert str(base.model.dtype) == f"torch.{dtype}"
+    assert (base.folder, base.hash) == (folder, fingerprint(folder))
+    assert resolve_dtype("auto") in ("float32", "bfloat16")
+    with pytest.raises(ConfigError, match="'int3'"):
+        resolve_dtype("int3")
+
+
+def test_the_hash_names_the_weights(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path / "same")
+    (tmp_path / "same" / "config.json").touch()
+    tiny_base(tmp_path / "other", seed=1)
+    assert fingerprint(tmp_path / "same") == fingerprint(folder) != fingerprint(tmp_path / "other")
+
+
+def test_without_a_chat_template(tmp_path: Path) -> None:
+    tiny_base(tmp_path, template=False)
+    with pytest.raises(BadInput, match=r"no chat template.*chat_template\.jinja"):
+        load_tokenizer(tmp_path)
+
+
+def test_specs_that_name_nothing(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="'nonsense'"):
+        base_folder("nonsense")
+    (tmp_path / "weights.txt").write_text("")
+    with pytest.raises(WeightsError):
+        base_folder(f"path:{tmp_path}")
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", None])
+def test_memory_is_checked_before_loading(folder: Path, tmp_path: Path, dtype: str | None) -> None:
+    huge = tmp_path / "huge"
+    shutil.copytree(folder, huge)
+    config = json.loads((huge / "config.json").read_text())
+    for name in ("dtype", "torch_dtype"):
+        config.pop(name, None)
+    (huge / "config.json").write_text(json.dumps({**config, **({"dtype": dtype} if dtype else {})}))
+    check_memory(huge, "tiny", bytes_per_weight=4)
+    os.truncate(huge / "model.safetensors", 10**13)  # of holes
+    with pytest.raises(TooLarge, match=r"'huge' needs about \d+\.\d GB to train"):
+        check_memory(huge, "huge", bytes_per_weight=4)
+    (huge / "config.json").write_text("{")
+    with pytest.raises(WeightsError, match=r"config\.json is damaged"):
+        check_memory(huge, "huge", bytes_per_weight=4)

@@ -1,0 +1,303 @@
+"""What goes wrong in a training ends it with one clear line, and what was saved stays whole."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import shutil
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from finetune_lora import checkpoints
+from finetune_lora.disk import DiskError
+from finetune_lora.interrupt import Stopped
+from finetune_lora.runs import RunFolder, read_run
+from finetune_lora.testing import tiny_adapter, tiny_base
+from finetune_lora.train import TrainArgs, train
+from finetune_lora.trainer import TrainingFailed
+from seedbed.errors import BadInput, ConfigError, SeedbedError, TooLarge, WeightsError
+
+Event = dict[str, Any]
+
+
+def rows(count: int = 24) -> list[dict[str, str]]:
+    return [{"text": f"reset the password of bob {i * i}", "label": ("good", "bad", "none")[i % 3]}
+            for i in range(count)]  # fmt: skip
+
+
+def write(path: Path, some: list[dict[str, Any]]) -> str:
+    path.write_text("\n".join(map(json.dumps, some)))
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def args(tmp_path_factory: pytest.TempPathFactory) -> TrainArgs:
+    folder = tmp_path_factory.mktemp("faults")
+    return TrainArgs(
+        data=write(folder / "train.jsonl", rows()), output=str(folder / "whole"),
+        base=tiny_base(folder / "base"), max_steps=8, lr=5e-3, batch_size=4, save_every=3,
+        dtype="float32", r=4,
+    )  # fmt: skip
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(folder / "adapter_model.safetensors")
+
+
+def assert_same(first: Path, second: Path) -> None:
+    one, two = weights(first), weights(second)
+    assert one.keys() == two.keys()
+    assert max((one[k] - two[k]).abs().max().item() for k in one) < 1e-6
+
+
+def at_step(step: int, act: Callable[[], Any]) -> Callable[[Event], None]:
+    def listen(event: Event) -> None:
+        if event["event"] == "step" and event["step"] == step:
+            act()
+
+    return listen
+
+
+def one_line(error: pytest.ExceptionInfo[SeedbedError]) -> bool:
+    return "\n" not in str(error.value) and len(str(error.value)) < 500
+
+
+# ── a full disk ─────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(disk)]
+    if not shutil.which("mount") or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("this system lets nobody mount a disk of their own")
+    yield disk
+    subprocess.run(["umount", "--lazy", str(disk)], check=True)  # weights may still be mapped
+
+
+def fill(disk: Path, leave: int) -> None:
+    with (disk / "filler").open("wb", buffering=0) as file:
+        with suppress(OSError):
+            while True:
+                file.write(b"x" * 4096)
+        file.truncate(max(0, file.tell() - leave))
+
+
+@pytest.mark.parametrize("leave", [0, 8_000, 30_000, 70_000, 110_000])
+def test_a_full_disk(args: TrainArgs, small_disk: Path, tmp_path: Path, leave: int) -> None:
+    unbroken = train(replace(args, output=str(tmp_path / "whole")))
+    broken = replace(args, output=str(small_disk / "run"))
+    record = RunFolder(small_disk / "run")
+    with pytest.raises(DiskError, match=r"could not be written .*--resume") as error:
+        train(broken, listeners=[record, at_step(4, lambda: fill(small_disk, leave))])
+    assert one_line(error)
+    last = checkpoints.latest(small_disk / "run")
+    assert last is not None
+    assert last.name == "step-000003"
+    assert weights(last)
+    (small_disk / "filler").unlink()
+    resumed = train(replace(broken, resume=True), listeners=[record])
+    assert_same(unbroken.folder, resumed.folder)
+    assert read_run(small_disk / "run")["state"] == "finished"
+
+
+def test_no_file_may_grow(args: TrainArgs, tmp_path: Path) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    limit = (20_000, before[1])
+    asked = replace(args, output=str(tmp_path / "run"))
+    try:
+        with pytest.raises(DiskError, match=r"File too large|takes no more") as error:
+            train(asked, listeners=[
+                at_step(4, lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limit))
+            ])  # fmt: skip
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert one_line(error)
+    assert train(replace(asked, resume=True)).steps == 8
+
+
+# ── a loss that is no number ────────────────────────────────────────────────────────────────
+
+
+def test_a_learning_rate_far_too_high(args: TrainArgs, tmp_path: Path) -> None:
+    asked = replace(args, output=str(tmp_path / "run"), lr=1e25, save_every=1)
+    events: list[Event] = []
+    with pytest.raises(TrainingFailed, match=r"became (nan|inf) at step \d.*lower --lr") as error:
+        train(asked, listeners=[events.append])
+    assert one_line(error)
+    assert events[-1]["state"] == "failed"
+    last = checkpoints.latest(tmp_path / "run")
+    assert last is not None
+    assert last.name in str(error.value)
+    assert all(torch.isfinite(one).all() for one in weights(last).values())
+
+
+def test_a_base_with_a_poisoned_weight(args: TrainArgs, tmp_path: Path) -> None:
+    folder = tmp_path / "base"
+    shutil.copytree(Path(args.base.removeprefix("path:")), folder)
+    file = folder / "model.safetensors"
+    tensors = load_file(file)
+    next(iter(tensors.values())).view(-1)[:] = float("nan")
+    save_file(tensors, file, {"format": "pt"})
+    with pytest.raises(TrainingFailed, match="became nan at step 1"):
+        train(replace(args, base=f"path:{folder}", output=str(tmp_path / "run")))
+
+
+# ── Ctrl-C and SIGTERM ──────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_with_a_checkpoint(args: TrainArgs, tmp_path: Path, number: int) -> None:
+    unbroken = train(replace(args, output=str(tmp_path / "whole")))
+    broken = replace(args, output=str(tmp_path / "run"))
+    handlers = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    record = RunFolder(tmp_path / "run")
+    kill = at_step(4, lambda: os.kill(os.getpid(), number))
+    with pytest.raises(Stopped, match=r"after step [45].*--resume"):
+        train(broken, listeners=[record, kill])
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == handlers
+    assert read_run(tmp_path / "run")["state"] == "stopped"
+    last = checkpoints.latest(tmp_path / "run")
+    assert last is not None
+    assert last.name in ("step-000004", "step-000005")
+    assert_same(unbroken.folder, train(replace(broken, resume=True)).folder)
+
+
+def test_asked_twice_it_ends_at_once(args: TrainArgs, tmp_path: Path) -> None:
+    def twice() -> None:
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+
+    broken = replace(args, output=str(tmp_path / "run"))
+    with pytest.raises(Stopped, match="at once"):
+        train(broken, listeners=[at_step(5, twice)])
+    last = checkpoints.latest(tmp_path / "run")
+    assert last is not None
+    assert last.name == "step-000003"
+    assert train(replace(broken, resume=True)).steps == 8
+
+
+# ── what is refused before anything is written ──────────────────────────────────────────────
+
+
+def refused(args: TrainArgs, tmp_path: Path, match: str, **other: Any) -> None:
+    with pytest.raises(SeedbedError, match=match) as error:
+        train(replace(args, output=str(tmp_path / "run"), **other))
+    assert one_line(error)
+    assert not (tmp_path / "run").exists()
+
+
+def test_data_that_cannot_be_used(args: TrainArgs, tmp_path: Path) -> None:
+    one = write(tmp_path / "one.jsonl", rows(1))
+    refused(args, tmp_path, "1 row", data=one)
+    (tmp_path / "empty.jsonl").write_text("")
+    refused(args, tmp_path, "empty", data=str(tmp_path / "empty.jsonl"))
+    long = write(tmp_path / "long.jsonl", [*rows(3), {"text": "word " * 2000, "label": "good"}])
+    refused(args, tmp_path, r"long\.jsonl, line 4 has \d+ tokens", data=long)
+    unseen = write(tmp_path / "unseen.jsonl", [{"text": "hi", "label": "odd"}])
+    refused(args, tmp_path, "odd", eval_data=unseen)
+    refused(args, tmp_path, "not-there", data=str(tmp_path / "not-there.jsonl"))
+
+
+def test_a_long_row_can_be_cut(args: TrainArgs, tmp_path: Path) -> None:
+    long = write(tmp_path / "long.jsonl", [*rows(6), {"text": "word " * 2000, "label": "good"}])
+    asked = replace(args, data=long, truncate=True, max_tokens=200, output=str(tmp_path / "run"))
+    assert train(asked).steps == 8
+    refused(args, tmp_path / "other", "nothing to learn", truncate=True, max_tokens=8)
+
+
+def test_a_base_that_cannot_be_used(args: TrainArgs, tmp_path: Path) -> None:
+    refused(args, tmp_path, "chat template", base=tiny_base(tmp_path / "b", template=False))
+    refused(args, tmp_path, "no-such", base="no-such")
+    refused(args, tmp_path, "not-there", base=f"path:{tmp_path / 'not-there'}")
+    adapter = tiny_adapter(tmp_path / "adapter", args.base)
+    refused(args, tmp_path, "cannot be trained", base=f"path:{adapter}")
+
+
+def test_a_base_too_large_for_the_memory(args: TrainArgs, tmp_path: Path) -> None:
+    folder = tmp_path / "huge"
+    shutil.copytree(Path(args.base.removeprefix("path:")), folder)
+    os.truncate(folder / "model.safetensors", 10**13)  # of holes
+    refused(args, tmp_path, r"needs about \d+\.\d GB to train; \d", base=f"path:{folder}")
+    with pytest.raises(TooLarge):
+        train(replace(args, base=f"path:{folder}", output=str(tmp_path / "run")))
+
+
+def test_a_damaged_base(args: TrainArgs, tmp_path: Path) -> None:
+    whole = Path(args.base.removeprefix("path:"))
+    for name in ("config.json", "tokenizer.json", "model.safetensors"):
+        folder = tmp_path / f"without-{name}"
+        shutil.copytree(whole, folder)
+        (folder / name).write_bytes((folder / name).read_bytes()[:100])
+        refused(args, tmp_path, "without-", base=f"path:{folder}")
+        with pytest.raises(WeightsError):
+            train(replace(args, base=f"path:{folder}", output=str(tmp_path / "run")))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("batch_size", 0), ("max_tokens", 1), ("lr", 0.0), ("max_minutes", -1.0), ("save_every", 0),
+     ("r", 0), ("accumulation", 0), ("dtype", "int3"), ("method", "magic"),
+     ("targets", "nonsense")],
+)  # fmt: skip
+def test_arguments_that_make_no_sense(
+    args: TrainArgs, tmp_path: Path, name: str, value: object
+) -> None:
+    with pytest.raises(ConfigError, match=str(value) if isinstance(value, str) else "") as error:
+        train(replace(args, output=str(tmp_path / "run"), **{name: value}))  # type: ignore[arg-type]
+    assert one_line(error)
+
+
+# ── resuming what is not the same, and folders that are taken ───────────────────────────────
+
+
+def test_resuming_something_else(args: TrainArgs, tmp_path: Path) -> None:
+    asked = replace(args, output=str(tmp_path / "run"))
+    first = train(asked)
+    before = weights(first.folder)
+    other = write(tmp_path / "other.jsonl", rows(30))
+    changes: list[dict[str, Any]] = [
+        {"lr": 1e-3}, {"seed": 1}, {"r": 8}, {"data": other}, {"eval_data": other},
+        {"batch_size": 2}, {"base": tiny_base(tmp_path / "base", seed=1)},
+    ]  # fmt: skip
+    for change in changes:
+        with pytest.raises(BadInput, match="checkpoint was made with") as error:
+            train(replace(asked, resume=True, **change))
+        assert one_line(error)
+    assert all(torch.equal(before[k], v) for k, v in weights(first.folder).items())
+    moved = tmp_path / "moved.jsonl"
+    shutil.copy(asked.data, moved)
+    train(replace(asked, resume=True, data=str(moved), save_every=2))  # the same rows
+
+
+def test_a_folder_that_is_taken(args: TrainArgs, tmp_path: Path) -> None:
+    train(replace(args, output=str(tmp_path / "run"), max_steps=1))
+    with pytest.raises(BadInput, match=r"holds a run already.*--resume"):
+        train(replace(args, output=str(tmp_path / "run")))
+    (tmp_path / "file").write_text("")
+    with pytest.raises(BadInput, match="is a file"):
+        train(replace(args, output=str(tmp_path / "file")))
+
+
+def test_resuming_before_anything_was_there(args: TrainArgs, tmp_path: Path) -> None:
+    assert train(replace(args, output=str(tmp_path / "run"), resume=True)).steps == 8
+
+
+def test_nothing_is_said_on_the_way(
+    args: TrainArgs, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    train(replace(args, output=str(tmp_path / "run")))
+    assert capfd.readouterr() == ("", "")
