@@ -92,7 +92,7 @@ def evaluate_run(
         return evaluate(dataset, [_served(model, dataset.labels)], out=out).as_json()
     loaded = _load(adapter, base)
     train = None if quick else training_data(adapter)
-    predictors = _predictors(loaded, dataset, train, adapted=adapter is not None, quick=quick)
+    predictors = _predictors(loaded, dataset, train, task, adapted=adapter is not None, quick=quick)
     known = adapter is not None and (adapter / "run.json").exists()
     result = evaluate(
         dataset,
@@ -172,15 +172,21 @@ def shots(train: Dataset, wanted: int = _SHOTS) -> list[Example]:
 
 
 def _predictors(
-    loaded: Base, dataset: Dataset, train: Dataset | None, *, adapted: bool, quick: bool
+    loaded: Base,
+    dataset: Dataset,
+    train: Dataset | None,
+    task: dict[str, Any],
+    *,
+    adapted: bool,
+    quick: bool,
 ) -> Sequence[Predictor]:
     from finetune_lora.predict import TorchPredictor
 
-    labels = dataset.labels
-    plain = TorchPredictor(loaded, "base", labels=labels, bare=True)
+    task = {**task, "labels": dataset.labels}
+    plain = TorchPredictor.for_task(loaded, "base", task, bare=True)
     if not adapted:
         return [plain]
-    adapter = TorchPredictor(loaded, "adapter", labels=labels)
+    adapter = TorchPredictor.for_task(loaded, "adapter", task)
     if quick:
         return [adapter]
     predictors: list[Predictor] = [plain]
@@ -188,9 +194,8 @@ def _predictors(
         from finetune_lora.baselines import classical
 
         few = shots(train)
-        predictors.append(
-            TorchPredictor(loaded, f"base, {len(few)} shots", shots=few, labels=labels, bare=True)
-        )
+        name = f"base, {len(few)} shots"
+        predictors.append(TorchPredictor.for_task(loaded, name, task, shots=few, bare=True))
         predictors += classical(train)
     return [*predictors, adapter]
 

@@ -22,8 +22,7 @@ class AdapterModel(PythonModel):
         from finetune_lora.predict import TorchPredictor
 
         folder = Path(context.artifacts["adapter"])
-        labels = read_task(folder).get("labels") or ()
-        self.predictor = TorchPredictor(load_adapter(folder), "adapter", labels=labels)
+        self.predictor = TorchPredictor.for_task(load_adapter(folder), "adapter", read_task(folder))
 
     def predict(
         self,

@@ -119,7 +119,7 @@ def _answer(loaded: _Loaded, text: str, most: int = MOST_TOKENS) -> dict[str, An
     asked += [{"role": "user", "content": text}]
     _check_length(loaded.base, asked, most)
     example = Example((*asked, {"role": "assistant", "content": ""}))
-    predictor = TorchPredictor(loaded.base, "playground", labels=labels)
+    predictor = TorchPredictor.for_task(loaded.base, "playground", task)
     (found,) = predictor.answer([example], max_new_tokens=most)
     scores = metrics.probabilities(found.scores) if found.scores else None
     call, problems = (None, None) if labels else _call(found.text, is_help_desk(task))

@@ -9,13 +9,15 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.nn import functional
 
+from finetune_lora.answers import AnswerSpace, Walk
 from finetune_lora.base import Base
 from finetune_lora.batches import Collator
 from finetune_lora.encode import Encoded, encode_one, prompt_text, token_ids
@@ -33,8 +35,8 @@ class TorchPredictor:
     """A base, with its adapter or without, answering greedily in batches.
 
     `shots` are put before each request as turns of the same conversation. With `labels` an answer
-    is one of them, with the probability of each. `bare` leaves the adapter out: the base alone.
-    Seconds are a batch's, divided by its examples.
+    is one of them, with the probability of each; with `space` it is one of those answers. `bare`
+    leaves the adapter out: the base alone. Seconds are a batch's, divided by its examples.
     """
 
     def __init__(
@@ -44,12 +46,27 @@ class TorchPredictor:
         *,
         shots: Sequence[Example] = (),
         labels: Sequence[str] = (),
+        space: AnswerSpace | None = None,
         bare: bool = False,
     ) -> None:
         self.name = name
-        self._bare = bare
+        self._bare, self._space = bare, space
         self._base, self._model, self._tokenizer = base, base.model, base.tokenizer
         self._shots, self._labels = list(shots), list(labels)
+
+    @classmethod
+    def for_task(
+        cls, base: Base, name: str, task: Mapping[str, Any], **options: Any
+    ) -> TorchPredictor:
+        """One that keeps to the labels or answers that an adapter's `task.json` names."""
+        space = task.get("answers")
+        return cls(
+            base,
+            name,
+            labels=task.get("labels") or (),
+            space=AnswerSpace.from_json(space) if space else None,
+            **options,
+        )
 
     def answer(self, examples: Sequence[Example], *, max_new_tokens: int = 128) -> list[Prediction]:
         """One prediction for each example, in order."""
@@ -64,7 +81,9 @@ class TorchPredictor:
                 indices = order[start : start + _BATCH]
                 batch = [prompts[i] for i in indices]
                 found = (
-                    self._classify(batch) if self._labels else self._write(batch, max_new_tokens)
+                    self._classify(batch)
+                    if self._labels
+                    else self._write(batch, [examples[i].text for i in indices], max_new_tokens)
                 )
                 answers.update(zip(indices, found, strict=True))
         return [answers[i] for i in range(len(examples))]
@@ -107,7 +126,9 @@ class TorchPredictor:
 
     # ── writing ─────────────────────────────────────────────────────────────────────────────
 
-    def _write(self, prompts: list[list[int]], max_new_tokens: int) -> list[Prediction]:
+    def _write(
+        self, prompts: list[list[int]], requests: list[str], max_new_tokens: int
+    ) -> list[Prediction]:
         begun = time.perf_counter()
         width, device = max(map(len, prompts)), self._model.device
         shared = _shared(prompts)
@@ -119,6 +140,8 @@ class TorchPredictor:
         if shared:
             prefix = torch.tensor(prompts[0][:shared], device=device)
             options["cache"] = prefix_cache(self._model, prefix, len(prompts))
+        if self._space is not None:
+            options["prefix_allowed_tokens_fn"] = self._keep_to(self._space, requests, width)
         out = self._model.generate(
             input_ids=torch.tensor(rows, device=device),
             attention_mask=torch.tensor(mask, device=device),
@@ -134,6 +157,22 @@ class TorchPredictor:
         texts = self._tokenizer.batch_decode(out[:, width:], skip_special_tokens=True)
         seconds = (time.perf_counter() - begun) / len(prompts)
         return [Prediction(text.strip(), seconds) for text in texts]
+
+    def _keep_to(
+        self, space: AnswerSpace, requests: list[str], width: int
+    ) -> Callable[[int, torch.Tensor], list[int]]:
+        """For `generate`: the tokens that a row may go on with, within the space of answers."""
+        encode, end = partial(token_ids, self._tokenizer), self._tokenizer.eos_token_id
+        walks = [Walk(space, request, lru_cache(None)(encode), end) for request in requests]
+        done = [width] * len(walks)
+
+        def allowed(row: int, ids: torch.Tensor) -> list[int]:
+            for token in ids[done[row] :].tolist():
+                walks[row].push(token)
+            done[row] = len(ids)
+            return walks[row].allowed()
+
+        return allowed
 
     # ── choosing a label ────────────────────────────────────────────────────────────────────
 

@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from finetune_lora.answers import AnswerSpace
 from finetune_lora.base import Base, load_base
 from finetune_lora.batches import Batches
 from finetune_lora.data.read import load_dataset
@@ -212,12 +213,14 @@ def facts(job: Job) -> dict[str, Any]:
 def task_of(job: Job) -> dict[str, Any]:
     """What an adapter's folder says of what it learned."""
     known = facts(job)
+    space = None if job.train.labels else AnswerSpace.learn(job.train.examples)
     keep = ("base", "base_hash", "labels", "data", "prompt_hash")
     return {
         "kind": "labels" if job.train.labels else "chat",
         **{name: known[name] for name in keep},
         "max_tokens": job.args.max_tokens,
         "system": system_prompt(job.train),
+        "answers": space and space.as_json(),
     }
 
 
