@@ -60,6 +60,15 @@ def test_an_adapter_of_another_base(spec: str, tmp_path: Path) -> None:
     assert read_task(folder) == {}
 
 
+def test_an_adapter_for_a_deeper_base(spec: str, tmp_path: Path) -> None:
+    base = tiny_base(tmp_path / "deep", layers=3)
+    folder = tiny_adapter(tmp_path / "adapter", base)
+    (folder / "task.json").unlink()  # which names its base
+    assert load_adapter(folder, base=base, dtype="float32")
+    with pytest.raises(BadInput, match=r"does not fit .*layers\.2.*--base"):
+        load_adapter(folder, base=spec, dtype="float32")
+
+
 def test_folders_without_an_adapter(spec: str, tmp_path: Path) -> None:
     with pytest.raises(NotFound, match="there: nothing"):
         load_adapter(tmp_path / "missing")

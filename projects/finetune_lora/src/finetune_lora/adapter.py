@@ -16,7 +16,7 @@ from typing import Any
 from safetensors import SafetensorError
 
 from finetune_lora.base import Base, load_base
-from finetune_lora.disk import explain, sync_folder, write_text
+from finetune_lora.disk import explain, sync, sync_folder
 from seedbed.errors import BadInput, ConfigError, NotFound
 from seedbed.guardrails import reason
 from seedbed.settings import Settings
@@ -94,7 +94,7 @@ def save_adapter(
     *,
     state: dict[str, Any] | None = None,
 ) -> None:
-    """Write an adapter into `folder`; `task.json` comes last, so a folder with it is whole.
+    """Write an adapter into `folder`; its configuration comes last, so one that is there is whole.
 
     `state` are its weights where those in `model` are pieces.
     """
@@ -105,12 +105,14 @@ def save_adapter(
         model.save_pretrained(scratch, **({} if state is None else {"state_dict": state}))
         (scratch / "README.md").unlink(missing_ok=True)  # PEFT's empty model card
         tokenizer.save_pretrained(scratch)
+        about = json.dumps(task, ensure_ascii=False, indent=2) + "\n"
+        (scratch / TASK_FILE).write_text(about, "utf-8")
         sync_folder(scratch)
         # Without this file there is no adapter, so it is the last to come.
         for path in sorted(scratch.iterdir(), key=lambda p: p.name == CONFIG_FILE):
             path.replace(folder / path.name)
+        sync(folder)
         scratch.rmdir()
-        write_text(folder / TASK_FILE, json.dumps(task, ensure_ascii=False, indent=2) + "\n")
 
 
 def read_task(folder: Path) -> dict[str, Any]:
@@ -154,9 +156,24 @@ def load_adapter(
 
     try:
         loaded.model = without_casts(PeftModel.from_pretrained(loaded.model, folder).eval())
+        check_fits(loaded.model, folder)
     except (RuntimeError, ValueError, KeyError, TypeError, OSError, SafetensorError) as error:
         raise BadInput(
             f"The adapter in {folder} does not fit {spec!r}: {reason(error)}",
             hint="Give the base that it was trained on with --base.",
         ) from error
     return loaded
+
+
+def check_fits(model: Any, folder: Path) -> None:
+    """Raise ValueError where the adapter was trained on other layers than the base has.
+
+    PEFT says nothing of weights without a layer, and leaves layers without weights as they are.
+    """
+    from peft import get_peft_model_state_dict
+    from safetensors import safe_open
+
+    with safe_open(folder / "adapter_model.safetensors", "pt") as file:
+        differ = set(file.keys()) ^ set(get_peft_model_state_dict(model))
+    if wrong := sorted(name for name in differ if ".lora_" in name):
+        raise ValueError(f"only one of the two has {wrong[0]}.")
