@@ -15,7 +15,6 @@ from finetune_lora.task.tools import (
     parse,
     problems,
     system_prompt,
-    values,
 )
 from seedbed.errors import BadInput
 from seedbed.prompts import load_prompt
@@ -73,11 +72,9 @@ def test_problems_name_the_argument_and_not_the_whole_schema() -> None:
     assert problems({"name": "book_callback", "arguments": {"hour": 15}}) == []
 
 
-def test_the_prompt_names_every_tool_argument_and_closed_value() -> None:
+def test_the_prompt_names_every_tool_and_argument() -> None:
     prompt = system_prompt()
     for tool, arguments in ARGUMENTS.items():
         assert f"{tool}({', '.join(arguments)})" in prompt
-        for argument in arguments:
-            assert argument == "day" or all(value in prompt for value in values(tool, argument))
     assert load_prompt("finetune_lora", "helpdesk").version >= 1
-    assert len(prompt) < 900  # every request pays for it
+    assert len(prompt) < 500  # every request pays for it

@@ -21,11 +21,11 @@ _SHARE = {NONE: 17, "create_ticket": 11, "update_ticket": 9, "request_access": 9
           "order_equipment": 8, "book_callback": 9, "reset_password": 8, "unlock_account": 7,
           "ticket_status": 7, "order_status": 7}  # fmt: skip
 # how often a fact that the wish itself does not state is added to it
-_ADDED = {"user": 0.7, "system": 0.75, "ticket": 0.85, "order": 0.85, "priority": 0.3,
+_ADDED = {"user": 0.55, "system": 0.6, "ticket": 0.8, "order": 0.8, "priority": 0.3,
           "amount": 0.3, "reason": 0.45, "level": 0.55, "phone": 0.75, "day": 0.6,
           "hour": 0.6}  # fmt: skip
 _MAIN = {"user", "system", "ticket", "order", "item", "phone"}  # without these a fact is missing
-_TERSE, _TWO, _EXTRA, _TALK, _MAIL = 0.13, 0.05, 0.12, 0.13, 0.14
+_TERSE, _TWO, _EXTRA, _TALK, _MAIL = 0.13, 0.08, 0.15, 0.15, 0.14
 
 
 def generate(n: int, seed: int, *, part: str = "train") -> list[Example]:

@@ -152,25 +152,13 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
 """Each tool's arguments in the order in which an answer writes them."""
 
 
-def values(tool: str, argument: str) -> tuple[str, ...]:
-    """The values an argument may have; empty for text and numbers."""
-    return tuple(_parameters(tool)["properties"][argument].get("enum", ()))
-
-
 def system_prompt() -> str:
-    """What the model is told before every request: the tools, then the arguments' values."""
-    forms = {"ticket": "T-digits", "order": "A-digits", "day": "weekday today tomorrow"}
-    for tool, arguments in ARGUMENTS.items():
-        for argument in arguments:
-            known = forms.get(argument, "").split()
-            if argument != "day" and (
-                more := [v for v in values(tool, argument) if v not in known]
-            ):
-                forms[argument] = " ".join((*known, *more))
+    """What the model is told before every request: the tools with the names of their arguments.
+
+    Which values an argument has is learned. Telling it too would double the prompt.
+    """
     calls = (f"{tool}({', '.join(args)})" for tool, args in ARGUMENTS.items() if tool != NONE)
-    allowed = (f"{argument}: {form}" for argument, form in forms.items())
-    prompt = load_prompt("finetune_lora", "helpdesk")
-    return prompt.render(tools="\n".join(calls), values="\n".join(allowed))
+    return load_prompt("finetune_lora", "helpdesk").render(tools="\n".join(calls))
 
 
 def problems(answer: Any) -> list[str]:
