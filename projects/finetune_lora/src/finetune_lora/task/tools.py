@@ -152,6 +152,11 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
 """Each tool's arguments in the order in which an answer writes them."""
 
 
+def values(tool: str, argument: str) -> tuple[str, ...]:
+    """The values an argument may have; empty for text and numbers."""
+    return tuple(_parameters(tool)["properties"][argument].get("enum", ()))
+
+
 def system_prompt() -> str:
     """What the model is told before every request: the tools with the names of their arguments.
 
