@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-EXAMPLES, HELD_OUT, LR, RANK = 160, 64, 5e-4, 16
+EXAMPLES, HELD_OUT, LR, RANK = 160, 64, 1e-3, 16
 
 
 def write_data(folder: Path) -> None:

@@ -36,7 +36,6 @@ def run(base: str | None = None, steps: int = STEPS) -> list[str]:
             output=str(folder / "run"),
             base=base or load(Settings).model,
             max_steps=steps,
-            lr=2e-3,
             save_every=1000,
         )
         losses: list[float] = []

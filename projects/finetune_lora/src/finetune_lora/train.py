@@ -14,7 +14,7 @@ import resource
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,8 @@ from finetune_lora.scale import processes
 from seedbed.errors import BadInput, ConfigError
 from seedbed.settings import Settings
 
+_SMALL = 500e6  # parameters
+
 Event = dict[str, Any]
 Listener = Callable[[Event], None]
 
@@ -38,8 +40,9 @@ Listener = Callable[[Event], None]
 class TrainArgs:
     """What a training is asked for. A dataset is any that `load_dataset` reads.
 
-    `batch_size` examples a process and `accumulation` batches make one step; `lr` rises over the
-    share `warmup` of the steps and falls to 0. `micro_tokens` bound what one pass holds in memory.
+    `batch_size` examples a process and `accumulation` batches make one step; `lr` (by default one
+    that suits the base's size) rises over the share `warmup` of the steps and falls to 0.
+    `micro_tokens` bound what one pass holds in memory.
     With `patience` training stops after so many evaluations without a better one, and the best
     adapter is kept. `epochs` 0 stands for as many as suit the amount of data.
     """
@@ -51,7 +54,7 @@ class TrainArgs:
     max_minutes: float = 10.0
     epochs: float = 0.0
     max_steps: int = 0
-    lr: float = 5e-4
+    lr: float | None = None
     warmup: float = 0.06
     weight_decay: float = 0.0
     r: int = 16
@@ -62,7 +65,7 @@ class TrainArgs:
     batch_size: int = 16
     accumulation: int = 1
     max_tokens: int = 1024
-    micro_tokens: int = 1024
+    micro_tokens: int = 640
     truncate: bool = False
     dtype: str = "auto"
     gradient_checkpointing: bool = False
@@ -80,8 +83,8 @@ class TrainArgs:
                 raise ConfigError(
                     f"{name} is {getattr(self, name)}.", hint=f"Give {least} or more."
                 )
-        if self.max_minutes <= 0 or self.lr <= 0:
-            raise ConfigError("max_minutes and lr must be above 0.", hint="Give e.g. 10 and 5e-4.")
+        if self.max_minutes <= 0 or (self.lr is not None and self.lr <= 0):
+            raise ConfigError("max_minutes and lr must be above 0.", hint="Give e.g. 10 and 1e-3.")
 
     @property
     def global_batch(self) -> int:
@@ -164,6 +167,7 @@ def prepare(args: TrainArgs, settings: Settings | None = None) -> Job:
         args.base, dtype=args.dtype, quantize=args.method == "qlora", settings=settings
     )
     options = {"max_tokens": args.max_tokens, "truncate": args.truncate}
+    args = replace(args, lr=args.lr or suitable_lr(base))
     encoded = encode(base.tokenizer, dataset.examples, source=dataset.source, **options)
     if len(encoded) < 2:
         raise BadInput(f"Cut to {args.max_tokens} tokens, {args.data} has nothing to learn.")
@@ -173,6 +177,14 @@ def prepare(args: TrainArgs, settings: Settings | None = None) -> Job:
         else []
     )
     return Job(args, base, dataset, evaluation, encoded, encoded_eval, plan_for(args, len(encoded)))
+
+
+def suitable_lr(base: Base) -> float:
+    """A learning rate for LoRA: small models want a higher one than the 2e-4 usual for large ones.
+
+    Measured for 135 million parameters: 3e-3 learned in 130 steps what 1e-3 had not in 150.
+    """
+    return 3e-3 if base.model.num_parameters() < _SMALL else 2e-4
 
 
 def plan_for(args: TrainArgs, examples: int) -> Plan:
