@@ -1,11 +1,11 @@
 """Two processes against one: the same losses, step by step, the same adapter, one writer."""
 
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,13 @@ import pytest
 
 from finetune_lora import checkpoints
 from finetune_lora.batches import Batches
+from finetune_lora.scale.processes import line_of
 from finetune_lora.testing import tiny_base
 from finetune_lora.train import TrainArgs, train
+from seedbed.errors import BadInput
+from seedbed.testing import free_port
 
+pytestmark = pytest.mark.timeout(300)  # a launcher and two processes import all there is
 ROWS = [
     {"prompt": f"please reset the password of {name} " * (1 + i % 4), "completion": f"T-10{i}"}
     for i, name in enumerate(["anna", "bob", "order", "laptop", "good", "bad", "great"] * 3)
@@ -43,20 +47,56 @@ def given(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     }
 
 
-def command(args: dict[str, Any]) -> list[str]:
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--no-python"]
-    worker = [sys.executable, "-m", "finetune_lora.scale.worker", json.dumps(args)]
-    return [*torchrun, "--nproc-per-node", "2", *worker]
-
-
-def launch(args: dict[str, Any], *, code: int = 0, **environment: str) -> tuple[list[Any], str]:
-    """Train in two processes; the events on standard output, and what stands on the other."""
-    env = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", **environment}
+def launch(args: dict[str, Any], *, code: int = 0) -> tuple[list[Any], str]:
+    """Train in two processes under torchrun; the events it prints, and what else it says."""
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node",
+                "2", "--shutdown-timeout", "2", "-m"]  # fmt: skip
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     done = subprocess.run(
-        command(args), capture_output=True, text=True, timeout=1200, env=env, check=False
-    )
+        [*torchrun, "finetune_lora.scale.worker", json.dumps(args)],
+        capture_output=True, text=True, timeout=1200, env=env, check=False,
+    )  # fmt: skip
     assert done.returncode == code, done.stderr[-3000:]
     return [json.loads(line) for line in done.stdout.splitlines()], done.stderr
+
+
+# What a launcher starts, in a process that has imported everything; `victim` is the process that
+# dies when the first checkpoint is named, or 0.
+PROCESS = """
+import os, sys
+os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2",
+               "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+for number, name in ((1, "out"), (2, "err")):
+    os.dup2(os.open(f"{folder}/{name}-{rank}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
+if victim:
+    def hook(event, arguments):
+        if event == "os.rename" and "step-000003" in str(arguments[1]):
+            os.kill(victim, 9)
+    sys.addaudithook(hook)
+import torch
+torch.set_num_threads(1)
+from finetune_lora.scale import worker
+sys.exit(worker.main(args))
+"""
+
+
+def together(
+    args: dict[str, Any], folder: Path, *, lose: bool = False
+) -> tuple[list[Any], list[int | None]]:
+    """The same without a launcher, and much faster: the events, and both exit codes."""
+    server = multiprocessing.get_context("forkserver")
+    server.set_forkserver_preload(["finetune_lora.trainer", "peft", "transformers.models.llama"])
+    names = {"args": json.dumps(args), "port": free_port(), "folder": folder, "victim": 0}
+    processes = []
+    for rank in (1, 0):
+        names |= {"rank": rank, "victim": processes[0].pid if lose and processes else 0}
+        processes.append(server.Process(target=exec, args=(PROCESS, dict(names))))
+        processes[-1].start()
+    for process in processes:
+        process.join(240)
+        process.kill()
+    events = [json.loads(line) for line in (folder / "out-0").read_text().splitlines()]
+    return events, [process.exitcode for process in reversed(processes)]
 
 
 def alone(args: dict[str, Any]) -> list[dict[str, Any]]:
@@ -95,7 +135,8 @@ def test_two_processes_train_as_one_does_with_twice_the_batches(
     given: dict[str, Any], single: tuple[str, list[dict[str, Any]]], tmp_path: Path
 ) -> None:
     folder, expected = single
-    events, errors = launch({**given, "output": str(tmp_path / "run")})
+    events, codes = together({**given, "output": str(tmp_path / "run")}, tmp_path)
+    assert codes == [0, 0], (tmp_path / "err-0").read_text()
     for kind, names in (("step", ("step", "loss", "lr", "grad_norm")), ("eval", ("eval_loss",))):
         for ours, theirs in zip(
             figures(events, kind, *names), figures(expected, kind, *names), strict=True
@@ -107,44 +148,26 @@ def test_two_processes_train_as_one_does_with_twice_the_batches(
     assert_same_adapter(tmp_path / "run", folder)
     for kind in ("start", "end"):
         assert sum(e["event"] == kind for e in events) == 1
-    assert "Traceback" not in errors
+    assert (tmp_path / "out-1").read_text() == ""
 
 
-def test_two_processes_go_on_where_they_were_killed(
+@pytest.mark.slow
+def test_where_a_process_is_lost_the_other_says_so_and_both_go_on(
     given: dict[str, Any], single: tuple[str, list[dict[str, Any]]], tmp_path: Path
 ) -> None:
     args = {**given, "output": str(tmp_path / "run")}
-    env = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    started = subprocess.Popen(
-        command(args), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=env, text=True,
-        start_new_session=True,
-    )  # fmt: skip
-    assert started.stdout is not None
-    for line in started.stdout:
-        if json.loads(line)["event"] == "checkpoint":
-            break
-    os.killpg(started.pid, signal.SIGKILL)
-    started.wait()
-    for pid in children_of(args["output"]):
-        os.kill(pid, signal.SIGKILL)
-    assert checkpoints.latest(Path(args["output"])) is not None
+    _, codes = together(args, tmp_path, lose=True)
+    assert codes == [2, -signal.SIGKILL]
+    said = (tmp_path / "err-0").read_text().splitlines()
+    assert sum("Another process of this training has ended" in line for line in said) == 1
+    assert "Traceback" not in "".join(said)
+    assert checkpoints.latest(Path(args["output"])) == tmp_path / "run/checkpoints/step-000003"
     events, _ = launch({**args, "resume": True})
-    assert figures(events, "resume", "step")[0][0] in (3, 6)
+    assert figures(events, "resume", "step") == [[3]]
     assert_same_adapter(args["output"], single[0])
 
 
-def children_of(output: str) -> list[int]:
-    """The processes that train into `output`: torchrun starts each in a session of its own."""
-    import psutil
-
-    found = []
-    for process in psutil.process_iter(["cmdline"]):
-        words = process.info["cmdline"] or []
-        if any(output in word for word in words) and process.pid != os.getpid():
-            found.append(process.pid)
-    return found
-
-
+@pytest.mark.slow
 def test_an_error_that_all_processes_meet_is_said_once(
     given: dict[str, Any], tmp_path: Path
 ) -> None:
@@ -154,41 +177,25 @@ def test_an_error_that_all_processes_meet_is_said_once(
     assert "Process 1 of 2" not in errors
 
 
-def test_an_error_in_one_process_ends_both(given: dict[str, Any], tmp_path: Path) -> None:
-    # As on a machine that does not see the data.
-    script = (
-        "import os, sys, json\n"
-        "from finetune_lora.scale import worker\n"
-        "args = json.loads(sys.argv[1])\n"
-        "if os.environ['RANK'] == '1': args['data'] = 'missing.jsonl'\n"
-        "sys.exit(worker.main(json.dumps(args)))\n"
-    )
-    (tmp_path / "odd.py").write_text(script)
-    args = {**given, "output": str(tmp_path / "run")}
-    begun = time.monotonic()
-    done = subprocess.run(
-        [*command(args)[:-3], str(tmp_path / "odd.py"), json.dumps(args)],
-        capture_output=True, text=True, timeout=1200, check=False,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
-    )  # fmt: skip
-    assert done.returncode == 1
-    assert time.monotonic() - begun < 100
-    said = [line for line in done.stderr.splitlines() if line.startswith("Process 1 of 2: ")]
-    assert len(said) == 1
-    assert "missing.jsonl" in said[0]
+def test_an_error_of_one_process_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    error = BadInput("missing.jsonl is not there.")  # as on a machine that does not see the data
+    assert line_of(error) == str(error)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "1")
+    assert line_of(error, wait_s=0) == f"Process 1 of 2: {error}"
 
 
 def test_time_and_patience_end_all_processes_together(
     given: dict[str, Any], tmp_path: Path
 ) -> None:
-    args = {**given, "output": str(tmp_path / "run"), "max_steps": 2000, "max_minutes": 0.1}
-    events, _ = launch({**args, "save_every": 1000, "eval_every": 1000})
-    end = events[-1]
-    assert end["event"] == "end"
-    assert end["stopped_by"] == "time"
-    assert end["steps"] < 2000
+    args = {**given, "output": str(tmp_path / "run"), "max_steps": 2000, "max_minutes": 0.03}
+    events, codes = together({**args, "save_every": 1000, "eval_every": 1000}, tmp_path)
+    assert codes == [0, 0]
+    assert events[-1]["stopped_by"] == "time"
+    assert events[-1]["steps"] < 2000
     args |= {"output": str(tmp_path / "patient"), "max_minutes": 5, "lr": 10.0, "patience": 1}
-    events, _ = launch({**args, "eval_every": 1})
+    events, codes = together({**args, "eval_every": 1}, tmp_path)
+    assert codes == [0, 0]
     assert events[-1]["stopped_by"] == "patience"
 
 

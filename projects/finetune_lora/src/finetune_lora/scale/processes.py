@@ -34,7 +34,7 @@ def is_first() -> bool:
     return rank() == 0
 
 
-def line_of(error: BaseException) -> str:
+def line_of(error: BaseException, *, wait_s: float = _PATIENCE) -> str:
     """The line to print for an error, before this process ends with it.
 
     All processes meet an error in the data or the arguments; the first one says it. Another process
@@ -43,7 +43,7 @@ def line_of(error: BaseException) -> str:
     if is_first():
         return str(error)
     if not isinstance(error, ProcessLost):
-        time.sleep(_PATIENCE)
+        time.sleep(wait_s)
     return f"Process {rank()} of {count()}: {error}"
 
 
