@@ -110,26 +110,25 @@ class AnswerSpace:
     def learn(cls, examples: Sequence[Example]) -> AnswerSpace | None:
         """What the answers of a dataset have in common; None where they are no JSON objects, or
         hold text that is neither one of a few values nor copied."""
+        answers = [_pieces(example.answer) for example in examples]
+        if not answers or None in answers:
+            return None
+        # The first value tells what the rest is about, a tool's name say, if it is one of a few.
+        names = {pieces[1][1] for pieces in answers if pieces and len(pieces) > 1}
+        known = 3 if len(names) <= min(_CLOSED, len(answers) // 2) else 1
         seen: Counter[tuple[str, ...]] = Counter()
         held: dict[str, list[tuple[str, str]]] = defaultdict(list)
-        for example in examples:
-            pieces = _pieces(example.answer)
-            if pieces is None:
-                return None
-            name = pieces[1][1] if len(pieces) > 1 else ""
-            shape: list[str] = []
-            for i, piece in enumerate(pieces):
-                if i in (1, 2):  # the first value tells what the rest is about: it is no slot
-                    shape[0] += piece[1]
-                elif i % 2:
-                    slot = f"{name}.{piece[0]}"
-                    held[slot].append((piece[1], example.text))
-                    shape.append(slot)
-                else:
-                    shape.append(piece[1])
+        for example, pieces in zip(examples, answers, strict=True):
+            assert pieces is not None
+            name = pieces[1][1] if known > 1 and len(pieces) > 1 else ""
+            shape = ["".join(text for _, text in pieces[:known])]
+            for path, text in pieces[known:]:
+                if path:
+                    held[f"{name}.{path}"].append((text, example.text))
+                shape.append(f"{name}.{path}" if path else text)
             seen[tuple(shape)] += 1
         slots = {slot: _slot(pairs) for slot, pairs in held.items()}
-        if not seen or None in slots.values():
+        if None in slots.values():
             return None
         return cls(tuple(sorted(seen)), {k: v for k, v in sorted(slots.items()) if v})
 
@@ -209,6 +208,8 @@ def _slot(pairs: Sequence[tuple[str, str]]) -> Slot | None:
     if not all(re.fullmatch(re.escape(prefix) + r"\d+", value) for value in values):
         prefix = ""
     for name, copies in _COPIES.items():
+        if name == "words" and len(values) <= len(pairs) / 2:
+            continue  # the same few words again and again are a list
         found = sum(value.removeprefix(prefix) in copies(request) for value, request in pairs)
         if found >= _COPIED * len(pairs) and (prefix == "" or name == "digits"):
             return Slot(copied=name, prefix=prefix)

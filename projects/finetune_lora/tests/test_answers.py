@@ -1,0 +1,111 @@
+"""What the answers of a dataset have in common, and decoding that keeps to it."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from finetune_lora.answers import AnswerSpace, Walk, numbers, phones, words
+from finetune_lora.example import Example
+from finetune_lora.testing import tiny_base
+
+
+def asked(text: str, **answer: object) -> Example:
+    said = {"role": "assistant", "content": json.dumps(answer)}
+    return Example(({"role": "user", "content": text}, said))
+
+
+def call(text: str, name: str, **arguments: object) -> Example:
+    return asked(text, name=name, arguments=arguments)
+
+
+@pytest.fixture(scope="module")
+def space() -> AnswerSpace:
+    examples = [
+        call("reset anna.b on the vpn", "reset", user="anna.b", system="vpn"),
+        call("Reset BOB, his mail", "reset", user="bob", system="mail"),
+        call("reset kim", "reset", user="kim"),
+        call("reset lee_k on the vpn", "reset", user="lee_k", system="vpn"),
+        call("reset noor on vpn", "reset", user="noor", system="vpn"),
+        call("reset the mail of u77", "reset", user="u77", system="mail"),
+        call("how is ticket 104?", "status", ticket="T-104"),
+        call("T-7 please", "status", ticket="T-7"),
+        call("two docks", "order", quantity=2),
+        call("12 docks", "order", quantity=12),
+        call("thanks", "none"),
+    ]
+    found = AnswerSpace.learn(examples)
+    assert found is not None
+    return found
+
+
+def letters(text: str) -> list[int]:
+    return [ord(c) for c in text]
+
+
+def reachable(space: AnswerSpace, request: str, answer: str) -> bool:
+    walk = Walk(space, request, letters, 0)
+    for token in [*letters(answer), 0]:
+        if token not in walk.allowed():
+            return False
+        walk.push(token)
+    return True
+
+
+def test_values_are_listed_or_copied(space: AnswerSpace) -> None:
+    assert space.slots["reset./arguments/system"].values == ("mail", "vpn")
+    assert space.slots["reset./arguments/user"].copied == "words"
+    ticket = space.slots["status./arguments/ticket"]
+    assert (ticket.copied, ticket.prefix) == ("digits", "T-")
+    assert space.slots["order./arguments/quantity"].copied == "numbers"
+
+
+@pytest.mark.parametrize(
+    ("request_", "answer", "allowed"),
+    [
+        ("reset zoe99 now", call("", "reset", user="zoe99", system="vpn").answer, True),
+        ("reset zoe99 now", call("", "reset", user="zoe9", system="vpn").answer, False),
+        ("reset zoe99 now", call("", "reset", user="zoe99", system="wiki").answer, False),
+        ("reset zoe99 now", call("", "reset", system="vpn").answer, False),
+        ("and 5512?", call("", "status", ticket="T-5512").answer, True),
+        ("and 5512?", call("", "status", ticket="T-551").answer, False),
+        ("half a dozen", call("", "order", quantity=6).answer, True),
+        ("anything", call("", "none").answer, True),
+    ],
+)
+def test_only_what_the_data_and_the_request_allow(
+    space: AnswerSpace, request_: str, answer: str, allowed: bool
+) -> None:
+    assert reachable(space, request_, answer) is allowed
+
+
+def test_it_is_kept_as_json(space: AnswerSpace) -> None:
+    again = AnswerSpace.from_json(json.loads(json.dumps(space.as_json())))
+    assert again.slots == space.slots
+    assert reachable(again, "T 9", call("", "status", ticket="T-9").answer)
+
+
+def test_no_space_for_free_text_or_other_answers() -> None:
+    story = [asked(f"tell {i}", story=f"a tale without {i}, made up {i * i}") for i in range(80)]
+    assert AnswerSpace.learn(story) is None
+    assert AnswerSpace.learn([Example(({"role": "assistant", "content": "Hello"},))]) is None
+    assert AnswerSpace.learn([]) is None
+
+
+def test_what_may_be_copied_from_a_request() -> None:
+    assert {"a.b@c.example", "Kim"} <= set(words("mail a.b@c.example, or Kim."))
+    assert "+4930123456" in phones("call +49 (30) 123-456 at 5")
+    assert "4559423985" in phones("15 455 94 23 985")
+    assert {"39.99", "1200", "59", "12"} <= set(numbers("$39.99, 1,200, fifty-nine, a dozen"))
+
+
+def test_even_a_random_model_gives_allowed_answers(space: AnswerSpace, tmp_path: Path) -> None:
+    from finetune_lora.base import load_base
+    from finetune_lora.predict import TorchPredictor
+
+    base = load_base(tiny_base(tmp_path / "base"), dtype="float32")
+    requests = ["reset anna on the vpn", "T-104", "please order 12 laptops for bob"]
+    examples = [call(text, "none") for text in requests]
+    found = TorchPredictor(base, "random", space=space).answer(examples)
+    for example, answer in zip(examples, found, strict=True):
+        assert reachable(space, example.text, answer.text), answer.text
