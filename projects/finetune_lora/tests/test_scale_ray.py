@@ -127,5 +127,5 @@ def test_an_error_in_the_workers_is_told_as_one_line(given: dict[str, Any], tmp_
     events: list[dict[str, Any]] = []
     args = TrainArgs(**{**given, "max_tokens": 8}, output=str(tmp_path / "ray"))
     with pytest.raises(BadInput, match="--max-tokens is 8"):
-        train_on_ray(args, workers=2, listeners=[events.append])
+        train_on_ray(args, workers=2, listeners=[events.append], max_losses=0)
     assert [(e["event"], e["state"]) for e in events] == [("end", "failed")]

@@ -19,8 +19,6 @@ from finetune_lora.train import Event, Listener, TrainArgs, TrainResult, check_f
 from seedbed.errors import BadInput, ConfigError, MissingExtra, SeedbedError, Unavailable
 from seedbed.guardrails import reason
 
-_LOSSES = 3  # so often a lost worker is replaced
-
 
 def train_on_ray(
     args: TrainArgs,
@@ -30,12 +28,14 @@ def train_on_ray(
     listeners: Sequence[Listener] = (),
     cpus_per_worker: int = 1,
     use_gpu: bool = False,
+    max_losses: int = 3,
 ) -> TrainResult:
     """Train with `workers` workers on the cluster at `address`; without one, on this machine.
 
-    A lost worker costs what was done since the last checkpoint (`save_every` steps). Listeners are
-    called here, in a thread. Raises what `train` does, MissingExtra without Ray, Unavailable where
-    the cluster cannot be reached or workers were lost too often.
+    A lost worker is replaced, `max_losses` times, and costs what was done since the last checkpoint
+    (`save_every` steps). Listeners are called here, in a thread. Raises what `train` does,
+    MissingExtra without Ray, Unavailable where the cluster cannot be reached or workers were lost
+    too often.
     """
     if workers < 1:
         raise ConfigError(f"workers is {workers}.", hint="Give 1 or more.")
@@ -48,7 +48,7 @@ def train_on_ray(
         _connect(ray, address)
     try:
         with _events(listeners) as queue:
-            return _fit(args, queue, workers, cpus_per_worker, use_gpu)
+            return _fit(args, queue, workers, cpus_per_worker, use_gpu, max_losses)
     except SeedbedError as error:
         for listener in listeners:
             listener({"event": "end", "state": "failed", "error": str(error)})
@@ -99,7 +99,7 @@ def _connect(ray: Any, address: str | None) -> None:
 
 
 def _fit(
-    args: TrainArgs, queue: Any, workers: int, cpus_per_worker: int, use_gpu: bool
+    args: TrainArgs, queue: Any, workers: int, cpus_per_worker: int, use_gpu: bool, max_losses: int
 ) -> TrainResult:
     from ray.train import FailureConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchTrainer
@@ -118,7 +118,7 @@ def _fit(
         run_config=RunConfig(
             name="train",
             storage_path=str(folder / "ray"),
-            failure_config=FailureConfig(max_failures=_LOSSES),
+            failure_config=FailureConfig(max_failures=max_losses),
         ),
     )
     try:
