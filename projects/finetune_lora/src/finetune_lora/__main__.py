@@ -106,6 +106,7 @@ def train(
     dropout: Annotated[float | None, typer.Option(help="Of the adapter's input.")] = None,
     method: Annotated[str | None, typer.Option(help="lora, dora, rslora or qlora.")] = None,
     targets: Annotated[str | None, typer.Option(help="all-linear, or layer names.")] = None,
+    layers: Annotated[int | None, typer.Option(help="Only the last so many layers.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Examples a process.")] = None,
     accumulation: Annotated[int | None, typer.Option(help="Batches a step.")] = None,
     max_tokens: Annotated[int | None, typer.Option(help="A longer row is an error.")] = None,

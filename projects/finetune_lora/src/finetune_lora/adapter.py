@@ -30,6 +30,7 @@ TASK_FILE = "task.json"
 class AdapterOptions:
     """LoRA (Hu et al., 2021, https://arxiv.org/abs/2106.09685) and its variants.
 
+    `layers` counts from the output: the last ones are trained and the rest is left alone (0: all).
     `dora` learns a magnitude beside the direction (https://arxiv.org/abs/2402.09353), `rslora`
     scales by alpha/sqrt(r) (https://arxiv.org/abs/2312.03732), `qlora` keeps the base in 4 bits
     (https://arxiv.org/abs/2305.14314; CUDA only). `targets` is all-linear or a list of names with
@@ -41,6 +42,7 @@ class AdapterOptions:
     alpha: int = 32
     dropout: float = 0.0
     targets: str = "all-linear"
+    layers: int = 0
 
 
 def attach(base: Base, options: AdapterOptions) -> Any:
@@ -52,14 +54,18 @@ def attach(base: Base, options: AdapterOptions) -> Any:
     model = base.model
     if options.method == "qlora":
         model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
-    targets = options.targets.split(",") if "," in options.targets else options.targets
-    if isinstance(targets, str) and targets != "all-linear":
-        targets = [targets]
+    targets: Any = options.targets
+    if options.layers and targets == "all-linear":
+        targets = ",".join(_linear(model))  # PEFT picks layers by name only
+    if targets != "all-linear":
+        targets = targets.split(",")
+    depth = model.config.get_text_config().num_hidden_layers
     config = LoraConfig(
         r=options.r,
         lora_alpha=options.alpha,
         lora_dropout=options.dropout,
         target_modules=targets,
+        layers_to_transform=list(range(depth))[-options.layers :] if options.layers else None,
         use_dora=options.method == "dora",
         use_rslora=options.method == "rslora",
         task_type="CAUSAL_LM",
@@ -71,6 +77,15 @@ def attach(base: Base, options: AdapterOptions) -> Any:
             f"No adapter for {base.spec!r} with targets {options.targets!r}: {reason(error)}",
             hint="Use --targets all-linear, or names of the model's linear layers.",
         ) from error
+
+
+def _linear(model: Any) -> list[str]:
+    """The names of the linear layers within the blocks."""
+    from torch.nn import Linear
+
+    head = model.get_output_embeddings()
+    found = (name for name, m in model.named_modules() if isinstance(m, Linear) and m is not head)
+    return sorted({name.rpartition(".")[2] for name in found})
 
 
 def without_casts(model: Any) -> Any:

@@ -62,6 +62,7 @@ class TrainArgs:
     dropout: float = 0.0
     method: str = "lora"
     targets: str = "all-linear"
+    layers: int = 0
     batch_size: int = 16
     accumulation: int = 1
     max_tokens: int = 1024

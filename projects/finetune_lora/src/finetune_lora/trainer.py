@@ -55,7 +55,7 @@ def run(job: Job, folder: Path, tell: Listener) -> TrainResult:
         folder.mkdir(parents=True, exist_ok=True)
     a = job.args
     choose_attention(job)
-    model = attach(job.base, AdapterOptions(a.method, a.r, a.alpha, a.dropout, a.targets))
+    model = attach(job.base, AdapterOptions(a.method, a.r, a.alpha, a.dropout, a.targets, a.layers))
     trainer = CompletionTrainer(job, model, folder, tell)
     last = checkpoints.latest(folder) if a.resume else None
     if last is not None:
