@@ -29,6 +29,8 @@ BROUGHT = {
     "mlflow": "mlflow-skinny",
     "rich": "typer",
     "yaml": "langchain-core",
+    "jinja2": "torch",
+    "threadpoolctl": "scikit-learn",
 }
 
 

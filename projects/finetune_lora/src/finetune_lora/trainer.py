@@ -16,11 +16,12 @@ from typing import Any
 
 import torch
 from torch.utils.data import DataLoader
-from transformers import Trainer, TrainerCallback, TrainingArguments, set_seed
+from transformers import Trainer, set_seed
 from transformers.trainer_callback import PrinterCallback
 
 from finetune_lora import checkpoints
 from finetune_lora.adapter import AdapterOptions, attach, save_adapter
+from finetune_lora.arguments import training_arguments
 from finetune_lora.batches import Collator
 from finetune_lora.disk import explain
 from finetune_lora.encode import Encoded
@@ -38,10 +39,10 @@ from finetune_lora.train import (
     peak_memory_mb,
     task_of,
 )
+from finetune_lora.watch import Watch
 from seedbed.errors import SeedbedError
 
 _SHORT_ROW = 512  # tokens
-_EVALUATIONS = 5  # in a training, where nothing else is said
 
 
 class TrainingFailed(SeedbedError):
@@ -87,7 +88,7 @@ class CompletionTrainer(Trainer):
         self.stopped_by, self.scores = "steps", {}
         super().__init__(
             model=model,
-            args=_arguments(job, folder),
+            args=training_arguments(job, folder),
             train_dataset=job.encoded,
             eval_dataset=job.encoded_eval or None,
             data_collator=self._collate,
@@ -324,86 +325,6 @@ class CompletionTrainer(Trainer):
         """Tell the listeners, from the first of several processes only."""
         if self.is_world_process_zero():
             self.tell(event)
-
-
-class Watch(TrainerCallback):
-    """After each step: the clock, and what the listeners are told."""
-
-    def __init__(self, trainer: CompletionTrainer) -> None:
-        self.trainer = trainer
-        self.since = (0.0, 0)
-
-    def on_train_begin(self, *_: Any, **__: Any) -> None:
-        self.since = (self.trainer.job.plan.elapsed, self.trainer.note["tokens"])
-
-    def on_step_end(self, args: Any, state: Any, *_: Any, **__: Any) -> None:
-        plan = self.trainer.job.plan
-        over, asked = plan.after(state.global_step), self.trainer.stopped_by == "interrupt"
-        # Clocks differ: all processes follow the first one's, in when they stop and in how the
-        # learning rate falls.
-        if args.world_size > 1:
-            first = torch.tensor([int(over), plan.total, int(asked)], device=args.device)
-            torch.distributed.broadcast(first, 0)
-            over, plan.total, asked = bool(first[0]), int(first[1]), bool(first[2])
-        if asked and not over:
-            self.trainer.stop("interrupt")
-            self.trainer.control.should_save = True
-        if over:
-            self.trainer.stop("time" if plan.total < plan.planned else "steps")
-
-    def on_log(self, _: Any, state: Any, *__: Any, logs: Any = None, **___: Any) -> None:
-        if not logs or "loss" not in logs:
-            return
-        trainer, plan = self.trainer, self.trainer.job.plan
-        trainer.note["loss"] = logs["loss"]
-        (then, tokens), now = self.since, (plan.elapsed, trainer.note["tokens"])
-        self.since = now
-        pace = plan.elapsed / max(1, state.global_step)
-        event = {
-            "event": "step",
-            "step": state.global_step,
-            "of": plan.total,
-            "epoch": round(state.global_step * trainer.job.args.global_batch
-                           / len(trainer.job.encoded), 3),
-            "loss": logs["loss"],
-            "lr": logs["learning_rate"],
-            "grad_norm": logs.get("grad_norm"),
-            "tokens": trainer.note["tokens"],
-            "tokens_per_second": round((now[1] - tokens) / max(1e-9, now[0] - then), 1),
-            "seconds": round(plan.elapsed, 2),
-            "left": round(max(0, plan.total - state.global_step) * pace, 1),
-        }  # fmt: skip
-        trainer.tell_main(event)
-
-
-def _arguments(job: Job, folder: Path) -> TrainingArguments:
-    a = job.args
-    every = a.eval_every or max(1, job.plan.planned // _EVALUATIONS)
-    return TrainingArguments(
-        output_dir=str(checkpoints.scratch(folder)),
-        max_steps=job.plan.planned,
-        per_device_train_batch_size=a.batch_size,
-        gradient_accumulation_steps=a.accumulation,
-        learning_rate=a.lr,
-        weight_decay=a.weight_decay,
-        max_grad_norm=1.0,
-        activation_checkpointing=a.gradient_checkpointing,
-        eval_strategy="steps" if job.encoded_eval else "no",
-        eval_steps=every,
-        save_strategy="steps",
-        save_steps=a.save_every,
-        logging_steps=1,
-        logging_nan_inf_filter=False,
-        use_cpu=not torch.cuda.is_available(),
-        remove_unused_columns=False,
-        disable_tqdm=True,
-        report_to="none",
-        seed=a.seed,
-        data_seed=a.seed,
-        ddp_find_unused_parameters=False,
-        # No buffer changes, and processes may differ in how many passes they make in a step.
-        ddp_broadcast_buffers=False,
-    )
 
 
 def _nothing() -> Any:

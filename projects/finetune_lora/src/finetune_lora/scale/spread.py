@@ -12,18 +12,15 @@ def whole_adapter(model: Any) -> dict[str, Any]:
     All processes must ask for them together. The base's frozen weights stay where they are: whole,
     a large one would not fit.
     """
+    from peft.utils.integrations import gather_params_ctx
     from torch.distributed.tensor import DTensor
 
     learned = {name: w for name, w in model.named_parameters() if w.requires_grad}
-    if any(hasattr(weight, "ds_id") for weight in learned.values()):
-        import deepspeed
-
-        with deepspeed.zero.GatheredParameters(list(learned.values())):
-            return {name: weight.detach().cpu().clone() for name, weight in learned.items()}
-    return {
-        name: (w.full_tensor() if isinstance(w, DTensor) else w).detach().cpu()
-        for name, w in learned.items()
-    }
+    with gather_params_ctx(list(learned.values())):  # of ZeRO-3; else it does nothing
+        return {
+            name: (w.full_tensor() if isinstance(w, DTensor) else w).detach().cpu().clone()
+            for name, w in learned.items()
+        }
 
 
 def take_checkpoint(trainer: Any, checkpoint: Path) -> None:
