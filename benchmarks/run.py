@@ -3,6 +3,7 @@
     make bench                     all of them
     make bench ARGS="rag-start"    one
     BEIR=DIR make bench            also retrieval quality on that collection
+    INTENTS=DIR make bench         also intent classification on that data
     PEERS=DIR make bench           also the service's peers (service_peers.py says which)
 
 A bar that is not reached is printed as such; nothing here fails because a machine is slow.
@@ -106,6 +107,31 @@ BENCHMARKS: dict[str, tuple[str, dict[str, tuple[str, str, str]]]] = {
             "unfinished": ("accepted under overload and not finished", "", "<= 0"),
         },
     ),
+    "finetune-training": (
+        "finetune_training.py",
+        {"ratio": ("useful tokens a second in training, against TRL's SFTTrainer", "×", ">= 1.5")},
+    ),
+    "finetune-task": (
+        "finetune_task.py",
+        {
+            "exact_match": ("hand-written requests: the whole call right", "", ">= 0.85"),
+            "training_minutes": ("training for it", "min", "<= 10.1"),
+            "peak_memory_mb": ("its peak memory", "MB", "<= 3000"),
+            "demo_seconds": ("`finetune-lora demo`", "s", "<= 60"),
+            "help_seconds": ("`finetune-lora --help`", "s", "<= 0.5"),
+        },
+    ),
+    "finetune-intents": (
+        "finetune_intents.py",
+        {"above_minilm": ("ten intents: accuracy above MiniLM + logistic regression", "", ">= 0")},
+    ),
+    "finetune-served": (
+        "finetune_served.py",
+        {
+            "ratio_1": ("1 stream of the tuned model, against its base", "×", ">= 0.95"),
+            "ratio_16": ("16 streams of the tuned model, against its base", "×", ">= 0.95"),
+        },
+    ),
     "service-start": (
         "service_start.py",
         {
@@ -115,6 +141,10 @@ BENCHMARKS: dict[str, tuple[str, dict[str, tuple[str, str, str]]]] = {
         },
     ),
 }
+
+
+# Benchmarks on data of your own: the variable that names its folder.
+NEEDS = {"rag-beir": "BEIR", "finetune-intents": "INTENTS"}
 
 
 def machine() -> dict[str, Any]:
@@ -178,7 +208,7 @@ def main(names: list[str]) -> None:
     results = json.loads(RESULTS.read_text("utf-8")) if RESULTS.exists() and names else {}
     results["machine"] = machine()
     for name in names or BENCHMARKS:
-        if name == "rag-beir" and "BEIR" not in os.environ:
+        if (needed := NEEDS.get(name)) and needed not in os.environ:
             continue
         print(f"{name} …", flush=True)
         results[name] = run(BENCHMARKS[name][0])
