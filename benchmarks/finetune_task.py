@@ -1,4 +1,4 @@
-"""The shipped task as a user meets it: `finetune-lora run`, and what people's requests make of it.
+"""The shipped task as a user meets it: `finetune-lora run`, and how hand-written requests fare.
 
 python benchmarks/finetune_task.py [--json]
 """

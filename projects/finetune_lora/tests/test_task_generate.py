@@ -141,7 +141,7 @@ def test_tools_kinds_and_noise_are_balanced(made: dict[str, list[Example]]) -> N
     assert all(count / len(examples) > 0.05 for count in tools.values())
     assert {e.tags["noise"] for e in examples} == set(noise.NOISES)
     kinds = Counter(e.tags["kind"] for e in examples)
-    assert set(kinds) == {"plain", "no tool", "missing fact", "extra facts", "chit-chat first",
+    assert set(kinds) >= {"plain", "no tool", "missing fact", "extra facts", "chit-chat first",
                           "two wishes", "correction"}  # fmt: skip
     assert all(count >= 3 for count in kinds.values())
     assert {e.tags["language"] for e in examples} == {"en"}

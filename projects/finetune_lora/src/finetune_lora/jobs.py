@@ -74,7 +74,7 @@ def evaluate_run(
     An adapter is set beside its base, with and without examples in the prompt, beside classical
     baselines where its training data is at hand, and its forgetting is measured; `quick` leaves all
     that out. The adapter "latest" is that of the newest finished run, and "helpdesk" stands for the
-    requests that people wrote. An adapter's report and model card are written into its folder.
+    hand-written requests. An adapter's report and model card are written into its folder.
     """
     from finetune_lora.data.read import load_dataset
     from finetune_lora.evaluate import evaluate
@@ -131,7 +131,7 @@ def newest() -> Path:
 
 
 def handwritten(name: str = "handwritten") -> Path:
-    """The file of requests that people wrote; `dev` is the one to tune on."""
+    """The file of hand-written requests; `dev` is the one to tune on."""
     return Path(str(resources.files("finetune_lora.task") / f"{name}.jsonl"))
 
 

@@ -1,5 +1,5 @@
 """The whole job on the shipped task: requests are made, an adapter is trained and judged by
-requests that people wrote, and a model is left that everything else can load.
+requests written by hand, and a model is left that everything else can load.
 
 The page shows it meanwhile; nothing here depends on it.
 """
@@ -26,7 +26,6 @@ Address = tuple[str, int]
 
 REQUESTS = 12_000
 """More than the time allows on two cores: training ends by the clock, and sees no request twice."""
-_WATCHED = 100
 
 
 def write_task(folder: Path, count: int, seed: int) -> dict[str, int]:
@@ -36,7 +35,7 @@ def write_task(folder: Path, count: int, seed: int) -> dict[str, int]:
     """
     from finetune_lora.task.generate import generate
 
-    sizes = {"train": count, "dev": max(20, count // 50), "test": max(20, count // 20)}
+    sizes = {"train": count, "dev": min(80, count), "test": min(200, count)}
     files = {}
     for part, size in sizes.items():
         dataset = Dataset(tuple(generate(size, seed, part=part)))
@@ -46,7 +45,11 @@ def write_task(folder: Path, count: int, seed: int) -> dict[str, int]:
 
 
 def run(
-    config: Config, *, base: str | None = None, address: Address | None = None
+    config: Config,
+    *,
+    base: str | None = None,
+    address: Address | None = None,
+    requests: int = REQUESTS,
 ) -> dict[str, Any]:
     """Data, training, evaluation, export; at `address` the page is there meanwhile and after."""
     from finetune_lora.runs import new_run_folder
@@ -56,7 +59,7 @@ def run(
     with _page(address):
         data = config.data_dir / "data" / "helpdesk"
         typer.echo(f"Making requests in {data} …", err=True)
-        write_task(data, REQUESTS, seed=0)
+        write_task(data, requests, seed=0)
         args = TrainArgs(
             data=str(data / "train.jsonl"),
             eval_data=str(data / "dev.jsonl"),
@@ -78,7 +81,7 @@ def finish(folder: Path, test: str) -> dict[str, Any]:
     """Judge a trained adapter, which writes its report and card, and export the model beside it."""
     from finetune_lora.export import export
 
-    typer.echo("Evaluating on requests that people wrote …", err=True)
+    typer.echo("Evaluating on hand-written requests …", err=True)
     result = jobs.evaluate_run(test, adapter=folder)
     exported = export(folder, "openvino", folder / "model")
     return {**result, "model": exported["path"]}
@@ -86,7 +89,7 @@ def finish(folder: Path, test: str) -> dict[str, Any]:
 
 def summary(result: dict[str, Any], folder: Path) -> str:
     """Before and after in a few lines, and what to type next."""
-    lines = [f"\nRight on {result['n']} requests that people wrote:"]
+    lines = [f"\nRight on {result['n']} hand-written requests:"]
     for name, found in result["systems"].items():
         low, high = found["interval"]
         lines.append(f"  {name:22} {found['exact_match']:6.1%}  [{low:.0%}–{high:.0%}]")

@@ -15,6 +15,7 @@ from finetune_lora.task import noise
 from finetune_lora.task.grammar import PARTS, Phrase, expand, read_phrases, split
 from finetune_lora.task.slots import Facts
 from finetune_lora.task.tools import ARGUMENTS, NONE, call, system_prompt
+from finetune_lora.task.written import rewrite, written
 from seedbed.errors import BadInput
 
 _SHARE = {NONE: 17, "create_ticket": 11, "update_ticket": 9, "request_access": 9, "refund_order": 9,
@@ -25,6 +26,9 @@ _ADDED = {"user": 0.55, "system": 0.6, "ticket": 0.8, "order": 0.8, "priority": 
           "amount": 0.3, "reason": 0.45, "level": 0.55, "phone": 0.75, "day": 0.6,
           "hour": 0.6}  # fmt: skip
 _MAIN = {"user", "system", "ticket", "order", "item", "phone"}  # without these a fact is missing
+# requests written by hand, with other values in them; and what is done to how they are typed
+_WRITTEN = 0.5
+_AS_WRITTEN = {"clean": 0.7, "typos": 0.1, "lower case": 0.12, "no punctuation": 0.08}
 _TERSE, _TWO, _EXTRA, _TALK, _MAIL = 0.13, 0.08, 0.15, 0.15, 0.14
 
 
@@ -42,7 +46,8 @@ def generate(n: int, seed: int, *, part: str = "train") -> list[Example]:
     examples = []
     for tool in _tools(n, rng):
         while True:
-            text, answer, tags = _Request(tool, rng, part).write()
+            request = _Request(tool, rng, part)
+            text, answer, tags = request.rewrite() if rng.random() < _WRITTEN else request.write()
             if text and text not in seen:
                 break
         seen.add(text)
@@ -80,6 +85,20 @@ class _Request:
         self.tool, self.rng, self.part = tool, rng, part
         self.facts = Facts(tool, rng, part)
         self.kinds: set[str] = set()
+
+    def rewrite(self) -> tuple[str, str, dict[str, str]]:
+        """One that somebody wrote, with other values: its text, its answer and its tags."""
+        rows = written(self.tool, self.part)
+        if not rows:
+            return self.write()
+        row = self.rng.choice(rows)
+        text, arguments = rewrite(row, self.rng, self.part)
+        chosen = self.rng.choices(*zip(*_AS_WRITTEN.items(), strict=True))[0]
+        change = noise.NOISES[chosen][1]
+        text = noise.clean(change(text, self.rng) if change else text)
+        kind = "no tool" if self.tool == NONE else row["kind"]
+        tags = {"tool": self.tool, "noise": chosen, "kind": kind, "language": "en"}
+        return text, call(self.tool, **arguments), tags
 
     def write(self) -> tuple[str, str, dict[str, str]]:
         """The request, its answer and its tags."""

@@ -1,0 +1,84 @@
+"""Requests written by hand for training, each time with other names and numbers in them.
+
+`written.jsonl` holds them: a line is {"text", "name", "arguments", "kind"}. What is to be
+copied from a request (users, ids, phone numbers, amounts) is replaced by values of the part; what
+is said around it stays as it was written. They are split by text: parts share no request.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from functools import cache
+from importlib import resources
+from random import Random
+from typing import Any
+
+from finetune_lora.task import values
+from finetune_lora.task.grammar import part_of
+from finetune_lora.task.noise import guard
+
+_SERIAL = {"ticket": "T", "order": "A"}
+
+
+@cache
+def written(tool: str, part: str) -> tuple[dict[str, Any], ...]:
+    """The requests of one part for a tool."""
+    text = (resources.files(__package__) / "written.jsonl").read_text("utf-8")
+    rows = [json.loads(line) for line in text.splitlines()]
+    return tuple(r for r in rows if r["name"] == tool and part_of(r["text"]) == part)
+
+
+def rewrite(row: dict[str, Any], rng: Random, part: str) -> tuple[str, dict[str, Any]]:
+    """(text, arguments) with fresh values; text that was replaced is marked as to be copied."""
+    text, arguments = row["text"], dict(row["arguments"])
+    for argument, value in row["arguments"].items():
+        fresh = _fresh(argument, value, text, rng, part)
+        if fresh is not None:
+            old, new, arguments[argument] = fresh
+            text = re.sub(old, lambda _, new=new: guard(new), text, flags=re.IGNORECASE)
+    return text, arguments
+
+
+def _fresh(
+    argument: str, value: Any, text: str, rng: Random, part: str
+) -> tuple[str, str, Any] | None:
+    """(pattern of what to replace, text, value); None for what is said in words of its own."""
+    if argument == "user":
+        new = values.user(rng, part)[0]
+        return rf"(?<![\w.@+-]){re.escape(value)}(?![\w@])", new, new
+    if argument in _SERIAL:
+        new = values.serial(rng, part, _SERIAL[argument], argument)[0]
+        return rf"(?<!\d){value[2:]}(?!\d)", new[2:], new
+    if argument == "phone":
+        return _phone(value, text, rng)
+    if argument == "amount":
+        shown = next((s for s in (f"{value:.2f}", f"{value:g}") if _number(s, text)), None)
+        if shown is None:
+            return None
+        whole = rng.randint(3, 999)
+        cents = f".{rng.randint(1, 99):02}" if "." in shown else ""
+        amount = float(f"{whole}{cents}")
+        return _number_pattern(shown), f"{whole}{cents}", int(amount) if not cents else amount
+    return None
+
+
+def _phone(value: str, text: str, rng: Random) -> tuple[str, str, str] | None:
+    """The same form with other digits; the first and those of a country stay."""
+    inner = r"[ ()./-]*".join(re.escape(c) for c in value)
+    found = re.search(rf"(?<!\d){inner}(?!\d)", text)
+    if found is None:
+        return None
+    kept = 3 if value.startswith(("+", "00")) else 1
+    digits = [c if i < kept else str(rng.randint(0, 9)) for i, c in enumerate(value)]
+    left = iter(digits)
+    new = "".join(next(left) if c.isdigit() or c == "+" else c for c in found[0])
+    return re.escape(found[0]), new, "".join(digits)
+
+
+def _number(shown: str, text: str) -> bool:
+    return re.search(_number_pattern(shown), text) is not None
+
+
+def _number_pattern(shown: str) -> str:
+    return rf"(?<![\d.,]){re.escape(shown)}(?![\d]|[.,]\d)"

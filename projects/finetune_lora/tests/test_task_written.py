@@ -1,0 +1,68 @@
+"""Hand-written requests of the generator, with other names and numbers in them."""
+
+import json
+from importlib import resources
+from random import Random
+
+import pytest
+
+from finetune_lora.task.noise import clean
+from finetune_lora.task.tools import ARGUMENTS, problems
+from finetune_lora.task.written import rewrite, written
+
+ROWS = [
+    json.loads(line)
+    for line in (resources.files("finetune_lora.task") / "written.jsonl").read_text().splitlines()
+]
+
+
+def test_every_request_has_a_right_call() -> None:
+    assert [r for r in ROWS if problems({"name": r["name"], "arguments": r["arguments"]})] == []
+    assert {r["name"] for r in ROWS} == set(ARGUMENTS)
+    assert len({r["text"] for r in ROWS}) == len(ROWS)
+
+
+def test_none_of_them_is_in_the_test_set() -> None:
+    test = (resources.files("finetune_lora.task") / "handwritten.jsonl").read_text()
+    known = {json.loads(line)["messages"][0]["content"].lower() for line in test.splitlines()}
+    assert known
+    assert not known & {r["text"].lower() for r in ROWS}
+
+
+@pytest.mark.parametrize(
+    ("text", "arguments"),
+    [
+        ("unlock Kim.B, and kim.b2 can wait", {"user": "kim.b"}),
+        ("how is t104 (not 1045)?", {"ticket": "T-104"}),
+        ("39.99 back for order no. 7, please", {"order": "A-7", "amount": 39.99}),
+        ("call (0) 30-12 34 56 at 5", {"phone": "030123456", "hour": 5}),
+        ("ring +49 151 234567", {"phone": "+49151234567"}),
+    ],
+)
+def test_copied_values_are_exchanged_in_text_and_call(
+    text: str, arguments: dict[str, object]
+) -> None:
+    row = {"text": text, "arguments": arguments}
+    new, found = rewrite(row, Random(1), "train")
+    new = clean(new)
+    assert new != text
+    for name, value in arguments.items():
+        assert name == "hour" or found[name] != value
+        if name == "phone":
+            assert str(found[name]) in "".join(c for c in new if c.isdigit() or c == "+")
+        elif name in ("ticket", "order"):
+            assert str(found[name])[2:] in new
+        elif name != "hour":
+            assert str(found[name]) in new
+    assert ("kim.b2" in new) == ("kim.b2" in text)
+    assert ("1045" in new) == ("1045" in text)
+
+
+def test_parts_share_no_request() -> None:
+    parts = {
+        part: {r["text"] for tool in ARGUMENTS for r in written(tool, part)}
+        for part in ("train", "dev", "test")
+    }
+    assert sum(map(len, parts.values())) == len(ROWS)
+    assert parts["train"].isdisjoint(parts["dev"] | parts["test"])
+    assert len(parts["train"]) > len(ROWS) / 2

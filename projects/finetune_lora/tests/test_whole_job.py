@@ -1,0 +1,58 @@
+"""The whole job, the demo and what they say, on a base small enough for a test."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from finetune_lora import demo
+from finetune_lora.config import Config
+from finetune_lora.jobs import newest, shots, with_system
+from finetune_lora.run import run, write_task
+from finetune_lora.testing import tiny_base
+from seedbed.errors import NotFound
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+def test_the_whole_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FINETUNE_DATA_DIR", str(tmp_path / "data"))
+    base = tiny_base(tmp_path / "base")
+    config = Config(data_dir=tmp_path / "data", max_minutes=0.05)
+    result = run(config, base=base, requests=64)
+    folder = newest()
+    said = capsys.readouterr().out
+    assert "Right on 130 hand-written requests" in said
+    assert f"SEEDBED_MODEL=path:{folder / 'model'}" in said
+    report = json.loads((folder / "report" / "report.json").read_text("utf-8"))
+    assert report["exact_match"] == result["exact_match"]
+    assert list(report["systems"]) == ["base", "base, 10 shots", "nearest request", "adapter"]
+    assert report["schema_valid"] == 1  # decoding keeps to the answers that the data allows
+    assert (folder / "README.md").read_text("utf-8").startswith("---\n")
+    assert (folder / "model" / "openvino_model.xml").exists()
+
+
+def test_without_a_run_there_is_no_newest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FINETUNE_DATA_DIR", str(tmp_path))
+    with pytest.raises(NotFound, match="make run-finetune"):
+        newest()
+
+
+def test_the_demo_says_what_is_wrong() -> None:
+    right = json.dumps({"name": "none", "arguments": {}})
+    assert demo.problems([4.0, 3.9, 3.8, 1.0, 0.9, 0.8], [right]) == []
+    assert "the loss fell" in demo.problems([4.0, 3.9, 3.8, 3.7, 3.6, 3.5], [right])[0]
+    assert demo.problems([4.0, 4.0, 4.0, 1.0, 1.0, 1.0], [right, "{"]) == [
+        "an answer is no valid tool call"
+    ]
+
+
+def test_requests_get_the_prompt_that_was_trained_with(tmp_path: Path) -> None:
+    from finetune_lora.data.read import load_dataset
+
+    assert write_task(tmp_path, 30, seed=0)["train.jsonl"] == 30
+    made = load_dataset(tmp_path / "train.jsonl")
+    assert with_system(made, "another").examples == made.examples
+    assert len({e.tags["tool"] for e in shots(made)}) == len(shots(made))
