@@ -124,7 +124,7 @@ def _fit(
     try:
         result: TrainResult = trainer.fit().return_value
     except TrainingFailedError as error:
-        raise _cause(error) from error
+        raise cause(error) from error
     return result
 
 
@@ -141,7 +141,7 @@ def _work(config: dict[str, Any]) -> TrainResult:
     return train(replace(TrainArgs(**config["args"]), resume=True), listeners=[send])
 
 
-def _cause(error: Any) -> SeedbedError:
+def cause(error: Any) -> SeedbedError:
     """The workers' own error where one of them had one to tell."""
     failures = [_inner(e) for _, e in sorted(getattr(error, "worker_failures", {}).items())]
     known = [e for e in failures if isinstance(e, SeedbedError)]
