@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
+import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from finetune_lora.adapter import load_adapter
 from finetune_lora.export.folders import new_folder
+from finetune_lora.export.gguf import to_gguf
 from finetune_lora.export.merge import merge
 from finetune_lora.testing import tiny_adapter, tiny_base
 from seedbed.errors import BadInput, NotFound, SeedbedError
@@ -89,26 +90,23 @@ def test_an_error_leaves_what_was_there(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="uses POSIX resource limits")
-@pytest.mark.parametrize("to", ["merge", "to_gguf"])
-def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path, base: str, to: str) -> None:
+@pytest.mark.parametrize("to", [merge, to_gguf])
+def test_a_full_disk_is_one_line_and_leaves_nothing(
+    tmp_path: Path, base: str, to: Callable[[Path, Path], object]
+) -> None:
+    import resource
+
     adapter = tiny_adapter(tmp_path / "adapter", base)
-    module = {"merge": "merge", "to_gguf": "gguf"}[to]
-    code = (
-        "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
-        "from pathlib import Path\n"
-        f"from finetune_lora.export.{module} import {to}\n"
-        "from seedbed.errors import SeedbedError\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))\n"
-        "try:\n"
-        f"    {to}(Path(sys.argv[1]), Path(sys.argv[2]))\n"
-        "except SeedbedError as error:\n"
-        "    sys.exit(str(error))\n"
-    )
-    command = [sys.executable, "-c", code, str(adapter), str(tmp_path / "out" / "here")]
-    done = subprocess.run(command, env=os.environ, capture_output=True, text=True, timeout=100)
-    assert done.returncode == 1, done.stderr
-    assert done.stderr.strip().splitlines()[-1].startswith("Cannot write "), done.stderr
-    assert "Is the disk full?" in done.stderr and "Traceback" not in done.stderr
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, before[1]))
+        with pytest.raises(SeedbedError, match=r"^Cannot write .*Is the disk full\?") as error:
+            to(adapter, tmp_path / "out" / "here")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert "\n" not in str(error.value)
     assert list((tmp_path / "out").rglob("*")) == []
 
 

@@ -71,5 +71,5 @@ def _refusal(said: str) -> str | None:
     for why in ("No space left on device", "File too large", "Disk quota exceeded"):
         if why in said:
             return why
-    writers = ("PytorchStreamWriter", "unexpected pos", "file write failed")
+    writers = ("PytorchStreamWriter", "unexpected pos", "file write failed", "iostream error")
     return "the disk takes no more" if any(one in said for one in writers) else None
