@@ -40,6 +40,7 @@ Listener = Callable[[Event], None]
 class TrainArgs:
     """What a training is asked for. A dataset is any that `load_dataset` reads.
 
+    Of `layers` the last ones are trained (0: all; by default half of them on a CPU).
     `batch_size` examples a process and `accumulation` batches make one step; `lr` (by default one
     that suits the base's size) rises over the share `warmup` of the steps and falls to 0.
     `micro_tokens` bound what one pass holds in memory.
@@ -62,7 +63,7 @@ class TrainArgs:
     dropout: float = 0.0
     method: str = "lora"
     targets: str = "all-linear"
-    layers: int = 0
+    layers: int | None = None
     batch_size: int = 16
     accumulation: int = 1
     max_tokens: int = 1024
@@ -168,7 +169,8 @@ def prepare(args: TrainArgs, settings: Settings | None = None) -> Job:
         args.base, dtype=args.dtype, quantize=args.method == "qlora", settings=settings
     )
     options = {"max_tokens": args.max_tokens, "truncate": args.truncate}
-    args = replace(args, lr=args.lr or suitable_lr(base))
+    layers = suitable_layers(base) if args.layers is None else args.layers
+    args = replace(args, lr=args.lr or suitable_lr(base), layers=layers)
     encoded = encode(base.tokenizer, dataset.examples, source=dataset.source, **options)
     if len(encoded) < 2:
         raise BadInput(f"Cut to {args.max_tokens} tokens, {args.data} has nothing to learn.")
@@ -186,6 +188,18 @@ def suitable_lr(base: Base) -> float:
     Measured for 135 million parameters: 3e-3 learned in 130 steps what 1e-3 had not in 150.
     """
     return 3e-3 if base.model.num_parameters() < _SMALL else 2e-4
+
+
+def suitable_layers(base: Base) -> int:
+    """How many of the last layers to train: on a CPU half of them, or all (0).
+
+    What is below needs no backward pass. Measured for 30 layers: 15 take 28 % less time a step and
+    learn as much in it.
+    """
+    import torch
+
+    depth = int(base.model.config.get_text_config().num_hidden_layers)
+    return 0 if torch.cuda.is_available() else max(1, depth // 2)
 
 
 def plan_for(args: TrainArgs, examples: int) -> Plan:
