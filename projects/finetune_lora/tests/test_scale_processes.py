@@ -185,6 +185,7 @@ def test_an_error_of_one_process_names_it(monkeypatch: pytest.MonkeyPatch) -> No
     assert line_of(error, wait_s=0) == f"Process 1 of 2: {error}"
 
 
+@pytest.mark.slow
 def test_time_and_patience_end_all_processes_together(
     given: dict[str, Any], tmp_path: Path
 ) -> None:
