@@ -14,14 +14,13 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Any
 
 from finetune_lora.example import Example
 
 _CLOSED = 64  # distinct values of a field that may be listed
 _SHORTEST_PHONE = 5  # digits
-_COPIED = 0.97  # share of a field's values that stand in the request, if it is copied
+_COPIED = 0.9  # share of a field's values that stand in the request, if it is copied
 _ONES = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen "
     "sixteen seventeen eighteen nineteen twenty"
@@ -59,12 +58,31 @@ def phones(text: str) -> list[str]:
 def numbers(text: str) -> list[str]:
     """Numbers as JSON writes them, from figures and from words."""
     found = [float(n.replace(",", "")) for n in re.findall(r"\d[\d,]*(?:\.\d+)?", text)]
-    spelt = [_NUMBERS.get(word) for word in re.findall(r"[a-z]+", text.lower())]
-    known = [n for n in spelt if n is not None]
-    known += [a + b for a, b in pairwise(spelt) if a and b and a >= 20 > 10 > b]
+    found += _spelt(text)
     if re.search(r"half a dozen", text, re.I):
-        known.append(6)
-    return [json.dumps(int(n) if n == int(n) else n) for n in (*found, *known)]
+        found.append(6)
+    return [json.dumps(int(n) if n == int(n) else n) for n in found]
+
+
+def _spelt(text: str) -> Iterator[int]:
+    """Numbers in words: two hundred and forty-five."""
+    total: int | None = None
+    for word in re.findall(r"[a-z]+", text.lower()):
+        n = _NUMBERS.get(word)
+        if n is None:
+            if total is not None and word != "and":
+                yield total
+                total = None
+        elif word in ("hundred", "dozen"):
+            total = (total or 1) * n
+        elif total and (total % 100 == 0 or (total % 10 == 0 and total % 100 >= 20 > 10 > n)):
+            total += n
+        else:
+            if total is not None:
+                yield total
+            total = n
+    if total is not None:
+        yield total
 
 
 _COPIES: dict[str, Callable[[str], list[str]]] = {
@@ -77,7 +95,7 @@ _COPIES: dict[str, Callable[[str], list[str]]] = {
 
 @dataclass(frozen=True)
 class Slot:
-    """A field's values: a list of them, or those that stand in the request behind a `prefix`."""
+    """A field's values: a list of them, and those that stand in the request behind a `prefix`."""
 
     values: tuple[str, ...] = ()
     copied: str = ""
@@ -85,11 +103,11 @@ class Slot:
 
     def candidates(self, request: str) -> list[str]:
         """What the field may be for this request, as text within JSON."""
-        if not self.copied:
-            return list(self.values)
-        found = dict.fromkeys(_COPIES[self.copied](request))
-        return [self.prefix + json.dumps(value)[1:-1] if self.copied != "numbers" else value
-                for value in found]  # fmt: skip
+        found = dict.fromkeys(_COPIES[self.copied](request) if self.copied else ())
+        if self.copied != "numbers":
+            found = {self.prefix + json.dumps(value, ensure_ascii=False)[1:-1]: None
+                     for value in found}  # fmt: skip
+        return [*found, *(value for value in self.values if value not in found)]
 
 
 @dataclass
@@ -210,9 +228,11 @@ def _slot(pairs: Sequence[tuple[str, str]]) -> Slot | None:
     for name, copies in _COPIES.items():
         if name == "words" and len(values) <= len(pairs) / 2:
             continue  # the same few words again and again are a list
-        found = sum(value.removeprefix(prefix) in copies(request) for value, request in pairs)
-        if found >= _COPIED * len(pairs) and (prefix == "" or name == "digits"):
-            return Slot(copied=name, prefix=prefix)
+        if prefix and name != "digits":
+            continue
+        others = [v for v, request in pairs if v.removeprefix(prefix) not in copies(request)]
+        if len(others) <= (1 - _COPIED) * len(pairs):
+            return Slot(tuple(sorted(set(others))), copied=name, prefix=prefix)
     return Slot(values=tuple(values)) if len(values) <= _CLOSED else None
 
 

@@ -5,6 +5,7 @@ It puts the parts together and knows neither the command line nor the page.
 
 from __future__ import annotations
 
+import json
 import os
 import random
 from collections.abc import Callable, Sequence
@@ -83,7 +84,7 @@ def evaluate_run(
     adapter = newest() if str(adapter) == "latest" else adapter
     if adapter is not None and not quick:
         out = out or adapter / "report"
-    task = _task(adapter)
+    task = _task(adapter) if model is None else _exported(model)
     labels = task.get("labels") or None
     data = str(handwritten()) if data == "helpdesk" else data
     dataset = load_dataset(data, labels=labels, allow_unseen=labels is not None)
@@ -257,6 +258,15 @@ def next_steps(result: TrainResult) -> str:
         f"\n  finetune-lora evaluate --data TEST.jsonl --adapter {result.folder}"
         f"\n  finetune-lora export --adapter {result.folder} --to openvino"
     )
+
+
+def _exported(model: str) -> dict[str, Any]:
+    """The task of a model that `export` wrote; nothing for any other."""
+    from finetune_lora.adapter import TASK_FILE
+
+    file = Path(model.removeprefix("path:"), TASK_FILE)
+    known: dict[str, Any] = json.loads(file.read_text("utf-8")) if file.exists() else {}
+    return known
 
 
 def is_main_process() -> bool:

@@ -83,7 +83,7 @@ def finish(folder: Path, test: str) -> dict[str, Any]:
 
     typer.echo("Evaluating on hand-written requests …", err=True)
     result = jobs.evaluate_run(test, adapter=folder)
-    exported = export(folder, "openvino", folder / "model")
+    exported = export(folder, "openvino", folder / "model", force=True)
     return {**result, "model": exported["path"]}
 
 

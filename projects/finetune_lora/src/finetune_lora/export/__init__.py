@@ -8,6 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from finetune_lora.adapter import TASK_FILE
+from finetune_lora.disk import write_text
 from seedbed.errors import ConfigError
 
 KINDS = ("merged", "gguf", "openvino")
@@ -38,5 +40,7 @@ def export(
         kind = options["type"] = type or DEFAULT_TYPE
         path = (to_gguf if to == "gguf" else to_openvino)(source, out, **options)
         use = f"SEEDBED_MODEL=path:{out}"
+    if (source / TASK_FILE).exists():  # what to ask the model, and what it may answer
+        write_text(out / TASK_FILE, (source / TASK_FILE).read_text("utf-8"))
     size = sum(file.stat().st_size for file in out.iterdir() if file.is_file()) / 1e6
     return {"kind": to, "path": str(path), "type": kind, "megabytes": round(size, 1), "next": use}
