@@ -15,13 +15,13 @@ import typer
 from finetune_lora import jobs
 from finetune_lora.run import write_task
 
-STEPS = 14
+STEPS = 12
 _ASKED = 6
 
 
 def run(base: str | None = None, steps: int = STEPS) -> list[str]:
     """What is wrong with the result; nothing, if all is well. Keeps nothing."""
-    from finetune_lora.adapter import load_adapter
+    from finetune_lora.adapter import load_adapter, read_task
     from finetune_lora.data.read import load_dataset
     from finetune_lora.predict import TorchPredictor
     from finetune_lora.task.tools import system_prompt
@@ -44,7 +44,8 @@ def run(base: str | None = None, steps: int = STEPS) -> list[str]:
         asked = jobs.with_system(load_dataset(jobs.handwritten()), system_prompt())
         examples = asked.examples[:: len(asked) // _ASKED][:_ASKED]
         before = TorchPredictor(loaded, "before", bare=True).answer(examples, max_new_tokens=48)
-        after = TorchPredictor(loaded, "after").answer(examples, max_new_tokens=48)
+        trained = TorchPredictor.for_task(loaded, "after", read_task(folder / "run"))
+        after = trained.answer(examples, max_new_tokens=48)
     for example, old, new in zip(examples, before, after, strict=True):
         typer.echo(f"\n> {_line(example.text)}")
         typer.echo(f"  before  {_line(old.text)}\n  after   {_line(new.text)}")
@@ -60,7 +61,7 @@ def problems(losses: list[float], answers: list[str]) -> list[str]:
     from finetune_lora.task.tools import CALL_SCHEMA
 
     found = []
-    first, last = sum(losses[:3]) / 3, sum(losses[-3:]) / 3
+    first, last = losses[0], sum(losses[-3:]) / 3
     typer.echo(f"\nLoss {first:.2f} → {last:.2f}")
     if not last < first / 2:
         found.append(f"the loss fell from {first:.2f} to {last:.2f} only")
