@@ -226,8 +226,9 @@ class FakeTable(list):
 
 
 @pytest.fixture
-def hub():
-    """A hub on loopback that knows one dataset."""
+def hub(monkeypatch):
+    """A hub on loopback that knows one dataset; reached where the rest of the hub is shut out."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
     import threading
     from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 

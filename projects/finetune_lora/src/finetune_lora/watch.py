@@ -37,7 +37,7 @@ class Watch(TrainerCallback):
             self.trainer.stop("interrupt")
             self.trainer.control.should_save = True
         if over:
-            self.trainer.stop("time" if plan.total < plan.planned else "steps")
+            self.trainer.stop("time" if state.global_step < plan.planned else "steps")
 
     def on_log(self, _: Any, state: Any, *__: Any, logs: Any = None, **___: Any) -> None:
         if not logs or "loss" not in logs:

@@ -56,10 +56,10 @@ def _fresh(
         shown = next((s for s in (f"{value:.2f}", f"{value:g}") if _number(s, text)), None)
         if shown is None:
             return None
-        whole = rng.randint(3, 999)
-        cents = f".{rng.randint(1, 99):02}" if "." in shown else ""
-        amount = float(f"{whole}{cents}")
-        return _number_pattern(shown), f"{whole}{cents}", int(amount) if not cents else amount
+        cents = "." in shown
+        while isinstance(amount := values.amount(rng, part)[0], float) != cents:
+            pass  # whole amounts stay whole
+        return _number_pattern(shown), f"{amount:.2f}" if cents else str(amount), amount
     return None
 
 
