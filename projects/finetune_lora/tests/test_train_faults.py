@@ -40,6 +40,14 @@ def write(path: Path, some: list[dict[str, Any]]) -> str:
     return str(path)
 
 
+@pytest.fixture(autouse=True)
+def hears_ctrl_c() -> Iterator[None]:
+    """A test run that was started in the background ignores SIGINT, and so would a training."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.fixture(scope="module")
 def args(tmp_path_factory: pytest.TempPathFactory) -> TrainArgs:
     folder = tmp_path_factory.mktemp("faults")
