@@ -123,11 +123,11 @@ def _build(model: Model, ready: Path, scratch_prefix: str) -> None:
         sizes = {path.name: path.stat().st_size for path in sorted(scratch.iterdir())}
         (scratch / _MANIFEST).write_text(json.dumps(sizes), "utf-8")
         for path in (*scratch.iterdir(), scratch):
-            _sync(path)
+            sync(path)
         if ready.exists():  # damaged from outside: it failed `_is_whole`
             shutil.rmtree(ready)
         scratch.rename(ready)
-        _sync(ready.parent)
+        sync(ready.parent)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
@@ -141,7 +141,8 @@ def _is_whole(ready: Path) -> bool:
         return False
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Bring a file, or the names in a folder, from memory to the disk."""
     if os.name == "nt" and path.is_dir():
         return  # Windows opens no folder
     descriptor = os.open(path, os.O_RDONLY)

@@ -13,6 +13,7 @@ from pathlib import Path
 from safetensors import SafetensorError
 
 from seedbed.errors import SeedbedError
+from seedbed.weights import sync
 
 
 class DiskError(SeedbedError):
@@ -32,17 +33,6 @@ def write_bytes(path: Path, data: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     scratch.replace(path)
-
-
-def sync(path: Path) -> None:
-    """Bring a file, or the names in a folder, from memory to the disk."""
-    if os.name == "nt" and path.is_dir():
-        return  # Windows opens no folder
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def sync_folder(folder: Path) -> None:

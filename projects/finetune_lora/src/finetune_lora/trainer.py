@@ -11,6 +11,7 @@ import json
 import logging
 import math
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +85,7 @@ class CompletionTrainer(Trainer):
 
     def __init__(self, job: Job, model: Any, folder: Path, tell: Listener) -> None:
         self.job, self.folder, self.tell = job, folder, tell
-        self.note = {"tokens": 0, "best": -math.inf, "best_step": 0, "worse": 0, "loss_sum": 0.0}
+        self.note = {"tokens": 0, "best": -math.inf, "best_step": 0, "worse": 0}
         self.stopped_by, self.scores = "steps", {}
         super().__init__(
             model=model,
@@ -154,7 +155,7 @@ class CompletionTrainer(Trainer):
         scale = self.accelerator.num_processes / num_items_in_batch
         for i, part in enumerate(inputs):
             last = i == len(inputs) - 1
-            with self.accelerator.no_sync(model) if not last else _nothing():
+            with self.accelerator.no_sync(model) if not last else nullcontext():
                 loss = self._losses(model, part).sum() * scale
                 self.accelerator.backward(loss)
             total += loss.detach()
@@ -325,9 +326,3 @@ class CompletionTrainer(Trainer):
         """Tell the listeners, from the first of several processes only."""
         if self.is_world_process_zero():
             self.tell(event)
-
-
-def _nothing() -> Any:
-    from contextlib import nullcontext
-
-    return nullcontext()
