@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from finetune_lora.answers import AnswerSpace, Walk, numbers, phones, words
+from finetune_lora.answers import AnswerSpace, Walk, hours, numbers, phones, words
 from finetune_lora.example import Example
 from finetune_lora.testing import tiny_base
 
@@ -54,7 +54,7 @@ def reachable(space: AnswerSpace, request: str, answer: str) -> bool:
 
 def test_values_are_listed_or_copied(space: AnswerSpace) -> None:
     assert space.slots["reset./arguments/system"].values == ("mail", "vpn")
-    assert space.slots["reset./arguments/user"].copied == "words"
+    assert space.slots["reset./arguments/user"].copied == "lower words"
     ticket = space.slots["status./arguments/ticket"]
     assert (ticket.copied, ticket.prefix) == ("digits", "T-")
     assert space.slots["order./arguments/quantity"].copied == "numbers"
@@ -66,10 +66,13 @@ def test_values_are_listed_or_copied(space: AnswerSpace) -> None:
         ("reset zoe99 now", call("", "reset", user="zoe99", system="vpn").answer, True),
         ("reset zoe99 now", call("", "reset", user="zoe9", system="vpn").answer, False),
         ("reset zoe99 now", call("", "reset", user="zoe99", system="wiki").answer, False),
+        ("RESET ZOE99", call("", "reset", user="zoe99").answer, True),
+        ("RESET ZOE99", call("", "reset", user="ZOE99").answer, False),
         ("reset zoe99 now", call("", "reset", system="vpn").answer, False),
         ("and 5512?", call("", "status", ticket="T-5512").answer, True),
         ("and 5512?", call("", "status", ticket="T-551").answer, False),
         ("half a dozen", call("", "order", quantity=6).answer, True),
+        ("half a dozen", call("", "order", quantity=12).answer, False),
         ("anything", call("", "none").answer, True),
     ],
 )
@@ -92,10 +95,46 @@ def test_no_space_for_free_text_or_other_answers() -> None:
     assert AnswerSpace.learn([]) is None
 
 
+def test_a_name_keeps_its_capitals_where_the_data_does() -> None:
+    users = ("Anna.B", "bob", "KIM", "Lee_k", "noor")
+    found = AnswerSpace.learn([call(f"reset {user}", "reset", user=user) for user in users])
+    assert found is not None
+    assert found.slots["reset./arguments/user"].copied == "words"
+    assert reachable(found, "reset Zoe", call("", "reset", user="Zoe").answer)
+
+
+def test_a_value_that_the_request_lacks_is_listed_where_it_comes_again() -> None:
+    copied = [call(f"{n} docks", "order", quantity=n) for n in range(2, 60)]
+    rare = [call("a pair of docks", "order", quantity=2)] * 2 + [call("docks", "order", quantity=7)]
+    found = AnswerSpace.learn([*copied, *rare])
+    assert found is not None
+    assert found.slots["order./arguments/quantity"].values == ("2",)
+
+
+@pytest.mark.parametrize(
+    ("text", "allowed"),
+    [
+        ("call at 2pm, room 1408 or 3", {"14"}),
+        ("1 p.m. or 9 a.m.", {"13", "9"}),
+        ("on 205-555-0164 at 14:30", {"14"}),
+        ("at 1500", {"15"}),
+        ("at nine", {"9", "21"}),
+        ("at 12", {"12", "0"}),
+        ("a quarter to five", {"5", "17", "4", "16"}),
+        ("noon or midnight", {"12", "0"}),
+        ("12 am", {"0"}),
+        ("on 8331 2966", set()),
+    ],
+)
+def test_hours(text: str, allowed: set[str]) -> None:
+    assert set(hours(text)) == allowed
+
+
 def test_what_may_be_copied_from_a_request() -> None:
     assert {"a.b@c.example", "Kim"} <= set(words("mail a.b@c.example, or Kim."))
     assert "+4930123456" in phones("call +49 (30) 123-456 at 5")
     assert "4559423985" in phones("15 455 94 23 985")
+    assert phones("205-555-0164 works") == ["2055550164"]
     assert {"39.99", "1200", "59", "12"} <= set(numbers("$39.99, 1,200, fifty-nine, a dozen"))
 
 

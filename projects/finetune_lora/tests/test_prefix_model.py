@@ -102,9 +102,14 @@ def test_the_loss_is_the_one_of_transformers(base: Base, encoded: list[Encoded],
         ids[row, : len(one)] = torch.tensor(one.ids)
         mask[row, : len(one)] = 1
         labels[row, one.learned] = ids[row, one.learned]
-    expected = model(input_ids=ids, attention_mask=mask, labels=labels).loss.item()
+    weight = model.get_input_embeddings().weight  # which is the output layer's, too
+    expected = model(input_ids=ids, attention_mask=mask, labels=labels).loss
+    (gradient,) = torch.autograd.grad(expected, weight)
     (batch,) = Collator(base.tokenizer.pad_token_id)(encoded)
-    assert token_losses(model, batch).mean().item() == pytest.approx(expected, abs=1e-5)
+    loss = token_losses(model, batch).mean()
+    assert loss.item() == pytest.approx(expected.item(), abs=1e-5)
+    (same_gradient,) = torch.autograd.grad(loss, weight)
+    torch.testing.assert_close(same_gradient, gradient, atol=1e-6, rtol=1e-4)
 
 
 def test_logits_are_those_of_the_chosen_positions_alone(base: Base, encoded: list[Encoded]) -> None:

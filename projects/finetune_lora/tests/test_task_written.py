@@ -10,9 +10,11 @@ from finetune_lora.task.noise import clean
 from finetune_lora.task.tools import ARGUMENTS, problems
 from finetune_lora.task.written import rewrite, written
 
+TASK = resources.files("finetune_lora.task")
 ROWS = [
     json.loads(line)
-    for line in (resources.files("finetune_lora.task") / "written.jsonl").read_text().splitlines()
+    for tool in ARGUMENTS
+    for line in (TASK / "requests" / f"{tool}.jsonl").read_text("utf-8").splitlines()
 ]
 
 
@@ -23,7 +25,7 @@ def test_every_request_has_a_right_call() -> None:
 
 
 def test_none_of_them_is_in_the_test_set() -> None:
-    test = (resources.files("finetune_lora.task") / "handwritten.jsonl").read_text()
+    test = (TASK / "handwritten.jsonl").read_text("utf-8")
     known = {json.loads(line)["messages"][0]["content"].lower() for line in test.splitlines()}
     assert known
     assert not known & {r["text"].lower() for r in ROWS}

@@ -20,6 +20,7 @@ from finetune_lora.example import Example
 
 _CLOSED = 64  # distinct values of a field that may be listed
 _SHORTEST_PHONE = 5  # digits
+_TIME = r"(?i)(?<!\d)(\d\d?)(?:[:.h][0-5]\d|(?<=\d\d)[0-5]\d)?(?!\d)\s*(?:([ap])\.?m)?"
 _COPIED = 0.9  # share of a field's values that stand in the request, if it is copied
 _ONES = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen "
@@ -37,6 +38,11 @@ def words(text: str) -> list[str]:
     return [*found, *(word.lower() for word in found)]
 
 
+def lower_words(text: str) -> list[str]:
+    """The same, all in lower case."""
+    return words(text.lower())
+
+
 def digits(text: str) -> list[str]:
     """Runs of digits."""
     return re.findall(r"\d+", text)
@@ -46,7 +52,8 @@ def phones(text: str) -> list[str]:
     """Groups of digits that may be one number together, without what stands between them."""
     found = []
     for run in re.findall(r"\+?\(?\d[\d ()./\u2010-\u2013-]*\d", text):
-        groups = re.findall(r"\+?\d+", run)
+        # Another number may stand beside it, with a blank between them.
+        groups = ["".join(re.findall(r"\+?\d", group)) for group in run.split()]
         for start in range(len(groups)):
             for end in range(start + 1, len(groups) + 1):
                 number = "".join(groups[start:end])
@@ -58,10 +65,31 @@ def phones(text: str) -> list[str]:
 def numbers(text: str) -> list[str]:
     """Numbers as JSON writes them, from figures and from words."""
     found = [float(n.replace(",", "")) for n in re.findall(r"\d[\d,]*(?:\.\d+)?", text)]
-    found += _spelt(text)
-    if re.search(r"half a dozen", text, re.I):
-        found.append(6)
+    found += _spelt(re.sub(r"half a dozen", "six", text, flags=re.I))
     return [json.dumps(int(n) if n == int(n) else n) for n in found]
+
+
+def hours(text: str) -> list[str]:
+    """Hours of the day, 0 to 23; before and after noon where the text does not say which."""
+    found = [12] * bool(re.search(r"noon|midday|lunch", text, re.I))
+    found += [0] * bool(re.search(r"midnight", text, re.I))
+    times = re.findall(_TIME, text)
+    # Where one says pm, a bare number beside it is none.
+    for hour, half in [time for time in times if time[1]] or times:
+        found += _hours(int(hour), half.lower())
+    for n in _spelt(text):
+        found += _hours(n)
+    if re.search(r"\bto\b", text):  # a quarter to five
+        found += [(hour - 1) % 24 for hour in found]
+    return [str(hour) for hour in dict.fromkeys(found)]
+
+
+def _hours(n: int, half: str = "") -> list[int]:
+    if n > 24:
+        return []
+    if half:
+        return [n % 12 + 12 * (half == "p")]
+    return [n % 24, (n + 12) % 24] if n <= 12 else [n % 24]
 
 
 def _spelt(text: str) -> Iterator[int]:
@@ -89,8 +117,11 @@ _COPIES: dict[str, Callable[[str], list[str]]] = {
     "digits": digits,
     "phones": phones,
     "numbers": numbers,
+    "hours": hours,
+    "lower words": lower_words,
     "words": words,
 }
+_BARE = ("numbers", "hours")  # stand in JSON without quotes
 
 
 @dataclass(frozen=True)
@@ -104,7 +135,7 @@ class Slot:
     def candidates(self, request: str) -> list[str]:
         """What the field may be for this request, as text within JSON."""
         found = dict.fromkeys(_COPIES[self.copied](request) if self.copied else ())
-        if self.copied != "numbers":
+        if self.copied not in _BARE:
             found = {self.prefix + json.dumps(value, ensure_ascii=False)[1:-1]: None
                      for value in found}  # fmt: skip
         return [*found, *(value for value in self.values if value not in found)]
@@ -226,13 +257,14 @@ def _slot(pairs: Sequence[tuple[str, str]]) -> Slot | None:
     if not all(re.fullmatch(re.escape(prefix) + r"\d+", value) for value in values):
         prefix = ""
     for name, copies in _COPIES.items():
-        if name == "words" and len(values) <= len(pairs) / 2:
+        if "words" in name and len(values) <= len(pairs) / 2:
             continue  # the same few words again and again are a list
         if prefix and name != "digits":
             continue
         others = [v for v, request in pairs if v.removeprefix(prefix) not in copies(request)]
         if len(others) <= (1 - _COPIED) * len(pairs):
-            return Slot(tuple(sorted(set(others))), copied=name, prefix=prefix)
+            again = (value for value, n in Counter(others).items() if n > 1)
+            return Slot(tuple(sorted(again)), copied=name, prefix=prefix)
     return Slot(values=tuple(values)) if len(values) <= _CLOSED else None
 
 

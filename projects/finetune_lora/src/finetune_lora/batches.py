@@ -15,6 +15,7 @@ from finetune_lora.encode import Encoded
 
 Batch = dict[str, torch.Tensor]
 _WINDOW = 16  # batches that are sorted by length together
+_WIDTH = 8  # tokens: a row's length is a multiple of it, so that shapes come again
 _SHORT = 8  # a common beginning of fewer tokens is not worth a pass of its own
 
 
@@ -84,6 +85,7 @@ class Collator:
 
     def _batch(self, examples: Sequence[Encoded], start: int) -> Batch:
         longest = max(len(e) for e in examples) - start
+        longest += -longest % _WIDTH
         ids = torch.full((len(examples), longest), self._pad)
         rows, columns, labels = [], [], []
         for row, example in enumerate(examples):

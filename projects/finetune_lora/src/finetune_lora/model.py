@@ -15,6 +15,8 @@ from torch.nn import functional
 
 from finetune_lora.batches import Batch
 
+_ROWS = 64  # of logits: a multiple of it, and so many of them float32 at a time
+
 
 def token_losses(model: Any, batch: Batch) -> torch.Tensor:
     """The cross-entropy of each learned token, (n,) float32, in nats.
@@ -22,8 +24,42 @@ def token_losses(model: Any, batch: Batch) -> torch.Tensor:
     `model` may be wrapped for training on several devices. The keys and values of the shared prefix
     are computed once and repeated for each row; gradients flow back through them.
     """
-    logits = selected_logits(model, batch)
-    return functional.cross_entropy(logits.float(), batch["labels"], reduction="none")
+    n = len(batch["labels"])
+    names = ("rows", "columns", "labels")
+    filled = {name: functional.pad(batch[name], (0, -n % _ROWS)) for name in names}
+    losses: torch.Tensor = _CrossEntropy.apply(
+        selected_logits(model, {**batch, **filled}), filled["labels"]
+    )
+    return losses[:n]
+
+
+class _CrossEntropy(torch.autograd.Function):
+    """Cross-entropy in float32 of logits of any type, some rows at a time.
+
+    `functional.cross_entropy` on `logits.float()` gives the same and holds five more matrices of
+    the vocabulary's width.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        labels = labels[:, None]
+        totals, chosen = [], []
+        for rows, wanted in zip(logits.split(_ROWS), labels.split(_ROWS), strict=True):
+            wide = rows.float()
+            totals.append(wide.logsumexp(-1, keepdim=True))
+            chosen.append(wide.gather(1, wanted))
+        total = torch.cat(totals)
+        ctx.save_for_backward(logits, labels, total)
+        return (total - torch.cat(chosen))[:, 0]
+
+    @staticmethod
+    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor, None]:
+        found = torch.empty_like(ctx.saved_tensors[0])
+        pieces = (t.split(_ROWS) for t in (found, *ctx.saved_tensors, grad[:, None]))
+        for out, rows, wanted, total, scale in zip(*pieces, strict=True):
+            wide = rows.float().sub_(total).exp_().mul_(scale)
+            out.copy_(wide.scatter_add_(1, wanted, -scale))
+        return found, None
 
 
 def selected_logits(model: Any, batch: Batch) -> torch.Tensor:

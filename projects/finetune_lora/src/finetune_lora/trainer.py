@@ -22,6 +22,7 @@ from transformers.trainer_callback import PrinterCallback
 
 from finetune_lora import checkpoints
 from finetune_lora.adapter import AdapterOptions, attach, save_adapter
+from finetune_lora.allocator import keep_freed_memory
 from finetune_lora.arguments import training_arguments
 from finetune_lora.batches import Collator
 from finetune_lora.disk import explain
@@ -53,6 +54,7 @@ class TrainingFailed(SeedbedError):
 def run(job: Job, folder: Path, tell: Listener) -> TrainResult:
     """Train `job`, write the adapter into `folder`, and tell what happens on the way."""
     set_seed(job.args.seed)
+    keep_freed_memory()
     with explain("The run", folder):
         folder.mkdir(parents=True, exist_ok=True)
     a = job.args

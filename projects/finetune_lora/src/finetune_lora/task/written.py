@@ -1,7 +1,7 @@
 """Requests written by hand for training, each time with other names and numbers in them.
 
-`written.jsonl` holds them: a line is {"text", "name", "arguments", "kind"}. What is to be
-copied from a request (users, ids, phone numbers, amounts) is replaced by values of the part; what
+`requests/` holds them, a file for each tool; a line is {"text", "name", "arguments", "kind"}. What
+is to be copied from a request (users, ids, phone numbers, amounts) is replaced by values of the part; what
 is said around it stays as it was written. They are split by text: parts share no request.
 """
 
@@ -24,9 +24,9 @@ _SERIAL = {"ticket": "T", "order": "A"}
 @cache
 def written(tool: str, part: str) -> tuple[dict[str, Any], ...]:
     """The requests of one part for a tool."""
-    text = (resources.files(__package__) / "written.jsonl").read_text("utf-8")
-    rows = [json.loads(line) for line in text.splitlines()]
-    return tuple(r for r in rows if r["name"] == tool and part_of(r["text"]) == part)
+    file = resources.files(__package__) / "requests" / f"{tool}.jsonl"
+    rows = map(json.loads, file.read_text("utf-8").splitlines())
+    return tuple(row for row in rows if part_of(row["text"]) == part)
 
 
 def rewrite(row: dict[str, Any], rng: Random, part: str) -> tuple[str, dict[str, Any]]:
