@@ -28,6 +28,7 @@ def main() -> dict[str, Any]:
     classical = max(value for name, value in systems.items() if "minilm" in name.lower())
     return {
         "accuracy": systems["adapter"],
+        "minilm": classical,
         "above_minilm": round(systems["adapter"] - classical, 4),
         "n": found["n"],
         "training_minutes": round(trained.seconds / 60, 2),

@@ -162,6 +162,11 @@ def machine() -> dict[str, Any]:
     }
 
 
+def place(where: dict[str, Any]) -> str:
+    """A machine in a few words, with the day."""
+    return f"{where['processor']}, {where['cores']} cores, {where['date']}"
+
+
 def run(script: str) -> dict[str, Any]:
     done = subprocess.run(
         [sys.executable, str(HERE / script), "--json"],
@@ -179,22 +184,24 @@ def reached(value: float, bar: str) -> bool:
 
 def table(results: dict[str, Any]) -> str:
     """results.md: a line for each figure with a bar, then every figure as measured."""
-    where = results["machine"]
     lines = [
         "# Benchmarks",
         "",
-        f"Made by `make bench` on {where['date']}: {where['processor']}, {where['cores']} cores,"
-        f" Python {where['python']}.",
+        "Made by `make bench`, each in a run of its own with its peers; the last column says where.",
         "",
-        "| figure | measured | bar | |",
-        "|---|---|---|---|",
+        "| figure | measured | bar | | on |",
+        "|---|---|---|---|---|",
     ]
     for name, (_, bars) in BENCHMARKS.items():
+        found = results.get(name, {})
         for key, (what, unit, bar) in bars.items():
-            value = results.get(name, {}).get(key)
+            value = found.get(key)
             if value is not None:
                 verdict = "reached" if reached(value, bar) else "**not reached**"
-                lines.append(f"| {what} | {value} {unit}".rstrip() + f" | {bar} | {verdict} |")
+                lines.append(
+                    f"| {what} | {value} {unit}".rstrip()
+                    + f" | {bar} | {verdict} | {place(found['machine'])} |"
+                )
     lines += ["", "Everything that was measured:", "", "```json"]
     lines += [json.dumps(results, indent=2, ensure_ascii=False), "```", ""]
     return "\n".join(lines)
@@ -206,12 +213,11 @@ def main(names: list[str]) -> None:
             f"There is no benchmark {unknown.pop()!r}. There are: {', '.join(BENCHMARKS)}"
         )
     results = json.loads(RESULTS.read_text("utf-8")) if RESULTS.exists() and names else {}
-    results["machine"] = machine()
     for name in names or BENCHMARKS:
         if (needed := NEEDS.get(name)) and needed not in os.environ:
             continue
         print(f"{name} …", flush=True)
-        results[name] = run(BENCHMARKS[name][0])
+        results[name] = {**run(BENCHMARKS[name][0]), "machine": machine()}
         print(json.dumps(results[name], indent=2), flush=True)
     RESULTS.write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n", "utf-8")
     (HERE / "results.md").write_text(table(results), "utf-8")

@@ -23,7 +23,9 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
 
 
 def faults(*arguments: str) -> int:
-    done = subprocess.run([sys.executable, "-c", FAULTS, *arguments], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", FAULTS, *arguments], capture_output=True, text=True
+    )
     return int(done.stdout)
 
 

@@ -136,7 +136,7 @@ def test_padding_never_counts(base: Base, encoded: list[Encoded]) -> None:
             end = len(one) - len(batch["prefix"])
             assert (filled[row, end:] == pad).all()
             filled[row, end:] = 7
-        assert longest - len(batch["prefix"]) == filled.shape[1]
+        assert 0 <= filled.shape[1] - (longest - len(batch["prefix"])) < 8
         assert torch.equal(before, token_losses(base.model, {**batch, "input_ids": filled}))
         alone = [token_losses(base.model, Collator(pad)([e])[0]) for e in sorted(encoded, key=len)]
     torch.testing.assert_close(before, torch.cat(alone), atol=1e-5, rtol=1e-5)

@@ -15,7 +15,7 @@ from finetune_lora.encode import Encoded
 
 Batch = dict[str, torch.Tensor]
 _WINDOW = 16  # batches that are sorted by length together
-_WIDTH = 8  # tokens: a row's length is a multiple of it, so that shapes come again
+_STEP = 8  # tokens by which rows differ in width: each new shape costs time and memory
 _SHORT = 8  # a common beginning of fewer tokens is not worth a pass of its own
 
 
@@ -78,15 +78,14 @@ class Collator:
         start = common_prefix(examples) if self._share else 0
         parts: list[list[Encoded]] = [[]]
         for example in sorted(examples, key=len):
-            if parts[-1] and (len(parts[-1]) + 1) * (len(example) - start) > self._most:
+            if parts[-1] and (len(parts[-1]) + 1) * _width(len(example) - start) > self._most:
                 parts.append([])
             parts[-1].append(example)
         return [self._batch(part, start) for part in parts]
 
     def _batch(self, examples: Sequence[Encoded], start: int) -> Batch:
-        longest = max(len(e) for e in examples) - start
-        longest += -longest % _WIDTH
-        ids = torch.full((len(examples), longest), self._pad)
+        width = _width(max(map(len, examples)) - start)
+        ids = torch.full((len(examples), width), self._pad)
         rows, columns, labels = [], [], []
         for row, example in enumerate(examples):
             tail = example.ids[start:]
@@ -102,6 +101,10 @@ class Collator:
             "columns": torch.tensor(columns),
             "labels": torch.tensor(labels),
         }
+
+
+def _width(length: int) -> int:
+    return -(-length // _STEP) * _STEP
 
 
 def common_prefix(examples: Sequence[Encoded]) -> int:
