@@ -187,7 +187,7 @@ def table(results: dict[str, Any]) -> str:
     lines = [
         "# Benchmarks",
         "",
-        "Made by `make bench`, each in a run of its own with its peers; the last column says where.",
+        "Made by `make bench`, each figure in one run with its peers; the last column says where.",
         "",
         "| figure | measured | bar | | on |",
         "|---|---|---|---|---|",

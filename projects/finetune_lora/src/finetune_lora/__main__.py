@@ -302,8 +302,8 @@ def main(arguments: list[str] | None = None) -> None:
     from finetune_lora.scale.processes import line_of
     from seedbed.errors import SeedbedError
 
-    # OpenMP's threads spin while they wait for each other. Long spinning takes the core from the one
-    # waited for where other work runs: two trainings at once took three times as long.
+    # OpenMP's threads spin while they wait, which takes the core from what they wait for where
+    # other work runs: by default two trainings at once took three times as long as with this.
     os.environ.setdefault("GOMP_SPINCOUNT", "20000")
     try:
         app(arguments)

@@ -1,8 +1,9 @@
 """Requests written by hand for training, each time with other names and numbers in them.
 
 `requests/` holds them, a file for each tool; a line is {"text", "name", "arguments", "kind"}. What
-is to be copied from a request (users, ids, phone numbers, amounts) is replaced by values of the part; what
-is said around it stays as it was written. They are split by text: parts share no request.
+is to be copied from a request (users, ids, phone numbers, amounts) is replaced by values of the
+part; what is said around it stays as it was written. They are split by text: parts share no
+request.
 """
 
 from __future__ import annotations
