@@ -103,6 +103,20 @@ def test_a_name_keeps_its_capitals_where_the_data_does() -> None:
     assert reachable(found, "reset Zoe", call("", "reset", user="Zoe").answer)
 
 
+def test_a_field_is_a_list_where_it_is_one_elsewhere() -> None:
+    often = [call(f"reset {s}", "reset", system=s) for s in ("vpn", "mail", "wiki")] * 4
+    found = AnswerSpace.learn([*often, call("unlock vpn", "unlock", system="vpn")])
+    assert found is not None
+    assert found.slots["unlock./arguments/system"].values == ("vpn",)
+
+
+def test_a_number_is_never_written_with_leading_zeros() -> None:
+    found = AnswerSpace.learn([call(f"pay {n}", "pay", amount=n) for n in (5, 8, 41, 77)])
+    assert found is not None
+    assert found.slots["pay./arguments/amount"].copied == "numbers"
+    assert not reachable(found, "pay 007", '{"name": "pay", "arguments": {"amount": 007}}')
+
+
 def test_a_value_that_the_request_lacks_is_listed_where_it_comes_again() -> None:
     copied = [call(f"{n} docks", "order", quantity=n) for n in range(2, 60)]
     rare = [call("a pair of docks", "order", quantity=2)] * 2 + [call("docks", "order", quantity=7)]

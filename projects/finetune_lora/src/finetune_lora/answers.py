@@ -167,16 +167,25 @@ class AnswerSpace:
         known = 3 if len(names) <= min(_CLOSED, len(answers) // 2) else 1
         seen: Counter[tuple[str, ...]] = Counter()
         held: dict[str, list[tuple[str, str]]] = defaultdict(list)
+        about: dict[str, tuple[str, bool]] = {}  # slot → its field, and whether it has no quotes
+        named: dict[str, list[str]] = defaultdict(list)  # a field's values, whatever it belongs to
         for example, pieces in zip(examples, answers, strict=True):
             assert pieces is not None
             name = pieces[1][1] if known > 1 and len(pieces) > 1 else ""
             shape = ["".join(text for _, text in pieces[:known])]
             for path, text in pieces[known:]:
+                slot = f"{name}.{path}"
                 if path:
-                    held[f"{name}.{path}"].append((text, example.text))
-                shape.append(f"{name}.{path}" if path else text)
+                    held[slot].append((text, example.text))
+                    about[slot] = path, not shape[-1].endswith('"')
+                    named[path].append(text)
+                shape.append(slot if path else text)
             seen[tuple(shape)] += 1
-        slots = {slot: _slot(pairs) for slot, pairs in held.items()}
+        few = {path for path, all_ in named.items() if len(set(all_)) <= len(all_) / 2}
+        slots = {
+            slot: _slot(held[slot], bare=bare, few=path in few)
+            for slot, (path, bare) in about.items()
+        }
         if None in slots.values():
             return None
         return cls(tuple(sorted(seen)), {k: v for k, v in sorted(slots.items()) if v})
@@ -250,17 +259,20 @@ def _emit(value: Any, path: str) -> Iterator[tuple[str, str]]:
         yield path, json.dumps(value)
 
 
-def _slot(pairs: Sequence[tuple[str, str]]) -> Slot | None:
-    """What a field holds, by its (value, request) pairs; None if neither listed nor copied."""
+def _slot(pairs: Sequence[tuple[str, str]], *, bare: bool, few: bool) -> Slot | None:
+    """What a field holds, by its (value, request) pairs; None if neither listed nor copied.
+
+    `bare` values are numbers, without quotes; of `few` the same ones come again and again.
+    """
     values = sorted({value for value, _ in pairs})
     prefix = re.match(r"\D*", values[0])[0]  # type: ignore[index]
     if not all(re.fullmatch(re.escape(prefix) + r"\d+", value) for value in values):
         prefix = ""
     for name, copies in _COPIES.items():
-        if "words" in name and len(values) <= len(pairs) / 2:
-            continue  # the same few words again and again are a list
-        if prefix and name != "digits":
+        if (name in _BARE) != bare or (prefix and name != "digits"):
             continue
+        if few and "words" in name:
+            continue  # they are a list
         others = [v for v, request in pairs if v.removeprefix(prefix) not in copies(request)]
         if len(others) <= (1 - _COPIED) * len(pairs):
             again = (value for value, n in Counter(others).items() if n > 1)
