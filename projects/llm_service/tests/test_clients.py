@@ -255,19 +255,23 @@ def test_results_of_parallel_calls_go_back(ask):
 # ── completions, embeddings, models ─────────────────────────────────────────────────────────────
 
 
+COUNT = "One, two, three, four, five,"
+
+
 def test_completions(client):
+    # A clear case: how close calls come out depends on how many are computed together.
     make = client.completions.create
-    echoed = make(model=MODEL, prompt="Paris is", max_tokens=4, temperature=0, echo=True)
-    assert echoed.choices[0].text.startswith("Paris is")
-    plain = make(model=MODEL, prompt="Paris is", max_tokens=4, temperature=0, logprobs=1)
-    assert echoed.choices[0].text == "Paris is" + plain.choices[0].text
+    echoed = make(model=MODEL, prompt=COUNT, max_tokens=4, temperature=0, echo=True)
+    assert echoed.choices[0].text.startswith(COUNT)
+    plain = make(model=MODEL, prompt=COUNT, max_tokens=4, temperature=0, logprobs=1)
+    assert echoed.choices[0].text == COUNT + plain.choices[0].text
     assert "".join(plain.choices[0].logprobs.tokens) == plain.choices[0].text
-    several = make(model=MODEL, prompt=["Paris is", "One two"], max_tokens=4, temperature=0, n=2)
+    several = make(model=MODEL, prompt=[COUNT, "Paris is"], max_tokens=4, temperature=0, n=2)
     assert [c.index for c in several.choices] == [0, 1, 2, 3]
     assert several.choices[0].text == plain.choices[0].text
     ids = make(model=MODEL, prompt=[504, 282], max_tokens=3)
     assert ids.usage.prompt_tokens == 2
-    chunks = list(make(model=MODEL, prompt="Paris is", max_tokens=4, temperature=0, stream=True))
+    chunks = list(make(model=MODEL, prompt=COUNT, max_tokens=4, temperature=0, stream=True))
     assert "".join(c.choices[0].text for c in chunks if c.choices) == plain.choices[0].text
 
 
