@@ -1,5 +1,6 @@
 """The local chat model beyond LangChain's suite, and where each model spec leads."""
 
+import asyncio
 import json
 from typing import TypedDict
 
@@ -65,12 +66,9 @@ async def test_a_consumer_that_leaves_frees_its_slot(model):
         break
     before = model.engine.stats()["finished"]
     await model.ainvoke("Hi", max_tokens=1)
-    assert model.engine.stats() == {
-        **model.engine.stats(),
-        "running": 0,
-        "waiting": 0,
-        "finished": before + 1,
-    }
+    while model.engine.stats()["running"]:  # it is let go before the engine's next step
+        await asyncio.sleep(0.01)
+    assert model.engine.stats()["finished"] == before + 1  # not the one that was left
 
 
 def test_options_per_call(model):
@@ -192,7 +190,7 @@ def test_the_context_window_is_an_error_or_a_said_cut(model):
     ]
     with pytest.raises(ContextWindowError, match="exceed the model's 8192"):
         model.invoke(history, max_tokens=8000)
-    message = model.invoke(history, truncation="oldest", max_tokens=8000, stop=[".", " "])
+    message = model.invoke(history, truncation="oldest", max_tokens=8000, stop=[".", " ", "\n"])
     assert message.response_metadata["truncated_messages"] == 1
     with pytest.raises(ContextWindowError):
         model.invoke("word " * 9000, truncation="oldest")

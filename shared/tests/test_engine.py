@@ -59,7 +59,9 @@ def engine():
 
 @pytest.fixture(scope="module")
 def prompt(engine):
-    return engine.apply_chat_template([{"role": "user", "content": "Count from one to ten."}])
+    # What comes next is clear: a batch's rounding does not change a greedy answer.
+    asked = engine.apply_chat_template([{"role": "user", "content": "Count from one to ten."}])
+    return f"{asked}One, two, three, four, five,"
 
 
 def idle(engine, within=10.0):
