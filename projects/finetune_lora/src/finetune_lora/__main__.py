@@ -105,6 +105,9 @@ def train(
     r: Annotated[int | None, typer.Option(help="Rank of the adapter.")] = None,
     alpha: Annotated[int | None, typer.Option(help="Its scale is alpha/r.")] = None,
     dropout: Annotated[float | None, typer.Option(help="Of the adapter's input.")] = None,
+    word_dropout: Annotated[
+        float | None, typer.Option(help="Share of words left out of labelled texts.")
+    ] = None,
     method: Annotated[str | None, typer.Option(help="lora, dora, rslora or qlora.")] = None,
     targets: Annotated[str | None, typer.Option(help="all-linear, or layer names.")] = None,
     layers: Annotated[int | None, typer.Option(help="Only the last so many layers.")] = None,

@@ -27,6 +27,7 @@ from finetune_lora.example import Dataset
 from finetune_lora.interrupt import on_signal, raise_stopped
 from finetune_lora.plan import Plan
 from finetune_lora.scale import processes
+from finetune_lora.word_dropout import without_words
 from seedbed.errors import BadInput, ConfigError
 from seedbed.settings import Settings
 
@@ -45,7 +46,8 @@ class TrainArgs:
     that suits the base's size) rises over the share `warmup` of the steps and falls to 0.
     `micro_tokens` bound what one pass holds in memory.
     With `patience` training stops after so many evaluations without a better one, and the best
-    adapter is kept. `epochs` 0 stands for as many as suit the amount of data.
+    adapter is kept. `epochs` 0 stands for as many as suit the amount of data. Where rows are text
+    and label, all passes but the first leave out `word_dropout` of the words.
     """
 
     data: str
@@ -61,6 +63,7 @@ class TrainArgs:
     r: int = 16
     alpha: int = 32
     dropout: float = 0.0
+    word_dropout: float = 0.2
     method: str = "lora"
     targets: str = "all-linear"
     layers: int | None = None
@@ -87,6 +90,10 @@ class TrainArgs:
                 )
         if self.max_minutes <= 0 or (self.lr is not None and self.lr <= 0):
             raise ConfigError("max_minutes and lr must be above 0.", hint="Give e.g. 10 and 1e-3.")
+        if not 0 <= self.word_dropout < 1:
+            raise ConfigError(
+                f"word_dropout is {self.word_dropout}.", hint="Give a share of the words, e.g. 0.2."
+            )
 
     @property
     def global_batch(self) -> int:
@@ -118,7 +125,10 @@ class TrainResult:
 
 @dataclass(frozen=True)
 class Job:
-    """What is trained on what: everything the loop needs, loaded and checked."""
+    """What is trained on what: everything the loop needs, loaded and checked.
+
+    `encoded` is one pass over `train`, or all of them, one after the other, where they differ.
+    """
 
     args: TrainArgs
     base: Base
@@ -179,7 +189,14 @@ def prepare(args: TrainArgs, settings: Settings | None = None) -> Job:
         if evaluation
         else []
     )
-    return Job(args, base, dataset, evaluation, encoded, encoded_eval, plan_for(args, len(encoded)))
+    plan = plan_for(args, len(encoded))
+    if dataset.is_classification and args.word_dropout:
+        passes = -(-plan.planned // -(-len(encoded) // args.global_batch))
+        for number in range(1, passes):
+            seed = args.seed * 1_000_003 + number
+            fewer = without_words(dataset.examples, args.word_dropout, seed)
+            encoded += encode(base.tokenizer, fewer, max_tokens=args.max_tokens, truncate=True)
+    return Job(args, base, dataset, evaluation, encoded, encoded_eval, plan)
 
 
 def suitable_lr(base: Base) -> float:

@@ -52,7 +52,7 @@ class Watch(TrainerCallback):
             "step": state.global_step,
             "of": plan.total,
             "epoch": round(state.global_step * trainer.job.args.global_batch
-                           / len(trainer.job.encoded), 3),
+                           / len(trainer.job.train), 3),
             "loss": logs["loss"],
             "lr": logs["learning_rate"],
             "grad_norm": logs.get("grad_norm"),
