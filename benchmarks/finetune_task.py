@@ -33,12 +33,15 @@ def main() -> dict[str, Any]:
         (folder,) = Path(data, "runs").iterdir()
         run = json.loads((folder / "run.json").read_text("utf-8"))
         report = json.loads((folder / "report" / "report.json").read_text("utf-8"))
+        ask = ["evaluate", "--data", "helpdesk", "--model", f"path:{folder / 'model'}", "--json"]
+        served = subprocess.run([COMMAND, *ask], capture_output=True, check=True)
     systems = {
         name: {"exact_match": found["exact_match"], "interval": found["interval"]}
         for name, found in report["systems"].items()
     }
     return {
         "exact_match": round(report["exact_match"], 4),
+        "served_exact_match": round(json.loads(served.stdout)["exact_match"], 4),
         "n": report["n"],
         "training_minutes": round(run["seconds"] / 60, 2),
         "minutes_in_all": round(seconds / 60, 2),

@@ -199,7 +199,10 @@ def export(
     adapter: Adapter,
     to: Annotated[str, typer.Option(help="merged, gguf or openvino.")] = "openvino",
     output: Output = None,
-    type: Annotated[str | None, typer.Option(help="How numbers are stored.")] = None,
+    type: Annotated[str | None, typer.Option(help="How numbers are stored, e.g. Q8_0.")] = None,
+    data: Annotated[
+        str | None, typer.Option(help="Rows to choose 4-bit weights on: else those trained on.")
+    ] = None,
     force: Force = False,
     as_json: Json = False,
 ) -> None:
@@ -207,7 +210,7 @@ def export(
     read_config()
     from finetune_lora.export import export
 
-    result = export(adapter, to, output, type=type, force=force)
+    result = export(adapter, to, output, type=type, data=data, force=force)
     show(result) if as_json else typer.echo(f"{result['path']}\n{result['next']}")
 
 

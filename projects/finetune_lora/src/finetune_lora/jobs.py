@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -92,7 +92,7 @@ def evaluate_run(
     if model is not None:
         return evaluate(dataset, [_served(model, dataset.labels)], out=out).as_json()
     loaded = _load(adapter, base)
-    train = None if quick else training_data(adapter)
+    train = None if quick else training_data(task)
     predictors = _predictors(loaded, dataset, train, task, adapted=adapter is not None, quick=quick)
     known = adapter is not None and (adapter / "run.json").exists()
     result = evaluate(
@@ -136,11 +136,11 @@ def handwritten(name: str = "handwritten") -> Path:
     return Path(str(resources.files("finetune_lora.task") / f"{name}.jsonl"))
 
 
-def training_data(adapter: Path | None) -> Dataset | None:
-    """What an adapter was trained on, if the file is still there as it was."""
+def training_data(task: Mapping[str, Any]) -> Dataset | None:
+    """What an adapter with this `task.json` was trained on, if the file is still as it was."""
     from finetune_lora.data.read import load_dataset
 
-    data = _task(adapter).get("data") or {}
+    data = task.get("data") or {}
     try:
         found = load_dataset(data["path"])
     except (SeedbedError, KeyError, OSError):

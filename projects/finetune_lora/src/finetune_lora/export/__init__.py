@@ -5,6 +5,7 @@ Nothing here trains or evaluates; each module reads a folder and writes a folder
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +17,28 @@ KINDS = ("merged", "gguf", "openvino")
 
 
 def export(
-    source: Path, to: str, output: Path | None = None, *, type: str | None = None, force: bool
+    source: Path,
+    to: str,
+    output: Path | None = None,
+    *,
+    type: str | None = None,
+    data: str | None = None,
+    force: bool,
 ) -> dict[str, Any]:
     """Write `source` as `to` (merged, gguf, openvino) into `output`, or beside it without one.
 
-    `type` is how numbers are stored: bfloat16 or float32 for merged, else as `gguf.TYPES` has them.
-    Returns `kind`, `path`, `type`, `megabytes` and `next`, a command that uses it. Raises what the
-    modules raise.
+    `type` is how numbers are stored: bfloat16 (the default) or float32 for merged, else as
+    `gguf.TYPES` has them. Q4_1 is chosen on the examples of `data`, or on those trained on where
+    their file is as it was; it is the default where there are any, and Q8_0 elsewhere. Returns
+    `kind`, `path`, `type`, `megabytes` and `next`, a command that uses it. Raises what the modules
+    raise.
     """
     if to not in KINDS:
         raise ConfigError(f"Nothing exports to {to!r}.", hint=f"Use {', '.join(KINDS)}.")
     out = output or source.resolve().with_name(f"{source.resolve().stem}-{to}")
+    # What to ask the model, what it may answer, and what it learned that from.
+    file = source / TASK_FILE
+    task = file.read_text("utf-8") if file.exists() else ""
     options: dict[str, Any] = {"force": force}
     if to == "merged":
         from finetune_lora.export.merge import merge
@@ -34,13 +46,17 @@ def export(
         kind = options["dtype"] = type or "bfloat16"
         path, use = merge(source, out, **options), f"finetune-lora export --adapter {out}"
     else:
-        from finetune_lora.export.gguf import DEFAULT_TYPE, to_gguf
+        from finetune_lora.data.read import load_dataset
+        from finetune_lora.export.gguf import to_gguf
         from finetune_lora.export.openvino import to_openvino
+        from finetune_lora.jobs import training_data
 
-        kind = options["type"] = type or DEFAULT_TYPE
+        learned = load_dataset(data) if data else training_data(json.loads(task or "{}"))
+        options["examples"] = learned.examples if learned else ()
+        kind = options["type"] = type or ("Q4_1" if learned else "Q8_0")
         path = (to_gguf if to == "gguf" else to_openvino)(source, out, **options)
         use = f"SEEDBED_MODEL=path:{out}"
-    if (source / TASK_FILE).exists():  # what to ask the model, and what it may answer
-        write_text(out / TASK_FILE, (source / TASK_FILE).read_text("utf-8"))
+    if task:
+        write_text(out / TASK_FILE, task)
     size = sum(file.stat().st_size for file in out.iterdir() if file.is_file()) / 1e6
     return {"kind": to, "path": str(path), "type": kind, "megabytes": round(size, 1), "next": use}

@@ -17,27 +17,41 @@ _RANGES = (1.0, 0.94, 0.88)
 
 def quantize_q4_1(rows: Any) -> Any:
     """float32 rows, (n, k) with k a multiple of 32, as bytes of Q4_1, (n, k / 32 * 20)."""
+    blocks = rows.reshape(-1, BLOCK)
+    scale, zero = grid(blocks)
+    return pack(nearest(blocks, scale, zero), scale, zero).reshape(rows.shape[0], -1)
+
+
+def grid(blocks: Any) -> tuple[Any, Any]:
+    """The (scale, zero), both (n, 1), that bring (n, 32) weights closest; zero is a whole step."""
     import numpy as np
 
-    blocks = rows.reshape(-1, BLOCK)
     low = np.minimum(blocks.min(axis=1, keepdims=True), 0)
     high = np.maximum(blocks.max(axis=1, keepdims=True), 0)
-    best, least = None, None
+    tried = []
     for part in _RANGES:
         scale = ((high - low) * (part / 15)).astype(np.float16).astype(np.float32)
         scale[scale == 0] = 1  # a block of zeros
         zero = np.clip(np.rint(-low * part / scale), 0, 15)
-        steps = np.clip(np.rint(blocks / scale) + zero, 0, 15)
-        error = np.square((steps - zero) * scale - blocks).sum(axis=1, keepdims=True)
-        if best is None or least is None:
-            best, least = [scale, zero, steps], error
-            continue
-        better = error < least
-        least = np.where(better, error, least)
-        new = (scale, zero, steps)
-        best = [np.where(better, now, old) for now, old in zip(new, best, strict=True)]
-    scale, zero, steps = best or []
+        missed = (nearest(blocks, scale, zero) - zero) * scale - blocks
+        tried.append((np.square(missed).sum(axis=1, keepdims=True), scale, zero))
+    errors, scales, zeros = (np.stack(each) for each in zip(*tried, strict=True))
+    best = errors.argmin(axis=0)[None]
+    return np.take_along_axis(scales, best, 0)[0], np.take_along_axis(zeros, best, 0)[0]
+
+
+def nearest(weights: Any, scale: Any, zero: Any) -> Any:
+    """The steps, 0..15, that stand for the weights: (step - zero) * scale is what is read back."""
+    import numpy as np
+
+    return np.clip(np.rint(weights / scale) + zero, 0, 15)
+
+
+def pack(steps: Any, scale: Any, zero: Any) -> Any:
+    """Blocks of steps, (n, 32), as bytes, (n, 20)."""
+    import numpy as np
+
     nibbles = steps.astype(np.uint8)
     packed = nibbles[:, : BLOCK // 2] | (nibbles[:, BLOCK // 2 :] << np.uint8(4))
     numbers = np.concatenate([scale, -zero * scale], axis=1).astype(np.float16).view(np.uint8)
-    return np.concatenate([numbers, packed], axis=1).reshape(rows.shape[0], -1)
+    return np.concatenate([numbers, packed], axis=1)

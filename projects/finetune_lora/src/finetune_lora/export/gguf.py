@@ -2,14 +2,15 @@
 
 It writes the decoder families of `_FAMILIES` with a byte-level BPE tokenizer; everything else is
 llama.cpp's converter's. It knows no adapters beyond having them merged first. Tensors go through
-memory one at a time. The format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
+memory one at a time, but for those that GPTQ chose beforehand. The format:
+https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
 """
 
 from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -17,15 +18,16 @@ from math import prod
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from finetune_lora.example import Example
 from finetune_lora.export.folders import new_folder
 from finetune_lora.export.four_bits import quantize_q4_1
+from finetune_lora.export.gptq import quantize_on
 from finetune_lora.export.merge import is_adapter, merge
 from finetune_lora.export.vocabulary import add_vocabulary, refuse
 from seedbed.errors import BadInput
 
 Type = Literal["F16", "Q8_0", "Q4_1", "Q4_0"]
 TYPES: tuple[str, ...] = get_args(Type)
-DEFAULT_TYPE: Type = "Q8_0"
 BESIDE = ("config.json", "generation_config.json")  # the context window, for one
 
 # A family's name in a GGUF, and whether its query and key rows are permuted there: ggml's rotary
@@ -38,12 +40,20 @@ _FAMILIES = {
 }
 
 
-def to_gguf(source: Path, out: Path, *, type: Type = DEFAULT_TYPE, force: bool = False) -> Path:
+def to_gguf(
+    source: Path,
+    out: Path,
+    *,
+    type: Type = "Q8_0",
+    examples: Sequence[Example] = (),
+    force: bool = False,
+) -> Path:
     """Write `source` (a merged folder or an adapter) into the folder `out`; the .gguf's path.
 
     Matrices become `type`; norms stay float32, and 4-bit types keep the embeddings at Q8_0, which
-    is the mixture of the packaged SmolLM2. `config.json` lies beside the file, so that
-    `SEEDBED_MODEL=path:OUT` knows the context window. Raises BadInput for an architecture, a
+    is the mixture of the packaged SmolLM2. Q4_1 is chosen so that answers to `examples` stay as
+    they are; without any, each weight is rounded by itself. `config.json` lies beside the file, so
+    that `SEEDBED_MODEL=path:OUT` knows the context window. Raises BadInput for an architecture, a
     tokenizer or a type that cannot be written, DiskError when the disk is full.
     """
     if type not in TYPES:
@@ -51,7 +61,9 @@ def to_gguf(source: Path, out: Path, *, type: Type = DEFAULT_TYPE, force: bool =
     facts = {"kind": "gguf", "source": str(source), "type": type}
     name = f"model-{type}.gguf"
     with new_folder(out, facts, force=force) as scratch, merged(source, scratch) as folder:
-        _write(folder, scratch / name, type, out.name)
+        _config(folder)  # refuse what cannot be written before it takes a minute
+        chosen = quantize_on(folder, examples) if type == "Q4_1" and examples else {}
+        _write(folder, scratch / name, type, out.name, chosen)
         for beside in BESIDE:
             if (folder / beside).exists():
                 shutil.copyfile(folder / beside, scratch / beside)
@@ -90,7 +102,7 @@ def _config(folder: Path) -> Any:
     return config
 
 
-def _write(folder: Path, path: Path, wanted: Type, name: str) -> None:
+def _write(folder: Path, path: Path, wanted: Type, name: str, chosen: Mapping[str, Any]) -> None:
     import gguf
     import numpy as np
 
@@ -110,16 +122,18 @@ def _write(folder: Path, path: Path, wanted: Type, name: str) -> None:
         writer.write_kv_data_to_file()
         writer.write_ti_data_to_file()
         for tensor in tensors:
-            rows = tensor.read()
+            kind = _kind(tensor, wanted)
+            if tensor.key in chosen:
+                rows = chosen[tensor.key]
+            elif kind == gguf.GGMLQuantizationType.Q4_1:
+                rows = quantize_q4_1(tensor.read())
+            else:
+                rows = gguf.quantize(tensor.read(), kind)
             if permuted and ".attn_q." in tensor.name:
                 rows = permute(rows, config.num_attention_heads)
             elif permuted and ".attn_k." in tensor.name:
                 rows = permute(rows, config.num_key_value_heads)
-            kind = _kind(tensor, wanted)
-            if kind == gguf.GGMLQuantizationType.Q4_1:
-                writer.write_tensor_data(quantize_q4_1(rows))
-            else:
-                writer.write_tensor_data(gguf.quantize(rows, kind))
+            writer.write_tensor_data(rows)
 
 
 def permute(rows: Any, heads: int) -> Any:
@@ -133,8 +147,9 @@ def permute(rows: Any, heads: int) -> Any:
 
 @dataclass(frozen=True)
 class _Tensor:
-    """One of a checkpoint under its name in a GGUF; `read` gives it as a float32 array."""
+    """`key` of a checkpoint and its name in a GGUF; `read` gives it as a float32 array."""
 
+    key: str
     name: str
     shape: tuple[int, ...]
     read: Callable[[], Any]
@@ -161,7 +176,7 @@ def _tensors(folder: Path, config: Any, family: str, files: ExitStack) -> Iterat
             if name is None:
                 raise refuse(f"the tensor {key}")
             shape = tuple(shard.get_slice(key).get_shape())
-            yield _Tensor(name, shape, partial(_read, shard, key))
+            yield _Tensor(key, name, shape, partial(_read, shard, key))
 
 
 def _read(shard: Any, key: str) -> Any:

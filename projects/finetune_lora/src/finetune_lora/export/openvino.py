@@ -6,21 +6,31 @@ It goes through a GGUF, which OpenVINO reads; the conversion itself is `seedbed.
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
+from finetune_lora.example import Example
 from finetune_lora.export.folders import new_folder, unwritable
-from finetune_lora.export.gguf import BESIDE, DEFAULT_TYPE, Type, merged, to_gguf
+from finetune_lora.export.gguf import BESIDE, Type, merged, to_gguf
 from seedbed.errors import BadInput
 
 _PROBE = "Order A-2211: 3 × 12.50 €,\n\n  it's DON'T  re-opened?! naïve 日本\t(x_1) <|im_end|>"
 
 
-def to_openvino(source: Path, out: Path, *, type: Type = DEFAULT_TYPE, force: bool = False) -> Path:
+def to_openvino(
+    source: Path,
+    out: Path,
+    *,
+    type: Type = "Q8_0",
+    examples: Sequence[Example] = (),
+    force: bool = False,
+) -> Path:
     """Write `source` into the folder `out`, which is returned: a `path:` spec for any project.
 
     `source` is an adapter, a merged folder, a .gguf file or a folder with one; a GGUF keeps its own
-    types, anything else gets `type` (see `to_gguf`). Raises BadInput where OpenVINO would read the
-    text differently than the model was trained to, and what `to_gguf` raises.
+    types, anything else gets `type`, chosen on `examples` (see `to_gguf`). Raises BadInput where
+    OpenVINO would read the text differently than the model was trained to, and what `to_gguf`
+    raises.
     """
     facts = {"kind": "openvino", "source": str(source), "type": type}
     found = [source] if source.suffix == ".gguf" else sorted(source.glob("*.gguf"))
@@ -30,7 +40,7 @@ def to_openvino(source: Path, out: Path, *, type: Type = DEFAULT_TYPE, force: bo
             _convert(found[0], found[0].parent, scratch)
             return out
         with merged(source, scratch) as folder:
-            path = to_gguf(folder, scratch / "gguf", type=type)
+            path = to_gguf(folder, scratch / "gguf", type=type, examples=examples)
             _convert(path, folder, scratch)
             shutil.rmtree(path.parent)
     return out
