@@ -41,7 +41,7 @@ def model(adapter: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     path = tmp_path_factory.mktemp("data") / "train.jsonl"
-    words = "reset the password of anna bob order ticket laptop monitor please status".split()
+    words = ["reset", "the", "password", "of", "anna", "bob", "order", "ticket", "laptop", "please"]
     rng = np.random.default_rng(0)
     rows = [" ".join(rng.choice(words, size=6 + i % 5)) for i in range(80)]
     path.write_text("".join(f'{{"prompt": "{r}", "completion": "{r[:9]}"}}\n' for r in rows))
@@ -90,6 +90,41 @@ def test_a_model_says_nearly_what_it_said(model: Path, data: Dataset) -> None:
     missed = (answers(lambda name, _: chosen[name]) - wanted).square().mean()
     alone = (answers(lambda _, weight: quantize_q4_1(weight)) - wanted).square().mean()
     assert missed < 0.7 * alone
+
+
+def test_a_layer_is_chosen_on_what_those_before_it_became(model: Path, data: Dataset) -> None:
+    chosen = quantize_on(model, data.examples[:40])
+    name = "model.layers.1.self_attn.q_proj"
+    network = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32)
+    products = torch.zeros(64, 64)
+
+    def add(_: Any, inputs: tuple[torch.Tensor]) -> None:
+        seen = inputs[0][0]
+        products.add_(seen.T @ seen)
+
+    network.get_submodule(name).register_forward_pre_hook(add)
+
+    def same_bytes() -> float:
+        products.zero_()
+        tokenizer = AutoTokenizer.from_pretrained(model)
+        with torch.no_grad():
+            for one in encode(tokenizer, data.examples[:40], max_tokens=99):
+                network(input_ids=torch.tensor([one.ids]))
+        weights = network.get_submodule(name).weight.detach().numpy()
+        return float((gptq(weights, spread(products.numpy())) == chosen[f"{name}.weight"]).mean())
+
+    untouched = same_bytes()
+    with torch.no_grad():
+        for key, rows in chosen.items():
+            if ".layers.0." in key:
+                network.get_parameter(key).copy_(torch.from_numpy(read_back(rows)))
+    assert same_bytes() > 0.99 > untouched  # but for sums in another order
+
+
+def test_other_types_are_not_chosen(tmp_path: Path, model: Path, data: Dataset) -> None:
+    path = to_gguf(model, tmp_path / "given" / "out", type="Q8_0", examples=data.examples)
+    alone = to_gguf(model, tmp_path / "without" / "out", type="Q8_0")
+    assert path.read_bytes() == alone.read_bytes()
 
 
 def test_the_file_holds_what_was_chosen(tmp_path: Path, model: Path, data: Dataset) -> None:
