@@ -46,8 +46,8 @@ def job(tmp_path: Path, rows: list[dict], **options: object) -> Job:
     data = tmp_path / "rows.jsonl"
     data.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
     base = tiny_base(tmp_path / "base")
-    return prepare(TrainArgs(data=str(data), output=str(tmp_path / "run"), base=base, batch_size=4,
-                             epochs=3, **options))  # type: ignore[arg-type] # fmt: skip
+    args = {"data": str(data), "output": str(tmp_path / "run"), "base": base, "epochs": 3}
+    return prepare(TrainArgs(**args | options, batch_size=4))  # type: ignore[arg-type]
 
 
 def labelled() -> list[dict]:
@@ -64,6 +64,11 @@ def test_the_first_pass_is_the_data_and_each_later_one_differs(tmp_path: Path) -
     assert all(len(a) <= len(b) for one in passes for a, b in zip(one, passes[0], strict=True))
     assert whole.encoded == job(tmp_path, labelled()).encoded
     assert whole.encoded != job(tmp_path, labelled(), seed=1).encoded
+
+
+def test_very_many_passes_meet_the_same_rows_again(tmp_path: Path) -> None:
+    many = job(tmp_path, labelled(), epochs=100)
+    assert many.plan.planned == 300 and len(many.encoded) == 8 * ROWS
 
 
 def test_chats_stay_as_they_are(tmp_path: Path) -> None:

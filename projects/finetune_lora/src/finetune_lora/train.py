@@ -32,6 +32,7 @@ from seedbed.errors import BadInput, ConfigError
 from seedbed.settings import Settings
 
 _SMALL = 500e6  # parameters
+_VARIANTS = 8  # of a row, when words are left out: passes beyond meet them again
 
 Event = dict[str, Any]
 Listener = Callable[[Event], None]
@@ -127,7 +128,7 @@ class TrainResult:
 class Job:
     """What is trained on what: everything the loop needs, loaded and checked.
 
-    `encoded` is one pass over `train`, or all of them, one after the other, where they differ.
+    `encoded` is one pass over `train`, or several, one after the other, where they differ.
     """
 
     args: TrainArgs
@@ -192,7 +193,7 @@ def prepare(args: TrainArgs, settings: Settings | None = None) -> Job:
     plan = plan_for(args, len(encoded))
     if dataset.is_classification and args.word_dropout:
         passes = -(-plan.planned // -(-len(encoded) // args.global_batch))
-        for number in range(1, passes):
+        for number in range(1, min(passes, _VARIANTS)):
             seed = args.seed * 1_000_003 + number
             fewer = without_words(dataset.examples, args.word_dropout, seed)
             encoded += encode(base.tokenizer, fewer, max_tokens=args.max_tokens, truncate=True)
