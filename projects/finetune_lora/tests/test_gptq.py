@@ -21,6 +21,7 @@ from finetune_lora.export.gguf import to_gguf
 from finetune_lora.export.gptq import gptq, quantize_on, spread
 from finetune_lora.export.merge import merge
 from finetune_lora.testing import tiny_adapter, tiny_base
+from seedbed.errors import BadInput
 
 
 def read_back(data: Any) -> Any:
@@ -119,6 +120,19 @@ def test_a_layer_is_chosen_on_what_those_before_it_became(model: Path, data: Dat
             if ".layers.0." in key:
                 network.get_parameter(key).copy_(torch.from_numpy(read_back(rows)))
     assert same_bytes() > 0.99 > untouched  # but for sums in another order
+
+
+def test_what_cannot_be_exported_is_said_at_once(
+    tmp_path: Path, adapter: Path, data: Dataset, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = merge(adapter, tmp_path / "merged", dtype="float32")
+    (folder / TASK_FILE).write_text("{")
+    with pytest.raises(BadInput, match=r"task\.json is damaged"):
+        export(folder, "gguf", tmp_path / "out", force=False)
+    (folder / "tokenizer.json").write_text('{"model": {"type": "Unigram"}}')
+    with caplog.at_level("INFO"), pytest.raises(BadInput, match=r"Unigram"):
+        to_gguf(folder, tmp_path / "out", type="Q4_1", examples=data.examples)
+    assert "four bits" not in caplog.text  # refused before any weight was chosen
 
 
 def test_other_types_are_not_chosen(tmp_path: Path, model: Path, data: Dataset) -> None:

@@ -138,13 +138,19 @@ def read_task(folder: Path) -> dict[str, Any]:
             f"{folder} holds no adapter (there: {there}).",
             hint="Give the --output of `train`; an unfinished run goes on with --resume.",
         )
+    return task_beside(folder)
+
+
+def task_beside(folder: Path) -> dict[str, Any]:
+    """The `task.json` of an adapter or of what was exported from one; {} for what has none."""
+    file = folder / TASK_FILE
+    if not file.exists():
+        return {}
     try:
-        task: dict[str, Any] = json.loads((folder / TASK_FILE).read_text("utf-8"))
+        task: dict[str, Any] = json.loads(file.read_text("utf-8"))
         return task
-    except FileNotFoundError:
-        return {}  # an adapter made elsewhere
     except ValueError as error:
-        raise BadInput(f"{folder / TASK_FILE} is damaged: {error}.") from None
+        raise BadInput(f"{file} is damaged: {error}.") from None
 
 
 def load_adapter(

@@ -5,7 +5,6 @@ It puts the parts together and knows neither the command line nor the page.
 
 from __future__ import annotations
 
-import json
 import os
 import random
 from collections.abc import Callable, Mapping, Sequence
@@ -262,11 +261,9 @@ def next_steps(result: TrainResult) -> str:
 
 def _exported(model: str) -> dict[str, Any]:
     """The task of a model that `export` wrote; nothing for any other."""
-    from finetune_lora.adapter import TASK_FILE
+    from finetune_lora.adapter import task_beside
 
-    file = Path(model.removeprefix("path:"), TASK_FILE)
-    known: dict[str, Any] = json.loads(file.read_text("utf-8")) if file.exists() else {}
-    return known
+    return task_beside(Path(model.removeprefix("path:")))
 
 
 def is_main_process() -> bool:

@@ -5,11 +5,10 @@ Nothing here trains or evaluates; each module reads a folder and writes a folder
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
-from finetune_lora.adapter import TASK_FILE
+from finetune_lora.adapter import TASK_FILE, task_beside
 from finetune_lora.disk import write_text
 from seedbed.errors import ConfigError
 
@@ -36,9 +35,6 @@ def export(
     if to not in KINDS:
         raise ConfigError(f"Nothing exports to {to!r}.", hint=f"Use {', '.join(KINDS)}.")
     out = output or source.resolve().with_name(f"{source.resolve().stem}-{to}")
-    # What to ask the model, what it may answer, and what it learned that from.
-    file = source / TASK_FILE
-    task = file.read_text("utf-8") if file.exists() else ""
     options: dict[str, Any] = {"force": force}
     if to == "merged":
         from finetune_lora.export.merge import merge
@@ -51,12 +47,12 @@ def export(
         from finetune_lora.export.openvino import to_openvino
         from finetune_lora.jobs import training_data
 
-        learned = load_dataset(data) if data else training_data(json.loads(task or "{}"))
+        learned = load_dataset(data) if data else training_data(task_beside(source))
         options["examples"] = learned.examples if learned else ()
         kind = options["type"] = type or ("Q4_1" if learned else "Q8_0")
         path = (to_gguf if to == "gguf" else to_openvino)(source, out, **options)
         use = f"SEEDBED_MODEL=path:{out}"
-    if task:
-        write_text(out / TASK_FILE, task)
+    if (source / TASK_FILE).exists():  # what to ask the model, and what it may answer
+        write_text(out / TASK_FILE, (source / TASK_FILE).read_text("utf-8"))
     size = sum(file.stat().st_size for file in out.iterdir() if file.is_file()) / 1e6
     return {"kind": to, "path": str(path), "type": kind, "megabytes": round(size, 1), "next": use}

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -61,9 +61,7 @@ def to_gguf(
     facts = {"kind": "gguf", "source": str(source), "type": type}
     name = f"model-{type}.gguf"
     with new_folder(out, facts, force=force) as scratch, merged(source, scratch) as folder:
-        _config(folder)  # refuse what cannot be written before it takes a minute
-        chosen = quantize_on(folder, examples) if type == "Q4_1" and examples else {}
-        _write(folder, scratch / name, type, out.name, chosen)
+        _write(folder, scratch / name, type, out.name, examples)
         for beside in BESIDE:
             if (folder / beside).exists():
                 shutil.copyfile(folder / beside, scratch / beside)
@@ -102,7 +100,7 @@ def _config(folder: Path) -> Any:
     return config
 
 
-def _write(folder: Path, path: Path, wanted: Type, name: str, chosen: Mapping[str, Any]) -> None:
+def _write(folder: Path, path: Path, wanted: Type, name: str, examples: Sequence[Example]) -> None:
     import gguf
     import numpy as np
 
@@ -114,6 +112,8 @@ def _write(folder: Path, path: Path, wanted: Type, name: str, chosen: Mapping[st
         tensors = list(_tensors(folder, config, family, files))
         _add_numbers(writer, config, name, wanted)
         add_vocabulary(writer, folder, config.vocab_size)
+        # Takes a minute, so it comes after everything that may be refused.
+        chosen = quantize_on(folder, examples) if wanted == "Q4_1" and examples else {}
         for tensor in tensors:
             kind = _kind(tensor, wanted)
             size = prod(gguf.quant_shape_to_byte_shape(tensor.shape, kind))
