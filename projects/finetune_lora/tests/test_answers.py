@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from finetune_lora.answers import AnswerSpace, Walk, hours, numbers, phones, words
+from finetune_lora.answers import AnswerSpace, Walk
 from finetune_lora.example import Example
 from finetune_lora.testing import tiny_base
 
@@ -125,31 +125,24 @@ def test_a_value_that_the_request_lacks_is_listed_where_it_comes_again() -> None
     assert found.slots["order./arguments/quantity"].values == ("2",)
 
 
-@pytest.mark.parametrize(
-    ("text", "allowed"),
-    [
-        ("call at 2pm, room 1408 or 3", {"14"}),
-        ("1 p.m. or 9 a.m.", {"13", "9"}),
-        ("on 205-555-0164 at 14:30", {"14"}),
-        ("at 1500", {"15"}),
-        ("at nine", {"9", "21"}),
-        ("at 12", {"12", "0"}),
-        ("a quarter to five", {"5", "17", "4", "16"}),
-        ("noon or midnight", {"12", "0"}),
-        ("12 am", {"0"}),
-        ("on 8331 2966", set()),
-    ],
-)
-def test_hours(text: str, allowed: set[str]) -> None:
-    assert set(hours(text)) == allowed
+def test_no_place_of_a_request_is_copied_twice_where_the_data_never_does() -> None:
+    found = AnswerSpace.learn(
+        [call(f"{n} euros for order {n + 9}", "pay", order=f"A-{n + 9}", amount=n)
+         for n in range(20, 60)]
+    )  # fmt: skip
+    assert found is not None and found.once
+    assert found.allows(call("", "pay", order="A-5", amount=7).answer, "5 and 7")
+    assert not found.allows(call("", "pay", order="A-5", amount=5).answer, "5 and 7")
+    assert found.allows(call("", "pay", order="A-5", amount=5).answer, "5 and 5")
+    assert reachable(found, "5 and 5", call("", "pay", order="A-5", amount=5).answer)
+    assert not reachable(found, "5 and 7", call("", "pay", order="A-5", amount=5).answer)
+    assert AnswerSpace.from_json(json.loads(json.dumps(found.as_json()))).once
 
 
-def test_what_may_be_copied_from_a_request() -> None:
-    assert {"a.b@c.example", "Kim"} <= set(words("mail a.b@c.example, or Kim."))
-    assert "+4930123456" in phones("call +49 (30) 123-456 at 5")
-    assert "4559423985" in phones("15 455 94 23 985")
-    assert phones("205-555-0164 works") == ["2055550164"]
-    assert {"39.99", "1200", "59", "12"} <= set(numbers("$39.99, 1,200, fifty-nine, a dozen"))
+def test_a_place_is_copied_twice_where_the_data_does() -> None:
+    found = AnswerSpace.learn([call(f"{n} in all", "pay", due=n, paid=n) for n in range(20, 60)])
+    assert found is not None and not found.once
+    assert reachable(found, "7 in all", call("", "pay", due=7, paid=7).answer)
 
 
 def test_even_a_random_model_gives_allowed_answers(space: AnswerSpace, tmp_path: Path) -> None:

@@ -13,115 +13,15 @@ import json
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from finetune_lora.copies import BARE, COPIES
 from finetune_lora.example import Example
 
 _CLOSED = 64  # distinct values of a field that may be listed
-_SHORTEST_PHONE = 5  # digits
-_TIME = r"(?i)(?<!\d)(\d\d?)(?:[:.h][0-5]\d|(?<=\d\d)[0-5]\d)?(?!\d)\s*(?:([ap])\.?m)?"
 _COPIED = 0.9  # share of a field's values that stand in the request, if it is copied
-_ONES = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen "
-    "sixteen seventeen eighteen nineteen twenty"
-)
-_NUMBERS = {word: n for n, word in enumerate(_ONES.split(" "))} | {
-    "dozen": 12, "thirty": 30, "forty": 40, "fifty": 50, "sixty": 60, "seventy": 70,
-    "eighty": 80, "ninety": 90, "hundred": 100,
-}  # fmt: skip
-
-
-def words(text: str) -> list[str]:
-    """Names and addresses as they stand, and in lower case; without what surrounds them."""
-    found = re.findall(r"\w(?:[\w.@+-]*\w)?", text)
-    return [*found, *(word.lower() for word in found)]
-
-
-def lower_words(text: str) -> list[str]:
-    """The same, all in lower case."""
-    return words(text.lower())
-
-
-def digits(text: str) -> list[str]:
-    """Runs of digits."""
-    return re.findall(r"\d+", text)
-
-
-def phones(text: str) -> list[str]:
-    """Groups of digits that may be one number together, without what stands between them."""
-    found = []
-    for run in re.findall(r"\+?\(?\d[\d ()./\u2010-\u2013-]*\d", text):
-        # Another number may stand beside it, with a blank between them.
-        groups = ["".join(re.findall(r"\+?\d", group)) for group in run.split()]
-        for start in range(len(groups)):
-            for end in range(start + 1, len(groups) + 1):
-                number = "".join(groups[start:end])
-                if len(number) >= _SHORTEST_PHONE:
-                    found.append(number)
-    return found
-
-
-def numbers(text: str) -> list[str]:
-    """Numbers as JSON writes them, from figures and from words."""
-    found = [float(n.replace(",", "")) for n in re.findall(r"\d[\d,]*(?:\.\d+)?", text)]
-    found += _spelt(re.sub(r"half a dozen", "six", text, flags=re.I))
-    return [json.dumps(int(n) if n == int(n) else n) for n in found]
-
-
-def hours(text: str) -> list[str]:
-    """Hours of the day, 0 to 23; before and after noon where the text does not say which."""
-    found = [12] * bool(re.search(r"noon|midday|lunch", text, re.I))
-    found += [0] * bool(re.search(r"midnight", text, re.I))
-    times = re.findall(_TIME, text)
-    # Where one says pm, a bare number beside it is none.
-    for hour, half in [time for time in times if time[1]] or times:
-        found += _hours(int(hour), half.lower())
-    for n in _spelt(text):
-        found += _hours(n)
-    if re.search(r"\bto\b", text):  # a quarter to five
-        found += [(hour - 1) % 24 for hour in found]
-    return [str(hour) for hour in dict.fromkeys(found)]
-
-
-def _hours(n: int, half: str = "") -> list[int]:
-    if n > 24:
-        return []
-    if half:
-        return [n % 12 + 12 * (half == "p")]
-    return [n % 24, (n + 12) % 24] if n <= 12 else [n % 24]
-
-
-def _spelt(text: str) -> Iterator[int]:
-    """Numbers in words: two hundred and forty-five."""
-    total: int | None = None
-    for word in re.findall(r"[a-z]+", text.lower()):
-        n = _NUMBERS.get(word)
-        if n is None:
-            if total is not None and word != "and":
-                yield total
-                total = None
-        elif word in ("hundred", "dozen"):
-            total = (total or 1) * n
-        elif total and (total % 100 == 0 or (total % 10 == 0 and total % 100 >= 20 > 10 > n)):
-            total += n
-        else:
-            if total is not None:
-                yield total
-            total = n
-    if total is not None:
-        yield total
-
-
-_COPIES: dict[str, Callable[[str], list[str]]] = {
-    "digits": digits,
-    "phones": phones,
-    "numbers": numbers,
-    "hours": hours,
-    "lower words": lower_words,
-    "words": words,
-}
-_BARE = ("numbers", "hours")  # stand in JSON without quotes
+_TWICE = 0.01  # share of answers that may copy one place of the request more than once
 
 
 @dataclass(frozen=True)
@@ -132,21 +32,29 @@ class Slot:
     copied: str = ""
     prefix: str = ""
 
-    def candidates(self, request: str) -> list[str]:
-        """What the field may be for this request, as text within JSON."""
-        found = dict.fromkeys(_COPIES[self.copied](request) if self.copied else ())
-        if self.copied not in _BARE:
-            found = {self.prefix + json.dumps(value, ensure_ascii=False)[1:-1]: None
-                     for value in found}  # fmt: skip
-        return [*found, *(value for value in self.values if value not in found)]
+    def candidates(self, request: str) -> dict[str, str]:
+        """What the field may be, as text within JSON, each with what is left of the request when
+        a copy is cut from it."""
+        found: dict[str, str] = {}
+        for copy in COPIES[self.copied](request) if self.copied else ():
+            text = copy.value
+            if self.copied not in BARE:
+                text = self.prefix + json.dumps(text, ensure_ascii=False)[1:-1]
+            if text not in found:
+                found[text] = copy.cut_from(request)
+        return found | {value: request for value in self.values if value not in found}
 
 
 @dataclass
 class AnswerSpace:
-    """Shapes: texts and the names of the slots between them, in turn; and what each slot holds."""
+    """Shapes: texts and the names of the slots between them, in turn; and what each slot holds.
+
+    With `once` no place of a request is copied twice: the digits of a phone number are no hour.
+    """
 
     shapes: tuple[tuple[str, ...], ...]
     slots: Mapping[str, Slot]
+    once: bool = False
     _tree: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -188,16 +96,37 @@ class AnswerSpace:
         }
         if None in slots.values():
             return None
-        return cls(tuple(sorted(seen)), {k: v for k, v in sorted(slots.items()) if v})
+        space = cls(tuple(sorted(seen)), {k: v for k, v in sorted(slots.items()) if v})
+        once = replace(space, once=True)
+        lost = [e for e in examples if not once.allows(e.answer, e.text)]
+        twice = sum(space.allows(e.answer, e.text) for e in lost)
+        return once if twice <= _TWICE * len(examples) else space
 
-    def options(self, node: Mapping[Any, Any], request: str) -> Iterator[tuple[str, Any]]:
-        """(text, next node) of every way to go on; the next node is empty at the end."""
+    def allows(self, answer: str, request: str) -> bool:
+        """Whether `answer` is one of those that may be given to `request`."""
+        states = [(self.start, answer, request)]
+        while states:
+            node, left, rest = states.pop()
+            if not node and not left:
+                return True
+            for text, then, after in self.options(node, rest):
+                if left.startswith(text):
+                    states.append((then, left[len(text) :], after))
+        return False
+
+    def options(
+        self, node: Mapping[Any, Any], request: str
+    ) -> Iterator[tuple[str, Mapping[Any, Any], str]]:
+        """(text, next node, what is left of the request) of every way to go on.
+
+        The next node is empty at the end.
+        """
         for (text, slot), then in node.items():
             if not slot:
-                yield text, then
+                yield text, then, request
             else:
-                for value in self.slots[slot].candidates(request):
-                    yield text + value, then
+                for value, rest in self.slots[slot].candidates(request).items():
+                    yield text + value, then, rest if self.once else request
 
     @property
     def start(self) -> Mapping[Any, Any]:
@@ -207,7 +136,7 @@ class AnswerSpace:
         slots = {
             name: {k: v for k, v in vars(slot).items() if v} for name, slot in self.slots.items()
         }
-        return {"shapes": self.shapes, "slots": slots}
+        return {"shapes": self.shapes, "slots": slots, "once": self.once}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> AnswerSpace:
@@ -215,7 +144,7 @@ class AnswerSpace:
             name: Slot(**{**slot, "values": tuple(slot.get("values", ()))})
             for name, slot in data["slots"].items()
         }
-        return cls(tuple(map(tuple, data["shapes"])), slots)
+        return cls(tuple(map(tuple, data["shapes"])), slots, once=data.get("once", False))
 
 
 def _pieces(answer: str) -> list[tuple[str, str]] | None:
@@ -268,16 +197,24 @@ def _slot(pairs: Sequence[tuple[str, str]], *, bare: bool, few: bool) -> Slot | 
     prefix = re.match(r"\D*", values[0])[0]  # type: ignore[index]
     if not all(re.fullmatch(re.escape(prefix) + r"\d+", value) for value in values):
         prefix = ""
-    for name, copies in _COPIES.items():
-        if (name in _BARE) != bare or (prefix and name != "digits"):
+    for name, copies in COPIES.items():
+        if (name in BARE) != bare or (prefix and name != "digits"):
             continue
         if few and "words" in name:
             continue  # they are a list
-        others = [v for v, request in pairs if v.removeprefix(prefix) not in copies(request)]
+        others = [
+            value
+            for value, request in pairs
+            if value.removeprefix(prefix) not in {copy.value for copy in copies(request)}
+        ]
         if len(others) <= (1 - _COPIED) * len(pairs):
             again = (value for value, n in Counter(others).items() if n > 1)
             return Slot(tuple(sorted(again)), copied=name, prefix=prefix)
     return Slot(values=tuple(values)) if len(values) <= _CLOSED else None
+
+
+# The tokens of an option, how many are written, what comes after it, what may still be copied.
+_State = tuple[Sequence[int], int, Mapping[Any, Any] | None, str]
 
 
 class Walk:
@@ -290,27 +227,27 @@ class Walk:
     def __init__(
         self, space: AnswerSpace, request: str, encode: Callable[[str], Sequence[int]], end: int
     ) -> None:
-        self._space, self._request, self._encode, self._end = space, request, encode, end
-        self._states = list(self._open(space.start))
+        self._space, self._encode, self._end = space, encode, end
+        self._states = list(self._open(space.start, request))
 
     def allowed(self) -> list[int]:
         """The ids that may come next; the end's where an answer is complete."""
-        return sorted({path[at] for path, at, _ in self._states})
+        return sorted({path[at] for path, at, *_ in self._states})
 
     def push(self, token: int) -> None:
         """Go on by a token."""
-        states = []
-        for path, at, then in self._states:
+        states: list[_State] = []
+        for path, at, then, request in self._states:
             if path[at] != token:
                 continue
             if at + 1 < len(path):
-                states.append((path, at + 1, then))
+                states.append((path, at + 1, then, request))
             elif then is not None:
-                states += self._open(then)
-        self._states = states or [((self._end,), 0, None)]
+                states += self._open(then, request)
+        self._states = states or [((self._end,), 0, None, "")]
 
-    def _open(self, node: Mapping[Any, Any]) -> Iterator[tuple[Sequence[int], int, Any]]:
+    def _open(self, node: Mapping[Any, Any], request: str) -> Iterator[_State]:
         if not node:
-            yield (self._end,), 0, None
-        for text, then in self._space.options(node, self._request):
-            yield self._encode(text), 0, then
+            yield (self._end,), 0, None, request
+        for text, then, rest in self._space.options(node, request):
+            yield self._encode(text), 0, then, rest
