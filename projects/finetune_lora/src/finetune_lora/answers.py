@@ -22,6 +22,7 @@ from finetune_lora.example import Example
 _CLOSED = 64  # distinct values of a field that may be listed
 _COPIED = 0.9  # share of a field's values that stand in the request, if it is copied
 _TWICE = 0.01  # share of answers that may copy one place of the request more than once
+_LOOKED_AT = 2000  # answers, about, to see whether they do
 
 
 @dataclass(frozen=True)
@@ -98,9 +99,10 @@ class AnswerSpace:
             return None
         space = cls(tuple(sorted(seen)), {k: v for k, v in sorted(slots.items()) if v})
         once = replace(space, once=True)
-        lost = [e for e in examples if not once.allows(e.answer, e.text)]
+        some = examples[:: -(-len(examples) // _LOOKED_AT)]
+        lost = [e for e in some if not once.allows(e.answer, e.text)]
         twice = sum(space.allows(e.answer, e.text) for e in lost)
-        return once if twice <= _TWICE * len(examples) else space
+        return once if twice <= _TWICE * len(some) else space
 
     def allows(self, answer: str, request: str) -> bool:
         """Whether `answer` is one of those that may be given to `request`."""
