@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from finetune_lora.answers import numbers as in_words
+from finetune_lora.copies import numbers as in_words
 from finetune_lora.example import Example
 from finetune_lora.task import noise
 from finetune_lora.task import values as words
@@ -67,10 +67,13 @@ def test_every_value_that_must_be_copied_stands_in_the_request(
         for argument in ("ticket", "order"):
             assert str(stated.get(argument, "-")).split("-")[1] in numbers | {""}
         if "quantity" in stated:
-            assert str(stated["quantity"]) in {*numbers, *in_words(text)}
+            assert str(stated["quantity"]) in {*numbers, *(n.value for n in in_words(text))}
         if "amount" in stated:
             amount = stated["amount"]
-            assert f"{amount:.2f}" in text or str(amount) in {*numbers, *in_words(text)}
+            assert f"{amount:.2f}" in text or str(amount) in {
+                *numbers,
+                *(n.value for n in in_words(text)),
+            }
         if "hour" in stated:
             hour = stated["hour"]
             twelve = str(hour % 12 or 12)
