@@ -9,6 +9,7 @@ import pytest
 
 from finetune_lora.task.noise import clean
 from finetune_lora.task.tools import ARGUMENTS, problems
+from finetune_lora.task.values import number_word
 from finetune_lora.task.written import rewrite, written
 
 TASK = resources.files("finetune_lora.task")
@@ -38,6 +39,13 @@ def test_none_of_them_is_held_out(held_out: str) -> None:
     assert len(known) > 80
     for mine, text in ((triples(r["text"]), r["text"]) for r in ROWS):
         assert not any(3 * len(mine & k) > 2 * min(len(mine), len(k)) for k in known if mine), text
+
+
+def test_an_amount_in_words_is_exchanged_for_another_in_words() -> None:
+    row = {"text": "Twenty-five quid back, twelve mugs broke", "arguments": {"amount": 25}}
+    text, found = rewrite(row, Random(1), "train")
+    assert found["amount"] not in (25, 12)
+    assert clean(text).lower() == f"{number_word(found['amount'])} quid back, twelve mugs broke"
 
 
 @pytest.mark.parametrize(

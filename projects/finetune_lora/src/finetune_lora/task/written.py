@@ -15,6 +15,7 @@ from importlib import resources
 from random import Random
 from typing import Any
 
+from finetune_lora.copies import numbers
 from finetune_lora.task import values
 from finetune_lora.task.grammar import part_of
 from finetune_lora.task.noise import guard
@@ -54,14 +55,30 @@ def _fresh(
     if argument == "phone":
         return _phone(value, text, rng)
     if argument == "amount":
-        shown = next((s for s in (f"{value:.2f}", f"{value:g}") if _number(s, text)), None)
-        if shown is None:
-            return None
-        cents = "." in shown
-        while isinstance(amount := values.amount(rng, part)[0], float) != cents:
-            pass  # whole amounts stay whole
-        return _number_pattern(shown), f"{amount:.2f}" if cents else str(amount), amount
+        return _amount(value, text, rng, part)
     return None
+
+
+def _amount(value: float, text: str, rng: Random, part: str) -> tuple[str, str, Any] | None:
+    """Another amount in the same form: with cents, whole, or in words."""
+    shown = next((s for s in (f"{value:.2f}", f"{value:g}") if _number(s, text)), None)
+    spelt = next((c for c in numbers(text) if c.value == f"{value:g}"), None)
+    if shown is None and spelt is None:
+        return None
+
+    def fits(amount: float) -> bool:
+        if shown is None:
+            return isinstance(amount, int) and amount < 100
+        return isinstance(amount, float) == ("." in shown)
+
+    while not fits(amount := values.amount(rng, part)[0]):
+        pass
+    if shown is not None:
+        new = f"{amount:.2f}" if "." in shown else str(amount)
+        return _number_pattern(shown), new, amount
+    assert spelt is not None
+    said = re.escape(text[spelt.start : spelt.end])
+    return rf"\b{said}\b", values.number_word(int(amount)), amount
 
 
 def _phone(value: str, text: str, rng: Random) -> tuple[str, str, str] | None:
