@@ -77,8 +77,7 @@ def test_every_value_that_must_be_copied_stands_in_the_request(
         if "hour" in stated:
             hour = stated["hour"]
             twelve = str(hour % 12 or 12)
-            spelt = ("noon", words.number_word(int(twelve)))  # where a typo may be
-            said = re.search("noon|midday|midnight", text) or any(near(w, text) for w in spelt)
+            said = re.search("noon|midday|midnight", text) or near("noon", text)
             assert numbers & {str(hour), twelve} or said
         if "day" in stated and example.tags["noise"] in ("clean", "lower case"):
             day = stated["day"]

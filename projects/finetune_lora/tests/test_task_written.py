@@ -7,7 +7,7 @@ from random import Random
 
 import pytest
 
-from finetune_lora.task.noise import clean
+from finetune_lora.task.noise import MARK, clean, guard
 from finetune_lora.task.tools import ARGUMENTS, problems
 from finetune_lora.task.values import number_word
 from finetune_lora.task.written import rewrite, written
@@ -26,14 +26,21 @@ def test_every_request_has_a_right_call() -> None:
     assert len({r["text"] for r in ROWS}) == len(ROWS)
 
 
+def test_none_of_them_is_in_the_test_set() -> None:
+    test = (TASK / "handwritten.jsonl").read_text("utf-8")
+    known = {json.loads(line)["messages"][0]["content"].lower() for line in test.splitlines()}
+    assert known
+    assert not known & {r["text"].lower() for r in ROWS}
+
+
 def triples(text: str) -> set[tuple[str, ...]]:
     words = re.findall(r"[a-z']+", text.lower())
     return set(zip(words, words[1:], words[2:], strict=False))
 
 
 @pytest.mark.parametrize("held_out", ["dev", "handwritten"])
-def test_none_of_them_is_held_out(held_out: str) -> None:
-    """Nor nearly: of the shorter text's runs of three words less than two thirds are shared."""
+def test_none_of_them_is_near_one_held_out(held_out: str) -> None:
+    """Of the shorter text's runs of three words at most two thirds are shared."""
     rows = map(json.loads, (TASK / f"{held_out}.jsonl").read_text("utf-8").splitlines())
     known = list(filter(None, (triples(row["messages"][-2]["content"]) for row in rows)))
     assert len(known) > 80
@@ -46,6 +53,13 @@ def test_an_amount_in_words_is_exchanged_for_another_in_words() -> None:
     text, found = rewrite(row, Random(1), "train")
     assert found["amount"] not in (25, 12)
     assert clean(text).lower() == f"{number_word(found['amount'])} quid back, twelve mugs broke"
+
+
+def test_a_number_in_words_is_kept_from_typos() -> None:
+    row = {"text": "three docks, call at Three", "arguments": {"quantity": 3, "hour": 15}}
+    text, found = rewrite(row, Random(1), "train")
+    assert found == row["arguments"]
+    assert guard("three") in text and MARK * 2 not in text
 
 
 @pytest.mark.parametrize(

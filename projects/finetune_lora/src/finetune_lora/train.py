@@ -71,7 +71,7 @@ class TrainArgs:
     batch_size: int = 16
     accumulation: int = 1
     max_tokens: int = 1024
-    micro_tokens: int = 832
+    micro_tokens: int = 832  # as fast as 1024, and 150 MB less
     truncate: bool = False
     dtype: str = "auto"
     gradient_checkpointing: bool = False

@@ -15,12 +15,13 @@ from importlib import resources
 from random import Random
 from typing import Any
 
-from finetune_lora.copies import numbers
+from finetune_lora.copies import hours, numbers
 from finetune_lora.task import values
 from finetune_lora.task.grammar import part_of
-from finetune_lora.task.noise import guard
+from finetune_lora.task.noise import MARK, guard
 
 _SERIAL = {"ticket": "T", "order": "A"}
+_NUMBERS = {"hour": hours, "quantity": numbers, "amount": numbers}
 
 
 @cache
@@ -56,29 +57,32 @@ def _fresh(
         return _phone(value, text, rng)
     if argument == "amount":
         return _amount(value, text, rng, part)
+    if argument in _NUMBERS and (said := _in_words(argument, value, text)):
+        # Left as it is, and marked, so that no typo makes another word of it.
+        return rf"(?<!{MARK})\b{re.escape(said)}\b", said, value
     return None
+
+
+def _in_words(argument: str, value: float, text: str) -> str | None:
+    """How the text says a number in words, if it does."""
+    copies = (copy for copy in _NUMBERS[argument](text) if copy.value == f"{value:g}")
+    return next((text[c.start : c.end] for c in copies if text[c.start].isalpha()), None)
 
 
 def _amount(value: float, text: str, rng: Random, part: str) -> tuple[str, str, Any] | None:
     """Another amount in the same form: with cents, whole, or in words."""
     shown = next((s for s in (f"{value:.2f}", f"{value:g}") if _number(s, text)), None)
-    spelt = next((c for c in numbers(text) if c.value == f"{value:g}"), None)
-    if shown is None and spelt is None:
+    said = None if shown else _in_words("amount", value, text)
+    if said:
+        while not isinstance(amount := values.amount(rng, part)[0], int) or amount >= 100:
+            pass  # number_word knows those below
+        return rf"\b{re.escape(said)}\b", values.number_word(amount), amount
+    if shown is None:
         return None
-
-    def fits(amount: float) -> bool:
-        if shown is None:
-            return isinstance(amount, int) and amount < 100
-        return isinstance(amount, float) == ("." in shown)
-
-    while not fits(amount := values.amount(rng, part)[0]):
-        pass
-    if shown is not None:
-        new = f"{amount:.2f}" if "." in shown else str(amount)
-        return _number_pattern(shown), new, amount
-    assert spelt is not None
-    said = re.escape(text[spelt.start : spelt.end])
-    return rf"\b{said}\b", values.number_word(int(amount)), amount
+    cents = "." in shown
+    while isinstance(amount := values.amount(rng, part)[0], float) != cents:
+        pass  # whole amounts stay whole
+    return _number_pattern(shown), f"{amount:.2f}" if cents else str(amount), amount
 
 
 def _phone(value: str, text: str, rng: Random) -> tuple[str, str, str] | None:
