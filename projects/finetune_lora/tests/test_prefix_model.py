@@ -13,7 +13,7 @@ from finetune_lora.base import Base, load_base
 from finetune_lora.batches import Collator
 from finetune_lora.encode import Encoded, encode
 from finetune_lora.example import Example
-from finetune_lora.model import selected_logits, token_losses, unwrapped
+from finetune_lora.model import Below, selected_logits, token_losses, unwrapped
 from finetune_lora.testing import tiny_base
 from seedbed.errors import ConfigError
 
@@ -65,10 +65,12 @@ def encoded(base: Base) -> list[Encoded]:
     return encode(base.tokenizer, [_example(*t) for t in TALK], max_tokens=200)
 
 
-def _learn(model: Any, batches: list[dict[str, torch.Tensor]]) -> tuple[Any, torch.Tensor]:
+def _learn(
+    model: Any, batches: list[dict[str, torch.Tensor]], below: Below | None = None
+) -> tuple[Any, torch.Tensor]:
     """Losses, sorted, and all gradients."""
     model.zero_grad()
-    losses = [token_losses(model, batch) for batch in batches]
+    losses = [token_losses(model, batch, below) for batch in batches]
     sum(one.sum() for one in losses).backward()  # type: ignore[union-attr]
     gradients = [p.grad.flatten() for p in model.parameters() if p.grad is not None]
     return torch.cat(losses).detach().sort().values, torch.cat(gradients)
@@ -90,6 +92,42 @@ def test_a_shared_prefix_and_parts_change_nothing(
         same_losses, same_gradients = _learn(model, batches)
         torch.testing.assert_close(same_losses, losses, atol=1e-5, rtol=1e-5)
         torch.testing.assert_close(same_gradients, gradients, atol=2e-5, rtol=1e-4)
+
+
+def test_layers_below_the_adapter_read_a_prefix_once(base: Base, encoded: list[Encoded]) -> None:
+    fresh = load_base(base.spec, dtype="float32")
+    model = attach(fresh, AdapterOptions(r=4, alpha=8, layers=1)).train()
+    lowest, top = unwrapped(model).get_decoder().layers
+    passes = {lowest: 0, top: 0}
+    for layer in passes:
+        layer.self_attn.register_forward_hook(
+            lambda *_, of=layer: passes.update({of: passes[of] + 1})
+        )
+    below = Below(model)
+    batches = Collator(base.tokenizer.pad_token_id, most_tokens=30)(encoded)
+    for seed in range(2):  # the adapter changes, and what lies below it does not
+        torch.manual_seed(seed)
+        for name, weight in model.named_parameters():
+            if "lora_B" in name:
+                torch.nn.init.normal_(weight, std=0.1)
+        expected = _learn(model, batches)
+        passes |= {lowest: 0, top: 0}
+        found = _learn(model, batches, below)
+        torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-5)
+        assert passes[top] == 2 * len(batches)
+        assert passes[lowest] == len(batches) + (seed == 0)
+
+
+def test_where_all_layers_are_trained_none_is_remembered(
+    base: Base, encoded: list[Encoded]
+) -> None:
+    model = _model(base, "llama").train()
+    batches = Collator(base.tokenizer.pad_token_id)(encoded)
+    torch.testing.assert_close(_learn(model, batches, Below(model)), _learn(model, batches))
+    for weight in model.parameters():
+        weight.requires_grad_(False)
+    model.get_input_embeddings().weight.requires_grad_(True)
+    torch.testing.assert_close(_learn(model, batches, Below(model)), _learn(model, batches))
 
 
 @pytest.mark.parametrize("kind", ["llama", "qwen2"])

@@ -14,8 +14,8 @@ import torch
 from finetune_lora.encode import Encoded
 
 Batch = dict[str, torch.Tensor]
-_WINDOW = 16  # batches that are sorted by length together
-_STEP = 8  # tokens by which rows differ in width: each new shape costs time and memory
+_WINDOW = 64  # batches that are sorted by length together
+_STEP = 4  # tokens by which rows differ in width: each new shape costs time and memory
 _SHORT = 8  # a common beginning of fewer tokens is not worth a pass of its own
 
 

@@ -7,7 +7,8 @@ causal language model of transformers, with an adapter or without.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,20 +16,22 @@ from torch.nn import functional
 
 from finetune_lora.batches import Batch
 
+_PREFIXES = 16  # requests of a batch may happen to begin alike
 _ROWS = 64  # of logits: a multiple of it, and so many of them float32 at a time
 
 
-def token_losses(model: Any, batch: Batch) -> torch.Tensor:
+def token_losses(model: Any, batch: Batch, below: Below | None = None) -> torch.Tensor:
     """The cross-entropy of each learned token, (n,) float32, in nats.
 
     `model` may be wrapped for training on several devices. The keys and values of the shared prefix
-    are computed once and repeated for each row; gradients flow back through them.
+    are computed once and repeated for each row; gradients flow back through them. `below` remembers
+    what layers that are not trained make of it.
     """
     n = len(batch["labels"])
     names = ("rows", "columns", "labels")
     filled = {name: functional.pad(batch[name], (0, -n % _ROWS)) for name in names}
     losses: torch.Tensor = _CrossEntropy.apply(
-        selected_logits(model, {**batch, **filled}), filled["labels"]
+        selected_logits(model, {**batch, **filled}, below), filled["labels"]
     )
     return losses[:n]
 
@@ -62,11 +65,12 @@ class _CrossEntropy(torch.autograd.Function):
         return found, None
 
 
-def selected_logits(model: Any, batch: Batch) -> torch.Tensor:
+def selected_logits(model: Any, batch: Batch, below: Below | None = None) -> torch.Tensor:
     """(n, vocabulary): the logits at the batch's `rows` and `columns`."""
     ids, cache = batch["input_ids"], None
     if len(batch["prefix"]):
-        cache = prefix_cache(model, batch["prefix"], len(ids))
+        with below.remembering(batch["prefix"]) if below else nullcontext():
+            cache = prefix_cache(model, batch["prefix"], len(ids))
     with only_positions(model, batch["rows"], batch["columns"]):
         out = model(input_ids=ids, cache=cache, use_cache=cache is not None)
     return out.logits[0]
@@ -80,6 +84,53 @@ def prefix_cache(model: Any, prefix: torch.Tensor, rows: int) -> Any:
     if rows > 1:
         cache.batch_repeat_interleave(rows)
     return cache
+
+
+class Below:
+    """The layers below the first one that is trained, which make the same of a prefix every time.
+
+    Of the last `_PREFIXES` prefixes it keeps what they made. Only for a model whose untrained
+    layers have no dropout, and on one device.
+    """
+
+    def __init__(self, model: Any) -> None:
+        whole = unwrapped(model)
+        self._layers: list[Any] = []
+        for layer in getattr(whole.get_decoder(), "layers", ()):
+            if any(weight.requires_grad for weight in layer.parameters()):
+                break
+            self._layers.append(layer)
+        if any(weight.requires_grad for weight in whole.get_input_embeddings().parameters()):
+            self._layers = []
+        self._known: dict[tuple[int, ...], list[tuple[torch.Tensor, ...]]] = {}
+
+    @contextmanager
+    def remembering(self, prefix: torch.Tensor) -> Iterator[None]:
+        """Within it the model reads `prefix`, and no layer below reads what it read before."""
+        key = tuple(prefix.tolist())
+        known = self._known.get(key)
+        made: list[tuple[torch.Tensor, ...]] = []
+
+        def read(plain: Any, number: int, hidden: torch.Tensor, **options: Any) -> torch.Tensor:
+            cache = options["cache"]
+            if known is not None:
+                cache.update(*known[number][:2], number)
+                return known[number][2]
+            out: torch.Tensor = plain(hidden, **options)
+            made.append((cache.layers[number].keys, cache.layers[number].values, out))
+            return out
+
+        for number, layer in enumerate(self._layers):
+            layer.forward = partial(read, layer.forward, number)
+        try:
+            yield
+        finally:
+            for layer in self._layers:
+                del layer.forward
+        if known is None:
+            while len(self._known) >= _PREFIXES:
+                del self._known[next(iter(self._known))]
+            self._known[key] = made
 
 
 @contextmanager

@@ -24,6 +24,10 @@ from seedbed.settings import Settings, load
 
 Address = tuple[str, int]
 
+# Half the usual batch sees fewer requests in the time and learns more from each. A larger alpha
+# lets B learn faster than A, as in LoRA+ (Hayou et al., 2024, https://arxiv.org/abs/2402.12354).
+_SETTINGS: dict[str, dict[str, Any]] = {"smollm2": {"batch_size": 8, "alpha": 128, "lr": 1.4e-3}}
+
 REQUESTS = 12_000
 """More than the time allows on two cores: training ends by the clock, and sees no request twice."""
 
@@ -67,6 +71,7 @@ def run(
             base=base,
             max_minutes=config.max_minutes,
             epochs=1,
+            **_SETTINGS.get(base, {}),
         )
         trained = jobs.train_run(args)
         result = finish(trained.folder, "helpdesk")

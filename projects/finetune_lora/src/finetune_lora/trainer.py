@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader
 from transformers import Trainer, set_seed
 from transformers.trainer_callback import PrinterCallback
 
-from finetune_lora import checkpoints
+from finetune_lora import checkpoints, fused
 from finetune_lora.adapter import AdapterOptions, attach, save_adapter
 from finetune_lora.allocator import keep_freed_memory
 from finetune_lora.arguments import training_arguments
@@ -28,7 +28,7 @@ from finetune_lora.batches import Collator
 from finetune_lora.disk import explain
 from finetune_lora.encode import Encoded
 from finetune_lora.interrupt import STOPPING, Stopped, on_signal
-from finetune_lora.model import token_losses
+from finetune_lora.model import Below, token_losses
 from finetune_lora.scale.processes import together
 from finetune_lora.scale.spread import take_checkpoint, whole_adapter
 from finetune_lora.train import (
@@ -61,6 +61,8 @@ def run(job: Job, folder: Path, tell: Listener) -> TrainResult:
     choose_attention(job)
     model = attach(job.base, AdapterOptions(a.method, a.r, a.alpha, a.dropout, a.targets, a.layers))
     trainer = CompletionTrainer(job, model, folder, tell)
+    if not trainer.spread:
+        fused.fuse(model)
     last = checkpoints.latest(folder) if a.resume else None
     if last is not None:
         check_same(last, job)
@@ -79,7 +81,8 @@ def choose_attention(job: Job) -> None:
     the square of their length."""
     short = max(len(e) for e in (*job.encoded, *job.encoded_eval)) <= _SHORT_ROW
     if short and not torch.cuda.is_available():
-        job.base.model.set_attn_implementation("eager")
+        fused.register_attention()
+        job.base.model.set_attn_implementation(fused.ATTENTION)
 
 
 class CompletionTrainer(Trainer):
@@ -97,6 +100,8 @@ class CompletionTrainer(Trainer):
             data_collator=self._collate,
             callbacks=[Watch(self)],
         )
+        alone = self.args.world_size == 1 and not self.spread
+        self._below = Below(model) if alone and not job.args.gradient_checkpointing else None
         self.remove_callback(PrinterCallback)
         logging.getLogger("transformers.trainer").setLevel(logging.ERROR)
 
@@ -186,7 +191,7 @@ class CompletionTrainer(Trainer):
         part = self._prepare_inputs(part)
         half = self.job.base.model.dtype == torch.bfloat16
         with torch.autocast(self.args.device.type, torch.bfloat16, enabled=half):
-            return token_losses(model, part)
+            return token_losses(model, part, self._below)
 
     def floating_point_ops(self, *_: Any) -> int:
         return 0  # it would want one tensor of ids

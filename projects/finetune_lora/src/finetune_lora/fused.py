@@ -1,0 +1,159 @@
+"""Layers that compute what they did in fewer passes over memory, for training.
+
+On a CPU a small model spends much of its time on what stands between its matrix products. Each
+replacement gives the same numbers and gradients, to rounding, and keeps less for the backward pass.
+Measured for SmolLM2-135M on two cores: a tenth of the time, two fifths of what a pass holds.
+"""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+from typing import Any
+
+import torch
+from torch.nn import Linear, Module, functional
+
+ATTENTION = "finetune_lora"
+"""The name by which transformers knows `attention`, once `register_attention` told it."""
+
+
+def fuse(model: Any) -> None:
+    """Replace how the LoRA layers and the norms of a PeftModel compute; others stay as they are."""
+    for module in model.modules():
+        if _is_plain_lora(module):
+            module.forward = partial(_lora_forward, module, module.forward)
+        elif type(module).__name__.endswith("RMSNorm") and hasattr(module, "variance_epsilon"):
+            module.forward = partial(_norm_forward, module, module.forward)
+
+
+def _is_plain_lora(module: Module) -> bool:
+    """Is it LoRA, or rsLoRA, on a linear layer that is not trained itself, without dropout?"""
+    from peft.tuners import lora
+
+    if not isinstance(module, lora.Linear) or len(module.active_adapters) != 1:
+        return False
+    name, base = module.active_adapters[0], module.base_layer
+    return (
+        type(base) is Linear
+        and not base.weight.requires_grad
+        and not module.lora_variant
+        and not module.lora_bias[name]
+        and isinstance(module.lora_dropout[name], torch.nn.Identity)
+    )
+
+
+def _lora_forward(layer: Any, plain: Any, x: torch.Tensor, *args: Any, **kw: Any) -> torch.Tensor:
+    if layer.disable_adapters or layer.merged:
+        return plain(x, *args, **kw)  # type: ignore[no-any-return]
+    name = layer.active_adapters[0]
+    weights = (layer.lora_A[name].weight, layer.lora_B[name].weight)
+    base = layer.base_layer
+    found: torch.Tensor = _Lora.apply(x, base.weight, base.bias, *weights, layer.scaling[name])
+    return found
+
+
+class _Lora(torch.autograd.Function):
+    """x W' + bias + scale (x A') B', with A and B rounded to W's type as autocast would.
+
+    One matrix is added to, where PEFT makes three; of the pass only x and x A' are kept.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: torch.Tensor,
+        weight: torch.Tensor,
+        bias: torch.Tensor | None,
+        a: torch.Tensor,
+        b: torch.Tensor,
+        scale: float,
+    ) -> torch.Tensor:
+        rows = x.reshape(-1, x.shape[-1]).to(weight.dtype)
+        a, b = a.to(weight.dtype), (b * scale).to(weight.dtype)
+        low = rows @ a.t()
+        out = functional.linear(rows, weight, bias).addmm_(low, b.t())
+        ctx.save_for_backward(rows, low, weight, a, b)
+        ctx.scale = scale
+        return out.view(*x.shape[:-1], -1)
+
+    @staticmethod
+    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        rows, low, weight, a, b = ctx.saved_tensors
+        out = grad.reshape(-1, grad.shape[-1])
+        grad_low = out @ b
+        grad_x = None
+        if ctx.needs_input_grad[0]:
+            grad_x = (out @ weight).addmm_(grad_low, a).view(*grad.shape[:-1], -1)
+        grad_a = (grad_low.t() @ rows).float()
+        grad_b = (out.t() @ low).float() * ctx.scale
+        return grad_x, None, None, grad_a, grad_b, None
+
+
+def _norm_forward(norm: Any, plain: Any, x: torch.Tensor) -> torch.Tensor:
+    if norm.weight.requires_grad:
+        return plain(x)  # type: ignore[no-any-return]
+    found: torch.Tensor = _Norm.apply(x, norm.weight, norm.variance_epsilon)
+    return found
+
+
+class _Norm(torch.autograd.Function):
+    """RMSNorm (Zhang and Sennrich, 2019, https://arxiv.org/abs/1910.07467) in float32.
+
+    Only x and one number for each of its rows are kept.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor, weight: torch.Tensor, eps: float) -> torch.Tensor:
+        wide = x.float()
+        mean = torch.linalg.vector_norm(wide, dim=-1, keepdim=True).square_() / x.shape[-1]
+        inverse = mean.add_(eps).rsqrt_()
+        ctx.save_for_backward(x, weight, inverse)
+        return (wide * inverse).to(x.dtype) * weight
+
+    @staticmethod
+    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor, None, None]:
+        x, weight, inverse = ctx.saved_tensors
+        wide, scaled = x.float(), (grad * weight).float()
+        along = (scaled * wide).mean(-1, keepdim=True) * inverse.square()
+        return ((scaled - wide * along) * inverse).to(x.dtype), None, None
+
+
+def register_attention() -> None:
+    """Make `attention` known to transformers as `ATTENTION`."""
+    from transformers import AttentionInterface, AttentionMaskInterface
+    from transformers.masking_utils import eager_mask
+
+    AttentionInterface.register(ATTENTION, attention)
+    AttentionMaskInterface.register(ATTENTION, eager_mask)
+
+
+def attention(
+    module: Any,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    scaling: float,
+    dropout: float = 0.0,
+    **special: Any,
+) -> tuple[torch.Tensor, None]:
+    """Attention of `query` (b, heads, t, d) to `key` and `value` (b, groups, s, d).
+
+    Returns (b, t, heads, d), and None for the weights. Heads that share keys stand
+    in one matrix, so that keys and values need no copy for each head.
+    """
+    if special.get("softcap") is not None or special.get("s_aux") is not None:
+        plain = sys.modules[type(module).__module__].eager_attention_forward
+        return plain(  # type: ignore[no-any-return]
+            module, query, key, value, attention_mask, scaling=scaling, dropout=dropout, **special
+        )
+    batch, heads, length, width = query.shape
+    groups, total = key.shape[1:3]
+    scores = (query * scaling).reshape(batch, groups, -1, width) @ key.transpose(2, 3)
+    scores = scores.view(batch, heads, length, total)
+    if attention_mask is not None:
+        scores = scores + attention_mask
+    weights = functional.dropout(torch.softmax(scores, -1), dropout, module.training)
+    out = weights.view(batch, groups, -1, total) @ value
+    return out.view(batch, heads, length, width).transpose(1, 2).contiguous(), None
