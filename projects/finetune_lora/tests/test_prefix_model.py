@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from finetune_lora.base import Base, load_base
 from finetune_lora.batches import Collator
 from finetune_lora.encode import Encoded, encode
 from finetune_lora.example import Example
-from finetune_lora.model import Below, selected_logits, token_losses, unwrapped
+from finetune_lora.model import FrozenLayers, selected_logits, token_losses, unwrapped
 from finetune_lora.testing import tiny_base
 from seedbed.errors import ConfigError
 
@@ -66,11 +67,11 @@ def encoded(base: Base) -> list[Encoded]:
 
 
 def _learn(
-    model: Any, batches: list[dict[str, torch.Tensor]], below: Below | None = None
+    model: Any, batches: list[dict[str, torch.Tensor]], frozen: FrozenLayers | None = None
 ) -> tuple[Any, torch.Tensor]:
     """Losses, sorted, and all gradients."""
     model.zero_grad()
-    losses = [token_losses(model, batch, below) for batch in batches]
+    losses = [token_losses(model, batch, frozen) for batch in batches]
     sum(one.sum() for one in losses).backward()  # type: ignore[union-attr]
     gradients = [p.grad.flatten() for p in model.parameters() if p.grad is not None]
     return torch.cat(losses).detach().sort().values, torch.cat(gradients)
@@ -97,13 +98,8 @@ def test_a_shared_prefix_and_parts_change_nothing(
 def test_layers_below_the_adapter_read_a_prefix_once(base: Base, encoded: list[Encoded]) -> None:
     fresh = load_base(base.spec, dtype="float32")
     model = attach(fresh, AdapterOptions(r=4, alpha=8, layers=1)).train()
-    lowest, top = unwrapped(model).get_decoder().layers
-    passes = {lowest: 0, top: 0}
-    for layer in passes:
-        layer.self_attn.register_forward_hook(
-            lambda *_, of=layer: passes.update({of: passes[of] + 1})
-        )
-    below = Below(model)
+    passes = _count_passes(model)
+    frozen = FrozenLayers(model)
     batches = Collator(base.tokenizer.pad_token_id, most_tokens=30)(encoded)
     for seed in range(2):  # the adapter changes, and what lies below it does not
         torch.manual_seed(seed)
@@ -111,23 +107,41 @@ def test_layers_below_the_adapter_read_a_prefix_once(base: Base, encoded: list[E
             if "lora_B" in name:
                 torch.nn.init.normal_(weight, std=0.1)
         expected = _learn(model, batches)
-        passes |= {lowest: 0, top: 0}
-        found = _learn(model, batches, below)
+        passes[:] = [0, 0]
+        found = _learn(model, batches, frozen)
         torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-5)
-        assert passes[top] == 2 * len(batches)
-        assert passes[lowest] == len(batches) + (seed == 0)
+        assert passes == [len(batches) + (seed == 0), 2 * len(batches)]
 
 
-def test_where_all_layers_are_trained_none_is_remembered(
-    base: Base, encoded: list[Encoded]
-) -> None:
+@pytest.mark.parametrize("what", ["all layers", "the embeddings", "dropout"])
+def test_what_changes_is_read_again(base: Base, encoded: list[Encoded], what: str) -> None:
     model = _model(base, "llama").train()
-    batches = Collator(base.tokenizer.pad_token_id)(encoded)
-    torch.testing.assert_close(_learn(model, batches, Below(model)), _learn(model, batches))
-    for weight in model.parameters():
-        weight.requires_grad_(False)
-    model.get_input_embeddings().weight.requires_grad_(True)
-    torch.testing.assert_close(_learn(model, batches, Below(model)), _learn(model, batches))
+    model.requires_grad_(what == "all layers")
+    lowest, top = model.get_decoder().layers
+    if what == "dropout":
+        top.requires_grad_(True)
+        lowest.self_attn.attention_dropout = 0.1
+    if what == "the embeddings":
+        model.get_input_embeddings().requires_grad_(True)
+    passes = _count_passes(model)
+    frozen = FrozenLayers(model)
+    (batch,) = Collator(base.tokenizer.pad_token_id)(encoded)
+    for _ in range(2):
+        token_losses(model, batch, frozen)
+    assert passes == [4, 4]
+
+
+def _count_passes(model: Any) -> list[int]:
+    """How often each of the layers was run, from now on."""
+    layers = unwrapped(model).get_decoder().layers
+    passes = [0] * len(layers)
+
+    def count(number: int, *_: Any) -> None:
+        passes[number] += 1
+
+    for number, layer in enumerate(layers):
+        layer.self_attn.register_forward_hook(partial(count, number))
+    return passes
 
 
 @pytest.mark.parametrize("kind", ["llama", "qwen2"])

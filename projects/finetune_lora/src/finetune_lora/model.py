@@ -16,22 +16,22 @@ from torch.nn import functional
 
 from finetune_lora.batches import Batch
 
-_PREFIXES = 16  # requests of a batch may happen to begin alike
+_PREFIXES = 16  # rows of a batch may happen to go on alike
 _ROWS = 64  # of logits: a multiple of it, and so many of them float32 at a time
 
 
-def token_losses(model: Any, batch: Batch, below: Below | None = None) -> torch.Tensor:
+def token_losses(model: Any, batch: Batch, frozen: FrozenLayers | None = None) -> torch.Tensor:
     """The cross-entropy of each learned token, (n,) float32, in nats.
 
     `model` may be wrapped for training on several devices. The keys and values of the shared prefix
-    are computed once and repeated for each row; gradients flow back through them. `below` remembers
-    what layers that are not trained make of it.
+    are computed once and repeated for each row; gradients flow back through them. `frozen` layers
+    need not read it again and again.
     """
     n = len(batch["labels"])
     names = ("rows", "columns", "labels")
     filled = {name: functional.pad(batch[name], (0, -n % _ROWS)) for name in names}
     losses: torch.Tensor = _CrossEntropy.apply(
-        selected_logits(model, {**batch, **filled}, below), filled["labels"]
+        selected_logits(model, {**batch, **filled}, frozen), filled["labels"]
     )
     return losses[:n]
 
@@ -65,11 +65,11 @@ class _CrossEntropy(torch.autograd.Function):
         return found, None
 
 
-def selected_logits(model: Any, batch: Batch, below: Below | None = None) -> torch.Tensor:
+def selected_logits(model: Any, batch: Batch, frozen: FrozenLayers | None = None) -> torch.Tensor:
     """(n, vocabulary): the logits at the batch's `rows` and `columns`."""
     ids, cache = batch["input_ids"], None
     if len(batch["prefix"]):
-        with below.remembering(batch["prefix"]) if below else nullcontext():
+        with frozen.remembering(batch["prefix"]) if frozen else nullcontext():
             cache = prefix_cache(model, batch["prefix"], len(ids))
     with only_positions(model, batch["rows"], batch["columns"]):
         out = model(input_ids=ids, cache=cache, use_cache=cache is not None)
@@ -86,38 +86,40 @@ def prefix_cache(model: Any, prefix: torch.Tensor, rows: int) -> Any:
     return cache
 
 
-class Below:
+class FrozenLayers:
     """The layers below the first one that is trained, which make the same of a prefix every time.
 
-    Of the last `_PREFIXES` prefixes it keeps what they made. Only for a model whose untrained
-    layers have no dropout, and on one device.
+    What they made of the last `_PREFIXES` prefixes is kept. For a model on one device.
     """
 
     def __init__(self, model: Any) -> None:
         whole = unwrapped(model)
         self._layers: list[Any] = []
+        self._known: dict[tuple[int, ...], list[tuple[torch.Tensor, torch.Tensor, Any]]] = {}
+        if _changes(whole.get_input_embeddings()):
+            return
         for layer in getattr(whole.get_decoder(), "layers", ()):
-            if any(weight.requires_grad for weight in layer.parameters()):
+            if _changes(layer):
                 break
             self._layers.append(layer)
-        if any(weight.requires_grad for weight in whole.get_input_embeddings().parameters()):
-            self._layers = []
-        self._known: dict[tuple[int, ...], list[tuple[torch.Tensor, ...]]] = {}
 
     @contextmanager
     def remembering(self, prefix: torch.Tensor) -> Iterator[None]:
-        """Within it the model reads `prefix`, and no layer below reads what it read before."""
-        key = tuple(prefix.tolist())
-        known = self._known.get(key)
-        made: list[tuple[torch.Tensor, ...]] = []
+        """Within it the model reads `prefix`, and these layers do not read what they know."""
+        ids = tuple(prefix.tolist())
+        known = self._known.get(ids)
+        made = []
 
-        def read(plain: Any, number: int, hidden: torch.Tensor, **options: Any) -> torch.Tensor:
-            cache = options["cache"]
-            if known is not None:
-                cache.update(*known[number][:2], number)
-                return known[number][2]
-            out: torch.Tensor = plain(hidden, **options)
-            made.append((cache.layers[number].keys, cache.layers[number].values, out))
+        def read(plain: Any, number: int, hidden: torch.Tensor, *args: Any, **options: Any) -> Any:
+            cache = options.get("cache")
+            if known and cache is not None:
+                keys, values, out = known[number]
+                cache.update(keys, values, number)
+                return out
+            out = plain(hidden, *args, **options)
+            kept = cache and cache.layers[number]
+            if getattr(kept, "keys", None) is not None and kept.keys.shape[-2] == len(ids):
+                made.append((kept.keys, kept.values, out))
             return out
 
         for number, layer in enumerate(self._layers):
@@ -127,10 +129,18 @@ class Below:
         finally:
             for layer in self._layers:
                 del layer.forward
-        if known is None:
+        if made and len(made) == len(self._layers):
             while len(self._known) >= _PREFIXES:
                 del self._known[next(iter(self._known))]
-            self._known[key] = made
+            self._known[ids] = made
+
+
+def _changes(module: Any) -> bool:
+    """Is it trained, or does it leave out something at random?"""
+    return any(weight.requires_grad for weight in module.parameters()) or any(
+        getattr(m, "attention_dropout", 0) or (isinstance(m, torch.nn.Dropout) and m.p > 0)
+        for m in module.modules()
+    )
 
 
 @contextmanager

@@ -28,7 +28,7 @@ from finetune_lora.batches import Collator
 from finetune_lora.disk import explain
 from finetune_lora.encode import Encoded
 from finetune_lora.interrupt import STOPPING, Stopped, on_signal
-from finetune_lora.model import Below, token_losses
+from finetune_lora.model import FrozenLayers, token_losses
 from finetune_lora.scale.processes import together
 from finetune_lora.scale.spread import take_checkpoint, whole_adapter
 from finetune_lora.train import (
@@ -101,7 +101,7 @@ class CompletionTrainer(Trainer):
             callbacks=[Watch(self)],
         )
         alone = self.args.world_size == 1 and not self.spread
-        self._below = Below(model) if alone and not job.args.gradient_checkpointing else None
+        self._frozen = FrozenLayers(model) if alone else None
         self.remove_callback(PrinterCallback)
         logging.getLogger("transformers.trainer").setLevel(logging.ERROR)
 
@@ -191,7 +191,7 @@ class CompletionTrainer(Trainer):
         part = self._prepare_inputs(part)
         half = self.job.base.model.dtype == torch.bfloat16
         with torch.autocast(self.args.device.type, torch.bfloat16, enabled=half):
-            return token_losses(model, part, self._below)
+            return token_losses(model, part, self._frozen)
 
     def floating_point_ops(self, *_: Any) -> int:
         return 0  # it would want one tensor of ids
