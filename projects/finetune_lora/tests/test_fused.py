@@ -168,3 +168,14 @@ def test_dropout_of_attention_is_kept() -> None:
         assert not torch.equal(model(input_ids=IDS).logits, model(input_ids=IDS).logits)
         model.eval()
         assert torch.equal(model(input_ids=IDS).logits, model(input_ids=IDS).logits)
+
+
+def test_values_may_be_of_another_width() -> None:
+    torch.manual_seed(0)
+    query, key = torch.randn(2, 4, 5, 16), torch.randn(2, 2, 5, 16)
+    value = torch.randn(2, 2, 5, 8)
+    found, _ = fused.attention(torch.nn.Module().eval(), query, key, value, None, 0.25)
+    expected = torch.nn.functional.scaled_dot_product_attention(
+        query, key, value, scale=0.25, enable_gqa=True
+    )
+    torch.testing.assert_close(found, expected.transpose(1, 2))

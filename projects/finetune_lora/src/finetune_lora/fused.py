@@ -16,6 +16,8 @@ from torch.nn import Linear, Module, functional
 
 ATTENTION = "finetune_lora"
 """The name by which transformers knows `attention`, once `register_attention` told it."""
+# what some models do to their scores, each in a way of its own
+_SPECIAL = ("softcap", "s_aux", "sinks", "position_bias", "indices", "block_indices")
 
 
 def fuse(model: Any) -> None:
@@ -143,7 +145,7 @@ def attention(
     Returns (b, t, heads, d), and None for the weights. Heads that share keys stand
     in one matrix, so that keys and values need no copy for each head.
     """
-    if special.get("softcap") is not None or special.get("s_aux") is not None:
+    if any(special.get(name) is not None for name in _SPECIAL):
         plain = sys.modules[type(module).__module__].eager_attention_forward
         return plain(  # type: ignore[no-any-return]
             module, query, key, value, attention_mask, scaling=scaling, dropout=dropout, **special
@@ -156,4 +158,4 @@ def attention(
         scores = scores + attention_mask
     weights = functional.dropout(torch.softmax(scores, -1), dropout, module.training)
     out = weights.view(batch, groups, -1, total) @ value
-    return out.view(batch, heads, length, width).transpose(1, 2).contiguous(), None
+    return out.view(batch, heads, length, -1).transpose(1, 2).contiguous(), None
