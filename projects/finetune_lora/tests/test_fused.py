@@ -64,8 +64,7 @@ def _adapted(make: Callable[[], Any] = _llama, method: str = "lora", **options: 
 
 def _fused(model: Any) -> Any:
     again = copy.deepcopy(model)
-    fused.register_attention()
-    again.set_attn_implementation(fused.ATTENTION)
+    fused.use_attention(again)
     fused.fuse(again)
     return again
 

@@ -14,8 +14,7 @@ from typing import Any
 import torch
 from torch.nn import Linear, Module, functional
 
-ATTENTION = "finetune_lora"
-"""The name by which transformers knows `attention`, once `register_attention` told it."""
+_ATTENTION = "finetune_lora"  # the name by which transformers knows `attention`
 # what some models do to their scores, each in a way of its own
 _SPECIAL = ("softcap", "s_aux", "sinks", "position_bias", "indices", "block_indices")
 
@@ -25,8 +24,8 @@ def fuse(model: Any) -> None:
     for module in model.modules():
         if _is_plain_lora(module):
             module.forward = partial(_lora_forward, module, module.forward)
-        elif type(module).__name__.endswith("RMSNorm") and hasattr(module, "variance_epsilon"):
-            module.forward = partial(_norm_forward, module, module.forward)
+        elif _is_frozen_norm(module):
+            module.forward = partial(_norm_forward, module)
 
 
 def _is_plain_lora(module: Module) -> bool:
@@ -92,9 +91,13 @@ class _Lora(torch.autograd.Function):
         return grad_x, None, None, grad_a, grad_b, None
 
 
-def _norm_forward(norm: Any, plain: Any, x: torch.Tensor) -> torch.Tensor:
-    if norm.weight.requires_grad:
-        return plain(x)  # type: ignore[no-any-return]
+def _is_frozen_norm(module: Any) -> bool:
+    """Is it RMSNorm as Llama has it, and not trained?"""
+    usual = type(module).__name__.endswith("RMSNorm") and hasattr(module, "variance_epsilon")
+    return usual and not module.weight.requires_grad
+
+
+def _norm_forward(norm: Any, x: torch.Tensor) -> torch.Tensor:
     found: torch.Tensor = _Norm.apply(x, norm.weight, norm.variance_epsilon)
     return found
 
@@ -121,13 +124,14 @@ class _Norm(torch.autograd.Function):
         return ((scaled - wide * along) * inverse).to(x.dtype), None, None
 
 
-def register_attention() -> None:
-    """Make `attention` known to transformers as `ATTENTION`."""
+def use_attention(model: Any) -> None:
+    """Let a model of transformers attend by `attention`."""
     from transformers import AttentionInterface, AttentionMaskInterface
     from transformers.masking_utils import eager_mask
 
-    AttentionInterface.register(ATTENTION, attention)
-    AttentionMaskInterface.register(ATTENTION, eager_mask)
+    AttentionInterface.register(_ATTENTION, attention)
+    AttentionMaskInterface.register(_ATTENTION, eager_mask)
+    model.set_attn_implementation(_ATTENTION)
 
 
 def attention(
@@ -142,8 +146,8 @@ def attention(
 ) -> tuple[torch.Tensor, None]:
     """Attention of `query` (b, heads, t, d) to `key` and `value` (b, groups, s, d).
 
-    Returns (b, t, heads, d), and None for the weights. Heads that share keys stand
-    in one matrix, so that keys and values need no copy for each head.
+    Returns (b, t, heads, d), and None for the weights. Heads that share keys stand in one matrix,
+    so that keys and values need no copy for each head.
     """
     if any(special.get(name) is not None for name in _SPECIAL):
         plain = sys.modules[type(module).__module__].eager_attention_forward

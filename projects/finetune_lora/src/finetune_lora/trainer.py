@@ -81,8 +81,7 @@ def choose_attention(job: Job) -> None:
     the square of their length."""
     short = max(len(e) for e in (*job.encoded, *job.encoded_eval)) <= _SHORT_ROW
     if short and not torch.cuda.is_available():
-        fused.register_attention()
-        job.base.model.set_attn_implementation(fused.ATTENTION)
+        fused.use_attention(job.base.model)
 
 
 class CompletionTrainer(Trainer):
