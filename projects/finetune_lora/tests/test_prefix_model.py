@@ -14,7 +14,7 @@ from finetune_lora.base import Base, load_base
 from finetune_lora.batches import Collator
 from finetune_lora.encode import Encoded, encode
 from finetune_lora.example import Example
-from finetune_lora.model import FrozenLayers, selected_logits, token_losses, unwrapped
+from finetune_lora.model import Prefixes, selected_logits, token_losses, unwrapped
 from finetune_lora.testing import tiny_base
 from seedbed.errors import ConfigError
 
@@ -67,11 +67,11 @@ def encoded(base: Base) -> list[Encoded]:
 
 
 def _learn(
-    model: Any, batches: list[dict[str, torch.Tensor]], frozen: FrozenLayers | None = None
+    model: Any, batches: list[dict[str, torch.Tensor]], prefixes: Prefixes | None = None
 ) -> tuple[Any, torch.Tensor]:
     """Losses, sorted, and all gradients."""
     model.zero_grad()
-    losses = [token_losses(model, batch, frozen) for batch in batches]
+    losses = [token_losses(model, batch, prefixes) for batch in batches]
     sum(one.sum() for one in losses).backward()  # type: ignore[union-attr]
     gradients = [p.grad.flatten() for p in model.parameters() if p.grad is not None]
     return torch.cat(losses).detach().sort().values, torch.cat(gradients)
@@ -95,40 +95,50 @@ def test_a_shared_prefix_and_parts_change_nothing(
         torch.testing.assert_close(same_gradients, gradients, atol=2e-5, rtol=1e-4)
 
 
-def test_layers_below_the_adapter_read_a_prefix_once(base: Base, encoded: list[Encoded]) -> None:
-    fresh = load_base(base.spec, dtype="float32")
-    model = attach(fresh, AdapterOptions(r=4, alpha=8, layers=1)).train()
-    passes = _count_passes(model)
-    frozen = FrozenLayers(model)
+def test_prefixes_are_read_every_few_steps(base: Base, encoded: list[Encoded]) -> None:
+    model = _model(base, "lora").train()
+    prefixes, passes = Prefixes(every=3), _count_passes(model)
     batches = Collator(base.tokenizer.pad_token_id, most_tokens=30)(encoded)
-    for seed in range(2):  # the adapter changes, and what lies below it does not
-        torch.manual_seed(seed)
-        for name, weight in model.named_parameters():
-            if "lora_B" in name:
-                torch.nn.init.normal_(weight, std=0.1)
-        expected = _learn(model, batches)
-        passes[:] = [0, 0]
-        found = _learn(model, batches, frozen)
-        torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-5)
-        assert passes == [len(batches) + (seed == 0), 2 * len(batches)]
+    exact = _learn(model, batches)
+    found = _learn(model, batches, prefixes)
+    torch.testing.assert_close(found[0], exact[0], atol=1e-6, rtol=1e-5)
+    assert (found[1] - exact[1]).abs().max() > 1e-3  # nothing is learned through the prefix
+    _change(model)
+    for step, read in ((1, 0), (2, 0), (3, 1), (4, 0), (6, 1)):
+        prefixes.step, passes[:] = step, [0, 0]
+        old, _ = _learn(model, batches, prefixes)
+        assert passes == [len(batches) + read] * 2
+        now, _ = _learn(model, batches)
+        assert torch.allclose(old, now, atol=1e-6) == (step >= 3)
 
 
-@pytest.mark.parametrize("what", ["all layers", "the embeddings", "dropout"])
-def test_what_changes_is_read_again(base: Base, encoded: list[Encoded], what: str) -> None:
-    model = _model(base, "llama").train()
-    model.requires_grad_(what == "all layers")
-    lowest, top = model.get_decoder().layers
-    if what == "dropout":
-        top.requires_grad_(True)
-        lowest.self_attn.attention_dropout = 0.1
-    if what == "the embeddings":
-        model.get_input_embeddings().requires_grad_(True)
-    passes = _count_passes(model)
-    frozen = FrozenLayers(model)
-    (batch,) = Collator(base.tokenizer.pad_token_id)(encoded)
-    for _ in range(2):
-        token_losses(model, batch, frozen)
-    assert passes == [4, 4]
+def test_prefixes_go_on_from_their_state(base: Base, encoded: list[Encoded]) -> None:
+    model = _model(base, "lora").train()
+    batches = Collator(base.tokenizer.pad_token_id)(encoded)
+    first, second = Prefixes(every=2), Prefixes(every=2)
+    _learn(model, batches, first)
+    _change(model)
+    second.restore(model, first.state())
+    for step in (1, 2):
+        first.step = second.step = step
+        torch.testing.assert_close(
+            _learn(model, batches, second), _learn(model, batches, first), atol=0, rtol=0
+        )
+
+
+def test_only_the_last_prefixes_are_kept(base: Base) -> None:
+    model = _model(base, "llama")
+    prefixes = Prefixes(every=8)
+    for start in range(40):
+        prefixes.cache(model, torch.arange(start, start + 9), 2)
+    assert [ids[0] for ids in prefixes.state()] == list(range(24, 40))
+
+
+def _change(model: Any) -> None:
+    with torch.no_grad():
+        for weight in model.parameters():
+            if weight.requires_grad:
+                weight += 0.05
 
 
 def _count_passes(model: Any) -> list[int]:

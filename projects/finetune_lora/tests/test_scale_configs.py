@@ -80,9 +80,11 @@ if rank == 0:
 sums = loss.detach() / 2
 torch.distributed.all_reduce(sums)
 if rank == 0:
-    print(json.dumps([sums.item(), float(norm.full_tensor())]))
+    print(json.dumps([sums.item(), float(norm.full_tensor())]), flush=True)
 torch.distributed.barrier()  # a process that leaves while others still talk takes them along
-torch.distributed.destroy_process_group()
+# Gloo's threads may hold what Python must let go of; where Python has ended first, they abort the
+# process (https://github.com/pytorch/pytorch/pull/179291).
+os._exit(0)
 """
 
 

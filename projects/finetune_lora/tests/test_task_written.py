@@ -10,7 +10,7 @@ import pytest
 from finetune_lora.task.noise import MARK, clean, guard
 from finetune_lora.task.tools import ARGUMENTS, problems
 from finetune_lora.task.values import number_word
-from finetune_lora.task.written import rewrite, written
+from finetune_lora.task.written import Deck, rewrite, written
 
 TASK = resources.files("finetune_lora.task")
 ROWS = [
@@ -89,6 +89,14 @@ def test_copied_values_are_exchanged_in_text_and_call(
             assert str(found[name]) in new
     assert ("kim.b2" in new) == ("kim.b2" in text)
     assert ("1045" in new) == ("1045" in text)
+
+
+def test_each_is_dealt_before_one_comes_again() -> None:
+    rows = written("reset_password", "train")
+    deck = Deck("reset_password", "train", Random(0))
+    first, second = ([deck.deal()["text"] for _ in rows] for _ in range(2))
+    assert sorted(first) == sorted(second) == sorted(row["text"] for row in rows)
+    assert first != second
 
 
 def test_parts_share_no_request() -> None:

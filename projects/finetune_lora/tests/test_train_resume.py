@@ -147,6 +147,7 @@ PATIENT = {"patience": 3, "eval_every": 1, "save_every": 1, "lr": 0.05}
 VARIANTS: dict[str, dict[str, Any]] = {
     "dropout, recomputed": {"gradient_checkpointing": True, "dropout": 0.2},
     "accumulation, DoRA, parts": {"accumulation": 2, "method": "dora", "micro_tokens": 64},
+    "prefixes of some steps ago": {"prefix_every": 7, "lr": 0.05},
     "patience, bfloat16": {**PATIENT, "dtype": "bfloat16", "weight_decay": 0.1},
 }
 

@@ -1,14 +1,15 @@
 """The forward pass of training: what examples share once, logits only where the loss needs them.
 
-Both are exact: the loss and its gradient are those of whole sequences, to rounding. It works on any
-causal language model of transformers, with an adapter or without.
+Both are exact: the loss and its gradient are those of whole sequences, to rounding, unless
+`Prefixes` is asked for. It works on any causal language model of transformers, with an adapter or
+without.
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
-from functools import partial
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -20,18 +21,18 @@ _PREFIXES = 16  # rows of a batch may happen to go on alike
 _ROWS = 64  # of logits: a multiple of it, and so many of them float32 at a time
 
 
-def token_losses(model: Any, batch: Batch, frozen: FrozenLayers | None = None) -> torch.Tensor:
+def token_losses(model: Any, batch: Batch, prefixes: Prefixes | None = None) -> torch.Tensor:
     """The cross-entropy of each learned token, (n,) float32, in nats.
 
     `model` may be wrapped for training on several devices. The keys and values of the shared prefix
-    are computed once and repeated for each row; gradients flow back through them. `frozen` layers
-    need not read it again and again.
+    are computed once and repeated for each row; gradients flow back through them, unless
+    `prefixes` gives them.
     """
     n = len(batch["labels"])
     names = ("rows", "columns", "labels")
     filled = {name: functional.pad(batch[name], (0, -n % _ROWS)) for name in names}
     losses: torch.Tensor = _CrossEntropy.apply(
-        selected_logits(model, {**batch, **filled}, frozen), filled["labels"]
+        selected_logits(model, {**batch, **filled}, prefixes), filled["labels"]
     )
     return losses[:n]
 
@@ -65,12 +66,12 @@ class _CrossEntropy(torch.autograd.Function):
         return found, None
 
 
-def selected_logits(model: Any, batch: Batch, frozen: FrozenLayers | None = None) -> torch.Tensor:
+def selected_logits(model: Any, batch: Batch, prefixes: Prefixes | None = None) -> torch.Tensor:
     """(n, vocabulary): the logits at the batch's `rows` and `columns`."""
     ids, cache = batch["input_ids"], None
     if len(batch["prefix"]):
-        with frozen.remembering(batch["prefix"]) if frozen else nullcontext():
-            cache = prefix_cache(model, batch["prefix"], len(ids))
+        read = prefixes.cache if prefixes else prefix_cache
+        cache = read(model, batch["prefix"], len(ids))
     with only_positions(model, batch["rows"], batch["columns"]):
         out = model(input_ids=ids, cache=cache, use_cache=cache is not None)
     return out.logits[0]
@@ -86,61 +87,46 @@ def prefix_cache(model: Any, prefix: torch.Tensor, rows: int) -> Any:
     return cache
 
 
-class FrozenLayers:
-    """The layers below the first one that is trained, which make the same of a prefix every time.
+class Prefixes:
+    """What a model makes of prefixes, read anew every `every` steps and a constant in between.
 
-    What they made of the last `_PREFIXES` prefixes is kept. For a model on one device.
+    Not exact: no gradient flows back through a prefix, and what is kept of it is a few steps old.
+    Whoever trains says in `step` how far he is. `state` and `restore` are for checkpoints.
     """
 
-    def __init__(self, model: Any) -> None:
-        whole = unwrapped(model)
-        self._layers: list[Any] = []
-        self._known: dict[tuple[int, ...], list[tuple[torch.Tensor, torch.Tensor, Any]]] = {}
-        if _changes(whole.get_input_embeddings()):
-            return
-        for layer in getattr(whole.get_decoder(), "layers", ()):
-            if _changes(layer):
-                break
-            self._layers.append(layer)
+    def __init__(self, every: int) -> None:
+        self.step = 0
+        self._every = every
+        self._read: dict[tuple[int, ...], tuple[int, Any]] = {}
 
-    @contextmanager
-    def remembering(self, prefix: torch.Tensor) -> Iterator[None]:
-        """Within it the model reads `prefix`, and these layers do not read what they know."""
+    def cache(self, model: Any, prefix: torch.Tensor, rows: int) -> Any:
+        """As `prefix_cache`."""
         ids = tuple(prefix.tolist())
-        known = self._known.get(ids)
-        made = []
+        if ids not in self._read or self.step - self._read[ids][0] >= self._every:
+            self._read.pop(ids, None)
+            while len(self._read) >= _PREFIXES:
+                del self._read[next(iter(self._read))]
+            with torch.no_grad():
+                self._read[ids] = self.step, prefix_cache(model, prefix, 1)
+        cache = copy.deepcopy(self._read[ids][1])
+        cache.batch_repeat_interleave(rows)
+        return cache
 
-        def read(plain: Any, number: int, hidden: torch.Tensor, *args: Any, **options: Any) -> Any:
-            cache = options.get("cache")
-            if known and cache is not None:
-                keys, values, out = known[number]
-                cache.update(keys, values, number)
-                return out
-            out = plain(hidden, *args, **options)
-            kept = cache and cache.layers[number]
-            if getattr(kept, "keys", None) is not None and kept.keys.shape[-2] == len(ids):
-                made.append((kept.keys, kept.values, out))
-            return out
+    def state(self) -> dict[tuple[int, ...], tuple[int, list[tuple[torch.Tensor, torch.Tensor]]]]:
+        """For each prefix the step in which it was read, and each layer's keys and values."""
+        return {
+            ids: (step, [(layer.keys, layer.values) for layer in cache.layers])
+            for ids, (step, cache) in self._read.items()
+        }
 
-        for number, layer in enumerate(self._layers):
-            layer.forward = partial(read, layer.forward, number)
-        try:
-            yield
-        finally:
-            for layer in self._layers:
-                del layer.forward
-        if made and len(made) == len(self._layers):
-            while len(self._known) >= _PREFIXES:
-                del self._known[next(iter(self._known))]
-            self._known[ids] = made
-
-
-def _changes(module: Any) -> bool:
-    """Is it trained, or does it leave out something at random?"""
-    return any(weight.requires_grad for weight in module.parameters()) or any(
-        getattr(m, "attention_dropout", 0) or (isinstance(m, torch.nn.Dropout) and m.p > 0)
-        for m in module.modules()
-    )
+    def restore(self, model: Any, state: dict[Any, Any]) -> None:
+        """Go on from a `state`; `model` says what kind of cache it wants."""
+        for ids, (step, known) in state.items():
+            with torch.no_grad():
+                cache = prefix_cache(model, torch.tensor(ids, device=model.device), 1)
+            for layer, (keys, values) in zip(cache.layers, known, strict=True):
+                layer.keys, layer.values = keys, values
+            self._read[ids] = step, cache
 
 
 @contextmanager

@@ -26,10 +26,13 @@ Address = tuple[str, int]
 
 # Half the usual batch sees fewer requests in the time and learns more from each. A larger alpha
 # lets B learn faster than A, as in LoRA+ (Hayou et al., 2024, https://arxiv.org/abs/2402.12354).
-_SETTINGS: dict[str, dict[str, Any]] = {"smollm2": {"batch_size": 8, "alpha": 128, "lr": 1.4e-3}}
+# The system prompt is a quarter of what a step of eight reads.
+_SETTINGS: dict[str, dict[str, Any]] = {
+    "smollm2": {"batch_size": 8, "alpha": 128, "lr": 1.4e-3, "prefix_every": 8}
+}
 
-REQUESTS = 12_000
-"""More than the time allows on two cores: training ends by the clock, and sees no request twice."""
+REQUESTS = 6000
+"""About as many as two cores see in ten minutes, so that these hold what was written by hand."""
 
 
 def write_task(folder: Path, count: int, seed: int) -> dict[str, int]:
@@ -70,7 +73,6 @@ def run(
             output=str(new_run_folder(config.data_dir, base, "helpdesk")),
             base=base,
             max_minutes=config.max_minutes,
-            epochs=1,
             **_SETTINGS.get(base, {}),
         )
         trained = jobs.train_run(args)

@@ -46,6 +46,8 @@ class TrainArgs:
     `batch_size` examples a process and `accumulation` batches make one step; `lr` (by default one
     that suits the base's size) rises over the share `warmup` of the steps and falls to 0.
     `micro_tokens` bound what one pass holds in memory: 0.6 MB each, for SmolLM2-135M.
+    What examples begin with in common is read anew every `prefix_every` steps, and learned through
+    if that is 1.
     With `patience` training stops after so many evaluations without a better one, and the best
     adapter is kept. `epochs` 0 stands for as many as suit the amount of data. Where rows are text
     and label, all passes but the first leave out `word_dropout` of the words.
@@ -76,6 +78,7 @@ class TrainArgs:
     dtype: str = "auto"
     gradient_checkpointing: bool = False
     share_prefix: bool = True
+    prefix_every: int = 1
     eval_every: int = 0
     save_every: int = 50
     patience: int = 0
@@ -83,8 +86,9 @@ class TrainArgs:
     resume: bool = False
 
     def __post_init__(self) -> None:
-        for name, least in (("batch_size", 1), ("accumulation", 1), ("r", 1), ("max_tokens", 8),
-                            ("save_every", 1), ("micro_tokens", 8)):  # fmt: skip
+        bounds = {"batch_size": 1, "accumulation": 1, "r": 1, "max_tokens": 8, "micro_tokens": 8,
+                  "prefix_every": 1, "save_every": 1}  # fmt: skip
+        for name, least in bounds.items():
             if getattr(self, name) < least:
                 raise ConfigError(
                     f"{name} is {getattr(self, name)}.", hint=f"Give {least} or more."

@@ -28,7 +28,7 @@ from finetune_lora.batches import Collator
 from finetune_lora.disk import explain
 from finetune_lora.encode import Encoded
 from finetune_lora.interrupt import STOPPING, Stopped, on_signal
-from finetune_lora.model import FrozenLayers, token_losses
+from finetune_lora.model import Prefixes, token_losses
 from finetune_lora.scale.processes import together
 from finetune_lora.scale.spread import take_checkpoint, whole_adapter
 from finetune_lora.train import (
@@ -45,6 +45,7 @@ from finetune_lora.watch import Watch
 from seedbed.errors import SeedbedError
 
 _SHORT_ROW = 512  # tokens
+_PREFIXES = "prefixes.pt"
 
 
 class TrainingFailed(SeedbedError):
@@ -99,8 +100,8 @@ class CompletionTrainer(Trainer):
             data_collator=self._collate,
             callbacks=[Watch(self)],
         )
-        alone = self.args.world_size == 1 and not self.spread
-        self._frozen = FrozenLayers(model) if alone else None
+        every = job.args.prefix_every
+        self._prefixes = Prefixes(every) if every > 1 else None
         self.remove_callback(PrinterCallback)
         logging.getLogger("transformers.trainer").setLevel(logging.ERROR)
 
@@ -156,13 +157,15 @@ class CompletionTrainer(Trainer):
     ) -> torch.Tensor:
         """Forward and backward for each part; gradients add up. Returns the step's mean loss."""
         model.train()
+        if self._prefixes:
+            self._prefixes.step = self.state.global_step
         total = torch.zeros((), device=self.args.device)
         # Wrapped for several processes, gradients are averaged over them: the sum is wanted.
         scale = self.accelerator.num_processes / num_items_in_batch
         for i, part in enumerate(inputs):
             last = i == len(inputs) - 1
             with self.accelerator.no_sync(model) if not last else nullcontext():
-                loss = self._losses(model, part).sum() * scale
+                loss = self._losses(model, part, self._prefixes).sum() * scale
                 self.accelerator.backward(loss)
             total += loss.detach()
         self._check_finite("loss", total)
@@ -186,11 +189,13 @@ class CompletionTrainer(Trainer):
             hint=f"Train with a lower --lr than {self.job.args.lr:g} and another --output.",
         )
 
-    def _losses(self, model: Any, part: dict[str, torch.Tensor]) -> torch.Tensor:
+    def _losses(
+        self, model: Any, part: dict[str, torch.Tensor], prefixes: Prefixes | None = None
+    ) -> torch.Tensor:
         part = self._prepare_inputs(part)
         half = self.job.base.model.dtype == torch.bfloat16
         with torch.autocast(self.args.device.type, torch.bfloat16, enabled=half):
-            return token_losses(model, part, self._frozen)
+            return token_losses(model, part, prefixes)
 
     def floating_point_ops(self, *_: Any) -> int:
         return 0  # it would want one tensor of ids
@@ -265,6 +270,9 @@ class CompletionTrainer(Trainer):
             if self.args.should_save:
                 saved = {"identity": identity(self.job), "spent": self.job.plan.elapsed,
                          "total": self.job.plan.total, "note": self.note}  # fmt: skip
+                if self._prefixes:
+                    written = Path(self._get_output_dir(), f"checkpoint-{step}")
+                    torch.save(self._prefixes.state(), written / _PREFIXES)
                 keep = self.note["best_step"] if self.job.args.patience else 0
                 path = checkpoints.keep(self.folder, step, saved, also=keep)
                 self.tell_main({"event": "checkpoint", "step": step, "path": str(path)})
@@ -275,6 +283,9 @@ class CompletionTrainer(Trainer):
         self.job.plan.spent = saved["spent"]
         self.job.plan.total = saved["total"]
         self.note = saved["note"]
+        if self._prefixes:
+            known = torch.load(checkpoint / _PREFIXES, map_location=self.args.device)
+            self._prefixes.restore(self.model, known)
         self.tell_main({"event": "resume", "step": int(checkpoint.name.rpartition("-")[2])})
 
     # ── the end ─────────────────────────────────────────────────────────────────────────────

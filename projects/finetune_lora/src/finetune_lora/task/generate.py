@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from functools import cache
 from random import Random
+from typing import Any
 
 from finetune_lora.example import Example
 from finetune_lora.task import noise
 from finetune_lora.task.grammar import PARTS, Phrase, expand, read_phrases, split
 from finetune_lora.task.slots import Facts
 from finetune_lora.task.tools import ARGUMENTS, NONE, call, system_prompt
-from finetune_lora.task.written import rewrite, written
+from finetune_lora.task.written import Deck, rewrite
 from seedbed.errors import BadInput
 
 _SHARE = {NONE: 17, "create_ticket": 11, "update_ticket": 9, "request_access": 9, "refund_order": 9,
@@ -44,10 +45,12 @@ def generate(n: int, seed: int, *, part: str = "train") -> list[Example]:
     prompt = {"role": "system", "content": system_prompt()}
     seen: set[str] = set()
     examples = []
+    decks = {tool: Deck(tool, part, rng) for tool in _SHARE}
     for tool in _tools(n, rng):
         while True:
             request = _Request(tool, rng, part)
-            text, answer, tags = request.rewrite() if rng.random() < _WRITTEN else request.write()
+            row = decks[tool].deal() if rng.random() < _WRITTEN else None
+            text, answer, tags = request.rewrite(row) if row else request.write()
             if text and text not in seen:
                 break
         seen.add(text)
@@ -86,12 +89,8 @@ class _Request:
         self.facts = Facts(tool, rng, part)
         self.kinds: set[str] = set()
 
-    def rewrite(self) -> tuple[str, str, dict[str, str]]:
+    def rewrite(self, row: dict[str, Any]) -> tuple[str, str, dict[str, str]]:
         """One that somebody wrote, with other values: its text, its answer and its tags."""
-        rows = written(self.tool, self.part)
-        if not rows:
-            return self.write()
-        row = self.rng.choice(rows)
         text, arguments = rewrite(row, self.rng, self.part)
         chosen = self.rng.choices(*zip(*_AS_WRITTEN.items(), strict=True))[0]
         change = noise.NOISES[chosen][1]

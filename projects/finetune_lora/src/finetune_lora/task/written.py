@@ -32,6 +32,21 @@ def written(tool: str, part: str) -> tuple[dict[str, Any], ...]:
     return tuple(row for row in rows if part_of(row["text"]) == part)
 
 
+class Deck:
+    """The requests of one part for a tool, dealt at random, each once before any comes again."""
+
+    def __init__(self, tool: str, part: str, rng: Random) -> None:
+        self._rows = written(tool, part)
+        self._left: list[dict[str, Any]] = []
+        self._rng = rng
+
+    def deal(self) -> dict[str, Any] | None:
+        """The next one; None where there is none at all."""
+        if not self._left:
+            self._left = self._rng.sample(self._rows, len(self._rows))
+        return self._left.pop() if self._left else None
+
+
 def rewrite(row: dict[str, Any], rng: Random, part: str) -> tuple[str, dict[str, Any]]:
     """(text, arguments) with fresh values; text that was replaced is marked as to be copied."""
     text, arguments = row["text"], dict(row["arguments"])
