@@ -55,11 +55,12 @@ def test_an_amount_in_words_is_exchanged_for_another_in_words() -> None:
     assert clean(text).lower() == f"{number_word(found['amount'])} quid back, twelve mugs broke"
 
 
-def test_a_number_in_words_is_kept_from_typos() -> None:
-    row = {"text": "three docks, call at Three", "arguments": {"quantity": 3, "hour": 15}}
+@pytest.mark.parametrize(("said", "quantity"), [("three", 3), ("half a dozen", 6)])
+def test_a_number_in_words_is_kept_from_typos(said: str, quantity: int) -> None:
+    row = {"text": f"{said} docks, call at Three", "arguments": {"quantity": quantity, "hour": 15}}
     text, found = rewrite(row, Random(1), "train")
     assert found == row["arguments"]
-    assert guard("three") in text and MARK * 2 not in text
+    assert guard(said) in text and MARK * 2 not in text
 
 
 @pytest.mark.parametrize(

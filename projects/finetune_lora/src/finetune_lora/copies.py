@@ -19,8 +19,8 @@ _ONES = (
     "sixteen seventeen eighteen nineteen twenty"
 )
 _NUMBERS = {word: n for n, word in enumerate(_ONES.split(" "))} | {
-    "dozen": 12, "thirty": 30, "forty": 40, "fifty": 50, "sixty": 60, "seventy": 70,
-    "eighty": 80, "ninety": 90, "hundred": 100,
+    "half a dozen": 6, "dozen": 12, "thirty": 30, "forty": 40, "fifty": 50, "sixty": 60,
+    "seventy": 70, "eighty": 80, "ninety": 90, "hundred": 100,
 }  # fmt: skip
 
 
@@ -73,8 +73,7 @@ def numbers(text: str) -> Iterator[Copy]:
     for found in re.finditer(r"\d[\d,]*(?:\.\d+)?", text):
         n = float(found[0].replace(",", ""))
         yield Copy(json.dumps(int(n) if n == int(n) else n), *found.span())
-    six = re.compile("half a dozen", re.I)
-    for number, start, end in _spelt(six.sub(lambda found: "six".ljust(len(found[0])), text)):
+    for number, start, end in _spelt(text):
         yield Copy(str(number), start, end)
 
 
@@ -111,7 +110,7 @@ def _spelt(text: str) -> Iterator[tuple[int, int, int]]:
     """Numbers in words, two hundred and forty-five, with their place."""
     total: int | None = None
     start = end = 0
-    for found in re.finditer(r"[A-Za-z]+", text):
+    for found in re.finditer(r"half a dozen|[A-Za-z]+", text, re.I):
         word = found[0].lower()
         n = _NUMBERS.get(word)
         if n is None:
