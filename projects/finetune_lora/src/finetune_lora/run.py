@@ -28,7 +28,7 @@ Address = tuple[str, int]
 # lets B learn faster than A, as in LoRA+ (Hayou et al., 2024, https://arxiv.org/abs/2402.12354).
 # The system prompt is a quarter of what a step of eight reads.
 _SETTINGS: dict[str, dict[str, Any]] = {
-    "smollm2": {"batch_size": 8, "alpha": 128, "lr": 1.4e-3, "prefix_every": 8}
+    "smollm2": {"batch_size": 8, "alpha": 128, "lr": 1e-3, "prefix_every": 8}
 }
 
 REQUESTS = 6000
