@@ -3,7 +3,7 @@
     make bench                     all of them
     make bench ARGS="rag-start"    one
     BEIR=DIR make bench            also retrieval quality on that collection
-    INTENTS=DIR make bench         also intent classification on that data
+    INTENTS=DIR:DIR make bench     also intent classification on that data
     PEERS=DIR make bench           also the service's peers (service_peers.py says which)
 
 A bar that is not reached is printed as such; nothing here fails because a machine is slow.
