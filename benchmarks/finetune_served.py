@@ -1,6 +1,7 @@
 """Does a tuned model serve as fast as its base? Tokens a second of both, exported as by `export`.
 
-Both run in the engine that every project uses, in turns, so that a slow minute hits both.
+Both run in the engine that every project uses, in turns, and each turn gives a ratio: a machine's
+speed wanders more from minute to minute than the two lie apart.
 
     python benchmarks/finetune_served.py [--json]
 """
@@ -15,7 +16,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-TOKENS, REPEATS = 128, 5
+TOKENS, TURNS = 128, 15
 PROMPT = "<|im_start|>user\nTell me about the sea, the sky and the land.<|im_end|>\n"
 
 
@@ -49,22 +50,27 @@ def main() -> dict[str, Any]:
         exported = export(adapter(folder), "openvino", folder / "model", force=False)
         engines = {"base": Engine(ensure("smollm2")), "tuned": Engine(folder / "model")}
         measured: dict[tuple[str, int], list[float]] = {}
-        for _ in range(REPEATS + 1):
+        for turn in range(TURNS + 1):
+            first_and_second = list(engines.items())[:: -1 if turn % 2 else 1]
             for streams in (1, 16):
-                for name, engine in engines.items():
+                for name, engine in first_and_second:
                     rate = tokens_per_second(engine, streams)
                     measured.setdefault((name, streams), []).append(rate)
         for engine in engines.values():
             engine.close()
-    # The first of each is a warm-up.
-    rates = {key: statistics.median(values[1:]) for key, values in measured.items()}
+    rates = {key: values[1:] for key, values in measured.items()}  # the first is a warm-up
     return {
         "type": exported["type"],
         "megabytes": exported["megabytes"],
-        "ratio_1": round(rates["tuned", 1] / rates["base", 1], 3),
-        "ratio_16": round(rates["tuned", 16] / rates["base", 16], 3),
-        **{f"{name}_{streams}": round(rate, 1) for (name, streams), rate in rates.items()},
+        "ratio_1": ratio(rates["tuned", 1], rates["base", 1]),
+        "ratio_16": ratio(rates["tuned", 16], rates["base", 16]),
+        **{f"{n}_{streams}": round(statistics.median(r), 1) for (n, streams), r in rates.items()},
     }
+
+
+def ratio(ours: list[float], theirs: list[float]) -> float:
+    """The median over the turns."""
+    return round(statistics.median(a / b for a, b in zip(ours, theirs, strict=True)), 3)
 
 
 if __name__ == "__main__":
