@@ -45,7 +45,14 @@ def test_smoothing_evens_out_and_is_not_late() -> None:
     zigzag = smooth([(i, i % 2) for i in range(200)])
     assert all(abs(y - 0.5) < 0.1 for _, y in zigzag[10:-10])
     line: list[tuple[float, float]] = [(i, 100 - i) for i in range(100)]
-    assert smooth(line) == line
+    assert smooth(line) == line[:98]
+
+
+def test_a_last_value_off_the_others_does_not_bend_the_end() -> None:
+    level: list[tuple[float, float]] = [(i, 1.0) for i in range(99)]
+    assert smooth([*level, (99, 0.01)])[-1][1] > 0.7
+    assert smooth([(0, 3.0)]) == [(0, 3.0)]
+    assert smooth([(0, 3.0), (1, 1.0)]) == [(0, 3.0), (1, 1.0)]
 
 
 def test_names_are_inert() -> None:

@@ -76,11 +76,13 @@ def chart(
 def smooth(points: Sequence[Point]) -> list[Point]:
     """The mean of each point and a few on both sides: one step's loss depends on its batch.
 
-    As many on one side as on the other, so that a falling curve is not drawn late.
+    As many on one side as on the other, so that a falling curve is not drawn late. It ends before
+    the last few, which have too little behind them: its end would jump with every step.
     """
     most = max(1, len(points) // 50)
+    end = max(len(points) - most, 2)
     found = []
-    for i, (x, _) in enumerate(points):
+    for i, (x, _) in enumerate(points[:end]):
         reach = min(most, i, len(points) - 1 - i)
         near = [y for _, y in points[i - reach : i + reach + 1]]
         found.append((x, sum(near) / len(near)))

@@ -194,7 +194,8 @@ class Handlers:
             return view_report.compared({name: self.library.report(name) for name in chosen})
         report = self.library.report(chosen[0])
         if report is None:
-            return view_report.missing(str(self.library.folder(chosen[0])))
+            has_adapter = bool(self.library.run(chosen[0])["has_adapter"])
+            return view_report.missing(str(self.library.folder(chosen[0])), has_adapter=has_adapter)
         return view_report.evaluation(report)
 
     def _about(self, chosen: list[str]) -> str:
