@@ -194,8 +194,10 @@ class Handlers:
             return view_report.compared({name: self.library.report(name) for name in chosen})
         report = self.library.report(chosen[0])
         if report is None:
-            has_adapter = bool(self.library.run(chosen[0])["has_adapter"])
-            return view_report.missing(str(self.library.folder(chosen[0])), has_adapter=has_adapter)
+            run = self.library.run(chosen[0])
+            if not run["has_adapter"]:
+                return view_answer.no_adapter(run)
+            return view_report.missing(str(self.library.folder(chosen[0])))
         return view_report.evaluation(report)
 
     def _about(self, chosen: list[str]) -> str:

@@ -16,13 +16,12 @@ _EVALUATE = "finetune-lora evaluate --data TEST.jsonl --adapter "
 _MOST_NAMES = 40  # of a confusion matrix that a person can read
 
 
-def missing(folder: str, *, has_adapter: bool) -> str:
-    """What to type while a run has not been evaluated, if there is something to evaluate."""
-    if has_adapter:
-        then = f"<p>Measure it beside the base model:</p>{command(_EVALUATE + folder)}"
-    else:
-        then = "<p>There is no adapter yet: it is written at the end of the training.</p>"
-    return f"<div class='empty'><h2>Not evaluated yet</h2>{then}</div>"
+def missing(folder: str) -> str:
+    """What to type while a run has not been evaluated."""
+    return (
+        "<div class='empty'><h2>Not evaluated yet</h2><p>Measure it beside the base model:</p>"
+        f"{command(_EVALUATE + folder)}</div>"
+    )
 
 
 def evaluation(report: Report) -> str:
