@@ -7,6 +7,7 @@ import pytest
 from seedbed import exercises
 
 ROOT = Path(__file__).parents[1]
+pytestmark = pytest.mark.timeout(300)
 FOLDERS = sorted(file.parent for file in ROOT.glob("projects/*/exercises/*/exercise.toml"))
 
 

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from seedbed import starter
 
 ROOT = Path(__file__).parents[1]
 # Where the system allows it, an empty folder is mounted over the repository.
-HIDE = f"mount -t tmpfs none {ROOT} && cd $0 && exec "
+HIDE = f'mount -t tmpfs none {shlex.quote(str(ROOT))} && cd "$0" && exec '
 
 
 def can_hide() -> bool:
@@ -53,7 +54,7 @@ def project(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="module")
 def lifted(project: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("elsewhere") / "my-own"
+    folder = tmp_path_factory.mktemp("else where") / "my-own"
     starter.lift(project, folder, root=ROOT)
     uv = tmp_path_factory.mktemp("bin") / "uv"
     shutil.copy2(Path(sys.executable).with_name("uv"), uv)  # as found on a developer's PATH

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -12,8 +13,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 VERBS = [
     *("help", "setup", "setup-rag", "run-rag", "demo-rag", "eval-rag", "test", "test-rag"),
-    *("test-shared", "test-repo", "bench", "smoke", "lint", "docs", "doctor", "lock", "prefetch"),
-    *("clean", "setup-rag_chatbot", "test-rag_chatbot"),
+    *("test-slow", "test-all", "test-shared", "test-repo", "bench", "smoke", "lint", "docs"),
+    *("doctor", "lock", "prefetch", "clean", "setup-rag_chatbot", "test-rag_chatbot"),
 ]
 
 
@@ -32,61 +33,115 @@ def test_every_verb_would_run_something(verb: str) -> None:
 def test_help_is_the_default_and_lists_every_verb() -> None:
     text = make().stdout
     listed = set(re.findall(r"^  make ([a-z-]+?(?:-X)?)\s", text, re.MULTILINE))
-    assert {verb for verb in VERBS if "-" not in verb} <= listed
+    assert {verb for verb in VERBS if "-" not in verb} | {"test-slow", "test-all"} <= listed
     assert {"setup-X", "run-X", "demo-X", "test-X", "eval-X", "new", "exercise"} <= listed
 
 
 @pytest.mark.parametrize("verb", ["setup-nothing", "run-nothing", "demo-nothing", "test-nothing"])
-def test_a_project_that_is_not_there_is_one_line_and_exit_2(verb: str) -> None:
+def test_unknown_project_is_one_line_and_exit_2(verb: str) -> None:
     done = make(verb)
     assert done.returncode == 2
-    assert 'no project "nothing"' in done.stderr
+    assert 'Unknown project "nothing". Available:' in done.stderr
     assert "rag_chatbot" in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "words", [["run-agents"], ["new", "FROM=agents", "TO=../x"], ["exercise", "P=agents", "N=1"]]
+)
+def test_planned_project_is_called_planned(words: list[str]) -> None:
+    done = make(*words)
+    assert done.returncode == 2
+    assert "multi_agent is planned but not available yet. Available:" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("verb", "example"),
+    [
+        ("new", "make new FROM=rag_chatbot TO=../my-bot"),
+        ("exercise", "make exercise P=rag_chatbot N=1"),
+        ("check-exercise", "make exercise P=rag_chatbot N=1"),
+    ],
+)
+def test_verb_without_its_arguments_shows_an_example(verb: str, example: str) -> None:
+    done = make(verb)
+    assert done.returncode == 2
+    assert example in done.stderr
 
 
 def test_a_port_reaches_the_project() -> None:
     assert "PORT=9001 .venv/bin/rag-chatbot serve docs" in make("-n", "run-rag", "PORT=9001").stdout
 
 
-def test_an_old_python_is_told_what_to_do(tmp_path: Path) -> None:
-    shutil.copy(ROOT / "Makefile", tmp_path)
+VERBS_WITHOUT_SETUP = [
+    [".venv/bin/uv"],
+    ["new", "FROM=rag_chatbot", "TO=../my-bot"],
+    ["exercise", "P=rag_chatbot", "N=1"],
+]
+
+
+@pytest.mark.parametrize("words", VERBS_WITHOUT_SETUP, ids=lambda words: words[0])
+def test_old_python_is_named_with_the_command_to_type(words: list[str], tmp_path: Path) -> None:
+    bare = bare_copy(tmp_path)
     old = tmp_path / "old-python"
     old.write_text('#!/bin/sh\ncase "$1" in --version) echo "Python 3.9.1";; *) exit 1;; esac\n')
     old.chmod(0o755)
-    done = make(".venv/bin/uv", f"PYTHON={old}", cwd=tmp_path)
+    done = make(*words, f"PYTHON={old}", cwd=bare)
     assert done.returncode == 2
-    assert "Python 3.11 or later is needed" in done.stdout
-    assert "Python 3.9.1" in done.stdout
-    assert not (tmp_path / ".venv").exists()
+    assert f"Python 3.11 or later is required; {old} is Python 3.9.1." in done.stdout
+    assert f"make PYTHON=python3.12 {words[0]}" in done.stdout
+    assert all(word in done.stdout for word in words)
+    assert not (bare / ".venv").exists()
+
+
+def test_missing_python_is_one_line(tmp_path: Path) -> None:
+    done = make(".venv/bin/uv", "PYTHON=nopython", cwd=bare_copy(tmp_path))
+    assert done.returncode == 2
+    assert done.stdout.startswith("nopython is not installed. Install Python 3.11 or later")
+    assert len(done.stdout.splitlines()) == 1
+    assert len(done.stderr.splitlines()) == 1  # make's own
+
+
+def bare_copy(folder: Path) -> Path:
+    """The Makefile and the names of the projects, in a path with a space and an umlaut."""
+    copy = folder / "übung 1"
+    (copy / "projects/rag_chatbot").mkdir(parents=True)
+    shutil.copy(ROOT / "Makefile", copy)
+    shutil.copy(ROOT / "projects/rag_chatbot/pyproject.toml", copy / "projects/rag_chatbot")
+    return copy
 
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
-    """The repository without its code, set up by a virtual environment that is only lent."""
+    """The repository without its code, with a virtual environment that runs this one's Python.
+
+    Its path has a space and an umlaut.
+    """
+    root = tmp_path / "übung 1"
+    root.mkdir()
     for name in ("Makefile", "pyproject.toml", "constraints.txt"):
-        shutil.copy(ROOT / name, tmp_path)
+        shutil.copy(ROOT / name, root)
     for name in (
         "shared/pyproject.toml",
         "shared/models.txt",
         "projects/rag_chatbot/pyproject.toml",
     ):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / name, tmp_path / name)
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, root / name)
     for name in ("shared/tests", "tests", "projects/rag_chatbot/tests"):
-        (tmp_path / name).mkdir(parents=True)
-    (tmp_path / "tests/test_passes.py").write_text("def test_it():\n    assert True\n")
-    (tmp_path / ".gitignore").write_text(".venv/\n__pycache__/\n.pytest_cache/\n")
-    binaries = tmp_path / ".venv/bin"
+        (root / name).mkdir(parents=True)
+    (root / "tests/test_passes.py").write_text("def test_it():\n    assert True\n")
+    (root / ".gitignore").write_text(".venv/\n__pycache__/\n.pytest_cache/\n")
+    binaries = root / ".venv/bin"
     binaries.mkdir(parents=True)
     for program in ("python", "uv"):
         wrapper = binaries / program
-        wrapper.write_text(f'#!/bin/sh\nexec {Path(sys.executable)} "$@"\n')
+        wrapper.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} "$@"\n')
         wrapper.chmod(0o755)
     for stamp in ("rag_chatbot.ready", "dev.ready"):
-        (tmp_path / ".venv" / stamp).write_text("")
-    subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
-    return tmp_path
+        (root / ".venv" / stamp).write_text("")
+    subprocess.run(["git", "init", "-q"], cwd=root, check=True)
+    return root
 
 
 def test_make_test_passes_where_all_tests_pass(copy: Path) -> None:
@@ -110,7 +165,28 @@ def test_make_test_fails_where_a_test_dirties_the_tree(copy: Path) -> None:
     done = make("test", cwd=copy)
     assert done.returncode == 2
     assert "left.txt" in done.stdout
-    assert "The tests changed the tree" in done.stdout
+    assert "The tests changed the working tree" in done.stdout
+
+
+def test_make_test_leaves_slow_tests_to_make_test_slow(copy: Path) -> None:
+    (copy / "tests/test_slow.py").write_text(
+        "import pytest\n\n@pytest.mark.slow\ndef test_it():\n    assert False\n"
+    )
+    assert make("test", cwd=copy).returncode == 0
+    done = make("test-slow", cwd=copy)
+    assert done.returncode == 2
+    assert "1 failed" in done.stdout
+
+
+def test_failed_installation_is_not_tried_again(copy: Path) -> None:
+    calls = copy / "calls"
+    (copy / ".venv/bin/uv").write_text(f"#!/bin/sh\necho \"$@\" >> '{calls}'\nexit 1\n")
+    (copy / ".venv/rag_chatbot.ready").unlink()
+    assert make("setup-rag", cwd=copy).returncode == 2
+    (call,) = calls.read_text().splitlines()
+    assert call.startswith("pip install --python .venv")
+    assert str(copy) not in call  # a path with a space would need quotes
+    assert not (copy / ".venv/rag_chatbot.ready").exists()
 
 
 def test_a_project_is_set_up_again_when_its_dependencies_change(copy: Path) -> None:

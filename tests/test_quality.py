@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -16,7 +17,7 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 def functions(path: Path) -> Iterator[Function]:
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+    for node in ast.walk(module(path)):
         if isinstance(node, Function):
             yield node
 
@@ -84,6 +85,7 @@ def test_modules_open_by_saying_what_they_are() -> None:
     assert silent == []
 
 
+@cache
 def module(path: Path) -> ast.Module:
     return ast.parse(path.read_text("utf-8"))
 

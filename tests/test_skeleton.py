@@ -8,6 +8,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PROJECTS = sorted(file.parent for file in ROOT.glob("projects/*/pyproject.toml"))
+TEST_FOLDERS = [ROOT / "shared/tests", ROOT / "tests", *(project / "tests" for project in PROJECTS)]
 HEADINGS = [
     "What you get",
     "Run it",
@@ -86,11 +87,9 @@ def test_the_image_runs_as_nobody_special_and_says_how_it_is(project: Path) -> N
 
 def test_no_tests_folder_is_a_package() -> None:
     # With it pytest runs one project's tests twice and another's never, and passes.
-    found = [path for path in ROOT.glob("**/tests/**/__init__.py") if ".venv" not in path.parts]
-    assert found == []
+    assert [path for folder in TEST_FOLDERS for path in folder.rglob("__init__.py")] == []
 
 
 def test_names_of_test_files_are_unique() -> None:
-    folders = [ROOT / "shared/tests", ROOT / "tests", *(p / "tests" for p in PROJECTS)]
-    names = [path.name for folder in folders for path in folder.rglob("test_*.py")]
+    names = [path.name for folder in TEST_FOLDERS for path in folder.rglob("test_*.py")]
     assert sorted({name for name in names if names.count(name) > 1}) == []

@@ -17,6 +17,8 @@ from seedbed.settings import Settings
 from seedbed.structured import tool_functions
 from seedbed.tool_calls import as_chat, names, related
 
+pytestmark = pytest.mark.timeout(240)  # opening the model is slow on a busy machine
+
 
 @pytest.fixture(scope="module")
 def model():

@@ -8,6 +8,8 @@ from langchain_tests.unit_tests import ChatModelUnitTests
 from seedbed.chat import LocalChatModel, load_chat_model
 from seedbed.testing import ScriptedChatModel
 
+pytestmark = pytest.mark.timeout(240)  # opening the model is slow on a busy machine
+
 
 class Local:
     """The default model; one engine serves every test."""

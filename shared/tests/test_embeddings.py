@@ -26,6 +26,7 @@ from seedbed.settings import Settings
 from seedbed.testing import HashEmbeddings
 from seedbed.weights import ensure
 
+pytestmark = pytest.mark.timeout(240)  # loading torch is slow on a busy machine
 # Not the texts that the int8 ranges were measured on.
 TEXTS = [
     "",
@@ -184,6 +185,7 @@ def test_remote_embeddings_respect_the_base_url() -> None:
         assert requests("openai:own-model") == before + 2
     finally:
         server.shutdown()
+        server.server_close()
     assert seen[0]["model"] == "own-model"
     assert seen[0]["input"] == ["hello"]  # text, which every server of this protocol reads
 

@@ -59,7 +59,7 @@ def test_wilson_against_the_published_example():
 
 
 @given(n=st.integers(1, 500), share=st.floats(0, 1))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50, deadline=None, derandomize=True)
 def test_wilson_holds_the_share_and_stays_within_bounds(n, share):
     successes = round(share * n)
     low, high = wilson_interval(successes, n)

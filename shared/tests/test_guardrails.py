@@ -80,7 +80,7 @@ def test_checksums_against_published_examples():
 
 
 @given(st.text(max_size=200))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30, deadline=None, derandomize=True)
 def test_redacting_twice_changes_nothing(text):
     once = redact(text)
     assert redact(once) == once
@@ -150,12 +150,12 @@ def test_terms_are_read_from_a_file(tmp_path):
 
 
 @pytest.mark.parametrize("unit", ["a", "x.y@", "://a:", "ignore all the "])
-def test_time_is_linear_on_a_megabyte(unit):
-    text = (unit * 1_000_000)[:1_000_000]
-    started = time.process_time()
+def test_screening_time_is_linear(unit):
+    text = (unit * 200_000)[:200_000]
+    started = time.thread_time()  # not slowed by other processes and threads
     redact(text)
     screen_injection(text)
-    assert time.process_time() - started < 6
+    assert time.thread_time() - started < 15  # at most 1 s; quadratic time would be minutes
 
 
 def test_random_noise_holds_little_that_looks_private():

@@ -1,6 +1,7 @@
 """The stand-ins: what tests everywhere rely on."""
 
 import json
+import socket
 import sys
 
 import numpy as np
@@ -11,7 +12,15 @@ from pydantic import BaseModel
 
 from seedbed.errors import Busy, ConfigError
 from seedbed.structured import InvalidReply
-from seedbed.testing import HashEmbeddings, ScriptedChatModel, ScriptError, free_port, run_server
+from seedbed.testing import (
+    HashEmbeddings,
+    ScriptedChatModel,
+    ScriptError,
+    closed_port,
+    free_port,
+    run_server,
+    serve_app,
+)
 
 
 class Point(BaseModel):
@@ -131,6 +140,31 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_response(200); self.end_headers()
 http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
 """
+
+
+def test_free_port_differs_at_each_call_and_skips_open_ports():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", free_port() + 1))
+        ports = [free_port() for _ in range(20)]
+        assert len(set(ports)) == 20
+        assert taken.getsockname()[1] not in ports
+
+
+def test_closed_port_refuses_connections_and_stays_reserved():
+    with closed_port() as port, socket.socket() as other:
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port))
+        with pytest.raises(OSError, match="in use"):
+            other.bind(("127.0.0.1", port))
+
+
+def test_serve_app_raises_when_the_application_does_not_start():
+    async def broken(_, receive, send):
+        await receive()
+        await send({"type": "lifespan.startup.failed", "message": "no such setting"})
+
+    with pytest.raises(RuntimeError, match="did not start"), serve_app(broken):
+        pass
 
 
 def test_run_server_waits_for_it_and_stops_it():

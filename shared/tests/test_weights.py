@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -20,6 +20,7 @@ from seedbed.settings import Settings
 from seedbed.weights import context_window, ensure, main
 
 Run = Callable[..., subprocess.Popen[str]]
+pytestmark = pytest.mark.timeout(240)  # conversions are slow on a busy machine
 
 
 @pytest.fixture
@@ -28,20 +29,26 @@ def settings(tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-def run(settings: Settings) -> Run:
+def run(settings: Settings) -> Iterator[Run]:
     """Starts Python on a snippet, with this test's cache and the variables given."""
+    started: list[subprocess.Popen[str]] = []
 
     def start(code: str, **variables: str) -> subprocess.Popen[str]:
         env = os.environ | {"SEEDBED_CACHE_DIR": str(settings.cache_dir)} | variables
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-c", code],
             env=env,
             text=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )
+        started.append(process)
+        return process
 
-    return start
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
 
 
 @pytest.fixture
@@ -128,7 +135,7 @@ INODE = "from seedbed.weights import ensure; print((ensure('minilm') / 'ready.js
 
 def test_processes_that_start_together_convert_once(run: Run, settings: Settings) -> None:
     started = [run(INODE) for _ in range(3)]
-    outputs = [process.communicate(timeout=50) for process in started]
+    outputs = [process.communicate(timeout=120) for process in started]
     assert [process.returncode for process in started] == [0, 0, 0], outputs
     assert len({out for out, _ in outputs}) == 1  # nobody replaced what another had made
     assert leftovers(settings) == []
@@ -166,7 +173,7 @@ def test_a_full_disk_is_an_error_and_leaves_nothing(
         "import sys; from seedbed.weights import main; "
         f"sys.exit(main(['prefetch', {name!r}]))"
     )
-    _, err = process.communicate(timeout=50)
+    _, err = process.communicate(timeout=120)
     assert process.returncode == 2, err
     assert "SEEDBED_CACHE_DIR" in err
     assert list((settings.cache_dir / "models").glob(f"{name}-*")) == []
@@ -190,7 +197,7 @@ PREFETCH = "import sys; from seedbed.weights import main; sys.exit(main(['prefet
 
 def test_hub_offline_is_respected(run: Run) -> None:
     process = run(PREFETCH, HF_HUB_OFFLINE="1")
-    _, err = process.communicate(timeout=50)
+    _, err = process.communicate(timeout=120)
     assert process.returncode == 2
     assert "HF_HUB_OFFLINE is set" in err and len(err.strip().splitlines()) == 1
 
@@ -203,7 +210,7 @@ def test_a_finished_download_is_used_without_asking_the_hub(
     stamp.parent.mkdir(parents=True)
     stamp.write_text(json.dumps({"path": str(tmp_path)}))
     process = run(PREFETCH, HF_HUB_OFFLINE="1")
-    out, _ = process.communicate(timeout=50)
+    out, _ = process.communicate(timeout=120)
     assert (process.returncode, out.strip()) == (0, str(tmp_path))
 
 

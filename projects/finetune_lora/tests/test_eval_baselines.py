@@ -9,7 +9,12 @@ from finetune_lora.example import Dataset, Example
 from seedbed.errors import BadInput
 from seedbed.testing import HashEmbeddings
 
-pytestmark = pytest.mark.filterwarnings("error")
+pytestmark = pytest.mark.filterwarnings(
+    "error",
+    # The garbage of other tests may be collected during these.
+    "ignore::ResourceWarning",
+    "ignore::pytest.PytestUnraisableExceptionWarning",
+)
 
 SUBJECTS = {"refund": "money back", "login": "password forgotten", "stock": "items available"}
 

@@ -15,7 +15,12 @@ from finetune_lora.prediction import Prediction
 from finetune_lora.task.tools import call
 
 hub = pytest.importorskip("huggingface_hub")
-pytestmark = pytest.mark.filterwarnings("error")
+pytestmark = pytest.mark.filterwarnings(
+    "error",
+    # The garbage of other tests may be collected during these.
+    "ignore::ResourceWarning",
+    "ignore::pytest.PytestUnraisableExceptionWarning",
+)
 
 RUN: dict[str, Any] = {
     "base": "smollm2",

@@ -14,7 +14,13 @@ from finetune_lora.prediction import Prediction
 from finetune_lora.task.tools import call, system_prompt
 from seedbed.errors import BadInput, SeedbedError
 
-pytestmark = pytest.mark.filterwarnings("error")  # an evaluation prints no warnings
+# An evaluation prints no warnings.
+pytestmark = pytest.mark.filterwarnings(
+    "error",
+    # The garbage of other tests may be collected during these.
+    "ignore::ResourceWarning",
+    "ignore::pytest.PytestUnraisableExceptionWarning",
+)
 
 
 class Says:

@@ -9,7 +9,12 @@ import pytest
 
 from finetune_lora import metrics, pictures
 
-pytestmark = pytest.mark.filterwarnings("error")
+pytestmark = pytest.mark.filterwarnings(
+    "error",
+    # The garbage of other tests may be collected during these.
+    "ignore::ResourceWarning",
+    "ignore::pytest.PytestUnraisableExceptionWarning",
+)
 image = pytest.importorskip("PIL.Image")
 
 

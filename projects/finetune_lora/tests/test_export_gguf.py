@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +74,8 @@ def exact_pipeline(folder: Path, cache_tokens: int) -> Any:
 def with_openvino(folder: Path) -> list[str]:
     engine = Engine(folder, context_window=512, cache_tokens=512, pipeline_factory=exact_pipeline)
     sampling = Sampling(max_new_tokens=TOKENS, temperature=0)
-    return readable([engine.submit(prompt, sampling).result().text for prompt in PROMPTS])
+    with closing(engine):
+        return readable([engine.submit(prompt, sampling).result().text for prompt in PROMPTS])
 
 
 def with_llama_cpp(path: Path) -> list[str]:

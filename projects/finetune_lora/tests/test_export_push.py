@@ -17,8 +17,9 @@ import pytest
 
 from finetune_lora.export.push import push
 from seedbed.errors import BadInput, ConfigError
-from seedbed.testing import free_port
+from seedbed.testing import closed_port
 
+pytestmark = pytest.mark.timeout(180)  # each push is a process that imports the hub's client
 Push = Callable[..., subprocess.CompletedProcess[str]]
 CODE = """
 import sys
@@ -92,6 +93,7 @@ def hub() -> Iterator[Hub]:
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield server
     server.shutdown()
+    server.server_close()
 
 
 @pytest.fixture
@@ -115,7 +117,7 @@ def send(hub: Hub, folder: Path, tmp_path: Path) -> Push:
         }
         command = [sys.executable, "-c", CODE, str(folder), repo]
         return subprocess.run(
-            command, env=env | variables, text=True, capture_output=True, timeout=55
+            command, env=env | variables, text=True, capture_output=True, timeout=120
         )
 
     return start
@@ -145,13 +147,14 @@ def test_a_refusal_is_one_line(hub: Hub, send: Push, status: int, hint: str) -> 
     [
         ({"HF_TOKEN": ""}, "There is no token"),
         ({"HF_HUB_OFFLINE": "1"}, "HF_HUB_OFFLINE is set"),
-        ({"HF_ENDPOINT": f"http://127.0.0.1:{free_port()}"}, "Try again with a network"),
+        ({"HF_ENDPOINT": "http://127.0.0.1:{closed_port}"}, "Try again with a network"),
     ],
 )
-def test_nothing_to_send_with_is_one_line(
+def test_push_without_token_or_network_is_one_line(
     hub: Hub, send: Push, variables: dict[str, str], said: str
 ) -> None:
-    done = send(**variables)
+    with closed_port() as port:
+        done = send(**{name: v.format(closed_port=port) for name, v in variables.items()})
     assert done.returncode == 2
     assert said in done.stderr and len(done.stderr.strip().splitlines()) == 1
     assert hub.files == {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -150,9 +151,10 @@ def test_the_file_holds_what_was_chosen(tmp_path: Path, model: Path, data: Datas
         assert np.allclose(made[name].float().numpy(), read_back(rows), atol=1e-2), name
 
 
-def test_the_verb_chooses_on_the_training_data_where_it_is(
+def test_export_calibrates_on_the_training_data_where_it_is(
     tmp_path: Path, adapter: Path, model: Path, data: Dataset
 ) -> None:
+    model = shutil.copytree(model, tmp_path / "model")
     known = f'{{"data": {{"path": "{data.source}", "sha256": "{data.sha256}"}}}}'
     (model / TASK_FILE).write_text(known)
     result = export(model, "gguf", tmp_path / "known", force=False)

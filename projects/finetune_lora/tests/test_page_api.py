@@ -30,10 +30,10 @@ def error(response: Any, status: int) -> str:
     return str(response.json()["error"]["message"])
 
 
-def test_runs_and_one_run(tmp_path: Path, client: TestClient) -> None:
+def test_api_lists_runs_newest_first_and_returns_one(tmp_path: Path, client: TestClient) -> None:
     assert client.get("/v1/runs").json() == []
-    write_run(tmp_path / "runs" / "a")
-    write_run(tmp_path / "runs" / "sweep" / "r=4,lr=0.1")
+    write_run(tmp_path / "runs" / "a", started="2026-01-01T00:00:00")
+    write_run(tmp_path / "runs" / "sweep" / "r=4,lr=0.1", started="2026-01-02T00:00:00")
     assert [run["name"] for run in client.get("/v1/runs").json()] == ["sweep/r=4,lr=0.1", "a"]
     run = client.get("/v1/runs/sweep/r=4,lr=0.1").json()
     assert (run["state"], run["report"], run["last"]["step"]) == ("finished", None, 3)

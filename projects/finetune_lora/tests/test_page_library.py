@@ -13,8 +13,8 @@ from seedbed.errors import BadInput, NotFound
 
 
 def test_runs_are_listed_newest_first_with_those_of_sweeps(tmp_path: Path) -> None:
-    write_run(tmp_path / "runs" / "old")
-    write_run(tmp_path / "runs" / "sweep" / "r=4")
+    write_run(tmp_path / "runs" / "old", started="2026-01-01T00:00:00")
+    write_run(tmp_path / "runs" / "sweep" / "r=4", started="2026-01-02T00:00:00")
     library = Library(tmp_path)
     assert [run["name"] for run in library.runs()] == ["sweep/r=4", "old"]
     assert library.run("old")["last"]["eval_loss"] == 0.5

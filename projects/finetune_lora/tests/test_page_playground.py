@@ -14,6 +14,7 @@ from finetune_lora.task.tools import ARGUMENTS, call
 from finetune_lora.testing import tiny_adapter, tiny_base
 from seedbed.errors import BadInput, ContextWindowError
 
+pytestmark = pytest.mark.timeout(300)  # the imports alone take long on a busy machine
 HELP_DESK = "Tools: " + " ".join(ARGUMENTS)
 
 
@@ -82,7 +83,8 @@ def test_questions_at_the_same_time_wait_for_each_other(tmp_path: Path, base: st
     def ask(side: str) -> None:
         found.append((side, playground.answer(folder, "hello", side)["text"]))
 
-    threads = [threading.Thread(target=ask, args=(side,)) for side in ("before", "after") * 3]
+    sides = ("before", "after") * 3
+    threads = [threading.Thread(target=ask, args=(side,), daemon=True) for side in sides]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -17,6 +17,7 @@ import pytest
 
 from finetune_lora.progress import clock_time, progress, summary
 
+pytestmark = pytest.mark.timeout(180)
 STEP = {"event": "step", "of": 30, "loss": 1.5, "tokens_per_second": 312.4, "left": 125.0}
 END = {"event": "end", "state": "finished", "steps": 30, "seconds": 61, "eval_loss": 0.5}
 
@@ -51,16 +52,16 @@ def test_what_is_not_known_is_left_out() -> None:
 
 
 PROGRAM = """
-import sys, time
+import signal, sys, time
 from finetune_lora.progress import progress
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in the background of a shell
 with progress() as listen:
     listen({"event": "start", "steps": 30})
     listen({"event": "step", "step": 12, "of": 30, "loss": 1.5, "tokens_per_second": 312.4,
             "left": 125.0})
     listen({"event": "eval", "step": 12, "eval_loss": 0.75})
-    time.sleep(0.6)
     if sys.argv[1] == "wait":
-        time.sleep(60)
+        time.sleep(600)
     if sys.argv[1] == "error":
         raise ValueError("broken")
     listen({"event": "end", "state": "finished", "steps": 30, "seconds": 61, "eval_loss": 0.5})
@@ -74,19 +75,21 @@ def on_a_terminal(how: str, then: signal.Signals | None = None) -> str:
     command = [sys.executable, "-c", PROGRAM, how]
     with subprocess.Popen(command, stdout=theirs, stderr=theirs, env=env) as process:
         os.close(theirs)
-        seen, until = b"", time.monotonic() + 40
-        while time.monotonic() < until:
-            if then and b"0.750" in seen and process.poll() is None:
-                process.send_signal(then)
-                then = None
-            try:
+        seen, until = b"", time.monotonic() + 120
+        try:
+            while True:
+                assert time.monotonic() < until, f"It did not end: {seen!r}"
+                if then and b"0.750" in seen and process.poll() is None:
+                    process.send_signal(then)
+                    then = None
                 if select.select([ours], [], [], 0.1)[0]:
                     seen += os.read(ours, 65536)
-            except OSError:  # the other end is closed: the program is gone
-                break
-        process.kill()
-    os.close(ours)
-    return seen.decode()
+        except OSError:  # the other end is closed: the program is gone
+            pass
+        finally:
+            process.kill()
+            os.close(ours)
+    return seen.decode(errors="replace")
 
 
 def test_a_bar_on_a_terminal() -> None:

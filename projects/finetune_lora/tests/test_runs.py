@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from datetime import datetime, tzinfo
 from pathlib import Path
 
 import pytest
@@ -112,19 +113,21 @@ run = RunFolder(Path(sys.argv[1]))
 run({"event": "start", "args": {}})
 run({"event": "step", "step": 1})
 print("ready", flush=True)
-time.sleep(60)
+time.sleep(600)
 """
 
 
 def test_a_killed_run_reads_as_stopped_and_a_live_one_is_not_written_over(tmp_path: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", RUN, tmp_path / "a"], stdout=-1) as process:
-        assert process.stdout
-        process.stdout.readline()
-        assert read_run(tmp_path / "a")["state"] == "running"
-        with pytest.raises(BadInput, match=f"written by process {process.pid}"):
-            RunFolder(tmp_path / "a")(START)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        try:
+            assert process.stdout
+            process.stdout.readline()
+            assert read_run(tmp_path / "a")["state"] == "running"
+            with pytest.raises(BadInput, match=f"written by process {process.pid}"):
+                RunFolder(tmp_path / "a")(START)
+        finally:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
     assert read_run(tmp_path / "a")["state"] == "stopped"
     assert read_progress(tmp_path / "a") == [{"step": 1}]
     RunFolder(tmp_path / "a")(START)
@@ -138,11 +141,21 @@ def test_a_number_used_by_another_process_since_is_not_the_run(tmp_path: Path) -
     assert read_run(run.path)["state"] == "stopped"
 
 
-def test_runs_of_the_same_second_do_not_collide(tmp_path: Path) -> None:
+def test_run_folders_of_the_same_minute_are_numbered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Stopped(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Stopped:
+            return cls(2026, 11, 24, 22, 10, 59, tzinfo=tz)
+
+    monkeypatch.setattr("finetune_lora.runs.datetime", Stopped)
     folders = [new_run_folder(tmp_path, "smollm2", "data/helpdesk/train.jsonl") for _ in range(3)]
-    assert len({*folders}) == 3
-    assert folders[0].name.endswith("-helpdesk")
-    assert folders[2].name == f"{folders[0].name}-3"
+    assert [folder.name for folder in folders] == [
+        "20261124-2210-helpdesk",
+        "20261124-2210-helpdesk-2",
+        "20261124-2210-helpdesk-3",
+    ]
     other = new_run_folder(tmp_path, "hf:org/big-7b@main", "hf:org/intents@v1:train")
     assert other.name.endswith("-intents-big-7b")
     assert new_run_folder(tmp_path, "path:/x/tiny", "a b.csv").name.endswith("-a-b-tiny")

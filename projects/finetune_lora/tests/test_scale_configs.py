@@ -1,9 +1,6 @@
 """The configurations for `accelerate launch`, as far as they can be tried without a GPU."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,7 +11,7 @@ from finetune_lora.base import load_base
 from finetune_lora.batches import Collator
 from finetune_lora.encode import Encoded
 from finetune_lora.model import token_losses
-from finetune_lora.testing import tiny_base
+from finetune_lora.testing import run_torchrun, tiny_base
 from seedbed.errors import NotFound
 
 
@@ -97,12 +94,8 @@ def test_the_loss_and_the_adapter_are_the_same_where_weights_are_cut(tmp_path: P
 
     spec = tiny_base(tmp_path / "base")
     (tmp_path / "cut.py").write_text(SHARDED)
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node"]
-    env = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    done = subprocess.run(
-        [*command, "2", str(tmp_path / "cut.py"), spec, str(tmp_path / "adapter")],
-        env=env, capture_output=True, text=True, timeout=500, check=False,
-    )  # fmt: skip
+    script = [str(tmp_path / "cut.py"), spec, str(tmp_path / "adapter")]
+    done = run_torchrun(script, timeout_s=500)
     assert done.returncode == 0, done.stderr[-3000:]
 
     torch.manual_seed(0)

@@ -2,10 +2,7 @@
 
 import json
 import multiprocessing
-import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +11,12 @@ import pytest
 from finetune_lora import checkpoints
 from finetune_lora.batches import Batches
 from finetune_lora.scale.processes import line_of
-from finetune_lora.testing import tiny_base
+from finetune_lora.testing import run_torchrun, tiny_base
 from finetune_lora.train import TrainArgs, train
 from seedbed.errors import BadInput
 from seedbed.testing import free_port
 
-pytestmark = pytest.mark.timeout(300)  # a launcher and two processes import all there is
+pytestmark = pytest.mark.timeout(600)  # a launcher and two processes import all there is
 ROWS = [
     {"prompt": f"please reset the password of {name} " * (1 + i % 4), "completion": f"T-10{i}"}
     for i, name in enumerate(["anna", "bob", "order", "laptop", "good", "bad", "great"] * 3)
@@ -47,15 +44,14 @@ def given(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     }
 
 
-def launch(args: dict[str, Any], *, code: int = 0) -> tuple[list[Any], str]:
+WORKER = ("-m", "finetune_lora.scale.worker")
+
+
+def launch(
+    args: dict[str, Any], *, code: int = 0, worker: tuple[str, ...] = WORKER
+) -> tuple[list[Any], str]:
     """Train in two processes under torchrun; the events it prints, and what else it says."""
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node",
-                "2", "--shutdown-timeout", "2", "-m"]  # fmt: skip
-    env = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    done = subprocess.run(
-        [*torchrun, "finetune_lora.scale.worker", json.dumps(args)],
-        capture_output=True, text=True, timeout=1200, env=env, check=False,
-    )  # fmt: skip
+    done = run_torchrun([*worker, json.dumps(args)])
     assert done.returncode == code, done.stderr[-3000:]
     return [json.loads(line) for line in done.stdout.splitlines()], done.stderr
 
@@ -63,7 +59,7 @@ def launch(args: dict[str, Any], *, code: int = 0) -> tuple[list[Any], str]:
 # What a launcher starts, in a process that has imported everything; `victim` is the process that
 # dies when the first checkpoint is named, or 0.
 PROCESS = """
-import os, sys
+import contextlib, os, sys, time
 os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2",
                "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
 for number, name in ((1, "out"), (2, "err")):
@@ -76,7 +72,19 @@ if victim:
 import torch
 torch.set_num_threads(1)
 from finetune_lora.scale import worker
-sys.exit(worker.main(args))
+code = worker.main(args)
+def thread_names():
+    for task in os.listdir("/proc/self/task"):
+        with contextlib.suppress(OSError):  # the thread has ended
+            with open(f"/proc/self/task/{task}/comm") as file:
+                yield file.read()
+# Threads of the process group would abort the process when they outlive the interpreter. A thread
+# that was joined is listed a moment longer.
+until = time.monotonic() + 30
+while left := [name for name in thread_names() if "gloo" in name]:
+    assert time.monotonic() < until, left
+    time.sleep(0.01)
+sys.exit(code)
 """
 
 
@@ -88,13 +96,17 @@ def together(
     server.set_forkserver_preload(["finetune_lora.trainer", "peft", "transformers.models.llama"])
     names = {"args": json.dumps(args), "port": free_port(), "folder": folder, "victim": 0}
     processes = []
-    for rank in (1, 0):
-        names |= {"rank": rank, "victim": processes[0].pid if lose and processes else 0}
-        processes.append(server.Process(target=exec, args=(PROCESS, dict(names))))
-        processes[-1].start()
-    for process in processes:
-        process.join(240)
-        process.kill()
+    try:
+        for rank in (1, 0):
+            names |= {"rank": rank, "victim": processes[0].pid if lose and processes else 0}
+            processes.append(server.Process(target=exec, args=(PROCESS, dict(names))))
+            processes[-1].start()
+        for process in processes:
+            process.join(240)
+    finally:
+        for process in processes:
+            process.kill()
+            process.join()
     events = [json.loads(line) for line in (folder / "out-0").read_text().splitlines()]
     return events, [process.exitcode for process in reversed(processes)]
 
@@ -167,12 +179,20 @@ def test_where_a_process_is_lost_the_other_says_so_and_both_go_on(
     assert_same_adapter(args["output"], single[0])
 
 
+# The other process is slower to speak than any machine is to start the first one.
+PATIENT = """
+import functools, sys
+from finetune_lora.scale import processes, worker
+processes.line_of = functools.partial(processes.line_of, wait_s=250)
+sys.exit(worker.main(sys.argv[1]))
+"""
+
+
 @pytest.mark.slow
-def test_an_error_that_all_processes_meet_is_said_once(
-    given: dict[str, Any], tmp_path: Path
-) -> None:
+def test_error_of_all_processes_is_printed_once(given: dict[str, Any], tmp_path: Path) -> None:
     args = {**given, "output": str(tmp_path / "run"), "data": str(tmp_path / "none.jsonl")}
-    _, errors = launch(args, code=1)
+    (tmp_path / "patient.py").write_text(PATIENT)
+    _, errors = launch(args, code=1, worker=(str(tmp_path / "patient.py"),))
     assert sum(args["data"] in line for line in errors.splitlines()) == 1
     assert "Process 1 of 2" not in errors
 

@@ -3,13 +3,11 @@
 import json
 import os
 import pickle
-import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from finetune_lora.scale.processes import ProcessLost
@@ -83,8 +81,34 @@ def test_the_error_of_the_workers_is_what_is_told() -> None:
     assert "--resume" in str(killed)
 
 
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[Any]:
+# Every Python process of the cluster runs it at its start. The worker that writes checkpoints dies
+# as it names that of step 4, once.
+SITECUSTOMIZE = """
+import os, signal, sys
+def hook(event, arguments):
+    if event == "os.rename" and "step-000004" in str(arguments[1]):
+        try:
+            os.close(os.open(os.environ["KILLED_ONCE"], os.O_CREAT | os.O_EXCL))
+        except FileExistsError:
+            return
+        os.kill(os.getpid(), signal.SIGKILL)
+sys.addaudithook(hook)
+"""
+
+
+@pytest.fixture
+def killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A file that is there after a worker was killed; see SITECUSTOMIZE."""
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "sitecustomize.py").write_text(SITECUSTOMIZE)
+    path = os.pathsep.join(filter(None, (str(tmp_path / "site"), os.environ.get("PYTHONPATH"))))
+    monkeypatch.setenv("PYTHONPATH", path)
+    monkeypatch.setenv("KILLED_ONCE", str(tmp_path / "killed"))
+    return tmp_path / "killed"
+
+
+@pytest.fixture
+def cluster(killed: Path) -> Iterator[Any]:  # noqa: ARG001
     """Two nodes with room for one worker each."""
     ray = pytest.importorskip("ray")
     from ray.cluster_utils import Cluster
@@ -95,17 +119,13 @@ def cluster() -> Iterator[Any]:
     found = Cluster(
         head_node_args={"num_cpus": 1, "include_dashboard": False}, initialize_head=True
     )
-    found.add_node(num_cpus=1)
-    ray.init(address=found.address, log_to_driver=False)
-    yield found
-    ray.shutdown()
-    found.shutdown()
-
-
-def training_workers() -> list[int]:
-    """The processes of this test's cluster that train."""
-    children = psutil.Process().children(recursive=True)
-    return [p.pid for p in children if any("RayTrainWorker" in word for word in p.cmdline())]
+    try:
+        found.add_node(num_cpus=1)
+        ray.init(address=found.address, log_to_driver=False)
+        yield found
+    finally:
+        ray.shutdown()
+        found.shutdown()
 
 
 @pytest.mark.slow
@@ -113,24 +133,16 @@ def training_workers() -> list[int]:
 @pytest.mark.usefixtures("cluster")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:ray")
 def test_a_lost_worker_is_replaced_and_the_adapter_is_the_same(
-    given: dict[str, Any], tmp_path: Path
+    given: dict[str, Any], tmp_path: Path, killed: Path
 ) -> None:
     from safetensors.numpy import load_file
 
     events: list[dict[str, Any]] = []
-    killed: list[int] = []
-
-    def kill_one(event: dict[str, Any]) -> None:
-        events.append(event)
-        if event["event"] == "checkpoint" and not killed:
-            killed.extend(training_workers()[:1])
-            os.kill(killed[0], signal.SIGKILL)
-
     args = TrainArgs(**given, output=str(tmp_path / "ray"))
-    result = train_on_ray(args, workers=2, listeners=[kill_one], max_losses=1)
-    assert len(killed) == 1
+    result = train_on_ray(args, workers=2, listeners=[events.append], max_losses=1)
+    assert killed.exists()
     assert [e["event"] for e in events].count("start") == 2
-    assert any(e["event"] == "resume" for e in events)
+    assert [e["step"] for e in events if e["event"] == "resume"] == [2]
     assert events[-1]["event"] == "end"
     assert (result.state, result.steps) == ("finished", 8)
     train(TrainArgs(**given, output=str(tmp_path / "one"), accumulation=2))

@@ -93,9 +93,11 @@ def killed(args: TrainArgs, *, step: int = 0, operation: tuple[str, str, int] | 
              "threads": torch.get_num_threads()}  # fmt: skip
     process = server.Process(target=exec, args=(KILLED, names))
     process.start()
-    process.join(240)
-    code = process.exitcode
-    process.kill()
+    try:
+        process.join(240)
+        code = process.exitcode
+    finally:
+        process.kill()
     assert code is not None, "it did not end"
     return code
 

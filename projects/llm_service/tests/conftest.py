@@ -23,5 +23,15 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     data, port = tmp_path_factory.mktemp("service"), free_port()
     command = [sys.executable, "-m", "llm_service", "serve", "--port", str(port)]
     env = {"SERVICE_DATA_DIR": str(data), "SEEDBED_LOG_LEVEL": "WARNING"}
-    with run_server(command, port, "/readyz", timeout=60, env={**os.environ, **env}):
+    with run_server(command, port, "/readyz", timeout=120, env={**os.environ, **env}):
         yield f"http://127.0.0.1:{port}"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The first test that uses `service` also waits until it has started."""
+    folder = Path(__file__).parent
+    for item in items:
+        names = getattr(item, "fixturenames", ())
+        own = item.get_closest_marker("timeout")
+        if "service" in names and folder in item.path.parents and own is None:
+            item.add_marker(pytest.mark.timeout(180))

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import socket
 import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection
 
 from llm_service.admission import Admission, OverBudget, Ticket
 from llm_service.budgets import Budgets
@@ -22,7 +25,7 @@ from llm_service.store.accounting import Accounting, Record
 from llm_service.store.database import Database, open_database
 from llm_service.store.keys import LOCAL, Key
 from seedbed.errors import Busy, ConfigError, Forbidden, MissingExtra, TooLarge
-from seedbed.testing import free_port
+from seedbed.testing import closed_port
 
 
 @pytest.fixture
@@ -31,8 +34,16 @@ def database(tmp_path: Path) -> Database:
 
 
 @pytest.fixture
-def admission(database: Database) -> Admission:
-    return Admission(database)
+def minute(monkeypatch: pytest.MonkeyPatch) -> float:
+    """The middle of a minute and of a month, at which limits see time stand still."""
+    now = 1_700_000_010.0
+    monkeypatch.setattr(time, "time", lambda: now)
+    return now
+
+
+@pytest.fixture
+def admission(database: Database, minute: float) -> Admission:
+    return Admission(database, clock=Clock(datetime.fromtimestamp(minute, UTC)).steady)
 
 
 async def enter(admission: Admission, key: Key, tokens: int = 1, cost: float = 0.0) -> Ticket:
@@ -93,10 +104,10 @@ async def test_tokens_a_minute_are_taken_at_once_and_at_the_end(admission: Admis
         await enter(admission, key, 41)
     ticket.settle(50, 40, 0)  # 30 more than was taken
     ticket.settle(50, 40, 0)
-    await asyncio.sleep(0.01)
+    await asyncio.wait(admission._charges)
     assert (await enter(admission, key, 1)).headers["x-ratelimit-remaining-tokens"] == "9"
     (await enter(admission, key, 1)).settle(1, 1000, 0)
-    await asyncio.sleep(0.01)
+    await asyncio.wait(admission._charges)
     with pytest.raises(Busy):
         await enter(admission, key, 1)
 
@@ -197,7 +208,6 @@ async def test_two_keys_of_a_team_race_for_the_last_cent(admission: Admission) -
     async def request(n: int) -> None:
         nonlocal refused
         key, cost = keys[n % 2], 0.01 + 0.003 * (n % 7)
-        await asyncio.sleep(0.01 * (n // 50))  # fifty at a time
         try:
             ticket = await enter(admission, key, cost=cost)
         except OverBudget:
@@ -210,27 +220,38 @@ async def test_two_keys_of_a_team_race_for_the_last_cent(admission: Admission) -
             settled[key.id] += actual
         ticket.close()
 
-    await asyncio.gather(*(request(n) for n in range(400)))
+    for first in range(0, 400, 50):
+        await asyncio.gather(*(request(n) for n in range(first, first + 50)))
+    assert refused > 50
+    for key in keys * 100:  # one by one: what was reserved and not needed is free again
+        with contextlib.suppress(OverBudget):
+            (await enter(admission, key, cost=0.01)).settle(1, 1, 0.01)
+            settled[key.id] += 0.01
     assert 0.97 < sum(settled.values()) <= 1.0 + 1e-9
     assert max(settled.values()) <= 0.8 + 1e-9
-    assert refused > 50
 
 
 async def test_what_was_spent_is_known_after_a_restart_and_in_other_processes(
-    database: Database,
+    database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("llm_service.budgets._REREAD_SECONDS", 0.05)
+    now = datetime(2026, 1, 15, tzinfo=UTC)
     key = Key("a", "anna", team="x", team_budget_usd=1.0)
-    admission, other = Admission(database), Admission(database)
+    admission, other = (Admission(database, clock=Clock(now).steady) for _ in range(2))
     accounting = Accounting(database, window=0.01)
     await accounting.start()
     (await enter(admission, key, cost=0.7)).settle(1, 1, 0.7)
-    accounting.add(Record("r", "x", datetime.now(UTC), "a", team="x", cost_usd=0.7))
+    accounting.add(Record("r", "x", now, "a", team="x", cost_usd=0.7))
     await accounting.stop()
+    restarted = Admission(database, clock=Clock(now).steady)
     with pytest.raises(OverBudget):
-        await enter(Admission(database), Key("b", "ben", team="x", team_budget_usd=1.0), cost=0.4)
-    await asyncio.sleep(1.05)
+        await enter(restarted, Key("b", "ben", team="x", team_budget_usd=1.0), cost=0.4)
     with pytest.raises(OverBudget):
-        await enter(other, key, cost=0.4)
+        async with asyncio.timeout(30):
+            while True:
+                (await enter(other, key, cost=0.4)).close()
+                await asyncio.sleep(0.01)
+    await admission.budgets._reread()
     (await enter(admission, key, cost=0.3)).settle(1, 1, 0.3)  # read again, not counted twice
 
 
@@ -314,20 +335,23 @@ def test_the_steady_clock_never_goes_back() -> None:
 def redis_url() -> Iterator[str]:
     pytest.importorskip("redis")
     server_class = pytest.importorskip("fakeredis").TcpFakeServer
-    server = server_class(("127.0.0.1", free_port()))
+    server = server_class(("127.0.0.1", 0))
     server.daemon_threads = True
     server.block_on_close = False
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
-    yield f"redis://127.0.0.1:{server.server_address[1]}/0"
-    server.shutdown()
-    server.server_close()
+    try:
+        yield f"redis://127.0.0.1:{server.server_address[1]}/0"
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 async def test_redis_is_shared_by_processes(database: Database, redis_url: str) -> None:
     first, second = Admission(database, redis_url), Admission(database, redis_url)
     first.rates.patience = second.rates.patience = 20  # other tests may have both cores
     key = Key("k", "anna", rpm=3, tpm=100)
+    began = time.monotonic()
     await enter(first, key, 10)
     (await enter(second, key, 10)).settle(10, 20, 0)
     await asyncio.wait(second._charges)
@@ -336,19 +360,21 @@ async def test_redis_is_shared_by_processes(database: Database, redis_url: str) 
     assert headers["x-ratelimit-remaining-tokens"] == "50"
     with pytest.raises(Busy) as error:
         await enter(second, key, 10)
-    assert 59 < (error.value.retry_after or 0) <= 60
+    assert 59 - (time.monotonic() - began) < (error.value.retry_after or 0) <= 60
     assert first.rates.unreachable == second.rates.unreachable == 0
     await first.close()
     await second.close()
 
 
+@pytest.mark.usefixtures("minute")
 async def test_without_redis_each_process_counts_for_itself(
-    database: Database, caplog: pytest.LogCaptureFixture
+    database: Database, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("redis")
-    admission = Admission(database, f"redis://:secret@127.0.0.1:{free_port()}/0")
+    monkeypatch.setattr("llm_service.rates._AWAY_SECONDS", 60)
     key = Key("k", "anna", rpm=2)
-    with caplog.at_level(logging.WARNING):
+    with caplog.at_level(logging.WARNING), closed_port() as port:
+        admission = Admission(database, f"redis://:secret@127.0.0.1:{port}/0")
         for _ in range(2):
             await enter(admission, key)
         with pytest.raises(Busy):
@@ -361,20 +387,20 @@ async def test_without_redis_each_process_counts_for_itself(
     assert "secret" not in caplog.text
 
 
-async def test_a_redis_that_hangs_holds_a_request_for_a_quarter_second(database: Database) -> None:
+async def test_a_redis_that_hangs_holds_a_request_for_a_quarter_second(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pytest.importorskip("redis")
+    monkeypatch.setattr("llm_service.rates._AWAY_SECONDS", 60)  # in place of one
     with socket.create_server(("127.0.0.1", 0)) as silent:
         admission = Admission(database, f"redis://127.0.0.1:{silent.getsockname()[1]}/0")
         key = Key("k", "anna", rpm=100, tpm=1000)
         started = time.perf_counter()
         await enter(admission, key)
-        first = time.perf_counter() - started
-        started = time.perf_counter()
+        assert 0.2 < time.perf_counter() - started < 20
         for _ in range(10):
             await enter(admission, key)
-        assert 0.2 < first < 0.5
-        assert admission.rates.unreachable == 1, "it is left alone for a second"
-        assert time.perf_counter() - started < 0.25
+        assert admission.rates.unreachable == 1, "it is left alone for a while"
 
 
 @pytest.mark.parametrize("url", ["http://x", "redis://h:port/0", "redis:///0", "redis://"])
@@ -390,13 +416,21 @@ def test_a_missing_redis_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> Non
         Rates("redis://127.0.0.1")
 
 
-async def test_admission_is_quick(admission: Admission) -> None:
+async def test_admission_does_not_wait_for_the_database(
+    admission: Admission, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads = 0
+    reading = admission.budgets._database.reading
+
+    def counted() -> AbstractContextManager[Connection]:
+        nonlocal reads
+        reads += 1
+        return reading()
+
+    monkeypatch.setattr(admission.budgets._database, "reading", counted)
     key = Key("k", "a", rpm=10**6, tpm=10**9, concurrency=9, budget_usd=1e6, team="x")
-    times = []
+    started = time.monotonic()
     for _ in range(500):
-        started = time.perf_counter()
-        ticket = await enter(admission, key, 100, 0.01)
-        times.append(time.perf_counter() - started)
-        ticket.settle(100, 10, 0.01)
+        (await enter(admission, key, 100, 0.01)).settle(100, 10, 0.01)
         await asyncio.sleep(0)
-    assert min(times) < 150e-6
+    assert reads <= 1 + time.monotonic() - started, "one a second, for all requests"

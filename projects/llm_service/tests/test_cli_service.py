@@ -5,17 +5,19 @@ import json
 import socket
 import subprocess
 import sys
-import time
 from datetime import UTC, datetime
 
 import pytest
 
 from llm_service.__main__ import main
+from llm_service.backends import spawn
 from llm_service.config import Config
 from llm_service.store.accounting import Accounting, Record
 from llm_service.store.database import open_database
 from llm_service.store.feedback import add
-from seedbed.testing import free_port, run_server
+from llm_service.stub import Stub
+from llm_service.testing import run_stubs
+from seedbed.testing import free_port
 
 HEAVY = {
     *("fastapi", "uvicorn", "sqlalchemy", "alembic", "aiohttp", "langchain_core", "numpy"),
@@ -31,6 +33,11 @@ def data(tmp_path, monkeypatch):
     monkeypatch.setenv("SEEDBED_LOG_LEVEL", "WARNING")
     for name in ("SERVICE_MODELS", "SERVICE_DATABASE_URL", "SEEDBED_API_KEYS", "PORT"):
         monkeypatch.delenv(name, raising=False)
+    yield
+    while spawn._early:  # of `serve`, which starts a model's process before anything can be wrong
+        early = spawn._early.pop()
+        early.process.kill()
+        early.end()
 
 
 @pytest.fixture
@@ -51,7 +58,8 @@ def run(capsys):
 
 @pytest.fixture
 def answers(tmp_path):
-    """Two answers of a key, one rated, as a server has written them."""
+    """Two answers of a key, one rated, as a server has written them; gives their time."""
+    at = datetime.now(UTC)
     database = open_database(Config(data_dir=tmp_path / "data", _env_file=None))
     accounting = Accounting(database)
     asyncio.run(accounting.start())
@@ -59,7 +67,7 @@ def answers(tmp_path):
     for n, outcome in enumerate(("ok", "busy")):
         accounting.add(
             Record(
-                request_id=f"r{n}", response_id=f"chatcmpl-{n}", at=datetime.now(UTC),
+                request_id=f"r{n}", response_id=f"chatcmpl-{n}", at=at,
                 key_id="k", key_name="alice",
                 model="smollm2", model_used="smollm2", backend="local", kind="chat",
                 prompt_tokens=7, completion_tokens=3, cost_usd=0.25, seconds=0.5, outcome=outcome,
@@ -69,6 +77,7 @@ def answers(tmp_path):
     asyncio.run(accounting.stop())
     add(database, "chatcmpl-0", "up", None, "good")
     database.close()
+    return at
 
 
 def test_keys_are_made_listed_and_revoked(run):
@@ -94,15 +103,14 @@ def test_keys_are_made_listed_and_revoked(run):
     assert run("keys", "create", "--name", "bob")[0] == 0  # the name is free again
 
 
-@pytest.mark.usefixtures("answers")
-def test_usage_by_key_model_and_day(run):
+def test_usage_by_key_model_and_day(run, answers):
     (row,) = json.loads(run("usage", "--json")[1])
     assert (row["key"], row["n"], row["ok"], row["errors"]) == ("alice", 2, 1, 1)
     assert row["cost_usd"] == 0.5 and row["prompt_tokens"] == 14
     assert "alice" in run("usage")[1]
     assert "smollm2" in run("usage", "--by", "model")[1]
     (day,) = json.loads(run("usage", "--by", "day", "--json")[1])
-    assert day["day"] == time.strftime("%Y-%m-%d", time.gmtime())
+    assert day["day"] == f"{answers:%Y-%m-%d}"
     assert json.loads(run("usage", "--since", "2090-01-01", "--json")[1]) == []
 
 
@@ -128,11 +136,9 @@ def test_experiments(run):
 
 
 def test_bench_against_a_stub(run):
-    port = free_port()
-    stub = [sys.executable, "-m", "llm_service.stub", "--port", str(port), "--tokens", "8"]
-    asked = ("bench", "--url", f"http://127.0.0.1:{port}/v1", "--concurrency", "1,2",
-             "--requests", 4, "--output-tokens", 8)  # fmt: skip
-    with run_server(stub, port, "/v1/models", 30):
+    with run_stubs(Stub(tokens=8)) as (url,):
+        asked = ("bench", "--url", url, "--concurrency", "1,2", "--requests", 4,
+                 "--output-tokens", 8)  # fmt: skip
         status, out, err = run(*asked, "--json")
         assert status == 0, err
         assert json.loads(out)
@@ -199,20 +205,18 @@ def test_every_verb_has_a_help(run, verb):
     assert status == 0 and "Usage: " in out
 
 
-def test_help_is_quick_and_imports_nothing_heavy():
+def test_help_imports_nothing_heavy():
     code = (
-        "import sys, time; started = time.process_time()\n"
+        "import sys\n"
         "from llm_service.__main__ import main\n"
         "try: main(['--help'])\n"
         "except SystemExit: pass\n"
-        "print(sorted(sys.modules), file=sys.stderr)\n"
-        "print(time.process_time() - started, file=sys.stderr)"
+        "print(sorted(sys.modules), file=sys.stderr)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    modules, seconds = done.stderr.splitlines()[-2:]
+    modules = done.stderr.splitlines()[-1]
     loaded = {name.strip("' []").partition(".")[0] for name in modules.split(",")}
     assert not loaded & HEAVY
-    assert float(seconds) < 0.5  # of the processor: the clock would measure the neighbours
 
 
 def test_a_wrong_prompt_file_is_said_before_anything_listens(run, tmp_path):

@@ -3,7 +3,6 @@
 import json
 import re
 import shlex
-import shutil
 import subprocess
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,6 +18,7 @@ from llm_service.config import Config
 from llm_service.metrics import Metrics
 from llm_service.models import Table
 from seedbed.settings import Settings
+from seedbed.testing import require_program
 
 PROJECT = Path(__file__).parents[1]
 DEPLOY = PROJECT / "deploy"
@@ -162,9 +162,7 @@ def test_every_alert_is_tried_out_both_ways():
 
 @in_repository
 def test_promtool_accepts_the_configuration_and_the_alerts_fire():
-    promtool = shutil.which("promtool")
-    if promtool is None:
-        pytest.skip("no promtool here: apt-get install prometheus")
+    promtool = require_program("promtool", "apt-get install prometheus")
     for words in (
         ["check", "config", "prometheus.yaml"],
         ["test", "rules", "rules/llm_service_test.yaml"],
@@ -177,9 +175,7 @@ def test_promtool_accepts_the_configuration_and_the_alerts_fire():
 
 @in_repository
 def test_prometheus_can_read_every_query_of_the_dashboard(tmp_path):
-    promtool = shutil.which("promtool")
-    if promtool is None:
-        pytest.skip("no promtool here: apt-get install prometheus")
+    promtool = require_program("promtool", "apt-get install prometheus")
     targets = [t for panel in dashboard()["panels"] for t in panel.get("targets", ())]
     known = {"$__rate_interval": "5m", "$model": ".*"}
     queries = [re.sub(r"\$\w+", lambda m: known[m[0]], target["expr"]) for target in targets]

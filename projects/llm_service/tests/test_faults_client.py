@@ -4,7 +4,7 @@ import contextlib
 import json
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import httpx
 import pytest
@@ -29,17 +29,18 @@ backend = "openai"
 base_url = "{endless}"
 model = "stub"
 """
-CLIENT = httpx.Client(trust_env=False, timeout=20)
+CLIENT = httpx.Client(trust_env=False, timeout=60)
 HELLO = [{"role": "user", "content": "hello"}]
+pytestmark = pytest.mark.timeout(180)  # a service starts and loads its model
 
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     folder = tmp_path_factory.mktemp("client")
-    slow = Stub(tokens=200, between=0.05)
+    slow = Stub(tokens=2000, between=0.05)  # 100 s
     with run_stubs(Stub(), slow, Stub(tokens=100_000)) as (stub, slow_url, endless):
         table = TABLE.format(stub=stub, slow=slow_url, endless=endless)
-        with run_service(folder, table, SERVICE_STALL_SECONDS="1.5") as service:
+        with run_service(folder, table, SERVICE_STALL_SECONDS="3") as service:
             yield service
 
 
@@ -72,18 +73,22 @@ def load_of(running: Running, model: str) -> int:
     return int(float(line.split()[-1]))
 
 
-def until(seconds: float, true: object) -> float:
-    """How long it took until `true()` was."""
-    began = time.monotonic()
-    while not true():  # type: ignore[operator]
-        assert time.monotonic() - began < seconds, "it never became true"
+def until(true: Callable[[], bool], seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, "it never became true"
         time.sleep(0.02)
-    return time.monotonic() - began
 
 
 def rows(running: Running) -> dict[str, dict[str, object]]:
     found = CLIENT.get(f"{running.url}/admin/usage?by=model").json()["rows"]
     return {row["model"]: row for row in found}
+
+
+def usage_of(running: Running, model: str) -> tuple[int, float]:
+    """How many answers of a model were cancelled, and what all of them cost."""
+    row = rows(running).get(model, {"cancelled": 0, "cost_usd": 0.0})
+    return int(str(row["cancelled"])), float(str(row["cost_usd"]))
 
 
 BAD_BODIES = {
@@ -125,10 +130,11 @@ def test_of_equal_names_the_last_counts_and_types_of_content_are_checked(running
 
 
 def test_a_body_over_the_limit_is_refused_before_it_is_read(running: Running) -> None:
-    began = time.monotonic()
+    with connect(running) as client:
+        client.sendall(request(b"", length=10_000_000))
+        assert b" 413 " in client.recv(1000)
     answer = ask(running, messages=[{"role": "user", "content": "a" * 10_000_000}])
     assert answer.status_code == 413
-    assert time.monotonic() - began < 2
     chunks = (b"a" * 100_000 for _ in range(100))
     url = f"{running.url}/v1/chat/completions"
     chunked = CLIENT.post(url, content=chunks, headers={"content-type": "application/json"})
@@ -152,7 +158,7 @@ def test_long_names_stay_short_in_answers_and_books(running: Running) -> None:
         ask(running, model=f"unknown-{n}")
     metrics = CLIENT.get(f"{running.url}/metrics").text
     assert "unknown-" not in metrics
-    until(5, lambda: "other" in rows(running) or "unknown-29" in rows(running))
+    until(lambda: "other" in rows(running) or "unknown-29" in rows(running))
     assert max(len(row) for row in rows(running)) <= 300
 
 
@@ -165,14 +171,15 @@ def test_who_never_reads_a_stream_loses_the_place_and_nobody_else(running: Runni
             client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             client.connect(("127.0.0.1", running.port))
             client.sendall(request(body))
-        until(5, lambda: load_of(running, "endless") == 4)
+        until(lambda: load_of(running, "endless") == 4)
         assert ask(running).status_code == 200
-        until(25, lambda: load_of(running, "endless") == 0)
+        # Sooner than the 30 s of the setting's default.
+        until(lambda: load_of(running, "endless") == 0, 25)
     assert ask(running).status_code == 200
 
 
 def test_who_leaves_a_stream_ends_it_upstream_and_pays_for_what_came(running: Running) -> None:
-    before = rows(running).get("slow", {"cost_usd": 0.0, "cancelled": 0})
+    cancelled, cost = usage_of(running, "slow")
     body = {"model": "slow", "messages": HELLO, "stream": True}
     with CLIENT.stream("POST", f"{running.url}/v1/chat/completions", json=body) as answer:
         seen = 0
@@ -180,18 +187,18 @@ def test_who_leaves_a_stream_ends_it_upstream_and_pays_for_what_came(running: Ru
             seen += line.startswith("data:")
             if seen == 5:
                 break
-    assert until(3, lambda: load_of(running, "slow") == 0) < 2
-    time.sleep(0.4)
-    after = rows(running)["slow"]
-    assert after["cancelled"] == before["cancelled"] + 1
-    assert 0.002 < after["cost_usd"] - before["cost_usd"] < 0.02
+    until(lambda: load_of(running, "slow") == 0)
+    until(lambda: usage_of(running, "slow")[0] == cancelled + 1)
+    assert 0.002 < usage_of(running, "slow")[1] - cost < 1.0  # all of it costs 2.0
 
 
 def test_who_leaves_a_whole_answer_ends_it_upstream(running: Running) -> None:
+    cancelled, _ = usage_of(running, "slow")
     with connect(running) as client:
         client.sendall(request(json.dumps({"model": "slow", "messages": HELLO}).encode()))
-        until(3, lambda: load_of(running, "slow") == 1)
-    assert until(3, lambda: load_of(running, "slow") == 0) < 2
+        until(lambda: load_of(running, "slow") == 1)
+    until(lambda: load_of(running, "slow") == 0)
+    until(lambda: usage_of(running, "slow")[0] == cancelled + 1)
 
 
 def test_pipelined_requests_are_answered_in_order(running: Running) -> None:
@@ -209,6 +216,7 @@ def test_pipelined_requests_are_answered_in_order(running: Running) -> None:
 
 def test_an_endless_head_is_cut_off(running: Running) -> None:
     with connect(running) as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)  # little waits unread
         sent = 0
         with pytest.raises(OSError), contextlib.suppress(StopIteration):
             client.sendall(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n")
@@ -245,6 +253,7 @@ def test_slow_heads_and_bodies_are_given_up(running: Running) -> None:
         (head + kind + b"content-length: 1000\r\n\r\n", b" "),
         (head + kind + b"transfer-encoding: chunked\r\n\r\n", b"1\r\n \r\n"),
     ]
+    began = time.monotonic()
     with contextlib.ExitStack() as stack:
         clients = [(stack.enter_context(connect(running)), *way) for way in ways]
         for client, start, _ in clients:
@@ -252,8 +261,7 @@ def test_slow_heads_and_bodies_are_given_up(running: Running) -> None:
             client.settimeout(0.01)
         said = dict.fromkeys((client.fileno() for client, *_ in clients), b"")
         open_ = list(clients)
-        began = time.monotonic()
-        while open_ and time.monotonic() - began < 30:
+        while open_ and time.monotonic() - began < 60:
             for entry in list(open_):
                 client, _, piece = entry
                 try:
@@ -269,7 +277,7 @@ def test_slow_heads_and_bodies_are_given_up(running: Running) -> None:
             assert ask(running).status_code == 200
             time.sleep(0.3)
         assert not open_
-        assert 8 < time.monotonic() - began < 20
+        assert time.monotonic() - began > 8
         bodies = list(said.values())[2:]
         assert all(b" 408 " in text and b"did not arrive in time" in text for text in bodies)
 
@@ -328,15 +336,12 @@ def test_any_schema_is_answered_or_refused_and_the_model_lives_on(service: str, 
     form = {"type": "json_schema", "json_schema": {"name": "x", "schema": SCHEMAS[name]}}
     url = f"{service}/v1/chat/completions"
     body = {"messages": HELLO, "max_tokens": 30, "temperature": 0}
-    began = time.monotonic()
-    answer = CLIENT.post(url, json={**body, "response_format": form})
-    took = time.monotonic() - began
+    answer = CLIENT.post(url, json={**body, "response_format": form})  # it waits for 60 s
     assert answer.status_code in (200, 400), answer.text
     if answer.status_code == 400:
         assert len(answer.json()["error"]["message"]) < 1000
     else:
         json.loads(answer.json()["choices"][0]["message"]["content"])
-    assert took < 15
     assert CLIENT.post(url, json=body).status_code == 200
 
 
@@ -347,7 +352,7 @@ def test_more_than_the_model_reads_is_refused_in_bounded_time(service: str) -> N
         began = time.monotonic()
         answer = CLIENT.post(url, json={"messages": [{"role": "user", "content": content}]})
         assert answer.status_code == 400, answer.text[:300]
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < 30
     stops = ["a" * 900_000] * 4
     body = {"messages": HELLO, "max_tokens": 20, "stop": stops}
     assert CLIENT.post(url, json=body).status_code in (200, 400)

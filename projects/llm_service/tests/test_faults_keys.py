@@ -7,7 +7,7 @@ import json
 import socket
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
@@ -29,8 +29,15 @@ price_out = 1000.0
 backend = "openai"
 base_url = "{url}"
 model = "stub"
+[models.endless]
+backend = "openai"
+base_url = "{endless}"
+model = "stub"
+timeout = 600
 """
-CLIENT = httpx.Client(trust_env=False, timeout=30)
+CLIENT = httpx.Client(trust_env=False, timeout=60)
+ENDLESS = Stub(fault="hang")
+pytestmark = pytest.mark.timeout(180)  # a service starts
 HELLO = [{"role": "user", "content": "hello"}]
 OPERATOR = "the-operator-has-a-long-key"
 
@@ -38,8 +45,8 @@ OPERATOR = "the-operator-has-a-long-key"
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     folder = tmp_path_factory.mktemp("keys")
-    with run_stubs(Stub(tokens=10, first_token=0.05)) as (url,):
-        table = TABLE.format(url=url)
+    with run_stubs(Stub(tokens=10, first_token=0.05), ENDLESS) as (url, endless):
+        table = TABLE.format(url=url, endless=endless)
         # A Redis that takes connections and never says anything.
         with (
             socket.create_server(("127.0.0.1", 0)) as silent,
@@ -75,15 +82,42 @@ async def ask_together(running: Running, keys: list[str], times: int) -> list[ht
     given = {"model": "stub", "messages": HELLO, "max_tokens": 10}
     url = f"{running.url}/v1/chat/completions"
     limits = httpx.Limits(max_connections=len(keys) * times)
-    async with httpx.AsyncClient(trust_env=False, timeout=30, limits=limits) as client:
+    async with httpx.AsyncClient(trust_env=False, timeout=60, limits=limits) as client:
         asked = [
             client.post(url, json=given, headers=bearer(k)) for _ in range(times) for k in keys
         ]
         return await asyncio.gather(*asked)
 
 
+async def until(true: Callable[[], bool]) -> None:
+    async with asyncio.timeout(30):
+        while not true():
+            await asyncio.sleep(0.02)
+
+
+def ask_in_one_minute(
+    running: Running, name: str, times: int, model: str, **limits: int
+) -> list[httpx.Response]:
+    """`times` requests of a key whose limits would begin anew with the next minute."""
+    while True:
+        minute = time.time() // 60
+        key = make_key(running, f"{name} {minute:.0f}", **limits)
+        answers = [ask(running, key, model) for _ in range(times)]
+        if time.time() // 60 == minute:
+            return answers
+
+
+async def written(running: Running) -> None:
+    """Wait until all records are in the database."""
+
+    def nothing_waits() -> bool:
+        answer = CLIENT.get(f"{running.url}/metrics", headers=bearer(OPERATOR))
+        return "llm_accounting_pending 0.0" in answer.text
+
+    await until(nothing_waits)
+
+
 def spent(running: Running, *names: str) -> float:
-    time.sleep(0.4)  # accounting's window
     found = CLIENT.get(f"{running.url}/admin/usage?by=key", headers=bearer(OPERATOR)).json()
     return sum(row["cost_usd"] for row in found["rows"] if row["key"] in names)
 
@@ -104,12 +138,15 @@ def test_a_wrong_key_is_a_401_whatever_it_looks_like(running: Running) -> None:
 
 
 def test_a_wrong_key_is_refused_before_its_body_is_read(running: Running) -> None:
-    body = b"x" * 3_000_000
-    began = time.monotonic()
+    head = "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer sk-no"
+    head += "\r\ncontent-type: application/json\r\ncontent-length: 3000000\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", running.port), timeout=40) as client:
+        client.sendall(head.encode())
+        assert b" 401 " in client.recv(1000)
     url = f"{running.url}/v1/chat/completions"
     for _ in range(10):
-        assert CLIENT.post(url, content=body, headers=bearer("sk-no")).status_code == 401
-    assert time.monotonic() - began < 3
+        answer = CLIENT.post(url, content=b"x" * 3_000_000, headers=bearer("sk-no"))
+        assert answer.status_code == 401
 
 
 @pytest.mark.slow
@@ -123,14 +160,14 @@ def test_a_key_revoked_by_another_process_is_refused_by_the_next_request(running
 
 
 @pytest.mark.slow
-def test_a_key_made_by_another_process_works_at_once_and_expires(running: Running) -> None:
+async def test_a_key_made_by_another_process_works_at_once_and_expires(running: Running) -> None:
     from datetime import UTC, datetime, timedelta
 
     assert ask(running, running.make_key("newcomer", "--rpm", "100")).status_code == 200
-    soon = datetime.now(UTC) + timedelta(seconds=1)
+    soon = datetime.now(UTC) + timedelta(seconds=5)
     key = make_key(running, "temporary", expires=soon.isoformat())
     assert ask(running, key).status_code == 200
-    time.sleep(1.05)
+    await until(lambda: datetime.now(UTC) > soon)
     answer = ask(running, key)
     assert answer.status_code == 401
     assert "expired" in answer.json()["error"]["message"]
@@ -162,6 +199,7 @@ async def test_one_key_racing_for_the_last_cent_never_spends_more(running: Runni
     while (answer := ask(running, key)).status_code == 200:  # what was reserved is free again
         good.append(answer)
     assert len(good) == 4  # a fifth might cost more than is left
+    await written(running)
     total = spent(running, "poor")
     assert total == pytest.approx(sum(float(a.headers["x-cost-usd"]) for a in good))
     assert 0.04 < total <= 0.05
@@ -176,6 +214,7 @@ async def test_two_keys_of_a_team_racing_never_spend_more_together(running: Runn
     for _ in range(3):
         answers = await ask_together(running, keys, 30)
         assert {a.status_code for a in answers} <= {200, 429}
+    await written(running)
     total = spent(running, "ann", "bob")
     assert 0.08 < total <= 0.1
     assert spent(running, "ann") <= 0.08
@@ -187,34 +226,40 @@ async def test_two_keys_of_a_team_racing_never_spend_more_together(running: Runn
 @pytest.mark.slow
 def test_the_budget_holds_after_a_restart(tmp_path: Path) -> None:
     with run_stubs(Stub(tokens=10)) as (url,):
-        with run_service(tmp_path, TABLE.format(url=url)) as first:
+        table = TABLE.format(url=url, endless=url)
+        with run_service(tmp_path, table) as first:
             key = first.make_key("poor", "--budget-usd", "0.025")
             assert [ask(first, key).status_code for _ in range(4)] == [200, 200, 429, 429]
-        with run_service(tmp_path, TABLE.format(url=url)) as second:
+        with run_service(tmp_path, table) as second:
             assert ask(second, key).status_code == 429
 
 
 async def test_concurrency_and_rates_hold_while_redis_stalls(running: Running) -> None:
     key = make_key(running, "two-at-a-time", concurrency=2)
     answers = await ask_together(running, [key], 12)
-    assert {a.status_code for a in answers} == {200, 429}
-    assert any("at a time" in a.text or "running" in a.text for a in answers)
-    limited = make_key(running, "five-a-minute", rpm=5)
-    began = time.monotonic()
-    answers = [ask(running, limited, "other") for _ in range(8)]
+    assert {a.status_code for a in answers} <= {200, 429}
+    async with httpx.AsyncClient(trust_env=False, timeout=60, headers=bearer(key)) as client:
+        asked = {"model": "endless", "messages": HELLO}
+        url = f"{running.url}/v1/chat/completions"
+        tasks = [asyncio.create_task(client.post(url, json=asked)) for _ in range(2)]
+        await until(lambda: ENDLESS.open == 2)
+        answers = await ask_together(running, [key], 4)
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+    assert {a.status_code for a in answers} == {429}
+    assert all("2 requests running" in a.text for a in answers)
+    await until(lambda: ask(running, key).status_code == 200)
+    answers = ask_in_one_minute(running, "five-a-minute", 8, "other", rpm=5)
     assert [a.status_code for a in answers] == [200] * 5 + [429] * 3
     assert int(answers[-1].headers["retry-after"]) >= 1
-    assert time.monotonic() - began < 4  # Redis is waited for a quarter of a second at a time
 
 
 def test_what_is_refused_is_refused_quickly_while_others_are_answered(running: Running) -> None:
-    key = make_key(running, "once", rpm=1)
-    assert ask(running, key).status_code == 200
-    times = []
-    for _ in range(30):
-        began = time.perf_counter()
-        answer = ask(running, key)
-        times.append(time.perf_counter() - began)
+    first, *others = ask_in_one_minute(running, "once", 30, "other", rpm=1)
+    assert first.status_code == 200
+    for answer in others:
         assert answer.status_code == 429
         assert json.loads(answer.text)["error"]["code"] == "rate_limit_exceeded"
-    assert sorted(times)[15] < 0.1  # some 3 ms on a quiet machine
+    # Some 3 ms on a quiet machine. One that waits for Redis takes 0.25 s.
+    assert min(answer.elapsed.total_seconds() for answer in others) < 0.2

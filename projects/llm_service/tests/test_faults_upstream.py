@@ -2,12 +2,13 @@
 event; never a hang, and those that go on failing are left alone.
 """
 
+import asyncio
 import json
 import socket
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
 import httpx
 import pytest
@@ -15,7 +16,9 @@ import pytest
 from llm_service.stub import FAULTS, Stub
 from llm_service.testing import Running, run_service, run_stubs
 
-CLIENT = httpx.Client(trust_env=False, timeout=30)
+CLIENT = httpx.Client(trust_env=False, timeout=40)
+pytestmark = pytest.mark.timeout(180)  # a service starts
+STUBS = {fault: Stub(fault=fault) for fault in FAULTS}
 GOOD = """
 [models.good]
 backend = "openai"
@@ -27,7 +30,7 @@ MODEL = """
 backend = "openai"
 base_url = "{url}"
 model = "stub"
-timeout = 1.0
+timeout = {timeout}
 [routes.only-{name}]
 targets = ["{name}"]
 retries = 0
@@ -56,26 +59,31 @@ def dying() -> Iterator[str]:
                 client, _ = listener.accept()
             except OSError:
                 return
-            with client:
+            with client, suppress(OSError):
                 client.recv(65536)
                 client.sendall(head + chunk * 2)
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         threading.Thread(target=serve, daemon=True).start()
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
-        listener.shutdown(socket.SHUT_RDWR)
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
 
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     names = [f"f-{fault.replace('_', '-')}" for fault in FAULTS]
     folder = tmp_path_factory.mktemp("upstream")
-    with run_stubs(Stub(), *(Stub(fault=fault) for fault in FAULTS)) as made, dying() as dies:
+    with run_stubs(Stub(), *STUBS.values()) as made, dying() as dies:
         urls = dict(zip(names, made[1:], strict=True))
         urls |= {"f-dies": dies, "f-gone": "http://127.0.0.1:1/v1"}
         table = GOOD.format(url=made[0])
-        table += "".join(MODEL.format(name=name, url=url) for name, url in urls.items())
-        with run_service(folder, table, SERVICE_TIMEOUT="4") as service:
+        table += "".join(
+            MODEL.format(name=name, url=url, timeout=1.0) for name, url in urls.items()
+        )
+        table += MODEL.format(name="f-stuck", url=urls["f-hang"], timeout=60)
+        with run_service(folder, table) as service:
             yield service
 
 
@@ -103,7 +111,7 @@ def test_whole_answers_come_from_the_fallback_or_fail_properly(running: Running,
     error = alone.json()["error"]
     assert error["type"] in ("unavailable", "deadline_exceeded")
     assert "127.0.0.1" not in error["message"]
-    assert time.monotonic() - began < 6
+    assert time.monotonic() - began < 30
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -112,7 +120,7 @@ def test_streams_that_did_not_begin_go_on_elsewhere_and_others_end_in_an_error(
 ) -> None:
     began = time.monotonic()
     answer = ask(running, f"safe-f-{name}", stream=True)
-    assert time.monotonic() - began < 6
+    assert time.monotonic() - began < 30
     assert answer.status_code == 200, answer.text
     *before, last = events(answer)
     if name.replace("-", "_") in BEGUN and answer.headers["x-model-used"] != "good":
@@ -128,36 +136,45 @@ def test_streams_that_did_not_begin_go_on_elsewhere_and_others_end_in_an_error(
 def test_what_goes_on_failing_is_left_alone_and_refused_at_once(running: Running) -> None:
     for _ in range(5):
         ask(running, "only-f-500")
-    times = []
-    for _ in range(10):
-        began = time.monotonic()
-        answer = ask(running, "only-f-500")
-        times.append(time.monotonic() - began)
-        assert answer.status_code == 503
-    assert "not asked for the moment" in answer.json()["error"]["message"]
-    assert int(answer.headers["retry-after"]) >= 1
-    assert sorted(times)[5] < 0.1
+    requests, began = STUBS["500"].requests, time.monotonic()
+    answers = [ask(running, "only-f-500") for _ in range(10)]
+    # One may try whether it still fails, a second later at the earliest.
+    assert STUBS["500"].requests - requests <= 1 + (time.monotonic() - began)
+    while "not asked for the moment" not in answers[-1].text:
+        assert time.monotonic() - began < 60
+        answers.append(ask(running, "only-f-500"))
+    assert {answer.status_code for answer in answers} == {503}
+    assert int(answers[-1].headers["retry-after"]) >= 1
     states = CLIENT.get(f"{running.url}/metrics").text
-    assert 'llm_upstream_state{upstream="f-500"} 2.0' in states
+    assert 'llm_upstream_state{upstream="f-500"} 0.0' not in states
     assert 'llm_upstream_state{upstream="good"} 0.0' in states
 
 
-def test_one_that_hangs_holds_nobody_else_and_no_longer_than_allowed(running: Running) -> None:
-    took: list[float] = []
-
-    def hang() -> None:
-        began = time.monotonic()
-        assert ask(running, "only-f-hang", stream=True).status_code in (503, 504)
-        took.append(time.monotonic() - began)
-
-    threads = [threading.Thread(target=hang) for _ in range(8)]
-    for thread in threads:
-        thread.start()
+async def test_one_that_hangs_holds_nobody_else_and_no_longer_than_allowed(
+    running: Running,
+) -> None:
+    hanging = STUBS["hang"]
+    url = f"{running.url}/v1/chat/completions"
+    asked = {"model": "f-stuck", "messages": HELLO, "stream": True}
+    async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
+        await until(lambda: hanging.open == 0)
+        tasks = [asyncio.create_task(client.post(url, json=asked)) for _ in range(8)]
+        await until(lambda: hanging.open == 8)
+        for _ in range(5):
+            answer = await client.post(url, json={**asked, "model": "good", "stream": False})
+            assert answer.status_code == 200
+        assert hanging.open == 8
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+        await until(lambda: hanging.open == 0)
     began = time.monotonic()
-    for _ in range(5):
-        assert ask(running, "good").status_code == 200
-    assert time.monotonic() - began < 1.5
-    for thread in threads:
-        thread.join()
-    assert len(took) == 8
-    assert max(took) < 4
+    answer = await asyncio.to_thread(ask, running, "only-f-hang", stream=True)
+    assert answer.status_code in (503, 504)
+    assert time.monotonic() - began < 30
+
+
+async def until(true: Callable[[], bool]) -> None:
+    async with asyncio.timeout(30):
+        while not true():
+            await asyncio.sleep(0.02)

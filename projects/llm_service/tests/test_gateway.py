@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 
 import pytest
 from prometheus_client import generate_latest
@@ -46,7 +47,7 @@ async def test_every_end_of_a_request_is_accounted(served):
     await served.chat("again")
     served.echo.error = Unavailable("down")
     await served.chat("and again")
-    await asyncio.to_thread(served.gateway.accounting.flush)
+    assert await asyncio.to_thread(served.gateway.accounting.flush, 30)
     (row,) = usage.report(served.gateway.database, "key")
     assert (row["n"], row["ok"], row["errors"]) == (3, 1, 2)
     assert (row["prompt_tokens"], row["completion_tokens"]) == (7, 3)
@@ -108,18 +109,21 @@ async def test_a_client_that_leaves_frees_its_place(served):
     served.echo.pause = 0.05
     served.echo.text = " ".join(["word"] * 100)
     asking = asyncio.create_task(served.chat())
-    while not served.echo.asked:
-        await asyncio.sleep(0.01)
+    async with asyncio.timeout(30):
+        while not served.echo.asked:
+            await asyncio.sleep(0.01)
     asking.cancel()
     with pytest.raises(asyncio.CancelledError):
         await asking
-    await asyncio.to_thread(served.gateway.accounting.flush)
+    assert await asyncio.to_thread(served.gateway.accounting.flush, 30)
     assert served.echo.closed == 1
     (row,) = usage.report(served.gateway.database, "key")
     assert row["cancelled"] == 1
 
 
-async def test_keys_lock_the_door_and_limits_hold(served):
+async def test_keys_lock_the_door_and_limits_hold(served, monkeypatch):
+    # The middle of a minute: with the next one the limit would begin anew.
+    monkeypatch.setattr(time, "time", lambda: 1_700_000_010.0)
     assert (await served.chat()).status_code == 200  # nobody has a key: this machine may ask
     _, secret = served.keys.create("alice", rpm=2, models=("echo",))
     assert (await served.chat()).status_code == 401

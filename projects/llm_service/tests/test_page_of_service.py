@@ -13,7 +13,7 @@ async def test_the_page_tells_requests_money_budgets_and_errors(served):
     served.echo.error = Unavailable("http://10.0.0.7/v1 is away.")
     failed = await served.chat("again", key=secret, max_tokens=5)
     assert failed.status_code == 503
-    await asyncio.to_thread(served.gateway.accounting.flush)
+    assert await asyncio.to_thread(served.gateway.accounting.flush, 30)
 
     headers = {"authorization": f"Bearer {secret}"}
     assert (await served.client.get("/admin/status", headers=headers)).status_code == 403

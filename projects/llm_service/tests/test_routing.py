@@ -103,6 +103,12 @@ def route(*targets: str, **more: Any) -> Route:
     return Route(name="r", targets=targets, **more)
 
 
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(30):
+        while not condition():
+            await asyncio.sleep(0.001)
+
+
 async def ask(
     router: Router, route: Route, facts: Facts | None = None, left: float = 30.0, asked: Ask = HELLO
 ) -> str:
@@ -119,11 +125,18 @@ async def test_facts_say_who_answered(make: Any) -> None:
     assert (facts.model_used, facts.backend, facts.attempts) == ("a", "local", 1)
 
 
-async def test_waited_is_the_time_to_the_first_event(make: Any) -> None:
-    facts = Facts()
-    router = make(Fake("a", delay=0.05), clock=time.monotonic)
-    await ask(router, route("a"), facts)
-    assert 0.04 < facts.waited < 1
+async def test_facts_waited_is_the_time_to_the_first_event(make: Any, clock: Clock) -> None:
+    a, facts = Fake("a"), Facts()
+    a.gate = asyncio.Event()
+    stream = make(a).generate(route("a"), HELLO, facts, clock.now + 30)
+    first = asyncio.ensure_future(anext(stream))
+    await until(lambda: a.asked == 1)
+    clock.now += 2.5
+    a.gate.set()
+    await first
+    clock.now += 4.0
+    assert [event async for event in stream] == [Finish("stop"), Usage(1, 1)]
+    assert facts.waited == 2.5
 
 
 async def test_another_target_is_tried_at_once(make: Any, clock: Clock) -> None:
@@ -218,7 +231,7 @@ async def test_an_attempt_that_hangs_is_given_up(make: Any) -> None:
     assert router.states()[0]["failures"] == 2
 
 
-async def test_one_deadline_holds_for_all_tries_and_the_stream(make: Any) -> None:
+async def test_deadline_ends_all_tries_and_the_stream(make: Any) -> None:
     began = time.monotonic()
     router = make(Fake("a", delay=60), clock=time.monotonic)
     with pytest.raises(DeadlineExceeded):
@@ -226,9 +239,9 @@ async def test_one_deadline_holds_for_all_tries_and_the_stream(make: Any) -> Non
     slow = Fake("b")
     slow.between = 60
     with pytest.raises(DeadlineExceeded, match="longer than allowed"):
-        await ask(make(slow, clock=time.monotonic), route("b"), left=0.1)
+        await ask(make(slow), route("b"), left=0.1)
     assert slow.closed == 1
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 30  # either would take 60 s
     with pytest.raises(DeadlineExceeded):
         await ask(router, route("a"), left=0.0)
 
@@ -236,9 +249,10 @@ async def test_one_deadline_holds_for_all_tries_and_the_stream(make: Any) -> Non
 async def test_a_long_answer_is_no_fault_of_its_target(make: Any) -> None:
     slow = Fake("a")
     slow.between = 60
-    router = make(slow, clock=time.monotonic)
+    router = make(slow)
     with pytest.raises(DeadlineExceeded, match="longer than allowed"):
         await ask(router, route("a"), left=0.05)
+    assert slow.closed == 1
     assert router.states()[0]["failures"] == 0
 
 
@@ -308,8 +322,7 @@ async def test_a_cancelled_probe_is_no_outcome(make: Any, clock: Clock) -> None:
     clock.now += 1.0
     a.delay = 60
     task = asyncio.ensure_future(ask(router, route("a")))
-    await asyncio.sleep(0.01)
-    assert a.asked == 6
+    await until(lambda: a.asked == 6)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -349,7 +362,7 @@ async def test_a_prompt_goes_where_its_beginning_was_read(make: Any) -> None:
 
 async def test_replicas_of_one_model_share_its_requests(clock: Clock) -> None:
     one, two = Fake("one"), Fake("two")
-    router = Router({"m": [one, two]}, clock=clock, sleep=clock.sleep)
+    router = Router({"m": [one, two]}, clock=clock, sleep=clock.sleep, rng=random.Random(1))
     assert {await ask(router, route("m")) for _ in range(50)} == {"one", "two"}
     one.always = Unavailable("down")
     assert {await ask(router, route("m")) for _ in range(50)} == {"two"}
@@ -379,18 +392,22 @@ async def test_a_second_target_helps_a_slow_first(make: Any) -> None:
     assert [row["failures"] for row in router.states()] == [0, 0]
 
 
-async def test_the_first_may_still_win_and_the_second_is_closed(make: Any) -> None:
-    first, second = Fake("first", delay=0.06), Fake("second", delay=60)
+async def test_hedge_closes_the_second_when_the_first_wins(make: Any) -> None:
+    first, second = Fake("first"), Fake("second", delay=60)
+    first.gate = asyncio.Event()
     router = make(first, second)
     way = route("first", fallback=("second",), hedge_seconds=0.02)
-    assert await ask(router, way) == "first"
+    task = asyncio.ensure_future(ask(router, way))
+    await until(lambda: second.asked == 1)
+    first.gate.set()
+    assert await task == "first"
     assert (second.asked, second.closed) == (1, 1)
     assert [row["running"] for row in router.states()] == [0, 0]
 
 
 async def test_no_hedge_for_a_quick_answer_or_a_wrong_request(make: Any) -> None:
     a, b = Fake("a"), Fake("b")
-    way = route("a", fallback=("b",), hedge_seconds=0.05)
+    way = route("a", fallback=("b",), hedge_seconds=30)
     assert await ask(make(a, b), way) == "a"
     a.always = BadInput("no")
     with pytest.raises(BadInput):
@@ -398,11 +415,16 @@ async def test_no_hedge_for_a_quick_answer_or_a_wrong_request(make: Any) -> None
     assert b.asked == 0
 
 
-async def test_both_of_a_hedge_may_fail(make: Any) -> None:
-    a, b, c = Fake("a", delay=0.04), Fake("b"), Fake("c")
+async def test_hedge_whose_targets_both_fail_falls_back(make: Any) -> None:
+    a, b, c = Fake("a"), Fake("b"), Fake("c")
     a.always = b.always = Unavailable("down")
+    a.gate = asyncio.Event()
     way = route("a", fallback=("b", "c"), hedge_seconds=0.01, retries=0)
-    assert await ask(make(a, b, c), way) == "c"
+    task = asyncio.ensure_future(ask(make(a, b, c), way))
+    await until(lambda: b.closed == 1)
+    assert c.asked == 0
+    a.gate.set()
+    assert await task == "c"
 
 
 async def test_an_error_at_the_same_moment_does_not_hide_an_answer(make: Any) -> None:
@@ -415,7 +437,7 @@ async def test_an_error_at_the_same_moment_does_not_hide_an_answer(make: Any) ->
         router = make(a, b, rng=random.Random(seed))
         way = route("a", "b", hedge_seconds=0.01, retries=0)
         task = asyncio.ensure_future(ask(router, way))
-        await asyncio.sleep(0.03)
+        await until(lambda: a.asked == b.asked == 1)  # noqa: B023
         gate.set()
         assert await task == "b"
 
@@ -424,8 +446,7 @@ async def test_cancelling_a_hedge_stops_both(make: Any) -> None:
     a, b = Fake("a", delay=60), Fake("b", delay=60)
     router = make(a, b)
     task = asyncio.ensure_future(ask(router, route("a", "b", hedge_seconds=0.01)))
-    await asyncio.sleep(0.05)
-    assert a.asked == b.asked == 1
+    await until(lambda: a.asked == b.asked == 1)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

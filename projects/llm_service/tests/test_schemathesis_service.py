@@ -80,8 +80,9 @@ def test_every_request_has_a_declared_answer(client, document, mode):
         operation = found.ok()
         strategy = operation.as_strategy(generation_mode=mode)
 
+        # The same requests in every run: which statuses they bring must not be chance.
         @settings(max_examples=15, deadline=None, database=None, phases=[Phase.generate],
-                  suppress_health_check=list(HealthCheck))  # fmt: skip
+                  derandomize=True, suppress_health_check=list(HealthCheck))  # fmt: skip
         @given(case=strategy)
         def attempt(case):
             checked(client, case, tried)

@@ -94,7 +94,7 @@ FORBID = Screen(Guardrails(pii_out="redact", blocked_terms=TERMS))
 BLOCK = Screen(Guardrails(pii_out="block", blocked_terms=TERMS[:4]))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300, deadline=None, derandomize=True)
 @given(text_of, st.lists(st.integers(0, 400), max_size=30))
 def test_a_stream_is_redacted_as_the_whole_text_is(whole: str, places: list[int]) -> None:
     pieces = [Delta(piece) for piece in cut(whole, places)]
@@ -104,13 +104,13 @@ def test_a_stream_is_redacted_as_the_whole_text_is(whole: str, places: list[int]
     assert sum(e.tokens for e in out if isinstance(e, Delta)) == len(pieces)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100, deadline=None, derandomize=True)
 @given(text_of)
 def test_a_stream_of_single_characters_is_redacted_as_the_whole_text_is(whole: str) -> None:
     assert text(run(screened(REDACT, [Delta(c) for c in whole]))) == redact(whole)
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250, deadline=None, derandomize=True)
 @given(
     st.lists(
         st.one_of(

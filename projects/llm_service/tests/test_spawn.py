@@ -1,5 +1,6 @@
 """Processes of local models that are started before anybody knows what they are to load."""
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,23 @@ import pytest
 from llm_service.backends import spawn
 
 ORDER = spawn.order_of("path:/nowhere", 16, 64)
+
+
+@pytest.fixture
+def ending() -> Iterator[Callable[[spawn.Spawned], spawn.Spawned]]:
+    """Kills, after the test, what it still runs of the processes that were given to it."""
+    started: list[spawn.Spawned] = []
+
+    def note(spawned: spawn.Spawned) -> spawn.Spawned:
+        started.append(spawned)
+        return spawned
+
+    yield note
+    for spawned in started:
+        if spawned in spawn._early:
+            spawn._early.remove(spawned)
+        spawned.process.kill()
+        spawned.end()
 
 
 @pytest.mark.parametrize(
@@ -41,11 +59,11 @@ def test_a_file_that_is_not_there_is_somebody_elses_error(tmp_path: Path):
     assert spawn.default_spec(tmp_path / "none.toml", "x") is None
 
 
-def test_a_process_started_early_is_taken_by_whoever_wants_the_same():
-    early = spawn.spawn()
+def test_take_returns_the_early_process_of_the_same_order(ending):
+    early = ending(spawn.spawn())
     early.tell(ORDER)
     spawn.keep(early)
-    other = spawn.take(spawn.order_of("path:/elsewhere", 16, 64))
+    other = ending(spawn.take(spawn.order_of("path:/elsewhere", 16, 64)))
     assert other.process.pid != early.process.pid
     assert spawn.take(ORDER) is early
     for spawned in (early, other):
@@ -53,18 +71,18 @@ def test_a_process_started_early_is_taken_by_whoever_wants_the_same():
         assert spawned.process.returncode == 0
 
 
-def test_a_process_that_died_is_replaced():
-    early = spawn.spawn()
+def test_take_replaces_an_early_process_that_died(ending):
+    early = ending(spawn.spawn())
     early.tell(ORDER)
     spawn.keep(early)
     early.process.kill()
     early.process.wait()
-    taken = spawn.take(ORDER)
-    assert taken.process.pid != early.process.pid
-    taken.end()
+    taken = ending(spawn.take(ORDER))
+    assert taken.process is not early.process
+    assert taken.process.poll() is None
 
 
-def test_a_process_that_nobody_wants_ends():
-    early = spawn.spawn()
+def test_end_stops_a_process_without_an_order(ending):
+    early = ending(spawn.spawn())
     early.end()
     assert early.process.returncode == 0

@@ -20,22 +20,33 @@ def address() -> Iterator[str]:
     port = free_port()
     command = [sys.executable, "-m", "llm_service.stub", "--port", str(port), "--tokens", "3"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None and "stub upstream" in process.stdout.readline()
-    url = f"http://127.0.0.1:{port}/v1"
-    for _ in range(100):
+    try:
+        assert process.stdout is not None and "stub upstream" in process.stdout.readline()
+        url = f"http://127.0.0.1:{port}/v1"
+        wait_until_up(f"{url}/models", process)
+        yield url
+        process.terminate()
+        assert process.wait(30) == 0
+    finally:
+        process.kill()
+        process.wait()
+
+
+def wait_until_up(url: str, process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 50
+    while True:
         try:
-            urllib.request.urlopen(f"{url}/models").close()
-            break
-        except urllib.error.URLError:
+            urllib.request.urlopen(url, timeout=5).close()
+            return
+        except OSError:
+            assert process.poll() is None, "the stub has ended"
+            assert time.monotonic() < deadline, "the stub does not answer"
             time.sleep(0.05)
-    yield url
-    process.terminate()
-    assert process.wait(10) == 0
 
 
 def post(url: str, body: dict[str, object], **headers: str) -> bytes:
     request = urllib.request.Request(url, json.dumps(body).encode(), headers)
-    with urllib.request.urlopen(request) as response:
+    with urllib.request.urlopen(request, timeout=50) as response:
         return response.read()
 
 

@@ -61,7 +61,7 @@ async def upstream(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Upstream]:
             base_url=str(server.make_url("/v1")),
             model="claude",
             api_key_env="STUB_KEY",
-            timeout=0.5,
+            timeout=50,
         )
         found = Upstream(stub, AnthropicBackend("c", entry, session))
         yield found

@@ -50,29 +50,29 @@ async def upstream(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Upstream]:
         return await found.reply(request)
 
     app.router.add_post("/own/{rest:.*}", own)
-    server = TestServer(app)
-    await server.start_server()
-    async with open_session() as session:
+    async with TestServer(app) as server, open_session() as session:
         entry = ModelEntry(
             name="big",
             backend="openai",
             base_url=str(server.make_url("/v1")),
             model="stub",
             api_key_env="STUB_KEY",
-            timeout=0.5,
+            timeout=50,
             defaults={"temperature": 0.5},
         )
         found = Upstream(stub, OpenAIBackend("big", entry, session))
         yield found
-    await server.close()
+
+
+def change(upstream: Upstream, **fields: Any) -> None:
+    """The same upstream, with other `fields` in its entry of the table."""
+    entry = upstream.backend.entry.model_copy(update=fields)
+    upstream.backend = OpenAIBackend("big", entry, upstream.backend._session)
 
 
 def own(upstream: Upstream, reply: Any) -> Upstream:
     """The same upstream, answering with `reply(request)`."""
-    entry = upstream.backend.entry
-    url = entry.base_url.removesuffix("/v1") + "/own"
-    entry = entry.model_copy(update={"base_url": url})
-    upstream.backend = OpenAIBackend("big", entry, upstream.backend._session)
+    change(upstream, base_url=upstream.backend.entry.base_url.removesuffix("/v1") + "/own")
     upstream.reply = reply
     return upstream
 
@@ -211,7 +211,7 @@ async def test_an_odd_stream_is_understood(upstream: Upstream) -> None:
 @pytest.mark.parametrize(
     ("fault", "error", "says"),
     [
-        ("hang", DeadlineExceeded, "said nothing for 0.5 s"),
+        ("hang", DeadlineExceeded, "said nothing for 0.1 s"),
         ("reset", Unavailable, "broke"),
         ("500", Unavailable, "answered 500: stub fault"),
         ("429", Unavailable, "answered 429"),
@@ -224,6 +224,8 @@ async def test_each_fault_has_its_error(
     upstream: Upstream, fault: str, error: type[Exception], says: str, stream: bool
 ) -> None:
     upstream.stub.fault = fault
+    if fault == "hang":
+        change(upstream, timeout=0.1)
     with pytest.raises(error, match=says) as caught:
         await upstream.ask(stream=stream)
     assert type(caught.value) is error
@@ -285,11 +287,11 @@ async def test_an_error_within_a_stream_is_raised(upstream: Upstream) -> None:
 
 
 async def test_retry_after_may_be_a_date(upstream: Upstream) -> None:
-    at = time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(time.time() + 30))
+    at = time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(time.time() + 300))
     own(upstream, answers(429, {}, **{"Retry-After": at}))
     with pytest.raises(Unavailable) as caught:
         await upstream.ask()
-    assert 25 < caught.value.retry_after <= 31
+    assert 200 < caught.value.retry_after <= 301
 
 
 async def test_an_event_without_an_end_is_cut_off(upstream: Upstream) -> None:
@@ -299,8 +301,7 @@ async def test_an_event_without_an_end_is_cut_off(upstream: Upstream) -> None:
 
 
 async def test_an_unreachable_upstream_is_unavailable(upstream: Upstream) -> None:
-    entry = upstream.backend.entry.model_copy(update={"base_url": "http://127.0.0.1:9/v1"})
-    upstream.backend = OpenAIBackend("big", entry, upstream.backend._session)
+    change(upstream, base_url="http://127.0.0.1:9/v1")
     with pytest.raises(Unavailable, match="cannot be reached"):
         await upstream.ask()
     with pytest.raises(Unavailable, match="cannot be reached"):
@@ -317,7 +318,7 @@ async def test_closing_the_generator_ends_the_upstreams_work(upstream: Upstream)
     assert (await anext(stream)).text == "The"
     assert upstream.stub.open == 1
     await stream.aclose()
-    async with asyncio.timeout(0.5):
+    async with asyncio.timeout(30):
         while upstream.stub.open:
             await asyncio.sleep(0.01)
     assert upstream.stub.finished == 0
@@ -331,7 +332,10 @@ async def test_finished_answers_share_one_connection(upstream: Upstream) -> None
     assert sum(map(len, upstream.backend._session.connector._conns.values())) == 1
 
 
-async def test_a_body_that_ends_after_done_gives_its_connection_back(upstream: Upstream) -> None:
+async def test_stream_that_ends_after_done_gives_its_connection_back(
+    upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("llm_service.backends.upstream._END_OF_BODY", 30)
     end = (
         b'data: {"choices":[{"delta":{"content":"x"},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
     )
@@ -354,14 +358,14 @@ async def test_a_usage_of_nothing_is_not_believed(upstream: Upstream) -> None:
     assert (await upstream.ask())[-1] == Usage(2, 2)
 
 
-async def test_an_end_of_stream_that_does_not_come_is_not_waited_for(upstream: Upstream) -> None:
+async def test_stream_does_not_wait_for_an_end_that_does_not_come(upstream: Upstream) -> None:
     end = (
         b'data: {"choices":[{"delta":{"content":"x"},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
     )
-    own(upstream, sse(end, pause=0.4))
+    own(upstream, sse(end, pause=60))
     began = time.monotonic()
     assert text(await upstream.ask(stream=True)) == "x"
-    assert time.monotonic() - began < 0.35
+    assert time.monotonic() - began < 20
 
 
 async def test_vectors_of_the_wrong_number_are_refused(upstream: Upstream) -> None:

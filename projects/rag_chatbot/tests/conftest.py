@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from rag_chatbot.config import Config
 from rag_chatbot.store import Store
 from seedbed.settings import load
-from seedbed.testing import HashEmbeddings
+from seedbed.testing import HashEmbeddings, serve_app
 
 
 @pytest.fixture
@@ -74,27 +75,5 @@ def open_chatbot(config: Config) -> Iterator[Callable[..., Any]]:
 @pytest.fixture
 def serve() -> Iterator[Callable[[Any], str]]:
     """Serves apps from threads of this process; returns each one's address."""
-    import socket
-    import threading
-    import time
-
-    import uvicorn
-
-    running: list[tuple[uvicorn.Server, threading.Thread]] = []
-
-    def start(app: Any) -> str:
-        listener = socket.socket()
-        listener.bind(("127.0.0.1", 0))
-        config = uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=1)
-        server = uvicorn.Server(config)
-        thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
-        thread.start()
-        running.append((server, thread))
-        while not server.started and thread.is_alive():
-            time.sleep(0.01)
-        return f"http://127.0.0.1:{listener.getsockname()[1]}"
-
-    yield start
-    for server, thread in running:
-        server.should_exit = True
-        thread.join(10)
+    with ExitStack() as running:
+        yield lambda app: running.enter_context(serve_app(app))

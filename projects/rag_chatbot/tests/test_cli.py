@@ -205,6 +205,7 @@ def test_help_is_quick_because_it_imports_nothing_heavy():
         assert "typer" in loaded and loaded & (HEAVY - {"rich"}) == set()
 
 
+@pytest.mark.timeout(180)
 def test_serve_reads_the_documents_first_and_stops_on_sigterm(docs):
     port = free_port()
     argv = [sys.executable, "-m", "rag_chatbot", "serve", str(docs), "--port", str(port)]
@@ -214,7 +215,7 @@ def test_serve_reads_the_documents_first_and_stops_on_sigterm(docs):
             json.dumps({"question": WHEN}).encode(),
             {"content-type": "application/json"},
         )
-        answer = json.load(urllib.request.urlopen(request, timeout=20))
-        page = urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=20).read().decode()
+        answer = json.load(urllib.request.urlopen(request, timeout=60))
+        page = urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=60).read().decode()
     assert FACT in answer["answer"] and "rag_chatbot" in page
     assert process.returncode == 0

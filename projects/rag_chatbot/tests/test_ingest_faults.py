@@ -10,10 +10,12 @@ import importlib
 import os
 import random
 import resource
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +27,7 @@ from rag_chatbot.store import Store
 from seedbed.testing import HashEmbeddings
 
 KILLS = 20
+pytestmark = pytest.mark.timeout(300)
 
 
 def make_files(folder: Path, files: int = 24, parts: int = 24) -> Path:
@@ -101,16 +104,22 @@ def kill_at_random(base: Path) -> None:
     began = time.monotonic()
     assert os.waitpid(forked(work, base / "clean", folder), 0)[1] == 0
     whole = time.monotonic() - began
-    landed = 0
+    chance = random.Random(0)
     for n in range(KILLS):
         data = base / f"data{n}"
-        pid = forked(work, data, folder)
-        time.sleep(whole * (n + random.random()) / KILLS)
-        os.kill(pid, signal.SIGKILL)
-        landed += os.WIFSIGNALED(os.waitpid(pid, 0)[1])
+        while not killed_after(whole * (n + chance.random()) / KILLS, work, data, folder):
+            whole *= 0.9  # the machine is less busy now, and the ingest came to its end
+            shutil.rmtree(data)
         status = os.waitpid(forked(verify, data, folder), 0)[1]
         assert status == 0, f"kill {n} of {KILLS}: the next start did not repair it"
-    assert landed >= KILLS // 2, f"only {landed} kills came before the end"
+
+
+def killed_after(seconds: float, work: object, *args: object) -> bool:
+    """Run `work` in a child and kill it; False if it ended earlier."""
+    pid = forked(work, *args)
+    time.sleep(seconds)
+    os.kill(pid, signal.SIGKILL)
+    return os.WIFSIGNALED(os.waitpid(pid, 0)[1])
 
 
 def run_driver(code: str, *args: Path) -> subprocess.CompletedProcess[str]:
@@ -118,16 +127,23 @@ def run_driver(code: str, *args: Path) -> subprocess.CompletedProcess[str]:
         f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); from pathlib import Path;"
         f"from test_ingest_faults import *; args = [Path(a) for a in sys.argv[1:]]; {code}"
     )
-    return subprocess.run(
+    process = subprocess.Popen(
         [sys.executable, "-c", program, *map(str, args)],
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        timeout=100,
+        start_new_session=True,
     )
+    try:
+        out, err = process.communicate(timeout=270)
+    finally:
+        with suppress(ProcessLookupError):  # its forked children too
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
 
-@pytest.mark.timeout(120)
-def test_killed_at_twenty_random_instants_nothing_is_lost_or_twice(tmp_path: Path) -> None:
+def test_ingest_killed_at_twenty_instants_loses_and_repeats_nothing(tmp_path: Path) -> None:
     result = run_driver("kill_at_random(args[0])", tmp_path)
     assert result.returncode == 0, result.stderr[-3000:]
 

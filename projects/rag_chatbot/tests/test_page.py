@@ -1,15 +1,14 @@
 """The page in a real browser, which may speak to this machine alone."""
 
 import re
-import shutil
-from pathlib import Path
 
 import pytest
 
 from rag_chatbot.api import create_app
 from seedbed.settings import Settings
+from seedbed.testing import launch_chromium
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
 
 FACT = "The harbour of Vellin opens at six in the morning."
 WHEN = "When does the harbour of Vellin open?"
@@ -22,21 +21,13 @@ HOSTILE = """# Lighthouse <img src=x onerror="window.ran=1">
 The lighthouse of Dorn is red <script>window.ran=1</script><img src=x onerror="window.ran=1">
 ![x](http://192.0.2.1/leak) [here](javascript:window.ran=1) <iframe src="http://192.0.2.1/"></iframe>.
 """
-SWITCHES = ("--no-sandbox", "--disable-gpu", "--disable-background-networking")
-SLOW = 20_000  # milliseconds, for a busy machine
+SLOW = 45_000  # milliseconds, for a busy machine
 
 
 @pytest.fixture(scope="module")
 def browser():
-    from playwright.sync_api import sync_playwright
-
-    chromium = shutil.which("chromium")
-    with sync_playwright() as p:
-        if chromium is None and not Path(p.chromium.executable_path).exists():
-            pytest.skip("no chromium on this machine")
-        opened = p.chromium.launch(executable_path=chromium, args=SWITCHES)
-        yield opened
-        opened.close()
+    with launch_chromium() as browser:
+        yield browser
 
 
 @pytest.fixture
@@ -131,8 +122,9 @@ def test_documents_are_added_opened_and_deleted(visit, tmp_path):
     link.wait_for()
     assert "view?collection=default&source=a+long+name" in link.get_attribute("href")
     page.once("dialog", lambda dialog: dialog.dismiss())
-    page.get_by_role("button", name="Delete").click()
-    page.wait_for_timeout(300)
+    with page.expect_event("dialog"):
+        page.get_by_role("button", name="Delete").click()
+    page.wait_for_function("() => !document.querySelector('#note')?.innerText.trim()")
     assert len(bot.documents("default", "local")) == 1
     page.locator("#documents input").click()
     page.get_by_role("option", name=new.name).click()
@@ -206,7 +198,7 @@ def test_text_of_documents_and_people_is_inert(visit):
         page.locator("#chat .sources .place").first.click()
     text = opened.value.locator("pre").inner_text()
     assert "<script>window.ran=1</script>" in text
-    page.wait_for_timeout(300)
+    opened.value.wait_for_load_state("load")
     assert opened.value.evaluate("window.ran") is None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import time
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -179,10 +180,10 @@ def test_html_says_its_own_encoding() -> None:
 
 
 def test_fifty_thousand_nested_elements_are_read_in_time() -> None:
-    began = time.monotonic()
+    began = time.thread_time()  # not slowed by other processes and threads
     document = read("deep.html", "<div>" * 50_000 + "<p>treasure</p>" + "</div>" * 50_000)
     assert "treasure" in document.text
-    assert time.monotonic() - began < 5
+    assert time.thread_time() - began < 10
 
 
 def test_pdf_has_pages_headings_and_whole_paragraphs() -> None:
@@ -260,11 +261,15 @@ def test_docx_has_headings_lists_and_tables() -> None:
     ]
 
 
-def test_zip_bomb_as_docx_is_refused_at_once() -> None:
-    began = time.monotonic()
-    with pytest.raises(TooLarge, match="zip bomb"):
-        read("bomb.docx", docx("<w:p/>" + " " * 150_000_000))
-    assert time.monotonic() - began < 5
+def test_zip_bomb_as_docx_is_refused_without_unpacking_it() -> None:
+    data = docx("<w:p/>" + " " * 150_000_000)
+    tracemalloc.start()
+    try:
+        with pytest.raises(TooLarge, match="zip bomb"):
+            read("bomb.docx", data)
+        assert tracemalloc.get_traced_memory()[1] < 20_000_000  # bytes, at its peak
+    finally:
+        tracemalloc.stop()
 
 
 def test_docx_with_entities_is_refused() -> None:

@@ -1,6 +1,6 @@
 from html.parser import HTMLParser
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rag_chatbot import render
@@ -53,6 +53,7 @@ def is_inert(html):
     )
 
 
+@settings(deadline=None, derandomize=True)
 @given(st.text(max_size=300))
 def test_any_text_is_inert(text):
     for html in (
@@ -113,6 +114,7 @@ def test_an_upload_is_summed_up():
     assert words == "2 added, 1 unchanged.a.pdf: It is encrypted."
 
 
+@settings(deadline=None, derandomize=True)
 @given(st.text(max_size=200), st.integers(-5, 300), st.integers(-5, 300))
 def test_a_document_s_page_is_inert(text, start, end):
     response = document_page(text, text, start, end)

@@ -27,7 +27,8 @@ def bot(tmp_path_factory):
     made.create_collection("alice/safe", ["alice"], ["alice"], OPERATOR)
     ingest_bytes(made.store, "secret.md", SECRET.encode(), collection="alice/safe")
     ingest_bytes(made.store, "shared.md", b"Everybody may read this sentence about tea.")
-    return made
+    yield made
+    made.close()
 
 
 @pytest.fixture(scope="module")

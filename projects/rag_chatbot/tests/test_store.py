@@ -6,7 +6,6 @@ import hashlib
 import shutil
 import sys
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -148,9 +147,8 @@ def test_filters_narrow_both_arms_alike(store: Store) -> None:
 )  # fmt: skip
 def test_any_text_is_a_query(store: Store, query: str) -> None:
     put(store, "pump.md", PUMP)
-    began = time.monotonic()
+    assert len(match_expression(query)) < 20_000  # so that its search takes a bounded time
     found = store.text("default", query, 5)
-    assert time.monotonic() - began < 0.5
     assert bool(found) == ("lever" in query or query == "the and of")
 
 
@@ -273,11 +271,10 @@ def test_readers_do_not_wait_for_a_writer(open_store: OPEN) -> None:
                 store.text("default", "lever", 1) and store.dense("default", ask(store, "x"), 1)
             )
 
-        began = time.monotonic()
         thread = threading.Thread(target=read)
         thread.start()
-        thread.join()
-        assert answers[0] and time.monotonic() - began < 1
+        thread.join()  # a reader that waits for the writer fails after SQLite's 30 s
+        assert answers and answers[0]
 
 
 def test_writers_take_turns_and_say_so(open_store: OPEN) -> None:
@@ -297,7 +294,7 @@ def test_writers_take_turns_and_say_so(open_store: OPEN) -> None:
         thread.start()
         thread.join()
     assert "Another ingest" in said[0] and "Another ingest" in str(errors[0])
-    with two.database.writing(0.1):
+    with two.database.writing(30):
         assert said == said[:1]
 
 

@@ -30,12 +30,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the report. `fix` is what to type; it is empty where nothing is missing."""
+    """One line of the report.
+
+    `fix` is the command that installs what is missing. Where `ok` is true as well, the part is
+    optional: nothing is wrong without it.
+    """
 
     topic: str
     text: str
     ok: bool = True
     fix: str = ""
+
+    @property
+    def mark(self) -> str:
+        """✓ present, · optional and missing, ✗ wrong."""
+        return "✗" if not self.ok else "·" if self.fix else "✓"
 
 
 def examine(root: Path) -> list[Finding]:
@@ -73,9 +82,7 @@ def _projects(root: Path) -> Iterator[Finding]:
         version = _version(name.replace("_", "-"))
         command = f"{name.replace('_', '-')} --help"
         fix = "" if version else f"make setup-{name}"
-        yield Finding(
-            name, f"installed, {command}" if version else "not installed", bool(version), fix
-        )
+        yield Finding(name, f"installed, {command}" if version else "not installed", fix=fix)
 
 
 def _model(root: Path) -> Iterator[Finding]:
@@ -99,6 +106,9 @@ def _model(root: Path) -> Iterator[Finding]:
 
 def _weights(root: Path) -> Iterator[Finding]:
     del root
+    if not _version("seedbed"):
+        yield Finding("weights", "installed with the first project", fix="make setup-rag")
+        return
     settings = _settings()
     cache = settings and settings.cache_dir
     for model in MODELS.values():
@@ -116,12 +126,13 @@ def _weights(root: Path) -> Iterator[Finding]:
 
 
 def _settings() -> Settings | None:
-    """None where nothing is installed yet."""
+    """None where the packages that read settings are not installed yet."""
     try:
         from seedbed.settings import Settings, load
+
+        return load(Settings)
     except ImportError:
         return None
-    return load(Settings)
 
 
 def _accelerators(root: Path) -> Iterator[Finding]:
@@ -147,12 +158,13 @@ def _tools(root: Path) -> Iterator[Finding]:
         "git": (("git",), "apt-get install git"),
         "browser": (
             ("chromium", "chromium-browser", "google-chrome"),
-            "apt-get install chromium   # only browser tests need it",
+            "apt-get install chromium   # for the browser tests",
         ),
+        "promtool": (("promtool",), "apt-get install prometheus   # for the tests of alert rules"),
     }
     for topic, (programs, fix) in wanted.items():
         found = next((path for program in programs if (path := shutil.which(program))), None)
-        yield Finding(topic, found or "not found", bool(found), "" if found else fix)
+        yield Finding(topic, found or "not installed", fix="" if found else fix)
     names = ("OTEL_EXPORTER_OTLP_ENDPOINT", "MLFLOW_TRACKING_URI", "SEEDBED_CHROMA_URL")
     addresses = [f"{name}={os.environ[name]}" for name in names if os.environ.get(name)]
     exports = redact_secrets(", ".join(addresses))
@@ -167,16 +179,15 @@ def _version(distribution: str) -> str | None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the report; exit status 1 when something is missing."""
+    """Print the report; exit status 1 when something is wrong."""
     words = sys.argv[1:] if arguments is None else arguments
     findings = examine(Path.cwd())
     if "--json" in words:
         print(json.dumps([asdict(finding) for finding in findings], indent=2))
     else:
         for finding in findings:
-            mark = "✓" if finding.ok else "✗"
             fix = f"   → {finding.fix}" if finding.fix else ""
-            print(f"{mark} {finding.topic:12} {finding.text}{fix}")
+            print(f"{finding.mark} {finding.topic:13} {finding.text}{fix}")
     return 0 if all(finding.ok for finding in findings) else 1
 
 

@@ -51,7 +51,7 @@ def lift(project: str, target: Path, *, root: Path) -> Path:
     source = root / "projects" / project
     if not re.fullmatch(r"\w+", project) or not (source / "pyproject.toml").is_file():
         known = ", ".join(sorted(p.parent.name for p in root.glob("projects/*/pyproject.toml")))
-        raise NotFound(f"There is no project {project!r}.", hint=f"Use FROM= one of: {known}.")
+        raise NotFound(f"Unknown project {project!r}.", hint=f"Use FROM= one of: {known}.")
     new = _new_names(target, root, source)
     target.parent.mkdir(parents=True, exist_ok=True)
     scratch = target.parent / f".{target.name}.partial"

@@ -22,10 +22,12 @@ _MAKEFILE = """\
 .DEFAULT_GOAL := help
 unexport PYTHONDONTWRITEBYTECODE
 export UV_HTTP_TIMEOUT ?= 120
+export UV_HTTP_RETRIES ?= 5
 PYTHON ?= python3
 BIN := .venv/bin
 UV ?= $(BIN)/uv
-INSTALL = VIRTUAL_ENV=$(CURDIR)/.venv $(UV) pip install -c constraints.txt{backend}
+PYTEST := $(BIN)/python -m pytest --durations 10
+INSTALL = $(UV) pip install --python .venv -c constraints.txt{backend}
 MADE_FROM := pyproject.toml vendor/seedbed/pyproject.toml vendor/seedbed/models.txt constraints.txt
 
 help: ## Lists these verbs
@@ -42,11 +44,17 @@ demo: setup ## The same once, on sample input, without a server
 eval: setup ## Its quality figures
 \t$(BIN)/{command} {eval} $(ARGS)
 
-test: .venv/test.ready ## Its tests; ARGS= goes to pytest
-\t$(BIN)/python -m pytest $(ARGS)
+test: .venv/test.ready ## Runs the quick tests; ARGS= is passed to pytest
+\t$(PYTEST) -m 'not slow' -n logical --maxprocesses 4 --dist loadfile $(ARGS)
 
-exercise: ## A copy of the code with a gap for you to fill: N=1; SOLUTION=1 fills it
-\t@PYTHONPATH=vendor/seedbed/src $(PYTHON) -m seedbed.exercises \\
+test-slow: .venv/test.ready ## Runs the slow tests: clusters, crashes, real training
+\t$(PYTEST) -m slow $(ARGS)
+
+test-all: test ## Runs the quick tests, then the slow ones
+\t@$(MAKE) test-slow
+
+exercise: | .venv/bin/python ## A copy of the code with a gap to fill: N=1; SOLUTION=1 fills it
+\t@PYTHONPATH=vendor/seedbed/src $(BIN)/python -m seedbed.exercises \\
 \t  $(if $(SOLUTION),solve,start) {package} $(N)
 
 check-exercise: setup ## Says what is still wrong with it: N=1
@@ -60,7 +68,8 @@ clean: ## Removes .venv and caches; documents and models stay
 
 .venv/bin/python:
 \t@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {{ \\
-\t  echo "Python 3.11 or later is needed. Run: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 2; }}
+\t  echo "Python 3.11 or later is required; $(PYTHON) is $$($(PYTHON) --version 2>&1)." \\
+\t    "Run: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 2; }}
 \t$(PYTHON) -m venv .venv
 \ttest -n '$(filter-out $(BIN)/uv,$(UV))' || $(BIN)/python -m pip install -q 'uv>=0.9'
 
@@ -73,7 +82,7 @@ clean: ## Removes .venv and caches; documents and models stay
 \t$(INSTALL) --group test -e ./vendor/seedbed -e .
 \t@touch $@
 
-.PHONY: help setup run demo eval test exercise check-exercise lint clean
+.PHONY: help setup run demo eval test test-slow test-all exercise check-exercise lint clean
 """
 
 

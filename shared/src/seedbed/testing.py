@@ -6,17 +6,20 @@ None of it needs weights or a network.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 import re
+import shutil
 import socket
 import subprocess
+import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 from langchain_core.embeddings import Embeddings
@@ -28,8 +31,12 @@ __all__ = [
     "HashEmbeddings",
     "ScriptError",
     "ScriptedChatModel",
+    "closed_port",
     "free_port",
+    "launch_chromium",
+    "require_program",
     "run_server",
+    "serve_app",
 ]
 
 
@@ -64,11 +71,113 @@ def _stem(word: str) -> str:
     return stem if len(stem) >= 3 else word
 
 
+# Below the ports that systems give to outgoing connections (Linux: from 32768).
+_FIRST_PORT, _PORTS = 10_000, 22_000
+_calls = itertools.count()
+
+
 def free_port() -> int:
-    """A TCP port on 127.0.0.1 that nobody listens on just now."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+    """A TCP port on 127.0.0.1 without a listener, for a server that is started afterwards.
+
+    Each call returns another one, and processes that run at the same time begin at different ones.
+    """
+    while True:
+        port = _FIRST_PORT + (os.getpid() * 101 + next(_calls)) % _PORTS
+        with socket.socket() as listener:
+            try:
+                listener.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+
+
+@contextmanager
+def closed_port() -> Iterator[int]:
+    """A TCP port on 127.0.0.1 that refuses connections; no other process can open it meanwhile."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))  # and does not listen
+        yield int(bound.getsockname()[1])
+
+
+def require_program(name: str, install: str) -> str:
+    """The path of a program on the PATH; where it is missing, the test is skipped.
+
+        promtool = require_program("promtool", "apt-get install prometheus")
+
+    The reason for the skip is the command `install`.
+    """
+    path = shutil.which(name)
+    if path is None:
+        import pytest
+
+        pytest.skip(f"{name} is not installed: {install}")
+    return path
+
+
+@contextmanager
+def launch_chromium() -> Iterator[Any]:
+    """Headless Chromium as a `playwright.sync_api.Browser`; it opens no connection of its own.
+
+    Uses the `chromium` on the PATH, or else the one that Playwright has installed.
+    """
+    from playwright.sync_api import sync_playwright
+
+    switches = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    with sync_playwright() as playwright:
+        program = shutil.which("chromium")
+        if program is None and not Path(playwright.chromium.executable_path).exists():
+            require_program("chromium", "apt-get install chromium")
+        browser = playwright.chromium.launch(
+            executable_path=program, args=[*switches, "--disable-component-update"]
+        )
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+@contextmanager
+def serve_app(app: Any, port: int = 0) -> Iterator[str]:
+    """Serve an ASGI application from a thread of this process; yields its address.
+
+    It listens on 127.0.0.1, by default on a free port.
+
+        with serve_app(create_app(...)) as url:
+            httpx.get(f"{url}/healthz")
+    """
+    import uvicorn
+
+    started = threading.Event()
+
+    class Server(uvicorn.Server):
+        async def startup(self, *args: Any, **kwargs: Any) -> None:
+            await super().startup(*args, **kwargs)
+            started.set()
+
+    def run() -> None:
+        try:
+            server.run(sockets=[listener])
+        except SystemExit:  # uvicorn's, after it has logged why the application did not start
+            pass
+        finally:
+            started.set()
+
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind(("127.0.0.1", port))
+    server = Server(uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=1))
+    thread = threading.Thread(target=run, name="serve_app", daemon=True)
+    thread.start()
+    started.wait()
+    if not server.started:
+        thread.join(30)
+        listener.close()
+        raise RuntimeError("The application did not start; see its log.")
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join(30)
 
 
 @contextmanager
@@ -76,7 +185,7 @@ def run_server(
     argv: Sequence[str],
     port: int,
     path: str = "/healthz",
-    timeout: float = 30.0,
+    timeout: float = 60.0,
     *,
     env: dict[str, str] | None = None,
     cwd: str | Path | None = None,
@@ -98,7 +207,7 @@ def run_server(
         finally:
             process.terminate()
             try:
-                process.wait(20)
+                process.wait(30)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
@@ -117,7 +226,7 @@ def _wait_until_up(
         if process.poll() is not None:
             raise RuntimeError(f"The server ended with {process.returncode}:\n{printed()}")
         try:
-            with opener.open(url, timeout=2) as response:
+            with opener.open(url, timeout=10) as response:
                 if response.status == 200:
                     return
         except (urllib.error.URLError, OSError):

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 TEMPLATE = (
@@ -80,11 +84,18 @@ def tiny_adapter(folder: Path, base: str, *, method: str = "lora", seed: int = 0
 
 
 def write_run(
-    folder: Path, *, steps: int = 3, of: int = 3, state: str = "finished", error: str | None = None
+    folder: Path,
+    *,
+    steps: int = 3,
+    of: int = 3,
+    state: str = "finished",
+    error: str | None = None,
+    started: str | None = None,
 ) -> Path:
     """Write the folder of a run that logged so many of its steps, as the trainer's events make it.
 
-    A run "running" is one of this process; there is no adapter.
+    A run "running" is one of this process; there is no adapter. It started now, or at the ISO time
+    `started`.
     """
     from finetune_lora.runs import RunFolder
 
@@ -98,7 +109,29 @@ def write_run(
     tell({"event": "eval", "step": steps, "eval_loss": 0.5})
     if state != "running":
         tell({"event": "end", "state": state, "error": error})
+    if started is not None:
+        tell.update(started=started)
     return folder
+
+
+def run_torchrun(
+    arguments: Sequence[str], *, timeout_s: float = 300
+) -> subprocess.CompletedProcess[str]:
+    """Run a script with arguments (or `-m` and a module) in two processes, on the CPU.
+
+    No process is left when it returns or raises.
+    """
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node",
+               "2", "--shutdown-timeout", "2", *arguments]  # fmt: skip
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    with subprocess.Popen(
+        command, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as torchrun:
+        try:
+            output, errors = torchrun.communicate(timeout=timeout_s)
+        finally:
+            torchrun.terminate()  # it stops its processes; after its end this does nothing
+    return subprocess.CompletedProcess(command, torchrun.returncode, output, errors)
 
 
 class ScriptedPlayground:

@@ -158,7 +158,8 @@ def train(
     folder = Path(args.output)
     if processes.is_first():  # which may have begun to write before another one looks
         check_folder(folder, args)
-    with on_signal(raise_stopped, (signal.SIGTERM,)):  # which else ends a process without a word
+    # SIGTERM would otherwise end the process without a message.
+    with on_signal(raise_stopped, (signal.SIGTERM,)), processes.closing_process_group():
         job = prepare(args, settings)
         tell = _teller(listeners if processes.is_first() else ())
         tell({"event": "start", **facts(job)})

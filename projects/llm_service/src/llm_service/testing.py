@@ -147,12 +147,14 @@ async def serving(
     gateway = Gateway(options, settings, database, metrics, make_pool=FakePool(made))
     app = create_app(gateway, keys)
     transport = httpx.ASGITransport(app)
-    async with (
-        app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=transport, base_url="http://localhost") as client,
-    ):
-        yield Served(app, gateway, keys, client, echo, models, registry)
-    database.close()
+    try:
+        async with (
+            app.router.lifespan_context(app),
+            httpx.AsyncClient(transport=transport, base_url="http://localhost") as client,
+        ):
+            yield Served(app, gateway, keys, client, echo, models, registry)
+    finally:
+        database.close()
 
 
 @dataclass
@@ -190,7 +192,7 @@ def run_service(
     env = {"SERVICE_DATA_DIR": str(folder), "SEEDBED_LOG_LEVEL": "WARNING", **env}
     command = [*wrapper, sys.executable, "-m", "llm_service", "serve", "--port", str(port)]
     command += ["--models", str(models)] if table else []
-    with run_server(command, port, "/readyz", timeout=60, env=env) as process:
+    with run_server(command, port, "/readyz", timeout=120, env=env) as process:
         yield Running(f"http://127.0.0.1:{port}", port, folder, process, env)
 
 
@@ -211,8 +213,10 @@ def run_stubs(*stubs: Stub) -> Iterator[list[str]]:
         return runner
 
     def run() -> None:
-        runners = [loop.run_until_complete(serve(stub)) for stub in stubs]
-        ready.set()
+        try:
+            runners = [loop.run_until_complete(serve(stub)) for stub in stubs]
+        finally:
+            ready.set()
         loop.run_forever()
         for runner in runners:
             loop.run_until_complete(runner.cleanup())
@@ -221,8 +225,10 @@ def run_stubs(*stubs: Stub) -> Iterator[list[str]]:
     thread = threading.Thread(target=run, name="stubs", daemon=True)
     thread.start()
     ready.wait()
+    if len(urls) < len(stubs):
+        raise RuntimeError("The stub upstreams did not start; see the error of their thread.")
     try:
         yield urls
     finally:
         loop.call_soon_threadsafe(loop.stop)
-        thread.join(10)
+        thread.join(30)

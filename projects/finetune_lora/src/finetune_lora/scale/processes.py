@@ -5,8 +5,10 @@ The launchers (torchrun, accelerate, Ray Train) say it in the environment. It kn
 
 from __future__ import annotations
 
+import gc
 import os
 import time
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -61,3 +63,34 @@ def together() -> Iterator[None]:
             "it was killed for memory).",
             hint="Start all of them again with --resume.",
         ) from error
+
+
+@contextmanager
+def closing_process_group() -> Iterator[None]:
+    """Close the process group that is opened inside the block, and wait for its threads.
+
+    A thread of Gloo that releases a tensor while Python shuts down aborts the process: exit code
+    -6 after a training that succeeded (https://github.com/pytorch/pytorch/issues/190489). The
+    threads end with the last reference to the group, so those references have to go first.
+    """
+    import torch.distributed as dist
+
+    if count() == 1 or dist.is_initialized():  # the latter under Ray, which closes its own group
+        yield
+        return
+    try:
+        yield
+    except BaseException as error:
+        _release_frames(error)
+        raise
+    finally:
+        if dist.is_initialized():
+            dist.destroy_process_group()
+        gc.collect()  # the Trainer and its callbacks refer to each other
+
+
+def _release_frames(error: BaseException | None) -> None:
+    """Drop the local variables that the tracebacks of an error and its causes refer to."""
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__
