@@ -1,8 +1,9 @@
-"""Checks at the end of every test run: no process that the tests started is left behind."""
+"""The end of every test run: missing programs in one line each, and no process left behind."""
 
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 
 import psutil
@@ -17,6 +18,15 @@ HELPERS = ("multiprocessing.resource_tracker", "multiprocessing.forkserver", "lo
 def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):  # pytest-xdist's workers inherit it
         os.environ[MARK] = str(os.getpid())
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What a program would make run that is not installed; other skips stay silent (`-rs`)."""
+    reports = terminalreporter.stats.get("skipped", [])
+    reasons = (report.longrepr[2].removeprefix("Skipped: ") for report in reports)
+    missing = Counter(reason for reason in reasons if " is not installed: " in reason)
+    for reason, count in missing.items():
+        terminalreporter.write_line(f"{count} tests skipped: {reason}", yellow=True)
 
 
 @pytest.hookimpl(trylast=True)  # pytest-xdist's workers have ended by then

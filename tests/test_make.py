@@ -144,25 +144,28 @@ def copy(tmp_path: Path) -> Path:
     return root
 
 
+HERE = "ARGS=-n 0"  # in one process, which starts sooner
+
+
 def test_make_test_passes_where_all_tests_pass(copy: Path) -> None:
     done = make("test", cwd=copy)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "1 passed" in done.stdout
 
 
-@pytest.mark.parametrize("place", ["shared/tests", "tests", "projects/rag_chatbot/tests"])
-def test_make_test_fails_where_one_test_fails(copy: Path, place: str) -> None:
-    (copy / place / "test_planted.py").write_text("def test_it():\n    assert False\n")
-    done = make("test", cwd=copy)
+def test_make_test_runs_the_tests_of_every_folder(copy: Path) -> None:
+    for place in ("shared/tests", "tests", "projects/rag_chatbot/tests"):
+        (copy / place / "test_planted.py").write_text("def test_it():\n    assert False\n")
+    done = make("test", HERE, cwd=copy)
     assert done.returncode == 2
-    assert "1 failed, 1 passed" in done.stdout
+    assert "3 failed, 1 passed" in done.stdout
 
 
 def test_make_test_fails_where_a_test_dirties_the_tree(copy: Path) -> None:
     (copy / "tests/test_dirty.py").write_text(
         "def test_it():\n    open('left.txt', 'w').close()\n    assert True\n"
     )
-    done = make("test", cwd=copy)
+    done = make("test", HERE, cwd=copy)
     assert done.returncode == 2
     assert "left.txt" in done.stdout
     assert "The tests changed the working tree" in done.stdout
@@ -172,10 +175,10 @@ def test_make_test_leaves_slow_tests_to_make_test_slow(copy: Path) -> None:
     (copy / "tests/test_slow.py").write_text(
         "import pytest\n\n@pytest.mark.slow\ndef test_it():\n    assert False\n"
     )
-    assert make("test", cwd=copy).returncode == 0
-    done = make("test-slow", cwd=copy)
+    done = make("test-all", HERE, cwd=copy)
     assert done.returncode == 2
-    assert "1 failed" in done.stdout
+    assert "1 passed, 1 deselected" in done.stdout
+    assert "1 failed, 1 deselected" in done.stdout
 
 
 def test_failed_installation_is_not_tried_again(copy: Path) -> None:

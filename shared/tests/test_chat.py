@@ -139,6 +139,7 @@ def test_auto_calls_a_related_tool_and_else_answers(model):
     assert bound.bind(tool_choice="none").invoke("What is the weather?").tool_calls == []
 
 
+@pytest.mark.slow
 def test_several_calls_in_one_message_when_allowed(model):
     bound = model.bind_tools([get_weather, add], parallel_tool_calls=True)
     calls = bound.invoke(

@@ -54,10 +54,12 @@ def answer(asked):
     return "Some words of an answer."
 
 
+@pytest.mark.slow
 class TestLocalUnit(Local, ChatModelUnitTests):
     pass
 
 
+@pytest.mark.slow
 class TestLocalIntegration(Local, ChatModelIntegrationTests):
     @property
     def standard_chat_model_params(self):

@@ -188,6 +188,7 @@ def test_a_matcher_tells_what_may_follow():
     assert matcher.rest() == '"'
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("tokens", [1, 7, 40])
 def test_the_real_model_keeps_to_a_schema_at_any_token_limit(tokens):

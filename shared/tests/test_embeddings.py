@@ -61,6 +61,7 @@ def full() -> MiniLM:
     return model
 
 
+@pytest.mark.slow
 def test_float32_vectors_are_those_of_sentence_transformers(full: MiniLM) -> None:
     reference = pytest.importorskip("sentence_transformers")
     entry = MODELS["minilm"]
@@ -210,6 +211,7 @@ def test_loading_as_a_library_silences_the_dependencies_first() -> None:
     assert done.stdout.strip() == "None 1", done.stderr
 
 
+@pytest.mark.slow
 def test_a_folder_of_sentence_transformers_loads(fast: MiniLM) -> None:
     pytest.importorskip("langchain_huggingface")
     entry = MODELS["minilm"]
@@ -227,6 +229,7 @@ def test_a_reranker_must_be_one() -> None:
         load_reranker("nonsense")
 
 
+@pytest.mark.slow
 def test_a_cross_encoder_scores_in_the_order_of_the_texts(tmp_path: Path) -> None:
     transformers = pytest.importorskip("transformers")
     pytest.importorskip("sentence_transformers")

@@ -230,6 +230,7 @@ def test_wrong_sampling_is_bad_input(wrong):
         Sampling(**wrong)
 
 
+@pytest.mark.slow
 def test_a_failing_step_fails_its_requests_and_the_next_ones_work(engine, prompt):
     expected = engine.submit(prompt, Sampling(max_new_tokens=8)).result().text
     restarts = engine.stats()["restarts"]
@@ -243,6 +244,7 @@ def test_a_failing_step_fails_its_requests_and_the_next_ones_work(engine, prompt
     assert engine.stats()["restarts"] == restarts + 1
 
 
+@pytest.mark.slow
 def test_a_bad_grammar_breaks_the_real_pipeline_and_the_engine_survives(engine, prompt):
     with pytest.raises(SeedbedError):
         engine.submit(prompt, Sampling(max_new_tokens=8, regex="([")).result()

@@ -72,6 +72,7 @@ def test_type_checkers_see_the_names_where_they_are_loaded_from() -> None:
     assert seen == seedbed._HOME
 
 
+@pytest.mark.slow
 def test_the_readme_lists_the_modules_and_its_example_runs() -> None:
     text = (SHARED / "README.md").read_text("utf-8")
     rows = [line.split("|")[1] for line in text.splitlines() if line.startswith("| `")]

@@ -128,6 +128,7 @@ def browser():
         yield browser
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(180)
 def test_in_a_browser_with_a_key_and_no_request_elsewhere(browser, tmp_path):
     (tmp_path / "page.py").write_text(PAGE)

@@ -133,6 +133,7 @@ ENSURE = "from seedbed.weights import ensure; print(ensure('minilm'))"
 INODE = "from seedbed.weights import ensure; print((ensure('minilm') / 'ready.json').stat().st_ino)"
 
 
+@pytest.mark.slow
 def test_processes_that_start_together_convert_once(run: Run, settings: Settings) -> None:
     started = [run(INODE) for _ in range(3)]
     outputs = [process.communicate(timeout=120) for process in started]
@@ -141,6 +142,7 @@ def test_processes_that_start_together_convert_once(run: Run, settings: Settings
     assert leftovers(settings) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", ["", "/full.xml", "/full.bin", "/fast.xml", "/ready.json"])
 def test_killed_at_any_moment_leaves_nothing_half_made(
     run: Run, settings: Settings, moment: str
@@ -162,6 +164,7 @@ def test_killed_at_any_moment_leaves_nothing_half_made(
     assert leftovers(settings) == []
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="uses POSIX resource limits")
 @pytest.mark.parametrize("name", ["minilm", "smollm2"])
 def test_a_full_disk_is_an_error_and_leaves_nothing(
@@ -180,6 +183,7 @@ def test_a_full_disk_is_an_error_and_leaves_nothing(
     assert leftovers(settings) == []
 
 
+@pytest.mark.slow
 def test_the_gguf_becomes_a_folder_that_openvino_loads(settings: Settings) -> None:
     import openvino_genai
 

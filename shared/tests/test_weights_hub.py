@@ -142,6 +142,7 @@ def test_a_damaged_stamp_is_written_anew(hub: Hub, prefetch: Prefetch, tmp_path:
     assert hub.asked
 
 
+@pytest.mark.slow
 def test_a_killed_download_is_not_ready_and_completes_later(hub: Hub, prefetch: Prefetch) -> None:
     hub.stall = True
     process = prefetch("hf:acme/tiny")

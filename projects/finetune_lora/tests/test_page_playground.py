@@ -39,6 +39,7 @@ class Loads:
         return load_adapter(folder)
 
 
+@pytest.mark.slow
 def test_before_is_the_base_and_after_the_adapter(tmp_path: Path, base: str) -> None:
     playground = Playground()
     folder = adapter(tmp_path / "a", base, system="Say it.")
@@ -50,6 +51,7 @@ def test_before_is_the_base_and_after_the_adapter(tmp_path: Path, base: str) -> 
     assert (before["scores"], before["problems"]) == (None, None)
 
 
+@pytest.mark.slow
 def test_labels_have_probabilities(tmp_path: Path, base: str) -> None:
     folder = adapter(tmp_path / "a", base, labels=["good", "bad"], kind="labels")
     found = [Playground().answer(folder, "great laptop", side) for side in ("before", "after")]
@@ -59,6 +61,7 @@ def test_labels_have_probabilities(tmp_path: Path, base: str) -> None:
     assert found[0]["scores"] != found[1]["scores"]
 
 
+@pytest.mark.slow
 def test_a_model_is_loaded_once_and_only_one_is_held(tmp_path: Path, base: str) -> None:
     loads = Loads()
     playground = Playground(loads)
@@ -74,6 +77,7 @@ def test_a_model_is_loaded_once_and_only_one_is_held(tmp_path: Path, base: str) 
     assert not playground.holds(two)
 
 
+@pytest.mark.slow
 def test_questions_at_the_same_time_wait_for_each_other(tmp_path: Path, base: str) -> None:
     playground = Playground()
     folder = adapter(tmp_path / "a", base)

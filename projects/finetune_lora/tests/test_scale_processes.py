@@ -143,6 +143,7 @@ def single(
     return output, alone({**given, "output": output})
 
 
+@pytest.mark.slow
 def test_two_processes_train_as_one_does_with_twice_the_batches(
     given: dict[str, Any], single: tuple[str, list[dict[str, Any]]], tmp_path: Path
 ) -> None:

@@ -113,6 +113,7 @@ def no_leftovers(folder: Path) -> bool:
     return not [p for p in folder.rglob(".*") if p.is_file()] and not list(folder.rglob(".*/*"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", [1, 5, 10])
 def test_killed_at_a_step(args: TrainArgs, whole: TrainResult, tmp_path: Path, step: int) -> None:
     broken = replace(args, output=str(tmp_path / "run"))
@@ -128,6 +129,7 @@ def test_killed_at_a_step(args: TrainArgs, whole: TrainResult, tmp_path: Path, s
     assert resumed.train_loss == pytest.approx(whole.train_loss)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_killed_while_writing(
     args: TrainArgs, whole: TrainResult, tmp_path: Path, name: str
@@ -163,6 +165,7 @@ def wrong(args: TrainArgs) -> str:
     return str(path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_every_kind_of_training_resumes(
     args: TrainArgs, wrong: str, tmp_path: Path, variant: str
@@ -178,6 +181,7 @@ def test_every_kind_of_training_resumes(
     assert resumed.stopped_by == ("patience" if kind.patience else "steps")
 
 
+@pytest.mark.slow
 def test_the_best_adapter_is_kept(args: TrainArgs, wrong: str, tmp_path: Path) -> None:
     events: list[dict[str, Any]] = []
     asked = replace(args, output=str(tmp_path / "run"), eval_data=wrong, **PATIENT)

@@ -69,6 +69,7 @@ def test_chat_is_whole_and_counted(ask):
     assert answer.model == MODEL
 
 
+@pytest.mark.slow
 def test_a_stream_says_what_the_whole_answer_says(ask):
     whole = ask(temperature=0, extra_headers={"cache-control": "no-store"})
     chunks = list(
@@ -85,6 +86,7 @@ def test_a_stream_says_what_the_whole_answer_says(ask):
     )
 
 
+@pytest.mark.slow
 def test_the_stream_helper(client):
     asked = {"model": MODEL, "messages": HI, "max_tokens": 8, "temperature": 0}
     with client.chat.completions.stream(**asked) as stream:
@@ -94,6 +96,7 @@ def test_the_stream_helper(client):
     assert final.choices[0].message.content
 
 
+@pytest.mark.slow
 async def test_the_async_client_and_a_stream_left_early(later, service):
     whole = await later.chat.completions.create(
         model=MODEL, messages=HI, max_tokens=8, temperature=0
@@ -114,6 +117,7 @@ async def test_the_async_client_and_a_stream_left_early(later, service):
                 await asyncio.sleep(0.02)
 
 
+@pytest.mark.slow
 def test_choices_of_a_seed_differ_and_repeat(ask):
     def texts(n):
         anew = {"cache-control": "no-store"}
@@ -126,6 +130,7 @@ def test_choices_of_a_seed_differ_and_repeat(ask):
     assert texts(1) == texts(1)
 
 
+@pytest.mark.slow
 def test_stop_ends_the_answer_before_the_word(ask):
     whole = ask(temperature=0).choices[0].message.content
     word = whole.split()[2]
@@ -134,6 +139,7 @@ def test_stop_ends_the_answer_before_the_word(ask):
     assert cut.choices[0].finish_reason == "stop"
 
 
+@pytest.mark.slow
 def test_logprobs_belong_to_the_text(ask):
     answer = ask(temperature=0, logprobs=True).choices[0]
     found = answer.logprobs.content
@@ -149,6 +155,7 @@ def test_logprobs_belong_to_the_text(ask):
     assert streamed == [entry.token for entry in found]
 
 
+@pytest.mark.slow
 def test_exactly_as_many_tokens_as_asked(ask):
     for more in ({"ignore_eos": True}, {"min_tokens": 60}):
         answer = ask(max_tokens=60, extra_body=more)
@@ -172,6 +179,7 @@ class Home(BaseModel):
     floor: float = Field(ge=-2, le=80)
 
 
+@pytest.mark.slow
 def test_parse_gives_an_object_of_the_class(client):
     answer = client.chat.completions.parse(
         model=MODEL, messages=[{"role": "user", "content": "Describe Ada."}],
@@ -181,6 +189,7 @@ def test_parse_gives_an_object_of_the_class(client):
     assert isinstance(person, Person) and person.kind in ("human", "robot")
 
 
+@pytest.mark.slow
 def test_json_object_and_schema(ask):
     text = ask(response_format={"type": "json_object"}, max_tokens=200).choices[0].message.content
     assert isinstance(json.loads(text), dict)
@@ -207,6 +216,7 @@ def test_json_object_and_schema(ask):
 WEATHER_ASKED = [{"role": "user", "content": "What is the weather in Paris in celsius?"}]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "choice", ["required", {"type": "function", "function": {"name": "get_weather"}}]
 )
@@ -219,12 +229,14 @@ def test_a_tool_that_must_be_called_is(ask, choice):
     assert answer.finish_reason == "tool_calls"
 
 
+@pytest.mark.slow
 def test_a_call_that_is_cut_off_parses_and_says_so(ask):
     cut = ask(WEATHER_ASKED, tools=[WEATHER], tool_choice="required", max_tokens=5).choices[0]
     assert isinstance(json.loads(cut.message.tool_calls[0].function.arguments), dict)
     assert cut.finish_reason == "length"
 
 
+@pytest.mark.slow
 def test_tools_auto_and_none(ask):
     auto = ask(WEATHER_ASKED, tools=[WEATHER], tool_choice="auto", max_tokens=100).choices[0]
     assert auto.message.content or auto.message.tool_calls
@@ -232,6 +244,7 @@ def test_tools_auto_and_none(ask):
     assert none.message.tool_calls is None and none.message.content is not None
 
 
+@pytest.mark.slow
 def test_calls_in_a_stream_come_together(client):
     asked = {"tools": [WEATHER, TIME], "tool_choice": "required", "max_tokens": 200,
              "temperature": 0}  # fmt: skip
@@ -244,6 +257,7 @@ def test_calls_in_a_stream_come_together(client):
     assert len({call.id for call in message.tool_calls}) == len(message.tool_calls)
 
 
+@pytest.mark.slow
 def test_results_of_parallel_calls_go_back(ask):
     answer = ask(WEATHER_ASKED, tools=[WEATHER, TIME], tool_choice="required",
                  parallel_tool_calls=True, max_tokens=200)  # fmt: skip
@@ -268,6 +282,7 @@ def test_results_of_parallel_calls_go_back(ask):
 COUNT = "One, two, three, four, five,"
 
 
+@pytest.mark.slow
 def test_completions(client):
     # A clear case: how close calls come out depends on how many are computed together.
     make = client.completions.create
@@ -285,6 +300,7 @@ def test_completions(client):
     assert "".join(c.choices[0].text for c in chunks if c.choices) == plain.choices[0].text
 
 
+@pytest.mark.slow
 def test_embeddings_in_both_forms(client):
     texts = ["A cat sits.", "Ships sail."]
     coded = client.embeddings.create(model="minilm", input=texts)  # base64 on the wire
@@ -312,6 +328,7 @@ def test_models(client):
 # ── responses ───────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.slow
 def test_responses(client):
     made = client.responses.create(
         model=MODEL, input="Say hello.", instructions="Be short.", max_output_tokens=16,
@@ -332,6 +349,7 @@ def test_responses(client):
     assert events[-1].response.output_text == made.output_text
 
 
+@pytest.mark.slow
 def test_responses_parse_and_tools(client):
     parsed = client.responses.parse(model=MODEL, input="Where?", text_format=Home, temperature=0)
     assert isinstance(parsed.output_parsed, Home)
@@ -443,6 +461,7 @@ async def test_refusals_are_the_classes_of_the_client(tmp_path, monkeypatch):
 # ── other clients ───────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.slow
 def test_langchain(service):
     pytest.importorskip("langchain_openai")
     from langchain_openai import ChatOpenAI, OpenAIEmbeddings

@@ -334,6 +334,7 @@ def test_the_playground_streams_stops_rates_and_explains(visit, sources):
     assert asked == ["What is the capital of France?", "endless", "And the weather?"]
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 @pytest.mark.timeout(180)
 def test_a_key_without_the_admin_scope_sees_the_playground_alone(visit, sources):
@@ -348,6 +349,7 @@ def test_a_key_without_the_admin_scope_sees_the_playground_alone(visit, sources)
     assert app.state.asked[0]["messages"][0]["content"] == "Hello"
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 @pytest.mark.timeout(240)
 def test_the_real_model_answers_in_the_playground(browser, service):

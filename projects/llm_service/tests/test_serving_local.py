@@ -78,6 +78,7 @@ async def test_a_worker_answers_refuses_cancels_and_is_replaced():
         await backend.loaded()
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(180)
 async def test_defaults_of_the_table_and_choices_that_share_a_prompt():
     """Behind a route of several targets nobody but the backend knows its own defaults."""

@@ -286,6 +286,7 @@ def test_an_error_in_the_middle_is_an_event(open_chatbot):
         assert "private" not in response.text
 
 
+@pytest.mark.slow
 def test_nothing_that_the_schema_allows_is_a_server_error(open_chatbot):
     app = create_app(open_chatbot(TEXTS), Settings(api_keys=""))
     with TestClient(app, raise_server_exceptions=False) as client:

@@ -205,6 +205,7 @@ def test_help_is_quick_because_it_imports_nothing_heavy():
         assert "typer" in loaded and loaded & (HEAVY - {"rich"}) == set()
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(180)
 def test_serve_reads_the_documents_first_and_stops_on_sigterm(docs):
     port = free_port()

@@ -27,7 +27,7 @@ from rag_chatbot.store import Store
 from seedbed.testing import HashEmbeddings
 
 KILLS = 20
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 def make_files(folder: Path, files: int = 24, parts: int = 24) -> Path:

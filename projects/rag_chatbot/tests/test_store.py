@@ -324,6 +324,7 @@ def test_a_damaged_catalogue_is_said(tmp_path: Path) -> None:
         Store(Config(data_dir=tmp_path), HashEmbeddings())
 
 
+@pytest.mark.slow
 def test_a_chroma_server_may_stop_and_come_back(open_store: OPEN, tmp_path: Path) -> None:
     port = free_port()
     url = f"http://127.0.0.1:{port}"

@@ -26,7 +26,7 @@ export UV_HTTP_RETRIES ?= 5
 PYTHON ?= python3
 BIN := .venv/bin
 UV ?= $(BIN)/uv
-PYTEST := $(BIN)/python -m pytest --durations 10
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --durations 10 -rs
 INSTALL = $(UV) pip install --python .venv -c constraints.txt{backend}
 MADE_FROM := pyproject.toml vendor/seedbed/pyproject.toml vendor/seedbed/models.txt constraints.txt
 

@@ -10,7 +10,9 @@ import logging
 import os
 import warnings
 
-_LIBRARIES = ("torch", "transformers", "peft", "accelerate", "huggingface_hub", "datasets")
+_LIBRARIES = (
+    *("torch", "transformers", "peft", "accelerate", "huggingface_hub", "datasets", "mlflow"),
+)
 
 
 def quiet() -> None:
