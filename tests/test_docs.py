@@ -62,6 +62,7 @@ def test_every_make_command_in_the_docs_exists() -> None:
     assert wrong == {}
 
 
+@pytest.mark.slow
 def test_every_project_command_in_the_docs_exists() -> None:
     """Its verb and options are those that `--help` lists, whether or not it needs a model."""
     scripts = {p.parent.name.replace("_", "-") for p in ROOT.glob("projects/*/pyproject.toml")}

@@ -11,6 +11,7 @@ pytestmark = pytest.mark.timeout(300)
 FOLDERS = sorted(file.parent for file in ROOT.glob("projects/*/exercises/*/exercise.toml"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda path: f"{path.parents[1].name}-{path.name}")
 def test_the_check_finds_the_gap_and_accepts_the_solution(folder: Path, tmp_path: Path) -> None:
     project = folder.parents[1].name

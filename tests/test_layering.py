@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 
@@ -43,6 +44,9 @@ def imports(folder: Path) -> Iterator[tuple[Path, str]]:
                 yield from ((path, alias.name.partition(".")[0]) for alias in node.names)
             elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
                 yield path, node.module.partition(".")[0]
+
+
+distributions = cache(metadata.packages_distributions)
 
 
 def lint_imports(folder: Path) -> subprocess.CompletedProcess[str]:
@@ -86,7 +90,7 @@ def test_what_is_imported_is_declared(package: str) -> None:
         ]
     needs += shared["dependencies"]
     declared = {normal(re.split(r"[\[<>=!~ ;]", need)[0]) for need in needs}
-    where = metadata.packages_distributions()
+    where = distributions()
     undeclared = set()
     for path, name in imports(PACKAGES[package] / "src"):
         if name in sys.stdlib_module_names or name in PACKAGES:

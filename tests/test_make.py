@@ -147,6 +147,7 @@ def copy(tmp_path: Path) -> Path:
 HERE = "ARGS=-n 0"  # in one process, which starts sooner
 
 
+@pytest.mark.slow
 def test_make_test_passes_where_all_tests_pass(copy: Path) -> None:
     done = make("test", cwd=copy)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -171,6 +172,7 @@ def test_make_test_fails_where_a_test_dirties_the_tree(copy: Path) -> None:
     assert "The tests changed the working tree" in done.stdout
 
 
+@pytest.mark.slow
 def test_make_test_leaves_slow_tests_to_make_test_slow(copy: Path) -> None:
     (copy / "tests/test_slow.py").write_text(
         "import pytest\n\n@pytest.mark.slow\ndef test_it():\n    assert False\n"

@@ -80,6 +80,7 @@ def test_the_splits_are_disjoint_and_stratified(tmp_path):
     assert "| train | 80 |" in (tmp_path / "out" / "DATA_CARD.md").read_text()
 
 
+@pytest.mark.slow
 def test_the_same_bytes_from_another_process(tmp_path):
     path = source(tmp_path, found_rows(60))
     prepare(path, tmp_path / "one")

@@ -133,6 +133,7 @@ def test_everything_but_the_checkpoints_is_sent_to_a_private_repository(
     assert hub.created[0]["visibility"] == "private"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("status", "hint"), [(401, "HF_TOKEN"), (403, "allowed to write")])
 def test_a_refusal_is_one_line(hub: Hub, send: Push, status: int, hint: str) -> None:
     hub.refuse = status
@@ -142,6 +143,7 @@ def test_a_refusal_is_one_line(hub: Hub, send: Push, status: int, hint: str) -> 
     assert len(done.stderr.strip().splitlines()) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("variables", "said"),
     [

@@ -96,6 +96,7 @@ def test_questions_at_the_same_time_wait_for_each_other(tmp_path: Path, base: st
     assert sorted(found) == sorted(list(alone.items()) * 3)
 
 
+@pytest.mark.slow
 def test_what_cannot_be_asked_is_said(tmp_path: Path, base: str) -> None:
     playground = Playground()
     folder = adapter(tmp_path / "a", base)
@@ -109,6 +110,7 @@ def test_what_cannot_be_asked_is_said(tmp_path: Path, base: str) -> None:
         playground.answer(folder, "many words " * 300, "after")
 
 
+@pytest.mark.slow
 def test_a_call_is_checked_where_the_schema_is_known(tmp_path: Path, base: str) -> None:
     good = call("ticket_status", ticket="T-1")
     assert _call(good, True) == (json.loads(good), [])

@@ -110,6 +110,7 @@ def fill(disk: Path, leave: int) -> None:
         file.truncate(max(0, file.tell() - leave))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("leave", [0, 30_000, 110_000])
 def test_a_full_disk(args: TrainArgs, whole: Path, small_disk: Path, leave: int) -> None:
     broken = replace(args, output=str(small_disk / "run"))
@@ -127,6 +128,7 @@ def test_a_full_disk(args: TrainArgs, whole: Path, small_disk: Path, leave: int)
     assert read_run(small_disk / "run")["state"] == "finished"
 
 
+@pytest.mark.slow
 def test_training_fails_in_one_line_where_no_file_may_grow(
     args: TrainArgs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -151,6 +153,7 @@ def test_training_fails_in_one_line_where_no_file_may_grow(
 # ── a loss that is no number ────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.slow
 def test_a_learning_rate_far_too_high(args: TrainArgs, tmp_path: Path) -> None:
     asked = replace(args, output=str(tmp_path / "run"), lr=1e25, save_every=1)
     events: list[Event] = []
@@ -164,6 +167,7 @@ def test_a_learning_rate_far_too_high(args: TrainArgs, tmp_path: Path) -> None:
     assert all(torch.isfinite(one).all() for one in weights(last).values())
 
 
+@pytest.mark.slow
 def test_a_base_with_a_poisoned_weight(args: TrainArgs, tmp_path: Path) -> None:
     folder = tmp_path / "base"
     shutil.copytree(Path(args.base.removeprefix("path:")), folder)
@@ -178,6 +182,7 @@ def test_a_base_with_a_poisoned_weight(args: TrainArgs, tmp_path: Path) -> None:
 # ── Ctrl-C and SIGTERM ──────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_it_with_a_checkpoint(
     args: TrainArgs, whole: Path, tmp_path: Path, number: int
@@ -196,6 +201,7 @@ def test_a_signal_ends_it_with_a_checkpoint(
     assert_same(whole, train(replace(broken, resume=True)).folder)
 
 
+@pytest.mark.slow
 def test_asked_twice_it_ends_at_once(args: TrainArgs, tmp_path: Path) -> None:
     def twice() -> None:
         signal.raise_signal(signal.SIGINT)
@@ -232,6 +238,7 @@ def test_data_that_cannot_be_used(args: TrainArgs, tmp_path: Path) -> None:
     refused(args, tmp_path, "not-there", data=str(tmp_path / "not-there.jsonl"))
 
 
+@pytest.mark.slow
 def test_a_long_row_can_be_cut(args: TrainArgs, tmp_path: Path) -> None:
     long = write(tmp_path / "long.jsonl", [*rows(6), {"text": "word " * 2000, "label": "good"}])
     asked = replace(args, data=long, truncate=True, max_tokens=200, output=str(tmp_path / "run"))
@@ -285,6 +292,7 @@ def test_arguments_that_make_no_sense(
 # ── resuming what is not the same, and folders that are taken ───────────────────────────────
 
 
+@pytest.mark.slow
 def test_resuming_something_else(args: TrainArgs, tmp_path: Path) -> None:
     asked = replace(args, output=str(tmp_path / "run"))
     first = train(asked)
@@ -304,6 +312,7 @@ def test_resuming_something_else(args: TrainArgs, tmp_path: Path) -> None:
     train(replace(asked, resume=True, data=str(moved), save_every=2))  # the same rows
 
 
+@pytest.mark.slow
 def test_a_folder_that_is_taken(args: TrainArgs, tmp_path: Path) -> None:
     train(replace(args, output=str(tmp_path / "run"), max_steps=1))
     with pytest.raises(BadInput, match=r"holds a run already.*--resume"):
@@ -313,10 +322,12 @@ def test_a_folder_that_is_taken(args: TrainArgs, tmp_path: Path) -> None:
         train(replace(args, output=str(tmp_path / "file")))
 
 
+@pytest.mark.slow
 def test_resuming_before_anything_was_there(args: TrainArgs, tmp_path: Path) -> None:
     assert train(replace(args, output=str(tmp_path / "run"), resume=True)).steps == 8
 
 
+@pytest.mark.slow
 def test_nothing_is_said_on_the_way(
     args: TrainArgs, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -193,6 +193,7 @@ def test_the_best_adapter_is_kept(args: TrainArgs, wrong: str, tmp_path: Path) -
     load_adapter(result.folder, dtype="float32")
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_left_as_it_is(args: TrainArgs, tmp_path: Path) -> None:
     asked = replace(args, output=str(tmp_path / "run"))
     first = train(asked)

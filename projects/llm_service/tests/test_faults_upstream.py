@@ -98,9 +98,14 @@ def events(answer: httpx.Response) -> list[str]:
 
 
 NAMES = [*(fault.replace("_", "-") for fault in FAULTS), "dies", "gone"]
+WAITED_FOR = {"hang", "slow-bytes"}  # until the model's timeout, several times
+each_fault = pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=[pytest.mark.slow] if n in WAITED_FOR else []) for n in NAMES],
+)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@each_fault
 def test_whole_answers_come_from_the_fallback_or_fail_properly(running: Running, name: str) -> None:
     began = time.monotonic()
     safe = ask(running, f"safe-f-{name}")
@@ -114,7 +119,7 @@ def test_whole_answers_come_from_the_fallback_or_fail_properly(running: Running,
     assert time.monotonic() - began < 30
 
 
-@pytest.mark.parametrize("name", NAMES)
+@each_fault
 def test_streams_that_did_not_begin_go_on_elsewhere_and_others_end_in_an_error(
     running: Running, name: str
 ) -> None:

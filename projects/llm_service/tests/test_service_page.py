@@ -281,6 +281,7 @@ def test_the_status_shows_load_money_errors_and_a_lost_connection(visit, sources
     shown.locator("#connection", has_text=re.compile("^up$")).wait_for()
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 @pytest.mark.timeout(180)
 def test_the_playground_streams_stops_rates_and_explains(visit, sources):

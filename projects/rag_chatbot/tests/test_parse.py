@@ -288,6 +288,7 @@ def test_docx_with_entities_is_refused() -> None:
         (b"\xd0\xcf\x11\xe0old", "encrypted"),
         (docx("")[:80], "damaged"),
     ],
+    ids=["header alone", "encrypted", "cut off"],
 )
 def test_bad_docx_says_what_is_wrong(data: bytes, reason: str) -> None:
     with pytest.raises(BadInput, match=reason):
