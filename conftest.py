@@ -1,8 +1,10 @@
-"""The end of every test run: missing programs in one line each, and no process left behind."""
+"""What every test run here does: order, memory, missing programs, processes left behind."""
 
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator
 
@@ -11,13 +13,41 @@ import pytest
 
 # In the environment of this process and of all that it starts, however far away they go.
 MARK = "SEEDBED_TEST_RUN"
+INSIDE = "SEEDBED_TEST_OWN_PROCESS"
 # Python's own helpers, which end together with the process that started them.
 HELPERS = ("multiprocessing.resource_tracker", "multiprocessing.forkserver", "loky.backend")
+# Files to start with: at the end, one of them would keep a single process busy.
+LONGEST = {"test_lift_out.py", "test_ray.py", "test_chat_conformance.py"}
 
 
 def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):  # pytest-xdist's workers inherit it
         os.environ[MARK] = str(os.getpid())
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files come first."""
+    items.sort(key=lambda item: item.path.name not in LONGEST)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Run a test with the mark `own_process` in another pytest, whose memory is free afterwards."""
+    if pyfuncitem.get_closest_marker("own_process") is None or os.environ.get(INSIDE):
+        return None
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:xdist"]
+    done = subprocess.run(
+        [*command, pyfuncitem.nodeid],
+        cwd=pyfuncitem.config.rootpath,
+        env={**os.environ, INSIDE: "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != pytest.ExitCode.OK:
+        pytest.fail(done.stdout + done.stderr, pytrace=False)
+    return True
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

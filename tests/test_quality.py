@@ -3,7 +3,6 @@
 import ast
 import re
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -86,7 +85,6 @@ def test_modules_open_by_saying_what_they_are() -> None:
     assert silent == []
 
 
-@cache
 def module(path: Path) -> ast.Module:
     return ast.parse(path.read_text("utf-8"))
 

@@ -62,6 +62,7 @@ def full() -> MiniLM:
     return model
 
 
+@pytest.mark.own_process
 @pytest.mark.slow
 def test_float32_vectors_are_those_of_sentence_transformers(full: MiniLM) -> None:
     reference = pytest.importorskip("sentence_transformers")
@@ -124,6 +125,7 @@ def test_names_tell_the_precision_and_loading_twice_shares(fast: MiniLM, full: M
     assert load_embeddings("minilm") is fast
 
 
+@pytest.mark.slow
 def test_a_cpu_that_multiplies_wrongly_falls_back_to_float32(tmp_path: Path) -> None:
     ready = ensure("minilm")
     for path in ready.iterdir():
@@ -216,6 +218,7 @@ def test_loading_as_a_library_silences_the_dependencies_first() -> None:
     assert done.stdout.strip() == "None 1", done.stderr
 
 
+@pytest.mark.own_process
 @pytest.mark.slow
 def test_a_folder_of_sentence_transformers_loads(fast: MiniLM) -> None:
     pytest.importorskip("langchain_huggingface")

@@ -143,7 +143,7 @@ def test_processes_that_start_together_convert_once(run: Run, settings: Settings
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("moment", ["", "/full.xml", "/full.bin", "/fast.xml", "/ready.json"])
+@pytest.mark.parametrize("moment", ["", "/full.xml", "/ready.json"])
 def test_killed_at_any_moment_leaves_nothing_half_made(
     run: Run, settings: Settings, moment: str
 ) -> None:

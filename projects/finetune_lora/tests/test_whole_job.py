@@ -13,6 +13,7 @@ from finetune_lora.testing import tiny_base
 from seedbed.errors import NotFound
 
 
+@pytest.mark.own_process
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_the_whole_job(

@@ -401,9 +401,6 @@ async def two_replicas(client: Client) -> dict[str, int]:
 class TestCluster:
     pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]  # noqa: RUF012
 
-    async def test_load_brings_a_second_replica(self, client: Client) -> None:
-        assert len(await two_replicas(client)) == 2
-
     async def test_replicas_on_both_nodes_answer(self, client: Client) -> None:
         found = await two_replicas(client)
         assert set(found) == {node["NodeID"] for node in ray.nodes() if node["Alive"]}

@@ -26,7 +26,9 @@ export UV_HTTP_RETRIES ?= 5
 PYTHON ?= python3
 BIN := .venv/bin
 UV ?= $(BIN)/uv
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --durations 10 -rs
+# One process per core, up to four, each with one thread for numbers.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --durations 10 -rs -n logical \\
+  --maxprocesses 4 --dist loadfile
 INSTALL = $(UV) pip install --python .venv -c constraints.txt{backend}
 MADE_FROM := pyproject.toml vendor/seedbed/pyproject.toml vendor/seedbed/models.txt constraints.txt
 
@@ -45,7 +47,7 @@ eval: setup ## Its quality figures
 \t$(BIN)/{command} {eval} $(ARGS)
 
 test: .venv/test.ready ## Runs the quick tests; ARGS= is passed to pytest
-\t$(PYTEST) -m 'not slow' -n logical --maxprocesses 4 --dist loadfile $(ARGS)
+\t$(PYTEST) -m 'not slow' $(ARGS)
 
 test-slow: .venv/test.ready ## Runs the slow tests: clusters, crashes, real training
 \t$(PYTEST) -m slow $(ARGS)

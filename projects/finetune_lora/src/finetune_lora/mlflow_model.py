@@ -17,6 +17,9 @@ from mlflow.pyfunc import PythonModel, PythonModelContext
 class AdapterModel(PythonModel):
     """Takes rows with `messages`, conversations that end with the user; gives the answers."""
 
+    # The signature describes the rows; without this MLflow prints advice about type hints.
+    _skip_type_hint_validation = True
+
     def load_context(self, context: PythonModelContext) -> None:
         from finetune_lora.adapter import load_adapter, read_task
         from finetune_lora.predict import TorchPredictor

@@ -1,0 +1,73 @@
+"""What the root's conftest.py adds to every test run, tried on runs of their own."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+ROOT = Path(__file__).parents[1]
+STARTS_A_PROCESS = """
+import subprocess, sys
+def test_it():
+    sleep = [sys.executable, "-c", "import time; time.sleep(600)"]
+    started = subprocess.Popen(sleep, start_new_session=True)
+    open("pid", "w").write(str(started.pid))
+    assert started.poll() is None
+"""
+NEEDS_A_PROGRAM = """
+import pytest
+from seedbed.testing import require_program
+@pytest.mark.parametrize("n", range(2))
+def test_it(n):
+    assert require_program("no-such-program", "apt-get install no-such-package")
+"""
+
+
+def run_pytest(folder: Path, test: str, *options: str) -> subprocess.CompletedProcess[str]:
+    shutil.copy(ROOT / "conftest.py", folder)
+    (folder / "pytest.ini").write_text("[pytest]\n")
+    (folder / "test_it.py").write_text(test)
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *options]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("options", [(), ("-n", "1")], ids=["one process", "pytest-xdist"])
+def test_run_fails_and_names_the_process_that_a_test_left(
+    tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    done = run_pytest(tmp_path, STARTS_A_PROCESS, *options)
+    pid = int((tmp_path / "pid").read_text())
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "1 passed" in done.stdout
+    assert f"  {pid} {sys.executable} -c import time" in done.stdout
+    assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+
+
+@pytest.mark.slow
+def test_run_passes_where_the_process_was_stopped(tmp_path: Path) -> None:
+    stopped = STARTS_A_PROCESS + "    started.kill()\n    started.wait()\n"
+    done = run_pytest(tmp_path, stopped)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_missing_program_is_one_line_for_all_its_tests(tmp_path: Path) -> None:
+    done = run_pytest(tmp_path, NEEDS_A_PROGRAM)
+    assert done.returncode == 0, done.stdout + done.stderr
+    line = "2 tests skipped: no-such-program is not installed: apt-get install no-such-package"
+    assert line in done.stdout.splitlines()
+
+
+@pytest.mark.slow
+def test_processes_of_other_runs_are_left_alone(tmp_path: Path) -> None:
+    env = {**os.environ, "SEEDBED_TEST_RUN": "another"}
+    sleep = [sys.executable, "-c", "import time; time.sleep(600)"]
+    with subprocess.Popen(sleep, env=env) as other:
+        done = run_pytest(tmp_path, "def test_it():\n    assert True\n")
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert other.poll() is None
+        other.kill()
