@@ -73,9 +73,12 @@ def closing_process_group() -> Iterator[None]:
     -6 after a training that succeeded (https://github.com/pytorch/pytorch/issues/190489). The
     threads end with the last reference to the group, so those references have to go first.
     """
+    if count() == 1:
+        yield
+        return
     import torch.distributed as dist
 
-    if count() == 1 or dist.is_initialized():  # the latter under Ray, which closes its own group
+    if dist.is_initialized():  # by Ray, which also closes it
         yield
         return
     try:
