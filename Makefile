@@ -179,7 +179,8 @@ $(VENV)/%.ready: projects/%/pyproject.toml $(MADE_FROM) | $(BIN)/uv
 $(VENV)/dev.ready: pyproject.toml $(MADE_FROM) $(PROJECTS:%=projects/%/pyproject.toml) | $(PROJECTS:%=$(VENV)/%.ready)
 	@echo "Installing what tests and lint need into $(VENV) …"
 	@$(torch_first)
-	@$(UV_INSTALL) $(BACKEND) -c constraints.txt $(DEV)
+	@# Compiled now, once; otherwise every process of the first test run compiles what it imports.
+	@$(UV_INSTALL) --compile-bytecode $(BACKEND) -c constraints.txt $(DEV)
 	@touch $@
 # Optional parts of a project, which are tested too.
 extras-llm_service := [postgres,redis,ray,locust]

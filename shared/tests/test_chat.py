@@ -22,7 +22,9 @@ pytestmark = pytest.mark.timeout(240)  # opening the model is slow on a busy mac
 
 @pytest.fixture(scope="module")
 def model():
-    return load_chat_model("smollm2", max_tokens=24)
+    model = load_chat_model("smollm2", max_tokens=24)
+    yield model
+    model.engine.close()  # and its memory is free for the next tests
 
 
 @tool

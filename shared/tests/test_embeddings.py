@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from importlib import metadata, resources
@@ -19,6 +20,7 @@ import pytest
 from langchain_tests.unit_tests import EmbeddingsUnitTests
 from prometheus_client import REGISTRY
 
+from seedbed import embeddings
 from seedbed.catalog import MODELS
 from seedbed.embeddings import MiniLM, load_embeddings
 from seedbed.errors import ConfigError, MissingExtra
@@ -56,10 +58,11 @@ def fast() -> MiniLM:
 
 
 @pytest.fixture(scope="module")
-def full() -> MiniLM:
+def full() -> Iterator[MiniLM]:
     model = load_embeddings("minilm", fast=False)
     assert isinstance(model, MiniLM)
-    return model
+    yield model
+    embeddings._minilm.cache_clear()  # or it would stay in memory
 
 
 @pytest.mark.own_process

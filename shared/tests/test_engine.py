@@ -8,6 +8,7 @@ from contextlib import closing, contextmanager
 
 import pytest
 
+from seedbed import engines as engines_by_spec
 from seedbed import weights
 from seedbed.detokenize import Detokenizer
 from seedbed.engine import Engine, Sampling
@@ -21,6 +22,7 @@ from seedbed.errors import (
     WeightsError,
 )
 from seedbed.pipeline import open_pipeline
+from seedbed.settings import Settings
 
 LONG = Sampling(max_new_tokens=1500, ignore_eos=True)
 pytestmark = pytest.mark.timeout(240)  # opening a pipeline is slow on a busy machine
@@ -316,3 +318,12 @@ def test_drain_finishes_running_requests_and_refuses_new_ones(engine, engines, p
     assert generation.result(30).completion_tokens == 40  # closing fails what still runs
     with pytest.raises(Unavailable, match="closed"):
         engine.submit(prompt)
+
+
+@pytest.mark.slow
+def test_closed_engine_is_opened_again_by_its_spec(prompt):
+    first = engines_by_spec.open_engine("smollm2", Settings())
+    first.close()
+    with closing(engines_by_spec.open_engine("smollm2", Settings())) as second:
+        assert second is not first
+        assert second.submit(prompt, Sampling(max_new_tokens=4)).result().completion_tokens == 4

@@ -128,7 +128,17 @@ def cluster(killed: Path) -> Iterator[Any]:  # noqa: ARG001
         found.shutdown()
 
 
+def test_path_with_spaces_is_refused_before_ray_starts(
+    given: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("ray")
+    monkeypatch.setattr(sys, "executable", "/home/ann/my projects/.venv/bin/python")
+    with pytest.raises(ConfigError, match=r"path with spaces: /home/ann/my projects/\.venv"):
+        train_on_ray(TrainArgs(**given, output=str(tmp_path / "run")), workers=2)
+
+
 @pytest.mark.slow
+@pytest.mark.skipif(" " in sys.executable, reason="Ray starts no workers from a path with spaces")
 @pytest.mark.timeout(600)
 @pytest.mark.usefixtures("cluster")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:ray")

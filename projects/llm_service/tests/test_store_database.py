@@ -267,7 +267,10 @@ def test_it_opens_away_from_its_sources(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(240)
 def test_postgres_is_migrated_by_several_at_once(server: Any, tmp_path: Path) -> None:
-    server.psql("CREATE DATABASE empty")  # other tests may have migrated the usual one
+    import psycopg
+
+    with psycopg.connect(server.get_uri(), autocommit=True) as connection:
+        connection.execute("CREATE DATABASE empty")  # other tests may have migrated the usual one
     url = server.get_uri(database="empty")
     _open_together(*[[str(tmp_path / str(n)), url] for n in range(3)])
     database = open_database(config(tmp_path, url))

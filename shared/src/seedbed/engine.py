@@ -151,6 +151,10 @@ class Engine:
                 self._state = "draining"
             return self._changed.wait_for(lambda: not (self._waiting or self._running), timeout)
 
+    @property
+    def closed(self) -> bool:
+        return self._state == "closed"
+
     def close(self) -> None:
         """End now: what still runs or waits fails with Unavailable. May be called twice."""
         with self._changed:

@@ -40,7 +40,7 @@ def opens(folder: Path) -> bool:
 
 
 def open_engine(spec: str, settings: Settings, **options: Any) -> Engine | None:
-    """The model's engine, opened at the first call with `options` of `Engine`.
+    """The model's engine, opened with `options` of `Engine` at the first call and after a close.
 
     None for weights that OpenVINO doesn't read. Raises ConfigError or WeightsError.
     """
@@ -48,7 +48,7 @@ def open_engine(spec: str, settings: Settings, **options: Any) -> Engine | None:
     if not opens(folder):
         return None
     with _lock:
-        if folder not in _engines:
+        if folder not in _engines or _engines[folder].closed:
             window = weights.context_window(find(spec), folder)
             _engines[folder] = Engine(folder, context_window=window, **options)
         return _engines[folder]

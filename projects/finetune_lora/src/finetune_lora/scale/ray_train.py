@@ -7,6 +7,7 @@ who starts it. All nodes must see the run's folder, the data and the base under 
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -43,6 +44,11 @@ def train_on_ray(
     check_folder(Path(args.output), args)
     load_dataset(args.data)  # what is wrong with it is said before anything is started
     ray = _ray()
+    if " " in sys.executable:  # Ray would try to start its workers for minutes
+        raise ConfigError(
+            f"Ray starts no workers from a path with spaces: {sys.executable}",
+            hint="Move the virtual environment, or train with torchrun.",
+        )
     started = not ray.is_initialized()
     if started:
         _connect(ray, address)
