@@ -79,7 +79,7 @@ smoke: $(PROJECTS:%=demo-%) ## Every demo, with the network off
 # One process per core, up to four, each with one thread for numbers. A file's tests stay together,
 # so that they share what takes long to make; the files that take longest come first.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --durations 10 -n logical --maxprocesses 4 \
-  --dist loadfile --no-loadscope-reorder --benchmark-disable
+  --dist loadfile --no-loadscope-reorder --max-worker-restart 0 --benchmark-disable
 QUICK := -m 'not slow'
 SLOW := -m slow
 

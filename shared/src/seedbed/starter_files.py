@@ -28,7 +28,7 @@ BIN := .venv/bin
 UV ?= $(BIN)/uv
 # One process per core, up to four, each with one thread for numbers.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --durations 10 -rs -n logical \\
-  --maxprocesses 4 --dist loadfile
+  --maxprocesses 4 --dist loadfile --max-worker-restart 0
 INSTALL = $(UV) pip install --python .venv -c constraints.txt{backend}
 MADE_FROM := pyproject.toml vendor/seedbed/pyproject.toml vendor/seedbed/models.txt constraints.txt
 
