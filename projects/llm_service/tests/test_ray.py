@@ -163,6 +163,9 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     table.write_text('[models.fake]\nbackend = "local"\n')
     config = Config(models=table, data_dir=folder, max_running=8, max_queue=10)
     with contextlib.ExitStack() as stack:
+        environment = stack.enter_context(pytest.MonkeyPatch.context())
+        for check in ("READY", "HEALTH"):  # a busy machine needs more than Serve's 5 and 10 s
+            environment.setenv(f"RAY_SERVE_PROXY_{check}_CHECK_TIMEOUT_S", "60")
         cluster = Cluster(
             head_node_args={"num_cpus": 1, "include_dashboard": False}, initialize_head=True
         )
