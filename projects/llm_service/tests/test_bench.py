@@ -36,7 +36,7 @@ class Server:
         self.bodies: list[dict[str, Any]] = []
         self.headers: list[Any] = []
         self.running = self.most = 0
-        self.together = 1  # answers nobody before so many ran at the same time
+        self.together = 1  # holds every answer until this many requests run at the same time
         self.answer: Callable[[dict[str, Any]], web.Response | None] = lambda _: None
 
     async def models(self, _: web.Request) -> web.Response:

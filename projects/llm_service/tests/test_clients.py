@@ -429,7 +429,7 @@ def test_what_is_wrong_is_named(ask, client):
 
 
 async def test_refusals_are_the_classes_of_the_client(tmp_path, monkeypatch):
-    # The middle of a minute: with the next one the limit would begin anew.
+    # The middle of a minute, because limits reset with the next one.
     monkeypatch.setattr(time, "time", lambda: 1_700_000_010.0)
     async with serving(tmp_path) as served:
         _, chat_only = served.keys.create("chat", scopes=["chat"], rpm=1)

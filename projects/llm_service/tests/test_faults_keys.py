@@ -96,7 +96,7 @@ async def until(true: Callable[[], bool]) -> None:
 def ask_in_one_minute(
     running: Running, name: str, times: int, model: str, **limits: int
 ) -> list[httpx.Response]:
-    """`times` requests of a key whose limits would begin anew with the next minute."""
+    """`times` requests of a key whose limits reset with the next minute."""
     while True:
         minute = time.time() // 60
         key = make_key(running, f"{name} {minute:.0f}", **limits)

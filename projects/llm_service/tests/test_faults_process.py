@@ -260,7 +260,7 @@ async def test_a_clock_that_goes_back_gives_no_budget_or_minute_anew(tmp_path: P
         pytest.skip("needs a C compiler")
 
     def set_back(seconds: int) -> None:
-        """To the beginning of a minute, as a limit begins anew with the next one."""
+        """To the beginning of a minute, because limits reset with the next one."""
         seconds += int(time.time()) % 60
         with shift.open("r+b") as file:
             file.write((-seconds).to_bytes(8, "little", signed=True))

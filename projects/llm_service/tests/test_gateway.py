@@ -122,7 +122,7 @@ async def test_a_client_that_leaves_frees_its_place(served):
 
 
 async def test_keys_lock_the_door_and_limits_hold(served, monkeypatch):
-    # The middle of a minute: with the next one the limit would begin anew.
+    # The middle of a minute, because limits reset with the next one.
     monkeypatch.setattr(time, "time", lambda: 1_700_000_010.0)
     assert (await served.chat()).status_code == 200  # nobody has a key: this machine may ask
     _, secret = served.keys.create("alice", rpm=2, models=("echo",))
