@@ -55,6 +55,7 @@ def test_run_passes_where_the_process_was_stopped(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_missing_program_is_one_line_for_all_its_tests(tmp_path: Path) -> None:
     done = run_pytest(tmp_path, NEEDS_A_PROGRAM)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -17,7 +17,7 @@ from finetune_lora.testing import ScriptedPlayground, write_run
 from seedbed.settings import Settings
 from seedbed.testing import launch_chromium, serve_app
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.timeout(180)]
 SLOW = 40_000  # milliseconds, for a busy machine
 HOSTILE = "<img src=x onerror=window.ran=1>${window.ran=1}"
 
@@ -69,7 +69,6 @@ def is_foreign(url: str) -> bool:
     return not url.startswith(("http://127.0.0.1:", "data:", "blob:"))
 
 
-@pytest.mark.slow
 def test_an_empty_page_says_what_to_type_and_shows_the_first_run(
     visit: Callable[..., Any], tmp_path: Path
 ) -> None:
@@ -79,7 +78,6 @@ def test_an_empty_page_says_what_to_type_and_shows_the_first_run(
     page.locator("#live h2", has_text="first").wait_for()
 
 
-@pytest.mark.slow
 def test_a_run_is_followed_while_it_trains(visit: Callable[..., Any], tmp_path: Path) -> None:
     write_run(tmp_path / "runs" / "old", started="2026-01-01T00:00:00")
     folder = write_run(tmp_path / "runs" / "new", state="running", of=9)
@@ -117,7 +115,6 @@ def test_runs_are_chosen_compared_and_kept_in_the_address(
     page.get_by_text("2 runs compared").wait_for()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("width", [1280, 375])
 def test_a_question_is_answered_side_by_side(
     visit: Callable[..., Any], tmp_path: Path, width: int

@@ -61,6 +61,7 @@ def track(run: RunFolder, data_dir: Path, *events: dict[str, Any], **options: An
     return said
 
 
+@pytest.mark.slow
 def test_a_run_is_logged_and_registered(data_dir: Path) -> None:
     run = RunFolder(data_dir / "runs" / "first")
     run.path.mkdir(parents=True)

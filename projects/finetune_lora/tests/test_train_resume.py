@@ -206,6 +206,7 @@ def test_a_finished_run_is_left_as_it_is(args: TrainArgs, tmp_path: Path) -> Non
     assert again.eval_loss == pytest.approx(first.eval_loss)
 
 
+@pytest.mark.slow
 def test_the_seed_decides(args: TrainArgs, whole: TrainResult, tmp_path: Path) -> None:
     same = train(replace(args, output=str(tmp_path / "same")))
     other = train(replace(args, output=str(tmp_path / "other"), seed=1))

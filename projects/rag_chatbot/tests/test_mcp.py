@@ -26,6 +26,7 @@ def server(open_chatbot, config):
     return StdioServerParameters(command=sys.executable, args=["-m", "rag_chatbot", "mcp"], env=env)
 
 
+@pytest.mark.slow
 @pytest.mark.asyncio
 async def test_the_official_client_lists_and_calls_both_tools(server):
     async with Client(server) as client:

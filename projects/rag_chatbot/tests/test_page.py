@@ -8,7 +8,7 @@ from rag_chatbot.api import create_app
 from seedbed.settings import Settings
 from seedbed.testing import launch_chromium
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.timeout(240)]
 
 FACT = "The harbour of Vellin opens at six in the morning."
 WHEN = "When does the harbour of Vellin open?"
@@ -85,7 +85,6 @@ def test_an_answer_streams_and_its_citation_opens_the_passage(visit):
     assert WHEN in how and "retrieve" in how and "Tokens" in how and "port.md" in how
 
 
-@pytest.mark.slow
 def test_a_follow_up_a_past_conversation_and_a_new_one(visit):
     page, bot = visit()
     ask(page, WHEN)
@@ -104,7 +103,6 @@ def test_a_follow_up_a_past_conversation_and_a_new_one(visit):
     assert sizes == {WHEN: 3, "How long is green tea steeped?": 1}
 
 
-@pytest.mark.slow
 def test_documents_are_added_opened_and_deleted(visit, tmp_path):
     page, bot = visit({})
     new = tmp_path / "a long name with spaces & signs.md"
@@ -136,7 +134,6 @@ def test_documents_are_added_opened_and_deleted(visit, tmp_path):
     assert bot.documents("default", "local") == []
 
 
-@pytest.mark.slow
 def test_thumbs_and_a_comment_are_kept(visit):
     page, bot = visit()
     ask(page, WHEN)
@@ -152,7 +149,6 @@ def test_thumbs_and_a_comment_are_kept(visit):
     )
 
 
-@pytest.mark.slow
 def test_settings_change_the_answer(visit):
     page, _ = visit()
     page.get_by_role("button", name="Settings").click()
@@ -165,7 +161,6 @@ def test_settings_change_the_answer(visit):
     assert page.locator("#chat .chunks tr").count() == 2  # its heading, and one passage
 
 
-@pytest.mark.slow
 def test_another_collection_is_chosen(visit):
     page, bot = visit()
     bot.create_collection("empty", ["*"], ["*"], None)
@@ -178,7 +173,6 @@ def test_another_collection_is_chosen(visit):
     assert "no documents yet: add some first" in page.locator("#chat").inner_text()
 
 
-@pytest.mark.slow
 def test_what_is_wrong_is_said_and_the_question_kept(visit):
     page, bot = visit()
     page.locator("#question textarea").fill("?")
@@ -193,7 +187,6 @@ def test_what_is_wrong_is_said_and_the_question_kept(visit):
     assert "no collection 'default'" in page.locator("#chat .error").nth(1).inner_text()
 
 
-@pytest.mark.slow
 def test_text_of_documents_and_people_is_inert(visit):
     page, _ = visit({"<img src=x onerror=window.ran=1>.md": HOSTILE})
     ask(page, f"What colour is the lighthouse of Dorn? {HOSTILE[:60]}")
@@ -209,7 +202,6 @@ def test_text_of_documents_and_people_is_inert(visit):
     assert opened.value.evaluate("window.ran") is None
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("width", [400, 1280, 1920])
 def test_nothing_overlaps_or_sticks_out(visit, width):
     text = f"# {'Long' * 40}\n\n{FACT}\n\n```\n{'x' * 300}\n```\n"
