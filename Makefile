@@ -122,24 +122,24 @@ lint: $(VENV)/dev.ready ## ruff, mypy, import-linter
 	$(BIN)/lint-imports
 
 docs: $(VENV)/dev.ready ## Brings generated parts of the docs up to date; fails if something was stale
-	$(BIN)/python -m seedbed.docs
+	$(BIN)/python -m tools.docs
 
 doctor: ## What is installed, which model, which accelerators, what is missing and how to get it
-	@PYTHONPATH=shared/src $(ANY_PYTHON) -m seedbed.doctor
+	@PYTHONPATH=shared/src $(ANY_PYTHON) -m tools.doctor
 
 new: ## Lifts a project out as your own: FROM=rag_chatbot TO=../my-bot
 	@$(call check_python,$(ANY_PYTHON))
-	@PYTHONPATH=shared/src $(ANY_PYTHON) -m seedbed.starter $(if $(FROM),$(call folder,$(FROM)) "$(TO)")
+	@PYTHONPATH=shared/src $(ANY_PYTHON) -m tools.starter $(if $(FROM),$(call folder,$(FROM)) "$(TO)")
 
 prefetch: $$(call ready,rag) ## Downloads and converts a model's weights now: MODEL=smollm2
-	$(BIN)/python -m seedbed.weights prefetch $(or $(MODEL),smollm2)
+	$(BIN)/python -m seedbed.models.weights prefetch $(or $(MODEL),smollm2)
 
 exercise: ## A copy of real code with a gap for you to fill: P=rag_chatbot N=1; SOLUTION=1 fills it
 	@$(call check_python,$(ANY_PYTHON))
-	@PYTHONPATH=shared/src $(ANY_PYTHON) -m seedbed.exercises $(if $(SOLUTION),solve,start) $(if $(P),$(call folder,$(P))) $(N)
+	@PYTHONPATH=shared/src $(ANY_PYTHON) -m tools.exercises $(if $(SOLUTION),solve,start) $(if $(P),$(call folder,$(P))) $(N)
 
 check-exercise: $$(if $$(P),$$(call ready,$$(P)),$(BIN)/uv) ## Says what is still wrong with it: P=rag_chatbot N=1
-	@PYTHONPATH=shared/src $(BIN)/python -m seedbed.exercises check $(if $(P),$(call folder,$(P))) $(N)
+	@PYTHONPATH=shared/src $(BIN)/python -m tools.exercises check $(if $(P),$(call folder,$(P))) $(N)
 
 # uv asks PyPI alone, and the result names neither torch, whose build depends on the machine, nor
 # what only its builds need.

@@ -14,8 +14,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from seedbed.catalog import MODELS
-from seedbed.embeddings import MiniLM, load_embeddings
+from seedbed.models.catalog import MODELS
+from seedbed.models.embeddings import MiniLM, load_embeddings
 
 DOCS = Path(__file__).parents[1] / "docs"
 QUERY = "how do I keep the index when a document changes?"

@@ -31,7 +31,7 @@ def adapter(folder: Path) -> Path:
 
 
 def tokens_per_second(engine: Any, streams: int) -> float:
-    from seedbed.engine import Sampling
+    from seedbed.engine.engine import Sampling
 
     sampling = Sampling(max_new_tokens=TOKENS, min_new_tokens=TOKENS, ignore_eos=True)
     begun = time.perf_counter()
@@ -42,8 +42,8 @@ def tokens_per_second(engine: Any, streams: int) -> float:
 
 def main() -> dict[str, Any]:
     from finetune_lora.export import export
-    from seedbed.engine import Engine
-    from seedbed.weights import ensure
+    from seedbed.engine.engine import Engine
+    from seedbed.models.weights import ensure
 
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)

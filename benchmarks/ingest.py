@@ -50,7 +50,7 @@ def rate(embeddings: Any, files: Path) -> float:
     """Chunks a second from files to a committed catalogue and index."""
     from rag_chatbot.config import Config
     from rag_chatbot.ingest import ingest
-    from rag_chatbot.store import Store
+    from rag_chatbot.store.store import Store
 
     with tempfile.TemporaryDirectory() as folder:
         store = Store(Config(data_dir=Path(folder)), embeddings)
@@ -77,7 +77,7 @@ def unchanged_seconds(files: Path, data: Path) -> tuple[float, int]:
 
 
 def main() -> dict[str, Any]:
-    from seedbed.embeddings import load_embeddings
+    from seedbed.models.embeddings import load_embeddings
 
     with tempfile.TemporaryDirectory() as folder:
         small, large = Path(folder, "small"), Path(folder, "large")

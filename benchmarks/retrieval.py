@@ -53,9 +53,9 @@ def measure(chunks: int) -> dict[str, Any]:
 
     from rag_chatbot.config import Config
     from rag_chatbot.ingest import ingest
-    from rag_chatbot.retrieve import Retriever
-    from rag_chatbot.store import Store
-    from seedbed.embeddings import load_embeddings
+    from rag_chatbot.search.retrieve import Retriever
+    from rag_chatbot.store.store import Store
+    from seedbed.models.embeddings import load_embeddings
 
     with tempfile.TemporaryDirectory() as folder:
         files = Path(folder, "files")

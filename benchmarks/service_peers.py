@@ -27,7 +27,7 @@ from typing import IO, Any
 
 import psutil
 
-from seedbed.catalog import MODELS
+from seedbed.models.catalog import MODELS
 from seedbed.testing import free_port
 
 HERE = Path(__file__).parent / "peers"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from seedbed import docs
+from tools import docs
 
 ROOT = Path(__file__).parents[1]
 pytestmark = pytest.mark.timeout(600)  # it runs every command of the pages

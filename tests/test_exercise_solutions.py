@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from seedbed import exercises
+from tools import exercises
 
 ROOT = Path(__file__).parents[1]
 pytestmark = pytest.mark.timeout(300)

@@ -72,11 +72,11 @@ def test_the_contract_can_be_broken(tmp_path: Path) -> None:
         # Other processes may be writing compiled files at this moment.
         sources = shutil.ignore_patterns("__pycache__")
         shutil.copytree(PACKAGES[name] / "src" / name, tmp_path / name, ignore=sources)
-    (tmp_path / "seedbed/prompts.py").write_text("import rag_chatbot\n")
+    (tmp_path / "seedbed/models/prompts.py").write_text("import rag_chatbot\n")
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     done = lint_imports(tmp_path)
     assert done.returncode == 1, done.stdout + done.stderr
-    assert "seedbed.prompts -> rag_chatbot" in done.stdout
+    assert "seedbed.models.prompts -> rag_chatbot" in done.stdout
 
 
 @pytest.mark.parametrize("package", sorted(PACKAGES))

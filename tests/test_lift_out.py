@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from seedbed import starter
+from tools import starter
 
 ROOT = Path(__file__).parents[1]
 # Where the system allows it, an empty folder is mounted over the repository.

@@ -11,7 +11,11 @@ TESTS = sorted(
     for pattern in ("tests/**/*.py", "shared/tests/**/*.py", "projects/*/tests/**/*.py")
     for path in ROOT.glob(pattern)
 )
-SOURCES = sorted((*ROOT.glob("shared/src/**/*.py"), *ROOT.glob("projects/*/src/**/*.py")))
+SOURCES = sorted(
+    path
+    for pattern in ("shared/src/**/*.py", "projects/*/src/**/*.py", "tools/*.py")
+    for path in ROOT.glob(pattern)
+)
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 

@@ -88,8 +88,3 @@ def test_the_image_runs_as_nobody_special_and_says_how_it_is(project: Path) -> N
 def test_no_tests_folder_is_a_package() -> None:
     # With it pytest runs one project's tests twice and another's never, and passes.
     assert [path for folder in TEST_FOLDERS for path in folder.rglob("__init__.py")] == []
-
-
-def test_names_of_test_files_are_unique() -> None:
-    names = [path.name for folder in TEST_FOLDERS for path in folder.rglob("test_*.py")]
-    assert sorted({name for name in names if names.count(name) > 1}) == []

@@ -12,8 +12,8 @@ from typing import Any
 
 
 def main() -> None:
-    from seedbed.engine import Engine, Sampling
-    from seedbed.weights import ensure
+    from seedbed.engine.engine import Engine, Sampling
+    from seedbed.models.weights import ensure
 
     engine = Engine(ensure("smollm2"))
 

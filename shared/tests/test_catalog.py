@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from seedbed.catalog import MODELS, Model, find, price
+from seedbed.models.catalog import MODELS, Model, find, price
 
 MODELS_TXT = Path(__file__).parents[1] / "models.txt"
 

@@ -10,12 +10,12 @@ from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI
 from pydantic import BaseModel, Field
 
-from seedbed.chat import LocalChatModel, load_chat_model
-from seedbed.engines import opens
 from seedbed.errors import BadInput, ConfigError, ContextWindowError, DeadlineExceeded, WeightsError
+from seedbed.models.chat import LocalChatModel, load_chat_model
+from seedbed.models.open_engine import opens
+from seedbed.models.tool_calls import as_chat, names, related
 from seedbed.settings import Settings
-from seedbed.structured import tool_functions
-from seedbed.tool_calls import as_chat, names, related
+from seedbed.structured.schemas import tool_functions
 
 pytestmark = pytest.mark.timeout(240)  # opening the model is slow on a busy machine
 

@@ -5,7 +5,7 @@ from langchain_core.messages import AIMessage, ToolMessage
 from langchain_tests.integration_tests import ChatModelIntegrationTests
 from langchain_tests.unit_tests import ChatModelUnitTests
 
-from seedbed.chat import LocalChatModel, load_chat_model
+from seedbed.models.chat import LocalChatModel, load_chat_model
 from seedbed.testing import ScriptedChatModel
 
 pytestmark = pytest.mark.timeout(240)  # opening the model is slow on a busy machine

@@ -12,11 +12,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from seedbed.chat import load_chat_model
-from seedbed.constrain import constrain
 from seedbed.errors import BadInput
-from seedbed.grammar import Alt, Chars, Grammar, Lit, Matcher, Rep, Seq
-from seedbed.regular import FORMATS, integers, pattern
+from seedbed.models.chat import load_chat_model
+from seedbed.structured.constrain import constrain
+from seedbed.structured.grammar import Alt, Chars, Grammar, Lit, Matcher, Rep, Seq
+from seedbed.structured.regular import FORMATS, integers, pattern
 
 names = st.sampled_from(["a", "b", "name", "x y", "ü", 'q"'])
 values = st.one_of(

@@ -20,14 +20,14 @@ import pytest
 from langchain_tests.unit_tests import EmbeddingsUnitTests
 from prometheus_client import REGISTRY
 
-from seedbed import embeddings
-from seedbed.catalog import MODELS
-from seedbed.embeddings import MiniLM, load_embeddings
 from seedbed.errors import ConfigError, MissingExtra
-from seedbed.rerank import load_reranker
+from seedbed.models import embeddings
+from seedbed.models.catalog import MODELS
+from seedbed.models.embeddings import MiniLM, load_embeddings
+from seedbed.models.rerank import load_reranker
+from seedbed.models.weights import ensure
 from seedbed.settings import Settings
 from seedbed.testing import HashEmbeddings
-from seedbed.weights import ensure
 
 pytestmark = pytest.mark.timeout(240)  # loading torch is slow on a busy machine
 # Not the texts that the int8 ranges were measured on.
@@ -141,13 +141,13 @@ def test_a_cpu_that_multiplies_wrongly_falls_back_to_float32(tmp_path: Path) -> 
 
 
 def test_calibration_texts_ship_with_the_package() -> None:
-    lines = (resources.files("seedbed") / "calibration.txt").read_text("utf-8").splitlines()
+    lines = (resources.files("seedbed.models") / "calibration.txt").read_text("utf-8").splitlines()
     assert len(lines) > 20
 
 
 def test_embedding_never_imports_torch_or_transformers() -> None:
     code = (
-        "import sys; from seedbed.embeddings import load_embeddings\n"
+        "import sys; from seedbed.models.embeddings import load_embeddings\n"
         "load_embeddings('minilm').embed_query('hello')\n"
         "print([m for m in ('torch', 'transformers', 'onnxruntime') if m in sys.modules])"
     )

@@ -8,10 +8,9 @@ from contextlib import closing, contextmanager
 
 import pytest
 
-from seedbed import engines as engines_by_spec
-from seedbed import weights
-from seedbed.detokenize import Detokenizer
-from seedbed.engine import Engine, Sampling
+from seedbed.engine.detokenize import Detokenizer
+from seedbed.engine.engine import Engine, Sampling
+from seedbed.engine.pipeline import open_pipeline
 from seedbed.errors import (
     BadInput,
     Busy,
@@ -21,7 +20,8 @@ from seedbed.errors import (
     Unavailable,
     WeightsError,
 )
-from seedbed.pipeline import open_pipeline
+from seedbed.models import open_engine as engines_by_spec
+from seedbed.models import weights
 from seedbed.settings import Settings
 
 LONG = Sampling(max_new_tokens=1500, ignore_eos=True)

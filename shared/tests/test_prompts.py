@@ -3,7 +3,7 @@ import sys
 import pytest
 
 from seedbed.errors import ConfigError
-from seedbed.prompts import load_prompt
+from seedbed.models.prompts import load_prompt
 
 
 @pytest.fixture

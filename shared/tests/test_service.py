@@ -17,8 +17,8 @@ from pydantic import BaseModel, Field
 from starlette.websockets import WebSocketDisconnect
 
 from seedbed import errors
-from seedbed.keys import Keys
-from seedbed.service import Caller, CleanText, create_app, serve
+from seedbed.server.keys import Keys
+from seedbed.server.service import Caller, CleanText, create_app, serve
 from seedbed.settings import Settings
 from seedbed.testing import free_port, run_server
 
@@ -303,7 +303,7 @@ SERVER = """
 import sys, time
 from pathlib import Path
 from fastapi.responses import StreamingResponse
-from seedbed.service import create_app, serve
+from seedbed.server.service import create_app, serve
 
 app = create_app("slow", version="1", on_shutdown=lambda: print("engine drained", flush=True))
 finish = Path(sys.argv[3])

@@ -17,8 +17,9 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from prometheus_client import REGISTRY
 
-from seedbed import errors, startup
-from seedbed.telemetry import (
+from seedbed import errors
+from seedbed.observe import startup
+from seedbed.observe.telemetry import (
     ModelTelemetry,
     error_kind,
     model_call,
@@ -94,7 +95,7 @@ def test_a_model_call_counts_tokens_time_and_cost(spans):
 
 
 def test_a_remote_call_costs_what_the_table_says(spans):
-    from seedbed.catalog import price
+    from seedbed.models.catalog import price
 
     spec = "openai:gpt-4o-mini"
     price_in, price_out = price(spec)
@@ -197,7 +198,8 @@ def run(code: str, **env: str) -> subprocess.CompletedProcess[str]:
 
 def test_logs_are_json_off_a_terminal_with_request_id_and_no_secret():
     done = run(
-        "import logging; from seedbed import telemetry as t; t.setup_logging(); t.setup_logging()\n"
+        "import logging; from seedbed.observe import telemetry as t; t.setup_logging()\n"
+        "t.setup_logging()\n"
         "t.request_id.set('r1'); logging.getLogger('x').info('key sk-abcdefghijklmnop1234 é')\n"
         "try: 1/0\nexcept ZeroDivisionError: logging.exception('broke')\n"
     )
@@ -226,7 +228,7 @@ def test_an_unknown_level_is_said():
 
 def test_nothing_is_exported_and_no_sdk_loaded_without_an_address():
     done = run(
-        "import sys; from seedbed import telemetry as t; t.start('demo')\n"
+        "import sys; from seedbed.observe import telemetry as t; t.start('demo')\n"
         "with t.span('x'): pass\n"
         "import os\n"
         "print(t.setup_tracing('demo'), 'opentelemetry.sdk' in sys.modules,"
@@ -260,7 +262,7 @@ def collector():
     server.server_close()
 
 
-SEND = "from seedbed import telemetry as t; t.start('demo')\nwith t.retrieval('docs'): pass"
+SEND = "from seedbed.observe import telemetry as t; t.start('demo')\nwith t.retrieval('docs'): pass"
 
 
 @pytest.mark.parametrize("variable", ["OTEL_EXPORTER_OTLP_ENDPOINT", "MLFLOW_TRACKING_URI"])

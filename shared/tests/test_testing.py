@@ -11,7 +11,7 @@ from langchain_core.tools import tool
 from pydantic import BaseModel
 
 from seedbed.errors import Busy, ConfigError
-from seedbed.structured import InvalidReply
+from seedbed.structured.schemas import InvalidReply
 from seedbed.testing import (
     HashEmbeddings,
     ScriptedChatModel,
@@ -183,7 +183,7 @@ def test_run_server_shows_what_a_server_that_ends_has_printed():
 
 
 def test_a_reply_that_is_not_json_is_an_invalid_reply():
-    from seedbed.structured import read
+    from seedbed.structured.schemas import read
 
     with pytest.raises(InvalidReply, match="not JSON"):
         read("hello", Point)

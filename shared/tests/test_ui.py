@@ -5,16 +5,16 @@ import gradio as gr
 import pytest
 from fastapi.testclient import TestClient
 
-from seedbed import ui
-from seedbed.service import Caller, create_app
+from seedbed.server import ui
+from seedbed.server.service import Caller, create_app
 from seedbed.settings import Settings
 from seedbed.testing import free_port, launch_chromium, run_server
 
 PAGE = """
 import sys
 import gradio as gr
-from seedbed import ui
-from seedbed.service import caller_of, create_app, serve
+from seedbed.server import ui
+from seedbed.server.service import caller_of, create_app, serve
 
 app = create_app("page", version="1")
 

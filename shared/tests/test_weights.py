@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from seedbed.catalog import MODELS, File, Model
 from seedbed.errors import ConfigError, WeightsError
+from seedbed.models.catalog import MODELS, File, Model
+from seedbed.models.weights import context_window, ensure, main
 from seedbed.settings import Settings
-from seedbed.weights import context_window, ensure, main
 
 Run = Callable[..., subprocess.Popen[str]]
 pytestmark = pytest.mark.timeout(240)  # conversions are slow on a busy machine
@@ -129,8 +129,8 @@ def test_context_window_comes_from_the_catalogue_or_the_model(tmp_path: Path) ->
     assert context_window(MODELS["qwen3-8b"], tmp_path) == 40960
 
 
-ENSURE = "from seedbed.weights import ensure; print(ensure('minilm'))"
-INODE = "from seedbed.weights import ensure; print((ensure('minilm') / 'ready.json').stat().st_ino)"
+ENSURE = "from seedbed.models.weights import ensure; print(ensure('minilm'))"
+INODE = f"{ENSURE.rpartition(';')[0]}; print((ensure('minilm') / 'ready.json').stat().st_ino)"
 
 
 @pytest.mark.slow
@@ -173,7 +173,7 @@ def test_a_full_disk_is_an_error_and_leaves_nothing(
     process = run(
         "import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (5_000_000, 5_000_000))\n"
-        "import sys; from seedbed.weights import main; "
+        "import sys; from seedbed.models.weights import main; "
         f"sys.exit(main(['prefetch', {name!r}]))"
     )
     _, err = process.communicate(timeout=120)
@@ -196,7 +196,9 @@ def test_the_gguf_becomes_a_folder_that_openvino_loads(settings: Settings) -> No
     assert text.endswith("<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n")
 
 
-PREFETCH = "import sys; from seedbed.weights import main; sys.exit(main(['prefetch', 'bge-small']))"
+PREFETCH = (
+    "import sys; from seedbed.models.weights import main; sys.exit(main(['prefetch', 'bge-small']))"
+)
 
 
 def test_hub_offline_is_respected(run: Run) -> None:

@@ -105,7 +105,7 @@ def prefetch(hub: Hub, tmp_path: Path) -> Iterator[Prefetch]:
             "SEEDBED_CACHE_DIR": str(tmp_path / "cache"),
         }
         process = subprocess.Popen(
-            [sys.executable, "-m", "seedbed.weights", "prefetch", spec],
+            [sys.executable, "-m", "seedbed.models.weights", "prefetch", spec],
             env=env | variables,
             text=True,
             stdout=subprocess.PIPE,

@@ -31,10 +31,10 @@ from finetune_lora.export.four_bits import quantize_q4_1
 from finetune_lora.export.gguf import permute, to_gguf
 from finetune_lora.export.merge import merge
 from finetune_lora.testing import tiny_adapter, tiny_base
-from seedbed.catalog import MODELS
-from seedbed.engine import Engine, Sampling
+from seedbed.engine.engine import Engine, Sampling
 from seedbed.errors import BadInput
-from seedbed.weights import source_file
+from seedbed.models.catalog import MODELS
+from seedbed.models.weights import source_file
 
 PROMPTS = [
     "<|im_start|>user\nreset the password of anna<|im_end|>\n<|im_start|>assistant\n",

@@ -14,8 +14,8 @@ from finetune_lora.export.gguf import to_gguf
 from finetune_lora.export.merge import merge
 from finetune_lora.export.openvino import same_tokens, to_openvino
 from finetune_lora.testing import tiny_adapter, tiny_base
-from seedbed.chat import LocalChatModel, load_chat_model
 from seedbed.errors import BadInput, ConfigError
+from seedbed.models.chat import LocalChatModel, load_chat_model
 
 OPTIONS = {"cache_tokens": 512}
 ASKED = "reset the password of anna"

@@ -17,7 +17,7 @@ from finetune_lora.task.tools import (
     system_prompt,
 )
 from seedbed.errors import BadInput
-from seedbed.prompts import load_prompt
+from seedbed.models.prompts import load_prompt
 
 
 def test_the_call_schema_and_every_tool_are_valid_json_schemas() -> None:

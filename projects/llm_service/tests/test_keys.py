@@ -23,7 +23,7 @@ from llm_service.store import tables
 from llm_service.store.database import Database, open_database
 from llm_service.store.keys import LOCAL, KeyStore, _stamp
 from seedbed.errors import BadInput, NotFound, Unauthorized
-from seedbed.keys import Keys
+from seedbed.server.keys import Keys
 
 
 @pytest.fixture
@@ -185,7 +185,7 @@ from pathlib import Path
 from llm_service.config import Config
 from llm_service.store.database import open_database
 from llm_service.store.keys import KeyStore
-from seedbed.keys import Keys
+from seedbed.server.keys import Keys
 store = KeyStore(open_database(Config(data_dir=Path({str(store.database.data_dir)!r}))), Keys())
 print(store.create("anna")[1], store.create("ben")[1], flush=True)
 input()

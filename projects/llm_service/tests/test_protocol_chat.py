@@ -376,7 +376,7 @@ def test_ids_are_openais():
 async def test_a_route_answers_400_for_each_kind_of_bad_body_and_describes_itself():
     from fastapi.testclient import TestClient
 
-    from seedbed.service import create_app
+    from seedbed.server.service import create_app
 
     app = create_app("t", version="0")
 

@@ -20,7 +20,7 @@ from llm_service.openapi import EXAMPLES
 from llm_service.store.database import open_database
 from llm_service.store.keys import KeyStore
 from llm_service.testing import TABLE, FakeBackend, FakePool
-from seedbed.keys import Keys
+from seedbed.server.keys import Keys
 from seedbed.settings import Settings
 
 

@@ -20,7 +20,7 @@ from llm_service.ask import Load
 from llm_service.metrics import Metrics
 from llm_service.recent import Recent
 from seedbed import errors
-from seedbed.service import Caller, create_app
+from seedbed.server.service import Caller, create_app
 from seedbed.settings import Settings
 from seedbed.testing import launch_chromium, serve_app
 

@@ -38,7 +38,7 @@ from seedbed.errors import (
     Unauthorized,
     Unavailable,
 )
-from seedbed.keys import Keys
+from seedbed.server.keys import Keys
 
 NOW = datetime.now(UTC)
 

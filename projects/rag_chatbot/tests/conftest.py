@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from rag_chatbot.config import Config
-from rag_chatbot.store import Store
+from rag_chatbot.store.store import Store
 from seedbed.settings import load
 from seedbed.testing import HashEmbeddings, serve_app
 

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 import pytest
 
-from rag_chatbot.answer import ABSTENTION, MOST_CHARACTERS, Answer, Answerer, Turn
+from rag_chatbot.answer.answer import ABSTENTION, MOST_CHARACTERS, Answer, Answerer, Turn
+from rag_chatbot.answer.follow_up import condense
 from rag_chatbot.config import Config
-from rag_chatbot.followup import condense
-from rag_chatbot.retrieve import Hit
-from rag_chatbot.store import Chunk
+from rag_chatbot.search.retrieve import Hit
+from rag_chatbot.store.store import Chunk
 from seedbed.errors import BadInput
 from seedbed.testing import HashEmbeddings, ScriptedChatModel
 

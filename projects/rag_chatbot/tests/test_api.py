@@ -11,10 +11,10 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessageChunk
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 
-from rag_chatbot.api import create_app
 from rag_chatbot.chatbot import Chatbot
 from rag_chatbot.config import Config
 from rag_chatbot.ingest import ingest_bytes
+from rag_chatbot.talk.api import create_app
 from seedbed.settings import Settings, load
 from seedbed.testing import HashEmbeddings, ScriptedChatModel, closed_port
 

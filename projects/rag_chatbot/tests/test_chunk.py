@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rag_chatbot.chunk import (
+from rag_chatbot.read import Document, parse
+from rag_chatbot.read.chunk import (
     Piece,
     chunk,
     counter,
@@ -17,7 +18,6 @@ from rag_chatbot.chunk import (
     plain,
     sentences,
 )
-from rag_chatbot.parse import Document, parse
 from seedbed.testing import HashEmbeddings
 
 COUNT = counter(object())
@@ -74,7 +74,7 @@ def test_csv_rows_are_not_cut_even_with_newlines_in_quotes() -> None:
 
 
 def test_pages_are_not_crossed() -> None:
-    from rag_chatbot.parse import Block
+    from rag_chatbot.read import Block
 
     document = Document(
         "One.\n\nTwo.\n", (Block("paragraph", 0, 4, 0, 1), Block("paragraph", 6, 10, 0, 2)), "t"

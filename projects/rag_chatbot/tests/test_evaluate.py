@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from rag_chatbot.beir import read_beir
 from rag_chatbot.config import Config
-from rag_chatbot.evaluate import compare, evaluate_beir, evaluate_qa, read_questions, run
+from rag_chatbot.evaluate.beir import read_beir
+from rag_chatbot.evaluate.questions import compare, evaluate_beir, evaluate_qa, read_questions, run
 from seedbed.errors import BadInput
 from seedbed.testing import HashEmbeddings
 

@@ -11,7 +11,7 @@ import pytest
 
 from rag_chatbot.config import Config
 from rag_chatbot.ingest import ingest, ingest_bytes
-from rag_chatbot.store import Store
+from rag_chatbot.store.store import Store
 from seedbed.errors import BadInput, Busy, SeedbedError, TooLarge
 from seedbed.testing import HashEmbeddings
 
@@ -301,7 +301,7 @@ def test_files_with_an_old_unchanged_time_are_not_read_again(store: Store, folde
 
 
 def test_real_embeddings_find_the_meaning(open_store: Callable[..., Store], folder: Path) -> None:
-    from seedbed.embeddings import load_embeddings
+    from seedbed.models.embeddings import load_embeddings
 
     write(folder, "pump.md", "# Pump\n\nIt starts when the red lever is pushed down.\n")
     write(folder, "tea.txt", "Pour boiling water over the leaves and wait three minutes.\n")

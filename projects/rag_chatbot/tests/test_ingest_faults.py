@@ -23,7 +23,7 @@ import pytest
 
 from rag_chatbot.config import Config
 from rag_chatbot.ingest import ingest
-from rag_chatbot.store import Store
+from rag_chatbot.store.store import Store
 from seedbed.testing import HashEmbeddings
 
 KILLS = 20

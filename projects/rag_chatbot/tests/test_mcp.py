@@ -6,7 +6,7 @@ import pytest
 from mcp import Client
 from mcp.client.stdio import StdioServerParameters
 
-from rag_chatbot.tools import create_server
+from rag_chatbot.talk.mcp_server import create_server
 
 FACT = "The harbour of Vellin opens at six in the morning."
 WHEN = "When does the harbour of Vellin open?"

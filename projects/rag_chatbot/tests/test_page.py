@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from rag_chatbot.api import create_app
+from rag_chatbot.talk.api import create_app
 from seedbed.settings import Settings
 from seedbed.testing import launch_chromium
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from rag_chatbot.parse import Document, parse
+from rag_chatbot.read import Document, parse
 from seedbed.errors import BadInput, SeedbedError, TooLarge
 
 W = 'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"'

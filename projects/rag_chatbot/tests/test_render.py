@@ -3,8 +3,8 @@ from html.parser import HTMLParser
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rag_chatbot import render
-from rag_chatbot.view import document_page
+from rag_chatbot.talk import page_html
+from rag_chatbot.talk.document_page import document_page
 
 HOSTILE = (
     "<script>alert(1)</script> <img src=x onerror=alert(1)> ![x](http://192.0.2.1/leak) "
@@ -57,20 +57,20 @@ def is_inert(html):
 @given(st.text(max_size=300))
 def test_any_text_is_inert(text):
     for html in (
-        render.plain_text(text),
-        render.text(text),
-        render.error(text),
-        render.hint(text),
-        render.answer(shown(text), text),
-        render.answer(shown(text, citations=[], abstained=True), text),
-        render.summary({"added": 1, "updated": 0, "unchanged": 0, "skipped": [],
+        page_html.plain_text(text),
+        page_html.text(text),
+        page_html.error(text),
+        page_html.hint(text),
+        page_html.answer(shown(text), text),
+        page_html.answer(shown(text, citations=[], abstained=True), text),
+        page_html.summary({"added": 1, "updated": 0, "unchanged": 0, "skipped": [],
                         "failed": [{"path": text, "reason": text}]}),
     ):  # fmt: skip
         assert is_inert(html), html
 
 
 def test_hostile_text_is_still_readable():
-    html = render.answer(shown(), "default")
+    html = page_html.answer(shown(), "default")
     assert is_inert(html)
     assert "<script>alert(1)</script>" in Page(html).words
     for special in "`$[":
@@ -78,39 +78,39 @@ def test_hostile_text_is_still_readable():
 
 
 def test_marks_in_the_answer_link_to_their_passage():
-    html = render.answer(shown("Short."), "my notes")
+    html = page_html.answer(shown("Short."), "my notes")
     marks = [attrs for tag, attrs in Page(html).tags if attrs.get("class") == "cite"]
     expected = "/v1/documents/view?collection=my+notes&source=Short.&start=2&end=9#quote"
     assert [mark["href"] for mark in marks] == [expected]
-    assert "class='cite'" not in render.text("See [7].", {1: "/v1/documents/view?x"})
+    assert "class='cite'" not in page_html.text("See [7].", {1: "/v1/documents/view?x"})
 
 
 def test_code_keeps_its_lines_and_no_marks():
-    html = render.text("Run it:\n```sh\nmake run\n\necho [1]\n```\nDone. [1]", {1: "/x"})
+    html = page_html.text("Run it:\n```sh\nmake run\n\necho [1]\n```\nDone. [1]", {1: "/x"})
     assert "<pre><code>make run&#10;&#10;echo &#91;1&#93;</code></pre>" in html
     assert html.count("class='cite'") == 1
-    unfinished = render.text("Run:\n```\nmake")
+    unfinished = page_html.text("Run:\n```\nmake")
     assert "<pre><code>make</code></pre>" in unfinished
 
 
 def test_an_abstention_shows_the_nearest_passages():
-    page = Page(render.answer(shown("Near.", citations=[], abstained=True), "default"))
+    page = Page(page_html.answer(shown("Near.", citations=[], abstained=True), "default"))
     assert "The nearest passages" in page.words and "blockquote" in dict(page.tags)
 
 
 def test_how_this_was_answered():
-    words = Page(render.details(shown("What?"), "default")).words
+    words = Page(page_html.details(shown("What?"), "default")).words
     assert "Searched forWhat?" in words
     assert "total 1.2 s, first token 20 ms" in words
     assert "5 read, 1 written" in words
     quoted = shown("What?", usage={"input_tokens": 0, "output_tokens": 0})
-    assert "no language model was asked" in Page(render.details(quoted, "default")).words
+    assert "no language model was asked" in Page(page_html.details(quoted, "default")).words
 
 
 def test_an_upload_is_summed_up():
     summary = {"added": 2, "updated": 0, "unchanged": 1, "skipped": [],
                "failed": [{"path": "a.pdf", "reason": "It is encrypted."}]}  # fmt: skip
-    words = Page(render.summary(summary)).words
+    words = Page(page_html.summary(summary)).words
     assert words == "2 added, 1 unchanged.a.pdf: It is encrypted."
 
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from rag_chatbot.config import Config
-from rag_chatbot.fusion import distinct, fuse, mix, smooth
 from rag_chatbot.ingest import ingest
-from rag_chatbot.retrieve import Retriever
-from rag_chatbot.store import Store
+from rag_chatbot.search.fusion import distinct, fuse, mix, smooth
+from rag_chatbot.search.retrieve import Retriever
+from rag_chatbot.store.store import Store
 from seedbed.errors import BadInput, ConfigError, NotFound
 from seedbed.testing import HashEmbeddings
 

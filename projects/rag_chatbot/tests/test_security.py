@@ -3,10 +3,10 @@ import json
 import pytest
 from fastapi.testclient import TestClient
 
-from rag_chatbot.api import create_app
 from rag_chatbot.chatbot import OPERATOR, Chatbot, Question
 from rag_chatbot.config import Config
 from rag_chatbot.ingest import ingest_bytes
+from rag_chatbot.talk.api import create_app
 from seedbed.settings import Settings, load
 from seedbed.testing import HashEmbeddings, ScriptedChatModel
 

@@ -2,10 +2,11 @@
 
 import pytest
 
-from rag_chatbot import followup, lexical, select, support
-from rag_chatbot.retrieve import Hit
-from rag_chatbot.store import Chunk
-from rag_chatbot.units import LONG_WORDS, split
+from rag_chatbot.answer import choose, confidence, follow_up
+from rag_chatbot.answer.quotable_units import LONG_WORDS, split
+from rag_chatbot.search import lexical
+from rag_chatbot.search.retrieve import Hit
+from rag_chatbot.store.store import Chunk
 from seedbed.testing import HashEmbeddings
 
 PASSAGE = """## Retries
@@ -40,8 +41,8 @@ def hit(text: str, number: int = 1, score: float = 1.0) -> Hit:
     )
 
 
-def best(question: str, *hits: Hit) -> list[select.Candidate]:
-    return select.choose(select.score(question, select.candidates(hits), HashEmbeddings()))
+def best(question: str, *hits: Hit) -> list[choose.Candidate]:
+    return choose.choose(choose.score(question, choose.candidates(hits), HashEmbeddings()))
 
 
 def test_units_are_sentences_items_rows_and_code() -> None:
@@ -79,8 +80,8 @@ def test_notes_are_sentences_and_a_short_sentence_stays_with_the_one_before() ->
 
 
 def test_the_share_of_links_is_measured() -> None:
-    assert select._linked("- [Where the cache drops pages](cache.md)") > 0.9
-    assert select._linked("- The cache drops pages at its end") == 0
+    assert choose._linked("- [Where the cache drops pages](cache.md)") > 0.9
+    assert choose._linked("- The cache drops pages at its end") == 0
 
 
 def test_a_long_unit_is_cut_and_nothing_is_lost() -> None:
@@ -114,30 +115,33 @@ def test_a_repeat_is_not_quoted_twice() -> None:
 
 
 def test_a_diagram_is_not_quoted() -> None:
-    assert select.candidates([hit("    +------+  cache  +------+---->|--->\n")]) == []
+    assert choose.candidates([hit("    +------+  cache  +------+---->|--->\n")]) == []
 
 
 def test_confidence_falls_when_the_words_are_not_there() -> None:
-    found = select.candidates([hit(PASSAGE)])
+    found = choose.candidates([hit(PASSAGE)])
     near, far = (
-        support.confidence(question, select.score(question, found, HashEmbeddings()))
+        confidence.confidence(question, choose.score(question, found, HashEmbeddings()))
         for question in ("How often is a request retried after a timeout?", "Who wrote Faust?")
     )
     assert far < 0.2 < near
 
 
 def test_strictness_moves_the_threshold_from_always_to_never() -> None:
-    assert support.threshold(0) == 0
-    assert support.threshold(0.3) < support.threshold(0.5) < support.threshold(1) == 1
+    assert confidence.threshold(0) == 0
+    assert confidence.threshold(0.3) < confidence.threshold(0.5) < confidence.threshold(1) == 1
 
 
 @pytest.mark.parametrize("question", ["And on Windows?", "How do I turn it off?", "Why?"])
 def test_follow_ups_lean_on_what_was_said(question: str) -> None:
-    earlier = followup.Turn("How do I enable the cache?")
-    assert followup.condense(question, [earlier]) == f"How do I enable the cache? {question}"
+    earlier = follow_up.Turn("How do I enable the cache?")
+    assert follow_up.condense(question, [earlier]) == f"How do I enable the cache? {question}"
 
 
 def test_a_chain_of_follow_ups_reaches_back_to_its_subject() -> None:
-    turns = [followup.Turn("How do I enable the page cache quickly?"), followup.Turn("And on Mac?")]
-    joined = followup.condense("And on Windows?", turns)
+    turns = [
+        follow_up.Turn("How do I enable the page cache quickly?"),
+        follow_up.Turn("And on Mac?"),
+    ]
+    joined = follow_up.condense("And on Windows?", turns)
     assert joined == "How do I enable the page cache quickly? And on Mac? And on Windows?"

@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rag_chatbot.chunk import chunk, counter, embedding_text
 from rag_chatbot.config import Config
-from rag_chatbot.lookup import match_expression
-from rag_chatbot.parse import parse
-from rag_chatbot.store import Store
+from rag_chatbot.read import parse
+from rag_chatbot.read.chunk import chunk, counter, embedding_text
+from rag_chatbot.store.full_text import match_expression
+from rag_chatbot.store.store import Store
 from seedbed.errors import BadInput, Busy, ConfigError, NotFound, Unavailable
 from seedbed.testing import HashEmbeddings, free_port, run_server
 

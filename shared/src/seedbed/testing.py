@@ -24,7 +24,7 @@ from typing import IO, Any
 import numpy as np
 from langchain_core.embeddings import Embeddings
 
-from seedbed.scripted import Call, ScriptedChatModel, ScriptError
+from seedbed.models.scripted import Call, ScriptedChatModel, ScriptError
 
 __all__ = [
     "Call",

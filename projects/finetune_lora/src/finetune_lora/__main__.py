@@ -40,8 +40,8 @@ Host = Annotated[str, typer.Option(help="Beyond this machine keys are needed.")]
 def read_config(**overrides: Any) -> Config:
     """The settings as the environment says; logs are set up, dependencies silenced."""
     from finetune_lora.config import Config
+    from seedbed.observe.startup import start
     from seedbed.settings import Settings, load
-    from seedbed.startup import start
 
     start("finetune_lora", load(Settings).log_level)
     return load(Config, **overrides)
@@ -260,7 +260,7 @@ def serve(port: Port = 8007, host: Host = "127.0.0.1") -> None:
     """Serve the page: runs, curves while training, before and after on your own input."""
     config = read_config()
     from finetune_lora.api import create_app
-    from seedbed import service
+    from seedbed.server import service
 
     typer.echo(f"Runs on http://{host}:{port}", err=True)
     service.serve(create_app(config), port=port, host=host)

@@ -16,9 +16,9 @@ from finetune_lora import __version__
 from finetune_lora.config import Config
 from finetune_lora.library import Library
 from finetune_lora.playground import MOST_CHARACTERS, SIDES, Playground
-from seedbed import service
 from seedbed.errors import NotFound
-from seedbed.service import CleanText
+from seedbed.server import service
+from seedbed.server.service import CleanText
 from seedbed.settings import Settings
 
 
@@ -55,7 +55,7 @@ def create_app(
 ) -> FastAPI:
     """The FastAPI application over the runs of `config.data_dir`, page included."""
     from finetune_lora.page import build_page, styles
-    from seedbed import ui
+    from seedbed.server import ui
 
     library, playground = Library(config.data_dir), playground or Playground()
     app = service.create_app(

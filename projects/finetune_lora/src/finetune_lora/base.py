@@ -17,10 +17,10 @@ from safetensors import SafetensorError
 
 from finetune_lora.disk import sync_folder
 from finetune_lora.quiet import quiet_loading
-from seedbed import weights
-from seedbed.catalog import Model, find
 from seedbed.errors import BadInput, ConfigError, TooLarge, WeightsError
 from seedbed.guardrails import reason
+from seedbed.models import weights
+from seedbed.models.catalog import Model, find
 from seedbed.settings import Settings, load
 
 # Part of the folder's name: raise it when `_dequantise` changes what it writes.

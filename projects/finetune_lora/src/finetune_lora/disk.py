@@ -13,7 +13,7 @@ from pathlib import Path
 from safetensors import SafetensorError
 
 from seedbed.errors import SeedbedError
-from seedbed.weights import sync
+from seedbed.models.weights import sync
 
 
 class DiskError(SeedbedError):

@@ -220,7 +220,7 @@ def _load(adapter: Path | None, base: str | None) -> Base:
 
 def _served(model: str, labels: Sequence[str]) -> Predictor:
     from finetune_lora.predict import ChatPredictor
-    from seedbed.chat import load_chat_model
+    from seedbed.models.chat import load_chat_model
 
     chat = load_chat_model(model, settings=load(Settings), temperature=0, max_tokens=256)
     return ChatPredictor(chat, model, labels=labels)

@@ -13,7 +13,7 @@ from typing import Any
 
 from finetune_lora import report
 from finetune_lora.disk import write_bytes
-from seedbed.catalog import find
+from seedbed.models.catalog import find
 
 _UPSTREAM = {"smollm2": "HuggingFaceTB/SmolLM2-135M-Instruct"}
 """Where the hub has the original of a base that is packaged."""

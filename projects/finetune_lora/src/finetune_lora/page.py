@@ -58,7 +58,7 @@ element.addEventListener("click", (event) => {
 
 
 def build_page(library: Library, playground: Playground) -> gr.Blocks:
-    """The page over a folder of runs, to be mounted by `seedbed.ui`."""
+    """The page over a folder of runs, to be mounted by `seedbed.server.ui`."""
     page: gr.Blocks
     with gr.Blocks(title="finetune_lora", analytics_enabled=False) as page:
         at = SimpleNamespace(chosen=gr.State([]), shown=gr.State({}))

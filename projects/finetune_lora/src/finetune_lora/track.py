@@ -24,7 +24,7 @@ from finetune_lora.registry import register
 from finetune_lora.runs import RunFolder, read_run
 from seedbed.errors import BadInput, ConfigError
 from seedbed.guardrails import reason
-from seedbed.startup import silence_dependencies
+from seedbed.observe.startup import silence_dependencies
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -50,7 +50,7 @@ def read_settings(model: str | None = None, **overrides: Any) -> tuple[Config, S
 
 def open_store() -> Database:
     from llm_service.store.database import open_database
-    from seedbed.startup import setup_logging
+    from seedbed.observe.startup import setup_logging
 
     config, settings = read_settings()
     setup_logging(settings.log_level)
@@ -59,7 +59,7 @@ def open_store() -> Database:
 
 def open_keys() -> KeyStore:
     from llm_service.store import keys
-    from seedbed.startup import setup_logging
+    from seedbed.observe.startup import setup_logging
 
     config, settings = read_settings()
     setup_logging(settings.log_level)
@@ -90,7 +90,7 @@ def serve(
     else:
         early.end()
     from llm_service.start import create
-    from seedbed import service
+    from seedbed.server import service
 
     served = create(config, settings)
     gc.enable()

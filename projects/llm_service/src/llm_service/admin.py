@@ -20,7 +20,7 @@ from llm_service.store import usage
 from llm_service.store.database import Database
 from llm_service.store.keys import KeyStore
 from seedbed.errors import Forbidden
-from seedbed.service import Caller, CleanText
+from seedbed.server.service import Caller, CleanText
 
 
 class NewKey(BaseModel):

@@ -29,10 +29,10 @@ from llm_service.protocol.responses import ResponsesRequest
 from llm_service.sending import EventStream, unless_gone
 from llm_service.store import feedback
 from llm_service.store.keys import Key, KeyStore
-from seedbed import service
 from seedbed.errors import ConfigError
-from seedbed.service import Caller, CleanText
-from seedbed.startup import request_id
+from seedbed.observe.startup import request_id
+from seedbed.server import service
+from seedbed.server.service import Caller, CleanText
 
 log = service.log
 

@@ -20,7 +20,7 @@ from llm_service.store.accounting import Record
 from llm_service.store.keys import Key
 from llm_service.traces import trace
 from seedbed.errors import Busy, SeedbedError, Unavailable
-from seedbed.telemetry import error_kind
+from seedbed.observe.telemetry import error_kind
 
 if TYPE_CHECKING:
     from llm_service.gateway import Gateway

@@ -21,7 +21,7 @@ from pydantic import (
     model_validator,
 )
 
-from seedbed import catalog
+from seedbed.models import catalog
 
 PiiKind = Literal["email", "phone", "iban", "card", "ip", "secret"]
 _NAME = r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}"

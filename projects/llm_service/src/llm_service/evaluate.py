@@ -203,7 +203,7 @@ async def semantic(asker: Asker, rows: Sequence[Case]) -> tuple[dict[str, Figure
     """Of pairs of questions that want other answers, those that the semantic cache would confuse;
     of those that want the same one, those that it would serve. No request is sent."""
     from llm_service.semantic import false_hits
-    from seedbed.embeddings import load_embeddings
+    from seedbed.models.embeddings import load_embeddings
 
     embeddings = load_embeddings("minilm")
 

@@ -22,7 +22,7 @@ from llm_service.entries import Experiment, Variant
 from llm_service.store.database import Database
 from seedbed.errors import ConfigError
 from seedbed.evaluation import wilson_interval
-from seedbed.prompts import Prompt
+from seedbed.models.prompts import Prompt
 
 ENOUGH = 20  # ratings of a variant below which nothing is said
 _FRONT = re.compile(r"version:\s*(\d+)\s*\n+")

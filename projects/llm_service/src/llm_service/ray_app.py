@@ -25,8 +25,8 @@ from llm_service.config import Config
 from llm_service.entries import ModelEntry
 from llm_service.models import Table
 from seedbed.errors import ConfigError, MissingExtra, Unavailable
+from seedbed.observe.startup import setup_logging
 from seedbed.settings import Settings, load
-from seedbed.startup import setup_logging
 
 if TYPE_CHECKING:
     from ray.serve import Application
@@ -59,7 +59,7 @@ def run(
     is taken or a cluster that doesn't answer, MissingExtra without Ray.
     """
     from llm_service.store.keys import open_keys
-    from seedbed import service
+    from seedbed.server import service
 
     setup_logging(settings.log_level)
     local = service.is_loopback(host)

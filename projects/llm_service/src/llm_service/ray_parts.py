@@ -108,7 +108,7 @@ def service(
     Raises ConfigError where everyone could call it, unless it is `local` to this machine.
     """
     from llm_service.start import create
-    from seedbed.service import require_keys
+    from seedbed.server.service import require_keys
 
     app = create(config, settings, make_pool=partial(_pool, replicated))
     if not local:

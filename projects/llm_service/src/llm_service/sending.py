@@ -1,6 +1,6 @@
 """Sending an answer while watching the client: who goes away stops the work.
 
-It knows ASGI and no model. Who stays and never reads is cut off by `seedbed.connection`.
+It knows ASGI and no model. Who stays and never reads is cut off by `seedbed.server.connection`.
 """
 
 from __future__ import annotations

@@ -13,8 +13,8 @@ from llm_service.backends.pool import Pool
 from llm_service.config import Config
 from llm_service.gateway import Gateway
 from llm_service.store.keys import open_keys
+from seedbed.observe.startup import start
 from seedbed.settings import Settings
-from seedbed.startup import start
 
 
 def create(config: Config, settings: Settings, *, make_pool: Callable[..., Pool] = Pool) -> FastAPI:

@@ -28,7 +28,7 @@ from llm_service.protocol.embeddings import inputs
 from llm_service.store.database import open_database
 from llm_service.store.keys import KeyStore
 from llm_service.stub import Stub
-from seedbed.keys import Keys
+from seedbed.server.keys import Keys
 from seedbed.settings import Settings
 from seedbed.testing import free_port, run_server
 

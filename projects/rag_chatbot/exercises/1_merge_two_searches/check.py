@@ -4,7 +4,7 @@ import warnings
 
 import numpy as np
 
-from rag_chatbot.fusion import DENSE_SHARE, mix
+from rag_chatbot.search.fusion import DENSE_SHARE, mix
 
 warnings.simplefilter("error")  # a division by zero is a warning in numpy
 

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from rag_chatbot.chunk import chunk
-from rag_chatbot.parse import parse
+from rag_chatbot.read import parse
+from rag_chatbot.read.chunk import chunk
 
 WORDS = ("alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa")
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rag_chatbot import terminal
+from rag_chatbot.talk import terminal
 
 if TYPE_CHECKING:
     from rag_chatbot.chatbot import Chatbot
@@ -45,8 +45,8 @@ Paths = Annotated[list[Path], typer.Argument(help="Files or folders.")]
 def open_chatbot(model: str | None = None, **overrides: Any) -> Chatbot:
     """The chatbot as the environment and the options say."""
     from rag_chatbot.config import Config
+    from seedbed.observe.startup import start
     from seedbed.settings import Settings, load
-    from seedbed.startup import start
 
     # A question multiplies small matrices: threads for that only get in each other's way.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -160,8 +160,8 @@ def serve(
     if paths:
         _ingest(chatbot, paths, collection)
 
-    from rag_chatbot.api import create_app
-    from seedbed import service
+    from rag_chatbot.talk.api import create_app
+    from seedbed.server import service
 
     served = create_app(chatbot)
     gc.enable()
@@ -180,7 +180,7 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Measure retrieval (--beir) or answers (--qa with --docs)."""
-    from rag_chatbot.evaluate import run
+    from rag_chatbot.evaluate.questions import run
 
     with terminal.progress() as progress:
         result = run(model, beir=beir, qa=qa, docs=docs, baseline=compare, progress=progress)
@@ -198,7 +198,7 @@ def demo(paths: Paths) -> None:
 @app.command()
 def mcp() -> None:
     """Offer `search` and `ask` as MCP tools on standard input and output."""
-    from rag_chatbot.tools import create_server
+    from rag_chatbot.talk.mcp_server import create_server
 
     create_server(open_chatbot()).run("stdio")
 

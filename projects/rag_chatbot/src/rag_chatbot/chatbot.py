@@ -14,13 +14,13 @@ from typing import Any, Literal
 from langchain_core.embeddings import Embeddings
 from langchain_core.language_models import BaseChatModel
 
-from rag_chatbot.answer import Answer, Answerer, Turn, check
+from rag_chatbot.answer.answer import Answer, Answerer, Turn, check
 from rag_chatbot.config import Config
 from rag_chatbot.conversation import Conversations
 from rag_chatbot.ingest import Progress, Summary, ingest_bytes
-from rag_chatbot.retrieve import Hit, Retriever
-from rag_chatbot.store import Store
-from rag_chatbot.vectors import embed_texts
+from rag_chatbot.search.retrieve import Hit, Retriever
+from rag_chatbot.store.embed import embed_texts
+from rag_chatbot.store.store import Store
 from seedbed.errors import BadInput, SeedbedError
 from seedbed.settings import Settings
 
@@ -234,11 +234,11 @@ class Chatbot:
 
 def open_chatbot(config: Config, settings: Settings) -> Chatbot:
     """The chatbot with the configured models."""
-    from seedbed.catalog import MODELS
-    from seedbed.embeddings import load_embeddings
+    from seedbed.models.catalog import MODELS
+    from seedbed.models.embeddings import load_embeddings
 
     def load_model(name: str) -> BaseChatModel:
-        from seedbed.chat import load_chat_model
+        from seedbed.models.chat import load_chat_model
 
         return load_chat_model(name, settings=settings)
 

@@ -13,10 +13,10 @@ from typing import Any
 
 import typer
 
-from rag_chatbot import terminal
 from rag_chatbot.chatbot import OPERATOR, Chatbot, Question, open_chatbot
 from rag_chatbot.config import Config
 from rag_chatbot.ingest import ingest
+from rag_chatbot.talk import terminal
 from seedbed.settings import Settings, load
 
 # A question, and what its answer must say; None where the documents do not tell.

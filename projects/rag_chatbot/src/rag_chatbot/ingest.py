@@ -16,11 +16,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
-from rag_chatbot.chunk import Piece, TokenCounter, chunk, counter
-from rag_chatbot.parse import Document, parse
-from rag_chatbot.records import FileStat, Parts, StoredDocument, index_parts, joined
-from rag_chatbot.store import Store
-from rag_chatbot.walk import Found, walk
+from rag_chatbot.read import Document, parse
+from rag_chatbot.read.chunk import Piece, TokenCounter, chunk, counter
+from rag_chatbot.read.find_files import Found, walk
+from rag_chatbot.store.records import FileStat, Parts, StoredDocument, index_parts, joined
+from rag_chatbot.store.store import Store
 from seedbed.errors import BadInput, SeedbedError, TooLarge
 
 FORMAT = 1  # raise it when parsing or chunking changes, so that files are read again

@@ -19,7 +19,7 @@ from finetune_lora.data.rows import Row, read_rows
 from finetune_lora.data.write import finish
 from finetune_lora.example import Dataset, Example
 from seedbed.errors import BadInput, SeedbedError
-from seedbed.prompts import load_prompt
+from seedbed.models.prompts import load_prompt
 from seedbed.settings import load
 
 _PACKAGE = __name__.partition(".")[0]

@@ -1,6 +1,6 @@
 """A model as OpenVINO files, the form in which every project of the repository opens it fastest.
 
-It goes through a GGUF, which OpenVINO reads; the conversion itself is `seedbed.weights`'.
+It goes through a GGUF, which OpenVINO reads; the conversion itself is `seedbed.models.weights`'.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def to_openvino(
 
 
 def _convert(path: Path, beside: Path, out: Path) -> None:
-    from seedbed.weights import gguf_to_openvino
+    from seedbed.models.weights import gguf_to_openvino
 
     if not path.is_file():
         raise BadInput(f"There is no file {path}.", hint="Check the path.")

@@ -43,7 +43,7 @@ from typing import Any
 from jsonschema import Draft202012Validator
 
 from seedbed.errors import BadInput
-from seedbed.prompts import load_prompt
+from seedbed.models.prompts import load_prompt
 
 NONE = "none"
 _SYSTEMS = "email|vpn|erp|wiki|laptop"

@@ -25,7 +25,7 @@ from llm_service.backends import wire
 from llm_service.backends.jobs import ChatJob, Choice, Outbox
 from seedbed.errors import BadInput, ContextWindowError, SeedbedError
 from seedbed.guardrails import reason
-from seedbed.startup import silence_dependencies
+from seedbed.observe.startup import silence_dependencies
 
 PREPARE_SECONDS = 3.0  # of a request: its prompt and its schema
 NICE = 5  # the service answers first where both want the processor
@@ -41,7 +41,7 @@ class ChatWorker:
     """Answers chats and texts from one engine."""
 
     def __init__(self, spec: str, options: dict[str, Any], out: Outbox) -> None:
-        from seedbed.engines import folder_of, is_local, open_engine, opens
+        from seedbed.models.open_engine import folder_of, is_local, open_engine, opens
         from seedbed.settings import Settings, load
 
         settings, opened = load(Settings), None
@@ -53,8 +53,8 @@ class ChatWorker:
         if is_local(spec):  # opening lets go of Python's lock, so imports go on meanwhile
             opened = Thread(target=_quietly, args=(open_engine, spec, settings), kwargs=options)
             opened.start()
-        from seedbed.chat import LocalChatModel, load_chat_model
-        from seedbed.engine import Sampling
+        from seedbed.engine.engine import Sampling
+        from seedbed.models.chat import LocalChatModel, load_chat_model
 
         if opened is not None:
             opened.join()
@@ -127,8 +127,8 @@ class ChatWorker:
     def _texts(self, body: dict[str, Any]) -> list[Any]:
         """Turns of plain prompts, without a chat template: choice p * n + i is the i-th of prompt
         p."""
-        from seedbed.engine import Sampling
-        from seedbed.turn import Turn
+        from seedbed.engine.engine import Sampling
+        from seedbed.models.answer_in_progress import Turn
 
         sampling = Sampling(
             max_new_tokens=body.get("max_tokens", 16),
@@ -167,7 +167,7 @@ class EmbeddingWorker:
     """Turns texts into vectors."""
 
     def __init__(self, spec: str, options: dict[str, Any], out: Outbox) -> None:  # noqa: ARG002
-        from seedbed.embeddings import load_embeddings
+        from seedbed.models.embeddings import load_embeddings
 
         self.model: Any = load_embeddings(spec)
         self.out = out
@@ -258,7 +258,7 @@ def serve(connection: socket.socket) -> None:
     lines = connection.makefile("rb")
     import openvino_genai  # noqa: F401  while it may not be known yet what to load
 
-    import seedbed.engines  # noqa: F401
+    import seedbed.models.open_engine  # noqa: F401
 
     line = next(lines, None)
     if line is None:  # nobody wants it any more

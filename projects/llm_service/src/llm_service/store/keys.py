@@ -26,7 +26,7 @@ from llm_service.config import Config
 from llm_service.store import tables
 from llm_service.store.database import Database, open_database, storable, upsert
 from seedbed.errors import BadInput, NotFound, SeedbedError, Unauthorized
-from seedbed.keys import Keys, presented
+from seedbed.server.keys import Keys, presented
 from seedbed.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -174,7 +174,7 @@ class KeyStore:
     def caller(self, headers: Headers) -> str:
         """The id of the key in the headers; Unauthorized without a valid one.
 
-        "local" while there are no keys, so that it stands where `seedbed.keys.Keys` does.
+        "local" while there are no keys, so that it stands where `seedbed.server.keys.Keys` does.
         """
         if not self:
             return LOCAL.id

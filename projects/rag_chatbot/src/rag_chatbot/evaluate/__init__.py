@@ -1,0 +1,1 @@
+"""Measure answers and retrieval on sets of questions."""

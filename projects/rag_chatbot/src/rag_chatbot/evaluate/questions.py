@@ -1,0 +1,268 @@
+"""What `rag-chatbot eval` does: answers on a set of questions, or retrieval (`beir`), compared.
+
+Documents are read into a store of their own and asked about as a user would. Results are plain
+JSON with one entry a case, which `compare` pairs.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from rag_chatbot.answer.answer import Answer, Answerer
+from rag_chatbot.answer.follow_up import Turn
+from rag_chatbot.config import Config
+from rag_chatbot.evaluate.beir import Progress, evaluate_beir, json_lines, temporary_store, text_of
+from rag_chatbot.ingest import ingest
+from rag_chatbot.search.retrieve import Retriever
+from seedbed.errors import BadInput
+from seedbed.evaluation import Figure, Report, log_to_mlflow, paired_bootstrap
+
+__all__ = ["compare", "evaluate_beir", "evaluate_qa", "read_questions", "run"]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A question, the patterns of which one must stand in its answer, and who may be cited."""
+
+    id: str
+    question: str
+    answers: tuple[re.Pattern[str], ...]
+    sources: tuple[str, ...]
+    answerable: bool
+    history: tuple[Turn, ...] = ()
+
+
+def run(
+    model: str | None = None,
+    *,
+    beir: Path | None = None,
+    qa: Path | None = None,
+    docs: Path | None = None,
+    baseline: Path | None = None,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """The verb: evaluate as the environment says, compare with `baseline`, log to MLflow if asked.
+
+    Raises BadInput unless it is either `beir`, or `qa` with `docs`.
+    """
+    from seedbed.models.embeddings import load_embeddings
+    from seedbed.settings import Settings, load
+
+    if (beir is None) == (qa is None) or (qa is None) != (docs is None):
+        raise BadInput("Say what to measure.", hint="--beir DIR, or --qa FILE with --docs PATH.")
+    before = _read_result(baseline) if baseline else None
+    settings, config = load(Settings, model=model), load(Config)
+    embeddings = load_embeddings(settings=settings)
+    if beir:
+        result = evaluate_beir(beir, config, embeddings, progress=progress)
+        about = {"collection": beir.resolve().name, "embeddings": settings.embeddings}
+    else:
+        from seedbed.models.chat import load_chat_model
+
+        assert qa is not None and docs is not None
+        chat_model = partial(load_chat_model, settings=settings)
+        result = evaluate_qa(
+            qa, docs, config, embeddings, chat_model, spec=settings.model, progress=progress
+        )
+        about = {"questions": qa.name, "model": settings.model, "embeddings": settings.embeddings}
+    if before is not None:
+        result["compared"] = compare(result, before)
+    log_to_mlflow(_report(result, about), "rag_chatbot")
+    return result
+
+
+def evaluate_qa(
+    questions: Path,
+    docs: Path,
+    config: Config,
+    embeddings: Any,
+    chat_model: Any,
+    *,
+    spec: str = "",
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Ask each question of the documents under `docs`.
+
+    Shares come with their n and 95 % Wilson interval under "intervals": answer_accuracy (of the
+    answerable, those whose answer matches a pattern), citation_precision (of the citations, those
+    of an expected source), citation_recall (of the expected sources, those cited),
+    abstention_precision and abstention_recall. Latency is in seconds.
+    """
+    cases = read_questions(questions)
+    results = []
+    with temporary_store(config, embeddings) as store:
+        summary = ingest(store, [docs])
+        if not summary.chunks:
+            raise BadInput(f"{docs} holds no document that can be read.")
+        answerer = Answerer(Retriever(store, embeddings, config), chat_model, config, spec)
+        answerer.ask(cases[0].question)  # what is loaded at first use is not latency
+        for done, case in enumerate(cases, 1):
+            began = time.perf_counter()
+            answer = answerer.ask(case.question, history=case.history)
+            results.append(_judge(case, answer, time.perf_counter() - began))
+            if progress:
+                progress(done, len(cases), "questions")
+    return _summary(results)
+
+
+def _judge(case: Case, answer: Answer, seconds: float) -> dict[str, Any]:
+    """One case: counts where they apply, None elsewhere."""
+    cited = [citation.source for citation in answer.citations]
+    right = [source for source in cited if any(_same(source, s) for s in case.sources)]
+    met = [s for s in case.sources if any(_same(source, s) for source in cited)]
+    says = any(pattern.search(answer.answer) for pattern in case.answers)
+    answered = not answer.abstained
+    return {
+        "id": case.id,
+        "question": answer.question,
+        "answer": answer.answer,
+        "answerable": case.answerable,
+        "abstained": answer.abstained,
+        "correct": (answered and says) if case.answerable else answer.abstained,
+        "citations": len(cited) if case.answerable else None,
+        "right_citations": len(right) if case.answerable else None,
+        "sources": len(case.sources) if case.answerable else None,
+        "cited_sources": len(met) if case.answerable else None,
+        "seconds": round(seconds, 4),
+        "words": len(answer.answer.split()) if answered else None,
+    }
+
+
+def _same(source: str, expected: str) -> bool:
+    """Equal, or one of them is the other seen from a folder further up."""
+    return source == expected or source.endswith(f"/{expected}") or expected.endswith(f"/{source}")
+
+
+def _summary(cases: list[dict[str, Any]]) -> dict[str, Any]:
+    def total(name: str) -> int:
+        return sum(case[name] or 0 for case in cases)
+
+    answerable = [case for case in cases if case["answerable"]]
+    silent = [case for case in cases if case["abstained"]]
+    rightly = sum(not case["answerable"] for case in silent)
+    shares = {
+        "answer_accuracy": (sum(case["correct"] for case in answerable), len(answerable)),
+        "citation_precision": (total("right_citations"), total("citations")),
+        "citation_recall": (total("cited_sources"), total("sources")),
+        "abstention_precision": (rightly, len(silent)),
+        "abstention_recall": (rightly, len(cases) - len(answerable)),
+    }
+    figures = {name: Figure.share(*counts) for name, counts in shares.items()}
+    seconds = sorted(case["seconds"] for case in cases)
+    words = [case["words"] for case in cases if case["words"] is not None]
+    return {
+        **{name: round(figure.value, 4) for name, figure in figures.items()},
+        "latency_p50_s": _quantile(seconds, 0.5),
+        "latency_p95_s": _quantile(seconds, 0.95),
+        "words_per_answer": round(sum(words) / len(words), 1) if words else 0.0,
+        "questions": len(cases),
+        "intervals": {name: asdict(figure) for name, figure in figures.items()},
+        "cases": cases,
+    }
+
+
+def _quantile(ordered: Sequence[float], share: float) -> float:
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+
+
+def read_questions(path: Path) -> list[Case]:
+    """Raises BadInput with the line of what is wrong."""
+    cases: dict[str, Case] = {}
+    for where, row in json_lines(path, hint="--qa takes a file with one JSON object a line."):
+        case = _case(row, where)
+        if case.id in cases:
+            raise BadInput(f"{where}: the id {case.id!r} is there already.")
+        cases[case.id] = case
+    if not cases:
+        raise BadInput(f"{path} holds no questions.")
+    return list(cases.values())
+
+
+def _case(row: dict[str, Any], where: str) -> Case:
+    answerable = row.get("answerable", True)
+    if not isinstance(answerable, bool):
+        raise BadInput(f"{where}: 'answerable' must be true or false, not {answerable!r}.")
+    patterns = []
+    for pattern in _texts(row, "answers", where):
+        try:
+            patterns.append(re.compile(pattern, re.IGNORECASE))
+        except re.error as error:
+            raise BadInput(f"{where}: {pattern!r} is no regular expression ({error}).") from None
+    if answerable and not patterns:
+        raise BadInput(f"{where}: an answerable question needs a pattern in 'answers'.")
+    history = row.get("history") or []
+    if not isinstance(history, list) or not all(isinstance(turn, dict) for turn in history):
+        raise BadInput(f"{where}: 'history' must be a list of objects with a 'question'.")
+    turns = [Turn(text_of(t, "question", where), text_of(t, "answer", where, "")) for t in history]
+    return Case(
+        text_of(row, "id", where), text_of(row, "question", where), tuple(patterns),
+        tuple(_texts(row, "source", where)), answerable, tuple(turns),
+    )  # fmt: skip
+
+
+def _texts(row: dict[str, Any], name: str, where: str) -> list[str]:
+    values = row.get(name) or []
+    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+        raise BadInput(f"{where}: {name!r} must be a list of texts, not {values!r}.")
+    return values
+
+
+def compare(now: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """For each measure of both results: the difference over the cases that both have, with its
+    95 % paired bootstrap interval; `significant` when that leaves out 0. Raises BadInput when the
+    results have no case in common."""
+    old = {case["id"]: case for case in before.get("cases", ())}
+    pairs = [(case, old[case["id"]]) for case in now.get("cases", ()) if case["id"] in old]
+    differences: dict[str, dict[str, Any]] = {}
+    for measure in sorted({name for case, _ in pairs for name in case}):
+        values = [
+            (float(new[measure]), float(was[measure]))
+            for new, was in pairs
+            if _is_number(new.get(measure)) and _is_number(was.get(measure))
+        ]
+        if values:
+            found = paired_bootstrap([a for a, _ in values], [b for _, b in values])
+            differences[measure] = {**asdict(found), "significant": found.significant}
+    if not differences:
+        raise BadInput(
+            "The two results have no measured case in common.",
+            hint="Compare results of the same command on the same questions.",
+        )
+    return differences
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float)
+
+
+def _read_result(path: Path) -> dict[str, Any]:
+    try:
+        result = json.loads(path.read_text(encoding="utf-8"))
+        if all("id" in case for case in result["cases"]):
+            return dict(result)
+    except OSError as error:
+        raise BadInput(f"{path} cannot be read: {error.strerror or error}.") from None
+    except (ValueError, KeyError, TypeError):
+        pass
+    raise BadInput(
+        f"{path} is no result of an evaluation.", hint="Make one with: rag-chatbot eval … --json"
+    )
+
+
+def _report(result: Mapping[str, Any], about: Mapping[str, str]) -> Report:
+    """The figures as `seedbed.evaluation` and MLflow take them."""
+    if "intervals" in result:
+        figures = {name: Figure(**figure) for name, figure in result["intervals"].items()}
+        for name in ("latency_p50_s", "latency_p95_s", "words_per_answer"):
+            figures[name] = Figure(result[name], result["questions"])
+    else:
+        names = [name for name in result["cases"][0] if name != "id"]
+        figures = {name: Figure.mean([case[name] for case in result["cases"]]) for name in names}
+    return Report("rag-chatbot eval", figures, result["cases"], about)

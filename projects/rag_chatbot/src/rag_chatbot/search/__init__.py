@@ -1,0 +1,1 @@
+"""Find the chunks that match a question: dense and full-text search, fused."""

@@ -1,0 +1,196 @@
+"""What the buttons of the page do, through `Chatbot`; how the page is laid out is in `ui`.
+
+What documents, models and users wrote is made inert in `render` before it reaches the browser.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from rag_chatbot.chatbot import Chatbot, Question
+from rag_chatbot.talk import page_html
+from seedbed.errors import NotFound, SeedbedError
+from seedbed.server.service import caller_of
+
+log = logging.getLogger(__name__)
+Messages = list[dict[str, Any]]
+Ids = list[str | None]
+
+# Shown where the document that answers it is in the collection.
+EXAMPLES = {
+    "concepts/rag.md": "What is hybrid search?",
+    "how-to/bigger-model.md": "How do I use a bigger model?",
+    "concepts/fine-tuning.md": "When does fine-tuning pay?",
+}
+
+
+class Handlers:
+    """What happens on the page; each method returns new values for the components it is wired to.
+
+    Gradio passes `request` by its annotation.
+    """
+
+    def __init__(self, chatbot: Chatbot) -> None:
+        self.chatbot = chatbot
+
+    def ask(
+        self,
+        text: str,
+        messages: Messages,
+        ids: Ids,
+        collection: str,
+        conversation: str | None,
+        k: int,
+        mode: str,
+        strictness: float,
+        model: str,
+        request: gr.Request,
+    ) -> Iterator[tuple[Any, ...]]:
+        """Stream an answer into the chat. Yields chat, box, ids, conversation."""
+        if not text.strip():
+            yield messages, "", ids, conversation
+            return
+        messages = [*messages, {"role": "user", "content": page_html.plain_text(text)}]
+        ids = [*ids, None, None]
+        yield [*messages, page_html.message(page_html.WAITING)], "", ids, conversation
+        said = ""
+        try:
+            asked = Question(text, collection, conversation, k, mode, strictness, model)
+            for event in self.chatbot.stream(asked, caller=caller_of(request)):
+                if isinstance(event, str):
+                    said += event
+                    yield (
+                        [*messages, page_html.message(page_html.text(said))],
+                        "",
+                        ids,
+                        conversation,
+                    )
+                else:
+                    ids[-1], conversation = event["id"], event["conversation_id"]
+                    shown = page_html.message(page_html.answer(event, collection))
+                    yield [*messages, shown], "", ids, conversation
+        except Exception as error:
+            failed = page_html.message(page_html.error(_reason(error)))
+            yield [*messages, failed], text, ids, conversation
+
+    def refresh(
+        self, collection: str, conversation: str | None, request: gr.Request
+    ) -> tuple[Any, ...]:
+        """Returns the chat's welcome, and what there is: collections, documents, conversations."""
+        caller = caller_of(request)
+        names = self.chatbot.collections(caller)
+        if collection not in names:
+            collection = names[0] if names else collection
+        sources = self._sources(collection, caller)
+        examples = [{"text": text} for source, text in EXAMPLES.items() if source in sources]
+        return (
+            gr.Chatbot(
+                placeholder=page_html.WELCOME if sources else page_html.EMPTY, examples=examples
+            ),
+            gr.Dropdown(names or [collection], value=collection),
+            _documents(sources),
+            self._past(caller, conversation),
+        )
+
+    def upload(
+        self,
+        files: list[str] | None,
+        collection: str,
+        request: gr.Request,
+        progress: gr.Progress = gr.Progress(),  # noqa: B008  (Gradio injects it by this default)
+    ) -> tuple[Any, ...]:
+        """Read uploaded files. Returns the emptied drop zone and a note."""
+        uploads = [(Path(file).name, Path(file).read_bytes()) for file in files or []]
+        try:
+            summary = self.chatbot.upload(
+                uploads,
+                collection,
+                caller_of(request),
+                progress=lambda done, total, name: progress((done, total), desc=name),
+            )
+        except Exception as error:
+            return None, page_html.error(_reason(error))
+        return None, page_html.summary(summary)
+
+    def choose(self, source: str | None, collection: str) -> tuple[Any, ...]:
+        """Returns the buttons for the chosen document."""
+        link = page_html.view_link({"source": source, "start": 0, "end": 0}, collection)
+        chosen = bool(source)
+        return gr.Button(link=link if chosen else None, interactive=chosen), gr.Button(
+            interactive=chosen
+        )
+
+    def delete(self, source: str | None, collection: str, request: gr.Request) -> str:
+        """Forget the chosen document, unless the person thought better of it. Returns a note."""
+        if not source:
+            return ""
+        try:
+            self.chatbot.delete_document(collection, source, caller_of(request))
+        except Exception as error:
+            return page_html.error(_reason(error))
+        return page_html.hint(f"Deleted {source}.")
+
+    def reopen(self, conversation: str, request: gr.Request) -> tuple[Any, ...]:
+        """Show a past conversation. Returns chat, ids, conversation, collection."""
+        caller = caller_of(request)
+        try:
+            found = self.chatbot.conversations.find(conversation, caller)
+            turns = self.chatbot.conversations.turns(conversation, caller)
+        except NotFound as error:
+            raise gr.Error(str(error), print_exception=False) from None
+        messages: Messages = []
+        ids: Ids = []
+        for turn in turns:
+            messages.append({"role": "user", "content": page_html.plain_text(turn.question)})
+            messages.append(page_html.message(page_html.answer(turn.answer, found.collection)))
+            ids += [None, turn.id]
+        thumbs = [{"up": "Like", "down": "Dislike"}.get(turn.rating or "") for turn in turns]
+        return gr.Chatbot(messages, feedback_value=thumbs), ids, conversation, found.collection
+
+    def rate(self, ids: Ids, liked: gr.LikeData, request: gr.Request) -> tuple[Any, ...]:
+        """Keep a thumb, or take it back. Returns what was rated and the row for a comment on it."""
+        at = liked.index[0] if isinstance(liked.index, tuple | list) else liked.index
+        turn = ids[at] if at < len(ids) else None
+        if turn is None:
+            return None, gr.Row(visible=False)
+        rating = {"Like": "up", True: "up", "Dislike": "down", False: "down"}.get(liked.liked)
+        self.chatbot.conversations.rate(turn, caller_of(request), rating)
+        return (turn, rating), gr.Row(visible=rating is not None)
+
+    def comment(
+        self, rated: tuple[str, Any] | None, comment: str, request: gr.Request
+    ) -> tuple[Any, ...]:
+        """Add a comment to the last rating. Empties and hides the comment's row."""
+        if rated and comment.strip():
+            turn, rating = rated
+            self.chatbot.conversations.rate(turn, caller_of(request), rating, comment.strip())
+            gr.Info("Thank you: your comment is kept with the answer.")
+        return "", gr.Row(visible=False)
+
+    def _sources(self, collection: str, caller: str) -> list[str]:
+        try:
+            return [item["source"] for item in self.chatbot.documents(collection, caller)]
+        except SeedbedError:
+            return []
+
+    def _past(self, caller: str, conversation: str | None) -> Any:
+        past = [(item.title, item.id) for item in self.chatbot.conversations.list(caller)]
+        known = conversation in {identifier for _, identifier in past}
+        return gr.Radio(past, value=conversation if known else None, visible=bool(past))
+
+
+def _documents(sources: list[str]) -> Any:
+    label = f"{len(sources)} document{'' if len(sources) == 1 else 's'} in this collection"
+    return gr.Dropdown(sources, value=None, label=label if sources else "No documents yet")
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, SeedbedError):
+        return str(error)
+    log.exception("the page could not do something")
+    return "Something failed on our side; it is logged."

@@ -1,0 +1,1 @@
+"""Text generation with OpenVINO: one thread steps the pipeline, many callers share it."""

@@ -1,0 +1,94 @@
+"""Chat models behind one call: `load_chat_model(spec)`. It knows where each kind of spec leads."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from langchain_core.language_models import BaseChatModel
+
+from seedbed.errors import ConfigError, MissingExtra
+from seedbed.guardrails import reason
+from seedbed.models.catalog import MODELS, find
+from seedbed.models.local_chat import DEFAULT_MAX_TOKENS, LocalChatModel
+from seedbed.models.open_engine import folder_of, is_local, open_engine
+from seedbed.settings import Settings, load
+
+__all__ = ["LocalChatModel", "load_chat_model"]
+
+
+def load_chat_model(
+    spec: str | None = None, *, settings: Settings | None = None, **kwargs: Any
+) -> BaseChatModel:
+    """The chat model of a spec (default: SEEDBED_MODEL); `kwargs` become its fields.
+
+    Specs: a catalogue name, hf:ORG/REPO, path:DIR, scripted:FILE, or PROVIDER:MODEL for
+    LangChain's integrations (openai, anthropic, ollama …; SEEDBED_BASE_URL for the address).
+    `engine_options` (`max_running` …) go to the Engine of a model that is not loaded yet.
+    Raises ConfigError, WeightsError or MissingExtra, each with the next command.
+    """
+    from seedbed.observe.telemetry import ModelTelemetry
+
+    settings = settings or load(Settings)
+    spec = spec or settings.model
+    watch = ModelTelemetry(spec, log_content=settings.log_content)
+    kwargs["callbacks"] = [*(kwargs.get("callbacks") or []), watch]
+    kind, _, name = spec.partition(":")
+    if kind == "scripted" and name:
+        from seedbed.models.scripted import ScriptedChatModel
+
+        return ScriptedChatModel.from_file(name, **kwargs)
+    if is_local(spec):
+        return _load_local(spec, settings, kwargs)
+    if not name:
+        known = ", ".join(n for n, model in MODELS.items() if model.kind == "chat")
+        raise ConfigError(
+            f"No chat model {spec!r}.",
+            hint=f"Use {known}, hf:ORG/REPO, path:DIR, openai:MODEL, anthropic:MODEL …",
+        )
+    return _load_remote(spec, settings, kwargs)
+
+
+def _load_local(spec: str, settings: Settings, kwargs: dict[str, Any]) -> BaseChatModel:
+    engine = open_engine(spec, settings, **kwargs.pop("engine_options", {}))
+    if engine is None:
+        return _load_transformers(folder_of(spec, settings), kwargs)
+    model = find(spec)
+    if model is not None and model.answer_mode == "quote":
+        kwargs.setdefault("tool_decision", "words")
+    return LocalChatModel(engine=engine, model_name=spec, **kwargs)
+
+
+def _load_transformers(folder: Path, kwargs: dict[str, Any]) -> BaseChatModel:
+    try:
+        from langchain_huggingface import ChatHuggingFace, HuggingFacePipeline
+    except ImportError:
+        raise MissingExtra("langchain-huggingface", "torch") from None
+    options = {"max_new_tokens": kwargs.pop("max_tokens", None) or DEFAULT_MAX_TOKENS}
+    llm = HuggingFacePipeline.from_model_id(
+        str(folder), task="text-generation", pipeline_kwargs=options
+    )
+    return ChatHuggingFace(llm=llm, **kwargs)
+
+
+def _load_remote(spec: str, settings: Settings, kwargs: dict[str, Any]) -> BaseChatModel:
+    try:
+        from langchain.chat_models import init_chat_model
+    except ImportError:
+        raise MissingExtra("langchain", "remote") from None
+    provider, _, model = spec.partition(":")
+    if settings.base_url:
+        kwargs.setdefault("base_url", settings.base_url)
+        if provider == "openai":  # a server of one's own may want no key; the client wants one
+            kwargs.setdefault("api_key", os.environ.get("OPENAI_API_KEY") or "none")
+    try:
+        chat: BaseChatModel = init_chat_model(model, model_provider=provider, **kwargs)
+    except ImportError as error:
+        raise MissingExtra.named_in(error) from None
+    except Exception as error:  # each vendor's client has its own
+        raise ConfigError(
+            f"The model {spec!r} cannot be used: {reason(error)}",
+            hint=f"Set {provider.upper()}_API_KEY, or SEEDBED_BASE_URL for your own server.",
+        ) from error
+    return chat

@@ -1,0 +1,231 @@
+"""`load_embeddings`: one string names the embedding model, local or remote; LangChain's interface.
+
+`MiniLM` is the local default, on OpenVINO and without torch; everything else is reached through
+LangChain's integrations. Nothing here knows chunks, stores or files.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import queue
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from langchain_core.embeddings import Embeddings
+
+from seedbed.errors import ConfigError, MissingExtra
+from seedbed.guardrails import reason
+from seedbed.models import weights
+from seedbed.models.catalog import find
+from seedbed.observe.telemetry import model_call
+from seedbed.settings import Settings, load
+
+log = logging.getLogger(__name__)
+Vectors = npt.NDArray[np.float32]
+
+_BATCH = 16  # larger ones are no faster and hold more memory
+_WINDOW = 4096  # texts that are tokenised and sorted together
+_MAX_CHARS = 16_384  # far beyond the model's 256 tokens: a huge text is not tokenised whole
+
+
+def load_embeddings(
+    spec: str | None = None, *, settings: Settings | None = None, fast: bool = True
+) -> Embeddings:
+    """The embedding model behind a spec; None: `SEEDBED_EMBEDDINGS`, by default "minilm".
+
+    `minilm` (shared by all who load it in this process) · `hash:` (deterministic, for tests) ·
+    `hf:ORG/REPO@REVISION` and `path:DIR` (sentence-transformers, extra `torch`) ·
+    `openai:MODEL` and other vendors (`langchain.embeddings.init_embeddings`; `SEEDBED_BASE_URL`
+    for a server that speaks OpenAI's protocol). `fast=False` computes MiniLM in float32.
+    Raises ConfigError, MissingExtra or WeightsError.
+    """
+    settings = settings or load(Settings)
+    spec = spec or settings.embeddings
+    scheme, separator, rest = spec.partition(":")
+    if scheme == "hash":
+        from seedbed.testing import HashEmbeddings
+
+        return HashEmbeddings(int(rest)) if rest.isdecimal() else HashEmbeddings()
+    model = find(spec, "embedding")
+    if model is not None and model.kind != "embedding":
+        raise ConfigError(
+            f"{spec!r} is a {model.kind} model.", hint="Set SEEDBED_EMBEDDINGS=minilm."
+        )
+    if model is not None or scheme == "path":
+        folder = weights.ensure(model or spec, settings=settings)
+        if (folder / "fast.xml").exists():
+            return _minilm(folder, fast)
+        name = f"hf:{model.repo}@{folder.name}" if model else spec
+        return _Recorded(_sentence_transformer(folder), name)
+    if not separator:
+        raise ConfigError(
+            f"No embedding model {spec!r} in the catalogue.",
+            hint="Use minilm, hf:ORG/REPO@REVISION, path:DIR or openai:MODEL.",
+        )
+    return _Recorded(_remote(spec, settings), spec)
+
+
+@lru_cache
+def _minilm(folder: Path, fast: bool) -> MiniLM:
+    return MiniLM(folder, fast=fast)
+
+
+def _sentence_transformer(folder: Path) -> Embeddings:
+    try:
+        from langchain_huggingface import HuggingFaceEmbeddings
+
+        embeddings: Embeddings = HuggingFaceEmbeddings(
+            model_name=str(folder), encode_kwargs={"normalize_embeddings": True}
+        )
+    except ImportError as error:
+        raise MissingExtra(error.name or "sentence-transformers", "torch") from error
+    return embeddings
+
+
+def _remote(spec: str, settings: Settings) -> Embeddings:
+    try:
+        from langchain.embeddings import init_embeddings
+    except ImportError:
+        raise MissingExtra("langchain", "remote") from None
+
+    options: dict[str, Any] = {}
+    if settings.base_url and spec.startswith("openai:"):
+        # Other servers of this protocol read text, not OpenAI's token ids; many want no key.
+        key = os.environ.get("OPENAI_API_KEY") or "none"
+        options = {
+            "base_url": settings.base_url,
+            "api_key": key,
+            "check_embedding_ctx_length": False,
+        }
+    try:
+        return init_embeddings(spec, **options)
+    except ImportError as error:
+        raise MissingExtra.named_in(error) from None
+    except Exception as error:  # each vendor raises its own: an unknown name, a missing key
+        raise ConfigError(f"{spec!r}: {reason(error)}") from error
+
+
+class _Recorded(Embeddings):
+    """Embeddings of another library with telemetry, and a `name` to cache their vectors under."""
+
+    def __init__(self, inner: Embeddings, name: str) -> None:
+        self.inner = inner
+        self.name = name
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        with model_call(self.name, "embeddings"):
+            return self.inner.embed_documents(texts)
+
+    def embed_query(self, text: str) -> list[float]:
+        with model_call(self.name, "embeddings"):
+            return self.inner.embed_query(text)
+
+    async def aembed_documents(self, texts: list[str]) -> list[list[float]]:
+        with model_call(self.name, "embeddings"):
+            return await self.inner.aembed_documents(texts)
+
+    async def aembed_query(self, text: str) -> list[float]:
+        with model_call(self.name, "embeddings"):
+            return await self.inner.aembed_query(text)
+
+
+class MiniLM(Embeddings):
+    """all-MiniLM-L6-v2 on OpenVINO: float32 vectors of 384, L2-normalised; safe with threads.
+
+    `name` identifies model and precision, so that vectors can be cached under it. Text beyond
+    256 tokens is not read, as in sentence-transformers.
+    """
+
+    dimension = 384
+
+    def __init__(self, folder: Path, *, fast: bool = True) -> None:
+        from seedbed.models import bert
+
+        self._bert = bert
+        self._tokenizer = bert.load_tokenizer(folder / "tokenizer.json")
+        self._counter = bert.load_tokenizer(folder / "tokenizer.json", truncate=False)
+        self.name = f"{folder.name}-{'int8' if fast else 'f32'}"
+        self._start(folder / ("fast.xml" if fast else "full.xml"))
+        if fast and not self._as_expected(np.load(folder / "probe.npy")):
+            log.warning("This CPU multiplies int8 inexactly: embedding in float32 instead.")
+            self.name = f"{folder.name}-f32"
+            self._start(folder / "full.xml")
+
+    def _start(self, path: Path) -> None:
+        import openvino as ov
+
+        compiled = ov.Core().compile_model(
+            str(path),
+            "CPU",
+            {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": "f32"},
+        )
+        self._streams = int(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
+        self._requests: queue.LifoQueue[Any] = queue.LifoQueue()
+        for _ in range(self._streams):
+            self._requests.put(compiled.create_infer_request())
+
+    def _as_expected(self, vector: Vectors) -> bool:
+        """CPUs without VNNI may saturate in int8 products; a known vector tells."""
+        ids = self._tokenizer.encode(self._bert.PROBE).ids
+        return float(self._infer([ids])[0] @ vector) > 0.99
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        """float32 (n, 384), in the order of the texts; (0, 384) for none."""
+        vectors = np.empty((len(texts), self.dimension), np.float32)
+        tokens = 0
+        with model_call("minilm", "embeddings") as call:
+            for start in range(0, len(texts), _WINDOW):
+                window = texts[start : start + _WINDOW]
+                tokens += self._embed_window(window, vectors[start : start + len(window)])
+            call.usage(tokens)
+        return vectors
+
+    def _embed_window(self, texts: Sequence[str], vectors: Vectors) -> int:
+        """Fill in the vectors; returns how many tokens were read."""
+        cut = [text[:_MAX_CHARS] for text in texts]
+        ids = [encoding.ids for encoding in self._tokenizer.encode_batch_fast(cut)]
+        # Neighbours in length share a batch, so that little padding is computed; the longest go
+        # first, so that no thread is left with one at the end.
+        order = np.argsort([-len(text) for text in ids], kind="stable")
+        batches = [order[i : i + _BATCH] for i in range(0, len(order), _BATCH)]
+
+        def work(batch: npt.NDArray[np.intp]) -> None:
+            vectors[batch] = self._infer([ids[i] for i in batch])
+
+        if len(batches) == 1:
+            work(batches[0])
+        else:
+            with ThreadPoolExecutor(self._streams) as pool:
+                list(pool.map(work, batches))
+        return sum(map(len, ids))
+
+    def _infer(self, ids: list[list[int]]) -> Vectors:
+        request = self._requests.get()  # waits while all are at work
+        try:
+            request.infer(self._bert.as_inputs(ids), share_inputs=True)
+            result: Vectors = request.get_output_tensor(0).data.copy()
+            return result
+        finally:
+            self._requests.put(request)
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        vectors: list[list[float]] = self.embed(texts).tolist()
+        return vectors
+
+    def embed_query(self, text: str) -> list[float]:
+        return self.embed_documents([text])[0]
+
+    def count_tokens(self, text: str) -> int:
+        """Tokens of a text, without the two marks that the model adds; not cut at its limit."""
+        return self.token_counts([text])[0]
+
+    def token_counts(self, texts: Sequence[str]) -> list[int]:
+        """`count_tokens` of many texts in one call, on all cores."""
+        encodings = self._counter.encode_batch_fast(list(texts), add_special_tokens=False)
+        return [len(encoding.ids) for encoding in encodings]

@@ -1,0 +1,82 @@
+"""`load_reranker`: cross-encoders, which read question and passage together; none by default.
+
+Slower than embeddings by orders of magnitude and better: for the few best passages only.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+from seedbed.errors import ConfigError, MissingExtra
+from seedbed.models import weights
+from seedbed.models.catalog import find
+from seedbed.observe.telemetry import model_call
+from seedbed.settings import Settings, load
+
+
+class Reranker(Protocol):
+    def score(self, query: str, texts: Sequence[str]) -> list[float]:
+        """One number a text, in the order of the texts; higher is more relevant."""
+        ...
+
+
+def load_reranker(spec: str, *, settings: Settings | None = None) -> Reranker:
+    """A cross-encoder by catalogue name, `hf:ORG/REPO@REVISION` or `path:DIR`.
+
+    A folder with an `openvino_model.xml` runs on OpenVINO (extra `local`), any other in
+    sentence-transformers (extra `torch`). Raises ConfigError, MissingExtra or WeightsError.
+    """
+    model = find(spec, "rerank")
+    if model is None and not spec.startswith("path:"):
+        raise ConfigError(
+            f"No reranker {spec!r}.", hint="Use ms-marco-minilm, hf:ORG/REPO@REVISION or path:DIR."
+        )
+    if model is not None and model.kind != "rerank":
+        raise ConfigError(f"{spec!r} is a model for {model.kind}.", hint="Use ms-marco-minilm.")
+    # Known before a download begins: only a repository of OpenVINO's runs without torch.
+    if model is not None and not model.repo.lower().startswith("openvino/"):
+        _need("sentence_transformers", "torch")
+    folder = weights.ensure(model or spec, settings=settings or load(Settings))
+    if (folder / "openvino_model.xml").exists():
+        _need("openvino_genai", "local")
+        return _OpenVINO(folder, spec)
+    _need("sentence_transformers", "torch")
+    return _SentenceTransformers(folder, spec)
+
+
+def _need(module: str, extra: str) -> None:
+    if importlib.util.find_spec(module) is None:
+        raise MissingExtra(module.replace("_", "-"), extra)
+
+
+class _OpenVINO:
+    def __init__(self, folder: Path, name: str) -> None:
+        import openvino_genai
+
+        config = openvino_genai.TextRerankPipeline.Config()
+        config.top_n = 1_000_000  # all of them: whoever asks for scores does the cutting
+        self._pipeline = openvino_genai.TextRerankPipeline(str(folder), "CPU", config)
+        self._name = name
+
+    def score(self, query: str, texts: Sequence[str]) -> list[float]:
+        scores = [0.0] * len(texts)
+        with model_call(self._name, "rerank"):
+            for index, value in self._pipeline.rerank(query, list(texts)) if texts else ():
+                scores[index] = float(value)
+        return scores
+
+
+class _SentenceTransformers:
+    def __init__(self, folder: Path, name: str) -> None:
+        from sentence_transformers import CrossEncoder
+
+        self._model = CrossEncoder(str(folder))
+        self._name = name
+
+    def score(self, query: str, texts: Sequence[str]) -> list[float]:
+        pairs = [(query, text) for text in texts]
+        with model_call(self._name, "rerank"):
+            return [float(value) for value in self._model.predict(pairs)] if pairs else []

@@ -1,0 +1,1 @@
+"""Traces, metrics and logs, and what must be set before libraries are imported."""

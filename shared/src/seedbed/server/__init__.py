@@ -1,0 +1,1 @@
+"""HTTP services: the FastAPI factory, its middleware, API keys, and pages in Gradio."""

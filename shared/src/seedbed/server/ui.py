@@ -1,0 +1,157 @@
+"""Gradio pages inside a FastAPI app, with the look that the projects share.
+
+Works offline: system fonts, nothing from a CDN, no analytics. It knows no project's page.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fastapi import FastAPI
+from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.routing import Match, Mount
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from seedbed.observe.telemetry import silence_dependencies
+
+if TYPE_CHECKING:
+    import gradio as gr
+
+_SANS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Noto Sans", "sans-serif")
+_MONO = ("ui-monospace", "SF Mono", "Menlo", "Consolas", "DejaVu Sans Mono", "monospace")
+
+# The page may load and call its own server alone. An image in an answer can't carry words away.
+_POLICY = (
+    "default-src 'self' data: blob: 'unsafe-inline' 'unsafe-eval'; "
+    "base-uri 'self'; form-action 'self'; frame-ancestors 'self'"
+)
+_CSS = """
+.gradio-container {
+  max-width: 76rem !important; margin: 0 auto !important; padding: 1rem !important;
+}
+.gradio-container .prose, .gradio-container .message { line-height: 1.6; max-width: 46rem; }
+.gradio-container .prose h1 { font-size: 1.5rem; font-weight: 650; letter-spacing: -0.01em; }
+.gradio-container .muted, .gradio-container .muted * { color: var(--body-text-color-subdued); }
+.gradio-container mark { background: #fde68a; color: #1c1917; border-radius: 3px; padding: 0 2px; }
+.dark .gradio-container mark, .gradio-container.dark mark { background: #854d0e; color: #fef9c3; }
+.gradio-container :focus-visible { outline: 2px solid var(--color-accent); outline-offset: 2px; }
+"""
+
+
+def theme() -> gr.Theme:
+    """The common theme: calm neutrals, one green accent, system fonts, light and dark."""
+    silence_dependencies()
+    import gradio as gr
+
+    return gr.themes.Soft(
+        primary_hue="emerald",
+        secondary_hue="emerald",
+        neutral_hue="stone",
+        radius_size="md",
+        font=_SANS,
+        font_mono=_MONO,
+    ).set(
+        body_background_fill="*neutral_50",
+        body_background_fill_dark="*neutral_950",
+        block_shadow="none",
+        block_border_width="1px",
+        block_label_background_fill="transparent",
+        block_label_background_fill_dark="transparent",
+        block_label_border_width="0px",
+        block_label_shadow="none",
+        block_label_text_color="*neutral_600",
+        block_label_text_color_dark="*neutral_300",
+        block_title_background_fill="transparent",
+        block_title_background_fill_dark="transparent",
+        block_title_padding="0px",
+        block_title_text_color="*neutral_600",
+        block_title_text_color_dark="*neutral_300",
+        body_text_color_subdued="*neutral_500",
+        input_border_width="1px",
+        input_border_color="*neutral_300",
+        input_border_color_dark="*neutral_600",
+        input_shadow="none",
+        button_primary_background_fill="*primary_700",
+        button_primary_background_fill_hover="*primary_800",
+        button_primary_background_fill_dark="*primary_700",
+        button_primary_background_fill_hover_dark="*primary_800",
+        button_primary_text_color="white",
+    )
+
+
+def css() -> str:
+    """The common styles: readable width, `mark` for quotes, `.muted` for small print."""
+    return _CSS
+
+
+def mount(
+    app: FastAPI,
+    blocks: gr.Blocks,
+    path: str = "/",
+    *,
+    extra_css: str = "",
+    head: str = "",
+    concurrency: int = 8,
+) -> FastAPI:
+    """Serve a Gradio page from the app, behind the app's own routes.
+
+    Uploads are limited as the app's other bodies are, `concurrency` functions run at a time.
+    Call it last: routes added later at the same path are never reached. An address under /v1 that
+    does not exist is still the app's 404, in the app's envelope. An exception in the page's
+    functions shows as "Error"; raise `gr.Error` to say something.
+    """
+    silence_dependencies()
+    import gradio as gr
+
+    blocks.queue(default_concurrency_limit=concurrency, max_size=64)
+    gr.mount_gradio_app(
+        app,
+        blocks,
+        path,
+        theme=theme(),
+        css=css() + extra_css,
+        head=head,
+        footer_links=[],
+        run_history=False,
+        show_error=False,
+        enable_monitoring=False,
+        ssr_mode=False,
+        mcp_server=False,
+        max_file_size=app.state.max_body,
+    )
+    # Gradio checks that a "file" a client names was uploaded only in a page that it launched
+    # itself: in a mounted one any file of the server could be read (seen in 6.31).
+    blocks.has_launched = True
+    mounted = app.router.routes[-1]
+    if not isinstance(mounted, Mount):
+        raise RuntimeError("Gradio no longer mounts its page as the last route.")
+    mounted.app = _BehindApi(mounted.app, app)
+    return app
+
+
+class _BehindApi:
+    """Sends what is under /v1 back to the app's own 404 and 405: a page at "/" would take it."""
+
+    def __init__(self, page: ASGIApp, app: FastAPI) -> None:
+        self.page = page
+        self.routes = app.router.routes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and not self._is_page(scope):
+            raise HTTPException(404)
+        scope["seedbed.route"] = "page"
+
+        async def with_policy(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message)["content-security-policy"] = _POLICY
+            await send(message)
+
+        await self.page(scope, receive, with_policy)
+
+    def _is_page(self, scope: Scope) -> bool:
+        if scope["path"].startswith("/v1/") or scope["path"] == "/v1":
+            if any(route.matches(scope)[0] is Match.PARTIAL for route in self.routes):
+                raise HTTPException(405)
+            return False
+        return True

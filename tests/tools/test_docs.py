@@ -1,0 +1,63 @@
+"""Marked parts are made anew, everything else stays, and stale files make it fail."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tools import docs
+from seedbed.errors import NotFound
+
+PAGE = """\
+# A page
+<!-- settings: seedbed.settings:Settings -->old<!-- end -->
+kept
+```
+<!-- settings: not.touched:Here --><!-- end -->
+```
+"""
+
+
+def test_a_stale_page_is_rewritten_once(tmp_path: Path) -> None:
+    page = tmp_path / "README.md"
+    page.write_text(PAGE)
+    assert docs.main([str(tmp_path)]) == 1
+    text = page.read_text()
+    assert "| `SEEDBED_MODEL` | `smollm2` |" in text
+    assert "-->old" not in text
+    assert "\nkept\n" in text
+    assert "not.touched" in text
+    assert docs.main([str(tmp_path)]) == 0
+
+
+def test_the_example_environment_lists_every_setting(tmp_path: Path) -> None:
+    text = docs.env_example(tmp_path)
+    assert "#SEEDBED_MODEL=smollm2\n" in text
+    assert "#SEEDBED_API_KEYS=\n" in text
+    assert "#SEEDBED_OPEN=false\n" in text
+
+
+def test_a_machine_dependent_default_is_left_out() -> None:
+    assert "| `SEEDBED_CACHE_DIR` | |" in docs.settings_table("seedbed.settings:Settings")
+
+
+def test_help_is_what_the_command_prints() -> None:
+    text = docs.help_text("python -m pip")
+    assert text.startswith("```text\n")
+    assert "install" in text
+    assert text.endswith("\n```")
+
+
+def test_figures_come_from_the_results(tmp_path: Path) -> None:
+    file = tmp_path / "results.json"
+    file.write_text(json.dumps({"rag": {"rate": 151.23, "n": 20000}}))
+    assert docs.result(file, "rag.rate") == "151"
+    assert docs.result(file, "rag.n") == "20000"
+    with pytest.raises(NotFound, match="make bench"):
+        docs.result(file, "rag.gone")
+
+
+def test_an_unknown_class_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "README.md").write_text("<!-- settings: seedbed.settings:Gone --><!-- end -->")
+    assert docs.main([str(tmp_path)]) == 2
+    assert "Gone" in capsys.readouterr().err

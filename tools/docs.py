@@ -1,0 +1,167 @@
+"""Bring the generated parts of Markdown files and `.env.example` up to date; fail if any was stale.
+
+    python -m tools.docs            from the repository's root; `make docs` calls it
+
+A part stands between `<!-- KIND: argument -->` and `<!-- end -->`:
+
+    settings: rag_chatbot.config:Config     a table of a settings class
+    help: rag-chatbot ask                   what that command says about itself
+    result: rag-ingest.chunks_per_second    one figure of benchmarks/results.json, by its path
+
+It knows nothing of what the pages say between the marks.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from seedbed.errors import BadInput, NotFound, SeedbedError
+
+if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
+    from pydantic_settings import BaseSettings
+
+_MARK = re.compile(r"<!-- (settings|help|result): (.+?) -->(.*?)<!-- end -->", re.DOTALL)
+_PAGES = ("*.md", "docs/**/*.md", "shared/*.md", "projects/*/*.md")
+_FENCE = re.compile(r"^(```|~~~).*?^\1", re.DOTALL | re.MULTILINE)
+
+
+def update(root: Path) -> list[Path]:
+    """Rewrite what is stale below `root`; returns the files that changed."""
+    pages = sorted({page for pattern in _PAGES for page in root.glob(pattern)})
+    texts = {page: render(page.read_text("utf-8"), root) for page in pages}
+    texts[root / ".env.example"] = env_example(root)
+    stale = [page for page, text in texts.items() if not _holds(page, text)]
+    for page in stale:
+        page.write_text(texts[page], "utf-8")
+    return stale
+
+
+def _holds(page: Path, text: str) -> bool:
+    return page.exists() and page.read_text("utf-8") == text
+
+
+def render(text: str, root: Path) -> str:
+    """`text` with each marked part made anew. Marks inside fenced code are left as they are."""
+    fences = [match.span() for match in _FENCE.finditer(text)]
+
+    def part(match: re.Match[str]) -> str:
+        if any(start < match.start() < end for start, end in fences):
+            return match[0]
+        kind, argument = match[1], match[2]
+        if kind == "result":
+            made = result(root / "benchmarks" / "results.json", argument)
+        else:
+            block = settings_table(argument) if kind == "settings" else help_text(argument)
+            made = f"\n{block}\n"
+        return f"<!-- {kind}: {argument} -->{made}<!-- end -->"
+
+    return _MARK.sub(part, text)
+
+
+def settings_table(spec: str) -> str:
+    """A Markdown table of the settings class `module:Class`."""
+    rows = ["| variable | default | meaning |", "|---|---|---|"]
+    for name, default, meaning in variables(_class(spec)):
+        cell = f"`{default}`" if default else ""
+        rows.append(f"| `{name}` | {cell} | {meaning} |".replace("|  |", "| |"))
+    return "\n".join(rows)
+
+
+def variables(cls: type[BaseSettings]) -> list[tuple[str, str, str]]:
+    """(environment variable, default as text, description) for each field of a settings class."""
+    from seedbed.settings import variable
+
+    return [
+        (variable(cls, name), _default(field), field.description or "")
+        for name, field in cls.model_fields.items()
+    ]
+
+
+def _default(field: FieldInfo) -> str:
+    # What a function makes depends on the machine: its description says what it is.
+    if field.default_factory is not None or field.default is None:
+        return ""
+    value: Any = field.default
+    if hasattr(value, "get_secret_value"):
+        value = value.get_secret_value()
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _class(spec: str) -> type[BaseSettings]:
+    module, _, name = spec.partition(":")
+    try:
+        cls: type[BaseSettings] = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise NotFound(f"settings: {spec!r}: {error}.", hint="Run: make setup") from None
+    return cls
+
+
+def help_text(command: str) -> str:
+    """What `command --help` prints, 90 columns wide, as a fenced block."""
+    program, *words = shlex.split(command)
+    path = Path(sys.executable).with_name(program)
+    plain = {"COLUMNS": "90", "TERMINAL_WIDTH": "90", "NO_COLOR": "1", "TYPER_USE_RICH": "0"}
+    done = subprocess.run(
+        [str(path) if path.exists() else program, *words, "--help"],
+        env={**os.environ, **plain, "TERM": "dumb"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise BadInput(f"help: {command!r} fails: {done.stderr.strip()[-300:]}")
+    lines = [line.rstrip() for line in done.stdout.strip().splitlines()]
+    return "\n".join(["```text", *lines, "```"])
+
+
+def result(file: Path, path: str) -> str:
+    """The figure at a dotted path of the benchmark results; a float is shown to three digits."""
+    value: Any = json.loads(file.read_text("utf-8")) if file.exists() else {}
+    for key in path.split("."):
+        if not isinstance(value, dict) or key not in value:
+            raise NotFound(f"result: there is no {path!r} in {file}.", hint="Run: make bench")
+        value = value[key]
+    return f"{value:.3g}" if isinstance(value, float) and abs(value) < 1000 else f"{value}"
+
+
+def env_example(root: Path) -> str:
+    """Every setting as a commented line of a `.env` file."""
+    specs = ["seedbed.settings:Settings"]
+    folders = sorted(root.glob("projects/*")) or [root]
+    for config in sorted(file for folder in folders for file in folder.glob("src/*/config.py")):
+        specs.append(f"{config.parent.name}.config:Config")
+    lines = ["# Copy to `.env` and take the # off what you set. Made by `make docs`."]
+    for spec in specs:
+        lines += ["", f"# ── {spec.partition('.')[0]}"]
+        for name, default, meaning in variables(_class(spec)):
+            lines += [f"# {meaning}", f"#{name}={default}"]
+    return "\n".join(lines) + "\n"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit status 1 when a file was stale: it is current now, look at it and commit it."""
+    words = sys.argv[1:] if arguments is None else arguments
+    root = Path(words[0]) if words else Path.cwd()
+    try:
+        stale = update(root)
+    except SeedbedError as error:
+        print(error, file=sys.stderr)
+        return 2
+    for page in stale:
+        print(f"rewritten: {page.relative_to(root)}")
+    print("Commit what was rewritten." if stale else "The docs are current.")
+    return 1 if stale else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
