@@ -73,10 +73,17 @@ def test_the_contract_can_be_broken(tmp_path: Path) -> None:
         sources = shutil.ignore_patterns("__pycache__")
         shutil.copytree(PACKAGES[name] / "src" / name, tmp_path / name, ignore=sources)
     (tmp_path / "seedbed/models/prompts.py").write_text("import rag_chatbot\n")
+    (tmp_path / "seedbed/errors.py").write_text("import seedbed.testing\n")
+    (tmp_path / "rag_chatbot/search/fusion.py").write_text("import rag_chatbot.talk.terminal\n")
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     done = lint_imports(tmp_path)
     assert done.returncode == 1, done.stdout + done.stderr
-    assert "seedbed.models.prompts -> rag_chatbot" in done.stdout
+    for import_ in (
+        "seedbed.models.prompts -> rag_chatbot",
+        "seedbed.errors -> seedbed.testing",
+        "rag_chatbot.search.fusion -> rag_chatbot.talk.terminal",
+    ):
+        assert import_ in done.stdout
 
 
 @pytest.mark.parametrize("package", sorted(PACKAGES))

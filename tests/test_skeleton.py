@@ -39,6 +39,12 @@ def test_files_with_the_same_roles_are_there(project: Path) -> None:
     assert sorted(project.glob("tests/test_*.py")), "the project has no tests"
 
 
+@pytest.mark.parametrize("package", ["shared/src/seedbed", "projects/rag_chatbot/src/rag_chatbot"])
+def test_a_package_shows_at_most_thirteen_names(package: str) -> None:
+    names = {path.stem for path in (ROOT / package).iterdir()} - {"__init__", "__pycache__"}
+    assert len(names) <= 13, sorted(names)
+
+
 @each_project
 def test_the_readme_has_the_headings_in_order(project: Path) -> None:
     text = (project / "README.md").read_text("utf-8")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from seedbed.models.catalog import MODELS, Model, find, price
+from seedbed.models.catalog import MODELS, Model, find
 
 MODELS_TXT = Path(__file__).parents[1] / "models.txt"
 
@@ -50,19 +50,3 @@ def test_a_repository_of_the_table_keeps_its_pinned_revision() -> None:
     assert find(f"hf:{model.repo}") is model
     other = find(f"hf:{model.repo}@main")
     assert other is not None and other.revision == "main"
-
-
-@pytest.mark.parametrize(
-    ("spec", "expected"),
-    [
-        ("smollm2", (0.0, 0.0)),
-        ("openai:gpt-4o-mini", (0.15, 0.60)),
-        ("openai:gpt-4o-mini-2024-07-18", (0.15, 0.60)),
-        ("anthropic:claude-sonnet-4-5-20250929", (3.0, 15.0)),
-        ("anthropic:claude-opus-5-5", (4.0, 20.0)),
-        ("openai:gpt-5-pro", (0.0, 0.0)),  # another, dearer model: unknown, not the price of gpt-5
-        ("openai:never-heard-of", (0.0, 0.0)),
-    ],
-)
-def test_price(spec: str, expected: tuple[float, float]) -> None:
-    assert price(spec) == expected

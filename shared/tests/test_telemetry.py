@@ -95,7 +95,7 @@ def test_a_model_call_counts_tokens_time_and_cost(spans):
 
 
 def test_a_remote_call_costs_what_the_table_says(spans):
-    from seedbed.models.catalog import price
+    from seedbed.observe.prices import price
 
     spec = "openai:gpt-4o-mini"
     price_in, price_out = price(spec)

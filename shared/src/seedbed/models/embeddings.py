@@ -49,7 +49,7 @@ def load_embeddings(
     spec = spec or settings.embeddings
     scheme, separator, rest = spec.partition(":")
     if scheme == "hash":
-        from seedbed.testing import HashEmbeddings
+        from seedbed.models.hash_embeddings import HashEmbeddings
 
         return HashEmbeddings(int(rest)) if rest.isdecimal() else HashEmbeddings()
     model = find(spec, "embedding")

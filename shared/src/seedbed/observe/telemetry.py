@@ -126,7 +126,7 @@ def metrics() -> Metrics:
         Histogram("seedbed_model_seconds", "Duration of a call.", labels, buckets=_SECONDS),
         Histogram("seedbed_first_token_seconds", "To the first token.", labels, buckets=_SECONDS),
         Counter("seedbed_model_tokens_total", "Tokens read and written.", ("model", "direction")),
-        Counter("seedbed_model_cost_usd_total", "By the catalogue's price table.", ("model",)),
+        Counter("seedbed_model_cost_usd_total", "Estimated cost, by list prices.", ("model",)),
     )
 
 
@@ -159,7 +159,7 @@ class ModelCall:
 
     @property
     def cost_usd(self) -> float:
-        from seedbed.models.catalog import price
+        from seedbed.observe.prices import price
 
         price_in, price_out = price(self.model)
         return (self.input_tokens * price_in + self.output_tokens * price_out) / 1e6
