@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from rag_chatbot.answer.answer import ABSTENTION, MOST_CHARACTERS, Answer, Answerer, Turn
-from rag_chatbot.answer.follow_up import condense
+from rag_chatbot.answer.answer import ABSTENTION, MAX_CHARACTERS, Answer, Answerer
+from rag_chatbot.answer.follow_up import Exchange, condense
 from rag_chatbot.config import Config
 from rag_chatbot.search.retrieve import Hit
 from rag_chatbot.store.store import Chunk
@@ -95,7 +95,7 @@ def test_an_empty_collection_is_no_answer() -> None:
 def test_a_follow_up_is_searched_with_the_question_before_it() -> None:
     bot = answerer(GUIDE)
     answer = bot.ask(
-        "And how do I change it?", history=[Turn("Which port does Kestrel use?", "7421")]
+        "And how do I change it?", history=[Exchange("Which port does Kestrel use?", "7421")]
     )
     assert "Which port does Kestrel use?" in answer.question
     assert "kestrel config set port 9000" in answer.answer
@@ -104,26 +104,26 @@ def test_a_follow_up_is_searched_with_the_question_before_it() -> None:
 def test_a_question_that_stands_alone_keeps_to_itself() -> None:
     answer = answerer(GUIDE).ask(
         "In which file does the Kestrel server keep its settings?",
-        history=[Turn("How large is the moon?", "Large.")],
+        history=[Exchange("How large is the moon?", "Large.")],
     )
     assert answer.question == "In which file does the Kestrel server keep its settings?"
 
 
 def test_says_that_a_long_history_was_cut() -> None:
     answer = answerer(GUIDE).ask(
-        "And the port?", history=[Turn(f"Question {n}?") for n in range(9)]
+        "And the port?", history=[Exchange(f"Question {n}?") for n in range(9)]
     )
     assert "last 6 of 9" in answer.notices[0]
 
 
 @pytest.mark.parametrize("question", ["", "?", "\x00\x01\x02", " \n\t "])
 def test_a_question_without_words_is_refused(question: str) -> None:
-    with pytest.raises(BadInput, match="holds no words"):
+    with pytest.raises(BadInput, match="contains no words"):
         answerer(GUIDE).ask(question)
 
 
 def test_a_question_of_a_megabyte_is_refused() -> None:
-    with pytest.raises(BadInput, match=f"{MOST_CHARACTERS:,} are the limit"):
+    with pytest.raises(BadInput, match=f"the limit is {MAX_CHARACTERS:,}"):
         answerer(GUIDE).ask("x" * 1_000_000)
 
 
@@ -183,11 +183,12 @@ def test_quoting_a_passage_that_instructs_changes_nothing() -> None:
     "question", ["What is an embedding?", "What is BM25", "Who is Ada Lovelace?"]
 )
 def test_a_short_question_for_a_meaning_stands_alone(question):
-    assert condense(question, [Turn("How do I install it on Linux?")]) == question
+    assert condense(question, [Exchange("How do I install it on Linux?")]) == question
 
 
 @pytest.mark.parametrize("question", ["What is the default?", "What is it?", "And on Windows?"])
 def test_a_short_question_that_names_nothing_leans_on_the_one_before(question):
     assert (
-        condense(question, [Turn("How do I set the port?")]) == f"How do I set the port? {question}"
+        condense(question, [Exchange("How do I set the port?")])
+        == f"How do I set the port? {question}"
     )

@@ -4,7 +4,7 @@ import pytest
 
 from rag_chatbot.answer import choose, confidence, follow_up
 from rag_chatbot.answer.quotable_units import LONG_WORDS, split
-from rag_chatbot.search import lexical
+from rag_chatbot.read.words import terms
 from rag_chatbot.search.retrieve import Hit
 from rag_chatbot.store.store import Chunk
 from seedbed.testing import HashEmbeddings
@@ -80,8 +80,8 @@ def test_notes_are_sentences_and_a_short_sentence_stays_with_the_one_before() ->
 
 
 def test_the_share_of_links_is_measured() -> None:
-    assert choose._linked("- [Where the cache drops pages](cache.md)") > 0.9
-    assert choose._linked("- The cache drops pages at its end") == 0
+    assert choose._link_share("- [Where the cache drops pages](cache.md)") > 0.9
+    assert choose._link_share("- The cache drops pages at its end") == 0
 
 
 def test_a_long_unit_is_cut_and_nothing_is_lost() -> None:
@@ -92,8 +92,8 @@ def test_a_long_unit_is_cut_and_nothing_is_lost() -> None:
 
 
 def test_terms_meet_across_spellings() -> None:
-    assert set(lexical.terms("retrying maxRetries")) & set(lexical.terms("max_retry retries"))
-    assert lexical.terms("the of and") == []
+    assert set(terms("retrying maxRetries")) & set(terms("max_retry retries"))
+    assert terms("the of and") == []
 
 
 def test_the_best_unit_comes_first_and_is_a_span() -> None:
@@ -134,14 +134,14 @@ def test_strictness_moves_the_threshold_from_always_to_never() -> None:
 
 @pytest.mark.parametrize("question", ["And on Windows?", "How do I turn it off?", "Why?"])
 def test_follow_ups_lean_on_what_was_said(question: str) -> None:
-    earlier = follow_up.Turn("How do I enable the cache?")
+    earlier = follow_up.Exchange("How do I enable the cache?")
     assert follow_up.condense(question, [earlier]) == f"How do I enable the cache? {question}"
 
 
 def test_a_chain_of_follow_ups_reaches_back_to_its_subject() -> None:
     turns = [
-        follow_up.Turn("How do I enable the page cache quickly?"),
-        follow_up.Turn("And on Mac?"),
+        follow_up.Exchange("How do I enable the page cache quickly?"),
+        follow_up.Exchange("And on Mac?"),
     ]
     joined = follow_up.condense("And on Windows?", turns)
     assert joined == "How do I enable the page cache quickly? And on Mac? And on Windows?"

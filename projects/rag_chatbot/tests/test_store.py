@@ -16,6 +16,7 @@ from rag_chatbot.config import Config
 from rag_chatbot.read import parse
 from rag_chatbot.read.chunk import chunk, counter, embedding_text
 from rag_chatbot.store.full_text import match_expression
+from rag_chatbot.store.callers import OPERATOR
 from rag_chatbot.store.store import Store
 from seedbed.errors import BadInput, Busy, ConfigError, NotFound, Unavailable
 from seedbed.testing import HashEmbeddings, free_port, run_server
@@ -24,7 +25,7 @@ OPEN = Callable[..., Store]
 
 
 def put(store: Store, source: str, text: str, collection: str = "default", **kwargs: object) -> int:
-    if not store.collections().count(collection):
+    if not store.collections(OPERATOR).count(collection):
         store.create_collection(collection)
     document = parse(Path(source), text.encode())
     pieces = chunk(document, 64, counter(store.embeddings))
@@ -63,7 +64,6 @@ def test_documents_and_chunks_come_back_as_they_were(store: Store) -> None:
         "pump.md",
         1,
     )
-    assert store.neighbours(first) == [second]
     assert store.chunks([second.id, 999, first.id]) == [second, first]
 
 
@@ -76,7 +76,7 @@ def test_both_arms_find_the_chunk_and_dense_gives_the_true_cosine(store: Store) 
     text = embedding_text("Boat", "", "The boat leaves the harbour at noon.")
     expected = float(query @ store.embeddings.embed([text])[0])
     assert cosine == pytest.approx(expected, abs=1e-5)
-    assert store.vectors([best])[0] @ query == pytest.approx(expected, abs=1e-5)
+    assert store.fetch([best])[1][0] @ query == pytest.approx(expected, abs=1e-5)
     scores = store.text("default", "Leaving boats?", 5)
     assert [store.chunks([i])[0].source for i, _ in scores] == ["boat.md"]
     assert scores[0][1] > 0
@@ -189,7 +189,7 @@ def test_collections_may_have_any_name(store: Store, name: str) -> None:
     assert len(store.dense(name, ask(store, "red lever"), 9)) == 2
     assert store.text(name, "boat", 9) == []
     store.delete_collection(name)
-    assert store.collections() == ["default"]
+    assert store.collections(OPERATOR) == ["default"]
     assert store.dense("default", ask(store, "boat"), 9)
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rag_chatbot.store.callers import OPERATOR
 from rag_chatbot.talk import terminal
 
 if TYPE_CHECKING:
@@ -35,7 +36,6 @@ app.add_typer(documents, name="documents")
 app.add_typer(collections, name="collections")
 app.add_typer(feedback, name="feedback")
 
-OPERATOR = None  # as in `chatbot`, which is too heavy to import for a help text
 Collection = Annotated[str, typer.Option("--collection", "-c", help="Which collection.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Model = Annotated[str | None, typer.Option("--model", help="Chat model: a name or a model spec.")]
@@ -225,7 +225,7 @@ def delete_document(source: str, collection: Collection = "default") -> None:
 def list_collections(as_json: Json = False) -> None:
     """All collections, with who may read and write them."""
     chatbot = open_chatbot()
-    found = [chatbot.store.collection(name) for name in chatbot.store.collections()]
+    found = [chatbot.store.collection(name) for name in chatbot.store.collections(OPERATOR)]
     rules = [{"name": c.name, "readers": c.readers, "writers": c.writers} for c in found]
     if as_json:
         show(rules)

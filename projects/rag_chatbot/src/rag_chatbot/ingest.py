@@ -89,7 +89,7 @@ def ingest(
     summary = Summary()
     with store.database.writing(lock_timeout, waiting):
         store.create_collection(collection)
-        store.usable(collection)
+        store.require_embedder(collection)
         known = {document.path: document for document in store.documents(collection)}
         found = list(walk([Path(p) for p in paths], include, exclude))
         jobs: list[tuple[Found, str]] = []
