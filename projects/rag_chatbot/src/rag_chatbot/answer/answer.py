@@ -85,6 +85,7 @@ class Answerer:
         self.retriever = retriever
         self.config = config
         self.embeddings = retriever.embeddings
+        self.spec = spec
         self.writer = AnswerWriter(chat_model, self.embeddings, spec)
 
     def ask(self, question: str, **options: Any) -> Answer:
@@ -144,7 +145,7 @@ class Answerer:
             abstained=not draft.cited,
             citations=tuple(_citation(n, c, support) for n, c in enumerate(draft.cited, 1)),
             question=condensed,
-            model=self.writer.name,
+            model=self.spec or self.writer.name,
             prompt_version=self.writer.version if writes else "quote",
             usage={name: usage[name] + draft.usage[name] for name in USAGE},
             timings=clock.times(),
@@ -156,7 +157,7 @@ class Answerer:
         self, question: str, history: Sequence[Exchange], *, rewrite: bool
     ) -> tuple[str, str, Usage]:
         """The condensed question, the part of it that counts for more, and the model's usage."""
-        condensed = condense(question, history)
+        condensed = condense(question, history) if history else question
         if not rewrite or condensed == question:
             return condensed, question, Counter()
         rewritten, usage = self.writer.condense(question, history)
