@@ -16,7 +16,8 @@ from seedbed.errors import BadInput
 from seedbed.models.chat import load_chat_model
 from seedbed.structured.constrain import constrain
 from seedbed.structured.grammar import Alt, Chars, Grammar, Lit, Matcher, Rep, Seq
-from seedbed.structured.regular import FORMATS, integers, pattern
+from seedbed.structured.number_ranges import integer_range
+from seedbed.structured.regex import FORMATS, compile_pattern
 
 names = st.sampled_from(["a", "b", "name", "x y", "ü", 'q"'])
 values = st.one_of(
@@ -167,7 +168,7 @@ def test_equal_members_are_taken_out_where_they_must_differ():
 @pytest.mark.parametrize("bounds", [(0, 0), (3, 57), (-120, -7), (99, 1001), (None, 3), (5, None)])
 def test_ranges_of_integers_are_exact(bounds):
     low, high = bounds
-    grammar = Grammar(integers(low, high))
+    grammar = Grammar(integer_range(low, high))
     for number in range(-150, 1100):
         inside = (low is None or number >= low) and (high is None or number <= high)
         assert grammar.matches(str(number)) == inside
@@ -177,7 +178,7 @@ def test_ranges_of_integers_are_exact(bounds):
 def test_patterns_let_only_matches_through(source):
     chance = random.Random(0)
     for _ in range(30):
-        text = json.loads('"' + walk(pattern(source), chance, [200]) + '"')
+        text = json.loads('"' + walk(compile_pattern(source), chance, [200]) + '"')
         assert re.search(source, text)
 
 

@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager
 
 import pytest
 
-from seedbed.engine.detokenize import Detokenizer
+from seedbed.engine.detokenizer import Detokenizer
 from seedbed.engine.engine import Engine, Sampling
 from seedbed.engine.pipeline import open_pipeline
 from seedbed.errors import (
@@ -231,7 +231,9 @@ def test_a_deadline_ends_it(engine, prompt):
 
 @pytest.mark.slow
 def test_too_many_tokens_are_refused(engine, prompt):
-    with pytest.raises(ContextWindowError, match=r"and 5000 new ones exceed the model's 2048"):
+    with pytest.raises(
+        ContextWindowError, match=r"5000 new tokens exceed the context window of 2048"
+    ):
         engine.submit(prompt, Sampling(max_new_tokens=5000))
     with pytest.raises(ContextWindowError, match="empty"):
         engine.submit("")
