@@ -4,8 +4,8 @@
         ...
     ui.mount(app, blocks)  # after the app's own routes
 
-The page works offline (system fonts, no CDN, no analytics) and may contact its own server only. What
-is on the page is up to each project.
+The page works offline (system fonts, no CDN, no analytics) and may contact its own server only.
+What is on the page is up to each project.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 _SANS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Noto Sans", "sans-serif")
 _MONO = ("ui-monospace", "SF Mono", "Menlo", "Consolas", "DejaVu Sans Mono", "monospace")
 
-# The page may load from and connect to its own server only: a model that was tricked into showing an
-# image from elsewhere cannot send a conversation along in its address.
+# The page may load from and connect to its own server only: a model that was tricked into showing
+# an image from elsewhere cannot leak a conversation through the image's address.
 _POLICY = (
     "default-src 'self' data: blob: 'unsafe-inline' 'unsafe-eval'; "
     "base-uri 'self'; form-action 'self'; frame-ancestors 'self'"
