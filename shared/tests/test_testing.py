@@ -183,7 +183,7 @@ def test_run_server_shows_what_a_server_that_ends_has_printed():
 
 
 def test_a_reply_that_is_not_json_is_an_invalid_reply():
-    from seedbed.structured.schemas import read
+    from seedbed.structured.schemas import parse_reply
 
     with pytest.raises(InvalidReply, match="not JSON"):
-        read("hello", Point)
+        parse_reply("hello", Point)

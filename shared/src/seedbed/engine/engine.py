@@ -1,6 +1,12 @@
-"""Continuous batching on this machine: one thread owns OpenVINO's pipeline, anybody may ask it.
+"""Continuous batching on this machine: one thread owns OpenVINO's pipeline, many callers share it.
 
-It knows prompts, tokens and limits. It knows no messages, schemas or tools: that is `chat`.
+    engine = Engine(weights.ensure("smollm2"))
+    prompt = engine.apply_chat_template([{"role": "user", "content": "Name three rivers."}])
+    for piece in engine.submit(prompt, Sampling(max_new_tokens=40), deadline=30):
+        print(piece.text, end="")
+
+Deals with prompts, tokens and limits. Messages, schemas and tools are translated in
+`seedbed.models.local_chat`; `seedbed.models.open_engine` shares one engine per model.
 """
 
 from __future__ import annotations
@@ -14,9 +20,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from seedbed.engine.detokenize import special_tokens, token_bytes
+from seedbed.engine.detokenizer import special_tokens, token_bytes
 from seedbed.engine.generation import Completion, Generation, Piece, Request, Sampling
-from seedbed.engine.pipeline import BLOCK_TOKENS, generation_config, open_pipeline, tensor
+from seedbed.engine.pipeline import BLOCK_TOKENS, generation_config, open_pipeline, token_tensor
 from seedbed.errors import (
     Busy,
     ContextWindowError,
@@ -33,10 +39,13 @@ log = logging.getLogger(__name__)
 class Engine:
     """Serves any number of threads and asyncio tasks from one pipeline.
 
-    At most `max_running` requests decode together and `max_queue` wait; prompt and answer fit in
-    `context_window` tokens. `cache_tokens` bounds the memory for the keys and values of running
-    requests and of cached prefixes (a 135M model takes 14 kB a token). When a step fails, the
-    requests in it fail and the pipeline is opened anew for those that wait.
+    - `context_window`: maximum number of tokens of a prompt and its answer together.
+    - `max_running`: requests that are decoded in one batch; `max_queue` more may wait.
+    - `cache_tokens`: size of the KV cache for running requests and cached prefixes, in tokens; one
+      takes 14 kB for a model of 135 million parameters.
+    - `pipeline_factory`: called with `model_dir` and the cache size; for tests.
+
+    If a step raises, its requests fail, and the pipeline is reopened for the waiting ones.
     """
 
     def __init__(
@@ -53,9 +62,9 @@ class Engine:
         self.context_window = context_window
         self._max_queue = max_queue
         self._max_running = max_running
-        # One request that fills the window must fit, or it could never run.
-        room = max(cache_tokens, context_window + 2 * BLOCK_TOKENS)
-        self._open: Callable[[], Any] = partial(pipeline_factory, model_dir, room)
+        # A single request that fills the context window must fit, or it could never run.
+        cache_tokens = max(cache_tokens, context_window + 2 * BLOCK_TOKENS)
+        self._open: Callable[[], Any] = partial(pipeline_factory, model_dir, cache_tokens)
         self._pipeline: Any = self._open()
         self._tokenizer = self._pipeline.get_tokenizer()
         self._table = token_bytes(self._tokenizer)
@@ -63,10 +72,10 @@ class Engine:
         self._waiting: deque[Request] = deque()
         self._running: list[Request] = []
         self._counts = {"finished": 0, "failed": 0, "tokens": 0, "restarts": 0}
-        self._seconds = 1.0  # of a typical request: a running mean, for Retry-After
-        self._state = "serving"  # then "draining" or "closed"
+        self._mean_seconds = 1.0  # of a request: a moving average, for Retry-After
+        self._state = "serving"  # then "draining", "closed"
         self.after_step: Callable[[], None] = lambda: None
-        """Called on the engine's thread when all that a step made has been delivered."""
+        """Called on the engine's thread after the results of each step were delivered."""
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="seedbed-engine", daemon=True)
         self._thread.start()
@@ -78,10 +87,10 @@ class Engine:
         *,
         deadline: float | None = None,
     ) -> Generation:
-        """Queue a prompt; `deadline` is in seconds from now.
+        """Queue a prompt (a text or token ids); `deadline` is in seconds from now.
 
-        Raises ContextWindowError, Busy (with `retry_after`) or Unavailable; what goes wrong
-        later is raised where the Generation is read.
+        Raises ContextWindowError, Busy (with `retry_after`) or Unavailable. Later errors, such as
+        DeadlineExceeded, are raised when the Generation is read.
         """
         sampling = sampling or Sampling()
         ids = self.encode(prompt) if isinstance(prompt, str) else list(prompt)
@@ -89,49 +98,57 @@ class Engine:
         request = Request(ids, sampling, deadline, self._table)
         with self._changed:
             if self._state != "serving":
-                raise Unavailable(f"The model is {self._state}.", hint="Try another server.")
+                raise Unavailable(
+                    f"The model is {self._state}.", hint="Send the request to another server."
+                )
             if len(self._waiting) >= self._max_queue:
-                turns = (len(self._waiting) + 1) / self._max_running
+                batches = (len(self._waiting) + 1) / self._max_running
+                seconds = round(max(1.0, batches * self._mean_seconds), 1)
                 raise Busy(
-                    f"{len(self._waiting)} requests wait already.",
-                    hint="Try again later.",
-                    retry_after=round(max(1.0, turns * self._seconds), 1),
+                    f"The queue of the model is full ({self._max_queue} requests).",
+                    hint=f"Retry after {seconds:g} s.",
+                    retry_after=seconds,
                 )
             self._waiting.append(request)
             self._changed.notify_all()
         return Generation(request, self._wake)
 
     def encode(self, text: str) -> list[int]:
-        """Token ids; the names of special tokens in `text` become these tokens."""
+        """Token ids of a text. Names of special tokens in it become these tokens; apply
+        `without_special_tokens` to untrusted content first."""
         if not text:
             return []
-        tensor = self._tokenizer.encode(text, add_special_tokens=False).input_ids
-        ids: list[int] = tensor.data[0].tolist()
+        encoded = self._tokenizer.encode(text, add_special_tokens=False).input_ids
+        ids: list[int] = encoded.data[0].tolist()
         return ids
 
     def decode(self, ids: Sequence[int]) -> str:
-        """The text of `ids`, special tokens left out."""
+        """The text of token ids, without special tokens."""
         return b"".join(self._table[i] for i in ids).decode("utf-8", "ignore")
 
     @property
     def vocabulary_size(self) -> int:
-        """Token ids are below it."""
+        """Number of token ids; valid ids are 0 to `vocabulary_size - 1`."""
         return len(self._table)
 
     def without_special_tokens(self, text: str) -> str:
-        """`text` with the names of special tokens broken up: content cannot pose as structure."""
+        """`text` with a space inside the name of each special token (`< |im_end|>`).
+
+        Otherwise a user's message could end its turn and begin a system message.
+        """
         for name in self._special:
             if name in text:
                 text = text.replace(name, f"{name[0]} {name[1:]}")
         return text
 
     def count_tokens(self, text: str) -> int:
+        """Number of tokens of a text."""
         return len(self.encode(text))
 
     def apply_chat_template(
         self, messages: Sequence[dict[str, Any]], tools: Sequence[dict[str, Any]] | None = None
     ) -> str:
-        """The prompt that the model's own template makes of messages, ready for its answer."""
+        """The prompt for messages (`{"role", "content"}`), by the model's own chat template."""
         arguments = {"tools": list(tools)} if tools else {}
         return str(
             self._tokenizer.apply_chat_template(
@@ -140,12 +157,13 @@ class Engine:
         )
 
     def stats(self) -> dict[str, int]:
-        """How many requests run and wait now, and what happened so far."""
+        """Requests `running` and `waiting` now; `finished`, `failed`, generated `tokens` and
+        `restarts` of the pipeline since the start."""
         with self._changed:
             return {"running": len(self._running), "waiting": len(self._waiting), **self._counts}
 
     def drain(self, timeout: float | None = None) -> bool:
-        """Refuse what is new and wait for the rest; False if that took over `timeout` seconds."""
+        """Refuse new requests and wait `timeout` seconds for the others; False if any is left."""
         with self._changed:
             if self._state == "serving":
                 self._state = "draining"
@@ -153,23 +171,27 @@ class Engine:
 
     @property
     def closed(self) -> bool:
+        """Whether `close` was called."""
         return self._state == "closed"
 
     def close(self) -> None:
-        """End now: what still runs or waits fails with Unavailable. May be called twice."""
+        """Stop after the current step; running and waiting requests fail with Unavailable.
+
+        May be called more than once.
+        """
         with self._changed:
             self._state = "closed"
             self._changed.notify_all()
         self._thread.join()
 
-    def _check_size(self, prompt: int, new: int) -> None:
-        if prompt + new > self.context_window:
+    def _check_size(self, prompt_tokens: int, new_tokens: int) -> None:
+        if prompt_tokens + new_tokens > self.context_window:
             raise ContextWindowError(
-                f"{prompt} prompt tokens and {new} new ones exceed the model's "
-                f"{self.context_window}.",
-                hint="Shorten the prompt, or ask for fewer new tokens.",
+                f"{prompt_tokens} prompt tokens and up to {new_tokens} new tokens exceed the "
+                f"context window of {self.context_window} tokens.",
+                hint="Shorten the prompt, or request fewer new tokens.",
             )
-        if not prompt:
+        if not prompt_tokens:
             raise ContextWindowError("The prompt is empty.", hint="Send at least one token.")
 
     def _wake(self) -> None:
@@ -179,64 +201,77 @@ class Engine:
     # ── the engine's thread ─────────────────────────────────────────────────────────────────
 
     def _run(self) -> None:
-        while self._has_work():
+        """The loop of the engine's thread, until `close`."""
+        while self._wait_for_work():
             try:
+                # 1. Open the pipeline again, if the last step raised.
                 if self._pipeline is None:
                     self._pipeline = self._open()
-                self._sweep()
+                # 2. Drop cancelled and overdue requests, then fill the batch from the queue.
+                self._drop_ended()
                 self._admit()
+                # 3. One step of OpenVINO: a part of a prompt, or one token for each request.
                 if self._pipeline.has_non_finished_requests():
                     self._pipeline.step()
+                # 4. Pass the new tokens on to the callers.
                 self._deliver()
                 self.after_step()
             except Exception as error:
                 self._recover(error)
                 self.after_step()
-        self._fail_all(Unavailable("The model was closed.", hint="Try another server."))
+        self._fail_all(
+            Unavailable("The model was closed.", hint="Send the request to another server.")
+        )
         self.after_step()
         self._pipeline = None
 
-    def _has_work(self) -> bool:
+    def _wait_for_work(self) -> bool:
+        """Sleep until there is a request; False once the engine is closed."""
         with self._changed:
             if not (self._running or self._waiting):
-                self._changed.notify_all()  # whoever drains
+                self._changed.notify_all()  # for `drain`
             self._changed.wait_for(
                 lambda: self._running or self._waiting or self._state == "closed"
             )
             return self._state != "closed"
 
-    def _sweep(self) -> None:
-        """Let go of the requests that nobody waits for any more or whose time is over."""
+    def _drop_ended(self) -> None:
+        """Remove the requests that were cancelled or are over their deadline."""
         now = time.monotonic()
         for request in [*self._running, *self._waiting]:
             if request.cancelled:
                 self._remove(request)
-                request.finish("cancelled")
-            elif now > request.end:
+                request.complete("cancelled")
+            elif now > request.deadline:
                 self._remove(request)
                 request.end_with(
                     DeadlineExceeded(
-                        f"The answer took longer than {request.allowed} s.",
-                        hint="Allow more time, or ask for fewer tokens.",
+                        f"The answer took longer than {request.timeout} s.",
+                        hint="Allow more time, or request fewer tokens.",
                     )
                 )
 
     def _admit(self) -> None:
+        """Move requests from the queue into the pipeline, up to `max_running`."""
         while self._waiting and len(self._running) < self._max_running:
             with self._changed:
                 request = self._waiting.popleft()
                 self._running.append(request)
             request.handle = self._pipeline.add_request(
-                id(request), tensor(request.prompt), generation_config(request.sampling)
+                id(request), token_tensor(request.prompt), generation_config(request.sampling)
             )
 
     def _deliver(self) -> None:
+        """Read the pipeline's new tokens into the requests, and end those that are complete."""
         for request in list(self._running):
             handle = request.handle
             if not handle.can_read():
+                # OpenVINO drops a request for which the KV cache has no room.
                 if handle.get_status().name == "IGNORED":
                     self._remove(request)
-                    request.end_with(Unavailable("The cache is full.", hint="Try again later."))
+                    request.end_with(
+                        Unavailable("The KV cache of the model is full.", hint="Retry later.")
+                    )
                 continue
             output = next(iter(handle.read().values()))
             ids = output.generated_ids
@@ -245,8 +280,8 @@ class Engine:
             reason = output.finish_reason.name
             if reason != "NONE" or request.detokenizer.stopped:
                 self._remove(request)
-                self._note(request)
-                request.finish("length" if reason == "LENGTH" else "stop")
+                self._count(request)
+                request.complete("length" if reason == "LENGTH" else "stop")
 
     def _remove(self, request: Request) -> None:
         if request.handle is not None:
@@ -254,19 +289,23 @@ class Engine:
         with self._changed:
             (self._running if request in self._running else self._waiting).remove(request)
 
-    def _note(self, request: Request) -> None:
+    def _count(self, request: Request) -> None:
         self._counts["finished"] += 1
         self._counts["tokens"] += len(request.token_ids)
-        self._seconds += 0.1 * (time.monotonic() - request.start - self._seconds)
+        # An exponential moving average: the last ten or so requests dominate.
+        seconds = time.monotonic() - request.start
+        self._mean_seconds += 0.1 * (seconds - self._mean_seconds)
 
     def _recover(self, error: Exception) -> None:
-        """The pipeline's state is unknown after an exception: drop it, and fail what ran in it."""
+        """Drop the pipeline, whose state is undefined after an exception, and fail its requests."""
         log.error("a step of the engine failed", exc_info=error)
         reason = str(error).strip().splitlines()[-1] if str(error) else type(error).__name__
-        if self._pipeline is None:  # it does not even open: nobody can be served
+        if self._pipeline is None:  # opening it failed, and would fail for the waiting ones too
             self._fail_all(Unavailable(f"The model cannot be loaded: {reason}"))
         else:
-            failure = SeedbedError(f"The model failed on this: {reason}", hint="Try again.")
+            failure = SeedbedError(
+                f"The model failed while generating: {reason}", hint="Send the request again."
+            )
             self._fail(list(self._running), failure)
         self._pipeline = None
         self._counts["restarts"] += 1
@@ -276,7 +315,7 @@ class Engine:
 
     def _fail(self, requests: Sequence[Request], error: SeedbedError) -> None:
         for request in requests:
-            request.handle = None  # it belongs to a pipeline that goes
+            request.handle = None  # not to be cancelled: its pipeline is gone
             self._remove(request)
             self._counts["failed"] += 1
             request.end_with(error)

@@ -1,6 +1,11 @@
-"""One generation, seen from both sides: what was asked for, what came, and who waits for it.
+"""One generation, from both sides: the engine writes into a `Request`, callers read a `Generation`.
 
-It knows threads and asyncio tasks, and no pipeline: the engine writes into a `Request`.
+    generation = engine.submit("Once upon", Sampling(max_new_tokens=20, temperature=0.8))
+    for piece in generation:          # or `async for`, or `generation.result()`
+        print(piece.text, end="")
+
+Handles threads, asyncio tasks and cancellation. The pipeline that produces the tokens is the
+business of `engine`.
 """
 
 from __future__ import annotations
@@ -14,33 +19,51 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from seedbed.engine.detokenize import Detokenizer
+from seedbed.engine.detokenizer import Detokenizer
 from seedbed.errors import BadInput, DeadlineExceeded, SeedbedError
 
 
 @dataclass(frozen=True)
 class Sampling:
-    """How to choose tokens, and when to stop. `temperature` 0 takes the most likely one.
+    """How tokens are chosen, and when generation ends. Raises BadInput for values out of range.
 
-    At most one of `json_schema` (a JSON text), `regex` and `grammar` (EBNF) constrains the text.
-    They go to the grammar compiler as they are; `constrain` makes grammars that it accepts.
+    At most one of `json_schema`, `regex` and `grammar` may be set. They are passed to XGrammar
+    unchanged; `seedbed.structured.constrain` makes grammars that guarantee a schema.
+
+    >>> Sampling(max_new_tokens=20, temperature=0.7, stop=("\\n",)).top_p
+    1.0
     """
 
     max_new_tokens: int = 256
+    """Maximum number of generated tokens."""
     temperature: float = 0.0
+    """Randomness, 0 to 10; 0 always chooses the most likely token."""
     top_p: float = 1.0
+    """Sample from the most likely tokens whose probabilities sum to this; 1 means from all."""
     top_k: int = 0
+    """Sample from this many most likely tokens; 0 means from all."""
     seed: int | None = None
+    """Seed of the random numbers, for repeatable answers; None draws one."""
     stop: tuple[str, ...] = ()
+    """Strings that end the answer; they are not part of it."""
     json_schema: str | None = None
+    """JSON schema (as JSON text) that XGrammar follows as far as it supports the keywords."""
     regex: str | None = None
+    """Regular expression that the whole answer matches."""
     grammar: str | None = None
+    """Grammar in XGrammar's EBNF that the whole answer follows."""
     repetition_penalty: float = 1.0
+    """Above 1, lowers the scores of tokens in the prompt and in the answer so far; 1 means off."""
     frequency_penalty: float = 0.0
+    """Subtracted from a token's score for each time it was generated, -2 to 2; 0 means off."""
     presence_penalty: float = 0.0
+    """Subtracted from a token's score once it was generated, -2 to 2; 0 means off."""
     min_new_tokens: int = 0
+    """Number of tokens before which the answer cannot end by itself."""
     ignore_eos: bool = False
+    """Continue after the end-of-sequence token, up to `max_new_tokens`; for benchmarks."""
     logprobs: bool = False
+    """Return the log probability of each generated token."""
 
     def __post_init__(self) -> None:
         limits = (
@@ -51,18 +74,29 @@ class Sampling:
             ("repetition_penalty", self.repetition_penalty > 0, "above 0"),
             ("frequency_penalty", -2 <= self.frequency_penalty <= 2, "between -2 and 2"),
             ("presence_penalty", -2 <= self.presence_penalty <= 2, "between -2 and 2"),
-            ("min_new_tokens", 0 <= self.min_new_tokens <= self.max_new_tokens, "≤ max_new_tokens"),
+            (
+                "min_new_tokens",
+                0 <= self.min_new_tokens <= self.max_new_tokens,
+                "between 0 and max_new_tokens",
+            ),
         )
-        for name, fine, rule in limits:
-            if not fine:
+        for name, in_range, rule in limits:
+            if not in_range:
                 raise BadInput(f"{name}={getattr(self, name)!r} must be {rule}.")
         if sum(x is not None for x in (self.json_schema, self.regex, self.grammar)) > 1:
-            raise BadInput("Only one of json_schema, regex and grammar can constrain an answer.")
+            raise BadInput(
+                "Only one of json_schema, regex and grammar can constrain an answer.",
+                hint="Leave the others unset.",
+            )
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Text that became certain, and the tokens since the piece before; the text may be empty."""
+    """What one step of the engine added to an answer.
+
+    `text` is empty while the detokenizer withholds it; `token_ids` (and `logprobs`, if requested,
+    one for each id) are the tokens since the previous piece.
+    """
 
     text: str
     token_ids: Sequence[int]
@@ -71,7 +105,12 @@ class Piece:
 
 @dataclass(frozen=True)
 class Completion:
-    """A finished generation. `finish_reason`: stop, length or cancelled; times in seconds."""
+    """A completed generation.
+
+    `finish_reason` is "stop" (end of sequence, stop string or complete grammar), "length"
+    (`max_new_tokens` reached) or "cancelled". `time_to_first_token` and `seconds` are counted in
+    seconds from the submission.
+    """
 
     text: str
     finish_reason: str
@@ -84,43 +123,48 @@ class Completion:
 
 
 class Request:
-    """The engine's side of a generation. The engine's thread writes, consumers read and cancel."""
+    """The engine's side. Only the engine's thread writes; callers read `pieces` and `outcome`, and
+    may set `cancelled`."""
 
     def __init__(
-        self, prompt: list[int], sampling: Sampling, deadline: float | None, table: list[bytes]
+        self, prompt: list[int], sampling: Sampling, timeout: float | None, table: list[bytes]
     ) -> None:
         self.prompt = prompt
         self.sampling = sampling
         self.start = time.monotonic()
-        self.allowed = deadline
-        self.end = self.start + deadline if deadline is not None else float("inf")
-        self.handle: Any = None
+        self.timeout = timeout  # seconds
+        self.deadline = self.start + timeout if timeout is not None else float("inf")
+        self.handle: Any = None  # OpenVINO's, while the request is in the pipeline
         self.detokenizer = Detokenizer(table, sampling.stop)
         self.token_ids: list[int] = []
         self.logprobs: list[float] = []
         self.texts: list[str] = []
-        self.first: float | None = None
+        self.time_to_first_token: float | None = None
         self.cancelled = False
+        # A deque: `append` and `popleft` are atomic, so pieces are passed on without a lock.
         self.pieces: deque[Piece] = deque()
         self.outcome: Completion | SeedbedError | None = None
         self.changed = threading.Condition()
-        self.wakers: list[Callable[[], None]] = []
+        self.listeners: list[Callable[[], None]] = []
 
     def add(self, ids: list[int], logprobs: list[float], text: str) -> None:
-        if self.first is None:
-            self.first = time.monotonic() - self.start
+        """Append the tokens of one step, and wake the readers."""
+        if self.time_to_first_token is None:
+            self.time_to_first_token = time.monotonic() - self.start
         self.token_ids += ids
         self.logprobs += logprobs
         if text:
             self.texts.append(text)
         self.pieces.append(Piece(text, ids, logprobs))
-        self.wake()
+        self.notify()
 
-    def finish(self, reason: str) -> None:
+    def complete(self, reason: str) -> None:
+        """End with a Completion, after the text that the detokenizer withheld."""
         rest = self.detokenizer.flush()
         if rest:
             self.add([], [], rest)
         seconds = time.monotonic() - self.start
+        first = self.time_to_first_token
         self.end_with(
             Completion(
                 text="".join(self.texts),
@@ -129,28 +173,31 @@ class Request:
                 completion_tokens=len(self.token_ids),
                 token_ids=self.token_ids,
                 logprobs=self.logprobs,
-                time_to_first_token=self.first if self.first is not None else seconds,
+                time_to_first_token=first if first is not None else seconds,
                 seconds=seconds,
             )
         )
 
     def end_with(self, outcome: Completion | SeedbedError) -> None:
+        """Set the outcome, and wake the readers."""
         self.outcome = outcome
         self.handle = None
-        self.wake()
+        self.notify()
 
-    def wake(self) -> None:
+    def notify(self) -> None:
+        """Wake the threads that wait on `changed`, and call the listeners."""
         with self.changed:
             self.changed.notify_all()
-            for waker in self.wakers:
-                waker()
+            for listener in self.listeners:
+                listener()
 
 
 class Generation:
-    """A consumer's side. Iterate it once, in a thread or a task, or wait for its `result`.
+    """The caller's side, returned by `Engine.submit`.
 
-    Leaving the iteration, cancelling the task that waits, or dropping the last reference to it
-    frees the slot at the engine's next step.
+    Iterate over it once, in a thread or an asyncio task, or wait for its `result`. Leaving the
+    iteration, cancelling the waiting task and dropping the last reference all cancel the request,
+    which frees its place in the engine after the current step.
     """
 
     def __init__(self, request: Request, wake_engine: Callable[[], None]) -> None:
@@ -159,11 +206,12 @@ class Generation:
 
     @property
     def outcome(self) -> Completion | None:
-        """The completion, once it is there."""
+        """The completion; None until then, and after an error."""
         outcome = self._request.outcome
         return outcome if isinstance(outcome, Completion) else None
 
     def cancel(self) -> None:
+        """End the generation with the text generated so far; no effect after its end."""
         if self._request.outcome is None:
             self._request.cancelled = True
             self._wake_engine()
@@ -173,19 +221,20 @@ class Generation:
             self.cancel()
 
     def listen(self, callback: Callable[[], None]) -> None:
-        """Have `callback` called on the engine's thread when something came; `take` has it.
+        """Call `callback` on the engine's thread whenever `take` has something new.
 
-        For a consumer without a thread or task of its own. It must be quick and raise nothing.
+        For callers without a thread or task per generation. The callback must be quick, since it
+        delays the engine's next step, and must not raise.
         """
         with self._request.changed:
-            self._request.wakers.append(callback)
+            self._request.listeners.append(callback)
             if self._request.pieces or self._request.outcome:
                 callback()
 
     def take(self) -> tuple[list[Piece], Completion | SeedbedError | None]:
-        """The pieces that came since, and the end if it is there."""
+        """The pieces since the last call, and the outcome once there is one. Does not wait."""
         pieces: list[Piece] = []
-        outcome = self._request.outcome  # read first: pieces come before it
+        outcome = self._request.outcome  # before the pieces: none is added after the outcome
         while self._request.pieces:
             pieces.append(self._request.pieces.popleft())
         return pieces, outcome
@@ -207,9 +256,9 @@ class Generation:
     async def __aiter__(self) -> AsyncIterator[Piece]:
         request = self._request
         try:
-            async with _woken(request) as changed:
+            async with _change_event(request) as changed:
                 while True:
-                    changed.clear()
+                    changed.clear()  # before reading: a later change sets it again
                     while request.pieces:
                         yield request.pieces.popleft()
                     if request.outcome and not request.pieces:
@@ -221,14 +270,19 @@ class Generation:
             self.cancel()
 
     def result(self, timeout: float | None = None) -> Completion:
-        """Wait for the end. DeadlineExceeded after `timeout` seconds; the generation goes on."""
+        """Wait for the completion.
+
+        Raises the error that ended the generation, or DeadlineExceeded after `timeout` seconds; in
+        that case the generation continues.
+        """
         with self._request.changed:
             self._request.changed.wait_for(lambda: self._request.outcome, timeout)
         return self._completion()
 
     async def aresult(self) -> Completion:
+        """Await the completion; cancelling the task cancels the generation."""
         try:
-            async with _woken(self._request) as changed:
+            async with _change_event(self._request) as changed:
                 while self._request.outcome is None:
                     changed.clear()
                     await changed.wait()
@@ -239,7 +293,7 @@ class Generation:
     def _completion(self) -> Completion:
         self._raise_error()
         if not isinstance(self._request.outcome, Completion):
-            raise DeadlineExceeded("The answer is not finished yet.", hint="Wait longer.")
+            raise DeadlineExceeded("The answer is not complete yet.", hint="Allow more time.")
         return self._request.outcome
 
     def _raise_error(self) -> None:
@@ -248,19 +302,19 @@ class Generation:
 
 
 @contextlib.asynccontextmanager
-async def _woken(request: Request) -> AsyncIterator[asyncio.Event]:
-    """An event of the running loop that the engine's thread sets whenever something came."""
+async def _change_event(request: Request) -> AsyncIterator[asyncio.Event]:
+    """An event of the running loop that the engine's thread sets at every change of the request."""
     loop, event = asyncio.get_running_loop(), asyncio.Event()
 
-    def waker() -> None:
-        with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile
+    def set_event() -> None:
+        with contextlib.suppress(RuntimeError):  # the loop was closed in the meantime
             loop.call_soon_threadsafe(event.set)
 
     with request.changed:
-        request.wakers.append(waker)
+        request.listeners.append(set_event)
     try:
         event.set()
         yield event
     finally:
         with request.changed:
-            request.wakers.remove(waker)
+            request.listeners.remove(set_event)

@@ -1,6 +1,10 @@
-"""OpenVINO's pipeline: how it is opened and told what to do. Only this module imports OpenVINO.
+"""Opens OpenVINO's batching pipeline and translates `Sampling` for it.
 
-It knows no requests and no threads: the engine owns what it opens.
+    pipeline = open_pipeline(Path("weights/smollm2"), cache_tokens=16384)
+    handle = pipeline.add_request(1, token_tensor(ids), generation_config(Sampling()))
+
+The only module that imports OpenVINO. Threads, queues and limits are in `engine`, which owns the
+pipeline it opens.
 """
 
 from __future__ import annotations
@@ -13,25 +17,28 @@ from seedbed.engine.generation import Sampling
 from seedbed.errors import WeightsError
 from seedbed.observe.startup import silence_dependencies
 
-# A step holds Python's lock until it ends, so a long prompt is read in parts: other threads
-# wait for one part at most.
+# Tokens that one step processes at most. OpenVINO keeps Python's global lock during a step, so a
+# long prompt is processed in parts, between which other threads run.
 STEP_TOKENS = 256
-BLOCK_TOKENS = 32  # a block of OpenVINO's KV cache on a CPU
-# Processors with AMX would compute in bfloat16, where one request answers otherwise than among
-# others or from the prefix cache. Measured on one: float32 writes 1.3 to 1.5 times as many tokens
-# a second, and takes 1.7 times as long to read a prompt.
+BLOCK_TOKENS = 32  # tokens in one block of OpenVINO's KV cache on a CPU
+# On processors with AMX the default is bfloat16, with which an answer depends on the other requests
+# in its batch and on the prefix cache. Measured on one such processor: float32 writes 1.3 to 1.5
+# times as many tokens per second, and takes 1.7 times as long to process a prompt.
 _EXACT = {"INFERENCE_PRECISION_HINT": "f32"}
 
 
 def open_pipeline(model_dir: Path, cache_tokens: int) -> Any:
-    """OpenVINO's pipeline over a folder (OpenVINO files or a GGUF), `cache_tokens` kept."""
+    """A `ContinuousBatchingPipeline` for a folder with OpenVINO files or a GGUF file.
+
+    `cache_tokens` is the size of the KV cache. Raises WeightsError if the model cannot be loaded.
+    """
     silence_dependencies()
     import openvino_genai
 
     scheduler = openvino_genai.SchedulerConfig()
     scheduler.enable_prefix_caching = True
     scheduler.max_num_batched_tokens = STEP_TOKENS
-    scheduler.num_kv_blocks = -(-cache_tokens // BLOCK_TOKENS)
+    scheduler.num_kv_blocks = -(-cache_tokens // BLOCK_TOKENS)  # rounded up
     ggufs = [] if (model_dir / "openvino_model.xml").exists() else sorted(model_dir.glob("*.gguf"))
     path = ggufs[0] if ggufs else model_dir
     try:
@@ -40,11 +47,12 @@ def open_pipeline(model_dir: Path, cache_tokens: int) -> Any:
         reason = str(error).strip().splitlines()[-1]
         raise WeightsError(
             f"OpenVINO cannot load {str(model_dir)!r}: {reason}",
-            hint="It needs openvino_model.xml and openvino_tokenizer.xml, or a .gguf file.",
+            hint="The folder needs openvino_model.xml and openvino_tokenizer.xml, or a .gguf file.",
         ) from error
 
 
-def tensor(ids: list[int]) -> Any:
+def token_tensor(ids: list[int]) -> Any:
+    """Token ids as an `openvino.Tensor` of shape (1, len(ids)), int64."""
     import numpy as np
     import openvino
 
@@ -52,6 +60,7 @@ def tensor(ids: list[int]) -> Any:
 
 
 def generation_config(sampling: Sampling) -> Any:
+    """The `openvino_genai.GenerationConfig` of a `Sampling`; `Detokenizer` applies its `stop`."""
     import openvino_genai
 
     config = openvino_genai.GenerationConfig()
@@ -68,6 +77,7 @@ def generation_config(sampling: Sampling) -> Any:
         config.top_p = sampling.top_p
         if sampling.top_k:
             config.top_k = sampling.top_k
+        # OpenVINO's own default is a fixed seed, which would repeat every answer.
         config.rng_seed = random.getrandbits(31) if sampling.seed is None else sampling.seed
     constraint = {
         name: value

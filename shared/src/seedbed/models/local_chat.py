@@ -24,7 +24,13 @@ from seedbed.errors import BadInput, ContextWindowError
 from seedbed.models.answer_in_progress import Turn
 from seedbed.models.tool_calls import as_chat, calls_grammar, instructions, related, text_of
 from seedbed.structured.constrain import constrain
-from seedbed.structured.schemas import Schema, choose, json_schema, tool_functions, with_structure
+from seedbed.structured.schemas import (
+    Schema,
+    json_schema,
+    normalize_tool_choice,
+    tool_functions,
+    with_parsed_replies,
+)
 
 DEFAULT_MAX_TOKENS = 512
 
@@ -87,7 +93,9 @@ class LocalChatModel(BaseChatModel):
         """Calls always follow a tool's schema. `tool_choice`: auto, none, any (or required), or
         a tool's name."""
         functions = tool_functions(tools)
-        return self.bind(tools=functions, tool_choice=choose(tool_choice, functions), **kwargs)
+        return self.bind(
+            tools=functions, tool_choice=normalize_tool_choice(tool_choice, functions), **kwargs
+        )
 
     def with_structured_output(
         self,
@@ -100,7 +108,7 @@ class LocalChatModel(BaseChatModel):
         called, for a schema that cannot be guaranteed."""
         tracing = {"schema": schema, "kwargs": {"method": "json_schema"}}
         llm = self.bind(schema=json_schema(schema), ls_structured_output_format=tracing)
-        return with_structure(llm, schema, include_raw)
+        return with_parsed_replies(llm, schema, include_raw)
 
     def get_num_tokens(self, text: str) -> int:
         return int(self.engine.count_tokens(text))
@@ -166,7 +174,7 @@ class LocalChatModel(BaseChatModel):
         fields of this class and OpenAI's parameters."""
         given = {name: value for name, value in kwargs.items() if value is not None}
         tools = tool_functions(given.get("tools", []))
-        choice = choose(given.get("tool_choice"), tools) if tools else "none"
+        choice = normalize_tool_choice(given.get("tool_choice"), tools) if tools else "none"
         if choice == "auto" and self.tool_decision == "words":
             tools = related(tools, messages)
             choice = "any" if tools else "none"

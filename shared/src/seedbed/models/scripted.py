@@ -26,13 +26,13 @@ from seedbed import errors
 from seedbed.errors import ConfigError
 from seedbed.structured.schemas import (
     Schema,
-    check,
-    choose,
-    read,
+    normalize_tool_choice,
+    parse_reply,
     tool_functions,
     tool_name,
     tool_parameters,
-    with_structure,
+    validate,
+    with_parsed_replies,
 )
 
 
@@ -115,7 +115,9 @@ class ScriptedChatModel(BaseChatModel):
         self, tools: Sequence[Any], *, tool_choice: Any = None, **kwargs: Any
     ) -> Runnable[LanguageModelInput, AIMessage]:
         functions = tool_functions(tools)
-        return self.bind(tools=functions, tool_choice=choose(tool_choice, functions), **kwargs)
+        return self.bind(
+            tools=functions, tool_choice=normalize_tool_choice(tool_choice, functions), **kwargs
+        )
 
     def with_structured_output(
         self,
@@ -126,7 +128,7 @@ class ScriptedChatModel(BaseChatModel):
     ) -> Runnable[LanguageModelInput, Any]:
         tracing = {"schema": schema, "kwargs": {"method": "json_schema"}}
         llm = self.bind(schema=schema, ls_structured_output_format=tracing)
-        return with_structure(llm, schema, include_raw)
+        return with_parsed_replies(llm, schema, include_raw)
 
     def _generate(
         self,
@@ -178,7 +180,7 @@ class ScriptedChatModel(BaseChatModel):
         call = Call(
             messages=list(messages),
             tools=tools,
-            tool_choice=choose(kwargs.pop("tool_choice", None), tools),
+            tool_choice=normalize_tool_choice(kwargs.pop("tool_choice", None), tools),
             schema=kwargs.pop("schema", None),
             stop=stop or self.stop,
             options=kwargs,
@@ -257,7 +259,9 @@ def _check_reply(message: AIMessage, call: Call) -> None:
         name = tool_call["name"]
         if name not in bound:
             raise ScriptError(f"The script calls {name!r}; bound tools: {sorted(bound) or 'none'}.")
-        _scripted(check, tool_call["args"], tool_parameters(bound[name]), f"The call of {name!r}")
+        _scripted(
+            validate, tool_call["args"], tool_parameters(bound[name]), f"The call of {name!r}"
+        )
     called = {tool_call["name"] for tool_call in message.tool_calls}
     if call.tool_choice == "none" and called:
         raise ScriptError(f"The script calls {sorted(called)}, but tool_choice is none.")
@@ -266,7 +270,7 @@ def _check_reply(message: AIMessage, call: Call) -> None:
     if call.tool_choice in bound and called != {call.tool_choice}:
         raise ScriptError(f"The script calls {sorted(called)}, not {call.tool_choice!r}.")
     if call.schema is not None:
-        _scripted(read, message.text, call.schema)
+        _scripted(parse_reply, message.text, call.schema)
 
 
 def _scripted(checking: Callable[..., Any], *arguments: Any) -> None:

@@ -16,7 +16,7 @@ from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 
 from seedbed.errors import BadInput
 from seedbed.structured.constrain import constrain
-from seedbed.structured.grammar import TOP, Chars, Grammar, Node, Rep, alt, seq
+from seedbed.structured.grammar import MAX_CODE_POINT, Chars, Grammar, Node, Rep, alt, seq
 from seedbed.structured.schemas import Schema, tool_name, tool_parameters
 
 MOST_CALLS = 8  # in one message
@@ -25,8 +25,8 @@ _COMMON = {
     *("what", "that", "thi", "with", "from", "your", "about", "have", "when", "which"),
     *("doe", "giv", "us", "tool", "call", "som"),
 }
-_BEGINNING = Chars(((0x21, 0x7A), (0x7C, 0x7E), (0xA1, 0xD7FF), (0xE000, TOP)))
-_ANYTHING = Chars(((0x09, 0x0A), (0x20, 0x7E), (0xA0, 0xD7FF), (0xE000, TOP)))
+_BEGINNING = Chars(((0x21, 0x7A), (0x7C, 0x7E), (0xA1, 0xD7FF), (0xE000, MAX_CODE_POINT)))
+_ANYTHING = Chars(((0x09, 0x0A), (0x20, 0x7E), (0xA0, 0xD7FF), (0xE000, MAX_CODE_POINT)))
 
 
 def calls_grammar(tools: Sequence[Schema], choice: str, *, parallel: bool = False) -> Grammar:

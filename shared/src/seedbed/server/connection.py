@@ -1,7 +1,10 @@
-"""One HTTP connection, with limits on what a slow or silent client may hold: time and memory.
+"""Limits on how long a slow or silent client may occupy one HTTP connection.
 
-Uvicorn waits for ever for a request's head, takes a head of any size, and keeps an answer that
-nobody reads. It knows no requests; a body's time and size are `middleware.BodyLimit`'s.
+    uvicorn.Config(app, http=functools.partial(Connection, stall_seconds=10))
+
+Uvicorn itself waits without limit for a request's head, accepts a head of any size, and keeps an
+answer in memory that its client does not read (`Config` has no setting for any of these). The size
+and time of a request's body are limited by `middleware.BodyLimit`.
 """
 
 from __future__ import annotations
@@ -12,67 +15,74 @@ from typing import Any
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 HEAD_SECONDS = 10.0
-"""Seconds for a request's head to arrive, from the connection's begin or the head's first byte."""
+"""Seconds in which a request's head must arrive, from the start of the connection or from the first
+byte after the previous answer."""
 STALL_SECONDS = 30.0
-"""Seconds for which a client may take nothing of an answer that waits for it."""
+"""Seconds after which a client that has read nothing of its answer is disconnected."""
 MAX_HEAD = 64 * 2**10
-"""Bytes of a request's head, at most."""
+"""Maximum size of a request's head in bytes."""
 
 _Base: Any = AutoHTTPProtocol
 
 
 class Connection(_Base):  # type: ignore[misc]
-    """Uvicorn's connection, which is closed when its client holds it for too long."""
+    """Uvicorn's protocol for one connection, which disconnects a client that exceeds a limit.
+
+    Uvicorn calls it as an `asyncio.Protocol`, with the methods that are overridden here; with
+    httptools, its parser calls the `on_…` methods.
+    """
 
     def __init__(
         self,
-        *given: Any,
+        *args: Any,
         head_seconds: float = HEAD_SECONDS,
         stall_seconds: float = STALL_SECONDS,
-        **named: Any,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(*given, **named)
+        super().__init__(*args, **kwargs)
         self._head_seconds = head_seconds
         self._stall_seconds = stall_seconds
         self._head_timer: asyncio.TimerHandle | None = None
         self._stall_timer: asyncio.TimerHandle | None = None
         self._in_head = False
-        self._head = 0  # bytes
-        self._unsent = 0  # when it was last looked at
+        self._head_bytes = 0
+        self._unsent_bytes = 0  # in the write buffer, when the stall timer was started
+
+    # ── a request's head: its time and size ─────────────────────────────────────────────────
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         super().connection_made(transport)
-        self._await_head()
+        self._start_head_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._head_came()
-        self._taken()
+        self._stop_head_timer()
+        self._stop_stall_timer()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if self._answered and self._head_timer is None:
-            self._await_head()
+        if self._idle and self._head_timer is None:
+            self._start_head_timer()  # the next request of a kept connection begins
         super().data_received(data)
-        if not self._answered:
-            self._head_came()
+        if not self._idle:
+            self._stop_head_timer()  # the head is complete
         if self._in_head:
-            self._head += len(data)
-            if self._head > MAX_HEAD:
+            self._head_bytes += len(data)
+            if self._head_bytes > MAX_HEAD:
                 self.transport.abort()
 
     @property
-    def _answered(self) -> bool:
-        """No request is waiting for its answer; a head, or the rest of a body, may be coming."""
+    def _idle(self) -> bool:
+        """Whether every request so far was answered; a head may be arriving, or a body's rest."""
         return self.cycle is None or self.cycle.response_complete
 
-    # httptools calls these three; h11 bounds a head's size itself.
+    # Callbacks of httptools. The other parser, h11, limits the size of a head itself.
 
     def on_message_begin(self) -> None:
-        self._in_head, self._head = True, 0
+        self._in_head, self._head_bytes = True, 0
         super().on_message_begin()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if not self._in_head:  # after a chunked body: nobody reads these
+        if not self._in_head:  # trailers after a chunked body, which no application reads
             return
         super().on_header(name, value)
 
@@ -80,43 +90,46 @@ class Connection(_Base):  # type: ignore[misc]
         self._in_head = False
         super().on_headers_complete()
 
-    def handle_websocket_upgrade(self, *given: Any) -> None:
-        self._head_came()
-        super().handle_websocket_upgrade(*given)
+    def handle_websocket_upgrade(self, *args: Any) -> None:
+        self._stop_head_timer()
+        super().handle_websocket_upgrade(*args)
 
-    def _await_head(self) -> None:
-        self._head_timer = self.loop.call_later(self._head_seconds, self._too_slow)
+    def _start_head_timer(self) -> None:
+        self._head_timer = self.loop.call_later(self._head_seconds, self._on_head_timeout)
 
-    def _head_came(self) -> None:
+    def _stop_head_timer(self) -> None:
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
 
-    def _too_slow(self) -> None:
-        if self._answered:
+    def _on_head_timeout(self) -> None:
+        if self._idle:
             self.transport.abort()
 
-    # An answer that nobody reads fills a buffer without end, and its request never ends.
+    # ── an answer that its client does not read ─────────────────────────────────────────────
+
+    # asyncio pauses writing when its buffer is full. From then on the application waits, and with
+    # it everything that the request occupies.
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._watch_buffer()
+        self._start_stall_timer()
 
     def resume_writing(self) -> None:
-        self._taken()
+        self._stop_stall_timer()
         super().resume_writing()
 
-    def _watch_buffer(self) -> None:
-        self._unsent = self.transport.get_write_buffer_size()
-        self._stall_timer = self.loop.call_later(self._stall_seconds, self._stalled)
+    def _start_stall_timer(self) -> None:
+        self._unsent_bytes = self.transport.get_write_buffer_size()
+        self._stall_timer = self.loop.call_later(self._stall_seconds, self._on_stall_timeout)
 
-    def _taken(self) -> None:
+    def _stop_stall_timer(self) -> None:
         if self._stall_timer is not None:
             self._stall_timer.cancel()
             self._stall_timer = None
 
-    def _stalled(self) -> None:
-        if self.transport.get_write_buffer_size() < self._unsent:
-            self._watch_buffer()  # slowly, but it reads
+    def _on_stall_timeout(self) -> None:
+        if self.transport.get_write_buffer_size() < self._unsent_bytes:
+            self._start_stall_timer()  # slow, but the client reads
         else:
             self.transport.abort()

@@ -1,4 +1,11 @@
-"""API keys of a server: read, kept as hashes, compared in constant time. It knows no route."""
+"""API keys: parsed from a setting, stored as hashes, compared in constant time.
+
+    keys = Keys.parse("alice=s3cret,bob=another")
+    keys.caller(request.headers)  # "alice", or Unauthorized
+
+Which routes require a key is decided in `middleware`. A project with keys in a database implements
+`KeySource` itself.
+"""
 
 from __future__ import annotations
 
@@ -16,32 +23,44 @@ from seedbed import errors
 
 
 class KeySource(Protocol):
-    """Who may call a server; false while it has no key, so that everyone is `"local"`."""
+    """The API keys of a server. False while there are none: then every caller is "local"."""
 
     def __bool__(self) -> bool: ...
 
     def caller(self, headers: Headers) -> str:
-        """Who sends these headers; Unauthorized for nobody known."""
+        """The name of the caller that sent these headers. Raises Unauthorized."""
         ...
 
 
 @dataclass(frozen=True)
 class Keys:
-    """API keys, kept as sha256 only: `{digest: name}`. Empty: everyone is `"local"`."""
+    """A fixed set of API keys, of which only the SHA-256 digests are stored.
+
+    >>> from starlette.datastructures import Headers
+    >>> keys = Keys.parse("alice=s3cret")
+    >>> keys.caller(Headers({"authorization": "Bearer s3cret"}))
+    'alice'
+    >>> bool(Keys()), Keys().caller(Headers())
+    (False, 'local')
+    """
 
     digests: Mapping[bytes, str] = field(default_factory=dict)
+    """The name of the caller for each digest."""
 
     @classmethod
     def parse(cls, text: str) -> Keys:
-        """Read `name=key,name=key`. ConfigError names the pair, never the key."""
+        """Parse `name=key,name=key`. The ConfigError for a wrong pair shows its position only, as
+        the text contains keys."""
         digests: dict[bytes, str] = {}
-        for n, pair in enumerate(filter(None, (p.strip() for p in text.split(","))), 1):
+        pairs = filter(None, (pair.strip() for pair in text.split(",")))
+        for position, pair in enumerate(pairs, 1):
             name, _, key = (part.strip() for part in pair.partition("="))
             digest = hashlib.sha256(key.encode()).digest()
             if not name or not key or digest in digests or name in digests.values():
                 raise errors.ConfigError(
-                    f"SEEDBED_API_KEYS: pair {n} is no `name=key`, or was there before.",
-                    hint="Write name=key,name=key with names and keys that differ.",
+                    f"SEEDBED_API_KEYS: pair {position} is not of the form name=key, or repeats "
+                    "a name or key.",
+                    hint="Write name=key,name=key with distinct names and keys.",
                 )
             digests[digest] = name
         return cls(digests)
@@ -50,22 +69,35 @@ class Keys:
         return bool(self.digests)
 
     def caller(self, headers: Headers) -> str:
-        """The name of the key in the headers, compared in constant time; Unauthorized without."""
+        """The name of the caller by the key in the headers. Raises Unauthorized.
+
+        Digests are compared in constant time, so that timing does not reveal a part of a key.
+        """
         if not self:
             return "local"
-        digest = hashlib.sha256(presented(headers).encode(errors="replace")).digest()
-        names = [name for known, name in self.digests.items() if hmac.compare_digest(known, digest)]
+        digest = hashlib.sha256(presented_key(headers).encode(errors="replace")).digest()
+        names = [
+            name for stored, name in self.digests.items() if hmac.compare_digest(stored, digest)
+        ]
         if not names:
             raise errors.Unauthorized(
-                "No API key, or not a known one.",
-                hint="Send `Authorization: Bearer KEY`; in a browser, any name and the key as "
-                "password.",
+                "Missing or invalid API key.",
+                hint="Send `Authorization: Bearer KEY`; in a browser, enter any user name and the "
+                "key as the password.",
             )
         return names[0]
 
 
-def presented(headers: Headers) -> str:
-    """The key in the headers, "" if there is none: Bearer, Basic (as the password), x-api-key."""
+def presented_key(headers: Headers) -> str:
+    """The API key in the headers; "" if there is none.
+
+    It may be the token of `Authorization: Bearer`, the password of `Authorization: Basic` (what a
+    browser sends), or the value of `x-api-key` (Anthropic's clients).
+
+    >>> from starlette.datastructures import Headers
+    >>> presented_key(Headers({"x-api-key": "s3cret"}))
+    's3cret'
+    """
     scheme, _, value = headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer":
         return value.strip()

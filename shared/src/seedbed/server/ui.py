@@ -1,6 +1,11 @@
-"""Gradio pages inside a FastAPI app, with the look that the projects share.
+"""Mounts a Gradio page in a FastAPI app, with the theme that the projects share.
 
-Works offline: system fonts, nothing from a CDN, no analytics. It knows no project's page.
+    with gr.Blocks(title="Rivers") as blocks:
+        ...
+    ui.mount(app, blocks)  # after the app's own routes
+
+The page works offline (system fonts, no CDN, no analytics) and may contact its own server only.
+What is on the page is up to each project.
 """
 
 from __future__ import annotations
@@ -21,7 +26,8 @@ if TYPE_CHECKING:
 _SANS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Noto Sans", "sans-serif")
 _MONO = ("ui-monospace", "SF Mono", "Menlo", "Consolas", "DejaVu Sans Mono", "monospace")
 
-# The page may load and call its own server alone. An image in an answer can't carry words away.
+# The page may load from and connect to its own server only: a model that was tricked into showing
+# an image from elsewhere cannot leak a conversation through the image's address.
 _POLICY = (
     "default-src 'self' data: blob: 'unsafe-inline' 'unsafe-eval'; "
     "base-uri 'self'; form-action 'self'; frame-ancestors 'self'"
@@ -40,7 +46,7 @@ _CSS = """
 
 
 def theme() -> gr.Theme:
-    """The common theme: calm neutrals, one green accent, system fonts, light and dark."""
+    """The common Gradio theme: neutral colors, one green accent, system fonts, light and dark."""
     silence_dependencies()
     import gradio as gr
 
@@ -81,7 +87,11 @@ def theme() -> gr.Theme:
 
 
 def css() -> str:
-    """The common styles: readable width, `mark` for quotes, `.muted` for small print."""
+    """The common styles: a readable line length, `mark` for quotes, `.muted` for secondary text.
+
+    >>> ".muted" in css()
+    True
+    """
     return _CSS
 
 
@@ -94,16 +104,20 @@ def mount(
     head: str = "",
     concurrency: int = 8,
 ) -> FastAPI:
-    """Serve a Gradio page from the app, behind the app's own routes.
+    """Serve a Gradio page from the app at `path`, and return the app.
 
-    Uploads are limited as the app's other bodies are, `concurrency` functions run at a time.
-    Call it last: routes added later at the same path are never reached. An address under /v1 that
-    does not exist is still the app's 404, in the app's envelope. An exception in the page's
-    functions shows as "Error"; raise `gr.Error` to say something.
+    - `extra_css` and `head` are added to the page's styles and to its HTML `<head>`.
+    - `concurrency` is the number of the page's functions that run at a time; 64 more may wait.
+
+    Call it after adding the app's own routes: later ones at the same path are never reached.
+    Unknown addresses under /v1 remain 404 in the app's error format. Uploads have the size limit of
+    the app's other requests. An exception in a function of the page is shown as "Error" without
+    details; raise `gr.Error` for a message.
     """
     silence_dependencies()
     import gradio as gr
 
+    # 1. Let Gradio add the page to the app, with everything off that reaches outside.
     blocks.queue(default_concurrency_limit=concurrency, max_size=64)
     gr.mount_gradio_app(
         app,
@@ -120,18 +134,19 @@ def mount(
         mcp_server=False,
         max_file_size=app.state.max_body,
     )
-    # Gradio checks that a "file" a client names was uploaded only in a page that it launched
-    # itself: in a mounted one any file of the server could be read (seen in 6.31).
+    # 2. Make Gradio check that a file named by a client was uploaded before. It does so only in a
+    # page that it launched itself; in a mounted page any file of the server could be read (6.31).
     blocks.has_launched = True
-    mounted = app.router.routes[-1]
-    if not isinstance(mounted, Mount):
+    # 3. Put the app's API in front of the page.
+    route = app.router.routes[-1]
+    if not isinstance(route, Mount):
         raise RuntimeError("Gradio no longer mounts its page as the last route.")
-    mounted.app = _BehindApi(mounted.app, app)
+    route.app = _BehindApi(route.app, app)
     return app
 
 
 class _BehindApi:
-    """Sends what is under /v1 back to the app's own 404 and 405: a page at "/" would take it."""
+    """Answers /v1 with the app's own 404 and 405, which a page mounted at "/" would replace."""
 
     def __init__(self, page: ASGIApp, app: FastAPI) -> None:
         self.page = page
@@ -142,12 +157,12 @@ class _BehindApi:
             raise HTTPException(404)
         scope["seedbed.route"] = "page"
 
-        async def with_policy(message: Message) -> None:
+        async def send_with_policy(message: Message) -> None:
             if message["type"] == "http.response.start":
                 MutableHeaders(scope=message)["content-security-policy"] = _POLICY
             await send(message)
 
-        await self.page(scope, receive, with_policy)
+        await self.page(scope, receive, send_with_policy)
 
     def _is_page(self, scope: Scope) -> bool:
         if scope["path"].startswith("/v1/") or scope["path"] == "/v1":

@@ -1,42 +1,61 @@
-"""Small grammars: written out for OpenVINO's constrained decoding, and able to finish a text.
+"""Finite grammars: written as EBNF for OpenVINO, and matched here character by character.
 
-A grammar is a finite tree of `Node`s (shared parts are allowed, cycles are not). It knows no JSON.
+    word = Grammar(seq('"', Rep(Chars(((0x61, 0x7A),)), 1, 3), '"'))
+    word.ebnf()              # for `Sampling(grammar=…)`: constrains what the model generates
+    matcher = Matcher(word)
+    matcher.feed('"ab')      # the part of the text that follows the grammar: '"ab'
+    matcher.rest()           # the shortest completion: '"'
+
+A grammar is a tree of `Node`s. Nodes may be shared, but cycles are not allowed, so every grammar
+has a shortest text. This module is independent of JSON; see `schema_compiler`.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from typing import Any
 
-TOP = 0x10FFFF
-# Each counted round costs the compiler of constrained decoding up to 27 ms, so large counts are
-# left open in the EBNF; `Matcher` still counts them.
-COUNTED_LOW = 32
-COUNTED_HIGH = 16
+MAX_CODE_POINT = sys.maxunicode
+# XGrammar spends up to 27 ms on each counted round when it compiles a repetition. Counts above
+# these limits are therefore relaxed in the EBNF; `Matcher` still enforces them exactly.
+EBNF_MAX_LOW = 32
+EBNF_MAX_HIGH = 16
+
+MAX_SHORTEST = 100_000  # characters; a longer answer would take hours on a CPU
+# Parallel states of one match. An ambiguous grammar such as `(a*)*` keeps adding states; the first
+# ones suffice to accept its texts.
+MAX_STATES = 500
 
 
-MOST_SHORTEST = 100_000
-MOST_STATES = 500  # of a match: an ambiguous grammar has ever more, of which the first do
+class Unsupported(ValueError):
+    """A schema, or a part of it, that cannot be guaranteed; the message gives the reason.
 
-
-class TooLong(ValueError):
-    """No text of a length that anybody could wait for matches."""
+    Where a schema has alternatives, the others may still compile.
+    """
 
 
 @dataclass(frozen=True, eq=False)
 class Node:
-    """A part of a grammar; `shortest` is the shortest text that it matches."""
+    """A part of a grammar. Compared by identity, so that shared parts become one EBNF rule."""
 
     @cached_property
     def shortest(self) -> str:
+        """The shortest text that this node matches."""
         raise NotImplementedError
 
 
 @dataclass(frozen=True, eq=False)
 class Lit(Node):
+    """A literal text.
+
+    >>> Lit("null").shortest
+    'null'
+    """
+
     text: str
 
     @cached_property
@@ -46,21 +65,28 @@ class Lit(Node):
 
 @dataclass(frozen=True, eq=False)
 class Chars(Node):
-    """One character out of inclusive ranges of code points."""
+    """One character from a set of inclusive code point ranges.
+
+    >>> lowercase = Chars(((0x61, 0x7A),))
+    >>> lowercase.has(ord("q")), lowercase.has(ord("Q"))
+    (True, False)
+    """
 
     ranges: tuple[tuple[int, int], ...]
 
     @cached_property
     def shortest(self) -> str:
-        letter = ord("a")
-        return "a" if self.has(letter) else chr(self.ranges[0][0])
+        return "a" if self.has(ord("a")) else chr(self.ranges[0][0])
 
     def has(self, code: int) -> bool:
+        """Whether the code point is in one of the ranges."""
         return any(low <= code <= high for low, high in self.ranges)
 
 
 @dataclass(frozen=True, eq=False)
 class Seq(Node):
+    """All parts, one after the other."""
+
     parts: tuple[Node, ...]
 
     @cached_property
@@ -70,6 +96,8 @@ class Seq(Node):
 
 @dataclass(frozen=True, eq=False)
 class Alt(Node):
+    """Exactly one of the options."""
+
     options: tuple[Node, ...]
 
     @cached_property
@@ -79,7 +107,11 @@ class Alt(Node):
 
 @dataclass(frozen=True, eq=False)
 class Rep(Node):
-    """`part` between `low` and `high` times (None: without a limit)."""
+    """`part` repeated `low` to `high` times; `high=None` means without limit.
+
+    >>> Rep(Lit("ab"), low=2).shortest
+    'abab'
+    """
 
     part: Node
     low: int = 0
@@ -87,129 +119,174 @@ class Rep(Node):
 
     @cached_property
     def shortest(self) -> str:
-        if len(self.part.shortest) * self.low > MOST_SHORTEST:
-            raise TooLong(f"its shortest text has over {MOST_SHORTEST:,} characters")
+        if len(self.part.shortest) * self.low > MAX_SHORTEST:
+            raise Unsupported(f"its shortest text has over {MAX_SHORTEST:,} characters")
         return self.part.shortest * self.low
 
 
 def seq(*parts: Node | str) -> Node:
+    """The parts in order; strings become literals.
+
+    >>> seq("[", Rep(Lit("1"), 1, 3), "]").shortest
+    '[1]'
+    """
     nodes = tuple(Lit(part) if isinstance(part, str) else part for part in parts)
     return nodes[0] if len(nodes) == 1 else Seq(nodes)
 
 
 def alt(options: Sequence[Node]) -> Node:
+    """One of the options.
+
+    >>> alt([Lit("true"), Lit("no")]).shortest
+    'no'
+    """
     return options[0] if len(options) == 1 else Alt(tuple(options))
 
 
 def optional(*parts: Node | str) -> Node:
+    """The parts in order, or nothing.
+
+    >>> optional(".", Chars(((0x30, 0x39),))).shortest
+    ''
+    """
     return Rep(seq(*parts), 0, 1)
 
 
 def one_of(texts: Sequence[str]) -> Node:
-    """One of the texts, with what they begin with in common written once.
+    """One of the texts, as a prefix tree: each common prefix is written once.
 
-    The compiler of constrained decoding takes minutes for a thousand that stand side by side.
+    XGrammar takes minutes to compile a flat alternation of a thousand literals.
+
+    >>> Grammar(one_of(["to", "tea"])).ebnf()
+    'root ::= r0\\nr0 ::= "t" r1\\nr1 ::= "o" | "ea"'
     """
-    beginnings: dict[str, list[str]] = {}
+    by_first_char: dict[str, list[str]] = {}
     for text in dict.fromkeys(texts):
-        beginnings.setdefault(text[:1], []).append(text)
-    return alt([_beginning(together) for together in beginnings.values()])
+        by_first_char.setdefault(text[:1], []).append(text)
+    return alt([_prefix_branch(group) for group in by_first_char.values()])
 
 
-def _beginning(texts: Sequence[str]) -> Node:
-    """One of texts that have their first character in common (or of one alone)."""
+def _prefix_branch(texts: Sequence[str]) -> Node:
+    """Texts with a common first character, or a single text of any kind."""
     if len(texts) == 1:
         return Lit(texts[0])
+    # The prefix common to the smallest and the largest text is common to all of them.
     low, high = min(texts), max(texts)
-    common = next((n for n, c in enumerate(low) if c != high[n]), len(low))
-    return seq(low[:common], one_of([text[common:] for text in texts]))
+    length = next((n for n, char in enumerate(low) if char != high[n]), len(low))
+    return seq(low[:length], one_of([text[length:] for text in texts]))
 
 
-# A state of a match: what remains to be matched, as a linked list of (node, times, rest), where
-# `times` counts the characters of a Lit or the rounds of a Rep that are done.
+# A state of a match: what remains to be matched, as a linked list (node, progress, next state).
+# `progress` counts the matched characters of a Lit or the completed rounds of a Rep; None is the
+# end of the grammar. Tuples, since the set of states must be hashable and cheap to extend.
 State = Any
 
 
 @dataclass(frozen=True)
 class Grammar:
+    """A grammar by its root node.
+
+    >>> digits = Grammar(Rep(Chars(((0x30, 0x39),)), 1, 3))
+    >>> digits.matches("42"), digits.matches("1234")
+    (True, False)
+    """
+
     root: Node
 
     def ebnf(self) -> str:
-        """In the form that xgrammar reads, with large counts left open.
+        """The grammar in XGrammar's EBNF, with large counts relaxed (see EBNF_MAX_LOW).
 
-        Every Alt, Seq and Rep becomes a rule, so that what is shared is written once.
+        Every Alt, Seq and Rep becomes one rule, so a shared node is written once.
+
+        >>> print(Grammar(seq("a", Rep(Lit("b"), 0, 2))).ebnf())
+        root ::= r0
+        r0 ::= "a" r1
+        r1 ::= "b"{0,2}
         """
         rules: dict[Node, tuple[str, str]] = {}
-        root = _expression(self.root, rules)
+        root = _ebnf_term(self.root, rules)
         lines = [f"{name} ::= {body}" for name, body in rules.values()]
         return "\n".join([f"root ::= {root}", *lines])
 
     def matches(self, text: str) -> bool:
+        """Whether the whole text follows the grammar, large counts included."""
         matcher = Matcher(self)
         return matcher.feed(text) == text and matcher.rest() == ""
 
 
 class Matcher:
-    """Reads a text piece by piece, as far as it follows the grammar, and knows how it may end."""
+    """Follows a grammar through a text that arrives in pieces, and can complete it.
+
+    >>> matcher = Matcher(Grammar(seq("[", Rep(Lit("1"), 1, 2), "]")))
+    >>> matcher.feed("[1"), matcher.rest()
+    ('[1', ']')
+    >>> matcher.feed("1x"), matcher.broken
+    ('1', True)
+    """
 
     def __init__(self, grammar: Grammar) -> None:
         self._states: set[State] = {(grammar.root, 0, None)}
         self.broken = False
+        """True after a character that the grammar does not allow; `feed` then accepts nothing."""
 
     def feed(self, text: str) -> str:
-        """The part of `text` that still follows; after less than all of it, `broken` is set."""
+        """The longest prefix of `text` that follows the grammar; sets `broken` if that is not all
+        of it."""
         for position, char in enumerate(text):
-            states = {s for state in self._states for s in _advance(state, ord(char))}
+            states = {after for state in self._states for after in _advance(state, ord(char))}
             if self.broken or not states:
                 self.broken = True
                 return text[:position]
-            if len(states) > MOST_STATES:
-                states = set(islice(states, MOST_STATES))
+            if len(states) > MAX_STATES:
+                states = set(islice(states, MAX_STATES))
             self._states = states
         return text
 
     def rest(self) -> str:
-        """The shortest text that makes what was read complete; "" when it is already."""
-        return min((_rest(state) for state in self._states), key=len)
+        """The shortest text that completes what was fed; "" if it is complete."""
+        return min((_shortest_rest(state) for state in self._states), key=len)
 
     def remaining(self) -> Grammar:
-        """A grammar of everything that may still follow."""
+        """The grammar of all texts that may follow what was fed."""
         options = []
         for state in self._states:
             parts = []
             while state is not None:
-                node, times, state = state
-                parts.append(_remainder(node, times))
+                node, progress, state = state
+                parts.append(_remaining_part(node, progress))
             options.append(seq(*parts) if parts else Lit(""))
         return Grammar(alt(options))
 
 
-def _remainder(node: Node, times: int) -> Node:
+def _remaining_part(node: Node, progress: int) -> Node:
     if isinstance(node, Lit):
-        return Lit(node.text[times:])
-    if isinstance(node, Rep) and times:
-        high = None if node.high is None else node.high - times
-        return Rep(node.part, max(0, node.low - times), high)
+        return Lit(node.text[progress:])
+    if isinstance(node, Rep) and progress:
+        high = None if node.high is None else node.high - progress
+        return Rep(node.part, max(0, node.low - progress), high)
     return node
 
 
 def _advance(state: State, code: int) -> Iterator[State]:
-    """The states after one more character."""
+    """The states that one more character leads to; none if it is not allowed here.
+
+    Composite nodes are expanded on a stack until a Lit or Chars consumes the character.
+    """
     stack = [state]
-    entered: set[State] = set()  # repetitions of what may be empty: an empty round leads nowhere
+    visited: set[State] = set()  # repetitions of a part that may be empty would expand for ever
     while stack:
         current = stack.pop()
         if current is None:
-            continue  # matched to the end, but there is more text
-        node, times, rest = current
+            continue  # the grammar ends here, but there is one more character
+        node, progress, rest = current
         if isinstance(node, Chars):
             if node.has(code):
                 yield rest
         elif isinstance(node, Lit):
-            if times == len(node.text):
+            if progress == len(node.text):  # the empty literal
                 stack.append(rest)
-            elif ord(node.text[times]) == code:
-                yield (node, times + 1, rest) if times + 1 < len(node.text) else rest
+            elif ord(node.text[progress]) == code:
+                yield (node, progress + 1, rest) if progress + 1 < len(node.text) else rest
         elif isinstance(node, Seq):
             for part in reversed(node.parts):
                 rest = (part, 0, rest)
@@ -217,56 +294,62 @@ def _advance(state: State, code: int) -> Iterator[State]:
         elif isinstance(node, Alt):
             stack += [(option, 0, rest) for option in node.options]
         elif isinstance(node, Rep):
-            if not node.part.shortest:
-                if (node, rest) in entered:
+            may_be_empty = not node.part.shortest
+            if may_be_empty:
+                if (node, rest) in visited:
                     continue
-                entered.add((node, rest))
-            if times >= node.low or not node.part.shortest:
+                visited.add((node, rest))
+            # 1. Leave the repetition, if there were enough rounds (empty ones count) …
+            if progress >= node.low or may_be_empty:
                 stack.append(rest)
-            if node.high is None or times < node.high:
-                done = min(times + 1, node.low) if node.high is None else times + 1
-                stack.append((node.part, 0, (node, done, rest)))
+            # 2. … or enter one more round. Without an upper limit, rounds beyond `low` are not
+            # counted: the states of a long text would all be different.
+            if node.high is None or progress < node.high:
+                rounds = min(progress + 1, node.low) if node.high is None else progress + 1
+                stack.append((node.part, 0, (node, rounds, rest)))
 
 
-def _rest(state: State) -> str:
+def _shortest_rest(state: State) -> str:
     parts = []
     while state is not None:
-        node, times, state = state
+        node, progress, state = state
         if isinstance(node, Lit):
-            parts.append(node.text[times:])
+            parts.append(node.text[progress:])
         elif isinstance(node, Rep):
-            parts.append(node.part.shortest * max(0, node.low - times))
+            parts.append(node.part.shortest * max(0, node.low - progress))
         else:
             parts.append(node.shortest)
     return "".join(parts)
 
 
-def _expression(node: Node, rules: dict[Node, tuple[str, str]]) -> str:
+def _ebnf_term(node: Node, rules: dict[Node, tuple[str, str]]) -> str:
+    """The node as it appears inside a rule: a literal, a character class or a rule's name."""
     if isinstance(node, Lit):
-        return '"' + "".join(_escaped(ord(c)) for c in node.text) + '"'
+        return '"' + "".join(_ebnf_char(ord(char)) for char in node.text) + '"'
     if isinstance(node, Chars):
-        return "[" + "".join(f"{_escaped(a)}-{_escaped(b)}" for a, b in node.ranges) + "]"
+        ranges = (f"{_ebnf_char(low)}-{_ebnf_char(high)}" for low, high in node.ranges)
+        return "[" + "".join(ranges) + "]"
     if node not in rules:
         name = f"r{len(rules)}"
-        rules[node] = (name, "")
-        rules[node] = (name, _body(node, rules))
+        rules[node] = (name, "")  # reserves the name before the parts take theirs
+        rules[node] = (name, _ebnf_rule(node, rules))
     return rules[node][0]
 
 
-def _body(node: Node, rules: dict[Node, tuple[str, str]]) -> str:
+def _ebnf_rule(node: Node, rules: dict[Node, tuple[str, str]]) -> str:
     if isinstance(node, Seq):
-        return " ".join(_expression(part, rules) for part in node.parts) or '""'
+        return " ".join(_ebnf_term(part, rules) for part in node.parts) or '""'
     if isinstance(node, Alt):
-        return " | ".join(_expression(option, rules) for option in node.options)
+        return " | ".join(_ebnf_term(option, rules) for option in node.options)
     assert isinstance(node, Rep)
-    part, low = _expression(node.part, rules), min(node.low, COUNTED_LOW)
-    high = node.high if node.high is not None and node.high <= COUNTED_HIGH else None
+    part, low = _ebnf_term(node.part, rules), min(node.low, EBNF_MAX_LOW)
+    high = node.high if node.high is not None and node.high <= EBNF_MAX_HIGH else None
     if (low, high) in ((0, None), (1, None), (0, 1)):
         return part + {(0, None): "*", (1, None): "+", (0, 1): "?"}[low, high]
     return f"{part}{{{low},{'' if high is None else high}}}"
 
 
-def _escaped(code: int) -> str:
+def _ebnf_char(code: int) -> str:
     if (chr(code).isascii() and chr(code).isalnum()) or chr(code) in " ,:{}.+":
         return chr(code)
     return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"

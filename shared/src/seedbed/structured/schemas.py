@@ -1,6 +1,10 @@
-"""What LangChain callers hand in as a schema or a tool, as plain JSON schema, and the answer back.
+"""LangChain's schemas, tools and tool choices as plain JSON schema, and replies parsed by them.
 
-Knows nothing of models: `LocalChatModel` and `ScriptedChatModel` share it.
+    schema = json_schema(Answer)                 # of a pydantic class, a TypedDict, a dict …
+    answer = parse_reply('{"score": 3}', Answer)  # an Answer, or InvalidReply
+
+Shared by `LocalChatModel` and `ScriptedChatModel`, and independent of both. How a schema constrains
+generation is in `constrain`.
 """
 
 from __future__ import annotations
@@ -28,13 +32,21 @@ Schema = dict[str, Any]
 
 
 class InvalidReply(SeedbedError):
-    """A model's reply does not follow the schema it was given."""
+    """A model's reply is not valid against its schema (status 500: the caller did nothing wrong).
+
+    >>> InvalidReply("The reply is not JSON.").type
+    'invalid_reply'
+    """
 
 
 def json_schema(schema: Schema | type) -> Schema:
-    """The JSON schema of a pydantic class, a TypedDict, an OpenAI function or a JSON schema.
+    """The JSON schema of a pydantic class, a TypedDict or an OpenAI function.
 
-    A JSON schema is taken as it is, `$defs` and all; it needs no title, and no object on top.
+    A JSON schema is returned unchanged, with its `$defs`; unlike in LangChain it may lack a title
+    and need not be an object.
+
+    >>> json_schema({"type": "integer"})
+    {'type': 'integer'}
     """
     if isinstance(schema, dict) and not {"function", "parameters", "input_schema"} & schema.keys():
         return schema
@@ -46,42 +58,89 @@ def json_schema(schema: Schema | type) -> Schema:
 def tool_functions(
     tools: Sequence[Schema | type | Callable[..., Any] | BaseTool],
 ) -> list[Schema]:
-    """Tools of any LangChain kind in OpenAI's form, `{"type": "function", "function": {…}}`."""
+    """Tools of any LangChain kind in OpenAI's form, `{"type": "function", "function": {…}}`.
+
+    >>> def clock(zone: str) -> str:
+    ...     "The time of day in a time zone."
+    >>> tool_functions([clock])[0]["function"]["parameters"]["required"]
+    ['zone']
+    """
     return [convert_to_openai_tool(tool) for tool in tools]
 
 
 def tool_name(tool: Mapping[str, Any]) -> str:
+    """The name of a tool in OpenAI's form.
+
+    >>> tool_name({"type": "function", "function": {"name": "clock"}})
+    'clock'
+    """
     return str(tool["function"]["name"])
 
 
 def tool_parameters(tool: Mapping[str, Any]) -> Schema:
-    """The schema of a tool's arguments; a tool without any takes an empty object."""
+    """The schema of a tool's arguments; without parameters, that of an empty object.
+
+    >>> tool_parameters({"type": "function", "function": {"name": "clock"}})
+    {'type': 'object', 'properties': {}}
+    """
     return tool["function"].get("parameters") or {"type": "object", "properties": {}}
 
 
-def check(value: Any, schema: Schema, what: str) -> None:
-    """Raise InvalidReply, naming the place, where `value` does not follow `schema`."""
+def validate(value: Any, schema: Schema, subject: str) -> None:
+    """Raise InvalidReply, with `subject` and the JSON path, if `value` is not valid.
+
+    >>> validate(3, {"type": "null"}, "It")
+    Traceback (most recent call last):
+    seedbed.structured.schemas.InvalidReply: It does not follow its schema: 3 is not of type 'null'.
+    """
     from jsonschema import Draft202012Validator
 
     error = next(iter(Draft202012Validator(schema).iter_errors(value)), None)
     if error is not None:
         place = f" at {error.json_path}" if error.absolute_path else ""
-        raise InvalidReply(f"{what} does not follow its schema{place}: {error.message}.")
+        raise InvalidReply(f"{subject} does not follow its schema{place}: {error.message}.")
 
 
-def with_structure(
+def parse_reply(text: str, schema: Schema | type) -> Any:
+    """A reply as an instance of a pydantic class, or as data valid against a JSON schema.
+
+    Raises InvalidReply.
+
+    >>> parse_reply("[1, 2]", {"type": "array"})
+    [1, 2]
+    """
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise InvalidReply(f"The reply is not JSON ({error}): {text[:200]!r}") from None
+    # pydantic 2, or a class of its version 1, which LangChain accepts too.
+    construct = getattr(schema, "model_validate", None) or getattr(schema, "parse_obj", None)
+    if isinstance(schema, type) and construct is not None:
+        try:
+            return construct(value)
+        except ValueError as error:
+            raise InvalidReply(f"The reply does not fit {schema.__name__}: {error}") from None
+    validate(value, json_schema(schema), "The reply")
+    return value
+
+
+def with_parsed_replies(
     llm: Runnable[LanguageModelInput, AIMessage], schema: Schema | type, include_raw: bool
 ) -> Runnable[LanguageModelInput, Any]:
-    """`llm` followed by a parser: an instance of a pydantic class, else checked plain data."""
+    """`llm` followed by `parse_reply`: what LangChain's `with_structured_output` returns.
+
+    With `include_raw`, the result is `{"raw", "parsed", "parsing_error"}`, and an invalid reply
+    does not raise.
+    """
 
     def parse(message: AIMessage) -> Any:
-        return read(message.text, schema)
+        return parse_reply(message.text, schema)
 
     def parse_stream(messages: Iterator[AIMessage]) -> Iterator[Any]:
-        yield read("".join(message.text for message in messages), schema)
+        yield parse_reply("".join(message.text for message in messages), schema)
 
     async def parse_astream(messages: Any) -> Any:
-        yield read("".join([message.text async for message in messages]), schema)
+        yield parse_reply("".join([message.text async for message in messages]), schema)
 
     if not include_raw:
         return llm | RunnableGenerator(parse_stream, parse_astream)
@@ -92,33 +151,21 @@ def with_structure(
     return RunnableMap(raw=llm) | parsed.with_fallbacks([failed], exception_key="parsing_error")
 
 
-def read(text: str, schema: Schema | type) -> Any:
-    """A reply's text as data that follows `schema`; InvalidReply where it does not."""
-    try:
-        value = json.loads(text)
-    except ValueError as error:
-        raise InvalidReply(f"The reply is not JSON ({error}): {text[:200]!r}") from None
-    model = getattr(schema, "model_validate", None) or getattr(schema, "parse_obj", None)
-    if isinstance(schema, type) and model is not None:
-        try:
-            return model(value)
-        except ValueError as error:
-            raise InvalidReply(f"The reply does not fit {schema.__name__}: {error}") from None
-    check(value, json_schema(schema), "The reply")
-    return value
+def normalize_tool_choice(tool_choice: Any, tools: Sequence[Schema]) -> str:
+    """A tool choice of LangChain or OpenAI as "auto", "none", "any" or the name of a tool.
 
-
-def choose(tool_choice: Any, tools: Sequence[Schema]) -> str:
-    """LangChain's and OpenAI's ways to say it, as "auto", "none", "any" or a tool's name."""
+    >>> normalize_tool_choice("required", [])
+    'any'
+    """
     names = [tool_name(tool) for tool in tools]
     if isinstance(tool_choice, dict):
         tool_choice = tool_choice.get("function", tool_choice).get("name")
-    simple = {None: "auto", False: "none", True: "any", "required": "any"}
+    synonyms = {None: "auto", False: "none", True: "any", "required": "any"}
     if isinstance(tool_choice, str | bool | None):
-        chosen = simple.get(tool_choice, tool_choice)
-        if chosen in ("auto", "none", "any") or chosen in names:
-            return str(chosen)
+        choice = synonyms.get(tool_choice, tool_choice)
+        if choice in ("auto", "none", "any") or choice in names:
+            return str(choice)
     raise BadInput(
         f"tool_choice={tool_choice!r} is not one of the tools.",
-        hint=f"Use auto, none, any or one of: {', '.join(names) or '(no tool bound)'}.",
+        hint=f"Use auto, none, any or one of: {', '.join(names) or '(no tool is bound)'}.",
     )

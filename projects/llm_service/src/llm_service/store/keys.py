@@ -26,7 +26,7 @@ from llm_service.config import Config
 from llm_service.store import tables
 from llm_service.store.database import Database, open_database, storable, upsert
 from seedbed.errors import BadInput, NotFound, SeedbedError, Unauthorized
-from seedbed.server.keys import Keys, presented
+from seedbed.server.keys import Keys, presented_key
 from seedbed.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -178,7 +178,7 @@ class KeyStore:
         """
         if not self:
             return LOCAL.id
-        key = self.find(presented(headers))
+        key = self.find(presented_key(headers))
         if key is None:
             raise _refused("No API key, or not a known one.", "Send `Authorization: Bearer KEY`.")
         return key.id

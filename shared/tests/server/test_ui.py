@@ -1,3 +1,5 @@
+"""`ui.mount`: the page, the API beside it, API keys, and what the page may contact."""
+
 import re
 import sys
 
@@ -22,7 +24,7 @@ app = create_app("page", version="1")
 def me() -> str:
     return "api"
 
-def who(word: str, request: gr.Request) -> str:
+def greet(word: str, request: gr.Request) -> str:
     if word == "bug":
         raise RuntimeError("a private detail")
     return f"{word} from {caller_of(request)}"
@@ -30,8 +32,8 @@ def who(word: str, request: gr.Request) -> str:
 with gr.Blocks(title="Page") as blocks:
     gr.Markdown("# A page\\n<mark>quoted</mark>\\n\\n![](http://192.0.2.1/leak)")
     word = gr.Textbox(label="Word")
-    said = gr.Textbox(label="Said")
-    gr.Button("Say").click(who, word, said)
+    reply = gr.Textbox(label="Reply")
+    gr.Button("Send").click(greet, word, reply)
 ui.mount(app, blocks)
 if __name__ == "__main__":
     serve(app, int(sys.argv[1]))
@@ -53,11 +55,11 @@ def build(api_keys: str = ""):
 
 @pytest.fixture(scope="module")
 def client():
-    with TestClient(build()) as made:
-        yield made
+    with TestClient(build()) as client:
+        yield client
 
 
-def test_the_page_does_not_shadow_the_api(client):
+def test_mount_leaves_the_api_reachable(client):
     assert "A page" in client.get("/").text
     assert client.post("/v1/me").json() == "local"
     assert client.get("/healthz").json() == {"status": "ok"}
@@ -65,35 +67,35 @@ def test_the_page_does_not_shadow_the_api(client):
     assert "seedbed_http_requests_total" in client.get("/metrics").text
 
 
-def test_unknown_api_addresses_keep_the_envelope(client):
+def test_unknown_api_address_has_the_error_format_of_the_api(client):
     assert client.get("/v1/nope").json()["error"]["type"] == "not_found"
     assert client.get("/v1").json()["error"]["type"] == "not_found"
-    wrong = client.get("/v1/me")
-    assert (wrong.status_code, wrong.json()["error"]["type"]) == (405, "method_not_allowed")
+    response = client.get("/v1/me")
+    assert (response.status_code, response.json()["error"]["type"]) == (405, "method_not_allowed")
 
 
-def test_the_page_asks_nobody_else(client):
+def test_page_loads_from_its_own_server_only(client):
     html = client.get("/").text
-    loaded = re.findall(r"<(?:script|link|img|iframe)\b[^>]*?(?:src|href)=[\"']?([^\"' >]+)", html)
-    assert loaded and not [url for url in loaded if url.startswith(("http", "//"))]
+    urls = re.findall(r"<(?:script|link|img|iframe)\b[^>]*?(?:src|href)=[\"']?([^\"' >]+)", html)
+    assert urls and not [url for url in urls if url.startswith(("http", "//"))]
     styles = client.get("/theme.css").text
     assert "system-ui" in styles and "@import" not in styles
     assert not re.search(r"""url\(["']?(?:https?:)?//""", styles)
 
 
-def test_analytics_are_off_and_nothing_is_offered_to_outsiders(client):
+def test_page_has_no_analytics_links_or_monitoring(client):
     config = client.get("/config").json()
     assert config["analytics_enabled"] is False
     assert config["footer_links"] == []
     assert client.get("/monitoring").status_code != 200
 
 
-def test_the_styles_are_in_the_page(client):
+def test_page_contains_the_common_styles(client):
     assert ".gradio-container mark" in ui.css()
     assert ".gradio-container mark" in client.get("/config").json()["css"]
 
 
-def test_page_and_its_api_need_the_key():
+def test_page_and_its_api_require_the_key():
     with TestClient(build("alice=key-a")) as client:
         for path in (
             "/",
@@ -108,12 +110,12 @@ def test_page_and_its_api_need_the_key():
         assert client.get("/", auth=("key-a", "wrong")).status_code == 401
 
 
-def test_the_page_serves_no_file_of_the_machine(client):
+def test_page_refuses_files_of_the_server(client):
     assert client.get(f"/gradio_api/file={__file__}").status_code in (403, 404)
     assert client.get("/gradio_api/file=/etc/passwd").status_code in (403, 404)
 
 
-def test_it_can_be_mounted_below_the_root():
+def test_mount_at_a_path_leaves_other_addresses_to_the_api():
     app = create_app("page", version="1", settings=Settings())
     with gr.Blocks(title="Below") as blocks:
         gr.Markdown("x")
@@ -130,7 +132,7 @@ def browser():
 
 @pytest.mark.slow
 @pytest.mark.timeout(180)
-def test_in_a_browser_with_a_key_and_no_request_elsewhere(browser, tmp_path):
+def test_browser_with_key_contacts_only_the_server(browser, tmp_path):
     (tmp_path / "page.py").write_text(PAGE)
     port = free_port()
     address = f"http://127.0.0.1:{port}"
@@ -143,17 +145,17 @@ def test_in_a_browser_with_a_key_and_no_request_elsewhere(browser, tmp_path):
         page.on("requestfinished", lambda request: requested.append(request.url))
         page.goto(address)
         page.get_by_label("Word").fill("hello")
-        page.get_by_role("button", name="Say").click()
-        said = page.get_by_label("Said")
+        page.get_by_role("button", name="Send").click()
+        reply = page.get_by_label("Reply")
         page.wait_for_function("() => document.querySelectorAll('textarea')[1].value !== ''")
-        assert said.input_value() == "hello from alice"
+        assert reply.input_value() == "hello from alice"
         page.get_by_label("Word").fill("bug")
-        page.get_by_role("button", name="Say").click()
+        page.get_by_role("button", name="Send").click()
         page.get_by_text("Error").first.wait_for()
         assert "private" not in page.content()
         leaks = page.evaluate("() => [...document.images].map(i => i.naturalWidth)")
         assert leaks == [0] * len(leaks)
         assert requested and all(u.startswith((address, "data:", "blob:")) for u in requested)
-        # The page's open connection must not hold up the end.
+        # The page's open connection must not delay the shutdown.
         server.terminate()
-        assert server.wait(20) == 0  # less than the 30 s that `serve` gives to running requests
+        assert server.wait(20) == 0  # less than the grace period of `serve`, 30 s
