@@ -8,7 +8,7 @@ import pytest
 
 from seedbed.models.catalog import MODELS, Model, find
 
-MODELS_TXT = Path(__file__).parents[1] / "models.txt"
+MODELS_TXT = Path(__file__).parents[2] / "models.txt"
 
 
 @pytest.mark.parametrize("model", MODELS.values(), ids=lambda model: model.name)
