@@ -46,7 +46,7 @@ def test_replies_come_in_order_and_calls_are_recorded():
 def test_an_empty_script_fails_loudly():
     model = ScriptedChatModel(["one"])
     model.invoke("first")
-    with pytest.raises(ScriptError, match=r"1 replies and this is call 2.*'second'"):
+    with pytest.raises(ScriptError, match=r"1 replies, and this is call 2.*'second'"):
         model.invoke("second")
 
 
@@ -73,8 +73,8 @@ async def test_astream_carries_tool_calls():
     ("reply", "choice", "message"),
     [
         (call("add", a="one", b=2), None, "'one' is not of type 'integer'"),
-        (call("subtract", a=1, b=2), None, "calls 'subtract'; bound tools: \\['add'\\]"),
-        ("3", "any", "answers in text"),
+        (call("subtract", a=1, b=2), None, "calls 'subtract'. Bound tools: \\['add'\\]"),
+        ("3", "any", "replies with text"),
         (call("add", a=1, b=2), "none", "tool_choice is none"),
     ],
 )

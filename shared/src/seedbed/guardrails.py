@@ -62,7 +62,7 @@ def iban(number: str) -> bool:
     return int("".join(str(int(c, 36)) for c in plain[4:] + plain[:4])) % 97 == 1
 
 
-# Prefixes and lengths in use: Visa, Mastercard (two ranges), American Express, Diners, JCB, Discover.
+# Prefixes and lengths of Visa, Mastercard (two ranges), American Express, Diners, JCB, Discover.
 _ISSUERS = re.compile(
     r"4(?:\d{12}|\d{15}|\d{18})|5[1-5]\d{14}|2[2-7]\d{14}|3[47]\d{13}|3(?:0[0-5]|[689]\d)\d{11}"
     r"|35\d{14}|6(?:011|22\d|4[4-9]\d|5\d\d)\d{12}"

@@ -52,8 +52,8 @@ class Settings(BaseSettings):
     base_url: str | None = Field(
         None,
         description=(
-            "Base URL for remote models such as openai:MODEL, to use your own server instead of the "
-            "vendor's, e.g. http://127.0.0.1:8000/v1."
+            "Base URL for remote models such as openai:MODEL. Set it to use your own server "
+            "instead of the vendor's, e.g. http://127.0.0.1:8000/v1."
         ),
     )
     cache_dir: Path = Field(

@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field
 from seedbed.errors import BadInput, ConfigError, ContextWindowError, DeadlineExceeded, WeightsError
 from seedbed.models.chat import LocalChatModel, load_chat_model
 from seedbed.models.open_engine import opens
-from seedbed.models.tool_calls import as_chat, names, related
+from seedbed.models.tool_calls import as_chat, related_tools, shares_value
 from seedbed.settings import Settings
 from seedbed.structured.schemas import tool_functions
 
@@ -170,11 +170,11 @@ def test_repeated_calls_end_the_message(model):
 
 def test_a_further_call_must_name_what_was_asked():
     asked = "The weather in Paris and in New York, 12 days"
-    assert names('{"name": "w", "arguments": {"city": "paris"}}', asked)
-    assert names('{"name": "w", "arguments": {"at": ["New York"]}}', asked)
-    assert names('{"city": "Oslo", "days": 12}', asked)
-    assert not names('{"city": "York New", "days": 1}', asked)
-    assert not names('{"name": "w", "arguments": {}}', asked)
+    assert shares_value('{"name": "w", "arguments": {"city": "paris"}}', asked)
+    assert shares_value('{"name": "w", "arguments": {"at": ["New York"]}}', asked)
+    assert shares_value('{"city": "Oslo", "days": 12}', asked)
+    assert not shares_value('{"city": "York New", "days": 1}', asked)
+    assert not shares_value('{"name": "w", "arguments": {}}', asked)
 
 
 @pytest.mark.slow
@@ -188,7 +188,7 @@ def test_auto_lets_a_capable_model_choose_in_the_grammar(model):
 def test_after_a_result_the_model_answers(model):
     call = AIMessage("", tool_calls=[{"name": "add", "args": {"a": 1, "b": 2}, "id": "1"}])
     history = [HumanMessage("Add 1 and 2"), call, ToolMessage("3", tool_call_id="1", name="add")]
-    assert related(tool_functions([add]), history) == []
+    assert related_tools(tool_functions([add]), history) == []
     assert model.bind_tools([add]).invoke(history).text
     assert as_chat(history)[1:] == [
         {"role": "assistant", "content": '{"name": "add", "arguments": {"a": 1, "b": 2}}'},
@@ -209,7 +209,7 @@ def test_the_context_window_is_an_error_or_a_said_cut(model):
         *[HumanMessage("word " * 200), AIMessage("Fine."), HumanMessage("more " * 100)],
         HumanMessage("Say hi."),
     ]
-    with pytest.raises(ContextWindowError, match="exceed the model's 8192"):
+    with pytest.raises(ContextWindowError, match="exceed the model's context window of 8192"):
         model.invoke(history, max_tokens=8000)
     message = model.invoke(history, truncation="oldest", max_tokens=8000, stop=[".", " ", "\n"])
     assert message.response_metadata["truncated_messages"] == 1
@@ -263,7 +263,7 @@ def test_a_remote_spec_with_an_address():
         ("no-such-model", ConfigError, "Use smollm2.*hf:ORG/REPO"),
         ("minilm", ConfigError, "for embedding, not for chat"),
         ("path:/no/such/folder", WeightsError, "no folder"),
-        ("scripted:/no/such/file", ConfigError, "cannot be read"),
+        ("scripted:/no/such/file", ConfigError, "Cannot read the script"),
         ("nobody:model", ConfigError, "cannot be used"),
     ],
 )
