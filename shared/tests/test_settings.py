@@ -35,10 +35,10 @@ def test_load_prefers_arguments_then_environment_then_dotenv(monkeypatch, tmp_pa
 
 def test_invalid_value_is_one_line_with_variable_and_value(monkeypatch):
     monkeypatch.setenv("SEEDBED_OPEN", "perhaps")
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises(ConfigError) as excinfo:
         load(Settings)
-    assert str(caught.value).startswith("SEEDBED_OPEN='perhaps': ")
-    assert "\n" not in str(caught.value)
+    assert str(excinfo.value).startswith("SEEDBED_OPEN='perhaps': ")
+    assert "\n" not in str(excinfo.value)
 
 
 def test_load_reads_a_project_class(monkeypatch):

@@ -63,9 +63,9 @@ def test_load_prompt_normalises_line_ends(package, tmp_path):
     ],
 )
 def test_render_rejects_missing_and_unknown_values(package, values, message):
-    with pytest.raises(ConfigError, match=message) as caught:
+    with pytest.raises(ConfigError, match=message) as excinfo:
         load_prompt(package, "answer").render(**values)
-    assert "context, question" in str(caught.value)
+    assert "context, question" in str(excinfo.value)
 
 
 def test_unknown_prompt_lists_the_prompts_of_the_package(package):

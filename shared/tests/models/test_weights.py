@@ -59,9 +59,9 @@ def test_wrong_checksum_is_rejected_with_the_install_command(
     settings: Settings, fake_package
 ) -> None:
     model = fake_package(b"numbers", b"numbres")
-    with pytest.raises(WeightsError, match=r"sha256 .* --force-reinstall$") as caught:
+    with pytest.raises(WeightsError, match=r"sha256 .* --force-reinstall$") as excinfo:
         ensure(model, settings=settings)
-    assert "\n" not in str(caught.value)
+    assert "\n" not in str(excinfo.value)
     assert [p for p in settings.cache_dir.rglob("*") if p.suffix == ".bin"] == []
 
 
