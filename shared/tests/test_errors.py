@@ -1,57 +1,59 @@
+"""The tree of errors: HTTP statuses, type names, texts and install commands."""
+
 import pytest
 
 from seedbed import errors
 
 
 def tree(cls: type[errors.SeedbedError]) -> list[type[errors.SeedbedError]]:
-    return [cls, *(found for child in cls.__subclasses__() for found in tree(child))]
+    return [cls, *(error for child in cls.__subclasses__() for error in tree(child))]
 
 
-OURS = [cls for cls in tree(errors.SeedbedError) if cls.__module__ == "seedbed.errors"]
+ERRORS = [cls for cls in tree(errors.SeedbedError) if cls.__module__ == "seedbed.errors"]
 
 
-def test_the_docstring_draws_the_tree_that_exists():
-    drawn = errors.__doc__ or ""
-    for cls in OURS:
-        line = next(line for line in drawn.splitlines() if f"{cls.__name__} " in line)
+def test_docstring_lists_every_error_with_its_status():
+    lines = (errors.__doc__ or "").splitlines()
+    for cls in ERRORS:
+        line = next(line for line in lines if f"{cls.__name__} " in line)
         assert str(cls.status) in line
 
 
-def test_type_names_are_distinct_and_snake_case():
-    names = {cls("x").type if cls is not errors.MissingExtra else "missing_extra" for cls in OURS}
-    assert len(names) == len(OURS)
+def test_type_is_distinct_and_snake_case():
+    names = {cls("x").type if cls is not errors.MissingExtra else "missing_extra" for cls in ERRORS}
+    assert len(names) == len(ERRORS)
     assert errors.ContextWindowError("x").type == "context_window_error"
 
 
-def test_the_hint_is_part_of_the_text():
-    error = errors.NotFound("No model 'x'.", hint="Run: make doctor")
-    assert str(error) == "No model 'x'. Run: make doctor"
-    assert (error.message, error.hint) == ("No model 'x'.", "Run: make doctor")
-    assert str(errors.NotFound("No model 'x'.")) == "No model 'x'."
+def test_text_is_message_and_hint():
+    error = errors.NotFound("Unknown model 'x'.", hint="Run: make doctor")
+    assert str(error) == "Unknown model 'x'. Run: make doctor"
+    assert (error.message, error.hint) == ("Unknown model 'x'.", "Run: make doctor")
+    assert str(errors.NotFound("Unknown model 'x'.")) == "Unknown model 'x'."
 
 
-def test_busy_carries_when_to_come_back():
+def test_busy_has_retry_after():
     assert errors.Busy("full", retry_after=2.5).retry_after == 2.5
     assert errors.BadInput("x").retry_after is None
 
 
-def test_a_missing_extra_names_the_command():
+def test_missing_extra_contains_the_install_command():
     with pytest.raises(errors.Unavailable, match=r"pip install 'seedbed\[serve\]'"):
         raise errors.MissingExtra("fastapi", "serve")
     with pytest.raises(errors.Unavailable, match=r"pip install langchain-groq$"):
         raise errors.MissingExtra("langchain-groq")
 
 
-def test_the_command_installs_into_the_environment_that_runs(monkeypatch, tmp_path):
+def test_pip_install_targets_the_running_environment(monkeypatch, tmp_path):
     monkeypatch.setattr(errors.sys, "executable", str(tmp_path / ".venv" / "bin" / "python"))
     assert errors.pip_install("x").startswith(str(tmp_path))
     monkeypatch.chdir(tmp_path)
     assert errors.pip_install("x") == ".venv/bin/python -m pip install x"
 
 
-def test_the_package_of_a_vendor_is_read_from_langchains_error():
-    said = ImportError("Initializing ChatGroq requires … `pip install langchain-groq`")
-    assert str(errors.MissingExtra.named_in(said)).endswith("pip install langchain-groq")
+def test_missing_extra_reads_the_package_from_langchains_error():
+    vendor = ImportError("Initializing ChatGroq requires … `pip install langchain-groq`")
+    assert str(errors.MissingExtra.named_in(vendor)).endswith("pip install langchain-groq")
     ours = ImportError("Please install it with `pip install langchain-openai`")
     assert "seedbed[remote]" in str(errors.MissingExtra.named_in(ours))
     assert "'numpy' is not installed." in str(

@@ -1,3 +1,5 @@
+"""Checks on text: which patterns match, and that ordinary text passes."""
+
 import random
 import time
 
@@ -51,16 +53,16 @@ HARMLESS = [
 
 
 @pytest.mark.parametrize(("text", "expected"), PRIVATE)
-def test_private_data_is_replaced_by_its_kind(text, expected):
+def test_redact_replaces_private_data_by_its_kind(text, expected):
     assert redact(text) == expected
 
 
 @pytest.mark.parametrize("text", HARMLESS)
-def test_what_only_looks_alike_stays(text):
+def test_redact_leaves_lookalikes(text):
     assert redact(text) == text
 
 
-def test_findings_carry_the_span():
+def test_find_pii_returns_kinds_and_spans():
     text = "a@b.de, 4111 1111 1111 1111"
     email, card = find_pii(text)
     assert (email.kind, text[email.start : email.end]) == ("email", "a@b.de")
@@ -68,12 +70,12 @@ def test_findings_carry_the_span():
     assert [f.kind for f in find_pii(text, ["card"])] == ["card"]
 
 
-def test_redacting_secrets_leaves_persons_alone():
+def test_redact_secrets_leaves_personal_data():
     text = "bob@example.com used sk-abcdefghijklmnop1234"
     assert redact_secrets(text) == "bob@example.com used [SECRET]"
 
 
-def test_checksums_against_published_examples():
+def test_luhn_and_iban_match_published_examples():
     assert luhn("79927398713") and not luhn("79927398710")
     assert iban("GB82 WEST 1234 5698 7654 32") and not iban("GB83 WEST 1234 5698 7654 32")
     assert not iban("DE89")
@@ -81,7 +83,7 @@ def test_checksums_against_published_examples():
 
 @given(st.text(max_size=200))
 @settings(max_examples=30, deadline=None, derandomize=True)
-def test_redacting_twice_changes_nothing(text):
+def test_redact_is_idempotent(text):
     once = redact(text)
     assert redact(once) == once
 
@@ -107,10 +109,10 @@ def test_redacting_twice_changes_nothing(text):
         ("hidden \U000e0041\U000e0042\U000e0043\U000e0044 tags", "hidden"),
     ],
 )
-def test_an_injection_is_found_with_its_place(text, kind):
-    found = screen_injection(f"Intro. {text}")
-    assert found is not None and found.kind == kind
-    assert found.start >= 7 and found.reason
+def test_screen_injection_returns_kind_and_position(text, kind):
+    finding = screen_injection(f"Intro. {text}")
+    assert finding is not None and finding.kind == kind
+    assert finding.start >= 7 and finding.reason
 
 
 @pytest.mark.parametrize(
@@ -125,32 +127,32 @@ def test_an_injection_is_found_with_its_place(text, kind):
         "Send the request to the server; the history is kept.",
     ],
 )
-def test_ordinary_documentation_is_not_an_injection(text):
+def test_screen_injection_ignores_ordinary_documentation(text):
     assert screen_injection(text) is None
 
 
-def test_blocked_terms_are_whole_words_in_any_case():
+def test_check_blocked_matches_whole_words_in_any_case():
     terms = ["bad word", "acme", ""]
-    found = check_blocked("A Bad\n Word here", terms)
-    assert found is not None and (found.start, found.end) == (2, 11)
+    finding = check_blocked("A Bad\n Word here", terms)
+    assert finding is not None and (finding.start, finding.end) == (2, 11)
     assert check_blocked("ACME!", terms) is not None
     assert check_blocked("acmeist, badword", terms) is None
     assert check_blocked("acme", []) is None
     assert check_blocked("c++ (x)", ["c++", "(x)"]) is not None
 
 
-def test_terms_are_read_from_a_file(tmp_path):
+def test_read_terms_skips_comments_and_rejects_unreadable_files(tmp_path):
     path = tmp_path / "terms.txt"
     path.write_text("# list\n\nacme\n bad word \n", encoding="utf-8")
     assert read_terms(path) == ("acme", "bad word")
     path.write_bytes(b"\xff\xfe")
-    for wrong in (path, tmp_path / "absent"):
-        with pytest.raises(ConfigError, match="can't be read"):
-            read_terms(wrong)
+    for unreadable in (path, tmp_path / "absent"):
+        with pytest.raises(ConfigError, match="Cannot read the list"):
+            read_terms(unreadable)
 
 
 @pytest.mark.parametrize("unit", ["a", "x.y@", "://a:", "ignore all the "])
-def test_screening_time_is_linear(unit):
+def test_checks_take_linear_time(unit):
     text = (unit * 200_000)[:200_000]
     started = time.thread_time()  # not slowed by other processes and threads
     redact(text)
@@ -158,8 +160,8 @@ def test_screening_time_is_linear(unit):
     assert time.thread_time() - started < 15  # at most 1 s; quadratic time would be minutes
 
 
-def test_random_noise_holds_little_that_looks_private():
+def test_find_pii_rarely_matches_random_noise():
     rng = random.Random(0)
-    words = ["".join(rng.choices("abcdefghijklmnop0123456789.-:", k=rng.randint(1, 12)))
-             for _ in range(20_000)]  # fmt: skip
+    letters = "abcdefghijklmnop0123456789.-:"
+    words = ["".join(rng.choices(letters, k=rng.randint(1, 12))) for _ in range(20_000)]
     assert len(find_pii(" ".join(words), ["email", "iban", "card", "phone", "secret"])) <= 5

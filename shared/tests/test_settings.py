@@ -1,3 +1,5 @@
+"""Settings from arguments, the environment and `.env`, and errors that name the variable."""
+
 from pathlib import Path
 
 import pytest
@@ -9,20 +11,20 @@ from seedbed.settings import Settings, load, variable
 
 
 @pytest.fixture(autouse=True)
-def nothing_set(monkeypatch, tmp_path):
+def clean_environment(monkeypatch, tmp_path):
     for name in Settings.model_fields:
         monkeypatch.delenv(f"SEEDBED_{name.upper()}", raising=False)
     monkeypatch.chdir(tmp_path)
 
 
-def test_defaults_need_nothing():
+def test_load_returns_defaults_without_environment():
     settings = load(Settings)
     assert (settings.model, settings.embeddings, settings.open) == ("smollm2", "minilm", False)
     assert settings.cache_dir.name == "seedbed"
     assert not settings.log_content
 
 
-def test_the_environment_wins_over_dotenv_and_arguments_over_both(monkeypatch, tmp_path):
+def test_load_prefers_arguments_then_environment_then_dotenv(monkeypatch, tmp_path):
     (tmp_path / ".env").write_text("SEEDBED_MODEL=from-file\nSEEDBED_EMBEDDINGS=from-file\n")
     assert load(Settings).model == "from-file"
     monkeypatch.setenv("SEEDBED_MODEL", "from-environment")
@@ -31,15 +33,15 @@ def test_the_environment_wins_over_dotenv_and_arguments_over_both(monkeypatch, t
     assert load(Settings, model="from-argument", embeddings=None).model == "from-argument"
 
 
-def test_a_wrong_value_is_one_line_naming_variable_and_value(monkeypatch):
+def test_invalid_value_is_one_line_with_variable_and_value(monkeypatch):
     monkeypatch.setenv("SEEDBED_OPEN", "perhaps")
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises(ConfigError) as excinfo:
         load(Settings)
-    assert str(caught.value).startswith("SEEDBED_OPEN='perhaps': ")
-    assert "\n" not in str(caught.value)
+    assert str(excinfo.value).startswith("SEEDBED_OPEN='perhaps': ")
+    assert "\n" not in str(excinfo.value)
 
 
-def test_a_project_class_is_read_the_same_way(monkeypatch):
+def test_load_reads_a_project_class(monkeypatch):
     class Config(BaseSettings):
         model_config = SettingsConfigDict(env_prefix="DEMO_")
         data_dir: Path = Field(Path("var"), description="Where data lives.")
@@ -51,7 +53,7 @@ def test_a_project_class_is_read_the_same_way(monkeypatch):
     assert load(Config, k=2).k == 2
 
 
-def test_an_alias_is_named_as_it_is_written(monkeypatch):
+def test_invalid_value_names_the_alias(monkeypatch):
     class Config(BaseSettings):
         model_config = SettingsConfigDict(env_prefix="DEMO_", populate_by_name=True)
         port: int = Field(1, validation_alias=AliasChoices("SEEDBED_PORT", "DEMO_PORT"))
@@ -64,7 +66,7 @@ def test_an_alias_is_named_as_it_is_written(monkeypatch):
         load(Config)
 
 
-def test_a_wrong_list_is_one_line(monkeypatch):
+def test_invalid_list_is_one_line(monkeypatch):
     class Config(BaseSettings):
         model_config = SettingsConfigDict(env_prefix="DEMO_")
         names: list[str] = Field([])
@@ -74,7 +76,7 @@ def test_a_wrong_list_is_one_line(monkeypatch):
         load(Config)
 
 
-def test_a_wrong_secret_is_not_shown(monkeypatch):
+def test_invalid_secret_is_not_printed(monkeypatch):
     class Config(BaseSettings):
         model_config = SettingsConfigDict(env_prefix="DEMO_")
         key: SecretStr = Field(SecretStr(""), min_length=20)
@@ -95,12 +97,12 @@ def test_a_wrong_secret_is_not_shown(monkeypatch):
     assert "very-secret" not in str(short.value) + str(alone.value)
 
 
-def test_keys_never_show_in_a_printed_settings_object(monkeypatch):
+def test_api_keys_are_not_printed(monkeypatch):
     monkeypatch.setenv("SEEDBED_API_KEYS", "alice=very-secret")
     settings = load(Settings)
     assert "very-secret" not in repr(settings) + str(settings.model_dump())
     assert settings.api_keys.get_secret_value() == "alice=very-secret"
 
 
-def test_every_setting_is_described():
+def test_every_field_has_a_description():
     assert all(field.description for field in Settings.model_fields.values())

@@ -1,7 +1,10 @@
-"""Plumbing that the Seedbed projects share: the names most of them need, loaded when asked for.
+"""What the Seedbed projects share: models, settings, errors, servers, evaluation.
 
-Each name is at home in a module that `README.md` beside `src` describes; the rest of a module is
-imported from there.
+    from seedbed import load_chat_model, load_embeddings
+
+The names that most projects need can be imported from here. They are loaded on first use, so
+`import seedbed` imports only the standard library. Import everything else from its module; the
+README next to `src` describes each.
 """
 
 from __future__ import annotations

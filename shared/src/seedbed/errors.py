@@ -1,21 +1,26 @@
 """Every error a user of Seedbed can meet, in one small tree.
 
-    SeedbedError                 500  something of ours failed
-    ├── BadInput                 400  what was sent cannot be used as it is
-    │   ├── ConfigError          400  a setting is wrong
-    │   └── ContextWindowError   400  more tokens than the model can read
-    ├── Unauthorized             401  no key, or not a known one
-    ├── Forbidden                403  a known key that may not do this
-    ├── NotFound                 404  no such thing, or not yours to see
-    ├── TooLarge                 413  over a size limit
-    ├── Busy                     429  full for the moment: try again later
-    ├── Unavailable              503  a part it depends on is stopped or shutting down
+    SeedbedError                 500  internal error
+    ├── BadInput                 400  the input is invalid
+    │   ├── ConfigError          400  a setting is invalid
+    │   └── ContextWindowError   400  the prompt exceeds the model's context window
+    ├── Unauthorized             401  the API key is missing or unknown
+    ├── Forbidden                403  the API key does not permit this
+    ├── NotFound                 404  does not exist, or is not visible to this caller
+    ├── TooLarge                 413  the input exceeds a size limit
+    ├── Busy                     429  at capacity or over a rate limit; retry later
+    ├── Unavailable              503  a component is stopped or shutting down
     │   ├── MissingExtra         503  an optional package is not installed
-    │   └── WeightsError         503  model weights are missing, wrong or unreachable
-    └── DeadlineExceeded         504  it took longer than allowed
+    │   └── WeightsError         503  model weights are missing, corrupt or unreachable
+    └── DeadlineExceeded         504  the time limit was exceeded
 
-Each says what was wrong, with the value, and what to do next. A command prints `str(error)` and
-exits 2; an HTTP API answers `error.status` with `error.type` and the same text.
+Use:
+
+    raise NotFound(f"Unknown collection {name!r}.", hint="Available: docs, wiki.")
+
+The message names the invalid value, and the hint the next step. How an error is shown is up to the
+caller: a command prints `str(error)` and exits with status 2, an HTTP API responds with
+`error.status`, `error.type` and the same text.
 """
 
 from __future__ import annotations
@@ -26,63 +31,89 @@ import sys
 from pathlib import Path
 
 
-def pip_install(what: str) -> str:
-    """The command that installs into the running environment, whichever `pip` the shell finds."""
+def pip_install(requirement: str) -> str:
+    """The shell command that installs `requirement` into the running Python environment.
+
+    It names this interpreter, because `pip` on the shell's PATH may belong to another one.
+
+    >>> pip_install("'seedbed[serve]'").endswith("-m pip install 'seedbed[serve]'")
+    True
+    """
     python = Path(sys.executable)
     if python.is_relative_to(Path.cwd()):
         python = python.relative_to(Path.cwd())
-    return f"{shlex.quote(str(python))} -m pip install {what}"
+    return f"{shlex.quote(str(python))} -m pip install {requirement}"
 
 
 class SeedbedError(Exception):
-    """Base of the tree. `hint` is the next thing to type or try; it becomes part of the text."""
+    """Base of all errors; raised itself for internal failures.
 
-    status = 500
-    retry_after: float | None = None
+    `hint` is the next command or step for the user and is appended to the text.
+
+    >>> error = NotFound("Unknown model 'x'.", hint="Run: make doctor")
+    >>> error.status, error.type, str(error)
+    (404, 'not_found', "Unknown model 'x'. Run: make doctor")
+    """
+
+    status = 500  # HTTP status
+    retry_after: float | None = None  # seconds
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(f"{message} {hint}".strip())
         self.message = message
         self.hint = hint
-        self.details: dict[str, str] = {}  # more for clients of an API, such as OpenAI's `param`
+        self.details: dict[str, str] = {}  # further HTTP fields: `param`, `code`
 
     @property
     def type(self) -> str:
-        """The name clients switch on, e.g. `context_window_error`."""
+        """A stable name for clients to switch on: the class name in snake case."""
         name = type(self).__name__
         return "".join(f"_{c.lower()}" if c.isupper() else c for c in name).lstrip("_")
 
 
 class BadInput(SeedbedError):
+    """The input is invalid; sending it again unchanged fails again."""
+
     status = 400
 
 
 class ConfigError(BadInput):
-    pass
+    """A setting, a configuration file or a model spec is invalid."""
 
 
 class ContextWindowError(BadInput):
-    pass
+    """Prompt and answer need more tokens than the model's context window."""
 
 
 class Unauthorized(SeedbedError):
+    """The API key is missing or unknown."""
+
     status = 401
 
 
 class Forbidden(SeedbedError):
+    """The API key is valid but does not permit this."""
+
     status = 403
 
 
 class NotFound(SeedbedError):
+    """It does not exist, or is not visible to this caller."""
+
     status = 404
 
 
 class TooLarge(SeedbedError):
+    """The input exceeds a size limit."""
+
     status = 413
 
 
 class Busy(SeedbedError):
-    """Carries `retry_after`, in seconds, for the header of the same name."""
+    """At capacity or over a rate limit.
+
+    `retry_after`, in seconds, is sent as the HTTP header `Retry-After`.
+    """
 
     status = 429
 
@@ -92,32 +123,39 @@ class Busy(SeedbedError):
 
 
 class Unavailable(SeedbedError):
+    """A component is stopped or shutting down; a later attempt may succeed."""
+
     status = 503
 
 
 class MissingExtra(Unavailable):
-    """An optional package is not installed; the text carries the command that installs it.
+    """An optional package is not installed; the hint is the command that installs it.
 
-    Where no `extra` of ours brings it, the command names the package itself. A project writes its
-    own whole: `llm-service[postgres]`.
+    `extra` is an extra of seedbed (`torch`) or of a project, written in full
+    (`llm-service[postgres]`). Without one, the command installs the package itself.
+
+    >>> MissingExtra("fastapi", "serve").hint.endswith("pip install 'seedbed[serve]'")
+    True
     """
 
     def __init__(self, package: str, extra: str = "") -> None:
         extra = extra if not extra or "[" in extra else f"seedbed[{extra}]"
-        wanted = f"'{extra}'" if extra else package
-        super().__init__(f"{package!r} is not installed.", hint=f"Run: {pip_install(wanted)}")
+        requirement = f"'{extra}'" if extra else package
+        super().__init__(f"{package!r} is not installed.", hint=f"Run: {pip_install(requirement)}")
 
     @classmethod
     def named_in(cls, error: ImportError) -> MissingExtra:
-        """The package that LangChain's error says to install for a vendor's models."""
-        found = re.search(r"pip install ([\w.-]+)", str(error))
-        package = found[1] if found else error.name or str(error)
+        """The error for the package that LangChain's ImportError names in its `pip install …`."""
+        match = re.search(r"pip install ([\w.-]+)", str(error))
+        package = match[1] if match else error.name or str(error)
         return cls(package, "remote" if package == "langchain-openai" else "")
 
 
 class WeightsError(Unavailable):
-    pass
+    """Model weights are missing, corrupt or unreachable."""
 
 
 class DeadlineExceeded(SeedbedError):
+    """The work exceeded its time limit and was stopped."""
+
     status = 504

@@ -1,7 +1,10 @@
 """Settings that every project shares, read from the environment (`SEEDBED_*`) and from `.env`.
 
-A project has a settings class of its own beside this one; `load` reads either and turns a wrong
-value into one line that names the variable.
+    settings = load(Settings)                    # the environment wins over .env
+    settings = load(Settings, model="qwen3-8b")  # an argument wins over both
+
+A project defines a settings class of its own and loads it with the same function. The descriptions
+of the fields are the documentation: `make docs` writes them into `.env.example` and the READMEs.
 """
 
 from __future__ import annotations
@@ -24,33 +27,75 @@ def _default_cache() -> Path:
 
 
 class Settings(BaseSettings):
-    """What is the same in every project: models, folders, what is logged, who may call."""
+    """The settings that are the same in every project: models, cache, API keys, logging.
+
+    >>> Settings(model="qwen3-8b", _env_file=None).model
+    'qwen3-8b'
+    """
 
     model_config = SettingsConfigDict(env_prefix="SEEDBED_", env_file=".env", extra="ignore")
 
-    model: str = Field("smollm2", description="Chat model: a catalogue name or any model spec.")
-    embeddings: str = Field("minilm", description="Embedding model: a catalogue name or spec.")
+    model: str = Field(
+        "smollm2",
+        description=(
+            "Chat model: a name from the catalogue, hf:ORG/REPO, path:DIR, or PROVIDER:MODEL such "
+            "as openai:gpt-4o-mini. The default runs on a CPU; choose a larger one for better text."
+        ),
+    )
+    embeddings: str = Field(
+        "minilm",
+        description=(
+            "Embedding model: a name from the catalogue, hf:ORG/REPO, path:DIR or PROVIDER:MODEL. "
+            "Texts embedded with another model must be embedded again."
+        ),
+    )
     base_url: str | None = Field(
-        None, description="An OpenAI-compatible server that answers in place of the vendor's."
+        None,
+        description=(
+            "Base URL for remote models such as openai:MODEL. Set it to use your own server "
+            "instead of the vendor's, e.g. http://127.0.0.1:8000/v1."
+        ),
     )
     cache_dir: Path = Field(
-        default_factory=_default_cache, description="Where converted and downloaded weights live."
+        default_factory=_default_cache,
+        description=(
+            "Folder for downloaded and converted model weights; by default seedbed in the user's "
+            "cache directory. Change it to use a larger disk or to share weights."
+        ),
     )
     api_keys: SecretStr = Field(
         SecretStr(""),
-        description="Who may call a server: `name=key` pairs, separated by commas. Empty: anyone.",
+        description=(
+            "API keys that servers accept, as comma-separated name=key pairs. When empty, requests "
+            "need no key, and servers bind to loopback addresses only."
+        ),
     )
     open: bool = Field(
-        False, description="Serve beyond this machine without an API key. Only behind a gateway."
+        False,
+        description=(
+            "Allow servers to bind to other than loopback addresses without API keys. Set it only "
+            "behind a gateway that authenticates requests."
+        ),
     )
-    log_level: str = Field("INFO", description="Lowest level that is logged.")
+    log_level: str = Field(
+        "INFO",
+        description="Minimum level of log messages: DEBUG, INFO, WARNING or ERROR.",
+    )
     log_content: bool = Field(
-        False, description="Also log prompts and answers, with personal data redacted."
+        False,
+        description=(
+            "Also write prompts and answers to logs and traces, with personal data and secrets "
+            "redacted. Meant for debugging."
+        ),
     )
 
 
 def variable(cls: type[BaseSettings], name: str) -> str:
-    """The environment variable of a field, e.g. `SEEDBED_MODEL`."""
+    """The environment variable that sets a field; of several aliases, the first.
+
+    >>> variable(Settings, "model")
+    'SEEDBED_MODEL'
+    """
     alias = cls.model_fields[name].validation_alias
     if isinstance(alias, AliasChoices):
         alias = str(alias.choices[0])
@@ -58,24 +103,28 @@ def variable(cls: type[BaseSettings], name: str) -> str:
 
 
 def load(cls: type[S], **overrides: Any) -> S:
-    """Read a settings class; `overrides` that are not None win over the environment.
+    """Read a settings class; `overrides` that are not None win over the environment and `.env`.
 
-    Raises ConfigError with one line naming the variable, its value and what is wrong with it.
+    Raises ConfigError, one line that names the variable, its value and the problem.
+
+    >>> load(Settings, log_level="DEBUG", model=None).log_level
+    'DEBUG'
     """
     try:
         return cls(**{name: value for name, value in overrides.items() if value is not None})
     except ValidationError as error:
-        raise ConfigError(_wrong(cls, error.errors()[0])) from None
+        raise ConfigError(_describe(cls, error.errors()[0])) from None
     except SettingsError as error:
         raise ConfigError(f"{error}.", hint="Lists and tables are written as JSON.") from None
 
 
-def _wrong(cls: type[BaseSettings], found: Any) -> str:
-    if not found["loc"]:  # several fields together; the input holds all of them, secrets too
-        return f"{cls.__name__}: {found['msg']}."
-    first, *rest = map(str, found["loc"])
+def _describe(cls: type[BaseSettings], error: Any) -> str:
+    """One line for one of pydantic's error dictionaries; a secret's value is never part of it."""
+    if not error["loc"]:  # a rule over several fields; the input contains all of them, secrets too
+        return f"{cls.__name__}: {error['msg']}."
+    first, *rest = map(str, error["loc"])
     field = cls.model_fields.get(first)
-    name = variable(cls, first) if field else first.upper()  # an alias stands for itself
+    name = variable(cls, first) if field else first.upper()  # pydantic reports an alias as it is
     secret = field is not None and "Secret" in str(field.annotation)
-    value = "" if secret else f"={found['input']!r}"
-    return f"{'.'.join([name, *rest])}{value}: {found['msg']}."
+    value = "" if secret else f"={error['input']!r}"
+    return f"{'.'.join([name, *rest])}{value}: {error['msg']}."

@@ -1,6 +1,10 @@
-"""Stand-ins and helpers that tests inject; shipped, so that every project can use them.
+"""Stand-ins for models, and helpers that start servers and browsers in tests.
 
-None of it needs weights or a network.
+    with serve_app(app) as url:
+        assert httpx.get(f"{url}/healthz").status_code == 200
+
+Part of the package, so that the tests of every project can use it. It needs neither weights nor a
+network. The stand-ins themselves are in `models.scripted` and `models.hash_embeddings`.
 """
 
 from __future__ import annotations
@@ -36,7 +40,7 @@ __all__ = [
 ]
 
 
-# Below the ports that systems give to outgoing connections (Linux: from 32768).
+# Below the ephemeral ports, which systems use for outgoing connections (Linux: from 32768).
 _FIRST_PORT, _PORTS = 10_000, 22_000
 _calls = itertools.count()
 
@@ -44,7 +48,11 @@ _calls = itertools.count()
 def free_port() -> int:
     """A TCP port on 127.0.0.1 without a listener, for a server that is started afterwards.
 
-    Each call returns another one, and processes that run at the same time begin at different ones.
+    Each call returns a different port, and concurrent processes start at different ones, so tests
+    that run in parallel do not collide.
+
+    >>> free_port() != free_port()
+    True
     """
     while True:
         port = _FIRST_PORT + (os.getpid() * 101 + next(_calls)) % _PORTS
@@ -58,18 +66,22 @@ def free_port() -> int:
 
 @contextmanager
 def closed_port() -> Iterator[int]:
-    """A TCP port on 127.0.0.1 that refuses connections; no other process can open it meanwhile."""
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))  # and does not listen
-        yield int(bound.getsockname()[1])
+    """A TCP port on 127.0.0.1 that refuses connections and that no other process can open.
+
+    with closed_port() as port:
+        ...    # a client of http://127.0.0.1:{port} fails at once
+    """
+    with socket.socket() as reserved:
+        reserved.bind(("127.0.0.1", 0))  # without listening
+        yield int(reserved.getsockname()[1])
 
 
 def require_program(name: str, install: str) -> str:
-    """The path of a program on the PATH; where it is missing, the test is skipped.
+    """The path of a program on the PATH; skips the test if the program is not installed.
 
         promtool = require_program("promtool", "apt-get install prometheus")
 
-    The reason for the skip is the command `install`.
+    The reason for the skip contains the command `install`.
     """
     path = shutil.which(name)
     if path is None:
@@ -81,9 +93,12 @@ def require_program(name: str, install: str) -> str:
 
 @contextmanager
 def launch_chromium() -> Iterator[Any]:
-    """Headless Chromium as a `playwright.sync_api.Browser`; it opens no connection of its own.
+    """Headless Chromium as a `playwright.sync_api.Browser`, without background connections.
 
-    Uses the `chromium` on the PATH, or else the one that Playwright has installed.
+        with launch_chromium() as browser:
+            browser.new_page().goto(url)
+
+    Uses the `chromium` on the PATH, or else Playwright's own; skips the test if there is neither.
     """
     from playwright.sync_api import sync_playwright
 
@@ -103,12 +118,13 @@ def launch_chromium() -> Iterator[Any]:
 
 @contextmanager
 def serve_app(app: Any, port: int = 0) -> Iterator[str]:
-    """Serve an ASGI application from a thread of this process; yields its address.
-
-    It listens on 127.0.0.1, by default on a free port.
+    """Serve an ASGI application from a thread of this process; yields its base URL.
 
         with serve_app(create_app(...)) as url:
             httpx.get(f"{url}/healthz")
+
+    It listens on 127.0.0.1, by default on a free port. Raises RuntimeError if the application's
+    startup fails.
     """
     import uvicorn
 
@@ -122,7 +138,7 @@ def serve_app(app: Any, port: int = 0) -> Iterator[str]:
     def run() -> None:
         try:
             server.run(sockets=[listener])
-        except SystemExit:  # uvicorn's, after it has logged why the application did not start
+        except SystemExit:  # from uvicorn, after it has logged why the startup failed
             pass
         finally:
             started.set()
@@ -137,7 +153,7 @@ def serve_app(app: Any, port: int = 0) -> Iterator[str]:
     if not server.started:
         thread.join(30)
         listener.close()
-        raise RuntimeError("The application did not start; see its log.")
+        raise RuntimeError("The application did not start; the reason is in its log.")
     try:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
     finally:
@@ -155,10 +171,14 @@ def run_server(
     env: dict[str, str] | None = None,
     cwd: str | Path | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Start `argv`, wait until it answers `path` on `port` with 200, stop it with SIGTERM after.
+    """Start the command `argv`, wait until it responds to `path` with 200; stop it with SIGTERM.
 
-    `env` is added to this process's. RuntimeError, with what it printed, when it ends early;
-    TimeoutError when it does not answer within `timeout` seconds.
+        port = free_port()
+        with run_server([sys.executable, "-m", "rag_chatbot", "serve", "--port", str(port)], port):
+            ...
+
+    `env` is added to the environment of this process. Raises RuntimeError, with the output, if the
+    command exits early, and TimeoutError if it does not respond within `timeout` seconds.
     """
     import tempfile
 
@@ -181,15 +201,16 @@ def run_server(
 def _wait_until_up(
     process: subprocess.Popen[bytes], url: str, timeout: float, output: IO[bytes]
 ) -> None:
-    def printed() -> str:
+    def tail() -> str:
         output.seek(0)
         return output.read().decode(errors="replace")[-4000:]
 
+    # Without the proxies of the environment, which cannot reach this machine.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     end = time.monotonic() + timeout
     while time.monotonic() < end:
         if process.poll() is not None:
-            raise RuntimeError(f"The server ended with {process.returncode}:\n{printed()}")
+            raise RuntimeError(f"The server exited with {process.returncode}:\n{tail()}")
         try:
             with opener.open(url, timeout=10) as response:
                 if response.status == 200:
@@ -197,4 +218,4 @@ def _wait_until_up(
         except (urllib.error.URLError, OSError):
             pass
         time.sleep(0.05)
-    raise TimeoutError(f"{url} did not answer within {timeout} s:\n{printed()}")
+    raise TimeoutError(f"{url} did not respond within {timeout} s:\n{tail()}")

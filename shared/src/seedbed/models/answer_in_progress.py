@@ -1,8 +1,17 @@
-"""One answer of a local model in the making: pieces of an engine become LangChain's chunks.
+"""One answer of a local model while it is generated: pieces of the engine become chunks of text.
 
-Where a grammar holds, the text is read along with it: what leaves it (counts are left open in the
-engine's constraint) is cut, and the model goes on from there. At the end the shortest rest makes
-the answer complete, so it is valid even when the token limit cut it off.
+    answer = model.prepare(messages)                  # `LocalChatModel.prepare`
+    while generation := answer.next_generation():
+        for piece in generation:
+            print(answer.read(piece), end="")
+            if answer.broken:
+                break
+    ending = answer.end()                             # the last text, tool calls, finish reason
+
+With a grammar, the text is matched as it arrives. The engine's own grammar is looser (it does not
+count, for example), so the text may leave ours: it is cut there, and another generation continues
+from the cut. At the end, the shortest possible completion is appended, so the answer is valid even
+when the token limit cut it off.
 """
 
 from __future__ import annotations
@@ -17,17 +26,17 @@ from langchain_core.messages.tool import tool_call_chunk
 from langchain_core.outputs import ChatGenerationChunk
 
 from seedbed.engine.engine import Engine, Generation, Piece, Sampling
-from seedbed.models.tool_calls import names, read_calls
+from seedbed.models.tool_calls import read_calls, shares_value
 from seedbed.structured.constrain import Constraint
 from seedbed.structured.grammar import Grammar, Matcher
 from seedbed.structured.schemas import Schema
 
-MAX_RESUMES = 8
+MAX_RESUMES = 8  # each submits the prompt again; after the last, the shortest completion is taken
 
 
 @dataclass(frozen=True)
 class Ending:
-    """How an answer ends: the text not shown yet, its tool calls, and `finish_reason`."""
+    """The end of an answer: text not yet returned, tool calls, and OpenAI's `finish_reason`."""
 
     text: str
     calls: list[dict[str, Any]]
@@ -35,32 +44,43 @@ class Ending:
 
 
 @dataclass
-class Turn:
+class AnswerInProgress:
+    """The state of one answer. One thread at a time drives it, as the module's example shows."""
+
     engine: Engine
-    prompt: list[int]
+    prompt: list[int]  # token ids
     sampling: Sampling
-    deadline: float | None
-    grammar: Grammar | None
-    constraint: Constraint | None
-    tools: list[Schema]
-    about: dict[str, Any]
-    asked: str = ""  # where it is given, a second call must name something of it
+    timeout: float | None = None  # seconds, for each generation
+    grammar: Grammar | None = None
+    constraint: Constraint | None = None  # of a structured answer; has the same grammar
+    tools: list[Schema] = field(default_factory=list)
+    question: str = ""  # if set, a second tool call must contain a value from it
+    metadata: dict[str, Any] = field(default_factory=dict)  # for `response_metadata`
     text: str = ""
-    shown: int = 0
+    visible: int = 0  # characters of `text` that have been returned
     tokens: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
     generation: Generation | None = None
-    broken: bool = False
+    broken: bool = False  # the text left the grammar: stop reading this generation
     resumes: int = 0
-    first: float | None = None
 
     def __post_init__(self) -> None:
         self.matcher = Matcher(self.grammar) if self.grammar else None
 
+    def with_seed(self, seed: int | None) -> AnswerInProgress:
+        """Another answer to the same prompt; call it before the first generation."""
+        sampling = replace(self.sampling, seed=seed)
+        return replace(self, sampling=sampling, tokens=[], logprobs=[])
+
     def next_generation(self) -> Generation | None:
-        """The first generation, then one more wherever the text left the grammar, then None."""
+        """Submit the first generation, or one that continues where the text left the grammar.
+
+        Returns None when the answer needs no further generation.
+        """
+        # 1. Continue only a text that left the grammar, with tokens and resumes left.
         if self.generation is not None and not self._may_resume():
             return None
+        # 2. Force one valid character, so that every resume makes progress.
         grammar = self.grammar
         if self.generation is not None and self.matcher:
             self.resumes += 1
@@ -68,30 +88,34 @@ class Turn:
             forced = self.matcher.rest()[:1]
             self.text += self.matcher.feed(forced)
             grammar = self.matcher.remaining()
+        # 3. Submit the prompt and the text so far, with what is left of grammar and limit.
         prompt = self.prompt + (self.engine.encode(self.text) if self.text else [])
         sampling = replace(
             self.sampling,
             max_new_tokens=self.sampling.max_new_tokens - len(self.tokens),
             grammar=grammar.ebnf() if grammar else None,
         )
-        self.generation = self.engine.submit(prompt, sampling, deadline=self.deadline)
+        self.generation = self.engine.submit(prompt, sampling, deadline=self.timeout)
         return self.generation
 
     def _may_resume(self) -> bool:
         assert self.matcher is not None or not self.broken
-        left = self.sampling.max_new_tokens - len(self.tokens)
-        return self.broken and left > 0 and self.resumes < MAX_RESUMES and self._unfinished()
-
-    def _unfinished(self) -> bool:
-        return self.matcher is not None and bool(self.matcher.rest())
+        tokens_left = self.sampling.max_new_tokens - len(self.tokens)
+        return (
+            self.broken
+            and tokens_left > 0
+            and self.resumes < MAX_RESUMES
+            and self.matcher is not None
+            and bool(self.matcher.rest())
+        )
 
     def push(self, piece: Piece) -> ChatGenerationChunk | None:
-        """The chunk to show for a piece, if there is something to show yet."""
+        """`read` as a LangChain chunk; None while there is no text to return."""
         text = self.read(piece)
         return ChatGenerationChunk(message=AIMessageChunk(content=text)) if text else None
 
     def read(self, piece: Piece) -> str:
-        """The text to show for a piece; "" while there is none yet."""
+        """Add a piece of the current generation; returns the text that can be shown now, or ""."""
         self.tokens += piece.token_ids
         self.logprobs += piece.logprobs
         text = piece.text
@@ -100,51 +124,58 @@ class Turn:
             self.broken = self.matcher.broken
         self.text += text
         if self.tools and "\n" in text:
-            self._end_at_a_needless_call()
-        return self._show() if self._streams() else ""
+            self._drop_needless_call()
+        return self._new_text() if self._can_show() else ""
 
-    def _end_at_a_needless_call(self) -> None:
-        """A small model that has no further call to make repeats its calls, or invents some."""
-        *before, last, _ = self.text.split("\n")
-        if not before or not self.grammar or not self.text.startswith("{"):
+    def _drop_needless_call(self) -> None:
+        """End the answer after a complete tool call that is repeated or unrelated to the question.
+
+        A small model that has no further call to make repeats its calls or invents some.
+        """
+        *earlier, last, _ = self.text.split("\n")
+        if not earlier or not self.grammar or not self.text.startswith("{"):
             return
-        if last in before or (self.asked and not names(last, self.asked)):
-            self.text = "\n".join(before)
+        if last in earlier or (self.question and not shares_value(last, self.question)):
+            self.text = "\n".join(earlier)
             self.matcher = Matcher(self.grammar)
             self.matcher.feed(self.text)
             self.broken = True
 
-    def _streams(self) -> bool:
-        """Calls, and arrays from which members may be taken out, are shown when complete."""
-        if self.shown == len(self.text):
+    def _can_show(self) -> bool:
+        """False for text that may still change: tool calls, and arrays of unique items."""
+        if self.visible == len(self.text):
             return False
         if self.tools:
             return not self.text.startswith("{")
         return self.constraint is None or not self.constraint.unique
 
-    def _show(self) -> str:
-        new, self.shown = self.text[self.shown :], len(self.text)
-        return new
+    def _new_text(self) -> str:
+        text, self.visible = self.text[self.visible :], len(self.text)
+        return text
 
     def end(self) -> Ending:
-        """What was held back, the rest that completes it, and what only the end knows."""
-        cut = len(self.tokens) >= self.sampling.max_new_tokens
-        rest = self.matcher.rest() if self.matcher else ""
-        self.text += rest
+        """Complete the answer; call it once `next_generation` has returned None."""
+        # 1. Append the shortest completion, and remove repeated items where they must be unique.
+        at_limit = len(self.tokens) >= self.sampling.max_new_tokens
+        completion = self.matcher.rest() if self.matcher else ""
+        self.text += completion
         if self.constraint and self.constraint.unique:
             self.text = self.constraint.finish(self.text)
-        reason = "length" if cut and not self._ended() else "stop"
-        if self.tools and self.text.startswith("{"):
-            self.shown = len(self.text)
-            calls = read_calls(self.text, self.tools)
-            if self.asked:
-                calls[1:] = [c for c in calls[1:] if names(json.dumps(c["args"]), self.asked)]
-            # Arguments that only the grammar completed are not to be acted upon unseen.
-            return Ending("", calls, "length" if rest and reason == "length" else "tool_calls")
-        return Ending(self._show(), [], reason)
+        reason = "length" if at_limit and not self._stopped() else "stop"
+        # 2. Return text that has not been shown yet …
+        if not self.tools or not self.text.startswith("{"):
+            return Ending(self._new_text(), [], reason)
+        # 3. … or the tool calls. Arguments that only the grammar completed keep the reason
+        #    "length", so that the caller does not act on them unseen.
+        self.visible = len(self.text)
+        calls = read_calls(self.text, self.tools)
+        if self.question:
+            calls[1:] = [c for c in calls[1:] if shares_value(json.dumps(c["args"]), self.question)]
+        cut_off = completion and reason == "length"
+        return Ending("", calls, "length" if cut_off else "tool_calls")
 
     def last_chunk(self) -> ChatGenerationChunk:
-        """The end as LangChain has it, with usage."""
+        """`end` as a LangChain chunk, with usage and metadata."""
         ending = self.end()
         message = AIMessageChunk(
             content=ending.text,
@@ -163,28 +194,29 @@ class Turn:
                 total_tokens=len(self.prompt) + len(self.tokens),
             ),
             response_metadata={
-                **self.about,
+                **self.metadata,
                 "finish_reason": ending.reason,
-                **self._measured(),
+                **self._measurements(),
             },
             chunk_position="last",
         )
         return ChatGenerationChunk(message=message)
 
-    def _ended(self) -> bool:
+    def _stopped(self) -> bool:
+        """Whether the model ended the text itself, if only with its last permitted token."""
         outcome = self.generation.outcome if self.generation else None
         return outcome is not None and outcome.finish_reason == "stop"
 
-    def _measured(self) -> dict[str, Any]:
-        measured: dict[str, Any] = {}
+    def _measurements(self) -> dict[str, Any]:
+        measurements: dict[str, Any] = {}
         outcome = self.generation.outcome if self.generation else None
         if outcome is not None:
-            measured["time_to_first_token"] = outcome.time_to_first_token
+            measurements["time_to_first_token"] = outcome.time_to_first_token
         if self.sampling.logprobs:
-            measured["logprobs"] = {
+            measurements["logprobs"] = {
                 "content": [
                     {"token": self.engine.decode([token]), "logprob": logprob}
                     for token, logprob in zip(self.tokens, self.logprobs, strict=True)
                 ]
             }
-        return measured
+        return measurements

@@ -1,9 +1,14 @@
-"""Builds the OpenVINO graph of a BERT sentence encoder from its safetensors, without torch.
+"""Build the OpenVINO graph of a BERT sentence encoder from safetensors, without torch.
 
-Token ids in, one L2-normalised vector a text out (mean over the tokens, as sentence-transformers
-pools). It knows the layer names of Hugging Face's BertModel, and nothing of caches or LangChain.
-Architecture: Devlin et al. 2018, https://arxiv.org/abs/1810.04805. The int8 variant moves the
-range of outlier channels into the weights: Xiao et al. 2022, https://arxiv.org/abs/2211.10438.
+    convert(Path("all-MiniLM-L6-v2"), target)    # writes full.xml (float32) and fast.xml (int8)
+
+The graph takes token ids and returns one L2-normalised vector per text, the mean over its tokens as
+in sentence-transformers. Weights are looked up by the layer names of Hugging Face's BertModel.
+Caching the files and LangChain's interface are left to `weights` and `embeddings`.
+
+Architecture: Devlin et al. 2018, https://arxiv.org/abs/1810.04805. The int8 variant moves the range
+of outlier channels into the weights: SmoothQuant, Xiao et al. 2022,
+https://arxiv.org/abs/2211.10438.
 """
 
 from __future__ import annotations
@@ -20,36 +25,45 @@ import numpy.typing as npt
 
 Array = npt.NDArray[Any]
 Weights = Mapping[str, Array]
-Ranges = Mapping[str, tuple[Array, Array]]  # dense layer → lowest, highest input a channel
-Node = Any  # openvino.Node and openvino.Model: the package ships no types
+Ranges = Mapping[str, tuple[Array, Array]]  # dense layer → lowest, highest input per channel
+Node = Any  # openvino.Node or openvino.Model: the package ships no types
 
-MAX_TOKENS = 256  # what all-MiniLM-L6-v2 was trained with: sentence_bert_config.json
+MAX_TOKENS = 256  # of all-MiniLM-L6-v2, in its sentence_bert_config.json
 PROBE = "A text whose vector is known."
 
 
 def convert(folder: Path, target: Path) -> None:
-    """Write `full.xml` (float32), `fast.xml` (int8), the tokenizer and the vector of PROBE."""
+    """Convert the model in `folder`; writes its graphs, tokenizer and the vector of PROBE.
+
+    The files in `target`: full.xml (float32), fast.xml (int8), tokenizer.json and probe.npy.
+    """
     import openvino as ov
     from safetensors.numpy import load_file
 
+    # 1. Read weights, configuration and tokenizer.
     weights = load_file(folder / "model.safetensors")
     config = json.loads((folder / "config.json").read_text("utf-8"))
     tokenizer = load_tokenizer(folder / "tokenizer.json")
-    texts = (resources.files("seedbed.models") / "calibration.txt").read_text("utf-8").splitlines()
-    samples = [as_inputs([tokenizer.encode(text).ids]) for text in texts]
+    # 2. Build the float32 graph, and embed PROBE for a check of int8 arithmetic at load time.
     full = build(weights, config)
     probe = ov.Core().compile_model(full, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})(
         as_inputs([tokenizer.encode(PROBE).ids])
     )[0]
     np.save(target / "probe.npy", probe[0])
     ov.save_model(full, target / "full.xml", compress_to_fp16=False)
+    # 3. Measure the range of activations on sample texts, and build the int8 graph from it.
+    texts = (resources.files("seedbed.models") / "calibration.txt").read_text("utf-8").splitlines()
+    samples = [as_inputs([tokenizer.encode(text).ids]) for text in texts]
     fast = build(weights, config, ranges=observe(weights, config, samples))
     ov.save_model(fast, target / "fast.xml", compress_to_fp16=False)
     shutil.copyfile(folder / "tokenizer.json", target / "tokenizer.json")
 
 
 def load_tokenizer(path: Path, *, truncate: bool = True) -> Any:
-    """The `tokenizers.Tokenizer` without padding; the file's own limits (128) are not ours."""
+    """The `tokenizers.Tokenizer` of a file, without padding; `truncate` cuts at MAX_TOKENS.
+
+    The file's own limit, 128 tokens, is ignored, as in sentence-transformers.
+    """
     from tokenizers import Tokenizer
 
     tokenizer = Tokenizer.from_file(str(path))
@@ -61,8 +75,8 @@ def load_tokenizer(path: Path, *, truncate: bool = True) -> Any:
 
 
 def as_inputs(ids: Sequence[Sequence[int]]) -> list[Array]:
-    """Token ids and mask, int32 (n, width), padded with zeros."""
-    # OpenVINO compiles kernels for each new shape (some 10 ms): few widths, few of these.
+    """Token ids and attention mask of n texts, both int32 (n, width), padded with zeros."""
+    # OpenVINO compiles kernels for each new shape (some 10 ms), so widths are multiples of 8.
     width = -(-max(map(len, ids)) // 8) * 8
     tokens = np.zeros((len(ids), width), np.int32)
     mask = np.zeros((len(ids), width), np.int32)
@@ -73,16 +87,16 @@ def as_inputs(ids: Sequence[Sequence[int]]) -> list[Array]:
 
 
 def build(weights: Weights, config: Mapping[str, Any], *, ranges: Ranges | None = None) -> Node:
-    """An `openvino.Model`: `input_ids` and `attention_mask`, int32 (n, tokens) → float32 (n, d).
+    """An `openvino.Model`: `input_ids` and `attention_mask`, int32 (n, width) → float32 (n, d).
 
-    With `ranges` (from `observe`) its matrices and their inputs are int8, which a CPU with VNNI
+    With `ranges` (from `observe`), matrices and their inputs are int8, which a CPU with VNNI
     multiplies about three times as fast as float32.
     """
     return _Graph(weights, config, ranges).model()
 
 
 def observe(weights: Weights, config: Mapping[str, Any], samples: Sequence[list[Array]]) -> Ranges:
-    """The lowest and highest value that each channel of each dense layer's input takes."""
+    """The minimum and maximum of each channel of the input of every dense layer."""
     import openvino as ov
     from openvino import opset13 as op
 
@@ -92,15 +106,15 @@ def observe(weights: Weights, config: Mapping[str, Any], samples: Sequence[list[
     outputs = [op.reduce_min(node, axes) for node in graph.inputs.values()]
     outputs += [op.reduce_max(node, axes) for node in graph.inputs.values()]
     model = ov.Core().compile_model(ov.Model(outputs, parameters, "observe"), "CPU")
-    seen = [list(model(sample).values()) for sample in samples]
+    runs = [list(model(sample).values()) for sample in samples]
     count = len(graph.inputs)
-    low = [np.min([run[i] for run in seen], axis=0) for i in range(count)]
-    high = [np.max([run[i + count] for run in seen], axis=0) for i in range(count)]
+    low = [np.min([run[i] for run in runs], axis=0) for i in range(count)]
+    high = [np.max([run[i + count] for run in runs], axis=0) for i in range(count)]
     return {name: (low[i], high[i]) for i, name in enumerate(graph.inputs)}
 
 
 class _Graph:
-    """The parts of the graph over the weights they read; `inputs` are those of its dense layers."""
+    """Builds the parts of the graph; `inputs` collects the inputs of its dense layers by name."""
 
     def __init__(self, weights: Weights, config: Mapping[str, Any], ranges: Ranges | None) -> None:
         from openvino import opset13
@@ -117,13 +131,15 @@ class _Graph:
         op = self.op
         ids = op.parameter([-1, -1], np.int32, name="input_ids")
         mask = op.parameter([-1, -1], np.int32, name="attention_mask")
-        real = op.convert(mask, "f32")  # 1 for a token, 0 for padding
-        # Added to the attention scores, so that padding weighs nothing after the softmax.
+        # 1. Padding (mask 0) gets -10,000 added to its attention scores: no weight after softmax.
+        real = op.convert(mask, "f32")
         bias = op.multiply(op.subtract(real, np.float32(1)), np.float32(1e4))
         bias = op.unsqueeze(bias, np.array([1, 2], np.int64))
+        # 2. Embeddings and encoder layers.
         x = self.norm(self.embed(ids), "embeddings.LayerNorm")
         for index in range(self.layers):
             x = self.layer(x, bias, f"encoder.layer.{index}")
+        # 3. The mean over the tokens, without padding, scaled to length 1.
         weight = op.unsqueeze(real, np.int64(2))
         total = op.reduce_sum(op.multiply(x, weight), np.int64(1))
         mean = op.divide(total, op.reduce_sum(weight, np.int64(1)))
@@ -133,12 +149,12 @@ class _Graph:
     def embed(self, ids: Node) -> Node:
         op, zero, one = self.op, np.int64(0), np.int64(1)
         words = self.weights["embeddings.word_embeddings.weight"]
-        # One text is one segment: its embedding is the same everywhere and joins the positions.
-        places = self.weights["embeddings.position_embeddings.weight"]
-        places = places + self.weights["embeddings.token_type_embeddings.weight"][:1]
-        here = op.range(zero, op.gather(op.shape_of(ids), one, zero), one, "i64")
-        table = op.constant(words) if self.ranges is None else self.int8(words)
-        return op.add(op.gather(table, ids, zero), op.gather(places, here, zero))
+        # A text is one segment, so its segment embedding is constant: added to the positions.
+        table = self.weights["embeddings.position_embeddings.weight"]
+        table = table + self.weights["embeddings.token_type_embeddings.weight"][:1]
+        positions = op.range(zero, op.gather(op.shape_of(ids), one, zero), one, "i64")
+        vocabulary = op.constant(words) if self.ranges is None else self.int8(words)
+        return op.add(op.gather(vocabulary, ids, zero), op.gather(table, positions, zero))
 
     def norm(self, x: Node, name: str) -> Node:
         op = self.op
@@ -148,16 +164,17 @@ class _Graph:
 
     def layer(self, x: Node, bias: Node, name: str) -> Node:
         op = self.op
+        # (n, tokens, width) → (n, heads, tokens, width / heads), and back after the attention.
         order, split = np.array([0, 2, 1, 3], np.int64), np.array([0, 0, self.heads, -1], np.int64)
+        joined = np.array([0, 0, self.width], np.int64)
 
         def head(part: str) -> Node:
             value = self.dense(x, f"{name}.attention.self.{part}")
             return op.transpose(op.reshape(value, split, True), order)
 
-        seen = op.scaled_dot_product_attention(head("query"), head("key"), head("value"), bias)
-        joined = np.array([0, 0, self.width], np.int64)
-        seen = op.reshape(op.transpose(seen, order), joined, True)
-        x = op.add(x, self.dense(seen, f"{name}.attention.output.dense"))
+        context = op.scaled_dot_product_attention(head("query"), head("key"), head("value"), bias)
+        context = op.reshape(op.transpose(context, order), joined, True)
+        x = op.add(x, self.dense(context, f"{name}.attention.output.dense"))
         x = self.norm(x, f"{name}.attention.output.LayerNorm")
         inner = op.gelu(self.dense(x, f"{name}.intermediate.dense"), "erf")
         x = op.add(x, self.dense(inner, f"{name}.output.dense"))
@@ -171,8 +188,8 @@ class _Graph:
         else:
             low, high = self.ranges[name]
             peak = np.maximum(-low, high)
-            # A few channels reach ten times as far as the rest and would leave those a handful
-            # of steps: part of their range moves into the matrix, which the product cancels.
+            # A few channels have ten times the range of the rest, which would leave the rest few
+            # of the 256 steps. Part of their range moves into the matrix; the product is the same.
             scale = np.clip(np.sqrt(peak / np.median(peak)), 1, None).astype(np.float32)
             x = op.multiply(x, 1 / scale)
             x = self.round(x, float((low / scale).min()), float((high / scale).max()))
@@ -180,7 +197,7 @@ class _Graph:
         return op.add(product, self.weights[f"{name}.bias"])
 
     def round(self, x: Node, low: float, high: float) -> Node:
-        """To 256 steps: unsigned after a GELU, which hardly goes below zero, else symmetric."""
+        """Quantise to 256 steps: unsigned after a GELU (hardly negative), else symmetric."""
         if -low > high / 8:
             low = -max(-low, high)
             high = -low * 127 / 128
@@ -188,9 +205,9 @@ class _Graph:
         return self.op.fake_quantize(x, *ends, *ends, 256)
 
     def int8(self, matrix: Array) -> Node:
-        """A constant of int8 rows, each with its own scale."""
+        """A matrix as an int8 constant with one scale per row."""
         op = self.op
         scale = (np.abs(matrix).max(axis=1, keepdims=True) / 127).astype(np.float32)
         scale = np.maximum(scale, np.float32(1e-12))
-        whole = np.round(matrix / scale).astype(np.int8)
-        return op.multiply(op.convert(op.constant(whole), "f32"), scale)
+        steps = np.round(matrix / scale).astype(np.int8)
+        return op.multiply(op.convert(op.constant(steps), "f32"), scale)

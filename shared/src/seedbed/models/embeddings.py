@@ -1,7 +1,11 @@
-"""`load_embeddings`: one string names the embedding model, local or remote; LangChain's interface.
+"""Load any embedding model by its spec.
 
-`MiniLM` is the local default, on OpenVINO and without torch; everything else is reached through
-LangChain's integrations. Nothing here knows chunks, stores or files.
+    embeddings = load_embeddings()                  # SEEDBED_EMBEDDINGS, by default "minilm"
+    embeddings.embed(["a text", "another"])         # float32 (2, 384); `MiniLM` only
+    embeddings.embed_documents(["a text"])          # lists of floats, LangChain's interface
+
+`MiniLM`, the default, runs on OpenVINO without torch. Other models use LangChain's integrations.
+Splitting texts and storing vectors is left to the projects.
 """
 
 from __future__ import annotations
@@ -29,21 +33,30 @@ from seedbed.settings import Settings, load
 log = logging.getLogger(__name__)
 Vectors = npt.NDArray[np.float32]
 
-_BATCH = 16  # larger ones are no faster and hold more memory
-_WINDOW = 4096  # texts that are tokenised and sorted together
-_MAX_CHARS = 16_384  # far beyond the model's 256 tokens: a huge text is not tokenised whole
+_BATCH = 16  # texts; larger batches are not faster and need more memory
+_WINDOW = 4096  # texts that are tokenised and sorted by length together
+_MAX_CHARS = 16_384  # far more than 256 tokens, so that a huge text need not be tokenised whole
 
 
 def load_embeddings(
     spec: str | None = None, *, settings: Settings | None = None, fast: bool = True
 ) -> Embeddings:
-    """The embedding model behind a spec; None: `SEEDBED_EMBEDDINGS`, by default "minilm".
+    """Load the embedding model of a spec (default: SEEDBED_EMBEDDINGS).
 
-    `minilm` (shared by all who load it in this process) · `hash:` (deterministic, for tests) ·
-    `hf:ORG/REPO@REVISION` and `path:DIR` (sentence-transformers, extra `torch`) ·
-    `openai:MODEL` and other vendors (`langchain.embeddings.init_embeddings`; `SEEDBED_BASE_URL`
-    for a server that speaks OpenAI's protocol). `fast=False` computes MiniLM in float32.
-    Raises ConfigError, MissingExtra or WeightsError.
+    A spec is one of:
+
+        minilm                  one instance per process
+        hash: or hash:64        deterministic vectors for tests, of 384 or 64 numbers
+        hf:ORG/REPO@REVISION    sentence-transformers (extra `torch`)
+        path:DIR                the same, from a folder
+        openai:MODEL            OpenAI's API, or the server at SEEDBED_BASE_URL
+        PROVIDER:MODEL          other integrations of `langchain.embeddings.init_embeddings`
+
+    `fast=False` computes MiniLM in float32 instead of int8. Raises ConfigError, MissingExtra or
+    WeightsError.
+
+    >>> len(load_embeddings("hash:64").embed_query("hello"))
+    64
     """
     settings = settings or load(Settings)
     spec = spec or settings.embeddings
@@ -55,20 +68,21 @@ def load_embeddings(
     model = find(spec, "embedding")
     if model is not None and model.kind != "embedding":
         raise ConfigError(
-            f"{spec!r} is a {model.kind} model.", hint="Set SEEDBED_EMBEDDINGS=minilm."
+            f"{spec!r} is a model for {model.kind}, not for embedding.",
+            hint="Set SEEDBED_EMBEDDINGS=minilm.",
         )
     if model is not None or scheme == "path":
         folder = weights.ensure(model or spec, settings=settings)
         if (folder / "fast.xml").exists():
             return _minilm(folder, fast)
         name = f"hf:{model.repo}@{folder.name}" if model else spec
-        return _Recorded(_sentence_transformer(folder), name)
+        return _WithTelemetry(_sentence_transformer(folder), name)
     if not separator:
         raise ConfigError(
-            f"No embedding model {spec!r} in the catalogue.",
-            hint="Use minilm, hf:ORG/REPO@REVISION, path:DIR or openai:MODEL.",
+            f"Unknown embedding model {spec!r}.",
+            hint="Use minilm, bge-small, hf:ORG/REPO@REVISION, path:DIR or openai:MODEL.",
         )
-    return _Recorded(_remote(spec, settings), spec)
+    return _WithTelemetry(_remote(spec, settings), spec)
 
 
 @lru_cache
@@ -96,7 +110,7 @@ def _remote(spec: str, settings: Settings) -> Embeddings:
 
     options: dict[str, Any] = {}
     if settings.base_url and spec.startswith("openai:"):
-        # Other servers of this protocol read text, not OpenAI's token ids; many want no key.
+        # Other servers of this protocol accept text, not OpenAI's token ids; many need no key.
         key = os.environ.get("OPENAI_API_KEY") or "none"
         options = {
             "base_url": settings.base_url,
@@ -107,12 +121,12 @@ def _remote(spec: str, settings: Settings) -> Embeddings:
         return init_embeddings(spec, **options)
     except ImportError as error:
         raise MissingExtra.named_in(error) from None
-    except Exception as error:  # each vendor raises its own: an unknown name, a missing key
-        raise ConfigError(f"{spec!r}: {reason(error)}") from error
+    except Exception as error:  # each vendor's client has its own exceptions
+        raise ConfigError(f"Cannot load the model {spec!r}: {reason(error)}") from error
 
 
-class _Recorded(Embeddings):
-    """Embeddings of another library with telemetry, and a `name` to cache their vectors under."""
+class _WithTelemetry(Embeddings):
+    """Adds telemetry to another library's embeddings, and a `name` that identifies the vectors."""
 
     def __init__(self, inner: Embeddings, name: str) -> None:
         self.inner = inner
@@ -136,10 +150,14 @@ class _Recorded(Embeddings):
 
 
 class MiniLM(Embeddings):
-    """all-MiniLM-L6-v2 on OpenVINO: float32 vectors of 384, L2-normalised; safe with threads.
+    """all-MiniLM-L6-v2 on OpenVINO: L2-normalised float32 vectors of 384 numbers; thread-safe.
 
-    `name` identifies model and precision, so that vectors can be cached under it. Text beyond
-    256 tokens is not read, as in sentence-transformers.
+    `name` identifies model and precision, as a key for stored vectors. Text after the first 256
+    tokens is ignored, as in sentence-transformers.
+
+        model = load_embeddings("minilm")
+        a, b = model.embed(["a cat", "a kitten"])
+        a @ b    # cosine similarity
     """
 
     dimension = 384
@@ -152,8 +170,8 @@ class MiniLM(Embeddings):
         self._counter = bert.load_tokenizer(folder / "tokenizer.json", truncate=False)
         self.name = f"{folder.name}-{'int8' if fast else 'f32'}"
         self._start(folder / ("fast.xml" if fast else "full.xml"))
-        if fast and not self._as_expected(np.load(folder / "probe.npy")):
-            log.warning("This CPU multiplies int8 inexactly: embedding in float32 instead.")
+        if fast and not self._reproduces(np.load(folder / "probe.npy")):
+            log.warning("int8 arithmetic is inexact on this CPU; embedding in float32 instead.")
             self.name = f"{folder.name}-f32"
             self._start(folder / "full.xml")
 
@@ -170,13 +188,13 @@ class MiniLM(Embeddings):
         for _ in range(self._streams):
             self._requests.put(compiled.create_infer_request())
 
-    def _as_expected(self, vector: Vectors) -> bool:
-        """CPUs without VNNI may saturate in int8 products; a known vector tells."""
+    def _reproduces(self, vector: Vectors) -> bool:
+        """Whether this CPU gets the vector of `bert.PROBE`: without VNNI, int8 may saturate."""
         ids = self._tokenizer.encode(self._bert.PROBE).ids
         return float(self._infer([ids])[0] @ vector) > 0.99
 
     def embed(self, texts: Sequence[str]) -> Vectors:
-        """float32 (n, 384), in the order of the texts; (0, 384) for none."""
+        """Vectors of n texts as float32 (n, 384), in the order of the texts; n may be 0."""
         vectors = np.empty((len(texts), self.dimension), np.float32)
         tokens = 0
         with model_call("minilm", "embeddings") as call:
@@ -187,26 +205,28 @@ class MiniLM(Embeddings):
         return vectors
 
     def _embed_window(self, texts: Sequence[str], vectors: Vectors) -> int:
-        """Fill in the vectors; returns how many tokens were read."""
-        cut = [text[:_MAX_CHARS] for text in texts]
-        ids = [encoding.ids for encoding in self._tokenizer.encode_batch_fast(cut)]
-        # Neighbours in length share a batch, so that little padding is computed; the longest go
-        # first, so that no thread is left with one at the end.
+        """Write the texts' vectors into `vectors`; returns the number of tokens."""
+        # 1. Tokenise, on all cores.
+        starts = [text[:_MAX_CHARS] for text in texts]
+        ids = [encoding.ids for encoding in self._tokenizer.encode_batch_fast(starts)]
+        # 2. Batch texts of similar length, so that little padding is computed. The longest come
+        #    first, so that no thread is still busy with one at the end.
         order = np.argsort([-len(text) for text in ids], kind="stable")
         batches = [order[i : i + _BATCH] for i in range(0, len(order), _BATCH)]
 
-        def work(batch: npt.NDArray[np.intp]) -> None:
+        def embed_batch(batch: npt.NDArray[np.intp]) -> None:
             vectors[batch] = self._infer([ids[i] for i in batch])
 
+        # 3. Infer one batch per thread; a single batch, such as a question, needs no pool.
         if len(batches) == 1:
-            work(batches[0])
+            embed_batch(batches[0])
         else:
             with ThreadPoolExecutor(self._streams) as pool:
-                list(pool.map(work, batches))
+                list(pool.map(embed_batch, batches))
         return sum(map(len, ids))
 
     def _infer(self, ids: list[list[int]]) -> Vectors:
-        request = self._requests.get()  # waits while all are at work
+        request = self._requests.get()  # waits while all are in use
         try:
             request.infer(self._bert.as_inputs(ids), share_inputs=True)
             result: Vectors = request.get_output_tensor(0).data.copy()
@@ -215,18 +235,20 @@ class MiniLM(Embeddings):
             self._requests.put(request)
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        """`embed` as lists of floats."""
         vectors: list[list[float]] = self.embed(texts).tolist()
         return vectors
 
     def embed_query(self, text: str) -> list[float]:
+        """The vector of one text, which is embedded like a document."""
         return self.embed_documents([text])[0]
 
     def count_tokens(self, text: str) -> int:
-        """Tokens of a text, without the two marks that the model adds; not cut at its limit."""
+        """Tokens of the whole text, without the two special tokens that the model adds."""
         return self.token_counts([text])[0]
 
     def token_counts(self, texts: Sequence[str]) -> list[int]:
-        """`count_tokens` of many texts in one call, on all cores."""
+        """`count_tokens` of several texts, on all cores."""
         encodings = self._counter.encode_batch_fast(list(texts), add_special_tokens=False)
         return [len(encoding.ids) for encoding in encodings]
 

@@ -1,4 +1,9 @@
-"""`HashEmbeddings`: deterministic embeddings without a model, for tests and offline examples."""
+"""Deterministic embeddings without a model, for tests and offline examples.
+
+    HashEmbeddings(64).embed(["some text"])    # float32 (1, 64)
+
+They compare words only. For meaning use `load_embeddings`.
+"""
 
 from __future__ import annotations
 
@@ -11,22 +16,28 @@ from langchain_core.embeddings import Embeddings
 
 
 class HashEmbeddings(Embeddings):
-    """A bag of hashed word stems: texts that share words are near. float32, L2-normalised."""
+    """Hashed bags of word stems, L2-normalised: texts that share words are similar.
+
+    >>> vectors = HashEmbeddings().embed(["Installing the tool", "Install a tool", "Bananas"])
+    >>> bool(vectors[0] @ vectors[1] > 0.4 > vectors[0] @ vectors[2])
+    True
+    """
 
     def __init__(self, dimension: int = 384) -> None:
         self.dimension = dimension
         self.name = f"hash-{dimension}"
 
     def embed(self, texts: Sequence[str]) -> np.ndarray:
-        """(n, dimension) for n texts; a text without words becomes one fixed unit vector."""
+        """Vectors of n texts as float32 (n, dimension); texts without words share one vector."""
         vectors = np.zeros((len(texts), self.dimension), dtype=np.float32)
         for vector, text in zip(vectors, texts, strict=True):
             for word in re.findall(r"\w+", text.lower()) or [""]:
                 digest = hashlib.blake2b(_stem(word).encode(), digest_size=8).digest()
                 number = int.from_bytes(digest, "big")
+                # The rest of the hash picks the position, its highest bit the sign.
                 vector[number % self.dimension] += 1.0 if number >> 63 else -1.0
         norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-        vectors[norms[:, 0] == 0, 0] = 1.0  # two words may cancel out
+        vectors[norms[:, 0] == 0, 0] = 1.0  # the words of a text may cancel each other out
         return vectors / np.where(norms == 0, 1.0, norms)
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:

@@ -1,69 +1,80 @@
-"""The chat model on this machine: LangChain's whole contract over an Engine.
+"""A chat model on this machine: LangChain's chat interface on top of an Engine.
 
-How tokens are made is the engine's business; what a text must look like, the grammar's.
+    model = load_chat_model("smollm2")
+    model.invoke("Say hello.", max_tokens=20)
+    model.bind_tools([search]).invoke("Find the invoice of May.")
+    model.with_structured_output(Person).invoke("Alice is 30.")
+
+This module turns messages and options into a prompt, a grammar and sampling parameters. Generating
+tokens is left to `engine`, grammars to `structured`, and collecting the answer to
+`answer_in_progress`.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal
 
-from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
-from langchain_core.language_models import BaseChatModel, LanguageModelInput
 from langchain_core.language_models.base import LangSmithParams
-from langchain_core.language_models.chat_models import agenerate_from_stream, generate_from_stream
-from langchain_core.messages import AIMessage, BaseMessage
-from langchain_core.outputs import ChatGenerationChunk, ChatResult
-from langchain_core.runnables import Runnable
+from langchain_core.messages import BaseMessage
+from langchain_core.outputs import ChatGenerationChunk
 from pydantic import Field
 
 from seedbed.engine.engine import Sampling
 from seedbed.errors import BadInput, ContextWindowError
-from seedbed.models.answer_in_progress import Turn
-from seedbed.models.tool_calls import as_chat, calls_grammar, instructions, related, text_of
-from seedbed.structured.constrain import constrain
-from seedbed.structured.schemas import (
-    Schema,
-    json_schema,
-    normalize_tool_choice,
-    tool_functions,
-    with_parsed_replies,
+from seedbed.models.answer_in_progress import AnswerInProgress
+from seedbed.models.chat_base import StreamingChatModel
+from seedbed.models.tool_calls import (
+    as_chat,
+    calls_grammar,
+    related_tools,
+    text_of,
+    tool_instructions,
 )
+from seedbed.structured.constrain import Constraint, constrain
+from seedbed.structured.grammar import Grammar
+from seedbed.structured.schemas import Schema, normalize_tool_choice, tool_functions
 
 DEFAULT_MAX_TOKENS = 512
 
 
-class LocalChatModel(BaseChatModel):
-    """A chat model on this machine, with LangChain's whole contract.
+class LocalChatModel(StreamingChatModel):
+    """A chat model that runs in this process; `load_chat_model` creates it.
 
-    Every field but `engine` and `model_name` can also be given per call. A prompt that does not
-    fit raises ContextWindowError; with `truncation="oldest"` the oldest messages (never the
-    system's or the last) are left out instead, and `response_metadata["truncated_messages"]` says
-    how many. A `seed` repeats an answer as long as nothing else is answered at the same time.
+    Every field except `engine` and `model_name` can also be passed per call. A prompt that does not
+    fit the context window raises ContextWindowError; with `truncation="oldest"` the oldest messages
+    (never the system message or the last one) are dropped instead, and
+    `response_metadata["truncated_messages"]` is their number. A `seed` reproduces an answer only
+    while the engine runs no other request.
     """
 
     engine: Any = Field(exclude=True)
     model_name: str = "local"
-    temperature: float = 0.0
-    top_p: float = 1.0
-    top_k: int = 0
-    max_tokens: int | None = None
-    stop: list[str] | None = None
-    seed: int | None = None
-    repetition_penalty: float = 1.0
-    frequency_penalty: float = 0.0
-    presence_penalty: float = 0.0
-    min_tokens: int = 0
-    ignore_eos: bool = False
-    logprobs: bool = False
-    timeout: float | None = Field(None, description="Seconds for one answer.")
-    truncation: Literal["error", "oldest"] = "error"
-    tool_decision: Literal["model", "words"] = Field(
-        "model", description="Who decides whether to call a tool: `tool_calls.related` for words."
+    temperature: float = Field(0.0, description="0 always takes the most likely token.")
+    top_p: float = Field(1.0, description="Sample from the tokens that make up this probability.")
+    top_k: int = Field(0, description="Sample from this many tokens; 0 means all.")
+    max_tokens: int | None = Field(
+        None, description="Maximum tokens of an answer; None means 512, or fewer if they don't fit."
     )
-    parallel_tool_calls: bool = Field(False, description="Whether a message may hold several.")
+    stop: list[str] | None = Field(None, description="Texts that end an answer; not part of it.")
+    seed: int | None = Field(None, description="Seed for sampling; None means a random one.")
+    repetition_penalty: float = Field(1.0, description="Above 1 makes repeated tokens less likely.")
+    frequency_penalty: float = Field(0.0, description="Penalty per earlier use of a token.")
+    presence_penalty: float = Field(0.0, description="Penalty for any earlier use of a token.")
+    min_tokens: int = Field(0, description="Minimum tokens before an answer may end.")
+    ignore_eos: bool = Field(False, description="Generate past the model's end-of-text token.")
+    logprobs: bool = Field(False, description="Return the log probability of each token.")
+    timeout: float | None = Field(None, description="Maximum seconds for one answer.")
+    truncation: Literal["error", "oldest"] = Field(
+        "error", description="What to do with a prompt that exceeds the context window."
+    )
+    tool_decision: Literal["model", "words"] = Field(
+        "model",
+        description='What decides whether to call a tool: the model, or `related_tools` ("words").',
+    )
+    parallel_tool_calls: bool = Field(False, description="Allow several tool calls per message.")
 
     @property
     def _llm_type(self) -> str:
@@ -81,161 +92,149 @@ class LocalChatModel(BaseChatModel):
             ls_model_type="chat",
             ls_temperature=kwargs.get("temperature", self.temperature),
         )
-        if (most := kwargs.get("max_tokens", self.max_tokens)) is not None:
-            params["ls_max_tokens"] = most
+        if (limit := kwargs.get("max_tokens", self.max_tokens)) is not None:
+            params["ls_max_tokens"] = limit
         if stop or self.stop:
             params["ls_stop"] = stop or self.stop
         return params
 
-    def bind_tools(
-        self, tools: Sequence[Any], *, tool_choice: Any = None, **kwargs: Any
-    ) -> Runnable[LanguageModelInput, AIMessage]:
-        """Calls always follow a tool's schema. `tool_choice`: auto, none, any (or required), or
-        a tool's name."""
-        functions = tool_functions(tools)
-        return self.bind(
-            tools=functions, tool_choice=normalize_tool_choice(tool_choice, functions), **kwargs
-        )
-
-    def with_structured_output(
-        self,
-        schema: Schema | type,
-        *,
-        include_raw: bool = False,
-        **kwargs: Any,  # noqa: ARG002 (vendors' `method` and `strict`: always both here)
-    ) -> Runnable[LanguageModelInput, Any]:
-        """Answers follow `schema` always, also when cut off by the token limit. BadInput, when
-        called, for a schema that cannot be guaranteed."""
-        tracing = {"schema": schema, "kwargs": {"method": "json_schema"}}
-        llm = self.bind(schema=json_schema(schema), ls_structured_output_format=tracing)
-        return with_parsed_replies(llm, schema, include_raw)
-
     def get_num_tokens(self, text: str) -> int:
+        """Tokens of a text, without the chat template."""
         return int(self.engine.count_tokens(text))
 
-    def _generate(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: CallbackManagerForLLMRun | None = None,  # noqa: ARG002
-        **kwargs: Any,
-    ) -> ChatResult:
-        return generate_from_stream(self._stream(messages, stop, None, **kwargs))
-
-    async def _agenerate(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: AsyncCallbackManagerForLLMRun | None = None,  # noqa: ARG002
-        **kwargs: Any,
-    ) -> ChatResult:
-        return await agenerate_from_stream(self._astream(messages, stop, None, **kwargs))
-
-    def _stream(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: CallbackManagerForLLMRun | None = None,
-        **kwargs: Any,
+    def _chunks(
+        self, messages: list[BaseMessage], stop: list[str] | None, options: dict[str, Any]
     ) -> Iterator[ChatGenerationChunk]:
-        turn = self.turn(messages, stop, kwargs)
-        while generation := turn.next_generation():
+        answer = self.prepare(messages, stop, options)
+        while generation := answer.next_generation():
             for piece in generation:
-                if (chunk := turn.push(piece)) is not None:
-                    if run_manager:
-                        run_manager.on_llm_new_token(chunk.text, chunk=chunk)
+                if (chunk := answer.push(piece)) is not None:
                     yield chunk
-                if turn.broken:
+                if answer.broken:
                     break
-        yield turn.last_chunk()
+        yield answer.last_chunk()
 
-    async def _astream(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: AsyncCallbackManagerForLLMRun | None = None,
-        **kwargs: Any,
+    async def _achunks(
+        self, messages: list[BaseMessage], stop: list[str] | None, options: dict[str, Any]
     ) -> AsyncIterator[ChatGenerationChunk]:
-        turn = self.turn(messages, stop, kwargs)
-        while generation := turn.next_generation():
+        answer = self.prepare(messages, stop, options)
+        while generation := answer.next_generation():
             async for piece in generation:
-                if (chunk := turn.push(piece)) is not None:
-                    if run_manager:
-                        await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
+                if (chunk := answer.push(piece)) is not None:
                     yield chunk
-                if turn.broken:
+                if answer.broken:
                     break
-        yield turn.last_chunk()
+        yield answer.last_chunk()
 
-    def turn(
-        self, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any]
-    ) -> Turn:
-        """The answer in the making, for those who drive the engine themselves; `kwargs` are
-        fields of this class and OpenAI's parameters."""
-        given = {name: value for name, value in kwargs.items() if value is not None}
-        tools = tool_functions(given.get("tools", []))
-        choice = normalize_tool_choice(given.get("tool_choice"), tools) if tools else "none"
+    def prepare(
+        self,
+        messages: Sequence[BaseMessage],
+        stop: Sequence[str] | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> AnswerInProgress:
+        """An answer that is ready to be generated, for callers that drive the engine themselves.
+
+        `options` are fields of this class and parameters of OpenAI's API (`tools`, `tool_choice`,
+        `response_format`, `max_completion_tokens`); None means unset. Raises BadInput or
+        ContextWindowError before the engine is called.
+        """
+        options = _without_none(options)
+
+        # 1. Decide which tools may be called. A small model is not asked: words decide.
+        tools = tool_functions(options.get("tools", []))
+        choice = normalize_tool_choice(options.get("tool_choice"), tools) if tools else "none"
         if choice == "auto" and self.tool_decision == "words":
-            tools = related(tools, messages)
+            tools = related_tools(tools, messages)
             choice = "any" if tools else "none"
-        schema = given.get("schema", _response_schema(given.get("response_format")))
-        constraint, grammar, extra = None, None, ""
-        if choice != "none":
-            parallel = given.get("parallel_tool_calls", self.parallel_tool_calls)
-            with _blaming("tools"):
+        if choice == "none":
+            tools = []
+
+        # 2. Compile what the answer must look like, and describe it in the system message.
+        constraint: Constraint | None = None
+        grammar: Grammar | None = None
+        instructions = ""
+        schema = options.get("schema", _response_schema(options.get("response_format")))
+        if tools:
+            parallel = options.get("parallel_tool_calls", self.parallel_tool_calls)
+            with _naming_parameter("tools"):
                 grammar = calls_grammar(tools, choice, parallel=parallel)
-            extra = instructions(tools, parallel=parallel)
+            instructions = tool_instructions(tools, parallel=parallel)
         elif schema is not None:
-            with _blaming("response_format"):
+            with _naming_parameter("response_format"):
                 constraint = constrain(schema)
             grammar = constraint.grammar
-            extra = f"Answer with JSON that follows this schema: {json.dumps(schema)}"
+            instructions = f"Answer with JSON that follows this schema: {json.dumps(schema)}"
 
-        def option(name: str) -> Any:
-            return given.get(name, getattr(self, name))
+        # 3. Render the prompt, which leaves room for the requested tokens or for at least one.
+        limit = self._max_tokens(options)
+        truncation = options.get("truncation", self.truncation)
+        prompt, dropped = self._prompt(messages, instructions, limit or 1, truncation)
 
-        asked = given.get("max_completion_tokens", option("max_tokens"))
-        prompt, dropped = self._prompt(messages, extra, asked or 1, option("truncation"))
+        # 4. Without a limit, generate what fits, up to DEFAULT_MAX_TOKENS.
         room = self.engine.context_window - len(prompt)
-        sampling = Sampling(
-            max_new_tokens=asked if asked is not None else max(1, min(DEFAULT_MAX_TOKENS, room)),
-            temperature=option("temperature"),
-            top_p=option("top_p"),
-            top_k=option("top_k"),
-            seed=option("seed"),
-            stop=tuple(stop or self.stop or ()),
-            repetition_penalty=option("repetition_penalty"),
-            frequency_penalty=option("frequency_penalty"),
-            presence_penalty=option("presence_penalty"),
-            min_new_tokens=option("min_tokens"),
-            ignore_eos=option("ignore_eos"),
-            logprobs=option("logprobs"),
-        )
-        return Turn(
+        limit = limit if limit is not None else max(1, min(DEFAULT_MAX_TOKENS, room))
+        by_words = self.tool_decision == "words" and messages
+        return AnswerInProgress(
             engine=self.engine,
             prompt=prompt,
-            sampling=sampling,
-            deadline=option("timeout"),
+            sampling=self._sampling(limit, stop, options),
+            timeout=options.get("timeout", self.timeout),
             grammar=grammar,
             constraint=constraint,
-            tools=tools if choice != "none" else [],
-            asked=text_of(messages[-1]) if self.tool_decision == "words" and messages else "",
-            about={
+            tools=tools,
+            question=text_of(messages[-1]) if by_words else "",
+            metadata={
                 "model_name": self.model_name,
                 **({"truncated_messages": dropped} if dropped else {}),
             },
         )
 
+    def prepare_text(
+        self,
+        prompt: list[int],
+        stop: Sequence[str] | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> AnswerInProgress:
+        """Like `prepare`, but continues token ids, without chat template, tools or schema."""
+        options = _without_none(options)
+        limit = self._max_tokens(options)
+        limit = limit if limit is not None else DEFAULT_MAX_TOKENS
+        return AnswerInProgress(
+            engine=self.engine,
+            prompt=prompt,
+            sampling=self._sampling(limit, stop, options),
+            timeout=options.get("timeout", self.timeout),
+            metadata={"model_name": self.model_name},
+        )
+
+    def _max_tokens(self, options: Mapping[str, Any]) -> Any:
+        limit = options.get("max_tokens", self.max_tokens)
+        return options.get("max_completion_tokens", limit)  # OpenAI's newer name wins
+
+    def _sampling(
+        self, max_tokens: int, stop: Sequence[str] | None, options: Mapping[str, Any]
+    ) -> Sampling:
+        same_name = ("temperature", "top_p", "top_k", "seed", "ignore_eos", "logprobs")
+        penalties = ("repetition_penalty", "frequency_penalty", "presence_penalty")
+        values = {name: options.get(name, getattr(self, name)) for name in same_name + penalties}
+        return Sampling(
+            max_new_tokens=max_tokens,
+            min_new_tokens=options.get("min_tokens", self.min_tokens),
+            stop=tuple(stop or self.stop or ()),
+            **values,
+        )
+
     def _prompt(
-        self, messages: Sequence[BaseMessage], extra: str, room: int, truncation: str
+        self, messages: Sequence[BaseMessage], instructions: str, room: int, truncation: str
     ) -> tuple[list[int], int]:
-        """The prompt's tokens, and how many messages were left out to make it fit."""
+        """The prompt's token ids, and the number of messages dropped to leave `room` tokens."""
+        # Markers such as <|im_start|> in a message would let its author write as another role.
         chat = [
-            {**turn, "content": self.engine.without_special_tokens(turn["content"])}
-            for turn in as_chat(messages, extra)
+            {**message, "content": self.engine.without_special_tokens(message["content"])}
+            for message in as_chat(messages, instructions)
         ]
         if not chat:
-            raise BadInput("There is no message to answer.", hint="Send at least one.")
+            raise BadInput("The list of messages is empty.", hint="Send at least one message.")
         first = 1 if chat[0]["role"] == "system" else 0
         dropped = 0
         while True:
@@ -245,16 +244,20 @@ class LocalChatModel(BaseChatModel):
             if truncation != "oldest" or len(chat) <= first + 1:
                 raise ContextWindowError(
                     f"{len(prompt)} prompt tokens and {room} for the answer exceed the model's "
-                    f"{self.engine.context_window}.",
+                    f"context window of {self.engine.context_window} tokens.",
                     hint="Shorten the prompt, or use truncation='oldest'.",
                 )
             del chat[first]
             dropped += 1
 
 
+def _without_none(options: Mapping[str, Any] | None) -> dict[str, Any]:
+    return {name: value for name, value in (options or {}).items() if value is not None}
+
+
 @contextmanager
-def _blaming(param: str) -> Iterator[None]:
-    """What is wrong within is wrong with this parameter of the request."""
+def _naming_parameter(param: str) -> Iterator[None]:
+    """Add the name of the request's parameter to a BadInput, as OpenAI's clients expect it."""
     try:
         yield
     except BadInput as error:
@@ -272,7 +275,7 @@ def _response_schema(response_format: Any) -> Schema | None:
         schema: Schema = response_format["json_schema"]["schema"]
     except (TypeError, KeyError):
         raise BadInput(
-            f"response_format={response_format!r} is not understood.",
+            f"Unsupported response_format: {response_format!r}.",
             hint='Use {"type": "json_schema", "json_schema": {"schema": {…}}}.',
         ) from None
     return schema

@@ -1,7 +1,9 @@
-"""One engine for each local model of this process, by its spec.
+"""One engine per local model and process.
 
-It imports neither LangChain nor OpenVINO until a model is opened, so that a program may open one in
-a thread while it imports the rest.
+    engine = open_engine("smollm2", load(Settings), max_running=8)
+
+Neither LangChain nor OpenVINO is imported before a model is opened, so that a program can open one
+in a thread while it imports the rest. Chats, tools and schemas are left to `local_chat`.
 """
 
 from __future__ import annotations
@@ -21,13 +23,20 @@ _lock = threading.Lock()
 
 
 def is_local(spec: str) -> bool:
-    """Whether a spec names weights: a catalogue name, hf:ORG/REPO or path:DIR."""
+    """Whether a spec names weights on this machine or the hub, rather than a vendor's model.
+
+    >>> is_local("smollm2"), is_local("path:models/own"), is_local("openai:gpt-4o-mini")
+    (True, True, False)
+    """
     kind, _, name = spec.partition(":")
     return find(spec) is not None or (kind == "path" and bool(name))
 
 
 def folder_of(spec: str, settings: Settings) -> Path:
-    """The folder of a chat model's weights, converted and verified."""
+    """The folder of a chat model's weights; downloads and converts them on the first call.
+
+    Raises ConfigError for a model of another kind, WeightsError if the weights are unavailable.
+    """
     model = find(spec)
     if model is not None and model.kind != "chat":
         raise ConfigError(f"{spec!r} is a model for {model.kind}, not for chat.")
@@ -35,14 +44,14 @@ def folder_of(spec: str, settings: Settings) -> Path:
 
 
 def opens(folder: Path) -> bool:
-    """Whether OpenVINO reads the folder's weights."""
+    """Whether the folder contains weights that the engine can open: OpenVINO or GGUF files."""
     return (folder / "openvino_model.xml").exists() or any(folder.glob("*.gguf"))
 
 
 def open_engine(spec: str, settings: Settings, **options: Any) -> Engine | None:
-    """The model's engine, opened with `options` of `Engine` at the first call and after a close.
+    """The engine of a model; opens it, with `options` of `Engine`, unless it is open already.
 
-    None for weights that OpenVINO doesn't read. Raises ConfigError or WeightsError.
+    Returns None for weights that OpenVINO cannot read. Raises ConfigError or WeightsError.
     """
     folder = folder_of(spec, settings)
     if not opens(folder):

@@ -1,7 +1,11 @@
-"""Prompts as files beside the code that uses them, each with a version and a hash to log.
+"""Prompts as files next to the code that uses them, each with a version and a hash to log.
 
-A prompt is `prompts/<name>.md` in a package: the first line is `version: N`, the rest is the text,
-with placeholders in braces: `{question}`. Any other brace is text (a JSON example needs no escape).
+    prompt = load_prompt("rag_chatbot", "answer")
+    text = prompt.render(question="Why?", context="…")
+
+A prompt is the file `prompts/NAME.md` of a package. Its first line is `version: N`; the rest is the
+text, with placeholders such as `{question}`. Other braces are text, so JSON needs no escapes.
+Raising the version is left to the author; the hash changes by itself.
 """
 
 from __future__ import annotations
@@ -14,59 +18,71 @@ from importlib import resources
 from seedbed.errors import ConfigError
 
 _PLACEHOLDER = re.compile(r"\{([a-z_][a-z0-9_]*)\}")
-_FRONT = re.compile(r"version:\s*(\d+)\s*\n+")
+_VERSION = re.compile(r"version:\s*(\d+)\s*\n+")
 
 
 @dataclass(frozen=True)
 class Prompt:
+    """A prompt's text with its name and version.
+
+    >>> prompt = Prompt("greet", 1, "Say hello to {name}.")
+    >>> prompt.placeholders, prompt.render(name="Ann")
+    (('name',), 'Say hello to Ann.')
+    """
+
     name: str
     version: int
     text: str
 
     @property
     def hash(self) -> str:
-        """Twelve hex digits of the text's sha256: it changes even if the version was forgotten."""
+        """Twelve hex digits of the text's sha256, for logs: it changes whenever the text does."""
         return hashlib.sha256(self.text.encode()).hexdigest()[:12]
 
     @property
     def placeholders(self) -> tuple[str, ...]:
+        """The names of the placeholders, each once, in the order of the text."""
         return tuple(dict.fromkeys(_PLACEHOLDER.findall(self.text)))
 
     def render(self, **values: object) -> str:
-        """Fill the placeholders; a value's own braces are left alone.
+        """The text with its placeholders replaced; braces inside a value stay as they are.
 
-        Raises ConfigError unless `values` are exactly the placeholders.
+        Raises ConfigError unless there is exactly one value per placeholder.
         """
         missing = [name for name in self.placeholders if name not in values]
         unknown = [name for name in values if name not in self.placeholders]
         if missing or unknown:
-            wrong = [f"no value for {name!r}" for name in missing]
-            wrong += [f"no placeholder {name!r}" for name in unknown]
-            there = ", ".join(self.placeholders) or "none"
+            problems = [f"no value for {name!r}" for name in missing]
+            problems += [f"no placeholder {name!r}" for name in unknown]
             raise ConfigError(
-                f"Prompt {self.name!r}: {'; '.join(wrong)}.", hint=f"Its placeholders: {there}."
+                f"Prompt {self.name!r}: {'; '.join(problems)}.",
+                hint=f"Its placeholders: {', '.join(self.placeholders) or 'none'}.",
             )
         return _PLACEHOLDER.sub(lambda match: str(values[match.group(1)]), self.text)
 
 
 def load_prompt(package: str, name: str) -> Prompt:
-    """Read `prompts/<name>.md` of an importable package; ConfigError names the prompts it has."""
+    """Read `prompts/NAME.md` of an importable package.
+
+    Raises ConfigError, with the names of the package's prompts, if there is no such file.
+    """
     folder = resources.files(package) / "prompts"
-    there = (
+    names = (
         sorted(f.name[:-3] for f in folder.iterdir() if f.name.endswith(".md"))
         if folder.is_dir()
         else []
     )
-    if name not in there:
+    if name not in names:
         raise ConfigError(
             f"Package {package!r} has no prompt {name!r}.",
-            hint=f"Its prompts: {', '.join(there) or 'none'}.",
+            hint=f"Available: {', '.join(names) or 'none'}.",
         )
     text = (folder / f"{name}.md").read_text(encoding="utf-8").replace("\r\n", "\n")
-    front = _FRONT.match(text)
-    if front is None:
+    match = _VERSION.match(text)
+    if match is None:
+        first_line = text.partition("\n")[0][:80]
         raise ConfigError(
-            f"Prompt {name!r} of {package!r} opens with {text.splitlines()[:1]!r}.",
-            hint="Its first line must be `version: N`.",
+            f"Prompt {name!r} of {package!r} has no version: it starts with {first_line!r}.",
+            hint="The first line must be `version: N`.",
         )
-    return Prompt(name, int(front.group(1)), text[front.end() :].strip())
+    return Prompt(name, int(match.group(1)), text[match.end() :].strip())

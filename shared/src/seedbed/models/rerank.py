@@ -1,6 +1,10 @@
-"""`load_reranker`: cross-encoders, which read question and passage together; none by default.
+"""Load a cross-encoder, which scores question and passage together.
 
-Slower than embeddings by orders of magnitude and better: for the few best passages only.
+    reranker = load_reranker("ms-marco-minilm")
+    reranker.score("Who wrote it?", ["Alice wrote it.", "It rained."])    # two floats
+
+More accurate than comparing embeddings and slower by orders of magnitude, so callers pass only the
+best passages of a search. No project uses one by default.
 """
 
 from __future__ import annotations
@@ -18,36 +22,43 @@ from seedbed.settings import Settings, load
 
 
 class Reranker(Protocol):
+    """What `load_reranker` returns."""
+
     def score(self, query: str, texts: Sequence[str]) -> list[float]:
-        """One number a text, in the order of the texts; higher is more relevant."""
+        """One score per text, in the order of the texts; higher means more relevant."""
         ...
 
 
 def load_reranker(spec: str, *, settings: Settings | None = None) -> Reranker:
-    """A cross-encoder by catalogue name, `hf:ORG/REPO@REVISION` or `path:DIR`.
+    """Load a cross-encoder: a name from the catalogue, `hf:ORG/REPO@REVISION` or `path:DIR`.
 
-    A folder with an `openvino_model.xml` runs on OpenVINO (extra `local`), any other in
+    A folder with an `openvino_model.xml` runs on OpenVINO (extra `local`), any other with
     sentence-transformers (extra `torch`). Raises ConfigError, MissingExtra or WeightsError.
     """
     model = find(spec, "rerank")
     if model is None and not spec.startswith("path:"):
         raise ConfigError(
-            f"No reranker {spec!r}.", hint="Use ms-marco-minilm, hf:ORG/REPO@REVISION or path:DIR."
+            f"Unknown reranker {spec!r}.",
+            hint="Use ms-marco-minilm, hf:ORG/REPO@REVISION or path:DIR.",
         )
     if model is not None and model.kind != "rerank":
-        raise ConfigError(f"{spec!r} is a model for {model.kind}.", hint="Use ms-marco-minilm.")
-    # Known before a download begins: only a repository of OpenVINO's runs without torch.
+        raise ConfigError(
+            f"{spec!r} is a model for {model.kind}, not for reranking.",
+            hint="Use ms-marco-minilm.",
+        )
+    # Checked before the download, which would be in vain: only OpenVINO's own repositories
+    # contain files that run without torch.
     if model is not None and not model.repo.lower().startswith("openvino/"):
-        _need("sentence_transformers", "torch")
+        _require("sentence_transformers", "torch")
     folder = weights.ensure(model or spec, settings=settings or load(Settings))
     if (folder / "openvino_model.xml").exists():
-        _need("openvino_genai", "local")
+        _require("openvino_genai", "local")
         return _OpenVINO(folder, spec)
-    _need("sentence_transformers", "torch")
+    _require("sentence_transformers", "torch")
     return _SentenceTransformers(folder, spec)
 
 
-def _need(module: str, extra: str) -> None:
+def _require(module: str, extra: str) -> None:
     if importlib.util.find_spec(module) is None:
         raise MissingExtra(module.replace("_", "-"), extra)
 
@@ -57,7 +68,7 @@ class _OpenVINO:
         import openvino_genai
 
         config = openvino_genai.TextRerankPipeline.Config()
-        config.top_n = 1_000_000  # all of them: whoever asks for scores does the cutting
+        config.top_n = 1_000_000  # return every score; the caller selects
         self._pipeline = openvino_genai.TextRerankPipeline(str(folder), "CPU", config)
         self._name = name
 

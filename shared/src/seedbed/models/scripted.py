@@ -1,29 +1,32 @@
-"""A chat model that says what a script says. It needs no weights and no network.
+"""A chat model that replies from a script, for tests and demos without weights or a network.
 
-Tests inject it; the spec `scripted:FILE` serves it.
+    model = ScriptedChatModel(["Hello.", Busy("full"), {"x": 1}])
+    model.invoke("Hi").text       # "Hello."
+    model.calls[0].text           # "Hi"
+
+A program loads it by the spec `scripted:FILE`. It checks replies against tools and schemas, and
+leaves assertions about prompts to the tests, which find every call in `model.calls`.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
-from langchain_core.language_models import BaseChatModel, LanguageModelInput
 from langchain_core.language_models.base import LangSmithParams
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.messages.ai import UsageMetadata
 from langchain_core.messages.tool import tool_call_chunk
-from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
-from langchain_core.runnables import Runnable
+from langchain_core.outputs import ChatGenerationChunk
 from pydantic import Field, PrivateAttr
 
 from seedbed import errors
 from seedbed.errors import ConfigError
+from seedbed.models.chat_base import StreamingChatModel
 from seedbed.structured.schemas import (
     Schema,
     normalize_tool_choice,
@@ -32,17 +35,16 @@ from seedbed.structured.schemas import (
     tool_name,
     tool_parameters,
     validate,
-    with_parsed_replies,
 )
 
 
 class ScriptError(AssertionError):
-    """The script ran out or does not fit what was asked: the test is wrong, or the code is."""
+    """The script has no reply left, or its reply does not fit the call's tools or schema."""
 
 
 @dataclass(frozen=True)
 class Call:
-    """What the model was asked, once: kept in `ScriptedChatModel.calls`."""
+    """The arguments of one call of the model, recorded in `ScriptedChatModel.calls`."""
 
     messages: list[BaseMessage]
     tools: list[Schema] = field(default_factory=list)
@@ -53,19 +55,23 @@ class Call:
 
     @property
     def text(self) -> str:
-        """All of the prompt's text, for assertions on it."""
+        """The text of all messages, for assertions about the prompt."""
         return "\n".join(message.text for message in self.messages)
 
 
 Reply = str | AIMessage | Exception | Callable[[Call], Any]
 
 
-class ScriptedChatModel(BaseChatModel):
-    """Answers with `replies`, one a call, in order; raises ScriptError when there is none left.
+class ScriptedChatModel(StreamingChatModel):
+    """Replies with `replies` in order, one per call; raises ScriptError when none is left.
 
-    A reply is a text, an AIMessage (with `tool_calls`), an exception to raise, other data (its
-    JSON), or a function of the Call that returns one of these. A function in place of the list
-    answers every call. Tool calls are checked against the bound tools, JSON against the schema.
+    A reply is a text, an AIMessage (with `tool_calls`), an exception to raise, other data (returned
+    as JSON), or a function that takes the Call and returns one of these. A function instead of the
+    list answers every call. Tool calls are checked against the bound tools, JSON against the
+    schema.
+
+    >>> ScriptedChatModel(lambda call: call.text.upper()).invoke("hello").text
+    'HELLO'
     """
 
     replies: list[Any] | Callable[[Call], Any] = Field(default_factory=list)
@@ -79,21 +85,24 @@ class ScriptedChatModel(BaseChatModel):
 
     @classmethod
     def from_file(cls, path: str | Path, **kwargs: Any) -> ScriptedChatModel:
-        """A YAML or JSON list of texts and mappings: `{content, tool_calls: [{name, args}]}`,
-        `{json: …}` or `{error: busy, message: …}`. ConfigError says what is wrong with it."""
+        """Read the replies from a YAML or JSON list.
+
+        An item is a text, `{content, tool_calls: [{name, args}]}`, `{json: …}` or
+        `{error: busy, message: …}`. Raises ConfigError for a file that is not such a list.
+        """
         import yaml
 
         try:
             items = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
         except (OSError, ValueError, yaml.YAMLError) as error:
-            raise ConfigError(f"The script {str(path)!r} cannot be read: {error}.") from None
+            raise ConfigError(f"Cannot read the script {str(path)!r}: {error}.") from None
         if not isinstance(items, list):
             raise ConfigError(f"The script {str(path)!r} must be a list of replies.")
         return cls([_file_reply(item, path) for item in items], **kwargs)
 
     @property
     def calls(self) -> list[Call]:
-        """What was asked so far, oldest first."""
+        """All calls so far, oldest first."""
         return self._calls
 
     @property
@@ -111,83 +120,31 @@ class ScriptedChatModel(BaseChatModel):
             ls_model_type="chat",
         )
 
-    def bind_tools(
-        self, tools: Sequence[Any], *, tool_choice: Any = None, **kwargs: Any
-    ) -> Runnable[LanguageModelInput, AIMessage]:
-        functions = tool_functions(tools)
-        return self.bind(
-            tools=functions, tool_choice=normalize_tool_choice(tool_choice, functions), **kwargs
-        )
+    def _schema_option(self, schema: Schema | type) -> Schema | type:
+        return schema  # unchanged, so that the validators of a pydantic class run too
 
-    def with_structured_output(
-        self,
-        schema: Schema | type,
-        *,
-        include_raw: bool = False,
-        **kwargs: Any,  # noqa: ARG002 (vendors' `method` and `strict`)
-    ) -> Runnable[LanguageModelInput, Any]:
-        tracing = {"schema": schema, "kwargs": {"method": "json_schema"}}
-        llm = self.bind(schema=schema, ls_structured_output_format=tracing)
-        return with_parsed_replies(llm, schema, include_raw)
-
-    def _generate(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: CallbackManagerForLLMRun | None = None,  # noqa: ARG002
-        **kwargs: Any,
-    ) -> ChatResult:
-        message = self._answer(messages, stop, kwargs)
-        return ChatResult(generations=[ChatGeneration(message=message)])
-
-    def _stream(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: CallbackManagerForLLMRun | None = None,
-        **kwargs: Any,
+    def _chunks(
+        self, messages: list[BaseMessage], stop: list[str] | None, options: dict[str, Any]
     ) -> Iterator[ChatGenerationChunk]:
-        for chunk in _chunks(self._answer(messages, stop, kwargs)):
-            if run_manager:
-                run_manager.on_llm_new_token(chunk.text, chunk=chunk)
-            yield chunk
-
-    async def _agenerate(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: AsyncCallbackManagerForLLMRun | None = None,  # noqa: ARG002
-        **kwargs: Any,
-    ) -> ChatResult:
-        return self._generate(messages, stop, None, **kwargs)
-
-    async def _astream(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: AsyncCallbackManagerForLLMRun | None = None,
-        **kwargs: Any,
-    ) -> AsyncIterator[ChatGenerationChunk]:
-        for chunk in _chunks(self._answer(messages, stop, kwargs)):
-            if run_manager:
-                await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
-            yield chunk
+        yield from _split(self._answer(messages, stop, options))
 
     def _answer(
-        self, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any]
+        self, messages: list[BaseMessage], stop: list[str] | None, options: dict[str, Any]
     ) -> AIMessage:
-        tools = tool_functions(kwargs.pop("tools", None) or [])
+        options = dict(options)
+        tools = tool_functions(options.pop("tools", None) or [])
         call = Call(
             messages=list(messages),
             tools=tools,
-            tool_choice=normalize_tool_choice(kwargs.pop("tool_choice", None), tools),
-            schema=kwargs.pop("schema", None),
+            tool_choice=normalize_tool_choice(options.pop("tool_choice", None), tools),
+            schema=options.pop("schema", None),
             stop=stop or self.stop,
-            options=kwargs,
+            options=options,
         )
         self._calls.append(call)
-        message = _to_message(self._next(), call)
+        message = _to_message(self._next_reply(), call)
         _check_reply(message, call)
+        # Words stand in for tokens: usage that tests can predict.
         prompt, answer = len(call.text.split()), max(1, len(message.text.split()))
         return AIMessage(
             content=message.content,
@@ -196,20 +153,20 @@ class ScriptedChatModel(BaseChatModel):
                 input_tokens=prompt, output_tokens=answer, total_tokens=prompt + answer
             ),
             response_metadata={
-                "model_name": kwargs.get("model", self.model_name),
+                "model_name": options.get("model", self.model_name),
                 "finish_reason": "tool_calls" if message.tool_calls else "stop",
             },
         )
 
-    def _next(self) -> Any:
+    def _next_reply(self) -> Any:
         if not isinstance(self.replies, list):
             return self.replies
         number = len(self._calls)
         if number > len(self.replies):
-            asked = self._calls[-1].messages[-1].text[:200]
+            last_message = self._calls[-1].messages[-1].text[:200]
             raise ScriptError(
-                f"The script has {len(self.replies)} replies and this is call {number}, "
-                f"which asks: {asked!r}"
+                f"The script has {len(self.replies)} replies, and this is call {number}, "
+                f"with the last message {last_message!r}."
             )
         return self.replies[number - 1]
 
@@ -222,11 +179,15 @@ def _file_reply(item: Any, path: str | Path) -> Any:
     if "error" in item:
         kinds = {e("").type: e for e in vars(errors).values() if _is_simple_error(e)}
         if item["error"] not in kinds:
-            known = ", ".join(sorted(kinds))
-            raise ConfigError(f"{str(path)!r}: unknown error {item['error']!r}.", hint=known)
+            raise ConfigError(
+                f"{str(path)!r}: unknown error {item['error']!r}.",
+                hint=f"Available: {', '.join(sorted(kinds))}.",
+            )
         return kinds[item["error"]](item.get("message", "scripted"))
     if not {"content", "tool_calls"} & item.keys():
-        raise ConfigError(f"{str(path)!r}: a reply has content, tool_calls, json or error: {item}.")
+        raise ConfigError(
+            f"{str(path)!r}: the reply {item} needs one of: content, tool_calls, json, error."
+        )
     return _tool_message(item.get("tool_calls", []), item.get("content", ""))
 
 
@@ -258,31 +219,33 @@ def _check_reply(message: AIMessage, call: Call) -> None:
     for tool_call in message.tool_calls:
         name = tool_call["name"]
         if name not in bound:
-            raise ScriptError(f"The script calls {name!r}; bound tools: {sorted(bound) or 'none'}.")
-        _scripted(
-            validate, tool_call["args"], tool_parameters(bound[name]), f"The call of {name!r}"
-        )
+            raise ScriptError(f"The script calls {name!r}. Bound tools: {sorted(bound) or 'none'}.")
+        _check(validate, tool_call["args"], tool_parameters(bound[name]), f"The call of {name!r}")
     called = {tool_call["name"] for tool_call in message.tool_calls}
     if call.tool_choice == "none" and called:
         raise ScriptError(f"The script calls {sorted(called)}, but tool_choice is none.")
     if call.tool_choice == "any" and not called:
-        raise ScriptError("The script answers in text, but tool_choice asks for a tool call.")
+        raise ScriptError("The script replies with text, but tool_choice requires a tool call.")
     if call.tool_choice in bound and called != {call.tool_choice}:
         raise ScriptError(f"The script calls {sorted(called)}, not {call.tool_choice!r}.")
     if call.schema is not None:
-        _scripted(parse_reply, message.text, call.schema)
+        _check(parse_reply, message.text, call.schema)
 
 
-def _scripted(checking: Callable[..., Any], *arguments: Any) -> None:
+def _check(function: Callable[..., Any], *arguments: Any) -> None:
+    """Call a function that validates; its error is reported as one of the script."""
     try:
-        checking(*arguments)
+        function(*arguments)
     except errors.SeedbedError as error:
         raise ScriptError(f"In the script: {error}") from None
 
 
-def _chunks(message: AIMessage) -> Iterator[ChatGenerationChunk]:
-    """A message word by word, then its tool calls and what only the end knows."""
-    for word in re.findall(r"\s*\S+\s*?(?=\s|$)|\s+", message.text):
+def _split(message: AIMessage) -> Iterator[ChatGenerationChunk]:
+    """One chunk per word, then one with tool calls, usage and metadata."""
+    words = [message.content]
+    if isinstance(message.content, str):
+        words = re.findall(r"\s*\S+\s*?(?=\s|$)|\s+", message.content)
+    for word in words:
         yield ChatGenerationChunk(message=AIMessageChunk(content=word, id=message.id))
     last = AIMessageChunk(
         content="",

@@ -1,7 +1,12 @@
-"""Tools for models whose chat template knows none: told in the system message, called in JSON.
+"""Tool calls for models whose chat template has no tools.
 
-A call is `{"name": …, "arguments": {…}}`; the grammar allows nothing else, or, where the model may
-choose, a text that does not begin with a brace.
+    instructions = tool_instructions(tools)        # for the system message
+    grammar = calls_grammar(tools, "auto")         # what the model may generate
+    calls = read_calls(text, tools)                # LangChain's tool calls
+
+A call is one line of JSON, `{"name": …, "arguments": {…}}`. The grammar permits nothing else or,
+with the choice "auto", a text that does not start with a brace. Running the tools is left to the
+caller.
 """
 
 from __future__ import annotations
@@ -19,20 +24,23 @@ from seedbed.structured.constrain import constrain
 from seedbed.structured.grammar import MAX_CODE_POINT, Chars, Grammar, Node, Rep, alt, seq
 from seedbed.structured.schemas import Schema, tool_name, tool_parameters
 
-MOST_CALLS = 8  # in one message
-# Stems that say nothing about a topic.
-_COMMON = {
+MOST_CALLS = 8  # per message
+# Stems of words that are common in questions and in descriptions of tools.
+_COMMON_STEMS = {
     *("what", "that", "thi", "with", "from", "your", "about", "have", "when", "which"),
     *("doe", "giv", "us", "tool", "call", "som"),
 }
-_BEGINNING = Chars(((0x21, 0x7A), (0x7C, 0x7E), (0xA1, 0xD7FF), (0xE000, MAX_CODE_POINT)))
-_ANYTHING = Chars(((0x09, 0x0A), (0x20, 0x7E), (0xA0, 0xD7FF), (0xE000, MAX_CODE_POINT)))
+# Printable characters without space and "{" (0x7B); without surrogates, which are not text.
+_FIRST_CHAR = Chars(((0x21, 0x7A), (0x7C, 0x7E), (0xA1, 0xD7FF), (0xE000, MAX_CODE_POINT)))
+_ANY_CHAR = Chars(((0x09, 0x0A), (0x20, 0x7E), (0xA0, 0xD7FF), (0xE000, MAX_CODE_POINT)))
 
 
 def calls_grammar(tools: Sequence[Schema], choice: str, *, parallel: bool = False) -> Grammar:
-    """`choice` is "any", "auto" (a call or a text) or the name of the one tool to call.
+    """The grammar of an answer with tool calls.
 
-    With `parallel` up to MOST_CALLS calls may follow each other, one a line.
+    `choice` is "any", "auto" (a call or a text) or the name of the tool to call. With `parallel`,
+    up to MOST_CALLS calls may follow each other, one per line. Raises BadInput for a tool whose
+    parameters cannot be guaranteed.
     """
     options: list[Node] = []
     for tool in tools:
@@ -44,47 +52,52 @@ def calls_grammar(tools: Sequence[Schema], choice: str, *, parallel: bool = Fals
         call = alt(options)
         options = [seq(call, Rep(seq("\n", call), 0, MOST_CALLS - 1))]
     if choice == "auto":
-        options.append(seq(_BEGINNING, Rep(_ANYTHING)))
+        options.append(seq(_FIRST_CHAR, Rep(_ANY_CHAR)))
     return Grammar(alt(options))
 
 
-def related(tools: Sequence[Schema], messages: Sequence[BaseMessage]) -> list[Schema]:
+def related_tools(tools: Sequence[Schema], messages: Sequence[BaseMessage]) -> list[Schema]:
     """The tools that share a word with the user's last message; none after a tool's result.
 
-    The decision for models too small to make it: on 16 cases SmolLM2-135M decided right 3 times
-    (with examples in the prompt), this rule 14 times.
+    Decides for models that are too small to decide themselves: of 16 cases, SmolLM2-135M got 3
+    right (with examples in the prompt), this rule 14.
     """
     if not messages or messages[-1].type != "human":
         return []
-    asked = _words(text_of(messages[-1]))
+    stems = _stems(text_of(messages[-1]))
     return [
         tool
         for tool in tools
-        if asked & _words(f"{tool_name(tool)} {tool['function'].get('description', '')}")
+        if stems & _stems(f"{tool_name(tool)} {tool['function'].get('description', '')}")
     ]
 
 
-def names(call: str, asked: str) -> bool:
-    """Whether a value among the arguments of a call, as JSON, stands in what was asked."""
-    found = json.loads(call)
-    return _stands_in(found.get("arguments", found), asked.lower())
+def shares_value(call: str, question: str) -> bool:
+    """Whether the question contains a value from the arguments of a call (JSON), as whole words.
+
+    >>> shares_value('{"name": "weather", "arguments": {"city": "Paris"}}', "And in Paris?")
+    True
+    """
+    content = json.loads(call)
+    return _contains(question.lower(), content.get("arguments", content))
 
 
-def _stands_in(value: Any, asked: str) -> bool:
+def _contains(question: str, value: Any) -> bool:
     if isinstance(value, dict | list):
         parts = value.values() if isinstance(value, dict) else value
-        return any(_stands_in(part, asked) for part in parts)
+        return any(_contains(question, part) for part in parts)
     text = str(value).lower()
-    return len(text) > 1 and re.search(rf"(?<!\w){re.escape(text)}(?!\w)", asked) is not None
+    # A single character ("1", "a") is in many questions by chance.
+    return len(text) > 1 and re.search(rf"(?<!\w){re.escape(text)}(?!\w)", question) is not None
 
 
-def _words(text: str) -> set[str]:
+def _stems(text: str) -> set[str]:
     words = re.findall(r"[^\W_]{4,}", text.lower())
-    return {re.sub(r"(ing|ed|es|s|e)$", "", word) for word in words} - _COMMON
+    return {re.sub(r"(ing|ed|es|s|e)$", "", word) for word in words} - _COMMON_STEMS
 
 
 def read_calls(text: str, tools: Sequence[Schema]) -> list[dict[str, Any]]:
-    """The calls as LangChain has them, from a complete text of the grammar; a repeated one once."""
+    """A complete text of the grammar as LangChain's tool calls, without repeated calls."""
     calls: list[dict[str, Any]] = []
     for line in text.split("\n"):
         call = _read_call(line, tools)
@@ -105,8 +118,8 @@ def _read_call(text: str, tools: Sequence[Schema]) -> dict[str, Any]:
     }
 
 
-def instructions(tools: Sequence[Schema], *, parallel: bool = False) -> str:
-    """What the system message says about the tools."""
+def tool_instructions(tools: Sequence[Schema], *, parallel: bool = False) -> str:
+    """The part of the system message that describes the tools and how to call them."""
     lines = [
         "You can call these tools:",
         *(
@@ -130,21 +143,25 @@ def instructions(tools: Sequence[Schema], *, parallel: bool = False) -> str:
 def as_chat(messages: Sequence[BaseMessage], extra: str = "") -> list[dict[str, str]]:
     """Messages as `{"role", "content"}` with the roles system, user and assistant only.
 
-    System messages become one, at the beginning, with `extra` behind it; a tool's result comes
-    as the user's. BadInput for content other than text.
+    All system messages are joined into one at the start, followed by `extra`. A tool's result
+    becomes a user message. Raises BadInput for content other than text.
+
+    >>> from langchain_core.messages import HumanMessage
+    >>> as_chat([HumanMessage("Hi")], "Be brief.")
+    [{'role': 'system', 'content': 'Be brief.'}, {'role': 'user', 'content': 'Hi'}]
     """
     system = [text_of(m) for m in messages if m.type == "system"]
-    chat = [_turn(message) for message in messages if message.type != "system"]
+    chat = [_chat_message(message) for message in messages if message.type != "system"]
     if extra:
         system.append(extra)
     return ([{"role": "system", "content": "\n\n".join(system)}] if system else []) + chat
 
 
-def _turn(message: BaseMessage) -> dict[str, str]:
+def _chat_message(message: BaseMessage) -> dict[str, str]:
     if isinstance(message, ToolMessage):
         name = f" of {message.name}" if message.name else ""
-        failed = " (it failed)" if message.status == "error" else ""
-        return {"role": "user", "content": f"Result{name}{failed}: {text_of(message)}"}
+        status = " (it failed)" if message.status == "error" else ""
+        return {"role": "user", "content": f"Result{name}{status}: {text_of(message)}"}
     if isinstance(message, AIMessage):
         calls = [
             json.dumps({"name": c["name"], "arguments": c["args"]}, ensure_ascii=False)
@@ -156,6 +173,7 @@ def _turn(message: BaseMessage) -> dict[str, str]:
 
 
 def text_of(message: BaseMessage) -> str:
+    """The text of a message; raises BadInput for images and other content that is not text."""
     if isinstance(message.content, str):
         return message.content
     texts = []
@@ -164,7 +182,10 @@ def text_of(message: BaseMessage) -> str:
         if kind in ("text", "tool_use", "tool_call", "tool_result"):
             texts.append(block if isinstance(block, str) else _block_text(block))
         else:
-            raise BadInput(f"This model reads text only, not {kind!r}.", hint="Send text.")
+            raise BadInput(
+                f"Unsupported content of type {kind!r}: this model reads text only.",
+                hint="Send text.",
+            )
     return "\n".join(text for text in texts if text)
 
 

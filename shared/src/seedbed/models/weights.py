@@ -1,9 +1,9 @@
-"""Model weights: find → verify → convert once into the cache, under a lock, atomically.
+"""Model weights: locate, verify and convert them into the cache, once and atomically.
 
-    python -m seedbed.models.weights prefetch smollm2
+    folder = ensure("smollm2")                           # in a program
+    python -m seedbed.models.weights prefetch smollm2    # on the command line
 
-It knows files and folders only; what a model is comes from `catalog`, how it runs is `engine`'s
-and `embeddings`' business.
+The catalogue describes the models; running them is left to `engine`, `embeddings` and `rerank`.
 """
 
 from __future__ import annotations
@@ -27,22 +27,26 @@ from seedbed.models.catalog import MODELS, Model, find
 from seedbed.observe.startup import silence_dependencies
 from seedbed.settings import Settings, load
 
-# Part of every ready folder's name: raise it when a converter below changes what it writes.
+# Part of every folder's name: raise it when a converter below changes its output.
 FORMAT = 1
 _MANIFEST = "ready.json"
 _ROOM = "Is the disk full? Free some space, or set SEEDBED_CACHE_DIR to another folder."
-# Copies of the same weights that repositories offer beside safetensors and OpenVINO files.
+# The same weights in formats that nothing here reads; many repositories contain them as well.
 _OTHER_FORMATS = ["pytorch_model*.bin", "onnx/*", "openvino/*", "*.h5", "*.msgpack", "*.ot"]
 
 
 def ensure(model: Model | str, *, settings: Settings | None = None) -> Path:
-    """The folder from which the model loads; made on the first call, found at once afterwards.
+    """The folder that contains a model's weights, ready to load.
 
-    Any number of processes may call it together: one works, the others wait for its result. A
-    process killed at any instant leaves nothing that a later call would take for ready.
-    Raises WeightsError when the weights are missing, wrong or out of reach.
+    The first call downloads or converts them, later calls return at once. Processes may call it
+    concurrently: one does the work, the others wait for its result. A process killed at any moment
+    leaves nothing that a later call would use. `model` is a catalogue entry, its name,
+    hf:ORG/REPO@REVISION or path:DIR. Raises ConfigError for an unknown name, WeightsError if the
+    weights are missing, corrupt or unreachable, MissingExtra if a converter is not installed.
+
+        ensure("minilm")    # …/seedbed/models/minilm-0123456789-1
     """
-    silence_dependencies()  # before anything is imported that would read the weights
+    silence_dependencies()  # they read their switches when imported, below
     settings = settings or load(Settings)
     if isinstance(model, str):
         if model.startswith("path:"):
@@ -53,20 +57,20 @@ def ensure(model: Model | str, *, settings: Settings | None = None) -> Path:
 
 
 def context_window(model: Model | None, folder: Path) -> int:
-    """How many tokens the model reads: from the catalogue, else from its own `config.json`."""
+    """Maximum tokens of prompt and answer: from the catalogue, or else from `config.json`."""
     if model and model.context_window:
         return model.context_window
     config = folder / "config.json"
-    found = json.loads(config.read_text("utf-8")) if config.exists() else {}
-    return int(found.get("max_position_embeddings") or 4096)
+    values = json.loads(config.read_text("utf-8")) if config.exists() else {}
+    return int(values.get("max_position_embeddings") or 4096)
 
 
 def _resolve(name: str) -> Model:
     model = find(name)
     if model is None:
         raise ConfigError(
-            f"No model {name!r} in the catalogue.",
-            hint=f"Known: {', '.join(MODELS)}; or hf:ORG/REPO@REVISION, path:DIR.",
+            f"Unknown model {name!r}.",
+            hint=f"Available: {', '.join(MODELS)}; or hf:ORG/REPO@REVISION, path:DIR.",
         )
     return model
 
@@ -74,7 +78,7 @@ def _resolve(name: str) -> Model:
 def _local_folder(spec: str) -> Path:
     folder = Path(spec.removeprefix("path:")).expanduser()
     if not folder.is_dir():
-        raise WeightsError(f"{spec!r}: there is no folder {folder}.", hint="Check the path.")
+        raise WeightsError(f"{spec!r}: the folder {folder} does not exist.", hint="Check the path.")
     return folder
 
 
@@ -115,16 +119,16 @@ def _build(model: Model, ready: Path, scratch_prefix: str) -> None:
     try:
         try:
             _convert(sources, scratch)
-        except RuntimeError as error:  # all that OpenVINO raises, whatever the reason
-            said = str(error).strip().rpartition("\n")[2]
+        except RuntimeError as error:  # OpenVINO raises nothing else, whatever the reason
+            message = str(error).strip().rpartition("\n")[2]
             raise WeightsError(
-                f"{model.name}: the conversion failed: {said}.", hint=_ROOM
+                f"{model.name}: the conversion failed: {message}.", hint=_ROOM
             ) from error
         sizes = {path.name: path.stat().st_size for path in sorted(scratch.iterdir())}
         (scratch / _MANIFEST).write_text(json.dumps(sizes), "utf-8")
         for path in (*scratch.iterdir(), scratch):
             sync(path)
-        if ready.exists():  # damaged from outside: it failed `_is_whole`
+        if ready.exists():  # damaged later: it failed `_is_whole`
             shutil.rmtree(ready)
         scratch.rename(ready)
         sync(ready.parent)
@@ -133,7 +137,7 @@ def _build(model: Model, ready: Path, scratch_prefix: str) -> None:
 
 
 def _is_whole(ready: Path) -> bool:
-    """Every file is there with its size: a rename makes it whole, this notices later damage."""
+    """Whether every file has the size in the manifest; notices damage after the conversion."""
     try:
         sizes = json.loads((ready / _MANIFEST).read_text("utf-8"))
         return all((ready / name).stat().st_size == size for name, size in sizes.items())
@@ -153,7 +157,10 @@ def sync(path: Path) -> None:
 
 
 def source_file(model: Model, index: int = 0) -> Path:
-    """A package's data file, if it is what the catalogue says; the package is not imported."""
+    """The path of a package's data file, with its checksum verified; imports no code of it.
+
+    Raises WeightsError if the package is not installed or the checksum is wrong.
+    """
     file = model.files[index]
     command = pip_install(f"--no-deps {model.package}=={model.version}")
     try:
@@ -166,7 +173,7 @@ def source_file(model: Model, index: int = 0) -> Path:
         ) from None
     if digest != file.sha256:
         raise WeightsError(
-            f"{path} is not the file it should be: sha256 {digest[:12]}…, not {file.sha256[:12]}….",
+            f"Wrong checksum of {path}: sha256 {digest[:12]}…, expected {file.sha256[:12]}….",
             hint=f"Run: {command} --force-reinstall",
         )
     return path
@@ -181,7 +188,7 @@ def _convert(sources: Sequence[Path], target: Path) -> None:
     if sources[0].suffix == ".gguf":
         gguf_to_openvino(sources[0], target)
     elif sources[0].name == "model.safetensors":
-        _needs("openvino", "safetensors", "tokenizers")
+        _require("openvino", "safetensors", "tokenizers")
         from seedbed.models import bert
 
         bert.convert(sources[0].parent, target)
@@ -190,25 +197,29 @@ def _convert(sources: Sequence[Path], target: Path) -> None:
             shutil.copyfile(source, target / source.name)
 
 
-def _needed_bytes(graph: Path) -> int:
-    """How long the weights file beside a graph must be: where its last constant ends."""
+def _expected_size(graph: Path) -> int:
+    """Bytes of the weights file that belongs to a graph: the end of its last constant."""
     spans = re.findall(r'offset="(\d+)" size="(\d+)"', graph.read_text("utf-8"))
     return max((int(offset) + int(size) for offset, size in spans), default=0)
 
 
-def _needs(*modules: str) -> None:
+def _require(*modules: str) -> None:
     for module in modules:
         if importlib.util.find_spec(module) is None:
             raise MissingExtra(module.replace("_", "-"), "local")
 
 
 def gguf_to_openvino(source: Path, target: Path) -> None:
-    """Write model, tokenizer and detokenizer as OpenVINO files, which load twice as fast."""
-    _needs("openvino_genai")
+    """Convert a GGUF file into OpenVINO's model, tokenizer and detokenizer in the folder `target`.
+
+    OpenVINO also opens GGUF files directly, but takes twice as long. Raises RuntimeError if the
+    conversion fails.
+    """
+    _require("openvino_genai")
     import openvino_genai
 
     link = target / "model.gguf"
-    link.symlink_to(source)  # OpenVINO writes beside the file it reads
+    link.symlink_to(source)  # OpenVINO writes its output next to the file that it reads
     try:
         tokenizer = openvino_genai.Tokenizer(str(link), enable_save_ov_model=True)
         openvino_genai.ContinuousBatchingPipeline(
@@ -220,21 +231,21 @@ def gguf_to_openvino(source: Path, target: Path) -> None:
         )
     finally:
         link.unlink()
-    # The export keeps silent when a disk is full; reading back does not.
+    # OpenVINO reports no error when the disk is full, so check the sizes.
     for name in ("openvino_model", "openvino_tokenizer", "openvino_detokenizer"):
         weights = target / f"{name}.bin"
-        if not weights.exists() or weights.stat().st_size < _needed_bytes(target / f"{name}.xml"):
-            raise RuntimeError(f"{weights.name} is cut short")
+        if not weights.exists() or weights.stat().st_size < _expected_size(target / f"{name}.xml"):
+            raise RuntimeError(f"{weights.name} is incomplete")
 
 
 # ── from the hub ────────────────────────────────────────────────────────────────────────────
 
 
 def _from_hub(model: Model, folder: Path) -> Path:
-    """The hub's own cache holds the files; a stamp of ours says that a download was finished.
+    """The snapshot folder in the hub's own cache, with a stamp of ours for a complete download.
 
-    A download that was cut goes on with the files that are not there yet. Without the stamp a
-    snapshot folder that a killed download left half full would pass for ready.
+    Without the stamp, the incomplete snapshot of a killed download would look like a complete one.
+    A new download then continues with the missing files.
     """
     name = f"{model.repo}@{model.revision or 'main'}".replace("/", "--")
     stamp = folder / "hub" / f"{name}.json"
@@ -254,35 +265,39 @@ def _from_hub(model: Model, folder: Path) -> Path:
 
 
 def _download(model: Model) -> Path:
-    _needs("huggingface_hub")
+    _require("huggingface_hub")
     from huggingface_hub import HfApi, constants, snapshot_download
 
     where = f"{model.repo}@{model.revision or 'main'}"
     command = f"make prefetch MODEL={model.name}"
     if constants.HF_HUB_OFFLINE:
         raise WeightsError(
-            f"{where} is not downloaded and HF_HUB_OFFLINE is set.",
-            hint=f"Run, with a network: HF_HUB_OFFLINE=0 {command}",
+            f"{where} is not downloaded, and HF_HUB_OFFLINE is set.",
+            hint=f"With a network connection, run: HF_HUB_OFFLINE=0 {command}",
         )
     try:
-        # Fails at once without a network, where the download would retry for half a minute.
-        found = HfApi().model_info(model.repo, revision=model.revision or None, timeout=10)
+        # Without a network this fails at once; the download would retry for half a minute.
+        info = HfApi().model_info(model.repo, revision=model.revision or None, timeout=10)
         return Path(
-            snapshot_download(model.repo, revision=found.sha, ignore_patterns=_OTHER_FORMATS)
+            snapshot_download(model.repo, revision=info.sha, ignore_patterns=_OTHER_FORMATS)
         )
-    except Exception as error:  # the hub raises its own, httpx's and OSErrors
+    except Exception as error:  # the hub's own, httpx's and OSErrors
         raise WeightsError(
-            f"{where} could not be downloaded: {reason(error)}", hint=f"Try again with: {command}"
+            f"Cannot download {where}: {reason(error)}", hint=f"Try again with: {command}"
         ) from error
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """`python -m seedbed.models.weights prefetch NAME`: print its folder; exit with 2 on error."""
+    """Run `python -m seedbed.models.weights prefetch NAME`, which prints the model's folder.
+
+    Returns the exit status: 2 for an error, which is printed on one line.
+    """
     import argparse
 
     parser = argparse.ArgumentParser(prog="python -m seedbed.models.weights")
     verbs = parser.add_subparsers(dest="verb", required=True)
-    verbs.add_parser("prefetch", help="download and convert now").add_argument("name")
+    prefetch = verbs.add_parser("prefetch", help="Download and convert a model now.")
+    prefetch.add_argument("name", help="Name from the catalogue, hf:ORG/REPO or path:DIR.")
     options = parser.parse_args(arguments)
     try:
         print(ensure(options.name))

@@ -1,14 +1,16 @@
-"""List prices of vendors' models, for estimates of cost; local models cost nothing.
+"""List prices of vendors' models, to estimate costs.
 
-The prices come from the package `genai-prices` (extra `remote`), which is updated as vendors change
-them. They are an estimate, not an invoice.
+    price("openai:gpt-4o-mini")    # (0.15, 0.6): USD per million input and output tokens
+
+The prices come from the package `genai-prices` (extra `remote`), which is updated when vendors
+change them. Discounts, cached tokens and long prompts are ignored, so an invoice will differ.
 """
 
 from __future__ import annotations
 
 from functools import lru_cache
 
-# LangChain's names of providers whose name in `genai-prices` differs.
+# LangChain's provider → the one of `genai-prices`, where they differ.
 _PROVIDERS = {
     "google_genai": "google",
     "google_vertexai": "google",
@@ -20,10 +22,9 @@ _PROVIDERS = {
 
 @lru_cache
 def price(spec: str) -> tuple[float, float]:
-    """USD per million input and output tokens of the model `spec`, for short prompts.
+    """The price of a model in USD per million input and per million output tokens.
 
-    (0, 0) for local models, for models without a known list price, and where `genai-prices` is not
-    installed.
+    (0, 0) for local models, for models without a list price, and if `genai-prices` is missing.
 
     >>> price("smollm2")
     (0.0, 0.0)

@@ -1,6 +1,9 @@
-"""What a program does before its work: silence its dependencies, set up logs and tracing.
+"""What a program does first: switch off the telemetry of dependencies, set up logs and tracing.
+
+    start("rag_chatbot", level=settings.log_level)
 
 Nothing leaves the machine unless OTEL_EXPORTER_OTLP_ENDPOINT or MLFLOW_TRACKING_URI is set.
+Recording spans and counters is left to `telemetry`.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ from seedbed.errors import ConfigError, MissingExtra
 from seedbed.guardrails import redact_secrets
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
-"""The request being answered, "" outside one; every log line carries it."""
+"""Id of the current HTTP request, "" outside one; part of every log line."""
 
 _NO_TELEMETRY = {
     "DO_NOT_TRACK": "1",
@@ -28,11 +31,23 @@ _NO_TELEMETRY = {
 }
 
 
+_NOISY_LOGGERS = [
+    "alembic",
+    "asyncio",
+    "chromadb",
+    "httpcore",
+    "httpx",
+    "httpx2",
+    "urllib3",
+    "uvicorn",
+]
+
+
 def silence_dependencies() -> None:
     """Switch off the telemetry of Chroma, Gradio, Hugging Face, OpenVINO, MLflow and Ray.
 
-    They read their switches when imported, so this runs first; a variable already set wins.
-    OpenVINO has no variable: it falls back to a silent stub when its telemetry package is absent.
+    Call it before importing them, as they read their switches then. Variables that are already set
+    are kept. OpenVINO has no variable, but uses a silent stub if its telemetry package is missing.
     """
     for name, value in _NO_TELEMETRY.items():
         os.environ.setdefault(name, value)
@@ -40,7 +55,10 @@ def silence_dependencies() -> None:
 
 
 def start(service: str, level: str = "INFO") -> None:
-    """What every program does first: silence dependencies, log, and export spans if asked to."""
+    """Run all the steps of this module; `service` is the program's name in traces.
+
+    start("rag_chatbot", level="DEBUG")
+    """
     silence_dependencies()
     setup_logging(level)
     setup_tracing(service)
@@ -53,12 +71,15 @@ class _Text(logging.Formatter):
 
 
 def text_formatter() -> logging.Formatter:
-    """`15:20:01 INFO    message [request id]`"""
+    """Lines such as `15:20:01 INFO    message [request id]`, with secrets redacted."""
     return _Text("%(asctime)s %(levelname)-7s %(message)s", "%H:%M:%S")
 
 
 def json_formatter() -> logging.Formatter:
-    """One object a line: time, level, logger, message, request_id, trace_id, what `extra` holds."""
+    """One JSON object per line, with secrets redacted.
+
+    Its keys: time, level, logger, message, request_id, trace_id, and those of `extra`.
+    """
     from pythonjsonlogger.core import RESERVED_ATTRS
     from pythonjsonlogger.json import JsonFormatter
 
@@ -77,7 +98,7 @@ def json_formatter() -> logging.Formatter:
         "{asctime}{levelname}{name}{message}",
         style="{",
         rename_fields={"asctime": "time", "levelname": "level", "name": "logger"},
-        reserved_attrs=[*RESERVED_ATTRS, "color_message"],  # uvicorn's, with escape codes
+        reserved_attrs=[*RESERVED_ATTRS, "color_message"],  # uvicorn's, contains escape codes
         json_ensure_ascii=False,
     )
 
@@ -90,9 +111,9 @@ def _trace_id() -> str:
 
 
 def setup_logging(level: str = "INFO") -> None:
-    """Log to stderr: readable lines on a terminal, one JSON object a line elsewhere.
+    """Log to stderr: `text_formatter` on a terminal, `json_formatter` elsewhere.
 
-    Keys and tokens in a message are redacted. Calling it again only changes the level.
+    Calling it again only changes the level. Raises ConfigError for an unknown level.
     """
     root = logging.getLogger()
     handler = next((h for h in root.handlers if getattr(h, "seedbed", False)), None)
@@ -108,39 +129,35 @@ def setup_logging(level: str = "INFO") -> None:
         root.setLevel(level.upper())
     except ValueError:
         raise ConfigError(
-            f"SEEDBED_LOG_LEVEL={level!r} is not a level.",
+            f"SEEDBED_LOG_LEVEL={level!r}: unknown log level.",
             hint="Use DEBUG, INFO, WARNING or ERROR.",
         ) from None
-    for noisy in (
-        "alembic",
-        "httpx",
-        "httpx2",
-        "httpcore",
-        "chromadb",
-        "urllib3",
-        "asyncio",
-        "uvicorn",
-    ):
+    for noisy in _NOISY_LOGGERS:  # they log every request at INFO
         logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))
 
 
 def _endpoints() -> list[tuple[str | None, dict[str, str]]]:
-    """Where spans go: (address, headers); None means the exporter reads its own variables."""
-    found: list[tuple[str | None, dict[str, str]]] = []
+    """Where to send spans, as (address, headers); without an address, OTLP's variables apply."""
+    endpoints: list[tuple[str | None, dict[str, str]]] = []
     if os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
-        found.append((None, {}))
+        endpoints.append((None, {}))
     mlflow = os.environ.get("MLFLOW_TRACKING_URI", "")
     if mlflow.startswith(("http://", "https://")):
-        # MLflow >= 3.6 with a database behind it takes OTLP over HTTP:
+        # MLflow 3.6 and later, with a database as its store, accepts OTLP over HTTP:
         # https://mlflow.org/docs/latest/genai/tracing/opentelemetry/ingest
         experiment = os.environ.get("MLFLOW_EXPERIMENT_ID", "0")
-        found.append((f"{mlflow.rstrip('/')}/v1/traces", {"x-mlflow-experiment-id": experiment}))
-    return found
+        headers = {"x-mlflow-experiment-id": experiment}
+        endpoints.append((f"{mlflow.rstrip('/')}/v1/traces", headers))
+    return endpoints
 
 
 @cache
 def setup_tracing(service: str) -> bool:
-    """Export spans to the addresses the environment names; False, at no cost, if it names none."""
+    """Export spans to OTEL_EXPORTER_OTLP_ENDPOINT and MLFLOW_TRACKING_URI.
+
+    Returns False if neither is set; OpenTelemetry's SDK is not imported then. Raises MissingExtra
+    if the exporter is not installed.
+    """
     endpoints = _endpoints()
     if not endpoints:
         return False
@@ -153,7 +170,7 @@ def setup_tracing(service: str) -> bool:
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
-    # Short, so that a stopped collector does not hold up the end of a command.
+    # Seconds. Short, so that an unreachable collector does not delay the exit of a command.
     timeout = float(os.environ.get("OTEL_EXPORTER_OTLP_TIMEOUT", "5"))
     provider = TracerProvider(resource=Resource.create({"service.name": service}))
     for endpoint, headers in endpoints:

@@ -1,8 +1,12 @@
-"""OpenTelemetry spans and Prometheus counters of what a process does.
+"""OpenTelemetry spans and Prometheus metrics of models, searches and tools.
 
-It knows no model and no server: those call it; where spans and logs go is `startup`. Attributes
-follow the GenAI semantic conventions (`gen_ai.*`):
+    with retrieval("docs"), model_call("minilm", "embeddings") as call:
+        vectors = embed(texts)
+        call.usage(input_tokens=120)
+
+Attributes follow the GenAI semantic conventions (`gen_ai.*`):
 https://opentelemetry.io/docs/specs/semconv/gen-ai/
+Where spans and logs are sent is left to `startup`.
 """
 
 from __future__ import annotations
@@ -20,11 +24,6 @@ from uuid import UUID
 from langchain_core.callbacks.base import BaseCallbackHandler
 
 from seedbed.errors import SeedbedError
-from seedbed.observe.startup import request_id as request_id
-from seedbed.observe.startup import setup_logging as setup_logging
-from seedbed.observe.startup import setup_tracing as setup_tracing
-from seedbed.observe.startup import silence_dependencies as silence_dependencies
-from seedbed.observe.startup import start as start
 
 if TYPE_CHECKING:
     from langchain_core.messages import BaseMessage
@@ -33,27 +32,30 @@ if TYPE_CHECKING:
     from prometheus_client import Counter, Histogram
 
 _log = logging.getLogger("seedbed.model")
+# LangChain's provider → the conventions' `gen_ai.provider.name`, where they differ.
 _PROVIDERS = {"google_genai": "gcp.gemini", "google_vertexai": "gcp.vertex_ai"} | {
     "mistralai": "mistral_ai",
     "bedrock": "aws.bedrock",
     "azure_openai": "azure.ai.openai",
     "xai": "x_ai",
 }
+# Upper bounds of histogram buckets, in seconds.
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 
 
 def _start_span(name: str, attributes: dict[str, Any]) -> Span:
     from opentelemetry import trace
 
-    kept = {key: value for key, value in attributes.items() if value is not None}
-    return trace.get_tracer("seedbed").start_span(name, attributes=kept)
+    attributes = {key: value for key, value in attributes.items() if value is not None}
+    return trace.get_tracer("seedbed").start_span(name, attributes=attributes)
 
 
 @contextmanager
 def span(name: str, **attributes: Any) -> Iterator[Span]:
-    """A span around a block; an exception marks it failed. Attributes that are None are left out.
+    """A span around a block; an exception marks it as failed. Attributes of None are left out.
 
-    Dotted names go in as `**{"gen_ai.operation.name": "retrieval"}`.
+    with span("parse", pages=12, **{"file.name": "a.pdf"}):
+        ...
     """
     from opentelemetry import trace
 
@@ -70,22 +72,26 @@ def span(name: str, **attributes: Any) -> Iterator[Span]:
 
 @contextmanager
 def retrieval(collection: str, **attributes: Any) -> Iterator[Span]:
-    """The span of one search; `collection` is the data source it reads."""
-    named = {"gen_ai.operation.name": "retrieval", "gen_ai.data_source.id": collection}
-    with span(f"retrieval {collection}", **named, **attributes) as current:
+    """The span of one search in `collection`."""
+    standard = {"gen_ai.operation.name": "retrieval", "gen_ai.data_source.id": collection}
+    with span(f"retrieval {collection}", **standard, **attributes) as current:
         yield current
 
 
 @contextmanager
 def tool_call(name: str, **attributes: Any) -> Iterator[Span]:
-    """The span of one tool that a model or a client called."""
-    named = {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": name}
-    with span(f"execute_tool {name}", **named, **attributes) as current:
+    """The span of one run of the tool `name`, called by a model or a client."""
+    standard = {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": name}
+    with span(f"execute_tool {name}", **standard, **attributes) as current:
         yield current
 
 
 def error_kind(error: BaseException) -> str:
-    """A short name from a bounded set, fit for a metric's label and for `error.type`."""
+    """A short name for an error, as a metric's label and as `error.type`.
+
+    >>> error_kind(SeedbedError("…")), error_kind(ValueError("…")), error_kind(KeyboardInterrupt())
+    ('seedbed_error', 'ValueError', 'cancelled')
+    """
     if isinstance(error, SeedbedError):
         return error.type
     if type(error).__name__ in ("CancelledError", "GeneratorExit", "KeyboardInterrupt"):
@@ -104,7 +110,7 @@ def _mark_failed(current: Span, error: BaseException) -> None:
 
 @dataclass(frozen=True)
 class Metrics:
-    """Counters of model calls; labels are the model spec and the operation (`chat` …)."""
+    """Metrics of model calls, labelled with the model's spec and the operation (`chat` …)."""
 
     requests: Counter
     errors: Counter
@@ -116,23 +122,28 @@ class Metrics:
 
 @cache
 def metrics() -> Metrics:
-    """The process's model metrics, registered with Prometheus on the first use."""
+    """The metrics of this process; the first call registers them with Prometheus."""
     from prometheus_client import Counter, Histogram
 
     labels = ("model", "operation")
     return Metrics(
-        Counter("seedbed_model_requests_total", "Model calls.", labels),
-        Counter("seedbed_model_errors_total", "Failed model calls.", (*labels, "kind")),
-        Histogram("seedbed_model_seconds", "Duration of a call.", labels, buckets=_SECONDS),
-        Histogram("seedbed_first_token_seconds", "To the first token.", labels, buckets=_SECONDS),
-        Counter("seedbed_model_tokens_total", "Tokens read and written.", ("model", "direction")),
-        Counter("seedbed_model_cost_usd_total", "Estimated cost, by list prices.", ("model",)),
+        Counter("seedbed_model_requests_total", "Number of model calls.", labels),
+        Counter("seedbed_model_errors_total", "Number of failed model calls.", (*labels, "kind")),
+        Histogram("seedbed_model_seconds", "Seconds per call.", labels, buckets=_SECONDS),
+        Histogram(
+            "seedbed_first_token_seconds", "Seconds to the first token.", labels, buckets=_SECONDS
+        ),
+        Counter("seedbed_model_tokens_total", "Input and output tokens.", ("model", "direction")),
+        Counter("seedbed_model_cost_usd_total", "Estimated cost at list prices.", ("model",)),
     )
 
 
 @dataclass
 class ModelCall:
-    """One call of a model: tell it what happened, then `end` it once. Made by `model_call`."""
+    """The record of one call of a model: a span, and the metrics when it ends.
+
+    `model_call` creates and ends it; the caller reports `first_token` and `usage`.
+    """
 
     model: str
     operation: str
@@ -143,14 +154,18 @@ class ModelCall:
     output_tokens: int = 0
 
     def first_token(self, seconds: float | None = None) -> None:
-        """The first token is here, `seconds` after the start (now, if not given)."""
+        """Record the time to the first token, in seconds (default: since the start of the call).
+
+        Later calls are ignored.
+        """
         if self.time_to_first_token is None:
-            waited = time.perf_counter() - self.started if seconds is None else seconds
-            self.time_to_first_token = waited
-            self.span.set_attribute("gen_ai.response.time_to_first_chunk", waited)
-            metrics().first_token.labels(self.model, self.operation).observe(waited)
+            delay = time.perf_counter() - self.started if seconds is None else seconds
+            self.time_to_first_token = delay
+            self.span.set_attribute("gen_ai.response.time_to_first_chunk", delay)
+            metrics().first_token.labels(self.model, self.operation).observe(delay)
 
     def usage(self, input_tokens: int, output_tokens: int = 0, *, cached_tokens: int = 0) -> None:
+        """Record the number of tokens; `cached_tokens` are those of the input from a cache."""
         self.input_tokens, self.output_tokens = input_tokens, output_tokens
         self.span.set_attribute("gen_ai.usage.input_tokens", input_tokens)
         self.span.set_attribute("gen_ai.usage.output_tokens", output_tokens)
@@ -159,42 +174,48 @@ class ModelCall:
 
     @property
     def cost_usd(self) -> float:
+        """Estimated cost in USD at list prices; 0 for local models."""
         from seedbed.observe.prices import price
 
         price_in, price_out = price(self.model)
         return (self.input_tokens * price_in + self.output_tokens * price_out) / 1e6
 
     def end(self, error: BaseException | None = None) -> None:
-        known, labels = metrics(), (self.model, self.operation)
-        known.requests.labels(*labels).inc()
-        known.seconds.labels(*labels).observe(time.perf_counter() - self.started)
-        known.tokens.labels(self.model, "input").inc(self.input_tokens)
-        known.tokens.labels(self.model, "output").inc(self.output_tokens)
-        known.cost.labels(self.model).inc(self.cost_usd)
+        """Update the metrics and end the span; call it once."""
+        counters, labels = metrics(), (self.model, self.operation)
+        counters.requests.labels(*labels).inc()
+        counters.seconds.labels(*labels).observe(time.perf_counter() - self.started)
+        counters.tokens.labels(self.model, "input").inc(self.input_tokens)
+        counters.tokens.labels(self.model, "output").inc(self.output_tokens)
+        counters.cost.labels(self.model).inc(self.cost_usd)
         if error is not None:
-            known.errors.labels(*labels, error_kind(error)).inc()
+            counters.errors.labels(*labels, error_kind(error)).inc()
             _mark_failed(self.span, error)
         self.span.end()
 
 
-def _open_call(model: str, operation: str, **attributes: Any) -> ModelCall:
+def _start_call(model: str, operation: str, **attributes: Any) -> ModelCall:
     prefix = model.split(":", 1)[0] if ":" in model else ""
     local = prefix in ("", "hf", "path", "scripted")
-    named = {
+    standard = {
         "gen_ai.operation.name": operation,
         "gen_ai.provider.name": "seedbed" if local else _PROVIDERS.get(prefix, prefix),
         "gen_ai.request.model": model if local else model.split(":", 1)[1],
     }
-    opened = _start_span(f"{operation} {named['gen_ai.request.model']}", named | attributes)
-    return ModelCall(model, operation, opened)
+    name = f"{operation} {standard['gen_ai.request.model']}"
+    return ModelCall(model, operation, _start_span(name, standard | attributes))
 
 
 @contextmanager
 def model_call(model: str, operation: str = "chat", **attributes: Any) -> Iterator[ModelCall]:
-    """Record one call of the model with this spec: a span and the counters of `metrics`."""
+    """Record one call of the model with the spec `model`: a span, and the metrics at its end.
+
+    with model_call("minilm", "embeddings") as call:
+        call.usage(input_tokens=120)
+    """
     from opentelemetry import trace
 
-    call = _open_call(model, operation, **attributes)
+    call = _start_call(model, operation, **attributes)
     try:
         with trace.use_span(call.span, record_exception=False, set_status_on_exception=False):
             yield call
@@ -205,12 +226,13 @@ def model_call(model: str, operation: str = "chat", **attributes: Any) -> Iterat
 
 
 class ModelTelemetry(BaseCallbackHandler):
-    """Records every call of a LangChain chat model, local or remote, as `model_call` does.
+    """A LangChain callback that records every call of a chat model as `model_call` does.
 
-    `load_chat_model` attaches one. With `log_content` the messages go into span and log, redacted.
+    `load_chat_model` attaches one to each model. With `log_content`, spans and logs also contain
+    the messages, with personal data and secrets redacted.
     """
 
-    run_inline = True
+    run_inline = True  # in the caller's context, so that spans nest
 
     def __init__(self, spec: str, *, log_content: bool = False) -> None:
         self.spec = spec
@@ -225,17 +247,17 @@ class ModelTelemetry(BaseCallbackHandler):
         run_id: UUID,
         **kwargs: Any,
     ) -> None:
-        given = kwargs.get("invocation_params") or {}
+        params = kwargs.get("invocation_params") or {}
         attributes = {
-            f"gen_ai.request.{name}": given.get(name)
+            f"gen_ai.request.{name}": params.get(name)
             for name in ("temperature", "top_p", "top_k", "max_tokens", "seed")
-            if isinstance(given.get(name), int | float)
+            if isinstance(params.get(name), int | float)
         }
-        call = _open_call(self.spec, "chat", **attributes)
+        call = _start_call(self.spec, "chat", **attributes)
         if self.log_content:
-            asked = _as_parts(messages[0])
-            call.span.set_attribute("gen_ai.input.messages", asked)
-            _log.info("%s was asked %s", self.spec, asked)
+            content = _as_parts(messages[0])
+            call.span.set_attribute("gen_ai.input.messages", content)
+            _log.info("%s prompt: %s", self.spec, content)
         self._open[run_id] = call
 
     def on_llm_new_token(self, token: Any, *, run_id: UUID, **kwargs: Any) -> None:
@@ -254,18 +276,21 @@ class ModelTelemetry(BaseCallbackHandler):
         call.end()
 
     def _record(self, call: ModelCall, message: BaseMessage) -> None:
-        used = getattr(message, "usage_metadata", None) or {}
-        cached = (used.get("input_token_details") or {}).get("cache_read") or 0
-        call.usage(used.get("input_tokens", 0), used.get("output_tokens", 0), cached_tokens=cached)
-        about = message.response_metadata
-        if isinstance(about.get("time_to_first_token"), float):
-            call.first_token(about["time_to_first_token"])
-        if reason := about.get("finish_reason") or about.get("stop_reason"):
+        tokens = getattr(message, "usage_metadata", None) or {}
+        cached = (tokens.get("input_token_details") or {}).get("cache_read") or 0
+        call.usage(
+            tokens.get("input_tokens", 0), tokens.get("output_tokens", 0), cached_tokens=cached
+        )
+        metadata = message.response_metadata
+        # Local models measure it themselves, also for calls that do not stream.
+        if isinstance(metadata.get("time_to_first_token"), float):
+            call.first_token(metadata["time_to_first_token"])
+        if reason := metadata.get("finish_reason") or metadata.get("stop_reason"):
             call.span.set_attribute("gen_ai.response.finish_reasons", [str(reason)])
         if self.log_content:
-            answered = _as_parts([message])
-            call.span.set_attribute("gen_ai.output.messages", answered)
-            _log.info("%s answered %s", self.spec, answered)
+            content = _as_parts([message])
+            call.span.set_attribute("gen_ai.output.messages", content)
+            _log.info("%s answer: %s", self.spec, content)
 
     def on_llm_error(self, error: BaseException, *, run_id: UUID, **_: Any) -> None:
         if call := self._open.pop(run_id, None):
@@ -273,7 +298,7 @@ class ModelTelemetry(BaseCallbackHandler):
 
 
 def _as_parts(messages: list[BaseMessage]) -> str:
-    """Messages in the shape of the convention, as JSON, with personal data redacted."""
+    """Messages as JSON in the conventions' format, with personal data and secrets redacted."""
     from seedbed.guardrails import redact
 
     roles = {"human": "user", "ai": "assistant"}

@@ -23,7 +23,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from seedbed import errors
 from seedbed.guardrails import redact_secrets
-from seedbed.observe.telemetry import error_kind, request_id, span
+from seedbed.observe.startup import request_id
+from seedbed.observe.telemetry import error_kind, span
 from seedbed.server.keys import KeySource
 
 if TYPE_CHECKING:

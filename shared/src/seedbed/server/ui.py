@@ -18,7 +18,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match, Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from seedbed.observe.telemetry import silence_dependencies
+from seedbed.observe.startup import silence_dependencies
 
 if TYPE_CHECKING:
     import gradio as gr

@@ -80,17 +80,17 @@ class Outbox:
 
 
 class Choice:
-    """One choice of a request: a turn of the model, driven on the engine's thread."""
+    """One choice of a request: an answer of the model, driven on the engine's thread."""
 
-    def __init__(self, job: ChatJob, index: int, turn: Any) -> None:
+    def __init__(self, job: ChatJob, index: int, answer: Any) -> None:
         self.job = job
         self.index = index
-        self.turn = turn
+        self.answer = answer
         self.generation: Any = None
         self.done = False
 
     def start(self) -> None:
-        self.generation = self.turn.next_generation()
+        self.generation = self.answer.next_generation()
         if self.generation is None:
             self._finish()
         else:
@@ -114,21 +114,21 @@ class Choice:
             return
         pieces, outcome = self.generation.take()
         for piece in pieces:
-            text = self.turn.read(piece)
+            text = self.answer.read(piece)
             if text or piece.logprobs:
                 self.job.text(self.index, text, piece)
-            if self.turn.broken:
+            if self.answer.broken:
                 break
-        if self.turn.broken and outcome is None:
+        if self.answer.broken and outcome is None:
             self.generation.cancel()
         if isinstance(outcome, SeedbedError):
             raise outcome
-        if outcome is not None or self.turn.broken:
+        if outcome is not None or self.answer.broken:
             self.start()
 
     def _finish(self) -> None:
         self.done = True
-        ending = self.turn.end()
+        ending = self.answer.end()
         self.job.finish(self.index, ending)
 
 
@@ -155,10 +155,11 @@ class ChatJob:
             out.text(self.number, index, ending.text, 0, None)
         out.add(self.number, "finish", index, ending.reason)
         if all(choice.done for choice in self.choices):
-            turns = [choice.turn for choice in self.choices]
-            prompts = {id(turn.prompt): turn.prompt for turn in turns}  # choices share theirs
+            answers = [choice.answer for choice in self.choices]
+            # Choices of one prompt share its list of tokens, which counts once.
+            prompts = {id(answer.prompt): answer.prompt for answer in answers}
             read = sum(map(len, prompts.values()))
-            out.add(self.number, "usage", read, sum(len(turn.tokens) for turn in turns))
+            out.add(self.number, "usage", read, sum(len(answer.tokens) for answer in answers))
             self.worker.forget(self.number)
 
     def fail(self, error: SeedbedError) -> None:

@@ -16,7 +16,6 @@ import socket
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from threading import Thread
 from typing import Any
 
@@ -29,10 +28,14 @@ from seedbed.observe.startup import silence_dependencies
 
 PREPARE_SECONDS = 3.0  # of a request: its prompt and its schema
 NICE = 5  # the service answers first where both want the processor
-# What of OpenAI's body goes into the turn of a chat model, by the same name.
+# Parameters of OpenAI's body that the chat model takes by the same name.
+_SAMPLING = (
+    *("temperature", "top_p", "top_k", "min_tokens", "ignore_eos"),
+    *("repetition_penalty", "frequency_penalty", "presence_penalty"),
+)
 _OPTIONS = (
-    *("max_tokens", "max_completion_tokens", "temperature", "top_p", "top_k", "logprobs"),
-    *("repetition_penalty", "frequency_penalty", "presence_penalty", "min_tokens", "ignore_eos"),
+    *_SAMPLING,
+    *("max_tokens", "max_completion_tokens", "logprobs"),
     *("tools", "tool_choice", "response_format", "parallel_tool_calls"),
 )
 
@@ -79,8 +82,8 @@ class ChatWorker:
     def handle(self, number: int, ask: str, body: dict[str, Any]) -> None:
         job = ChatJob(number, self)
         with _time_limit(PREPARE_SECONDS):
-            turns = self._chat(body) if ask == "chat" else self._texts(body)
-        job.choices = [Choice(job, index, turn) for index, turn in enumerate(turns)]
+            answers = self._chat(body) if ask == "chat" else self._texts(body)
+        job.choices = [Choice(job, index, answer) for index, answer in enumerate(answers)]
         self._jobs[number] = job
         for choice in job.choices:
             choice.start()
@@ -118,32 +121,19 @@ class ChatWorker:
         given = {name: body[name] for name in _OPTIONS if name in body}
         given.setdefault("parallel_tool_calls", True)
         try:
-            turn = self.model.turn(messages, _as_list(body.get("stop")), given)
+            answer = self.model.prepare(messages, _as_list(body.get("stop")), given)
         except ContextWindowError as error:  # its hint is for callers in Python
             hint = "Shorten the messages, or ask for fewer new tokens."
             raise ContextWindowError(error.message, hint=hint) from None
-        return _choices(turn, body)
+        return _choices(answer, body)
 
     def _texts(self, body: dict[str, Any]) -> list[Any]:
-        """Turns of plain prompts, without a chat template: choice p * n + i is the i-th of prompt
-        p."""
-        from seedbed.engine.engine import Sampling
-        from seedbed.models.answer_in_progress import Turn
-
-        sampling = Sampling(
-            max_new_tokens=body.get("max_tokens", 16),
-            temperature=body.get("temperature", 0.0),
-            top_p=body.get("top_p", 1.0),
-            top_k=body.get("top_k", 0),
-            stop=tuple(_as_list(body.get("stop")) or ()),
-            repetition_penalty=body.get("repetition_penalty", 1.0),
-            frequency_penalty=body.get("frequency_penalty", 0.0),
-            presence_penalty=body.get("presence_penalty", 0.0),
-            min_new_tokens=body.get("min_tokens", 0),
-            ignore_eos=body.get("ignore_eos", False),
-            logprobs=body.get("logprobs") is not None,
-        )
-        turns: list[Any] = []
+        """Answers to plain prompts, without a chat template: choice p * n + i is the i-th of
+        prompt p."""
+        options = {name: body[name] for name in _SAMPLING if name in body}
+        options["max_tokens"] = body.get("max_tokens", 16)
+        options["logprobs"] = body.get("logprobs") is not None
+        answers: list[Any] = []
         for prompt in several(body["prompt"]):
             ids = self.engine.encode(prompt) if isinstance(prompt, str) else list(prompt)
             if not ids:
@@ -151,12 +141,9 @@ class ChatWorker:
                 empty.details |= {"param": "prompt", "code": "invalid_value"}
                 raise empty
             self._check_ids(ids)
-            turn = Turn(
-                engine=self.engine, prompt=ids, sampling=sampling, deadline=None, grammar=None,
-                constraint=None, tools=[], about={},
-            )  # fmt: skip
-            turns += _choices(turn, body)
-        return turns
+            answer = self.model.prepare_text(ids, _as_list(body.get("stop")), options)
+            answers += _choices(answer, body)
+        return answers
 
     def _check_ids(self, ids: Sequence[int]) -> None:
         if wrong := [i for i in ids if not 0 <= i < self.engine.vocabulary_size]:
@@ -242,14 +229,11 @@ def _as_list(stop: str | list[str] | None) -> list[str] | None:
     return [stop] if isinstance(stop, str) else stop
 
 
-def _choices(turn: Any, body: dict[str, Any]) -> list[Any]:
-    """The `n` turns of one prompt. Those of a seeded request differ from each other, and repeat."""
+def _choices(answer: Any, body: dict[str, Any]) -> list[Any]:
+    """The `n` answers to one prompt. With a seed they differ from each other, and repeat."""
     seed = body.get("seed")
     seeds = [None if seed is None else (seed + i) % 2**31 for i in range(body.get("n", 1))]
-    return [
-        replace(turn, sampling=replace(turn.sampling, seed=seed), tokens=[], logprobs=[])
-        for seed in seeds
-    ]
+    return [answer.with_seed(seed) for seed in seeds]
 
 
 def serve(connection: socket.socket) -> None:

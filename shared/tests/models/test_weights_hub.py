@@ -1,13 +1,11 @@
-"""Downloads through the real huggingface_hub from a small server that speaks the hub's protocol."""
+"""Weights from the hub: the real huggingface_hub against a small server with its protocol."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -31,7 +29,7 @@ class Hub(ThreadingHTTPServer):
         self.hang_up = False
         self.halfway = threading.Event()
         self.stopped = threading.Event()
-        self.asked: list[str] = []
+        self.paths: list[str] = []
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -39,7 +37,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def answer(self, *, body: bool) -> None:
         path = self.path.partition("?")[0]
-        self.server.asked.append(path)
+        self.server.paths.append(path)
         if self.server.hang_up:
             self.close_connection = True
             return
@@ -92,58 +90,49 @@ def hub() -> Iterator[Hub]:
 
 
 @pytest.fixture
-def prefetch(hub: Hub, tmp_path: Path) -> Iterator[Prefetch]:
-    started: list[subprocess.Popen[str]] = []
+def prefetch(
+    hub: Hub, tmp_path: Path, start_python: Callable[..., subprocess.Popen[str]]
+) -> Prefetch:
+    """Starts the command `prefetch`, which downloads from `hub`."""
+    environment = {
+        "HF_ENDPOINT": f"http://127.0.0.1:{hub.server_port}",
+        "HF_HOME": str(tmp_path / "hf"),
+        "HF_HUB_OFFLINE": "0",
+        "HF_HUB_ETAG_TIMEOUT": "60",
+        "HF_HUB_DOWNLOAD_TIMEOUT": "60",
+    }
 
     def start(spec: str, **variables: str) -> subprocess.Popen[str]:
-        env = os.environ | {
-            "HF_ENDPOINT": f"http://127.0.0.1:{hub.server_port}",
-            "HF_HOME": str(tmp_path / "hf"),
-            "HF_HUB_OFFLINE": "0",
-            "HF_HUB_ETAG_TIMEOUT": "60",
-            "HF_HUB_DOWNLOAD_TIMEOUT": "60",
-            "SEEDBED_CACHE_DIR": str(tmp_path / "cache"),
-        }
-        process = subprocess.Popen(
-            [sys.executable, "-m", "seedbed.models.weights", "prefetch", spec],
-            env=env | variables,
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-        started.append(process)
-        return process
+        command = ("-m", "seedbed.models.weights", "prefetch", spec)
+        return start_python(*command, **(environment | variables))
 
-    yield start
-    for process in started:
-        process.kill()
-        process.communicate()
+    return start
 
 
-def test_downloads_the_revision_once(hub: Hub, prefetch: Prefetch) -> None:
+def test_prefetch_downloads_a_revision_once(hub: Hub, prefetch: Prefetch) -> None:
     process = prefetch(f"hf:acme/tiny@{REVISION}")
     out, err = process.communicate(timeout=60)
     assert process.returncode == 0, err
     folder = Path(out.strip())
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == FILES
-    asked = len(hub.asked)
+    requests = len(hub.paths)
     again = prefetch(f"hf:acme/tiny@{REVISION}", HF_HUB_OFFLINE="1")
     assert again.communicate(timeout=60)[0].strip() == str(folder)
-    assert len(hub.asked) == asked
+    assert len(hub.paths) == requests
 
 
-def test_a_damaged_stamp_is_written_anew(hub: Hub, prefetch: Prefetch, tmp_path: Path) -> None:
+def test_damaged_stamp_is_replaced(hub: Hub, prefetch: Prefetch, tmp_path: Path) -> None:
     stamp = tmp_path / "cache" / "models" / "hub" / f"acme--tiny@{REVISION}.json"
     stamp.parent.mkdir(parents=True)
     stamp.write_text("")  # what a power cut may leave
     out, err = prefetch(f"hf:acme/tiny@{REVISION}").communicate(timeout=60)
     assert Path(out.strip()).is_dir(), err
     assert json.loads(stamp.read_text("utf-8")) == {"path": out.strip()}
-    assert hub.asked
+    assert hub.paths
 
 
 @pytest.mark.slow
-def test_a_killed_download_is_not_ready_and_completes_later(hub: Hub, prefetch: Prefetch) -> None:
+def test_killed_download_is_continued(hub: Hub, prefetch: Prefetch) -> None:
     hub.stall = True
     process = prefetch("hf:acme/tiny")
     assert hub.halfway.wait(60)
@@ -159,21 +148,19 @@ def test_a_killed_download_is_not_ready_and_completes_later(hub: Hub, prefetch: 
     assert (Path(out.strip()) / "model.safetensors").read_bytes() == FILES["model.safetensors"]
 
 
-def test_an_unknown_repository_is_one_line(prefetch: Prefetch) -> None:
+def test_unknown_repository_is_an_error_on_one_line(prefetch: Prefetch) -> None:
     process = prefetch("hf:acme/absent")
     _, err = process.communicate(timeout=60)
     assert process.returncode == 2
     lines = err.strip().splitlines()
-    assert lines[-1].startswith("acme/absent@main could not be downloaded") and len(lines) == 1
+    assert lines[-1].startswith("Cannot download acme/absent@main") and len(lines) == 1
 
 
-def test_failed_connection_is_reported_with_the_command_without_retries(
-    hub: Hub, prefetch: Prefetch
-) -> None:
+def test_failed_connection_is_reported_without_retries(hub: Hub, prefetch: Prefetch) -> None:
     hub.hang_up = True
     process = prefetch("bge-small")
     _, err = process.communicate(timeout=60)
     assert process.returncode == 2
-    assert len(hub.asked) == 1  # a download would be tried again for half a minute
-    assert err.startswith("BAAI/bge-small-en-v1.5@5c38ec7c")
+    assert len(hub.paths) == 1  # the download itself would retry for half a minute
+    assert err.startswith("Cannot download BAAI/bge-small-en-v1.5@5c38ec7c")
     assert err.strip().endswith("make prefetch MODEL=bge-small")

@@ -40,17 +40,17 @@ class Scripted:
         return {"replies": answer}
 
 
-def answer(asked):
-    """A reply that fits whatever a test of the suite asks for."""
-    if asked.schema is not None:
+def answer(call):
+    """A reply that fits the tools and the schema of any test in the suite."""
+    if call.schema is not None:
         return {"setup": "Why?", "punchline": "Because."}
-    if asked.tools and not isinstance(asked.messages[-1], ToolMessage):
-        tool = asked.tools[0]["function"]
+    if call.tools and not isinstance(call.messages[-1], ToolMessage):
+        tool = call.tools[0]["function"]
         samples = {"input": 3, "a": 1, "b": 2, "customer_name": "你好啊集团 こんにちは株式会社"}
         names = tool["parameters"].get("properties", {})
         arguments = {name: samples.get(name, "text") for name in names}
-        call = {"name": tool["name"], "args": arguments, "id": "call_1"}
-        return AIMessage(content="", tool_calls=[call])
+        reply = {"name": tool["name"], "args": arguments, "id": "call_1"}
+        return AIMessage(content="", tool_calls=[reply])
     return "Some words of an answer."
 
 

@@ -1,4 +1,4 @@
-"""MiniLM on OpenVINO gives sentence-transformers' vectors, without torch; specs reach the rest."""
+"""MiniLM on OpenVINO, compared with sentence-transformers, and the specs of other embeddings."""
 
 from __future__ import annotations
 
@@ -24,13 +24,12 @@ from seedbed.errors import ConfigError, MissingExtra
 from seedbed.models import embeddings
 from seedbed.models.catalog import MODELS
 from seedbed.models.embeddings import MiniLM, load_embeddings
-from seedbed.models.rerank import load_reranker
 from seedbed.models.weights import ensure
 from seedbed.settings import Settings
 from seedbed.testing import HashEmbeddings
 
 pytestmark = pytest.mark.timeout(240)  # loading torch is slow on a busy machine
-# Not the texts that the int8 ranges were measured on.
+# Other texts than those that the int8 ranges were measured on.
 TEXTS = [
     "",
     "No",
@@ -62,12 +61,12 @@ def full() -> Iterator[MiniLM]:
     model = load_embeddings("minilm", fast=False)
     assert isinstance(model, MiniLM)
     yield model
-    embeddings._minilm.cache_clear()  # or it would stay in memory
+    embeddings._minilm.cache_clear()  # frees its memory
 
 
 @pytest.mark.own_process
 @pytest.mark.slow
-def test_float32_vectors_are_those_of_sentence_transformers(full: MiniLM) -> None:
+def test_float32_vectors_equal_those_of_sentence_transformers(full: MiniLM) -> None:
     reference = pytest.importorskip("sentence_transformers")
     entry = MODELS["minilm"]
     path = Path(str(metadata.distribution(entry.package).locate_file(entry.files[0].path)))
@@ -78,12 +77,12 @@ def test_float32_vectors_are_those_of_sentence_transformers(full: MiniLM) -> Non
 
 
 @pytest.mark.slow
-def test_fast_vectors_are_near_the_float32_ones(fast: MiniLM, full: MiniLM) -> None:
+def test_int8_vectors_are_close_to_float32(fast: MiniLM, full: MiniLM) -> None:
     cosine = (fast.embed(TEXTS) * full.embed(TEXTS)).sum(axis=1)
     assert cosine.min() > 0.985 and np.median(cosine) > 0.995, cosine
 
 
-def test_vectors_are_normalised_and_in_the_order_of_the_texts(fast: MiniLM) -> None:
+def test_embed_returns_normalised_vectors_in_order(fast: MiniLM) -> None:
     texts = [f"{word} " * (1 + i * 7 % 60) for i, word in enumerate(["cat", "tax", "sea"] * 30)]
     together = fast.embed(texts)
     assert together.shape == (90, fast.dimension) and together.dtype == np.float32
@@ -99,22 +98,22 @@ def test_padding_does_not_change_a_vector(full: MiniLM) -> None:
     assert np.allclose(alone, beside, atol=1e-5)
 
 
-def test_no_texts_give_no_vectors(fast: MiniLM) -> None:
+def test_embed_accepts_an_empty_list(fast: MiniLM) -> None:
     assert fast.embed([]).shape == (0, 384)
     assert fast.embed_documents([]) == []
 
 
-def test_a_huge_text_is_cut_at_the_limit_and_quick(fast: MiniLM) -> None:
+def test_embed_truncates_a_huge_text(fast: MiniLM) -> None:
     start = "One line without an end: " + "word " * 300
     assert np.allclose(fast.embed([start + "x" * 5_000_000]), fast.embed([start]), atol=1e-6)
 
 
-def test_tokens_are_counted_without_marks_and_beyond_the_limit(fast: MiniLM) -> None:
+def test_token_counts_ignore_special_tokens_and_the_limit(fast: MiniLM) -> None:
     assert fast.count_tokens("hello world") == 2
     assert fast.token_counts(["hello", "", "word " * 500]) == [1, 0, 500]
 
 
-def test_threads_share_the_model(fast: MiniLM) -> None:
+def test_embed_is_thread_safe(fast: MiniLM) -> None:
     texts = [f"text number {i} " * (1 + i % 9) for i in range(64)]
     expected = fast.embed(texts)
     with ThreadPoolExecutor(8) as pool:
@@ -123,13 +122,13 @@ def test_threads_share_the_model(fast: MiniLM) -> None:
 
 
 @pytest.mark.slow
-def test_names_tell_the_precision_and_loading_twice_shares(fast: MiniLM, full: MiniLM) -> None:
+def test_name_contains_the_precision_and_instances_are_shared(fast: MiniLM, full: MiniLM) -> None:
     assert fast.name.endswith("-int8") and full.name.endswith("-f32")
     assert load_embeddings("minilm") is fast
 
 
 @pytest.mark.slow
-def test_a_cpu_that_multiplies_wrongly_falls_back_to_float32(tmp_path: Path) -> None:
+def test_inexact_int8_falls_back_to_float32(tmp_path: Path) -> None:
     ready = ensure("minilm")
     for path in ready.iterdir():
         (tmp_path / path.name).symlink_to(path)
@@ -155,24 +154,24 @@ def test_embedding_never_imports_torch_or_transformers() -> None:
     assert done.stdout.strip() == "[]", done.stderr
 
 
-def test_hash_spec() -> None:
+def test_hash_spec_sets_the_dimension() -> None:
     model = load_embeddings("hash:16")
     assert isinstance(model, HashEmbeddings) and model.dimension == 16
 
 
 @pytest.mark.parametrize("spec", ["mimilm", "smollm2", "novendor:thing"])
-def test_a_spec_that_is_no_embedding_model_is_a_config_error(spec: str) -> None:
+def test_spec_of_another_kind_is_a_config_error(spec: str) -> None:
     with pytest.raises(ConfigError, match=spec):
         load_embeddings(spec)
 
 
-def test_remote_embeddings_respect_the_base_url() -> None:
+def test_base_url_applies_to_remote_embeddings() -> None:
     pytest.importorskip("langchain_openai")
-    seen: list[dict[str, Any]] = []
+    bodies: list[dict[str, Any]] = []
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            seen.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            bodies.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
             data = [{"object": "embedding", "index": 0, "embedding": [0.6, 0.8]}]
             usage = {"prompt_tokens": 1, "total_tokens": 1}
             body = json.dumps({"object": "list", "data": data, "model": "m", "usage": usage})
@@ -196,11 +195,11 @@ def test_remote_embeddings_respect_the_base_url() -> None:
     finally:
         server.shutdown()
         server.server_close()
-    assert seen[0]["model"] == "own-model"
-    assert seen[0]["input"] == ["hello"]  # text, which every server of this protocol reads
+    assert bodies[0]["model"] == "own-model"
+    assert bodies[0]["input"] == ["hello"]  # not OpenAI's token ids
 
 
-def test_embedding_is_counted_with_its_tokens(fast: MiniLM) -> None:
+def test_embed_updates_the_metrics(fast: MiniLM) -> None:
     def read() -> float:
         return REGISTRY.get_sample_value("seedbed_model_tokens_total", labels) or 0
 
@@ -208,10 +207,10 @@ def test_embedding_is_counted_with_its_tokens(fast: MiniLM) -> None:
     calls, tokens = requests("minilm"), read()
     fast.embed(["hello", "hello world"])
     assert requests("minilm") == calls + 1
-    assert read() == tokens + 3 + 4  # each text with the two marks that the model adds
+    assert read() == tokens + 3 + 4  # each text with two special tokens
 
 
-def test_loading_as_a_library_silences_the_dependencies_first() -> None:
+def test_load_embeddings_silences_dependencies_first() -> None:
     code = (
         "import os, sys; from seedbed import load_embeddings; load_embeddings('minilm')\n"
         "print(sys.modules['openvino_telemetry'], os.environ['HF_HUB_DISABLE_TELEMETRY'])"
@@ -223,43 +222,19 @@ def test_loading_as_a_library_silences_the_dependencies_first() -> None:
 
 @pytest.mark.own_process
 @pytest.mark.slow
-def test_a_folder_of_sentence_transformers_loads(fast: MiniLM) -> None:
+def test_path_spec_loads_a_sentence_transformers_folder(fast: MiniLM) -> None:
     pytest.importorskip("langchain_huggingface")
     entry = MODELS["minilm"]
     path = Path(str(metadata.distribution(entry.package).locate_file(entry.files[0].path)))
     model = load_embeddings(f"path:{path.parent}")
-    # Vectors are cached under it: two folders must not share them.
+    # The key for stored vectors, so it differs between folders.
     assert getattr(model, "name", "") == f"path:{path.parent}"
     assert np.dot(model.embed_query("hello there"), fast.embed_query("hello there")) > 0.99
 
 
-def test_a_reranker_must_be_one() -> None:
-    with pytest.raises(ConfigError, match="'minilm' is a model for embedding"):
-        load_reranker("minilm")
-    with pytest.raises(ConfigError, match="No reranker 'nonsense'"):
-        load_reranker("nonsense")
-
-
-@pytest.mark.slow
-def test_a_cross_encoder_scores_in_the_order_of_the_texts(tmp_path: Path) -> None:
-    transformers = pytest.importorskip("transformers")
-    pytest.importorskip("sentence_transformers")
-    config = transformers.BertConfig(
-        vocab_size=30522, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, num_labels=1
-    )
-    transformers.BertForSequenceClassification(config).save_pretrained(tmp_path)
-    entry = MODELS["minilm"]
-    source = Path(str(metadata.distribution(entry.package).locate_file(entry.files[0].path))).parent
-    transformers.AutoTokenizer.from_pretrained(str(source)).save_pretrained(tmp_path)
-    reranker = load_reranker(f"path:{tmp_path}")
-    both = reranker.score("question", ["one text", "another, longer text"])
-    assert reranker.score("question", []) == [] and len(both) == 2
-    labels = {"model": f"path:{tmp_path}", "operation": "rerank"}
-    assert REGISTRY.get_sample_value("seedbed_model_requests_total", labels) == 2
-    assert both[1] == pytest.approx(reranker.score("question", ["another, longer text"])[0], 1e-4)
-
-
-def test_missing_extra_names_the_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_missing_extra_contains_the_install_command(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setitem(sys.modules, "langchain_huggingface", None)
     with pytest.raises(MissingExtra, match=r"'langchain_huggingface'.*seedbed\[torch\]"):
         load_embeddings(f"path:{tmp_path}")

