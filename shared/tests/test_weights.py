@@ -71,7 +71,7 @@ def carrier(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[bytes]
 
 
 def leftovers(settings: Settings) -> list[Path]:
-    return list((settings.cache_dir / "models").glob(".*.tmp-*"))
+    return list((settings.cache_dir / "models").glob(".*.tmp"))
 
 
 def test_a_file_is_verified_copied_and_found_again(settings: Settings, carrier) -> None:
@@ -149,7 +149,7 @@ def test_killed_at_any_moment_leaves_nothing_half_made(
 ) -> None:
     process = run(ENSURE)
     models = settings.cache_dir / "models"
-    while not list(models.glob(f".*.tmp-*{moment}")) and process.poll() is None:
+    while not list(models.glob(f".*.tmp{moment}")) and process.poll() is None:
         time.sleep(0.001)
     process.send_signal(signal.SIGKILL)
     process.communicate()

@@ -12,7 +12,8 @@
     ├── Unavailable              503  a part it depends on is stopped or shutting down
     │   ├── MissingExtra         503  an optional package is not installed
     │   └── WeightsError         503  model weights are missing, wrong or unreachable
-    └── DeadlineExceeded         504  it took longer than allowed
+    ├── DeadlineExceeded         504  it took longer than allowed
+    └── DiskError                500  the disk refused a write
 
 Each says what was wrong, with the value, and what to do next. A command prints `str(error)` and
 exits 2; an HTTP API answers `error.status` with `error.type` and the same text.
@@ -121,3 +122,7 @@ class WeightsError(Unavailable):
 
 class DeadlineExceeded(SeedbedError):
     status = 504
+
+
+class DiskError(SeedbedError):
+    """A write failed: the disk is full, read-only, or over its quota."""
