@@ -11,10 +11,12 @@ import os
 import random
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from seedbed.errors import BadInput, ConfigError, MissingExtra
 from seedbed.guardrails import reason
+
+_Number = TypeVar("_Number", bound=float)
 
 
 def ndcg_at_k(ranked: Sequence[str], relevant: Collection[str], k: int = 10) -> float:
@@ -65,6 +67,41 @@ def wilson_interval(successes: int, n: int, z: float = 1.959964) -> tuple[float,
         0.0 if successes == 0 else centre - half,
         1.0 if successes == n else centre + half,
     )
+
+
+def newcombe_interval(
+    a: tuple[int, int], b: tuple[int, int], z: float = 1.959964
+) -> tuple[float, float]:
+    """Interval of share(a) - share(b), two independent groups, each given as (successes, n).
+
+    From the Wilson intervals of both: Newcombe, 1998, method 10;
+    https://doi.org/10.1002/(SICI)1097-0258(19980430)17:8<873::AID-SIM779>3.0.CO;2-I
+    For two systems on the same cases use `paired_bootstrap`.
+
+    >>> low, high = newcombe_interval((56, 70), (48, 80))  # the example of the paper
+    >>> f"{low:.4f} to {high:.4f}"
+    '0.0524 to 0.3339'
+    """
+    (low_a, high_a), (low_b, high_b) = wilson_interval(*a, z), wilson_interval(*b, z)
+    if not (a[1] and b[1]):
+        return -1.0, 1.0
+    p, q = a[0] / a[1], b[0] / b[1]
+    return p - q - math.hypot(p - low_a, high_b - q), p - q + math.hypot(high_a - p, q - low_b)
+
+
+def quantile(values: Sequence[_Number], share: float) -> _Number:
+    """The value below which a `share` (0 to 1) of the values lie; always one of them, not between.
+
+    >>> quantile([30, 10, 20], 0.5)
+    20
+    >>> quantile([0.1, 0.2, 0.9], 0.95)
+    0.9
+    """
+    if not values:
+        raise BadInput("Quantiles need at least one value.")
+    if not 0 <= share <= 1:
+        raise BadInput(f"share={share} must be from 0 to 1.")
+    return sorted(values)[min(len(values) - 1, int(share * len(values)))]
 
 
 @dataclass(frozen=True)
