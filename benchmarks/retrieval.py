@@ -41,11 +41,7 @@ def milliseconds(call: Callable[[str], Any], asked: list[str]) -> list[float]:
         started = time.perf_counter()
         call(question)
         times.append((time.perf_counter() - started) * 1000)
-    return sorted(times)
-
-
-def quantile(ordered: list[float], share: float) -> float:
-    return round(ordered[int(share * len(ordered))], 2)
+    return times
 
 
 def measure(chunks: int) -> dict[str, Any]:
@@ -55,6 +51,7 @@ def measure(chunks: int) -> dict[str, Any]:
     from rag_chatbot.ingest import ingest
     from rag_chatbot.search.retrieve import Retriever
     from rag_chatbot.store.store import Store
+    from seedbed.evaluation import quantile
     from seedbed.models.embeddings import load_embeddings
 
     with tempfile.TemporaryDirectory() as folder:
@@ -76,9 +73,9 @@ def measure(chunks: int) -> dict[str, Any]:
     return {
         "chunks": stored,
         "queries": QUESTIONS,
-        "p50_ms": quantile(hybrid, 0.5),
-        "p95_ms": quantile(hybrid, 0.95),
-        **{f"{arm}_p50_ms": quantile(times, 0.5) for arm, times in arms.items()},
+        "p50_ms": round(quantile(hybrid, 0.5), 2),
+        "p95_ms": round(quantile(hybrid, 0.95), 2),
+        **{f"{arm}_p50_ms": round(quantile(times, 0.5), 2) for arm, times in arms.items()},
     }
 
 

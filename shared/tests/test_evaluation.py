@@ -6,15 +6,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seedbed.errors import BadInput, MissingExtra
+from seedbed.errors import BadInput, ConfigError, MissingExtra
 from seedbed.evaluation import (
     Figure,
     Report,
     compare,
     log_to_mlflow,
+    mlflow_client,
+    mlflow_experiment,
     mrr_at_k,
     ndcg_at_k,
+    newcombe_interval,
     paired_bootstrap,
+    quantile,
     recall_at_k,
     wilson_interval,
 )
@@ -64,6 +68,41 @@ def test_wilson_holds_the_share_and_stays_within_bounds(n, share):
     successes = round(share * n)
     low, high = wilson_interval(successes, n)
     assert 0 <= low <= successes / n <= high <= 1
+
+
+def test_newcombe_interval_against_the_published_example():
+    # Newcombe 1998, table II, method 10: 56 of 70 against 48 of 80.
+    assert newcombe_interval((56, 70), (48, 80)) == pytest.approx((0.0524, 0.3339), abs=5e-5)
+    low, high = newcombe_interval((48, 80), (56, 70))
+    assert (low, high) == pytest.approx((-0.3339, -0.0524), abs=5e-5)
+
+
+def test_newcombe_interval_of_an_empty_group_excludes_nothing():
+    assert newcombe_interval((0, 0), (3, 4)) == newcombe_interval((3, 4), (0, 0)) == (-1, 1)
+
+
+@given(st.tuples(*[st.integers(0, 40)] * 4))
+@settings(max_examples=50, deadline=None, derandomize=True)
+def test_newcombe_interval_contains_the_difference_and_stays_within_bounds(counts):
+    a, more_a, b, more_b = counts
+    if not (a + more_a and b + more_b):
+        return
+    low, high = newcombe_interval((a, a + more_a), (b, b + more_b))
+    assert -1 <= low <= a / (a + more_a) - b / (b + more_b) <= high <= 1
+
+
+def test_quantile_is_one_of_the_values():
+    assert quantile([30, 10, 20], 0.5) == 20
+    hundred = [n / 100 for n in range(100)]
+    assert [quantile(hundred, share) for share in (0, 0.5, 0.95, 0.99, 1)] == [
+        *(0, 0.5, 0.95, 0.99, 0.99)
+    ]
+
+
+@pytest.mark.parametrize(("values", "share"), [([], 0.5), ([1.0], -0.1), ([1.0], 95)])
+def test_quantile_refuses_no_values_and_shares_outside_0_to_1(values, share):
+    with pytest.raises(BadInput, match=r"at least one value|from 0 to 1"):
+        quantile(values, share)
 
 
 def test_bootstrap_sees_a_real_difference_and_no_false_one():
@@ -148,3 +187,46 @@ def test_mlflow_gets_the_figures_or_the_command_to_install_it(monkeypatch, tmp_p
     run = log_to_mlflow(report())
     (metric,) = tmp_path.glob(f"runs/*/{run}/metrics/accuracy")
     assert float(metric.read_text().split()[1]) == pytest.approx(2 / 3)
+
+
+@pytest.fixture
+def store(monkeypatch, tmp_path):
+    """MLflow's store without a server or a database: a folder, which it has to be allowed."""
+    pytest.importorskip("mlflow")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", (tmp_path / "runs").as_uri())
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    return mlflow_client()
+
+
+def test_mlflow_run_is_complete_and_global_state_is_left_alone(store):
+    import mlflow
+
+    run = store.get_run(log_to_mlflow(report(), "ours"))
+    assert (run.info.status, run.info.run_name) == ("FINISHED", "demo")
+    assert run.data.params == {"model": "smollm2"} and run.data.metrics["latency"] == 0.25
+    assert store.get_experiment(run.info.experiment_id).name == "ours"
+    assert run.data.tags["mlflow.source.name"]
+    assert {file.path for file in store.list_artifacts(run.info.run_id)} == {
+        *("report.json", "report.md")
+    }
+    assert mlflow.active_run() is None
+
+
+def test_mlflow_run_of_a_refused_report_is_marked_as_failed(store):
+    broken = Report("demo", {}, about={"model?": "smollm2"})  # not a name of a parameter
+    with pytest.raises(ConfigError, match="MLflow refused the report") as caught:
+        log_to_mlflow(broken)
+    assert "\n" not in str(caught.value)
+    (run,) = store.search_runs([mlflow_experiment(store, "seedbed")])
+    assert run.info.status == "FAILED"
+
+
+def test_mlflow_experiment_created_meanwhile_is_used(store, monkeypatch):
+    first = mlflow_experiment(store, "ours")
+    find, answers = store.get_experiment_by_name, [None]
+    monkeypatch.setattr(
+        store, "get_experiment_by_name", lambda name: answers.pop() if answers else find(name)
+    )
+    assert mlflow_experiment(store, "ours") == first
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "theirs")
+    assert mlflow_experiment(store, "ours") != first

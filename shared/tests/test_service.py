@@ -2,15 +2,15 @@ import base64
 import json
 import re
 import signal
+import subprocess
 import sys
-import threading
 import time
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
-from fastapi import UploadFile
+from fastapi import Request, UploadFile
 from fastapi.responses import StreamingResponse
 from fastapi.testclient import TestClient
 from pydantic import BaseModel, Field
@@ -273,11 +273,49 @@ def test_openapi_lists_the_key_scheme_and_needs_no_cdn(client):
     assert client.get("/docs").status_code == 404
 
 
-def test_lifespan_and_shutdown_run():
+def test_lifespan_surrounds_requests_and_ends_before_on_shutdown():
     order = []
-    with TestClient(build(on_shutdown=lambda: order.append(threading.current_thread().name))):
-        assert order == []
-    assert len(order) == 1
+
+    @asynccontextmanager
+    async def worker(app):
+        order.append(f"{app.title} started")
+        yield {"worker": "busy"}
+        order.append("stopped")
+
+    app = build(lifespan=worker, on_shutdown=lambda: order.append("engine drained"))
+
+    @app.get("/v1/worker")
+    def state(request: Request) -> str:
+        order.append("request")
+        return request.state.worker
+
+    with TestClient(app) as client:
+        assert client.get("/v1/worker").json() == "busy"
+    assert order == ["demo started", "request", "stopped", "engine drained"]
+
+
+def test_lifespan_that_fails_to_start_stops_the_server(tmp_path):
+    path = tmp_path / "broken.py"
+    path.write_text(BROKEN_SERVER)
+    done = subprocess.run(
+        [sys.executable, str(path), str(free_port())], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode != 0
+    assert "no database" in done.stderr
+
+
+BROKEN_SERVER = """
+import sys
+from contextlib import asynccontextmanager
+from seedbed.server.service import create_app, serve
+
+@asynccontextmanager
+async def worker(app):
+    raise RuntimeError("no database")
+    yield
+
+serve(create_app("broken", version="1", lifespan=worker), int(sys.argv[1]))
+"""
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.org"])
@@ -301,12 +339,25 @@ def test_a_taken_port_is_said():
 
 SERVER = """
 import sys, time
+from contextlib import asynccontextmanager
 from pathlib import Path
 from fastapi.responses import StreamingResponse
 from seedbed.server.service import create_app, serve
 
-app = create_app("slow", version="1", on_shutdown=lambda: print("engine drained", flush=True))
 finish = Path(sys.argv[3])
+events = finish.with_name("events")
+
+def note(event):
+    with events.open("a") as file:
+        file.write(event + "\\n")
+
+@asynccontextmanager
+async def worker(app):
+    note("worker started")
+    yield
+    note("worker stopped")
+
+app = create_app("slow", version="1", lifespan=worker, on_shutdown=lambda: note("engine drained"))
 
 @app.get("/v1/slow")
 def slow():
@@ -316,7 +367,9 @@ def slow():
         while not finish.exists() and time.monotonic() < end:
             yield "."
             time.sleep(0.02)
+        note("request ended")
         yield " end"
+    note("request started")
     return StreamingResponse(pieces())
 
 serve(app, int(sys.argv[1]), grace=float(sys.argv[2]))
@@ -369,6 +422,10 @@ def test_sigterm_lets_running_requests_end_and_refuses_new_ones(slow_server, fin
         text = first + "".join(pieces)
         assert text.startswith("begin ") and text.endswith(" end")
         assert server.wait(30) == 0  # far less than the grace period
+    assert finish.with_name("events").read_text().splitlines() == [
+        *("worker started", "request started", "request ended"),
+        *("worker stopped", "engine drained"),
+    ]
 
 
 def test_request_over_the_grace_is_cut(slow_server):

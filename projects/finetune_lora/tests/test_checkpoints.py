@@ -5,10 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import pytest
-
 from finetune_lora import checkpoints
-from finetune_lora.disk import DiskError, explain, write_text
 
 
 def _save(run: Path, step: int, *, also: int = 0) -> Path:
@@ -47,30 +44,3 @@ def test_what_a_killed_process_left_is_no_checkpoint(tmp_path: Path) -> None:
 def test_the_same_step_is_replaced(tmp_path: Path) -> None:
     (_save(tmp_path, 5) / "weights").write_text("old")
     assert (_save(tmp_path, 5) / "weights").read_text() == "5"
-
-
-@pytest.mark.parametrize(
-    ("error", "why"),
-    [
-        (OSError(28, "No space left on device"), "No space left on device"),
-        (RuntimeError("unexpected pos 64 vs 0"), "the disk takes no more"),
-        (RuntimeError("[enforce fail] PytorchStreamWriter failed writing file"), "takes no more"),
-        (RuntimeError("I/O error: File too large (os error 27)"), "File too large"),
-    ],
-)
-def test_a_refused_write_is_said_in_one_line(tmp_path: Path, error: Exception, why: str) -> None:
-    with pytest.raises(DiskError, match=why) as said, explain("The adapter", tmp_path):
-        raise error
-    assert "\n" not in str(said.value)
-
-
-def test_other_errors_stay_what_they_are(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError, match="shapes"), explain("The adapter", tmp_path):
-        raise RuntimeError("shapes do not fit")
-
-
-def test_a_file_is_replaced_in_one_step(tmp_path: Path) -> None:
-    write_text(tmp_path / "a", "old")
-    write_text(tmp_path / "a", "new ü")
-    assert [p.name for p in tmp_path.iterdir()] == ["a"]
-    assert (tmp_path / "a").read_text("utf-8") == "new ü"

@@ -280,13 +280,13 @@ def test_what_is_kept_has_no_copy_and_leaks_nothing(found):
 def test_a_killed_writer_leaves_the_old_or_the_new(tmp_path):
     write_together(tmp_path, {"a": b"old", "b": b"old", "c": b"old"})
     # Killed while staging: what is there does not count.
-    (tmp_path / ".prepare-unfinished").mkdir()
-    (tmp_path / ".prepare-unfinished" / "a").write_bytes(b"ne")
+    (tmp_path / ".prepare-ready.tmp").mkdir()
+    (tmp_path / ".prepare-ready.tmp" / "a").write_bytes(b"ne")
     finish(tmp_path)
     assert (tmp_path / "a").read_bytes() == b"old"
     # Killed between the moves: who reads next ends them.
     ready = tmp_path / ".prepare-ready"
-    (tmp_path / ".prepare-unfinished").rename(ready)
+    (tmp_path / ".prepare-ready.tmp").rename(ready)
     for name, content in (("a", b"new"), ("b", b"new"), ("c.gone", b"")):
         (ready / name).write_bytes(content)
     (ready / "a").replace(tmp_path / "a")

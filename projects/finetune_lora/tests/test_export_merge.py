@@ -13,7 +13,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from finetune_lora.adapter import load_adapter
-from finetune_lora.export.folders import new_folder
+from finetune_lora.export.folders import export_folder
 from finetune_lora.export.gguf import to_gguf
 from finetune_lora.export.merge import merge
 from finetune_lora.testing import tiny_adapter, tiny_base
@@ -81,9 +81,9 @@ def test_a_folder_without_an_adapter_is_named(tmp_path: Path) -> None:
 
 def test_an_error_leaves_what_was_there(tmp_path: Path) -> None:
     facts = {"source": str(tmp_path / "source")}
-    with new_folder(tmp_path / "out", facts) as scratch:
+    with export_folder(tmp_path / "out", facts) as scratch:
         (scratch / "a").write_text("old")
-    with pytest.raises(ZeroDivisionError), new_folder(tmp_path / "out", facts) as scratch:
+    with pytest.raises(ZeroDivisionError), export_folder(tmp_path / "out", facts) as scratch:
         (scratch / "a").write_text(str(1 / 0))
     assert (tmp_path / "out" / "a").read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["out"]

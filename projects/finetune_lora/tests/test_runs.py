@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 
-from finetune_lora.disk import DiskError
 from finetune_lora.runs import (
     RunFolder,
     find_run,
@@ -23,7 +22,7 @@ from finetune_lora.runs import (
     read_progress,
     read_run,
 )
-from seedbed.errors import BadInput, NotFound
+from seedbed.errors import BadInput, DiskError, NotFound
 
 START = {
     "event": "start",
@@ -107,7 +106,6 @@ def test_resuming_cuts_off_what_happens_again(tmp_path: Path) -> None:
 RUN = """
 import sys, time
 from pathlib import Path
-from finetune_lora.disk import DiskError
 from finetune_lora.runs import RunFolder
 run = RunFolder(Path(sys.argv[1]))
 run({"event": "start", "args": {}})

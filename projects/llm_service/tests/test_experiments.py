@@ -14,7 +14,7 @@ from sqlalchemy import insert
 from llm_service.ask import Ask, Facts
 from llm_service.config import Config
 from llm_service.entries import Experiment, Variant
-from llm_service.experiments import Experiments, choose, newcombe, report, verdict
+from llm_service.experiments import Experiments, choose, report, verdict
 from llm_service.store import tables
 from llm_service.store.database import Database, open_database
 from seedbed.errors import ConfigError
@@ -196,9 +196,3 @@ def test_more_variants_need_more_data() -> None:
     pair = [rated("a", 60, 100), rated("b", 74, 100)]
     assert verdict(pair).startswith("'b' is better")
     assert verdict([*pair, rated("c", 60, 100)]).startswith("not enough data to tell")
-
-
-def test_the_interval_of_a_difference_is_newcombes() -> None:
-    # The worked example of the paper: 56/70 against 48/80.
-    found = newcombe((56, 70), (48, 80), 1.959964)
-    assert found == pytest.approx((0.2, 0.0524, 0.3339), abs=1e-4)

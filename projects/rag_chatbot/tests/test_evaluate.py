@@ -78,9 +78,13 @@ def test_the_users_own_store_is_left_alone(folder: Path, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("name", "content", "says"),
     [
-        ("corpus.jsonl", '{"_id": "a", "text": "x"}\n{"_id": ', r"corpus.jsonl, line 2: not JSON"),
+        (
+            "corpus.jsonl",
+            '{"_id": "a", "text": "x"}\n{"_id": ',
+            "line 2: Not valid JSON",
+        ),
         ("corpus.jsonl", '{"_id": 7, "text": "x"}', r"corpus.jsonl, line 1: '_id' must be text"),
-        ("queries.jsonl", '["q"]', r"queries.jsonl, line 1: not a JSON object"),
+        ("queries.jsonl", '["q"]', r"queries.jsonl, line 1: a JSON list, not an object"),
         ("queries.jsonl", '{"_id": "q1"}', r"queries.jsonl, line 1: 'text' must be text"),
         ("qrels/test.tsv", "query-id\tcorpus-id\tscore\nq1 d1 1\n", r"test.tsv, line 2"),
         ("qrels/test.tsv", "query-id\tcorpus-id\tscore\n", r"no query with a relevant document"),

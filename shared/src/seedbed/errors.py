@@ -12,7 +12,8 @@
     ├── Unavailable              503  a component is stopped or shutting down
     │   ├── MissingExtra         503  an optional package is not installed
     │   └── WeightsError         503  model weights are missing, corrupt or unreachable
-    └── DeadlineExceeded         504  the time limit was exceeded
+    ├── DeadlineExceeded         504  the time limit was exceeded
+    └── DiskError                500  the disk refused a write
 
 Use:
 
@@ -159,3 +160,7 @@ class DeadlineExceeded(SeedbedError):
     """The work exceeded its time limit and was stopped."""
 
     status = 504
+
+
+class DiskError(SeedbedError):
+    """A write failed: the disk is full, read-only, or over its quota."""

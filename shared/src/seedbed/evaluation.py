@@ -1,20 +1,38 @@
-"""Measures of quality: ranking metrics, intervals, a paired comparison, a report.
+"""Measures of quality: ranking metrics, intervals, quantiles, paired comparisons, reports, MLflow.
 
-It knows neither models nor data: numbers go in, numbers with their uncertainty come out.
+    report = Report("demo", {"accuracy": Figure.share(81, 100)})
+    print(report.to_markdown())
+
+Numbers go in, numbers with their uncertainty come out; models and data are up to the caller.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import math
 import os
 import random
+import time
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from seedbed.errors import BadInput, ConfigError, MissingExtra
 from seedbed.guardrails import reason
+from seedbed.observe.startup import silence_dependencies
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+# Read by MLflow's client; its own defaults are 7 tries of 120 s.
+_MLFLOW = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+}
+_Number = TypeVar("_Number", bound=float)
 
 
 def ndcg_at_k(ranked: Sequence[str], relevant: Collection[str], k: int = 10) -> float:
@@ -65,6 +83,41 @@ def wilson_interval(successes: int, n: int, z: float = 1.959964) -> tuple[float,
         0.0 if successes == 0 else centre - half,
         1.0 if successes == n else centre + half,
     )
+
+
+def newcombe_interval(
+    a: tuple[int, int], b: tuple[int, int], z: float = 1.959964
+) -> tuple[float, float]:
+    """Interval of share(a) - share(b), two independent groups, each given as (successes, n).
+
+    From the Wilson intervals of both: Newcombe, 1998, method 10;
+    https://doi.org/10.1002/(SICI)1097-0258(19980430)17:8<873::AID-SIM779>3.0.CO;2-I
+    For two systems on the same cases use `paired_bootstrap`.
+
+    >>> low, high = newcombe_interval((56, 70), (48, 80))  # the example of the paper
+    >>> f"{low:.4f} to {high:.4f}"
+    '0.0524 to 0.3339'
+    """
+    (low_a, high_a), (low_b, high_b) = wilson_interval(*a, z), wilson_interval(*b, z)
+    if not (a[1] and b[1]):
+        return -1.0, 1.0
+    p, q = a[0] / a[1], b[0] / b[1]
+    return p - q - math.hypot(p - low_a, high_b - q), p - q + math.hypot(high_a - p, q - low_b)
+
+
+def quantile(values: Sequence[_Number], share: float) -> _Number:
+    """The value below which a `share` (0 to 1) of the values lie; always one of them, not between.
+
+    >>> quantile([30, 10, 20], 0.5)
+    20
+    >>> quantile([0.1, 0.2, 0.9], 0.95)
+    0.9
+    """
+    if not values:
+        raise BadInput("Quantiles need at least one value.")
+    if not 0 <= share <= 1:
+        raise BadInput(f"share={share} must be from 0 to 1.")
+    return sorted(values)[min(len(values) - 1, int(share * len(values)))]
 
 
 @dataclass(frozen=True)
@@ -170,29 +223,94 @@ def compare(now: Report, before: Report, measure: str) -> Difference:
 def log_to_mlflow(report: Report, experiment: str = "seedbed") -> str | None:
     """Log a report as an MLflow run, if MLFLOW_TRACKING_URI is set; returns the run's id.
 
-    Figures become metrics, `about` becomes parameters, the whole report an artifact.
+    Figures become metrics, `about` becomes parameters, the whole report an artifact. Raises
+    MissingExtra without MLflow, ConfigError where the server refuses the report.
+
+    >>> import os
+    >>> _ = os.environ.pop("MLFLOW_TRACKING_URI", None)
+    >>> log_to_mlflow(Report("demo", {"accuracy": Figure.share(8, 10)})) is None
+    True
     """
     if not os.environ.get("MLFLOW_TRACKING_URI"):
         return None
-    # Its own default of seven retries keeps a finished evaluation waiting for minutes.
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    client = mlflow_client()
+    from mlflow.exceptions import MlflowException
+    from mlflow.tracking.context.registry import resolve_tags
+
     try:
-        import mlflow  # type: ignore[import-not-found, unused-ignore]
-    except ImportError:
-        raise MissingExtra("mlflow", "mlflow") from None
-    try:
-        mlflow.set_experiment(os.environ.get("MLFLOW_EXPERIMENT_NAME", experiment))
-        with mlflow.start_run(run_name=report.name) as run:
-            mlflow.log_params(dict(report.about))
-            mlflow.log_metrics({_metric(k): f.value for k, f in report.figures.items()})
-            mlflow.log_text(report.to_json(), "report.json")
-            mlflow.log_text(report.to_markdown(), "report.md")
-            return str(run.info.run_id)
-    except mlflow.exceptions.MlflowException as error:
+        run = client.create_run(
+            mlflow_experiment(client, experiment), run_name=report.name, tags=resolve_tags()
+        )
+        run_id = str(run.info.run_id)
+        try:
+            _log_report(client, run_id, report)
+        except BaseException:
+            with suppress(MlflowException):
+                client.set_terminated(run_id, "FAILED")
+            raise
+        client.set_terminated(run_id)
+    except MlflowException as error:
         raise ConfigError(
             f"MLflow refused the report: {reason(error)}",
             hint="Check MLFLOW_TRACKING_URI.",
         ) from None
+    return run_id
+
+
+def _log_report(client: MlflowClient, run_id: str, report: Report) -> None:
+    from mlflow.entities import Metric, Param
+
+    now = int(time.time() * 1000)
+    client.log_batch(
+        run_id,
+        params=[Param(name, value) for name, value in report.about.items()],
+        metrics=[Metric(_metric(k), f.value, now, 0) for k, f in report.figures.items()],
+    )
+    client.log_text(run_id, report.to_json(), "report.json")
+    client.log_text(run_id, report.to_markdown(), "report.md")
+
+
+def mlflow_client(uri: str | None = None) -> MlflowClient:
+    """A client of the store at `uri` (None: MLFLOW_TRACKING_URI) that never waits for minutes.
+
+    Quiet, without telemetry, and global to nothing: MLflow's active run is left alone. The import
+    takes seconds. Raises MissingExtra.
+
+        client = mlflow_client("sqlite:///var/mlflow.db")
+        client.log_metric(run_id, "loss", 0.5)
+    """
+    silence_dependencies()
+    for name, value in _MLFLOW.items():
+        os.environ.setdefault(name, value)
+    try:
+        from mlflow import MlflowClient
+    except ImportError:
+        raise MissingExtra("mlflow", "mlflow") from None
+    for chatty in ("mlflow", "alembic"):
+        logging.getLogger(chatty).setLevel(logging.ERROR)
+    return MlflowClient(uri, registry_uri=os.environ.get("MLFLOW_REGISTRY_URI") or uri)
+
+
+def mlflow_experiment(client: MlflowClient, name: str, files: str | None = None) -> str:
+    """The id of an experiment, which is created if it does not exist.
+
+    MLFLOW_EXPERIMENT_NAME overrides `name`. `files` is the URI of a folder for the artifacts of a
+    new experiment (None: where the server keeps them).
+
+        run = client.create_run(mlflow_experiment(client, "finetune_lora"))
+    """
+    from mlflow.exceptions import MlflowException
+
+    name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or name
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        try:
+            return str(client.create_experiment(name, files))
+        except MlflowException as error:
+            found = client.get_experiment_by_name(name)  # another process may have created it
+            if error.error_code != "RESOURCE_ALREADY_EXISTS" or found is None:
+                raise
+    return str(found.experiment_id)
 
 
 def _metric(name: str) -> str:

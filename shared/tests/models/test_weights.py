@@ -42,7 +42,7 @@ def fake_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[b
 
 
 def leftovers(settings: Settings) -> list[Path]:
-    return list((settings.cache_dir / "models").glob(".*.tmp-*"))
+    return list((settings.cache_dir / "models").glob(".*.tmp"))
 
 
 def test_ensure_copies_a_verified_file_once(settings: Settings, fake_package) -> None:
@@ -126,7 +126,7 @@ def test_killed_conversion_leaves_no_partial_folder(
 ) -> None:
     process = start_python("-c", ENSURE)
     models = settings.cache_dir / "models"
-    while not list(models.glob(f".*.tmp-*{moment}")) and process.poll() is None:
+    while not list(models.glob(f".*.tmp{moment}")) and process.poll() is None:
         time.sleep(0.001)
     process.send_signal(signal.SIGKILL)
     process.communicate()

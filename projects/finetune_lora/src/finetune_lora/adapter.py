@@ -16,8 +16,9 @@ from typing import Any
 from safetensors import SafetensorError
 
 from finetune_lora.base import Base, load_base
-from finetune_lora.disk import explain, sync, sync_folder
+from finetune_lora.checkpoints import RESUME_HINT
 from seedbed.errors import BadInput, ConfigError, NotFound
+from seedbed.files import disk_errors, sync, sync_folder
 from seedbed.guardrails import reason
 from seedbed.settings import Settings
 
@@ -113,7 +114,7 @@ def save_adapter(
 
     `state` are its weights where those in `model` are pieces.
     """
-    with explain("The adapter", folder):
+    with disk_errors("The adapter", folder, hint=RESUME_HINT):
         scratch = folder / ".adapter.tmp"
         shutil.rmtree(scratch, ignore_errors=True)
         scratch.mkdir(parents=True)

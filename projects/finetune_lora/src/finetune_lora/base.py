@@ -7,17 +7,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
 
-from finetune_lora.disk import sync_folder
 from finetune_lora.quiet import quiet_loading
 from seedbed.errors import BadInput, ConfigError, TooLarge, WeightsError
+from seedbed.files import new_folder
 from seedbed.guardrails import reason
 from seedbed.models import weights
 from seedbed.models.catalog import Model, find
@@ -205,13 +203,8 @@ def _dequantised(model: Model, settings: Settings) -> Path:
         parent.mkdir(parents=True, exist_ok=True)
         with FileLock(parent / f".{ready.name}.lock"):
             if not ready.exists():
-                for leftover in parent.glob(f".{ready.name}.tmp-*"):
-                    shutil.rmtree(leftover)
-                scratch = Path(tempfile.mkdtemp(prefix=f".{ready.name}.tmp-", dir=parent))
-                scratch.chmod(0o755)
-                _dequantise(source, scratch)
-                sync_folder(scratch)
-                scratch.rename(ready)
+                with new_folder(ready) as scratch:
+                    _dequantise(source, scratch)
     except OSError as error:
         raise WeightsError(
             f"Cannot write to {parent}: {error.strerror or error}.",

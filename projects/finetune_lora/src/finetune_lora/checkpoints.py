@@ -13,8 +13,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from finetune_lora.disk import sync, sync_folder, write_text
+from seedbed.files import replace_folder, write_text
 
+RESUME_HINT = "Free some space and go on with --resume."
 _KEPT = 2
 
 
@@ -41,11 +42,8 @@ def keep(run: Path, step: int, saved: dict[str, Any], *, also: int = 0) -> Path:
     """Make what stands in `scratch` the checkpoint of `step`; the newest two and `also` stay."""
     (written,) = scratch(run).glob("checkpoint-*")
     write_text(written / "job.json", json.dumps(saved))
-    sync_folder(written)
     final = at(run, step)
-    shutil.rmtree(final, ignore_errors=True)
-    written.rename(final)
-    sync(final.parent)
+    replace_folder(written, final)
     whole = sorted((run / "checkpoints").glob("step-*"))
     for old in whole[:-_KEPT]:
         if old != at(run, also):

@@ -5,11 +5,11 @@ It knows outcomes by slice, no models. A gap between slices is a reason to look,
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from finetune_lora.metrics import share
+from seedbed.evaluation import newcombe_interval
 
 ENOUGH = 10
 """A slice of fewer examples is left out: its interval spans more than half of all figures."""
@@ -50,19 +50,13 @@ def _gap(
         "best": {"value": best, **figures[0]},
         "worst": {"value": worst, **figures[1]},
         "gap": figures[0]["exact_match"] - figures[1]["exact_match"],
-        "interval": _newcombe(*figures),
+        "interval": list(newcombe_interval(*(_counts(large[value]) for value in (best, worst)))),
         "p": _by_chance(list(large.values())),
     }
 
 
-def _newcombe(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[float]:
-    """95 % interval of the difference of two independent shares, from their Wilson intervals.
-
-    Newcombe, 1998, method 10; https://doi.org/10.1002/(SICI)1097-0258(19980430)17:8<873::AID-SIM779>3.0.CO;2-I
-    """
-    p, q = a["exact_match"], b["exact_match"]
-    (a_low, a_high), (b_low, b_high) = a["interval"], b["interval"]
-    return [p - q - math.hypot(p - a_low, b_high - q), p - q + math.hypot(a_high - p, q - b_low)]
+def _counts(correct: Sequence[bool]) -> tuple[int, int]:
+    return sum(correct), len(correct)
 
 
 def _by_chance(groups: Sequence[Sequence[bool]]) -> float:

@@ -5,7 +5,6 @@ It knows a scorer's log-likelihoods, and no model. The 40 questions and 24 texts
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -14,8 +13,10 @@ from typing import Any, Protocol
 
 from seedbed.errors import BadInput
 from seedbed.evaluation import paired_bootstrap, wilson_interval
+from seedbed.files import read_json_lines
 
 _FILE = Path(__file__).with_name("general.jsonl")
+_FORMAT = 'A line is {"question", "choices", "answer"} or {"text"}.'
 
 
 class Scorer(Protocol):
@@ -40,20 +41,14 @@ def general_set(path: Path = _FILE) -> General:
     `answer` is one of the choices or its index. Raises BadInput with the line's number.
     """
     questions, texts = [], []
-    for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
-        if not line.strip():
-            continue
+    for place, row in read_json_lines(path, hint=_FORMAT):
         try:
-            row = json.loads(line)
             if "text" in row:
                 texts.append(str(row["text"]))
             else:
                 questions.append(_question(row))
         except (ValueError, KeyError, TypeError, IndexError) as error:
-            raise BadInput(
-                f"{path.name}, line {number}: {error}.",
-                hint='A line is {"question", "choices", "answer"} or {"text"}.',
-            ) from None
+            raise BadInput(f"{place}: {error}.", hint=_FORMAT) from None
     return General(tuple(questions), tuple(texts))
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from finetune_lora import report
-from finetune_lora.disk import write_bytes
+from seedbed.files import write_bytes
 from seedbed.models.catalog import find
 
 _UPSTREAM = {"smollm2": "HuggingFaceTB/SmolLM2-135M-Instruct"}

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from finetune_lora import pictures
-from finetune_lora.disk import write_bytes
+from seedbed.files import write_bytes, write_text
 
 _CELL = 80  # characters of a cell of text
 
@@ -42,7 +42,7 @@ def write(
     text = to_markdown(result, run=run, images=sorted(drawn))
     write_bytes(out / "report.md", text.encode("utf-8", "replace"))
     written = json.dumps(result, indent=2, allow_nan=False)
-    write_bytes(out / "report.json", written.encode())
+    write_text(out / "report.json", written)
 
 
 def to_markdown(

@@ -23,8 +23,9 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from finetune_lora.disk import DiskError, explain, write_text
-from seedbed.errors import BadInput, NotFound, SeedbedError
+from finetune_lora.checkpoints import RESUME_HINT
+from seedbed.errors import BadInput, DiskError, NotFound, SeedbedError
+from seedbed.files import disk_errors, write_text
 
 _LIBRARIES = ("torch", "transformers", "peft", "accelerate", "tokenizers", "numpy", "mlflow")
 _DULL = {"train", "data", "dataset", "rows", "examples"}  # a file's name that says nothing
@@ -42,7 +43,7 @@ class RunFolder:
         """Raises DiskError when the disk takes nothing, BadInput when the folder is in use."""
         write = getattr(self, f"_{event['event']}", None)
         try:
-            with explain("The run's record", self.path):
+            with disk_errors("The run's record", self.path, hint=RESUME_HINT):
                 if write:
                     write(event)
         except DiskError:

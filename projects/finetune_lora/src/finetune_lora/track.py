@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from finetune_lora.registry import register
 from finetune_lora.runs import RunFolder, read_run
 from seedbed.errors import BadInput, ConfigError
+from seedbed.evaluation import mlflow_client, mlflow_experiment
 from seedbed.guardrails import reason
 from seedbed.observe.startup import silence_dependencies
 
@@ -125,7 +126,9 @@ class MlflowTracker:
         known = run.get("mlflow")
         if known and _goes_on(client, known["run_id"]):
             return client, known["run_id"]
-        experiment = _experiment(client, self._experiment, self._data_dir)
+        # Only a server knows where its artifacts go.
+        files = None if os.environ.get("MLFLOW_TRACKING_URI") else _artifacts(self._data_dir)
+        experiment = mlflow_experiment(client, self._experiment, files)
         started = client.create_run(experiment, run_name=run["name"], tags=_tags(run))
         run_id = started.info.run_id
         self._run.update(mlflow={"run_id": run_id, "experiment_id": experiment})
@@ -166,18 +169,9 @@ def tracking_uri(data_dir: Path) -> str:
 
 
 def open_client(data_dir: Path) -> MlflowClient:
-    """A client of the store, quiet and with short timeouts; imports MLflow (seconds)."""
-    silence_dependencies()
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    from mlflow import MlflowClient
-
-    for chatty in ("mlflow", "alembic"):
-        logging.getLogger(chatty).setLevel(logging.ERROR)
+    """A client of the store of this data folder; imports MLflow (seconds)."""
     Path(data_dir).mkdir(parents=True, exist_ok=True)
-    uri = tracking_uri(data_dir)
-    return MlflowClient(uri, registry_uri=os.environ.get("MLFLOW_REGISTRY_URI") or uri)
+    return mlflow_client(tracking_uri(data_dir))
 
 
 def show_mlflow(data_dir: Path, port: int | None = None) -> None:
@@ -220,15 +214,6 @@ def _port() -> int:
 
 def _artifacts(data_dir: Path) -> str:
     return (Path(data_dir) / "mlartifacts").absolute().as_uri()
-
-
-def _experiment(client: MlflowClient, name: str, data_dir: Path) -> str:
-    name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or name
-    found = client.get_experiment_by_name(name)
-    if found:
-        return str(found.experiment_id)
-    here = not os.environ.get("MLFLOW_TRACKING_URI")  # else the server knows where files go
-    return str(client.create_experiment(name, _artifacts(data_dir) if here else None))
 
 
 def _goes_on(client: MlflowClient, run_id: str) -> bool:

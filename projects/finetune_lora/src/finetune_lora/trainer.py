@@ -25,7 +25,6 @@ from finetune_lora.adapter import AdapterOptions, attach, save_adapter
 from finetune_lora.allocator import keep_freed_memory
 from finetune_lora.arguments import training_arguments
 from finetune_lora.batches import Collator
-from finetune_lora.disk import explain
 from finetune_lora.encode import Encoded
 from finetune_lora.interrupt import STOPPING, Stopped, on_signal
 from finetune_lora.model import Prefixes, token_losses
@@ -43,6 +42,7 @@ from finetune_lora.train import (
 )
 from finetune_lora.watch import Watch
 from seedbed.errors import SeedbedError
+from seedbed.files import disk_errors
 
 _SHORT_ROW = 512  # tokens
 _PREFIXES = "prefixes.pt"
@@ -56,7 +56,7 @@ def run(job: Job, folder: Path, tell: Listener) -> TrainResult:
     """Train `job`, write the adapter into `folder`, and tell what happens on the way."""
     set_seed(job.args.seed)
     keep_freed_memory()
-    with explain("The run", folder):
+    with disk_errors("The run", folder, hint=checkpoints.RESUME_HINT):
         folder.mkdir(parents=True, exist_ok=True)
     a = job.args
     choose_attention(job)
@@ -261,7 +261,8 @@ class CompletionTrainer(Trainer):
 
     def _save_checkpoint(self, model: Any, trial: Any = None) -> None:
         step = self.state.global_step
-        with explain(f"The checkpoint of step {step}", self.folder):
+        what = f"The checkpoint of step {step}"
+        with disk_errors(what, self.folder, hint=checkpoints.RESUME_HINT):
             if self.args.should_save:
                 checkpoints.clear(self.folder)
             self.accelerator.wait_for_everyone()

@@ -13,19 +13,17 @@ from typing import Any, Literal
 
 from llm_service.traffic import Sample, closed_loop, open_loop, open_traffic
 from seedbed.errors import BadInput
+from seedbed.evaluation import quantile
 
 __all__ = ["measure", "quantiles", "run", "summary", "table"]
 
 
 def quantiles(values: Sequence[float]) -> dict[str, float] | None:
     """p50, p95 and p99 in seconds (nearest rank); None of nothing."""
-    ordered = sorted(values)
-    if not ordered:
+    if not values:
         return None
-    return {
-        f"p{share}": round(ordered[min(len(ordered) - 1, len(ordered) * share // 100)], 5)
-        for share in (50, 95, 99)
-    }
+    ordered = sorted(values)  # once: to sort it again takes no time
+    return {f"p{share}": round(quantile(ordered, share / 100), 5) for share in (50, 95, 99)}
 
 
 def summary(samples: Sequence[Sample], wall: float) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from llm_service.judge import judge_calls, schema_error
 from llm_service.traffic import first_model, raise_for, said
 from seedbed.errors import BadInput, Busy, SeedbedError
 from seedbed.evaluation import Figure, Report, log_to_mlflow
+from seedbed.files import read_json_lines
 from seedbed.testing import free_port, run_server
 
 __all__ = ["PARTS", "run", "service", "table"]
@@ -234,7 +235,7 @@ def share(values: Iterator[int]) -> Figure:
 
 
 def read(name: str) -> list[Case]:
-    return [json.loads(line) for line in (SET / name).read_text("utf-8").splitlines()]
+    return [row for _, row in read_json_lines(SET / name)]
 
 
 async def evaluate(

@@ -21,7 +21,7 @@ from llm_service.ask import Ask, Facts
 from llm_service.entries import Experiment, Variant
 from llm_service.store.database import Database
 from seedbed.errors import ConfigError
-from seedbed.evaluation import wilson_interval
+from seedbed.evaluation import newcombe_interval, wilson_interval
 from seedbed.models.prompts import Prompt
 
 ENOUGH = 20  # ratings of a variant below which nothing is said
@@ -234,21 +234,6 @@ def _student(free: int) -> float:
     )
 
 
-def newcombe(a: tuple[int, int], b: tuple[int, int], z: float) -> tuple[float, float, float]:
-    """share(a) - share(b) and its interval, each given as (successes, n).
-
-    From the two Wilson intervals: Newcombe, 1998, method 10.
-    """
-    p, q = a[0] / a[1], b[0] / b[1]
-    (low_p, high_p), (low_q, high_q) = wilson_interval(*a, z), wilson_interval(*b, z)
-    difference = p - q
-    return (
-        difference,
-        difference - math.hypot(p - low_p, high_q - q),
-        difference + math.hypot(high_p - p, q - low_q),
-    )
-
-
 def verdict(variants: Sequence[Mapping[str, Any]]) -> str:
     """Which variant has more thumbs up, or why that can't be said.
 
@@ -264,9 +249,17 @@ def verdict(variants: Sequence[Mapping[str, Any]]) -> str:
     best, *others = sorted(variants, key=lambda v: v["up"] / v["rated"], reverse=True)
     pairs = len(variants) * (len(variants) - 1) / 2
     z = NormalDist().inv_cdf(1 - 0.05 / (2 * pairs))
-    found = [newcombe((best["up"], best["rated"]), (v["up"], v["rated"]), z) for v in others]
-    difference, low, high = min(found, key=lambda interval: interval[1])
+    leads = [_lead(best, other, z) for other in others]
+    difference, low, high = min(leads, key=lambda lead: lead[1])
     said = f"{100 * difference:+.0f} points of thumbs up ({100 * low:+.0f} to {100 * high:+.0f})"
     if low > 0:
         return f"{best['variant']!r} is better: {said}"
     return f"not enough data to tell them apart: {best['variant']!r} leads by {said}"
+
+
+def _lead(
+    best: Mapping[str, Any], other: Mapping[str, Any], z: float
+) -> tuple[float, float, float]:
+    """The difference of the shares of thumbs up, and its interval."""
+    low, high = newcombe_interval((best["up"], best["rated"]), (other["up"], other["rated"]), z)
+    return best["up"] / best["rated"] - other["up"] / other["rated"], low, high

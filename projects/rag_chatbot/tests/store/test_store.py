@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import sqlite3
 import sys
 import threading
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from rag_chatbot.config import Config
 from rag_chatbot.read import parse
 from rag_chatbot.read.chunk import chunk, counter, embedding_text
 from rag_chatbot.store.callers import OPERATOR
+from rag_chatbot.store.database import Database
 from rag_chatbot.store.full_text import match_expression
 from rag_chatbot.store.store import Store
 from seedbed.errors import BadInput, Busy, ConfigError, NotFound, Unavailable
@@ -349,3 +351,17 @@ def test_store_invalid_chroma_address_is_reported(open_store: OPEN) -> None:
     store = open_store(chroma_url="ftp://nowhere")
     with pytest.raises(ConfigError, match="SEEDBED_CHROMA_URL"):
         put(store, "a.md", PUMP)
+
+
+def test_database_closes_connections_of_ended_threads(tmp_path):
+    database = Database(tmp_path)
+    connections = []
+    for _ in range(3):
+        thread = threading.Thread(target=lambda: connections.append(database.connection()))
+        thread.start()
+        thread.join()
+    for connection in connections[:-1]:
+        with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+            connection.execute("SELECT 1")
+    assert connections[-1].execute("SELECT 1").fetchone() == (1,)
+    assert database.connection().execute("SELECT 1").fetchone() == (1,)

@@ -11,17 +11,16 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
-import os
 import re
 import shutil
 import sys
-import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 
 from seedbed.errors import ConfigError, MissingExtra, SeedbedError, WeightsError, pip_install
+from seedbed.files import new_folder, write_text
 from seedbed.guardrails import reason
 from seedbed.models.catalog import MODELS, Model, find
 from seedbed.observe.startup import silence_dependencies
@@ -97,7 +96,7 @@ def _from_package(model: Model, folder: Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / f".{key}.lock"):
             if not _is_whole(ready):
-                _build(model, ready, scratch_prefix=f".{key}.tmp-")
+                _build(model, ready)
     except OSError as error:
         raise _unwritable(model, folder, error) from error
     return ready
@@ -109,14 +108,9 @@ def _unwritable(model: Model, folder: Path, error: OSError) -> WeightsError:
     )
 
 
-def _build(model: Model, ready: Path, scratch_prefix: str) -> None:
-    # Whoever left such a folder is dead: we hold the lock.
-    for leftover in ready.parent.glob(f"{scratch_prefix}*"):
-        shutil.rmtree(leftover)
+def _build(model: Model, ready: Path) -> None:
     sources = [source_file(model, index) for index in range(len(model.files))]
-    scratch = Path(tempfile.mkdtemp(prefix=scratch_prefix, dir=ready.parent))
-    scratch.chmod(0o755)
-    try:
+    with new_folder(ready) as scratch:
         try:
             _convert(sources, scratch)
         except RuntimeError as error:  # OpenVINO raises nothing else, whatever the reason
@@ -126,14 +120,6 @@ def _build(model: Model, ready: Path, scratch_prefix: str) -> None:
             ) from error
         sizes = {path.name: path.stat().st_size for path in sorted(scratch.iterdir())}
         (scratch / _MANIFEST).write_text(json.dumps(sizes), "utf-8")
-        for path in (*scratch.iterdir(), scratch):
-            sync(path)
-        if ready.exists():  # damaged later: it failed `_is_whole`
-            shutil.rmtree(ready)
-        scratch.rename(ready)
-        sync(ready.parent)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _is_whole(ready: Path) -> bool:
@@ -143,17 +129,6 @@ def _is_whole(ready: Path) -> bool:
         return all((ready / name).stat().st_size == size for name, size in sizes.items())
     except (OSError, ValueError):
         return False
-
-
-def sync(path: Path) -> None:
-    """Bring a file, or the names in a folder, from memory to the disk."""
-    if os.name == "nt" and path.is_dir():
-        return  # Windows opens no folder
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def source_file(model: Model, index: int = 0) -> Path:
@@ -254,11 +229,9 @@ def _from_hub(model: Model, folder: Path) -> Path:
         if path.is_dir():
             return path
     path = _download(model)
-    scratch = stamp.with_suffix(f".{os.getpid()}")
     try:
         stamp.parent.mkdir(parents=True, exist_ok=True)
-        scratch.write_text(json.dumps({"path": str(path)}), "utf-8")
-        scratch.replace(stamp)
+        write_text(stamp, json.dumps({"path": str(path)}))
     except OSError as error:
         raise _unwritable(model, folder, error) from error
     return path

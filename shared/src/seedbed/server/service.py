@@ -100,8 +100,20 @@ def create_app(
     nothing of an answer for `stall_seconds` loses the connection.
 
     `ready` raises (best: Unavailable, with the reason) while the app can't answer; it must be
-    cheap, for it runs on each call of /readyz. `on_shutdown` runs, in a thread, once no request is
-    running.
+    cheap, for it runs on each call of /readyz.
+
+    `lifespan` is an async context manager around all requests, for what starts and stops with the
+    app, such as a worker: it is entered before the first request is accepted and left after the
+    last one has ended (or `serve`'s grace period has). `on_shutdown`, the short form for code that
+    blocks, runs in a thread after that.
+
+        @asynccontextmanager
+        async def worker(app: FastAPI) -> AsyncIterator[None]:
+            task = asyncio.create_task(work(app))
+            yield
+            task.cancel()
+
+        app = create_app("demo", version="1", lifespan=worker)
     """
     settings = settings or load(Settings)
     startup.start(title, settings.log_level)

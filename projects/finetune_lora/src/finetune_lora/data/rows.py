@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from seedbed.errors import BadInput, TooLarge
+from seedbed.files import BOM, decode_utf8, parse_json
 from seedbed.guardrails import reason
 
-_BOM = b"\xef\xbb\xbf"
 _REPAIR = "Repair the line or take it out."
 
 
@@ -67,7 +67,7 @@ def of_mapping(line: int, value: dict[str, Any], max_bytes: int) -> Row:
 
 def _read_json(path: Path, max_bytes: int) -> Iterator[Row]:
     with path.open("rb") as stream:
-        start = stream.read(4096).removeprefix(_BOM).lstrip()
+        start = stream.read(4096).removeprefix(BOM).lstrip()
     return (_read_array if start.startswith(b"[") else _read_lines)(path, max_bytes)
 
 
@@ -75,7 +75,7 @@ def _read_lines(path: Path, max_bytes: int) -> Iterator[Row]:
     with path.open("rb") as stream:
         for number, (raw, size) in enumerate(_lines(stream, max_bytes), 1):
             if number == 1:
-                raw = raw.removeprefix(_BOM)
+                raw = raw.removeprefix(BOM)
             if problem := too_large(size, max_bytes):
                 yield Row(number, None, problem)
             elif raw.strip():
@@ -93,15 +93,9 @@ def _lines(stream: IO[bytes], max_bytes: int) -> Iterator[tuple[bytes, int]]:
 
 def _parsed(line: int, raw: bytes) -> Row:
     try:
-        value = json.loads(raw.decode("utf-8").rstrip())
-    except UnicodeDecodeError as error:
-        return Row(line, None, _not_utf8(error))
-    except json.JSONDecodeError as error:
-        said = f"Not valid JSON: {error.msg} at column {error.colno}."
-        return Row(line, None, BadInput(said, hint=_REPAIR))
-    except RecursionError:
-        return Row(line, None, BadInput("The JSON is nested too deeply.", hint=_REPAIR))
-    return _checked(line, value)
+        return _checked(line, parse_json(raw.rstrip()))
+    except BadInput as error:
+        return Row(line, None, BadInput(error.message, hint=error.hint or _REPAIR))
 
 
 def _checked(line: int, value: object) -> Row:
@@ -111,18 +105,12 @@ def _checked(line: int, value: object) -> Row:
     return Row(line, None, BadInput(f"The row is {found}.", hint='Write {"column": value, …}.'))
 
 
-def _not_utf8(error: UnicodeDecodeError) -> BadInput:
-    byte = error.object[error.start]
-    said = f"Not UTF-8: byte 0x{byte:02x} at position {error.start + 1}."
-    return BadInput(said, hint="Save the file as UTF-8.")
-
-
 def _read_array(path: Path, max_bytes: int) -> Iterator[Row]:
     """The elements of one JSON array; `line` is where each begins."""
     try:
-        text = path.read_bytes().removeprefix(_BOM).decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise BadInput(f"{path}: {_not_utf8(error)}") from None
+        text = decode_utf8(path.read_bytes().removeprefix(BOM))
+    except BadInput as error:
+        raise BadInput(f"{path}: {error}") from None
     decoder, position, line, counted = json.JSONDecoder(), text.index("[") + 1, 1, 0
     while True:
         position = _past(text, position, " \t\r\n,")

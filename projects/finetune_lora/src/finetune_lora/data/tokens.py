@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from finetune_lora.encode import encode_one
 from finetune_lora.example import Example
+from seedbed.evaluation import quantile
 from seedbed.settings import Settings
 
 
@@ -24,17 +25,12 @@ def token_lengths(
 
 def spread(lengths: Sequence[int]) -> dict[str, int]:
     """min, p50, p95, max and total; each percentile is a length that occurs."""
-    ordered = sorted(lengths)
-    if not ordered:
+    if not lengths:
         return {"min": 0, "p50": 0, "p95": 0, "max": 0, "total": 0}
-
-    def at(share: float) -> int:
-        return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
-
     return {
-        "min": ordered[0],
-        "p50": at(0.5),
-        "p95": at(0.95),
-        "max": ordered[-1],
-        "total": sum(ordered),
+        "min": min(lengths),
+        "p50": quantile(lengths, 0.5),
+        "p95": quantile(lengths, 0.95),
+        "max": max(lengths),
+        "total": sum(lengths),
     }

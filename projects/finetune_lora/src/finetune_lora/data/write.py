@@ -1,21 +1,22 @@
-"""A set of files that is written whole or not at all, whenever the process is killed.
+"""A set of files that is written whole or not at all, even if the process is killed.
 
-The files are first complete in a folder beside their place; the rename of that folder is the
-moment at which they count. Who comes after a killed writer moves what is still to be moved.
+    write_together(folder, {"train.jsonl": b"...", "rejected.jsonl": None})
+
+The files are first written to a folder of their own; its rename is the moment at which they count.
+The next writer or reader moves whatever a killed writer had not moved yet.
 """
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
 from filelock import FileLock
 
-from finetune_lora.disk import sync, sync_folder
 from seedbed.errors import BadInput
+from seedbed.files import new_folder, sync
 
-_STAGING, _READY, _LOCK = ".prepare-unfinished", ".prepare-ready", ".prepare-lock"
+_READY, _LOCK = ".prepare-ready", ".prepare-lock"
 
 
 def write_together(folder: Path, files: Mapping[str, bytes | None]) -> None:
@@ -28,9 +29,10 @@ def write_together(folder: Path, files: Mapping[str, bytes | None]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / _LOCK):
             _move(folder)
-            _stage(folder / _STAGING, files)
-            (folder / _STAGING).rename(folder / _READY)
-            sync(folder)
+            with new_folder(folder / _READY) as staging:
+                for name, content in files.items():
+                    path = staging / (name if content is not None else f"{name}.gone")
+                    path.write_bytes(content or b"")
             _move(folder)
     except OSError as error:
         raise BadInput(
@@ -44,19 +46,6 @@ def finish(folder: Path) -> None:
     if (folder / _READY).exists():
         with FileLock(folder / _LOCK):
             _move(folder)
-
-
-def _stage(staging: Path, files: Mapping[str, bytes | None]) -> None:
-    shutil.rmtree(staging, ignore_errors=True)  # of a killed writer: we hold the lock
-    staging.mkdir()
-    try:
-        for name, content in files.items():
-            path = staging / (name if content is not None else f"{name}.gone")
-            path.write_bytes(content or b"")
-        sync_folder(staging)
-    except OSError:
-        shutil.rmtree(staging, ignore_errors=True)
-        raise
 
 
 def _move(folder: Path) -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from finetune_lora.adapter import TASK_FILE, task_beside
-from finetune_lora.disk import write_text
 from seedbed.errors import ConfigError
+from seedbed.files import write_text
 
 KINDS = ("merged", "gguf", "openvino")
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from finetune_lora.example import Example
-from finetune_lora.export.folders import new_folder
+from finetune_lora.export.folders import export_folder
 from finetune_lora.export.four_bits import quantize_q4_1
 from finetune_lora.export.gptq import quantize_on
 from finetune_lora.export.merge import is_adapter, merge
@@ -60,7 +60,7 @@ def to_gguf(
         raise BadInput(f"No type {type!r}.", hint=f"Use {', '.join(TYPES)}.")
     facts = {"kind": "gguf", "source": str(source), "type": type}
     name = f"model-{type}.gguf"
-    with new_folder(out, facts, force=force) as scratch, merged(source, scratch) as folder:
+    with export_folder(out, facts, force=force) as scratch, merged(source, scratch) as folder:
         _write(folder, scratch / name, type, out.name, examples)
         for beside in BESIDE:
             if (folder / beside).exists():

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from finetune_lora.export.folders import new_folder, unwritable
+from finetune_lora.export.folders import export_folder, unwritable
 from seedbed.errors import BadInput, SeedbedError
 
 Dtype = Literal["bfloat16", "float32"]
@@ -33,7 +33,7 @@ def merge(
         raise BadInput(f"No dtype {dtype!r}.", hint=f"Use {' or '.join(get_args(Dtype))}.")
     loaded = load_adapter(adapter, base=base or None, dtype="float32")
     facts = {"kind": "merged", "source": str(adapter), "base": loaded.spec, "dtype": dtype}
-    with new_folder(out, facts, force=force) as scratch:
+    with export_folder(out, facts, force=force) as scratch:
         model = _merged(loaded.model).to(getattr(torch, dtype))
         _save(model, loaded.tokenizer, scratch)
     return out

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from finetune_lora.example import Example
-from finetune_lora.export.folders import new_folder, unwritable
+from finetune_lora.export.folders import export_folder, unwritable
 from finetune_lora.export.gguf import BESIDE, Type, merged, to_gguf
 from seedbed.errors import BadInput
 
@@ -34,7 +34,7 @@ def to_openvino(
     """
     facts = {"kind": "openvino", "source": str(source), "type": type}
     found = [source] if source.suffix == ".gguf" else sorted(source.glob("*.gguf"))
-    with new_folder(out, facts, force=force) as scratch:
+    with export_folder(out, facts, force=force) as scratch:
         if found:
             facts["type"] = found[0].stem
             _convert(found[0], found[0].parent, scratch)

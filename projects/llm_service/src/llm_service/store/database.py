@@ -6,28 +6,19 @@ It knows connections, migrations and errors; it does not know what the tables me
 from __future__ import annotations
 
 import logging
-import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Insert, Table, create_engine, event, text
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
+from sqlalchemy import Connection, Engine, Insert, Table, text
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from llm_service.config import Config
-from seedbed.errors import BadInput, Busy, ConfigError, MissingExtra, Unavailable
+from seedbed.database import sql_engine, sqlite_error
+from seedbed.errors import BadInput, ConfigError, Unavailable
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-# A server that has vanished is noticed within seconds, not after TCP's two hours.
-_POSTGRES = {
-    "connect_timeout": 5,
-    "tcp_user_timeout": 15_000,
-    "keepalives_idle": 10,
-    "keepalives_interval": 5,
-    "keepalives_count": 3,
-}
 _BUSY_SECONDS = 10  # how long a writer waits for its turn
 _LOCK = 8004_2026  # Postgres' advisory lock of migrations: any number that nobody else uses
 
@@ -65,21 +56,20 @@ class Database:
         try:
             yield
         except DBAPIError as error:
-            words = " ".join(str(error.orig).split())
-            if "database is locked" in words:
-                raise Busy(f"{self.url} is locked by another process.", retry_after=2) from None
-            damaged = "malformed" in words or "not a database" in words
-            if isinstance(error, OperationalError) or error.connection_invalidated or damaged:
-                raise Unavailable(
-                    f"{self.url} does not answer: {words}.", hint=self._hint
-                ) from None
-            raise
+            found = sqlite_error(
+                error.orig, self.url, setting="SERVICE_DATA_DIR", damaged="Restore a backup."
+            )
+            if found is None and not self.is_sqlite and _is_outage(error):
+                words = " ".join(str(error.orig).split())
+                hint = "Check that the server runs and that SERVICE_DATABASE_URL is right."
+                found = Unavailable(f"{self.url} does not answer: {words}.", hint=hint)
+            if found is None:
+                raise
+            raise found from None
 
-    @property
-    def _hint(self) -> str:
-        if self.is_sqlite:
-            return "See that the disk has room, and that SERVICE_DATA_DIR may be written to."
-        return "See that the server runs and that SERVICE_DATABASE_URL is right."
+
+def _is_outage(error: DBAPIError) -> bool:
+    return isinstance(error, OperationalError) or error.connection_invalidated
 
 
 def open_database(config: Config) -> Database:
@@ -88,10 +78,16 @@ def open_database(config: Config) -> Database:
     Safe when several processes start together. Raises ConfigError (a wrong URL, a database of a
     newer version), MissingExtra, Unavailable; none of them shows the password.
     """
-    url = _url(config)
+    url = config.database_url
+    engine = sql_engine(
+        config.data_dir / "service.db" if url is None else url.get_secret_value(),
+        setting="SERVICE_DATABASE_URL",
+        extra="llm-service[postgres]",
+        busy_seconds=_BUSY_SECONDS,
+    )
     try:
         config.data_dir.mkdir(parents=True, exist_ok=True)
-        database = Database(_engine(url), config.data_dir)
+        database = Database(engine, config.data_dir)
         _upgrade(database)
     except OSError as error:
         raise Unavailable(
@@ -133,46 +129,6 @@ def cleaned(value: str) -> str:
     return value.encode(errors="replace").decode().replace("\0", "\ufffd")
 
 
-def _url(config: Config) -> URL:
-    if config.database_url is None:
-        return URL.create("sqlite", database=str(config.data_dir / "service.db"))
-    try:
-        url = make_url(config.database_url.get_secret_value().strip())
-    except (ArgumentError, ValueError):
-        raise ConfigError(
-            "SERVICE_DATABASE_URL is not a URL.", hint="Write postgresql://USER@HOST/NAME."
-        ) from None
-    if url.drivername in ("postgresql", "postgres", "postgresql+psycopg"):
-        return url.set(drivername="postgresql+psycopg")
-    if url.drivername == "sqlite" and url.database not in (None, "", ":memory:"):
-        return url
-    raise ConfigError(
-        f"SERVICE_DATABASE_URL begins with {url.drivername!r}, which is not served.",
-        hint="Write postgresql://USER@HOST/NAME, or leave it out for SQLite.",
-    )
-
-
-def _engine(url: URL) -> Engine:
-    if url.drivername != "sqlite":
-        try:
-            return create_engine(url, pool_pre_ping=True, pool_timeout=5, connect_args=_POSTGRES)
-        except ModuleNotFoundError:
-            raise MissingExtra("psycopg", "llm-service[postgres]") from None
-    engine = create_engine(url, connect_args={"timeout": _BUSY_SECONDS})
-
-    @event.listens_for(engine, "connect")
-    def _prepare(connection: sqlite3.Connection, _record: Any) -> None:
-        # Python's driver begins transactions late, and none for CREATE TABLE: `_begin` does it.
-        connection.isolation_level = None
-        connection.execute("PRAGMA synchronous=NORMAL")
-
-    @event.listens_for(engine, "begin")
-    def _begin(connection: Connection) -> None:
-        connection.exec_driver_sql(connection.get_execution_options().get("begin", "BEGIN"))
-
-    return engine
-
-
 def _upgrade(database: Database) -> None:
     from alembic import command
     from alembic.config import Config as AlembicConfig
@@ -182,20 +138,14 @@ def _upgrade(database: Database) -> None:
     logging.getLogger("alembic").setLevel(logging.WARNING)
     settings = AlembicConfig()
     settings.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
-    with FileLock(str(database.data_dir / "open.lock")):
-        if database.is_sqlite:
-            with database.reading() as connection:
-                raw = connection.connection.driver_connection
-                assert isinstance(raw, sqlite3.Connection)
-                raw.execute("PRAGMA journal_mode=WAL")  # the file remembers it
-        with database.writing() as connection:
-            if not database.is_sqlite:  # on another machine the lock file is another one
-                connection.execute(text("SELECT pg_advisory_xact_lock(:n)"), {"n": _LOCK})
-            settings.attributes["connection"] = connection
-            try:
-                command.upgrade(settings, "head")
-            except CommandError as error:
-                raise ConfigError(
-                    f"{database.url} was written by a newer version: {error}",
-                    hint="Update llm-service, or restore the backup from before.",
-                ) from None
+    with FileLock(str(database.data_dir / "open.lock")), database.writing() as connection:
+        if not database.is_sqlite:  # on another machine the lock file is another one
+            connection.execute(text("SELECT pg_advisory_xact_lock(:n)"), {"n": _LOCK})
+        settings.attributes["connection"] = connection
+        try:
+            command.upgrade(settings, "head")
+        except CommandError as error:
+            raise ConfigError(
+                f"{database.url} was written by a newer version: {error}",
+                hint="Update llm-service, or restore the backup from before.",
+            ) from None

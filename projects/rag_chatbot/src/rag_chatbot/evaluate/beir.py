@@ -6,7 +6,6 @@ serves users, so a figure is of what they get. Knows nothing of answers.
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ from rag_chatbot.store.records import index_parts, joined
 from rag_chatbot.store.store import Store
 from seedbed.errors import BadInput
 from seedbed.evaluation import mrr_at_k, ndcg_at_k, recall_at_k
+from seedbed.files import read_json_lines, read_lines
 
 ARMS: tuple[Arm, ...] = ("bm25", "dense", "hybrid")
 DEPTH = 500  # chunks an arm is asked for, so that a hundred documents are among them
@@ -139,53 +139,29 @@ def read_beir(path: Path) -> Beir:
     """Read a BEIR folder. Raises BadInput with the file and line of what is wrong."""
     documents = {
         text_of(row, "_id", where): (text_of(row, "title", where, ""), text_of(row, "text", where))
-        for where, row in json_lines(path / "corpus.jsonl")
+        for where, row in read_json_lines(path / "corpus.jsonl", hint=LAYOUT)
     }
     queries = {
         text_of(row, "_id", where): text_of(row, "text", where)
-        for where, row in json_lines(path / "queries.jsonl")
+        for where, row in read_json_lines(path / "queries.jsonl", hint=LAYOUT)
     }
     relevant: dict[str, set[str]] = {}
     qrels = path / "qrels" / "test.tsv"
-    for number, line in enumerate(_lines(qrels), 1):
+    for number, (where, line) in enumerate(read_lines(qrels, hint=LAYOUT), 1):
         fields = line.split("\t")
-        if not line.strip() or (number == 1 and fields[-1:] == ["score"]):
+        if number == 1 and fields[-1] == "score":
             continue
         try:
             query, document, score = fields[0], fields[1], float(fields[2])
         except (IndexError, ValueError):
             raise BadInput(
-                f"{qrels}, line {number}: {line[:80]!r} is not query-id, corpus-id and score."
+                f"{where}: {line[:80]!r} is not query-id, corpus-id and score."
             ) from None
         if score > 0 and query in queries:
             relevant.setdefault(query, set()).add(document)
     if not relevant or not documents:
         raise BadInput(f"{path} has no query with a relevant document.")
     return Beir(documents, queries, relevant)
-
-
-def _lines(path: Path, hint: str = LAYOUT) -> list[str]:
-    try:
-        return path.read_text(encoding="utf-8").split("\n")
-    except OSError as error:
-        raise BadInput(f"{path} cannot be read: {error.strerror or error}.", hint=hint) from None
-    except UnicodeDecodeError:
-        raise BadInput(f"{path} is not UTF-8 text.") from None
-
-
-def json_lines(path: Path, *, hint: str = LAYOUT) -> Iterator[tuple[str, dict[str, Any]]]:
-    """(file and line, object) of each line that is not blank. Raises BadInput."""
-    for number, line in enumerate(_lines(path, hint), 1):
-        if not line.strip():
-            continue
-        where = f"{path}, line {number}"
-        try:
-            row = json.loads(line)
-        except ValueError as error:
-            raise BadInput(f"{where}: not JSON ({error}).") from None
-        if not isinstance(row, dict):
-            raise BadInput(f"{where}: not a JSON object.")
-        yield where, row
 
 
 def text_of(row: dict[str, Any], name: str, where: str, default: str | None = None) -> str:

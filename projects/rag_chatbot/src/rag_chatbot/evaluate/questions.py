@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -18,11 +18,12 @@ from typing import Any
 from rag_chatbot.answer.answer import Answer, Answerer
 from rag_chatbot.answer.follow_up import Exchange
 from rag_chatbot.config import Config
-from rag_chatbot.evaluate.beir import Progress, evaluate_beir, json_lines, temporary_store, text_of
+from rag_chatbot.evaluate.beir import Progress, evaluate_beir, temporary_store, text_of
 from rag_chatbot.ingest import ingest
 from rag_chatbot.search.retrieve import Retriever
 from seedbed.errors import BadInput
-from seedbed.evaluation import Figure, Report, log_to_mlflow, paired_bootstrap
+from seedbed.evaluation import Figure, Report, log_to_mlflow, paired_bootstrap, quantile
+from seedbed.files import read_json_lines
 
 __all__ = ["compare", "evaluate_beir", "evaluate_qa", "read_questions", "run"]
 
@@ -155,12 +156,12 @@ def _summary(cases: list[dict[str, Any]]) -> dict[str, Any]:
         "abstention_recall": (rightly, len(cases) - len(answerable)),
     }
     figures = {name: Figure.share(*counts) for name, counts in shares.items()}
-    seconds = sorted(case["seconds"] for case in cases)
+    seconds = [case["seconds"] for case in cases]
     words = [case["words"] for case in cases if case["words"] is not None]
     return {
         **{name: round(figure.value, 4) for name, figure in figures.items()},
-        "latency_p50_s": _quantile(seconds, 0.5),
-        "latency_p95_s": _quantile(seconds, 0.95),
+        "latency_p50_s": quantile(seconds, 0.5),
+        "latency_p95_s": quantile(seconds, 0.95),
         "words_per_answer": round(sum(words) / len(words), 1) if words else 0.0,
         "questions": len(cases),
         "intervals": {name: asdict(figure) for name, figure in figures.items()},
@@ -168,14 +169,10 @@ def _summary(cases: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _quantile(ordered: Sequence[float], share: float) -> float:
-    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
-
-
 def read_questions(path: Path) -> list[Case]:
     """Raises BadInput with the line of what is wrong."""
     cases: dict[str, Case] = {}
-    for where, row in json_lines(path, hint="--qa takes a file with one JSON object a line."):
+    for where, row in read_json_lines(path, hint="--qa takes a file with one JSON object a line."):
         case = _case(row, where)
         if case.id in cases:
             raise BadInput(f"{where}: the id {case.id!r} is there already.")

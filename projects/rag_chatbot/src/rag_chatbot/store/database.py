@@ -9,10 +9,11 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
-from seedbed.errors import Busy, SeedbedError, Unavailable
+from seedbed.database import open_sqlite, sqlite_errors
+from seedbed.errors import Busy, Unavailable
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -42,8 +43,6 @@ CREATE TABLE IF NOT EXISTS outbox (
     chunk_id INTEGER NOT NULL DEFAULT 0);
 """
 
-FULL_HINT = "Free some space and run the same command again; stored documents are intact."
-
 
 class Database:
     """`rag.sqlite` in a folder. Connections are per thread; `transaction()` is for writing."""
@@ -53,15 +52,13 @@ class Database:
 
         self.path = folder / "rag.sqlite"
         self._local = threading.local()
-        self._all: list[sqlite3.Connection] = []
+        self._all: dict[threading.Thread, sqlite3.Connection] = {}
         self._all_lock = threading.Lock()
         self._thread_lock = threading.RLock()
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._file_lock = FileLock(str(folder / "write.lock"), thread_local=False)
-            # SQLite does not wait for its turn to switch a new file to WAL: two that start at once
-            # take turns here.
-            with FileLock(str(folder / "open.lock")), translated(self.path):
+            with self._errors():
                 self.connection().executescript(SCHEMA)
         except OSError as error:
             raise Unavailable(
@@ -73,15 +70,13 @@ class Database:
         """This thread's connection (autocommit; rows are tuples)."""
         connection = getattr(self._local, "connection", None)
         if connection is None:
-            connection = sqlite3.connect(
-                self.path, isolation_level=None, timeout=30, check_same_thread=False
-            )
-            connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute("PRAGMA synchronous=NORMAL")
-            connection.execute("PRAGMA mmap_size=1073741824")
+            connection = open_sqlite(self.path, mmap_size=1 << 30)
             self._local.connection = connection
             with self._all_lock:
-                self._all.append(connection)
+                # Servers replace idle threads: without this every new one would leak three files.
+                for thread in [thread for thread in self._all if not thread.is_alive()]:
+                    self._all.pop(thread).close()
+                self._all[threading.current_thread()] = connection
         return connection
 
     @contextmanager
@@ -124,7 +119,7 @@ class Database:
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """All writes of the block, or none. A full disk raises Unavailable; nothing is lost."""
         connection = self.connection()
-        with translated(self.path):
+        with self._errors():
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection
@@ -137,35 +132,14 @@ class Database:
     def close(self) -> None:
         """Close the connections of all threads."""
         with self._all_lock:
-            for connection in self._all:
+            for connection in self._all.values():
                 connection.close()
             self._all.clear()
         self._local = threading.local()
 
-
-@contextmanager
-def translated(path: Path) -> Iterator[None]:
-    """Raise SQLite's errors about the disk, a lock or a damaged file as Busy or Unavailable."""
-    try:
-        yield
-    except SeedbedError:
-        raise
-    except sqlite3.OperationalError as error:
-        text = str(error)
-        if "locked" in text or "busy" in text:
-            raise Busy(f"{str(path)!r} is locked by another process.", retry_after=2) from None
-        if "full" in text or "I/O" in text or "disk" in text:
-            raise Unavailable(f"Cannot write {str(path)!r}: {text}.", hint=FULL_HINT) from None
-        if "readonly" in text or "unable to open" in text:
-            raise Unavailable(
-                f"Cannot open {str(path)!r}: {text}.",
-                hint="Set RAG_DATA_DIR to a folder that you may write to.",
-            ) from None
-        raise
-    except sqlite3.DatabaseError as error:
-        if "malformed" in str(error) or "not a database" in str(error):
-            raise Unavailable(
-                f"{str(path)!r} is damaged: {error}.",
-                hint="Move it away and ingest the documents again.",
-            ) from None
-        raise
+    def _errors(self) -> AbstractContextManager[None]:
+        return sqlite_errors(
+            self.path,
+            setting="RAG_DATA_DIR",
+            damaged="Move it away and ingest the documents again.",
+        )

@@ -1,0 +1,156 @@
+"""SQLite and SQLAlchemy engines: opened together, locked, full, damaged, misconfigured."""
+
+from __future__ import annotations
+
+import sqlite3
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from seedbed.database import open_sqlite, sql_engine, sqlite_error, sqlite_errors
+from seedbed.errors import Busy, ConfigError, MissingExtra, Unavailable
+
+
+def errors_of(path: Path):
+    return sqlite_errors(path, setting="APP_DATA_DIR", damaged="Restore a backup.")
+
+
+def pragma(connection: sqlite3.Connection, name: str) -> object:
+    return connection.execute(f"PRAGMA {name}").fetchone()[0]
+
+
+def test_open_sqlite_sets_wal_and_pragmas(tmp_path: Path) -> None:
+    connection = open_sqlite(tmp_path / "a", busy_seconds=7, foreign_keys=1)
+    assert [pragma(connection, name) for name in ("journal_mode", "synchronous")] == ["wal", 1]
+    assert [pragma(connection, name) for name in ("foreign_keys", "busy_timeout")] == [1, 7000]
+    assert connection.isolation_level is None
+
+
+def test_open_sqlite_without_wal_keeps_commits_on_the_disk(tmp_path: Path) -> None:
+    connection = open_sqlite(tmp_path / "a", wal=False)
+    assert [pragma(connection, name) for name in ("journal_mode", "synchronous")] == ["delete", 2]
+
+
+def test_open_sqlite_of_a_new_file_by_many_threads(tmp_path: Path) -> None:
+    together, failures = threading.Barrier(8), []
+
+    def open_and_write() -> None:
+        together.wait()
+        try:
+            connection = open_sqlite(tmp_path / "a")
+            connection.execute("CREATE TABLE IF NOT EXISTS t (n INTEGER)")
+            connection.execute("INSERT INTO t VALUES (1)")
+            connection.close()
+        except sqlite3.Error as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=open_and_write) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert open_sqlite(tmp_path / "a").execute("SELECT count(*) FROM t").fetchone() == (8,)
+
+
+def lock(path: Path) -> sqlite3.Connection:
+    holder = open_sqlite(path)
+    holder.execute("BEGIN IMMEDIATE")
+    return holder
+
+
+def write_while_locked(path: Path) -> None:
+    holder = lock(path)
+    try:
+        open_sqlite(path, busy_seconds=0.01).execute("BEGIN IMMEDIATE")
+    finally:
+        holder.close()
+
+
+def write_to_a_full_disk(path: Path) -> None:
+    connection = open_sqlite(path, max_page_count=2)
+    connection.execute("CREATE TABLE t (text TEXT)")
+    connection.execute("INSERT INTO t VALUES (zeroblob(100000))")
+
+
+def write_read_only(path: Path) -> None:
+    open_sqlite(path, query_only=1).execute("CREATE TABLE t (n INTEGER)")
+
+
+def open_garbage(path: Path) -> None:
+    path.write_bytes(b"not a database" * 1000)
+    open_sqlite(path)
+
+
+def open_folder(path: Path) -> None:
+    path.mkdir()
+    open_sqlite(path)
+
+
+@pytest.mark.parametrize(
+    ("fail", "kind", "text"),
+    [
+        (write_while_locked, Busy, "is locked by another process"),
+        (write_to_a_full_disk, Unavailable, "Cannot write .* full.*Free some space"),
+        (write_read_only, Unavailable, "Cannot open .*APP_DATA_DIR"),
+        (open_garbage, Unavailable, "is damaged: file is not a database. Restore a backup"),
+        (open_folder, Unavailable, "Cannot open .*APP_DATA_DIR"),
+    ],
+)
+def test_sqlite_errors_names_file_reason_and_next_step(
+    tmp_path: Path, fail: Callable[[Path], None], kind: type[Exception], text: str
+) -> None:
+    path = tmp_path / "app.sqlite"
+    with pytest.raises(kind, match=text) as caught, errors_of(path):
+        fail(path)
+    assert "app.sqlite" in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_sqlite_errors_passes_mistakes_in_statements(tmp_path: Path) -> None:
+    connection = open_sqlite(tmp_path / "a")
+    with pytest.raises(sqlite3.OperationalError, match="no such table"), errors_of(tmp_path):
+        connection.execute("SELECT * FROM full_disk_locked")
+    assert sqlite_error(None, "a", setting="", damaged="") is None
+
+
+def test_sql_engine_begins_transactions_as_asked(tmp_path: Path) -> None:
+    sqlalchemy = pytest.importorskip("sqlalchemy")
+    engine = sql_engine(tmp_path / "100% ü?#&.db", setting="APP_URL", busy_seconds=0.01)
+    with engine.connect() as first, engine.connect() as second:
+        first = first.execution_options(begin="BEGIN IMMEDIATE")
+        first.execute(sqlalchemy.text("CREATE TABLE t (n INTEGER)"))
+        assert second.execute(sqlalchemy.text("SELECT count(*) FROM sqlite_master")).scalar() == 0
+        second.rollback()
+        second = second.execution_options(begin="BEGIN IMMEDIATE")
+        with pytest.raises(sqlalchemy.exc.OperationalError) as caught:
+            second.execute(sqlalchemy.text("SELECT 1"))
+        assert isinstance(sqlite_error(caught.value.orig, "a", setting="", damaged=""), Busy)
+        first.rollback()  # the table too: it was created inside the transaction
+    with engine.connect() as connection:
+        assert connection.execute(sqlalchemy.text("PRAGMA journal_mode")).scalar() == "wal"
+        assert sqlalchemy.inspect(connection).get_table_names() == []
+    assert (tmp_path / "100% ü?#&.db").exists()
+
+
+@pytest.mark.parametrize(
+    "url", ["", "nonsense", "postgresql://u:geheim@h:port/d", "mysql://u:geheim@h/d", "sqlite://"]
+)
+def test_sql_engine_names_the_setting_and_hides_the_password(url: str) -> None:
+    with pytest.raises(ConfigError, match=r"^APP_URL .*postgresql://USER@HOST/NAME") as caught:
+        sql_engine(url, setting="APP_URL")
+    assert "geheim" not in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_sql_engine_names_the_extra_of_a_missing_driver(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(MissingExtra, match=r"pip install 'app\[postgres\]'"):
+        sql_engine("postgres://u@127.0.0.1/d", setting="APP_URL", extra="app[postgres]")
+
+
+def test_sql_engine_selects_the_driver_of_postgres() -> None:
+    pytest.importorskip("psycopg")
+    engine = sql_engine("postgres://u@127.0.0.1/d", setting="APP_URL")
+    assert engine.url.drivername == "postgresql+psycopg"

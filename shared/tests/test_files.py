@@ -1,0 +1,192 @@
+"""Files and folders are whole whatever fails while they are written; lines are named in errors."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from seedbed import files
+from seedbed.errors import BadInput, DiskError, WeightsError
+from seedbed.files import (
+    disk_errors,
+    new_folder,
+    parse_json,
+    read_json_lines,
+    read_lines,
+    replace_folder,
+    write_bytes,
+    write_text,
+)
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Path:
+    """A folder with one file of old content."""
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "weights").write_text("old")
+    return folder
+
+
+def content(folder: Path) -> dict[str, str]:
+    """Relative path → text of every file below a folder."""
+    found = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): path.read_text("utf-8") for path in found}
+
+
+def test_write_text_replaces_content_and_leaves_no_scratch_file(tmp_path: Path) -> None:
+    write_text(tmp_path / "a", "old")
+    write_text(tmp_path / "a", "new ü")
+    assert content(tmp_path) == {"a": "new ü"}
+
+
+@pytest.mark.parametrize("call", ["fsync", "replace"])
+def test_write_bytes_keeps_old_content_when_the_disk_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    write_bytes(tmp_path / "a", b"old")
+    monkeypatch.setattr(os if call == "fsync" else Path, call, fail)
+    with pytest.raises(OSError, match="No space"):
+        write_bytes(tmp_path / "a", b"new")
+    assert content(tmp_path) == {"a": "old"}
+
+
+def test_new_folder_replaces_target_when_the_block_ends(tmp_path: Path, target: Path) -> None:
+    with new_folder(target) as scratch:
+        (scratch / "deep").mkdir()
+        (scratch / "deep" / "weights").write_text("new")
+        assert content(target) == {"weights": "old"}
+    assert content(tmp_path) == {"model/deep/weights": "new"}
+
+
+def test_new_folder_keeps_target_after_an_error(tmp_path: Path, target: Path) -> None:
+    with pytest.raises(ZeroDivisionError), new_folder(target) as scratch:
+        (scratch / "weights").write_text(str(1 / 0))
+    assert content(tmp_path) == {"model/weights": "old"}
+
+
+def test_new_folder_removes_what_a_killed_writer_left(tmp_path: Path, target: Path) -> None:
+    (tmp_path / ".model.tmp").mkdir()
+    (tmp_path / ".model.tmp" / "half").write_text("ha")
+    with new_folder(target) as scratch:
+        assert content(scratch) == {}
+        (scratch / "weights").write_text("new")
+    assert content(tmp_path) == {"model/weights": "new"}
+
+
+def test_new_folder_restores_target_after_a_kill_between_renames(
+    tmp_path: Path, target: Path
+) -> None:
+    target.rename(tmp_path / ".model.old")
+    with pytest.raises(ZeroDivisionError), new_folder(target):
+        _ = 1 / 0
+    assert content(tmp_path) == {"model/weights": "old"}
+
+
+def test_replace_folder_syncs_before_it_renames(
+    tmp_path: Path, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+    rename = Path.rename
+    monkeypatch.setattr(files, "sync", lambda path: calls.append(("sync", path.name)))
+    monkeypatch.setattr(
+        Path, "rename", lambda path, to: (calls.append(("rename", to.name)), rename(path, to))[1]
+    )
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / "weights").touch()
+    replace_folder(tmp_path / "new", target)
+    assert calls == [
+        ("sync", "weights"),
+        ("sync", "new"),
+        ("rename", ".model.old"),
+        ("rename", "model"),
+        ("sync", tmp_path.name),
+    ]
+
+
+def test_replace_folder_puts_target_back_when_the_rename_fails(
+    tmp_path: Path, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rename = Path.rename
+
+    def fail_for_new(path: Path, to: Path) -> Path:
+        if path.name == "new":
+            raise OSError(errno.EIO, "Input/output error")
+        return rename(path, to)
+
+    (tmp_path / "new").mkdir()
+    monkeypatch.setattr(Path, "rename", fail_for_new)
+    with pytest.raises(OSError, match="Input/output"):
+        replace_folder(tmp_path / "new", target)
+    assert content(tmp_path) == {"model/weights": "old"}
+
+
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "No space left on device"),
+        (RuntimeError("unexpected pos 64 vs 0"), "the disk refused the data"),
+        (RuntimeError("PytorchStreamWriter failed writing file"), "the disk refused the data"),
+        (RuntimeError("I/O error: File too large (os error 27)"), "File too large"),
+    ],
+)
+def test_disk_errors_become_one_line(tmp_path: Path, error: Exception, why: str) -> None:
+    with pytest.raises(DiskError, match=why) as caught, disk_errors("The adapter", tmp_path):
+        raise error
+    assert "\n" not in str(caught.value)
+    assert str(caught.value).endswith("Free some space.")
+
+
+@pytest.mark.parametrize(
+    "error", [RuntimeError("shapes do not fit"), WeightsError("No space left on device")]
+)
+def test_disk_errors_passes_other_errors(tmp_path: Path, error: Exception) -> None:
+    with pytest.raises(type(error)) as caught, disk_errors("The adapter", tmp_path):
+        raise error
+    assert caught.value is error
+
+
+def test_read_lines_numbers_lines_of_any_editor(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_bytes("\ufeffone\r\n\r\n two\u2028half\nthree".encode())
+    assert [(place.removeprefix(str(path)), line) for place, line in read_lines(path)] == [
+        (", line 1", "one"),
+        (", line 3", " two\u2028half"),
+        (", line 4", "three"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (b'{"id": ', r"a\.jsonl, line 2: Not valid JSON: Expecting value at column 8\.$"),
+        (b"[1]", r"a\.jsonl, line 2: a JSON list, not an object\.$"),
+        (b'{"id": "\xff"}', r"a\.jsonl, line 2: Not UTF-8: byte 0xff at position 9\."),
+        (b'{"a":' * 100_000, r"a\.jsonl, line 2: The JSON is nested too deeply\.$"),
+    ],
+    ids=["cut", "list", "latin-1", "deep"],
+)
+def test_read_json_lines_names_the_line_in_errors(tmp_path: Path, line: bytes, reason: str) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(b'{"id": 1}\n' + line + b"\n")
+    rows = read_json_lines(path)
+    assert next(rows)[1] == {"id": 1}
+    with pytest.raises(BadInput, match=reason):
+        next(rows)
+
+
+def test_read_json_lines_gives_the_hint_when_a_file_is_missing(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"a\.jsonl cannot be read: No such file.* Pass --qa FILE\."):
+        list(read_json_lines(tmp_path / "a.jsonl", hint="Pass --qa FILE."))
+    with pytest.raises(BadInput, match="cannot be read: Is a directory"):
+        list(read_lines(tmp_path))
+
+
+def test_parse_json_reads_text_and_bytes() -> None:
+    assert parse_json('{"a": "ü"}') == parse_json('{"a": "ü"}'.encode()) == {"a": "ü"}
