@@ -23,7 +23,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from seedbed import errors
-from seedbed.observe import telemetry
+from seedbed.observe import startup
 from seedbed.server.connection import STALL_SECONDS, Connection
 from seedbed.server.keys import Keys, KeySource
 from seedbed.server.middleware import (
@@ -104,7 +104,7 @@ def create_app(
     running.
     """
     settings = settings or load(Settings)
-    telemetry.start(title, settings.log_level)
+    startup.start(title, settings.log_level)
     drain = Drain(most=max_requests)
 
     @asynccontextmanager
