@@ -140,7 +140,7 @@ class LocalChatModel(StreamingChatModel):
         """
         options = _without_none(options)
 
-        # 1. Decide which tools may be called. A small model is not asked: words decide.
+        # 1. Decide which tools may be called; for small models, `related_tools` decides by words.
         tools = tool_functions(options.get("tools", []))
         choice = normalize_tool_choice(options.get("tool_choice"), tools) if tools else "none"
         if choice == "auto" and self.tool_decision == "words":
