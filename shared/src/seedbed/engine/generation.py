@@ -4,8 +4,8 @@
     for piece in generation:          # or `async for`, or `generation.result()`
         print(piece.text, end="")
 
-Handles threads, asyncio tasks and cancellation. The pipeline that produces the tokens is the
-business of `engine`.
+Handles threads, asyncio tasks and cancellation. `engine` runs the pipeline that produces the
+tokens.
 """
 
 from __future__ import annotations

@@ -61,7 +61,7 @@ class Connection(_Base):  # type: ignore[misc]
 
     def data_received(self, data: bytes) -> None:
         if self._idle and self._head_timer is None:
-            self._start_head_timer()  # the next request of a kept connection begins
+            self._start_head_timer()  # the next request on a keep-alive connection
         super().data_received(data)
         if not self._idle:
             self._stop_head_timer()  # the head is complete

@@ -25,7 +25,7 @@ MAX_CODE_POINT = sys.maxunicode
 EBNF_MAX_LOW = 32
 EBNF_MAX_HIGH = 16
 
-MAX_SHORTEST = 100_000  # characters; a longer answer would take hours on a CPU
+MAX_SHORTEST = 100_000  # characters, several times a context window of 8,192 tokens
 # Parallel states of one match. An ambiguous grammar such as `(a*)*` keeps adding states; the first
 # ones suffice to accept its texts.
 MAX_STATES = 500
@@ -302,7 +302,7 @@ def _advance(state: State, code: int) -> Iterator[State]:
             # 1. Leave the repetition, if there were enough rounds (empty ones count) …
             if progress >= node.low or may_be_empty:
                 stack.append(rest)
-            # 2. … or enter one more round. Without an upper limit, rounds beyond `low` are not
+            # 2. … or enter one more round. Without an upper limit, rounds after `low` are not
             # counted: the states of a long text would all be different.
             if node.high is None or progress < node.high:
                 rounds = min(progress + 1, node.low) if node.high is None else progress + 1

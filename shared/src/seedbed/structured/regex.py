@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import re
 
-# CPython's own parser, a private module: the alternative is a regex parser of our own. Used with
-# CPython 3.11 to 3.13.
+# CPython's own parser, a private module: the alternative is a regex parser of our own. Tested with
+# CPython 3.11.
 import re._constants as sre  # type: ignore[import-not-found]
 import re._parser as sre_parser  # type: ignore[import-not-found]
 from collections.abc import Iterable, Sequence
@@ -141,7 +141,7 @@ def _char_class(items: Sequence[Any]) -> set[int]:
             codes.update(range(argument[0], argument[1] + 1))
         elif op == sre.CATEGORY:
             codes.update(_category(argument, negated))
-    # A complement keeps to ASCII: beyond it, regex engines differ in what \w and \s match.
+    # A complement keeps to ASCII: outside it, regex engines differ in what \w and \s match.
     return set(_ASCII - codes) if negated else codes
 
 
