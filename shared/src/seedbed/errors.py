@@ -20,10 +20,14 @@ exits 2; an HTTP API answers `error.status` with `error.type` and the same text.
 
 from __future__ import annotations
 
+import logging
 import re
 import shlex
 import sys
 from pathlib import Path
+
+UNEXPECTED = "Something failed on our side; it is logged."
+"""All that a user reads of an error outside this tree: its text may contain private details."""
 
 
 def pip_install(what: str) -> str:
@@ -121,3 +125,18 @@ class WeightsError(Unavailable):
 
 class DeadlineExceeded(SeedbedError):
     status = 504
+
+
+def public_message(error: BaseException, log: logging.Logger | None = None) -> str:
+    """The text of an error that a user may read; an unexpected one goes to `log` in full.
+
+    >>> public_message(NotFound("No run 'a'."))
+    "No run 'a'."
+    >>> public_message(KeyError("password"))
+    'Something failed on our side; it is logged.'
+    """
+    if isinstance(error, SeedbedError):
+        return str(error)
+    if log is not None:
+        log.error("unexpected error", exc_info=error)
+    return UNEXPECTED
