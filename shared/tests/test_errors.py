@@ -1,5 +1,7 @@
 """The tree of errors: HTTP statuses, type names, texts and install commands."""
 
+import logging
+
 import pytest
 
 from seedbed import errors
@@ -59,3 +61,17 @@ def test_missing_extra_reads_the_package_from_langchains_error():
     assert "'numpy' is not installed." in str(
         errors.MissingExtra.named_in(ImportError("No module named 'numpy'", name="numpy"))
     )
+
+
+def test_public_message_hides_unexpected_errors_and_logs_them(caplog):
+    log = logging.getLogger("test.errors")
+    assert errors.public_message(errors.NotFound("No run 'a'."), log) == "No run 'a'."
+    assert not caplog.records
+    assert "secret" not in errors.public_message(ValueError("a secret"), log)
+    assert "ValueError: a secret" in caplog.text
+    assert errors.public_message(ValueError("a secret")) == errors.UNEXPECTED
+
+
+def test_docstring_examples_are_true():
+    result = doctest.testmod(errors)
+    assert result.attempted >= 2 and result.failed == 0

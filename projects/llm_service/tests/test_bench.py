@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from llm_service.backends.sse import EventParser
 from llm_service.bench import measure, quantiles, run, summary, table
 from llm_service.http_client import Client
-from llm_service.http_parser import CutOff, EventReader, ResponseParser
+from llm_service.http_parser import CutOff, ResponseParser
 from llm_service.traffic import Sample
 from seedbed.errors import (
     BadInput,
@@ -306,14 +307,13 @@ def test_an_address_that_is_none(url: str) -> None:
 def test_a_chunked_stream_split_anywhere() -> None:
     def events(pieces: list[bytes]) -> list[bytes]:
         found: list[bytes] = []
-        reader = EventReader(found.append)
-        parser = ResponseParser(reader.feed)
+        reader = EventParser()
+        parser = ResponseParser(lambda piece: found.extend(reader.feed(piece)))
         for piece in pieces:
             assert not parser.done
             parser.feed(piece)
         assert parser.done and parser.keep_alive and parser.status == 200
-        reader.end()
-        return found
+        return [*found, *reader.end()]
 
     body = b"data: \xc3\xa9 1\n\ndata:2\r\n\r\n: nothing\n\ndata: x\ndata: y\n\ndata: [DONE]"
     draw = random.Random(0)

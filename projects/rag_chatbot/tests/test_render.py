@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from rag_chatbot.talk import page_html
 from rag_chatbot.talk.document_page import document_page
+from seedbed.server.html import error, hint
 
 HOSTILE = (
     "<script>alert(1)</script> <img src=x onerror=alert(1)> ![x](http://192.0.2.1/leak) "
@@ -59,8 +60,8 @@ def test_any_text_is_inert(text):
     for html in (
         page_html.plain_text(text),
         page_html.text(text),
-        page_html.error(text),
-        page_html.hint(text),
+        error(text),
+        hint(text),
         page_html.answer(shown(text), text),
         page_html.answer(shown(text, citations=[], abstained=True), text),
         page_html.summary({"added": 1, "updated": 0, "unchanged": 0, "skipped": [],

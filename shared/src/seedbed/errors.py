@@ -26,10 +26,14 @@ caller: a command prints `str(error)` and exits with status 2, an HTTP API respo
 
 from __future__ import annotations
 
+import logging
 import re
 import shlex
 import sys
 from pathlib import Path
+
+UNEXPECTED = "Something failed on our side; it is logged."
+"""All that a user reads of an error outside this tree: its text may contain private details."""
 
 
 def pip_install(requirement: str) -> str:
@@ -164,3 +168,18 @@ class DeadlineExceeded(SeedbedError):
 
 class DiskError(SeedbedError):
     """A write failed: the disk is full, read-only, or over its quota."""
+
+
+def public_message(error: BaseException, log: logging.Logger | None = None) -> str:
+    """The text of an error that a user may read; an unexpected one goes to `log` in full.
+
+    >>> public_message(NotFound("Unknown run 'a'."))
+    "Unknown run 'a'."
+    >>> public_message(KeyError("password"))
+    'Something failed on our side; it is logged.'
+    """
+    if isinstance(error, SeedbedError):
+        return str(error)
+    if log is not None:
+        log.error("unexpected error", exc_info=error)
+    return UNEXPECTED

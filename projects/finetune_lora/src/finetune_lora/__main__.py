@@ -9,25 +9,20 @@ finetune-lora export --adapter RUN --to openvino        a model that everything 
 
 from __future__ import annotations
 
-import json
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from seedbed import cli
+from seedbed.cli import Json, show
+
 if TYPE_CHECKING:
     from finetune_lora.config import Config
 
-app = typer.Typer(
-    help="Make a small model good at one job with LoRA, prove it, and serve it.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
+app = cli.create_app("Make a small model good at one job with LoRA, prove it, and serve it.")
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Base = Annotated[str | None, typer.Option("--base", help="smollm2, path:DIR or hf:ORG/REPO@REV.")]
 Adapter = Annotated[Path, typer.Option("--adapter", help="The folder of a run.")]
 Output = Annotated[Path | None, typer.Option("--output", help="Where to write.")]
@@ -45,11 +40,6 @@ def read_config(**overrides: Any) -> Config:
 
     start("finetune_lora", load(Settings).log_level)
     return load(Config, **overrides)
-
-
-def show(value: Any) -> None:
-    """Print JSON."""
-    typer.echo(json.dumps(value, ensure_ascii=False, indent=2))
 
 
 @app.command()
@@ -89,7 +79,7 @@ def prepare(
         source, output, dev=dev, test=test, seed=seed, dev_data=dev_data, test_data=test_data,
         base=base, max_tokens=max_tokens, near=near, skip_bad=skip_bad,
     )  # fmt: skip
-    show(card) if as_json else typer.echo((output / "DATA_CARD.md").read_text("utf-8"))
+    show(card, as_json, to_text=lambda _: (output / "DATA_CARD.md").read_text("utf-8"))
 
 
 @app.command()
@@ -194,7 +184,7 @@ def evaluate(
     result = jobs.evaluate_run(
         data, adapter=adapter, base=base, model=model, quick=quick, out=output
     )
-    show(result) if as_json else typer.echo(report.to_markdown(result))
+    show(result, as_json, to_text=report.to_markdown)
 
 
 @app.command()
@@ -214,7 +204,7 @@ def export(
     from finetune_lora.export import export
 
     result = export(adapter, to, output, type=type, data=data, force=force)
-    show(result) if as_json else typer.echo(f"{result['path']}\n{result['next']}")
+    show(result, as_json, to_text="{path}\n{next}".format_map)
 
 
 @app.command()
@@ -272,14 +262,14 @@ def runs(as_json: Json = False) -> None:
     config = read_config()
     from finetune_lora.runs import list_runs
 
-    found = list_runs(config.data_dir)
-    if as_json:
-        show(found)
-        return
-    for one in found:
-        typer.echo(f"{one['name']:32} {one.get('state', ''):9} {one.get('base', '')}")
+    show(list_runs(config.data_dir), as_json, to_text=_runs_table)
+
+
+def _runs_table(found: list[dict[str, Any]]) -> str:
     if not found:
-        typer.echo("No runs yet. Start one: finetune-lora run")
+        return "No runs yet. Start one: finetune-lora run"
+    rows = [(run["name"], run.get("state", ""), run.get("base", "")) for run in found]
+    return cli.table(("run", "state", "base"), rows)
 
 
 @app.command()
@@ -295,7 +285,7 @@ def plan(
 
     shapes = tuple(estimate.shape_for(size) for size in params or ()) or estimate.SHAPES
     found = estimate.rows(shapes, tokens)
-    show(found) if as_json else typer.echo(estimate.table(found, tokens))
+    show(found, as_json, to_text=lambda rows: estimate.table(rows, tokens))
 
 
 @app.command()
@@ -309,16 +299,11 @@ def mlflow(port: Annotated[int, typer.Option(envvar="PORT")] = 5000) -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line: an error is one line and exit status 2."""
     from finetune_lora.scale.processes import line_of
-    from seedbed.errors import SeedbedError
 
     # OpenMP's threads spin while they wait, which takes the core from what they wait for where
     # other work runs: by default two trainings at once took three times as long as with this.
     os.environ.setdefault("GOMP_SPINCOUNT", "20000")
-    try:
-        app(arguments)
-    except (SeedbedError, OSError) as error:
-        typer.echo(f"error: {line_of(error)}", err=True)
-        sys.exit(2)
+    cli.main(app, arguments, describe=line_of)
 
 
 if __name__ == "__main__":

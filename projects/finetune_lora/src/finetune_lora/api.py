@@ -54,8 +54,8 @@ def create_app(
     config: Config, settings: Settings | None = None, *, playground: Playground | None = None
 ) -> FastAPI:
     """The FastAPI application over the runs of `config.data_dir`, page included."""
-    from finetune_lora.page import build_page, styles
-    from seedbed.server import ui
+    from finetune_lora.page import build_page
+    from seedbed.server import html, ui
 
     library, playground = Library(config.data_dir), playground or Playground()
     app = service.create_app(
@@ -65,7 +65,7 @@ def create_app(
         max_body_mb=1,
     )
     app.include_router(routes(library, playground))
-    ui.mount(app, build_page(library, playground), path="/", extra_css=styles())
+    ui.mount(app, build_page(library, playground), path="/", extra_css=html.styles("finetune_lora"))
     return app
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from finetune_lora.markup import safe
+from seedbed.server.html import escape
 
 Point = tuple[float, float]
 _MOST = 300  # points of a line: more than a screen shows
@@ -44,13 +44,15 @@ def chart(
     kind = "chart small" if small else "chart"
     if not ys:
         return (
-            f"<figure class='{kind}'><figcaption><b>{safe(title)}</b></figcaption>"
+            f"<figure class='{kind}'><figcaption><b>{escape(title)}</b></figcaption>"
             "<div class='plot none'>Nothing logged yet</div></figure>"
         )
     right = max([until, 1.0, *(x for s in shown for x, _ in s.points)])
     scale = _Scale(ys, log)
     named = [s for s in shown if s.style != "faint" and s.name]
-    keys = "".join(f"<span class='key {s.style} c{s.colour}'>{safe(s.name)}</span>" for s in named)
+    keys = "".join(
+        f"<span class='key {s.style} c{s.colour}'>{escape(s.name)}</span>" for s in named
+    )
     lines = "".join(
         f"<path class='grid' d='M0 {_n(scale.down(y))}H1000'/>" for y in scale.ticks
     ) + "".join(
@@ -66,8 +68,8 @@ def chart(
     )
     note = " <small>(log scale)</small>" if scale.log else ""
     return (
-        f"<figure class='{kind}'><figcaption><b>{safe(title)}{note}</b>{keys}</figcaption>"
-        f"<div class='plot' role='img' aria-label='{safe(_spoken(title, shown))}'>"
+        f"<figure class='{kind}'><figcaption><b>{escape(title)}{note}</b>{keys}</figcaption>"
+        f"<div class='plot' role='img' aria-label='{escape(_spoken(title, shown))}'>"
         f"<svg viewBox='0 0 1000 1000' preserveAspectRatio='none' aria-hidden='true'>{lines}</svg>"
         f"{marks}{steps}</div></figure>"
     )

@@ -2,50 +2,22 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
-from html import escape
+from collections.abc import Mapping
 from typing import Any
 
-
-def safe(value: Any) -> str:
-    """Text for HTML; braces, `$` and backquotes too, as the page's templates read those."""
-    shown = re.sub(r"[\x00-\x08\x0b-\x1f\x7f]", " ", str(value))
-    return re.sub(r"[`{}$]", lambda found: f"&#{ord(found[0])};", escape(shown))
-
-
-def error(reason: str) -> str:
-    return f"<div class='error' role='alert'>{safe(reason)}</div>"
-
-
-def hint(said: str) -> str:
-    return f"<div class='hint'>{safe(said)}</div>"
+from seedbed.server.html import escape
 
 
 def command(typed: str) -> str:
     """Something to type; its lines break between words, and not after the dashes of an option."""
-    words = " ".join(f"<span>{safe(word)}</span>" for word in typed.split(" "))
+    words = " ".join(f"<span>{escape(word)}</span>" for word in typed.split(" "))
     return f"<pre class='command'>{words}</pre>"
-
-
-def badge(text: str, kind: str) -> str:
-    return f"<span class='badge {kind}'>{safe(text)}</span>"
-
-
-def table(heads: Sequence[str], rows: Iterable[Sequence[str]], kind: str = "") -> str:
-    """A table of cells that are HTML already; it scrolls sideways where it is too wide."""
-    head = "".join(f"<th scope='col'>{h}</th>" for h in heads)
-    body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
-    return (
-        f"<div class='scroll'><table class='{kind}'><thead><tr>{head}</tr></thead>"
-        f"<tbody>{body}</tbody></table></div>"
-    )
 
 
 def facts(found: Mapping[str, Any]) -> str:
     """Names and values below each other; what is None or empty is left out."""
     rows = "".join(
-        f"<dt>{safe(name)}</dt><dd>{safe(value)}</dd>"
+        f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>"
         for name, value in found.items()
         if value not in (None, "", [], {})
     )
@@ -53,7 +25,7 @@ def facts(found: Mapping[str, Any]) -> str:
 
 
 def section(title: str, body: str) -> str:
-    return f"<section><h3>{safe(title)}</h3>{body}</section>" if body else ""
+    return f"<section><h3>{escape(title)}</h3>{body}</section>" if body else ""
 
 
 def number(value: Any, form: str = ".3f") -> str:

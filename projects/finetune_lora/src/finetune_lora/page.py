@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from importlib.resources import files as resources
 from types import SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qs
 
 import gradio as gr
 
-from finetune_lora import markup, view_answer, view_report, view_runs
+from finetune_lora import view_answer, view_report, view_runs
 from finetune_lora.library import Library
 from finetune_lora.playground import MOST_CHARACTERS, SIDES, Playground, check, is_help_desk
-from seedbed.errors import SeedbedError
+from seedbed.errors import public_message
+from seedbed.server import html
 
 log = logging.getLogger(__name__)
 POLL_SECONDS = 2.0
@@ -82,11 +82,6 @@ def _html(name: str, script: str | None = None) -> gr.HTML:
     return gr.HTML(js_on_load=script, elem_id=name, apply_default_css=False)
 
 
-def styles() -> str:
-    """The page's own styles, beside the common ones."""
-    return resources("finetune_lora").joinpath("page.css").read_text("utf-8")
-
-
 def _ask(at: SimpleNamespace) -> None:
     at.asked = _html("asked", ASK)
     with gr.Row(elem_id="question-row"):
@@ -147,11 +142,11 @@ class Handlers:
         parts = {"table": lambda: self._table(runs, chosen)}
         for name in _PARTS[1:]:
             parts[name] = _bound(getattr(self, f"_{name}"), chosen)
-        html = {name: _tried(make) for name, make in parts.items()}
-        now = {name: hash(text) for name, text in html.items()}
+        texts = {name: _tried(make) for name, make in parts.items()}
+        now = {name: hash(text) for name, text in texts.items()}
         if now == shown:
             return tuple(gr.skip() for _ in range(1 + len(_PARTS)))
-        new = (html[n] if now[n] != shown.get(n) else gr.skip() for n in _PARTS)
+        new = (texts[n] if now[n] != shown.get(n) else gr.skip() for n in _PARTS)
         return now, *new
 
     def ask(self, text: str, chosen: list[str]) -> Iterator[str]:
@@ -168,7 +163,7 @@ class Handlers:
                 found[side] = self.playground.answer(folder, text, side)
                 yield view_answer.answers(found, waiting="Answering …")
         except Exception as error:
-            yield markup.error(_reason(error))
+            yield html.error(public_message(error, log))
 
     def example(self, event: gr.EventData) -> str:
         """Put a clicked example into the box."""
@@ -226,11 +221,4 @@ def _tried(make: Callable[[], str]) -> str:
     try:
         return make()
     except Exception as error:
-        return markup.error(_reason(error))
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, SeedbedError):
-        return str(error)
-    log.exception("the page could not show something")
-    return "Something failed on our side; it is logged."
+        return html.error(public_message(error, log))

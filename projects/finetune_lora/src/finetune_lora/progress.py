@@ -5,81 +5,35 @@ It listens to the trainer's events and knows nothing else of it.
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import IO, Any
 
+from seedbed import cli
+
 Listener = Callable[[dict[str, Any]], None]
-LINE_EVERY_S = 10.0
 
 
 @contextmanager
 def progress(
     *, quiet: bool = False, file: IO[str] | None = None, clock: Callable[[], float] = time.monotonic
 ) -> Iterator[Listener]:
-    """The listener for a run, writing to `file` (stderr); `quiet` (as for --json) shows nothing.
-
-    However the block is left, by an error or by Ctrl-C too, the terminal is as it was.
-    """
-    file = file or sys.stderr
-    if quiet:
-        yield lambda _: None
-    elif file.isatty():
-        with _bar(file) as listener:
-            yield listener
-    else:
-        yield _Lines(file, clock)
-
-
-@contextmanager
-def _bar(file: IO[str]) -> Iterator[Listener]:
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
-    console = Console(file=file)
-    columns = (BarColumn(bar_width=16), MofNCompleteColumn(), TextColumn("{task.description}"))
-    with Progress(*columns, console=console, refresh_per_second=4) as bar:
-        console.show_cursor()  # rich hides it until the end, which a killed process never reaches
-        task = bar.add_task("loading", total=None)
+    """The listener for a run, writing to `file` (stderr); `quiet` (as for --json) shows nothing."""
+    # The trainer's events carry the time left, by its own schedule.
+    with cli.progress(
+        quiet=quiet, unit="step", start="loading", time_left=False, file=file, clock=clock
+    ) as report:
         shown: dict[str, Any] = {}
 
         def listen(event: Mapping[str, Any]) -> None:
-            kind = event["event"]
-            if kind == "start":
-                bar.update(task, total=event.get("steps"))
-            elif kind == "resume":
-                bar.update(task, completed=event["step"])
-            elif kind in ("step", "eval"):
+            if event["event"] in ("step", "eval"):
                 shown.update(event)
-                bar.update(task, completed=event["step"], description=summary(shown))
-                bar.update(task, total=event.get("of", bar.tasks[0].total))
-            elif kind == "end":
-                console.print(_ending(event), highlight=False, markup=False)
+                report(event["step"], shown.get("of"), summary(shown), now=event["event"] == "eval")
+            elif event["event"] == "end":
+                report.say(_ending(event))
 
         yield listen
-
-
-class _Lines:
-    """A line for the first step and about every ten seconds, and for what happens once."""
-
-    def __init__(self, file: IO[str], clock: Callable[[], float]) -> None:
-        self._file, self._clock = file, clock
-        self._next = clock()
-
-    def __call__(self, event: Mapping[str, Any]) -> None:
-        kind = event["event"]
-        if kind == "end":
-            self._say(_ending(event))
-        elif kind == "eval" or (kind == "step" and self._clock() >= self._next):
-            of = f" of {event['of']}" if event.get("of") else ""
-            self._say(f"step {event['step']}{of}  {summary(event)}")
-            if kind == "step":
-                self._next = self._clock() + LINE_EVERY_S
-
-    def _say(self, text: str) -> None:
-        print(text, file=self._file, flush=True)
 
 
 def summary(event: Mapping[str, Any]) -> str:

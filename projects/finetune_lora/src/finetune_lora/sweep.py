@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from finetune_lora.runs import write_json
+from seedbed.cli import markdown_table, table
 from seedbed.errors import BadInput
 
 Point = dict[str, Any]
@@ -66,28 +67,23 @@ class Sweep:
 
     def to_text(self) -> str:
         """The table in columns; the best run has a star."""
-        table = self._table()
-        widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-        lines = ("  ".join(map(str.ljust, row, widths)).rstrip() for row in table)
-        return "\n".join(lines)
+        return table(*self._table())
 
     def to_markdown(self) -> str:
-        head, *body = self._table()
-        lines = [head, ["---"] * len(head), *body]
-        return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+        return markdown_table(*self._table()) + "\n"
 
-    def _table(self) -> list[list[str]]:
+    def _table(self) -> tuple[list[str], list[list[str]]]:
         swept = list(self.rows[0].point) if self.rows else []
         exact = any(row.exact_match is not None for row in self.rows)
         head = ["", *swept, "eval loss", *["exact match"] * exact, "tok/s", "seconds", "state"]
-        return [head, *(self._line(row, swept, exact) for row in self.rows)]
+        return head, [self._line(row, swept, exact) for row in self.rows]
 
     def _line(self, row: Row, swept: list[str], exact: bool) -> list[str]:
         figures = [_figure(row.eval_loss, ".4f"), *[_figure(row.exact_match, ".3f")] * exact]
         figures += [_figure(row.tokens_per_second, ".0f"), _figure(row.seconds, ".0f")]
         values = [str(row.point[name]) for name in swept]
         state = f"{row.state}: {row.error}" if row.error else row.state
-        return ["*" if row == self.best else "", *values, *figures, state.replace("|", "\\|")]
+        return ["*" if row == self.best else "", *values, *figures, state]
 
 
 def parse_sweep(specs: Sequence[str], arguments: type) -> list[Point]:

@@ -6,9 +6,10 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from finetune_lora.markup import badge, command, percent, safe, share_bar
+from finetune_lora.markup import command, percent, share_bar
 from finetune_lora.playground import SIDES
 from finetune_lora.view_runs import short_base
+from seedbed.server.html import badge, escape
 
 TITLES = {"before": "Base model", "after": "With the adapter"}
 _MOST_LABELS = 10
@@ -28,24 +29,25 @@ def loading() -> str:
 def examples(run: Mapping[str, Any], texts: Sequence[str]) -> str:
     """Whose model answers, with requests that can be clicked."""
     buttons = "".join(
-        f"<button type='button' data-text='{safe(text)}'>{safe(text)}</button>" for text in texts
+        f"<button type='button' data-text='{escape(text)}'>{escape(text)}</button>"
+        for text in texts
     )
     shown = f"<div class='examples'>{buttons}</div>" if buttons else ""
     about = f"{short_base(run.get('base'))} before, and with the adapter of {run['name']} after."
-    return f"<p class='hint'>{safe(about)}</p>{shown}"
+    return f"<p class='hint'>{escape(about)}</p>{shown}"
 
 
 def no_adapter(run: Mapping[str, Any]) -> str:
     """Why nobody can be asked yet."""
     if run.get("state") == "running":
         return "<p class='hint'>There is no adapter yet: it is written at the end.</p>"
-    said = f"<p class='hint'>There is no adapter: the run is {safe(run.get('state'))}.</p>"
+    said = f"<p class='hint'>There is no adapter: the run is {escape(run.get('state'))}.</p>"
     return said + (command(str(run["resume"])) if run.get("args") else "")
 
 
 def _side(side: str, answer: Mapping[str, Any] | None, waiting: str) -> str:
     if answer is None:
-        took, body = "", f"<p class='hint waiting' role='status'>{safe(waiting)}</p>"
+        took, body = "", f"<p class='hint waiting' role='status'>{escape(waiting)}</p>"
     else:
         took, body = f"<span class='hint'>{_took(answer['seconds'])}</span>", _body(answer)
     head = f"<header><h3>{TITLES[side]}</h3>{took}</header>"
@@ -59,7 +61,7 @@ def _took(seconds: float) -> str:
 def _body(answer: Mapping[str, Any]) -> str:
     if answer["scores"]:
         return _labels(answer["scores"])
-    text = safe(answer["text"])
+    text = escape(answer["text"])
     if not text:
         return _verdict(answer["problems"]) + "<p class='hint'>It said nothing.</p>"
     if answer["call"] is None:
@@ -73,16 +75,16 @@ def _verdict(problems: list[str] | None) -> str:
         return ""
     if not problems:
         return badge("valid call", "finished")
-    return badge("not a valid call", "failed") + f"<p class='hint'>{safe(problems[0])}</p>"
+    return badge("not a valid call", "failed") + f"<p class='hint'>{escape(problems[0])}</p>"
 
 
 def _call(call: Mapping[str, Any]) -> str:
     rows = "".join(
-        f"<tr><th scope='row'>{safe(name)}</th><td>{safe(_value(value))}</td></tr>"
+        f"<tr><th scope='row'>{escape(name)}</th><td>{escape(_value(value))}</td></tr>"
         for name, value in call["arguments"].items()
     )
     none = "" if rows else "<tr><td colspan='2' class='hint'>no arguments</td></tr>"
-    return f"<table class='call'><caption>{safe(call['name'])}</caption>{rows}{none}</table>"
+    return f"<table class='call'><caption>{escape(call['name'])}</caption>{rows}{none}</table>"
 
 
 def _value(value: Any) -> str:
@@ -92,7 +94,7 @@ def _value(value: Any) -> str:
 def _labels(scores: Mapping[str, float]) -> str:
     ranked = sorted(scores.items(), key=lambda item: -item[1])
     rows = "".join(
-        f"<tr><th scope='row'>{safe(label)}</th><td>{share_bar(score)}</td>"
+        f"<tr><th scope='row'>{escape(label)}</th><td>{share_bar(score)}</td>"
         f"<td>{percent(score)}</td></tr>"
         for label, score in ranked[:_MOST_LABELS]
     )

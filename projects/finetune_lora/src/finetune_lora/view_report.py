@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
-from finetune_lora.markup import command, hint, number, percent, safe, section, share_bar, table
+from finetune_lora.markup import command, number, percent, section, share_bar
+from seedbed.server.html import escape, hint, table
 
 Report = Mapping[str, Any]
 _EVALUATE = "finetune-lora evaluate --data TEST.jsonl --adapter "
@@ -27,7 +28,7 @@ def missing(folder: str) -> str:
 def evaluation(report: Report) -> str:
     """A whole report."""
     source = PurePath(str(report["data"]["source"])).name or "its data"
-    head = f"<div class='head'><h2>{safe(report['n'])} examples of {safe(source)}</h2></div>"
+    head = f"<div class='head'><h2>{escape(report['n'])} examples of {escape(source)}</h2></div>"
     return (
         head
         + _systems(report)
@@ -47,9 +48,9 @@ def compared(reports: Mapping[str, Report | None]) -> str:
     rows = []
     for name, report in reports.items():
         if report is None:
-            rows.append([safe(name), "<span class='hint'>not evaluated</span>", *[""] * 5])
+            rows.append([escape(name), "<span class='hint'>not evaluated</span>", *[""] * 5])
         else:
-            rows.append([safe(name), *_figures(report), safe(report["n"])])
+            rows.append([escape(name), *_figures(report), escape(report["n"])])
     heads = ["Run", "Exact match", "95 % interval", "Field F1", "Valid", "Latency", "n"]
     sources = {r["data"]["sha256"] for r in reports.values() if r}
     note = hint("They were evaluated on different data.") if len(sources) > 1 else ""
@@ -59,7 +60,7 @@ def compared(reports: Mapping[str, Report | None]) -> str:
 def _systems(report: Report) -> str:
     what = "Accuracy" if report["kind"] == "labels" else "Exact match"
     rows = [
-        [f"<b>{safe(name)}</b>" if name == report["system"] else safe(name), *_figures(found)]
+        [f"<b>{escape(name)}</b>" if name == report["system"] else escape(name), *_figures(found)]
         for name, found in report["systems"].items()
     ]
     heads = ["System", what, "95 % interval", "Field F1", "Valid", "Latency"]
@@ -99,8 +100,8 @@ def _differences(report: Report) -> str:
         verdict = "" if found["significant"] else " No difference is shown: the interval holds 0."
         lines.append(
             f"<li><b>{found['difference'] * 100:+.1f} points</b> ({low * 100:+.1f} to "
-            f"{high * 100:+.1f}): {safe(found['system'])} against {safe(found['against'])}, the "
-            f"{safe(found['role'])}.{verdict}</li>"
+            f"{high * 100:+.1f}): {escape(found['system'])} against {escape(found['against'])}, "
+            f"the {escape(found['role'])}.{verdict}</li>"
         )
     return f"<ul>{''.join(lines)}</ul>" if lines else ""
 
@@ -113,13 +114,13 @@ def _slices(report: Report) -> str:
         for value, found in values.items():
             low, high = found["interval"]
             rows.append([
-                safe(value),
-                safe(found["n"]),
+                escape(value),
+                escape(found["n"]),
                 f"<span class='share'>{share_bar(found['exact_match'], low, high)}"
                 f"<span>{percent(found['exact_match'])}</span></span>",
                 *(percent(_of(report, name, key, value)) for name in others),
             ])  # fmt: skip
-        heads = [safe(key), "n", safe(report["system"]), *map(safe, others)]
+        heads = [escape(key), "n", escape(report["system"]), *map(escape, others)]
         parts.append(table(heads, rows, "figures"))
     return "".join(parts)
 
@@ -130,7 +131,7 @@ def _of(report: Report, system: str, key: str, value: str) -> Any:
 
 def _fairness(report: Report) -> str:
     lines = [
-        f"<li><b>{safe(found['slice'])}</b>: {safe(found['conclusion'])}</li>"
+        f"<li><b>{escape(found['slice'])}</b>: {escape(found['conclusion'])}</li>"
         for found in report["fairness"]
     ]
     return f"<ul>{''.join(lines)}</ul>" if lines else ""
@@ -159,14 +160,14 @@ def _confusion(report: Report) -> str:
         return ""
     if len(found["rows"]) > _MOST_NAMES:
         return hint(f"{len(found['rows'])} names: see report/confusion.png in the run's folder.")
-    head = "".join(f"<th scope='col'><span>{safe(name)}</span></th>" for name in found["columns"])
+    head = "".join(f"<th scope='col'><span>{escape(name)}</span></th>" for name in found["columns"])
     rows = []
     for name, counts in zip(found["rows"], found["counts"], strict=True):
         cells = "".join(
             _cell(count, sum(counts), name == column)
             for count, column in zip(counts, found["columns"], strict=True)
         )
-        rows.append(f"<tr><th scope='row'>{safe(name)}</th>{cells}</tr>")
+        rows.append(f"<tr><th scope='row'>{escape(name)}</th>{cells}</tr>")
     return (
         hint("Rows: what was expected. Columns: what was answered.")
         + "<div class='scroll'><table class='confusion'>"
@@ -183,7 +184,13 @@ def _cell(count: int, total: int, right: bool) -> str:
 
 def _scores(scores: Mapping[str, Mapping[str, Any]]) -> str:
     rows = [
-        [safe(name), number(of["precision"]), number(of["recall"]), number(of["f1"]), safe(of["n"])]
+        [
+            escape(name),
+            number(of["precision"]),
+            number(of["recall"]),
+            number(of["f1"]),
+            escape(of["n"]),
+        ]
         for name, of in scores.items()
     ]
     if not rows:
@@ -197,13 +204,13 @@ def _errors(report: Report) -> str:
     if not found:
         return hint("None.")
     items = "".join(
-        f"<li><p>{safe(of['request'])}</p><dl><dt>Expected</dt><dd>{safe(of['expected'])}</dd>"
-        f"<dt>Answered</dt><dd>{safe(of['got']) or '–'}</dd></dl></li>"
+        f"<li><p>{escape(of['request'])}</p><dl><dt>Expected</dt><dd>{escape(of['expected'])}</dd>"
+        f"<dt>Answered</dt><dd>{escape(of['got']) or '–'}</dd></dl></li>"
         for of in found
     )
     wrong = report["n"] - round(report["exact_match"] * report["n"])
     shown = f"The first {len(found)} of {wrong}" if wrong > len(found) else f"All {len(found)}"
     return (
-        f"<details><summary>{shown} wrong answers of {safe(report['system'])}</summary>"
+        f"<details><summary>{shown} wrong answers of {escape(report['system'])}</summary>"
         f"<ol class='errors'>{items}</ol></details>"
     )

@@ -11,8 +11,9 @@ from typing import Any
 from urllib.parse import quote
 
 from finetune_lora.curve import Series, chart, points, smooth
-from finetune_lora.markup import badge, command, error, facts, hint, number, percent, safe, section
+from finetune_lora.markup import command, facts, number, percent, section
 from finetune_lora.progress import clock_time
+from seedbed.server.html import badge, error, escape, hint
 
 Run = Mapping[str, Any]
 Lines = Sequence[dict[str, Any]]
@@ -26,8 +27,8 @@ def empty(root: str) -> str:
     """What to type while there is no run."""
     return (
         "<div class='empty'><h2>No runs yet</h2><p>Start one in a terminal; it shows here "
-        f"within two seconds:</p><pre><code>{safe(START)}</code></pre>"
-        f"<p class='hint'>This page shows the runs in <code>{safe(root)}</code>. "
+        f"within two seconds:</p><pre><code>{escape(START)}</code></pre>"
+        f"<p class='hint'>This page shows the runs in <code>{escape(root)}</code>. "
         "FINETUNE_DATA_DIR says where that is.</p></div>"
     )
 
@@ -51,12 +52,12 @@ def _row(run: Run, chosen: Sequence[str], heads: Sequence[str]) -> str:
     on = name in chosen
     colour = f" c{chosen.index(name) % COLOURS}" if on and len(chosen) > 1 else ""
     cells = (
-        f"<input type='checkbox' data-run='{safe(name)}' aria-label='Compare {safe(name)}'"
+        f"<input type='checkbox' data-run='{escape(name)}' aria-label='Compare {escape(name)}'"
         f"{' checked' if on else ''}>",
-        f"<a href='?run={quote(name, safe='')}' data-run='{safe(name)}'>{safe(name)}</a>",
+        f"<a href='?run={quote(name, safe='')}' data-run='{escape(name)}'>{escape(name)}</a>",
         state_badge(run),
-        safe(short_base(run.get("base"))),
-        safe(_data(run)),
+        escape(short_base(run.get("base"))),
+        escape(_data(run)),
         _steps(run),
         number(results.get("train_loss") or last.get("loss")),
         number(_either(results.get("eval_loss"), last.get("eval_loss"))),
@@ -90,7 +91,7 @@ def live(run: Run, lines: Lines) -> str:
         tiles["Time left"] = clock_time(last["left"]) if "left" in last else "–"
     shown = "".join(f"<div><dt>{k}</dt><dd>{v}</dd></div>" for k, v in tiles.items() if v)
     return (
-        f"<div class='head'><h2>{safe(run['name'])}</h2>{state_badge(run)}</div>{_message(run)}"
+        f"<div class='head'><h2>{escape(run['name'])}</h2>{state_badge(run)}</div>{_message(run)}"
         f"<dl class='tiles'>{shown}</dl>{_curves(run, lines)}"
     )
 
@@ -121,10 +122,10 @@ def differences(runs: Sequence[Run]) -> str:
     ]
     if not names:
         return hint("These runs have the same arguments.")
-    head = "".join(f"<th scope='col'>{safe(run['name'])}</th>" for run in runs)
+    head = "".join(f"<th scope='col'>{escape(run['name'])}</th>" for run in runs)
     rows = "".join(
-        f"<tr><th scope='row'>{safe(name)}</th>"
-        + "".join(f"<td>{safe(arg.get(name, '–'))}</td>" for arg in args)
+        f"<tr><th scope='row'>{escape(name)}</th>"
+        + "".join(f"<td>{escape(arg.get(name, '–'))}</td>" for arg in args)
         + "</tr>"
         for name in names
     )
@@ -199,7 +200,7 @@ def _message(run: Run) -> str:
     state, on = run.get("state"), command(str(run.get("resume", "")))
     if state == "stopped":
         step = run["last"].get("step", 0)
-        return f"<div class='said'>Stopped at step {safe(step)}. Go on with:{on}</div>"
+        return f"<div class='said'>Stopped at step {escape(step)}. Go on with:{on}</div>"
     if state == "failed":
         reason = error(str(run.get("error") or "It failed without a word."))
         resume = f"<div class='said'>From its last checkpoint it goes on with:{on}</div>"
@@ -239,8 +240,8 @@ def _steps(run: Run) -> str:
     step = _either(run.get("steps"), run["last"].get("step"), 0)
     planned = _either(run["last"].get("of"), run.get("planned_steps"))
     if planned is None or (run.get("state") == "finished" and planned == step):
-        return safe(step)
-    return f"{safe(step)}&#8239;/&#8239;{safe(planned)}"
+        return escape(step)
+    return f"{escape(step)}&#8239;/&#8239;{escape(planned)}"
 
 
 def _seconds(run: Run) -> float | None:

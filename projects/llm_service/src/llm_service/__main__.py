@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import gc
 import json
-import sys
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from seedbed import cli
+from seedbed.cli import Json, show
 
 if TYPE_CHECKING:
     from llm_service.config import Config
@@ -23,18 +25,14 @@ if TYPE_CHECKING:
     from llm_service.store.keys import KeyStore
     from seedbed.settings import Settings
 
-app = typer.Typer(
-    help="An OpenAI-compatible LLM API with keys, budgets, caching, fallback and metrics.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
+app = cli.create_app(
+    "An OpenAI-compatible LLM API with keys, budgets, caching, fallback and metrics."
 )
-keys = typer.Typer(help="API keys: create, list, revoke.", no_args_is_help=True)
-feedback = typer.Typer(help="What people thought of the answers.", no_args_is_help=True)
+keys = cli.create_app("API keys: create, list, revoke.")
+feedback = cli.create_app("What people thought of the answers.")
 app.add_typer(keys, name="keys")
 app.add_typer(feedback, name="feedback")
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Models = Annotated[Path | None, typer.Option("--models", help="The TOML file of models.")]
 Key = Annotated[str | None, typer.Option(envvar="OPENAI_API_KEY", help="The server's key.")]
 Model = Annotated[str | None, typer.Option("--model", help="Chat model: a name or a model spec.")]
@@ -64,11 +62,6 @@ def open_keys() -> KeyStore:
     config, settings = read_settings()
     setup_logging(settings.log_level)
     return keys.open_keys(config, settings)
-
-
-def show(value: Any) -> None:
-    """Print JSON."""
-    typer.echo(json.dumps(value, ensure_ascii=False, indent=2))
 
 
 @app.command()
@@ -153,7 +146,7 @@ def list_keys(as_json: Json = False) -> None:
     from llm_service.report import key_json, keys_table
 
     found = open_keys().list()
-    show([key_json(key) for key in found]) if as_json else typer.echo(keys_table(found))
+    show([key_json(key) for key in found] if as_json else found, as_json, to_text=keys_table)
 
 
 @keys.command("revoke")
@@ -179,7 +172,7 @@ def usage(
     if by not in ("key", "model", "day"):
         raise BadInput(f"--by {by!r} is not known.", hint="Use key, model or day.")
     rows = report(open_store(), by, since)  # type: ignore[arg-type]
-    show(rows) if as_json else typer.echo(usage_table(rows, by))
+    show(rows, as_json, to_text=lambda rows: usage_table(rows, by))
 
 
 @app.command()
@@ -191,7 +184,7 @@ def experiments(models: Models = None, as_json: Json = False) -> None:
 
     config, settings = read_settings(models=models)
     rows = Experiments(Table.load(config.models, settings).experiments).report(open_store())
-    show(rows) if as_json else typer.echo(experiments_table(rows))
+    show(rows, as_json, to_text=experiments_table)
 
 
 @feedback.command("export")
@@ -239,7 +232,7 @@ def bench(
         output_tokens=output_tokens, prefix_tokens=prefix_tokens, rate=rate, seconds=seconds,
         stream=stream, model=model, key=key,
     )  # fmt: skip
-    show(result) if as_json else typer.echo(bench.table(result))
+    show(result, as_json, to_text=bench.table)
 
 
 @app.command(name="eval")
@@ -253,7 +246,7 @@ def evaluate(
     from llm_service.evaluate import run, table
 
     result = run(url, model=model, key=key)
-    show(result) if as_json else typer.echo(table(result))
+    show(result, as_json, to_text=table)
 
 
 @app.command()
@@ -266,13 +259,7 @@ def demo(model: Model = None) -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line: an error is one line and exit status 2."""
-    from seedbed.errors import SeedbedError
-
-    try:
-        app(arguments)
-    except (SeedbedError, OSError) as error:
-        typer.echo(f"error: {error}", err=True)
-        sys.exit(2)
+    cli.main(app, arguments)
 
 
 if __name__ == "__main__":

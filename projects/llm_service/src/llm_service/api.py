@@ -26,13 +26,13 @@ from llm_service.protocol.common import models_list, new_id
 from llm_service.protocol.completions import CompletionRequest
 from llm_service.protocol.embeddings import EmbeddingRequest
 from llm_service.protocol.responses import ResponsesRequest
-from llm_service.sending import EventStream, unless_gone
 from llm_service.store import feedback
 from llm_service.store.keys import Key, KeyStore
 from seedbed.errors import ConfigError
 from seedbed.observe.startup import request_id
 from seedbed.server import service
 from seedbed.server.service import Caller, CleanText
+from seedbed.server.streaming import EventStream, until_disconnect
 
 log = service.log
 
@@ -136,8 +136,10 @@ def _add_generating(router: APIRouter, gateway: Gateway) -> None:
         response_id, created = new_id(prefix), int(time.time())
         cached = _cache_control(http.headers)
         if not ask.stream:
-            return await unless_gone(http, _whole(ask, key, response_id, created, cached, collect))
-        call = await unless_gone(http, gateway.answer(ask, key, response_id, **cached))
+            return await until_disconnect(
+                http, _whole(ask, key, response_id, created, cached, collect)
+            )
+        call = await until_disconnect(http, gateway.answer(ask, key, response_id, **cached))
         events = stream(
             call, response_id, created, call.asked.model, include_usage=body.include_usage
         )
@@ -181,7 +183,7 @@ def _add_rest(router: APIRouter, gateway: Gateway) -> None:
     async def create_embeddings(http: Request, body: EmbeddingRequest, key: CallingKey) -> Response:
         """A vector for each text."""
         ask = body.ask(user=key.id, request_id=request_id.get())
-        embedded, call = await unless_gone(http, gateway.embed(ask, key, new_id("embd")))
+        embedded, call = await until_disconnect(http, gateway.embed(ask, key, new_id("embd")))
         return _json(embeddings.collect(embedded, call.asked, call.asked.model), call)
 
     @router.get("/models")

@@ -12,6 +12,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Literal
 
 from llm_service.traffic import Sample, closed_loop, open_loop, open_traffic
+from seedbed import cli
 from seedbed.errors import BadInput
 from seedbed.evaluation import quantile
 
@@ -138,7 +139,7 @@ def table(result: dict[str, Any]) -> str:
         "at once", "req/s", "tokens/s", "first token p50", "p95", "p99", "between tokens p50",
         "p95", "p99", "whole p50", "p95", "ok", "429", "errors",
     )  # fmt: skip
-    rows = [heads]
+    rows = []
     for level in result["levels"]:
         rate = level.get("rate")
         times = [
@@ -153,9 +154,7 @@ def table(result: dict[str, Any]) -> str:
             f"{level['requests_per_second']:.1f}", f"{level['tokens_per_second']:.0f}",
             *times, str(level["ok"]), str(level["refused"]), errors or "0",
         ))  # fmt: skip
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["  ".join(map(str.rjust, row, widths)) for row in rows]
     about = f"{result['model']} at {result['url']}, {result['output_tokens']} tokens; times in ms"
     if result["left_out"]:
         about += f"\nThe server does not take {', '.join(result['left_out'])}: left out."
-    return "\n".join([about, *lines])
+    return f"{about}\n{cli.table(heads, rows)}"

@@ -22,6 +22,7 @@ from llm_service.http_client import Client
 from llm_service.http_parser import Response
 from llm_service.judge import judge_calls, schema_error
 from llm_service.traffic import first_model, raise_for, said
+from seedbed import cli
 from seedbed.errors import BadInput, Busy, SeedbedError
 from seedbed.evaluation import Figure, Report, log_to_mlflow
 from seedbed.files import read_json_lines
@@ -329,11 +330,12 @@ def run(
 
 def table(result: Mapping[str, Any]) -> str:
     """The figures of `run` for a terminal."""
-    rows = [("", "value", "95 % interval", "n")]
+    rows = []
     for name, figure in result["figures"].items():
-        between = "–" if figure["low"] is None else f"{figure['low']:.3f} to {figure['high']:.3f}"
-        rows.append((name, f"{figure['value']:.3f}", between, str(figure["n"])))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+        known = figure["low"] is not None
+        between = f"{figure['low']:.3f} to {figure['high']:.3f}" if known else None
+        rows.append((name, f"{figure['value']:.3f}", between, figure["n"]))
+    figures = cli.table(("", "value", "95 % interval", "n"), rows)
     notes = [f"{k}: {v}" for k, v in result["about"].items() if k not in ("url", "model")]
-    return "\n".join([f"{result['about']['model']} at {result['about']['url']}", *lines, *notes])
+    about = f"{result['about']['model']} at {result['about']['url']}"
+    return "\n".join([about, figures, *notes])

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from typing import cast
 from urllib.parse import urlsplit
 
-from llm_service.http_parser import CutOff, EventReader, Response, ResponseParser
+from llm_service.backends.sse import EventParser
+from llm_service.http_parser import CutOff, Response, ResponseParser
 from seedbed.errors import BadInput, DeadlineExceeded, Unavailable
 
 LARGEST_PLAIN_BODY = 64 * 1024 * 1024
@@ -25,7 +26,7 @@ class _Connection(asyncio.Protocol):
         self.alive = True
         self.begun = False  # whether anything of the present answer came
         self._parser: ResponseParser | None = None
-        self._events: EventReader | None = None
+        self._events: EventParser | None = None
         self._done: asyncio.Future[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -72,8 +73,9 @@ class _Connection(asyncio.Protocol):
         def sink(piece: bytes) -> None:
             if on_event and parser.headers.get("content-type", "").startswith("text/event-stream"):
                 if self._events is None:
-                    self._events = EventReader(on_event)
-                self._events.feed(piece)
+                    self._events = EventParser()
+                for data in self._events.feed(piece):
+                    on_event(data)
             elif len(body) > LARGEST_PLAIN_BODY:
                 raise ValueError(f"it is longer than {LARGEST_PLAIN_BODY} bytes")
             else:

@@ -1,4 +1,4 @@
-"""An HTTP/1.1 response and its server-sent events, read from bytes that may be split anywhere.
+"""An HTTP/1.1 response, read from bytes that may be split anywhere.
 
 It knows no connection: that is `http_client`.
 """
@@ -168,28 +168,3 @@ class ResponseParser:
             self._sink(bytes(self._buffer))
             self._buffer.clear()
         return False
-
-
-class EventReader:
-    """Server-sent events from bytes split anywhere: the `data` of each goes to `on_event`."""
-
-    def __init__(self, on_event: Callable[[bytes], None]) -> None:
-        self._on_event = on_event
-        self._rest = b""
-        self._data: list[bytes] = []
-
-    def feed(self, data: bytes) -> None:
-        *lines, self._rest = (self._rest + data).split(b"\n")
-        for line in lines:
-            self._line(line.rstrip(b"\r"))
-
-    def end(self) -> None:
-        """Some servers leave out the empty line after the last event."""
-        self.feed(b"\n\n")
-
-    def _line(self, line: bytes) -> None:
-        if line.startswith(b"data:"):
-            self._data.append(line[6:] if line[5:6] == b" " else line[5:])
-        elif not line and self._data:
-            data, self._data = b"\n".join(self._data), []
-            self._on_event(data)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from llm_service.store.keys import Key
+from seedbed.cli import table
 
 
 def key_json(key: Key) -> dict[str, Any]:
@@ -27,30 +28,6 @@ def key_json(key: Key) -> dict[str, Any]:
     }
 
 
-def columns(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Text in aligned columns; numbers to the right."""
-    table = [list(heads), *([_text(cell) for cell in row] for row in rows)]
-    widths = [max(len(row[n]) for row in table) for n in range(len(heads))]
-    numeric = [all(_is_number(row[n]) for row in table[1:]) for n in range(len(heads))]
-    return "\n".join(
-        "  ".join(
-            cell.rjust(width) if right else cell.ljust(width)
-            for cell, width, right in zip(row, widths, numeric, strict=True)
-        ).rstrip()
-        for row in table
-    )
-
-
-def _text(cell: object) -> str:
-    if cell is None or cell == "":
-        return "-"
-    return f"{cell:.4g}" if isinstance(cell, float) else str(cell)
-
-
-def _is_number(text: str) -> bool:
-    return text == "-" or text.replace(".", "").replace("e-", "").replace("%", "").isdecimal()
-
-
 def keys_table(keys: Iterable[Key]) -> str:
     rows = []
     for key in keys:
@@ -65,7 +42,7 @@ def keys_table(keys: Iterable[Key]) -> str:
         )
     if not rows:
         return "There is no key yet. Make one: llm-service keys create --name NAME"
-    return columns(("id", "name", "scopes", "models", "limits", ""), rows)
+    return table(("id", "name", "scopes", "models", "limits", ""), rows)
 
 
 def usage_table(rows: Sequence[Mapping[str, Any]], by: str) -> str:
@@ -74,7 +51,7 @@ def usage_table(rows: Sequence[Mapping[str, Any]], by: str) -> str:
     heads = (by, "requests", "errors", "read", "written", "USD", "p50 s", "p95 s")
     fields = ("n", "errors", "prompt_tokens", "completion_tokens", "cost_usd")
     fields += ("p50_seconds", "p95_seconds")
-    return columns(heads, ([row[by], *(row[field] for field in fields)] for row in rows))
+    return table(heads, ([row[by], *(row[field] for field in fields)] for row in rows))
 
 
 def experiments_table(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -84,7 +61,7 @@ def experiments_table(rows: Sequence[Mapping[str, Any]]) -> str:
     for row in rows:
         lines.append(f"{row['experiment']}: {row['verdict']}")
         heads = ("variant", "requests", "errors", "rated", "up", "95 %", "score", "p50 s", "USD")
-        lines.append(columns(heads, map(_variant, row["variants"])))
+        lines.append(table(heads, map(_variant, row["variants"])))
         lines.append("")
     return "\n".join(lines).rstrip()
 

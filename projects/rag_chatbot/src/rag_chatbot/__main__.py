@@ -11,7 +11,6 @@ from __future__ import annotations
 import gc
 import json
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,25 +18,21 @@ import typer
 
 from rag_chatbot.store.callers import OPERATOR
 from rag_chatbot.talk import terminal
+from seedbed import cli
+from seedbed.cli import Json, show
 
 if TYPE_CHECKING:
     from rag_chatbot.chatbot import Chatbot
 
-app = typer.Typer(
-    help="Answers questions about your documents, with checked citations.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
-documents = typer.Typer(help="The documents of a collection: list, delete.", no_args_is_help=True)
-collections = typer.Typer(help="Collections and who may use them.", no_args_is_help=True)
-feedback = typer.Typer(help="What people thought of the answers.", no_args_is_help=True)
+app = cli.create_app("Answers questions about your documents, with checked citations.")
+documents = cli.create_app("The documents of a collection: list, delete.")
+collections = cli.create_app("Collections and who may use them.")
+feedback = cli.create_app("What people thought of the answers.")
 app.add_typer(documents, name="documents")
 app.add_typer(collections, name="collections")
 app.add_typer(feedback, name="feedback")
 
 Collection = Annotated[str, typer.Option("--collection", "-c", help="Which collection.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Model = Annotated[str | None, typer.Option("--model", help="Chat model: a name or a model spec.")]
 Paths = Annotated[list[Path], typer.Argument(help="Files or folders.")]
 
@@ -57,11 +52,6 @@ def open_chatbot(model: str | None = None, **overrides: Any) -> Chatbot:
     from rag_chatbot.chatbot import open_chatbot
 
     return open_chatbot(config, settings)
-
-
-def show(value: Any) -> None:
-    """Print JSON."""
-    typer.echo(json.dumps(value, ensure_ascii=False, indent=2))
 
 
 @app.command()
@@ -91,7 +81,7 @@ def _ingest(
 ) -> dict[str, Any]:
     from rag_chatbot.ingest import ingest
 
-    with terminal.progress(quiet) as progress:
+    with cli.progress(quiet=quiet, unit="file") as progress:
         summary = ingest(
             chatbot.store, paths, collection=collection, progress=progress,
             waiting=lambda said: typer.echo(said, err=True), **options,
@@ -116,7 +106,7 @@ def ask(
 
     asked = Question(question, collection, k=k, mode=mode, strictness=strictness, keep=False)
     answer = open_chatbot(model).ask(asked, caller=OPERATOR)
-    show(answer) if as_json else typer.echo(terminal.readable(answer))
+    show(answer, as_json, to_text=terminal.readable)
 
 
 @app.command()
@@ -182,9 +172,9 @@ def evaluate(
     """Measure retrieval (--beir) or answers (--qa with --docs)."""
     from rag_chatbot.evaluate.questions import run
 
-    with terminal.progress() as progress:
+    with cli.progress() as progress:
         result = run(model, beir=beir, qa=qa, docs=docs, baseline=compare, progress=progress)
-    show(result) if as_json else typer.echo(terminal.table(result))
+    show(result, as_json, to_text=terminal.table)
 
 
 @app.command()
@@ -206,12 +196,7 @@ def mcp() -> None:
 @documents.command("list")
 def list_documents(collection: Collection = "default", as_json: Json = False) -> None:
     """The documents of a collection."""
-    found = open_chatbot().documents(collection, OPERATOR)
-    if as_json:
-        show(found)
-    else:
-        for item in found:
-            typer.echo(f"{item['chunks']:5} chunks  {item['source']}")
+    show(open_chatbot().documents(collection, OPERATOR), as_json, to_text=terminal.documents)
 
 
 @documents.command("delete")
@@ -227,12 +212,7 @@ def list_collections(as_json: Json = False) -> None:
     chatbot = open_chatbot()
     found = [chatbot.store.collection(name) for name in chatbot.store.collections(OPERATOR)]
     rules = [{"name": c.name, "readers": c.readers, "writers": c.writers} for c in found]
-    if as_json:
-        show(rules)
-    else:
-        for rule in rules:
-            readers, writers = ", ".join(rule["readers"]), ", ".join(rule["writers"])
-            typer.echo(f"{rule['name']}  read by: {readers}  written by: {writers}")
+    show(rules, as_json, to_text=terminal.collections)
 
 
 @collections.command("create")
@@ -276,13 +256,7 @@ def export_feedback(
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line: an error is one line and exit status 2."""
-    from seedbed.errors import SeedbedError
-
-    try:
-        app(arguments)
-    except (SeedbedError, OSError) as error:
-        typer.echo(f"error: {error}", err=True)
-        sys.exit(2)
+    cli.main(app, arguments)
 
 
 if __name__ == "__main__":

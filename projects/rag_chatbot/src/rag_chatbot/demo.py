@@ -17,6 +17,7 @@ from rag_chatbot.chatbot import OPERATOR, Chatbot, Question, open_chatbot
 from rag_chatbot.config import Config
 from rag_chatbot.ingest import ingest
 from rag_chatbot.talk import terminal
+from seedbed import cli
 from seedbed.settings import Settings, load
 
 # A question, and what its answer must say; None where the documents do not tell.
@@ -35,7 +36,7 @@ def run(paths: Sequence[Path], questions: Questions = QUESTIONS) -> int:
         config = load(Config, data_dir=Path(folder))
         chatbot = open_chatbot(config, load(Settings))
         try:
-            with terminal.progress() as progress:
+            with cli.progress(unit="file") as progress:
                 terminal.report(ingest(chatbot.store, paths, progress=progress).as_json())
             return sum(not _ask(chatbot, *question) for question in questions)
         finally:

@@ -41,6 +41,15 @@ _CSS = """
 .gradio-container .muted, .gradio-container .muted * { color: var(--body-text-color-subdued); }
 .gradio-container mark { background: #fde68a; color: #1c1917; border-radius: 3px; padding: 0 2px; }
 .dark .gradio-container mark, .gradio-container.dark mark { background: #854d0e; color: #fef9c3; }
+.gradio-container .hint { color: var(--body-text-color-subdued); margin: 0.4rem 0; }
+.gradio-container .error { color: #b91c1c; overflow-wrap: anywhere; margin: 0.4rem 0; }
+.dark .gradio-container .error, .gradio-container.dark .error { color: #fca5a5; }
+.gradio-container .scroll { overflow-x: auto; }
+.gradio-container .badge {
+  display: inline-block; padding: 0.1rem 0.55rem; border: 1px solid currentColor;
+  border-radius: 999px; font-size: 0.82em; white-space: nowrap;
+  color: var(--body-text-color-subdued);
+}
 .gradio-container :focus-visible { outline: 2px solid var(--color-accent); outline-offset: 2px; }
 """
 
@@ -87,7 +96,7 @@ def theme() -> gr.Theme:
 
 
 def css() -> str:
-    """The common styles: a readable line length, `mark` for quotes, `.muted` for secondary text.
+    """The common styles: a readable line length, `mark` for quotes, and the pieces of `server.html`.
 
     >>> ".muted" in css()
     True

@@ -6,16 +6,14 @@ events (`token` … then `answer`, or `error`) when `stream` is true.
 
 from __future__ import annotations
 
-import json
 import logging
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
+from functools import partial
 from typing import Annotated, Any
 
-from anyio import CancelScope
 from fastapi import APIRouter, FastAPI, Form, Query, UploadFile
-from fastapi.responses import HTMLResponse, StreamingResponse
+from fastapi.responses import HTMLResponse
 from starlette.concurrency import run_in_threadpool
-from starlette.types import Receive, Scope, Send
 
 from rag_chatbot import __version__
 from rag_chatbot.chatbot import Chatbot, Question
@@ -35,10 +33,11 @@ from rag_chatbot.talk.schemas import (
     Turn,
     UploadSummary,
 )
-from seedbed.errors import SeedbedError
+from seedbed.errors import SeedbedError, public_message
 from seedbed.observe.startup import request_id
 from seedbed.server import service
 from seedbed.server.service import Caller, CleanText
+from seedbed.server.streaming import EventStream, event, in_thread
 from seedbed.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -48,8 +47,8 @@ FORM_MB = 1  # what a form adds around the files in it
 
 def create_app(chatbot: Chatbot, settings: Settings | None = None) -> FastAPI:
     """The FastAPI application of an open chatbot, page included."""
-    from rag_chatbot.talk.page import build_page, styles
-    from seedbed.server import ui
+    from rag_chatbot.talk.page import build_page
+    from seedbed.server import html, ui
 
     app = service.create_app(
         "rag_chatbot",
@@ -60,7 +59,7 @@ def create_app(chatbot: Chatbot, settings: Settings | None = None) -> FastAPI:
         on_shutdown=chatbot.close,
     )
     app.include_router(routes(chatbot))
-    ui.mount(app, build_page(chatbot), path="/", extra_css=styles())
+    ui.mount(app, build_page(chatbot), path="/", extra_css=html.styles("rag_chatbot.talk"))
     return app
 
 
@@ -90,7 +89,8 @@ def _add_asking(router: APIRouter, chatbot: Chatbot) -> None:
             return chatbot.ask(question, caller=caller)
         events = chatbot.stream(question, caller=caller)
         first = next(events)  # what is wrong with a question shows here, while a status can say it
-        return EventStream(first, events)
+        close = partial(run_in_threadpool, events.close)
+        return EventStream(in_thread(sse(first, events)), close)
 
 
 def _add_documents(router: APIRouter, chatbot: Chatbot) -> None:
@@ -174,37 +174,17 @@ def _add_conversations(router: APIRouter, chatbot: Chatbot) -> None:
         return {"id": request.id, "rating": request.rating}
 
 
-class EventStream(StreamingResponse):
-    """Server-sent events of an answer. A client that goes away stops what is being written."""
-
-    def __init__(self, first: str | Answer, events: Generator[str | Answer]) -> None:
-        super().__init__(sse(first, events), media_type="text/event-stream")
-        self.events = events
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            await super().__call__(scope, receive, send)
-        finally:  # else it would run on until the garbage collector comes by
-            with CancelScope(shield=True):
-                await run_in_threadpool(self.events.close)
-
-
-def sse(first: str | Answer, events: Iterator[str | Answer]) -> Iterator[str]:
-    """The status line is long gone, so what goes wrong now is an event too."""
+def sse(first: str | Answer, events: Iterator[str | Answer]) -> Iterator[bytes]:
+    """The events of an answer. Its status has been sent, so an error becomes an event too."""
     try:
         yield _event(first)
-        for event in events:
-            yield _event(event)
+        for item in events:
+            yield _event(item)
     except Exception as error:
-        known = isinstance(error, SeedbedError)
-        if not known:
-            log.exception("an answer broke off")
-        message = str(error) if known else "Something failed on our side; it is logged."
         kind = error.type if isinstance(error, SeedbedError) else "internal_error"
-        body = {"type": kind, "message": message, "request_id": request_id.get()}
-        yield f"event: error\ndata: {json.dumps({'error': body})}\n\n"
+        body = {"type": kind, "message": public_message(error, log)}
+        yield event("error", {"error": body | {"request_id": request_id.get()}})
 
 
-def _event(event: str | Answer) -> str:
-    kind, data = ("token", {"text": event}) if isinstance(event, str) else ("answer", event)
-    return f"event: {kind}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n"
+def _event(item: str | Answer) -> bytes:
+    return event("token", {"text": item}) if isinstance(item, str) else event("answer", item)

@@ -5,7 +5,6 @@ Laid out and connected here; what its buttons do is in `handlers`.
 
 from __future__ import annotations
 
-from importlib.resources import files as resources
 from types import SimpleNamespace
 from typing import Any
 
@@ -30,11 +29,6 @@ def build_page(chatbot: Chatbot) -> gr.Blocks:
                 _main(at)
         _connect(page, at, Handlers(chatbot))
     return page
-
-
-def styles() -> str:
-    """The page's own styles, beside the common ones."""
-    return resources("rag_chatbot.talk").joinpath("page.css").read_text("utf-8")
 
 
 def _side(at: SimpleNamespace, chatbot: Chatbot) -> None:

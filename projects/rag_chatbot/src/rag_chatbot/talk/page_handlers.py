@@ -14,7 +14,8 @@ import gradio as gr
 
 from rag_chatbot.chatbot import Chatbot, Question
 from rag_chatbot.talk import page_html
-from seedbed.errors import NotFound, SeedbedError
+from seedbed.errors import NotFound, SeedbedError, public_message
+from seedbed.server import html
 from seedbed.server.service import caller_of
 
 log = logging.getLogger(__name__)
@@ -75,7 +76,7 @@ class Handlers:
                     shown = page_html.message(page_html.answer(event, collection))
                     yield [*messages, shown], "", ids, conversation
         except Exception as error:
-            failed = page_html.message(page_html.error(_reason(error)))
+            failed = page_html.message(html.error(public_message(error, log)))
             yield [*messages, failed], text, ids, conversation
 
     def refresh(
@@ -114,7 +115,7 @@ class Handlers:
                 progress=lambda done, total, name: progress((done, total), desc=name),
             )
         except Exception as error:
-            return None, page_html.error(_reason(error))
+            return None, html.error(public_message(error, log))
         return None, page_html.summary(summary)
 
     def choose(self, source: str | None, collection: str) -> tuple[Any, ...]:
@@ -132,8 +133,8 @@ class Handlers:
         try:
             self.chatbot.delete_document(collection, source, caller_of(request))
         except Exception as error:
-            return page_html.error(_reason(error))
-        return page_html.hint(f"Deleted {source}.")
+            return html.error(public_message(error, log))
+        return html.hint(f"Deleted {source}.")
 
     def reopen(self, conversation: str, request: gr.Request) -> tuple[Any, ...]:
         """Show a past conversation. Returns chat, ids, conversation, collection."""
@@ -187,10 +188,3 @@ class Handlers:
 def _documents(sources: list[str]) -> Any:
     label = f"{len(sources)} document{'' if len(sources) == 1 else 's'} in this collection"
     return gr.Dropdown(sources, value=None, label=label if sources else "No documents yet")
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, SeedbedError):
-        return str(error)
-    log.exception("the page could not do something")
-    return "Something failed on our side; it is logged."

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from html import escape
 from typing import Any
 from urllib.parse import urlencode
 
 from rag_chatbot.read.chunk import plain
 from rag_chatbot.talk.terminal import place
+from seedbed.server.html import error, escape, hint, multiline
 
 WAITING = "<div class='hint'>Searching the documents …</div>"
 WELCOME = (
@@ -35,7 +35,7 @@ def message(html: str) -> dict[str, Any]:
 
 def plain_text(text: str) -> str:
     """Text as one inert block; line breaks are kept."""
-    return f"<div>{_inline(text)}</div>"
+    return f"<div>{multiline(text)}</div>"
 
 
 def text(answer: str, links: Mapping[int, str] | None = None) -> str:
@@ -43,10 +43,10 @@ def text(answer: str, links: Mapping[int, str] | None = None) -> str:
     html = ""
     for number, part in enumerate(_FENCE.split(answer)):
         if number % 2:  # what stood inside a fence; a blank line would end the HTML block
-            code = _escape(part.strip("\n")).replace("\n", "&#10;")
+            code = escape(part.strip("\n")).replace("\n", "&#10;")
             html += f"<pre><code>{code}</code></pre>"
         else:
-            html += _MARK.sub(lambda found: _mark(found, links or {}), _inline(part.strip()))
+            html += _MARK.sub(lambda found: _mark(found, links or {}), multiline(part.strip()))
     return f"<div class='answer'>{html}</div>"
 
 
@@ -60,7 +60,7 @@ def answer(given: dict[str, Any], collection: str) -> str:
     it came about."""
     links = {item["n"]: view_link(item, collection) for item in given["citations"]}
     html = text(given["answer"], links)
-    html += "".join(f"<p class='hint'>{_inline(notice)}</p>" for notice in given["notices"])
+    html += "".join(f"<p class='hint'>{multiline(notice)}</p>" for notice in given["notices"])
     if given["citations"]:
         items = "".join(
             f"<li value='{item['n']}'>{_source(item, item['quote'], collection)}</li>"
@@ -87,11 +87,11 @@ def details(given: dict[str, Any], collection: str) -> str:
         "Tokens": f"{read} read, {written} written",
     }
     rows = "".join(
-        f"<tr><th>{name}</th><td>{_inline(str(value))}</td></tr>" for name, value in facts.items()
+        f"<tr><th>{name}</th><td>{multiline(str(value))}</td></tr>" for name, value in facts.items()
     )
     chunks = "".join(
         f"<tr><td>{item['score']:.3f}</td><td>{_link_to(item, collection)}"
-        f"<br>{_inline(_shorten(item['text'], 240))}</td></tr>"
+        f"<br>{multiline(_shorten(item['text'], 240))}</td></tr>"
         for item in given["passages"]
     )
     return (
@@ -99,14 +99,6 @@ def details(given: dict[str, Any], collection: str) -> str:
         f"<table class='facts'>{rows}</table><table class='chunks'>"
         f"<tr><th>Score</th><th>Retrieved passages</th></tr>{chunks}</table></details>"
     )
-
-
-def error(reason: str) -> str:
-    return f"<div class='error'>{_inline(reason)}</div>"
-
-
-def hint(said: str) -> str:
-    return f"<div class='hint'>{_inline(said)}</div>"
 
 
 def summary(ingested: dict[str, Any]) -> str:
@@ -127,7 +119,7 @@ def view_link(item: dict[str, Any], collection: str) -> str:
 
 def _source(item: dict[str, Any], quote: str, collection: str) -> str:
     # For reading: without markup, and a line break inside a paragraph is only a space.
-    shown = _inline(_shorten(re.sub(r"(?<!\n)\n(?!\n)", " ", plain(quote)), 400))
+    shown = multiline(_shorten(re.sub(r"(?<!\n)\n(?!\n)", " ", plain(quote)), 400))
     return f"{_link_to(item, collection)}<blockquote>{shown}</blockquote>"
 
 
@@ -149,15 +141,4 @@ def _shorten(text: str, length: int) -> str:
 
 
 def _line(text: str) -> str:
-    return _escape(text).replace("\n", " ")
-
-
-def _inline(text: str) -> str:
-    return re.sub(r"\n+", "<br>", _escape(text))
-
-
-def _escape(text: str) -> str:
-    # Backslash, `$` and friends mean something to the page's Markdown and LaTeX even inside HTML;
-    # a control character means nothing to anyone.
-    shown = re.sub(r"[^\S\n]|[\x00-\x09\x0b-\x1f\x7f]", " ", text)
-    return re.sub(r"[\\`*_{}\[\]$~|]", lambda found: f"&#{ord(found[0])};", escape(shown))
+    return escape(text).replace("\n", " ")

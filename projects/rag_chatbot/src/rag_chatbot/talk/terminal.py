@@ -1,13 +1,13 @@
-"""What the command line shows: answers with their sources, and the progress of long work."""
+"""What the command line shows: answers with their sources, an ingest's summary, figures."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import typer
+
+from seedbed import cli
 
 
 def readable(answer: dict[str, Any]) -> str:
@@ -42,56 +42,51 @@ def report(summary: dict[str, Any]) -> None:
             typer.echo(f"{kind}: {item['path']}: {item['reason']}", err=True)
 
 
+def documents(listed: Sequence[dict[str, Any]]) -> str:
+    """The documents of a collection as a table."""
+    if not listed:
+        return "No documents yet. Add some: rag-chatbot ingest FOLDER"
+    return cli.table(("chunks", "source"), [(item["chunks"], item["source"]) for item in listed])
+
+
+def collections(rules: Sequence[dict[str, Any]]) -> str:
+    """Collections as a table, with the names of the keys that may read and write them."""
+    rows = [(r["name"], ", ".join(r["readers"]), ", ".join(r["writers"])) for r in rules]
+    return cli.table(("name", "read by", "written by"), rows)
+
+
 def table(result: dict[str, Any]) -> str:
     """An evaluation's figures, and what changed since the baseline, as aligned columns."""
     if "intervals" in result:
-        rows = [["", "value", "95 % interval", "n"]]
-        for name, figure in result["intervals"].items():
-            between = f"{figure['low']:.3f} to {figure['high']:.3f}" if figure["n"] else ""
-            rows.append([name, f"{figure['value']:.3f}", between, str(figure["n"])])
-        rows += [[name, str(result[name]), "", ""] for name in result
-                 if name.startswith(("latency", "words"))]  # fmt: skip
+        rows = [
+            [name, f"{figure['value']:.3f}", _between(figure), figure["n"]]
+            for name, figure in result["intervals"].items()
+        ]
+        rows += [
+            [name, str(value), "", ""]
+            for name, value in result.items()
+            if name.startswith(("latency", "words"))
+        ]
+        text = cli.table(("", "value", "95 % interval", "n"), rows)
     else:
         arms = {name: value for name, value in result.items() if isinstance(value, dict)}
         arms.pop("compared", None)
-        rows = [["", *next(iter(arms.values()))]]
-        rows += [[arm, *(f"{value:.3f}" for value in of.values())] for arm, of in arms.items()]
-    text = _columns(rows)
+        scores = [[arm, *(f"{v:.3f}" for v in figures.values())] for arm, figures in arms.items()]
+        text = cli.table(("", *next(iter(arms.values()))), scores)
     if "compared" in result:
-        changes = [["change since the baseline", "", "95 % interval", "n"]] + [
-            [f"{name}{' *' if d['significant'] else ''}", f"{d['difference']:+.3f}",
-             f"{d['low']:+.3f} to {d['high']:+.3f}", str(d["n"])]
-            for name, d in result["compared"].items()
-        ]  # fmt: skip
-        text += f"\n\n{_columns(changes)}\n* more than chance"
+        changes = [
+            [
+                f"{name}{' *' if change['significant'] else ''}",
+                f"{change['difference']:+.3f}",
+                f"{change['low']:+.3f} to {change['high']:+.3f}",
+                change["n"],
+            ]
+            for name, change in result["compared"].items()
+        ]
+        heads = ("change since the baseline", "", "95 % interval", "n")
+        text += f"\n\n{cli.table(heads, changes)}\n* more than chance"
     return text
 
 
-def _columns(rows: list[list[str]]) -> str:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
-    return "\n".join(lines)
-
-
-@contextmanager
-def progress(quiet: bool = False) -> Iterator[Callable[[int, int, str], None] | None]:
-    """A progress callback: a bar on a terminal, a line every hundred files elsewhere."""
-    if quiet:
-        yield None
-    elif sys.stderr.isatty():
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
-
-        columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), "{task.description}")
-        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-            task = bar.add_task("")
-            yield lambda done, total, name: bar.update(
-                task, completed=done, total=total, description=name
-            )
-    else:
-        yield _line
-
-
-def _line(done: int, total: int, name: str) -> None:
-    if done % 100 == 0 or done == total:
-        typer.echo(f"{done} of {total}: {name}", err=True)
+def _between(figure: dict[str, Any]) -> str:
+    return f"{figure['low']:.3f} to {figure['high']:.3f}" if figure["n"] else ""

@@ -1,0 +1,220 @@
+"""What every command line of the projects needs: error handling, JSON output, tables, progress.
+
+    app = cli.create_app("Answers questions about your documents.")
+
+    @app.command()
+    def ask(question: str, as_json: cli.Json = False) -> None:
+        cli.show(answer(question), as_json, to_text=readable)
+
+    if __name__ == "__main__":
+        cli.main(app)
+
+Each project defines its own verbs and their help texts. Results go to stdout, everything else to
+stderr, so that output can be piped.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import IO, Annotated, Any, Protocol
+
+import typer
+
+from seedbed.errors import SeedbedError
+
+LINE_EVERY_S = 10.0
+"""Seconds between progress lines where stderr is not a terminal."""
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+"""The `--json` option; pass its value to `show`."""
+
+
+def create_app(help_text: str) -> typer.Typer:
+    """A Typer application, or a group of verbs for one: without arguments it prints its help.
+
+    >>> keys = create_app("API keys: create, list, revoke.")
+    """
+    # Typer's own tracebacks show local variables, which may hold keys and questions.
+    return typer.Typer(
+        help=help_text, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
+    )
+
+
+def main(
+    app: Callable[[list[str] | None], object],
+    arguments: list[str] | None = None,
+    *,
+    describe: Callable[[Exception], str] = str,
+) -> None:
+    """Run a command line. An expected error is printed as one line and exits with status 2.
+
+    Typer itself exits with 130 on Ctrl-C and with 1 when the reader of a pipe has gone.
+    `describe` turns the error into the line.
+
+    >>> main(create_app("Answers questions."), ["--help"])  # doctest: +SKIP
+    """
+    try:
+        app(arguments)
+    except (SeedbedError, OSError) as error:
+        typer.echo(f"error: {describe(error)}", err=True)
+        sys.exit(2)
+
+
+def show(value: Any, as_json: bool = True, *, to_text: Callable[[Any], str] = str) -> None:
+    """Print a result: as JSON, or for people as the text that `to_text` makes of it.
+
+    >>> show({"city": "Zürich"})
+    {
+      "city": "Zürich"
+    }
+    >>> show([1, 2], False, to_text=lambda numbers: f"{len(numbers)} numbers")
+    2 numbers
+    """
+    typer.echo(json.dumps(value, ensure_ascii=False, indent=2) if as_json else to_text(value))
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Aligned columns, numbers to the right. None becomes a dash, a float gets four digits.
+
+    >>> print(table(("key", "requests", "USD"), [("alice", 12, 0.52341), ("bob", 3, None)]))
+    key    requests     USD
+    alice        12  0.5234
+    bob           3       –
+    """
+    cells = [[_cell(value) for value in row] for row in rows]
+    columns = list(zip(heads, *cells, strict=True))
+    widths = [max(map(len, column)) for column in columns]
+    align = [str.rjust if _is_numeric(column[1:]) else str.ljust for column in columns]
+    lines = (
+        "  ".join(pad(cell, width) for pad, cell, width in zip(align, row, widths, strict=True))
+        for row in [list(heads), *cells]
+    )
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def markdown_table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """The same as a Markdown table; a `|` in a cell is escaped.
+
+    >>> print(markdown_table(("run", "loss"), [("a|b", 1.5)]))
+    | run | loss |
+    | --- | --- |
+    | a\\|b | 1.5 |
+    """
+    lines = [list(heads), ["---"] * len(heads), *([_cell(value) for value in row] for row in rows)]
+    escaped = ([cell.replace("|", r"\|") for cell in line] for line in lines)
+    return "\n".join(f"| {' | '.join(line)} |" for line in escaped)
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+_NUMBER = re.compile(r"[+-]?\d[\d,.]*(?:e[+-]?\d+)?(?: ?%)?")
+
+
+def _is_numeric(column: Sequence[str]) -> bool:
+    """Whether a column contains numbers only, apart from empty cells and dashes."""
+    filled = [cell for cell in column if cell not in ("", "–")]
+    return bool(filled) and all(_NUMBER.fullmatch(cell) for cell in filled)
+
+
+class Progress(Protocol):
+    """What `progress` yields. Its signature suits callbacks of the form `(done, total, name)`."""
+
+    def __call__(self, done: int, total: int | None, text: str = "", *, now: bool = False) -> None:
+        """Report `done` of `total` (None: as before); `now` writes a line even between two."""
+
+    def say(self, line: str) -> None:
+        """Print a line that stays, above the bar."""
+
+
+@contextmanager
+def progress(
+    *,
+    quiet: bool = False,
+    unit: str = "",
+    start: str = "",
+    time_left: bool = True,
+    file: IO[str] | None = None,
+    clock: Callable[[], float] = time.monotonic,
+) -> Iterator[Progress]:
+    """Report progress on stderr: a bar on a terminal, a line every ten seconds elsewhere.
+
+    `quiet` reports nothing (as for `--json`), `unit` opens each line ("step 3 of 30"), `start` is
+    beside the bar until the first report, and `time_left` adds an estimate to it. The bar
+    disappears at the end; the terminal is left as it was also after an error or Ctrl-C.
+
+    >>> with progress(unit="file", file=sys.stdout) as report:
+    ...     report(2, 2, "guide.md")
+    file 2 of 2  guide.md
+    """
+    file = file or sys.stderr
+    if quiet:
+        yield _Quiet()
+    elif file.isatty():
+        with _bar(file, start, time_left) as bar:
+            yield bar
+    else:
+        yield _Lines(file, unit, clock)
+
+
+class _Quiet:
+    def __call__(self, *given: Any, **options: Any) -> None:
+        pass
+
+    def say(self, line: str) -> None:
+        pass
+
+
+class _Lines:
+    """A line for the first report, about every ten seconds, for the last, and on demand."""
+
+    def __init__(self, file: IO[str], unit: str, clock: Callable[[], float]) -> None:
+        self._file, self._clock = file, clock
+        self._unit = f"{unit} " if unit else ""
+        self._next = clock()
+
+    def __call__(self, done: int, total: int | None, text: str = "", *, now: bool = False) -> None:
+        due = self._clock() >= self._next
+        if due or now or done == total:
+            of = "" if total is None else f" of {total}"
+            self.say(f"{self._unit}{done}{of}  {text}".rstrip())
+        if due:
+            self._next = self._clock() + LINE_EVERY_S
+
+    def say(self, line: str) -> None:
+        print(line, file=self._file, flush=True)
+
+
+@contextmanager
+def _bar(file: IO[str], start: str, time_left: bool) -> Iterator[Progress]:
+    from rich import progress as rich
+    from rich.console import Console
+
+    console = Console(file=file)
+    columns: list[Any] = [rich.BarColumn(bar_width=16), rich.MofNCompleteColumn()]
+    columns += [rich.TimeRemainingColumn()] * time_left
+    # Without markup: a file's name may contain [brackets].
+    columns += [rich.TextColumn("{task.description}", markup=False)]
+
+    class Bar:
+        def __call__(
+            self, done: int, total: int | None, text: str = "", *, now: bool = False
+        ) -> None:
+            known = bar.tasks[0].total if total is None else total
+            bar.update(task, completed=done, total=known, description=text, refresh=now)
+
+        def say(self, line: str) -> None:
+            console.print(line, highlight=False, markup=False)
+
+    with rich.Progress(*columns, console=console, refresh_per_second=4, transient=True) as bar:
+        console.show_cursor()  # rich hides it until the end, which a killed process never reaches
+        task = bar.add_task(start, total=None)
+        yield Bar()

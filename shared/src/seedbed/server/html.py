@@ -1,0 +1,83 @@
+"""Small pieces of HTML for a project's page. Text in them is inert, whoever wrote it.
+
+    html.error("No run 'a'.")            <div class='error' role='alert'>No run &#x27;a&#x27;.</div>
+    html.table(("run", "state"), [(html.escape(name), html.badge("failed", "failed"))])
+
+Their looks are in `ui.css`; what a page adds to it is the `page.css` in its package.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from html import escape as _escape
+from importlib import resources
+from typing import Any
+
+
+def escape(value: Any) -> str:
+    """Text for HTML, in an element or a quoted attribute, that Gradio does not interpret either.
+
+    A chat message is Markdown with LaTeX even inside HTML, and a `gr.HTML` template reads braces
+    and `$`. Control characters become spaces.
+
+    >>> escape("<b>5 * 3</b>")
+    '&lt;b&gt;5 &#42; 3&lt;/b&gt;'
+    """
+    text = re.sub(r"[^\S\n]|[\x00-\x09\x0b-\x1f\x7f]", " ", str(value))
+    return re.sub(r"[\\`*_{}\[\]$~|]", lambda match: f"&#{ord(match[0])};", _escape(text))
+
+
+def multiline(value: Any) -> str:
+    """Escaped text that keeps its line breaks.
+
+    >>> multiline("one\\n\\ntwo")
+    'one<br>two'
+    """
+    return re.sub(r"\n+", "<br>", escape(value))
+
+
+def error(reason: str) -> str:
+    """What went wrong, announced by screen readers.
+
+    >>> error("No answer.")
+    "<div class='error' role='alert'>No answer.</div>"
+    """
+    return f"<div class='error' role='alert'>{multiline(reason)}</div>"
+
+
+def hint(text: str) -> str:
+    """A remark in small print.
+
+    >>> hint("Searching the documents …")
+    "<div class='hint'>Searching the documents …</div>"
+    """
+    return f"<div class='hint'>{multiline(text)}</div>"
+
+
+def badge(text: str, kind: str) -> str:
+    """A word in a frame; `kind` is a CSS class for its colour.
+
+    >>> badge("done", "finished")
+    "<span class='badge finished'>done</span>"
+    """
+    return f"<span class='badge {kind}'>{escape(text)}</span>"
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]], kind: str = "") -> str:
+    """A table whose cells are HTML already; one that is too wide scrolls sideways.
+
+    >>> table(["run"], [["a"]])  # doctest: +ELLIPSIS
+    "<div class='scroll'><table class=''><thead>...<td>a</td></tr></tbody></table></div>"
+    """
+    head = "".join(f"<th scope='col'>{cell}</th>" for cell in heads)
+    body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
+    return (
+        f"<div class='scroll'><table class='{kind}'><thead><tr>{head}</tr></thead>"
+        f"<tbody>{body}</tbody></table></div>"
+    )
+
+
+def styles(package: str) -> str:
+    """The `page.css` of a package, for `ui.mount(…, extra_css=styles("finetune_lora"))`."""
+    return resources.files(package).joinpath("page.css").read_text("utf-8")

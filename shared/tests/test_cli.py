@@ -1,0 +1,178 @@
+"""The runner, the output helpers and the progress of command lines."""
+
+import doctest
+import io
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+from itertools import count
+
+import pytest
+
+from seedbed import cli
+
+PROGRAM = """
+import time
+from seedbed import cli
+from seedbed.errors import NotFound
+app = cli.create_app("Says things.")
+
+@app.command()
+def fail(kind: str):
+    raise {"ours": NotFound("No run 'a'.", hint="Start one."), "disk": OSError("disk full"),
+           "bug": ValueError("a bug")}[kind]
+
+@app.command()
+def wait():
+    cli.show("waiting", as_json=False)
+    time.sleep(60)
+
+@app.command()
+def flood():
+    for number in range(100_000):
+        cli.show({"number": number})
+
+@app.command()
+def bar():
+    with cli.progress(unit="file", start="loading") as report:
+        report(1, 4, "a[b].md")
+        report(3, None, "c.md", now=True)
+        report.say("a line that [stays]")
+
+cli.main(app)
+"""
+
+
+def start(*arguments: str, **options: object) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", PROGRAM, *arguments]
+    return subprocess.Popen(command, text=True, **options)  # type: ignore[call-overload, no-any-return]
+
+
+def run(*arguments: str) -> tuple[int, str, str]:
+    process = start(*arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    out, err = process.communicate(timeout=120)
+    return process.returncode, out, err
+
+
+def test_docstring_examples_are_true() -> None:
+    result = doctest.testmod(cli)
+    assert result.attempted >= 5 and result.failed == 0
+
+
+def test_main_prints_an_expected_error_as_one_line() -> None:
+    assert run("fail", "ours") == (2, "", "error: No run 'a'. Start one.\n")
+    assert run("fail", "disk") == (2, "", "error: disk full\n")
+
+
+def test_main_shows_the_traceback_of_a_bug() -> None:
+    code, _, err = run("fail", "bug")
+    assert code == 1 and "Traceback" in err and "ValueError: a bug" in err
+
+
+def test_main_lets_the_project_describe_the_error(capsys: pytest.CaptureFixture[str]) -> None:
+    def app(arguments: list[str] | None) -> None:
+        raise OSError(f"disk full at {arguments}")
+
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(app, ["train"], describe=lambda error: f"Process 1 of 2: {error}")
+    assert stopped.value.code == 2
+    assert capsys.readouterr().err == "error: Process 1 of 2: disk full at ['train']\n"
+
+
+def test_main_exits_with_130_on_ctrl_c() -> None:
+    process = start("wait", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None and process.stdout.readline() == "waiting\n"
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130 and "Traceback" not in err
+
+
+def test_main_ends_quietly_when_the_reader_of_a_pipe_goes() -> None:
+    process = start("flood", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None and process.stderr is not None
+    process.stdout.readline()
+    process.stdout.close()
+    err = process.stderr.read()
+    assert process.wait(timeout=60) == 1 and err == ""
+    process.stderr.close()
+
+
+def test_help_is_shown_without_arguments() -> None:
+    _, out, err = run()
+    assert "Says things." in out + err and "flood" in out + err
+
+
+def test_show_writes_json_or_text(capsys: pytest.CaptureFixture[str]) -> None:
+    cli.show({"ö": None})
+    cli.show({"n": 3}, False, to_text=lambda value: f"n is {value['n']}")
+    assert capsys.readouterr().out == '{\n  "ö": null\n}\nn is 3\n'
+
+
+def test_table_aligns_numbers_to_the_right() -> None:
+    rows = [("a", 5, "12.5", "91 %", "x"), ("longer", 1234, None, "", "")]
+    assert cli.table(("name", "n", "s", "share", "note"), rows).splitlines() == [
+        "name       n     s  share  note",
+        "a          5  12.5   91 %  x",
+        "longer  1234     –",
+    ]
+
+
+def test_table_aligns_text_to_the_left() -> None:
+    assert cli.table(("rate", "y"), [("100/s", 1), ("8", 2)]).splitlines()[2] == "8      2"
+    assert cli.table(("a", "b"), []) == "a  b"
+
+
+def test_markdown_table_escapes_bars() -> None:
+    text = cli.markdown_table(("a", "b"), [("x|y", None)])
+    assert text == "| a | b |\n| --- | --- |\n| x\\|y | – |"
+
+
+def test_progress_writes_lines_off_a_terminal() -> None:
+    file, second = io.StringIO(), count()  # a second passes with every look at the clock
+    with cli.progress(unit="file", file=file, clock=lambda: float(next(second))) as report:
+        for done in range(1, 26):
+            report(done, 25, f"{done}.md")
+            if done == 5:
+                report(5, None, "in between", now=True)
+        report.say("finished")
+    lines = file.getvalue().splitlines()
+    assert lines[0] == "file 1 of 25  1.md"
+    assert lines[1] == "file 5  in between"
+    assert lines[-2:] == ["file 25 of 25  25.md", "finished"]
+    assert [int(line.split()[1]) for line in lines[2:-2]] == [10, 20]
+
+
+def test_progress_is_silent_when_quiet(capfd: pytest.CaptureFixture[str]) -> None:
+    with cli.progress(quiet=True) as report:
+        report(1, 2, "a", now=True)
+        report.say("b")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_progress_shows_a_bar_on_a_terminal() -> None:
+    ours, theirs = pty.openpty()
+    env = os.environ | {"COLUMNS": "100", "TERM": "xterm-256color"}
+    seen = b""
+    with start("bar", stdout=theirs, stderr=theirs, env=env) as process:
+        os.close(theirs)
+        try:
+            while piece := os.read(ours, 65536):
+                seen += piece
+        except OSError:  # the program has ended
+            pass
+        os.close(ours)
+        assert process.wait(timeout=60) == 0
+    text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", seen.decode())
+    assert re.search(r"3/4 \S+ c\.md", text)
+    assert "a line that [stays]" in text
+    assert seen.rfind(b"\x1b[?25h") > seen.rfind(b"\x1b[?25l")  # the cursor is shown
+
+
+def test_import_is_light() -> None:
+    heavy = ("numpy", "pydantic", "fastapi", "langchain_core", "openvino_genai", "rich.progress")
+    code = f"import sys, seedbed.cli; print([m for m in {heavy} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

@@ -1,0 +1,99 @@
+"""HTML for pages: whatever a text contains, it is shown as it is and nothing in it is live."""
+
+import doctest
+import re
+from html.parser import HTMLParser
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from seedbed.server import html, ui
+
+HOSTILE = "<script>alert(1)</script> ' \" `x` ${y} $$z$$ ![i](http://192.0.2.1/) **b** a_b ~c~ |"
+
+
+class Page(HTMLParser):
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.words, self.tags, self.attributes = "", [], {}
+        self.feed(text)
+        self.close()
+
+    def handle_data(self, data: str) -> None:
+        self.words += data
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes |= dict(attrs)
+
+
+def test_docstring_examples_are_true() -> None:
+    result = doctest.testmod(html)
+    assert result.attempted >= 6 and result.failed == 0
+
+
+def test_escape_shows_hostile_text_unchanged() -> None:
+    escaped = html.escape(HOSTILE)
+    assert Page(escaped).words == HOSTILE and Page(escaped).tags == []
+    assert not re.search(r"[<>\"'`{}$*_\[\]~|\\]", escaped)
+
+
+@given(st.text(max_size=200))
+def test_escape_is_inert_in_elements_and_attributes(text: str) -> None:
+    page = Page(f"<a title='{html.escape(text)}'>{html.escape(text)}</a>")
+    assert page.tags == ["a"] and list(page.attributes) == ["title"]
+    assert page.attributes["title"] == page.words
+
+
+def test_escape_replaces_control_characters() -> None:
+    assert html.escape("a\x00b\tc\x1b[d\ne") == "a b c &#91;d\ne"
+    assert html.escape(None) == "None"
+
+
+def test_multiline_has_no_blank_lines() -> None:
+    assert html.multiline("a\n\n\nb <i>") == "a<br>b &lt;i&gt;"
+
+
+@pytest.mark.parametrize("make", [html.error, html.hint, lambda text: html.badge(text, "ok")])
+def test_pieces_escape_their_text(make) -> None:
+    page = Page(make(HOSTILE))
+    assert page.words == HOSTILE and len(page.tags) == 1
+
+
+def test_error_is_announced_by_screen_readers() -> None:
+    assert Page(html.error("x")).attributes == {"class": "error", "role": "alert"}
+
+
+def test_table_takes_cells_of_html() -> None:
+    page = Page(html.table(("run", "state"), [("a", html.badge("ok", "good"))], "runs"))
+    assert page.words == "runstateaok"
+    assert page.tags == [
+        "div",
+        "table",
+        "thead",
+        "tr",
+        "th",
+        "th",
+        "tbody",
+        "tr",
+        "td",
+        "td",
+        "span",
+    ]
+
+
+def test_every_piece_has_a_common_style() -> None:
+    made = html.error("x") + html.hint("x") + html.badge("x", "") + html.table((), ())
+    classes = set(re.findall(r"class='(\w+) ?'", made))
+    assert classes == {"error", "hint", "badge", "scroll"}
+    assert [name for name in classes if f".gradio-container .{name} " not in ui.css()] == []
+
+
+def test_styles_are_the_page_css_of_a_package(tmp_path, monkeypatch) -> None:
+    package = tmp_path / "some_page"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "page.css").write_text("#chat { color: red; } /* ö */", "utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert html.styles("some_page") == "#chat { color: red; } /* ö */"

@@ -1,0 +1,208 @@
+"""Event streams stop when their client disconnects: before the first event and in the middle."""
+
+import asyncio
+import doctest
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+from starlette.requests import ClientDisconnect, Request
+
+from seedbed.server import streaming
+from seedbed.server.streaming import EventStream, event, in_thread, until_disconnect
+
+pytestmark = pytest.mark.timeout(60)
+
+
+class Client:
+    """An ASGI client that reads an answer and leaves when told to."""
+
+    def __init__(self) -> None:
+        self.messages: list[dict[str, Any]] = []
+        self.left = asyncio.Event()
+        self.body_read = False
+
+    async def receive(self) -> dict[str, Any]:
+        if not self.body_read:
+            self.body_read = True
+            return {"type": "http.request", "body": b"", "more_body": False}
+        await self.left.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(self, message: Any) -> None:
+        self.messages.append(message)
+        await asyncio.sleep(0)
+
+    @property
+    def body(self) -> bytes:
+        return b"".join(message.get("body", b"") for message in self.messages)
+
+    async def read(self, response: EventStream) -> None:
+        await response({"type": "http"}, self.receive, self.send)
+
+    def request(self) -> Request:
+        return Request({"type": "http", "headers": []}, self.receive)
+
+
+class Closing:
+    """Counts how often it was closed."""
+
+    def __init__(self) -> None:
+        self.times = 0
+
+    async def __call__(self) -> None:
+        await asyncio.sleep(0)
+        self.times += 1
+
+
+async def until(condition: Any) -> None:
+    while not condition():
+        await asyncio.sleep(0.005)
+
+
+async def three() -> AsyncIterator[bytes]:
+    for number in range(3):
+        yield event("token", number)
+
+
+def test_docstring_examples_are_true() -> None:
+    result = doctest.testmod(streaming)
+    assert result.attempted >= 1 and result.failed == 0
+
+
+def test_event_keeps_its_data_on_one_line() -> None:
+    assert event("token", "a\nö") == 'event: token\ndata: "a\\nö"\n\n'.encode()
+
+
+async def test_stream_is_sent_and_closed() -> None:
+    client, close = Client(), Closing()
+    await client.read(EventStream(three(), close, {"x-model": "m"}))
+    headers = dict(client.messages[0]["headers"])
+    assert headers[b"content-type"].startswith(b"text/event-stream")
+    assert headers[b"x-model"] == b"m" and headers[b"x-accel-buffering"] == b"no"
+    assert client.body == b"".join([piece async for piece in three()])
+    assert client.messages[-1]["more_body"] is False
+    assert close.times == 1
+
+
+async def test_disconnect_before_the_first_event_stops_the_work() -> None:
+    client, close, stopped = Client(), Closing(), []
+
+    async def thinking() -> AsyncIterator[bytes]:
+        try:
+            await asyncio.sleep(3600)
+            yield b"never"
+        except asyncio.CancelledError:
+            stopped.append(True)
+            raise
+
+    reading = asyncio.create_task(client.read(EventStream(thinking(), close)))
+    await until(lambda: client.messages)
+    client.left.set()
+    await reading  # without an error: no client is left to answer
+    assert stopped and close.times == 1 and client.body == b""
+
+
+async def test_disconnect_in_the_middle_stops_the_work() -> None:
+    client, close = Client(), Closing()
+
+    async def endless() -> AsyncIterator[bytes]:
+        while True:
+            yield b"x"
+            await asyncio.sleep(0.001)
+
+    reading = asyncio.create_task(client.read(EventStream(endless(), close)))
+    await until(lambda: len(client.messages) > 5)
+    client.left.set()
+    await reading
+    assert close.times == 1
+
+
+async def test_error_of_the_events_is_raised_after_closing() -> None:
+    close = Closing()
+
+    async def broken() -> AsyncIterator[bytes]:
+        yield b"x"
+        raise ValueError("broken")
+
+    with pytest.raises(ValueError, match="broken"):
+        await Client().read(EventStream(broken(), close))
+    assert close.times == 1
+
+
+async def test_shutdown_of_the_server_is_not_taken_for_a_disconnect() -> None:
+    close = Closing()
+
+    async def thinking() -> AsyncIterator[bytes]:
+        await asyncio.sleep(3600)
+        yield b"never"
+
+    reading = asyncio.create_task(Client().read(EventStream(thinking(), close)))
+    await asyncio.sleep(0.05)
+    reading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+    assert close.times == 1
+
+
+async def test_until_disconnect_returns_the_result() -> None:
+    async def work() -> int:
+        return 42
+
+    assert await until_disconnect(Client().request(), work()) == 42
+
+
+async def test_until_disconnect_cancels_the_work() -> None:
+    client, cancelled = Client(), asyncio.Event()
+
+    async def work() -> None:
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            cancelled.set()
+
+    waiting = asyncio.create_task(until_disconnect(client.request(), work()))
+    await asyncio.sleep(0.05)
+    client.left.set()
+    with pytest.raises(ClientDisconnect):
+        await waiting
+    assert cancelled.is_set()
+
+
+async def test_in_thread_leaves_the_event_loop_free() -> None:
+    def blocking() -> Iterator[int]:
+        for number in range(3):
+            time.sleep(0.02)
+            assert threading.current_thread() is not threading.main_thread()
+            yield number
+
+    assert [item async for item in in_thread(blocking())] == [0, 1, 2]
+
+
+async def test_in_thread_lets_the_running_step_end_before_the_generator_is_closed() -> None:
+    client, closed, go_on, running = Client(), [], threading.Event(), threading.Event()
+
+    def blocking() -> Iterator[bytes]:
+        try:
+            yield b"first"
+            running.set()
+            go_on.wait(30)
+            yield b"second"
+        finally:
+            closed.append(True)
+
+    generator = blocking()
+
+    async def close() -> None:
+        generator.close()  # type: ignore[attr-defined]  # "already executing" in the middle of a step
+
+    reading = asyncio.create_task(client.read(EventStream(in_thread(generator), close)))
+    await until(running.is_set)
+    client.left.set()
+    await asyncio.sleep(0.05)
+    assert not reading.done() and not closed
+    go_on.set()
+    await reading
+    assert closed == [True] and client.body == b"first"
