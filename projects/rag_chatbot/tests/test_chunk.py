@@ -16,8 +16,8 @@ from rag_chatbot.read.chunk import (
     embedding_text,
     estimate_tokens,
     plain,
-    sentences,
 )
+from rag_chatbot.read.sentences import sentence_spans
 from seedbed.testing import HashEmbeddings
 
 COUNT = counter(object())
@@ -115,7 +115,7 @@ def test_no_letter_is_lost_and_no_chunk_overlaps(text: str, name: str) -> None:
 
 def test_sentences_are_not_fooled_by_abbreviations_and_numbers() -> None:
     text = "Use e.g. Chroma 1.5. It works (really). Dr. Who agrees! Is that so? yes."
-    assert [text[a:b] for a, b in sentences(text)] == [
+    assert [text[a:b] for a, b in sentence_spans(text)] == [
         "Use e.g. Chroma 1.5.", "It works (really).", "Dr. Who agrees!", "Is that so?", "yes.",
     ]  # fmt: skip
 

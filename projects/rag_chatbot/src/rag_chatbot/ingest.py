@@ -23,7 +23,7 @@ from rag_chatbot.store.records import FileStat, Parts, StoredDocument, index_par
 from rag_chatbot.store.store import Store
 from seedbed.errors import BadInput, SeedbedError, TooLarge
 
-FORMAT = 1  # raise it when parsing or chunking changes, so that files are read again
+FORMAT = 2  # raise it when parsing or chunking changes: every file is then read again
 BATCH_CHUNKS = 512
 AHEAD_CHARS = 20_000_000  # parsed text that waits for embedding, at most
 FRESH_NS = 2_000_000_000  # a file changed this recently may change again without a new mtime

@@ -17,6 +17,7 @@ from langchain_core.messages import BaseMessage, HumanMessage
 from rag_chatbot.answer import choose, confidence
 from rag_chatbot.answer.follow_up import MOST_TURNS, Turn
 from rag_chatbot.read.chunk import context
+from rag_chatbot.read.sentences import stream_sentences
 from seedbed.guardrails import screen_injection
 from seedbed.models import catalog
 from seedbed.models.prompts import load_prompt
@@ -30,7 +31,6 @@ WINDOW = 8192  # tokens, for a model that does not say
 REPLY = 256  # tokens left for the answer
 LEAST, MOST = 600, 12_000  # tokens of passages
 MOST_SENTENCES = 6  # read from the model, shown or not; then it is stopped
-_SENTENCE = re.compile(r"(?<=[.!?])(?:[\"')\]]*)\s+(?=\S)|\n+")
 _REFUSES = re.compile(r"^\W*not found\b", re.IGNORECASE)
 
 
@@ -113,7 +113,7 @@ class Writer:
         prompt = self.prompt.render(passages=self._fence(safe), question=question)
         shown = dropped = 0
         said: set[str] = set()
-        for sentence in _sentences(self._stream(prompt, usage)):
+        for sentence in stream_sentences(self._stream(prompt, usage)):
             if _REFUSES.match(sentence) or shown + dropped >= MOST_SENTENCES:
                 break
             if sentence.lower() in said:
@@ -172,17 +172,6 @@ def _safe(hits: Sequence[Hit], notices: list[str]) -> list[Hit]:
         else:
             safe.append(hit)
     return safe
-
-
-def _sentences(pieces: Iterator[str]) -> Iterator[str]:
-    """Whole sentences, each as soon as the next one begins."""
-    held = ""
-    for piece in pieces:
-        held += piece
-        *whole, held = _SENTENCE.split(held)
-        yield from (s.strip() for s in whole if s.strip())
-    if held.strip():
-        yield held.strip()
 
 
 def _name(model: BaseChatModel | None) -> str:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rag_chatbot.read.document import Block, Document
+from rag_chatbot.read.sentences import sentence_spans
 
 TokenCounter = Callable[[Sequence[str]], Sequence[int]]
 SEPARATOR = " › "
@@ -147,7 +148,7 @@ def _split(text: str, block: Block, max_tokens: int, count: TokenCounter) -> lis
     part, offset = text[block.start : block.end], block.start
     header = ""
     if block.kind == "paragraph":
-        spans = sentences(part)
+        spans = list(sentence_spans(part))
     elif block.kind == "table":
         spans = _rows(part)
         header = table_header(part[slice(*spans[0])]) if spans else ""
@@ -220,40 +221,6 @@ def table_header(row: str) -> str:
     """The first row of a table as words: it goes with every part of the table that is cut off."""
     cells = [cell.strip(' "*`') for cell in re.split(r"[|\t;,]", row.strip().strip("|"))]
     return " · ".join(cell for cell in cells if cell)[:200]
-
-
-_END = re.compile(
-    r"[.!?…]+[\"'”’»)\]*_`]*(?=\s)|[。！？]+[」』”]?|\n[ \t]*\n"
-    r"|\n(?=[ \t]*(?:[-*+•]|\d{1,3}[.)])[ \t])"
-)
-_ABBREVIATION = re.compile(
-    r"(?:\b(?:e\.g|i\.e|cf|vs|etc|Dr|Mr|Mrs|Ms|Prof|St|No|Nos|Fig|Figs|Eq|Sec|Ch|Vol|pp|al|ca|approx|"
-    r"resp|Inc|Ltd|Co|Jr|Sr|Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sep|Sept|Oct|Nov|Dec)|(?:^|[\s(])[A-Za-z])\.$"
-)
-
-
-def sentences(text: str) -> list[tuple[int, int]]:
-    """Spans of sentences, without the space around them. List items count as sentences."""
-    spans: list[tuple[int, int]] = []
-    start = 0
-    for match in _END.finditer(text):
-        end = match.end()
-        if match[0][0] == ".":
-            following = text[end : end + 40].lstrip()
-            if following[:1].islower() or _ABBREVIATION.search(text[max(start, end - 12) : end]):
-                continue
-        _add(spans, text, start, end)
-        start = end
-    _add(spans, text, start, len(text))
-    return spans
-
-
-def _add(spans: list[tuple[int, int]], text: str, start: int, end: int) -> None:
-    part = text[start:end]
-    left = start + len(part) - len(part.lstrip())
-    right = start + len(part.rstrip())
-    if right > left:
-        spans.append((left, right))
 
 
 # What must be in the text for it to be worth looking, what is taken off, what stays.

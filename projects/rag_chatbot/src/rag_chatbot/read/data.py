@@ -6,8 +6,10 @@ import json
 import re
 from pathlib import Path
 
+from rag_chatbot.read.decode import decode
 from rag_chatbot.read.document import Block, Document
-from rag_chatbot.read.text import decode, lines, parse_markdown
+from rag_chatbot.read.markdown_lines import read_lines
+from rag_chatbot.read.text import parse_markdown
 from seedbed.errors import BadInput
 
 SPACE = re.compile(r"[\s,]*")
@@ -22,14 +24,14 @@ def parse_csv(data: bytes, path: Path) -> Document:
 
 def parse_jsonl(data: bytes, path: Path) -> Document:
     text = decode(data)
-    spans = [span for span in lines(text) if text[span[0] : span[1]].strip()]
-    if not spans:
+    lines = [line for line in read_lines(text) if line.text]
+    if not lines:
         return Document(text, (), path.stem)
     try:
-        json.loads(text[spans[0][0] : spans[0][1]])
+        json.loads(text[lines[0].start : lines[0].end])
     except (ValueError, RecursionError) as error:
         raise BadInput(f"Line 1 is not JSON: {error}.") from None
-    return Document(text, tuple(Block("code", a, b) for a, b in spans), path.stem)
+    return Document(text, tuple(Block("code", line.start, line.end) for line in lines), path.stem)
 
 
 def parse_json(data: bytes, path: Path) -> Document:

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree
 
+from rag_chatbot.read.decode import clean
 from rag_chatbot.read.document import Document, Writer
-from rag_chatbot.read.text import clean
 from seedbed.errors import BadInput, TooLarge
 
 MAX_UNPACKED = 100 * 2**20  # bytes of XML

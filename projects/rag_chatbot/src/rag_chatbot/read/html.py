@@ -9,8 +9,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+from rag_chatbot.read.decode import clean, decode
 from rag_chatbot.read.document import Document, Writer
-from rag_chatbot.read.text import clean, decode
 
 SKIP = {
     "nav", "footer", "iframe", "select", "button", "head", "object", "canvas", "math",

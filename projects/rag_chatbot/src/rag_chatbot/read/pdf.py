@@ -14,8 +14,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from rag_chatbot.read.decode import clean
 from rag_chatbot.read.document import Document, Writer
-from rag_chatbot.read.text import clean
 from seedbed.errors import BadInput, TooLarge
 
 MAX_PAGES = 5000
