@@ -28,5 +28,5 @@ def test_a_quote_that_does_not_stand_in_its_document_is_a_problem(open_chatbot):
     answer = bot.ask(demo.Question(WHEN), caller=demo.OPERATOR)
     assert demo.problem(bot, answer, "six") == ""
     answer["citations"][0]["quote"] = "at seven"
-    assert "does not stand in port.md" in demo.problem(bot, answer, "six")
-    assert demo.problem(bot, {**answer, "citations": []}, "six") == "nothing is cited"
+    assert "is not in port.md" in demo.problem(bot, answer, "six")
+    assert demo.problem(bot, {**answer, "citations": []}, "six") == "the answer has no citation"

@@ -140,7 +140,7 @@ def test_thumbs_and_a_comment_are_kept(visit):
     page.get_by_role("button", name="Dislike").click()
     page.locator("#comment textarea").fill("It opens at five.")
     page.keyboard.press("Enter")
-    page.get_by_text("your comment is kept").wait_for()
+    page.get_by_text("Your comment was saved").wait_for()
     [case] = bot.conversations.export(rating=None)
     assert (case["question"], case["rating"], case["comment"]) == (
         WHEN,

@@ -104,7 +104,7 @@ def test_how_this_was_answered():
     assert "total 1.2 s, first token 20 ms" in words
     assert "5 read, 1 written" in words
     quoted = shown("What?", usage={"input_tokens": 0, "output_tokens": 0})
-    assert "no language model was asked" in Page(page_html.details(quoted, "default")).words
+    assert "no language model was called" in Page(page_html.details(quoted, "default")).words
 
 
 def test_an_upload_is_summed_up():

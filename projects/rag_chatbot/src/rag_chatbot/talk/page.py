@@ -1,6 +1,9 @@
-"""The chat page: ask, open the passages, add documents, look back.
+"""The layout of the web page: chat, documents, past conversations and settings.
 
-Laid out and connected here; what its buttons do is in `handlers`.
+    ui.mount(app, build_page(chatbot), path="/")    # with `seedbed.server.ui`
+
+Components are placed and connected here. What a button does is in `page_handlers.py`, and the HTML
+of answers in `page_html.py`.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ CONFIRM = """(source, collection) =>
 
 
 def build_page(chatbot: Chatbot) -> gr.Blocks:
-    """The page of one chatbot, to be mounted by `seedbed.server.ui`."""
+    """The page of one chatbot, which `seedbed.server.ui.mount` adds to an application."""
     with gr.Blocks(title="rag_chatbot", analytics_enabled=False) as page:
         at = SimpleNamespace(conversation=gr.State(None), ids=gr.State([]), rated=gr.State(None))
         with gr.Row(elem_id="columns"):
@@ -33,7 +36,7 @@ def build_page(chatbot: Chatbot) -> gr.Blocks:
 
 
 def styles() -> str:
-    """The page's own styles, beside the common ones."""
+    """The styles of this page, in addition to those that all pages share."""
     return resources("rag_chatbot.talk").joinpath("page.css").read_text("utf-8")
 
 
@@ -58,14 +61,14 @@ def _side(at: SimpleNamespace, chatbot: Chatbot) -> None:
             chatbot.config.strictness,
             step=0.05,
             label="Strictness",
-            info="0 always answers, 1 only when very sure",
+            info="Evidence an answer needs: 0 always answers, 1 never does",
         )
         at.mode = gr.Radio(
             ["auto", "quote", "write"],
             value=chatbot.config.mode,
             label="How to answer",
-            info="quote: sentences of the documents. write: the model's own, each one checked. "
-            "auto: what suits the model",
+            info="quote: sentences of the documents. write: the model's own, each checked. "
+            "auto: write if the model is large enough",
         )
         at.model = gr.Dropdown(list(chatbot.models), value=chatbot.models[0], label="Model")
 
@@ -83,7 +86,7 @@ def _main(at: SimpleNamespace) -> None:
     )
     with gr.Row(visible=False) as at.comment_row:
         at.comment = gr.Textbox(
-            placeholder="What was right or wrong about it? (optional)",
+            placeholder="What was right or wrong? (optional)",
             show_label=False,
             container=False,
             scale=8,
