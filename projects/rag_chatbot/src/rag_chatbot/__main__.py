@@ -96,9 +96,14 @@ def ingest(
     Exits with status 1 if a file could not be read.
     """
     summary = _ingest(
-        open_chatbot(), paths, collection, as_json,
-        include=include or (), exclude=exclude or (), prune=prune,
-    )  # fmt: skip
+        open_chatbot(),
+        paths,
+        collection,
+        as_json,
+        include=include or (),
+        exclude=exclude or (),
+        prune=prune,
+    )
     if as_json:
         show(summary)
     raise typer.Exit(1 if summary["failed"] else 0)
@@ -111,9 +116,13 @@ def _ingest(
 
     with terminal.progress(quiet) as progress:
         summary = ingest(
-            chatbot.store, paths, collection=collection, progress=progress,
-            waiting=lambda said: typer.echo(said, err=True), **options,
-        ).as_json()  # fmt: skip
+            chatbot.store,
+            paths,
+            collection=collection,
+            progress=progress,
+            waiting=lambda notice: typer.echo(notice, err=True),
+            **options,
+        ).as_json()
     if not quiet:
         terminal.report(summary)
     return summary

@@ -76,7 +76,7 @@ def stream_sentences(pieces: Iterable[str]) -> Iterator[str]:
         *lines, rest = (rest + piece).split("\n")
         for line in lines:
             yield from (line[start:end] for start, end in sentence_spans(line))
-        *complete, (unfinished, _) = sentence_spans(rest) or [(0, 0)]
+        *complete, (unfinished, _) = list(sentence_spans(rest)) or [(0, 0)]
         yield from (rest[start:end] for start, end in complete)
         rest = rest[unfinished:]
     yield from (rest[start:end] for start, end in sentence_spans(rest))
