@@ -310,7 +310,7 @@ def delete_collection(name: CollectionName) -> None:
 
 @collections.command("reembed")
 def reembed(name: CollectionName) -> None:
-    """Recompute the vectors of a collection with the embedding model in SEEDBED_EMBEDDINGS."""
+    """Recompute the vectors of a collection, with SEEDBED_EMBEDDINGS."""
     count = open_chatbot().store.reembed(name)
     typer.echo(f"embedded {count} chunks of {name}", err=True)
 
@@ -322,7 +322,7 @@ def export_feedback(
         bool, typer.Option("--all", help="Include answers rated down; correct them by hand.")
     ] = False,
 ) -> None:
-    """Write the answers that users rated up as test questions for `eval --qa`."""
+    """Write answers rated up as test questions for `eval --qa`."""
     cases = list(open_chatbot().conversations.export(rating=None if all_ratings else "up"))
     lines = (json.dumps(case, ensure_ascii=False) + "\n" for case in cases)
     output.write_text("".join(lines), encoding="utf-8")

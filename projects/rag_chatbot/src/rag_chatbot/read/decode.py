@@ -1,7 +1,7 @@
 """Turn the bytes of a text file into clean text: encoding, newlines, control characters.
 
-    >>> decode("Größe\\r\\n".encode("cp1252"))
-    'Größe\\n'
+    >>> decode("one\\r\\ntwo".encode("utf-16"))
+    'one\\ntwo'
 
 Encodings are recognised by byte-order mark, then as UTF-8, then by `charset_normalizer`. What a
 page of HTML declares about itself is read in `html.py`.
