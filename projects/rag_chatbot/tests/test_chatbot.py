@@ -13,7 +13,7 @@ TEXTS = {
 WHEN = "When does the harbour of Vellin open?"
 
 
-def test_an_answer_is_cited_and_the_quote_stands_in_the_document(open_chatbot):
+def test_ask_cites_verbatim_quotes(open_chatbot):
     bot = open_chatbot(TEXTS)
     answer = bot.ask(Question(WHEN), caller=LOCAL)
     assert "six in the morning" in answer["answer"] and not answer["abstained"]
@@ -22,7 +22,7 @@ def test_an_answer_is_cited_and_the_quote_stands_in_the_document(open_chatbot):
     assert text[citation["start"] : citation["end"]] == citation["quote"]
 
 
-def test_quoting_loads_no_model(config):
+def test_ask_in_quote_mode_loads_no_model(config):
     loaded = []
 
     def load(name):
@@ -36,7 +36,7 @@ def test_quoting_loads_no_model(config):
     bot.close()
 
 
-def test_it_is_ready_to_write_once_its_model_has_said_something(open_chatbot):
+def test_check_tries_the_model_once(open_chatbot):
     model = ScriptedChatModel(["Hello."])
     bot = open_chatbot(TEXTS, model, mode="write")
     bot.check()
@@ -46,7 +46,7 @@ def test_it_is_ready_to_write_once_its_model_has_said_something(open_chatbot):
         open_chatbot(TEXTS, ScriptedChatModel([Unavailable("no weights")]), mode="write").check()
 
 
-def test_a_conversation_goes_on_for_its_owner_only(open_chatbot):
+def test_conversation_continues_for_its_owner_only(open_chatbot):
     bot = open_chatbot(TEXTS)
     first = bot.ask(Question(WHEN), caller="alice")
     talk = first["conversation_id"]
@@ -57,13 +57,13 @@ def test_a_conversation_goes_on_for_its_owner_only(open_chatbot):
         bot.ask(Question("And then?", conversation_id=talk), caller="bob")
 
 
-def test_what_is_not_kept_leaves_no_trace(open_chatbot):
+def test_ask_without_keep_stores_nothing(open_chatbot):
     bot = open_chatbot(TEXTS)
     answer = bot.ask(Question(WHEN, keep=False), caller=OPERATOR)
     assert "id" not in answer and bot.conversations.list(LOCAL) == []
 
 
-def test_an_answer_left_early_is_not_kept(open_chatbot):
+def test_stream_closed_early_stores_nothing(open_chatbot):
     bot = open_chatbot(TEXTS)
     events = bot.stream(Question(WHEN), caller=LOCAL)
     assert isinstance(next(events), str)
@@ -71,7 +71,7 @@ def test_an_answer_left_early_is_not_kept(open_chatbot):
     assert bot.conversations.list(LOCAL) == []
 
 
-def test_a_conversation_deleted_meanwhile_is_not_found(open_chatbot):
+def test_stream_into_a_deleted_conversation_is_not_found(open_chatbot):
     bot = open_chatbot(TEXTS)
     talk = bot.ask(Question(WHEN), caller=LOCAL)["conversation_id"]
     events = bot.stream(Question("And then?", conversation_id=talk), caller=LOCAL)
@@ -81,7 +81,7 @@ def test_a_conversation_deleted_meanwhile_is_not_found(open_chatbot):
         list(events)
 
 
-def test_an_empty_collection_is_said_to_be_empty(open_chatbot):
+def test_ask_reports_an_empty_collection(open_chatbot):
     answer = open_chatbot().ask(Question("What is it?"), caller=LOCAL)
     assert answer["abstained"] and "no documents yet" in answer["notices"][0]
 
@@ -89,17 +89,17 @@ def test_an_empty_collection_is_said_to_be_empty(open_chatbot):
 @pytest.mark.parametrize(
     "wrong", [{"k": 0}, {"k": 51}, {"strictness": 1.1}, {"strictness": float("nan")}, {"mode": "x"}]
 )
-def test_settings_out_of_range_are_refused(open_chatbot, wrong):
+def test_question_with_options_out_of_range_is_refused(open_chatbot, wrong):
     with pytest.raises(BadInput):
         open_chatbot(TEXTS).ask(Question(WHEN, **wrong), caller=LOCAL)
 
 
-def test_only_the_offered_models_may_be_asked_for(open_chatbot):
-    with pytest.raises(BadInput, match="'huge' is not offered"):
+def test_ask_refuses_an_unknown_model(open_chatbot):
+    with pytest.raises(BadInput, match="Unknown model 'huge'"):
         open_chatbot(TEXTS).ask(Question(WHEN, model="huge"), caller=LOCAL)
 
 
-def test_what_a_key_may_not_see_it_cannot_use(open_chatbot):
+def test_caller_without_access_cannot_use_a_collection(open_chatbot):
     bot = open_chatbot(TEXTS)
     bot.create_collection("alice/notes", ["alice"], ["alice"], "alice")
     for caller, found in (("alice", True), ("bob", False), (LOCAL, False), (OPERATOR, True)):
@@ -121,7 +121,7 @@ def test_what_a_key_may_not_see_it_cannot_use(open_chatbot):
         assert said[0] == said[1]
 
 
-def test_a_name_that_is_taken_says_nothing_about_others(open_chatbot):
+def test_create_collection_reveals_no_taken_names(open_chatbot):
     bot = open_chatbot()
     bot.create_collection("alice/notes", ["alice"], ["alice"], "alice")
     said = []
@@ -130,18 +130,18 @@ def test_a_name_that_is_taken_says_nothing_about_others(open_chatbot):
             bot.create_collection(name, ["*"], ["*"], "bob")
         said.append(str(error.value).replace(name, "NAME"))
     assert said[0] == said[1]
-    with pytest.raises(BadInput, match="cannot be used"):
+    with pytest.raises(BadInput, match="is not available"):
         bot.create_collection("alice/notes", ["*"], ["*"], "alice")
 
 
-def test_a_creator_is_never_locked_out(open_chatbot):
+def test_create_collection_includes_its_creator(open_chatbot):
     bot = open_chatbot()
     bot.create_collection("alice/notes", ["bob"], ["bob"], "alice")
     assert bot.upload([("a.md", b"Some words.")], "alice/notes", "alice")["added"] == 1
     assert [d["source"] for d in bot.documents("alice/notes", "bob")] == ["a.md"]
 
 
-def test_one_bad_upload_stops_no_other(open_chatbot):
+def test_upload_continues_after_a_bad_file(open_chatbot):
     bot = open_chatbot()
     seen = []
     summary = bot.upload(
@@ -152,7 +152,7 @@ def test_one_bad_upload_stops_no_other(open_chatbot):
     assert [d["source"] for d in bot.documents("default", LOCAL)] == ["a.md"]
 
 
-def test_two_uploads_of_one_name_leave_one_whole_document(open_chatbot):
+def test_upload_of_one_name_twice_leaves_one_document(open_chatbot):
     bot = open_chatbot()
     texts = [f"The number of the day is {n}. " * 30 for n in range(6)]
     summaries = []

@@ -32,7 +32,7 @@ def rated(conversations, rating, **kwargs):
     return turn
 
 
-def test_turns_come_back_in_order_also_after_a_restart(conversations):
+def test_turns_are_ordered_after_a_restart(conversations):
     talk = conversations.start("alice", "notes", "First question")
     first = conversations.add(talk, "one", answer("1"))
     second = conversations.add(talk, "two", answer("2"))
@@ -44,18 +44,18 @@ def test_turns_come_back_in_order_also_after_a_restart(conversations):
     assert conversations.find(talk, "alice").collection == "notes"
 
 
-def test_newest_conversation_comes_first(conversations):
+def test_list_returns_the_newest_first(conversations):
     ids = [conversations.start("alice", "default", str(n)) for n in range(3)]
     assert [item.id for item in conversations.list("alice")] == ids[::-1]
     assert len(conversations.list("alice", limit=2)) == 2
 
 
-def test_a_long_first_question_makes_a_short_title(conversations):
+def test_title_is_cut(conversations):
     talk = conversations.start("alice", "default", "word " * 100)
     assert len(conversations.find(talk, "alice").title) <= 80
 
 
-def test_nobody_sees_the_conversations_of_another(conversations):
+def test_conversations_are_private_to_their_caller(conversations):
     talk = conversations.start("alice", "default", "Mine")
     turn = conversations.add(talk, "one", answer())
     assert conversations.list("bob") == []
@@ -74,7 +74,7 @@ def test_nobody_sees_the_conversations_of_another(conversations):
     assert conversations.turns(talk, "alice")[0].rating is None
 
 
-def test_deleting_takes_the_turns_along(conversations):
+def test_delete_removes_the_turns(conversations):
     talk = conversations.start("alice", "default", "Mine")
     conversations.add(talk, "one", answer())
     conversations.delete(talk, "alice")
@@ -84,7 +84,7 @@ def test_deleting_takes_the_turns_along(conversations):
         conversations.add(talk, "two", answer())
 
 
-def test_rating_again_replaces_and_none_takes_back(conversations):
+def test_rate_replaces_and_none_removes(conversations):
     turn = rated(conversations, "up")
     conversations.rate(turn, "alice", "down", "no")
     assert [case["rating"] for case in conversations.export(rating="down")] == ["down"]
@@ -93,7 +93,7 @@ def test_rating_again_replaces_and_none_takes_back(conversations):
     assert list(conversations.export(rating=None)) == []
 
 
-def test_feedback_becomes_cases_for_eval(conversations):
+def test_export_makes_cases_for_eval(conversations):
     good = rated(conversations, "up")
     rated(conversations, "down")
     right_refusal = rated(conversations, "up", abstained=True)
@@ -111,11 +111,11 @@ def test_feedback_becomes_cases_for_eval(conversations):
 
 @settings(deadline=None, derandomize=True)
 @given(st.text(max_size=200))
-def test_a_quote_s_pattern_finds_the_quote(quote):
+def test_as_pattern_matches_its_quote(quote):
     assert re.search(as_pattern(quote), quote)
 
 
-def test_a_broken_file_is_an_error_that_names_it(tmp_path):
+def test_damaged_file_is_reported_with_its_path(tmp_path):
     conversations = Conversations(tmp_path / "c.sqlite")
     conversations.path.unlink()
     conversations.path.mkdir()

@@ -32,7 +32,7 @@ market kitchen silver doctor teacher engine mountain island yellow orange purple
 quiet strong narrow early number country village station corner circle machine picture
 weather farmer brother sister village harbor castle desert valley meadow thunder candle
 basket blanket pocket mirror ladder hammer needle button ribbon feather
-""".split()  # noqa: SIM905
+""".split()
 
 
 def prompt(seed: int, what: object, words: int) -> str:

@@ -1,4 +1,4 @@
-"""Checks of exercise 3: `Sync.apply` over a real catalogue and an index that fails on purpose."""
+"""Checks of exercise 3: `IndexSync.apply` on a real catalogue with an index that fails."""
 # ruff: noqa: ARG002  (the index has the signatures of the real one)
 
 import tempfile
@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from rag_chatbot.store import index_sync
 from rag_chatbot.store.database import Database
+from rag_chatbot.store.vector_index import BATCH, IndexSync
 from seedbed.errors import Unavailable
 
 
@@ -66,21 +66,21 @@ def waiting(database: Database) -> int:
 
 def check_all_changes_reach_the_index() -> None:
     database, index = catalogue(20), Index()
-    done = index_sync.Sync(database, index).apply()
+    done = IndexSync(database, index).apply()
     assert index.held == set(range(1, 21)), f"the index has {len(index.held)} of 20 chunks"
     assert done == 20, f"apply should return 20, the number of changes, not {done!r}"
     assert waiting(database) == 0, f"{waiting(database)} changes still wait after a success"
 
 
 def check_more_changes_than_one_batch() -> None:
-    database, index = catalogue(index_sync.BATCH + 5), Index()
-    done = index_sync.Sync(database, index).apply()
-    assert done == index_sync.BATCH + 5, f"{done!r} of {index_sync.BATCH + 5} changes were applied"
+    database, index = catalogue(BATCH + 5), Index()
+    done = IndexSync(database, index).apply()
+    assert done == BATCH + 5, f"{done!r} of {BATCH + 5} changes were applied"
 
 
 def check_a_failure_forgets_nothing() -> None:
     database, index = catalogue(20), Index(fails_at=(1,))
-    syncing = index_sync.Sync(database, index)
+    syncing = IndexSync(database, index)
     syncing._check_at = float("inf")
     try:
         syncing.apply()
@@ -104,13 +104,13 @@ def check_a_change_that_arrives_meanwhile() -> None:
                     add_change(db, 7)
 
     index = Busy()
-    index_sync.Sync(database, index).apply()
+    IndexSync(database, index).apply()
     assert index.calls == 2, "a change that arrived while others were applied was thrown away"
 
 
 def check_other_processes_notice() -> None:
     database = catalogue(3)
-    syncing = index_sync.Sync(database, Index())
+    syncing = IndexSync(database, Index())
     syncing.apply()
     row = database.connection().execute("SELECT value FROM meta WHERE key='generation'").fetchone()
     assert row, "the catalogue has no generation after a change"

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rag_chatbot.store.callers import OPERATOR
 from rag_chatbot.talk import terminal
 
 if TYPE_CHECKING:
@@ -40,7 +41,6 @@ app.add_typer(documents, name="documents")
 app.add_typer(collections, name="collections")
 app.add_typer(feedback, name="feedback")
 
-OPERATOR = None  # as in `chatbot`, which takes too long to import for a help text
 Collection = Annotated[str, typer.Option("--collection", "-c", help="Name of the collection.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Model = Annotated[
@@ -280,7 +280,7 @@ def delete_document(
 def list_collections(as_json: Json = False) -> None:
     """List all collections, and the keys that may read and write them."""
     chatbot = open_chatbot()
-    found = [chatbot.store.collection(name) for name in chatbot.store.collections()]
+    found = [chatbot.store.collection(name) for name in chatbot.store.collections(OPERATOR)]
     rules = [{"name": c.name, "readers": c.readers, "writers": c.writers} for c in found]
     if as_json:
         show(rules)

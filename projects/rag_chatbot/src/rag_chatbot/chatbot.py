@@ -1,7 +1,11 @@
-"""The chatbot as one object: what the command line, the API, the page and the MCP server share.
+"""The chatbot as one object, shared by the command line, the HTTP API, the page and the MCP server.
 
-It checks who may see a collection, keeps conversations, and speaks plain JSON. Searching and
-answering are in `retrieve` and `answer`.
+    chatbot = open_chatbot(Config(), Settings())
+    chatbot.ask(Question("How do I change the port?"), caller=LOCAL)["answer"]
+
+A question passes through `Chatbot.stream` → `Answerer.stream` → `Retriever.search` → `Store.text`
+and `Store.dense` → `fuse` → `choose` → `confidence` → `quote` or `AnswerWriter.write`. This module
+checks access, keeps conversations, and returns plain JSON.
 """
 
 from __future__ import annotations
@@ -9,33 +13,36 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 from langchain_core.embeddings import Embeddings
 from langchain_core.language_models import BaseChatModel
 
-from rag_chatbot.answer.answer import Answer, Answerer, Turn, check
+from rag_chatbot.answer.answer import Answer, Answerer, clean_question
+from rag_chatbot.answer.follow_up import Exchange
 from rag_chatbot.config import Config
 from rag_chatbot.conversation import Conversations
 from rag_chatbot.ingest import Progress, Summary, ingest_bytes
 from rag_chatbot.search.retrieve import Hit, Retriever
-from rag_chatbot.store.embed import embed_texts
+from rag_chatbot.store.callers import LOCAL, OPERATOR, Caller
 from rag_chatbot.store.store import Store
 from seedbed.errors import BadInput, SeedbedError
+from seedbed.models.embeddings import embed_texts
 from seedbed.settings import Settings
 
 LoadModel = Callable[[str], BaseChatModel]
 
-OPERATOR = None
-LOCAL = "local"
-NO_DOCUMENTS = "This collection has no documents yet: add some first."
+__all__ = ["LOCAL", "OPERATOR", "Caller", "Chatbot", "Question", "open_chatbot"]
+_DOCUMENT_FIELDS = ("source", "title", "type", "chunks", "added")
+NO_DOCUMENTS = "This collection has no documents yet. Add some first."
 
 
 @dataclass(frozen=True)
 class Question:
-    """What someone asks, of which collection, and how to answer it (None: as configured).
+    """A question to a collection, and how to answer it; None: as configured.
 
-    With `keep` it becomes a turn of a conversation, which later questions may continue.
+    `k` is the number of chunks to retrieve, `mode` is auto, quote or write, `strictness` runs from
+    0 (always answer) to 1 (never). With `keep` the question becomes a turn of a conversation.
     """
 
     text: str
@@ -48,25 +55,27 @@ class Question:
     keep: bool = True
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "text", check(self.text))
+        object.__setattr__(self, "text", clean_question(self.text))
         if self.k is not None and not 1 <= self.k <= 50:
-            raise BadInput(f"k={self.k} is not a number of passages from 1 to 50.")
+            raise BadInput(f"k={self.k} is out of range.", hint="Use 1 to 50 passages.")
         if self.strictness is not None and not 0 <= self.strictness <= 1:
-            raise BadInput(f"The strictness {self.strictness} is not between 0 and 1.")
+            raise BadInput(f"strictness={self.strictness} is out of range.", hint="Use 0 to 1.")
 
 
 class Chatbot:
     """Owns the store and the conversations; safe to use from many threads; close it when done.
 
-    `caller` is the name of an API key, `"local"` where the server has no keys, or OPERATOR: whoever
-    runs commands on the machine, and may use every collection.
+    `caller` is the name of an API key, LOCAL on a server without keys, or OPERATOR, the person who
+    runs commands on this machine and may use every collection.
     """
 
     def __init__(
         self, config: Config, embeddings: Embeddings, models: Sequence[str], load_model: LoadModel
     ) -> None:
-        """`models` are the specs that may be asked for, the usual one first. Each is loaded by
-        `load_model` when it first has to write."""
+        """`models` are the specs that a question may choose, the default first.
+
+        `load_model` loads one when it first has to write.
+        """
         self.config = config
         self.models = tuple(dict.fromkeys(models))
         self.store = Store(config, embeddings)
@@ -76,48 +85,52 @@ class Chatbot:
             name: Answerer(self.retriever, partial(load_model, name), config, name)
             for name in self.models
         }
-        self._proved = False
+        self._model_works = False
         self.store.create_collection("default")
 
     def close(self) -> None:
+        """Close the store."""
         self.store.close()
 
     # Answering
 
     def answerer(self, model: str | None = None) -> Answerer:
-        """The answerer of a model. Raises BadInput for one that is not offered."""
+        """The answerer of a model, by default the first. Raises BadInput for any other model."""
         name = model or self.models[0]
         if name not in self._answerers:
-            raise BadInput(
-                f"The model {name!r} is not offered here.", hint=f"Try {self.models[0]!r}."
-            )
+            raise BadInput(f"Unknown model {name!r}.", hint=f"Available: {', '.join(self.models)}.")
         return self._answerers[name]
 
     def search(
-        self, question: str, *, collection: str, caller: str | None, k: int | None = None
+        self, question: str, *, collection: str, caller: Caller, k: int | None = None
     ) -> list[dict[str, Any]]:
         """The passages nearest to a question, best first."""
-        asked = Question(question, k=k)
-        self._require(collection, caller, "read")
-        found = self.retriever.search(asked.text, collection=collection, k=k)
-        return [passage(hit) for hit in found]
+        checked = Question(question, k=k)
+        self.store.require(collection, caller, "read")
+        hits = self.retriever.search(checked.text, collection=collection, k=k)
+        return [passage(hit) for hit in hits]
 
-    def ask(self, question: Question, *, caller: str | None) -> dict[str, Any]:
-        """Answer at once; the JSON is that of `stream`'s last event."""
+    def ask(self, question: Question, *, caller: Caller) -> dict[str, Any]:
+        """The whole answer as JSON, as in the last event of `stream`."""
         *_, last = self.stream(question, caller=caller)
         assert isinstance(last, dict)
         return last
 
-    def stream(self, question: Question, *, caller: str | None) -> Generator[str | dict[str, Any]]:
-        """Yield pieces of the answer as they are ready, then the whole answer as JSON.
+    def stream(self, question: Question, *, caller: Caller) -> Generator[str | dict[str, Any]]:
+        """Yield the answer's text piece by piece as it is ready, then the whole answer as JSON.
 
-        Raises NotFound for a collection or conversation that is not there or not the caller's.
+        Raises NotFound for a collection or conversation that does not exist or is not accessible to
+        the caller, and BadInput for an unknown model.
         """
-        self._require(question.collection, caller, "read")
-        history: list[Turn] = []
+        # 1. Check access to the collection and to the conversation.
+        self.store.require(question.collection, caller, "read")
+        owner = LOCAL if caller is OPERATOR else caller
+        history: list[Exchange] = []
         if question.conversation_id:
-            turns = self.conversations.turns(question.conversation_id, caller or LOCAL)
-            history = [Turn(turn.question, turn.answer["answer"]) for turn in turns]
+            turns = self.conversations.turns(question.conversation_id, owner)
+            history = [Exchange(turn.question, turn.answer["answer"]) for turn in turns]
+
+        # 2. Answer.
         answer: Answer | None = None
         for event in self.answerer(question.model).stream(
             question.text,
@@ -132,75 +145,73 @@ class Chatbot:
             else:
                 yield event
         assert answer is not None, "an answerer's last event is its answer"
-        shown = answer_json(answer)
-        if not answer.passages and not self.store.documents(question.collection):
-            shown["notices"].append(NO_DOCUMENTS)
-        yield self._keep(question, shown, caller or LOCAL) if question.keep else shown
 
-    def _keep(self, question: Question, answer: dict[str, Any], caller: str) -> dict[str, Any]:
+        # 3. Add the turn to the conversation.
+        result = answer_json(answer)
+        if not answer.passages and not self.store.documents(question.collection):
+            result["notices"].append(NO_DOCUMENTS)
+        yield self._keep(question, result, owner) if question.keep else result
+
+    def _keep(self, question: Question, answer: dict[str, Any], owner: str) -> dict[str, Any]:
         conversation_id = question.conversation_id or self.conversations.start(
-            caller, question.collection, question.text
+            owner, question.collection, question.text
         )
         turn_id = self.conversations.add(conversation_id, question.text, answer)
         return {"id": turn_id, "conversation_id": conversation_id, **answer}
 
     # Documents and collections
 
-    def _require(self, name: str, caller: str | None, action: Literal["read", "write"]) -> None:
-        if caller is OPERATOR:
-            self.store.collection(name)
-        else:
-            self.store.require(name, caller, action)
-
-    def collections(self, caller: str | None) -> list[str]:
+    def collections(self, caller: Caller) -> list[str]:
         """The names of the collections that the caller may read."""
         return self.store.collections(caller)
 
     def create_collection(
-        self, name: str, readers: Sequence[str], writers: Sequence[str], caller: str | None
+        self, name: str, readers: Sequence[str], writers: Sequence[str], caller: Caller
     ) -> None:
-        """Make a collection that its creator may always use.
+        """Create a collection that its creator may always use.
 
-        A key may only take names that begin with its own, as in `alice/notes`: whether a name is
-        taken says nothing then about the collections of others.
+        The name must begin with the caller's own, as in `alice/notes`, so that a name that is
+        taken reveals nothing about the collections of others.
         """
         if caller not in (OPERATOR, LOCAL) and not name.startswith(f"{caller}/"):
             raise BadInput(
                 f"The name of your collection must begin with '{caller}/'.",
-                hint=f"Try '{caller}/{name}'.",
+                hint=f"Example: '{caller}/{name}'.",
             )
         if name in self.store.collections(OPERATOR):
-            raise BadInput(f"The name {name!r} cannot be used.", hint="Choose another.")
+            raise BadInput(f"The name {name!r} is not available.", hint="Choose another.")
         self.store.create_collection(name, _with(caller, readers), _with(caller, writers))
 
-    def delete_collection(self, name: str, caller: str | None) -> None:
+    def delete_collection(self, name: str, caller: Caller) -> None:
         """Delete a collection with all its documents."""
-        self._require(name, caller, "write")
+        self.store.require(name, caller, "write")
         self.store.delete_collection(name)
 
-    def documents(self, collection: str, caller: str | None) -> list[dict[str, Any]]:
-        """The documents of a collection, by source."""
-        self._require(collection, caller, "read")
+    def documents(self, collection: str, caller: Caller) -> list[dict[str, Any]]:
+        """The documents of a collection as JSON, ordered by source."""
+        self.store.require(collection, caller, "read")
         return [
-            {"source": d.source, "title": d.title, "type": d.type, "chunks": d.chunks,
-             "added": d.added}
-            for d in self.store.documents(collection)
-        ]  # fmt: skip
+            {name: getattr(document, name) for name in _DOCUMENT_FIELDS}
+            for document in self.store.documents(collection)
+        ]
 
-    def document_text(self, collection: str, source: str, caller: str | None) -> str:
-        """A document's text as it was read; citations are spans of it."""
-        self._require(collection, caller, "read")
+    def document_text(self, collection: str, source: str, caller: Caller) -> str:
+        """The text of a document; citations are spans of it. Raises NotFound."""
+        self.store.require(collection, caller, "read")
         return self.store.document(collection, source).text
 
     def upload(
         self,
         files: Sequence[tuple[str, bytes]],
         collection: str,
-        caller: str | None,
+        caller: Caller,
         progress: Progress | None = None,
     ) -> dict[str, Any]:
-        """Read uploaded files, given as (name, content). One bad file never stops the rest."""
-        self._require(collection, caller, "write")
+        """Ingest uploaded files, given as (name, content), and return a summary as JSON.
+
+        A file that cannot be read is listed under `failed`; the others are ingested all the same.
+        """
+        self.store.require(collection, caller, "write")
         summary = Summary()
         for number, (name, data) in enumerate(files):
             if progress:
@@ -216,24 +227,24 @@ class Chatbot:
             summary.chunks += chunks if change != "unchanged" else 0
         return summary.as_json()
 
-    def delete_document(self, collection: str, source: str, caller: str | None) -> None:
-        """Forget one document: its text, its chunks and its vectors."""
-        self._require(collection, caller, "write")
+    def delete_document(self, collection: str, source: str, caller: Caller) -> None:
+        """Delete a document with its chunks and vectors. Raises NotFound."""
+        self.store.require(collection, caller, "write")
         self.store.delete_document(collection, source)
 
     def check(self) -> None:
-        """Raise what keeps the chatbot from answering; cheap once the model has said something."""
+        """Raise the error that would prevent an answer; cheap once the model has worked."""
         [vector] = embed_texts(self.retriever.embeddings, ["ready"])
         for name in self.store.collections(OPERATOR)[:1]:
             self.store.dense(name, vector, 1)
         writer = self.answerer().writer
         mode = writer.mode if self.config.mode == "auto" else self.config.mode
-        if mode == "write" and not self._proved and writer.model is not None:
-            self._proved = any(True for _ in writer.model.stream("Hello"))
+        if mode == "write" and not self._model_works and writer.model is not None:
+            self._model_works = any(True for _ in writer.model.stream("Hello"))
 
 
 def open_chatbot(config: Config, settings: Settings) -> Chatbot:
-    """The chatbot with the configured models."""
+    """The chatbot with the configured models; they are loaded at their first use."""
     from seedbed.models.catalog import MODELS
     from seedbed.models.embeddings import load_embeddings
 
@@ -242,15 +253,17 @@ def open_chatbot(config: Config, settings: Settings) -> Chatbot:
 
         return load_chat_model(name, settings=settings)
 
-    # Only what is installed is offered beside the configured model: nobody's choice on the page
-    # makes the server download gigabytes.
-    shipped = [m.name for m in MODELS.values() if m.kind == "chat" and m.package]
+    # Besides the configured model only installed ones: no choice on the page may make the server
+    # download gigabytes.
+    installed = [m.name for m in MODELS.values() if m.kind == "chat" and m.package]
     embeddings = load_embeddings(settings=settings)
-    return Chatbot(config, embeddings, [settings.model, *shipped], load_model)
+    return Chatbot(config, embeddings, [settings.model, *installed], load_model)
 
 
-def _with(caller: str | None, names: Sequence[str]) -> list[str]:
-    return [*names] if caller is OPERATOR or {"*", caller} & set(names) else [*names, caller]
+def _with(caller: Caller, names: Sequence[str]) -> list[str]:
+    """`names`, and the caller where they don't include it."""
+    included = caller is OPERATOR or "*" in names or caller in names
+    return [*names] if included else [*names, str(caller)]
 
 
 def passage(hit: Hit) -> dict[str, Any]:
@@ -268,9 +281,11 @@ def passage(hit: Hit) -> dict[str, Any]:
 
 
 def answer_json(answer: Answer) -> dict[str, Any]:
-    """An answer as JSON: the retrieved chunks in short form, everything else field by field."""
-    shown = {name: getattr(answer, name) for name in answer.__dataclass_fields__}
-    shown["citations"] = [asdict(citation) for citation in answer.citations]
-    shown["passages"] = [passage(hit) for hit in answer.passages]
-    shown["notices"] = list(answer.notices)
-    return shown
+    """An answer as JSON: all fields, with the retrieved chunks in short form."""
+    fields = {name: getattr(answer, name) for name in answer.__dataclass_fields__}
+    return {
+        **fields,
+        "citations": [asdict(citation) for citation in answer.citations],
+        "passages": [passage(hit) for hit in answer.passages],
+        "notices": list(answer.notices),
+    }

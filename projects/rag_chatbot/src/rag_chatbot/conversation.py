@@ -1,6 +1,6 @@
-"""Past conversations and what people thought of the answers, in a SQLite file of their own.
+"""Conversations and feedback on answers, in a SQLite file of their own.
 
-It knows nothing of documents or models: an answer is kept as the JSON that was shown.
+Documents and models are not involved: an answer is stored as the JSON that was returned.
 """
 
 from __future__ import annotations
@@ -37,6 +37,8 @@ CREATE INDEX IF NOT EXISTS turns_by_conversation ON turns (conversation_id);
 
 @dataclass(frozen=True)
 class Conversation:
+    """`title` is the first question, `created` is UTC in ISO 8601."""
+
     id: str
     collection: str
     title: str
@@ -44,7 +46,9 @@ class Conversation:
 
 
 @dataclass(frozen=True)
-class StoredTurn:
+class Turn:
+    """A question with its answer as JSON, and the feedback on it."""
+
     id: str
     question: str
     answer: dict[str, Any]
@@ -53,7 +57,7 @@ class StoredTurn:
 
 
 class Conversations:
-    """Each caller sees their own conversations only; to anyone else they do not exist."""
+    """Each caller sees its own conversations only; those of others do not exist for it."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -63,7 +67,7 @@ class Conversations:
 
     @contextmanager
     def _database(self) -> Iterator[sqlite3.Connection]:
-        # One connection a call: threads share nothing, and opening takes some 50 µs.
+        # One connection per call: threads share nothing, and opening one takes about 50 µs.
         try:
             with closing(sqlite3.connect(self.path, timeout=10)) as database:
                 database.execute("PRAGMA foreign_keys = ON")
@@ -71,12 +75,12 @@ class Conversations:
                     yield database
         except sqlite3.OperationalError as error:
             raise Unavailable(
-                f"The conversations in {str(self.path)!r} cannot be used: {error}.",
+                f"Cannot use the conversations in {str(self.path)!r}: {error}.",
                 hint="Is the disk full?" if "full" in str(error) else "",
             ) from None
 
     def start(self, caller: str, collection: str, title: str) -> str:
-        """Open a conversation and return its id."""
+        """Create a conversation; returns its id."""
         identifier = uuid.uuid4().hex
         with self._database() as database:
             database.execute(
@@ -86,7 +90,7 @@ class Conversations:
         return identifier
 
     def add(self, conversation_id: str, question: str, answer: dict[str, Any]) -> str:
-        """Keep a turn and return its id, which feedback names. NotFound if it was deleted."""
+        """Add a turn; returns its id. Raises NotFound if the conversation was deleted."""
         row = (uuid.uuid4().hex, conversation_id, question, json.dumps(answer, ensure_ascii=False))
         try:
             with self._database() as database:
@@ -95,11 +99,11 @@ class Conversations:
                     row,
                 )
         except sqlite3.IntegrityError:
-            raise _missing(conversation_id) from None
+            raise _unknown(conversation_id) from None
         return row[0]
 
     def find(self, conversation_id: str, caller: str) -> Conversation:
-        """Raises NotFound for another caller's conversation just as for none."""
+        """One conversation. Raises NotFound if it does not exist or belongs to another caller."""
         with self._database() as database:
             row = database.execute(
                 "SELECT id, collection, title, created FROM conversations"
@@ -107,11 +111,11 @@ class Conversations:
                 (conversation_id, caller),
             ).fetchone()
         if row is None:
-            raise _missing(conversation_id)
+            raise _unknown(conversation_id)
         return Conversation(*row)
 
-    def turns(self, conversation_id: str, caller: str) -> list[StoredTurn]:
-        """The turns of a conversation, oldest first."""
+    def turns(self, conversation_id: str, caller: str) -> list[Turn]:
+        """The turns of a conversation, oldest first. Raises NotFound."""
         self.find(conversation_id, caller)
         with self._database() as database:
             rows = database.execute(
@@ -119,10 +123,10 @@ class Conversations:
                 " WHERE conversation_id = ? ORDER BY rowid",
                 (conversation_id,),
             ).fetchall()
-        return [StoredTurn(i, q, json.loads(a), r, c) for i, q, a, r, c in rows]
+        return [Turn(i, q, json.loads(a), r, c) for i, q, a, r, c in rows]
 
     def list(self, caller: str, limit: int = 50) -> list[Conversation]:
-        """A caller's conversations, newest first."""
+        """The latest `limit` conversations of a caller, newest first."""
         with self._database() as database:
             rows = database.execute(
                 "SELECT id, collection, title, created FROM conversations"
@@ -132,26 +136,27 @@ class Conversations:
         return [Conversation(*row) for row in rows]
 
     def delete(self, conversation_id: str, caller: str) -> None:
+        """Delete a conversation with its turns. Raises NotFound."""
         self.find(conversation_id, caller)
         with self._database() as database:
             database.execute("DELETE FROM conversations WHERE id = ?", (conversation_id,))
 
     def rate(self, turn_id: str, caller: str, rating: Rating | None, comment: str = "") -> None:
-        """Keep what a caller thinks of an answer; again replaces it, None takes it back."""
+        """Store feedback on an answer in place of earlier feedback; None removes it."""
         with self._database() as database:
-            found = database.execute(
+            updated = database.execute(
                 "UPDATE turns SET rating = ?, comment = ? WHERE id = ? AND conversation_id IN"
                 " (SELECT id FROM conversations WHERE caller = ?)",
                 (rating, comment, turn_id, caller),
             ).rowcount
-        if not found:
-            raise NotFound(f"There is no answer {turn_id[:100]!r}.")
+        if not updated:
+            raise NotFound(f"Unknown answer {turn_id[:100]!r}.")
 
     def export(self, *, rating: Rating | None = "up") -> Iterator[dict[str, Any]]:
-        """Rated answers as lines for `eval --qa`.
+        """Rated answers as cases for `eval --qa`; `rating=None` exports both kinds.
 
-        An answer rated up becomes a case that its quotes must answer again. One rated down has no
-        expected answer yet: its lines (`rating=None` for both kinds) leave that to a person.
+        For an answer rated up, the case expects the same quotes again. For one rated down the
+        expected answer is empty, to be filled in by a person.
         """
         with self._database() as database:
             rows = database.execute(
@@ -159,9 +164,9 @@ class Conversations:
                 " AND (?1 IS NULL OR rating = ?1) ORDER BY rowid",
                 (rating,),
             ).fetchall()
-        for identifier, stored, given, comment in rows:
+        for identifier, stored, row_rating, comment in rows:
             answer = json.loads(stored)
-            good = given == "up"
+            good = row_rating == "up"
             cited = answer["citations"] if good else []
             yield {
                 "id": identifier,
@@ -169,15 +174,15 @@ class Conversations:
                 "answers": [as_pattern(citation["quote"]) for citation in cited],
                 "source": sorted({citation["source"] for citation in cited}),
                 "answerable": not (good and answer["abstained"]),
-                "rating": given,
+                "rating": row_rating,
                 "comment": comment,
             }
 
 
-def _missing(conversation_id: str) -> NotFound:
-    return NotFound(f"There is no conversation {conversation_id[:100]!r}.")
+def _unknown(conversation_id: str) -> NotFound:
+    return NotFound(f"Unknown conversation {conversation_id[:100]!r}.")
 
 
 def as_pattern(quote: str) -> str:
-    """A regular expression that finds the quote whatever its markup and line breaks became."""
+    """A regular expression that matches the quote with any markup and line breaks."""
     return r"\W+".join(re.escape(word) for word in re.findall(r"\w+", quote))

@@ -96,7 +96,7 @@ def ingest(
     # 1. Only one process writes at a time; everybody may read meanwhile.
     with store.database.writing(lock_timeout, waiting):
         store.create_collection(collection)
-        store.usable(collection)
+        store.require_embedder(collection)
         stored = {document.path: document for document in store.documents(collection)}
         # 2. List the files, and give each a source that is unique in the collection.
         files = list(find_files([Path(p) for p in paths], include, exclude))

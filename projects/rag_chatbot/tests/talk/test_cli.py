@@ -95,10 +95,10 @@ def test_ask_abstains_and_prints_nearest_passages(run, docs):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["ask", "x"], "holds no words"),
-        (["ask", "\x01\x02"], "holds no words"),
+        (["ask", "x"], "contains no words"),
+        (["ask", "\x01\x02"], "contains no words"),
         (["ask", "word " * 200_000], "characters"),
-        (["ask", WHEN, "--collection", "nope"], "no collection 'nope'"),
+        (["ask", WHEN, "--collection", "nope"], "Unknown collection 'nope'"),
         (["ask", WHEN, "-k", "0"], "k=0"),
         (["ask", WHEN, "--mode", "sing"], "sing"),
         (["documents", "delete", "nope.md"], "nope.md"),
@@ -124,7 +124,7 @@ def test_chat_continues_the_conversation(run, docs, monkeypatch):
     run("ingest", docs)
     monkeypatch.setattr(sys, "stdin", io.StringIO(f"{WHEN}\nx\nAnd what is it like?\n\n"))
     code, out, err = run("chat")
-    assert code == 0 and FACT in out and "holds no words" in err
+    assert code == 0 and FACT in out and "contains no words" in err
     assert out.count("> ") == 4
 
 

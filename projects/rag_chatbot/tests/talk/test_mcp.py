@@ -39,7 +39,7 @@ async def test_mcp_client_lists_and_calls_both_tools(server):
         assert "six in the morning" in answer["answer"]
         assert answer["citations"][0]["source"] == "port.md"
         wrong = await client.call_tool("ask", {"question": WHEN, "collection": "nope"})
-        assert wrong.is_error and "no collection 'nope'" in wrong.content[0].text
+        assert wrong.is_error and "Unknown collection 'nope'" in wrong.content[0].text
 
 
 @pytest.mark.asyncio

@@ -178,7 +178,7 @@ def test_page_shows_error_and_keeps_question(visit):
     page.locator("#question textarea").fill("?")
     page.keyboard.press("Enter")
     page.locator("#chat .error").wait_for()
-    assert "holds no words" in page.locator("#chat .error").inner_text()
+    assert "contains no words" in page.locator("#chat .error").inner_text()
     assert page.locator("#question textarea").input_value() == "?"
     bot.store.delete_collection("default")
     page.locator("#question textarea").fill(WHEN)

@@ -229,3 +229,17 @@ class MiniLM(Embeddings):
         """`count_tokens` of many texts in one call, on all cores."""
         encodings = self._counter.encode_batch_fast(list(texts), add_special_tokens=False)
         return [len(encoding.ids) for encoding in encodings]
+
+
+def embed_texts(embeddings: Any, texts: Sequence[str]) -> Vectors:
+    """float32 (n, dimension), each row of length 1, from any LangChain embeddings.
+
+    Uses the method `embed` of ours, which returns arrays, where there is one.
+    """
+    if hasattr(embeddings, "embed"):
+        vectors = embeddings.embed(list(texts))
+    else:
+        vectors = embeddings.embed_documents(list(texts))
+    array = np.asarray(vectors, dtype=np.float32)
+    norms = np.linalg.norm(array, axis=1, keepdims=True)
+    return np.ascontiguousarray(array / np.maximum(norms, 1e-12))

@@ -1,37 +1,48 @@
-"""Answers a question from the documents, with citations that were checked, or says that it cannot.
+"""Answers a question from the documents, with verified citations, or abstains.
 
-Quote mode shows the best supported spans of the documents; no model writes. In write mode the model
-writes, and a sentence is shown only if a retrieved span supports it. Which collection may be read
-is decided before this.
+    answer = Answerer(retriever, None, config).ask("Which port does the server use?")
+    print(answer.answer, [citation.quote for citation in answer.citations])
+
+`Answerer.stream` shows the steps. In quote mode an answer consists of the best spans of the
+documents, and no model writes. In write mode a model writes, and a sentence is shown only if a
+retrieved span supports it. Access rules and conversations are left to `chatbot`.
 """
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.language_models import BaseChatModel
 
-from rag_chatbot.answer import choose, compose, confidence, follow_up
-from rag_chatbot.answer.follow_up import Turn
-from rag_chatbot.answer.write import LoadModel, Writer
+from rag_chatbot.answer.choose import Candidate, candidates, choose, score
+from rag_chatbot.answer.confidence import confidence, threshold
+from rag_chatbot.answer.draft import USAGE, Draft, Usage
+from rag_chatbot.answer.follow_up import MAX_EXCHANGES, Exchange, condense
+from rag_chatbot.answer.write import AnswerWriter
 from rag_chatbot.config import Config
+from rag_chatbot.read.chunk import plain
 from seedbed.errors import BadInput
 
 if TYPE_CHECKING:
     from rag_chatbot.search.retrieve import Hit, Retriever
 
-__all__ = ["Answer", "Answerer", "Citation", "Turn"]
-
-MOST_CHARACTERS = 4000
+MAX_CHARACTERS = 4000  # of a question
 ABSTENTION = "I can't find this in these documents."
 
 
 @dataclass(frozen=True)
 class Citation:
-    """A span of a document: `quote` is `text[start:end]` of it. `score` is its support, 0 to 1."""
+    """A span of a document: `quote` is `text[start:end]` of it.
+
+    `n` is its number in the answer, `page` counts from 1, `score` is the confidence of the answer,
+    0 to 1.
+    """
 
     n: int
     source: str
@@ -46,7 +57,7 @@ class Citation:
 
 @dataclass(frozen=True)
 class Answer:
-    """`question` is what was searched for; `passages` are the nearest chunks; times in seconds."""
+    """`question` is the condensed one, `passages` are the retrieved chunks; timings in seconds."""
 
     answer: str
     abstained: bool
@@ -61,23 +72,24 @@ class Answer:
 
 
 class Answerer:
-    """Retriever and chat model behind one question; thread-safe as they are. Keeps no state."""
+    """Answers with one retriever and one chat model. Stateless, and safe to use from threads."""
 
     def __init__(
         self,
         retriever: Retriever,
-        chat_model: BaseChatModel | LoadModel | None,
+        chat_model: BaseChatModel | Callable[[], BaseChatModel] | None,
         config: Config,
         spec: str = "",
     ) -> None:
-        """`chat_model` may be a function that loads the model of this `spec` when it is needed."""
+        """`chat_model` may be a function that loads the model of this `spec` at its first use."""
         self.retriever = retriever
         self.config = config
         self.embeddings = retriever.embeddings
-        self.writer = Writer(chat_model, self.embeddings, spec)
+        self.spec = spec
+        self.writer = AnswerWriter(chat_model, self.embeddings, spec)
 
     def ask(self, question: str, **options: Any) -> Answer:
-        """The answer at once; options as for `stream`."""
+        """The whole answer; options as for `stream`."""
         *_, answer = self.stream(question, **options)
         assert isinstance(answer, Answer)
         return answer
@@ -87,117 +99,198 @@ class Answerer:
         question: str,
         *,
         collection: str = "default",
-        history: Sequence[Turn] = (),
+        history: Sequence[Exchange] = (),
         k: int | None = None,
         mode: str | None = None,
         strictness: float | None = None,
     ) -> Iterator[str | Answer]:
-        """Yield pieces of the answer's text as they are ready, then the Answer.
+        """Yield the text of the answer piece by piece as it is ready, then the Answer.
 
-        Raises BadInput for a question that is empty, too long or of control characters.
+        Raises BadInput for a question that is empty, too long or has no words.
         """
         clock = _Clock()
-        question = check(question)
-        mode = self._mode(mode)
+        question = clean_question(question)
+        writes = self._mode(mode) == "write"
         strictness = self.config.strictness if strictness is None else strictness
-        notices = _cut_notice(history)
-        usage = {"input_tokens": 0, "output_tokens": 0}
-        condensed, focus = follow_up.condense(question, history), question
-        if mode == "write" and condensed != question:
-            condensed = self.writer.condense(question, history, usage) or condensed
-            focus = condensed
+
+        # 1. Condense: a follow-up becomes a question that stands alone.
+        condensed, focus, usage = self._condense(question, history, rewrite=writes)
         clock.lap("condense")
-        wide = k or (self.writer.passages(self.config.k) if mode == "write" else self.config.k)
-        hits = self.retriever.search(condensed, collection=collection, k=wide)
+
+        # 2. Retrieve the chunks that match it.
+        k = k or (self.writer.passages(self.config.k) if writes else self.config.k)
+        hits = self.retriever.search(condensed, collection=collection, k=k)
         clock.lap("retrieve")
-        scored = choose.score(condensed, choose.candidates(hits), self.embeddings, focus=focus)
-        chosen = choose.choose(scored)
-        sure = confidence.confidence(condensed, scored)
+
+        # 3. Select the spans of these chunks that answer it best.
+        scored = score(condensed, candidates(hits), self.embeddings, focus=focus)
+        spans = choose(scored)
+
+        # 4. Decide whether they support an answer.
+        support = confidence(condensed, scored)
+        supported = bool(spans) and support >= threshold(strictness)
         clock.lap("select")
 
-        used: list[choose.Candidate] = []
-        text = ""
-        if chosen and sure >= confidence.threshold(strictness):
-            if mode == "write":
-                pieces = self.writer.write(condensed, hits, scored, used, notices, usage)
-            else:
-                used = compose.in_order(chosen)
-                pieces = compose.pieces(used)
-            for piece in pieces:
-                clock.first()
-                text += piece
-                yield piece
-        if not text:
-            clock.first()
-            text = ABSTENTION
-            yield text
-        clock.lap("write" if mode == "write" else "compose")
+        # 5. Quote the spans, or let the model write from the chunks; or abstain.
+        draft = Draft("")
+        if supported:
+            pieces = self.writer.write(condensed, hits, scored) if writes else quote(spans)
+            draft = yield from clock.first(pieces)
+        if not draft.text:
+            yield from clock.first(_abstain())
+        clock.lap("write" if writes else "compose")
+
         yield Answer(
-            answer=text,
-            abstained=not used,
-            citations=tuple(_citation(n, c, sure) for n, c in enumerate(used, 1)),
+            answer=draft.text or ABSTENTION,
+            abstained=not draft.cited,
+            citations=tuple(_citation(n, c, support) for n, c in enumerate(draft.cited, 1)),
             question=condensed,
-            model=self.writer.name,
-            prompt_version=self.writer.version if mode == "write" else "quote",
-            usage=usage,
+            model=self.spec or self.writer.name,
+            prompt_version=self.writer.version if writes else "quote",
+            usage={name: usage[name] + draft.usage[name] for name in USAGE},
             timings=clock.times(),
             passages=tuple(hits),
-            notices=tuple(notices),
+            notices=(*_history_notice(history), *draft.notices),
         )
+
+    def _condense(
+        self, question: str, history: Sequence[Exchange], *, rewrite: bool
+    ) -> tuple[str, str, Usage]:
+        """The condensed question, the part of it that counts for more, and the model's usage."""
+        condensed = condense(question, history) if history else question
+        if not rewrite or condensed == question:
+            return condensed, question, Counter()
+        rewritten, usage = self.writer.condense(question, history)
+        condensed = rewritten or condensed
+        return condensed, condensed, usage
 
     def _mode(self, mode: str | None) -> str:
         mode = mode or self.config.mode
         if mode not in ("auto", "quote", "write"):
-            raise BadInput(f"There is no answer mode {mode!r}.", hint="Use auto, quote or write.")
+            raise BadInput(f"Unknown answer mode {mode!r}.", hint="Available: auto, quote, write.")
         return self.writer.mode if mode == "auto" else mode
 
 
+def clean_question(question: str) -> str:
+    """The question without control characters and surrounding space.
+
+    Raises BadInput when it is longer than MAX_CHARACTERS or has fewer than two letters or digits.
+    """
+    if len(question) > MAX_CHARACTERS:
+        raise BadInput(
+            f"The question has {len(question):,} characters; the limit is {MAX_CHARACTERS:,}.",
+            hint="Shorten it, or ingest long text as a document.",
+        )
+    cleaned = "".join(c if c.isprintable() or c in "\n\t" else " " for c in question).strip()
+    if sum(c.isalnum() for c in cleaned) < 2:
+        raise BadInput(
+            f"The question {question[:20]!r} contains no words.", hint="Ask in a few words."
+        )
+    return cleaned
+
+
+def quote(spans: Sequence[Candidate]) -> Generator[str, None, Draft]:
+    """Yield each span with its number, in reading order; return the whole draft."""
+    spans = reading_order(spans)
+    text = ""
+    for n, span in enumerate(spans, 1):
+        shown = displayed(span)
+        flows = span.unit.kind == "sentence" and "\n```" not in shown
+        if flows:
+            shown = " ".join(shown.split())
+        follows = n > 1 and flows and spans[n - 2].unit.kind == "sentence"
+        before = "" if n == 1 else " " if follows else "\n"
+        mark = f"\n[{n}]" if shown.endswith("```") else f" [{n}]"
+        piece = f"{before}{shown}{mark}"
+        text += piece
+        yield piece
+    return Draft(text, tuple(spans))
+
+
+def reading_order(spans: Sequence[Candidate]) -> list[Candidate]:
+    """The document of the best span first; within a document, from its beginning to its end."""
+    places: dict[int, int] = {}
+    for span in spans:
+        places.setdefault(span.hit.chunk.document_id, len(places))
+    return sorted(spans, key=lambda span: (places[span.hit.chunk.document_id], span.start))
+
+
+_FENCED = re.compile(
+    r"^[ \t]*(?:```|~~~)[^\n]*\n(.*?)(?:^[ \t]*(?:```|~~~)[ \t]*$|\Z)", re.DOTALL | re.MULTILINE
+)
+
+
+def displayed(span: Candidate) -> str:
+    """A quote for reading: without markup, code between fences."""
+    if span.unit.kind == "code":
+        return span.quote if _FENCED.search(span.quote) else f"```\n{span.quote}\n```"
+    parts, at = [], 0
+    for code in _FENCED.finditer(span.quote):
+        parts.append(_unwrapped(plain(span.quote[at : code.start()])))
+        parts.append(f"```\n{code[1].rstrip()}\n```")
+        at = code.end()
+    parts.append(_unwrapped(plain(span.quote[at:])))
+    return "\n".join(part for part in parts if part)
+
+
+def _unwrapped(text: str) -> str:
+    """Lines that were broken for width joined again; items, rows and paragraphs keep theirs."""
+    text = re.sub(r"(?<=\S)[ \t]*\n[ \t]*(?!\s|[-*+•|]|\(?\w{1,3}[.)]\s)", " ", text)
+    return re.sub(r"(?<=\S)[ \t]{2,}", " ", text)
+
+
+def _abstain() -> Generator[str, None, Draft]:
+    yield ABSTENTION
+    return Draft("")
+
+
+def _history_notice(history: Sequence[Exchange]) -> list[str]:
+    if len(history) <= MAX_EXCHANGES:
+        return []
+    return [f"Only the last {MAX_EXCHANGES} of {len(history)} earlier turns were considered."]
+
+
+def _citation(n: int, span: Candidate, support: float) -> Citation:
+    chunk = span.hit.chunk
+    return Citation(
+        n,
+        chunk.source,
+        chunk.page,
+        chunk.heading,
+        span.quote,
+        round(support, 3),
+        chunk.document_id,
+        span.start,
+        span.end,
+    )
+
+
 class _Clock:
-    """Seconds of each step, to the first piece of text, and in all."""
+    """Seconds of each step, until the first piece of text, and in total."""
 
     def __init__(self) -> None:
         self._start = self._last = time.perf_counter()
         self._times: dict[str, float] = {}
 
     def lap(self, name: str) -> None:
+        """End the step `name`."""
         now = time.perf_counter()
         self._times[name] = now - self._last
         self._last = now
 
-    def first(self) -> None:
-        self._times.setdefault("first_token", time.perf_counter() - self._start)
+    def first(self, pieces: Generator[str, None, Draft]) -> Generator[str, None, Draft]:
+        """Pass on what `pieces` yields and returns, and record when the first one came."""
+        with closing(pieces):  # also when nobody reads on: it stops the model
+            while True:
+                try:
+                    piece = next(pieces)
+                except StopIteration as end:
+                    draft: Draft = end.value
+                    return draft
+                self._times.setdefault("first_token", time.perf_counter() - self._start)
+                yield piece
 
     def times(self) -> dict[str, float]:
-        total = time.perf_counter() - self._start
-        return {name: round(t, 4) for name, t in {**self._times, "total": total}.items()}
-
-
-def check(question: str) -> str:
-    """The question without the space around it; BadInput says what is wrong with it."""
-    if len(question) > MOST_CHARACTERS:
-        raise BadInput(
-            f"The question has {len(question):,} characters; {MOST_CHARACTERS:,} are the limit.",
-            hint="Shorten it, or ingest long text as a document.",
-        )
-    cleaned = "".join(c if c.isprintable() or c in "\n\t" else " " for c in question).strip()
-    if sum(c.isalnum() for c in cleaned) < 2:
-        raise BadInput(
-            f"The question {question[:20]!r} holds no words.", hint="Ask in a few words."
-        )
-    return cleaned
-
-
-def _cut_notice(history: Sequence[Turn]) -> list[str]:
-    if len(history) <= follow_up.MOST_TURNS:
-        return []
-    return [
-        f"Only the last {follow_up.MOST_TURNS} of {len(history)} earlier turns were considered."
-    ]
-
-
-def _citation(n: int, c: choose.Candidate, sure: float) -> Citation:
-    chunk = c.hit.chunk
-    return Citation(
-        n, chunk.source, chunk.page, chunk.heading, c.quote, round(sure, 3),
-        chunk.document_id, c.start, c.end,
-    )  # fmt: skip
+        """All times so far, rounded to 0.1 ms."""
+        times = {**self._times, "total": time.perf_counter() - self._start}
+        return {name: round(seconds, 4) for name, seconds in times.items()}

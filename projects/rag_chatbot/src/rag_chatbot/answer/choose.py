@@ -1,8 +1,9 @@
-"""Picks the spans of retrieved chunks that answer a question best.
+"""Selection: the spans of retrieved chunks that answer a question best.
 
-Every unit of every chunk is scored by a weighted sum of features; units are then taken best first,
-under a limit of words, passing over what repeats the ones already taken. It does not decide
-whether that is an answer at all: see `support`.
+    spans = choose(score(question, candidates(hits), embeddings))
+
+Every quotable unit of every chunk gets a score, a weighted sum of features; the best ones are taken
+within a limit of words. Whether they are an answer at all is decided in `confidence`.
 """
 
 from __future__ import annotations
@@ -16,48 +17,65 @@ import numpy as np
 
 from rag_chatbot.answer.quotable_units import Unit, split, words
 from rag_chatbot.read.chunk import SEPARATOR, context, plain
-from rag_chatbot.search import lexical
+from rag_chatbot.read.words import asked, idf, overlap, shown, terms
+from seedbed.models.embeddings import Vectors, embed_texts
 
 if TYPE_CHECKING:
     from rag_chatbot.search.retrieve import Hit
 
-FEATURES = (
-    "unit_cosine", "headed_cosine", "chunk_cosine", "chunk_score", "unit_overlap",
-    "window_overlap", "context_overlap", "number", "code", "reason", "yes", "is_code", "is_row",
-    "is_item", "length", "asks", "leads", "new_code",
-)  # fmt: skip
-# Fitted so that, of all units found for a question, those with the expected fact score highest
-# (softmax over the units), to 237 questions over the documentation of seven programs at once, so
-# that no single one of them sets a weight.
-WEIGHTS = np.array(
-    [2.47, 3.91, 2.89, 4.15, 1.84, 1.27, 1.68, 1.72, 1.34,
-     1.70, 1.46, 0.13, 1.02, -0.26, -0.24, -0.51, -0.45, 0.26],
-    dtype=np.float32,
-)  # fmt: skip
-NEXT_TO = 0.6  # added to what stands beside a chosen unit: an answer often needs two in a row
-SAME_DOCUMENT = 0.8  # added to what stands in the document of the best unit
-FAR = 4.0  # what scores so far below the best unit is not quoted
-FOCUS = 0.4  # share of the last question alone in the features of a joined one
-LINKS = 2.0  # taken off what is nothing but links: a list of contents names facts and tells none
-GAP = 60  # characters between two units that still make one quote
+# Feature → weight. Fitted by `benchmarks/fit_selection.py` to 237 questions about the documentation
+# of seven programs at once: of all units of a question, those with the expected fact should score
+# highest (softmax over the units). Cosines, overlaps and `chunk_score` run from 0 to 1; the others
+# are 0 or 1 unless noted.
+WEIGHTS = {
+    "unit_cosine": 2.47,  # of unit and question
+    "headed_cosine": 3.91,  # of the question and the unit below its title and heading
+    "chunk_cosine": 2.89,  # of the whole chunk and the question
+    "chunk_score": 4.15,  # of the chunk in retrieval, divided by the best chunk's
+    "unit_overlap": 1.84,  # share of the question's terms, weighted by rarity, in the unit
+    "window_overlap": 1.27,  # the same with the units before and after it
+    "context_overlap": 1.68,  # the same with title, heading and announcing sentence
+    "number": 1.72,  # the question asks for a number, and the unit has one
+    "code": 1.34,  # the same for a command, option or name in code
+    "reason": 1.70,  # the same for a reason
+    "yes": 1.46,  # the same for yes or no
+    "is_code": 0.13,  # the unit is code
+    "is_row": 1.02,  # … a table row
+    "is_item": -0.26,  # … a list item
+    "length": -0.24,  # words / 25, at most 1
+    "asks": -0.51,  # the unit is a question itself
+    "leads": -0.45,  # it ends with a colon, and so announces something
+    "new_code": 0.26,  # it has code although the question does not ask for any
+}
+_WEIGHTS = np.array(list(WEIGHTS.values()), dtype=np.float32)
+
+# Set by hand on the same questions.
+NEXT_TO = 0.6  # bonus beside a chosen unit: an answer often needs two in a row
+SAME_DOCUMENT = 0.8  # bonus in the document of the best unit
+LINKS = 2.0  # penalty for a unit that is all links: a table of contents names facts only
+FAR = 4.0  # a unit whose score is this far below the best is never quoted
+FOCUS = 0.4  # share of the last question alone in the features of a condensed one
+GAP = 60  # characters allowed between two units of one quote
 
 _LINK = re.compile(r"\[[^\]\n]+\]\([^)\n]+\)|`[^`<\n]+<[^>\n]+>`_+")
-_SHAPES = ("number", "code", "reason", "yes")
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A unit of a chunk that may be quoted; `text` is it without markup."""
+    """A unit of a retrieved chunk that may be quoted.
+
+    `text` is the unit without markup, `place` its number within the chunk, `window` its text with
+    the units before and after it, `vector` its embedding: float32 (dimension,), of length 1.
+    """
 
     hit: Hit
-    rank: int
     unit: Unit
     text: str
     place: int
     window: str
     score: float = 0.0
-    features: np.ndarray = field(default_factory=lambda: np.zeros(len(FEATURES)), compare=False)
-    vector: np.ndarray = field(default_factory=lambda: np.zeros(0), compare=False)
+    features: Vectors = field(default_factory=lambda: np.zeros(len(WEIGHTS)), compare=False)
+    vector: Vectors = field(default_factory=lambda: np.zeros(0), compare=False)
 
     @property
     def start(self) -> int:
@@ -66,166 +84,182 @@ class Candidate:
 
     @property
     def end(self) -> int:
+        """Offset of the first character after it."""
         return self.hit.chunk.start + self.unit.end
 
     @property
     def quote(self) -> str:
+        """The unit as the document has it."""
         return self.hit.chunk.text[self.unit.start : self.unit.end]
 
 
-def embed(embeddings: Any, texts: Sequence[str]) -> np.ndarray:
-    """Vectors of length 1, float32 (n, dimension), from any LangChain embeddings."""
-    if hasattr(embeddings, "embed"):
-        return np.asarray(embeddings.embed(list(texts)), dtype=np.float32)
-    vectors = np.asarray(embeddings.embed_documents(list(texts)), dtype=np.float32)
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
-
-
 def candidates(hits: Sequence[Hit]) -> list[Candidate]:
-    """Every unit of the hits, once: a text that stands in several chunks counts for the first."""
-    found: list[Candidate] = []
+    """All quotable units of the hits; a text that occurs in several chunks counts for the first."""
+    units_of_hits: list[Candidate] = []
+    # Headings count as seen: a line that repeats one, as in a table of contents, answers nothing.
     seen = {_key(part) for hit in hits for part in hit.chunk.heading.split(SEPARATOR)}
-    for rank, hit in enumerate(hits):
+    for hit in hits:
         units = split(hit.chunk.text)
-        texts = [plain(hit.chunk.text[u.start : u.end]) for u in units]
-        for i, (unit, text) in enumerate(zip(units, texts, strict=True)):
+        texts = [plain(hit.chunk.text[unit.start : unit.end]) for unit in units]
+        for place, (unit, text) in enumerate(zip(units, texts, strict=True)):
             key = _key(text)
-            if key in seen or words(text) < 2 or _drawn(text):
-                continue  # `seen` starts with the headings: a table of contents answers nothing
+            if key in seen or words(text) < 2 or _is_drawing(text):
+                continue
             seen.add(key)
-            window = " ".join(texts[max(0, i - 1) : i + 2])
-            found.append(Candidate(hit, rank, unit, text, i, window))
-    return found
-
-
-def _drawn(text: str) -> bool:
-    """Whether it is a diagram or a rule in characters rather than words."""
-    return sum(c.isalnum() for c in text) < 0.4 * len("".join(text.split()))
-
-
-def _linked(quote: str) -> float:
-    """The share of a quote that links take, 0 to 1."""
-    return sum(len(m[0]) for m in _LINK.finditer(quote)) / max(1, len(quote))
-
-
-def _key(text: str) -> str:
-    return " ".join(re.findall(r"\w+", text.lower()))
+            window = " ".join(texts[max(0, place - 1) : place + 2])
+            units_of_hits.append(Candidate(hit, unit, text, place, window))
+    return units_of_hits
 
 
 def score(
-    question: str, found: Sequence[Candidate], embeddings: Any, *, focus: str = ""
+    question: str, units: Sequence[Candidate], embeddings: Any, *, focus: str = ""
 ) -> list[Candidate]:
     """The candidates with features, vectors and scores, best first.
 
-    `focus` is the part of a joined question that was asked last: it counts for more.
+    `focus` is the last question of a condensed one: its words count for more.
     """
-    if not found:
+    if not units:
         return []
-    headed = [f"{context(c.hit.chunk.title, c.hit.chunk.heading)} {c.text}" for c in found]
-    texts = [question, focus or question, *(c.text for c in found), *headed]
-    vectors = embed(embeddings, texts)
-    units, heads = np.split(vectors[2:], 2)
-    rows = _features(question, vectors[0], found, units, heads)
+
+    # 1. Embed the question and each unit, alone and below its heading, in one batch.
+    headed = [f"{context(c.hit.chunk.title, c.hit.chunk.heading)} {c.text}" for c in units]
+    texts = [question, focus or question, *(c.text for c in units), *headed]
+    vectors = embed_texts(embeddings, texts)
+    unit_vectors, headed_vectors = np.split(vectors[2:], 2)
+
+    # 2. Compute the features: float32 (units, features).
+    rows = _features(question, vectors[0], units, unit_vectors, headed_vectors)
     if focus and focus != question:
-        alone = _features(focus, vectors[1], found, units, heads)
-        rows = (1 - FOCUS) * rows + FOCUS * alone
-    scores = rows @ WEIGHTS - LINKS * np.array([_linked(c.quote) for c in found])
+        focused = _features(focus, vectors[1], units, unit_vectors, headed_vectors)
+        rows = (1 - FOCUS) * rows + FOCUS * focused
+
+    # 3. Weigh and sort them.
+    scores = rows @ _WEIGHTS - LINKS * np.array([_link_share(c.quote) for c in units])
     scored = [
-        replace(c, score=float(scores[i]), features=rows[i], vector=units[i])
-        for i, c in enumerate(found)
+        replace(c, score=float(scores[n]), features=rows[n], vector=unit_vectors[n])
+        for n, c in enumerate(units)
     ]
     return sorted(scored, key=lambda c: -c.score)
-
-
-def _features(
-    question: str, query: np.ndarray, found: Sequence[Candidate], units: np.ndarray,
-    heads: np.ndarray,
-) -> np.ndarray:  # fmt: skip
-    """float32 (candidates, features)."""
-    wanted = _wanted(question, found)
-    asked = lexical.asked(question)
-    best = max(c.hit.score for c in found) or 1.0
-    rows = [
-        [c.hit.cosine or 0.0, c.hit.score / best, *_overlaps(wanted, c), *_form(asked, c)]
-        for c in found
-    ]
-    cosines = np.stack([units @ query, heads @ query], axis=1)
-    return np.hstack([cosines, np.array(rows, dtype=np.float32)])
-
-
-def _wanted(question: str, found: Sequence[Candidate]) -> dict[str, float]:
-    """The question's terms with their rarity among the chunks that were found."""
-    chunks = {c.hit.chunk.id: lexical.terms(c.hit.chunk.text) for c in found}
-    weight = lexical.idf(list(chunks.values()))
-    rarest = max(weight.values(), default=1.0)
-    return {t: weight.get(t, rarest) for t in lexical.terms(question)}
-
-
-def _overlaps(wanted: dict[str, float], c: Candidate) -> list[float]:
-    here = lexical.terms(c.text)
-    above = lexical.terms(f"{c.hit.chunk.title} {c.hit.chunk.heading} {c.unit.context}")
-    return [lexical.overlap(wanted, t) for t in (here, lexical.terms(c.window), here + above)]
-
-
-def _form(asked: frozenset[str], c: Candidate) -> list[float]:
-    """Whether the shape of the answer is the one asked for, and what kind of unit it is."""
-    shown = lexical.shown(c.quote)
-    return [
-        *(float(shape in shown and shape in asked) for shape in _SHAPES),
-        *(float(c.unit.kind == kind) for kind in ("code", "row", "item")),
-        min(1.0, words(c.text) / 25),
-        float(c.text.endswith("?")),
-        float(c.text.endswith(":")),
-        float("code" in shown and "code" not in asked),
-    ]
 
 
 def choose(
     scored: Sequence[Candidate],
     *,
     quotes: int = 3,
-    most: int = 6,
+    units: int = 6,
     most_words: int = 84,
     alike: float = 0.9,
 ) -> list[Candidate]:
-    """At most `most` units that make at most `quotes` quotes, in `most_words` words.
+    """The best quotes for an answer, best first: greedy, without repeats, within `most_words`.
 
-    Best first; none repeats another; units that stand side by side become one quote.
+    At most `units` units are taken, and they make at most `quotes` quotes, as units that follow
+    each other are joined. A unit repeats another from a cosine of `alike`.
     """
-    live = {(c.hit.chunk.id, c.place): c for c in scored}
-    worth = {key: c.score for key, c in live.items()}
+    left = {(c.hit.chunk.id, c.place): c for c in scored}
+    values = {key: c.score for key, c in left.items()}
+    floor = max(values.values(), default=0.0) - FAR
     chosen: dict[tuple[int, int], Candidate] = {}
-    floor = max(worth.values(), default=0.0) - FAR
-    while live and len(chosen) < most:
-        key = max(live, key=worth.__getitem__)
-        c = live.pop(key)
-        if worth[key] < floor:
+    while left and len(chosen) < units:
+        # 1. Take the best unit that is left.
+        key = max(left, key=values.__getitem__)
+        best = left.pop(key)
+        if values[key] < floor:
             break
-        if any(float(c.vector @ d.vector) > alike for d in chosen.values()):
+
+        # 2. Pass over it if it repeats another, or if the answer would become too long.
+        if any(float(best.vector @ other.vector) > alike for other in chosen.values()):
             continue
-        joined = _joined([*chosen.values(), c])
-        if chosen and (len(joined) > quotes or sum(map(_size, joined)) > most_words):
+        joined = _joined([*chosen.values(), best])
+        if chosen and (len(joined) > quotes or sum(map(_length, joined)) > most_words):
             continue
+
+        # 3. Raise the units of its document (for the first one) and those beside it.
         if not chosen:
-            for other, d in live.items():
-                same = d.hit.chunk.document_id == c.hit.chunk.document_id
-                worth[other] += SAME_DOCUMENT * same
-        chosen[key] = c
-        for beside in ((key[0], key[1] - 1), (key[0], key[1] + 1)):
-            if beside in worth:
-                worth[beside] += NEXT_TO
+            for other_key, other in left.items():
+                if other.hit.chunk.document_id == best.hit.chunk.document_id:
+                    values[other_key] += SAME_DOCUMENT
+        chosen[key] = best
+        chunk_id, place = key
+        for beside in ((chunk_id, place - 1), (chunk_id, place + 1)):
+            if beside in values:
+                values[beside] += NEXT_TO
     return _joined(list(chosen.values()))
 
 
-def _size(c: Candidate) -> int:
-    """Words that the quote takes as it is shown; the marks around code count as words too."""
+def _features(
+    question: str,
+    query: Vectors,
+    units: Sequence[Candidate],
+    unit_vectors: Vectors,
+    headed_vectors: Vectors,
+) -> Vectors:
+    """float32 (units, features), in the order of WEIGHTS."""
+    term_weights = _term_weights(question, units)
+    kinds = asked(question)
+    best = max(c.hit.score for c in units) or 1.0
+    rows = [
+        [
+            *(c.hit.cosine or 0.0, c.hit.score / best),
+            *_overlaps(term_weights, c),
+            *_form(kinds, c),
+        ]
+        for c in units
+    ]
+    cosines = np.stack([unit_vectors @ query, headed_vectors @ query], axis=1)
+    return np.hstack([cosines, np.array(rows, dtype=np.float32)])
+
+
+def _term_weights(question: str, units: Sequence[Candidate]) -> dict[str, float]:
+    """The question's terms with their inverse document frequency among the retrieved chunks."""
+    chunks = {c.hit.chunk.id: terms(c.hit.chunk.text) for c in units}
+    weights = idf(list(chunks.values()))
+    rarest = max(weights.values(), default=1.0)
+    return {term: weights.get(term, rarest) for term in terms(question)}
+
+
+def _overlaps(term_weights: dict[str, float], c: Candidate) -> list[float]:
+    own = terms(c.text)
+    above = terms(f"{c.hit.chunk.title} {c.hit.chunk.heading} {c.unit.context}")
+    return [overlap(term_weights, there) for there in (own, terms(c.window), own + above)]
+
+
+def _form(kinds: frozenset[str], c: Candidate) -> list[float]:
+    """The features of `number` to `new_code`."""
+    contained = shown(c.quote)
+    return [
+        *(float(kind in contained and kind in kinds) for kind in ("number", "code", "reason")),
+        float("yes" in contained and "yes" in kinds),
+        *(float(c.unit.kind == kind) for kind in ("code", "row", "item")),
+        min(1.0, words(c.text) / 25),
+        float(c.text.endswith("?")),
+        float(c.text.endswith(":")),
+        float("code" in contained and "code" not in kinds),
+    ]
+
+
+def _is_drawing(text: str) -> bool:
+    """Whether a text is a diagram or a rule in characters rather than words."""
+    return sum(c.isalnum() for c in text) < 0.4 * len("".join(text.split()))
+
+
+def _link_share(quote: str) -> float:
+    """The share of a quote's characters that belong to links, 0 to 1."""
+    return sum(len(link[0]) for link in _LINK.finditer(quote)) / max(1, len(quote))
+
+
+def _key(text: str) -> str:
+    return " ".join(re.findall(r"\w+", text.lower()))
+
+
+def _length(c: Candidate) -> int:
+    """Words of a quote as it is displayed; the fences of code count as two."""
     if c.unit.kind == "code" or "```" in c.quote:
         return words(c.quote) + 2
     return words(c.text)
 
 
 def _joined(chosen: Sequence[Candidate]) -> list[Candidate]:
-    """Units that follow each other in a chunk become one; best first."""
+    """Units that follow each other in a chunk as one quote each; best first."""
     runs: list[list[Candidate]] = []
     for c in sorted(chosen, key=lambda c: (c.hit.chunk.id, c.place)):
         last = runs[-1][-1] if runs else None
@@ -235,12 +269,13 @@ def _joined(chosen: Sequence[Candidate]) -> list[Candidate]:
             and c.start - last.end <= GAP
         ):
             runs[-1].append(c)
-            continue
-        runs.append([c])
-    return sorted((_one(run) for run in runs), key=lambda c: -c.score)
+        else:
+            runs.append([c])
+    return sorted((_as_one(run) for run in runs), key=lambda c: -c.score)
 
 
-def _one(run: Sequence[Candidate]) -> Candidate:
+def _as_one(run: Sequence[Candidate]) -> Candidate:
+    """One candidate that spans a run of them, with the score of the best."""
     if len(run) == 1:
         return run[0]
     first, last = run[0], run[-1]
@@ -248,6 +283,5 @@ def _one(run: Sequence[Candidate]) -> Candidate:
     unit = Unit(
         first.unit.start, last.unit.end, "sentence" if flows else "item", first.unit.context
     )
-    best = max(run, key=lambda c: c.score)
     text = plain(first.hit.chunk.text[unit.start : unit.end])
-    return replace(best, unit=unit, text=text, place=first.place)
+    return replace(max(run, key=lambda c: c.score), unit=unit, text=text, place=first.place)

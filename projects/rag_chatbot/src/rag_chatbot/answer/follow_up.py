@@ -1,6 +1,9 @@
-"""Turns a follow-up question into one that stands alone, by rule; no model is asked.
+"""Follow-up questions: turned into a question that stands alone, by rules and without a model.
 
-Both turns joined find the right passages almost as well as a rewritten question does, at no cost.
+    condense("And on Windows?", [Exchange("How do I enable the cache?")])
+    # "How do I enable the cache? And on Windows?"
+
+Retrieval with both questions joined is almost as good as with a rewritten one, and costs nothing.
 """
 
 from __future__ import annotations
@@ -9,51 +12,51 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rag_chatbot.search.lexical import terms
+from rag_chatbot.read.words import terms
 
-MOST_TURNS = 6  # how far back a follow-up may reach
+MAX_EXCHANGES = 6  # earlier exchanges that a follow-up may refer to
 _OPENS = re.compile(
     r"^(?:and|but|or|so|also|then|what about|how about|what if|why not|really|in that case)\b",
     re.IGNORECASE,
 )
-_POINTS = re.compile(
+_POINTS_BACK = re.compile(
     r"\b(?:it|its|they|them|their|theirs|this|that|these|those|one|ones|same|there|former|latter"
     r"|instead|else|above|previous|other|another|doing so|that way|too|as well|again|afterwards)\b",
     re.IGNORECASE,
 )
-_DEFINES = re.compile(  # "What is an embedding?", yet not "What is the default?"
+_DEFINES = re.compile(  # "What is an embedding?", but not "What is the default?"
     r"^(?:what|who) (?:is|are|was|were) (?!(?:the|my|your|not)\b)[\w -]+\?*$", re.IGNORECASE
 )
 
 
 @dataclass(frozen=True)
-class Turn:
-    """What was asked before, and what was answered."""
+class Exchange:
+    """An earlier question of a conversation, and the text of its answer."""
 
     question: str
     answer: str = ""
 
 
-def leans(question: str) -> bool:
-    """Whether a question seems to need the turns before it.
+def condense(question: str, history: Sequence[Exchange]) -> str:
+    """The question with the earlier ones that it depends on in front, or unchanged."""
+    parts = [question]
+    for exchange in reversed(history[-MAX_EXCHANGES:]):
+        if not depends_on_history(parts[0]):
+            break
+        parts.insert(0, exchange.question)
+    return " ".join(part.strip() for part in parts)
 
-    It opens with "and", has few words of its own, or points at something before it names anything:
-    in "Where does Kestrel keep its settings?" the word is explained by the question itself.
+
+def depends_on_history(question: str) -> bool:
+    """Whether a question seems to need the ones before it.
+
+    It opens with "and", has few words of its own, or points back before it names a subject: in
+    "Where does Kestrel keep its settings?" the question itself explains "its".
     """
     question = question.strip()
-    points = _POINTS.search(question)
+    back = _POINTS_BACK.search(question)
     return (
         bool(_OPENS.search(question))
-        or (len(terms(question)) <= 3 and not (_DEFINES.search(question) and points is None))
-        or (points is not None and len(terms(question[: points.start()])) <= 2)
+        or (len(terms(question)) <= 3 and not (_DEFINES.search(question) and back is None))
+        or (back is not None and len(terms(question[: back.start()])) <= 2)
     )
-
-
-def condense(question: str, history: Sequence[Turn]) -> str:
-    """The question with the earlier ones that it leans on in front, or unchanged."""
-    parts = [question]
-    for turn in reversed(history[-MOST_TURNS:]):
-        if not leans(parts[0]):
-            break
-        parts.insert(0, turn.question)
-    return " ".join(part.strip() for part in parts)

@@ -1,180 +1,202 @@
-"""Write mode: the model writes from fenced passages, and every sentence is checked before it shows.
+"""Write mode: a chat model writes from fenced passages, and every sentence is checked.
 
-The model's own opinion of where something stands is not asked for: citations come from the check.
+A sentence appears only if a retrieved span supports it, and that span becomes its citation: the
+model is never asked where something is.
 """
 
 from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Generator, Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import BaseMessage, HumanMessage
+from langchain_core.messages import HumanMessage
 
-from rag_chatbot.answer import choose, confidence
-from rag_chatbot.answer.follow_up import MOST_TURNS, Turn
+from rag_chatbot.answer.choose import Candidate
+from rag_chatbot.answer.confidence import backing
+from rag_chatbot.answer.draft import USAGE, Draft, Usage
+from rag_chatbot.answer.follow_up import MAX_EXCHANGES, Exchange
 from rag_chatbot.read.chunk import context
 from rag_chatbot.read.sentences import stream_sentences
 from seedbed.guardrails import screen_injection
 from seedbed.models import catalog
+from seedbed.models.embeddings import embed_texts
 from seedbed.models.prompts import load_prompt
 
 if TYPE_CHECKING:
     from rag_chatbot.search.retrieve import Hit
 
-LoadModel = Callable[[], BaseChatModel]
+DEFAULT_WINDOW = 8192  # tokens, for a model whose context window is unknown
+REPLY_TOKENS = 256  # reserved for the answer
+MIN_PASSAGES, MAX_PASSAGES = 600, 12_000  # tokens of passages in a prompt
+CHUNK_TOKENS = 120  # tokens of a usual chunk, to choose how many to retrieve
+MAX_SENTENCES = 6  # sentences read from the model, supported or not; then it is stopped
+_REFUSAL = re.compile(r"^\W*not found\b", re.IGNORECASE)
 
-WINDOW = 8192  # tokens, for a model that does not say
-REPLY = 256  # tokens left for the answer
-LEAST, MOST = 600, 12_000  # tokens of passages
-MOST_SENTENCES = 6  # read from the model, shown or not; then it is stopped
-_REFUSES = re.compile(r"^\W*not found\b", re.IGNORECASE)
 
-
-class Writer:
-    """A chat model that writes answers; `None` where only quoting is wanted."""
+class AnswerWriter:
+    """Writes answers with one chat model, which is loaded at its first use."""
 
     def __init__(
-        self, model: BaseChatModel | LoadModel | None, embeddings: Any, spec: str = ""
+        self,
+        model: BaseChatModel | Callable[[], BaseChatModel] | None,
+        embeddings: Any,
+        spec: str = "",
     ) -> None:
-        """A function in place of the model is called once, when the model is first needed; `spec`
-        names it before that."""
-        self._given = model
-        self._lock = threading.Lock()
+        """`model` may be a function that loads it, called once; None where answers only quote.
+
+        `spec` names the model before it is loaded.
+        """
         self.spec = spec
         self.embeddings = embeddings
         self.prompt = load_prompt("rag_chatbot", "answer")
         self.condense_prompt = load_prompt("rag_chatbot", "condense")
+        self._model = model
+        self._lock = threading.Lock()
 
     @property
     def model(self) -> BaseChatModel | None:
-        """The chat model, loaded at its first use: who only quotes needs none."""
+        """The chat model; loads it if necessary."""
         with self._lock:
-            if self._given is not None and not isinstance(self._given, BaseChatModel):
-                self._given = self._given()
-            return self._given
+            if self._model is not None and not isinstance(self._model, BaseChatModel):
+                self._model = self._model()
+            return self._model
 
     @property
     def name(self) -> str:
-        return self.spec or _name(self.model)
+        """The spec of the model, or the name that it gives itself; "" without a model."""
+        return self.spec or _model_name(self.model)
 
     @property
     def mode(self) -> str:
-        """What the catalogue says of the model; one that it does not know can write."""
-        if self._given is None:
+        """`write`; `quote` without a model and for one that the catalogue rates too weak."""
+        if self._model is None:
             return "quote"
-        known = catalog.find(self.name)
-        return known.answer_mode if known else "write"
+        entry = catalog.find(self.name)
+        return entry.answer_mode if entry else "write"
 
     @cached_property
     def window(self) -> int:
-        """Tokens that the model can read."""
-        known = catalog.find(self.name)
-        return (known.context_window if known else 0) or _profile_window(self.model) or WINDOW
+        """The model's context window in tokens."""
+        entry = catalog.find(self.name)
+        return (
+            (entry.context_window if entry else 0) or _profile_window(self.model) or DEFAULT_WINDOW
+        )
 
     @property
     def version(self) -> str:
-        """The version and hash of the prompt, as logged with each answer."""
+        """Name, version and hash of the prompt, as logged with each answer."""
         return f"{self.prompt.name}/{self.prompt.version}-{self.prompt.hash}"
 
     @property
     def budget(self) -> int:
         """Tokens of passages: a tenth of the window keeps a small model quick and to the point."""
-        return min(MOST, max(LEAST, self.window // 10), max(LEAST, self.window - 2 * REPLY))
+        available = self.window - 2 * REPLY_TOKENS
+        return min(MAX_PASSAGES, max(MIN_PASSAGES, self.window // 10), max(MIN_PASSAGES, available))
 
     def passages(self, k: int) -> int:
-        """How many chunks to retrieve: at least `k`, more for a model that can read more."""
-        return max(k, min(50, self.budget // 120))
+        """The number of chunks to retrieve: `k`, or more for a model with a large window."""
+        return max(k, min(50, self.budget // CHUNK_TOKENS))
 
-    def condense(self, question: str, history: Sequence[Turn], usage: dict[str, int]) -> str:
-        """The model's rewriting of a follow-up, or "" when it is not a usable question."""
-        turns = "\n".join(
-            f"User: {turn.question}\nAnswer: {turn.answer[:500]}" for turn in history[-MOST_TURNS:]
+    def condense(self, question: str, history: Sequence[Exchange]) -> tuple[str, Usage]:
+        """A follow-up rewritten by the model, or "" if the result is unusable; and its usage."""
+        exchanges = "\n".join(
+            f"User: {exchange.question}\nAnswer: {exchange.answer[:500]}"
+            for exchange in history[-MAX_EXCHANGES:]
         )
-        prompt = self.condense_prompt.render(history=turns, question=question)
-        text = "".join(self._stream(prompt, usage)).strip().splitlines()
-        return text[0] if text and 3 < len(text[0]) <= 500 else ""
+        reply = self._ask(self.condense_prompt.render(history=exchanges, question=question))
+        lines = "".join(reply).strip().splitlines()
+        usable = bool(lines) and 3 < len(lines[0]) <= 500
+        return (lines[0] if usable else ""), reply.usage
 
     def write(
-        self,
-        question: str,
-        hits: Sequence[Hit],
-        scored: Sequence[choose.Candidate],
-        used: list[choose.Candidate],
-        notices: list[str],
-        usage: dict[str, int],
-    ) -> Iterator[str]:
-        """Yield supported sentences with their citation; fills `used`, `notices` and `usage`."""
-        safe = _safe(hits, notices)
+        self, question: str, hits: Sequence[Hit], scored: Sequence[Candidate]
+    ) -> Generator[str, None, Draft]:
+        """Yield supported sentences with their citations; return the whole draft."""
+        # 1. Leave out passages that try to instruct the model: they may not support it either.
+        safe = [hit for hit in hits if not screen_injection(hit.chunk.text)]
+        notices = [
+            f"A passage of {hit.chunk.source} was left out: it tries to instruct the model."
+            for hit in hits
+            if hit not in safe
+        ]
         scored = [c for c in scored if c.hit in safe]
-        prompt = self.prompt.render(passages=self._fence(safe), question=question)
-        shown = dropped = 0
-        said: set[str] = set()
-        for sentence in stream_sentences(self._stream(prompt, usage)):
-            if _REFUSES.match(sentence) or shown + dropped >= MOST_SENTENCES:
+
+        # 2. Let the model write, sentence by sentence.
+        reply = self._ask(self.prompt.render(passages=self._fence(safe), question=question))
+        text, cited = "", list[Candidate]()
+        supported, unsupported, seen = 0, 0, set[str]()
+        for sentence in stream_sentences(reply):
+            if _REFUSAL.match(sentence) or supported + unsupported >= MAX_SENTENCES:
                 break
-            if sentence.lower() in said:
-                break  # it goes round in circles from here
-            said.add(sentence.lower())
+            if sentence.lower() in seen:
+                break  # the model repeats itself, and will go on doing so
+            seen.add(sentence.lower())
             if sentence.endswith("?"):
-                continue  # a small model likes to repeat the question
-            vector = choose.embed(self.embeddings, [sentence])[0]
-            found = confidence.backing(sentence, vector, scored)
-            if found is None:
-                dropped += 1
+                continue  # small models like to repeat the question
+
+            # 3. Show a sentence only with the span that supports it.
+            [vector] = embed_texts(self.embeddings, [sentence])
+            span = backing(sentence, vector, scored)
+            if span is None:
+                unsupported += 1
                 continue
-            if found not in used:
-                used.append(found)
-            shown += 1
-            mark = f"{sentence} [{used.index(found) + 1}]"
-            yield mark if shown == 1 else f" {mark}"
-        if dropped:
-            notices.append(f"Left out: {dropped} sentence(s) that the documents do not support.")
+            supported += 1
+            if span not in cited:
+                cited.append(span)
+            piece = f"{' ' if text else ''}{sentence} [{cited.index(span) + 1}]"
+            text += piece
+            yield piece
+
+        if unsupported:
+            notices.append(f"Left out: {unsupported} sentence(s) not supported by the documents.")
+        return Draft(text, tuple(cited), tuple(notices), reply.usage)
 
     def _fence(self, hits: Sequence[Hit]) -> str:
-        left, parts = self.budget, []
+        """The passages of a prompt, best first, as many as the budget allows."""
+        left, passages = self.budget, list[str]()
         for hit in hits:
-            head = context(hit.chunk.title, hit.chunk.heading)
-            text = f"[{head}]\n{hit.chunk.text}".replace("PASSAGES>>>", "").replace("<<<", "")
-            left -= self._tokens(text)
-            if left < 0 and parts:
+            heading = context(hit.chunk.title, hit.chunk.heading)
+            # The fence's own marks are removed from the text, so that no passage can close it.
+            text = f"[{heading}]\n{hit.chunk.text}".replace("PASSAGES>>>", "").replace("<<<", "")
+            left -= self._count_tokens(text)
+            if left < 0 and passages:
                 break
-            parts.append(text)
-        return "\n\n".join(parts)
+            passages.append(text)
+        return "\n\n".join(passages)
 
-    def _tokens(self, text: str) -> int:
+    def _count_tokens(self, text: str) -> int:
         engine = getattr(self.model, "engine", None)
         return int(engine.count_tokens(text)) if engine is not None else len(text) // 4 + 1
 
-    def _stream(self, prompt: str, usage: dict[str, int]) -> Iterator[str]:
+    def _ask(self, prompt: str) -> _Reply:
+        return _Reply(self.model, prompt)
+
+
+class _Reply:
+    """A model's reply: iterate over its text; `usage` counts the tokens so far."""
+
+    def __init__(self, model: BaseChatModel | None, prompt: str) -> None:
+        self.model = model
+        self.prompt = prompt
+        self.usage: Usage = Counter()
+
+    def __iter__(self) -> Iterator[str]:
         if self.model is None:
             return
-        messages: list[BaseMessage] = [HumanMessage(prompt)]
-        for chunk in self.model.stream(messages):
-            meta = getattr(chunk, "usage_metadata", None) or {}
-            for name in usage:
-                usage[name] += meta.get(name, 0)
+        for chunk in self.model.stream([HumanMessage(self.prompt)]):
+            counts = getattr(chunk, "usage_metadata", None) or {}
+            for name in USAGE:
+                self.usage[name] += counts.get(name, 0)
             if chunk.text:
                 yield str(chunk.text)
 
 
-def _safe(hits: Sequence[Hit], notices: list[str]) -> list[Hit]:
-    """The hits that neither instruct the model nor may support what it was told to say."""
-    safe = []
-    for hit in hits:
-        if screen_injection(hit.chunk.text):
-            notices.append(
-                f"A passage of {hit.chunk.source} was left out: it tries to instruct the model."
-            )
-        else:
-            safe.append(hit)
-    return safe
-
-
-def _name(model: BaseChatModel | None) -> str:
+def _model_name(model: BaseChatModel | None) -> str:
     for attribute in ("spec", "model_name", "model"):
         value = getattr(model, attribute, None)
         if isinstance(value, str) and value:

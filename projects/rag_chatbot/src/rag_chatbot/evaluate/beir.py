@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ from typing import Any
 from rag_chatbot.config import Config
 from rag_chatbot.read.chunk import chunk, counter
 from rag_chatbot.read.document import Block, Document
-from rag_chatbot.search.retrieve import Arm, Ranked, Retriever
+from rag_chatbot.search.retrieve import POOL, Arm, Retriever
 from rag_chatbot.store.records import index_parts, joined
 from rag_chatbot.store.store import Store
 from seedbed.errors import BadInput
@@ -85,17 +85,19 @@ def _rankings(retriever: Retriever, question: str) -> dict[Arm, list[str]]:
     """
     if not question.strip():
         return {arm: [] for arm in ARMS}
-    single = {arm: retriever.rank(question, arm=arm, pool=DEPTH) for arm in ARMS[:2]}
-    hybrid = retriever.rank(question)
-    rest = [item for pair in zip(*single.values(), strict=False) for item in pair]
-    order = {**single, "hybrid": hybrid + rest}
-    ids = list(dict.fromkeys(item.id for items in order.values() for item in items))
-    sources = {c.id: c.source for c in retriever.store.chunks(ids)}
-    return {arm: _documents(items, sources) for arm, items in order.items()}
+    alone = {arm: _chunk_ids(retriever, question, arm, DEPTH) for arm in ARMS[:2]}
+    rest = [chunk_id for pair in zip(*alone.values(), strict=False) for chunk_id in pair]
+    rankings = {**alone, "hybrid": _chunk_ids(retriever, question, "hybrid", POOL) + rest}
+    chunk_ids = list(dict.fromkeys(chunk_id for ids in rankings.values() for chunk_id in ids))
+    sources = {chunk.id: chunk.source for chunk in retriever.store.chunks(chunk_ids)}
+    return {
+        arm: list(dict.fromkeys(sources[chunk_id] for chunk_id in ids))
+        for arm, ids in rankings.items()
+    }
 
 
-def _documents(ranked: Sequence[Ranked], sources: Mapping[int, str]) -> list[str]:
-    return list(dict.fromkeys(sources[item.id] for item in ranked))
+def _chunk_ids(retriever: Retriever, question: str, arm: Arm, pool: int) -> list[int]:
+    return [chunk_id for chunk_id, _ in retriever.rank(question, arm=arm, pool=pool)]
 
 
 def _measures(ranked: list[str], relevant: set[str]) -> dict[str, float]:

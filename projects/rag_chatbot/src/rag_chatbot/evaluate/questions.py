@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from rag_chatbot.answer.answer import Answer, Answerer
-from rag_chatbot.answer.follow_up import Turn
+from rag_chatbot.answer.follow_up import Exchange
 from rag_chatbot.config import Config
 from rag_chatbot.evaluate.beir import Progress, evaluate_beir, json_lines, temporary_store, text_of
 from rag_chatbot.ingest import ingest
@@ -39,7 +39,7 @@ class Case:
     answers: tuple[re.Pattern[str], ...]
     sources: tuple[str, ...]
     answerable: bool
-    history: tuple[Turn, ...] = ()
+    history: tuple[Exchange, ...] = ()
 
 
 def run(
@@ -224,7 +224,9 @@ def _case(row: dict[str, Any], where: str) -> Case:
     history = row.get("history") or []
     if not isinstance(history, list) or not all(isinstance(turn, dict) for turn in history):
         raise BadInput(f"{where}: 'history' must be a list of objects with a 'question'.")
-    turns = [Turn(text_of(t, "question", where), text_of(t, "answer", where, "")) for t in history]
+    turns = [
+        Exchange(text_of(t, "question", where), text_of(t, "answer", where, "")) for t in history
+    ]
     return Case(
         id=text_of(row, "id", where),
         question=text_of(row, "question", where),

@@ -1,7 +1,9 @@
-"""Find the chunks that bear on a question: both searches at once, fused, without repeats.
+"""Retrieval: the chunks that match a question, by meaning and by words.
 
-It knows the store and how a question is embedded; not how documents are read or answers made. The
-order comes from `fusion`, or from a cross-encoder where one is given.
+    hits = Retriever(store, embeddings, config).search("How do I change the port?")
+
+Both searches run side by side, their scores are fused (`fusion`), and repeats are dropped. Reading
+documents and making answers is left to others.
 """
 
 from __future__ import annotations
@@ -16,34 +18,28 @@ import numpy as np
 from rag_chatbot.config import Config
 from rag_chatbot.search.fusion import Array, distinct, fuse
 from rag_chatbot.store.store import Chunk, Store
-from seedbed.errors import BadInput, NotFound
+from seedbed.errors import BadInput
 from seedbed.observe.telemetry import retrieval
 
 if TYPE_CHECKING:
     from seedbed.models.rerank import Reranker
 
-POOL = 150  # candidates from each search
-RERANKED = 32  # of them that a cross-encoder reads
-COPY = 0.98  # cosine from which a chunk says nothing that a better one has not said
-MAX_QUESTION = 20_000  # characters that are looked at
+POOL = 150  # candidates from each of the two searches
+RERANKED = 32  # candidates that a cross-encoder scores, at 10 to 30 ms each on a laptop
+COPY = 0.98  # cosine from which two chunks count as copies; the better one stays
+MAX_QUESTION = 20_000  # characters; the rest of a longer question is ignored
 
 Arm = Literal["hybrid", "dense", "bm25"]
 Where = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Ranked:
-    """A candidate. `cosine` to the question; `bm25` is None where its words were not found."""
-
-    id: int
-    score: float
-    cosine: float | None = None
-    bm25: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Hit:
-    """A chunk that was found. `score` orders the hits of one question and means nothing beyond."""
+    """A retrieved chunk.
+
+    `score` orders the hits of one question; scores of two questions cannot be compared. `cosine` is
+    the similarity to the question. `bm25` is None where full-text search did not return the chunk.
+    """
 
     chunk: Chunk
     score: float
@@ -52,7 +48,7 @@ class Hit:
 
 
 class Retriever:
-    """Safe to use from many threads."""
+    """Searches one store; safe to use from many threads."""
 
     def __init__(
         self, store: Store, embeddings: Any, config: Config, reranker: Reranker | None = None
@@ -61,7 +57,7 @@ class Retriever:
         self.store = store
         self.embeddings = embeddings
         self.k = config.k
-        self.reranker = reranker or _configured(config)
+        self.reranker = reranker or _configured_reranker(config)
         self._threads = ThreadPoolExecutor(4, thread_name_prefix="full-text")
 
     def search(
@@ -72,17 +68,18 @@ class Retriever:
         k: int | None = None,
         where: Where | None = None,
     ) -> list[Hit]:
-        """At most k chunks, best first; `where` as in `Store.text`.
+        """At most `k` chunks, best first. `where` filters them; see `Store.text`.
 
-        Raises BadInput for an empty question and NotFound for an unknown collection.
+        Raises BadInput for an empty question or an unknown filter, NotFound for an unknown
+        collection and Unavailable when the Chroma server does not answer.
         """
         k = self.k if k is None else k
         with retrieval(collection, **{"gen_ai.request.top_k": k}) as span:
-            ranked = self.rank(question, collection=collection, where=where)
+            hits, vectors = self._fused(question, collection, where)
+            span.set_attribute("retrieval.candidates", len(hits))
             if self.reranker:
-                ranked = self._rerank(question, ranked)
-            hits = self._hits(ranked, k)
-            span.set_attribute("retrieval.candidates", len(ranked))
+                hits, vectors = self._reranked(question, hits, vectors)
+            hits = _without_copies(hits, vectors, k)
             span.set_attribute("retrieval.documents", [hit.chunk.source for hit in hits])
         return hits
 
@@ -94,89 +91,81 @@ class Retriever:
         where: Where | None = None,
         arm: Arm = "hybrid",
         pool: int = POOL,
-    ) -> list[Ranked]:
-        """All candidates in order, by one arm alone or by both, fused."""
-        question = question[:MAX_QUESTION].strip()
-        if not question:
-            raise BadInput("The question is empty.", hint="Ask something.")
-        if arm == "bm25":
-            found = self.store.text(collection, question, pool, where)
-            return [Ranked(i, score, bm25=score) for i, score in found]
-        if arm == "dense":
-            found = self.store.dense(collection, self._embed(question), pool, where)
-            return [Ranked(i, score, cosine=score) for i, score in found]
-        try:
-            return self._fused(question, collection, where, pool)
-        except NotFound:  # a document was replaced between the two searches
-            return self._fused(question, collection, where, pool)
+    ) -> list[tuple[int, float]]:
+        """(chunk id, score) of all candidates, best first: by one search alone or by both, fused.
 
-    def expand(self, chunk: Chunk, before: int = 1, after: int = 1, *, collection: str) -> Chunk:
-        """The chunk and its neighbours as one: a longer span of the same document.
-
-        Stays on its page and under its heading, so that a citation holds for all of it.
+        For evaluation: copies stay, and no cross-encoder is used.
         """
-        around = [
-            other
-            for other in self.store.neighbours(chunk, before, after)
-            if (other.page, other.heading) == (chunk.page, chunk.heading)
-        ]
-        if not around:
-            return chunk
-        start = min(chunk.start, around[0].start)
-        end = max(chunk.end, around[-1].end)
-        text = self.store.document(collection, chunk.source).text[start:end]
-        return replace(chunk, text=text, start=start, end=end)
+        if arm == "bm25":
+            return self.store.text(collection, _checked(question), pool, where)
+        if arm == "dense":
+            query = self._embed(_checked(question))
+            return self.store.dense(collection, query, pool, where)
+        hits, _ = self._fused(question, collection, where, pool)
+        return [(hit.chunk.id, hit.score) for hit in hits]
 
     def _fused(
-        self, question: str, collection: str, where: Where | None, pool: int
-    ) -> list[Ranked]:
-        by_text = self._threads.submit(self.store.text, collection, question, pool, where)
+        self, question: str, collection: str, where: Where | None, pool: int = POOL
+    ) -> tuple[list[Hit], Array]:
+        """All candidates, best first, with their vectors: float32 (n, dimension)."""
+        question = _checked(question)
+
+        # 1. Search by words and by meaning side by side: SQLite's scan runs without Python's lock.
+        full_text = self._threads.submit(self.store.text, collection, question, pool, where)
         query = self._embed(question)
-        near = self.store.dense(collection, query, pool, where)
-        words = dict(by_text.result())
-        ids = list(dict.fromkeys([i for i, _ in near] + list(words)))
-        if not ids:
-            return []
-        vectors = self.store.vectors(ids)
-        bm25 = np.array([words.get(i, 0.0) for i in ids], dtype=np.float32)
-        scores = fuse(query, vectors, bm25)
-        cosines = vectors @ query
+        nearest = self.store.dense(collection, query, pool, where)
+        bm25 = dict(full_text.result())
+
+        # 2. Fetch chunks and vectors of all candidates, once. One that was deleted meanwhile is
+        #    missing from the result.
+        ids = list(dict.fromkeys([*(chunk_id for chunk_id, _ in nearest), *bm25]))
+        chunks, vectors = self.store.fetch(ids)
+        if not chunks:
+            return [], vectors
+
+        # 3. Fuse both scores and sort.
+        words = np.array([bm25.get(chunk.id, 0.0) for chunk in chunks], dtype=np.float32)
+        scores, cosines = fuse(query, vectors, words), vectors @ query
         order = np.argsort(-scores, kind="stable")
-        return [
-            Ranked(ids[n], float(scores[n]), float(cosines[n]), words.get(ids[n])) for n in order
+        hits = [
+            Hit(chunks[n], float(scores[n]), float(cosines[n]), bm25.get(chunks[n].id))
+            for n in order
         ]
+        return hits, vectors[order]
 
-    def _rerank(self, question: str, ranked: list[Ranked]) -> list[Ranked]:
-        """The first of them in the cross-encoder's order; the rest is left out."""
+    def _reranked(self, question: str, hits: list[Hit], vectors: Array) -> tuple[list[Hit], Array]:
+        """The first RERANKED hits in the cross-encoder's order; the rest is dropped."""
         assert self.reranker is not None
-        by_id = {item.id: item for item in ranked[:RERANKED]}
-        chunks = self.store.chunks(list(by_id))
-        texts = [f"{chunk.heading or chunk.title}\n{chunk.text}".strip() for chunk in chunks]
+        hits = hits[:RERANKED]
+        texts = [f"{h.chunk.heading or h.chunk.title}\n{h.chunk.text}".strip() for h in hits]
         scores = self.reranker.score(question, texts) if texts else []
-        found = [
-            replace(by_id[chunk.id], score=float(score))
-            for chunk, score in zip(chunks, scores, strict=True)
-        ]
-        return sorted(found, key=lambda item: -item.score)
-
-    def _hits(self, ranked: list[Ranked], k: int) -> list[Hit]:
-        """The first k that differ from each other. A chunk deleted meanwhile is left out."""
-        by_id = {item.id: item for item in ranked[: 2 * k + 10]}
-        found: dict[str, Chunk] = {}
-        for chunk in self.store.chunks(list(by_id)):
-            found.setdefault(" ".join(chunk.text.split()), chunk)
-        chunks = list(found.values())
-        kept = distinct(self.store.vectors([chunk.id for chunk in chunks]), COPY)[:k]
-        items = [(chunks[n], by_id[chunks[n].id]) for n in kept]
-        return [Hit(chunk, item.score, item.cosine, item.bm25) for chunk, item in items]
+        order = sorted(range(len(hits)), key=lambda n: -scores[n])
+        return [replace(hits[n], score=float(scores[n])) for n in order], vectors[order]
 
     def _embed(self, question: str) -> Array:
+        """float32 (dimension,), of length 1."""
         vector = np.asarray(self.embeddings.embed_query(question), dtype=np.float32)
         unit: Array = vector / max(float(np.linalg.norm(vector)), 1e-9)
         return unit
 
 
-def _configured(config: Config) -> Reranker | None:
+def _checked(question: str) -> str:
+    question = question[:MAX_QUESTION].strip()
+    if not question:
+        raise BadInput("The question is empty.", hint="Type a question.")
+    return question
+
+
+def _without_copies(hits: list[Hit], vectors: Array, k: int) -> list[Hit]:
+    """The first `k` hits that differ from all better ones, in their words and in their vectors."""
+    first_with_text: dict[str, int] = {}
+    for n, hit in enumerate(hits[: 2 * k + 10]):
+        first_with_text.setdefault(" ".join(hit.chunk.text.split()), n)
+    positions = list(first_with_text.values())
+    return [hits[positions[n]] for n in distinct(vectors[positions], COPY)[:k]]
+
+
+def _configured_reranker(config: Config) -> Reranker | None:
     if not config.reranker:
         return None
     from seedbed.models.rerank import load_reranker

@@ -1,6 +1,6 @@
-"""Collections and who may use them: names of API keys, or `"*"` for anyone.
+"""Collections and their access rules: which callers may read and write each of them.
 
-A collection that a caller may not read and one that does not exist look the same from outside.
+To a caller, a collection that it may not read looks exactly like one that does not exist.
 """
 
 from __future__ import annotations
@@ -11,16 +11,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from rag_chatbot.store.callers import OPERATOR, Caller
 from rag_chatbot.store.database import Database
 from rag_chatbot.store.vector_index import PREFIX
 from seedbed.errors import BadInput, NotFound
+
+Action = Literal["read", "write"]
 
 _COLUMNS = "id, name, readers, writers, embedder, index_name"
 
 
 @dataclass(frozen=True, slots=True)
 class Collection:
-    """`readers` and `writers` are names of API keys; `"*"` is anyone. `index_name` is Chroma's."""
+    """`readers` and `writers` are names of API keys, or `"*"` for every caller.
+
+    `embedder` names the embeddings of its vectors; `index_name` is its name in Chroma.
+    """
 
     id: int
     name: str
@@ -31,20 +37,26 @@ class Collection:
 
     @property
     def fts(self) -> str:
-        """Its own full-text table, so that word frequencies of others neither count nor show."""
+        """Its full-text table. One for each collection, so that scores don't depend on others."""
         return f"fts_{self.id}"
 
 
 class Collections:
+    """The table of collections in one database."""
+
     def __init__(self, database: Database, embedder: str) -> None:
+        """`embedder` is recorded with each collection that is created."""
         self.database = database
         self.embedder = embedder
 
     def create(self, name: str, readers: Sequence[str], writers: Sequence[str]) -> Collection:
-        """Create it, or return the one that is there, with its rule as it is."""
+        """Create a collection, or return the existing one with its rules unchanged.
+
+        Raises BadInput for a name that is empty, over 200 characters or not printable.
+        """
         if not name.strip() or len(name) > 200 or not name.isprintable():
             raise BadInput(
-                f"{name[:60]!r} is no name for a collection: 1 to 200 printable characters."
+                f"Invalid collection name {name[:60]!r}.", hint="Use 1 to 200 printable characters."
             )
         with self.database.writing(), self.database.transaction() as db:
             created = db.execute(
@@ -59,39 +71,39 @@ class Collections:
         return self.get(name)
 
     def find(self, name: str) -> Collection | None:
-        row = self.database.connection().execute(
-            f"SELECT {_COLUMNS} FROM collections WHERE name = ?", (name,)
-        ).fetchone()  # fmt: skip
+        """The collection, or None."""
+        db = self.database.connection()
+        row = db.execute(f"SELECT {_COLUMNS} FROM collections WHERE name = ?", (name,)).fetchone()
         return _collection(row) if row else None
 
     def get(self, name: str) -> Collection:
-        """Raises NotFound. For a caller from outside use `require`."""
-        found = self.find(name)
-        if found is None:
-            raise _not_found(name, "use")
-        return found
+        """The collection, without a check of access. Raises NotFound."""
+        return self.require(name, OPERATOR, "read")
 
-    def names(self, caller: str | None = None) -> list[str]:
-        """Those that `caller` may read; every one for None."""
-        rows = self.database.connection().execute(
-            f"SELECT {_COLUMNS} FROM collections ORDER BY name"
-        )
-        found = [_collection(row) for row in rows]
-        return [c.name for c in found if caller is None or allowed(c.readers, caller)]
+    def require(self, name: str, caller: Caller, action: Action) -> Collection:
+        """The collection, if `caller` may do this with it.
 
-    def require(self, name: str, caller: str, action: Literal["read", "write"]) -> Collection:
-        """The collection, if `caller` may do this with it; else NotFound, absent or not.
-
-        Somebody who may read but not write learns nothing new from the same answer.
+        Raises the same NotFound whether it does not exist or is not accessible.
         """
-        found = self.find(name)
-        if found is None or not allowed(
-            found.readers if action == "read" else found.writers, caller
-        ):
-            raise _not_found(name, action)
-        return found
+        collection = self.find(name)
+        if collection is not None:
+            names = collection.readers if action == "read" else collection.writers
+            if _allows(names, caller):
+                return collection
+        raise NotFound(
+            f"Unknown collection {name[:200]!r}, or no permission to {action} it.",
+            hint="List yours with: rag-chatbot collections list",
+        )
+
+    def names(self, caller: Caller) -> list[str]:
+        """The names of all collections that `caller` may read, in alphabetical order."""
+        db = self.database.connection()
+        rows = db.execute(f"SELECT {_COLUMNS} FROM collections ORDER BY name")
+        collections = [_collection(row) for row in rows]
+        return [c.name for c in collections if _allows(c.readers, caller)]
 
     def set_access(self, name: str, readers: Sequence[str], writers: Sequence[str]) -> Collection:
+        """Replace the access rules of a collection. Raises NotFound."""
         with self.database.writing(), self.database.transaction() as db:
             db.execute(
                 "UPDATE collections SET readers = ?, writers = ? WHERE name = ?",
@@ -100,20 +112,13 @@ class Collections:
         return self.get(name)
 
 
-def allowed(names: Sequence[str], caller: str) -> bool:
-    return "*" in names or caller in names
-
-
 def new_index_name() -> str:
-    """Chroma allows few characters in a name; ours may hold any. Never used twice."""
+    """A fresh name for Chroma, whose names allow few characters, while ours may contain any."""
     return f"{PREFIX}{uuid.uuid4().hex}"
 
 
-def _not_found(name: str, action: str) -> NotFound:
-    return NotFound(
-        f"There is no collection {name[:200]!r} that you may {action}.",
-        hint="List yours with: rag-chatbot collections list",
-    )
+def _allows(names: Sequence[str], caller: Caller) -> bool:
+    return caller is OPERATOR or "*" in names or caller in names
 
 
 def _dump(names: Sequence[str]) -> str:

@@ -1,7 +1,7 @@
-"""The catalogue: one SQLite file (WAL) that is the truth about collections, documents and chunks.
+"""The catalogue: one SQLite file (WAL) with all collections, documents, chunks and vectors.
 
-Readers never wait; writers take turns, across processes, by a lock file beside the database.
-This module knows the tables and how to write safely. It does not know Chroma or embeddings.
+Readers never wait. Writers take turns, across threads and processes, by a lock file beside it.
+This module contains the tables and how to write them safely; Chroma and embeddings are elsewhere.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ CREATE TABLE IF NOT EXISTS outbox (
     chunk_id INTEGER NOT NULL DEFAULT 0);
 """
 
-FULL_HINT = "Free some space and run the same command again: what was stored before is intact."
+FULL_HINT = "Free some space and run the same command again; stored documents are intact."
 
 
 class Database:
@@ -90,28 +90,28 @@ class Database:
     ) -> Iterator[None]:
         """Hold the writers' lock of this folder, across threads and processes. Reentrant.
 
-        `waiting` is told once, in words, when somebody else holds it. Raises Busy after `timeout`
-        seconds.
+        `waiting` is called once with a message when another writer holds it. Raises Busy after
+        `timeout` seconds.
         """
         from filelock import Timeout
 
-        who = f"Another ingest is writing to {str(self.path.parent)!r}"
+        owner = f"Another ingest is writing to {str(self.path.parent)!r}"
         if not self._thread_lock.acquire(timeout=0.05):
             if waiting:
-                waiting(f"{who}: waiting for it to finish.")
+                waiting(f"{owner}: waiting for it to finish.")
             if not self._thread_lock.acquire(timeout=timeout):
-                raise Busy(f"{who}.", hint="Try again when it has finished.", retry_after=5)
+                raise Busy(f"{owner}.", hint="Try again when it has finished.", retry_after=5)
         try:
             try:
                 self._file_lock.acquire(timeout=0.05)
             except Timeout:
                 if waiting:
-                    waiting(f"{who}: waiting for it to finish.")
+                    waiting(f"{owner}: waiting for it to finish.")
                 try:
                     self._file_lock.acquire(timeout=timeout)
                 except Timeout:
                     raise Busy(
-                        f"{who}.", hint="Try again when it has finished.", retry_after=5
+                        f"{owner}.", hint="Try again when it has finished.", retry_after=5
                     ) from None
             try:
                 yield
@@ -122,7 +122,7 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """All of it is written, or nothing. A full disk becomes Unavailable, with nothing lost."""
+        """All writes of the block, or none. A full disk raises Unavailable; nothing is lost."""
         connection = self.connection()
         with translated(self.path):
             connection.execute("BEGIN IMMEDIATE")
@@ -135,6 +135,7 @@ class Database:
                 raise
 
     def close(self) -> None:
+        """Close the connections of all threads."""
         with self._all_lock:
             for connection in self._all:
                 connection.close()
@@ -144,7 +145,7 @@ class Database:
 
 @contextmanager
 def translated(path: Path) -> Iterator[None]:
-    """Turn SQLite's errors about the disk, a lock or a broken file into ours."""
+    """Raise SQLite's errors about the disk, a lock or a damaged file as Busy or Unavailable."""
     try:
         yield
     except SeedbedError:

@@ -1,6 +1,6 @@
-"""Full-text search and filters: any text becomes a safe query, `where` becomes SQL.
+"""Full-text search in SQLite (FTS5, bm25), and the filters of both searches.
 
-Functions over an open catalogue; they do not know the vector index.
+Functions over the connection of a catalogue: any text becomes a safe query, `where` becomes SQL.
 """
 
 from __future__ import annotations
@@ -13,53 +13,44 @@ from typing import Any
 
 import numpy as np
 
+from rag_chatbot.read.words import STOP_WORDS
 from rag_chatbot.store.collections import Collection
 from seedbed.errors import BadInput
 
 Where = Mapping[str, Any]
 
-# Weights of the columns title, heading, body in bm25.
-BM25_WEIGHTS = (1.5, 1.5, 1.0)
-MAX_TERMS = 64
-MAX_ROWS = 4000  # that one query scores, about: each takes 1 to 2 µs, and common words tell little
-STOP_WORDS = frozenset(
-    {
-        "a", "about", "after", "again", "against", "all", "also", "am", "an", "and", "any", "are",
-        "as", "at", "be", "because", "been", "before", "being", "below", "between", "both", "but",
-        "by", "can", "could", "did", "do", "does", "doing", "down", "during", "each", "few",
-        "for", "from", "further", "get", "had", "has", "have", "having", "he", "her", "here",
-        "hers", "him", "his", "how", "i", "if", "in", "into", "is", "it", "its", "itself", "just",
-        "me", "more", "most", "my", "no", "nor", "not", "now", "of", "off", "on", "once", "one",
-        "only", "or", "other", "our", "out", "over", "own", "same", "she", "should", "so", "some",
-        "such", "than", "that", "the", "their", "them", "then", "there", "these", "they", "this",
-        "those", "through", "to", "too", "under", "until", "up", "upon", "us", "very", "was",
-        "we", "were", "what", "when", "where", "which", "while", "who", "whom", "why", "will",
-        "with", "would", "you", "your",
-    }
-)  # fmt: skip
+BM25_WEIGHTS = (1.5, 1.5, 1.0)  # of the columns title, heading and body
+MAX_TERMS = 64  # words of one query
+MAX_ROWS = 4000  # rows that one query scores, about: 1 to 2 µs each, and common words add little
 
 
 class Frequencies:
-    """In how many chunks a word stands, asked once and remembered until `clear`."""
+    """In how many chunks each word occurs, counted at its first use and cached until `clear`."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[str, str], int] = {}
-        self.clear = self._known.clear
+        self._counts: dict[tuple[str, str], int] = {}
+
+    def clear(self) -> None:
+        """Count again from now on."""
+        self._counts.clear()
 
     def of(self, db: sqlite3.Connection, owner: Collection, word: str) -> int:
-        """0 for every word of a collection so small that all of it may be scored."""
+        """The chunks of a collection that contain `word`.
+
+        0 for every word where the whole collection has no more than MAX_ROWS chunks.
+        """
         if self._count(db, owner, "") <= MAX_ROWS:
             return 0
         return self._count(db, owner, f" WHERE {owner.fts} MATCH '\"{word}\"'")
 
     def _count(self, db: sqlite3.Connection, owner: Collection, condition: str) -> int:
         key = (owner.fts, condition)
-        if key not in self._known:
-            if len(self._known) > 50_000:
+        if key not in self._counts:
+            if len(self._counts) > 50_000:
                 self.clear()
-            found = db.execute(f"SELECT count(*) FROM {owner.fts}{condition}").fetchone()
-            self._known[key] = found[0]
-        return self._known[key]
+            (count,) = db.execute(f"SELECT count(*) FROM {owner.fts}{condition}").fetchone()
+            self._counts[key] = count
+        return self._counts[key]
 
 
 def text_search(
@@ -70,10 +61,12 @@ def text_search(
     where: Where | None,
     frequencies: Frequencies,
 ) -> list[tuple[int, float]]:
+    """(chunk id, bm25) of the `k` best chunks, higher is better; [] for a query without words."""
     match = match_expression(query, lambda word: frequencies.of(db, owner, word))
     if not match:
         return []
-    condition, values = "", ()
+    condition = ""
+    values: tuple[Any, ...] = ()
     if where:
         inner, values = _condition(where)
         # The plus keeps SQLite from running the whole match once for each row that passes.
@@ -94,7 +87,10 @@ def text_search(
 def dense_filtered(
     db: sqlite3.Connection, owner: Collection, vector: np.ndarray, k: int, where: Where
 ) -> list[tuple[int, float]]:
-    """Exact, over the chunks that pass: Chroma's own filters are slower even for ten documents."""
+    """(chunk id, cosine) of the `k` nearest among the chunks that pass the filter, exactly.
+
+    Chroma's own filters are slower, even for ten documents.
+    """
     condition, values = _condition(where)
     rows = db.execute(
         "SELECT c.id, v.vector FROM documents d JOIN chunks c ON c.document_id = d.id"
@@ -112,14 +108,15 @@ def dense_filtered(
 
 def _condition(where: Where) -> tuple[str, tuple[Any, ...]]:
     """`where` as SQL over documents `d` and chunks `c`."""
-    sql, values = "", []
+    sql = ""
+    values: list[str | int] = []
     for key, value in where.items():
         options = [value] if isinstance(value, str | int) else list(value)
         test = {"source": "d.source GLOB ?", "type": "d.type = ?", "page": "c.page = ?"}.get(key)
         if test is None or not options or not all(isinstance(o, str | int) for o in options):
             raise BadInput(
-                f"The filter {key!r}: {value!r} is not known.",
-                hint="Filters are source (a glob), type and page.",
+                f"Unknown filter {key!r}: {value!r}.",
+                hint="Available: source (a glob), type and page.",
             )
         sql += f" AND ({' OR '.join([test] * len(options))})"
         values += options
@@ -127,20 +124,21 @@ def _condition(where: Where) -> tuple[str, tuple[Any, ...]]:
 
 
 def match_expression(query: str, rows_with: Callable[[str], int] = lambda _: 0) -> str:
-    """Any text as an FTS5 query: its words, each quoted, joined by OR. Empty when it has none.
+    """Any text as an FTS5 query: its words, each quoted, joined by OR. Empty without words.
 
-    A word that is said again counts twice, as bm25 has it; from then on it counts no more. Of the
-    words together only the rarest are kept, until they stand in MAX_ROWS chunks by `rows_with`.
+    A repeated word counts twice and no more. Common words are left out where all words together
+    would match more than MAX_ROWS chunks; `rows_with` returns the number for one word.
     """
     text = query[:20000].encode("utf-8", "ignore").decode("utf-8").lower()
     words = [word[:100] for word in re.findall(r"\w+", text)]
     counts = Counter(word for word in words if word not in STOP_WORDS) or Counter(words)
-    kept = list(counts)
-    if len(kept) > MAX_TERMS:  # of a long text the rarer words, for which length is a fair guess
-        kept = sorted(kept, key=len, reverse=True)[:MAX_TERMS]
-    rows = {word: rows_with(word) for word in kept}
-    total, affordable = 0, []
-    for word in sorted(kept, key=rows.__getitem__):
+    distinct = list(counts)
+    if len(distinct) > MAX_TERMS:  # the longest, which tend to be rare
+        distinct = sorted(distinct, key=len, reverse=True)[:MAX_TERMS]
+    rows = {word: rows_with(word) for word in distinct}
+    total = 0
+    affordable: list[str] = []
+    for word in sorted(distinct, key=rows.__getitem__):
         total += rows[word]
         if affordable and total > MAX_ROWS:
             break

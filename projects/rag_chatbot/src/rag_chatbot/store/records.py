@@ -1,10 +1,12 @@
-"""The rows of the catalogue as Python sees them, and how a document's rows are written together."""
+"""The rows of the catalogue as Python objects, and the SQL that writes a document's rows."""
 
 from __future__ import annotations
 
+import hashlib
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from rag_chatbot.read.chunk import Piece, context, plain
 from rag_chatbot.read.document import Document
@@ -15,13 +17,12 @@ CHUNK = (
     "c.id, c.document_id, d.source, c.ordinal, c.text, c.heading, c.page, c.start, c.end, d.title"
 )
 
-
-Parts = tuple[str, str, str]
+Parts = tuple[str, str, str]  # title, heading path and body of a chunk, as indexed
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """`start` and `end` are its span in the document's text; `page` counts from 1."""
+    """`text` is `[start:end]` of its document's text; `heading` is a path; `page` counts from 1."""
 
     id: int
     document_id: int
@@ -37,7 +38,7 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class FileStat:
-    """Where a document came from, and how to see cheaply that it has not changed since."""
+    """A file's path, size and time of change: equal values mean that it need not be read again."""
 
     path: str
     size: int
@@ -46,7 +47,7 @@ class FileStat:
 
 @dataclass(frozen=True, slots=True)
 class StoredDocument:
-    """`path`, `size` and `mtime_ns` are those of its file; `text` only where one was asked for."""
+    """`path`, `size` and `mtime_ns` are its file's, if any; only `Store.document` reads `text`."""
 
     id: int
     source: str
@@ -61,24 +62,45 @@ class StoredDocument:
     text: str = ""
 
 
-def insert_document(db, owner, source, data_hash, document, file, count) -> int:  # type: ignore[no-untyped-def]
+def insert_document(
+    db: sqlite3.Connection,
+    owner: Collection,
+    source: str,
+    data_hash: str,
+    document: Document,
+    file: FileStat | None,
+    chunks: int,
+) -> int:
+    """Insert the row of a document; returns its id."""
     stat = (file.path, file.size, file.mtime_ns) if file else (None, None, None)
-    return db.execute(
+    inserted = db.execute(
         "INSERT INTO documents (collection_id, source, title, type, text, data_hash, path, size,"
         " mtime_ns, chunks) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (owner.id, source, document.title, document.type, document.text, data_hash, *stat, count),
-    ).lastrowid
+        (owner.id, source, document.title, document.type, document.text, data_hash, *stat, chunks),
+    )
+    assert inserted.lastrowid is not None
+    return inserted.lastrowid
 
 
-def insert_chunks(db, owner, document_id, text, entries) -> None:  # type: ignore[no-untyped-def]
+def insert_chunks(
+    db: sqlite3.Connection,
+    owner: Collection,
+    document_id: int,
+    text: str,
+    entries: Sequence[tuple[Piece, Parts, bytes]],
+) -> None:
+    """Insert a document's chunks (span, indexed text, hash) and their entries in the outbox.
+
+    Ids are counted here, so that one statement each fills the chunks and the full-text table.
+    """
     row = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'chunks'").fetchone()
     numbered = list(enumerate(entries, (row[0] if row else 0) + 1))
     db.executemany(
         "INSERT INTO chunks (id, document_id, ordinal, start, end, heading, page, text, hash)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [
-            (i, document_id, n, p.start, p.end, p.heading, p.page, text[p.start : p.end], digest)
-            for n, (i, (p, _, digest)) in enumerate(numbered)
+            (i, document_id, n, p.start, p.end, p.heading, p.page, text[p.start : p.end], key)
+            for n, (i, (p, _, key)) in enumerate(numbered)
         ],
     )
     db.executemany(
@@ -91,7 +113,8 @@ def insert_chunks(db, owner, document_id, text, entries) -> None:  # type: ignor
     )
 
 
-def remove(db: sqlite3.Connection, owner: Collection, document_id: int) -> None:
+def delete_document(db: sqlite3.Connection, owner: Collection, document_id: int) -> None:
+    """Delete a document with its chunks and the vectors that no other chunk uses."""
     rows = db.execute(
         "SELECT id, hash FROM chunks WHERE document_id = ?", (document_id,)
     ).fetchall()
@@ -102,7 +125,7 @@ def remove(db: sqlite3.Connection, owner: Collection, document_id: int) -> None:
         "INSERT INTO outbox (op, index_name, chunk_id) VALUES ('delete', ?, ?)",
         [(owner.index_name, i) for i, _ in rows],
     )
-    db.executemany(  # a vector that no chunk needs any more still says something about the text
+    db.executemany(  # deleted text must not stay readable through its vector
         "DELETE FROM vectors WHERE hash = ?1"
         " AND NOT EXISTS (SELECT 1 FROM chunks WHERE chunks.hash = ?1)",
         [(digest,) for _, digest in rows],
@@ -110,11 +133,22 @@ def remove(db: sqlite3.Connection, owner: Collection, document_id: int) -> None:
 
 
 def index_parts(document: Document, pieces: Sequence[Piece]) -> list[Parts]:
-    """Title, heading path and cleaned body of each chunk: the columns of the full-text table."""
+    """Title, heading path and body without markup of each chunk: what full-text search indexes."""
     text = document.text
     return [(document.title, p.heading, plain(text[p.start : p.end])) for p in pieces]
 
 
 def joined(title: str, heading: str, body: str) -> str:
-    """What is embedded; equal to `chunk.embedding_text` of the raw text."""
+    """The text that is embedded for a chunk; equal to `chunk.embedding_text` of the raw text."""
     return f"{context(title, heading)}\n{body}".strip()
+
+
+def text_hash(text: str) -> bytes:
+    """The key under which the vector of a text is stored."""
+    return hashlib.sha256(text.encode("utf-8", "replace")).digest()
+
+
+def embedder_name(embeddings: Any) -> str:
+    """The name under which the vectors of these embeddings are stored."""
+    name = getattr(embeddings, "name", None) or getattr(embeddings, "model", None)
+    return str(name or type(embeddings).__name__)

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from rag_chatbot.answer.answer import ABSTENTION, MOST_CHARACTERS, Answer, Answerer, Turn
-from rag_chatbot.answer.follow_up import condense
+from rag_chatbot.answer.answer import ABSTENTION, MAX_CHARACTERS, Answer, Answerer
+from rag_chatbot.answer.follow_up import Exchange
 from rag_chatbot.config import Config
 from rag_chatbot.search.retrieve import Hit
 from rag_chatbot.store.store import Chunk
@@ -54,7 +54,7 @@ def answerer(*texts: str, replies: Sequence[str] | None = None) -> Answerer:
     return Answerer(Shelf(*texts), model, Config(strictness=0))
 
 
-def test_quotes_the_sentence_that_answers_and_cites_its_span() -> None:
+def test_quote_mode_cites_the_span_that_answers() -> None:
     answer = answerer(GUIDE).ask("Which port does the server listen on by default?")
     assert "listens on port 7421 by default." in answer.answer
     assert not answer.abstained
@@ -64,7 +64,7 @@ def test_quotes_the_sentence_that_answers_and_cites_its_span() -> None:
     assert {"retrieve", "select", "first_token", "total"} <= set(answer.timings)
 
 
-def test_an_answer_is_short() -> None:
+def test_answer_has_at_most_ninety_words() -> None:
     text = "\n\n".join(
         f"Kestrel number {n} has {n} wings and {'very ' * 20}long legs." for n in range(9)
     )
@@ -73,13 +73,13 @@ def test_an_answer_is_short() -> None:
     assert 1 <= len(answer.citations) <= 3
 
 
-def test_the_stream_is_the_answer_in_pieces() -> None:
+def test_stream_yields_the_answer_in_pieces() -> None:
     *pieces, answer = answerer(GUIDE).stream("How long are logs kept?")
     assert isinstance(answer, Answer)
     assert "".join(str(piece) for piece in pieces) == answer.answer
 
 
-def test_says_so_when_nothing_is_found() -> None:
+def test_answer_abstains_without_support() -> None:
     answer = answerer(GUIDE).ask("Who painted the Mona Lisa in Florence?", strictness=1.0)
     assert answer.abstained
     assert answer.answer == ABSTENTION
@@ -87,52 +87,52 @@ def test_says_so_when_nothing_is_found() -> None:
     assert answer.passages[0].chunk.source == "0.md"
 
 
-def test_an_empty_collection_is_no_answer() -> None:
+def test_answer_abstains_on_an_empty_collection() -> None:
     answer = answerer().ask("Which port does it use?")
     assert answer.abstained
 
 
-def test_a_follow_up_is_searched_with_the_question_before_it() -> None:
+def test_follow_up_is_searched_with_the_previous_question() -> None:
     bot = answerer(GUIDE)
     answer = bot.ask(
-        "And how do I change it?", history=[Turn("Which port does Kestrel use?", "7421")]
+        "And how do I change it?", history=[Exchange("Which port does Kestrel use?", "7421")]
     )
     assert "Which port does Kestrel use?" in answer.question
     assert "kestrel config set port 9000" in answer.answer
 
 
-def test_a_question_that_stands_alone_keeps_to_itself() -> None:
+def test_standalone_question_ignores_the_history() -> None:
     answer = answerer(GUIDE).ask(
         "In which file does the Kestrel server keep its settings?",
-        history=[Turn("How large is the moon?", "Large.")],
+        history=[Exchange("How large is the moon?", "Large.")],
     )
     assert answer.question == "In which file does the Kestrel server keep its settings?"
 
 
-def test_says_that_a_long_history_was_cut() -> None:
+def test_long_history_is_cut_with_a_notice() -> None:
     answer = answerer(GUIDE).ask(
-        "And the port?", history=[Turn(f"Question {n}?") for n in range(9)]
+        "And the port?", history=[Exchange(f"Question {n}?") for n in range(9)]
     )
     assert "last 6 of 9" in answer.notices[0]
 
 
 @pytest.mark.parametrize("question", ["", "?", "\x00\x01\x02", " \n\t "])
-def test_a_question_without_words_is_refused(question: str) -> None:
-    with pytest.raises(BadInput, match="holds no words"):
+def test_question_without_words_is_refused(question: str) -> None:
+    with pytest.raises(BadInput, match="contains no words"):
         answerer(GUIDE).ask(question)
 
 
-def test_a_question_of_a_megabyte_is_refused() -> None:
-    with pytest.raises(BadInput, match=f"{MOST_CHARACTERS:,} are the limit"):
+def test_question_over_the_limit_is_refused() -> None:
+    with pytest.raises(BadInput, match=f"the limit is {MAX_CHARACTERS:,}"):
         answerer(GUIDE).ask("x" * 1_000_000)
 
 
-def test_an_unknown_mode_is_refused() -> None:
+def test_unknown_mode_is_refused() -> None:
     with pytest.raises(BadInput, match="sing"):
         answerer(GUIDE).ask("Which port?", mode="sing")
 
 
-def test_write_mode_keeps_only_what_the_documents_support() -> None:
+def test_write_mode_drops_unsupported_sentences() -> None:
     reply = "The server listens on port 7421 by default. It was written by Napoleon in 1805."
     answer = answerer(GUIDE, replies=[reply]).ask("Which port is the default?", mode="write")
     assert answer.answer == "The server listens on port 7421 by default. [1]"
@@ -140,32 +140,32 @@ def test_write_mode_keeps_only_what_the_documents_support() -> None:
     assert "1 sentence" in answer.notices[0]
 
 
-def test_write_mode_checks_numbers() -> None:
+def test_write_mode_drops_a_sentence_with_a_wrong_number() -> None:
     reply = "The server listens on port 7422 by default."
     answer = answerer(GUIDE, replies=[reply]).ask("Which port is the default?", mode="write")
     assert answer.abstained
     assert answer.answer == ABSTENTION
 
 
-def test_write_mode_takes_not_found_for_an_answer() -> None:
+def test_write_mode_abstains_when_the_model_replies_not_found() -> None:
     answer = answerer(GUIDE, replies=["NOT FOUND"]).ask("Which port is the default?", mode="write")
     assert answer.abstained
 
 
-def test_write_mode_stops_a_model_that_goes_round_in_circles() -> None:
+def test_write_mode_stops_a_model_that_repeats_itself() -> None:
     reply = "The server listens on port 7421 by default. " * 4
     answer = answerer(GUIDE, replies=[reply]).ask("Which port is the default?", mode="write")
     assert answer.answer == "The server listens on port 7421 by default. [1]"
 
 
-def test_a_passage_that_instructs_the_model_supports_nothing_either() -> None:
+def test_write_mode_ignores_support_from_an_injected_passage() -> None:
     bot = answerer(EVIL, replies=["The port of Kestrel is secret."])
     answer = bot.ask("What is the port of Kestrel?", mode="write")
     assert answer.abstained
     assert not answer.citations
 
 
-def test_a_passage_that_instructs_the_model_is_not_shown_to_it() -> None:
+def test_write_mode_hides_an_injected_passage_from_the_model() -> None:
     bot = answerer(GUIDE, EVIL, replies=["The server listens on port 7421 by default."])
     answer = bot.ask("Which port does the Kestrel server use?", mode="write")
     prompt = bot.writer.model.calls[0].text
@@ -173,21 +173,7 @@ def test_a_passage_that_instructs_the_model_is_not_shown_to_it() -> None:
     assert any("1.md" in notice for notice in answer.notices)
 
 
-def test_quoting_a_passage_that_instructs_changes_nothing() -> None:
+def test_quote_mode_may_quote_an_injected_passage() -> None:
     answer = answerer(EVIL).ask("What is the port of Kestrel?", mode="quote")
     assert "The port of Kestrel is secret." in answer.answer
     assert answer.usage == {"input_tokens": 0, "output_tokens": 0}
-
-
-@pytest.mark.parametrize(
-    "question", ["What is an embedding?", "What is BM25", "Who is Ada Lovelace?"]
-)
-def test_a_short_question_for_a_meaning_stands_alone(question):
-    assert condense(question, [Turn("How do I install it on Linux?")]) == question
-
-
-@pytest.mark.parametrize("question", ["What is the default?", "What is it?", "And on Windows?"])
-def test_a_short_question_that_names_nothing_leans_on_the_one_before(question):
-    assert (
-        condense(question, [Turn("How do I set the port?")]) == f"How do I set the port? {question}"
-    )

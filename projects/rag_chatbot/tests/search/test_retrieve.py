@@ -40,14 +40,14 @@ def retriever(store: Store) -> Retriever:
     return Retriever(store, store.embeddings, Config())
 
 
-def test_the_chunk_that_holds_the_words_comes_first(retriever: Retriever) -> None:
+def test_search_ranks_the_chunk_with_the_words_first(retriever: Retriever) -> None:
     hits = retriever.search("Who buries acorns in autumn?")
     assert hits[0].chunk.source == "trees.md"
     assert "squirrels" in hits[0].chunk.text
     assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
 
 
-def test_a_hit_carries_the_cosine_and_the_bm25_it_was_found_with(retriever: Retriever) -> None:
+def test_search_hit_has_its_cosine_and_bm25(retriever: Retriever) -> None:
     first, *rest = retriever.search("yeast in dough")
     assert first.chunk.source == "bread.txt"
     assert first.cosine is not None and 0 < first.cosine <= 1
@@ -55,47 +55,27 @@ def test_a_hit_carries_the_cosine_and_the_bm25_it_was_found_with(retriever: Retr
     assert any(hit.bm25 is None for hit in rest), "found by its vector alone"
 
 
-def test_k_limits_the_hits(retriever: Retriever) -> None:
+def test_search_returns_at_most_k_hits(retriever: Retriever) -> None:
     assert len(retriever.search("oak boat bread", k=2)) == 2
     assert len(retriever.search("oak boat bread", k=50)) == 4
 
 
-def test_a_copy_of_a_better_chunk_is_left_out(retriever: Retriever) -> None:
+def test_search_drops_copies_of_better_chunks(retriever: Retriever) -> None:
     ranked = retriever.rank("What keeps a sailing boat upright?")
     hits = retriever.search("What keeps a sailing boat upright?")
     assert len(ranked) == 5
-    assert [hit.chunk.id for hit in hits if "keel" in hit.chunk.text] == [ranked[0].id]
+    assert [hit.chunk.id for hit in hits if "keel" in hit.chunk.text] == [ranked[0][0]]
     assert distinct(np.array([[1, 0], [0, 1], [1, 0], [0.6, 0.8]], dtype=np.float32), 0.98) == [
         0, 1, 3,
     ]  # fmt: skip
 
 
-def test_filters_hold_for_both_searches(retriever: Retriever) -> None:
+def test_search_filters_apply_to_both_searches(retriever: Retriever) -> None:
     hits = retriever.search("sailing boat", where={"source": "*.txt"})
     assert {hit.chunk.source for hit in hits} == {"copy.txt", "bread.txt"}
     assert retriever.search("sailing boat", where={"source": "nothing"}) == []
     with pytest.raises(BadInput, match="colour"):
         retriever.search("sailing boat", where={"colour": "red"})
-
-
-def test_a_neighbour_under_the_same_heading_is_joined_word_for_word(tmp_path: Path) -> None:
-    text = "\n\n".join(f"Sentence {n} tells about the harbour of town {n}." * 3 for n in range(9))
-    (tmp_path / "long.txt").write_text(text)
-    store = Store(Config(data_dir=tmp_path / "data", chunk_tokens=64), HashEmbeddings())
-    ingest(store, [tmp_path / "long.txt"])
-    retriever = Retriever(store, store.embeddings, Config())
-    hit = retriever.search("the harbour of town 4")[0]
-    wide = retriever.expand(hit.chunk, collection="default")
-    assert wide.start < hit.chunk.start and wide.end > hit.chunk.end
-    assert wide.text == text[wide.start : wide.end]
-    assert hit.chunk.text in wide.text
-    store.close()
-
-
-def test_expansion_stops_at_a_heading(retriever: Retriever) -> None:
-    hit = retriever.search("squirrels bury acorns")[0]
-    assert hit.chunk.heading == "Fruit"
-    assert retriever.expand(hit.chunk, collection="default") == hit.chunk
 
 
 class LongestFirst:
@@ -109,7 +89,7 @@ class LongestFirst:
         return [float(len(passage)) for passage in passages]
 
 
-def test_a_cross_encoder_decides_the_order(store: Store) -> None:
+def test_search_uses_the_order_of_the_reranker(store: Store) -> None:
     reranker = LongestFirst()
     hits = Retriever(store, store.embeddings, Config(), reranker).search("yeast", k=3)
     lengths = [len(hit.chunk.text) for hit in hits]
@@ -119,38 +99,38 @@ def test_a_cross_encoder_decides_the_order(store: Store) -> None:
     assert hits[0].score > hits[1].score
 
 
-def test_the_configured_cross_encoder_is_loaded(store: Store) -> None:
+def test_retriever_loads_the_configured_reranker(store: Store) -> None:
     with pytest.raises(ConfigError, match="no-such-reranker"):
         Retriever(store, store.embeddings, Config(reranker="no-such-reranker"))
 
 
-def test_a_question_without_known_words_still_finds_the_nearest(retriever: Retriever) -> None:
+def test_search_without_known_words_returns_the_nearest(retriever: Retriever) -> None:
     assert len(retriever.search("zzz qqq")) >= 1
     assert len(retriever.search("the of and")) >= 1
     assert len(retriever.search('") OR * NEAR(')) >= 1
 
 
 @pytest.mark.parametrize("question", ["", "  \n\t "])
-def test_an_empty_question_is_refused(retriever: Retriever, question: str) -> None:
+def test_search_refuses_an_empty_question(retriever: Retriever, question: str) -> None:
     with pytest.raises(BadInput, match="empty"):
         retriever.search(question)
 
 
-def test_a_huge_question_is_cut_and_answered(retriever: Retriever) -> None:
+def test_search_cuts_a_huge_question(retriever: Retriever) -> None:
     assert retriever.search("yeast dough " * 90_000)[0].chunk.source == "bread.txt"
 
 
-def test_an_unknown_collection(retriever: Retriever) -> None:
+def test_search_unknown_collection_is_not_found(retriever: Retriever) -> None:
     with pytest.raises(NotFound, match="nowhere"):
         retriever.search("oak", collection="nowhere")
 
 
-def test_an_empty_collection_has_no_hits(retriever: Retriever) -> None:
+def test_search_empty_collection_has_no_hits(retriever: Retriever) -> None:
     retriever.store.create_collection("empty")
     assert retriever.search("oak", collection="empty") == []
 
 
-def test_a_deleted_document_is_not_found(retriever: Retriever) -> None:
+def test_search_does_not_return_deleted_documents(retriever: Retriever) -> None:
     assert retriever.search("yeast in dough")[0].chunk.source == "bread.txt"
     retriever.store.delete_document("default", "bread.txt")
     assert "bread.txt" not in {hit.chunk.source for hit in retriever.search("yeast in dough")}
@@ -164,13 +144,13 @@ def unit(*rows: Sequence[float]) -> np.ndarray:
     return array / np.linalg.norm(array, axis=1, keepdims=True)
 
 
-def test_one_arm_decides_where_the_other_found_nothing() -> None:
+def test_fuse_uses_one_search_where_the_other_is_empty() -> None:
     nothing = np.zeros(3, dtype=np.float32)
     assert list(np.argsort(-mix(np.array([0.1, 0.5, 0.3], dtype=np.float32), nothing))) == [1, 2, 0]
     assert list(np.argsort(-mix(nothing, np.array([2.0, 9.0, 5.0], dtype=np.float32)))) == [1, 2, 0]
 
 
-def test_scores_lie_between_0_and_1() -> None:
+def test_fuse_scores_are_between_0_and_1() -> None:
     rng = np.random.default_rng(0)
     vectors = unit(*rng.normal(size=(80, 16)))
     scores = fuse(vectors[0], vectors, rng.uniform(0, 30, 80).astype(np.float32))
@@ -179,7 +159,7 @@ def test_scores_lie_between_0_and_1() -> None:
     assert int(scores.argmax()) == 0 or scores[0] > np.median(scores)
 
 
-def test_a_chunk_among_good_ones_is_drawn_up() -> None:
+def test_smooth_raises_a_chunk_among_good_ones() -> None:
     good = [[1, 0.02 * n, 0] for n in range(30)]
     far = [[0, 0.02 * n, 1] for n in range(30)]
     scores = np.array([0.9] * 29 + [0.4] + [0.4] * 30, dtype=np.float32)
@@ -187,7 +167,7 @@ def test_a_chunk_among_good_ones_is_drawn_up() -> None:
     assert moved[29] > 0.5 > moved[30]
 
 
-def test_fusion_of_nothing_and_of_one() -> None:
+def test_fuse_accepts_zero_and_one_candidates() -> None:
     none = np.zeros((0, 0), dtype=np.float32)
     assert fuse(unit([1, 0])[0], none, np.zeros(0, dtype=np.float32)).shape == (0,)
     one = fuse(unit([1, 0])[0], unit([1, 1]), np.zeros(1, dtype=np.float32))

@@ -15,6 +15,7 @@ import pytest
 from rag_chatbot.config import Config
 from rag_chatbot.read import parse
 from rag_chatbot.read.chunk import chunk, counter, embedding_text
+from rag_chatbot.store.callers import OPERATOR
 from rag_chatbot.store.full_text import match_expression
 from rag_chatbot.store.store import Store
 from seedbed.errors import BadInput, Busy, ConfigError, NotFound, Unavailable
@@ -24,7 +25,7 @@ OPEN = Callable[..., Store]
 
 
 def put(store: Store, source: str, text: str, collection: str = "default", **kwargs: object) -> int:
-    if not store.collections().count(collection):
+    if not store.collections(OPERATOR).count(collection):
         store.create_collection(collection)
     document = parse(Path(source), text.encode())
     pieces = chunk(document, 64, counter(store.embeddings))
@@ -44,7 +45,7 @@ PUMP = "# Pump\n\nThe pump starts when the red lever is down.\n\n## Care\n\nOil 
 BOAT = "# Boat\n\nThe boat leaves the harbour at noon.\n"
 
 
-def test_documents_and_chunks_come_back_as_they_were(store: Store) -> None:
+def test_store_returns_documents_and_chunks_unchanged(store: Store) -> None:
     put(store, "pump.md", PUMP)
     document = store.document("default", "pump.md")
     assert (document.text, document.title, document.type, document.chunks) == (
@@ -63,11 +64,10 @@ def test_documents_and_chunks_come_back_as_they_were(store: Store) -> None:
         "pump.md",
         1,
     )
-    assert store.neighbours(first) == [second]
     assert store.chunks([second.id, 999, first.id]) == [second, first]
 
 
-def test_both_arms_find_the_chunk_and_dense_gives_the_true_cosine(store: Store) -> None:
+def test_store_dense_and_text_find_the_chunk_with_true_scores(store: Store) -> None:
     put(store, "pump.md", PUMP)
     put(store, "boat.md", BOAT)
     query = ask(store, "when does the boat leave the harbour")
@@ -76,13 +76,13 @@ def test_both_arms_find_the_chunk_and_dense_gives_the_true_cosine(store: Store) 
     text = embedding_text("Boat", "", "The boat leaves the harbour at noon.")
     expected = float(query @ store.embeddings.embed([text])[0])
     assert cosine == pytest.approx(expected, abs=1e-5)
-    assert store.vectors([best])[0] @ query == pytest.approx(expected, abs=1e-5)
+    assert store.fetch([best])[1][0] @ query == pytest.approx(expected, abs=1e-5)
     scores = store.text("default", "Leaving boats?", 5)
     assert [store.chunks([i])[0].source for i, _ in scores] == ["boat.md"]
     assert scores[0][1] > 0
 
 
-def test_replacing_and_deleting_leave_nothing_behind(store: Store) -> None:
+def test_store_delete_and_replace_remove_all_rows(store: Store) -> None:
     put(store, "a.md", PUMP)
     put(store, "a.md", BOAT)
     (only,) = store.documents("default")
@@ -97,7 +97,7 @@ def test_replacing_and_deleting_leave_nothing_behind(store: Store) -> None:
         store.delete_document("default", "a.md")
 
 
-def test_duplicated_content_is_embedded_once(open_store: OPEN) -> None:
+def test_store_embeds_equal_text_once(open_store: OPEN) -> None:
     class Counting(HashEmbeddings):
         texts = 0
 
@@ -116,7 +116,7 @@ def test_duplicated_content_is_embedded_once(open_store: OPEN) -> None:
     assert store.dense("other", ask(store, "lever"), 1)
 
 
-def test_filters_narrow_both_arms_alike(store: Store) -> None:
+def test_store_filters_apply_to_both_searches(store: Store) -> None:
     for n in range(6):
         put(store, f"guide/{n}.md", PUMP)
     put(store, "notes/pump.txt", "The pump has a red lever and a blue one.\n")
@@ -145,25 +145,25 @@ def test_filters_narrow_both_arms_alike(store: Store) -> None:
      "\x00lever\x00", "^lever", "\ud800 lever", "the and of", "漢字",
      "x" * 1_000_000, "lever " * 200_000, "😀", "{lever} : -"],
 )  # fmt: skip
-def test_any_text_is_a_query(store: Store, query: str) -> None:
+def test_full_text_accepts_any_query(store: Store, query: str) -> None:
     put(store, "pump.md", PUMP)
     assert len(match_expression(query)) < 20_000  # so that its search takes a bounded time
     found = store.text("default", query, 5)
     assert bool(found) == ("lever" in query or query == "the and of")
 
 
-def test_stop_words_are_dropped_unless_there_is_nothing_else() -> None:
+def test_match_expression_drops_stop_words_unless_alone() -> None:
     assert match_expression("What is the pump?") == '"pump"'
     assert match_expression("what is the") == '"what" OR "is" OR "the"'
 
 
-def test_common_words_are_left_out_of_a_query_that_would_score_too_many_chunks():
+def test_match_expression_drops_common_words_over_the_row_limit():
     rows = {"pump": 10, "valve": 3000, "water": 9000}
     assert match_expression("the water pump valve", rows.__getitem__) == '"pump" OR "valve"'
     assert match_expression("water", rows.__getitem__) == '"water"'
 
 
-def test_access_rules_hide_what_is_not_yours(store: Store) -> None:
+def test_collections_hide_what_a_caller_may_not_read(store: Store) -> None:
     store.create_collection("plans", readers=["ann", "bob"], writers=["ann"])
     store.create_collection("open")
     assert store.collections("ann") == ["open", "plans"]
@@ -182,24 +182,24 @@ def test_access_rules_hide_what_is_not_yours(store: Store) -> None:
 
 
 @pytest.mark.parametrize("name", ["日本 語/..", "Ω" * 60, "a'b\"; DROP TABLE x"])
-def test_collections_may_have_any_name(store: Store, name: str) -> None:
+def test_collection_name_may_be_any_printable_text(store: Store, name: str) -> None:
     put(store, "a.md", PUMP, name)
     put(store, "a.md", BOAT)
     assert store.dense(name, ask(store, "red lever"), 9)[0][1] > 0.3
     assert len(store.dense(name, ask(store, "red lever"), 9)) == 2
     assert store.text(name, "boat", 9) == []
     store.delete_collection(name)
-    assert store.collections() == ["default"]
+    assert store.collections(OPERATOR) == ["default"]
     assert store.dense("default", ask(store, "boat"), 9)
 
 
 @pytest.mark.parametrize("name", ["", " ", "a\nb", "\x00", "x" * 201])
-def test_but_not_these(store: Store, name: str) -> None:
+def test_collection_name_empty_long_or_unprintable_is_refused(store: Store, name: str) -> None:
     with pytest.raises(BadInput):
         store.create_collection(name)
 
 
-def test_unknown_collections_are_not_found(store: Store) -> None:
+def test_store_unknown_collection_is_not_found(store: Store) -> None:
     for call in (
         lambda: store.documents("no"),
         lambda: store.text("no", "x", 1),
@@ -210,7 +210,7 @@ def test_unknown_collections_are_not_found(store: Store) -> None:
             call()
 
 
-def test_other_embeddings_need_reembedding(open_store: OPEN) -> None:
+def test_store_with_other_embeddings_requires_reembed(open_store: OPEN) -> None:
     put(open_store(), "a.md", PUMP)
     other = open_store(embeddings=HashEmbeddings(128))
     with pytest.raises(ConfigError, match=r"hash-384.*reembed"):
@@ -225,7 +225,7 @@ def test_other_embeddings_need_reembedding(open_store: OPEN) -> None:
     assert count.fetchone() == (2, "hash-128")
 
 
-def test_an_index_that_was_deleted_is_rebuilt(open_store: OPEN, config: Config) -> None:
+def test_index_deleted_is_rebuilt(open_store: OPEN, config: Config) -> None:
     first = open_store()
     put(first, "a.md", PUMP)
     first.close()
@@ -233,7 +233,7 @@ def test_an_index_that_was_deleted_is_rebuilt(open_store: OPEN, config: Config) 
     assert len(open_store().dense("default", ask(first, "lever"), 9)) == 2
 
 
-def test_an_index_that_is_damaged_is_rebuilt(open_store: OPEN, config: Config) -> None:
+def test_index_damaged_is_rebuilt(open_store: OPEN, config: Config) -> None:
     first = open_store()
     put(first, "a.md", PUMP)
     first.close()
@@ -243,7 +243,7 @@ def test_an_index_that_is_damaged_is_rebuilt(open_store: OPEN, config: Config) -
     assert len(open_store().dense("default", ask(first, "lever"), 9)) == 2
 
 
-def test_an_index_that_differs_is_made_equal(open_store: OPEN) -> None:
+def test_index_that_differs_is_reconciled(open_store: OPEN) -> None:
     first = open_store()
     put(first, "a.md", PUMP)
     name = first.collection("default").index_name
@@ -258,7 +258,7 @@ def test_an_index_that_differs_is_made_equal(open_store: OPEN) -> None:
     }
 
 
-def test_readers_do_not_wait_for_a_writer(open_store: OPEN) -> None:
+def test_store_readers_do_not_wait_for_a_writer(open_store: OPEN) -> None:
     store = open_store()
     put(store, "a.md", PUMP)
     store.dense("default", ask(store, "lever"), 1)
@@ -277,7 +277,7 @@ def test_readers_do_not_wait_for_a_writer(open_store: OPEN) -> None:
         assert answers and answers[0]
 
 
-def test_writers_take_turns_and_say_so(open_store: OPEN) -> None:
+def test_store_writers_take_turns_and_report_waiting(open_store: OPEN) -> None:
     one, two = open_store(), open_store()
     said: list[str] = []
     with one.database.writing():
@@ -298,7 +298,7 @@ def test_writers_take_turns_and_say_so(open_store: OPEN) -> None:
         assert said == said[:1]
 
 
-def test_a_full_disk_loses_nothing(store: Store) -> None:
+def test_store_full_disk_loses_nothing(store: Store) -> None:
     put(store, "a.md", PUMP)
     db = store.database.connection()
     (pages,) = db.execute("PRAGMA page_count").fetchone()
@@ -312,20 +312,20 @@ def test_a_full_disk_loses_nothing(store: Store) -> None:
     assert len(store.documents("default")) == 2
 
 
-def test_a_folder_that_cannot_be_used_is_said(tmp_path: Path) -> None:
+def test_store_unusable_folder_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(Unavailable, match="RAG_DATA_DIR"):
         Store(Config(data_dir=tmp_path / "file" / "data"), HashEmbeddings())
 
 
-def test_a_damaged_catalogue_is_said(tmp_path: Path) -> None:
+def test_store_damaged_catalogue_is_reported(tmp_path: Path) -> None:
     (tmp_path / "rag.sqlite").write_bytes(b"no database " * 1000)
     with pytest.raises(Unavailable, match="damaged"):
         Store(Config(data_dir=tmp_path), HashEmbeddings())
 
 
 @pytest.mark.slow
-def test_a_chroma_server_may_stop_and_come_back(open_store: OPEN, tmp_path: Path) -> None:
+def test_store_survives_a_restart_of_the_chroma_server(open_store: OPEN, tmp_path: Path) -> None:
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     chroma = Path(sys.executable).with_name("chroma")
@@ -345,7 +345,7 @@ def test_a_chroma_server_may_stop_and_come_back(open_store: OPEN, tmp_path: Path
         assert index_ids(store) == {1, 2, 3}
 
 
-def test_a_wrong_chroma_address_is_said(open_store: OPEN) -> None:
+def test_store_invalid_chroma_address_is_reported(open_store: OPEN) -> None:
     store = open_store(chroma_url="ftp://nowhere")
     with pytest.raises(ConfigError, match="SEEDBED_CHROMA_URL"):
         put(store, "a.md", PUMP)

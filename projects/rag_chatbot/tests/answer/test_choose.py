@@ -1,0 +1,78 @@
+"""The choice among the units of retrieved chunks, and the confidence in it."""
+
+from rag_chatbot.answer import choose, confidence
+from rag_chatbot.search.retrieve import Hit
+from rag_chatbot.store.store import Chunk
+from seedbed.testing import HashEmbeddings
+
+PASSAGE = """## Retries
+
+A request is retried 3 times, e.g. after a timeout. The wait doubles each time.
+
+- `retries`: how often, 3 by default
+- `backoff`: the first wait
+
+| option | default |
+|---|---|
+| jitter | 0.1 |
+
+Set it like this:
+
+```
+client.retry(5)
+```
+"""
+
+
+def hit(text: str, number: int = 1, score: float = 1.0) -> Hit:
+    return Hit(
+        Chunk(number, number, f"{number}.md", 0, text, "", None, 0, len(text), ""),
+        score,
+        score,
+        1.0,
+    )
+
+
+def best(question: str, *hits: Hit) -> list[choose.Candidate]:
+    return choose.choose(choose.score(question, choose.candidates(hits), HashEmbeddings()))
+
+
+def test_link_share_counts_the_characters_of_links() -> None:
+    assert choose._link_share("- [Where the cache drops pages](cache.md)") > 0.9
+    assert choose._link_share("- The cache drops pages at its end") == 0
+
+
+def test_choose_returns_the_best_span_first() -> None:
+    chosen = best("How many times is a request retried?", hit(PASSAGE))
+    assert "retried 3 times" in chosen[0].quote
+    assert all(PASSAGE[c.start : c.end] == c.quote for c in chosen)
+
+
+def test_choose_joins_neighbouring_units() -> None:
+    text = "The cache holds pages. The cache drops pages after an hour."
+    (only,) = best("When does the cache drop pages?", hit(text))
+    assert only.quote == text
+
+
+def test_choose_drops_repeats() -> None:
+    text = "The cache drops pages after an hour."
+    chosen = best("When does the cache drop pages?", hit(text, 1), hit(text, 2))
+    assert len(chosen) == 1
+
+
+def test_candidates_exclude_diagrams() -> None:
+    assert choose.candidates([hit("    +------+  cache  +------+---->|--->\n")]) == []
+
+
+def test_confidence_is_low_without_the_question_s_words() -> None:
+    found = choose.candidates([hit(PASSAGE)])
+    near, far = (
+        confidence.confidence(question, choose.score(question, found, HashEmbeddings()))
+        for question in ("How often is a request retried after a timeout?", "Who wrote Faust?")
+    )
+    assert far < 0.2 < near
+
+
+def test_threshold_rises_with_strictness() -> None:
+    assert confidence.threshold(0) == 0
+    assert confidence.threshold(0.3) < confidence.threshold(0.5) < confidence.threshold(1) == 1

@@ -1,0 +1,8 @@
+"""The words of a text as terms."""
+
+from rag_chatbot.read.words import terms
+
+
+def test_terms_match_across_spellings() -> None:
+    assert set(terms("retrying maxRetries")) & set(terms("max_retry retries"))
+    assert terms("the of and") == []
