@@ -1,6 +1,5 @@
 """The runner, the output helpers and the progress of command lines."""
 
-import doctest
 import io
 import os
 import pty
@@ -55,11 +54,6 @@ def run(*arguments: str) -> tuple[int, str, str]:
     process = start(*arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     out, err = process.communicate(timeout=120)
     return process.returncode, out, err
-
-
-def test_docstring_examples_are_true() -> None:
-    result = doctest.testmod(cli)
-    assert result.attempted >= 5 and result.failed == 0
 
 
 def test_main_prints_an_expected_error_as_one_line() -> None:

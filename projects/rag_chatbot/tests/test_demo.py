@@ -14,7 +14,7 @@ def docs(tmp_path, monkeypatch):
     return tmp_path / "docs"
 
 
-def test_the_demo_counts_wrong_answers(docs, capsys):
+def test_demo_counts_wrong_answers(docs, capsys):
     questions = [(WHEN, "six"), ("Who founded the city of Quillon?", None)]
     assert demo.run([docs], questions) == 0
     assert "port.md" in capsys.readouterr().out
@@ -23,10 +23,10 @@ def test_the_demo_counts_wrong_answers(docs, capsys):
     assert capsys.readouterr().err.count("WRONG: ") == 3
 
 
-def test_a_quote_that_does_not_stand_in_its_document_is_a_problem(open_chatbot):
+def test_demo_reports_wrong_quote_and_missing_citation(open_chatbot):
     bot = open_chatbot({"port.md": FACT})
     answer = bot.ask(demo.Question(WHEN), caller=demo.OPERATOR)
     assert demo.problem(bot, answer, "six") == ""
     answer["citations"][0]["quote"] = "at seven"
-    assert "does not stand in port.md" in demo.problem(bot, answer, "six")
-    assert demo.problem(bot, {**answer, "citations": []}, "six") == "nothing is cited"
+    assert "is not in port.md" in demo.problem(bot, answer, "six")
+    assert demo.problem(bot, {**answer, "citations": []}, "six") == "the answer has no citation"

@@ -37,9 +37,7 @@ def counts(summary: object) -> tuple[int, int, int, int]:
     return tuple(getattr(summary, n) for n in ("added", "updated", "unchanged", "removed"))  # type: ignore[return-value]
 
 
-def test_a_folder_is_read_and_the_summary_has_the_promised_shape(
-    store: Store, folder: Path
-) -> None:
+def test_ingest_reads_folder_and_returns_summary(store: Store, folder: Path) -> None:
     write(folder, "a.md")
     write(folder, "sub/deep/b.txt", "Text.")
     write(folder, "c.json", "[1, 2]")
@@ -61,13 +59,13 @@ def test_a_folder_is_read_and_the_summary_has_the_promised_shape(
     ]
     assert (shown["added"], shown["chunks"]) == (3, 3)
     assert shown["failed"] == [
-        {"path": "broken.pdf", "reason": "It is not a PDF file, or it is damaged or cut off."}
+        {"path": "broken.pdf", "reason": "Not a PDF file, or a damaged or truncated one."}
     ]
-    assert shown["skipped"] == [{"path": "pic.png", "reason": "Not read: type .png."}]
+    assert shown["skipped"] == [{"path": "pic.png", "reason": "Unsupported file type .png."}]
     assert [step[:2] for step in seen] == [(1, 4), (2, 4), (3, 4), (4, 4)]
 
 
-def test_only_what_changed_is_read_again(store: Store, folder: Path) -> None:
+def test_ingest_reads_only_changed_files_again(store: Store, folder: Path) -> None:
     for n in range(3):
         write(folder, f"{n}.md", f"# N{n}\n\nWords {n}.\n")
     assert counts(ingest(store, [folder])) == (3, 0, 0, 0)
@@ -82,7 +80,7 @@ def test_only_what_changed_is_read_again(store: Store, folder: Path) -> None:
     assert after["2.md"] == before["2.md"] and after["1.md"] != before["1.md"]
 
 
-def test_a_change_that_keeps_size_and_second_is_seen(store: Store, folder: Path) -> None:
+def test_ingest_sees_change_with_equal_size_and_mtime(store: Store, folder: Path) -> None:
     path = write(folder, "a.md", "one")
     ingest(store, [folder])
     stat = path.stat()
@@ -91,7 +89,7 @@ def test_a_change_that_keeps_size_and_second_is_seen(store: Store, folder: Path)
     assert counts(ingest(store, [folder])) == (0, 1, 0, 0)
 
 
-def test_other_settings_read_everything_again(
+def test_ingest_with_other_chunk_size_reads_everything_again(
     open_store: Callable[..., Store], folder: Path
 ) -> None:
     write(folder, "a.md", "Some words. " * 100)
@@ -101,7 +99,7 @@ def test_other_settings_read_everything_again(
     assert second.chunks > first.chunks
 
 
-def test_prune_stays_below_what_was_given(store: Store, folder: Path) -> None:
+def test_prune_removes_only_below_the_given_paths(store: Store, folder: Path) -> None:
     for name in ("x/a.md", "x/b.md", "y/c.md"):
         write(folder, name)
     ingest(store, [folder / "x", folder / "y"])
@@ -113,7 +111,7 @@ def test_prune_stays_below_what_was_given(store: Store, folder: Path) -> None:
     assert ingest(store, [folder / "gone"], prune=True).removed == 0
 
 
-def test_equal_names_below_two_roots_do_not_clobber_one_another(store: Store, folder: Path) -> None:
+def test_equal_paths_below_two_roots_get_different_sources(store: Store, folder: Path) -> None:
     write(folder, "x/readme.md", "from x")
     write(folder, "y/readme.md", "from y")
     ingest(store, [folder / "x"])
@@ -125,7 +123,7 @@ def test_equal_names_below_two_roots_do_not_clobber_one_another(store: Store, fo
     assert sources(store) == ["readme.md", "y/readme.md"]
 
 
-def test_a_file_given_by_name_and_twice(store: Store, folder: Path) -> None:
+def test_ingest_reads_a_file_passed_twice_once(store: Store, folder: Path) -> None:
     path = write(folder, "sub/a.md")
     assert counts(ingest(store, [path, path, folder / "sub", str(path)])) == (1, 0, 0, 0)
     assert sources(store) == ["a.md"]
@@ -142,7 +140,7 @@ def test_a_file_given_by_name_and_twice(store: Store, folder: Path) -> None:
         (["*.md"], ["keep/**"], ["a.md", "drafts/c.md"]),
     ],
 )
-def test_globs(
+def test_include_and_exclude_globs(
     store: Store, folder: Path, include: list[str], exclude: list[str], kept: list[str]
 ) -> None:
     for name in ("a.md", "b.txt", "drafts/c.md", "keep/d.md"):
@@ -151,7 +149,7 @@ def test_globs(
     assert sources(store) == kept
 
 
-def test_hidden_generated_and_linked_things_are_left_out_with_a_reason(
+def test_ingest_skips_hidden_generated_and_linked_files_with_reason(
     store: Store, folder: Path, tmp_path: Path
 ) -> None:
     write(folder, "a.md")
@@ -176,14 +174,14 @@ def test_hidden_generated_and_linked_things_are_left_out_with_a_reason(
         "dead.md",
         "pipe.md",
     }
-    assert "hidden" in said[".git"] and "out of the folder" in said["out.md"]
+    assert "Hidden" in said[".git"] and "outside the folder" in said["out.md"]
     assert "read anyway" in said["loop"] and "regular" in said["pipe.md"]
 
 
 @pytest.mark.parametrize(
     "name", ["new\nline.md", "日本.md", "a..md", "a b'\";--.md", "\udcff.md", "*.md"]
 )
-def test_odd_names(store: Store, folder: Path, name: str) -> None:
+def test_ingest_reads_files_with_odd_names(store: Store, folder: Path, name: str) -> None:
     (folder / "d").mkdir()
     (folder / "d" / name).write_text("# Odd\n\nStill read.\n")
     assert ingest(store, [folder]).failed == []
@@ -200,7 +198,7 @@ def nobody_exists() -> bool:
 
 
 @pytest.mark.skipif(os.geteuid() == 0 and not nobody_exists(), reason="only root exists here")
-def test_a_folder_and_a_file_without_rights_are_reported() -> None:
+def test_ingest_reports_files_without_read_permission() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "files"
         for path in ("open/a.md", "closed/b.md", "shut.md"):
@@ -228,7 +226,7 @@ def test_a_folder_and_a_file_without_rights_are_reported() -> None:
         assert counts(summary) == (0, 0, 1, 0)
 
 
-def test_missing_paths_and_large_files_fail_alone(
+def test_ingest_reports_missing_paths_and_large_files(
     open_store: Callable[..., Store], folder: Path
 ) -> None:
     write(folder, "a.md")
@@ -237,16 +235,16 @@ def test_missing_paths_and_large_files_fail_alone(
     assert summary.added == 1
     said = reasons(summary.failed)
     assert "RAG_MAX_FILE_MB" in said["big.txt"]
-    assert "no such file" in said[str(folder / "nothing")]
+    assert "No such file" in said[str(folder / "nothing")]
 
 
-def test_uploads_never_become_paths(store: Store) -> None:
+def test_ingest_bytes_uses_only_the_last_part_of_the_name(store: Store) -> None:
     assert ingest_bytes(store, "../../etc/pass\\wd.md", b"# A\n\nB.\n") == ("wd.md", "added", 1)
     assert ingest_bytes(store, "wd.md", b"# A\n\nB.\n")[1] == "unchanged"
     assert ingest_bytes(store, "/x/wd.md", b"# A\n\nC.\n")[1] == "updated"
     assert sources(store) == ["wd.md"]
     for name in ("", "..", "a/..", "/"):
-        with pytest.raises(BadInput, match="no name"):
+        with pytest.raises(BadInput, match="not a valid name"):
             ingest_bytes(store, name, b"x")
     with pytest.raises(BadInput, match="empty"):
         ingest_bytes(store, "a.md", b"")
@@ -254,7 +252,7 @@ def test_uploads_never_become_paths(store: Store) -> None:
         ingest_bytes(store, "a.md", b"x" * (51 * 2**20))
 
 
-def test_a_failed_update_keeps_the_old_version(store: Store, folder: Path) -> None:
+def test_failed_update_keeps_the_old_version(store: Store, folder: Path) -> None:
     path = write(folder, "a.json", '{"lever": "red"}')
     ingest(store, [folder])
     path.write_text("{")
@@ -262,7 +260,7 @@ def test_a_failed_update_keeps_the_old_version(store: Store, folder: Path) -> No
     assert store.text("default", "lever", 1)
 
 
-def test_a_second_ingest_waits_and_then_gives_up(
+def test_second_ingest_waits_then_raises_busy(
     open_store: Callable[..., Store], folder: Path
 ) -> None:
     write(folder, "a.md")
@@ -274,9 +272,7 @@ def test_a_second_ingest_waits_and_then_gives_up(
     assert ingest(two, [folder], waiting=said.append).added == 1
 
 
-def test_embeddings_that_fail_stop_it_with_their_error(
-    open_store: Callable[..., Store], folder: Path
-) -> None:
+def test_ingest_raises_error_of_embeddings(open_store: Callable[..., Store], folder: Path) -> None:
     class Failing(HashEmbeddings):
         def embed(self, _):  # type: ignore[no-untyped-def]
             raise SeedbedError("The embeddings stopped.")
@@ -288,7 +284,7 @@ def test_embeddings_that_fail_stop_it_with_their_error(
     assert ingest(open_store(), [folder]).added == 30
 
 
-def test_files_with_an_old_unchanged_time_are_not_read_again(store: Store, folder: Path) -> None:
+def test_ingest_does_not_open_files_with_unchanged_mtime(store: Store, folder: Path) -> None:
     def write_old(text: str) -> None:
         for n in range(100):
             path = write(folder, f"{n % 10}/{n}.md", f"## Part\n\n{text} {n}.\n")
@@ -300,7 +296,9 @@ def test_files_with_an_old_unchanged_time_are_not_read_again(store: Store, folde
     assert counts(ingest(store, [folder])) == (0, 0, 100, 0)
 
 
-def test_real_embeddings_find_the_meaning(open_store: Callable[..., Store], folder: Path) -> None:
+def test_ingest_with_real_embeddings_supports_semantic_search(
+    open_store: Callable[..., Store], folder: Path
+) -> None:
     from seedbed.models.embeddings import load_embeddings
 
     write(folder, "pump.md", "# Pump\n\nIt starts when the red lever is pushed down.\n")

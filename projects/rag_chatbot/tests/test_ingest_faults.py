@@ -159,7 +159,7 @@ def limited(data: Path, folder: Path, megabytes: float) -> None:
         print(type(error).__name__, error)
 
 
-def test_a_full_disk_is_said_and_the_next_run_completes(tmp_path: Path) -> None:
+def test_ingest_reports_full_disk_and_next_run_completes(tmp_path: Path) -> None:
     folder = make_files(tmp_path / "files", 20)
     for megabytes in (0.3, 1.0):
         data = tmp_path / f"data{megabytes}"
@@ -169,7 +169,7 @@ def test_a_full_disk_is_said_and_the_next_run_completes(tmp_path: Path) -> None:
         verify(data, folder)
 
 
-def test_two_ingests_at_once_both_complete(tmp_path: Path) -> None:
+def test_two_concurrent_ingests_both_complete(tmp_path: Path) -> None:
     one, two = make_files(tmp_path / "one", 10), make_files(tmp_path / "two", 10)
     data = tmp_path / "data"
     code = (
@@ -184,7 +184,7 @@ def test_two_ingests_at_once_both_complete(tmp_path: Path) -> None:
     store.close()
 
 
-def test_a_reader_sees_what_another_process_wrote(tmp_path: Path) -> None:
+def test_reader_sees_documents_of_another_process(tmp_path: Path) -> None:
     data = tmp_path / "data"
     ingest(reader := open_store(data), [make_files(tmp_path / "one", 2)])
     query = np.asarray(reader.embeddings.embed_query("a green elephant"), dtype=np.float32)

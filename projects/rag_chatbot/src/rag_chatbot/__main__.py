@@ -1,9 +1,12 @@
-"""The command line: verbs only.
+"""The command line.
 
-rag-chatbot ingest docs                     read documents
-rag-chatbot ask "What is hybrid search?"    one answer, with citations
-rag-chatbot chat                            a conversation in the terminal
-rag-chatbot serve docs                      the page and the API on http://127.0.0.1:8001
+    rag-chatbot ingest docs                     # add documents
+    rag-chatbot ask "What is hybrid search?"    # one answer, with citations
+    rag-chatbot chat                            # a conversation in the terminal
+    rag-chatbot serve docs                      # web page and API on http://127.0.0.1:8001
+
+Commands parse options and print results; the work is done in `chatbot.py` and `ingest.py`. Heavy
+imports are inside the commands, so that `--help` is quick.
 """
 
 from __future__ import annotations
@@ -24,26 +27,33 @@ from seedbed.cli import Json, show
 if TYPE_CHECKING:
     from rag_chatbot.chatbot import Chatbot
 
-app = cli.create_app("Answers questions about your documents, with checked citations.")
-documents = cli.create_app("The documents of a collection: list, delete.")
-collections = cli.create_app("Collections and who may use them.")
-feedback = cli.create_app("What people thought of the answers.")
+app = cli.create_app("Answers questions about your documents, with verified citations.")
+documents = cli.create_app("List and delete the documents of a collection.")
+collections = cli.create_app("List, create, delete and re-embed collections.")
+feedback = cli.create_app("Export the ratings of answers.")
 app.add_typer(documents, name="documents")
 app.add_typer(collections, name="collections")
 app.add_typer(feedback, name="feedback")
 
-Collection = Annotated[str, typer.Option("--collection", "-c", help="Which collection.")]
-Model = Annotated[str | None, typer.Option("--model", help="Chat model: a name or a model spec.")]
-Paths = Annotated[list[Path], typer.Argument(help="Files or folders.")]
+Collection = Annotated[str, typer.Option("--collection", "-c", help="Name of the collection.")]
+Model = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        help="Chat model: a name or a spec, e.g. ollama:qwen3:4b. Default: SEEDBED_MODEL.",
+    ),
+]
+CollectionName = Annotated[str, typer.Argument(help="Name of the collection.")]
+Paths = Annotated[list[Path], typer.Argument(help="Files, or folders with their subfolders.")]
 
 
 def open_chatbot(model: str | None = None, **overrides: Any) -> Chatbot:
-    """The chatbot as the environment and the options say."""
+    """Open the chatbot with the settings of the environment; options override them."""
     from rag_chatbot.config import Config
     from seedbed.observe.startup import start
     from seedbed.settings import Settings, load
 
-    # A question multiplies small matrices: threads for that only get in each other's way.
+    # The matrices of one question are small: more threads only compete for the cores.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     settings = load(Settings, model=model)
     start("rag_chatbot", settings.log_level)
@@ -58,19 +68,30 @@ def open_chatbot(model: str | None = None, **overrides: Any) -> Chatbot:
 def ingest(
     paths: Paths,
     collection: Collection = "default",
-    include: Annotated[list[str] | None, typer.Option(help="Only these, e.g. '*.md'.")] = None,
-    exclude: Annotated[list[str] | None, typer.Option(help="Not these, e.g. 'drafts/*'.")] = None,
-    prune: Annotated[bool, typer.Option("--prune", help="Forget files that are gone.")] = False,
+    include: Annotated[
+        list[str] | None, typer.Option(help="Read only files that match, e.g. '*.md'. Repeatable.")
+    ] = None,
+    exclude: Annotated[
+        list[str] | None, typer.Option(help="Skip files that match, e.g. 'drafts/*'. Repeatable.")
+    ] = None,
+    prune: Annotated[
+        bool, typer.Option("--prune", help="Remove documents whose files were deleted.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Read documents into a collection; what has not changed is not read again.
+    """Add documents to a collection, or update them. Unchanged files are not read again.
 
-    Exits 1 when a file could not be read.
+    Exits with status 1 if a file could not be read.
     """
     summary = _ingest(
-        open_chatbot(), paths, collection, as_json,
-        include=include or (), exclude=exclude or (), prune=prune,
-    )  # fmt: skip
+        open_chatbot(),
+        paths,
+        collection,
+        as_json,
+        include=include or (),
+        exclude=exclude or (),
+        prune=prune,
+    )
     if as_json:
         show(summary)
     raise typer.Exit(1 if summary["failed"] else 0)
@@ -83,9 +104,13 @@ def _ingest(
 
     with cli.progress(quiet=quiet, unit="file") as progress:
         summary = ingest(
-            chatbot.store, paths, collection=collection, progress=progress,
-            waiting=lambda said: typer.echo(said, err=True), **options,
-        ).as_json()  # fmt: skip
+            chatbot.store,
+            paths,
+            collection=collection,
+            progress=progress,
+            waiting=lambda notice: typer.echo(notice, err=True),
+            **options,
+        ).as_json()
     if not quiet:
         terminal.report(summary)
     return summary
@@ -93,12 +118,19 @@ def _ingest(
 
 @app.command()
 def ask(
-    question: str,
+    question: Annotated[str, typer.Argument(help="At most 4,000 characters.")],
     collection: Collection = "default",
     model: Model = None,
-    k: Annotated[int | None, typer.Option("-k", "--k", help="Chunks to answer from.")] = None,
-    mode: Annotated[str | None, typer.Option(help="quote, write or auto.")] = None,
-    strictness: Annotated[float | None, typer.Option(help="How sure to be, 0 to 1.")] = None,
+    k: Annotated[
+        int | None,
+        typer.Option("-k", "--k", help="Number of chunks to answer from, 1 to 50. Default: RAG_K."),
+    ] = None,
+    mode: Annotated[
+        str | None, typer.Option(help="quote, write or auto. Default: RAG_MODE.")
+    ] = None,
+    strictness: Annotated[
+        float | None, typer.Option(help="Evidence needed, 0 to 1. Default: RAG_STRICTNESS.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Answer one question."""
@@ -111,7 +143,7 @@ def ask(
 
 @app.command()
 def chat(collection: Collection = "default", model: Model = None) -> None:
-    """A conversation in the terminal; an empty line ends it."""
+    """Hold a conversation in the terminal. An empty line ends it."""
     from rag_chatbot.chatbot import Question
     from seedbed.errors import BadInput
 
@@ -138,14 +170,18 @@ def _read_line() -> str:
 
 @app.command()
 def serve(
-    paths: Annotated[list[Path] | None, typer.Argument(help="Read these first.")] = None,
-    port: Annotated[int, typer.Option(envvar="PORT")] = 8001,
-    host: Annotated[str, typer.Option(help="Beyond this machine keys are needed.")] = "127.0.0.1",
+    paths: Annotated[
+        list[Path] | None, typer.Argument(help="Files or folders to ingest first.")
+    ] = None,
+    port: Annotated[int, typer.Option(envvar="PORT", help="Port to listen on.")] = 8001,
+    host: Annotated[
+        str, typer.Option(help="Interface to bind. Anything but loopback requires API keys.")
+    ] = "127.0.0.1",
     collection: Collection = "default",
     model: Model = None,
 ) -> None:
-    """Serve the chat page and the HTTP API."""
-    gc.disable()  # a tenth of the start is spent collecting what imports keep
+    """Serve the web page and the HTTP API."""
+    gc.disable()  # the collector takes a tenth of the start, and imports leave no garbage
     chatbot = open_chatbot(model)
     if paths:
         _ingest(chatbot, paths, collection)
@@ -162,10 +198,18 @@ def serve(
 
 @app.command(name="eval")
 def evaluate(
-    beir: Annotated[Path | None, typer.Option(help="A folder in the BEIR layout.")] = None,
-    qa: Annotated[Path | None, typer.Option(help="Questions, one JSON object a line.")] = None,
-    docs: Annotated[Path | None, typer.Option(help="The documents of --qa.")] = None,
-    compare: Annotated[Path | None, typer.Option(help="JSON of an earlier run.")] = None,
+    beir: Annotated[
+        Path | None, typer.Option(help="Folder in the BEIR layout: measure retrieval.")
+    ] = None,
+    qa: Annotated[
+        Path | None, typer.Option(help="JSON Lines file of questions: measure answers.")
+    ] = None,
+    docs: Annotated[
+        Path | None, typer.Option(help="Documents that the questions of --qa are about.")
+    ] = None,
+    compare: Annotated[
+        Path | None, typer.Option(help="JSON result of an earlier run to compare with.")
+    ] = None,
     model: Model = None,
     as_json: Json = False,
 ) -> None:
@@ -179,7 +223,10 @@ def evaluate(
 
 @app.command()
 def demo(paths: Paths) -> None:
-    """Ingest, ask and check the answers once, without a server; exits 1 if one is wrong."""
+    """Ingest documents, ask questions and check the answers.
+
+    Exits with status 1 if an answer is wrong.
+    """
     from rag_chatbot.demo import run
 
     raise typer.Exit(1 if run(paths) else 0)
@@ -187,7 +234,10 @@ def demo(paths: Paths) -> None:
 
 @app.command()
 def mcp() -> None:
-    """Offer `search` and `ask` as MCP tools on standard input and output."""
+    """Run an MCP server on standard input and output.
+
+    Its tools are `search` and `ask`.
+    """
     from rag_chatbot.talk.mcp_server import create_server
 
     create_server(open_chatbot()).run("stdio")
@@ -195,20 +245,23 @@ def mcp() -> None:
 
 @documents.command("list")
 def list_documents(collection: Collection = "default", as_json: Json = False) -> None:
-    """The documents of a collection."""
+    """List the documents of a collection."""
     show(open_chatbot().documents(collection, OPERATOR), as_json, to_text=terminal.documents)
 
 
 @documents.command("delete")
-def delete_document(source: str, collection: Collection = "default") -> None:
-    """Forget one document."""
+def delete_document(
+    source: Annotated[str, typer.Argument(help="Name as printed by `documents list`.")],
+    collection: Collection = "default",
+) -> None:
+    """Delete one document."""
     open_chatbot().delete_document(collection, source, OPERATOR)
     typer.echo(f"deleted {source}", err=True)
 
 
 @collections.command("list")
 def list_collections(as_json: Json = False) -> None:
-    """All collections, with who may read and write them."""
+    """List all collections, and the keys that may read and write them."""
     chatbot = open_chatbot()
     found = [chatbot.store.collection(name) for name in chatbot.store.collections(OPERATOR)]
     rules = [{"name": c.name, "readers": c.readers, "writers": c.writers} for c in found]
@@ -217,37 +270,37 @@ def list_collections(as_json: Json = False) -> None:
 
 @collections.command("create")
 def create_collection(
-    name: str,
-    readers: Annotated[str, typer.Option(help="Names of API keys, by commas.")] = "*",
-    writers: Annotated[str, typer.Option(help="Names of API keys, by commas.")] = "*",
+    name: CollectionName,
+    readers: Annotated[str, typer.Option(help="Key names, separated by commas.")] = "*",
+    writers: Annotated[str, typer.Option(help="Key names, separated by commas.")] = "*",
 ) -> None:
-    """Make a collection. With `*` anyone who may call the server may use it."""
+    """Create a collection. `*` stands for every API key."""
     open_chatbot().create_collection(name, readers.split(","), writers.split(","), OPERATOR)
     typer.echo(f"created {name}", err=True)
 
 
 @collections.command("delete")
-def delete_collection(name: str) -> None:
+def delete_collection(name: CollectionName) -> None:
     """Delete a collection with all its documents."""
     open_chatbot().delete_collection(name, OPERATOR)
     typer.echo(f"deleted {name}", err=True)
 
 
 @collections.command("reembed")
-def reembed(name: str) -> None:
-    """Give a collection vectors of the present embeddings (SEEDBED_EMBEDDINGS)."""
+def reembed(name: CollectionName) -> None:
+    """Recompute the vectors of a collection, with SEEDBED_EMBEDDINGS."""
     count = open_chatbot().store.reembed(name)
     typer.echo(f"embedded {count} chunks of {name}", err=True)
 
 
 @feedback.command("export")
 def export_feedback(
-    output: Annotated[Path, typer.Argument(help="A file of JSON lines, for eval --qa.")],
+    output: Annotated[Path, typer.Argument(help="JSON Lines file to write, for `eval --qa`.")],
     all_ratings: Annotated[
-        bool, typer.Option("--all", help="Also what was rated down, for you to complete.")
+        bool, typer.Option("--all", help="Include answers rated down; correct them by hand.")
     ] = False,
 ) -> None:
-    """Write answers that people rated up as questions for `eval --qa`."""
+    """Write answers rated up as test questions for `eval --qa`."""
     cases = list(open_chatbot().conversations.export(rating=None if all_ratings else "up"))
     lines = (json.dumps(case, ensure_ascii=False) + "\n" for case in cases)
     output.write_text("".join(lines), encoding="utf-8")
@@ -255,7 +308,7 @@ def export_feedback(
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line: an error is one line and exit status 2."""
+    """Run the command line. An error is printed as one line; the exit status is 2."""
     cli.main(app, arguments)
 
 

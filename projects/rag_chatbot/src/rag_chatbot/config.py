@@ -1,4 +1,10 @@
-"""The settings of rag_chatbot, read from the environment (`RAG_*`) and from `.env`."""
+"""The settings of rag_chatbot, read from the environment (`RAG_*`) and from `.env`.
+
+    load(Config, k=20)              # with `seedbed.settings.load`: one setting, the rest as set
+    RAG_K=20 rag-chatbot ask "…"    # the same from a shell
+
+The descriptions below are also the table in the README and the comments in `.env.example`.
+"""
 
 from pathlib import Path
 from typing import Literal
@@ -8,27 +14,57 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class Config(BaseSettings):
-    """How documents are cut, searched and answered from. Each field is one environment variable."""
+    """How documents are stored, cut, searched and answered from.
+
+    Each field is one environment variable. A wrong value raises ConfigError with its name.
+    """
 
     model_config = SettingsConfigDict(
         env_prefix="RAG_", env_file=".env", extra="ignore", populate_by_name=True
     )
 
-    data_dir: Path = Field(Path("var/rag_chatbot"), description="Where the collections are kept.")
+    data_dir: Path = Field(
+        Path("var/rag_chatbot"),
+        description="Folder of the documents, their index and the conversations.",
+    )
     chroma_url: str | None = Field(
         None,
         validation_alias=AliasChoices("SEEDBED_CHROMA_URL", "RAG_CHROMA_URL"),
-        description="A Chroma server, e.g. http://127.0.0.1:8000, in place of the embedded index.",
+        description="URL of a Chroma server, e.g. http://127.0.0.1:8000, which several processes"
+        " can share. Default: an index inside the data folder.",
     )
-    chunk_tokens: int = Field(128, ge=32, le=512, description="Tokens in a chunk, at most.")
-    k: int = Field(12, ge=1, le=50, description="Chunks an answer is made from.")
+    chunk_tokens: int = Field(
+        128,
+        ge=32,
+        le=512,
+        description="Maximum length of a chunk in tokens. Larger chunks give a writing model more"
+        " context and make search less precise. After a change, run `rag-chatbot ingest` again.",
+    )
+    k: int = Field(
+        12,
+        ge=1,
+        le=50,
+        description="Number of chunks retrieved per question. Raise it when answers miss facts that"
+        " the documents contain; each chunk costs time.",
+    )
     mode: Literal["auto", "quote", "write"] = Field(
-        "auto", description="Quote the best sentences, or let the model write. auto: by the model."
+        "auto",
+        description="How to answer. `quote`: sentences of the documents. `write`: the model's own"
+        " sentences, each checked against the documents. `auto`: `write` if the model is large"
+        " enough for it.",
     )
     strictness: float = Field(
-        0.5, ge=0, le=1, description="How sure to be before answering: 0 always answers."
+        0.5,
+        ge=0,
+        le=1,
+        description="How much evidence an answer needs: 0 always answers, 1 never does. Raise it"
+        " when wrong answers cost more than missing ones.",
     )
     reranker: str | None = Field(
-        None, description="A cross-encoder that reorders what was found, e.g. hf:ORG/REPO."
+        None,
+        description="Cross-encoder that reorders the retrieved chunks, e.g. hf:ORG/REPO. More"
+        " precise and slower. Default: none.",
     )
-    max_file_mb: int = Field(50, ge=1, description="Larger files are not read.")
+    max_file_mb: int = Field(
+        50, ge=1, description="Maximum size of a document in megabytes. Larger files are refused."
+    )

@@ -1,6 +1,8 @@
-"""The whole job once, without a server: read documents, ask, and check what comes back.
+"""Run the main job once, without a server: ingest documents, ask questions, check the answers.
 
-The questions are about the handbook; change them along with the documents.
+    rag-chatbot demo docs      # exits with status 1 if an answer is wrong
+
+The questions are about the handbook in `docs`; replace them along with the documents.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from rag_chatbot.talk import terminal
 from seedbed import cli
 from seedbed.settings import Settings, load
 
-# A question, and what its answer must say; None where the documents do not tell.
+# A question and a pattern that its answer must match; None if the documents lack the answer.
 Questions = Sequence[tuple[str, str | None]]
 QUESTIONS: Questions = (
     ("What is keyword search better at than vector search?", r"exact|rare"),
@@ -31,7 +33,10 @@ QUESTIONS: Questions = (
 
 
 def run(paths: Sequence[Path], questions: Questions = QUESTIONS) -> int:
-    """Returns the number of wrong answers. Keeps nothing."""
+    """Ask `questions` about the documents in `paths` and return the number of wrong answers.
+
+    Documents and index are in a temporary folder, which is deleted afterwards.
+    """
     with tempfile.TemporaryDirectory() as folder:
         config = load(Config, data_dir=Path(folder))
         chatbot = open_chatbot(config, load(Settings))
@@ -53,13 +58,20 @@ def _ask(chatbot: Chatbot, question: str, expected: str | None) -> bool:
 
 
 def problem(chatbot: Chatbot, answer: dict[str, Any], expected: str | None) -> str:
-    """What is wrong with an answer: its fact, its citations, that there is one; or ""."""
+    """What is wrong with an answer, or an empty string.
+
+    Checks the expected fact, that every quote is verbatim, and that something is cited at all.
+    """
     if expected is None:
-        return "" if answer["abstained"] else "the documents do not tell, yet there is an answer"
+        return (
+            ""
+            if answer["abstained"]
+            else "the documents don't contain the answer, yet one was given"
+        )
     if not re.search(expected, answer["answer"]):
-        return f"the answer does not say {expected!r}"
+        return f"the answer does not match {expected!r}"
     for citation in answer["citations"]:
         text = chatbot.store.document("default", citation["source"]).text
         if citation["quote"] not in text:
-            return f"quote [{citation['n']}] does not stand in {citation['source']}"
-    return "" if answer["citations"] else "nothing is cited"
+            return f"quote [{citation['n']}] is not in {citation['source']}"
+    return "" if answer["citations"] else "the answer has no citation"

@@ -1,40 +1,43 @@
-"""Read files into a collection: only what is new or has changed, and what cannot be read is said.
+"""Bring the files of some folders into a collection. Unchanged files are not read again.
 
-One thread reads, parses and cuts ahead while the caller's thread embeds and stores, in batches
-across documents. This module knows files and the store; parsing and chunking are elsewhere.
+    summary = ingest(store, ["docs"])                        # what `rag-chatbot ingest docs` runs
+    summary.added, summary.failed                            # 31, [{"path": …, "reason": …}]
+
+A second thread reads, parses and chunks ahead, while the calling thread embeds and stores in
+batches of chunks from several documents. Parsing and chunking are in `read/`, tables in `store/`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-import queue
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
+from rag_chatbot.config import Config
 from rag_chatbot.read import Document, parse
 from rag_chatbot.read.chunk import Piece, TokenCounter, chunk, counter
-from rag_chatbot.read.find_files import Found, walk
+from rag_chatbot.read.find_files import FileEntry, find_files
+from rag_chatbot.read.read_ahead import ReadAhead
 from rag_chatbot.store.records import FileStat, Parts, StoredDocument, index_parts, joined
 from rag_chatbot.store.store import Store
 from seedbed.errors import BadInput, SeedbedError, TooLarge
 
-FORMAT = 1  # raise it when parsing or chunking changes, so that files are read again
-BATCH_CHUNKS = 512
-AHEAD_CHARS = 20_000_000  # parsed text that waits for embedding, at most
-FRESH_NS = 2_000_000_000  # a file changed this recently may change again without a new mtime
+FORMAT = 2  # raise it when parsing or chunking changes: every file is then read again
+BATCH_CHUNKS = 512  # embedded and stored together
+AHEAD_CHARS = 20_000_000  # limit of parsed text that waits for embedding, to bound the memory
+FRESH_NS = 2_000_000_000  # a file this new may change again within one tick of its mtime
 
-Progress = Callable[[int, int, str], None]
+Progress = Callable[[int, int, str], None]  # files done, files in total, source
 Change = Literal["added", "updated", "unchanged"]
 
 
 @dataclass
 class Summary:
-    """What an ingest did. `chunks` counts those that were written."""
+    """What an ingest did: numbers of documents, files left out and why, chunks written."""
 
     added: int = 0
     updated: int = 0
@@ -46,12 +49,13 @@ class Summary:
     seconds: float = 0.0
 
     def as_json(self) -> dict[str, Any]:
+        """The same as a dictionary that `json.dumps` accepts."""
         return asdict(self) | {"seconds": round(self.seconds, 3)}
 
 
 @dataclass(frozen=True, slots=True)
-class _Ready:
-    """A document that waits to be embedded, or a file that needs nothing or failed."""
+class _PreparedFile:
+    """A file after reading: a document to embed, an unchanged file, or a failure and why."""
 
     source: str
     change: Change | Literal["failed"]
@@ -76,50 +80,58 @@ def ingest(
     waiting: Callable[[str], None] | None = None,
     lock_timeout: float = 60.0,
 ) -> Summary:
-    """Read files and folders into a collection, which is created if need be.
+    """Add files and folders to a collection, or update them. Creates the collection if necessary.
 
-    A document's source is its path below the folder that was given. Only what is new or changed is
-    read; with `prune`, documents whose files below these paths are gone are removed. `progress`
-    gets (files done, files in all, source); `waiting` a sentence when another ingest is running.
-    Raises Busy after `lock_timeout` seconds of that, ConfigError when the collection was made with
-    other embeddings, Unavailable when the disk is full or a Chroma server stopped; what was
-    written until then is kept, and the next run continues. One bad file never stops the rest.
+    A document's source is its path below the folder in `paths`. Files that match no glob of
+    `include`, or one of `exclude`, are left out. `prune` removes documents whose files below
+    `paths` were deleted. `progress` is called after each file; `waiting` gets a sentence if another
+    ingest is running, which is waited for up to `lock_timeout` seconds.
+
+    A file that cannot be read does not stop the others. Raises Busy when the wait is over,
+    ConfigError if the collection was made with other embeddings, and Unavailable if the disk is
+    full or the Chroma server stops. What was stored by then stays, and the next run continues.
     """
-    began = time.monotonic()
+    start = time.monotonic()
     summary = Summary()
+    # 1. Only one process writes at a time; everybody may read meanwhile.
     with store.database.writing(lock_timeout, waiting):
         store.create_collection(collection)
         store.require_embedder(collection)
-        known = {document.path: document for document in store.documents(collection)}
-        found = list(walk([Path(p) for p in paths], include, exclude))
-        jobs: list[tuple[Found, str]] = []
-        sources = _Sources(known)
-        for item in found:
-            if item.reason:
-                target = summary.failed if item.failed else summary.skipped
-                target.append({"path": _shown(item), "reason": item.reason})
+        stored = {document.path: document for document in store.documents(collection)}
+        # 2. List the files, and give each a source that is unique in the collection.
+        files = list(find_files([Path(p) for p in paths], include, exclude))
+        jobs: list[tuple[FileEntry, str]] = []
+        sources = _Sources(stored)
+        for file in files:
+            if file.reason:
+                target = summary.failed if file.failed else summary.skipped
+                target.append({"path": _display_path(file), "reason": file.reason})
             else:
-                jobs.append((item, sources.of(item)))
-        _run(store, collection, jobs, known, summary, progress)
+                jobs.append((file, sources.assign(file)))
+        # 3. Read, parse and chunk in one thread; embed and store in this one.
+        _process(store, collection, jobs, stored, summary, progress)
+        # 4. Remove documents whose files are gone.
         if prune:
-            _prune(store, collection, found, known, summary)
+            _prune(store, collection, files, stored, summary)
+        # 5. Bring the vector index up to date with the database.
         if summary.chunks or summary.removed:
             store.apply_outbox()
-    summary.seconds = time.monotonic() - began
+    summary.seconds = time.monotonic() - start
     return summary
 
 
 def ingest_bytes(
     store: Store, name: str, data: bytes, *, collection: str = "default"
 ) -> tuple[str, Change, int]:
-    """Read one uploaded file into a collection. Returns its source, what happened, its chunks.
+    """Add one uploaded file to a collection, or update it.
 
-    Of `name` only the last part counts: an upload never becomes a path. Raises BadInput with the
-    reason when it cannot be read, TooLarge over the limit.
+    Returns its source, what was done, and its number of chunks. Only the last part of `name` is
+    used, so an upload cannot name a path. Raises BadInput if the file cannot be read, and TooLarge
+    if it is larger than `RAG_MAX_FILE_MB`.
     """
     source = PurePosixPath(name.replace("\\", "/")).name.strip()
     if not source or source in (".", ".."):
-        raise BadInput(f"{name[:100]!r} is no name for a document.")
+        raise BadInput(f"{name[:100]!r} is not a valid name for a document.")
     limit = store.config.max_file_mb
     if len(data) > limit * 2**20:
         raise TooLarge(f"{source!r} is larger than {limit} MB.", hint="Raise RAG_MAX_FILE_MB.")
@@ -135,17 +147,19 @@ def ingest_bytes(
     return source, "updated" if old else "added", len(pieces)
 
 
-def _run(
+def _process(
     store: Store,
     collection: str,
-    jobs: list[tuple[Found, str]],
-    known: dict[str | None, StoredDocument],
+    jobs: list[tuple[FileEntry, str]],
+    stored: dict[str | None, StoredDocument],
     summary: Summary,
     progress: Progress | None,
 ) -> None:
-    batch: list[_Ready] = []
-    size = 0
-    with _Ahead(_prepare(store, jobs, known)) as ahead:
+    """Read every file of `jobs`, and store those that are new or changed, in batches."""
+    batch: list[_PreparedFile] = []
+    size = 0  # chunks in the batch
+    prepared = _prepare(store, jobs, stored)
+    with ReadAhead(prepared, limit=AHEAD_CHARS, weight=_weight) as ahead:
         for done, ready in enumerate(ahead, 1):
             if progress:
                 progress(done, len(jobs), ready.source)
@@ -164,7 +178,8 @@ def _run(
         _write(store, collection, batch, summary)
 
 
-def _write(store: Store, collection: str, batch: list[_Ready], summary: Summary) -> None:
+def _write(store: Store, collection: str, batch: list[_PreparedFile], summary: Summary) -> None:
+    """Embed a batch in one call, and store its documents."""
     if not batch:
         return
     texts = [joined(*part) for ready in batch for part in ready.parts]
@@ -172,9 +187,16 @@ def _write(store: Store, collection: str, batch: list[_Ready], summary: Summary)
     for ready in batch:
         assert ready.document is not None
         store.add_document(
-            collection, ready.source, ready.data_hash, ready.document, ready.pieces,
-            file=ready.file, parts=ready.parts, vectors=vectors, apply=False,
-        )  # fmt: skip
+            collection,
+            ready.source,
+            ready.data_hash,
+            ready.document,
+            ready.pieces,
+            file=ready.file,
+            parts=ready.parts,
+            vectors=vectors,
+            apply=False,
+        )
         summary.chunks += len(ready.pieces)
         summary.added += ready.change == "added"
         summary.updated += ready.change == "updated"
@@ -182,103 +204,132 @@ def _write(store: Store, collection: str, batch: list[_Ready], summary: Summary)
 
 
 def _prepare(
-    store: Store, jobs: list[tuple[Found, str]], known: dict[str | None, StoredDocument]
-) -> Iterator[_Ready]:
-    """Runs in the reading thread."""
+    store: Store, jobs: list[tuple[FileEntry, str]], stored: dict[str | None, StoredDocument]
+) -> Iterator[_PreparedFile]:
+    """Read and chunk one file after the other. Runs in the reading thread."""
     tag, count = _tag(store), counter(store.embeddings)
-    sources = {document.source: document for document in known.values()}
-    for item, source in jobs:
-        old = known.get(_key(item.path)) or sources.get(source)
+    sources = {document.source: document for document in stored.values()}
+    for file, source in jobs:
+        old = stored.get(_key(file.path)) or sources.get(source)
         try:
-            yield _read(item, source, old, tag, count, store.config)
+            yield _read(file, source, old, tag, count, store.config)
         except SeedbedError as error:
-            yield _Ready(source, "failed", str(error))
+            yield _PreparedFile(source, "failed", str(error))
         except OSError as error:
-            yield _Ready(source, "failed", f"It cannot be read: {error.strerror or error}.")
-        except (
-            Exception
-        ) as error:  # a parser's bug or a file beyond imagination: not the batch's end
-            yield _Ready(
-                source, "failed", f"It could not be parsed ({type(error).__name__}: {error})."
+            yield _PreparedFile(
+                source, "failed", f"The file cannot be read: {error.strerror or error}."
             )
+        except Exception as error:  # a bug in a parser must not stop the other files
+            reason = f"The file could not be parsed ({type(error).__name__}: {error})."
+            yield _PreparedFile(source, "failed", reason)
 
 
 def _read(
-    item: Found, source: str, old: StoredDocument | None, tag: str, count: TokenCounter, config: Any
-) -> _Ready:
-    stat = item.path.stat()
-    same_settings = bool(old and old.data_hash.startswith(tag))
-    if old and same_settings and (old.path, old.size, old.mtime_ns) == (
-        _key(item.path), stat.st_size, stat.st_mtime_ns
-    ):  # fmt: skip
-        return _Ready(source, "unchanged")
+    file: FileEntry,
+    source: str,
+    old: StoredDocument | None,
+    tag: str,
+    count: TokenCounter,
+    config: Config,
+) -> _PreparedFile:
+    """Read, parse and chunk a file unless it is the one that is stored as `old`."""
+    # 1. Same path, size and time of change, read with the same settings: unchanged.
+    stat = file.path.stat()
+    key = _key(file.path)
+    if (
+        old
+        and old.data_hash.startswith(tag)
+        and (old.path, old.size, old.mtime_ns) == (key, stat.st_size, stat.st_mtime_ns)
+    ):
+        return _PreparedFile(source, "unchanged")
     if stat.st_size > config.max_file_mb * 2**20:
         raise TooLarge(
-            f"It is larger than {config.max_file_mb} MB.", hint="Raise RAG_MAX_FILE_MB to read it."
+            f"The file is larger than {config.max_file_mb} MB.", hint="Raise RAG_MAX_FILE_MB."
         )
-    data = item.path.read_bytes()
+    # 2. Same content: only the new path and time are stored.
+    data = file.path.read_bytes()
     settled = time.time_ns() - stat.st_mtime_ns > FRESH_NS
-    file = FileStat(_key(item.path), stat.st_size, stat.st_mtime_ns if settled else 0)
+    file_stat = FileStat(key, stat.st_size, stat.st_mtime_ns if settled else 0)
     digest = tag + hashlib.sha256(data).hexdigest()
     if old and old.data_hash == digest:
-        return _Ready(source, "unchanged", file=file, old_id=old.id)
-    document = parse(item.path, data)
+        return _PreparedFile(source, "unchanged", file=file_stat, old_id=old.id)
+    # 3. New or changed: parse and chunk it.
+    document = parse(file.path, data)
     pieces = tuple(chunk(document, config.chunk_tokens, count))
-    parts = tuple(index_parts(document, pieces))
-    return _Ready(source, "updated" if old else "added", "", digest, document, pieces, parts, file)
+    return _PreparedFile(
+        source,
+        change="updated" if old else "added",
+        data_hash=digest,
+        document=document,
+        pieces=pieces,
+        parts=tuple(index_parts(document, pieces)),
+        file=file_stat,
+    )
 
 
 def _key(path: Path) -> str:
-    """A path as the catalogue keeps it: names may hold bytes that are no text."""
+    """A path as it is stored. File names may contain bytes that are not valid text."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def _tag(store: Store) -> str:
+    """Prefix of stored hashes. When it changes, no stored document counts as unchanged."""
     return f"{FORMAT}-{store.config.chunk_tokens}:"
 
 
-def _shown(item: Found) -> str:
-    shown = item.relative if item.relative != "." else str(item.path)
-    return shown.encode("utf-8", "replace").decode("utf-8")
+def _display_path(file: FileEntry) -> str:
+    """The path for the summary, in valid UTF-8."""
+    path = file.relative if file.relative != "." else str(file.path)
+    return path.encode("utf-8", "replace").decode("utf-8")
 
 
 class _Sources:
-    """Names for documents: the path below the root, with the root's name in front where another
-    file has that name already."""
+    """Gives each file a source that is unique in the collection.
 
-    def __init__(self, known: dict[str | None, StoredDocument]) -> None:
-        self.by_path = {path: document.source for path, document in known.items() if path}
-        self.taken = {source: path for path, source in self.by_path.items()}
+    It is the path below the root, e.g. `guide/a.md`. If another file has it already, the name of
+    the root comes first, e.g. `docs/guide/a.md`.
+    """
 
-    def of(self, item: Found) -> str:
-        path = _key(item.path)
+    def __init__(self, stored: dict[str | None, StoredDocument]) -> None:
+        self.by_path = {path: document.source for path, document in stored.items() if path}
+        self.path_of = {source: path for path, source in self.by_path.items()}
+
+    def assign(self, file: FileEntry) -> str:
+        """The source of a file: the stored one, or a new one."""
+        path = _key(file.path)
         if path in self.by_path:
             return self.by_path[path]
-        relative = item.relative.encode("utf-8", "replace").decode("utf-8")
+        relative = file.relative.encode("utf-8", "replace").decode("utf-8")
         source, number = relative, 1
         while not self._free(source, path):
             suffix = "" if number == 1 else f"~{number}"
-            source = f"{item.root.name}{suffix}/{relative}"
+            source = f"{file.root.name}{suffix}/{relative}"
             number += 1
         self.by_path[path] = source
-        self.taken[source] = path
+        self.path_of[source] = path
         return source
 
     def _free(self, source: str, path: str) -> bool:
-        """A file that is gone gives its name to the one in its place: the folder was moved."""
-        other = self.taken.get(source)
+        """Whether no other existing file has it. A deleted one does not count: it was moved."""
+        other = self.path_of.get(source)
         return other is None or other == path or not os.path.lexists(other)
 
 
 def _prune(
-    store: Store, collection: str, found: list[Found], known: dict[str | None, StoredDocument],
+    store: Store,
+    collection: str,
+    files: list[FileEntry],
+    stored: dict[str | None, StoredDocument],
     summary: Summary,
-) -> None:  # fmt: skip
-    """Remove documents whose file is gone, below the roots; not below a folder that failed."""
-    roots = {str(item.root) for item in found if not item.failed}
-    unread = tuple(str(item.path) + os.sep for item in found if item.failed)
-    seen = {_key(item.path) for item in found}
-    for path, document in known.items():
+) -> None:
+    """Remove documents whose file below the roots is gone.
+
+    Folders that could not be read are left alone: their files may still be there.
+    """
+    roots = {str(file.root) for file in files if not file.failed}
+    unread = tuple(str(file.path) + os.sep for file in files if file.failed)
+    seen = {_key(file.path) for file in files}
+    for path, document in stored.items():
         if not path or path in seen or path.startswith(unread) or os.path.lexists(path):
             continue
         if any(path.startswith(root.rstrip(os.sep) + os.sep) for root in roots):
@@ -286,49 +337,6 @@ def _prune(
             summary.removed += 1
 
 
-class _Ahead:
-    """Iterates over what another thread prepares, bounded by the amount of text that waits."""
-
-    def __init__(self, items: Iterator[_Ready]) -> None:
-        self._items = items
-        self._queue: queue.SimpleQueue[_Ready | BaseException | None] = queue.SimpleQueue()
-        self._room = threading.Condition()
-        self._waiting = 0
-        self._stopped = False
-        self._thread = threading.Thread(target=self._fill, name="ingest-reader", daemon=True)
-
-    def __enter__(self) -> _Ahead:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        with self._room:
-            self._stopped = True
-            self._room.notify_all()
-        self._thread.join()
-
-    def __iter__(self) -> Iterator[_Ready]:
-        while (item := self._queue.get()) is not None:
-            if isinstance(item, BaseException):
-                raise item
-            with self._room:
-                self._waiting -= _weight(item)
-                self._room.notify_all()
-            yield item
-
-    def _fill(self) -> None:
-        try:
-            for item in self._items:
-                with self._room:
-                    self._room.wait_for(lambda: self._stopped or self._waiting < AHEAD_CHARS)
-                    if self._stopped:
-                        return
-                    self._waiting += _weight(item)
-                self._queue.put(item)
-            self._queue.put(None)
-        except BaseException as error:
-            self._queue.put(error)
-
-
-def _weight(item: _Ready) -> int:
+def _weight(item: _PreparedFile) -> int:
+    """Characters of text that it keeps in memory."""
     return len(item.document.text) if item.document else 0

@@ -96,7 +96,7 @@ def theme() -> gr.Theme:
 
 
 def css() -> str:
-    """The common styles: a readable line length, `mark` for quotes, and the pieces of `server.html`.
+    """The common styles: line length, `mark` for quotes, and the pieces of `server.html`.
 
     >>> ".muted" in css()
     True

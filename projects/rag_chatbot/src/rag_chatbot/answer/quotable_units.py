@@ -11,6 +11,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from rag_chatbot.read import markdown_lines
+from rag_chatbot.read.markdown_lines import Line, is_item, is_row, is_row_rule, read_lines
+from rag_chatbot.read.sentences import sentence_spans
+
 Kind = Literal["sentence", "item", "row", "code"]
 
 CODE_WORDS = 45  # a longer code block is cut at its blank lines, then at its lines
@@ -18,12 +22,6 @@ LONG_WORDS = 60  # a longer unit is cut, at a clause if there is one
 SHORT_WORDS = 7  # a sentence so short ("The default is 5.") stays with the one before it
 LEAD_WORDS = 40  # a sentence ending in ":" is joined with what it announces up to this size
 
-_FENCE = re.compile(r"^\s*(```|~~~)")
-_HEADING = re.compile(r"^\s{0,3}#{1,6}\s")
-_RULE = re.compile(r"^\s*([=\-~^\"'*+#_.:`])\1{2,}\s*$")
-_ITEM = re.compile(r"^\s*(?:[-*+•]|\(?\d{1,3}[.)]|\(?[a-z][.)])\s+\S")
-_ROW = re.compile(r"^\s*\|.*\|\s*$")
-_ROW_RULE = re.compile(r"^\s*[|+][\s|:+=\-]+[|+]\s*$")
 _NOISE = re.compile(
     r"""^\s*(?:
         <!--.*-->|</?[a-zA-Z][^>]*>|          # comments and lone tags
@@ -38,10 +36,6 @@ _NOISE = re.compile(
 _ADMONITION = re.compile(
     r"^\s*\.\.\s+(?:note|warning|tip|hint|important|caution|attention|danger|seealso)::\s+(?=\S)"
 )
-_END = re.compile(r"[.!?][\"')\]*_`]*(?=\s)|[。！？]")
-_ABBREVIATION = re.compile(
-    r"(?:\b(?:e\.g|i\.e|etc|vs|cf|Fig|fig|No|no|Dr|Mr|Ms|St|approx|resp|incl|ca|al|[A-Za-z])|^\d+)\.$"
-)
 _WORD = re.compile(r"\S+")
 
 
@@ -55,38 +49,8 @@ class Unit:
     context: str = ""
 
 
-@dataclass(frozen=True)
-class _Line:
-    start: int
-    end: int
-    text: str
-
-
-def _lines(text: str) -> list[_Line]:
-    lines, at = [], 0
-    for raw in text.splitlines(keepends=True):
-        lines.append(_Line(at, at + len(raw.rstrip()), raw.rstrip()))
-        at += len(raw)
-    return lines
-
-
 def words(text: str) -> int:
     return len(text.split())
-
-
-def sentences(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
-    """Spans of the sentences of `text[start:end]`."""
-    at = start
-    for match in _END.finditer(text, start, end):
-        if _ABBREVIATION.search(text[at : match.start() + 1].split(maxsplit=10**6)[-1:][0] or " "):
-            continue
-        following = text[match.end() : end].lstrip()[:1]
-        if following.islower():
-            continue
-        yield _strip(text, at, match.end())
-        at = match.end()
-    if text[at:end].strip():
-        yield _strip(text, at, end)
 
 
 def _strip(text: str, start: int, end: int) -> tuple[int, int]:
@@ -99,7 +63,7 @@ def _strip(text: str, start: int, end: int) -> tuple[int, int]:
 
 def split(text: str) -> list[Unit]:
     """The units of a passage, in order; headings, rules, markup and empty lines are none."""
-    lines = _lines(text)
+    lines = read_lines(text)
     found: list[Unit] = []
     lead, i = "", 0
     while i < len(lines):
@@ -116,45 +80,50 @@ def split(text: str) -> list[Unit]:
     return _joined(text, found)
 
 
-def _take(text: str, lines: list[_Line], i: int, lead: str) -> tuple[int, list[Unit]]:
+def _take(text: str, lines: list[Line], i: int, lead: str) -> tuple[int, list[Unit]]:
     """Read the block that opens at line `i`: the line after it, and its units."""
     line = lines[i]
     if not line.text:
         return i + 1, []
-    if _FENCE.match(line.text):
-        return _fence(text, lines, i, lead)
+    if mark := markdown_lines.fence_mark(line.text):
+        return _fence(text, lines, i, lead, mark)
     below = lines[i + 1].text if i + 1 < len(lines) else ""
-    if mark := _ADMONITION.match(line.text):
-        rest = _Line(line.start + mark.end(), line.end, line.text[mark.end() :])
+    if note := _ADMONITION.match(line.text):
+        rest = Line(line.start + note.end(), line.end, line.text[note.end() :])
         return _paragraph(text, [*lines[:i], rest, *lines[i + 1 :]], i)
-    if _HEADING.match(line.text) or _NOISE.match(line.text) or _RULE.match(line.text):
+    if markdown_lines.heading(line.text) or _NOISE.match(line.text) or _is_rule(line.text):
         return i + 1, []
-    if _RULE.match(below) and len(below.strip()) >= 3 and len(line.text.strip()) < 100:
+    if _is_rule(below) and len(line.text.strip()) < 100:
         return i + 2, []
-    if _ROW.match(line.text):
+    if is_row(line.text):
         return _table(lines, i)
-    if _ITEM.match(line.text):
+    if is_item(line.text):
         return _item(text, lines, i, lead)
     if re.match(r"^(?: {4}|\t)", line.text) and (i == 0 or not lines[i - 1].text):
         return _indented(text, lines, i, lead)
     return _paragraph(text, lines, i)
 
 
-def _opens(lines: list[_Line], i: int) -> bool:
+def _opens(lines: list[Line], i: int) -> bool:
     """Whether line `i` begins a block of its own, so that the paragraph before it ends."""
     line = lines[i].text
     return bool(
         not line
-        or _FENCE.match(line)
-        or _HEADING.match(line)
-        or _ITEM.match(line)
-        or _ROW.match(line)
+        or markdown_lines.fence_mark(line)
+        or markdown_lines.heading(line)
+        or is_item(line)
+        or is_row(line)
         or _NOISE.match(line)
-        or _RULE.match(line)
+        or _is_rule(line)
     )
 
 
-def _paragraph(text: str, lines: list[_Line], i: int) -> tuple[int, list[Unit]]:
+def _is_rule(line: str) -> bool:
+    """Whether the line is `---` or the like. In a chunk it may be indented, unlike in a file."""
+    return markdown_lines.rule_sign(line.strip()) is not None
+
+
+def _paragraph(text: str, lines: list[Line], i: int) -> tuple[int, list[Unit]]:
     j = i + 1
     while j < len(lines) and not _opens(lines, j):
         j += 1
@@ -164,7 +133,7 @@ def _paragraph(text: str, lines: list[_Line], i: int) -> tuple[int, list[Unit]]:
 def _told(text: str, start: int, end: int) -> list[tuple[int, int]]:
     """Spans of sentences; a very short one says too little alone and stays with the one before."""
     spans: list[tuple[int, int]] = []
-    for a, b in sentences(text, start, end):
+    for a, b in sentence_spans(text, start, end):
         if (
             spans
             and words(text[a:b]) <= SHORT_WORDS
@@ -176,24 +145,24 @@ def _told(text: str, start: int, end: int) -> list[tuple[int, int]]:
     return spans
 
 
-def _item(text: str, lines: list[_Line], i: int, lead: str) -> tuple[int, list[Unit]]:
+def _item(text: str, lines: list[Line], i: int, lead: str) -> tuple[int, list[Unit]]:
     j = i + 1
     while j < len(lines) and not _opens(lines, j):
         j += 1
     start, end = _strip(text, lines[i].start, lines[j - 1].end)
     if words(text[start:end]) <= LEAD_WORDS:
         return j, [Unit(start, end, "item", lead)]
-    spans = list(sentences(text, start, end))
+    spans = list(sentence_spans(text, start, end))
     first = text[spans[0][0] : spans[0][1]]
     return j, [Unit(a, b, "item", lead if a == start else first) for a, b in spans]
 
 
-def _table(lines: list[_Line], i: int) -> tuple[int, list[Unit]]:
+def _table(lines: list[Line], i: int) -> tuple[int, list[Unit]]:
     j = i
-    while j < len(lines) and (_ROW.match(lines[j].text) or _ROW_RULE.match(lines[j].text)):
+    while j < len(lines) and (is_row(lines[j].text) or is_row_rule(lines[j].text)):
         j += 1
-    rows = [line for line in lines[i:j] if not _ROW_RULE.match(line.text)]
-    ruled = any(_ROW_RULE.match(line.text) for line in lines[i : min(j, i + 2)])
+    rows = [line for line in lines[i:j] if not is_row_rule(line.text)]
+    ruled = any(is_row_rule(line.text) for line in lines[i : min(j, i + 2)])
     header = rows[0].text if ruled and rows else ""
     body = rows[1:] if header else rows
     indent = [len(r.text) - len(r.text.lstrip()) for r in body]
@@ -202,9 +171,9 @@ def _table(lines: list[_Line], i: int) -> tuple[int, list[Unit]]:
     ]
 
 
-def _fence(text: str, lines: list[_Line], i: int, lead: str) -> tuple[int, list[Unit]]:
+def _fence(text: str, lines: list[Line], i: int, lead: str, mark: str) -> tuple[int, list[Unit]]:
     j = i + 1
-    while j < len(lines) and not _FENCE.match(lines[j].text):
+    while j < len(lines) and not markdown_lines.closes_fence(lines[j].text, mark):
         j += 1
     closed = j < len(lines)
     if closed and words(text[lines[i].start : lines[j].end]) <= CODE_WORDS:
@@ -213,7 +182,7 @@ def _fence(text: str, lines: list[_Line], i: int, lead: str) -> tuple[int, list[
     return j + closed, _code(text, lines[i + 1 : j], lead)
 
 
-def _indented(text: str, lines: list[_Line], i: int, lead: str) -> tuple[int, list[Unit]]:
+def _indented(text: str, lines: list[Line], i: int, lead: str) -> tuple[int, list[Unit]]:
     j = i + 1
     while j < len(lines) and (not lines[j].text or re.match(r"^(?: {2,}|\t)", lines[j].text)):
         j += 1
@@ -228,11 +197,11 @@ def _prose(text: str) -> bool:
     return ends and len(found) >= 6 and plain_words > 0.7 * len(found)
 
 
-def _code(text: str, lines: list[_Line], lead: str, *, prose: bool = False) -> list[Unit]:
+def _code(text: str, lines: list[Line], lead: str, *, prose: bool = False) -> list[Unit]:
     """Code by its blank lines; what is still too long, by its lines. `prose`: some may be text."""
     units: list[Unit] = []
-    group: list[_Line] = []
-    for line in [*lines, _Line(0, 0, "")]:
+    group: list[Line] = []
+    for line in [*lines, Line(0, 0, "")]:
         if line.text:
             group.append(line)
             continue

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import threading
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ from rag_chatbot.answer.confidence import backing
 from rag_chatbot.answer.draft import USAGE, Draft, Usage
 from rag_chatbot.answer.follow_up import MAX_EXCHANGES, Exchange
 from rag_chatbot.read.chunk import context
+from rag_chatbot.read.sentences import stream_sentences
 from seedbed.guardrails import screen_injection
 from seedbed.models import catalog
 from seedbed.models.embeddings import embed_texts
@@ -34,7 +35,6 @@ REPLY_TOKENS = 256  # reserved for the answer
 MIN_PASSAGES, MAX_PASSAGES = 600, 12_000  # tokens of passages in a prompt
 CHUNK_TOKENS = 120  # tokens of a usual chunk, to choose how many to retrieve
 MAX_SENTENCES = 6  # sentences read from the model, supported or not; then it is stopped
-_SENTENCE_END = re.compile(r"(?<=[.!?])(?:[\"')\]]*)\s+(?=\S)|\n+")
 _REFUSAL = re.compile(r"^\W*not found\b", re.IGNORECASE)
 
 
@@ -130,7 +130,7 @@ class AnswerWriter:
         reply = self._ask(self.prompt.render(passages=self._fence(safe), question=question))
         text, cited = "", list[Candidate]()
         supported, unsupported, seen = 0, 0, set[str]()
-        for sentence in _sentences(reply):
+        for sentence in stream_sentences(reply):
             if _REFUSAL.match(sentence) or supported + unsupported >= MAX_SENTENCES:
                 break
             if sentence.lower() in seen:
@@ -194,16 +194,6 @@ class _Reply:
                 self.usage[name] += counts.get(name, 0)
             if chunk.text:
                 yield str(chunk.text)
-
-
-def _sentences(pieces: Iterable[str]) -> Iterator[str]:
-    """Whole sentences, each as soon as the next one begins."""
-    pending = ""
-    for piece in pieces:
-        *complete, pending = _SENTENCE_END.split(pending + piece)
-        yield from (sentence.strip() for sentence in complete if sentence.strip())
-    if pending.strip():
-        yield pending.strip()
 
 
 def _model_name(model: BaseChatModel | None) -> str:

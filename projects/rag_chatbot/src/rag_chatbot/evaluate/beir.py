@@ -1,7 +1,10 @@
-"""Retrieval on a folder in the BEIR layout: nDCG@10, recall@100 and MRR@10 of three orders.
+"""Measure retrieval on a folder in the BEIR layout: nDCG@10, recall@100 and MRR@10.
 
-The collection is read into a store of its own in a temporary folder and searched by the code that
-serves users, so a figure is of what they get. Knows nothing of answers.
+    rag-chatbot eval --beir datasets/scifact
+
+Three rankings are measured: BM25 alone, vectors alone, and the hybrid of both. The collection is
+ingested into a temporary store and searched by the code that serves users. Answers are measured in
+`questions.py`.
 """
 
 from __future__ import annotations
@@ -24,16 +27,16 @@ from seedbed.evaluation import mrr_at_k, ndcg_at_k, recall_at_k
 from seedbed.files import read_json_lines, read_lines
 
 ARMS: tuple[Arm, ...] = ("bm25", "dense", "hybrid")
-DEPTH = 500  # chunks an arm is asked for, so that a hundred documents are among them
-BATCH = 256  # documents embedded together
+DEPTH = 500  # chunks retrieved per ranking, which come from a hundred documents or more
+BATCH_DOCUMENTS = 256  # embedded together
 LAYOUT = "A BEIR folder has corpus.jsonl, queries.jsonl and qrels/test.tsv."
 
-Progress = Callable[[int, int, str], None]  # how many are done, of how many, of what
+Progress = Callable[[int, int, str], None]  # done, total, unit
 
 
 @dataclass(frozen=True)
 class Beir:
-    """documents: id → (title, text). queries: id → text. relevant: query id → document ids."""
+    """A collection: id → (title, text), query id → text, query id → relevant documents."""
 
     documents: dict[str, tuple[str, str]]
     queries: dict[str, str]
@@ -43,18 +46,19 @@ class Beir:
 def evaluate_beir(
     path: Path, config: Config, embeddings: Any, *, progress: Progress | None = None
 ) -> dict[str, Any]:
-    """nDCG@10, recall@100 and MRR@10 (binary gains) of bm25, dense and hybrid.
+    """nDCG@10, recall@100 and MRR@10 with binary gains, for BM25, dense and hybrid retrieval.
 
-    `path` has corpus.jsonl, queries.jsonl and qrels/test.tsv, as BEIR lays them out
-    (https://github.com/beir-cellar/beir). Queries without a relevant document are left out. Each
-    document is ingested as one; it ranks by its best chunk. Raises BadInput for a file that is
-    missing or malformed, naming the line.
+    `path` contains corpus.jsonl, queries.jsonl and qrels/test.tsv, the layout of BEIR
+    (https://github.com/beir-cellar/beir). A document ranks by its best chunk. Queries without a
+    relevant document are left out. Raises BadInput with the line if a file is missing or malformed.
     """
+    # 1. Read the collection and ingest it into a temporary store.
     data = read_beir(Path(path))
     cases = []
     with temporary_store(config, embeddings) as store:
         _ingest(store, data.documents, config.chunk_tokens, progress)
         retriever = Retriever(store, embeddings, config)
+        # 2. Rank the documents for each query in three ways, and measure each ranking.
         for done, (query, relevant) in enumerate(data.relevant.items(), 1):
             case: dict[str, Any] = {"id": query}
             for arm, ranked in _rankings(retriever, data.queries[query]).items():
@@ -65,6 +69,7 @@ def evaluate_beir(
             cases.append(case)
             if progress:
                 progress(done, len(data.relevant), "queries")
+    # 3. Average over the queries.
     means = {
         arm: {m: _mean([case[f"{arm} {m}"] for case in cases]) for m in _measures([], set())}
         for arm in ARMS
@@ -73,8 +78,11 @@ def evaluate_beir(
 
 
 def _rankings(retriever: Retriever, question: str) -> dict[Arm, list[str]]:
-    """Documents in order, by arm. What a search does not look at comes last in the hybrid order:
-    it counts for recall@100 where the chunks of a search are fewer than a hundred documents."""
+    """The document ids in order, for each arm.
+
+    A search may return chunks of fewer than a hundred documents. For recall@100 the hybrid ranking
+    continues with the other documents that its arms retrieved.
+    """
     if not question.strip():
         return {arm: [] for arm in ARMS}
     alone = {arm: _chunk_ids(retriever, question, arm, DEPTH) for arm in ARMS[:2]}
@@ -101,8 +109,10 @@ def _measures(ranked: list[str], relevant: set[str]) -> dict[str, float]:
 
 
 def _is_itself(data: Beir, query: str) -> bool:
-    """Whether the query is one of the documents (ArguAna): then finding it is no success. An equal
-    id alone says nothing: classical collections number both from 1."""
+    """Whether the query is itself a document, as in ArguAna: retrieving it is not a success.
+
+    An equal id is not enough, because many collections number queries and documents from 1.
+    """
     text = " ".join(data.queries[query].split())
     return query in data.documents and text in " ".join(" ".join(data.documents[query]).split())
 
@@ -113,30 +123,30 @@ def _ingest(
     store.create_collection("default")
     count = counter(store.embeddings)
     items = list(documents.items())
-    for at in range(0, len(items), BATCH):
-        cut = []
-        for source, parts in items[at : at + BATCH]:
+    for at in range(0, len(items), BATCH_DOCUMENTS):
+        chunked = []
+        for source, parts in items[at : at + BATCH_DOCUMENTS]:
             document = _document(*parts)
             pieces = chunk(document, tokens, count)
-            cut.append((source, document, pieces, index_parts(document, pieces)))
-        vectors = store.embed([joined(*part) for *_, parts in cut for part in parts])
-        for source, document, pieces, parts in cut:
+            chunked.append((source, document, pieces, index_parts(document, pieces)))
+        vectors = store.embed([joined(*part) for *_, parts in chunked for part in parts])
+        for source, document, pieces, parts in chunked:
             store.add_document(
                 "default", source, "", document, pieces, parts=parts, vectors=vectors, apply=False
             )
         if progress:
-            progress(min(at + BATCH, len(items)), len(items), "documents")
+            progress(min(at + BATCH_DOCUMENTS, len(items)), len(items), "documents")
     store.apply_outbox()
 
 
 def _document(title: str, text: str) -> Document:
-    """One paragraph. A document that is only a title has it as its text."""
+    """A document of one paragraph. One with a title only gets it as its text."""
     title, text = (title, text) if text else ("", title)
     return Document(text, (Block("paragraph", 0, len(text)),) if text else (), title)
 
 
 def read_beir(path: Path) -> Beir:
-    """Read a BEIR folder. Raises BadInput with the file and line of what is wrong."""
+    """Read a folder in the BEIR layout. Raises BadInput with the file and line of an error."""
     documents = {
         text_of(row, "_id", where): (text_of(row, "title", where, ""), text_of(row, "text", where))
         for where, row in read_json_lines(path / "corpus.jsonl", hint=LAYOUT)
@@ -160,12 +170,15 @@ def read_beir(path: Path) -> Beir:
         if score > 0 and query in queries:
             relevant.setdefault(query, set()).add(document)
     if not relevant or not documents:
-        raise BadInput(f"{path} has no query with a relevant document.")
+        raise BadInput(f"{path} contains no query with a relevant document.")
     return Beir(documents, queries, relevant)
 
 
 def text_of(row: dict[str, Any], name: str, where: str, default: str | None = None) -> str:
-    """A field that must be text; absent or null is `default`, where there is one."""
+    """A text field of a JSON object. If it is missing or null, `default`, unless that is None.
+
+    Raises BadInput, beginning with `where`, if it is anything else.
+    """
     value = row.get(name, default)
     if value is None and default is not None:
         return default
@@ -180,7 +193,7 @@ def _mean(values: Sequence[float]) -> float:
 
 @contextmanager
 def temporary_store(config: Config, embeddings: Any) -> Iterator[Store]:
-    """A store of its own, gone afterwards."""
+    """A store in a temporary folder, which is deleted afterwards."""
     with tempfile.TemporaryDirectory(prefix="rag-eval-") as folder:
         own = config.model_copy(update={"data_dir": Path(folder), "chroma_url": None})
         store = Store(own, embeddings)

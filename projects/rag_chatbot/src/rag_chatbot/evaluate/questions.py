@@ -1,7 +1,10 @@
-"""What `rag-chatbot eval` does: answers on a set of questions, or retrieval (`beir`), compared.
+"""Measure the quality of answers on a set of questions, and compare two results.
 
-Documents are read into a store of their own and asked about as a user would. Results are plain
-JSON with one entry a case, which `compare` pairs.
+    rag-chatbot eval --qa eval/questions.jsonl --docs docs --json > now.json
+    rag-chatbot eval --qa eval/questions.jsonl --docs docs --compare now.json
+
+The documents are ingested into a temporary store and asked about by the code that serves users. A
+result is plain JSON with one entry per question. Retrieval is measured in `beir.py`.
 """
 
 from __future__ import annotations
@@ -30,7 +33,7 @@ __all__ = ["compare", "evaluate_beir", "evaluate_qa", "read_questions", "run"]
 
 @dataclass(frozen=True)
 class Case:
-    """A question, the patterns of which one must stand in its answer, and who may be cited."""
+    """One question. A right answer matches one of `answers` and cites one of `sources`."""
 
     id: str
     question: str
@@ -49,15 +52,19 @@ def run(
     baseline: Path | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """The verb: evaluate as the environment says, compare with `baseline`, log to MLflow if asked.
+    """Evaluate with the settings of the environment: what `rag-chatbot eval` does.
 
-    Raises BadInput unless it is either `beir`, or `qa` with `docs`.
+    `baseline` is the JSON of an earlier result; differences from it come under "compared". Logs to
+    MLflow if MLFLOW_TRACKING_URI is set. Raises BadInput unless either `beir`, or `qa` and `docs`
+    are passed.
     """
     from seedbed.models.embeddings import load_embeddings
     from seedbed.settings import Settings, load
 
     if (beir is None) == (qa is None) or (qa is None) != (docs is None):
-        raise BadInput("Say what to measure.", hint="--beir DIR, or --qa FILE with --docs PATH.")
+        raise BadInput(
+            "Nothing to measure.", hint="Pass --beir DIR, or --qa FILE with --docs PATH."
+        )
     before = _read_result(baseline) if baseline else None
     settings, config = load(Settings, model=model), load(Config)
     embeddings = load_embeddings(settings=settings)
@@ -89,36 +96,45 @@ def evaluate_qa(
     spec: str = "",
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Ask each question of the documents under `docs`.
+    """Ask each question about the documents under `docs`.
 
-    Shares come with their n and 95 % Wilson interval under "intervals": answer_accuracy (of the
-    answerable, those whose answer matches a pattern), citation_precision (of the citations, those
-    of an expected source), citation_recall (of the expected sources, those cited),
-    abstention_precision and abstention_recall. Latency is in seconds.
+    The result has these shares, each with its n and 95 % Wilson interval under "intervals":
+
+    - answer_accuracy: answerable questions whose answer matches a pattern
+    - citation_precision: citations that are in an expected source
+    - citation_recall: expected sources that are cited
+    - abstention_precision: abstentions that are right
+    - abstention_recall: unanswerable questions that got an abstention
+
+    Latencies are in seconds. Raises BadInput if a question is malformed or no document is readable.
     """
+    # 1. Read the questions, and ingest the documents into a temporary store.
     cases = read_questions(questions)
     results = []
     with temporary_store(config, embeddings) as store:
         summary = ingest(store, [docs])
         if not summary.chunks:
-            raise BadInput(f"{docs} holds no document that can be read.")
+            raise BadInput(f"{docs} contains no readable document.")
+        # 2. Ask once without measuring: models are loaded at their first use.
         answerer = Answerer(Retriever(store, embeddings, config), chat_model, config, spec)
-        answerer.ask(cases[0].question)  # what is loaded at first use is not latency
+        answerer.ask(cases[0].question)
+        # 3. Ask each question and score its answer.
         for done, case in enumerate(cases, 1):
-            began = time.perf_counter()
+            start = time.perf_counter()
             answer = answerer.ask(case.question, history=case.history)
-            results.append(_judge(case, answer, time.perf_counter() - began))
+            results.append(_score(case, answer, time.perf_counter() - start))
             if progress:
                 progress(done, len(cases), "questions")
+    # 4. Sum up.
     return _summary(results)
 
 
-def _judge(case: Case, answer: Answer, seconds: float) -> dict[str, Any]:
-    """One case: counts where they apply, None elsewhere."""
+def _score(case: Case, answer: Answer, seconds: float) -> dict[str, Any]:
+    """The figures of one question; None for those that apply only to answerable ones."""
     cited = [citation.source for citation in answer.citations]
     right = [source for source in cited if any(_same(source, s) for s in case.sources)]
-    met = [s for s in case.sources if any(_same(source, s) for source in cited)]
-    says = any(pattern.search(answer.answer) for pattern in case.answers)
+    sources_cited = [s for s in case.sources if any(_same(source, s) for source in cited)]
+    matches = any(pattern.search(answer.answer) for pattern in case.answers)
     answered = not answer.abstained
     return {
         "id": case.id,
@@ -126,34 +142,36 @@ def _judge(case: Case, answer: Answer, seconds: float) -> dict[str, Any]:
         "answer": answer.answer,
         "answerable": case.answerable,
         "abstained": answer.abstained,
-        "correct": (answered and says) if case.answerable else answer.abstained,
+        "correct": (answered and matches) if case.answerable else answer.abstained,
         "citations": len(cited) if case.answerable else None,
         "right_citations": len(right) if case.answerable else None,
         "sources": len(case.sources) if case.answerable else None,
-        "cited_sources": len(met) if case.answerable else None,
+        "cited_sources": len(sources_cited) if case.answerable else None,
         "seconds": round(seconds, 4),
         "words": len(answer.answer.split()) if answered else None,
     }
 
 
 def _same(source: str, expected: str) -> bool:
-    """Equal, or one of them is the other seen from a folder further up."""
+    """Whether two sources are equal, or one is the other relative to a parent folder."""
     return source == expected or source.endswith(f"/{expected}") or expected.endswith(f"/{source}")
 
 
 def _summary(cases: list[dict[str, Any]]) -> dict[str, Any]:
+    """The figures over all questions, as `evaluate_qa` describes them."""
+
     def total(name: str) -> int:
         return sum(case[name] or 0 for case in cases)
 
     answerable = [case for case in cases if case["answerable"]]
-    silent = [case for case in cases if case["abstained"]]
-    rightly = sum(not case["answerable"] for case in silent)
+    abstentions = [case for case in cases if case["abstained"]]
+    right_abstentions = sum(not case["answerable"] for case in abstentions)
     shares = {
         "answer_accuracy": (sum(case["correct"] for case in answerable), len(answerable)),
         "citation_precision": (total("right_citations"), total("citations")),
         "citation_recall": (total("cited_sources"), total("sources")),
-        "abstention_precision": (rightly, len(silent)),
-        "abstention_recall": (rightly, len(cases) - len(answerable)),
+        "abstention_precision": (right_abstentions, len(abstentions)),
+        "abstention_recall": (right_abstentions, len(cases) - len(answerable)),
     }
     figures = {name: Figure.share(*counts) for name, counts in shares.items()}
     seconds = [case["seconds"] for case in cases]
@@ -170,15 +188,19 @@ def _summary(cases: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def read_questions(path: Path) -> list[Case]:
-    """Raises BadInput with the line of what is wrong."""
+    """Read a JSON Lines file of questions. Raises BadInput with the line that is malformed.
+
+    A line is an object such as {"id": "oak", "question": "How old is an oak?", "answers": ["600"],
+    "source": ["trees.md"]}, optionally with "answerable" and "history".
+    """
     cases: dict[str, Case] = {}
     for where, row in read_json_lines(path, hint="--qa takes a file with one JSON object a line."):
         case = _case(row, where)
         if case.id in cases:
-            raise BadInput(f"{where}: the id {case.id!r} is there already.")
+            raise BadInput(f"{where}: duplicate id {case.id!r}.")
         cases[case.id] = case
     if not cases:
-        raise BadInput(f"{path} holds no questions.")
+        raise BadInput(f"{path} contains no questions.")
     return list(cases.values())
 
 
@@ -191,7 +213,9 @@ def _case(row: dict[str, Any], where: str) -> Case:
         try:
             patterns.append(re.compile(pattern, re.IGNORECASE))
         except re.error as error:
-            raise BadInput(f"{where}: {pattern!r} is no regular expression ({error}).") from None
+            raise BadInput(
+                f"{where}: {pattern!r} is not a valid regular expression ({error})."
+            ) from None
     if answerable and not patterns:
         raise BadInput(f"{where}: an answerable question needs a pattern in 'answers'.")
     history = row.get("history") or []
@@ -201,9 +225,13 @@ def _case(row: dict[str, Any], where: str) -> Case:
         Exchange(text_of(t, "question", where), text_of(t, "answer", where, "")) for t in history
     ]
     return Case(
-        text_of(row, "id", where), text_of(row, "question", where), tuple(patterns),
-        tuple(_texts(row, "source", where)), answerable, tuple(turns),
-    )  # fmt: skip
+        id=text_of(row, "id", where),
+        question=text_of(row, "question", where),
+        answers=tuple(patterns),
+        sources=tuple(_texts(row, "source", where)),
+        answerable=answerable,
+        history=tuple(turns),
+    )
 
 
 def _texts(row: dict[str, Any], name: str, where: str) -> list[str]:
@@ -214,9 +242,11 @@ def _texts(row: dict[str, Any], name: str, where: str) -> list[str]:
 
 
 def compare(now: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """For each measure of both results: the difference over the cases that both have, with its
-    95 % paired bootstrap interval; `significant` when that leaves out 0. Raises BadInput when the
-    results have no case in common."""
+    """Compare each measure over the cases that both results have.
+
+    Returns per measure the mean difference and its 95 % interval, by paired bootstrap;
+    `significant` if the interval excludes 0. Raises BadInput if no case is in both.
+    """
     old = {case["id"]: case for case in before.get("cases", ())}
     pairs = [(case, old[case["id"]]) for case in now.get("cases", ()) if case["id"] in old]
     differences: dict[str, dict[str, Any]] = {}
@@ -227,8 +257,8 @@ def compare(now: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, dict
             if _is_number(new.get(measure)) and _is_number(was.get(measure))
         ]
         if values:
-            found = paired_bootstrap([a for a, _ in values], [b for _, b in values])
-            differences[measure] = {**asdict(found), "significant": found.significant}
+            difference = paired_bootstrap([a for a, _ in values], [b for _, b in values])
+            differences[measure] = {**asdict(difference), "significant": difference.significant}
     if not differences:
         raise BadInput(
             "The two results have no measured case in common.",
@@ -251,12 +281,13 @@ def _read_result(path: Path) -> dict[str, Any]:
     except (ValueError, KeyError, TypeError):
         pass
     raise BadInput(
-        f"{path} is no result of an evaluation.", hint="Make one with: rag-chatbot eval … --json"
+        f"{path} is not the result of an evaluation.",
+        hint="Create one with: rag-chatbot eval … --json",
     )
 
 
 def _report(result: Mapping[str, Any], about: Mapping[str, str]) -> Report:
-    """The figures as `seedbed.evaluation` and MLflow take them."""
+    """The figures in the form that `seedbed.evaluation` logs to MLflow."""
     if "intervals" in result:
         figures = {name: Figure(**figure) for name, figure in result["intervals"].items()}
         for name in ("latency_p50_s", "latency_p95_s", "words_per_answer"):

@@ -1,7 +1,10 @@
-"""From the bytes of a file to a `Document`: a text, and the headings, tables and code in it.
+"""Parse a file: from its bytes to a `Document`, a text with the spans of its blocks.
 
-A file is told by its name's ending. Nothing in a file is ever executed, fetched or expanded.
-The parsers, and why these: docs/reference/parsers.md.
+    document = parse(Path("guide.md"), Path("guide.md").read_bytes())
+    document.title, document.blocks[0].kind     # "Guide", "heading"
+
+The format is recognised by the file name's extension. Nothing in a file is executed, fetched or
+expanded. docs/reference/parsers.md compares the parsers. Chunks are made in `chunk.py`.
 """
 
 from __future__ import annotations
@@ -16,6 +19,13 @@ from seedbed.errors import BadInput
 
 __all__ = ["Block", "Document", "file_type", "parse"]
 
+_CODE = """
+    .py .pyi .js .mjs .cjs .jsx .ts .tsx .java .kt .kts .scala .go .rs .c .h .cc .cpp .cxx .hpp .hh
+    .cs .swift .m .mm .rb .php .pl .pm .lua .r .jl .dart .ex .exs .erl .hs .ml .clj .sh .bash .zsh
+    .fish .ps1 .sql .proto .graphql .tf .css .scss .less .vue .svelte .toml .yaml .yml .ini .cfg
+    .conf .properties .xml .xsd .gradle .cmake .mk .bat .nix .zig .vim .el
+"""
+# Format → file name extensions.
 TYPES: dict[str, tuple[str, ...]] = {
     "markdown": (".md", ".markdown", ".mdx", ".mdown", ".qmd", ".rmd"),
     "text": (".txt", ".text", ".log", ".tex", ".org", ".srt", ".vtt"),
@@ -28,17 +38,9 @@ TYPES: dict[str, tuple[str, ...]] = {
     "json": (".json", ".geojson", ".webmanifest"),
     "notebook": (".ipynb",),
     "jsonl": (".jsonl", ".ndjson"),
-    "code": (
-        ".py", ".pyi", ".js", ".mjs", ".cjs", ".jsx", ".ts", ".tsx", ".java", ".kt", ".kts",
-        ".scala", ".go", ".rs", ".c", ".h", ".cc", ".cpp", ".cxx", ".hpp", ".hh", ".cs", ".swift",
-        ".m", ".mm", ".rb", ".php", ".pl", ".pm", ".lua", ".r", ".jl", ".dart", ".ex", ".exs",
-        ".erl", ".hs", ".ml", ".clj", ".sh", ".bash", ".zsh", ".fish", ".ps1", ".sql", ".proto",
-        ".graphql", ".tf", ".css", ".scss", ".less", ".vue", ".svelte", ".toml", ".yaml", ".yml",
-        ".ini", ".cfg", ".conf", ".properties", ".xml", ".xsd", ".gradle", ".cmake", ".mk", ".bat",
-        ".nix", ".zig", ".vim", ".el",
-    ),
-}  # fmt: skip
-BY_ENDING = {ending: kind for kind, endings in TYPES.items() for ending in endings}
+    "code": tuple(_CODE.split()),
+}
+BY_EXTENSION = {extension: kind for kind, extensions in TYPES.items() for extension in extensions}
 BY_NAME = {
     **dict.fromkeys(("makefile", "dockerfile", "containerfile", "justfile", "rakefile"), "code"),
     **dict.fromkeys(("readme", "license", "copying", "changelog", "authors", "notice"), "text"),
@@ -46,29 +48,30 @@ BY_NAME = {
 
 
 def file_type(path: PurePath) -> str | None:
-    """`"markdown"`, `"pdf"`, … or None where the name says nothing that we read."""
-    return BY_ENDING.get(path.suffix.lower()) or BY_NAME.get(path.name.lower())
+    """The format by the name of a file, e.g. `"markdown"` or `"pdf"`; None if it is unsupported."""
+    return BY_EXTENSION.get(path.suffix.lower()) or BY_NAME.get(path.name.lower())
 
 
 def parse(path: Path, data: bytes) -> Document:
-    """Read one file's bytes; `path` is only looked at for its name.
+    """Parse the bytes of a file. Only the name of `path` is used; nothing is read from disk.
 
-    Raises BadInput with a reason that a person understands.
+    Raises BadInput with the reason if the file is unsupported, empty, damaged or without text, and
+    TooLarge if it unpacks to too much.
     """
     kind = file_type(path)
     if kind is None:
-        raise BadInput(f"{path.name!r} is of a type that is not read.")
+        raise BadInput(f"The file type of {path.name!r} is not supported.")
     if not data.strip():
         raise BadInput("The file is empty.")
     document = _parser(kind)(data, path)
     if not document.text.strip():
-        raise BadInput("There is no text in it.")
+        raise BadInput("The file contains no text.")
     title = re.sub(r"\s+", " ", document.title).strip()[:200] or path.stem
     return Document(document.text, document.blocks, title, kind)
 
 
 def _parser(kind: str) -> Callable[[bytes, Path], Document]:
-    """Imported when needed, so that reading Markdown does not load the PDF library."""
+    """The parser of a format. Imported here, so that reading Markdown does not load PDFium."""
     module = kind if kind in ("pdf", "docx", "html") else "text"
     if kind in ("csv", "json", "jsonl", "notebook"):
         module = "data"

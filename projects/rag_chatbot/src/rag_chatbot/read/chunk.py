@@ -1,8 +1,11 @@
 """Cut a document into chunks: spans of its text that follow its structure.
 
-A chunk never crosses a heading or a page. Blocks stay whole where they fit, sentences and table
-rows always where they can. Also here: what is embedded for a chunk, and how markup is taken off.
-This module knows neither file formats nor where chunks are kept.
+    pieces = chunk(document, 128, counter(embeddings))
+    document.text[pieces[0].start : pieces[0].end], pieces[0].heading
+
+A chunk never crosses a heading or a page. Blocks stay whole if they fit, and so do sentences and
+table rows. Also here: the text that is embedded for a chunk, and the removal of markup. File
+formats are left to the parsers, storage to `store/`.
 """
 
 from __future__ import annotations
@@ -13,18 +16,23 @@ from dataclasses import dataclass
 from typing import Any
 
 from rag_chatbot.read.document import Block, Document
+from rag_chatbot.read.sentences import sentence_spans
 
-TokenCounter = Callable[[Sequence[str]], Sequence[int]]
-SEPARATOR = " › "
-CHARS_PER_TOKEN = 8  # more than any prose has; keeps a line of base64 from becoming one chunk
-
+TokenCounter = Callable[[Sequence[str]], Sequence[int]]  # texts → number of tokens of each
+SEPARATOR = " › "  # between the headings of a path
+HEADING_CHARS = 120  # a longer heading is cut in the path
+TABLE_HEADER_CHARS = 200
+ROW_LINES = 20  # most lines of a CSV row; beyond them a quote is taken to be unbalanced
+# Most characters counted as one token. Prose has 4 to 5; a tokenizer that maps unknown words to one
+# token would make a single chunk of a long line of base64.
+CHARS_PER_TOKEN = 8
 
 _WORD = re.compile(r"\w")
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """`document.text[start:end]`, the path of headings above it, and its page, counted from 1."""
+    """A chunk: `document.text[start:end]`, the path of headings above it, and its page from 1."""
 
     start: int
     end: int
@@ -34,6 +42,8 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class _Unit:
+    """What is not divided any further: a block, sentence, row or line. `header` is its table's."""
+
     start: int
     end: int
     tokens: int
@@ -41,7 +51,7 @@ class _Unit:
 
 
 def counter(embeddings: Any) -> TokenCounter:
-    """Counts tokens of many texts as `embeddings` does, or estimates them by words."""
+    """Counts tokens with the tokenizer of `embeddings`; estimates them if it has none."""
     if hasattr(embeddings, "token_counts"):
         return embeddings.token_counts  # type: ignore[no-any-return]
     if hasattr(embeddings, "count_tokens"):
@@ -50,20 +60,27 @@ def counter(embeddings: Any) -> TokenCounter:
 
 
 def estimate_tokens(text: str) -> int:
-    """About 1.3 tokens a word and one for each sign, as English subword tokenizers give."""
+    """About 1.3 tokens per word and one per sign, as with subword tokenizers on English."""
     return int(1.3 * len(re.findall(r"\w+", text))) + len(re.findall(r"[^\w\s]", text))
 
 
 def chunk(document: Document, max_tokens: int, count_tokens: TokenCounter) -> list[Piece]:
-    """Pieces in order. `count_tokens` takes many texts at once; see `counter`."""
+    """Cut a document into pieces of at most `max_tokens`, in order of the text.
+
+    `count_tokens` takes many texts at once, see `counter`. A heading counts as a piece only if
+    nothing follows it; otherwise it is part of the path `Piece.heading`.
+    """
     text = document.text
     limit = max_tokens * CHARS_PER_TOKEN
+    # 1. Count the tokens of all blocks that may fit, in one call.
     short = [b for b in document.blocks if b.kind != "heading" and b.end - b.start <= limit]
     counts = dict(
         zip(short, _count(text, [(b.start, b.end) for b in short], count_tokens), strict=True)
     )
     pieces: list[Piece] = []
+    # 2. Go through the sections: runs of blocks under one heading, on one page.
     for path, page, blocks in _sections(document):
+        # 3. Divide blocks that are too long.
         units: list[_Unit] = []
         for block in blocks:
             tokens = counts.get(block, max_tokens + 1)
@@ -71,21 +88,22 @@ def chunk(document: Document, max_tokens: int, count_tokens: TokenCounter) -> li
                 units.append(_Unit(block.start, block.end, tokens))
             else:
                 units += _split(text, block, max_tokens, count_tokens)
+        # 4. Join neighbours into pieces of about equal size.
         pieces += _pack(units, path, page, max_tokens)
     return pieces
 
 
 def _count(text: str, spans: list[tuple[int, int]], count: TokenCounter) -> list[int]:
-    """Tokens of each span, and never fewer than its length allows: to a tokenizer that knows whole
-    words only, a line of base64 is one unknown token."""
+    """Tokens of each span, at least one per CHARS_PER_TOKEN characters."""
     counts = count([text[a:b] for a, b in spans])
     return [max(n, (b - a) // CHARS_PER_TOKEN) for n, (a, b) in zip(counts, spans, strict=True)]
 
 
 def _sections(document: Document) -> Iterator[tuple[str, int | None, list[Block]]]:
-    """Runs of blocks under one heading and on one page, with the heading path.
+    """Yield (heading path, page, blocks) for each run of blocks under one heading, on one page.
 
-    A heading that nothing stands under is a block of its own section, so that it can be found.
+    A heading that nothing follows is a section by itself, so that search can find it. The title of
+    the document is left out of the path.
     """
     stack: list[tuple[int, str]] = []
     run: list[Block] = []
@@ -99,7 +117,7 @@ def _sections(document: Document) -> Iterator[tuple[str, int | None, list[Block]
 
     for block in document.blocks:
         if not _WORD.search(document.text, block.start, block.end):
-            continue  # a rule, a row of signs
+            continue  # a rule or a row of signs
         if block.kind == "heading":
             if run:
                 yield path(), run[0].page, run
@@ -108,7 +126,7 @@ def _sections(document: Document) -> Iterator[tuple[str, int | None, list[Block]
             run, lone = [], block
             while stack and stack[-1][0] >= block.level:
                 stack.pop()
-            name = plain(document.text[block.start : block.end])[:120]
+            name = plain(document.text[block.start : block.end])[:HEADING_CHARS]
             stack.append((block.level, name))
             continue
         if run and block.page != run[0].page:
@@ -123,39 +141,46 @@ def _sections(document: Document) -> Iterator[tuple[str, int | None, list[Block]
 
 
 def _pack(units: list[_Unit], path: str, page: int | None, max_tokens: int) -> list[Piece]:
-    """Join neighbours up to the limit, in parts of about equal size rather than full and a rest."""
+    """Join neighbours up to the limit, into pieces of about equal size."""
     total = sum(unit.tokens for unit in units)
     target = total / max(1, -(-total // max_tokens))
     pieces: list[Piece] = []
-    held: list[_Unit] = []
+    waiting: list[_Unit] = []
     size = 0
     for unit in [*units, None]:
-        if held and (unit is None or size + unit.tokens > max_tokens or size >= target):
-            header = held[0].header
+        if waiting and (unit is None or size + unit.tokens > max_tokens or size >= target):
+            header = waiting[0].header
             heading = SEPARATOR.join(part for part in (path, header) if part)
-            pieces.append(Piece(held[0].start, held[-1].end, heading, page))
-            held, size = [], 0
+            pieces.append(Piece(waiting[0].start, waiting[-1].end, heading, page))
+            waiting, size = [], 0
         if unit is not None:
-            held.append(unit)
+            waiting.append(unit)
             size += unit.tokens
     return pieces
 
 
 def _split(text: str, block: Block, max_tokens: int, count: TokenCounter) -> list[_Unit]:
-    """A block that does not fit: into rows, lines or sentences, and those that are too long into
-    runs of words."""
+    """Divide a block that does not fit into sentences, rows or lines.
+
+    Those that are still too long are divided into runs of words.
+    """
     part, offset = text[block.start : block.end], block.start
     header = ""
     if block.kind == "paragraph":
-        spans = sentences(part)
+        spans = list(sentence_spans(part))
     elif block.kind == "table":
         spans = _rows(part)
         header = table_header(part[slice(*spans[0])]) if spans else ""
     else:
         spans = _lines(part)
     limit = max_tokens * CHARS_PER_TOKEN
-    spans = [s for span in spans for s in ([span] if span[1] - span[0] <= limit
-                                           else _windows(part, *span, max_tokens * 3))]  # fmt: skip
+    spans = [
+        window
+        for start, end in spans
+        for window in (
+            [(start, end)] if end - start <= limit else _windows(part, start, end, max_tokens * 3)
+        )
+    ]
     units: list[_Unit] = []
     for at, ((start, end), tokens) in enumerate(
         zip(spans, _count(part, spans, count), strict=True)
@@ -168,6 +193,7 @@ def _split(text: str, block: Block, max_tokens: int, count: TokenCounter) -> lis
 def _fit(
     text: str, start: int, end: int, tokens: int, max_tokens: int, count: TokenCounter
 ) -> list[tuple[int, int, int]]:
+    """(start, end, tokens) of the parts of a span, each of them at most `max_tokens` long."""
     if tokens <= max_tokens or end - start <= 16:
         return [(start, end, tokens)]
     size = max(16, (end - start) * max_tokens * 9 // (tokens * 10))
@@ -182,11 +208,11 @@ def _fit(
 
 
 def _windows(text: str, start: int, end: int, size: int) -> list[tuple[int, int]]:
-    """Runs of at most `size` characters, cut at a space where there is one in the last quarter."""
+    """Spans of at most `size` characters, cut at a space if the last quarter contains one."""
     spans = []
     while end - start > size:
-        cut = max(text.rfind(" ", start + size * 3 // 4, start + size + 1),
-                  text.rfind("\n", start + size * 3 // 4, start + size + 1))  # fmt: skip
+        last_quarter = start + size * 3 // 4, start + size + 1
+        cut = max(text.rfind(" ", *last_quarter), text.rfind("\n", *last_quarter))
         stop = cut if cut > 0 else start + size
         spans.append((start, stop))
         start = stop + (cut > 0)
@@ -196,67 +222,34 @@ def _windows(text: str, start: int, end: int, size: int) -> list[tuple[int, int]
 
 
 def _lines(text: str) -> list[tuple[int, int]]:
+    """Spans of the lines that are not blank."""
     return [m.span() for m in re.finditer(r"[^\n]*\S[^\n]*", text)]
 
 
 def _rows(text: str) -> list[tuple[int, int]]:
-    """Lines, except that a quoted field of a CSV row may hold newlines (twenty at most)."""
+    """Spans of table rows: lines, except that a quoted field of CSV may contain newlines."""
     rows: list[tuple[int, int]] = []
-    start, odd, held = -1, False, 0
+    start, in_quotes, lines = -1, False, 0
     for a, b in _lines(text):
         if start < 0:
-            start, held = a, 0
-        odd ^= bool(text.count('"', a, b) % 2)
-        held += 1
-        if not odd or held >= 20:
+            start, lines = a, 0
+        in_quotes ^= bool(text.count('"', a, b) % 2)
+        lines += 1
+        if not in_quotes or lines >= ROW_LINES:
             rows.append((start, b))
-            start, odd = -1, False
+            start, in_quotes = -1, False
     if start >= 0:
         rows.append((start, len(text.rstrip())))
     return rows
 
 
 def table_header(row: str) -> str:
-    """The first row of a table as words: it goes with every part of the table that is cut off."""
+    """The first row of a table as text, which becomes the heading of its later chunks."""
     cells = [cell.strip(' "*`') for cell in re.split(r"[|\t;,]", row.strip().strip("|"))]
-    return " · ".join(cell for cell in cells if cell)[:200]
+    return " · ".join(cell for cell in cells if cell)[:TABLE_HEADER_CHARS]
 
 
-_END = re.compile(
-    r"[.!?…]+[\"'”’»)\]*_`]*(?=\s)|[。！？]+[」』”]?|\n[ \t]*\n"
-    r"|\n(?=[ \t]*(?:[-*+•]|\d{1,3}[.)])[ \t])"
-)
-_ABBREVIATION = re.compile(
-    r"(?:\b(?:e\.g|i\.e|cf|vs|etc|Dr|Mr|Mrs|Ms|Prof|St|No|Nos|Fig|Figs|Eq|Sec|Ch|Vol|pp|al|ca|approx|"
-    r"resp|Inc|Ltd|Co|Jr|Sr|Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sep|Sept|Oct|Nov|Dec)|(?:^|[\s(])[A-Za-z])\.$"
-)
-
-
-def sentences(text: str) -> list[tuple[int, int]]:
-    """Spans of sentences, without the space around them. List items count as sentences."""
-    spans: list[tuple[int, int]] = []
-    start = 0
-    for match in _END.finditer(text):
-        end = match.end()
-        if match[0][0] == ".":
-            following = text[end : end + 40].lstrip()
-            if following[:1].islower() or _ABBREVIATION.search(text[max(start, end - 12) : end]):
-                continue
-        _add(spans, text, start, end)
-        start = end
-    _add(spans, text, start, len(text))
-    return spans
-
-
-def _add(spans: list[tuple[int, int]], text: str, start: int, end: int) -> None:
-    part = text[start:end]
-    left = start + len(part) - len(part.lstrip())
-    right = start + len(part.rstrip())
-    if right > left:
-        spans.append((left, right))
-
-
-# What must be in the text for it to be worth looking, what is taken off, what stays.
+# (text that must occur for the pattern to be tried, pattern of the markup, what replaces it)
 _MARKUP = tuple(
     (needle, re.compile(pattern, re.MULTILINE), by)
     for needle, pattern, by in (
@@ -287,7 +280,11 @@ _MARKUP = tuple(
 
 
 def plain(text: str) -> str:
-    """Markup (Markdown, reStructuredText, stray tags) taken off, for reading and for embedding."""
+    """Remove markup (Markdown, reStructuredText, stray tags), for reading and for embedding.
+
+    >>> plain("See [the docs](https://example.com) **now**.")
+    'See the docs now.'
+    """
     for needle, pattern, by in _MARKUP:
         if needle in text:
             text = pattern.sub(by, text)
@@ -295,12 +292,12 @@ def plain(text: str) -> str:
 
 
 def context(title: str, heading: str) -> str:
-    """Title and heading path as one line, without saying the same twice."""
+    """Title and heading path in one line; the title is not repeated."""
     if not title or heading == title or heading.startswith(title + SEPARATOR):
         return heading
     return f"{title}{SEPARATOR}{heading}" if heading else title
 
 
 def embedding_text(title: str, heading: str, text: str) -> str:
-    """What is embedded and indexed for a chunk: its context in one line, then its words."""
+    """The text that is embedded and indexed for a chunk: its context, then its words."""
     return f"{context(title, heading)}\n{plain(text)}".strip()

@@ -1,4 +1,9 @@
-"""CSV, TSV, JSON and JSON lines. The text is the file itself; blocks are rows, items, members."""
+"""Parse CSV, TSV, JSON, JSON Lines and Jupyter notebooks.
+
+    parse_jsonl(b'{"a": 1}\n{"b": 2}\n', Path("a.jsonl")).blocks    # one block per line
+
+The text is the file itself, except for notebooks, which become Markdown.
+"""
 
 from __future__ import annotations
 
@@ -6,41 +11,45 @@ import json
 import re
 from pathlib import Path
 
+from rag_chatbot.read.decode import decode
 from rag_chatbot.read.document import Block, Document
-from rag_chatbot.read.text import decode, lines, parse_markdown
+from rag_chatbot.read.markdown_lines import read_lines
+from rag_chatbot.read.text import parse_markdown
 from seedbed.errors import BadInput
 
-SPACE = re.compile(r"[\s,]*")
+LONG_MEMBER = 300  # characters; from this length on, keys are worth being headings
+SEPARATORS = re.compile(r"[\s,]*")
 
 
 def parse_csv(data: bytes, path: Path) -> Document:
-    """One table; a chunk that does not begin with its header row gets the header as heading."""
+    """One table. Its first row is the header, which later chunks of it get as their heading."""
     text = decode(data)
     start, end = len(text) - len(text.lstrip()), len(text.rstrip())
     return Document(text, (Block("table", start, end),), path.stem)
 
 
 def parse_jsonl(data: bytes, path: Path) -> Document:
+    """One block per line. Only the first line is checked to be JSON."""
     text = decode(data)
-    spans = [span for span in lines(text) if text[span[0] : span[1]].strip()]
-    if not spans:
+    lines = [line for line in read_lines(text) if line.text]
+    if not lines:
         return Document(text, (), path.stem)
     try:
-        json.loads(text[spans[0][0] : spans[0][1]])
+        json.loads(text[lines[0].start : lines[0].end])
     except (ValueError, RecursionError) as error:
-        raise BadInput(f"Line 1 is not JSON: {error}.") from None
-    return Document(text, tuple(Block("code", a, b) for a, b in spans), path.stem)
+        raise BadInput(f"Line 1 is not valid JSON: {error}.") from None
+    return Document(text, tuple(Block("code", line.start, line.end) for line in lines), path.stem)
 
 
 def parse_json(data: bytes, path: Path) -> Document:
-    """Items of an array, members of an object: each a block. An object's keys are headings."""
+    """One block per item of an array or member of an object. Keys of long members are headings."""
     text = decode(data)
     try:
         value = json.loads(text)
     except RecursionError:
         raise BadInput("The JSON is nested too deeply.") from None
     except ValueError as error:
-        raise BadInput(f"It is not JSON: {error}.") from None
+        raise BadInput(f"Not valid JSON: {error}.") from None
     if isinstance(value, dict | list) and value:
         blocks = tuple(_members(text, isinstance(value, dict)))
     else:
@@ -49,20 +58,20 @@ def parse_json(data: bytes, path: Path) -> Document:
 
 
 def parse_notebook(data: bytes, path: Path) -> Document:
-    """A Jupyter notebook as Markdown: its text cells, its code between fences; no outputs."""
+    """A Jupyter notebook as Markdown: text cells, and code cells between fences. No outputs."""
     try:
         cells = json.loads(decode(data)).get("cells", [])
         parts = [(cell.get("cell_type"), "".join(cell.get("source", ""))) for cell in cells]
     except (ValueError, AttributeError, TypeError, RecursionError) as error:
-        raise BadInput(f"It is not a Jupyter notebook: {error}.") from None
+        raise BadInput(f"Not a Jupyter notebook: {error}.") from None
     text = "\n\n".join(f"```\n{part}\n```" if kind == "code" else part for kind, part in parts)
     return parse_markdown(text.encode("utf-8", "replace"), path)
 
 
 def _members(text: str, is_object: bool) -> list[Block]:
-    """Spans of what stands directly in the outermost array or object of valid JSON."""
+    """Blocks of the items or members of the outermost array or object. `text` is valid JSON."""
     decoder = json.JSONDecoder()
-    found: list[tuple[int, int, int]] = []
+    members: list[tuple[int, int, int]] = []  # start, end of the key, end of the value
     at = _skip(text, text.index("{" if is_object else "[") + 1)
     while text[at] not in "]}":
         start = at
@@ -71,17 +80,17 @@ def _members(text: str, is_object: bool) -> list[Block]:
             _, key_end = decoder.raw_decode(text, at)
             at = _skip(text, text.index(":", key_end) + 1)
         _, end = decoder.raw_decode(text, at)
-        found.append((start, key_end, end))
+        members.append((start, key_end, end))
         at = _skip(text, end)
-    headed = is_object and any(end - start > 300 for start, _, end in found)
+    with_headings = is_object and any(end - start > LONG_MEMBER for start, _, end in members)
     blocks: list[Block] = []
-    for start, key_end, end in found:
-        if headed:
+    for start, key_end, end in members:
+        if with_headings:
             blocks.append(Block("heading", start + 1, key_end - 1, 1))
         blocks.append(Block("code", start, end))
     return blocks
 
 
 def _skip(text: str, at: int) -> int:
-    match = SPACE.match(text, at)
+    match = SEPARATORS.match(text, at)
     return match.end() if match else at

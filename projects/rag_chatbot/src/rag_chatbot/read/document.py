@@ -1,4 +1,10 @@
-"""What every parser returns: a text and the blocks in it, as spans. Knows no file format."""
+"""What every parser returns: the text of a document, and the spans of the blocks in it.
+
+    document = Document("Tea\n\nPour.\n", (Block("paragraph", 5, 10),), title="Tea")
+
+Formats with a text of their own (Markdown, CSV, code) keep it. For the others, `DocumentBuilder`
+assembles one. How a format is read is up to its parser.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +13,16 @@ from typing import Literal
 
 from seedbed.errors import BadInput
 
-MAX_CHARS = 50_000_000  # a small file may unpack to any amount of text
+MAX_CHARS = 50_000_000  # per document; a small compressed file may unpack to much more
 
 Kind = Literal["heading", "paragraph", "list", "table", "code"]
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """`text[start:end]` of its document. A heading's span is its words, without markup.
+    """`text[start:end]` of a document. For a heading these are its words, without markup.
 
-    `level` is a heading's depth, 1 the highest. `page` counts from 1, where there are pages.
+    `level` is the level of a heading, 1 for the top one. `page` counts from 1; None without pages.
     """
 
     kind: Kind
@@ -28,7 +34,7 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """Blocks are in order. For text-like files `text` is the decoded file itself."""
+    """A parsed file. `blocks` are in order of the text and do not overlap; `type` is the format."""
 
     text: str
     blocks: tuple[Block, ...]
@@ -36,10 +42,12 @@ class Document:
     type: str = "text"
 
 
-class Writer:
-    """Puts together the text of a format that has none of its own (HTML, PDF, DOCX).
+class DocumentBuilder:
+    """Assembles the text of a format that has none of its own (HTML, PDF, DOCX).
 
-    Blocks are separated by an empty line; `text` must be clean already.
+    builder = DocumentBuilder()
+    builder.add("heading", "Tea", level=1)
+    builder.document(title="Tea").text    # "Tea\n"
     """
 
     def __init__(self) -> None:
@@ -48,6 +56,10 @@ class Writer:
         self._length = 0
 
     def add(self, kind: Kind, text: str, level: int = 0, page: int | None = None) -> None:
+        """Append a block after an empty line. `text` must be clean, see `decode.clean`.
+
+        Raises BadInput if the document becomes longer than MAX_CHARS.
+        """
         text = text.strip("\n") if kind == "code" else text.strip()
         if not text.strip():
             return
@@ -55,9 +67,10 @@ class Writer:
         self._parts += [text, "\n\n"]
         self._length += len(text) + 2
         if self._length > MAX_CHARS:
-            raise BadInput(f"It holds more than {MAX_CHARS // 1_000_000} million characters.")
+            raise BadInput(f"The text is longer than {MAX_CHARS // 1_000_000} million characters.")
         self._blocks.append(Block(kind, start, start + len(text), level, page))
 
     def document(self, title: str) -> Document:
+        """The document made of all blocks added so far."""
         text = "".join(self._parts).rstrip() + "\n" if self._parts else ""
         return Document(text, tuple(self._blocks), title)

@@ -1,7 +1,9 @@
-"""DOCX, read straight from its XML: headings by style, paragraphs, lists, tables.
+"""Parse DOCX from its XML: headings by style, paragraphs, lists, tables, footnotes.
 
-A DOCX is a ZIP of XML files from anybody: sizes are limited before and while unpacking, and a file
-that declares entities is refused. Nothing it links to is opened.
+    parse_docx(Path("report.docx").read_bytes(), Path("report.docx"))
+
+A DOCX is a ZIP of XML files from an untrusted source. Sizes are limited before and while unpacking,
+files that declare entities are refused, and links are never followed.
 """
 
 from __future__ import annotations
@@ -13,18 +15,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree
 
-from rag_chatbot.read.document import Document, Writer
-from rag_chatbot.read.text import clean
+from rag_chatbot.read.decode import clean
+from rag_chatbot.read.document import Document, DocumentBuilder
 from seedbed.errors import BadInput, TooLarge
 
-MAX_UNPACKED = 100 * 2**20  # bytes of XML
+MAX_UNPACKED = 100 * 2**20  # bytes of XML in one file of the archive
 W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
-OLE = b"\xd0\xcf\x11\xe0"  # how an encrypted DOCX and an old .doc begin
+OLE = b"\xd0\xcf\x11\xe0"  # first bytes of an encrypted DOCX, and of an old .doc
 
 
 def parse_docx(data: bytes, _: Path) -> Document:
+    """Raises BadInput if the file is encrypted or damaged, and TooLarge if it is a ZIP bomb."""
     if data.startswith(OLE):
-        raise BadInput("It is encrypted, or an old .doc file: save it as .docx without a password.")
+        raise BadInput("The file is encrypted or an old .doc. Save it as .docx without a password.")
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             body = _xml(archive, "word/document.xml")
@@ -32,62 +35,65 @@ def parse_docx(data: bytes, _: Path) -> Document:
             core = _xml(archive, "docProps/core.xml")
             notes = _xml(archive, "word/footnotes.xml")
     except (zipfile.BadZipFile, EOFError, OSError, ValueError, NotImplementedError) as error:
-        raise BadInput(f"It is not a DOCX file, or it is damaged ({error}).") from None
+        raise BadInput(f"Not a DOCX file, or a damaged one ({error}).") from None
     if body is None:
-        raise BadInput("It is not a DOCX file: word/document.xml is missing.")
-    writer = Writer()
+        raise BadInput("Not a DOCX file: word/document.xml is missing.")
+    builder = DocumentBuilder()
     levels = _heading_levels(styles)
     title = core.findtext("{http://purl.org/dc/elements/1.1/}title", "") if core is not None else ""
     items: list[str] = []
     for element in _blocks(body):
         if element.tag == f"{W}tbl":
-            _add_list(writer, items)
-            writer.add("table", _table(element))
+            _add_list(builder, items)
+            builder.add("table", _table(element))
             continue
         text = _text(element)
         level = _level(element, levels)
         if level is None and element.find(f"{W}pPr/{W}numPr") is not None and text.strip():
             items.append(f"- {text.strip()}")
             continue
-        _add_list(writer, items)
+        _add_list(builder, items)
         if level is not None:
             title = title or (text if level <= 1 else "")
-            writer.add("heading", text, max(1, level))
+            builder.add("heading", text, max(1, level))
         else:
-            writer.add("paragraph", text)
-    _add_list(writer, items)
+            builder.add("paragraph", text)
+    _add_list(builder, items)
     for note in () if notes is None else notes.iter(f"{W}p"):
-        writer.add("paragraph", _text(note))
-    return writer.document(clean(title).strip())
+        builder.add("paragraph", _text(note))
+    return builder.document(clean(title).strip())
 
 
 def _xml(archive: zipfile.ZipFile, name: str) -> ElementTree.Element | None:
+    """The root element of an XML file in the archive; None if it does not exist."""
     try:
         info = archive.getinfo(name)
     except KeyError:
         return None
     if info.flag_bits & 1:
-        raise BadInput("It is encrypted: save it without a password.")
+        raise BadInput("The file is encrypted. Save it without a password.")
     if info.file_size > MAX_UNPACKED:
-        raise _bomb(name)
-    with archive.open(info) as file:  # what the header says may be a lie, hence the bounded read
+        raise _zip_bomb(name)
+    with archive.open(info) as file:  # the size in the header may be wrong
         data = file.read(MAX_UNPACKED + 1)
     if len(data) > MAX_UNPACKED:
-        raise _bomb(name)
+        raise _zip_bomb(name)
     if b"<!DOCTYPE" in data or b"<!ENTITY" in data or data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        raise BadInput(f"{name} in it declares entities, which no word processor writes.")
+        raise BadInput(f"{name} in the archive declares entities, which word processors never do.")
     try:
         return ElementTree.fromstring(data)
     except ElementTree.ParseError as error:
-        raise BadInput(f"{name} in it is damaged: {error}.") from None
+        raise BadInput(f"{name} in the archive is damaged: {error}.") from None
 
 
-def _bomb(name: str) -> TooLarge:
-    return TooLarge(f"{name} in it unpacks to more than {MAX_UNPACKED // 2**20} MB: a zip bomb?")
+def _zip_bomb(name: str) -> TooLarge:
+    return TooLarge(
+        f"{name} in the archive unpacks to more than {MAX_UNPACKED // 2**20} MB: a zip bomb?"
+    )
 
 
 def _blocks(body: ElementTree.Element) -> Iterator[ElementTree.Element]:
-    """Paragraphs and tables in order, also those inside content controls and insertions."""
+    """Paragraphs and tables in order, including those in content controls and insertions."""
     stack = [body]
     while stack:
         element = stack.pop()
@@ -98,7 +104,7 @@ def _blocks(body: ElementTree.Element) -> Iterator[ElementTree.Element]:
 
 
 def _text(element: ElementTree.Element) -> str:
-    """Text as accepted: insertions in, deletions (w:delText) out, tabs and breaks kept."""
+    """Text with all changes accepted: deleted text (w:delText) is left out."""
     parts: list[str] = []
     for node in element.iter():
         if node.tag == f"{W}t":
@@ -113,6 +119,7 @@ def _text(element: ElementTree.Element) -> str:
 
 
 def _table(table: ElementTree.Element) -> str:
+    """One line per row, cells separated by ` | `."""
     rows = []
     for row in table.iter(f"{W}tr"):
         cells = [" ".join(_text(cell).split()) for cell in row.iter(f"{W}tc")]
@@ -121,13 +128,17 @@ def _table(table: ElementTree.Element) -> str:
     return "\n".join(rows)
 
 
-def _add_list(writer: Writer, items: list[str]) -> None:
-    writer.add("list", "\n".join(items))
+def _add_list(builder: DocumentBuilder, items: list[str]) -> None:
+    """Add the list items collected so far as one block."""
+    builder.add("list", "\n".join(items))
     items.clear()
 
 
 def _heading_levels(styles: ElementTree.Element | None) -> dict[str, int]:
-    """Style id → level (0: the document's title), whatever language the styles are named in."""
+    """Style id → heading level, 0 for the title of the document.
+
+    Style ids depend on the language of the word processor; their names do not.
+    """
     levels: dict[str, int] = {"Title": 0} | {f"Heading{n}": n for n in range(1, 7)}
     for style in () if styles is None else styles.iter(f"{W}style"):
         identifier = style.get(f"{W}styleId", "")
@@ -141,6 +152,7 @@ def _heading_levels(styles: ElementTree.Element | None) -> dict[str, int]:
 
 
 def _level(paragraph: ElementTree.Element, levels: dict[str, int]) -> int | None:
+    """Heading level of a paragraph by its outline level or style; None if it is plain text."""
     outline = paragraph.find(f"{W}pPr/{W}outlineLvl")
     if outline is not None and outline.get(f"{W}val", "9").isdigit():
         level = int(outline.get(f"{W}val", "9"))

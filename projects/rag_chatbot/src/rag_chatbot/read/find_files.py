@@ -1,6 +1,8 @@
-"""Which files an ingest reads: folders recursively, with what is left out and why.
+"""Find the files to ingest, in folders and their subfolders, and say which are left out and why.
 
-It knows names and folders, not what is in a file.
+    [file.path for file in find_files([Path("docs")], ["*.md"], []) if not file.reason]
+
+Decides by names and file types only; the content of a file is read in `ingest.py`.
 """
 
 from __future__ import annotations
@@ -13,12 +15,16 @@ from pathlib import Path
 
 from rag_chatbot.read import file_type
 
+# Folders of generated or installed files, which are never documents.
 GENERATED = {"node_modules", "__pycache__", "venv", "site-packages", "target", "dist", "build"}
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """A file to read (`reason` is empty), or something left out. `relative` is below its root."""
+class FileEntry:
+    """A file to read, or one that is left out: then `reason` is not empty.
+
+    `relative` is the path below `root`, with slashes. `failed` means that it should have been read.
+    """
 
     path: Path
     root: Path
@@ -27,24 +33,29 @@ class Found:
     failed: bool = False
 
 
-def walk(paths: Sequence[Path], include: Sequence[str], exclude: Sequence[str]) -> Iterator[Found]:
-    """Every file below `paths` once, by name; what `include` and `exclude` drop is not listed."""
+def find_files(
+    paths: Sequence[Path], include: Sequence[str], exclude: Sequence[str]
+) -> Iterator[FileEntry]:
+    """Yield every file below `paths` once, in order of name.
+
+    Files that `include` or `exclude` drop are not yielded at all; empty means no restriction.
+    """
     seen: set[str] = set()
-    for given in paths:
-        root = given.absolute()  # links are not resolved: these are the names that the user sees
+    for path in paths:
+        root = path.absolute()  # symbolic links are not resolved: users know these names
         if not os.path.lexists(root):
-            yield Found(root, root, str(given), "There is no such file or folder.", failed=True)
+            yield FileEntry(root, root, str(path), "No such file or folder.", failed=True)
         elif root.is_dir():
-            for found in _folder(root, include, exclude):
-                if str(found.path) not in seen:
-                    seen.add(str(found.path))
-                    yield found
+            for entry in _walk(root, include, exclude):
+                if str(entry.path) not in seen:
+                    seen.add(str(entry.path))
+                    yield entry
         elif str(root) not in seen:
             seen.add(str(root))
             yield _file(root, root.parent, root.name)
 
 
-def _folder(root: Path, include: Sequence[str], exclude: Sequence[str]) -> Iterator[Found]:
+def _walk(root: Path, include: Sequence[str], exclude: Sequence[str]) -> Iterator[FileEntry]:
     real_root = os.path.realpath(root)
     visited = {real_root}
     stack = [root]
@@ -56,7 +67,7 @@ def _folder(root: Path, include: Sequence[str], exclude: Sequence[str]) -> Itera
         except OSError as error:
             name = folder.relative_to(root).as_posix()
             reason = f"The folder cannot be read: {error.strerror}."
-            yield Found(folder, root, name, reason, failed=True)
+            yield FileEntry(folder, root, name, reason, failed=True)
             continue
         below: list[Path] = []
         for entry in listed:
@@ -64,9 +75,9 @@ def _folder(root: Path, include: Sequence[str], exclude: Sequence[str]) -> Itera
             relative = path.relative_to(root).as_posix()
             if _matches(relative, exclude):
                 continue
-            reason = _left_out(entry, real_root, visited)
+            reason = _reason_to_skip(entry, real_root, visited)
             if reason:
-                yield Found(path, root, relative, reason)
+                yield FileEntry(path, root, relative, reason)
             elif entry.is_dir():
                 visited.add(os.path.realpath(path))
                 below.append(path)
@@ -75,33 +86,34 @@ def _folder(root: Path, include: Sequence[str], exclude: Sequence[str]) -> Itera
         stack += reversed(below)
 
 
-def _left_out(entry: os.DirEntry[str], real_root: str, visited: set[str]) -> str:
+def _reason_to_skip(entry: os.DirEntry[str], real_root: str, visited: set[str]) -> str:
+    """Why an entry of a folder is skipped, or an empty string."""
     if entry.name.startswith("."):
-        return "It is hidden (its name begins with a dot)."
+        return "Hidden: the name begins with a dot."
     if entry.is_symlink():
         real = os.path.realpath(entry.path)
         if not (real + os.sep).startswith(real_root.rstrip(os.sep) + os.sep):
-            return "It is a link that leads out of the folder."
+            return "A symbolic link to a place outside the folder."
         if entry.is_dir() and (real in visited or entry.path.startswith(real + os.sep)):
-            return "It is a link to a folder that is read anyway."
+            return "A symbolic link to a folder that is read anyway."
     if entry.is_dir():
-        return "Generated or installed files." if entry.name in GENERATED else ""
+        return "A folder of generated or installed files." if entry.name in GENERATED else ""
     return ""
 
 
-def _file(path: Path, root: Path, relative: str) -> Found:
+def _file(path: Path, root: Path, relative: str) -> FileEntry:
     if not path.is_file():
         if path.is_symlink() and not path.exists():
-            return Found(path, root, relative, "The link leads nowhere.")
-        return Found(path, root, relative, "It is not a regular file.")
+            return FileEntry(path, root, relative, "A broken symbolic link.")
+        return FileEntry(path, root, relative, "Not a regular file.")
     if file_type(path) is None:
-        kind = f"type {path.suffix}" if path.suffix else "a file without an ending"
-        return Found(path, root, relative, f"Not read: {kind}.")
-    return Found(path, root, relative)
+        kind = f"file type {path.suffix}" if path.suffix else "file without an extension"
+        return FileEntry(path, root, relative, f"Unsupported {kind}.")
+    return FileEntry(path, root, relative)
 
 
 def _matches(relative: str, globs: Sequence[str]) -> bool:
-    """A glob meets the whole relative path, its last part, or (as `drafts/`) a folder above."""
+    """Whether a glob matches the relative path, the name, or the path as a folder (`drafts/`)."""
     name = relative.rsplit("/", 1)[-1]
     return any(
         fnmatchcase(relative, glob) or fnmatchcase(name, glob) or fnmatchcase(f"{relative}/", glob)

@@ -1,6 +1,10 @@
-"""HTML: headings, paragraphs, lists, tables and code of the main part, without page furniture.
+"""Parse HTML: headings, paragraphs, lists, tables and code of the main content.
 
-Nothing is executed or fetched. The tree is walked without recursion.
+    document = parse_html(b"<h1>Tea</h1><p>Pour.</p><nav>Home</nav>", Path("tea.html"))
+    document.text                                   # "Tea\\n\\nPour.\\n"
+
+Navigation, footers and the like are left out. Nothing is executed or fetched. The tree is
+walked without recursion, so deep nesting cannot overflow the stack.
 """
 
 from __future__ import annotations
@@ -9,59 +13,64 @@ import re
 from pathlib import Path
 from typing import Any
 
-from rag_chatbot.read.document import Document, Writer
-from rag_chatbot.read.text import clean, decode
+from rag_chatbot.read.decode import clean, decode
+from rag_chatbot.read.document import Document, DocumentBuilder
 
-SKIP = {
-    "nav", "footer", "iframe", "select", "button", "head", "object", "canvas", "math",
-    "textarea", "dialog",
-}  # fmt: skip
+_SKIPPED_TAGS = """
+    nav footer iframe select button head object canvas math textarea dialog
+"""
+_BLOCK_TAGS = """
+    p div section article main header aside blockquote ul ol dl dt dd li figure figcaption details
+    summary address hr fieldset center body table tbody thead tr td th
+"""
+SKIP = frozenset(_SKIPPED_TAGS.split())  # elements without content of the page
+BLOCKS = frozenset(_BLOCK_TAGS.split())  # elements that begin and end a paragraph
 SKIP_ROLES = {"navigation", "banner", "contentinfo", "search", "complementary"}
+# Classes and ids of what is not content: sidebars, menus, "skip to content" links.
 FURNITURE = re.compile(
     r"(?:^|[\s_-])(?:sidebar|sphinxsidebar|navbar|breadcrumbs?|headerlink|toc|cookie|skip-link|"
     r"menu|pagination|toctree-wrapper|related)(?:$|[\s_-])",
     re.IGNORECASE,
 )
-BLOCKS = {
-    "p", "div", "section", "article", "main", "header", "aside", "blockquote", "ul", "ol", "dl",
-    "dt", "dd", "li", "figure", "figcaption", "details", "summary", "address", "hr", "fieldset",
-    "center", "body", "table", "tbody", "thead", "tr", "td", "th",
-}  # fmt: skip
 HEADINGS = {f"h{n}": n for n in range(1, 7)}
 OPEN_OR_CLOSE = re.compile(
     r"<(/?)(?:div|span|section|article|blockquote|table|ul|ol|dl|font|b|i|em|strong|a|center|small"
     r"|big|u|sub|sup|code|main|details)\b",
     re.IGNORECASE,
 )
-MAX_DEPTH = 2000  # beyond it, the parser's time grows with the square of the depth
+MAX_DEPTH = 2000  # the parser's time grows with the square of the depth
 
 
 def parse_html(data: bytes, path: Path) -> Document:
+    """The title is the first `<h1>`, or the `<title>`, or the name of the file."""
     from selectolax.lexbor import LexborHTMLParser
 
+    # 1. Decode; a page nested too deeply is reduced to its words.
     source = _decode(data)
     if _too_deep(source):
         source = re.sub(r"<(script|style)\b.*?</\1\s*>", " ", source, flags=re.I | re.S)
         source = f"<p>{re.sub(r'<[^<>]*>', ' ', source)}</p>"
+    # 2. Parse, and find the title and the main content.
     tree = LexborHTMLParser(source)
     tree.strip_tags(["script", "style", "noscript", "template", "svg"])
     title = tree.css_first("title")
     first = tree.css_first("h1")
     name = _words(first.text() if first else "") or _words(title.text() if title else "")
-    root = _main(tree)
-    writer = _Walk(root).writer if root is not None else Writer()
-    return writer.document(_strip_anchor(name) or path.stem)
+    root = _main_element(tree)
+    # 3. Walk the main content and build the blocks.
+    builder = _Walk(root).builder if root is not None else DocumentBuilder()
+    return builder.document(_strip_anchor(name) or path.stem)
 
 
 def _decode(data: bytes) -> str:
-    """By the mark, UTF-8, or what the page says of itself; else a guess."""
+    """Decode as UTF-8, else as the page declares, else as `decode` recognises it."""
     try:
         data.decode("utf-8")
     except UnicodeDecodeError:
-        said = re.search(rb"charset\s*=\s*[\"']?([\w-]+)", data[:4096], re.I)
-        if said:
+        charset = re.search(rb"charset\s*=\s*[\"']?([\w-]+)", data[:4096], re.I)
+        if charset:
             try:
-                return clean(data.decode(said[1].decode("ascii"), errors="replace"))
+                return clean(data.decode(charset[1].decode("ascii"), errors="replace"))
             except LookupError:
                 pass
     return decode(data)
@@ -76,27 +85,27 @@ def _too_deep(source: str) -> bool:
     return False
 
 
-def _main(tree: Any) -> Any:
-    """The element that holds most of the words, where the page marks one."""
+def _main_element(tree: Any) -> Any:
+    """`<main>` or `<article>` if it contains a third of the text or more, else the body."""
     body = tree.body
     if body is None:
         return tree.root
     whole = len(body.text())
     for selector in ("main", "[role=main]", "article"):
-        found = tree.css_first(selector)
-        if found is not None and len(found.text()) * 3 > whole:
-            return found
+        element = tree.css_first(selector)
+        if element is not None and len(element.text()) * 3 > whole:
+            return element
     return body
 
 
 class _Walk:
-    """One pass over the tree; text gathers in `inline` until a block begins or ends."""
+    """One pass over the tree. Text is collected in `inline` until a block begins or ends."""
 
     def __init__(self, root: Any) -> None:
-        self.writer = Writer()
+        self.builder = DocumentBuilder()
         self.inline: list[str] = []
-        self.items: list[str] = []  # of the list that is being read
-        self.lists = 0
+        self.items: list[str] = []  # of the current list
+        self.lists = 0  # depth of nested lists
         node, depth = root, 0
         while node is not None:
             down = self._enter(node)
@@ -114,7 +123,7 @@ class _Walk:
         self._end_list()
 
     def _enter(self, node: Any) -> bool:
-        """Whether to go into it."""
+        """Handle the start of a node. Returns whether to visit its children."""
         tag = node.tag
         if tag == "-text":
             self.inline.append(re.sub(r"\s+", " ", node.text_content or ""))
@@ -127,17 +136,17 @@ class _Walk:
             self._flush()
             self._end_list()
             text = _strip_anchor(_words(node.text()))
-            self.writer.add("heading", text, HEADINGS[tag])
+            self.builder.add("heading", text, HEADINGS[tag])
             return False
         elif tag == "pre":
             self._flush()
             self._end_list()
-            self.writer.add("code", clean(node.text()))
+            self.builder.add("code", clean(node.text()))
             return False
         elif tag == "table" and not node.css_first("table table, h1, h2, h3, h4, pre, ul ul"):
             self._flush()
             self._end_list()
-            self.writer.add("table", _table(node))
+            self.builder.add("table", _table(node))
             return False
         elif tag in BLOCKS:
             self._flush()
@@ -146,6 +155,7 @@ class _Walk:
         return True
 
     def _leave(self, node: Any) -> None:
+        """Handle the end of a node whose children were visited."""
         tag = node.tag
         if tag in BLOCKS:
             self._flush()
@@ -155,6 +165,7 @@ class _Walk:
                 self._end_list()
 
     def _flush(self) -> None:
+        """Make a paragraph or a list item of the text collected so far."""
         lines = (" ".join(line.split()) for line in "".join(self.inline).split("\n"))
         text = clean("\n".join(line for line in lines if line))
         self.inline.clear()
@@ -163,15 +174,16 @@ class _Walk:
         if self.lists:
             self.items.append(f"{'  ' * (self.lists - 1)}- {text}")
         else:
-            self.writer.add("paragraph", text)
+            self.builder.add("paragraph", text)
 
     def _end_list(self) -> None:
         if self.items:
-            self.writer.add("list", "\n".join(self.items))
+            self.builder.add("list", "\n".join(self.items))
             self.items.clear()
 
 
 def _furniture(node: Any) -> bool:
+    """Whether an element is hidden or is navigation, by its attributes."""
     attributes = node.attributes
     if not attributes:
         return False

@@ -1,6 +1,9 @@
-"""PDF text by page, with headings by size of type, paragraphs put together again.
+"""Parse PDF: text by page, paragraphs rejoined from their lines, headings by size of type.
 
-Uses PDFium, which is one library for the whole process and not safe for threads: hence the lock.
+    parse_pdf(Path("manual.pdf").read_bytes(), Path("manual.pdf"))
+
+Uses PDFium, which is not thread-safe, so one file is parsed at a time. Scanned pages have no text;
+OCR is left to other tools.
 """
 
 from __future__ import annotations
@@ -14,30 +17,33 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from rag_chatbot.read.document import Document, Writer
-from rag_chatbot.read.text import clean
+from rag_chatbot.read.decode import clean
+from rag_chatbot.read.document import Document, DocumentBuilder
 from seedbed.errors import BadInput, TooLarge
 
 MAX_PAGES = 5000
+HEADING_CHARS = 100
+LARGER = 1.12  # times the size of the body text, from which on a line may be a heading
 BULLET = re.compile(r"[•‣◦▪●○·*–-]\s|\(?\d{1,2}[.)]\s|\(?[a-z][.)]\s")
-HYPHEN = re.compile(
-    r"[\x02\ufffe\xad]\s*"
-)  # PDFium's mark for a word that goes on in the next line
+# Signs that PDFium puts where a word continues on the next line.
+HYPHEN = re.compile(r"[\x02\ufffe\xad]\s*")
 BOLD = re.compile(r"(.*(bold|black|heavy).*\n){2}")
 MONO = re.compile(r"(.*(mono|courier|consol|typewriter|cmtt).*\n){2}")
-POOR = re.compile(r"\.(docx?|indd|tex|dvi|pdf|qxd)\b|^untitled|anonymous", re.IGNORECASE)
+# Titles that programs write into the metadata and people never read.
+POOR_TITLE = re.compile(r"\.(docx?|indd|tex|dvi|pdf|qxd)\b|^untitled|anonymous", re.IGNORECASE)
 _lock = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
 class _Line:
     text: str
-    size: float  # of its first letter
+    size: float  # of its first letter, in points
     style: str  # "bold", "mono" or ""
-    base: float  # points from the bottom of the page
+    base: float  # of the baseline, in points from the bottom of the page
 
 
 def parse_pdf(data: bytes, _: Path) -> Document:
+    """Raises BadInput if it is encrypted, damaged or without text, and TooLarge over MAX_PAGES."""
     import pypdfium2 as pdfium
 
     with _lock:
@@ -45,12 +51,12 @@ def parse_pdf(data: bytes, _: Path) -> Document:
             pdf = pdfium.PdfDocument(data)
         except pdfium.PdfiumError as error:
             if "password" in str(error).lower():
-                raise BadInput("It is encrypted: save it without a password.") from None
-            raise BadInput("It is not a PDF file, or it is damaged or cut off.") from None
+                raise BadInput("The file is encrypted. Save it without a password.") from None
+            raise BadInput("Not a PDF file, or a damaged or truncated one.") from None
         try:
             count = len(pdf)
             if count > MAX_PAGES:
-                raise TooLarge(f"It has {count} pages; {MAX_PAGES} are read at most.")
+                raise TooLarge(f"The file has {count} pages; the maximum is {MAX_PAGES}.")
             pages = [_page_lines(pdf, number) for number in range(count)]
             title = clean(pdf.get_metadata_value("Title") or "").strip()
         finally:
@@ -58,18 +64,18 @@ def parse_pdf(data: bytes, _: Path) -> Document:
     if not any(pages):
         pages_text = "1 page" if count == 1 else f"{count} pages"
         raise BadInput(
-            f"There is no text in its {pages_text}: scanned images only?",
-            hint="Run OCR on it first, e.g. ocrmypdf.",
+            f"The {pages_text} contain no text, perhaps only scanned images.",
+            hint="Run OCR on the file first, e.g. with ocrmypdf.",
         )
     return _document(pages, "" if _poor_title(title) else title)
 
 
 def _poor_title(title: str) -> bool:
-    return len(title) < 4 or bool(POOR.search(title))
+    return len(title) < 4 or bool(POOR_TITLE.search(title))
 
 
 def _page_lines(pdf: Any, number: int) -> list[_Line]:
-    """Lines of text in reading order. A page that cannot be read is empty, not the end of all."""
+    """Lines of a page in reading order. A page that cannot be read is empty; the others count."""
     import pypdfium2 as pdfium
     import pypdfium2.raw as raw
 
@@ -91,7 +97,10 @@ def _page_lines(pdf: Any, number: int) -> list[_Line]:
             raw.FPDFText_GetCharOrigin(text_page, index, ctypes.byref(x), ctypes.byref(y))
             size = abs(raw.FPDFText_GetFontSize(text_page, index))
             fonts = ""
-            for letter in (lead, lead + len(words) - 1):  # a bold first word is no heading
+            for letter in (
+                lead,
+                lead + len(words) - 1,
+            ):  # its first word may be bold by itself
                 place = raw.FPDFText_GetCharIndexFromTextIndex(text_page, letter)
                 raw.FPDFText_GetFontInfo(text_page, place, name, len(name), flags)
                 fonts += name.value.decode("latin-1").lower() + "\n"
@@ -104,42 +113,49 @@ def _page_lines(pdf: Any, number: int) -> list[_Line]:
 
 
 def _document(pages: list[list[_Line]], title: str) -> Document:
+    """Paragraphs, headings and code of the lines of all pages."""
+    # 1. Find running heads, the size of the body text, and up to five larger sizes.
     furniture = _repeated(pages)
     weight: Counter[tuple[float, str]] = Counter()
     for page in pages:
         for line in page:
             weight[line.size, line.style] += len(line.text)
     (body, body_style), _ = weight.most_common(1)[0]
-    large = sorted({s for s, _ in weight if s > body * 1.12}, reverse=True)[:5]
-    writer = Writer()
+    large = sorted({s for s, _ in weight if s > body * LARGER}, reverse=True)[:5]
+    # 2. Join the lines of each page to paragraphs, and tell headings and code by their type.
+    builder = DocumentBuilder()
     for number, page in enumerate(pages, 1):
-        kept = [line for line in page if _mask(line.text) not in furniture]
-        for group in _groups(kept):
+        lines = [line for line in page if _mask(line.text) not in furniture]
+        for group in _groups(lines):
             text, first = _join(group), group[0]
             bold = first.style == "bold" != body_style and len(group) == 1
             if first.style == "mono" != body_style:
-                writer.add("code", text, 0, number)
+                builder.add("code", text, 0, number)
             elif (first.size in large or bold) and _like_heading(text):
                 level = 1 + (large.index(first.size) if first.size in large else len(large))
-                writer.add("heading", " ".join(text.split()), level, number)
+                builder.add("heading", " ".join(text.split()), level, number)
             else:
-                writer.add("paragraph", text, 0, number)
-    return writer.document(title or _first_large(pages, large))
+                builder.add("paragraph", text, 0, number)
+    return builder.document(title or _first_large(pages, large))
 
 
 def _first_large(pages: list[list[_Line]], large: list[float]) -> str:
-    """What stands in the largest type near the top of the first page."""
+    """The text in the largest type near the top of the first page, or an empty string."""
     top = [line for line in pages[0][:8] if line.size == large[0]] if large else []
     text = " ".join(line.text for line in top)
     return clean(text) if _like_heading(text or ".") else ""
 
 
 def _like_heading(text: str) -> bool:
-    return len(text) <= 100 and bool(re.search(r"[^\W\d_]{2}", text)) and text[-1] not in ".,;:!"
+    return (
+        len(text) <= HEADING_CHARS
+        and bool(re.search(r"[^\W\d_]{2}", text))
+        and text[-1] not in ".,;:!"
+    )
 
 
 def _groups(lines: list[_Line]) -> list[list[_Line]]:
-    """Lines that belong together: same size, no gap, no new bullet."""
+    """Groups of lines that form a paragraph: same size and style, no gap, no new bullet."""
     steps = [a.base - b.base for a, b in pairwise(lines) if a.base > b.base + 1]
     step = sorted(steps)[len(steps) // 2] if steps else 0.0
     groups: list[list[_Line]] = []
@@ -161,10 +177,10 @@ def _groups(lines: list[_Line]) -> list[list[_Line]]:
 
 
 def _join(group: list[_Line]) -> str:
-    """One paragraph: full lines flow together, short ones stay lines, divided words are joined."""
+    """Join lines to a paragraph. A break after a short line is kept; divided words are rejoined."""
     if group[0].style == "mono":
         return clean("\n".join(line.text for line in group))
-    full = max(len(line.text) for line in group) * 0.6
+    full = max(len(line.text) for line in group) * 0.6  # shorter lines were broken on purpose
     text = group[0].text
     for previous, line in pairwise(group):
         text += ("\n" if len(previous.text) < full else " ") + line.text
@@ -172,11 +188,12 @@ def _join(group: list[_Line]) -> str:
 
 
 def _mask(text: str) -> str:
+    """The text with `#` for numbers, so that page numbers are equal on every page."""
     return re.sub(r"\d+", "#", text)
 
 
 def _repeated(pages: list[list[_Line]]) -> set[str]:
-    """First and last lines that stand on most pages: running heads, page numbers."""
+    """First and last lines that most pages have in common: running heads, page numbers."""
     edges: Counter[str] = Counter()
     for page in pages:
         edges.update({_mask(line.text) for line in (*page[:2], *page[-2:])})

@@ -1,37 +1,36 @@
-"""Text-like files: plain text, Markdown, reStructuredText, AsciiDoc, source code.
+"""Parse text-like files: plain text, Markdown, reStructuredText, AsciiDoc, source code.
 
-The document's text is the file itself, decoded, so that a quote stands in it word for word; the
-parsers only find spans. They go line by line, without backtracking, whatever is thrown at them.
+    parse_markdown(b"# Title\\n\\nWords.\\n", Path("a.md"))  # a heading and a paragraph
+
+The text of the document is the file itself, decoded, so a quote of it is verbatim; a parser only
+finds the spans of its blocks. What a single line is, is decided in `markdown_lines.py`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from rag_chatbot.read import markdown_lines
+from rag_chatbot.read.decode import decode
 from rag_chatbot.read.document import Block, Document, Kind
-from seedbed.errors import BadInput
+from rag_chatbot.read.markdown_lines import LINE_CHARS, Line, read_lines
 
-CONTROL = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f-\x9f]")
-NEWLINES = re.compile(r"\r\n?|[\x0c\u2028\u2029]")
-BOMS = (
-    (b"\xef\xbb\xbf", "utf-8-sig"),
-    (b"\xff\xfe\x00\x00", "utf-32"),
-    (b"\x00\x00\xfe\xff", "utf-32"),
-    (b"\xff\xfe", "utf-16"),
-    (b"\xfe\xff", "utf-16"),
-)
+# Given the lines and an index: the heading that begins there (None for a rule that is skipped) and
+# the number of lines it takes up. None if no heading begins there.
+HeadingReader = Callable[[Sequence[Line], int], tuple[Block | None, int] | None]
+# Given a line: the mark that opens a code block, which the closing line repeats.
+FenceReader = Callable[[str], str | None]
 
-LATIN = ("cp125", "iso8859", "latin", "mac_")
+TITLE_CHARS = 200  # a longer line is a paragraph, even if it is underlined
+TITLE_BLOCKS = 6  # a heading among the first blocks is taken for the title of the document
+FRONT_MATTER_CHARS = 20_000
+CODE_NAME_CHARS = 400  # of a line, where the name of a definition is looked for
 
-HEADING = re.compile(r" {0,3}(#{1,6})[ \t]+(.*?)[ \t]*#*[ \t]*$")
 SETEXT = re.compile(r" {0,3}(=+|-+)[ \t]*$")
-FENCE = re.compile(r"[ \t]*(?:>[ \t]*)*(`{3,}|~{3,})")
-LIST = re.compile(r"[ \t]*(?:[-*+•]|\d{1,3}[.)]|#\.)[ \t]+\S")
-TABLE = re.compile(r"[ \t]*\|.*\||[ \t]*[+|][-=+| :]{3,}$|[^|]+\|[ \t]*[-:]{2,}")
-RST_LINE = re.compile(r"([=\-`:'\"~^_*+#<>.])\1{2,}[ \t]*$")
-ADOC = re.compile(r"(={1,6})[ \t]+(\S.*)$")
+ADOC_HEADING = re.compile(r"(={1,6})[ \t]+(\S.*)$")
+ADOC_FENCE = re.compile(r"(-{4,}|\.{4,})$")
 CODE_NAME = re.compile(
     r"([ \t]*)(?:(?:export|default|public|private|protected|internal|static|final|abstract|async|"
     r"pub(?:\([a-z]+\))?|unsafe|override|virtual|inline|const|sealed|open|data)[ \t]+)*"
@@ -40,251 +39,205 @@ CODE_NAME = re.compile(
 )
 
 
-def decode(data: bytes) -> str:
-    """Bytes to text: byte-order mark, then UTF-8, then a guess. Newlines become `\\n`, control
-    characters go. Raises BadInput where it is not text at all."""
-    text = None
-    for bom, encoding in BOMS:
-        if data.startswith(bom):
-            text = data.decode(encoding, errors="replace")
-            break
-    else:
-        try:
-            text = data.decode("utf-8")
-        except UnicodeDecodeError:
-            text = _guess(data)
-        if text.count("\0") > len(text) // 100:
-            raise BadInput("It is a binary file, not text.")
-    return clean(text)
-
-
-def clean(text: str) -> str:
-    """Newlines as `\\n`; no NUL or other control characters; no lone surrogates."""
-    text = CONTROL.sub(" ", NEWLINES.sub("\n", text)).replace("\ufeff", "")
-    return text.encode("utf-8", "replace").decode("utf-8")
-
-
-def _guess(data: bytes) -> str:
-    from charset_normalizer import from_bytes
-
-    zeros = data[:4096].count(0)
-    if zeros > len(data[:4096]) // 5:  # UTF-16 without its mark has a zero in every other byte
-        odd = data[1:4096:2].count(0)
-        return data.decode("utf-16-le" if odd * 2 > zeros else "utf-16-be", errors="replace")
-    if zeros:
-        raise BadInput("It is a binary file, not text.")
-    # A sample, cut between lines, is enough to tell the encoding of a large file.
-    sample = data[:65536]
-    matches = from_bytes(sample)
-    best = matches.best()
-    if best is None:
-        raise BadInput("It is neither UTF-8 nor any other encoding that could be recognised.")
-    western = [m for m in matches if m.encoding in ("cp1252", "latin_1") and m.chaos <= best.chaos]
-    encoding = "cp1252" if western and best.encoding.startswith(LATIN) else best.encoding
-    return data.decode(encoding, errors="replace")
-
-
-def lines(text: str) -> Iterator[tuple[int, int]]:
-    """Spans of the lines, without their newline."""
-    start = 0
-    while start < len(text):
-        end = text.find("\n", start)
-        end = len(text) if end < 0 else end
-        yield start, end
-        start = end + 1
-
-
 def parse_text(data: bytes, path: Path) -> Document:
+    """Plain text. Underlined lines are headings, as in many READMEs."""
     text = decode(data)
-    blocks = tuple(_blocks(text, heading=_no_heading))
-    return Document(text, blocks, path.stem)
+    return Document(text, tuple(_blocks(read_lines(text), _plain_heading)), path.stem)
 
 
 def parse_markdown(data: bytes, path: Path) -> Document:
+    """Markdown. The title is that of the YAML front matter, or the first heading."""
     text = decode(data)
-    skip, title = _front_matter(text)
-    blocks = tuple(_blocks(text, heading=_markdown_heading, start_at=skip))
+    body, title = _front_matter(text)
+    blocks = tuple(_blocks(read_lines(text, body), _markdown_heading))
     return Document(text, blocks, title or _first_heading(text, blocks) or path.stem)
 
 
 def parse_rst(data: bytes, path: Path) -> Document:
+    """reStructuredText. Directives and roles stay in the text as they are."""
     text = decode(data)
-    blocks = tuple(_blocks(text, heading=_RstHeading()))
+    blocks = tuple(_blocks(read_lines(text), _RstHeading()))
     return Document(text, blocks, _first_heading(text, blocks) or path.stem)
 
 
 def parse_asciidoc(data: bytes, path: Path) -> Document:
+    """AsciiDoc: headings by `=`, listings between `----` or `....`."""
     text = decode(data)
-    blocks = tuple(_blocks(text, heading=_asciidoc_heading, fence=re.compile(r"(-{4,}|\.{4,})$")))
+    blocks = tuple(_blocks(read_lines(text), _asciidoc_heading, _asciidoc_fence))
     return Document(text, blocks, _first_heading(text, blocks) or path.stem)
 
 
 def parse_code(data: bytes, path: Path) -> Document:
-    """Cut where a definition starts; its name is the heading, by indentation."""
+    """Source code, cut where a definition begins. Its name is a heading, indentation its level."""
     text = decode(data)
     blocks: list[Block] = []
     open_at: int | None = None
     last = 0
     blank = True
-    for start, end in lines(text):
-        line = text[start : min(end, start + 400)]
-        name = CODE_NAME.match(line) if line.strip() else None
-        if not line.strip():
+    for line in read_lines(text):
+        if not line.text:
             blank = True
             continue
-        if open_at is not None and (name or (blank and not line[0].isspace())):
+        name = CODE_NAME.match(line.text[:CODE_NAME_CHARS])
+        # 1. Close the open block before a definition, or before flush-left code after a blank line.
+        if open_at is not None and (name or (blank and not line.text[0].isspace())):
             blocks.append(Block("code", open_at, last))
             open_at = None
+        # 2. The name of a definition is a heading, in front of the code that contains it.
         if name:
             level = 1 + min(5, len(name[1].expandtabs(4)) // 4)
-            end_of_name = start + name.start(2) + len(name[2].rstrip(":."))
-            blocks.append(Block("heading", start + name.start(2), end_of_name, level))
+            start = line.start + name.start(2)
+            blocks.append(Block("heading", start, start + len(name[2].rstrip(":.")), level))
+        # 3. Open a block, or let the open one go on.
         if open_at is None:
-            open_at = start
-        last, blank = end, False
+            open_at = line.start
+        last, blank = line.end, False
     if open_at is not None:
         blocks.append(Block("code", open_at, last))
     return Document(text, tuple(blocks), path.name)
 
 
-def _blocks(text, *, heading, start_at=0, fence=FENCE) -> Iterator[Block]:  # type: ignore[no-untyped-def]
-    """Paragraphs, lists, tables and fenced code between blank lines; headings by `heading`."""
-    spans = [span for span in lines(text) if span[0] >= start_at]
+def _blocks(
+    lines: Sequence[Line],
+    heading: HeadingReader,
+    fence: FenceReader = markdown_lines.fence_mark,
+) -> Iterator[Block]:
+    """Yield headings, fenced code, and what is between blank lines: paragraphs, lists, tables."""
     at = 0
-    while at < len(spans):
-        start, end = spans[at]
-        line = text[start : min(end, start + 1000)]
-        if not line.strip():
+    while at < len(lines):
+        line = lines[at]
+        if not line.text:
             at += 1
-            continue
-        if mark := fence.match(line):
-            stop = _fence_end(text, spans, at, mark[1])
-            yield Block("code", start, spans[stop - 1][1])
+        elif mark := fence(line.text):
+            stop = _after_fence(lines, at, mark)
+            yield Block("code", line.start, lines[stop - 1].end)
             at = stop
-            continue
-        if found := heading(text, spans, at):
-            block, used = found
+        elif match := heading(lines, at):
+            block, length = match
             if block:
                 yield block
-            at += used
-            continue
-        stop = at + 1
-        while stop < len(spans) and not _ends(text, spans, stop, heading, fence):
-            stop += 1
-        kind = _kind(text[start : spans[stop - 1][1]][:2000])
-        yield Block(kind, start, spans[stop - 1][1])
-        at = stop
+            at += length
+        else:
+            stop = at + 1
+            while stop < len(lines) and not (
+                not lines[stop].text or fence(lines[stop].text) or heading(lines, stop)
+            ):
+                stop += 1
+            yield Block(_kind(lines[at:stop]), line.start, lines[stop - 1].end)
+            at = stop
 
 
-def _ends(text, spans, at, heading, fence) -> bool:  # type: ignore[no-untyped-def]
-    start, end = spans[at]
-    line = text[start : min(end, start + 1000)]
-    return not line.strip() or bool(fence.match(line)) or bool(heading(text, spans, at))
-
-
-def _fence_end(text: str, spans: list[tuple[int, int]], at: int, mark: str) -> int:
-    for stop in range(at + 1, len(spans)):
-        line = text[spans[stop][0] : spans[stop][1]].strip().lstrip("> ")
-        if line.startswith(mark) and not line.strip(mark[0]):
+def _after_fence(lines: Sequence[Line], at: int, mark: str) -> int:
+    """Index of the line after a code block; one that is not closed goes on to the end."""
+    for stop in range(at + 1, len(lines)):
+        if markdown_lines.closes_fence(lines[stop].text, mark):
             return stop + 1
-    return len(spans)
+    return len(lines)
 
 
-def _kind(text: str) -> Kind:
-    rows = text.split("\n")
-    if len(rows) > 1 and (TABLE.match(rows[0]) or TABLE.match(rows[1])):
+def _kind(lines: Sequence[Line]) -> Kind:
+    """What kind of block some lines without a blank one among them are."""
+    if len(lines) > 1 and any(
+        markdown_lines.is_row(line.text) or markdown_lines.is_row_rule(line.text)
+        for line in lines[:2]
+    ):
         return "table"
-    if LIST.match(rows[0]):
+    if markdown_lines.is_item(lines[0].text):
         return "list"
-    if all(row.startswith(("    ", "\t")) for row in rows):
+    if all(line.text.startswith(("    ", "\t")) for line in lines):
         return "code"
     return "paragraph"
 
 
-def _no_heading(text, spans, at):  # type: ignore[no-untyped-def]
-    """Plain text: a line underlined with === or ---, as many READMEs have."""
-    return _setext(text, spans, at, minimum=3)
+def _plain_heading(lines: Sequence[Line], at: int) -> tuple[Block, int] | None:
+    return _underlined(lines, at, shortest=3)
 
 
-def _markdown_heading(text, spans, at):  # type: ignore[no-untyped-def]
-    start, end = spans[at]
-    if end - start > 1000:
+def _markdown_heading(lines: Sequence[Line], at: int) -> tuple[Block, int] | None:
+    line = lines[at]
+    if line.end - line.start > LINE_CHARS:
         return None
-    line = text[start:end]
-    if line.lstrip().startswith("#"):
-        if (match := HEADING.match(line)) and match[2]:
-            return Block("heading", start + match.start(2), start + match.end(2), len(match[1])), 1
-        return None
-    return _setext(text, spans, at, minimum=2)
-
-
-def _setext(text, spans, at, minimum):  # type: ignore[no-untyped-def]
-    start, end = spans[at]
-    if at + 1 >= len(spans) or end - start > 200:
-        return None
-    if at and text[spans[at - 1][0] : spans[at - 1][1]].strip():
-        return None  # only a line that stands alone: the last line of a paragraph is no heading
-    below = text[spans[at + 1][0] : min(spans[at + 1][1], spans[at + 1][0] + 300)]
-    line = text[start:end]
-    if not (match := SETEXT.match(below)) or len(match[1]) < minimum:
-        return None
-    if "|" in line or LIST.match(line) or SETEXT.match(line):
-        return None
-    left = start + len(line) - len(line.lstrip())
-    level = 1 if match[1][0] == "=" else 2
-    return Block("heading", left, start + len(line.rstrip()), level), 2
-
-
-def _asciidoc_heading(text, spans, at):  # type: ignore[no-untyped-def]
-    start, end = spans[at]
-    if end - start < 1000 and (match := ADOC.match(text[start:end])):
-        return Block("heading", start + match.start(2), start + match.end(2), len(match[1])), 1
+    if not line.text.lstrip().startswith("#"):
+        return _underlined(lines, at, shortest=2)
+    if match := markdown_lines.heading(line.text):
+        start, end = (line.start + offset for offset in match.span(2))
+        return Block("heading", start, end, len(match[1])), 1
     return None
 
 
+def _underlined(lines: Sequence[Line], at: int, shortest: int) -> tuple[Block, int] | None:
+    """A heading underlined with `=` (level 1) or `-` (level 2), at least `shortest` of them."""
+    line = lines[at]
+    if at + 1 >= len(lines) or line.end - line.start > TITLE_CHARS:
+        return None
+    if at and lines[at - 1].text:
+        return None  # the last line of a paragraph is not a heading
+    match = SETEXT.match(lines[at + 1].text)
+    if not match or len(match[1]) < shortest:
+        return None
+    if "|" in line.text or markdown_lines.is_item(line.text) or SETEXT.match(line.text):
+        return None
+    return _heading_block(line, 1 if match[1][0] == "=" else 2), 2
+
+
+def _asciidoc_heading(lines: Sequence[Line], at: int) -> tuple[Block, int] | None:
+    line = lines[at]
+    if line.end - line.start < LINE_CHARS and (match := ADOC_HEADING.match(line.text)):
+        start, end = (line.start + offset for offset in match.span(2))
+        return Block("heading", start, end, len(match[1])), 1
+    return None
+
+
+def _asciidoc_fence(line: str) -> str | None:
+    match = ADOC_FENCE.match(line)
+    return match[1] if match else None
+
+
 class _RstHeading:
-    """Levels are by the order in which the styles of underline (and overline) first appear."""
+    """Reads headings of reStructuredText, whose styles get their levels in order of appearance.
+
+    A style is the sign of the underline, and whether there is a line above the title too.
+    """
 
     def __init__(self) -> None:
         self.styles: list[tuple[str, bool]] = []
 
-    def __call__(self, text, spans, at):  # type: ignore[no-untyped-def]
-        def line(n: int) -> str:
-            if n >= len(spans) or n < 0:
-                return ""
-            return text[spans[n][0] : min(spans[n][1], spans[n][0] + 500)]
-
-        first, over = line(at), bool(RST_LINE.match(line(at)))
-        if (
-            over
-            and RST_LINE.match(line(at + 2))
-            and line(at + 1).strip()
-            and first[0] == line(at + 2)[0]
-        ):
-            return self._block(text, spans[at + 1], first[0], True), 3
-        if over and not line(at + 1).strip():
-            return None, 1  # a transition
-        under = line(at + 1)
-        if over or not first.strip() or first[0].isspace() or not RST_LINE.match(under):
+    def __call__(self, lines: Sequence[Line], at: int) -> tuple[Block | None, int] | None:
+        line, below, second = (_text_at(lines, at + n) for n in range(3))
+        sign = markdown_lines.rule_sign(line)
+        if sign and below.strip() and markdown_lines.rule_sign(second) == sign:
+            return _heading_block(lines[at + 1], self._level(sign, overlined=True)), 3
+        if sign:
+            return None if below.strip() else (None, 1)  # a line by itself separates sections
+        underline = markdown_lines.rule_sign(below)
+        if not underline or line[0].isspace() or line.startswith(("..", "|", "+")):
             return None
-        if len(under.rstrip()) < min(len(first.rstrip()), 4) or first.startswith(("..", "|", "+")):
+        if len(below) < min(len(line), 4):
             return None
-        return self._block(text, spans[at], under[0], False), 2
+        return _heading_block(lines[at], self._level(underline, overlined=False)), 2
 
-    def _block(self, text: str, span: tuple[int, int], character: str, over: bool) -> Block:
-        style = (character, over)
+    def _level(self, sign: str, *, overlined: bool) -> int:
+        style = (sign, overlined)
         if style not in self.styles:
             self.styles.append(style)
-        raw = text[span[0] : span[1]]
-        left = span[0] + len(raw) - len(raw.lstrip())
-        return Block("heading", left, span[0] + len(raw.rstrip()), self.styles.index(style) + 1)
+        return self.styles.index(style) + 1
+
+
+def _text_at(lines: Sequence[Line], at: int) -> str:
+    return lines[at].text if at < len(lines) else ""
+
+
+def _heading_block(line: Line, level: int) -> Block:
+    """A heading that is the whole line, without its indentation."""
+    indent = len(line.text) - len(line.text.lstrip())
+    return Block("heading", line.start + indent, line.end, level)
 
 
 def _front_matter(text: str) -> tuple[int, str]:
-    """Length of a YAML front matter, and the title in it."""
+    """Where the text begins after a YAML front matter, and the title given there."""
     if not text.startswith("---\n"):
         return 0, ""
-    end = text.find("\n---", 4, 20000)
+    end = text.find("\n---", 4, FRONT_MATTER_CHARS)
     if end < 0:
         return 0, ""
     title = re.search(r"^title:[ \t]*[\"']?(.+?)[\"']?[ \t]*$", text[4:end], re.MULTILINE)
@@ -292,9 +245,9 @@ def _front_matter(text: str) -> tuple[int, str]:
     return (len(text) if line_end < 0 else line_end + 1), title[1] if title else ""
 
 
-def _first_heading(text: str, blocks: tuple[Block, ...]) -> str:
-    """The first heading, if it is among the first things of the document."""
-    for block in blocks[:6]:
+def _first_heading(text: str, blocks: Sequence[Block]) -> str:
+    """The first heading, if it is near the beginning; otherwise the empty string."""
+    for block in blocks[:TITLE_BLOCKS]:
         if block.kind == "heading":
             return text[block.start : block.end].strip("*_` ")
     return ""

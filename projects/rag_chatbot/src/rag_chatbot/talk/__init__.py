@@ -1,1 +1,1 @@
-"""The ways to talk to the chatbot: HTTP API, web page, terminal, MCP."""
+"""The interfaces of the chatbot: HTTP API, web page, terminal output and MCP server."""

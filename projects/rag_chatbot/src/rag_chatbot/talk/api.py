@@ -1,7 +1,10 @@
 """The HTTP API: questions, documents, collections, conversations and feedback under `/v1`.
 
-Routes only: what they do is in `chatbot.py`. `POST /v1/ask` answers with JSON, or with server-sent
-events (`token` … then `answer`, or `error`) when `stream` is true.
+    app = create_app(open_chatbot(config, settings))
+    service.serve(app, port=8001)               # what `rag-chatbot serve` runs
+
+Routes only; the work is done in `chatbot.py`. `POST /v1/ask` responds with JSON or, if `stream` is
+true, with server-sent events: `token` for each piece of text, then `answer`, or `error`.
 """
 
 from __future__ import annotations
@@ -24,13 +27,13 @@ from rag_chatbot.talk.schemas import (
     AskRequest,
     AskResponse,
     CollectionRequest,
-    Conversation,
+    ConversationInfo,
     Deleted,
     DocumentInfo,
     FeedbackRequest,
     Name,
     Source,
-    Turn,
+    TurnInfo,
     UploadSummary,
 )
 from seedbed.errors import SeedbedError, public_message
@@ -42,11 +45,11 @@ from seedbed.settings import Settings
 
 log = logging.getLogger(__name__)
 Answer = dict[str, Any]
-FORM_MB = 1  # what a form adds around the files in it
+FORM_MB = 1  # megabytes allowed for the multipart form around the uploaded files
 
 
 def create_app(chatbot: Chatbot, settings: Settings | None = None) -> FastAPI:
-    """The FastAPI application of an open chatbot, page included."""
+    """The FastAPI application of a chatbot, with the web page. Its shutdown closes the chatbot."""
     from rag_chatbot.talk.page import build_page
     from seedbed.server import html, ui
 
@@ -64,7 +67,7 @@ def create_app(chatbot: Chatbot, settings: Settings | None = None) -> FastAPI:
 
 
 def routes(chatbot: Chatbot) -> APIRouter:
-    """Every route, bound to one chatbot."""
+    """All routes under `/v1`, bound to one chatbot."""
     router = APIRouter(prefix="/v1", responses=ERRORS)
     _add_asking(router, chatbot)
     _add_documents(router, chatbot)
@@ -76,19 +79,23 @@ def routes(chatbot: Chatbot) -> APIRouter:
 def _add_asking(router: APIRouter, chatbot: Chatbot) -> None:
     @router.post("/ask", response_model=AskResponse, responses=STREAM)
     def ask(request: AskRequest, caller: Caller) -> Any:
-        """Answer a question from the documents of a collection, with citations that were checked.
+        """Answer a question from the documents of a collection, with verified citations.
 
-        It continues a conversation if one is named. `abstained` is true where the documents do not
-        tell; `passages` are then the nearest ones.
+        With `conversation_id` the question is read as a follow-up. If the documents don't contain
+        the answer, `abstained` is true and `passages` are the nearest ones.
         """
         question = Question(
-            request.question, request.collection, request.conversation_id, request.k,
-            request.mode, request.strictness,
-        )  # fmt: skip
+            request.question,
+            request.collection,
+            request.conversation_id,
+            request.k,
+            request.mode,
+            request.strictness,
+        )
         if not request.stream:
             return chatbot.ask(question, caller=caller)
         events = chatbot.stream(question, caller=caller)
-        first = next(events)  # what is wrong with a question shows here, while a status can say it
+        first = next(events)  # an invalid question raises here, before the status line is sent
         close = partial(run_in_threadpool, events.close)
         return EventStream(in_thread(sse(first, events)), close)
 
@@ -96,7 +103,7 @@ def _add_asking(router: APIRouter, chatbot: Chatbot) -> None:
 def _add_documents(router: APIRouter, chatbot: Chatbot) -> None:
     @router.get("/documents", response_model=list[DocumentInfo])
     def list_documents(caller: Caller, collection: Name = "default") -> Any:
-        """The documents of a collection, by source."""
+        """List the documents of a collection, sorted by source."""
         return chatbot.documents(collection, caller)
 
     @router.post("/documents", response_model=UploadSummary)
@@ -105,16 +112,16 @@ def _add_documents(router: APIRouter, chatbot: Chatbot) -> None:
         files: list[UploadFile],
         collection: Annotated[CleanText, Form(examples=["default"])] = "default",
     ) -> Any:
-        """Read uploaded files into a collection; one of the same name is replaced.
+        """Add uploaded files to a collection. A document with the same name is replaced.
 
-        A file that cannot be read is listed under `failed` with the reason, and stops no other.
+        A file that cannot be read is listed under `failed` with the reason; the others are added.
         """
         uploads = [(file.filename or "unnamed", file.file.read()) for file in files]
         return chatbot.upload(uploads, collection, caller)
 
     @router.delete("/documents", response_model=Deleted)
     def delete_document(caller: Caller, source: Source, collection: Name = "default") -> Any:
-        """Forget one document: its text, its chunks and its vectors."""
+        """Delete one document with its chunks and vectors."""
         chatbot.delete_document(collection, source, caller)
         return {"deleted": source}
 
@@ -123,10 +130,10 @@ def _add_documents(router: APIRouter, chatbot: Chatbot) -> None:
         caller: Caller,
         source: Source,
         collection: Name = "default",
-        start: Annotated[int, Query(ge=0, description="In characters.")] = 0,
-        end: Annotated[int, Query(ge=0, description="In characters.")] = 0,
+        start: Annotated[int, Query(ge=0, description="First marked character.")] = 0,
+        end: Annotated[int, Query(ge=0, description="Character after the marked ones.")] = 0,
     ) -> HTMLResponse:
-        """A document's text as an inert page, with the characters from `start` to `end` marked."""
+        """Show a document's text as a static page, with the text from `start` to `end` marked."""
         text = chatbot.document_text(collection, source, caller)
         return document_page(source, text, start, end)
 
@@ -134,12 +141,12 @@ def _add_documents(router: APIRouter, chatbot: Chatbot) -> None:
 def _add_collections(router: APIRouter, chatbot: Chatbot) -> None:
     @router.get("/collections")
     def list_collections(caller: Caller) -> list[str]:
-        """The collections that the caller may read."""
+        """List the collections that the caller may read."""
         return chatbot.collections(caller)
 
     @router.post("/collections", status_code=201)
     def create_collection(request: CollectionRequest, caller: Caller) -> dict[str, str]:
-        """Make a collection. A key's collections begin with its name, as in `alice/notes`."""
+        """Create a collection. Names of private ones begin with the key's name: `alice/notes`."""
         chatbot.create_collection(request.name, request.readers, request.writers, caller)
         return {"name": request.name}
 
@@ -151,25 +158,25 @@ def _add_collections(router: APIRouter, chatbot: Chatbot) -> None:
 
 
 def _add_conversations(router: APIRouter, chatbot: Chatbot) -> None:
-    @router.get("/conversations", response_model=list[Conversation])
+    @router.get("/conversations", response_model=list[ConversationInfo])
     def list_conversations(caller: Caller) -> Any:
-        """The caller's conversations, newest first."""
+        """List the caller's conversations, newest first."""
         return [vars(conversation) for conversation in chatbot.conversations.list(caller)]
 
-    @router.get("/conversations/{identifier}", response_model=list[Turn])
+    @router.get("/conversations/{identifier}", response_model=list[TurnInfo])
     def get_conversation(identifier: CleanText, caller: Caller) -> Any:
-        """The turns of one conversation, oldest first."""
+        """List the questions and answers of one conversation, oldest first."""
         return [vars(turn) for turn in chatbot.conversations.turns(identifier, caller)]
 
     @router.delete("/conversations/{identifier}", response_model=Deleted)
     def delete_conversation(identifier: CleanText, caller: Caller) -> Any:
-        """Delete one conversation, with what was said about its answers."""
+        """Delete one conversation, including the feedback on its answers."""
         chatbot.conversations.delete(identifier, caller)
         return {"deleted": identifier}
 
     @router.post("/feedback")
     def give_feedback(request: FeedbackRequest, caller: Caller) -> dict[str, str]:
-        """Say whether an answer was good. Again replaces it."""
+        """Rate an answer. A second rating replaces the first."""
         chatbot.conversations.rate(request.id, caller, request.rating, request.comment)
         return {"id": request.id, "rating": request.rating}
 

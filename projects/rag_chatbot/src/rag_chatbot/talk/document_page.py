@@ -1,7 +1,7 @@
-"""A document's text as a page of its own, with a passage marked.
+"""A page that shows the text of a document, with a passage marked: the target of a citation.
 
-Document text is hostile until shown otherwise: it is escaped, and the policy sent along lets the
-browser neither run, load nor submit anything.
+Documents are untrusted. Their text is escaped, and the content security policy forbids the browser
+to run, load or submit anything.
 """
 
 from __future__ import annotations
@@ -29,7 +29,10 @@ mark { background: var(--mark); color: var(--on); border-radius: 3px; padding: 1
 
 
 def document_page(source: str, text: str, start: int, end: int) -> HTMLResponse:
-    """The page; `start` and `end` are offsets in `text` and are clipped to it."""
+    """The page as an HTTP response. `start` and `end` are character offsets, clipped to `text`.
+
+    document_page("port.md", "It opens at six.", 12, 15)    # marks "six"
+    """
     start, end = sorted((min(max(start, 0), len(text)), min(max(end, 0), len(text))))
     marked = f'<mark id="quote">{escape(text[start:end])}</mark>' if start < end else ""
     body = (

@@ -1,8 +1,8 @@
-"""`search` and `ask` as tools for other programs, over the Model Context Protocol.
+"""The tools `search` and `ask` for other programs, over the Model Context Protocol (MCP).
 
-    rag-chatbot mcp          speaks MCP on standard input and output
+    rag-chatbot mcp          # an MCP server on standard input and output
 
-Both tools read; neither can add, change or delete a document.
+Both tools are read-only: neither can add, change or delete a document.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def create_server(chatbot: Chatbot) -> MCPServer:
-    """An MCP server over an open chatbot, for whoever runs it: it may read every collection."""
+    """An MCP server for a chatbot. Its client may read every collection, like the command line."""
     from mcp.server.mcpserver import MCPServer
     from mcp_types import ToolAnnotations
 
@@ -31,27 +31,27 @@ def create_server(chatbot: Chatbot) -> MCPServer:
     server = MCPServer(
         "rag-chatbot",
         version=__version__,
-        instructions="Search documents, or ask for an answer with checked citations.",
+        instructions="Search documents, or ask a question and get an answer with citations.",
     )
 
     @server.tool(annotations=reads)
     def search(question: str, collection: str = "default", k: int = 5) -> list[dict[str, Any]]:
-        """Find the passages that bear on a question: source, heading, page, text and score."""
-        with explained():
+        """Find the passages relevant to a question: source, heading, page, text and score."""
+        with tool_errors():
             return chatbot.search(question, collection=collection, caller=OPERATOR, k=k)
 
     @server.tool(annotations=reads)
     def ask(question: str, collection: str = "default") -> dict[str, Any]:
-        """Answer a question from the documents, citing them; says so when they do not tell."""
-        with explained():
+        """Answer a question from the documents, with citations, if they contain the answer."""
+        with tool_errors():
             return chatbot.ask(Question(question, collection, keep=False), caller=OPERATOR)
 
     return server
 
 
 @contextmanager
-def explained() -> Iterator[None]:
-    """Of any other exception the client would only learn that there was one."""
+def tool_errors() -> Iterator[None]:
+    """Pass the text of our errors on to the client, which sees no details of other exceptions."""
     from mcp.server.mcpserver.exceptions import ToolError
 
     try:

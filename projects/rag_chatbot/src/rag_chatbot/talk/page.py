@@ -1,6 +1,9 @@
-"""The chat page: ask, open the passages, add documents, look back.
+"""The layout of the web page: chat, documents, past conversations and settings.
 
-Laid out and connected here; what its buttons do is in `handlers`.
+    ui.mount(app, build_page(chatbot), path="/")    # with `seedbed.server.ui`
+
+Components are placed and connected here. What a button does is in `page_handlers.py`, and the HTML
+of answers in `page_html.py`.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ CONFIRM = """(source, collection) =>
 
 
 def build_page(chatbot: Chatbot) -> gr.Blocks:
-    """The page of one chatbot, to be mounted by `seedbed.server.ui`."""
+    """The page of one chatbot, which `seedbed.server.ui.mount` adds to an application."""
     with gr.Blocks(title="rag_chatbot", analytics_enabled=False) as page:
         at = SimpleNamespace(conversation=gr.State(None), ids=gr.State([]), rated=gr.State(None))
         with gr.Row(elem_id="columns"):
@@ -52,14 +55,14 @@ def _side(at: SimpleNamespace, chatbot: Chatbot) -> None:
             chatbot.config.strictness,
             step=0.05,
             label="Strictness",
-            info="0 always answers, 1 only when very sure",
+            info="Evidence an answer needs: 0 always answers, 1 never does",
         )
         at.mode = gr.Radio(
             ["auto", "quote", "write"],
             value=chatbot.config.mode,
             label="How to answer",
-            info="quote: sentences of the documents. write: the model's own, each one checked. "
-            "auto: what suits the model",
+            info="quote: sentences of the documents. write: the model's own, each checked. "
+            "auto: write if the model is large enough",
         )
         at.model = gr.Dropdown(list(chatbot.models), value=chatbot.models[0], label="Model")
 
@@ -77,7 +80,7 @@ def _main(at: SimpleNamespace) -> None:
     )
     with gr.Row(visible=False) as at.comment_row:
         at.comment = gr.Textbox(
-            placeholder="What was right or wrong about it? (optional)",
+            placeholder="What was right or wrong? (optional)",
             show_label=False,
             container=False,
             scale=8,
@@ -107,8 +110,10 @@ def _connect(page: gr.Blocks, at: SimpleNamespace, do: Handlers) -> None:
         event.then(do.refresh, there, shown, show_progress="hidden")
 
     page.load(do.refresh, there, shown, show_progress="hidden")
-    inputs = [at.box, at.chat, at.ids, at.collection, at.conversation, at.k, at.mode,
-              at.strictness, at.model]  # fmt: skip
+    inputs = [
+        *(at.box, at.chat, at.ids, at.collection, at.conversation),
+        *(at.k, at.mode, at.strictness, at.model),
+    ]
     answered = [at.chat, at.box, at.ids, at.conversation]
     asked = gr.on([at.box.submit, at.send.click], do.ask, inputs, answered, show_progress="hidden")
     then_refresh(asked)

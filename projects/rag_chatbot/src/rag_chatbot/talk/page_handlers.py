@@ -1,6 +1,7 @@
-"""What the buttons of the page do, through `Chatbot`; how the page is laid out is in `ui`.
+"""What the buttons of the web page do: one method of `Handlers` for each.
 
-What documents, models and users wrote is made inert in `render` before it reaches the browser.
+The page is laid out and connected in `page.py`. Text of documents, models and users is escaped in
+`page_html.py` before it reaches the browser.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ log = logging.getLogger(__name__)
 Messages = list[dict[str, Any]]
 Ids = list[str | None]
 
-# Shown where the document that answers it is in the collection.
+# Example questions, offered if the collection contains the document that answers them.
 EXAMPLES = {
     "concepts/rag.md": "What is hybrid search?",
     "how-to/bigger-model.md": "How do I use a bigger model?",
@@ -31,9 +32,9 @@ EXAMPLES = {
 
 
 class Handlers:
-    """What happens on the page; each method returns new values for the components it is wired to.
+    """Each method returns new values for the components that `page.py` connects it to.
 
-    Gradio passes `request` by its annotation.
+    Gradio passes `request` because of its annotation; it identifies the caller.
     """
 
     def __init__(self, chatbot: Chatbot) -> None:
@@ -52,7 +53,7 @@ class Handlers:
         model: str,
         request: gr.Request,
     ) -> Iterator[tuple[Any, ...]]:
-        """Stream an answer into the chat. Yields chat, box, ids, conversation."""
+        """Stream an answer into the chat. Yields chat, question box, ids and conversation."""
         if not text.strip():
             yield messages, "", ids, conversation
             return
@@ -82,7 +83,7 @@ class Handlers:
     def refresh(
         self, collection: str, conversation: str | None, request: gr.Request
     ) -> tuple[Any, ...]:
-        """Returns the chat's welcome, and what there is: collections, documents, conversations."""
+        """Returns the welcome text, and the present collections, documents and conversations."""
         caller = caller_of(request)
         names = self.chatbot.collections(caller)
         if collection not in names:
@@ -105,7 +106,7 @@ class Handlers:
         request: gr.Request,
         progress: gr.Progress = gr.Progress(),  # noqa: B008  (Gradio injects it by this default)
     ) -> tuple[Any, ...]:
-        """Read uploaded files. Returns the emptied drop zone and a note."""
+        """Add uploaded files to the collection. Returns the emptied upload area and a note."""
         uploads = [(Path(file).name, Path(file).read_bytes()) for file in files or []]
         try:
             summary = self.chatbot.upload(
@@ -119,7 +120,7 @@ class Handlers:
         return None, page_html.summary(summary)
 
     def choose(self, source: str | None, collection: str) -> tuple[Any, ...]:
-        """Returns the buttons for the chosen document."""
+        """Select a document. Returns its buttons, Open and Delete."""
         link = page_html.view_link({"source": source, "start": 0, "end": 0}, collection)
         chosen = bool(source)
         return gr.Button(link=link if chosen else None, interactive=chosen), gr.Button(
@@ -127,7 +128,7 @@ class Handlers:
         )
 
     def delete(self, source: str | None, collection: str, request: gr.Request) -> str:
-        """Forget the chosen document, unless the person thought better of it. Returns a note."""
+        """Delete a document. `source` is None if the user did not confirm. Returns a note."""
         if not source:
             return ""
         try:
@@ -137,7 +138,7 @@ class Handlers:
         return html.hint(f"Deleted {source}.")
 
     def reopen(self, conversation: str, request: gr.Request) -> tuple[Any, ...]:
-        """Show a past conversation. Returns chat, ids, conversation, collection."""
+        """Show a past conversation. Returns chat, ids, conversation and collection."""
         caller = caller_of(request)
         try:
             found = self.chatbot.conversations.find(conversation, caller)
@@ -154,7 +155,7 @@ class Handlers:
         return gr.Chatbot(messages, feedback_value=thumbs), ids, conversation, found.collection
 
     def rate(self, ids: Ids, liked: gr.LikeData, request: gr.Request) -> tuple[Any, ...]:
-        """Keep a thumb, or take it back. Returns what was rated and the row for a comment on it."""
+        """Store a thumb, or remove it. Returns what was rated and the row for a comment."""
         at = liked.index[0] if isinstance(liked.index, tuple | list) else liked.index
         turn = ids[at] if at < len(ids) else None
         if turn is None:
@@ -166,11 +167,11 @@ class Handlers:
     def comment(
         self, rated: tuple[str, Any] | None, comment: str, request: gr.Request
     ) -> tuple[Any, ...]:
-        """Add a comment to the last rating. Empties and hides the comment's row."""
+        """Add a comment to the last rating. Returns the emptied box and its row, hidden."""
         if rated and comment.strip():
             turn, rating = rated
             self.chatbot.conversations.rate(turn, caller_of(request), rating, comment.strip())
-            gr.Info("Thank you: your comment is kept with the answer.")
+            gr.Info("Thank you. Your comment was saved with the answer.")
         return "", gr.Row(visible=False)
 
     def _sources(self, collection: str, caller: str) -> list[str]:

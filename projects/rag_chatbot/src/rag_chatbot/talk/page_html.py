@@ -1,7 +1,7 @@
-"""What the page shows, as HTML in which nothing that a document, a model or a user wrote is live.
+"""The HTML of answers, sources and notes on the web page.
 
-Every text is escaped and set inside one HTML block without blank lines, so that neither HTML nor
-Markdown in it (an image that calls home, a script, a link) is interpreted.
+Text of documents, models and users is untrusted. It is escaped and placed in an HTML block without
+blank lines, so neither HTML nor Markdown in it (a tracking image, a script, a link) takes effect.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ def message(html: str) -> dict[str, Any]:
 
 
 def plain_text(text: str) -> str:
-    """Text as one inert block; line breaks are kept."""
+    """Text without any markup, as one block. Line breaks are kept."""
     return f"<div>{multiline(text)}</div>"
 
 
 def text(answer: str, links: Mapping[int, str] | None = None) -> str:
-    """An answer's text with its code blocks; `[n]` becomes a link where there is one for n."""
+    """The text of an answer with its code blocks. `[n]` becomes a link if `links` has one for n."""
     html = ""
     for number, part in enumerate(_FENCE.split(answer)):
-        if number % 2:  # what stood inside a fence; a blank line would end the HTML block
+        if number % 2:  # code between fences; a blank line in it would end the HTML block
             code = escape(part.strip("\n")).replace("\n", "&#10;")
             html += f"<pre><code>{code}</code></pre>"
         else:
@@ -56,8 +56,7 @@ def _mark(found: re.Match[str], links: Mapping[int, str]) -> str:
 
 
 def answer(given: dict[str, Any], collection: str) -> str:
-    """A whole answer: text, notices, each source with its quote and a link to the passage, and how
-    it came about."""
+    """A complete answer: text, notices, sources with quotes and links, and details."""
     links = {item["n"]: view_link(item, collection) for item in given["citations"]}
     html = text(given["answer"], links)
     html += "".join(f"<p class='hint'>{multiline(notice)}</p>" for notice in given["notices"])
@@ -76,13 +75,13 @@ def answer(given: dict[str, Any], collection: str) -> str:
 
 
 def details(given: dict[str, Any], collection: str) -> str:
-    """How an answer came about: the question as understood, the chunks, timings and tokens."""
+    """How an answer was produced: the question searched for, chunks, timings and tokens."""
     read, written = given["usage"].get("input_tokens", 0), given["usage"].get("output_tokens", 0)
     facts = {
         "Searched for": given["question"],
         "Answered by": f"{given['model']}, prompt {given['prompt_version']}"
         if read or written
-        else "sentences of the documents; no language model was asked",
+        else "sentences of the documents; no language model was called",
         "Time": ", ".join(_seconds(name, value) for name, value in given["timings"].items()),
         "Tokens": f"{read} read, {written} written",
     }
@@ -102,7 +101,7 @@ def details(given: dict[str, Any], collection: str) -> str:
 
 
 def summary(ingested: dict[str, Any]) -> str:
-    """What became of uploaded files: counts, then each that could not be read, with its reason."""
+    """The result of an upload: counts, then each file that could not be read, with the reason."""
     counts = [f"{ingested[kind]} {kind}" for kind in ("added", "updated", "unchanged")]
     said = ", ".join(count for count in counts if not count.startswith("0 "))
     html = hint(f"{said[0].upper()}{said[1:]}." if said else "Nothing was added.")
@@ -112,13 +111,13 @@ def summary(ingested: dict[str, Any]) -> str:
 
 
 def view_link(item: dict[str, Any], collection: str) -> str:
-    """The address of a document with this passage marked."""
+    """URL of the document's page with this passage marked."""
     query = {"collection": collection, **{key: item[key] for key in ("source", "start", "end")}}
     return f"/v1/documents/view?{urlencode(query)}#quote"
 
 
 def _source(item: dict[str, Any], quote: str, collection: str) -> str:
-    # For reading: without markup, and a line break inside a paragraph is only a space.
+    # Without markup; a line break inside a paragraph becomes a space.
     shown = multiline(_shorten(re.sub(r"(?<!\n)\n(?!\n)", " ", plain(quote)), 400))
     return f"{_link_to(item, collection)}<blockquote>{shown}</blockquote>"
 

@@ -1,4 +1,9 @@
-"""What the HTTP API takes and gives, with the examples that its OpenAPI document shows."""
+"""Request and response bodies of the HTTP API, with the examples in its OpenAPI document.
+
+For example, `AskRequest(question="What is hybrid search?")` is the body of `POST /v1/ask`, and
+`AskResponse` is what comes back. Names ending in `Info` are responses about stored things. Nothing
+here imports the code that answers, so the HTTP contract changes only when this file does.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +16,7 @@ from seedbed.server.service import CleanText
 
 Name = Annotated[CleanText, Field(min_length=1, max_length=200, examples=["default"])]
 Source = Annotated[CleanText, Field(min_length=1, examples=["concepts/rag.md"])]
-Keys = Annotated[list[CleanText], Field(description="Names of API keys; `*` is anyone.")]
+Keys = Annotated[list[CleanText], Field(description="Names of API keys; `*` means every caller.")]
 Example = dict[str, Any]
 
 QUOTE = "Hybrid search runs both and merges the two lists."
@@ -48,9 +53,9 @@ def _example(*examples: Example) -> ConfigDict:
 
 
 class ErrorDetail(BaseModel):
-    type: str = Field(description="What to switch on, e.g. `not_found`.")
-    message: str = Field(description="What was wrong, and what to do next.")
-    request_id: str
+    type: str = Field(description="Machine-readable kind of the error, e.g. `not_found`.")
+    message: str = Field(description="What went wrong, and what to do about it.")
+    request_id: str = Field(description="Also in the `X-Request-Id` header and in the log.")
 
 
 class ErrorResponse(BaseModel):
@@ -68,12 +73,12 @@ class ErrorResponse(BaseModel):
 
 
 _ERROR_STATUS = {
-    400: "What was sent cannot be used as it is",
-    401: "No API key, or not a known one",
-    404: "No such thing, or not yours to see",
-    413: "Over the size limit",
-    429: "Full for the moment: see `Retry-After`",
-    503: "A part that it depends on is stopped",
+    400: "The request is invalid",
+    401: "The API key is missing or unknown",
+    404: "It does not exist, or this key may not read it",
+    413: "The body or a file is larger than the limit",
+    429: "Too many requests; retry after the seconds in `Retry-After`",
+    503: "A service that is needed, e.g. Chroma, is unavailable",
 }
 ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"model": ErrorResponse, "description": text} for status, text in _ERROR_STATUS.items()
@@ -81,7 +86,7 @@ ERRORS: dict[int | str, dict[str, Any]] = {
 _EVENTS = 'event: token\ndata: {"text": "Hybrid search runs"}\n\nevent: answer\ndata: {"id": …}\n\n'
 STREAM: dict[int | str, dict[str, Any]] = {
     200: {
-        "description": "The answer; with `stream`, events `token` and then `answer` or `error`",
+        "description": "The answer. With `stream`: `token` events, then `answer` or `error`",
         "content": {"text/event-stream": {"schema": {"type": "string"}, "example": _EVENTS}},
     }
 }
@@ -94,25 +99,38 @@ class AskRequest(BaseModel):
         {"question": "What is hybrid search?", "collection": "default", "stream": True},
     )
 
-    question: CleanText = Field(description="Up to 4,000 characters.")
+    question: CleanText = Field(description="At most 4,000 characters.")
     collection: Name = "default"
-    conversation_id: CleanText | None = Field(None, description="Continues that conversation.")
-    stream: bool = Field(False, description="Answer as server-sent events.")
-    k: int | None = Field(None, ge=1, le=50, description="Passages to answer from.")
-    mode: Literal["auto", "quote", "write"] | None = None
-    strictness: float | None = Field(None, ge=0, le=1, description="How sure to be to answer.")
+    conversation_id: CleanText | None = Field(
+        None, description="Conversation to continue. Default: start a new one."
+    )
+    stream: bool = Field(False, description="Return the answer as server-sent events.")
+    k: int | None = Field(
+        None, ge=1, le=50, description="Number of passages to answer from. Default: `RAG_K`."
+    )
+    mode: Literal["auto", "quote", "write"] | None = Field(
+        None,
+        description="`quote`: sentences of the documents. `write`: the model's own, each checked."
+        " Default: `RAG_MODE`.",
+    )
+    strictness: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="How much evidence an answer needs, 0 to 1. Default: `RAG_STRICTNESS`.",
+    )
 
 
 class Citation(BaseModel):
-    n: int
+    n: int = Field(description="The number in the answer's `[n]`.")
     source: str
-    page: int | None
-    heading: str
-    quote: str = Field(description="Stands in the document word for word, from `start` to `end`.")
-    score: float
+    page: int | None = Field(description="Counts from 1; null where a format has no pages.")
+    heading: str = Field(description="Path of headings above the quote, joined by ` › `.")
+    quote: str = Field(description="Verbatim text of the document from `start` to `end`.")
+    score: float = Field(description="How well the quote supports the answer, 0 to 1.")
     document_id: int
-    start: int
-    end: int
+    start: int = Field(description="In characters.")
+    end: int = Field(description="In characters.")
 
 
 class Passage(BaseModel):
@@ -120,32 +138,35 @@ class Passage(BaseModel):
     page: int | None
     heading: str
     text: str
-    score: float
-    start: int
-    end: int
+    score: float = Field(description="Relevance to the question; higher is better.")
+    start: int = Field(description="In characters.")
+    end: int = Field(description="In characters.")
 
 
 class AskResponse(BaseModel):
     model_config = _example(ANSWER)
 
-    id: str = Field(description="Names this answer in `/v1/feedback`.")
+    id: str = Field(description="Identifies this answer in `/v1/feedback`.")
     conversation_id: str
     answer: str
-    abstained: bool
+    abstained: bool = Field(description="True if the documents don't contain the answer.")
     citations: list[Citation]
-    question: str = Field(description="As it was understood, with the conversation.")
+    question: str = Field(
+        description="The question that was searched for: a follow-up is completed from the"
+        " conversation."
+    )
     model: str
-    prompt_version: str
+    prompt_version: str = Field(description="`quote` if no language model was called.")
     usage: dict[str, int]
-    timings: dict[str, float] = Field(description="In seconds.")
-    passages: list[Passage] = Field(description="The chunks that were retrieved, best first.")
-    notices: list[str]
+    timings: dict[str, float] = Field(description="Seconds from the start, by step.")
+    passages: list[Passage] = Field(description="The retrieved chunks, best first.")
+    notices: list[str] = Field(description="What was left out of the answer, and why.")
 
 
 class FeedbackRequest(BaseModel):
     model_config = _example({"id": ANSWER["id"], "rating": "up", "comment": "Just what I needed."})
 
-    id: CleanText = Field(description="The `id` of an answer.")
+    id: CleanText = Field(description="The `id` of the answer.")
     rating: Rating
     comment: CleanText = Field("", max_length=2000)
 
@@ -166,10 +187,10 @@ class DocumentInfo(BaseModel):
     title: str
     type: str
     chunks: int
-    added: str
+    added: str = Field(description="When it was added or updated, ISO 8601 in UTC.")
 
 
-class Refused(BaseModel):
+class RejectedFile(BaseModel):
     path: str
     reason: str
 
@@ -179,23 +200,23 @@ class UploadSummary(BaseModel):
     updated: int
     unchanged: int
     removed: int
-    failed: list[Refused]
-    skipped: list[Refused]
-    chunks: int
+    failed: list[RejectedFile]
+    skipped: list[RejectedFile]
+    chunks: int = Field(description="Number of chunks written.")
     seconds: float
 
 
-class Conversation(BaseModel):
+class ConversationInfo(BaseModel):
     id: str
     collection: str
     title: str
-    created: str
+    created: str = Field(description="ISO 8601 in UTC.")
 
 
-class Turn(BaseModel):
+class TurnInfo(BaseModel):
     id: str
     question: str
-    answer: dict[str, Any] = Field(description="As `/v1/ask` gave it.")
+    answer: dict[str, Any] = Field(description="The response of `/v1/ask`.")
     rating: Rating | None
     comment: str
 

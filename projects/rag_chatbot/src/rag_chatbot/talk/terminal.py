@@ -11,12 +11,12 @@ from seedbed import cli
 
 
 def readable(answer: dict[str, Any]) -> str:
-    """An answer for a terminal: the text, then its sources."""
+    """An answer as text, followed by its sources."""
     return f"{answer['answer']}\n{sources(answer)}".rstrip()
 
 
 def sources(answer: dict[str, Any]) -> str:
-    """The numbered sources of an answer, or the nearest passages where there is none."""
+    """The numbered sources of an answer, or the three nearest passages if it abstained."""
     lines = [f"  note: {notice}" for notice in answer["notices"]]
     lines += [f"  [{item['n']}] {place(item)}" for item in answer["citations"]]
     if answer["abstained"]:
@@ -25,13 +25,13 @@ def sources(answer: dict[str, Any]) -> str:
 
 
 def place(item: dict[str, Any]) -> str:
-    """Where a citation or passage stands: `guide.pdf, page 3, Install › Linux`."""
+    """Where a citation or passage is: `guide.pdf, page 3, Install › Linux`."""
     page = f"page {item['page']}" if item["page"] else ""
     return ", ".join(part for part in (item["source"], page, item["heading"]) if part)
 
 
 def report(summary: dict[str, Any]) -> None:
-    """What an ingest did, on standard error; each file that was left out with its reason."""
+    """Print the summary of an ingest on standard error, and each file left out with its reason."""
     line = (
         "{added} added, {updated} updated, {unchanged} unchanged, {removed} removed:"
         " {chunks} chunks in {seconds:.1f} s"
@@ -84,7 +84,7 @@ def table(result: dict[str, Any]) -> str:
             for name, change in result["compared"].items()
         ]
         heads = ("change since the baseline", "", "95 % interval", "n")
-        text += f"\n\n{cli.table(heads, changes)}\n* more than chance"
+        text += f"\n\n{cli.table(heads, changes)}\n* the interval excludes 0"
     return text
 
 

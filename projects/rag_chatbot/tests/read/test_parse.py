@@ -79,7 +79,7 @@ def paragraph(text: str, properties: str = "") -> str:
     return f"<w:p><w:pPr>{properties}</w:pPr><w:r><w:t>{text}</w:t></w:r></w:p>"
 
 
-def test_markdown_keeps_the_file_and_finds_its_parts() -> None:
+def test_markdown_text_is_the_file_and_blocks_are_spans() -> None:
     text = (
         "---\ntitle: A guide\n---\n# Start ##\nSome *words*.\n\nSetext\n------\n- a\n- b\n\n"
         "| x | y |\n|---|---|\n| 1 | 2 |\n\n```sh\n# not a heading\n\nls\n```\n#nor this\n"
@@ -98,12 +98,12 @@ def test_markdown_keeps_the_file_and_finds_its_parts() -> None:
     ]
 
 
-def test_unclosed_fence_and_front_matter_end_with_the_file() -> None:
+def test_markdown_unclosed_fence_and_front_matter_end_with_the_file() -> None:
     assert shape(read("a.md", "```\ncode"))[0] == ("code", "```\ncode")
     assert read("a.md", "---\nno end").title == "a"
 
 
-def test_restructuredtext_levels_follow_the_order_of_underlines() -> None:
+def test_rst_heading_levels_follow_order_of_underline_styles() -> None:
     text = (
         "=====\nTitle\n=====\n\nOne\n===\n\nText.\n\nTwo\n---\n\n"
         "More.\n\n----\n\nOne again\n=========\n"
@@ -111,13 +111,13 @@ def test_restructuredtext_levels_follow_the_order_of_underlines() -> None:
     assert headings(read("a.rst", text)) == [(1, "Title"), (2, "One"), (3, "Two"), (2, "One again")]
 
 
-def test_asciidoc_headings_and_listing() -> None:
+def test_asciidoc_finds_headings_and_listings() -> None:
     document = read("a.adoc", "= Top\n\n== Part\n\n----\n== code\n----\n")
     assert headings(document) == [(1, "Top"), (2, "Part")]
     assert shape(document)[-1] == ("code", "----\n== code\n----")
 
 
-def test_code_is_cut_at_definitions() -> None:
+def test_code_blocks_begin_at_definitions() -> None:
     text = (
         "import os\n\n\nclass Box:\n    def open(self):\n        pass\n\n\ndef close():\n    pass\n"
     )
@@ -129,7 +129,7 @@ def test_code_is_cut_at_definitions() -> None:
     assert headings(read("a.go", "func (s *Server) Serve() {\n}\n")) == [(1, "Serve")]
 
 
-def test_csv_is_one_table_and_json_is_its_members() -> None:
+def test_data_blocks_are_tables_items_members_and_lines() -> None:
     assert shape(read("a.csv", "name,age\nAda,36\n")) == [("table", "name,age\nAda,36")]
     items = read("a.json", '[{"a": 1},\n {"b": [2, 3]}]')
     assert [part for _, part in shape(items)] == ['{"a": 1}', '{"b": [2, 3]}']
@@ -138,7 +138,7 @@ def test_csv_is_one_table_and_json_is_its_members() -> None:
     assert len(shape(read("c.jsonl", '{"a": 1}\n\n{"b": 2}\n'))) == 2
 
 
-def test_notebook_is_its_cells() -> None:
+def test_notebook_keeps_cells_and_drops_outputs() -> None:
     cells = [
         {"cell_type": "markdown", "source": ["# Title\n", "words"]},
         {"cell_type": "code", "source": ["print(1)"], "outputs": [{"data": "noise"}]},
@@ -149,7 +149,7 @@ def test_notebook_is_its_cells() -> None:
     assert ("code", "```\nprint(1)\n```") in shape(document)
 
 
-def test_html_keeps_what_is_read_and_drops_the_furniture() -> None:
+def test_html_keeps_content_and_drops_navigation() -> None:
     document = read(
         "p.html",
         "<html><head><title>T</title><script>evil()</script></head><body><nav>menu</nav>"
@@ -169,24 +169,24 @@ def test_html_keeps_what_is_read_and_drops_the_furniture() -> None:
     ]
 
 
-def test_html_inside_one_large_form_is_read() -> None:
+def test_html_inside_a_form_is_read() -> None:
     page = "<body><form><p>All of it.</p><button>Send</button><select><option>x</select></form>"
     assert shape(read("a.html", page)) == [("paragraph", "All of it.")]
 
 
-def test_html_says_its_own_encoding() -> None:
+def test_html_encoding_is_the_declared_one() -> None:
     page = '<meta charset="iso-8859-2"><p>Zażółć gęślą</p>'.encode("iso-8859-2")
     assert "Zażółć gęślą" in read("a.html", page).text
 
 
-def test_fifty_thousand_nested_elements_are_read_in_time() -> None:
+def test_html_with_50000_nested_elements_is_read_in_time() -> None:
     began = time.thread_time()  # not slowed by other processes and threads
     document = read("deep.html", "<div>" * 50_000 + "<p>treasure</p>" + "</div>" * 50_000)
     assert "treasure" in document.text
     assert time.thread_time() - began < 10
 
 
-def test_pdf_has_pages_headings_and_whole_paragraphs() -> None:
+def test_pdf_finds_pages_headings_and_paragraphs() -> None:
     document = read(
         "a.pdf",
         pdf(
@@ -221,20 +221,20 @@ SECRET = f"<< /Filter /Standard /V 1 /R 2 /O <{'41' * 32}> /U <{'42' * 32}> /P -
     ("data", "reason"),
     [
         (b"", "empty"),
-        (b"%PDF-1.4 nothing of the kind", "damaged or cut off"),
-        (pdf([words("hello", 700)])[:200], "damaged or cut off"),
-        (pdf(["0 0 100 100 re f"], ["0 0 9 9 re f"]), "no text in its 2 pages: scanned"),
+        (b"%PDF-1.4 nothing of the kind", "damaged or truncated"),
+        (pdf([words("hello", 700)])[:200], "damaged or truncated"),
+        (pdf(["0 0 100 100 re f"], ["0 0 9 9 re f"]), "2 pages contain no text"),
         (pdf([words("secret", 700)], extra=SECRET,
              trailer="/Encrypt 5 0 R /ID [<41><41>] "), "encrypted"),
     ],
     ids=["empty", "unreadable", "truncated", "scanned", "encrypted"],
 )  # fmt: skip
-def test_bad_pdfs_say_what_is_wrong(data: bytes, reason: str) -> None:
+def test_pdf_that_is_unreadable_raises_the_reason(data: bytes, reason: str) -> None:
     with pytest.raises(BadInput, match=reason):
         read("a.pdf", data)
 
 
-def test_docx_has_headings_lists_and_tables() -> None:
+def test_docx_finds_headings_lists_and_tables() -> None:
     styles = (
         f"<w:styles {W}><w:style w:styleId='berschrift1'>"
         "<w:name w:val='heading 1'/></w:style></w:styles>"
@@ -261,7 +261,7 @@ def test_docx_has_headings_lists_and_tables() -> None:
     ]
 
 
-def test_zip_bomb_as_docx_is_refused_without_unpacking_it() -> None:
+def test_docx_zip_bomb_is_refused_without_unpacking() -> None:
     data = docx("<w:p/>" + " " * 150_000_000)
     tracemalloc.start()
     try:
@@ -290,7 +290,7 @@ def test_docx_with_entities_is_refused() -> None:
     ],
     ids=["header alone", "encrypted", "cut off"],
 )
-def test_bad_docx_says_what_is_wrong(data: bytes, reason: str) -> None:
+def test_docx_that_is_unreadable_raises_the_reason(data: bytes, reason: str) -> None:
     with pytest.raises(BadInput, match=reason):
         read("a.docx", data)
 
@@ -299,7 +299,7 @@ def test_bad_docx_says_what_is_wrong(data: bytes, reason: str) -> None:
     "encoding",
     ["utf-8-sig", "utf-16", "utf-16-le", "utf-32", "cp1252", "cp1250", "cp1251", "shift_jis"],
 )
-def test_encodings_are_recognised(encoding: str) -> None:
+def test_decode_recognises_encodings(encoding: str) -> None:
     text = {
         "cp1250": "Zażółć gęślą jaźń, a potem święto źrebiąt i łąki pełne żab.\n",
         "cp1251": "Съешь же ещё этих мягких французских булок, да выпей чаю.\n",
@@ -308,13 +308,13 @@ def test_encodings_are_recognised(encoding: str) -> None:
     assert read("a.txt", text.encode(encoding)).text == text
 
 
-def test_text_is_stripped_of_control_characters() -> None:
+def test_decode_removes_control_characters() -> None:
     document = read("a.txt", "a\x00b\x1b[31m\r\nc\rd\ufeff\n" + "long enough line of text\n" * 9)
     assert document.text.startswith("a b [31m\nc\nd\n")
 
 
 @pytest.mark.parametrize("name", ["a.txt", "a.md", "a.py"])
-def test_binary_in_disguise_is_refused(name: str) -> None:
+def test_decode_refuses_binary_files(name: str) -> None:
     with pytest.raises(BadInput):
         read(name, bytes(range(256)) * 40)
 
@@ -324,14 +324,14 @@ def test_binary_in_disguise_is_refused(name: str) -> None:
     [("a.json", "{"), ("a.json", "[" * 100_000), ("a.jsonl", "no json"), ("a.xyz", "x"),
      ("a.txt", " \n"), ("a.html", "<p></p>"), ("a.ipynb", "[]"), ("a.docx", docx("<w:p/>"))],
 )  # fmt: skip
-def test_what_cannot_be_read_has_a_reason(name: str, data: bytes | str) -> None:
+def test_parse_raises_a_reason_for_unreadable_files(name: str, data: bytes | str) -> None:
     with pytest.raises(SeedbedError) as caught:
         read(name, data)
     assert 10 < len(str(caught.value)) < 300
 
 
 @pytest.mark.parametrize("name", ["a.txt", "a.md", "a.html", "a.csv", "a.rst", "a.py", "a.jsonl"])
-def test_five_megabytes_in_one_line_are_read(name: str) -> None:
+def test_parse_reads_five_megabytes_in_one_line(name: str) -> None:
     line = "word " * 1_000_000
     if name == "a.jsonl":
         line = json.dumps(line)

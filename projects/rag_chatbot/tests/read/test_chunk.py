@@ -16,7 +16,6 @@ from rag_chatbot.read.chunk import (
     embedding_text,
     estimate_tokens,
     plain,
-    sentences,
 )
 from seedbed.testing import HashEmbeddings
 
@@ -33,32 +32,32 @@ def texts(text: str, name: str = "a.md", size: int = 40) -> list[str]:
     return [document.text[p.start : p.end] for p in pieces]
 
 
-def test_headings_become_a_path_and_are_never_crossed() -> None:
+def test_chunk_has_heading_path_and_never_crosses_headings() -> None:
     _, pieces = cut(
         "# Guide\n\nIntro.\n\n## Install\n\nFirst.\n\n### Linux\n\napt.\n\n## Use\n\nRun.\n"
     )
     assert [p.heading for p in pieces] == ["", "Install", "Install › Linux", "Use"]
 
 
-def test_a_heading_with_nothing_under_it_can_be_found() -> None:
+def test_chunk_of_heading_without_text_is_the_heading() -> None:
     found = texts("# Guide\n\n## Does it run offline? Yes.\n\n## Is it free? Yes.\n")
     assert found == ["Does it run offline? Yes.", "Is it free? Yes."]
 
 
-def test_blocks_that_fit_stay_whole() -> None:
+def test_chunk_keeps_blocks_whole_that_fit() -> None:
     code = "```\n" + "\n".join(f"line {n}" for n in range(10)) + "\n```"
     found = texts(f"# A\n\n{'Some words here. ' * 6}\n\n{code}\n")
     assert code in found
 
 
-def test_long_paragraphs_are_cut_between_sentences_in_even_parts() -> None:
+def test_chunk_cuts_long_paragraphs_between_sentences_into_even_parts() -> None:
     found = texts("The quick brown fox jumps over the lazy dog today. " * 9, size=45)
     assert len(found) == 3
     assert all(part.endswith("today.") for part in found)
     assert max(map(len, found)) < 2 * min(map(len, found))
 
 
-def test_a_table_that_is_cut_keeps_its_header_as_context() -> None:
+def test_chunk_of_cut_table_has_its_header_as_heading() -> None:
     rows = "\n".join(f"| city {n} | {n * 1000} people |" for n in range(20))
     _, pieces = cut(f"# Towns\n\n| name | size |\n|---|---|\n{rows}\n")
     assert len(pieces) > 2
@@ -66,14 +65,14 @@ def test_a_table_that_is_cut_keeps_its_header_as_context() -> None:
     assert all(p.heading == "name · size" for p in pieces[1:])
 
 
-def test_csv_rows_are_not_cut_even_with_newlines_in_quotes() -> None:
+def test_chunk_keeps_csv_rows_with_quoted_newlines_whole() -> None:
     rows = "".join(f'{n},"a note\nof two lines, number {n}"\n' for n in range(30))
     found = texts(f"id,note\n{rows}", "a.csv")
     assert len(found) > 3
     assert all(part.count('"') % 2 == 0 for part in found)
 
 
-def test_pages_are_not_crossed() -> None:
+def test_chunk_never_crosses_pages() -> None:
     from rag_chatbot.read import Block
 
     document = Document(
@@ -82,13 +81,13 @@ def test_pages_are_not_crossed() -> None:
     assert [p.page for p in chunk(document, 40, COUNT)] == [1, 2]
 
 
-def test_a_line_without_spaces_is_cut_all_the_same() -> None:
+def test_chunk_cuts_a_line_without_spaces() -> None:
     found = texts("x" * 50_000, "a.txt")
     assert "".join(found) == "x" * 50_000
     assert max(map(len, found)) <= 40 * 8
 
 
-def test_five_megabytes_in_one_line_are_cut_in_time() -> None:
+def test_chunk_cuts_five_megabytes_in_one_line() -> None:
     found = texts("word " * 1_000_000, "a.txt", 128)
     assert sum(part.count("word") for part in found) == 1_000_000
 
@@ -98,7 +97,7 @@ def test_five_megabytes_in_one_line_are_cut_in_time() -> None:
     st.text(st.sampled_from('ab.!? \n#|-`*>1,"é漢\t'), max_size=600),
     st.sampled_from(["a.md", "a.txt", "a.rst", "a.py", "a.csv"]),
 )
-def test_no_letter_is_lost_and_no_chunk_overlaps(text: str, name: str) -> None:
+def test_chunks_cover_all_letters_without_overlap(text: str, name: str) -> None:
     document = parse(Path(name), (text + "\nend").encode())
     pieces = chunk(document, 32, COUNT)
     covered = set()
@@ -113,13 +112,6 @@ def test_no_letter_is_lost_and_no_chunk_overlaps(text: str, name: str) -> None:
     assert all(estimate_tokens(document.text[p.start : p.end]) <= 48 for p in pieces)
 
 
-def test_sentences_are_not_fooled_by_abbreviations_and_numbers() -> None:
-    text = "Use e.g. Chroma 1.5. It works (really). Dr. Who agrees! Is that so? yes."
-    assert [text[a:b] for a, b in sentences(text)] == [
-        "Use e.g. Chroma 1.5.", "It works (really).", "Dr. Who agrees!", "Is that so?", "yes.",
-    ]  # fmt: skip
-
-
 @pytest.mark.parametrize(
     ("markup", "words"),
     [
@@ -130,16 +122,16 @@ def test_sentences_are_not_fooled_by_abbreviations_and_numbers() -> None:
          "Use pip and the guide, snake_case_name, 2*3*4."),
     ],
 )  # fmt: skip
-def test_plain_takes_the_markup_off(markup: str, words: str) -> None:
+def test_plain_removes_markup(markup: str, words: str) -> None:
     assert plain(markup) == words
 
 
-def test_embedding_text_says_context_once() -> None:
+def test_embedding_text_does_not_repeat_the_title() -> None:
     assert embedding_text("Guide", "Guide › Install", "**Run** it.") == "Guide › Install\nRun it."
     assert embedding_text("Guide", "Install", "Run it.") == "Guide › Install\nRun it."
 
 
-def test_counter_prefers_the_tokenizer_of_the_embeddings() -> None:
+def test_counter_uses_tokenizer_of_the_embeddings() -> None:
     class Counting(HashEmbeddings):
         def count_tokens(self, text: str) -> int:
             return len(text)

@@ -28,7 +28,7 @@ def server(open_chatbot, config):
 
 @pytest.mark.slow
 @pytest.mark.asyncio
-async def test_the_official_client_lists_and_calls_both_tools(server):
+async def test_mcp_client_lists_and_calls_both_tools(server):
     async with Client(server) as client:
         tools = {tool.name: tool for tool in (await client.list_tools()).tools}
         assert set(tools) == {"search", "ask"}
@@ -43,7 +43,7 @@ async def test_the_official_client_lists_and_calls_both_tools(server):
 
 
 @pytest.mark.asyncio
-async def test_its_tools_only_read(open_chatbot):
+async def test_mcp_tools_are_read_only(open_chatbot):
     bot = open_chatbot({"port.md": FACT})
     async with Client(create_server(bot)) as client:
         for question in ("x", WHEN):

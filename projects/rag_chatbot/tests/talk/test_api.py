@@ -61,7 +61,7 @@ def events_of(text):
     return [(kind.removeprefix("event: "), json.loads(data)) for kind, data in parts]
 
 
-def test_ask_answers_with_citations(client):
+def test_ask_returns_answer_with_citations(client):
     response = ask(client)
     answer = response.json()
     assert response.status_code == 200 and set(answer) >= KEYS
@@ -82,7 +82,7 @@ def test_ask_streams_the_same_answer(client):
     assert answer["answer"] == ask(client).json()["answer"]
 
 
-def test_a_conversation_is_continued(client):
+def test_conversation_is_continued_listed_and_deleted(client):
     talk = ask(client).json()["conversation_id"]
     more = ask(client, "And what is it like?", conversation_id=talk).json()
     assert more["conversation_id"] == talk and "harbour" in more["question"]
@@ -98,7 +98,7 @@ def test_a_conversation_is_continued(client):
 @pytest.mark.parametrize(
     "question", ["x", "", " ", "\x01\x02\x07", "\x00", "?" * 10, "word " * 200_000, "\u202e\ufeff"]
 )
-def test_bad_questions_are_refused_with_a_reason(client, question):
+def test_ask_refuses_unusable_questions(client, question):
     assert error_of(ask(client, question)) == (400, "bad_input")
     assert error_of(ask(client, question, stream=True)) == (400, "bad_input")
 
@@ -113,12 +113,12 @@ def test_bad_questions_are_refused_with_a_reason(client, question):
         ("collections", b'{"name": "\\ud800"}'),
     ],
 )
-def test_a_lone_surrogate_is_no_server_error(client, path, body):
+def test_lone_surrogate_is_not_a_server_error(client, path, body):
     headers = {"content-type": "application/json"}
     assert client.post(f"/v1/{path}", content=body, headers=headers).status_code < 500
 
 
-def test_an_odd_but_usable_question_is_answered(client):
+def test_ask_strips_control_characters_of_question(client):
     assert ask(client, f"\x07{WHEN}\x1b").json()["question"] == WHEN
 
 
@@ -136,11 +136,11 @@ def test_an_odd_but_usable_question_is_answered(client):
         ([], 400),
     ],
 )
-def test_bad_requests_keep_the_envelope(client, body, status):
+def test_invalid_request_returns_error_body(client, body, status):
     assert error_of(client.post("/v1/ask", json=body))[0] == status
 
 
-def test_documents_come_and_go(client):
+def test_documents_are_added_listed_and_deleted(client):
     files = [
         ("files", ("new.md", b"# New\n\nThe lighthouse of Dorn is red.\n")),
         ("files", ("bad.pdf", b"%PDF-1.4 broken")),
@@ -161,14 +161,14 @@ def test_documents_come_and_go(client):
     )
 
 
-def test_a_file_over_the_limit_is_too_large(client):
+def test_upload_over_size_limit_is_refused(client):
     big = [("files", ("big.txt", b"word " * 1_000_000))]
     assert error_of(client.post("/v1/documents", files=big)) == (413, "too_large")
     somewhat = [("files", ("big.txt", b"word " * 450_000))]
     assert "larger than 2 MB" in client.post("/v1/documents", files=somewhat).text
 
 
-def test_a_citation_opens_marked_in_its_document(client):
+def test_document_page_marks_the_citation(client):
     cited = ask(client).json()["citations"][0]
     where = {key: cited[key] for key in ("source", "start", "end")}
     page = client.get("/v1/documents/view", params=where)
@@ -178,7 +178,7 @@ def test_a_citation_opens_marked_in_its_document(client):
     assert past.status_code == 200 and "<mark" not in past.text
 
 
-def test_collections_come_and_go(client):
+def test_collections_are_created_listed_and_deleted(client):
     assert client.post("/v1/collections", json={"name": "my/notes"}).status_code == 201
     assert "my/notes" in client.get("/v1/collections").json()
     assert error_of(client.post("/v1/collections", json={"name": "my/notes"})) == (400, "bad_input")
@@ -189,7 +189,7 @@ def test_collections_come_and_go(client):
     assert error_of(client.delete("/v1/collections/my/notes")) == (404, "not_found")
 
 
-def test_feedback_is_kept_and_can_be_exported(client, bot):
+def test_feedback_is_stored_and_exported(client, bot):
     answer = ask(client).json()
     body = {"id": answer["id"], "rating": "up", "comment": "Right."}
     assert client.post("/v1/feedback", json=body).json() == {"id": answer["id"], "rating": "up"}
@@ -199,7 +199,7 @@ def test_feedback_is_kept_and_can_be_exported(client, bot):
     assert error_of(client.post("/v1/feedback", json={**body, "rating": "so-so"}))[0] == 400
 
 
-def test_openapi_has_examples_and_documents_errors(client):
+def test_openapi_has_examples_and_error_responses(client):
     document = client.get("/openapi.json").json()
     for path, methods in document["paths"].items():
         for method, route in methods.items():
@@ -212,7 +212,7 @@ def test_openapi_has_examples_and_documents_errors(client):
     assert client.get("/docs").status_code == 404
 
 
-def test_ready_says_why_not(open_chatbot):
+def test_ready_fails_without_chroma_server(open_chatbot):
     open_chatbot(TEXTS).close()
     with closed_port() as port:
         dead = open_chatbot(chroma_url=f"http://127.0.0.1:{port}")
@@ -255,7 +255,7 @@ class Slow(BaseChatModel):
             self.left.set()
 
 
-def test_a_client_that_goes_away_stops_the_model(open_chatbot, serve):
+def test_stream_stops_model_when_client_disconnects(open_chatbot, serve):
     model = Slow()
     bot = open_chatbot(TEXTS, model, mode="write", strictness=0)
     address = serve(create_app(bot, Settings(api_keys="")))
@@ -274,7 +274,7 @@ def test_a_client_that_goes_away_stops_the_model(open_chatbot, serve):
     assert bot.conversations.list("local") == []
 
 
-def test_an_error_in_the_middle_is_an_event(open_chatbot):
+def test_unexpected_error_hides_its_details(open_chatbot):
     def broken(_):
         raise RuntimeError("a private detail")
 
@@ -287,7 +287,7 @@ def test_an_error_in_the_middle_is_an_event(open_chatbot):
 
 
 @pytest.mark.slow
-def test_nothing_that_the_schema_allows_is_a_server_error(open_chatbot):
+def test_requests_allowed_by_schema_are_not_server_errors(open_chatbot):
     app = create_app(open_chatbot(TEXTS), Settings(api_keys=""))
     with TestClient(app, raise_server_exceptions=False) as client:
         send_what_the_schema_allows(client)

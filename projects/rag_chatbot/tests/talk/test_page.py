@@ -67,7 +67,7 @@ def ask(page, question):
     page.locator("#chat .how").nth(answered).wait_for()
 
 
-def test_an_answer_streams_and_its_citation_opens_the_passage(visit):
+def test_page_streams_answer_and_citation_opens_passage(visit):
     page, _ = visit()
     ask(page, WHEN)
     assert FACT in page.locator("#chat .answer").inner_text()
@@ -85,7 +85,7 @@ def test_an_answer_streams_and_its_citation_opens_the_passage(visit):
     assert WHEN in how and "retrieve" in how and "Tokens" in how and "port.md" in how
 
 
-def test_a_follow_up_a_past_conversation_and_a_new_one(visit):
+def test_page_continues_and_reopens_conversations(visit):
     page, bot = visit()
     ask(page, WHEN)
     ask(page, "And what is it like?")
@@ -103,7 +103,7 @@ def test_a_follow_up_a_past_conversation_and_a_new_one(visit):
     assert sizes == {WHEN: 3, "How long is green tea steeped?": 1}
 
 
-def test_documents_are_added_opened_and_deleted(visit, tmp_path):
+def test_page_adds_opens_and_deletes_documents(visit, tmp_path):
     page, bot = visit({})
     new = tmp_path / "a long name with spaces & signs.md"
     new.write_text("# Dorn\n\nThe lighthouse of Dorn is red.\n")
@@ -134,13 +134,13 @@ def test_documents_are_added_opened_and_deleted(visit, tmp_path):
     assert bot.documents("default", "local") == []
 
 
-def test_thumbs_and_a_comment_are_kept(visit):
+def test_page_stores_rating_and_comment(visit):
     page, bot = visit()
     ask(page, WHEN)
     page.get_by_role("button", name="Dislike").click()
     page.locator("#comment textarea").fill("It opens at five.")
     page.keyboard.press("Enter")
-    page.get_by_text("your comment is kept").wait_for()
+    page.get_by_text("Your comment was saved").wait_for()
     [case] = bot.conversations.export(rating=None)
     assert (case["question"], case["rating"], case["comment"]) == (
         WHEN,
@@ -149,7 +149,7 @@ def test_thumbs_and_a_comment_are_kept(visit):
     )
 
 
-def test_settings_change_the_answer(visit):
+def test_page_settings_change_the_answer(visit):
     page, _ = visit()
     page.get_by_role("button", name="Settings").click()
     page.get_by_label("number input for Strictness").fill("1")
@@ -161,7 +161,7 @@ def test_settings_change_the_answer(visit):
     assert page.locator("#chat .chunks tr").count() == 2  # its heading, and one passage
 
 
-def test_another_collection_is_chosen(visit):
+def test_page_switches_collection(visit):
     page, bot = visit()
     bot.create_collection("empty", ["*"], ["*"], None)
     page.reload()
@@ -173,7 +173,7 @@ def test_another_collection_is_chosen(visit):
     assert "no documents yet: add some first" in page.locator("#chat").inner_text()
 
 
-def test_what_is_wrong_is_said_and_the_question_kept(visit):
+def test_page_shows_error_and_keeps_question(visit):
     page, bot = visit()
     page.locator("#question textarea").fill("?")
     page.keyboard.press("Enter")
@@ -187,7 +187,7 @@ def test_what_is_wrong_is_said_and_the_question_kept(visit):
     assert "no collection 'default'" in page.locator("#chat .error").nth(1).inner_text()
 
 
-def test_text_of_documents_and_people_is_inert(visit):
+def test_page_escapes_text_of_documents_and_users(visit):
     page, _ = visit({"<img src=x onerror=window.ran=1>.md": HOSTILE})
     ask(page, f"What colour is the lighthouse of Dorn? {HOSTILE[:60]}")
     page.get_by_text("How this was answered").click()
@@ -203,7 +203,7 @@ def test_text_of_documents_and_people_is_inert(visit):
 
 
 @pytest.mark.parametrize("width", [400, 1280, 1920])
-def test_nothing_overlaps_or_sticks_out(visit, width):
+def test_page_layout_fits_the_window(visit, width):
     text = f"# {'Long' * 40}\n\n{FACT}\n\n```\n{'x' * 300}\n```\n"
     page, _ = visit({"a" * 120 + ".md": text}, strictness=0)
     page.set_viewport_size({"width": width, "height": 860})

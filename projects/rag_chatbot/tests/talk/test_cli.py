@@ -48,7 +48,7 @@ def run(capsys):
     return run_one
 
 
-def test_ingest_says_what_it_did(run, docs):
+def test_ingest_prints_summary_and_fails_on_unreadable_file(run, docs):
     code, out, _ = run("ingest", docs, "--json")
     summary = json.loads(out)
     assert code == 0
@@ -68,7 +68,7 @@ def test_ingest_says_what_it_did(run, docs):
     assert code == 1 and out == "" and "failed: bad.pdf: " in err and "1 unchanged" in err
 
 
-def test_ask_answers_with_citations(run, docs):
+def test_ask_prints_answer_with_citations(run, docs):
     run("ingest", docs)
     code, out, _ = run("ask", WHEN, "--json")
     answer = json.loads(out)
@@ -85,7 +85,7 @@ def test_ask_answers_with_citations(run, docs):
     assert FACT in out and "[1] deep/port.md, Hours" in out
 
 
-def test_ask_says_when_the_documents_do_not_tell(run, docs):
+def test_ask_abstains_and_prints_nearest_passages(run, docs):
     run("ingest", docs)
     answer = json.loads(run("ask", "Who founded the city of Quillon?", "--json")[1])
     assert answer["abstained"] and answer["citations"] == [] and answer["passages"]
@@ -107,20 +107,20 @@ def test_ask_says_when_the_documents_do_not_tell(run, docs):
         (["eval", "--beir", "nope"], "corpus.jsonl"),
     ],
 )
-def test_an_error_is_one_line_and_exit_status_2(run, arguments, said):
+def test_error_is_one_line_and_exit_status_2(run, arguments, said):
     code, out, err = run(*arguments)
     assert code == 2 and out == ""
     [line] = err.strip().splitlines()
     assert line.startswith("error: ") and said in line and len(line) < 400
 
 
-def test_a_wrong_setting_names_its_variable(run, monkeypatch):
+def test_invalid_setting_error_names_the_variable(run, monkeypatch):
     monkeypatch.setenv("RAG_K", "many")
     code, _, err = run("ask", WHEN)
     assert code == 2 and "RAG_K='many'" in err
 
 
-def test_chat_keeps_the_conversation(run, docs, monkeypatch):
+def test_chat_continues_the_conversation(run, docs, monkeypatch):
     run("ingest", docs)
     monkeypatch.setattr(sys, "stdin", io.StringIO(f"{WHEN}\nx\nAnd what is it like?\n\n"))
     code, out, err = run("chat")
@@ -128,7 +128,7 @@ def test_chat_keeps_the_conversation(run, docs, monkeypatch):
     assert out.count("> ") == 4
 
 
-def test_documents_and_collections(run, docs):
+def test_documents_and_collections_are_listed_and_deleted(run, docs):
     run("ingest", docs, "--collection", "notes")
     assert "deep/port.md" in run("documents", "list", "--collection", "notes")[1]
     listed = json.loads(run("documents", "list", "-c", "notes", "--json")[1])
@@ -144,7 +144,7 @@ def test_documents_and_collections(run, docs):
     assert run("documents", "list", "-c", "safe")[0] == 2
 
 
-def test_a_collection_is_embedded_again(run, docs, monkeypatch):
+def test_reembed_follows_a_change_of_embeddings(run, docs, monkeypatch):
     run("ingest", docs)
     monkeypatch.setenv("SEEDBED_EMBEDDINGS", "hash:64")
     code, _, err = run("ask", WHEN)
@@ -154,7 +154,7 @@ def test_a_collection_is_embedded_again(run, docs, monkeypatch):
     assert FACT in run("ask", WHEN)[1]
 
 
-def test_feedback_becomes_a_question_set(run, docs, tmp_path):
+def test_feedback_export_is_input_for_eval(run, docs, tmp_path):
     run("ingest", docs)
     from rag_chatbot.conversation import Conversations
 
@@ -174,7 +174,7 @@ def test_feedback_becomes_a_question_set(run, docs, tmp_path):
     assert code == 0 and "answer_accuracy" in out and "change since the baseline" in out
 
 
-def test_retrieval_is_measured_on_a_beir_folder(run, tmp_path):
+def test_eval_measures_retrieval_on_beir_folder(run, tmp_path):
     folder = tmp_path / "beir"
     (folder / "qrels").mkdir(parents=True)
     texts = {"a": FACT, "b": "Green tea is steeped briefly.", "c": "A lighthouse is red."}
@@ -191,7 +191,7 @@ def test_retrieval_is_measured_on_a_beir_folder(run, tmp_path):
     assert re.search(r"hybrid +1\.000 +1\.000 +1\.000", table) and "ndcg@10" in table
 
 
-def test_help_is_quick_because_it_imports_nothing_heavy():
+def test_help_imports_nothing_heavy():
     code = (
         "import sys\nfrom rag_chatbot.__main__ import main\n"
         "try: main(sys.argv[1:])\nexcept SystemExit: print(sorted(sys.modules), file=sys.stderr)"
@@ -207,7 +207,7 @@ def test_help_is_quick_because_it_imports_nothing_heavy():
 
 @pytest.mark.slow
 @pytest.mark.timeout(180)
-def test_serve_reads_the_documents_first_and_stops_on_sigterm(docs):
+def test_serve_ingests_first_and_stops_on_sigterm(docs):
     port = free_port()
     argv = [sys.executable, "-m", "rag_chatbot", "serve", str(docs), "--port", str(port)]
     with run_server(argv, port, "/readyz", env=dict(os.environ)) as process:

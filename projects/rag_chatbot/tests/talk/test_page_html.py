@@ -56,7 +56,7 @@ def is_inert(html):
 
 @settings(deadline=None, derandomize=True)
 @given(st.text(max_size=300))
-def test_any_text_is_inert(text):
+def test_html_escapes_any_text(text):
     for html in (
         page_html.plain_text(text),
         page_html.text(text),
@@ -70,7 +70,7 @@ def test_any_text_is_inert(text):
         assert is_inert(html), html
 
 
-def test_hostile_text_is_still_readable():
+def test_html_shows_hostile_text_as_text():
     html = page_html.answer(shown(), "default")
     assert is_inert(html)
     assert "<script>alert(1)</script>" in Page(html).words
@@ -78,7 +78,7 @@ def test_hostile_text_is_still_readable():
         assert special not in html
 
 
-def test_marks_in_the_answer_link_to_their_passage():
+def test_citation_marks_link_to_the_passage():
     html = page_html.answer(shown("Short."), "my notes")
     marks = [attrs for tag, attrs in Page(html).tags if attrs.get("class") == "cite"]
     expected = "/v1/documents/view?collection=my+notes&source=Short.&start=2&end=9#quote"
@@ -86,7 +86,7 @@ def test_marks_in_the_answer_link_to_their_passage():
     assert "class='cite'" not in page_html.text("See [7].", {1: "/v1/documents/view?x"})
 
 
-def test_code_keeps_its_lines_and_no_marks():
+def test_code_keeps_line_breaks_and_has_no_citation_marks():
     html = page_html.text("Run it:\n```sh\nmake run\n\necho [1]\n```\nDone. [1]", {1: "/x"})
     assert "<pre><code>make run&#10;&#10;echo &#91;1&#93;</code></pre>" in html
     assert html.count("class='cite'") == 1
@@ -94,21 +94,21 @@ def test_code_keeps_its_lines_and_no_marks():
     assert "<pre><code>make</code></pre>" in unfinished
 
 
-def test_an_abstention_shows_the_nearest_passages():
+def test_abstention_shows_nearest_passages():
     page = Page(page_html.answer(shown("Near.", citations=[], abstained=True), "default"))
     assert "The nearest passages" in page.words and "blockquote" in dict(page.tags)
 
 
-def test_how_this_was_answered():
+def test_details_show_question_timings_and_tokens():
     words = Page(page_html.details(shown("What?"), "default")).words
     assert "Searched forWhat?" in words
     assert "total 1.2 s, first token 20 ms" in words
     assert "5 read, 1 written" in words
     quoted = shown("What?", usage={"input_tokens": 0, "output_tokens": 0})
-    assert "no language model was asked" in Page(page_html.details(quoted, "default")).words
+    assert "no language model was called" in Page(page_html.details(quoted, "default")).words
 
 
-def test_an_upload_is_summed_up():
+def test_upload_summary_shows_counts_and_failures():
     summary = {"added": 2, "updated": 0, "unchanged": 1, "skipped": [],
                "failed": [{"path": "a.pdf", "reason": "It is encrypted."}]}  # fmt: skip
     words = Page(page_html.summary(summary)).words
@@ -117,7 +117,7 @@ def test_an_upload_is_summed_up():
 
 @settings(deadline=None, derandomize=True)
 @given(st.text(max_size=200), st.integers(-5, 300), st.integers(-5, 300))
-def test_a_document_s_page_is_inert(text, start, end):
+def test_document_page_escapes_any_text(text, start, end):
     response = document_page(text, text, start, end)
     page = Page(response.body.decode("utf-8", "surrogatepass"))
     assert {tag for tag, _ in page.tags} <= {
@@ -127,6 +127,6 @@ def test_a_document_s_page_is_inert(text, start, end):
     assert "default-src 'none'" in policy and "script" not in policy
 
 
-def test_a_document_s_page_marks_the_quote():
+def test_document_page_marks_the_quote():
     body = document_page("a.md", "one <two> three", 4, 9).body.decode()
     assert '<mark id="quote">&lt;two&gt;</mark> three' in body

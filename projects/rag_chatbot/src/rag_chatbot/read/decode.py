@@ -1,0 +1,75 @@
+"""Turn the bytes of a text file into clean text: encoding, newlines, control characters.
+
+    >>> decode("one\\r\\ntwo".encode("utf-16"))
+    'one\\ntwo'
+
+Encodings are recognised by byte-order mark, then as UTF-8, then by `charset_normalizer`. What a
+page of HTML declares about itself is read in `html.py`.
+"""
+
+from __future__ import annotations
+
+import re
+
+from seedbed.errors import BadInput
+
+# What PDFs, terminals and broken converters leave in text. Tab and newline stay.
+CONTROL = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f-\x9f]")
+NEWLINES = re.compile(r"\r\n?|[\x0c\u2028\u2029]")
+BYTE_ORDER_MARKS = (  # UTF-32 before UTF-16, whose little-endian mark it begins with
+    (b"\xef\xbb\xbf", "utf-8-sig"),
+    (b"\xff\xfe\x00\x00", "utf-32"),
+    (b"\x00\x00\xfe\xff", "utf-32"),
+    (b"\xff\xfe", "utf-16"),
+    (b"\xfe\xff", "utf-16"),
+)
+WESTERN = ("cp125", "iso8859", "latin", "mac_")  # families that differ in a few letters only
+SAMPLE_BYTES = 65_536  # enough to recognise the encoding of a file of any size
+ZERO_SAMPLE_BYTES = 4096  # enough to see the zero bytes of UTF-16
+
+
+def decode(data: bytes) -> str:
+    """Decode a text file and clean it, see `clean`. Raises BadInput if it is not text at all."""
+    text = None
+    for mark, encoding in BYTE_ORDER_MARKS:
+        if data.startswith(mark):
+            text = data.decode(encoding, errors="replace")
+            break
+    else:
+        try:
+            text = data.decode("utf-8")
+        except UnicodeDecodeError:
+            text = _decode_unknown(data)
+        if text.count("\0") > len(text) // 100:
+            raise BadInput("The file is binary, not text.")
+    return clean(text)
+
+
+def clean(text: str) -> str:
+    """Newlines become `\\n`, control characters a space; lone surrogates become `?`."""
+    text = CONTROL.sub(" ", NEWLINES.sub("\n", text)).replace("\ufeff", "")
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _decode_unknown(data: bytes) -> str:
+    """Decode bytes that are not UTF-8 and have no byte-order mark."""
+    from charset_normalizer import from_bytes
+
+    # 1. UTF-16 without a mark: in Western text every other byte is zero.
+    head = data[:ZERO_SAMPLE_BYTES]
+    zeros = head.count(0)
+    if zeros > len(head) // 5:
+        zeros_at_odd = head[1::2].count(0)
+        encoding = "utf-16-le" if zeros_at_odd * 2 > zeros else "utf-16-be"
+        return data.decode(encoding, errors="replace")
+    if zeros:
+        raise BadInput("The file is binary, not text.")
+    # 2. A single-byte or CJK encoding: the best guess on a sample.
+    matches = from_bytes(data[:SAMPLE_BYTES])
+    best = matches.best()
+    if best is None:
+        raise BadInput("The encoding could not be recognised. Save the file as UTF-8.")
+    # 3. Among Western encodings that fit equally well, the common one.
+    western = [m for m in matches if m.encoding in ("cp1252", "latin_1") and m.chaos <= best.chaos]
+    encoding = "cp1252" if western and best.encoding.startswith(WESTERN) else best.encoding
+    return data.decode(encoding, errors="replace")

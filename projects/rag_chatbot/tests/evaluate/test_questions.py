@@ -1,0 +1,164 @@
+"""Figures on a set of questions, comparison of results, and errors in question files."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rag_chatbot.config import Config
+from rag_chatbot.evaluate.questions import compare, evaluate_qa, read_questions, run
+from seedbed.errors import BadInput
+from seedbed.testing import HashEmbeddings
+
+
+def result(**scores: float) -> dict[str, object]:
+    return {"cases": [{"id": i, "ndcg@10": score} for i, score in scores.items()]}
+
+
+def test_compare_pairs_cases_by_id() -> None:
+    before = result(**{f"q{n}": 0.1 * (n % 5) for n in range(40)})
+    now = result(**{f"q{n}": 0.1 * (n % 5) + 0.2 for n in range(40)}, extra=0.0)
+    found = compare(now, before)["ndcg@10"]
+    assert found["n"] == 40
+    assert math.isclose(found["difference"], 0.2)
+    assert found["significant"] and found["low"] > 0
+
+
+def test_compare_without_common_case_raises() -> None:
+    with pytest.raises(BadInput, match="in common"):
+        compare(result(a=1.0), result(b=1.0))
+
+
+@pytest.fixture
+def docs(tmp_path: Path) -> Path:
+    folder = tmp_path / "docs"
+    (folder / "sea").mkdir(parents=True)
+    (folder / "trees.md").write_text("# Oak\n\nAn oak lives for about 600 years in good soil.\n")
+    (folder / "sea" / "boats.md").write_text(
+        "# Keel\n\nThe keel is made of lead, which keeps a sailing boat upright.\n"
+    )
+    return folder
+
+
+def ask(tmp_path: Path, docs: Path, *rows: dict[str, object]) -> dict[str, Any]:
+    path = tmp_path / "questions.jsonl"
+    path.write_text("\n".join(json.dumps(row) for row in rows))
+    config = Config(mode="quote", strictness=0.0)
+    return evaluate_qa(path, docs, config, HashEmbeddings(), None)
+
+
+OAK = {
+    "id": "oak",
+    "question": "How many years does an oak live?",
+    "answers": ["never", r"6\d\d YEARS"],
+    "source": ["trees.md"],
+    "answerable": True,
+}
+
+
+def test_qa_counts_right_answer_and_citation(tmp_path: Path, docs: Path) -> None:
+    result = ask(tmp_path, docs, OAK)
+    case = result["cases"][0]
+    assert (result["questions"], result["answer_accuracy"]) == (1, 1.0)
+    assert case["correct"] and case["right_citations"] >= 1
+    assert result["citation_recall"] == 1.0
+    assert result["intervals"]["answer_accuracy"]["n"] == 1
+    assert result["intervals"]["answer_accuracy"]["low"] < 0.5
+    assert 0 < result["latency_p50_s"] <= result["latency_p95_s"]
+    assert result["words_per_answer"] > 3
+
+
+def test_qa_counts_wrong_fact_and_wrong_source(tmp_path: Path, docs: Path) -> None:
+    result = ask(tmp_path, docs, {**OAK, "answers": ["700"], "source": ["boats.md"]})
+    assert result["answer_accuracy"] == 0.0
+    assert result["citation_precision"] < 1.0
+
+
+def test_qa_source_may_be_relative_to_a_subfolder(tmp_path: Path, docs: Path) -> None:
+    question = "What is the keel of a sailing boat made of?"
+    row = {**OAK, "question": question, "answers": ["lead"], "source": ["boats.md"]}
+    result = ask(tmp_path, docs, row)
+    assert result["cases"][0]["cited_sources"] == 1
+    assert result["answer_accuracy"] == 1.0
+
+
+def test_qa_counts_abstentions(tmp_path: Path, docs: Path) -> None:
+    absent = {"id": "x", "question": "Zwölf quux zzz?", "answerable": False}
+    result = ask(tmp_path, docs, OAK, absent)
+    silent = sum(case["abstained"] for case in result["cases"])
+    right = int(result["cases"][1]["abstained"])
+    assert result["intervals"]["abstention_recall"]["n"] == 1
+    assert result["abstention_recall"] == right
+    assert result["intervals"]["abstention_precision"]["n"] == silent
+
+
+def test_qa_asks_follow_up_with_history(tmp_path: Path, docs: Path) -> None:
+    history = [{"question": "Tell me about the oak."}]
+    result = ask(tmp_path, docs, {**OAK, "question": "How long does it live?", "history": history})
+    assert "oak" in result["cases"][0]["question"]
+    assert result["answer_accuracy"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"answers": ["ok", "(open"]}, r"line 2: '\(open' is not a valid regular expression"),
+        ({"answers": []}, r"line 2: an answerable question needs a pattern"),
+        ({"answers": "600"}, r"line 2: 'answers' must be a list of texts"),
+        ({"answerable": "yes"}, r"line 2: 'answerable' must be true or false"),
+        ({"question": None}, r"line 2: 'question' must be text"),
+        ({"history": ["What?"]}, r"line 2: 'history' must be a list of objects"),
+        ({"id": "oak"}, r"line 2: duplicate id 'oak'"),
+    ],
+)
+def test_read_questions_error_names_the_line(
+    tmp_path: Path, change: dict[str, object], says: str
+) -> None:
+    path = tmp_path / "questions.jsonl"
+    path.write_text("\n".join(json.dumps(row) for row in (OAK, {**OAK, "id": "second", **change})))
+    with pytest.raises(BadInput, match=says):
+        read_questions(path)
+
+
+def test_qa_with_missing_documents_raises(tmp_path: Path) -> None:
+    with pytest.raises(BadInput):
+        ask(tmp_path, tmp_path / "nowhere", OAK)
+
+
+@pytest.mark.parametrize("options", [{}, {"qa": Path("q")}, {"beir": Path("b"), "qa": Path("q")}])
+def test_run_requires_exactly_one_measurement(options: dict[str, Path]) -> None:
+    with pytest.raises(BadInput, match=r"--beir DIR, or --qa FILE with --docs PATH"):
+        run(**options)
+
+
+@pytest.fixture
+def beir_folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "beir"
+    (folder / "qrels").mkdir(parents=True)
+    (folder / "corpus.jsonl").write_text('{"_id": "d", "text": "An oak lives for centuries."}\n')
+    (folder / "queries.jsonl").write_text('{"_id": "q", "text": "How long does an oak live?"}\n')
+    (folder / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\nq\td\t1\n")
+    return folder
+
+
+def test_run_refuses_a_baseline_that_is_not_a_result(tmp_path: Path, beir_folder: Path) -> None:
+    path = tmp_path / "baseline.json"
+    with pytest.raises(BadInput, match="cannot be read"):
+        run(beir=beir_folder, baseline=path)
+    path.write_text("[1]")
+    with pytest.raises(BadInput, match="not the result of an evaluation"):
+        run(beir=beir_folder, baseline=path)
+
+
+def test_run_compares_with_baseline(
+    tmp_path: Path, beir_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEEDBED_EMBEDDINGS", "hash:")
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    path = tmp_path / "baseline.json"
+    path.write_text(json.dumps(run(beir=beir_folder)))
+    again = run(beir=beir_folder, baseline=path)
+    assert again["compared"]["hybrid ndcg@10"]["difference"] == 0
+    assert not again["compared"]["hybrid ndcg@10"]["significant"]

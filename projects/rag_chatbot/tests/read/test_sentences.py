@@ -1,0 +1,63 @@
+"""Where sentences end, in a whole text and in one that arrives in pieces."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rag_chatbot.read.sentences import sentence_spans, stream_sentences
+
+
+def sentences(text: str) -> list[str]:
+    return [text[start:end] for start, end in sentence_spans(text)]
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        ["Use e.g. Chroma 1.5.", "It works (really).", "Dr. Who agrees!", "Is that so?", "yes."],
+        ["A local model costs 0.", "Others cost more."],
+        ["See No. 5, by J. Smith, U.S. Army."],
+        ['"And on Windows?" finds nothing.', "Wait… what?"],
+        ["1. Install it.", "Then run it."],
+        ["一つ。", "二つ！"],
+    ],
+    ids=["abbreviations", "number", "initials", "quoted question", "list number", "CJK"],
+)
+def test_sentences_end_at_stops_but_not_at_abbreviations(parts: list[str]) -> None:
+    assert sentences(" ".join(parts)) == parts
+
+
+def test_list_items_and_empty_lines_end_sentences() -> None:
+    assert sentences("Options:\n- fast\n- safe\n\nNo stop") == [
+        "Options:",
+        "- fast",
+        "- safe",
+        "No stop",
+    ]
+
+
+def test_sentences_of_a_part_have_offsets_of_the_text() -> None:
+    text = "One. Two. Three."
+    assert list(sentence_spans(text, 5, 9)) == [(5, 9)]
+
+
+def test_stream_yields_each_sentence_when_the_next_begins() -> None:
+    events = []
+
+    def pieces():  # type: ignore[no-untyped-def]
+        for piece in ("One e", ".g. two. ", "Three", ".\nFour"):
+            events.append(None)
+            yield piece
+
+    for sentence in stream_sentences(pieces()):
+        events.append(sentence)
+    assert events == [None, None, None, "One e.g. two.", None, "Three.", "Four"]
+
+
+@settings(deadline=None, derandomize=True)
+@given(st.text(st.sampled_from("ab.?! e1)\n"), max_size=60), st.integers(1, 7))
+def test_stream_does_not_depend_on_how_the_text_is_cut(text: str, size: int) -> None:
+    pieces = [text[at : at + size] for at in range(0, len(text), size)]
+    assert list(stream_sentences(pieces)) == list(stream_sentences([text]))
