@@ -1,12 +1,12 @@
 """Exercises: a copy of a project's code with a gap to fill, and a check of the solution.
 
-    python -m tools.exercises list                   all exercises
-    python -m tools.exercises start PROJECT 1        copies PROJECT to var/exercises/PROJECT/1, with a gap
-    python -m tools.exercises check PROJECT 1        prints what is still wrong; exits 1 until it is solved
-    python -m tools.exercises solve PROJECT 1        fills the gap of a new copy with the project's code
+    python -m tools.exercises list               all exercises
+    python -m tools.exercises start PROJECT 1    a copy with a gap, in var/exercises/PROJECT/1
+    python -m tools.exercises check PROJECT 1    what is still wrong; exits 1 until it is solved
+    python -m tools.exercises solve PROJECT 1    a new copy, with the project's code in the gap
 
-`make exercise-X` and `make check-X` call it. An exercise is a folder `exercises/1_name` of the
-project:
+The verbs `exercise-X` and `check-X` of the Makefile call it. An exercise is a folder
+`exercises/1_name` of the project:
 
 - `README.md` explains the task; its first line is the title.
 - `exercise.toml` names the gap (`file = "retrieve.py"`, `function = "fuse"` or `"Class.method"`)
@@ -14,8 +14,8 @@ project:
 - `check.py` has functions `check_*`, whose assertions explain what is wrong.
 
 The gap is cut from the current code, so an exercise always matches the project. The module also
-runs in a project that was copied out of the repository, where the verbs are `make exercise` and
-`make check`.
+runs in a project that was copied out of the repository, where the verbs are `exercise` and
+`check`.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ def _title(folder: Path) -> str:
 
 
 def start(exercise: Exercise) -> Path:
-    """Copy the package with the gap in it. An earlier working copy is kept as `N.old1`, `N.old2` …"""
+    """Copy the package with the gap in it; an earlier copy is kept as `N.old1`, `N.old2` …"""
     if exercise.work.exists():
         count = len(list(exercise.work.parent.glob(f"{exercise.work.name}.old*")))
         exercise.work.rename(exercise.work.with_name(f"{exercise.work.name}.old{count + 1}"))
