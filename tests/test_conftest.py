@@ -1,4 +1,4 @@
-"""What the root's conftest.py adds to every test run, tried on runs of their own."""
+"""What the root conftest.py adds to every test run, tested in separate pytest runs."""
 
 import os
 import shutil
@@ -37,9 +37,7 @@ def run_pytest(folder: Path, test: str, *options: str) -> subprocess.CompletedPr
 
 @pytest.mark.slow
 @pytest.mark.parametrize("options", [(), ("-n", "1")], ids=["one process", "pytest-xdist"])
-def test_run_fails_and_names_the_process_that_a_test_left(
-    tmp_path: Path, options: tuple[str, ...]
-) -> None:
+def test_run_fails_and_names_leftover_process(tmp_path: Path, options: tuple[str, ...]) -> None:
     done = run_pytest(tmp_path, STARTS_A_PROCESS, *options)
     pid = int((tmp_path / "pid").read_text())
     assert done.returncode == 1, done.stdout + done.stderr
@@ -49,14 +47,14 @@ def test_run_fails_and_names_the_process_that_a_test_left(
 
 
 @pytest.mark.slow
-def test_run_passes_where_the_process_was_stopped(tmp_path: Path) -> None:
+def test_run_passes_if_process_was_stopped(tmp_path: Path) -> None:
     stopped = STARTS_A_PROCESS + "    started.kill()\n    started.wait()\n"
     done = run_pytest(tmp_path, stopped)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.slow
-def test_missing_program_is_one_line_for_all_its_tests(tmp_path: Path) -> None:
+def test_missing_program_is_reported_once_for_all_skipped_tests(tmp_path: Path) -> None:
     done = run_pytest(tmp_path, NEEDS_A_PROGRAM)
     assert done.returncode == 0, done.stdout + done.stderr
     line = "2 tests skipped: no-such-program is not installed: apt-get install no-such-package"
@@ -64,7 +62,7 @@ def test_missing_program_is_one_line_for_all_its_tests(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_processes_of_other_runs_are_left_alone(tmp_path: Path) -> None:
+def test_run_leaves_processes_of_other_runs_alone(tmp_path: Path) -> None:
     env = {**os.environ, "SEEDBED_TEST_RUN": "another"}
     sleep = [sys.executable, "-c", "import time; time.sleep(600)"]
     with subprocess.Popen(sleep, env=env) as other:

@@ -1,4 +1,4 @@
-"""What the pages say is so: commands run, links lead somewhere, generated parts are current."""
+"""Commands in the docs exist, links resolve, and generated parts are up to date."""
 
 import re
 import shlex
@@ -12,7 +12,7 @@ import pytest
 from tools import docs
 
 ROOT = Path(__file__).parents[1]
-pytestmark = pytest.mark.timeout(600)  # it runs every command of the pages
+pytestmark = pytest.mark.timeout(600)  # it runs `--help` for every command of the pages
 PAGES = sorted(
     page
     for pattern in (
@@ -29,11 +29,12 @@ each_page = pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.rel
 
 
 def commands(page: Path) -> list[list[str]]:
-    """The commands in a page's shell blocks, without comments, prompts and settings in front."""
+    """The commands in a page's shell blocks, without comments, prompts and leading variables."""
     found = []
     for block in SHELL.findall(page.read_text("utf-8")):
-        here = re.split(r"^cd \.\./", block, flags=re.MULTILINE)[0]  # then it is another repository
-        for line in here.replace("\\\n", " ").splitlines():
+        # After `cd ../my-bot` the commands are those of a lifted-out project.
+        own = re.split(r"^cd \.\./", block, flags=re.MULTILINE)[0]
+        for line in own.replace("\\\n", " ").splitlines():
             for part in re.split(r"\s+(?:&&|\|\|?|>)\s+", line.removeprefix("$ ").strip()):
                 words = shlex.split(part, comments=True)
                 while words and re.match(r"^\w+=", words[0]):
@@ -43,13 +44,13 @@ def commands(page: Path) -> list[list[str]]:
     return found
 
 
-def test_the_readme_starts_with_the_two_commands() -> None:
+def test_readme_shows_clone_and_first_command() -> None:
     text = (ROOT / "README.md").read_text("utf-8")
     assert "git clone" in text
     assert "make run-rag" in text
 
 
-def test_every_make_command_in_the_docs_exists() -> None:
+def test_make_commands_in_docs_exist() -> None:
     wrong = {}
     for page in PAGES:
         for program, *words in commands(page):
@@ -63,8 +64,8 @@ def test_every_make_command_in_the_docs_exists() -> None:
 
 
 @pytest.mark.slow
-def test_every_project_command_in_the_docs_exists() -> None:
-    """Its verb and options are those that `--help` lists, whether or not it needs a model."""
+def test_project_commands_in_docs_exist() -> None:
+    """The verb and options of each command are in its `--help`."""
     scripts = {p.parent.name.replace("_", "-") for p in ROOT.glob("projects/*/pyproject.toml")}
     wrong = []
     for page in PAGES:
@@ -95,7 +96,7 @@ def unknown_options(program: str, words: list[str], verb: list[str]) -> list[str
 
 
 @each_page
-def test_links_lead_somewhere(page: Path) -> None:
+def test_links_resolve(page: Path) -> None:
     text = re.sub(r"^```.*?^```", "", page.read_text("utf-8"), flags=re.DOTALL | re.MULTILINE)
     text = re.sub(r"`[^`\n]*`", "", text)
     dead = []
@@ -115,16 +116,16 @@ def anchors(page: Path) -> set[str]:
 
 
 @each_page
-def test_generated_parts_are_current(page: Path) -> None:
+def test_generated_parts_are_up_to_date(page: Path) -> None:
     text = page.read_text("utf-8")
     assert docs.render(text, ROOT) == text, "run: make docs"
 
 
-def test_the_example_environment_is_current() -> None:
+def test_env_example_is_up_to_date() -> None:
     assert (ROOT / ".env.example").read_text("utf-8") == docs.env_example(ROOT), "run: make docs"
 
 
-def test_ci_and_the_workflow_run_the_same_verbs() -> None:
+def test_ci_script_and_workflow_run_same_verbs() -> None:
     script = (ROOT / ".ci/run").read_text("utf-8")
     loop = re.search(r"for verb in ([a-z -]+); do", script)
     assert loop

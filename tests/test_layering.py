@@ -1,4 +1,4 @@
-"""Projects import `seedbed` and themselves, and what they import they declare."""
+"""Projects import `seedbed` and themselves only, and declare every distribution they import."""
 
 import ast
 import re
@@ -19,7 +19,7 @@ PACKAGES = {"seedbed": ROOT / "shared"} | {
     file.parent.name: file.parent for file in ROOT.glob("projects/*/pyproject.toml")
 }
 SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
-# A distribution that brings a library whose own distribution needs no line of its own.
+# Libraries that need no requirement of their own: a declared distribution depends on them.
 BROUGHT = {
     "pydantic": "pydantic-settings",
     "starlette": "fastapi",
@@ -54,7 +54,7 @@ def lint_imports(folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 
 
-def test_the_contract_covers_every_project() -> None:
+def test_import_contract_covers_every_project() -> None:
     settings = SETTINGS["tool"]["importlinter"]
     assert set(settings["root_packages"]) == set(PACKAGES)
     top, bottom = settings["contracts"][0]["layers"]
@@ -62,12 +62,12 @@ def test_the_contract_covers_every_project() -> None:
     assert bottom == "seedbed"
 
 
-def test_the_contract_is_kept() -> None:
+def test_imports_keep_contract() -> None:
     done = lint_imports(ROOT)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_the_contract_can_be_broken(tmp_path: Path) -> None:
+def test_import_contract_detects_violations(tmp_path: Path) -> None:
     for name in PACKAGES:
         # Other processes may be writing compiled files at this moment.
         sources = shutil.ignore_patterns("__pycache__")
@@ -87,7 +87,7 @@ def test_the_contract_can_be_broken(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("package", sorted(PACKAGES))
-def test_what_is_imported_is_declared(package: str) -> None:
+def test_imported_distributions_are_declared(package: str) -> None:
     about = tomllib.loads((PACKAGES[package] / "pyproject.toml").read_text("utf-8"))["project"]
     shared = tomllib.loads((ROOT / "shared/pyproject.toml").read_text("utf-8"))["project"]
     needs = list(about["dependencies"])

@@ -1,4 +1,4 @@
-"""A lifted-out project lives without the repository: it installs, passes its tests, answers."""
+"""A lifted-out project works without the repository: installation, tests, demo."""
 
 import os
 import re
@@ -30,8 +30,8 @@ def run(folder: Path, *words: str) -> str:
     if can_hide():
         script = HIDE + '"$@"'
         command = ["unshare", "--mount", "--map-root-user", "sh", "-c", script, str(folder), *words]
-    gone = {"VIRTUAL_ENV", "PYTHONPATH"}
-    env = {name: value for name, value in os.environ.items() if name not in gone}
+    unset = {"VIRTUAL_ENV", "PYTHONPATH"}
+    env = {name: value for name, value in os.environ.items() if name not in unset}
     env["PATH"] = os.pathsep.join(p for p in env["PATH"].split(os.pathsep) if str(ROOT) not in p)
     done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
     printed = done.stdout + done.stderr
@@ -39,7 +39,8 @@ def run(folder: Path, *words: str) -> str:
     return printed
 
 
-# A project, and a line of what its demo prints.
+# Each project's name in the verbs, and a line that its demo prints.
+VERBS = {"rag_chatbot": "rag", "llm_service": "service", "finetune_lora": "finetune"}
 PROJECTS = {
     "rag_chatbot": "[1]",
     "llm_service": "ok    a tool call: get_weather",
@@ -68,18 +69,38 @@ def base_python() -> str:
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_nothing_in_it_points_back(lifted: Path, project: str) -> None:
+def test_lifted_files_refer_to_nothing_outside(lifted: Path, project: str) -> None:
     files = [lifted / name for name in run(lifted, "git", "ls-files").splitlines()]
-    found = [str(path) for path in files if str(ROOT).encode() in path.read_bytes()]
-    assert found == []
+    assert [str(path) for path in files if str(ROOT).encode() in path.read_bytes()] == []
     names = {path.relative_to(lifted).as_posix() for path in files}
     assert not any(project in name for name in names)
     assert {"src/my_own/__main__.py", "vendor/seedbed/pyproject.toml", "Dockerfile"} <= names
-    assert {"docs/README.md", "constraints.txt", "LICENSE", ".env.example"} <= names
+    assert {"constraints.txt", "LICENSE", ".env.example"} <= names
+    assert {name for name in names if name.startswith("tools/")} == {"tools/exercises.py"}
+
+
+@pytest.mark.parametrize("project", PROJECTS)
+def test_lifted_files_use_new_name_only(project: str, tmp_path: Path) -> None:
+    """Neither its old name nor `rag_chatbot`, whichever project it is."""
+    folder = starter.lift(project, tmp_path / "my-own", root=ROOT)
+    verb, command = VERBS[project], project.replace("_", "-")
+    old_names = re.compile(
+        rf"\b({project}|{command}|rag_chatbot|rag-chatbot)\b|\b({verb.upper()}|RAG)_DATA_DIR\b"
+        rf"|\bmake [a-z]+-{verb}\b"
+    )
+    hits = []
+    for path in folder.rglob("*"):
+        name = path.relative_to(folder)
+        if path.is_file() and name.parts[0] != ".git":
+            text = path.read_bytes().decode("utf-8", "ignore")
+            hits += [f"{name}: {match[0]}" for match in old_names.finditer(text)]
+    # seedbed's docstrings may use another project as an example.
+    hits = [hit for hit in hits if not hit.startswith("vendor/") or "rag" in hit]
+    assert hits == []
 
 
 @pytest.mark.slow
-def test_its_readme_names_only_what_is_there(lifted: Path) -> None:
+def test_lifted_readme_names_existing_files_and_verbs(lifted: Path) -> None:
     readme = (lifted / "README.md").read_text("utf-8")
     links = re.findall(r"\]\((?!https?:)([^)#]+)\)", readme)
     assert links
@@ -91,13 +112,13 @@ def test_its_readme_names_only_what_is_there(lifted: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_its_demo_answers(lifted: Path, project: str) -> None:
+def test_lifted_demo_succeeds(lifted: Path, project: str) -> None:
     assert PROJECTS[project] in run(lifted, "make", "demo")
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_its_tests_pass(lifted: Path) -> None:
+def test_lifted_tests_pass(lifted: Path) -> None:
     printed = run(lifted, "make", "test", "ARGS=-m 'not slow and not browser' -p no:cacheprovider")
     assert " passed" in printed
     assert " failed" not in printed
@@ -105,6 +126,6 @@ def test_its_tests_pass(lifted: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_its_code_is_clean_and_its_tree_too(lifted: Path) -> None:
+def test_lifted_code_passes_lint_and_tree_stays_clean(lifted: Path) -> None:
     assert "All checks passed" in run(lifted, "make", "lint")
     assert run(lifted, "git", "status", "--short") == ""

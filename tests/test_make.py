@@ -1,4 +1,4 @@
-"""The verbs: each does something, an unknown project is one line, and tests can fail."""
+"""The verbs of the Makefile, most of them as dry runs (`make -n`)."""
 
 import os
 import re
@@ -14,8 +14,10 @@ ROOT = Path(__file__).parents[1]
 VERBS = [
     *("help", "setup", "setup-rag", "run-rag", "demo-rag", "eval-rag", "test", "test-rag"),
     *("test-slow", "test-all", "test-shared", "test-repo", "bench", "smoke", "lint", "docs"),
-    *("doctor", "lock", "prefetch", "clean", "setup-rag_chatbot", "test-rag_chatbot"),
+    *("doctor", "lock", "prefetch", "mlflow", "clean"),
+    *("exercise", "exercise-rag", "check-rag", "new-rag"),
 ]
+PROJECT_VERBS = ["setup", "run", "demo", "eval", "test", "exercise", "check", "new"]
 
 
 def make(*words: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
@@ -24,64 +26,72 @@ def make(*words: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_every_verb_would_run_something(verb: str) -> None:
+def test_verb_runs_a_command(verb: str) -> None:
     done = make("-n", verb)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()
 
 
-def test_help_is_the_default_and_lists_every_verb() -> None:
+def test_help_is_default_and_lists_every_verb() -> None:
     text = make().stdout
     listed = set(re.findall(r"^  make ([a-z-]+?(?:-X)?)\s", text, re.MULTILINE))
     assert {verb for verb in VERBS if "-" not in verb} | {"test-slow", "test-all"} <= listed
-    assert {"setup-X", "run-X", "demo-X", "test-X", "eval-X", "new", "exercise"} <= listed
+    assert {f"{verb}-X" for verb in PROJECT_VERBS} <= listed
+    assert "X is a project: finetune, rag, service" in text
 
 
-@pytest.mark.parametrize("verb", ["setup-nothing", "run-nothing", "demo-nothing", "test-nothing"])
-def test_unknown_project_is_one_line_and_exit_2(verb: str) -> None:
-    done = make(verb)
+@pytest.mark.parametrize("verb", PROJECT_VERBS)
+@pytest.mark.parametrize("name", ["nothing", "rag_chatbot"])
+def test_unknown_project_prints_one_line_and_exits_2(verb: str, name: str) -> None:
+    done = make(f"{verb}-{name}", "N=1", "TO=../x")
     assert done.returncode == 2
-    assert 'Unknown project "nothing". Available:' in done.stderr
-    assert "rag_chatbot" in done.stderr
+    assert f'Unknown project "{name}". Available projects: finetune, rag, service.' in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
-
-
-@pytest.mark.parametrize(
-    "words", [["run-agents"], ["new", "FROM=agents", "TO=../x"], ["exercise", "P=agents", "N=1"]]
-)
-def test_planned_project_is_called_planned(words: list[str]) -> None:
-    done = make(*words)
-    assert done.returncode == 2
-    assert "multi_agent is planned but not available yet. Available:" in done.stderr
+    assert done.stdout == ""
 
 
 @pytest.mark.parametrize(
     ("verb", "example"),
-    [
-        ("new", "make new FROM=rag_chatbot TO=../my-bot"),
-        ("exercise", "make exercise P=rag_chatbot N=1"),
-        ("check-exercise", "make exercise P=rag_chatbot N=1"),
-    ],
+    [("new-service", "make new-service TO=../my-bot"), ("exercise-rag", "make exercise-rag N=1")],
 )
-def test_verb_without_its_arguments_shows_an_example(verb: str, example: str) -> None:
+def test_verb_without_arguments_shows_example(verb: str, example: str) -> None:
     done = make(verb)
     assert done.returncode == 2
     assert example in done.stderr
 
 
-def test_a_port_reaches_the_project() -> None:
+def test_exercise_lists_exercises_of_all_projects() -> None:
+    done = make("exercise")
+    assert done.returncode == 0, done.stderr
+    for name in ("finetune", "rag", "service"):
+        for number in (1, 2, 3):
+            assert f"make exercise-{name} N={number} " in done.stdout
+
+
+def test_every_project_has_a_name_in_the_makefile() -> None:
+    """The name is also the prefix of the project's settings, in lower case."""
+    text = (ROOT / "Makefile").read_text("utf-8")
+    names = {folder: name for name, folder in re.findall(r"^project-(\S+) := (\S+)$", text, re.M)}
+    assert set(names) == {file.parent.name for file in ROOT.glob("projects/*/pyproject.toml")}
+    for folder, name in names.items():
+        config = (ROOT / f"projects/{folder}/src/{folder}/config.py").read_text("utf-8")
+        assert f'env_prefix="{name.upper()}_"' in config
+        assert f"\nrun-{name} := " in text
+
+
+def test_port_is_passed_to_project() -> None:
     assert "PORT=9001 .venv/bin/rag-chatbot serve docs" in make("-n", "run-rag", "PORT=9001").stdout
 
 
 VERBS_WITHOUT_SETUP = [
     [".venv/bin/uv"],
-    ["new", "FROM=rag_chatbot", "TO=../my-bot"],
-    ["exercise", "P=rag_chatbot", "N=1"],
+    ["new-rag", "TO=../my-bot"],
+    ["exercise-rag", "N=1"],
 ]
 
 
 @pytest.mark.parametrize("words", VERBS_WITHOUT_SETUP, ids=lambda words: words[0])
-def test_old_python_is_named_with_the_command_to_type(words: list[str], tmp_path: Path) -> None:
+def test_old_python_is_reported_with_command_to_run(words: list[str], tmp_path: Path) -> None:
     bare = bare_copy(tmp_path)
     old = tmp_path / "old-python"
     old.write_text('#!/bin/sh\ncase "$1" in --version) echo "Python 3.9.1";; *) exit 1;; esac\n')
@@ -94,7 +104,7 @@ def test_old_python_is_named_with_the_command_to_type(words: list[str], tmp_path
     assert not (bare / ".venv").exists()
 
 
-def test_missing_python_is_one_line(tmp_path: Path) -> None:
+def test_missing_python_is_reported_in_one_line(tmp_path: Path) -> None:
     done = make(".venv/bin/uv", "PYTHON=nopython", cwd=bare_copy(tmp_path))
     assert done.returncode == 2
     assert done.stdout.startswith("nopython is not installed. Install Python 3.11 or later")
@@ -103,31 +113,24 @@ def test_missing_python_is_one_line(tmp_path: Path) -> None:
 
 
 def bare_copy(folder: Path) -> Path:
-    """The Makefile and the names of the projects, in a path with a space and an umlaut."""
+    """The Makefile and one project's pyproject.toml, in a path with a space and an umlaut."""
     copy = folder / "übung 1"
-    (copy / "projects/rag_chatbot").mkdir(parents=True)
-    shutil.copy(ROOT / "Makefile", copy)
-    shutil.copy(ROOT / "projects/rag_chatbot/pyproject.toml", copy / "projects/rag_chatbot")
+    copy_files(copy, "Makefile", "tools/install.mk", "projects/rag_chatbot/pyproject.toml")
     return copy
+
+
+def copy_files(target: Path, *names: str) -> None:
+    for name in names:
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, target / name)
 
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
-    """The repository without its code, with a virtual environment that runs this one's Python.
-
-    Its path has a space and an umlaut.
-    """
-    root = tmp_path / "übung 1"
-    root.mkdir()
-    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
-        shutil.copy(ROOT / name, root)
-    for name in (
-        "shared/pyproject.toml",
-        "shared/models.txt",
-        "projects/rag_chatbot/pyproject.toml",
-    ):
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / name, root / name)
+    """The repository without its code, and a .venv whose Python is the one running this test."""
+    root = bare_copy(tmp_path)
+    copy_files(root, "pyproject.toml", "constraints.txt")
+    copy_files(root, "shared/pyproject.toml", "shared/models.txt")
     for name in ("shared/tests", "tests", "projects/rag_chatbot/tests"):
         (root / name).mkdir(parents=True)
     (root / "tests/test_passes.py").write_text("def test_it():\n    assert True\n")
@@ -148,13 +151,13 @@ HERE = "ARGS=-n 0"  # in one process, which starts sooner
 
 
 @pytest.mark.slow
-def test_make_test_passes_where_all_tests_pass(copy: Path) -> None:
+def test_make_test_passes_if_all_tests_pass(copy: Path) -> None:
     done = make("test", cwd=copy)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "1 passed" in done.stdout
 
 
-def test_make_test_runs_the_tests_of_every_folder(copy: Path) -> None:
+def test_make_test_runs_tests_of_every_folder(copy: Path) -> None:
     for place in ("shared/tests", "tests", "projects/rag_chatbot/tests"):
         (copy / place / "test_planted.py").write_text("def test_it():\n    assert False\n")
     done = make("test", HERE, cwd=copy)
@@ -162,7 +165,7 @@ def test_make_test_runs_the_tests_of_every_folder(copy: Path) -> None:
     assert "3 failed, 1 passed" in done.stdout
 
 
-def test_make_test_fails_where_a_test_dirties_the_tree(copy: Path) -> None:
+def test_make_test_fails_if_test_changes_working_tree(copy: Path) -> None:
     (copy / "tests/test_dirty.py").write_text(
         "def test_it():\n    open('left.txt', 'w').close()\n    assert True\n"
     )
@@ -173,7 +176,7 @@ def test_make_test_fails_where_a_test_dirties_the_tree(copy: Path) -> None:
 
 
 @pytest.mark.slow
-def test_make_test_leaves_slow_tests_to_make_test_slow(copy: Path) -> None:
+def test_make_test_skips_slow_tests(copy: Path) -> None:
     (copy / "tests/test_slow.py").write_text(
         "import pytest\n\n@pytest.mark.slow\ndef test_it():\n    assert False\n"
     )
@@ -183,7 +186,7 @@ def test_make_test_leaves_slow_tests_to_make_test_slow(copy: Path) -> None:
     assert "1 failed, 1 deselected" in done.stdout
 
 
-def test_failed_installation_is_not_tried_again(copy: Path) -> None:
+def test_failed_installation_is_not_retried(copy: Path) -> None:
     calls = copy / "calls"
     (copy / ".venv/bin/uv").write_text(f"#!/bin/sh\necho \"$@\" >> '{calls}'\nexit 1\n")
     (copy / ".venv/rag_chatbot.ready").unlink()
@@ -194,7 +197,7 @@ def test_failed_installation_is_not_tried_again(copy: Path) -> None:
     assert not (copy / ".venv/rag_chatbot.ready").exists()
 
 
-def test_a_project_is_set_up_again_when_its_dependencies_change(copy: Path) -> None:
+def test_project_is_reinstalled_when_dependencies_change(copy: Path) -> None:
     assert "uv pip install" not in make("-n", "run-rag", cwd=copy).stdout
     for name in ("projects/rag_chatbot/pyproject.toml", "shared/models.txt", "constraints.txt"):
         stamp = copy / ".venv/rag_chatbot.ready"

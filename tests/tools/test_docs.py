@@ -1,4 +1,4 @@
-"""Marked parts are made anew, everything else stays, and stale files make it fail."""
+"""`tools.docs`: marked parts are generated again, other text is kept, and outdated files exit 1."""
 
 import json
 from pathlib import Path
@@ -18,7 +18,7 @@ kept
 """
 
 
-def test_a_stale_page_is_rewritten_once(tmp_path: Path) -> None:
+def test_docs_rewrite_outdated_page_once(tmp_path: Path) -> None:
     page = tmp_path / "README.md"
     page.write_text(PAGE)
     assert docs.main([str(tmp_path)]) == 1
@@ -30,25 +30,25 @@ def test_a_stale_page_is_rewritten_once(tmp_path: Path) -> None:
     assert docs.main([str(tmp_path)]) == 0
 
 
-def test_the_example_environment_lists_every_setting(tmp_path: Path) -> None:
+def test_env_example_lists_every_setting(tmp_path: Path) -> None:
     text = docs.env_example(tmp_path)
     assert "#SEEDBED_MODEL=smollm2\n" in text
     assert "#SEEDBED_API_KEYS=\n" in text
     assert "#SEEDBED_OPEN=false\n" in text
 
 
-def test_a_machine_dependent_default_is_left_out() -> None:
+def test_settings_table_omits_machine_dependent_default() -> None:
     assert "| `SEEDBED_CACHE_DIR` | |" in docs.settings_table("seedbed.settings:Settings")
 
 
-def test_help_is_what_the_command_prints() -> None:
+def test_help_text_is_output_of_command() -> None:
     text = docs.help_text("python -m pip")
     assert text.startswith("```text\n")
     assert "install" in text
     assert text.endswith("\n```")
 
 
-def test_figures_come_from_the_results(tmp_path: Path) -> None:
+def test_result_is_read_from_benchmark_results(tmp_path: Path) -> None:
     file = tmp_path / "results.json"
     file.write_text(json.dumps({"rag": {"rate": 151.23, "n": 20000}}))
     assert docs.result(file, "rag.rate") == "151"
@@ -57,7 +57,9 @@ def test_figures_come_from_the_results(tmp_path: Path) -> None:
         docs.result(file, "rag.gone")
 
 
-def test_an_unknown_class_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_docs_report_unknown_settings_class_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "README.md").write_text("<!-- settings: seedbed.settings:Gone --><!-- end -->")
     assert docs.main([str(tmp_path)]) == 2
     assert "Gone" in capsys.readouterr().err

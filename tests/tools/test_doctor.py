@@ -1,4 +1,4 @@
-"""The report tells what is there and what to type, also on a bare Python."""
+"""`tools.doctor`: findings, the commands that fix them, and runs without installed packages."""
 
 import json
 import os
@@ -11,28 +11,30 @@ import pytest
 from tools import doctor
 
 
-def test_a_project_that_is_not_installed_comes_with_the_command(tmp_path: Path) -> None:
-    (tmp_path / "projects/not_there").mkdir(parents=True)
-    (tmp_path / "projects/not_there/pyproject.toml").write_text("")
-    found = {finding.topic: finding for finding in doctor.examine(tmp_path)}
-    assert found["not_there"].fix == "make setup-not_there"
-    assert found["not_there"].mark == "·"
-    assert found["python"].ok
+def test_doctor_shows_setup_command_of_missing_project(tmp_path: Path) -> None:
+    (tmp_path / "projects/missing_project").mkdir(parents=True)
+    makefile = "project-missing := missing_project\nproject-deleted := deleted_project\n"
+    (tmp_path / "Makefile").write_text(makefile)
+    findings = {finding.topic: finding for finding in doctor.examine(tmp_path)}
+    assert findings["missing_project"].fix == "make setup-missing"
+    assert findings["missing_project"].mark == "·"
+    assert "deleted_project" not in findings
+    assert findings["python"].ok
 
 
-def test_a_remote_model_without_a_key_says_which(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_doctor_names_missing_api_key_of_remote_model(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEEDBED_MODEL", "openai:gpt-5-mini")
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     monkeypatch.delenv("SEEDBED_BASE_URL", raising=False)
-    found = {finding.topic: finding for finding in doctor.examine(Path.cwd())}
-    assert found["model"].fix == "export OPENAI_API_KEY=…"
+    findings = {finding.topic: finding for finding in doctor.examine(Path.cwd())}
+    assert findings["model"].fix == "export OPENAI_API_KEY=…"
     monkeypatch.setenv("OPENAI_API_KEY", "secret-value")
-    findings = doctor.examine(Path.cwd())
-    assert next(f for f in findings if f.topic == "model").ok
+    findings = {finding.topic: finding for finding in doctor.examine(Path.cwd())}
+    assert findings["model"].ok
     assert "secret-value" not in str(findings)
 
 
-def test_settings_come_from_dotenv_and_secrets_are_not_shown(
+def test_doctor_reads_dotenv_and_redacts_secrets(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -41,12 +43,12 @@ def test_settings_come_from_dotenv_and_secrets_are_not_shown(
         "SEEDBED_MODEL=openai:own\nSEEDBED_BASE_URL=http://me:pass-word@gateway/v1\n"
     )
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:pass-word@mlflow:5000")
-    found = {finding.topic: finding for finding in doctor.examine(tmp_path)}
-    assert found["model"].text == "openai:own: answered by http://[SECRET]@gateway/v1"
-    assert "http://[SECRET]@mlflow:5000" in found["exports"].text
+    findings = {finding.topic: finding for finding in doctor.examine(tmp_path)}
+    assert findings["model"].text == "openai:own: served by http://[SECRET]@gateway/v1"
+    assert "http://[SECRET]@mlflow:5000" in findings["exports"].text
 
 
-def test_it_runs_on_the_standard_library_alone(tmp_path: Path) -> None:
+def test_doctor_runs_with_standard_library_only(tmp_path: Path) -> None:
     root = Path(doctor.__file__).parents[1]
     paths = [str(root), str(root / "shared/src")]
     done = subprocess.run(
@@ -60,7 +62,7 @@ def test_it_runs_on_the_standard_library_alone(tmp_path: Path) -> None:
     assert not any("Error" in finding["text"] for finding in findings)
 
 
-def test_settings_that_cannot_be_read_yet_are_no_error(tmp_path: Path) -> None:
+def test_doctor_runs_while_settings_cannot_be_imported(tmp_path: Path) -> None:
     """A system-wide pydantic-settings without platformdirs, before anything is installed."""
     (tmp_path / "platformdirs.py").write_text("raise ModuleNotFoundError('platformdirs')")
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""A gap is cut from real code, and the check tells a gap from a solution."""
+"""`tools.exercises`: gaps are cut from real code, and checks report failures until solved."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ class Sum:
         total = a + b
         return total
 
-    def kept(self) -> int:
+    def one(self) -> int:
         return 1
 '''
 CHECK = """\
@@ -27,7 +27,7 @@ def check_small_numbers():
     assert Sum().add(1, 2) == 3, "1 and 2 make 3"
 
 def check_the_rest_still_works():
-    assert Sum().kept() == 1
+    assert Sum().one() == 1
 """
 
 
@@ -35,6 +35,7 @@ def check_the_rest_still_works():
 def root(tmp_path: Path) -> Path:
     package = tmp_path / "projects/toy/src/toy"
     package.mkdir(parents=True)
+    (tmp_path / "Makefile").write_text("project-t := toy\n")
     (package / "__init__.py").write_text("")
     (package / "core.py").write_text(CODE)
     folder = tmp_path / "projects/toy/exercises/1_add"
@@ -45,7 +46,7 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_the_gap_keeps_signature_docstring_and_everything_around() -> None:
+def test_gap_keeps_signature_docstring_and_surrounding_code() -> None:
     text = exercises.with_gap(CODE, "Sum.add")
     assert '"""Their sum."""\n        raise NotImplementedError(' in text
     assert "total" not in text
@@ -53,35 +54,49 @@ def test_the_gap_keeps_signature_docstring_and_everything_around() -> None:
     compile(text, "toy", "exec")
 
 
-def test_check_says_what_is_wrong_until_it_is_solved(root: Path) -> None:
+def test_check_reports_failures_until_solved(root: Path) -> None:
     exercise = exercises.load("toy", "1", root=root)
     file = exercises.start(exercise)
-    wrong = exercises.check(exercise)
-    assert wrong == ["✗ small numbers: not written yet"]
+    assert exercises.check(exercise) == ["✗ small numbers: not written yet"]
     file.write_text(CODE.replace("a + b", "a - b"))
     assert exercises.check(exercise) == ["✗ small numbers: 1 and 2 make 3"]
     file.write_text("def broken(:\n")
     assert "SyntaxError" in exercises.check(exercise)[0]
     file.write_text("while True: pass\n")
-    assert "did not end within 0.2 s" in exercises.check(exercise, seconds=0.2)[0]
+    assert "did not finish within 0.2 s" in exercises.check(exercise, seconds=0.2)[0]
     exercises.solve(exercise)
     assert exercises.check(exercise) == []
-    kept = exercise.work.with_name("1.old1") / "src/toy/core.py"
-    assert kept.read_text() == "while True: pass\n"
+    previous = exercise.work.with_name("1.old1") / "src/toy/core.py"
+    assert previous.read_text() == "while True: pass\n"
 
 
-def test_starting_again_keeps_what_was_written(root: Path) -> None:
+def test_restart_keeps_previous_working_copy(root: Path) -> None:
     exercise = exercises.load("toy", "1", root=root)
     exercises.start(exercise).write_text("# mine")
     exercises.start(exercise)
     assert (exercise.work.with_name("1.old1") / "src/toy/core.py").read_text() == "# mine"
 
 
-def test_an_unknown_exercise_lists_the_known_ones(root: Path) -> None:
-    with pytest.raises(NotFound, match=r"no exercise '7'.*N=1 \(1_add\)"):
+def test_unknown_exercise_lists_available_ones(root: Path) -> None:
+    with pytest.raises(NotFound, match=r"Unknown exercise '7' of toy.*N=1 \(Add\)"):
         exercises.load("toy", "7", root=root)
     exercise = exercises.load("toy", "1", root=root)
-    with pytest.raises(NotFound, match="make exercise"):
+    with pytest.raises(NotFound, match="make exercise-t N=1"):
         exercises.check(exercise)
-    with pytest.raises(NotFound, match=r"no 'Sum\.gone'"):
+    with pytest.raises(NotFound, match=r"'Sum\.gone' does not exist"):
         exercises.with_gap(CODE, "Sum.gone")
+
+
+def test_commands_have_no_project_name_outside_the_repository(
+    root: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(root)
+    assert exercises.main(["list"]) == 0
+    assert capsys.readouterr().out == "make exercise-t N=1          Add\n"
+    monkeypatch.chdir(root / "projects/toy")
+    assert exercises.main(["list"]) == 0
+    assert capsys.readouterr().out == "make exercise N=1            Add\n"
+    assert exercises.main(["start", "toy", "1"]) == 0
+    assert capsys.readouterr().out.endswith("Then run: make check N=1\n")
+    assert exercises.main(["start", "toy"]) == 2
+    assert "make exercise N=1 " in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""What lifting a project out writes; `tests/test_lift_out.py` installs and runs the result."""
+"""`tools.starter`: the files it writes. `tests/test_lift_out.py` installs and runs the result."""
 
 import os
 import subprocess
@@ -41,14 +41,22 @@ FILES = {
     "pyproject.toml": ROOT_PYPROJECT,
     "constraints.txt": "pytest==9.0\n",
     "LICENSE": "Apache\n",
-    "Makefile": "run-rag_chatbot := serve docs\n"
-    "eval-rag_chatbot := eval --qa projects/rag_chatbot/eval/q.jsonl --docs docs\n",
-    ".env.example": "# RAG_K=8\n",
+    "Makefile": "project-rag := rag_chatbot\nrun-rag := serve docs\n"
+    "eval-rag := eval --qa projects/rag_chatbot/eval/questions.jsonl --docs docs\n",
+    ".env.example": "# Copy it.\n\n# ── seedbed\n#SEEDBED_MODEL=x\n\n"
+    "# ── llm_service\n#SERVICE_K=1\n\n# ── rag_chatbot\n#RAG_K=8\n",
     ".dockerignore": "*\n!shared\n!projects\n",
     "docker/entrypoint.sh": "exec",
     "projects/rag_chatbot/Dockerfile": "COPY ./shared ./shared\n"
     "COPY ./shared/models.txt ./projects/rag_chatbot/pyproject.toml ./projects/rag_chatbot/\n",
     "docs/rag.md": "Set RAG_K. Run `make run-rag`.\n",
+    "docs/README.md": "| [Deploy](how-to/deploy.md) |\n| [Train](how-to/train.md) |\n"
+    "| [Copy](how-to/your-project.md) |\n\nMore in [Train](how-to/train.md).\n\nThe end.\n",
+    "docs/how-to/deploy.md": "docker build -f projects/rag_chatbot/Dockerfile\n",
+    "docs/how-to/train.md": "cd projects/finetune_lora\n",
+    "docs/how-to/your-project.md": "make new-rag TO=../my-bot\n",
+    "docs/images/page.png": "PNG",
+    "docs/images/unused.png": "PNG",
     "shared/pyproject.toml": "[project]\n",
     "shared/models.txt": "",
     "shared/src/seedbed/__init__.py": "",
@@ -56,10 +64,14 @@ FILES = {
     "projects/rag_chatbot/pyproject.toml": "[project]\nname = 'rag-chatbot'\n"
     "dependencies = ['seedbed[local]', 'chromadb>=1']\n",
     "projects/rag_chatbot/README.md": "`make run-rag`, `rag-chatbot ask`, `RAG_K`, RAG is a word.\n"
-    "See projects/rag_chatbot/tests and shared/src, a shared thing.\n",
-    "tools/exercises.py": "",
+    "See projects/rag_chatbot/tests and shared/src, a shared thing.\n"
+    "`make exercise-rag N=1`, [settings](../../shared/README.md#settings)\n"
+    "![The page](../../docs/images/page.png) and [Deploy](../../docs/how-to/deploy.md)\n",
+    "tools/exercises.py": (HERE / "tools/exercises.py").read_text("utf-8"),
     "projects/rag_chatbot/.hidden": "rag_chatbot\n",
-    "projects/rag_chatbot/eval/q.jsonl": '{"answers": ["RAG_K"]}\n',
+    "projects/rag_chatbot/eval/questions.jsonl": '{"answers": ["RAG_K"]}\n',
+    "projects/rag_chatbot/tests/data.jsonl": '{"text": "RAG_K"}\n',
+    "projects/rag_chatbot/src/rag_chatbot/page.html": "<title>rag_chatbot</title>\n",
     "projects/rag_chatbot/src/rag_chatbot/__init__.py": "",
     "projects/rag_chatbot/src/rag_chatbot/config.py": 'config = dict(env_prefix="RAG_")\n',
     "projects/rag_chatbot/tests/test_a.py": "from rag_chatbot import config\n"
@@ -79,7 +91,7 @@ def root(tmp_path: Path) -> Path:
     return tmp_path / "repo"
 
 
-def test_everything_comes_along_renamed(root: Path, tmp_path: Path) -> None:
+def test_lift_renames_code_settings_and_texts(root: Path, tmp_path: Path) -> None:
     target = starter.lift("rag_chatbot", tmp_path / "my-bot", root=root)
     text = (target / "README.md").read_text()
     assert "`make run`, `my-bot ask`, `MY_BOT_K`, RAG is a word." in text
@@ -89,28 +101,52 @@ def test_everything_comes_along_renamed(root: Path, tmp_path: Path) -> None:
     assert "ROOT = Path(__file__).parents[1]" in test
     assert (target / ".hidden").read_text() == "my_bot\n"
     assert 'env_prefix="MY_BOT_"' in (target / "src/my_bot/config.py").read_text()
-    assert (target / ".env.example").read_text() == "# MY_BOT_K=8\n"
+    assert "`make exercise N=1`, [settings](vendor/seedbed/README.md#settings)" in text
+    assert "![The page](docs/images/page.png)" in text
+    assert (target / "src/my_bot/page.html").read_text() == "<title>my_bot</title>\n"
+    example = "# Copy it.\n\n# ── seedbed\n#SEEDBED_MODEL=x\n\n# ── my_bot\n#MY_BOT_K=8\n"
+    assert (target / ".env.example").read_text() == example
     dockerfile = (target / "Dockerfile").read_text().splitlines()
     assert dockerfile[0] == "COPY ./vendor/seedbed ./vendor/seedbed"
     assert dockerfile[1] == "COPY ./vendor/seedbed/models.txt ./pyproject.toml ./"
     assert "!vendor\n!src\n" in (target / ".dockerignore").read_text()
-    assert "my-bot eval --qa eval/q.jsonl --docs docs" in (target / "Makefile").read_text()
+    assert "my-bot eval --qa eval/questions.jsonl --docs docs" in (target / "Makefile").read_text()
 
 
-def test_the_corpus_and_its_questions_stay_word_for_word(root: Path, tmp_path: Path) -> None:
+def test_lift_renames_handbook_and_its_questions_alike(root: Path, tmp_path: Path) -> None:
     target = starter.lift("rag_chatbot", tmp_path / "my-bot", root=root)
-    assert (target / "docs/rag.md").read_text() == FILES["docs/rag.md"]
-    assert "RAG_K" in (target / "eval/q.jsonl").read_text()
+    assert (target / "docs/rag.md").read_text() == "Set MY_BOT_K. Run `make run`.\n"
+    assert (target / "eval/questions.jsonl").read_text() == '{"answers": ["MY_BOT_K"]}\n'
+    assert (target / "tests/data.jsonl").read_text() == '{"text": "RAG_K"}\n'
 
 
-def test_what_is_private_or_made_stays_behind(root: Path, tmp_path: Path) -> None:
+def test_lift_omits_pages_about_other_projects(root: Path, tmp_path: Path) -> None:
+    target = starter.lift("rag_chatbot", tmp_path / "my-bot", root=root)
+    names = {path.relative_to(target / "docs").as_posix() for path in target.glob("docs/**/*.*")}
+    assert names == {"README.md", "rag.md", "how-to/deploy.md", "images/page.png"}
+    contents = (target / "docs/README.md").read_text()
+    assert contents == "| [Deploy](how-to/deploy.md) |\n\nThe end.\n"
+    assert (target / "docs/how-to/deploy.md").read_text() == "docker build -f Dockerfile\n"
+
+
+def test_lift_copies_only_linked_pages_unless_project_serves_the_handbook(
+    root: Path, tmp_path: Path
+) -> None:
+    makefile = (root / "Makefile").read_text().replace("serve docs", "serve")
+    (root / "Makefile").write_text(makefile)
+    target = starter.lift("rag_chatbot", tmp_path / "my-bot", root=root)
+    names = {path.relative_to(target / "docs").as_posix() for path in target.glob("docs/**/*.*")}
+    assert names == {"how-to/deploy.md", "images/page.png"}
+
+
+def test_lift_leaves_private_and_generated_files_behind(root: Path, tmp_path: Path) -> None:
     target = starter.lift("rag_chatbot", tmp_path / "my-bot", root=root)
     names = {str(path.relative_to(target)) for path in target.rglob("*")}
     assert not names & {"var", ".env", "src/my_bot/__pycache__", "vendor/seedbed/tests"}
     assert "vendor/seedbed/src/seedbed/__init__.py" in names
 
 
-def test_it_brings_its_own_tool_settings(root: Path, tmp_path: Path) -> None:
+def test_lift_writes_own_tool_settings(root: Path, tmp_path: Path) -> None:
     import tomllib
 
     target = starter.lift("rag_chatbot", tmp_path / "my-bot", root=root)
@@ -121,14 +157,16 @@ def test_it_brings_its_own_tool_settings(root: Path, tmp_path: Path) -> None:
     assert settings["tool"]["uv"]["sources"]["seedbed"]["path"] == "vendor/seedbed"
 
 
-def test_it_is_committed_even_where_git_does_not_know_who_you_are(
-    root: Path, tmp_path: Path
-) -> None:
-    nobody = {"HOME": str(tmp_path), "GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull}
+def test_lift_commits_without_git_identity(root: Path, tmp_path: Path) -> None:
+    no_identity = {
+        "HOME": str(tmp_path),
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_CONFIG_GLOBAL": os.devnull,
+    }
     done = subprocess.run(
         [sys.executable, "-m", "tools.starter", "rag_chatbot", "../my-bot"],
         cwd=root,
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(HERE), **nobody},
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(HERE), **no_identity},
         capture_output=True,
         text=True,
         check=True,
@@ -136,7 +174,7 @@ def test_it_is_committed_even_where_git_does_not_know_who_you_are(
     assert "cd ../my-bot" in done.stdout
     git = ["git", "-C", str(tmp_path / "my-bot")]
     log = subprocess.run([*git, "log", "--format=%s"], capture_output=True, text=True, check=True)
-    assert log.stdout == "Start from rag_chatbot, lifted out of Seedbed\n"
+    assert log.stdout == "Start from Seedbed's rag_chatbot\n"
     status = subprocess.run([*git, "status", "--short"], capture_output=True, text=True, check=True)
     assert status.stdout == ""
 
@@ -144,25 +182,25 @@ def test_it_is_committed_even_where_git_does_not_know_who_you_are(
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("My Bot", "cannot name a Python package"),
-        ("9bot", "cannot name a Python package"),
-        ("class", "something else in Python"),
-        ("json", "something else in Python"),
-        ("chromadb", "something else in Python"),
-        ("seedbed", "something else in Python"),
+        ("My Bot", "cannot be the name of a Python package"),
+        ("9bot", "cannot be the name of a Python package"),
+        ("class", "already the name of"),
+        ("json", "already the name of"),
+        ("chromadb", "already the name of"),
+        ("seedbed", "already the name of"),
         ("repo/inside", "inside this repository"),
     ],
 )
-def test_bad_targets_are_refused(root: Path, tmp_path: Path, name: str, reason: str) -> None:
+def test_lift_rejects_unusable_target(root: Path, tmp_path: Path, name: str, reason: str) -> None:
     with pytest.raises(BadInput, match=reason):
         starter.lift("rag_chatbot", tmp_path / name, root=root)
     assert not (tmp_path / name).exists()
 
 
-def test_an_existing_folder_is_refused_unless_it_is_empty(root: Path, tmp_path: Path) -> None:
+def test_lift_rejects_existing_folder_unless_empty(root: Path, tmp_path: Path) -> None:
     (tmp_path / "full").mkdir()
     (tmp_path / "full/a").write_text("mine")
-    with pytest.raises(BadInput, match="exists already"):
+    with pytest.raises(BadInput, match="already exists"):
         starter.lift("rag_chatbot", tmp_path / "full", root=root)
     assert (tmp_path / "full/a").read_text() == "mine"
     (tmp_path / "empty").mkdir()
@@ -170,7 +208,9 @@ def test_an_existing_folder_is_refused_unless_it_is_empty(root: Path, tmp_path: 
 
 
 @pytest.mark.parametrize("project", ["", "nothing", "../shared"])
-def test_an_unknown_project_lists_the_known_ones(root: Path, tmp_path: Path, project: str) -> None:
-    with pytest.raises(NotFound, match="one of: rag_chatbot"):
+def test_lift_of_unknown_project_lists_available_ones(
+    root: Path, tmp_path: Path, project: str
+) -> None:
+    with pytest.raises(NotFound, match="Available: rag_chatbot"):
         starter.lift(project, tmp_path / "my-bot", root=root)
     assert not (tmp_path / "my-bot").exists()

