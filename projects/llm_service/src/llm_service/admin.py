@@ -44,7 +44,7 @@ def routes(gateway: Gateway, keys: KeyStore, *, draining: Callable[[], bool]) ->
     def operator(caller: Caller) -> None:
         if not keys.get(caller).may("admin"):
             raise Forbidden(
-                "This key may not administer the service.", hint="Its scopes lack admin."
+                "This key cannot use the admin API.", hint="Use a key with the scope 'admin'."
             )
 
     router = APIRouter(prefix="/admin", tags=["admin"], dependencies=[Depends(operator)])

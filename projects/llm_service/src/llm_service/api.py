@@ -76,7 +76,7 @@ def _reload_on_hangup(gateway: Gateway) -> Iterator[None]:
         try:
             await gateway.reload()
         except ConfigError as error:
-            log.error("the table of models stays as it was: %s", error)
+            log.error("Models file not reloaded, the previous one stays in use: %s", error)
 
     def start() -> None:
         task = loop.create_task(reload())
@@ -111,11 +111,11 @@ SECURED: dict[str, Any] = {"security": [{"HTTPBearer": []}]}
 
 
 class Feedback(BaseModel):
-    """What somebody thought of an answer: a thumb, a score, a comment, or several of them."""
+    """Feedback on an answer: a thumb up or down, a score, a comment, or several of these."""
 
     model_config = ConfigDict(extra="forbid")
 
-    response_id: CleanText = Field(max_length=100, description="The answer's `id`.")
+    response_id: CleanText = Field(max_length=100, description="The `id` of the answer.")
     rating: Annotated[str | None, Field(pattern="^(up|down)$")] = None
     score: Annotated[float | None, Field(ge=-1e6, le=1e6, allow_inf_nan=False)] = None
     comment: Annotated[CleanText, Field(max_length=4000)] = ""
@@ -186,20 +186,20 @@ def _add_rest(router: APIRouter, gateway: Gateway) -> None:
 
     @router.get("/models")
     def list_models(key: CallingKey) -> dict[str, Any]:
-        """What can be asked for by this key: models, routes and aliases."""
+        """List the models, routes and aliases that this key can use."""
         return models_list(_served(gateway, key), gateway.started)
 
     @router.get("/models/{name:path}")
     def get_model(name: str, key: CallingKey) -> dict[str, Any]:
-        """One of them."""
+        """Return one model, route or alias."""
         for entry in models_list(_served(gateway, key), gateway.started)["data"]:
             if entry["id"] == name:
                 return dict(entry)
-        raise no_model(name, hint="GET /v1/models lists them.")
+        raise no_model(name, hint="GET /v1/models lists the available models.")
 
     @router.post("/feedback")
     async def rate(body: Feedback, key: CallingKey) -> dict[str, str]:
-        """Rate an answer by its id; a second rating takes the first one's place."""
+        """Rate an answer by its id. A second rating replaces the first."""
         await asyncio.to_thread(
             feedback.add, gateway.database, body.response_id, body.rating, body.score,
             body.comment, accounting=gateway.accounting,

@@ -37,7 +37,7 @@ def _http_address(url: str) -> str:
     except ValueError:
         fine = False
     if not fine or parts.query or parts.fragment or parts.username:
-        raise ValueError('write the address of its API, such as "http://127.0.0.1:8000/v1"')
+        raise ValueError('expected the URL of an API, such as "http://127.0.0.1:8000/v1"')
     return url.rstrip("/")
 
 
@@ -102,11 +102,15 @@ class ModelEntry(Strict):
     @classmethod
     def _only_parameters(cls, defaults: dict[str, Any]) -> dict[str, Any]:
         if wrong := sorted(_REQUEST_FIELDS & set(defaults)):
-            raise ValueError(f"{wrong[0]!r} comes with each request; leave it out here")
+            raise ValueError(
+                f"{wrong[0]!r} is set by each request and cannot have a default; remove it"
+            )
         try:
             json.dumps(defaults, allow_nan=False)
         except (TypeError, ValueError):
-            raise ValueError("only what JSON can say: text, numbers, true, lists, tables") from None
+            raise ValueError(
+                "only JSON values are allowed: strings, numbers, booleans, arrays and tables"
+            ) from None
         return defaults
 
     @model_validator(mode="after")
@@ -114,15 +118,15 @@ class ModelEntry(Strict):
         if self.backend == "local":
             for name in ("base_url", "model", "api_key_env"):
                 if name in self.model_fields_set:
-                    raise ValueError(f'{name}: only for backend = "openai" or "anthropic"')
+                    raise ValueError(f'{name}: only allowed with backend = "openai" or "anthropic"')
             return self
         for name in ("spec", "preload", "replicas"):
             if name in self.model_fields_set:
-                raise ValueError(f'{name}: only for backend = "local"')
+                raise ValueError(f'{name}: only allowed with backend = "local"')
         if not self.base_url:
-            raise ValueError('base_url: missing; write base_url = "http://…/v1"')
+            raise ValueError('base_url: required; add base_url = "http://…/v1"')
         if self.backend == "anthropic" and self.kind != "chat":
-            raise ValueError('kind: Anthropic has no embeddings; write kind = "chat"')
+            raise ValueError('kind: Anthropic does not support embeddings; use kind = "chat"')
         if self.api_key_env and not os.environ.get(self.api_key_env):
             raise ValueError(
                 f"api_key_env: the environment variable {self.api_key_env} is not set; "
@@ -180,7 +184,9 @@ class Guardrails(Strict):
     @model_validator(mode="after")
     def _one_list(self) -> Guardrails:
         if self.blocked_terms and self.blocked_terms_file:
-            raise ValueError("blocked_terms: also in blocked_terms_file; keep one of them")
+            raise ValueError(
+                "blocked_terms: cannot be combined with blocked_terms_file; remove one of them"
+            )
         return self
 
 
@@ -205,7 +211,9 @@ class Experiment(Strict):
     def _distinct(self) -> Experiment:
         names = [variant.name for variant in self.variants]
         if twice := next((name for name in names if names.count(name) > 1), None):
-            raise ValueError(f"variants: two are called {twice!r}; give each its own name")
+            raise ValueError(
+                f"variants: duplicate name {twice!r}; each variant needs a unique name"
+            )
         return self
 
 

@@ -67,19 +67,21 @@ class Database:
         except DBAPIError as error:
             words = " ".join(str(error.orig).split())
             if "database is locked" in words:
-                raise Busy(f"{self.url} is locked by another process.", retry_after=2) from None
+                raise Busy(
+                    f"Database {self.url} is locked by another process.", retry_after=2
+                ) from None
             damaged = "malformed" in words or "not a database" in words
             if isinstance(error, OperationalError) or error.connection_invalidated or damaged:
                 raise Unavailable(
-                    f"{self.url} does not answer: {words}.", hint=self._hint
+                    f"Database {self.url} is unavailable: {words}.", hint=self._hint
                 ) from None
             raise
 
     @property
     def _hint(self) -> str:
         if self.is_sqlite:
-            return "See that the disk has room, and that SERVICE_DATA_DIR may be written to."
-        return "See that the server runs and that SERVICE_DATABASE_URL is right."
+            return "Check the free disk space and that SERVICE_DATA_DIR is writable."
+        return "Check that the server is running and that SERVICE_DATABASE_URL is correct."
 
 
 def open_database(config: Config) -> Database:
@@ -95,8 +97,8 @@ def open_database(config: Config) -> Database:
         _upgrade(database)
     except OSError as error:
         raise Unavailable(
-            f"Cannot keep data in {str(config.data_dir)!r}: {error.strerror or error}.",
-            hint="Set SERVICE_DATA_DIR to a folder that you may write to.",
+            f"Cannot write to {str(config.data_dir)!r}: {error.strerror or error}.",
+            hint="Set SERVICE_DATA_DIR to a writable folder.",
         ) from None
     return database
 
@@ -122,9 +124,9 @@ def upsert(
 def storable(value: str, what: str, most: int = 200) -> str:
     """`value` if every database can keep it; BadInput names `what` otherwise."""
     if len(value) > most:
-        raise BadInput(f"{what} has {len(value)} characters; at most {most} are kept.")
+        raise BadInput(f"{what} is too long: {len(value)} characters, at most {most} are allowed.")
     if cleaned(value) != value:
-        raise BadInput(f"{what} {value!r} holds a NUL character or half of a surrogate pair.")
+        raise BadInput(f"{what} {value!r} contains a NUL character or half a surrogate pair.")
     return value
 
 
@@ -140,15 +142,16 @@ def _url(config: Config) -> URL:
         url = make_url(config.database_url.get_secret_value().strip())
     except (ArgumentError, ValueError):
         raise ConfigError(
-            "SERVICE_DATABASE_URL is not a URL.", hint="Write postgresql://USER@HOST/NAME."
+            "SERVICE_DATABASE_URL is not a valid URL.",
+            hint="Example: postgresql://USER@HOST/NAME",
         ) from None
     if url.drivername in ("postgresql", "postgres", "postgresql+psycopg"):
         return url.set(drivername="postgresql+psycopg")
     if url.drivername == "sqlite" and url.database not in (None, "", ":memory:"):
         return url
     raise ConfigError(
-        f"SERVICE_DATABASE_URL begins with {url.drivername!r}, which is not served.",
-        hint="Write postgresql://USER@HOST/NAME, or leave it out for SQLite.",
+        f"SERVICE_DATABASE_URL: unsupported database {url.drivername!r}.",
+        hint="Use postgresql://USER@HOST/NAME, or unset it to use SQLite.",
     )
 
 
@@ -196,6 +199,6 @@ def _upgrade(database: Database) -> None:
                 command.upgrade(settings, "head")
             except CommandError as error:
                 raise ConfigError(
-                    f"{database.url} was written by a newer version: {error}",
-                    hint="Update llm-service, or restore the backup from before.",
+                    f"Database {database.url} was written by a newer version: {error}",
+                    hint="Upgrade llm-service, or restore an older backup.",
                 ) from None
