@@ -81,7 +81,7 @@ def answers(tmp_path):
 
 
 def test_keys_are_made_listed_and_revoked(run):
-    assert "no key yet" in run("keys", "list")[1]
+    assert "No keys yet" in run("keys", "list")[1]
     status, out, _ = run("keys", "create", "--name", "alice", "--json")
     made = json.loads(out)
     assert status == 0 and {"id", "key"} <= set(made) and made["key"].startswith("sk-sb-")
@@ -115,7 +115,7 @@ def test_usage_by_key_model_and_day(run, answers):
 
 
 def test_usage_of_nothing(run):
-    assert run("usage")[:2] == (0, "Nothing was asked yet.\n")
+    assert run("usage")[:2] == (0, "No requests yet.\n")
     assert run("usage", "--json")[1] == "[]\n"
 
 
@@ -147,9 +147,9 @@ def test_bench_against_a_stub(run):
 
 WRONG = [
     ("keys create --name x --scope boss", "boss"),
-    ("keys create --name x --rpm 0", "rpm is 0"),
+    ("keys create --name x --rpm 0", "Invalid rpm 0"),
     ("keys create --name x --budget-usd nan", "budget_usd"),
-    ("keys create --name x --team-budget-usd 5", "no team"),
+    ("keys create --name x --team-budget-usd 5", "needs a team"),
     ("keys create --name x --expires 2001-01-01", "past"),
     ("keys revoke nobody", "'nobody'"),
     ("usage --by weather", "'weather'"),
@@ -226,7 +226,7 @@ def test_a_wrong_prompt_file_is_said_before_anything_listens(run, tmp_path):
     (tmp_path / "models.toml").write_text(f"{table}variants = {variants}\n")
     status, _, err = run("serve", "--models", "models.toml", "--port", free_port())
     assert status == 2 and err.count("\n") == 1
-    assert "warm.md' opens with 'Be warm.'. Its first line must be `version: 1`" in err
+    assert "warm.md' starts with 'Be warm.'. The first line must be `version: N`" in err
 
 
 def test_a_port_that_is_taken_is_one_line(run):

@@ -39,7 +39,9 @@ class Answer(BaseModel):
     seconds: float
     scores: dict[str, float] | None
     call: dict[str, Any] | None
-    problems: list[str] | None = Field(description="Empty if valid; null without a schema.")
+    problems: list[str] | None = Field(
+        description="Schema violations: empty if valid, null without a schema."
+    )
 
 
 class BeforeAfter(BaseModel):
@@ -100,7 +102,7 @@ def _add_reading(router: APIRouter, library: Library) -> None:
     @router.get("/runs/{name:path}/progress")
     def get_progress(
         name: CleanText,
-        after: Annotated[int, Query(ge=0, description="Only later steps.")] = 0,
+        after: Annotated[int, Query(ge=0, description="Return only steps after this one.")] = 0,
     ) -> dict[str, Any]:
         """The run's state and a record for each step: loss, learning rate, tokens per second."""
         return {"state": library.run(name)["state"], "steps": library.progress(name, after)}
@@ -111,6 +113,7 @@ def _add_reading(router: APIRouter, library: Library) -> None:
         card = library.model_card(name)
         if card is None:
             raise NotFound(
-                f"The run {name!r} has no model card.", hint="`finetune-lora evaluate` writes it."
+                f"Run {name!r} has no model card yet.",
+                hint="Create it with: finetune-lora evaluate",
             )
         return PlainTextResponse(card, media_type="text/plain; charset=utf-8")

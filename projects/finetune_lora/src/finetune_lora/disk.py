@@ -51,8 +51,8 @@ def explain(what: str, where: Path) -> Iterator[None]:
         if why is None:
             raise
         raise DiskError(
-            f"{what} could not be written to {where}: {why}.",
-            hint="Free some space and go on with --resume.",
+            f"Cannot write {what} to {where}: {why}.",
+            hint="Free some disk space and continue with --resume.",
         ) from error
 
 
@@ -62,4 +62,4 @@ def _refusal(said: str) -> str | None:
         if why in said:
             return why
     writers = ("PytorchStreamWriter", "unexpected pos", "file write failed", "iostream error")
-    return "the disk takes no more" if any(one in said for one in writers) else None
+    return "the disk is full" if any(one in said for one in writers) else None

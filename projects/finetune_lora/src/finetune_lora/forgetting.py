@@ -52,7 +52,7 @@ def general_set(path: Path = _FILE) -> General:
         except (ValueError, KeyError, TypeError, IndexError) as error:
             raise BadInput(
                 f"{path.name}, line {number}: {error}.",
-                hint='A line is {"question", "choices", "answer"} or {"text"}.',
+                hint='Each line needs {"question", "choices", "answer"} or {"text"}.',
             ) from None
     return General(tuple(questions), tuple(texts))
 
@@ -62,7 +62,7 @@ def _question(row: Mapping[str, Any]) -> tuple[str, tuple[str, ...], int]:
     answer = row["answer"]
     place = answer if isinstance(answer, int) else choices.index(answer)
     if not 0 <= place < len(choices):
-        raise ValueError(f"answer {answer} is none of {len(choices)} choices")
+        raise ValueError(f"answer {answer} is out of range ({len(choices)} choices)")
     return str(row["question"]), choices, place
 
 

@@ -91,7 +91,7 @@ def _ask(at: SimpleNamespace) -> None:
     at.asked = _html("asked", ASK)
     with gr.Row(elem_id="question-row"):
         at.box = gr.Textbox(
-            placeholder="Write a request as a user would",
+            placeholder="Type a request as a user would",
             show_label=False,
             container=False,
             scale=8,
@@ -232,5 +232,5 @@ def _tried(make: Callable[[], str]) -> str:
 def _reason(error: Exception) -> str:
     if isinstance(error, SeedbedError):
         return str(error)
-    log.exception("the page could not show something")
-    return "Something failed on our side; it is logged."
+    log.exception("Error while rendering the page")
+    return "Internal error; see the server's log."

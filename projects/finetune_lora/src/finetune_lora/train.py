@@ -91,13 +91,16 @@ class TrainArgs:
         for name, least in bounds.items():
             if getattr(self, name) < least:
                 raise ConfigError(
-                    f"{name} is {getattr(self, name)}.", hint=f"Give {least} or more."
+                    f"Invalid {name}: {getattr(self, name)}.", hint=f"Use {least} or more."
                 )
         if self.max_minutes <= 0 or (self.lr is not None and self.lr <= 0):
-            raise ConfigError("max_minutes and lr must be above 0.", hint="Give e.g. 10 and 1e-3.")
+            raise ConfigError(
+                "max_minutes and lr must be greater than 0.", hint="Example: 10 and 1e-3."
+            )
         if not 0 <= self.word_dropout < 1:
             raise ConfigError(
-                f"word_dropout is {self.word_dropout}.", hint="Give a share of the words, e.g. 0.2."
+                f"Invalid word_dropout: {self.word_dropout}.",
+                hint="Use a share from 0 to 1, e.g. 0.2.",
             )
 
     @property
@@ -177,7 +180,7 @@ def prepare(args: TrainArgs, settings: Settings | None = None) -> Job:
     dataset = load_dataset(args.data)
     if len(dataset) < 2:
         raise BadInput(
-            f"{args.data} has {len(dataset)} row to learn from.", hint="Give at least two."
+            f"{args.data} has only {len(dataset)} training row.", hint="At least two are needed."
         )
     known = dataset.labels or None
     evaluation = load_dataset(args.eval_data, labels=known) if args.eval_data else None
@@ -189,7 +192,10 @@ def prepare(args: TrainArgs, settings: Settings | None = None) -> Job:
     args = replace(args, lr=args.lr or suitable_lr(base), layers=layers)
     encoded = encode(base.tokenizer, dataset.examples, source=dataset.source, **options)
     if len(encoded) < 2:
-        raise BadInput(f"Cut to {args.max_tokens} tokens, {args.data} has nothing to learn.")
+        raise BadInput(
+            f"After truncating to {args.max_tokens} tokens, {args.data} contains no "
+            "answers to learn."
+        )
     encoded_eval = (
         encode(base.tokenizer, evaluation.examples, source=evaluation.source, **options)
         if evaluation
@@ -298,10 +304,11 @@ def check_folder(folder: Path, args: TrainArgs) -> None:
     if args.resume or not folder.exists():
         return
     if not folder.is_dir():
-        raise BadInput(f"{folder} is a file.", hint="Give --output a folder.")
+        raise BadInput(f"{folder} is a file, not a folder.", hint="Choose another --output.")
     if any((folder / name).exists() for name in ("run.json", "checkpoints", "adapter_config.json")):
         raise BadInput(
-            f"{folder} holds a run already.", hint="Go on with --resume, or give another --output."
+            f"{folder} already contains a run.",
+            hint="Continue it with --resume, or choose another --output.",
         )
 
 
@@ -320,8 +327,8 @@ def check_same(folder: Path, job: Job) -> None:
     for name, value in saved["identity"].items():
         if now.get(name) != value:
             raise BadInput(
-                f"The checkpoint was made with {name}={value!r}, not {now.get(name)!r}.",
-                hint="Resume with the same arguments and data, or give another --output.",
+                f"The checkpoint was written with {name}={value!r}, not {now.get(name)!r}.",
+                hint="Resume with the same arguments and data, or choose another --output.",
             )
 
 

@@ -56,7 +56,7 @@ def run(job: Job, folder: Path, tell: Listener) -> TrainResult:
     """Train `job`, write the adapter into `folder`, and tell what happens on the way."""
     set_seed(job.args.seed)
     keep_freed_memory()
-    with explain("The run", folder):
+    with explain("the run", folder):
         folder.mkdir(parents=True, exist_ok=True)
     a = job.args
     choose_attention(job)
@@ -73,7 +73,9 @@ def run(job: Job, folder: Path, tell: Listener) -> TrainResult:
         with on_signal(trainer.interrupt, STOPPING):
             trainer.train(resume_from_checkpoint=str(last) if last else None)
         if trainer.stopped_by == "interrupt":
-            raise Stopped(f"Stopped after step {trainer.state.global_step}; --resume goes on.")
+            raise Stopped(
+                f"Stopped after step {trainer.state.global_step}. Continue with --resume."
+            )
         return trainer.finish()
 
 
@@ -182,11 +184,11 @@ class CompletionTrainer(Trainer):
         if torch.isfinite(value):
             return
         last = checkpoints.latest(self.folder)
-        kept = f"; the checkpoint {last.name} is intact" if last else ""
+        kept = f". Checkpoint {last.name} is intact" if last else ""
         raise TrainingFailed(
-            f"The {what} became {value.item()} at step {self.state.global_step + 1}, with a "
+            f"The {what} became {value.item()} at step {self.state.global_step + 1} with a "
             f"learning rate of {self._get_learning_rate():.2g}{kept}.",
-            hint=f"Train with a lower --lr than {self.job.args.lr:g} and another --output.",
+            hint=f"Start again with --lr below {self.job.args.lr:g} and another --output.",
         )
 
     def _losses(
@@ -261,7 +263,7 @@ class CompletionTrainer(Trainer):
 
     def _save_checkpoint(self, model: Any, trial: Any = None) -> None:
         step = self.state.global_step
-        with explain(f"The checkpoint of step {step}", self.folder):
+        with explain(f"the checkpoint of step {step}", self.folder):
             if self.args.should_save:
                 checkpoints.clear(self.folder)
             self.accelerator.wait_for_everyone()
@@ -298,7 +300,7 @@ class CompletionTrainer(Trainer):
     def interrupt(self, *_: Any) -> None:
         """End with a checkpoint after this step, and at once when asked a second time."""
         if self.stopped_by == "interrupt":
-            raise Stopped("Stopped at once; --resume goes on from the last checkpoint.")
+            raise Stopped("Stopped immediately. Continue from the last checkpoint with --resume.")
         self.stopped_by = "interrupt"
 
     def finish(self) -> TrainResult:

@@ -325,7 +325,7 @@ def main() -> None:
         loop = uvloop.new_event_loop()
     except ImportError:
         loop = asyncio.new_event_loop()
-    print(f"Stub upstream on http://{given.host}:{given.port}/v1", flush=True)
+    print(f"Running a stub upstream on http://{given.host}:{given.port}/v1", flush=True)
     web.run_app(
         stub.app(),
         host=given.host,
