@@ -187,19 +187,34 @@ MISTAKES = {
         UP + "base_url='http://h/v1'\napi_key_env='NOT_SET'",
         "[models.a] api_key_env: the environment variable NOT_SET is not set; export NOT_SET=",
     ),
-    "a key in the file": (UP + "api_key='sk-abcdef'", "[models.a] api_key: keys must not be stored"),
-    "an address of a local model": (A + "base_url='http://h/v1'", "[models.a] base_url: only allowed with"),
+    "a key in the file": (
+        UP + "api_key='sk-abcdef'",
+        "[models.a] api_key: keys must not be stored",
+    ),
+    "an address of a local model": (
+        A + "base_url='http://h/v1'",
+        "[models.a] base_url: only allowed with",
+    ),
     "replicas of an upstream": (
         UP + "base_url='http://h/v1'\nreplicas=2",
         "[models.a] replicas: only allowed with backend",
     ),
     "a default that is no parameter": (A + "defaults={stream=true}", "[models.a] defaults={"),
     "a default that JSON can't say": (A + "defaults={x=2026-01-01}", "[models.a] defaults={"),
-    "an alias to nothing": (A + "[aliases]\nb='c'", "[aliases] b='c': unknown model. Available models: a"),
-    "an alias that is a model": (A + "[aliases]\na='a'", "[aliases] a: a model or route with this name"),
+    "an alias to nothing": (
+        A + "[aliases]\nb='c'",
+        "[aliases] b='c': unknown model. Available models: a",
+    ),
+    "an alias that is a model": (
+        A + "[aliases]\na='a'",
+        "[aliases] a: a model or route with this name",
+    ),
     "aliases in a circle": (A + "[aliases]\nb='c'\nc='b'", "circular alias c → b → c"),
     "an alias to itself": (A + "[aliases]\nb='b'", "circular alias b → b"),
-    "a route to nothing": (A + "[routes.r]\ntargets=['z']", "[routes.r] targets='z': unknown model"),
+    "a route to nothing": (
+        A + "[routes.r]\ntargets=['z']",
+        "[routes.r] targets='z': unknown model",
+    ),
     "a route to a route": (
         A + "[routes.r]\ntargets=['a']\n[routes.s]\ntargets=['r']",
         "[routes.s] targets='r': must be a model, not a route",

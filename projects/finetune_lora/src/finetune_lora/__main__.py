@@ -36,7 +36,8 @@ Base = Annotated[
 ]
 Adapter = Annotated[Path, typer.Option("--adapter", help="Run folder that contains the adapter.")]
 Output = Annotated[
-    Path | None, typer.Option("--output", help="Output folder. Default: chosen automatically.")
+    Path | None,
+    typer.Option("--output", help="Run folder. Default: a new folder in FINETUNE_DATA_DIR/runs."),
 ]
 Minutes = Annotated[
     float | None,
@@ -50,7 +51,7 @@ Port = Annotated[int, typer.Option(envvar="PORT", help="TCP port to listen on.")
 Host = Annotated[
     str, typer.Option(help="Interface to bind. Anything but loopback requires API keys.")
 ]
-Seed = Annotated[int, typer.Option(help="Random seed. The same seed gives the same result.")]
+Seed = Annotated[int, typer.Option(help="Random seed.")]
 
 
 def read_config(**overrides: Any) -> Config:
@@ -303,7 +304,9 @@ def evaluate(
 def export(
     adapter: Adapter,
     to: Annotated[str, typer.Option(help="Output format: merged, gguf or openvino.")] = "openvino",
-    output: Output = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", help="Output folder. Default: next to the adapter.")
+    ] = None,
     type: Annotated[
         str | None,
         typer.Option(

@@ -313,7 +313,13 @@ def evaluate(
     url: Annotated[
         str | None, typer.Option(help="Server to evaluate. Default: start one for this run.")
     ] = None,
-    model: Model = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="Model to evaluate: with --url a model of that server, else a model spec. "
+            "Default: the server's first model, or smollm2."
+        ),
+    ] = None,
     key: Key = None,
     as_json: Json = False,
 ) -> None:
