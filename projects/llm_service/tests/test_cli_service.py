@@ -89,7 +89,7 @@ def test_keys_are_made_listed_and_revoked(run):
                            "--model", "smollm2", "--rpm", 5, "--budget-usd", 1.5,
                            "--team", "red", "--expires", "2090-01-01")  # fmt: skip
     assert out.startswith("sk-sb-") and out.count("\n") == 1  # KEY=$(llm-service keys create …)
-    assert "not shown again" in err
+    assert "cannot be shown again" in err
     table = run("keys", "list")[1]
     assert "bob" in table and "5 rpm, 1.5 USD" in table and "expires 2090-01-01" in table
     assert made["key"] not in table

@@ -110,7 +110,7 @@ def test_what_cannot_be_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="'tone' and 'other' both use model 'm'"):
         Experiments([two(), two("other")])
     file = tmp_path / "p.md"
-    with pytest.raises(ConfigError, match=r"p\.md' can't be read"):
+    with pytest.raises(ConfigError, match=r"Cannot read the prompt file .*p\.md"):
         Experiments([two(prompt=file)])
     file.write_text("Be brief.")
     with pytest.raises(ConfigError, match="first line must be `version: 1`"):
@@ -171,7 +171,7 @@ def test_the_report_has_each_variant_with_its_interval(database: Database) -> No
     assert plain["score"] is None and plain["p50_seconds"] == 2.0
     (recent,) = report(database, now - timedelta(days=1))
     assert [v["variant"] for v in recent["variants"]] == ["new"]
-    assert recent["verdict"] == "not enough data: only one variant was asked"
+    assert recent["verdict"] == "not enough data: only one variant has received requests"
 
 
 def rated(name: str, up: int, n: int) -> dict[str, Any]:
@@ -185,7 +185,7 @@ def test_a_verdict_needs_data() -> None:
     close = verdict([rated("a", 12, 20), rated("b", 14, 20)])
     assert close.startswith("no significant difference yet: 'b' leads by +10 percentage points")
     assert verdict([rated("a", 50, 100), rated("b", 80, 100)]).startswith(
-        "'b' is better: +30 points"
+        "'b' is better: +30 percentage points"
     )
     assert verdict([rated("a", 20, 20), rated("b", 0, 20)]).startswith("'a' is better: +100")
     same = [rated("a", 100, 100), rated("b", 100, 100)]

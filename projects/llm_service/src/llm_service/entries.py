@@ -79,11 +79,11 @@ class ModelEntry(Strict):
     """Seconds to the first event of an answer (to the end of one that is not streamed), and between
     two reads from an upstream. Default: 60, or 600 for a local model, whose queue can be long."""
     context_window: int = Field(0, ge=0)
-    """Maximum tokens of prompt and answer together; 0 if unknown. Set it for upstreams."""
+    """Maximum tokens of prompt and answer together; 0 if unknown. Only informative."""
     replicas: int = Field(1, ge=1, le=64)
     """Local models: number of processes. Each needs the memory of the whole model."""
     preload: bool = False
-    """Local models: load at startup instead of at the first request."""
+    """Local models: load at startup, as the default model always does, not at the first request."""
     defaults: dict[str, Any] = {}
     """Request parameters used where a request does not set them, e.g. temperature."""
 
