@@ -53,19 +53,22 @@ def test_the_same_step_is_replaced(tmp_path: Path) -> None:
     ("error", "why"),
     [
         (OSError(28, "No space left on device"), "No space left on device"),
-        (RuntimeError("unexpected pos 64 vs 0"), "the disk takes no more"),
-        (RuntimeError("[enforce fail] PytorchStreamWriter failed writing file"), "takes no more"),
+        (RuntimeError("unexpected pos 64 vs 0"), "the disk is full"),
+        (
+            RuntimeError("[enforce fail] PytorchStreamWriter failed writing file"),
+            "the disk is full",
+        ),
         (RuntimeError("I/O error: File too large (os error 27)"), "File too large"),
     ],
 )
 def test_a_refused_write_is_said_in_one_line(tmp_path: Path, error: Exception, why: str) -> None:
-    with pytest.raises(DiskError, match=why) as said, explain("The adapter", tmp_path):
+    with pytest.raises(DiskError, match=why) as said, explain("the adapter", tmp_path):
         raise error
     assert "\n" not in str(said.value)
 
 
 def test_other_errors_stay_what_they_are(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError, match="shapes"), explain("The adapter", tmp_path):
+    with pytest.raises(RuntimeError, match="shapes"), explain("the adapter", tmp_path):
         raise RuntimeError("shapes do not fit")
 
 

@@ -150,7 +150,7 @@ class _Reader:
         if not self.read:
             return "is empty: the dataset needs at least one row."
         if self.disliked:
-            return f"contains no answer that was rated up ({self.disliked} were rated down)."
+            return f"is not usable: none of its {self.disliked} answers was rated up."
         return f"contains no valid row: all {self.rejected} were rejected."
 
 
