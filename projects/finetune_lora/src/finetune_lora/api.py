@@ -23,7 +23,7 @@ from seedbed.settings import Settings
 
 
 class Question(BaseModel):
-    """A request as a user of the model would write it, without the system prompt."""
+    """A user's request, without the system prompt."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"text": "I forgot my vpn password, user anna.k"}]}
@@ -33,7 +33,7 @@ class Question(BaseModel):
 
 
 class Answer(BaseModel):
-    """`scores` where answers are labels; `call` and `problems` where they are tool calls."""
+    """An answer: with `scores` for labels, with `call` and `problems` for tool calls."""
 
     text: str
     seconds: float
@@ -79,15 +79,15 @@ def routes(library: Library, playground: Playground) -> APIRouter:
 
     @router.post("/runs/{name:path}/answer", response_model=BeforeAfter)
     def answer(name: CleanText, question: Question) -> Any:
-        """Ask the base model and the same model with the run's adapter. The first question to a
-        run loads its model, which takes some seconds."""
+        """Answer with the base model and with the run's adapter. The first request to a run loads
+        its model, which takes a few seconds."""
         folder = library.adapter(name)
         sides = {side: playground.answer(folder, question.text, side) for side in SIDES}
         return {"run": name, **sides}
 
     @router.get("/runs/{name:path}")
     def get_run(name: CleanText) -> dict[str, Any]:
-        """One run: its arguments and state, its newest figures, its evaluation if there is one."""
+        """Return a run: arguments, state, latest figures, and its evaluation if there is one."""
         return {**library.run(name), "report": library.report(name)}
 
     return router
@@ -96,7 +96,7 @@ def routes(library: Library, playground: Playground) -> APIRouter:
 def _add_reading(router: APIRouter, library: Library) -> None:
     @router.get("/runs")
     def list_runs() -> list[dict[str, Any]]:
-        """All runs, newest first."""
+        """List all runs, newest first."""
         return library.runs()
 
     @router.get("/runs/{name:path}/progress")
@@ -104,12 +104,12 @@ def _add_reading(router: APIRouter, library: Library) -> None:
         name: CleanText,
         after: Annotated[int, Query(ge=0, description="Return only steps after this one.")] = 0,
     ) -> dict[str, Any]:
-        """The run's state and a record for each step: loss, learning rate, tokens per second."""
+        """Return the state and one record per step: loss, learning rate, tokens per second."""
         return {"state": library.run(name)["state"], "steps": library.progress(name, after)}
 
     @router.get("/runs/{name:path}/card", response_class=PlainTextResponse)
     def get_card(name: CleanText) -> PlainTextResponse:
-        """The model card, in the hub's format; plain text, which browsers show and do not run."""
+        """Return the model card in the Hugging Face Hub's format, as plain text."""
         card = library.model_card(name)
         if card is None:
             raise NotFound(

@@ -155,7 +155,7 @@ def _add_generating(router: APIRouter, gateway: Gateway) -> None:
 
     @router.post("/chat/completions", response_model=None, openapi_extra=SECURED)
     async def chat_completions(http: Request, body: ChatRequest) -> Response:
-        """Answer a conversation, whole or as server-sent events when `stream` is true."""
+        """Answer a conversation, complete or, with `stream`, as server-sent events."""
         return await reply(http, body, "chatcmpl", chat_answer.collect, chat_answer.stream)
 
     @router.post("/completions", response_model=None, openapi_extra=SECURED)
@@ -165,7 +165,7 @@ def _add_generating(router: APIRouter, gateway: Gateway) -> None:
 
     @router.post("/responses", response_model=None, openapi_extra=SECURED)
     async def create_response(http: Request, body: ResponsesRequest) -> Response:
-        """OpenAI's Responses API: text and tools. Nothing is kept for `previous_response_id`."""
+        """OpenAI's Responses API with text and tools. Responses are not stored."""
 
         async def collect(call: Call, *given: Any) -> Any:
             return await responses_answer.collect(call, body, *given)
@@ -179,7 +179,7 @@ def _add_generating(router: APIRouter, gateway: Gateway) -> None:
 def _add_rest(router: APIRouter, gateway: Gateway) -> None:
     @router.post("/embeddings", response_model=None)
     async def create_embeddings(http: Request, body: EmbeddingRequest, key: CallingKey) -> Response:
-        """A vector for each text."""
+        """Return an embedding for each input."""
         ask = body.ask(user=key.id, request_id=request_id.get())
         embedded, call = await unless_gone(http, gateway.embed(ask, key, new_id("embd")))
         return _json(embeddings.collect(embedded, call.asked, call.asked.model), call)
