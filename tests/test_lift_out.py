@@ -42,7 +42,7 @@ def run(folder: Path, *words: str) -> str:
 # A project, and a line of what its demo prints.
 PROJECTS = {
     "rag_chatbot": "[1]",
-    "llm_service": "ok    a tool call: get_weather",
+    "llm_service": "ok     tool call: get_weather",
     "finetune_lora": "Valid tool calls: 6 of 6",
 }
 
