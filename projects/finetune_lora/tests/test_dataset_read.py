@@ -215,7 +215,7 @@ def test_files_that_are_not_there_or_unknown(tmp_path):
     assert "File not found" in refused(tmp_path / "none.jsonl")
     assert "is a folder" in refused(tmp_path)
     packed = put(tmp_path, gzip.compress(b"{}"), "d.jsonl.gz")
-    assert "Known: .jsonl" in refused(packed)
+    assert "Supported: .jsonl" in refused(packed)
 
 
 class FakeTable(list):

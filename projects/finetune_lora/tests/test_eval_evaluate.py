@@ -196,7 +196,7 @@ def test_what_cannot_be_evaluated() -> None:
         evaluate(CALLS, [Says("a", RIGHT), Says("a", RIGHT)])
     with pytest.raises(BadInput, match="distinct names"):
         evaluate(CALLS, [])
-    with pytest.raises(SeedbedError, match="gave 1 answers to 4"):
+    with pytest.raises(SeedbedError, match="returned 1 answers for 4"):
         evaluate(CALLS, [Says("a", ["x"])])
 
 

@@ -178,7 +178,7 @@ def test_an_unknown_run_names_what_there_is(tmp_path: Path, name: str) -> None:
     RunFolder(tmp_path / "runs" / "b")(START)
     with pytest.raises(NotFound, match=r"Available runs: b\.$"):
         find_run(tmp_path, name)
-    with pytest.raises(NotFound, match="Runs: b"):
+    with pytest.raises(NotFound, match="Available runs: b"):
         read_run(tmp_path / "runs" / "c")
 
 

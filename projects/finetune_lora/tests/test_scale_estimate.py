@@ -109,7 +109,7 @@ def test_a_number_of_weights_becomes_a_shape() -> None:
         assert shape_for(params).params == pytest.approx(params, rel=0.25)
     with pytest.raises(ConfigError, match="number of parameters 12"):
         shape_for(12)
-    with pytest.raises(ConfigError, match="No method 'full'"):
+    with pytest.raises(ConfigError, match="Unknown method 'full'"):
         estimate(ONE, A10G, method="full")
     with pytest.raises(ConfigError, match="hidden_size"):
         shape_of({"num_attention_heads": 4})
