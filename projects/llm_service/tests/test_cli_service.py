@@ -91,14 +91,14 @@ def test_keys_are_made_listed_and_revoked(run):
     assert out.startswith("sk-sb-") and out.count("\n") == 1  # KEY=$(llm-service keys create …)
     assert "cannot be shown again" in err
     table = run("keys", "list")[1]
-    assert "bob" in table and "5 rpm, 1.5 USD" in table and "expires 2090-01-01" in table
+    assert "bob" in table and "5 rpm, 1.5 USD/month" in table and "expires 2090-01-01" in table
     assert made["key"] not in table
     listed = json.loads(run("keys", "list", "--json")[1])
     assert [key["name"] for key in listed] == ["alice", "bob"]
     assert listed[1]["scopes"] == ["admin", "chat"] and listed[1]["models"] == ["smollm2"]
     assert "digest" not in str(listed)
     assert json.loads(run("keys", "revoke", made["id"], "--json")[1])["revoked"] is True
-    assert "revoked bob" in run("keys", "revoke", "bob")[2]
+    assert "Revoked key 'bob'" in run("keys", "revoke", "bob")[2]
     assert run("keys", "list")[1].count("revoked") == 2
     assert run("keys", "create", "--name", "bob")[0] == 0  # the name is free again
 

@@ -113,7 +113,7 @@ def test_what_cannot_be_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"Cannot read the prompt file .*p\.md"):
         Experiments([two(prompt=file)])
     file.write_text("Be brief.")
-    with pytest.raises(ConfigError, match="first line must be `version: 1`"):
+    with pytest.raises(ConfigError, match="first line must be `version: N`"):
         Experiments([two(prompt=file)])
 
 
