@@ -8,6 +8,7 @@ generated part is between `<!-- KIND: argument -->` and `<!-- end -->`:
     settings: rag_chatbot.config:Config     a table of a settings class
     help: rag-chatbot ask                   the output of `rag-chatbot ask --help`
     result: rag-ingest.chunks_per_second    one figure of benchmarks/results.json, by its path
+    result: rag-answers.recall as percent   the same for people: percent, ratio or whole
 """
 
 from __future__ import annotations
@@ -126,11 +127,24 @@ def help_text(command: str) -> str:
 def result(file: Path, path: str) -> str:
     """The figure at a dotted path of the benchmark results; floats have three digits."""
     value: Any = json.loads(file.read_text("utf-8")) if file.exists() else {}
-    for key in path.split("."):
+    for key in path.partition(" as ")[0].split("."):
         if not isinstance(value, dict) or key not in value:
             raise NotFound(f"result: {path!r} is not in {file}.", hint="Run: make bench")
         value = value[key]
+    if " as " in path:
+        return _formatted(value, path.partition(" as ")[2])
     return f"{value:.3g}" if isinstance(value, float) and abs(value) < 1000 else f"{value}"
+
+
+def _formatted(value: float, form: str) -> str:
+    """`value` as `percent` (0.808 → 81 %), `ratio` (1.0 → 1.00×) or `whole` (2426.4 → 2,426)."""
+    if form == "percent":
+        return f"{100 * value:.0f} %"
+    if form == "ratio":
+        return f"{value:.2f}×"
+    if form == "whole":
+        return f"{value:,.0f}"
+    raise BadInput(f"result: unknown format {form!r}.", hint="Use percent, ratio or whole.")
 
 
 def env_example(root: Path) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tools import docs
-from seedbed.errors import NotFound
+from seedbed.errors import BadInput, NotFound
 
 PAGE = """\
 # A page
@@ -55,6 +55,16 @@ def test_result_is_read_from_benchmark_results(tmp_path: Path) -> None:
     assert docs.result(file, "rag.n") == "20000"
     with pytest.raises(NotFound, match="make bench"):
         docs.result(file, "rag.gone")
+
+
+def test_result_formats_figures_for_people(tmp_path: Path) -> None:
+    file = tmp_path / "results.json"
+    file.write_text('{"rag": {"share": 0.808, "ratio": 1.004, "n": 2426.4}}')
+    assert docs.result(file, "rag.share as percent") == "81 %"
+    assert docs.result(file, "rag.ratio as ratio") == "1.00×"
+    assert docs.result(file, "rag.n as whole") == "2,426"
+    with pytest.raises(BadInput, match="percent, ratio or whole"):
+        docs.result(file, "rag.n as roman")
 
 
 def test_docs_report_unknown_settings_class_in_one_line(

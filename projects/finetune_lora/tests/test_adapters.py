@@ -70,9 +70,9 @@ def test_an_adapter_for_a_deeper_base(spec: str, tmp_path: Path) -> None:
 
 
 def test_folders_without_an_adapter(spec: str, tmp_path: Path) -> None:
-    with pytest.raises(NotFound, match="there: nothing"):
+    with pytest.raises(NotFound, match="it contains: nothing"):
         load_adapter(tmp_path / "missing")
-    with pytest.raises(NotFound, match=r"holds no adapter .*model\.safetensors"):
+    with pytest.raises(NotFound, match=r"No adapter found .*model\.safetensors"):
         load_adapter(Path(spec.removeprefix("path:")))
 
 

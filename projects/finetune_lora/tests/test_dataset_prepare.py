@@ -171,14 +171,14 @@ def test_what_given_splits_ask_leaves_train(tmp_path):
 
 def test_a_given_test_set_with_a_label_that_train_does_not_have(tmp_path):
     other = source(tmp_path, [{"text": "x", "label": "c"}], "test.jsonl")
-    with pytest.raises(BadInput, match=r"test\.jsonl:1: The label 'c' is not among"):
+    with pytest.raises(BadInput, match=r"test\.jsonl:1: Unknown label 'c'"):
         prepare(source(tmp_path, found_rows()), tmp_path / "out", test_data=other)
 
 
 def test_bad_rows_are_reported_where_asked_for(tmp_path):
     path = source(tmp_path, found_rows(50))
     path.write_bytes(path.read_bytes() + b"{\n" * 7)
-    with pytest.raises(BadInput, match=r"source\.jsonl:51: Not valid JSON"):
+    with pytest.raises(BadInput, match=r"source\.jsonl:51: Invalid JSON"):
         prepare(path, tmp_path / "out")
     assert not (tmp_path / "out").exists()
     card = prepare(path, tmp_path / "out", skip_bad=True)
@@ -213,10 +213,10 @@ def test_tokens_are_those_of_the_base(tmp_path):
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        ({"dev": 0.5, "test": 0.5}, "leave nothing"),
-        ({"dev": -1}, "--dev is -1"),
-        ({"near": 0.1}, "--near is 0.1"),
-        ({"max_tokens": 0}, "--max-tokens is 0"),
+        ({"dev": 0.5, "test": 0.5}, "leave no rows"),
+        ({"dev": -1}, "--dev: -1"),
+        ({"near": 0.1}, "--near: 0.1"),
+        ({"max_tokens": 0}, "--max-tokens: 0"),
     ],
 )
 def test_wrong_options(tmp_path, options, expected):
@@ -226,7 +226,7 @@ def test_wrong_options(tmp_path, options, expected):
 
 def test_one_row_can_not_be_split(tmp_path):
     path = source(tmp_path, found_rows(1))
-    with pytest.raises(BadInput, match="can't be split into train, dev, test") as caught:
+    with pytest.raises(BadInput, match="cannot be split into train, dev, test") as caught:
         prepare(path, tmp_path / "out")
     assert "--dev 0 --test 0" in str(caught.value)
     assert prepare(path, tmp_path / "out", dev=0, test=0)["splits"]["train"]["rows"] == 1

@@ -65,7 +65,9 @@ def test_labels_of_numbers_become_text(tmp_path):
 
 def test_a_label_that_training_did_not_have(tmp_path):
     path = put(tmp_path, json.dumps(LABELLED))
-    assert "data.jsonl:1: The label 'pos' is not among the 2" in refused(path, labels=["a", "b"])
+    assert "data.jsonl:1: Unknown label 'pos'. The training data has 2" in refused(
+        path, labels=["a", "b"]
+    )
     dataset = load_dataset(path, labels=["b", "a"], allow_unseen=True)
     assert dataset.labels == ("a", "b")
     assert dataset.examples[0].label == "pos"
@@ -121,7 +123,7 @@ def test_rows_write_what_is_read_back(tmp_path, row):
 def test_malformed_line_17(tmp_path):
     lines = [json.dumps(LABELLED)] * 20
     lines[16] = '{"text": '
-    assert "data.jsonl:17: Not valid JSON" in refused(put(tmp_path, "\n".join(lines)))
+    assert "data.jsonl:17: Invalid JSON" in refused(put(tmp_path, "\n".join(lines)))
 
 
 @pytest.mark.parametrize("name", ["d.jsonl", "d.csv", "d.json", "d.parquet"])
@@ -136,7 +138,7 @@ def test_files_without_rows(tmp_path):
 
 def test_wrong_columns_names_those_found_and_those_accepted(tmp_path):
     said = refused(put(tmp_path, '{"question": "a", "reply": "b"}'))
-    assert "data.jsonl:1: The columns 'question', 'reply' fit no format" in said
+    assert "data.jsonl:1: The columns 'question', 'reply' match no known format" in said
     assert "text, label" in said
 
 
@@ -147,7 +149,7 @@ def test_a_row_of_one_megabyte(tmp_path, monkeypatch):
         put(tmp_path, f"text,label\n{big},a\n", "d.csv"),
         put(tmp_path, json.dumps([{"text": big, "label": "a"}]), "d.json"),
     ):
-        with pytest.raises(TooLarge, match=r"1,024 KB; 256 KB .* FINETUNE_MAX_ROW_KB"):
+        with pytest.raises(TooLarge, match=r"1,024 KB, at most 256 KB .* FINETUNE_MAX_ROW_KB"):
             load_dataset(path)
         assert len(load_dataset(path, max_row_kb=2000)) == 1
     monkeypatch.setenv("FINETUNE_MAX_ROW_KB", "2000")
@@ -156,9 +158,7 @@ def test_a_row_of_one_megabyte(tmp_path, monkeypatch):
 
 def test_formats_do_not_mix(tmp_path):
     said = refused(put(tmp_path, as_lines([LABELLED, {"messages": CHAT}])))
-    assert (
-        "data.jsonl:2: The row is of the format 'chat', the rows before it are 'labelled'" in said
-    )
+    assert "data.jsonl:2: The row has the format 'chat', but earlier rows have 'labelled'" in said
 
 
 @pytest.mark.parametrize(
@@ -168,16 +168,16 @@ def test_formats_do_not_mix(tmp_path):
         ('{"text": 5, "label": "a"}', "d.jsonl", "d.jsonl:1: 'text' is 5, not text"),
         ('{"text": " ", "label": "a"}', "d.jsonl", "d.jsonl:1: 'text' is empty"),
         ('{"text": "a", "label": "\\n"}', "d.jsonl", "d.jsonl:1: 'label' is empty"),
-        ('{"text": "\\ud83d", "label": "a"}', "d.jsonl", "not UTF-8"),
-        (b'{"text": "\xff", "label": "a"}', "d.jsonl", "d.jsonl:1: Not UTF-8: byte 0xff"),
-        (b"text,label\na,b\n\xff,x\n", "d.csv", "d.csv:3: 'text' is not UTF-8"),
+        ('{"text": "\\ud83d", "label": "a"}', "d.jsonl", "not valid UTF-8"),
+        (b'{"text": "\xff", "label": "a"}', "d.jsonl", "d.jsonl:1: Invalid UTF-8: byte 0xff"),
+        (b"text,label\na,b\n\xff,x\n", "d.csv", "d.csv:3: 'text' is not valid UTF-8"),
         ('text,label\n"a\nb",x\nc,\n', "d.csv", "d.csv:4: 'label' is missing"),
         ("text,label\na,NaN\n", "d.csv", "d.csv:2: 'label' is missing"),
-        ("text,label\na,b,c\n", "d.csv", "d.csv:2: The row has 3 cells, the header 2"),
-        ('text,label\n"a,b\n', "d.csv", "Not valid CSV"),
+        ("text,label\na,b,c\n", "d.csv", "d.csv:2: The row has 3 cells, but the header has 2"),
+        ('text,label\n"a,b\n', "d.csv", "Invalid CSV"),
         ("[1]", "d.json", "d.json:1: The row is a JSON int"),
-        ('[\n{"text": "a", "label": "b"},\n{"text"]', "d.json", "d.json:3: Not valid JSON"),
-        ("no parquet", "d.parquet", "no Parquet file"),
+        ('[\n{"text": "a", "label": "b"},\n{"text"]', "d.json", "d.json:3: Invalid JSON"),
+        ("no parquet", "d.parquet", "not a Parquet file"),
         ("[" * 100_000, "d.json", "d.json"),
         ('{"a":' * 30_000, "d.jsonl", "d.jsonl:1: "),
     ],
@@ -193,9 +193,9 @@ def test_wrong_content(tmp_path, content, name, expected):
         ("Hi", "not a list of messages"),
         (["Hi"], "messages[0] is 'Hi', not an object"),
         (CHAT[:1], "from 'user', not from the assistant"),
-        (CHAT[1:], "no message before the answer"),
-        ([{"role": "robot", "content": "a"}, CHAT[1]], "messages[0] has the role 'robot'"),
-        ([{"role": ["user"], "content": "a"}, CHAT[1]], "has the role ['user']"),
+        (CHAT[1:], "contains only the answer"),
+        ([{"role": "robot", "content": "a"}, CHAT[1]], "messages[0] has the unknown role 'robot'"),
+        ([{"role": ["user"], "content": "a"}, CHAT[1]], "has the unknown role ['user']"),
         ([CHAT[0], {"role": "assistant", "content": None}], "'messages[1].content' is missing"),
         ([{"role": "user", "content": [{"type": "image_url"}]}, CHAT[1]], "Only text"),
     ],
@@ -208,14 +208,14 @@ def test_answers_that_were_not_liked_are_not_learned(tmp_path):
     row = {"messages": CHAT, "score": None, "response_id": "r"}
     found = [row | {"rating": "up"}, row | {"rating": "down"}, row | {"rating": None, "score": 0.2}]
     assert len(load_dataset(put(tmp_path, as_lines(found)))) == 1
-    assert "no answer that was rated up, among 2" in refused(put(tmp_path, as_lines(found[1:])))
+    assert "none of its 2 answers was rated up" in refused(put(tmp_path, as_lines(found[1:])))
 
 
 def test_files_that_are_not_there_or_unknown(tmp_path):
-    assert "There is no file" in refused(tmp_path / "none.jsonl")
+    assert "File not found" in refused(tmp_path / "none.jsonl")
     assert "is a folder" in refused(tmp_path)
     packed = put(tmp_path, gzip.compress(b"{}"), "d.jsonl.gz")
-    assert "Known: .jsonl" in refused(packed)
+    assert "Supported: .jsonl" in refused(packed)
 
 
 class FakeTable(list):
@@ -272,12 +272,12 @@ def test_a_hub_dataset_is_pinned_and_its_classes_have_names(hub):
 
 
 def test_a_hub_dataset_that_does_not_exist(hub):
-    with pytest.raises(NotFound, match="no dataset 'org/unknown'"):
+    with pytest.raises(NotFound, match="Dataset 'org/unknown' does not exist"):
         read_hub("hf:org/unknown@main", 10_000, endpoint=hub, load=FakeTable)
 
 
 def test_no_network():
-    with pytest.raises(Unavailable, match="the hub can't be reached") as caught:
+    with pytest.raises(Unavailable, match="cannot connect to the Hugging Face Hub") as caught:
         read_hub("hf:org/any", 10_000, endpoint="http://127.0.0.1:9", load=FakeTable)
     assert "\n" not in str(caught.value)
 

@@ -97,5 +97,5 @@ def test_what_cannot_be_learnt() -> None:
         ClassicalBaseline("tfidf").fit(Dataset(()))
     with pytest.raises(BadInput):
         NearestBaseline().fit(Dataset(()))
-    with pytest.raises(BadInput, match="learnt nothing"):
+    with pytest.raises(BadInput, match="has not been fitted"):
         ClassicalBaseline("tfidf").answer([_row("a", None)])

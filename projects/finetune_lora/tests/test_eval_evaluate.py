@@ -192,11 +192,11 @@ def test_pictures_of_an_earlier_report_do_not_stay(tmp_path: Path) -> None:
 def test_what_cannot_be_evaluated() -> None:
     with pytest.raises(BadInput, match="No examples to evaluate in empty"):
         evaluate(Dataset((), source="empty.jsonl"), [Says("a", [])])
-    with pytest.raises(BadInput, match="different names"):
+    with pytest.raises(BadInput, match="distinct names"):
         evaluate(CALLS, [Says("a", RIGHT), Says("a", RIGHT)])
-    with pytest.raises(BadInput, match="different names"):
+    with pytest.raises(BadInput, match="distinct names"):
         evaluate(CALLS, [])
-    with pytest.raises(SeedbedError, match="gave 1 answers to 4"):
+    with pytest.raises(SeedbedError, match="returned 1 answers for 4"):
         evaluate(CALLS, [Says("a", ["x"])])
 
 

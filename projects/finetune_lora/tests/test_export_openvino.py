@@ -78,12 +78,12 @@ def test_text_that_becomes_other_tokens_is_refused(tmp_path: Path, adapter: Path
     (tmp_path / "other" / "tokenizer_config.json").write_text(
         (adapter / "tokenizer_config.json").read_text("utf-8")
     )
-    with pytest.raises(BadInput, match="other tokens than the model was trained on"):
+    with pytest.raises(BadInput, match="splits text differently"):
         same_tokens(tmp_path / "other", out)
 
 
 def test_a_file_that_is_no_gguf_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="There is no file"):
+    with pytest.raises(BadInput, match="File not found"):
         to_openvino(tmp_path / "absent.gguf", tmp_path / "out")
     (tmp_path / "model.gguf").write_text("hello")
     with pytest.raises(BadInput, match=r"model\.gguf"):

@@ -147,7 +147,7 @@ def test_a_refusal_is_one_line(hub: Hub, send: Push, status: int, hint: str) -> 
 @pytest.mark.parametrize(
     ("variables", "said"),
     [
-        ({"HF_TOKEN": ""}, "There is no token"),
+        ({"HF_TOKEN": ""}, "No token"),
         ({"HF_HUB_OFFLINE": "1"}, "HF_HUB_OFFLINE is set"),
         ({"HF_ENDPOINT": "http://127.0.0.1:{closed_port}"}, "Try again with a network"),
     ],
@@ -167,8 +167,8 @@ def test_without_yes_it_says_what_would_be_sent(folder: Path, tmp_path: Path) ->
         push(folder, "acme/tiny")
     with pytest.raises(BadInput, match="ORG/NAME"):
         push(folder, "tiny")
-    with pytest.raises(BadInput, match="no folder"):
+    with pytest.raises(BadInput, match="Folder not found"):
         push(tmp_path / "absent", "acme/tiny", yes=True)
     (folder / "adapter_model.safetensors").unlink()
-    with pytest.raises(BadInput, match="holds no weights"):
+    with pytest.raises(BadInput, match="does not contain weights"):
         push(folder, "acme/tiny", yes=True)

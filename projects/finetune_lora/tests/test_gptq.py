@@ -128,7 +128,7 @@ def test_what_cannot_be_exported_is_said_at_once(
 ) -> None:
     folder = merge(adapter, tmp_path / "merged", dtype="float32")
     (folder / TASK_FILE).write_text("{")
-    with pytest.raises(BadInput, match=r"task\.json is damaged"):
+    with pytest.raises(BadInput, match=r"task\.json is corrupt"):
         export(folder, "gguf", tmp_path / "out", force=False)
     (folder / "tokenizer.json").write_text('{"model": {"type": "Unigram"}}')
     with caplog.at_level("INFO"), pytest.raises(BadInput, match=r"Unigram"):

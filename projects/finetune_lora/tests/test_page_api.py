@@ -68,8 +68,8 @@ def test_what_is_wrong_is_said(tmp_path: Path, client: TestClient) -> None:
     assert "text" in error(client.post(ask.format("a"), json={"text": "x" * 8001}), 400)
     assert "text" in error(client.post(ask.format("a"), json={"text": ""}), 400)
     assert "text" in error(client.post(ask.format("a"), json={}), 400)
-    assert "no run 'nope'" in error(client.get("/v1/runs/nope"), 404)
-    assert "no run 'nope'" in error(client.post(ask.format("nope"), json={"text": "x"}), 404)
+    assert "Unknown run 'nope'" in error(client.get("/v1/runs/nope"), 404)
+    assert "Unknown run 'nope'" in error(client.post(ask.format("nope"), json={"text": "x"}), 404)
     assert "no model card" in error(client.get("/v1/runs/a/card"), 404)
     for name in ("..%2Foutside", "a%2F..%2F..%2Foutside", "%2Fetc%2Fpasswd", "a%00b"):
         response = client.get(f"/v1/runs/{name}")

@@ -33,7 +33,7 @@ def address(tmp_path: Path) -> Iterator[str]:
     """Of a page over the runs in `tmp_path`."""
     good = call("ticket_status", ticket="T-104")
     playground = ScriptedPlayground(
-        before={"text": HOSTILE, "problems": ["It is no JSON."]},
+        before={"text": HOSTILE, "problems": ["The answer is not valid JSON."]},
         after={"text": good, "call": json.loads(good), "problems": []},
     )
     app = create_app(Config(data_dir=tmp_path), Settings(api_keys=""), playground=playground)
@@ -85,7 +85,7 @@ def test_a_run_is_followed_while_it_trains(visit: Callable[..., Any], tmp_path: 
     page.locator("#live .tiles", has_text="3 / 9").wait_for()
     shown = page.locator("#live .chart path.line").first.get_attribute("d")
     page.get_by_role("tab", name="Evaluation").click()
-    page.locator("#evaluation", has_text="There is no adapter yet").wait_for()
+    page.locator("#evaluation", has_text="No adapter yet").wait_for()
     page.get_by_role("tab", name="Training").click()
     again = RunFolder(folder)
     again({"event": "resume", "step": 3})
@@ -93,7 +93,7 @@ def test_a_run_is_followed_while_it_trains(visit: Callable[..., Any], tmp_path: 
     page.locator("#live .tiles", has_text="1:05").wait_for()
     assert page.locator("#live .chart path.line").first.get_attribute("d") != shown
     again.update(pid_started=1.0)  # it was killed
-    page.get_by_text("Stopped at step 4. Go on with:").wait_for()
+    page.get_by_text("Stopped at step 4. Continue with:").wait_for()
     assert "--resume" in page.locator("#live pre").inner_text()
 
 

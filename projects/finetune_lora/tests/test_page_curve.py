@@ -33,7 +33,7 @@ def test_one_value_the_same_values_and_none_are_drawn_too() -> None:
     assert "class='dots c0'" in chart("a", [Series("a", [(1, 1.0)])])
     assert "class='line c0'" in chart("a", [Series("a", [(1, 3.0), (2, 3.0)])])
     assert "class='line c0'" in chart("a", [Series("a", [(1, 0.0), (2, 0.0)])])
-    assert "Nothing logged yet" in chart("a", [Series("a", [])])
+    assert "No data yet" in chart("a", [Series("a", [])])
 
 
 def test_a_long_run_is_thinned() -> None:

@@ -63,7 +63,9 @@ def test_a_run_whose_process_died_is_stopped_and_says_what_to_type(tmp_path: Pat
     assert stopped["resume"] == (
         f"finetune-lora train --data data/train.jsonl --output {folder} --lr 0.0001 --resume"
     )
-    with pytest.raises(BadInput, match=r"is stopped and has no adapter\. Run: finetune-lora train"):
+    with pytest.raises(
+        BadInput, match=r"is stopped and has no adapter yet\. Run: finetune-lora train"
+    ):
         library.adapter("a")
 
 

@@ -118,7 +118,7 @@ def test_a_call_is_checked_where_the_schema_is_known(tmp_path: Path, base: str) 
     parsed, problems = _call(wrong, True)
     assert parsed == json.loads(wrong)
     assert problems and "12" in problems[0]
-    assert _call("sure!", True) == (None, ["It is no JSON."])
+    assert _call("sure!", True) == (None, ["The answer is not valid JSON."])
     assert _call("sure!", False) == (None, None)
     assert _call('{"name": 3, "arguments": {}}', False) == (None, None)
     assert _call('{"name": "f", "arguments": {"a": 1}}', False)[0]["name"] == "f"

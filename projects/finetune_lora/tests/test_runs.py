@@ -121,7 +121,7 @@ def test_a_killed_run_reads_as_stopped_and_a_live_one_is_not_written_over(tmp_pa
             assert process.stdout
             process.stdout.readline()
             assert read_run(tmp_path / "a")["state"] == "running"
-            with pytest.raises(BadInput, match=f"written by process {process.pid}"):
+            with pytest.raises(BadInput, match=f"in use by process {process.pid}"):
                 RunFolder(tmp_path / "a")(START)
         finally:
             process.send_signal(signal.SIGKILL)
@@ -171,12 +171,12 @@ def test_runs_are_listed_newest_first_those_of_sweeps_too(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("name", ["../secret", "", "/etc"])
 def test_an_unknown_run_names_what_there_is(tmp_path: Path, name: str) -> None:
-    with pytest.raises(NotFound, match="start one with `train`"):
+    with pytest.raises(NotFound, match="Start one with `train`"):
         find_run(tmp_path, name)
     RunFolder(tmp_path / "runs" / "b")(START)
-    with pytest.raises(NotFound, match=r"Runs: b\.$"):
+    with pytest.raises(NotFound, match=r"Available runs: b\.$"):
         find_run(tmp_path, name)
-    with pytest.raises(NotFound, match="Runs: b"):
+    with pytest.raises(NotFound, match="Available runs: b"):
         read_run(tmp_path / "runs" / "c")
 
 

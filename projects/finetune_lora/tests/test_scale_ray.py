@@ -37,14 +37,14 @@ def test_what_is_wrong_is_said_before_a_cluster_is_started(
     given: dict[str, Any], tmp_path: Path
 ) -> None:
     args = TrainArgs(**given, output=str(tmp_path / "run"))
-    with pytest.raises(ConfigError, match="workers is 0"):
+    with pytest.raises(ConfigError, match="number of workers: 0"):
         train_on_ray(args, workers=0)
     bad = TrainArgs(**{**given, "data": str(tmp_path / "none.jsonl")}, output=args.output)
     with pytest.raises(BadInput, match=r"none\.jsonl"):
         train_on_ray(bad, workers=2)
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "run.json").write_text("{}")
-    with pytest.raises(BadInput, match="holds a run already"):
+    with pytest.raises(BadInput, match="already contains a run"):
         train_on_ray(args, workers=2)
 
 
@@ -77,7 +77,7 @@ def test_the_error_of_the_workers_is_what_is_told() -> None:
     assert isinstance(told, BadInput)
     assert str(told) == str(bad)
     killed = cause(WorkerGroupError("…", {0: RuntimeError("died\nof a signal")}))
-    assert str(killed).startswith("The training on Ray failed: died")
+    assert str(killed).startswith("Training on Ray failed: died")
     assert "--resume" in str(killed)
 
 

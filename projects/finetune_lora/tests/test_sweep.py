@@ -63,17 +63,17 @@ def test_the_grid_has_the_types_of_the_arguments() -> None:
 @pytest.mark.parametrize(
     ("specs", "said"),
     [
-        ([], "The sweep is empty"),
-        (["  "], "The sweep is empty"),
+        ([], "--sweep needs values"),
+        (["  "], "--sweep needs values"),
         (["r"], "'r' has no values"),
         (["r="], "'r=' has no values"),
         (["r=,"], "'r=,' has no values"),
-        (["rank=4"], "no argument 'rank' to sweep. Use: data, lr, max_minutes, method"),
-        (["output=a,b"], "no argument 'output'"),
+        (["rank=4"], "Unknown argument 'rank'. Available: data, lr, max_minutes, method"),
+        (["output=a,b"], "Unknown argument 'output'"),
         (["r=4,many"], "r=many: Input should be a valid integer"),
         (["r=4,,8"], "r=: Input should be a valid integer"),
         (["method=full"], "method=full: Input should be 'lora' or 'dora'"),
-        (["r=4", "r=8"], "'r' is there twice"),
+        (["r=4", "r=8"], "'r' is given twice"),
     ],
 )
 def test_a_wrong_sweep_is_one_line(specs: list[str], said: str) -> None:
@@ -91,7 +91,7 @@ def test_runs_share_the_time_and_are_compared(tmp_path: Path) -> None:
     assert [args.max_minutes for args in train.seen] == [3.0] * 4
     assert train.seen[0].output == tmp_path / "s" / "r=16,lr=0.0001"
     assert not train.seen[0].resume
-    assert said[-1] == "run 4 of 4: r=4,lr=0.0003"
+    assert said[-1] == "Run 4 of 4: r=4,lr=0.0003"
     assert sweep.best and sweep.best.point == {"r": 4, "lr": 1e-4}
     assert sweep.to_text().splitlines()[0].split() == [
         "r", "lr", "eval", "loss", "tok/s", "seconds", "state",
@@ -124,7 +124,7 @@ def test_a_stopped_run_ends_it_and_resume_goes_on(tmp_path: Path) -> None:
     points = [{"r": 4}, {"r": 8}, {"r": 16}]
     sweep = run_sweep(Args(), points, tmp_path, Trainer(r8={"state": "stopped"}))
     assert [row.state for row in sweep.rows] == ["finished", "stopped"]
-    with pytest.raises(BadInput, match="holds a sweep"):
+    with pytest.raises(BadInput, match="contains a sweep"):
         run_sweep(Args(), points, tmp_path, Trainer())
     with pytest.raises(BadInput, match=r"lr=0.0002, not 0.001"):
         run_sweep(Args(lr=1e-3), points, tmp_path, Trainer(), resume=True)

@@ -188,7 +188,7 @@ def test_a_phrase_is_expanded_from_left_to_right() -> None:
     readings = {expand("<a|b <c|>>{x}[ and {y}]", Random(seed), fill) for seed in range(60)}
     assert readings == {f"{a}X{y}" for a in ("a", "b ", "b c") for y in ("", " and Y")}
     assert set(told) == {"x", "y"}
-    with pytest.raises(ValueError, match="not closed"):
+    with pytest.raises(ValueError, match="unclosed"):
         expand("<a|b", Random(1), fill)
 
 

@@ -111,7 +111,7 @@ def test_an_evaluation_is_added(data_dir: Path, caplog: pytest.LogCaptureFixture
     run.update(mlflow={"run_id": "0" * 32})
     with caplog.at_level(logging.WARNING):
         assert not log_results(run.path, data_dir, {"exact_match": 0.9})
-    assert "MLflow does not take the evaluation" in caplog.text
+    assert "Cannot log the evaluation to MLflow" in caplog.text
 
 
 def _started(run: RunFolder) -> Path:
@@ -147,7 +147,7 @@ def test_training_goes_on_without_mlflow(
     run = RunFolder(tmp_path / "a")
     said = track(run, tmp_path, START, step(1), END)
     assert len(said) == 1
-    assert said[0].startswith("MLflow does not take this run: ")
+    assert said[0].startswith("Cannot log this run to MLflow: ")
     assert "\n" not in said[0]
     assert read_run(run.path)["state"] == "finished"
     assert "mlflow" not in read_run(run.path)
@@ -166,7 +166,7 @@ def test_training_does_not_wait_for_mlflow(tmp_path: Path) -> None:
         slow(event)
     done.set()
     assert time.monotonic() - begun < 100
-    assert said == ["MLflow did not take the end of the run within 0 s."]
+    assert said == ["MLflow did not record the end of the run within 0 s."]
 
 
 def test_the_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -185,7 +185,7 @@ def test_a_taken_port_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        with pytest.raises(BadInput, match=r"is taken\. Choose another: PORT=5001"):
+        with pytest.raises(BadInput, match=r"is already in use\. Choose another, e\.g\. PORT=5001"):
             show_mlflow(tmp_path, taken.getsockname()[1])
 
 
@@ -195,7 +195,7 @@ def test_a_wrong_port_is_one_line(
 ) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.setenv("PORT", port)
-    with pytest.raises(ConfigError, match=f"PORT='{port}' is not a port"):
+    with pytest.raises(ConfigError, match=f"PORT='{port}' is not a valid port"):
         show_mlflow(tmp_path)
 
 

@@ -210,7 +210,7 @@ def test_asked_twice_it_ends_at_once(args: TrainArgs, tmp_path: Path) -> None:
         signal.raise_signal(signal.SIGINT)
 
     broken = replace(args, output=str(tmp_path / "run"))
-    with pytest.raises(Stopped, match="at once"):
+    with pytest.raises(Stopped, match="immediately"):
         train(broken, listeners=[at_step(5, twice)])
     last = checkpoints.latest(tmp_path / "run")
     assert last is not None
@@ -230,7 +230,7 @@ def refused(args: TrainArgs, tmp_path: Path, match: str, **other: Any) -> None:
 
 def test_data_that_cannot_be_used(args: TrainArgs, tmp_path: Path) -> None:
     one = write(tmp_path / "one.jsonl", rows(1))
-    refused(args, tmp_path, "1 row", data=one)
+    refused(args, tmp_path, "only 1 training row", data=one)
     (tmp_path / "empty.jsonl").write_text("")
     refused(args, tmp_path, "empty", data=str(tmp_path / "empty.jsonl"))
     long = write(tmp_path / "long.jsonl", [*rows(3), {"text": "word " * 2000, "label": "good"}])
@@ -245,7 +245,7 @@ def test_a_long_row_can_be_cut(args: TrainArgs, tmp_path: Path) -> None:
     long = write(tmp_path / "long.jsonl", [*rows(6), {"text": "word " * 2000, "label": "good"}])
     asked = replace(args, data=long, truncate=True, max_tokens=200, output=str(tmp_path / "run"))
     assert train(asked).steps == 8
-    refused(args, tmp_path / "other", "nothing to learn", truncate=True, max_tokens=8)
+    refused(args, tmp_path / "other", "no answers to learn", truncate=True, max_tokens=8)
 
 
 def test_a_base_that_cannot_be_used(args: TrainArgs, tmp_path: Path) -> None:
@@ -260,7 +260,7 @@ def test_a_base_too_large_for_the_memory(args: TrainArgs, tmp_path: Path) -> Non
     folder = tmp_path / "huge"
     shutil.copytree(Path(args.base.removeprefix("path:")), folder)
     os.truncate(folder / "model.safetensors", 10**13)  # of holes
-    refused(args, tmp_path, r"needs about \d+\.\d GB to train; \d", base=f"path:{folder}")
+    refused(args, tmp_path, r"needs about \d+\.\d GB of memory; only \d", base=f"path:{folder}")
     with pytest.raises(TooLarge):
         train(replace(args, base=f"path:{folder}", output=str(tmp_path / "run")))
 
@@ -278,8 +278,8 @@ def test_a_damaged_base(args: TrainArgs, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "value", "said"),
-    [("batch_size", 0, "batch_size is 0"), ("max_tokens", 1, "max_tokens is 1"),
-     ("lr", 0.0, "lr must"), ("max_minutes", -1.0, "max_minutes"), ("r", 0, "r is 0"),
+    [("batch_size", 0, "batch_size: 0"), ("max_tokens", 1, "max_tokens: 1"),
+     ("lr", 0.0, "lr must"), ("max_minutes", -1.0, "max_minutes"), ("r", 0, "Invalid r: 0"),
      ("save_every", 0, "save_every"), ("accumulation", 0, "accumulation"),
      ("dtype", "int3", "int3"), ("method", "magic", "magic"), ("targets", "nonsense", "nonsense")],
 )  # fmt: skip
@@ -317,7 +317,7 @@ def test_resuming_something_else(args: TrainArgs, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_folder_that_is_taken(args: TrainArgs, tmp_path: Path) -> None:
     train(replace(args, output=str(tmp_path / "run"), max_steps=1))
-    with pytest.raises(BadInput, match=r"holds a run already.*--resume"):
+    with pytest.raises(BadInput, match=r"already contains a run.*--resume"):
         train(replace(args, output=str(tmp_path / "run")))
     (tmp_path / "file").write_text("")
     with pytest.raises(BadInput, match="is a file"):

@@ -49,9 +49,9 @@ def test_without_a_run_there_is_no_newest(tmp_path: Path, monkeypatch: pytest.Mo
 def test_the_demo_says_what_is_wrong() -> None:
     right = json.dumps({"name": "none", "arguments": {}})
     assert demo.problems([4.0, 3.9, 3.8, 1.0, 0.9, 0.8], [right]) == []
-    assert "the loss fell" in demo.problems([4.0, 3.9, 3.8, 3.7, 3.6, 3.5], [right])[0]
+    assert "the loss only fell" in demo.problems([4.0, 3.9, 3.8, 3.7, 3.6, 3.5], [right])[0]
     assert demo.problems([4.0, 4.0, 4.0, 1.0, 1.0, 1.0], [right, "{"]) == [
-        "an answer is no valid tool call"
+        "not every answer is a valid tool call"
     ]
 
 

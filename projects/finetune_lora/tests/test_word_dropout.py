@@ -78,5 +78,5 @@ def test_chats_stay_as_they_are(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("share", [-0.1, 1.0])
 def test_a_share_is_below_one(share: float) -> None:
-    with pytest.raises(ConfigError, match=r"word_dropout is .*0\.2"):
+    with pytest.raises(ConfigError, match=r"Invalid word_dropout: .*0\.2"):
         TrainArgs(data="rows.jsonl", output="run", word_dropout=share)

@@ -201,7 +201,7 @@ async def test_a_database_that_may_not_grow_loses_nothing(
     await accounting.start()
     await until(lambda: not accounting.healthy)
     assert accounting.full and accounting.pending == 60
-    assert "disk is full" in caplog.text and caplog.text.count("can't be written") == 1
+    assert "disk is full" in caplog.text and caplog.text.count("Cannot write usage") == 1
     assert accounting.failed_writes
     most = 2**31
     await until(lambda: accounting.pending == 0)
@@ -253,7 +253,7 @@ async def test_a_record_that_no_database_takes_does_not_hold_up_the_others(
     assert [row.request_id for row in rows] == [f"request-{n}" for n in (0, 1, 2, 3, 4, 6)]
     assert rows[-1].user == "a\ufffdb?"
     assert accounting.dropped == 2 and accounting.healthy
-    assert caplog.text.count("can't be stored") == 2
+    assert caplog.text.count("Cannot store a usage record") == 2
     assert spending(database)[f"{NOW:%Y-%m}", "key:k"] == 5.0
 
 
@@ -273,7 +273,7 @@ async def test_stop_gives_up_on_a_database_that_is_gone(
     with caplog.at_level(logging.ERROR):
         await accounting.stop()
     assert time.monotonic() - started < 20
-    assert "1 records of usage could not be written and are lost" in caplog.text
+    assert "1 usage records could not be written and are lost" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -197,7 +197,7 @@ async def test_a_server_that_does_not() -> None:
     assert 0.1 < figures["failed"].value < 0.2, "a failure of the server ends no evaluation"
     assert figures["tool_parses"].n == 0
     assert figures["repeats"].value == figures["repeats_busy"].value == 0
-    assert "injection_caught" not in figures and "off" in report.about["refusals"]
+    assert "injection_caught" not in figures and "disabled" in report.about["refusals"]
 
 
 async def test_what_cannot_be_measured_is_one_line() -> None:
@@ -207,10 +207,10 @@ async def test_what_cannot_be_measured_is_one_line() -> None:
     async with serving(refuse) as url:
         with pytest.raises(Unauthorized, match="wrong key"):
             await evaluate(url, parts=("seeded",))
-        with pytest.raises(BadInput, match=r"no part 'x'.*schemas"):
+        with pytest.raises(BadInput, match=r"Unknown part 'x'.*schemas"):
             await evaluate(url, parts=("x",))
 
 
 def test_no_service_at_the_address() -> None:
-    with closed_port() as port, pytest.raises(Unavailable, match="cannot be reached"):
+    with closed_port() as port, pytest.raises(Unavailable, match="Cannot connect"):
         run(f"http://127.0.0.1:{port}")

@@ -207,7 +207,7 @@ async def test_concurrency_and_rates_hold_while_redis_stalls(running: Running) -
             task.cancel()
         await asyncio.wait(tasks)
     assert {a.status_code for a in answers} == {429}
-    assert all("2 requests running" in a.text for a in answers)
+    assert all("2 of 2 requests are running" in a.text for a in answers)
     await until(lambda: ask(running, key).status_code == 200)
     answers = ask_in_one_minute(running, "five-a-minute", 8, "other", rpm=5)
     assert [a.status_code for a in answers] == [200] * 5 + [429] * 3

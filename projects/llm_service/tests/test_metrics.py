@@ -93,7 +93,9 @@ def test_money_and_tokens_of_each_model_start_at_nothing(metrics, registry):
 
 def test_what_a_client_typed_never_becomes_a_label(metrics, registry):
     for n in range(2000):
-        metrics.request(Ended(model=f"evil-{n}", model_used="", outcome="not_found"), "No model.")
+        metrics.request(
+            Ended(model=f"evil-{n}", model_used="", outcome="not_found"), "Unknown model."
+        )
         metrics.decision(f"check{n}:blocked")
     metrics.first_token("evil", 0.1)
     metrics.chunk_gap("evil", 0.1)

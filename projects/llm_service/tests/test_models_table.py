@@ -161,56 +161,71 @@ def test_remote_specs_become_entries(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (entry.base_url, entry.api_key_env) == ("http://127.0.0.1:9101/v1", "")
     with pytest.raises(ConfigError, match=r"SEEDBED_MODEL='openai:x'.*OPENAI_API_KEY"):
         chat("openai:x")
-    with pytest.raises(ConfigError, match="SEEDBED_MODEL='smolm2': no such model"):
+    with pytest.raises(ConfigError, match="SEEDBED_MODEL='smolm2': unknown model"):
         chat("smolm2")
 
 
 A = "[models.a]\nbackend='local'\n"
 UP = "[models.a]\nbackend='openai'\n"
 MISTAKES = {
-    "not TOML": ("models = ", "is not TOML"),
-    "nothing": ("", "models: missing. Write [models.NAME]"),
+    "not TOML": ("models = ", "invalid TOML"),
+    "nothing": ("", "models: required field is missing. Add a table [models.NAME]"),
     "no table": ("models = 3", "models=3:"),
-    "no backend": ("[models.a]\n", "[models.a] backend: missing. Write backend ="),
+    "no backend": ("[models.a]\n", "[models.a] backend: required field is missing. Set backend ="),
     "a wrong backend": ("[models.a]\nbackend='vllm'", "[models.a] backend='vllm': Input should be"),
-    "a wrong field": (A + "basurl='x'", "[models.a] basurl: there is no such field. There are: b"),
-    "a wrong table": (A + "[guardrail]\nx=1", "guardrail: there is no such field. There are: def"),
-    "an odd name": ("[models.'a b']\nbackend='local'", "[models.a b] name: not a name; use"),
-    "a name inside": (A + "name='b'", "[models.a] name: the table's name is its name"),
+    "a wrong field": (A + "basurl='x'", "[models.a] basurl: unknown field. Available fields: b"),
+    "a wrong table": (A + "[guardrail]\nx=1", "guardrail: unknown field. Available fields: def"),
+    "an odd name": ("[models.'a b']\nbackend='local'", "[models.a b] name: invalid name; use only"),
+    "a name inside": (A + "name='b'", "[models.a] name: the name is taken from the table header"),
     "a negative price": (A + "price_in=-1", "[models.a] price_in=-1: Input should be greater"),
     "an endless price": (A + "price_in=inf", "[models.a] price_in=inf: Input should be a finite"),
     "a timeout of 0": (A + "timeout=0", "[models.a] timeout=0:"),
-    "no address": (UP, "[models.a] base_url: missing; write base_url ="),
-    "an odd address": (UP + "base_url='x:1/v1'", "[models.a] base_url='x:1/v1': write the address"),
+    "no address": (UP, "[models.a] base_url: required; add base_url ="),
+    "an odd address": (UP + "base_url='x:1/v1'", "[models.a] base_url='x:1/v1': expected the URL"),
     "an address with a key": (UP + "base_url='http://u:sk-abcdef@h/v1'", "[models.a] base_url="),
     "a key that is not set": (
         UP + "base_url='http://h/v1'\napi_key_env='NOT_SET'",
         "[models.a] api_key_env: the environment variable NOT_SET is not set; export NOT_SET=",
     ),
-    "a key in the file": (UP + "api_key='sk-abcdef'", "[models.a] api_key: a key does not belong"),
-    "an address of a local model": (A + "base_url='http://h/v1'", "[models.a] base_url: only for"),
+    "a key in the file": (
+        UP + "api_key='sk-abcdef'",
+        "[models.a] api_key: keys must not be stored",
+    ),
+    "an address of a local model": (
+        A + "base_url='http://h/v1'",
+        "[models.a] base_url: only allowed with",
+    ),
     "replicas of an upstream": (
         UP + "base_url='http://h/v1'\nreplicas=2",
-        "[models.a] replicas: only for backend",
+        "[models.a] replicas: only allowed with backend",
     ),
     "a default that is no parameter": (A + "defaults={stream=true}", "[models.a] defaults={"),
     "a default that JSON can't say": (A + "defaults={x=2026-01-01}", "[models.a] defaults={"),
-    "an alias to nothing": (A + "[aliases]\nb='c'", "[aliases] b='c': no such model. There are: a"),
-    "an alias that is a model": (A + "[aliases]\na='a'", "[aliases] a: there is a model or route"),
-    "aliases in a circle": (A + "[aliases]\nb='c'\nc='b'", "goes in a circle: c → b → c"),
-    "an alias to itself": (A + "[aliases]\nb='b'", "goes in a circle: b → b"),
-    "a route to nothing": (A + "[routes.r]\ntargets=['z']", "[routes.r] targets='z': no such"),
+    "an alias to nothing": (
+        A + "[aliases]\nb='c'",
+        "[aliases] b='c': unknown model. Available models: a",
+    ),
+    "an alias that is a model": (
+        A + "[aliases]\na='a'",
+        "[aliases] a: a model or route with this name",
+    ),
+    "aliases in a circle": (A + "[aliases]\nb='c'\nc='b'", "circular alias c → b → c"),
+    "an alias to itself": (A + "[aliases]\nb='b'", "circular alias b → b"),
+    "a route to nothing": (
+        A + "[routes.r]\ntargets=['z']",
+        "[routes.r] targets='z': unknown model",
+    ),
     "a route to a route": (
         A + "[routes.r]\ntargets=['a']\n[routes.s]\ntargets=['r']",
-        "[routes.s] targets='r': is a route; name a model",
+        "[routes.s] targets='r': must be a model, not a route",
     ),
     "a fallback to nothing": (
         A + "[routes.r]\ntargets=['a']\nfallback=['z']",
-        "[routes.r] fallback='z': no such model",
+        "[routes.r] fallback='z': unknown model",
     ),
     "a target twice": (
         A + "[routes.r]\ntargets=['a']\nfallback=['a']",
-        "[routes.r] targets, fallback='a': named twice",
+        "[routes.r] targets, fallback: duplicate model 'a'",
     ),
     "no targets": (A + "[routes.r]\ntargets=[]", "[routes.r] targets=[]: "),
     "a weight of 0": (
@@ -219,30 +234,30 @@ MISTAKES = {
     ),
     "a field of a target": (
         A + "[routes.r]\ntargets=[{model='a', wait=0}]",
-        "[routes.r] targets.0.wait: there is no such field. There are: model, weight",
+        "[routes.r] targets.0.wait: unknown field. Available fields: model, weight",
     ),
     "two kinds in a route": (
         A + "[models.minilm]\nbackend='local'\n[routes.r]\ntargets=['a','minilm']",
-        "[routes.r] targets, fallback: must be of one kind; a is for chat, minilm is for embedding",
+        "[routes.r] targets, fallback: models of different kinds: a is chat, minilm is embedding",
     ),
-    "a default that is not there": ("default='z'\n" + A, "default='z': no such model"),
+    "a default that is not there": ("default='z'\n" + A, "default='z': unknown model"),
     "a rule of guardrails": (A + "[guardrails]\npii_in='on'", "[guardrails] pii_in='on': Input"),
     "a kind of data": (A + "[guardrails]\npii_kinds=['name']", "[guardrails] pii_kinds.0='name'"),
     "terms that are not there": (
         A + "[guardrails]\nblocked_terms_file='no.txt'",
-        "blocked_terms_file='no.txt': no such file",
+        "blocked_terms_file='no.txt': file not found",
     ),
     "terms twice": (
         A + "[guardrails]\nblocked_terms=['x']\nblocked_terms_file='terms.txt'",
-        "[guardrails] blocked_terms: also in",
+        "[guardrails] blocked_terms: cannot be combined",
     ),
     "an experiment on nothing": (
         A + "[experiments.e]\nmodel='z'\nvariants=[{name='x'}]",
-        "[experiments.e] model='z': no such model",
+        "[experiments.e] model='z': unknown model",
     ),
     "a variant of nothing": (
         A + "[experiments.e]\nmodel='a'\nvariants=[{name='x', model='z'}]",
-        "[experiments.e] model='z': no such model",
+        "[experiments.e] model='z': unknown model",
     ),
     "a variant's weight": (
         A + "[experiments.e]\nmodel='a'\nvariants=[{name='x', weight=-1}]",
@@ -250,11 +265,11 @@ MISTAKES = {
     ),
     "a prompt that is not there": (
         A + "[experiments.e]\nmodel='a'\nvariants=[{name='x', prompt='no.md'}]",
-        "[experiments.e] prompt='no.md': no such file",
+        "[experiments.e] prompt='no.md': file not found",
     ),
     "two variants of a name": (
         A + "[experiments.e]\nmodel='a'\nvariants=[{name='x'}, {name='x'}]",
-        "[experiments.e] variants: two are called 'x'",
+        "[experiments.e] variants: duplicate name 'x'",
     ),
     "a threshold above 1": (A + "[cache]\nthreshold=2", "[cache] threshold=2"),
 }
@@ -280,5 +295,5 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be read"):
         Table.load(tmp_path, Settings())
     (tmp_path / "odd.toml").write_bytes(b"\xff\xfe")
-    with pytest.raises(ConfigError, match="is not TOML"):
+    with pytest.raises(ConfigError, match="invalid TOML"):
         Table.load(tmp_path / "odd.toml", Settings())

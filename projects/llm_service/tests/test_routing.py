@@ -226,7 +226,7 @@ async def test_an_attempt_that_hangs_is_given_up(make: Any) -> None:
     router = make(a, b, timeout=0.05)
     assert await ask(router, route("a", fallback=("b",), retries=0)) == "b"
     assert a.closed == 1
-    with pytest.raises(DeadlineExceeded, match=r"a: no answer within 0\.05 s"):
+    with pytest.raises(DeadlineExceeded, match=r"a: no response within 0\.05 s"):
         await ask(router, route("a", retries=0))
     assert router.states()[0]["failures"] == 2
 
@@ -238,7 +238,7 @@ async def test_deadline_ends_all_tries_and_the_stream(make: Any) -> None:
         await ask(router, route("a", retries=9), left=0.1)
     slow = Fake("b")
     slow.between = 60
-    with pytest.raises(DeadlineExceeded, match="longer than allowed"):
+    with pytest.raises(DeadlineExceeded, match="before the deadline"):
         await ask(make(slow), route("b"), left=0.1)
     assert slow.closed == 1
     assert time.monotonic() - began < 30  # either would take 60 s
@@ -250,7 +250,7 @@ async def test_a_long_answer_is_no_fault_of_its_target(make: Any) -> None:
     slow = Fake("a")
     slow.between = 60
     router = make(slow)
-    with pytest.raises(DeadlineExceeded, match="longer than allowed"):
+    with pytest.raises(DeadlineExceeded, match="before the deadline"):
         await ask(router, route("a"), left=0.05)
     assert slow.closed == 1
     assert router.states()[0]["failures"] == 0
@@ -305,11 +305,11 @@ async def test_where_all_are_open_the_error_names_them_and_when(make: Any) -> No
     for _ in range(5):
         with pytest.raises(Unavailable, match="down"):
             await ask(router, way)
-    with pytest.raises(Unavailable, match="a, b: failed repeatedly") as caught:
+    with pytest.raises(Unavailable, match="Circuit open for a, b") as caught:
         await ask(router, way)
     assert caught.value.retry_after == 1.0
     assert a.asked == 5
-    with pytest.raises(Unavailable, match="c: no such backend"):
+    with pytest.raises(Unavailable, match="No backend is running for c"):
         await ask(router, route("c"))
 
 

@@ -265,9 +265,9 @@ def test_the_status_shows_load_money_errors_and_a_lost_connection(visit, sources
     from playwright.sync_api import expect
 
     shown = visit(make_app(sources), viewport={"width": 400, "height": 800})
-    shown.get_by_text("No request yet.").wait_for()
+    shown.get_by_text("No requests yet.").wait_for()
     make_busy(sources)
-    shown.get_by_text("breaker open").wait_for()
+    shown.get_by_text("circuit open").wait_for()
     # The page may have asked in the middle of `make_busy`: then its next look has the rest.
     expect(shown.locator("#load")).to_have_text("15 · 3", timeout=SLOW)
     expect(shown.locator("#today")).to_have_text("$1.25", timeout=SLOW)
@@ -276,7 +276,7 @@ def test_the_status_shows_load_money_errors_and_a_lost_connection(visit, sources
     assert fits(shown)
     # A server that stops and returns: another program could take the port of a real one meanwhile.
     shown.route("**/admin/status", lambda route: route.abort("connectionrefused"))
-    shown.get_by_text(re.compile(r"no connection since \d\d:\d\d:\d\d, trying again")).wait_for()
+    shown.get_by_text(re.compile(r"disconnected since \d\d:\d\d:\d\d, reconnecting")).wait_for()
     shown.unroute("**/admin/status")
     shown.locator("#connection", has_text=re.compile("^up$")).wait_for()
 
@@ -313,7 +313,7 @@ def test_the_playground_streams_stops_rates_and_explains(visit, sources):
     question.press("Enter")
     shown.get_by_text("on on on").wait_for()
     shown.get_by_role("button", name="Stop").click()
-    shown.get_by_text("stopped by you").wait_for()
+    shown.get_by_text("stopped").wait_for()
     question.fill("fail")
     question.press("Enter")
     shown.get_by_text("64 requests wait, the limit here.").wait_for()
@@ -322,7 +322,7 @@ def test_the_playground_streams_stops_rates_and_explains(visit, sources):
     shown.locator("#tools").fill("[{")
     question.fill("And the weather?")
     question.press("Enter")
-    shown.get_by_text("The list of tools can't be used").wait_for()
+    shown.get_by_text("Invalid list of tools").wait_for()
     assert question.input_value() == "And the weather?"
     shown.locator("#tools").fill('[{"type": "function", "function": {"name": "weather"}}]')
     shown.locator("#more").fill('{"seed": 3}')
@@ -341,7 +341,7 @@ def test_the_playground_streams_stops_rates_and_explains(visit, sources):
 def test_a_key_without_the_admin_scope_sees_the_playground_alone(visit, sources):
     app = make_app(sources, keys="visitor=secret")
     shown = visit(app, http_credentials={"username": "x", "password": "secret"})
-    shown.get_by_text("does not have the scope admin").wait_for()
+    shown.get_by_text("lacks the scope admin").wait_for()
     assert not shown.get_by_role("link", name="Status").is_visible()
     assert not shown.locator("#status-view").is_visible()
     shown.get_by_label("Message").fill("Hello")

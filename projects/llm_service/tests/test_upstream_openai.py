@@ -211,12 +211,12 @@ async def test_an_odd_stream_is_understood(upstream: Upstream) -> None:
 @pytest.mark.parametrize(
     ("fault", "error", "says"),
     [
-        ("hang", DeadlineExceeded, "said nothing for 0.1 s"),
-        ("reset", Unavailable, "broke"),
-        ("500", Unavailable, "answered 500: stub fault"),
-        ("429", Unavailable, "answered 429"),
+        ("hang", DeadlineExceeded, "sent nothing for 0.1 s"),
+        ("reset", Unavailable, "connection to the upstream failed"),
+        ("500", Unavailable, "returned 500: stub fault"),
+        ("429", Unavailable, "returned 429"),
         ("malformed", Unavailable, "sent malformed data"),
-        ("truncate", Unavailable, "upstream s"),
+        ("truncate", Unavailable, "upstream (sent malformed|closed)"),
         ("html", Unavailable, "sent malformed data: '<html>"),
     ],
 )
@@ -248,18 +248,28 @@ async def test_what_came_before_a_fault_is_passed_on(upstream: Upstream) -> None
         (400, {"error": {"message": "temperature is too high"}}, BadInput, "too high"),
         (422, {"detail": [{"loc": ["n"], "msg": "bad"}]}, BadInput, "bad"),
         (404, {"message": "no model stub"}, BadInput, "no model stub"),
-        (404, {}, Unavailable, "answered 404"),
-        (302, {}, Unavailable, "answered 302"),
+        (404, {}, Unavailable, "returned 404"),
+        (302, {}, Unavailable, "returned 302"),
         (
             400,
             {"error": {"message": "too long", "code": "context_length_exceeded"}},
             ContextWindowError,
             "too long",
         ),
-        (401, {"error": {"message": "wrong key sk-of-the-operator"}}, Unavailable, "own key"),
-        (429, {"error": {"message": "x", "code": "insufficient_quota"}}, Unavailable, "own key"),
-        (503, {}, Unavailable, "answered 503"),
-        (504, {}, DeadlineExceeded, "answered 504"),
+        (
+            401,
+            {"error": {"message": "wrong key sk-of-the-operator"}},
+            Unavailable,
+            "rejected this service",
+        ),
+        (
+            429,
+            {"error": {"message": "x", "code": "insufficient_quota"}},
+            Unavailable,
+            "rejected this service",
+        ),
+        (503, {}, Unavailable, "returned 503"),
+        (504, {}, DeadlineExceeded, "returned 504"),
     ],
 )
 async def test_each_status_has_its_error(
@@ -296,15 +306,15 @@ async def test_retry_after_may_be_a_date(upstream: Upstream) -> None:
 
 async def test_an_event_without_an_end_is_cut_off(upstream: Upstream) -> None:
     own(upstream, sse(*[b"data: " + b"x" * 2**20] * 20))
-    with pytest.raises(Unavailable, match="more than"):
+    with pytest.raises(Unavailable, match="larger than"):
         await upstream.ask(stream=True)
 
 
 async def test_an_unreachable_upstream_is_unavailable(upstream: Upstream) -> None:
     change(upstream, base_url="http://127.0.0.1:9/v1")
-    with pytest.raises(Unavailable, match="cannot be reached"):
+    with pytest.raises(Unavailable, match="cannot connect"):
         await upstream.ask()
-    with pytest.raises(Unavailable, match="cannot be reached"):
+    with pytest.raises(Unavailable, match="cannot connect"):
         await upstream.backend.check()
 
 
@@ -348,7 +358,7 @@ async def test_a_stream_with_done_but_no_reason_is_finished(upstream: Upstream) 
     own(upstream, sse(b'data: {"choices":[{"delta":{"content":"x"}}]}\n\ndata: [DONE]\n\n'))
     assert (await upstream.ask(stream=True))[1] == Finish("stop")
     own(upstream, sse(b"data: [DONE]\n\n"))
-    with pytest.raises(Unavailable, match="stopped before"):
+    with pytest.raises(Unavailable, match="closed the stream before"):
         await upstream.ask(stream=True)
 
 

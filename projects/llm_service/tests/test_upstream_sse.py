@@ -44,6 +44,6 @@ def test_the_lines_of_one_event_belong_together() -> None:
 def test_an_event_has_a_largest_size() -> None:
     for chunk in (b"data: " + b"x" * 90, b"data: 1234567890\n"):
         parser = EventParser(most=100)
-        with pytest.raises(Unavailable, match="more than 100 bytes"):
+        with pytest.raises(Unavailable, match="larger than 100 bytes"):
             for _ in range(20):
                 parser.feed(chunk)

@@ -21,15 +21,34 @@ from seedbed.cli import Json, show
 if TYPE_CHECKING:
     from finetune_lora.config import Config
 
-app = cli.create_app("Make a small model good at one job with LoRA, prove it, and serve it.")
+app = cli.create_app(
+    "Fine-tune a small language model with LoRA, evaluate it against baselines, and serve it."
+)
 
-Base = Annotated[str | None, typer.Option("--base", help="smollm2, path:DIR or hf:ORG/REPO@REV.")]
-Adapter = Annotated[Path, typer.Option("--adapter", help="The folder of a run.")]
-Output = Annotated[Path | None, typer.Option("--output", help="Where to write.")]
-Minutes = Annotated[float | None, typer.Option("--max-minutes", help="Training ends after them.")]
-Force = Annotated[bool, typer.Option("--force", help="Replace what is there.")]
-Port = Annotated[int, typer.Option(envvar="PORT")]
-Host = Annotated[str, typer.Option(help="Beyond this machine keys are needed.")]
+Base = Annotated[
+    str | None,
+    typer.Option(
+        "--base", help="Base model: smollm2, path:DIR or hf:ORG/REPO@REV. Default: SEEDBED_MODEL."
+    ),
+]
+Adapter = Annotated[Path, typer.Option("--adapter", help="Run folder that contains the adapter.")]
+Output = Annotated[
+    Path | None,
+    typer.Option("--output", help="Run folder. Default: a new folder in FINETUNE_DATA_DIR/runs."),
+]
+Minutes = Annotated[
+    float | None,
+    typer.Option(
+        "--max-minutes",
+        help="Maximum training time in minutes. Default: FINETUNE_MAX_MINUTES (10).",
+    ),
+]
+Force = Annotated[bool, typer.Option("--force", help="Overwrite an existing output folder.")]
+Port = Annotated[int, typer.Option(envvar="PORT", help="TCP port to listen on.")]
+Host = Annotated[
+    str, typer.Option(help="Interface to bind. Anything but loopback requires API keys.")
+]
+Seed = Annotated[int, typer.Option(help="Random seed.")]
 
 
 def read_config(**overrides: Any) -> Config:
@@ -44,11 +63,11 @@ def read_config(**overrides: Any) -> Config:
 
 @app.command()
 def generate(
-    output: Annotated[Path, typer.Option("--output", help="A folder for the files.")],
-    count: Annotated[int, typer.Option(min=1, help="Requests to train on.")] = 5000,
-    seed: int = 0,
+    output: Annotated[Path, typer.Option("--output", help="Folder to write to.")],
+    count: Annotated[int, typer.Option(min=1, help="Number of training requests.")] = 5000,
+    seed: Seed = 0,
 ) -> None:
-    """Write requests of the shipped help-desk task: train.jsonl, dev.jsonl, test.jsonl."""
+    """Generate the help-desk dataset: train.jsonl, dev.jsonl and test.jsonl."""
     read_config()
     from finetune_lora.run import write_task
 
@@ -58,20 +77,34 @@ def generate(
 
 @app.command()
 def prepare(
-    source: Annotated[str, typer.Argument(help="JSONL, CSV, Parquet or hf:ORG/NAME@REV.")],
-    output: Annotated[Path, typer.Option("--output", help="A folder for the files.")],
-    dev: Annotated[float, typer.Option(help="Share of rows to tune on.")] = 0.1,
-    test: Annotated[float, typer.Option(help="Share of rows to judge by.")] = 0.1,
-    dev_data: Annotated[str | None, typer.Option(help="A source for it instead.")] = None,
-    test_data: Annotated[str | None, typer.Option(help="A source for it instead.")] = None,
-    seed: int = 0,
+    source: Annotated[
+        str, typer.Argument(help="Dataset: a JSONL, CSV or Parquet file, or hf:ORG/NAME@REV.")
+    ],
+    output: Annotated[Path, typer.Option("--output", help="Folder to write to.")],
+    dev: Annotated[float, typer.Option(help="Share of rows for the dev split (0 to 1).")] = 0.1,
+    test: Annotated[float, typer.Option(help="Share of rows for the test split (0 to 1).")] = 0.1,
+    dev_data: Annotated[
+        str | None, typer.Option(help="Separate dataset to use as the dev split.")
+    ] = None,
+    test_data: Annotated[
+        str | None, typer.Option(help="Separate dataset to use as the test split.")
+    ] = None,
+    seed: Seed = 0,
     base: Base = "smollm2",
-    max_tokens: Annotated[int, typer.Option(min=8, help="Longer rows are counted.")] = 1024,
-    near: Annotated[float, typer.Option(help="From which likeness two texts are one.")] = 0.8,
-    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Set bad rows aside.")] = False,
+    max_tokens: Annotated[
+        int, typer.Option(min=8, help="Token limit per row. Longer rows are kept, but reported.")
+    ] = 1024,
+    near: Annotated[
+        float,
+        typer.Option(help="Similarity (0.5 to 1) above which two texts count as duplicates."),
+    ] = 0.8,
+    skip_bad: Annotated[
+        bool,
+        typer.Option("--skip-bad", help="Move invalid rows to rejected.jsonl instead of failing."),
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Check, clean and split a dataset, and describe it in DATA_CARD.md."""
+    """Validate, deduplicate and split a dataset, and write its DATA_CARD.md."""
     read_config()
     from finetune_lora.data.prepare import prepare
 
@@ -84,48 +117,115 @@ def prepare(
 
 @app.command()
 def train(
-    data: Annotated[str, typer.Option(help="What to learn: a file or hf:ORG/NAME@REV.")],
-    eval_data: Annotated[str | None, typer.Option(help="What to watch meanwhile.")] = None,
+    data: Annotated[str, typer.Option(help="Training dataset: a file or hf:ORG/NAME@REV.")],
+    eval_data: Annotated[
+        str | None, typer.Option(help="Dataset evaluated during training.")
+    ] = None,
     base: Base = None,
     output: Output = None,
     max_minutes: Minutes = None,
-    epochs: Annotated[float | None, typer.Option(help="Passes over the data.")] = None,
-    max_steps: Annotated[int | None, typer.Option(help="Steps, in place of epochs.")] = None,
-    lr: Annotated[float | None, typer.Option(help="The highest learning rate.")] = None,
-    r: Annotated[int | None, typer.Option(help="Rank of the adapter.")] = None,
-    alpha: Annotated[int | None, typer.Option(help="Its scale is alpha/r.")] = None,
-    dropout: Annotated[float | None, typer.Option(help="Of the adapter's input.")] = None,
-    word_dropout: Annotated[
-        float | None, typer.Option(help="Share of words left out of labelled texts.")
+    epochs: Annotated[
+        float | None,
+        typer.Option(help="Passes over the training data. Default: depends on the amount of data."),
     ] = None,
-    method: Annotated[str | None, typer.Option(help="lora, dora, rslora or qlora.")] = None,
-    targets: Annotated[str | None, typer.Option(help="all-linear, or layer names.")] = None,
-    layers: Annotated[int | None, typer.Option(help="Only the last so many layers.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Examples a process.")] = None,
-    accumulation: Annotated[int | None, typer.Option(help="Batches a step.")] = None,
-    max_tokens: Annotated[int | None, typer.Option(help="A longer row is an error.")] = None,
-    truncate: Annotated[bool, typer.Option("--truncate", help="Cut longer rows.")] = False,
-    dtype: Annotated[str | None, typer.Option(help="auto, float32 or bfloat16.")] = None,
+    max_steps: Annotated[
+        int | None, typer.Option(help="Number of optimizer steps; overrides --epochs.")
+    ] = None,
+    lr: Annotated[
+        float | None,
+        typer.Option(help="Peak learning rate. Default: depends on the size of the base model."),
+    ] = None,
+    r: Annotated[int | None, typer.Option(help="LoRA rank. Default: 16.")] = None,
+    alpha: Annotated[
+        int | None,
+        typer.Option(help="LoRA scaling numerator; updates are scaled by alpha / r. Default: 32."),
+    ] = None,
+    dropout: Annotated[
+        float | None, typer.Option(help="Dropout on the adapter's input (0 to 1). Default: 0.")
+    ] = None,
+    word_dropout: Annotated[
+        float | None,
+        typer.Option(
+            help="Share of words dropped from labelled texts after the first epoch. Default: 0.2."
+        ),
+    ] = None,
+    method: Annotated[
+        str | None, typer.Option(help="lora, dora, rslora, or qlora (GPU only). Default: lora.")
+    ] = None,
+    targets: Annotated[
+        str | None,
+        typer.Option(
+            help="Layers to adapt: all-linear, or comma-separated names. Default: all-linear."
+        ),
+    ] = None,
+    layers: Annotated[
+        int | None,
+        typer.Option(
+            help="Number of last layers to adapt; 0 for all. Default: half on a CPU, all on a GPU."
+        ),
+    ] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(help="Examples per batch and process. Default: 16.")
+    ] = None,
+    accumulation: Annotated[
+        int | None,
+        typer.Option(help="Number of batches accumulated before each optimizer step. Default: 1."),
+    ] = None,
+    max_tokens: Annotated[
+        int | None,
+        typer.Option(help="Token limit per row; a longer row is an error. Default: 1024."),
+    ] = None,
+    truncate: Annotated[
+        bool, typer.Option("--truncate", help="Truncate rows longer than --max-tokens.")
+    ] = False,
+    dtype: Annotated[
+        str | None, typer.Option(help="Weight type: auto, float32 or bfloat16. Default: auto.")
+    ] = None,
     gradient_checkpointing: Annotated[
-        bool, typer.Option("--gradient-checkpointing", help="Less memory, more time.")
+        bool,
+        typer.Option(
+            "--gradient-checkpointing", help="Recompute activations: less memory, slower training."
+        ),
     ] = False,
     prefix_every: Annotated[
-        int | None, typer.Option(help="Steps between readings of a common prompt; 1 is exact.")
+        int | None,
+        typer.Option(
+            help="Recompute the prompt prefix shared by all examples every N steps. 1 is exact "
+            "(default); higher values are faster."
+        ),
     ] = None,
-    eval_every: Annotated[int | None, typer.Option(help="Steps between evaluations.")] = None,
-    save_every: Annotated[int | None, typer.Option(help="Steps between checkpoints.")] = None,
+    eval_every: Annotated[
+        int | None,
+        typer.Option(help="Steps between evaluations. Default: 5 evaluations per training."),
+    ] = None,
+    save_every: Annotated[
+        int | None, typer.Option(help="Steps between checkpoints. Default: 50.")
+    ] = None,
     patience: Annotated[
-        int | None, typer.Option(help="Stop after so many evaluations without a better one.")
+        int | None,
+        typer.Option(
+            help="Stop after this many evaluations without improvement and keep the best adapter. "
+            "Default: 0 (off)."
+        ),
     ] = None,
-    seed: int = 0,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint.")] = False,
-    sweep: Annotated[bool, typer.Option("--sweep", help="Try values: r=4,16 lr=1e-4,3e-4")] = False,
-    values: Annotated[list[str] | None, typer.Argument(help="What to sweep.")] = None,
-    ray: Annotated[int, typer.Option("--ray", help="Train with so many workers of Ray.")] = 0,
-    track: Annotated[bool, typer.Option(help="Keep the run in MLflow too.")] = True,
+    seed: Seed = 0,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Resume from the last checkpoint in --output.")
+    ] = False,
+    sweep: Annotated[
+        bool,
+        typer.Option("--sweep", help="Train once for each combination of the given VALUES."),
+    ] = False,
+    values: Annotated[
+        list[str] | None, typer.Argument(help="With --sweep, e.g. r=4,16 lr=1e-4,3e-4.")
+    ] = None,
+    ray: Annotated[
+        int, typer.Option("--ray", help="Number of Ray workers; 0 trains without Ray.")
+    ] = 0,
+    track: Annotated[bool, typer.Option(help="Log the run to MLflow.")] = True,
     as_json: Json = False,
 ) -> None:
-    """Train an adapter; what is not given stays as TrainArgs says."""
+    """Train a LoRA adapter."""
     given = {k: v for k, v in locals().items() if v is not None}
     for name in ("sweep", "values", "ray", "track", "as_json", "output", "base"):
         given.pop(name, None)
@@ -141,7 +241,9 @@ def train(
         _sweep(args, values or [], as_json=as_json, track=track)
         return
     if values:
-        raise typer.BadParameter(f"Got {values[0]!r}; values to try follow --sweep.")
+        raise typer.BadParameter(
+            f"Unexpected argument {values[0]!r}: values are only allowed with --sweep."
+        )
     result = jobs.train_run(args, quiet=as_json, track=track, workers=ray)
     if jobs.is_main_process():
         show(result.as_json()) if as_json else typer.echo(jobs.next_steps(result))
@@ -165,19 +267,22 @@ def _sweep(args: Any, values: list[str], *, as_json: bool, track: bool) -> None:
 
 @app.command()
 def evaluate(
-    data: Annotated[str, typer.Option(help="A file, hf:ORG/NAME@REV, or helpdesk.")],
-    adapter: Annotated[Path | None, typer.Option(help="The folder of a run, or latest.")] = None,
+    data: Annotated[str, typer.Option(help="Test dataset: a file, hf:ORG/NAME@REV, or helpdesk.")],
+    adapter: Annotated[Path | None, typer.Option(help="Run folder to evaluate, or latest.")] = None,
     base: Base = None,
     model: Annotated[
-        str | None, typer.Option(help="A model as it is served: path:DIR, openai:NAME …")
+        str | None, typer.Option(help="Evaluate a served model instead: path:DIR, openai:NAME …")
     ] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="The adapter alone.")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Evaluate the adapter only, without baselines.")
+    ] = False,
     output: Annotated[
-        Path | None, typer.Option("--output", help="For the report; with --adapter its report/.")
+        Path | None,
+        typer.Option("--output", help="Report folder. Default with --adapter: report/ in it."),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Measure an adapter beside its base, examples in the prompt and classical baselines."""
+    """Evaluate an adapter against its base model, few-shot prompting and classical baselines."""
     read_config()
     from finetune_lora import jobs, report
 
@@ -190,16 +295,24 @@ def evaluate(
 @app.command()
 def export(
     adapter: Adapter,
-    to: Annotated[str, typer.Option(help="merged, gguf or openvino.")] = "openvino",
-    output: Output = None,
-    type: Annotated[str | None, typer.Option(help="How numbers are stored, e.g. Q8_0.")] = None,
+    to: Annotated[str, typer.Option(help="Output format: merged, gguf or openvino.")] = "openvino",
+    output: Annotated[
+        Path | None, typer.Option("--output", help="Output folder. Default: next to the adapter.")
+    ] = None,
+    type: Annotated[
+        str | None,
+        typer.Option(
+            help="Weight type: F16, Q8_0, Q4_1 or Q4_0 (gguf), float32 or bfloat16 (merged)."
+        ),
+    ] = None,
     data: Annotated[
-        str | None, typer.Option(help="Rows to choose 4-bit weights on: else those trained on.")
+        str | None,
+        typer.Option(help="Calibration data for 4-bit weights. Default: the training data."),
     ] = None,
     force: Force = False,
     as_json: Json = False,
 ) -> None:
-    """Write an adapter and its base as one model."""
+    """Merge an adapter into its base model and write it in a format that servers load."""
     read_config()
     from finetune_lora.export import export
 
@@ -209,12 +322,12 @@ def export(
 
 @app.command()
 def push(
-    folder: Annotated[Path, typer.Argument(help="An adapter, or what `export` wrote.")],
-    repo: Annotated[str, typer.Option(help="ORG/NAME on the Hugging Face hub.")],
-    public: Annotated[bool, typer.Option("--public", help="Anybody may see it.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Really upload.")] = False,
+    folder: Annotated[Path, typer.Argument(help="Folder of an adapter or of an exported model.")],
+    repo: Annotated[str, typer.Option(help="Target repository on the Hugging Face Hub: ORG/NAME.")],
+    public: Annotated[bool, typer.Option("--public", help="Make the repository public.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Confirm the upload.")] = False,
 ) -> None:
-    """Upload a model to the Hugging Face hub; nothing leaves this machine without --yes."""
+    """Upload a model to the Hugging Face Hub. Without --yes, only show what would be sent."""
     read_config()
     from finetune_lora.export.push import push
 
@@ -226,10 +339,12 @@ def run(
     max_minutes: Minutes = None,
     port: Port = 8007,
     host: Host = "127.0.0.1",
-    page: Annotated[bool, typer.Option(help="Show it on a page meanwhile and after.")] = True,
+    page: Annotated[
+        bool, typer.Option(help="Serve the page during and after the training.")
+    ] = True,
     base: Base = None,
 ) -> None:
-    """The whole job on the shipped task: data, training, evaluation, a model to serve."""
+    """Run everything on the help-desk task: data, training, evaluation and export."""
     config = read_config(max_minutes=max_minutes)
     from finetune_lora.run import run
 
@@ -238,7 +353,7 @@ def run(
 
 @app.command()
 def demo() -> None:
-    """A tiny training that must lower the loss and keep answers valid; exits 1 if it does not."""
+    """Run a tiny training once. Exits with 1 unless the loss halves and all answers are valid."""
     read_config()
     from finetune_lora.demo import run
 
@@ -247,18 +362,18 @@ def demo() -> None:
 
 @app.command()
 def serve(port: Port = 8007, host: Host = "127.0.0.1") -> None:
-    """Serve the page: runs, curves while training, before and after on your own input."""
+    """Serve the page: runs, live training curves, and a before/after playground."""
     config = read_config()
     from finetune_lora.api import create_app
     from seedbed.server import service
 
-    typer.echo(f"Runs on http://{host}:{port}", err=True)
+    typer.echo(f"Page: http://{host}:{port}", err=True)
     service.serve(create_app(config), port=port, host=host)
 
 
 @app.command()
 def runs(as_json: Json = False) -> None:
-    """The runs there are, newest first."""
+    """List all runs, newest first."""
     config = read_config()
     from finetune_lora.runs import list_runs
 
@@ -275,12 +390,12 @@ def _runs_table(found: list[dict[str, Any]]) -> str:
 @app.command()
 def plan(
     params: Annotated[
-        list[float] | None, typer.Option(help="Parameters of a model, e.g. 3e9; may be repeated.")
+        list[float] | None, typer.Option(help="Model size in parameters, e.g. 3e9; repeatable.")
     ] = None,
-    tokens: Annotated[float, typer.Option(help="Tokens to train on.")] = 5e6,
+    tokens: Annotated[float, typer.Option(help="Number of training tokens.")] = 5e6,
     as_json: Json = False,
 ) -> None:
-    """Estimate memory and time on GPUs, on paper."""
+    """Estimate GPU memory and training time. The figures are calculated, not measured."""
     from finetune_lora.scale import estimate
 
     shapes = tuple(estimate.shape_for(size) for size in params or ()) or estimate.SHAPES
@@ -289,8 +404,8 @@ def plan(
 
 
 @app.command()
-def mlflow(port: Annotated[int, typer.Option(envvar="PORT")] = 5000) -> None:
-    """Open MLflow's page on the runs."""
+def mlflow(port: Port = 5000) -> None:
+    """Start MLflow's web interface on the recorded runs."""
     from finetune_lora.track import show_mlflow
 
     show_mlflow(read_config().data_dir, port)

@@ -49,7 +49,9 @@ class AdapterOptions:
 def attach(base: Base, options: AdapterOptions) -> Any:
     """The base as a PeftModel with a fresh adapter, whose weights are float32."""
     if options.method not in METHODS:
-        raise ConfigError(f"No method {options.method!r}.", hint=f"Use {', '.join(METHODS)}.")
+        raise ConfigError(
+            f"Unknown method {options.method!r}.", hint=f"Available: {', '.join(METHODS)}."
+        )
     from peft import LoraConfig, get_peft_model, prepare_model_for_kbit_training
 
     model = base.model
@@ -75,8 +77,9 @@ def attach(base: Base, options: AdapterOptions) -> Any:
         return without_casts(get_peft_model(model, config))
     except ValueError as error:
         raise ConfigError(
-            f"No adapter for {base.spec!r} with targets {options.targets!r}: {reason(error)}",
-            hint="Use --targets all-linear, or names of the model's linear layers.",
+            f"Cannot attach an adapter to {base.spec!r} with targets {options.targets!r}: "
+            f"{reason(error)}",
+            hint="Use --targets all-linear, or the names of linear layers of the model.",
         ) from error
 
 
@@ -136,8 +139,8 @@ def read_task(folder: Path) -> dict[str, Any]:
     if not (folder / CONFIG_FILE).exists():
         there = ", ".join(sorted(p.name for p in folder.glob("*"))[:8]) or "nothing"
         raise NotFound(
-            f"{folder} holds no adapter (there: {there}).",
-            hint="Give the --output of `train`; an unfinished run goes on with --resume.",
+            f"No adapter found in {folder} (it contains: {there}).",
+            hint="Use the --output folder of `train`. Continue an unfinished run with --resume.",
         )
     return task_beside(folder)
 
@@ -151,7 +154,7 @@ def task_beside(folder: Path) -> dict[str, Any]:
         task: dict[str, Any] = json.loads(file.read_text("utf-8"))
         return task
     except ValueError as error:
-        raise BadInput(f"{file} is damaged: {error}.") from None
+        raise BadInput(f"{file} is corrupt: {error}.") from None
 
 
 def load_adapter(
@@ -165,13 +168,13 @@ def load_adapter(
     try:
         config = json.loads((folder / CONFIG_FILE).read_text("utf-8"))
     except ValueError as error:
-        raise BadInput(f"{folder / CONFIG_FILE} is damaged: {error}.") from None
+        raise BadInput(f"{folder / CONFIG_FILE} is corrupt: {error}.") from None
     spec = base or task.get("base") or f"hf:{config.get('base_model_name_or_path')}"
     loaded = load_base(spec, dtype=dtype, settings=settings)
     if task.get("base_hash") not in (None, loaded.hash):
         raise BadInput(
             f"The adapter in {folder} was trained on {task['base']!r} with weights "
-            f"{task['base_hash']}; {spec!r} has {loaded.hash}.",
+            f"{task['base_hash']}, but {spec!r} has {loaded.hash}.",
             hint=f"Evaluate it with --base {task['base']}.",
         )
     from peft import PeftModel
@@ -182,7 +185,7 @@ def load_adapter(
     except (RuntimeError, ValueError, KeyError, TypeError, OSError, SafetensorError) as error:
         raise BadInput(
             f"The adapter in {folder} does not fit {spec!r}: {reason(error)}",
-            hint="Give the base that it was trained on with --base.",
+            hint="Pass the base model it was trained on with --base.",
         ) from error
     return loaded
 

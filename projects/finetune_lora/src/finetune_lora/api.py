@@ -23,7 +23,7 @@ from seedbed.settings import Settings
 
 
 class Question(BaseModel):
-    """A request as a user of the model would write it, without the system prompt."""
+    """A user's request, without the system prompt."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"text": "I forgot my vpn password, user anna.k"}]}
@@ -33,13 +33,15 @@ class Question(BaseModel):
 
 
 class Answer(BaseModel):
-    """`scores` where answers are labels; `call` and `problems` where they are tool calls."""
+    """An answer: with `scores` for labels, with `call` and `problems` for tool calls."""
 
     text: str
     seconds: float
     scores: dict[str, float] | None
     call: dict[str, Any] | None
-    problems: list[str] | None = Field(description="Empty if valid; null without a schema.")
+    problems: list[str] | None = Field(
+        description="Schema violations: empty if valid, null without a schema."
+    )
 
 
 class BeforeAfter(BaseModel):
@@ -77,15 +79,15 @@ def routes(library: Library, playground: Playground) -> APIRouter:
 
     @router.post("/runs/{name:path}/answer", response_model=BeforeAfter)
     def answer(name: CleanText, question: Question) -> Any:
-        """Ask the base model and the same model with the run's adapter. The first question to a
-        run loads its model, which takes some seconds."""
+        """Answer with the base model and with the run's adapter. The first request to a run loads
+        its model, which takes a few seconds."""
         folder = library.adapter(name)
         sides = {side: playground.answer(folder, question.text, side) for side in SIDES}
         return {"run": name, **sides}
 
     @router.get("/runs/{name:path}")
     def get_run(name: CleanText) -> dict[str, Any]:
-        """One run: its arguments and state, its newest figures, its evaluation if there is one."""
+        """Return a run: arguments, state, latest figures, and its evaluation if there is one."""
         return {**library.run(name), "report": library.report(name)}
 
     return router
@@ -94,23 +96,24 @@ def routes(library: Library, playground: Playground) -> APIRouter:
 def _add_reading(router: APIRouter, library: Library) -> None:
     @router.get("/runs")
     def list_runs() -> list[dict[str, Any]]:
-        """All runs, newest first."""
+        """List all runs, newest first."""
         return library.runs()
 
     @router.get("/runs/{name:path}/progress")
     def get_progress(
         name: CleanText,
-        after: Annotated[int, Query(ge=0, description="Only later steps.")] = 0,
+        after: Annotated[int, Query(ge=0, description="Return only steps after this one.")] = 0,
     ) -> dict[str, Any]:
-        """The run's state and a record for each step: loss, learning rate, tokens per second."""
+        """Return the state and one record per step: loss, learning rate, tokens per second."""
         return {"state": library.run(name)["state"], "steps": library.progress(name, after)}
 
     @router.get("/runs/{name:path}/card", response_class=PlainTextResponse)
     def get_card(name: CleanText) -> PlainTextResponse:
-        """The model card, in the hub's format; plain text, which browsers show and do not run."""
+        """Return the model card in the Hugging Face Hub's format, as plain text."""
         card = library.model_card(name)
         if card is None:
             raise NotFound(
-                f"The run {name!r} has no model card.", hint="`finetune-lora evaluate` writes it."
+                f"Run {name!r} has no model card yet.",
+                hint="Create it with: finetune-lora evaluate",
             )
         return PlainTextResponse(card, media_type="text/plain; charset=utf-8")

@@ -52,15 +52,15 @@ def base_folder(spec: str, settings: Settings | None = None) -> Path:
         return _dequantised(model, settings)
     if model is None and not spec.startswith("path:"):
         raise ConfigError(
-            f"No base model {spec!r}.", hint="Use smollm2, path:DIR or hf:ORG/REPO@REVISION."
+            f"Unknown base model {spec!r}.", hint="Use smollm2, path:DIR or hf:ORG/REPO@REVISION."
         )
     folder = weights.ensure(model or spec, settings=settings)
     if not (folder / "config.json").exists() or not _weight_files(folder):
         there = ", ".join(sorted(p.name for p in folder.iterdir())[:8]) or "nothing"
         raise WeightsError(
-            f"{spec!r} cannot be trained: {folder} has no config.json with weights beside it "
-            f"(there: {there}).",
-            hint="Give a folder as transformers' save_pretrained writes it.",
+            f"{spec!r} cannot be trained: {folder} does not contain config.json and weights "
+            f"(it contains: {there}).",
+            hint="Use a folder written by save_pretrained of transformers.",
         )
     return folder
 
@@ -87,7 +87,7 @@ def load_base(
     try:
         model = AutoModelForCausalLM.from_pretrained(folder, **options)
     except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
-        raise WeightsError(f"{spec!r} could not be loaded: {reason(error)}") from error
+        raise WeightsError(f"Cannot load {spec!r}: {reason(error)}") from error
     return Base(model, tokenizer, spec, folder, fingerprint(folder))
 
 
@@ -98,11 +98,13 @@ def load_tokenizer(folder: Path, spec: str = "") -> Any:
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder)
     except Exception as error:  # tokenizers raises nothing more exact
-        raise WeightsError(f"{spec or folder}: no tokenizer: {reason(error)}") from error
+        raise WeightsError(
+            f"Cannot load the tokenizer of {spec or folder}: {reason(error)}"
+        ) from error
     if not tokenizer.chat_template:
         raise BadInput(
-            f"{spec or folder} has no chat template: it is a base model that knows no chat.",
-            hint="Take its instruct variant, or put a chat_template.jinja into its folder.",
+            f"{spec or folder} has no chat template: it is a pretrained model without chat tuning.",
+            hint="Use its instruct variant, or add a chat_template.jinja to its folder.",
         )
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
@@ -112,7 +114,7 @@ def load_tokenizer(folder: Path, spec: str = "") -> Any:
 def resolve_dtype(dtype: str) -> str:
     """ "auto" is bfloat16 where the processor multiplies it faster, else float32."""
     if dtype not in ("auto", "float32", "bfloat16"):
-        raise ConfigError(f"No dtype {dtype!r}.", hint="Use auto, float32 or bfloat16.")
+        raise ConfigError(f"Unknown dtype {dtype!r}.", hint="Use auto, float32 or bfloat16.")
     if dtype != "auto":
         return dtype
     import torch
@@ -145,14 +147,15 @@ def check_memory(folder: Path, spec: str, *, bytes_per_weight: int) -> None:
     try:
         config = json.loads((folder / "config.json").read_text("utf-8"))
     except ValueError as error:
-        raise WeightsError(f"{folder / 'config.json'} is damaged: {error}.") from None
+        raise WeightsError(f"{folder / 'config.json'} is corrupt: {error}.") from None
     width = 4 if config.get("dtype", config.get("torch_dtype")) == "float32" else 2
     needed = stored / width * bytes_per_weight * 1.2  # activations and the optimizer's share
     free = free_memory()
     if needed > free:
         raise TooLarge(
-            f"{spec!r} needs about {needed / 1e9:.1f} GB to train; {free / 1e9:.1f} GB are free.",
-            hint="Take a smaller base, or --method qlora on a GPU.",
+            f"Training {spec!r} needs about {needed / 1e9:.1f} GB of memory; only "
+            f"{free / 1e9:.1f} GB are free.",
+            hint="Use a smaller base model, or --method qlora on a GPU.",
         )
 
 
@@ -208,7 +211,7 @@ def _dequantised(model: Model, settings: Settings) -> Path:
     except OSError as error:
         raise WeightsError(
             f"Cannot write to {parent}: {error.strerror or error}.",
-            hint="Is the disk full? Free some space, or set SEEDBED_CACHE_DIR to another folder.",
+            hint="Free some disk space, or set SEEDBED_CACHE_DIR to another folder.",
         ) from error
     return ready
 

@@ -44,9 +44,10 @@ class ClassicalBaseline:
         labels = [example.label for example in dataset.examples]
         if not labels or None in labels:
             raise BadInput(
-                f"{self.name} learns from rows of text and label, which {dataset.source or 'the'} "
-                "data is not.",
-                hint='Train it on rows like {"text": …, "label": …}.',
+                f"{self.name} needs rows of text and label, which "
+                f"{dataset.source or 'the dataset'} "
+                "does not have.",
+                hint='Use rows like {"text": …, "label": …}.',
             )
         self.labels = tuple(sorted({str(label) for label in labels}))
         texts = [_text(example) for example in dataset.examples]
@@ -95,7 +96,7 @@ class ClassicalBaseline:
         Seconds are those of the batch, shared out. Raises BadInput before `fit`.
         """
         if not self.labels:
-            raise BadInput(f"{self.name} has learnt nothing yet.", hint="Call fit(dataset) first.")
+            raise BadInput(f"{self.name} has not been fitted.", hint="Call fit(dataset) first.")
         if not examples:
             return []
         started = time.perf_counter()
@@ -122,7 +123,7 @@ class NearestBaseline:
     def fit(self, dataset: Dataset) -> NearestBaseline:
         """Remember a dataset. Raises BadInput if it is empty."""
         if not dataset.examples:
-            raise BadInput(f"No examples to remember in {dataset.source or 'the data'}.")
+            raise BadInput(f"No examples in {dataset.source or 'the dataset'}.")
         self._vectorizer = _tfidf()
         self._known = self._vectorizer.fit_transform([_text(e) for e in dataset.examples])
         self._answers = [example.answer for example in dataset.examples]
@@ -136,7 +137,9 @@ class NearestBaseline:
     ) -> list[Prediction]:
         """The remembered answers. Raises BadInput before `fit`."""
         if not self._answers:
-            raise BadInput(f"The {self.name} is not known yet.", hint="Call fit(dataset) first.")
+            raise BadInput(
+                f"The {self.name} baseline has not been fitted.", hint="Call fit(dataset) first."
+            )
         found = []
         for example in examples:
             started = time.perf_counter()

@@ -13,7 +13,21 @@ class Config(BaseSettings):
         env_prefix="FINETUNE_", env_file=".env", extra="ignore", populate_by_name=True
     )
 
-    data_dir: Path = Field(Path("var/finetune_lora"), description="Where runs are kept.")
-    experiment: str = Field("finetune_lora", description="The experiment of the runs in MLflow.")
-    max_row_kb: int = Field(256, ge=1, description="A longer row of a dataset is refused.")
-    max_minutes: float = Field(10, gt=0, description="Training stops after this time.")
+    data_dir: Path = Field(
+        Path("var/finetune_lora"),
+        description="Folder for runs, generated data and the local MLflow database.",
+    )
+    experiment: str = Field(
+        "finetune_lora", description="Name of the MLflow experiment that runs are logged to."
+    )
+    max_row_kb: int = Field(
+        256,
+        ge=1,
+        description="Maximum size of a dataset row in KB; a larger row is an error. Raise it for "
+        "long documents.",
+    )
+    max_minutes: float = Field(
+        10,
+        gt=0,
+        description="Maximum training time in minutes. The learning rate schedule is fitted to it.",
+    )

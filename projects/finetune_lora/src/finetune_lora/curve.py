@@ -45,7 +45,7 @@ def chart(
     if not ys:
         return (
             f"<figure class='{kind}'><figcaption><b>{escape(title)}</b></figcaption>"
-            "<div class='plot none'>Nothing logged yet</div></figure>"
+            "<div class='plot none'>No data yet</div></figure>"
         )
     right = max([until, 1.0, *(x for s in shown for x, _ in s.points)])
     scale = _Scale(ys, log)

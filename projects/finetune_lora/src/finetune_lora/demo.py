@@ -51,7 +51,7 @@ def run(base: str | None = None, steps: int = STEPS) -> list[str]:
         typer.echo(f"  before  {_line(old.text)}\n  after   {_line(new.text)}")
     wrong = problems(losses, [answer.text for answer in after])
     for problem in wrong:
-        typer.echo(f"WRONG: {problem}", err=True)
+        typer.echo(f"FAILED: {problem}", err=True)
     return wrong
 
 
@@ -64,11 +64,11 @@ def problems(losses: list[float], answers: list[str]) -> list[str]:
     first, last = losses[0], sum(losses[-3:]) / 3
     typer.echo(f"\nLoss {first:.2f} → {last:.2f}")
     if not last < first / 2:
-        found.append(f"the loss fell from {first:.2f} to {last:.2f} only")
+        found.append(f"the loss only fell from {first:.2f} to {last:.2f}; it should at least halve")
     valid = schema_validity(answers, CALL_SCHEMA)
     typer.echo(f"Valid tool calls: {sum(valid)} of {len(valid)}")
     if not all(valid):
-        found.append("an answer is no valid tool call")
+        found.append("not every answer is a valid tool call")
     return found
 
 

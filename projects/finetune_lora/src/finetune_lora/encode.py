@@ -47,8 +47,8 @@ def encode(
             if not truncate:
                 raise BadInput(
                     f"{_place(example, source)} has {len(one)} tokens, "
-                    f"and --max-tokens is {max_tokens}.",
-                    hint="Raise --max-tokens, or give --truncate to cut such rows.",
+                    f"more than --max-tokens {max_tokens}.",
+                    hint="Raise --max-tokens, or truncate long rows with --truncate.",
                 )
             one = Encoded(one.ids[:max_tokens], [i for i in one.learned if i < max_tokens])
         if one.learned:
@@ -70,13 +70,16 @@ def encode_one(tokenizer: Any, example: Example, source: str = "") -> Encoded:
             after = str(tokenizer.apply_chat_template(messages[: i + 1], tokenize=False))
         except TemplateError as error:
             raise BadInput(
-                f"{_place(example, source)}: the base's chat template refuses it: {error}.",
-                hint="Give conversations of the kind that it takes, or another base.",
+                f"{_place(example, source)}: rejected by the base model's chat template: {error}.",
+                hint="Change the conversation to a form the template accepts, or use another "
+                "base model.",
             ) from error
         if not (before.startswith(seen) and after.startswith(before)):
             raise BadInput(
-                f"{_place(example, source)}: the base's chat template rewrites earlier messages.",
-                hint="Give conversations with one answer each.",
+                f"{_place(example, source)}: the base model's chat template rewrites "
+                "earlier messages, so "
+                "several answers cannot be learned.",
+                hint="Use conversations with one answer each.",
             )
         ids += token_ids(tokenizer, before[len(seen) :])
         # A template may write a line break behind the token that ends an answer: nothing to learn.

@@ -81,9 +81,9 @@ def evaluate(
     """
     names = [predictor.name for predictor in predictors]
     if not dataset.examples:
-        raise BadInput(f"No examples to evaluate in {dataset.source or 'the data'}.")
+        raise BadInput(f"No examples to evaluate in {dataset.source or 'the dataset'}.")
     if not names or len(set(names)) < len(names):
-        raise BadInput(f"An evaluation needs predictors of different names: {names}.")
+        raise BadInput(f"Predictors need distinct names: {names}.")
     task = _Task(dataset, schema, train)
     answers = {predictor.name: _answers(predictor, dataset) for predictor in predictors}
     correct = {name: task.correct(found) for name, found in answers.items()}
@@ -114,7 +114,7 @@ def _answers(predictor: Predictor, dataset: Dataset) -> list[Prediction]:
     found = predictor.answer(dataset.examples)
     if len(found) != len(dataset):
         raise SeedbedError(
-            f"{predictor.name} gave {len(found)} answers to {len(dataset)} examples."
+            f"{predictor.name} returned {len(found)} answers for {len(dataset)} examples."
         )
     return found
 

@@ -81,20 +81,22 @@ def _by_chance(groups: Sequence[Sequence[bool]]) -> float:
 def _conclusion(entry: Mapping[str, Any], tested: int) -> str:
     if "gap" not in entry:
         return (
-            f"Nothing may be concluded: {entry['compared']} of {entry['values']} slices have "
-            f"{entry['enough']} examples or more, and two are needed."
+            f"No conclusion: only {entry['compared']} of {entry['values']} slices have at least "
+            f"{entry['enough']} examples, and a comparison needs two."
         )
     low, high = entry["interval"]
     gap = (
-        f"{entry['best']['value']!r} is served better than {entry['worst']['value']!r} by "
-        f"{100 * entry['gap']:.0f} points ({100 * low:.0f} to {100 * high:.0f})"
+        f"{entry['best']['value']!r} scores {100 * entry['gap']:.0f} points higher than "
+        f"{entry['worst']['value']!r} ({100 * low:.0f} to {100 * high:.0f})"
     )
     if entry["p"] < 0.05 / tested:
         return (
-            f"{gap}, more than chance explains (p = {entry['p']:.4f}). It may be concluded that "
-            "they differ on requests like these, not why, nor that it holds for other requests."
+            f"{gap}. The difference is significant (p = {entry['p']:.4f}) for requests "
+            "like these; it "
+            "says nothing about the cause or about other requests."
         )
     return (
-        f"{gap}, no more than chance explains (p = {entry['p']:.2f}). Neither a difference nor "
-        "its absence may be concluded: more examples are needed to see one."
+        f"{gap}. The difference is not significant (p = {entry['p']:.2f}): more examples "
+        "are needed "
+        "to tell whether there is one."
     )

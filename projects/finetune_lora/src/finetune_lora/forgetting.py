@@ -57,7 +57,7 @@ def _question(row: Mapping[str, Any]) -> tuple[str, tuple[str, ...], int]:
     answer = row["answer"]
     place = answer if isinstance(answer, int) else choices.index(answer)
     if not 0 <= place < len(choices):
-        raise ValueError(f"answer {answer} is none of {len(choices)} choices")
+        raise ValueError(f"answer {answer} is out of range ({len(choices)} choices)")
     return str(row["question"]), choices, place
 
 

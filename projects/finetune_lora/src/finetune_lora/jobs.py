@@ -125,9 +125,7 @@ def newest() -> Path:
     for run in list_runs(config.data_dir):
         if run.get("state") == "finished":
             return Path(run["folder"])
-    raise NotFound(
-        f"There is no finished run in {config.data_dir / 'runs'}.", hint="Run: make run-finetune"
-    )
+    raise NotFound(f"No finished run in {config.data_dir / 'runs'}.", hint="Run: make run-finetune")
 
 
 def handwritten(name: str = "handwritten") -> Path:
@@ -276,7 +274,9 @@ def check_output(folder: Path | None, data: str) -> Path:
     if folder is not None:
         return folder
     if not is_main_process() or int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise BadInput("Several processes need to be told one folder.", hint="Give --output DIR.")
+        raise BadInput(
+            "Training with several processes needs an output folder.", hint="Set --output DIR."
+        )
     from finetune_lora.runs import new_run_folder
 
     return new_run_folder(load(Config).data_dir, load(Settings).model, data)

@@ -51,7 +51,7 @@ class Library:
         folder = self.names().get(name)
         if folder is None:
             shown = name if len(name) <= 80 else name[:80] + "…"
-            raise NotFound(f"There is no run {shown!r}.", hint="GET /v1/runs lists them.")
+            raise NotFound(f"Unknown run {shown!r}.", hint="GET /v1/runs lists the available runs.")
         return folder
 
     def progress(self, name: str, after: int = 0) -> list[dict[str, Any]]:
@@ -88,8 +88,12 @@ class Library:
         run = self.run(name)
         if run["has_adapter"]:
             return Path(run["folder"])
-        hint = "Wait for its end." if run.get("state") == "running" else f"Run: {run['resume']}"
-        raise BadInput(f"The run {name!r} is {run.get('state')} and has no adapter.", hint=hint)
+        hint = (
+            "Wait until it has finished."
+            if run.get("state") == "running"
+            else f"Run: {run['resume']}"
+        )
+        raise BadInput(f"Run {name!r} is {run.get('state')} and has no adapter yet.", hint=hint)
 
     def task(self, folder: Path) -> dict[str, Any]:
         """What an adapter learned (`task.json`)."""

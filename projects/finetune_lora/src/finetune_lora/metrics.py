@@ -41,7 +41,7 @@ def parse(text: str) -> Any:
 
 
 def _refuse(name: str) -> Any:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not valid JSON")
 
 
 def _finite(digits: str) -> float:
@@ -185,7 +185,7 @@ def schema_validity(answers: Sequence[str], schema: Mapping[str, Any] | None) ->
     try:
         kind.check_schema(dict(schema))
     except SchemaError as error:
-        raise BadInput(f"This is no JSON schema: {error.message[:200]}.") from None
+        raise BadInput(f"Invalid JSON schema: {error.message[:200]}.") from None
     validator = kind(schema)
     return [_follows(answer, validator) for answer in answers]
 

@@ -166,14 +166,14 @@ def _intended(result: Mapping[str, Any] | None, task: Mapping[str, Any] | None) 
     labels = (task or {}).get("labels") or []
     if labels:
         listed = ", ".join(map(str, labels[:50])) + (", …" if len(labels) > 50 else "")
-        use = f"Give a text one of {len(labels)} labels: {listed}."
+        use = f"Classify a text with one of {len(labels)} labels: {listed}."
     elif result and result["kind"] == "calls":
-        use = "Turn a request into one tool call: a line of JSON with name and arguments."
+        use = "Turn a request into one tool call: a line of JSON with a name and arguments."
     else:
-        use = "Answer requests like those of the training data."
+        use = "Answer requests similar to the training data."
     return (
-        f"{use} Check an answer before anything acts on it. It is no general assistant, and not "
-        "meant for requests unlike the training data, nor for decisions about people.\n"
+        f"{use} Validate each answer before acting on it. The model is not a general assistant: it "
+        "is not intended for requests unlike the training data or for decisions about people.\n"
     )
 
 
@@ -184,7 +184,7 @@ def _usage(name: str, base: str, upstream: str | None, task: Mapping[str, Any] |
         shown = system if len(system) <= _SHOWN else system[:_SHOWN] + "…"
         first = f'    {{"role": "system", "content": {json.dumps(shown, ensure_ascii=False)}}},\n'
     source = upstream or (Path(base.removeprefix("path:")).name if base else "the base model")
-    return f"""With transformers and peft, from this folder:
+    return f"""With transformers and peft, from the folder that contains the adapter:
 
 ```python
 from peft import PeftModel
@@ -203,7 +203,7 @@ output = model.generate(**inputs, max_new_tokens=128, do_sample=False)
 print(tokenizer.decode(output[0, inputs["input_ids"].shape[1]:], skip_special_tokens=True))
 ```
 
-With Seedbed, merged first, in every project:
+With Seedbed, after merging it into its base model:
 
 ```bash
 finetune-lora export {name} --to merged
@@ -214,7 +214,7 @@ SEEDBED_MODEL=path:MERGED_FOLDER make run-service
 
 def _training_data(run: Mapping[str, Any], data_card: str) -> str:
     rows = []
-    for title, key in (("training", "data"), ("held out while training", "eval_data")):
+    for title, key in (("training", "data"), ("evaluation during training", "eval_data")):
         about = run.get(key) or {}
         if about:
             digest = str(about.get("sha256", ""))[:16]
@@ -245,7 +245,7 @@ def _training(run: Mapping[str, Any]) -> str:
         "tokens per second": results.get("tokens_per_second"),
         "peak memory, MB": results.get("peak_memory_mb"),
         "training loss": results.get("train_loss"),
-        "held-out loss": results.get("eval_loss"),
+        "evaluation loss": results.get("eval_loss"),
     }
     rows = [[k, _value(v)] for k, v in args.items()]
     spent = [[k, _value(v)] for k, v in cost.items() if v is not None]
@@ -262,30 +262,30 @@ def _value(value: Any) -> str:
 
 def _evaluation(result: Mapping[str, Any] | None) -> str:
     if not result:
-        return "Not evaluated: `finetune-lora evaluate --data FILE --adapter DIR` does it.\n"
+        return "Not evaluated yet. Run `finetune-lora evaluate --data FILE --adapter DIR`.\n"
     source = _title(str(result["data"]["source"]))
     figures = _deeper(report.sections(result), 1)
-    return f"On {source}, all systems on the same examples.\n\n{figures}\n"
+    return f"Evaluated on {source}; all systems on the same examples.\n\n{figures}\n"
 
 
 def _limits(result: Mapping[str, Any] | None, upstream: str | None, base: str) -> str:
     lines = [
-        "It knows the training data's kind of request. Elsewhere it answers in the same form, and "
-        "just as surely.",
-        "A figure is of one run with one seed; another seed gives another one.",
+        "It only learned requests of the kind in the training data. It answers any other request "
+        "in the same form and with the same confidence.",
+        "All figures are from one run with one seed; another seed gives different figures.",
     ]
     if base in _UPSTREAM:
         lines.append(
-            f"It was trained on the packaged 4-bit weights, widened, not on those of {upstream}: "
-            "with the hub's weights its answers can differ."
+            f"It was trained on dequantized 4-bit weights, not on the original ones of {upstream}; "
+            "with those its answers can differ."
         )
     if result:
         lines.append(
-            f"{result['n']} examples bound what is known: see the intervals, and the slices that "
-            "have too few examples to conclude from."
+            f"The test set has only {result['n']} examples: see the intervals, and the slices with "
+            "too few examples for a conclusion."
         )
         if result["unseen_labels"]:
-            lines.append("Labels that it never saw in training count as wrong answers.")
+            lines.append("Examples with labels that were not in the training data count as errors.")
     return "".join(f"- {line}\n" for line in lines)
 
 

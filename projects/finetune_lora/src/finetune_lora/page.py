@@ -86,7 +86,7 @@ def _ask(at: SimpleNamespace) -> None:
     at.asked = _html("asked", ASK)
     with gr.Row(elem_id="question-row"):
         at.box = gr.Textbox(
-            placeholder="Write a request as a user would",
+            placeholder="Type a request as a user would",
             show_label=False,
             container=False,
             scale=8,

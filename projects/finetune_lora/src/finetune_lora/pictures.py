@@ -85,15 +85,15 @@ def loss_picture(progress: Sequence[Mapping[str, Any]], *, title: str = "Loss") 
             label="training",
         )
         if many:
-            axes.plot(steps, _smooth(losses), color="tab:blue", label="training, smoothed")
+            axes.plot(steps, _smooth(losses), color="tab:blue", label="training (smoothed)")
     if held_out:
         steps, losses = zip(*held_out, strict=True)
-        axes.plot(steps, losses, "o-", color="tab:orange", label="held out")
+        axes.plot(steps, losses, "o-", color="tab:orange", label="evaluation")
     if train or held_out:
         axes.legend()
         axes.set_ylim(bottom=0)
     else:
-        axes.text(0.5, 0.5, "no finite loss", ha="center", transform=axes.transAxes)
+        axes.text(0.5, 0.5, "no finite loss values", ha="center", transform=axes.transAxes)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.grid(alpha=0.3)
     axes.set(xlabel="step", ylabel="loss (nats per token)")

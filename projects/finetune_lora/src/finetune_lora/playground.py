@@ -70,7 +70,7 @@ class Playground:
     @contextmanager
     def _turn(self) -> Iterator[None]:
         if not self._lock.acquire(timeout=_PATIENCE_S):
-            raise Busy("Other questions are being answered.", retry_after=5)
+            raise Busy("The playground is busy with another request.", retry_after=5)
         try:
             yield
         finally:
@@ -95,13 +95,14 @@ class Playground:
 def check(text: str) -> None:
     """Raise BadInput for a text that is empty or too long."""
     if not text.strip():
-        raise BadInput("The text is empty.", hint="Write a request.")
+        raise BadInput("The text is empty.", hint="Enter a request.")
     if len(text) > MOST_CHARACTERS:
         raise BadInput(
-            f"The text has {len(text):,} characters.", hint=f"Send at most {MOST_CHARACTERS:,}."
+            f"The text is too long: {len(text):,} characters, at most {MOST_CHARACTERS:,} "
+            "are allowed."
         )
     if not text.isascii() and any("\ud800" <= c <= "\udfff" for c in text):
-        raise BadInput("The text holds half a surrogate pair.", hint="Send whole characters.")
+        raise BadInput("The text contains half a surrogate pair.", hint="Send valid Unicode.")
 
 
 def is_help_desk(task: Mapping[str, Any]) -> bool:
@@ -139,8 +140,8 @@ def _check_length(base: Base, messages: list[dict[str, str]], most: int) -> None
     window = getattr(base.model.config, "max_position_embeddings", None)
     if window and asked + most > window:
         raise ContextWindowError(
-            f"The request has {asked:,} tokens with its prompt; {window - most:,} can be read.",
-            hint="Send a shorter text.",
+            f"The prompt has {asked:,} tokens; the model can read at most {window - most:,}.",
+            hint="Shorten the text.",
         )
 
 
@@ -149,7 +150,7 @@ def _call(text: str, help_desk: bool) -> tuple[Any, list[str] | None]:
     try:
         answer = metrics.parse(text)
     except metrics.NoJson:
-        return None, ["It is no JSON."] if help_desk else None
+        return None, ["The answer is not valid JSON."] if help_desk else None
     called = isinstance(answer, dict) and isinstance(answer.get("arguments"), dict)
     call = answer if called and isinstance(answer.get("name"), str) else None
     return call, tools.problems(answer) if help_desk else None

@@ -31,7 +31,7 @@ def write(
     drawn = {}
     if result["confusion"]:
         drawn["confusion.png"] = pictures.confusion_picture(
-            result["confusion"], title=f"{result['system']}: expected and answered"
+            result["confusion"], title=f"{result['system']}: confusion matrix"
         )
     if progress:
         drawn["loss.png"] = pictures.loss_picture(progress)
@@ -52,7 +52,7 @@ def to_markdown(
     images: Sequence[str] = (),
 ) -> str:
     """The whole report; `images` are names of pictures beside it."""
-    head = [f"# {result['system']} on {Path(result['data']['source']).name or 'its data'}", ""]
+    head = [f"# {result['system']} on {Path(result['data']['source']).name or 'the test data'}", ""]
     if run:
         head += [f"Run: {run.get('name') or run.get('base', '')}, state {run.get('state')}.", ""]
     shown = [f"![{Path(name).stem}]({name})\n" for name in images]
@@ -100,21 +100,21 @@ def _systems(result: Mapping[str, Any]) -> str:
 def _schema_note(result: Mapping[str, Any]) -> str:
     schema = result["schema"]
     meaning = {
-        "given": "JSON of the schema given",
-        "help desk": "JSON of the help desk's call schema",
+        "given": "JSON that matches the given schema",
+        "help desk": "JSON that matches the help desk's call schema",
         "any object or array": "any JSON object or array",
         "labels": "one of the labels",
     }
-    return f" Valid: {meaning[schema]}." if schema in meaning else ""
+    return f" Valid answers: {meaning[schema]}." if schema in meaning else ""
 
 
 def _notes(result: Mapping[str, Any]) -> str:
     notes = ""
     if result["unseen_labels"]:
         found = ", ".join(f"{_cell(k)} ({n})" for k, n in result["unseen_labels"].items())
-        notes += f" Never trained: {found}."
+        notes += f" Labels not in the training data: {found}."
     if result["seen_in_training"] is not None:
-        notes += f" Requests that the training had word for word: {result['seen_in_training']}."
+        notes += f" Requests that also occur in the training data: {result['seen_in_training']}."
     return notes
 
 
@@ -122,7 +122,7 @@ def _differences(result: Mapping[str, Any]) -> str:
     lines = []
     for found in result["differences"]:
         low, high = found["interval"]
-        verdict = "" if found["significant"] else "; the interval holds 0: no difference is shown"
+        verdict = "" if found["significant"] else "; not significant: the interval contains 0"
         lines.append(
             f"- {found['system']} - {found['against']} ({found['role']}): "
             f"{100 * found['difference']:+.1f} points ({100 * low:+.1f} to {100 * high:+.1f}, "
@@ -164,9 +164,9 @@ def _fairness(result: Mapping[str, Any]) -> str:
     tested = sum("gap" in f for f in found)
     lines = [f"- {_cell(f['slice'])}: {f['conclusion']}\n" for f in found]
     return (
-        "The best and the worst slice are picked after the fact, which their interval does not "
-        "know; p does: it is how often shuffled outcomes show such a gap. It counts below "
-        f"0.05 / {max(1, tested)}, the number of comparisons.\n\n" + "".join(lines)
+        "The best and worst slices are selected after the fact, which the intervals do not account "
+        "for. The p-value does: it is the share of shuffled outcomes with a gap this large. The "
+        f"threshold is 0.05 / {max(1, tested)} (number of comparisons).\n\n" + "".join(lines)
     )
 
 
@@ -176,8 +176,8 @@ def _forgetting(result: Mapping[str, Any]) -> str:
         return ""
     rows = []
     for title, key, n in (
-        ("questions with choices, share right", "choice_accuracy", "n_questions"),
-        ("loss of general text, nats per token", "loss_per_token", "n_texts"),
+        ("multiple-choice accuracy on general questions", "choice_accuracy", "n_questions"),
+        ("loss on general text, nats per token", "loss_per_token", "n_texts"),
     ):
         change = found["differences"][key]
         between = "–"

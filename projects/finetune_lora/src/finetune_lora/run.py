@@ -65,7 +65,7 @@ def run(
     base = base or load(Settings).model
     with _page(address):
         data = config.data_dir / "data" / "helpdesk"
-        typer.echo(f"Making requests in {data} …", err=True)
+        typer.echo(f"Generating requests in {data} …", err=True)
         write_task(data, requests, seed=0)
         args = TrainArgs(
             data=str(data / "train.jsonl"),
@@ -80,7 +80,7 @@ def run(
         typer.echo(summary(result, trained.folder))
         if address is not None:
             where = "http://{}:{}".format(*address)
-            typer.echo(f"The page stays on {where}; Ctrl-C ends it.", err=True)
+            typer.echo(f"The page keeps running on {where}. Press Ctrl-C to stop.", err=True)
     return result
 
 
@@ -96,13 +96,13 @@ def finish(folder: Path, test: str) -> dict[str, Any]:
 
 def summary(result: dict[str, Any], folder: Path) -> str:
     """Before and after in a few lines, and what to type next."""
-    lines = [f"\nRight on {result['n']} hand-written requests:"]
+    lines = [f"\nExact match on {result['n']} hand-written requests (95 % interval):"]
     for name, found in result["systems"].items():
         low, high = found["interval"]
         lines.append(f"  {name:22} {found['exact_match']:6.1%}  [{low:.0%}–{high:.0%}]")
     lines += [
         f"\nReport: {folder / 'report' / 'report.md'}",
-        f"Use the model anywhere: SEEDBED_MODEL=path:{result['model']}",
+        f"Use the model in any project: SEEDBED_MODEL=path:{result['model']}",
     ]
     return "\n".join(lines)
 

@@ -61,8 +61,8 @@ class RunFolder:
         before = _read_json(self.path / "run.json")
         if before.get("pid") != os.getpid() and _alive(before):
             raise BadInput(
-                f"{self.path} is being written by process {before['pid']}.",
-                hint="Wait for it, stop it, or name another --output.",
+                f"{self.path} is in use by process {before['pid']}.",
+                hint="Wait for it, stop it, or choose another --output.",
             )
         args = event.get("args") or {}
         kept = {k: before[k] for k in ("started", "mlflow") if args.get("resume") and k in before}
@@ -207,7 +207,7 @@ def _read_json(path: Path) -> dict[str, Any]:
         return {}
     except ValueError:
         raise SeedbedError(
-            f"{path} is not JSON.", hint="It was changed by hand: repair it or remove the folder."
+            f"{path} is not valid JSON.", hint="Fix the file, or remove the folder of the run."
         ) from None
 
 
@@ -266,8 +266,8 @@ def _folders(data_dir: Path) -> dict[str, Path]:
 def _unknown(name: str, there: list[str], where: Path) -> NotFound:
     known = ", ".join(there[:20]) + (f" and {len(there) - 20} more" if len(there) > 20 else "")
     return NotFound(
-        f"There is no run {name!r} in {where}.",
-        hint=f"Runs: {known}." if there else "It has no runs: start one with `train`.",
+        f"Unknown run {name!r} in {where}.",
+        hint=f"Available runs: {known}." if there else "No runs yet. Start one with `train`.",
     )
 
 

@@ -94,15 +94,15 @@ def parse_sweep(specs: Sequence[str], arguments: type) -> list[Point]:
     """
     terms = " ".join(specs).split()
     if not terms:
-        raise BadInput("The sweep is empty.", hint="Give values: --sweep r=4,16 lr=1e-4,3e-4")
+        raise BadInput("--sweep needs values.", hint="Example: --sweep r=4,16 lr=1e-4,3e-4")
     values: dict[str, list[Any]] = {}
     for term in terms:
         name, equals, listed = term.partition("=")
         name = name.replace("-", "_")
         if not equals or not listed.strip(","):
-            raise BadInput(f"{term!r} has no values.", hint="Write it like r=4,16")
+            raise BadInput(f"{term!r} has no values.", hint="Example: r=4,16")
         if name in values:
-            raise BadInput(f"{name!r} is there twice.", hint=f"Write it once: {name}=1,2,3")
+            raise BadInput(f"{name!r} is given twice.", hint=f"Combine the values: {name}=1,2,3")
         hint = _type_of(name, arguments)
         values[name] = list(dict.fromkeys(_value(name, text, hint) for text in listed.split(",")))
     return [dict(zip(values, chosen, strict=True)) for chosen in product(*values.values())]
@@ -131,7 +131,7 @@ def run_sweep(
     for number, (name, point) in enumerate(zip(_names(points), points, strict=True), 1):
         row = done.get(name)
         if row is None:
-            report(f"run {number} of {len(points)}: {name}")
+            report(f"Run {number} of {len(points)}: {name}")
             row = _run(_of_run(args, point, len(points), folder / name, resume), name, point, train)
         rows.append(row)
         _write(sweep := Sweep(folder, tuple(rows)), args)
@@ -172,7 +172,8 @@ def _before(folder: Path, args: Any, resume: bool) -> dict[str, Row]:
         return {}
     if not resume:
         raise BadInput(
-            f"{folder} holds a sweep.", hint="Go on with it: --resume; or name another --output."
+            f"{folder} already contains a sweep.",
+            hint="Continue it with --resume, or choose another --output.",
         )
     before = json.loads(file.read_text(encoding="utf-8"))
     now = json.loads(json.dumps(_comparable(args), default=str))
@@ -180,8 +181,9 @@ def _before(folder: Path, args: Any, resume: bool) -> dict[str, Row]:
     if differs:
         name = differs[0]
         raise BadInput(
-            f"{folder} holds a sweep with {name}={before['args'].get(name)!r}, not {now[name]!r}.",
-            hint="Use the same arguments, or name another --output.",
+            f"{folder} contains a sweep with {name}={before['args'].get(name)!r}, not "
+            f"{now[name]!r}.",
+            hint="Use the same arguments, or choose another --output.",
         )
     return {row["name"]: Row(**row) for row in before["runs"] if row["state"] == "finished"}
 
@@ -209,7 +211,7 @@ def _type_of(name: str, arguments: type) -> Any:
     hints = typing.get_type_hints(arguments)
     known = sorted(f.name for f in dataclasses.fields(arguments) if f.name not in _NOT_SWEPT)
     if name not in known:
-        raise BadInput(f"There is no argument {name!r} to sweep.", hint=f"Use: {', '.join(known)}.")
+        raise BadInput(f"Unknown argument {name!r}.", hint=f"Available: {', '.join(known)}.")
     return hints[name]
 
 
@@ -220,7 +222,7 @@ def _value(name: str, text: str, hint: Any) -> Any:
         return TypeAdapter(hint).validate_strings(text)
     except ValidationError as error:
         said = error.errors()[0]["msg"]
-        raise BadInput(f"{name}={text}: {said}.", hint=f"Write it like {name}=1,2") from None
+        raise BadInput(f"{name}={text}: {said}.", hint=f"Example: {name}=1,2") from None
 
 
 def _figure(value: Any, form: str) -> str:

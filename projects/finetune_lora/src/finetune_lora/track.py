@@ -75,7 +75,7 @@ class MlflowTracker:
             wait_s = min(self._wait_s, 10.0) if self._warned else self._wait_s
             self._thread.join(wait_s)
             if self._thread.is_alive():
-                self._say(f"MLflow did not take the end of the run within {wait_s:.0f} s.")
+                self._say(f"MLflow did not record the end of the run within {wait_s:.0f} s.")
 
     def _work(self) -> None:
         ended = False
@@ -91,7 +91,7 @@ class MlflowTracker:
             try:
                 self._deliver()
             except Exception as error:  # a server away, a locked file, a full disk, anything
-                self._say(f"MLflow does not take this run: {reason(error)}. Training goes on.")
+                self._say(f"Cannot log this run to MLflow: {reason(error)}. Training continues.")
 
     def _say(self, text: str) -> None:
         if not self._warned:  # it tries again with the next metrics, and need not repeat itself
@@ -157,7 +157,7 @@ def log_results(folder: Path, data_dir: Path, figures: Mapping[str, float]) -> b
             client.log_metric(known["run_id"], name, value)
         _log_files(client, known["run_id"], Path(folder))
     except Exception as error:  # the evaluation is what counts
-        _log.warning(f"MLflow does not take the evaluation: {reason(error)}.")
+        _log.warning(f"Cannot log the evaluation to MLflow: {reason(error)}.")
         return False
     return True
 
@@ -181,14 +181,16 @@ def show_mlflow(data_dir: Path, port: int | None = None) -> None:
     """
     uri = tracking_uri(data_dir)
     if uri.startswith(("http://", "https://")):
-        raise ConfigError("MLFLOW_TRACKING_URI names a server.", hint=f"Open {uri}")
+        raise ConfigError("MLFLOW_TRACKING_URI already points to a server.", hint=f"Open {uri}")
     port = _port() if port is None else port
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
         except OSError:
-            raise BadInput(f"Port {port} is taken.", hint="Choose another: PORT=5001") from None
+            raise BadInput(
+                f"Port {port} is already in use.", hint="Choose another, e.g. PORT=5001."
+            ) from None
     Path(data_dir).mkdir(parents=True, exist_ok=True)
     silence_dependencies()
     # Its background jobs (judges, gateways) are four more processes that nothing here uses.
@@ -200,7 +202,7 @@ def show_mlflow(data_dir: Path, port: int | None = None) -> None:
         "--port": str(port),
         "--workers": "1",
     }
-    print(f"MLflow: http://127.0.0.1:{port}  (Ctrl-C ends it)", file=sys.stderr, flush=True)
+    print(f"MLflow: http://127.0.0.1:{port}  (press Ctrl-C to stop)", file=sys.stderr, flush=True)
     command = [sys.executable, "-m", "mlflow", "server", *sum(options.items(), ())]
     os.execv(sys.executable, command)
 
@@ -208,7 +210,7 @@ def show_mlflow(data_dir: Path, port: int | None = None) -> None:
 def _port() -> int:
     said = os.environ.get("PORT") or "5000"
     if not said.isdecimal() or not 0 < int(said) < 65536:
-        raise ConfigError(f"PORT={said!r} is not a port.", hint="Give a number, like 5001.")
+        raise ConfigError(f"PORT={said!r} is not a valid port.", hint="Use a number, e.g. 5001.")
     return int(said)
 
 

@@ -40,50 +40,73 @@ Listener = Callable[[Event], None]
 
 @dataclass(frozen=True)
 class TrainArgs:
-    """What a training is asked for. A dataset is any that `load_dataset` reads.
+    """The arguments of a training. `finetune-lora train` has an option for most of them.
 
-    Of `layers` the last ones are trained (0: all; by default half of them on a CPU).
-    `batch_size` examples a process and `accumulation` batches make one step; `lr` (by default one
-    that suits the base's size) rises over the share `warmup` of the steps and falls to 0.
-    `micro_tokens` bound what one pass holds in memory: 0.6 MB each, for SmolLM2-135M.
-    What examples begin with in common is read anew every `prefix_every` steps, and learned through
-    if that is 1.
-    With `patience` training stops after so many evaluations without a better one, and the best
-    adapter is kept. `epochs` 0 stands for as many as suit the amount of data. Where rows are text
-    and label, all passes but the first leave out `word_dropout` of the words.
+    A dataset is anything that `load_dataset` reads: a file or hf:ORG/NAME@REV.
     """
 
     data: str
+    """Training dataset."""
     output: str
+    """Run folder for the adapter, checkpoints and logs."""
     eval_data: str | None = None
+    """Dataset evaluated during training. Without one, `patience` has no effect."""
     base: str = "smollm2"
+    """Base model: a catalogue name, path:DIR or hf:ORG/REPO@REV."""
     max_minutes: float = 10.0
+    """Maximum training time in minutes; the learning rate schedule is fitted to it."""
     epochs: float = 0.0
+    """Passes over the training data. 0 chooses a number that suits the amount of data."""
     max_steps: int = 0
+    """Number of optimizer steps; overrides `epochs` unless 0."""
     lr: float | None = None
+    """Peak learning rate. None chooses one by the size of the base model."""
     warmup: float = 0.06
+    """Share of the steps during which the learning rate rises; after them it falls to 0."""
     weight_decay: float = 0.0
+    """Weight decay of AdamW. Rarely useful for short LoRA trainings."""
     r: int = 16
+    """LoRA rank. Raise it for harder tasks; memory and time per step grow with it."""
     alpha: int = 32
+    """LoRA scaling numerator; updates are scaled by alpha / r."""
     dropout: float = 0.0
+    """Dropout on the adapter's input (0 to 1)."""
     word_dropout: float = 0.2
+    """Share of words dropped from labelled texts after the first epoch (0 to 1)."""
     method: str = "lora"
+    """lora, dora, rslora or qlora. qlora, a base model in 4 bits, needs a CUDA GPU."""
     targets: str = "all-linear"
+    """Layers to adapt: all-linear, or comma-separated names of linear layers."""
     layers: int | None = None
+    """Number of last layers to adapt; 0 for all. None: half of them on a CPU, else all."""
     batch_size: int = 16
+    """Examples per batch and process."""
     accumulation: int = 1
+    """Number of batches accumulated before each optimizer step."""
     max_tokens: int = 1024
+    """Token limit per row. A longer row is an error unless `truncate` is set."""
     micro_tokens: int = 1280
+    """Tokens per forward pass, which bounds memory: 0.6 MB per token for SmolLM2-135M."""
     truncate: bool = False
+    """Truncate rows longer than `max_tokens`."""
     dtype: str = "auto"
+    """Weight type of the base model: auto, float32 or bfloat16."""
     gradient_checkpointing: bool = False
+    """Recompute activations in the backward pass: less memory, slower training."""
     share_prefix: bool = True
+    """Compute a prompt prefix shared by the examples of a batch once. Exact, and faster."""
     prefix_every: int = 1
+    """Recompute the shared prefix every N steps. 1 is exact; higher values are faster."""
     eval_every: int = 0
+    """Steps between evaluations. 0 evaluates 5 times per training."""
     save_every: int = 50
+    """Steps between checkpoints."""
     patience: int = 0
+    """Stop after this many evaluations without improvement and keep the best adapter. 0: off."""
     seed: int = 0
+    """Random seed of the adapter's weights, the order of examples and dropout."""
     resume: bool = False
+    """Resume from the last checkpoint in `output`."""
 
     def __post_init__(self) -> None:
         bounds = {"batch_size": 1, "accumulation": 1, "r": 1, "max_tokens": 8, "micro_tokens": 8,
@@ -91,13 +114,16 @@ class TrainArgs:
         for name, least in bounds.items():
             if getattr(self, name) < least:
                 raise ConfigError(
-                    f"{name} is {getattr(self, name)}.", hint=f"Give {least} or more."
+                    f"Invalid {name}: {getattr(self, name)}.", hint=f"Use {least} or more."
                 )
         if self.max_minutes <= 0 or (self.lr is not None and self.lr <= 0):
-            raise ConfigError("max_minutes and lr must be above 0.", hint="Give e.g. 10 and 1e-3.")
+            raise ConfigError(
+                "max_minutes and lr must be greater than 0.", hint="Example: 10 and 1e-3."
+            )
         if not 0 <= self.word_dropout < 1:
             raise ConfigError(
-                f"word_dropout is {self.word_dropout}.", hint="Give a share of the words, e.g. 0.2."
+                f"Invalid word_dropout: {self.word_dropout}.",
+                hint="Use a share from 0 to 1, e.g. 0.2.",
             )
 
     @property
@@ -177,7 +203,7 @@ def prepare(args: TrainArgs, settings: Settings | None = None) -> Job:
     dataset = load_dataset(args.data)
     if len(dataset) < 2:
         raise BadInput(
-            f"{args.data} has {len(dataset)} row to learn from.", hint="Give at least two."
+            f"{args.data} has only {len(dataset)} training row.", hint="At least two are needed."
         )
     known = dataset.labels or None
     evaluation = load_dataset(args.eval_data, labels=known) if args.eval_data else None
@@ -189,7 +215,10 @@ def prepare(args: TrainArgs, settings: Settings | None = None) -> Job:
     args = replace(args, lr=args.lr or suitable_lr(base), layers=layers)
     encoded = encode(base.tokenizer, dataset.examples, source=dataset.source, **options)
     if len(encoded) < 2:
-        raise BadInput(f"Cut to {args.max_tokens} tokens, {args.data} has nothing to learn.")
+        raise BadInput(
+            f"After truncating to {args.max_tokens} tokens, {args.data} contains no "
+            "answers to learn."
+        )
     encoded_eval = (
         encode(base.tokenizer, evaluation.examples, source=evaluation.source, **options)
         if evaluation
@@ -298,10 +327,11 @@ def check_folder(folder: Path, args: TrainArgs) -> None:
     if args.resume or not folder.exists():
         return
     if not folder.is_dir():
-        raise BadInput(f"{folder} is a file.", hint="Give --output a folder.")
+        raise BadInput(f"{folder} is a file, not a folder.", hint="Choose another --output.")
     if any((folder / name).exists() for name in ("run.json", "checkpoints", "adapter_config.json")):
         raise BadInput(
-            f"{folder} holds a run already.", hint="Go on with --resume, or give another --output."
+            f"{folder} already contains a run.",
+            hint="Continue it with --resume, or choose another --output.",
         )
 
 
@@ -320,8 +350,8 @@ def check_same(folder: Path, job: Job) -> None:
     for name, value in saved["identity"].items():
         if now.get(name) != value:
             raise BadInput(
-                f"The checkpoint was made with {name}={value!r}, not {now.get(name)!r}.",
-                hint="Resume with the same arguments and data, or give another --output.",
+                f"The checkpoint was written with {name}={value!r}, not {now.get(name)!r}.",
+                hint="Resume with the same arguments and data, or choose another --output.",
             )
 
 

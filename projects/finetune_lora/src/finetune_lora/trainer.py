@@ -73,7 +73,9 @@ def run(job: Job, folder: Path, tell: Listener) -> TrainResult:
         with on_signal(trainer.interrupt, STOPPING):
             trainer.train(resume_from_checkpoint=str(last) if last else None)
         if trainer.stopped_by == "interrupt":
-            raise Stopped(f"Stopped after step {trainer.state.global_step}; --resume goes on.")
+            raise Stopped(
+                f"Stopped after step {trainer.state.global_step}. Continue with --resume."
+            )
         return trainer.finish()
 
 
@@ -182,11 +184,11 @@ class CompletionTrainer(Trainer):
         if torch.isfinite(value):
             return
         last = checkpoints.latest(self.folder)
-        kept = f"; the checkpoint {last.name} is intact" if last else ""
+        kept = f". Checkpoint {last.name} is intact" if last else ""
         raise TrainingFailed(
-            f"The {what} became {value.item()} at step {self.state.global_step + 1}, with a "
+            f"The {what} became {value.item()} at step {self.state.global_step + 1} with a "
             f"learning rate of {self._get_learning_rate():.2g}{kept}.",
-            hint=f"Train with a lower --lr than {self.job.args.lr:g} and another --output.",
+            hint=f"Start again with --lr below {self.job.args.lr:g} and another --output.",
         )
 
     def _losses(
@@ -299,7 +301,7 @@ class CompletionTrainer(Trainer):
     def interrupt(self, *_: Any) -> None:
         """End with a checkpoint after this step, and at once when asked a second time."""
         if self.stopped_by == "interrupt":
-            raise Stopped("Stopped at once; --resume goes on from the last checkpoint.")
+            raise Stopped("Stopped immediately. Continue from the last checkpoint with --resume.")
         self.stopped_by = "interrupt"
 
     def finish(self) -> TrainResult:

@@ -11,9 +11,9 @@ from finetune_lora.playground import SIDES
 from finetune_lora.view_runs import short_base
 from seedbed.server.html import badge, escape
 
-TITLES = {"before": "Base model", "after": "With the adapter"}
+TITLES = {"before": "Base model", "after": "With adapter"}
 _MOST_LABELS = 10
-_LOADING = "Loading the model … the first question to a run takes some seconds."
+_LOADING = "Loading the model … the first request to a run takes a few seconds."
 
 
 def answers(found: Mapping[str, Mapping[str, Any]], *, waiting: str = "") -> str:
@@ -33,15 +33,15 @@ def examples(run: Mapping[str, Any], texts: Sequence[str]) -> str:
         for text in texts
     )
     shown = f"<div class='examples'>{buttons}</div>" if buttons else ""
-    about = f"{short_base(run.get('base'))} before, and with the adapter of {run['name']} after."
+    about = f"Compares {short_base(run.get('base'))} with and without the adapter of {run['name']}."
     return f"<p class='hint'>{escape(about)}</p>{shown}"
 
 
 def no_adapter(run: Mapping[str, Any]) -> str:
     """Why nobody can be asked yet."""
     if run.get("state") == "running":
-        return "<p class='hint'>There is no adapter yet: it is written at the end.</p>"
-    said = f"<p class='hint'>There is no adapter: the run is {escape(run.get('state'))}.</p>"
+        return "<p class='hint'>No adapter yet: it is written at the end of the training.</p>"
+    said = f"<p class='hint'>No adapter: the run is {escape(run.get('state'))}.</p>"
     return said + (command(str(run["resume"])) if run.get("args") else "")
 
 
@@ -63,10 +63,10 @@ def _body(answer: Mapping[str, Any]) -> str:
         return _labels(answer["scores"])
     text = escape(answer["text"])
     if not text:
-        return _verdict(answer["problems"]) + "<p class='hint'>It said nothing.</p>"
+        return _verdict(answer["problems"]) + "<p class='hint'>The answer is empty.</p>"
     if answer["call"] is None:
         return _verdict(answer["problems"]) + f"<pre class='said'>{text}</pre>"
-    raw = f"<details><summary>As written</summary><pre class='said'>{text}</pre></details>"
+    raw = f"<details><summary>Raw answer</summary><pre class='said'>{text}</pre></details>"
     return _verdict(answer["problems"]) + _call(answer["call"]) + raw
 
 

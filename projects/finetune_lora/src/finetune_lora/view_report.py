@@ -20,14 +20,14 @@ _MOST_NAMES = 40  # of a confusion matrix that a person can read
 def missing(folder: str) -> str:
     """What to type while a run has not been evaluated."""
     return (
-        "<div class='empty'><h2>Not evaluated yet</h2><p>Measure it beside the base model:</p>"
+        "<div class='empty'><h2>Not evaluated yet</h2><p>Evaluate it against the base model:</p>"
         f"{command(_EVALUATE + folder)}</div>"
     )
 
 
 def evaluation(report: Report) -> str:
     """A whole report."""
-    source = PurePath(str(report["data"]["source"])).name or "its data"
+    source = PurePath(str(report["data"]["source"])).name or "the test data"
     head = f"<div class='head'><h2>{escape(report['n'])} examples of {escape(source)}</h2></div>"
     return (
         head
@@ -36,7 +36,7 @@ def evaluation(report: Report) -> str:
         + section("Slices", _slices(report))
         + section("Fairness", _fairness(report))
         + section("Forgetting", _forgetting(report))
-        + section("Expected and answered", _confusion(report))
+        + section("Confusion matrix", _confusion(report))
         + section("Labels" if report["kind"] == "labels" else "Tools", _scores(report["labels"]))
         + section("Fields", _scores(report["fields"]))
         + section("Errors", _errors(report))
@@ -53,7 +53,7 @@ def compared(reports: Mapping[str, Report | None]) -> str:
             rows.append([escape(name), *_figures(report), escape(report["n"])])
     heads = ["Run", "Exact match", "95 % interval", "Field F1", "Valid", "Latency", "n"]
     sources = {r["data"]["sha256"] for r in reports.values() if r}
-    note = hint("They were evaluated on different data.") if len(sources) > 1 else ""
+    note = hint("These runs were evaluated on different data.") if len(sources) > 1 else ""
     return section("Evaluations", table(heads, rows, "figures") + note)
 
 
@@ -67,16 +67,18 @@ def _systems(report: Report) -> str:
     if report["kind"] == "labels":
         heads[3] = "Macro F1"
     valid = {
-        "help desk": "Valid: a call of the help desk's schema. ",
-        "given": "Valid: JSON of the schema given. ",
+        "help desk": "Valid: JSON that matches the help desk's call schema. ",
+        "given": "Valid: JSON that matches the given schema. ",
         "any object or array": "Valid: any JSON object or array. ",
         "labels": "Valid: one of the labels. ",
     }.get(str(report["schema"]), "")
     notes = valid + "Latency: median and 95th percentile."
     if report["unseen_labels"]:
-        notes += f" Never trained: {', '.join(map(str, report['unseen_labels']))}."
+        notes += (
+            f" Labels not in the training data: {', '.join(map(str, report['unseen_labels']))}."
+        )
     if report["seen_in_training"]:
-        notes += f" Requests the training had word for word: {report['seen_in_training']}."
+        notes += f" Requests that also occur in the training data: {report['seen_in_training']}."
     return table(heads, rows, "figures") + hint(notes)
 
 
@@ -97,7 +99,7 @@ def _differences(report: Report) -> str:
     lines = []
     for found in report["differences"]:
         low, high = found["interval"]
-        verdict = "" if found["significant"] else " No difference is shown: the interval holds 0."
+        verdict = "" if found["significant"] else " Not significant: the interval contains 0."
         lines.append(
             f"<li><b>{found['difference'] * 100:+.1f} points</b> ({low * 100:+.1f} to "
             f"{high * 100:+.1f}): {escape(found['system'])} against {escape(found['against'])}, "
@@ -143,8 +145,8 @@ def _forgetting(report: Report) -> str:
         return ""
     rows = []
     for title, key in (
-        ("General questions answered right", "choice_accuracy"),
-        ("Loss on general text, nats a token", "loss_per_token"),
+        ("Multiple-choice accuracy on general questions", "choice_accuracy"),
+        ("Loss on general text, nats per token", "loss_per_token"),
     ):
         change = found["differences"].get(key)
         between = "–"
@@ -159,7 +161,7 @@ def _confusion(report: Report) -> str:
     if not found:
         return ""
     if len(found["rows"]) > _MOST_NAMES:
-        return hint(f"{len(found['rows'])} names: see report/confusion.png in the run's folder.")
+        return hint(f"{len(found['rows'])} classes: see report/confusion.png in the run folder.")
     head = "".join(f"<th scope='col'><span>{escape(name)}</span></th>" for name in found["columns"])
     rows = []
     for name, counts in zip(found["rows"], found["counts"], strict=True):
@@ -169,7 +171,7 @@ def _confusion(report: Report) -> str:
         )
         rows.append(f"<tr><th scope='row'>{escape(name)}</th>{cells}</tr>")
     return (
-        hint("Rows: what was expected. Columns: what was answered.")
+        hint("Rows: expected. Columns: predicted.")
         + "<div class='scroll'><table class='confusion'>"
         f"<thead><tr><th></th>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
     )
@@ -196,7 +198,7 @@ def _scores(scores: Mapping[str, Mapping[str, Any]]) -> str:
     if not rows:
         return ""
     body = table(["", "Precision", "Recall", "F1", "n"], rows, "figures")
-    return f"<details><summary>{len(rows)} of them</summary>{body}</details>"
+    return f"<details><summary>Show all {len(rows)}</summary>{body}</details>"
 
 
 def _errors(report: Report) -> str:

@@ -19,17 +19,17 @@ Run = Mapping[str, Any]
 Lines = Sequence[dict[str, Any]]
 COLOURS = 6
 _STATES = ("running", "finished", "stopped", "failed")
-START = """finetune-lora run                        # the help desk, ten minutes
+START = """finetune-lora run                        # the help-desk task, ten minutes
 finetune-lora train --data TRAIN.jsonl   # your own data"""
 
 
 def empty(root: str) -> str:
     """What to type while there is no run."""
     return (
-        "<div class='empty'><h2>No runs yet</h2><p>Start one in a terminal; it shows here "
-        f"within two seconds:</p><pre><code>{escape(START)}</code></pre>"
+        "<div class='empty'><h2>No runs yet</h2><p>Start one in a terminal; it appears "
+        f"here within two seconds:</p><pre><code>{escape(START)}</code></pre>"
         f"<p class='hint'>This page shows the runs in <code>{escape(root)}</code>. "
-        "FINETUNE_DATA_DIR says where that is.</p></div>"
+        "Change the folder with FINETUNE_DATA_DIR.</p></div>"
     )
 
 
@@ -42,7 +42,7 @@ def table(runs: Sequence[Run], chosen: Sequence[str]) -> str:
     return (
         "<div class='scroll'><table class='runs'>"
         f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
-        + (hint("A name shows one run; ticked boxes compare several.") if runs[1:] else "")
+        + (hint("Click a name to show one run; tick boxes to compare several.") if runs[1:] else "")
     )
 
 
@@ -141,7 +141,7 @@ def about(run: Run, card: Mapping[str, Any] | None, has_model_card: bool) -> str
     link = (
         f"<p><a href='/v1/runs/{name}/card' target='_blank' rel='noopener'>Model card</a></p>"
         if has_model_card
-        else hint("No model card yet: finetune-lora evaluate writes it.")
+        else hint("No model card yet. Create it with: finetune-lora evaluate")
     )
     made = {
         "Folder": run.get("folder"),
@@ -173,7 +173,7 @@ def _data_facts(run: Run, card: Mapping[str, Any] | None) -> str:
         "Labels": ", ".join(labels),
     }
     if card is None:
-        return facts(found) + hint("No data card beside it: finetune-lora prepare writes one.")
+        return facts(found) + hint("No data card. Create one with: finetune-lora prepare")
     splits = _mapping(card.get("splits"))
     removed = _mapping(card.get("removed"))
     pii = {kind: _mapping(of).get("found") for kind, of in _mapping(card.get("pii")).items()}
@@ -181,7 +181,7 @@ def _data_facts(run: Run, card: Mapping[str, Any] | None) -> str:
     warnings = card.get("warnings")
     found |= {
         "Rows": ", ".join(f"{k} {_mapping(v).get('rows')}" for k, v in splits.items()),
-        "Taken out": ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in removed.items() if v),
+        "Removed rows": ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in removed.items() if v),
         "Personal data found": ", ".join(f"{k} {v}" for k, v in pii.items()) or "none",
         "Languages": ", ".join(f"{k} {v:.0%}" for k, v in languages.items()),
         "Licence": card.get("licence"),
@@ -200,10 +200,10 @@ def _message(run: Run) -> str:
     state, on = run.get("state"), command(str(run.get("resume", "")))
     if state == "stopped":
         step = run["last"].get("step", 0)
-        return f"<div class='said'>Stopped at step {escape(step)}. Go on with:{on}</div>"
+        return f"<div class='said'>Stopped at step {escape(step)}. Continue with:{on}</div>"
     if state == "failed":
-        reason = error(str(run.get("error") or "It failed without a word."))
-        resume = f"<div class='said'>From its last checkpoint it goes on with:{on}</div>"
+        reason = error(str(run.get("error") or "The run failed without an error message."))
+        resume = f"<div class='said'>Continue from the last checkpoint with:{on}</div>"
         return reason + (resume if run.get("args") else "")
     return ""
 

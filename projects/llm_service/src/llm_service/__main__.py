@@ -26,16 +26,28 @@ if TYPE_CHECKING:
     from seedbed.settings import Settings
 
 app = cli.create_app(
-    "An OpenAI-compatible LLM API with keys, budgets, caching, fallback and metrics."
+    "Serve language models over an OpenAI-compatible API, with API keys, budgets, caching, "
+    "fallbacks and metrics."
 )
-keys = cli.create_app("API keys: create, list, revoke.")
-feedback = cli.create_app("What people thought of the answers.")
+keys = cli.create_app("Create, list and revoke API keys.")
+feedback = cli.create_app("Export the ratings that users gave to answers.")
 app.add_typer(keys, name="keys")
 app.add_typer(feedback, name="feedback")
 
-Models = Annotated[Path | None, typer.Option("--models", help="The TOML file of models.")]
-Key = Annotated[str | None, typer.Option(envvar="OPENAI_API_KEY", help="The server's key.")]
-Model = Annotated[str | None, typer.Option("--model", help="Chat model: a name or a model spec.")]
+Models = Annotated[
+    Path | None,
+    typer.Option("--models", help="TOML file that defines the models. Default: SERVICE_MODELS."),
+]
+Key = Annotated[
+    str | None,
+    typer.Option(envvar="OPENAI_API_KEY", help="API key for the server, if it needs one."),
+]
+Model = Annotated[
+    str | None,
+    typer.Option(
+        "--model", help="Chat model: a catalogue name or a model spec. Default: SEEDBED_MODEL."
+    ),
+]
 
 
 def read_settings(model: str | None = None, **overrides: Any) -> tuple[Config, Settings]:
@@ -67,8 +79,10 @@ def open_keys() -> KeyStore:
 @app.command()
 def serve(
     models: Models = None,
-    port: Annotated[int, typer.Option(envvar="PORT")] = 8004,
-    host: Annotated[str, typer.Option(help="Beyond this machine keys are needed.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(envvar="PORT", help="TCP port to listen on.")] = 8004,
+    host: Annotated[
+        str, typer.Option(help="Interface to bind. Anything but loopback requires API keys.")
+    ] = "127.0.0.1",
     model: Model = None,
 ) -> None:
     """Serve the API, the status page and the playground."""
@@ -90,7 +104,7 @@ def serve(
     gc.freeze()
 
     def say(port: int) -> None:
-        typer.echo(f"Ask on http://{host}:{port}/v1, watch on http://{host}:{port}", err=True)
+        typer.echo(f"API: http://{host}:{port}/v1  Status page: http://{host}:{port}", err=True)
 
     service.serve(served, port=port, host=host, bound_to=say)
 
@@ -99,12 +113,16 @@ def serve(
 def ray(
     models: Models = None,
     replicas: Annotated[
-        int | None, typer.Option(min=1, help="Of each model; else by load.")
+        int | None,
+        typer.Option(min=1, help="Replicas of each model. Default: scale with the load."),
     ] = None,
-    address: Annotated[str | None, typer.Option(help="A running Ray cluster.")] = None,
-    port: Annotated[int, typer.Option(envvar="PORT")] = 8004,
+    address: Annotated[
+        str | None,
+        typer.Option(help="Address of a running Ray cluster. Default: start one on this machine."),
+    ] = None,
+    port: Annotated[int, typer.Option(envvar="PORT", help="TCP port to listen on.")] = 8004,
 ) -> None:
-    """Serve from replicas on a Ray cluster; without an address on this machine alone."""
+    """Serve the same API from replicas on a Ray cluster."""
     from llm_service.ray_app import run
 
     config, settings = read_settings(models=models)
@@ -113,19 +131,42 @@ def ray(
 
 @keys.command("create")
 def create_key(
-    name: Annotated[str, typer.Option(help="Who it is for.")],
-    scope: Annotated[list[str] | None, typer.Option(help="chat, embeddings, admin.")] = None,
-    model: Annotated[list[str] | None, typer.Option(help="Only these models.")] = None,
-    rpm: Annotated[int | None, typer.Option(help="Requests a minute.")] = None,
-    tpm: Annotated[int | None, typer.Option(help="Tokens a minute.")] = None,
-    concurrency: Annotated[int | None, typer.Option(help="Requests at a time.")] = None,
-    budget_usd: Annotated[float | None, typer.Option(help="USD a month.")] = None,
-    team: Annotated[str | None, typer.Option(help="Keys of a team share its budget.")] = None,
-    team_budget_usd: Annotated[float | None, typer.Option(help="USD a month, together.")] = None,
-    expires: Annotated[datetime | None, typer.Option(help="When it ends (UTC).")] = None,
+    name: Annotated[str, typer.Option(help="Unique name of the key, e.g. its user.")],
+    scope: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Permission: chat, embeddings or admin; repeatable. Default: chat and embeddings."
+        ),
+    ] = None,
+    model: Annotated[
+        list[str] | None, typer.Option(help="Allowed model; repeatable. Default: all models.")
+    ] = None,
+    rpm: Annotated[
+        int | None, typer.Option(help="Maximum requests per minute. Default: no limit.")
+    ] = None,
+    tpm: Annotated[
+        int | None, typer.Option(help="Maximum tokens per minute. Default: no limit.")
+    ] = None,
+    concurrency: Annotated[
+        int | None, typer.Option(help="Maximum concurrent requests. Default: no limit.")
+    ] = None,
+    budget_usd: Annotated[
+        float | None,
+        typer.Option(help="Budget in USD per calendar month (UTC). Default: no budget."),
+    ] = None,
+    team: Annotated[
+        str | None, typer.Option(help="Team of the key. Keys of one team share its budget.")
+    ] = None,
+    team_budget_usd: Annotated[
+        float | None,
+        typer.Option(help="Budget of the whole team in USD per calendar month; needs --team."),
+    ] = None,
+    expires: Annotated[
+        datetime | None, typer.Option(help="Expiry time in UTC. Default: the key never expires.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Make an API key. It is shown once: only its hash is kept."""
+    """Create an API key. It is shown only once, because only its hash is stored."""
     limits = {
         "scopes": scope, "models": model, "rpm": rpm, "tpm": tpm, "concurrency": concurrency,
         "budget_usd": budget_usd, "team": team, "team_budget_usd": team_budget_usd,
@@ -137,12 +178,14 @@ def create_key(
         show({"id": key.id, "key": secret, "name": key.name})
     else:
         typer.echo(secret)
-        typer.echo(f"The key of {key.name!r} ({key.id}); it is not shown again.", err=True)
+        typer.echo(
+            f"Created key {key.name!r} ({key.id}). Save it now: it cannot be shown again.", err=True
+        )
 
 
 @keys.command("list")
 def list_keys(as_json: Json = False) -> None:
-    """All keys with their limits, never the keys themselves."""
+    """List all keys with their limits. The secret keys themselves are never shown."""
     from llm_service.report import key_json, keys_table
 
     found = open_keys().list()
@@ -150,34 +193,38 @@ def list_keys(as_json: Json = False) -> None:
 
 
 @keys.command("revoke")
-def revoke_key(id_or_name: str, as_json: Json = False) -> None:
-    """Refuse a key from now on."""
+def revoke_key(
+    id_or_name: Annotated[str, typer.Argument(help="Id or name of the key.")], as_json: Json = False
+) -> None:
+    """Revoke a key. The server rejects it from now on."""
     key = open_keys().revoke(id_or_name)
     show({"id": key.id, "name": key.name, "revoked": True}) if as_json else typer.echo(
-        f"revoked {key.name} ({key.id})", err=True
+        f"Revoked key {key.name!r} ({key.id}).", err=True
     )
 
 
 @app.command()
 def usage(
-    by: Annotated[str, typer.Option(help="key, model or day.")] = "key",
-    since: Annotated[datetime | None, typer.Option(help="From then on (UTC).")] = None,
+    by: Annotated[str, typer.Option(help="Group by key, model or day.")] = "key",
+    since: Annotated[
+        datetime | None, typer.Option(help="Count only requests from this time on (UTC).")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Requests, tokens, money and latency."""
+    """Report requests, errors, tokens, cost and latency."""
     from llm_service.report import usage_table
     from llm_service.store.usage import report
     from seedbed.errors import BadInput
 
     if by not in ("key", "model", "day"):
-        raise BadInput(f"--by {by!r} is not known.", hint="Use key, model or day.")
+        raise BadInput(f"Invalid value for --by: {by!r}.", hint="Use key, model or day.")
     rows = report(open_store(), by, since)  # type: ignore[arg-type]
     show(rows, as_json, to_text=lambda rows: usage_table(rows, by))
 
 
 @app.command()
 def experiments(models: Models = None, as_json: Json = False) -> None:
-    """Each variant of each experiment with its figures, and what can be said already."""
+    """Compare the variants of each experiment: ratings, latency, cost and a verdict."""
     from llm_service.experiments import Experiments
     from llm_service.models import Table
     from llm_service.report import experiments_table
@@ -189,44 +236,63 @@ def experiments(models: Models = None, as_json: Json = False) -> None:
 
 @feedback.command("export")
 def export_feedback(
-    output: Annotated[Path, typer.Argument(help="A file of JSON lines to train on.")],
-    all_ratings: Annotated[bool, typer.Option("--all", help="Also what was rated down.")] = False,
+    output: Annotated[Path, typer.Argument(help="JSON Lines file to write.")],
+    all_ratings: Annotated[
+        bool, typer.Option("--all", help="Export every rated answer. Default: only those rated up.")
+    ] = False,
 ) -> None:
-    """Write rated answers as conversations, as finetune_lora reads them."""
+    """Export rated answers as conversations for finetune_lora to train on."""
     from llm_service.store.feedback import export
 
     rows = export(open_store(), None if all_ratings else "up")
     lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in rows]
     output.write_text("".join(lines), encoding="utf-8")
-    typer.echo(f"{len(lines)} conversations in {output}", err=True)
+    typer.echo(f"Wrote {len(lines)} conversations to {output}.", err=True)
 
 
 @app.command()
 def bench(
-    url: Annotated[str, typer.Option(help="An OpenAI-compatible server, with its /v1.")],
-    concurrency: Annotated[str, typer.Option(help="Streams at a time.")] = "1,8,16,32",
-    requests: Annotated[int | None, typer.Option(help="For each level.")] = None,
-    prompt_tokens: Annotated[int, typer.Option(help="Read for each request, about.")] = 50,
-    output_tokens: Annotated[int, typer.Option(help="Written for each request.")] = 64,
-    prefix_tokens: Annotated[int, typer.Option(help="That all prompts begin with.")] = 0,
-    rate: Annotated[
-        float | None, typer.Option(help="Requests a second, answered or not, in place of levels.")
+    url: Annotated[
+        str, typer.Option(help="Base URL of an OpenAI-compatible server, including /v1.")
+    ],
+    concurrency: Annotated[
+        str, typer.Option(help="Numbers of concurrent clients to measure, one level after another.")
+    ] = "1,8,16,32",
+    requests: Annotated[
+        int | None,
+        typer.Option(help="Requests per level. Default: 4 per client, at least 8."),
     ] = None,
-    seconds: Annotated[float, typer.Option(help="How long, with --rate.")] = 10.0,
-    stream: Annotated[bool, typer.Option(help="Ask for streams, or whole answers.")] = True,
-    model: Annotated[str | None, typer.Option(help="Default: the first it lists.")] = None,
+    prompt_tokens: Annotated[int, typer.Option(help="Approximate prompt length in tokens.")] = 50,
+    output_tokens: Annotated[int, typer.Option(help="Tokens to generate per request.")] = 64,
+    prefix_tokens: Annotated[
+        int, typer.Option(help="Length in tokens of a prefix shared by all prompts.")
+    ] = 0,
+    rate: Annotated[
+        float | None,
+        typer.Option(
+            help="Send this many requests per second without waiting for answers, instead of the "
+            "--concurrency levels."
+        ),
+    ] = None,
+    seconds: Annotated[float, typer.Option(help="Duration in seconds, with --rate.")] = 10.0,
+    stream: Annotated[bool, typer.Option(help="Request streams, or complete answers.")] = True,
+    model: Annotated[
+        str | None, typer.Option(help="Model to request. Default: the first one the server lists.")
+    ] = None,
     key: Key = None,
     as_json: Json = False,
 ) -> None:
-    """Measure any OpenAI-compatible server: throughput and latencies as clients see them."""
+    """Benchmark an OpenAI-compatible server: throughput and latency as clients see them."""
     from llm_service import bench
     from seedbed.errors import BadInput
 
     try:
         levels = [int(level) for level in concurrency.split(",")]
     except ValueError:
-        wrong = f"--concurrency {concurrency!r} is no list of numbers."
-        raise BadInput(wrong, hint="Write 1,8,16,32.") from None
+        wrong = f"Invalid value for --concurrency: {concurrency!r}."
+        raise BadInput(
+            wrong, hint="Use a comma-separated list of numbers, e.g. 1,8,16,32."
+        ) from None
     result = bench.run(
         url, concurrency=levels, requests=requests, prompt_tokens=prompt_tokens,
         output_tokens=output_tokens, prefix_tokens=prefix_tokens, rate=rate, seconds=seconds,
@@ -237,12 +303,20 @@ def bench(
 
 @app.command(name="eval")
 def evaluate(
-    url: Annotated[str | None, typer.Option(help="A server; default: one is started.")] = None,
-    model: Model = None,
+    url: Annotated[
+        str | None, typer.Option(help="Server to evaluate. Default: start one for this run.")
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="Model to evaluate: with --url a model of that server, else a model spec. "
+            "Default: the server's first model, or smollm2."
+        ),
+    ] = None,
     key: Key = None,
     as_json: Json = False,
 ) -> None:
-    """Measure what the service promises: valid JSON, tool calls, repeatability, refusals."""
+    """Evaluate a server: valid JSON, correct tool calls, repeatable seeds, guardrails."""
     from llm_service.evaluate import run, table
 
     result = run(url, model=model, key=key)
@@ -251,7 +325,7 @@ def evaluate(
 
 @app.command()
 def demo(model: Model = None) -> None:
-    """Ask the service as clients do, once, without a server; exits 1 if an answer is wrong."""
+    """Run the main features once, without a server. Exits with 1 if an answer is wrong."""
     from llm_service.demo import run
 
     raise typer.Exit(1 if run(*read_settings(model)) else 0)

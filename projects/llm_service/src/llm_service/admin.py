@@ -24,7 +24,7 @@ from seedbed.server.service import Caller, CleanText
 
 
 class NewKey(BaseModel):
-    """A key to make; what is left out is not limited."""
+    """A new API key. Limits that are not set do not apply."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -44,7 +44,7 @@ def routes(gateway: Gateway, keys: KeyStore, *, draining: Callable[[], bool]) ->
     def operator(caller: Caller) -> None:
         if not keys.get(caller).may("admin"):
             raise Forbidden(
-                "This key may not administer the service.", hint="Its scopes lack admin."
+                "This key cannot use the admin API.", hint="Use a key with the scope 'admin'."
             )
 
     router = APIRouter(prefix="/admin", tags=["admin"], dependencies=[Depends(operator)])
@@ -60,18 +60,18 @@ def routes(gateway: Gateway, keys: KeyStore, *, draining: Callable[[], bool]) ->
 
     @router.get("/status")
     def status(request: Request) -> dict[str, Any]:
-        """What the status page shows."""
+        """Return the figures of the status page."""
         request.scope["seedbed.route"] = "page"  # polled every 2 s: no line in the log each time
         return page.status(sources)
 
     @router.get("/usage")
     def usage_report(by: Literal["key", "model", "day"] = "key") -> dict[str, Any]:
-        """Requests, tokens and money by key, model or day."""
+        """Report requests, tokens and cost by key, model or day."""
         return {"by": by, "rows": usage.report(gateway.database, by)}
 
     @router.get("/experiments")
     def experiments() -> dict[str, Any]:
-        """Each variant with its figures, and what can be said already."""
+        """Compare the variants of each experiment, with a verdict."""
         return {"experiments": gateway.experiments.report(gateway.database)}
 
     _add_models(router, gateway)
@@ -82,7 +82,7 @@ def routes(gateway: Gateway, keys: KeyStore, *, draining: Callable[[], bool]) ->
 def _add_models(router: APIRouter, gateway: Gateway) -> None:
     @router.get("/models")
     def models() -> dict[str, Any]:
-        """The table in effect."""
+        """Return the models, routes and aliases in use."""
         table = gateway.table
         return {
             "default": table.default,
@@ -94,7 +94,7 @@ def _add_models(router: APIRouter, gateway: Gateway) -> None:
 
     @router.post("/models/reload")
     async def reload() -> dict[str, Any]:
-        """Read the TOML file again; a wrong one changes nothing and is a 400 that says why."""
+        """Reload the models file. An invalid file changes nothing and results in a 400."""
         table = await gateway.reload()
         return {"models": table.names()}
 
@@ -102,19 +102,19 @@ def _add_models(router: APIRouter, gateway: Gateway) -> None:
 def _add_keys(router: APIRouter, keys: KeyStore) -> None:
     @router.get("/keys")
     def list_keys() -> dict[str, Any]:
-        """All keys, without their secrets."""
+        """List all keys, without their secrets."""
         return {"keys": [key_json(key) for key in keys.list()]}
 
     @router.post("/keys", status_code=201)
     async def create_key(body: NewKey) -> dict[str, Any]:
-        """Make a key. This is the only time that it is shown."""
+        """Create a key. The secret is only shown in this response."""
         limits = body.model_dump(exclude={"name"}, exclude_none=True)
         key, secret = await asyncio.to_thread(lambda: keys.create(body.name, **limits))
         return {"id": key.id, "key": secret, **key_json(key)}
 
     @router.delete("/keys/{id_or_name}")
     async def revoke_key(id_or_name: CleanText) -> dict[str, Any]:
-        """From now on it is refused."""
+        """Revoke a key. It is rejected from now on."""
         return key_json(await asyncio.to_thread(keys.revoke, id_or_name))
 
 

@@ -6,6 +6,7 @@ It does not answer requests; each holds a `Ticket` while it is answered.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import Counter
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -46,15 +47,16 @@ class Admission:
         _check_rights(key, model, scope)
         if key.tpm is not None and prompt_tokens > key.tpm:
             raise TooLarge(
-                f"The request reads {prompt_tokens} tokens; {key.name!r} may use {key.tpm} a "
-                "minute.",
-                hint="Send less at a time.",
+                f"The prompt has {prompt_tokens:,} tokens, more than the {key.tpm:,} tokens per "
+                f"minute that key {key.name!r} may use.",
+                hint="Shorten the prompt.",
             )
         if key.budget_usd is not None or key.team_budget_usd is not None:
             await self.budgets.refresh()
         if key.concurrency is not None and self.running[key.id] >= key.concurrency:
             raise _limited(
-                f"The key {key.name!r} has {key.concurrency} requests running, its limit.",
+                f"Concurrency limit reached for key {key.name!r}: {key.concurrency} of "
+                f"{key.concurrency} requests are running.",
                 "concurrency",
             )
         payers = self.budgets.reserve(key, cost_usd)
@@ -80,9 +82,10 @@ class Admission:
         answers = await self.rates.take(key.id, *limited)
         for (what, limit, cost), (window, taken) in zip(limited, answers, strict=False):
             if not taken:
+                needs = f"; this request needs {cost:,}" if what == "tokens" else ""
                 raise _limited(
-                    f"The key {key.name!r} may use {limit} {what} a minute; {window.used} are "
-                    f"used, and this takes {cost}.",
+                    f"Rate limit reached for key {key.name!r}: {window.used:,} of {limit:,} {what} "
+                    f"this minute{needs}.",
                     what,
                     max(0.01, window.free_in(limit, cost)),
                 )
@@ -148,7 +151,7 @@ class Ticket:
 
 def _limited(message: str, limit: str, retry_after: float = 1.0) -> Busy:
     """`limit`, for clients and metrics: requests, tokens or concurrency."""
-    error = Busy(message, hint="Wait a little, as the answer says.", retry_after=retry_after)
+    error = Busy(message, hint=f"Retry after {math.ceil(retry_after)} s.", retry_after=retry_after)
     error.details |= {"code": "rate_limit_exceeded", "limit": limit}
     return error
 
@@ -156,11 +159,11 @@ def _limited(message: str, limit: str, retry_after: float = 1.0) -> Busy:
 def _check_rights(key: Key, model: str, scope: str) -> None:
     if scope and not key.may(scope):
         raise Forbidden(
-            f"The key {key.name!r} may not use {scope!r}.",
-            hint=f"It may use: {', '.join(sorted(key.scopes))}.",
+            f"Key {key.name!r} does not have the scope {scope!r}.",
+            hint=f"Its scopes: {', '.join(sorted(key.scopes))}.",
         )
     if key.models and model not in key.models:
         raise Forbidden(
-            f"The key {key.name!r} may not use the model {model!r}.",
-            hint=f"It may use: {', '.join(key.models)}.",
+            f"Key {key.name!r} is not allowed to use model {model!r}.",
+            hint=f"Allowed models: {', '.join(key.models)}.",
         )

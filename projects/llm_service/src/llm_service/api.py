@@ -76,7 +76,7 @@ def _reload_on_hangup(gateway: Gateway) -> Iterator[None]:
         try:
             await gateway.reload()
         except ConfigError as error:
-            log.error("the table of models stays as it was: %s", error)
+            log.error("Models file not reloaded, the previous one stays in use: %s", error)
 
     def start() -> None:
         task = loop.create_task(reload())
@@ -111,11 +111,11 @@ SECURED: dict[str, Any] = {"security": [{"HTTPBearer": []}]}
 
 
 class Feedback(BaseModel):
-    """What somebody thought of an answer: a thumb, a score, a comment, or several of them."""
+    """Feedback on an answer: a thumb up or down, a score, a comment, or several of these."""
 
     model_config = ConfigDict(extra="forbid")
 
-    response_id: CleanText = Field(max_length=100, description="The answer's `id`.")
+    response_id: CleanText = Field(max_length=100, description="The `id` of the answer.")
     rating: Annotated[str | None, Field(pattern="^(up|down)$")] = None
     score: Annotated[float | None, Field(ge=-1e6, le=1e6, allow_inf_nan=False)] = None
     comment: Annotated[CleanText, Field(max_length=4000)] = ""
@@ -157,7 +157,7 @@ def _add_generating(router: APIRouter, gateway: Gateway) -> None:
 
     @router.post("/chat/completions", response_model=None, openapi_extra=SECURED)
     async def chat_completions(http: Request, body: ChatRequest) -> Response:
-        """Answer a conversation, whole or as server-sent events when `stream` is true."""
+        """Answer a conversation, complete or, with `stream`, as server-sent events."""
         return await reply(http, body, "chatcmpl", chat_answer.collect, chat_answer.stream)
 
     @router.post("/completions", response_model=None, openapi_extra=SECURED)
@@ -167,7 +167,7 @@ def _add_generating(router: APIRouter, gateway: Gateway) -> None:
 
     @router.post("/responses", response_model=None, openapi_extra=SECURED)
     async def create_response(http: Request, body: ResponsesRequest) -> Response:
-        """OpenAI's Responses API: text and tools. Nothing is kept for `previous_response_id`."""
+        """OpenAI's Responses API with text and tools. Responses are not stored."""
 
         async def collect(call: Call, *given: Any) -> Any:
             return await responses_answer.collect(call, body, *given)
@@ -181,27 +181,27 @@ def _add_generating(router: APIRouter, gateway: Gateway) -> None:
 def _add_rest(router: APIRouter, gateway: Gateway) -> None:
     @router.post("/embeddings", response_model=None)
     async def create_embeddings(http: Request, body: EmbeddingRequest, key: CallingKey) -> Response:
-        """A vector for each text."""
+        """Return an embedding for each input."""
         ask = body.ask(user=key.id, request_id=request_id.get())
         embedded, call = await until_disconnect(http, gateway.embed(ask, key, new_id("embd")))
         return _json(embeddings.collect(embedded, call.asked, call.asked.model), call)
 
     @router.get("/models")
     def list_models(key: CallingKey) -> dict[str, Any]:
-        """What can be asked for by this key: models, routes and aliases."""
+        """List the models, routes and aliases that this key can use."""
         return models_list(_served(gateway, key), gateway.started)
 
     @router.get("/models/{name:path}")
     def get_model(name: str, key: CallingKey) -> dict[str, Any]:
-        """One of them."""
+        """Return one model, route or alias."""
         for entry in models_list(_served(gateway, key), gateway.started)["data"]:
             if entry["id"] == name:
                 return dict(entry)
-        raise no_model(name, hint="GET /v1/models lists them.")
+        raise no_model(name, hint="GET /v1/models lists the available models.")
 
     @router.post("/feedback")
     async def rate(body: Feedback, key: CallingKey) -> dict[str, str]:
-        """Rate an answer by its id; a second rating takes the first one's place."""
+        """Rate an answer by its id. A second rating replaces the first."""
         await asyncio.to_thread(
             feedback.add, gateway.database, body.response_id, body.rating, body.score,
             body.comment, accounting=gateway.accounting,

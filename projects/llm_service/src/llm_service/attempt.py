@@ -88,7 +88,7 @@ async def begin(slot: Slot, permit: int, ask: Ask, timeout: float) -> Attempt:
         else:
             slot.breaker.dropped(permit)
         if isinstance(error, TimeoutError):
-            raise DeadlineExceeded(f"{slot.name}: no answer within {timeout:.3g} s.") from None
+            raise DeadlineExceeded(f"{slot.name}: no response within {timeout:.3g} s.") from None
         raise
     except BaseException:
         slot.running -= 1
@@ -104,7 +104,7 @@ async def _open(slot: Slot, ask: Ask) -> tuple[AsyncGenerator[Event, None], Even
     except BaseException as error:
         await stream.aclose()
         if isinstance(error, StopAsyncIteration):
-            raise Unavailable(f"{slot.name}: gave an empty answer.") from None
+            raise Unavailable(f"{slot.name}: the response was empty.") from None
         raise
 
 

@@ -83,7 +83,7 @@ async def measure(
     say = progress or (lambda _: None)
     try:
         if rate:
-            say(f"{rate:g} requests a second …")
+            say(f"{rate:g} requests per second …")
             count = requests or max(1, round(rate * seconds))
             samples, wall, late = await open_loop(traffic, rate, count, arrivals)
             levels.append(
@@ -91,7 +91,7 @@ async def measure(
                 | {"sent_late": quantiles(late)}
             )
         for level in () if rate else concurrency:
-            say(f"{level} at once …")
+            say(f"{level} concurrent clients …")
             samples, wall = await closed_loop(traffic, level, requests or max(8, 4 * level))
             levels.append({"concurrency": level, **summary(samples, wall)})
     finally:
@@ -125,19 +125,19 @@ def _run(work: Coroutine[Any, Any, dict[str, Any]]) -> dict[str, Any]:
 
 def _check(concurrency: Sequence[int], arrivals: str, **numbers: float | None) -> None:
     if not concurrency or min(concurrency) < 1:
-        raise BadInput(f"concurrency={list(concurrency)} must hold numbers of at least 1.")
+        raise BadInput(f"Invalid concurrency {list(concurrency)}: each level must be at least 1.")
     if arrivals not in ("poisson", "fixed"):
-        raise BadInput(f"arrivals={arrivals!r} must be poisson or fixed.")
+        raise BadInput(f"Invalid arrivals {arrivals!r}: must be poisson or fixed.")
     for name, value in numbers.items():
         if value is not None and not value > 0:
-            raise BadInput(f"{name}={value!r} must be above 0.")
+            raise BadInput(f"Invalid {name} {value!r}: must be greater than 0.")
 
 
 def table(result: dict[str, Any]) -> str:
     """The result for a terminal: a line for each level, times in milliseconds."""
     heads = (
-        "at once", "req/s", "tokens/s", "first token p50", "p95", "p99", "between tokens p50",
-        "p95", "p99", "whole p50", "p95", "ok", "429", "errors",
+        "clients", "req/s", "tokens/s", "first token p50", "p95", "p99", "per token p50",
+        "p95", "p99", "total p50", "p95", "ok", "429", "errors",
     )  # fmt: skip
     rows = []
     for level in result["levels"]:
@@ -154,7 +154,10 @@ def table(result: dict[str, Any]) -> str:
             f"{level['requests_per_second']:.1f}", f"{level['tokens_per_second']:.0f}",
             *times, str(level["ok"]), str(level["refused"]), errors or "0",
         ))  # fmt: skip
-    about = f"{result['model']} at {result['url']}, {result['output_tokens']} tokens; times in ms"
+    about = (
+        f"{result['model']} at {result['url']}, {result['output_tokens']} output tokens; "
+        "times in ms"
+    )
     if result["left_out"]:
-        about += f"\nThe server does not take {', '.join(result['left_out'])}: left out."
+        about += f"\nNot supported by the server, not sent: {', '.join(result['left_out'])}."
     return f"{about}\n{cli.table(heads, rows)}"

@@ -78,9 +78,10 @@ class Budgets:
             if cost_usd > 0 and budget is not None and taken + cost_usd > budget + _ROUNDING:
                 owner = f"key {key.name!r}" if payer.startswith("key:") else f"team {key.team!r}"
                 raise OverBudget(
-                    f"The {owner} has used ${taken:.4f} of its ${budget:.4f} for {self._month}; "
-                    f"this request may cost ${cost_usd:.4f}.",
-                    hint="Ask for a larger budget, or for fewer tokens.",
+                    f"Budget exceeded for {owner}: ${taken:.4f} of ${budget:.4f} used or "
+                    "reserved in "
+                    f"{self._month}; this request may cost up to ${cost_usd:.4f}.",
+                    hint="Raise the budget, or lower max_tokens.",
                 )
         for payer in budgets:
             self._reserved[payer] += cost_usd
@@ -123,7 +124,7 @@ class Budgets:
                     # The larger: ours may not be written yet, theirs is only in the database.
                     self._spent[payer] = max(self._spent[payer], cost)
         except SeedbedError as error:
-            log.warning("What other processes spent is not known: %s", error)
+            log.warning("Cannot read what other processes have spent: %s", error)
         finally:
             self._reading = None
 

@@ -226,7 +226,9 @@ class AnswerCache:
                 if store and complete(flight.events):
                     self._keep(key, flight, probe)
         except asyncio.CancelledError:
-            flight.error = Unavailable("The answer was interrupted.", hint="Send it again.")
+            flight.error = Unavailable(
+                "The answer was interrupted.", hint="Send the request again."
+            )
             raise
         except BaseException as error:
             flight.error, flight.trace = error, error.__traceback__
@@ -245,7 +247,7 @@ class AnswerCache:
         try:
             probe = await self.semantic.probe(ask, request_hash(ask, scope, without_last=True))
         except Exception as error:  # whatever an embedding model raises: the cache is optional
-            log.warning("The semantic cache is skipped: %s", error)
+            log.warning("Semantic cache skipped: %s", error)
             return None
         found = self.semantic.find(probe, self._kept.__contains__)
         kept = self._kept.get(found) if found else None

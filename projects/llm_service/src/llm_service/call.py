@@ -69,7 +69,7 @@ class Call:
         try:
             self._held = await anext(events)
         except StopAsyncIteration:
-            raise Unavailable("The model gave an empty answer.", hint="Try again.") from None
+            raise Unavailable("The model returned an empty answer.", hint="Try again.") from None
         now = time.perf_counter()
         self._overhead = now - self._started - self.facts.waited
         self._first, self._last = now - self._started, now

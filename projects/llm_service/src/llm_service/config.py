@@ -13,28 +13,71 @@ class Config(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="SERVICE_", env_file=".env", extra="ignore")
 
     models: Path | None = Field(
-        None, description="The TOML file of models; without one SEEDBED_MODEL is served."
+        None,
+        description="TOML file that defines the models, routes, guardrails and experiments. "
+        "Without "
+        "one, the service offers SEEDBED_MODEL and SEEDBED_EMBEDDINGS.",
     )
-    data_dir: Path = Field(Path("var/llm_service"), description="Where its database is kept.")
+    data_dir: Path = Field(
+        Path("var/llm_service"), description="Folder for the SQLite database with keys and usage."
+    )
     database_url: SecretStr | None = Field(
-        None, description="Keys and usage in Postgres: postgresql://…; default: SQLite in data_dir."
+        None,
+        description="Postgres database for keys and usage, `postgresql://USER@HOST/NAME`. "
+        "Needed by "
+        "several machines; without it, SQLite in SERVICE_DATA_DIR is used.",
     )
     redis_url: SecretStr | None = Field(
-        None, description="Rate limits that several processes share: redis://…; default: in memory."
+        None,
+        description="Redis server for rate limits shared by several processes, "
+        "`redis://HOST:6379/0`. Without it, each process counts on its own.",
     )
     memory_mb: int = Field(
-        4096, ge=256, description="Local models are unloaded, least recently used first, beyond."
+        4096,
+        ge=256,
+        description="Memory for local models in MB. Above it, the least recently used idle "
+        "model is "
+        "unloaded.",
     )
-    max_running: int = Field(16, ge=1, le=256, description="Requests a local model runs together.")
-    max_queue: int = Field(64, ge=0, description="Requests that wait for a local model, at most.")
-    timeout: float = Field(120.0, gt=0, description="Seconds for one answer, retries included.")
-    cache_mb: int = Field(64, ge=0, description="Memory for cached answers; 0 switches it off.")
-    cache_seconds: float = Field(300.0, gt=0, description="How long an answer stays cached.")
+    max_running: int = Field(
+        16,
+        ge=1,
+        le=256,
+        description="Maximum number of requests that a local model batches together. Higher values "
+        "raise throughput and slow down each single stream.",
+    )
+    max_queue: int = Field(
+        64,
+        ge=0,
+        description="Maximum number of requests waiting for a local model; further ones get a 429.",
+    )
+    timeout: float = Field(
+        120.0,
+        gt=0,
+        description="Deadline in seconds for one answer, including retries and fallbacks. Raise it "
+        "for long answers from slow models.",
+    )
+    cache_mb: int = Field(
+        64, ge=0, description="Memory for cached answers in MB; 0 disables the cache."
+    )
+    cache_seconds: float = Field(300.0, gt=0, description="Lifetime of a cached answer in seconds.")
     keep_content: Literal["none", "rated", "all"] = Field(
-        "rated", description="Whose prompts and answers are stored; rated: unrated for a day only."
+        "rated",
+        description="Which prompts and answers are stored: `none`; `rated` (those without a rating "
+        "are deleted after a day); or `all`.",
     )
-    max_requests: int = Field(512, ge=1, description="Requests answered at a time, at most.")
-    max_body_mb: float = Field(4.0, gt=0, description="Larger bodies are refused.")
+    max_requests: int = Field(
+        512,
+        ge=1,
+        description="Maximum number of concurrent requests over all models; further ones "
+        "get a 429.",
+    )
+    max_body_mb: float = Field(
+        4.0, gt=0, description="Maximum size of a request body in MB; larger ones get a 413."
+    )
     stall_seconds: float = Field(
-        30.0, gt=0, description="A client that takes nothing of its answer for so long is cut off."
+        30.0,
+        gt=0,
+        description="Disconnect a client that has read nothing of its answer for this many "
+        "seconds.",
     )

@@ -37,7 +37,7 @@ def _http_address(url: str) -> str:
     except ValueError:
         fine = False
     if not fine or parts.query or parts.fragment or parts.username:
-        raise ValueError('write the address of its API, such as "http://127.0.0.1:8000/v1"')
+        raise ValueError('expected the URL of an API, such as "http://127.0.0.1:8000/v1"')
     return url.rstrip("/")
 
 
@@ -55,27 +55,37 @@ Address = Annotated[str, AfterValidator(_http_address)]
 
 
 class ModelEntry(Strict):
-    """One model. Prices are USD per million tokens (None in the file: the catalogue's).
-
-    `timeout` is how many seconds may pass to the first event of an answer (the whole of one that
-    is not streamed), and between two reads of an upstream: 60, or 600 for a local model, whose
-    queue may be long.
-    """
+    """A table `[models.NAME]`: one model and the backend that runs it."""
 
     name: Name
+    """Name that clients send as `model`; taken from the table header."""
     backend: Literal["local", "openai", "anthropic"]
+    """local runs the model on this machine; openai and anthropic forward to an upstream."""
     kind: Literal["chat", "embedding"] = "chat"
+    """What the model is used for. Known for models of the catalogue."""
     spec: str = ""
+    """Local models: catalogue name, hf:ORG/REPO@REV or path:DIR. Default: the name."""
     base_url: Address = ""
+    """Upstreams: base URL of the API, e.g. "http://127.0.0.1:8000/v1"."""
     model: str = ""
+    """Upstreams: the model's name there. Default: the name."""
     api_key_env: str = ""
+    """Upstreams: environment variable that contains the API key. Default: no key is sent."""
     price_in: float | None = Field(None, ge=0)
+    """USD per million input tokens. Default: the catalogue's price."""
     price_out: float | None = Field(None, ge=0)
+    """USD per million output tokens. Default: the catalogue's price."""
     timeout: float = Field(60.0, gt=0)
+    """Seconds to the first event of an answer (to the end of one that is not streamed), and between
+    two reads from an upstream. Default: 60, or 600 for a local model, whose queue can be long."""
     context_window: int = Field(0, ge=0)
+    """Maximum tokens of prompt and answer together; 0 if unknown. Only informative."""
     replicas: int = Field(1, ge=1, le=64)
+    """Local models: number of processes. Each needs the memory of the whole model."""
     preload: bool = False
+    """Local models: load at startup, as the default model always does, not at the first request."""
     defaults: dict[str, Any] = {}
+    """Request parameters used where a request does not set them, e.g. temperature."""
 
     @model_validator(mode="before")
     @classmethod
@@ -102,11 +112,15 @@ class ModelEntry(Strict):
     @classmethod
     def _only_parameters(cls, defaults: dict[str, Any]) -> dict[str, Any]:
         if wrong := sorted(_REQUEST_FIELDS & set(defaults)):
-            raise ValueError(f"{wrong[0]!r} comes with each request; leave it out here")
+            raise ValueError(
+                f"{wrong[0]!r} is set by each request and cannot have a default; remove it"
+            )
         try:
             json.dumps(defaults, allow_nan=False)
         except (TypeError, ValueError):
-            raise ValueError("only what JSON can say: text, numbers, true, lists, tables") from None
+            raise ValueError(
+                "only JSON values are allowed: strings, numbers, booleans, arrays and tables"
+            ) from None
         return defaults
 
     @model_validator(mode="after")
@@ -114,15 +128,15 @@ class ModelEntry(Strict):
         if self.backend == "local":
             for name in ("base_url", "model", "api_key_env"):
                 if name in self.model_fields_set:
-                    raise ValueError(f'{name}: only for backend = "openai" or "anthropic"')
+                    raise ValueError(f'{name}: only allowed with backend = "openai" or "anthropic"')
             return self
         for name in ("spec", "preload", "replicas"):
             if name in self.model_fields_set:
-                raise ValueError(f'{name}: only for backend = "local"')
+                raise ValueError(f'{name}: only allowed with backend = "local"')
         if not self.base_url:
-            raise ValueError('base_url: missing; write base_url = "http://…/v1"')
+            raise ValueError('base_url: required; add base_url = "http://…/v1"')
         if self.backend == "anthropic" and self.kind != "chat":
-            raise ValueError('kind: Anthropic has no embeddings; write kind = "chat"')
+            raise ValueError('kind: Anthropic does not support embeddings; use kind = "chat"')
         if self.api_key_env and not os.environ.get(self.api_key_env):
             raise ValueError(
                 f"api_key_env: the environment variable {self.api_key_env} is not set; "
@@ -147,40 +161,59 @@ class ModelEntry(Strict):
 
 
 class Target(Strict):
+    """One model of a route."""
+
     model: Name
+    """Name of the model."""
     weight: Weight = 1.0
+    """Share of the traffic, relative to the other targets."""
 
 
 class Route(Strict):
-    """Where requests for `name` go. With equal weights a prompt goes to the target that has seen
-    its beginning; otherwise the weights decide. `retries` are further tries among the targets,
-    after which each model of `fallback` is tried in order.
-    """
+    """A table `[routes.NAME]`: a name that distributes requests over several models."""
 
     name: Name
+    """Name that clients send as `model`; taken from the table header."""
     targets: tuple[Annotated[Target, BeforeValidator(_as_target)], ...] = Field(min_length=1)
+    """Models to choose from. With equal weights a prompt goes to the target that has cached its
+    prefix; otherwise the weights decide."""
     fallback: tuple[Name, ...] = ()
+    """Models tried in this order after all retries have failed."""
     retries: int = Field(2, ge=0, le=10)
+    """Further attempts among the targets after the first one failed."""
     hedge_seconds: float = Field(0.0, ge=0)
+    """Send a second attempt to another target when the first is silent for this long, in seconds.
+    0 disables it. Cuts tail latency at the price of extra requests."""
 
 
 class Guardrails(Strict):
-    """What is screened; all of it is off unless the file says otherwise."""
+    """The table `[guardrails]`. All of them are disabled by default."""
 
     pii_in: Literal["off", "redact", "block"] = "off"
+    """Personal data and secrets in prompts: redact replaces them, block rejects the request."""
     pii_out: Literal["off", "redact", "block"] = "off"
+    """The same for answers, also while they are streamed."""
     pii_kinds: tuple[PiiKind, ...] = ("email", "phone", "iban", "card", "ip", "secret")
+    """Kinds of personal data to look for. Default: all of them."""
     injection: Literal["off", "flag", "block"] = "off"
+    """Prompt injections: flag only adds the header x-guardrails, block rejects the request."""
     blocked_terms: tuple[str, ...] = ()
+    """Terms that are not allowed in prompts or answers."""
     blocked_terms_file: Path | None = None
+    """File with one blocked term per line, instead of `blocked_terms`."""
     max_prompt_chars: int | None = Field(None, ge=1)
+    """Maximum characters of a prompt. Default: no limit."""
     max_messages: int | None = Field(None, ge=1)
+    """Maximum messages of a conversation. Default: no limit."""
     max_tokens: int | None = Field(None, ge=1)
+    """Maximum tokens of an answer; used as the default where a request sets none."""
 
     @model_validator(mode="after")
     def _one_list(self) -> Guardrails:
         if self.blocked_terms and self.blocked_terms_file:
-            raise ValueError("blocked_terms: also in blocked_terms_file; keep one of them")
+            raise ValueError(
+                "blocked_terms: cannot be combined with blocked_terms_file; remove one of them"
+            )
         return self
 
 
@@ -188,28 +221,45 @@ class Variant(Strict):
     """One arm of an experiment: another model, a prompt file, or other parameters."""
 
     name: Name
+    """Name of the variant in reports."""
     weight: Weight = 1.0
+    """Share of the users, relative to the other variants."""
     model: Name | None = None
+    """Model or route to use instead of the experiment's."""
     prompt: Path | None = None
+    """File with the system prompt; its first line is `version: N`."""
     params: dict[str, Any] = {}
+    """Request parameters to set, e.g. temperature."""
 
     _parameters = field_validator("params")(ModelEntry._only_parameters.__func__)
 
 
 class Experiment(Strict):
+    """A table `[experiments.NAME]`: compares variants. A user always gets the same one."""
+
     name: Name
+    """Name of the experiment in reports; taken from the table header."""
     model: Name
+    """Model or route whose requests take part."""
     variants: tuple[Variant, ...] = Field(min_length=1)
+    """The variants to compare."""
 
     @model_validator(mode="after")
     def _distinct(self) -> Experiment:
         names = [variant.name for variant in self.variants]
         if twice := next((name for name in names if names.count(name) > 1), None):
-            raise ValueError(f"variants: two are called {twice!r}; give each its own name")
+            raise ValueError(
+                f"variants: duplicate name {twice!r}; each variant needs a unique name"
+            )
         return self
 
 
 class CacheRules(Strict):
+    """The table `[cache]`. Its size and lifetime are SERVICE_CACHE_MB and SERVICE_CACHE_SECONDS."""
+
     shared: bool = False
+    """Share cached answers between API keys. By default each key only gets its own."""
     semantic: bool = False
+    """Also answer from the cache if a question is similar but not equal. Can be wrong."""
     threshold: float = Field(0.95, gt=0, le=1)
+    """Cosine similarity above which the semantic cache treats two questions as equal."""

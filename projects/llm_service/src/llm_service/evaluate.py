@@ -66,7 +66,7 @@ class Asker:
                     break
                 await asyncio.sleep(_seconds(response.headers.get("retry-after", "")))
             else:
-                raise Busy(f"{self.client.url} stays full.", hint="Try again later.")
+                raise Busy(f"{self.client.url} kept answering 429 (busy).", hint="Try again later.")
         if response.status in (401, 403, 404):  # none of the others would be answered either
             raise_for(response, self.client.url)
         self.failed += response.status >= 500
@@ -250,7 +250,7 @@ async def evaluate(
     """The figures of the service at `url`. Raises SeedbedError where it can't be measured."""
     if unknown := set(parts) - set(PARTS):
         raise BadInput(
-            f"There is no part {sorted(unknown)[0]!r}.", hint=f"There are: {', '.join(PARTS)}."
+            f"Unknown part {sorted(unknown)[0]!r}.", hint=f"Available parts: {', '.join(PARTS)}."
         )
     client = Client(url, key, timeout=600)
     figures: dict[str, Figure] = {}
@@ -265,7 +265,7 @@ async def evaluate(
         for part, rows in sets.items():
             found, rows = await PARTS[part][0](asker, rows)
             if not found:
-                about[part] = "not measured: the service's guardrails are off"
+                about[part] = "not measured, because guardrails are disabled on the server"
             figures |= found
             cases += rows
         figures["failed"] = Figure.share(asker.failed, asker.done)
@@ -298,7 +298,7 @@ def _running(argv: list[str], port: int, environment: dict[str, str]) -> Iterato
     try:
         starting.__enter__()
     except (RuntimeError, TimeoutError) as error:
-        raise SeedbedError(f"No service to measure: {str(error).splitlines()[-1]}") from None
+        raise SeedbedError(f"The service did not start: {str(error).splitlines()[-1]}") from None
     try:
         yield
     finally:

@@ -33,12 +33,12 @@ def read_prompt(path: Path) -> Prompt:
     try:
         text = path.read_text(encoding="utf-8").replace("\r\n", "\n")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"The prompt {str(path)!r} can't be read: {error}.") from None
+        raise ConfigError(f"Cannot read the prompt file {str(path)!r}: {error}.") from None
     front = _FRONT.match(text)
     if front is None:
         raise ConfigError(
-            f"The prompt {str(path)!r} opens with {(text.splitlines() or [''])[0][:60]!r}.",
-            hint="Its first line must be `version: 1`, or a later number.",
+            f"Prompt file {str(path)!r} starts with {(text.splitlines() or [''])[0][:60]!r}.",
+            hint="The first line must be `version: N`, e.g. `version: 1`.",
         )
     return Prompt(path.stem, int(front.group(1)), text[front.end() :].strip())
 
@@ -54,9 +54,9 @@ class Experiments:
             other = self._by_model.setdefault(experiment.model, experiment)
             if other is not experiment:
                 raise ConfigError(
-                    f"Experiments {other.name!r} and {experiment.name!r} are both on model "
+                    f"Experiments {other.name!r} and {experiment.name!r} both use model "
                     f"{experiment.model!r}.",
-                    hint="Leave one of them out, or make it one with more variants.",
+                    hint="Remove one, or merge their variants into one experiment.",
                 )
             for variant in experiment.variants:
                 if variant.prompt is not None:
@@ -241,20 +241,23 @@ def verdict(variants: Sequence[Mapping[str, Any]]) -> str:
     number of pairs (Bonferroni).
     """
     if len(variants) < 2:
-        return "not enough data: only one variant was asked"
+        return "not enough data: only one variant has received requests"
     for variant in variants:
         if variant["rated"] < ENOUGH:
             name, rated = variant["variant"], variant["rated"]
-            return f"not enough data: {name!r} has {rated} of at least {ENOUGH} ratings"
+            return f"not enough data: {name!r} has {rated} of the required {ENOUGH} ratings"
     best, *others = sorted(variants, key=lambda v: v["up"] / v["rated"], reverse=True)
     pairs = len(variants) * (len(variants) - 1) / 2
     z = NormalDist().inv_cdf(1 - 0.05 / (2 * pairs))
     leads = [_lead(best, other, z) for other in others]
     difference, low, high = min(leads, key=lambda lead: lead[1])
-    said = f"{100 * difference:+.0f} points of thumbs up ({100 * low:+.0f} to {100 * high:+.0f})"
+    said = (
+        f"{100 * difference:+.0f} percentage points more thumbs up (95 % interval "
+        f"{100 * low:+.0f} to {100 * high:+.0f})"
+    )
     if low > 0:
         return f"{best['variant']!r} is better: {said}"
-    return f"not enough data to tell them apart: {best['variant']!r} leads by {said}"
+    return f"no significant difference yet: {best['variant']!r} leads by {said}"
 
 
 def _lead(

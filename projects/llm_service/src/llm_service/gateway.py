@@ -96,7 +96,7 @@ class Gateway:
         """
         table = await asyncio.to_thread(_checked, self._load_table)
         self._take(table)
-        log.info("the table of models was read: %s", ", ".join(table.names()))
+        log.info("Models file loaded: %s", ", ".join(table.names()))
         return table
 
     def _take(self, table: Table) -> None:
@@ -168,7 +168,7 @@ class Gateway:
     async def _admit(self, call: Call, kind: str) -> tuple[Ask, Route]:
         if self.accounting.full:
             raise Unavailable(
-                "Usage cannot be recorded: its database does not take writes.",
+                "Usage cannot be recorded: the database rejects writes.",
                 hint="Try again later.",
             )
         table = self.table
@@ -218,7 +218,7 @@ class Gateway:
                 if backend.may_start:
                     self._load_soon(backend)
                 raise Unavailable(f"{model} is not loaded: {backend.failure or 'loading'}")
-        raise Unavailable(f"{', '.join(models)}: failed repeatedly and not asked for the moment.")
+        raise Unavailable(f"Circuit open for {', '.join(models)} after repeated failures.")
 
     def _load_soon(self, backend: LocalBackend) -> None:
         def start() -> None:

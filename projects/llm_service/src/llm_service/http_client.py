@@ -40,7 +40,7 @@ class _Connection(asyncio.Protocol):
         try:
             self._parser.feed(data)
         except ValueError as error:
-            self._end(CutOff(f"The answer cannot be read: {error}."))
+            self._end(CutOff(f"Malformed HTTP response: {error}."))
             self.abort()
             return
         if self._parser.done:
@@ -50,7 +50,11 @@ class _Connection(asyncio.Protocol):
         self.alive = False
         if self._parser is not None:
             self._parser.eof()
-            self._end(None if self._parser.done else CutOff(f"The connection ended early: {exc}."))
+            self._end(
+                None
+                if self._parser.done
+                else CutOff(f"The server closed the connection early: {exc}.")
+            )
 
     def _end(self, error: Exception | None = None) -> None:
         if self._events is not None and error is None:
@@ -77,7 +81,7 @@ class _Connection(asyncio.Protocol):
                 for data in self._events.feed(piece):
                     on_event(data)
             elif len(body) > LARGEST_PLAIN_BODY:
-                raise ValueError(f"it is longer than {LARGEST_PLAIN_BODY} bytes")
+                raise ValueError(f"the body is larger than {LARGEST_PLAIN_BODY:,} bytes")
             else:
                 body.extend(piece)
 
@@ -117,17 +121,15 @@ class Client:
             parts = urlsplit(text)
             self._host, port = parts.hostname or "", parts.port
         except ValueError as error:
-            raise BadInput(f"{self.url!r} is no address: {error}.") from None
+            raise BadInput(f"Invalid URL {self.url!r}: {error}.") from None
         if parts.scheme not in ("http", "https") or not self._host:
-            raise BadInput(
-                f"{self.url!r} is no address of a server.", hint="E.g. http://127.0.0.1:8004"
-            )
+            raise BadInput(f"Invalid URL {self.url!r}.", hint="Example: http://127.0.0.1:8004/v1")
         self._ssl = ssl.create_default_context() if parts.scheme == "https" else None
         self._port = port or (443 if self._ssl else 80)
         self._root = parts.path.rstrip("/") or "/v1"
         key = f"Authorization: Bearer {self.key}\r\n" if self.key else ""
         if any(c in f"{parts.netloc}{self._root}{self.key}" for c in "\r\n \t"):
-            raise BadInput("An address or a key holds a space or a line break.")
+            raise BadInput("The URL or the key contains a space or a line break.")
         host = parts.netloc.rpartition("@")[2]
         self._common = (
             f"Host: {host}\r\n{key}Accept: */*\r\nCache-Control: no-store\r\n"
@@ -164,7 +166,7 @@ class Client:
                             raise
                 return await self._over(await self._connect(), request, on_event)
         except TimeoutError:
-            raise DeadlineExceeded(f"No whole answer within {self.timeout} s.") from None
+            raise DeadlineExceeded(f"No complete response within {self.timeout} s.") from None
 
     async def _over(
         self,
@@ -192,7 +194,7 @@ class Client:
             )
         except OSError as error:
             reason = error.strerror or str(error)
-            raise Unavailable(f"{self.url} cannot be reached: {reason}.") from None
+            raise Unavailable(f"Cannot connect to {self.url}: {reason}.") from None
         return connection
 
     def close(self) -> None:

@@ -90,7 +90,7 @@ class ResponseParser:
         end = self._buffer.find(b"\r\n")
         if end < 0:
             if len(self._buffer) > LONGEST_HEAD:
-                raise ValueError("a line never ends")
+                raise ValueError("a line is too long")
             return None
         line = bytes(self._buffer[:end])
         del self._buffer[: end + 2]
@@ -99,16 +99,16 @@ class ResponseParser:
     def _head(self) -> bool:
         end = self._buffer.find(b"\r\n\r\n")
         if self._buffer and not b"HTTP/1.".startswith(self._buffer[:7]):
-            raise ValueError("it does not speak HTTP/1.1")
+            raise ValueError("the server does not speak HTTP/1.1")
         if end < 0:
             if len(self._buffer) > LONGEST_HEAD:
-                raise ValueError("its headers are too long")
+                raise ValueError("the headers are too long")
             return False
         first, *lines = self._buffer[:end].decode("latin-1").split("\r\n")
         del self._buffer[: end + 4]
         version, status, *_ = [*first.split(" ", 2), ""]
         if not status.isdecimal():
-            raise ValueError(f"its first line is {first[:80]!r}")
+            raise ValueError(f"invalid status line {first[:80]!r}")
         self.status = int(status)
         if self.status < 200:  # 100 Continue and its like: the response is still to come
             return True
@@ -151,7 +151,7 @@ class ResponseParser:
         if len(self._buffer) < 2:
             return False
         if self._buffer[:2] != b"\r\n":
-            raise ValueError("a chunk is longer than it says")
+            raise ValueError("a chunk is longer than its declared size")
         del self._buffer[:2]
         self._part = _Part.SIZE
         return True

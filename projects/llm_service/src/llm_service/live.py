@@ -47,7 +47,9 @@ class TokenGaps:
         from prometheus_client.core import HistogramMetricFamily
 
         yield HistogramMetricFamily(
-            "llm_inter_token_seconds", "Seconds between one token and the next.", labels=("model",)
+            "llm_inter_token_seconds",
+            "Time between two tokens of a stream, in seconds.",
+            labels=("model",),
         )
 
     def collect(self) -> Iterator[Metric]:
@@ -65,27 +67,39 @@ Source = Callable[[], Any]
 # Each watched name: what its callable returns, and the gauges made of it as (metric, labels, help).
 _WATCHED: dict[str, list[tuple[str, tuple[str, ...], str]]] = {
     "load": [
-        ("llm_requests_running", ("model",), "Requests that a model or upstream is answering."),
-        ("llm_requests_waiting", ("model",), "Requests that wait for a model or upstream."),
-        ("llm_queue_depth", (), "Requests accepted and not answered: running and waiting."),
+        ("llm_requests_running", ("model",), "Requests being answered by a model or upstream."),
+        ("llm_requests_waiting", ("model",), "Requests waiting for a model or upstream."),
+        ("llm_queue_depth", (), "Requests accepted but not answered yet: running and waiting."),
     ],
-    "queue_limit": [("llm_queue_limit", ("model",), "Requests that may wait for a model.")],
+    "queue_limit": [
+        ("llm_queue_limit", ("model",), "Maximum number of requests waiting for a model.")
+    ],
     "cache": [
-        ("llm_cache_entries", (), "Answers in the cache."),
-        ("llm_cache_bytes", (), "Memory of the answers in the cache."),
+        ("llm_cache_entries", (), "Number of answers in the cache."),
+        ("llm_cache_bytes", (), "Memory used by cached answers, in bytes."),
     ],
     "upstreams": [
-        ("llm_upstream_state", ("upstream",), "Circuit breaker: 0 closed, 1 half open, 2 open.")
+        (
+            "llm_upstream_state",
+            ("upstream",),
+            "State of the circuit breaker: 0 closed, 1 half open, 2 open.",
+        )
     ],
     "accounting": [
-        ("llm_accounting_pending", (), "Usage records not written yet."),
+        ("llm_accounting_pending", (), "Usage records waiting to be written to the database."),
         ("llm_accounting_failed_writes", (), "Failed writes of usage records since the start."),
     ],
     "models": [
-        ("llm_model_loaded", ("model",), "1 while a local model is in memory."),
-        ("llm_model_memory_bytes", ("model",), "Memory of a local model while it is loaded."),
+        ("llm_model_loaded", ("model",), "1 while a local model is loaded, else 0."),
+        ("llm_model_memory_bytes", ("model",), "Memory used by a loaded local model, in bytes."),
     ],
-    "budgets": [("llm_budget_used_ratio", ("key",), "Spent share of a key's monthly budget.")],
+    "budgets": [
+        (
+            "llm_budget_used_ratio",
+            ("key",),
+            "Share of a key's monthly budget that is spent (0 to 1).",
+        )
+    ],
 }
 _MOST_KEYS = 50
 
@@ -98,7 +112,7 @@ class Live:
 
     def watch(self, name: str, source: Source) -> None:
         if name not in _WATCHED:
-            raise ValueError(f"Nothing is called {name!r} here; there is: {', '.join(_WATCHED)}.")
+            raise ValueError(f"Unknown source {name!r}. Available: {', '.join(_WATCHED)}.")
         self._sources[name] = source
 
     def read(self, name: str) -> Any:
@@ -109,7 +123,7 @@ class Live:
         try:
             return source()
         except Exception as error:
-            log.warning("%s could not be read for the metrics: %s", name, error)
+            log.warning("Cannot read %s for the metrics: %s", name, error)
             return None
 
     def describe(self) -> Iterator[Metric]:

@@ -67,13 +67,22 @@ class Metrics:
             return _Children(made) if labels else made
 
         self._seconds = histogram(
-            "llm_request_seconds", "To an answer's end; only ok ones.", _SECONDS, "model", "kind"
+            "llm_request_seconds",
+            "Duration of successful requests, in seconds.",
+            _SECONDS,
+            "model",
+            "kind",
         )
         self._first = histogram(
-            "llm_first_token_seconds", "To a stream's first token.", _SECONDS, "model"
+            "llm_first_token_seconds",
+            "Time to the first token of a stream, in seconds.",
+            _SECONDS,
+            "model",
         )
         self._overhead = histogram(
-            "llm_overhead_seconds", "What the service itself took of a request.", _OVERHEAD
+            "llm_overhead_seconds",
+            "Time a request spent in the service itself, in seconds.",
+            _OVERHEAD,
         )
 
     def _add_counters(self, registry: CollectorRegistry) -> None:
@@ -83,25 +92,44 @@ class Metrics:
             return _Children(Counter(name, text, labels, registry=registry))
 
         self._requests = counter(
-            "llm_requests_total", "Requests ended, by outcome.", "model", "kind", "outcome"
+            "llm_requests_total", "Finished requests by outcome.", "model", "kind", "outcome"
         )
         # Cached tokens are a part of the input's.
-        self._tokens = counter("llm_tokens_total", "Tokens by direction.", "model", "direction")
-        self._cost = counter("llm_cost_usd_total", "What answers cost.", "model")
-        self._cache = counter("llm_cache_results_total", "Lookups by result.", "result")
+        self._tokens = counter(
+            "llm_tokens_total",
+            "Tokens by direction (input, output or cached).",
+            "model",
+            "direction",
+        )
+        self._cost = counter("llm_cost_usd_total", "Cost of answers in USD.", "model")
+        self._cache = counter("llm_cache_results_total", "Cache lookups by result.", "result")
         self._decisions = counter(
-            "llm_guardrail_decisions_total", "What guardrails decided.", "check", "action"
+            "llm_guardrail_decisions_total",
+            "Guardrail decisions by check and action.",
+            "check",
+            "action",
         )
-        self._refused = counter("llm_refused_total", "Requests refused, by which limit.", "reason")
+        self._refused = counter(
+            "llm_refused_total", "Rejected requests by the limit that was reached.", "reason"
+        )
         self._attempts = counter(
-            "llm_upstream_attempts_total", "Targets tried, by outcome.", "upstream", "outcome"
+            "llm_upstream_attempts_total",
+            "Attempts by upstream and outcome.",
+            "upstream",
+            "outcome",
         )
-        self._retries = counter("llm_retries_total", "Attempts made again.", "upstream")
+        self._retries = counter("llm_retries_total", "Retried attempts by upstream.", "upstream")
         self._fallbacks = counter(
-            "llm_fallbacks_total", "Requests handed on to the next target.", "model", "to"
+            "llm_fallbacks_total", "Requests passed on to a fallback.", "model", "to"
         )
-        self._hedges = counter("llm_hedges_total", "Second attempts beside a slow one.", "upstream")
-        self._feedback = counter("llm_feedback_total", "Answers rated: up, down, score.", "rating")
+        self._hedges = counter(
+            "llm_hedges_total",
+            "Hedged requests: a second attempt while the first is slow.",
+            "upstream",
+        )
+        self._feedback = counter(
+            "llm_feedback_total", "Ratings of answers: up, down or score.", "rating"
+        )
 
     def known_models(self, names: Iterable[str]) -> None:
         """Only these become labels: every name of the table, routes and aliases included."""

@@ -36,7 +36,7 @@ from seedbed.settings import Settings
 
 def no_model(name: str, hint: str) -> NotFound:
     """The error that OpenAI's clients know a wrong `model` by."""
-    error = NotFound(f"No model {name[:100]!r}.", hint=hint)
+    error = NotFound(f"Unknown model {name[:100]!r}.", hint=hint)
     error.details |= {"param": "model", "code": "model_not_found"}
     return error
 
@@ -94,10 +94,10 @@ class Table:
         route = self._resolved.get(name)
         if route is None:
             there = ", ".join(self.names())
-            raise no_model(name, hint=f"There are: {there}.")
+            raise no_model(name, hint=f"Available models: {there}.")
         if kind is not None and self.models[route.targets[0].model].kind != kind:
             use = "/v1/embeddings" if kind == "chat" else "/v1/chat/completions"
-            wrong = BadInput(f"{name!r} is not a model for this.", hint=f"It answers {use}.")
+            wrong = BadInput(f"Model {name!r} cannot be used here.", hint=f"Use it with {use}.")
             wrong.details |= {"param": "model", "code": "invalid_value"}
             raise wrong
         return route
@@ -146,20 +146,20 @@ def _linked(file: _File) -> Table:
     models, routes = file.models, dict(file.routes)
     for alias in file.aliases:
         if alias in models or alias in routes:
-            raise Broken(f"[aliases] {alias}: there is a model or route of this name already.")
+            raise Broken(f"[aliases] {alias}: a model or route with this name already exists.")
 
     def follow(name: str, where: str, *, into_routes: bool) -> str:
         seen = [name]
         while name not in models and name not in routes:
             if name not in file.aliases:
                 there = ", ".join([*models, *routes, *file.aliases])
-                raise Broken(f"{where}={name!r}: no such model. There are: {there}.")
+                raise Broken(f"{where}={name!r}: unknown model. Available models: {there}.")
             name = file.aliases[name]
             if name in seen:
-                raise Broken(f"{where}: goes in a circle: {' → '.join([*seen, name])}.")
+                raise Broken(f"{where}: circular alias {' → '.join([*seen, name])}.")
             seen.append(name)
         if not into_routes and name not in models:
-            raise Broken(f"{where}={name!r}: is a route; name a model here.")
+            raise Broken(f"{where}={name!r}: must be a model, not a route.")
         return name
 
     resolved = {name: Route(name=name, targets=(Target(model=name),)) for name in models}
@@ -207,7 +207,7 @@ def _check_route(
 ) -> None:
     every = [*targets, *fallback]
     if twice := next((model for model in every if every.count(model) > 1), None):
-        raise Broken(f"[routes.{name}] targets, fallback={twice!r}: named twice; keep one.")
+        raise Broken(f"[routes.{name}] targets, fallback: duplicate model {twice!r}.")
     if len({models[model].kind for model in every}) > 1:
-        kinds = ", ".join(f"{model} is for {models[model].kind}" for model in every)
-        raise Broken(f"[routes.{name}] targets, fallback: must be of one kind; {kinds}.")
+        kinds = ", ".join(f"{model} is {models[model].kind}" for model in every)
+        raise Broken(f"[routes.{name}] targets, fallback: models of different kinds: {kinds}.")

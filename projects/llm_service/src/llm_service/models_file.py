@@ -26,10 +26,10 @@ _PROVIDERS = {
 }
 _NAMED = ("models", "routes", "experiments")  # tables of tables
 _EXAMPLES = {
-    "backend": 'Write backend = "local", "openai" or "anthropic".',
-    "models": 'Write [models.NAME] and backend = "local" below it.',
-    "targets": 'Write targets = ["NAME"].',
-    "variants": 'Write variants = [{ name = "a" }, { name = "b" }].',
+    "backend": 'Set backend = "local", "openai" or "anthropic".',
+    "models": 'Add a table [models.NAME] with backend = "local".',
+    "targets": 'Set targets = ["NAME"].',
+    "variants": 'Set variants = [{ name = "a" }, { name = "b" }].',
 }
 
 
@@ -46,10 +46,11 @@ def read(path: Path) -> dict[str, Any]:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(
-            f"{path}: cannot be read: {error.strerror}.", hint="Pass --models FILE."
+            f"{path}: cannot be read: {error.strerror}.",
+            hint="Check --models or SERVICE_MODELS.",
         ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ConfigError(f"{path}: is not TOML: {error}.") from None
+        raise ConfigError(f"{path}: invalid TOML: {error}.") from None
     for table in _NAMED:
         if isinstance(entries := raw.get(table), dict):
             raw[table] = {name: _entry(table, name, entries[name]) for name in entries}
@@ -62,10 +63,12 @@ def _entry(table: str, name: str, entry: Any) -> Any:
     if not isinstance(entry, dict):
         return entry
     if "name" in entry:
-        raise Broken(f"[{table}.{name}] name: the table's name is its name; leave it out.")
+        raise Broken(
+            f"[{table}.{name}] name: the name is taken from the table header; remove this field."
+        )
     if "api_key" in entry:
         raise Broken(
-            f"[{table}.{name}] api_key: a key does not belong into a file; write "
+            f"[{table}.{name}] api_key: keys must not be stored in this file; use "
             'api_key_env = "MY_KEY" and export MY_KEY=…'
         )
     return {**entry, "name": name}
@@ -87,7 +90,7 @@ def _paths(raw: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any], str]]:
 def _file(where: str, value: str, folder: Path) -> Path:
     path = folder / Path(value).expanduser()
     if "\0" in value or not path.is_file():
-        raise Broken(f"{where}={value!r}: no such file as {path}.")
+        raise Broken(f"{where}={value!r}: file not found: {path}.")
     return path
 
 
@@ -107,15 +110,15 @@ def describe(found: Any, classes: Mapping[str, tuple[type[BaseModel], type[BaseM
     name = ".".join(loc[depth:])
     message = found["msg"].removeprefix("Value error, ")
     if found["type"] == "string_pattern_mismatch" or "[key]" in found["loc"]:
-        return f"{table}{name or 'name'}: not a name; use letters, digits and ._:/@+- only."
+        return f"{table}{name or 'name'}: invalid name; use only letters, digits and ._:/@+-."
     if found["type"] == "extra_forbidden":
         outer, inner = classes[loc[0] if len(loc) > 1 else ""]
         fields = (inner if len(loc) > depth + 1 else outer).model_fields
         names = [n for n in fields if n != "name" or len(loc) > depth + 1]
-        return f"{table}{name}: there is no such field. There are: {', '.join(names)}."
+        return f"{table}{name}: unknown field. Available fields: {', '.join(names)}."
     if found["type"] == "missing":
-        example = _EXAMPLES.get(loc[-1], f'Write {loc[-1]} = "…".')
-        return f"{table}{name}: missing. {example}"
+        example = _EXAMPLES.get(loc[-1], f'Set {loc[-1]} = "…".')
+        return f"{table}{name}: required field is missing. {example}"
     if not name:
         return f"{table}{message}."
     value = found["input"]
@@ -152,6 +155,7 @@ def entry_of(kind: Literal["chat", "embedding"], settings: Settings) -> dict[str
             given["api_key_env"] = variable
         return given
     raise ConfigError(
-        f"{setting_of(kind, settings)}: no such model.",
-        hint="Use a catalogue name, hf:ORG/REPO, path:DIR, openai:MODEL or anthropic:MODEL.",
+        f"{setting_of(kind, settings)}: unknown model.",
+        hint="Use a name from the catalogue, hf:ORG/REPO, path:DIR, openai:MODEL or "
+        "anthropic:MODEL.",
     )

@@ -9,24 +9,27 @@ from typing import Any
 from fastapi import FastAPI
 
 DESCRIPTION = """\
-OpenAI's protocol under `/v1`: point a client of it at this server with `base_url`, e.g.
+An OpenAI-compatible API under `/v1`. Point any OpenAI client at this server, e.g.
 `OpenAI(base_url="http://127.0.0.1:8004/v1", api_key="sk-sb-…")`.
 
-* A key goes into `Authorization: Bearer KEY`. While a server has no key, this machine may ask.
-* `"stream": true` answers with server-sent events, the last of them `data: [DONE]` (the Responses
-  API ends with `response.completed` instead). An error after the first event is an event too:
-  `data: {"error": …}`, and then no `[DONE]`.
-* A field that is not known, or that the model asked cannot do, is a 400 that names it in `param`.
+* Send the API key as `Authorization: Bearer KEY`. As long as no key exists, requests from the same
+  machine need none.
+* With `"stream": true` the answer is sent as server-sent events, ending with `data: [DONE]` (the
+  Responses API ends with `response.completed` instead). An error after the first event is sent as
+  `data: {"error": …}`, and no `[DONE]` follows.
+* An unknown field, or one that the requested model does not support, results in a 400 that names
+  the field in `param`.
 """
 ERRORS = {
-    "400": "The request cannot be used as it is; `param` names what is wrong.",
-    "401": "No API key, or not a known one.",
-    "403": "The key may not do this.",
-    "404": "There is no such thing.",
-    "413": "The body is over the limit.",
-    "429": "A limit, a budget, or the queue: `Retry-After` says when to come back.",
-    "503": "It cannot answer now: the model is not there, or the server is ending.",
-    "504": "The answer took longer than allowed.",
+    "400": "The request is invalid; `param` names the field.",
+    "401": "Missing or invalid API key.",
+    "403": "The key lacks the permission for this.",
+    "404": "Not found.",
+    "413": "The request body is too large.",
+    "429": "A rate limit or budget is exhausted, or the queue is full. `Retry-After` gives the "
+    "seconds to wait.",
+    "503": "The model is unavailable, or the server is shutting down.",
+    "504": "The answer was not finished before the deadline.",
 }
 ERROR: dict[str, Any] = {
     "title": "Error",
@@ -37,18 +40,18 @@ ERROR: dict[str, Any] = {
             "type": "object",
             "required": ["type", "message"],
             "properties": {
-                "type": {"type": "string", "description": "What to switch on."},
-                "message": {"type": "string", "description": "What is wrong and what to do."},
-                "request_id": {"type": "string", "description": "Where to find it in the log."},
-                "param": {"type": ["string", "null"], "description": "The field that is wrong."},
-                "code": {"type": ["string", "null"], "description": "OpenAI's word for it."},
+                "type": {"type": "string", "description": "Stable error type for programs."},
+                "message": {"type": "string", "description": "What is wrong and how to fix it."},
+                "request_id": {"type": "string", "description": "Id of the request in the log."},
+                "param": {"type": ["string", "null"], "description": "The invalid field."},
+                "code": {"type": ["string", "null"], "description": "OpenAI's error code."},
             },
         }
     },
     "example": {
         "error": {
             "type": "not_found",
-            "message": "No model 'gpt-9'. There are: smollm2, minilm.",
+            "message": "Unknown model 'gpt-9'. Available models: smollm2, minilm.",
             "request_id": "bbf9e433f08f42919c05c5e2ec78b8da",
             "param": "model",
             "code": "model_not_found",
@@ -56,14 +59,14 @@ ERROR: dict[str, Any] = {
     },
 }
 HEADERS = {
-    "x-request-id": "Of this request; the one sent, if one was.",
-    "x-model-used": "The model of the table that answered.",
-    "x-cost-usd": "What the answer cost; not known yet where a stream begins.",
-    "x-overhead-ms": "Milliseconds that the service itself took.",
-    "x-cache": "miss, hit, shared (with an equal request in flight) or semantic.",
-    "x-guardrails": "What the guardrails decided, if anything.",
-    "x-ratelimit-remaining-requests": "Of the key's requests for this minute.",
-    "x-ratelimit-remaining-tokens": "Of the key's tokens for this minute.",
+    "x-request-id": "Request id: the one the client sent, or a new one.",
+    "x-model-used": "Name of the model that answered.",
+    "x-cost-usd": "Cost of the answer in USD. Absent for streams.",
+    "x-overhead-ms": "Time spent in the service itself, in milliseconds.",
+    "x-cache": "Cache result: miss, hit, shared (joined an identical running request) or semantic.",
+    "x-guardrails": "Guardrail decisions, if any.",
+    "x-ratelimit-remaining-requests": "Requests left for this key in this minute.",
+    "x-ratelimit-remaining-tokens": "Tokens left for this key in this minute.",
 }
 _HELLO = [{"role": "user", "content": "Say hello."}]
 _SCHEMA = {
@@ -80,14 +83,14 @@ EXAMPLES: dict[str, dict[str, Any]] = {
             "stream": True,
             "stream_options": {"include_usage": True},
         },
-        "json by a schema": {
+        "json schema": {
             "messages": [{"role": "user", "content": "Where is the Louvre?"}],
             "response_format": {
                 "type": "json_schema",
                 "json_schema": {"name": "place", "schema": _SCHEMA},
             },
         },
-        "a tool": {
+        "tool call": {
             "messages": [{"role": "user", "content": "What is the weather in Paris?"}],
             "tools": [
                 {"type": "function", "function": {"name": "get_weather", "parameters": _SCHEMA}}

@@ -72,7 +72,7 @@ async function problem(response) {
     const { error } = await response.json();
     return { message: error.message, id: error.request_id || id };
   } catch {
-    return { message: `The server answered ${response.status} ${response.statusText}.`, id };
+    return { message: `The server returned ${response.status} ${response.statusText}.`, id };
   }
 }
 
@@ -89,7 +89,7 @@ async function poll() {
     if (!response.ok) {
       lostAt = undefined;
       const { message } = await problem(response);
-      connection(response.status === 401 ? "no key" : `answers ${response.status}`, "bad");
+      connection(response.status === 401 ? "no key" : `HTTP ${response.status}`, "bad");
       notice(message, true);
     } else {
       latest = await response.json();
@@ -101,7 +101,7 @@ async function poll() {
     }
   } catch {
     lostAt ??= new Date().toISOString();
-    connection(`no connection since ${at(lostAt)}, trying again`, "bad");
+    connection(`disconnected since ${at(lostAt)}, reconnecting …`, "bad");
   } finally {
     polling = false;
   }
@@ -112,7 +112,7 @@ function withoutAdmin() {
   onlyPlayground = true;
   $("to-status").hidden = true;
   connection("up", "good");
-  notice("Your key does not have the scope admin: the status is not shown, the playground is yours.");
+  notice("Your API key lacks the scope admin, so only the playground is available.");
   show();
 }
 
@@ -166,7 +166,7 @@ function spark(id, values, slot, overlay) {
   }
   const svg = $(id), note = $(id.replace("spark", "note"));
   const minutes = Math.round((values.length * slot) / 60);
-  const text = most > 1e-9 ? `most ${rate(most)} in the last ${minutes} min` : `nothing in the last ${minutes} min`;
+  const text = most > 1e-9 ? `peak ${rate(most)} in the last ${minutes} min` : `no traffic in the last ${minutes} min`;
   svg.setAttribute("aria-label", text);
   svg.replaceChildren(...parts);
   if (!svg.matches(":hover")) note.textContent = text;
@@ -188,8 +188,8 @@ function percentiles(id, found) {
 }
 
 function state(model) {
-  if (model.breaker === "open") return ["breaker open", "bad"];
-  if (model.breaker === "half open") return ["breaker half open", "warn"];
+  if (model.breaker === "open") return ["circuit open", "bad"];
+  if (model.breaker === "half open") return ["circuit half open", "warn"];
   if (model.loaded === false) return ["not loaded", ""];
   return [model.loaded ? "loaded" : "up", "good"];
 }
@@ -205,22 +205,22 @@ function render(now) {
   percentiles("latency", recent.latency);
   $("load").textContent = `${count(now.running)} · ${count(now.waiting)}`;
   const limit = now.models.reduce((sum, model) => sum + (model.queue_limit ?? 0), 0);
-  $("load-note").textContent = limit ? `room for ${count(limit)} to wait` : "requests at this moment";
+  $("load-note").textContent = limit ? `queue limit ${count(limit)}` : "requests right now";
   $("today").textContent = now.spend ? dollars(now.spend.today_usd) : "–";
-  $("month").textContent = now.spend ? `${dollars(now.spend.month_usd)} this month` : "not known just now";
+  $("month").textContent = now.spend ? `${dollars(now.spend.month_usd)} this month` : "currently unavailable";
   renderCache(recent.cache, now.cache_size);
   $("errors-share").textContent = percent(recent.errors, recent.requests);
   $("errors-note").textContent = `${count(recent.errors)} of ${count(recent.requests)} requests`;
   renderTables(now);
-  const pending = now.accounting?.pending ? ` · ${count(now.accounting.pending)} usage records to write` : "";
-  $("foot").textContent = `Figures without a date are of the last ${Math.round(recent.window_seconds / 60)} minutes · ${count(recent.tokens_in)} tokens in, ${count(recent.tokens_out)} out · up for ${ago(recent.up_seconds)}${pending}${now.version ? ` · version ${now.version}` : ""}`;
+  const pending = now.accounting?.pending ? ` · ${count(now.accounting.pending)} usage records to be written` : "";
+  $("foot").textContent = `Figures cover the last ${Math.round(recent.window_seconds / 60)} minutes unless noted otherwise · ${count(recent.tokens_in)} tokens in, ${count(recent.tokens_out)} out · up for ${ago(recent.up_seconds)}${pending}${now.version ? ` · version ${now.version}` : ""}`;
 }
 
 function renderCache(found, size) {
   const all = Object.values(found).reduce((sum, n) => sum + n, 0);
   const hits = all - (found.miss ?? 0);
   $("cache").textContent = percent(hits, all);
-  $("cache-note").textContent = (size ? `${count(size.entries)} kept, ${bytes(size.bytes)}` : "of cacheable requests");
+  $("cache-note").textContent = (size ? `${count(size.entries)} cached answers, ${bytes(size.bytes)}` : "of cacheable requests");
 }
 
 function renderTables(now) {
@@ -231,11 +231,11 @@ function renderTables(now) {
     const waiting = model.queue_limit ? `${count(model.waiting)} of ${count(model.queue_limit)}` : count(model.waiting);
     return [name, element("td", {}, element("span", { text, class: `tag ${tone}` })), number(model.running), cell(waiting, "n"), number(model.attempts), number(model.failures)];
   });
-  fill("models", models, "No model in the table.");
-  fill("keys", (now.spend?.keys ?? []).map(keyRow), now.spend ? "Nothing spent this month." : "Not known just now.");
+  fill("models", models, "No models configured.");
+  fill("keys", (now.spend?.keys ?? []).map(keyRow), now.spend ? "No cost this month." : "Currently unavailable.");
   const counted = (found, prefix) => Object.entries(found).map(([name, n]) => [cell(prefix + name.replaceAll("_", " ").replace(":", ": ")), number(n)]);
-  fill("guard", [...counted(now.recent.decisions, ""), ...counted(now.recent.refused, "refused: ")], "None needed so far.");
-  fill("errors", now.errors.map(errorRow), "None since the start.");
+  fill("guard", [...counted(now.recent.decisions, ""), ...counted(now.recent.refused, "rejected: ")], "None so far.");
+  fill("errors", now.errors.map(errorRow), "None since the server started.");
 }
 
 function keyRow(key) {
@@ -302,11 +302,11 @@ function parsed(id, name, right) {
   if (!text) return undefined;
   try {
     const value = JSON.parse(text);
-    if (!right(value)) throw new Error("it is not what is asked for here");
+    if (!right(value)) throw new Error("wrong JSON type");
     return value;
   } catch (error) {
     $(id).setAttribute("aria-invalid", "true");
-    throw new Error(`${name} can't be used: ${error.message}.`);
+    throw new Error(`Invalid ${name}: ${error.message}.`);
   }
 }
 const isObject = (value) => value !== null && typeof value === "object" && !Array.isArray(value);
@@ -321,11 +321,11 @@ function requestBody() {
   };
   if ($("temperature").value !== "") body.temperature = Number($("temperature").value);
   if ($("max-tokens").value !== "") body.max_tokens = Number($("max-tokens").value);
-  const schema = parsed("schema", "The JSON schema", isObject);
+  const schema = parsed("schema", "JSON schema", isObject);
   if (schema) body.response_format = { type: "json_schema", json_schema: { name: "answer", schema } };
-  const tools = parsed("tools", "The list of tools", Array.isArray);
+  const tools = parsed("tools", "list of tools", Array.isArray);
   if (tools) body.tools = tools;
-  return { ...body, ...parsed("more", "The further parameters", isObject) };
+  return { ...body, ...parsed("more", "parameters", isObject) };
 }
 
 function turn(who) {
@@ -376,10 +376,10 @@ async function answer(body) {
     got.cache = response.headers.get("x-cache") ?? "";
     if (!response.ok) throw new Error((await problem(response)).message);
     for await (const chunk of events(response)) take(chunk, got, shown, begun);
-    if (!got.finish) throw new Error("The answer broke off before its end.");
+    if (!got.finish) throw new Error("The answer was cut off.");
   } catch (error) {
-    if (error.name === "AbortError") got.finish = "stopped by you";
-    else got.fault = error instanceof TypeError ? "The connection broke." : error.message;
+    if (error.name === "AbortError") got.finish = "stopped";
+    else got.fault = error instanceof TypeError ? "The connection was lost." : error.message;
   }
   stopping = undefined;
   busy(false, shown);
@@ -414,7 +414,7 @@ async function* events(response) {
 }
 
 function take(chunk, got, shown, begun) {
-  if (chunk.error) throw new Error(chunk.error.message ?? "The answer broke off.");
+  if (chunk.error) throw new Error(chunk.error.message ?? "The answer was cut off.");
   got.id ||= chunk.id ?? "";
   if (chunk.usage) got.usage = chunk.usage;
   const choice = chunk.choices?.[0];
@@ -470,7 +470,7 @@ function facts(got, begun, body) {
   if (cost !== undefined) add(dollars(cost));
   if (got.modelUsed && got.modelUsed !== body.model) add(`by ${got.modelUsed}`);
   if (got.cache && got.cache !== "miss") add(`cache: ${got.cache}`);
-  if (got.finish && got.finish !== "stop") add(got.finish === "length" ? "cut: most tokens reached" : got.finish.replaceAll("_", " "));
+  if (got.finish && got.finish !== "stop") add(got.finish === "length" ? "cut off at max tokens" : got.finish.replaceAll("_", " "));
   if (got.requestId) line.append(element("span", { text: "request " }, copyButton(got.requestId)));
   if (got.id && got.finish && !got.fault) line.append(...rating(got.id));
   return line;
@@ -493,7 +493,7 @@ function rating(id) {
         method: "POST", body: JSON.stringify({ response_id: id, rating: value }), headers: { "content-type": "application/json" },
       }).catch(() => undefined);
       if (response?.ok) buttons.forEach((each) => each.setAttribute("aria-pressed", String(each === button)));
-      else said.textContent = response ? (await problem(response)).message : "The connection broke.";
+      else said.textContent = response ? (await problem(response)).message : "The connection was lost.";
     };
     return button;
   });

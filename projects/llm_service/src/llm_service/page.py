@@ -91,7 +91,7 @@ def _read(source: Callable[[], Spend | None]) -> Spend | None:
     try:
         return source()
     except Exception as error:
-        log.warning("the spend could not be read for the page: %s", error)
+        log.warning("Cannot read the spend for the status page: %s", error)
         return None
 
 

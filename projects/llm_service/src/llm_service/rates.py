@@ -130,7 +130,7 @@ class Rates:
         if now - self._warned_at >= _WARN_SECONDS:
             self._warned_at = now
             log.warning(
-                "Redis does not answer (%s): each process keeps the limits for itself.",
+                "Redis is unavailable (%s): each process now enforces the rate limits on its own.",
                 " ".join(str(error).split()) or type(error).__name__,
             )
 
@@ -193,5 +193,5 @@ def _redis(url: str) -> Any:
         )
     except (ValueError, ConfigurationError):  # their texts would show the password
         raise ConfigError(
-            "SERVICE_REDIS_URL is no URL of Redis.", hint="Write redis://HOST:6379/0."
+            "SERVICE_REDIS_URL is not a Redis URL.", hint="Example: redis://HOST:6379/0"
         ) from None

@@ -79,10 +79,10 @@ def run(
             http_options={"host": host, "port": port, "request_timeout_s": None},
         )
         _deploy(serve, application(config, settings, replicas=replicas, local=local))
-        log.info("%s serves on http://%s:%d", NAME, host, port)
+        log.info("%s: serving on http://%s:%d", NAME, host, port)
         threading.Event().wait()
     except KeyboardInterrupt:
-        log.info("shutting down: running requests may end")
+        log.info("Shutting down; waiting for running requests")
     finally:
         with suppress(Exception):  # the cluster may be what went away
             serve.delete(NAME)  # running requests end; `shutdown` would begin with the HTTP proxy
@@ -95,10 +95,12 @@ def app(args: dict[str, str]) -> Application:
     All else comes from the environment. Raises ConfigError for what can't be used.
     """
     if unknown := sorted(set(args) - {"replicas", "models"}):
-        raise ConfigError(f"args: there is no {unknown[0]!r}.", hint="There are: replicas, models.")
+        raise ConfigError(
+            f"args: unknown argument {unknown[0]!r}.", hint="Available: replicas, models."
+        )
     given = str(args.get("replicas") or "")
     if given and not re.fullmatch("[1-9][0-9]{0,3}", given):
-        raise ConfigError(f"args.replicas={given!r}: is not a number of replicas, such as 2.")
+        raise ConfigError(f"args.replicas={given!r}: expected a positive number, e.g. 2.")
     config = load(Config, models=args.get("models"))
     return application(config, load(Settings), replicas=int(given) if given else None)
 
@@ -205,8 +207,8 @@ def _connect(ray: Any, address: str | None, cpus: float) -> None:
         ray.init(**options)
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise Unavailable(
-            f"Ray at {address or 'this machine'} does not answer: {error}.",
-            hint="Check --address, or leave it out to start a cluster here.",
+            f"Cannot connect to Ray at {address or 'this machine'}: {error}.",
+            hint="Check --address, or omit it to start a cluster on this machine.",
         ) from None
 
 
@@ -216,8 +218,8 @@ def _deploy(serve: Any, target: Application) -> None:
     except RuntimeError as error:  # with the traceback of the replica that did not start
         said = str(error).strip().splitlines() or ["no reason given"]
         raise Unavailable(
-            f"The service could not be deployed: {said[-1].strip()}",
-            hint="Ray's logs are in /tmp/ray/session_latest/logs/serve.",
+            f"Ray could not deploy the service: {said[-1].strip()}",
+            hint="See Ray's logs in /tmp/ray/session_latest/logs/serve.",
         ) from error
 
 

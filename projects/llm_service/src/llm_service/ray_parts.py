@@ -128,7 +128,10 @@ def _pool(replicated: Mapping[str, Backend], *args: Any) -> Any:
                 return super()._make(entry)
             if (backend := replicated.get(entry.name)) is not None:
                 return [backend]
-            log.warning("%s came with a reload: it runs beside the gateway, alone", entry.name)
+            log.warning(
+                "%s was added by a reload: it runs on the gateway's node without further replicas",
+                entry.name,
+            )
             return super()._make(entry)
 
     return RayPool(*args)

@@ -31,8 +31,9 @@ def key_json(key: Key) -> dict[str, Any]:
 def keys_table(keys: Iterable[Key]) -> str:
     rows = []
     for key in keys:
-        limits = {"rpm": key.rpm, "tpm": key.tpm, "at a time": key.concurrency}
-        limits |= {"USD": key.budget_usd, f"USD of {key.team}": key.team_budget_usd}
+        limits = {"rpm": key.rpm, "tpm": key.tpm, "concurrent": key.concurrency}
+        limits |= {"USD/month": key.budget_usd}
+        limits |= {f"USD/month for team {key.team}": key.team_budget_usd}
         said = ", ".join(f"{value:g} {unit}" for unit, value in limits.items() if value is not None)
         state = (
             "revoked" if key.revoked else "expires " + f"{key.expires:%F}" if key.expires else ""
@@ -41,14 +42,14 @@ def keys_table(keys: Iterable[Key]) -> str:
             (key.id, key.name, ",".join(sorted(key.scopes)), ",".join(key.models), said, state)
         )
     if not rows:
-        return "There is no key yet. Make one: llm-service keys create --name NAME"
+        return "No keys yet. Create one: llm-service keys create --name NAME"
     return table(("id", "name", "scopes", "models", "limits", ""), rows)
 
 
 def usage_table(rows: Sequence[Mapping[str, Any]], by: str) -> str:
     if not rows:
-        return "Nothing was asked yet."
-    heads = (by, "requests", "errors", "read", "written", "USD", "p50 s", "p95 s")
+        return "No requests yet."
+    heads = (by, "requests", "errors", "tokens in", "tokens out", "USD", "p50 s", "p95 s")
     fields = ("n", "errors", "prompt_tokens", "completion_tokens", "cost_usd")
     fields += ("p50_seconds", "p95_seconds")
     return table(heads, ([row[by], *(row[field] for field in fields)] for row in rows))
@@ -56,11 +57,12 @@ def usage_table(rows: Sequence[Mapping[str, Any]], by: str) -> str:
 
 def experiments_table(rows: Sequence[Mapping[str, Any]]) -> str:
     if not rows:
-        return "No request was part of an experiment. Write one into the models file."
+        return "No requests in an experiment yet. Define one in the models file."
     lines = []
     for row in rows:
         lines.append(f"{row['experiment']}: {row['verdict']}")
-        heads = ("variant", "requests", "errors", "rated", "up", "95 %", "score", "p50 s", "USD")
+        heads = ("variant", "requests", "errors", "rated", "up", "95 % interval", "score")
+        heads = (*heads, "p50 s", "USD")
         lines.append(table(heads, map(_variant, row["variants"])))
         lines.append("")
     return "\n".join(lines).rstrip()

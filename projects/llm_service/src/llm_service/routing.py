@@ -8,6 +8,7 @@ are (a process of ours, an upstream) is their own business.
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
@@ -143,7 +144,7 @@ class Router:
 
     async def check(self, model: str) -> None:
         """Raise Unavailable unless one replica of the model can answer."""
-        error: SeedbedError = Unavailable(f"{model}: there is no such backend.")
+        error: SeedbedError = Unavailable(f"{model}: no backend with this name.")
         for slot in self._slots.get(model, ()):
             try:
                 return await slot.backend.check()
@@ -243,7 +244,9 @@ class Router:
             await self._cancel(tasks)
 
     def _second(self, search: _Search, slot: Slot, among: Sequence[str]) -> Slot | None:
-        asked = replace(search, tried=search.tried | {slot.name: Busy("It is asked already.")})
+        asked = replace(
+            search, tried=search.tried | {slot.name: Busy("Already in use for this request.")}
+        )
         every = [among, *([model] for model in search.route.fallback)]
         return next(filter(None, (self._choose(asked, models) for models in every)), None)
 
@@ -265,7 +268,7 @@ class Router:
             raise self._late(slot.name)
         permit = slot.breaker.begin()
         if permit is None:
-            raise Unavailable(f"{slot.name}: is not asked for the moment.")
+            raise Unavailable(f"{slot.name}: circuit open after repeated failures.")
         if search.blocks:
             self._affinity.saw(search.blocks, slot.name)
         search.facts.attempts += 1
@@ -283,7 +286,7 @@ class Router:
 
     def _late(self, name: str) -> DeadlineExceeded:
         return DeadlineExceeded(
-            f"{name}: the answer took longer than allowed.", hint="Ask for fewer tokens."
+            f"{name}: the answer was not finished before the deadline.", hint="Lower max_tokens."
         )
 
     def _nobody(self, search: _Search) -> SeedbedError:
@@ -295,10 +298,11 @@ class Router:
         models = [*(target.model for target in search.route.targets), *search.route.fallback]
         slots = [slot for model in models for slot in self._slots.get(model, ())]
         if not slots:
-            return Unavailable(f"{', '.join(models)}: no such backend is running.")
+            return Unavailable(f"No backend is running for {', '.join(models)}.")
+        wait = max(min(slot.breaker.retry_after for slot in slots), 1.0)
         error = Unavailable(
-            f"{', '.join(dict.fromkeys(models))}: failed repeatedly and not asked for the moment.",
-            hint="Try again shortly.",
+            f"Circuit open for {', '.join(dict.fromkeys(models))} after repeated failures; "
+            f"next attempt in {math.ceil(wait)} s."
         )
-        error.retry_after = max(min(slot.breaker.retry_after for slot in slots), 1.0)
+        error.retry_after = wait
         return error

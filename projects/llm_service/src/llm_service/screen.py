@@ -89,8 +89,8 @@ class Screen:
                 facts.decisions.append("pii_in:blocked")
                 kinds = ", ".join(sorted({finding.kind for finding in found}))
                 raise Blocked(
-                    f"The request holds personal data or secrets ({kinds}).",
-                    hint="This service refuses them: leave them out.",
+                    f"The request contains personal data or secrets ({kinds}).",
+                    hint="Remove them: this service does not accept them.",
                 )
             counted += len(found)
             return replaced(text, found)
@@ -111,7 +111,9 @@ class Screen:
             most = getattr(rules, rule)
             if most is not None and size > most:
                 facts.decisions.append(f"{rule}:blocked")
-                raise Blocked(f"The request is over {rule}: {size} > {most}.", hint="Send less.")
+                raise Blocked(
+                    f"The request exceeds {rule}: {size:,} > {most:,}.", hint="Shorten it."
+                )
         if rules.max_tokens is None or ask.kind == "embedding":
             return ask
         names = [n for n in ("max_tokens", "max_completion_tokens") if body.get(n) is not None]
@@ -119,8 +121,8 @@ class Screen:
             if body[name] > rules.max_tokens:
                 facts.decisions.append("max_tokens:blocked")
                 raise Blocked(
-                    f"{name}={body[name]} is over this service's limit.",
-                    hint=f"Ask for {rules.max_tokens} at most.",
+                    f"{name}={body[name]} is above the limit of this service.",
+                    hint=f"Use at most {rules.max_tokens}.",
                 )
         # A request that names no limit gets this one.
         return ask if names else replace(ask, body={**body, "max_tokens": rules.max_tokens})
@@ -129,7 +131,7 @@ class Screen:
         rules = self.rules
         if self.terms is not None and self.terms.pattern.search(text):
             facts.decisions.append("terms:blocked")
-            raise Blocked("The request holds a blocked term.", hint="Say it in other words.")
+            raise Blocked("The request contains a blocked term.", hint="Rephrase it.")
         if rules.injection == "off":
             return
         found = next(filter(None, map(screen_injection, windows(text))), None)
@@ -139,7 +141,7 @@ class Screen:
             facts.decisions.append("injection:blocked")
             raise Blocked(
                 f"The request {found.reason} (prompt injection, {found.kind}).",
-                hint="Leave that passage out.",
+                hint="Remove that passage.",
             )
         if "injection:flagged" not in facts.decisions:
             facts.decisions.append("injection:flagged")

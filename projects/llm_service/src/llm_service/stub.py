@@ -311,10 +311,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=9101)
-    parser.add_argument("--tokens", type=int, default=20, help="tokens of each answer")
-    parser.add_argument("--first-token", type=float, default=0.0, help="seconds to the first")
-    parser.add_argument("--between", type=float, default=0.0, help="seconds between two")
-    parser.add_argument("--fault", choices=FAULTS, default="", help="how it misbehaves")
+    parser.add_argument("--tokens", type=int, default=20, help="tokens per answer")
+    parser.add_argument(
+        "--first-token", type=float, default=0.0, help="seconds until the first token"
+    )
+    parser.add_argument("--between", type=float, default=0.0, help="seconds between two tokens")
+    parser.add_argument("--fault", choices=FAULTS, default="", help="simulated fault")
     given = parser.parse_args()
     stub = Stub(given.tokens, given.first_token, given.between, given.fault)
     try:
@@ -323,7 +325,7 @@ def main() -> None:
         loop = uvloop.new_event_loop()
     except ImportError:
         loop = asyncio.new_event_loop()
-    print(f"A stub upstream on http://{given.host}:{given.port}/v1", flush=True)
+    print(f"Running a stub upstream on http://{given.host}:{given.port}/v1", flush=True)
     web.run_app(
         stub.app(),
         host=given.host,

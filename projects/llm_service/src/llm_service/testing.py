@@ -226,7 +226,7 @@ def run_stubs(*stubs: Stub) -> Iterator[list[str]]:
     thread.start()
     ready.wait()
     if len(urls) < len(stubs):
-        raise RuntimeError("The stub upstreams did not start; see the error of their thread.")
+        raise RuntimeError("The stub upstreams did not start; see the error in their thread.")
     try:
         yield urls
     finally:

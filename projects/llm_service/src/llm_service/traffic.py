@@ -63,7 +63,7 @@ class Sample:
         try:
             chunk = json.loads(data)
             if error := chunk.get("error"):
-                self.error = f"in the stream: {_message(error)}"[:200]
+                self.error = f"error in the stream: {_message(error)}"[:200]
                 return
             self.take_usage(chunk)
             choices = chunk.get("choices") or ()
@@ -171,14 +171,14 @@ def _judge(sample: Sample, response: Response) -> None:
         sample.error = str(response.status)
     elif response.headers.get("content-type", "").startswith("text/event-stream"):
         if not sample.error and not sample.finished:
-            sample.error = "stream without an end"
+            sample.error = "incomplete stream"
     else:
         try:
             body = json.loads(response.body)
             sample.take_usage(body)
             sample.chunks = sum(_holds_text(choice) for choice in body["choices"])
         except (ValueError, LookupError, TypeError, AttributeError):
-            sample.error = "malformed answer"
+            sample.error = "malformed response"
 
 
 async def open_traffic(url: str, *, model: str | None = None, key: str | None = None,
@@ -200,11 +200,11 @@ async def first_model(client: Client) -> str:
         models = [str(entry["id"]) for entry in json.loads(response.body)["data"]]
     except (ValueError, LookupError, TypeError):
         raise BadInput(
-            f"{client.url} does not speak OpenAI's protocol: /models lists no models.",
-            hint="Give the address of an OpenAI-compatible server.",
+            f"{client.url} is not an OpenAI-compatible server: /models returned no list of models.",
+            hint="Use the base URL of an OpenAI-compatible server, including /v1.",
         ) from None
     if not models:
-        raise BadInput(f"{client.url} has no model.", hint="Traffic one there first.")
+        raise BadInput(f"{client.url} serves no models.", hint="Load a model there first.")
     return models[0]
 
 
@@ -213,16 +213,18 @@ def raise_for(response: Response, url: str) -> None:
         return
     reason = said(response)
     if response.status == 401:
-        raise Unauthorized(f"{url} refused the key: {reason}", hint="Give one with --key.")
+        raise Unauthorized(f"{url} rejected the API key: {reason}", hint="Set --key.")
     if response.status == 403:
-        raise Forbidden(f"{url} does not allow it: {reason}", hint="Use another key or model.")
+        raise Forbidden(f"{url} denied access: {reason}", hint="Use another key or model.")
     if response.status == 404 and _is_error_of_openai(response):
-        raise NotFound(f"{url} says: {reason}", hint="Name a model that it has with --model.")
+        raise NotFound(
+            f"{url} returned 404: {reason}", hint="Select one of its models with --model."
+        )
     if response.status == 429 or response.status >= 500:
-        raise Unavailable(f"{url} answered {response.status}: {reason}", hint="Try again later.")
+        raise Unavailable(f"{url} returned {response.status}: {reason}", hint="Try again later.")
     raise BadInput(
-        f"{url} answered {response.status}: {reason}",
-        hint="Give the address of an OpenAI-compatible server.",
+        f"{url} returned {response.status}: {reason}",
+        hint="Use the base URL of an OpenAI-compatible server, including /v1.",
     )
 
 
@@ -262,7 +264,7 @@ async def _probe(traffic: Traffic) -> None:
     ):
         traffic.left_out.append("stream_options")
         if (sample := await traffic.ask(prompt(traffic.seed, "probe", few), 2)).error:
-            raise BadInput(f"{traffic.client.url} does not stream: {sample.error}.")
+            raise BadInput(f"{traffic.client.url} does not support streaming: {sample.error}.")
     if None not in counts and counts[1] > counts[0]:
         each = (counts[1] - counts[0]) / (many - few)
         traffic.words = max(4, few + round((traffic.prompt_tokens - counts[0]) / each))
@@ -286,8 +288,8 @@ def _prompt_tokens(response: Response, url: str) -> int | None:
         return (body.get("usage") or {}).get("prompt_tokens")
     except (ValueError, LookupError, TypeError, AttributeError):
         raise BadInput(
-            f"{url} does not speak OpenAI's protocol: its answer has no choices.",
-            hint="Give the address of an OpenAI-compatible server.",
+            f"{url} is not an OpenAI-compatible server: its response has no choices.",
+            hint="Use the base URL of an OpenAI-compatible server, including /v1.",
         ) from None
 
 

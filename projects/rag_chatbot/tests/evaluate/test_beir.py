@@ -76,7 +76,11 @@ def test_beir_does_not_touch_the_data_folder(folder: Path, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("name", "content", "says"),
     [
-        ("corpus.jsonl", '{"_id": "a", "text": "x"}\n{"_id": ', r"corpus.jsonl, line 2: Not valid JSON"),
+        (
+            "corpus.jsonl",
+            '{"_id": "a", "text": "x"}\n{"_id": ',
+            "corpus.jsonl, line 2: Not valid",
+        ),
         ("corpus.jsonl", '{"_id": 7, "text": "x"}', r"corpus.jsonl, line 1: '_id' must be text"),
         ("queries.jsonl", '["q"]', r"queries.jsonl, line 1: a JSON list, not an object"),
         ("queries.jsonl", '{"_id": "q1"}', r"queries.jsonl, line 1: 'text' must be text"),

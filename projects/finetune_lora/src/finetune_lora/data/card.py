@@ -77,7 +77,7 @@ def as_markdown(card: Mapping[str, Any]) -> bytes:
         _splits(card["splits"]),
         *_lengths(card),
         *_labels(card["splits"]),
-        "## What was taken out",
+        "## Removed rows",
         _removed(card["removed"]),
         "## Personal data and secrets",
         _personal(card["pii"]),
@@ -113,7 +113,7 @@ def _origin(card: Mapping[str, Any]) -> str:
         "Licence": card["licence"] or "unknown",
         "Format": card["format"],
         "Seed": card["seed"],
-        "Near duplicates": f"from a similarity of {card['near']}",
+        "Near duplicates": f"similarity above {card['near']}",
         "Language": f"{shares or 'unknown'} (guessed from {guessed['texts']} texts)",
     }
     return _list(f"{name}: {value}" for name, value in facts.items() if value != "")
@@ -135,9 +135,9 @@ def _lengths(card: Mapping[str, Any]) -> list[str]:
     if not card["tokens"]:
         return ["## Lengths", table]
     limit, over = card["tokens"]["max_tokens"], card["tokens"]["truncated"]
-    said = f"Tokens as `{card['tokens']['base']}` cuts them, with its chat template."
+    said = f"Tokens are counted with the tokenizer and chat template of `{card['tokens']['base']}`."
     if limit is not None:
-        said += f" Longer than {limit}, and so cut or refused in training: {over} rows."
+        said += f" {over} rows are longer than {limit} tokens; training rejects or truncates them."
     return ["## Lengths", table, said]
 
 
@@ -149,12 +149,12 @@ def _labels(splits: Mapping[str, Any]) -> list[str]:
 
 def _removed(removed: Mapping[str, Any]) -> str:
     rows = [(name.replace("_", " ").capitalize(), count) for name, count in removed.items()]
-    return _table(("What", "Rows"), rows)
+    return _table(("Reason", "Rows"), rows)
 
 
 def _personal(found: Mapping[str, Mapping[str, int]]) -> str:
     if not found:
-        return "None was found by patterns and checksums, which does not prove that there is none."
+        return "Patterns and checksums found none. That does not prove that the data contains none."
     return _table(("Kind", "Found", "Rows"), [(k, f["found"], f["rows"]) for k, f in found.items()])
 
 

@@ -45,7 +45,7 @@ def detect(columns: Iterable[str]) -> str:
             return name
     found = ", ".join(repr(c) for c in sorted(there, key=str)[:12]) or "none"
     raise BadInput(
-        f"The columns {found} fit no format.", hint=f"Rename them to one of: {_ACCEPTED}."
+        f"The columns {found} match no known format.", hint=f"Known formats: {_ACCEPTED}."
     )
 
 
@@ -58,8 +58,8 @@ def convert(row: Mapping[str, Any], format: str, line: int = 0) -> Example | Non
     if not row.keys() >= set(FORMATS[format]):
         other = detect(row)
         raise BadInput(
-            f"The row is of the format {other!r}, the rows before it are {format!r}.",
-            hint="Put different formats into files of their own.",
+            f"The row has the format {other!r}, but earlier rows have {format!r}.",
+            hint="Put each format into its own file.",
         )
     if format == "feedback" and not _liked(row):
         return None
@@ -100,10 +100,12 @@ def _chat(row: Mapping[str, Any], column: str = "messages") -> list[Message]:
         last = messages[-1]["role"] if messages else "nothing"
         raise BadInput(
             f"The last message of {column!r} is from {last!r}, not from the assistant.",
-            hint="The last message is what is learned: end with the answer.",
+            hint="Training learns the last message, so it must be the answer.",
         )
     if len(messages) < 2:
-        raise BadInput("There is no message before the answer.", hint="Put the question first.")
+        raise BadInput(
+            "The conversation contains only the answer.", hint="Add the question before it."
+        )
     return messages
 
 
@@ -112,7 +114,7 @@ def _messages(found: object, column: str) -> list[Message]:
     if not isinstance(found, list) or not found:
         raise BadInput(
             f"{column!r} is {_shown(found)}, not a list of messages.",
-            hint='Write [{"role": "user", "content": "…"}, {"role": "assistant", …}].',
+            hint='Use [{"role": "user", "content": "…"}, {"role": "assistant", …}].',
         )
     messages = [_message(each, f"{column}[{index}]") for index, each in enumerate(found)]
     # Many datasets carry an empty instruction in every row: it says nothing.
@@ -123,14 +125,14 @@ def _message(found: object, where: str) -> Message:
     if not isinstance(found, dict):
         raise BadInput(
             f"{where} is {_shown(found)}, not an object.",
-            hint='Write {"role": "user", "content": "…"}.',
+            hint='Use {"role": "user", "content": "…"}.',
         )
     said = found.get("role") or found.get("from")
     role = _ROLES.get(said) if isinstance(said, str) else None
     if role is None:
         raise BadInput(
-            f"{where} has the role {said!r}.",
-            hint="Known: system, user, assistant; in ShareGPT also human, gpt.",
+            f"{where} has the unknown role {said!r}.",
+            hint="Use system, user or assistant (in ShareGPT also human and gpt).",
         )
     content = found["content"] if "content" in found else found.get("value")
     if isinstance(content, list):
@@ -144,7 +146,9 @@ def _joined(parts: list[Any], where: str) -> str:
     """The text of OpenAI's content parts; a picture can't be learned from here."""
     for part in parts:
         if not (isinstance(part, dict) and part.get("type") == "text"):
-            raise BadInput(f"{where} holds {_shown(part)}.", hint="Only text can be learned from.")
+            raise BadInput(
+                f"{where} contains {_shown(part)}.", hint="Only text parts are supported."
+            )
     return "".join(_text(part.get("text"), where) for part in parts)
 
 
@@ -186,7 +190,9 @@ def _labelled(row: Mapping[str, Any]) -> list[Message]:
         label = str(label)
     label = _text(label, "label").strip()
     if "\n" in label:
-        raise BadInput(f"The label {_shown(label)} has a line break.", hint="Keep it to one line.")
+        raise BadInput(
+            f"The label {_shown(label)} contains a line break.", hint="Use a single line."
+        )
     return _asked(_text(row["text"], "text"), label)
 
 
@@ -197,14 +203,14 @@ def _asked(question: str, answer: str) -> list[Message]:
 def _text(value: object, where: str) -> str:
     if not isinstance(value, str):
         kind = "missing" if value is None or value != value else f"{_shown(value)}, not text"
-        raise BadInput(f"{where!r} is {kind}.", hint="Write text, or take the row out.")
+        raise BadInput(f"{where!r} is {kind}.", hint="Fill it in, or remove the row.")
     if not value.strip():
-        raise BadInput(f"{where!r} is empty.", hint="Write text, or take the row out.")
+        raise BadInput(f"{where!r} is empty.", hint="Fill it in, or remove the row.")
     try:
         value.encode()
     except UnicodeEncodeError as error:
         raise BadInput(
-            f"{where!r} is not UTF-8 at character {error.start + 1}.",
+            f"{where!r} is not valid UTF-8 at character {error.start + 1}.",
             hint="Save the file as UTF-8.",
         ) from None
     return value

@@ -44,7 +44,7 @@ def read_hub(
     """
     found = _SPEC.fullmatch(spec)
     if found is None:
-        raise BadInput(f"{spec!r} names no dataset.", hint="Write hf:ORG/NAME@REVISION[:SPLIT].")
+        raise BadInput(f"Invalid dataset {spec!r}.", hint="Use hf:ORG/NAME@REVISION[:SPLIT].")
     load = load or _library()
     revision, licence = _resolve(spec, found["repo"], found["revision"], endpoint)
     try:
@@ -52,7 +52,7 @@ def read_hub(
             found["repo"], found["config"], revision=revision, split=found["split"] or "train"
         )
     except Exception as error:  # the library raises its own, pyarrow's, httpx's and OSErrors
-        raise BadInput(f"{spec} could not be read: {reason(error)}") from None
+        raise BadInput(f"Cannot read {spec}: {reason(error)}") from None
     return HubRows(_rows(table, max_bytes), revision, licence)
 
 
@@ -75,16 +75,16 @@ def _resolve(spec: str, repo: str, revision: str | None, endpoint: str | None) -
     try:
         found = HfApi(endpoint).dataset_info(repo, revision=revision, timeout=10)
     except RevisionNotFoundError:
-        raise NotFound(f"{spec}: the dataset has no revision {revision!r}.") from None
+        raise NotFound(f"{spec}: unknown revision {revision!r}.") from None
     except RepositoryNotFoundError:
         raise NotFound(
-            f"The hub has no dataset {repo!r}, or it is private.",
-            hint="Check the name; for a private one set HF_TOKEN.",
+            f"Dataset {repo!r} does not exist on the Hugging Face Hub, or it is private.",
+            hint="Check the name. For a private dataset, set HF_TOKEN.",
         ) from None
     except Exception as error:  # the hub raises its own, httpx's and OSErrors
         raise Unavailable(
-            f"{spec}: the hub can't be reached: {reason(error).rstrip('.')}.",
-            hint="Check the network, or give a file.",
+            f"{spec}: cannot connect to the Hugging Face Hub: {reason(error).rstrip('.')}.",
+            hint="Check the network, or use a local file.",
         ) from None
     card = found.card_data
     return str(found.sha), str((card and card.get("license")) or "")

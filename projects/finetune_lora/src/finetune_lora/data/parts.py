@@ -59,7 +59,7 @@ def divide(
     }
     if not clusters.kept:
         counts = ", ".join(f"{name.replace('_', ' ')} {n}" for name, n in removed.items() if n)
-        raise BadInput(f"No row is left to train on ({counts}).", hint="Give other data.")
+        raise BadInput(f"No rows are left for training ({counts}).", hint="Use other data.")
     shares = {name: share for name, share in shares.items() if name not in held}
     names = assign(clusters.groups, [e.label or "" for e in clusters.kept], shares, seed)
     splits = {

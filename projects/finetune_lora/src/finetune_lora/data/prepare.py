@@ -80,27 +80,25 @@ def _collector(bad: list[dict[str, Any]]) -> Any:
 def _check(dev: float, test: float, near: float, max_tokens: int | None) -> None:
     for name, share in (("dev", dev), ("test", test)):
         if not 0 <= share < 1:
-            raise BadInput(f"--{name} is {share}.", hint="Give a share of the rows, such as 0.1.")
+            raise BadInput(f"Invalid value for --{name}: {share}.", hint="Use a share, e.g. 0.1.")
     if dev + test >= 1:
         raise BadInput(
-            f"--dev {dev} and --test {test} leave nothing to train on.",
-            hint="Give less than 1 together.",
+            f"--dev {dev} and --test {test} leave no rows for training.",
+            hint="Their sum must be less than 1.",
         )
     if not 0.5 <= near <= 1:
-        raise BadInput(f"--near is {near}.", hint="Give a similarity from 0.5 to 1.")
+        raise BadInput(f"Invalid value for --near: {near}.", hint="Use a similarity from 0.5 to 1.")
     if max_tokens is not None and max_tokens < 1:
-        raise BadInput(f"--max-tokens is {max_tokens}.", hint="Give 1 or more.")
+        raise BadInput(f"Invalid value for --max-tokens: {max_tokens}.", hint="Use 1 or more.")
 
 
 def _check_places(output: Path, *sources: str | Path | None) -> None:
     if output.exists() and not output.is_dir():
-        raise BadInput(f"{output} is a file.", hint="Give a folder with --output.")
+        raise BadInput(f"{output} is a file, not a folder.", hint="Choose another --output.")
     written = {(output / f"{name}.jsonl").resolve() for name in SPLITS}
     for source in sources:
         if source is not None and Path(source).resolve() in written:
-            raise BadInput(
-                f"{source} would be overwritten.", hint="Give another folder with --output."
-            )
+            raise BadInput(f"{source} would be overwritten.", hint="Choose another --output.")
 
 
 def _facts(reading: Reading, parts: Parts, files: Mapping[str, bytes]) -> dict[str, Any]:
@@ -146,22 +144,23 @@ def _warnings(card: Mapping[str, Any], parts: Parts) -> Iterator[str]:
     if card["conflicts"]:
         first = "; ".join(", ".join(map(str, lines)) for lines in card["conflicts"][:_SHOWN])
         yield (
-            f"{len(card['conflicts'])} texts have several labels, and none of their rows was kept. "
+            f"{len(card['conflicts'])} texts have contradictory labels; all their rows "
+            "were removed. "
             f"Lines: {first}{'; …' if len(card['conflicts']) > _SHOWN else ''}."
         )
     if card["ambiguous"]:
-        yield f"{card['ambiguous']} questions have several answers; all were kept, in one split."
+        yield f"{card['ambiguous']} questions have several answers; all kept in the same split."
     if parts.largest > 0.2:
         yield f"{parts.largest:.0%} of the rows are near duplicates of each other."
     labels = card["splits"]["train"]["labels"]
     if len(labels) == 1:
-        yield f"There is one label only: {next(iter(labels))}."
+        yield f"All rows have the same label: {next(iter(labels))}."
     few = [f"{label} ({n})" for label, n in labels.items() if n < _FEW]
     if few:
-        yield f"Labels with fewer than {_FEW} rows to train on: {', '.join(few[:20])}."
+        yield f"Labels with fewer than {_FEW} training rows: {', '.join(few[:20])}."
     if card["pii"]:
         kinds = ", ".join(f"{kind} in {n['rows']} rows" for kind, n in card["pii"].items())
-        yield f"A model can repeat personal data and secrets that it was trained on: {kinds}."
+        yield f"The model may reproduce personal data and secrets from the training data: {kinds}."
     if card["tokens"] and card["tokens"]["truncated"]:
         longer = card["tokens"]["truncated"]
         yield f"{longer} rows are longer than {card['tokens']['max_tokens']} tokens."

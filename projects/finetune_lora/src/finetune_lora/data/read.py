@@ -117,7 +117,7 @@ class _Reader:
             self.read += 1
             try:
                 if row.problem or row.value is None:
-                    raise row.problem or BadInput("The row can't be read.")
+                    raise row.problem or BadInput("The row cannot be read.")
                 self.format = self.format or detect(row.value)
                 example = convert(row.value, self.format, row.line)
             except SeedbedError as error:
@@ -134,8 +134,9 @@ class _Reader:
                 continue
             there = ", ".join(labels[:12]) + (", …" if len(labels) > 12 else "")
             error = BadInput(
-                f"The label {example.label!r} is not among the {len(labels)} of training: {there}.",
-                hint="Add rows with it to the training data, or take the row out.",
+                f"Unknown label {example.label!r}. The training data has {len(labels)} "
+                f"labels: {there}.",
+                hint="Add training rows with this label, or remove the row.",
             )
             self.refuse(example.line, error)
 
@@ -147,10 +148,10 @@ class _Reader:
 
     def emptiness(self) -> str:
         if not self.read:
-            return "is empty. Give a dataset with at least one row."
+            return "is empty: the dataset needs at least one row."
         if self.disliked:
-            return f"has no answer that was rated up, among {self.disliked}."
-        return f"has no usable row: all {self.rejected} were refused."
+            return f"is not usable: none of its {self.disliked} answers was rated up."
+        return f"contains no valid row: all {self.rejected} were rejected."
 
 
 def instructed(examples: Iterable[Example], labels: Sequence[str]) -> tuple[Example, ...]:

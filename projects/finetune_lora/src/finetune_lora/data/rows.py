@@ -16,7 +16,7 @@ from seedbed.errors import BadInput, TooLarge
 from seedbed.files import BOM, decode_utf8, parse_json
 from seedbed.guardrails import reason
 
-_REPAIR = "Repair the line or take it out."
+_REPAIR = "Fix or remove the line."
 
 
 class Row(NamedTuple):
@@ -34,27 +34,29 @@ def read_rows(path: Path, max_bytes: int) -> Iterator[Row]:
     be read at all.
     """
     if path.is_dir():
-        raise BadInput(f"{path} is a folder.", hint=f"Name a file in it: {path / 'train.jsonl'}")
+        raise BadInput(
+            f"{path} is a folder.", hint=f"Use a file in it, e.g. {path / 'train.jsonl'}"
+        )
     reader = _READERS.get(path.suffix.lower())
     if reader is None:
         raise BadInput(
-            f"{path} is no kind of file that is known here.",
-            hint=f"Known: {', '.join(_READERS)}; or hf:ORG/NAME@REVISION of the hub.",
+            f"{path} has an unsupported file type.",
+            hint=f"Supported: {', '.join(_READERS)}, or hf:ORG/NAME@REVISION.",
         )
     try:
         yield from reader(path, max_bytes)
     except FileNotFoundError:
-        raise BadInput(f"There is no file {path}.", hint="Check the path.") from None
+        raise BadInput(f"File not found: {path}.", hint="Check the path.") from None
     except OSError as error:
-        raise BadInput(f"{path} can't be read: {error.strerror or error}.") from None
+        raise BadInput(f"Cannot read {path}: {error.strerror or error}.") from None
 
 
 def too_large(size: int, max_bytes: int) -> TooLarge | None:
     if size <= max_bytes:
         return None
     return TooLarge(
-        f"The row has {size / 1024:,.0f} KB; {max_bytes // 1024} KB are allowed.",
-        hint="Shorten it, or set FINETUNE_MAX_ROW_KB higher.",
+        f"The row is too large: {size / 1024:,.0f} KB, at most {max_bytes // 1024} KB are allowed.",
+        hint="Shorten it, or raise FINETUNE_MAX_ROW_KB.",
     )
 
 
@@ -102,7 +104,7 @@ def _checked(line: int, value: object) -> Row:
     if isinstance(value, dict):
         return Row(line, value)
     found = f"a JSON {type(value).__name__}, not an object"
-    return Row(line, None, BadInput(f"The row is {found}.", hint='Write {"column": value, …}.'))
+    return Row(line, None, BadInput(f"The row is {found}.", hint='Use {"column": value, …}.'))
 
 
 def _read_array(path: Path, max_bytes: int) -> Iterator[Row]:
@@ -122,7 +124,7 @@ def _read_array(path: Path, max_bytes: int) -> Iterator[Row]:
         except (json.JSONDecodeError, RecursionError) as error:
             # Where the next element begins is unknown: there is nothing to go on with.
             said = getattr(error, "msg", "nested too deeply")
-            raise BadInput(f"{path}:{line}: Not valid JSON: {said}.", hint=_REPAIR) from None
+            raise BadInput(f"{path}:{line}: Invalid JSON: {said}.", hint=_REPAIR) from None
         problem = too_large(len(text[position:end].encode()), max_bytes)
         yield Row(line, None, problem) if problem else _checked(line, value)
         position = end
@@ -157,13 +159,13 @@ def _records(path: Path, reader: Any) -> Iterable[list[str]]:
         yield from reader
     except csv.Error as error:
         # After a broken quote nobody knows where the next row begins.
-        raise BadInput(f"{path}:{reader.line_num}: Not valid CSV: {error}.", hint=_REPAIR) from None
+        raise BadInput(f"{path}:{reader.line_num}: Invalid CSV: {error}.", hint=_REPAIR) from None
 
 
 def _of_cells(line: int, header: list[str], cells: list[str], max_bytes: int) -> Row:
     if len(cells) != len(header):
-        said = f"The row has {len(cells)} cells, the header {len(header)}."
-        return Row(line, None, BadInput(said, hint='Put "quotes" around cells with commas.'))
+        said = f"The row has {len(cells)} cells, but the header has {len(header)}."
+        return Row(line, None, BadInput(said, hint='Quote cells that contain commas: "a, b".'))
     # A table written by pandas may say "nan" where a cell was empty.
     there = [None if cell.strip().lower() in ("", "nan") else cell for cell in cells]
     return of_mapping(line, dict(zip(header, there, strict=True)), max_bytes)
@@ -181,7 +183,7 @@ def _read_parquet(path: Path, max_bytes: int) -> Iterator[Row]:
                     line += 1
                     yield of_mapping(line, value, max_bytes)
     except (pyarrow.ArrowInvalid, pyarrow.ArrowNotImplementedError) as error:
-        raise BadInput(f"{path} is no Parquet file: {reason(error)}") from None
+        raise BadInput(f"{path} is not a Parquet file: {reason(error)}") from None
 
 
 _READERS = {

@@ -68,9 +68,9 @@ def _fill_empty(
             continue
         spare = [group for group, split in placed.items() if split == TRAIN]
         if len(spare) < 2:
-            count = f"{len(sizes)} group{'s' * (len(sizes) != 1)} of different rows"
+            count = f"{len(sizes)} group{'s' * (len(sizes) != 1)} of distinct rows"
             raise BadInput(
-                f"{count} can't be split into {', '.join((TRAIN, *wanted))}.",
-                hint="Give more rows, or --dev 0 --test 0.",
+                f"{count} cannot be split into {', '.join((TRAIN, *wanted))}.",
+                hint="Add more rows, or use --dev 0 --test 0.",
             )
         placed[min(spare, key=lambda group: (sizes[group], -group))] = name

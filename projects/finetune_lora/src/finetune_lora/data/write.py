@@ -36,8 +36,8 @@ def write_together(folder: Path, files: Mapping[str, bytes | None]) -> None:
             _move(folder)
     except OSError as error:
         raise BadInput(
-            f"Can't write to {folder}: {error.strerror or error}.",
-            hint="Is the disk full? Or give another folder with --output.",
+            f"Cannot write to {folder}: {error.strerror or error}.",
+            hint="Free some disk space, or choose another --output.",
         ) from None
 
 

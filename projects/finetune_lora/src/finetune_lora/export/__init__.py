@@ -33,7 +33,7 @@ def export(
     raise.
     """
     if to not in KINDS:
-        raise ConfigError(f"Nothing exports to {to!r}.", hint=f"Use {', '.join(KINDS)}.")
+        raise ConfigError(f"Unknown export format {to!r}.", hint=f"Available: {', '.join(KINDS)}.")
     out = output or source.resolve().with_name(f"{source.resolve().stem}-{to}")
     options: dict[str, Any] = {"force": force}
     if to == "merged":

@@ -41,7 +41,7 @@ def unwritable(out: Path, why: str) -> DiskError:
     """The error of a folder that could not be written; nothing of it is left."""
     return DiskError(
         f"Cannot write {out}: {why}.",
-        hint="Is the disk full? Free some space, or choose another --output.",
+        hint="Free some disk space, or choose another --output.",
     )
 
 
@@ -51,10 +51,12 @@ def _may_replace(out: Path, source: Path, *, force: bool) -> None:
     if not out.is_dir():
         raise BadInput(f"{out} is a file, not a folder.", hint="Choose another --output.")
     if any(kept.is_relative_to(out) for kept in (source, Path.cwd().resolve(), Path.home())):
-        raise BadInput(f"{out} holds more than an export.", hint="Choose another --output.")
+        raise BadInput(
+            f"{out} contains other files besides an export.", hint="Choose another --output."
+        )
     if force or (out / MANIFEST).exists() or not any(out.iterdir()):
         return
     raise BadInput(
-        f"{out} is not empty and was not written by an export.",
-        hint="Choose another --output, or --force to replace it.",
+        f"{out} is not empty and not the result of an export.",
+        hint="Choose another --output, or replace it with --force.",
     )

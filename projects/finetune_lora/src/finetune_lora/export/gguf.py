@@ -57,7 +57,7 @@ def to_gguf(
     tokenizer or a type that cannot be written, DiskError when the disk is full.
     """
     if type not in TYPES:
-        raise BadInput(f"No type {type!r}.", hint=f"Use {', '.join(TYPES)}.")
+        raise BadInput(f"Unknown type {type!r}.", hint=f"Available: {', '.join(TYPES)}.")
     facts = {"kind": "gguf", "source": str(source), "type": type}
     name = f"model-{type}.gguf"
     with export_folder(out, facts, force=force) as scratch, merged(source, scratch) as folder:
@@ -74,8 +74,8 @@ def merged(source: Path, scratch: Path) -> Iterator[Path]:
     if not is_adapter(source):
         if not (source / "config.json").exists():
             raise BadInput(
-                f"{source} holds no model: config.json is missing.",
-                hint="Name an adapter's folder, or one that `--to merged` wrote.",
+                f"{source} does not contain a model: config.json is missing.",
+                hint="Use the folder of an adapter, or one written by `--to merged`.",
             )
         yield source
         return
@@ -90,13 +90,13 @@ def _config(folder: Path) -> Any:
     try:
         config = AutoConfig.from_pretrained(folder)
     except (OSError, ValueError, KeyError) as error:
-        raise BadInput(f"{folder / 'config.json'} is no model's: {error}") from error
+        raise BadInput(f"{folder / 'config.json'} is not a valid model config: {error}") from error
     name = (config.architectures or [type(config).__name__])[0]
     if name not in _FAMILIES:
-        raise refuse(f"{name} is not among {', '.join(_FAMILIES)}")
+        raise refuse(f"unsupported architecture {name} (supported: {', '.join(_FAMILIES)})")
     rope = config.rope_parameters.get("rope_type", "default")
     if rope != "default":
-        raise refuse(f"{name} with rope_type {rope!r}")
+        raise refuse(f"unsupported rope_type {rope!r} of {name}")
     return config
 
 
@@ -163,18 +163,22 @@ def _tensors(folder: Path, config: Any, family: str, files: ExitStack) -> Iterat
     names = gguf.get_tensor_name_map(architecture, config.num_hidden_layers)
     shards = sorted(folder.glob("*.safetensors"))
     if not shards:
-        raise BadInput(f"{folder} has no .safetensors file.", hint="Save the model as safetensors.")
+        raise BadInput(
+            f"{folder} does not contain a .safetensors file.", hint="Save the model as safetensors."
+        )
     for path in shards:
         try:
             shard = files.enter_context(safe_open(path, framework="pt"))
         except SafetensorError as error:
-            raise BadInput(f"{path} cannot be read: {error}.", hint="Make it again.") from error
+            raise BadInput(
+                f"Cannot read {path}: {error}.", hint="Export the model again."
+            ) from error
         for key in shard.keys():  # noqa: SIM118 (it is no dict)
             if config.tie_word_embeddings and key == "lm_head.weight":
                 continue  # readers take the embeddings where there is no output matrix
             name = names.get_name(key, try_suffixes=(".weight", ".bias"))
             if name is None:
-                raise refuse(f"the tensor {key}")
+                raise refuse(f"unsupported tensor {key}")
             shape = tuple(shard.get_slice(key).get_shape())
             yield _Tensor(key, name, shape, partial(_read, shard, key))
 

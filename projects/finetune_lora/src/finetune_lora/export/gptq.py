@@ -37,7 +37,7 @@ def quantize_on(folder: Path, examples: Sequence[Example]) -> dict[str, Any]:
 
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
     rows = _sample(AutoTokenizer.from_pretrained(folder), examples)
-    log.info("Choosing weights of four bits on %d examples; this may take a minute.", len(rows))
+    log.info("Calibrating 4-bit weights on %d examples; this can take a minute.", len(rows))
     # Behind their ends rows hold anything: no token sees what comes after it.
     ids = torch.nn.utils.rnn.pad_sequence([torch.tensor(row) for row in rows], batch_first=True)
     real = torch.arange(ids.shape[1]) < torch.tensor([[len(row)] for row in rows])

@@ -30,7 +30,7 @@ def merge(
     from finetune_lora.adapter import load_adapter
 
     if dtype not in get_args(Dtype):
-        raise BadInput(f"No dtype {dtype!r}.", hint=f"Use {' or '.join(get_args(Dtype))}.")
+        raise BadInput(f"Unknown dtype {dtype!r}.", hint=f"Use {' or '.join(get_args(Dtype))}.")
     loaded = load_adapter(adapter, base=base or None, dtype="float32")
     facts = {"kind": "merged", "source": str(adapter), "base": loaded.spec, "dtype": dtype}
     with export_folder(out, facts, force=force) as scratch:
@@ -59,8 +59,9 @@ def _merged(model: Any) -> Any:
     off = float((before - after).abs().max() / before.abs().max())
     if not off <= _TOLERANCE:
         raise SeedbedError(
-            f"The merged model differs from its adapter by {off:.1%} of the largest logit.",
-            hint="Train with --targets all-linear, which leaves the embeddings alone.",
+            f"The merged model's logits differ from the adapter's by {off:.1%} of the "
+            "largest logit.",
+            hint="Train with --targets all-linear, which does not change the embeddings.",
         )
     return merged
 

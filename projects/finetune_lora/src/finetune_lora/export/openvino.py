@@ -50,16 +50,16 @@ def _convert(path: Path, beside: Path, out: Path) -> None:
     from seedbed.models.weights import gguf_to_openvino
 
     if not path.is_file():
-        raise BadInput(f"There is no file {path}.", hint="Check the path.")
+        raise BadInput(f"File not found: {path}.", hint="Check the path.")
     try:
         gguf_to_openvino(path.resolve(), out)
     except RuntimeError as error:  # all that OpenVINO raises, whatever the reason
         said = str(error).strip().rpartition("\n")[2]
-        if "cut short" in said:
+        if "the file is truncated" in said:
             raise unwritable(out, said) from error
         raise BadInput(
             f"OpenVINO cannot convert {path.name}: {said}.",
-            hint="Is the file damaged, or the disk full?",
+            hint="Check that the file is intact and the disk has free space.",
         ) from error
     for name in BESIDE:
         if (beside / name).exists():
@@ -80,6 +80,6 @@ def same_tokens(folder: Path, made: Path) -> None:
     tensor = openvino_genai.Tokenizer(str(made)).encode(_PROBE, add_special_tokens=False)
     if tensor.input_ids.data[0].tolist() != wanted:
         raise BadInput(
-            "OpenVINO would split text into other tokens than the model was trained on.",
-            hint="Export with --to gguf and serve it with llama.cpp, or --to merged with vLLM.",
+            "OpenVINO's tokenizer splits text differently from the one the model was trained with.",
+            hint="Export with --to gguf for llama.cpp, or with --to merged for vLLM.",
         )

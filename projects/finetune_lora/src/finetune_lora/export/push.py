@@ -20,20 +20,22 @@ def push(folder: Path, repo: str, *, private: bool = True, yes: bool = False) ->
     a token, Forbidden where the token may not write, Unavailable without a network.
     """
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", repo):
-        raise BadInput(f"{repo!r} is no repository.", hint="Write ORG/NAME.")
+        raise BadInput(f"Invalid repository {repo!r}.", hint="Use ORG/NAME.")
     files = _files(folder)
     if not yes:
         size = sum(path.stat().st_size for path in files) / 1e6
         raise ConfigError(
-            f"{len(files)} files ({size:.1f} MB) of {folder} would be sent to {repo}.",
-            hint="Add --yes to send them.",
+            f"This would upload {len(files)} files ({size:.1f} MB) from {folder} to {repo}.",
+            hint="Add --yes to upload them.",
         )
     from huggingface_hub import HfApi, constants, get_token
 
     if constants.HF_HUB_OFFLINE:
-        raise Unavailable("HF_HUB_OFFLINE is set.", hint="Set HF_HUB_OFFLINE=0 to send.")
+        raise Unavailable("HF_HUB_OFFLINE is set.", hint="Set HF_HUB_OFFLINE=0 to upload.")
     if not get_token():
-        raise Unauthorized("There is no token for the hub.", hint="Set HF_TOKEN, or: hf auth login")
+        raise Unauthorized(
+            "No token for the Hugging Face Hub.", hint="Set HF_TOKEN, or run: hf auth login"
+        )
     api = HfApi()
     try:
         api.create_repo(repo, private=private, exist_ok=True)
@@ -52,20 +54,25 @@ def _files(folder: Path) -> list[Path]:
     from huggingface_hub.utils import filter_repo_objects
 
     if not folder.is_dir():
-        raise BadInput(f"There is no folder {folder}.", hint="Check the path.")
+        raise BadInput(f"Folder not found: {folder}.", hint="Check the path.")
     paths = (path for path in sorted(folder.rglob("*")) if path.is_file())
     names = (path.relative_to(folder).as_posix() for path in paths)
     kept = [folder / n for n in filter_repo_objects(names, ignore_patterns=list(IGNORED))]
     if not any(path.suffix in (".safetensors", ".gguf", ".bin") for path in kept):
-        raise BadInput(f"{folder} holds no weights.", hint="Give an adapter's or export's folder.")
+        raise BadInput(
+            f"{folder} does not contain weights.",
+            hint="Use the folder of an adapter or an export.",
+        )
     return kept
 
 
 def _explained(repo: str, endpoint: str, error: Exception) -> SeedbedError:
     status: Any = getattr(getattr(error, "response", None), "status_code", None)
-    said = f"{repo} was not sent to {endpoint}: {reason(error)}"
+    said = f"Upload of {repo} to {endpoint} failed: {reason(error)}"
     if status == 401:
-        return Unauthorized(said, hint="Check HF_TOKEN, or: hf auth login")
+        return Unauthorized(said, hint="Check HF_TOKEN, or run: hf auth login")
     if status in (403, 404):
-        return Forbidden(said, hint="The token needs to be allowed to write there.")
-    return Unavailable(said, hint="Try again with a network; what was sent is not sent twice.")
+        return Forbidden(said, hint="The token needs write access to this repository.")
+    return Unavailable(
+        said, hint="Check the network and try again; files already uploaded are skipped."
+    )

@@ -18,7 +18,9 @@ _CASELESS = "(?i:'s|'t|'re|'ve|'m|'ll|'d)"  # how the splitting rules of Llama 3
 
 def refuse(what: str) -> BadInput:
     """The error for what this project does not write, with who does."""
-    return BadInput(f"No GGUF can be written: {what}.", hint=f"llama.cpp has more: {_CONVERTER}")
+    return BadInput(
+        f"Cannot write a GGUF: {what}.", hint=f"Try llama.cpp's converter: {_CONVERTER}"
+    )
 
 
 def add_vocabulary(writer: Any, folder: Path, size: int) -> None:
@@ -31,7 +33,7 @@ def add_vocabulary(writer: Any, folder: Path, size: int) -> None:
 
     path = folder / "tokenizer.json"
     if not path.exists():
-        raise refuse(f"{folder} has no tokenizer.json")
+        raise refuse(f"{folder} does not contain tokenizer.json")
     data = json.loads(path.read_text("utf-8"))
     model = data["model"]
     if model["type"] != "BPE" or model.get("byte_fallback"):
@@ -82,4 +84,4 @@ def _splitting(rule: dict[str, Any] | None) -> str:
             return "llama-bpe"
         if pattern.startswith(_CASELESS) and r"|\p{N}|" in pattern:
             return "qwen2"
-    raise refuse(f"its tokenizer splits words in an unknown way ({', '.join(map(str, kinds))})")
+    raise refuse(f"unsupported pre-tokenizer ({', '.join(map(str, kinds))})")

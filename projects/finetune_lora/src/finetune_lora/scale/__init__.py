@@ -16,5 +16,5 @@ def config(name: str) -> Path:
     path = Path(__file__).with_name(f"{name}.yaml")
     if not path.exists():
         known = ", ".join(sorted(p.stem for p in path.parent.glob("*.yaml")))
-        raise NotFound(f"No configuration {name!r}.", hint=f"There are {known}.")
+        raise NotFound(f"Unknown configuration {name!r}.", hint=f"Available: {known}.")
     return path

@@ -137,9 +137,9 @@ def estimate(
     that one pass holds on one GPU: --micro-tokens, and with FSDP a batch.
     """
     if method not in _REACHED:
-        raise ConfigError(f"No method {method!r}.", hint=f"Use {', '.join(_REACHED)}.")
+        raise ConfigError(f"Unknown method {method!r}.", hint=f"Available: {', '.join(_REACHED)}.")
     if gpus < 1 or r < 1 or pass_tokens < 1:
-        raise ConfigError("gpus, r and pass_tokens must be above 0.")
+        raise ConfigError("gpus, r and pass_tokens must be greater than 0.")
     if checkpointing is None:
         options = {"gpus": gpus, "fsdp": fsdp, "method": method, "r": r, "pass_tokens": pass_tokens}
         plain = estimate(shape, gpu, **options, checkpointing=False)  # type: ignore[arg-type]
@@ -193,9 +193,7 @@ def _seconds(
 def shape_for(params: float) -> Shape:
     """A likely shape for a number of weights: the nearest known one, stretched."""
     if not 1e6 <= params <= 1e13:
-        raise ConfigError(
-            f"{params:g} weights are no language model's number.", hint="Give e.g. --params 7e9."
-        )
+        raise ConfigError(f"Invalid number of parameters {params:g}.", hint="Example: --params 7e9")
     near = min(SHAPES, key=lambda s: max(s.params / params, params / s.params))
     by = params / near.params
     low, high = 0.0, by + 1.0
@@ -226,7 +224,9 @@ def shape_of(config: dict[str, Any], name: str = "") -> Shape:
             bool(config.get("tie_word_embeddings", False)),
         )  # fmt: skip
     except KeyError as error:
-        raise ConfigError(f"No {error} in the model's config.json: not Llama-like.") from None
+        raise ConfigError(
+            f"config.json has no {error}: only Llama-like models are supported."
+        ) from None
 
 
 WAYS = (  # what is tried: the heading, how many GPUs, cut into pieces or not, the method
@@ -256,8 +256,8 @@ def rows(shapes: tuple[Shape, ...] = SHAPES, tokens: float = 5e6) -> list[dict[s
 def table(found: list[dict[str, Any]], tokens: float = 5e6) -> str:
     """The rows as Markdown: GB on each GPU, and how long `tokens` tokens take."""
     lines = [
-        "| model | way | GPU | weights | adapter | gradients | optimizer | activations | rest | "
-        f"GB in all | tokens/s | {tokens / 1e6:g} M tokens |",
+        "| model | method | GPU | weights | adapter | gradients | optimizer | activations | rest | "
+        f"total GB | tokens/s | {tokens / 1e6:g} M tokens |",
         "|---|---|---|" + "---:|" * 9,
     ]
     for row in found:

@@ -59,9 +59,9 @@ def together() -> Iterator[None]:
         if count() == 1 or not any(sign in text for sign in _SIGNS):
             raise
         raise ProcessLost(
-            "Another process of this training has ended (see its own line, or the kernel's log if "
-            "it was killed for memory).",
-            hint="Start all of them again with --resume.",
+            "Another process of this training has exited (see its own error, or the kernel log if "
+            "it ran out of memory).",
+            hint="Restart all processes with --resume.",
         ) from error
 
 

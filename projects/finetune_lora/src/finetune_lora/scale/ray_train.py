@@ -39,15 +39,15 @@ def train_on_ray(
     too often.
     """
     if workers < 1:
-        raise ConfigError(f"workers is {workers}.", hint="Give 1 or more.")
+        raise ConfigError(f"Invalid number of workers: {workers}.", hint="Use 1 or more.")
     args = absolute(args)
     check_folder(Path(args.output), args)
     load_dataset(args.data)  # what is wrong with it is said before anything is started
     ray = _ray()
     if " " in sys.executable:  # Ray would try to start its workers for minutes
         raise ConfigError(
-            f"Ray starts no workers from a path with spaces: {sys.executable}",
-            hint="Move the virtual environment, or train with torchrun.",
+            f"Ray cannot start workers from a path with spaces: {sys.executable}",
+            hint="Move the virtual environment, or use torchrun.",
         )
     started = not ray.is_initialized()
     if started:
@@ -99,7 +99,7 @@ def _connect(ray: Any, address: str | None) -> None:
         ray.init(address=address, include_dashboard=False, log_to_driver=False)
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise Unavailable(
-            f"No Ray cluster at {address!r}: {reason(error)}",
+            f"Cannot connect to a Ray cluster at {address!r}: {reason(error)}",
             hint="Start one with `ray start --head` and set RAY_ADDRESS=HOST:6379.",
         ) from error
 
@@ -155,8 +155,8 @@ def cause(error: Any) -> SeedbedError:
     if known:
         return known[0]
     return Unavailable(
-        f"The training on Ray failed: {reason(failures[0] if failures else error)}",
-        hint="Go on from the last checkpoint with --resume.",
+        f"Training on Ray failed: {reason(failures[0] if failures else error)}",
+        hint="Continue from the last checkpoint with --resume.",
     )
 
 

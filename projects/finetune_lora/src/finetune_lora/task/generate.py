@@ -40,7 +40,7 @@ def generate(n: int, seed: int, *, part: str = "train") -> list[Example]:
     correction), language. BadInput for another part than train, dev and test.
     """
     if part not in PARTS:
-        raise BadInput(f"There is no part {part!r}.", hint=f"Its parts: {', '.join(PARTS)}.")
+        raise BadInput(f"Unknown part {part!r}.", hint=f"Available: {', '.join(PARTS)}.")
     rng = Random(f"{seed}/{part}")
     prompt = {"role": "system", "content": system_prompt()}
     seen: set[str] = set()

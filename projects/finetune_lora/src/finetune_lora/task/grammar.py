@@ -110,4 +110,4 @@ def _choices(text: str, at: int) -> tuple[list[str], int]:
         if depth == 1 and text[place] == "|" and text[at] == "<":
             choices.append(text[start:place])
             start = place + 1
-    raise ValueError(f"bracket at {at} is not closed: {text!r}")
+    raise ValueError(f"unclosed bracket at {at}: {text!r}")

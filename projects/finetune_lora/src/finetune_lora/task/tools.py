@@ -183,8 +183,8 @@ def call(tool: str, /, **arguments: Any) -> str:
     answer = {"name": tool, "arguments": ordered | arguments}
     if wrong := problems(answer):
         raise BadInput(
-            f"{json.dumps(answer)} is no call of the help desk: {wrong[0]}.",
-            hint=f"Its tools: {', '.join(ARGUMENTS)}; task/tools.py lists their arguments.",
+            f"{json.dumps(answer)} is not a valid help desk call: {wrong[0]}.",
+            hint=f"Available tools: {', '.join(ARGUMENTS)}; see task/tools.py for their arguments.",
         )
     return json.dumps(answer, ensure_ascii=False)
 

@@ -47,7 +47,10 @@ class AnthropicBackend(Upstream):
 
     async def ask(self, ask: Ask) -> aiohttp.ClientResponse:
         if ask.kind != "chat":
-            raise BadInput(f"{self.name}: Anthropic has no text completions.", hint="Use chat.")
+            raise BadInput(
+                f"{self.name}: Anthropic does not support text completions.",
+                hint="Use /v1/chat/completions.",
+            )
         body = request_of(self._asked(ask), self.entry.model, self.name)
         if ask.stream:
             body["stream"] = True
@@ -57,7 +60,9 @@ class AnthropicBackend(Upstream):
         return {**self.entry.defaults, **ask.body}
 
     async def embed(self, ask: Ask) -> Embedded:  # noqa: ARG002 - there is nothing to read
-        raise BadInput(f"{self.name}: Anthropic has no embeddings.", hint="Name another model.")
+        raise BadInput(
+            f"{self.name}: Anthropic does not support embeddings.", hint="Use another model."
+        )
 
 
 class MessageReader:
@@ -114,7 +119,10 @@ class MessageReader:
     def end(self) -> list[Event]:
         """The usage; raises Unavailable if the stream was cut off."""
         if not self._stopped:
-            raise Unavailable(f"{self._backend.name}: its upstream stopped before the answer did.")
+            raise Unavailable(
+                f"{self._backend.name}: the upstream closed the stream before the end of "
+                "the answer."
+            )
         return [self._counted()]
 
     def _event(self, event: dict[str, Any]) -> list[Event]:

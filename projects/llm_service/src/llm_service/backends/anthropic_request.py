@@ -68,7 +68,7 @@ def _refuse(body: Mapping[str, Any], name: str) -> None:
     if wrong:
         raise BadInput(
             f"{name}: {wrong[0]}={str(body[wrong[0]])[:40]} is not supported by Anthropic.",
-            hint=f"Leave {', '.join(wrong)} out, or name another model.",
+            hint=f"Remove {', '.join(wrong)}, or use another model.",
         )
 
 
@@ -177,15 +177,15 @@ def _schema(body: Mapping[str, Any], request: dict[str, Any], name: str) -> None
         return
     if "tools" in request:
         raise BadInput(
-            f"{name}: response_format together with tools is not supported by Anthropic.",
-            hint="Leave one of them out, or name another model.",
+            f"{name}: Anthropic does not support response_format together with tools.",
+            hint="Remove one of them, or use another model.",
         )
     schema = {"type": "object"}
     if wanted["type"] == "json_schema":
         schema = wanted["json_schema"].get("schema") or schema
         if schema.get("type", "object") != "object":
             raise BadInput(
-                f"{name}: response_format needs a schema of type object for Anthropic, "
+                f"{name}: Anthropic requires a response_format schema of type 'object', "
                 f"not {schema['type']!r}."
             )
     description = "Give your answer by calling this tool."

@@ -107,7 +107,7 @@ class Choice:
         except SeedbedError as error:
             self.job.fail(error)
         except Exception as error:  # must not reach the engine, which would start anew
-            self.job.fail(SeedbedError(f"The answer broke off: {reason(error)}"))
+            self.job.fail(SeedbedError(f"Generation failed: {reason(error)}"))
 
     def _continue(self) -> None:
         if self.done:

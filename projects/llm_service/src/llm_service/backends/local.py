@@ -78,7 +78,9 @@ class Process(asyncio.Protocol):
                 await self.started
         except TimeoutError:
             await self.stop()
-            raise Unavailable(f"{name!r} did not load within {START_SECONDS:.0f} s.") from None
+            raise Unavailable(
+                f"Model {name!r} did not load within {START_SECONDS:.0f} s."
+            ) from None
         except BaseException:
             await self.stop()
             raise
@@ -121,7 +123,7 @@ class Process(asyncio.Protocol):
 
     def _write(self, value: Any) -> None:
         if self._transport is None or self._transport.is_closing():
-            raise Unavailable(f"The process of {self.name!r} has ended.", hint="Try again.")
+            raise Unavailable(f"The process of model {self.name!r} has exited.", hint="Try again.")
         self._transport.write(wire.encode(value))
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -157,7 +159,7 @@ class Process(asyncio.Protocol):
         self.alive = False
         if self.process is not None:  # or it stays as a zombie
             asyncio.get_running_loop().run_in_executor(None, _wait, self.process)
-        failure = Unavailable(f"The process of {self.name!r} has ended.", hint="Try again.")
+        failure = Unavailable(f"The process of model {self.name!r} has exited.", hint="Try again.")
         if not self.started.done():
             self.started.set_exception(failure)
         for number, inbox in self._inboxes.items():
@@ -271,7 +273,7 @@ class LocalBackend:
             return process
         async with self._starting:
             if self._closed:
-                raise Unavailable(f"{self.name!r} was unloaded.", hint="Try again.")
+                raise Unavailable(f"Model {self.name!r} was unloaded.", hint="Try again.")
             if (process := self.process) is None:
                 process = await self._start()
             return process
@@ -287,7 +289,7 @@ class LocalBackend:
             self.failure, self._failed_at = error, time.monotonic()
             raise
         self.failure, self.resting = None, False
-        log.info("%s loaded in %.1f s", self.name, time.monotonic() - started)
+        log.info("Loaded model %s in %.1f s", self.name, time.monotonic() - started)
         if self._make_room is not None:
             await self._make_room()  # now it is known what this one takes
         return process
@@ -309,7 +311,7 @@ class LocalBackend:
         if self._in_flight >= self._most + self._max_queue:
             turns = self._in_flight / self._most
             raise Busy(
-                f"{self.name}: {self._in_flight} requests are running or waiting, the limit here.",
+                f"{self.name}: the queue is full ({self._in_flight} requests running or waiting).",
                 hint="Try again later.",
                 retry_after=round(max(1.0, turns * self._seconds), 1),
             )

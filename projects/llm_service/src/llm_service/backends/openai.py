@@ -138,7 +138,10 @@ class StreamReader:
         """The usage; raises Unavailable if the stream was cut off."""
         left = self._open - self._finished
         if not self._open or (left and not self.done):
-            raise Unavailable(f"{self._backend.name}: its upstream stopped before the answer did.")
+            raise Unavailable(
+                f"{self._backend.name}: the upstream closed the stream before the end of "
+                "the answer."
+            )
         usage = _completed(self._usage, self._ask, self._chars, self._deltas)
         return [*(Finish("stop", index) for index in sorted(left)), usage]
 

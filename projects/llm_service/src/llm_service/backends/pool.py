@@ -73,10 +73,18 @@ class Pool:
             # Looked at now, not before the others went; one that starts is about to be used.
             if backend.process is None or backend.process.busy or backend.starting:
                 continue
-            log.info("unloading %s: local models take over %d MB", backend.name, limit >> 20)
+            log.info(
+                "Unloading %s: local models exceed SERVICE_MEMORY_MB (%d MB)",
+                backend.name,
+                limit >> 20,
+            )
             await backend.unload()
         if (taken := sum(filter(None, self.memory().values()))) > limit:
-            log.warning("models in use take %d MB, over %d MB", taken >> 20, limit >> 20)
+            log.warning(
+                "Local models in use take %d MB, more than SERVICE_MEMORY_MB (%d MB)",
+                taken >> 20,
+                limit >> 20,
+            )
 
     async def close(self) -> None:
         for task in self._retiring:
@@ -114,6 +122,10 @@ async def _retire(backend: Backend) -> None:
             while backend.load.running or backend.load.waiting:
                 await asyncio.sleep(0.1)
     except TimeoutError:
-        log.warning("%s still answers after %.0f s: ended.", backend.name, _RETIRE_SECONDS)
+        log.warning(
+            "%s still had requests running after %.0f s; stopping it.",
+            backend.name,
+            _RETIRE_SECONDS,
+        )
     finally:
         await backend.close()

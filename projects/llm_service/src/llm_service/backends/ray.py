@@ -66,7 +66,9 @@ class RayBackend:
         application = status.applications.get(self._handle.app_name)
         found = application and application.deployments.get(self._handle.deployment_name)
         if not found or not found.replica_states.get("RUNNING"):
-            raise Unavailable(f"No replica of {self.name!r} runs.", hint="See: serve status")
+            raise Unavailable(
+                f"No replica of model {self.name!r} is running.", hint="Run: serve status"
+            )
 
     async def close(self) -> None:
         """Nothing to do: the replicas are Serve's."""
@@ -102,10 +104,12 @@ class RayBackend:
 
     def _note_loss(self, attempt: int) -> None:
         self.lost += 1
-        log.warning("%s: a replica was lost under a request", self.name)
+        log.warning("%s: a replica died while it handled a request", self.name)
         if attempt + 1 >= self._attempts:
             raise Unavailable(
-                f"{self._attempts} replicas of {self.name!r} died, one after the other.",
+                f"{self._attempts} replicas of model {self.name!r} died in a row while "
+                "handling this "
+                "request.",
                 hint="Try again later.",
             ) from None
 
@@ -175,7 +179,7 @@ class Sent:
 
     def _differs(self) -> Unavailable:
         return Unavailable(
-            f"The replica of {self._name!r} died and another can't go on with its answer.",
+            f"The replica of model {self._name!r} died in the middle of the answer.",
             hint="Send the request again.",
         )
 
@@ -214,7 +218,7 @@ def _translated(name: str) -> Iterator[None]:
         raise
     except BackPressureError:
         raise Busy(
-            f"Too many requests wait for a replica of {name!r}.", hint="Try again later."
+            f"The queue for replicas of model {name!r} is full.", hint="Try again later."
         ) from None
     except (RayError, RayServeException) as error:
         raise ReplicaLost(str(error)) from error

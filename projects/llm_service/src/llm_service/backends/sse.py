@@ -39,7 +39,7 @@ class EventParser:
         for line in lines:
             self._line(line, found)
         if len(self._rest) + self._size > self._most:
-            raise Unavailable(f"The upstream sent an event of more than {self._most:,} bytes.")
+            raise Unavailable(f"The upstream sent an event larger than {self._most:,} bytes.")
         return found
 
     def end(self) -> list[bytes]:

@@ -120,7 +120,9 @@ class Upstream:
             async for chunk in response.content.iter_any():
                 size += len(chunk)
                 if size > MAX_ANSWER:
-                    raise Unavailable(f"{self.name}: its upstream sent over {MAX_ANSWER:,} bytes.")
+                    raise Unavailable(
+                        f"{self.name}: the upstream sent more than {MAX_ANSWER:,} bytes."
+                    )
                 for data in parser.feed(chunk):
                     for event in reader.read(data):
                         yield event
@@ -151,7 +153,9 @@ class Upstream:
                 if response.status >= 400 and response.status not in (404, 405):
                     raise await self._refusal(response)
         except TimeoutError:
-            raise Unavailable(f"{self.name}: its upstream says nothing for {_CHECK:g} s.") from None
+            raise Unavailable(
+                f"{self.name}: the upstream did not respond within {_CHECK:g} s."
+            ) from None
         except BadInput as error:
             raise Unavailable(str(error)) from None
         except Exception as error:
@@ -208,7 +212,7 @@ class Upstream:
             parts.append(chunk)
             size += len(chunk)
             if size > most:
-                raise Unavailable(f"{self.name}: its upstream sent more than {most:,} bytes.")
+                raise Unavailable(f"{self.name}: the upstream sent more than {most:,} bytes.")
         return b"".join(parts)
 
     async def _read_json(self, response: aiohttp.ClientResponse) -> dict[str, Any]:
@@ -223,7 +227,7 @@ class Upstream:
 
     def _malformed(self, data: bytes | str) -> Unavailable:
         text = data[:200].decode("utf-8", "replace") if isinstance(data, bytes) else data[:200]
-        return Unavailable(f"{self.name}: its upstream sent malformed data: {self._clean(text)!r}.")
+        return Unavailable(f"{self.name}: the upstream sent malformed data: {self._clean(text)!r}.")
 
     def _clean(self, text: str) -> str:
         """Text of an upstream, without secrets, for an error that a client reads."""
@@ -252,13 +256,13 @@ class Upstream:
             too_long.details["code"] = TOO_LONG
             return too_long
         if status in (400, 404, 405, 413, 422) and said:
-            return BadInput(f"{self.name}: its upstream answered {status}: {said}")
-        log.warning("%s: %s answered %d: %s", self.name, self.entry.base_url, status, said)
+            return BadInput(f"{self.name}: the upstream returned {status}: {said}")
+        log.warning("%s: %s returned %d: %s", self.name, self.entry.base_url, status, said)
         if status in (401, 403) or code == "insufficient_quota":
-            refused = Unavailable(f"{self.name}: its upstream refuses the service's own key.")
+            refused = Unavailable(f"{self.name}: the upstream rejected this service's API key.")
             refused.retry_after = _WRONG_KEY_PAUSE
             return refused
-        text = f"{self.name}: its upstream answered {status}{': ' + said if said else ''}."
+        text = f"{self.name}: the upstream returned {status}{': ' + said if said else ''}."
         error = (DeadlineExceeded if status in (408, 504) else Unavailable)(text)
         error.retry_after = wait
         return error
@@ -271,17 +275,17 @@ class Upstream:
             return error
         if isinstance(error, aiohttp.ServerTimeoutError | TimeoutError):
             if isinstance(error, aiohttp.ConnectionTimeoutError):
-                return Unavailable(f"{self.name}: its upstream does not answer at its address.")
+                return Unavailable(f"{self.name}: connecting to the upstream timed out.")
             return DeadlineExceeded(
-                f"{self.name}: its upstream said nothing for {self.entry.timeout:g} s."
+                f"{self.name}: the upstream sent nothing for {self.entry.timeout:g} s."
             )
         if isinstance(error, aiohttp.ClientConnectorError):
             log.warning("%s: %s: %s", self.name, self.entry.base_url, error)
-            return Unavailable(f"{self.name}: its upstream cannot be reached.")
+            return Unavailable(f"{self.name}: cannot connect to the upstream.")
         if isinstance(error, aiohttp.ClientError | OSError | ValueError):
             what = type(error).__name__
             log.warning("%s: %s: %s: %s", self.name, self.entry.base_url, what, error)
-            return Unavailable(f"{self.name}: the connection to its upstream broke ({what}).")
+            return Unavailable(f"{self.name}: the connection to the upstream failed ({what}).")
         raise error
 
 

@@ -50,8 +50,8 @@ class ChatWorker:
         settings, opened = load(Settings), None
         if spec.startswith("path:") and not opens(folder_of(spec, settings)):
             raise BadInput(
-                f"{spec!r} cannot be served in this process: it has no OpenVINO or GGUF files.",
-                hint="Make them with: finetune-lora export --adapter DIR --to openvino",
+                f"{spec!r} cannot run as a local model: no OpenVINO or GGUF files found.",
+                hint="Create them with: finetune-lora export --adapter DIR --to openvino",
             )
         if is_local(spec):  # opening lets go of Python's lock, so imports go on meanwhile
             opened = Thread(target=_quietly, args=(open_engine, spec, settings), kwargs=options)
@@ -64,8 +64,8 @@ class ChatWorker:
         model = load_chat_model(spec, engine_options=options)
         if not isinstance(model, LocalChatModel):
             raise BadInput(
-                f"{spec!r} cannot be served in this process: it has no OpenVINO or GGUF files.",
-                hint='Serve it with vLLM and name that with backend = "openai".',
+                f"{spec!r} cannot run as a local model: no OpenVINO or GGUF files found.",
+                hint='Serve it with vLLM and configure that server with backend = "openai".',
             )
         self.model = model
         self.engine = model.engine
@@ -123,7 +123,7 @@ class ChatWorker:
         try:
             answer = self.model.prepare(messages, _as_list(body.get("stop")), given)
         except ContextWindowError as error:  # its hint is for callers in Python
-            hint = "Shorten the messages, or ask for fewer new tokens."
+            hint = "Shorten the messages, or lower max_tokens."
             raise ContextWindowError(error.message, hint=hint) from None
         return _choices(answer, body)
 
@@ -137,7 +137,7 @@ class ChatWorker:
         for prompt in several(body["prompt"]):
             ids = self.engine.encode(prompt) if isinstance(prompt, str) else list(prompt)
             if not ids:
-                empty = BadInput("prompt: is empty.", hint="Send some text.")
+                empty = BadInput("prompt: must not be empty.")
                 empty.details |= {"param": "prompt", "code": "invalid_value"}
                 raise empty
             self._check_ids(ids)
@@ -147,7 +147,10 @@ class ChatWorker:
 
     def _check_ids(self, ids: Sequence[int]) -> None:
         if wrong := [i for i in ids if not 0 <= i < self.engine.vocabulary_size]:
-            raise BadInput(f"prompt: {wrong[0]} is no token of this model.")
+            raise BadInput(
+                f"prompt: token id {wrong[0]} is out of range "
+                f"(vocabulary size {self.engine.vocabulary_size:,})."
+            )
 
 
 class EmbeddingWorker:
@@ -169,7 +172,7 @@ class EmbeddingWorker:
 
         texts = several(body["input"])
         if not all(isinstance(text, str) for text in texts):
-            raise BadInput("input: token ids are not read by this model.", hint="Send text.")
+            raise BadInput("input: this model does not accept token ids.", hint="Send text.")
         vectors = np.asarray(self.model.embed_documents(texts), dtype="<f4")
         tokens = sum(self._count(texts))
         encoded = [base64.b64encode(vector.tobytes()).decode() for vector in vectors]
@@ -214,7 +217,7 @@ def _time_limit(seconds: float) -> Iterator[None]:
             signal.setitimer(signal.ITIMER_REAL, 0)
     except _TooSlow:
         raise BadInput(
-            f"The request cannot be prepared within {seconds:g} s: its schema is too large.",
+            f"The schema of the request is too complex: preparing it took over {seconds:g} s.",
             hint="Use a simpler response_format or fewer tools.",
         ) from None
 
@@ -267,7 +270,7 @@ def serve(connection: socket.socket) -> None:
             out.say([[request["id"], "error", wire.from_error(error)]])
         except Exception as error:
             worker.cancel(request["id"])
-            failure = SeedbedError(f"The model failed on this: {reason(error)}")
+            failure = SeedbedError(f"The model failed on this request: {reason(error)}")
             out.say([[request["id"], "error", wire.from_error(failure)]])
 
 

@@ -26,7 +26,7 @@ def error_body(error: BaseException) -> dict[str, Any]:
     Of an error that isn't ours the client learns nothing but that it happened.
     """
     inner: dict[str, Any] = {
-        "message": "The server failed; its log says why.",
+        "message": "Internal server error; see the server's log.",
         "type": "internal_error",
         "param": None,
         "code": None,
@@ -46,7 +46,7 @@ def dumps(data: Any) -> bytes:
 
 def log_failure(error: Exception) -> None:
     if not isinstance(error, SeedbedError):
-        log.error("a stream broke off", exc_info=error)
+        log.error("Stream failed", exc_info=error)
 
 
 @asynccontextmanager
@@ -70,7 +70,7 @@ def usage_body(usage: Usage) -> dict[str, Any]:
 
 
 def broken_off() -> Unavailable:
-    return Unavailable("The model's answer broke off before its end.", hint="Try again.")
+    return Unavailable("The model's answer was cut off.", hint="Try again.")
 
 
 @dataclass

@@ -137,9 +137,11 @@ class ChatRequest(Sampled):
     def check(self) -> None:
         super().check()
         if None is not self.max_tokens != self.most_tokens:
-            raise invalid("max_tokens", "differs from max_completion_tokens", "Give one of them.")
+            raise invalid(
+                "max_tokens", "differs from max_completion_tokens", "Set only one of them."
+            )
         if self.top_logprobs and not self.logprobs:
-            raise invalid("top_logprobs", "goes with logprobs=true only")
+            raise invalid("top_logprobs", "requires logprobs=true")
         form = self.response_format
         if form is not None and form.type == "json_schema" and form.json_schema is None:
             raise invalid("response_format.json_schema", "is missing")
@@ -175,13 +177,16 @@ def _check_messages(messages: Sequence[Message]) -> None:
             raise invalid(f"{place}.content", "is missing")
         if message.tool_calls:
             if message.role != "assistant":
-                raise invalid(f"{place}.tool_calls", "belongs to the assistant's messages")
+                raise invalid(f"{place}.tool_calls", "is only allowed in assistant messages")
             called |= {call.id for call in _calls(message.tool_calls, place)}
         if message.role == "tool":
             if message.tool_call_id is None:
                 raise invalid(f"{place}.tool_call_id", "is missing")
             if message.tool_call_id not in called:
-                known = f"{message.tool_call_id[:60]!r} is no call of an earlier message"
+                known = (
+                    f"{message.tool_call_id[:60]!r} does not match a tool call of an "
+                    "earlier message"
+                )
                 raise invalid(f"{place}.tool_call_id", known)
 
 
@@ -202,11 +207,13 @@ def _check_tools(tools: Sequence[Tool], choice: str | ToolChoice | None) -> None
         functions.append((f"tools.{at}.function", tool.function.name, tool.function.parameters))
     names = check_functions(functions)
     if choice == "required" and not tools:
-        raise invalid("tool_choice", "'required' needs tools")
+        raise invalid("tool_choice", "'required' needs at least one tool")
     if isinstance(choice, ToolChoice) and choice.type == "function":
         asked = (choice.function or {}).get("name")
         if asked not in list(names):  # it may be anything, also what can't be in a set
-            raise invalid("tool_choice.function.name", f"{str(asked)[:60]!r} is not one of tools")
+            raise invalid(
+                "tool_choice.function.name", f"{str(asked)[:60]!r} is not among the tools"
+            )
 
 
 def check_functions(functions: Sequence[tuple[str, str, dict[str, Any] | None]]) -> set[str]:
@@ -214,9 +221,11 @@ def check_functions(functions: Sequence[tuple[str, str, dict[str, Any] | None]])
     names: set[str] = set()
     for place, name, parameters in functions:
         if not NAME.fullmatch(name):
-            raise invalid(f"{place}.name", "should be 1 to 64 of a-z, A-Z, 0-9, _ and -")
+            raise invalid(
+                f"{place}.name", "should be 1 to 64 characters out of a-z, A-Z, 0-9, _ and -"
+            )
         if name in names:
-            raise invalid(f"{place}.name", f"{name!r} is there twice")
+            raise invalid(f"{place}.name", f"{name!r} is used twice")
         names.add(name)
         if (parameters or {}).get("type", "object") != "object":
             raise invalid(f"{place}.parameters.type", 'should be "object"')

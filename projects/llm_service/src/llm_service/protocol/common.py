@@ -56,7 +56,7 @@ def invalid(param: str, why: str, hint: str = "") -> BadParameter:
 def unknown(name: str) -> BadParameter:
     name = name.encode(errors="replace").decode()[:100]
     message = f"Unknown parameter: {name!r}."
-    return BadParameter(message, param=name, code="unknown_parameter", hint="Leave it out.")
+    return BadParameter(message, param=name, code="unknown_parameter", hint="Remove it.")
 
 
 def refuse_unsupported(names: Sequence[str]) -> None:
@@ -66,7 +66,7 @@ def refuse_unsupported(names: Sequence[str]) -> None:
             f"Not supported by this model: {', '.join(names)}.",
             param=names[0].split(" ")[0],
             code="unsupported_parameter",
-            hint="Leave it out, or ask a model that has it.",
+            hint="Remove it, or use a model that supports it.",
         )
 
 
@@ -89,7 +89,7 @@ def check_json(value: Any, param: str) -> None:
         for item in level:
             if isinstance(item, str):
                 if "\0" in item or (not item.isascii() and _BAD.search(item)):
-                    raise invalid(param, "holds a NUL character or half a surrogate pair")
+                    raise invalid(param, "contains a NUL character or half a surrogate pair")
             elif isinstance(item, dict):
                 below += item
                 below += item.values()
@@ -97,7 +97,7 @@ def check_json(value: Any, param: str) -> None:
                 if set(map(type, item)) != {int}:  # a long list of token ids has nothing to check
                     below += item
             elif isinstance(item, float) and not math.isfinite(item):
-                raise invalid(param, f"{item} is not a number that JSON has")
+                raise invalid(param, f"{item} is not a valid JSON number")
         level = below
 
 
@@ -139,7 +139,9 @@ class Body(Part):
     """
 
     kind: ClassVar[Kind]
-    model: str | None = Field(None, max_length=256, description="The server's default if absent.")
+    model: str | None = Field(
+        None, max_length=256, description="Default: the server's default model."
+    )
     user: Annotated[str | None, Field(max_length=512)] = None
     _given: dict[str, Any] = PrivateAttr(default_factory=dict)
 
@@ -202,7 +204,7 @@ Metadata = Annotated[
 def check_stops(stop: str | list[str] | None) -> None:
     stops = [stop] if isinstance(stop, str) else stop or []
     if len(stops) > 4 or "" in stops:
-        raise invalid("stop", "should be one to four texts that aren't empty")
+        raise invalid("stop", "should be one to four non-empty strings")
 
 
 class Sampled(Body):
@@ -213,10 +215,10 @@ class Sampled(Body):
     max_tokens: int | None = Field(None, ge=1, le=10_000_000)
     temperature: float | None = Field(None, ge=0, le=2)
     top_p: float | None = Field(None, gt=0, le=1)
-    top_k: int | None = Field(None, ge=-1, le=1_000_000, description="0 and -1: no limit.")
+    top_k: int | None = Field(None, ge=-1, le=1_000_000, description="0 or -1 disables it.")
     min_p: float | None = Field(None, ge=0, le=1)
     seed: int | None = Field(None, ge=-(2**63), lt=2**63)
-    stop: str | Texts | None = Field(None, description="A text, or up to 4, that end the answer.")
+    stop: str | Texts | None = Field(None, description="Up to 4 strings at which the answer ends.")
     n: int | None = Field(None, ge=1, le=16)
     frequency_penalty: float | None = Field(None, ge=-2, le=2)
     presence_penalty: float | None = Field(None, ge=-2, le=2)
@@ -245,9 +247,11 @@ class Sampled(Body):
     def check(self) -> None:
         check_stops(self.stop)
         if self.stream_options is not None and not self.stream:
-            raise invalid("stream_options", "goes with stream=true only")
+            raise invalid("stream_options", "requires stream=true")
         if self.min_tokens and self.most_tokens and self.min_tokens > self.most_tokens:
-            raise invalid("min_tokens", f"{self.min_tokens} is over the {self.most_tokens} at most")
+            raise invalid(
+                "min_tokens", f"{self.min_tokens} is more than max_tokens={self.most_tokens}"
+            )
 
     @property
     def most_tokens(self) -> int | None:

@@ -33,7 +33,7 @@ class CompletionRequest(Sampled):
 
     kind: ClassVar[Kind] = "text"
     prompt: str | Texts | TokenIds | TokenLists = Field(
-        description="A text, token ids, or a list of either."
+        description="A string, a list of token ids, or a list of either."
     )
     echo: bool | None = None
     logprobs: int | None = Field(None, ge=0, le=5)
@@ -46,9 +46,9 @@ class CompletionRequest(Sampled):
         super().check()
         found = prompts({"prompt": self.prompt})
         if not found or [] in found:
-            raise invalid("prompt", "is an empty list")
+            raise invalid("prompt", "must not be empty")
         if len(found) * (self.n or 1) > MAX_CHOICES:
-            raise invalid("prompt", f"{len(found)} prompts times n is over {MAX_CHOICES} choices")
+            raise invalid("prompt", f"{len(found)} prompts times n exceeds {MAX_CHOICES} choices")
         if self.best_of is not None and self.best_of < (self.n or 1):
             raise invalid("best_of", f"{self.best_of} is less than n")
 

@@ -21,7 +21,7 @@ class EmbeddingRequest(Body):
 
     kind: ClassVar[Kind] = "embedding"
     input: str | Texts | TokenIds | TokenLists = Field(
-        description=f"A text, token ids, or a list of up to {MAX_INPUTS} of either."
+        description=f"A string, a list of token ids, or a list of up to {MAX_INPUTS} of either."
     )
     encoding_format: Literal["float", "base64"] | None = None
     dimensions: int | None = Field(None, ge=1, le=1_000_000)
@@ -29,9 +29,9 @@ class EmbeddingRequest(Body):
     def check(self) -> None:
         found = inputs({"input": self.input})
         if not found or "" in found or [] in found:
-            raise invalid("input", "is empty, or holds something empty")
+            raise invalid("input", "must not be empty or contain an empty entry")
         if len(found) > MAX_INPUTS:
-            raise invalid("input", f"holds {len(found)} texts, over {MAX_INPUTS}")
+            raise invalid("input", f"has {len(found)} entries, more than {MAX_INPUTS}")
 
 
 def inputs(body: Mapping[str, Any]) -> list[str | list[int]]:
@@ -55,8 +55,8 @@ def refuse_token_ids(body: Mapping[str, Any]) -> None:
     if any(not isinstance(text, str) for text in inputs(body)):
         raise invalid(
             "input",
-            "holds token ids, and those of another model's vocabulary mean nothing here",
-            "Send text (LangChain's OpenAIEmbeddings: check_embedding_ctx_length=False).",
+            "token ids are not supported, because they depend on the vocabulary of one model",
+            "Send strings (LangChain's OpenAIEmbeddings: check_embedding_ctx_length=False).",
         )
 
 

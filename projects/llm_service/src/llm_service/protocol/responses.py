@@ -98,7 +98,9 @@ class ResponsesRequest(Body):
     top_p: float | None = Field(None, gt=0, le=1)
     top_logprobs: int | None = Field(None, ge=0, le=20)
     truncation: Literal["auto", "disabled"] | None = None
-    store: bool | None = Field(None, description="Nothing is stored, whatever it says.")
+    store: bool | None = Field(
+        None, description="Accepted for compatibility; responses are never stored."
+    )
     metadata: Metadata | None = Field(None, max_length=16)
     reasoning: Reasoning | None = None
     service_tier: Any = None
@@ -134,9 +136,9 @@ class ResponsesRequest(Body):
     def check(self) -> None:
         check_stops(self.stop)
         if self.stream_options is not None and not self.stream:
-            raise invalid("stream_options", "goes with stream=true only")
+            raise invalid("stream_options", "requires stream=true")
         if self.min_tokens and self.max_output_tokens and self.min_tokens > self.max_output_tokens:
-            raise invalid("min_tokens", f"{self.min_tokens} is over max_output_tokens")
+            raise invalid("min_tokens", f"{self.min_tokens} is more than max_output_tokens")
         refuse_unsupported(self._beyond())
         self._chat = {"messages": messages_of(self.input, self.instructions)}
         self._chat |= self._sampling() | self._functions()
@@ -176,12 +178,12 @@ class ResponsesRequest(Body):
         )
         choice: Any = self.tool_choice
         if choice == "required" and not tools:
-            raise invalid("tool_choice", "'required' needs tools")
+            raise invalid("tool_choice", "'required' needs at least one tool")
         if isinstance(choice, FunctionChoice):
             wanted = [choice.name] if choice.type == "function" else _allowed(choice)
             for name in wanted:
                 if name not in list(names):  # it may be anything, also what can't be in a set
-                    raise invalid("tool_choice", f"{str(name)[:60]!r} is not one of tools")
+                    raise invalid("tool_choice", f"{str(name)[:60]!r} is not among the tools")
             if choice.type == "function":
                 choice = {"type": "function", "function": {"name": choice.name}}
             else:

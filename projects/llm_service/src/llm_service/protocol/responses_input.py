@@ -36,7 +36,7 @@ def messages_of(
         elif type_ != "reasoning":
             refuse_unsupported([f"{place}.type ({str(type_)[:40]})"])
     if len(messages) == start:
-        raise invalid("input", "holds no message")
+        raise invalid("input", "contains no message")
     return messages
 
 
@@ -69,7 +69,9 @@ def _output(item: Mapping[str, Any], place: str, called: set[str]) -> dict[str, 
     _known(item, place, ("type", "call_id", "output", "id", "status"))
     call_id = item.get("call_id")
     if not isinstance(call_id, str) or call_id not in called:
-        raise invalid(f"{place}.call_id", f"{str(call_id)[:60]!r} is no call of an earlier item")
+        raise invalid(
+            f"{place}.call_id", f"{str(call_id)[:60]!r} does not match a call of an earlier item"
+        )
     content = _content(item.get("output"), f"{place}.output")
     return {"role": "tool", "tool_call_id": call_id, "content": content}
 

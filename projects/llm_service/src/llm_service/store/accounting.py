@@ -139,7 +139,7 @@ class Accounting:
             self._give_up.set()
             self._thread = None
         if self.pending:
-            log.error("%d records of usage could not be written and are lost.", self.pending)
+            log.error("%d usage records could not be written and are lost.", self.pending)
 
     def flush(self, timeout: float = 2.0) -> bool:
         """Wait until all that was added so far is written; False if it takes longer."""
@@ -178,7 +178,7 @@ class Accounting:
                 self._refuse(error)
             except Exception as error:
                 if self.healthy:
-                    log.error("Usage can't be written, %d records wait: %s", self.pending, error)
+                    log.error("Cannot write usage, %d records are waiting: %s", self.pending, error)
                 self.healthy, again = False, True
                 self.failed_writes += 1
                 if self._stopping.wait(pause) and self._give_up.wait(_SHORTEST_PAUSE):
@@ -186,7 +186,7 @@ class Accounting:
                 pause = min(2 * pause, _LONGEST_PAUSE)
                 continue
             if not self.healthy:
-                log.warning("Usage is written again, %d records wait.", self.pending)
+                log.warning("Writing usage works again, %d records are waiting.", self.pending)
             self.healthy, pause = True, _SHORTEST_PAUSE
             del self._writing[: len(rows)]
             if not self._writing:
@@ -207,7 +207,7 @@ class Accounting:
 
     def _refuse(self, error: Exception) -> None:
         self.dropped += 1
-        log.error("A record of usage can't be stored: %s", error)
+        log.error("Cannot store a usage record: %s", error)
 
     def _finish(self, count: int) -> None:
         with self._progress:
@@ -244,7 +244,7 @@ class Accounting:
                 if self._waiting:
                     self._write_waiting()
         except (SeedbedError, DBAPIError) as error:
-            log.warning("Old prompts and answers could not be deleted: %s", error)
+            log.warning("Cannot delete old prompts and answers: %s", error)
 
 
 def _row(record: Record) -> dict[str, Any]:

@@ -61,8 +61,8 @@ class Database:
             )
             if found is None and not self.is_sqlite and _is_outage(error):
                 words = " ".join(str(error.orig).split())
-                hint = "Check that the server runs and that SERVICE_DATABASE_URL is right."
-                found = Unavailable(f"{self.url} does not answer: {words}.", hint=hint)
+                hint = "Check that the server is running and that SERVICE_DATABASE_URL is correct."
+                found = Unavailable(f"Database {self.url} is unavailable: {words}.", hint=hint)
             if found is None:
                 raise
             raise found from None
@@ -91,8 +91,8 @@ def open_database(config: Config) -> Database:
         _upgrade(database)
     except OSError as error:
         raise Unavailable(
-            f"Cannot keep data in {str(config.data_dir)!r}: {error.strerror or error}.",
-            hint="Set SERVICE_DATA_DIR to a folder that you may write to.",
+            f"Cannot write to {str(config.data_dir)!r}: {error.strerror or error}.",
+            hint="Set SERVICE_DATA_DIR to a writable folder.",
         ) from None
     return database
 
@@ -118,9 +118,9 @@ def upsert(
 def storable(value: str, what: str, most: int = 200) -> str:
     """`value` if every database can keep it; BadInput names `what` otherwise."""
     if len(value) > most:
-        raise BadInput(f"{what} has {len(value)} characters; at most {most} are kept.")
+        raise BadInput(f"{what} is too long: {len(value)} characters, at most {most} are allowed.")
     if cleaned(value) != value:
-        raise BadInput(f"{what} {value!r} holds a NUL character or half of a surrogate pair.")
+        raise BadInput(f"{what} {value!r} contains a NUL character or half a surrogate pair.")
     return value
 
 
@@ -146,6 +146,6 @@ def _upgrade(database: Database) -> None:
             command.upgrade(settings, "head")
         except CommandError as error:
             raise ConfigError(
-                f"{database.url} was written by a newer version: {error}",
-                hint="Update llm-service, or restore the backup from before.",
+                f"Database {database.url} was written by a newer version: {error}",
+                hint="Upgrade llm-service, or restore an older backup.",
             ) from None

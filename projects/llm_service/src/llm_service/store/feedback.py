@@ -39,15 +39,17 @@ def add(
     and NotFound for an answer that is not known.
     """
     if rating not in ("up", "down", None):
-        raise BadInput(f"rating is {rating!r}.", hint='Give "up" or "down", or leave it out.')
+        raise BadInput(f"Invalid rating {rating!r}.", hint='Use "up" or "down", or omit it.')
     number = isinstance(score, int | float) and not isinstance(score, bool)
     if score is not None and not (number and abs(score) < 1e300 and math.isfinite(score)):
-        raise BadInput(f"score is {score!r}.", hint="Give a finite number, or leave it out.")
+        raise BadInput(f"Invalid score {score!r}.", hint="Use a finite number, or omit it.")
     comment = storable(comment or "", "comment", 4000)
     if rating is None and score is None and not comment:
-        raise BadInput("The feedback is empty.", hint="Give a rating, a score or a comment.")
+        raise BadInput("The feedback is empty.", hint="Send a rating, a score or a comment.")
     if not _known(database, storable(response_id, "response_id"), key_id, accounting):
-        raise NotFound(f"No answer has the id {response_id!r}, or it is not yours.")
+        raise NotFound(
+            f"Unknown response_id {response_id!r}, or the answer belongs to another key."
+        )
     row = {"response_id": response_id, "at": datetime.now(UTC), "rating": rating}
     row |= {"score": None if score is None else float(score), "comment": comment}
     with database.writing() as connection:

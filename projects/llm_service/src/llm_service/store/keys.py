@@ -95,7 +95,9 @@ class KeyStore:
         """
         key = _checked(name, **limits)
         if any(key.name == known.name for known in self._static.values()):
-            raise BadInput(f"{name!r} is a key of SEEDBED_API_KEYS.", hint="Take another name.")
+            raise BadInput(
+                f"Key name {name!r} is already used in SEEDBED_API_KEYS.", hint="Use another name."
+            )
         secret = f"sk-sb-{secrets.token_urlsafe(32)}"
         row = {
             field: getattr(key, field)
@@ -111,7 +113,8 @@ class KeyStore:
                     connection.execute(upsert(self.database, tables.teams, team))
         except IntegrityError:
             raise BadInput(
-                f"There is a key named {name!r}.", hint="Take another name, or revoke it first."
+                f"A key named {name!r} already exists.",
+                hint="Use another name, or revoke it first.",
             ) from None
         self._changed()
         return self.get(key.id), secret
@@ -125,21 +128,22 @@ class KeyStore:
         """From now on it is refused. NotFound if there is none such, or it is revoked already."""
         if any(id_or_name == key.name for key in self._static.values()):
             raise BadInput(
-                f"{id_or_name!r} is a key of SEEDBED_API_KEYS.",
-                hint="Take it out there and start the server again.",
+                f"Key {id_or_name!r} is defined in SEEDBED_API_KEYS and cannot be revoked here.",
+                hint="Remove it there and restart the server.",
             )
         column = tables.keys.c
         with self.database.writing() as connection:
             found = connection.execute(
                 update(tables.keys)
                 .where(column.revoked.is_(None))
-                .where(or_(column.id == storable(id_or_name, "A key"), column.name == id_or_name))
+                .where(or_(column.id == storable(id_or_name, "The key"), column.name == id_or_name))
                 .values(revoked=datetime.now(UTC))
                 .returning(column.id)
             ).scalar()
         if found is None:
             raise NotFound(
-                f"No key in use has the id or name {id_or_name!r}.", hint="List them with `keys`."
+                f"No active key with the id or name {id_or_name!r}.",
+                hint="List all keys with: llm-service keys list",
             )
         self._changed()
         return self.get(found)
@@ -154,11 +158,11 @@ class KeyStore:
         if key is None:
             return None
         if key.revoked is not None:
-            raise _refused(f"The key {key.name!r} was revoked.", "Ask for a new one.")
+            raise _refused(f"Key {key.name!r} was revoked.", "Request a new one.")
         if key.expires is not None and key.expires <= datetime.now(UTC):
             raise _refused(
-                f"The key {key.name!r} expired at {key.expires:%Y-%m-%d %H:%M} UTC.",
-                "Ask for a new one.",
+                f"Key {key.name!r} expired at {key.expires:%Y-%m-%d %H:%M} UTC.",
+                "Request a new one.",
             )
         return key
 
@@ -169,7 +173,7 @@ class KeyStore:
             return key
         if id == LOCAL.id and not self._by_id:
             return LOCAL
-        raise NotFound(f"No key has the id {id!r}.")
+        raise NotFound(f"No key with the id {id!r}.")
 
     def caller(self, headers: Headers) -> str:
         """The id of the key in the headers; Unauthorized without a valid one.
@@ -180,7 +184,7 @@ class KeyStore:
             return LOCAL.id
         key = self.find(presented_key(headers))
         if key is None:
-            raise _refused("No API key, or not a known one.", "Send `Authorization: Bearer KEY`.")
+            raise _refused("Missing or invalid API key.", "Send `Authorization: Bearer KEY`.")
         return key.id
 
     def __bool__(self) -> bool:
@@ -199,7 +203,7 @@ class KeyStore:
                 self._load()
             except SeedbedError as error:  # the known keys serve on
                 self._retry_at = time.monotonic() + _REREAD_SECONDS
-                log.warning("Changed keys could not be read: %s", error)
+                log.warning("Cannot read changed keys: %s", error)
         elif (
             not self.database.is_sqlite
             and time.monotonic() > self._reread_at
@@ -213,7 +217,7 @@ class KeyStore:
         try:
             self._load()
         except SeedbedError as error:
-            log.warning("Keys could not be read again: %s", error)
+            log.warning("Cannot reload the keys: %s", error)
         finally:
             self._rereading.release()
 
@@ -279,26 +283,28 @@ def _checked(
     expires: datetime | None = None,
     **numbers: float | None,
 ) -> Key:
-    for what, value in (("A key's name", name), ("A team's name", team)):
+    for what, value in (("Key name", name), ("Team name", team)):
         if value != storable(value, what, 100).strip() or not value.isprintable():
-            raise BadInput(f"{what} {value!r} has spaces around it or unprintable characters.")
+            raise BadInput(
+                f"{what} {value!r} has leading or trailing spaces or unprintable characters."
+            )
     if not name:
-        raise BadInput("A key needs a name.")
+        raise BadInput("Key name must not be empty.")
     scopes = frozenset(scopes)
     if not scopes or scopes - SCOPES:
         wrong = ", ".join(sorted(scopes - SCOPES)) or "none"
-        raise BadInput(f"Scopes: {wrong}.", hint=f"Choose from {', '.join(sorted(SCOPES))}.")
+        raise BadInput(f"Invalid scopes: {wrong}.", hint=f"Available: {', '.join(sorted(SCOPES))}.")
     if expires is not None and expires.tzinfo is None:
         expires = expires.replace(tzinfo=UTC)
     if expires is not None and expires <= datetime.now(UTC):
-        raise BadInput(f"expires is {expires.isoformat()}, which is past.")
+        raise BadInput(f"Expiry time {expires.isoformat()} is in the past.")
     if numbers.get("team_budget_usd") is not None and not team:
-        raise BadInput("team_budget_usd is given, but no team.")
+        raise BadInput("A team budget needs a team.")
     key = Key(
         id=f"key-{secrets.token_hex(6)}",
         name=name,
         scopes=scopes,
-        models=tuple(storable(model, "A model's name") for model in models),
+        models=tuple(storable(model, "Model name") for model in models),
         team=team,
         created=datetime.now(UTC),
         expires=expires,
@@ -314,5 +320,7 @@ def _limit(field: str, value: float | None) -> float | None:
     kind = (int, float) if money else int
     if isinstance(value, bool) or not isinstance(value, kind) or not 0 < value <= _MOST:
         number = "number" if money else "whole number"
-        raise BadInput(f"{field} is {value!r}.", hint=f"Give a {number} above 0, up to {_MOST}.")
+        raise BadInput(
+            f"Invalid {field} {value!r}.", hint=f"Use a {number} above 0, up to {_MOST}."
+        )
     return value

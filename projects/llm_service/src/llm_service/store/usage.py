@@ -31,7 +31,7 @@ def report(
     """
     column = tables.usage.c
     if by not in ("key", "model", "day"):
-        raise BadInput(f"by is {by!r}.", hint='Choose "key", "model" or "day".')
+        raise BadInput(f"Cannot group by {by!r}.", hint='Use "key", "model" or "day".')
     # A name may belong to several keys in turn; an error may come before a model is chosen.
     used = case((column.model_used == "", column.model), else_=column.model_used)
     group = {"key": column.key_id, "model": used, "day": column.day}[by].label("grouped")
