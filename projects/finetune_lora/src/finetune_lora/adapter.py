@@ -16,9 +16,10 @@ from typing import Any
 from safetensors import SafetensorError
 
 from finetune_lora.base import Base, load_base
-from finetune_lora.disk import explain, sync, sync_folder
+from finetune_lora.disk import explain, sync_folder
 from seedbed.errors import BadInput, ConfigError, NotFound
 from seedbed.guardrails import reason
+from seedbed.models.weights import sync
 from seedbed.settings import Settings
 
 METHODS = ("lora", "dora", "rslora", "qlora")
@@ -97,7 +98,8 @@ def without_casts(model: Any) -> Any:
 
     for module in model.modules():
         if isinstance(module, BaseTunerLayer):
-            module.cast_input_dtype_enabled = False
+            layer: Any = module  # PEFT reads this attribute with getattr and declares it nowhere
+            layer.cast_input_dtype_enabled = False
     return model
 
 

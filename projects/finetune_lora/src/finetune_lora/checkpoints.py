@@ -13,7 +13,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from finetune_lora.disk import sync, sync_folder, write_text
+from finetune_lora.disk import sync_folder, write_text
+from seedbed.models.weights import sync
 
 _KEPT = 2
 

@@ -15,6 +15,7 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -184,17 +185,13 @@ def prepare(args: TrainArgs, settings: Settings | None = None) -> Job:
     base = load_base(
         args.base, dtype=args.dtype, quantize=args.method == "qlora", settings=settings
     )
-    options = {"max_tokens": args.max_tokens, "truncate": args.truncate}
+    cut = partial(encode, base.tokenizer, max_tokens=args.max_tokens, truncate=args.truncate)
     layers = suitable_layers(base) if args.layers is None else args.layers
     args = replace(args, lr=args.lr or suitable_lr(base), layers=layers)
-    encoded = encode(base.tokenizer, dataset.examples, source=dataset.source, **options)
+    encoded = cut(dataset.examples, source=dataset.source)
     if len(encoded) < 2:
         raise BadInput(f"Cut to {args.max_tokens} tokens, {args.data} has nothing to learn.")
-    encoded_eval = (
-        encode(base.tokenizer, evaluation.examples, source=evaluation.source, **options)
-        if evaluation
-        else []
-    )
+    encoded_eval = cut(evaluation.examples, source=evaluation.source) if evaluation else []
     plan = plan_for(args, len(encoded))
     if dataset.is_classification and args.word_dropout:
         passes = -(-plan.planned // -(-len(encoded) // args.global_batch))

@@ -28,6 +28,7 @@ from llm_service.protocol.embeddings import EmbeddingRequest
 from llm_service.protocol.responses import ResponsesRequest
 from llm_service.sending import EventStream, unless_gone
 from llm_service.store import feedback
+from llm_service.store.feedback import Rating
 from llm_service.store.keys import Key, KeyStore
 from seedbed.errors import ConfigError
 from seedbed.observe.startup import request_id
@@ -116,7 +117,7 @@ class Feedback(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     response_id: CleanText = Field(max_length=100, description="The answer's `id`.")
-    rating: Annotated[str | None, Field(pattern="^(up|down)$")] = None
+    rating: Rating | None = None
     score: Annotated[float | None, Field(ge=-1e6, le=1e6, allow_inf_nan=False)] = None
     comment: Annotated[CleanText, Field(max_length=4000)] = ""
 

@@ -140,7 +140,7 @@ def table(result: dict[str, Any]) -> str:
         "at once", "req/s", "tokens/s", "first token p50", "p95", "p99", "between tokens p50",
         "p95", "p99", "whole p50", "p95", "ok", "429", "errors",
     )  # fmt: skip
-    rows = [heads]
+    rows: list[tuple[str, ...]] = [heads]
     for level in result["levels"]:
         rate = level.get("rate")
         times = [

@@ -17,7 +17,6 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    field_validator,
     model_validator,
 )
 
@@ -45,6 +44,16 @@ def _as_target(value: Any) -> Any:
     return {"model": value} if isinstance(value, str) else value
 
 
+def _only_parameters(params: dict[str, Any]) -> dict[str, Any]:
+    if wrong := sorted(_REQUEST_FIELDS & set(params)):
+        raise ValueError(f"{wrong[0]!r} comes with each request; leave it out here")
+    try:
+        json.dumps(params, allow_nan=False)
+    except (TypeError, ValueError):
+        raise ValueError("only what JSON can say: text, numbers, true, lists, tables") from None
+    return params
+
+
 class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -52,6 +61,7 @@ class Strict(BaseModel):
 Name = Annotated[str, Field(pattern=f"^{_NAME}$")]
 Weight = Annotated[float, Field(gt=0)]
 Address = Annotated[str, AfterValidator(_http_address)]
+Parameters = Annotated[dict[str, Any], AfterValidator(_only_parameters)]
 
 
 class ModelEntry(Strict):
@@ -75,7 +85,7 @@ class ModelEntry(Strict):
     context_window: int = Field(0, ge=0)
     replicas: int = Field(1, ge=1, le=64)
     preload: bool = False
-    defaults: dict[str, Any] = {}
+    defaults: Parameters = {}
 
     @model_validator(mode="before")
     @classmethod
@@ -97,17 +107,6 @@ class ModelEntry(Strict):
         elif isinstance(backend, str):
             entry.setdefault("model", name)
         return entry
-
-    @field_validator("defaults")
-    @classmethod
-    def _only_parameters(cls, defaults: dict[str, Any]) -> dict[str, Any]:
-        if wrong := sorted(_REQUEST_FIELDS & set(defaults)):
-            raise ValueError(f"{wrong[0]!r} comes with each request; leave it out here")
-        try:
-            json.dumps(defaults, allow_nan=False)
-        except (TypeError, ValueError):
-            raise ValueError("only what JSON can say: text, numbers, true, lists, tables") from None
-        return defaults
 
     @model_validator(mode="after")
     def _belongs_together(self) -> ModelEntry:
@@ -191,9 +190,7 @@ class Variant(Strict):
     weight: Weight = 1.0
     model: Name | None = None
     prompt: Path | None = None
-    params: dict[str, Any] = {}
-
-    _parameters = field_validator("params")(ModelEntry._only_parameters.__func__)
+    params: Parameters = {}
 
 
 class Experiment(Strict):

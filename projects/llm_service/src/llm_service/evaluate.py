@@ -208,7 +208,7 @@ async def semantic(asker: Asker, rows: Sequence[Case]) -> tuple[dict[str, Figure
     embeddings = load_embeddings("minilm")
 
     async def embed(texts: Sequence[str]) -> Any:
-        return await asyncio.to_thread(embeddings.embed, list(texts))
+        return await asyncio.to_thread(embeddings.embed_documents, list(texts))
 
     found = (await false_hits(rows, embed))["thresholds"][0]
     figures = {f"semantic_{name}": Figure(**found[name]) for name in ("false_hit_rate", "hit_rate")}

@@ -54,8 +54,13 @@ def _is_number(text: str) -> bool:
 def keys_table(keys: Iterable[Key]) -> str:
     rows = []
     for key in keys:
-        limits = {"rpm": key.rpm, "tpm": key.tpm, "at a time": key.concurrency}
-        limits |= {"USD": key.budget_usd, f"USD of {key.team}": key.team_budget_usd}
+        limits: dict[str, float | None] = {
+            "rpm": key.rpm,
+            "tpm": key.tpm,
+            "at a time": key.concurrency,
+            "USD": key.budget_usd,
+            f"USD of {key.team}": key.team_budget_usd,
+        }
         said = ", ".join(f"{value:g} {unit}" for unit, value in limits.items() if value is not None)
         state = (
             "revoked" if key.revoked else "expires " + f"{key.expires:%F}" if key.expires else ""
@@ -72,8 +77,15 @@ def usage_table(rows: Sequence[Mapping[str, Any]], by: str) -> str:
     if not rows:
         return "Nothing was asked yet."
     heads = (by, "requests", "errors", "read", "written", "USD", "p50 s", "p95 s")
-    fields = ("n", "errors", "prompt_tokens", "completion_tokens", "cost_usd")
-    fields += ("p50_seconds", "p95_seconds")
+    fields = [
+        "n",
+        "errors",
+        "prompt_tokens",
+        "completion_tokens",
+        "cost_usd",
+        "p50_seconds",
+        "p95_seconds",
+    ]
     return columns(heads, ([row[by], *(row[field] for field in fields)] for row in rows))
 
 

@@ -12,8 +12,9 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from finetune_lora.disk import sync, sync_folder
+from finetune_lora.disk import sync_folder
 from seedbed.errors import BadInput
+from seedbed.models.weights import sync
 
 _STAGING, _READY, _LOCK = ".prepare-unfinished", ".prepare-ready", ".prepare-lock"
 

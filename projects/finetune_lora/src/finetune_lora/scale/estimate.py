@@ -206,10 +206,12 @@ def shape_for(params: float) -> Shape:
 
 
 def _stretched(shape: Shape, by: float) -> Shape:
-    def wide(width: int) -> int:
-        return max(64, round(width * by ** (1 / 3) / 64) * 64)
+    factor: float = by ** (1 / 3)
 
-    layers = max(1, round(shape.layers * by ** (1 / 3)))
+    def wide(width: int) -> int:
+        return max(64, round(width * factor / 64) * 64)
+
+    layers = max(1, round(shape.layers * factor))
     return Shape(f"like {shape.name}", wide(shape.hidden), layers, wide(shape.mlp),
                  wide(shape.keys), shape.vocabulary, shape.tied)  # fmt: skip
 

@@ -83,7 +83,7 @@ class Facts:
             wrong, wrong_text = self._write(slot)
         self.corrected = True
         if self.rng.random() < 0.6:
-            back = self.rng.choice(values.words()["correct"]["inline"])
+            back: str = self.rng.choice(values.words()["correct"]["inline"])
             return wrong_text + back.format(text)
         self.trailing.append(self.rng.choice(values.words()["correct"]["after"]).format(text))
         return wrong_text

@@ -136,8 +136,8 @@ def amount(rng: Random, part: str) -> tuple[float | int, str]:
             break
     value = euros if cents == 0 else round(euros + cents / 100, 2)
     text = str(euros) if cents == 0 and rng.random() < 0.8 else f"{euros}.{cents:02}"
-    in_words = isinstance(value, int) and value < 100 and rng.random() < 0.25
-    marked = guard(number_word(value) if in_words else text)
+    in_words = cents == 0 and euros < 100 and rng.random() < 0.25
+    marked = guard(number_word(euros) if in_words else text)
     if in_words:
         return value, f"{marked} {rng.choice(('euros', 'dollars', 'pounds', 'bucks'))}"
     return value, rng.choice(

@@ -78,7 +78,8 @@ def embed(embeddings: Any, texts: Sequence[str]) -> np.ndarray:
     if hasattr(embeddings, "embed"):
         return np.asarray(embeddings.embed(list(texts)), dtype=np.float32)
     vectors = np.asarray(embeddings.embed_documents(list(texts)), dtype=np.float32)
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
+    unit: np.ndarray = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
+    return unit
 
 
 def candidates(hits: Sequence[Hit]) -> list[Candidate]:

@@ -52,7 +52,7 @@ def confidence(question: str, scored: Sequence[Candidate]) -> float:
     """
     if not scored:
         return 0.0
-    z = BIAS + sum(w * s for w, s in zip(WEIGHTS, signals(question, scored), strict=True))
+    z: float = BIAS + sum(w * s for w, s in zip(WEIGHTS, signals(question, scored), strict=True))
     return 1 / (1 + math.exp(-z))
 
 

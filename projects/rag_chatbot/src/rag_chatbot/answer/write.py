@@ -135,7 +135,8 @@ class Writer:
             notices.append(f"Left out: {dropped} sentence(s) that the documents do not support.")
 
     def _fence(self, hits: Sequence[Hit]) -> str:
-        left, parts = self.budget, []
+        left = self.budget
+        parts: list[str] = []
         for hit in hits:
             head = context(hit.chunk.title, hit.chunk.heading)
             text = f"[{head}]\n{hit.chunk.text}".replace("PASSAGES>>>", "").replace("<<<", "")

@@ -65,7 +65,7 @@ def evaluate_beir(
             cases.append(case)
             if progress:
                 progress(done, len(data.relevant), "queries")
-    means = {
+    means: dict[str, dict[str, float]] = {
         arm: {m: _mean([case[f"{arm} {m}"] for case in cases]) for m in _measures([], set())}
         for arm in ARMS
     }
@@ -113,8 +113,8 @@ def _ingest(
     items = list(documents.items())
     for at in range(0, len(items), BATCH):
         cut = []
-        for source, parts in items[at : at + BATCH]:
-            document = _document(*parts)
+        for source, title_and_text in items[at : at + BATCH]:
+            document = _document(*title_and_text)
             pieces = chunk(document, tokens, count)
             cut.append((source, document, pieces, index_parts(document, pieces)))
         vectors = store.embed([joined(*part) for *_, parts in cut for part in parts])

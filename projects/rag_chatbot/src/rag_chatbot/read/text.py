@@ -7,7 +7,7 @@ parsers only find spans. They go line by line, without backtracking, whatever is
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from rag_chatbot.read.document import Block, Document, Kind
@@ -38,6 +38,10 @@ CODE_NAME = re.compile(
     r"(?:def|class|func|function|fn|interface|struct|enum|impl|trait|module|namespace|type|object|"
     r"macro_rules!|sub|record)[ \t*]+(?:\([^)]{0,80}\)[ \t]*)?([A-Za-z_$][\w$.:]*)"
 )
+
+Spans = Sequence[tuple[int, int]]  # of the lines in a text
+Heading = tuple[Block | None, int]  # the heading (None: a rule to skip) and its number of lines
+FindHeading = Callable[[str, Spans, int], Heading | None]  # at line number so-and-so of the spans
 
 
 def decode(data: bytes) -> str:
@@ -147,7 +151,9 @@ def parse_code(data: bytes, path: Path) -> Document:
     return Document(text, tuple(blocks), path.name)
 
 
-def _blocks(text, *, heading, start_at=0, fence=FENCE) -> Iterator[Block]:  # type: ignore[no-untyped-def]
+def _blocks(
+    text: str, *, heading: FindHeading, start_at: int = 0, fence: re.Pattern[str] = FENCE
+) -> Iterator[Block]:
     """Paragraphs, lists, tables and fenced code between blank lines; headings by `heading`."""
     spans = [span for span in lines(text) if span[0] >= start_at]
     at = 0
@@ -176,13 +182,13 @@ def _blocks(text, *, heading, start_at=0, fence=FENCE) -> Iterator[Block]:  # ty
         at = stop
 
 
-def _ends(text, spans, at, heading, fence) -> bool:  # type: ignore[no-untyped-def]
+def _ends(text: str, spans: Spans, at: int, heading: FindHeading, fence: re.Pattern[str]) -> bool:
     start, end = spans[at]
     line = text[start : min(end, start + 1000)]
     return not line.strip() or bool(fence.match(line)) or bool(heading(text, spans, at))
 
 
-def _fence_end(text: str, spans: list[tuple[int, int]], at: int, mark: str) -> int:
+def _fence_end(text: str, spans: Spans, at: int, mark: str) -> int:
     for stop in range(at + 1, len(spans)):
         line = text[spans[stop][0] : spans[stop][1]].strip().lstrip("> ")
         if line.startswith(mark) and not line.strip(mark[0]):
@@ -201,12 +207,12 @@ def _kind(text: str) -> Kind:
     return "paragraph"
 
 
-def _no_heading(text, spans, at):  # type: ignore[no-untyped-def]
+def _no_heading(text: str, spans: Spans, at: int) -> Heading | None:
     """Plain text: a line underlined with === or ---, as many READMEs have."""
     return _setext(text, spans, at, minimum=3)
 
 
-def _markdown_heading(text, spans, at):  # type: ignore[no-untyped-def]
+def _markdown_heading(text: str, spans: Spans, at: int) -> Heading | None:
     start, end = spans[at]
     if end - start > 1000:
         return None
@@ -218,7 +224,7 @@ def _markdown_heading(text, spans, at):  # type: ignore[no-untyped-def]
     return _setext(text, spans, at, minimum=2)
 
 
-def _setext(text, spans, at, minimum):  # type: ignore[no-untyped-def]
+def _setext(text: str, spans: Spans, at: int, minimum: int) -> Heading | None:
     start, end = spans[at]
     if at + 1 >= len(spans) or end - start > 200:
         return None
@@ -235,7 +241,7 @@ def _setext(text, spans, at, minimum):  # type: ignore[no-untyped-def]
     return Block("heading", left, start + len(line.rstrip()), level), 2
 
 
-def _asciidoc_heading(text, spans, at):  # type: ignore[no-untyped-def]
+def _asciidoc_heading(text: str, spans: Spans, at: int) -> Heading | None:
     start, end = spans[at]
     if end - start < 1000 and (match := ADOC.match(text[start:end])):
         return Block("heading", start + match.start(2), start + match.end(2), len(match[1])), 1
@@ -248,7 +254,7 @@ class _RstHeading:
     def __init__(self) -> None:
         self.styles: list[tuple[str, bool]] = []
 
-    def __call__(self, text, spans, at):  # type: ignore[no-untyped-def]
+    def __call__(self, text: str, spans: Spans, at: int) -> Heading | None:
         def line(n: int) -> str:
             if n >= len(spans) or n < 0:
                 return ""

@@ -73,7 +73,8 @@ def text_search(
     match = match_expression(query, lambda word: frequencies.of(db, owner, word))
     if not match:
         return []
-    condition, values = "", ()
+    condition = ""
+    values: tuple[Any, ...] = ()
     if where:
         inner, values = _condition(where)
         # The plus keeps SQLite from running the whole match once for each row that passes.
@@ -112,7 +113,8 @@ def dense_filtered(
 
 def _condition(where: Where) -> tuple[str, tuple[Any, ...]]:
     """`where` as SQL over documents `d` and chunks `c`."""
-    sql, values = "", []
+    sql = ""
+    values: list[str | int] = []
     for key, value in where.items():
         options = [value] if isinstance(value, str | int) else list(value)
         test = {"source": "d.source GLOB ?", "type": "d.type = ?", "page": "c.page = ?"}.get(key)
@@ -139,7 +141,8 @@ def match_expression(query: str, rows_with: Callable[[str], int] = lambda _: 0) 
     if len(kept) > MAX_TERMS:  # of a long text the rarer words, for which length is a fair guess
         kept = sorted(kept, key=len, reverse=True)[:MAX_TERMS]
     rows = {word: rows_with(word) for word in kept}
-    total, affordable = 0, []
+    total = 0
+    affordable: list[str] = []
     for word in sorted(kept, key=rows.__getitem__):
         total += rows[word]
         if affordable and total > MAX_ROWS:

@@ -61,16 +61,32 @@ class StoredDocument:
     text: str = ""
 
 
-def insert_document(db, owner, source, data_hash, document, file, count) -> int:  # type: ignore[no-untyped-def]
+def insert_document(
+    db: sqlite3.Connection,
+    owner: Collection,
+    source: str,
+    data_hash: str,
+    document: Document,
+    file: FileStat | None,
+    count: int,
+) -> int:
     stat = (file.path, file.size, file.mtime_ns) if file else (None, None, None)
-    return db.execute(
+    inserted = db.execute(
         "INSERT INTO documents (collection_id, source, title, type, text, data_hash, path, size,"
         " mtime_ns, chunks) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (owner.id, source, document.title, document.type, document.text, data_hash, *stat, count),
     ).lastrowid
+    assert inserted is not None
+    return inserted
 
 
-def insert_chunks(db, owner, document_id, text, entries) -> None:  # type: ignore[no-untyped-def]
+def insert_chunks(
+    db: sqlite3.Connection,
+    owner: Collection,
+    document_id: int,
+    text: str,
+    entries: Sequence[tuple[Piece, Parts, str]],
+) -> None:
     row = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'chunks'").fetchone()
     numbered = list(enumerate(entries, (row[0] if row else 0) + 1))
     db.executemany(
