@@ -160,6 +160,8 @@ def test_screening_time_is_linear(unit):
 
 def test_random_noise_holds_little_that_looks_private():
     rng = random.Random(0)
-    words = ["".join(rng.choices("abcdefghijklmnop0123456789.-:", k=rng.randint(1, 12)))
-             for _ in range(20_000)]  # fmt: skip
+    words = [
+        "".join(rng.choices("abcdefghijklmnop0123456789.-:", k=rng.randint(1, 12)))
+        for _ in range(20_000)
+    ]
     assert len(find_pii(" ".join(words), ["email", "iban", "card", "phone", "secret"])) <= 5

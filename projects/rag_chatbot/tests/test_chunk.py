@@ -116,8 +116,12 @@ def test_no_letter_is_lost_and_no_chunk_overlaps(text: str, name: str) -> None:
 def test_sentences_are_not_fooled_by_abbreviations_and_numbers() -> None:
     text = "Use e.g. Chroma 1.5. It works (really). Dr. Who agrees! Is that so? yes."
     assert [text[a:b] for a, b in sentences(text)] == [
-        "Use e.g. Chroma 1.5.", "It works (really).", "Dr. Who agrees!", "Is that so?", "yes.",
-    ]  # fmt: skip
+        "Use e.g. Chroma 1.5.",
+        "It works (really).",
+        "Dr. Who agrees!",
+        "Is that so?",
+        "yes.",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -126,10 +130,12 @@ def test_sentences_are_not_fooled_by_abbreviations_and_numbers() -> None:
         ("See [the docs](http://x/y) **now**, `a_b`, *so* on.", "See the docs now, a_b, so on."),
         ("## Head\n\n> quoted\n\n```sh\nls\n```", "Head\n\nquoted\n\nls"),
         ("| a | b |\n|---|---|\n| 1 | 2 |", "a | b\n\n1 | 2"),
-        ("Use ``pip`` and :ref:`the guide <guide>`, snake_case_name, 2*3*4.",
-         "Use pip and the guide, snake_case_name, 2*3*4."),
+        (
+            "Use ``pip`` and :ref:`the guide <guide>`, snake_case_name, 2*3*4.",
+            "Use pip and the guide, snake_case_name, 2*3*4.",
+        ),
     ],
-)  # fmt: skip
+)
 def test_plain_takes_the_markup_off(markup: str, words: str) -> None:
     assert plain(markup) == words
 

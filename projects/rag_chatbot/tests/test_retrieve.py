@@ -65,9 +65,8 @@ def test_a_copy_of_a_better_chunk_is_left_out(retriever: Retriever) -> None:
     hits = retriever.search("What keeps a sailing boat upright?")
     assert len(ranked) == 5
     assert [hit.chunk.id for hit in hits if "keel" in hit.chunk.text] == [ranked[0].id]
-    assert distinct(np.array([[1, 0], [0, 1], [1, 0], [0.6, 0.8]], dtype=np.float32), 0.98) == [
-        0, 1, 3,
-    ]  # fmt: skip
+    vectors = np.array([[1, 0], [0, 1], [1, 0], [0.6, 0.8]], dtype=np.float32)
+    assert distinct(vectors, 0.98) == [0, 1, 3]
 
 
 def test_filters_hold_for_both_searches(retriever: Retriever) -> None:

@@ -86,10 +86,22 @@ def prepare(
     from finetune_lora.data.prepare import prepare
 
     card = prepare(
-        source, output, dev=dev, test=test, seed=seed, dev_data=dev_data, test_data=test_data,
-        base=base, max_tokens=max_tokens, near=near, skip_bad=skip_bad,
-    )  # fmt: skip
-    show(card) if as_json else typer.echo((output / "DATA_CARD.md").read_text("utf-8"))
+        source,
+        output,
+        dev=dev,
+        test=test,
+        seed=seed,
+        dev_data=dev_data,
+        test_data=test_data,
+        base=base,
+        max_tokens=max_tokens,
+        near=near,
+        skip_bad=skip_bad,
+    )
+    if as_json:
+        show(card)
+    else:
+        typer.echo((output / "DATA_CARD.md").read_text("utf-8"))
 
 
 @app.command()
@@ -153,8 +165,12 @@ def train(
     if values:
         raise typer.BadParameter(f"Got {values[0]!r}; values to try follow --sweep.")
     result = jobs.train_run(args, quiet=as_json, track=track, workers=ray)
-    if jobs.is_main_process():
-        show(result.as_json()) if as_json else typer.echo(jobs.next_steps(result))
+    if not jobs.is_main_process():
+        return
+    if as_json:
+        show(result.as_json())
+    else:
+        typer.echo(jobs.next_steps(result))
 
 
 def _sweep(args: Any, values: list[str], *, as_json: bool, track: bool) -> None:
@@ -170,7 +186,10 @@ def _sweep(args: Any, values: list[str], *, as_json: bool, track: bool) -> None:
         resume=args.resume,
         report=lambda said: typer.echo(said, err=True),
     )
-    show(result.as_json()) if as_json else typer.echo(result.to_text())
+    if as_json:
+        show(result.as_json())
+    else:
+        typer.echo(result.to_text())
 
 
 @app.command()
@@ -194,7 +213,10 @@ def evaluate(
     result = jobs.evaluate_run(
         data, adapter=adapter, base=base, model=model, quick=quick, out=output
     )
-    show(result) if as_json else typer.echo(report.to_markdown(result))
+    if as_json:
+        show(result)
+    else:
+        typer.echo(report.to_markdown(result))
 
 
 @app.command()
@@ -214,7 +236,10 @@ def export(
     from finetune_lora.export import export
 
     result = export(adapter, to, output, type=type, data=data, force=force)
-    show(result) if as_json else typer.echo(f"{result['path']}\n{result['next']}")
+    if as_json:
+        show(result)
+    else:
+        typer.echo(f"{result['path']}\n{result['next']}")
 
 
 @app.command()
@@ -295,7 +320,10 @@ def plan(
 
     shapes = tuple(estimate.shape_for(size) for size in params or ()) or estimate.SHAPES
     found = estimate.rows(shapes, tokens)
-    show(found) if as_json else typer.echo(estimate.table(found, tokens))
+    if as_json:
+        show(found)
+    else:
+        typer.echo(estimate.table(found, tokens))
 
 
 @app.command()

@@ -87,8 +87,15 @@ class TrainArgs:
     resume: bool = False
 
     def __post_init__(self) -> None:
-        bounds = {"batch_size": 1, "accumulation": 1, "r": 1, "max_tokens": 8, "micro_tokens": 8,
-                  "prefix_every": 1, "save_every": 1}  # fmt: skip
+        bounds = {
+            "batch_size": 1,
+            "accumulation": 1,
+            "r": 1,
+            "max_tokens": 8,
+            "micro_tokens": 8,
+            "prefix_every": 1,
+            "save_every": 1,
+        }
         for name, least in bounds.items():
             if getattr(self, name) < least:
                 raise ConfigError(
@@ -245,16 +252,16 @@ def facts(job: Job) -> dict[str, Any]:
         "args": asdict(job.args),
         "base": job.base.spec,
         "base_hash": job.base.hash,
-        "data": {"path": job.train.source, "sha256": job.train.sha256, "n": len(job.train)},
-        "eval_data": None if job.evaluation is None else {
-            "path": job.evaluation.source,
-            "sha256": job.evaluation.sha256,
-            "n": len(job.evaluation),
-        },
+        "data": _data_facts(job.train),
+        "eval_data": None if job.evaluation is None else _data_facts(job.evaluation),
         "labels": list(job.train.labels),
         "prompt_hash": prompt_hash(job.train),
         "steps": job.plan.planned,
-    }  # fmt: skip
+    }
+
+
+def _data_facts(dataset: Dataset) -> dict[str, Any]:
+    return {"path": dataset.source, "sha256": dataset.sha256, "n": len(dataset)}
 
 
 def task_of(job: Job) -> dict[str, Any]:
@@ -273,15 +280,17 @@ def task_of(job: Job) -> dict[str, Any]:
 
 def system_prompt(dataset: Dataset) -> str | None:
     """The system message that all examples have in common, if they do."""
-    prompts = {e.messages[0]["content"] for e in dataset.examples
-               if e.messages[0]["role"] == "system"}  # fmt: skip
+    prompts = {
+        e.messages[0]["content"] for e in dataset.examples if e.messages[0]["role"] == "system"
+    }
     return prompts.pop() if len(prompts) == 1 else None
 
 
 def prompt_hash(dataset: Dataset) -> str:
     """Twelve hex digits of the system messages that the examples open with."""
-    prompts = sorted({e.messages[0]["content"] for e in dataset.examples
-                      if e.messages[0]["role"] == "system"})  # fmt: skip
+    prompts = sorted(
+        {e.messages[0]["content"] for e in dataset.examples if e.messages[0]["role"] == "system"}
+    )
     return hashlib.sha256("\0".join(prompts).encode()).hexdigest()[:12]
 
 

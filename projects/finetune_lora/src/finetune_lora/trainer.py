@@ -248,8 +248,9 @@ class CompletionTrainer(Trainer):
 
         from finetune_lora.predict import TorchPredictor
 
-        predictor = TorchPredictor(replace(self.job.base, model=self.model), "now",
-                                   labels=self.job.train.labels)  # fmt: skip
+        predictor = TorchPredictor(
+            replace(self.job.base, model=self.model), "now", labels=self.job.train.labels
+        )
         examples = self.job.evaluation.examples
         mine = examples[self.args.process_index :: self.args.world_size]
         if self.spread:
@@ -285,8 +286,12 @@ class CompletionTrainer(Trainer):
             super()._save_checkpoint(model, trial)
             self.accelerator.wait_for_everyone()
             if self.args.should_save:
-                saved = {"identity": identity(self.job), "spent": self.job.plan.elapsed,
-                         "total": self.job.plan.total, "note": self.note}  # fmt: skip
+                saved = {
+                    "identity": identity(self.job),
+                    "spent": self.job.plan.elapsed,
+                    "total": self.job.plan.total,
+                    "note": self.note,
+                }
                 if self._prefixes:
                     written = Path(self._get_output_dir(), f"checkpoint-{step}")
                     torch.save(self._prefixes.state(), written / _PREFIXES)
@@ -329,8 +334,13 @@ class CompletionTrainer(Trainer):
             self._take(checkpoints.at(self.folder, best))
         state = whole_adapter(self.model) if self.spread else None  # all processes take part
         if self.is_world_process_zero():
-            save_adapter(self.accelerator.unwrap_model(self.model), self.job.base.tokenizer,
-                         self.folder, task_of(self.job), state=state)  # fmt: skip
+            save_adapter(
+                self.accelerator.unwrap_model(self.model),
+                self.job.base.tokenizer,
+                self.folder,
+                task_of(self.job),
+                state=state,
+            )
             checkpoints.clear(self.folder)
         result = TrainResult(
             folder=self.folder,

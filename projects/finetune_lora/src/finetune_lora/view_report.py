@@ -112,13 +112,15 @@ def _slices(report: Report) -> str:
         rows = []
         for value, found in values.items():
             low, high = found["interval"]
-            rows.append([
-                safe(value),
-                safe(found["n"]),
-                f"<span class='share'>{share_bar(found['exact_match'], low, high)}"
-                f"<span>{percent(found['exact_match'])}</span></span>",
-                *(percent(_of(report, name, key, value)) for name in others),
-            ])  # fmt: skip
+            rows.append(
+                [
+                    safe(value),
+                    safe(found["n"]),
+                    f"<span class='share'>{share_bar(found['exact_match'], low, high)}"
+                    f"<span>{percent(found['exact_match'])}</span></span>",
+                    *(percent(_of(report, name, key, value)) for name in others),
+                ]
+            )
         heads = [safe(key), "n", safe(report["system"]), *map(safe, others)]
         parts.append(table(heads, rows, "figures"))
     return "".join(parts)

@@ -58,8 +58,9 @@ class Watch(TrainerCallback):
             "event": "step",
             "step": state.global_step,
             "of": plan.total,
-            "epoch": round(state.global_step * trainer.job.args.global_batch
-                           / len(trainer.job.train), 3),
+            "epoch": round(
+                state.global_step * trainer.job.args.global_batch / len(trainer.job.train), 3
+            ),
             "loss": logs["loss"],
             "lr": logs["learning_rate"],
             "grad_norm": logs.get("grad_norm"),
@@ -67,5 +68,5 @@ class Watch(TrainerCallback):
             "tokens_per_second": round((now[1] - tokens) / max(1e-9, now[0] - then), 1),
             "seconds": round(plan.elapsed, 2),
             "left": round(max(0, plan.total - state.global_step) * pace, 1),
-        }  # fmt: skip
+        }
         trainer.tell_main(event)

@@ -134,10 +134,16 @@ def create_key(
 ) -> None:
     """Make an API key. It is shown once: only its hash is kept."""
     limits = {
-        "scopes": scope, "models": model, "rpm": rpm, "tpm": tpm, "concurrency": concurrency,
-        "budget_usd": budget_usd, "team": team, "team_budget_usd": team_budget_usd,
+        "scopes": scope,
+        "models": model,
+        "rpm": rpm,
+        "tpm": tpm,
+        "concurrency": concurrency,
+        "budget_usd": budget_usd,
+        "team": team,
+        "team_budget_usd": team_budget_usd,
         "expires": expires,
-    }  # fmt: skip
+    }
     given = {field: value for field, value in limits.items() if value is not None}
     key, secret = open_keys().create(name, **given)
     if as_json:
@@ -153,16 +159,20 @@ def list_keys(as_json: Json = False) -> None:
     from llm_service.report import key_json, keys_table
 
     found = open_keys().list()
-    show([key_json(key) for key in found]) if as_json else typer.echo(keys_table(found))
+    if as_json:
+        show([key_json(key) for key in found])
+    else:
+        typer.echo(keys_table(found))
 
 
 @keys.command("revoke")
 def revoke_key(id_or_name: str, as_json: Json = False) -> None:
     """Refuse a key from now on."""
     key = open_keys().revoke(id_or_name)
-    show({"id": key.id, "name": key.name, "revoked": True}) if as_json else typer.echo(
-        f"revoked {key.name} ({key.id})", err=True
-    )
+    if as_json:
+        show({"id": key.id, "name": key.name, "revoked": True})
+    else:
+        typer.echo(f"revoked {key.name} ({key.id})", err=True)
 
 
 @app.command()
@@ -179,7 +189,10 @@ def usage(
     if by not in ("key", "model", "day"):
         raise BadInput(f"--by {by!r} is not known.", hint="Use key, model or day.")
     rows = report(open_store(), by, since)  # type: ignore[arg-type]
-    show(rows) if as_json else typer.echo(usage_table(rows, by))
+    if as_json:
+        show(rows)
+    else:
+        typer.echo(usage_table(rows, by))
 
 
 @app.command()
@@ -191,7 +204,10 @@ def experiments(models: Models = None, as_json: Json = False) -> None:
 
     config, settings = read_settings(models=models)
     rows = Experiments(Table.load(config.models, settings).experiments).report(open_store())
-    show(rows) if as_json else typer.echo(experiments_table(rows))
+    if as_json:
+        show(rows)
+    else:
+        typer.echo(experiments_table(rows))
 
 
 @feedback.command("export")
@@ -235,11 +251,22 @@ def bench(
         wrong = f"--concurrency {concurrency!r} is no list of numbers."
         raise BadInput(wrong, hint="Write 1,8,16,32.") from None
     result = bench.run(
-        url, concurrency=levels, requests=requests, prompt_tokens=prompt_tokens,
-        output_tokens=output_tokens, prefix_tokens=prefix_tokens, rate=rate, seconds=seconds,
-        stream=stream, model=model, key=key,
-    )  # fmt: skip
-    show(result) if as_json else typer.echo(bench.table(result))
+        url,
+        concurrency=levels,
+        requests=requests,
+        prompt_tokens=prompt_tokens,
+        output_tokens=output_tokens,
+        prefix_tokens=prefix_tokens,
+        rate=rate,
+        seconds=seconds,
+        stream=stream,
+        model=model,
+        key=key,
+    )
+    if as_json:
+        show(result)
+    else:
+        typer.echo(bench.table(result))
 
 
 @app.command(name="eval")
@@ -253,7 +280,10 @@ def evaluate(
     from llm_service.evaluate import run, table
 
     result = run(url, model=model, key=key)
-    show(result) if as_json else typer.echo(table(result))
+    if as_json:
+        show(result)
+    else:
+        typer.echo(table(result))
 
 
 @app.command()

@@ -202,10 +202,15 @@ def _add_rest(router: APIRouter, gateway: Gateway) -> None:
     async def rate(body: Feedback, key: CallingKey) -> dict[str, str]:
         """Rate an answer by its id; a second rating takes the first one's place."""
         await asyncio.to_thread(
-            feedback.add, gateway.database, body.response_id, body.rating, body.score,
-            body.comment, accounting=gateway.accounting,
+            feedback.add,
+            gateway.database,
+            body.response_id,
+            body.rating,
+            body.score,
+            body.comment,
+            accounting=gateway.accounting,
             key_id=None if key.may("admin") else key.id,
-        )  # fmt: skip
+        )
         gateway.metrics.feedback(body.rating or "score")
         return {"response_id": body.response_id}
 

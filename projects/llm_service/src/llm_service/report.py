@@ -105,7 +105,13 @@ def _variant(found: Mapping[str, Any]) -> list[object]:
     share, score = found["up_share"], found["score"]
     interval = f"{share['low']:.2f}-{share['high']:.2f}" if share else ""
     return [
-        found["variant"], found["requests"], found["errors"], found["rated"],
-        share and share["value"], interval, score and score["value"], found["p50_seconds"],
+        found["variant"],
+        found["requests"],
+        found["errors"],
+        found["rated"],
+        share and share["value"],
+        interval,
+        score and score["value"],
+        found["p50_seconds"],
         found["cost_usd"],
-    ]  # fmt: skip
+    ]

@@ -32,7 +32,7 @@ market kitchen silver doctor teacher engine mountain island yellow orange purple
 quiet strong narrow early number country village station corner circle machine picture
 weather farmer brother sister village harbor castle desert valley meadow thunder candle
 basket blanket pocket mirror ladder hammer needle button ribbon feather
-""".split()  # noqa: SIM905
+""".split()
 
 
 def prompt(seed: int, what: object, words: int) -> str:
@@ -181,8 +181,14 @@ def _judge(sample: Sample, response: Response) -> None:
             sample.error = "malformed answer"
 
 
-async def open_traffic(url: str, *, model: str | None = None, key: str | None = None,
-                    timeout: float = 120.0, **options: Any) -> Traffic:  # fmt: skip
+async def open_traffic(
+    url: str,
+    *,
+    model: str | None = None,
+    key: str | None = None,
+    timeout: float = 120.0,
+    **options: Any,
+) -> Traffic:
     """Learn what the server at `url` is: its model, what it takes, and how long a prompt gets.
 
     Raises Unavailable, Unauthorized, Forbidden, NotFound or BadInput, in one line.

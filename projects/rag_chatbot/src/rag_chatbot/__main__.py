@@ -78,9 +78,14 @@ def ingest(
     Exits 1 when a file could not be read.
     """
     summary = _ingest(
-        open_chatbot(), paths, collection, as_json,
-        include=include or (), exclude=exclude or (), prune=prune,
-    )  # fmt: skip
+        open_chatbot(),
+        paths,
+        collection,
+        as_json,
+        include=include or (),
+        exclude=exclude or (),
+        prune=prune,
+    )
     if as_json:
         show(summary)
     raise typer.Exit(1 if summary["failed"] else 0)
@@ -93,9 +98,13 @@ def _ingest(
 
     with terminal.progress(quiet) as progress:
         summary = ingest(
-            chatbot.store, paths, collection=collection, progress=progress,
-            waiting=lambda said: typer.echo(said, err=True), **options,
-        ).as_json()  # fmt: skip
+            chatbot.store,
+            paths,
+            collection=collection,
+            progress=progress,
+            waiting=lambda said: typer.echo(said, err=True),
+            **options,
+        ).as_json()
     if not quiet:
         terminal.report(summary)
     return summary
@@ -116,7 +125,10 @@ def ask(
 
     asked = Question(question, collection, k=k, mode=mode, strictness=strictness, keep=False)
     answer = open_chatbot(model).ask(asked, caller=OPERATOR)
-    show(answer) if as_json else typer.echo(terminal.readable(answer))
+    if as_json:
+        show(answer)
+    else:
+        typer.echo(terminal.readable(answer))
 
 
 @app.command()
@@ -184,7 +196,10 @@ def evaluate(
 
     with terminal.progress() as progress:
         result = run(model, beir=beir, qa=qa, docs=docs, baseline=compare, progress=progress)
-    show(result) if as_json else typer.echo(terminal.table(result))
+    if as_json:
+        show(result)
+    else:
+        typer.echo(terminal.table(result))
 
 
 @app.command()

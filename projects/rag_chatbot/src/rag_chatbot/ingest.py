@@ -172,9 +172,16 @@ def _write(store: Store, collection: str, batch: list[_Ready], summary: Summary)
     for ready in batch:
         assert ready.document is not None
         store.add_document(
-            collection, ready.source, ready.data_hash, ready.document, ready.pieces,
-            file=ready.file, parts=ready.parts, vectors=vectors, apply=False,
-        )  # fmt: skip
+            collection,
+            ready.source,
+            ready.data_hash,
+            ready.document,
+            ready.pieces,
+            file=ready.file,
+            parts=ready.parts,
+            vectors=vectors,
+            apply=False,
+        )
         summary.chunks += len(ready.pieces)
         summary.added += ready.change == "added"
         summary.updated += ready.change == "updated"
@@ -208,9 +215,11 @@ def _read(
 ) -> _Ready:
     stat = item.path.stat()
     same_settings = bool(old and old.data_hash.startswith(tag))
-    if old and same_settings and (old.path, old.size, old.mtime_ns) == (
-        _key(item.path), stat.st_size, stat.st_mtime_ns
-    ):  # fmt: skip
+    if (
+        old
+        and same_settings
+        and (old.path, old.size, old.mtime_ns) == (_key(item.path), stat.st_size, stat.st_mtime_ns)
+    ):
         return _Ready(source, "unchanged")
     if stat.st_size > config.max_file_mb * 2**20:
         raise TooLarge(
@@ -271,9 +280,12 @@ class _Sources:
 
 
 def _prune(
-    store: Store, collection: str, found: list[Found], known: dict[str | None, StoredDocument],
+    store: Store,
+    collection: str,
+    found: list[Found],
+    known: dict[str | None, StoredDocument],
     summary: Summary,
-) -> None:  # fmt: skip
+) -> None:
     """Remove documents whose file is gone, below the roots; not below a folder that failed."""
     roots = {str(item.root) for item in found if not item.failed}
     unread = tuple(str(item.path) + os.sep for item in found if item.failed)

@@ -112,8 +112,14 @@ class Estimate:
 
     @property
     def total(self) -> float:
-        return (self.weights + self.adapter + self.gradients + self.optimizer
-                + self.activations + self.rest)  # fmt: skip
+        return (
+            self.weights
+            + self.adapter
+            + self.gradients
+            + self.optimizer
+            + self.activations
+            + self.rest
+        )
 
     def hours(self, tokens: float) -> float:
         """How long that many tokens take."""
@@ -212,8 +218,15 @@ def _stretched(shape: Shape, by: float) -> Shape:
         return max(64, round(width * factor / 64) * 64)
 
     layers = max(1, round(shape.layers * factor))
-    return Shape(f"like {shape.name}", wide(shape.hidden), layers, wide(shape.mlp),
-                 wide(shape.keys), shape.vocabulary, shape.tied)  # fmt: skip
+    return Shape(
+        f"like {shape.name}",
+        wide(shape.hidden),
+        layers,
+        wide(shape.mlp),
+        wide(shape.keys),
+        shape.vocabulary,
+        shape.tied,
+    )
 
 
 def shape_of(config: dict[str, Any], name: str = "") -> Shape:
@@ -222,11 +235,14 @@ def shape_of(config: dict[str, Any], name: str = "") -> Shape:
         heads = config["num_attention_heads"]
         head = config.get("head_dim") or config["hidden_size"] // heads
         return Shape(
-            name or config.get("model_type", ""), config["hidden_size"],
-            config["num_hidden_layers"], config["intermediate_size"],
-            head * config.get("num_key_value_heads", heads), config["vocab_size"],
+            name or config.get("model_type", ""),
+            config["hidden_size"],
+            config["num_hidden_layers"],
+            config["intermediate_size"],
+            head * config.get("num_key_value_heads", heads),
+            config["vocab_size"],
             bool(config.get("tie_word_embeddings", False)),
-        )  # fmt: skip
+        )
     except KeyError as error:
         raise ConfigError(f"No {error} in the model's config.json: not Llama-like.") from None
 
@@ -245,13 +261,24 @@ def rows(shapes: tuple[Shape, ...] = SHAPES, tokens: float = 5e6) -> list[dict[s
         for way, gpus, fsdp, method in WAYS:
             for gpu in GPUS:
                 e = estimate(shape, gpu, gpus=gpus, fsdp=fsdp, method=method)
-                found.append({
-                    "model": shape.name, "way": way, "gpu": gpu.name,
-                    "weights": e.weights, "adapter": e.adapter, "gradients": e.gradients,
-                    "optimizer": e.optimizer, "activations": e.activations, "rest": e.rest,
-                    "total": e.total, "fits": e.fits, "checkpointing": e.checkpointing,
-                    "tokens_per_second": e.tokens_per_second, "hours": e.hours(tokens),
-                })  # fmt: skip
+                found.append(
+                    {
+                        "model": shape.name,
+                        "way": way,
+                        "gpu": gpu.name,
+                        "weights": e.weights,
+                        "adapter": e.adapter,
+                        "gradients": e.gradients,
+                        "optimizer": e.optimizer,
+                        "activations": e.activations,
+                        "rest": e.rest,
+                        "total": e.total,
+                        "fits": e.fits,
+                        "checkpointing": e.checkpointing,
+                        "tokens_per_second": e.tokens_per_second,
+                        "hours": e.hours(tokens),
+                    }
+                )
     return found
 
 
@@ -266,8 +293,9 @@ def table(found: list[dict[str, Any]], tokens: float = 5e6) -> str:
         parts = ("weights", "adapter", "gradients", "optimizer", "activations", "rest")
         sizes = " | ".join(f"{row[name]:.1f}" for name in parts)
         mark = " ckpt" if row["checkpointing"] else ""
-        took = "does not fit | —" if not row["fits"] else (
-            f"{row['tokens_per_second']:,.0f} | {_duration(row['hours'])}")  # fmt: skip
+        took = "does not fit | —"
+        if row["fits"]:
+            took = f"{row['tokens_per_second']:,.0f} | {_duration(row['hours'])}"
         lines.append(
             f"| {row['model']} | {row['way']}{mark} | {row['gpu']} | {sizes} | "
             f"{row['total']:.1f} | {took} |"

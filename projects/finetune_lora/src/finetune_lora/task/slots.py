@@ -29,8 +29,15 @@ CORRECTABLE = (
     "item",
 )
 _CORRECTION = 0.06
-_FORMS = {"the_system": "system", "on_day": "day", "level_verb": "level", "the_item": "item",
-          "items": "item", "ticket_no": "ticket", "order_no": "order"}  # fmt: skip
+_FORMS = {
+    "the_system": "system",
+    "on_day": "day",
+    "level_verb": "level",
+    "the_item": "item",
+    "items": "item",
+    "ticket_no": "ticket",
+    "order_no": "order",
+}
 
 
 class Facts:

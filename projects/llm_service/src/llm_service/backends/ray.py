@@ -166,7 +166,7 @@ class Sent:
                 if not event.text.startswith(known):
                     raise self._differs()
                 position[event.index] += len(event.text)
-                if known == event.text != "":
+                if event.text and known == event.text:
                     continue
                 event = replace(event, text=event.text[len(known) :])
                 self._text[event.index] += event.text

@@ -152,9 +152,15 @@ class ChatWorker:
                 raise empty
             self._check_ids(ids)
             turn = Turn(
-                engine=self.engine, prompt=ids, sampling=sampling, deadline=None, grammar=None,
-                constraint=None, tools=[], about={},
-            )  # fmt: skip
+                engine=self.engine,
+                prompt=ids,
+                sampling=sampling,
+                deadline=None,
+                grammar=None,
+                constraint=None,
+                tools=[],
+                about={},
+            )
             turns += _choices(turn, body)
         return turns
 

@@ -136,7 +136,7 @@ class ChatRequest(Sampled):
 
     def check(self) -> None:
         super().check()
-        if None is not self.max_tokens != self.most_tokens:
+        if self.max_tokens is not None and self.max_tokens != self.most_tokens:
             raise invalid("max_tokens", "differs from max_completion_tokens", "Give one of them.")
         if self.top_logprobs and not self.logprobs:
             raise invalid("top_logprobs", "goes with logprobs=true only")

@@ -202,9 +202,13 @@ def _case(row: dict[str, Any], where: str) -> Case:
         raise BadInput(f"{where}: 'history' must be a list of objects with a 'question'.")
     turns = [Turn(text_of(t, "question", where), text_of(t, "answer", where, "")) for t in history]
     return Case(
-        text_of(row, "id", where), text_of(row, "question", where), tuple(patterns),
-        tuple(_texts(row, "source", where)), answerable, tuple(turns),
-    )  # fmt: skip
+        text_of(row, "id", where),
+        text_of(row, "question", where),
+        tuple(patterns),
+        tuple(_texts(row, "source", where)),
+        answerable,
+        tuple(turns),
+    )
 
 
 def _texts(row: dict[str, Any], name: str, where: str) -> list[str]:

@@ -16,6 +16,12 @@ from seedbed.errors import BadInput
 
 __all__ = ["Block", "Document", "file_type", "parse"]
 
+_CODE = """
+.py .pyi .js .mjs .cjs .jsx .ts .tsx .java .kt .kts .scala .go .rs .c .h .cc .cpp .cxx .hpp .hh .cs
+.swift .m .mm .rb .php .pl .pm .lua .r .jl .dart .ex .exs .erl .hs .ml .clj .sh .bash .zsh .fish
+.ps1 .sql .proto .graphql .tf .css .scss .less .vue .svelte .toml .yaml .yml .ini .cfg .conf
+.properties .xml .xsd .gradle .cmake .mk .bat .nix .zig .vim .el
+"""
 TYPES: dict[str, tuple[str, ...]] = {
     "markdown": (".md", ".markdown", ".mdx", ".mdown", ".qmd", ".rmd"),
     "text": (".txt", ".text", ".log", ".tex", ".org", ".srt", ".vtt"),
@@ -28,16 +34,8 @@ TYPES: dict[str, tuple[str, ...]] = {
     "json": (".json", ".geojson", ".webmanifest"),
     "notebook": (".ipynb",),
     "jsonl": (".jsonl", ".ndjson"),
-    "code": (
-        ".py", ".pyi", ".js", ".mjs", ".cjs", ".jsx", ".ts", ".tsx", ".java", ".kt", ".kts",
-        ".scala", ".go", ".rs", ".c", ".h", ".cc", ".cpp", ".cxx", ".hpp", ".hh", ".cs", ".swift",
-        ".m", ".mm", ".rb", ".php", ".pl", ".pm", ".lua", ".r", ".jl", ".dart", ".ex", ".exs",
-        ".erl", ".hs", ".ml", ".clj", ".sh", ".bash", ".zsh", ".fish", ".ps1", ".sql", ".proto",
-        ".graphql", ".tf", ".css", ".scss", ".less", ".vue", ".svelte", ".toml", ".yaml", ".yml",
-        ".ini", ".cfg", ".conf", ".properties", ".xml", ".xsd", ".gradle", ".cmake", ".mk", ".bat",
-        ".nix", ".zig", ".vim", ".el",
-    ),
-}  # fmt: skip
+    "code": tuple(_CODE.split()),
+}
 BY_ENDING = {ending: kind for kind, endings in TYPES.items() for ending in endings}
 BY_NAME = {
     **dict.fromkeys(("makefile", "dockerfile", "containerfile", "justfile", "rakefile"), "code"),

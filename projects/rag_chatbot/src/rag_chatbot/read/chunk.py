@@ -154,8 +154,11 @@ def _split(text: str, block: Block, max_tokens: int, count: TokenCounter) -> lis
     else:
         spans = _lines(part)
     limit = max_tokens * CHARS_PER_TOKEN
-    spans = [s for span in spans for s in ([span] if span[1] - span[0] <= limit
-                                           else _windows(part, *span, max_tokens * 3))]  # fmt: skip
+    spans = [
+        s
+        for span in spans
+        for s in ([span] if span[1] - span[0] <= limit else _windows(part, *span, max_tokens * 3))
+    ]
     units: list[_Unit] = []
     for at, ((start, end), tokens) in enumerate(
         zip(spans, _count(part, spans, count), strict=True)
@@ -185,8 +188,10 @@ def _windows(text: str, start: int, end: int, size: int) -> list[tuple[int, int]
     """Runs of at most `size` characters, cut at a space where there is one in the last quarter."""
     spans = []
     while end - start > size:
-        cut = max(text.rfind(" ", start + size * 3 // 4, start + size + 1),
-                  text.rfind("\n", start + size * 3 // 4, start + size + 1))  # fmt: skip
+        cut = max(
+            text.rfind(" ", start + size * 3 // 4, start + size + 1),
+            text.rfind("\n", start + size * 3 // 4, start + size + 1),
+        )
         stop = cut if cut > 0 else start + size
         spans.append((start, stop))
         start = stop + (cut > 0)

@@ -12,21 +12,17 @@ from typing import Any
 from rag_chatbot.read.document import Document, Writer
 from rag_chatbot.read.text import clean, decode
 
-SKIP = {
-    "nav", "footer", "iframe", "select", "button", "head", "object", "canvas", "math",
-    "textarea", "dialog",
-}  # fmt: skip
+SKIP = frozenset("nav footer iframe select button head object canvas math textarea dialog".split())
 SKIP_ROLES = {"navigation", "banner", "contentinfo", "search", "complementary"}
 FURNITURE = re.compile(
     r"(?:^|[\s_-])(?:sidebar|sphinxsidebar|navbar|breadcrumbs?|headerlink|toc|cookie|skip-link|"
     r"menu|pagination|toctree-wrapper|related)(?:$|[\s_-])",
     re.IGNORECASE,
 )
-BLOCKS = {
-    "p", "div", "section", "article", "main", "header", "aside", "blockquote", "ul", "ol", "dl",
-    "dt", "dd", "li", "figure", "figcaption", "details", "summary", "address", "hr", "fieldset",
-    "center", "body", "table", "tbody", "thead", "tr", "td", "th",
-}  # fmt: skip
+BLOCKS = frozenset(
+    "p div section article main header aside blockquote ul ol dl dt dd li figure figcaption details"
+    " summary address hr fieldset center body table tbody thead tr td th".split()
+)
 HEADINGS = {f"h{n}": n for n in range(1, 7)}
 OPEN_OR_CLOSE = re.compile(
     r"<(/?)(?:div|span|section|article|blockquote|table|ul|ol|dl|font|b|i|em|strong|a|center|small"

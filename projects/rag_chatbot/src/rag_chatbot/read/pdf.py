@@ -116,8 +116,9 @@ def _document(pages: list[list[_Line]], title: str) -> Document:
         kept = [line for line in page if _mask(line.text) not in furniture]
         for group in _groups(kept):
             text, first = _join(group), group[0]
-            bold = first.style == "bold" != body_style and len(group) == 1
-            if first.style == "mono" != body_style:
+            style = first.style if first.style != body_style else ""
+            bold = style == "bold" and len(group) == 1
+            if style == "mono":
                 writer.add("code", text, 0, number)
             elif (first.size in large or bold) and _like_heading(text):
                 level = 1 + (large.index(first.size) if first.size in large else len(large))

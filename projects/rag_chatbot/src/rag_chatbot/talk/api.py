@@ -83,9 +83,13 @@ def _add_asking(router: APIRouter, chatbot: Chatbot) -> None:
         tell; `passages` are then the nearest ones.
         """
         question = Question(
-            request.question, request.collection, request.conversation_id, request.k,
-            request.mode, request.strictness,
-        )  # fmt: skip
+            request.question,
+            request.collection,
+            request.conversation_id,
+            request.k,
+            request.mode,
+            request.strictness,
+        )
         if not request.stream:
             return chatbot.ask(question, caller=caller)
         events = chatbot.stream(question, caller=caller)

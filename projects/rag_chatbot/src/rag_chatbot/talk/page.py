@@ -113,8 +113,8 @@ def _connect(page: gr.Blocks, at: SimpleNamespace, do: Handlers) -> None:
         event.then(do.refresh, there, shown, show_progress="hidden")
 
     page.load(do.refresh, there, shown, show_progress="hidden")
-    inputs = [at.box, at.chat, at.ids, at.collection, at.conversation, at.k, at.mode,
-              at.strictness, at.model]  # fmt: skip
+    inputs = [at.box, at.chat, at.ids, at.collection, at.conversation]
+    inputs += [at.k, at.mode, at.strictness, at.model]
     answered = [at.chat, at.box, at.ids, at.conversation]
     asked = gr.on([at.box.submit, at.send.click], do.ask, inputs, answered, show_progress="hidden")
     then_refresh(asked)

@@ -49,8 +49,11 @@ def table(result: dict[str, Any]) -> str:
         for name, figure in result["intervals"].items():
             between = f"{figure['low']:.3f} to {figure['high']:.3f}" if figure["n"] else ""
             rows.append([name, f"{figure['value']:.3f}", between, str(figure["n"])])
-        rows += [[name, str(result[name]), "", ""] for name in result
-                 if name.startswith(("latency", "words"))]  # fmt: skip
+        rows += [
+            [name, str(result[name]), "", ""]
+            for name in result
+            if name.startswith(("latency", "words"))
+        ]
     else:
         arms = {name: value for name, value in result.items() if isinstance(value, dict)}
         arms.pop("compared", None)
@@ -59,10 +62,14 @@ def table(result: dict[str, Any]) -> str:
     text = _columns(rows)
     if "compared" in result:
         changes = [["change since the baseline", "", "95 % interval", "n"]] + [
-            [f"{name}{' *' if d['significant'] else ''}", f"{d['difference']:+.3f}",
-             f"{d['low']:+.3f} to {d['high']:+.3f}", str(d["n"])]
+            [
+                f"{name}{' *' if d['significant'] else ''}",
+                f"{d['difference']:+.3f}",
+                f"{d['low']:+.3f} to {d['high']:+.3f}",
+                str(d["n"]),
+            ]
             for name, d in result["compared"].items()
-        ]  # fmt: skip
+        ]
         text += f"\n\n{_columns(changes)}\n* more than chance"
     return text
 
