@@ -164,9 +164,9 @@ class CompletionTrainer(Trainer):
             ],
             device=device,
         )
-        counts: torch.Tensor = self.accelerator.reduce(counts, "sum")
-        self.note["tokens"] += int(counts[1])
-        return counts[0]
+        totals: torch.Tensor = self.accelerator.reduce(counts, "sum")
+        self.note["tokens"] += int(totals[1])
+        return totals[0]
 
     def training_step(  # type: ignore[override]  # inputs are the parts of `_collate`
         self, model: Any, inputs: list[Any], num_items_in_batch: Any = None

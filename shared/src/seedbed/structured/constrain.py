@@ -1,7 +1,7 @@
 """Answers that are valid against a JSON schema, whatever the model and wherever it is cut off.
 
-Why not give the schema to OpenVINO: its compiler ignores several keywords without a word, and an
-answer that meets its token limit is no JSON.
+Why not give the schema to OpenVINO: its compiler ignores keywords in 13 of 19 ordinary schemas (see
+the package), and an answer that reaches its token limit is not valid JSON.
 """
 
 from __future__ import annotations

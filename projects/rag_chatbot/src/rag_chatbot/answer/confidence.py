@@ -52,13 +52,14 @@ def confidence(question: str, scored: Sequence[Candidate]) -> float:
     """
     if not scored:
         return 0.0
-    z: float = BIAS + sum(w * s for w, s in zip(WEIGHTS, signals(question, scored), strict=True))
+    z = BIAS + sum(w * s for w, s in zip(WEIGHTS, signals(question, scored), strict=True))
     return 1 / (1 + math.exp(-z))
 
 
 def threshold(strictness: float) -> float:
     """The confidence below which no answer is given: 0 at strictness 0, 0.35 at ½, 1 at 1."""
-    return strictness**1.5
+    limit: float = strictness**1.5
+    return limit
 
 
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")

@@ -85,7 +85,7 @@ def insert_chunks(
     owner: Collection,
     document_id: int,
     text: str,
-    entries: Sequence[tuple[Piece, Parts, str]],
+    entries: Sequence[tuple[Piece, Parts, bytes]],
 ) -> None:
     row = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'chunks'").fetchone()
     numbered = list(enumerate(entries, (row[0] if row else 0) + 1))

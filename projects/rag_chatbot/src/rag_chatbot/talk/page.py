@@ -21,6 +21,7 @@ CONFIRM = """(source, collection) =>
 
 def build_page(chatbot: Chatbot) -> gr.Blocks:
     """The page of one chatbot, to be mounted by `seedbed.server.ui`."""
+    page: gr.Blocks
     with gr.Blocks(title="rag_chatbot", analytics_enabled=False) as page:
         at = SimpleNamespace(conversation=gr.State(None), ids=gr.State([]), rated=gr.State(None))
         with gr.Row(elem_id="columns"):
