@@ -189,7 +189,7 @@ class CompletionTrainer(Trainer):
 
     def _get_grad_norm(self, *args: Any, **kwargs: Any) -> Any:
         """The norm, checked before the optimizer spoils the weights with it."""
-        norm = super()._get_grad_norm(*args, **kwargs)
+        norm = super()._get_grad_norm(*args, **kwargs)  # type: ignore[no-untyped-call]
         if norm is not None:
             self._check_finite("gradient", torch.as_tensor(norm))
         return norm
