@@ -37,12 +37,26 @@ def ours(folder: Path, *, share_prefix: bool = True, layers: int = 0) -> dict[st
     from finetune_lora.train import TrainArgs, train
 
     args = TrainArgs(
-        data=str(folder / "train.jsonl"), eval_data=str(folder / "dev.jsonl"), epochs=1,
-        output=str(folder / f"ours-{share_prefix}-{layers}"), lr=LR, r=RANK, save_every=10_000,
-        eval_every=10_000, share_prefix=share_prefix, layers=layers, max_minutes=60, batch_size=8,
-    )  # fmt: skip
+        data=str(folder / "train.jsonl"),
+        eval_data=str(folder / "dev.jsonl"),
+        epochs=1,
+        output=str(folder / f"ours-{share_prefix}-{layers}"),
+        lr=LR,
+        r=RANK,
+        save_every=10_000,
+        eval_every=10_000,
+        share_prefix=share_prefix,
+        layers=layers,
+        max_minutes=60,
+        batch_size=8,
+    )
     steps: list[dict[str, Any]] = []
-    result = train(args, listeners=[lambda e: e["event"] == "step" and steps.append(e)])
+
+    def listen(event: dict[str, Any]) -> None:
+        if event["event"] == "step":
+            steps.append(event)
+
+    result = train(args, listeners=[listen])
     seconds = steps[-1]["seconds"] - steps[0]["seconds"]
     return {
         "tokens_per_second": (steps[-1]["tokens"] - steps[0]["tokens"]) / seconds,
@@ -77,14 +91,19 @@ def trl(folder: Path) -> dict[str, Any]:
         model=base.model,
         processing_class=base.tokenizer,
         args=SFTConfig(
-            output_dir=str(folder / "trl"), num_train_epochs=1, learning_rate=LR, use_cpu=True,
-            report_to="none", save_strategy="no", disable_tqdm=True,
+            output_dir=str(folder / "trl"),
+            num_train_epochs=1,
+            learning_rate=LR,
+            use_cpu=True,
+            report_to="none",
+            save_strategy="no",
+            disable_tqdm=True,
         ),
         train_dataset=data["train"],
         eval_dataset=data["dev"],
         peft_config=LoraConfig(r=RANK, lora_alpha=2 * RANK, target_modules="all-linear"),
         callbacks=[Clock()],
-    )  # fmt: skip
+    )
     tokens = sum(len(row["input_ids"]) for row in trainer.train_dataset)
     trainer.train()
     per_step = tokens / len(marks)

@@ -61,9 +61,12 @@ def main() -> dict[str, Any]:
         began = time.perf_counter()
         server = subprocess.Popen(
             ["make", "run-rag", f"PORT={port}", f"PYTHON={sys._base_executable}"],
-            cwd=clone, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            cwd=clone,
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
             start_new_session=True,
-        )  # fmt: skip
+        )
         try:
             first_answer(port, server)
             seconds = time.perf_counter() - began

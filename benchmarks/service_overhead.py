@@ -41,19 +41,29 @@ def models_file(folder: str, upstream: str) -> Path:
 
 def make_key(data: str) -> str:
     """A key whose limits are all counted and never reached."""
+    limits = "--rpm 1000000 --tpm 1000000000 --concurrency 1000 --budget-usd 1000"
     done = subprocess.run(
-        [peers.COMMAND, "keys", "create", "--name", "benchmark", "--json", "--rpm", "1000000",
-         "--tpm", "1000000000", "--concurrency", "1000", "--budget-usd", "1000"],
-        env={**peers.os.environ, "SERVICE_DATA_DIR": data}, check=True, capture_output=True,
-    )  # fmt: skip
+        [peers.COMMAND, *f"keys create --name benchmark --json {limits}".split()],
+        env={**peers.os.environ, "SERVICE_DATA_DIR": data},
+        check=True,
+        capture_output=True,
+    )
     return str(json.loads(done.stdout)["key"])
 
 
 def measure(server: peers.Server, key: str, rate: int, stream: bool, seed: int) -> dict[str, Any]:
     result = bench.run(
-        server.url, model="stub", key=key or None, rate=rate, seconds=SECONDS, arrivals="fixed",
-        stream=stream, output_tokens=OUTPUT_TOKENS, seed=seed, timeout=60,
-    )  # fmt: skip
+        server.url,
+        model="stub",
+        key=key or None,
+        rate=rate,
+        seconds=SECONDS,
+        arrivals="fixed",
+        stream=stream,
+        output_tokens=OUTPUT_TOKENS,
+        seed=seed,
+        timeout=60,
+    )
     found = result["levels"][0]
     if not found["ok"]:
         raise SystemExit(f"{server.process.args}: {found['errors']}")
@@ -99,8 +109,12 @@ def main(repeats: int = REPEATS) -> dict[str, Any]:
 
 def added(
     runs: dict[tuple[str, bool, int], list[dict[str, Any]]],
-    name: str, stream: bool, rate: int, what: str, share: str,
-) -> float:  # fmt: skip
+    name: str,
+    stream: bool,
+    rate: int,
+    what: str,
+    share: str,
+) -> float:
     """Milliseconds above the direct answer, each the median of the repetitions."""
     through, direct = (
         statistics.median(found[what][share] for found in runs[who, stream, rate])

@@ -76,9 +76,12 @@ def start(
     with tempfile.TemporaryFile() as output:
         began = time.perf_counter()
         process = subprocess.Popen(
-            list(argv), stdout=output, stderr=output, start_new_session=True,
+            list(argv),
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
             env={**os.environ, **(env or {})},
-        )  # fmt: skip
+        )
         server = Server(process, f"http://127.0.0.1:{port}")
         try:
             _wait(server, path, output)
@@ -117,8 +120,12 @@ def post(url: str, body: dict[str, Any], key: str = "") -> dict[str, Any]:
 
 def ask(server: Server, question: str, model: str = "smollm2", key: str = "") -> str:
     """The greedy answer to a question: a peer that runs the same model says much the same."""
-    body = {"model": model, "temperature": 0, "max_tokens": 16,
-            "messages": [{"role": "user", "content": question}]}  # fmt: skip
+    body = {
+        "model": model,
+        "temperature": 0,
+        "max_tokens": 16,
+        "messages": [{"role": "user", "content": question}],
+    }
     answer = post(f"{server.url}/v1/chat/completions", body, key)
     return str(answer["choices"][0]["message"]["content"]).strip()
 
@@ -150,8 +157,9 @@ def safetensors() -> Path | None:
     if not (folder / "tokenizer.json").exists():
         subprocess.run(
             [python, str(HERE / "weights.py"), str(gguf()), str(folder)],
-            check=True, stdout=sys.stderr,
-        )  # fmt: skip
+            check=True,
+            stdout=sys.stderr,
+        )
     return folder
 
 
@@ -159,9 +167,11 @@ def service(data: str, *arguments: str, env: dict[str, str] | None = None, path:
     """Ours, its data under `data`."""
     port = free_port()
     return start(
-        [COMMAND, "serve", "--port", str(port), *arguments], port, path,
+        [COMMAND, "serve", "--port", str(port), *arguments],
+        port,
+        path,
         env={"SERVICE_DATA_DIR": data, "SEEDBED_LOG_LEVEL": "WARNING", **(env or {})},
-    )  # fmt: skip
+    )
 
 
 def stub(*arguments: str):
@@ -179,16 +189,18 @@ def llamacpp():
 def vllm(dtype: str = "float32"):
     """In bfloat16, its own choice, it answered nonsense on these weights (0.32 with torch 2.13)."""
     port = free_port()
-    argv = [
-        str(python_of("vllm")), "-m", "vllm.entrypoints.openai.api_server",
-        "--model", str(safetensors()), "--served-model-name", "smollm2", "--dtype", dtype,
-        "--host", "127.0.0.1", "--port", str(port),
-        "--max-model-len", "2048", "--max-num-seqs", str(STREAMS),
-    ]  # fmt: skip
+    names = f"--model {safetensors()} --served-model-name smollm2 --dtype {dtype}"
+    address = f"--host 127.0.0.1 --port {port}"
+    limits = f"--max-model-len 2048 --max-num-seqs {STREAMS}"
+    python = str(python_of("vllm"))
+    argv = [python, "-m", "vllm.entrypoints.openai.api_server"]
+    argv += f"{names} {address} {limits}".split()
     env = {
-        "VLLM_TARGET_DEVICE": "cpu", "VLLM_CPU_KVCACHE_SPACE": "2",
-        "VLLM_NO_USAGE_STATS": "1", "HF_HUB_OFFLINE": "1",
-    }  # fmt: skip
+        "VLLM_TARGET_DEVICE": "cpu",
+        "VLLM_CPU_KVCACHE_SPACE": "2",
+        "VLLM_NO_USAGE_STATS": "1",
+        "HF_HUB_OFFLINE": "1",
+    }
     return start(argv, port, "/health", env=env)
 
 
@@ -196,14 +208,14 @@ def litellm(upstream: str, folder: str):
     """Its proxy with one worker and a master key in front of `upstream`'s model `stub`."""
     port, config = free_port(), Path(folder, "litellm.json")
     parameters = {"model": "openai/stub", "api_base": f"{upstream}/v1", "api_key": "none"}
-    config.write_text(json.dumps({
+    table = {
         "model_list": [{"model_name": "stub", "litellm_params": parameters}],
         "general_settings": {"master_key": MASTER_KEY},
-    }))  # fmt: skip
-    argv = [
-        str(Path(str(python_of("litellm"))).with_name("litellm")), "--config", str(config),
-        "--host", "127.0.0.1", "--port", str(port), "--num_workers", "1",
-    ]  # fmt: skip
+    }
+    config.write_text(json.dumps(table))
+    command = Path(str(python_of("litellm"))).with_name("litellm")
+    argv = [str(command), "--config", str(config)]
+    argv += f"--host 127.0.0.1 --port {port} --num_workers 1".split()
     return start(argv, port, "/health/readiness", env={"DO_NOT_TRACK": "1"})
 
 
@@ -212,9 +224,13 @@ class Worker:
 
     def __init__(self, *argv: str) -> None:
         self.process = subprocess.Popen(
-            list(argv), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-            start_new_session=True, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
+            list(argv),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+            stderr=subprocess.DEVNULL,
+        )
         self._read()
 
     def run(self, **job: Any) -> dict[str, Any]:

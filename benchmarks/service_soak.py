@@ -54,9 +54,13 @@ def main(minutes: float) -> dict[str, Any]:
         memory.start()
         began = time.monotonic()
         found = bench.run(
-            server.url, rate=OVERLOAD * capacity, seconds=60 * minutes, seed=3,
-            output_tokens=OUTPUT_TOKENS, timeout=300,
-        )["levels"][0]  # fmt: skip
+            server.url,
+            rate=OVERLOAD * capacity,
+            seconds=60 * minutes,
+            seed=3,
+            output_tokens=OUTPUT_TOKENS,
+            timeout=300,
+        )["levels"][0]
         memory.over.set()
         memory.join()
         alive = {one.pid for one in server.processes()} == memory.pids

@@ -40,9 +40,14 @@ def over_http(server: peers.Server) -> Measure:
     def measure(level: int, seed: int) -> dict[str, Any]:
         with running(server):
             result = bench.run(
-                server.url, concurrency=(level,), requests=requests(level), seed=seed,
-                output_tokens=OUTPUT_TOKENS, prompt_tokens=PROMPT_TOKENS, timeout=600,
-            )  # fmt: skip
+                server.url,
+                concurrency=(level,),
+                requests=requests(level),
+                seed=seed,
+                output_tokens=OUTPUT_TOKENS,
+                prompt_tokens=PROMPT_TOKENS,
+                timeout=600,
+            )
         found = result["levels"][0]
         if found["errors"] or found["refused"]:
             raise SystemExit(

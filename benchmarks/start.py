@@ -37,8 +37,9 @@ def serve(data: str) -> tuple[float, float]:
     started = time.perf_counter()
     server = subprocess.Popen(
         [COMMAND, "serve", str(DOCS), "--port", str(port)],
-        env={**os.environ, "RAG_DATA_DIR": data}, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+        env={**os.environ, "RAG_DATA_DIR": data},
+        stderr=subprocess.DEVNULL,
+    )
     try:
         while not _answers(f"http://127.0.0.1:{port}/readyz"):
             if server.poll() is not None or time.perf_counter() - started > 60:

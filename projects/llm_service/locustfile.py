@@ -60,9 +60,12 @@ class ChatUser(HttpUser):
         began = time.perf_counter()
         text = ""
         with self.client.post(
-            "/v1/chat/completions", json=self._body(True), stream=True,
-            name="chat (stream)", catch_response=True,
-        ) as response:  # fmt: skip
+            "/v1/chat/completions",
+            json=self._body(True),
+            stream=True,
+            name="chat (stream)",
+            catch_response=True,
+        ) as response:
             if self._refused(response):
                 return
             for line in response.iter_lines():
@@ -103,6 +106,10 @@ class ChatUser(HttpUser):
 
 def _first_token(seconds: float) -> None:
     events.request.fire(
-        request_type="SSE", name="chat: first token", response_time=1000 * seconds,
-        response_length=0, exception=None, context={},
-    )  # fmt: skip
+        request_type="SSE",
+        name="chat: first token",
+        response_time=1000 * seconds,
+        response_length=0,
+        exception=None,
+        context={},
+    )

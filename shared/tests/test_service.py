@@ -241,8 +241,9 @@ def test_keys_are_kept_as_hashes_only():
     assert "key-a" not in repr(app.state.access) and "alice" in repr(app.state.access)
 
 
-@pytest.mark.parametrize("text", ["secretkey", "=secretkey", "a=", "a=secretkey,b=secretkey",
-                                  "a=secretkey,a=other"])  # fmt: skip
+@pytest.mark.parametrize(
+    "text", ["secretkey", "=secretkey", "a=", "a=secretkey,b=secretkey", "a=secretkey,a=other"]
+)
 def test_wrong_keys_are_refused_without_showing_them(text):
     with pytest.raises(errors.ConfigError, match="name=key") as caught:
         Keys.parse(text)

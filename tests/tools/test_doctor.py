@@ -51,11 +51,16 @@ def test_doctor_reads_dotenv_and_redacts_secrets(
 def test_doctor_runs_with_standard_library_only(tmp_path: Path) -> None:
     root = Path(doctor.__file__).parents[1]
     paths = [str(root), str(root / "shared/src")]
+    code = f"import sys; sys.path[:0] = {paths};"
+    code += "from tools.doctor import main; sys.exit(main(['--json']))"
     done = subprocess.run(
-        [sys.executable, "-I", "-S", "-c", f"import sys; sys.path[:0] = {paths};"
-         "from tools.doctor import main; sys.exit(main(['--json']))"],
-        cwd=tmp_path, capture_output=True, text=True, check=False, env={"PATH": os.environ["PATH"]},
-    )  # fmt: skip
+        [sys.executable, "-I", "-S", "-c", code],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PATH": os.environ["PATH"]},
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     findings = json.loads(done.stdout)
     assert {"python", "model", "weights"} <= {finding["topic"] for finding in findings}

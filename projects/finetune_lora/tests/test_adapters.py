@@ -46,8 +46,11 @@ def test_a_fresh_adapter_changes_nothing_and_is_float32(spec: str) -> None:
 
 def test_targets_choose_layers(spec: str) -> None:
     model = attach(load_base(spec, dtype="float32"), AdapterOptions(r=2, targets="q_proj,v_proj"))
-    layers = {n.split(".lora_")[0].rpartition(".")[2] for n, p in model.named_parameters()
-              if p.requires_grad}  # fmt: skip
+    layers = {
+        n.split(".lora_")[0].rpartition(".")[2]
+        for n, p in model.named_parameters()
+        if p.requires_grad
+    }
     assert layers == {"q_proj", "v_proj"}
 
 

@@ -127,9 +127,11 @@ def test_a_value_that_the_request_lacks_is_listed_where_it_comes_again() -> None
 
 def test_no_place_of_a_request_is_copied_twice_where_the_data_never_does() -> None:
     found = AnswerSpace.learn(
-        [call(f"{n} euros for order {n + 9}", "pay", order=f"A-{n + 9}", amount=n)
-         for n in range(20, 60)]
-    )  # fmt: skip
+        [
+            call(f"{n} euros for order {n + 9}", "pay", order=f"A-{n + 9}", amount=n)
+            for n in range(20, 60)
+        ]
+    )
     assert found is not None and found.once
     assert found.allows(call("", "pay", order="A-5", amount=7).answer, "5 and 7")
     assert not found.allows(call("", "pay", order="A-5", amount=5).answer, "5 and 7")

@@ -48,8 +48,9 @@ def test_like_lengths_stand_together() -> None:
     lengths = [rng.choice([20, 30, 200, 400]) + rng.randint(0, 5) for _ in range(512)]
 
     def padding(batches: list[list[int]]) -> int:
-        return sum(max(lengths[i] for i in b) * len(b) - sum(lengths[i] for i in b)
-                   for b in batches)  # fmt: skip
+        return sum(
+            max(lengths[i] for i in b) * len(b) - sum(lengths[i] for i in b) for b in batches
+        )
 
     order = list(range(512))
     plain = [order[i : i + 8] for i in range(0, 512, 8)]

@@ -75,9 +75,11 @@ def test_a_template_that_rewrites_history(tokenizer: Any) -> None:
     assert encode_one(tokenizer, talk("hi", "(thought)good")).learned
     with pytest.raises(BadInput, match=r"^t\.jsonl, line 17: .*rewrites.*one answer each"):
         encode(
-            tokenizer, [talk("hi", "(thought)good", "so", "bad", line=17)],
-            max_tokens=999, source="t.jsonl",
-        )  # fmt: skip
+            tokenizer,
+            [talk("hi", "(thought)good", "so", "bad", line=17)],
+            max_tokens=999,
+            source="t.jsonl",
+        )
 
 
 def test_a_template_that_refuses_a_role(tokenizer: Any) -> None:

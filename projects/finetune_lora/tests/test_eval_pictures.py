@@ -27,9 +27,13 @@ def _size(data: bytes) -> tuple[int, int]:
 
 @pytest.mark.parametrize(
     "names",
-    [["a"], ["good", "bad"], [f"a long label of number {i}" for i in range(120)],
-     ["$a$ \\frac", "日本語", "\ud800", "x\ny", "z" * 900, ""]],
-)  # fmt: skip
+    [
+        ["a"],
+        ["good", "bad"],
+        [f"a long label of number {i}" for i in range(120)],
+        ["$a$ \\frac", "日本語", "\ud800", "x\ny", "z" * 900, ""],
+    ],
+)
 def test_confusion(names: list[str]) -> None:
     got = [*names[1:], None] if len(names) > 1 else ["strange"]
     width, height = _size(pictures.confusion_picture(metrics.confusion(names, got), title="$"))

@@ -43,8 +43,14 @@ def _gemma2() -> Any:
 
 
 def _sizes() -> dict[str, int]:
-    return {"vocab_size": 16, "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2,
-            "num_attention_heads": 4, "num_key_value_heads": 2}  # fmt: skip
+    return {
+        "vocab_size": 16,
+        "hidden_size": 64,
+        "intermediate_size": 96,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+    }
 
 
 def _adapted(make: Callable[[], Any] = _llama, method: str = "lora", **options: Any) -> Any:

@@ -86,8 +86,9 @@ def test_the_model_card_is_text_that_no_browser_runs(tmp_path: Path, client: Tes
 
 
 def test_keys_are_asked_for(tmp_path: Path, playground: ScriptedPlayground) -> None:
-    app = create_app(Config(data_dir=tmp_path), Settings(api_keys="me=secret-key"),
-                     playground=playground)  # fmt: skip
+    app = create_app(
+        Config(data_dir=tmp_path), Settings(api_keys="me=secret-key"), playground=playground
+    )
     client = TestClient(app)
     assert client.get("/v1/runs").status_code == 401
     headers = {"authorization": "Bearer secret-key"}

@@ -47,9 +47,13 @@ def _model(base: Base, kind: str) -> Any:
         from transformers import Qwen2Config, Qwen2ForCausalLM
 
         config = Qwen2Config(
-            vocab_size=len(base.tokenizer), hidden_size=64, intermediate_size=96,
-            num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=1,
-        )  # fmt: skip
+            vocab_size=len(base.tokenizer),
+            hidden_size=64,
+            intermediate_size=96,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            num_key_value_heads=1,
+        )
         return Qwen2ForCausalLM(config)
     if kind == "llama":
         return load_base(base.spec, dtype="float32").model

@@ -94,8 +94,14 @@ def test_runs_share_the_time_and_are_compared(tmp_path: Path) -> None:
     assert said[-1] == "Run 4 of 4: r=4,lr=0.0003"
     assert sweep.best and sweep.best.point == {"r": 4, "lr": 1e-4}
     assert sweep.to_text().splitlines()[0].split() == [
-        "r", "lr", "eval", "loss", "tok/s", "seconds", "state",
-    ]  # fmt: skip
+        "r",
+        "lr",
+        "eval",
+        "loss",
+        "tok/s",
+        "seconds",
+        "state",
+    ]
     assert sweep.to_text().splitlines()[3].split()[:3] == ["*", "4", "0.0001"]
     assert (tmp_path / "s" / "sweep.md").read_text() == sweep.to_markdown()
     assert "| * | 4 | 0.0001 | 0.0400 | 300 | 61 | finished |" in sweep.to_markdown()

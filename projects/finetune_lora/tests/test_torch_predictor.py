@@ -54,9 +54,12 @@ def _generated(base: Base, example: Example, tokens: int) -> str:
     ids = base.tokenizer(prompt, add_special_tokens=False, return_tensors="pt")
     with torch.no_grad():
         out = base.model.generate(
-            **ids, max_new_tokens=tokens, do_sample=False,
-            pad_token_id=base.tokenizer.pad_token_id, eos_token_id=base.tokenizer.eos_token_id,
-        )  # fmt: skip
+            **ids,
+            max_new_tokens=tokens,
+            do_sample=False,
+            pad_token_id=base.tokenizer.pad_token_id,
+            eos_token_id=base.tokenizer.eos_token_id,
+        )
     said = out[0, ids["input_ids"].shape[1] :]
     return str(base.tokenizer.decode(said, skip_special_tokens=True)).strip()
 
@@ -100,8 +103,9 @@ def _constrained(base: Base, example: Example) -> dict[str, float]:
     """Each label's probability where nothing but labels may be said, step by step, in full."""
     paths, logits = {}, {}
     for label in LABELS:
-        one = encode_one(base.tokenizer, Example((*example.prompt,
-                         {"role": "assistant", "content": label})))  # fmt: skip
+        one = encode_one(
+            base.tokenizer, Example((*example.prompt, {"role": "assistant", "content": label}))
+        )
         paths[label] = [one.ids[i] for i in one.learned]
         with torch.no_grad():
             logits[label] = base.model(input_ids=torch.tensor([one.ids])).logits[0][

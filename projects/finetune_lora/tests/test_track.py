@@ -75,8 +75,11 @@ def test_a_run_is_logged_and_registered(data_dir: Path) -> None:
     assert (logged.info.run_name, logged.info.status) == ("first", "FINISHED")
     assert logged.data.params == {"lr": "0.0001", "r": "16", "seed": "7", "resume": "False"}
     assert logged.data.metrics == {
-        "loss": 0.5, "eval_loss": 0.75, "train_loss": 0.5, "seconds": 9.5,
-    }  # fmt: skip
+        "loss": 0.5,
+        "eval_loss": 0.75,
+        "train_loss": 0.5,
+        "seconds": 9.5,
+    }
     losses = client.get_metric_history(known["run_id"], "loss")
     assert [(m.step, m.value) for m in losses] == [(1, 2.0), (2, 1.0), (3, 2.0 / 3), (4, 0.5)]
     tags = logged.data.tags
@@ -85,8 +88,10 @@ def test_a_run_is_logged_and_registered(data_dir: Path) -> None:
     dataset = logged.inputs.dataset_inputs[0].dataset
     assert (dataset.name, dataset.digest) == ("helpdesk.jsonl", ("ab" * 32)[:36])
     assert {f.path for f in client.list_artifacts(known["run_id"])} >= {
-        "run.json", "progress.jsonl", "adapter_config.json",
-    }  # fmt: skip
+        "run.json",
+        "progress.jsonl",
+        "adapter_config.json",
+    }
 
     version = client.get_model_version(known["model"], known["version"])
     assert version.run_id == known["run_id"]

@@ -32,8 +32,10 @@ Event = dict[str, Any]
 
 
 def rows(count: int = 24) -> list[dict[str, str]]:
-    return [{"text": f"reset the password of bob {i * i}", "label": ("good", "bad", "none")[i % 3]}
-            for i in range(count)]  # fmt: skip
+    return [
+        {"text": f"reset the password of bob {i * i}", "label": ("good", "bad", "none")[i % 3]}
+        for i in range(count)
+    ]
 
 
 def write(path: Path, some: list[dict[str, Any]]) -> str:
@@ -53,10 +55,16 @@ def hears_ctrl_c() -> Iterator[None]:
 def args(tmp_path_factory: pytest.TempPathFactory) -> TrainArgs:
     folder = tmp_path_factory.mktemp("faults")
     return TrainArgs(
-        data=write(folder / "train.jsonl", rows()), output=str(folder / "whole"),
-        base=tiny_base(folder / "base"), max_steps=8, lr=5e-3, batch_size=4, save_every=3,
-        dtype="float32", r=4,
-    )  # fmt: skip
+        data=write(folder / "train.jsonl", rows()),
+        output=str(folder / "whole"),
+        base=tiny_base(folder / "base"),
+        max_steps=8,
+        lr=5e-3,
+        batch_size=4,
+        save_every=3,
+        dtype="float32",
+        r=4,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -139,9 +147,10 @@ def test_training_fails_in_one_line_where_no_file_may_grow(
     asked = replace(args, output=str(tmp_path / "run"))
     try:
         with pytest.raises(DiskError, match=r"File too large|refused the data") as error:
-            train(asked, listeners=[
-                at_step(4, lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limit))
-            ])  # fmt: skip
+            train(
+                asked,
+                listeners=[at_step(4, lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limit))],
+            )
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
         signal.signal(signal.SIGXFSZ, handler)
@@ -278,11 +287,19 @@ def test_a_damaged_base(args: TrainArgs, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "value", "said"),
-    [("batch_size", 0, "batch_size: 0"), ("max_tokens", 1, "max_tokens: 1"),
-     ("lr", 0.0, "lr must"), ("max_minutes", -1.0, "max_minutes"), ("r", 0, "Invalid r: 0"),
-     ("save_every", 0, "save_every"), ("accumulation", 0, "accumulation"),
-     ("dtype", "int3", "int3"), ("method", "magic", "magic"), ("targets", "nonsense", "nonsense")],
-)  # fmt: skip
+    [
+        ("batch_size", 0, "batch_size: 0"),
+        ("max_tokens", 1, "max_tokens: 1"),
+        ("lr", 0.0, "lr must"),
+        ("max_minutes", -1.0, "max_minutes"),
+        ("r", 0, "Invalid r: 0"),
+        ("save_every", 0, "save_every"),
+        ("accumulation", 0, "accumulation"),
+        ("dtype", "int3", "int3"),
+        ("method", "magic", "magic"),
+        ("targets", "nonsense", "nonsense"),
+    ],
+)
 def test_arguments_that_make_no_sense(
     args: TrainArgs, tmp_path: Path, name: str, value: object, said: str
 ) -> None:
@@ -301,9 +318,14 @@ def test_resuming_something_else(args: TrainArgs, tmp_path: Path) -> None:
     before = weights(first.folder)
     other = write(tmp_path / "other.jsonl", rows(30))
     changes: list[dict[str, Any]] = [
-        {"lr": 1e-3}, {"seed": 1}, {"r": 8}, {"data": other}, {"eval_data": other},
-        {"batch_size": 2}, {"base": tiny_base(tmp_path / "base", seed=1)},
-    ]  # fmt: skip
+        {"lr": 1e-3},
+        {"seed": 1},
+        {"r": 8},
+        {"data": other},
+        {"eval_data": other},
+        {"batch_size": 2},
+        {"base": tiny_base(tmp_path / "base", seed=1)},
+    ]
     for change in changes:
         with pytest.raises(BadInput, match="checkpoint was made with") as error:
             train(replace(asked, resume=True, **change))

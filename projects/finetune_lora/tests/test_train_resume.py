@@ -69,15 +69,28 @@ OPERATIONS = {
 def args(tmp_path_factory: pytest.TempPathFactory) -> TrainArgs:
     folder = tmp_path_factory.mktemp("resume")
     names = ["anna", "bob", "order", "laptop", "monitor", "ticket", "refund"]
-    rows = [{"text": f"reset the password of {names[i % 7]} {i * i}", "label": "good" if i % 3 else
-             "bad"} for i in range(30)]  # fmt: skip
+    rows = [
+        {
+            "text": f"reset the password of {names[i % 7]} {i * i}",
+            "label": "good" if i % 3 else "bad",
+        }
+        for i in range(30)
+    ]
     for name, some in (("train", rows), ("dev", rows[::4])):
         (folder / f"{name}.jsonl").write_text("\n".join(map(json.dumps, some)))
     return TrainArgs(
-        data=str(folder / "train.jsonl"), eval_data=str(folder / "dev.jsonl"),
-        output=str(folder / "whole"), base=tiny_base(folder / "base"), max_steps=10, lr=5e-3,
-        batch_size=4, eval_every=4, save_every=3, dtype="float32", r=4,
-    )  # fmt: skip
+        data=str(folder / "train.jsonl"),
+        eval_data=str(folder / "dev.jsonl"),
+        output=str(folder / "whole"),
+        base=tiny_base(folder / "base"),
+        max_steps=10,
+        lr=5e-3,
+        batch_size=4,
+        eval_every=4,
+        save_every=3,
+        dtype="float32",
+        r=4,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -89,8 +102,13 @@ def killed(args: TrainArgs, *, step: int = 0, operation: tuple[str, str, int] | 
     """Train in a process that ends as asked; its exit code."""
     server = multiprocessing.get_context("forkserver")
     server.set_forkserver_preload(["finetune_lora.trainer", "peft", "transformers.models.llama"])
-    names = {"args": args, "step": step, "operation": operation, "__name__": "killed",
-             "threads": torch.get_num_threads()}  # fmt: skip
+    names = {
+        "args": args,
+        "step": step,
+        "operation": operation,
+        "__name__": "killed",
+        "threads": torch.get_num_threads(),
+    }
     process = server.Process(target=exec, args=(KILLED, names))
     process.start()
     try:

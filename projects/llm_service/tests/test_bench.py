@@ -290,9 +290,16 @@ async def test_no_models_and_no_openai_server() -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [{"concurrency": []}, {"concurrency": [0]}, {"rate": -1}, {"requests": 0}, {"arrivals": "x"},
-     {"output_tokens": 0}, {"timeout": float("nan")}],
-)  # fmt: skip
+    [
+        {"concurrency": []},
+        {"concurrency": [0]},
+        {"rate": -1},
+        {"requests": 0},
+        {"arrivals": "x"},
+        {"output_tokens": 0},
+        {"timeout": float("nan")},
+    ],
+)
 async def test_impossible_options(options: dict[str, Any]) -> None:
     with pytest.raises(BadInput, match=next(iter(options))):
         await measure("http://127.0.0.1:1", **options)
@@ -334,10 +341,14 @@ def test_a_chunked_stream_split_anywhere() -> None:
 
 @pytest.mark.parametrize(
     "raw",
-    [b"SSH-2.0-OpenSSH\r\n", b"HTTP/1.1 what\r\n\r\n", b"HTTP/1.1 200 OK\r\n" + b"x" * 70000,
-     b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
-     b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nabc\r\n"],
-)  # fmt: skip
+    [
+        b"SSH-2.0-OpenSSH\r\n",
+        b"HTTP/1.1 what\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\n" + b"x" * 70000,
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nabc\r\n",
+    ],
+)
 def test_what_is_no_http_is_refused(raw: bytes) -> None:
     with pytest.raises(ValueError):
         ResponseParser(lambda _: None).feed(raw)

@@ -67,13 +67,24 @@ def answers(tmp_path):
     for n, outcome in enumerate(("ok", "busy")):
         accounting.add(
             Record(
-                request_id=f"r{n}", response_id=f"chatcmpl-{n}", at=at,
-                key_id="k", key_name="alice",
-                model="smollm2", model_used="smollm2", backend="local", kind="chat",
-                prompt_tokens=7, completion_tokens=3, cost_usd=0.25, seconds=0.5, outcome=outcome,
-                messages=messages, answer="Zwölf.",
+                request_id=f"r{n}",
+                response_id=f"chatcmpl-{n}",
+                at=at,
+                key_id="k",
+                key_name="alice",
+                model="smollm2",
+                model_used="smollm2",
+                backend="local",
+                kind="chat",
+                prompt_tokens=7,
+                completion_tokens=3,
+                cost_usd=0.25,
+                seconds=0.5,
+                outcome=outcome,
+                messages=messages,
+                answer="Zwölf.",
             )
-        )  # fmt: skip
+        )
     asyncio.run(accounting.stop())
     add(database, "chatcmpl-0", "up", None, "good")
     database.close()
@@ -85,9 +96,9 @@ def test_keys_are_made_listed_and_revoked(run):
     status, out, _ = run("keys", "create", "--name", "alice", "--json")
     made = json.loads(out)
     assert status == 0 and {"id", "key"} <= set(made) and made["key"].startswith("sk-sb-")
-    status, out, err = run("keys", "create", "--name", "bob", "--scope", "chat", "--scope", "admin",
-                           "--model", "smollm2", "--rpm", 5, "--budget-usd", 1.5,
-                           "--team", "red", "--expires", "2090-01-01")  # fmt: skip
+    options = "--scope chat --scope admin --model smollm2 --rpm 5 --budget-usd 1.5"
+    options += " --team red --expires 2090-01-01"
+    status, out, err = run(*f"keys create --name bob {options}".split())
     assert out.startswith("sk-sb-") and out.count("\n") == 1  # KEY=$(llm-service keys create …)
     assert "cannot be shown again" in err
     table = run("keys", "list")[1]
@@ -137,8 +148,7 @@ def test_experiments(run):
 
 def test_bench_against_a_stub(run):
     with run_stubs(Stub(tokens=8)) as (url,):
-        asked = ("bench", "--url", url, "--concurrency", "1,2", "--requests", 4,
-                 "--output-tokens", 8)  # fmt: skip
+        asked = f"bench --url {url} --concurrency 1,2 --requests 4 --output-tokens 8".split()
         status, out, err = run(*asked, "--json")
         assert status == 0, err
         assert json.loads(out)
@@ -195,13 +205,15 @@ def test_a_wrong_setting_is_named(run, monkeypatch, name, value):
     assert status == 2 and name in err and err.splitlines()[-1].startswith("error: ")
 
 
-@pytest.mark.parametrize(
-    "verb", [(), ("serve",), ("ray",), ("keys",), ("keys", "create"), ("keys", "list"),
-             ("keys", "revoke"), ("usage",), ("experiments",), ("feedback", "export"),
-             ("bench",), ("eval",), ("demo",)], ids=" ".join,
-)  # fmt: skip
+VERBS = (
+    ",serve,ray,keys,keys create,keys list,keys revoke,usage,experiments,feedback export,"
+    "bench,eval,demo"
+).split(",")
+
+
+@pytest.mark.parametrize("verb", VERBS)
 def test_every_verb_has_a_help(run, verb):
-    status, out, _ = run(*verb, "--help")
+    status, out, _ = run(*verb.split(), "--help")
     assert status == 0 and "Usage: " in out
 
 

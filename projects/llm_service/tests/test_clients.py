@@ -74,10 +74,12 @@ def test_a_stream_says_what_the_whole_answer_says(ask):
     whole = ask(temperature=0, extra_headers={"cache-control": "no-store"})
     chunks = list(
         ask(
-            temperature=0, stream=True, stream_options={"include_usage": True},
+            temperature=0,
+            stream=True,
+            stream_options={"include_usage": True},
             extra_headers={"cache-control": "no-store"},
         )
-    )  # fmt: skip
+    )
     text = "".join(c.choices[0].delta.content or "" for c in chunks if c.choices)
     assert text == whole.choices[0].message.content
     assert chunks[-1].usage == whole.usage
@@ -182,9 +184,12 @@ class Home(BaseModel):
 @pytest.mark.slow
 def test_parse_gives_an_object_of_the_class(client):
     answer = client.chat.completions.parse(
-        model=MODEL, messages=[{"role": "user", "content": "Describe Ada."}],
-        response_format=Person, max_tokens=300, temperature=0,
-    )  # fmt: skip
+        model=MODEL,
+        messages=[{"role": "user", "content": "Describe Ada."}],
+        response_format=Person,
+        max_tokens=300,
+        temperature=0,
+    )
     person = answer.choices[0].message.parsed
     assert isinstance(person, Person) and person.kind in ("human", "robot")
 
@@ -197,12 +202,16 @@ def test_json_object_and_schema(ask):
         "type": "object",
         "properties": {
             "grade": {"enum": ["low", "high"]},
-            "points": {"type": "array", "items": {"type": "integer", "minimum": 1, "maximum": 9},
-                       "minItems": 2, "maxItems": 3},
+            "points": {
+                "type": "array",
+                "items": {"type": "integer", "minimum": 1, "maximum": 9},
+                "minItems": 2,
+                "maxItems": 3,
+            },
         },
         "required": ["grade", "points"],
         "additionalProperties": False,
-    }  # fmt: skip
+    }
     asked = {"type": "json_schema", "json_schema": {"name": "grades", "schema": schema}}
     for seed in range(3):
         text = ask(response_format=asked, max_tokens=200, temperature=1, seed=seed)
@@ -246,8 +255,12 @@ def test_tools_auto_and_none(ask):
 
 @pytest.mark.slow
 def test_calls_in_a_stream_come_together(client):
-    asked = {"tools": [WEATHER, TIME], "tool_choice": "required", "max_tokens": 200,
-             "temperature": 0}  # fmt: skip
+    asked = {
+        "tools": [WEATHER, TIME],
+        "tool_choice": "required",
+        "max_tokens": 200,
+        "temperature": 0,
+    }
     with client.chat.completions.stream(model=MODEL, messages=WEATHER_ASKED, **asked) as stream:
         kinds = {event.type for event in stream}
         message = stream.get_final_completion().choices[0].message
@@ -259,18 +272,26 @@ def test_calls_in_a_stream_come_together(client):
 
 @pytest.mark.slow
 def test_results_of_parallel_calls_go_back(ask):
-    answer = ask(WEATHER_ASKED, tools=[WEATHER, TIME], tool_choice="required",
-                 parallel_tool_calls=True, max_tokens=200)  # fmt: skip
+    answer = ask(
+        WEATHER_ASKED,
+        tools=[WEATHER, TIME],
+        tool_choice="required",
+        parallel_tool_calls=True,
+        max_tokens=200,
+    )
     message = answer.choices[0].message
     calls = message.tool_calls
     results = [{"role": "tool", "tool_call_id": c.id, "content": "18 degrees"} for c in calls]
     after = ask([*WEATHER_ASKED, message, *results], tools=[WEATHER, TIME], tool_choice="none")
     assert after.choices[0].message.content
     two = [
-        {"id": f"call_{n}", "type": "function",
-         "function": {"name": "get_weather", "arguments": '{"city": "X", "unit": "c"}'}}
+        {
+            "id": f"call_{n}",
+            "type": "function",
+            "function": {"name": "get_weather", "arguments": '{"city": "X", "unit": "c"}'},
+        }
         for n in range(2)
-    ]  # fmt: skip
+    ]
     told = [{"role": "tool", "tool_call_id": c["id"], "content": "18"} for c in two]
     said = {"role": "assistant", "content": None, "tool_calls": two}
     assert ask([*WEATHER_ASKED, said, *told], tools=[WEATHER]).choices[0].message
@@ -310,11 +331,13 @@ def test_embeddings_in_both_forms(client):
         assert one.embedding == pytest.approx(other.embedding)
         assert sum(x * x for x in one.embedding) == pytest.approx(1, abs=1e-3)
     raw = client.post(
-        "/embeddings", cast_to=object,
+        "/embeddings",
+        cast_to=object,
         body={"model": "minilm", "input": texts[0], "encoding_format": "base64"},
-    )  # fmt: skip
-    vector = struct.unpack(f"<{len(plain.data[0].embedding)}f",
-                           base64.b64decode(raw["data"][0]["embedding"]))  # fmt: skip
+    )
+    vector = struct.unpack(
+        f"<{len(plain.data[0].embedding)}f", base64.b64decode(raw["data"][0]["embedding"])
+    )
     assert list(vector) == pytest.approx(plain.data[0].embedding, abs=1e-5)
 
 
@@ -331,16 +354,23 @@ def test_models(client):
 @pytest.mark.slow
 def test_responses(client):
     made = client.responses.create(
-        model=MODEL, input="Say hello.", instructions="Be short.", max_output_tokens=16,
+        model=MODEL,
+        input="Say hello.",
+        instructions="Be short.",
+        max_output_tokens=16,
         temperature=0,
-    )  # fmt: skip
+    )
     assert made.output_text and made.usage.output_tokens <= 16
     events = list(
         client.responses.create(
-            model=MODEL, input="Say hello.", instructions="Be short.", max_output_tokens=16,
-            temperature=0, stream=True,
+            model=MODEL,
+            input="Say hello.",
+            instructions="Be short.",
+            max_output_tokens=16,
+            temperature=0,
+            stream=True,
         )
-    )  # fmt: skip
+    )
     assert events[-1].type in ("response.completed", "response.incomplete")
     assert "".join(e.delta for e in events if e.type == "response.output_text.delta") == (
         made.output_text
@@ -438,9 +468,11 @@ async def test_refusals_are_the_classes_of_the_client(tmp_path, monkeypatch):
 
         def client(key):
             return AsyncOpenAI(
-                base_url="http://localhost/v1", api_key=key, max_retries=0,
+                base_url="http://localhost/v1",
+                api_key=key,
+                max_retries=0,
                 http_client=httpx.AsyncClient(transport=served.client._transport),
-            )  # fmt: skip
+            )
 
         async def refused(key, kind, model="echo"):
             with pytest.raises(kind) as caught:
@@ -502,8 +534,14 @@ def test_token_ids_for_embeddings_are_refused_clearly(client):
 @pytest.mark.slow
 def test_litellm(service):
     litellm = pytest.importorskip("litellm")
-    asked = {"model": f"openai/{MODEL}", "messages": HI, "api_base": f"{service}/v1",
-             "api_key": "none", "max_tokens": 8, "temperature": 0}  # fmt: skip
+    asked = {
+        "model": f"openai/{MODEL}",
+        "messages": HI,
+        "api_base": f"{service}/v1",
+        "api_key": "none",
+        "max_tokens": 8,
+        "temperature": 0,
+    }
     assert litellm.completion(**asked).choices[0].message.content
     chunks = list(litellm.completion(**asked, stream=True))
     assert "".join(c.choices[0].delta.content or "" for c in chunks)

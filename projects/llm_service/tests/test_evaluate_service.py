@@ -44,7 +44,7 @@ def says(text: str | None, calls: list[dict[str, Any]] | None = None, **headers:
     if calls:
         message["tool_calls"] = [
             {"id": "1", "type": "function", "function": call} for call in calls
-        ]  # fmt: skip
+        ]
     return web.json_response({"choices": [{"index": 0, "message": message}]}, headers=headers)
 
 
@@ -101,10 +101,17 @@ def test_arguments(given: str, expected: dict[str, Any], free: Any, right: bool)
 
 
 DEFINED = {
-    name: {"function": {"parameters": {"type": "object", "required": ["x"],
-                                       "properties": {"x": {"type": "integer"}}}}}
+    name: {
+        "function": {
+            "parameters": {
+                "type": "object",
+                "required": ["x"],
+                "properties": {"x": {"type": "integer"}},
+            }
+        }
+    }
     for name in ("a", "b")
-}  # fmt: skip
+}
 A = {"name": "a", "arguments": '{"x": 1}'}
 
 
@@ -119,16 +126,27 @@ A = {"name": "a", "arguments": '{"x": 1}'}
         ("auto", None, [A], {"tool_parses": 1, "no_tool_right": 0}),
         ("none", None, [A], {"tool_parses": 1, "choice_kept": 0}),
         ("none", None, [], {"choice_kept": 1}),
-        ("required", "a", [],
-         {"choice_kept": 0, "tool_right": 0, "tool_arguments_right": 0}),
-        ({"function": {"name": "b"}}, "b", [A],
-         {"tool_parses": 1, "choice_kept": 0, "tool_arguments_right": 0}),
-        ("auto", "a", [{"name": "a", "arguments": '{"x": "1"}'}],
-         {"tool_parses": 0, "tool_right": 1, "tool_arguments_right": 0}),
-        ("auto", "a", [{"name": "c", "arguments": "{}"}],
-         {"tool_parses": 0, "tool_right": 0, "tool_arguments_right": 0}),
+        ("required", "a", [], {"choice_kept": 0, "tool_right": 0, "tool_arguments_right": 0}),
+        (
+            {"function": {"name": "b"}},
+            "b",
+            [A],
+            {"tool_parses": 1, "choice_kept": 0, "tool_arguments_right": 0},
+        ),
+        (
+            "auto",
+            "a",
+            [{"name": "a", "arguments": '{"x": "1"}'}],
+            {"tool_parses": 0, "tool_right": 1, "tool_arguments_right": 0},
+        ),
+        (
+            "auto",
+            "a",
+            [{"name": "c", "arguments": "{}"}],
+            {"tool_parses": 0, "tool_right": 0, "tool_arguments_right": 0},
+        ),
     ],
-)  # fmt: skip
+)
 def test_calls(choice: Any, expect: str | None, calls: Any, found: dict[str, int]) -> None:
     wanted = expect and {"name": expect, "arguments": {"x": 1}}
     row = {"tools": ["a", "b"], "tool_choice": choice, "expect": wanted}
@@ -149,9 +167,14 @@ async def test_a_server_that_does_as_it_is_told() -> None:
         text = body["messages"][-1]["content"]
         if "tools" in body:
             expect = expected[text]["expect"]
-            return says(None, expect and [{**expect, "arguments": json.dumps(
-                {k: v[0] if isinstance(v, list) and k != "participants" else v
-                 for k, v in expect["arguments"].items()})}])  # fmt: skip
+            if expect is None:
+                return says(None)
+            # A list names the values that are right, but for participants, which are a list.
+            arguments = {
+                name: value[0] if isinstance(value, list) and name != "participants" else value
+                for name, value in expect["arguments"].items()
+            }
+            return says(None, [{**expect, "arguments": json.dumps(arguments)}])
         if "seed" in body:
             return says(f"{text} {body['seed']}")
         kind = next(row["kind"] for row in read("refusals.jsonl") if row["text"] == text)

@@ -109,7 +109,7 @@ BAD_BODIES = {
     "huger": b'{"messages":[{"role":"user","content":"a"}],"seed":1' + b"0" * 9000 + b"}",
     "huge n": b'{"model":"stub","messages":[{"role":"user","content":"a"}],"n":1000000000}',
     "NUL as the model": b'{"model":"\\u0000","messages":[{"role":"user","content":"a"}]}',
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", BAD_BODIES)

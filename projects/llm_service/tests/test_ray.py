@@ -387,9 +387,12 @@ base_url = "http://127.0.0.1:9/v1"
 
 def start(folder: Path, **options: Any) -> None:
     ray_app.run(
-        Config(data_dir=folder), Settings(api_keys="", open=False), replicas=1, address=None,
+        Config(data_dir=folder),
+        Settings(api_keys="", open=False),
+        replicas=1,
+        address=None,
         **options,
-    )  # fmt: skip
+    )
 
 
 async def two_replicas(client: Client) -> dict[str, int]:

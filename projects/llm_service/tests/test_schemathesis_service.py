@@ -81,8 +81,14 @@ def test_every_request_has_a_declared_answer(client, document, mode):
         strategy = operation.as_strategy(generation_mode=mode)
 
         # The same requests in every run: which statuses they bring must not be chance.
-        @settings(max_examples=15, deadline=None, database=None, phases=[Phase.generate],
-                  derandomize=True, suppress_health_check=list(HealthCheck))  # fmt: skip
+        @settings(
+            max_examples=15,
+            deadline=None,
+            database=None,
+            phases=[Phase.generate],
+            derandomize=True,
+            suppress_health_check=list(HealthCheck),
+        )
         @given(case=strategy)
         def attempt(case):
             checked(client, case, tried)
@@ -152,9 +158,9 @@ NASTY = {
 
 @pytest.mark.parametrize("body", NASTY.values(), ids=NASTY)
 @pytest.mark.parametrize(
-    "path", ["/v1/chat/completions", "/v1/embeddings", "/v1/responses", "/v1/feedback",
-             "/admin/keys"]
-)  # fmt: skip
+    "path",
+    ["/v1/chat/completions", "/v1/embeddings", "/v1/responses", "/v1/feedback", "/admin/keys"],
+)
 def test_nasty_bodies_are_a_400(client, path, body):
     response = client.post(path, content=body, headers={"content-type": "application/json"})
     assert response.status_code == 400, response.text

@@ -24,8 +24,9 @@ from seedbed.testing import free_port, run_server
 
 LONG = {
     "messages": [{"role": "user", "content": "Tell a story."}],
-    "max_tokens": 4000, "ignore_eos": True,
-}  # fmt: skip
+    "max_tokens": 4000,
+    "ignore_eos": True,
+}
 SHORT = {"messages": [{"role": "user", "content": "Say hello."}], "max_tokens": 4}
 
 
@@ -245,9 +246,10 @@ def test_workers_that_die_and_a_service_that_does(tmp_path):
 def test_a_missing_model_keeps_the_service_up_and_not_ready(tmp_path):
     port = free_port()
     env = {
-        "SERVICE_DATA_DIR": str(tmp_path), "SEEDBED_LOG_LEVEL": "WARNING",
+        "SERVICE_DATA_DIR": str(tmp_path),
+        "SEEDBED_LOG_LEVEL": "WARNING",
         "SEEDBED_MODEL": "path:/nope",
-    }  # fmt: skip
+    }
     with (
         run_server(serving(port), port, "/healthz", 60, env=env),
         httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client,

@@ -146,8 +146,10 @@ def test_upload_continues_after_a_bad_file(open_chatbot):
     seen = []
     summary = bot.upload(
         [("bad.pdf", b"%PDF-1.4 broken"), ("../../etc/a.md", b"Some words."), ("", b"x")],
-        "default", LOCAL, progress=lambda *step: seen.append(step),
-    )  # fmt: skip
+        "default",
+        LOCAL,
+        progress=lambda *step: seen.append(step),
+    )
     assert (summary["added"], len(summary["failed"]), len(seen)) == (1, 2, 3)
     assert [d["source"] for d in bot.documents("default", LOCAL)] == ["a.md"]
 

@@ -23,8 +23,9 @@ def check_what_all_share() -> None:
 
 def check_three_examples() -> None:
     third = (*SYSTEM[:12], 0, 0, 0, 5)
-    shared = found(one(*SYSTEM, 1, 2, learned=1), one(*SYSTEM, 7, 8, learned=1),
-                   one(*third, learned=1))  # fmt: skip
+    shared = found(
+        one(*SYSTEM, 1, 2, learned=1), one(*SYSTEM, 7, 8, learned=1), one(*third, learned=1)
+    )
     assert shared == 12, f"the third leaves the others after 12 tokens, not {shared}"
 
 

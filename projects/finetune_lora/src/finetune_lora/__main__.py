@@ -109,9 +109,18 @@ def prepare(
     from finetune_lora.data.prepare import prepare
 
     card = prepare(
-        source, output, dev=dev, test=test, seed=seed, dev_data=dev_data, test_data=test_data,
-        base=base, max_tokens=max_tokens, near=near, skip_bad=skip_bad,
-    )  # fmt: skip
+        source,
+        output,
+        dev=dev,
+        test=test,
+        seed=seed,
+        dev_data=dev_data,
+        test_data=test_data,
+        base=base,
+        max_tokens=max_tokens,
+        near=near,
+        skip_bad=skip_bad,
+    )
     show(card, as_json, to_text=lambda _: (output / "DATA_CARD.md").read_text("utf-8"))
 
 
@@ -245,8 +254,12 @@ def train(
             f"Unexpected argument {values[0]!r}: values are only allowed with --sweep."
         )
     result = jobs.train_run(args, quiet=as_json, track=track, workers=ray)
-    if jobs.is_main_process():
-        show(result.as_json()) if as_json else typer.echo(jobs.next_steps(result))
+    if not jobs.is_main_process():
+        return
+    if as_json:
+        show(result.as_json())
+    else:
+        typer.echo(jobs.next_steps(result))
 
 
 def _sweep(args: Any, values: list[str], *, as_json: bool, track: bool) -> None:
@@ -262,7 +275,10 @@ def _sweep(args: Any, values: list[str], *, as_json: bool, track: bool) -> None:
         resume=args.resume,
         report=lambda said: typer.echo(said, err=True),
     )
-    show(result.as_json()) if as_json else typer.echo(result.to_text())
+    if as_json:
+        show(result.as_json())
+    else:
+        typer.echo(result.to_text())
 
 
 @app.command()

@@ -101,7 +101,8 @@ def without_casts(model: Any) -> Any:
 
     for module in model.modules():
         if isinstance(module, BaseTunerLayer):
-            module.cast_input_dtype_enabled = False
+            layer: Any = module  # PEFT reads this attribute with getattr and declares it nowhere
+            layer.cast_input_dtype_enabled = False
     return model
 
 

@@ -56,7 +56,7 @@ class AnswerSpace:
     shapes: tuple[tuple[str, ...], ...]
     slots: Mapping[str, Slot]
     once: bool = False
-    _tree: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
+    _tree: dict[tuple[str, str], Any] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         for shape in self.shapes:

@@ -15,6 +15,7 @@ _EVALUATIONS = 5  # in a training, where nothing else is said
 
 def training_arguments(job: Job, folder: Path) -> TrainingArguments:
     a = job.args
+    assert a.lr is not None  # chosen by `prepare`
     every = a.eval_every or max(1, job.plan.planned // _EVALUATIONS)
     return TrainingArguments(
         output_dir=str(checkpoints.scratch(folder)),

@@ -19,9 +19,17 @@ _ONES = (
     "sixteen seventeen eighteen nineteen twenty"
 )
 _NUMBERS = {word: n for n, word in enumerate(_ONES.split(" "))} | {
-    "half a dozen": 6, "dozen": 12, "thirty": 30, "forty": 40, "fifty": 50, "sixty": 60,
-    "seventy": 70, "eighty": 80, "ninety": 90, "hundred": 100,
-}  # fmt: skip
+    "half a dozen": 6,
+    "dozen": 12,
+    "thirty": 30,
+    "forty": 40,
+    "fifty": 50,
+    "sixty": 60,
+    "seventy": 70,
+    "eighty": 80,
+    "ninety": 90,
+    "hundred": 100,
+}
 
 
 class Copy(NamedTuple):

@@ -50,7 +50,7 @@ def _gap(
         "best": {"value": best, **figures[0]},
         "worst": {"value": worst, **figures[1]},
         "gap": figures[0]["exact_match"] - figures[1]["exact_match"],
-        "interval": list(newcombe_interval(*(_counts(large[value]) for value in (best, worst)))),
+        "interval": list(newcombe_interval(_counts(large[best]), _counts(large[worst]))),
         "p": _by_chance(list(large.values())),
     }
 

@@ -93,18 +93,18 @@ def evaluate_run(
     loaded = _load(adapter, base)
     train = None if quick else training_data(task)
     predictors = _predictors(loaded, dataset, train, task, adapted=adapter is not None, quick=quick)
-    known = adapter is not None and (adapter / "run.json").exists()
+    run = adapter if adapter is not None and (adapter / "run.json").exists() else None
     result = evaluate(
         dataset,
         predictors,
         train=train,
         out=out,
-        run=read_run(adapter) if known else None,
-        progress=read_progress(adapter) if known else (),
+        run=read_run(run) if run else None,
+        progress=read_progress(run) if run else (),
         forgetting=_forgetting(loaded) if adapter and not quick else None,
     ).as_json()
-    if known and not quick:
-        _keep(adapter, result)
+    if run and not quick:
+        _keep(run, result)
     return result
 
 

@@ -27,10 +27,10 @@ class AdapterModel(PythonModel):
         folder = Path(context.artifacts["adapter"])
         self.predictor = TorchPredictor.for_task(load_adapter(folder), "adapter", read_task(folder))
 
-    def predict(
+    def predict(  # type: ignore[no-untyped-def]  # MLflow would take a hint for a schema
         self,
         context: PythonModelContext,  # noqa: ARG002 -- MLflow calls it so
-        model_input,  # type: ignore[no-untyped-def]  # MLflow would take a hint for a schema
+        model_input,
         params: dict[str, Any] | None = None,
     ) -> list[str]:
         from finetune_lora.example import Example

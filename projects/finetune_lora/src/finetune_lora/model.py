@@ -74,7 +74,8 @@ def selected_logits(model: Any, batch: Batch, prefixes: Prefixes | None = None) 
         cache = read(model, batch["prefix"], len(ids))
     with only_positions(model, batch["rows"], batch["columns"]):
         out = model(input_ids=ids, cache=cache, use_cache=cache is not None)
-    return out.logits[0]
+    logits: torch.Tensor = out.logits[0]
+    return logits
 
 
 def prefix_cache(model: Any, prefix: torch.Tensor, rows: int) -> Any:

@@ -36,9 +36,14 @@ def write_model_card(
     `license` it is that of the base, where the catalogue knows it.
     """
     text = model_card(
-        folder.resolve().name, run=run, result=result, task=task, data_card=data_card,
-        language=language, license=license,
-    )  # fmt: skip
+        folder.resolve().name,
+        run=run,
+        result=result,
+        task=task,
+        data_card=data_card,
+        language=language,
+        license=license,
+    )
     path = folder / "README.md"
     write_bytes(path, text.encode("utf-8", "replace"))
     return path

@@ -91,10 +91,13 @@ class RunFolder:
         results = {k: v for k, v in event.items() if k not in ("event", "state", "error")}
         last = _last(self.path)  # of a failure the trainer says no figures
         self.update(
-            state=event["state"], error=event.get("error"), ended=now(), results=results,
+            state=event["state"],
+            error=event.get("error"),
+            ended=now(),
+            results=results,
             seconds=event.get("seconds", last.get("seconds")),
             steps=event.get("steps", last.get("step")),
-        )  # fmt: skip
+        )
 
 
 def new_run_folder(data_dir: Path, base: str, data: str) -> Path:

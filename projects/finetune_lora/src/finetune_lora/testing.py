@@ -121,8 +121,8 @@ def run_torchrun(
 
     No process is left when it returns or raises.
     """
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node",
-               "2", "--shutdown-timeout", "2", *arguments]  # fmt: skip
+    options = "--standalone --nproc-per-node 2 --shutdown-timeout 2".split()
+    command = [sys.executable, "-m", "torch.distributed.run", *options, *arguments]
     env = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     with subprocess.Popen(
         command, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE

@@ -15,6 +15,7 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -109,8 +110,15 @@ class TrainArgs:
     """Resume from the last checkpoint in `output`."""
 
     def __post_init__(self) -> None:
-        bounds = {"batch_size": 1, "accumulation": 1, "r": 1, "max_tokens": 8, "micro_tokens": 8,
-                  "prefix_every": 1, "save_every": 1}  # fmt: skip
+        bounds = {
+            "batch_size": 1,
+            "accumulation": 1,
+            "r": 1,
+            "max_tokens": 8,
+            "micro_tokens": 8,
+            "prefix_every": 1,
+            "save_every": 1,
+        }
         for name, least in bounds.items():
             if getattr(self, name) < least:
                 raise ConfigError(
@@ -210,20 +218,16 @@ def prepare(args: TrainArgs, settings: Settings | None = None) -> Job:
     base = load_base(
         args.base, dtype=args.dtype, quantize=args.method == "qlora", settings=settings
     )
-    options = {"max_tokens": args.max_tokens, "truncate": args.truncate}
+    cut = partial(encode, base.tokenizer, max_tokens=args.max_tokens, truncate=args.truncate)
     layers = suitable_layers(base) if args.layers is None else args.layers
     args = replace(args, lr=args.lr or suitable_lr(base), layers=layers)
-    encoded = encode(base.tokenizer, dataset.examples, source=dataset.source, **options)
+    encoded = cut(dataset.examples, source=dataset.source)
     if len(encoded) < 2:
         raise BadInput(
             f"After truncating to {args.max_tokens} tokens, {args.data} contains no "
             "answers to learn."
         )
-    encoded_eval = (
-        encode(base.tokenizer, evaluation.examples, source=evaluation.source, **options)
-        if evaluation
-        else []
-    )
+    encoded_eval = cut(evaluation.examples, source=evaluation.source) if evaluation else []
     plan = plan_for(args, len(encoded))
     if dataset.is_classification and args.word_dropout:
         passes = -(-plan.planned // -(-len(encoded) // args.global_batch))
@@ -277,16 +281,16 @@ def facts(job: Job) -> dict[str, Any]:
         "args": asdict(job.args),
         "base": job.base.spec,
         "base_hash": job.base.hash,
-        "data": {"path": job.train.source, "sha256": job.train.sha256, "n": len(job.train)},
-        "eval_data": None if job.evaluation is None else {
-            "path": job.evaluation.source,
-            "sha256": job.evaluation.sha256,
-            "n": len(job.evaluation),
-        },
+        "data": _data_facts(job.train),
+        "eval_data": None if job.evaluation is None else _data_facts(job.evaluation),
         "labels": list(job.train.labels),
         "prompt_hash": prompt_hash(job.train),
         "steps": job.plan.planned,
-    }  # fmt: skip
+    }
+
+
+def _data_facts(dataset: Dataset) -> dict[str, Any]:
+    return {"path": dataset.source, "sha256": dataset.sha256, "n": len(dataset)}
 
 
 def task_of(job: Job) -> dict[str, Any]:
@@ -305,15 +309,17 @@ def task_of(job: Job) -> dict[str, Any]:
 
 def system_prompt(dataset: Dataset) -> str | None:
     """The system message that all examples have in common, if they do."""
-    prompts = {e.messages[0]["content"] for e in dataset.examples
-               if e.messages[0]["role"] == "system"}  # fmt: skip
+    prompts = {
+        e.messages[0]["content"] for e in dataset.examples if e.messages[0]["role"] == "system"
+    }
     return prompts.pop() if len(prompts) == 1 else None
 
 
 def prompt_hash(dataset: Dataset) -> str:
     """Twelve hex digits of the system messages that the examples open with."""
-    prompts = sorted({e.messages[0]["content"] for e in dataset.examples
-                      if e.messages[0]["role"] == "system"})  # fmt: skip
+    prompts = sorted(
+        {e.messages[0]["content"] for e in dataset.examples if e.messages[0]["role"] == "system"}
+    )
     return hashlib.sha256("\0".join(prompts).encode()).hexdigest()[:12]
 
 

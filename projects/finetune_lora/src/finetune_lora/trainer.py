@@ -13,7 +13,7 @@ import math
 import sys
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 import torch
 from torch.utils.data import DataLoader
@@ -59,6 +59,7 @@ def run(job: Job, folder: Path, tell: Listener) -> TrainResult:
     with disk_errors("The run", folder, hint=checkpoints.RESUME_HINT):
         folder.mkdir(parents=True, exist_ok=True)
     a = job.args
+    assert a.layers is not None  # chosen by `prepare`
     choose_attention(job)
     model = attach(job.base, AdapterOptions(a.method, a.r, a.alpha, a.dropout, a.targets, a.layers))
     trainer = CompletionTrainer(job, model, folder, tell)
@@ -87,19 +88,31 @@ def choose_attention(job: Job) -> None:
         fused.use_attention(job.base.model)
 
 
+class Note(TypedDict):
+    """The counts that a checkpoint keeps: tokens trained on, the evaluations, the last loss."""
+
+    tokens: int
+    best: float
+    best_step: int
+    worse: int  # evaluations since the best one
+    loss: NotRequired[float]
+    evaluated: NotRequired[int]  # the step of the last evaluation
+
+
 class CompletionTrainer(Trainer):
     """Trains on what `Job` holds; one "batch" is a list of parts small enough for memory."""
 
     def __init__(self, job: Job, model: Any, folder: Path, tell: Listener) -> None:
         self.job, self.folder, self.tell = job, folder, tell
-        self.note = {"tokens": 0, "best": -math.inf, "best_step": 0, "worse": 0}
-        self.stopped_by, self.scores = "steps", {}
+        self.note: Note = {"tokens": 0, "best": -math.inf, "best_step": 0, "worse": 0}
+        self.stopped_by = "steps"
+        self.scores: dict[str, float] = {}
         super().__init__(
             model=model,
             args=training_arguments(job, folder),
             train_dataset=job.encoded,
             eval_dataset=job.encoded_eval or None,
-            data_collator=self._collate,
+            data_collator=self._collate,  # type: ignore[arg-type]  # parts, not one dict
             callbacks=[Watch(self)],
         )
         every = job.args.prefix_every
@@ -125,23 +138,26 @@ class CompletionTrainer(Trainer):
         counted = torch.tensor(sum(len(e) for e in examples))
         return [{**part, "tokens": counted} for part in collate(examples)]
 
-    def get_train_dataloader(self) -> DataLoader:
-        loader = DataLoader(
+    def get_train_dataloader(self) -> DataLoader[Any]:
+        loader: DataLoader[Any] = DataLoader(
             self.job.encoded,  # type: ignore[arg-type]
             batch_sampler=batches_of(self.job),
             collate_fn=self._collate,
         )
-        return self.accelerator.prepare(loader)
+        prepared: DataLoader[Any] = self.accelerator.prepare(loader)
+        return prepared
 
     def create_scheduler(self, *_: Any, optimizer: Any = None, **__: Any) -> Any:
         if self.lr_scheduler is None:
-            self.lr_scheduler = torch.optim.lr_scheduler.LambdaLR(
-                optimizer or self.optimizer, self.job.plan.factor
-            )
+            optimizer = optimizer or self.optimizer
+            assert optimizer is not None
+            self.lr_scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, self.job.plan.factor)
             self._created_lr_scheduler = True
         return self.lr_scheduler
 
-    def _get_num_items_in_batch(self, batch_samples: list, device: torch.device) -> torch.Tensor:
+    def _get_num_items_in_batch(
+        self, batch_samples: list[Any], device: torch.device
+    ) -> torch.Tensor:
         """How many learned tokens a step has, in all processes: what its loss is divided by."""
         counts = torch.tensor(
             [
@@ -150,12 +166,12 @@ class CompletionTrainer(Trainer):
             ],
             device=device,
         )
-        counts = self.accelerator.reduce(counts, "sum")
-        self.note["tokens"] += int(counts[1])
-        return counts[0]
+        totals: torch.Tensor = self.accelerator.reduce(counts, "sum")
+        self.note["tokens"] += int(totals[1])
+        return totals[0]
 
-    def training_step(
-        self, model: Any, inputs: list[Any], num_items_in_batch: torch.Tensor | None = None
+    def training_step(  # type: ignore[override]  # inputs are the parts of `_collate`
+        self, model: Any, inputs: list[Any], num_items_in_batch: Any = None
     ) -> torch.Tensor:
         """Forward and backward for each part; gradients add up. Returns the step's mean loss."""
         model.train()
@@ -175,7 +191,7 @@ class CompletionTrainer(Trainer):
 
     def _get_grad_norm(self, *args: Any, **kwargs: Any) -> Any:
         """The norm, checked before the optimizer spoils the weights with it."""
-        norm = super()._get_grad_norm(*args, **kwargs)
+        norm = super()._get_grad_norm(*args, **kwargs)  # type: ignore[no-untyped-call]
         if norm is not None:
             self._check_finite("gradient", torch.as_tensor(norm))
         return norm
@@ -208,6 +224,7 @@ class CompletionTrainer(Trainer):
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
         """The mean loss of a learned token of the evaluation data, and the accuracy of labels."""
         model = self.model_wrapped if self.is_fsdp_enabled else self.model
+        assert model is not None
         model.eval()
         order = sorted(self.job.encoded_eval, key=len)
         size = self.job.args.batch_size
@@ -233,8 +250,9 @@ class CompletionTrainer(Trainer):
 
         from finetune_lora.predict import TorchPredictor
 
-        predictor = TorchPredictor(replace(self.job.base, model=self.model), "now",
-                                   labels=self.job.train.labels)  # fmt: skip
+        predictor = TorchPredictor(
+            replace(self.job.base, model=self.model), "now", labels=self.job.train.labels
+        )
         examples = self.job.evaluation.examples
         mine = examples[self.args.process_index :: self.args.world_size]
         if self.spread:
@@ -271,8 +289,12 @@ class CompletionTrainer(Trainer):
             super()._save_checkpoint(model, trial)
             self.accelerator.wait_for_everyone()
             if self.args.should_save:
-                saved = {"identity": identity(self.job), "spent": self.job.plan.elapsed,
-                         "total": self.job.plan.total, "note": self.note}  # fmt: skip
+                saved = {
+                    "identity": identity(self.job),
+                    "spent": self.job.plan.elapsed,
+                    "total": self.job.plan.total,
+                    "note": self.note,
+                }
                 if self._prefixes:
                     written = Path(self._get_output_dir(), f"checkpoint-{step}")
                     torch.save(self._prefixes.state(), written / _PREFIXES)
@@ -315,8 +337,13 @@ class CompletionTrainer(Trainer):
             self._take(checkpoints.at(self.folder, best))
         state = whole_adapter(self.model) if self.spread else None  # all processes take part
         if self.is_world_process_zero():
-            save_adapter(self.accelerator.unwrap_model(self.model), self.job.base.tokenizer,
-                         self.folder, task_of(self.job), state=state)  # fmt: skip
+            save_adapter(
+                self.accelerator.unwrap_model(self.model),
+                self.job.base.tokenizer,
+                self.folder,
+                task_of(self.job),
+                state=state,
+            )
             checkpoints.clear(self.folder)
         result = TrainResult(
             folder=self.folder,

@@ -115,13 +115,15 @@ def _slices(report: Report) -> str:
         rows = []
         for value, found in values.items():
             low, high = found["interval"]
-            rows.append([
-                escape(value),
-                escape(found["n"]),
-                f"<span class='share'>{share_bar(found['exact_match'], low, high)}"
-                f"<span>{percent(found['exact_match'])}</span></span>",
-                *(percent(_of(report, name, key, value)) for name in others),
-            ])  # fmt: skip
+            rows.append(
+                [
+                    escape(value),
+                    escape(found["n"]),
+                    f"<span class='share'>{share_bar(found['exact_match'], low, high)}"
+                    f"<span>{percent(found['exact_match'])}</span></span>",
+                    *(percent(_of(report, name, key, value)) for name in others),
+                ]
+            )
         heads = [escape(key), "n", escape(report["system"]), *map(escape, others)]
         parts.append(table(heads, rows, "figures"))
     return "".join(parts)

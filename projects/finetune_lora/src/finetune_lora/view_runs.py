@@ -35,8 +35,7 @@ def empty(root: str) -> str:
 
 def table(runs: Sequence[Run], chosen: Sequence[str]) -> str:
     """All runs; a name chooses one, its box compares it with others."""
-    heads = ("", "Run", "State", "Base", "Data", "Steps", "Loss", "Eval loss", "Exact match",
-             "Tokens/s", "Minutes")  # fmt: skip
+    heads = "|Run|State|Base|Data|Steps|Loss|Eval loss|Exact match|Tokens/s|Minutes".split("|")
     head = "".join(f"<th scope='col' class='{_column(h)}'>{h}</th>" for h in heads)
     rows = "".join(_row(run, chosen, heads) for run in runs)
     return (
@@ -220,9 +219,13 @@ def _curves(run: Run, lines: Lines) -> str:
     accuracy = points(lines, "eval_accuracy")
     small = [
         chart("Learning rate", [Series("", points(lines, "lr"), 2)], until=until, small=True),
-        chart("Tokens per second", [Series("", smooth(points(lines, "tokens_per_second")), 3)],
-              until=until, small=True),
-    ]  # fmt: skip
+        chart(
+            "Tokens per second",
+            [Series("", smooth(points(lines, "tokens_per_second")), 3)],
+            until=until,
+            small=True,
+        ),
+    ]
     if accuracy:
         shown = [Series("", accuracy, 1), Series("", accuracy, 1, "dots")]
         small.insert(0, chart("Accuracy", shown, until=until, small=True))

@@ -19,7 +19,7 @@ class Watch(TrainerCallback):
 
     def __init__(self, trainer: CompletionTrainer) -> None:
         self.trainer = trainer
-        self.since = (0.0, 0)
+        self.since: tuple[float, int] = (0.0, 0)
 
     def on_train_begin(self, *_: Any, **__: Any) -> None:
         self.since = (self.trainer.job.plan.elapsed, self.trainer.note["tokens"])
@@ -39,7 +39,14 @@ class Watch(TrainerCallback):
         if over:
             self.trainer.stop("time" if state.global_step < plan.planned else "steps")
 
-    def on_log(self, _: Any, state: Any, *__: Any, logs: Any = None, **___: Any) -> None:
+    def on_log(
+        self,
+        args: Any,  # noqa: ARG002 -- transformers may pass it by name
+        state: Any,
+        *_: Any,
+        logs: Any = None,
+        **__: Any,
+    ) -> None:
         if not logs or "loss" not in logs:
             return
         trainer, plan = self.trainer, self.trainer.job.plan
@@ -51,8 +58,9 @@ class Watch(TrainerCallback):
             "event": "step",
             "step": state.global_step,
             "of": plan.total,
-            "epoch": round(state.global_step * trainer.job.args.global_batch
-                           / len(trainer.job.train), 3),
+            "epoch": round(
+                state.global_step * trainer.job.args.global_batch / len(trainer.job.train), 3
+            ),
             "loss": logs["loss"],
             "lr": logs["learning_rate"],
             "grad_norm": logs.get("grad_norm"),
@@ -60,5 +68,5 @@ class Watch(TrainerCallback):
             "tokens_per_second": round((now[1] - tokens) / max(1e-9, now[0] - then), 1),
             "seconds": round(plan.elapsed, 2),
             "left": round(max(0, plan.total - state.global_step) * pace, 1),
-        }  # fmt: skip
+        }
         trainer.tell_main(event)

@@ -168,10 +168,16 @@ def create_key(
 ) -> None:
     """Create an API key. It is shown only once, because only its hash is stored."""
     limits = {
-        "scopes": scope, "models": model, "rpm": rpm, "tpm": tpm, "concurrency": concurrency,
-        "budget_usd": budget_usd, "team": team, "team_budget_usd": team_budget_usd,
+        "scopes": scope,
+        "models": model,
+        "rpm": rpm,
+        "tpm": tpm,
+        "concurrency": concurrency,
+        "budget_usd": budget_usd,
+        "team": team,
+        "team_budget_usd": team_budget_usd,
         "expires": expires,
-    }  # fmt: skip
+    }
     given = {field: value for field, value in limits.items() if value is not None}
     key, secret = open_keys().create(name, **given)
     if as_json:
@@ -294,10 +300,18 @@ def bench(
             wrong, hint="Use a comma-separated list of numbers, e.g. 1,8,16,32."
         ) from None
     result = bench.run(
-        url, concurrency=levels, requests=requests, prompt_tokens=prompt_tokens,
-        output_tokens=output_tokens, prefix_tokens=prefix_tokens, rate=rate, seconds=seconds,
-        stream=stream, model=model, key=key,
-    )  # fmt: skip
+        url,
+        concurrency=levels,
+        requests=requests,
+        prompt_tokens=prompt_tokens,
+        output_tokens=output_tokens,
+        prefix_tokens=prefix_tokens,
+        rate=rate,
+        seconds=seconds,
+        stream=stream,
+        model=model,
+        key=key,
+    )
     show(result, as_json, to_text=bench.table)
 
 

@@ -116,7 +116,7 @@ class Feedback(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     response_id: CleanText = Field(max_length=100, description="The `id` of the answer.")
-    rating: Annotated[str | None, Field(pattern="^(up|down)$")] = None
+    rating: Rating | None = None
     score: Annotated[float | None, Field(ge=-1e6, le=1e6, allow_inf_nan=False)] = None
     comment: Annotated[CleanText, Field(max_length=4000)] = ""
 
@@ -203,10 +203,15 @@ def _add_rest(router: APIRouter, gateway: Gateway) -> None:
     async def rate(body: Feedback, key: CallingKey) -> dict[str, str]:
         """Rate an answer by its id. A second rating replaces the first."""
         await asyncio.to_thread(
-            feedback.add, gateway.database, body.response_id, body.rating, body.score,
-            body.comment, accounting=gateway.accounting,
+            feedback.add,
+            gateway.database,
+            body.response_id,
+            body.rating,
+            body.score,
+            body.comment,
+            accounting=gateway.accounting,
             key_id=None if key.may("admin") else key.id,
-        )  # fmt: skip
+        )
         gateway.metrics.feedback(body.rating or "score")
         return {"response_id": body.response_id}
 

@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Any, cast
 
-from llm_service.ask import Ask, Backend, Event
+from llm_service.ask import Ask, Backend, Embedded, Event
 from llm_service.breaker import Breaker
 from seedbed.errors import DeadlineExceeded, Unavailable
 
@@ -74,10 +74,11 @@ async def begin(slot: Slot, permit: int, ask: Ask, timeout: float) -> Attempt:
     Raises what the backend raised, and DeadlineExceeded after `timeout` seconds.
     """
     slot.running += 1
+    stream: AsyncGenerator[Event, None] | None = None
     try:
         async with asyncio.timeout(timeout):
             if ask.kind == "embedding":
-                stream, first = None, await slot.backend.embed(ask)
+                first: Event | Embedded = await slot.backend.embed(ask)
             else:
                 stream, first = await _open(slot, ask)
     except (TimeoutError, DeadlineExceeded, Unavailable) as error:

@@ -72,13 +72,26 @@ async def measure(
 ) -> dict[str, Any]:
     """`run` for those who have an event loop."""
     _check(
-        concurrency, arrivals, requests=requests, rate=rate, seconds=seconds, timeout=timeout,
-        prompt_tokens=prompt_tokens, output_tokens=output_tokens,
-    )  # fmt: skip
+        concurrency,
+        arrivals,
+        requests=requests,
+        rate=rate,
+        seconds=seconds,
+        timeout=timeout,
+        prompt_tokens=prompt_tokens,
+        output_tokens=output_tokens,
+    )
     traffic = await open_traffic(
-        url, model=model, key=key, timeout=timeout, prompt_tokens=prompt_tokens,
-        output_tokens=output_tokens, prefix_tokens=prefix_tokens, stream=stream, seed=seed,
-    )  # fmt: skip
+        url,
+        model=model,
+        key=key,
+        timeout=timeout,
+        prompt_tokens=prompt_tokens,
+        output_tokens=output_tokens,
+        prefix_tokens=prefix_tokens,
+        stream=stream,
+        seed=seed,
+    )
     levels = []
     say = progress or (lambda _: None)
     try:
@@ -97,10 +110,15 @@ async def measure(
     finally:
         traffic.client.close()
     return {
-        "url": url, "model": traffic.model, "stream": stream, "output_tokens": output_tokens,
-        "prefix_tokens": prefix_tokens, "prompt_words": traffic.words,
-        "left_out": traffic.left_out, "levels": levels,
-    }  # fmt: skip
+        "url": url,
+        "model": traffic.model,
+        "stream": stream,
+        "output_tokens": output_tokens,
+        "prefix_tokens": prefix_tokens,
+        "prompt_words": traffic.words,
+        "left_out": traffic.left_out,
+        "levels": levels,
+    }
 
 
 def run(url: str, **options: Any) -> dict[str, Any]:
@@ -136,24 +154,45 @@ def _check(concurrency: Sequence[int], arrivals: str, **numbers: float | None) -
 def table(result: dict[str, Any]) -> str:
     """The result for a terminal: a line for each level, times in milliseconds."""
     heads = (
-        "clients", "req/s", "tokens/s", "first token p50", "p95", "p99", "per token p50",
-        "p95", "p99", "total p50", "p95", "ok", "429", "errors",
-    )  # fmt: skip
+        "clients",
+        "req/s",
+        "tokens/s",
+        "first token p50",
+        "p95",
+        "p99",
+        "per token p50",
+        "p95",
+        "p99",
+        "total p50",
+        "p95",
+        "ok",
+        "429",
+        "errors",
+    )
     rows = []
     for level in result["levels"]:
         rate = level.get("rate")
         times = [
             f"{1000 * level[what][share]:.1f}" if level[what] else "–"
-            for what, shares in (("first_token", (50, 95, 99)), ("inter_token", (50, 95, 99)),
-                                 ("latency", (50, 95)))
+            for what, shares in (
+                ("first_token", (50, 95, 99)),
+                ("inter_token", (50, 95, 99)),
+                ("latency", (50, 95)),
+            )
             for share in (f"p{number}" for number in shares)
-        ]  # fmt: skip
+        ]
         errors = ", ".join(f"{count} {kind}" for kind, count in level["errors"].items())
-        rows.append((
-            f"{rate:g}/s" if rate else str(level["concurrency"]),
-            f"{level['requests_per_second']:.1f}", f"{level['tokens_per_second']:.0f}",
-            *times, str(level["ok"]), str(level["refused"]), errors or "0",
-        ))  # fmt: skip
+        rows.append(
+            (
+                f"{rate:g}/s" if rate else str(level["concurrency"]),
+                f"{level['requests_per_second']:.1f}",
+                f"{level['tokens_per_second']:.0f}",
+                *times,
+                str(level["ok"]),
+                str(level["refused"]),
+                errors or "0",
+            )
+        )
     about = (
         f"{result['model']} at {result['url']}, {result['output_tokens']} output tokens; "
         "times in ms"

@@ -17,7 +17,6 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    field_validator,
     model_validator,
 )
 
@@ -45,6 +44,20 @@ def _as_target(value: Any) -> Any:
     return {"model": value} if isinstance(value, str) else value
 
 
+def _only_parameters(params: dict[str, Any]) -> dict[str, Any]:
+    if wrong := sorted(_REQUEST_FIELDS & set(params)):
+        raise ValueError(
+            f"{wrong[0]!r} is set by each request and cannot have a default; remove it"
+        )
+    try:
+        json.dumps(params, allow_nan=False)
+    except (TypeError, ValueError):
+        raise ValueError(
+            "only JSON values are allowed: strings, numbers, booleans, arrays and tables"
+        ) from None
+    return params
+
+
 class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -52,6 +65,7 @@ class Strict(BaseModel):
 Name = Annotated[str, Field(pattern=f"^{_NAME}$")]
 Weight = Annotated[float, Field(gt=0)]
 Address = Annotated[str, AfterValidator(_http_address)]
+Parameters = Annotated[dict[str, Any], AfterValidator(_only_parameters)]
 
 
 class ModelEntry(Strict):
@@ -84,7 +98,7 @@ class ModelEntry(Strict):
     """Local models: number of processes. Each needs the memory of the whole model."""
     preload: bool = False
     """Local models: load at startup, as the default model always does, not at the first request."""
-    defaults: dict[str, Any] = {}
+    defaults: Parameters = {}
     """Request parameters used where a request does not set them, e.g. temperature."""
 
     @model_validator(mode="before")
@@ -107,21 +121,6 @@ class ModelEntry(Strict):
         elif isinstance(backend, str):
             entry.setdefault("model", name)
         return entry
-
-    @field_validator("defaults")
-    @classmethod
-    def _only_parameters(cls, defaults: dict[str, Any]) -> dict[str, Any]:
-        if wrong := sorted(_REQUEST_FIELDS & set(defaults)):
-            raise ValueError(
-                f"{wrong[0]!r} is set by each request and cannot have a default; remove it"
-            )
-        try:
-            json.dumps(defaults, allow_nan=False)
-        except (TypeError, ValueError):
-            raise ValueError(
-                "only JSON values are allowed: strings, numbers, booleans, arrays and tables"
-            ) from None
-        return defaults
 
     @model_validator(mode="after")
     def _belongs_together(self) -> ModelEntry:
@@ -228,10 +227,8 @@ class Variant(Strict):
     """Model or route to use instead of the experiment's."""
     prompt: Path | None = None
     """File with the system prompt; its first line is `version: N`."""
-    params: dict[str, Any] = {}
+    params: Parameters = {}
     """Request parameters to set, e.g. temperature."""
-
-    _parameters = field_validator("params")(ModelEntry._only_parameters.__func__)
 
 
 class Experiment(Strict):

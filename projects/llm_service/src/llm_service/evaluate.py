@@ -97,13 +97,15 @@ async def schemas(asker: Asker, rows: Sequence[Case]) -> tuple[dict[str, Figure]
 
     async def one(row: Case) -> Case:
         response = await asker.ask(
-            row["id"], messages=user(row["prompt"]), temperature=0,
+            row["id"],
+            messages=user(row["prompt"]),
+            temperature=0,
             max_tokens=row.get("max_tokens", 200),
             response_format={
                 "type": "json_schema",
                 "json_schema": {"name": "answer", "strict": True, "schema": row["schema"]},
             },
-        )  # fmt: skip
+        )
         case = {"id": f"schemas/{row['id']}", "taken": int(response.status != 400)}
         if response.status != 200:
             return {**case, "valid": 0, "wrong": said(response)}
@@ -127,10 +129,13 @@ async def tools(asker: Asker, rows: Sequence[Case]) -> tuple[dict[str, Figure], 
 
     async def one(row: Case) -> Case:
         response = await asker.ask(
-            row["id"], messages=[*row.get("history", ()), *user(row["prompt"])], temperature=0,
-            max_tokens=200, tools=[defined[name] for name in row["tools"]],
+            row["id"],
+            messages=[*row.get("history", ()), *user(row["prompt"])],
+            temperature=0,
+            max_tokens=200,
+            tools=[defined[name] for name in row["tools"]],
             tool_choice=row["tool_choice"],
-        )  # fmt: skip
+        )
         if response.status != 200:
             nothing = dict.fromkeys(judge_calls(row, [], defined), 0)
             return {"id": f"tools/{row['id']}", **nothing, "wrong": said(response)}
@@ -151,9 +156,12 @@ async def seeded(asker: Asker, rows: Sequence[Case]) -> tuple[dict[str, Figure],
 
     async def text(row: Case) -> str | None:
         response = await asker.ask(
-            row["id"], messages=user(row["prompt"]), max_tokens=48,
-            seed=row["seed"], temperature=row["temperature"],
-        )  # fmt: skip
+            row["id"],
+            messages=user(row["prompt"]),
+            max_tokens=48,
+            seed=row["seed"],
+            temperature=row["temperature"],
+        )
         if response.status != 200:
             return None
         return str(message(response).get("content"))
@@ -163,8 +171,8 @@ async def seeded(asker: Asker, rows: Sequence[Case]) -> tuple[dict[str, Figure],
     cases: list[Case] = [
         {
             "id": f"seeded/{row['id']}",
-            "repeats": int(a == b is not None),
-            "repeats_busy": int(a == c is not None),
+            "repeats": int(a is not None and a == b),
+            "repeats_busy": int(a is not None and a == c),
         }
         for row, (a, b), c in zip(rows, alone, busy, strict=True)
     ]
@@ -186,8 +194,12 @@ async def refusals(asker: Asker, rows: Sequence[Case]) -> tuple[dict[str, Figure
         decisions = response.headers.get("x-guardrails", "")
         refused = response.status == 400 and b"content_policy" in response.body
         caught = refused or "pii_in" in decisions
-        return {"id": f"refusals/{row['id']}", "kind": row["kind"], "caught": int(caught),
-                "decisions": decisions}  # fmt: skip
+        return {
+            "id": f"refusals/{row['id']}",
+            "kind": row["kind"],
+            "caught": int(caught),
+            "decisions": decisions,
+        }
 
     cases = list(await asyncio.gather(*map(one, rows)))
     if not any(case["caught"] for case in cases):
@@ -196,8 +208,12 @@ async def refusals(asker: Asker, rows: Sequence[Case]) -> tuple[dict[str, Figure
     def of(kind: str) -> Figure:
         return share(case["caught"] for case in cases if case["kind"] == kind)
 
-    names = {"injection_caught": "injection", "blocked_caught": "blocked", "pii_caught": "pii",
-             "false_alarms": "harmless"}  # fmt: skip
+    names = {
+        "injection_caught": "injection",
+        "blocked_caught": "blocked",
+        "pii_caught": "pii",
+        "false_alarms": "harmless",
+    }
     return {name: of(kind) for name, kind in names.items()}, cases
 
 
@@ -210,7 +226,7 @@ async def semantic(asker: Asker, rows: Sequence[Case]) -> tuple[dict[str, Figure
     embeddings = load_embeddings("minilm")
 
     async def embed(texts: Sequence[str]) -> Any:
-        return await asyncio.to_thread(embeddings.embed, list(texts))
+        return await asyncio.to_thread(embeddings.embed_documents, list(texts))
 
     found = (await false_hits(rows, embed))["thresholds"][0]
     figures = {f"semantic_{name}": Figure(**found[name]) for name in ("false_hit_rate", "hit_rate")}
@@ -279,14 +295,18 @@ def service(model: str | None = None) -> Iterator[str]:
     """A service of its own with guardrails on, its data in a temporary folder; gives its URL."""
     with tempfile.TemporaryDirectory() as folder:
         models = Path(folder, "models.toml")
-        text = GUARDRAILS if model is None else GUARDRAILS.replace(
-            "[models.smollm2]\n", f"[models.evaluated]\nspec = {json.dumps(model)}\n"
-        )  # fmt: skip
+        text = GUARDRAILS
+        if model is not None:
+            entry = f"[models.evaluated]\nspec = {json.dumps(model)}\n"
+            text = text.replace("[models.smollm2]\n", entry)
         models.write_text(text, "utf-8")
         port = free_port()
         argv = [sys.executable, "-m", "llm_service", "serve", "--port", str(port)]
-        environment = {"SERVICE_DATA_DIR": folder, "SEEDBED_LOG_LEVEL": "WARNING",
-                       "SERVICE_TIMEOUT": "600"}  # fmt: skip
+        environment = {
+            "SERVICE_DATA_DIR": folder,
+            "SEEDBED_LOG_LEVEL": "WARNING",
+            "SERVICE_TIMEOUT": "600",
+        }
         with _running([*argv, "--models", str(models)], port, environment):
             yield f"http://127.0.0.1:{port}"
 

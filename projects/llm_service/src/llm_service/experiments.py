@@ -169,9 +169,9 @@ def _rows(database: Database, since: datetime | None) -> list[dict[str, Any]]:
         .where(*where)
         .group_by(*by)
     )
-    window = {"partition_by": by, "order_by": usage.seconds}
+    rank = func.row_number().over(partition_by=by, order_by=usage.seconds)
     ranked = (
-        select(*by, usage.seconds, func.row_number().over(**window).label("rank"))
+        select(*by, usage.seconds, rank.label("rank"))
         .add_columns(func.count().over(partition_by=by).label("n"))
         .where(usage.outcome == "ok", *where)
         .subquery()

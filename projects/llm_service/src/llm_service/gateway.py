@@ -255,7 +255,8 @@ class Gateway:
 def _checked(load: Callable[[], Table]) -> Table:
     """The table, whose lists of words and prompts can be read too. Raises ConfigError."""
     table = load()
-    Screen(table.guardrails), Experiments(table.experiments)
+    Screen(table.guardrails)
+    Experiments(table.experiments)
     return table
 
 

@@ -36,11 +36,11 @@ _FOOT = re.compile(r"-----END[A-Z ]{0,40}-----")
 _FOOT_OPEN = re.compile(r"-{1,5}|-----(?:E|EN|END[A-Z ]{0,40}-{0,4})")
 
 
-def terms_pattern(terms: Iterable[str]) -> re.Pattern[str] | None:
+def terms_pattern(terms: Iterable[str]) -> re.Pattern[str]:
     """The terms as whole words in any case, as `seedbed.guardrails.check_blocked` matches them."""
     cleaned = sorted({term.strip() for term in terms if term.strip()}, key=len, reverse=True)
     if not cleaned:
-        return None
+        return re.compile(r"(?!)")  # matches nothing
     words = "|".join(r"\s{1,4}".join(map(re.escape, term.split())) for term in cleaned)
     return re.compile(rf"(?<!\w)(?:{words})(?!\w)", re.IGNORECASE)
 

@@ -61,7 +61,10 @@ class _Connection(asyncio.Protocol):
             self._events.end()
         done, self._done = self._done, None
         if done is not None and not done.done():
-            done.set_exception(error) if error else done.set_result(None)
+            if error is None:
+                done.set_result(None)
+            else:
+                done.set_exception(error)
 
     def abort(self) -> None:
         self.alive = False

@@ -96,7 +96,10 @@ class Rates:
         """For each (what, limit a minute, cost): what was used before, and whether it now is
         taken. After one that is not, the next ones are left alone. Costs are at most their limit.
         """
-        return await self._ask(lambda limiter: _take(limiter, name, counts))
+        taken: list[tuple[Window, bool]] = await self._ask(
+            lambda limiter: _take(limiter, name, counts)
+        )
+        return taken
 
     async def charge(self, name: str, what: str, limit: int, cost: int) -> None:
         """Take `cost` afterwards, or all that is left: what is beyond a full window is forgiven."""
@@ -180,17 +183,14 @@ def _redis(url: str) -> Any:
     from limits.aio.storage import RedisStorage
     from limits.errors import ConfigurationError
 
+    once: Any = Retry(NoBackoff(), 1)  # for a connection that Redis has closed
     try:
         parts = urlsplit(url)
         if parts.scheme not in ("redis", "rediss") or not parts.hostname:
             raise ValueError
         if parts.port is None:
             parts = parts._replace(netloc=f"{parts.netloc}:6379")
-        return RedisStorage(
-            f"async+{parts.geturl()}",
-            implementation="redispy",
-            retry=Retry(NoBackoff(), 1),  # once, for a connection that Redis has closed
-        )
+        return RedisStorage(f"async+{parts.geturl()}", implementation="redispy", retry=once)
     except (ValueError, ConfigurationError):  # their texts would show the password
         raise ConfigError(
             "SERVICE_REDIS_URL is not a Redis URL.", hint="Example: redis://HOST:6379/0"

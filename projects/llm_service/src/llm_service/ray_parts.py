@@ -43,7 +43,8 @@ class Gateway:
 class Model:
     """One replica of a model. What its backend raises reaches the gateway as it is."""
 
-    async def __init__(self, make_backend: MakeBackend) -> None:
+    async def __init__(self, make_backend: MakeBackend) -> None:  # type: ignore[misc]
+        # Serve awaits it.
         self._backend = make_backend()
         await self._backend.check()  # loads it: no request comes before this has returned
 

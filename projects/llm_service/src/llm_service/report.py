@@ -31,7 +31,11 @@ def key_json(key: Key) -> dict[str, Any]:
 def keys_table(keys: Iterable[Key]) -> str:
     rows = []
     for key in keys:
-        limits = {"rpm": key.rpm, "tpm": key.tpm, "concurrent": key.concurrency}
+        limits: dict[str, float | None] = {
+            "rpm": key.rpm,
+            "tpm": key.tpm,
+            "concurrent": key.concurrency,
+        }
         limits |= {"USD/month": key.budget_usd}
         limits |= {f"USD/month for team {key.team}": key.team_budget_usd}
         said = ", ".join(f"{value:g} {unit}" for unit, value in limits.items() if value is not None)
@@ -50,8 +54,7 @@ def usage_table(rows: Sequence[Mapping[str, Any]], by: str) -> str:
     if not rows:
         return "No requests yet."
     heads = (by, "requests", "errors", "tokens in", "tokens out", "USD", "p50 s", "p95 s")
-    fields = ("n", "errors", "prompt_tokens", "completion_tokens", "cost_usd")
-    fields += ("p50_seconds", "p95_seconds")
+    fields = "n errors prompt_tokens completion_tokens cost_usd p50_seconds p95_seconds".split()
     return table(heads, ([row[by], *(row[field] for field in fields)] for row in rows))
 
 
@@ -61,8 +64,8 @@ def experiments_table(rows: Sequence[Mapping[str, Any]]) -> str:
     lines = []
     for row in rows:
         lines.append(f"{row['experiment']}: {row['verdict']}")
-        heads = ("variant", "requests", "errors", "rated", "up", "95 % interval", "score")
-        heads = (*heads, "p50 s", "USD")
+        counts = ("variant", "requests", "errors", "rated", "up")
+        heads = (*counts, "95 % interval", "score", "p50 s", "USD")
         lines.append(table(heads, map(_variant, row["variants"])))
         lines.append("")
     return "\n".join(lines).rstrip()
@@ -72,7 +75,13 @@ def _variant(found: Mapping[str, Any]) -> list[object]:
     share, score = found["up_share"], found["score"]
     interval = f"{share['low']:.2f}-{share['high']:.2f}" if share else ""
     return [
-        found["variant"], found["requests"], found["errors"], found["rated"],
-        share and share["value"], interval, score and score["value"], found["p50_seconds"],
+        found["variant"],
+        found["requests"],
+        found["errors"],
+        found["rated"],
+        share and share["value"],
+        interval,
+        score and score["value"],
+        found["p50_seconds"],
         found["cost_usd"],
-    ]  # fmt: skip
+    ]

@@ -68,7 +68,7 @@ class Router:
     ) -> None:
         self._clock, self._sleep = clock, sleep
         self._random = rng or random.Random()
-        self._affinity = previous._affinity if previous else PrefixAffinity()
+        self._affinity: PrefixAffinity = previous._affinity if previous else PrefixAffinity()
         known = {id(slot.backend): slot for slot in previous.slots()} if previous else {}
         self._slots: dict[str, list[Slot]] = {}
         for model, given in backends.items():
@@ -140,7 +140,8 @@ class Router:
         search = _Search(route, ask, facts, deadline, self._clock())
         attempt = await self._find(search)
         attempt.settle(failed=False)
-        return attempt.first
+        embedded: Embedded = attempt.first
+        return embedded
 
     async def check(self, model: str) -> None:
         """Raise Unavailable unless one replica of the model can answer."""
@@ -250,7 +251,7 @@ class Router:
         every = [among, *([model] for model in search.route.fallback)]
         return next(filter(None, (self._choose(asked, models) for models in every)), None)
 
-    async def _cancel(self, tasks: set[asyncio.Future[Attempt]]) -> None:
+    async def _cancel(self, tasks: set[asyncio.Task[Attempt]]) -> None:
         for task in tasks:
             task.cancel()
         for found in await asyncio.gather(*tasks, return_exceptions=True):

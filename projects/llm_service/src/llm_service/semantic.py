@@ -33,17 +33,19 @@ _WORD = re.compile(
     r"(?<!\w)-?\d+(?:[.,:/]\d+)*|[^\W_]+(?:['’.,/:-][^\W_]+)*|[^\w\s.,;:!?'’\"“”()-]"
 )
 _NUMBERS = {
-    "zero": "0", "one": "1", "two": "2", "three": "3", "four": "4", "five": "5", "six": "6",
-    "seven": "7", "eight": "8", "nine": "9", "ten": "10", "eleven": "11", "twelve": "12",
-}  # fmt: skip
+    word: str(number)
+    for number, word in enumerate(
+        "zero one two three four five six seven eight nine ten eleven twelve".split()
+    )
+}
 # Words of asking, which any question may hold or lack. Left out on purpose: negations, most
 # prepositions, "was" and "will", "must" and "may", this and that, when, where, who, why, how many.
-_ASKING = frozenset({
-    *("a", "an", "the", "of", "to", "i'd", "i'm", "it", "its", "there", "is", "are", "am", "be"),
-    *("do", "does", "what", "what's", "which", "how", "can", "could", "should", "would", "way"),
-    *("please", "tell", "explain", "describe", "define", "show", "want", "about", "just"),
-    *("hello", "hi", "hey", "thanks"),
-})  # fmt: skip
+_ASKING = frozenset(
+    "a an the of to i'd i'm it its there is are am be"
+    " do does what what's which how can could should would way"
+    " please tell explain describe define show want about just"
+    " hello hi hey thanks".split()
+)
 _PERSONS = dict.fromkeys(("i", "me", "my", "we", "us", "our"), "i") | {"you": "you", "your": "you"}
 
 
@@ -146,7 +148,8 @@ def marks(text: str) -> Marks:
             found.append("not")
         elif low not in _ASKING:
             low = _NUMBERS.get(low, low.removesuffix("'s"))
-            found.append(low[:-1] if len(low) > 3 and low[-1] == "s" != low[-2] else low)
+            plural = len(low) > 3 and low[-1] == "s" and low[-2] != "s"
+            found.append(low[:-1] if plural else low)
     return (*found, *(persons[:1] if len(set(persons)) > 1 else ()))
 
 

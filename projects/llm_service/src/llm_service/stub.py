@@ -322,7 +322,7 @@ def main() -> None:
     try:
         import uvloop
 
-        loop = uvloop.new_event_loop()
+        loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
     except ImportError:
         loop = asyncio.new_event_loop()
     print(f"Running a stub upstream on http://{given.host}:{given.port}/v1", flush=True)

@@ -20,6 +20,7 @@ from prometheus_client import CollectorRegistry
 
 from llm_service.api import create_app
 from llm_service.ask import Ask, Delta, Embedded, Event, Finish, Load, Usage
+from llm_service.backends.pool import Pool
 from llm_service.config import Config
 from llm_service.gateway import Gateway
 from llm_service.metrics import Metrics
@@ -86,7 +87,7 @@ class FakeBackend:
         pass
 
 
-class FakePool:
+class FakePool(Pool):
     """Gives each model of the table the backend that the test made for it."""
 
     def __init__(self, backends: dict[str, Any]) -> None:

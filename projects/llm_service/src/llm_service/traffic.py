@@ -181,8 +181,14 @@ def _judge(sample: Sample, response: Response) -> None:
             sample.error = "malformed response"
 
 
-async def open_traffic(url: str, *, model: str | None = None, key: str | None = None,
-                    timeout: float = 120.0, **options: Any) -> Traffic:  # fmt: skip
+async def open_traffic(
+    url: str,
+    *,
+    model: str | None = None,
+    key: str | None = None,
+    timeout: float = 120.0,
+    **options: Any,
+) -> Traffic:
     """Learn what the server at `url` is: its model, what it takes, and how long a prompt gets.
 
     Raises Unavailable, Unauthorized, Forbidden, NotFound or BadInput, in one line.
@@ -248,7 +254,7 @@ def said(response: Response) -> str:
 async def _probe(traffic: Traffic) -> None:
     """Find what the server does not take, then how many tokens the words of a prompt are."""
     few, many = 8, 40
-    counts = []
+    counts: list[int | None] = []
     for words in (few, many):
         text = prompt(traffic.seed, f"probe {words}", words)
         while True:
@@ -265,9 +271,10 @@ async def _probe(traffic: Traffic) -> None:
         traffic.left_out.append("stream_options")
         if (sample := await traffic.ask(prompt(traffic.seed, "probe", few), 2)).error:
             raise BadInput(f"{traffic.client.url} does not support streaming: {sample.error}.")
-    if None not in counts and counts[1] > counts[0]:
-        each = (counts[1] - counts[0]) / (many - few)
-        traffic.words = max(4, few + round((traffic.prompt_tokens - counts[0]) / each))
+    low, high = counts
+    if low is not None and high is not None and high > low:
+        each = (high - low) / (many - few)
+        traffic.words = max(4, few + round((traffic.prompt_tokens - low) / each))
 
 
 def _leave_out(traffic: Traffic, refusal: str) -> bool:

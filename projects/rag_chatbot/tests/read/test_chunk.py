@@ -118,10 +118,12 @@ def test_chunks_cover_all_letters_without_overlap(text: str, name: str) -> None:
         ("See [the docs](http://x/y) **now**, `a_b`, *so* on.", "See the docs now, a_b, so on."),
         ("## Head\n\n> quoted\n\n```sh\nls\n```", "Head\n\nquoted\n\nls"),
         ("| a | b |\n|---|---|\n| 1 | 2 |", "a | b\n\n1 | 2"),
-        ("Use ``pip`` and :ref:`the guide <guide>`, snake_case_name, 2*3*4.",
-         "Use pip and the guide, snake_case_name, 2*3*4."),
+        (
+            "Use ``pip`` and :ref:`the guide <guide>`, snake_case_name, 2*3*4.",
+            "Use pip and the guide, snake_case_name, 2*3*4.",
+        ),
     ],
-)  # fmt: skip
+)
 def test_plain_removes_markup(markup: str, words: str) -> None:
     assert plain(markup) == words
 

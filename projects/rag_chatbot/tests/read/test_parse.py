@@ -207,8 +207,10 @@ def test_pdf_finds_pages_headings_and_paragraphs() -> None:
 
 
 def test_pdf_running_heads_are_left_out() -> None:
-    pages = [[words("ACME", 760), words(f"Body {'abcd'[n]} text.", 700), words(f"Page {n}", 40)]
-             for n in range(4)]  # fmt: skip
+    pages = [
+        [words("ACME", 760), words(f"Body {'abcd'[n]} text.", 700), words(f"Page {n}", 40)]
+        for n in range(4)
+    ]
     text = read("a.pdf", pdf(*pages)).text
     assert "Body c text." in text
     assert "ACME" not in text and "Page" not in text
@@ -224,11 +226,13 @@ SECRET = f"<< /Filter /Standard /V 1 /R 2 /O <{'41' * 32}> /U <{'42' * 32}> /P -
         (b"%PDF-1.4 nothing of the kind", "damaged or truncated"),
         (pdf([words("hello", 700)])[:200], "damaged or truncated"),
         (pdf(["0 0 100 100 re f"], ["0 0 9 9 re f"]), "2 pages contain no text"),
-        (pdf([words("secret", 700)], extra=SECRET,
-             trailer="/Encrypt 5 0 R /ID [<41><41>] "), "encrypted"),
+        (
+            pdf([words("secret", 700)], extra=SECRET, trailer="/Encrypt 5 0 R /ID [<41><41>] "),
+            "encrypted",
+        ),
     ],
     ids=["empty", "unreadable", "truncated", "scanned", "encrypted"],
-)  # fmt: skip
+)
 def test_pdf_that_is_unreadable_raises_the_reason(data: bytes, reason: str) -> None:
     with pytest.raises(BadInput, match=reason):
         read("a.pdf", data)
@@ -245,12 +249,14 @@ def test_docx_finds_headings_lists_and_tables() -> None:
         docx(
             paragraph("Report", "<w:pStyle w:val='Title'/>")
             + paragraph("Scope", "<w:pStyle w:val='berschrift1'/>")
-            + paragraph("All of it.") + paragraph("one", item) + paragraph("two", item)
+            + paragraph("All of it.")
+            + paragraph("one", item)
+            + paragraph("two", item)
             + "<w:tbl><w:tr><w:tc><w:p><w:r><w:t>k</w:t></w:r></w:p></w:tc>"
             "<w:tc><w:p><w:r><w:t>v</w:t></w:r></w:p></w:tc></w:tr></w:tbl>",
             word__styles=styles,
         ),
-    )  # fmt: skip
+    )
     assert document.title == "Report"
     assert shape(document) == [
         ("heading", "Report"),
@@ -321,9 +327,17 @@ def test_decode_refuses_binary_files(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "data"),
-    [("a.json", "{"), ("a.json", "[" * 100_000), ("a.jsonl", "no json"), ("a.xyz", "x"),
-     ("a.txt", " \n"), ("a.html", "<p></p>"), ("a.ipynb", "[]"), ("a.docx", docx("<w:p/>"))],
-)  # fmt: skip
+    [
+        ("a.json", "{"),
+        ("a.json", "[" * 100_000),
+        ("a.jsonl", "no json"),
+        ("a.xyz", "x"),
+        ("a.txt", " \n"),
+        ("a.html", "<p></p>"),
+        ("a.ipynb", "[]"),
+        ("a.docx", docx("<w:p/>")),
+    ],
+)
 def test_parse_raises_a_reason_for_unreadable_files(name: str, data: bytes | str) -> None:
     with pytest.raises(SeedbedError) as caught:
         read(name, data)

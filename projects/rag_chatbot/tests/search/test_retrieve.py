@@ -66,8 +66,10 @@ def test_search_drops_copies_of_better_chunks(retriever: Retriever) -> None:
     assert len(ranked) == 5
     assert [hit.chunk.id for hit in hits if "keel" in hit.chunk.text] == [ranked[0][0]]
     assert distinct(np.array([[1, 0], [0, 1], [1, 0], [0.6, 0.8]], dtype=np.float32), 0.98) == [
-        0, 1, 3,
-    ]  # fmt: skip
+        0,
+        1,
+        3,
+    ]
 
 
 def test_search_filters_apply_to_both_searches(retriever: Retriever) -> None:

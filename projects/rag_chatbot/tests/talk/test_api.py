@@ -24,9 +24,10 @@ TEXTS = {
     "tea.md": "# Tea\n\nGreen tea is steeped briefly.\n",
 }
 WHEN = "When does the harbour of Vellin open?"
-KEYS = {"answer", "abstained", "citations", "question", "model", "prompt_version", "usage"} | {
-    "timings", "id", "conversation_id",
-}  # fmt: skip
+KEYS = {
+    *("answer", "abstained", "citations", "question", "model", "prompt_version", "usage"),
+    *("timings", "id", "conversation_id"),
+}
 
 
 @pytest.fixture(scope="module")
@@ -300,8 +301,13 @@ def send_what_the_schema_allows(client):
     for found in schema.get_all_operations():
         operation = found.ok()
 
-        @settings(max_examples=10, deadline=None, derandomize=True, phases=[Phase.generate],
-                  suppress_health_check=list(HealthCheck))  # fmt: skip
+        @settings(
+            max_examples=10,
+            deadline=None,
+            derandomize=True,
+            phases=[Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        )
         @given(case=operation.as_strategy())
         def attempt(case):
             request = case.as_transport_kwargs(base_url="http://testserver")

@@ -98,8 +98,10 @@ def test_page_continues_and_reopens_conversations(visit):
     page.locator("#chat .how").nth(1).wait_for()
     assert FACT in page.locator("#chat .answer").first.inner_text()
     ask(page, "And then?")
-    sizes = {c.title: len(bot.conversations.turns(c.id, "local"))
-             for c in bot.conversations.list("local")}  # fmt: skip
+    sizes = {
+        c.title: len(bot.conversations.turns(c.id, "local"))
+        for c in bot.conversations.list("local")
+    }
     assert sizes == {WHEN: 3, "How long is green tea steeped?": 1}
 
 

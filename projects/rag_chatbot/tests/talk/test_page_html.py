@@ -11,9 +11,7 @@ HOSTILE = (
     "<script>alert(1)</script> <img src=x onerror=alert(1)> ![x](http://192.0.2.1/leak) "
     "[click](javascript:alert(1)) </div><iframe src='//192.0.2.1'> $$x$$ `code` \n\n# Title\n| a |"
 )
-OURS = {"div", "p", "br", "a", "ol", "ul", "li", "blockquote", "pre", "code"} | {
-    "details", "summary", "table", "tr", "th", "td",
-}  # fmt: skip
+OURS = set("div p br a ol ul li blockquote pre code details summary table tr th td".split())
 
 
 class Page(HTMLParser):
@@ -32,15 +30,29 @@ class Page(HTMLParser):
 
 def shown(text=HOSTILE, **changes):
     citation = {
-        "n": 1, "source": text, "page": 3, "heading": text, "quote": text, "score": 0.5,
-        "document_id": 1, "start": 2, "end": 9,
-    }  # fmt: skip
+        "n": 1,
+        "source": text,
+        "page": 3,
+        "heading": text,
+        "quote": text,
+        "score": 0.5,
+        "document_id": 1,
+        "start": 2,
+        "end": 9,
+    }
     passage = {**citation, "text": text}
     return {
-        "answer": f"{text} [1]", "abstained": False, "citations": [citation], "question": text,
-        "model": text, "prompt_version": text, "usage": {"input_tokens": 5, "output_tokens": 1},
-        "timings": {"total": 1.25, "first_token": 0.02}, "passages": [passage], "notices": [text],
-    } | changes  # fmt: skip
+        "answer": f"{text} [1]",
+        "abstained": False,
+        "citations": [citation],
+        "question": text,
+        "model": text,
+        "prompt_version": text,
+        "usage": {"input_tokens": 5, "output_tokens": 1},
+        "timings": {"total": 1.25, "first_token": 0.02},
+        "passages": [passage],
+        "notices": [text],
+    } | changes
 
 
 def is_inert(html):
@@ -57,6 +69,8 @@ def is_inert(html):
 @settings(deadline=None, derandomize=True)
 @given(st.text(max_size=300))
 def test_html_escapes_any_text(text):
+    uploaded = {"added": 1, "updated": 0, "unchanged": 0, "skipped": []}
+    uploaded["failed"] = [{"path": text, "reason": text}]
     for html in (
         page_html.plain_text(text),
         page_html.text(text),
@@ -64,9 +78,8 @@ def test_html_escapes_any_text(text):
         hint(text),
         page_html.answer(shown(text), text),
         page_html.answer(shown(text, citations=[], abstained=True), text),
-        page_html.summary({"added": 1, "updated": 0, "unchanged": 0, "skipped": [],
-                        "failed": [{"path": text, "reason": text}]}),
-    ):  # fmt: skip
+        page_html.summary(uploaded),
+    ):
         assert is_inert(html), html
 
 
@@ -109,8 +122,13 @@ def test_details_show_question_timings_and_tokens():
 
 
 def test_upload_summary_shows_counts_and_failures():
-    summary = {"added": 2, "updated": 0, "unchanged": 1, "skipped": [],
-               "failed": [{"path": "a.pdf", "reason": "It is encrypted."}]}  # fmt: skip
+    summary = {
+        "added": 2,
+        "updated": 0,
+        "unchanged": 1,
+        "skipped": [],
+        "failed": [{"path": "a.pdf", "reason": "It is encrypted."}],
+    }
     words = Page(page_html.summary(summary)).words
     assert words == "2 added, 1 unchanged.a.pdf: It is encrypted."
 
@@ -120,9 +138,7 @@ def test_upload_summary_shows_counts_and_failures():
 def test_document_page_escapes_any_text(text, start, end):
     response = document_page(text, text, start, end)
     page = Page(response.body.decode("utf-8", "surrogatepass"))
-    assert {tag for tag, _ in page.tags} <= {
-        "html", "meta", "title", "style", "h1", "pre", "mark"
-    }  # fmt: skip
+    assert {tag for tag, _ in page.tags} <= {"html", "meta", "title", "style", "h1", "pre", "mark"}
     policy = response.headers["content-security-policy"]
     assert "default-src 'none'" in policy and "script" not in policy
 

@@ -275,9 +275,13 @@ def serve(
     _raise_file_limit()
     connection: Any = partial(Connection, stall_seconds=app.state.stall_seconds)
     config = uvicorn.Config(
-        app, log_config=None, access_log=False, timeout_graceful_shutdown=1, server_header=False,
+        app,
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=1,
+        server_header=False,
         http=connection,
-    )  # fmt: skip
+    )
     bound_to(bound.getsockname()[1])
     log.info("%s serves on http://%s:%d", app.title, host, bound.getsockname()[1])
     _Server(config, app.state.drain, grace).run(sockets=[bound])

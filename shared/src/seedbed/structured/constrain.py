@@ -4,10 +4,10 @@
     sampling = Sampling(grammar=constraint.grammar.ebnf())
     text = constraint.finish(engine.submit(prompt, sampling).result().text)
 
-OpenVINO accepts a JSON schema too (`Sampling.json_schema`), but the compiler inside it, XGrammar,
-silently ignores keywords in 13 of 19 common combinations (version 0.1.25; 12 in 0.2.8), and a reply
-that reaches the token limit is not valid JSON. Here a schema is either guaranteed or refused. How a
-chat model resumes a reply that left the grammar is in `seedbed.models.answer_in_progress`.
+OpenVINO accepts a JSON schema too (`Sampling.json_schema`), but its compiler silently ignores
+keywords (see the package), and a reply that reaches the token limit is not valid JSON. Here a
+schema is either guaranteed or refused. How a chat model resumes a reply that left the grammar is in
+`seedbed.models.answer_in_progress`.
 """
 
 from __future__ import annotations

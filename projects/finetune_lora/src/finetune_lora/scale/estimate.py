@@ -112,8 +112,14 @@ class Estimate:
 
     @property
     def total(self) -> float:
-        return (self.weights + self.adapter + self.gradients + self.optimizer
-                + self.activations + self.rest)  # fmt: skip
+        return (
+            self.weights
+            + self.adapter
+            + self.gradients
+            + self.optimizer
+            + self.activations
+            + self.rest
+        )
 
     def hours(self, tokens: float) -> float:
         """How long that many tokens take."""
@@ -204,12 +210,21 @@ def shape_for(params: float) -> Shape:
 
 
 def _stretched(shape: Shape, by: float) -> Shape:
-    def wide(width: int) -> int:
-        return max(64, round(width * by ** (1 / 3) / 64) * 64)
+    factor: float = by ** (1 / 3)
 
-    layers = max(1, round(shape.layers * by ** (1 / 3)))
-    return Shape(f"like {shape.name}", wide(shape.hidden), layers, wide(shape.mlp),
-                 wide(shape.keys), shape.vocabulary, shape.tied)  # fmt: skip
+    def wide(width: int) -> int:
+        return max(64, round(width * factor / 64) * 64)
+
+    layers = max(1, round(shape.layers * factor))
+    return Shape(
+        f"like {shape.name}",
+        wide(shape.hidden),
+        layers,
+        wide(shape.mlp),
+        wide(shape.keys),
+        shape.vocabulary,
+        shape.tied,
+    )
 
 
 def shape_of(config: dict[str, Any], name: str = "") -> Shape:
@@ -218,11 +233,14 @@ def shape_of(config: dict[str, Any], name: str = "") -> Shape:
         heads = config["num_attention_heads"]
         head = config.get("head_dim") or config["hidden_size"] // heads
         return Shape(
-            name or config.get("model_type", ""), config["hidden_size"],
-            config["num_hidden_layers"], config["intermediate_size"],
-            head * config.get("num_key_value_heads", heads), config["vocab_size"],
+            name or config.get("model_type", ""),
+            config["hidden_size"],
+            config["num_hidden_layers"],
+            config["intermediate_size"],
+            head * config.get("num_key_value_heads", heads),
+            config["vocab_size"],
             bool(config.get("tie_word_embeddings", False)),
-        )  # fmt: skip
+        )
     except KeyError as error:
         raise ConfigError(
             f"config.json has no {error}: only Llama-like models are supported."
@@ -243,13 +261,24 @@ def rows(shapes: tuple[Shape, ...] = SHAPES, tokens: float = 5e6) -> list[dict[s
         for way, gpus, fsdp, method in WAYS:
             for gpu in GPUS:
                 e = estimate(shape, gpu, gpus=gpus, fsdp=fsdp, method=method)
-                found.append({
-                    "model": shape.name, "way": way, "gpu": gpu.name,
-                    "weights": e.weights, "adapter": e.adapter, "gradients": e.gradients,
-                    "optimizer": e.optimizer, "activations": e.activations, "rest": e.rest,
-                    "total": e.total, "fits": e.fits, "checkpointing": e.checkpointing,
-                    "tokens_per_second": e.tokens_per_second, "hours": e.hours(tokens),
-                })  # fmt: skip
+                found.append(
+                    {
+                        "model": shape.name,
+                        "way": way,
+                        "gpu": gpu.name,
+                        "weights": e.weights,
+                        "adapter": e.adapter,
+                        "gradients": e.gradients,
+                        "optimizer": e.optimizer,
+                        "activations": e.activations,
+                        "rest": e.rest,
+                        "total": e.total,
+                        "fits": e.fits,
+                        "checkpointing": e.checkpointing,
+                        "tokens_per_second": e.tokens_per_second,
+                        "hours": e.hours(tokens),
+                    }
+                )
     return found
 
 
@@ -264,8 +293,9 @@ def table(found: list[dict[str, Any]], tokens: float = 5e6) -> str:
         parts = ("weights", "adapter", "gradients", "optimizer", "activations", "rest")
         sizes = " | ".join(f"{row[name]:.1f}" for name in parts)
         mark = " ckpt" if row["checkpointing"] else ""
-        took = "does not fit | —" if not row["fits"] else (
-            f"{row['tokens_per_second']:,.0f} | {_duration(row['hours'])}")  # fmt: skip
+        took = "does not fit | —"
+        if row["fits"]:
+            took = f"{row['tokens_per_second']:,.0f} | {_duration(row['hours'])}"
         lines.append(
             f"| {row['model']} | {row['way']}{mark} | {row['gpu']} | {sizes} | "
             f"{row['total']:.1f} | {took} |"

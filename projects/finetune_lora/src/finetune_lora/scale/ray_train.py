@@ -113,7 +113,7 @@ def _fit(
 
     folder = Path(args.output)
     trainer = TorchTrainer(
-        _work,
+        _work,  # type: ignore[arg-type]  # what the first worker returns comes back
         train_loop_config={"args": asdict(args), "queue": queue},
         scaling_config=ScalingConfig(
             num_workers=workers,
@@ -128,7 +128,8 @@ def _fit(
         ),
     )
     try:
-        result: TrainResult = trainer.fit().return_value
+        fitted: Any = trainer.fit()  # annotated with the older Result, without `return_value`
+        result: TrainResult = fitted.return_value
     except TrainingFailedError as error:
         raise cause(error) from error
     return result

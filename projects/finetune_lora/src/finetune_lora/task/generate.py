@@ -19,13 +19,33 @@ from finetune_lora.task.tools import ARGUMENTS, NONE, call, system_prompt
 from finetune_lora.task.written import Deck, rewrite
 from seedbed.errors import BadInput
 
-_SHARE = {NONE: 17, "create_ticket": 11, "update_ticket": 9, "request_access": 9, "refund_order": 9,
-          "order_equipment": 8, "book_callback": 9, "reset_password": 8, "unlock_account": 7,
-          "ticket_status": 7, "order_status": 7}  # fmt: skip
+_SHARE = {
+    NONE: 17,
+    "create_ticket": 11,
+    "update_ticket": 9,
+    "request_access": 9,
+    "refund_order": 9,
+    "order_equipment": 8,
+    "book_callback": 9,
+    "reset_password": 8,
+    "unlock_account": 7,
+    "ticket_status": 7,
+    "order_status": 7,
+}
 # how often a fact that the wish itself does not state is added to it
-_ADDED = {"user": 0.55, "system": 0.6, "ticket": 0.8, "order": 0.8, "priority": 0.3,
-          "amount": 0.3, "reason": 0.45, "level": 0.55, "phone": 0.75, "day": 0.6,
-          "hour": 0.6}  # fmt: skip
+_ADDED = {
+    "user": 0.55,
+    "system": 0.6,
+    "ticket": 0.8,
+    "order": 0.8,
+    "priority": 0.3,
+    "amount": 0.3,
+    "reason": 0.45,
+    "level": 0.55,
+    "phone": 0.75,
+    "day": 0.6,
+    "hour": 0.6,
+}
 _MAIN = {"user", "system", "ticket", "order", "item", "phone"}  # without these a fact is missing
 # requests written by hand, with other values in them; and what is done to how they are typed
 _WRITTEN = 0.8

@@ -102,7 +102,8 @@ def _sequence(
 
 def _choices(text: str, at: int) -> tuple[list[str], int]:
     """The alternatives of the bracket that opens at `at`, and where its closing one ends."""
-    depth, start, choices = 0, at + 1, []
+    depth, start = 0, at + 1
+    choices: list[str] = []
     for place in range(at, len(text)):
         depth += (text[place] in "<[") - (text[place] in ">]")
         if depth == 0:

@@ -29,8 +29,15 @@ CORRECTABLE = (
     "item",
 )
 _CORRECTION = 0.06
-_FORMS = {"the_system": "system", "on_day": "day", "level_verb": "level", "the_item": "item",
-          "items": "item", "ticket_no": "ticket", "order_no": "order"}  # fmt: skip
+_FORMS = {
+    "the_system": "system",
+    "on_day": "day",
+    "level_verb": "level",
+    "the_item": "item",
+    "items": "item",
+    "ticket_no": "ticket",
+    "order_no": "order",
+}
 
 
 class Facts:
@@ -83,7 +90,7 @@ class Facts:
             wrong, wrong_text = self._write(slot)
         self.corrected = True
         if self.rng.random() < 0.6:
-            back = self.rng.choice(values.words()["correct"]["inline"])
+            back: str = self.rng.choice(values.words()["correct"]["inline"])
             return wrong_text + back.format(text)
         self.trailing.append(self.rng.choice(values.words()["correct"]["after"]).format(text))
         return wrong_text

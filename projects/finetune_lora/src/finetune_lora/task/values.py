@@ -136,15 +136,12 @@ def amount(rng: Random, part: str) -> tuple[float | int, str]:
             break
     value = euros if cents == 0 else round(euros + cents / 100, 2)
     text = str(euros) if cents == 0 and rng.random() < 0.8 else f"{euros}.{cents:02}"
-    in_words = isinstance(value, int) and value < 100 and rng.random() < 0.25
-    marked = guard(number_word(value) if in_words else text)
+    in_words = cents == 0 and euros < 100 and rng.random() < 0.25
+    marked = guard(number_word(euros) if in_words else text)
     if in_words:
         return value, f"{marked} {rng.choice(('euros', 'dollars', 'pounds', 'bucks'))}"
-    return value, rng.choice(
-        (f"${marked}", f"${marked}", f"€{marked}", f"£{marked}", f"{marked} euros",
-         f"{marked} dollars", f"{marked} EUR", f"EUR {marked}", f"{marked} USD", f"{marked} pounds",
-         f"{marked}€", f"{marked}$")
-    )  # fmt: skip
+    forms = "$#|$#|€#|£#|# euros|# dollars|# EUR|EUR #|# USD|# pounds|#€|#$".split("|")
+    return value, rng.choice(forms).replace("#", marked)
 
 
 def phone(rng: Random, part: str) -> tuple[str, str]:
@@ -177,9 +174,8 @@ def hour(rng: Random) -> tuple[int, str]:
     half = "am" if value < 12 else "pm"
     word = NUMBERS[twelve]
     spoken = (
-        "in the morning" if value < 12
-        else "in the afternoon" if value < 18 else "in the evening"
-    )  # fmt: skip
+        "in the morning" if value < 12 else "in the afternoon" if value < 18 else "in the evening"
+    )
     dotted = f"{half[0]}.m."
     minutes = rng.choice(("15", "30", "30", "45", "10", "20"))
     forms = [

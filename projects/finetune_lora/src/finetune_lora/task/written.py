@@ -55,7 +55,8 @@ def rewrite(row: dict[str, Any], rng: Random, part: str) -> tuple[str, dict[str,
         fresh = _fresh(argument, value, text, rng, part)
         if fresh is not None:
             old, new, arguments[argument] = fresh
-            text = re.sub(old, lambda _, new=new: guard(new), text, flags=re.IGNORECASE)
+            literal = guard(new).replace("\\", r"\\")
+            text = re.sub(old, literal, text, flags=re.IGNORECASE)
     return text, arguments
 
 

@@ -86,7 +86,8 @@ class MessageReader:
         content = message.get("content")
         if message.get("type") == "error" or not isinstance(content, list):
             raise self._reported(message)
-        text, calls, thinking = "", [], ""
+        text = thinking = ""
+        calls: list[dict[str, Any]] = []
         try:
             for block in content:
                 if block["type"] == "text":

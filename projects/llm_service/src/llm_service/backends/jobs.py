@@ -44,9 +44,15 @@ class Outbox:
             self._urgent = True
 
     def text(
-        self, number: int, index: int, text: str, tokens: int, logprobs: list[Any] | None,
-        *, urgent: bool = False,
-    ) -> None:  # fmt: skip
+        self,
+        number: int,
+        index: int,
+        text: str,
+        tokens: int,
+        logprobs: list[Any] | None,
+        *,
+        urgent: bool = False,
+    ) -> None:
         with self._lock:
             self._urgent |= urgent
             waiting = self._texts.get((number, index))

@@ -65,7 +65,8 @@ class RayBackend:
         status = await asyncio.to_thread(serve.status)
         application = status.applications.get(self._handle.app_name)
         found = application and application.deployments.get(self._handle.deployment_name)
-        if not found or not found.replica_states.get("RUNNING"):
+        states = found.replica_states if found else {}
+        if not any(count for state, count in states.items() if state == "RUNNING"):
             raise Unavailable(
                 f"No replica of model {self.name!r} is running.", hint="Run: serve status"
             )
@@ -125,7 +126,7 @@ class RayBackend:
     async def _events(self, ask: Ask) -> AsyncGenerator[Event, None]:
         """What one replica answers; closing the generator stops its work."""
         handle = self._handle.options(stream=True)
-        response = _apart(lambda: handle.generate.remote(ask))
+        response: Any = _apart(lambda: handle.generate.remote(ask))  # a generator, as it streams
         try:
             with _translated(self.name):
                 async for batch in response:
@@ -169,7 +170,7 @@ class Sent:
                 if not event.text.startswith(known):
                     raise self._differs()
                 position[event.index] += len(event.text)
-                if known == event.text != "":
+                if event.text and known == event.text:
                     continue
                 event = replace(event, text=event.text[len(known) :])
                 self._text[event.index] += event.text

@@ -105,7 +105,7 @@ def upsert(
 
     statement = (sqlite if database.is_sqlite else postgresql).insert(table).values(row)
     primary = [column.name for column in table.primary_key]
-    return statement.on_conflict_do_update(
+    replacing: Insert = statement.on_conflict_do_update(
         index_elements=primary,
         set_={
             name: table.c[name] + statement.excluded[name] if name in add else value
@@ -113,6 +113,7 @@ def upsert(
             if name not in primary
         },
     )
+    return replacing
 
 
 def storable(value: str, what: str, most: int = 200) -> str:

@@ -74,8 +74,10 @@ class Candidate:
     place: int
     window: str
     score: float = 0.0
-    features: Vectors = field(default_factory=lambda: np.zeros(len(WEIGHTS)), compare=False)
-    vector: Vectors = field(default_factory=lambda: np.zeros(0), compare=False)
+    features: Vectors = field(
+        default_factory=lambda: np.zeros(len(WEIGHTS), np.float32), compare=False
+    )
+    vector: Vectors = field(default_factory=lambda: np.zeros(0, np.float32), compare=False)
 
     @property
     def start(self) -> int:

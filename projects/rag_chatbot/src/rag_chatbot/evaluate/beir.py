@@ -70,7 +70,7 @@ def evaluate_beir(
             if progress:
                 progress(done, len(data.relevant), "queries")
     # 3. Average over the queries.
-    means = {
+    means: dict[str, Any] = {
         arm: {m: _mean([case[f"{arm} {m}"] for case in cases]) for m in _measures([], set())}
         for arm in ARMS
     }
@@ -130,9 +130,9 @@ def _ingest(
             pieces = chunk(document, tokens, count)
             chunked.append((source, document, pieces, index_parts(document, pieces)))
         vectors = store.embed([joined(*part) for *_, parts in chunked for part in parts])
-        for source, document, pieces, parts in chunked:
+        for source, document, pieces, indexed in chunked:
             store.add_document(
-                "default", source, "", document, pieces, parts=parts, vectors=vectors, apply=False
+                "default", source, "", document, pieces, parts=indexed, vectors=vectors, apply=False
             )
         if progress:
             progress(min(at + BATCH_DOCUMENTS, len(items)), len(items), "documents")

@@ -34,7 +34,7 @@ def fuse(query: Array, vectors: Array, bm25: Array) -> Array:
     first = mix(vectors @ query, bm25)
     best = np.argsort(-first, kind="stable")[:FEEDBACK_CHUNKS]
     weight = first[best] / max(float(first[best].sum()), 1e-9)
-    moved = query + FEEDBACK_WEIGHT * (weight @ vectors[best])
+    moved = np.asarray(query + FEEDBACK_WEIGHT * (weight @ vectors[best]), dtype=np.float32)
     moved /= max(float(np.linalg.norm(moved)), 1e-9)
     return smooth(mix(vectors @ moved, bm25), vectors)
 

@@ -228,7 +228,7 @@ class Store:
             list(by_hash),
             self.embedder,
         )
-        vectors: dict[bytes, bytes] = dict(rows)  # type: ignore[arg-type]  # two columns each
+        vectors: dict[bytes, bytes] = dict(rows)
         missing = [key for key in by_hash if key not in vectors]
         if missing:
             arrays = embed_texts(self.embeddings, [by_hash[key] for key in missing])

@@ -23,6 +23,7 @@ CONFIRM = """(source, collection) =>
 
 def build_page(chatbot: Chatbot) -> gr.Blocks:
     """The page of one chatbot, which `seedbed.server.ui.mount` adds to an application."""
+    page: gr.Blocks
     with gr.Blocks(title="rag_chatbot", analytics_enabled=False) as page:
         at = SimpleNamespace(conversation=gr.State(None), ids=gr.State([]), rated=gr.State(None))
         with gr.Row(elem_id="columns"):

@@ -12,15 +12,18 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.components.chatbot import ExampleMessage, Message, MessageDict
 
 from rag_chatbot.chatbot import Chatbot, Question
+from rag_chatbot.conversation import Rating
 from rag_chatbot.talk import page_html
 from seedbed.errors import NotFound, SeedbedError, public_message
 from seedbed.server import html
 from seedbed.server.service import caller_of
 
 log = logging.getLogger(__name__)
-Messages = list[dict[str, Any]]
+_RATINGS: dict[str | bool, Rating] = {"Like": "up", True: "up", "Dislike": "down", False: "down"}
+Messages = list[MessageDict | Message]
 Ids = list[str | None]
 
 # Example questions, offered if the collection contains the document that answers them.
@@ -89,7 +92,9 @@ class Handlers:
         if collection not in names:
             collection = names[0] if names else collection
         sources = self._sources(collection, caller)
-        examples = [{"text": text} for source, text in EXAMPLES.items() if source in sources]
+        examples: list[ExampleMessage] = [
+            {"text": text} for source, text in EXAMPLES.items() if source in sources
+        ]
         return (
             gr.Chatbot(
                 placeholder=page_html.WELCOME if sources else page_html.EMPTY, examples=examples
@@ -160,7 +165,7 @@ class Handlers:
         turn = ids[at] if at < len(ids) else None
         if turn is None:
             return None, gr.Row(visible=False)
-        rating = {"Like": "up", True: "up", "Dislike": "down", False: "down"}.get(liked.liked)
+        rating = _RATINGS.get(liked.liked)
         self.chatbot.conversations.rate(turn, caller_of(request), rating)
         return (turn, rating), gr.Row(visible=rating is not None)
 

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from rag_chatbot.read.chunk import plain
 from rag_chatbot.talk.terminal import place
 from seedbed.server.html import error, escape, hint, multiline
+
+if TYPE_CHECKING:
+    from gradio.components.chatbot import MessageDict
 
 WAITING = "<div class='hint'>Searching the documents …</div>"
 WELCOME = (
@@ -28,7 +31,7 @@ _FENCE = re.compile(r"^[ \t]*```[^\n]*\n(.*?)(?:^[ \t]*```[ \t]*$|\Z)", re.S | r
 _MARK = re.compile(r"&#91;(\d+)&#93;")  # [1], escaped
 
 
-def message(html: str) -> dict[str, Any]:
+def message(html: str) -> MessageDict:
     """A chat message of the assistant."""
     return {"role": "assistant", "content": html}
 
