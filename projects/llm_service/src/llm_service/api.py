@@ -27,6 +27,7 @@ from llm_service.protocol.completions import CompletionRequest
 from llm_service.protocol.embeddings import EmbeddingRequest
 from llm_service.protocol.responses import ResponsesRequest
 from llm_service.store import feedback
+from llm_service.store.feedback import Rating
 from llm_service.store.keys import Key, KeyStore
 from seedbed.errors import ConfigError
 from seedbed.observe.startup import request_id
