@@ -165,9 +165,9 @@ def test_read_lines_numbers_lines_of_any_editor(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        (b'{"id": ', r"a\.jsonl, line 2: Not valid JSON: Expecting value at column 8\.$"),
+        (b'{"id": ', r"a\.jsonl, line 2: Invalid JSON: Expecting value at column 8\.$"),
         (b"[1]", r"a\.jsonl, line 2: a JSON list, not an object\.$"),
-        (b'{"id": "\xff"}', r"a\.jsonl, line 2: Not UTF-8: byte 0xff at position 9\."),
+        (b'{"id": "\xff"}', r"a\.jsonl, line 2: Invalid UTF-8: byte 0xff at position 9\."),
         (b'{"a":' * 100_000, r"a\.jsonl, line 2: The JSON is nested too deeply\.$"),
     ],
     ids=["cut", "list", "latin-1", "deep"],

@@ -297,7 +297,7 @@ def mlflow_experiment(client: MlflowClient, name: str, files: str | None = None)
     MLFLOW_EXPERIMENT_NAME overrides `name`. `files` is the URI of a folder for the artifacts of a
     new experiment (None: where the server keeps them).
 
-        run = client.create_run(mlflow_experiment(client, "finetune_lora"))
+        run = client.create_run(mlflow_experiment(client, "my_app"))
     """
     from mlflow.exceptions import MlflowException
 

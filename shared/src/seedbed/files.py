@@ -233,12 +233,12 @@ def parse_json(line: str | bytes) -> Any:
     {'id': 1}
     >>> parse_json('{"id": ')
     Traceback (most recent call last):
-    seedbed.errors.BadInput: Not valid JSON: Expecting value at column 8.
+    seedbed.errors.BadInput: Invalid JSON: Expecting value at column 8.
     """
     try:
         return json.loads(decode_utf8(line) if isinstance(line, bytes) else line)
     except json.JSONDecodeError as error:
-        raise BadInput(f"Not valid JSON: {error.msg} at column {error.colno}.") from None
+        raise BadInput(f"Invalid JSON: {error.msg} at column {error.colno}.") from None
     except RecursionError:
         raise BadInput("The JSON is nested too deeply.") from None
 
@@ -248,10 +248,10 @@ def decode_utf8(data: bytes) -> str:
 
     >>> decode_utf8(b"caf\\xe9")
     Traceback (most recent call last):
-    seedbed.errors.BadInput: Not UTF-8: byte 0xe9 at position 4. Save the file as UTF-8.
+    seedbed.errors.BadInput: Invalid UTF-8: byte 0xe9 at position 4. Save the file as UTF-8.
     """
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
         place = f"byte 0x{data[error.start]:02x} at position {error.start + 1}"
-        raise BadInput(f"Not UTF-8: {place}.", hint="Save the file as UTF-8.") from None
+        raise BadInput(f"Invalid UTF-8: {place}.", hint="Save the file as UTF-8.") from None

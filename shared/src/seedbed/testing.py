@@ -174,7 +174,7 @@ def run_server(
     """Start the command `argv`, wait until it responds to `path` with 200; stop it with SIGTERM.
 
         port = free_port()
-        with run_server([sys.executable, "-m", "rag_chatbot", "serve", "--port", str(port)], port):
+        with run_server([sys.executable, "-m", "my_app", "serve", "--port", str(port)], port):
             ...
 
     `env` is added to the environment of this process. Raises RuntimeError, with the output, if the

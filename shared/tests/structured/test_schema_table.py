@@ -2,7 +2,7 @@
 
 Each row has a schema, a text that is valid against it and one that is not. Our compiler either
 refuses the schema by name or never lets the invalid text be generated. OpenVINO's own compiler
-(XGrammar, inside openvino_genai 2026.4) lets 13 of the 19 through. It ignores most of these
+(XGrammar, inside openvino-genai 2026.4) lets 13 of the 19 through. It ignores most of these
 keywords without a word; two of them it mentions in a warning on standard error. When the slow test
 fails after an upgrade, see whether `seedbed.structured` is still needed.
 """
@@ -16,7 +16,7 @@ import pytest
 from jsonschema import Draft202012Validator, FormatChecker
 
 from seedbed.engine.generation import Sampling
-from seedbed.engine.pipeline import generation_config, tensor
+from seedbed.engine.pipeline import generation_config, token_tensor
 from seedbed.errors import BadInput
 from seedbed.models import weights
 from seedbed.structured.constrain import constrain
@@ -210,7 +210,7 @@ class ScriptedPipeline:
             Sampling(max_new_tokens=len(ids) + 8, json_schema=json.dumps(schema))
         )
         config.eos_token_id = self.end
-        prompt = openvino_genai.TokenizedInputs(tensor([self.end]), tensor([1]))
+        prompt = openvino_genai.TokenizedInputs(token_tensor([self.end]), token_tensor([1]))
         answer = self._open(ids).generate(prompt, config)
         return self.tokenizer.decode(answer.tokens[0])
 

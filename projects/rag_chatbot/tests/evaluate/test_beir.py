@@ -79,7 +79,7 @@ def test_beir_does_not_touch_the_data_folder(folder: Path, tmp_path: Path) -> No
         (
             "corpus.jsonl",
             '{"_id": "a", "text": "x"}\n{"_id": ',
-            "corpus.jsonl, line 2: Not valid",
+            "corpus.jsonl, line 2: Invalid JSON",
         ),
         ("corpus.jsonl", '{"_id": 7, "text": "x"}', r"corpus.jsonl, line 1: '_id' must be text"),
         ("queries.jsonl", '["q"]', r"queries.jsonl, line 1: a JSON list, not an object"),

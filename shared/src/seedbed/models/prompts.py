@@ -1,6 +1,6 @@
 """Prompts as files next to the code that uses them, each with a version and a hash to log.
 
-    prompt = load_prompt("rag_chatbot", "answer")
+    prompt = load_prompt("my_app", "answer")
     text = prompt.render(question="Why?", context="…")
 
 A prompt is the file `prompts/NAME.md` of a package. Its first line is `version: N`; the rest is the

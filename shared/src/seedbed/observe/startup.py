@@ -1,6 +1,6 @@
 """What a program does first: switch off the telemetry of dependencies, set up logs and tracing.
 
-    start("rag_chatbot", level=settings.log_level)
+    start("my_app", level=settings.log_level)
 
 Nothing leaves the machine unless OTEL_EXPORTER_OTLP_ENDPOINT or MLFLOW_TRACKING_URI is set.
 Recording spans and counters is left to `telemetry`.
@@ -57,7 +57,7 @@ def silence_dependencies() -> None:
 def start(service: str, level: str = "INFO") -> None:
     """Run all the steps of this module; `service` is the program's name in traces.
 
-    start("rag_chatbot", level="DEBUG")
+    start("my_app", level="DEBUG")
     """
     silence_dependencies()
     setup_logging(level)

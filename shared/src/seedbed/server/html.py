@@ -79,5 +79,5 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str]], kind: str = "") -
 
 
 def styles(package: str) -> str:
-    """The `page.css` of a package, for `ui.mount(…, extra_css=styles("finetune_lora"))`."""
+    """The `page.css` of a package, for `ui.mount(…, extra_css=styles("my_app"))`."""
     return resources.files(package).joinpath("page.css").read_text("utf-8")

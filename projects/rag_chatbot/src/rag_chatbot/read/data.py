@@ -49,7 +49,7 @@ def parse_json(data: bytes, path: Path) -> Document:
     except RecursionError:
         raise BadInput("The JSON is nested too deeply.") from None
     except ValueError as error:
-        raise BadInput(f"Not valid JSON: {error}.") from None
+        raise BadInput(f"Invalid JSON: {error}.") from None
     if isinstance(value, dict | list) and value:
         blocks = tuple(_members(text, isinstance(value, dict)))
     else:
