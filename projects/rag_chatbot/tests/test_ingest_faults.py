@@ -48,7 +48,7 @@ def open_store(data: Path) -> Store:
 def check(store: Store) -> None:
     """Catalogue, full text, vectors and index say the same, and every document is whole."""
     store.repair()
-    db = store.database.connection()
+    db = store.database.connections.get()
     assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     assert db.execute("SELECT count(*) FROM outbox").fetchone() == (0,)
     for name in store.collections(OPERATOR):

@@ -61,7 +61,7 @@ def add_change(db, chunk_id: int) -> None:  # type: ignore[no-untyped-def]
 
 
 def waiting(database: Database) -> int:
-    return database.connection().execute("SELECT count(*) FROM outbox").fetchone()[0]
+    return database.connections.get().execute("SELECT count(*) FROM outbox").fetchone()[0]
 
 
 def check_all_changes_reach_the_index() -> None:
@@ -112,6 +112,10 @@ def check_other_processes_notice() -> None:
     database = catalogue(3)
     syncing = IndexSync(database, Index())
     syncing.apply()
-    row = database.connection().execute("SELECT value FROM meta WHERE key='generation'").fetchone()
+    row = (
+        database.connections.get()
+        .execute("SELECT value FROM meta WHERE key='generation'")
+        .fetchone()
+    )
     assert row, "the catalogue has no generation after a change"
     assert row[0] == syncing._generation, "this process did not keep the generation it wrote"

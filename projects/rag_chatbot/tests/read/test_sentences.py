@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rag_chatbot.read.sentences import sentence_spans, stream_sentences
+from rag_chatbot.read.language import sentence_spans, stream_sentences
 
 
 def sentences(text: str) -> list[str]:

@@ -92,7 +92,7 @@ def test_store_delete_and_replace_remove_all_rows(store: Store) -> None:
     assert store.text("default", "lever", 5) == []
     store.delete_document("default", "a.md")
     assert index_ids(store) == set()
-    db = store.database.connection()
+    db = store.database.connections.get()
     for table in ("documents", "chunks", "vectors", "outbox", store.collection("default").fts):
         assert db.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,)
     with pytest.raises(NotFound):
@@ -239,7 +239,7 @@ def test_store_with_other_embeddings_requires_reembed(open_store: OPEN) -> None:
     assert other.reembed("default") == 2
     found = other.dense("default", ask(other, "red lever"), 9)
     assert len(found) == 2 and found[0][1] > 0.2
-    count = other.database.connection().execute("SELECT count(*), max(embedder) FROM vectors")
+    count = other.database.connections.get().execute("SELECT count(*), max(embedder) FROM vectors")
     assert count.fetchone() == (2, "hash-128")
 
 
@@ -318,7 +318,7 @@ def test_store_writers_take_turns_and_report_waiting(open_store: OPEN) -> None:
 
 def test_store_full_disk_loses_nothing(store: Store) -> None:
     put(store, "a.md", PUMP)
-    db = store.database.connection()
+    db = store.database.connections.get()
     (pages,) = db.execute("PRAGMA page_count").fetchone()
     db.execute(f"PRAGMA max_page_count = {pages + 2}")
     with pytest.raises(Unavailable, match="full"):
@@ -373,11 +373,11 @@ def test_database_closes_connections_of_ended_threads(tmp_path):
     database = Database(tmp_path)
     connections = []
     for _ in range(3):
-        thread = threading.Thread(target=lambda: connections.append(database.connection()))
+        thread = threading.Thread(target=lambda: connections.append(database.connections.get()))
         thread.start()
         thread.join()
     for connection in connections[:-1]:
         with pytest.raises(sqlite3.ProgrammingError, match="closed"):
             connection.execute("SELECT 1")
     assert connections[-1].execute("SELECT 1").fetchone() == (1,)
-    assert database.connection().execute("SELECT 1").fetchone() == (1,)
+    assert database.connections.get().execute("SELECT 1").fetchone() == (1,)

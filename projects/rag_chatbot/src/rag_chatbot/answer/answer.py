@@ -20,13 +20,12 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_core.language_models import BaseChatModel
 
-from rag_chatbot.answer.choose import Candidate, candidates, choose, score
-from rag_chatbot.answer.confidence import confidence, threshold
 from rag_chatbot.answer.draft import USAGE, Draft, Usage
 from rag_chatbot.answer.follow_up import MAX_EXCHANGES, Exchange, condense
+from rag_chatbot.answer.select import Candidate, candidates, choose, confidence, score, threshold
 from rag_chatbot.answer.write import AnswerWriter
 from rag_chatbot.config import Config
-from rag_chatbot.read.chunk import plain
+from rag_chatbot.read.language import plain
 from seedbed.errors import BadInput
 
 if TYPE_CHECKING:

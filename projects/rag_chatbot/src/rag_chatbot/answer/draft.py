@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-from rag_chatbot.answer.choose import Candidate
+from rag_chatbot.answer.select import Candidate
 
 Usage = Counter[str]  # tokens that a chat model read and wrote
 USAGE = ("input_tokens", "output_tokens")

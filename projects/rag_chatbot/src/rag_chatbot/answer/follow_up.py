@@ -12,7 +12,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rag_chatbot.read.words import terms
+from rag_chatbot.read.language import terms
 
 MAX_EXCHANGES = 6  # earlier exchanges that a follow-up may refer to
 _OPENS = re.compile(

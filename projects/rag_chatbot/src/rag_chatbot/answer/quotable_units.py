@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from rag_chatbot.read import markdown_lines
+from rag_chatbot.read.language import sentence_spans
 from rag_chatbot.read.markdown_lines import Line, is_item, is_row, is_row_rule, read_lines
-from rag_chatbot.read.sentences import sentence_spans
 
 Kind = Literal["sentence", "item", "row", "code"]
 

@@ -16,15 +16,13 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import HumanMessage
 
-from rag_chatbot.answer.choose import Candidate
-from rag_chatbot.answer.confidence import backing
 from rag_chatbot.answer.draft import USAGE, Draft, Usage
 from rag_chatbot.answer.follow_up import MAX_EXCHANGES, Exchange
-from rag_chatbot.read.chunk import context
-from rag_chatbot.read.sentences import stream_sentences
+from rag_chatbot.answer.select import Candidate
+from rag_chatbot.read.language import context, overlap, stream_sentences, terms
 from seedbed.guardrails import screen_injection
 from seedbed.models import catalog
-from seedbed.models.embeddings import embed_texts
+from seedbed.models.embeddings import Vectors, embed_texts
 from seedbed.models.prompts import load_prompt
 
 if TYPE_CHECKING:
@@ -36,6 +34,10 @@ MIN_PASSAGES, MAX_PASSAGES = 600, 12_000  # tokens of passages in a prompt
 CHUNK_TOKENS = 120  # tokens of a usual chunk, to choose how many to retrieve
 MAX_SENTENCES = 6  # sentences read from the model, supported or not; then it is stopped
 _REFUSAL = re.compile(r"^\W*not found\b", re.IGNORECASE)
+_NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
+# A written sentence is supported from these values on; set by hand on the shipped questions.
+SUPPORT_COSINE = 0.4
+SUPPORT_OVERLAP = 0.4
 
 
 class AnswerWriter:
@@ -175,6 +177,26 @@ class AnswerWriter:
 
     def _ask(self, prompt: str) -> _Reply:
         return _Reply(self.model, prompt)
+
+
+def backing(sentence: str, vector: Vectors, scored: Sequence[Candidate]) -> Candidate | None:
+    """The candidate that supports a written sentence best, or None.
+
+    It has to be close in meaning, share words, and contain every number of the sentence. `vector`
+    is the embedding of the sentence: float32 (dimension,), of length 1.
+    """
+    weights = dict.fromkeys(terms(sentence), 1.0)
+    numbers = set(_NUMBER.findall(sentence))
+    best, best_value = None, 0.0
+    for c in scored:
+        if not numbers <= set(_NUMBER.findall(c.window)):
+            continue
+        cosine = float(vector @ c.vector)
+        shared = overlap(weights, terms(c.window))
+        value = 0.5 * cosine + 0.5 * shared
+        if value > best_value and cosine >= SUPPORT_COSINE and shared >= SUPPORT_OVERLAP:
+            best, best_value = c, value
+    return best
 
 
 class _Reply:

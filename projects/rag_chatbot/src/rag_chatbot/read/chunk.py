@@ -4,8 +4,7 @@
     document.text[pieces[0].start : pieces[0].end], pieces[0].heading
 
 A chunk never crosses a heading or a page. Blocks stay whole if they fit, and so do sentences and
-table rows. Also here: the text that is embedded for a chunk, and the removal of markup. File
-formats are left to the parsers, storage to `store/`.
+table rows. File formats are left to the parsers, storage to `store/`.
 """
 
 from __future__ import annotations
@@ -16,10 +15,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from rag_chatbot.read.document import Block, Document
-from rag_chatbot.read.sentences import sentence_spans
+from rag_chatbot.read.language import SEPARATOR, context, plain, sentence_spans
 
 TokenCounter = Callable[[Sequence[str]], Sequence[int]]  # texts → number of tokens of each
-SEPARATOR = " › "  # between the headings of a path
 HEADING_CHARS = 120  # a longer heading is cut in the path
 TABLE_HEADER_CHARS = 200
 ROW_LINES = 20  # most lines of a CSV row; beyond them a quote is taken to be unbalanced
@@ -247,55 +245,6 @@ def table_header(row: str) -> str:
     """The first row of a table as text, which becomes the heading of its later chunks."""
     cells = [cell.strip(' "*`') for cell in re.split(r"[|\t;,]", row.strip().strip("|"))]
     return " · ".join(cell for cell in cells if cell)[:TABLE_HEADER_CHARS]
-
-
-# (text that must occur for the pattern to be tried, pattern of the markup, what replaces it)
-_MARKUP = tuple(
-    (needle, re.compile(pattern, re.MULTILINE), by)
-    for needle, pattern, by in (
-        ("](", r"!\[([^\]\n]{0,300})\]\([^)\n]{0,500}\)", r"\1"),  # images
-        ("]", r"\[([^\]\n]{1,500})\](?:\([^)\n]{0,500}\)|\[[^\]\n]{0,100}\])", r"\1"),  # links
-        ("<", r"<((?:https?|mailto):[^>\s]{1,500})>", r"\1"),
-        (
-            ":`",
-            r":[a-z][a-z0-9:_+.-]{0,40}:`([^`<\n]{1,200}?)(?: ?<[^>\n]{0,300}>)?`",
-            r"\1",
-        ),  # roles
-        ("<", r"</?[a-zA-Z][^<>\n]{0,300}>|<!--.{0,500}?-->", ""),
-        ("#", r"^[ \t]{0,3}#{1,6}[ \t]+", ""),
-        (">", r"^[ \t]*(?:>[ \t]?)+", ""),
-        ("```", r"^[ \t]*`{3,}.*$", ""),
-        ("~~~", r"^[ \t]*~{3,}.*$", ""),
-        ("--", r"^[ \t]*[|+]?[-=:+| ]{3,}$", ""),  # rules and lines of tables
-        ("==", r"^[ \t]*[|+]?[-=:+| ]{3,}$", ""),
-        ("**", r"\*\*(?=\S)(.{1,400}?\S|\S)\*\*", r"\1"),
-        ("__", r"__(?=\S)(.{1,400}?\S|\S)__", r"\1"),
-        ("*", r"(?<![\w*])\*(?=[^\s*])([^*\n]{1,400})\*(?![\w*])", r"\1"),
-        ("_", r"(?<![\w_])_(?=[^\s_])([^_\n]{1,400})_(?![\w_])", r"\1"),
-        ("`", r"`{1,2}([^`\n]{1,300})`{1,2}_{0,2}", r"\1"),
-        ("|", r"^[ \t]*\|[ \t]?|[ \t]*\|[ \t]*$", ""),
-        ("\n\n\n", r"\n{3,}", "\n\n"),
-    )
-)
-
-
-def plain(text: str) -> str:
-    """Remove markup (Markdown, reStructuredText, stray tags), for reading and for embedding.
-
-    >>> plain("See [the docs](https://example.com) **now**.")
-    'See the docs now.'
-    """
-    for needle, pattern, by in _MARKUP:
-        if needle in text:
-            text = pattern.sub(by, text)
-    return text.strip()
-
-
-def context(title: str, heading: str) -> str:
-    """Title and heading path in one line; the title is not repeated."""
-    if not title or heading == title or heading.startswith(title + SEPARATOR):
-        return heading
-    return f"{title}{SEPARATOR}{heading}" if heading else title
 
 
 def embedding_text(title: str, heading: str, text: str) -> str:

@@ -72,7 +72,7 @@ class Collections:
 
     def find(self, name: str) -> Collection | None:
         """The collection, or None."""
-        db = self.database.connection()
+        db = self.database.connections.get()
         row = db.execute(f"SELECT {_COLUMNS} FROM collections WHERE name = ?", (name,)).fetchone()
         return _collection(row) if row else None
 
@@ -97,7 +97,7 @@ class Collections:
 
     def names(self, caller: Caller) -> list[str]:
         """The names of all collections that `caller` may read, in alphabetical order."""
-        db = self.database.connection()
+        db = self.database.connections.get()
         rows = db.execute(f"SELECT {_COLUMNS} FROM collections ORDER BY name")
         collections = [_collection(row) for row in rows]
         return [c.name for c in collections if _allows(c.readers, caller)]

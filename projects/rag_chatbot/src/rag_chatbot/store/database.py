@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
-from seedbed.database import open_sqlite, sqlite_errors
+from seedbed.database import SqliteConnections, sqlite_errors
 from seedbed.errors import Busy, Unavailable
 
 SCHEMA = """
@@ -51,33 +51,19 @@ class Database:
         from filelock import FileLock
 
         self.path = folder / "rag.sqlite"
-        self._local = threading.local()
-        self._all: dict[threading.Thread, sqlite3.Connection] = {}
-        self._all_lock = threading.Lock()
+        # Autocommit; rows are tuples.
+        self.connections = SqliteConnections(self.path, mmap_size=1 << 30)
         self._thread_lock = threading.RLock()
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._file_lock = FileLock(str(folder / "write.lock"), thread_local=False)
             with self._errors():
-                self.connection().executescript(SCHEMA)
+                self.connections.get().executescript(SCHEMA)
         except OSError as error:
             raise Unavailable(
                 f"Cannot keep data in {str(folder)!r}: {error.strerror or error}.",
                 hint="Set RAG_DATA_DIR to a folder that you may write to.",
             ) from None
-
-    def connection(self) -> sqlite3.Connection:
-        """This thread's connection (autocommit; rows are tuples)."""
-        connection = getattr(self._local, "connection", None)
-        if connection is None:
-            connection = open_sqlite(self.path, mmap_size=1 << 30)
-            self._local.connection = connection
-            with self._all_lock:
-                # Servers replace idle threads: without this every new one would leak three files.
-                for thread in [thread for thread in self._all if not thread.is_alive()]:
-                    self._all.pop(thread).close()
-                self._all[threading.current_thread()] = connection
-        return connection
 
     @contextmanager
     def writing(
@@ -118,7 +104,7 @@ class Database:
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """All writes of the block, or none. A full disk raises Unavailable; nothing is lost."""
-        connection = self.connection()
+        connection = self.connections.get()
         with self._errors():
             connection.execute("BEGIN IMMEDIATE")
             try:
@@ -131,11 +117,7 @@ class Database:
 
     def close(self) -> None:
         """Close the connections of all threads."""
-        with self._all_lock:
-            for connection in self._all.values():
-                connection.close()
-            self._all.clear()
-        self._local = threading.local()
+        self.connections.close()
 
     def _errors(self) -> AbstractContextManager[None]:
         return sqlite_errors(

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from rag_chatbot.read.words import STOP_WORDS
+from rag_chatbot.read.language import STOP_WORDS
 from rag_chatbot.store.collections import Collection
 from seedbed.errors import BadInput
 

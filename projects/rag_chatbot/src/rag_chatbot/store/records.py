@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rag_chatbot.read.chunk import Piece, context, plain
+from rag_chatbot.read.chunk import Piece
 from rag_chatbot.read.document import Document
+from rag_chatbot.read.language import context, plain
 from rag_chatbot.store.collections import Collection
 
 DOCUMENT = "id, source, title, type, chunks, added, data_hash, path, size, mtime_ns"

@@ -354,7 +354,7 @@ class Store:
 
     @property
     def _db(self) -> sqlite3.Connection:
-        return self.database.connection()
+        return self.database.connections.get()
 
 
 def _unknown_document(source: str, collection: str) -> NotFound:

@@ -202,7 +202,7 @@ class IndexSync:
         with self.database.writing():
             while True:
                 # 1. Read the oldest changes.
-                db = self.database.connection()
+                db = self.database.connections.get()
                 rows = db.execute(
                     "SELECT id, op, index_name, chunk_id FROM outbox ORDER BY id LIMIT ?", (BATCH,)
                 ).fetchall()
@@ -250,7 +250,7 @@ class IndexSync:
             self.index.reopen()
             self._generation = generation
         self.apply()
-        db = self.database.connection()
+        db = self.database.connections.get()
         for collection_id, name in db.execute("SELECT id, index_name FROM collections").fetchall():
             # Counting is cheap; only where the counts differ are the ids compared.
             (count,) = db.execute(
@@ -292,7 +292,7 @@ class IndexSync:
 
     def _vectors(self, chunk_ids: list[int]) -> dict[int, bytes]:
         """Chunk id → float32 bytes, for those chunks that still exist."""
-        db = self.database.connection()
+        db = self.database.connections.get()
         vectors: dict[int, bytes] = {}
         for at in range(0, len(chunk_ids), 500):
             part = chunk_ids[at : at + 500]
@@ -306,7 +306,7 @@ class IndexSync:
         return vectors
 
     def _stored_generation(self) -> str:
-        db = self.database.connection()
+        db = self.database.connections.get()
         row = db.execute("SELECT value FROM meta WHERE key = 'generation'").fetchone()
         return row[0] if row else ""
 

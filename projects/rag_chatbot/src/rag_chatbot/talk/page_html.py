@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from rag_chatbot.read.chunk import plain
+from rag_chatbot.read.language import plain
 from rag_chatbot.talk.terminal import place
 from seedbed.server.html import error, escape, hint, multiline
 

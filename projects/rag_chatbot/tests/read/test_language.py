@@ -1,6 +1,6 @@
 """The words of a text as terms."""
 
-from rag_chatbot.read.words import terms
+from rag_chatbot.read.language import terms
 
 
 def test_terms_match_across_spellings() -> None:

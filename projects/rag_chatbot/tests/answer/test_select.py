@@ -1,6 +1,6 @@
 """The choice among the units of retrieved chunks, and the confidence in it."""
 
-from rag_chatbot.answer import choose, confidence
+from rag_chatbot.answer import select
 from rag_chatbot.search.retrieve import Hit
 from rag_chatbot.store.store import Chunk
 from seedbed.testing import HashEmbeddings
@@ -33,13 +33,13 @@ def hit(text: str, number: int = 1, score: float = 1.0) -> Hit:
     )
 
 
-def best(question: str, *hits: Hit) -> list[choose.Candidate]:
-    return choose.choose(choose.score(question, choose.candidates(hits), HashEmbeddings()))
+def best(question: str, *hits: Hit) -> list[select.Candidate]:
+    return select.choose(select.score(question, select.candidates(hits), HashEmbeddings()))
 
 
 def test_link_share_counts_the_characters_of_links() -> None:
-    assert choose._link_share("- [Where the cache drops pages](cache.md)") > 0.9
-    assert choose._link_share("- The cache drops pages at its end") == 0
+    assert select._link_share("- [Where the cache drops pages](cache.md)") > 0.9
+    assert select._link_share("- The cache drops pages at its end") == 0
 
 
 def test_choose_returns_the_best_span_first() -> None:
@@ -61,18 +61,18 @@ def test_choose_drops_repeats() -> None:
 
 
 def test_candidates_exclude_diagrams() -> None:
-    assert choose.candidates([hit("    +------+  cache  +------+---->|--->\n")]) == []
+    assert select.candidates([hit("    +------+  cache  +------+---->|--->\n")]) == []
 
 
 def test_confidence_is_low_without_the_question_s_words() -> None:
-    found = choose.candidates([hit(PASSAGE)])
+    found = select.candidates([hit(PASSAGE)])
     near, far = (
-        confidence.confidence(question, choose.score(question, found, HashEmbeddings()))
+        select.confidence(question, select.score(question, found, HashEmbeddings()))
         for question in ("How often is a request retried after a timeout?", "Who wrote Faust?")
     )
     assert far < 0.2 < near
 
 
 def test_threshold_rises_with_strictness() -> None:
-    assert confidence.threshold(0) == 0
-    assert confidence.threshold(0.3) < confidence.threshold(0.5) < confidence.threshold(1) == 1
+    assert select.threshold(0) == 0
+    assert select.threshold(0.3) < select.threshold(0.5) < select.threshold(1) == 1
