@@ -1,7 +1,10 @@
-"""Cuts a passage into the units that an answer may quote: sentences, list items, table rows, code.
+"""Quotable units: the sentences, list items, table rows and code that an answer may quote.
 
-Knows Markdown, reStructuredText and plain text by their lines; knows nothing of questions.
-Every unit is a span, so `passage[unit.start:unit.end]` is the quote, unchanged.
+    unit = split(passage)[0]
+    passage[unit.start : unit.end]      # the quote, unchanged
+
+Units come from the lines of Markdown, reStructuredText and plain text. Which of them answer a
+question is decided in `select`.
 """
 
 from __future__ import annotations
@@ -17,10 +20,11 @@ from rag_chatbot.read.markdown_lines import Line, is_item, is_row, is_row_rule, 
 
 Kind = Literal["sentence", "item", "row", "code"]
 
-CODE_WORDS = 45  # a longer code block is cut at its blank lines, then at its lines
-LONG_WORDS = 60  # a longer unit is cut, at a clause if there is one
-SHORT_WORDS = 7  # a sentence so short ("The default is 5.") stays with the one before it
-LEAD_WORDS = 40  # a sentence ending in ":" is joined with what it announces up to this size
+# All in words, chosen on the shipped questions.
+CODE_WORDS = 45  # longer code is cut at its blank lines, then at its lines
+LONG_WORDS = 60  # a longer unit is cut, at a clause where possible
+SHORT_WORDS = 7  # a sentence up to this length ("The default is 5.") stays with the previous one
+LEAD_WORDS = 40  # a sentence ending in ":" is joined with what it announces up to this length
 
 _NOISE = re.compile(
     r"""^\s*(?:
@@ -41,7 +45,7 @@ _WORD = re.compile(r"\S+")
 
 @dataclass(frozen=True)
 class Unit:
-    """A span of the passage, and the words before it that say what it is about."""
+    """`passage[start:end]`; `context` is the text that announces it or the header of its table."""
 
     start: int
     end: int
@@ -50,10 +54,11 @@ class Unit:
 
 
 def words(text: str) -> int:
+    """The number of words of a text."""
     return len(text.split())
 
 
-def _strip(text: str, start: int, end: int) -> tuple[int, int]:
+def _trimmed(text: str, start: int, end: int) -> tuple[int, int]:
     while start < end and text[start].isspace():
         start += 1
     while end > start and text[end - 1].isspace():
@@ -62,31 +67,35 @@ def _strip(text: str, start: int, end: int) -> tuple[int, int]:
 
 
 def split(text: str) -> list[Unit]:
-    """The units of a passage, in order; headings, rules, markup and empty lines are none."""
+    """The units of a passage, in order; headings, rules, markup and empty lines are left out."""
     lines = read_lines(text)
-    found: list[Unit] = []
-    lead, i = "", 0
+    units: list[Unit] = []
+    lead = ""  # a sentence that ends with a colon, while the blocks that it announces follow
+    i = 0
     while i < len(lines):
-        line = lines[i]
-        last, units = _take(text, lines, i, lead)
-        found.extend(units)
-        if units:
-            tail = text[units[-1].start : units[-1].end]
-            if units[-1].kind == "sentence":
-                lead = tail if tail.rstrip("*_ ").endswith(":") else ""
-        elif line.text and not _NOISE.match(line.text):
-            lead = ""
-        i = last
-    return _joined(text, found)
+        # 1. Read one block: a paragraph, an item, a table or code.
+        next_line, block = _read_block(text, lines, i, lead)
+        units.extend(block)
+
+        # 2. Remember the sentence that announces the next block.
+        if block and block[-1].kind == "sentence":
+            tail = text[block[-1].start : block[-1].end]
+            lead = tail if tail.rstrip("*_ ").endswith(":") else ""
+        elif not block and lines[i].text and not _NOISE.match(lines[i].text):
+            lead = ""  # a heading or a rule
+        i = next_line
+
+    # 3. Join announcements with short code, and cut what is too long.
+    return _joined(text, units)
 
 
-def _take(text: str, lines: list[Line], i: int, lead: str) -> tuple[int, list[Unit]]:
-    """Read the block that opens at line `i`: the line after it, and its units."""
+def _read_block(text: str, lines: list[Line], i: int, lead: str) -> tuple[int, list[Unit]]:
+    """The number of the line after the block that begins at line `i`, and the block's units."""
     line = lines[i]
     if not line.text:
         return i + 1, []
     if mark := markdown_lines.fence_mark(line.text):
-        return _fence(text, lines, i, lead, mark)
+        return _fenced_code(text, lines, i, lead, mark)
     below = lines[i + 1].text if i + 1 < len(lines) else ""
     if note := _ADMONITION.match(line.text):
         rest = Line(line.start + note.end(), line.end, line.text[note.end() :])
@@ -100,12 +109,12 @@ def _take(text: str, lines: list[Line], i: int, lead: str) -> tuple[int, list[Un
     if is_item(line.text):
         return _item(text, lines, i, lead)
     if re.match(r"^(?: {4}|\t)", line.text) and (i == 0 or not lines[i - 1].text):
-        return _indented(text, lines, i, lead)
+        return _indented_code(text, lines, i, lead)
     return _paragraph(text, lines, i)
 
 
 def _opens(lines: list[Line], i: int) -> bool:
-    """Whether line `i` begins a block of its own, so that the paragraph before it ends."""
+    """Whether line `i` begins a new block, which ends the paragraph before it."""
     line = lines[i].text
     return bool(
         not line
@@ -127,11 +136,13 @@ def _paragraph(text: str, lines: list[Line], i: int) -> tuple[int, list[Unit]]:
     j = i + 1
     while j < len(lines) and not _opens(lines, j):
         j += 1
-    return j, [Unit(a, b, "sentence") for a, b in _told(text, lines[i].start, lines[j - 1].end)]
+    return j, [
+        Unit(a, b, "sentence") for a, b in _sentences(text, lines[i].start, lines[j - 1].end)
+    ]
 
 
-def _told(text: str, start: int, end: int) -> list[tuple[int, int]]:
-    """Spans of sentences; a very short one says too little alone and stays with the one before."""
+def _sentences(text: str, start: int, end: int) -> list[tuple[int, int]]:
+    """Spans of sentences; a very short one is joined to the previous one, which explains it."""
     spans: list[tuple[int, int]] = []
     for a, b in sentence_spans(text, start, end):
         if (
@@ -149,7 +160,7 @@ def _item(text: str, lines: list[Line], i: int, lead: str) -> tuple[int, list[Un
     j = i + 1
     while j < len(lines) and not _opens(lines, j):
         j += 1
-    start, end = _strip(text, lines[i].start, lines[j - 1].end)
+    start, end = _trimmed(text, lines[i].start, lines[j - 1].end)
     if words(text[start:end]) <= LEAD_WORDS:
         return j, [Unit(start, end, "item", lead)]
     spans = list(sentence_spans(text, start, end))
@@ -171,54 +182,59 @@ def _table(lines: list[Line], i: int) -> tuple[int, list[Unit]]:
     ]
 
 
-def _fence(text: str, lines: list[Line], i: int, lead: str, mark: str) -> tuple[int, list[Unit]]:
+def _fenced_code(
+    text: str, lines: list[Line], i: int, lead: str, mark: str
+) -> tuple[int, list[Unit]]:
     j = i + 1
     while j < len(lines) and not markdown_lines.closes_fence(lines[j].text, mark):
         j += 1
     closed = j < len(lines)
     if closed and words(text[lines[i].start : lines[j].end]) <= CODE_WORDS:
-        start, end = _strip(text, lines[i].start, lines[j].end)
+        start, end = _trimmed(text, lines[i].start, lines[j].end)
         return j + 1, [Unit(start, end, "code", lead)] if j > i + 1 else []
     return j + closed, _code(text, lines[i + 1 : j], lead)
 
 
-def _indented(text: str, lines: list[Line], i: int, lead: str) -> tuple[int, list[Unit]]:
+def _indented_code(text: str, lines: list[Line], i: int, lead: str) -> tuple[int, list[Unit]]:
     j = i + 1
     while j < len(lines) and (not lines[j].text or re.match(r"^(?: {2,}|\t)", lines[j].text)):
         j += 1
     return j, _code(text, lines[i:j], lead, prose=True)
 
 
-def _prose(text: str) -> bool:
+def _is_prose(text: str) -> bool:
     """Whether an indented text reads as sentences, as in a note, rather than as code."""
-    found = text.split()
-    plain_words = sum(bool(re.fullmatch(r"[\"'(]?[A-Za-z'’-]+[.,;:!?)\"']*", w)) for w in found)
+    tokens = text.split()
+    plain_words = sum(bool(re.fullmatch(r"[\"'(]?[A-Za-z'’-]+[.,;:!?)\"']*", w)) for w in tokens)
     ends = text.rstrip("*_`) ").endswith((".", "!", "?", ":"))
-    return ends and len(found) >= 6 and plain_words > 0.7 * len(found)
+    return ends and len(tokens) >= 6 and plain_words > 0.7 * len(tokens)
 
 
 def _code(text: str, lines: list[Line], lead: str, *, prose: bool = False) -> list[Unit]:
-    """Code by its blank lines; what is still too long, by its lines. `prose`: some may be text."""
+    """Code split at its blank lines, and at every line where that is not short enough.
+
+    With `prose`, parts that read as sentences become sentences.
+    """
     units: list[Unit] = []
     group: list[Line] = []
     for line in [*lines, Line(0, 0, "")]:
         if line.text:
             group.append(line)
             continue
-        if group and prose and _prose(text[group[0].start : group[-1].end]):
-            spans = _told(text, group[0].start, group[-1].end)
+        if group and prose and _is_prose(text[group[0].start : group[-1].end]):
+            spans = _sentences(text, group[0].start, group[-1].end)
             units += [Unit(a, b, "sentence", lead) for a, b in spans]
         elif group and words(text[group[0].start : group[-1].end]) <= CODE_WORDS:
-            start, end = _strip(text, group[0].start, group[-1].end)
+            start, end = _trimmed(text, group[0].start, group[-1].end)
             units.append(Unit(start, end, "code", lead))
         else:
-            units += [Unit(*_strip(text, x.start, x.end), "code", lead) for x in group]
+            units += [Unit(*_trimmed(text, x.start, x.end), "code", lead) for x in group]
         group = []
     return units
 
 
 def _joined(text: str, units: list[Unit]) -> list[Unit]:
-    """A sentence that ends in ":" and the code it announces become one unit, where short."""
+    """Units with short code joined to the sentence that announces it, and long ones cut."""
     out: list[Unit] = []
     for unit in units:
         before = out[-1] if out else None
@@ -237,12 +253,12 @@ def _joined(text: str, units: list[Unit]) -> list[Unit]:
 
 
 def _cut(text: str, unit: Unit) -> Iterator[Unit]:
-    """The unit in parts of at most LONG_WORDS words, cut at a line, a clause or a word."""
+    """Parts of a unit of at most LONG_WORDS words, cut after a line, a clause or a word."""
     start = unit.start
     while words(text[start : unit.end]) > LONG_WORDS:
         ends = [m.end() for m in _WORD.finditer(text, start, unit.end)][:LONG_WORDS]
         breaks = [e for e in ends if text[e] == "\n" or text[e - 1] in ",;:—)"]
         at = next((e for e in reversed(breaks) if e - start > (ends[-1] - start) // 3), ends[-1])
-        yield Unit(*_strip(text, start, at), unit.kind, unit.context)
-        start = _strip(text, at, unit.end)[0]
+        yield Unit(*_trimmed(text, start, at), unit.kind, unit.context)
+        start = _trimmed(text, at, unit.end)[0]
     yield Unit(start, unit.end, unit.kind, unit.context)
