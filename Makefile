@@ -116,11 +116,12 @@ bench: $(VENV)/dev.ready ## Measures speed and memory, each beside a peer: bench
 mlflow: $$(call ready,finetune) ## Opens MLflow on the runs of finetune; PORT= overrides its port
 	$(if $(PORT),PORT=$(PORT) )$(call command,finetune) mlflow
 
-lint: $(VENV)/dev.ready ## Runs ruff, mypy and import-linter
+lint: $(VENV)/dev.ready ## Runs ruff, mypy, import-linter and a check of the wording
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m tools.wording
 
 docs: $(VENV)/dev.ready ## Updates the generated parts of the docs; exits 1 if something was out of date
 	$(BIN)/python -m tools.docs

@@ -52,7 +52,7 @@ def lift(project: str, target: Path, *, root: Path) -> Path:
     """Copy `project` of the repository at `root` to the new folder `target`; returns it, resolved.
 
     The folder's name becomes the name of the package, the command and the settings. If copying
-    fails, `target` is not created. Raises BadInput or NotFound, whose hint says what to change.
+    fails, `target` is not created. Raises BadInput or NotFound, whose hint is the next step.
     """
     root, target = root.resolve(), target.expanduser().resolve()
     source = root / "projects" / project

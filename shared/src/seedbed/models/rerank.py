@@ -46,8 +46,8 @@ def load_reranker(spec: str, *, settings: Settings | None = None) -> Reranker:
             f"{spec!r} is a model for {model.kind}, not for reranking.",
             hint="Use ms-marco-minilm.",
         )
-    # Checked before the download, which would be in vain: only OpenVINO's own repositories
-    # contain files that run without torch.
+    # Checked before the download, to fail fast: only OpenVINO's own repositories contain files
+    # that run without torch.
     if model is not None and not model.repo.lower().startswith("openvino/"):
         _require("sentence_transformers", "torch")
     folder = weights.ensure(model or spec, settings=settings or load(Settings))
