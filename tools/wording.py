@@ -139,6 +139,8 @@ def _strings(tree: ast.AST) -> Iterator[Text]:
             todo += [part for part in node.values if isinstance(part, ast.FormattedValue)]
         elif isinstance(node, ast.Constant):
             text = node.value
+        elif isinstance(node, ast.Attribute) and node.attr == "split":
+            continue  # a list of words, not a text
         else:
             todo += ast.iter_child_nodes(node)
         if isinstance(node, ast.expr) and isinstance(text, str) and " " in text.strip():

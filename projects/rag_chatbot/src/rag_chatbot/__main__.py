@@ -136,8 +136,8 @@ def ask(
     """Answer one question."""
     from rag_chatbot.chatbot import Question
 
-    asked = Question(question, collection, k=k, mode=mode, strictness=strictness, keep=False)
-    answer = open_chatbot(model).ask(asked, caller=OPERATOR)
+    request = Question(question, collection, k=k, mode=mode, strictness=strictness, keep=False)
+    answer = open_chatbot(model).ask(request, caller=OPERATOR)
     show(answer, as_json, to_text=terminal.readable)
 
 
@@ -263,8 +263,8 @@ def delete_document(
 def list_collections(as_json: Json = False) -> None:
     """List all collections, and the keys that may read and write them."""
     chatbot = open_chatbot()
-    found = [chatbot.store.collection(name) for name in chatbot.store.collections(OPERATOR)]
-    rules = [{"name": c.name, "readers": c.readers, "writers": c.writers} for c in found]
+    existing = [chatbot.store.collection(name) for name in chatbot.store.collections(OPERATOR)]
+    rules = [{"name": c.name, "readers": c.readers, "writers": c.writers} for c in existing]
     show(rules, as_json, to_text=terminal.collections)
 
 

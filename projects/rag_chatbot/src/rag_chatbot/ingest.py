@@ -93,7 +93,7 @@ def ingest(
     """
     start = time.monotonic()
     summary = Summary()
-    # 1. Only one process writes at a time; everybody may read meanwhile.
+    # 1. Only one process writes at a time; readers are never blocked.
     with store.database.writing(lock_timeout, waiting):
         store.create_collection(collection)
         store.require_embedder(collection)

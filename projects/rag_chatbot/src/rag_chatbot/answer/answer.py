@@ -193,14 +193,14 @@ def quote(spans: Sequence[Candidate]) -> Generator[str, None, Draft]:
     spans = reading_order(spans)
     text = ""
     for n, span in enumerate(spans, 1):
-        shown = displayed(span)
-        flows = span.unit.kind == "sentence" and "\n```" not in shown
+        quoted = displayed(span)
+        flows = span.unit.kind == "sentence" and "\n```" not in quoted
         if flows:
-            shown = " ".join(shown.split())
+            quoted = " ".join(quoted.split())
         follows = n > 1 and flows and spans[n - 2].unit.kind == "sentence"
         before = "" if n == 1 else " " if follows else "\n"
-        mark = f"\n[{n}]" if shown.endswith("```") else f" [{n}]"
-        piece = f"{before}{shown}{mark}"
+        mark = f"\n[{n}]" if quoted.endswith("```") else f" [{n}]"
+        piece = f"{before}{quoted}{mark}"
         text += piece
         yield piece
     return Draft(text, tuple(spans))
@@ -279,7 +279,7 @@ class _Clock:
 
     def first(self, pieces: Generator[str, None, Draft]) -> Generator[str, None, Draft]:
         """Pass on what `pieces` yields and returns, and record when the first one came."""
-        with closing(pieces):  # also when nobody reads on: it stops the model
+        with closing(pieces):  # also when the caller stops reading: that stops the model
             while True:
                 try:
                     piece = next(pieces)

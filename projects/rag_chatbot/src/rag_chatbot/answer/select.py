@@ -67,7 +67,7 @@ SIGNAL_WEIGHTS = {
 BIAS = -7.87
 
 # Set by hand on the same questions.
-NEXT_TO = 0.6  # bonus beside a chosen unit: an answer often needs two in a row
+NEXT_TO = 0.6  # bonus beside a selected unit: an answer often needs two in a row
 SAME_DOCUMENT = 0.8  # bonus in the document of the best unit
 LINKS = 2.0  # penalty for a unit that is all links: a table of contents names facts only
 FAR = 4.0  # a unit whose score is this far below the best is never quoted
@@ -177,8 +177,8 @@ def choose(
     left = {(c.hit.chunk.id, c.place): c for c in scored}
     values = {key: c.score for key, c in left.items()}
     floor = max(values.values(), default=0.0) - FAR
-    chosen: dict[tuple[int, int], Candidate] = {}
-    while left and len(chosen) < units:
+    selection: dict[tuple[int, int], Candidate] = {}
+    while left and len(selection) < units:
         # 1. Take the best unit that is left.
         key = max(left, key=values.__getitem__)
         best = left.pop(key)
@@ -186,23 +186,23 @@ def choose(
             break
 
         # 2. Pass over it if it repeats another, or if the answer would become too long.
-        if any(float(best.vector @ other.vector) > alike for other in chosen.values()):
+        if any(float(best.vector @ other.vector) > alike for other in selection.values()):
             continue
-        joined = _joined([*chosen.values(), best])
-        if chosen and (len(joined) > quotes or sum(map(_length, joined)) > most_words):
+        joined = _joined([*selection.values(), best])
+        if selection and (len(joined) > quotes or sum(map(_length, joined)) > most_words):
             continue
 
         # 3. Raise the units of its document (for the first one) and those beside it.
-        if not chosen:
+        if not selection:
             for other_key, other in left.items():
                 if other.hit.chunk.document_id == best.hit.chunk.document_id:
                     values[other_key] += SAME_DOCUMENT
-        chosen[key] = best
+        selection[key] = best
         chunk_id, place = key
         for beside in ((chunk_id, place - 1), (chunk_id, place + 1)):
             if beside in values:
                 values[beside] += NEXT_TO
-    return _joined(list(chosen.values()))
+    return _joined(list(selection.values()))
 
 
 def confidence(question: str, scored: Sequence[Candidate]) -> float:
@@ -309,10 +309,10 @@ def _length(c: Candidate) -> int:
     return words(c.text)
 
 
-def _joined(chosen: Sequence[Candidate]) -> list[Candidate]:
+def _joined(selection: Sequence[Candidate]) -> list[Candidate]:
     """Units that follow each other in a chunk as one quote each; best first."""
     runs: list[list[Candidate]] = []
-    for c in sorted(chosen, key=lambda c: (c.hit.chunk.id, c.place)):
+    for c in sorted(selection, key=lambda c: (c.hit.chunk.id, c.place)):
         last = runs[-1][-1] if runs else None
         if (
             last is not None

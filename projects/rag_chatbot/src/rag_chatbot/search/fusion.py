@@ -1,9 +1,11 @@
-"""Order what the two searches found: arrays of scores and vectors in, one score a chunk out.
+"""Fusion: the scores of both searches become one score per chunk.
 
-It knows neither the store nor text. Three steps, each over the candidates alone, so that none asks
-an index again: the two scores mixed; the question moved towards the best few (Rocchio, 1971); each
-chunk drawn towards the chunks most like it, since what answers one question lies together (the
-cluster hypothesis; Diaz, CIKM 2005, https://doi.org/10.1145/1099554.1099722).
+    scores = fuse(query, vectors, bm25)
+
+Arrays in, arrays out. Three steps, each over the candidates alone, so that no index is searched
+again: mix the two scores; move the question towards the best few chunks (Rocchio, 1971); draw each
+chunk towards the chunks most like it, as answers to one question lie together (the cluster
+hypothesis; Diaz, CIKM 2005, https://doi.org/10.1145/1099554.1099722).
 
 The constants were chosen on ADI, CACM, CISI, Cranfield, MED and TIME, and checked on NPL and
 SciFact. Values nearby change the mean nDCG@10 of these by less than 0.01.
@@ -65,8 +67,8 @@ def smooth(scores: Array, vectors: Array) -> Array:
 def distinct(vectors: Array, limit: float) -> list[int]:
     """Positions left when each one that is as good as a copy of an earlier one is dropped."""
     alike = vectors @ vectors.T if len(vectors) else vectors
-    kept: list[int] = []
+    remaining: list[int] = []
     for position in range(len(vectors)):
-        if not kept or float(alike[position, kept].max()) < limit:
-            kept.append(position)
-    return kept
+        if not remaining or float(alike[position, remaining].max()) < limit:
+            remaining.append(position)
+    return remaining

@@ -116,7 +116,7 @@ class Retriever:
         nearest = self.store.dense(collection, query, pool, where)
         bm25 = dict(full_text.result())
 
-        # 2. Fetch chunks and vectors of all candidates, once. One that was deleted meanwhile is
+        # 2. Fetch chunks and vectors of all candidates, once. One that has been deleted is
         #    missing from the result.
         ids = list(dict.fromkeys([*(chunk_id for chunk_id, _ in nearest), *bm25]))
         chunks, vectors = self.store.fetch(ids)

@@ -1,4 +1,4 @@
-"""Who asks: the name of an API key, `LOCAL` on a server without keys, or `OPERATOR`."""
+"""Callers: the name of an API key, `LOCAL` on a server without keys, or `OPERATOR`."""
 
 from __future__ import annotations
 

@@ -99,7 +99,7 @@ class Store:
     def fetch(self, chunk_ids: Sequence[int]) -> tuple[list[Chunk], np.ndarray]:
         """Chunks with their vectors: float32 (n, dimension), each row of length 1.
 
-        In the order of `chunk_ids`; chunks that were deleted meanwhile are left out.
+        In the order of `chunk_ids`; chunks that have been deleted are left out.
         """
         rows = self._by_ids(
             f"SELECT {CHUNK}, v.vector FROM chunks c JOIN documents d ON d.id = c.document_id"
