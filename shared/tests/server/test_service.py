@@ -41,10 +41,10 @@ def test_seedbed_error_keeps_status_type_and_text(client, expect_error):
     full = client.get("/v1/fail/busy")
     assert expect_error(full, 429, "busy") == "Full."
     assert full.headers["retry-after"] == "3"
-    assert (
-        expect_error(client.get("/v1/fail/window"), 400, "context_window_error") == "9000 tokens."
-    )
-    assert expect_error(client.get("/v1/fail/secret"), 503, "unavailable") == "[SECRET] refused."
+    long = client.get("/v1/fail/window")
+    assert expect_error(long, 400, "context_window_error") == "9000 tokens."
+    secret = client.get("/v1/fail/secret")
+    assert expect_error(secret, 503, "unavailable") == "[SECRET] refused."
 
 
 def test_unknown_path_or_method_has_the_error_format(client, expect_error):

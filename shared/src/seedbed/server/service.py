@@ -249,7 +249,7 @@ def validation_message(details: Any) -> str:
     if first["type"] == "json_invalid":
         return f"The body is not valid JSON: {first['ctx']['error']}, at character {field}."
     if not field and isinstance(first.get("input"), bytes):
-        return "body: not sent as JSON. Set the header `Content-Type: application/json`."
+        return "body: not sent as JSON. Send it with `content-type: application/json`."
     if first["type"] in ("model_attributes_type", "model_type", "dict_type"):
         return f"{field or 'body'}: should be a JSON object."
     message = str(first["msg"]).removeprefix("Value error, ").rstrip(".")
