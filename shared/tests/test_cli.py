@@ -1,4 +1,4 @@
-"""The runner, the output helpers and the progress of command lines."""
+"""Errors, output and progress of command lines."""
 
 import io
 import os
@@ -17,11 +17,11 @@ PROGRAM = """
 import time
 from seedbed import cli
 from seedbed.errors import NotFound
-app = cli.create_app("Says things.")
+app = cli.create_app("Prints things.")
 
 @app.command()
 def fail(kind: str):
-    raise {"ours": NotFound("No run 'a'.", hint="Start one."), "disk": OSError("disk full"),
+    raise {"expected": NotFound("No run 'a'.", hint="Start one."), "disk": OSError("disk full"),
            "bug": ValueError("a bug")}[kind]
 
 @app.command()
@@ -39,7 +39,7 @@ def bar():
     with cli.progress(unit="file", start="loading") as report:
         report(1, 4, "a[b].md")
         report(3, None, "c.md", now=True)
-        report.say("a line that [stays]")
+        report.print("a line that [stays]")
 
 cli.main(app)
 """
@@ -57,7 +57,7 @@ def run(*arguments: str) -> tuple[int, str, str]:
 
 
 def test_main_prints_an_expected_error_as_one_line() -> None:
-    assert run("fail", "ours") == (2, "", "error: No run 'a'. Start one.\n")
+    assert run("fail", "expected") == (2, "", "error: No run 'a'. Start one.\n")
     assert run("fail", "disk") == (2, "", "error: disk full\n")
 
 
@@ -66,7 +66,9 @@ def test_main_shows_the_traceback_of_a_bug() -> None:
     assert code == 1 and "Traceback" in err and "ValueError: a bug" in err
 
 
-def test_main_lets_the_project_describe_the_error(capsys: pytest.CaptureFixture[str]) -> None:
+def test_main_prints_the_error_as_described_by_the_project(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     def app(arguments: list[str] | None) -> None:
         raise OSError(f"disk full at {arguments}")
 
@@ -84,7 +86,7 @@ def test_main_exits_with_130_on_ctrl_c() -> None:
     assert process.returncode == 130 and "Traceback" not in err
 
 
-def test_main_ends_quietly_when_the_reader_of_a_pipe_goes() -> None:
+def test_main_exits_quietly_when_its_pipe_is_closed() -> None:
     process = start("flood", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stdout is not None and process.stderr is not None
     process.stdout.readline()
@@ -94,12 +96,12 @@ def test_main_ends_quietly_when_the_reader_of_a_pipe_goes() -> None:
     process.stderr.close()
 
 
-def test_help_is_shown_without_arguments() -> None:
+def test_app_prints_its_help_without_arguments() -> None:
     _, out, err = run()
-    assert "Says things." in out + err and "flood" in out + err
+    assert "Prints things." in out + err and "flood" in out + err
 
 
-def test_show_writes_json_or_text(capsys: pytest.CaptureFixture[str]) -> None:
+def test_show_prints_json_or_text(capsys: pytest.CaptureFixture[str]) -> None:
     cli.show({"ö": None})
     cli.show({"n": 3}, False, to_text=lambda value: f"n is {value['n']}")
     assert capsys.readouterr().out == '{\n  "ö": null\n}\nn is 3\n'
@@ -124,14 +126,14 @@ def test_markdown_table_escapes_bars() -> None:
     assert text == "| a | b |\n| --- | --- |\n| x\\|y | – |"
 
 
-def test_progress_writes_lines_off_a_terminal() -> None:
-    file, second = io.StringIO(), count()  # a second passes with every look at the clock
+def test_progress_prints_lines_without_a_terminal() -> None:
+    file, second = io.StringIO(), count()  # the clock advances by a second per call
     with cli.progress(unit="file", file=file, clock=lambda: float(next(second))) as report:
         for done in range(1, 26):
             report(done, 25, f"{done}.md")
             if done == 5:
                 report(5, None, "in between", now=True)
-        report.say("finished")
+        report.print("finished")
     lines = file.getvalue().splitlines()
     assert lines[0] == "file 1 of 25  1.md"
     assert lines[1] == "file 5  in between"
@@ -142,30 +144,30 @@ def test_progress_writes_lines_off_a_terminal() -> None:
 def test_progress_is_silent_when_quiet(capfd: pytest.CaptureFixture[str]) -> None:
     with cli.progress(quiet=True) as report:
         report(1, 2, "a", now=True)
-        report.say("b")
+        report.print("b")
     assert capfd.readouterr() == ("", "")
 
 
 def test_progress_shows_a_bar_on_a_terminal() -> None:
-    ours, theirs = pty.openpty()
+    terminal, programs_end = pty.openpty()
     env = os.environ | {"COLUMNS": "100", "TERM": "xterm-256color"}
-    seen = b""
-    with start("bar", stdout=theirs, stderr=theirs, env=env) as process:
-        os.close(theirs)
+    output = b""
+    with start("bar", stdout=programs_end, stderr=programs_end, env=env) as process:
+        os.close(programs_end)
         try:
-            while piece := os.read(ours, 65536):
-                seen += piece
+            while piece := os.read(terminal, 65536):
+                output += piece
         except OSError:  # the program has ended
             pass
-        os.close(ours)
+        os.close(terminal)
         assert process.wait(timeout=60) == 0
-    text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", seen.decode())
+    text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", output.decode())
     assert re.search(r"3/4 \S+ c\.md", text)
     assert "a line that [stays]" in text
-    assert seen.rfind(b"\x1b[?25h") > seen.rfind(b"\x1b[?25l")  # the cursor is shown
+    assert output.rfind(b"\x1b[?25h") > output.rfind(b"\x1b[?25l")  # the cursor is shown
 
 
-def test_import_is_light() -> None:
+def test_cli_imports_no_heavy_package() -> None:
     heavy = ("numpy", "pydantic", "fastapi", "langchain_core", "openvino_genai", "rich.progress")
     code = f"import sys, seedbed.cli; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

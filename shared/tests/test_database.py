@@ -1,4 +1,4 @@
-"""SQLite and SQLAlchemy engines: opened together, locked, full, damaged, misconfigured."""
+"""SQLite and SQLAlchemy engines: concurrent opening, locks, full disks, damage, wrong URLs."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ def test_open_sqlite_sets_wal_and_pragmas(tmp_path: Path) -> None:
     assert connection.isolation_level is None
 
 
-def test_open_sqlite_without_wal_keeps_commits_on_the_disk(tmp_path: Path) -> None:
+def test_open_sqlite_without_wal_syncs_every_commit(tmp_path: Path) -> None:
     connection = open_sqlite(tmp_path / "a", wal=False)
     assert [pragma(connection, name) for name in ("journal_mode", "synchronous")] == ["delete", 2]
 
 
-def test_open_sqlite_of_a_new_file_by_many_threads(tmp_path: Path) -> None:
+def test_open_sqlite_creates_a_file_from_many_threads(tmp_path: Path) -> None:
     together, failures = threading.Barrier(8), []
 
     def open_and_write() -> None:
@@ -109,14 +109,14 @@ def test_sqlite_errors_names_file_reason_and_next_step(
     assert "app.sqlite" in str(caught.value) and "\n" not in str(caught.value)
 
 
-def test_sqlite_errors_passes_mistakes_in_statements(tmp_path: Path) -> None:
+def test_sqlite_errors_raises_mistakes_in_statements_unchanged(tmp_path: Path) -> None:
     connection = open_sqlite(tmp_path / "a")
     with pytest.raises(sqlite3.OperationalError, match="no such table"), errors_of(tmp_path):
         connection.execute("SELECT * FROM full_disk_locked")
     assert sqlite_error(None, "a", setting="", damaged="") is None
 
 
-def test_sql_engine_begins_transactions_as_asked(tmp_path: Path) -> None:
+def test_sql_engine_begins_transactions_with_the_given_statement(tmp_path: Path) -> None:
     sqlalchemy = pytest.importorskip("sqlalchemy")
     engine = sql_engine(tmp_path / "100% ü?#&.db", setting="APP_URL", busy_seconds=0.01)
     with engine.connect() as first, engine.connect() as second:

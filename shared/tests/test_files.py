@@ -1,4 +1,4 @@
-"""Files and folders are whole whatever fails while they are written; lines are named in errors."""
+"""Atomic writes under failures, and JSON lines whose errors name the line."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ def target(tmp_path: Path) -> Path:
 
 
 def content(folder: Path) -> dict[str, str]:
-    """Relative path → text of every file below a folder."""
-    found = (path for path in folder.rglob("*") if path.is_file())
-    return {str(path.relative_to(folder)): path.read_text("utf-8") for path in found}
+    """The text of every file below a folder, by relative path."""
+    paths = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): path.read_text("utf-8") for path in paths}
 
 
 def test_write_text_replaces_content_and_leaves_no_scratch_file(tmp_path: Path) -> None:
@@ -71,7 +71,9 @@ def test_new_folder_keeps_target_after_an_error(tmp_path: Path, target: Path) ->
     assert content(tmp_path) == {"model/weights": "old"}
 
 
-def test_new_folder_removes_what_a_killed_writer_left(tmp_path: Path, target: Path) -> None:
+def test_new_folder_removes_the_scratch_folder_of_a_killed_writer(
+    tmp_path: Path, target: Path
+) -> None:
     (tmp_path / ".model.tmp").mkdir()
     (tmp_path / ".model.tmp" / "half").write_text("ha")
     with new_folder(target) as scratch:
@@ -110,7 +112,7 @@ def test_replace_folder_syncs_before_it_renames(
     ]
 
 
-def test_replace_folder_puts_target_back_when_the_rename_fails(
+def test_replace_folder_restores_target_when_the_rename_fails(
     tmp_path: Path, target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rename = Path.rename
@@ -146,13 +148,13 @@ def test_disk_errors_become_one_line(tmp_path: Path, error: Exception, why: str)
 @pytest.mark.parametrize(
     "error", [RuntimeError("shapes do not fit"), WeightsError("No space left on device")]
 )
-def test_disk_errors_passes_other_errors(tmp_path: Path, error: Exception) -> None:
+def test_disk_errors_raises_other_errors_unchanged(tmp_path: Path, error: Exception) -> None:
     with pytest.raises(type(error)) as caught, disk_errors("The adapter", tmp_path):
         raise error
     assert caught.value is error
 
 
-def test_read_lines_numbers_lines_of_any_editor(tmp_path: Path) -> None:
+def test_read_lines_accepts_bom_crlf_and_unicode_separators(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_bytes("\ufeffone\r\n\r\n two\u2028half\nthree".encode())
     assert [(place.removeprefix(str(path)), line) for place, line in read_lines(path)] == [
@@ -181,7 +183,7 @@ def test_read_json_lines_names_the_line_in_errors(tmp_path: Path, line: bytes, r
         next(rows)
 
 
-def test_read_json_lines_gives_the_hint_when_a_file_is_missing(tmp_path: Path) -> None:
+def test_read_json_lines_adds_the_hint_when_the_file_is_missing(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"a\.jsonl cannot be read: No such file.* Pass --qa FILE\."):
         list(read_json_lines(tmp_path / "a.jsonl", hint="Pass --qa FILE."))
     with pytest.raises(BadInput, match="cannot be read: Is a directory"):

@@ -167,7 +167,7 @@ WRONG = [
     ("serve --models nope.toml", "nope.toml"),
     ("serve --model nope", "'nope'"),
     ("serve --port 99999", "99999"),
-    ("serve --host 0.0.0.0", "without a key"),
+    ("serve --host 0.0.0.0", "requires API keys"),
     ("bench --url http://127.0.0.1:1/v1", "127.0.0.1:1"),
     ("bench --url http://127.0.0.1:1/v1 --concurrency a", "'a'"),
     ("bench --url http://127.0.0.1:1/v1 --concurrency 0", "concurrency"),

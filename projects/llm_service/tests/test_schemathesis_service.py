@@ -173,7 +173,7 @@ def test_errors_say_what_to_do(client):
         return response.json()["error"]["message"]
 
     wrong = told(client.get("/v1/chat/completions"), 405)
-    assert wrong == "'/v1/chat/completions' takes POST, not GET."
+    assert wrong == "GET is not allowed for '/v1/chat/completions'. Allowed: POST."
     assert told(client.post("/v1/feedback", json=[]), 400) == "body: should be a JSON object."
     assert "GET '/v1/nope'" in told(client.get("/v1/nope"), 404)
 

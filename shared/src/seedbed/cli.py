@@ -1,15 +1,15 @@
-"""What every command line of the projects needs: error handling, JSON output, tables, progress.
+"""Command lines: errors on one line, JSON output, tables, progress.
 
     app = cli.create_app("Answers questions about your documents.")
 
     @app.command()
     def ask(question: str, as_json: cli.Json = False) -> None:
-        cli.show(answer(question), as_json, to_text=readable)
+        cli.show(answer(question), as_json, to_text=format_answer)
 
     if __name__ == "__main__":
         cli.main(app)
 
-Each project defines its own verbs and their help texts. Results go to stdout, everything else to
+The commands and their help texts are up to each project. Results go to stdout, everything else to
 stderr, so that output can be piped.
 """
 
@@ -35,11 +35,11 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def create_app(help_text: str) -> typer.Typer:
-    """A Typer application, or a group of verbs for one: without arguments it prints its help.
+    """A Typer application, or a group of commands for one. Without arguments it prints its help.
 
     >>> keys = create_app("API keys: create, list, revoke.")
     """
-    # Typer's own tracebacks show local variables, which may hold keys and questions.
+    # Typer's own tracebacks show local variables, which may contain keys and questions.
     return typer.Typer(
         help=help_text, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
     )
@@ -51,10 +51,10 @@ def main(
     *,
     describe: Callable[[Exception], str] = str,
 ) -> None:
-    """Run a command line. An expected error is printed as one line and exits with status 2.
+    """Run a command line; a SeedbedError or OSError is printed on one line, with exit status 2.
 
-    Typer itself exits with 130 on Ctrl-C and with 1 when the reader of a pipe has gone.
-    `describe` turns the error into the line.
+    `describe` returns the text of the error. Other exceptions are bugs: they pass, with their
+    traceback and status 1. Typer exits with 130 on Ctrl-C, and with 1 if stdout is a closed pipe.
 
     >>> main(create_app("Answers questions."), ["--help"])  # doctest: +SKIP
     """
@@ -66,7 +66,7 @@ def main(
 
 
 def show(value: Any, as_json: bool = True, *, to_text: Callable[[Any], str] = str) -> None:
-    """Print a result: as JSON, or for people as the text that `to_text` makes of it.
+    """Print a result as JSON, or as the text that `to_text` returns for it.
 
     >>> show({"city": "Zürich"})
     {
@@ -78,8 +78,10 @@ def show(value: Any, as_json: bool = True, *, to_text: Callable[[Any], str] = st
     typer.echo(json.dumps(value, ensure_ascii=False, indent=2) if as_json else to_text(value))
 
 
-def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Aligned columns, numbers to the right. None becomes a dash, a float gets four digits.
+def table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A text table with aligned columns, numbers to the right.
+
+    None becomes a dash; a float is rounded to four significant digits.
 
     >>> print(table(("key", "requests", "USD"), [("alice", 12, 0.52341), ("bob", 3, None)]))
     key    requests     USD
@@ -87,25 +89,26 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     bob           3       –
     """
     cells = [[_cell(value) for value in row] for row in rows]
-    columns = list(zip(heads, *cells, strict=True))
+    columns = list(zip(headers, *cells, strict=True))
     widths = [max(map(len, column)) for column in columns]
     align = [str.rjust if _is_numeric(column[1:]) else str.ljust for column in columns]
     lines = (
         "  ".join(pad(cell, width) for pad, cell, width in zip(align, row, widths, strict=True))
-        for row in [list(heads), *cells]
+        for row in [list(headers), *cells]
     )
     return "\n".join(line.rstrip() for line in lines)
 
 
-def markdown_table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """The same as a Markdown table; a `|` in a cell is escaped.
+def markdown_table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A Markdown table, with cells formatted as in `table`; a `|` in them is escaped.
 
     >>> print(markdown_table(("run", "loss"), [("a|b", 1.5)]))
     | run | loss |
     | --- | --- |
     | a\\|b | 1.5 |
     """
-    lines = [list(heads), ["---"] * len(heads), *([_cell(value) for value in row] for row in rows)]
+    separator = ["---"] * len(headers)
+    lines = [list(headers), separator, *([_cell(value) for value in row] for row in rows)]
     escaped = ([cell.replace("|", r"\|") for cell in line] for line in lines)
     return "\n".join(f"| {' | '.join(line)} |" for line in escaped)
 
@@ -121,18 +124,18 @@ _NUMBER = re.compile(r"[+-]?\d[\d,.]*(?:e[+-]?\d+)?(?: ?%)?")
 
 def _is_numeric(column: Sequence[str]) -> bool:
     """Whether a column contains numbers only, apart from empty cells and dashes."""
-    filled = [cell for cell in column if cell not in ("", "–")]
-    return bool(filled) and all(_NUMBER.fullmatch(cell) for cell in filled)
+    values = [cell for cell in column if cell not in ("", "–")]
+    return bool(values) and all(_NUMBER.fullmatch(cell) for cell in values)
 
 
 class Progress(Protocol):
-    """What `progress` yields. Its signature suits callbacks of the form `(done, total, name)`."""
+    """The type of what `progress` yields; it fits callbacks with `(done, total, name)`."""
 
     def __call__(self, done: int, total: int | None, text: str = "", *, now: bool = False) -> None:
-        """Report `done` of `total` (None: as before); `now` writes a line even between two."""
+        """Report `done` of `total` (None: as before). With `now` the line is written at once."""
 
-    def say(self, line: str) -> None:
-        """Print a line that stays, above the bar."""
+    def print(self, line: str) -> None:
+        """Print a line that remains, above the bar."""
 
 
 @contextmanager
@@ -145,11 +148,15 @@ def progress(
     file: IO[str] | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[Progress]:
-    """Report progress on stderr: a bar on a terminal, a line every ten seconds elsewhere.
+    """Report progress on stderr: a bar on a terminal, otherwise a line every ten seconds.
 
-    `quiet` reports nothing (as for `--json`), `unit` opens each line ("step 3 of 30"), `start` is
-    beside the bar until the first report, and `time_left` adds an estimate to it. The bar
-    disappears at the end; the terminal is left as it was also after an error or Ctrl-C.
+    - `quiet` suppresses all reports, e.g. for `--json`.
+    - `unit` is the first word of each line ("step 3 of 30").
+    - `start` is the text beside the bar until the first report.
+    - `time_left` adds the estimated remaining time to the bar.
+    - `file` replaces stderr, and `clock` the clock, which returns seconds.
+
+    At the end, also after an error or Ctrl-C, the bar is removed and the terminal restored.
 
     >>> with progress(unit="file", file=sys.stdout) as report:
     ...     report(2, 2, "guide.md")
@@ -166,15 +173,15 @@ def progress(
 
 
 class _Quiet:
-    def __call__(self, *given: Any, **options: Any) -> None:
+    def __call__(self, *args: Any, **kwargs: Any) -> None:
         pass
 
-    def say(self, line: str) -> None:
+    def print(self, line: str) -> None:
         pass
 
 
 class _Lines:
-    """A line for the first report, about every ten seconds, for the last, and on demand."""
+    """Writes the first report, the last, one about every ten seconds, and those with `now`."""
 
     def __init__(self, file: IO[str], unit: str, clock: Callable[[], float]) -> None:
         self._file, self._clock = file, clock
@@ -185,11 +192,11 @@ class _Lines:
         due = self._clock() >= self._next
         if due or now or done == total:
             of = "" if total is None else f" of {total}"
-            self.say(f"{self._unit}{done}{of}  {text}".rstrip())
+            self.print(f"{self._unit}{done}{of}  {text}".rstrip())
         if due:
             self._next = self._clock() + LINE_EVERY_S
 
-    def say(self, line: str) -> None:
+    def print(self, line: str) -> None:
         print(line, file=self._file, flush=True)
 
 
@@ -201,20 +208,20 @@ def _bar(file: IO[str], start: str, time_left: bool) -> Iterator[Progress]:
     console = Console(file=file)
     columns: list[Any] = [rich.BarColumn(bar_width=16), rich.MofNCompleteColumn()]
     columns += [rich.TimeRemainingColumn()] * time_left
-    # Without markup: a file's name may contain [brackets].
+    # Without rich's markup, which is written in [brackets]: a file name may contain them.
     columns += [rich.TextColumn("{task.description}", markup=False)]
 
     class Bar:
         def __call__(
-            self, done: int, total: int | None, text: str = "", *, now: bool = False
+            self, done: int, total: float | None, text: str = "", *, now: bool = False
         ) -> None:
-            known = bar.tasks[0].total if total is None else total
-            bar.update(task, completed=done, total=known, description=text, refresh=now)
+            total = bar.tasks[0].total if total is None else total
+            bar.update(task, completed=done, total=total, description=text, refresh=now)
 
-        def say(self, line: str) -> None:
+        def print(self, line: str) -> None:
             console.print(line, highlight=False, markup=False)
 
     with rich.Progress(*columns, console=console, refresh_per_second=4, transient=True) as bar:
-        console.show_cursor()  # rich hides it until the end, which a killed process never reaches
+        console.show_cursor()  # rich hides it, and a killed process would leave it hidden
         task = bar.add_task(start, total=None)
         yield Bar()

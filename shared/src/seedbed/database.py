@@ -1,10 +1,10 @@
-"""SQLite opened the way a service needs it, and SQLAlchemy engines for SQLite or Postgres by URL.
+"""SQLite connections with the settings a service needs, and SQLAlchemy engines by URL.
 
-    connection = open_sqlite(Path("var/app.sqlite"))         # sqlite3, autocommit
+    connection = open_sqlite(Path("var/app.sqlite"))  # sqlite3, autocommit
     engine = sql_engine("postgresql://me@host/name", setting="APP_DATABASE_URL")
 
-Every wait has a limit, and errors of the disk, a lock or a damaged file become Seedbed's. Tables,
-migrations and transactions are up to the caller.
+Every wait has a limit. `sqlite_errors` turns errors of the disk, of locks and of damaged files into
+SeedbedErrors. Tables, migrations and transactions are up to the caller.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from seedbed.errors import Busy, ConfigError, MissingExtra, SeedbedError, Unavai
 if TYPE_CHECKING:
     from sqlalchemy import URL, Connection, Engine
 
-# A server that has vanished is noticed within seconds, not after TCP's two hours.
+# Parameters of libpq, in seconds but for `tcp_user_timeout` (milliseconds). With them a lost server
+# is detected within 20 s; by default TCP sends its first keep-alive after two hours.
 _POSTGRES = {
     "connect_timeout": 5,
     "tcp_user_timeout": 15_000,
@@ -35,12 +36,13 @@ _POSTGRES = {
 def open_sqlite(
     path: Path, *, busy_seconds: float = 30.0, wal: bool = True, **pragmas: int
 ) -> sqlite3.Connection:
-    """A connection in autocommit mode, which any thread may use, one at a time.
+    """A connection in autocommit mode, which several threads may use, one at a time.
 
-    `busy_seconds` is how long a writer waits for another one. With `wal` readers never wait, and a
-    commit survives a crash of the program; without it (a file that is opened for each call: opening
-    one with a log takes 0.6 ms, without 0.2 ms) a commit also survives a power cut. `pragmas` are
-    set on the connection.
+    - `busy_seconds` is how long a writer waits for a lock.
+    - `wal` selects write-ahead logging: readers never wait, and a commit survives a crash of the
+      program, but not always a power cut. Without it, commits survive both, and opening the file
+      takes 0.2 ms instead of 0.6 ms, which counts where every call opens it.
+    - `pragmas` are set on the connection, e.g. `foreign_keys=1`.
 
     >>> connection = open_sqlite(Path("app.sqlite"), foreign_keys=1)
     >>> connection.execute("PRAGMA journal_mode").fetchone()
@@ -104,10 +106,10 @@ def _prepare(
 
 
 def _switch_to_wal(connection: sqlite3.Connection, busy_seconds: float) -> None:
-    """Change the file's journal to WAL, unless it has one already.
+    """Switch the file to write-ahead logging, which it then keeps.
 
-    SQLite's own busy timeout does not cover this: of two processes that open a new file together,
-    one would fail at once.
+    SQLite's busy timeout does not apply here: of two processes that open a new file together, one
+    would fail at once. Hence the retries.
     """
     end = time.monotonic() + busy_seconds
     while True:
@@ -122,10 +124,10 @@ def _switch_to_wal(connection: sqlite3.Connection, busy_seconds: float) -> None:
 
 @contextmanager
 def sqlite_errors(path: Path, *, setting: str, damaged: str) -> Iterator[None]:
-    """Turn SQLite's errors about the disk, a lock or a damaged file into Seedbed's.
+    """Turn SQLite's errors about the disk, a lock or a damaged file into Busy or Unavailable.
 
-    `setting` names the folder of the file; `damaged` is the hint for a file that cannot be read.
-    Mistakes in a statement stay what they are.
+    `setting` is the name of the setting for the file's folder, and `damaged` the hint for a damaged
+    file. Other errors of SQLite, such as a mistake in a statement, pass.
 
     >>> path = Path("no-such-folder/app.sqlite")
     >>> with sqlite_errors(path, setting="APP_DATA_DIR", damaged="Restore a backup."):
@@ -136,29 +138,31 @@ def sqlite_errors(path: Path, *, setting: str, damaged: str) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        found = sqlite_error(error, repr(str(path)), setting=setting, damaged=damaged)
-        if found is None:
+        translation = sqlite_error(error, repr(str(path)), setting=setting, damaged=damaged)
+        if translation is None:
             raise
-        raise found from None
+        raise translation from None
 
 
 def sqlite_error(
     error: BaseException | None, name: str, *, setting: str, damaged: str
 ) -> SeedbedError | None:
-    """What `sqlite_errors` raises for an error of SQLite's; None where a statement is wrong.
+    """The error that `sqlite_errors` raises for one of SQLite's; None if that one should pass.
+
+    For SQLAlchemy, whose exceptions have SQLite's error in `orig`. `name` is that of the database.
 
     >>> sqlite_error(ValueError("no SQLite"), "app.db", setting="", damaged="") is None
     True
     """
-    # The low byte is the kind of error, the rest its variety: https://sqlite.org/rescode.html
+    # The low byte is the primary result code: https://sqlite.org/rescode.html
     match getattr(error, "sqlite_errorcode", 0) & 0xFF:
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
             return Busy(f"{name} is locked by another process.", retry_after=2)
         case sqlite3.SQLITE_FULL | sqlite3.SQLITE_IOERR:
-            hint = "Free some space and try again: what was stored before is intact."
+            hint = "Free some space and try again. The stored data is intact."
             return Unavailable(f"Cannot write {name}: {error}.", hint=hint)
         case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_PERM:
-            hint = f"Set {setting} to a folder that you may write to."
+            hint = f"Set {setting} to a writable folder."
             return Unavailable(f"Cannot open {name}: {error}.", hint=hint)
         case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
             return Unavailable(f"{name} is damaged: {error}.", hint=damaged)
@@ -170,10 +174,12 @@ def sql_engine(
 ) -> Engine:
     """An SQLAlchemy engine for `sqlite:///FILE`, `postgresql://USER@HOST/NAME`, or a SQLite file.
 
-    Nothing is opened yet. On SQLite a transaction begins with BEGIN, or with what the execution
-    option `begin` says ("BEGIN IMMEDIATE" for a transaction that reads before it writes). Raises
-    ConfigError, which names `setting` and never shows the password, or MissingExtra, which names
-    the `extra` of the project that brings the driver.
+    It connects on first use. On SQLite, the execution option `begin` sets the statement that begins
+    a transaction: "BEGIN IMMEDIATE" for one that reads before it writes, by default "BEGIN".
+    `busy_seconds` is how long a writer then waits for a lock.
+
+    Raises ConfigError, which names `setting` and does not contain the password, or MissingExtra,
+    which names the `extra` of the project with the driver.
 
     >>> engine = sql_engine(Path("app.sqlite"), setting="APP_DATABASE_URL")
     >>> engine.dialect.name
@@ -194,7 +200,7 @@ def sql_engine(
 
     @event.listens_for(engine, "connect")
     def _connect(connection: sqlite3.Connection, _record: Any) -> None:
-        # Python's driver begins transactions late, and none for CREATE TABLE: `_begin` does it.
+        # Python's driver would begin transactions late, and none for CREATE TABLE; `_begin` does.
         connection.isolation_level = None
         _prepare(connection, busy_seconds, wal=True, pragmas={})
 

@@ -1,9 +1,10 @@
-"""Measures of quality: ranking metrics, intervals, quantiles, paired comparisons, reports, MLflow.
+"""Ranking metrics, confidence intervals, paired comparisons, reports, and their log in MLflow.
 
     report = Report("demo", {"accuracy": Figure.share(81, 100)})
     print(report.to_markdown())
+    log_to_mlflow(report)  # if MLFLOW_TRACKING_URI is set
 
-Numbers go in, numbers with their uncertainty come out; models and data are up to the caller.
+All intervals are 95 % intervals by default. Models, data and thresholds are up to the caller.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ from seedbed.observe.startup import silence_dependencies
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-# Read by MLflow's client; its own defaults are 7 tries of 120 s.
-_MLFLOW = {
+# Environment variables of MLflow's client, whose defaults are 7 attempts of 120 s each.
+_MLFLOW_VARIABLES = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
@@ -36,49 +37,74 @@ _Number = TypeVar("_Number", bound=float)
 
 
 def ndcg_at_k(ranked: Sequence[str], relevant: Collection[str], k: int = 10) -> float:
-    """DCG / ideal DCG with binary gains: sum over hits at rank i <= k of 1 / log2(i + 1).
+    """Normalized discounted cumulative gain with binary relevance; 0.0 if nothing is relevant.
 
-    Järvelin and Kekäläinen, 2002; https://doi.org/10.1145/582415.582418. 0.0 without any relevant.
+    DCG / ideal DCG, where DCG is the sum of 1 / log2(i + 1) over the relevant documents at ranks
+    i <= k. Järvelin and Kekäläinen, 2002; https://doi.org/10.1145/582415.582418.
+    Raises BadInput if a document occurs twice.
+
+    >>> ndcg_at_k(["a", "b", "c"], {"a", "b"})
+    1.0
+    >>> round(ndcg_at_k(["x", "a"], {"a"}), 3)
+    0.631
     """
-    _distinct(ranked)
-    wanted = set(relevant)
-    gain = sum(1 / math.log2(i + 2) for i, doc in enumerate(ranked[:k]) if doc in wanted)
-    ideal = sum(1 / math.log2(i + 2) for i in range(min(len(wanted), k)))
+    _require_distinct(ranked)
+    targets = set(relevant)
+    gain = sum(1 / math.log2(i + 2) for i, doc in enumerate(ranked[:k]) if doc in targets)
+    ideal = sum(1 / math.log2(i + 2) for i in range(min(len(targets), k)))
     return gain / ideal if ideal else 0.0
 
 
 def recall_at_k(ranked: Sequence[str], relevant: Collection[str], k: int = 100) -> float:
-    """The share of the relevant documents that stand in the first k. 0.0 if nothing is relevant."""
-    _distinct(ranked)
-    wanted = set(relevant)
-    return len(wanted.intersection(ranked[:k])) / len(wanted) if wanted else 0.0
+    """The share of the relevant documents among the first k; 0.0 if nothing is relevant.
+
+    Raises BadInput if a document occurs twice.
+
+    >>> recall_at_k(["a", "x"], {"a", "b"})
+    0.5
+    """
+    _require_distinct(ranked)
+    targets = set(relevant)
+    return len(targets.intersection(ranked[:k])) / len(targets) if targets else 0.0
 
 
 def mrr_at_k(ranked: Sequence[str], relevant: Collection[str], k: int = 10) -> float:
-    """1 / rank of the first relevant document within the first k, else 0 (TREC-8 QA, 1999)."""
-    wanted = set(relevant)
-    return next((1 / (i + 1) for i, doc in enumerate(ranked[:k]) if doc in wanted), 0.0)
+    """1 / rank of the first relevant document among the first k, else 0.0 (TREC-8 QA, 1999).
+
+    The mean over all queries is the mean reciprocal rank.
+
+    >>> mrr_at_k(["x", "a", "b"], {"a", "b"})
+    0.5
+    """
+    targets = set(relevant)
+    return next((1 / (i + 1) for i, doc in enumerate(ranked[:k]) if doc in targets), 0.0)
 
 
-def _distinct(ranked: Sequence[str]) -> None:
+def _require_distinct(ranked: Sequence[str]) -> None:
     if len(set(ranked)) != len(ranked):
-        raise BadInput("A ranking names a document twice.", hint="Remove the repeats first.")
+        raise BadInput("The ranking contains a document twice.", hint="Remove duplicates first.")
 
 
 def wilson_interval(successes: int, n: int, z: float = 1.959964) -> tuple[float, float]:
-    """Interval of a proportion (95 % by default); (0, 1) for n = 0. Holds near 0 and 1, small n.
+    """Wilson's score interval of a proportion; (0, 1) for n = 0.
 
+    Accurate also near 0 and 1 and for small n. `z` is the normal quantile of the level (95 %).
     Centre (p + z²/2n) / (1 + z²/n), half width z·sqrt(p(1-p)/n + z²/4n²) / (1 + z²/n).
     Wilson, 1927; https://doi.org/10.1080/01621459.1927.10502953
+    Raises BadInput unless 0 <= successes <= n.
+
+    >>> low, high = wilson_interval(81, 263)
+    >>> f"{low:.4f} to {high:.4f}"
+    '0.2553 to 0.3662'
     """
     if not 0 <= successes <= n:
-        raise BadInput(f"{successes} successes of {n} are impossible.")
+        raise BadInput(f"The number of successes must be from 0 to n={n}, not {successes}.")
     if n == 0:
         return 0.0, 1.0
     p, scale = successes / n, 1 + z * z / n
     centre = (p + z * z / (2 * n)) / scale
     half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / scale
-    # At the ends the formula is exact but for the last bit of a float.
+    # At the ends rounding errors would give bounds such as -1e-17.
     return (
         0.0 if successes == 0 else centre - half,
         1.0 if successes == n else centre + half,
@@ -88,9 +114,9 @@ def wilson_interval(successes: int, n: int, z: float = 1.959964) -> tuple[float,
 def newcombe_interval(
     a: tuple[int, int], b: tuple[int, int], z: float = 1.959964
 ) -> tuple[float, float]:
-    """Interval of share(a) - share(b), two independent groups, each given as (successes, n).
+    """Interval of the difference share(a) - share(b) of two independent groups.
 
-    From the Wilson intervals of both: Newcombe, 1998, method 10;
+    A group is (successes, n). Combines the Wilson intervals of both: Newcombe, 1998, method 10;
     https://doi.org/10.1002/(SICI)1097-0258(19980430)17:8<873::AID-SIM779>3.0.CO;2-I
     For two systems on the same cases use `paired_bootstrap`.
 
@@ -106,7 +132,9 @@ def newcombe_interval(
 
 
 def quantile(values: Sequence[_Number], share: float) -> _Number:
-    """The value below which a `share` (0 to 1) of the values lie; always one of them, not between.
+    """The value below which a `share` (0 to 1) of the values lie, without interpolation.
+
+    Raises BadInput without values, or for a share outside 0 to 1.
 
     >>> quantile([30, 10, 20], 0.5)
     20
@@ -122,7 +150,11 @@ def quantile(values: Sequence[_Number], share: float) -> _Number:
 
 @dataclass(frozen=True)
 class Difference:
-    """mean(a) - mean(b) with its 95 % interval; `significant` when the interval leaves out 0."""
+    """The difference of two means over `n` cases, with its interval from `low` to `high`.
+
+    >>> Difference(0.12, low=0.03, high=0.21, n=100).significant
+    True
+    """
 
     difference: float
     low: float
@@ -131,20 +163,26 @@ class Difference:
 
     @property
     def significant(self) -> bool:
+        """Whether the interval excludes 0."""
         return self.low > 0 or self.high < 0
 
 
 def paired_bootstrap(
     a: Sequence[float], b: Sequence[float], n: int = 10_000, seed: int = 0
 ) -> Difference:
-    """mean(a) - mean(b) over the same cases in the same order, 95 % percentile interval.
+    """mean(a) - mean(b) over the same cases in the same order, with its 95 % percentile interval.
 
-    Resamples the cases n times with replacement. Efron and Tibshirani, 1993, chapter 13; for
+    Resamples the cases `n` times with replacement. Efron and Tibshirani, 1993, chapter 13; for
     systems on one test set: Koehn, 2004, https://aclanthology.org/W04-3250.
+    Raises BadInput if there are no cases, or different numbers of them.
+
+    >>> difference = paired_bootstrap([1, 1, 1, 0] * 25, [0, 1, 1, 0] * 25)
+    >>> difference.difference, difference.n, difference.significant
+    (0.25, 100, True)
     """
     if len(a) != len(b) or not a:
         raise BadInput(
-            f"A paired comparison needs the same cases on both sides: {len(a)} and {len(b)}."
+            f"A paired comparison needs the same cases for both systems, not {len(a)} and {len(b)}."
         )
     deltas = [x - y for x, y in zip(a, b, strict=True)]
     size, rng = len(deltas), random.Random(seed)
@@ -155,7 +193,11 @@ def paired_bootstrap(
 
 @dataclass(frozen=True)
 class Figure:
-    """One number of a report: its value, how many cases it rests on, and its interval."""
+    """One number of a report: its value, the number of cases behind it, and its interval.
+
+    >>> Figure.share(81, 100).value
+    0.81
+    """
 
     value: float
     n: int
@@ -171,60 +213,81 @@ class Figure:
 
     @classmethod
     def mean(cls, values: Sequence[float], *, unit: str = "") -> Figure:
-        """A mean with its bootstrap interval."""
+        """A mean with its bootstrap interval; 0.0 without values."""
         if not values:
             return cls(0.0, 0, unit=unit)
-        found = paired_bootstrap(values, [0.0] * len(values), n=2000)
-        return cls(found.difference, found.n, found.low, found.high, unit)
+        mean = paired_bootstrap(values, [0.0] * len(values), n=2000)
+        return cls(mean.difference, mean.n, mean.low, mean.high, unit)
 
 
 @dataclass(frozen=True)
 class Report:
-    """Figures by name and the cases behind them (each a JSON object with an `id`)."""
+    """The result of an evaluation.
+
+    >>> report = Report("demo", {"accuracy": Figure.share(81, 100)}, about={"model": "smollm2"})
+    >>> Report.from_json(report.to_json()).figures == report.figures
+    True
+    """
 
     name: str
     figures: Mapping[str, Figure]
     cases: Sequence[Mapping[str, Any]] = ()
+    """The cases behind the figures: JSON objects with an `id` and a number per measure."""
     about: Mapping[str, str] = field(default_factory=dict)
+    """What was evaluated: model, data, settings."""
 
     def to_json(self) -> str:
+        """The report as a JSON object."""
         return json.dumps(asdict(self), ensure_ascii=False, indent=2)
 
     @classmethod
     def from_json(cls, text: str) -> Report:
+        """The report of `to_json`. Raises BadInput for other text."""
         try:
             data = json.loads(text)
             figures = {name: Figure(**figure) for name, figure in data["figures"].items()}
             return cls(data["name"], figures, data.get("cases", ()), data.get("about", {}))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise BadInput(f"This is no report: {error}.") from None
+            raise BadInput(f"Not a report: {error}.") from None
 
     def to_markdown(self) -> str:
-        """A heading, what the run was about, and a table with n and the 95 % interval."""
+        """A heading, the `about` entries, and a table of the figures with interval and n."""
         lines = [f"### {self.name}", ""]
         lines += [f"- {name}: {value}" for name, value in self.about.items()]
         lines += [""] * bool(self.about) + ["| | value | 95 % interval | n |", "|---|---|---|---|"]
         for name, figure in self.figures.items():
             unit = f" {figure.unit}" if figure.unit else ""
-            between = "–" if figure.low is None else f"{figure.low:.3f} to {figure.high:.3f}"
-            lines.append(f"| {name} | {figure.value:.3f}{unit} | {between} | {figure.n} |")
+            interval = "–" if figure.low is None else f"{figure.low:.3f} to {figure.high:.3f}"
+            lines.append(f"| {name} | {figure.value:.3f}{unit} | {interval} | {figure.n} |")
         return "\n".join(lines) + "\n"
 
 
-def compare(now: Report, before: Report, measure: str) -> Difference:
-    """`paired_bootstrap` of one number that the cases of both reports carry, matched by `id`."""
-    old = {case["id"]: case[measure] for case in before.cases if measure in case}
-    pairs = [(c[measure], old[c["id"]]) for c in now.cases if measure in c and c["id"] in old]
+def compare(current: Report, baseline: Report, measure: str) -> Difference:
+    """`paired_bootstrap` of one measure over the cases of both reports, matched by their `id`.
+
+    Raises BadInput if no case with this measure is in both.
+
+    >>> before = Report("before", {}, [{"id": "q1", "correct": 0}, {"id": "q2", "correct": 1}])
+    >>> after = Report("after", {}, [{"id": "q1", "correct": 1}, {"id": "q2", "correct": 1}])
+    >>> compare(after, before, "correct").difference
+    0.5
+    """
+    base = {case["id"]: case[measure] for case in baseline.cases if measure in case}
+    pairs = [
+        (case[measure], base[case["id"]])
+        for case in current.cases
+        if measure in case and case["id"] in base
+    ]
     if not pairs:
-        raise BadInput(f"The reports share no case with {measure!r}.")
+        raise BadInput(f"The reports have no case with {measure!r} in common.")
     return paired_bootstrap([float(a) for a, _ in pairs], [float(b) for _, b in pairs])
 
 
 def log_to_mlflow(report: Report, experiment: str = "seedbed") -> str | None:
-    """Log a report as an MLflow run, if MLFLOW_TRACKING_URI is set; returns the run's id.
+    """Log a report as an MLflow run and return the run's id; None without MLFLOW_TRACKING_URI.
 
-    Figures become metrics, `about` becomes parameters, the whole report an artifact. Raises
-    MissingExtra without MLflow, ConfigError where the server refuses the report.
+    Figures become metrics, `about` the parameters, and the whole report an artifact. Raises
+    MissingExtra without MLflow, and ConfigError if MLflow refuses the report.
 
     >>> import os
     >>> _ = os.environ.pop("MLFLOW_TRACKING_URI", None)
@@ -271,23 +334,23 @@ def _log_report(client: MlflowClient, run_id: str, report: Report) -> None:
 
 
 def mlflow_client(uri: str | None = None) -> MlflowClient:
-    """A client of the store at `uri` (None: MLFLOW_TRACKING_URI) that never waits for minutes.
+    """A client of the store at `uri` (None: MLFLOW_TRACKING_URI) with short timeouts.
 
-    Quiet, without telemetry, and global to nothing: MLflow's active run is left alone. The import
-    takes seconds. Raises MissingExtra.
+    It logs errors only, sends no telemetry, and does not affect MLflow's global active run. The
+    first call takes seconds, for MLflow's import. Raises MissingExtra.
 
         client = mlflow_client("sqlite:///var/mlflow.db")
         client.log_metric(run_id, "loss", 0.5)
     """
     silence_dependencies()
-    for name, value in _MLFLOW.items():
+    for name, value in _MLFLOW_VARIABLES.items():
         os.environ.setdefault(name, value)
     try:
         from mlflow import MlflowClient
     except ImportError:
         raise MissingExtra("mlflow", "mlflow") from None
-    for chatty in ("mlflow", "alembic"):
-        logging.getLogger(chatty).setLevel(logging.ERROR)
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.ERROR)
     return MlflowClient(uri, registry_uri=os.environ.get("MLFLOW_REGISTRY_URI") or uri)
 
 
@@ -295,24 +358,25 @@ def mlflow_experiment(client: MlflowClient, name: str, files: str | None = None)
     """The id of an experiment, which is created if it does not exist.
 
     MLFLOW_EXPERIMENT_NAME overrides `name`. `files` is the URI of a folder for the artifacts of a
-    new experiment (None: where the server keeps them).
+    new experiment (None: the server's default).
 
         run = client.create_run(mlflow_experiment(client, "my_app"))
     """
     from mlflow.exceptions import MlflowException
 
     name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or name
-    found = client.get_experiment_by_name(name)
-    if found is None:
+    experiment = client.get_experiment_by_name(name)
+    if experiment is None:
         try:
             return str(client.create_experiment(name, files))
         except MlflowException as error:
-            found = client.get_experiment_by_name(name)  # another process may have created it
-            if error.error_code != "RESOURCE_ALREADY_EXISTS" or found is None:
+            # Another process may have created it in the meantime.
+            experiment = client.get_experiment_by_name(name)
+            if error.error_code != "RESOURCE_ALREADY_EXISTS" or experiment is None:
                 raise
-    return str(found.experiment_id)
+    return str(experiment.experiment_id)
 
 
 def _metric(name: str) -> str:
-    """A name MLflow accepts: letters, digits and `_-./ `."""
+    """A name that MLflow accepts: only letters, digits and `_-./ `, others become `_`."""
     return "".join(c if c.isalnum() or c in "_-./ " else "_" for c in name)

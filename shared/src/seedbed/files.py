@@ -1,11 +1,11 @@
-"""Files and folders that are replaced whole or not at all, and JSON lines read with their place.
+"""Atomic replacement of files and folders, and JSON lines whose errors name the line.
 
-    write_text(path, text)                    # the old content or the new one, never half of it
-    with new_folder(path) as scratch: ...     # the same for a folder
-    for place, row in read_json_lines(path): ...
+    write_text(path, text)                        # replaces the file in one step
+    with new_folder(path) as scratch: ...         # the same for a folder
+    for place, row in read_json_lines(path): ...  # place: "FILE, line N"
 
-A process killed at any instant, a full disk or a power cut leaves the old state or the new one.
-What is written, and the locks against other writers, are up to the caller.
+A killed process, a full disk or a power cut leaves the old content or the new one, never a mixture.
+Locks between several writers are up to the caller.
 """
 
 from __future__ import annotations
@@ -21,10 +21,11 @@ from typing import Any
 
 from seedbed.errors import BadInput, DiskError, SeedbedError
 
-BOM = b"\xef\xbb\xbf"  # the byte order mark that some editors put before UTF-8
-_FULL = ("No space left on device", "File too large", "Disk quota exceeded")
-# What torch's and safetensors' writers say when the disk is full: their errors carry no errno.
-_WRITERS = ("PytorchStreamWriter", "unexpected pos", "file write failed", "iostream error")
+BOM = b"\xef\xbb\xbf"
+"""The byte order mark that some editors put before UTF-8."""
+_DISK_FULL = ("No space left on device", "File too large", "Disk quota exceeded")
+# How torch's and safetensors' errors for a failed write can be recognized: they have no errno.
+_WRITER_ERRORS = ("PytorchStreamWriter", "unexpected pos", "file write failed", "iostream error")
 
 
 # ── writing ─────────────────────────────────────────────────────────────────────────────────
@@ -48,13 +49,16 @@ def write_bytes(path: Path, data: bytes) -> None:
     >>> Path("data.bin").read_bytes()
     b'12'
     """
-    # The thread's number too: two threads may write the same file.
+    # With the thread's id, as two threads may write the same file.
     scratch = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}")
     try:
+        # 1. Write a scratch file and bring it to the disk: after a power cut, a rename may be on
+        # the disk without the content.
         with scratch.open("wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
+        # 2. Rename it, which is atomic, and bring the new name to the disk too.
         scratch.replace(path)
     except BaseException:
         with suppress(OSError):
@@ -65,9 +69,9 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 @contextmanager
 def new_folder(target: Path) -> Iterator[Path]:
-    """An empty folder beside `target` that replaces it when the block ends without an error.
+    """Yield an empty folder that replaces `target` when the block ends without an error.
 
-    After an error `target` is as it was. Callers that may run at the same time hold a lock.
+    After an error `target` is unchanged. Concurrent callers need a lock.
 
     >>> with new_folder(Path("model")) as scratch:
     ...     _ = (scratch / "weights.bin").write_bytes(b"12")
@@ -77,7 +81,7 @@ def new_folder(target: Path) -> Iterator[Path]:
     scratch, old = _beside(target, "tmp"), _beside(target, "old")
     if old.exists() and not target.exists():
         old.rename(target)  # a process was killed between the two renames of `replace_folder`
-    shutil.rmtree(scratch, ignore_errors=True)  # left by a killed process
+    shutil.rmtree(scratch, ignore_errors=True)  # of a process that was killed
     try:
         scratch.mkdir(parents=True)
         yield scratch
@@ -87,10 +91,10 @@ def new_folder(target: Path) -> Iterator[Path]:
 
 
 def replace_folder(source: Path, target: Path) -> None:
-    """Bring `source` to the disk and rename it to `target`, whose old content is removed.
+    """Bring `source` to the disk and rename it to `target`, replacing a folder of that name.
 
-    No system call that Python has exchanges two folders. Between two renames there is no `target`,
-    and its old content is in `.NAME.old` beside it, from where `new_folder` puts it back.
+    Python has no call that exchanges two folders. So there is an instant without `target`, in which
+    its old content is in `.NAME.old` beside it; `new_folder` restores it after a crash.
 
     >>> Path("new").mkdir()
     >>> replace_folder(Path("new"), Path("current"))
@@ -115,7 +119,7 @@ def replace_folder(source: Path, target: Path) -> None:
 
 
 def _beside(target: Path, suffix: str) -> Path:
-    """A hidden sibling; on the same disk, so that a rename is enough."""
+    """The path of a hidden sibling, on the same file system, so that a rename is possible."""
     return target.with_name(f".{target.name.lstrip('.')}.{suffix}")
 
 
@@ -125,7 +129,7 @@ def sync(path: Path) -> None:
     >>> sync(Path())
     """
     if os.name == "nt" and path.is_dir():
-        return  # Windows opens no folder
+        return  # Windows cannot open a folder
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -144,9 +148,9 @@ def sync_folder(folder: Path) -> None:
 
 @contextmanager
 def disk_errors(what: str, where: Path, *, hint: str = "Free some space.") -> Iterator[None]:
-    """Turn the error of a refused write into a DiskError of one line; other errors pass.
+    """Turn the error of a failed write into a DiskError: `what` could not be written to `where`.
 
-    Recognizes OSError, and the errors of torch's and safetensors' writers by their text.
+    Recognizes OSError, and by their text the errors of torch and safetensors. Others pass.
 
     >>> with disk_errors("The run", Path("out")):
     ...     raise OSError(27, "File too large")
@@ -158,29 +162,30 @@ def disk_errors(what: str, where: Path, *, hint: str = "Free some space.") -> It
     except SeedbedError:
         raise
     except Exception as error:
-        refusal = getattr(error, "strerror", None) or _refusal(str(error))
-        if refusal is None:
+        cause = getattr(error, "strerror", None) or _disk_error(str(error))
+        if cause is None:
             raise
-        message = f"{what} could not be written to {where}: {refusal}."
+        message = f"{what} could not be written to {where}: {cause}."
         raise DiskError(message, hint=hint) from error
 
 
-def _refusal(text: str) -> str | None:
-    """Why a write failed, from the text of an error; None where it was something else."""
-    if any(writer in text for writer in _WRITERS):
-        return next((reason for reason in _FULL if reason in text), "the disk refused the data")
-    return next((reason for reason in _FULL if reason in text), None)
+def _disk_error(text: str) -> str | None:
+    """The reason of a failed write, from the text of an error; None for any other error."""
+    reason = next((reason for reason in _DISK_FULL if reason in text), None)
+    if reason is None and any(writer in text for writer in _WRITER_ERRORS):
+        return "the disk refused the data"
+    return reason
 
 
 # ── reading lines ───────────────────────────────────────────────────────────────────────────
 
 
 def read_lines(path: Path, *, hint: str = "") -> Iterator[tuple[str, str]]:
-    r"""(place, text) of each line that is not blank; the place is "FILE, line N", for errors.
+    r"""Yield (place, text) for each line that is not blank; a place is "FILE, line N".
 
-    A byte order mark is skipped. Lines end with "\n" alone: JSON text may contain the other line
-    separators of Unicode. Raises BadInput for a file that cannot be read, with `hint`, and for a
-    line that is not UTF-8.
+    A byte order mark is skipped. Only "\n" ends a line, since JSON strings may contain Unicode's
+    other line separators. Raises BadInput for a file that cannot be read, with `hint`, and for a
+    line that is not UTF-8, with its place.
 
     >>> write_text(Path("terms.txt"), "one\n\ntwo\n")
     >>> list(read_lines(Path("terms.txt")))
@@ -202,9 +207,10 @@ def read_lines(path: Path, *, hint: str = "") -> Iterator[tuple[str, str]]:
 
 
 def read_json_lines(path: Path, *, hint: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
-    r"""(place, object) of each line of a .jsonl file; the place is "FILE, line N" for errors.
+    r"""Yield (place, object) for each line of a .jsonl file; a place is "FILE, line N".
 
-    Raises BadInput, with the place, for a line that is not a JSON object.
+    Raises BadInput for a file that cannot be read, with `hint`, and for a line that is not a JSON
+    object, with its place.
 
     >>> write_text(Path("cases.jsonl"), '{"id": 1}\n{"id": 2}\n')
     >>> [row for _, row in read_json_lines(Path("cases.jsonl"))]
@@ -227,7 +233,7 @@ def _errors_at(place: str) -> Iterator[None]:
 
 
 def parse_json(line: str | bytes) -> Any:
-    """The value of one line of JSON. Raises BadInput with the column; the caller adds the place.
+    """The value of one line of JSON. Raises BadInput with the column; the file is up to the caller.
 
     >>> parse_json('{"id": 1}')
     {'id': 1}
@@ -244,7 +250,7 @@ def parse_json(line: str | bytes) -> Any:
 
 
 def decode_utf8(data: bytes) -> str:
-    """The text of UTF-8 bytes. Raises BadInput with the first wrong byte and where it is.
+    """Decode UTF-8. Raises BadInput with the first invalid byte and its position, from 1.
 
     >>> decode_utf8(b"caf\\xe9")
     Traceback (most recent call last):
@@ -253,5 +259,5 @@ def decode_utf8(data: bytes) -> str:
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
-        place = f"byte 0x{data[error.start]:02x} at position {error.start + 1}"
-        raise BadInput(f"Invalid UTF-8: {place}.", hint="Save the file as UTF-8.") from None
+        byte = f"byte 0x{data[error.start]:02x} at position {error.start + 1}"
+        raise BadInput(f"Invalid UTF-8: {byte}.", hint="Save the file as UTF-8.") from None

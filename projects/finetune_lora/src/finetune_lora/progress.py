@@ -31,7 +31,7 @@ def progress(
                 shown.update(event)
                 report(event["step"], shown.get("of"), summary(shown), now=event["event"] == "eval")
             elif event["event"] == "end":
-                report.say(_ending(event))
+                report.print(_ending(event))
 
         yield listen
 

@@ -1,9 +1,9 @@
-"""Small pieces of HTML for a project's page. Text in them is inert, whoever wrote it.
+"""Small pieces of HTML for a project's page, with all text escaped.
 
     html.error("No run 'a'.")            <div class='error' role='alert'>No run &#x27;a&#x27;.</div>
     html.table(("run", "state"), [(html.escape(name), html.badge("failed", "failed"))])
 
-Their looks are in `ui.css`; what a page adds to it is the `page.css` in its package.
+Their styles are part of `ui.css`; a project adds its own as `page.css` in its package.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from typing import Any
 
 
 def escape(value: Any) -> str:
-    """Text for HTML, in an element or a quoted attribute, that Gradio does not interpret either.
+    """Escape text for an HTML element or a quoted attribute on a Gradio page.
 
-    A chat message is Markdown with LaTeX even inside HTML, and a `gr.HTML` template reads braces
-    and `$`. Control characters become spaces.
+    Markdown, LaTeX and template characters are escaped too: Gradio interprets the first two in chat
+    messages, even inside HTML, and braces and `$` in `gr.HTML`. Control characters become spaces.
 
     >>> escape("<b>5 * 3</b>")
     '&lt;b&gt;5 &#42; 3&lt;/b&gt;'
@@ -29,7 +29,7 @@ def escape(value: Any) -> str:
 
 
 def multiline(value: Any) -> str:
-    """Escaped text that keeps its line breaks.
+    """Escape text and keep its line breaks, as `<br>`.
 
     >>> multiline("one\\n\\ntwo")
     'one<br>two'
@@ -38,7 +38,7 @@ def multiline(value: Any) -> str:
 
 
 def error(reason: str) -> str:
-    """What went wrong, announced by screen readers.
+    """An error message, which screen readers announce.
 
     >>> error("No answer.")
     "<div class='error' role='alert'>No answer.</div>"
@@ -47,7 +47,7 @@ def error(reason: str) -> str:
 
 
 def hint(text: str) -> str:
-    """A remark in small print.
+    """A remark in a muted color.
 
     >>> hint("Searching the documents …")
     "<div class='hint'>Searching the documents …</div>"
@@ -56,7 +56,7 @@ def hint(text: str) -> str:
 
 
 def badge(text: str, kind: str) -> str:
-    """A word in a frame; `kind` is a CSS class for its colour.
+    """A framed label; `kind` is a CSS class for its color.
 
     >>> badge("done", "finished")
     "<span class='badge finished'>done</span>"
@@ -64,13 +64,15 @@ def badge(text: str, kind: str) -> str:
     return f"<span class='badge {kind}'>{escape(text)}</span>"
 
 
-def table(heads: Sequence[str], rows: Iterable[Sequence[str]], kind: str = "") -> str:
-    """A table whose cells are HTML already; one that is too wide scrolls sideways.
+def table(headers: Sequence[str], rows: Iterable[Sequence[str]], kind: str = "") -> str:
+    """A table that scrolls sideways if it is too wide. Headers and cells are HTML, not text.
+
+    `kind` is a CSS class of the table.
 
     >>> table(["run"], [["a"]])  # doctest: +ELLIPSIS
     "<div class='scroll'><table class=''><thead>...<td>a</td></tr></tbody></table></div>"
     """
-    head = "".join(f"<th scope='col'>{cell}</th>" for cell in heads)
+    head = "".join(f"<th scope='col'>{cell}</th>" for cell in headers)
     body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
     return (
         f"<div class='scroll'><table class='{kind}'><thead><tr>{head}</tr></thead>"
@@ -79,5 +81,5 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str]], kind: str = "") -
 
 
 def styles(package: str) -> str:
-    """The `page.css` of a package, for `ui.mount(…, extra_css=styles("my_app"))`."""
+    """The content of `page.css` in a package: `ui.mount(…, extra_css=styles("my_app"))`."""
     return resources.files(package).joinpath("page.css").read_text("utf-8")

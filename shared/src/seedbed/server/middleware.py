@@ -1,7 +1,11 @@
-"""What surrounds every request of a server, as plain ASGI so that streams pass through unbuffered.
+"""ASGI middleware for every request: request id, metrics, log line, access checks, body limits.
 
-Outermost first: `Context` (request id, metrics, one log line, errors → envelope), `Guard` (drain,
-origin, API key), `BodyLimit`. It knows no route; `service` puts the three around an app.
+    app.add_middleware(BodyLimit, limit=50 * 2**20)          # innermost
+    app.add_middleware(Guard, drain=drain, access=access)    # drain, host, origin, API key
+    app.add_middleware(Context, drain=drain)                 # outermost; a bug becomes a 500
+
+`service.create_app` adds all three. They are plain ASGI, so streams pass through unbuffered. Routes
+and the errors that they raise are up to the app.
 """
 
 from __future__ import annotations
@@ -31,23 +35,31 @@ if TYPE_CHECKING:
     from prometheus_client import Counter, Gauge, Histogram
 
 log = logging.getLogger("seedbed.service")
-_VALID_ID = re.compile(r"[A-Za-z0-9._-]{1,100}")
 OPEN_PATHS = ("/healthz", "/readyz")
-# Gradio keeps this stream open as long as the page is: a drain must not wait for it.
-_ENDLESS = "/heartbeat/"
+"""Probes: they need no key, are answered during a drain, and do not count as running requests."""
+_ENDLESS = "/heartbeat/"  # Gradio's stream, open as long as the page: a drain must not wait for it
+_LOCAL_HOSTS = ("localhost", "127.0.0.1", "[::1]")
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+_MIN_BODY_RATE = 16_000  # bytes per second, on average
+_VALID_ID = re.compile(r"[A-Za-z0-9._-]{1,100}")
 
 
 @dataclass
 class Drain:
-    """Whether the server is going down, how many requests it is answering, how many it may."""
+    """The running requests of a server, and whether it is shutting down."""
 
     draining: bool = False
+    """True from the first SIGTERM or Ctrl-C on: new requests are answered with 503."""
     running: int = 0
-    most: int = 256
+    """Number of requests in progress, without probes and Gradio's heartbeat."""
+    limit: int = 256
+    """Maximum of `running`; requests above it are answered with 429."""
 
 
 @dataclass(frozen=True)
 class HttpMetrics:
+    """The Prometheus metrics of a server's requests."""
+
     requests: Counter
     errors: Counter
     seconds: Histogram
@@ -56,31 +68,44 @@ class HttpMetrics:
 
 @cache
 def http_metrics() -> HttpMetrics:
+    """The metrics of this process; registered once, on the first call."""
     from prometheus_client import Counter, Gauge, Histogram
 
     return HttpMetrics(
-        Counter("seedbed_http_requests_total", "Requests answered.", ("method", "route", "status")),
-        Counter("seedbed_http_errors_total", "Error answers by type.", ("type",)),
-        Histogram("seedbed_http_seconds", "Until the last byte of the answer.", ("route",)),
-        Gauge("seedbed_http_running", "Requests being answered."),
+        Counter("seedbed_http_requests_total", "HTTP requests.", ("method", "route", "status")),
+        Counter("seedbed_http_errors_total", "HTTP error responses by type.", ("type",)),
+        Histogram("seedbed_http_seconds", "Time to the last byte of a response.", ("route",)),
+        Gauge("seedbed_http_running", "HTTP requests in progress."),
     )
 
 
 def envelope(type_: str, message: str, **details: str) -> bytes:
+    """The JSON body of every error response. Secrets in the message are redacted.
+
+    >>> json.loads(envelope("busy", "The queue is full."))["error"]["message"]
+    'The queue is full.'
+    """
     body = {"type": type_, "message": redact_secrets(message), "request_id": request_id.get()}
     body |= details
-    # A client's lone surrogate may stand in a message: escaped, it stays valid JSON.
+    # ASCII only: a message may quote a lone surrogate of the client, which UTF-8 cannot encode.
     return json.dumps({"error": body}).encode()
 
 
 def error_headers(error: errors.SeedbedError, scope: Scope | None = None) -> dict[str, str]:
+    """The headers that belong to an error: when to retry, how to authenticate.
+
+    With the `scope` of the request, a browser is offered its own dialog for name and password.
+
+    >>> error_headers(errors.Busy("The queue is full.", retry_after=2.2))
+    {'retry-after': '3'}
+    """
     headers = {}
     if error.retry_after is not None:
         headers["retry-after"] = str(max(1, math.ceil(error.retry_after)))
-    elif error.status == 429:  # clients of OpenAI's protocol would try again by themselves
+    elif error.status == 429:  # OpenAI's clients retry a 429 unless this header forbids it
         headers["x-should-retry"] = "false"
     if isinstance(error, BodyTimeout):
-        headers["connection"] = "close"
+        headers["connection"] = "close"  # the client is still sending the body
     if error.status == 401:
         browser = scope is not None and "text/html" in Headers(scope=scope).get("accept", "")
         headers["www-authenticate"] = f'{"Basic" if browser else "Bearer"} realm="seedbed"'
@@ -88,16 +113,16 @@ def error_headers(error: errors.SeedbedError, scope: Scope | None = None) -> dic
 
 
 async def send_error(scope: Scope, send: Send, error: errors.SeedbedError) -> None:
-    """Answer with the envelope; a websocket is closed instead."""
+    """Send an error in the envelope; a WebSocket is closed with the error's type as the reason."""
     if scope["type"] == "websocket":
         await send({"type": "websocket.close", "code": 1008, "reason": error.type})
         return
     scope["seedbed.error"] = error.type
     body = envelope(error.type, str(error), **error.details)
-    await _send(send, error.status, body, error_headers(error, scope))
+    await _send_json(send, error.status, body, error_headers(error, scope))
 
 
-async def _send(send: Send, status: int, body: bytes, headers: Mapping[str, str]) -> None:
+async def _send_json(send: Send, status: int, body: bytes, headers: Mapping[str, str]) -> None:
     pairs = {"content-type": "application/json", "content-length": str(len(body)), **headers}
     raw = [(name.encode(), value.encode()) for name, value in pairs.items()]
     await send({"type": "http.response.start", "status": status, "headers": raw})
@@ -105,7 +130,7 @@ async def _send(send: Send, status: int, body: bytes, headers: Mapping[str, str]
 
 
 class Context:
-    """Request id, metrics, one log line a request; what nobody caught becomes a bare 500."""
+    """Sets the request id, records metrics and one log line, and answers a bug with a bare 500."""
 
     def __init__(self, app: ASGIApp, drain: Drain) -> None:
         self.app = app
@@ -114,51 +139,57 @@ class Context:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
-        given = Headers(scope=scope).get("x-request-id", "")
-        token = request_id.set(given if _VALID_ID.fullmatch(given) else uuid.uuid4().hex)
-        started, status = time.perf_counter(), 0
+        # 1. Keep the client's request id if it is safe to log and to send back; else make one.
+        client_id = Headers(scope=scope).get("x-request-id", "")
+        token = request_id.set(client_id if _VALID_ID.fullmatch(client_id) else uuid.uuid4().hex)
+        start, status = time.perf_counter(), 0
 
-        async def with_id(message: Message) -> None:
+        async def send_with_id(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
                 MutableHeaders(scope=message)["x-request-id"] = request_id.get()
             await send(message)
 
-        counted = not scope["path"].startswith(OPEN_PATHS) and _ENDLESS not in scope["path"]
-        self.drain.running += counted
+        # 2. Count the request as running, so that a drain waits for it.
+        counts = not scope["path"].startswith(OPEN_PATHS) and _ENDLESS not in scope["path"]
+        self.drain.running += counts
         http_metrics().running.inc()
         try:
+            # 3. Run the app. The route, which gives the span its name, is known only afterwards.
             with span(scope["method"]) as current:
-                await self.app(scope, receive, with_id)
+                await self.app(scope, receive, send_with_id)
                 current.update_name(f"{scope['method']} {_route(scope)}")
         except Exception as error:
-            log.exception("%s %s failed", scope["method"], _shown(scope))
+            # 4. Log a bug in full, and answer without details unless a response has started.
+            log.exception("%s %s failed", scope["method"], _raw_path(scope))
             scope["seedbed.error"] = error_kind(error)
             if not status:
                 body = envelope("internal_error", errors.UNEXPECTED)
-                await _send(with_id, 500, body, {})
+                await _send_json(send_with_id, 500, body, {})
         finally:
-            self.drain.running -= counted
+            # 5. Record the outcome, also of a request whose client has disconnected.
+            self.drain.running -= counts
             http_metrics().running.dec()
-            self._record(scope, status, time.perf_counter() - started)
+            self._record(scope, status, time.perf_counter() - start)
             request_id.reset(token)
 
     def _record(self, scope: Scope, status: int, seconds: float) -> None:
-        # Only addresses that exist become labels: the number of time series stays bounded.
+        # Labels are routes, never paths of a client: the number of time series stays bounded.
         route = _route(scope)
         method = scope["method"] if scope["method"] in _METHODS else "other"
-        known = http_metrics()
-        known.requests.labels(method, route, str(status)).inc()
-        known.seconds.labels(route).observe(seconds)
+        metrics = http_metrics()
+        metrics.requests.labels(method, route, str(status)).inc()
+        metrics.seconds.labels(route).observe(seconds)
         if status >= 400:
-            known.errors.labels(scope.get("seedbed.error", f"http_{status}")).inc()
+            metrics.errors.labels(scope.get("seedbed.error", f"http_{status}")).inc()
+        # Probes, scrapes and the many files of a page would bury the other lines.
         quiet = route in OPEN_PATHS or (route in ("page", "/metrics") and status < 400)
         log.log(
             logging.DEBUG if quiet else logging.INFO,
             "%s %s %d %.0f ms %s",
             scope["method"],
-            _shown(scope),
+            _raw_path(scope),
             status,
             seconds * 1000,
             scope.get("state", {}).get("caller", "-"),
@@ -169,27 +200,25 @@ def _route(scope: Scope) -> str:
     return scope.get("seedbed.route") or getattr(scope.get("route"), "path", None) or "other"
 
 
-def _shown(scope: Scope) -> str:
-    """The path as it came, percent-encoded: no line break or escape code reaches a log."""
+def _raw_path(scope: Scope) -> str:
+    """The path as sent, still percent-encoded, so it cannot put line breaks or escapes in a log."""
     return str(scope.get("raw_path", b"").decode("ascii", "replace"))
-
-
-_SLOWEST = 16_000  # bytes a second of a body, on average
-_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
 @dataclass
 class Access:
-    """Who may call: the keys, and whether only this machine's own names for itself are served."""
+    """Which callers a server admits."""
 
     keys: KeySource
+    """The API keys. While there are none, no key is required."""
     local_only: bool = False
+    """Without keys, accept requests to localhost only, by the `Host` header."""
 
 
 class Guard:
-    """Lets in who may come in: not while draining, not from a foreign page, not without a key.
+    """Refuses requests during a drain, above the limit, from other sites, or without a valid key.
 
-    Everything but /healthz and /readyz passes here, the page and /metrics included.
+    All paths but /healthz and /readyz are checked, those of the page and /metrics included.
     """
 
     def __init__(self, app: ASGIApp, drain: Drain, access: Access) -> None:
@@ -200,45 +229,49 @@ class Guard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] in ("http", "websocket") and scope["path"] not in OPEN_PATHS:
             try:
-                scope.setdefault("state", {})["caller"] = self._admit(scope)
+                scope.setdefault("state", {})["caller"] = self._authorize(scope)
             except errors.SeedbedError as error:
                 return await send_error(scope, send, error)
         await self.app(scope, receive, send)
 
-    def _admit(self, scope: Scope) -> str:
+    def _authorize(self, scope: Scope) -> str:
+        """The name of the caller. Raises the error to answer with."""
         headers = Headers(scope=scope)
+        # 1. Capacity.
         if self.drain.draining:
             raise errors.Unavailable("The server is shutting down.", hint="Try again shortly.")
-        if self.drain.running > self.drain.most:
-            raise errors.Busy(f"{self.drain.most} requests are running, the limit here.")
+        if self.drain.running > self.drain.limit:
+            raise errors.Busy(f"The server is at its limit of {self.drain.limit} requests.")
+        # 2. NUL characters, which neither databases nor file systems accept.
         if "\0" in scope["path"] or b"%00" in scope.get("query_string", b""):
-            raise errors.BadInput("The address holds a NUL character.")
-        # Without a key, the browser's same-origin rules are all that keeps a web page elsewhere
-        # from using this server; a name that resolves to 127.0.0.1 gets around them.
+            raise errors.BadInput("The URL contains a NUL character.")
+        # 3. Without keys, only the browser's same-origin policy keeps the page of another site from
+        # using this server. DNS rebinding (a name of that site that resolves to 127.0.0.1) defeats
+        # the policy, but leaves that name in the Host header.
         host = re.sub(r":\d+$", "", headers.get("host", "localhost"))
-        if self.access.local_only and not self.access.keys and host not in _LOCAL_NAMES:
+        if self.access.local_only and not self.access.keys and host not in _LOCAL_HOSTS:
             raise errors.Unauthorized(
-                f"This server answers to localhost, not to {host!r}.",
+                f"Host {host!r} is not allowed: this server accepts requests to localhost only.",
                 hint="Set SEEDBED_API_KEYS, or SEEDBED_OPEN=1 behind a gateway.",
             )
-        safe = scope.get("method") in ("GET", "HEAD", "OPTIONS")  # a websocket has none
+        # 4. A browser sends stored credentials along with requests of other sites (CSRF).
+        safe = scope.get("method") in ("GET", "HEAD", "OPTIONS")  # a WebSocket has no method
         if headers.get("sec-fetch-site") == "cross-site" and not safe:
-            raise errors.Unauthorized("Another site's page may not send requests here.")
+            raise errors.Unauthorized("Cross-site requests are not allowed.")
+        # 5. The API key.
         return self.access.keys.caller(headers)
 
 
-_LOCAL_NAMES = ("localhost", "127.0.0.1", "[::1]")
-
-
 class BodyTimeout(errors.BadInput):
-    """The body came too slowly."""
+    """The request body arrived too slowly."""
 
     status = 408
 
 
 class BodyLimit:
-    """Refuses a body over `limit` bytes, counted as it arrives, whatever its header claims; and
-    one that takes over `seconds`, and a second more for each 16 kB of it.
+    """Limits the size of a request body, counted as it arrives, and the time it may take.
+
+    `limit` is in bytes. The time is `seconds`, plus one second per 16 kB received.
 
     FastAPI's own `max_body_size` (0.165) answers a `content-length` over the limit in plain text
     from outside all other middleware: without the envelope, the request id, a log line or metrics.
@@ -252,48 +285,52 @@ class BodyLimit:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
-        refusal: errors.SeedbedError = errors.TooLarge(
-            f"The body is over {self.limit / 2**20:.2g} MB, the limit here."
+        too_large = errors.TooLarge(
+            f"The request body exceeds the limit of {self.limit / 2**20:.2g} MB."
         )
-        claimed = Headers(scope=scope).get("content-length", "0")
-        if claimed.isdecimal() and int(claimed) > self.limit:
-            return await send_error(scope, send, refusal)
-        received, over, started, ended = 0, False, False, False
-        begun = time.monotonic()
+        # 1. Refuse a declared size above the limit before the body is read.
+        declared = Headers(scope=scope).get("content-length", "0")
+        if declared.isdecimal() and int(declared) > self.limit:
+            return await send_error(scope, send, too_large)
+        refusal: errors.SeedbedError | None = None
+        received, complete, started = 0, False, False
+        start = time.monotonic()
 
-        async def next_part() -> Message:
-            if ended:  # what comes now is the client's leaving
+        # 2. Count and time the parts that the app reads: the header may be missing, or wrong.
+        async def receive_part() -> Message:
+            nonlocal refusal, received, complete
+            if refusal is not None:
+                raise refusal
+            if complete:  # the app waits for the client's disconnect, for as long as it likes
                 return await receive()
-            end = begun + self.seconds + received / _SLOWEST
-            async with asyncio.timeout(end - time.monotonic()):
-                return await receive()
-
-        async def counted() -> Message:
-            nonlocal received, over, ended, refusal
+            deadline = start + self.seconds + received / _MIN_BODY_RATE
             try:
-                message = await next_part()
+                async with asyncio.timeout(deadline - time.monotonic()):
+                    message = await receive()
             except TimeoutError:
-                over, refusal = True, BodyTimeout("The body did not arrive in time.")
+                refusal = BodyTimeout("The request body did not arrive in time.")
                 raise refusal from None
             received += len(message.get("body", b""))
-            ended = not message.get("more_body", False)
+            complete = not message.get("more_body", False)
             if received > self.limit:
-                over = True
+                refusal = too_large
                 raise refusal
             return message
 
-        async def unless_over(message: Message) -> None:
-            # The app may turn the refusal into an answer of its own: ours goes out instead.
+        # 3. Drop what the app itself answers to a refusal, such as FastAPI's 400 for any error
+        # while it reads a body.
+        async def send_unless_refused(message: Message) -> None:
             nonlocal started
-            if started or not over:
+            if started or refusal is None:
                 started = True
                 await send(message)
 
         try:
-            await self.app(scope, counted, unless_over)
+            await self.app(scope, receive_part, send_unless_refused)
         except Exception as error:
-            if not over:
+            if refusal is None:
                 raise
-            log.debug("body over the limit: %s", error)
-        if over and not started:
+            log.debug("body refused: %s", error)
+        # 4. Answer with the refusal, unless the app had begun a response before it read the body.
+        if refusal is not None and not started:
             await send_error(scope, send, refusal)

@@ -1,6 +1,15 @@
-"""The FastAPI factory: health, metrics, request ids, keys, limits, errors and a graceful end.
+"""Creates and runs FastAPI apps with what every server needs: health, keys, limits, error format.
 
-It knows no project: a project adds routes to what `create_app` returns and runs it with `serve`.
+    app = create_app("demo", version="1.0")
+
+    @app.get("/v1/me")
+    def me(caller: Caller) -> str:
+        return caller
+
+    serve(app, port=8000)
+
+Routes are up to the project. The checks around every request are in `middleware`, the limits on
+slow connections in `connection`.
 """
 
 from __future__ import annotations
@@ -42,7 +51,12 @@ if TYPE_CHECKING:
     from types import FrameType
 
 log = logging.getLogger("seedbed.service")
-_TYPES = {400: "bad_input", 401: "unauthorized", 403: "forbidden", 404: "not_found"} | {
+# Error types for the exceptions of Starlette; those of seedbed carry their own.
+_TYPE_BY_STATUS = {
+    400: "bad_input",
+    401: "unauthorized",
+    403: "forbidden",
+    404: "not_found",
     405: "method_not_allowed",
     413: "too_large",
     422: "bad_input",
@@ -52,14 +66,21 @@ _TYPES = {400: "bad_input", 401: "unauthorized", 403: "forbidden", 404: "not_fou
 
 
 def caller_of(request: Any) -> str:
-    """Who sends this request (Starlette's or Gradio's): a key's name, `"local"` without keys."""
+    """The caller of a request (Starlette's or Gradio's): the name of its API key.
+
+    Without keys every caller is "local". Raises Unauthorized for a request that did not pass
+    `middleware.Guard`.
+
+    >>> caller_of(Request({"type": "http", "state": {"caller": "alice"}}))
+    'alice'
+    """
     scope = getattr(request, "request", request).scope
     if "caller" not in scope.get("state", {}):
-        raise errors.Unauthorized("Nobody checked this request's key.")
+        raise errors.Unauthorized("The API key of this request was not checked.")
     return str(scope["state"]["caller"])
 
 
-# Not a plain function: those run in a thread, which takes longer than the look into the scope.
+# `async`, as FastAPI would run a plain function in a thread: slower than the lookup itself.
 async def _caller(
     request: Request, _: Annotated[Any, Depends(HTTPBearer(auto_error=False))]
 ) -> str:
@@ -67,17 +88,17 @@ async def _caller(
 
 
 Caller = Annotated[str, Depends(_caller)]
-"""A route's parameter of this type holds the name of the API key that calls it."""
+"""The type of a route's parameter that receives the name of the caller's API key."""
 
 
 def _clean(text: str) -> str:
     if "\0" in text or (not text.isascii() and any("\ud800" <= c <= "\udfff" for c in text)):
-        raise ValueError("holds a NUL character or half a surrogate pair")
+        raise ValueError("contains a NUL character or half a surrogate pair")
     return text
 
 
 CleanText = Annotated[str, AfterValidator(_clean)]
-"""A string that a database and a model can take: no NUL character (or lone surrogate)."""
+"""A string that databases and tokenizers accept: without NUL characters and lone surrogates."""
 
 
 def create_app(
@@ -93,19 +114,20 @@ def create_app(
     lifespan: Callable[[FastAPI], AbstractAsyncContextManager[Any]] | None = None,
     on_shutdown: Callable[[], None] | None = None,
 ) -> FastAPI:
-    """An app with /healthz, /readyz, /metrics, and every error in one envelope.
+    """A FastAPI app with /healthz, /readyz and /metrics, and one format for every error.
 
-    The keys are those of SEEDBED_API_KEYS, or `keys`, where a project keeps its own.
-    Over `max_requests` at a time are answered Busy, bodies over `max_body_mb` TooLarge. Who takes
-    nothing of an answer for `stall_seconds` loses the connection.
-
-    `ready` raises (best: Unavailable, with the reason) while the app can't answer; it must be
-    cheap, for it runs on each call of /readyz.
-
-    `lifespan` is an async context manager around all requests, for what starts and stops with the
-    app, such as a worker: it is entered before the first request is accepted and left after the
-    last one has ended (or `serve`'s grace period has). `on_shutdown`, the short form for code that
-    blocks, runs in a thread after that.
+    - `ready` raises while the app cannot answer (best: Unavailable, with the reason). It runs on
+      each call of /readyz, so it must be cheap.
+    - `settings` are read from the environment by default.
+    - `keys` replaces the keys of SEEDBED_API_KEYS, e.g. by keys in a database.
+    - `max_body_mb` is the maximum size of a request body in MiB; larger ones are answered with 413.
+    - `max_requests` is the maximum of concurrent requests; those above it are answered with 429.
+    - `stall_seconds` is the time after which a client that reads nothing of its answer is
+      disconnected.
+    - `lifespan` is an async context manager around all requests, for what starts and stops with the
+      app, such as a worker. It is entered before the first request is accepted, and left when the
+      last one has ended or `serve`'s grace period is over.
+    - `on_shutdown` is a blocking function that runs in a thread after that.
 
         @asynccontextmanager
         async def worker(app: FastAPI) -> AsyncIterator[None]:
@@ -115,9 +137,10 @@ def create_app(
 
         app = create_app("demo", version="1", lifespan=worker)
     """
+    # 1. Settings, logs and traces.
     settings = settings or load(Settings)
     startup.start(title, settings.log_level)
-    drain = Drain(most=max_requests)
+    drain = Drain(limit=max_requests)
 
     @asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[Any]:
@@ -129,7 +152,7 @@ def create_app(
         if on_shutdown is not None:
             await run_in_threadpool(on_shutdown)
 
-    # The stock pages for /docs load their scripts from a CDN; /openapi.json has it all, offline.
+    # 2. The app, without FastAPI's pages for /docs, which load scripts from a CDN.
     app = FastAPI(title=title, version=version, lifespan=life, docs_url=None, redoc_url=None)
     app.state.drain = drain
     app.state.max_body = int(max_body_mb * 2**20)
@@ -138,6 +161,7 @@ def create_app(
     app.state.access = Access(
         Keys.parse(settings.api_keys.get_secret_value()) if keys is None else keys
     )
+    # 3. The middleware, innermost first, and the routes and error format of every server.
     app.add_middleware(BodyLimit, limit=app.state.max_body)
     app.add_middleware(Guard, drain=drain, access=app.state.access)
     app.add_middleware(Context, drain=drain)
@@ -149,12 +173,12 @@ def create_app(
 def _add_health(app: FastAPI, ready: Callable[[], None], drain: Drain) -> None:
     @app.get("/healthz", tags=["health"])
     def healthz() -> dict[str, str]:
-        """The process is alive."""
+        """Liveness: 200 while the process responds."""
         return {"status": "ok"}
 
     @app.get("/readyz", tags=["health"])
     def readyz() -> dict[str, str]:
-        """It can answer; 503 with the reason otherwise."""
+        """Readiness: 200, or 503 with the reason."""
         if drain.draining:
             raise errors.Unavailable("The server is shutting down.")
         try:
@@ -162,14 +186,14 @@ def _add_health(app: FastAPI, ready: Callable[[], None], drain: Drain) -> None:
         except errors.Unavailable:
             raise
         except Exception as error:
-            log.warning("not ready: %s", error)
+            log.warning("not ready: %s", error)  # in full; probes need no key, so they get less
             reason = str(error) if isinstance(error, errors.SeedbedError) else "a check failed"
             raise errors.Unavailable(f"Not ready: {reason}.") from error
         return {"status": "ready"}
 
     @app.get("/metrics", tags=["health"])
     def metrics() -> Response:
-        """Prometheus counters of this process."""
+        """Metrics of this process in Prometheus' text format."""
         from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
@@ -178,7 +202,7 @@ def _add_health(app: FastAPI, ready: Callable[[], None], drain: Drain) -> None:
 def _add_errors(app: FastAPI) -> None:
     @app.exception_handler(errors.SeedbedError)
     async def seedbed_error(request: Request, error: errors.SeedbedError) -> Response:
-        if error.status >= 500 and request.url.path not in OPEN_PATHS:  # a probe asks often
+        if error.status >= 500 and request.url.path not in OPEN_PATHS:  # probes are frequent
             log.warning("%s: %s", error.type, error)
         headers = error_headers(error)
         return _answer(request, error.status, error.type, str(error), headers, **error.details)
@@ -191,11 +215,13 @@ def _add_errors(app: FastAPI) -> None:
     async def http_error(request: Request, error: HTTPException) -> Response:
         message = str(error.detail)
         if error.status_code == 404:
-            message = f"No such address: {request.method} {request.url.path!r}."
+            message = f"Not found: {request.method} {request.url.path!r}."
         elif error.status_code == 405:
-            allowed = (error.headers or {}).get("Allow", "another method")
-            message = f"{request.url.path!r} takes {allowed}, not {request.method}."
-        type_ = _TYPES.get(error.status_code, "error")
+            allowed = (error.headers or {}).get("Allow", "none")
+            message = (
+                f"{request.method} is not allowed for {request.url.path!r}. Allowed: {allowed}."
+            )
+        type_ = _TYPE_BY_STATUS.get(error.status_code, "error")
         return _answer(request, error.status_code, type_, message, dict(error.headers or {}))
 
 
@@ -212,14 +238,18 @@ def _answer(
     return Response(body, status, headers=headers, media_type="application/json")
 
 
-def validation_message(found: Any) -> str:
-    """The first of pydantic's complaints in one line that names the field, without its value."""
-    first = found[0]
+def validation_message(details: Any) -> str:
+    """The first of Pydantic's errors in one line: the field and the problem, without the value.
+
+    >>> validation_message([{"type": "missing", "loc": ("body", "k"), "msg": "Field required"}])
+    'k: Field required.'
+    """
+    first = details[0]
     field = ".".join(str(part) for part in first["loc"][1:])
     if first["type"] == "json_invalid":
         return f"The body is not valid JSON: {first['ctx']['error']}, at character {field}."
     if not field and isinstance(first.get("input"), bytes):
-        return "body: is not sent as JSON. Send it with `content-type: application/json`."
+        return "body: not sent as JSON. Send it with `content-type: application/json`."
     if first["type"] in ("model_attributes_type", "model_type", "dict_type"):
         return f"{field or 'body'}: should be a JSON object."
     message = str(first["msg"]).removeprefix("Value error, ").rstrip(".")
@@ -227,7 +257,11 @@ def validation_message(found: Any) -> str:
 
 
 class _Server(uvicorn.Server):
-    """Uvicorn that closes its socket after the running requests, not before: /readyz says so."""
+    """Uvicorn with a drain: the socket stays open until the running requests have ended.
+
+    Uvicorn itself closes it on the first signal, so that a load balancer's probe of /readyz fails
+    to connect instead of getting the reason. A second signal stops the server at once.
+    """
 
     def __init__(self, config: uvicorn.Config, drain: Drain, grace: float) -> None:
         super().__init__(config)
@@ -242,7 +276,9 @@ class _Server(uvicorn.Server):
             return
         self.drain.draining = True
         self.deadline = time.monotonic() + self.grace
-        log.info("shutting down: %d running requests may end", self.drain.running)
+        log.info(
+            "shutting down: waiting up to %g s for %d requests", self.grace, self.drain.running
+        )
 
     async def on_tick(self, counter: int) -> bool:
         if self.drain.draining:
@@ -259,18 +295,24 @@ def serve(
     grace: float = 30,
     bound_to: Callable[[int], None] = lambda _: None,
 ) -> None:
-    """Run until SIGTERM or Ctrl-C; running requests then have `grace` seconds to end.
+    """Serve an app until SIGTERM or Ctrl-C.
 
-    `bound_to` is told the port once it is ours.
+    - `port` 0 selects a free port.
+    - `grace` is the time in seconds that running requests have to end after the signal.
+    - `bound_to` is called with the port as soon as it is open.
 
-    Raises ConfigError for an address beyond this machine without keys (SEEDBED_OPEN=1 allows it),
-    Unavailable if the port is taken.
+    Raises ConfigError if `host` is not a loopback address and there are no API keys (SEEDBED_OPEN=1
+    permits it), and Unavailable if the port cannot be opened.
+
+        serve(create_app("demo", version="1.0"), port=8000)
     """
+    # 1. Refuse to expose a server without keys.
     settings: Settings = app.state.settings
     local = is_loopback(host)
     if not local:
         require_keys(app.state.access.keys, settings, host)
     app.state.access.local_only = local and not settings.open
+    # 2. Open the port here, as uvicorn would only log a failure and exit.
     bound = bind(host, port)
     _raise_file_limit()
     connection: Any = partial(Connection, stall_seconds=app.state.stall_seconds)
@@ -283,34 +325,39 @@ def serve(
         http=connection,
     )
     bound_to(bound.getsockname()[1])
+    # 3. Serve; `_Server` drains the requests.
     log.info("%s serves on http://%s:%d", app.title, host, bound.getsockname()[1])
     _Server(config, app.state.drain, grace).run(sockets=[bound])
 
 
 def _raise_file_limit() -> None:
-    """A thousand idle connections are more than the 1,024 files that a process has by default."""
+    """Permit more than the usual 1,024 open files, as each connection needs one."""
     try:
         import resource
     except ImportError:  # Windows has no such limit
         return
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    most = 65536 if hard == resource.RLIM_INFINITY else min(hard, 65536)
-    if soft != resource.RLIM_INFINITY and soft < most:
+    limit = 65536 if hard == resource.RLIM_INFINITY else min(hard, 65536)
+    if soft != resource.RLIM_INFINITY and soft < limit:
         with suppress(ValueError, OSError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+            resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
 
 
 def require_keys(keys: KeySource, settings: Settings, host: str) -> None:
-    """Raise ConfigError where a server beyond this machine would be open to everyone."""
+    """Raise ConfigError unless there are API keys or SEEDBED_OPEN=1; `host` is for the message."""
     if not keys and not settings.open:
         raise errors.ConfigError(
-            f"Serving on {host!r} without a key would let anyone in.",
+            f"Serving on {host!r} requires API keys.",
             hint='Set SEEDBED_API_KEYS="name=key", or SEEDBED_OPEN=1 behind a gateway.',
         )
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches an address."""
+    """Whether an address can be reached from this machine only.
+
+    >>> is_loopback("127.0.0.1"), is_loopback("localhost"), is_loopback("0.0.0.0")
+    (True, True, False)
+    """
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -318,7 +365,7 @@ def is_loopback(host: str) -> bool:
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A socket at the address, which nobody listens on yet. Raises Unavailable."""
+    """A TCP socket bound to the address, not listening yet. Raises Unavailable."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     bound = socket.socket(family)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -326,8 +373,9 @@ def bind(host: str, port: int) -> socket.socket:
         bound.bind((host, port))
     except (OSError, OverflowError) as error:
         bound.close()
+        reason = getattr(error, "strerror", None) or str(error).rstrip(".")
         raise errors.Unavailable(
-            f"Port {port} on {host} can't be opened: {str(error).rstrip('.')}.",
+            f"Cannot open port {port} on {host}: {reason}.",
             hint="Choose another with --port.",
         ) from None
     return bound

@@ -1,10 +1,10 @@
 """Server-sent events, and work that is cancelled when the client disconnects.
 
-    return EventStream(events, close=call.aclose)                  # asynchronous events
-    return EventStream(in_thread(events), close=...)               # events of a blocking generator
-    result = await until_disconnect(request, gateway.answer(...))  # no stream at all
+    return EventStream(events, close=call.aclose)                  # from an async generator
+    return EventStream(in_thread(events), close=...)               # from a blocking generator
+    result = await until_disconnect(request, gateway.answer(...))  # one result, no stream
 
-A client that stays connected but never reads is cut off by `seedbed.server.connection`.
+A client that stays connected but does not read is disconnected by `connection`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 T = TypeVar("T")
-_WATCH_AFTER = 0.02  # seconds; a shorter answer is not worth the task that watches the client
+_WATCH_AFTER = 0.02  # seconds; for a shorter answer the task that watches the client costs more
 
 
 def event(kind: str, data: Any) -> bytes:
@@ -35,9 +35,9 @@ def event(kind: str, data: Any) -> bytes:
 
 @contextlib.asynccontextmanager
 async def cancel_on_disconnect(receive: Receive) -> AsyncIterator[None]:
-    """Cancel the block when the client closes its connection, and raise ClientDisconnect.
+    """Cancel the block when the client disconnects, and raise ClientDisconnect.
 
-    `receive` is that of a request whose body has been read:
+    `receive` must belong to a request whose body has been read:
 
         async with cancel_on_disconnect(request.receive):
             await long_work()
@@ -46,6 +46,7 @@ async def cancel_on_disconnect(receive: Receive) -> AsyncIterator[None]:
     assert task is not None
     disconnected = False
 
+    # 1. A second task waits for the disconnect and cancels this one.
     async def watch() -> None:
         nonlocal disconnected
         while (await receive())["type"] != "http.disconnect":
@@ -63,6 +64,7 @@ async def cancel_on_disconnect(receive: Receive) -> AsyncIterator[None]:
     try:
         yield
     except asyncio.CancelledError:
+        # 2. Other cancellations, such as the server's shutdown, must reach the caller unchanged.
         if disconnected and not task.uncancel():
             raise ClientDisconnect from None
         raise
@@ -82,10 +84,9 @@ async def until_disconnect(request: Request, work: Awaitable[T]) -> T:
 
 
 async def in_thread(blocking: Iterator[T]) -> AsyncIterator[T]:
-    """The items of a blocking iterator, each made in a worker thread.
+    """The items of a blocking iterator, each produced in a worker thread.
 
-    On cancellation the step that is running ends first: a generator can't be closed in the middle
-    of one.
+    On cancellation it waits for the current item, as a running generator cannot be closed.
 
     >>> async for token in in_thread(chatbot.stream(question)): ...  # doctest: +SKIP
     """
@@ -105,8 +106,8 @@ async def in_thread(blocking: Iterator[T]) -> AsyncIterator[T]:
 class EventStream(Response):
     """A response of server-sent events that stops when the client disconnects.
 
-    `close` runs exactly once at the end, whichever way it comes. Closing the generator is not
-    enough: one that has not started yet never runs its own `finally`.
+    `close` is awaited exactly once: after the last event, an error, a cancellation or a disconnect.
+    Closing the generator would not be enough, as one that has not started never runs its `finally`.
 
     >>> EventStream(events, close=call.aclose, headers={"x-model": "smollm2"})  # doctest: +SKIP
     """
@@ -123,7 +124,7 @@ class EventStream(Response):
         self.close = close
         self.status_code = 200
         self.background = None
-        # A proxy that buffers would hold the tokens back.
+        # Against proxies that collect events before they pass them on; the second is nginx's.
         unbuffered = {"cache-control": "no-cache", "x-accel-buffering": "no"}
         self.init_headers({**(headers or {}), **unbuffered})
 

@@ -74,7 +74,7 @@ class ErrorResponse(BaseModel):
 
 _ERROR_STATUS = {
     400: "The request is invalid",
-    401: "The API key is missing or unknown",
+    401: "Missing or invalid API key",
     404: "It does not exist, or this key may not read it",
     413: "The body or a file is larger than the limit",
     429: "Too many requests; retry after the seconds in `Retry-After`",

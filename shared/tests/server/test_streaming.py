@@ -2,8 +2,7 @@
 
 import asyncio
 import threading
-import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
@@ -15,18 +14,20 @@ pytestmark = pytest.mark.timeout(60)
 
 
 class Client:
-    """An ASGI client that reads an answer and leaves when told to."""
+    """An ASGI client that reads an answer and disconnects when `left` is set."""
 
     def __init__(self) -> None:
         self.messages: list[dict[str, Any]] = []
         self.left = asyncio.Event()
         self.body_read = False
+        self.disconnected = False
 
     async def receive(self) -> dict[str, Any]:
         if not self.body_read:
             self.body_read = True
             return {"type": "http.request", "body": b"", "more_body": False}
         await self.left.wait()
+        self.disconnected = True
         return {"type": "http.disconnect"}
 
     async def send(self, message: Any) -> None:
@@ -55,7 +56,7 @@ class Closing:
         self.times += 1
 
 
-async def until(condition: Any) -> None:
+async def until(condition: Callable[[], Any]) -> None:
     while not condition():
         await asyncio.sleep(0.005)
 
@@ -125,15 +126,15 @@ async def test_error_of_the_events_is_raised_after_closing() -> None:
     assert close.times == 1
 
 
-async def test_shutdown_of_the_server_is_not_taken_for_a_disconnect() -> None:
-    close = Closing()
+async def test_cancellation_by_the_server_is_raised() -> None:
+    client, close = Client(), Closing()
 
     async def thinking() -> AsyncIterator[bytes]:
         await asyncio.sleep(3600)
         yield b"never"
 
-    reading = asyncio.create_task(Client().read(EventStream(thinking(), close)))
-    await asyncio.sleep(0.05)
+    reading = asyncio.create_task(client.read(EventStream(thinking(), close)))
+    await until(lambda: client.messages)
     reading.cancel()
     with pytest.raises(asyncio.CancelledError):
         await reading
@@ -148,16 +149,17 @@ async def test_until_disconnect_returns_the_result() -> None:
 
 
 async def test_until_disconnect_cancels_the_work() -> None:
-    client, cancelled = Client(), asyncio.Event()
+    client, started, cancelled = Client(), asyncio.Event(), asyncio.Event()
 
     async def work() -> None:
+        started.set()
         try:
             await asyncio.sleep(3600)
         finally:
             cancelled.set()
 
     waiting = asyncio.create_task(until_disconnect(client.request(), work()))
-    await asyncio.sleep(0.05)
+    await started.wait()
     client.left.set()
     with pytest.raises(ClientDisconnect):
         await waiting
@@ -165,16 +167,24 @@ async def test_until_disconnect_cancels_the_work() -> None:
 
 
 async def test_in_thread_leaves_the_event_loop_free() -> None:
-    def blocking() -> Iterator[int]:
-        for number in range(3):
-            time.sleep(0.02)
-            assert threading.current_thread() is not threading.main_thread()
-            yield number
+    turn = threading.Event()
 
-    assert [item async for item in in_thread(blocking())] == [0, 1, 2]
+    def blocking() -> Iterator[bool]:
+        for _ in range(3):
+            yield turn.wait(30)  # set by the event loop, which must not wait for this thread
+            turn.clear()
+
+    async def run_event_loop() -> None:
+        while True:
+            turn.set()
+            await asyncio.sleep(0.001)
+
+    ticking = asyncio.create_task(run_event_loop())
+    assert [item async for item in in_thread(blocking())] == [True, True, True]
+    ticking.cancel()
 
 
-async def test_in_thread_lets_the_running_step_end_before_the_generator_is_closed() -> None:
+async def test_in_thread_completes_the_current_item_before_the_generator_is_closed() -> None:
     client, closed, go_on, running = Client(), [], threading.Event(), threading.Event()
 
     def blocking() -> Iterator[bytes]:
@@ -189,12 +199,14 @@ async def test_in_thread_lets_the_running_step_end_before_the_generator_is_close
     generator = blocking()
 
     async def close() -> None:
-        generator.close()  # type: ignore[attr-defined]  # "already executing" in the middle of a step
+        generator.close()  # type: ignore[attr-defined]  # "already executing" while it runs
 
     reading = asyncio.create_task(client.read(EventStream(in_thread(generator), close)))
     await until(running.is_set)
     client.left.set()
-    await asyncio.sleep(0.05)
+    await until(lambda: client.disconnected)
+    for _ in range(10):  # turns of the event loop, enough for the cancellation to reach the stream
+        await asyncio.sleep(0)
     assert not reading.done() and not closed
     go_on.set()
     await reading

@@ -1,4 +1,4 @@
-"""HTML for pages: whatever a text contains, it is shown as it is and nothing in it is live."""
+"""HTML for pages: any text is shown unchanged, and nothing in it is interpreted."""
 
 import re
 from html.parser import HTMLParser
@@ -49,9 +49,9 @@ def test_multiline_has_no_blank_lines() -> None:
     assert html.multiline("a\n\n\nb <i>") == "a<br>b &lt;i&gt;"
 
 
-@pytest.mark.parametrize("make", [html.error, html.hint, lambda text: html.badge(text, "ok")])
-def test_pieces_escape_their_text(make) -> None:
-    page = Page(make(HOSTILE))
+@pytest.mark.parametrize("piece", [html.error, html.hint, lambda text: html.badge(text, "ok")])
+def test_pieces_escape_their_text(piece) -> None:
+    page = Page(piece(HOSTILE))
     assert page.words == HOSTILE and len(page.tags) == 1
 
 
@@ -59,7 +59,7 @@ def test_error_is_announced_by_screen_readers() -> None:
     assert Page(html.error("x")).attributes == {"class": "error", "role": "alert"}
 
 
-def test_table_takes_cells_of_html() -> None:
+def test_table_accepts_html_in_cells() -> None:
     page = Page(html.table(("run", "state"), [("a", html.badge("ok", "good"))], "runs"))
     assert page.words == "runstateaok"
     assert page.tags == [
@@ -78,13 +78,13 @@ def test_table_takes_cells_of_html() -> None:
 
 
 def test_every_piece_has_a_common_style() -> None:
-    made = html.error("x") + html.hint("x") + html.badge("x", "") + html.table((), ())
-    classes = set(re.findall(r"class='(\w+) ?'", made))
+    pieces = html.error("x") + html.hint("x") + html.badge("x", "") + html.table((), ())
+    classes = set(re.findall(r"class='(\w+) ?'", pieces))
     assert classes == {"error", "hint", "badge", "scroll"}
     assert [name for name in classes if f".gradio-container .{name} " not in ui.css()] == []
 
 
-def test_styles_are_the_page_css_of_a_package(tmp_path, monkeypatch) -> None:
+def test_styles_returns_the_page_css_of_a_package(tmp_path, monkeypatch) -> None:
     package = tmp_path / "some_page"
     package.mkdir()
     (package / "__init__.py").touch()

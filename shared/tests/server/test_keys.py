@@ -1,0 +1,59 @@
+"""API keys: parsing, storage as digests, and the three headers that may carry one."""
+
+import base64
+
+import pytest
+from starlette.datastructures import Headers
+
+from seedbed import errors
+from seedbed.server.keys import Keys
+
+KEYS = Keys.parse("alice=key-a, bob=key=b")
+
+
+def basic(key: str) -> str:
+    return "Basic " + base64.b64encode(f"anyone:{key}".encode()).decode()
+
+
+@pytest.mark.parametrize(
+    ("header", "value", "name"),
+    [
+        ("authorization", "Bearer key-a", "alice"),
+        ("authorization", "bearer key=b", "bob"),
+        ("x-api-key", "key-a", "alice"),
+        ("authorization", basic("key-a"), "alice"),
+    ],
+)
+def test_caller_is_the_name_of_the_key(header, value, name):
+    assert KEYS.caller(Headers({header: value})) == name
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"authorization": "Bearer key-b"},
+        {"authorization": "Basic !!"},
+        {"x-api-key": ""},
+        {"authorization": "Bearer "},
+        {"x-api-key": "alice"},
+        {"authorization": basic("é")},
+        {"x-api-key": "kéy"},
+    ],
+)
+def test_caller_without_a_valid_key_is_unauthorized(headers):
+    with pytest.raises(errors.Unauthorized, match=r"invalid API key.*Bearer KEY"):
+        KEYS.caller(Headers(headers))
+
+
+def test_keys_are_stored_as_digests():
+    assert "key-a" not in repr(KEYS) and "alice" in repr(KEYS)
+
+
+@pytest.mark.parametrize(
+    "text", ["secretkey", "=secretkey", "a=", "a=secretkey,b=secretkey", "a=secretkey,a=other"]
+)
+def test_parse_rejects_invalid_pairs_without_printing_keys(text):
+    with pytest.raises(errors.ConfigError, match="name=key") as caught:
+        Keys.parse(text)
+    assert "secretkey" not in str(caught.value)

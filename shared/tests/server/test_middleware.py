@@ -1,0 +1,136 @@
+"""The middleware: request ids, logs, metrics, access checks, and limits on bodies."""
+
+import json
+import re
+
+import pytest
+from fastapi.testclient import TestClient
+from starlette.websockets import WebSocketDisconnect
+
+from seedbed.server.middleware import BodyLimit
+
+
+def test_request_id_of_the_client_is_kept_if_it_is_harmless(client):
+    response = client.get("/healthz", headers={"x-request-id": "abc-1.2_3"})
+    assert response.headers["x-request-id"] == "abc-1.2_3"
+    for invalid in ("a b", "x" * 101, '"><script>', ""):
+        response = client.get("/healthz", headers={"x-request-id": invalid})
+        assert re.fullmatch("[0-9a-f]{32}", response.headers["x-request-id"])
+
+
+def test_bug_is_logged_in_full_and_answered_without_details(client, caplog, expect_error):
+    response = client.get("/v1/fail/bug", headers={"x-request-id": "r42"})
+    assert "private" not in expect_error(response, 500, "internal_error")
+    (record,) = [r for r in caplog.records if r.levelname == "ERROR"]
+    assert "a private detail" in str(record.exc_info)
+
+
+def test_failed_stream_is_logged_and_keeps_the_bytes_before(client, caplog):
+    assert client.get("/v1/stream").text == "one two"
+    with pytest.raises(Exception), client.stream("GET", "/v1/stream?fail=1") as broken:  # noqa: B017
+        assert "private" not in broken.read().decode()
+        raise RuntimeError
+    assert any("failed" in record.message for record in caplog.records)
+
+
+def test_log_line_escapes_the_path(client, caplog):
+    with caplog.at_level("INFO", "seedbed.service"):
+        client.get("/v1/%0Afake%1b[31m")
+    (line,) = [r.getMessage() for r in caplog.records if "fake" in r.getMessage()]
+    assert line.isprintable()
+
+
+def test_metrics_have_routes_and_error_types_as_labels(client):
+    client.get("/v1/fail/busy")
+    client.get("/v1/never-seen-address")
+    text = client.get("/metrics").text
+    assert re.search(
+        r'http_requests_total\{method="GET",route="/v1/fail/\{name\}",status="429"\} ', text
+    )
+    assert 'seedbed_http_errors_total{type="busy"}' in text
+    assert "never-seen-address" not in text
+
+
+def test_requests_above_the_limit_are_busy(build, expect_error):
+    with TestClient(build(max_requests=0)) as client:
+        assert "limit of 0 requests" in expect_error(client.get("/v1/stream"), 429, "busy")
+        assert client.get("/healthz").status_code == 200
+
+
+def test_nul_character_in_the_url_is_bad_input(client, expect_error):
+    expect_error(client.get("/v1/fail/%00"), 400, "bad_input")
+    expect_error(client.get("/v1/stream?fail=%00"), 400, "bad_input")
+
+
+def test_every_path_but_the_probes_requires_a_key(build, expect_error):
+    client = TestClient(build("alice=key-a"))
+    for path in ("/v1/ask", "/metrics", "/openapi.json", "/nope", "/healthz/"):
+        response = client.get(path)
+        expect_error(response, 401, "unauthorized")
+        assert response.headers["www-authenticate"].startswith("Bearer")
+    browser = client.get("/", headers={"accept": "text/html"})
+    assert browser.headers["www-authenticate"].startswith("Basic")
+    assert client.get("/healthz").status_code == client.get("/readyz").status_code == 200
+    assert client.get("/metrics", headers={"x-api-key": "key-a"}).status_code == 200
+
+
+def test_cross_site_requests_are_refused(client, expect_error):
+    cross = {"sec-fetch-site": "cross-site"}
+    response = client.post("/v1/ask", json={"question": "q"}, headers=cross)
+    expect_error(response, 401, "unauthorized")
+    with (
+        pytest.raises(WebSocketDisconnect) as refused,
+        client.websocket_connect("/v1/stream", headers=cross),
+    ):
+        pass
+    assert refused.value.reason == "unauthorized"
+    assert client.get("/v1/stream", headers=cross).status_code == 200  # a link from another site
+
+
+def test_local_server_accepts_only_localhost_as_host(build, expect_error):
+    app = build()
+    app.state.access.local_only = True
+    client = TestClient(app)
+    response = client.get("/v1/stream", headers={"host": "evil.example:8001"})
+    assert "'evil.example' is not allowed" in expect_error(response, 401, "unauthorized")
+    for host in ("localhost:8001", "127.0.0.1", "[::1]:8001"):
+        assert client.get("/v1/stream", headers={"host": host}).status_code == 200
+
+
+def test_large_body_is_refused_by_declared_and_by_actual_size(client, expect_error):
+    large = json.dumps({"question": "x" * 20_000}).encode()
+    headers = {"content-type": "application/json"}
+    message = expect_error(client.post("/v1/ask", content=large), 413, "too_large")
+    assert "0.01 MB" in message
+    chunks = (large[i : i + 1000] for i in range(0, len(large), 1000))
+    expect_error(client.post("/v1/ask", content=chunks, headers=headers), 413, "too_large")
+    expect_error(client.post("/v1/files", files={"file": large}), 413, "too_large")
+    assert client.post("/v1/files", files={"file": b"x" * 5000}).json() == 5000
+
+
+@pytest.mark.parametrize("catches", [True, False])
+async def test_slow_body_is_answered_with_408(catches):
+    parts, messages = [b"a" * 16, None], []
+
+    async def receive():
+        if (part := parts.pop(0)) is not None:
+            return {"type": "http.request", "body": part, "more_body": True}
+        raise TimeoutError  # as after `seconds`
+
+    async def send(message):
+        messages.append(message)
+
+    async def app(_, receive, send):
+        try:
+            while True:
+                await receive()
+        except Exception:
+            if not catches:
+                raise
+            await send({"type": "http.response.start", "status": 400, "headers": []})
+            await send({"type": "http.response.body", "body": b"unreadable body"})
+
+    await BodyLimit(app, limit=100)({"type": "http", "headers": []}, receive, send)
+    assert [message.get("status") for message in messages] == [408, None]
+    assert (b"connection", b"close") in messages[0]["headers"]
+    assert b"did not arrive in time" in messages[1]["body"]

@@ -1,0 +1,261 @@
+"""`create_app` and `serve`: probes, error format, lifespan, ports, and shutdown."""
+
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+from fastapi import Request
+from fastapi.testclient import TestClient
+
+from seedbed import errors
+from seedbed.server.service import serve
+from seedbed.testing import free_port, run_server
+
+
+def test_probes_answer_ok_and_ready(client):
+    assert client.get("/healthz").json() == {"status": "ok"}
+    assert client.get("/readyz").json() == {"status": "ready"}
+
+
+def test_readyz_returns_the_reason_while_healthz_is_ok(build, expect_error):
+    problems = [errors.WeightsError("No weights."), RuntimeError("a private detail")]
+
+    def ready():
+        if problems:
+            raise problems.pop(0)
+
+    with TestClient(build(ready=ready)) as client:
+        assert "No weights." in expect_error(client.get("/readyz"), 503, "weights_error")
+        assert "private" not in expect_error(client.get("/readyz"), 503, "unavailable")
+        assert client.get("/readyz").status_code == 200
+        assert client.get("/healthz").status_code == 200
+
+
+def test_seedbed_error_keeps_status_type_and_text(client, expect_error):
+    full = client.get("/v1/fail/busy")
+    assert expect_error(full, 429, "busy") == "Full."
+    assert full.headers["retry-after"] == "3"
+    long = client.get("/v1/fail/window")
+    assert expect_error(long, 400, "context_window_error") == "9000 tokens."
+    secret = client.get("/v1/fail/secret")
+    assert expect_error(secret, 503, "unavailable") == "[SECRET] refused."
+
+
+def test_unknown_path_or_method_has_the_error_format(client, expect_error):
+    assert "/v1/nope" in expect_error(client.get("/v1/nope"), 404, "not_found")
+    response = client.get("/v1/ask")
+    assert "Allowed: POST" in expect_error(response, 405, "method_not_allowed")
+    assert response.headers["allow"] == "POST"
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b"{", "not valid JSON"),
+        (b'{"question": "a\x00b"}', "not valid JSON"),
+        (b'{"question": "a\\u0000b"}', "question: contains a NUL character"),
+        (b'{"question": "\\ud800"}', "question: "),
+        (b'{"question": "\xff\xfe"}', ""),
+        (b"[" * 9000, ""),
+        (b'{"question": "x", "extra": ' + b'{"a":' * 1500, ""),
+        (b'{"question": 3}', "question: Input should be a valid string"),
+        (b'{"question": ""}', "question: "),
+        (b"{}", "question: Field required"),
+        (b"", "body: Field required"),
+        (b"null", "body: "),
+        (b'{"question": "x", "k": 1e999}', "k: "),
+        (b'{"question": "x", "k": NaN}', "k: "),
+        (b'{"question": "x", "k": ' + b"9" * 5000 + b"}", ""),
+    ],
+)
+def test_invalid_body_is_400_with_the_field(client, expect_error, body, reason):
+    response = client.post("/v1/ask", content=body, headers={"content-type": "application/json"})
+    assert reason in expect_error(response, 400, "bad_input")
+
+
+def test_caller_is_local_without_keys_and_the_name_of_the_key_with(build):
+    for app, headers, name in [
+        (build(), {}, "local"),
+        (build("alice=key-a"), {"authorization": "Bearer key-a"}, "alice"),
+    ]:
+        response = TestClient(app).post("/v1/ask", json={"question": "q"}, headers=headers)
+        assert response.json()["caller"] == name
+
+
+def test_openapi_lists_the_key_scheme_and_has_no_cdn_page(client):
+    schema = client.get("/openapi.json").json()
+    assert schema["info"] == {"title": "demo", "version": "1.2"}
+    assert schema["paths"]["/v1/ask"]["post"]["security"]
+    assert client.get("/docs").status_code == 404
+
+
+def test_lifespan_surrounds_requests_and_ends_before_on_shutdown(build):
+    order = []
+
+    @asynccontextmanager
+    async def worker(app):
+        order.append(f"{app.title} started")
+        yield {"worker": "busy"}
+        order.append("stopped")
+
+    app = build(lifespan=worker, on_shutdown=lambda: order.append("engine drained"))
+
+    @app.get("/v1/worker")
+    def state(request: Request) -> str:
+        order.append("request")
+        return request.state.worker
+
+    with TestClient(app) as client:
+        assert client.get("/v1/worker").json() == "busy"
+    assert order == ["demo started", "request", "stopped", "engine drained"]
+
+
+def test_serve_exits_if_the_lifespan_fails_to_start(tmp_path):
+    path = tmp_path / "broken.py"
+    path.write_text(BROKEN_SERVER)
+    done = subprocess.run(
+        [sys.executable, str(path), str(free_port())], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode != 0
+    assert "no database" in done.stderr
+
+
+BROKEN_SERVER = """
+import sys
+from contextlib import asynccontextmanager
+from seedbed.server.service import create_app, serve
+
+@asynccontextmanager
+async def worker(app):
+    raise RuntimeError("no database")
+    yield
+
+serve(create_app("broken", version="1", lifespan=worker), int(sys.argv[1]))
+"""
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.org"])
+def test_serve_requires_keys_for_other_than_loopback_hosts(build, host):
+    with pytest.raises(errors.ConfigError, match="SEEDBED_OPEN=1"):
+        serve(build(), 0, host)
+
+
+def test_serve_reports_a_port_that_cannot_be_opened(build):
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        port = listener.getsockname()[1]
+        with pytest.raises(errors.Unavailable, match=rf"port {port} .*in use\. .*--port"):
+            serve(build(), port)
+    with pytest.raises(errors.Unavailable, match="99999"):
+        serve(build(), 99999)
+
+
+SERVER = """
+import sys, time
+from contextlib import asynccontextmanager
+from pathlib import Path
+from fastapi.responses import StreamingResponse
+from seedbed.server.service import create_app, serve
+
+finish = Path(sys.argv[3])
+events = finish.with_name("events")
+
+def note(event):
+    with events.open("a") as file:
+        file.write(event + "\\n")
+
+@asynccontextmanager
+async def worker(app):
+    note("worker started")
+    yield
+    note("worker stopped")
+
+app = create_app("slow", version="1", lifespan=worker, on_shutdown=lambda: note("engine drained"))
+
+@app.get("/v1/slow")
+def slow():
+    def pieces():
+        yield "begin "
+        end = time.monotonic() + 120
+        while not finish.exists() and time.monotonic() < end:
+            yield "."
+            time.sleep(0.02)
+        note("request ended")
+        yield " end"
+    note("request started")
+    return StreamingResponse(pieces())
+
+serve(app, int(sys.argv[1]), grace=float(sys.argv[2]))
+"""
+
+
+@pytest.fixture
+def finish(tmp_path: Path) -> Path:
+    """The file whose creation ends every answer of the slow server."""
+    return tmp_path / "finish"
+
+
+@pytest.fixture
+def slow_server(tmp_path: Path, finish: Path):
+    """Starts the slow server with a grace period in seconds; yields its process and address."""
+    path = tmp_path / "slow_server.py"
+    path.write_text(SERVER)
+
+    @contextmanager
+    def start(grace: float):
+        port = free_port()
+        argv = [sys.executable, str(path), str(port), str(grace), str(finish)]
+        with run_server(argv, port) as server:
+            yield server, f"http://127.0.0.1:{port}"
+
+    return start
+
+
+def wait_until_draining(address: str) -> httpx.Response:
+    """The first answer of /readyz that is not "ready"."""
+    end = time.monotonic() + 30
+    while (response := httpx.get(f"{address}/readyz")).status_code == 200:
+        assert time.monotonic() < end, "still ready 30 s after SIGTERM"
+        time.sleep(0.02)
+    return response
+
+
+def test_sigterm_completes_running_requests_and_refuses_new_ones(slow_server, finish, expect_error):
+    with (
+        slow_server(grace=600) as (server, address),
+        httpx.stream("GET", f"{address}/v1/slow", timeout=30) as running,
+    ):
+        pieces = running.iter_text()
+        first = next(pieces)
+        server.send_signal(signal.SIGTERM)
+        assert "shutting down" in expect_error(wait_until_draining(address), 503, "unavailable")
+        expect_error(httpx.get(f"{address}/v1/slow"), 503, "unavailable")
+        assert httpx.get(f"{address}/healthz").status_code == 200
+        finish.touch()
+        text = first + "".join(pieces)
+        assert text.startswith("begin ") and text.endswith(" end")
+        assert server.wait(30) == 0  # far less than the grace period
+    assert finish.with_name("events").read_text().splitlines() == [
+        *("worker started", "request started", "request ended"),
+        *("worker stopped", "engine drained"),
+    ]
+
+
+def test_sigterm_ends_requests_after_the_grace_period(slow_server):
+    with (
+        slow_server(grace=0.1) as (server, address),
+        httpx.stream("GET", f"{address}/v1/slow", timeout=30) as running,
+    ):
+        pieces = running.iter_text()
+        assert next(pieces).startswith("begin ")
+        server.send_signal(signal.SIGTERM)
+        with pytest.raises(httpx.HTTPError):
+            list(pieces)
+        server.wait(30)  # the answer alone would take 120 s
