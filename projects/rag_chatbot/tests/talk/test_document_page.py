@@ -11,7 +11,7 @@ class TagCollector(HTMLParser):
         super().__init__()
         self.tags = set()
 
-    def handle_starttag(self, tag, attrs):
+    def handle_starttag(self, tag, _):
         self.tags.add(tag)
 
 
