@@ -141,7 +141,7 @@ def test_documents_and_collections_are_listed_and_deleted(run, docs):
     assert set(rules) == {"default", "notes", "safe"}
     assert (rules["safe"]["readers"], rules["safe"]["writers"]) == (["alice", "bob"], ["alice"])
     assert re.search(r"safe +alice, bob +alice", run("collections", "list")[1])
-    assert run("documents", "list", "-c", "safe")[0] == 0  # the operator's, whoever else may read
+    assert run("documents", "list", "-c", "safe")[0] == 0  # the operator may read every collection
     assert run("collections", "delete", "safe")[0] == 0
     assert run("documents", "list", "-c", "safe")[0] == 2
 

@@ -76,11 +76,11 @@ def test_page_streams_answer_and_citation_opens_passage(visit):
     place = page.locator("#chat .sources .place").first
     assert place.inner_text() == "port.md, Hours"
     for link in (place, page.locator("#chat .answer .cite").first):
-        with page.context.expect_page() as opened:
+        with page.context.expect_page() as popup:
             link.click()
-        assert opened.value.locator("mark#quote").inner_text() == FACT
-        assert opened.value.locator("pre").inner_text().startswith("# Harbour")
-        opened.value.close()
+        assert popup.value.locator("mark#quote").inner_text() == FACT
+        assert popup.value.locator("pre").inner_text().startswith("# Harbour")
+        popup.value.close()
     page.get_by_text("How this was answered").click()
     how = page.locator("#chat .how").inner_text()
     assert WHEN in how and "retrieve" in how and "Tokens" in how and "port.md" in how
@@ -197,12 +197,12 @@ def test_page_escapes_text_of_documents_and_users(visit):
     text = page.locator("#chat").inner_text()
     assert "<script>window.ran=1</script>" in text
     assert page.locator("#chat :is(img, iframe, script, a[href^=javascript])").count() == 0
-    with page.context.expect_page() as opened:
+    with page.context.expect_page() as popup:
         page.locator("#chat .sources .place").first.click()
-    document = opened.value.locator("pre").inner_text()
+    document = popup.value.locator("pre").inner_text()
     assert "<script>window.ran=1</script>" in document
-    opened.value.wait_for_load_state("load")
-    assert opened.value.evaluate("window.ran") is None
+    popup.value.wait_for_load_state("load")
+    assert popup.value.evaluate("window.ran") is None
 
 
 @pytest.mark.parametrize("width", [400, 1280, 1920])
