@@ -1,5 +1,6 @@
 """Commands in the docs exist, links resolve, and generated parts are up to date."""
 
+import ast
 import re
 import shlex
 import subprocess
@@ -132,3 +133,33 @@ def test_ci_script_and_workflow_run_same_verbs() -> None:
     workflow = (ROOT / ".github/workflows/ci.yml").read_text("utf-8")
     assert loop[1].split() == re.findall(r"- run: make ([a-z-]+)", workflow)
     assert {"lint", "docs", "test", "test-slow", "smoke"} <= set(loop[1].split())
+
+
+PROJECTS = sorted(path.parent for path in ROOT.glob("projects/*/pyproject.toml"))
+each_project = pytest.mark.parametrize("project", PROJECTS, ids=lambda path: path.name)
+
+
+@each_project
+def test_request_steps_in_readme_exist(project: Path) -> None:
+    """Each `file.py::function` under *Follow one request* is in the package."""
+    readme = (project / "README.md").read_text("utf-8")
+    section = re.search(r"^### Follow one request\n(.*?)^#", readme, re.DOTALL | re.MULTILINE)
+    assert section, "the README has no section 'Follow one request'"
+    steps = re.findall(r"`([\w/]+\.py)::([\w.]+)`", section[1])
+    package = project / "src" / project.name
+    assert [step for step in steps if step[1] not in definitions(package / step[0])] == []
+    assert len(steps) >= 5
+
+
+def definitions(file: Path) -> set[str]:
+    """The functions and classes of a Python file, and its methods as `Class.method`."""
+    if not file.exists():
+        return set()
+    kinds = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+    names = set()
+    for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+        if isinstance(node, kinds):
+            names.add(node.name)  # routes are functions inside a function
+        if isinstance(node, ast.ClassDef):
+            names |= {f"{node.name}.{item.name}" for item in node.body if isinstance(item, kinds)}
+    return names

@@ -22,16 +22,16 @@ def config(tmp_path: Path) -> Config:
 
 @pytest.fixture
 def open_store(config: Config) -> Iterator[Callable[..., Store]]:
-    """Opens stores on the same folder, and closes them in the end."""
-    opened: list[Store] = []
+    """Opens stores on the same folder, and closes them after the test."""
+    stores: list[Store] = []
 
     def open_one(**overrides: object) -> Store:
         embeddings = overrides.pop("embeddings", None) or HashEmbeddings()
-        opened.append(Store(config.model_copy(update=overrides), embeddings))
-        return opened[-1]
+        stores.append(Store(config.model_copy(update=overrides), embeddings))
+        return stores[-1]
 
     yield open_one
-    for store in opened:
+    for store in stores:
         store.close()
 
 
@@ -49,12 +49,12 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def open_chatbot(config: Config) -> Iterator[Callable[..., Any]]:
-    """Opens chatbots on the same folder, with texts by name, and closes them in the end."""
+    """Opens chatbots on the same folder, with texts by name, and closes them after the test."""
     from rag_chatbot.chatbot import Chatbot
     from rag_chatbot.ingest import ingest_bytes
     from seedbed.testing import ScriptedChatModel
 
-    opened: list[Chatbot] = []
+    chatbots: list[Chatbot] = []
 
     def open_one(
         texts: dict[str, str] | None = None, model: Any = None, **settings: Any
@@ -64,11 +64,11 @@ def open_chatbot(config: Config) -> Iterator[Callable[..., Any]]:
         chatbot = Chatbot(own, HashEmbeddings(), ["scripted"], lambda _: chat_model)
         for name, text in (texts or {}).items():
             ingest_bytes(chatbot.store, name, text.encode())
-        opened.append(chatbot)
+        chatbots.append(chatbot)
         return chatbot
 
     yield open_one
-    for chatbot in opened:
+    for chatbot in chatbots:
         chatbot.close()
 
 

@@ -14,7 +14,7 @@ def docs(tmp_path, monkeypatch):
     return tmp_path / "docs"
 
 
-def test_demo_counts_wrong_answers(docs, capsys):
+def test_demo_returns_number_of_wrong_answers(docs, capsys):
     questions = [(WHEN, "six"), ("Who founded the city of Quillon?", None)]
     assert demo.run([docs], questions) == 0
     assert "port.md" in capsys.readouterr().out
@@ -23,7 +23,7 @@ def test_demo_counts_wrong_answers(docs, capsys):
     assert capsys.readouterr().err.count("WRONG: ") == 3
 
 
-def test_demo_reports_wrong_quote_and_missing_citation(open_chatbot):
+def test_demo_reports_altered_quote_and_missing_citation(open_chatbot):
     bot = open_chatbot({"port.md": FACT})
     answer = bot.ask(demo.Question(WHEN), caller=demo.OPERATOR)
     assert demo.problem(bot, answer, "six") == ""

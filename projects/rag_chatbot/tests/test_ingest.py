@@ -1,4 +1,4 @@
-"""From files to the store: what is read, what is not, and what a second run does."""
+"""Ingesting files: which are read, which are left out and why, and what a second run does."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from seedbed.testing import HashEmbeddings
 NOBODY = 65534
 
 
-def write(folder: Path, name: str, text: str | bytes = "# T\n\nSome words.\n") -> Path:
+def write_file(folder: Path, name: str, text: str | bytes = "# T\n\nSome words.\n") -> Path:
     path = folder / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(text.encode() if isinstance(text, str) else text)
@@ -38,16 +38,16 @@ def counts(summary: object) -> tuple[int, int, int, int]:
 
 
 def test_ingest_reads_folder_and_returns_summary(store: Store, folder: Path) -> None:
-    write(folder, "a.md")
-    write(folder, "sub/deep/b.txt", "Text.")
-    write(folder, "c.json", "[1, 2]")
-    write(folder, "pic.png", b"\x89PNG")
-    write(folder, "broken.pdf", b"%PDF")
-    seen: list[tuple[int, int, str]] = []
-    summary = ingest(store, [folder], progress=lambda *step: seen.append(step))
+    write_file(folder, "a.md")
+    write_file(folder, "sub/deep/b.txt", "Text.")
+    write_file(folder, "c.json", "[1, 2]")
+    write_file(folder, "pic.png", b"\x89PNG")
+    write_file(folder, "broken.pdf", b"%PDF")
+    steps: list[tuple[int, int, str]] = []
+    summary = ingest(store, [folder], progress=lambda *step: steps.append(step))
     assert sources(store) == ["a.md", "c.json", "sub/deep/b.txt"]
-    shown = summary.as_json()
-    assert list(shown) == [
+    report = summary.as_json()
+    assert list(report) == [
         "added",
         "updated",
         "unchanged",
@@ -57,20 +57,20 @@ def test_ingest_reads_folder_and_returns_summary(store: Store, folder: Path) -> 
         "chunks",
         "seconds",
     ]
-    assert (shown["added"], shown["chunks"]) == (3, 3)
-    assert shown["failed"] == [
+    assert (report["added"], report["chunks"]) == (3, 3)
+    assert report["failed"] == [
         {"path": "broken.pdf", "reason": "Not a PDF file, or a damaged or truncated one."}
     ]
-    assert shown["skipped"] == [{"path": "pic.png", "reason": "Unsupported file type .png."}]
-    assert [step[:2] for step in seen] == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert report["skipped"] == [{"path": "pic.png", "reason": "Unsupported file type .png."}]
+    assert [step[:2] for step in steps] == [(1, 4), (2, 4), (3, 4), (4, 4)]
 
 
-def test_ingest_reads_only_changed_files_again(store: Store, folder: Path) -> None:
+def test_ingest_rereads_only_changed_files(store: Store, folder: Path) -> None:
     for n in range(3):
-        write(folder, f"{n}.md", f"# N{n}\n\nWords {n}.\n")
+        write_file(folder, f"{n}.md", f"# N{n}\n\nWords {n}.\n")
     assert counts(ingest(store, [folder])) == (3, 0, 0, 0)
     before = {d.source: d.id for d in store.documents("default")}
-    write(folder, "1.md", "# N1\n\nOther words.\n")
+    write_file(folder, "1.md", "# N1\n\nOther words.\n")
     os.utime(folder / "2.md", (1, 1))
     (folder / "0.md").unlink()
     assert counts(ingest(store, [folder])) == (0, 1, 1, 0)
@@ -80,8 +80,8 @@ def test_ingest_reads_only_changed_files_again(store: Store, folder: Path) -> No
     assert after["2.md"] == before["2.md"] and after["1.md"] != before["1.md"]
 
 
-def test_ingest_sees_change_with_equal_size_and_mtime(store: Store, folder: Path) -> None:
-    path = write(folder, "a.md", "one")
+def test_ingest_detects_change_with_equal_size_and_mtime(store: Store, folder: Path) -> None:
+    path = write_file(folder, "a.md", "one")
     ingest(store, [folder])
     stat = path.stat()
     path.write_text("two")
@@ -89,19 +89,19 @@ def test_ingest_sees_change_with_equal_size_and_mtime(store: Store, folder: Path
     assert counts(ingest(store, [folder])) == (0, 1, 0, 0)
 
 
-def test_ingest_with_other_chunk_size_reads_everything_again(
+def test_ingest_rereads_all_files_after_chunk_size_change(
     open_store: Callable[..., Store], folder: Path
 ) -> None:
-    write(folder, "a.md", "Some words. " * 100)
+    write_file(folder, "a.md", "Some words. " * 100)
     first = ingest(open_store(), [folder])
     second = ingest(open_store(chunk_tokens=32), [folder])
     assert counts(second) == (0, 1, 0, 0)
     assert second.chunks > first.chunks
 
 
-def test_prune_removes_only_below_the_given_paths(store: Store, folder: Path) -> None:
+def test_ingest_prunes_only_below_its_paths(store: Store, folder: Path) -> None:
     for name in ("x/a.md", "x/b.md", "y/c.md"):
-        write(folder, name)
+        write_file(folder, name)
     ingest(store, [folder / "x", folder / "y"])
     (folder / "x/a.md").unlink()
     (folder / "y/c.md").unlink()
@@ -111,9 +111,9 @@ def test_prune_removes_only_below_the_given_paths(store: Store, folder: Path) ->
     assert ingest(store, [folder / "gone"], prune=True).removed == 0
 
 
-def test_equal_paths_below_two_roots_get_different_sources(store: Store, folder: Path) -> None:
-    write(folder, "x/readme.md", "from x")
-    write(folder, "y/readme.md", "from y")
+def test_ingest_names_equal_paths_of_two_folders_differently(store: Store, folder: Path) -> None:
+    write_file(folder, "x/readme.md", "from x")
+    write_file(folder, "y/readme.md", "from y")
     ingest(store, [folder / "x"])
     ingest(store, [folder / "y"])
     assert sources(store) == ["readme.md", "y/readme.md"]
@@ -123,14 +123,14 @@ def test_equal_paths_below_two_roots_get_different_sources(store: Store, folder:
     assert sources(store) == ["readme.md", "y/readme.md"]
 
 
-def test_ingest_reads_a_file_passed_twice_once(store: Store, folder: Path) -> None:
-    path = write(folder, "sub/a.md")
+def test_ingest_reads_file_passed_twice_once(store: Store, folder: Path) -> None:
+    path = write_file(folder, "sub/a.md")
     assert counts(ingest(store, [path, path, folder / "sub", str(path)])) == (1, 0, 0, 0)
     assert sources(store) == ["a.md"]
 
 
 @pytest.mark.parametrize(
-    ("include", "exclude", "kept"),
+    ("include", "exclude", "expected"),
     [
         (["*.md"], [], ["a.md", "drafts/c.md", "keep/d.md"]),
         ([], ["*.txt"], ["a.md", "drafts/c.md", "keep/d.md"]),
@@ -140,32 +140,32 @@ def test_ingest_reads_a_file_passed_twice_once(store: Store, folder: Path) -> No
         (["*.md"], ["keep/**"], ["a.md", "drafts/c.md"]),
     ],
 )
-def test_include_and_exclude_globs(
-    store: Store, folder: Path, include: list[str], exclude: list[str], kept: list[str]
+def test_ingest_filters_files_by_globs(
+    store: Store, folder: Path, include: list[str], exclude: list[str], expected: list[str]
 ) -> None:
     for name in ("a.md", "b.txt", "drafts/c.md", "keep/d.md"):
-        write(folder, name)
+        write_file(folder, name)
     ingest(store, [folder], include=include, exclude=exclude)
-    assert sources(store) == kept
+    assert sources(store) == expected
 
 
 def test_ingest_skips_hidden_generated_and_linked_files_with_reason(
     store: Store, folder: Path, tmp_path: Path
 ) -> None:
-    write(folder, "a.md")
-    write(folder, ".git/config.md")
-    write(folder, ".hidden.md")
-    write(folder, "node_modules/x/readme.md")
+    write_file(folder, "a.md")
+    write_file(folder, ".git/config.md")
+    write_file(folder, ".hidden.md")
+    write_file(folder, "node_modules/x/readme.md")
     (folder / "loop").symlink_to(folder)
-    (folder / "out.md").symlink_to(write(tmp_path, "secret.md", "secret"))
+    (folder / "out.md").symlink_to(write_file(tmp_path, "secret.md", "secret"))
     (folder / "dead.md").symlink_to(folder / "nowhere.md")
     (folder / "again.md").symlink_to(folder / "a.md")
     os.mkfifo(folder / "pipe.md")
     summary = ingest(store, [folder])
     assert sources(store) == ["a.md", "again.md"]
     assert summary.failed == []
-    said = reasons(summary.skipped)
-    assert set(said) == {
+    skip_reasons = reasons(summary.skipped)
+    assert set(skip_reasons) == {
         ".git",
         ".hidden.md",
         "node_modules",
@@ -174,8 +174,8 @@ def test_ingest_skips_hidden_generated_and_linked_files_with_reason(
         "dead.md",
         "pipe.md",
     }
-    assert "Hidden" in said[".git"] and "outside the folder" in said["out.md"]
-    assert "read anyway" in said["loop"] and "regular" in said["pipe.md"]
+    assert "Hidden" in skip_reasons[".git"] and "outside the folder" in skip_reasons["out.md"]
+    assert "read anyway" in skip_reasons["loop"] and "regular" in skip_reasons["pipe.md"]
 
 
 @pytest.mark.parametrize(
@@ -191,27 +191,27 @@ def test_ingest_reads_files_with_odd_names(store: Store, folder: Path, name: str
     assert counts(ingest(store, [folder])) == (0, 0, 1, 0)
 
 
-def nobody_exists() -> bool:
+def nobody_user_exists() -> bool:
     """False in a container whose only user is root, who may read everything."""
     ranges = [line.split() for line in Path("/proc/self/uid_map").read_text().splitlines()]
     return any(int(first) <= NOBODY < int(first) + int(size) for first, _, size in ranges)
 
 
-@pytest.mark.skipif(os.geteuid() == 0 and not nobody_exists(), reason="only root exists here")
+@pytest.mark.skipif(os.geteuid() == 0 and not nobody_user_exists(), reason="only root exists here")
 def test_ingest_reports_files_without_read_permission() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "files"
         for path in ("open/a.md", "closed/b.md", "shut.md"):
-            write(folder, path)
+            write_file(folder, path)
         store = Store(Config(data_dir=Path(name) / "data"), HashEmbeddings())
         ingest(store, [folder])
         (folder / "closed").chmod(0)
-        (folder / "shut.md").write_text("changed, and now nobody may read it")
+        (folder / "shut.md").write_text("changed, and no longer readable")
         (folder / "shut.md").chmod(0)
         Path(name).chmod(0o755)
         root = os.geteuid() == 0
         try:
-            if root:  # root may read everything: be nobody, who may write to the data
+            if root:  # root may read everything: become the user nobody, who may write to the data
                 for path in [*(Path(name) / "data").rglob("*"), Path(name) / "data"]:
                     os.chown(path, NOBODY, NOBODY)
                 os.seteuid(NOBODY)
@@ -229,16 +229,16 @@ def test_ingest_reports_files_without_read_permission() -> None:
 def test_ingest_reports_missing_paths_and_large_files(
     open_store: Callable[..., Store], folder: Path
 ) -> None:
-    write(folder, "a.md")
-    write(folder, "big.txt", "x" * (2**20 + 1))
+    write_file(folder, "a.md")
+    write_file(folder, "big.txt", "x" * (2**20 + 1))
     summary = ingest(open_store(max_file_mb=1), [folder, folder / "nothing"])
     assert summary.added == 1
-    said = reasons(summary.failed)
-    assert "RAG_MAX_FILE_MB" in said["big.txt"]
-    assert "No such file" in said[str(folder / "nothing")]
+    failures = reasons(summary.failed)
+    assert "RAG_MAX_FILE_MB" in failures["big.txt"]
+    assert "No such file" in failures[str(folder / "nothing")]
 
 
-def test_ingest_bytes_uses_only_the_last_part_of_the_name(store: Store) -> None:
+def test_ingest_bytes_uses_only_last_part_of_name(store: Store) -> None:
     assert ingest_bytes(store, "../../etc/pass\\wd.md", b"# A\n\nB.\n") == ("wd.md", "added", 1)
     assert ingest_bytes(store, "wd.md", b"# A\n\nB.\n")[1] == "unchanged"
     assert ingest_bytes(store, "/x/wd.md", b"# A\n\nC.\n")[1] == "updated"
@@ -252,47 +252,49 @@ def test_ingest_bytes_uses_only_the_last_part_of_the_name(store: Store) -> None:
         ingest_bytes(store, "a.md", b"x" * (51 * 2**20))
 
 
-def test_failed_update_keeps_the_old_version(store: Store, folder: Path) -> None:
-    path = write(folder, "a.json", '{"lever": "red"}')
+def test_ingest_keeps_old_version_after_failed_update(store: Store, folder: Path) -> None:
+    path = write_file(folder, "a.json", '{"lever": "red"}')
     ingest(store, [folder])
     path.write_text("{")
     assert ingest(store, [folder], prune=True).failed
     assert store.text("default", "lever", 1)
 
 
-def test_second_ingest_waits_then_raises_busy(
+def test_ingest_waits_for_another_then_raises_busy(
     open_store: Callable[..., Store], folder: Path
 ) -> None:
-    write(folder, "a.md")
+    write_file(folder, "a.md")
     one, two = open_store(), open_store()
-    said: list[str] = []
+    notices: list[str] = []
     with one.database.writing(), pytest.raises(Busy, match="Try again"):
-        ingest(two, [folder], waiting=said.append, lock_timeout=0.1)
-    assert len(said) == 1
-    assert ingest(two, [folder], waiting=said.append).added == 1
+        ingest(two, [folder], waiting=notices.append, lock_timeout=0.1)
+    assert len(notices) == 1
+    assert ingest(two, [folder], waiting=notices.append).added == 1
 
 
-def test_ingest_raises_error_of_embeddings(open_store: Callable[..., Store], folder: Path) -> None:
+def test_ingest_completes_after_embedding_error(
+    open_store: Callable[..., Store], folder: Path
+) -> None:
     class Failing(HashEmbeddings):
         def embed(self, _):  # type: ignore[no-untyped-def]
             raise SeedbedError("The embeddings stopped.")
 
     for n in range(30):
-        write(folder, f"{n}.md", f"Words {n}.")
+        write_file(folder, f"{n}.md", f"Words {n}.")
     with pytest.raises(SeedbedError, match="stopped"):
         ingest(open_store(embeddings=Failing()), [folder])
     assert ingest(open_store(), [folder]).added == 30
 
 
 def test_ingest_does_not_open_files_with_unchanged_mtime(store: Store, folder: Path) -> None:
-    def write_old(text: str) -> None:
+    def write_with_old_mtime(text: str) -> None:
         for n in range(100):
-            path = write(folder, f"{n % 10}/{n}.md", f"## Part\n\n{text} {n}.\n")
+            path = write_file(folder, f"{n % 10}/{n}.md", f"## Part\n\n{text} {n}.\n")
             os.utime(path, (1, 1))
 
-    write_old("First")
+    write_with_old_mtime("First")
     assert ingest(store, [folder]).chunks == 100
-    write_old("Other")  # of the same length: only reading them would show the difference
+    write_with_old_mtime("Other")  # of the same length: only reading them would show the difference
     assert counts(ingest(store, [folder])) == (0, 0, 100, 0)
 
 
@@ -301,8 +303,8 @@ def test_ingest_with_real_embeddings_supports_semantic_search(
 ) -> None:
     from seedbed.models.embeddings import load_embeddings
 
-    write(folder, "pump.md", "# Pump\n\nIt starts when the red lever is pushed down.\n")
-    write(folder, "tea.txt", "Pour boiling water over the leaves and wait three minutes.\n")
+    write_file(folder, "pump.md", "# Pump\n\nIt starts when the red lever is pushed down.\n")
+    write_file(folder, "tea.txt", "Pour boiling water over the leaves and wait three minutes.\n")
     store = open_store(embeddings=load_embeddings())
     assert ingest(store, [folder]).added == 2
     query = store.embeddings.embed(["how to brew a hot drink"])[0]

@@ -112,7 +112,7 @@ def _ingest(
             **options,
         ).as_json()
     if not quiet:
-        terminal.report(summary)
+        terminal.print_summary(summary)
     return summary
 
 
@@ -218,7 +218,7 @@ def evaluate(
 
     with cli.progress() as progress:
         result = run(model, beir=beir, qa=qa, docs=docs, baseline=compare, progress=progress)
-    show(result, as_json, to_text=terminal.table)
+    show(result, as_json, to_text=terminal.evaluation)
 
 
 @app.command()

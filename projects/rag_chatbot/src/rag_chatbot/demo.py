@@ -42,7 +42,7 @@ def run(paths: Sequence[Path], questions: Questions = QUESTIONS) -> int:
         chatbot = open_chatbot(config, load(Settings))
         try:
             with cli.progress(unit="file") as progress:
-                terminal.report(ingest(chatbot.store, paths, progress=progress).as_json())
+                terminal.print_summary(ingest(chatbot.store, paths, progress=progress).as_json())
             return sum(not _ask(chatbot, *question) for question in questions)
         finally:
             chatbot.close()

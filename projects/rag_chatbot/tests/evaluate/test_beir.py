@@ -21,7 +21,7 @@ DOCUMENTS = {
 QUERIES = {
     "q1": "Which tree lives for centuries?",
     "q2": "bread with yeast",
-    "q3": "nobody judged this one",
+    "q3": "a query without judgements",
     "q4": "A long argument about wind and weather at sea.",
 }
 QRELS = [("q1", "d1", 1), ("q2", "d3", 2), ("q2", "d2", 0), ("q4", "d5", 1)]
@@ -52,7 +52,7 @@ def test_beir_measures_three_rankings(folder: Path) -> None:
     assert json.loads(json.dumps(result)) == result
 
 
-def test_beir_missing_document_lowers_the_figures(folder: Path) -> None:
+def test_beir_counts_missing_relevant_document(folder: Path) -> None:
     qrels = folder / "qrels" / "test.tsv"
     qrels.write_text(qrels.read_text().replace("q2\td3\t2", "q2\td3\t0\nq2\tabsent\t1"))
     result = evaluate_beir(folder, Config(), HashEmbeddings())
@@ -61,20 +61,20 @@ def test_beir_missing_document_lowers_the_figures(folder: Path) -> None:
 
 
 def test_beir_reports_progress(folder: Path) -> None:
-    told: list[tuple[int, int, str]] = []
-    evaluate_beir(folder, Config(), HashEmbeddings(), progress=lambda *values: told.append(values))
-    assert told[0] == (5, 5, "documents")
-    assert told[-1] == (3, 3, "queries")
+    progress: list[tuple[int, int, str]] = []
+    evaluate_beir(folder, Config(), HashEmbeddings(), progress=lambda *step: progress.append(step))
+    assert progress[0] == (5, 5, "documents")
+    assert progress[-1] == (3, 3, "queries")
 
 
-def test_beir_does_not_touch_the_data_folder(folder: Path, tmp_path: Path) -> None:
+def test_beir_does_not_touch_data_folder(folder: Path, tmp_path: Path) -> None:
     own = tmp_path / "own"
     evaluate_beir(folder, Config(data_dir=own), HashEmbeddings())
     assert not own.exists()
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "says"),
+    ("name", "content", "message"),
     [
         (
             "corpus.jsonl",
@@ -89,10 +89,10 @@ def test_beir_does_not_touch_the_data_folder(folder: Path, tmp_path: Path) -> No
     ],
 )
 def test_read_beir_error_names_file_and_line(
-    folder: Path, name: str, content: str, says: str
+    folder: Path, name: str, content: str, message: str
 ) -> None:
     (folder / name).write_text(content)
-    with pytest.raises(BadInput, match=says):
+    with pytest.raises(BadInput, match=message):
         read_beir(folder)
 
 

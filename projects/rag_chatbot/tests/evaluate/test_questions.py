@@ -20,10 +20,10 @@ def result(**scores: float) -> dict[str, object]:
 def test_compare_pairs_cases_by_id() -> None:
     before = result(**{f"q{n}": 0.1 * (n % 5) for n in range(40)})
     now = result(**{f"q{n}": 0.1 * (n % 5) + 0.2 for n in range(40)}, extra=0.0)
-    found = compare(now, before)["ndcg@10"]
-    assert found["n"] == 40
-    assert math.isclose(found["difference"], 0.2)
-    assert found["significant"] and found["low"] > 0
+    change_of_ndcg = compare(now, before)["ndcg@10"]
+    assert change_of_ndcg["n"] == 40
+    assert math.isclose(change_of_ndcg["difference"], 0.2)
+    assert change_of_ndcg["significant"] and change_of_ndcg["low"] > 0
 
 
 def test_compare_without_common_case_raises() -> None:
@@ -85,13 +85,13 @@ def test_qa_source_may_be_relative_to_a_subfolder(tmp_path: Path, docs: Path) ->
 
 
 def test_qa_counts_abstentions(tmp_path: Path, docs: Path) -> None:
-    absent = {"id": "x", "question": "Zwölf quux zzz?", "answerable": False}
-    result = ask(tmp_path, docs, OAK, absent)
-    silent = sum(case["abstained"] for case in result["cases"])
+    unanswerable = {"id": "x", "question": "Zwölf quux zzz?", "answerable": False}
+    result = ask(tmp_path, docs, OAK, unanswerable)
+    abstentions = sum(case["abstained"] for case in result["cases"])
     right = int(result["cases"][1]["abstained"])
     assert result["intervals"]["abstention_recall"]["n"] == 1
     assert result["abstention_recall"] == right
-    assert result["intervals"]["abstention_precision"]["n"] == silent
+    assert result["intervals"]["abstention_precision"]["n"] == abstentions
 
 
 def test_qa_asks_follow_up_with_history(tmp_path: Path, docs: Path) -> None:
@@ -102,7 +102,7 @@ def test_qa_asks_follow_up_with_history(tmp_path: Path, docs: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "says"),
+    ("change", "message"),
     [
         ({"answers": ["ok", "(open"]}, r"line 2: '\(open' is not a valid regular expression"),
         ({"answers": []}, r"line 2: an answerable question needs a pattern"),
@@ -113,12 +113,12 @@ def test_qa_asks_follow_up_with_history(tmp_path: Path, docs: Path) -> None:
         ({"id": "oak"}, r"line 2: duplicate id 'oak'"),
     ],
 )
-def test_read_questions_error_names_the_line(
-    tmp_path: Path, change: dict[str, object], says: str
+def test_read_questions_error_names_line(
+    tmp_path: Path, change: dict[str, object], message: str
 ) -> None:
     path = tmp_path / "questions.jsonl"
     path.write_text("\n".join(json.dumps(row) for row in (OAK, {**OAK, "id": "second", **change})))
-    with pytest.raises(BadInput, match=says):
+    with pytest.raises(BadInput, match=message):
         read_questions(path)
 
 
@@ -143,7 +143,7 @@ def beir_folder(tmp_path: Path) -> Path:
     return folder
 
 
-def test_run_refuses_a_baseline_that_is_not_a_result(tmp_path: Path, beir_folder: Path) -> None:
+def test_run_rejects_baseline_without_results(tmp_path: Path, beir_folder: Path) -> None:
     path = tmp_path / "baseline.json"
     with pytest.raises(BadInput, match="cannot be read"):
         run(beir=beir_folder, baseline=path)

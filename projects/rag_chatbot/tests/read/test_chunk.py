@@ -40,21 +40,21 @@ def test_chunk_has_heading_path_and_never_crosses_headings() -> None:
 
 
 def test_chunk_of_heading_without_text_is_the_heading() -> None:
-    found = texts("# Guide\n\n## Does it run offline? Yes.\n\n## Is it free? Yes.\n")
-    assert found == ["Does it run offline? Yes.", "Is it free? Yes."]
+    chunks = texts("# Guide\n\n## Does it run offline? Yes.\n\n## Is it free? Yes.\n")
+    assert chunks == ["Does it run offline? Yes.", "Is it free? Yes."]
 
 
 def test_chunk_keeps_blocks_whole_that_fit() -> None:
     code = "```\n" + "\n".join(f"line {n}" for n in range(10)) + "\n```"
-    found = texts(f"# A\n\n{'Some words here. ' * 6}\n\n{code}\n")
-    assert code in found
+    chunks = texts(f"# A\n\n{'Some words here. ' * 6}\n\n{code}\n")
+    assert code in chunks
 
 
 def test_chunk_cuts_long_paragraphs_between_sentences_into_even_parts() -> None:
-    found = texts("The quick brown fox jumps over the lazy dog today. " * 9, size=45)
-    assert len(found) == 3
-    assert all(part.endswith("today.") for part in found)
-    assert max(map(len, found)) < 2 * min(map(len, found))
+    chunks = texts("The quick brown fox jumps over the lazy dog today. " * 9, size=45)
+    assert len(chunks) == 3
+    assert all(part.endswith("today.") for part in chunks)
+    assert max(map(len, chunks)) < 2 * min(map(len, chunks))
 
 
 def test_chunk_of_cut_table_has_its_header_as_heading() -> None:
@@ -67,9 +67,9 @@ def test_chunk_of_cut_table_has_its_header_as_heading() -> None:
 
 def test_chunk_keeps_csv_rows_with_quoted_newlines_whole() -> None:
     rows = "".join(f'{n},"a note\nof two lines, number {n}"\n' for n in range(30))
-    found = texts(f"id,note\n{rows}", "a.csv")
-    assert len(found) > 3
-    assert all(part.count('"') % 2 == 0 for part in found)
+    chunks = texts(f"id,note\n{rows}", "a.csv")
+    assert len(chunks) > 3
+    assert all(part.count('"') % 2 == 0 for part in chunks)
 
 
 def test_chunk_never_crosses_pages() -> None:
@@ -82,14 +82,14 @@ def test_chunk_never_crosses_pages() -> None:
 
 
 def test_chunk_cuts_a_line_without_spaces() -> None:
-    found = texts("x" * 50_000, "a.txt")
-    assert "".join(found) == "x" * 50_000
-    assert max(map(len, found)) <= 40 * 8
+    chunks = texts("x" * 50_000, "a.txt")
+    assert "".join(chunks) == "x" * 50_000
+    assert max(map(len, chunks)) <= 40 * 8
 
 
 def test_chunk_cuts_five_megabytes_in_one_line() -> None:
-    found = texts("word " * 1_000_000, "a.txt", 128)
-    assert sum(part.count("word") for part in found) == 1_000_000
+    chunks = texts("word " * 1_000_000, "a.txt", 128)
+    assert sum(part.count("word") for part in chunks) == 1_000_000
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)

@@ -38,7 +38,7 @@ def test_line_text_is_limited_but_its_span_is_not() -> None:
         ("-=-=-", None),
     ],
 )
-def test_line_kinds(line: str, kind: str | None) -> None:
+def test_line_kind_follows_its_markup(line: str, kind: str | None) -> None:
     kinds = {
         "heading": markdown_lines.heading(line),
         "item": markdown_lines.is_item(line),
@@ -49,7 +49,7 @@ def test_line_kinds(line: str, kind: str | None) -> None:
     assert [name for name, match in kinds.items() if match] == ([kind] if kind else [])
 
 
-def test_fence_closes_with_the_same_sign_at_least_as_often() -> None:
+def test_fence_closes_with_same_sign_at_least_as_long() -> None:
     mark = markdown_lines.fence_mark("> ````python")
     assert mark == "````"
     assert markdown_lines.closes_fence("> `````", mark)
@@ -57,7 +57,7 @@ def test_fence_closes_with_the_same_sign_at_least_as_often() -> None:
 
 
 @pytest.mark.parametrize("sign", ["#", "| ", "+-", "> ", "- ", "`", "=", "1.", " "])
-def test_hostile_lines_are_read_in_time(sign: str) -> None:
+def test_lines_of_hostile_text_are_read_in_time(sign: str) -> None:
     began = time.thread_time()
     for line in read_lines(f"{sign * 500_000}x\n" * 4):
         markdown_lines.heading(line.text)

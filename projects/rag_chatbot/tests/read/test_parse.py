@@ -169,12 +169,12 @@ def test_html_keeps_content_and_drops_navigation() -> None:
     ]
 
 
-def test_html_inside_a_form_is_read() -> None:
+def test_html_inside_form_is_read() -> None:
     page = "<body><form><p>All of it.</p><button>Send</button><select><option>x</select></form>"
     assert shape(read("a.html", page)) == [("paragraph", "All of it.")]
 
 
-def test_html_encoding_is_the_declared_one() -> None:
+def test_html_is_decoded_with_declared_encoding() -> None:
     page = '<meta charset="iso-8859-2"><p>Zażółć gęślą</p>'.encode("iso-8859-2")
     assert "Zażółć gęślą" in read("a.html", page).text
 
@@ -233,7 +233,7 @@ SECRET = f"<< /Filter /Standard /V 1 /R 2 /O <{'41' * 32}> /U <{'42' * 32}> /P -
     ],
     ids=["empty", "unreadable", "truncated", "scanned", "encrypted"],
 )
-def test_pdf_that_is_unreadable_raises_the_reason(data: bytes, reason: str) -> None:
+def test_pdf_that_is_unreadable_raises_reason(data: bytes, reason: str) -> None:
     with pytest.raises(BadInput, match=reason):
         read("a.pdf", data)
 
@@ -267,7 +267,7 @@ def test_docx_finds_headings_lists_and_tables() -> None:
     ]
 
 
-def test_docx_zip_bomb_is_refused_without_unpacking() -> None:
+def test_docx_zip_bomb_is_rejected_without_unpacking() -> None:
     data = docx("<w:p/>" + " " * 150_000_000)
     tracemalloc.start()
     try:
@@ -278,7 +278,7 @@ def test_docx_zip_bomb_is_refused_without_unpacking() -> None:
         tracemalloc.stop()
 
 
-def test_docx_with_entities_is_refused() -> None:
+def test_docx_with_entities_is_rejected() -> None:
     out = io.BytesIO()
     laughs = '<!DOCTYPE x [<!ENTITY a "ha"><!ENTITY b "&a;&a;">]><x>&b;</x>'
     with zipfile.ZipFile(out, "w") as archive:
@@ -296,7 +296,7 @@ def test_docx_with_entities_is_refused() -> None:
     ],
     ids=["header alone", "encrypted", "cut off"],
 )
-def test_docx_that_is_unreadable_raises_the_reason(data: bytes, reason: str) -> None:
+def test_docx_that_is_unreadable_raises_reason(data: bytes, reason: str) -> None:
     with pytest.raises(BadInput, match=reason):
         read("a.docx", data)
 
@@ -320,7 +320,7 @@ def test_decode_removes_control_characters() -> None:
 
 
 @pytest.mark.parametrize("name", ["a.txt", "a.md", "a.py"])
-def test_decode_refuses_binary_files(name: str) -> None:
+def test_decode_rejects_binary_files(name: str) -> None:
     with pytest.raises(BadInput):
         read(name, bytes(range(256)) * 40)
 
@@ -338,7 +338,7 @@ def test_decode_refuses_binary_files(name: str) -> None:
         ("a.docx", docx("<w:p/>")),
     ],
 )
-def test_parse_raises_a_reason_for_unreadable_files(name: str, data: bytes | str) -> None:
+def test_parse_raises_reason_for_unreadable_files(name: str, data: bytes | str) -> None:
     with pytest.raises(SeedbedError) as caught:
         read(name, data)
     assert 10 < len(str(caught.value)) < 300

@@ -10,7 +10,7 @@ import pytest
 from rag_chatbot.read.read_ahead import ReadAhead
 
 
-def test_read_ahead_keeps_order_and_raises_the_error_after_the_items() -> None:
+def test_read_ahead_yields_items_in_order_then_raises_error() -> None:
     def items() -> Iterator[int]:
         yield from (1, 2)
         raise ValueError("broken")
@@ -24,7 +24,7 @@ def test_read_ahead_keeps_order_and_raises_the_error_after_the_items() -> None:
     assert received == [1, 2]
 
 
-def test_read_ahead_stops_at_the_limit_and_at_the_end_of_the_block() -> None:
+def test_read_ahead_waits_at_limit_and_stops_with_block() -> None:
     produced: list[int] = []
     second = threading.Event()
 

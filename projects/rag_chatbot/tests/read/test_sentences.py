@@ -29,7 +29,7 @@ def test_sentences_end_at_stops_but_not_at_abbreviations(parts: list[str]) -> No
     assert sentences(" ".join(parts)) == parts
 
 
-def test_list_items_and_empty_lines_end_sentences() -> None:
+def test_sentences_end_at_list_items_and_empty_lines() -> None:
     assert sentences("Options:\n- fast\n- safe\n\nNo stop") == [
         "Options:",
         "- fast",
@@ -43,7 +43,7 @@ def test_sentences_of_a_part_have_offsets_of_the_text() -> None:
     assert list(sentence_spans(text, 5, 9)) == [(5, 9)]
 
 
-def test_stream_yields_each_sentence_when_the_next_begins() -> None:
+def test_stream_sentences_yields_each_when_next_begins() -> None:
     events = []
 
     def pieces():  # type: ignore[no-untyped-def]
@@ -58,6 +58,6 @@ def test_stream_yields_each_sentence_when_the_next_begins() -> None:
 
 @settings(deadline=None, derandomize=True)
 @given(st.text(st.sampled_from("ab.?! e1)\n"), max_size=60), st.integers(1, 7))
-def test_stream_does_not_depend_on_how_the_text_is_cut(text: str, size: int) -> None:
+def test_stream_sentences_does_not_depend_on_pieces(text: str, size: int) -> None:
     pieces = [text[at : at + size] for at in range(0, len(text), size)]
     assert list(stream_sentences(pieces)) == list(stream_sentences([text]))

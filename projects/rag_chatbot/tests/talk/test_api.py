@@ -33,31 +33,33 @@ KEYS = {
 @pytest.fixture(scope="module")
 def bot(tmp_path_factory):
     config = load(Config, data_dir=tmp_path_factory.mktemp("data"), mode="quote", max_file_mb=2)
-    made = Chatbot(config, HashEmbeddings(), ["scripted"], lambda _: ScriptedChatModel())
+    chatbot = Chatbot(config, HashEmbeddings(), ["scripted"], lambda _: ScriptedChatModel())
     for name, text in TEXTS.items():
-        ingest_bytes(made.store, name, text.encode())
-    yield made
-    made.close()
+        ingest_bytes(chatbot.store, name, text.encode())
+    yield chatbot
+    chatbot.close()
 
 
 @pytest.fixture(scope="module")
 def client(bot):
-    with TestClient(create_app(bot, Settings(api_keys="")), raise_server_exceptions=False) as made:
-        yield made
+    with TestClient(
+        create_app(bot, Settings(api_keys="")), raise_server_exceptions=False
+    ) as client:
+        yield client
 
 
 def ask(client, question=WHEN, **more):
     return client.post("/v1/ask", json={"question": question, **more})
 
 
-def error_of(response):
-    found = response.json()["error"]
-    assert set(found) == {"type", "message", "request_id"}
-    assert found["request_id"] == response.headers["x-request-id"]
-    return response.status_code, found["type"]
+def status_and_type(response):
+    body = response.json()["error"]
+    assert set(body) == {"type", "message", "request_id"}
+    assert body["request_id"] == response.headers["x-request-id"]
+    return response.status_code, body["type"]
 
 
-def events_of(text):
+def parse_events(text):
     parts = [part.split("\ndata: ") for part in text.strip().split("\n\n")]
     return [(kind.removeprefix("event: "), json.loads(data)) for kind, data in parts]
 
@@ -66,15 +68,15 @@ def test_ask_returns_answer_with_citations(client):
     response = ask(client)
     answer = response.json()
     assert response.status_code == 200 and set(answer) >= KEYS
-    cited = answer["citations"][0]
-    assert set(cited) >= {"n", "source", "page", "heading", "quote", "score"}
-    assert (cited["n"], cited["source"], cited["heading"]) == (1, "port.md", "Hours")
-    assert cited["quote"] in TEXTS["port.md"] and answer["abstained"] is False
+    citation = answer["citations"][0]
+    assert set(citation) >= {"n", "source", "page", "heading", "quote", "score"}
+    assert (citation["n"], citation["source"], citation["heading"]) == (1, "port.md", "Hours")
+    assert citation["quote"] in TEXTS["port.md"] and answer["abstained"] is False
 
 
-def test_ask_streams_the_same_answer(client):
+def test_ask_streams_same_answer(client):
     response = ask(client, stream=True)
-    events = events_of(response.text)
+    events = parse_events(response.text)
     assert response.headers["content-type"].startswith("text/event-stream")
     assert [kind for kind, _ in events[:-1]] == ["token"] * (len(events) - 1)
     kind, answer = events[-1]
@@ -83,25 +85,28 @@ def test_ask_streams_the_same_answer(client):
     assert answer["answer"] == ask(client).json()["answer"]
 
 
-def test_conversation_is_continued_listed_and_deleted(client):
-    talk = ask(client).json()["conversation_id"]
-    more = ask(client, "And what is it like?", conversation_id=talk).json()
-    assert more["conversation_id"] == talk and "harbour" in more["question"]
-    turns = client.get(f"/v1/conversations/{talk}").json()
+def test_conversations_are_continued_listed_and_deleted(client):
+    conversation = ask(client).json()["conversation_id"]
+    more = ask(client, "And what is it like?", conversation_id=conversation).json()
+    assert more["conversation_id"] == conversation and "harbour" in more["question"]
+    turns = client.get(f"/v1/conversations/{conversation}").json()
     assert [turn["question"] for turn in turns] == [WHEN, "And what is it like?"]
-    assert talk in [item["id"] for item in client.get("/v1/conversations").json()]
-    assert client.delete(f"/v1/conversations/{talk}").json() == {"deleted": talk}
-    assert error_of(client.get(f"/v1/conversations/{talk}")) == (404, "not_found")
-    assert error_of(ask(client, conversation_id=talk)) == (404, "not_found")
-    assert error_of(ask(client, conversation_id=talk, stream=True)) == (404, "not_found")
+    assert conversation in [item["id"] for item in client.get("/v1/conversations").json()]
+    assert client.delete(f"/v1/conversations/{conversation}").json() == {"deleted": conversation}
+    assert status_and_type(client.get(f"/v1/conversations/{conversation}")) == (404, "not_found")
+    assert status_and_type(ask(client, conversation_id=conversation)) == (404, "not_found")
+    assert status_and_type(ask(client, conversation_id=conversation, stream=True)) == (
+        404,
+        "not_found",
+    )
 
 
 @pytest.mark.parametrize(
     "question", ["x", "", " ", "\x01\x02\x07", "\x00", "?" * 10, "word " * 200_000, "\u202e\ufeff"]
 )
-def test_ask_refuses_unusable_questions(client, question):
-    assert error_of(ask(client, question)) == (400, "bad_input")
-    assert error_of(ask(client, question, stream=True)) == (400, "bad_input")
+def test_ask_rejects_questions_without_words(client, question):
+    assert status_and_type(ask(client, question)) == (400, "bad_input")
+    assert status_and_type(ask(client, question, stream=True)) == (400, "bad_input")
 
 
 @pytest.mark.parametrize(
@@ -114,7 +119,7 @@ def test_ask_refuses_unusable_questions(client, question):
         ("collections", b'{"name": "\\ud800"}'),
     ],
 )
-def test_lone_surrogate_is_not_a_server_error(client, path, body):
+def test_request_with_lone_surrogate_is_handled(client, path, body):
     headers = {"content-type": "application/json"}
     assert client.post(f"/v1/{path}", content=body, headers=headers).status_code < 500
 
@@ -137,8 +142,8 @@ def test_ask_strips_control_characters_of_question(client):
         ([], 400),
     ],
 )
-def test_invalid_request_returns_error_body(client, body, status):
-    assert error_of(client.post("/v1/ask", json=body))[0] == status
+def test_ask_returns_error_body_for_invalid_request(client, body, status):
+    assert status_and_type(client.post("/v1/ask", json=body))[0] == status
 
 
 def test_documents_are_added_listed_and_deleted(client):
@@ -149,45 +154,51 @@ def test_documents_are_added_listed_and_deleted(client):
     summary = client.post("/v1/documents", files=files).json()
     assert (summary["added"], [f["path"] for f in summary["failed"]]) == (1, ["bad.pdf"])
     assert summary["failed"][0]["reason"]
-    listed = client.get("/v1/documents").json()
-    assert {"new.md", *TEXTS} == {item["source"] for item in listed}
+    documents = client.get("/v1/documents").json()
+    assert {"new.md", *TEXTS} == {item["source"] for item in documents}
     assert "lighthouse" in ask(client, "What colour is the lighthouse of Dorn?").json()["answer"]
     again = client.post("/v1/documents", files=files[:1]).json()
     assert (again["added"], again["unchanged"]) == (0, 1)
-    gone = client.delete("/v1/documents", params={"source": "new.md"})
-    assert gone.json() == {"deleted": "new.md"}
-    assert error_of(client.delete("/v1/documents", params={"source": "new.md"})) == (
+    response = client.delete("/v1/documents", params={"source": "new.md"})
+    assert response.json() == {"deleted": "new.md"}
+    assert status_and_type(client.delete("/v1/documents", params={"source": "new.md"})) == (
         404,
         "not_found",
     )
 
 
-def test_upload_over_size_limit_is_refused(client):
-    big = [("files", ("big.txt", b"word " * 1_000_000))]
-    assert error_of(client.post("/v1/documents", files=big)) == (413, "too_large")
-    somewhat = [("files", ("big.txt", b"word " * 450_000))]
-    assert "larger than 2 MB" in client.post("/v1/documents", files=somewhat).text
+def test_upload_rejects_files_over_size_limit(client):
+    over_body_limit = [("files", ("big.txt", b"word " * 1_000_000))]
+    assert status_and_type(client.post("/v1/documents", files=over_body_limit)) == (
+        413,
+        "too_large",
+    )
+    over_file_limit = [("files", ("big.txt", b"word " * 450_000))]
+    assert "larger than 2 MB" in client.post("/v1/documents", files=over_file_limit).text
 
 
-def test_document_page_marks_the_citation(client):
-    cited = ask(client).json()["citations"][0]
-    where = {key: cited[key] for key in ("source", "start", "end")}
+def test_document_view_marks_citation(client):
+    citation = ask(client).json()["citations"][0]
+    where = {key: citation[key] for key in ("source", "start", "end")}
     page = client.get("/v1/documents/view", params=where)
     assert f'<mark id="quote">{FACT}</mark>' in page.text
     assert "default-src 'none'" in page.headers["content-security-policy"]
-    past = client.get("/v1/documents/view", params={**where, "start": 9**12, "end": 9**13})
-    assert past.status_code == 200 and "<mark" not in past.text
+    beyond_end = client.get("/v1/documents/view", params={**where, "start": 9**12, "end": 9**13})
+    assert beyond_end.status_code == 200 and "<mark" not in beyond_end.text
 
 
 def test_collections_are_created_listed_and_deleted(client):
     assert client.post("/v1/collections", json={"name": "my/notes"}).status_code == 201
     assert "my/notes" in client.get("/v1/collections").json()
-    assert error_of(client.post("/v1/collections", json={"name": "my/notes"})) == (400, "bad_input")
+    assert status_and_type(client.post("/v1/collections", json={"name": "my/notes"})) == (
+        400,
+        "bad_input",
+    )
     files = [("files", ("a.md", b"Some words about nothing."))]
     summary = client.post("/v1/documents", files=files, data={"collection": "my/notes"}).json()
     assert summary["added"] == 1
     assert client.delete("/v1/collections/my/notes").json() == {"deleted": "my/notes"}
-    assert error_of(client.delete("/v1/collections/my/notes")) == (404, "not_found")
+    assert status_and_type(client.delete("/v1/collections/my/notes")) == (404, "not_found")
 
 
 def test_feedback_is_stored_and_exported(client, bot):
@@ -196,8 +207,11 @@ def test_feedback_is_stored_and_exported(client, bot):
     assert client.post("/v1/feedback", json=body).json() == {"id": answer["id"], "rating": "up"}
     [case] = [case for case in bot.conversations.export() if case["id"] == answer["id"]]
     assert (case["question"], case["source"][0], case["comment"]) == (WHEN, "port.md", "Right.")
-    assert error_of(client.post("/v1/feedback", json={**body, "id": "nope"})) == (404, "not_found")
-    assert error_of(client.post("/v1/feedback", json={**body, "rating": "so-so"}))[0] == 400
+    assert status_and_type(client.post("/v1/feedback", json={**body, "id": "nope"})) == (
+        404,
+        "not_found",
+    )
+    assert status_and_type(client.post("/v1/feedback", json={**body, "rating": "so-so"}))[0] == 400
 
 
 def test_openapi_has_examples_and_error_responses(client):
@@ -216,16 +230,16 @@ def test_openapi_has_examples_and_error_responses(client):
 def test_ready_fails_without_chroma_server(open_chatbot):
     open_chatbot(TEXTS).close()
     with closed_port() as port:
-        dead = open_chatbot(chroma_url=f"http://127.0.0.1:{port}")
-        app = create_app(dead, Settings(api_keys=""))
-        check_answers_without_chroma(app)
+        chatbot = open_chatbot(chroma_url=f"http://127.0.0.1:{port}")
+        app = create_app(chatbot, Settings(api_keys=""))
+        check_responses_without_chroma(app)
 
 
-def check_answers_without_chroma(app):
+def check_responses_without_chroma(app):
     with TestClient(app, raise_server_exceptions=False) as client:
-        assert error_of(ask(client)) == (503, "unavailable")
-        assert error_of(ask(client, stream=True)) == (503, "unavailable")
-        assert error_of(client.get("/readyz")) == (503, "unavailable")
+        assert status_and_type(ask(client)) == (503, "unavailable")
+        assert status_and_type(ask(client, stream=True)) == (503, "unavailable")
+        assert status_and_type(client.get("/readyz")) == (503, "unavailable")
         assert client.get("/healthz").status_code == 200
         assert "port.md" in client.get("/v1/documents").text
 
@@ -233,10 +247,10 @@ def check_answers_without_chroma(app):
 OPENINGS = ("", "Yes: ", "Indeed, ", "In short, ", "So, ", "Again, ")
 
 
-class Slow(BaseChatModel):
-    """Slowly says the fact in other words; `left` is set when its stream ends or is closed."""
+class SlowChatModel(BaseChatModel):
+    """Slowly streams the fact in other words; `closed` is set when its stream ends or is closed."""
 
-    left: threading.Event = threading.Event()
+    closed: threading.Event = threading.Event()
     pieces: int = 0
 
     @property
@@ -253,11 +267,11 @@ class Slow(BaseChatModel):
                 yield ChatGenerationChunk(message=AIMessageChunk(f"{opening}{FACT} "))
                 time.sleep(0.5 if self.pieces < 3 else 5)
         finally:
-            self.left.set()
+            self.closed.set()
 
 
-def test_stream_stops_model_when_client_disconnects(open_chatbot, serve):
-    model = Slow()
+def test_ask_stream_stops_model_when_client_disconnects(open_chatbot, serve):
+    model = SlowChatModel()
     bot = open_chatbot(TEXTS, model, mode="write", strictness=0)
     address = serve(create_app(bot, Settings(api_keys="")))
     request = urllib.request.Request(
@@ -267,15 +281,15 @@ def test_stream_stops_model_when_client_disconnects(open_chatbot, serve):
     )
     response = urllib.request.urlopen(request, timeout=30)
     assert response.readline() == b"event: token\n"
-    assert not model.left.is_set()
+    assert not model.closed.is_set()
     response.close()
-    assert model.left.wait(40)
+    assert model.closed.wait(40)
     assert model.pieces < len(OPENINGS)
     assert urllib.request.urlopen(f"{address}/healthz", timeout=30).status == 200
     assert bot.conversations.list("local") == []
 
 
-def test_unexpected_error_hides_its_details(open_chatbot):
+def test_ask_hides_details_of_unexpected_errors(open_chatbot):
     def broken(_):
         raise RuntimeError("a private detail")
 
@@ -283,23 +297,23 @@ def test_unexpected_error_hides_its_details(open_chatbot):
     app = create_app(bot, Settings(api_keys=""))
     with TestClient(app, raise_server_exceptions=False) as client:
         response = ask(client)
-        assert error_of(response) == (500, "internal_error")
+        assert status_and_type(response) == (500, "internal_error")
         assert "private" not in response.text
 
 
 @pytest.mark.slow
-def test_requests_allowed_by_schema_are_not_server_errors(open_chatbot):
+def test_api_accepts_every_request_its_schema_allows(open_chatbot):
     app = create_app(open_chatbot(TEXTS), Settings(api_keys=""))
     with TestClient(app, raise_server_exceptions=False) as client:
-        send_what_the_schema_allows(client)
+        send_requests_from_schema(client)
 
 
-def send_what_the_schema_allows(client):
+def send_requests_from_schema(client):
     document = client.get("/openapi.json").json()
     schema = schemathesis.openapi.from_dict(document).include(path_regex="^/v1/")
-    tried = []
-    for found in schema.get_all_operations():
-        operation = found.ok()
+    statuses = []
+    for parsed in schema.get_all_operations():
+        operation = parsed.ok()
 
         @settings(
             max_examples=10,
@@ -313,9 +327,9 @@ def send_what_the_schema_allows(client):
             request = case.as_transport_kwargs(base_url="http://testserver")
             request.pop("cookies", None)
             response = client.request(**request)
-            tried.append((case.operation.label, response.status_code))
+            statuses.append((case.operation.label, response.status_code))
             assert response.status_code < 500, (request, response.text)
 
         attempt()
-    assert len({label for label, _ in tried}) >= 12
-    assert {200, 404} <= {status for _, status in tried}
+    assert len({label for label, _ in statuses}) >= 12
+    assert {200, 404} <= {status for _, status in statuses}

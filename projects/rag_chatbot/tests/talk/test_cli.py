@@ -39,13 +39,13 @@ def docs(tmp_path):
 def run(capsys):
     """Runs a command; returns exit status, what it printed, and what went to standard error."""
 
-    def run_one(*arguments):
-        with pytest.raises(SystemExit) as ended:
+    def run_command(*arguments):
+        with pytest.raises(SystemExit) as exit_info:
             main([str(argument) for argument in arguments])
         out, err = capsys.readouterr()
-        return ended.value.code or 0, out, err
+        return exit_info.value.code or 0, out, err
 
-    return run_one
+    return run_command
 
 
 def test_ingest_prints_summary_and_fails_on_unreadable_file(run, docs):
@@ -74,10 +74,14 @@ def test_ask_prints_answer_with_citations(run, docs):
     assert code == 0
     assert set(answer) >= {"answer", "abstained", "citations", "question", "model", "timings"}
     assert set(answer) >= {"prompt_version", "usage"}
-    cited = answer["citations"][0]
-    assert set(cited) >= {"n", "source", "page", "heading", "quote", "score"}
-    assert (cited["source"], cited["heading"], cited["page"]) == ("deep/port.md", "Hours", None)
-    assert cited["quote"] in (docs / cited["source"]).read_text()
+    citation = answer["citations"][0]
+    assert set(citation) >= {"n", "source", "page", "heading", "quote", "score"}
+    assert (citation["source"], citation["heading"], citation["page"]) == (
+        "deep/port.md",
+        "Hours",
+        None,
+    )
+    assert citation["quote"] in (docs / citation["source"]).read_text()
     assert (answer["question"], answer["model"], answer["abstained"]) == (WHEN, "smollm2", False)
     code, out, _ = run("ask", WHEN)
     assert FACT in out and "[1] deep/port.md, Hours" in out
@@ -91,7 +95,7 @@ def test_ask_abstains_and_prints_nearest_passages(run, docs):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["ask", "x"], "contains no words"),
         (["ask", "\x01\x02"], "contains no words"),
@@ -105,20 +109,20 @@ def test_ask_abstains_and_prints_nearest_passages(run, docs):
         (["eval", "--beir", "nope"], "corpus.jsonl"),
     ],
 )
-def test_error_is_one_line_and_exit_status_2(run, arguments, said):
+def test_errors_are_one_line_with_exit_status_2(run, arguments, message):
     code, out, err = run(*arguments)
     assert code == 2 and out == ""
     [line] = err.strip().splitlines()
-    assert line.startswith("error: ") and said in line and len(line) < 400
+    assert line.startswith("error: ") and message in line and len(line) < 400
 
 
-def test_invalid_setting_error_names_the_variable(run, monkeypatch):
+def test_settings_error_names_variable(run, monkeypatch):
     monkeypatch.setenv("RAG_K", "many")
     code, _, err = run("ask", WHEN)
     assert code == 2 and "RAG_K='many'" in err
 
 
-def test_chat_continues_the_conversation(run, docs, monkeypatch):
+def test_chat_continues_conversation(run, docs, monkeypatch):
     run("ingest", docs)
     monkeypatch.setattr(sys, "stdin", io.StringIO(f"{WHEN}\nx\nAnd what is it like?\n\n"))
     code, out, err = run("chat")
@@ -129,20 +133,20 @@ def test_chat_continues_the_conversation(run, docs, monkeypatch):
 def test_documents_and_collections_are_listed_and_deleted(run, docs):
     run("ingest", docs, "--collection", "notes")
     assert "deep/port.md" in run("documents", "list", "--collection", "notes")[1]
-    listed = json.loads(run("documents", "list", "-c", "notes", "--json")[1])
-    assert [item["source"] for item in listed] == ["deep/port.md", "tea.md"]
+    documents = json.loads(run("documents", "list", "-c", "notes", "--json")[1])
+    assert [item["source"] for item in documents] == ["deep/port.md", "tea.md"]
     assert run("documents", "delete", "tea.md", "-c", "notes")[0] == 0
     run("collections", "create", "safe", "--readers", "alice,bob", "--writers", "alice")
     rules = {rule["name"]: rule for rule in json.loads(run("collections", "list", "--json")[1])}
     assert set(rules) == {"default", "notes", "safe"}
     assert (rules["safe"]["readers"], rules["safe"]["writers"]) == (["alice", "bob"], ["alice"])
     assert re.search(r"safe +alice, bob +alice", run("collections", "list")[1])
-    assert run("documents", "list", "-c", "safe")[0] == 0  # the operator's, whoever else may read
+    assert run("documents", "list", "-c", "safe")[0] == 0  # the operator may read every collection
     assert run("collections", "delete", "safe")[0] == 0
     assert run("documents", "list", "-c", "safe")[0] == 2
 
 
-def test_reembed_follows_a_change_of_embeddings(run, docs, monkeypatch):
+def test_reembed_repairs_collection_after_change_of_embeddings(run, docs, monkeypatch):
     run("ingest", docs)
     monkeypatch.setenv("SEEDBED_EMBEDDINGS", "hash:64")
     code, _, err = run("ask", WHEN)
@@ -189,23 +193,23 @@ def test_eval_measures_retrieval_on_beir_folder(run, tmp_path):
     assert re.search(r"hybrid +1\.000 +1\.000 +1\.000", table) and "ndcg@10" in table
 
 
-def test_help_imports_nothing_heavy():
+def test_help_imports_no_heavy_packages():
     code = (
         "import sys\nfrom rag_chatbot.__main__ import main\n"
         "try: main(sys.argv[1:])\nexcept SystemExit: print(sorted(sys.modules), file=sys.stderr)"
     )
     for arguments in (["--help"], ["ask", "--help"], ["serve", "--help"]):
-        done = subprocess.run(
+        process = subprocess.run(
             [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True
         )
-        assert "Usage" in done.stdout
-        loaded = {name.split(".")[0] for name in re.findall(r"'([^']+)'", done.stderr)}
-        assert "typer" in loaded and loaded & (HEAVY - {"rich"}) == set()
+        assert "Usage" in process.stdout
+        modules = {name.split(".")[0] for name in re.findall(r"'([^']+)'", process.stderr)}
+        assert "typer" in modules and modules & (HEAVY - {"rich"}) == set()
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(180)
-def test_serve_ingests_first_and_stops_on_sigterm(docs):
+def test_serve_ingests_documents_and_stops_on_sigterm(docs):
     port = free_port()
     argv = [sys.executable, "-m", "rag_chatbot", "serve", str(docs), "--port", str(port)]
     with run_server(argv, port, "/readyz", env=dict(os.environ)) as process:

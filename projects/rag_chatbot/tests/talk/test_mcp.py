@@ -6,21 +6,22 @@ import pytest
 from mcp import Client
 from mcp.client.stdio import StdioServerParameters
 
+from rag_chatbot.chatbot import OPERATOR
 from rag_chatbot.talk.mcp_server import create_server
 
 FACT = "The harbour of Vellin opens at six in the morning."
 WHEN = "When does the harbour of Vellin open?"
 
 
-def content(result):
-    """A tool's answer as data."""
-    found = result.structured_content
-    return found.get("result", found) if found else json.loads(result.content[0].text)
+def structured_result(result):
+    """The result of a tool call as Python data."""
+    data = result.structured_content
+    return data.get("result", data) if data else json.loads(result.content[0].text)
 
 
 @pytest.fixture
 def server(open_chatbot, config):
-    """The real program over the same folder, as a client starts it."""
+    """The real program over the same folder, started as a client starts it."""
     open_chatbot({"port.md": f"# Harbour\n\n{FACT}\n"}).close()
     env = {**os.environ, "RAG_DATA_DIR": str(config.data_dir), "SEEDBED_EMBEDDINGS": "hash:"}
     return StdioServerParameters(command=sys.executable, args=["-m", "rag_chatbot", "mcp"], env=env)
@@ -33,9 +34,9 @@ async def test_mcp_client_lists_and_calls_both_tools(server):
         tools = {tool.name: tool for tool in (await client.list_tools()).tools}
         assert set(tools) == {"search", "ask"}
         assert all(tool.description for tool in tools.values())
-        hits = content(await client.call_tool("search", {"question": WHEN}))
+        hits = structured_result(await client.call_tool("search", {"question": WHEN}))
         assert hits[0]["source"] == "port.md" and FACT in hits[0]["text"]
-        answer = content(await client.call_tool("ask", {"question": WHEN}))
+        answer = structured_result(await client.call_tool("ask", {"question": WHEN}))
         assert "six in the morning" in answer["answer"]
         assert answer["citations"][0]["source"] == "port.md"
         wrong = await client.call_tool("ask", {"question": WHEN, "collection": "nope"})
@@ -50,4 +51,4 @@ async def test_mcp_tools_are_read_only(open_chatbot):
             await client.call_tool("ask", {"question": question})
         assert all(t.annotations.read_only_hint for t in (await client.list_tools()).tools)
     assert bot.conversations.list("local") == []
-    assert [item["source"] for item in bot.documents("default", None)] == ["port.md"]
+    assert [item["source"] for item in bot.documents("default", OPERATOR)] == ["port.md"]

@@ -1,9 +1,10 @@
-"""The page in a real browser, which may speak to this machine alone."""
+"""The page in a real browser; requests to any other host fail the test."""
 
 import re
 
 import pytest
 
+from rag_chatbot.chatbot import NO_DOCUMENTS, OPERATOR
 from rag_chatbot.talk.api import create_app
 from seedbed.settings import Settings
 from seedbed.testing import launch_chromium
@@ -32,8 +33,8 @@ def browser():
 
 @pytest.fixture
 def visit(browser, open_chatbot, serve):
-    """Opens the page of a chatbot with these texts. Afterwards: nothing went wrong, nothing ran."""
-    contexts, foreign, wrong = [], [], []
+    """Opens the page of a chatbot; afterwards checks for script errors and foreign requests."""
+    contexts, foreign_urls, errors = [], [], []
 
     def open_page(texts=TEXTS, **settings):
         bot = open_chatbot(texts, **settings)
@@ -41,19 +42,19 @@ def visit(browser, open_chatbot, serve):
         context = browser.new_context(viewport={"width": 1280, "height": 860})
         context.set_default_timeout(SLOW)
         contexts.append(context)
-        context.on("request", lambda r: foreign.append(r.url) if is_foreign(r.url) else None)
+        context.on("request", lambda r: foreign_urls.append(r.url) if is_foreign(r.url) else None)
         page = context.new_page()
-        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on("pageerror", lambda error: errors.append(str(error)))
         page.goto(address)
         page.locator("#question textarea").wait_for()
         page.get_by_text("in this collection" if texts else "no documents here yet").wait_for()
         return page, bot
 
     yield open_page
-    ran = [page.evaluate("window.ran") for context in contexts for page in context.pages]
+    injected = [page.evaluate("window.ran") for context in contexts for page in context.pages]
     for context in contexts:
         context.close()
-    assert not any(ran) and foreign == [] and wrong == []
+    assert not any(injected) and foreign_urls == [] and errors == []
 
 
 def is_foreign(url):
@@ -61,10 +62,10 @@ def is_foreign(url):
 
 
 def ask(page, question):
-    answered = page.locator("#chat .how").count()
+    answers = page.locator("#chat .how").count()
     page.locator("#question textarea").fill(question)
     page.keyboard.press("Enter")
-    page.locator("#chat .how").nth(answered).wait_for()
+    page.locator("#chat .how").nth(answers).wait_for()
 
 
 def test_page_streams_answer_and_citation_opens_passage(visit):
@@ -75,11 +76,11 @@ def test_page_streams_answer_and_citation_opens_passage(visit):
     place = page.locator("#chat .sources .place").first
     assert place.inner_text() == "port.md, Hours"
     for link in (place, page.locator("#chat .answer .cite").first):
-        with page.context.expect_page() as opened:
+        with page.context.expect_page() as popup:
             link.click()
-        assert opened.value.locator("mark#quote").inner_text() == FACT
-        assert opened.value.locator("pre").inner_text().startswith("# Harbour")
-        opened.value.close()
+        assert popup.value.locator("mark#quote").inner_text() == FACT
+        assert popup.value.locator("pre").inner_text().startswith("# Harbour")
+        popup.value.close()
     page.get_by_text("How this was answered").click()
     how = page.locator("#chat .how").inner_text()
     assert WHEN in how and "retrieve" in how and "Tokens" in how and "port.md" in how
@@ -151,7 +152,7 @@ def test_page_stores_rating_and_comment(visit):
     )
 
 
-def test_page_settings_change_the_answer(visit):
+def test_page_settings_apply_to_next_answer(visit):
     page, _ = visit()
     page.get_by_role("button", name="Settings").click()
     page.get_by_label("number input for Strictness").fill("1")
@@ -165,14 +166,14 @@ def test_page_settings_change_the_answer(visit):
 
 def test_page_switches_collection(visit):
     page, bot = visit()
-    bot.create_collection("empty", ["*"], ["*"], None)
+    bot.create_collection("empty", ["*"], ["*"], OPERATOR)
     page.reload()
     page.get_by_text("2 documents in this collection").wait_for()
     page.get_by_role("combobox", name="Collection", exact=True).click()
     page.get_by_role("option", name="empty").click()
     page.get_by_text("There are no documents here yet").wait_for()
     ask(page, WHEN)
-    assert "no documents yet: add some first" in page.locator("#chat").inner_text()
+    assert NO_DOCUMENTS in page.locator("#chat").inner_text()
 
 
 def test_page_shows_error_and_keeps_question(visit):
@@ -186,26 +187,26 @@ def test_page_shows_error_and_keeps_question(visit):
     page.locator("#question textarea").fill(WHEN)
     page.keyboard.press("Enter")
     page.locator("#chat .error").nth(1).wait_for()
-    assert "no collection 'default'" in page.locator("#chat .error").nth(1).inner_text()
+    assert "Unknown collection 'default'" in page.locator("#chat .error").nth(1).inner_text()
 
 
 def test_page_escapes_text_of_documents_and_users(visit):
     page, _ = visit({"<img src=x onerror=window.ran=1>.md": HOSTILE})
     ask(page, f"What colour is the lighthouse of Dorn? {HOSTILE[:60]}")
     page.get_by_text("How this was answered").click()
-    shown = page.locator("#chat").inner_text()
-    assert "<script>window.ran=1</script>" in shown
-    assert page.locator("#chat :is(img, iframe, script, a[href^=javascript])").count() == 0
-    with page.context.expect_page() as opened:
-        page.locator("#chat .sources .place").first.click()
-    text = opened.value.locator("pre").inner_text()
+    text = page.locator("#chat").inner_text()
     assert "<script>window.ran=1</script>" in text
-    opened.value.wait_for_load_state("load")
-    assert opened.value.evaluate("window.ran") is None
+    assert page.locator("#chat :is(img, iframe, script, a[href^=javascript])").count() == 0
+    with page.context.expect_page() as popup:
+        page.locator("#chat .sources .place").first.click()
+    document = popup.value.locator("pre").inner_text()
+    assert "<script>window.ran=1</script>" in document
+    popup.value.wait_for_load_state("load")
+    assert popup.value.evaluate("window.ran") is None
 
 
 @pytest.mark.parametrize("width", [400, 1280, 1920])
-def test_page_layout_fits_the_window(visit, width):
+def test_page_layout_fits_window(visit, width):
     text = f"# {'Long' * 40}\n\n{FACT}\n\n```\n{'x' * 300}\n```\n"
     page, _ = visit({"a" * 120 + ".md": text}, strictness=0)
     page.set_viewport_size({"width": width, "height": 860})

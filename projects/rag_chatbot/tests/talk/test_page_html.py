@@ -4,17 +4,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rag_chatbot.talk import page_html
-from rag_chatbot.talk.document_page import document_page
 from seedbed.server.html import error, hint
 
 HOSTILE = (
     "<script>alert(1)</script> <img src=x onerror=alert(1)> ![x](http://192.0.2.1/leak) "
     "[click](javascript:alert(1)) </div><iframe src='//192.0.2.1'> $$x$$ `code` \n\n# Title\n| a |"
 )
-OURS = set("div p br a ol ul li blockquote pre code details summary table tr th td".split())
+ALLOWED_TAGS = set("div p br a ol ul li blockquote pre code details summary table tr th td".split())
 
 
-class Page(HTMLParser):
+class ParsedHtml(HTMLParser):
     def __init__(self, html):
         super().__init__()
         self.tags, self.links, self.words = [], [], ""
@@ -28,7 +27,7 @@ class Page(HTMLParser):
         self.words += data
 
 
-def shown(text=HOSTILE, **changes):
+def answer_json(text=HOSTILE, **changes):
     citation = {
         "n": 1,
         "source": text,
@@ -56,10 +55,10 @@ def shown(text=HOSTILE, **changes):
 
 
 def is_inert(html):
-    page = Page(html)
+    page = ParsedHtml(html)
     names = {name for _, attrs in page.tags for name in attrs}
     return (
-        {tag for tag, _ in page.tags} <= OURS
+        {tag for tag, _ in page.tags} <= ALLOWED_TAGS
         and not any(name.startswith("on") for name in names)
         and all(link.startswith("/v1/documents/view?") for link in page.links)
         and "\n" not in html  # a blank line would end the HTML block, and Markdown would begin
@@ -76,30 +75,30 @@ def test_html_escapes_any_text(text):
         page_html.text(text),
         error(text),
         hint(text),
-        page_html.answer(shown(text), text),
-        page_html.answer(shown(text, citations=[], abstained=True), text),
+        page_html.answer(answer_json(text), text),
+        page_html.answer(answer_json(text, citations=[], abstained=True), text),
         page_html.summary(uploaded),
     ):
         assert is_inert(html), html
 
 
-def test_html_shows_hostile_text_as_text():
-    html = page_html.answer(shown(), "default")
+def test_answer_displays_hostile_text_as_text():
+    html = page_html.answer(answer_json(), "default")
     assert is_inert(html)
-    assert "<script>alert(1)</script>" in Page(html).words
+    assert "<script>alert(1)</script>" in ParsedHtml(html).words
     for special in "`$[":
         assert special not in html
 
 
-def test_citation_marks_link_to_the_passage():
-    html = page_html.answer(shown("Short."), "my notes")
-    marks = [attrs for tag, attrs in Page(html).tags if attrs.get("class") == "cite"]
+def test_answer_links_citation_marks_to_passages():
+    html = page_html.answer(answer_json("Short."), "my notes")
+    marks = [attrs for tag, attrs in ParsedHtml(html).tags if attrs.get("class") == "cite"]
     expected = "/v1/documents/view?collection=my+notes&source=Short.&start=2&end=9#quote"
     assert [mark["href"] for mark in marks] == [expected]
     assert "class='cite'" not in page_html.text("See [7].", {1: "/v1/documents/view?x"})
 
 
-def test_code_keeps_line_breaks_and_has_no_citation_marks():
+def test_text_keeps_line_breaks_of_code_and_links_no_marks_in_it():
     html = page_html.text("Run it:\n```sh\nmake run\n\necho [1]\n```\nDone. [1]", {1: "/x"})
     assert "<pre><code>make run&#10;&#10;echo &#91;1&#93;</code></pre>" in html
     assert html.count("class='cite'") == 1
@@ -107,18 +106,20 @@ def test_code_keeps_line_breaks_and_has_no_citation_marks():
     assert "<pre><code>make</code></pre>" in unfinished
 
 
-def test_abstention_shows_nearest_passages():
-    page = Page(page_html.answer(shown("Near.", citations=[], abstained=True), "default"))
+def test_answer_shows_nearest_passages_after_abstention():
+    page = ParsedHtml(
+        page_html.answer(answer_json("Near.", citations=[], abstained=True), "default")
+    )
     assert "The nearest passages" in page.words and "blockquote" in dict(page.tags)
 
 
 def test_details_show_question_timings_and_tokens():
-    words = Page(page_html.details(shown("What?"), "default")).words
+    words = ParsedHtml(page_html.details(answer_json("What?"), "default")).words
     assert "Searched forWhat?" in words
     assert "total 1.2 s, first token 20 ms" in words
     assert "5 read, 1 written" in words
-    quoted = shown("What?", usage={"input_tokens": 0, "output_tokens": 0})
-    assert "no language model was called" in Page(page_html.details(quoted, "default")).words
+    quoted = answer_json("What?", usage={"input_tokens": 0, "output_tokens": 0})
+    assert "no language model was called" in ParsedHtml(page_html.details(quoted, "default")).words
 
 
 def test_upload_summary_shows_counts_and_failures():
@@ -129,20 +130,5 @@ def test_upload_summary_shows_counts_and_failures():
         "skipped": [],
         "failed": [{"path": "a.pdf", "reason": "It is encrypted."}],
     }
-    words = Page(page_html.summary(summary)).words
+    words = ParsedHtml(page_html.summary(summary)).words
     assert words == "2 added, 1 unchanged.a.pdf: It is encrypted."
-
-
-@settings(deadline=None, derandomize=True)
-@given(st.text(max_size=200), st.integers(-5, 300), st.integers(-5, 300))
-def test_document_page_escapes_any_text(text, start, end):
-    response = document_page(text, text, start, end)
-    page = Page(response.body.decode("utf-8", "surrogatepass"))
-    assert {tag for tag, _ in page.tags} <= {"html", "meta", "title", "style", "h1", "pre", "mark"}
-    policy = response.headers["content-security-policy"]
-    assert "default-src 'none'" in policy and "script" not in policy
-
-
-def test_document_page_marks_the_quote():
-    body = document_page("a.md", "one <two> three", 4, 9).body.decode()
-    assert '<mark id="quote">&lt;two&gt;</mark> three' in body

@@ -44,7 +44,7 @@ from seedbed.server.streaming import EventStream, event, in_thread
 from seedbed.settings import Settings
 
 log = logging.getLogger(__name__)
-Answer = dict[str, Any]
+AnswerJson = dict[str, Any]
 FORM_MB = 1  # megabytes allowed for the multipart form around the uploaded files
 
 
@@ -69,14 +69,14 @@ def create_app(chatbot: Chatbot, settings: Settings | None = None) -> FastAPI:
 def routes(chatbot: Chatbot) -> APIRouter:
     """All routes under `/v1`, bound to one chatbot."""
     router = APIRouter(prefix="/v1", responses=ERRORS)
-    _add_asking(router, chatbot)
+    _add_ask(router, chatbot)
     _add_documents(router, chatbot)
     _add_collections(router, chatbot)
     _add_conversations(router, chatbot)
     return router
 
 
-def _add_asking(router: APIRouter, chatbot: Chatbot) -> None:
+def _add_ask(router: APIRouter, chatbot: Chatbot) -> None:
     @router.post("/ask", response_model=AskResponse, responses=STREAM)
     def ask(request: AskRequest, caller: Caller) -> Any:
         """Answer a question from the documents of a collection, with verified citations.
@@ -96,8 +96,9 @@ def _add_asking(router: APIRouter, chatbot: Chatbot) -> None:
             return chatbot.ask(question, caller=caller)
         events = chatbot.stream(question, caller=caller)
         first = next(events)  # an invalid question raises here, before the status line is sent
+        # When the client disconnects, closing the generator stops a model that is still writing.
         close = partial(run_in_threadpool, events.close)
-        return EventStream(in_thread(sse(first, events)), close)
+        return EventStream(in_thread(answer_events(first, events)), close)
 
 
 def _add_documents(router: APIRouter, chatbot: Chatbot) -> None:
@@ -181,8 +182,11 @@ def _add_conversations(router: APIRouter, chatbot: Chatbot) -> None:
         return {"id": request.id, "rating": request.rating}
 
 
-def sse(first: str | Answer, events: Iterator[str | Answer]) -> Iterator[bytes]:
-    """The events of an answer. Its status has been sent, so an error becomes an event too."""
+def answer_events(first: str | AnswerJson, events: Iterator[str | AnswerJson]) -> Iterator[bytes]:
+    """An answer as server-sent events.
+
+    The status line is already sent when an error occurs, so the error becomes an event too.
+    """
     try:
         yield _event(first)
         for item in events:
@@ -193,5 +197,5 @@ def sse(first: str | Answer, events: Iterator[str | Answer]) -> Iterator[bytes]:
         yield event("error", {"error": body | {"request_id": request_id.get()}})
 
 
-def _event(item: str | Answer) -> bytes:
+def _event(item: str | AnswerJson) -> bytes:
     return event("token", {"text": item}) if isinstance(item, str) else event("answer", item)

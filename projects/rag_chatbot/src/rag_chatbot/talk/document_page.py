@@ -34,12 +34,12 @@ def document_page(source: str, text: str, start: int, end: int) -> HTMLResponse:
     document_page("port.md", "It opens at six.", 12, 15)    # marks "six"
     """
     start, end = sorted((min(max(start, 0), len(text)), min(max(end, 0), len(text))))
-    marked = f'<mark id="quote">{escape(text[start:end])}</mark>' if start < end else ""
+    mark = f'<mark id="quote">{escape(text[start:end])}</mark>' if start < end else ""
     body = (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(source)}</title>'
         f'<meta name="viewport" content="width=device-width"><style>{STYLE}</style>'
         f"<h1>{escape(source)}</h1>"
-        f"<pre>{escape(text[:start])}{marked}{escape(text[end:])}</pre></html>"
+        f"<pre>{escape(text[:start])}{mark}{escape(text[end:])}</pre></html>"
     )
     headers = {"Content-Security-Policy": POLICY, "X-Content-Type-Options": "nosniff"}
     return HTMLResponse(body, headers=headers)

@@ -27,20 +27,20 @@ def create_server(chatbot: Chatbot) -> MCPServer:
 
     from rag_chatbot.chatbot import OPERATOR, Question
 
-    reads = ToolAnnotations(read_only_hint=True)
+    read_only = ToolAnnotations(read_only_hint=True)
     server = MCPServer(
         "rag-chatbot",
         version=__version__,
         instructions="Search documents, or ask a question and get an answer with citations.",
     )
 
-    @server.tool(annotations=reads)
+    @server.tool(annotations=read_only)
     def search(question: str, collection: str = "default", k: int = 5) -> list[dict[str, Any]]:
         """Find the passages relevant to a question: source, heading, page, text and score."""
         with tool_errors():
             return chatbot.search(question, collection=collection, caller=OPERATOR, k=k)
 
-    @server.tool(annotations=reads)
+    @server.tool(annotations=read_only)
     def ask(question: str, collection: str = "default") -> dict[str, Any]:
         """Answer a question from the documents, with citations, if they contain the answer."""
         with tool_errors():
@@ -51,7 +51,7 @@ def create_server(chatbot: Chatbot) -> MCPServer:
 
 @contextmanager
 def tool_errors() -> Iterator[None]:
-    """Pass the text of our errors on to the client, which sees no details of other exceptions."""
+    """Pass messages of SeedbedError on to the client, which sees no details of other exceptions."""
     from mcp.server.mcpserver.exceptions import ToolError
 
     try:

@@ -17,6 +17,7 @@ from rag_chatbot.chatbot import Chatbot
 from rag_chatbot.talk import page_html
 from rag_chatbot.talk.page_handlers import Handlers
 
+# JavaScript that asks before a document is deleted; without consent the handler gets null.
 CONFIRM = """(source, collection) =>
   [source && confirm(`Delete ${source} from this collection?`) ? source : null, collection]"""
 
@@ -25,32 +26,41 @@ def build_page(chatbot: Chatbot) -> gr.Blocks:
     """The page of one chatbot, which `seedbed.server.ui.mount` adds to an application."""
     page: gr.Blocks
     with gr.Blocks(title="rag_chatbot", analytics_enabled=False) as page:
-        at = SimpleNamespace(conversation=gr.State(None), ids=gr.State([]), rated=gr.State(None))
+        # Values that the browser session keeps between events, then the components by name.
+        widgets = SimpleNamespace(
+            conversation=gr.State(None), ids=gr.State([]), last_rating=gr.State(None)
+        )
         with gr.Row(elem_id="columns"):
             with gr.Column(elem_id="side"):
-                _side(at, chatbot)
+                _add_side(widgets, chatbot)
             with gr.Column(elem_id="main"):
-                _main(at)
-        _connect(page, at, Handlers(chatbot))
+                _add_main(widgets)
+        _connect(page, widgets, Handlers(chatbot))
     return page
 
 
-def _side(at: SimpleNamespace, chatbot: Chatbot) -> None:
-    at.new = gr.Button("New conversation", size="md")
-    at.past = gr.Radio([], label="Past conversations", value=None, visible=False, elem_id="past")
-    at.collection = gr.Dropdown(["default"], value="default", label="Collection")
+def _add_side(widgets: SimpleNamespace, chatbot: Chatbot) -> None:
+    widgets.new = gr.Button("New conversation", size="md")
+    widgets.past = gr.Radio(
+        [], label="Past conversations", value=None, visible=False, elem_id="past"
+    )
+    widgets.collection = gr.Dropdown(["default"], value="default", label="Collection")
     with gr.Accordion("Documents", open=True):
-        at.upload = gr.File(show_label=False, file_count="multiple", height=96, elem_id="upload")
-        at.note = gr.HTML(elem_id="note")
-        at.documents = gr.Dropdown([], label="No documents yet", value=None, elem_id="documents")
+        widgets.upload = gr.File(
+            show_label=False, file_count="multiple", height=96, elem_id="upload"
+        )
+        widgets.note = gr.HTML(elem_id="note")
+        widgets.documents = gr.Dropdown(
+            [], label="No documents yet", value=None, elem_id="documents"
+        )
         with gr.Row():
-            at.open = gr.Button("Open", size="sm", interactive=False, min_width=80)
-            at.delete = gr.Button(
+            widgets.open = gr.Button("Open", size="sm", interactive=False, min_width=80)
+            widgets.delete = gr.Button(
                 "Delete", size="sm", variant="stop", interactive=False, min_width=80
             )
     with gr.Accordion("Settings", open=False):
-        at.k = gr.Slider(1, 20, chatbot.config.k, step=1, label="Passages to answer from")
-        at.strictness = gr.Slider(
+        widgets.k = gr.Slider(1, 20, chatbot.config.k, step=1, label="Passages to answer from")
+        widgets.strictness = gr.Slider(
             0,
             1,
             chatbot.config.strictness,
@@ -58,19 +68,19 @@ def _side(at: SimpleNamespace, chatbot: Chatbot) -> None:
             label="Strictness",
             info="Evidence an answer needs: 0 always answers, 1 never does",
         )
-        at.mode = gr.Radio(
+        widgets.mode = gr.Radio(
             ["auto", "quote", "write"],
             value=chatbot.config.mode,
             label="How to answer",
             info="quote: sentences of the documents. write: the model's own, each checked. "
             "auto: write if the model is large enough",
         )
-        at.model = gr.Dropdown(list(chatbot.models), value=chatbot.models[0], label="Model")
+        widgets.model = gr.Dropdown(list(chatbot.models), value=chatbot.models[0], label="Model")
 
 
-def _main(at: SimpleNamespace) -> None:
+def _add_main(widgets: SimpleNamespace) -> None:
     gr.Markdown("# Ask your documents")
-    at.chat = gr.Chatbot(
+    widgets.chat = gr.Chatbot(
         show_label=False,
         height=None,
         buttons=[],
@@ -79,8 +89,8 @@ def _main(at: SimpleNamespace) -> None:
         latex_delimiters=[],
         elem_id="chat",
     )
-    with gr.Row(visible=False) as at.comment_row:
-        at.comment = gr.Textbox(
+    with gr.Row(visible=False) as widgets.comment_row:
+        widgets.comment = gr.Textbox(
             placeholder="What was right or wrong? (optional)",
             show_label=False,
             container=False,
@@ -88,9 +98,9 @@ def _main(at: SimpleNamespace) -> None:
             max_length=2000,
             elem_id="comment",
         )
-        at.comment_send = gr.Button("Send", scale=1, min_width=90)
+        widgets.comment_send = gr.Button("Send", scale=1, min_width=90)
     with gr.Row(elem_id="question-row"):
-        at.box = gr.Textbox(
+        widgets.box = gr.Textbox(
             placeholder="Ask a question about the documents",
             show_label=False,
             container=False,
@@ -100,50 +110,55 @@ def _main(at: SimpleNamespace) -> None:
             max_length=4000,
             elem_id="question",
         )
-        at.send = gr.Button("Ask", variant="primary", scale=1, min_width=90)
+        widgets.send = gr.Button("Ask", variant="primary", scale=1, min_width=90)
 
 
-def _connect(page: gr.Blocks, at: SimpleNamespace, do: Handlers) -> None:
-    there = [at.collection, at.conversation]
-    shown = [at.chat, at.collection, at.documents, at.past]
+def _connect(page: gr.Blocks, widgets: SimpleNamespace, handlers: Handlers) -> None:
+    """Connect each event to its handler: `event(handler, inputs, outputs)`."""
+    quiet: dict[str, Any] = {"show_progress": "hidden"}
+    selection = [widgets.collection, widgets.conversation]
+    lists = [widgets.chat, widgets.collection, widgets.documents, widgets.past]
 
     def then_refresh(event: Any) -> None:
-        event.then(do.refresh, there, shown, show_progress="hidden")
+        event.then(handlers.refresh, selection, lists, **quiet)
 
-    page.load(do.refresh, there, shown, show_progress="hidden")
+    # Load the lists with the page, and again after every event that may change them.
+    page.load(handlers.refresh, selection, lists, **quiet)
+
+    # Ask: by Enter, by the button, or by one of the example questions.
     inputs = [
-        *(at.box, at.chat, at.ids, at.collection, at.conversation),
-        *(at.k, at.mode, at.strictness, at.model),
+        *(widgets.box, widgets.chat, widgets.ids, widgets.collection, widgets.conversation),
+        *(widgets.k, widgets.mode, widgets.strictness, widgets.model),
     ]
-    answered = [at.chat, at.box, at.ids, at.conversation]
-    asked = gr.on([at.box.submit, at.send.click], do.ask, inputs, answered, show_progress="hidden")
-    then_refresh(asked)
-    example = at.chat.example_select(_example, None, at.box, show_progress="hidden")
-    then_refresh(example.then(do.ask, inputs, answered, show_progress="hidden"))
+    outputs = [widgets.chat, widgets.box, widgets.ids, widgets.conversation]
+    triggers = [widgets.box.submit, widgets.send.click]
+    then_refresh(gr.on(triggers, handlers.ask, inputs, outputs, **quiet))
+    example = widgets.chat.example_select(_example_text, None, widgets.box, **quiet)
+    then_refresh(example.then(handlers.ask, inputs, outputs, **quiet))
 
-    fresh = [at.chat, at.ids, at.conversation]
-    gr.on(
-        [at.new.click, at.collection.input],
-        lambda: ([], [], None),
-        None,
-        fresh,
-        show_progress="hidden",
-    ).then(do.refresh, there, shown, show_progress="hidden")
-    then_refresh(at.past.input(do.reopen, at.past, [*fresh, at.collection], show_progress="hidden"))
-    then_refresh(at.upload.upload(do.upload, [at.upload, at.collection], [at.upload, at.note]))
-    at.documents.change(
-        do.choose, [at.documents, at.collection], [at.open, at.delete], show_progress="hidden"
-    )
-    then_refresh(at.delete.click(do.delete, [at.documents, at.collection], at.note, js=CONFIRM))
-    at.chat.like(do.rate, at.ids, [at.rated, at.comment_row], show_progress="hidden")
-    gr.on(
-        [at.comment.submit, at.comment_send.click],
-        do.comment,
-        [at.rated, at.comment],
-        [at.comment, at.comment_row],
-        show_progress="hidden",
-    )
+    # Start a new conversation, or continue a past one.
+    transcript = [widgets.chat, widgets.ids, widgets.conversation]
+    triggers = [widgets.new.click, widgets.collection.input]
+    then_refresh(gr.on(triggers, lambda: ([], [], None), None, transcript, **quiet))
+    outputs = [*transcript, widgets.collection]
+    then_refresh(widgets.past.input(handlers.reopen, widgets.past, outputs, **quiet))
+
+    # Add, open and delete documents.
+    upload = [widgets.upload, widgets.collection]
+    then_refresh(widgets.upload.upload(handlers.upload, upload, [widgets.upload, widgets.note]))
+    document = [widgets.documents, widgets.collection]
+    buttons = [widgets.open, widgets.delete]
+    widgets.documents.change(handlers.select_document, document, buttons, **quiet)
+    then_refresh(widgets.delete.click(handlers.delete, document, widgets.note, js=CONFIRM))
+
+    # Rate an answer, then comment on it.
+    rating = [widgets.last_rating, widgets.comment_row]
+    widgets.chat.like(handlers.rate, widgets.ids, rating, **quiet)
+    triggers = [widgets.comment.submit, widgets.comment_send.click]
+    comment = [widgets.last_rating, widgets.comment]
+    comment_box = [widgets.comment, widgets.comment_row]
+    gr.on(triggers, handlers.comment, comment, comment_box, **quiet)
 
 
-def _example(chosen: gr.SelectData) -> str:
-    return str(chosen.value["text"])
+def _example_text(selection: gr.SelectData) -> str:
+    return str(selection.value["text"])

@@ -1,4 +1,7 @@
-"""What the buttons of the web page do: one method of `Handlers` for each.
+"""Event handlers of the web page: one method of `Handlers` for each button.
+
+    handlers = Handlers(chatbot)
+    send.click(handlers.ask, inputs, outputs)     # `page.py` does this for all of them
 
 The page is laid out and connected in `page.py`. Text of documents, models and users is escaped in
 `page_html.py` before it reaches the browser.
@@ -24,7 +27,7 @@ from seedbed.server.service import caller_of
 log = logging.getLogger(__name__)
 _RATINGS: dict[str | bool, Rating] = {"Like": "up", True: "up", "Dislike": "down", False: "down"}
 Messages = list[MessageDict | Message]
-Ids = list[str | None]
+Ids = list[str | None]  # one per chat message: the turn of an answer, None for a question
 
 # Example questions, offered if the collection contains the document that answers them.
 EXAMPLES = {
@@ -56,37 +59,39 @@ class Handlers:
         model: str,
         request: gr.Request,
     ) -> Iterator[tuple[Any, ...]]:
-        """Stream an answer into the chat. Yields chat, question box, ids and conversation."""
+        """Stream an answer into the chat.
+
+        Yields chat, question box, ids and conversation. After an error the question returns to its
+        box, so that it can be corrected.
+        """
         if not text.strip():
             yield messages, "", ids, conversation
             return
         messages = [*messages, {"role": "user", "content": page_html.plain_text(text)}]
         ids = [*ids, None, None]
         yield [*messages, page_html.message(page_html.WAITING)], "", ids, conversation
-        said = ""
+        partial = ""
         try:
-            asked = Question(text, collection, conversation, k, mode, strictness, model)
-            for event in self.chatbot.stream(asked, caller=caller_of(request)):
+            question = Question(text, collection, conversation, k, mode, strictness, model)
+            for event in self.chatbot.stream(question, caller=caller_of(request)):
                 if isinstance(event, str):
-                    said += event
-                    yield (
-                        [*messages, page_html.message(page_html.text(said))],
-                        "",
-                        ids,
-                        conversation,
-                    )
-                else:
+                    partial += event
+                    reply = page_html.text(partial)
+                else:  # the last event: the whole answer, with its citations
                     ids[-1], conversation = event["id"], event["conversation_id"]
-                    shown = page_html.message(page_html.answer(event, collection))
-                    yield [*messages, shown], "", ids, conversation
+                    reply = page_html.answer(event, collection)
+                yield [*messages, page_html.message(reply)], "", ids, conversation
         except Exception as error:
-            failed = page_html.message(html.error(public_message(error, log)))
-            yield [*messages, failed], text, ids, conversation
+            reply = html.error(public_message(error, log))
+            yield [*messages, page_html.message(reply)], text, ids, conversation
 
     def refresh(
         self, collection: str, conversation: str | None, request: gr.Request
     ) -> tuple[Any, ...]:
-        """Returns the welcome text, and the present collections, documents and conversations."""
+        """Reload what other sessions may have changed.
+
+        Returns chat (welcome text and examples), collections, documents and past conversations.
+        """
         caller = caller_of(request)
         names = self.chatbot.collections(caller)
         if collection not in names:
@@ -100,8 +105,8 @@ class Handlers:
                 placeholder=page_html.WELCOME if sources else page_html.EMPTY, examples=examples
             ),
             gr.Dropdown(names or [collection], value=collection),
-            _documents(sources),
-            self._past(caller, conversation),
+            _document_list(sources),
+            self._conversation_list(caller, conversation),
         )
 
     def upload(
@@ -124,13 +129,12 @@ class Handlers:
             return None, html.error(public_message(error, log))
         return None, page_html.summary(summary)
 
-    def choose(self, source: str | None, collection: str) -> tuple[Any, ...]:
-        """Select a document. Returns its buttons, Open and Delete."""
+    def select_document(self, source: str | None, collection: str) -> tuple[Any, ...]:
+        """Enable the buttons Open and Delete for a document, or disable them. Returns both."""
+        if not source:
+            return gr.Button(link=None, interactive=False), gr.Button(interactive=False)
         link = page_html.view_link({"source": source, "start": 0, "end": 0}, collection)
-        chosen = bool(source)
-        return gr.Button(link=link if chosen else None, interactive=chosen), gr.Button(
-            interactive=chosen
-        )
+        return gr.Button(link=link, interactive=True), gr.Button(interactive=True)
 
     def delete(self, source: str | None, collection: str, request: gr.Request) -> str:
         """Delete a document. `source` is None if the user did not confirm. Returns a note."""
@@ -143,10 +147,10 @@ class Handlers:
         return html.hint(f"Deleted {source}.")
 
     def reopen(self, conversation: str, request: gr.Request) -> tuple[Any, ...]:
-        """Show a past conversation. Returns chat, ids, conversation and collection."""
+        """Load a past conversation. Returns chat, ids, conversation and collection."""
         caller = caller_of(request)
         try:
-            found = self.chatbot.conversations.find(conversation, caller)
+            collection = self.chatbot.conversations.find(conversation, caller).collection
             turns = self.chatbot.conversations.turns(conversation, caller)
         except NotFound as error:
             raise gr.Error(str(error), print_exception=False) from None
@@ -154,43 +158,44 @@ class Handlers:
         ids: Ids = []
         for turn in turns:
             messages.append({"role": "user", "content": page_html.plain_text(turn.question)})
-            messages.append(page_html.message(page_html.answer(turn.answer, found.collection)))
+            messages.append(page_html.message(page_html.answer(turn.answer, collection)))
             ids += [None, turn.id]
         thumbs = [{"up": "Like", "down": "Dislike"}.get(turn.rating or "") for turn in turns]
-        return gr.Chatbot(messages, feedback_value=thumbs), ids, conversation, found.collection
+        return gr.Chatbot(messages, feedback_value=thumbs), ids, conversation, collection
 
-    def rate(self, ids: Ids, liked: gr.LikeData, request: gr.Request) -> tuple[Any, ...]:
-        """Store a thumb, or remove it. Returns what was rated and the row for a comment."""
-        at = liked.index[0] if isinstance(liked.index, tuple | list) else liked.index
-        turn = ids[at] if at < len(ids) else None
+    def rate(self, ids: Ids, like: gr.LikeData, request: gr.Request) -> tuple[Any, ...]:
+        """Store a thumb, or remove it. Returns (turn, rating) and the row for a comment."""
+        index = like.index[0] if isinstance(like.index, tuple | list) else like.index
+        turn = ids[index] if index < len(ids) else None
         if turn is None:
             return None, gr.Row(visible=False)
-        rating = _RATINGS.get(liked.liked)
+        rating = _RATINGS.get(like.liked)
         self.chatbot.conversations.rate(turn, caller_of(request), rating)
         return (turn, rating), gr.Row(visible=rating is not None)
 
     def comment(
-        self, rated: tuple[str, Any] | None, comment: str, request: gr.Request
+        self, last_rating: tuple[str, Any] | None, comment: str, request: gr.Request
     ) -> tuple[Any, ...]:
         """Add a comment to the last rating. Returns the emptied box and its row, hidden."""
-        if rated and comment.strip():
-            turn, rating = rated
+        if last_rating and comment.strip():
+            turn, rating = last_rating
             self.chatbot.conversations.rate(turn, caller_of(request), rating, comment.strip())
             gr.Info("Thank you. Your comment was saved with the answer.")
         return "", gr.Row(visible=False)
 
     def _sources(self, collection: str, caller: str) -> list[str]:
+        # A collection that was just deleted must not prevent the page from loading.
         try:
             return [item["source"] for item in self.chatbot.documents(collection, caller)]
         except SeedbedError:
             return []
 
-    def _past(self, caller: str, conversation: str | None) -> Any:
-        past = [(item.title, item.id) for item in self.chatbot.conversations.list(caller)]
-        known = conversation in {identifier for _, identifier in past}
-        return gr.Radio(past, value=conversation if known else None, visible=bool(past))
+    def _conversation_list(self, caller: str, conversation: str | None) -> Any:
+        choices = [(item.title, item.id) for item in self.chatbot.conversations.list(caller)]
+        exists = conversation in {identifier for _, identifier in choices}
+        return gr.Radio(choices, value=conversation if exists else None, visible=bool(choices))
 
 
-def _documents(sources: list[str]) -> Any:
+def _document_list(sources: list[str]) -> Any:
     label = f"{len(sources)} document{'' if len(sources) == 1 else 's'} in this collection"
     return gr.Dropdown(sources, value=None, label=label if sources else "No documents yet")

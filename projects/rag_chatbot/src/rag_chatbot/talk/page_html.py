@@ -1,5 +1,7 @@
 """The HTML of answers, sources and notes on the web page.
 
+    page_html.answer(chatbot.ask(question, caller=LOCAL), "default")     # one block of HTML
+
 Text of documents, models and users is untrusted. It is escaped and placed in an HTML block without
 blank lines, so neither HTML nor Markdown in it (a tracking image, a script, a link) takes effect.
 """
@@ -12,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from rag_chatbot.read.language import plain
-from rag_chatbot.talk.terminal import place
+from rag_chatbot.talk.terminal import location
 from seedbed.server.html import error, escape, hint, multiline
 
 if TYPE_CHECKING:
@@ -49,43 +51,44 @@ def text(answer: str, links: Mapping[int, str] | None = None) -> str:
             code = escape(part.strip("\n")).replace("\n", "&#10;")
             html += f"<pre><code>{code}</code></pre>"
         else:
-            html += _MARK.sub(lambda found: _mark(found, links or {}), multiline(part.strip()))
+            html += _MARK.sub(lambda mark: _linked(mark, links or {}), multiline(part.strip()))
     return f"<div class='answer'>{html}</div>"
 
 
-def _mark(found: re.Match[str], links: Mapping[int, str]) -> str:
-    number = int(found[1])
-    return _link(links[number], found[0], "cite") if number in links else found[0]
+def _linked(mark: re.Match[str], links: Mapping[int, str]) -> str:
+    number = int(mark[1])
+    return _link(links[number], mark[0], "cite") if number in links else mark[0]
 
 
-def answer(given: dict[str, Any], collection: str) -> str:
+def answer(result: dict[str, Any], collection: str) -> str:
     """A complete answer: text, notices, sources with quotes and links, and details."""
-    links = {item["n"]: view_link(item, collection) for item in given["citations"]}
-    html = text(given["answer"], links)
-    html += "".join(f"<p class='hint'>{multiline(notice)}</p>" for notice in given["notices"])
-    if given["citations"]:
+    links = {item["n"]: view_link(item, collection) for item in result["citations"]}
+    html = text(result["answer"], links)
+    html += "".join(f"<p class='hint'>{multiline(notice)}</p>" for notice in result["notices"])
+    if result["citations"]:
         items = "".join(
             f"<li value='{item['n']}'>{_source(item, item['quote'], collection)}</li>"
-            for item in given["citations"]
+            for item in result["citations"]
         )
         html += f"<ol class='sources'>{items}</ol>"
-    elif given["abstained"] and given["passages"]:
+    elif result["abstained"] and result["passages"]:
         items = "".join(
-            f"<li>{_source(item, item['text'], collection)}</li>" for item in given["passages"][:3]
+            f"<li>{_source(item, item['text'], collection)}</li>" for item in result["passages"][:3]
         )
         html += f"<p class='hint'>The nearest passages:</p><ul class='sources'>{items}</ul>"
-    return f"<div>{html}{details(given, collection)}</div>"
+    return f"<div>{html}{details(result, collection)}</div>"
 
 
-def details(given: dict[str, Any], collection: str) -> str:
+def details(result: dict[str, Any], collection: str) -> str:
     """How an answer was produced: the question searched for, chunks, timings and tokens."""
-    read, written = given["usage"].get("input_tokens", 0), given["usage"].get("output_tokens", 0)
+    usage = result["usage"]
+    read, written = usage.get("input_tokens", 0), usage.get("output_tokens", 0)
     facts = {
-        "Searched for": given["question"],
-        "Answered by": f"{given['model']}, prompt {given['prompt_version']}"
+        "Searched for": result["question"],
+        "Answered by": f"{result['model']}, prompt {result['prompt_version']}"
         if read or written
         else "sentences of the documents; no language model was called",
-        "Time": ", ".join(_seconds(name, value) for name, value in given["timings"].items()),
+        "Time": ", ".join(_seconds(name, value) for name, value in result["timings"].items()),
         "Tokens": f"{read} read, {written} written",
     }
     rows = "".join(
@@ -94,7 +97,7 @@ def details(given: dict[str, Any], collection: str) -> str:
     chunks = "".join(
         f"<tr><td>{item['score']:.3f}</td><td>{_link_to(item, collection)}"
         f"<br>{multiline(_shorten(item['text'], 240))}</td></tr>"
-        for item in given["passages"]
+        for item in result["passages"]
     )
     return (
         "<details class='how'><summary>How this was answered</summary>"
@@ -103,13 +106,13 @@ def details(given: dict[str, Any], collection: str) -> str:
     )
 
 
-def summary(ingested: dict[str, Any]) -> str:
+def summary(upload: dict[str, Any]) -> str:
     """The result of an upload: counts, then each file that could not be read, with the reason."""
-    counts = [f"{ingested[kind]} {kind}" for kind in ("added", "updated", "unchanged")]
-    said = ", ".join(count for count in counts if not count.startswith("0 "))
-    html = hint(f"{said[0].upper()}{said[1:]}." if said else "Nothing was added.")
+    kinds = ("added", "updated", "unchanged")
+    counts = ", ".join(f"{upload[kind]} {kind}" for kind in kinds if upload[kind])
+    html = hint(f"{counts}." if counts else "Nothing was added.")
     for kind in ("failed", "skipped"):
-        html += "".join(error(f"{item['path']}: {item['reason']}") for item in ingested[kind])
+        html += "".join(error(f"{item['path']}: {item['reason']}") for item in upload[kind])
     return html
 
 
@@ -121,12 +124,12 @@ def view_link(item: dict[str, Any], collection: str) -> str:
 
 def _source(item: dict[str, Any], quote: str, collection: str) -> str:
     # Without markup; a line break inside a paragraph becomes a space.
-    shown = multiline(_shorten(re.sub(r"(?<!\n)\n(?!\n)", " ", plain(quote)), 400))
-    return f"{_link_to(item, collection)}<blockquote>{shown}</blockquote>"
+    excerpt = _shorten(re.sub(r"(?<!\n)\n(?!\n)", " ", plain(quote)), 400)
+    return f"{_link_to(item, collection)}<blockquote>{multiline(excerpt)}</blockquote>"
 
 
 def _link_to(item: dict[str, Any], collection: str) -> str:
-    return _link(view_link(item, collection), _line(place(item)), "place")
+    return _link(view_link(item, collection), _line(location(item)), "place")
 
 
 def _link(href: str, html: str, kind: str) -> str:
@@ -134,8 +137,8 @@ def _link(href: str, html: str, kind: str) -> str:
 
 
 def _seconds(name: str, value: float) -> str:
-    shown = f"{value:.1f} s" if value >= 1 else f"{value * 1000:.0f} ms"
-    return f"{name.replace('_', ' ')} {shown}"
+    duration = f"{value:.1f} s" if value >= 1 else f"{value * 1000:.0f} ms"
+    return f"{name.replace('_', ' ')} {duration}"
 
 
 def _shorten(text: str, length: int) -> str:

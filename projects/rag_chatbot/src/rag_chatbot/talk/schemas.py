@@ -63,7 +63,7 @@ class ErrorResponse(BaseModel):
         {
             "error": {
                 "type": "not_found",
-                "message": "There is no collection 'notes' that you may read.",
+                "message": "Unknown collection 'notes', or no permission to read it.",
                 "request_id": "9b2f6c1d0e",
             }
         }

@@ -1,4 +1,9 @@
-"""What the command line shows: answers with their sources, an ingest's summary, figures."""
+"""Output of the command line: answers with their sources, ingest summaries, tables of figures.
+
+    typer.echo(terminal.readable(chatbot.ask(question, caller=OPERATOR)))
+
+Every function formats JSON that `chatbot.py`, `ingest.py` or `evaluate` returned.
+"""
 
 from __future__ import annotations
 
@@ -18,20 +23,24 @@ def readable(answer: dict[str, Any]) -> str:
 def sources(answer: dict[str, Any]) -> str:
     """The numbered sources of an answer, or the three nearest passages if it abstained."""
     lines = [f"  note: {notice}" for notice in answer["notices"]]
-    lines += [f"  [{item['n']}] {place(item)}" for item in answer["citations"]]
+    lines += [f"  [{item['n']}] {location(item)}" for item in answer["citations"]]
     if answer["abstained"]:
-        lines += [f"  nearest: {place(item)}" for item in answer["passages"][:3]]
+        lines += [f"  nearest: {location(item)}" for item in answer["passages"][:3]]
     return "\n".join(lines)
 
 
-def place(item: dict[str, Any]) -> str:
-    """Where a citation or passage is: `guide.pdf, page 3, Install › Linux`."""
+def location(item: dict[str, Any]) -> str:
+    """Where a citation or passage is in the documents.
+
+    >>> location({"source": "guide.pdf", "page": 3, "heading": "Install › Linux"})
+    'guide.pdf, page 3, Install › Linux'
+    """
     page = f"page {item['page']}" if item["page"] else ""
     return ", ".join(part for part in (item["source"], page, item["heading"]) if part)
 
 
-def report(summary: dict[str, Any]) -> None:
-    """Print the summary of an ingest on standard error, and each file left out with its reason."""
+def print_summary(summary: dict[str, Any]) -> None:
+    """Print an ingest's summary on standard error, with the reason for each file not ingested."""
     line = (
         "{added} added, {updated} updated, {unchanged} unchanged, {removed} removed:"
         " {chunks} chunks in {seconds:.1f} s"
@@ -42,51 +51,60 @@ def report(summary: dict[str, Any]) -> None:
             typer.echo(f"{kind}: {item['path']}: {item['reason']}", err=True)
 
 
-def documents(listed: Sequence[dict[str, Any]]) -> str:
+def documents(items: Sequence[dict[str, Any]]) -> str:
     """The documents of a collection as a table."""
-    if not listed:
+    if not items:
         return "No documents yet. Add some: rag-chatbot ingest FOLDER"
-    return cli.table(("chunks", "source"), [(item["chunks"], item["source"]) for item in listed])
+    return cli.table(("chunks", "source"), [(item["chunks"], item["source"]) for item in items])
 
 
-def collections(rules: Sequence[dict[str, Any]]) -> str:
+def collections(items: Sequence[dict[str, Any]]) -> str:
     """Collections as a table, with the names of the keys that may read and write them."""
-    rows = [(r["name"], ", ".join(r["readers"]), ", ".join(r["writers"])) for r in rules]
+    rows = [(c["name"], ", ".join(c["readers"]), ", ".join(c["writers"])) for c in items]
     return cli.table(("name", "read by", "written by"), rows)
 
 
-def table(result: dict[str, Any]) -> str:
+def evaluation(result: dict[str, Any]) -> str:
     """An evaluation's figures, and what changed since the baseline, as aligned columns."""
-    if "intervals" in result:
-        rows = [
-            [name, f"{figure['value']:.3f}", _between(figure), figure["n"]]
-            for name, figure in result["intervals"].items()
-        ]
-        rows += [
-            [name, str(value), "", ""]
-            for name, value in result.items()
-            if name.startswith(("latency", "words"))
-        ]
-        text = cli.table(("", "value", "95 % interval", "n"), rows)
-    else:
-        arms = {name: value for name, value in result.items() if isinstance(value, dict)}
-        arms.pop("compared", None)
-        scores = [[arm, *(f"{v:.3f}" for v in figures.values())] for arm, figures in arms.items()]
-        text = cli.table(("", *next(iter(arms.values()))), scores)
+    tables = [_answer_figures(result) if "intervals" in result else _retrieval_figures(result)]
     if "compared" in result:
-        changes = [
-            [
-                f"{name}{' *' if change['significant'] else ''}",
-                f"{change['difference']:+.3f}",
-                f"{change['low']:+.3f} to {change['high']:+.3f}",
-                change["n"],
-            ]
-            for name, change in result["compared"].items()
+        tables.append(_changes(result["compared"]))
+    return "\n\n".join(tables)
+
+
+def _answer_figures(result: dict[str, Any]) -> str:
+    rows = [
+        [name, f"{figure['value']:.3f}", _between(figure) if figure["n"] else "", figure["n"]]
+        for name, figure in result["intervals"].items()
+    ]
+    rows += [
+        [name, str(value), "", ""]
+        for name, value in result.items()
+        if name.startswith(("latency", "words"))
+    ]
+    return cli.table(("", "value", "95 % interval", "n"), rows)
+
+
+def _retrieval_figures(result: dict[str, Any]) -> str:
+    arms = {name: value for name, value in result.items() if isinstance(value, dict)}
+    arms.pop("compared", None)
+    rows = [[arm, *(f"{value:.3f}" for value in figures.values())] for arm, figures in arms.items()]
+    return cli.table(("", *next(iter(arms.values()))), rows)
+
+
+def _changes(compared: dict[str, Any]) -> str:
+    rows = [
+        [
+            f"{name}{' *' if change['significant'] else ''}",
+            f"{change['difference']:+.3f}",
+            _between(change, "+"),
+            change["n"],
         ]
-        heads = ("change since the baseline", "", "95 % interval", "n")
-        text += f"\n\n{cli.table(heads, changes)}\n* the interval excludes 0"
-    return text
+        for name, change in compared.items()
+    ]
+    heads = ("change since the baseline", "", "95 % interval", "n")
+    return f"{cli.table(heads, rows)}\n* the interval excludes 0"
 
 
-def _between(figure: dict[str, Any]) -> str:
-    return f"{figure['low']:.3f} to {figure['high']:.3f}" if figure["n"] else ""
+def _between(interval: dict[str, Any], sign: str = "") -> str:
+    return f"{interval['low']:{sign}.3f} to {interval['high']:{sign}.3f}"

@@ -8,10 +8,10 @@ import pytest
 
 import rag_chatbot
 
-PACKAGE = Path(str(rag_chatbot.__file__)).parent
+SOURCE = Path(rag_chatbot.__file__).parent
 MODULES = [
-    ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts)
-    for path in sorted(PACKAGE.rglob("*.py"))
+    ".".join((SOURCE.name, *path.relative_to(SOURCE).with_suffix("").parts))
+    for path in sorted(SOURCE.rglob("*.py"))
     if ">>> " in path.read_text("utf-8")
 ]
 
