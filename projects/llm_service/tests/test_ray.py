@@ -354,7 +354,7 @@ class TestSettings:
         monkeypatch.setattr(ray_app, "_connect", lambda *given: connected.append(given))
         with socket.create_server(("127.0.0.1", 0)) as taken:
             port = taken.getsockname()[1]
-            with pytest.raises(Unavailable, match=f"Port {port}"):
+            with pytest.raises(Unavailable, match=f"Cannot open port {port}"):
                 start(tmp_path, port=port)
         assert not connected
 
