@@ -134,12 +134,12 @@ def test_everything_but_the_checkpoints_is_sent_to_a_private_repository(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("status", "hint"), [(401, "HF_TOKEN"), (403, "allowed to write")])
+@pytest.mark.parametrize(("status", "hint"), [(401, "HF_TOKEN"), (403, "write access")])
 def test_a_refusal_is_one_line(hub: Hub, send: Push, status: int, hint: str) -> None:
     hub.refuse = status
     done = send()
     assert done.returncode == 2
-    assert done.stderr.startswith("acme/tiny was not sent to http") and hint in done.stderr
+    assert done.stderr.startswith("Upload of acme/tiny to http") and hint in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
 
 
@@ -149,7 +149,7 @@ def test_a_refusal_is_one_line(hub: Hub, send: Push, status: int, hint: str) -> 
     [
         ({"HF_TOKEN": ""}, "No token"),
         ({"HF_HUB_OFFLINE": "1"}, "HF_HUB_OFFLINE is set"),
-        ({"HF_ENDPOINT": "http://127.0.0.1:{closed_port}"}, "Try again with a network"),
+        ({"HF_ENDPOINT": "http://127.0.0.1:{closed_port}"}, "Check the network"),
     ],
 )
 def test_push_without_token_or_network_is_one_line(

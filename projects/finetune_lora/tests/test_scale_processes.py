@@ -172,7 +172,7 @@ def test_where_a_process_is_lost_the_other_says_so_and_both_go_on(
     _, codes = together(args, tmp_path, lose=True)
     assert codes == [2, -signal.SIGKILL]
     said = (tmp_path / "err-0").read_text().splitlines()
-    assert sum("Another process of this training has ended" in line for line in said) == 1
+    assert sum("Another process of this training has exited" in line for line in said) == 1
     assert "Traceback" not in "".join(said)
     assert checkpoints.latest(Path(args["output"])) == tmp_path / "run/checkpoints/step-000003"
     events, _ = launch({**args, "resume": True})

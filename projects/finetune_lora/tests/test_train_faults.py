@@ -165,7 +165,7 @@ def test_training_fails_in_one_line_where_no_file_may_grow(
 def test_a_learning_rate_far_too_high(args: TrainArgs, tmp_path: Path) -> None:
     asked = replace(args, output=str(tmp_path / "run"), lr=1e25, save_every=1)
     events: list[Event] = []
-    with pytest.raises(TrainingFailed, match=r"became (nan|inf) at step \d.*lower --lr") as error:
+    with pytest.raises(TrainingFailed, match=r"became (nan|inf) at step \d.*--lr below") as error:
         train(asked, listeners=[events.append])
     assert one_line(error)
     assert events[-1]["state"] == "failed"
@@ -327,7 +327,7 @@ def test_resuming_something_else(args: TrainArgs, tmp_path: Path) -> None:
         {"base": tiny_base(tmp_path / "base", seed=1)},
     ]
     for change in changes:
-        with pytest.raises(BadInput, match="checkpoint was made with") as error:
+        with pytest.raises(BadInput, match="checkpoint was written with") as error:
             train(replace(asked, resume=True, **change))
         assert one_line(error)
     assert all(torch.equal(before[k], v) for k, v in weights(first.folder).items())

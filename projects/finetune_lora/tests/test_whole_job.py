@@ -25,7 +25,7 @@ def test_the_whole_job(
     result = run(config, base=base, requests=64)
     folder = newest()
     said = capsys.readouterr().out
-    assert "Right on 130 hand-written requests" in said
+    assert "Exact match on 130 hand-written requests" in said
     assert f"SEEDBED_MODEL=path:{folder / 'model'}" in said
     report = json.loads((folder / "report" / "report.json").read_text("utf-8"))
     assert report["exact_match"] == result["exact_match"]

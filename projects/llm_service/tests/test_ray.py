@@ -544,7 +544,7 @@ async def test_the_whole_service_with_a_real_model(tmp_path: Path) -> None:
     assert process.stderr is not None
     try:
         async for line in process.stderr:
-            if b"serves on" in line:
+            if b"serving on" in line:
                 break
         url = f"http://127.0.0.1:{port}/v1/chat/completions"
         body = {"messages": [{"role": "user", "content": "Count to ten."}], "max_tokens": 16}
