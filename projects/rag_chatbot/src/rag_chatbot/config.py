@@ -38,7 +38,8 @@ class Config(BaseSettings):
         ge=32,
         le=512,
         description="Maximum length of a chunk in tokens. Larger chunks give a writing model more"
-        " context and lower the precision of search. After a change, run `rag-chatbot ingest` again.",
+        " context and lower the precision of search. After a change, run `rag-chatbot ingest`"
+        " again.",
     )
     k: int = Field(
         12,
