@@ -61,6 +61,7 @@ with progress() as listen:
             "left": 125.0})
     listen({"event": "eval", "step": 12, "eval_loss": 0.75})
     if sys.argv[1] == "wait":
+        print("waiting", flush=True)
         time.sleep(600)
     if sys.argv[1] == "error":
         raise ValueError("broken")
@@ -79,7 +80,7 @@ def on_a_terminal(how: str, then: signal.Signals | None = None) -> str:
         try:
             while True:
                 assert time.monotonic() < until, f"It did not end: {seen!r}"
-                if then and b"0.750" in seen and process.poll() is None:
+                if then and b"waiting" in seen and process.poll() is None:
                     process.send_signal(then)
                     then = None
                 if select.select([ours], [], [], 0.1)[0]:
