@@ -62,11 +62,13 @@ def test_import_contract_covers_every_project() -> None:
     assert bottom == "seedbed"
 
 
+@pytest.mark.slow
 def test_imports_keep_contract() -> None:
     done = lint_imports(ROOT)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_import_contract_detects_violations(tmp_path: Path) -> None:
     for name in PACKAGES:
         # Other processes may be writing compiled files at this moment.

@@ -157,6 +157,7 @@ def test_make_test_passes_if_all_tests_pass(copy: Path) -> None:
     assert "1 passed" in done.stdout
 
 
+@pytest.mark.slow
 def test_make_test_runs_tests_of_every_folder(copy: Path) -> None:
     for place in ("shared/tests", "tests", "projects/rag_chatbot/tests"):
         (copy / place / "test_planted.py").write_text("def test_it():\n    assert False\n")
@@ -165,6 +166,7 @@ def test_make_test_runs_tests_of_every_folder(copy: Path) -> None:
     assert "3 failed, 1 passed" in done.stdout
 
 
+@pytest.mark.slow
 def test_make_test_fails_if_test_changes_working_tree(copy: Path) -> None:
     (copy / "tests/test_dirty.py").write_text(
         "def test_it():\n    open('left.txt', 'w').close()\n    assert True\n"

@@ -153,5 +153,6 @@ def test_replacements_contain_no_listed_phrase() -> None:
         assert not set(re.findall(r"\w+", advice)) & set(wording.NAMES), advice
 
 
+@pytest.mark.slow
 def test_tree_is_clean() -> None:
     assert wording.check(ROOT) == []

@@ -103,6 +103,7 @@ def test_a_run_is_logged_and_registered(data_dir: Path) -> None:
     assert {"MLmodel", "adapter_model.safetensors", "mlflow_model.py"} <= files
 
 
+@pytest.mark.slow
 def test_an_evaluation_is_added(data_dir: Path, caplog: pytest.LogCaptureFixture) -> None:
     run = RunFolder(data_dir / "runs" / "evaluated")
     assert not log_results(_started(run), data_dir, {"exact_match": 0.9})  # not in MLflow: nothing

@@ -116,6 +116,7 @@ def test_lifespan_surrounds_requests_and_ends_before_on_shutdown(build):
     assert order == ["demo started", "request", "stopped", "engine drained"]
 
 
+@pytest.mark.slow
 def test_serve_exits_if_the_lifespan_fails_to_start(tmp_path):
     path = tmp_path / "broken.py"
     path.write_text(BROKEN_SERVER)
@@ -248,6 +249,7 @@ def test_sigterm_completes_running_requests_and_refuses_new_ones(slow_server, fi
     ]
 
 
+@pytest.mark.slow
 def test_sigterm_ends_requests_after_the_grace_period(slow_server):
     with (
         slow_server(grace=0.1) as (server, address),
