@@ -32,6 +32,12 @@ LINE_EVERY_S = 10.0
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 """The `--json` option; pass its value to `show`."""
+Host = Annotated[
+    str, typer.Option(help="Interface to bind. Anything but loopback requires API keys.")
+]
+"""The `--host` option of a command that serves."""
+Port = Annotated[int, typer.Option(envvar="PORT", help="TCP port to listen on.")]
+"""The `--port` option of a command that serves; the variable PORT sets it too."""
 
 
 def create_app(help_text: str) -> typer.Typer:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from seedbed import cli
-from seedbed.cli import Json, show
+from seedbed.cli import Host, Json, Port, show
 
 if TYPE_CHECKING:
     from finetune_lora.config import Config
@@ -44,10 +44,6 @@ Minutes = Annotated[
     ),
 ]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite an existing output folder.")]
-Port = Annotated[int, typer.Option(envvar="PORT", help="TCP port to listen on.")]
-Host = Annotated[
-    str, typer.Option(help="Interface to bind. Anything but loopback requires API keys.")
-]
 Seed = Annotated[int, typer.Option(help="Random seed.")]
 
 

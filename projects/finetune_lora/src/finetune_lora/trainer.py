@@ -200,10 +200,10 @@ class CompletionTrainer(Trainer):
         if torch.isfinite(value):
             return
         last = checkpoints.latest(self.folder)
-        kept = f". Checkpoint {last.name} is intact" if last else ""
+        checkpoint = f". Checkpoint {last.name} is intact" if last else ""
         raise TrainingFailed(
             f"The {what} became {value.item()} at step {self.state.global_step + 1} with a "
-            f"learning rate of {self._get_learning_rate():.2g}{kept}.",
+            f"learning rate of {self._get_learning_rate():.2g}{checkpoint}.",
             hint=f"Start again with --lr below {self.job.args.lr:g} and another --output.",
         )
 

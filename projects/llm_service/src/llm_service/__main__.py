@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from seedbed import cli
-from seedbed.cli import Json, show
+from seedbed.cli import Host, Json, Port, show
 
 if TYPE_CHECKING:
     from llm_service.config import Config
@@ -79,10 +79,8 @@ def open_keys() -> KeyStore:
 @app.command()
 def serve(
     models: Models = None,
-    port: Annotated[int, typer.Option(envvar="PORT", help="TCP port to listen on.")] = 8004,
-    host: Annotated[
-        str, typer.Option(help="Interface to bind. Anything but loopback requires API keys.")
-    ] = "127.0.0.1",
+    port: Port = 8004,
+    host: Host = "127.0.0.1",
     model: Model = None,
 ) -> None:
     """Serve the API, the status page and the playground."""
@@ -120,7 +118,7 @@ def ray(
         str | None,
         typer.Option(help="Address of a running Ray cluster. Default: start one on this machine."),
     ] = None,
-    port: Annotated[int, typer.Option(envvar="PORT", help="TCP port to listen on.")] = 8004,
+    port: Port = 8004,
 ) -> None:
     """Serve the same API from replicas on a Ray cluster."""
     from llm_service.ray_app import run

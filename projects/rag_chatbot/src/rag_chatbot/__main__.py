@@ -22,7 +22,7 @@ import typer
 from rag_chatbot.store.callers import OPERATOR
 from rag_chatbot.talk import terminal
 from seedbed import cli
-from seedbed.cli import Json, show
+from seedbed.cli import Host, Json, Port, show
 
 if TYPE_CHECKING:
     from rag_chatbot.chatbot import Chatbot
@@ -173,10 +173,8 @@ def serve(
     paths: Annotated[
         list[Path] | None, typer.Argument(help="Files or folders to ingest first.")
     ] = None,
-    port: Annotated[int, typer.Option(envvar="PORT", help="Port to listen on.")] = 8001,
-    host: Annotated[
-        str, typer.Option(help="Interface to bind. Anything but loopback requires API keys.")
-    ] = "127.0.0.1",
+    port: Port = 8001,
+    host: Host = "127.0.0.1",
     collection: Collection = "default",
     model: Model = None,
 ) -> None:

@@ -4,31 +4,13 @@ import pytest
 
 from rag_chatbot.answer.quotable_units import LONG_WORDS, split
 
-PASSAGE = """## Retries
-
-A request is retried 3 times, e.g. after a timeout. The wait doubles each time.
-
-- `retries`: how often, 3 by default
-- `backoff`: the first wait
-
-| option | default |
-|---|---|
-| jitter | 0.1 |
-
-Set it like this:
-
-```
-client.retry(5)
-```
-"""
-
 
 def quotes(text: str) -> list[tuple[str, str]]:
     return [(unit.kind, text[unit.start : unit.end]) for unit in split(text)]
 
 
-def test_split_returns_sentences_items_rows_and_code() -> None:
-    assert quotes(PASSAGE) == [
+def test_split_returns_sentences_items_rows_and_code(passage: str) -> None:
+    assert quotes(passage) == [
         (
             "sentence",
             "A request is retried 3 times, e.g. after a timeout. The wait doubles each time.",
@@ -40,8 +22,8 @@ def test_split_returns_sentences_items_rows_and_code() -> None:
     ]
 
 
-def test_split_gives_a_row_its_header() -> None:
-    row = next(unit for unit in split(PASSAGE) if unit.kind == "row")
+def test_split_gives_a_row_its_header(passage: str) -> None:
+    row = next(unit for unit in split(passage) if unit.kind == "row")
     assert row.context == "| option | default |"
 
 

@@ -5,24 +5,6 @@ from rag_chatbot.search.retrieve import Hit
 from rag_chatbot.store.store import Chunk
 from seedbed.testing import HashEmbeddings
 
-PASSAGE = """## Retries
-
-A request is retried 3 times, e.g. after a timeout. The wait doubles each time.
-
-- `retries`: how often, 3 by default
-- `backoff`: the first wait
-
-| option | default |
-|---|---|
-| jitter | 0.1 |
-
-Set it like this:
-
-```
-client.retry(5)
-```
-"""
-
 
 def hit(text: str, number: int = 1, score: float = 1.0) -> Hit:
     return Hit(
@@ -42,10 +24,10 @@ def test_link_share_counts_the_characters_of_links() -> None:
     assert select._link_share("- The cache drops pages at its end") == 0
 
 
-def test_choose_returns_the_best_span_first() -> None:
-    chosen = best("How many times is a request retried?", hit(PASSAGE))
+def test_choose_returns_the_best_span_first(passage: str) -> None:
+    chosen = best("How many times is a request retried?", hit(passage))
     assert "retried 3 times" in chosen[0].quote
-    assert all(PASSAGE[c.start : c.end] == c.quote for c in chosen)
+    assert all(passage[c.start : c.end] == c.quote for c in chosen)
 
 
 def test_choose_joins_neighbouring_units() -> None:
@@ -64,8 +46,8 @@ def test_candidates_exclude_diagrams() -> None:
     assert select.candidates([hit("    +------+  cache  +------+---->|--->\n")]) == []
 
 
-def test_confidence_is_low_without_the_question_s_words() -> None:
-    found = select.candidates([hit(PASSAGE)])
+def test_confidence_is_low_without_the_question_s_words(passage: str) -> None:
+    found = select.candidates([hit(passage)])
     near, far = (
         select.confidence(question, select.score(question, found, HashEmbeddings()))
         for question in ("How often is a request retried after a timeout?", "Who wrote Faust?")

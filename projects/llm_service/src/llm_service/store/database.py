@@ -56,16 +56,18 @@ class Database:
         try:
             yield
         except DBAPIError as error:
-            found = sqlite_error(
+            translation = sqlite_error(
                 error.orig, self.url, setting="SERVICE_DATA_DIR", damaged="Restore a backup."
             )
-            if found is None and not self.is_sqlite and _is_outage(error):
+            if translation is None and not self.is_sqlite and _is_outage(error):
                 words = " ".join(str(error.orig).split())
                 hint = "Check that the server is running and that SERVICE_DATABASE_URL is correct."
-                found = Unavailable(f"Database {self.url} is unavailable: {words}.", hint=hint)
-            if found is None:
+                translation = Unavailable(
+                    f"Database {self.url} is unavailable: {words}.", hint=hint
+                )
+            if translation is None:
                 raise
-            raise found from None
+            raise translation from None
 
 
 def _is_outage(error: DBAPIError) -> bool:

@@ -178,7 +178,7 @@ class KeyStore:
     def caller(self, headers: Headers) -> str:
         """The id of the key in the headers; Unauthorized without a valid one.
 
-        "local" while there are no keys, so that it stands where `seedbed.server.keys.Keys` does.
+        "local" while there are no keys, as `seedbed.server.keys.Keys` returns.
         """
         if not self:
             return LOCAL.id

@@ -134,9 +134,10 @@ class Answerer:
         draft = Draft("")
         if supported:
             pieces = self.writer.write(condensed, hits, scored) if writes else quote(spans)
-            draft = yield from clock.first(pieces)
+            draft = yield from clock.timed(pieces)
         if not draft.text:
-            yield from clock.first(_abstain())
+            clock.first()
+            yield ABSTENTION
         clock.lap("write" if writes else "compose")
 
         yield Answer(
@@ -238,11 +239,6 @@ def _unwrapped(text: str) -> str:
     return re.sub(r"(?<=\S)[ \t]{2,}", " ", text)
 
 
-def _abstain() -> Generator[str, None, Draft]:
-    yield ABSTENTION
-    return Draft("")
-
-
 def _history_notice(history: Sequence[Exchange]) -> list[str]:
     if len(history) <= MAX_EXCHANGES:
         return []
@@ -277,7 +273,11 @@ class _Clock:
         self._times[name] = now - self._last
         self._last = now
 
-    def first(self, pieces: Generator[str, None, Draft]) -> Generator[str, None, Draft]:
+    def first(self) -> None:
+        """Record the time of the first piece of text; later calls change nothing."""
+        self._times.setdefault("first_token", time.perf_counter() - self._start)
+
+    def timed(self, pieces: Generator[str, None, Draft]) -> Generator[str, None, Draft]:
         """Pass on what `pieces` yields and returns, and record when the first one came."""
         with closing(pieces):  # also when the caller stops reading: that stops the model
             while True:
@@ -286,7 +286,7 @@ class _Clock:
                 except StopIteration as end:
                     draft: Draft = end.value
                     return draft
-                self._times.setdefault("first_token", time.perf_counter() - self._start)
+                self.first()
                 yield piece
 
     def times(self) -> dict[str, float]:

@@ -110,7 +110,8 @@ class AnswerWriter:
             f"User: {exchange.question}\nAnswer: {exchange.answer[:500]}"
             for exchange in history[-MAX_EXCHANGES:]
         )
-        reply = self._ask(self.condense_prompt.render(history=exchanges, question=question))
+        prompt = self.condense_prompt.render(history=exchanges, question=question)
+        reply = _Reply(self.model, prompt)
         lines = "".join(reply).strip().splitlines()
         usable = bool(lines) and 3 < len(lines[0]) <= 500
         return (lines[0] if usable else ""), reply.usage
@@ -129,7 +130,8 @@ class AnswerWriter:
         scored = [c for c in scored if c.hit in safe]
 
         # 2. Let the model write, sentence by sentence.
-        reply = self._ask(self.prompt.render(passages=self._fence(safe), question=question))
+        prompt = self.prompt.render(passages=self._fence(safe), question=question)
+        reply = _Reply(self.model, prompt)
         text, cited = "", list[Candidate]()
         supported, unsupported, seen = 0, 0, set[str]()
         for sentence in stream_sentences(reply):
@@ -174,9 +176,6 @@ class AnswerWriter:
     def _count_tokens(self, text: str) -> int:
         engine = getattr(self.model, "engine", None)
         return int(engine.count_tokens(text)) if engine is not None else len(text) // 4 + 1
-
-    def _ask(self, prompt: str) -> _Reply:
-        return _Reply(self.model, prompt)
 
 
 def backing(sentence: str, vector: Vectors, scored: Sequence[Candidate]) -> Candidate | None:

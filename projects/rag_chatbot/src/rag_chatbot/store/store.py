@@ -46,7 +46,7 @@ from seedbed.models.embeddings import embed_texts
 
 __all__ = ["Chunk", "FileStat", "Store", "StoredDocument"]
 
-_SELECT_CHUNK = f"SELECT {CHUNK} FROM chunks c JOIN documents d ON d.id = c.document_id"
+_FROM_CHUNKS = "FROM chunks c JOIN documents d ON d.id = c.document_id"
 _INSERT_VECTOR = "INSERT OR IGNORE INTO vectors (hash, embedder, vector) VALUES (?, ?, ?)"
 
 
@@ -102,7 +102,7 @@ class Store:
         In the order of `chunk_ids`; chunks that have been deleted are left out.
         """
         rows = self._by_ids(
-            f"SELECT {CHUNK}, v.vector FROM chunks c JOIN documents d ON d.id = c.document_id"
+            f"SELECT {CHUNK}, v.vector {_FROM_CHUNKS}"
             " JOIN vectors v ON v.hash = c.hash AND v.embedder = ? WHERE c.id IN ({})",
             chunk_ids,
             self.embedder,
@@ -116,7 +116,7 @@ class Store:
 
     def chunks(self, chunk_ids: Sequence[int]) -> list[Chunk]:
         """Chunks in the order of `chunk_ids`; those that were deleted are left out."""
-        rows = self._by_ids(f"{_SELECT_CHUNK} WHERE c.id IN ({{}})", chunk_ids)
+        rows = self._by_ids(f"SELECT {CHUNK} {_FROM_CHUNKS} WHERE c.id IN ({{}})", chunk_ids)
         by_id = {row[0]: Chunk(*row) for row in rows}
         return [by_id[chunk_id] for chunk_id in chunk_ids if chunk_id in by_id]
 
@@ -143,7 +143,8 @@ class Store:
     def document_chunks(self, document_id: int) -> list[Chunk]:
         """All chunks of a document, in order."""
         rows = self._db.execute(
-            f"{_SELECT_CHUNK} WHERE c.document_id = ? ORDER BY c.ordinal", (document_id,)
+            f"SELECT {CHUNK} {_FROM_CHUNKS} WHERE c.document_id = ? ORDER BY c.ordinal",
+            (document_id,),
         )
         return [Chunk(*row) for row in rows]
 
@@ -177,12 +178,7 @@ class Store:
         self._frequencies.clear()
         with self.database.writing():
             with self.database.transaction() as db:
-                old = db.execute(
-                    "SELECT id FROM documents WHERE collection_id = ? AND source = ?",
-                    (owner.id, source),
-                ).fetchone()
-                if old:
-                    delete_document(db, owner, old[0])
+                _delete_if_present(db, owner, source)
                 hashes = {entry[2] for entry in entries}
                 db.executemany(_INSERT_VECTOR, [(h, self.embedder, vectors[h]) for h in hashes])
                 document_id = insert_document(
@@ -200,13 +196,8 @@ class Store:
         owner = self.collection(collection)
         with self.database.writing():
             with self.database.transaction() as db:
-                row = db.execute(
-                    "SELECT id FROM documents WHERE collection_id = ? AND source = ?",
-                    (owner.id, source),
-                ).fetchone()
-                if row is None:
+                if not _delete_if_present(db, owner, source):
                     raise _unknown_document(source, collection)
-                delete_document(db, owner, row[0])
             if apply:
                 self.apply_outbox()
 
@@ -355,6 +346,16 @@ class Store:
     @property
     def _db(self) -> sqlite3.Connection:
         return self.database.connections.get()
+
+
+def _delete_if_present(db: sqlite3.Connection, owner: Collection, source: str) -> bool:
+    """Delete the document of this source; returns whether there was one."""
+    row = db.execute(
+        "SELECT id FROM documents WHERE collection_id = ? AND source = ?", (owner.id, source)
+    ).fetchone()
+    if row is not None:
+        delete_document(db, owner, row[0])
+    return row is not None
 
 
 def _unknown_document(source: str, collection: str) -> NotFound:

@@ -1,0 +1,27 @@
+"""The examples in docstrings give the results that they show."""
+
+import doctest
+import importlib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+FILES = {ROOT: "tools/*.py", ROOT / "shared/src": "**/*.py"}
+FILES |= dict.fromkeys(ROOT.glob("projects/*/src"), "**/*.py")
+MODULES = sorted(
+    ".".join(path.relative_to(source).with_suffix("").parts)
+    for source, pattern in FILES.items()
+    for path in source.glob(pattern)
+    if ">>> " in path.read_text("utf-8")
+)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_docstring_examples_run(
+    module: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # away from any .env
+    results = doctest.testmod(importlib.import_module(module))
+    assert results.attempted > 0
+    assert results.failed == 0
