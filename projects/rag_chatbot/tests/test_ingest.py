@@ -111,6 +111,23 @@ def test_ingest_prunes_only_below_its_paths(store: Store, folder: Path) -> None:
     assert ingest(store, [folder / "gone"], prune=True).removed == 0
 
 
+def test_ingest_prunes_an_empty_folder_only_on_demand(store: Store, folder: Path) -> None:
+    for name in ("x/a.md", "x/b.md", "y/c.md"):
+        write_file(folder, name)
+    ingest(store, [folder / "x", folder / "y"])
+    for path in (folder / "x").iterdir():
+        path.unlink()
+    (folder / "y/c.md").unlink()
+    (folder / "y").rmdir()
+    summary = ingest(store, [folder / "x", folder / "y"], prune=True)
+    assert summary.removed == 0 and len(sources(store)) == 3
+    kept = reasons([item for item in summary.failed if "--prune-empty" in item["reason"]])
+    assert "2 documents (a.md, b.md)" in kept[str(folder / "x")]
+    assert "1 document (c.md)" in kept[str(folder / "y")]
+    summary = ingest(store, [folder / "x", folder / "y"], prune_empty=True)
+    assert summary.removed == 3 and sources(store) == []
+
+
 def test_ingest_names_equal_paths_of_two_folders_differently(store: Store, folder: Path) -> None:
     write_file(folder, "x/readme.md", "from x")
     write_file(folder, "y/readme.md", "from y")
@@ -121,6 +138,33 @@ def test_ingest_names_equal_paths_of_two_folders_differently(store: Store, folde
     (folder / "x").rename(folder / "z")
     assert counts(ingest(store, [folder / "z"])) == (0, 0, 1, 0)
     assert sources(store) == ["readme.md", "y/readme.md"]
+
+
+def test_ingest_keeps_documents_of_a_folder_that_is_not_mounted(
+    store: Store, folder: Path
+) -> None:
+    write_file(folder, "a/readme.md", "Alpha costs 111.")
+    ingest(store, [folder / "a"])
+    (folder / "a").rename(folder / "unmounted")
+    write_file(folder, "b/readme.md", "Beta costs 222.")
+    assert counts(ingest(store, [folder / "b"], prune=True)) == (1, 0, 0, 0)
+    assert sources(store) == ["b/readme.md", "readme.md"]
+    assert "111" in store.document("default", "readme.md").text
+    (folder / "unmounted").rename(folder / "a")
+    assert counts(ingest(store, [folder / "a", folder / "b"])) == (0, 0, 2, 0)
+
+
+def test_ingest_and_upload_never_replace_each_other(store: Store, folder: Path) -> None:
+    ingest_bytes(store, "readme.md", b"Uploaded.")
+    write_file(folder, "readme.md", "Of the folder.")
+    write_file(folder, "other.md", "Of the folder, too.")
+    assert counts(ingest(store, [folder])) == (2, 0, 0, 0)
+    assert sources(store) == ["files/readme.md", "other.md", "readme.md"]
+    assert store.document("default", "readme.md").text == "Uploaded."
+    with pytest.raises(BadInput, match="Rename the file"):
+        ingest_bytes(store, "other.md", b"Uploaded, too.")
+    assert ingest_bytes(store, "other.md", b"Of the folder, too.")[1] == "unchanged"
+    assert counts(ingest(store, [folder], prune=True)) == (0, 0, 2, 0)
 
 
 def test_ingest_reads_file_passed_twice_once(store: Store, folder: Path) -> None:
@@ -162,7 +206,7 @@ def test_ingest_skips_hidden_generated_and_linked_files_with_reason(
     (folder / "again.md").symlink_to(folder / "a.md")
     os.mkfifo(folder / "pipe.md")
     summary = ingest(store, [folder])
-    assert sources(store) == ["a.md", "again.md"]
+    assert sources(store) == ["a.md"]
     assert summary.failed == []
     skip_reasons = reasons(summary.skipped)
     assert set(skip_reasons) == {
@@ -173,9 +217,108 @@ def test_ingest_skips_hidden_generated_and_linked_files_with_reason(
         "out.md",
         "dead.md",
         "pipe.md",
+        "again.md",
     }
     assert "Hidden" in skip_reasons[".git"] and "outside the folder" in skip_reasons["out.md"]
-    assert "read anyway" in skip_reasons["loop"] and "regular" in skip_reasons["pipe.md"]
+    assert "read anyway" in skip_reasons["loop"] and "read anyway" in skip_reasons["again.md"]
+    assert "regular" in skip_reasons["pipe.md"]
+
+
+def test_ingest_lists_links_and_paths_that_cannot_be_followed(store: Store, folder: Path) -> None:
+    write_file(folder, "good.md")
+    links = {"a": "b", "b": "a", "through.md": "good.md/x", "long.md": "n" * 300}
+    for name, target in links.items():
+        (folder / name).symlink_to(target)
+    summary = ingest(store, [folder])
+    assert sources(store) == ["good.md"]
+    assert set(reasons(summary.failed)) == set(links)
+    assert "Too many levels" in reasons(summary.failed)["a"]
+    alone = ingest(store, [folder / name for name in links])
+    assert len(alone.failed) == len(links)
+
+
+def test_ingest_lists_a_path_that_is_too_long(store: Store, folder: Path) -> None:
+    write_file(folder, "good.md")
+    start = os.getcwd()
+    try:
+        os.chdir(folder)
+        depth = len(os.fsencode(folder))
+        while depth < 4050:  # a path that one call may not name, made in steps
+            name = "d" * min(200, 4050 - depth)
+            os.mkdir(name)
+            os.chdir(name)
+            depth += len(name) + 1
+        Path("f" * 100 + ".md").write_text("Unreachable.")
+    finally:
+        os.chdir(start)
+    summary = ingest(store, [folder])
+    assert sources(store) == ["good.md"]
+    assert [item["reason"] for item in summary.failed] == ["Cannot be read: File name too long."]
+
+
+def test_ingest_reads_what_a_link_points_to_once(store: Store, folder: Path) -> None:
+    write_file(folder, "sub/good.md")
+    (folder / "first.md").symlink_to(folder / "sub/good.md")
+    (folder / "early").symlink_to(folder / "sub")
+    write_file(folder, ".hidden/only.md")
+    (folder / "only.md").symlink_to(folder / ".hidden/only.md")
+    summary = ingest(store, [folder])
+    assert sources(store) == ["only.md", "sub/good.md"]
+    assert set(reasons(summary.skipped)) == {"early", "first.md", ".hidden"}
+
+
+class PickyEmbeddings(HashEmbeddings):
+    """Raises an error of its own for a text with a certain word, as tokenizers do for some."""
+
+    def embed(self, texts):  # type: ignore[no-untyped-def]
+        if any("poison" in text for text in texts):
+            raise TypeError("TextEncodeInput must be text")
+        return super().embed(texts)
+
+
+def test_ingest_lists_a_file_that_cannot_be_embedded(
+    open_store: Callable[..., Store], folder: Path
+) -> None:
+    for name in ("a.md", "b.md", "c.md"):
+        write_file(folder, name, "poison" if name == "b.md" else f"Words of {name}.")
+    store = open_store(embeddings=PickyEmbeddings())
+    summary = ingest(store, [folder])
+    assert summary.added == 2 and list(reasons(summary.failed)) == ["b.md"]
+    assert "TypeError" in summary.failed[0]["reason"]
+    assert counts(ingest(store, [folder])) == (0, 0, 2, 0)
+
+
+class Panic(BaseException):
+    """As raised by libraries in Rust: not an Exception."""
+
+
+class PanickingEmbeddings(HashEmbeddings):
+    def count_tokens(self, text: str) -> int:
+        if "poison" in text:
+            raise Panic("index out of bounds")
+        return len(text.split())
+
+
+def test_ingest_lists_a_file_that_makes_the_tokenizer_panic(
+    open_store: Callable[..., Store], folder: Path
+) -> None:
+    write_file(folder, "a.md", "poison")
+    write_file(folder, "b.md", "Words.")
+    summary = ingest(open_store(embeddings=PanickingEmbeddings()), [folder])
+    assert summary.added == 1 and list(reasons(summary.failed)) == ["a.md"]
+
+
+def test_ingest_with_real_embeddings_reads_names_that_are_not_utf8(
+    open_store: Callable[..., Store], folder: Path
+) -> None:
+    from seedbed.models.embeddings import load_embeddings
+
+    for name in ("\udcff.txt", "\udcfe.txt", "red\x1b[31m.txt"):
+        (folder / name).write_text("Plain words.")
+    store = open_store(embeddings=load_embeddings())
+    assert ingest(store, [folder]).failed == []
+    assert sources(store) == ["files/\ufffd.txt", "red\ufffd[31m.txt", "\ufffd.txt"]
+    assert counts(ingest(store, [folder])) == (0, 0, 3, 0)
 
 
 @pytest.mark.parametrize(
@@ -206,6 +349,10 @@ def test_ingest_reports_files_without_read_permission() -> None:
         store = Store(Config(data_dir=Path(name) / "data"), HashEmbeddings())
         ingest(store, [folder])
         (folder / "closed").chmod(0)
+        write_file(folder, "listed/d.md")
+        write_file(folder, "listed/deep/e.md")
+        (folder / "into").symlink_to(folder / "listed/deep")
+        (folder / "listed").chmod(0o444)  # its names can be read, its files cannot
         (folder / "shut.md").write_text("changed, and no longer readable")
         (folder / "shut.md").chmod(0)
         Path(name).chmod(0o755)
@@ -221,7 +368,9 @@ def test_ingest_reports_files_without_read_permission() -> None:
             if root:
                 os.seteuid(0)
             (folder / "closed").chmod(0o755)
-        assert set(reasons(summary.failed)) == {"closed", "shut.md"}
+            (folder / "listed").chmod(0o755)
+        unreadable = {"closed", "shut.md", "listed/d.md", "listed/deep", "into"}
+        assert set(reasons(summary.failed)) == unreadable
         assert all("Permission denied" in reason for reason in reasons(summary.failed).values())
         assert counts(summary) == (0, 0, 1, 0)
 
@@ -243,7 +392,7 @@ def test_ingest_bytes_uses_only_last_part_of_name(store: Store) -> None:
     assert ingest_bytes(store, "wd.md", b"# A\n\nB.\n")[1] == "unchanged"
     assert ingest_bytes(store, "/x/wd.md", b"# A\n\nC.\n")[1] == "updated"
     assert sources(store) == ["wd.md"]
-    for name in ("", "..", "a/..", "/"):
+    for name in ("", "..", "a/..", "/", "a\0b.md", "\x1b[31m.md", "\u202e.md", "\udcff.md"):
         with pytest.raises(BadInput, match="not a valid name"):
             ingest_bytes(store, name, b"x")
     with pytest.raises(BadInput, match="empty"):

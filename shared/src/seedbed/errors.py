@@ -3,6 +3,7 @@
     SeedbedError                 500  internal error
     ├── BadInput                 400  the input is invalid
     │   ├── ConfigError          400  a setting is invalid
+    │   ├── Conflict             409  it exists already
     │   └── ContextWindowError   400  the prompt exceeds the model's context window
     ├── Unauthorized             401  the API key is missing or unknown
     ├── Forbidden                403  the API key does not permit this
@@ -84,6 +85,12 @@ class BadInput(SeedbedError):
 
 class ConfigError(BadInput):
     """A setting, a configuration file or a model spec is invalid."""
+
+
+class Conflict(BadInput):
+    """What is to be created exists already."""
+
+    status = 409
 
 
 class ContextWindowError(BadInput):

@@ -23,6 +23,7 @@ from rag_chatbot.store.callers import OPERATOR
 from rag_chatbot.talk import terminal
 from seedbed import cli
 from seedbed.cli import Host, Json, Port, show
+from seedbed.errors import BadInput
 
 if TYPE_CHECKING:
     from rag_chatbot.chatbot import Chatbot
@@ -35,7 +36,19 @@ app.add_typer(documents, name="documents")
 app.add_typer(collections, name="collections")
 app.add_typer(feedback, name="feedback")
 
-Collection = Annotated[str, typer.Option("--collection", "-c", help="Name of the collection.")]
+
+
+def _text(value: str) -> str:
+    """Refuse bytes that are not UTF-8, which a path may contain but a name may not."""
+    if not value.isascii() and any("\ud800" <= c <= "\udfff" for c in value):
+        raise BadInput(f"{value[:100]!r} is not valid UTF-8.", hint="Check the terminal's encoding.")
+    return value
+
+
+Collection = Annotated[
+    str,
+    typer.Option("--collection", "-c", callback=_text, help="Name of the collection."),
+]
 Model = Annotated[
     str | None,
     typer.Option(
@@ -43,7 +56,7 @@ Model = Annotated[
         help="Chat model: a name or a spec, e.g. ollama:qwen3:4b. Default: SEEDBED_MODEL.",
     ),
 ]
-CollectionName = Annotated[str, typer.Argument(help="Name of the collection.")]
+CollectionName = Annotated[str, typer.Argument(callback=_text, help="Name of the collection.")]
 Paths = Annotated[list[Path], typer.Argument(help="Files, or folders with their subfolders.")]
 
 
@@ -77,6 +90,12 @@ def ingest(
     prune: Annotated[
         bool, typer.Option("--prune", help="Remove documents whose files were deleted.")
     ] = False,
+    prune_empty: Annotated[
+        bool,
+        typer.Option(
+            "--prune-empty", help="The same, also where a path no longer contains any file."
+        ),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Add documents to a collection, or update them. Unchanged files are not read again.
@@ -91,6 +110,7 @@ def ingest(
         include=include or (),
         exclude=exclude or (),
         prune=prune,
+        prune_empty=prune_empty,
     )
     if as_json:
         show(summary)
@@ -145,7 +165,6 @@ def ask(
 def chat(collection: Collection = "default", model: Model = None) -> None:
     """Hold a conversation in the terminal. An empty line ends it."""
     from rag_chatbot.chatbot import Question
-    from seedbed.errors import BadInput
 
     chatbot, conversation = open_chatbot(model), None
     while text := _read_line():
@@ -249,7 +268,9 @@ def list_documents(collection: Collection = "default", as_json: Json = False) ->
 
 @documents.command("delete")
 def delete_document(
-    source: Annotated[str, typer.Argument(help="Name as printed by `documents list`.")],
+    source: Annotated[
+        str, typer.Argument(callback=_text, help="Name as printed by `documents list`.")
+    ],
     collection: Collection = "default",
 ) -> None:
     """Delete one document."""
@@ -270,11 +291,17 @@ def list_collections(as_json: Json = False) -> None:
 def create_collection(
     name: CollectionName,
     readers: Annotated[str, typer.Option(help="Key names, separated by commas.")] = "*",
-    writers: Annotated[str, typer.Option(help="Key names, separated by commas.")] = "*",
+    writers: Annotated[
+        str, typer.Option(help="Key names, separated by commas. Default: those in RAG_WRITERS.")
+    ] = "",
 ) -> None:
     """Create a collection. `*` stands for every API key."""
-    open_chatbot().create_collection(name, readers.split(","), writers.split(","), OPERATOR)
+    open_chatbot().create_collection(name, _names(readers), _names(writers), OPERATOR)
     typer.echo(f"created {name}", err=True)
+
+
+def _names(text: str) -> list[str]:
+    return [name for name in text.split(",") if name.strip()]
 
 
 @collections.command("delete")

@@ -10,6 +10,8 @@ checks access, keeps conversations, and returns plain JSON.
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -23,13 +25,15 @@ from rag_chatbot.answer.follow_up import Exchange
 from rag_chatbot.config import Config
 from rag_chatbot.conversation import Conversations
 from rag_chatbot.ingest import Progress, Summary, ingest_bytes
+from rag_chatbot.read.decode import clean_name
 from rag_chatbot.search.retrieve import Hit, Retriever
 from rag_chatbot.store.callers import LOCAL, OPERATOR, Caller
 from rag_chatbot.store.store import Store
-from seedbed.errors import BadInput, SeedbedError
+from seedbed.errors import BadInput, Conflict, SeedbedError, public_message
 from seedbed.models.embeddings import embed_texts
 from seedbed.settings import Settings
 
+log = logging.getLogger(__name__)
 LoadModel = Callable[[str], BaseChatModel]
 
 __all__ = ["LOCAL", "OPERATOR", "Caller", "Chatbot", "Question", "open_chatbot"]
@@ -179,13 +183,15 @@ class Chatbot:
                 hint=f"Example: '{caller}/{name}'.",
             )
         if name in self.store.collections(OPERATOR):
-            raise BadInput(f"The name {name!r} is not available.", hint="Choose another.")
+            raise Conflict(f"The name {name!r} is not available.", hint="Choose another.")
         self.store.create_collection(name, _with(caller, readers), _with(caller, writers))
 
     def delete_collection(self, name: str, caller: Caller) -> None:
-        """Delete a collection with all its documents."""
+        """Delete a collection with all its documents; `default` stays, without documents."""
         self.store.require(name, caller, "write")
         self.store.delete_collection(name)
+        if name == "default":
+            self.store.create_collection(name)
 
     def documents(self, collection: str, caller: Caller) -> list[dict[str, Any]]:
         """The documents of a collection as JSON, ordered by source."""
@@ -210,8 +216,11 @@ class Chatbot:
         """Ingest uploaded files, given as (name, content), and return a summary as JSON.
 
         A file that cannot be read is listed under `failed`; the others are ingested all the same.
+        When the server cannot go on, the files before that are in the summary; an error is raised
+        only if there are none.
         """
         self.store.require(collection, caller, "write")
+        start = time.monotonic()
         summary = Summary()
         for number, (name, data) in enumerate(files):
             if progress:
@@ -219,12 +228,19 @@ class Chatbot:
             try:
                 _, change, chunks = ingest_bytes(self.store, name, data, collection=collection)
             except SeedbedError as error:
-                if error.status >= 500 or error.status == 429:
+                stops = error.status >= 500 or error.status == 429  # and not because of this file
+                if stops and not (summary.added or summary.updated or summary.unchanged):
                     raise
-                summary.failed.append({"path": name, "reason": str(error)})
-                continue
-            setattr(summary, change, getattr(summary, change) + 1)
-            summary.chunks += chunks if change != "unchanged" else 0
+                rest = files[number:] if stops else [(name, data)]
+                summary.failed += [_failure(name, error) for name, _ in rest]
+                if stops:
+                    break
+            except Exception as error:  # a bug in a parser must not stop the other files
+                summary.failed.append(_failure(name, error))
+            else:
+                setattr(summary, change, getattr(summary, change) + 1)
+                summary.chunks += chunks if change != "unchanged" else 0
+        summary.seconds = time.monotonic() - start
         return summary.as_json()
 
     def delete_document(self, collection: str, source: str, caller: Caller) -> None:
@@ -234,6 +250,7 @@ class Chatbot:
 
     def check(self) -> None:
         """Raise the error that would prevent an answer; cheap once the model has worked."""
+        self.conversations.list(LOCAL, limit=1)
         [vector] = embed_texts(self.retriever.embeddings, ["ready"])
         for name in self.store.collections(OPERATOR)[:1]:
             self.store.dense(name, vector, 1)
@@ -264,6 +281,10 @@ def _with(caller: Caller, names: Sequence[str]) -> list[str]:
     """`names`, and the caller where they don't include it."""
     included = caller is OPERATOR or "*" in names or caller in names
     return [*names] if included else [*names, str(caller)]
+
+
+def _failure(name: str, error: Exception) -> dict[str, str]:
+    return {"path": clean_name(name), "reason": public_message(error, log)}
 
 
 def passage(hit: Hit) -> dict[str, Any]:

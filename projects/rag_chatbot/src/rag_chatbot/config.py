@@ -7,10 +7,10 @@ The descriptions below are also the table in the README and the comments in `.en
 """
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import AliasChoices, Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AliasChoices, Field, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 
 class Config(BaseSettings):
@@ -20,7 +20,11 @@ class Config(BaseSettings):
     """
 
     model_config = SettingsConfigDict(
-        env_prefix="RAG_", env_file=".env", extra="ignore", populate_by_name=True
+        env_prefix="RAG_",
+        env_file=".env",
+        env_ignore_empty=True,
+        extra="ignore",
+        populate_by_name=True,
     )
 
     data_dir: Path = Field(
@@ -32,6 +36,12 @@ class Config(BaseSettings):
         validation_alias=AliasChoices("SEEDBED_CHROMA_URL", "RAG_CHROMA_URL"),
         description="URL of a Chroma server, e.g. http://127.0.0.1:8000, which several processes"
         " can share. Default: an index inside the data folder.",
+    )
+    writers: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Names of the API keys, separated by commas, that may change collections made"
+        " by the operator, such as `default`; `*` for every key. Default: none, keys only read"
+        " them.",
     )
     chunk_tokens: int = Field(
         128,
@@ -69,3 +79,10 @@ class Config(BaseSettings):
     max_file_mb: int = Field(
         50, ge=1, description="Maximum size of a document in megabytes. Larger files are refused."
     )
+
+    @field_validator("writers", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(filter(None, (name.strip() for name in value.split(","))))
+        return value

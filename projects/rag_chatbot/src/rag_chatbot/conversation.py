@@ -61,19 +61,19 @@ class Conversations:
     """Each caller sees its own conversations only; those of others do not exist for it."""
 
     def __init__(self, path: Path) -> None:
+        """The file is created at its first use."""
         self.path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with self._database() as database:
-            database.executescript(SCHEMA)
 
     @contextmanager
     def _database(self) -> Iterator[sqlite3.Connection]:
         # One connection per call: threads share nothing, and opening one takes about 0.2 ms.
         damaged = "Move it away to start a new one, or restore a backup."
+        self.path.parent.mkdir(parents=True, exist_ok=True)
         with (
             sqlite_errors(self.path, setting="RAG_DATA_DIR", damaged=damaged),
             closing(open_sqlite(self.path, busy_seconds=10, wal=False, foreign_keys=1)) as database,
         ):
+            database.executescript(SCHEMA)
             yield database
 
     def start(self, caller: str, collection: str, title: str) -> str:

@@ -3,6 +3,9 @@
     summary = ingest(store, ["docs"])                        # what `rag-chatbot ingest docs` runs
     summary.added, summary.failed                            # 31, [{"path": …, "reason": …}]
 
+A document never replaces another one that came from elsewhere: a file gets a longer name if its own
+is taken, and an upload is refused.
+
 A second thread reads, parses and chunks ahead, while the calling thread embeds and stores in
 batches of chunks from several documents. Parsing and chunking are in `read/`, tables in `store/`.
 """
@@ -10,6 +13,7 @@ batches of chunks from several documents. Parsing and chunking are in `read/`, t
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -20,12 +24,15 @@ from typing import Any, Literal
 from rag_chatbot.config import Config
 from rag_chatbot.read import Document, parse
 from rag_chatbot.read.chunk import Piece, TokenCounter, chunk, counter
+from rag_chatbot.read.decode import clean_name
 from rag_chatbot.read.find_files import FileEntry, find_files
 from rag_chatbot.read.read_ahead import ReadAhead
 from rag_chatbot.store.records import FileStat, Parts, StoredDocument, index_parts, joined
 from rag_chatbot.store.store import Store
 from seedbed.errors import BadInput, SeedbedError, TooLarge
+from seedbed.models.embeddings import embed_texts
 
+log = logging.getLogger(__name__)
 FORMAT = 2  # raise it when parsing or chunking changes: every file is then read again
 BATCH_CHUNKS = 512  # embedded and stored together
 AHEAD_CHARS = 20_000_000  # limit of parsed text that waits for embedding, to bound the memory
@@ -67,6 +74,11 @@ class _PreparedFile:
     file: FileStat | None = None
     old_id: int = 0
 
+    @property
+    def texts(self) -> list[str]:
+        """The texts to embed, one per chunk."""
+        return [joined(*part) for part in self.parts]
+
 
 def ingest(
     store: Store,
@@ -76,6 +88,7 @@ def ingest(
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
     prune: bool = False,
+    prune_empty: bool = False,
     progress: Progress | None = None,
     waiting: Callable[[str], None] | None = None,
     lock_timeout: float = 60.0,
@@ -84,12 +97,14 @@ def ingest(
 
     A document's source is its path below the folder in `paths`. Files that match no glob of
     `include`, or one of `exclude`, are left out. `prune` removes documents whose files below
-    `paths` were deleted. `progress` is called after each file; `waiting` gets a sentence if another
-    ingest is running, which is waited for up to `lock_timeout` seconds.
+    `paths` were deleted; it spares a path without any file, which may be a disk that is not
+    mounted, and reports what it would remove. `prune_empty` removes those too. `progress` is called
+    after each file; `waiting` gets a sentence if another ingest is running, which is waited for up
+    to `lock_timeout` seconds.
 
-    A file that cannot be read does not stop the others. Raises Busy when the wait is over,
-    ConfigError if the collection was made with other embeddings, and Unavailable if the disk is
-    full or the Chroma server stops. What was stored by then stays, and the next run continues.
+    A file that cannot be read, cut or embedded does not stop the others. Raises Busy when the wait
+    is over, ConfigError if the collection was made with other embeddings, and Unavailable if the
+    disk is full. What was stored by then stays, and the next run continues.
     """
     start = time.monotonic()
     summary = Summary()
@@ -97,7 +112,7 @@ def ingest(
     with store.database.writing(lock_timeout, waiting):
         store.create_collection(collection)
         store.require_embedder(collection)
-        stored = {document.path: document for document in store.documents(collection)}
+        stored = store.documents(collection)
         # 2. List the files, and give each a source that is unique in the collection.
         files = list(find_files([Path(p) for p in paths], include, exclude))
         jobs: list[tuple[FileEntry, str]] = []
@@ -111,11 +126,12 @@ def ingest(
         # 3. Read, parse and chunk in one thread; embed and store in this one.
         _process(store, collection, jobs, stored, summary, progress)
         # 4. Remove documents whose files are gone.
-        if prune:
-            _prune(store, collection, files, stored, summary)
+        if prune or prune_empty:
+            _prune(store, collection, paths, files, stored, summary, prune_empty)
         # 5. Bring the vector index up to date with the database.
-        if summary.chunks or summary.removed:
-            store.apply_outbox()
+        reason = store.apply_outbox()
+        if reason:
+            summary.failed.append({"path": "vector index", "reason": reason})
     summary.seconds = time.monotonic() - start
     return summary
 
@@ -126,11 +142,11 @@ def ingest_bytes(
     """Add one uploaded file to a collection, or update it.
 
     Returns its source, what was done, and its number of chunks. Only the last part of `name` is
-    used, so an upload cannot name a path. Raises BadInput if the file cannot be read, and TooLarge
-    if it is larger than `RAG_MAX_FILE_MB`.
+    used, so an upload cannot name a path. Raises BadInput if the file cannot be read or has the
+    name of an ingested file, and TooLarge if it is larger than `RAG_MAX_FILE_MB`.
     """
     source = PurePosixPath(name.replace("\\", "/")).name.strip()
-    if not source or source in (".", ".."):
+    if source in ("", ".", "..") or source != clean_name(source):
         raise BadInput(f"{name[:100]!r} is not a valid name for a document.")
     limit = store.config.max_file_mb
     if len(data) > limit * 2**20:
@@ -138,9 +154,14 @@ def ingest_bytes(
     with store.database.writing():
         store.create_collection(collection)
         old = next((d for d in store.documents(collection) if d.source == source), None)
-        digest = _tag(store) + hashlib.sha256(data).hexdigest()
+        digest = _tag(store) + _digest(data)
         if old and old.data_hash == digest:
             return source, "unchanged", old.chunks
+        if old and old.path:
+            raise BadInput(
+                f"{source!r} was ingested from a folder; an upload cannot replace it.",
+                hint="Rename the file.",
+            )
         document = parse(Path(source), data)
         pieces = chunk(document, store.config.chunk_tokens, counter(store.embeddings))
         store.add_document(collection, source, digest, document, pieces)
@@ -151,7 +172,7 @@ def _process(
     store: Store,
     collection: str,
     jobs: list[tuple[FileEntry, str]],
-    stored: dict[str | None, StoredDocument],
+    stored: list[StoredDocument],
     summary: Summary,
     progress: Progress | None,
 ) -> None:
@@ -182,46 +203,81 @@ def _write(store: Store, collection: str, batch: list[_PreparedFile], summary: S
     """Embed a batch in one call, and store its documents."""
     if not batch:
         return
-    texts = [joined(*part) for ready in batch for part in ready.parts]
-    vectors = store.embed(texts)
+    batch, vectors = _embed(store, batch, summary)
     for ready in batch:
         assert ready.document is not None
-        store.add_document(
-            collection,
-            ready.source,
-            ready.data_hash,
-            ready.document,
-            ready.pieces,
-            file=ready.file,
-            parts=ready.parts,
-            vectors=vectors,
-            apply=False,
-        )
+        try:
+            store.add_document(
+                collection,
+                ready.source,
+                ready.data_hash,
+                ready.document,
+                ready.pieces,
+                file=ready.file,
+                parts=ready.parts,
+                vectors=vectors,
+                apply=False,
+            )
+        except SeedbedError:  # the disk is full: not the fault of this file
+            raise
+        except Exception as error:
+            summary.failed.append({"path": ready.source, "reason": _reason(error)})
+            continue
         summary.chunks += len(ready.pieces)
         summary.added += ready.change == "added"
         summary.updated += ready.change == "updated"
-    store.apply_outbox()
+    store.apply_outbox(rebuild=False)  # a broken index is rebuilt once, at the end
+
+
+def _embed(
+    store: Store, batch: list[_PreparedFile], summary: Summary
+) -> tuple[list[_PreparedFile], dict[bytes, bytes]]:
+    """The vectors of a batch, and its files without those that cannot be embedded."""
+    try:
+        return batch, store.embed([text for ready in batch for text in ready.texts])
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException:
+        log.debug("embedding a batch failed", exc_info=True)
+    # One text may have failed the whole call: embed each file alone.
+    good: list[_PreparedFile] = []
+    vectors: dict[bytes, bytes] = {}
+    for ready in batch:
+        try:
+            vectors |= store.embed(ready.texts)
+            good.append(ready)
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:
+            embed_texts(store.embeddings, ["Any text."])  # raises if no text can be embedded
+            summary.failed.append({"path": ready.source, "reason": _reason(error)})
+    return good, vectors
 
 
 def _prepare(
-    store: Store, jobs: list[tuple[FileEntry, str]], stored: dict[str | None, StoredDocument]
+    store: Store, jobs: list[tuple[FileEntry, str]], stored: list[StoredDocument]
 ) -> Iterator[_PreparedFile]:
     """Read and chunk one file after the other. Runs in the reading thread."""
     tag, count = _tag(store), counter(store.embeddings)
-    sources = {document.source: document for document in stored.values()}
+    documents = {document.source: document for document in stored}
     for file, source in jobs:
-        old = stored.get(_key(file.path)) or sources.get(source)
         try:
-            yield _read(file, source, old, tag, count, store.config)
-        except SeedbedError as error:
-            yield _PreparedFile(source, "failed", str(error))
-        except OSError as error:
-            yield _PreparedFile(
-                source, "failed", f"The file cannot be read: {error.strerror or error}."
-            )
-        except Exception as error:  # a bug in a parser must not stop the other files
-            reason = f"The file could not be parsed ({type(error).__name__}: {error})."
-            yield _PreparedFile(source, "failed", reason)
+            ready = _read(file, source, documents.get(source), tag, count, store.config)
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # also the tokenizer's, whose panics are not Exceptions
+            ready = _PreparedFile(source, "failed", _reason(error))
+        yield ready
+
+
+def _reason(error: BaseException) -> str:
+    """Why a file was not ingested."""
+    if isinstance(error, SeedbedError):
+        return str(error)
+    if isinstance(error, OSError):
+        return f"The file cannot be read: {error.strerror or error}."
+    # A bug in a parser, or what the embeddings do not accept.
+    return clean_name(f"The file could not be parsed ({type(error).__name__}: {error}).")
 
 
 def _read(
@@ -250,7 +306,7 @@ def _read(
     data = file.path.read_bytes()
     settled = time.time_ns() - stat.st_mtime_ns > FRESH_NS
     file_stat = FileStat(key, stat.st_size, stat.st_mtime_ns if settled else 0)
-    digest = tag + hashlib.sha256(data).hexdigest()
+    digest = tag + _digest(data)
     if old and old.data_hash == digest:
         return _PreparedFile(source, "unchanged", file=file_stat, old_id=old.id)
     # 3. New or changed: parse and chunk it.
@@ -272,69 +328,125 @@ def _key(path: Path) -> str:
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
 def _tag(store: Store) -> str:
     """Prefix of stored hashes. When it changes, no stored document counts as unchanged."""
     return f"{FORMAT}-{store.config.chunk_tokens}:"
 
 
 def _display_path(file: FileEntry) -> str:
-    """The path for the summary, in valid UTF-8."""
+    """The path for the summary, in printable text."""
     path = file.relative if file.relative != "." else str(file.path)
-    return path.encode("utf-8", "replace").decode("utf-8")
+    return clean_name(path)
 
 
 class _Sources:
     """Gives each file a source that is unique in the collection.
 
-    It is the path below the root, e.g. `guide/a.md`. If another file has it already, the name of
-    the root comes first, e.g. `docs/guide/a.md`.
+    It is the path below the root, e.g. `guide/a.md`. If another document has it already, the name
+    of the root comes first, e.g. `docs/guide/a.md`.
     """
 
-    def __init__(self, stored: dict[str | None, StoredDocument]) -> None:
-        self.by_path = {path: document.source for path, document in stored.items() if path}
-        self.path_of = {source: path for path, source in self.by_path.items()}
+    def __init__(self, stored: list[StoredDocument]) -> None:
+        self.by_path = {document.path: document.source for document in stored if document.path}
+        self.by_source = {document.source: document for document in stored}
+        self.assigned: set[str] = set()
 
     def assign(self, file: FileEntry) -> str:
         """The source of a file: the stored one, or a new one."""
         path = _key(file.path)
-        if path in self.by_path:
-            return self.by_path[path]
-        relative = file.relative.encode("utf-8", "replace").decode("utf-8")
-        source, number = relative, 1
-        while not self._free(source, path):
-            suffix = "" if number == 1 else f"~{number}"
-            source = f"{file.root.name}{suffix}/{relative}"
-            number += 1
-        self.by_path[path] = source
-        self.path_of[source] = path
-        return source
+        if path not in self.by_path:
+            relative, root = clean_name(file.relative), clean_name(file.root.name)
+            source, number = relative, 1
+            while not self._free(source, file):
+                suffix = "" if number == 1 else f"~{number}"
+                source = f"{root}{suffix}/{relative}"
+                number += 1
+            self.by_path[path] = source
+            self.assigned.add(source)
+        return self.by_path[path]
 
-    def _free(self, source: str, path: str) -> bool:
-        """Whether no other existing file has it. A deleted one does not count: it was moved."""
-        other = self.path_of.get(source)
-        return other is None or other == path or not os.path.lexists(other)
+    def _free(self, source: str, file: FileEntry) -> bool:
+        """Whether no other document has it. A file that was moved keeps its source."""
+        other = self.by_source.get(source)
+        return source not in self.assigned and (other is None or _moved(other, file))
+
+
+def _moved(document: StoredDocument, file: FileEntry) -> bool:
+    """Whether `file` is the document's file under another path, by its content.
+
+    Without the same content, the other path may be on a disk that is not mounted at the moment.
+    """
+    if not document.path or not _is_gone(document.path):
+        return False
+    try:
+        same_size = file.path.stat().st_size == document.size
+        return same_size and document.data_hash.endswith(_digest(file.path.read_bytes()))
+    except OSError:
+        return False
 
 
 def _prune(
     store: Store,
     collection: str,
+    paths: Sequence[Path | str],
     files: list[FileEntry],
-    stored: dict[str | None, StoredDocument],
+    stored: list[StoredDocument],
     summary: Summary,
+    prune_empty: bool,
 ) -> None:
-    """Remove documents whose file below the roots is gone.
+    """Remove documents whose file at or below `paths` is gone.
 
     Folders that could not be read are left alone: their files may still be there.
     """
-    roots = {str(file.root) for file in files if not file.failed}
-    unread = tuple(str(file.path) + os.sep for file in files if file.failed)
-    seen = {_key(file.path) for file in files}
-    for path, document in stored.items():
-        if not path or path in seen or path.startswith(unread) or os.path.lexists(path):
+    present = {_key(file.path): file for file in files if not _is_gone(file.path)}
+    unread = tuple(path + os.sep for path, file in present.items() if file.failed)
+    gone = {
+        document.path: document.source
+        for document in stored
+        if document.path
+        and not document.path.startswith(unread)
+        and document.path not in present
+        and _is_gone(document.path)
+    }
+    for root in paths:
+        key = _key(Path(root).absolute())
+        below = [path for path in gone if _is_below(path, key)]
+        if below and not prune_empty and not any(_is_below(path, key) for path in present):
+            summary.failed.append(_guard(clean_name(str(root)), [gone[path] for path in below]))
             continue
-        if any(path.startswith(root.rstrip(os.sep) + os.sep) for root in roots):
-            store.delete_document(collection, document.source, apply=False)
+        for path in below:
+            store.delete_document(collection, gone.pop(path), apply=False)
             summary.removed += 1
+
+
+def _is_gone(path: Path | str) -> bool:
+    """Whether nothing is at this path. Where permission is missing, something may be."""
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def _is_below(path: str, root: str) -> bool:
+    return path == root or path.startswith(root.rstrip(os.sep) + os.sep)
+
+
+def _guard(root: str, sources: list[str]) -> dict[str, str]:
+    """Why nothing below a path without files was removed."""
+    names = ", ".join(sources[:5]) + (", …" if len(sources) > 5 else "")
+    reason = (
+        "No files here; a disk may not be mounted. Not removed:"
+        f" {len(sources)} document{'' if len(sources) == 1 else 's'} ({names})."
+        " Remove with: --prune-empty"
+    )
+    return {"path": root, "reason": reason}
 
 
 def _weight(item: _PreparedFile) -> int:

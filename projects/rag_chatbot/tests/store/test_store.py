@@ -16,12 +16,12 @@ import pytest
 from rag_chatbot.config import Config
 from rag_chatbot.read import parse
 from rag_chatbot.read.chunk import chunk, counter, embedding_text
-from rag_chatbot.store.callers import OPERATOR
+from rag_chatbot.store.callers import LOCAL, OPERATOR
 from rag_chatbot.store.database import Database
 from rag_chatbot.store.full_text import match_expression
 from rag_chatbot.store.store import Store
-from seedbed.errors import BadInput, Busy, ConfigError, NotFound, Unavailable
-from seedbed.testing import HashEmbeddings, free_port, run_server
+from seedbed.errors import BadInput, Busy, ConfigError, Forbidden, NotFound, Unavailable
+from seedbed.testing import HashEmbeddings, closed_port, free_port, run_server
 
 OPEN = Callable[..., Store]
 
@@ -193,7 +193,7 @@ def test_collections_hide_what_a_caller_may_not_read(store: Store) -> None:
     with pytest.raises(NotFound) as absent:
         store.require("plums", "eve", "read")
     assert str(hidden.value).replace("plans", "plums") == str(absent.value)
-    with pytest.raises(NotFound):
+    with pytest.raises(Forbidden):
         store.require("plans", "bob", "write")
     store.set_access("plans", ["eve"], ["eve"])
     assert store.require("plans", "eve", "write").readers == ("eve",)
@@ -276,6 +276,99 @@ def test_index_that_differs_is_reconciled(open_store: OPEN) -> None:
     }
 
 
+def test_index_from_a_backup_is_brought_up_to_date(open_store: OPEN, config: Config) -> None:
+    first = open_store()
+    put(first, "a.md", PUMP)
+    first.close()
+    shutil.copytree(config.data_dir / "chroma", config.data_dir / "backup")
+    second = open_store()
+    put(second, "a.md", PUMP.replace("lever", "switch"))  # as many chunks as before
+    second.close()
+    shutil.rmtree(config.data_dir / "chroma")
+    (config.data_dir / "backup").rename(config.data_dir / "chroma")
+    third = open_store()
+    query = ask(third, "red switch")
+    assert third.chunks([third.dense("default", query, 9)[0][0]])[0].text.count("switch") == 1
+
+
+def test_index_of_another_copy_is_replaced(
+    open_store: OPEN, config: Config, tmp_path: Path
+) -> None:
+    first = open_store()
+    put(first, "a.md", "Same.")
+    first.close()
+    shutil.copytree(config.data_dir, tmp_path / "copy")
+    other = Store(config.model_copy(update={"data_dir": tmp_path / "copy"}), HashEmbeddings())
+    put(other, "b.md", "In the other copy.")
+    other.close()
+    second = open_store()
+    put(second, "b.md", BOAT)
+    second.close()
+    shutil.rmtree(config.data_dir / "chroma")
+    shutil.copytree(tmp_path / "copy" / "chroma", config.data_dir / "chroma")
+    third = open_store()
+    assert third.dense("default", ask(third, "boat leaves the harbour"), 1)[0][1] > 0.4
+
+
+def test_index_that_is_a_plain_file_is_rebuilt(open_store: OPEN, config: Config) -> None:
+    first = open_store()
+    put(first, "a.md", PUMP)
+    first.close()
+    shutil.rmtree(config.data_dir / "chroma")
+    (config.data_dir / "chroma").write_text("no folder")
+    assert len(open_store().dense("default", ask(first, "lever"), 9)) == 2
+
+
+def test_changes_with_a_damaged_index_are_done_and_rebuild_it(
+    open_store: OPEN, config: Config
+) -> None:
+    first = open_store()
+    put(first, "a.md", PUMP)
+    first.close()
+    (config.data_dir / "chroma/chroma.sqlite3").write_bytes(b"no database" * 300)
+    second = open_store()
+    put(second, "b.md", BOAT)
+    second.delete_document("default", "a.md")
+    assert [d.source for d in second.documents("default")] == ["b.md"]
+    assert index_ids(second) == {3}
+
+
+def test_change_is_done_where_the_chroma_server_is_down(open_store: OPEN) -> None:
+    with closed_port() as port:
+        store = open_store(chroma_url=f"http://127.0.0.1:{port}")
+        put(store, "a.md", PUMP)
+        assert "is not available" in store.apply_outbox()
+        assert [d.source for d in store.documents("default")] == ["a.md"]
+        store.delete_document("default", "a.md")
+        assert store.documents("default") == []
+
+
+def test_operators_collections_are_read_only_for_keys_unless_granted(open_store: OPEN) -> None:
+    store = open_store()
+    store.create_collection("default")
+    for caller in (OPERATOR, LOCAL):
+        assert store.require("default", caller, "write")
+    with pytest.raises(Forbidden, match="RAG_WRITERS"):
+        store.require("default", "ann", "write")
+    assert store.require("default", "ann", "read")
+    granted = open_store(writers=("ann",))
+    assert granted.require("default", "ann", "write")
+    with pytest.raises(Forbidden):
+        granted.require("default", "bob", "write")
+    assert open_store(writers=("*",)).require("default", "bob", "write")
+
+
+def test_operators_collections_of_an_older_version_become_read_only(open_store: OPEN) -> None:
+    store = open_store()
+    for name in ("default", "ann/notes"):
+        store.create_collection(name, writers=["*"])
+    store.database.connections.get().execute("PRAGMA user_version = 0")
+    again = open_store()
+    with pytest.raises(Forbidden):
+        again.require("default", "bob", "write")
+    assert again.require("ann/notes", "bob", "write")
+
+
 def test_store_readers_do_not_wait_for_a_writer(open_store: OPEN) -> None:
     store = open_store()
     put(store, "a.md", PUMP)
@@ -311,7 +404,8 @@ def test_store_writers_take_turns_and_report_waiting(open_store: OPEN) -> None:
         thread = threading.Thread(target=write)
         thread.start()
         thread.join()
-    assert "Another ingest" in said[0] and "Another ingest" in str(errors[0])
+    assert "Another upload or ingest" in said[0] and "Another upload or ingest" in str(errors[0])
+    assert str(two.database.path.parent) not in str(errors[0])
     with two.database.writing(30):
         assert said == said[:1]
 
@@ -354,13 +448,17 @@ def test_store_survives_a_restart_of_the_chroma_server(open_store: OPEN, tmp_pat
         assert len(store.dense("default", ask(store, "lever"), 9)) == 2
     with pytest.raises(Unavailable, match=url):
         store.dense("default", ask(store, "lever"), 9)
-    with pytest.raises(Unavailable, match=url):
-        put(store, "b.md", BOAT)
+    put(store, "b.md", BOAT)
+    store.delete_document("default", "a.md")
+    put(store, "a.md", PUMP)
     assert [d.source for d in store.documents("default")] == ["a.md", "b.md"]
     assert store.text("default", "harbour", 1)
     with run_server(argv, port, "/api/v2/heartbeat"):
         assert len(store.dense("default", ask(store, "boat"), 9)) == 3
-        assert index_ids(store) == {1, 2, 3}
+        assert index_ids(store) == {3, 4, 5}
+    shutil.rmtree(tmp_path / "server")  # the server comes back with an empty folder
+    with run_server(argv, port, "/api/v2/heartbeat"):
+        assert len(store.dense("default", ask(store, "boat"), 9)) == 3
 
 
 def test_store_invalid_chroma_address_is_reported(open_store: OPEN) -> None:

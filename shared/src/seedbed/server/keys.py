@@ -62,6 +62,12 @@ class Keys:
                     "a name or key.",
                     hint="Write name=key,name=key with distinct names and keys.",
                 )
+            if name == "local" or not name.isprintable() or set(name) & set("*/"):
+                raise errors.ConfigError(
+                    f"SEEDBED_API_KEYS: the name of pair {position} is not allowed.",
+                    hint="Use printable characters without * and /, and not the name 'local', "
+                    "which stands for callers without a key.",
+                )
             digests[digest] = name
         return cls(digests)
 

@@ -24,6 +24,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import uvicorn
+from anyio import CapacityLimiter, to_thread
 from fastapi import Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.security import HTTPBearer
@@ -171,18 +172,21 @@ def create_app(
 
 
 def _add_health(app: FastAPI, ready: Callable[[], None], drain: Drain) -> None:
+    probes = CapacityLimiter(2)  # threads of their own: the others may all wait for something
+
+    # `async`, as a plain function would wait for one of the threads that run the other routes.
     @app.get("/healthz", tags=["health"])
-    def healthz() -> dict[str, str]:
+    async def healthz() -> dict[str, str]:
         """Liveness: 200 while the process responds."""
         return {"status": "ok"}
 
     @app.get("/readyz", tags=["health"])
-    def readyz() -> dict[str, str]:
+    async def readyz() -> dict[str, str]:
         """Readiness: 200, or 503 with the reason."""
         if drain.draining:
             raise errors.Unavailable("The server is shutting down.")
         try:
-            ready()
+            await to_thread.run_sync(ready, limiter=probes)
         except errors.Unavailable:
             raise
         except Exception as error:

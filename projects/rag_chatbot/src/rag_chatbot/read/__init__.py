@@ -14,6 +14,7 @@ from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path, PurePath
 
+from rag_chatbot.read.decode import clean_name
 from rag_chatbot.read.document import Block, Document
 from seedbed.errors import BadInput
 
@@ -67,7 +68,7 @@ def parse(path: Path, data: bytes) -> Document:
     if not document.text.strip():
         raise BadInput("The file contains no text.")
     title = re.sub(r"\s+", " ", document.title).strip()[:200] or path.stem
-    return Document(document.text, document.blocks, title, kind)
+    return Document(document.text, document.blocks, clean_name(title), kind)
 
 
 def _parser(kind: str) -> Callable[[bytes, Path], Document]:

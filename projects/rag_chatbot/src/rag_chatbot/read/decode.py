@@ -16,6 +16,8 @@ from seedbed.errors import BadInput
 # What PDFs, terminals and broken converters leave in text. Tab and newline stay.
 CONTROL = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f-\x9f]")
 NEWLINES = re.compile(r"\r\n?|[\x0c\u2028\u2029]")
+# Not allowed in names: what moves a terminal's cursor or the text around it, and half characters.
+UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 BYTE_ORDER_MARKS = (  # UTF-32 before UTF-16, whose little-endian mark it begins with
     (b"\xef\xbb\xbf", "utf-8-sig"),
     (b"\xff\xfe\x00\x00", "utf-32"),
@@ -49,6 +51,15 @@ def clean(text: str) -> str:
     """Newlines become `\\n`, control characters a space; lone surrogates become `?`."""
     text = CONTROL.sub(" ", NEWLINES.sub("\n", text)).replace("\ufeff", "")
     return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def clean_name(name: str) -> str:
+    """A file name that is safe to store and to print: other characters become U+FFFD.
+
+    >>> clean_name("a\\x1b[31m.md") == "a\\ufffd[31m.md"
+    True
+    """
+    return UNSAFE.sub("\ufffd", name)
 
 
 def _decode_unknown(data: bytes) -> str:

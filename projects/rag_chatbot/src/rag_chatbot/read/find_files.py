@@ -8,6 +8,7 @@ Decides by names and file types only; the content of a file is read in `ingest.p
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -40,76 +41,84 @@ def find_files(
 
     Files that `include` or `exclude` drop are not yielded at all; empty means no restriction.
     """
-    seen: set[str] = set()
+    seen: set[Path] = set()
     for path in paths:
         root = path.absolute()  # symbolic links are not resolved: users know these names
-        if not os.path.lexists(root):
+        try:
+            is_folder = stat.S_ISDIR(os.stat(root).st_mode)
+        except FileNotFoundError:
             yield FileEntry(root, root, str(path), "No such file or folder.", failed=True)
-        elif root.is_dir():
-            for entry in _walk(root, include, exclude):
-                if str(entry.path) not in seen:
-                    seen.add(str(entry.path))
-                    yield entry
-        elif str(root) not in seen:
-            seen.add(str(root))
-            yield _file(root, root.parent, root.name)
+            continue
+        except OSError as error:
+            yield _unreadable(root, root, str(path), error)
+            continue
+        entries = _walk(root, include, exclude) if is_folder else [_file(root, root.parent)]
+        for entry in entries:
+            if entry.path not in seen:
+                seen.add(entry.path)
+                yield entry
 
 
 def _walk(root: Path, include: Sequence[str], exclude: Sequence[str]) -> Iterator[FileEntry]:
-    real_root = os.path.realpath(root)
-    visited = {real_root}
-    stack = [root]
-    while stack:
-        folder = stack.pop()
-        try:
-            with os.scandir(folder) as entries:
-                listed = sorted(entries, key=lambda entry: entry.name)
-        except OSError as error:
-            name = folder.relative_to(root).as_posix()
-            reason = f"The folder cannot be read: {error.strerror}."
-            yield FileEntry(folder, root, name, reason, failed=True)
+    """Yield the files of a folder and its subfolders. One that cannot be read stops no other."""
+    visited: set[tuple[int, int]] = set()  # device and inode of what was read
+    stack, links = [root], list[Path]()
+    while stack or links:
+        # Links come last, and only if their target has not been read under its own name.
+        path = stack.pop() if stack else links.pop(0)
+        relative = path.relative_to(root).as_posix()
+        reason = "" if path == root else _reason_to_skip(path, root)
+        if reason:
+            yield FileEntry(path, root, relative, reason)
             continue
-        below: list[Path] = []
-        for entry in listed:
-            path = Path(entry.path)
-            relative = path.relative_to(root).as_posix()
-            if _matches(relative, exclude):
-                continue
-            reason = _reason_to_skip(entry, real_root, visited)
-            if reason:
-                yield FileEntry(path, root, relative, reason)
-            elif entry.is_dir():
-                visited.add(os.path.realpath(path))
-                below.append(path)
-            elif not include or _matches(relative, include):
-                yield _file(path, root, relative)
-        stack += reversed(below)
+        try:
+            info = os.stat(path)
+            is_folder, identity = stat.S_ISDIR(info.st_mode), (info.st_dev, info.st_ino)
+            names = sorted(os.listdir(path)) if is_folder and identity not in visited else []
+        except OSError as error:
+            yield _unreadable(path, root, relative, error)
+            continue
+        if identity in visited and os.path.islink(path):
+            yield FileEntry(path, root, relative, "A symbolic link to what is read anyway.")
+        elif is_folder:
+            visited.add(identity)
+            below = [path / name for name in names]
+            below = [p for p in below if not _matches(p.relative_to(root).as_posix(), exclude)]
+            links += [p for p in below if os.path.islink(p)]
+            stack += [p for p in reversed(below) if not os.path.islink(p)]
+        elif not include or _matches(relative, include):
+            entry = _file(path, root)
+            if not entry.reason:
+                visited.add(identity)
+            yield entry
 
 
-def _reason_to_skip(entry: os.DirEntry[str], real_root: str, visited: set[str]) -> str:
-    """Why an entry of a folder is skipped, or an empty string."""
-    if entry.name.startswith("."):
+def _reason_to_skip(path: Path, root: Path) -> str:
+    """Why an entry of a folder is skipped by its name or place, or an empty string."""
+    if path.name.startswith("."):
         return "Hidden: the name begins with a dot."
-    if entry.is_symlink():
-        real = os.path.realpath(entry.path)
-        if not (real + os.sep).startswith(real_root.rstrip(os.sep) + os.sep):
-            return "A symbolic link to a place outside the folder."
-        if entry.is_dir() and (real in visited or entry.path.startswith(real + os.sep)):
-            return "A symbolic link to a folder that is read anyway."
-    if entry.is_dir():
-        return "A folder of generated or installed files." if entry.name in GENERATED else ""
+    if path.name in GENERATED and os.path.isdir(path):
+        return "A folder of generated or installed files."
+    real = Path(os.path.realpath(path)) if os.path.islink(path) else path
+    if real != path and not real.is_relative_to(os.path.realpath(root)):
+        return "A symbolic link to a place outside the folder."
     return ""
 
 
-def _file(path: Path, root: Path, relative: str) -> FileEntry:
-    if not path.is_file():
-        if path.is_symlink() and not path.exists():
-            return FileEntry(path, root, relative, "A broken symbolic link.")
+def _file(path: Path, root: Path) -> FileEntry:
+    relative = path.relative_to(root).as_posix()
+    if not os.path.isfile(path):
         return FileEntry(path, root, relative, "Not a regular file.")
     if file_type(path) is None:
         kind = f"file type {path.suffix}" if path.suffix else "file without an extension"
         return FileEntry(path, root, relative, f"Unsupported {kind}.")
     return FileEntry(path, root, relative)
+
+
+def _unreadable(path: Path, root: Path, relative: str, error: OSError) -> FileEntry:
+    if isinstance(error, FileNotFoundError) and os.path.islink(path):
+        return FileEntry(path, root, relative, "A broken symbolic link.")
+    return FileEntry(path, root, relative, f"Cannot be read: {error.strerror}.", failed=True)
 
 
 def _matches(relative: str, globs: Sequence[str]) -> bool:

@@ -116,10 +116,13 @@ class Retriever:
         nearest = self.store.dense(collection, query, pool, where)
         bm25 = dict(full_text.result())
 
-        # 2. Fetch chunks and vectors of all candidates, once. One that has been deleted is
-        #    missing from the result.
+        # 2. Fetch chunks and vectors of all candidates, once. One that has been deleted since is
+        #    missing from the result; what replaces its document is found by a second search.
         ids = list(dict.fromkeys([*(chunk_id for chunk_id, _ in nearest), *bm25]))
         chunks, vectors = self.store.fetch(ids)
+        if len(chunks) < len(ids) and bm25.keys() - {chunk.id for chunk in chunks}:
+            bm25 = dict(self.store.text(collection, question, pool, where))
+            chunks, vectors = self.store.fetch(list(dict.fromkeys([*ids, *bm25])))
         if not chunks:
             return [], vectors
 

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from rag_chatbot.store.callers import OPERATOR, Caller
+from rag_chatbot.store.callers import LOCAL, OPERATOR, Caller
 from rag_chatbot.store.database import Database
 from rag_chatbot.store.vector_index import PREFIX
-from seedbed.errors import BadInput, NotFound
+from seedbed.errors import BadInput, Forbidden, NotFound
 
 Action = Literal["read", "write"]
 
@@ -25,7 +25,7 @@ _COLUMNS = "id, name, readers, writers, embedder, index_name"
 class Collection:
     """`readers` and `writers` are names of API keys, or `"*"` for every caller.
 
-    `embedder` names the embeddings of its vectors; `index_name` is its name in Chroma.
+    Without `writers` it is the operator's, see `Config.writers`. `embedder` names the embeddings of its vectors; `index_name` is its name in Chroma.
     """
 
     id: int
@@ -44,10 +44,14 @@ class Collection:
 class Collections:
     """The table of collections in one database."""
 
-    def __init__(self, database: Database, embedder: str) -> None:
-        """`embedder` is recorded with each collection that is created."""
+    def __init__(self, database: Database, embedder: str, writers: Sequence[str] = ()) -> None:
+        """`embedder` is recorded with each collection that is created.
+
+        `writers` are the names of the API keys that may change the operator's collections.
+        """
         self.database = database
         self.embedder = embedder
+        self.writers = (LOCAL, *writers)
 
     def create(self, name: str, readers: Sequence[str], writers: Sequence[str]) -> Collection:
         """Create a collection, or return the existing one with its rules unchanged.
@@ -83,13 +87,20 @@ class Collections:
     def require(self, name: str, caller: Caller, action: Action) -> Collection:
         """The collection, if `caller` may do this with it.
 
-        Raises the same NotFound whether it does not exist or is not accessible.
+        Raises the same NotFound whether it does not exist or the caller may not read it, and
+        Forbidden for one that it may read but not write.
         """
         collection = self.find(name)
         if collection is not None:
-            names = collection.readers if action == "read" else collection.writers
-            if _allows(names, caller):
+            can_read = _allows(collection.readers, caller)
+            can_write = _allows(collection.writers or self.writers, caller)
+            if can_write if action == "write" else can_read:
                 return collection
+            if can_read:
+                raise Forbidden(
+                    f"Collection {name!r} is read-only for this API key.",
+                    hint="The operator of the server can change that, see RAG_WRITERS.",
+                )
         raise NotFound(
             f"Unknown collection {name[:200]!r}, or no permission to {action} it.",
             hint="List yours with: rag-chatbot collections list",

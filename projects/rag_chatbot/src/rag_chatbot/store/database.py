@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 from seedbed.database import SqliteConnections, sqlite_errors
 from seedbed.errors import Busy, Unavailable
+
+WRITE_SECONDS = 10.0  # that a change waits for the writers' lock
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -44,6 +47,16 @@ CREATE TABLE IF NOT EXISTS outbox (
 """
 
 
+_OTHER = "Another upload or ingest is changing the documents"
+
+
+# Before version 1, the operator's collections let every API key write to them.
+_UPGRADE = """
+UPDATE collections SET writers = '[]' WHERE writers = '["*"]' AND instr(name, '/') = 0;
+PRAGMA user_version = 1;
+"""
+
+
 class Database:
     """`rag.sqlite` in a folder. Connections are per thread; `transaction()` is for writing."""
 
@@ -58,7 +71,10 @@ class Database:
             folder.mkdir(parents=True, exist_ok=True)
             self._file_lock = FileLock(str(folder / "write.lock"), thread_local=False)
             with self._errors():
-                self.connections.get().executescript(SCHEMA)
+                db = self.connections.get()
+                db.executescript(SCHEMA)
+                if db.execute("PRAGMA user_version").fetchone() == (0,):
+                    db.executescript(_UPGRADE)
         except OSError as error:
             raise Unavailable(
                 f"Cannot keep data in {str(folder)!r}: {error.strerror or error}.",
@@ -67,7 +83,7 @@ class Database:
 
     @contextmanager
     def writing(
-        self, timeout: float = 60.0, waiting: Callable[[str], None] | None = None
+        self, timeout: float = WRITE_SECONDS, waiting: Callable[[str], None] | None = None
     ) -> Iterator[None]:
         """Hold the writers' lock of this folder, across threads and processes. Reentrant.
 
@@ -76,30 +92,33 @@ class Database:
         """
         from filelock import Timeout
 
-        owner = f"Another ingest is writing to {str(self.path.parent)!r}"
-        if not self._thread_lock.acquire(timeout=0.05):
+        acquired = self._acquire(0.05)
+        if not acquired:
             if waiting:
-                waiting(f"{owner}: waiting for it to finish.")
-            if not self._thread_lock.acquire(timeout=timeout):
-                raise Busy(f"{owner}.", hint="Try again when it has finished.", retry_after=5)
+                waiting(f"{_OTHER}: waiting for it to finish.")
+            acquired = self._acquire(timeout)
+        if not acquired:
+            raise Busy(f"{_OTHER}.", hint="Try again in a moment.", retry_after=5)
         try:
-            try:
-                self._file_lock.acquire(timeout=0.05)
-            except Timeout:
-                if waiting:
-                    waiting(f"{owner}: waiting for it to finish.")
-                try:
-                    self._file_lock.acquire(timeout=timeout)
-                except Timeout:
-                    raise Busy(
-                        f"{owner}.", hint="Try again when it has finished.", retry_after=5
-                    ) from None
-            try:
-                yield
-            finally:
-                self._file_lock.release()
+            yield
         finally:
+            self._file_lock.release()
             self._thread_lock.release()
+
+    def _acquire(self, timeout: float) -> bool:
+        from filelock import Timeout
+
+        deadline = time.monotonic() + timeout
+        if not self._thread_lock.acquire(timeout=timeout):
+            return False
+        try:
+            self._file_lock.acquire(timeout=max(0.0, deadline - time.monotonic()))
+        except BaseException as error:
+            self._thread_lock.release()
+            if isinstance(error, Timeout):
+                return False
+            raise
+        return True
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:

@@ -60,7 +60,7 @@ class Store:
         self.embedder = embedder_name(embeddings)
         self.database = Database(Path(config.data_dir))
         self._frequencies = Frequencies()
-        self._collections = Collections(self.database, self.embedder)
+        self._collections = Collections(self.database, self.embedder, config.writers)
         index = VectorIndex(Path(config.data_dir) / "chroma", config.chroma_url)
         self._sync = IndexSync(self.database, index)
 
@@ -245,9 +245,12 @@ class Store:
             self.apply_outbox()
         return len(rows)
 
-    def apply_outbox(self) -> int:
-        """Apply outstanding changes to the vector index; returns how many. Raises Unavailable."""
-        return self._sync.apply()
+    def apply_outbox(self, *, rebuild: bool = True) -> str:
+        """Bring the vector index up to date, and rebuild a broken one.
+
+        Returns "", or why it could not: the documents are stored, and a later call continues.
+        """
+        return self._sync.follow(rebuild=rebuild)
 
     def repair(self) -> None:
         """Compare the vector index with the catalogue, and make it equal. Raises Unavailable."""
@@ -256,9 +259,12 @@ class Store:
     # Collections
 
     def create_collection(
-        self, name: str, readers: Sequence[str] = ("*",), writers: Sequence[str] = ("*",)
+        self, name: str, readers: Sequence[str] = ("*",), writers: Sequence[str] = ()
     ) -> Collection:
-        """Create a collection, or return the existing one with its rules unchanged."""
+        """Create a collection, or return the existing one with its rules unchanged.
+
+        Without `writers` it is the operator's, see `Config.writers`.
+        """
         return self._collections.create(name, readers, writers)
 
     def delete_collection(self, name: str) -> None:
@@ -288,7 +294,7 @@ class Store:
         return self._collections.names(caller)
 
     def require(self, name: str, caller: Caller, action: Action) -> Collection:
-        """The collection, if `caller` may do this with it. Raises NotFound otherwise."""
+        """The collection, if `caller` may do this with it. Raises NotFound or Forbidden."""
         return self._collections.require(name, caller, action)
 
     def require_embedder(self, name: str) -> Collection:

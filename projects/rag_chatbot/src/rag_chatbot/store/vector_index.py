@@ -10,6 +10,7 @@ An embedded Chroma does not see what another process wrote until it is reopened.
 
 from __future__ import annotations
 
+import logging
 import shutil
 import threading
 import time
@@ -22,13 +23,16 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
-from rag_chatbot.store.database import Database
+from rag_chatbot.store.database import WRITE_SECONDS, Database
 from seedbed.errors import Busy, ConfigError, SeedbedError, Unavailable
 
+log = logging.getLogger(__name__)
 # The space is cosine, so a distance is 1 - cosine.
 HNSW = {"space": "cosine", "ef_search": 200}
 PREFIX = "seedbed-"  # of our names in Chroma, which other programs may use too
 BATCH = 2000  # changes applied in one go
+PROBES = 8  # newest chunks of a collection, whose vectors show whether an index is this catalogue's
+LOW_DISK_MB = 100  # with less space left, an error of Chroma is taken to be a full disk
 RETRY_SECONDS = 10.0  # before another attempt to repair while another process writes
 _IN_COLLECTION = "document_id IN (SELECT id FROM documents WHERE collection_id = ?)"
 
@@ -87,6 +91,12 @@ class VectorIndex:
         with self._translated():
             return int(self._collection(name).count())
 
+    def vectors(self, name: str, ids: Sequence[int]) -> dict[int, np.ndarray]:
+        """The vectors of those chunks that have an entry."""
+        with self._translated():
+            result = self._collection(name).get([str(i) for i in ids], include=["embeddings"])
+        return dict(zip(map(int, result["ids"]), result["embeddings"], strict=True))
+
     def reopen(self) -> None:
         """Close the client; the next call opens it again and reads what is on disk then."""
         with self._lock:
@@ -103,6 +113,8 @@ class VectorIndex:
             from chromadb.api.shared_system_client import SharedSystemClient
 
             SharedSystemClient.clear_system_cache()  # of a client that failed to start
+            if self.folder.is_file():
+                self.folder.unlink()
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def close(self) -> None:
@@ -148,10 +160,22 @@ class VectorIndex:
                     f"The Chroma server at {self.url} is not available ({reason}).",
                     hint="Start it (chroma run) or unset SEEDBED_CHROMA_URL.",
                 ) from None
-            raise Unavailable(
-                f"The vector index in {str(self.folder)!r} failed ({reason}).",
-                hint="It will be rebuilt from the catalogue at the next start.",
-            ) from None
+            raise self._local_error(reason) from None
+
+    def _local_error(self, reason: str) -> Unavailable:
+        """Chroma names no cause for most failed writes, so the disk is looked at here."""
+        name = f"The vector index in {str(self.folder)!r}"
+        free_mb = shutil.disk_usage(self.folder.parent).free >> 20
+        if free_mb < LOW_DISK_MB:
+            return Unavailable(
+                f"{name} cannot be written: its disk has {free_mb} MB left ({reason}).",
+                hint="Free some space. The documents are stored; the next question or ingest"
+                " completes the index.",
+            )
+        return Unavailable(
+            f"{name} failed ({reason}).",
+            hint="The documents are stored; the next question or ingest rebuilds the index.",
+        )
 
 
 class IndexSync:
@@ -168,17 +192,34 @@ class IndexSync:
     def query(self, name: str, vector: np.ndarray, k: int) -> list[tuple[int, float]]:
         """(chunk id, cosine) of the `k` nearest, from an index that agrees with the catalogue.
 
-        An embedded index that fails is repaired once. Raises Unavailable when a server fails.
+        An index that fails is repaired once: it may be damaged, or a server's data may be new.
+        Raises Unavailable when a server does not answer.
         """
         self.ready()
         try:
             return self.index.query(name, vector, k)
         except Unavailable:
             self._check_at = 0.0
-            if self.index.url:
-                raise
         self.repair()
         return self.index.query(name, vector, k)
+
+    def follow(self, *, rebuild: bool = True) -> str:
+        """Apply the outbox after a change of the catalogue, and rebuild an index that is broken.
+
+        Returns "", or why the index is not up to date: the change itself is stored, and the next
+        call or search continues.
+        """
+        try:
+            try:
+                self.apply()
+            except Unavailable:
+                if self.index.url or not rebuild:
+                    raise
+                self.repair()
+        except Unavailable as error:
+            log.warning("%s", error)
+            return str(error)
+        return ""
 
     def ready(self) -> None:
         """Repair once per process; reopen the index when another process has changed it."""
@@ -224,7 +265,7 @@ class IndexSync:
                 self._generation = generation
                 count += len(rows)
 
-    def repair(self, timeout: float = 60.0) -> None:
+    def repair(self, timeout: float = WRITE_SECONDS) -> None:
         """Apply the outbox, then compare index and catalogue; rebuild a broken embedded index.
 
         Raises Busy when another process holds the writers' lock for `timeout` seconds.
@@ -252,12 +293,45 @@ class IndexSync:
         self.apply()
         db = self.database.connections.get()
         for collection_id, name in db.execute("SELECT id, index_name FROM collections").fetchall():
+            if self._is_foreign(collection_id, name):
+                self._refill(collection_id, name)
             # Counting is cheap; only where the counts differ are the ids compared.
             (count,) = db.execute(
                 f"SELECT count(*) FROM chunks WHERE {_IN_COLLECTION}", (collection_id,)
             ).fetchone()
             if self.index.count(name) != count:
                 self._reconcile(collection_id, name)
+
+    def _is_foreign(self, collection_id: int, name: str) -> bool:
+        """Whether the index is an older one, or that of another copy of the catalogue.
+
+        Ids are never reused, so an older index lacks the newest chunks; in another copy their ids
+        belong to other texts. An index that is behind by a few changes only has the outbox full.
+        """
+        db = self.database.connections.get()
+        rows = db.execute(
+            f"SELECT id FROM chunks WHERE {_IN_COLLECTION} ORDER BY id DESC LIMIT {PROBES}",
+            (collection_id,),
+        )
+        expected = self._vectors([chunk_id for (chunk_id,) in rows])
+        actual = self.index.vectors(name, list(expected))
+        return any(
+            chunk_id not in actual
+            or actual[chunk_id].size * 4 != len(vector)
+            or not np.allclose(actual[chunk_id], np.frombuffer(vector, np.float32), atol=1e-4)
+            for chunk_id, vector in expected.items()
+        )
+
+    def _refill(self, collection_id: int, name: str) -> None:
+        """Empty one collection of the index, and write all its chunks again."""
+        with self.database.transaction() as db:
+            db.execute("INSERT INTO outbox (op, index_name) VALUES ('drop', ?)", (name,))
+            db.execute(
+                "INSERT INTO outbox (op, index_name, chunk_id) SELECT 'upsert', ?, id FROM chunks"
+                f" WHERE {_IN_COLLECTION} ORDER BY id",
+                (name, collection_id),
+            )
+        self.apply()
 
     def _reconcile(self, collection_id: int, name: str) -> None:
         """Put all differences between catalogue and index into the outbox, and apply it."""

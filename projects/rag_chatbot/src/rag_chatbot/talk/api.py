@@ -9,6 +9,7 @@ true, with server-sent events: `token` for each piece of text, then `answer`, or
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Iterator
 from functools import partial
@@ -20,10 +21,12 @@ from starlette.concurrency import run_in_threadpool
 
 from rag_chatbot import __version__
 from rag_chatbot.chatbot import Chatbot, Question
+from rag_chatbot.store.database import WRITE_SECONDS
 from rag_chatbot.talk.document_page import document_page
 from rag_chatbot.talk.schemas import (
     ERRORS,
     STREAM,
+    TAKEN,
     AskRequest,
     AskResponse,
     CollectionRequest,
@@ -36,7 +39,7 @@ from rag_chatbot.talk.schemas import (
     TurnInfo,
     UploadSummary,
 )
-from seedbed.errors import SeedbedError, public_message
+from seedbed.errors import Busy, SeedbedError, public_message
 from seedbed.observe.startup import request_id
 from seedbed.server import service
 from seedbed.server.service import Caller, CleanText
@@ -45,6 +48,7 @@ from seedbed.settings import Settings
 
 log = logging.getLogger(__name__)
 AnswerJson = dict[str, Any]
+UPLOADS = 4  # at a time; documents are stored one after the other anyway
 FORM_MB = 1  # megabytes allowed for the multipart form around the uploaded files
 
 
@@ -107,18 +111,33 @@ def _add_documents(router: APIRouter, chatbot: Chatbot) -> None:
         """List the documents of a collection, sorted by source."""
         return chatbot.documents(collection, caller)
 
+    uploads = asyncio.Semaphore(UPLOADS)
+
     @router.post("/documents", response_model=UploadSummary)
-    def add_documents(
+    async def add_documents(
         caller: Caller,
         files: list[UploadFile],
         collection: Annotated[CleanText, Form(examples=["default"])] = "default",
     ) -> Any:
-        """Add uploaded files to a collection. A document with the same name is replaced.
+        """Add uploaded files to a collection. An earlier upload with the same name is replaced.
 
         A file that cannot be read is listed under `failed` with the reason; the others are added.
         """
-        uploads = [(file.filename or "unnamed", file.file.read()) for file in files]
-        return chatbot.upload(uploads, collection, caller)
+
+        def upload() -> Any:
+            contents = [(file.filename or "unnamed", file.file.read()) for file in files]
+            return chatbot.upload(contents, collection, caller)
+
+        try:  # without a thread: other requests need those
+            async with asyncio.timeout(WRITE_SECONDS):
+                await uploads.acquire()
+        except TimeoutError:
+            message = "Too many uploads are waiting."
+            raise Busy(message, hint="Try again in a moment.", retry_after=5) from None
+        try:
+            return await run_in_threadpool(upload)
+        finally:
+            uploads.release()
 
     @router.delete("/documents", response_model=Deleted)
     def delete_document(caller: Caller, source: Source, collection: Name = "default") -> Any:
@@ -145,7 +164,7 @@ def _add_collections(router: APIRouter, chatbot: Chatbot) -> None:
         """List the collections that the caller may read."""
         return chatbot.collections(caller)
 
-    @router.post("/collections", status_code=201)
+    @router.post("/collections", status_code=201, responses=TAKEN)
     def create_collection(request: CollectionRequest, caller: Caller) -> dict[str, str]:
         """Create a collection. Names of private ones begin with the key's name: `alice/notes`."""
         chatbot.create_collection(request.name, request.readers, request.writers, caller)

@@ -75,6 +75,7 @@ class ErrorResponse(BaseModel):
 _ERROR_STATUS = {
     400: "The request is invalid",
     401: "Missing or invalid API key",
+    403: "This key may read it, but not change it",
     404: "It does not exist, or this key may not read it",
     413: "The body or a file is larger than the limit",
     429: "Too many requests; retry after the seconds in `Retry-After`",
@@ -83,6 +84,9 @@ _ERROR_STATUS = {
 ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"model": ErrorResponse, "description": text} for status, text in _ERROR_STATUS.items()
 } | {"default": {"model": ErrorResponse, "description": "Any other error"}}
+TAKEN: dict[int | str, dict[str, Any]] = {
+    409: {"model": ErrorResponse, "description": "The name is not available"}
+}
 _EVENTS = 'event: token\ndata: {"text": "Hybrid search runs"}\n\nevent: answer\ndata: {"id": …}\n\n'
 STREAM: dict[int | str, dict[str, Any]] = {
     200: {

@@ -60,7 +60,10 @@ def documents(items: Sequence[dict[str, Any]]) -> str:
 
 def collections(items: Sequence[dict[str, Any]]) -> str:
     """Collections as a table, with the names of the keys that may read and write them."""
-    rows = [(c["name"], ", ".join(c["readers"]), ", ".join(c["writers"])) for c in items]
+    rows = [
+        (c["name"], ", ".join(c["readers"]), ", ".join(c["writers"]) or "RAG_WRITERS")
+        for c in items
+    ]
     return cli.table(("name", "read by", "written by"), rows)
 
 
