@@ -1,9 +1,10 @@
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from rag_chatbot.chatbot import LOCAL, OPERATOR, Chatbot, Question
-from seedbed.errors import BadInput, NotFound, Unavailable
+from seedbed.errors import BadInput, Conflict, NotFound, Unavailable
 from seedbed.testing import HashEmbeddings, ScriptedChatModel
 
 TEXTS = {
@@ -126,11 +127,11 @@ def test_create_collection_reveals_no_taken_names(open_chatbot):
     bot.create_collection("alice/notes", ["alice"], ["alice"], "alice")
     said = []
     for name in ("alice/notes", "alice/other"):
-        with pytest.raises(BadInput) as error:
+        with pytest.raises(BadInput, match="must begin with 'bob/'") as error:
             bot.create_collection(name, ["*"], ["*"], "bob")
         said.append(str(error.value).replace(name, "NAME"))
     assert said[0] == said[1]
-    with pytest.raises(BadInput, match="is not available"):
+    with pytest.raises(Conflict, match="is not available"):
         bot.create_collection("alice/notes", ["*"], ["*"], "alice")
 
 
@@ -152,6 +153,81 @@ def test_upload_continues_after_a_bad_file(open_chatbot):
     )
     assert (summary["added"], len(summary["failed"]), len(seen)) == (1, 2, 3)
     assert [d["source"] for d in bot.documents("default", LOCAL)] == ["a.md"]
+
+
+def test_upload_continues_after_a_bug_in_a_parser(open_chatbot):
+    class Picky(HashEmbeddings):
+        def embed(self, texts):
+            if any("poison" in text for text in texts):
+                raise TypeError("a private detail")
+            return super().embed(texts)
+
+    bot = open_chatbot()
+    bot.store.embeddings = Picky()
+    files = [("bad.md", b"poison"), ("good.md", b"Some words.")]
+    summary = bot.upload(files, "default", LOCAL)
+    assert summary["added"] == 1 and [item["path"] for item in summary["failed"]] == ["bad.md"]
+    assert "private" not in summary["failed"][0]["reason"]
+
+
+def test_upload_reports_what_was_added_before_the_server_failed(open_chatbot):
+    class Stopping(HashEmbeddings):
+        def embed(self, texts):
+            if any("second" in text for text in texts):
+                raise Unavailable("The embeddings stopped.")
+            return super().embed(texts)
+
+    bot = open_chatbot()
+    bot.store.embeddings = Stopping()
+    files = [(f"{name}.md", f"The {name} file.".encode()) for name in ("first", "second", "third")]
+    summary = bot.upload(files, "default", LOCAL)
+    assert summary["added"] == 1
+    assert [item["path"] for item in summary["failed"]] == ["second.md", "third.md"]
+    with pytest.raises(Unavailable, match="stopped"):
+        bot.upload(files[1:], "default", LOCAL)
+
+
+def test_ask_while_its_document_is_replaced_always_answers(open_chatbot):
+    bot = open_chatbot(TEXTS)
+    done = threading.Event()
+
+    def replace():
+        try:
+            for n in range(25):
+                text = f"{TEXTS['port.md']}\nThis is version {n}.\n"
+                bot.upload([("port.md", text.encode())], "default", LOCAL)
+        finally:
+            done.set()
+
+    answers = []
+
+    def ask():
+        while not done.is_set():
+            answers.append(bot.ask(Question(WHEN, keep=False), caller=LOCAL)["answer"])
+
+    with ThreadPoolExecutor() as pool:
+        for future in [pool.submit(run) for run in (replace, ask, ask, ask)]:
+            future.result()
+    assert answers and all("six in the morning" in answer for answer in answers)
+
+
+def test_default_collection_survives_its_deletion(open_chatbot):
+    bot = open_chatbot(TEXTS)
+    bot.delete_collection("default", LOCAL)
+    assert bot.documents("default", LOCAL) == []
+    assert bot.upload([("a.md", b"Some words.")], "default", LOCAL)["added"] == 1
+
+
+def test_chatbot_opens_with_damaged_conversations(open_chatbot, config):
+    config.data_dir.mkdir(parents=True)
+    (config.data_dir / "conversations.sqlite").write_text("garbage " * 200)
+    bot = open_chatbot(TEXTS)
+    assert "six" in bot.ask(Question(WHEN, keep=False), caller=OPERATOR)["answer"]
+    with pytest.raises(Unavailable, match=r"conversations\.sqlite' is damaged.*Move it away"):
+        bot.check()
+    (config.data_dir / "conversations.sqlite").unlink()
+    bot.check()
+    assert bot.ask(Question(WHEN), caller=LOCAL)["conversation_id"]
 
 
 def test_upload_of_one_name_twice_leaves_one_document(open_chatbot):

@@ -117,7 +117,6 @@ def test_as_pattern_matches_its_quote(quote):
 
 def test_damaged_file_is_reported_with_its_path(tmp_path):
     conversations = Conversations(tmp_path / "c.sqlite")
-    conversations.path.unlink()
     conversations.path.mkdir()
     with pytest.raises(Unavailable, match=r"c\.sqlite"):
         conversations.list("alice")

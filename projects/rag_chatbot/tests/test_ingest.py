@@ -140,9 +140,7 @@ def test_ingest_names_equal_paths_of_two_folders_differently(store: Store, folde
     assert sources(store) == ["readme.md", "y/readme.md"]
 
 
-def test_ingest_keeps_documents_of_a_folder_that_is_not_mounted(
-    store: Store, folder: Path
-) -> None:
+def test_ingest_keeps_documents_of_a_folder_that_is_not_mounted(store: Store, folder: Path) -> None:
     write_file(folder, "a/readme.md", "Alpha costs 111.")
     ingest(store, [folder / "a"])
     (folder / "a").rename(folder / "unmounted")

@@ -4,7 +4,9 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
@@ -15,7 +17,7 @@ from fastapi.testclient import TestClient
 
 from seedbed import errors
 from seedbed.server.service import serve
-from seedbed.testing import free_port, run_server
+from seedbed.testing import free_port, run_server, serve_app
 
 
 def test_probes_answer_ok_and_ready(client):
@@ -35,6 +37,30 @@ def test_readyz_returns_the_reason_while_healthz_is_ok(build, expect_error):
         assert "private" not in expect_error(client.get("/readyz"), 503, "unavailable")
         assert client.get("/readyz").status_code == 200
         assert client.get("/healthz").status_code == 200
+
+
+def test_probes_are_answered_while_all_threads_wait(build):
+    release = threading.Event()
+    app = build()
+
+    @app.get("/v1/wait")
+    def wait() -> None:
+        release.wait(60)
+
+    with serve_app(app) as url, ThreadPoolExecutor(60) as threads:
+        try:
+            for _ in range(60):  # more than there are threads for routes
+                threads.submit(httpx.get, f"{url}/v1/wait", timeout=60)
+            while running_requests(app) < 60:
+                time.sleep(0.01)
+            for path in ("/healthz", "/readyz"):
+                assert httpx.get(f"{url}{path}", timeout=20).status_code == 200
+        finally:
+            release.set()
+
+
+def running_requests(app) -> int:
+    return app.state.drain.running
 
 
 def test_seedbed_error_keeps_status_type_and_text(client, expect_error):

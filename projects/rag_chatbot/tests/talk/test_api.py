@@ -2,7 +2,9 @@ import json
 import threading
 import time
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 
+import httpx
 import pytest
 import schemathesis
 from fastapi.testclient import TestClient
@@ -177,6 +179,46 @@ def test_upload_rejects_files_over_size_limit(client):
     assert "larger than 2 MB" in client.post("/v1/documents", files=over_file_limit).text
 
 
+@pytest.mark.slow
+def test_uploads_during_an_ingest_give_up_while_probes_are_answered(open_chatbot, serve):
+    bot = open_chatbot(TEXTS)
+    address = serve(create_app(bot, Settings(api_keys="")))
+    with bot.store.database.writing(), ThreadPoolExecutor(60) as threads:
+        uploads = [
+            threads.submit(
+                httpx.post,
+                f"{address}/v1/documents",
+                files={"files": (f"{n}.md", b"Some words.")},
+                timeout=120,
+            )
+            for n in range(60)
+        ]
+        uploads[0].exception()  # the first has given up, the others still wait or have given up
+        for path in ("healthz", "readyz", "v1/collections"):
+            assert httpx.get(f"{address}/{path}", timeout=60).status_code == 200
+        refused = [upload.result() for upload in uploads]
+    assert {response.status_code for response in refused} == {429}
+    assert all(response.headers["retry-after"] for response in refused)
+    assert all("data" not in response.json()["error"]["message"] for response in refused)
+
+
+def test_uploads_at_the_same_time_are_all_added(open_chatbot, serve):
+    bot = open_chatbot()
+    address = serve(create_app(bot, Settings(api_keys="")))
+    with ThreadPoolExecutor(20) as threads:
+        uploads = [
+            threads.submit(
+                httpx.post,
+                f"{address}/v1/documents",
+                files={"files": (f"{n}.md", f"Words of {n}.".encode())},
+                timeout=120,
+            )
+            for n in range(20)
+        ]
+        assert {upload.result().status_code for upload in uploads} == {200}
+    assert len(bot.documents("default", "local")) == 20
+
+
 def test_document_view_marks_citation(client):
     citation = ask(client).json()["citations"][0]
     where = {key: citation[key] for key in ("source", "start", "end")}
@@ -191,8 +233,8 @@ def test_collections_are_created_listed_and_deleted(client):
     assert client.post("/v1/collections", json={"name": "my/notes"}).status_code == 201
     assert "my/notes" in client.get("/v1/collections").json()
     assert status_and_type(client.post("/v1/collections", json={"name": "my/notes"})) == (
-        400,
-        "bad_input",
+        409,
+        "conflict",
     )
     files = [("files", ("a.md", b"Some words about nothing."))]
     summary = client.post("/v1/documents", files=files, data={"collection": "my/notes"}).json()

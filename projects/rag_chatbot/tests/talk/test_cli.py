@@ -105,6 +105,9 @@ def test_ask_abstains_and_prints_nearest_passages(run, docs):
         (["ask", WHEN, "--mode", "sing"], "sing"),
         (["documents", "delete", "nope.md"], "nope.md"),
         (["collections", "delete", "nope"], "nope"),
+        (["documents", "delete", "a\udcff"], "'a\\udcff' is not valid UTF-8"),
+        (["ask", WHEN, "-c", "\udcff"], "is not valid UTF-8"),
+        (["collections", "delete", "\udcff"], "is not valid UTF-8"),
         (["eval"], "--beir DIR"),
         (["eval", "--beir", "nope"], "corpus.jsonl"),
     ],
@@ -120,6 +123,27 @@ def test_settings_error_names_variable(run, monkeypatch):
     monkeypatch.setenv("RAG_K", "many")
     code, _, err = run("ask", WHEN)
     assert code == 2 and "RAG_K='many'" in err
+
+
+def test_empty_setting_means_its_default(run, docs, monkeypatch, tmp_path):
+    monkeypatch.setenv("RAG_DATA_DIR", "")
+    assert run("ingest", docs)[0] == 0
+    assert (tmp_path / "var/rag_chatbot/rag.sqlite").exists()
+    assert not (tmp_path / "rag.sqlite").exists()
+
+
+def test_commands_without_conversations_work_with_a_damaged_file(run, docs, tmp_path):
+    run("ingest", docs)
+    (tmp_path / "data" / "conversations.sqlite").write_text("garbage " * 200)
+    assert run("ingest", docs)[0] == 0
+    assert FACT in run("ask", WHEN)[1]
+    code, _, err = run("feedback", "export", tmp_path / "cases.jsonl")
+    assert code == 2 and "is damaged" in err
+
+
+def test_ask_with_a_non_utf8_question_prints_no_traceback(run, docs):
+    run("ingest", docs)
+    assert run("ask", f"{WHEN} \udcff")[0] == 0
 
 
 def test_chat_continues_conversation(run, docs, monkeypatch):
@@ -140,7 +164,9 @@ def test_documents_and_collections_are_listed_and_deleted(run, docs):
     rules = {rule["name"]: rule for rule in json.loads(run("collections", "list", "--json")[1])}
     assert set(rules) == {"default", "notes", "safe"}
     assert (rules["safe"]["readers"], rules["safe"]["writers"]) == (["alice", "bob"], ["alice"])
-    assert re.search(r"safe +alice, bob +alice", run("collections", "list")[1])
+    table = run("collections", "list")[1]
+    assert re.search(r"safe +alice, bob +alice", table)
+    assert re.search(r"notes +\* +RAG_WRITERS", table)
     assert run("documents", "list", "-c", "safe")[0] == 0  # the operator may read every collection
     assert run("collections", "delete", "safe")[0] == 0
     assert run("documents", "list", "-c", "safe")[0] == 2

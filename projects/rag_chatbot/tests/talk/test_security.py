@@ -22,7 +22,8 @@ FIXED_ID = {"x-request-id": "same"}
 
 @pytest.fixture(scope="module")
 def bot(tmp_path_factory):
-    config = load(Config, data_dir=tmp_path_factory.mktemp("data"), mode="quote")
+    folder = tmp_path_factory.mktemp("data")
+    config = load(Config, data_dir=folder, mode="quote", writers=("bob",))
     chatbot = Chatbot(config, HashEmbeddings(), ["scripted"], lambda _: ScriptedChatModel())
     chatbot.create_collection("alice/safe", ["alice"], ["alice"], OPERATOR)
     ingest_bytes(chatbot.store, "secret.md", SECRET.encode(), collection="alice/safe")
@@ -95,6 +96,19 @@ def test_collection_is_visible_to_its_keys_only(client):
     rating = {"id": answer["id"], "rating": "down"}
     assert call(client, "key-b", "POST", "feedback", json=rating).status_code == 404
     assert call(client, "key-a", "GET", f"conversations/{conversation}").json()[0]["rating"] is None
+
+
+def test_default_collection_is_read_only_for_keys_without_the_right(client):
+    where = {"collection": "default"}
+    files = [("files", ("x.md", b"words"))]
+    for response in (
+        call(client, "key-a", "POST", "documents", files=files, data=where),
+        call(client, "key-a", "DELETE", "documents", params={**where, "source": "shared.md"}),
+        call(client, "key-a", "DELETE", "collections/default"),
+    ):
+        assert response.status_code == 403 and "read-only" in response.text
+    documents = call(client, "key-a", "GET", "documents").json()
+    assert "shared.md" in {item["source"] for item in documents}
 
 
 @pytest.mark.parametrize(

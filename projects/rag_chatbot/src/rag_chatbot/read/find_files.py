@@ -45,7 +45,7 @@ def find_files(
     for path in paths:
         root = path.absolute()  # symbolic links are not resolved: users know these names
         try:
-            is_folder = stat.S_ISDIR(os.stat(root).st_mode)
+            is_folder = stat.S_ISDIR(root.stat().st_mode)
         except FileNotFoundError:
             yield FileEntry(root, root, str(path), "No such file or folder.", failed=True)
             continue
@@ -65,27 +65,32 @@ def _walk(root: Path, include: Sequence[str], exclude: Sequence[str]) -> Iterato
     stack, links = [root], list[Path]()
     while stack or links:
         # Links come last, and only if their target has not been read under its own name.
-        path = stack.pop() if stack else links.pop(0)
+        late = not stack
+        path = links.pop(0) if late else stack.pop()
         relative = path.relative_to(root).as_posix()
-        reason = "" if path == root else _reason_to_skip(path, root)
-        if reason:
-            yield FileEntry(path, root, relative, reason)
-            continue
         try:
-            info = os.stat(path)
+            reason = "" if path == root else _reason_to_skip(path, root)
+            if reason:
+                yield FileEntry(path, root, relative, reason)
+                continue
+            if path.is_symlink() and path != root and not late:
+                links.append(path)
+                continue
+            info = path.stat()
             is_folder, identity = stat.S_ISDIR(info.st_mode), (info.st_dev, info.st_ino)
-            names = sorted(os.listdir(path)) if is_folder and identity not in visited else []
+            below = sorted(path.iterdir()) if is_folder and identity not in visited else []
         except OSError as error:
             yield _unreadable(path, root, relative, error)
             continue
-        if identity in visited and os.path.islink(path):
+        if late and identity in visited:
             yield FileEntry(path, root, relative, "A symbolic link to what is read anyway.")
         elif is_folder:
             visited.add(identity)
-            below = [path / name for name in names]
-            below = [p for p in below if not _matches(p.relative_to(root).as_posix(), exclude)]
-            links += [p for p in below if os.path.islink(p)]
-            stack += [p for p in reversed(below) if not os.path.islink(p)]
+            stack += [
+                child
+                for child in reversed(below)
+                if not _matches(child.relative_to(root).as_posix(), exclude)
+            ]
         elif not include or _matches(relative, include):
             entry = _file(path, root)
             if not entry.reason:
@@ -97,17 +102,21 @@ def _reason_to_skip(path: Path, root: Path) -> str:
     """Why an entry of a folder is skipped by its name or place, or an empty string."""
     if path.name.startswith("."):
         return "Hidden: the name begins with a dot."
-    if path.name in GENERATED and os.path.isdir(path):
+    if path.name in GENERATED and path.is_dir():
         return "A folder of generated or installed files."
-    real = Path(os.path.realpath(path)) if os.path.islink(path) else path
-    if real != path and not real.is_relative_to(os.path.realpath(root)):
+    if path.is_symlink() and not _inside(path, root):
         return "A symbolic link to a place outside the folder."
     return ""
 
 
+def _inside(path: Path, folder: Path) -> bool:
+    """Whether a path is below a folder once all links are resolved."""
+    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
+
+
 def _file(path: Path, root: Path) -> FileEntry:
     relative = path.relative_to(root).as_posix()
-    if not os.path.isfile(path):
+    if not path.is_file():
         return FileEntry(path, root, relative, "Not a regular file.")
     if file_type(path) is None:
         kind = f"file type {path.suffix}" if path.suffix else "file without an extension"
@@ -116,7 +125,7 @@ def _file(path: Path, root: Path) -> FileEntry:
 
 
 def _unreadable(path: Path, root: Path, relative: str, error: OSError) -> FileEntry:
-    if isinstance(error, FileNotFoundError) and os.path.islink(path):
+    if isinstance(error, FileNotFoundError) and path.is_symlink():
         return FileEntry(path, root, relative, "A broken symbolic link.")
     return FileEntry(path, root, relative, f"Cannot be read: {error.strerror}.", failed=True)
 

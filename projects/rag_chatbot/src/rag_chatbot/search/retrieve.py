@@ -117,12 +117,14 @@ class Retriever:
         bm25 = dict(full_text.result())
 
         # 2. Fetch chunks and vectors of all candidates, once. One that has been deleted since is
-        #    missing from the result; what replaces its document is found by a second search.
+        #    missing from the result; if its document was replaced, a second search by words, in the
+        #    same snapshot, finds the new version.
         ids = list(dict.fromkeys([*(chunk_id for chunk_id, _ in nearest), *bm25]))
         chunks, vectors = self.store.fetch(ids)
         if len(chunks) < len(ids) and bm25.keys() - {chunk.id for chunk in chunks}:
-            bm25 = dict(self.store.text(collection, question, pool, where))
-            chunks, vectors = self.store.fetch(list(dict.fromkeys([*ids, *bm25])))
+            with self.store.database.snapshot():
+                bm25 = dict(self.store.text(collection, question, pool, where))
+                chunks, vectors = self.store.fetch(list(dict.fromkeys([*ids, *bm25])))
         if not chunks:
             return [], vectors
 

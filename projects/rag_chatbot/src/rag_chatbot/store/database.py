@@ -121,6 +121,16 @@ class Database:
         return True
 
     @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """All reads of the block, in this thread, see the same state of the catalogue."""
+        connection = self.connections.get()
+        connection.execute("BEGIN")
+        try:
+            yield
+        finally:
+            connection.execute("ROLLBACK")
+
+    @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """All writes of the block, or none. A full disk raises Unavailable; nothing is lost."""
         connection = self.connections.get()

@@ -314,7 +314,7 @@ class IndexSync:
             (collection_id,),
         )
         expected = self._vectors([chunk_id for (chunk_id,) in rows])
-        actual = self.index.vectors(name, list(expected))
+        actual = self.index.vectors(name, list(expected)) if expected else {}
         return any(
             chunk_id not in actual
             or actual[chunk_id].size * 4 != len(vector)
