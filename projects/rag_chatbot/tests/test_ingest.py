@@ -237,13 +237,13 @@ def test_ingest_lists_links_and_paths_that_cannot_be_followed(store: Store, fold
 
 def test_ingest_lists_a_path_that_is_too_long(store: Store, folder: Path) -> None:
     write_file(folder, "good.md")
-    start = os.getcwd()
+    start = Path.cwd()
     try:
         os.chdir(folder)
         depth = len(os.fsencode(folder))
         while depth < 4050:  # a path that one call may not name, made in steps
             name = "d" * min(200, 4050 - depth)
-            os.mkdir(name)
+            Path(name).mkdir()
             os.chdir(name)
             depth += len(name) + 1
         Path("f" * 100 + ".md").write_text("Unreachable.")

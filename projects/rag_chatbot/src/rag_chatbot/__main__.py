@@ -40,9 +40,7 @@ app.add_typer(feedback, name="feedback")
 def _text(value: str) -> str:
     """Refuse bytes that are not UTF-8, which a path may contain but a name may not."""
     if not value.isascii() and any("\ud800" <= c <= "\udfff" for c in value):
-        raise BadInput(
-            f"{value[:100]!r} is not valid UTF-8.", hint="Check the terminal's encoding."
-        )
+        raise BadInput(f"{value[:100]!r} is not valid UTF-8.")
     return value
 
 

@@ -25,7 +25,8 @@ _COLUMNS = "id, name, readers, writers, embedder, index_name"
 class Collection:
     """`readers` and `writers` are names of API keys, or `"*"` for every caller.
 
-    Without `writers` it is the operator's, see `Config.writers`. `embedder` names the embeddings of its vectors; `index_name` is its name in Chroma.
+    Without `writers` it is the operator's, see `Config.writers`. `embedder` names the embeddings of
+    its vectors; `index_name` is its name in Chroma.
     """
 
     id: int

@@ -90,8 +90,6 @@ class Database:
         `waiting` is called once with a message when another writer holds it. Raises Busy after
         `timeout` seconds.
         """
-        from filelock import Timeout
-
         acquired = self._acquire(0.05)
         if not acquired:
             if waiting:

@@ -11,6 +11,7 @@ left to others.
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
@@ -46,6 +47,7 @@ from seedbed.models.embeddings import embed_texts
 
 __all__ = ["Chunk", "FileStat", "Store", "StoredDocument"]
 
+log = logging.getLogger(__name__)
 _FROM_CHUNKS = "FROM chunks c JOIN documents d ON d.id = c.document_id"
 _INSERT_VECTOR = "INSERT OR IGNORE INTO vectors (hash, embedder, vector) VALUES (?, ?, ?)"
 
@@ -188,7 +190,7 @@ class Store:
 
             # 3. Bring the vector index up to date; after a crash here `repair` does it.
             if apply:
-                self.apply_outbox()
+                self._update_index()
         return document_id
 
     def delete_document(self, collection: str, source: str, *, apply: bool = True) -> None:
@@ -199,7 +201,7 @@ class Store:
                 if not _delete_if_present(db, owner, source):
                     raise _unknown_document(source, collection)
             if apply:
-                self.apply_outbox()
+                self._update_index()
 
     def touch(self, document_id: int, file: FileStat) -> None:
         """Record the path, size and time of a file whose content has not changed."""
@@ -242,7 +244,7 @@ class Store:
                 vectors |= self.embed([joined(*row[2:]) for row in rows[at : at + 1000]])
             with self.database.transaction() as db:
                 self._replace_vectors(db, owner, [row[0] for row in rows], vectors)
-            self.apply_outbox()
+            self._update_index()
         return len(rows)
 
     def apply_outbox(self, *, rebuild: bool = True) -> str:
@@ -283,7 +285,7 @@ class Store:
                 db.execute(
                     "INSERT INTO outbox (op, index_name) VALUES ('drop', ?)", (owner.index_name,)
                 )
-            self.apply_outbox()
+            self._update_index()
 
     def collection(self, name: str) -> Collection:
         """The collection, without a check of access. Raises NotFound."""
@@ -315,6 +317,11 @@ class Store:
     def set_access(self, name: str, readers: Sequence[str], writers: Sequence[str]) -> Collection:
         """Replace the readers and writers of a collection. Raises NotFound."""
         return self._collections.set_access(name, readers, writers)
+
+    def _update_index(self) -> None:
+        """Bring the index up to date after a change, which is done even where that fails."""
+        if reason := self.apply_outbox():
+            log.warning("%s", reason)
 
     def _replace_vectors(
         self,

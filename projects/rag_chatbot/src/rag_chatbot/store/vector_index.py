@@ -10,7 +10,6 @@ An embedded Chroma does not see what another process wrote until it is reopened.
 
 from __future__ import annotations
 
-import logging
 import shutil
 import threading
 import time
@@ -26,7 +25,6 @@ import numpy as np
 from rag_chatbot.store.database import WRITE_SECONDS, Database
 from seedbed.errors import Busy, ConfigError, SeedbedError, Unavailable
 
-log = logging.getLogger(__name__)
 # The space is cosine, so a distance is 1 - cosine.
 HNSW = {"space": "cosine", "ef_search": 200}
 PREFIX = "seedbed-"  # of our names in Chroma, which other programs may use too
@@ -217,7 +215,6 @@ class IndexSync:
                     raise
                 self.repair()
         except Unavailable as error:
-            log.warning("%s", error)
             return str(error)
         return ""
 
