@@ -7,10 +7,10 @@ The descriptions below are also the table in the README and the comments in `.en
 """
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import AliasChoices, Field, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import AliasChoices, Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class Config(BaseSettings):
@@ -37,8 +37,8 @@ class Config(BaseSettings):
         description="URL of a Chroma server, e.g. http://127.0.0.1:8000, which several processes"
         " can share. Default: an index inside the data folder.",
     )
-    writers: Annotated[tuple[str, ...], NoDecode] = Field(
-        (),
+    writers: str = Field(
+        "",
         description="Names of the API keys, separated by commas, that may change collections made"
         " by the operator, such as `default`; `*` for every key. Default: none, keys only read"
         " them.",
@@ -79,10 +79,3 @@ class Config(BaseSettings):
     max_file_mb: int = Field(
         50, ge=1, description="Maximum size of a document in megabytes. Larger files are refused."
     )
-
-    @field_validator("writers", mode="before")
-    @classmethod
-    def _split(cls, value: object) -> object:
-        if isinstance(value, str):
-            return tuple(filter(None, (name.strip() for name in value.split(","))))
-        return value

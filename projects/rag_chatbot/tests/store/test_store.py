@@ -351,11 +351,11 @@ def test_operators_collections_are_read_only_for_keys_unless_granted(open_store:
     with pytest.raises(Forbidden, match="RAG_WRITERS"):
         store.require("default", "ann", "write")
     assert store.require("default", "ann", "read")
-    granted = open_store(writers=("ann",))
+    granted = open_store(writers="eve, ann")
     assert granted.require("default", "ann", "write")
     with pytest.raises(Forbidden):
         granted.require("default", "bob", "write")
-    assert open_store(writers=("*",)).require("default", "bob", "write")
+    assert open_store(writers="*").require("default", "bob", "write")
 
 
 def test_operators_collections_of_an_older_version_become_read_only(open_store: OPEN) -> None:

@@ -23,7 +23,7 @@ FIXED_ID = {"x-request-id": "same"}
 @pytest.fixture(scope="module")
 def bot(tmp_path_factory):
     folder = tmp_path_factory.mktemp("data")
-    config = load(Config, data_dir=folder, mode="quote", writers=("bob",))
+    config = load(Config, data_dir=folder, mode="quote", writers="bob")
     chatbot = Chatbot(config, HashEmbeddings(), ["scripted"], lambda _: ScriptedChatModel())
     chatbot.create_collection("alice/safe", ["alice"], ["alice"], OPERATOR)
     ingest_bytes(chatbot.store, "secret.md", SECRET.encode(), collection="alice/safe")

@@ -62,7 +62,9 @@ class Store:
         self.embedder = embedder_name(embeddings)
         self.database = Database(Path(config.data_dir))
         self._frequencies = Frequencies()
-        self._collections = Collections(self.database, self.embedder, config.writers)
+        self._collections = Collections(
+            self.database, self.embedder, [name.strip() for name in config.writers.split(",")]
+        )
         index = VectorIndex(Path(config.data_dir) / "chroma", config.chroma_url)
         self._sync = IndexSync(self.database, index)
 
