@@ -120,7 +120,7 @@ def mount(
 
     Call it after adding the app's own routes: later ones at the same path are never reached.
     Unknown addresses under /v1 remain 404 in the app's error format. Uploads have the size limit of
-    the app's other requests. An exception in a function of the page is shown as "Error" without
+    the app's other requests, and no client can download them: the page serves no files. An exception in a function of the page is shown as "Error" without
     details; raise `gr.Error` for a message.
     """
     silence_dependencies()
@@ -155,7 +155,7 @@ def mount(
 
 
 class _BehindApi:
-    """Answers /v1 with the app's own 404 and 405, which a page mounted at "/" would replace."""
+    """Answers /v1 with the app's own 404 and 405, and Gradio's file downloads with 404."""
 
     def __init__(self, page: ASGIApp, app: FastAPI) -> None:
         self.page = page
@@ -174,6 +174,9 @@ class _BehindApi:
         await self.page(scope, receive, send_with_policy)
 
     def _is_page(self, scope: Scope) -> bool:
+        # Gradio would give an uploaded file to any caller that knows its path.
+        if "/gradio_api/file" in scope["path"]:
+            return False
         if scope["path"].startswith("/v1/") or scope["path"] == "/v1":
             if any(route.matches(scope)[0] is Match.PARTIAL for route in self.routes):
                 raise HTTPException(405)
