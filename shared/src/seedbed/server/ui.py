@@ -87,6 +87,8 @@ def theme() -> gr.Theme:
         input_border_color="*neutral_300",
         input_border_color_dark="*neutral_600",
         input_shadow="none",
+        checkbox_border_color="*neutral_400",
+        checkbox_border_color_dark="*neutral_500",
         button_primary_background_fill="*primary_700",
         button_primary_background_fill_hover="*primary_800",
         button_primary_background_fill_dark="*primary_700",
@@ -120,8 +122,9 @@ def mount(
 
     Call it after adding the app's own routes: later ones at the same path are never reached.
     Unknown addresses under /v1 remain 404 in the app's error format. Uploads have the size limit of
-    the app's other requests, and no client can download them: the page serves no files. An exception in a function of the page is shown as "Error" without
-    details; raise `gr.Error` for a message.
+    the app's other requests, and no client can download them: the page serves no files. An
+    exception in a function of the page is shown as "Error" without details; raise `gr.Error` for a
+    message.
     """
     silence_dependencies()
     import gradio as gr

@@ -26,15 +26,36 @@ DAY = 24 * 3600  # seconds
 # JavaScript of the page. Each function gets the values of an event's inputs and returns those that
 # are sent to its handler, or, without a handler, those of its outputs.
 
-# Empty the question box as the question is sent: what is typed from then on is the next question.
-TAKE_QUESTION = """(text, ...rest) => {
+# Remember the question at the moment of Enter: Gradio reads the box some keystrokes later.
+REMEMBER = """() => document.addEventListener("keydown", (event) => {
+  if (event.key === "Enter" && !event.shiftKey && event.target.closest("#question"))
+    event.target.dataset.sent = event.target.value;
+}, true)"""
+# Move a question from its box to `waiting`, from where it is asked after those before it. What was
+# typed since is the next question, and stays; so does a question while another one waits.
+SEND = """(text, waiting) => {
   const box = document.querySelector("#question textarea");
+  const sent = box.dataset.sent ?? text;
+  delete box.dataset.sent;
+  if (waiting || !sent.trim()) return waiting;
+  box.value = box.value.slice(sent.length);
+  box.dispatchEvent(new Event("input"));
+  return sent;
+}"""
+# Empty `waiting` as its question is asked.
+ASK = """(waiting, ...rest) => {
+  const box = document.querySelector("#waiting textarea");
   box.value = "";
   box.dispatchEvent(new Event("input"));
-  return [text, ...rest];
+  return [waiting, ...rest];
 }"""
 # Return a question that was refused to its box, unless the next one is being typed there.
-RETURN_QUESTION = "(refused, text) => ['', text || refused]"
+RETURN = """(refused) => {
+  const box = document.querySelector("#question textarea");
+  if (!refused || box.value) return;
+  box.value = refused;
+  box.dispatchEvent(new Event("input"));
+}"""
 # Scroll a new question to the top of the chat, so that its answer is read from the beginning.
 SHOW_QUESTION = """() => requestAnimationFrame(() => {
   const chat = document.querySelector("#chat .panel-wrap");
@@ -73,7 +94,7 @@ def build_page(chatbot: Chatbot) -> gr.Blocks:
             ids=gr.State([]),
             last_rating=gr.State(None),
             limit=gr.State(PAST),
-            refused=gr.Textbox(visible="hidden"),
+            refused=gr.Textbox("", visible="hidden"),
             # The secret only keeps the values readable after a restart of the server.
             saved=gr.BrowserState(storage_key="rag_chatbot", secret="settings"),
         )
@@ -160,6 +181,9 @@ def _add_chat(widgets: SimpleNamespace) -> None:
         )
         widgets.comment_send = gr.Button("Send", scale=1, min_width=90)
     with gr.Row(elem_id="question-row"):
+        widgets.waiting = gr.Textbox(
+            "", label="Asked next", placeholder=" ", interactive=False, elem_id="waiting"
+        )
         widgets.box = gr.Textbox(
             value="",
             placeholder=f"Ask, up to {MAX_CHARACTERS:,} characters",
@@ -170,7 +194,7 @@ def _add_chat(widgets: SimpleNamespace) -> None:
             max_lines=4,
             elem_id="question",
         )
-        widgets.send = gr.Button("Ask", variant="primary", scale=1, min_width=90)
+        widgets.send = gr.Button("Ask", variant="primary", scale=1, min_width=90, elem_id="ask")
 
 
 def _add_documents(widgets: SimpleNamespace, chatbot: Chatbot) -> None:
@@ -215,20 +239,21 @@ def _connect(page: gr.Blocks, widgets: SimpleNamespace, handlers: Handlers) -> N
     opened = [*transcript, widgets.collection]
     then_refresh(page.load(handlers.resume, widgets.collection, opened, **quiet))
 
-    # Ask: by Enter, by the button, or by one of the example questions. A question sent during an
-    # answer stays in the box and is asked after it.
+    # Ask: by Enter, by the button, or by one of the example questions. A question that is sent
+    # during an answer waits for its end.
+    page.load(None, js=REMEMBER)
+    triggers = [widgets.box.submit, widgets.send.click]
+    taken = [widgets.box, widgets.waiting]
+    sent = gr.on(triggers, None, taken, widgets.waiting, js=SEND)
+    example = widgets.chat.example_select(_example_text, None, widgets.box, **quiet)
+    example.then(None, js="() => document.querySelector('#ask').click()")
     inputs = [
-        *(widgets.box, widgets.chat, widgets.ids, widgets.collection, widgets.conversation),
+        *(widgets.waiting, widgets.chat, widgets.ids, widgets.collection, widgets.conversation),
         *settings,
     ]
     outputs = [widgets.chat, widgets.ids, widgets.conversation, widgets.refused]
-    triggers = [widgets.box.submit, widgets.send.click]
-    sent = {"trigger_mode": "always_last", "js": TAKE_QUESTION, **quiet}
-    asked = gr.on(triggers, handlers.ask, inputs, outputs, **sent)
-    example = widgets.chat.example_select(_example_text, None, widgets.box, **quiet)
-    for answered in (asked, example.then(handlers.ask, inputs, outputs, **sent)):
-        refused = [widgets.refused, widgets.box]
-        then_refresh(answered.then(None, refused, refused, js=RETURN_QUESTION))
+    asked = sent.then(handlers.ask, inputs, outputs, js=ASK, trigger_mode="always_last", **quiet)
+    then_refresh(asked.then(None, widgets.refused, None, js=RETURN))
     widgets.chat.change(None, js=SHOW_QUESTION)
 
     # Start a new conversation; continue or delete a past one.

@@ -71,8 +71,8 @@ class Handlers:
         if not text.strip():
             yield messages, ids, conversation, ""
             return
-        shown = page_html.plain_text(text[:MAX_CHARACTERS])
-        messages = [*messages, {"role": "user", "content": shown}]
+        shown = text if len(text) <= MAX_CHARACTERS else f"{text[:200]} …"  # the error explains it
+        messages = [*messages, {"role": "user", "content": page_html.plain_text(shown)}]
         ids = [*ids, None, None]
         yield [*messages, page_html.message(page_html.WAITING)], ids, conversation, ""
         partial = ""
