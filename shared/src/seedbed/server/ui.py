@@ -177,7 +177,7 @@ class _BehindApi:
         await self.page(scope, receive, send_with_policy)
 
     def _is_page(self, scope: Scope) -> bool:
-        # Gradio would give an uploaded file to any caller that knows its path.
+        # Gradio would send an uploaded file to any caller with its path.
         if "/gradio_api/file" in scope["path"]:
             return False
         if scope["path"].startswith("/v1/") or scope["path"] == "/v1":

@@ -139,7 +139,7 @@ def _add_documents(router: APIRouter, chatbot: Chatbot) -> None:
     ) -> HTMLResponse:
         """Show a document as a static page for reading, with the text from `start` to `end` marked.
 
-        A document that does not exist gives a page that says so, with status 404.
+        If it does not exist, the response is a page with the reason, with status 404.
         """
         back = f"/?{urlencode({'conversation': conversation})}" if conversation else "/"
         try:

@@ -113,7 +113,7 @@ def _rendered(text: str, start: int, end: int) -> str | None:
         text = f"{text[:start]}{_BEGIN}{text[start:end]}{_END}{text[end:]}"
     # 2. Render, without the metadata at the top.
     front = _FRONT_MATTER.match(text)
-    html = _markdown().render(text[front.end() :] if front else text)
+    html: str = _markdown().render(text[front.end() :] if front else text)
     # 3. Mark each piece of text between the signs.
     if marked:
         if not (html.count(_BEGIN) == html.count(_END) == 1):

@@ -96,7 +96,7 @@ def build_page(chatbot: Chatbot) -> gr.Blocks:
             limit=gr.State(PAST),
             refused=gr.Textbox("", visible="hidden"),
             # The secret only keeps the values readable after a restart of the server.
-            saved=gr.BrowserState(storage_key="rag_chatbot", secret="settings"),
+            browser=gr.BrowserState(storage_key="rag_chatbot", secret="settings"),
         )
         with gr.Row(elem_id="columns"):
             with gr.Column(elem_id="main"):
@@ -234,17 +234,19 @@ def _connect(page: gr.Blocks, widgets: SimpleNamespace, handlers: Handlers) -> N
     # Restore the settings of this browser and the conversation in the address, then load the lists;
     # load them again after every event that may change them.
     settings = [widgets.k, widgets.mode, widgets.strictness, widgets.model]
-    page.load(handlers.restore, widgets.saved, settings, **quiet)
-    gr.on([item.input for item in settings], None, settings, widgets.saved, js="(...all) => [all]")
-    opened = [*transcript, widgets.collection]
-    then_refresh(page.load(handlers.resume, widgets.collection, opened, **quiet))
+    page.load(handlers.restore, widgets.browser, settings, **quiet)
+    gr.on(
+        [item.input for item in settings], None, settings, widgets.browser, js="(...all) => [all]"
+    )
+    conversation = [*transcript, widgets.collection]
+    then_refresh(page.load(handlers.resume, widgets.collection, conversation, **quiet))
 
     # Ask: by Enter, by the button, or by one of the example questions. A question that is sent
     # during an answer waits for its end.
     page.load(None, js=REMEMBER)
     triggers = [widgets.box.submit, widgets.send.click]
-    taken = [widgets.box, widgets.waiting]
-    sent = gr.on(triggers, None, taken, widgets.waiting, js=SEND)
+    boxes = [widgets.box, widgets.waiting]
+    question = gr.on(triggers, None, boxes, widgets.waiting, js=SEND)
     example = widgets.chat.example_select(_example_text, None, widgets.box, **quiet)
     example.then(None, js="() => document.querySelector('#ask').click()")
     inputs = [
@@ -252,14 +254,16 @@ def _connect(page: gr.Blocks, widgets: SimpleNamespace, handlers: Handlers) -> N
         *settings,
     ]
     outputs = [widgets.chat, widgets.ids, widgets.conversation, widgets.refused]
-    asked = sent.then(handlers.ask, inputs, outputs, js=ASK, trigger_mode="always_last", **quiet)
-    then_refresh(asked.then(None, widgets.refused, None, js=RETURN))
+    answer = question.then(
+        handlers.ask, inputs, outputs, js=ASK, trigger_mode="always_last", **quiet
+    )
+    then_refresh(answer.then(None, widgets.refused, None, js=RETURN))
     widgets.chat.change(None, js=SHOW_QUESTION)
 
     # Start a new conversation; continue or delete a past one.
     triggers = [widgets.new.click, widgets.collection.input]
     then_refresh(gr.on(triggers, handlers.new, None, transcript, **quiet))
-    then_refresh(widgets.past.input(handlers.reopen, widgets.past, opened, **quiet))
+    then_refresh(widgets.past.input(handlers.reopen, widgets.past, conversation, **quiet))
     then_refresh(widgets.older.click(lambda limit: limit + PAST, widgets.limit, widgets.limit))
     then_refresh(
         widgets.forget.click(handlers.forget, widgets.past, transcript, js=CONFIRM_CONVERSATION)
@@ -268,10 +272,8 @@ def _connect(page: gr.Blocks, widgets: SimpleNamespace, handlers: Handlers) -> N
     # Add, find and delete documents.
     upload = [widgets.upload, widgets.collection]
     then_refresh(widgets.upload.upload(handlers.upload, upload, [widgets.upload, widgets.note]))
-    found = [widgets.search, widgets.collection]
-    widgets.search.input(
-        handlers.find, found, widgets.documents, trigger_mode="always_last", **quiet
-    )
+    query = [widgets.search, widgets.collection]
+    widgets.search.change(handlers.find, query, widgets.documents, **quiet)
     document = [widgets.documents, widgets.collection]
     then_refresh(
         widgets.delete.click(handlers.delete, document, widgets.note, js=CONFIRM_DOCUMENTS)

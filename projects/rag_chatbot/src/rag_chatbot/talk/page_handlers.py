@@ -71,8 +71,9 @@ class Handlers:
         if not text.strip():
             yield messages, ids, conversation, ""
             return
-        shown = text if len(text) <= MAX_CHARACTERS else f"{text[:200]} …"  # the error explains it
-        messages = [*messages, {"role": "user", "content": page_html.plain_text(shown)}]
+        # The error below a question that is too long must be in sight.
+        bubble = text if len(text) <= MAX_CHARACTERS else f"{text[:200]} …"
+        messages = [*messages, {"role": "user", "content": page_html.plain_text(bubble)}]
         ids = [*ids, None, None]
         yield [*messages, page_html.message(page_html.WAITING)], ids, conversation, ""
         partial = ""
@@ -128,8 +129,8 @@ class Handlers:
             {"text": text} for source, text in EXAMPLES.items() if source in sources
         ]
         past = self.chatbot.conversations.list(caller, limit + 1, origin="page")
-        listed = past[:limit]
-        is_open = conversation in {item.id for item in listed}
+        visible = past[:limit]
+        is_open = conversation in {item.id for item in visible}
         return (
             gr.Chatbot(
                 placeholder=page_html.WELCOME if items else page_html.EMPTY, examples=examples
@@ -138,9 +139,9 @@ class Handlers:
             gr.Tab(f"Documents ({len(items):,})"),
             page_html.documents(items, search, collection),
             gr.Radio(
-                [(_label(item), item.id) for item in listed],
+                [(_label(item), item.id) for item in visible],
                 value=conversation if is_open else None,
-                visible=bool(listed),
+                visible=bool(visible),
             ),
             gr.Button(visible=len(past) > limit),
             gr.Button(visible=is_open),
