@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rag_chatbot.conversation import Conversations, as_pattern
+from rag_chatbot.conversation import SCHEMA, Conversations, as_pattern
 from seedbed.errors import NotFound, Unavailable
 
 
@@ -48,6 +48,41 @@ def test_list_returns_the_newest_first(conversations):
     ids = [conversations.start("alice", "default", str(n)) for n in range(3)]
     assert [item.id for item in conversations.list("alice")] == ids[::-1]
     assert len(conversations.list("alice", limit=2)) == 2
+    assert [item.id for item in conversations.list("alice", offset=1)] == ids[1::-1]
+
+
+def test_list_moves_a_continued_conversation_to_the_top(conversations):
+    first = conversations.start("alice", "default", "First")
+    second = conversations.start("alice", "default", "Second")
+    with sqlite3.connect(conversations.path) as database:  # as if asked long ago
+        database.execute("UPDATE conversations SET created = '2026-01-01T00:00:00.000Z'")
+    assert [item.id for item in conversations.list("alice")] == [second, first]
+    conversations.add(first, "And then?", answer())
+    top, below = conversations.list("alice")
+    assert (top.id, below.id) == (first, second)
+    assert top.updated > top.created == below.updated
+
+
+def test_list_selects_conversations_by_origin(conversations):
+    on_page = conversations.start("alice", "default", "On the page", "page")
+    by_api = conversations.start("alice", "default", "By the API")
+    assert [item.id for item in conversations.list("alice", origin="page")] == [on_page]
+    assert [item.id for item in conversations.list("alice", origin="api")] == [by_api]
+    assert len(conversations.list("alice")) == 2
+
+
+def test_file_without_origins_is_upgraded(tmp_path):
+    path = tmp_path / "c.sqlite"
+    old = SCHEMA.replace(",\n    origin TEXT NOT NULL DEFAULT 'page'", "")
+    assert old != SCHEMA
+    with sqlite3.connect(path) as database:
+        database.executescript(old)
+        database.execute(
+            "INSERT INTO conversations VALUES ('a', 'alice', 'default', 'Old', '2026')"
+        )
+    for _ in range(2):
+        [item] = Conversations(path).list("alice", origin="page")
+        assert (item.title, item.updated) == ("Old", "2026")
 
 
 def test_title_is_cut(conversations):

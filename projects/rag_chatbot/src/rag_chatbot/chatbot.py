@@ -23,12 +23,12 @@ from langchain_core.language_models import BaseChatModel
 from rag_chatbot.answer.answer import Answer, Answerer, clean_question
 from rag_chatbot.answer.follow_up import Exchange
 from rag_chatbot.config import Config
-from rag_chatbot.conversation import Conversations
+from rag_chatbot.conversation import Conversations, Origin
 from rag_chatbot.ingest import Progress, Summary, ingest_bytes
 from rag_chatbot.read.decode import clean_name
 from rag_chatbot.search.retrieve import Hit, Retriever
 from rag_chatbot.store.callers import LOCAL, OPERATOR, Caller
-from rag_chatbot.store.store import Store
+from rag_chatbot.store.store import Store, StoredDocument
 from seedbed.errors import BadInput, Conflict, SeedbedError, public_message
 from seedbed.models.embeddings import embed_texts
 from seedbed.settings import Settings
@@ -46,7 +46,8 @@ class Question:
     """A question to a collection, and how to answer it; None: as configured.
 
     `k` is the number of chunks to retrieve, `mode` is auto, quote or write, `strictness` runs from
-    0 (always answer) to 1 (never). With `keep` the question becomes a turn of a conversation.
+    0 (always answer) to 1 (never). With `keep` the question becomes a turn of a conversation; a new
+    one is recorded with its `origin`.
     """
 
     text: str
@@ -57,6 +58,7 @@ class Question:
     strictness: float | None = None
     model: str | None = None
     keep: bool = True
+    origin: Origin = "api"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "text", clean_question(self.text))
@@ -158,7 +160,7 @@ class Chatbot:
 
     def _keep(self, question: Question, answer: dict[str, Any], owner: str) -> dict[str, Any]:
         conversation_id = question.conversation_id or self.conversations.start(
-            owner, question.collection, question.text
+            owner, question.collection, question.text, question.origin
         )
         turn_id = self.conversations.add(conversation_id, question.text, answer)
         return {"id": turn_id, "conversation_id": conversation_id, **answer}
@@ -203,8 +205,12 @@ class Chatbot:
 
     def document_text(self, collection: str, source: str, caller: Caller) -> str:
         """The text of a document; citations are spans of it. Raises NotFound."""
+        return self.document(collection, source, caller).text
+
+    def document(self, collection: str, source: str, caller: Caller) -> StoredDocument:
+        """A document with its text. Raises NotFound."""
         self.store.require(collection, caller, "read")
-        return self.store.document(collection, source).text
+        return self.store.document(collection, source)
 
     def upload(
         self,

@@ -19,11 +19,13 @@ from seedbed.database import open_sqlite, sqlite_errors
 from seedbed.errors import NotFound
 
 Rating = Literal["up", "down"]
+Origin = Literal["page", "api"]
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS conversations (
     id TEXT PRIMARY KEY, caller TEXT NOT NULL, collection TEXT NOT NULL, title TEXT NOT NULL,
-    created TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ'))
+    created TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ')),
+    origin TEXT NOT NULL DEFAULT 'page'
 );
 CREATE INDEX IF NOT EXISTS conversations_by_caller ON conversations (caller, created);
 CREATE TABLE IF NOT EXISTS turns (
@@ -34,16 +36,24 @@ CREATE TABLE IF NOT EXISTS turns (
 );
 CREATE INDEX IF NOT EXISTS turns_by_conversation ON turns (conversation_id);
 """
+# Files from before conversations had an origin; theirs is unknown, so the page lists them.
+ADD_ORIGIN = "ALTER TABLE conversations ADD COLUMN origin TEXT NOT NULL DEFAULT 'page'"
+_CONVERSATION = """
+SELECT id, collection, title, created,
+    coalesce((SELECT max(created) FROM turns WHERE conversation_id = c.id), created) AS updated
+FROM conversations c
+"""
 
 
 @dataclass(frozen=True)
 class Conversation:
-    """`title` is the first question, `created` is UTC in ISO 8601."""
+    """`title` is the first question, `updated` the time of the last turn; UTC in ISO 8601."""
 
     id: str
     collection: str
     title: str
     created: str
+    updated: str
 
 
 @dataclass(frozen=True)
@@ -74,15 +84,21 @@ class Conversations:
             closing(open_sqlite(self.path, busy_seconds=10, wal=False, foreign_keys=1)) as database,
         ):
             database.executescript(SCHEMA)
+            if not _has_origin(database):  # a file of an earlier version
+                database.execute("BEGIN IMMEDIATE")  # several processes may open it
+                if not _has_origin(database):
+                    database.execute(ADD_ORIGIN)
+                database.execute("COMMIT")
             yield database
 
-    def start(self, caller: str, collection: str, title: str) -> str:
+    def start(self, caller: str, collection: str, title: str, origin: Origin = "api") -> str:
         """Create a conversation; returns its id."""
         identifier = uuid.uuid4().hex
         with self._database() as database:
             database.execute(
-                "INSERT INTO conversations (id, caller, collection, title) VALUES (?, ?, ?, ?)",
-                (identifier, caller, collection, title[:80]),
+                "INSERT INTO conversations (id, caller, collection, title, origin)"
+                " VALUES (?, ?, ?, ?, ?)",
+                (identifier, caller, collection, title[:80], origin),
             )
         return identifier
 
@@ -103,8 +119,7 @@ class Conversations:
         """One conversation. Raises NotFound if it does not exist or belongs to another caller."""
         with self._database() as database:
             row = database.execute(
-                "SELECT id, collection, title, created FROM conversations"
-                " WHERE id = ? AND caller = ?",
+                f"{_CONVERSATION} WHERE id = ? AND caller = ?",
                 (conversation_id, caller),
             ).fetchone()
         if row is None:
@@ -122,13 +137,15 @@ class Conversations:
             ).fetchall()
         return [Turn(i, q, json.loads(a), r, c) for i, q, a, r, c in rows]
 
-    def list(self, caller: str, limit: int = 50) -> list[Conversation]:
-        """The latest `limit` conversations of a caller, newest first."""
+    def list(
+        self, caller: str, limit: int = 50, offset: int = 0, origin: Origin | None = None
+    ) -> list[Conversation]:
+        """Conversations of a caller, the last updated first; `origin` None lists both kinds."""
         with self._database() as database:
             rows = database.execute(
-                "SELECT id, collection, title, created FROM conversations"
-                " WHERE caller = ? ORDER BY created DESC, rowid DESC LIMIT ?",
-                (caller, limit),
+                f"{_CONVERSATION} WHERE caller = ?1 AND (?2 IS NULL OR origin = ?2)"
+                " ORDER BY updated DESC, rowid DESC LIMIT ?3 OFFSET ?4",
+                (caller, origin, limit, offset),
             ).fetchall()
         return [Conversation(*row) for row in rows]
 
@@ -174,6 +191,11 @@ class Conversations:
                 "rating": row_rating,
                 "comment": comment,
             }
+
+
+def _has_origin(database: sqlite3.Connection) -> bool:
+    columns = database.execute("PRAGMA table_info(conversations)").fetchall()
+    return "origin" in {name for _, name, *_ in columns}
 
 
 def _unknown(conversation_id: str) -> NotFound:

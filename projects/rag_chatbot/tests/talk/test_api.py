@@ -223,10 +223,29 @@ def test_document_view_marks_citation(client):
     citation = ask(client).json()["citations"][0]
     where = {key: citation[key] for key in ("source", "start", "end")}
     page = client.get("/v1/documents/view", params=where)
-    assert f'<mark id="quote">{FACT}</mark>' in page.text
+    assert f"<mark id='quote'>{FACT}</mark>" in page.text and "href='/'" in page.text
+    linked = client.get("/v1/documents/view", params={**where, "conversation": "a'b"})
+    assert "href='/?conversation=a%27b'" in linked.text
     assert "default-src 'none'" in page.headers["content-security-policy"]
     beyond_end = client.get("/v1/documents/view", params={**where, "start": 9**12, "end": 9**13})
     assert beyond_end.status_code == 200 and "<mark" not in beyond_end.text
+
+
+def test_document_view_of_missing_document_is_a_page(client):
+    page = client.get("/v1/documents/view", params={"source": "<gone>.md"})
+    assert page.status_code == 404 and page.headers["content-type"].startswith("text/html")
+    assert "&lt;gone&gt;.md" in page.text and "deleted" in page.text and "href='/'" in page.text
+    assert "default-src 'none'" in page.headers["content-security-policy"]
+
+
+def test_conversations_are_listed_by_page(client):
+    ids = [ask(client).json()["conversation_id"] for _ in range(3)][::-1]
+    listed = [
+        client.get("/v1/conversations", params={"limit": 1, "offset": n}).json() for n in range(3)
+    ]
+    assert [item["id"] for [item] in listed] == ids
+    for wrong in ({"limit": 0}, {"limit": 201}, {"offset": -1}, {"offset": 10**30}):
+        assert status_and_type(client.get("/v1/conversations", params=wrong))[0] == 400
 
 
 def test_collections_are_created_listed_and_deleted(client):

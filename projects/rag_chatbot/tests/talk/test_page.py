@@ -1,13 +1,16 @@
 """The page in a real browser; requests to any other host fail the test."""
 
 import re
+import threading
 
 import pytest
 
-from rag_chatbot.chatbot import NO_DOCUMENTS, OPERATOR
+from rag_chatbot.answer.answer import MAX_CHARACTERS
+from rag_chatbot.chatbot import NO_DOCUMENTS, OPERATOR, Question
 from rag_chatbot.talk.api import create_app
+from rag_chatbot.talk.page_handlers import PAST
 from seedbed.settings import Settings
-from seedbed.testing import launch_chromium
+from seedbed.testing import ScriptedChatModel, launch_chromium
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.timeout(240)]
 
@@ -47,7 +50,7 @@ def visit(browser, open_chatbot, serve):
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.goto(address)
         page.locator("#question textarea").wait_for()
-        page.get_by_text("in this collection" if texts else "no documents here yet").wait_for()
+        documents_tab(page, len(texts)).wait_for()
         return page, bot
 
     yield open_page
@@ -57,8 +60,20 @@ def visit(browser, open_chatbot, serve):
     assert not any(injected) and foreign_urls == [] and errors == []
 
 
+def documents_tab(page, count):
+    return page.get_by_role("tab", name=f"Documents ({count})")
+
+
 def is_foreign(url):
     return not url.startswith(("http://127.0.0.1:", "data:", "blob:"))
+
+
+def in_sight(locator):
+    """Whether the element is in the window and in all parts of the page that scroll."""
+    return locator.evaluate(
+        """(element) => new Promise((resolve) => new IntersectionObserver(
+          ([entry]) => resolve(entry.isIntersecting)).observe(element))"""
+    )
 
 
 def ask(page, question):
@@ -78,63 +93,207 @@ def test_page_streams_answer_and_citation_opens_passage(visit):
     for link in (place, page.locator("#chat .answer .cite").first):
         with page.context.expect_page() as popup:
             link.click()
-        assert popup.value.locator("mark#quote").inner_text() == FACT
-        assert popup.value.locator("pre").inner_text().startswith("# Harbour")
+        mark = popup.value.locator("mark#quote")
+        assert mark.inner_text() == FACT and in_sight(mark)
+        assert popup.value.locator("h1").inner_text() == "Harbour"
         popup.value.close()
     page.get_by_text("How this was answered").click()
     how = page.locator("#chat .how").inner_text()
     assert WHEN in how and "retrieve" in how and "Tokens" in how and "port.md" in how
 
 
-def test_page_continues_and_reopens_conversations(visit):
+def test_page_shows_beginning_of_each_answer(visit):
+    text = "\n\n".join(f"The harbour of Vellin has rule {n}. {'Word ' * 30}" for n in range(9))
+    page, _ = visit({"rules.md": text}, strictness=0)
+    page.set_viewport_size({"width": 390, "height": 844})
+    for number in range(3):
+        ask(page, f"Which rule {number} has the harbour of Vellin?")
+        question = page.locator("#chat .user-row").nth(number)
+        page.wait_for_function(
+            """(number) => {
+              const row = document.querySelectorAll("#chat .user-row")[number];
+              const chat = document.querySelector("#chat").getBoundingClientRect();
+              return Math.abs(row.getBoundingClientRect().top - chat.top) < 20;
+            }""",
+            arg=number,
+        )
+        assert in_sight(question) and in_sight(page.locator("#chat .answer").nth(number))
+
+
+def test_page_links_document_back_to_conversation(visit):
     page, bot = visit()
     ask(page, WHEN)
+    with page.context.expect_page() as popup:
+        page.locator("#chat .cite").first.click()
+    document = popup.value
+    document.get_by_role("link", name="Back to the chat").click()
+    document.locator("#chat .how").wait_for()
+    assert FACT in document.locator("#chat .answer").inner_text()
+    bot.delete_document("default", "port.md", OPERATOR)
+    with document.context.expect_page() as popup:
+        document.locator("#chat .cite").first.click()
+    assert "This document is not available" in popup.value.locator("main").inner_text()
+    assert popup.value.get_by_role("link", name="Back to the chat").is_visible()
+
+
+def test_page_lists_conversations_and_continues_them(visit):
+    page, bot = visit()
+    bot.ask(Question("What is asked by another program?"), caller="local")
+    ask(page, WHEN)
     ask(page, "And what is it like?")
-    page.locator("#past label").wait_for()
-    assert page.locator("#past label").all_inner_texts() == [WHEN]
+    titles = page.locator("#past label")
+    titles.first.wait_for()
+    assert titles.count() == 1 and titles.first.inner_text().startswith(f"{WHEN}\n20")
     page.get_by_role("button", name="New conversation").click()
     page.get_by_text("What would you like to know?").wait_for()
     ask(page, "How long is green tea steeped?")
-    page.locator("#past label").nth(1).click()
+    titles.nth(1).click()
     page.locator("#chat .how").nth(1).wait_for()
     assert FACT in page.locator("#chat .answer").first.inner_text()
     ask(page, "And then?")
+    page.wait_for_function(
+        "(title) => document.querySelector('#past label').innerText.includes(title)", arg=WHEN
+    )
     sizes = {
         c.title: len(bot.conversations.turns(c.id, "local"))
-        for c in bot.conversations.list("local")
+        for c in bot.conversations.list("local", origin="page")
     }
     assert sizes == {WHEN: 3, "How long is green tea steeped?": 1}
 
 
-def test_page_adds_opens_and_deletes_documents(visit, tmp_path):
-    page, bot = visit({})
-    new = tmp_path / "a long name with spaces & signs.md"
-    new.write_text("# Dorn\n\nThe lighthouse of Dorn is red.\n")
-    bad = tmp_path / "bad.pdf"
-    bad.write_bytes(b"%PDF-1.4 broken")
-    page.locator("#upload input[type=file]").set_input_files([new, bad])
-    page.get_by_text("1 document in this collection").wait_for()
-    note = page.locator("#note").inner_text()
-    assert "1 added" in note and "bad.pdf: " in note
-    ask(page, "What colour is the lighthouse of Dorn?")
-    assert "red" in page.locator("#chat .answer").inner_text()
-
-    page.locator("#documents input").click()
-    page.get_by_role("option", name=new.name).click()
-    link = page.get_by_role("link", name="Open")
-    link.wait_for()
-    assert "view?collection=default&source=a+long+name" in link.get_attribute("href")
+def test_page_deletes_conversation_after_confirmation(visit):
+    page, bot = visit()
+    ask(page, WHEN)
+    delete = page.get_by_role("button", name="Delete conversation")
     page.once("dialog", lambda dialog: dialog.dismiss())
     with page.expect_event("dialog"):
-        page.get_by_role("button", name="Delete").click()
-    page.wait_for_function("() => !document.querySelector('#note')?.innerText.trim()")
-    assert len(bot.documents("default", "local")) == 1
-    page.locator("#documents input").click()
-    page.get_by_role("option", name=new.name).click()
+        delete.click()
+    assert page.locator("#chat .how").count() == 1
     page.once("dialog", lambda dialog: dialog.accept())
-    page.get_by_role("button", name="Delete").click()
+    delete.click()
+    page.get_by_text("What would you like to know?").wait_for()
+    delete.wait_for(state="hidden")
+    assert bot.conversations.list("local") == []
+
+
+def test_page_reaches_older_conversations(visit):
+    page, bot = visit()
+    for number in range(PAST + 1):
+        talk = bot.conversations.start("local", "default", f"Question {number}", "page")
+    turn = bot.ask(Question(WHEN, conversation_id=talk), caller="local")
+    page.reload()
+    page.get_by_role("button", name="Show older").click()
+    page.locator("#past label").nth(PAST).wait_for()
+    assert page.locator("#past label").first.inner_text().startswith(f"Question {PAST}")
+    assert turn["conversation_id"] == talk
+    page.get_by_role("button", name="Show older").wait_for(state="hidden")
+
+
+def test_page_adds_finds_and_deletes_documents(visit, tmp_path):
+    page, bot = visit({})
+    page.get_by_text("There are no documents here yet").wait_for()
+    page.get_by_role("tab", name="Documents").click()
+    new = tmp_path / "a long name with spaces & signs%20.md"
+    new.write_text("# Dorn\n\nThe lighthouse of Dorn is red.\n")
+    other, third = tmp_path / "tea.md", tmp_path / "port.md"
+    other.write_text(TEXTS["tea.md"])
+    third.write_text(TEXTS["port.md"])
+    bad = tmp_path / "bad.pdf"
+    bad.write_bytes(b"%PDF-1.4 broken")
+    page.locator("#upload input[type=file]").set_input_files([new, other, third, bad])
+    documents_tab(page, 3).wait_for()
+    note = page.locator("#note").inner_text()
+    assert "3 added" in note and "bad.pdf: " in note
+
+    rows = page.locator("#documents tbody tr")
+    page.locator("#search textarea").fill("dorn")
+    rows.nth(1).wait_for(state="detached")
+    assert new.name in rows.inner_text() and "markdown" in rows.inner_text()
+    link = page.get_by_role("link", name="a long name")
+    with page.context.expect_page() as popup:
+        link.click()
+    assert "The lighthouse of Dorn is red." in popup.value.locator("main").inner_text()
+    page.locator("#search textarea").fill("")
+    rows.nth(2).wait_for()
+
+    delete = page.get_by_role("button", name="Delete selected")
+    delete.click()
+    page.get_by_text("Select the documents to delete").wait_for()
+    page.get_by_role("checkbox", name="Select a long name").check()
+    page.once("dialog", lambda dialog: dialog.dismiss())
+    with page.expect_event("dialog"):
+        delete.click()
+    page.wait_for_function("() => !document.querySelector('#note')?.innerText.trim()")
+    assert len(bot.documents("default", "local")) == 3
+    page.get_by_role("checkbox", name="Select tea.md").check()
+    page.once("dialog", lambda dialog: dialog.accept())
+    delete.click()
+    documents_tab(page, 1).wait_for()
+    assert [item["source"] for item in bot.documents("default", "local")] == ["port.md"]
+    page.get_by_role("button", name="New conversation").click()
+    page.get_by_text("What would you like to know?").wait_for()
+    documents_tab(page, 1).click()
+    page.get_by_role("checkbox", name="Select all").check()
+    page.once("dialog", lambda dialog: dialog.accept())
+    delete.click()
     page.get_by_text("No documents yet").wait_for()
     assert bot.documents("default", "local") == []
+
+
+def test_page_keeps_what_is_typed_during_an_answer(visit):
+    answering = threading.Event()
+    model = ScriptedChatModel(lambda _: FACT if answering.wait(SLOW / 1000) else "")
+    page, bot = visit(model=model, mode="write", strictness=0)
+    box = page.locator("#question textarea")
+    box.click()
+    page.keyboard.type(WHEN)
+    page.keyboard.press("Enter")
+    page.keyboard.type("How long is green tea steeped?")
+    page.get_by_text("Looking for an answer").wait_for()
+    assert page.get_by_role("button", name="Like").count() == 0
+    page.keyboard.press("Enter")
+    page.keyboard.type("And the third")
+    page.locator("#waiting").wait_for()
+    page.keyboard.press("Enter")  # one question waits already, so this one stays
+    answering.set()
+    page.locator("#chat .how").nth(1).wait_for()
+    page.locator("#waiting").wait_for(state="hidden")
+    assert box.input_value() == "And the third"
+    [talk] = bot.conversations.list("local")
+    turns = bot.conversations.turns(talk.id, "local")
+    assert [turn.question for turn in turns] == [WHEN, "How long is green tea steeped?"]
+
+
+def test_page_returns_question_that_is_too_long(visit):
+    page, _ = visit()
+    box = page.locator("#question textarea")
+    assert f"{MAX_CHARACTERS:,} characters" in box.get_attribute("placeholder")
+    question = "word " * 1000
+    box.fill(question)
+    page.keyboard.press("Enter")
+    page.locator("#chat .error").wait_for()
+    assert "the limit is 4,000" in page.locator("#chat .error").inner_text()
+    page.wait_for_function("() => document.querySelector('#question textarea').value")
+    assert box.input_value() == question
+    assert page.get_by_role("button", name="Like").count() == 0
+
+
+def test_page_restores_settings_after_reload(visit):
+    page, _ = visit()
+    page.get_by_role("button", name="Settings").click()
+    page.get_by_role("radio", name="Own words").check()
+    page.get_by_label("number input for Passages").fill("3")
+    page.keyboard.press("Tab")
+    page.wait_for_function("() => localStorage.getItem('rag_chatbot')")
+    page.reload()
+    documents_tab(page, 2).wait_for()
+    page.get_by_role("button", name="Settings").click()
+    page.wait_for_function(
+        "() => document.querySelector('[aria-label=\"number input for Passages to read\"]').value"
+        " === '3'"
+    )
+    assert page.get_by_role("radio", name="Own words").is_checked()
+    assert page.title() == "Ask your documents"
 
 
 def test_page_stores_rating_and_comment(visit):
@@ -155,7 +314,7 @@ def test_page_stores_rating_and_comment(visit):
 def test_page_settings_apply_to_next_answer(visit):
     page, _ = visit()
     page.get_by_role("button", name="Settings").click()
-    page.get_by_label("number input for Strictness").fill("1")
+    page.get_by_label("number input for Required evidence").fill("1")
     page.get_by_label("number input for Passages").fill("1")
     page.keyboard.press("Tab")
     ask(page, "Who founded the city of Quillon?")
@@ -168,7 +327,7 @@ def test_page_switches_collection(visit):
     page, bot = visit()
     bot.create_collection("empty", ["*"], ["*"], OPERATOR)
     page.reload()
-    page.get_by_text("2 documents in this collection").wait_for()
+    documents_tab(page, 2).wait_for()
     page.get_by_role("combobox", name="Collection", exact=True).click()
     page.get_by_role("option", name="empty").click()
     page.get_by_text("There are no documents here yet").wait_for()
@@ -182,7 +341,7 @@ def test_page_shows_error_and_keeps_question(visit):
     page.keyboard.press("Enter")
     page.locator("#chat .error").wait_for()
     assert "contains no words" in page.locator("#chat .error").inner_text()
-    assert page.locator("#question textarea").input_value() == "?"
+    page.wait_for_function("() => document.querySelector('#question textarea').value === '?'")
     bot.store.delete_collection("default")
     page.locator("#question textarea").fill(WHEN)
     page.keyboard.press("Enter")
@@ -199,7 +358,7 @@ def test_page_escapes_text_of_documents_and_users(visit):
     assert page.locator("#chat :is(img, iframe, script, a[href^=javascript])").count() == 0
     with page.context.expect_page() as popup:
         page.locator("#chat .sources .place").first.click()
-    document = popup.value.locator("pre").inner_text()
+    document = popup.value.locator("main").inner_text()
     assert "<script>window.ran=1</script>" in document
     popup.value.wait_for_load_state("load")
     assert popup.value.evaluate("window.ran") is None

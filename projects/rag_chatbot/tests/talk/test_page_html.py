@@ -10,7 +10,10 @@ HOSTILE = (
     "<script>alert(1)</script> <img src=x onerror=alert(1)> ![x](http://192.0.2.1/leak) "
     "[click](javascript:alert(1)) </div><iframe src='//192.0.2.1'> $$x$$ `code` \n\n# Title\n| a |"
 )
-ALLOWED_TAGS = set("div p br a ol ul li blockquote pre code details summary table tr th td".split())
+ALLOWED_TAGS = {
+    *"div p br a ol ul li blockquote pre code details summary".split(),
+    *"table thead tbody tr th td input".split(),
+}
 
 
 class ParsedHtml(HTMLParser):
@@ -54,6 +57,10 @@ def answer_json(text=HOSTILE, **changes):
     } | changes
 
 
+def document(source, title="Title"):
+    return {"source": source, "title": title, "type": "markdown", "added": "2026-08-03T10:00:00Z"}
+
+
 def is_inert(html):
     page = ParsedHtml(html)
     names = {name for _, attrs in page.tags for name in attrs}
@@ -78,6 +85,8 @@ def test_html_escapes_any_text(text):
         page_html.answer(answer_json(text), text),
         page_html.answer(answer_json(text, citations=[], abstained=True), text),
         page_html.summary(uploaded),
+        page_html.documents([document(text)], "", text),
+        page_html.documents([document("a.md")], text, "default"),
     ):
         assert is_inert(html), html
 
@@ -96,6 +105,37 @@ def test_answer_links_citation_marks_to_passages():
     expected = "/v1/documents/view?collection=my+notes&source=Short.&start=2&end=9#quote"
     assert [mark["href"] for mark in marks] == [expected]
     assert "class='cite'" not in page_html.text("See [7].", {1: "/v1/documents/view?x"})
+
+
+def test_answer_shows_each_quote_once():
+    said = answer_json("It opens at six.", answer="It opens at six. [1]", notices=[], passages=[])
+    for version, count in (("quote", 1), ("answer-v1", 2)):
+        words = ParsedHtml(page_html.answer({**said, "prompt_version": version}, "default")).words
+        assert words.split("How this was")[0].count("It opens at six.") - 2 == count, version
+
+
+def test_answer_links_back_to_its_conversation():
+    html = page_html.answer({**answer_json("Short."), "conversation_id": "abc"}, "default")
+    links = ParsedHtml(html).links
+    assert links and all("conversation=abc" in link for link in links)
+
+
+def test_documents_are_found_by_words_of_name_and_title():
+    items = [document("guide/tea.md", "Brewing"), document("port.md", "Harbour")]
+    page = ParsedHtml(page_html.documents(items, "BREW tea", "default"))
+    assert "guide/tea.md" in page.words and "port.md" not in page.words
+    assert "markdown" in page.words and "2026-08-03" in page.words
+    boxes = [attrs for tag, attrs in page.tags if tag == "input"]
+    assert [box.get("value") for box in boxes] == [None, "guide%2Ftea.md"]
+    assert "No document matches" in page_html.documents(items, "coffee", "default")
+    assert "No documents yet" in page_html.documents([], "", "default")
+
+
+def test_long_list_of_documents_is_cut():
+    items = [document(f"{n}.md") for n in range(page_html.LISTED + 1)]
+    html = page_html.documents(items, "", "default")
+    assert html.count("Select ") == page_html.LISTED + 1  # with "Select all"
+    assert "The first 200 of 201 documents" in html
 
 
 def test_text_keeps_line_breaks_of_code_and_links_no_marks_in_it():
@@ -119,7 +159,7 @@ def test_details_show_question_timings_and_tokens():
     assert "total 1.2 s, first token 20 ms" in words
     assert "5 read, 1 written" in words
     quoted = answer_json("What?", usage={"input_tokens": 0, "output_tokens": 0})
-    assert "no language model was called" in ParsedHtml(page_html.details(quoted, "default")).words
+    assert "without a language model" in ParsedHtml(page_html.details(quoted, "default")).words
 
 
 def test_upload_summary_shows_counts_and_failures():

@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
@@ -157,12 +158,31 @@ def test_page_accepts_no_server_path(client, tmp_path):
     response = call_page(client, "ask", question_body)
     assert '"success":false' in response and "file=" not in response
     headers = {"authorization": "Bearer key-b"}
-    assert client.get(f"/gradio_api/file={private}", headers=headers).status_code == 403
+    assert client.get(f"/gradio_api/file={private}", headers=headers).status_code == 404
+
+
+def test_upload_on_page_is_deleted_and_never_served(client):
+    headers = {"authorization": "Bearer key-a"}
+    for name, content in (("note.md", b"A private note."), ("bad.pdf", b"%PDF-1.4 broken")):
+        files = [("files", (name, content))]
+        [path] = client.post("/gradio_api/upload", files=files, headers=headers).json()
+        assert Path(path).read_bytes() == content
+        for key in ("key-a", "key-b"):
+            for form in (f"file={path}", f"file/{path}"):
+                address = f"/gradio_api/{form}"
+                answer = client.get(address, headers={"authorization": f"Bearer {key}"})
+                assert answer.status_code == 404 and content not in answer.content
+        file = {"path": path, "meta": {"_type": "gradio.FileData"}}
+        response = call_page(client, "upload", [[file], "default"], "key-a")
+        assert '"success":true' in response
+        assert not Path(path).exists()
+    where = {"source": "note.md"}
+    assert call(client, "key-a", "DELETE", "documents", params=where).status_code == 200
 
 
 def test_page_applies_access_rules_of_key(client):
     for key, visible in (("key-a", True), ("key-b", False)):
-        response = call_page(client, "refresh", ["default", None], key)
+        response = call_page(client, "refresh", ["default", None, "", 50], key)
         assert '"success":true' in response and ("alice/safe" in response) is visible
 
 

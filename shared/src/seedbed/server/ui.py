@@ -87,6 +87,8 @@ def theme() -> gr.Theme:
         input_border_color="*neutral_300",
         input_border_color_dark="*neutral_600",
         input_shadow="none",
+        checkbox_border_color="*neutral_400",
+        checkbox_border_color_dark="*neutral_500",
         button_primary_background_fill="*primary_700",
         button_primary_background_fill_hover="*primary_800",
         button_primary_background_fill_dark="*primary_700",
@@ -120,8 +122,9 @@ def mount(
 
     Call it after adding the app's own routes: later ones at the same path are never reached.
     Unknown addresses under /v1 remain 404 in the app's error format. Uploads have the size limit of
-    the app's other requests. An exception in a function of the page is shown as "Error" without
-    details; raise `gr.Error` for a message.
+    the app's other requests, and no client can download them: the page serves no files. An
+    exception in a function of the page is shown as "Error" without details; raise `gr.Error` for a
+    message.
     """
     silence_dependencies()
     import gradio as gr
@@ -155,7 +158,7 @@ def mount(
 
 
 class _BehindApi:
-    """Answers /v1 with the app's own 404 and 405, which a page mounted at "/" would replace."""
+    """Answers /v1 with the app's own 404 and 405, and Gradio's file downloads with 404."""
 
     def __init__(self, page: ASGIApp, app: FastAPI) -> None:
         self.page = page
@@ -174,6 +177,9 @@ class _BehindApi:
         await self.page(scope, receive, send_with_policy)
 
     def _is_page(self, scope: Scope) -> bool:
+        # Gradio would send an uploaded file to any caller with its path.
+        if "/gradio_api/file" in scope["path"]:
+            return False
         if scope["path"].startswith("/v1/") or scope["path"] == "/v1":
             if any(route.matches(scope)[0] is Match.PARTIAL for route in self.routes):
                 raise HTTPException(405)

@@ -14,6 +14,7 @@ import logging
 from collections.abc import Iterator
 from functools import partial
 from typing import Annotated, Any
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, FastAPI, Form, Query, UploadFile
 from fastapi.responses import HTMLResponse
@@ -22,7 +23,7 @@ from starlette.concurrency import run_in_threadpool
 from rag_chatbot import __version__
 from rag_chatbot.chatbot import Chatbot, Question
 from rag_chatbot.store.database import WRITE_SECONDS
-from rag_chatbot.talk.document_page import document_page
+from rag_chatbot.talk.document_page import document_page, missing_page
 from rag_chatbot.talk.schemas import (
     ERRORS,
     STREAM,
@@ -39,7 +40,7 @@ from rag_chatbot.talk.schemas import (
     TurnInfo,
     UploadSummary,
 )
-from seedbed.errors import Busy, SeedbedError, public_message
+from seedbed.errors import Busy, NotFound, SeedbedError, public_message
 from seedbed.observe.startup import request_id
 from seedbed.server import service
 from seedbed.server.service import Caller, CleanText
@@ -49,6 +50,7 @@ from seedbed.settings import Settings
 log = logging.getLogger(__name__)
 AnswerJson = dict[str, Any]
 UPLOADS = 4  # at a time; documents are stored one after the other anyway
+MAX_OFFSET = 10**9  # SQLite has no larger integers than 2**63 - 1
 FORM_MB = 1  # megabytes allowed for the multipart form around the uploaded files
 
 
@@ -152,10 +154,18 @@ def _add_documents(router: APIRouter, chatbot: Chatbot) -> None:
         collection: Name = "default",
         start: Annotated[int, Query(ge=0, description="First marked character.")] = 0,
         end: Annotated[int, Query(ge=0, description="Character after the marked ones.")] = 0,
+        conversation: Annotated[CleanText | None, Query(description="To link back to.")] = None,
     ) -> HTMLResponse:
-        """Show a document's text as a static page, with the text from `start` to `end` marked."""
-        text = chatbot.document_text(collection, source, caller)
-        return document_page(source, text, start, end)
+        """Show a document as a static page for reading, with the text from `start` to `end` marked.
+
+        If it does not exist, the response is a page with the reason, with status 404.
+        """
+        back = f"/?{urlencode({'conversation': conversation})}" if conversation else "/"
+        try:
+            document = chatbot.document(collection, source, caller)
+        except NotFound:
+            return missing_page(source, back)
+        return document_page(document, start, end, back)
 
 
 def _add_collections(router: APIRouter, chatbot: Chatbot) -> None:
@@ -179,9 +189,13 @@ def _add_collections(router: APIRouter, chatbot: Chatbot) -> None:
 
 def _add_conversations(router: APIRouter, chatbot: Chatbot) -> None:
     @router.get("/conversations", response_model=list[ConversationInfo])
-    def list_conversations(caller: Caller) -> Any:
-        """List the caller's conversations, newest first."""
-        return [vars(conversation) for conversation in chatbot.conversations.list(caller)]
+    def list_conversations(
+        caller: Caller,
+        limit: Annotated[int, Query(ge=1, le=200)] = 50,
+        offset: Annotated[int, Query(ge=0, le=MAX_OFFSET, description="How many to skip.")] = 0,
+    ) -> Any:
+        """List the caller's conversations, the last updated first."""
+        return [vars(item) for item in chatbot.conversations.list(caller, limit, offset)]
 
     @router.get("/conversations/{identifier}", response_model=list[TurnInfo])
     def get_conversation(identifier: CleanText, caller: Caller) -> Any:

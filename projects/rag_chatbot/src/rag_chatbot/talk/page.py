@@ -3,7 +3,7 @@
     ui.mount(app, build_page(chatbot), path="/")    # with `seedbed.server.ui`
 
 Components are placed and connected here. What a button does is in `page_handlers.py`, and the HTML
-of answers in `page_html.py`.
+of answers and of the list of documents in `page_html.py`.
 """
 
 from __future__ import annotations
@@ -13,78 +13,159 @@ from typing import Any
 
 import gradio as gr
 
+from rag_chatbot.answer.answer import MAX_CHARACTERS
 from rag_chatbot.chatbot import Chatbot
 from rag_chatbot.talk import page_html
-from rag_chatbot.talk.page_handlers import Handlers
+from rag_chatbot.talk.page_handlers import PAST, Handlers
+from seedbed.server import html
 
-# JavaScript that asks before a document is deleted; without consent the handler gets null.
-CONFIRM = """(source, collection) =>
-  [source && confirm(`Delete ${source} from this collection?`) ? source : null, collection]"""
+TITLE = "Ask your documents"
+FORMATS = "Markdown, text, HTML, PDF, DOCX, CSV, JSON, notebooks or source code"
+DAY = 24 * 3600  # seconds
+
+# JavaScript of the page. Each function gets the values of an event's inputs and returns those that
+# are sent to its handler, or, without a handler, those of its outputs.
+
+# Remember the question at the moment of Enter: Gradio reads the box some keystrokes later.
+REMEMBER = """() => document.addEventListener("keydown", (event) => {
+  if (event.key === "Enter" && !event.shiftKey && event.target.closest("#question"))
+    event.target.dataset.sent = event.target.value;
+}, true)"""
+# Move a question from its box to `waiting`, from where it is asked after those before it. What was
+# typed since is the next question, and stays; so does a question while another one waits.
+SEND = """(text, waiting) => {
+  const box = document.querySelector("#question textarea");
+  const sent = box.dataset.sent ?? text;
+  delete box.dataset.sent;
+  if (waiting || !sent.trim()) return waiting;
+  box.value = box.value.slice(sent.length);
+  box.dispatchEvent(new Event("input"));
+  return sent;
+}"""
+# Empty `waiting` as its question is asked.
+ASK = """(waiting, ...rest) => {
+  const box = document.querySelector("#waiting textarea");
+  box.value = "";
+  box.dispatchEvent(new Event("input"));
+  return [waiting, ...rest];
+}"""
+# Return a question that was refused to its box, unless the next one is being typed there.
+RETURN = """(refused) => {
+  const box = document.querySelector("#question textarea");
+  if (!refused || box.value) return;
+  box.value = refused;
+  box.dispatchEvent(new Event("input"));
+}"""
+# Scroll a new question to the top of the chat, so that its answer is read from the beginning.
+SHOW_QUESTION = """() => requestAnimationFrame(() => {
+  const chat = document.querySelector("#chat .panel-wrap");
+  const questions = chat?.querySelectorAll(".user-row") ?? [];
+  const last = questions[questions.length - 1];
+  const shown = last ? questions.length + last.textContent : "";
+  if (last && chat.dataset.shown !== shown)
+    chat.scrollTop += last.getBoundingClientRect().top - chat.getBoundingClientRect().top;
+  if (chat) chat.dataset.shown = shown;
+})"""
+# The checkbox in the head of the list of documents selects all of them.
+SELECT_ALL = """element.addEventListener("change", (event) => {
+  if (event.target.closest("thead"))
+    element.querySelectorAll("tbody input").forEach((box) => box.checked = event.target.checked);
+})"""
+# The sources of the selected documents; null if the user does not confirm.
+CONFIRM_DOCUMENTS = """(list, ...rest) => {
+  const boxes = [...document.querySelectorAll("#documents tbody input:checked")];
+  const sources = boxes.map((box) => decodeURIComponent(box.value));
+  const what = sources.length === 1 ? sources[0] : `${sources.length} documents`;
+  const confirmed = !sources.length || confirm(`Delete ${what} from this collection?`);
+  return [confirmed ? sources : null, ...rest];
+}"""
+CONFIRM_CONVERSATION = """(past) =>
+  past && confirm("Delete this conversation and the ratings of its answers?") ? past : null"""
 
 
 def build_page(chatbot: Chatbot) -> gr.Blocks:
     """The page of one chatbot, which `seedbed.server.ui.mount` adds to an application."""
     page: gr.Blocks
-    with gr.Blocks(title="rag_chatbot", analytics_enabled=False) as page:
+    # Uploads are deleted as they are read; `delete_cache` removes what was never read.
+    with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(3600, DAY)) as page:
         # Values that the browser session keeps between events, then the components by name.
         widgets = SimpleNamespace(
-            conversation=gr.State(None), ids=gr.State([]), last_rating=gr.State(None)
+            conversation=gr.State(None),
+            ids=gr.State([]),
+            last_rating=gr.State(None),
+            limit=gr.State(PAST),
+            refused=gr.Textbox("", visible="hidden"),
+            # The secret only keeps the values readable after a restart of the server.
+            browser=gr.BrowserState(storage_key="rag_chatbot", secret="settings"),
         )
         with gr.Row(elem_id="columns"):
+            with gr.Column(elem_id="main"):
+                gr.Markdown(f"# {TITLE}")
+                with gr.Tabs(selected="chat") as widgets.tabs:
+                    with gr.Tab("Chat", id="chat"):
+                        _add_chat(widgets)
+                    with gr.Tab("Documents", id="documents") as widgets.documents_tab:
+                        _add_documents(widgets, chatbot)
             with gr.Column(elem_id="side"):
                 _add_side(widgets, chatbot)
-            with gr.Column(elem_id="main"):
-                _add_main(widgets)
         _connect(page, widgets, Handlers(chatbot))
     return page
 
 
 def _add_side(widgets: SimpleNamespace, chatbot: Chatbot) -> None:
     widgets.new = gr.Button("New conversation", size="md")
-    widgets.past = gr.Radio(
-        [], label="Past conversations", value=None, visible=False, elem_id="past"
+    widgets.collection = gr.Dropdown(
+        ["default"], value="default", label="Collection", visible=False
     )
-    widgets.collection = gr.Dropdown(["default"], value="default", label="Collection")
-    with gr.Accordion("Documents", open=True):
-        widgets.upload = gr.File(
-            show_label=False, file_count="multiple", height=96, elem_id="upload"
-        )
-        widgets.note = gr.HTML(elem_id="note")
-        widgets.documents = gr.Dropdown(
-            [], label="No documents yet", value=None, elem_id="documents"
-        )
-        with gr.Row():
-            widgets.open = gr.Button("Open", size="sm", interactive=False, min_width=80)
-            widgets.delete = gr.Button(
-                "Delete", size="sm", variant="stop", interactive=False, min_width=80
-            )
     with gr.Accordion("Settings", open=False):
-        widgets.k = gr.Slider(1, 20, chatbot.config.k, step=1, label="Passages to answer from")
+        widgets.mode = gr.Radio(
+            [("Automatic", "auto"), ("Quotes", "quote"), ("Own words", "write")],
+            value=chatbot.config.mode,
+            label="Answer with",
+            info="Quotes are sentences of the documents. Own words are written by the language "
+            "model and checked against the documents. Automatic uses own words if the model is "
+            "large enough.",
+        )
+        widgets.model = gr.Dropdown(
+            list(chatbot.models),
+            value=chatbot.models[0],
+            label="Language model",
+            info="Writes answers in its own words. Quotes don't use it.",
+        )
         widgets.strictness = gr.Slider(
             0,
             1,
             chatbot.config.strictness,
             step=0.05,
-            label="Strictness",
-            info="Evidence an answer needs: 0 always answers, 1 never does",
+            label="Required evidence",
+            info="Below it the answer is that the documents don't contain one. 0 answers every "
+            "question, 1 none.",
         )
-        widgets.mode = gr.Radio(
-            ["auto", "quote", "write"],
-            value=chatbot.config.mode,
-            label="How to answer",
-            info="quote: sentences of the documents. write: the model's own, each checked. "
-            "auto: write if the model is large enough",
+        widgets.k = gr.Slider(
+            1,
+            20,
+            chatbot.config.k,
+            step=1,
+            label="Passages to read",
+            info="Passages of the documents that are searched for the answer. More take longer.",
         )
-        widgets.model = gr.Dropdown(list(chatbot.models), value=chatbot.models[0], label="Model")
+    widgets.past = gr.Radio(
+        [], label="Past conversations", value=None, visible=False, elem_id="past"
+    )
+    with gr.Row():
+        widgets.older = gr.Button("Show older", size="sm", visible=False, min_width=80)
+        widgets.forget = gr.Button(
+            "Delete conversation", size="sm", variant="stop", visible=False, min_width=80
+        )
 
 
-def _add_main(widgets: SimpleNamespace) -> None:
-    gr.Markdown("# Ask your documents")
+def _add_chat(widgets: SimpleNamespace) -> None:
     widgets.chat = gr.Chatbot(
         show_label=False,
         height=None,
         buttons=[],
         layout="panel",
+        autoscroll=False,  # SHOW_QUESTION scrolls
         placeholder=page_html.WELCOME,
         latex_delimiters=[],
         elem_id="chat",
@@ -100,56 +181,103 @@ def _add_main(widgets: SimpleNamespace) -> None:
         )
         widgets.comment_send = gr.Button("Send", scale=1, min_width=90)
     with gr.Row(elem_id="question-row"):
+        widgets.waiting = gr.Textbox(
+            "", label="Asked next", placeholder=" ", interactive=False, elem_id="waiting"
+        )
         widgets.box = gr.Textbox(
-            placeholder="Ask a question about the documents",
+            value="",
+            placeholder=f"Ask, up to {MAX_CHARACTERS:,} characters",
             show_label=False,
             container=False,
             scale=8,
             autofocus=True,
             max_lines=4,
-            max_length=4000,
             elem_id="question",
         )
-        widgets.send = gr.Button("Ask", variant="primary", scale=1, min_width=90)
+        widgets.send = gr.Button("Ask", variant="primary", scale=1, min_width=90, elem_id="ask")
+
+
+def _add_documents(widgets: SimpleNamespace, chatbot: Chatbot) -> None:
+    limit = chatbot.config.max_file_mb
+    gr.HTML(html.hint(f"Add {FORMATS}, up to {limit} MB each."))
+    widgets.upload = gr.File(show_label=False, file_count="multiple", height=120, elem_id="upload")
+    widgets.note = gr.HTML(elem_id="note")
+    with gr.Row(elem_id="search-row"):
+        widgets.search = gr.Textbox(
+            value="",
+            placeholder="Search names and titles",
+            show_label=False,
+            container=False,
+            scale=8,
+            max_length=200,
+            elem_id="search",
+        )
+        widgets.delete = gr.Button(
+            "Delete selected", size="md", variant="stop", scale=1, min_width=170
+        )
+    widgets.documents = gr.HTML(elem_id="documents", js_on_load=SELECT_ALL)
 
 
 def _connect(page: gr.Blocks, widgets: SimpleNamespace, handlers: Handlers) -> None:
     """Connect each event to its handler: `event(handler, inputs, outputs)`."""
     quiet: dict[str, Any] = {"show_progress": "hidden"}
-    selection = [widgets.collection, widgets.conversation]
-    lists = [widgets.chat, widgets.collection, widgets.documents, widgets.past]
+    selection = [widgets.collection, widgets.conversation, widgets.search, widgets.limit]
+    lists = [
+        *(widgets.chat, widgets.collection, widgets.documents_tab, widgets.documents),
+        *(widgets.past, widgets.older, widgets.forget),
+    ]
+    transcript = [widgets.chat, widgets.ids, widgets.conversation, widgets.note, widgets.tabs]
 
     def then_refresh(event: Any) -> None:
         event.then(handlers.refresh, selection, lists, **quiet)
 
-    # Load the lists with the page, and again after every event that may change them.
-    page.load(handlers.refresh, selection, lists, **quiet)
+    # Restore the settings of this browser and the conversation in the address, then load the lists;
+    # load them again after every event that may change them.
+    settings = [widgets.k, widgets.mode, widgets.strictness, widgets.model]
+    page.load(handlers.restore, widgets.browser, settings, **quiet)
+    gr.on(
+        [item.input for item in settings], None, settings, widgets.browser, js="(...all) => [all]"
+    )
+    conversation = [*transcript, widgets.collection]
+    then_refresh(page.load(handlers.resume, widgets.collection, conversation, **quiet))
 
-    # Ask: by Enter, by the button, or by one of the example questions.
-    inputs = [
-        *(widgets.box, widgets.chat, widgets.ids, widgets.collection, widgets.conversation),
-        *(widgets.k, widgets.mode, widgets.strictness, widgets.model),
-    ]
-    outputs = [widgets.chat, widgets.box, widgets.ids, widgets.conversation]
+    # Ask: by Enter, by the button, or by one of the example questions. A question that is sent
+    # during an answer waits for its end.
+    page.load(None, js=REMEMBER)
     triggers = [widgets.box.submit, widgets.send.click]
-    then_refresh(gr.on(triggers, handlers.ask, inputs, outputs, **quiet))
+    boxes = [widgets.box, widgets.waiting]
+    question = gr.on(triggers, None, boxes, widgets.waiting, js=SEND)
     example = widgets.chat.example_select(_example_text, None, widgets.box, **quiet)
-    then_refresh(example.then(handlers.ask, inputs, outputs, **quiet))
+    example.then(None, js="() => document.querySelector('#ask').click()")
+    inputs = [
+        *(widgets.waiting, widgets.chat, widgets.ids, widgets.collection, widgets.conversation),
+        *settings,
+    ]
+    outputs = [widgets.chat, widgets.ids, widgets.conversation, widgets.refused]
+    answer = question.then(
+        handlers.ask, inputs, outputs, js=ASK, trigger_mode="always_last", **quiet
+    )
+    then_refresh(answer.then(None, widgets.refused, None, js=RETURN))
+    widgets.chat.change(None, js=SHOW_QUESTION)
 
-    # Start a new conversation, or continue a past one.
-    transcript = [widgets.chat, widgets.ids, widgets.conversation]
+    # Start a new conversation; continue or delete a past one.
     triggers = [widgets.new.click, widgets.collection.input]
-    then_refresh(gr.on(triggers, lambda: ([], [], None), None, transcript, **quiet))
-    outputs = [*transcript, widgets.collection]
-    then_refresh(widgets.past.input(handlers.reopen, widgets.past, outputs, **quiet))
+    then_refresh(gr.on(triggers, handlers.new, None, transcript, **quiet))
+    then_refresh(widgets.past.input(handlers.reopen, widgets.past, conversation, **quiet))
+    then_refresh(widgets.older.click(lambda limit: limit + PAST, widgets.limit, widgets.limit))
+    then_refresh(
+        widgets.forget.click(handlers.forget, widgets.past, transcript, js=CONFIRM_CONVERSATION)
+    )
 
-    # Add, open and delete documents.
+    # Add, find and delete documents.
     upload = [widgets.upload, widgets.collection]
     then_refresh(widgets.upload.upload(handlers.upload, upload, [widgets.upload, widgets.note]))
+    query = [widgets.search, widgets.collection]
+    widgets.search.change(handlers.find, query, widgets.documents, **quiet)
     document = [widgets.documents, widgets.collection]
-    buttons = [widgets.open, widgets.delete]
-    widgets.documents.change(handlers.select_document, document, buttons, **quiet)
-    then_refresh(widgets.delete.click(handlers.delete, document, widgets.note, js=CONFIRM))
+    then_refresh(
+        widgets.delete.click(handlers.delete, document, widgets.note, js=CONFIRM_DOCUMENTS)
+    )
 
     # Rate an answer, then comment on it.
     rating = [widgets.last_rating, widgets.comment_row]

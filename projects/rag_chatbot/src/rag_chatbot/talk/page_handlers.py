@@ -11,14 +11,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 from gradio.components.chatbot import ExampleMessage, Message, MessageDict
 
+from rag_chatbot.answer.answer import MAX_CHARACTERS
 from rag_chatbot.chatbot import Chatbot, Question
-from rag_chatbot.conversation import Rating
+from rag_chatbot.conversation import Conversation, Rating
 from rag_chatbot.talk import page_html
 from seedbed.errors import NotFound, SeedbedError, public_message
 from seedbed.server import html
@@ -28,6 +31,8 @@ log = logging.getLogger(__name__)
 _RATINGS: dict[str | bool, Rating] = {"Like": "up", True: "up", "Dislike": "down", False: "down"}
 Messages = list[MessageDict | Message]
 Ids = list[str | None]  # one per chat message: the turn of an answer, None for a question
+
+PAST = 50  # past conversations that are listed at first, and added by "Show older"
 
 # Example questions, offered if the collection contains the document that answers them.
 EXAMPLES = {
@@ -61,18 +66,21 @@ class Handlers:
     ) -> Iterator[tuple[Any, ...]]:
         """Stream an answer into the chat.
 
-        Yields chat, question box, ids and conversation. After an error the question returns to its
-        box, so that it can be corrected.
+        Yields chat, ids, conversation and, after an error, the refused question.
         """
         if not text.strip():
-            yield messages, "", ids, conversation
+            yield messages, ids, conversation, ""
             return
-        messages = [*messages, {"role": "user", "content": page_html.plain_text(text)}]
+        # The error below a question that is too long must be in sight.
+        bubble = text if len(text) <= MAX_CHARACTERS else f"{text[:200]} …"
+        messages = [*messages, {"role": "user", "content": page_html.plain_text(bubble)}]
         ids = [*ids, None, None]
-        yield [*messages, page_html.message(page_html.WAITING)], "", ids, conversation
+        yield [*messages, page_html.message(page_html.WAITING)], ids, conversation, ""
         partial = ""
         try:
-            question = Question(text, collection, conversation, k, mode, strictness, model)
+            question = Question(
+                text, collection, conversation, k, mode, strictness, model, origin="page"
+            )
             for event in self.chatbot.stream(question, caller=caller_of(request)):
                 if isinstance(event, str):
                     partial += event
@@ -80,33 +88,63 @@ class Handlers:
                 else:  # the last event: the whole answer, with its citations
                     ids[-1], conversation = event["id"], event["conversation_id"]
                     reply = page_html.answer(event, collection)
-                yield [*messages, page_html.message(reply)], "", ids, conversation
+                yield [*messages, page_html.message(reply)], ids, conversation, ""
         except Exception as error:
             reply = html.error(public_message(error, log))
-            yield [*messages, page_html.message(reply)], text, ids, conversation
+            yield [*messages, page_html.message(reply)], ids, conversation, text
+
+    def restore(self, saved: Any) -> list[Any]:
+        """The settings that this browser saved, where they are still valid; else the defaults.
+
+        Returns k, mode, strictness and model.
+        """
+        try:
+            k, mode, strictness, model = saved
+            Question("valid", k=k, mode=mode, strictness=strictness)
+            self.chatbot.answerer(model)
+        except (TypeError, ValueError, SeedbedError):
+            return [gr.skip()] * 4
+        return [k, mode, strictness, model]
 
     def refresh(
-        self, collection: str, conversation: str | None, request: gr.Request
+        self,
+        collection: str,
+        conversation: str | None,
+        search: str,
+        limit: int,
+        request: gr.Request,
     ) -> tuple[Any, ...]:
         """Reload what other sessions may have changed.
 
-        Returns chat (welcome text and examples), collections, documents and past conversations.
+        Returns chat (welcome text and examples), collections, the tab and the list of documents,
+        past conversations, and the buttons that list older ones and delete the open one.
         """
         caller = caller_of(request)
         names = self.chatbot.collections(caller)
         if collection not in names:
             collection = names[0] if names else collection
-        sources = self._sources(collection, caller)
+        items = self._documents(collection, caller)
+        sources = {item["source"] for item in items}
         examples: list[ExampleMessage] = [
             {"text": text} for source, text in EXAMPLES.items() if source in sources
         ]
+        past = self.chatbot.conversations.list(caller, limit + 1, origin="page")
+        visible = past[:limit]
+        is_open = conversation in {item.id for item in visible}
         return (
             gr.Chatbot(
-                placeholder=page_html.WELCOME if sources else page_html.EMPTY, examples=examples
+                placeholder=page_html.WELCOME if items else page_html.EMPTY, examples=examples
             ),
-            gr.Dropdown(names or [collection], value=collection),
-            _document_list(sources),
-            self._conversation_list(caller, conversation),
+            gr.Dropdown(names or [collection], value=collection, visible=len(names) > 1),
+            gr.Tab(f"Documents ({len(items):,})"),
+            page_html.documents(items, search, collection),
+            gr.Radio(
+                [(_label(item), item.id) for item in visible],
+                value=conversation if is_open else None,
+                visible=bool(visible),
+            ),
+            gr.Button(visible=len(past) > limit),
+            gr.Button(visible=is_open),
         )
 
     def upload(
@@ -117,10 +155,9 @@ class Handlers:
         progress: gr.Progress = gr.Progress(),  # noqa: B008  (Gradio injects it by this default)
     ) -> tuple[Any, ...]:
         """Add uploaded files to the collection. Returns the emptied upload area and a note."""
-        uploads = [(Path(file).name, Path(file).read_bytes()) for file in files or []]
         try:
             summary = self.chatbot.upload(
-                uploads,
+                [_take(Path(file)) for file in files or []],
                 collection,
                 caller_of(request),
                 progress=lambda done, total, name: progress((done, total), desc=name),
@@ -129,25 +166,47 @@ class Handlers:
             return None, html.error(public_message(error, log))
         return None, page_html.summary(summary)
 
-    def select_document(self, source: str | None, collection: str) -> tuple[Any, ...]:
-        """Enable the buttons Open and Delete for a document, or disable them. Returns both."""
-        if not source:
-            return gr.Button(link=None, interactive=False), gr.Button(interactive=False)
-        link = page_html.view_link({"source": source, "start": 0, "end": 0}, collection)
-        return gr.Button(link=link, interactive=True), gr.Button(interactive=True)
+    def find(self, search: str, collection: str, request: gr.Request) -> str:
+        """The list of the documents whose name or title contains the words of `search`."""
+        items = self._documents(collection, caller_of(request))
+        return page_html.documents(items, search, collection)
 
-    def delete(self, source: str | None, collection: str, request: gr.Request) -> str:
-        """Delete a document. `source` is None if the user did not confirm. Returns a note."""
-        if not source:
+    def delete(self, sources: list[str] | None, collection: str, request: gr.Request) -> str:
+        """Delete documents. `sources` is None if the user did not confirm. Returns a note."""
+        if sources is None:
             return ""
+        if not sources:
+            return html.hint("Select the documents to delete in the list.")
         try:
-            self.chatbot.delete_document(collection, source, caller_of(request))
+            for source in sources:
+                self.chatbot.delete_document(collection, source, caller_of(request))
         except Exception as error:
             return html.error(public_message(error, log))
-        return html.hint(f"Deleted {source}.")
+        what = sources[0] if len(sources) == 1 else f"{len(sources)} documents"
+        return html.hint(f"Deleted {what}.")
+
+    def new(self) -> tuple[Any, ...]:
+        """A new conversation. Returns chat, ids, conversation, note and tabs."""
+        return [], [], None, "", gr.Tabs(selected="chat")
+
+    def resume(self, collection: str, request: gr.Request) -> tuple[Any, ...]:
+        """The conversation in the page's address, or a new one. Returns what `reopen` returns."""
+        conversation = request.query_params.get("conversation")
+        try:
+            return self.reopen(conversation, request) if conversation else (*self.new(), collection)
+        except gr.Error:  # it was deleted
+            return *self.new(), collection
+
+    def forget(self, conversation: str | None, request: gr.Request) -> tuple[Any, ...]:
+        """Delete the open conversation; None if the user did not confirm. Returns as `new`."""
+        if conversation is None:
+            return (gr.skip(),) * 5
+        with suppress(NotFound):  # another tab has deleted it
+            self.chatbot.conversations.delete(conversation, caller_of(request))
+        return self.new()
 
     def reopen(self, conversation: str, request: gr.Request) -> tuple[Any, ...]:
-        """Load a past conversation. Returns chat, ids, conversation and collection."""
+        """Load a past conversation. Returns chat, ids, conversation, note, tabs, collection."""
         caller = caller_of(request)
         try:
             collection = self.chatbot.conversations.find(conversation, caller).collection
@@ -158,10 +217,12 @@ class Handlers:
         ids: Ids = []
         for turn in turns:
             messages.append({"role": "user", "content": page_html.plain_text(turn.question)})
-            messages.append(page_html.message(page_html.answer(turn.answer, collection)))
+            answer = {**turn.answer, "conversation_id": conversation}
+            messages.append(page_html.message(page_html.answer(answer, collection)))
             ids += [None, turn.id]
         thumbs = [{"up": "Like", "down": "Dislike"}.get(turn.rating or "") for turn in turns]
-        return gr.Chatbot(messages, feedback_value=thumbs), ids, conversation, collection
+        chat = gr.Chatbot(messages, feedback_value=thumbs)
+        return chat, ids, conversation, "", gr.Tabs(selected="chat"), collection
 
     def rate(self, ids: Ids, like: gr.LikeData, request: gr.Request) -> tuple[Any, ...]:
         """Store a thumb, or remove it. Returns (turn, rating) and the row for a comment."""
@@ -183,19 +244,23 @@ class Handlers:
             gr.Info("Thank you. Your comment was saved with the answer.")
         return "", gr.Row(visible=False)
 
-    def _sources(self, collection: str, caller: str) -> list[str]:
+    def _documents(self, collection: str, caller: str) -> list[dict[str, Any]]:
         # A collection that was just deleted must not prevent the page from loading.
         try:
-            return [item["source"] for item in self.chatbot.documents(collection, caller)]
+            return self.chatbot.documents(collection, caller)
         except SeedbedError:
             return []
 
-    def _conversation_list(self, caller: str, conversation: str | None) -> Any:
-        choices = [(item.title, item.id) for item in self.chatbot.conversations.list(caller)]
-        exists = conversation in {identifier for _, identifier in choices}
-        return gr.Radio(choices, value=conversation if exists else None, visible=bool(choices))
+
+def _take(file: Path) -> tuple[str, bytes]:
+    """Name and content of an uploaded file, which is deleted: the collection has its text."""
+    try:
+        return file.name, file.read_bytes()
+    finally:
+        file.unlink(missing_ok=True)
 
 
-def _document_list(sources: list[str]) -> Any:
-    label = f"{len(sources)} document{'' if len(sources) == 1 else 's'} in this collection"
-    return gr.Dropdown(sources, value=None, label=label if sources else "No documents yet")
+def _label(conversation: Conversation) -> str:
+    """Title and time of a conversation, in the time zone of the server."""
+    time = datetime.fromisoformat(conversation.updated).astimezone()
+    return f"{conversation.title}\n{time:%Y-%m-%d %H:%M}"

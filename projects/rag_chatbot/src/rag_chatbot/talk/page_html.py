@@ -1,4 +1,4 @@
-"""The HTML of answers, sources and notes on the web page.
+"""The HTML of answers, sources, the list of documents and notes on the web page.
 
     page_html.answer(chatbot.ask(question, caller=LOCAL), "default")     # one block of HTML
 
@@ -9,18 +9,18 @@ blank lines, so neither HTML nor Markdown in it (a tracking image, a script, a l
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from rag_chatbot.read.language import plain
 from rag_chatbot.talk.terminal import location
-from seedbed.server.html import error, escape, hint, multiline
+from seedbed.server.html import error, escape, hint, multiline, table
 
 if TYPE_CHECKING:
     from gradio.components.chatbot import MessageDict
 
-WAITING = "<div class='hint'>Searching the documents …</div>"
+WAITING = "<div class='hint'>Looking for an answer …</div>"
 WELCOME = (
     "<div class='welcome'><h2>What would you like to know?</h2>"
     "<p>Answers come from the documents, with a link to each passage.</p></div>"
@@ -29,6 +29,7 @@ EMPTY = (
     "<div class='welcome'><h2>There are no documents here yet</h2>"
     "<p>Add some under <b>Documents</b>, then ask about them.</p></div>"
 )
+LISTED = 200  # documents in the list; a search finds the others
 _FENCE = re.compile(r"^[ \t]*```[^\n]*\n(.*?)(?:^[ \t]*```[ \t]*$|\Z)", re.S | re.M)
 _MARK = re.compile(r"&#91;(\d+)&#93;")  # [1], escaped
 
@@ -61,19 +62,26 @@ def _linked(mark: re.Match[str], links: Mapping[int, str]) -> str:
 
 
 def answer(result: dict[str, Any], collection: str) -> str:
-    """A complete answer: text, notices, sources with quotes and links, and details."""
-    links = {item["n"]: view_link(item, collection) for item in result["citations"]}
+    """A complete answer: text, notices, sources with links, and details.
+
+    Where a model wrote the text, the sources have their quotes too; otherwise they are the text.
+    """
+    conversation = result.get("conversation_id")
+    links = {item["n"]: view_link(item, collection, conversation) for item in result["citations"]}
     html = text(result["answer"], links)
     html += "".join(f"<p class='hint'>{multiline(notice)}</p>" for notice in result["notices"])
     if result["citations"]:
+        written = result["prompt_version"] != "quote"
         items = "".join(
-            f"<li value='{item['n']}'>{_source(item, item['quote'], collection)}</li>"
+            f"<li value='{item['n']}'>{_link(links[item['n']], _line(location(item)), 'place')}"
+            f"{_excerpt(item['quote']) if written else ''}</li>"
             for item in result["citations"]
         )
         html += f"<ol class='sources'>{items}</ol>"
     elif result["abstained"] and result["passages"]:
         items = "".join(
-            f"<li>{_source(item, item['text'], collection)}</li>" for item in result["passages"][:3]
+            f"<li>{_link_to(item, collection, conversation)}{_excerpt(item['text'])}</li>"
+            for item in result["passages"][:3]
         )
         html += f"<p class='hint'>The nearest passages:</p><ul class='sources'>{items}</ul>"
     return f"<div>{html}{details(result, collection)}</div>"
@@ -87,7 +95,7 @@ def details(result: dict[str, Any], collection: str) -> str:
         "Searched for": result["question"],
         "Answered by": f"{result['model']}, prompt {result['prompt_version']}"
         if read or written
-        else "sentences of the documents; no language model was called",
+        else "quotes from the documents, without a language model",
         "Time": ", ".join(_seconds(name, value) for name, value in result["timings"].items()),
         "Tokens": f"{read} read, {written} written",
     }
@@ -95,7 +103,8 @@ def details(result: dict[str, Any], collection: str) -> str:
         f"<tr><th>{name}</th><td>{multiline(str(value))}</td></tr>" for name, value in facts.items()
     )
     chunks = "".join(
-        f"<tr><td>{item['score']:.3f}</td><td>{_link_to(item, collection)}"
+        f"<tr><td>{item['score']:.3f}</td><td>"
+        f"{_link_to(item, collection, result.get('conversation_id'))}"
         f"<br>{multiline(_shorten(item['text'], 240))}</td></tr>"
         for item in result["passages"]
     )
@@ -116,20 +125,54 @@ def summary(upload: dict[str, Any]) -> str:
     return html
 
 
-def view_link(item: dict[str, Any], collection: str) -> str:
-    """URL of the document's page with this passage marked."""
-    query = {"collection": collection, **{key: item[key] for key in ("source", "start", "end")}}
-    return f"/v1/documents/view?{urlencode(query)}#quote"
+def documents(items: Sequence[dict[str, Any]], search: str, collection: str) -> str:
+    """The documents whose source or title contains all words of `search`, with checkboxes."""
+    words = search.lower().split()
+    hits = [
+        item
+        for item in items
+        if all(word in f"{item['source']} {item['title']}".lower() for word in words)
+    ]
+    if not hits:
+        return hint(f"No document matches {search!r}." if items else "No documents yet.")
+    rows = [
+        (
+            # As in a URL, since `escape` changes control characters.
+            f"<input type='checkbox' value='{quote(item['source'], safe='')}'"
+            f" aria-label='Select {_line(item['source'])}'>",
+            _link_to(item, collection),
+            escape(item["type"]),
+            escape(item["added"][:10]),
+        )
+        for item in hits[:LISTED]
+    ]
+    select_all = "<input type='checkbox' aria-label='Select all'>"
+    html = table((select_all, "Document", "Type", "Added"), rows)
+    if len(hits) > LISTED:
+        html += hint(f"The first {LISTED} of {len(hits):,} documents. Search to find the others.")
+    return html
 
 
-def _source(item: dict[str, Any], quote: str, collection: str) -> str:
+def view_link(item: dict[str, Any], collection: str, conversation: str | None = None) -> str:
+    """URL of the document's page, with the passage marked if `item` is one.
+
+    The page links back to the conversation.
+    """
+    keys = ("source", "start", "end")
+    query = {"collection": collection, **{key: item[key] for key in keys if key in item}}
+    if conversation:
+        query["conversation"] = conversation
+    return f"/v1/documents/view?{urlencode(query)}{'#quote' if 'start' in item else ''}"
+
+
+def _excerpt(passage: str) -> str:
     # Without markup; a line break inside a paragraph becomes a space.
-    excerpt = _shorten(re.sub(r"(?<!\n)\n(?!\n)", " ", plain(quote)), 400)
-    return f"{_link_to(item, collection)}<blockquote>{multiline(excerpt)}</blockquote>"
+    excerpt = _shorten(re.sub(r"(?<!\n)\n(?!\n)", " ", plain(passage)), 400)
+    return f"<blockquote>{multiline(excerpt)}</blockquote>"
 
 
-def _link_to(item: dict[str, Any], collection: str) -> str:
-    return _link(view_link(item, collection), _line(location(item)), "place")
+def _link_to(item: dict[str, Any], collection: str, conversation: str | None = None) -> str:
+    return _link(view_link(item, collection, conversation), _line(location(item)), "place")
 
 
 def _link(href: str, html: str, kind: str) -> str:

@@ -215,6 +215,7 @@ class ConversationInfo(BaseModel):
     collection: str
     title: str
     created: str = Field(description="ISO 8601 in UTC.")
+    updated: str = Field(description="When its last question was asked, ISO 8601 in UTC.")
 
 
 class TurnInfo(BaseModel):

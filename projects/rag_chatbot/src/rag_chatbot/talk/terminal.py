@@ -30,13 +30,13 @@ def sources(answer: dict[str, Any]) -> str:
 
 
 def location(item: dict[str, Any]) -> str:
-    """Where a citation or passage is in the documents.
+    """Where a citation or passage is in the documents; a whole document is at its source.
 
     >>> location({"source": "guide.pdf", "page": 3, "heading": "Install › Linux"})
     'guide.pdf, page 3, Install › Linux'
     """
-    page = f"page {item['page']}" if item["page"] else ""
-    return ", ".join(part for part in (item["source"], page, item["heading"]) if part)
+    page = f"page {item['page']}" if item.get("page") else ""
+    return ", ".join(part for part in (item["source"], page, item.get("heading")) if part)
 
 
 def print_summary(summary: dict[str, Any]) -> None:
