@@ -4,25 +4,48 @@ from finetune_lora.encode import encode_one
 from finetune_lora.example import Example
 from seedbed.errors import BadInput
 
+START = 1  # the id of the token at the start of a text
+
 
 class Letters:
-    """A tokenizer whose tokens are characters; `~` ends a message."""
+    """A tokenizer whose tokens are characters; `~` ends a message.
 
-    def __call__(self, text: str, **_: object) -> dict[str, list[int]]:
-        return {"input_ids": [ord(c) for c in text]}
+    `:y` is a single token, unless it is cut between the two. A conversation "hi", "yo" reads
+    `u:hi~`, `a:yo~`, each with a line break behind it.
+    """
+
+    def __call__(self, text: str, *, add_special_tokens: bool = True) -> dict[str, list[int]]:
+        ids = [ord(letter) for letter in text.replace(":y", "ÿ")]
+        return {"input_ids": [START] * add_special_tokens + ids}
 
     def apply_chat_template(
-        self, messages: list[dict[str, str]], *, add_generation_prompt: bool = False, **_: object
+        self,
+        conversation: list[dict[str, str]],
+        *,
+        tokenize: bool = True,
+        add_generation_prompt: bool = False,
     ) -> str:
-        said = "".join(f"{m['role'][0]}:{m['content']}~\n" for m in messages)
-        return said + "a:" * add_generation_prompt
+        assert not tokenize, "apply_chat_template: expected tokenize=False, got tokenize=True"
+        text = "".join(self.message(i, conversation) for i in range(len(conversation)))
+        return text + "a:" * add_generation_prompt
+
+    def message(self, i: int, conversation: list[dict[str, str]]) -> str:
+        return f"{conversation[i]['role'][0]}:{conversation[i]['content']}~\n"
 
 
-class Forgetful(Letters):
-    """A template that drops what was said before."""
+class ShortHistory(Letters):
+    """A template that shortens the assistant's earlier messages."""
 
-    def apply_chat_template(self, messages: list[dict[str, str]], **options: object) -> str:
-        return super().apply_chat_template(messages[-1:], **options)
+    def message(self, i: int, conversation: list[dict[str, str]]) -> str:
+        text = super().message(i, conversation)
+        return "a:..~\n" if text[0] == "a" and i + 1 < len(conversation) else text
+
+
+class OtherPrompt(Letters):
+    """A template whose generation prompt is not how an answer begins."""
+
+    def message(self, i: int, conversation: list[dict[str, str]]) -> str:
+        return super().message(i, conversation).replace("a:", "assistant:")
 
 
 def example(*contents: str) -> Example:
@@ -32,31 +55,59 @@ def example(*contents: str) -> Example:
 
 
 def text(ids: list[int]) -> str:
-    return "".join(map(chr, ids))
+    return "".join(map(chr, ids)).replace("ÿ", "[:y]").replace(chr(START), "[start]")
 
 
-def check_the_whole_conversation_is_encoded() -> None:
-    one = encode_one(Letters(), example("hi", "yo"))
-    assert text(one.ids) == "u:hi~\na:yo~", f"the ids spell {text(one.ids)!r}"
+def expect_ids(expected: str, *contents: str) -> None:
+    actual = text(encode_one(Letters(), example(*contents)).ids)
+    assert actual == expected, f"{contents}: expected the tokens {expected!r}, got {actual!r}"
 
 
-def check_only_the_answer_and_its_end_are_learned() -> None:
-    one = encode_one(Letters(), example("hi", "yo"))
-    learned = text([one.ids[i] for i in one.learned])
-    assert learned == "yo~", f"what is learned spells {learned!r}, it should be 'yo~'"
+def expect_learned(expected: str, *contents: str) -> None:
+    one = encode_one(Letters(), example(*contents))
+    actual = text([one.ids[i] for i in one.learned])
+    assert actual == expected, f"{contents}: expected {expected!r} to be learned, got {actual!r}"
 
 
-def check_every_answer_is_learned() -> None:
-    one = encode_one(Letters(), example("hi", "yo", "and?", "no"))
-    assert text(one.ids) == "u:hi~\na:yo~\nu:and?~\na:no~", f"the ids spell {text(one.ids)!r}"
-    learned = text([one.ids[i] for i in one.learned])
-    assert learned == "yo~no~", f"what is learned spells {learned!r}, it should be 'yo~no~'"
-
-
-def check_a_template_that_rewrites_is_refused() -> None:
+def expect_bad_input(tokenizer: Letters, case: str, *contents: str) -> None:
     try:
-        encode_one(Forgetful(), example("hi", "yo", "and?", "no"))
+        encode_one(tokenizer, example(*contents))
     except BadInput as error:
-        assert "7" in str(error), f"the error does not name line 7: {error}"
+        assert "7" in str(error), f"{case}: expected the line, 7, in the error, got: {error}"
     else:
-        raise AssertionError("a template that drops earlier messages raised nothing")
+        raise AssertionError(f"{case}: expected BadInput, got no error")
+
+
+def check_1_only_messages_of_the_assistant_add_tokens() -> None:
+    expect_ids("u:hi~\na:no~", "hi", "no")
+    expect_ids("u:hi~\na:no~", "hi", "no", "and?")
+
+
+def check_1_every_message_of_the_assistant_adds_tokens() -> None:
+    expect_ids("u:hi~\na:no~\nu:and?~\na:so~", "hi", "no", "and?", "so")
+    expect_learned("no~so~", "hi", "no", "and?", "so")
+
+
+def check_2_a_template_that_changes_earlier_messages_is_refused() -> None:
+    case = "the text before an answer does not begin with the text so far"
+    expect_bad_input(ShortHistory(), case, "hi", "no", "and?", "so")
+
+
+def check_2_a_template_that_changes_the_prompt_is_refused() -> None:
+    case = "the text with an answer does not begin with the text before it"
+    expect_bad_input(OtherPrompt(), case, "hi", "no")
+
+
+def check_3_prompt_and_answer_are_tokenized_separately() -> None:
+    expect_ids("u:hi~\na:yo~", "hi", "yo")
+    expect_learned("yo~", "hi", "yo")
+
+
+def check_4_the_answer_and_the_token_that_ends_it_are_learned() -> None:
+    expect_learned("no~", "hi", "no")
+
+
+def check_4_a_line_break_after_an_answer_is_not_part_of_it() -> None:
+    expect_ids("u:hi~\na:no~", "hi", "no")
+    expect_ids("u:hi~\na:no~\nu:and?~\na:so~", "hi", "no", "and?", "so")
+    expect_learned("no~so~", "hi", "no", "and?", "so")
