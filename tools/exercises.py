@@ -38,6 +38,7 @@ from pathlib import Path
 from seedbed.errors import BadInput, NotFound, SeedbedError
 
 MESSAGE = "Your code goes here. README.md in the exercise's folder describes it."
+_LONGEST_REASON = 500  # characters
 
 
 @dataclass(frozen=True)
@@ -286,7 +287,8 @@ def _reason(error: BaseException, check_file: Path, solution: Path) -> str:
 
 
 def _one_line(text: str) -> str:
-    return " ".join(text.split())
+    line = " ".join(text.split())
+    return line if len(line) <= _LONGEST_REASON else f"{line[:_LONGEST_REASON]} …"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -4,19 +4,14 @@ from finetune_lora.encode import encode_one
 from finetune_lora.example import Example
 from seedbed.errors import BadInput
 
-START = 1  # the id of the token at the start of a text
-
-
 class Letters:
     """A tokenizer whose tokens are characters; `~` ends a message.
 
-    `:y` is a single token, unless it is cut between the two. A conversation "hi", "yo" reads
-    `u:hi~`, `a:yo~`, each with a line break behind it.
+    A conversation "hi", "no" reads `u:hi~a:no~`.
     """
 
     def __call__(self, text: str, *, add_special_tokens: bool = True) -> dict[str, list[int]]:
-        ids = [ord(letter) for letter in text.replace(":y", "ÿ")]
-        return {"input_ids": [START] * add_special_tokens + ids}
+        return {"input_ids": [ord(letter) for letter in text]}
 
     def apply_chat_template(
         self,
@@ -25,12 +20,26 @@ class Letters:
         tokenize: bool = True,
         add_generation_prompt: bool = False,
     ) -> str:
-        assert not tokenize, "apply_chat_template: expected tokenize=False, got tokenize=True"
         text = "".join(self.message(i, conversation) for i in range(len(conversation)))
         return text + "a:" * add_generation_prompt
 
     def message(self, i: int, conversation: list[dict[str, str]]) -> str:
-        return f"{conversation[i]['role'][0]}:{conversation[i]['content']}~\n"
+        return f"{conversation[i]['role'][0]}:{conversation[i]['content']}~"
+
+
+class LongTokens(Letters):
+    """`:y` is a single token, `ÿ`; and each text begins with a special token, `^`."""
+
+    def __call__(self, text: str, *, add_special_tokens: bool = True) -> dict[str, list[int]]:
+        text = "^" * add_special_tokens + text.replace(":y", "ÿ")
+        return {"input_ids": [ord(letter) for letter in text]}
+
+
+class LineBreaks(Letters):
+    """A template that writes a line break after each message."""
+
+    def message(self, i: int, conversation: list[dict[str, str]]) -> str:
+        return super().message(i, conversation) + "\n"
 
 
 class ShortHistory(Letters):
@@ -38,7 +47,7 @@ class ShortHistory(Letters):
 
     def message(self, i: int, conversation: list[dict[str, str]]) -> str:
         text = super().message(i, conversation)
-        return "a:..~\n" if text[0] == "a" and i + 1 < len(conversation) else text
+        return "a:..~" if text[0] == "a" and i + 1 < len(conversation) else text
 
 
 class OtherPrompt(Letters):
@@ -55,18 +64,17 @@ def example(*contents: str) -> Example:
 
 
 def text(ids: list[int]) -> str:
-    return "".join(map(chr, ids)).replace("ÿ", "[:y]").replace(chr(START), "[start]")
+    return "".join(map(chr, ids))
 
 
-def expect_ids(expected: str, *contents: str) -> None:
-    actual = text(encode_one(Letters(), example(*contents)).ids)
-    assert actual == expected, f"{contents}: expected the tokens {expected!r}, got {actual!r}"
-
-
-def expect_learned(expected: str, *contents: str) -> None:
-    one = encode_one(Letters(), example(*contents))
+def expect(
+    tokens: str, learned: str, *contents: str, tokenizer: Letters = Letters()  # noqa: B008
+) -> None:
+    one = encode_one(tokenizer, example(*contents))
+    actual = text(one.ids)
+    assert actual == tokens, f"{contents}: expected the tokens {tokens!r}, got {actual!r}"
     actual = text([one.ids[i] for i in one.learned])
-    assert actual == expected, f"{contents}: expected {expected!r} to be learned, got {actual!r}"
+    assert actual == learned, f"{contents}: expected {learned!r} to be learned, got {actual!r}"
 
 
 def expect_bad_input(tokenizer: Letters, case: str, *contents: str) -> None:
@@ -78,14 +86,12 @@ def expect_bad_input(tokenizer: Letters, case: str, *contents: str) -> None:
         raise AssertionError(f"{case}: expected BadInput, got no error")
 
 
-def check_1_only_messages_of_the_assistant_add_tokens() -> None:
-    expect_ids("u:hi~\na:no~", "hi", "no")
-    expect_ids("u:hi~\na:no~", "hi", "no", "and?")
+def check_1_messages_of_the_assistant_add_tokens() -> None:
+    expect("u:hi~a:no~u:and?~a:so~", "no~so~", "hi", "no", "and?", "so")
 
 
-def check_1_every_message_of_the_assistant_adds_tokens() -> None:
-    expect_ids("u:hi~\na:no~\nu:and?~\na:so~", "hi", "no", "and?", "so")
-    expect_learned("no~so~", "hi", "no", "and?", "so")
+def check_1_messages_after_the_last_answer_are_left_out() -> None:
+    expect("u:hi~a:no~", "no~", "hi", "no", "and?")
 
 
 def check_2_a_template_that_changes_earlier_messages_is_refused() -> None:
@@ -99,15 +105,14 @@ def check_2_a_template_that_changes_the_prompt_is_refused() -> None:
 
 
 def check_3_prompt_and_answer_are_tokenized_separately() -> None:
-    expect_ids("u:hi~\na:yo~", "hi", "yo")
-    expect_learned("yo~", "hi", "yo")
+    expect("u:hi~a:yo~", "yo~", "hi", "yo", tokenizer=LongTokens())
 
 
 def check_4_the_answer_and_the_token_that_ends_it_are_learned() -> None:
-    expect_learned("no~", "hi", "no")
+    expect("u:hi~a:no~", "no~", "hi", "no")
 
 
 def check_4_a_line_break_after_an_answer_is_not_part_of_it() -> None:
-    expect_ids("u:hi~\na:no~", "hi", "no")
-    expect_ids("u:hi~\na:no~\nu:and?~\na:so~", "hi", "no", "and?", "so")
-    expect_learned("no~so~", "hi", "no", "and?", "so")
+    expect("u:hi~\na:no~", "no~", "hi", "no", tokenizer=LineBreaks())
+    conversation = ("hi", "no", "and?", "so")
+    expect("u:hi~\na:no~\nu:and?~\na:so~", "no~so~", *conversation, tokenizer=LineBreaks())

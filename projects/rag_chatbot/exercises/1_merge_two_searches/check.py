@@ -16,12 +16,13 @@ def expect(scores: Sequence[float], cosines: Sequence[float], bm25: Sequence[flo
     expected = [round(score, 3) for score in scores]
     case = f"cosines {cosines} and BM25 {bm25}: expected {expected}"
     assert isinstance(actual, np.ndarray), f"{case} as an array, got {actual!r}"
-    assert actual.shape == (len(expected),), f"{case}, got {actual.tolist()}"
-    assert np.allclose(actual, scores, atol=1e-4), f"{case}, got {actual.round(3).tolist()}"
+    result = [round(score, 3) for score in actual.ravel().tolist()]
+    assert actual.shape == (len(expected),), f"{case}, got {result}"
+    assert np.allclose(actual, scores, atol=1e-4), f"{case}, got {result}"
 
 
 def check_1_a_negative_cosine_counts_as_0() -> None:
-    expect([DENSE_SHARE, 0], [0.5, -0.5], [0, 0])
+    expect([DENSE_SHARE, 1 - DENSE_SHARE], [0.5, -0.5], [0, 4])
 
 
 def check_2_scores_are_divided_by_the_best_of_their_search() -> None:
