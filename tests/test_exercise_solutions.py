@@ -94,6 +94,11 @@ def test_project_has_three_numbered_exercises(project: str) -> None:
     assert [exercise.number for exercise in exercises_of_project] == ["1", "2", "3"]
 
 
+def test_handbook_has_table_of_exercises() -> None:
+    page = (ROOT / "docs/concepts/learning-path.md").read_text("utf-8")
+    assert exercises.table(ROOT) in page, "copy the table that `make exercise` prints"
+
+
 def test_phases_are_those_of_the_learning_path() -> None:
     page = (ROOT / "docs/concepts/learning-path.md").read_text("utf-8")
     phases = re.findall(r"^\| (\d \w[\w ]*?) +\| \d+[–+]", page, re.M)

@@ -121,7 +121,10 @@ def _make_command(verb: str, project: str, root: Path) -> str:
 
 
 def table(root: Path) -> str:
-    """A Markdown table of all exercises, in the order of the learning path."""
+    """A Markdown table of all exercises, in the order of the learning path.
+
+    The handbook has the same one.
+    """
     exercises = sorted(load_all(root), key=lambda e: (e.phase, e.project, e.number))
     rows: list[tuple[str, ...]] = [("phase", "project", "exercise", "minutes", "start")]
     rows += [
@@ -129,11 +132,11 @@ def table(root: Path) -> str:
         for e in exercises
     ]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    rows.insert(1, tuple("-" * width for width in widths))
-    return "\n".join(
+    lines = [
         f"| {' | '.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))} |"
         for row in rows
-    )
+    ]
+    return "\n".join([lines[0], "|---|---|---|---|---|", *lines[1:]])
 
 
 def set_aside(exercise: Exercise) -> Path | None:
@@ -275,15 +278,17 @@ def _reason(error: BaseException, check_file: Path, solution: Path) -> str:
     places = [(frame.filename, frame.lineno, frame.line) for frame in frames]
     if isinstance(error, AssertionError) and places[-1][0] == str(check_file):
         return _one_line(str(error) or "the assertion failed")
+    message = str(error)
     if isinstance(error, SyntaxError):
+        message = error.msg
         places.append((error.filename or "", error.lineno, error.text))
     # A result of the wrong type makes the check itself fail; then its line is the best there is.
     for file in (str(solution), str(check_file), places[-1][0]):
         if matches := [place for place in places if place[0] == file]:
             _, number, line = matches[-1]
             break
-    name = type(error).__name__
-    return _one_line(f"{Path(file).name}:{number}: {(line or '').strip()} ({name}: {error})")
+    kind = f"{type(error).__name__}: {message}" if message else type(error).__name__
+    return _one_line(f"{Path(file).name}:{number}: {line or ''} ({kind})")
 
 
 def _one_line(text: str) -> str:

@@ -1,8 +1,10 @@
 """Checks of exercise 1: which tokens of a conversation `encode_one` marks as learned."""
+# ruff: noqa: ARG002  (the tokenizers have the signatures of real ones)
 
 from finetune_lora.encode import encode_one
 from finetune_lora.example import Example
 from seedbed.errors import BadInput
+
 
 class Letters:
     """A tokenizer whose tokens are characters; `~` ends a message.
@@ -68,7 +70,10 @@ def text(ids: list[int]) -> str:
 
 
 def expect(
-    tokens: str, learned: str, *contents: str, tokenizer: Letters = Letters()  # noqa: B008
+    tokens: str,
+    learned: str,
+    *contents: str,
+    tokenizer: Letters = Letters(),  # noqa: B008
 ) -> None:
     one = encode_one(tokenizer, example(*contents))
     actual = text(one.ids)

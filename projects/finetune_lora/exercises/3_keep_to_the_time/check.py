@@ -76,7 +76,8 @@ def check_3_total_grows_again() -> None:
 def check_3_the_learning_rate_comes_down() -> None:
     plan, done = train(500, 100, [1] * 500)
     last = plan.factor(done)
-    assert last < 0.05, f"at the end: expected a learning rate below 5 % of its peak, got {last:.0%}"
+    case = "at the end: share of the highest learning rate"
+    assert last < 0.05, f"{case}: expected less than 5 %, got {last:.0%}"
 
 
 def check_4_training_is_over_when_all_steps_are_done() -> None:

@@ -77,7 +77,9 @@ class Reader:
         return f"{self.facts.cache} {self.facts.model_used} {self.facts.backend}"
 
 
-async def read(cache: AnswerCache, source: Source, *, scope: str = "a", lookup: bool = True) -> Reader:
+async def read(
+    cache: AnswerCache, source: Source, *, scope: str = "a", lookup: bool = True
+) -> Reader:
     reader = Reader(cache, source, scope=scope, lookup=lookup)
     await reader.task
     return reader

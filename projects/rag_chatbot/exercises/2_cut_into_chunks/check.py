@@ -1,7 +1,6 @@
 """Checks of exercise 2: how `_pack` joins units into chunks."""
 
 from collections.abc import Sequence
-from itertools import accumulate
 
 from rag_chatbot.read.chunk import Piece, _pack, _Unit
 from rag_chatbot.read.language import SEPARATOR
