@@ -251,10 +251,7 @@ def _run(check_file: Path, solution: Path) -> int:
     failures: dict[str, list[str]] = {}  # titles by reason
     try:
         spec.loader.exec_module(module)
-    except (
-        Exception,
-        SystemExit,
-    ) as error:  # a syntax error, or any other of a line outside functions
+    except (Exception, SystemExit) as error:  # a syntax error, or one at import
         failures[_reason(error, check_file, solution)] = ["the code cannot be imported"]
     for name, function in list(vars(module).items()):
         if not name.startswith("check_"):
