@@ -21,7 +21,12 @@ INSIDE = "SEEDBED_TEST_OWN_PROCESS"
 # Python's own helpers, which end together with the process that started them.
 HELPERS = ("multiprocessing.resource_tracker", "multiprocessing.forkserver", "loky.backend")
 # Files to start with: at the end, one of them would keep a single process busy.
-LONGEST = {"test_lift_out.py", "test_ray.py", "test_chat_conformance.py"}
+LONGEST = {
+    "test_lift_out.py",
+    "test_ray.py",
+    "test_chat_conformance.py",
+    "test_exercise_solutions.py",
+}
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -65,7 +65,7 @@ def test_exercise_lists_exercises_of_all_projects() -> None:
     assert done.returncode == 0, done.stderr
     for name in ("finetune", "rag", "service"):
         for number in (1, 2, 3):
-            assert f"make exercise-{name} N={number} " in done.stdout
+            assert f"`make exercise-{name} N={number}`" in done.stdout
 
 
 def test_every_project_has_a_name_in_the_makefile() -> None:

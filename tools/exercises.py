@@ -1,6 +1,6 @@
 """Exercises: a copy of a project's code with a gap to fill, and a check of the solution.
 
-    python -m tools.exercises list               all exercises
+    python -m tools.exercises list               a table of all exercises
     python -m tools.exercises start PROJECT 1    a copy with a gap, in var/exercises/PROJECT/1
     python -m tools.exercises check PROJECT 1    what is still wrong; exits 1 until it is solved
     python -m tools.exercises solve PROJECT 1    a new copy, with the project's code in the gap
@@ -8,10 +8,12 @@
 The verbs `exercise-X` and `check-X` of the Makefile call it. An exercise is a folder
 `exercises/1_name` of the project:
 
-- `README.md` explains the task; its first line is the title.
+- `README.md` explains the task in numbered steps. Its first line is the title, and "about 15
+  minutes" in its text the time.
 - `exercise.toml` names the gap (`file = "retrieve.py"`, `function = "fuse"` or `"Class.method"`)
-  and gives a `hint`.
-- `check.py` has functions `check_*`, whose assertions explain what is wrong.
+  and the `phase` of the handbook's learning path, and gives a `hint`.
+- `check.py` has functions `check_N_*`, at least one for each step N of the README. Their assertions
+  say what was expected and what the solution did.
 
 The gap is cut from the current code, so an exercise always matches the project. The module also
 runs in a project that was copied out of the repository, where the verbs are `exercise` and
@@ -27,6 +29,8 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
+import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,12 +38,18 @@ from pathlib import Path
 from seedbed.errors import BadInput, NotFound, SeedbedError
 
 MESSAGE = "Your code goes here. README.md in the exercise's folder describes it."
+_LONGEST_REASON = 500  # characters
 
 
 @dataclass(frozen=True)
 class Exercise:
-    """The folder that describes an exercise, the package it is cut from, and the working copy."""
+    """What an exercise's folder says, the package it is cut from, and the working copy."""
 
+    project: str
+    number: str
+    title: str
+    minutes: str
+    phase: str  # of the learning path, e.g. "5 Applications"
     folder: Path
     source: Path
     work: Path
@@ -57,25 +67,43 @@ class Exercise:
 
 def load(project: str, number: str, *, root: Path) -> Exercise:
     """Read exercise `number` of a project. Raises NotFound, which lists the available ones."""
-    import tomllib
+    exercises = [exercise for exercise in load_all(root) if exercise.project == project]
+    for exercise in exercises:
+        if exercise.number == number:
+            return exercise
+    available = ", ".join(f"N={e.number} ({e.title})" for e in exercises) or "none"
+    raise NotFound(f"Unknown exercise {number!r} of {project}.", hint=f"Available: {available}.")
 
-    base = _project_folder(project, root)
-    folder = next((f for f in _folders(base) if _number(f) == number), None)
-    if folder is None:
-        available = ", ".join(f"N={_number(f)} ({_title(f)})" for f in _folders(base)) or "none"
-        raise NotFound(
-            f"Unknown exercise {number!r} of {project}.", hint=f"Available: {available}."
-        )
+
+def load_all(root: Path) -> list[Exercise]:
+    """The exercises of all projects, or of the one that was copied out of the repository."""
+    return [
+        _read(file.parent, root)
+        for base in sorted(root.glob("projects/*/")) or [root]
+        for file in sorted(base.glob("exercises/*/exercise.toml"))
+    ]
+
+
+def _read(folder: Path, root: Path) -> Exercise:
+    source = next(folder.parents[1].glob("src/*/__init__.py")).parent
+    number = folder.name.partition("_")[0]
+    readme = (folder / "README.md").read_text("utf-8")
+    minutes = re.search(r"about (\d+) minutes", readme)
     settings = tomllib.loads((folder / "exercise.toml").read_text("utf-8"))
     return Exercise(
+        project=source.name,
+        number=number,
+        title=re.sub(r"^#\s*(\d+\s+)?", "", readme.partition("\n")[0]),
+        minutes=minutes[1] if minutes else "",
+        phase=settings["phase"],
         folder=folder,
-        source=base / "src" / project,
-        work=root / "var" / "exercises" / project / number,
+        source=source,
+        work=root / "var" / "exercises" / source.name / number,
         file=settings["file"],
         function=settings["function"],
         hint=settings.get("hint", ""),
-        check_command=f"{_make_command('check', project, root)} N={number}",
-        start_command=f"{_make_command('exercise', project, root)} N={number}",
+        check_command=f"{_make_command('check', source.name, root)} N={number}",
+        start_command=f"{_make_command('exercise', source.name, root)} N={number}",
     )
 
 
@@ -92,41 +120,41 @@ def _make_command(verb: str, project: str, root: Path) -> str:
     return f"make {verb}-{name}" if name else f"make {verb}"
 
 
-def overview(root: Path) -> str:
-    """One line for each exercise: the command that starts it, and its title."""
-    bases = sorted(root.glob("projects/*/")) or [root]
-    lines = []
-    for base in bases:
-        project = base.name if base != root else ""
-        for folder in _folders(base):
-            command = f"{_make_command('exercise', project, root)} N={_number(folder)}"
-            lines.append(f"{command:28} {_title(folder)}")
-    return "\n".join(lines)
+def table(root: Path) -> str:
+    """A Markdown table of all exercises, in the order of the learning path.
+
+    The handbook has the same one.
+    """
+    exercises = sorted(load_all(root), key=lambda e: (e.phase, e.project, e.number))
+    rows: list[tuple[str, ...]] = [("phase", "project", "exercise", "minutes", "start")]
+    rows += [
+        (e.phase, e.project, f"{e.number} {e.title}", e.minutes, f"`{e.start_command}`")
+        for e in exercises
+    ]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        f"| {' | '.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))} |"
+        for row in rows
+    ]
+    return "\n".join([lines[0], "|---|---|---|---|---|", *lines[1:]])
 
 
-def _project_folder(project: str, root: Path) -> Path:
-    return root / "projects" / project if (root / "projects").is_dir() else root
+def set_aside(exercise: Exercise) -> Path | None:
+    """Rename an earlier working copy to `N.old1`, `N.old2` …; returns where it is, if there is one.
 
-
-def _folders(base: Path) -> list[Path]:
-    return sorted(path.parent for path in base.glob("exercises/*/exercise.toml"))
-
-
-def _number(folder: Path) -> str:
-    return folder.name.partition("_")[0]
-
-
-def _title(folder: Path) -> str:
-    """The heading of the README, without `# 1 `."""
-    first = (folder / "README.md").read_text("utf-8").partition("\n")[0]
-    return re.sub(r"^#\s*(\d+\s+)?", "", first)
+    A new copy never overwrites a participant's work.
+    """
+    if not exercise.work.exists():
+        return None
+    count = 1
+    while (target := exercise.work.with_name(f"{exercise.work.name}.old{count}")).exists():
+        count += 1
+    return exercise.work.rename(target)
 
 
 def start(exercise: Exercise) -> Path:
-    """Copy the package with the gap in it; an earlier copy is kept as `N.old1`, `N.old2` …"""
-    if exercise.work.exists():
-        count = len(list(exercise.work.parent.glob(f"{exercise.work.name}.old*")))
-        exercise.work.rename(exercise.work.with_name(f"{exercise.work.name}.old{count + 1}"))
+    """Copy the package with the gap in it; returns the file to write in."""
+    set_aside(exercise)
     target = exercise.work / "src" / exercise.source.name
     shutil.copytree(exercise.source, target, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy2(exercise.folder / "README.md", exercise.work / "README.md")
@@ -145,6 +173,8 @@ def solve(exercise: Exercise) -> Path:
 def with_gap(text: str, function: str) -> str:
     """Replace the body of `function` in this source code with an error; its docstring stays.
 
+    A generator remains one, by a `yield` that is never reached.
+
     >>> print(with_gap("def double(x):\\n    return 2 * x\\n", "double"))  # doctest: +ELLIPSIS
     def double(x):
         raise NotImplementedError(...)
@@ -155,7 +185,10 @@ def with_gap(text: str, function: str) -> str:
     if not body:
         raise BadInput(f"{function!r} has only a docstring; there is no body to remove.")
     lines = text.splitlines(keepends=True)
-    gap = f'{" " * body[0].col_offset}raise NotImplementedError("{MESSAGE}")\n'
+    indent = " " * body[0].col_offset
+    gap = f'{indent}raise NotImplementedError("{MESSAGE}")\n'
+    if any(isinstance(child, ast.Yield) for child in ast.walk(node)):
+        gap += f"{indent}yield\n"
     end = body[-1].end_lineno or body[-1].lineno
     return "".join([*lines[: body[0].lineno - 1], gap, *lines[end:]])
 
@@ -181,13 +214,19 @@ def check(exercise: Exercise, *, seconds: float = 120) -> list[str]:
     """
     if not exercise.open_file.exists():
         raise NotFound(f"{exercise.work} does not exist.", hint=f"Run: {exercise.start_command}")
-    import_copy = {"PYTHONPATH": str(exercise.work / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
+    path = [str(exercise.work / "src"), os.environ.get("PYTHONPATH", "")]
+    import_copy = {
+        "PYTHONPATH": os.pathsep.join(filter(None, path)),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONIOENCODING": "utf-8",
+    }
+    check_file = exercise.folder / "check.py"
     try:
         done = subprocess.run(
-            [sys.executable, __file__, "run", str(exercise.folder / "check.py")],
+            [sys.executable, __file__, "run", str(check_file), str(exercise.open_file)],
             env={**os.environ, **import_copy},
             capture_output=True,
-            text=True,
+            encoding="utf-8",
             check=False,
             timeout=seconds,
         )
@@ -200,32 +239,61 @@ def check(exercise: Exercise, *, seconds: float = 120) -> list[str]:
     return failures
 
 
-def _run(path: Path) -> int:
-    """Call each `check_*` function of a file and print its result; returns 1 if one failed."""
-    spec = importlib.util.spec_from_file_location("exercise_check", path)
+def _run(check_file: Path, solution: Path) -> int:
+    """Call each `check_*` function of a file and print the failures; returns 1 if there are any.
+
+    Checks that fail for the same reason share a line: one mistake may stop all of them.
+    """
+    spec = importlib.util.spec_from_file_location("exercise_check", check_file)
     if spec is None or spec.loader is None:
-        raise NotFound(f"{path} does not exist.")
+        raise NotFound(f"{check_file} does not exist.")
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    failed = False
+    failures: dict[str, list[str]] = {}  # titles by reason
+    try:
+        spec.loader.exec_module(module)
+    except (Exception, SystemExit) as error:  # a syntax error, or one at import
+        failures[_reason(error, check_file, solution)] = ["the code cannot be imported"]
     for name, function in list(vars(module).items()):
         if not name.startswith("check_"):
             continue
-        title = name.removeprefix("check_").replace("_", " ")
+        number, _, title = name.removeprefix("check_").partition("_")
         try:
             function()
-            print(f"✓ {title}")
-        except Exception as error:  # a solution may raise anything: show it to the participant
-            print(f"✗ {title}: {_reason(error)}")
-            failed = True
-    return int(failed)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # a solution may raise anything, CancelledError too
+            reason = _reason(error, check_file, solution)
+            failures.setdefault(reason, []).append(f"step {number}: {title.replace('_', ' ')}")
+    for reason, titles in failures.items():
+        more = f" (and {len(titles) - 1} more)" if len(titles) > 1 else ""
+        print(f"✗ {titles[0]}{more}: {reason}")
+    return int(bool(failures))
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: BaseException, check_file: Path, solution: Path) -> str:
+    """The message of a failed check, or the line where the solution raised something else."""
     if isinstance(error, NotImplementedError) and str(error) == MESSAGE:
         return "not written yet"
-    text = str(error) if isinstance(error, AssertionError) else repr(error)
-    return " ".join(text.split()) or "the assertion failed"
+    frames = traceback.extract_tb(error.__traceback__)
+    places = [(frame.filename, frame.lineno, frame.line) for frame in frames]
+    if isinstance(error, AssertionError) and places[-1][0] == str(check_file):
+        return _one_line(str(error) or "the assertion failed")
+    message = str(error)
+    if isinstance(error, SyntaxError):
+        message = error.msg
+        places.append((error.filename or "", error.lineno, error.text))
+    # A result of the wrong type makes the check itself fail; then its line is the best there is.
+    for file in (str(solution), str(check_file), places[-1][0]):
+        if matches := [place for place in places if place[0] == file]:
+            _, number, line = matches[-1]
+            break
+    kind = f"{type(error).__name__}: {message}" if message else type(error).__name__
+    return _one_line(f"{Path(file).name}:{number}: {line or ''} ({kind})")
+
+
+def _one_line(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _LONGEST_REASON else f"{line[:_LONGEST_REASON]} …"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -235,27 +303,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         match words:
             case ["list"]:
-                print(overview(root))
-            case ["run", path]:
-                return _run(Path(path))
+                print(table(root))
+            case ["run", check_file, solution]:
+                return _run(Path(check_file), Path(solution))
             case ["start" | "solve" as verb, project, number]:
-                exercise = load(project, number, root=root)
-                if verb == "solve":
-                    print(f"Filled the gap: {solve(exercise)}")
-                else:
-                    print(f"Write `{exercise.function}` in {start(exercise)}")
-                    print(f"The task: {exercise.work}/README.md")
-                print(f"Then run: {exercise.check_command}")
+                _make_copy(load(project, number, root=root), solved=verb == "solve")
             case ["check", project, number]:
                 exercise = load(project, number, root=root)
                 return _print_failures(exercise, check(exercise))
             case _:
-                print(f"Choose an exercise with N=:\n{overview(root)}", file=sys.stderr)
+                print(f"Choose an exercise with N=:\n\n{table(root)}", file=sys.stderr)
                 return 2
     except SeedbedError as error:
         print(error, file=sys.stderr)
         return 2
     return 0
+
+
+def _make_copy(exercise: Exercise, *, solved: bool) -> None:
+    previous = set_aside(exercise)
+    if previous is not None:
+        print(f"Your earlier copy was kept: {previous}")
+    if solved:
+        print(f"A new copy, in which `{exercise.function}` is solved: {solve(exercise)}")
+    else:
+        print(f"Write `{exercise.function}` in {start(exercise)}")
+        print(f"The task: {exercise.work}/README.md")
+    print(f"Then run: {exercise.check_command}")
 
 
 def _print_failures(exercise: Exercise, failures: list[str]) -> int:

@@ -1,6 +1,8 @@
 """`tools.exercises`: gaps are cut from real code, and checks report failures until solved."""
 
+import inspect
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,10 +25,13 @@ class Sum:
 CHECK = """\
 from toy.core import Sum
 
-def check_small_numbers():
-    assert Sum().add(1, 2) == 3, "1 and 2 make 3"
+def check_1_small_numbers():
+    assert Sum().add(1, 2) == 3, f"expected 3, got {Sum().add(1, 2)}"
 
-def check_the_rest_still_works():
+def check_1_negative_numbers():
+    assert Sum().add(-1, -2).real == -3, f"expected -3, got {Sum().add(-1, -2)}"
+
+def check_2_the_rest_still_works():
     assert Sum().one() == 1
 """
 
@@ -40,9 +45,11 @@ def root(tmp_path: Path) -> Path:
     (package / "core.py").write_text(CODE)
     folder = tmp_path / "projects/toy/exercises/1_add"
     folder.mkdir(parents=True)
-    (folder / "README.md").write_text("# Add\n")
+    (folder / "README.md").write_text("# 1 Add\n\nEasy, about 5 minutes.\n")
     (folder / "check.py").write_text(CHECK)
-    (folder / "exercise.toml").write_text('file = "core.py"\nfunction = "Sum.add"\nhint = "Use +."')
+    (folder / "exercise.toml").write_text(
+        'file = "core.py"\nfunction = "Sum.add"\nphase = "1 Programming"\nhint = "Use +."'
+    )
     return tmp_path
 
 
@@ -54,14 +61,21 @@ def test_gap_keeps_signature_docstring_and_surrounding_code() -> None:
     compile(text, "toy", "exec")
 
 
+def test_gap_in_generator_is_generator() -> None:
+    names: dict[str, Any] = {}
+    exec(exercises.with_gap("async def count():\n    yield 1\n", "count"), names)
+    assert inspect.isasyncgenfunction(names["count"])
+
+
 def test_check_reports_failures_until_solved(root: Path) -> None:
     exercise = exercises.load("toy", "1", root=root)
     file = exercises.start(exercise)
-    assert exercises.check(exercise) == ["✗ small numbers: not written yet"]
+    assert exercises.check(exercise) == ["✗ step 1: small numbers (and 1 more): not written yet"]
     file.write_text(CODE.replace("a + b", "a - b"))
-    assert exercises.check(exercise) == ["✗ small numbers: 1 and 2 make 3"]
-    file.write_text("def broken(:\n")
-    assert "SyntaxError" in exercises.check(exercise)[0]
+    assert exercises.check(exercise) == [
+        "✗ step 1: small numbers: expected 3, got -1",
+        "✗ step 1: negative numbers: expected -3, got 1",
+    ]
     file.write_text("while True: pass\n")
     assert "did not finish within 0.2 s" in exercises.check(exercise, seconds=0.2)[0]
     exercises.solve(exercise)
@@ -70,11 +84,54 @@ def test_check_reports_failures_until_solved(root: Path) -> None:
     assert previous.read_text() == "while True: pass\n"
 
 
-def test_restart_keeps_previous_working_copy(root: Path) -> None:
+ERRORS = {
+    "a / 0": "(and 1 more): core.py:7: total = a / 0 (ZeroDivisionError: division by zero)",
+    "a +": ": core.py:7: total = a + (SyntaxError: invalid syntax)",
+    # Outside the solution: the line of the solution that called it.
+    "int('x')": "(and 1 more): core.py:7: total = int('x') (ValueError: invalid literal",
+    "exit()": "(and 1 more): core.py:7: total = exit() (SystemExit: None)",
+    "str(a)": "step 1: negative numbers: check.py:7: assert Sum().add(-1, -2).real == -3",
+}
+
+
+@pytest.mark.parametrize("expression", ERRORS)
+def test_check_reports_exception_with_file_and_line(root: Path, expression: str) -> None:
     exercise = exercises.load("toy", "1", root=root)
+    exercises.start(exercise).write_text(CODE.replace("a + b", expression))
+    failures = exercises.check(exercise)
+    assert any(ERRORS[expression] in line for line in failures), failures
+
+
+def test_check_reports_error_at_import_with_file_and_line(root: Path) -> None:
+    exercise = exercises.load("toy", "1", root=root)
+    exercises.start(exercise).write_text(CODE + "SUM = unknown\n")
+    (failure,) = exercises.check(exercise)
+    assert "core.py:12: SUM = unknown (NameError: name 'unknown' is not defined)" in failure
+
+
+def test_failed_assert_in_solution_is_reported_with_line(root: Path) -> None:
+    exercise = exercises.load("toy", "1", root=root)
+    file = exercises.start(exercise)
+    file.write_text(CODE.replace("total = a + b", "assert a is None"))
+    assert "core.py:7: assert a is None (AssertionError)" in exercises.check(exercise)[0]
+
+
+def test_restart_keeps_previous_working_copies(
+    root: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(root)
+    exercise = exercises.load("toy", "1", root=root)
+    copies = exercise.work.parent
     exercises.start(exercise).write_text("# mine")
+    assert exercises.main(["solve", "toy", "1"]) == 0
+    printed = capsys.readouterr().out
+    assert f"Your earlier copy was kept: {copies / '1.old1'}\n" in printed
+    assert f"A new copy, in which `Sum.add` is solved: {exercise.open_file}\n" in printed
+    assert (copies / "1.old1/src/toy/core.py").read_text() == "# mine"
     exercises.start(exercise)
-    assert (exercise.work.with_name("1.old1") / "src/toy/core.py").read_text() == "# mine"
+    (copies / "1.old1").rename(copies / "elsewhere")
+    exercises.start(exercise)
+    assert sorted(path.name for path in copies.iterdir()) == ["1", "1.old1", "1.old2", "elsewhere"]
 
 
 def test_unknown_exercise_lists_available_ones(root: Path) -> None:
@@ -92,11 +149,12 @@ def test_commands_have_no_project_name_outside_the_repository(
 ) -> None:
     monkeypatch.chdir(root)
     assert exercises.main(["list"]) == 0
-    assert capsys.readouterr().out == "make exercise-t N=1          Add\n"
+    row = "| 1 Programming | toy     | 1 Add    | 5       | `make exercise-t N=1` |\n"
+    assert capsys.readouterr().out.endswith(row)
     monkeypatch.chdir(root / "projects/toy")
     assert exercises.main(["list"]) == 0
-    assert capsys.readouterr().out == "make exercise N=1            Add\n"
+    assert "| `make exercise N=1` |\n" in capsys.readouterr().out
     assert exercises.main(["start", "toy", "1"]) == 0
     assert capsys.readouterr().out.endswith("Then run: make check N=1\n")
     assert exercises.main(["start", "toy"]) == 2
-    assert "make exercise N=1 " in capsys.readouterr().err
+    assert "`make exercise N=1`" in capsys.readouterr().err

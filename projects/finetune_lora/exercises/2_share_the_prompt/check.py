@@ -1,50 +1,52 @@
-"""Checks of exercise 2: how much `common_prefix` finds that examples share."""
+"""Checks of exercise 2: the length of the common beginning that `common_prefix` returns."""
 
-from finetune_lora.batches import common_prefix
+from finetune_lora.batches import _SHORT, common_prefix
 from finetune_lora.encode import Encoded
-
-
-def one(*ids: int, learned: int) -> Encoded:
-    """An example whose last `learned` tokens are learned."""
-    return Encoded(list(ids), list(range(len(ids) - learned, len(ids))))
-
 
 SYSTEM = tuple(range(100, 120))
 
 
-def found(*examples: Encoded) -> int:
-    return common_prefix(examples)
+def one(*ids: int, learned: int = 1) -> Encoded:
+    """An example whose last `learned` tokens are learned."""
+    return Encoded(list(ids), list(range(len(ids) - learned, len(ids))))
 
 
-def check_what_all_share() -> None:
-    shared = found(one(*SYSTEM, 1, 2, 3, learned=1), one(*SYSTEM, 7, 8, 9, learned=1))
-    assert shared == 20, f"both begin with 20 equal tokens, not {shared}"
+def expect(expected: int, case: str, *examples: Encoded) -> None:
+    actual = common_prefix(examples)
+    assert actual == expected, f"{case}: expected {expected}, got {actual!r}"
 
 
-def check_three_examples() -> None:
-    third = (*SYSTEM[:12], 0, 0, 0, 5)
-    shared = found(
-        one(*SYSTEM, 1, 2, learned=1), one(*SYSTEM, 7, 8, learned=1), one(*third, learned=1)
-    )
-    assert shared == 12, f"the third leaves the others after 12 tokens, not {shared}"
+def check_1_equal_tokens_are_counted() -> None:
+    case = "two examples with 20 equal tokens at the beginning"
+    expect(20, case, one(*SYSTEM, 1, 2, 3), one(*SYSTEM, 7, 2, 3))
 
 
-def check_the_token_before_the_answer_stays() -> None:
-    same = one(*SYSTEM, 1, learned=1)
-    shared = found(same, same)
-    assert shared == 19, f"of 20 tokens before the answer 19 may be shared, not {shared}"
+def check_1_the_tokens_of_all_examples_are_compared() -> None:
+    case = "the third of three examples differs after 12 tokens"
+    third = one(*SYSTEM[:12], 0, 0, 0, 5)
+    expect(12, case, one(*SYSTEM, 1, 2), one(*SYSTEM, 7, 8), third)
 
 
-def check_short_ones_are_not_shared() -> None:
-    shared = found(one(1, 2, 3, 4, 5, 6, learned=1), one(1, 2, 3, 9, 9, 9, learned=1))
-    assert shared == 0, f"three tokens are not worth it: 0, not {shared}"
+def check_2_the_token_before_the_first_learned_one_is_not_shared() -> None:
+    case = "two equal examples whose first learned token is at position 20"
+    expect(19, case, one(*SYSTEM, 1), one(*SYSTEM, 1))
+    case = "two equal examples whose first learned token is at position 15"
+    expect(14, case, one(*SYSTEM, learned=5), one(*SYSTEM, learned=5))
 
 
-def check_a_single_example_shares_with_nobody() -> None:
-    shared = found(one(*SYSTEM, 1, 2, learned=1))
-    assert shared == 0, f"a single example: 0, not {shared}"
+def check_2_the_first_learned_token_of_any_example_counts() -> None:
+    case = "first learned tokens at positions 20 and 11"
+    expect(10, case, one(*SYSTEM, 1), one(*SYSTEM, learned=9))
+    expect(10, case, one(*SYSTEM, learned=9), one(*SYSTEM, 1))
+    case = "an example of 10 tokens beside one of 21, both with one learned token"
+    expect(8, case, one(*SYSTEM, 1), one(*SYSTEM[:10]))
 
 
-def check_a_short_example_beside_a_long_one() -> None:
-    shared = found(one(*SYSTEM, 1, learned=1), one(*SYSTEM[:10], learned=1))
-    assert shared == 8, f"the short one may share 8 of its 10 tokens, not {shared}"
+def check_3_a_short_beginning_is_not_shared() -> None:
+    for equal, expected in ((_SHORT - 1, 0), (_SHORT, _SHORT)):
+        case = f"{equal} equal tokens"
+        expect(expected, case, one(*SYSTEM[:equal], 1, 2, 3), one(*SYSTEM[:equal], 7, 8, 9))
+
+
+def check_3_a_single_example_shares_nothing() -> None:
+    expect(0, "a single example", one(*SYSTEM, 1, 2))

@@ -1,47 +1,55 @@
 """Checks of exercise 1: which replica a prompt is sent to."""
 
+from llm_service import affinity
 from llm_service.affinity import PrefixAffinity
 
 LONG, SHORT, OTHER = [1, 2, 3], [1], [9]
 
 
-def seen(**blocks: list[int]) -> PrefixAffinity:
-    affinity = PrefixAffinity()
-    for name, known in blocks.items():
-        affinity.saw(known, name)
-    return affinity
+def expect(
+    expected: str | None, seen: dict[str, list[int]], busy: dict[str, int], prompt: list[int] = LONG
+) -> None:
+    """The choice for `prompt` when the replicas have processed `seen` and are this `busy`."""
+    replicas = PrefixAffinity()
+    for name, blocks in seen.items():
+        replicas.saw(blocks, name)
+    actual = replicas.choose(prompt, busy)
+    case = f"prompt {prompt}, processed {seen}, busy {busy}"
+    assert actual == expected, f"{case}: expected {expected!r}, got {actual!r}"
 
 
-def check_a_prompt_goes_where_its_beginning_was_seen() -> None:
-    chosen = seen(a=OTHER, b=LONG).choose(LONG, {"a": 0, "b": 0})
-    assert chosen == "b", f"b has seen all of the prompt, yet {chosen!r} was chosen"
+def check_1_a_candidate_at_the_limit_is_available_and_above_it_is_not() -> None:
+    for least in (0, 8):
+        limit = int(least * affinity._SLACK_SHARE + affinity._SLACK)
+        expect("a", {"a": LONG}, {"a": limit, "b": least})
+        expect(None, {"a": LONG}, {"a": limit + 1, "b": least})
 
 
-def check_an_unknown_prompt_is_left_to_the_caller() -> None:
-    chosen = seen(a=OTHER).choose(LONG, {"a": 0, "b": 0})
-    assert chosen is None, f"nobody has seen the prompt, yet {chosen!r} was chosen"
+def check_1_a_change_of_the_constants_changes_the_limit() -> None:
+    before = affinity._SLACK_SHARE, affinity._SLACK
+    affinity._SLACK_SHARE, affinity._SLACK = 2.0, 1
+    try:
+        expect("a", {"a": LONG}, {"a": 7, "b": 3})
+        expect(None, {"a": LONG}, {"a": 8, "b": 3})
+    finally:
+        affinity._SLACK_SHARE, affinity._SLACK = before
 
 
-def check_the_longest_beginning_wins() -> None:
-    chosen = seen(a=SHORT, b=LONG).choose(LONG, {"a": 0, "b": 3})
-    assert chosen == "b", f"b has seen more of it and is hardly busier, yet {chosen!r} was chosen"
+def check_2_the_longest_beginning_wins() -> None:
+    expect("b", {"a": OTHER, "b": LONG}, {"a": 0, "b": 0})
+    expect("b", {"a": SHORT, "b": LONG}, {"a": 0, "b": 3})
+    expect("b", {"a": LONG, "b": SHORT}, {"a": 50, "b": 0})
 
 
-def check_a_much_busier_replica_is_left_out() -> None:
-    chosen = seen(a=LONG).choose(LONG, {"a": 50, "b": 0})
-    assert chosen is None, "a has 50 requests and b none: its cache is not worth the wait"
+def check_2_only_candidates_are_chosen() -> None:
+    expect("b", {"down": LONG, "b": SHORT}, {"b": 0})
 
 
-def check_a_shorter_beginning_at_a_free_replica_is_better_than_none() -> None:
-    chosen = seen(a=LONG, b=SHORT).choose(LONG, {"a": 50, "b": 0})
-    assert chosen == "b", f"a is too busy and b has seen a part, yet {chosen!r} was chosen"
+def check_3_the_least_busy_of_several_wins() -> None:
+    expect("b", {"a": LONG, "b": LONG}, {"a": 3, "b": 1})
+    expect("a", {"a": LONG, "b": LONG}, {"a": 1, "b": 3})
 
 
-def check_the_least_busy_of_equals() -> None:
-    chosen = seen(a=LONG, b=LONG).choose(LONG, {"a": 3, "b": 1})
-    assert chosen == "b", f"both have seen it and b is less busy, yet {chosen!r} was chosen"
-
-
-def check_only_candidates_are_chosen() -> None:
-    chosen = seen(gone=LONG, b=SHORT).choose(LONG, {"b": 0})
-    assert chosen == "b", f"'gone' is no candidate any more, yet {chosen!r} was chosen"
+def check_4_an_unknown_prompt_is_left_to_the_caller() -> None:
+    expect(None, {"a": OTHER}, {"a": 0, "b": 0})
+    expect(None, {"a": LONG}, {"a": 0, "b": 0}, prompt=[])

@@ -1,40 +1,48 @@
 """Checks of exercise 1: what `mix` does with the scores of two searches."""
 
 import warnings
+from collections.abc import Sequence
 
 import numpy as np
 
-from rag_chatbot.search.fusion import DENSE_SHARE, mix
+from rag_chatbot.search import fusion
+from rag_chatbot.search.fusion import DENSE_SHARE
 
-warnings.simplefilter("error")  # a division by zero is a warning in numpy
-
-
-def scores(*values: float) -> np.ndarray:
-    return np.array(values, dtype=np.float32)
+warnings.simplefilter("error")  # numpy only warns of a division by zero
 
 
-def check_the_best_of_both_gets_one() -> None:
-    mixed = mix(scores(0.8, 0.4), scores(12.0, 3.0))
-    assert abs(mixed[0] - 1) < 1e-6, f"first in both searches should score 1, not {mixed[0]:.3f}"
+def expect(scores: Sequence[float], cosines: Sequence[float], bm25: Sequence[float]) -> None:
+    actual = fusion.mix(np.array(cosines, np.float32), np.array(bm25, np.float32))
+    expected = [round(score, 3) for score in scores]
+    case = f"cosines {cosines} and BM25 {bm25}: expected {expected}"
+    assert isinstance(actual, np.ndarray), f"{case} as an array, got {actual!r}"
+    result = [round(score, 3) for score in actual.ravel().tolist()]
+    assert actual.shape == (len(expected),), f"{case}, got {result}"
+    assert np.allclose(actual, scores, atol=1e-4), f"{case}, got {result}"
 
 
-def check_scale_does_not_matter() -> None:
-    one, other = mix(scores(0.8, 0.4), scores(12, 3)), mix(scores(0.8, 0.4), scores(1200, 300))
-    assert np.allclose(one, other), "BM25 scores a hundred times larger changed the result"
+def check_1_a_negative_cosine_counts_as_0() -> None:
+    expect([DENSE_SHARE, 1 - DENSE_SHARE], [0.5, -0.5], [0, 4])
 
 
-def check_the_shares() -> None:
-    mixed = mix(scores(1.0, 0.0), scores(0.0, 1.0))
-    wanted = [DENSE_SHARE, 1 - DENSE_SHARE]
-    assert np.allclose(mixed, wanted), f"expected {wanted}, got {mixed.tolist()}"
+def check_2_scores_are_divided_by_the_best_of_their_search() -> None:
+    dense, text = DENSE_SHARE, 1 - DENSE_SHARE
+    expect([dense + text, dense / 2 + text / 4], [0.8, 0.4], [12, 3])
+    expect([dense + text, dense / 2 + text / 4], [0.8, 0.4], [1200, 300])
 
 
-def check_a_negative_cosine_counts_as_none() -> None:
-    mixed = mix(scores(0.5, -0.5), scores(0.0, 0.0))
-    assert mixed[1] == 0, f"a cosine of -0.5 should add 0, not {mixed[1]:.3f}"
+def check_2_a_search_without_results_adds_0() -> None:
+    expect([DENSE_SHARE, DENSE_SHARE / 2], [0.5, 0.25], [0, 0])
+    expect([(1 - DENSE_SHARE) / 2, 1 - DENSE_SHARE], [-0.5, -0.2], [3, 6])
 
 
-def check_a_search_that_found_nothing() -> None:
-    mixed = mix(scores(0.5, 0.25), scores(0.0, 0.0))
-    assert np.isfinite(mixed).all(), "the result is not a number where BM25 found nothing"
-    assert mixed[0] > mixed[1], "the order of the cosines is lost where BM25 found nothing"
+def check_3_the_cosines_count_with_their_share_and_bm25_with_the_rest() -> None:
+    expect([DENSE_SHARE, 1 - DENSE_SHARE], [1, 0], [0, 1])
+
+
+def check_3_a_change_of_dense_share_changes_the_result() -> None:
+    fusion.DENSE_SHARE = 0.25
+    try:
+        expect([0.25, 0.75], [1, 0], [0, 1])
+    finally:
+        fusion.DENSE_SHARE = DENSE_SHARE

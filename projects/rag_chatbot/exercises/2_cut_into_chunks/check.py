@@ -1,57 +1,87 @@
-"""Checks of exercise 2: chunks of real Markdown, through the public functions."""
+"""Checks of exercise 2: how `_pack` joins units into chunks."""
 
-from pathlib import Path
+from collections.abc import Sequence
 
-from rag_chatbot.read import parse
-from rag_chatbot.read.chunk import chunk
+from rag_chatbot.read.chunk import Piece, _pack, _Unit
+from rag_chatbot.read.language import SEPARATOR
 
-WORDS = ("alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa")
-
-
-def sizes_of(texts: list[str]) -> list[int]:
-    return [len(text.split()) for text in texts]
+MAX_TOKENS = 50
 
 
-def paragraph(words: int, number: int) -> str:
-    return " ".join(f"{WORDS[i % 10]}{number}" for i in range(words))
+def units(sizes: Sequence[int], headers: Sequence[str] = ()) -> list[_Unit]:
+    """Units of these sizes, ten characters apart."""
+    headers = [*headers, *[""] * len(sizes)]
+    return [_Unit(10 * i, 10 * i + 8, n, headers[i]) for i, n in enumerate(sizes)]
 
 
-def cut(markdown: str, max_tokens: int) -> tuple[str, list]:
-    document = parse(Path("page.md"), markdown.encode())
-    return document.text, chunk(document, max_tokens, sizes_of)
+def expect_sizes(expected: Sequence[int], sizes: Sequence[int]) -> None:
+    """The tokens of each chunk; a unit belongs to the chunk in whose span it is."""
+    pieces = _pack(units(sizes), "Guide", None, MAX_TOKENS)
+    case = f"units of {list(sizes)} tokens, at most {MAX_TOKENS} per chunk: expected chunks of"
+    assert isinstance(pieces, list), f"{case} {expected}, got {pieces!r}"
+    actual = [
+        sum(unit.tokens for unit in units(sizes) if piece.start <= unit.start < piece.end)
+        for piece in pieces
+    ]
+    assert actual == expected, f"{case} {expected} tokens, got {actual}"
 
 
-def check_nothing_is_lost_and_nothing_twice() -> None:
-    parts = [paragraph(20, n) for n in range(7)]
-    text, pieces = cut("\n\n".join(parts), 50)
-    found = " ".join(text[p.start : p.end] for p in pieces).split()
-    assert found == " ".join(parts).split(), "the chunks, put together, are not the document"
+def expect_headings(expected: Sequence[str], headers: Sequence[str], path: str = "Guide") -> None:
+    """The headings of chunks with two units of 25 tokens each."""
+    pieces = _pack(units([25] * len(headers), headers), path, None, MAX_TOKENS)
+    actual = [piece.heading for piece in pieces]
+    case = f"path {path!r}, two units per chunk with the headers {list(headers)}"
+    assert actual == expected, f"{case}: expected headings {expected}, got {actual}"
 
 
-def check_no_chunk_is_too_long() -> None:
-    text, pieces = cut("\n\n".join(paragraph(30, n) for n in range(6)), 50)
-    longest = max(len(text[p.start : p.end].split()) for p in pieces)
-    assert longest <= 50, f"a chunk has {longest} tokens; 50 are allowed"
+def check_1_the_target_is_the_total_divided_by_the_fewest_chunks() -> None:
+    expect_sizes([30, 30], [10] * 6)
+    expect_sizes([50, 50], [10] * 10)
+    expect_sizes([40], [10] * 4)
 
 
-def check_neighbours_are_joined() -> None:
-    _, pieces = cut("\n\n".join(paragraph(10, n) for n in range(4)), 50)
-    assert len(pieces) == 1, f"40 tokens fit into one chunk of 50, yet there are {len(pieces)}"
+def check_1_a_section_without_tokens_is_one_chunk() -> None:
+    expect_sizes([0], [0])
 
 
-def check_chunks_are_about_equal() -> None:
-    text, pieces = cut("\n\n".join(paragraph(10, n) for n in range(6)), 50)
-    sizes = [len(text[p.start : p.end].split()) for p in pieces]
-    assert sizes == [30, 30], f"60 tokens in chunks of at most 50 should be 30 and 30, not {sizes}"
+def check_2_a_chunk_is_closed_before_a_unit_that_would_exceed_the_limit() -> None:
+    expect_sizes([40, 40, 40, 20], [20] * 7)
+    expect_sizes([30] * 6, [30] * 6)
+    expect_sizes([51], [51])
 
 
-def check_the_heading_path() -> None:
-    _, pieces = cut(f"# Guide\n\n## Install\n\n### Linux\n\n{paragraph(10, 1)}", 50)
-    assert pieces[-1].heading == "Install › Linux", f"heading is {pieces[-1].heading!r}"
+def check_2_a_chunk_is_closed_when_it_has_reached_the_target() -> None:
+    expect_sizes([35, 25], [10, 25, 10, 5, 10])
 
 
-def check_a_table_row_keeps_its_header() -> None:
-    rows = "\n".join(f"| --flag{n} | {paragraph(12, n)} |" for n in range(8))
-    _, pieces = cut(f"# Options\n\n| option | meaning |\n|---|---|\n{rows}", 40)
-    assert len(pieces) > 1, "the table should not fit into one chunk"
-    assert "meaning" in pieces[-1].heading, f"the last rows lost their header: {pieces[-1]}"
+def check_2_no_unit_is_lost() -> None:
+    for count in range(1, 30):
+        sizes = [7 + 5 * (n % 4) for n in range(count)]
+        pieces = _pack(units(sizes), "", None, MAX_TOKENS)
+        covered = [u for u in units(sizes) for p in pieces if p.start <= u.start < p.end]
+        actual = [unit.tokens for unit in covered]
+        assert actual == sizes, f"expected the units {sizes} in the chunks, got {actual}"
+
+
+def check_3_a_chunk_begins_with_its_first_unit_and_ends_with_its_last() -> None:
+    actual = _pack(units([25] * 4), "Guide", 3, MAX_TOKENS)
+    expected = [Piece(0, 18, "Guide", 3), Piece(20, 38, "Guide", 3)]
+    assert actual == expected, f"expected {expected}, got {actual}"
+
+
+def check_3_the_heading_is_the_path_and_the_header_of_the_first_unit() -> None:
+    both = f"Guide{SEPARATOR}option"
+    expect_headings([both, both], ["option"] * 4)
+    expect_headings(["Guide", both], ["", "", "option", "option"])
+    expect_headings(["Guide"], ["", "option"])
+    expect_headings([both], ["option", ""])
+
+
+def check_3_an_empty_path_or_header_leaves_no_separator() -> None:
+    expect_headings(["option"], ["option"] * 2, path="")
+    expect_headings([""], ["", ""], path="")
+
+
+def check_3_the_page_is_kept() -> None:
+    actual = [piece.page for piece in _pack(units([40, 40]), "", 7, MAX_TOKENS)]
+    assert actual == [7, 7], f"page 7: expected pages [7, 7], got {actual}"

@@ -2,42 +2,52 @@
 # ruff: noqa: ARG002  (the index has the signatures of the real one)
 
 import tempfile
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 
 from rag_chatbot.store.database import Database
 from rag_chatbot.store.vector_index import BATCH, IndexSync
-from seedbed.errors import Unavailable
+from seedbed.errors import Busy, Unavailable
+
+FOLDER = tempfile.TemporaryDirectory()
 
 
 class Index:
-    """A vector index in memory; it fails at the calls that `fails_at` names, after doing half."""
+    """A vector index in memory, which calls `on_upsert` after each upsert.
+
+    The first `failures` upserts write half of their entries and fail.
+    """
 
     url = None
 
-    def __init__(self, fails_at: tuple[int, ...] = ()) -> None:
-        self.held: set[int] = set()
-        self.calls = 0
-        self.fails_at = fails_at
+    def __init__(self, failures: int = 0, on_upsert: Callable[[], None] | None = None) -> None:
+        self.entries: set[int] = set()
+        self.sizes: list[int] = []  # of the upserts
+        self.failures = failures
+        self.on_upsert = on_upsert
 
     def upsert(self, name: str, ids: list[int], vectors: np.ndarray) -> None:
-        self.calls += 1
-        half = len(ids) // 2 if self.calls in self.fails_at else len(ids)
-        self.held |= set(ids[:half])
-        if half < len(ids):
+        self.sizes.append(len(ids))
+        fails = len(self.sizes) <= self.failures
+        self.entries |= set(ids[: len(ids) // 2] if fails else ids)
+        if fails:
             raise Unavailable("The index went away.")
+        if self.on_upsert:
+            self.on_upsert()
 
     def delete(self, name: str, ids: list[int]) -> None:
-        self.held -= set(ids)
+        self.entries -= set(ids)
 
     def drop(self, name: str) -> None:
-        self.held.clear()
+        self.entries.clear()
 
 
 def catalogue(chunks: int) -> Database:
     """A catalogue with one document whose chunks the index has not seen."""
-    database = Database(Path(tempfile.mkdtemp()))
+    database = Database(Path(tempfile.mkdtemp(dir=FOLDER.name)))
     with database.transaction() as db:
         db.execute("INSERT INTO collections VALUES (1, 'c', '[]', '[]', 'e', 'i')")
         db.execute(
@@ -50,72 +60,142 @@ def catalogue(chunks: int) -> Database:
             key = i.to_bytes(4, "big")
             db.execute("INSERT INTO vectors VALUES (?, 'e', ?)", (key, vector))
             db.execute("INSERT INTO chunks VALUES (?, 1, ?, 0, 0, '', NULL, '', ?)", (i, i, key))
-            add_change(db, i)
+    for i in range(1, chunks + 1):
+        add_change(database, "upsert", i)
     return database
 
 
-def add_change(db, chunk_id: int) -> None:  # type: ignore[no-untyped-def]
-    db.execute(
-        "INSERT INTO outbox (op, index_name, chunk_id) VALUES ('upsert', 'i', ?)", (chunk_id,)
+def add_change(database: Database, op: str, chunk_id: int) -> None:
+    database.connections.get().execute(
+        "INSERT INTO outbox (op, index_name, chunk_id) VALUES (?, 'i', ?)", (op, chunk_id)
     )
 
 
-def waiting(database: Database) -> int:
-    return database.connections.get().execute("SELECT count(*) FROM outbox").fetchone()[0]
+def value(database: Database, query: str) -> object:
+    row = database.connections.get().execute(query).fetchone()
+    return row[0] if row else None
 
 
-def check_all_changes_reach_the_index() -> None:
-    database, index = catalogue(20), Index()
-    done = IndexSync(database, index).apply()
-    assert index.held == set(range(1, 21)), f"the index has {len(index.held)} of 20 chunks"
-    assert done == 20, f"apply should return 20, the number of changes, not {done!r}"
-    assert waiting(database) == 0, f"{waiting(database)} changes still wait after a success"
+def waiting(database: Database) -> object:
+    return value(database, "SELECT count(*) FROM outbox")
 
 
-def check_more_changes_than_one_batch() -> None:
-    database, index = catalogue(BATCH + 5), Index()
-    done = IndexSync(database, index).apply()
-    assert done == BATCH + 5, f"{done!r} of {BATCH + 5} changes were applied"
+def generation(database: Database) -> object:
+    return value(database, "SELECT value FROM meta WHERE key = 'generation'")
 
 
-def check_a_failure_forgets_nothing() -> None:
-    database, index = catalogue(20), Index(fails_at=(1,))
-    syncing = IndexSync(database, index)
-    syncing._check_at = float("inf")
+def expect(actual: object, expected: object, what: str) -> None:
+    assert actual == expected, f"{what}: expected {expected!r}, got {actual!r}"
+
+
+def check_1_the_lock_is_held_while_the_index_changes() -> None:
+    database = catalogue(3)
+    locks = []
+
+    def try_to_write() -> str:
+        try:
+            with database.writing(timeout=0.01):
+                return "free"
+        except Busy:
+            return "held"
+
+    def note_lock() -> None:
+        with ThreadPoolExecutor(1) as other_thread:
+            locks.append(other_thread.submit(try_to_write).result())
+
+    IndexSync(database, Index(on_upsert=note_lock)).apply()
+    expect(locks, ["held"], "the writers' lock during the change of the index")
+    expect(try_to_write(), "free", "the writers' lock afterwards")
+
+
+def check_2_the_number_of_rows_is_returned() -> None:
+    index_sync = IndexSync(catalogue(20), Index())
+    expect(index_sync.apply(), 20, "the result of `apply` for 20 rows")
+    expect(index_sync.apply(), 0, "the result of `apply` for an empty outbox")
+
+
+def check_2_the_oldest_rows_come_first() -> None:
+    database, index = catalogue(3), Index()
+    add_change(database, "delete", 2)
+    add_change(database, "upsert", 2)
+    add_change(database, "delete", 3)
+    IndexSync(database, index).apply()
+    expect(index.entries, {1, 2}, "chunk 2 deleted and added again, then 3 deleted: the index")
+
+
+def check_2_at_most_one_batch_is_read_at_a_time() -> None:
+    index = Index()
+    IndexSync(catalogue(BATCH + 5), index).apply()
+    expect(index.sizes, [BATCH, 5], f"{BATCH + 5} rows: the changes per call of the index")
+
+
+def check_3_a_failure_is_raised_and_leaves_all_rows_in_the_outbox() -> None:
+    database, index = catalogue(20), Index(failures=1)
+    index_sync = IndexSync(database, index)
+    index_sync._check_at = float("inf")
     try:
-        syncing.apply()
-        raise AssertionError("the index failed, and apply did not say so")
+        index_sync.apply()
+        raise AssertionError("the index failed: expected Unavailable, got no error")
     except Unavailable:
         pass
-    assert waiting(database) == 20, f"only {waiting(database)} of 20 changes still wait"
-    assert syncing._check_at == 0.0, "the next search will not repair: _check_at is not 0"
-    syncing.apply()
-    assert index.held == set(range(1, 21)), "after the second try the index is not complete"
+    expect(waiting(database), 20, "rows in the outbox after a failure")
+    expect(index_sync._check_at, 0.0, "`_check_at` after a failure")
+    index_sync.apply()
+    expect(index.entries, set(range(1, 21)), "the index after a second try")
 
 
-def check_a_change_that_arrives_meanwhile() -> None:
+def check_4_applied_rows_are_deleted() -> None:
+    database = catalogue(20)
+    IndexSync(database, Index()).apply()
+    expect(waiting(database), 0, "rows in the outbox after a success")
+
+
+def check_4_no_other_rows_are_deleted() -> None:
     database = catalogue(20)
 
-    class Busy(Index):
-        def upsert(self, name: str, ids: list[int], vectors: np.ndarray) -> None:
-            super().upsert(name, ids, vectors)
-            if self.calls == 1:
-                with database.transaction() as db:
-                    add_change(db, 7)
+    def add_once() -> None:
+        if len(index.sizes) == 1:
+            add_change(database, "upsert", 7)
 
-    index = Busy()
+    index = Index(on_upsert=add_once)
     IndexSync(database, index).apply()
-    assert index.calls == 2, "a change that arrived while others were applied was thrown away"
+    expect(index.sizes, [20, 1], "a row added during the first call: the changes per call")
 
 
-def check_other_processes_notice() -> None:
+def check_4_each_change_has_a_new_generation() -> None:
     database = catalogue(3)
-    syncing = IndexSync(database, Index())
-    syncing.apply()
-    row = (
-        database.connections.get()
-        .execute("SELECT value FROM meta WHERE key='generation'")
-        .fetchone()
-    )
-    assert row, "the catalogue has no generation after a change"
-    assert row[0] == syncing._generation, "this process did not keep the generation it wrote"
+    index_sync = IndexSync(database, Index())
+    index_sync.apply()
+    first = generation(database)
+    expect(isinstance(first, str) and first != "", True, "a generation in `meta`")
+    expect(index_sync._generation, first, "`_generation`, equal to that in `meta`")
+    add_change(database, "upsert", 1)
+    index_sync.apply()
+    second = generation(database)
+    assert second != first, f"after a second change: expected a new generation, got {second!r}"
+    expect(index_sync._generation, second, "`_generation`, equal to that in `meta`")
+
+
+def check_4_rows_and_generation_change_in_one_transaction() -> None:
+    """A trigger makes one of the two writes fail: the other must be undone."""
+    for table, write in (("meta", "INSERT"), ("outbox", "DELETE")):
+        database = catalogue(3)
+        database.connections.get().execute(
+            f"CREATE TRIGGER fails BEFORE {write} ON {table} BEGIN SELECT RAISE(ABORT, 'no'); END"
+        )
+        try:
+            IndexSync(database, Index()).apply()
+        except Exception:  # the catalogue may translate the error
+            actual = (waiting(database), generation(database))
+        else:
+            actual = ("no error", None)
+        case = f"the write to `{table}` failed: rows in the outbox and generation"
+        expect(actual, (3, None), case)
+
+
+def check_5_all_batches_are_applied() -> None:
+    database, index = catalogue(BATCH + 5), Index()
+    count = IndexSync(database, index).apply()
+    actual = (count, len(index.entries), waiting(database))
+    case = f"{BATCH + 5} rows: the result, entries in the index, rows left in the outbox"
+    expect(actual, (BATCH + 5, BATCH + 5, 0), case)
