@@ -19,6 +19,7 @@ _DATA = (".jsonl", ".csv", ".pdf", ".docx", ".png")
 # Files of the whole repository that a page may mention in a paragraph of its own.
 _REPOSITORY_FILES = r"\bdocker/compose\.yaml|\bbenchmarks/"
 _LINK = re.compile(r"\]\((?![a-z]+:)([^)#\s]+)((?:#[^)\s]*)?)\)")
+_LINK_TO_CODE = re.compile(r"\[([^\]\n]+)\]\(([^)#\s]+\.py)(?:#[^)\s]*)?\)")
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,7 @@ class Texts:
         if path.endswith(".md"):
             folder = posixpath.dirname(path)
             if path.startswith("docs/"):
+                text = _LINK_TO_CODE.sub(lambda match: self._link_to_code(match, folder), text)
                 text = _without_blocks(text, lambda block: self._is_foreign(block, folder))
             text = _LINK.sub(lambda match: self._moved(match, folder), text)
         if path.startswith(f"projects/{self.old.package}/"):
@@ -101,7 +103,7 @@ class Texts:
         return path in self.copied or any(name.startswith(f"{path}/") for name in self.copied)
 
     def _is_foreign(self, block: str, folder: str) -> bool:
-        """Whether part of a page in `folder` is about another project, or links to a file of it."""
+        """Whether part of a page is about another project, or links to a page left behind."""
         names = "|".join(re.escape(n) for o in self.others for n in (o.package, o.command))
         verbs = "|".join(other.verb for other in self.others)
         foreign = rf"\b({names})\b|\bmake [a-z]+-({verbs})\b|{_REPOSITORY_FILES}"
@@ -109,6 +111,11 @@ class Texts:
             return True
         targets = (posixpath.normpath(f"{folder}/{link[1]}") for link in _LINK.finditer(block))
         return any(not self._is_copied(target) for target in targets)
+
+    def _link_to_code(self, link: re.Match[str], folder: str) -> str:
+        """The link, or its text if the file stays behind."""
+        target = posixpath.normpath(f"{folder}/{link[2]}")
+        return link[0] if self._is_copied(target) else link[1]
 
     def _moved(self, link: re.Match[str], folder: str) -> str:
         """A link of a file in `folder`, relative to the new place of that file."""
@@ -131,17 +138,17 @@ def _without_blocks(text: str, drop: Callable[[str], bool]) -> str:
 
     A table without rows goes as a whole, and so does a heading without text.
     """
+    item = re.compile(r"^(?=[-*] |\d+\. |\|)", re.MULTILINE)
     blocks: list[str] = []
     for block in _blocks(text):
-        item = re.compile(r"^(?=[-*] |\d+\. |\|)", re.MULTILINE)
         parts = [block] if block.startswith("```") else [p for p in item.split(block) if p]
         rest = [part for part in parts if not drop(part)]
-        is_table = block.startswith("|")
-        if rest == parts or (len(rest) > 2 if is_table else any(rest)):
+        least = 2 if block.startswith("|") else 0  # the head of a table and the line below it
+        if rest == parts or len(rest) > least:
             blocks.append("".join(rest).rstrip("\n"))
-        elif blocks and blocks[-1].startswith("#") and is_table:
-            blocks.pop()
-    return "\n\n".join(blocks) + "\n"
+    levels = [len(re.match("#*", block)[0]) for block in blocks]  # type: ignore[index]
+    followed = zip(blocks, levels, [*levels[1:], 1], strict=True)
+    return "\n\n".join(b for b, level, after in followed if not 0 < after <= level) + "\n"
 
 
 def _blocks(text: str) -> list[str]:

@@ -42,7 +42,8 @@ FILES = {
     "constraints.txt": "pytest==9.0\n",
     "LICENSE": "Apache\n",
     "Makefile": "project-finetune := finetune_lora\nproject-rag := rag_chatbot\n"
-    "run-rag := serve docs\neval-rag := eval --qa projects/rag_chatbot/eval/questions.jsonl --docs docs\n",
+    "run-rag := serve docs\n"
+    "eval-rag := eval --qa projects/rag_chatbot/eval/questions.jsonl --docs docs\n",
     ".env.example": "# Copy it.\n\n# ── seedbed\n#SEEDBED_MODEL=x\n\n"
     "# ── llm_service\n#SERVICE_K=1\n\n# ── rag_chatbot\n#RAG_K=8\n",
     ".dockerignore": "*\n!shared\n!projects\n",
@@ -50,19 +51,20 @@ FILES = {
     "projects/rag_chatbot/Dockerfile": "COPY ./shared ./shared\n"
     "COPY ./shared/models.txt ./projects/rag_chatbot/pyproject.toml ./projects/rag_chatbot/\n",
     "docs/rag.md": "Set RAG_K. Run `make run-rag`.\n",
-    "docs/README.md": "| page |\n|---|\n| [Deploy](how-to/deploy.md) |\n| [Train](how-to/train.md) |\n"
-    "| [Copy](how-to/your-project.md) |\n\nMore in [Train](how-to/train.md).\n\nThe end.\n",
+    "docs/README.md": "| page |\n|---|\n| [Deploy](how-to/deploy.md) |\n"
+    "| [Train](how-to/train.md) |\n| [Copy](how-to/your-project.md) |\n\nMore in [Train](how-to/train.md).\n\nThe end.\n",
     "docs/how-to/deploy.md": "docker build -f projects/rag_chatbot/Dockerfile\n",
     "docs/how-to/train.md": "cd projects/finetune_lora\n",
     "docs/concepts/learning-path.md": "rag_chatbot comes after finetune_lora.\n",
     "docs/concepts/tuning.md": "# Tuning\n\nIt pays.\n\nUse finetune_lora.\n\n## In the code\n\n"
     "| section | code |\n|---|---|\n"
-    "| Data | [`data.py`](../../projects/finetune_lora/src/finetune_lora/data.py) |\n",
+    "| Data | `finetune-lora prepare` |\n\n"
+    "## [Rates](../../projects/finetune_lora/src/finetune_lora/data.py#rates)\n\nThey fall.\n",
     "docs/concepts/search.md": "# Search\n\n- `rag-chatbot ask`\n- `make run-finetune`\n\n"
     "| section | code |\n|---|---|\n"
     "| Ask | [`__init__`](../../projects/rag_chatbot/src/rag_chatbot/__init__.py) |\n"
     "| Embed | [`__init__`](../../shared/src/seedbed/__init__.py) |\n"
-    "| Data | [`data.py`](../../projects/finetune_lora/src/finetune_lora/data.py) |\n\n"
+    "| Data | `finetune_lora` |\n\n"
     "```sh\ndocker compose -f docker/compose.yaml up\n```\n",
     "docker/rules/rag_chatbot.yaml": "# Tested by rag_chatbot_test.yaml\n",
     "docker/rules/finetune_lora.yaml": "",
@@ -156,7 +158,9 @@ def test_lift_omits_paragraphs_rows_and_items_about_other_projects(
     root: Path, tmp_path: Path
 ) -> None:
     target = starter.lift("rag_chatbot", tmp_path / "my-bot", root=root)
-    assert (target / "docs/concepts/tuning.md").read_text() == "# Tuning\n\nIt pays.\n"
+    assert (target / "docs/concepts/tuning.md").read_text() == (
+        "# Tuning\n\nIt pays.\n\n## Rates\n\nThey fall.\n"  # without the link
+    )
     assert (target / "docs/concepts/search.md").read_text() == (
         "# Search\n\n- `my-bot ask`\n\n| section | code |\n|---|---|\n"
         "| Ask | [`__init__`](../../src/my_bot/__init__.py) |\n"
