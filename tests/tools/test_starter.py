@@ -52,7 +52,8 @@ FILES = {
     "COPY ./shared/models.txt ./projects/rag_chatbot/pyproject.toml ./projects/rag_chatbot/\n",
     "docs/rag.md": "Set RAG_K. Run `make run-rag`.\n",
     "docs/README.md": "| page |\n|---|\n| [Deploy](how-to/deploy.md) |\n"
-    "| [Train](how-to/train.md) |\n| [Copy](how-to/your-project.md) |\n\nMore in [Train](how-to/train.md).\n\nThe end.\n",
+    "| [Train](how-to/train.md) |\n| [Copy](how-to/your-project.md) |\n\n"
+    "More in [Train](how-to/train.md).\n\nThe end.\n",
     "docs/how-to/deploy.md": "docker build -f projects/rag_chatbot/Dockerfile\n",
     "docs/how-to/train.md": "cd projects/finetune_lora\n",
     "docs/concepts/learning-path.md": "rag_chatbot comes after finetune_lora.\n",
