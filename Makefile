@@ -34,7 +34,7 @@ comma := ,
 empty :=
 AVAILABLE := $(subst $(empty) $(empty),$(comma) ,$(NAMES))
 # The folder of the project with this name; for any other name one line and exit 2.
-folder = $(if $(filter $1,$(NAMES)),$(project-$1),$(error Unknown project "$1". Available projects: $(AVAILABLE)))
+folder = $(if $(filter $1,$(NAMES)),$(project-$1),$(error Unknown project "$1". Available projects: $(AVAILABLE). README.md lists the planned ones))
 command = $(BIN)/$(subst _,-,$(call folder,$1))
 
 include tools/install.mk
@@ -139,7 +139,7 @@ lock: | $(BIN)/uv ## Writes exact versions to constraints.txt; UPGRADE=1 takes t
 	printf -- '-e ./shared\n' | $(BIN)/uv pip compile -q --universal --python-version 3.11 $(if $(UPGRADE),--upgrade) \
 	  --all-extras --group dev --no-annotate --no-header --no-emit-index-url --no-emit-find-links \
 	  --no-emit-package seedbed -o $(VENV)/constraints.txt - shared/pyproject.toml $(PROJECTS:%=projects/%/pyproject.toml)
-	@{ echo '# Exact versions for every platform, made by `make lock`. Torch is left to the machine.'; \
+	@{ echo '# Generated: exact versions for every platform. Torch is left to the machine.'; \
 	   sed -E '/^(torch|torchvision|torchaudio|triton|nvidia-[a-z0-9-]+|cuda-[a-z0-9-]+|-e .*)(==| |$$)/d' $(VENV)/constraints.txt; } > constraints.txt
 
 clean: ## Removes .venv and caches; keeps your documents and models

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tools import docs
+from seedbed import errors
 
 ROOT = Path(__file__).parents[1]
 pytestmark = pytest.mark.timeout(600)  # it runs `--help` for every command of the pages
@@ -112,8 +113,50 @@ def test_links_resolve(page: Path) -> None:
 
 
 def anchors(page: Path) -> set[str]:
-    headings = re.findall(r"^#+ (.+?)\s*$", page.read_text("utf-8"), re.MULTILINE)
+    text = re.sub(r"\[([^\]\n]+)\]\([^)\n]+\)", r"\1", page.read_text("utf-8"))
+    headings = re.findall(r"^#+ (.+?)\s*$", text, re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+HANDBOOK = sorted(ROOT.glob("docs/**/*.md"))
+
+
+def links_to_code(page: Path) -> list[tuple[Path, str]]:
+    """(file, function) of each link `path/file.py#function` of a page."""
+    links = re.findall(r"\]\(([^)#\s]+\.py)(?:#([\w.]+))?\)", page.read_text("utf-8"))
+    return [((page.parent / target).resolve(), name) for target, name in links]
+
+
+@pytest.mark.parametrize("page", HANDBOOK, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_to_code_name_existing_functions(page: Path) -> None:
+    links = links_to_code(page)
+    assert [link for link in links if link[1] not in definitions(link[0])] == []
+
+
+def test_concept_pages_link_code() -> None:
+    pages = [page for page in HANDBOOK if page.parent.name == "concepts"]
+    assert [page.name for page in pages if not links_to_code(page)] == []
+
+
+def test_handbook_mentions_each_exercise() -> None:
+    text = "".join(page.read_text("utf-8") for page in HANDBOOK if page.parent.name != "reference")
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    exercises = {
+        (name, folder.name.partition("_")[0])
+        for name, project in re.findall(r"^project-(\S+) := (\S+)$", makefile, re.MULTILINE)
+        for folder in (ROOT / "projects" / project / "exercises").iterdir()
+    }
+    assert exercises <= set(re.findall(r"make exercise-(\w+) N=(\d+)", text))
+
+
+def test_handbook_lists_every_error_with_its_status() -> None:
+    text = (ROOT / "docs/reference/errors.md").read_text("utf-8")
+    rows = dict(re.findall(r"^\| `(\w+)` \| (\d+) \|", text, re.MULTILINE))
+    kinds = [k for k in vars(errors).values() if isinstance(k, type)]
+    kinds = [
+        k for k in kinds if issubclass(k, errors.SeedbedError) and k is not errors.SeedbedError
+    ]
+    assert rows == {kind("").type: str(kind.status) for kind in kinds}
 
 
 @each_page

@@ -5,8 +5,8 @@
 It exits 1 if anything was out of date, so that CI fails until the new text is committed. A
 generated part is between `<!-- KIND: argument -->` and `<!-- end -->`:
 
-    settings: rag_chatbot.config:Config     a table of a settings class
-    help: rag-chatbot ask                   the output of `rag-chatbot ask --help`
+    settings: my_bot.config:Config          a table of a settings class
+    help: my-bot ask                        the output of `my-bot ask --help`
     result: rag-ingest.chunks_per_second    one figure of benchmarks/results.json, by its path
     result: rag-answers.recall as percent   the same for people: percent, ratio or whole
 """
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from pydantic_settings import BaseSettings
 
 _MARK = re.compile(r"<!-- (settings|help|result): (.+?) -->(.*?)<!-- end -->", re.DOTALL)
-_PAGES = ("*.md", "docs/**/*.md", "shared/*.md", "projects/*/*.md")
+_PAGES = ("*.md", "docs/**/*.md", "shared/*.md", "vendor/*/*.md", "projects/*/*.md")
 _FENCE = re.compile(r"^(```|~~~).*?^\1", re.DOTALL | re.MULTILINE)
 
 

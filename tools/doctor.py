@@ -13,6 +13,7 @@ import os
 import platform
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -77,15 +78,28 @@ def _machine(root: Path) -> Iterator[Finding]:
 
 
 def _projects(root: Path) -> Iterator[Finding]:
-    makefile = (root / "Makefile").read_text("utf-8") if (root / "Makefile").is_file() else ""
-    for name, project in re.findall(r"^project-(\S+) := (\S+)$", makefile, re.MULTILINE):
-        if not (root / "projects" / project).is_dir():
-            continue
+    for project, setup in _setup_commands(root).items():
         command = project.replace("_", "-")
         if _version(command):
             yield Finding(project, f"installed: .venv/bin/{command} --help")
         else:
-            yield Finding(project, "not installed", fix=f"make setup-{name}")
+            yield Finding(project, "not installed", fix=setup)
+
+
+def _setup_commands(root: Path) -> dict[str, str]:
+    """Project → the command that installs it, also for a project that was copied out."""
+    makefile, pyproject = (
+        path.read_text("utf-8") if path.is_file() else ""
+        for path in (root / "Makefile", root / "pyproject.toml")
+    )
+    pairs = re.findall(r"^project-(\S+) := (\S+)$", makefile, re.MULTILINE)
+    commands = {
+        project: f"make setup-{name}"
+        for name, project in pairs
+        if (root / "projects" / project).is_dir()
+    }
+    alone = re.search(r'^name = "([\w-]+)"$', pyproject, re.MULTILINE)
+    return {alone[1].replace("-", "_"): "make setup"} if alone else commands
 
 
 def _model(root: Path) -> Iterator[Finding]:
@@ -110,11 +124,9 @@ def _model(root: Path) -> Iterator[Finding]:
 
 
 def _weights(root: Path) -> Iterator[Finding]:
-    del root
     if not _version("seedbed"):
-        yield Finding(
-            "weights", "not installed; they come with the first project", fix="make setup-rag"
-        )
+        setup = next(iter(_setup_commands(root).values()), "make setup")
+        yield Finding("weights", "not installed; they come with the first project", fix=setup)
         return
     settings = _settings()
     cache = settings and settings.cache_dir
@@ -199,4 +211,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    if hasattr(signal, "SIGPIPE"):  # `make doctor | head` ends without a traceback
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     raise SystemExit(main())

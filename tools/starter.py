@@ -4,48 +4,35 @@
 
 The copy is a git repository with one commit. It mentions the project by its new name only and
 depends on nothing here. The module requires only the standard library, so it runs before anything
-is installed. What changes in a text on the way is in `_renamed`; the files written for the copy
-alone are in `starter_files.py`.
+is installed. What changes in a text on the way is in `starter_texts.py`; the files written for the
+copy alone are in `starter_files.py`.
 """
 
 from __future__ import annotations
 
 import keyword
 import re
+import shlex
 import shutil
 import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from tools.exercises import name_in_verbs
 from tools.starter_files import GITIGNORE, makefile, pyproject_tail
+from tools.starter_texts import Names, Texts
 from seedbed.errors import BadInput, NotFound, SeedbedError
 
 _LEFT_BEHIND = {"__pycache__", "var", ".venv", "dist", "build", ".hypothesis", ".env"}
-# Data that is copied as it is.
-_VERBATIM = {".jsonl", ".csv", ".pdf", ".docx", ".png"}
-# The questions quote the handbook, so they are renamed as it is.
-_QUESTIONS = "eval/questions.jsonl"
-# How to copy a project out of this repository: of no use in the copy.
-_ABOUT_COPYING = "how-to/your-project.md"
-_COPIED_FROM_ROOT = ("constraints.txt", "LICENSE", "docker/entrypoint.sh", "tools/exercises.py")
-
-
-@dataclass(frozen=True)
-class Names:
-    """A project's name in each of its spellings.
-
-    `my_bot` (package), `my-bot` (command), `MY_BOT_` (prefix of settings). `verb` is the X of
-    `make run-X`, empty in a project that stands alone.
-    """
-
-    package: str
-    command: str
-    prefix: str
-    verb: str = ""
+# Pages about this repository as a whole.
+_ABOUT_REPOSITORY = {"docs/how-to/your-project.md", "docs/concepts/learning-path.md"}
+_COPIED = (
+    *("constraints.txt", "LICENSE", "docker/entrypoint.sh", "tests/test_docstrings.py"),
+    *("tools/exercises.py", "tools/docs.py", "tools/doctor.py"),
+    *("shared/pyproject.toml", "shared/README.md", "shared/models.txt"),
+)
 
 
 def lift(project: str, target: Path, *, root: Path) -> Path:
@@ -61,16 +48,18 @@ def lift(project: str, target: Path, *, root: Path) -> Path:
         raise NotFound(f"Unknown project {project!r}.", hint=f"Available: {available}.")
     new = _new_names(target, root, source)
     old = _names_of(source, root)
+    files = root.glob("projects/*/pyproject.toml")
+    others = tuple(_names_of(p.parent, root) for p in sorted(files) if p.parent != source)
+    texts = Texts(old, new, others, frozenset(_files_to_copy(root, source, old)))
 
     # 1. Fill a folder beside the target, so that a failure leaves nothing half done.
     target.parent.mkdir(parents=True, exist_ok=True)
     scratch = target.parent / f".{target.name}.partial"
     shutil.rmtree(scratch, ignore_errors=True)
     try:
-        _copy_project(source, scratch, old, new)
-        _copy_docs(root, scratch, old, new)
-        _vendor_seedbed(root, scratch)
-        _write_root_files(root, scratch, old, new)
+        for name in sorted(texts.copied):
+            _copy(name, root, scratch, texts)
+        _write_root_files(root, scratch, texts)
         # 2. Rename it.
         if target.exists():  # and is empty
             target.rmdir()
@@ -119,75 +108,46 @@ def _names_of(source: Path, root: Path) -> Names:
     )
 
 
-def _copy_project(source: Path, target: Path, old: Names, new: Names) -> None:
-    for path in _files(source):
-        inside = path.relative_to(source)
-        place = target / Path(*(part.replace(old.package, new.package) for part in inside.parts))
-        place.parent.mkdir(parents=True, exist_ok=True)
-        verbatim = path.suffix in _VERBATIM and inside.as_posix() != _QUESTIONS
-        text = None if verbatim else _text(path)
-        if text is None:
-            shutil.copy2(path, place)
-        else:
-            place.write_text(_renamed(text, old, new, depth=len(inside.parts)), "utf-8")
-            shutil.copymode(path, place)
+def _files_to_copy(root: Path, source: Path, project: Names) -> Iterator[str]:
+    """The paths below `root` of everything that is copied, with slashes."""
+    images = root.glob(f"docker/**/{project.package}*")  # alert rules and dashboards
+    folders = (source, root / "shared" / "src")
+    for path in [*(path for folder in folders for path in folder.rglob("*")), *images]:
+        name = path.relative_to(root)
+        generated = any(p in _LEFT_BEHIND or p.endswith(".egg-info") for p in name.parts)
+        if path.is_file() and not generated:
+            yield name.as_posix()
+    yield from _COPIED
+    yield from _handbook(root, project)
 
 
-def _copy_docs(root: Path, target: Path, old: Names, new: Names) -> None:
-    """Copy the pages and images that the README links to, and the handbook if `run` serves it."""
-    source = root / "docs"
-    pages = _linked_pages(root, old)
-    if "docs" in _arguments(root, "run", old).split():
-        pages |= {path.relative_to(source).as_posix() for path in source.rglob("*.md")}
-    left_out = {page for page in pages if _is_foreign(source / page, old)}
-    for page in sorted(pages - left_out):
-        place = target / "docs" / page
-        place.parent.mkdir(parents=True, exist_ok=True)
-        text = _text(source / page) if page.endswith(".md") else None
-        if text is None:
-            shutil.copy2(source / page, place)
-        else:
-            text = _without_links_to({Path(name).name for name in left_out}, text)
-            place.write_text(_renamed(text, old, new, depth=1), "utf-8")
-
-
-def _linked_pages(root: Path, project: Names) -> set[str]:
+def _handbook(root: Path, project: Names) -> Iterator[str]:
+    """The pages and images that the README links to, and all pages if `run` serves them."""
     readme = (root / "projects" / project.package / "README.md").read_text("utf-8")
-    return set(re.findall(r"\]\(\.\./\.\./docs/([^)#\s]+)", readme))
+    names = set(re.findall(r"\]\(\.\./\.\./(docs/[^)#\s]+)", readme))
+    if "docs" in _arguments(root, "run", project).split():
+        names |= {path.relative_to(root).as_posix() for path in root.glob("docs/**/*.md")}
+    for name in sorted(names - _ABOUT_REPOSITORY):
+        # A how-to that names files of another project is about that project.
+        others = rf"\bprojects/(?!{project.package}\b)\w"
+        is_how_to = name.startswith("docs/how-to/")
+        if not is_how_to or not re.search(others, (root / name).read_text("utf-8")):
+            yield name
 
 
-def _is_foreign(page: Path, project: Names) -> bool:
-    """Whether a how-to page is about another project: it names files of it."""
-    if page.parent.name != "how-to":
-        return False
-    others = re.search(rf"\bprojects/(?!{project.package}\b)\w", page.read_text("utf-8"))
-    return others is not None or page.as_posix().endswith(_ABOUT_COPYING)
+def _copy(name: str, root: Path, target: Path, texts: Texts) -> None:
+    place = target / texts.new_path(name)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    text = None if texts.is_verbatim(name) else _text(root / name)
+    if text is None:
+        shutil.copy2(root / name, place)
+    else:
+        place.write_text(texts.rewrite(text, name), "utf-8")
+        shutil.copymode(root / name, place)
 
 
-def _without_links_to(names: set[str], text: str) -> str:
-    """`text` without the table rows and paragraphs that link to one of these pages."""
-
-    def links(part: str) -> bool:
-        return any(re.search(rf"\]\([^)]*\b{re.escape(name)}[)#]", part) for name in names)
-
-    blocks = []
-    for block in text.split("\n\n"):
-        if not links(block):
-            blocks.append(block)
-        elif block.lstrip().startswith("|"):
-            blocks.append("\n".join(row for row in block.split("\n") if not links(row)))
-    return "\n\n".join(blocks)
-
-
-def _vendor_seedbed(root: Path, target: Path) -> None:
-    ignore = shutil.ignore_patterns(*_LEFT_BEHIND, "tests", "*.egg-info")
-    shutil.copytree(root / "shared", target / "vendor" / "seedbed", ignore=ignore)
-
-
-def _write_root_files(root: Path, target: Path, old: Names, new: Names) -> None:
-    for name in _COPIED_FROM_ROOT:
-        (target / name).parent.mkdir(exist_ok=True)
-        shutil.copy2(root / name, target / name)
+def _write_root_files(root: Path, target: Path, texts: Texts) -> None:
+    old, new = texts.old, texts.new
     (target / ".gitignore").write_text(GITIGNORE, "utf-8")
 
     ignored = (root / ".dockerignore").read_text("utf-8").replace("!shared", "!vendor")
@@ -195,16 +155,14 @@ def _write_root_files(root: Path, target: Path, old: Names, new: Names) -> None:
     (target / ".dockerignore").write_text(ignored, "utf-8")
 
     settings = _own_settings((root / ".env.example").read_text("utf-8"), old)
-    (target / ".env.example").write_text(_renamed(settings, old, new, depth=1), "utf-8")
+    (target / ".env.example").write_text(texts.renamed(settings), "utf-8")
 
     pyproject = target / "pyproject.toml"
     tail = pyproject_tail((root / "pyproject.toml").read_text("utf-8"))
     pyproject.write_text(pyproject.read_text("utf-8").rstrip() + "\n\n" + tail, "utf-8")
 
-    arguments = {
-        verb: _renamed(_arguments(root, verb, old), old, new, depth=1)
-        for verb in ("run", "demo", "eval")
-    }
+    verbs = ("run", "demo", "eval")
+    arguments = {verb: texts.renamed(_arguments(root, verb, old)) for verb in verbs}
     torch = re.search(r'^ *"torch\b', pyproject.read_text("utf-8"), re.M) is not None
     text = makefile(new.command, new.package, arguments, torch=torch)
     (target / "Makefile").write_text(text, "utf-8")
@@ -224,14 +182,6 @@ def _arguments(root: Path, verb: str, project: Names) -> str:
     return line[1] if line else verb
 
 
-def _files(source: Path) -> Iterator[Path]:
-    for path in sorted(source.rglob("*")):
-        parts = path.relative_to(source).parts
-        generated = any(part in _LEFT_BEHIND or part.endswith(".egg-info") for part in parts)
-        if path.is_file() and not generated:
-            yield path
-
-
 def _text(path: Path) -> str | None:
     """The text of a file; None if it is binary."""
     data = path.read_bytes()
@@ -239,29 +189,6 @@ def _text(path: Path) -> str | None:
         return None if b"\0" in data else data.decode("utf-8")
     except UnicodeDecodeError:
         return None
-
-
-def _renamed(text: str, old: Names, new: Names, depth: int) -> str:
-    """`text` as it reads in the new repository; `depth` is the number of parts of the file's path.
-
-    Text between `<!-- only here -->` and `<!-- end only here -->` is removed.
-    """
-    text = re.sub(r"<!-- only here -->.*?<!-- end only here -->\n*", "", text, flags=re.DOTALL)
-    # Verbs, links and paths: the project's folder has become the root.
-    text = re.sub(rf"\bmake ([a-z]+)-{old.verb}\b", r"make \1", text)
-    text = text.replace("../../docs/", "docs/").replace("../../shared/", "vendor/seedbed/")
-    text = text.replace(f".parents[{depth + 1}]", f".parents[{depth - 1}]")
-    text = text.replace(f"projects/{old.package}/", "").replace(f"projects/{old.package}", ".")
-    text = re.sub(r"(?<![\w/.-])((?:\./)?)shared/|(?<![\w/.-])(\./)shared\b(?!/)", _vendored, text)
-    # The names themselves.
-    text = re.sub(rf"\b{old.prefix}(?=[A-Z*`])", new.prefix, text)
-    text = re.sub(rf'"{old.prefix}"', f'"{new.prefix}"', text)
-    text = re.sub(rf"\b{re.escape(old.command)}\b", new.command, text)
-    return re.sub(rf"\b{old.package}\b", new.package, text)
-
-
-def _vendored(path: re.Match[str]) -> str:
-    return f"{path[1]}vendor/seedbed/" if path[1] is not None else f"{path[2]}vendor/seedbed"
 
 
 def _commit(target: Path, project: str) -> None:
@@ -276,7 +203,7 @@ def _commit(target: Path, project: str) -> None:
 
     run("init", "--quiet", "--initial-branch=main")
     run("add", "--all")
-    author = ["-c", "user.name=Seedbed", "-c", "user.email=seedbed@localhost"]
+    author = ["-c", f"user.name={target.name}", "-c", f"user.email={target.name}@localhost"]
     options = [] if run("config", "user.email") else author
     message = f"Start from Seedbed's {project}"
     run(*options, "-c", "commit.gpgsign=false", "commit", "--quiet", "--no-verify", "-m", message)
@@ -298,9 +225,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"Cannot write {error.filename}: {error.strerror}.", file=sys.stderr)
         return 2
     print(f"Created {target}, a git repository with one commit. Next:")
-    print(f"  cd {words[1]}")
+    print(f"  cd {shlex.quote(words[1])}")
     print("  make run     # installs it into .venv, then starts it")
     print("  make test    # runs its quick tests")
+    print("Add yourself to LICENSE, below the copyright line that is there.")
     return 0
 
 

@@ -68,6 +68,12 @@ check: setup ## Checks your solution of an exercise: N=1
 lint: .venv/test.ready ## Runs ruff
 \t$(BIN)/ruff check
 
+docs: setup ## Updates the generated parts of the docs; exits 1 if something was out of date
+\t$(BIN)/python -m tools.docs
+
+doctor: ## Shows what is installed, the model and accelerators, and how to get what is missing
+\t@PYTHONPATH=vendor/seedbed/src $(or $(wildcard $(BIN)/python),$(PYTHON)) -m tools.doctor
+
 prefetch: setup ## Downloads and converts a model's weights: MODEL=smollm2
 \t$(BIN)/python -m seedbed.models.weights prefetch $(or $(MODEL),smollm2)
 
@@ -90,7 +96,8 @@ clean: ## Removes .venv and caches; keeps your documents and models
 \t$(INSTALL) --group test -e ./vendor/seedbed -e .
 \t@touch $@
 
-.PHONY: help setup run demo eval test test-slow test-all exercise check lint prefetch clean
+.PHONY: help setup run demo eval test test-slow test-all exercise check lint docs \\
+  doctor prefetch clean
 """
 
 

@@ -79,3 +79,18 @@ def test_doctor_runs_while_settings_cannot_be_imported(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "platformdirs" not in done.stdout
+
+
+def test_doctor_names_setup_of_a_project_that_stands_alone(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text('[project]\nname = "my-bot"\n')
+    findings = {finding.topic: finding for finding in doctor.examine(tmp_path)}
+    assert findings["my_bot"].fix == "make setup"
+
+
+def test_doctor_ends_silently_if_its_reader_has_gone() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "tools.doctor"]
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writer)
+    assert done.stderr == ""

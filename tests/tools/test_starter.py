@@ -41,7 +41,8 @@ FILES = {
     "pyproject.toml": ROOT_PYPROJECT,
     "constraints.txt": "pytest==9.0\n",
     "LICENSE": "Apache\n",
-    "Makefile": "project-rag := rag_chatbot\nrun-rag := serve docs\n"
+    "Makefile": "project-finetune := finetune_lora\nproject-rag := rag_chatbot\n"
+    "run-rag := serve docs\n"
     "eval-rag := eval --qa projects/rag_chatbot/eval/questions.jsonl --docs docs\n",
     ".env.example": "# Copy it.\n\n# ── seedbed\n#SEEDBED_MODEL=x\n\n"
     "# ── llm_service\n#SERVICE_K=1\n\n# ── rag_chatbot\n#RAG_K=8\n",
@@ -50,10 +51,27 @@ FILES = {
     "projects/rag_chatbot/Dockerfile": "COPY ./shared ./shared\n"
     "COPY ./shared/models.txt ./projects/rag_chatbot/pyproject.toml ./projects/rag_chatbot/\n",
     "docs/rag.md": "Set RAG_K. Run `make run-rag`.\n",
-    "docs/README.md": "| [Deploy](how-to/deploy.md) |\n| [Train](how-to/train.md) |\n"
-    "| [Copy](how-to/your-project.md) |\n\nMore in [Train](how-to/train.md).\n\nThe end.\n",
+    "docs/README.md": "| page |\n|---|\n| [Deploy](how-to/deploy.md) |\n"
+    "| [Train](how-to/train.md) |\n| [Copy](how-to/your-project.md) |\n\n"
+    "More in [Train](how-to/train.md).\n\nThe end.\n",
     "docs/how-to/deploy.md": "docker build -f projects/rag_chatbot/Dockerfile\n",
     "docs/how-to/train.md": "cd projects/finetune_lora\n",
+    "docs/concepts/learning-path.md": "rag_chatbot comes after finetune_lora.\n",
+    "docs/concepts/tuning.md": "# Tuning\n\nIt pays.\n\nUse finetune_lora.\n\n## In the code\n\n"
+    "| section | code |\n|---|---|\n"
+    "| Data | `finetune-lora prepare` |\n\n"
+    "## [Rates](../../projects/finetune_lora/src/finetune_lora/data.py#rates)\n\nThey fall.\n",
+    "docs/concepts/search.md": "# Search\n\n- `rag-chatbot ask`\n- `make run-finetune`\n\n"
+    "| section | code |\n|---|---|\n"
+    "| Ask | [`__init__`](../../projects/rag_chatbot/src/rag_chatbot/__init__.py) |\n"
+    "| Embed | [`__init__`](../../shared/src/seedbed/__init__.py) |\n"
+    "| Data | `finetune_lora` |\n\n"
+    "```sh\ndocker compose -f docker/compose.yaml up\n```\n",
+    "docker/rules/rag_chatbot.yaml": "# Tested by rag_chatbot_test.yaml\n",
+    "docker/rules/finetune_lora.yaml": "",
+    "projects/finetune_lora/pyproject.toml": "[project]\nname = 'finetune-lora'\n",
+    "projects/finetune_lora/src/finetune_lora/config.py": 'config = dict(env_prefix="FINETUNE_")\n',
+    "projects/finetune_lora/src/finetune_lora/data.py": "",
     "docs/how-to/your-project.md": "make new-rag TO=../my-bot\n",
     "docs/images/page.png": "PNG",
     "docs/images/unused.png": "PNG",
@@ -67,9 +85,15 @@ FILES = {
     "See projects/rag_chatbot/tests and shared/src, a shared thing.\n"
     "`make exercise-rag N=1`, [settings](../../shared/README.md#settings)\n"
     "![The page](../../docs/images/page.png) and [Deploy](../../docs/how-to/deploy.md)\n",
-    "tools/exercises.py": (HERE / "tools/exercises.py").read_text("utf-8"),
+    **{
+        name: (HERE / name).read_text("utf-8")
+        for name in ("tools/exercises.py", "tools/docs.py", "tools/doctor.py")
+    },
+    "tests/test_docstrings.py": 'FILES = [*ROOT.glob("projects/*/src"), ROOT / "shared/src"]\n',
+    "shared/README.md": "# seedbed\n",
     "projects/rag_chatbot/.hidden": "rag_chatbot\n",
-    "projects/rag_chatbot/eval/questions.jsonl": '{"answers": ["RAG_K"]}\n',
+    "projects/rag_chatbot/eval/questions.jsonl": '{"answers": ["RAG_K"], "source": ["rag.md"]}\n'
+    '{"answers": ["after"], "source": ["concepts/learning-path.md"]}\n',
     "projects/rag_chatbot/tests/data.jsonl": '{"text": "RAG_K"}\n',
     "projects/rag_chatbot/src/rag_chatbot/page.html": "<title>rag_chatbot</title>\n",
     "projects/rag_chatbot/src/rag_chatbot/__init__.py": "",
@@ -116,17 +140,42 @@ def test_lift_renames_code_settings_and_texts(root: Path, tmp_path: Path) -> Non
 def test_lift_renames_handbook_and_its_questions_alike(root: Path, tmp_path: Path) -> None:
     target = starter.lift("rag_chatbot", tmp_path / "my-bot", root=root)
     assert (target / "docs/rag.md").read_text() == "Set MY_BOT_K. Run `make run`.\n"
-    assert (target / "eval/questions.jsonl").read_text() == '{"answers": ["MY_BOT_K"]}\n'
+    questions = '{"answers": ["MY_BOT_K"], "source": ["rag.md"]}\n'
+    assert (target / "eval/questions.jsonl").read_text() == questions
     assert (target / "tests/data.jsonl").read_text() == '{"text": "RAG_K"}\n'
 
 
 def test_lift_omits_pages_about_other_projects(root: Path, tmp_path: Path) -> None:
     target = starter.lift("rag_chatbot", tmp_path / "my-bot", root=root)
     names = {path.relative_to(target / "docs").as_posix() for path in target.glob("docs/**/*.*")}
-    assert names == {"README.md", "rag.md", "how-to/deploy.md", "images/page.png"}
+    concepts = {"concepts/search.md", "concepts/tuning.md"}
+    assert names == {"README.md", "rag.md", "how-to/deploy.md", "images/page.png", *concepts}
     contents = (target / "docs/README.md").read_text()
-    assert contents == "| [Deploy](how-to/deploy.md) |\n\nThe end.\n"
+    assert contents == "| page |\n|---|\n| [Deploy](how-to/deploy.md) |\n\nThe end.\n"
     assert (target / "docs/how-to/deploy.md").read_text() == "docker build -f Dockerfile\n"
+
+
+def test_lift_omits_paragraphs_rows_and_items_about_other_projects(
+    root: Path, tmp_path: Path
+) -> None:
+    target = starter.lift("rag_chatbot", tmp_path / "my-bot", root=root)
+    assert (target / "docs/concepts/tuning.md").read_text() == (
+        "# Tuning\n\nIt pays.\n\n## Rates\n\nThey fall.\n"  # without the link
+    )
+    assert (target / "docs/concepts/search.md").read_text() == (
+        "# Search\n\n- `my-bot ask`\n\n| section | code |\n|---|---|\n"
+        "| Ask | [`__init__`](../../src/my_bot/__init__.py) |\n"
+        "| Embed | [`__init__`](../../vendor/seedbed/src/seedbed/__init__.py) |\n"
+    )
+
+
+def test_lift_copies_own_alert_rules_and_test_of_docstrings(root: Path, tmp_path: Path) -> None:
+    target = starter.lift("rag_chatbot", tmp_path / "my-bot", root=root)
+    (rules,) = (target / "docker/rules").iterdir()
+    assert rules.name == "my_bot.yaml"
+    assert rules.read_text() == "# Tested by my_bot_test.yaml\n"
+    test = (target / "tests/test_docstrings.py").read_text()
+    assert test == 'FILES = [*ROOT.glob("src"), ROOT / "vendor/seedbed/src"]\n'
 
 
 def test_lift_copies_only_linked_pages_unless_project_serves_the_handbook(
@@ -211,6 +260,6 @@ def test_lift_rejects_existing_folder_unless_empty(root: Path, tmp_path: Path) -
 def test_lift_of_unknown_project_lists_available_ones(
     root: Path, tmp_path: Path, project: str
 ) -> None:
-    with pytest.raises(NotFound, match="Available: rag_chatbot"):
+    with pytest.raises(NotFound, match="Available: finetune_lora, rag_chatbot"):
         starter.lift(project, tmp_path / "my-bot", root=root)
     assert not (tmp_path / "my-bot").exists()

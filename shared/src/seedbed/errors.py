@@ -144,7 +144,7 @@ class MissingExtra(Unavailable):
     """An optional package is not installed; the hint is the command that installs it.
 
     `extra` is an extra of seedbed (`torch`) or of a project, written in full
-    (`llm-service[postgres]`). Without one, the command installs the package itself.
+    (`my-project[postgres]`). Without one, the command installs the package itself.
 
     >>> MissingExtra("fastapi", "serve").hint.endswith("pip install 'seedbed[serve]'")
     True

@@ -2,7 +2,7 @@
 
 Why this Trainer and not TRL's SFTTrainer, which builds on it: what makes training here fast (a
 shared prefix computed once, logits only for what is learned) replaces just the parts that TRL adds,
-and its dependencies with them. Measured side by side in `benchmarks/finetune_training.py`.
+and its dependencies with them. Measured side by side in the benchmark `finetune_training`.
 """
 
 from __future__ import annotations

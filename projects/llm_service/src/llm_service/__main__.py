@@ -245,7 +245,7 @@ def export_feedback(
         bool, typer.Option("--all", help="Export every rated answer. Default: only those rated up.")
     ] = False,
 ) -> None:
-    """Export rated answers as conversations for finetune_lora to train on."""
+    """Export rated answers as conversations to fine-tune a model on."""
     from llm_service.store.feedback import export
 
     rows = export(open_store(), None if all_ratings else "up")

@@ -5,6 +5,5 @@
 
 Why not OpenVINO's own compiler, XGrammar: in 13 of 19 common combinations of keywords it ignores
 one, so that invalid JSON is generated (measured with openvino-genai 2026.4.1).
-`shared/tests/structured/test_schema_table.py` contains the table and fails when an upgrade changes
-the count.
+`test_schema_table.py` contains the table and fails when an upgrade changes the count.
 """

@@ -15,7 +15,7 @@ from seedbed.errors import BadInput
 
 # Needed columns; the first that fits the columns of a file's first row is the file's format.
 FORMATS: dict[str, tuple[str, ...]] = {
-    "feedback": ("messages", "response_id", "rating"),  # llm_service's export
+    "feedback": ("messages", "response_id", "rating"),  # rated answers of a chat service
     "chat": ("messages",),
     "sharegpt": ("conversations",),
     "completion": ("prompt", "completion"),

@@ -1,4 +1,4 @@
-"""A model as OpenVINO files, the form in which every project of the repository opens it fastest.
+"""A model as OpenVINO files, the form in which `seedbed` opens it fastest.
 
 It goes through a GGUF, which OpenVINO reads; the conversion itself is `seedbed.models.weights`'.
 """

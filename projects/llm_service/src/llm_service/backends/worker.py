@@ -51,7 +51,7 @@ class ChatWorker:
         if spec.startswith("path:") and not opens(folder_of(spec, settings)):
             raise BadInput(
                 f"{spec!r} cannot run as a local model: no OpenVINO or GGUF files found.",
-                hint="Create them with: finetune-lora export --adapter DIR --to openvino",
+                hint="Convert the model to one of them, e.g. export an adapter with --to openvino.",
             )
         if is_local(spec):  # opening lets go of Python's lock, so imports go on meanwhile
             opened = Thread(target=_quietly, args=(open_engine, spec, settings), kwargs=options)

@@ -26,7 +26,7 @@ from seedbed.models.embeddings import Vectors, embed_texts
 if TYPE_CHECKING:
     from rag_chatbot.search.retrieve import Hit
 
-# Feature → weight. Fitted by `benchmarks/fit_selection.py` to 237 questions about the documentation
+# Feature → weight. Fitted by the benchmark `fit_selection` to 237 questions about the documentation
 # of seven programs at once: of all units of a question, those with the expected fact should score
 # highest (softmax over the units). Cosines, overlaps and `chunk_score` run from 0 to 1; the others
 # are 0 or 1 unless noted.
@@ -52,7 +52,7 @@ FEATURE_WEIGHTS = {
 }
 _WEIGHTS = np.array(list(FEATURE_WEIGHTS.values()), dtype=np.float32)
 
-# Signal → weight. Fitted by `benchmarks/fit_selection.py` to 307 questions about the documentation
+# Signal → weight. Fitted by the benchmark `fit_selection` to 307 questions about the documentation
 # of seven programs, 70 of them not answered there. Calibrated for as many questions that have an
 # answer as questions that have none.
 SIGNAL_WEIGHTS = {

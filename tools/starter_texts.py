@@ -1,0 +1,166 @@
+"""How a text of the repository reads in a project that was copied out of it.
+
+Names, paths and links change; pages of the handbook lose what is about other projects. Used by
+`starter.py`.
+"""
+
+from __future__ import annotations
+
+import json
+import posixpath
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+# The questions quote the handbook, so they are renamed as it is.
+QUESTIONS = "eval/questions.jsonl"
+# Data that is copied as it is.
+_DATA = (".jsonl", ".csv", ".pdf", ".docx", ".png")
+# Files of the whole repository that a page may mention in a paragraph of its own.
+_REPOSITORY_FILES = r"\bdocker/compose\.yaml|\bbenchmarks/"
+_LINK = re.compile(r"\]\((?![a-z]+:)([^)#\s]+)((?:#[^)\s]*)?)\)")
+_LINK_TO_CODE = re.compile(r"\[([^\]\n]+)\]\(([^)#\s]+\.py)(?:#[^)\s]*)?\)")
+
+
+@dataclass(frozen=True)
+class Names:
+    """A project's name in each of its spellings.
+
+    `my_bot` (package), `my-bot` (command), `MY_BOT_` (prefix of settings). `verb` is the X of
+    `make run-X`, empty in a project that stands alone.
+    """
+
+    package: str
+    command: str
+    prefix: str
+    verb: str = ""
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Rewrites the files of project `old` for its copy `new`.
+
+    Paths are relative to the repository's root, with slashes. `copied` are those of all files that
+    are copied; `others` are the projects that stay behind.
+    """
+
+    old: Names
+    new: Names
+    others: tuple[Names, ...]
+    copied: frozenset[str]
+
+    def new_path(self, path: str) -> str:
+        """Where a file or folder of the repository is in the copy."""
+        path = path.removeprefix(f"projects/{self.old.package}/")
+        path = re.sub(r"^shared(?=/|$)", "vendor/seedbed", path)
+        return path.replace(self.old.package, self.new.package)
+
+    def is_verbatim(self, path: str) -> bool:
+        """Whether a file is copied as it is: data, and the tools, which fit any project."""
+        return path.startswith("tools/") or (
+            path.endswith(_DATA) and not path.endswith(f"/{QUESTIONS}")
+        )
+
+    def rewrite(self, text: str, path: str) -> str:
+        """The text of the file at `path` as it reads in the copy.
+
+        Text between `<!-- only here -->` and `<!-- end only here -->` is removed.
+        """
+        text = re.sub(r"<!-- only here -->.*?<!-- end only here -->\n*", "", text, flags=re.DOTALL)
+        if path.endswith(f"/{QUESTIONS}"):
+            text = self._without_omitted_sources(text)
+        if path.endswith(".md"):
+            folder = posixpath.dirname(path)
+            if path.startswith("docs/"):
+                text = _LINK_TO_CODE.sub(lambda match: self._link_to_code(match, folder), text)
+                text = _without_blocks(text, lambda block: self._is_foreign(block, folder))
+            text = _LINK.sub(lambda match: self._moved(match, folder), text)
+        if path.startswith(f"projects/{self.old.package}/"):
+            depth = path.count("/") - 1  # parts of the path inside the project
+            text = text.replace(f".parents[{depth + 1}]", f".parents[{depth - 1}]")
+        if not path.startswith(("shared/", "LICENSE")):
+            text = re.sub(r"\bSeedbed\b", self.new.command, text)
+        return self.renamed(text)
+
+    def renamed(self, text: str) -> str:
+        """`text` with the new names and paths: the project's folder has become the root."""
+        old, new = self.old, self.new
+        text = re.sub(rf"\bmake ([a-z]+)-{old.verb}\b", r"make \1", text)
+        verbs = "|".join(other.verb for other in self.others) or "(?!)"
+        # A line of commands that starts another project.
+        text = re.sub(rf"^(\w+=\S+ )*make [a-z]+-({verbs})\b.*\n", "", text, flags=re.M)
+        text = text.replace(f"projects/{old.package}/", "").replace(f"projects/{old.package}", ".")
+        text = text.replace("projects/*/", "")
+        text = re.sub(
+            r"(?<![\w/.-])((?:\./)?)shared/|(?<![\w/.-])(\./)shared\b(?!/)", _vendor, text
+        )
+        text = re.sub(rf"\b{old.prefix}(?=[A-Z*`])", new.prefix, text)
+        text = re.sub(rf'"{old.prefix}"', f'"{new.prefix}"', text)
+        text = re.sub(rf"\b{re.escape(old.command)}\b", new.command, text)
+        return re.sub(rf"\b{old.package}(?=\b|_test\b)", new.package, text)
+
+    def _is_copied(self, path: str) -> bool:
+        return path in self.copied or any(name.startswith(f"{path}/") for name in self.copied)
+
+    def _is_foreign(self, block: str, folder: str) -> bool:
+        """Whether part of a page is about another project, or links to a page left behind."""
+        names = "|".join(re.escape(n) for o in self.others for n in (o.package, o.command))
+        verbs = "|".join(other.verb for other in self.others)
+        foreign = rf"\b({names})\b|\bmake [a-z]+-({verbs})\b|{_REPOSITORY_FILES}"
+        if self.others and re.search(foreign, block):
+            return True
+        targets = (posixpath.normpath(f"{folder}/{link[1]}") for link in _LINK.finditer(block))
+        return any(not self._is_copied(target) for target in targets)
+
+    def _link_to_code(self, link: re.Match[str], folder: str) -> str:
+        """The link, or its text if the file stays behind."""
+        target = posixpath.normpath(f"{folder}/{link[2]}")
+        return link[0] if self._is_copied(target) else link[1]
+
+    def _moved(self, link: re.Match[str], folder: str) -> str:
+        """A link of a file in `folder`, relative to the new place of that file."""
+        target = self.new_path(posixpath.normpath(f"{folder}/{link[1]}"))
+        start = self.new_path(f"{folder}/x").rpartition("/")[0]
+        return f"]({posixpath.relpath(target, start or '.')}{link[2]})"
+
+    def _without_omitted_sources(self, questions: str) -> str:
+        """The questions except those that only pages left behind answer."""
+        kept = []
+        for line in questions.splitlines(keepends=True):
+            sources = json.loads(line).get("source", ())
+            if not sources or any(f"docs/{source}" in self.copied for source in sources):
+                kept.append(line)
+        return "".join(kept)
+
+
+def _without_blocks(text: str, drop: Callable[[str], bool]) -> str:
+    """A page without the paragraphs, list items and table rows for which `drop` is true.
+
+    A table without rows goes as a whole, and so does a heading without text.
+    """
+    item = re.compile(r"^(?=[-*] |\d+\. |\|)", re.MULTILINE)
+    blocks: list[str] = []
+    for block in _blocks(text):
+        parts = [block] if block.startswith("```") else [p for p in item.split(block) if p]
+        rest = [part for part in parts if not drop(part)]
+        least = 2 if block.startswith("|") else 0  # the head of a table and the line below it
+        if rest == parts or len(rest) > least:
+            blocks.append("".join(rest).rstrip("\n"))
+    levels = [len(re.match("#*", block)[0]) for block in blocks]  # type: ignore[index]
+    followed = zip(blocks, levels, [*levels[1:], 1], strict=True)
+    return "\n\n".join(b for b, level, after in followed if not 0 < after <= level) + "\n"
+
+
+def _blocks(text: str) -> list[str]:
+    """The parts of a page between blank lines; fenced code is one part."""
+    blocks: list[str] = []
+    for part in text.rstrip("\n").split("\n\n"):
+        if blocks and blocks[-1].count("```") % 2:
+            blocks[-1] += f"\n\n{part}"
+        else:
+            blocks.append(part)
+    return blocks
+
+
+def _vendor(path: re.Match[str]) -> str:
+    return f"{path[1]}vendor/seedbed/" if path[1] is not None else f"{path[2]}vendor/seedbed"
