@@ -277,9 +277,7 @@ async def tool_results(asker: Asker, rows: Sequence[Case]) -> tuple[dict[str, Fi
                 },
                 {"role": "tool", "tool_call_id": "1", "content": row["result"]},
             ],
-            tools=[
-                {"type": "function", "function": {"name": row["tool"], "parameters": parameters}}
-            ],
+            tools=[{"type": "function", "function": function}],
         )
         case = {"id": f"tool_results/{row['id']}", "result_text": 0, "result_right": 0}
         if response.status != 200:

@@ -17,6 +17,7 @@ from typing import Any
 
 from seedbed.structured.schemas import Schema
 
+_MAX_OBJECTS = 100  # that are looked at; each may fail late
 MAX_MEMBERS = 16  # a small model adds members to an object until the token limit
 ANY_OBJECT: Schema = {"type": "object", "maxProperties": MAX_MEMBERS}
 _SCALAR_OR_LIST = {"type": ["string", "number", "boolean", "array"], "items": {"type": "string"}}
@@ -67,17 +68,18 @@ def described_schema(text: str) -> Schema | None:
             return _schema_of(value)
     # 3. The keys by name.
     for match in filter(None, (pattern.search(text) for pattern in _NAMED_KEYS)):
-        names = [name.strip("\"'`*") for name in re.findall(_NAME, match[1])]
-        names = [name for name in dict.fromkeys(names) if name.lower() not in _NOT_NAMES]
+        names = [name for name in re.findall(_NAME, match[1]) if name.lower() not in _NOT_NAMES]
         if names:
-            return _object(dict.fromkeys(names, _SCALAR_OR_LIST))
+            return _object({name.strip("\"'`*"): _SCALAR_OR_LIST for name in names})
     return None
 
 
 def _json_objects(text: str) -> Iterator[tuple[int, dict[str, Any]]]:
     """The JSON objects in a text, without those inside others, and where each starts."""
     decoder, at = json.JSONDecoder(), text.find("{")
-    while at >= 0:
+    for _ in range(_MAX_OBJECTS):
+        if at < 0:
+            return
         try:
             value, end = decoder.raw_decode(text, at)
         except (ValueError, RecursionError):

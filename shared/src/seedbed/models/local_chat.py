@@ -173,6 +173,9 @@ class LocalChatModel(StreamingChatModel):
         stop = stop or self.stop
         if stop and (choice not in ("auto", "none") or (choice == "none" and schema is not None)):
             raise _stop_refusal("tool_choice" if tools else "response_format")
+        # A request for the one tool there is, or for one by name, wants one call.
+        parallel = options.get("parallel_tool_calls", self.parallel_tool_calls)
+        parallel = parallel and (choice == "auto" or (choice == "any" and len(tools) > 1))
         if choice not in ("none", "auto", "any"):
             tools = [tool for tool in tools if tool_name(tool) == choice]
         elif self.tool_decision == "words":
@@ -184,10 +187,8 @@ class LocalChatModel(StreamingChatModel):
         constraint: Constraint | None = None
         grammar: Grammar | None = None
         instructions = only_tool = ""
-        parallel = options.get("parallel_tool_calls", self.parallel_tool_calls)
         if choice not in ("none", "auto") and len(tools) == 1:
             only_tool = tool_name(tools[0])
-            parallel = parallel and choice == "any"
             with _naming_parameter("tools"):
                 grammar = arguments_grammar(tools[0], parallel=parallel)
             instructions = arguments_instructions(tools[0], parallel=parallel)
