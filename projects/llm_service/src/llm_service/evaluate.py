@@ -279,7 +279,7 @@ async def tool_results(asker: Asker, rows: Sequence[Case]) -> tuple[dict[str, Fi
             ],
             tools=[{"type": "function", "function": function}],
         )
-        case = {"id": f"tool_results/{row['id']}", "result_text": 0, "result_right": 0}
+        case: Case = {"id": f"tool_results/{row['id']}", "result_text": 0, "result_right": 0}
         if response.status != 200:
             return {**case, "wrong": said(response)}
         text = message(response).get("content") or ""
@@ -351,7 +351,7 @@ async def small_talk(asker: Asker, rows: Sequence[Case]) -> tuple[dict[str, Figu
 
     async def one(row: Case) -> Case:
         response = await asker.ask(row["id"], messages=conversation(row))
-        case = {"id": f"small_talk/{row['id']}", "small_talk_ends": 0}
+        case: Case = {"id": f"small_talk/{row['id']}", "small_talk_ends": 0}
         if response.status != 200:
             return {**case, "wrong": said(response)}
         tokens = json.loads(response.body)["usage"]["completion_tokens"]

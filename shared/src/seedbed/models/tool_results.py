@@ -104,10 +104,10 @@ def _most_related(text: str, question: str) -> str:
     sentences = re.split(r"(?<=[.!?;])\s+", text)
     words = word_stems(question)
     order = sorted(range(len(sentences)), key=lambda n: (-len(words & word_stems(sentences[n])), n))
-    chosen, length = [], 0
+    selection, length = [], 0
     for n in order:
         length += len(sentences[n]) + 1
         if length > MAX_QUOTE:
             break
-        chosen.append(n)
-    return " ".join(sentences[n] for n in sorted(chosen)) or f"{text[:MAX_QUOTE].rstrip()} …"
+        selection.append(n)
+    return " ".join(sentences[n] for n in sorted(selection)) or f"{text[:MAX_QUOTE].rstrip()} …"
