@@ -196,8 +196,10 @@ def test_parse_gives_an_object_of_the_class(client):
 
 @pytest.mark.slow
 def test_json_object_and_schema(ask):
-    text = ask(response_format={"type": "json_object"}, max_tokens=200).choices[0].message.content
-    assert isinstance(json.loads(text), dict)
+    asked = [{"role": "user", "content": "Give me JSON with name and age of Alice, who is 30."}]
+    answer = ask(asked, response_format={"type": "json_object"}, max_tokens=200)
+    found = json.loads(answer.choices[0].message.content)
+    assert found["name"] == "Alice" and str(found["age"]) == "30"
     schema = {
         "type": "object",
         "properties": {
@@ -222,6 +224,7 @@ def test_json_object_and_schema(ask):
 
 # ── tools ───────────────────────────────────────────────────────────────────────────────────────
 
+WEATHER_CHOICE = {"type": "function", "function": {"name": "get_weather"}}
 WEATHER_ASKED = [{"role": "user", "content": "What is the weather in Paris in celsius?"}]
 
 
@@ -251,6 +254,66 @@ def test_tools_auto_and_none(ask):
     assert auto.message.content or auto.message.tool_calls
     none = ask(WEATHER_ASKED, tools=[WEATHER], tool_choice="none", max_tokens=16).choices[0]
     assert none.message.tool_calls is None and none.message.content is not None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"response_format": {"type": "json_object"}},
+        {"tools": [WEATHER], "tool_choice": "required"},
+        {"tools": [WEATHER, TIME], "tool_choice": WEATHER_CHOICE},
+    ],
+)
+def test_stop_beside_a_schema_or_a_forced_tool_is_refused(ask, more):
+    with pytest.raises(openai.BadRequestError, match="stop: not supported") as caught:
+        ask(WEATHER_ASKED, stop=["Paris"], **more)
+    assert caught.value.param == "stop"
+
+
+def after_call(content):
+    call = {"id": "1", "type": "function", "function": {"name": "get_weather", "arguments": ""}}
+    result = {"role": "tool", "tool_call_id": "1", "content": content}
+    return [*WEATHER_ASKED, {"role": "assistant", "tool_calls": [call]}, result]
+
+
+@pytest.mark.slow
+def test_tool_result_is_quoted_in_a_sentence_also_in_a_stream(ask):
+    for content in ("It is sunny and 22 degrees warm.", '{"sky": "sunny", "degrees": 22}'):
+        asked = {"messages": after_call(content), "tools": [WEATHER], "max_tokens": 60}
+        choice = ask(**asked).choices[0]
+        text = choice.message.content
+        assert "sunny" in text and "22" in text and text.endswith(".")
+        assert choice.finish_reason == "stop" and not choice.message.tool_calls
+        fresh = {"extra_headers": {"cache-control": "no-store"}}
+        chunks = ask(stream=True, **asked, **fresh)
+        assert "".join(c.choices[0].delta.content or "" for c in chunks if c.choices) == text
+        cut = ask(**(asked | {"max_tokens": 4})).choices[0]
+        assert text.startswith(cut.message.content) and cut.finish_reason == "length"
+        before = ask(**asked, stop=["22"]).choices[0].message.content
+        assert text.startswith(before) and "22" not in before
+
+
+@pytest.mark.slow
+def test_greeting_ends_before_the_limit_also_in_a_stream(client):
+    asked = {"model": MODEL, "messages": [{"role": "user", "content": "thanks"}]}
+    whole = client.chat.completions.create(**asked)
+    assert whole.choices[0].finish_reason == "stop"
+    assert whole.usage.completion_tokens < 200
+    # Not compared with `whole`: the prefix cache changes rounding, and greedy choices can be close.
+    *_, last = client.chat.completions.create(**asked, stream=True)
+    assert last.choices[0].finish_reason == "stop"
+
+
+@pytest.mark.slow
+def test_forced_tool_has_the_arguments_of_the_same_schema(ask):
+    parameters = Person.model_json_schema()
+    tool = {"type": "function", "function": {"name": "Person", "parameters": parameters}}
+    asked = {"messages": [{"role": "user", "content": "Chen is 62 years old."}], "max_tokens": 200}
+    schema = {"type": "json_schema", "json_schema": {"name": "Person", "schema": parameters}}
+    forced = ask(**asked, tools=[tool], tool_choice="required").choices[0].message
+    text = ask(**asked, response_format=schema).choices[0].message.content
+    assert json.loads(forced.tool_calls[0].function.arguments) == json.loads(text)
 
 
 @pytest.mark.slow
@@ -521,6 +584,16 @@ def test_langchain(service):
     address = {"base_url": f"{service}/v1", "api_key": "none", "model": "minilm"}
     vectors = OpenAIEmbeddings(check_embedding_ctx_length=False, **address).embed_documents(texts)
     assert len(vectors) == 2 and len(vectors[0]) == 384
+
+
+def test_text_longer_than_the_embedding_model_reads_is_refused(client):
+    fits = client.embeddings.create(model="minilm", input=["word " * 254])
+    assert fits.usage.prompt_tokens == 254
+    with pytest.raises(
+        openai.BadRequestError, match=r"input\.1: 255 tokens .* limit of 254"
+    ) as caught:
+        client.embeddings.create(model="minilm", input=["short", "word " * 255])
+    assert caught.value.code == "context_length_exceeded"
 
 
 def test_token_ids_for_embeddings_are_refused_clearly(client):

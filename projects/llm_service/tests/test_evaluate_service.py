@@ -12,7 +12,14 @@ import pytest
 from aiohttp import web
 
 from llm_service.evaluate import PARTS, SET, evaluate, read, run, table
-from llm_service.judge import arguments_match, judge_calls, schema_error
+from llm_service.judge import (
+    arguments_match,
+    is_prose,
+    judge_calls,
+    object_matches,
+    schema_error,
+    states_result,
+)
 from seedbed.errors import BadInput, Unauthorized, Unavailable
 from seedbed.testing import closed_port
 
@@ -68,6 +75,10 @@ def test_the_shipped_set_is_sound() -> None:
             known = defined[row["expect"]["name"]]["parameters"]
             assert set(known["required"]) <= set(row["expect"]["arguments"])
             assert set(row["expect"]["arguments"]) <= set(known["properties"])
+    for name in ("tool_results", "forced_tools", "json_objects", "small_talk"):
+        rows = read(f"{name}.jsonl")
+        assert len({row["id"] for row in rows}) == len(rows)
+        assert all(sum(row["split"] == s for row in rows) >= 13 for s in ("test", "tune"))
     kinds = {row["kind"] for row in read("refusals.jsonl")}
     assert kinds == {"injection", "blocked", "pii", "harmless"}
     assert all((SET / file).exists() for _, file in PARTS.values())
@@ -98,6 +109,21 @@ def test_the_shipped_set_is_sound() -> None:
 )
 def test_arguments(given: str, expected: dict[str, Any], free: Any, right: bool) -> None:
     assert arguments_match(given, expected, free) is right
+
+
+def test_answer_after_a_tool_result_states_it_in_prose_and_no_other_number():
+    row = {"prompt": "Rain in Oslo?", "arguments": {}, "result": "rain, 9 degrees"}
+    row["facts"] = ["rain", ["9", "nine"]]
+    assert states_result("It is Rain at nine degrees.", row)
+    assert not states_result("It is 9 degrees.", row)
+    assert not states_result("Rain, 9 degrees, wind 12.", row)
+    assert is_prose("It rains.") and not any(map(is_prose, ("", " ", '{"a": 1}', "[1]")))
+
+
+def test_object_matches_by_the_expected_members():
+    assert object_matches('{"a": "x", "b": 2}', {"a": ["X", "y"]})
+    assert not object_matches('{"a": "z"}', {"a": ["X", "y"]})
+    assert not any(object_matches(text, {}) for text in ("{}", "[1]", "{"))
 
 
 DEFINED = {

@@ -202,6 +202,24 @@ def test_a_whole_conversation_with_tools_is_taken():
     assert chat.unsupported(ask.body) == []
 
 
+def after_a_call(arguments: str) -> list[dict[str, Any]]:
+    call = {**CALL, "function": {"name": "weather", "arguments": arguments}}
+    return [*HELLO, {"role": "assistant", "tool_calls": [call]}]
+
+
+def test_assistant_message_without_content_or_arguments_is_completed():
+    message = request(messages=after_a_call("")).ask().body["messages"][1]
+    assert message["content"] is None
+    assert message["tool_calls"][0]["function"]["arguments"] == "{}"
+
+
+@pytest.mark.parametrize("arguments", ["alice@example.com", "[1]", '{"a":', "[" * 5000])
+def test_arguments_that_are_not_an_object_are_refused_without_repeating_them(arguments):
+    error = refusal(messages=after_a_call(arguments))
+    assert error.param == "messages.1.tool_calls.0.function.arguments"
+    assert arguments not in str(error)
+
+
 def test_what_a_local_model_cannot_do_is_carried_and_named():
     image = {"type": "image_url", "image_url": {"url": "data:"}}
     body = (

@@ -20,7 +20,14 @@ from typing import Any
 
 from llm_service.http_client import Client
 from llm_service.http_parser import Response
-from llm_service.judge import judge_calls, schema_error
+from llm_service.judge import (
+    arguments_match,
+    is_prose,
+    judge_calls,
+    object_matches,
+    schema_error,
+    states_result,
+)
 from llm_service.traffic import first_model, raise_for, said
 from seedbed import cli
 from seedbed.errors import BadInput, Busy, SeedbedError
@@ -52,6 +59,7 @@ class Asker:
     client: Client
     model: str
     progress: Progress | None = None
+    split: str = "test"  # of the agents' cases
     total: int = 0
     done: int = 0
     failed: int = 0
@@ -236,10 +244,140 @@ async def semantic(asker: Asker, rows: Sequence[Case]) -> tuple[dict[str, Figure
     return figures, cases
 
 
+def conversation(row: Case) -> list[dict[str, Any]]:
+    """The messages of an agent's case, up to the user's."""
+    system = [{"role": "system", "content": row["system"]}] if "system" in row else []
+    return [*system, *user(row["prompt"])]
+
+
+async def judge_split(
+    asker: Asker, rows: Sequence[Case], judge: Callable[[Case], Awaitable[Case]]
+) -> list[Case]:
+    """The judged cases of the split "test"; the prompts were written with the others in view."""
+    return list(await asyncio.gather(*(judge(row) for row in rows if row["split"] == asker.split)))
+
+
+async def tool_results(asker: Asker, rows: Sequence[Case]) -> tuple[dict[str, Figure], list[Case]]:
+    """Of the answers after a tool's result: those that are a text, and those with the facts asked
+    for and no number from elsewhere."""
+
+    async def one(row: Case) -> Case:
+        arguments = json.dumps(row["arguments"])
+        call = {"name": row["tool"], "arguments": arguments}
+        parameters = {"type": "object", "properties": {name: {} for name in row["arguments"]}}
+        function = {"name": row["tool"], "parameters": parameters}
+        response = await asker.ask(
+            row["id"],
+            messages=[
+                *conversation(row),
+                {
+                    "role": "assistant",
+                    "content": None,
+                    "tool_calls": [{"id": "1", "type": "function", "function": call}],
+                },
+                {"role": "tool", "tool_call_id": "1", "content": row["result"]},
+            ],
+            tools=[{"type": "function", "function": function}],
+        )
+        case: Case = {"id": f"tool_results/{row['id']}", "result_text": 0, "result_right": 0}
+        if response.status != 200:
+            return {**case, "wrong": said(response)}
+        text = message(response).get("content") or ""
+        case["result_text"] = int(is_prose(text) and finish(response) == "stop")
+        case["result_right"] = int(case["result_text"] and states_result(text, row))
+        return {**case, "answer": text}
+
+    cases = await judge_split(asker, rows, one)
+    return shares(("result_text", "result_right"), cases), cases
+
+
+async def forced_tools(asker: Asker, rows: Sequence[Case]) -> tuple[dict[str, Figure], list[Case]]:
+    """Of the requests with one tool that must be called, and of the same ones with its schema as
+    `response_format`: those with the right values."""
+
+    async def one(row: Case) -> Case:
+        tool = row["tool"]
+        chosen = {"type": "function", "function": {"name": tool["name"]}}
+        schema = {"name": "answer", "schema": tool["parameters"]}
+        forced, formatted = await asyncio.gather(
+            asker.ask(
+                row["id"],
+                messages=conversation(row),
+                tools=[{"type": "function", "function": tool}],
+                tool_choice=chosen,
+                max_tokens=200,
+            ),
+            asker.ask(
+                row["id"],
+                messages=conversation(row),
+                response_format={"type": "json_schema", "json_schema": schema},
+                max_tokens=200,
+            ),
+        )
+        calls = message(forced).get("tool_calls") if forced.status == 200 else None
+        arguments = calls[0]["function"]["arguments"] if calls else ""
+        text = (message(formatted).get("content") or "") if formatted.status == 200 else ""
+        return {
+            "id": f"forced_tools/{row['id']}",
+            "forced_right": int(arguments_match(arguments, row["expect"])),
+            "schema_right": int(arguments_match(text, row["expect"])),
+            "answer": arguments,
+        }
+
+    cases = await judge_split(asker, rows, one)
+    return shares(("forced_right", "schema_right"), cases), cases
+
+
+async def json_objects(asker: Asker, rows: Sequence[Case]) -> tuple[dict[str, Figure], list[Case]]:
+    """Of the requests for a `json_object`: those answered with the keys and values asked for."""
+
+    async def one(row: Case) -> Case:
+        response = await asker.ask(
+            row["id"],
+            messages=conversation(row),
+            response_format={"type": "json_object"},
+            max_tokens=200,
+        )
+        text = (message(response).get("content") or "") if response.status == 200 else ""
+        right = object_matches(text, row["expect"])
+        return {"id": f"json_objects/{row['id']}", "object_right": int(right), "answer": text}
+
+    cases = await judge_split(asker, rows, one)
+    return shares(("object_right",), cases), cases
+
+
+async def small_talk(asker: Asker, rows: Sequence[Case]) -> tuple[dict[str, Figure], list[Case]]:
+    """Of the answers to greetings at the default settings: those that end by themselves."""
+
+    async def one(row: Case) -> Case:
+        response = await asker.ask(row["id"], messages=conversation(row))
+        case: Case = {"id": f"small_talk/{row['id']}", "small_talk_ends": 0}
+        if response.status != 200:
+            return {**case, "wrong": said(response)}
+        tokens = json.loads(response.body)["usage"]["completion_tokens"]
+        ends = finish(response) == "stop"
+        return {**case, "small_talk_ends": int(ends), "tokens": tokens}
+
+    cases = await judge_split(asker, rows, one)
+    return shares(("small_talk_ends",), cases), cases
+
+
+def finish(response: Response) -> str:
+    return str(json.loads(response.body)["choices"][0].get("finish_reason"))
+
+
+def shares(names: Sequence[str], cases: Sequence[Case]) -> dict[str, Figure]:
+    return {name: share(case[name] for case in cases) for name in names}
+
+
 Part = Callable[[Asker, Sequence[Case]], Awaitable[tuple[dict[str, Figure], list[Case]]]]
 PARTS: dict[str, tuple[Part, str]] = {
     "schemas": (schemas, "schemas.jsonl"),
     "tools": (tools, "tools.jsonl"),
+    "tool_results": (tool_results, "tool_results.jsonl"),
+    "forced_tools": (forced_tools, "forced_tools.jsonl"),
+    "json_objects": (json_objects, "json_objects.jsonl"),
+    "small_talk": (small_talk, "small_talk.jsonl"),
     "seeded": (seeded, "seeded.jsonl"),
     "refusals": (refusals, "refusals.jsonl"),
     "semantic": (semantic, "semantic_pairs.jsonl"),
@@ -261,6 +399,7 @@ async def evaluate(
     model: str | None = None,
     key: str | None = None,
     parts: Sequence[str] = tuple(PARTS),
+    split: str = "test",
     progress: Progress | None = None,
 ) -> Report:
     """The figures of the service at `url`. Raises SeedbedError where it can't be measured."""
@@ -272,10 +411,12 @@ async def evaluate(
     figures: dict[str, Figure] = {}
     cases: list[Case] = []
     try:
-        asker = Asker(client, model or await first_model(client), progress)
+        asker = Asker(client, model or await first_model(client), progress, split)
         sets = {part: read(PARTS[part][1]) for part in parts}
+        sent = {"seeded": 3, "semantic": 0, "forced_tools": 2}  # requests per case
         asker.total = sum(
-            len(rows) * {"seeded": 3, "semantic": 0}.get(part, 1) for part, rows in sets.items()
+            sent.get(part, 1) * sum(row.get("split", split) == split for row in rows)
+            for part, rows in sets.items()
         )
         about = {"url": url, "model": asker.model}
         for part, rows in sets.items():
@@ -331,18 +472,24 @@ def run(
     model: str | None = None,
     key: str | None = None,
     parts: Sequence[str] = tuple(PARTS),
+    split: str = "test",
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """The verb: measure the service at `url`, or one started for it, and log to MLflow if asked.
 
-    `model` is one that the service at `url` has, or the spec to serve without one. Gives the
+    `model` is one that the service at `url` has, or the spec to serve without one. `split` is
+    "test" or, while working on prompts, "tune"; it applies to the agents' cases. Gives the
     report as JSON has it: name, figures (value, n, low, high), cases, about. Raises SeedbedError.
     """
     if url is None:
         with service(model) as own:
-            report = asyncio.run(evaluate(own, key=key, parts=parts, progress=progress))
+            report = asyncio.run(
+                evaluate(own, key=key, parts=parts, split=split, progress=progress)
+            )
     else:
-        report = asyncio.run(evaluate(url, model=model, key=key, parts=parts, progress=progress))
+        report = asyncio.run(
+            evaluate(url, model=model, key=key, parts=parts, split=split, progress=progress)
+        )
     log_to_mlflow(report, "llm_service")
     result: dict[str, Any] = json.loads(report.to_json())
     return result

@@ -6,6 +6,7 @@ It knows answers and what was expected of them, and no service.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -74,6 +75,43 @@ def arguments_match(text: str, expected: Mapping[str, Any], free: Sequence[str] 
     if set(given) - set(expected) - set(free):
         return False
     return all(_same(given[name], value) for name, value in expected.items())
+
+
+def object_matches(text: str, expected: Mapping[str, Any]) -> bool:
+    """Whether a text is a JSON object with members, among them those expected (as above)."""
+    try:
+        given = json.loads(text)
+    except ValueError:
+        return False
+    return (
+        isinstance(given, dict)
+        and bool(given)
+        and all(name in given and _same(given[name], value) for name, value in expected.items())
+    )
+
+
+def is_prose(text: str) -> bool:
+    """Whether a text is not empty, nor JSON, nor a call in some other form.
+
+    >>> is_prose("It is 9 degrees."), is_prose('{"name": "weather", "arguments": {}}')
+    (True, False)
+    """
+    return bool(text.strip()) and text.lstrip()[0] not in "{[<" and '"arguments"' not in text
+
+
+def states_result(text: str, row: Mapping[str, Any]) -> bool:
+    """Whether a text has all of a case's `facts` (a list holds alternatives), and no number that is
+    in neither the question nor the call nor its result."""
+    plain = text.casefold()
+    facts = ([fact] if isinstance(fact, str) else fact for fact in row["facts"])
+    source = f"{row['prompt']} {json.dumps(row['arguments'])} {row['result']}"
+    return all(any(word.casefold() in plain for word in words) for words in facts) and _numbers(
+        text
+    ) <= _numbers(source)
+
+
+def _numbers(text: str) -> set[str]:
+    return set(re.findall(r"\d+(?:\.\d+)?", text.replace(",", "")))
 
 
 def _same(given: Any, expected: Any) -> bool:

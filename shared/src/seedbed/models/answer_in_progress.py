@@ -26,6 +26,7 @@ from langchain_core.messages.tool import tool_call_chunk
 from langchain_core.outputs import ChatGenerationChunk
 
 from seedbed.engine.engine import Engine, Generation, Piece, Sampling
+from seedbed.models.loops import loop_end
 from seedbed.models.tool_calls import read_calls, shares_value
 from seedbed.structured.constrain import Constraint
 from seedbed.structured.grammar import Grammar, Matcher
@@ -54,6 +55,9 @@ class AnswerInProgress:
     grammar: Grammar | None = None
     constraint: Constraint | None = None  # of a structured answer; has the same grammar
     tools: list[Schema] = field(default_factory=list)
+    only_tool: str = ""  # if set, the text is the arguments of this tool, one line per call
+    must_complete: bool = True  # False for a text whose beginning is useful too
+    stop_loops: bool = False
     question: str = ""  # if set, a second tool call must contain a value from it
     metadata: dict[str, Any] = field(default_factory=dict)  # for `response_metadata`
     text: str = ""
@@ -61,7 +65,8 @@ class AnswerInProgress:
     tokens: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
     generation: Generation | None = None
-    broken: bool = False  # the text left the grammar: stop reading this generation
+    broken: bool = False  # the text left the grammar, or loops: stop reading this generation
+    looping: bool = False
     resumes: int = 0
 
     def __post_init__(self) -> None:
@@ -99,7 +104,7 @@ class AnswerInProgress:
         return self.generation
 
     def _may_resume(self) -> bool:
-        assert self.matcher is not None or not self.broken
+        assert self.matcher is not None or self.looping or not self.broken
         tokens_left = self.sampling.max_new_tokens - len(self.tokens)
         return (
             self.broken
@@ -122,6 +127,9 @@ class AnswerInProgress:
         if self.matcher:
             text = self.matcher.feed(text)
             self.broken = self.matcher.broken
+        if self.stop_loops and (end := loop_end(self.text, text)) is not None:
+            text = text[:end]
+            self.looping = self.broken = True
         self.text += text
         if self.tools and "\n" in text:
             self._drop_needless_call()
@@ -133,7 +141,7 @@ class AnswerInProgress:
         A small model that has no further call to make repeats its calls or invents some.
         """
         *earlier, last, _ = self.text.split("\n")
-        if not earlier or not self.grammar or not self.text.startswith("{"):
+        if not earlier or not self.grammar or not self._is_call():
             return
         if last in earlier or (self.question and not shares_value(last, self.question)):
             self.text = "\n".join(earlier)
@@ -146,8 +154,11 @@ class AnswerInProgress:
         if self.visible == len(self.text):
             return False
         if self.tools:
-            return not self.text.startswith("{")
+            return not self._is_call()
         return self.constraint is None or not self.constraint.unique
+
+    def _is_call(self) -> bool:
+        return bool(self.only_tool) or self.text.startswith("{")
 
     def _new_text(self) -> str:
         text, self.visible = self.text[self.visible :], len(self.text)
@@ -157,18 +168,18 @@ class AnswerInProgress:
         """Complete the answer; call it once `next_generation` has returned None."""
         # 1. Append the shortest completion, and remove repeated items where they must be unique.
         at_limit = len(self.tokens) >= self.sampling.max_new_tokens
-        completion = self.matcher.rest() if self.matcher else ""
+        completion = self.matcher.rest() if self.matcher and self.must_complete else ""
         self.text += completion
         if self.constraint and self.constraint.unique:
             self.text = self.constraint.finish(self.text)
-        reason = "length" if at_limit and not self._stopped() else "stop"
+        reason = "length" if at_limit and not self.looping and not self._stopped() else "stop"
         # 2. Return text that has not been shown yet …
-        if not self.tools or not self.text.startswith("{"):
+        if not self.tools or not self._is_call():
             return Ending(self._new_text(), [], reason)
         # 3. … or the tool calls. Arguments that only the grammar completed keep the reason
         #    "length", so that the caller does not act on them unseen.
         self.visible = len(self.text)
-        calls = read_calls(self.text, self.tools)
+        calls = read_calls(self.text, self.tools, self.only_tool)
         if self.question:
             calls[1:] = [c for c in calls[1:] if shares_value(json.dumps(c["args"]), self.question)]
         cut_off = completion and reason == "length"

@@ -70,9 +70,11 @@ def _load_local(spec: str, settings: Settings, kwargs: dict[str, Any]) -> BaseCh
     if engine is None:
         return _load_transformers(folder_of(spec, settings), kwargs)
     model = find(spec)
-    # A model too small to write answers is too small to decide on tools.
+    # A model too small to write answers is too small to decide on tools, to summarise their
+    # results, to follow a schema that it is shown, and to end every answer.
     if model is not None and model.answer_mode == "quote":
-        kwargs.setdefault("tool_decision", "words")
+        helps = {"tool_decision": "words", "tool_results": "quote", "json_form": "prompt"}
+        kwargs = {**helps, "stop_loops": True, **kwargs}
     return LocalChatModel(engine=engine, model_name=spec, **kwargs)
 
 

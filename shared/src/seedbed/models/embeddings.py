@@ -161,6 +161,7 @@ class MiniLM(Embeddings):
     """
 
     dimension = 384
+    max_tokens = 254  # of a text, counted as by `count_tokens`: 256 with the two special ones
 
     def __init__(self, folder: Path, *, fast: bool = True) -> None:
         from seedbed.models import bert

@@ -12,9 +12,8 @@ tokens is left to `engine`, grammars to `structured`, and collecting the answer 
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Literal
 
 from langchain_core.language_models.base import LangSmithParams
@@ -26,16 +25,27 @@ from seedbed.engine.engine import Sampling
 from seedbed.errors import BadInput, ContextWindowError
 from seedbed.models.answer_in_progress import AnswerInProgress
 from seedbed.models.chat_base import StreamingChatModel
+from seedbed.models.json_form import ANY_OBJECT, described_schema
 from seedbed.models.tool_calls import (
+    arguments_grammar,
+    arguments_instructions,
     as_chat,
     calls_grammar,
     related_tools,
+    schema_instructions,
     text_of,
     tool_instructions,
+    uncalled_tools,
 )
+from seedbed.models.tool_results import latest_results, quote_grammar
 from seedbed.structured.constrain import Constraint, constrain
 from seedbed.structured.grammar import Grammar
-from seedbed.structured.schemas import Schema, normalize_tool_choice, tool_functions
+from seedbed.structured.schemas import (
+    Schema,
+    normalize_tool_choice,
+    tool_functions,
+    tool_name,
+)
 
 DEFAULT_MAX_TOKENS = 512
 
@@ -58,7 +68,11 @@ class LocalChatModel(StreamingChatModel):
     max_tokens: int | None = Field(
         None, description="Maximum tokens of an answer; None means 512, or fewer if they don't fit."
     )
-    stop: list[str] | None = Field(None, description="Texts that end an answer; not part of it.")
+    stop: list[str] | None = Field(
+        None,
+        description="Texts that end an answer; not part of it. Refused together with a schema or "
+        "a tool that must be called, and not applied to other tool calls.",
+    )
     seed: int | None = Field(None, description="Seed for sampling; None means a random one.")
     repetition_penalty: float = Field(1.0, description="Above 1 makes repeated tokens less likely.")
     frequency_penalty: float = Field(0.0, description="Penalty per earlier use of a token.")
@@ -73,6 +87,17 @@ class LocalChatModel(StreamingChatModel):
     tool_decision: Literal["model", "words"] = Field(
         "model",
         description='What decides whether to call a tool: the model, or `related_tools` ("words").',
+    )
+    tool_results: Literal["model", "quote"] = Field(
+        "model",
+        description="What writes the answer after a tool's result: the model, or `quote_grammar`.",
+    )
+    json_form: Literal["model", "prompt"] = Field(
+        "model",
+        description="What decides on the keys of a json_object: the model, or `described_schema`.",
+    )
+    stop_loops: bool = Field(
+        False, description="End a text, without schema or tool call, that repeats itself endlessly."
     )
     parallel_tool_calls: bool = Field(False, description="Allow several tool calls per message.")
 
@@ -143,32 +168,47 @@ class LocalChatModel(StreamingChatModel):
         # 1. Decide which tools may be called; for small models, `related_tools` decides by words.
         tools = tool_functions(options.get("tools", []))
         choice = normalize_tool_choice(options.get("tool_choice"), tools) if tools else "none"
-        if choice == "auto" and self.tool_decision == "words":
-            tools = related_tools(tools, messages)
+        schema = _response_schema(options.get("response_format"))
+        schema = options.get("schema", schema)
+        stop = stop or self.stop
+        if stop and (choice not in ("auto", "none") or (choice == "none" and schema is not None)):
+            raise _stop_refusal("tool_choice" if tools else "response_format")
+        # A request for the one tool there is, or for one by name, wants one call.
+        parallel = options.get("parallel_tool_calls", self.parallel_tool_calls)
+        parallel = parallel and (choice == "auto" or (choice == "any" and len(tools) > 1))
+        if choice not in ("none", "auto", "any"):
+            tools = [tool for tool in tools if tool_name(tool) == choice]
+        elif self.tool_decision == "words":
+            tools = self._tools_by_words(tools, choice, messages)
             choice = "any" if tools else "none"
-        if choice == "none":
-            tools = []
+            stop = stop if choice == "none" else None
 
         # 2. Compile what the answer must look like, and describe it in the system message.
         constraint: Constraint | None = None
         grammar: Grammar | None = None
-        instructions = ""
-        schema = options.get("schema", _response_schema(options.get("response_format")))
-        if tools:
-            parallel = options.get("parallel_tool_calls", self.parallel_tool_calls)
+        instructions = only_tool = ""
+        if choice not in ("none", "auto") and len(tools) == 1:
+            only_tool = tool_name(tools[0])
+            with _naming_parameter("tools"):
+                grammar = arguments_grammar(tools[0], parallel=parallel)
+            instructions = arguments_instructions(tools[0], parallel=parallel)
+        elif choice != "none":
             with _naming_parameter("tools"):
                 grammar = calls_grammar(tools, choice, parallel=parallel)
             instructions = tool_instructions(tools, parallel=parallel)
         elif schema is not None:
-            with _naming_parameter("response_format"):
-                constraint = constrain(schema)
+            constraint, instructions = self._constraint(schema, messages)
             grammar = constraint.grammar
-            instructions = f"Answer with JSON that follows this schema: {json.dumps(schema)}"
+        elif self.tool_results == "quote" and (results := latest_results(messages)):
+            grammar = quote_grammar(results, _last_question(messages))
+            instructions = "Answer with the result in one sentence."
+        is_quote = choice == "none" and schema is None
 
         # 3. Render the prompt, which leaves room for the requested tokens or for at least one.
         limit = self._max_tokens(options)
         truncation = options.get("truncation", self.truncation)
-        prompt, dropped = self._prompt(messages, instructions, limit or 1, truncation)
+        as_calls = choice != "none" and not only_tool
+        prompt, dropped = self._prompt(messages, instructions, limit or 1, truncation, as_calls)
 
         # 4. Without a limit, generate what fits, up to DEFAULT_MAX_TOKENS.
         room = self.engine.context_window - len(prompt)
@@ -181,7 +221,10 @@ class LocalChatModel(StreamingChatModel):
             timeout=options.get("timeout", self.timeout),
             grammar=grammar,
             constraint=constraint,
-            tools=tools,
+            tools=tools if choice != "none" else [],
+            only_tool=only_tool,
+            must_complete=not is_quote,
+            stop_loops=self.stop_loops and grammar is None,
             question=text_of(messages[-1]) if by_words else "",
             metadata={
                 "model_name": self.model_name,
@@ -202,7 +245,7 @@ class LocalChatModel(StreamingChatModel):
         return AnswerInProgress(
             engine=self.engine,
             prompt=prompt,
-            sampling=self._sampling(limit, stop, options),
+            sampling=self._sampling(limit, stop or self.stop, options),
             timeout=options.get("timeout", self.timeout),
             metadata={"model_name": self.model_name},
         )
@@ -220,18 +263,47 @@ class LocalChatModel(StreamingChatModel):
         return Sampling(
             max_new_tokens=max_tokens,
             min_new_tokens=options.get("min_tokens", self.min_tokens),
-            stop=tuple(stop or self.stop or ()),
+            stop=tuple(stop or ()),
             **values,
         )
 
+    def _tools_by_words(
+        self, tools: list[Schema], choice: str, messages: Sequence[BaseMessage]
+    ) -> list[Schema]:
+        """The tools from which a small model may choose; none where it answers with text."""
+        if choice == "none":
+            return []
+        related = related_tools(tools, messages)
+        return related if choice == "auto" else related or uncalled_tools(tools, messages)
+
+    def _constraint(
+        self, schema: Schema, messages: Sequence[BaseMessage]
+    ) -> tuple[Constraint, str]:
+        """The constraint of a structured answer, and the instructions that describe it."""
+        if schema is not ANY_OBJECT:
+            with _naming_parameter("response_format"):
+                return constrain(schema), schema_instructions(schema)
+        if self.json_form == "prompt":
+            texts = [text_of(m) for m in messages if m.type in ("system", "human")]
+            if described := described_schema("\n".join(texts)):
+                with suppress(BadInput):  # it was not written for `constrain`
+                    return constrain(described), schema_instructions(described)
+        # A small model copies {"type": "object"}, so that schema is not shown to any.
+        return constrain(ANY_OBJECT), "Answer with a JSON object."
+
     def _prompt(
-        self, messages: Sequence[BaseMessage], instructions: str, room: int, truncation: str
+        self,
+        messages: Sequence[BaseMessage],
+        instructions: str,
+        room: int,
+        truncation: str,
+        calls: bool = True,
     ) -> tuple[list[int], int]:
         """The prompt's token ids, and the number of messages dropped to leave `room` tokens."""
         # Markers such as <|im_start|> in a message would let its author write as another role.
         chat = [
             {**message, "content": self.engine.without_special_tokens(message["content"])}
-            for message in as_chat(messages, instructions)
+            for message in as_chat(messages, instructions, calls=calls)
         ]
         if not chat:
             raise BadInput("The list of messages is empty.", hint="Send at least one message.")
@@ -255,6 +327,19 @@ def _without_none(options: Mapping[str, Any] | None) -> dict[str, Any]:
     return {name: value for name, value in (options or {}).items() if value is not None}
 
 
+def _last_question(messages: Sequence[BaseMessage]) -> str:
+    return next((text_of(m) for m in reversed(messages) if m.type == "human"), "")
+
+
+def _stop_refusal(beside: str) -> BadInput:
+    error = BadInput(
+        f"stop: not supported together with {beside}, because it would cut the JSON.",
+        hint="Leave out stop.",
+    )
+    error.details = {"param": "stop", "code": "unsupported_parameter"}
+    return error
+
+
 @contextmanager
 def _naming_parameter(param: str) -> Iterator[None]:
     """Add the name of the request's parameter to a BadInput, as OpenAI's clients expect it."""
@@ -270,7 +355,7 @@ def _response_schema(response_format: Any) -> Schema | None:
     if response_format is None or response_format == {"type": "text"}:
         return None
     if isinstance(response_format, dict) and response_format.get("type") == "json_object":
-        return {"type": "object"}
+        return ANY_OBJECT
     try:
         schema: Schema = response_format["json_schema"]["schema"]
     except (TypeError, KeyError):

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import uuid4
 
@@ -56,6 +56,16 @@ def calls_grammar(tools: Sequence[Schema], choice: str, *, parallel: bool = Fals
     return Grammar(alt(options))
 
 
+def arguments_grammar(tool: Schema, *, parallel: bool = False) -> Grammar:
+    """The grammar of the arguments of a tool that must be called; with `parallel`, one line each.
+
+    Raises BadInput for parameters that cannot be guaranteed.
+    """
+    arguments = constrain(tool_parameters(tool)).grammar.root
+    more = Rep(seq("\n", arguments), 0, MOST_CALLS - 1 if parallel else 0)
+    return Grammar(seq(arguments, more) if parallel else arguments)
+
+
 def related_tools(tools: Sequence[Schema], messages: Sequence[BaseMessage]) -> list[Schema]:
     """The tools that share a word with the user's last message; none after a tool's result.
 
@@ -64,11 +74,11 @@ def related_tools(tools: Sequence[Schema], messages: Sequence[BaseMessage]) -> l
     """
     if not messages or messages[-1].type != "human":
         return []
-    stems = _stems(text_of(messages[-1]))
+    stems = word_stems(text_of(messages[-1]))
     return [
         tool
         for tool in tools
-        if stems & _stems(f"{tool_name(tool)} {tool['function'].get('description', '')}")
+        if stems & word_stems(f"{tool_name(tool)} {tool['function'].get('description', '')}")
     ]
 
 
@@ -91,23 +101,44 @@ def _contains(question: str, value: Any) -> bool:
     return len(text) > 1 and re.search(rf"(?<!\w){re.escape(text)}(?!\w)", question) is not None
 
 
-def _stems(text: str) -> set[str]:
+def word_stems(text: str) -> set[str]:
+    """The stems of the words of four letters or more that are not too common to compare texts by.
+
+    >>> sorted(word_stems("Which tools convert currencies?"))
+    ['convert', 'currenci']
+    """
     words = re.findall(r"[^\W_]{4,}", text.lower())
     return {re.sub(r"(ing|ed|es|s|e)$", "", word) for word in words} - _COMMON_STEMS
 
 
-def read_calls(text: str, tools: Sequence[Schema]) -> list[dict[str, Any]]:
-    """A complete text of the grammar as LangChain's tool calls, without repeated calls."""
+def uncalled_tools(tools: Sequence[Schema], messages: Sequence[BaseMessage]) -> list[Schema]:
+    """The tools that were not called since the user's last message; all of them if all were.
+
+    Where a call is compulsory, a small model repeats the call that has just been answered.
+    """
+    called = set()
+    for message in reversed(messages):
+        if message.type == "human":
+            break
+        called |= {call["name"] for call in getattr(message, "tool_calls", ())}
+    return [tool for tool in tools if tool_name(tool) not in called] or list(tools)
+
+
+def read_calls(text: str, tools: Sequence[Schema], only: str = "") -> list[dict[str, Any]]:
+    """A complete text of the grammar as LangChain's tool calls, without repeated calls.
+
+    `only` is the name of the tool if the text contains the arguments of its calls alone.
+    """
     calls: list[dict[str, Any]] = []
     for line in text.split("\n"):
-        call = _read_call(line, tools)
+        content = json.loads(line)
+        call = _read_call({"name": only, "arguments": content} if only else content, tools)
         if not any((c["name"], c["args"]) == (call["name"], call["args"]) for c in calls):
             calls.append(call)
     return calls
 
 
-def _read_call(text: str, tools: Sequence[Schema]) -> dict[str, Any]:
-    call = json.loads(text)
+def _read_call(call: Mapping[str, Any], tools: Sequence[Schema]) -> dict[str, Any]:
     tool = next(tool for tool in tools if tool_name(tool) == call["name"])
     arguments = constrain(tool_parameters(tool)).finish(json.dumps(call["arguments"]))
     return {
@@ -140,32 +171,60 @@ def tool_instructions(tools: Sequence[Schema], *, parallel: bool = False) -> str
     return "\n".join(lines)
 
 
-def as_chat(messages: Sequence[BaseMessage], extra: str = "") -> list[dict[str, str]]:
+def arguments_instructions(tool: Schema, *, parallel: bool = False) -> str:
+    """The part of the system message for a tool that must be called: that of a structured answer.
+
+    Its schema alone, because a model that is shown the form of a call copies it: with
+    `{"name": "tool", …}` in the prompt, SmolLM2-135M fills a parameter `name` with "tool".
+    """
+    lines = [
+        tool["function"].get("description", ""),
+        schema_instructions(tool_parameters(tool)),
+        "To give several, write one such line for each." if parallel else "",
+    ]
+    return "\n".join(line for line in lines if line)
+
+
+def schema_instructions(schema: Schema) -> str:
+    """The part of the system message that describes a structured answer."""
+    return f"Answer with JSON that follows this schema: {json.dumps(schema)}"
+
+
+def as_chat(
+    messages: Sequence[BaseMessage], extra: str = "", *, calls: bool = True
+) -> list[dict[str, str]]:
     """Messages as `{"role", "content"}` with the roles system, user and assistant only.
 
     All system messages are joined into one at the start, followed by `extra`. A tool's result
-    becomes a user message. Raises BadInput for content other than text.
+    becomes a user message. Earlier calls are shown in the form in which the model calls tools;
+    with `calls=False`, for an answer without calls, they are left out, or a small model repeats
+    them as text. Raises BadInput for content other than text.
 
     >>> from langchain_core.messages import HumanMessage
     >>> as_chat([HumanMessage("Hi")], "Be brief.")
     [{'role': 'system', 'content': 'Be brief.'}, {'role': 'user', 'content': 'Hi'}]
     """
     system = [text_of(m) for m in messages if m.type == "system"]
-    chat = [_chat_message(message) for message in messages if message.type != "system"]
+    names = {c["id"]: c["name"] for m in messages if isinstance(m, AIMessage) for c in m.tool_calls}
+    chat = [_chat_message(m, names, calls) for m in messages if m.type != "system"]
+    chat = [message for message in chat if message["content"] or message["role"] == "user"]
     if extra:
         system.append(extra)
     return ([{"role": "system", "content": "\n\n".join(system)}] if system else []) + chat
 
 
-def _chat_message(message: BaseMessage) -> dict[str, str]:
+def _chat_message(
+    message: BaseMessage, names: Mapping[str | None, str], show_calls: bool
+) -> dict[str, str]:
     if isinstance(message, ToolMessage):
-        name = f" of {message.name}" if message.name else ""
+        name = message.name or names.get(message.tool_call_id, "")
+        name = f" of {name}" if name else ""
         status = " (it failed)" if message.status == "error" else ""
         return {"role": "user", "content": f"Result{name}{status}: {text_of(message)}"}
     if isinstance(message, AIMessage):
         calls = [
             json.dumps({"name": c["name"], "arguments": c["args"]}, ensure_ascii=False)
-            for c in message.tool_calls
+            for c in (message.tool_calls if show_calls else ())
         ]
         content = "\n".join(part for part in (text_of(message), *calls) if part)
         return {"role": "assistant", "content": content}

@@ -16,7 +16,17 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
-from seedbed.structured.grammar import Lit, Node, Rep, Unsupported, alt, one_of, optional, seq
+from seedbed.structured.grammar import (
+    Chars,
+    Lit,
+    Node,
+    Rep,
+    Unsupported,
+    alt,
+    one_of,
+    optional,
+    seq,
+)
 from seedbed.structured.number_ranges import (
     any_number,
     decimal_range,
@@ -30,6 +40,7 @@ from seedbed.structured.schema_merge import disjoint, merge
 _MAX_EXCLUSIVE = 200  # branches of `oneOf`: each is compared with each
 _MAX_FLAT = 50  # literals in one alternation; more become a prefix tree
 _MAX_NAME = 40  # characters of a property name that the model chooses
+_NAME_START = Chars(((0x30, 0x39), (0x41, 0x5A), (0x5F, 0x5F), (0x61, 0x7A), (0xC0, 0xD7FF)))
 _MAX_FREE_LEVELS = 2  # of nesting inside values without a schema
 MAX_DEPTH = 3  # how often a recursive `$ref` is followed inside itself
 _UNSUPPORTED = (
@@ -298,7 +309,9 @@ class _Compiler:
         names = schema.get("propertyNames", {})
         if low > 1:  # the names might be equal
             raise Unsupported("'minProperties' above 1 needs declared properties")
-        name = seq('"', Rep(PLAIN, 1, _MAX_NAME), '"')
+        # A name starts with a letter, digit or underscore: a small model, which rarely writes JSON
+        # on one line, otherwise begins it with the `",` or `":` of a text that has no names.
+        name = seq('"', _NAME_START, Rep(PLAIN, 0, _MAX_NAME - 1), '"')
         if isinstance(names, dict) and names:
             names, deeper = self._resolve(names, depth)
             name = self.compile(merge({"type": "string"}, names), deeper)

@@ -116,8 +116,9 @@ class ChatWorker:
 
         try:
             messages = convert_to_messages(body["messages"])
-        except (ValueError, KeyError, TypeError, NotImplementedError) as error:
-            raise BadInput(f"messages: {reason(error)}") from None
+        except (ValueError, KeyError, TypeError, NotImplementedError):
+            # LangChain's errors repeat the messages, which would end up in logs.
+            raise BadInput("messages: contains a message that is not understood.") from None
         given = {name: body[name] for name in _OPTIONS if name in body}
         given.setdefault("parallel_tool_calls", True)
         try:
@@ -173,10 +174,21 @@ class EmbeddingWorker:
         texts = several(body["input"])
         if not all(isinstance(text, str) for text in texts):
             raise BadInput("input: this model does not accept token ids.", hint="Send text.")
+        counts = self._count(texts)
+        self._check_length(counts)
         vectors = np.asarray(self.model.embed_documents(texts), dtype="<f4")
-        tokens = sum(self._count(texts))
         encoded = [base64.b64encode(vector.tobytes()).decode() for vector in vectors]
-        self.out.say([[number, "vectors", encoded, tokens]])
+        self.out.say([[number, "vectors", encoded, sum(counts)]])
+
+    def _check_length(self, counts: Sequence[int]) -> None:
+        """Refuse a text whose end the model would not read; without it, long texts look alike."""
+        limit = getattr(self.model, "max_tokens", None)
+        at = next((n for n, count in enumerate(counts) if limit and count > limit), None)
+        if at is not None:
+            raise ContextWindowError(
+                f"input.{at}: {counts[at]} tokens exceed the model's limit of {limit}.",
+                hint="Split the text into shorter ones.",
+            )
 
     def _count(self, texts: list[str]) -> list[int]:
         if hasattr(self.model, "token_counts"):

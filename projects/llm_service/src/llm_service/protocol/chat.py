@@ -14,7 +14,14 @@ from pydantic import ConfigDict, Field
 
 from llm_service.ask import Kind
 from llm_service.protocol.chat_answer import collect, stream
-from llm_service.protocol.common import SAMPLING, Part, Sampled, asked_beyond, invalid
+from llm_service.protocol.common import (
+    SAMPLING,
+    Part,
+    Sampled,
+    asked_beyond,
+    call_arguments,
+    invalid,
+)
 
 __all__ = ["ChatRequest", "collect", "stream", "unsupported"]
 
@@ -161,7 +168,19 @@ def _plain(message: Mapping[str, Any]) -> dict[str, Any]:
     }
     if kept["role"] == "developer":
         kept["role"] = "system"
+    if kept["role"] == "assistant":
+        kept.setdefault("content", None)
+    if kept.get("tool_calls"):
+        kept["tool_calls"] = [_with_arguments(call) for call in kept["tool_calls"]]
     return kept
+
+
+def _with_arguments(call: Mapping[str, Any]) -> Mapping[str, Any]:
+    function = call.get("function")
+    if not function:
+        return call
+    arguments = call_arguments(function["arguments"], "arguments")
+    return {**call, "function": {**function, "arguments": arguments}}
 
 
 def _check_messages(messages: Sequence[Message]) -> None:
@@ -194,6 +213,8 @@ def _calls(calls: Sequence[ToolCall], place: str) -> Iterator[ToolCall]:
     for n, call in enumerate(calls):
         if call.type == "function" and call.function is None:
             raise invalid(f"{place}.tool_calls.{n}.function", "is missing")
+        if call.function is not None:
+            call_arguments(call.function.arguments, f"{place}.tool_calls.{n}.function.arguments")
         yield call
 
 

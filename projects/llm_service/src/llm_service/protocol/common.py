@@ -5,6 +5,7 @@ It knows no route and no model. Every complaint is a `BadParameter` that names t
 
 from __future__ import annotations
 
+import json
 import math
 import re
 import uuid
@@ -99,6 +100,19 @@ def check_json(value: Any, param: str) -> None:
             elif isinstance(item, float) and not math.isfinite(item):
                 raise invalid(param, f"{item} is not a valid JSON number")
         level = below
+
+
+def call_arguments(text: str, param: str) -> str:
+    """The arguments of an earlier tool call, which some models leave empty instead of `{}`.
+
+    Raises BadParameter, without repeating them, unless they are a JSON object.
+    """
+    try:
+        if isinstance(json.loads(text or "{}"), dict):
+            return text or "{}"
+    except (ValueError, RecursionError):
+        pass
+    raise invalid(param, "should be a JSON object")
 
 
 def bad_parameter(found: Sequence[Mapping[str, Any]]) -> BadParameter:

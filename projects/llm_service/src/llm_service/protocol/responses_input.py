@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from llm_service.protocol.common import invalid, refuse_unsupported
+from llm_service.protocol.common import call_arguments, invalid, refuse_unsupported
 
 _ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
 
@@ -61,7 +61,8 @@ def _call(item: Mapping[str, Any], place: str) -> dict[str, Any]:
     for name in ("call_id", "name", "arguments"):
         if not isinstance(item.get(name), str):
             raise invalid(f"{place}.{name}", "should be a string")
-    function = {"name": item["name"], "arguments": item["arguments"]}
+    arguments = call_arguments(item["arguments"], f"{place}.arguments")
+    function = {"name": item["name"], "arguments": arguments}
     return {"id": item["call_id"], "type": "function", "function": function}
 
 
