@@ -26,7 +26,7 @@ from rag_chatbot.store.records import FileStat, Parts, StoredDocument, index_par
 from rag_chatbot.store.store import Store
 from seedbed.errors import BadInput, SeedbedError, TooLarge
 
-FORMAT = 2  # raise it when parsing or chunking changes: every file is then read again
+FORMAT = 3  # raise it when parsing or chunking changes: every file is then read again
 BATCH_CHUNKS = 512  # embedded and stored together
 AHEAD_CHARS = 20_000_000  # limit of parsed text that waits for embedding, to bound the memory
 FRESH_NS = 2_000_000_000  # a file this new may change again within one tick of its mtime
