@@ -33,7 +33,7 @@ from seedbed.errors import BadInput, SeedbedError, TooLarge
 from seedbed.models.embeddings import embed_texts
 
 log = logging.getLogger(__name__)
-FORMAT = 2  # raise it when parsing or chunking changes: every file is then read again
+FORMAT = 3  # raise it when parsing or chunking changes: every file is then read again
 BATCH_CHUNKS = 512  # embedded and stored together
 AHEAD_CHARS = 20_000_000  # limit of parsed text that waits for embedding, to bound the memory
 FRESH_NS = 2_000_000_000  # a file this new may change again within one tick of its mtime

@@ -4,7 +4,7 @@ import pytest
 
 PASSAGE = """## Retries
 
-A request is retried 3 times, e.g. after a timeout. The wait doubles each time.
+A request is retried 3 times, e.g. after a timeout. It is not repeated after that.
 
 - `retries`: how often, 3 by default
 - `backoff`: the first wait

@@ -13,7 +13,7 @@ def test_split_returns_sentences_items_rows_and_code(passage: str) -> None:
     assert quotes(passage) == [
         (
             "sentence",
-            "A request is retried 3 times, e.g. after a timeout. The wait doubles each time.",
+            "A request is retried 3 times, e.g. after a timeout. It is not repeated after that.",
         ),
         ("item", "- `retries`: how often, 3 by default"),
         ("item", "- `backoff`: the first wait"),
@@ -24,7 +24,7 @@ def test_split_returns_sentences_items_rows_and_code(passage: str) -> None:
 
 def test_split_gives_a_row_its_header(passage: str) -> None:
     row = next(unit for unit in split(passage) if unit.kind == "row")
-    assert row.context == "| option | default |"
+    assert row.context == "option · default"
 
 
 @pytest.mark.parametrize(

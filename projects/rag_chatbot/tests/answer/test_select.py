@@ -8,7 +8,7 @@ from seedbed.testing import HashEmbeddings
 
 def hit(text: str, number: int = 1, score: float = 1.0) -> Hit:
     return Hit(
-        Chunk(number, number, f"{number}.md", 0, text, "", None, 0, len(text), ""),
+        Chunk(number, number, f"{number}.md", 0, text, "", None, 0, len(text), "", "markdown"),
         score,
         score,
         1.0,

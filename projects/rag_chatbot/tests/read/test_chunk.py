@@ -13,7 +13,6 @@ from rag_chatbot.read.chunk import (
     Piece,
     chunk,
     counter,
-    embedding_text,
     estimate_tokens,
     plain,
 )
@@ -126,11 +125,6 @@ def test_chunks_cover_all_letters_without_overlap(text: str, name: str) -> None:
 )
 def test_plain_removes_markup(markup: str, words: str) -> None:
     assert plain(markup) == words
-
-
-def test_embedding_text_does_not_repeat_the_title() -> None:
-    assert embedding_text("Guide", "Guide › Install", "**Run** it.") == "Guide › Install\nRun it."
-    assert embedding_text("Guide", "Install", "Run it.") == "Guide › Install\nRun it."
 
 
 def test_counter_uses_tokenizer_of_the_embeddings() -> None:

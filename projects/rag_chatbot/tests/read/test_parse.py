@@ -164,8 +164,8 @@ def test_html_keeps_content_and_drops_navigation() -> None:
         ("heading", "Guide"),
         ("paragraph", "One two three.\nFour"),
         ("list", "- a\n  - b"),
-        ("code", "x = 1\n  y"),
-        ("table", "k | v\n1 | 2"),
+        ("code", "```\nx = 1\n  y\n```"),
+        ("table", "| k | v |\n| 1 | 2 |"),
     ]
 
 
@@ -263,7 +263,7 @@ def test_docx_finds_headings_lists_and_tables() -> None:
         ("heading", "Scope"),
         ("paragraph", "All of it."),
         ("list", "- one\n- two"),
-        ("table", "k | v"),
+        ("table", "| k | v |"),
     ]
 
 

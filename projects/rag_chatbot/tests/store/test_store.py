@@ -15,10 +15,11 @@ import pytest
 
 from rag_chatbot.config import Config
 from rag_chatbot.read import parse
-from rag_chatbot.read.chunk import chunk, counter, embedding_text
+from rag_chatbot.read.chunk import chunk, counter
 from rag_chatbot.store.callers import LOCAL, OPERATOR
 from rag_chatbot.store.database import Database
 from rag_chatbot.store.full_text import match_expression
+from rag_chatbot.store.records import joined
 from rag_chatbot.store.store import Store
 from seedbed.errors import BadInput, Busy, ConfigError, Forbidden, NotFound, Unavailable
 from seedbed.testing import HashEmbeddings, closed_port, free_port, run_server
@@ -75,7 +76,7 @@ def test_store_dense_and_text_find_the_chunk_with_true_scores(store: Store) -> N
     query = ask(store, "when does the boat leave the harbour")
     best, cosine = store.dense("default", query, 2)[0]
     assert store.chunks([best])[0].source == "boat.md"
-    text = embedding_text("Boat", "", "The boat leaves the harbour at noon.")
+    text = joined("Boat", "", "The boat leaves the harbour at noon.")
     expected = float(query @ store.embeddings.embed([text])[0])
     assert cosine == pytest.approx(expected, abs=1e-5)
     assert store.fetch([best])[1][0] @ query == pytest.approx(expected, abs=1e-5)

@@ -10,7 +10,6 @@ retrieved span supports it. Access rules and conversations are left to `chatbot`
 
 from __future__ import annotations
 
-import re
 import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -22,16 +21,17 @@ from langchain_core.language_models import BaseChatModel
 
 from rag_chatbot.answer.draft import USAGE, Draft, Usage
 from rag_chatbot.answer.follow_up import MAX_EXCHANGES, Exchange, condense
+from rag_chatbot.answer.quotable_units import displayed
 from rag_chatbot.answer.select import Candidate, candidates, choose, confidence, score, threshold
 from rag_chatbot.answer.write import AnswerWriter
 from rag_chatbot.config import Config
-from rag_chatbot.read.language import plain
 from seedbed.errors import BadInput
 
 if TYPE_CHECKING:
     from rag_chatbot.search.retrieve import Hit, Retriever
 
 MAX_CHARACTERS = 4000  # of a question
+TERM_CHARS = 80  # a longer term is not repeated in front of a part of its definition
 ABSTENTION = "I can't find this in these documents."
 
 
@@ -194,10 +194,10 @@ def quote(spans: Sequence[Candidate]) -> Generator[str, None, Draft]:
     spans = reading_order(spans)
     text = ""
     for n, span in enumerate(spans, 1):
-        quoted = displayed(span)
-        flows = span.unit.kind == "sentence" and "\n```" not in quoted
-        if flows:
-            quoted = " ".join(quoted.split())
+        quoted = displayed(span.hit.chunk.text, span.unit, span.hit.chunk.type)
+        if 0 < len(span.unit.term) <= TERM_CHARS and span.unit.term not in quoted:
+            quoted = f"{span.unit.term}: {quoted}"
+        flows = span.unit.kind == "sentence" and "\n" not in quoted
         follows = n > 1 and flows and spans[n - 2].unit.kind == "sentence"
         before = "" if n == 1 else " " if follows else "\n"
         mark = f"\n[{n}]" if quoted.endswith("```") else f" [{n}]"
@@ -213,30 +213,6 @@ def reading_order(spans: Sequence[Candidate]) -> list[Candidate]:
     for span in spans:
         places.setdefault(span.hit.chunk.document_id, len(places))
     return sorted(spans, key=lambda span: (places[span.hit.chunk.document_id], span.start))
-
-
-_FENCED = re.compile(
-    r"^[ \t]*(?:```|~~~)[^\n]*\n(.*?)(?:^[ \t]*(?:```|~~~)[ \t]*$|\Z)", re.DOTALL | re.MULTILINE
-)
-
-
-def displayed(span: Candidate) -> str:
-    """A quote for reading: without markup, code between fences."""
-    if span.unit.kind == "code":
-        return span.quote if _FENCED.search(span.quote) else f"```\n{span.quote}\n```"
-    parts, at = [], 0
-    for code in _FENCED.finditer(span.quote):
-        parts.append(_unwrapped(plain(span.quote[at : code.start()])))
-        parts.append(f"```\n{code[1].rstrip()}\n```")
-        at = code.end()
-    parts.append(_unwrapped(plain(span.quote[at:])))
-    return "\n".join(part for part in parts if part)
-
-
-def _unwrapped(text: str) -> str:
-    """Lines that were broken for width joined again; items, rows and paragraphs keep theirs."""
-    text = re.sub(r"(?<=\S)[ \t]*\n[ \t]*(?!\s|[-*+•|]|\(?\w{1,3}[.)]\s)", " ", text)
-    return re.sub(r"(?<=\S)[ \t]{2,}", " ", text)
 
 
 def _history_notice(history: Sequence[Exchange]) -> list[str]:

@@ -14,8 +14,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from rag_chatbot.read import markdown_lines
 from rag_chatbot.read.document import Block, Document
-from rag_chatbot.read.language import SEPARATOR, context, plain, sentence_spans
+from rag_chatbot.read.language import CELLS, SEPARATOR, plain, sentence_spans
 
 TokenCounter = Callable[[Sequence[str]], Sequence[int]]  # texts → number of tokens of each
 HEADING_CHARS = 120  # a longer heading is cut in the path
@@ -40,12 +41,16 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class _Unit:
-    """What is not divided any further: a block, sentence, row or line. `header` is its table's."""
+    """What is not divided any further: a block, sentence, row or line.
+
+    `header` is its table's; `announces` is whether it ends with a colon.
+    """
 
     start: int
     end: int
     tokens: int
     header: str = ""
+    announces: bool = False
 
 
 def counter(embeddings: Any) -> TokenCounter:
@@ -83,7 +88,8 @@ def chunk(document: Document, max_tokens: int, count_tokens: TokenCounter) -> li
         for block in blocks:
             tokens = counts.get(block, max_tokens + 1)
             if tokens <= max_tokens or block.kind == "heading":
-                units.append(_Unit(block.start, block.end, tokens))
+                announces = text.endswith((":", ":*", "::"), block.start, block.end)
+                units.append(_Unit(block.start, block.end, tokens, announces=announces))
             else:
                 units += _split(text, block, max_tokens, count_tokens)
         # 4. Join neighbours into pieces of about equal size.
@@ -116,6 +122,12 @@ def _sections(document: Document) -> Iterator[tuple[str, int | None, list[Block]
     for block in document.blocks:
         if not _WORD.search(document.text, block.start, block.end):
             continue  # a rule or a row of signs
+        if block.kind != "heading" and block.level and stack and stack[-1][0] >= block.level:
+            if run:
+                yield path(), run[0].page, run
+            run = []
+            while stack and stack[-1][0] >= block.level:
+                stack.pop()
         if block.kind == "heading":
             if run:
                 yield path(), run[0].page, run
@@ -124,7 +136,7 @@ def _sections(document: Document) -> Iterator[tuple[str, int | None, list[Block]
             run, lone = [], block
             while stack and stack[-1][0] >= block.level:
                 stack.pop()
-            name = plain(document.text[block.start : block.end])[:HEADING_CHARS]
+            name = plain(document.text[block.start : block.end], document.type)[:HEADING_CHARS]
             stack.append((block.level, name))
             continue
         if run and block.page != run[0].page:
@@ -147,10 +159,14 @@ def _pack(units: list[_Unit], path: str, page: int | None, max_tokens: int) -> l
     size = 0
     for unit in [*units, None]:
         if waiting and (unit is None or size + unit.tokens > max_tokens or size >= target):
-            header = waiting[0].header
-            heading = SEPARATOR.join(part for part in (path, header) if part)
-            pieces.append(Piece(waiting[0].start, waiting[-1].end, heading, page))
-            waiting, size = [], 0
+            # What announces the next unit goes with it: "Run this command:".
+            carried = waiting[-1:] if unit and len(waiting) > 1 and waiting[-1].announces else []
+            if carried and carried[0].tokens + unit.tokens > max_tokens:
+                carried = []
+            ended = waiting[: len(waiting) - len(carried)]
+            heading = SEPARATOR.join(part for part in (path, ended[0].header) if part)
+            pieces.append(Piece(ended[0].start, ended[-1].end, heading, page))
+            waiting, size = carried, sum(unit.tokens for unit in carried)
         if unit is not None:
             waiting.append(unit)
             size += unit.tokens
@@ -168,7 +184,7 @@ def _split(text: str, block: Block, max_tokens: int, count: TokenCounter) -> lis
         spans = list(sentence_spans(part))
     elif block.kind == "table":
         spans = _rows(part)
-        header = table_header(part[slice(*spans[0])]) if spans else ""
+        header = _table_header(part, spans)
     else:
         spans = _lines(part)
     limit = max_tokens * CHARS_PER_TOKEN
@@ -184,7 +200,8 @@ def _split(text: str, block: Block, max_tokens: int, count: TokenCounter) -> lis
         zip(spans, _count(part, spans, count), strict=True)
     ):
         for a, b, size in _fit(part, start, end, tokens, max_tokens, count):
-            units.append(_Unit(offset + a, offset + b, size, header if at else ""))
+            announces = text.endswith(":", offset + a, offset + b)
+            units.append(_Unit(offset + a, offset + b, size, header if at else "", announces))
     return units
 
 
@@ -241,12 +258,13 @@ def _rows(text: str) -> list[tuple[int, int]]:
     return rows
 
 
-def table_header(row: str) -> str:
-    """The first row of a table as text, which becomes the heading of its later chunks."""
-    cells = [cell.strip(' "*`') for cell in re.split(r"[|\t;,]", row.strip().strip("|"))]
-    return " · ".join(cell for cell in cells if cell)[:TABLE_HEADER_CHARS]
+def _table_header(table: str, rows: list[tuple[int, int]]) -> str:
+    """The cells of the header row, which become the heading of the table's later chunks.
 
-
-def embedding_text(title: str, heading: str, text: str) -> str:
-    """The text that is embedded and indexed for a chunk: its context, then its words."""
-    return f"{context(title, heading)}\n{plain(text)}".strip()
+    A table between bars has one if a rule follows its first row; CSV always has one.
+    """
+    first, second = (table[slice(*row)] for row in (*rows[:2], (0, 0))[:2])
+    if "|" in first and not markdown_lines.is_row_rule(second):
+        return ""
+    cells = [cell.strip(' "*`') for cell in re.split(r"[|\t;,]", first.strip().strip("|"))]
+    return CELLS.join(cell for cell in cells if cell)[:TABLE_HEADER_CHARS]

@@ -8,6 +8,7 @@ assembles one. How a format is read is up to its parser.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -22,7 +23,10 @@ Kind = Literal["heading", "paragraph", "list", "table", "code"]
 class Block:
     """`text[start:end]` of a document. For a heading these are its words, without markup.
 
-    `level` is the level of a heading, 1 for the top one. `page` counts from 1; None without pages.
+    `level` is the level of a heading, 1 for the top one. Any other block with a level ends the
+    sections of this level and below, as the text after a definition list does. A heading that ends
+    with a colon is a term, and its section the definition. `page` counts from 1; None if there are
+    no pages.
     """
 
     kind: Kind
@@ -63,6 +67,9 @@ class DocumentBuilder:
         text = text.strip("\n") if kind == "code" else text.strip()
         if not text.strip():
             return
+        if kind == "code":
+            fence = "~~~" if "```" in text else "```"
+            text = f"{fence}\n{text}\n{fence}"
         start = self._length
         self._parts += [text, "\n\n"]
         self._length += len(text) + 2
@@ -74,3 +81,17 @@ class DocumentBuilder:
         """The document made of all blocks added so far."""
         text = "".join(self._parts).rstrip() + "\n" if self._parts else ""
         return Document(text, tuple(self._blocks), title)
+
+
+def markdown_table(rows: Sequence[Sequence[str]], *, header: bool = True) -> str:
+    """Rows of cells between bars, as in Markdown; the first row is the header.
+
+    >>> print(markdown_table([["Name", "Size"], ["int", "4"]]))
+    | Name | Size |
+    |---|---|
+    | int | 4 |
+    """
+    lines = [f"| {' | '.join(row)} |" for row in rows]
+    if header and len(rows) > 1:
+        lines.insert(1, "|" + "---|" * len(rows[0]))
+    return "\n".join(lines)

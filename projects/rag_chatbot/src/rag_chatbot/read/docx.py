@@ -16,7 +16,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from rag_chatbot.read.decode import clean
-from rag_chatbot.read.document import Document, DocumentBuilder
+from rag_chatbot.read.document import Document, DocumentBuilder, markdown_table
 from seedbed.errors import BadInput, TooLarge
 
 MAX_UNPACKED = 100 * 2**20  # bytes of XML in one file of the archive
@@ -119,13 +119,12 @@ def _text(element: ElementTree.Element) -> str:
 
 
 def _table(table: ElementTree.Element) -> str:
-    """One line per row, cells separated by ` | `."""
-    rows = []
-    for row in table.iter(f"{W}tr"):
-        cells = [" ".join(_text(cell).split()) for cell in row.iter(f"{W}tc")]
-        if any(cells):
-            rows.append(" | ".join(cells))
-    return "\n".join(rows)
+    """A table of Markdown; its first row is taken for the header."""
+    rows = [
+        [" ".join(_text(cell).split()) for cell in row.iter(f"{W}tc")]
+        for row in table.iter(f"{W}tr")
+    ]
+    return markdown_table([row for row in rows if any(row)])
 
 
 def _add_list(builder: DocumentBuilder, items: list[str]) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from rag_chatbot.read.decode import clean, decode
-from rag_chatbot.read.document import Document, DocumentBuilder
+from rag_chatbot.read.document import Document, DocumentBuilder, Kind, markdown_table
 
 _SKIPPED_TAGS = """
     nav footer iframe select button head object canvas math textarea dialog
@@ -38,6 +38,7 @@ OPEN_OR_CLOSE = re.compile(
     r"|big|u|sub|sup|code|main|details)\b",
     re.IGNORECASE,
 )
+SHORT_DEFINITION = 300  # characters; the term of a longer definition becomes a heading
 MAX_DEPTH = 2000  # the parser's time grows with the square of the depth
 
 
@@ -106,6 +107,10 @@ class _Walk:
         self.inline: list[str] = []
         self.items: list[str] = []  # of the current list
         self.lists = 0  # depth of nested lists
+        self.terms: list[str] = []  # of a definition list, whose definition follows
+        self.definitions = 0  # depth of nested definition lists
+        self.level = 0  # of the last heading of the page
+        self.ended = 0  # level of the terms that are over, until the next block says so
         node, depth = root, 0
         while node is not None:
             down = self._enter(node)
@@ -135,23 +140,33 @@ class _Walk:
         elif tag in HEADINGS:
             self._flush()
             self._end_list()
-            text = _strip_anchor(_words(node.text()))
-            self.builder.add("heading", text, HEADINGS[tag])
+            self.level = HEADINGS[tag]
+            self.builder.add("heading", _strip_anchor(_words(node.text())), self.level)
             return False
         elif tag == "pre":
             self._flush()
             self._end_list()
-            self.builder.add("code", clean(node.text()))
+            self._add("code", clean(node.text()))
             return False
         elif tag == "table" and not node.css_first("table table, h1, h2, h3, h4, pre, ul ul"):
             self._flush()
             self._end_list()
-            self.builder.add("table", _table(node))
+            self._add("table", _table(node))
             return False
+        elif tag == "dt":
+            self._flush()
+            self.terms.append(_strip_anchor(_words(node.text())))
+            return False
+        elif tag == "dd" and self.terms:
+            self._flush()
+            return self._define(node)
         elif tag in BLOCKS:
             self._flush()
             if tag in ("ul", "ol"):
                 self.lists += 1
+            elif tag == "dl":
+                self._end_list()
+                self.definitions += 1
         return True
 
     def _leave(self, node: Any) -> None:
@@ -163,6 +178,28 @@ class _Walk:
             self.lists = max(0, self.lists - 1)
             if not self.lists:
                 self._end_list()
+        elif tag == "dl":
+            self.definitions = max(0, self.definitions - 1)
+            self._end_list()
+            self.ended = self.level + 1 + self.definitions
+
+    def _define(self, node: Any) -> bool:
+        """Add the definition of the last terms as a list item, if it is short.
+
+        Otherwise the terms become a heading. Returns whether to visit the definition's children.
+        """
+        term, text = ", ".join(self.terms), _words(node.text())
+        self.terms.clear()
+        if len(text) <= SHORT_DEFINITION and not node.css_first("pre, table, dl, ul, ol"):
+            self.items.append(f"- {term}: {text}")
+            return False
+        self._end_list()
+        self.builder.add("heading", f"{term}:", self.level + self.definitions)
+        return True
+
+    def _add(self, kind: Kind, text: str) -> None:
+        self.builder.add(kind, text, self.ended)
+        self.ended = 0
 
     def _flush(self) -> None:
         """Make a paragraph or a list item of the text collected so far."""
@@ -174,11 +211,11 @@ class _Walk:
         if self.lists:
             self.items.append(f"{'  ' * (self.lists - 1)}- {text}")
         else:
-            self.builder.add("paragraph", text)
+            self._add("paragraph", text)
 
     def _end_list(self) -> None:
         if self.items:
-            self.builder.add("list", "\n".join(self.items))
+            self._add("list", "\n".join(self.items))
             self.items.clear()
 
 
@@ -196,12 +233,16 @@ def _furniture(node: Any) -> bool:
 
 
 def _table(node: Any) -> str:
-    rows = []
+    """A table of Markdown. Its first row is the header if all its cells are `<th>`."""
+    rows: list[list[str]] = []
+    header = False
     for row in node.css("tr"):
-        cells = [_words(cell.text(separator=" ")) for cell in row.css("td, th")]
-        if any(cells):
-            rows.append(" | ".join(cells))
-    return "\n".join(rows)
+        cells = row.css("td, th")
+        words = [_words(cell.text(separator=" ")) for cell in cells]
+        if any(words):
+            header |= not rows and all(cell.tag == "th" for cell in cells)
+            rows.append(words)
+    return markdown_table(rows, header=header)
 
 
 def _words(text: str) -> str:

@@ -114,6 +114,23 @@ _QUESTION_WORDS = frozenset(
     """.split()
 )
 _NO_TERMS = STOP_WORDS | _QUESTION_WORDS
+_MEASURE = re.compile(
+    r"\bhow\s+(?:many|much|long|often|large|big|old|fast|far|deep|high|tall|wide|soon|quickly"
+    r"|frequently|early|late)\b",
+    re.IGNORECASE,
+)
+# Names in code: in a question, and in a term of a definition list.
+_NAME = re.compile(r"--?[A-Za-z][\w-]*|[A-Za-z_\\/.][\w./+\\-]*")
+_NO_NAMES = (
+    STOP_WORDS
+    | _QUESTION_WORDS
+    | frozenset("default option command setting name file value method function class type".split())
+)
+_ALTERNATIVES = re.compile(r",\s+|\s\|\s|(?<=\w)(?=--)")
+_DEFINED = re.compile(
+    r"(?:(?:class|exception|async|await|classmethod|staticmethod|abstractmethod)\s+)*"
+    r"(--?[A-Za-z][\w-]*|[\w.\\/+-]+)(?:\s*[(\[<=].*)?"
+)
 _WORD = re.compile(r"[A-Za-zÀ-ÿ0-9]+(?:['’][a-z]+)?|[^\x00-\x7f]")
 # Suffix → what replaces it, tried in this order. Cruder than Porter's, and enough to compare words.
 _SUFFIXES = {
@@ -146,6 +163,53 @@ def terms(text: str) -> list[str]:
     return [stem(w.split("'")[0].split("’")[0]) for w in words if w not in _NO_TERMS]
 
 
+def subject_terms(question: str) -> list[str]:
+    """The terms of a question without the measure that it asks for, which no answer repeats.
+
+    >>> subject_terms("How often is the compost turned?")
+    ['compost', 'turn']
+    """
+    without = _MEASURE.sub(" ", question)
+    return terms(without) or terms(question)
+
+
+def names_in(question: str) -> frozenset[str]:
+    """The words of a question that may be names in code, in lower case.
+
+    >>> sorted(names_in("what does git fetch --prune do"))
+    ['--prune', 'fetch', 'git']
+    """
+    words = (word.rstrip(".").lower() for word in _NAME.findall(question))
+    return frozenset(part for word in words for part in _with_last_part(word)) - _NO_NAMES
+
+
+def code_names(question: str) -> list[str]:
+    """The words of a question that can only be names in code: options, variables, attributes.
+
+    >>> code_names("Does git log --graph read core.pager?")
+    ['--graph', 'core.pager']
+    """
+    words = (word.rstrip(".").lower() for word in _NAME.findall(question))
+    return [word for word in words if re.search(r"^--?\w|\w[_.]\w", word)]
+
+
+def defined_names(term: str) -> frozenset[str]:
+    """The names by which people ask for what a term of a definition list defines.
+
+    >>> sorted(defined_names("-p, --prune"))
+    ['--prune', '-p']
+    >>> sorted(defined_names("class functools.partial(func, /, *args)"))
+    ['functools.partial', 'partial']
+    """
+    matches = (_DEFINED.fullmatch(part.strip().strip("`")) for part in _ALTERNATIVES.split(term))
+    return frozenset(name for m in matches if m for name in _with_last_part(m[1].lower()))
+
+
+def _with_last_part(name: str) -> tuple[str, ...]:
+    _, dot, last = name.rpartition(".")
+    return (name, last) if dot and last else (name,)
+
+
 def idf(bags: Sequence[Iterable[str]]) -> dict[str, float]:
     """Inverse document frequency of each term: log((n + 1) / (df + ½)), at least 0.1."""
     df = Counter(term for bag in bags for term in set(bag))
@@ -161,7 +225,7 @@ def overlap(weights: Mapping[str, float], terms: Iterable[str]) -> float:
 
 # How a question asks for each kind of answer, and how an answer of that kind looks.
 _ASKS = {
-    "number": r"\bhow (?:many|much|long|often|large|big|old|fast|far|deep|high)\b|\bversion\b"
+    "number": r"\bhow (?:many|much|long|often|large|big|old|fast|far|deep|high)\b|\b(?:which|what)\b.{0,40}\bversion\b"
     r"|\bdefault (?:value|size|port|timeout|limit|number)|\bwhich (?:port|release)|\bwhat (?:port"
     r"|is the (?:default|maximum|minimum|limit|size|number))|\bnumber of\b|\b(?:maxi|mini)mum\b",
     "code": r"\b(?:command|flag|option|switch|setting|parameter|argument|variable|function|method"
@@ -203,46 +267,97 @@ def shown(text: str) -> frozenset[str]:
 # Plain text
 
 SEPARATOR = " › "  # between the headings of a path
+CELLS = " · "  # between the cells of a table's header, where that is a heading
 
+# Formats with inline markup. In all others a sign is a sign: `__init__` and `<file>` are text.
+MARKED_UP = frozenset({"markdown", "notebook", "rst", "asciidoc"})
+# Formats whose parser writes tables between bars and code between fences, see `markdown_lines`.
+_BLOCKS_MARKED = MARKED_UP | {"html", "pdf", "docx"}
+
+# What no pattern of markup may touch: fenced code, code spans, and signs after a backslash.
+_LITERAL = re.compile(
+    r"^[ \t]*(?P<fence>`{3,}|~{3,})[^\n]*\n(?P<code>(?s:.*?))(?:\n[ \t]*(?P=fence)[`~]*[ \t]*$|\Z)"
+    r"|(?<!`)(?P<ticks>`{1,2})(?!`)(?P<span>[^`\n](?:[^\n]{0,300}?[^`\n])??)(?P=ticks)(?!`)_{0,2}"
+    r"|\\(?P<sign>[!-/:-@\[-`{-~])",
+    re.MULTILINE,
+)
+_PLACEHOLDER = 0x100000  # plane 16, for private use: the n-th literal while markup is removed
+_PLACEHOLDERS = re.compile("[\U00100000-\U0010fffd]")
+# A role or link of reStructuredText: :ref:`the port <port>`, `the port <#port>`_.
+_RST_LINK = re.compile(
+    r":[a-z][a-z0-9:_+.-]{0,40}:`([^`<\n]{1,200}?)(?: ?<[^>\n]{0,300}>)?`"
+    r"|`([^`<\n]{1,200}?) <[^>\n]{1,300}>`__?"
+)
+# Tags that people write in Markdown. Any other, like `<branch>`, is a placeholder and stays.
+_TAG = (
+    r"</?(?:a|abbr|b|blockquote|br|center|code|dd|del|details|div|dl|dt|em|figure|figcaption|font"
+    r"|h[1-6]|hr|i|img|ins|kbd|li|mark|ol|p|picture|pre|s|samp|small|span|strong|sub|summary|sup"
+    r"|table|tbody|td|th|thead|tr|tt|u|ul|var|video)(?:\s[^<>\n]{0,300})?/?>|<!--.{0,500}?-->"
+)
 # (text that must occur for the pattern to be tried, pattern of the markup, what replaces it)
-_MARKUP = tuple(
+_Markup = tuple[tuple[str, re.Pattern[str], str], ...]
+_INLINE_MARKUP: _Markup = tuple(
     (needle, re.compile(pattern, re.MULTILINE), by)
     for needle, pattern, by in (
         ("](", r"!\[([^\]\n]{0,300})\]\([^)\n]{0,500}\)", r"\1"),  # images
         ("]", r"\[([^\]\n]{1,500})\](?:\([^)\n]{0,500}\)|\[[^\]\n]{0,100}\])", r"\1"),  # links
         ("<", r"<((?:https?|mailto):[^>\s]{1,500})>", r"\1"),
-        (
-            ":`",
-            r":[a-z][a-z0-9:_+.-]{0,40}:`([^`<\n]{1,200}?)(?: ?<[^>\n]{0,300}>)?`",
-            r"\1",
-        ),  # roles
-        ("<", r"</?[a-zA-Z][^<>\n]{0,300}>|<!--.{0,500}?-->", ""),
+        ("<", _TAG, ""),
         ("#", r"^[ \t]{0,3}#{1,6}[ \t]+", ""),
         (">", r"^[ \t]*(?:>[ \t]?)+", ""),
-        ("```", r"^[ \t]*`{3,}.*$", ""),
+        ("**", r"\*\*(?=\S)(.{1,400}?\S|\S)\*\*", r"\1"),
+        # One lower-case word between double underscores is a name in code: `__init__`.
+        ("__", r"(?<!\w)__(?![a-z0-9_]+__|\s)(.{1,400}?\S|\S)__(?!\w)", r"\1"),
+        ("*", r"(?<![\w*])\*(?![\s*./])([^*\n]{0,400}[^\s*])\*(?![\w*])", r"\1"),
+        ("_", r"(?<![\w_])_(?=[^\s_])([^_\n]{1,400})_(?![\w_])", r"\1"),
+    )
+)
+_BLOCK_MARKUP: _Markup = tuple(
+    (needle, re.compile(pattern, re.MULTILINE), by)
+    for needle, pattern, by in (
+        ("```", r"^[ \t]*`{3,}.*$", ""),  # half a fence, in a chunk that begins or ends in code
         ("~~~", r"^[ \t]*~{3,}.*$", ""),
         ("--", r"^[ \t]*[|+]?[-=:+| ]{3,}$", ""),  # rules and lines of tables
         ("==", r"^[ \t]*[|+]?[-=:+| ]{3,}$", ""),
-        ("**", r"\*\*(?=\S)(.{1,400}?\S|\S)\*\*", r"\1"),
-        ("__", r"__(?=\S)(.{1,400}?\S|\S)__", r"\1"),
-        ("*", r"(?<![\w*])\*(?=[^\s*])([^*\n]{1,400})\*(?![\w*])", r"\1"),
-        ("_", r"(?<![\w_])_(?=[^\s_])([^_\n]{1,400})_(?![\w_])", r"\1"),
-        ("`", r"`{1,2}([^`\n]{1,300})`{1,2}_{0,2}", r"\1"),
         ("|", r"^[ \t]*\|[ \t]?|[ \t]*\|[ \t]*$", ""),
         ("\n\n\n", r"\n{3,}", "\n\n"),
     )
 )
 
 
-def plain(text: str) -> str:
-    """Remove markup (Markdown, reStructuredText, stray tags), for reading and for embedding.
+def plain(text: str, kind: str = "markdown") -> str:
+    """Remove the markup of a document of this format, for reading and for embedding.
 
-    >>> plain("See [the docs](https://example.com) **now**.")
-    'See the docs now.'
+    >>> plain("See [the docs](https://example.com) **now**: `cp <source> <target>`.")
+    'See the docs now: cp <source> <target>.'
+    >>> plain("Define __init__(**options).", "html")
+    'Define __init__(**options).'
     """
-    for needle, pattern, by in _MARKUP:
+    if kind not in _BLOCKS_MARKED:
+        return text.strip()
+
+    # 1. Put a placeholder in the place of each literal, which keeps its text as it is.
+    literals: list[str] = []
+
+    def placeholder(match: re.Match[str]) -> str:
+        if kind not in MARKED_UP and match["fence"] is None:
+            return match[0]
+        literals.append(match["code"] or match["span"] or match["sign"] or "")
+        return chr(_PLACEHOLDER + len(literals) - 1)
+
+    text = _PLACEHOLDERS.sub("", text)
+    if kind in MARKED_UP and "`" in text:
+        text = _RST_LINK.sub(lambda match: match[1] or match[2], text)
+    if "`" in text or "~~~" in text or "\\" in text:
+        text = _LITERAL.sub(placeholder, text)
+
+    # 2. Remove the markup around them.
+    for needle, pattern, by in (*(_INLINE_MARKUP if kind in MARKED_UP else ()), *_BLOCK_MARKUP):
         if needle in text:
             text = pattern.sub(by, text)
+
+    # 3. Put them back.
+    text = _PLACEHOLDERS.sub(lambda match: literals[ord(match[0]) - _PLACEHOLDER], text)
     return text.strip()
 
 

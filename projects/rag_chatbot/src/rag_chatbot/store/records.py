@@ -15,7 +15,8 @@ from rag_chatbot.store.collections import Collection
 
 DOCUMENT = "id, source, title, type, chunks, added, data_hash, path, size, mtime_ns"
 CHUNK = (
-    "c.id, c.document_id, d.source, c.ordinal, c.text, c.heading, c.page, c.start, c.end, d.title"
+    "c.id, c.document_id, d.source, c.ordinal, c.text, c.heading, c.page, c.start, c.end,"
+    " d.title, d.type"
 )
 
 Parts = tuple[str, str, str]  # title, heading path and body of a chunk, as indexed
@@ -23,7 +24,10 @@ Parts = tuple[str, str, str]  # title, heading path and body of a chunk, as inde
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """`text` is `[start:end]` of its document's text; `heading` is a path; `page` counts from 1."""
+    """`text` is `[start:end]` of its document's text; `heading` is a path; `page` counts from 1.
+
+    `type` is the document's format, see `read.TYPES`.
+    """
 
     id: int
     document_id: int
@@ -35,6 +39,7 @@ class Chunk:
     start: int
     end: int
     title: str
+    type: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,11 +141,13 @@ def delete_document(db: sqlite3.Connection, owner: Collection, document_id: int)
 def index_parts(document: Document, pieces: Sequence[Piece]) -> list[Parts]:
     """Title, heading path and body without markup of each chunk: what full-text search indexes."""
     text = document.text
-    return [(document.title, p.heading, plain(text[p.start : p.end])) for p in pieces]
+    return [
+        (document.title, p.heading, plain(text[p.start : p.end], document.type)) for p in pieces
+    ]
 
 
 def joined(title: str, heading: str, body: str) -> str:
-    """The text that is embedded for a chunk; equal to `chunk.embedding_text` of the raw text."""
+    """The text that is embedded for a chunk: its context, then its words."""
     return f"{context(title, heading)}\n{body}".strip()
 
 
