@@ -44,7 +44,9 @@ class Shelf:
         for n, text in enumerate(self.texts):
             vector = self.embeddings.embed_query(text)
             cosine = sum(a * b for a, b in zip(query, vector, strict=True))
-            chunk = Chunk(n, n, f"{n}.md", 0, text, "Guide", None, 0, len(text), "Guide", "markdown")
+            chunk = Chunk(
+                n, n, f"{n}.md", 0, text, "Guide", None, 0, len(text), "Guide", "markdown"
+            )
             hits.append(Hit(chunk, cosine, cosine, None))
         return sorted(hits, key=lambda hit: -hit.score)[:k]
 
