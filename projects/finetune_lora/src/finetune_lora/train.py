@@ -290,7 +290,10 @@ def facts(job: Job) -> dict[str, Any]:
 
 
 def _data_facts(dataset: Dataset) -> dict[str, Any]:
-    return {"path": dataset.source, "sha256": dataset.sha256, "n": len(dataset)}
+    # Absolute, as reports and exports are made in other folders too.
+    hub = dataset.source.startswith("hf:")
+    path = dataset.source if hub else str(Path(dataset.source).absolute())
+    return {"path": path, "sha256": dataset.sha256, "n": len(dataset)}
 
 
 def task_of(job: Job) -> dict[str, Any]:
