@@ -43,7 +43,7 @@ def run(folder: Path, *words: str) -> str:
 VERBS = {"rag_chatbot": "rag", "llm_service": "service", "finetune_lora": "finetune"}
 PROJECTS = {
     "rag_chatbot": "[1]",
-    "llm_service": "ok     tool call: get_weather",
+    "llm_service": "✓ tool call: get_weather",
     "finetune_lora": "Valid tool calls: 6 of 6",
 }
 

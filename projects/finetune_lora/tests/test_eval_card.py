@@ -135,9 +135,7 @@ def test_card_of_constrained_answers_says_so_and_gives_the_hub_no_figures() -> N
 
 def test_card_renders_the_data_card_as_a_section_without_its_header() -> None:
     markdown_it = pytest.importorskip("markdown_it")
-    data_card = (
-        '---\nlicense: "unknown"\nlanguage: ["en"]\n---\n\n# Data card\n\n## Splits\n\n900.\n'
-    )
+    data_card = '---\nlicense: "unknown"\n---\n\n# Data card\n\n## Splits\n\n900 rows.\n'
     text = hub.ModelCard(model_card("a", run=RUN, data_card=data_card)).text
     tokens = markdown_it.MarkdownIt().parse(text)
     headings = [
