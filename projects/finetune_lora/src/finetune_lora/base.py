@@ -73,7 +73,7 @@ def load_base(
     Raises BadInput where it has no chat template, TooLarge where it does not fit in memory.
     """
     if spec.startswith("path:"):  # an adapter is used in other folders than it was trained in
-        spec = f"path:{Path(spec.removeprefix('path:')).expanduser().absolute()}"
+        spec = f"path:{Path(spec.removeprefix('path:')).expanduser().resolve()}"
     folder = base_folder(spec, settings)
     chosen = resolve_dtype(dtype)
     tokenizer = load_tokenizer(folder, spec)

@@ -69,6 +69,8 @@ def model_card(
     base = str(run.get("base", ""))
     known = find(base)
     upstream = hub_id(base)
+    # Constraints hold where Seedbed decodes; whoever loads the weights gets other figures.
+    figures = _eval_results(result) if result and not result["constrained"] else None
     data = ModelCardData(
         base_model=upstream,
         library_name="peft",
@@ -78,9 +80,8 @@ def model_card(
         tags=["lora", "peft", "seedbed", str(run.get("args", {}).get("method", "lora"))],
         datasets=[i for i in [hub_id(_data(run, "data"))] if i] or None,
         metrics=_metrics(result),
-        model_name=name,
-        # Constraints hold where Seedbed decodes; whoever loads the weights gets other figures.
-        eval_results=_eval_results(result) if result and not result["constrained"] else None,
+        model_name=name if figures else None,
+        eval_results=figures,
     )
     parts = [
         ("", f"# {name}\n\n{_intro(run, result)}"),
