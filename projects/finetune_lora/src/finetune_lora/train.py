@@ -31,7 +31,7 @@ from finetune_lora.plan import Plan
 from finetune_lora.runs import read_run
 from finetune_lora.scale import processes
 from finetune_lora.word_dropout import without_words
-from seedbed.errors import BadInput, ConfigError
+from seedbed.errors import BadInput, ConfigError, SeedbedError
 from seedbed.settings import Settings
 
 _SMALL = 500e6  # parameters
@@ -350,7 +350,10 @@ def check_folder(folder: Path, args: TrainArgs) -> None:
 
 def _failed_early(folder: Path) -> bool:
     """Whether a run ended before its first step, so that nothing of it is lost by another start."""
-    run = read_run(folder)
+    try:
+        run = read_run(folder)
+    except SeedbedError:  # a damaged record may be of a run that got further
+        return False
     return run.get("state") in ("failed", "stopped") and not run["last"]
 
 
