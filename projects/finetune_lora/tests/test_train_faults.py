@@ -291,7 +291,7 @@ def test_a_damaged_base(args: TrainArgs, tmp_path: Path) -> None:
         ("batch_size", 0, "batch_size: 0"),
         ("max_tokens", 1, "max_tokens: 1"),
         ("lr", 0.0, "lr must"),
-        ("max_minutes", -1.0, "max_minutes"),
+        ("max_minutes", -1.0, "--max-minutes"),
         ("r", 0, "Invalid r: 0"),
         ("save_every", 0, "save_every"),
         ("accumulation", 0, "accumulation"),
