@@ -43,7 +43,7 @@ def run(folder: Path, *words: str) -> str:
 # Each project, and a line that its demo prints.
 PROJECTS = {
     "rag_chatbot": "[1]",
-    "llm_service": "ok     tool call: get_weather",
+    "llm_service": "✓ tool call: get_weather",
     "finetune_lora": "Valid tool calls: 6 of 6",
 }
 PLANNED = ("vision_app", "agentic_workflow", "multi_agent", "research_repro")

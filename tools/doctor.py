@@ -22,7 +22,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from seedbed.errors import pip_install
+from seedbed.errors import pip_install, shell_path
 from seedbed.guardrails import redact_secrets
 from seedbed.models.catalog import MODELS, find
 
@@ -81,7 +81,8 @@ def _projects(root: Path) -> Iterator[Finding]:
     for project, setup in _setup_commands(root).items():
         command = project.replace("_", "-")
         if _version(command):
-            yield Finding(project, f"installed: .venv/bin/{command} --help")
+            program = shell_path(Path(sys.executable).with_name(command))
+            yield Finding(project, f"installed: {program} --help")
         else:
             yield Finding(project, "not installed", fix=setup)
 

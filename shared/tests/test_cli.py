@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from itertools import count
+from pathlib import Path
 
 import pytest
 
@@ -172,3 +173,24 @@ def test_cli_imports_no_heavy_package() -> None:
     code = f"import sys, seedbed.cli; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_command_line_names_the_program_as_the_shell_finds_it(tmp_path: Path) -> None:
+    programs = tmp_path / ".venv/bin"
+    programs.mkdir(parents=True)
+    (programs / "python").symlink_to(sys.executable)
+    (programs / "my-tool").write_text("#!/bin/sh\n")
+    (programs / "my-tool").chmod(0o755)
+
+    def printed(cwd: Path, path: str) -> str:
+        code = "from seedbed.cli import command_line; print(command_line('my-tool', 'run', 'a b'))"
+        env = {"PATH": path, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        command = [programs / "python", "-c", code]
+        return subprocess.run(
+            command, cwd=cwd, env=env, capture_output=True, text=True, check=True
+        ).stdout.strip()
+
+    assert printed(tmp_path, "/usr/bin") == ".venv/bin/my-tool run 'a b'"
+    assert printed(programs.parent, "/usr/bin") == "bin/my-tool run 'a b'"
+    assert printed(Path(__file__).parent, "/usr/bin") == f"{programs}/my-tool run 'a b'"
+    assert printed(tmp_path, f"{programs}:/usr/bin") == "my-tool run 'a b'"

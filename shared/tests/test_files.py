@@ -168,11 +168,12 @@ def test_read_lines_accepts_bom_crlf_and_unicode_separators(tmp_path: Path) -> N
     ("line", "reason"),
     [
         (b'{"id": ', r"a\.jsonl, line 2: Invalid JSON: Expecting value at column 8\.$"),
+        (b'{"id": "a', r"Invalid JSON: Unterminated string starting at column 8\.$"),
         (b"[1]", r"a\.jsonl, line 2: a JSON list, not an object\.$"),
         (b'{"id": "\xff"}', r"a\.jsonl, line 2: Invalid UTF-8: byte 0xff at position 9\."),
         (b'{"a":' * 100_000, r"a\.jsonl, line 2: The JSON is nested too deeply\.$"),
     ],
-    ids=["cut", "list", "latin-1", "deep"],
+    ids=["cut", "cut text", "list", "latin-1", "deep"],
 )
 def test_read_json_lines_names_the_line_in_errors(tmp_path: Path, line: bytes, reason: str) -> None:
     path = tmp_path / "a.jsonl"

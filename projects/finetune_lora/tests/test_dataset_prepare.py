@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from finetune_lora.data.card import as_markdown
 from finetune_lora.data.clean import cluster, without_duplicates, without_leaks
 from finetune_lora.data.prepare import prepare
 from finetune_lora.data.read import as_lines, load_dataset
@@ -198,6 +199,17 @@ def test_the_card_counts_personal_data_and_does_not_show_it(tmp_path):
         written = (tmp_path / "out" / name).read_text()
         assert "email" in written and "anna" not in written
     assert card["languages"]["shares"]
+
+
+def test_the_card_publishes_neither_folders_nor_unlikely_languages(tmp_path):
+    path = source(tmp_path, found_rows())
+    card = prepare(path, tmp_path / "out", base=tiny_base(tmp_path / "base"))
+    card["languages"] = {"texts": 2000, "shares": {"da": 0.07, "en": 0.87, "la": 0.06}}
+    page = as_markdown(card).decode()
+    assert 'language: ["en"]\n' in page
+    assert "- Language: en 87% (guessed from 2000 texts)" in page
+    assert f"- Source: `{path.name}`" in page and "`path:base`" in page
+    assert str(tmp_path) not in page
 
 
 def test_tokens_are_those_of_the_base(tmp_path):

@@ -177,6 +177,8 @@ def test_formats_do_not_mix(tmp_path):
         ('text,label\n"a,b\n', "d.csv", "Invalid CSV"),
         ("[1]", "d.json", "d.json:1: The row is a JSON int"),
         ('[\n{"text": "a", "label": "b"},\n{"text"]', "d.json", "d.json:3: Invalid JSON"),
+        ('[\n{"text": "a', "d.json", "d.json:2: Invalid JSON: Unterminated string. "),
+        ('{"text": "a', "d.jsonl", "Unterminated string starting at column 10"),
         ("no parquet", "d.parquet", "not a Parquet file"),
         ("[" * 100_000, "d.json", "d.json"),
         ('{"a":' * 30_000, "d.jsonl", "d.jsonl:1: "),

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from finetune_lora.data.card import public_name
 from finetune_lora.evaluate import evaluate
 from finetune_lora.example import Dataset, Example
 from finetune_lora.forgetting import Forgetting, compare
@@ -37,15 +38,18 @@ TASK = {"kind": "chat", "labels": [], "system": 'Say "JSON".\nAlways.'}
 
 
 class Right:
-    def __init__(self, name: str, share: float = 1.0) -> None:
-        self.name, self.share = name, share
+    def __init__(self, name: str, share: float = 1.0, *, constrained: bool = False) -> None:
+        self.name, self.share, self.constrained = name, share, constrained
 
     def answer(self, examples: Any, *, max_new_tokens: int = 0) -> list[Prediction]:
         keep = int(len(examples) * self.share) + 0 * max_new_tokens
-        return [Prediction(e.answer if i < keep else "?") for i, e in enumerate(examples)]
+        return [
+            Prediction(e.answer if i < keep else "?", constrained=self.constrained)
+            for i, e in enumerate(examples)
+        ]
 
 
-def _result(label: bool = False) -> dict[str, Any]:
+def _result(label: bool = False, *, constrained: bool = False) -> dict[str, Any]:
     answer = "good" if label else call("none")
     row = Example(
         ({"role": "user", "content": "hello"}, {"role": "assistant", "content": answer}),
@@ -54,7 +58,8 @@ def _result(label: bool = False) -> dict[str, Any]:
     )
     data = Dataset((row,) * 20, ("good",) if label else (), "/home/me/test.jsonl")
     forgot = compare(Forgetting((1.0, 0.0), (2.0,)), Forgetting((1.0, 1.0), (2.5,)))
-    return evaluate(data, [Right("base", 0.5), Right("adapter")], forgetting=forgot).as_json()
+    adapter = Right("adapter", constrained=constrained)
+    return evaluate(data, [Right("base", 0.5), adapter], forgetting=forgot).as_json()
 
 
 def test_the_hub_reads_it(tmp_path: Path) -> None:
@@ -66,7 +71,7 @@ def test_the_hub_reads_it(tmp_path: Path) -> None:
     card = hub.ModelCard.load(path)
     assert card.data.base_model == "HuggingFaceTB/SmolLM2-135M-Instruct"
     assert (card.data.library_name, card.data.license) == ("peft", "apache-2.0")
-    assert (card.data.pipeline_tag, card.data.language) == ("text-generation", "en")
+    assert (card.data.pipeline_tag, card.data.language) == ("text-generation", None)
     figures = {r.metric_type: r.metric_value for r in card.data.eval_results}
     assert figures == {"exact_match": 1.0, "f1": 1.0, "schema_valid": 1.0}
     assert {r.dataset_name for r in card.data.eval_results} == {"test.jsonl"}
@@ -80,7 +85,7 @@ def test_it_says_what_a_reader_needs() -> None:
         "## Intended use",
         "PeftModel.from_pretrained",
         '"Say \\"JSON\\".\\nAlways."',
-        "SEEDBED_MODEL=path:",
+        "SEEDBED_MODEL=path:openvino llm-service serve",
         "### Data",
         "| r | 16 |",
         "| tokens trained on | 5000 |",
@@ -113,3 +118,47 @@ def test_a_run_that_was_not_evaluated_and_says_little() -> None:
 def test_names_on_the_hub() -> None:
     assert hub_id("hf:org/name@0123:test") == "org/name"
     assert hub_id("/tmp/x.jsonl") is None and hub_id("path:/tmp") is None and hub_id("") is None
+
+
+def test_card_of_constrained_answers_says_so_and_gives_the_hub_no_figures() -> None:
+    for labels, allowed in ((True, "the labels"), (False, "valid answers")):
+        result = _result(labels, constrained=True)
+        task = {"labels": ["bad", "good"]} if labels else {"answers": {"some": "space"}}
+        text = model_card("a", run=RUN, result=result, task=task)
+        assert f"n = 20), with decoding constrained to {allowed}." in text
+        assert "Decoding was constrained to valid answers for: adapter." in text
+        assert "This generates freely" in text
+        assert hub.ModelCard(text).data.eval_results is None
+    free = model_card("a", run=RUN, result=_result(), task=TASK)
+    assert "constrained" not in free and "This generates freely" not in free
+
+
+def test_card_renders_the_data_card_as_a_section_without_its_header() -> None:
+    markdown_it = pytest.importorskip("markdown_it")
+    data_card = '---\nlicense: "unknown"\n---\n\n# Data card\n\n## Splits\n\n900 rows.\n'
+    text = hub.ModelCard(model_card("a", run=RUN, data_card=data_card)).text
+    tokens = markdown_it.MarkdownIt().parse(text)
+    headings = [
+        (token.tag, tokens[i + 1].content)
+        for i, token in enumerate(tokens)
+        if token.type == "heading_open"
+    ]
+    assert [title for tag, title in headings if tag == "h2"] == [
+        "Intended use",
+        "How to use",
+        "Training data",
+        "Training",
+        "Evaluation",
+        "Limits",
+        "Environment",
+    ]
+    assert ("h3", "Data card") in headings and ("h4", "Splits") in headings
+    assert "license:" not in text
+
+
+def test_card_names_local_models_and_data_without_their_folders() -> None:
+    run = RUN | {"base": "path:/home/me/acme/base"}
+    text = model_card("a", run=run, result=_result(), task=TASK)
+    assert "`path:base`" in text and "/home/me" not in text
+    assert public_name("/home/me/acme/tickets.csv") == "tickets.csv"
+    assert public_name("path:base") == "path:base"

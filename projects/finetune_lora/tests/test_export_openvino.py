@@ -95,7 +95,7 @@ def test_a_file_that_is_no_gguf_is_refused(tmp_path: Path) -> None:
 def test_the_verb_chooses_a_place_beside_and_says_what_comes_next(adapter: Path) -> None:
     result = export(adapter, "gguf", type="Q8_0", force=False)
     assert result["path"] == str(adapter.parent / "adapter-gguf" / "model-Q8_0.gguf")
-    assert result["next"] == f"SEEDBED_MODEL=path:{adapter.parent / 'adapter-gguf'}"
+    assert f"path:{adapter.parent / 'adapter-gguf'}" in result["next"]
     assert result["type"] == "Q8_0" and result["megabytes"] > 0
     with pytest.raises(ConfigError, match=r"'onnx'.*openvino"):
         export(adapter, "onnx", force=False)

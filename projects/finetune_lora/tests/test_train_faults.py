@@ -291,7 +291,7 @@ def test_a_damaged_base(args: TrainArgs, tmp_path: Path) -> None:
         ("batch_size", 0, "batch_size: 0"),
         ("max_tokens", 1, "max_tokens: 1"),
         ("lr", 0.0, "lr must"),
-        ("max_minutes", -1.0, "max_minutes"),
+        ("max_minutes", -1.0, "--max-minutes"),
         ("r", 0, "Invalid r: 0"),
         ("save_every", 0, "save_every"),
         ("accumulation", 0, "accumulation"),
@@ -344,6 +344,41 @@ def test_a_folder_that_is_taken(args: TrainArgs, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(BadInput, match="is a file"):
         train(replace(args, output=str(tmp_path / "file")))
+
+
+@pytest.mark.slow
+def test_a_run_that_failed_before_its_first_step_leaves_the_folder_free(
+    args: TrainArgs, tmp_path: Path
+) -> None:
+    again = replace(args, output=str(tmp_path / "run"), max_steps=1)
+    record = RunFolder(tmp_path / "run")
+    with pytest.raises(ConfigError, match="nonsense"):
+        train(replace(again, targets="nonsense"), listeners=[record])
+    assert read_run(tmp_path / "run")["state"] == "failed"
+    assert train(again, listeners=[record]).state == "finished"
+    with pytest.raises(BadInput, match="already contains a run"):
+        train(again)
+
+
+def test_an_unknown_method_is_rejected_before_anything_is_written(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "finetune_lora", "train", "--data", "a.jsonl"]
+    done = subprocess.run(
+        [*command, "--method", "foo"],
+        env={**os.environ, "FINETUNE_DATA_DIR": str(tmp_path / "data")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stderr == ("error: Unknown method 'foo'. Available: lora, dora, rslora, qlora.\n")
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.slow
+def test_time_left_never_exceeds_the_limit(args: TrainArgs, tmp_path: Path) -> None:
+    events: list[Event] = []
+    limited = replace(args, output=str(tmp_path / "run"), max_steps=100_000, max_minutes=0.02)
+    assert train(limited, listeners=[events.append]).stopped_by == "time"
+    assert all(event["left"] <= 1.2 for event in events if event["event"] == "step")
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -245,3 +246,26 @@ def test_a_port_that_is_taken_is_one_line(run):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         status, _, err = run("serve", "--port", taken.getsockname()[1])
     assert status == 2 and err.count("\n") == 1 and "Choose another with --port" in err
+
+
+def demo(base_url):
+    """`llm-service demo` on an upstream, as a user starts it."""
+    env = {**os.environ, "SEEDBED_MODEL": "openai:stub", "SEEDBED_BASE_URL": base_url}
+    command = [sys.executable, "-m", "llm_service", "demo"]
+    return subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+
+
+def test_demo_fails_the_steps_that_a_model_gets_wrong():
+    with run_stubs(Stub()) as (url,):
+        done = demo(url)
+    lines = dict(line.split(": ", 1) for line in done.stdout.splitlines())
+    assert done.returncode == 1, done.stderr
+    assert lines["✗ tool call"] == "the model made no tool call"
+    assert lines["✗ JSON schema"].startswith("unexpected answer: ")
+    assert "✓ embeddings" in lines
+
+
+def test_demo_prints_the_error_of_a_service_that_cannot_chat():
+    done = demo(f"http://127.0.0.1:{free_port()}/v1")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "error: stub: cannot connect to the upstream.\n"

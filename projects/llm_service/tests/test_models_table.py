@@ -165,6 +165,19 @@ def test_remote_specs_become_entries(monkeypatch: pytest.MonkeyPatch) -> None:
         chat("smolm2")
 
 
+def test_a_folder_without_openvino_or_gguf_files_is_rejected_with_the_export(
+    tmp_path: Path,
+) -> None:
+    merged = tmp_path / "merged"
+    merged.mkdir()
+    (merged / "model.safetensors").touch()
+    export = rf"`\S*finetune-lora export --adapter {merged} --to openvino`"
+    with pytest.raises(ConfigError, match=rf"SEEDBED_MODEL='path:{merged}': spec: .*{export}"):
+        Table.load(None, Settings(model=f"path:{merged}"))
+    (merged / "model.gguf").touch()
+    assert Table.load(None, Settings(model=f"path:{merged}")).default == "merged"
+
+
 A = "[models.a]\nbackend='local'\n"
 UP = "[models.a]\nbackend='openai'\n"
 MISTAKES = {

@@ -17,15 +17,18 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import IO, Annotated, Any, Protocol
 
 import typer
 
-from seedbed.errors import SeedbedError
+from seedbed.errors import SeedbedError, shell_path
 
 LINE_EVERY_S = 10.0
 """Seconds between progress lines where stderr is not a terminal."""
@@ -69,6 +72,22 @@ def main(
     except (SeedbedError, OSError) as error:
         typer.echo(f"error: {describe(error)}", err=True)
         sys.exit(2)
+
+
+def command_line(program: str, *arguments: object) -> str:
+    """A command for the user to paste into a shell, in the current folder.
+
+    `program` is a command that a project installs. If the shell does not find it on its PATH, it is
+    named by its path, e.g. `.venv/bin/finetune-lora`. Arguments are quoted where necessary.
+
+    >>> command_line("no-such-program", "export", "--adapter", Path("my run"))
+    "no-such-program export --adapter 'my run'"
+    """
+    script = Path(sys.executable).with_name(program)
+    on_path = shutil.which(program)
+    if script.exists() and not (on_path and Path(on_path).absolute() == script):
+        program = shell_path(script)
+    return " ".join([program, *(shlex.quote(str(argument)) for argument in arguments)])
 
 
 def show(value: Any, as_json: bool = True, *, to_text: Callable[[Any], str] = str) -> None:

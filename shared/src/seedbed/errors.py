@@ -45,10 +45,18 @@ def pip_install(requirement: str) -> str:
     >>> pip_install("'seedbed[serve]'").endswith("-m pip install 'seedbed[serve]'")
     True
     """
-    python = Path(sys.executable)
-    if python.is_relative_to(Path.cwd()):
-        python = python.relative_to(Path.cwd())
-    return f"{shlex.quote(str(python))} -m pip install {requirement}"
+    return f"{shell_path(Path(sys.executable))} -m pip install {requirement}"
+
+
+def shell_path(path: Path) -> str:
+    """A path as part of a shell command: quoted, and relative if it is in the current folder.
+
+    >>> shell_path(Path("/opt/my models"))
+    "'/opt/my models'"
+    """
+    if path.is_relative_to(Path.cwd()):
+        path = path.relative_to(Path.cwd())
+    return shlex.quote(str(path))
 
 
 class SeedbedError(Exception):

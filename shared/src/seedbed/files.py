@@ -244,7 +244,8 @@ def parse_json(line: str | bytes) -> Any:
     try:
         return json.loads(decode_utf8(line) if isinstance(line, bytes) else line)
     except json.JSONDecodeError as error:
-        raise BadInput(f"Invalid JSON: {error.msg} at column {error.colno}.") from None
+        problem = error.msg.removesuffix(" at")  # some of the messages end with it
+        raise BadInput(f"Invalid JSON: {problem} at column {error.colno}.") from None
     except RecursionError:
         raise BadInput("The JSON is nested too deeply.") from None
 

@@ -38,6 +38,14 @@ def test_logs_are_json_with_request_id_and_without_secrets():
     assert "ZeroDivisionError" in second["exc_info"]
 
 
+def test_commands_log_plain_sentences_to_a_pipe_too():
+    done = run(
+        "import logging; from seedbed.observe import startup as s; s.start('x', server=False)\n"
+        "logging.getLogger('x').info('Calibrating with key sk-abcdefghijklmnop1234')\n"
+    )
+    assert done.stderr == "Calibrating with key [SECRET]\n"
+
+
 def test_text_formatter_prints_readable_lines_without_secrets():
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)

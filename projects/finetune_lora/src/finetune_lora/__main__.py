@@ -10,6 +10,7 @@ finetune-lora export --adapter RUN --to openvino        a model that everything 
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -43,17 +44,24 @@ Minutes = Annotated[
         help="Maximum training time in minutes. Default: FINETUNE_MAX_MINUTES (10).",
     ),
 ]
-Force = Annotated[bool, typer.Option("--force", help="Overwrite an existing output folder.")]
+Force = Annotated[
+    bool,
+    typer.Option(
+        "--force", help="Overwrite a folder that is not an earlier export; those always are."
+    ),
+]
 Seed = Annotated[int, typer.Option(help="Random seed.")]
 
 
-def read_config(**overrides: Any) -> Config:
+def read_config(*, server: bool = False, **overrides: Any) -> Config:
     """The settings as the environment says; logs are set up, dependencies silenced."""
     from finetune_lora.config import Config
+    from finetune_lora.quiet import quiet
     from seedbed.observe.startup import start
     from seedbed.settings import Settings, load
 
-    start("finetune_lora", load(Settings).log_level)
+    start("finetune_lora", load(Settings).log_level, server=server)
+    quiet()
     return load(Config, **overrides)
 
 
@@ -240,15 +248,16 @@ def train(
     from seedbed.settings import Settings, load
 
     given.setdefault("max_minutes", config.max_minutes)
-    folder = jobs.check_output(output, data)
-    args = TrainArgs(**given, output=str(folder), base=base or load(Settings).model)
-    if sweep:
-        _sweep(args, values or [], as_json=as_json, track=track)
-        return
-    if values:
+    if values and not sweep:
         raise typer.BadParameter(
             f"Unexpected argument {values[0]!r}: values are only allowed with --sweep."
         )
+    # Checked before a folder is made for the run.
+    args = TrainArgs(**given, output="", base=base or load(Settings).model)
+    args = replace(args, output=str(jobs.check_output(output, data)))
+    if sweep:
+        _sweep(args, values or [], as_json=as_json, track=track)
+        return
     result = jobs.train_run(args, quiet=as_json, track=track, workers=ray)
     if not jobs.is_main_process():
         return
@@ -302,6 +311,8 @@ def evaluate(
         data, adapter=adapter, base=base, model=model, quick=quick, out=output
     )
     show(result, as_json, to_text=report.to_markdown)
+    for path in () if as_json else result["written"]:
+        typer.echo(f"Wrote {path}", err=True)
 
 
 @app.command()
@@ -329,7 +340,16 @@ def export(
     from finetune_lora.export import export
 
     result = export(adapter, to, output, type=type, data=data, force=force)
-    show(result, as_json, to_text="{path}\n{next}".format_map)
+    show(result, as_json, to_text=_export_text)
+
+
+def _export_text(result: dict[str, Any]) -> str:
+    merged = result["kind"] == "merged"
+    next_step = "Next, as Seedbed serves OpenVINO and GGUF files only" if merged else "Next"
+    return (
+        f"Wrote {result['path']} ({result['type']}, {result['megabytes']} MB)."
+        f"\n{next_step}:\n  {result['next']}"
+    )
 
 
 @app.command()
@@ -375,7 +395,7 @@ def demo() -> None:
 @app.command()
 def serve(port: Port = 8007, host: Host = "127.0.0.1") -> None:
     """Serve the page: runs, live training curves, and a before/after playground."""
-    config = read_config()
+    config = read_config(server=True)
     from finetune_lora.api import create_app
     from seedbed.server import service
 
@@ -394,7 +414,7 @@ def runs(as_json: Json = False) -> None:
 
 def _runs_table(found: list[dict[str, Any]]) -> str:
     if not found:
-        return "No runs yet. Start one: finetune-lora run"
+        return f"No runs yet. Start one: {cli.command_line('finetune-lora', 'run')}"
     rows = [(run["name"], run.get("state", ""), run.get("base", "")) for run in found]
     return cli.table(("run", "state", "base"), rows)
 

@@ -45,13 +45,15 @@ class AdapterOptions:
     targets: str = "all-linear"
     layers: int = 0
 
+    def __post_init__(self) -> None:
+        if self.method not in METHODS:
+            raise ConfigError(
+                f"Unknown method {self.method!r}.", hint=f"Available: {', '.join(METHODS)}."
+            )
+
 
 def attach(base: Base, options: AdapterOptions) -> Any:
     """The base as a PeftModel with a fresh adapter, whose weights are float32."""
-    if options.method not in METHODS:
-        raise ConfigError(
-            f"Unknown method {options.method!r}.", hint=f"Available: {', '.join(METHODS)}."
-        )
     from peft import LoraConfig, get_peft_model, prepare_model_for_kbit_training
 
     model = base.model

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from finetune_lora import __version__
 from finetune_lora.config import Config
+from finetune_lora.jobs import evaluate_command
 from finetune_lora.library import Library
 from finetune_lora.playground import MOST_CHARACTERS, SIDES, Playground
 from seedbed.errors import NotFound
@@ -114,6 +115,6 @@ def _add_reading(router: APIRouter, library: Library) -> None:
         if card is None:
             raise NotFound(
                 f"Run {name!r} has no model card yet.",
-                hint="Create it with: finetune-lora evaluate",
+                hint=f"Create it with: {evaluate_command(library.folder(name))}",
             )
         return PlainTextResponse(card, media_type="text/plain; charset=utf-8")

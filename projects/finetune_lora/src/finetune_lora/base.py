@@ -72,6 +72,8 @@ def load_base(
 
     Raises BadInput where it has no chat template, TooLarge where it does not fit in memory.
     """
+    if spec.startswith("path:"):  # an adapter is used in other folders than it was trained in
+        spec = f"path:{Path(spec.removeprefix('path:')).expanduser().resolve()}"
     folder = base_folder(spec, settings)
     chosen = resolve_dtype(dtype)
     tokenizer = load_tokenizer(folder, spec)
@@ -217,6 +219,7 @@ def _dequantised(model: Model, settings: Settings) -> Path:
 
 
 def _dequantise(source: Path, target: Path) -> None:
+    quiet_loading()
     import torch
     from tokenizers import pre_tokenizers
     from transformers import AutoModelForCausalLM, AutoTokenizer

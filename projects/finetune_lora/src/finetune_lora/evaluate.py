@@ -36,6 +36,7 @@ class Evaluation:
         fields          field → {precision, recall, f1, n}
         schema_valid    share that follows `schema`; for labels: that is a label; null for text
         schema          "given", "help desk", "any object or array", "labels" or null
+        constrained     whether decoding was constrained to valid answers
         latency_p50_ms, latency_p95_ms   per example, as the predictor reports
         macro_f1, labels                 over labels or tools: label → {precision, recall, f1, n}
         ece             expected calibration error; null unless every answer has scores
@@ -181,6 +182,7 @@ class _Task:
             "field_f1": micro.f1 if structured else None,
             "fields": {n: c.as_json() for n, c in fields.items()} if structured else {},
             "schema_valid": self._valid(texts, got),
+            "constrained": any(prediction.constrained for prediction in found),
             **_latency(found),
             "macro_f1": metrics.macro_f1(scores) if scores else None,
             "labels": {label: c.as_json() for label, c in scores.items()},

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from finetune_lora.config import Config
 from finetune_lora.example import Dataset, Example
+from seedbed.cli import command_line
 from seedbed.errors import BadInput, NotFound, SeedbedError
 from seedbed.settings import Settings, load
 
@@ -74,7 +75,8 @@ def evaluate_run(
     An adapter is set beside its base, with and without examples in the prompt, beside classical
     baselines where its training data is at hand, and its forgetting is measured; `quick` leaves all
     that out. The adapter "latest" is that of the newest finished run, and "helpdesk" stands for the
-    hand-written requests. An adapter's report and model card are written into its folder.
+    hand-written requests. An adapter's report and model card are written into its folder; `written`
+    of the result has the paths of all files.
     """
     from finetune_lora.data.read import load_dataset
     from finetune_lora.evaluate import evaluate
@@ -89,7 +91,8 @@ def evaluate_run(
     dataset = load_dataset(data, labels=labels, allow_unseen=labels is not None)
     dataset = with_system(dataset, task.get("system"))
     if model is not None:
-        return evaluate(dataset, [_served(model, dataset.labels)], out=out).as_json()
+        result = evaluate(dataset, [_served(model, dataset.labels)], out=out).as_json()
+        return result | {"written": _files(out)}
     loaded = _load(adapter, base)
     train = None if quick else training_data(task)
     predictors = _predictors(loaded, dataset, train, task, adapted=adapter is not None, quick=quick)
@@ -105,7 +108,12 @@ def evaluate_run(
     ).as_json()
     if run and not quick:
         _keep(run, result)
-    return result
+    card = [str(run / "README.md")] if run and not quick else []
+    return result | {"written": _files(out) + card}
+
+
+def _files(out: Path | None) -> list[str]:
+    return [str(path) for path in sorted(out.iterdir())] if out else []
 
 
 def _keep(folder: Path, result: dict[str, Any]) -> None:
@@ -125,7 +133,10 @@ def newest() -> Path:
     for run in list_runs(config.data_dir):
         if run.get("state") == "finished":
             return Path(run["folder"])
-    raise NotFound(f"No finished run in {config.data_dir / 'runs'}.", hint="Run: make run-finetune")
+    raise NotFound(
+        f"No finished run in {config.data_dir / 'runs'}.",
+        hint=f"Run: {command_line('finetune-lora', 'run')}",
+    )
 
 
 def handwritten(name: str = "handwritten") -> Path:
@@ -219,8 +230,17 @@ def _load(adapter: Path | None, base: str | None) -> Base:
 def _served(model: str, labels: Sequence[str]) -> Predictor:
     from finetune_lora.predict import ChatPredictor
     from seedbed.models.chat import load_chat_model
+    from seedbed.models.open_engine import opens
 
-    chat = load_chat_model(model, settings=load(Settings), temperature=0, max_tokens=256)
+    settings = load(Settings)
+    folder = Path(model.removeprefix("path:")).expanduser()
+    if model.startswith("path:") and folder.is_dir() and not opens(folder):
+        raise BadInput(
+            f"{model!r} cannot be served: no OpenVINO or GGUF files found.",
+            hint="Create them: "
+            + command_line("finetune-lora", "export", "--adapter", folder, "--to", "openvino"),
+        )
+    chat = load_chat_model(model, settings=settings, temperature=0, max_tokens=256)
     return ChatPredictor(chat, model, labels=labels)
 
 
@@ -245,6 +265,20 @@ def write_card(folder: Path, result: dict[str, Any]) -> None:
     )
 
 
+def evaluate_command(folder: Path, *, exported: bool = False) -> str:
+    """The command that evaluates a run, or a model that was exported.
+
+    It names the test.jsonl beside the training data if there is one.
+    """
+    from finetune_lora.adapter import task_beside
+
+    trained_on = Path((task_beside(folder).get("data") or {}).get("path", ""))
+    test = trained_on.with_name("test.jsonl") if trained_on.name else Path()
+    data = test if test.is_file() else "TEST.jsonl"
+    what = ("--model", f"path:{folder}") if exported else ("--adapter", folder)
+    return command_line("finetune-lora", "evaluate", "--data", data, *what)
+
+
 def next_steps(result: TrainResult) -> str:
     """What to type after a training."""
     loss = "" if result.eval_loss is None else f", {result.eval_loss:.3f} on the evaluation data"
@@ -252,8 +286,8 @@ def next_steps(result: TrainResult) -> str:
     return (
         f"{done}: loss {result.train_loss:.3f}{loss}."
         f"\nThe adapter is in {result.folder}. Next:"
-        f"\n  finetune-lora evaluate --data TEST.jsonl --adapter {result.folder}"
-        f"\n  finetune-lora export --adapter {result.folder} --to openvino"
+        f"\n  {evaluate_command(result.folder)}"
+        f"\n  {command_line('finetune-lora', 'export', '--adapter', result.folder)}"
     )
 
 

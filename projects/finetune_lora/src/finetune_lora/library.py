@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import shlex
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from finetune_lora.runs import read_progress, read_run
+from seedbed.cli import command_line
 from seedbed.errors import BadInput, NotFound, SeedbedError
 
 Run = dict[str, Any]
@@ -145,7 +145,7 @@ def resume_command(run: Mapping[str, Any]) -> str:
     """What to type so that a run goes on: its arguments, as far as they are not the defaults."""
     args = run.get("args")
     args = dict(args) if isinstance(args, Mapping) else {}
-    words = ["finetune-lora", "train", "--data", str(args.pop("data", "TRAIN"))]
+    words = ["train", "--data", str(args.pop("data", "TRAIN"))]
     words += ["--output", str(args.pop("output", run.get("folder", "DIR")))]
     defaults = _defaults()
     for key, value in args.items():
@@ -156,7 +156,7 @@ def resume_command(run: Mapping[str, Any]) -> str:
             words.append(f"--{option}" if value else f"--no-{option}")
         else:
             words += [f"--{option}", str(value)]
-    return shlex.join([*words, "--resume"])
+    return command_line("finetune-lora", *words, "--resume")
 
 
 def _defaults() -> dict[str, Any]:

@@ -7,17 +7,20 @@ nothing anywhere.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from finetune_lora import report
+from finetune_lora.data.card import public_name
 from seedbed.files import write_bytes
 from seedbed.models.catalog import find
 
 _UPSTREAM = {"smollm2": "HuggingFaceTB/SmolLM2-135M-Instruct"}
 """Where the hub has the original of a base that is packaged."""
-_SHOWN = 2000  # characters of the system prompt
+_SHOWN = 2000  # characters of a system prompt that is written out
+_HEADER = re.compile(r"\A---\n.*?^---$", re.DOTALL | re.MULTILINE)  # of a card, in YAML
 
 
 def write_model_card(
@@ -27,13 +30,14 @@ def write_model_card(
     result: Mapping[str, Any] | None = None,
     task: Mapping[str, Any] | None = None,
     data_card: str = "",
-    language: str | Sequence[str] | None = "en",
+    language: Sequence[str] = (),
     license: str | None = None,
 ) -> Path:
     """Write README.md into an adapter's folder, whole or not at all; returns its path.
 
-    `result` is `Evaluation.as_json()`; `data_card` is Markdown about the training data. Without
-    `license` it is that of the base, where the catalogue knows it.
+    `result` is `Evaluation.as_json()`; `data_card` is Markdown about the training data, whose YAML
+    header is left out; `language` are codes such as "en". Without `license` it is that of the base,
+    where the catalogue has it.
     """
     text = model_card(
         folder.resolve().name,
@@ -56,7 +60,7 @@ def model_card(
     result: Mapping[str, Any] | None = None,
     task: Mapping[str, Any] | None = None,
     data_card: str = "",
-    language: str | Sequence[str] | None = "en",
+    language: Sequence[str] = (),
     license: str | None = None,
 ) -> str:
     """The card as text: YAML that the hub reads, then Markdown; see `write_model_card`."""
@@ -65,22 +69,24 @@ def model_card(
     base = str(run.get("base", ""))
     known = find(base)
     upstream = hub_id(base)
+    # Constraints hold where Seedbed decodes; whoever loads the weights gets other figures.
+    figures = _eval_results(result) if result and not result["constrained"] else None
     data = ModelCardData(
         base_model=upstream,
         library_name="peft",
         license=license or (known.license.lower() if known else None),
-        language=language if isinstance(language, str) or language is None else list(language),
+        language=list(language) or None,
         pipeline_tag="text-generation",
         tags=["lora", "peft", "seedbed", str(run.get("args", {}).get("method", "lora"))],
         datasets=[i for i in [hub_id(_data(run, "data"))] if i] or None,
         metrics=_metrics(result),
-        model_name=name,
-        eval_results=_eval_results(result) if result else None,
+        model_name=name if figures else None,
+        eval_results=figures,
     )
     parts = [
         ("", f"# {name}\n\n{_intro(run, result)}"),
         ("Intended use", _intended(result, task)),
-        ("How to use", _usage(name, base, upstream, task)),
+        ("How to use", _usage(upstream, task)),
         ("Training data", _training_data(run, data_card)),
         ("Training", _training(run)),
         ("Evaluation", _evaluation(result)),
@@ -107,8 +113,8 @@ def _data(run: Mapping[str, Any], key: str) -> str:
 
 
 def _title(source: str) -> str:
-    """What to call a data set: folders of the machine it was trained on are nobody's business."""
-    return hub_id(source) or Path(source).name or "unnamed"
+    """What to call a dataset."""
+    return hub_id(source) or public_name(source) or "unnamed"
 
 
 def _metrics(result: Mapping[str, Any] | None) -> list[str] | None:
@@ -149,7 +155,7 @@ def _eval_results(result: Mapping[str, Any]) -> list[Any]:
 def _intro(run: Mapping[str, Any], result: Mapping[str, Any] | None) -> str:
     method = str(run.get("args", {}).get("method", "lora"))
     text = (
-        f"A {method} adapter of `{_spec(str(run.get('base', '')))}`, trained on "
+        f"A {method} adapter of `{public_name(str(run.get('base', '')))}`, trained on "
         f"{_title(_data(run, 'data'))}."
     )
     if result:
@@ -158,13 +164,16 @@ def _intro(run: Mapping[str, Any], result: Mapping[str, Any] | None) -> str:
         text += (
             f" On {_title(str(result['data']['source']))}: {share} "
             f"**{result['exact_match']:.3f}** (95 % interval {low:.3f} to {high:.3f}, "
-            f"n = {result['n']})."
+            f"n = {result['n']}){_constraint(result)}."
         )
     return text + "\n"
 
 
-def _spec(base: str) -> str:
-    return f"path:{Path(base).name}" if base.startswith("path:") else base
+def _constraint(result: Mapping[str, Any]) -> str:
+    if not result["constrained"]:
+        return ""
+    allowed = "the labels" if result["kind"] == "labels" else "valid answers"
+    return f", with decoding constrained to {allowed}"
 
 
 def _intended(result: Mapping[str, Any] | None, task: Mapping[str, Any] | None) -> str:
@@ -182,22 +191,33 @@ def _intended(result: Mapping[str, Any] | None, task: Mapping[str, Any] | None) 
     )
 
 
-def _usage(name: str, base: str, upstream: str | None, task: Mapping[str, Any] | None) -> str:
-    system = (task or {}).get("system")
-    first = ""
+def _usage(upstream: str | None, task: Mapping[str, Any] | None) -> str:
+    """Recipes that run as pasted, in the folder of the card."""
+    task = task or {}
+    system, imports, first = task.get("system"), "", ""
     if system:
-        shown = system if len(system) <= _SHOWN else system[:_SHOWN] + "…"
-        first = f'    {{"role": "system", "content": {json.dumps(shown, ensure_ascii=False)}}},\n'
-    source = upstream or (Path(base.removeprefix("path:")).name if base else "the base model")
-    return f"""With transformers and peft, from the folder that contains the adapter:
-
-```python
+        content = json.dumps(system, ensure_ascii=False)
+        if len(system) > _SHOWN:
+            imports, content = "import json\n\n", 'json.load(open("task.json"))["system"]'
+        first = f'    {{"role": "system", "content": {content}}},\n'
+    if upstream:
+        load = f"""\
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-tokenizer = AutoTokenizer.from_pretrained("{name}")
-model = AutoModelForCausalLM.from_pretrained("{source}")
-model = PeftModel.from_pretrained(model, "{name}").eval()
+model = AutoModelForCausalLM.from_pretrained("{upstream}")
+model = PeftModel.from_pretrained(model, ".").eval()"""
+    else:  # adapter_config.json has the folder of the base, which is not for the public
+        load = """\
+from peft import AutoPeftModelForCausalLM
+from transformers import AutoTokenizer
+
+model = AutoPeftModelForCausalLM.from_pretrained(".").eval()"""
+    return f"""With transformers and peft, in this folder:
+
+```python
+{imports}{load}
+tokenizer = AutoTokenizer.from_pretrained(".")
 messages = [
 {first}    {{"role": "user", "content": "…"}},
 ]
@@ -208,13 +228,24 @@ output = model.generate(**inputs, max_new_tokens=128, do_sample=False)
 print(tokenizer.decode(output[0, inputs["input_ids"].shape[1]:], skip_special_tokens=True))
 ```
 
-With Seedbed, after merging it into its base model:
+{_freely(task)}With Seedbed, in this folder, with its virtual environment active:
 
 ```bash
-finetune-lora export {name} --to merged
-SEEDBED_MODEL=path:MERGED_FOLDER make run-service
+finetune-lora export --adapter . --to openvino --output openvino
+SEEDBED_MODEL=path:openvino llm-service serve
 ```
 """
+
+
+def _freely(task: Mapping[str, Any]) -> str:
+    """What to expect of answers that are not constrained as those of the evaluation are."""
+    if not task.get("labels") and not task.get("answers"):
+        return ""
+    allowed = "one of the labels" if task.get("labels") else "valid"
+    return (
+        "This generates freely, while the evaluation below constrains decoding to valid answers. "
+        f"Check that each answer is {allowed}.\n\n"
+    )
 
 
 def _training_data(run: Mapping[str, Any], data_card: str) -> str:
@@ -226,7 +257,8 @@ def _training_data(run: Mapping[str, Any], data_card: str) -> str:
             rows.append(
                 [title, _title(str(about.get("path", ""))), str(about.get("n", "")), digest]
             )
-    card = f"\n{_deeper(data_card.strip(), 2)}\n" if data_card.strip() else ""
+    text = _HEADER.sub("", data_card).strip()
+    card = f"\n{_deeper(text, 2)}\n" if text else ""
     return (report.table(["", "source", "rows", "sha256"], rows) if rows else "") + card
 
 
@@ -267,7 +299,7 @@ def _value(value: Any) -> str:
 
 def _evaluation(result: Mapping[str, Any] | None) -> str:
     if not result:
-        return "Not evaluated yet. Run `finetune-lora evaluate --data FILE --adapter DIR`.\n"
+        return "Not evaluated yet. Run `finetune-lora evaluate --data FILE --adapter .` here.\n"
     source = _title(str(result["data"]["source"]))
     figures = _deeper(report.sections(result), 1)
     return f"Evaluated on {source}; all systems on the same examples.\n\n{figures}\n"

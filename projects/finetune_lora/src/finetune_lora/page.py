@@ -15,6 +15,7 @@ from urllib.parse import parse_qs
 import gradio as gr
 
 from finetune_lora import view_answer, view_report, view_runs
+from finetune_lora.jobs import evaluate_command
 from finetune_lora.library import Library
 from finetune_lora.playground import MOST_CHARACTERS, SIDES, Playground, check, is_help_desk
 from seedbed.errors import public_message
@@ -192,7 +193,7 @@ class Handlers:
             run = self.library.run(chosen[0])
             if not run["has_adapter"]:
                 return view_answer.no_adapter(run)
-            return view_report.missing(str(self.library.folder(chosen[0])))
+            return view_report.missing(evaluate_command(self.library.folder(chosen[0])))
         return view_report.evaluation(report)
 
     def _about(self, chosen: list[str]) -> str:
@@ -200,7 +201,8 @@ class Handlers:
         if len(runs) > 1:
             return view_runs.differences(runs)
         has_card = self.library.model_card(chosen[0]) is not None
-        return view_runs.about(runs[0], self.library.card(chosen[0]), has_card)
+        evaluate = evaluate_command(self.library.folder(chosen[0]))
+        return view_runs.about(runs[0], self.library.card(chosen[0]), has_card, evaluate=evaluate)
 
     def _asked(self, chosen: list[str]) -> str:
         """Who answers, and requests to try."""

@@ -156,7 +156,8 @@ class TorchPredictor:
         )
         texts = self._tokenizer.batch_decode(out[:, width:], skip_special_tokens=True)
         seconds = (time.perf_counter() - begun) / len(prompts)
-        return [Prediction(text.strip(), seconds) for text in texts]
+        constrained = self._space is not None
+        return [Prediction(text.strip(), seconds, constrained=constrained) for text in texts]
 
     def _keep_to(
         self, space: AnswerSpace, requests: list[str], width: int
@@ -191,7 +192,8 @@ class TorchPredictor:
         found = []
         for score in scores:
             likely = {label: math.exp(value) for label, value in score.items()}
-            found.append(Prediction(max(likely, key=lambda k: likely[k]), seconds, likely))
+            best = max(likely, key=lambda k: likely[k])
+            found.append(Prediction(best, seconds, likely, constrained=True))
         return found
 
     def _label_ids(self, label: str) -> list[int]:
@@ -233,6 +235,7 @@ class ChatPredictor:
     def __init__(self, chat: BaseChatModel, name: str, *, labels: Sequence[str] = ()) -> None:
         self.name = name
         schema = {"type": "string", "enum": list(labels)}
+        self._constrained = bool(labels)
         self._ask: Any = chat.with_structured_output(schema) if labels else chat
 
     def answer(self, examples: Sequence[Example], **_: Any) -> list[Prediction]:
@@ -242,5 +245,6 @@ class ChatPredictor:
             begun = time.perf_counter()
             said = self._ask.invoke([(m["role"], m["content"]) for m in example.prompt])
             text = said if isinstance(said, str) else said.text
-            found.append(Prediction(text.strip(), time.perf_counter() - begun))
+            seconds = time.perf_counter() - begun
+            found.append(Prediction(text.strip(), seconds, constrained=self._constrained))
         return found

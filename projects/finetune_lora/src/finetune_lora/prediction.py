@@ -13,12 +13,14 @@ from finetune_lora.example import Example
 class Prediction:
     """An answer, the seconds it took, and for classification a score for each label.
 
-    Scores are probabilities or log-likelihoods; `metrics.probabilities` reads both.
+    Scores are probabilities or log-likelihoods; `metrics.probabilities` reads both. `constrained`
+    means that a language model could generate nothing but valid answers.
     """
 
     text: str
     seconds: float = 0.0
     scores: Mapping[str, float] | None = None
+    constrained: bool = False
 
 
 class Predictor(Protocol):

@@ -30,6 +30,8 @@ def progress(
             if event["event"] in ("step", "eval"):
                 shown.update(event)
                 report(event["step"], shown.get("of"), summary(shown), now=event["event"] == "eval")
+            elif event["event"] == "start" and "data" in event:
+                report.print(_beginning(event))
             elif event["event"] == "end":
                 report.print(_ending(event))
 
@@ -56,6 +58,14 @@ def clock_time(seconds: float) -> str:
     minutes, second = divmod(max(0, round(seconds)), 60)
     hours, minute = divmod(minutes, 60)
     return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
+
+
+def _beginning(event: Mapping[str, Any]) -> str:
+    args = event["args"]
+    return (
+        f"Training {event['base']} on {event['data']['n']:,} examples: at most {event['steps']:,} "
+        f"steps and {args['max_minutes']:g} minutes"
+    )
 
 
 def _ending(event: Mapping[str, Any]) -> str:

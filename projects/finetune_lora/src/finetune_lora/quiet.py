@@ -11,7 +11,8 @@ import os
 import warnings
 
 _LIBRARIES = (
-    *("torch", "transformers", "peft", "accelerate", "huggingface_hub", "datasets", "mlflow"),
+    *("torch", "transformers", "peft", "accelerate", "huggingface_hub", "datasets"),
+    *("mlflow", "matplotlib"),
 )
 
 
@@ -21,10 +22,12 @@ def quiet() -> None:
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("TQDM_DISABLE", "1")  # the bars that transformers has no switch for
     for name in _LIBRARIES:
         logging.getLogger(name).setLevel(logging.ERROR)
         # A warning counts as said by the module that calls, which may be any of theirs.
         warnings.filterwarnings("ignore", module=rf"{name}(\.|$)")
+    warnings.filterwarnings("ignore", message=".*Add type hints to the `predict` method")  # MLflow
 
 
 def quiet_loading() -> None:

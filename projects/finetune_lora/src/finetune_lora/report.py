@@ -93,7 +93,8 @@ def _systems(result: Mapping[str, Any]) -> str:
         for name, found in systems.items()
     ]
     heads = ["system", f"{accuracy} (95 % interval)", *used, "latency p50 / p95, ms"]
-    notes = f"{result['n']} examples.{_schema_note(result)}{_notes(result)}\n"
+    notes = f"{result['n']} examples.{_schema_note(result)}{_constraint_note(result)}"
+    notes += f"{_notes(result)}\n"
     return table(heads, rows) + "\n" + notes
 
 
@@ -106,6 +107,16 @@ def _schema_note(result: Mapping[str, Any]) -> str:
         "labels": "one of the labels",
     }
     return f" Valid answers: {meaning[schema]}." if schema in meaning else ""
+
+
+def _constraint_note(result: Mapping[str, Any]) -> str:
+    names = [name for name, figures in result["systems"].items() if figures["constrained"]]
+    if not names:
+        return ""
+    return (
+        f" Decoding was constrained to valid answers for: {_cell('; '.join(names), 500)}. "
+        "Without the constraint, answers of the same models may be invalid, and more often wrong."
+    )
 
 
 def _notes(result: Mapping[str, Any]) -> str:

@@ -91,7 +91,7 @@ def finish(folder: Path, test: str) -> dict[str, Any]:
     typer.echo("Evaluating on hand-written requests …", err=True)
     result = jobs.evaluate_run(test, adapter=folder)
     exported = export(folder, "openvino", folder / "model", force=True)
-    return {**result, "model": exported["path"]}
+    return {**result, "model": exported["path"], "next": exported["next"]}
 
 
 def summary(result: dict[str, Any], folder: Path) -> str:
@@ -102,7 +102,8 @@ def summary(result: dict[str, Any], folder: Path) -> str:
         lines.append(f"  {name:22} {found['exact_match']:6.1%}  [{low:.0%}–{high:.0%}]")
     lines += [
         f"\nReport: {folder / 'report' / 'report.md'}",
-        f"Use the model in any project: SEEDBED_MODEL=path:{result['model']}",
+        f"Model card: {folder / 'README.md'}",
+        f"Next:\n  {result['next']}",
     ]
     return "\n".join(lines)
 

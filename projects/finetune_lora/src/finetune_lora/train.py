@@ -19,6 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from finetune_lora.adapter import AdapterOptions
 from finetune_lora.answers import AnswerSpace
 from finetune_lora.base import Base, load_base
 from finetune_lora.batches import Batches
@@ -27,9 +28,10 @@ from finetune_lora.encode import Encoded, encode
 from finetune_lora.example import Dataset
 from finetune_lora.interrupt import on_signal, raise_stopped
 from finetune_lora.plan import Plan
+from finetune_lora.runs import read_run
 from finetune_lora.scale import processes
 from finetune_lora.word_dropout import without_words
-from seedbed.errors import BadInput, ConfigError
+from seedbed.errors import BadInput, ConfigError, SeedbedError
 from seedbed.settings import Settings
 
 _SMALL = 500e6  # parameters
@@ -126,8 +128,9 @@ class TrainArgs:
                 )
         if self.max_minutes <= 0 or (self.lr is not None and self.lr <= 0):
             raise ConfigError(
-                "max_minutes and lr must be greater than 0.", hint="Example: 10 and 1e-3."
+                "--max-minutes and --lr must be greater than 0.", hint="Example: 10 and 1e-3."
             )
+        AdapterOptions(self.method)  # rejects an unknown one before a folder is made
         if not 0 <= self.word_dropout < 1:
             raise ConfigError(
                 f"Invalid word_dropout: {self.word_dropout}.",
@@ -290,7 +293,10 @@ def facts(job: Job) -> dict[str, Any]:
 
 
 def _data_facts(dataset: Dataset) -> dict[str, Any]:
-    return {"path": dataset.source, "sha256": dataset.sha256, "n": len(dataset)}
+    # Absolute, as reports and exports are made in other folders too.
+    hub = dataset.source.startswith("hf:")
+    path = dataset.source if hub else str(Path(dataset.source).absolute())
+    return {"path": path, "sha256": dataset.sha256, "n": len(dataset)}
 
 
 def task_of(job: Job) -> dict[str, Any]:
@@ -334,11 +340,21 @@ def check_folder(folder: Path, args: TrainArgs) -> None:
         return
     if not folder.is_dir():
         raise BadInput(f"{folder} is a file, not a folder.", hint="Choose another --output.")
-    if any((folder / name).exists() for name in ("run.json", "checkpoints", "adapter_config.json")):
+    trained = any((folder / name).exists() for name in ("checkpoints", "adapter_config.json"))
+    if trained or ((folder / "run.json").exists() and not _failed_early(folder)):
         raise BadInput(
             f"{folder} already contains a run.",
             hint="Continue it with --resume, or choose another --output.",
         )
+
+
+def _failed_early(folder: Path) -> bool:
+    """Whether a run ended before its first step, so that nothing of it is lost by another start."""
+    try:
+        run = read_run(folder)
+    except SeedbedError:  # a damaged record may be of a run that got further
+        return False
+    return run.get("state") in ("failed", "stopped") and not run["last"]
 
 
 def _teller(listeners: Sequence[Listener]) -> Listener:

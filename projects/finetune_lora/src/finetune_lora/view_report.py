@@ -13,15 +13,14 @@ from finetune_lora.markup import command, number, percent, section, share_bar
 from seedbed.server.html import escape, hint, table
 
 Report = Mapping[str, Any]
-_EVALUATE = "finetune-lora evaluate --data TEST.jsonl --adapter "
 _MOST_NAMES = 40  # of a confusion matrix that a person can read
 
 
-def missing(folder: str) -> str:
-    """What to type while a run has not been evaluated."""
+def missing(evaluate: str) -> str:
+    """What a run that has not been evaluated shows; `evaluate` is the command that does it."""
     return (
         "<div class='empty'><h2>Not evaluated yet</h2><p>Evaluate it against the base model:</p>"
-        f"{command(_EVALUATE + folder)}</div>"
+        f"{command(evaluate)}</div>"
     )
 
 

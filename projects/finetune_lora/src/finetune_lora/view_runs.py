@@ -13,21 +13,24 @@ from urllib.parse import quote
 from finetune_lora.curve import Series, chart, points, smooth
 from finetune_lora.markup import command, facts, number, percent, section
 from finetune_lora.progress import clock_time
+from seedbed.cli import command_line
 from seedbed.server.html import badge, error, escape, hint
 
 Run = Mapping[str, Any]
 Lines = Sequence[dict[str, Any]]
 COLOURS = 6
 _STATES = ("running", "finished", "stopped", "failed")
-START = """finetune-lora run                        # the help-desk task, ten minutes
-finetune-lora train --data TRAIN.jsonl   # your own data"""
 
 
 def empty(root: str) -> str:
     """What to type while there is no run."""
+    start = (
+        f"{command_line('finetune-lora', 'run')}  # the help-desk task, ten minutes\n"
+        f"{command_line('finetune-lora', 'train', '--data', 'TRAIN.jsonl')}  # your own data"
+    )
     return (
         "<div class='empty'><h2>No runs yet</h2><p>Start one in a terminal; it appears "
-        f"here within two seconds:</p><pre><code>{escape(START)}</code></pre>"
+        f"here within two seconds:</p><pre><code>{escape(start)}</code></pre>"
         f"<p class='hint'>This page shows the runs in <code>{escape(root)}</code>. "
         "Change the folder with FINETUNE_DATA_DIR.</p></div>"
     )
@@ -134,13 +137,16 @@ def differences(runs: Sequence[Run]) -> str:
     )
 
 
-def about(run: Run, card: Mapping[str, Any] | None, has_model_card: bool) -> str:
-    """Arguments, data and environment of a run, with the link to its model card."""
+def about(run: Run, card: Mapping[str, Any] | None, has_model_card: bool, *, evaluate: str) -> str:
+    """Arguments, data and environment of a run, with the link to its model card.
+
+    `evaluate` is the command that writes the model card.
+    """
     name = quote(str(run["name"]), safe="/")
     link = (
         f"<p><a href='/v1/runs/{name}/card' target='_blank' rel='noopener'>Model card</a></p>"
         if has_model_card
-        else hint("No model card yet. Create it with: finetune-lora evaluate")
+        else hint(f"No model card yet. Create it with: {evaluate}")
     )
     made = {
         "Folder": run.get("folder"),
@@ -172,7 +178,8 @@ def _data_facts(run: Run, card: Mapping[str, Any] | None) -> str:
         "Labels": ", ".join(labels),
     }
     if card is None:
-        return facts(found) + hint("No data card. Create one with: finetune-lora prepare")
+        prepare = command_line("finetune-lora", "prepare", "FILE", "--output", "DIR")
+        return facts(found) + hint(f"No data card. Create one with: {prepare}")
     splits = _mapping(card.get("splits"))
     removed = _mapping(card.get("removed"))
     pii = {kind: _mapping(of).get("found") for kind, of in _mapping(card.get("pii")).items()}

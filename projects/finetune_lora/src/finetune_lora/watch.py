@@ -67,6 +67,6 @@ class Watch(TrainerCallback):
             "tokens": trainer.note["tokens"],
             "tokens_per_second": round((now[1] - tokens) / max(1e-9, now[0] - then), 1),
             "seconds": round(plan.elapsed, 2),
-            "left": round(max(0, plan.total - state.global_step) * pace, 1),
+            "left": round(max(0, min((plan.total - state.global_step) * pace, plan.left)), 1),
         }
         trainer.tell_main(event)

@@ -20,7 +20,9 @@ from pydantic import (
     model_validator,
 )
 
+from seedbed.cli import command_line
 from seedbed.models import catalog
+from seedbed.models.open_engine import opens
 from seedbed.observe.prices import price
 
 PiiKind = Literal["email", "phone", "iban", "card", "ip", "secret"]
@@ -128,6 +130,7 @@ class ModelEntry(Strict):
             for name in ("base_url", "model", "api_key_env"):
                 if name in self.model_fields_set:
                     raise ValueError(f'{name}: only allowed with backend = "openai" or "anthropic"')
+            self._check_folder()
             return self
         for name in ("spec", "preload", "replicas"):
             if name in self.model_fields_set:
@@ -142,6 +145,17 @@ class ModelEntry(Strict):
                 f"export {self.api_key_env}=…"
             )
         return self
+
+    def _check_folder(self) -> None:
+        """Reject a folder of safetensors, such as a merged model, before the service starts."""
+        folder = Path(self.spec.removeprefix("path:")).expanduser()
+        chat = self.kind == "chat" and self.spec.startswith("path:")
+        if chat and folder.is_dir() and not opens(folder):
+            arguments = ("export", "--adapter", folder, "--to", "openvino")
+            raise ValueError(
+                f"spec: {folder} contains no OpenVINO or GGUF files; run "
+                f"`{command_line('finetune-lora', *arguments)}` and use its output folder"
+            )
 
     @property
     def api_key(self) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from llm_service.store.keys import Key
-from seedbed.cli import table
+from seedbed.cli import command_line, table
 
 
 def key_json(key: Key) -> dict[str, Any]:
@@ -46,7 +46,8 @@ def keys_table(keys: Iterable[Key]) -> str:
             (key.id, key.name, ",".join(sorted(key.scopes)), ",".join(key.models), said, state)
         )
     if not rows:
-        return "No keys yet. Create one: llm-service keys create --name NAME"
+        create = command_line("llm-service", "keys", "create", "--name", "NAME")
+        return f"No keys yet. Create one: {create}"
     return table(("id", "name", "scopes", "models", "limits", ""), rows)
 
 

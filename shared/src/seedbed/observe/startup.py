@@ -54,13 +54,15 @@ def silence_dependencies() -> None:
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 
-def start(service: str, level: str = "INFO") -> None:
+def start(service: str, level: str = "INFO", *, server: bool = True) -> None:
     """Run all the steps of this module; `service` is the program's name in traces.
+
+    A command that is not a `server` logs plain sentences: its stderr is read by a person.
 
     start("my_app", level="DEBUG")
     """
     silence_dependencies()
-    setup_logging(level)
+    setup_logging(level, server=server)
     setup_tracing(service)
 
 
@@ -70,9 +72,13 @@ class _Text(logging.Formatter):
         return redact_secrets(super().format(record)) + suffix
 
 
-def text_formatter() -> logging.Formatter:
-    """Lines such as `15:20:01 INFO    message [request id]`, with secrets redacted."""
-    return _Text("%(asctime)s %(levelname)-7s %(message)s", "%H:%M:%S")
+def text_formatter(*, server: bool = True) -> logging.Formatter:
+    """Lines such as `15:20:01 INFO    message [request id]`, with secrets redacted.
+
+    Without `server` the message alone.
+    """
+    prefix = "%(asctime)s %(levelname)-7s " if server else ""
+    return _Text(f"{prefix}%(message)s", "%H:%M:%S")
 
 
 def json_formatter() -> logging.Formatter:
@@ -110,8 +116,8 @@ def _trace_id() -> str:
     return f"{context.trace_id:032x}" if context.is_valid else ""
 
 
-def setup_logging(level: str = "INFO") -> None:
-    """Log to stderr: `text_formatter` on a terminal, `json_formatter` elsewhere.
+def setup_logging(level: str = "INFO", *, server: bool = True) -> None:
+    """Log to stderr: `text_formatter` on a terminal or for a command, else `json_formatter`.
 
     Calling it again only changes the level. Raises ConfigError for an unknown level.
     """
@@ -120,8 +126,8 @@ def setup_logging(level: str = "INFO") -> None:
     if handler is None:
         handler = logging.StreamHandler()
         handler.seedbed = True  # type: ignore[attr-defined]
-        if sys.stderr.isatty():
-            handler.setFormatter(text_formatter())
+        if not server or sys.stderr.isatty():
+            handler.setFormatter(text_formatter(server=server))
         else:
             handler.setFormatter(json_formatter())
         root.addHandler(handler)

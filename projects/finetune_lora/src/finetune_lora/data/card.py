@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import PurePath
 from typing import Any
 
 from finetune_lora.data.tokens import spread
@@ -16,6 +17,7 @@ from finetune_lora.example import Example
 
 _LANGUAGE_SAMPLE = 2000
 _LONG_ENOUGH = 20
+_LIKELY = 0.2  # share of the texts; smaller ones are mostly wrong guesses about short texts
 
 
 def describe(examples: Sequence[Example]) -> dict[str, Any]:
@@ -63,6 +65,23 @@ def languages(examples: Sequence[Example]) -> dict[str, Any]:
     return {"texts": len(sample), "shares": {c: s for c, s in shares.items() if s >= 0.01}}
 
 
+def public_name(source: str) -> str:
+    """A dataset or model spec without the folders of this machine, which may name users or clients.
+
+    >>> public_name("path:/home/anna/acme/base"), public_name("hf:org/name@main")
+    ('path:base', 'hf:org/name@main')
+    """
+    if source.startswith("hf:"):
+        return source
+    name = PurePath(source.removeprefix("path:")).name
+    return f"path:{name}" if source.startswith("path:") else name
+
+
+def likely_languages(card: Mapping[str, Any]) -> dict[str, float]:
+    """Language code → share, for the languages of at least a fifth of the texts."""
+    return {code: share for code, share in card["languages"]["shares"].items() if share >= _LIKELY}
+
+
 def as_json(card: Mapping[str, Any]) -> bytes:
     return (json.dumps(card, ensure_ascii=False, indent=2) + "\n").encode()
 
@@ -95,7 +114,7 @@ def _header(card: Mapping[str, Any]) -> str:
     # JSON is YAML, and quotes whatever needs it.
     fields = {
         "license": card["licence"] or "unknown",
-        "language": list(card["languages"]["shares"]),
+        "language": list(likely_languages(card)),
         "task_categories": [task],
         "configs": [{"config_name": "default", "data_files": files}],
     }
@@ -104,17 +123,16 @@ def _header(card: Mapping[str, Any]) -> str:
 
 
 def _origin(card: Mapping[str, Any]) -> str:
-    guessed = card["languages"]
-    shares = ", ".join(f"{code} {share:.0%}" for code, share in guessed["shares"].items())
+    shares = ", ".join(f"{code} {share:.0%}" for code, share in likely_languages(card).items())
     facts = {
-        "Source": f"`{card['source']}`",
+        "Source": f"`{public_name(card['source'])}`",
         "Revision": card["revision"],
         "sha256 of the source": f"`{card['source_sha256']}`",
         "Licence": card["licence"] or "unknown",
         "Format": card["format"],
         "Seed": card["seed"],
         "Near duplicates": f"similarity above {card['near']}",
-        "Language": f"{shares or 'unknown'} (guessed from {guessed['texts']} texts)",
+        "Language": f"{shares or 'unknown'} (guessed from {card['languages']['texts']} texts)",
     }
     return _list(f"{name}: {value}" for name, value in facts.items() if value != "")
 
@@ -134,8 +152,9 @@ def _lengths(card: Mapping[str, Any]) -> list[str]:
     table = _table(("", "min", "p50", "p95", "max", "total"), rows)
     if not card["tokens"]:
         return ["## Lengths", table]
+    base = public_name(card["tokens"]["base"])
     limit, over = card["tokens"]["max_tokens"], card["tokens"]["truncated"]
-    said = f"Tokens are counted with the tokenizer and chat template of `{card['tokens']['base']}`."
+    said = f"Tokens are counted with the tokenizer and chat template of `{base}`."
     if limit is not None:
         said += f" {over} rows are longer than {limit} tokens; training rejects or truncates them."
     return ["## Lengths", table, said]

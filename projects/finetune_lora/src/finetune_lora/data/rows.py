@@ -123,7 +123,7 @@ def _read_array(path: Path, max_bytes: int) -> Iterator[Row]:
             value, end = decoder.raw_decode(text, position)
         except (json.JSONDecodeError, RecursionError) as error:
             # Where the next element begins is unknown: there is nothing to go on with.
-            said = getattr(error, "msg", "nested too deeply")
+            said = getattr(error, "msg", "nested too deeply").removesuffix(" starting at")
             raise BadInput(f"{path}:{line}: Invalid JSON: {said}.", hint=_REPAIR) from None
         problem = too_large(len(text[position:end].encode()), max_bytes)
         yield Row(line, None, problem) if problem else _checked(line, value)

@@ -5,10 +5,13 @@ Nothing here trains or evaluates; each module reads a folder and writes a folder
 
 from __future__ import annotations
 
+import shlex
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from finetune_lora.adapter import TASK_FILE, task_beside
+from seedbed.cli import command_line
 from seedbed.errors import ConfigError
 from seedbed.files import write_text
 
@@ -29,8 +32,8 @@ def export(
     `type` is how numbers are stored: bfloat16 (the default) or float32 for merged, else as
     `gguf.TYPES` has them. Q4_1 is chosen on the examples of `data`, or on those trained on where
     their file is as it was; it is the default where there are any, and Q8_0 elsewhere. Returns
-    `kind`, `path`, `type`, `megabytes` and `next`, a command that uses it. Raises what the modules
-    raise.
+    `kind`, `path`, `type`, `megabytes` and `next`, the command that uses it: a merged
+    model has to be converted first. Raises what the modules raise.
     """
     if to not in KINDS:
         raise ConfigError(f"Unknown export format {to!r}.", hint=f"Available: {', '.join(KINDS)}.")
@@ -40,7 +43,7 @@ def export(
         from finetune_lora.export.merge import merge
 
         kind = options["dtype"] = type or "bfloat16"
-        path, use = merge(source, out, **options), f"finetune-lora export --adapter {out}"
+        path = merge(source, out, **options)
     else:
         from finetune_lora.data.read import load_dataset
         from finetune_lora.export.gguf import to_gguf
@@ -51,8 +54,19 @@ def export(
         options["examples"] = learned.examples if learned else ()
         kind = options["type"] = type or ("Q4_1" if learned else "Q8_0")
         path = (to_gguf if to == "gguf" else to_openvino)(source, out, **options)
-        use = f"SEEDBED_MODEL=path:{out}"
     if (source / TASK_FILE).exists():  # what to ask the model, and what it may answer
         write_text(out / TASK_FILE, (source / TASK_FILE).read_text("utf-8"))
+    convert = command_line("finetune-lora", "export", "--adapter", out, "--to", "openvino")
+    use = convert if to == "merged" else _use_command(out)
     size = sum(file.stat().st_size for file in out.iterdir() if file.is_file()) / 1e6
     return {"kind": to, "path": str(path), "type": kind, "megabytes": round(size, 1), "next": use}
+
+
+def _use_command(folder: Path) -> str:
+    """The command that serves OpenVINO or GGUF files, or evaluates them without llm_service."""
+    if find_spec("llm_service"):
+        spec = shlex.quote(f"path:{folder}")
+        return f"SEEDBED_MODEL={spec} {command_line('llm-service', 'serve')}"
+    from finetune_lora.jobs import evaluate_command
+
+    return evaluate_command(folder, exported=True)

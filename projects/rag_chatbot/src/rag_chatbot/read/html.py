@@ -110,7 +110,7 @@ class _Walk:
         self.terms: list[str] = []  # of a definition list, whose definition follows
         self.definitions = 0  # depth of nested definition lists
         self.level = 0  # of the last heading of the page
-        self.ended = 0  # level of the terms that are over, until the next block says so
+        self.ended = 0  # level of the definitions that the next block ends; 0 for none
         node, depth = root, 0
         while node is not None:
             down = self._enter(node)

@@ -164,7 +164,7 @@ def terms(text: str) -> list[str]:
 
 
 def subject_terms(question: str) -> list[str]:
-    """The terms of a question without the measure that it asks for, which no answer repeats.
+    """The terms of a question without the measure in "how often", which answers do not repeat.
 
     >>> subject_terms("How often is the compost turned?")
     ['compost', 'turn']
@@ -225,7 +225,8 @@ def overlap(weights: Mapping[str, float], terms: Iterable[str]) -> float:
 
 # How a question asks for each kind of answer, and how an answer of that kind looks.
 _ASKS = {
-    "number": r"\bhow (?:many|much|long|often|large|big|old|fast|far|deep|high)\b|\b(?:which|what)\b.{0,40}\bversion\b"
+    "number": r"\bhow (?:many|much|long|often|large|big|old|fast|far|deep|high)\b"
+    r"|\b(?:which|what)\b.{0,40}\bversion\b"
     r"|\bdefault (?:value|size|port|timeout|limit|number)|\bwhich (?:port|release)|\bwhat (?:port"
     r"|is the (?:default|maximum|minimum|limit|size|number))|\bnumber of\b|\b(?:maxi|mini)mum\b",
     "code": r"\b(?:command|flag|option|switch|setting|parameter|argument|variable|function|method"

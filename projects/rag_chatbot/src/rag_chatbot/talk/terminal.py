@@ -54,7 +54,7 @@ def print_summary(summary: dict[str, Any]) -> None:
 def documents(items: Sequence[dict[str, Any]]) -> str:
     """The documents of a collection as a table."""
     if not items:
-        return "No documents yet. Add some: rag-chatbot ingest FOLDER"
+        return f"No documents yet. Add some: {cli.command_line('rag-chatbot', 'ingest', 'FOLDER')}"
     return cli.table(("chunks", "source"), [(item["chunks"], item["source"]) for item in items])
 
 
