@@ -5,7 +5,6 @@ set -eu
 if [ -z "${SEEDBED_API_KEYS:-}" ] && [ -z "${SEEDBED_OPEN:-}" ]; then
     key=$(python -c 'import secrets; print(secrets.token_urlsafe(18))')
     export SEEDBED_API_KEYS="owner=$key"
-    export RAG_WRITERS="${RAG_WRITERS-owner}"  # whoever reads the log may also add documents
     echo "No key was given. This run's key: $key (set SEEDBED_API_KEYS=name=key to choose it)"
 fi
 exec "$@"

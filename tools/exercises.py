@@ -11,7 +11,7 @@ The verbs `exercise-X` and `check-X` of the Makefile call it. An exercise is a f
 - `README.md` explains the task in numbered steps. Its first line is the title, and "about 15
   minutes" in its text the time.
 - `exercise.toml` names the gap (`file = "retrieve.py"`, `function = "fuse"` or `"Class.method"`)
-  and the `phase` of the handbook's learning path, and gives a `hint`.
+  and the `phase` of the learning path, and gives a `hint`.
 - `check.py` has functions `check_N_*`, at least one for each step N of the README. Their assertions
   say what was expected and what the solution did.
 
@@ -121,10 +121,7 @@ def _make_command(verb: str, project: str, root: Path) -> str:
 
 
 def table(root: Path) -> str:
-    """A Markdown table of all exercises, in the order of the learning path.
-
-    The handbook has the same one.
-    """
+    """A Markdown table of all exercises, in the order of the learning path."""
     exercises = sorted(load_all(root), key=lambda e: (e.phase, e.project, e.number))
     rows: list[tuple[str, ...]] = [("phase", "project", "exercise", "minutes", "start")]
     rows += [

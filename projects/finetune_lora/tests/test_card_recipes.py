@@ -8,15 +8,14 @@ import re
 import shutil
 import subprocess
 import sys
-from importlib.util import find_spec
+from contextlib import closing
 from pathlib import Path
 
-import httpx
 import pytest
 
 from finetune_lora.model_card import write_model_card
 from finetune_lora.testing import tiny_adapter, tiny_base
-from seedbed.testing import free_port, run_server
+from seedbed.models.chat import load_chat_model
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 BIN = Path(sys.executable).parent
@@ -95,10 +94,7 @@ def test_commands_that_training_and_exports_print_run(
     merged = paste(f"'{BIN}/finetune-lora' export --adapter run --to merged", place)
     [convert] = next_commands(merged.stdout)
     [use] = next_commands(paste(convert, place).stdout)
-    if "llm-service" not in use:
-        paste(use, place)
-        return
-    served(use, place)
+    paste(use, place)
 
 
 def test_model_card_recipes_run_in_the_folder_of_the_card(run: Path, place: Path) -> None:
@@ -110,22 +106,11 @@ def test_model_card_recipes_run_in_the_folder_of_the_card(run: Path, place: Path
     [recipe] = blocks(card, "python")
     subprocess.run([sys.executable, "-c", recipe], cwd=folder, check=True)
     [commands] = blocks(card, "bash")
-    *export, serve = commands.splitlines()
-    path = f"{BIN}{os.pathsep}{os.defpath}"  # an active virtual environment
-    for command in export:
-        paste(command, folder, PATH=path)
-    if find_spec("llm_service"):
-        served(serve, folder, PATH=path)
-
-
-def served(command: str, folder: Path, **variables: str) -> None:
-    port = free_port()
-    variables |= {"PORT": str(port), "SERVICE_DATA_DIR": str(folder / "service")}
-    with run_server(["bash", "-c", command], port, "/readyz", env=variables, cwd=folder):
-        body = {"messages": [{"role": "user", "content": "great laptop"}], "max_tokens": 5}
-        url = f"http://127.0.0.1:{port}/v1/chat/completions"
-        answer = httpx.post(url, json=body, timeout=60)
-        assert answer.status_code == 200, answer.text
+    # An active virtual environment.
+    paste(commands, folder, PATH=f"{BIN}{os.pathsep}{os.defpath}")
+    model = load_chat_model(f"path:{folder}/openvino", max_tokens=5)
+    with closing(model.engine):
+        assert model.invoke("great laptop").usage_metadata["output_tokens"]
 
 
 def test_model_card_recipe_for_a_base_of_the_hub_runs(tmp_path: Path) -> None:

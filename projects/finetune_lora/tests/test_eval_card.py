@@ -85,7 +85,7 @@ def test_it_says_what_a_reader_needs() -> None:
         "## Intended use",
         "PeftModel.from_pretrained",
         '"Say \\"JSON\\".\\nAlways."',
-        "SEEDBED_MODEL=path:openvino llm-service serve",
+        "SEEDBED_MODEL=path:openvino",
         "### Data",
         "| r | 16 |",
         "| tokens trained on | 5000 |",

@@ -9,6 +9,7 @@ import pytest
 
 from finetune_lora.library import Library
 from finetune_lora.testing import write_run
+from seedbed.cli import command_line
 from seedbed.errors import BadInput, NotFound
 
 
@@ -60,12 +61,9 @@ def test_a_run_whose_process_died_is_stopped_and_says_what_to_type(tmp_path: Pat
     (folder / "run.json").write_text(json.dumps(run | {"pid_started": 1.0}))
     stopped = library.run("a")
     assert stopped["state"] == "stopped"
-    assert stopped["resume"] == (
-        f"finetune-lora train --data data/train.jsonl --output {folder} --lr 0.0001 --resume"
-    )
-    with pytest.raises(
-        BadInput, match=r"is stopped and has no adapter yet\. Run: finetune-lora train"
-    ):
+    train = command_line("finetune-lora", "train", "--data", "data/train.jsonl")
+    assert stopped["resume"] == f"{train} --output {folder} --lr 0.0001 --resume"
+    with pytest.raises(BadInput, match=rf"is stopped and has no adapter yet\. Run: {train}"):
         library.adapter("a")
 
 

@@ -171,8 +171,7 @@ def test_a_folder_without_openvino_or_gguf_files_is_rejected_with_the_export(
     merged = tmp_path / "merged"
     merged.mkdir()
     (merged / "model.safetensors").touch()
-    export = rf"`\S*finetune-lora export --adapter {merged} --to openvino`"
-    with pytest.raises(ConfigError, match=rf"SEEDBED_MODEL='path:{merged}': spec: .*{export}"):
+    with pytest.raises(ConfigError, match=rf"SEEDBED_MODEL='path:{merged}': .*--to openvino"):
         Table.load(None, Settings(model=f"path:{merged}"))
     (merged / "model.gguf").touch()
     assert Table.load(None, Settings(model=f"path:{merged}")).default == "merged"

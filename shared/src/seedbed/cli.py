@@ -78,7 +78,7 @@ def command_line(program: str, *arguments: object) -> str:
     """A command for the user to paste into a shell, in the current folder.
 
     `program` is a command that a project installs. If the shell does not find it on its PATH, it is
-    named by its path, e.g. `.venv/bin/finetune-lora`. Arguments are quoted where necessary.
+    named by its path, e.g. `.venv/bin/NAME`. Arguments are quoted where necessary.
 
     >>> command_line("no-such-program", "export", "--adapter", Path("my run"))
     "no-such-program export --adapter 'my run'"

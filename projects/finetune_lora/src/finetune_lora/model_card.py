@@ -228,12 +228,13 @@ output = model.generate(**inputs, max_new_tokens=128, do_sample=False)
 print(tokenizer.decode(output[0, inputs["input_ids"].shape[1]:], skip_special_tokens=True))
 ```
 
-{_freely(task)}With Seedbed, in this folder, with its virtual environment active:
+{_freely(task)}As a model for OpenVINO, with Seedbed's virtual environment active:
 
 ```bash
 finetune-lora export --adapter . --to openvino --output openvino
-SEEDBED_MODEL=path:openvino llm-service serve
 ```
+
+`SEEDBED_MODEL=path:openvino` then selects it, and `openvino_genai.LLMPipeline` reads it too.
 """
 
 

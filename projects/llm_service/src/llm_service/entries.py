@@ -20,7 +20,6 @@ from pydantic import (
     model_validator,
 )
 
-from seedbed.cli import command_line
 from seedbed.models import catalog
 from seedbed.models.open_engine import opens
 from seedbed.observe.prices import price
@@ -151,10 +150,9 @@ class ModelEntry(Strict):
         folder = Path(self.spec.removeprefix("path:")).expanduser()
         chat = self.kind == "chat" and self.spec.startswith("path:")
         if chat and folder.is_dir() and not opens(folder):
-            arguments = ("export", "--adapter", folder, "--to", "openvino")
             raise ValueError(
-                f"spec: {folder} contains no OpenVINO or GGUF files; run "
-                f"`{command_line('finetune-lora', *arguments)}` and use its output folder"
+                f"spec: {folder} contains no OpenVINO or GGUF files; export the model with "
+                "`--to openvino` and use the folder that this writes"
             )
 
     @property

@@ -2,7 +2,7 @@
 
 import pytest
 
-from rag_chatbot.answer.quotable_units import LONG_WORDS, split
+from rag_chatbot.answer.quotable_units import LONG_WORDS, displayed, split
 
 
 def quotes(text: str) -> list[tuple[str, str]]:
@@ -48,3 +48,52 @@ def test_split_cuts_long_units_without_loss() -> None:
     parts = [text[unit.start : unit.end] for unit in split(text)]
     assert all(len(part.split()) <= LONG_WORDS for part in parts)
     assert " ".join(parts).split() == text.split()
+
+
+def shown(text: str, kind: str, heading: str = "") -> list[str]:
+    return [displayed(text, unit, kind) for unit in split(text, kind, heading)]
+
+
+def test_displayed_row_names_its_columns() -> None:
+    table = "| Name | Size |\n|---|---|\n| int | 4 bytes |\n| text | |"
+    assert shown(table, "html") == ["Name: int; Size: 4 bytes", "Name: text"]
+    rest = "| int | 4 bytes |"
+    assert shown(rest, "html", "Types › Name · Size") == ["Name: int; Size: 4 bytes"]
+    assert shown(rest, "html", "Types") == ["int; 4 bytes"]
+
+
+def test_displayed_csv_row_names_its_columns() -> None:
+    assert shown('product,price\n"lamp, red",49\n', "csv") == ["product: lamp, red; price: 49"]
+
+
+def test_displayed_text_is_as_the_document_has_it() -> None:
+    text = "Run zeta copy <source> *.py for __init__ in\none line."
+    assert shown(text, "text") == [text.replace("\n", " ")]
+    assert shown(text, "pdf") == [text]  # here the parser has joined the lines
+
+
+def test_split_notes_the_term_of_a_definition() -> None:
+    adoc = "-q::\n--quiet::\n\tPrint nothing. Errors are\n\tstill printed to the screen.\n"
+    assert [(unit.term, displayed(adoc, unit, "text")) for unit in split(adoc, "text")] == [
+        ("-q, --quiet", "-q: --quiet: Print nothing."),
+        ("-q, --quiet", "Errors are still printed to the screen."),
+    ]
+    item = "- -q, --quiet: Print nothing."
+    assert split(item, "html")[0].term == "-q, --quiet"
+    assert split("Print nothing.", "html", "OPTIONS › -q, --quiet:")[0].term == "-q, --quiet"
+
+
+def test_split_skips_asciidoc_attributes_and_reads_listings() -> None:
+    adoc = "[verse]\ngit stash list\n\nRun this:\n\n----\n$ git stash\n\n$ git pull\n----\n"
+    assert ("code", "$ git pull") in [(u.kind, adoc[u.start : u.end]) for u in split(adoc, "text")]
+    assert not any("verse" in text or "----" in text for text in shown(adoc, "text"))
+
+
+def test_split_reads_code_whose_beginning_is_in_another_passage() -> None:
+    text = "int x;\nint y;\n```\n\nThen compile it with a C compiler of your choice.\n"
+    assert [unit.kind for unit in split(text)] == ["code", "sentence"]
+
+
+def test_split_does_not_join_unrelated_short_sentences() -> None:
+    text = "Open from 9 to 18 on weekdays. Books may be borrowed for four weeks."
+    assert len(split(text)) == 2

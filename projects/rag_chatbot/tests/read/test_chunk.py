@@ -127,6 +127,53 @@ def test_plain_removes_markup(markup: str, words: str) -> None:
     assert plain(markup) == words
 
 
+LITERAL = [
+    "copy <source> <target>",
+    "define __zeta__() and __init__()",
+    "all *.py or *.txt files",
+    "Dict<String, List<Int>>",
+    "Jane <jane@example.com>",
+    "2*3*4 and snake_case_name",
+]
+
+
+@pytest.mark.parametrize("text", LITERAL)
+@pytest.mark.parametrize("kind", ["html", "pdf", "docx", "text", "csv", "code"])
+def test_plain_keeps_signs_of_formats_without_markup(kind: str, text: str) -> None:
+    assert plain(text, kind) == text
+
+
+@pytest.mark.parametrize("text", LITERAL)
+def test_plain_keeps_placeholders_names_and_globs_in_markdown(text: str) -> None:
+    if text != "Jane <jane@example.com>":  # an address in Markdown
+        assert plain(text) == text
+    assert plain(f"Run `{text}` **now**.") == f"Run {text} now."
+    assert plain(f"```\n{text}\n# *not* a heading\n```") == f"{text}\n# *not* a heading"
+
+
+def test_plain_removes_backslashes_of_markdown() -> None:
+    assert plain(r"\*args and \_\_init\_\_") == "*args and __init__"
+    assert plain(r"grep 'a\|b'", "html") == r"grep 'a\|b'"
+
+
+def test_chunk_does_not_end_with_an_announcement() -> None:
+    words = "word " * 26
+    text = f"{words.strip()}.\n\nThe command should be:\n\n```\nzeta --all now\n```\n"
+    document = parse(Path("a.md"), text.encode())
+    pieces = chunk(document, 42, COUNT)
+    assert [document.text[p.start : p.end][:11] for p in pieces] == ["word word w", "The command"]
+
+
+def test_chunk_heads_definitions_with_their_term() -> None:
+    page = (
+        f"<h1>Zeta</h1><dl><dt>zeta_size</dt><dd>{'Sets it. ' * 40}</dd>"
+        f"<dt>zeta_path</dt><dd>{'Where it is. ' * 30}</dd></dl><p>After the list.</p>"
+    )
+    document = parse(Path("a.html"), page.encode())
+    pieces = chunk(document, 500, COUNT)
+    assert [p.heading for p in pieces] == ["zeta_size:", "zeta_path:", ""]
+
+
 def test_counter_uses_tokenizer_of_the_embeddings() -> None:
     class Counting(HashEmbeddings):
         def count_tokens(self, text: str) -> int:

@@ -73,7 +73,7 @@ markup = st.text(st.sampled_from("#*_`~|->[]()!<&'\"\\ \n1.ab⸨⸩"), max_size=
     st.text(max_size=200) | markup,
     st.integers(-5, 300),
     st.integers(-5, 300),
-    st.sampled_from(["markdown", "text", "code"]),
+    st.sampled_from(["markdown", "text", "code", "html"]),
 )
 def test_document_page_escapes_any_text(text, start, end, kind):
     response = view(text, start, end, kind, source=text)
@@ -87,7 +87,7 @@ def test_document_page_escapes_any_text(text, start, end, kind):
     assert "default-src 'none'" in policy and "script" not in policy
 
 
-@pytest.mark.parametrize("kind", ["text", "code", "html"])
+@pytest.mark.parametrize("kind", ["text", "code", "rst"])
 def test_document_page_shows_other_formats_as_their_text(kind):
     body = view("one <two> *three*", 4, 9, kind).body.decode()
     assert "one <mark id='quote'>&lt;two&gt;</mark> *three*" in body
@@ -99,6 +99,13 @@ def test_document_page_renders_markdown():
     assert "<li>Bring <code>rope --long</code> and a lamp.</li>" in body
     assert "make &lt;tide&gt;" in body and "The harbour at night" in body
     assert "192.0.2.1" not in body and "<mark" not in body
+
+
+def test_document_page_renders_blocks_of_html_and_leaves_its_signs():
+    text = "Run *this* for __init__:\n\n```\ncp <a> <b>\n```\n\n| Name |\n|---|\n| `x` |\n"
+    body = view(text, 0, 10, "html").body.decode()
+    assert "<mark id='quote'>Run *this*</mark> for __init__:" in body
+    assert "<pre><code>cp &lt;a&gt; &lt;b&gt;" in body and "<td>`x`</td>" in body
 
 
 def test_document_page_marks_every_quotable_unit():

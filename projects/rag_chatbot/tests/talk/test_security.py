@@ -176,8 +176,6 @@ def test_upload_on_page_is_deleted_and_never_served(client):
         response = call_page(client, "upload", [[file], "default"], "key-a")
         assert '"success":true' in response
         assert not Path(path).exists()
-    where = {"source": "note.md"}
-    assert call(client, "key-a", "DELETE", "documents", params=where).status_code == 200
 
 
 def test_page_applies_access_rules_of_key(client):

@@ -5,8 +5,6 @@ Nothing here trains or evaluates; each module reads a folder and writes a folder
 
 from __future__ import annotations
 
-import shlex
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -56,17 +54,9 @@ def export(
         path = (to_gguf if to == "gguf" else to_openvino)(source, out, **options)
     if (source / TASK_FILE).exists():  # what to ask the model, and what it may answer
         write_text(out / TASK_FILE, (source / TASK_FILE).read_text("utf-8"))
-    convert = command_line("finetune-lora", "export", "--adapter", out, "--to", "openvino")
-    use = convert if to == "merged" else _use_command(out)
-    size = sum(file.stat().st_size for file in out.iterdir() if file.is_file()) / 1e6
-    return {"kind": to, "path": str(path), "type": kind, "megabytes": round(size, 1), "next": use}
-
-
-def _use_command(folder: Path) -> str:
-    """The command that serves OpenVINO or GGUF files, or evaluates them without llm_service."""
-    if find_spec("llm_service"):
-        spec = shlex.quote(f"path:{folder}")
-        return f"SEEDBED_MODEL={spec} {command_line('llm-service', 'serve')}"
     from finetune_lora.jobs import evaluate_command
 
-    return evaluate_command(folder, exported=True)
+    convert = command_line("finetune-lora", "export", "--adapter", out, "--to", "openvino")
+    use = convert if to == "merged" else evaluate_command(out, exported=True)
+    size = sum(file.stat().st_size for file in out.iterdir() if file.is_file()) / 1e6
+    return {"kind": to, "path": str(path), "type": kind, "megabytes": round(size, 1), "next": use}

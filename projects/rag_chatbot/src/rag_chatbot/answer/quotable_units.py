@@ -124,7 +124,8 @@ def _row_sentence(row: str, header: str, kind: str) -> str:
 
 def _unwrapped(text: str) -> str:
     """Lines that were broken for width joined again; items, rows and paragraphs keep theirs."""
-    text = re.sub(r"(?<=\S)(?:::|;;)[ \t]*\n\s*", ": ", text)  # a term of AsciiDoc
+    text = re.sub(r"^(?:-{4,}|\.{4,})\n", "", text, flags=re.MULTILINE)  # a listing of AsciiDoc
+    text = re.sub(r"(?<=\S)(?:::|;;)[ \t]*\n\s*", ": ", text)  # … and a term
     text = re.sub(r"(?<=\S)[ \t]*\n[ \t]*(?!\s|[-*+•|]|\(?\w{1,3}[.)]\s)", " ", text)
     return re.sub(r"(?<=\S)[ \t]{2,}", " ", text)
 
@@ -317,7 +318,7 @@ def _cells(row: str) -> list[str]:
     """The cells of a table row between bars, or of a line of CSV."""
     row = row.strip()
     if row.startswith("|"):
-        return [cell.strip() for cell in re.split(r"(?<![\\])[ \t]\|(?:[ \t]|$)", row[1:])][:-1]
+        return [cell.strip() for cell in re.split(r"(?<=[ \t])\|(?=[ \t]|$)", row[1:])][:-1]
     delimiter = max("\t;,", key=row.count)
     return [cell.strip() for cell in next(csv.reader([row], delimiter=delimiter), [])]
 

@@ -201,7 +201,8 @@ def defined_names(term: str) -> frozenset[str]:
     >>> sorted(defined_names("class functools.partial(func, /, *args)"))
     ['functools.partial', 'partial']
     """
-    matches = (_DEFINED.fullmatch(part.strip().strip("`")) for part in _ALTERNATIVES.split(term))
+    names = re.sub(r"\(.*\)", "", term)  # without a signature
+    matches = (_DEFINED.fullmatch(part.strip().strip("`")) for part in _ALTERNATIVES.split(names))
     return frozenset(name for m in matches if m for name in _with_last_part(m[1].lower()))
 
 

@@ -2,7 +2,8 @@
 
     document_page(document, 12, 15, back="/")      # an HTTP response
 
-Markdown is rendered; other formats are shown as their text. Documents are untrusted: everything is
+Markdown is rendered, and so are the blocks of HTML, PDF and DOCX; other formats are shown as their
+text. Documents are untrusted: everything is
 escaped, links and images are shown as words, and the content security policy forbids the browser to
 run, load or submit anything.
 """
@@ -50,6 +51,7 @@ mark { background: var(--mark); color: var(--on); border-radius: 3px; scroll-mar
 """
 CODE_TYPES = ("code", "csv", "json", "jsonl")  # shown in a fixed-width font
 MARKDOWN_TYPES = ("markdown", "notebook")
+ASSEMBLED_TYPES = ("html", "pdf", "docx")  # text with the tables, lists and fences of Markdown
 RENDERED_CHARS = 100_000  # of Markdown; the parser's time grows with the square of hostile text
 
 # Signs around the marked text while Markdown is rendered. Markdown counts them as punctuation, so
@@ -72,8 +74,8 @@ def document_page(document: StoredDocument, start: int, end: int, back: str) -> 
     text = document.text
     start, end = sorted((min(max(start, 0), len(text)), min(max(end, 0), len(text))))
     body = None
-    if document.type in MARKDOWN_TYPES and len(text) <= RENDERED_CHARS:
-        body = _rendered(text, start, end)
+    if document.type in (*MARKDOWN_TYPES, *ASSEMBLED_TYPES) and len(text) <= RENDERED_CHARS:
+        body = _rendered(text, start, end, _markdown(inline=document.type in MARKDOWN_TYPES))
     if body is None:
         tag = "pre" if document.type in CODE_TYPES else "div class='text'"
         mark = _mark(escape(text[start:end]), first=True) if start < end else ""
@@ -99,7 +101,7 @@ def _page(source: str, body: str, back: str, jump: str = "", status: int = 200) 
     return HTMLResponse(html, status, headers=headers)
 
 
-def _rendered(text: str, start: int, end: int) -> str | None:
+def _rendered(text: str, start: int, end: int, markdown: Any) -> str | None:
     """Markdown as HTML with a passage marked; None if Markdown does not show all of the passage."""
     text = text.translate(_NO_SIGNS)
     marked = start < end
@@ -113,7 +115,7 @@ def _rendered(text: str, start: int, end: int) -> str | None:
         text = f"{text[:start]}{_BEGIN}{text[start:end]}{_END}{text[end:]}"
     # 2. Render, without the metadata at the top.
     front = _FRONT_MATTER.match(text)
-    html: str = _markdown().render(text[front.end() :] if front else text)
+    html: str = markdown.render(text[front.end() :] if front else text)
     # 3. Mark each piece of text between the signs.
     if marked:
         if not (html.count(_BEGIN) == html.count(_END) == 1):
@@ -137,10 +139,15 @@ def _mark(html: str, *, first: bool) -> str:
     return f"<mark id='quote'>{html}</mark>" if first else f"<mark>{html}</mark>"
 
 
-def _markdown() -> Any:
-    """A Markdown renderer that escapes HTML and shows links and images as their words."""
+def _markdown(*, inline: bool) -> Any:
+    """A Markdown renderer that escapes HTML and shows links and images as their words.
+
+    Without `inline` it leaves the signs inside a paragraph alone: there they are text.
+    """
     from markdown_it import MarkdownIt
 
+    if not inline:
+        return MarkdownIt("zero", {"breaks": True}).enable(["fence", "table", "list", "newline"])
     markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
     for rule in ("link_open", "link_close"):
         markdown.add_render_rule(rule, lambda *_: "")

@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
+from rag_chatbot.read import file_type
 from rag_chatbot.read.language import plain
 from rag_chatbot.talk.terminal import location
 from seedbed.server.html import error, escape, hint, multiline, table
@@ -74,13 +76,13 @@ def answer(result: dict[str, Any], collection: str) -> str:
         written = result["prompt_version"] != "quote"
         items = "".join(
             f"<li value='{item['n']}'>{_link(links[item['n']], _line(location(item)), 'place')}"
-            f"{_excerpt(item['quote']) if written else ''}</li>"
+            f"{_excerpt(item, item['quote']) if written else ''}</li>"
             for item in result["citations"]
         )
         html += f"<ol class='sources'>{items}</ol>"
     elif result["abstained"] and result["passages"]:
         items = "".join(
-            f"<li>{_link_to(item, collection, conversation)}{_excerpt(item['text'])}</li>"
+            f"<li>{_link_to(item, collection, conversation)}{_excerpt(item, item['text'])}</li>"
             for item in result["passages"][:3]
         )
         html += f"<p class='hint'>The nearest passages:</p><ul class='sources'>{items}</ul>"
@@ -165,9 +167,10 @@ def view_link(item: dict[str, Any], collection: str, conversation: str | None = 
     return f"/v1/documents/view?{urlencode(query)}{'#quote' if 'start' in item else ''}"
 
 
-def _excerpt(passage: str) -> str:
+def _excerpt(item: dict[str, Any], passage: str) -> str:
     # Without markup; a line break inside a paragraph becomes a space.
-    excerpt = _shorten(re.sub(r"(?<!\n)\n(?!\n)", " ", plain(passage)), 400)
+    text = plain(passage, file_type(PurePath(item["source"])) or "text")
+    excerpt = _shorten(re.sub(r"(?<!\n)\n(?!\n)", " ", text), 400)
     return f"<blockquote>{multiline(excerpt)}</blockquote>"
 
 
