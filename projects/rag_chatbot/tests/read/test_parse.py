@@ -60,8 +60,8 @@ def pdf(*pages: list[str], extra: str = "", trailer: str = "") -> bytes:
     ).encode("latin-1")
 
 
-def words(text: str, y: int, size: int = 11, font: str = "F1") -> str:
-    return f"BT /{font} {size} Tf 72 {y} Td ({text}) Tj ET"
+def words(text: str, y: int, size: int = 11, font: str = "F1", x: int = 72) -> str:
+    return f"BT /{font} {size} Tf {x} {y} Td ({text}) Tj ET"
 
 
 def docx(body: str, **files: str) -> bytes:
@@ -169,6 +169,21 @@ def test_html_keeps_content_and_drops_navigation() -> None:
     ]
 
 
+def test_html_definition_lists_keep_terms_with_definitions() -> None:
+    document = read(
+        "a.html",
+        "<h1>Zeta</h1><dl><dt>-q</dt><dt>--quiet</dt><dd>Print nothing.</dd>"
+        f"<dt>zeta_size (integer)</dt><dd><p>Sets it.</p><p>{'More. ' * 60}</p></dd></dl>"
+        "<p>End.</p>",
+    )
+    assert shape(document)[1:4] == [
+        ("list", "- -q, --quiet: Print nothing."),
+        ("heading", "zeta_size (integer):"),
+        ("paragraph", "Sets it."),
+    ]
+    assert document.blocks[-1].level == document.blocks[2].level  # "End." is not part of it
+
+
 def test_html_inside_form_is_read() -> None:
     page = "<body><form><p>All of it.</p><button>Send</button><select><option>x</select></form>"
     assert shape(read("a.html", page)) == [("paragraph", "All of it.")]
@@ -214,6 +229,41 @@ def test_pdf_running_heads_are_left_out() -> None:
     text = read("a.pdf", pdf(*pages)).text
     assert "Body c text." in text
     assert "ACME" not in text and "Page" not in text
+
+
+def test_pdf_page_numbers_beside_changing_titles_are_left_out() -> None:
+    heads = ("Pumps {}", "{} Valves", "Hoses {}", "{} Seals")
+    pages = [
+        [words(heads[n].format(n + 11), 760), words(f"Part {'abcd'[n]} has 3 bolts.", 700)]
+        for n in range(4)
+    ]
+    text = read("a.pdf", pdf(*pages)).text
+    assert "Part c has 3 bolts." in text
+    assert not {"Pumps", "Valves", "Hoses", "Seals"} & set(text.split())
+
+
+def test_pdf_table_keeps_cells_apart_and_below_their_header() -> None:
+    rows = [("Name", "Size"), ("smallint", "2 bytes"), ("bigint", "8 bytes")]
+    page = [words("Every type has a size, which the table gives in bytes for all of them.", 720)]
+    for n, row in enumerate(rows):
+        font = "F2" if n == 0 else "F1"
+        page += [words(cell, 690 - 14 * n, 11, font, 72 + 150 * k) for k, cell in enumerate(row)]
+    document = read("a.pdf", pdf(page))
+    assert shape(document)[-1] == (
+        "table",
+        "| Name | Size |\n|---|---|\n| smallint | 2 bytes |\n| bigint | 8 bytes |",
+    )
+
+
+def test_pdf_lines_that_end_early_stay_lines() -> None:
+    page = [
+        words("The valve is opened by hand and closed by the motor of the pump, then", 720),
+        words("locked.", 707),
+        words("Open: left", 660),
+        words("Closed: right and then all the way to the other end", 647),
+    ]
+    text = read("a.pdf", pdf(page)).text
+    assert "pump, then locked." in text and "Open: left\nClosed: right" in text
 
 
 SECRET = f"<< /Filter /Standard /V 1 /R 2 /O <{'41' * 32}> /U <{'42' * 32}> /P -4 >>"

@@ -199,8 +199,7 @@ def choose(
     At most `units` units are taken, and they make at most `quotes` quotes, as units that follow
     each other are joined. A unit repeats another from a cosine of `alike`.
     """
-    best_cosine = max((float(c.features[0]) for c in scored[:1]), default=0.0)
-    left = {(c.hit.chunk.id, c.place): c for c in scored if not _is_filler(c, best_cosine)}
+    left = {(c.hit.chunk.id, c.place): c for c in scored if not _is_filler(c, scored[0])}
     values = {key: c.score for key, c in left.items()}
     floor = max(values.values(), default=0.0) - FAR
     selection: dict[tuple[int, int], Candidate] = {}
@@ -350,10 +349,13 @@ def _key(text: str) -> str:
     return " ".join(re.findall(r"\w+", text.lower()))
 
 
-def _is_filler(c: Candidate, best_cosine: float) -> bool:
-    """Whether a unit has nothing to do with the question, but for its place beside the answer."""
-    shared = float(c.features[_UNIT_OVERLAP]) or float(c.features[_NAMED])
-    return not shared and float(c.features[0]) < FILLER * best_cosine
+def _is_filler(c: Candidate, best: Candidate) -> bool:
+    """Whether a unit has nothing to do with the question, but for its place beside the best one."""
+    if c.features[_NAMED]:
+        return False
+    if c.unit.kind == best.unit.kind == "row" and best.features[_NAMED]:
+        return True  # another row than the one that the question names
+    return not c.features[_UNIT_OVERLAP] and c.features[0] < FILLER * best.features[0]
 
 
 def _length(c: Candidate) -> int:

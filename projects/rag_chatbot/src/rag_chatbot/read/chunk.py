@@ -159,14 +159,13 @@ def _pack(units: list[_Unit], path: str, page: int | None, max_tokens: int) -> l
     size = 0
     for unit in [*units, None]:
         if waiting and (unit is None or size + unit.tokens > max_tokens or size >= target):
-            # What announces the next unit goes with it: "Run this command:".
-            carried = waiting[-1:] if unit and len(waiting) > 1 and waiting[-1].announces else []
-            if carried and carried[0].tokens + unit.tokens > max_tokens:
-                carried = []
-            ended = waiting[: len(waiting) - len(carried)]
-            heading = SEPARATOR.join(part for part in (path, ended[0].header) if part)
-            pieces.append(Piece(ended[0].start, ended[-1].end, heading, page))
-            waiting, size = carried, sum(unit.tokens for unit in carried)
+            carried: list[_Unit] = []
+            last = waiting[-1]
+            if unit and last.announces and len(waiting) > 1:  # "Run this:" goes with the command
+                carried = [waiting.pop()] if last.tokens + unit.tokens <= max_tokens else []
+            heading = SEPARATOR.join(part for part in (path, waiting[0].header) if part)
+            pieces.append(Piece(waiting[0].start, waiting[-1].end, heading, page))
+            waiting, size = carried, sum(one.tokens for one in carried)
         if unit is not None:
             waiting.append(unit)
             size += unit.tokens
