@@ -62,7 +62,7 @@ FEATURE_WEIGHTS = {
     "asks": -0.51,  # the unit is a question itself
     "leads": -0.45,  # it ends with a colon, and so announces something
     "new_code": 0.26,  # it has code although the question does not ask for any
-    # Set by hand on 66 questions about the documentation of Git, PostgreSQL, Python and Debian.
+    # Set by hand on `benchmarks/real_documents.jsonl`.
     "named": 2.0,  # the question names the term that the unit is part of the definition of
     "opens": 1.5,  # … and asks what it is, and the unit opens the definition
 }
