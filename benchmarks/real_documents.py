@@ -3,9 +3,10 @@
     apt-get install git-doc postgresql-doc python3-doc debian-policy debian-reference-en
     python -m benchmarks.real_documents
 
-Prints what `rag-chatbot eval` prints. The questions are in `real_documents.jsonl`; the weights of
-`answer/select.py` that are set by hand were set on them, so they tell what is broken rather than how good answers are elsewhere. Not
-part of `make bench`: it needs Debian's packages, and ingesting takes minutes.
+Prints what `rag-chatbot eval` prints. The questions are in `real_documents.jsonl`. The weights of
+`answer/select.py` that are set by hand were set on them, so they show what is broken rather than
+how good answers are elsewhere. Not part of `make bench`: it needs Debian's packages, and ingesting
+takes minutes.
 """
 
 from __future__ import annotations

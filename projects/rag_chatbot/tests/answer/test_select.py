@@ -1,5 +1,7 @@
 """The choice among the units of retrieved chunks, and the confidence in it."""
 
+from dataclasses import replace
+
 from rag_chatbot.answer import select
 from rag_chatbot.search.retrieve import Hit
 from rag_chatbot.store.store import Chunk
@@ -42,6 +44,35 @@ def test_choose_drops_repeats() -> None:
     assert len(chosen) == 1
 
 
+def test_choose_takes_what_the_best_sentence_announces() -> None:
+    text = "The cache drops pages in these cases:\n\n- an hour has passed\n- the disk is full\n"
+    (only,) = best("When does the cache drop pages?", hit(text))
+    assert only.quote.endswith("the disk is full")
+
+
+def test_choose_leaves_out_other_rows_than_the_named_one() -> None:
+    table = "| Drug | Dose |\n|---|---|\n| Alphazol | 5 mg |\n| Betazol | 20 mg |\n"
+    (only,) = best("What is the dose of Betazol?", hit(table))
+    assert only.text == "Drug: Betazol; Dose: 20 mg"
+
+
+def test_choose_leaves_out_unrelated_neighbours() -> None:
+    text = "The pump is descaled every month. Kittens like to play outside."
+    (only,) = best("How often is the pump descaled?", hit(text))
+    assert only.quote == "The pump is descaled every month."
+
+
+def test_score_prefers_definition_of_the_named_term() -> None:
+    other = hit("The default value of zeta_size is used if zeta_path is not set.", 2)
+    defined = hit("The default is 128 megabytes.", 1)
+    defined = replace(
+        defined, chunk=replace(defined.chunk, heading="Memory › zeta_size (integer):")
+    )
+    units = select.candidates([other, defined])
+    scored = select.score("What is the default value of zeta_size?", units, HashEmbeddings())
+    assert scored[0].unit.term == "zeta_size (integer)"
+
+
 def test_candidates_exclude_diagrams() -> None:
     assert select.candidates([hit("    +------+  cache  +------+---->|--->\n")]) == []
 
@@ -53,6 +84,18 @@ def test_confidence_is_low_without_the_question_s_words(passage: str) -> None:
         for question in ("How often is a request retried after a timeout?", "Who wrote Faust?")
     )
     assert far < 0.2 < near
+
+
+def test_confidence_is_low_for_an_option_that_no_chunk_contains() -> None:
+    scored = select.score(
+        "What does zeta --fast do?",
+        select.candidates([hit("zeta --slow is slow.")]),
+        HashEmbeddings(),
+    )
+    fast, slow = (
+        select.confidence(f"What does zeta {o} do?", scored) for o in ("--fast", "--slow")
+    )
+    assert fast < slow / 2
 
 
 def test_threshold_rises_with_strictness() -> None:

@@ -164,6 +164,15 @@ def test_chunk_does_not_end_with_an_announcement() -> None:
     assert [document.text[p.start : p.end][:11] for p in pieces] == ["word word w", "The command"]
 
 
+def test_chunk_divides_list_that_does_not_fit_below_its_announcement() -> None:
+    items = "".join(f"- item {n} has some words\n" for n in range(5))
+    document = parse(Path("a.md"), f"These are the items of the list:\n\n{items}".encode())
+    [first, second] = chunk(document, 40, COUNT)
+    text = document.text[first.start : first.end]
+    assert text.startswith("These are") and "item 0" in text
+    assert "item 4" in document.text[second.start : second.end]
+
+
 def test_chunk_heads_definitions_with_their_term() -> None:
     page = (
         f"<h1>Zeta</h1><dl><dt>zeta_size</dt><dd>{'Sets it. ' * 40}</dd>"

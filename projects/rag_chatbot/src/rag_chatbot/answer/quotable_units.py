@@ -117,7 +117,7 @@ def _row_sentence(row: str, header: str, kind: str) -> str:
     cells = [plain(cell, kind) for cell in _cells(row)]
     names = [plain(name, kind) for name in header.split(CELLS)]
     if not header or len(names) != len(cells):
-        return "; ".join(cell for cell in cells if cell)
+        return "; ".join(cell for cell in cells if cell).replace(":; ", ": ", 1)
     pairs = zip(names, cells, strict=True)
     return "; ".join(f"{name}: {cell}" if name else cell for name, cell in pairs if cell)
 

@@ -91,6 +91,7 @@ BIAS = -7.87
 
 # Set by hand on the same questions.
 NEXT_TO = 0.6  # bonus beside a selected unit: an answer often needs two in a row
+ANNOUNCED = 8.0  # bonus for what a selected sentence announces, which comes next: "Allowed are:"
 SAME_DOCUMENT = 0.8  # bonus in the document of the best unit
 LINKS = 2.0  # penalty for a unit that is all links: a table of contents names facts only
 FAR = 4.0  # a unit whose score is this far below the best is never quoted
@@ -217,13 +218,18 @@ def choose(
         if selection and (len(joined) > quotes or sum(map(_length, joined)) > most_words):
             continue
 
-        # 3. Raise the units of its document (for the first one) and those beside it.
+        # 3. Raise the units of its document (for the first one), what it announces, and those
+        #    beside it.
         if not selection:
             for other_key, other in left.items():
                 if other.hit.chunk.document_id == best.hit.chunk.document_id:
                     values[other_key] += SAME_DOCUMENT
         selection[key] = best
         chunk_id, place = key
+        for other_key, other in left.items():
+            announcement = other.unit.context
+            if other_key[0] == chunk_id and announcement and best.quote.endswith(announcement):
+                values[other_key] += ANNOUNCED
         for beside in ((chunk_id, place - 1), (chunk_id, place + 1)):
             if beside in values:
                 values[beside] += NEXT_TO
@@ -351,7 +357,7 @@ def _key(text: str) -> str:
 
 def _is_filler(c: Candidate, best: Candidate) -> bool:
     """Whether a unit has nothing to do with the question, but for its place beside the best one."""
-    if c.features[_NAMED]:
+    if c.features[_NAMED] or (c.unit.context and c.unit.kind != "row"):
         return False
     if c.unit.kind == best.unit.kind == "row" and best.features[_NAMED]:
         return True  # another row than the one that the question names

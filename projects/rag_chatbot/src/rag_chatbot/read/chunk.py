@@ -87,7 +87,10 @@ def chunk(document: Document, max_tokens: int, count_tokens: TokenCounter) -> li
         units: list[_Unit] = []
         for block in blocks:
             tokens = counts.get(block, max_tokens + 1)
-            if tokens <= max_tokens or block.kind == "heading":
+            # A list that does not fit below its announcement is divided, so that a part of it does.
+            announced = units and units[-1].announces and block.kind == "list"
+            room = max_tokens - (units[-1].tokens if announced else 0)
+            if tokens <= room or block.kind == "heading":
                 announces = text.endswith((":", ":*", "::"), block.start, block.end)
                 units.append(_Unit(block.start, block.end, tokens, announces=announces))
             else:
