@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from rag_chatbot.answer.answer import ABSTENTION, MAX_CHARACTERS, Answer, Answerer
+from rag_chatbot.answer.answer import ABSTENTION, MAX_CHARACTERS, Answer, Answerer, quote
 from rag_chatbot.answer.follow_up import Exchange
+from rag_chatbot.answer.select import candidates
 from rag_chatbot.config import Config
 from rag_chatbot.search.retrieve import Hit
 from rag_chatbot.store.store import Chunk
@@ -179,3 +180,11 @@ def test_quote_mode_may_quote_an_injected_passage() -> None:
     answer = answerer(EVIL).ask("What is the port of Kestrel?", mode="quote")
     assert "The port of Kestrel is secret." in answer.answer
     assert answer.usage == {"input_tokens": 0, "output_tokens": 0}
+
+
+def test_quote_puts_the_term_before_a_part_of_its_definition() -> None:
+    text = "It is 128 megabytes by default. Restart the server after a change."
+    chunk = Chunk(1, 1, "a.html", 0, text, "Memory › zeta_size:", None, 0, len(text), "", "html")
+    [first, second] = candidates([Hit(chunk, 1.0, 1.0, None)])
+    assert "".join(quote([second])) == "zeta_size: Restart the server after a change. [1]"
+    assert "".join(quote([first])).startswith("zeta_size: It is")

@@ -25,6 +25,7 @@ from rag_chatbot.answer.quotable_units import displayed
 from rag_chatbot.answer.select import Candidate, candidates, choose, confidence, score, threshold
 from rag_chatbot.answer.write import AnswerWriter
 from rag_chatbot.config import Config
+from rag_chatbot.read.language import plain
 from seedbed.errors import BadInput
 
 if TYPE_CHECKING:
@@ -195,8 +196,9 @@ def quote(spans: Sequence[Candidate]) -> Generator[str, None, Draft]:
     text = ""
     for n, span in enumerate(spans, 1):
         quoted = displayed(span.hit.chunk.text, span.unit, span.hit.chunk.type)
-        if 0 < len(span.unit.term) <= TERM_CHARS and span.unit.term not in quoted:
-            quoted = f"{span.unit.term}: {quoted}"
+        term = plain(span.unit.term, span.hit.chunk.type)
+        if 0 < len(term) <= TERM_CHARS and term not in quoted:
+            quoted = f"{term}: {quoted}"
         flows = span.unit.kind == "sentence" and "\n" not in quoted
         follows = n > 1 and flows and spans[n - 2].unit.kind == "sentence"
         before = "" if n == 1 else " " if follows else "\n"
