@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from rag_chatbot.read import markdown_lines
@@ -96,7 +96,7 @@ def chunk(document: Document, max_tokens: int, count_tokens: TokenCounter) -> li
             else:
                 units += _split(text, block, max_tokens, count_tokens)
         # 4. Join neighbours into pieces of about equal size.
-        pieces += _pack(units, path, page, max_tokens)
+        pieces += _pack(_with_announcements(units, max_tokens), path, page, max_tokens)
     return pieces
 
 
@@ -153,6 +153,19 @@ def _sections(document: Document) -> Iterator[tuple[str, int | None, list[Block]
         yield path(), lone.page, [lone]
 
 
+def _with_announcements(units: list[_Unit], max_tokens: int) -> list[_Unit]:
+    """What ends with a colon ("Run this:") as one unit with what follows, if both fit."""
+    joined: list[_Unit] = []
+    for unit in units:
+        last = joined[-1] if joined else None
+        if last and last.announces and last.tokens + unit.tokens <= max_tokens:
+            tokens = last.tokens + unit.tokens
+            joined[-1] = replace(last, end=unit.end, tokens=tokens, announces=unit.announces)
+        else:
+            joined.append(unit)
+    return joined
+
+
 def _pack(units: list[_Unit], path: str, page: int | None, max_tokens: int) -> list[Piece]:
     """Join neighbours up to the limit, into pieces of about equal size."""
     total = sum(unit.tokens for unit in units)
@@ -162,13 +175,10 @@ def _pack(units: list[_Unit], path: str, page: int | None, max_tokens: int) -> l
     size = 0
     for unit in [*units, None]:
         if waiting and (unit is None or size + unit.tokens > max_tokens or size >= target):
-            carried: list[_Unit] = []
-            last = waiting[-1]
-            if unit and last.announces and len(waiting) > 1:  # "Run this:" goes with the command
-                carried = [waiting.pop()] if last.tokens + unit.tokens <= max_tokens else []
-            heading = SEPARATOR.join(part for part in (path, waiting[0].header) if part)
+            header = waiting[0].header
+            heading = SEPARATOR.join(part for part in (path, header) if part)
             pieces.append(Piece(waiting[0].start, waiting[-1].end, heading, page))
-            waiting, size = carried, sum(one.tokens for one in carried)
+            waiting, size = [], 0
         if unit is not None:
             waiting.append(unit)
             size += unit.tokens
