@@ -40,7 +40,7 @@ DECAY = 1e-3  # pulls weights towards 0, where the questions say nothing about t
 
 @dataclass(frozen=True)
 class Example:
-    """One question: features (units, 18), which units have the answer, and the 7 signals."""
+    """One question: features (units, features), which units have the answer, and the signals."""
 
     features: Array
     right: npt.NDArray[np.bool_]

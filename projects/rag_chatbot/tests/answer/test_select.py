@@ -50,6 +50,13 @@ def test_choose_takes_what_the_best_sentence_announces() -> None:
     assert only.quote.endswith("the disk is full")
 
 
+def test_choose_leaves_out_announcement_of_what_is_elsewhere() -> None:
+    first = hit("The cache drops pages after an hour of rest.", 1)
+    second = hit("The cache drops its pages in the following cases only:", 2, score=0.9)
+    (only,) = best("When does the cache drop pages?", first, second)
+    assert only.quote == first.chunk.text
+
+
 def test_choose_leaves_out_other_rows_than_the_named_one() -> None:
     table = "| Drug | Dose |\n|---|---|\n| Alphazol | 5 mg |\n| Betazol | 20 mg |\n"
     (only,) = best("What is the dose of Betazol?", hit(table))

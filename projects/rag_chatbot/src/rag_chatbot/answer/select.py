@@ -211,10 +211,17 @@ def choose(
         if values[key] < floor:
             break
 
-        # 2. Pass over it if it repeats another, or if the answer would become too long.
+        # 2. Pass over it if it repeats another, or if the answer would become too long. A sentence
+        #    that announces something is of use only with the beginning of that.
         if any(float(best.vector @ other.vector) > alike for other in selection.values()):
             continue
-        joined = _joined([*selection.values(), best])
+        needed = [best]
+        if best.text.endswith(":"):
+            announced = left.get((key[0], key[1] + 1))
+            if announced is None and selection:
+                continue
+            needed += [announced] if announced else []
+        joined = _joined([*selection.values(), *needed])
         if selection and (len(joined) > quotes or sum(map(_length, joined)) > most_words):
             continue
 

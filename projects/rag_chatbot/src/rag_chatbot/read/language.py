@@ -190,7 +190,7 @@ def code_names(question: str) -> list[str]:
     ['--graph', 'core.pager']
     """
     words = (word.rstrip(".").lower() for word in _NAME.findall(question))
-    return [word for word in words if re.search(r"^--?\w|\w[_.]\w", word)]
+    return [word for word in words if re.search(r"^--?\w|\w_\w|\w\w\.\w\w", word)]  # not "e.g"
 
 
 def defined_names(term: str) -> frozenset[str]:
