@@ -29,11 +29,12 @@ def server(open_chatbot, config):
 
 @pytest.mark.slow
 @pytest.mark.asyncio
-async def test_mcp_client_lists_and_calls_both_tools(server):
+async def test_mcp_client_lists_and_calls_all_tools(server):
     async with Client(server) as client:
         tools = {tool.name: tool for tool in (await client.list_tools()).tools}
-        assert set(tools) == {"search", "ask"}
+        assert set(tools) == {"list_collections", "search", "ask"}
         assert all(tool.description for tool in tools.values())
+        assert structured_result(await client.call_tool("list_collections", {})) == ["default"]
         hits = structured_result(await client.call_tool("search", {"question": WHEN}))
         assert hits[0]["source"] == "port.md" and FACT in hits[0]["text"]
         answer = structured_result(await client.call_tool("ask", {"question": WHEN}))

@@ -104,7 +104,7 @@ class Collections:
                 )
         raise NotFound(
             f"Unknown collection {name[:200]!r}, or no permission to {action} it.",
-            hint="List yours with: rag-chatbot collections list",
+            hint="List yours: rag-chatbot collections list, or GET /v1/collections.",
         )
 
     def names(self, caller: Caller) -> list[str]:

@@ -35,6 +35,12 @@ def create_server(chatbot: Chatbot) -> MCPServer:
     )
 
     @server.tool(annotations=read_only)
+    def list_collections() -> list[str]:
+        """The names of the collections that `search` and `ask` can use."""
+        with tool_errors():
+            return chatbot.collections(OPERATOR)
+
+    @server.tool(annotations=read_only)
     def search(question: str, collection: str = "default", k: int = 5) -> list[dict[str, Any]]:
         """Find the passages relevant to a question: source, heading, page, text and score."""
         with tool_errors():
