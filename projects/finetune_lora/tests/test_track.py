@@ -125,6 +125,7 @@ def _started(run: RunFolder) -> Path:
     return run.path
 
 
+@pytest.mark.slow
 def test_a_resumed_run_is_the_same_run(data_dir: Path) -> None:
     run = RunFolder(data_dir / "runs" / "resumed")
     again = START | {"args": {**START["args"], "resume": True}}  # type: ignore[dict-item]

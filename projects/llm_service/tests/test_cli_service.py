@@ -255,6 +255,7 @@ def demo(base_url):
     return subprocess.run(command, env=env, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 def test_demo_fails_the_steps_that_a_model_gets_wrong():
     with run_stubs(Stub()) as (url,):
         done = demo(url)

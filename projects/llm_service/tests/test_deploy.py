@@ -151,6 +151,7 @@ def test_every_alert_is_tried_out_both_ways():
     assert {rule["alertname"] for rule in tried if not rule["exp_alerts"]} == names
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "words",
     [
