@@ -60,7 +60,7 @@ def test_what_is_not_known_is_left_out() -> None:
 
 
 PROGRAM = """
-import signal, sys, time
+import signal, sys, threading, time
 from finetune_lora.progress import progress
 signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in the background of a shell
 with progress() as listen:
@@ -69,7 +69,8 @@ with progress() as listen:
             "left": 125.0})
     listen({"event": "eval", "step": 12, "eval_loss": 0.75})
     if sys.argv[1] == "wait":
-        print("waiting", flush=True)
+        # Printed by another thread, so that a signal finds this one asleep and not inside print().
+        threading.Timer(0.2, print, ["waiting"]).start()
         time.sleep(600)
     if sys.argv[1] == "error":
         raise ValueError("broken")
