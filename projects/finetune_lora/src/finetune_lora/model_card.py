@@ -69,7 +69,7 @@ def model_card(
     base = str(run.get("base", ""))
     known = find(base)
     upstream = hub_id(base)
-    # Constraints hold where Seedbed decodes; whoever loads the weights gets other figures.
+    # Only Seedbed constrains decoding; the weights loaded elsewhere give other figures.
     figures = _eval_results(result) if result and not result["constrained"] else None
     data = ModelCardData(
         base_model=upstream,

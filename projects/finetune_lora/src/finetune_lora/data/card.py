@@ -154,10 +154,10 @@ def _lengths(card: Mapping[str, Any]) -> list[str]:
         return ["## Lengths", table]
     base = public_name(card["tokens"]["base"])
     limit, over = card["tokens"]["max_tokens"], card["tokens"]["truncated"]
-    said = f"Tokens are counted with the tokenizer and chat template of `{base}`."
+    note = f"Tokens are counted with the tokenizer and chat template of `{base}`."
     if limit is not None:
-        said += f" {over} rows are longer than {limit} tokens; training rejects or truncates them."
-    return ["## Lengths", table, said]
+        note += f" {over} rows are longer than {limit} tokens; training rejects or truncates them."
+    return ["## Lengths", table, note]
 
 
 def _labels(splits: Mapping[str, Any]) -> list[str]:

@@ -123,8 +123,8 @@ def _read_array(path: Path, max_bytes: int) -> Iterator[Row]:
             value, end = decoder.raw_decode(text, position)
         except (json.JSONDecodeError, RecursionError) as error:
             # Where the next element begins is unknown: there is nothing to go on with.
-            said = getattr(error, "msg", "nested too deeply").removesuffix(" starting at")
-            raise BadInput(f"{path}:{line}: Invalid JSON: {said}.", hint=_REPAIR) from None
+            problem = getattr(error, "msg", "nested too deeply").removesuffix(" starting at")
+            raise BadInput(f"{path}:{line}: Invalid JSON: {problem}.", hint=_REPAIR) from None
         problem = too_large(len(text[position:end].encode()), max_bytes)
         yield Row(line, None, problem) if problem else _checked(line, value)
         position = end
@@ -164,8 +164,8 @@ def _records(path: Path, reader: Any) -> Iterable[list[str]]:
 
 def _of_cells(line: int, header: list[str], cells: list[str], max_bytes: int) -> Row:
     if len(cells) != len(header):
-        said = f"The row has {len(cells)} cells, but the header has {len(header)}."
-        return Row(line, None, BadInput(said, hint='Quote cells that contain commas: "a, b".'))
+        problem = f"The row has {len(cells)} cells, but the header has {len(header)}."
+        return Row(line, None, BadInput(problem, hint='Quote cells that contain commas: "a, b".'))
     # A table written by pandas may say "nan" where a cell was empty.
     there = [None if cell.strip().lower() in ("", "nan") else cell for cell in cells]
     return of_mapping(line, dict(zip(header, there, strict=True)), max_bytes)

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from rag_chatbot.read import markdown_lines
-from rag_chatbot.read.language import CELLS, SEPARATOR, plain, sentence_spans
+from rag_chatbot.read.language import ASSEMBLED, CELLS, SEPARATOR, plain, sentence_spans
 from rag_chatbot.read.markdown_lines import Line, is_item, is_row, is_row_rule, read_lines
 
 Kind = Literal["sentence", "item", "row", "code"]
@@ -100,9 +100,7 @@ def displayed(text: str, unit: Unit, kind: str) -> str:
         return "\n".join(_row_sentence(row, unit.context, kind) for row in quote.splitlines())
     if unit.kind == "code":
         return quote if _FENCED.search(quote) else f"```\n{quote}\n```"
-    # In text that a parser assembled, a line ends where the document means it to.
-    assembled = kind in ("html", "pdf", "docx")
-    unwrapped = str if assembled else _unwrapped
+    unwrapped = str if kind in ASSEMBLED else _unwrapped
     parts, at = [], 0
     for code in _FENCED.finditer(quote):
         parts.append(unwrapped(plain(quote[at : code.start()], kind)))

@@ -125,28 +125,22 @@ def _sections(document: Document) -> Iterator[tuple[str, int | None, list[Block]
     for block in document.blocks:
         if not _WORD.search(document.text, block.start, block.end):
             continue  # a rule or a row of signs
-        if block.kind != "heading" and block.level and stack and stack[-1][0] >= block.level:
-            if run:
-                yield path(), run[0].page, run
-            run = []
-            while stack and stack[-1][0] >= block.level:
-                stack.pop()
-        if block.kind == "heading":
-            if run:
-                yield path(), run[0].page, run
-            elif lone and block.level <= lone.level:
-                yield path(), lone.page, [lone]
-            run, lone = [], block
-            while stack and stack[-1][0] >= block.level:
-                stack.pop()
-            name = plain(document.text[block.start : block.end], document.type)[:HEADING_CHARS]
-            stack.append((block.level, name))
-            continue
-        if run and block.page != run[0].page:
+        is_heading = block.kind == "heading"
+        ends = bool(block.level and stack and stack[-1][0] >= block.level)
+        if run and (is_heading or ends or block.page != run[0].page):
             yield path(), run[0].page, run
             run = []
-        run.append(block)
-        lone = None
+        elif lone and is_heading and block.level <= lone.level:
+            yield path(), lone.page, [lone]
+        while ends and stack and stack[-1][0] >= block.level:
+            stack.pop()
+        if is_heading:
+            lone = block
+            name = plain(document.text[block.start : block.end], document.type)[:HEADING_CHARS]
+            stack.append((block.level, name))
+        else:
+            run.append(block)
+            lone = None
     if run:
         yield path(), run[0].page, run
     elif lone:

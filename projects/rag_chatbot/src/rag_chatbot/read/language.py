@@ -273,8 +273,9 @@ CELLS = " · "  # between the cells of a table's header, where that is a heading
 
 # Formats with inline markup. In all others a sign is a sign: `__init__` and `<file>` are text.
 MARKED_UP = frozenset({"markdown", "notebook", "rst", "asciidoc"})
-# Formats whose parser writes tables between bars and code between fences, see `markdown_lines`.
-_BLOCKS_MARKED = MARKED_UP | {"html", "pdf", "docx"}
+# Formats without a text of their own: their parsers assemble one, with the tables, lists and fences
+# of Markdown, and a line ends where the document means it to.
+ASSEMBLED = frozenset({"html", "pdf", "docx"})
 
 # What no pattern of markup may touch: fenced code, code spans, and signs after a backslash.
 _LITERAL = re.compile(
@@ -335,7 +336,7 @@ def plain(text: str, kind: str = "markdown") -> str:
     >>> plain("Define __init__(**options).", "html")
     'Define __init__(**options).'
     """
-    if kind not in _BLOCKS_MARKED:
+    if kind not in MARKED_UP | ASSEMBLED:
         return text.strip()
 
     # 1. Put a placeholder in the place of each literal, which keeps its text as it is.

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi.responses import HTMLResponse
 
+from rag_chatbot.read.language import ASSEMBLED
+
 if TYPE_CHECKING:
     from rag_chatbot.store.store import StoredDocument
 
@@ -51,7 +53,6 @@ mark { background: var(--mark); color: var(--on); border-radius: 3px; scroll-mar
 """
 CODE_TYPES = ("code", "csv", "json", "jsonl")  # shown in a fixed-width font
 MARKDOWN_TYPES = ("markdown", "notebook")
-ASSEMBLED_TYPES = ("html", "pdf", "docx")  # text with the tables, lists and fences of Markdown
 RENDERED_CHARS = 100_000  # of Markdown; the parser's time grows with the square of hostile text
 
 # Signs around the marked text while Markdown is rendered. Markdown counts them as punctuation, so
@@ -74,7 +75,7 @@ def document_page(document: StoredDocument, start: int, end: int, back: str) -> 
     text = document.text
     start, end = sorted((min(max(start, 0), len(text)), min(max(end, 0), len(text))))
     body = None
-    if document.type in (*MARKDOWN_TYPES, *ASSEMBLED_TYPES) and len(text) <= RENDERED_CHARS:
+    if document.type in (*MARKDOWN_TYPES, *ASSEMBLED) and len(text) <= RENDERED_CHARS:
         body = _rendered(text, start, end, _markdown(inline=document.type in MARKDOWN_TYPES))
     if body is None:
         tag = "pre" if document.type in CODE_TYPES else "div class='text'"
