@@ -230,11 +230,10 @@ def _load(adapter: Path | None, base: str | None) -> Base:
 def _served(model: str, labels: Sequence[str]) -> Predictor:
     from finetune_lora.predict import ChatPredictor
     from seedbed.models.chat import load_chat_model
-    from seedbed.models.open_engine import opens
+    from seedbed.models.open_engine import folder_to_convert
 
     settings = load(Settings)
-    folder = Path(model.removeprefix("path:")).expanduser()
-    if model.startswith("path:") and folder.is_dir() and not opens(folder):
+    if folder := folder_to_convert(model):
         raise BadInput(
             f"{model!r} cannot be served: no OpenVINO or GGUF files found.",
             hint="Create them: "

@@ -21,7 +21,7 @@ from pydantic import (
 )
 
 from seedbed.models import catalog
-from seedbed.models.open_engine import opens
+from seedbed.models.open_engine import folder_to_convert
 from seedbed.observe.prices import price
 
 PiiKind = Literal["email", "phone", "iban", "card", "ip", "secret"]
@@ -147,9 +147,8 @@ class ModelEntry(Strict):
 
     def _check_folder(self) -> None:
         """Reject a folder of safetensors, such as a merged model, before the service starts."""
-        folder = Path(self.spec.removeprefix("path:")).expanduser()
-        chat = self.kind == "chat" and self.spec.startswith("path:")
-        if chat and folder.is_dir() and not opens(folder):
+        folder = folder_to_convert(self.spec)
+        if self.kind == "chat" and folder:
             raise ValueError(
                 f"spec: {folder} contains no OpenVINO or GGUF files; export the model with "
                 "`--to openvino` and use the folder that this writes"

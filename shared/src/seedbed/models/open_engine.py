@@ -48,6 +48,17 @@ def opens(folder: Path) -> bool:
     return (folder / "openvino_model.xml").exists() or any(folder.glob("*.gguf"))
 
 
+def folder_to_convert(spec: str) -> Path | None:
+    """The folder of a `path:` spec that the engine cannot open, such as a merged model's.
+
+    >>> folder_to_convert("smollm2") is None
+    True
+    """
+    folder = Path(spec.removeprefix("path:")).expanduser()
+    convert = spec.startswith("path:") and folder.is_dir() and not opens(folder)
+    return folder if convert else None
+
+
 def open_engine(spec: str, settings: Settings, **options: Any) -> Engine | None:
     """The engine of a model; opens it, with `options` of `Engine`, unless it is open already.
 
