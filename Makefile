@@ -26,6 +26,11 @@ run-finetune := run
 demo-finetune := demo
 eval-finetune := evaluate --data helpdesk --adapter latest
 
+project-vision := vision_app
+run-vision := serve
+demo-vision := demo
+eval-vision := eval
+
 # The projects whose folder exists; delete a folder and its verbs are gone.
 NAMES := $(foreach name,$(sort $(patsubst project-%,%,$(filter project-%,$(.VARIABLES)))),$(if \
   $(wildcard projects/$(project-$(name))/pyproject.toml),$(name)))

@@ -1,0 +1,1 @@
+"""Captions and answers from what was recognized."""

@@ -1,0 +1,1 @@
+"""Classification, calibrated confidence, explanations, and training of your own classes."""

@@ -1,0 +1,1 @@
+"""Quality figures on labelled documents and images."""

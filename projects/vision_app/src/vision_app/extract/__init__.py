@@ -1,0 +1,1 @@
+"""Fields of documents, each with its evidence and confidence."""

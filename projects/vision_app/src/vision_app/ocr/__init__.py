@@ -1,0 +1,1 @@
+"""From pixels to words with boxes, in reading order."""

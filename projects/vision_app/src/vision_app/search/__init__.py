@@ -1,0 +1,1 @@
+"""Finds similar images, images by text, and near-duplicates."""
