@@ -20,6 +20,7 @@ BACKEND := $(if $(PIP_FIND_LINKS),,--torch-backend=auto)
 # Optional dependencies of a project that its tests cover.
 extras-llm_service := [postgres,redis,ray,locust]
 extras-finetune_lora := [hub,ray]
+extras-vision_app := [detect,ray]
 DEV := --group dev -e './shared[local,serve,remote,torch,otlp,mlflow]' \
   $(foreach p,$(PROJECTS),-e './projects/$p$(extras-$p)')
 

@@ -1,0 +1,352 @@
+"""The command line.
+
+    vision-app classify photo.jpg                 # what is in it
+    vision-app extract invoice.pdf --json         # its fields, with their evidence
+    vision-app read scan.pdf --format text        # the text
+    vision-app serve                              # page and API on http://127.0.0.1:8003
+
+Commands parse options and print results; the work is done in `vision.py`. Heavy imports are inside
+the commands, so that `--help` is quick.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from vision_app.serve import terminal
+from seedbed import cli
+from seedbed.cli import Host, Json, Port, show
+from seedbed.errors import BadInput, SeedbedError
+
+if TYPE_CHECKING:
+    from vision_app.images import Source
+    from vision_app.vision import Vision
+
+app = cli.create_app("Classifies, reads, extracts from, searches and explains images.")
+Files = Annotated[
+    list[Path], typer.Argument(help="Images or PDFs, folders, or patterns such as 'scans/*.png'.")
+]
+File = Annotated[Path, typer.Argument(help="An image or a PDF.")]
+Classifier = Annotated[
+    str | None,
+    typer.Option("--model", help="Classifier: path:DIR or hf:ORG/REPO. Default: VISION_CLASSIFIER."),
+]
+AsCsv = Annotated[bool, typer.Option("--csv", help="Print a table as CSV.")]
+
+
+def open_vision(classifier: str | None = None, **overrides: Any) -> Vision:
+    """Open the app with the settings of the environment; options override them."""
+    from vision_app.config import Config
+    from seedbed.observe.startup import start
+    from seedbed.settings import Settings, load
+
+    settings = load(Settings)
+    start("vision_app", settings.log_level)
+    from vision_app.vision import open_vision
+
+    return open_vision(load(Config, classifier=classifier, **overrides), settings)
+
+
+def _each(
+    vision: Vision,
+    paths: Iterable[Path],
+    task: Callable[[Source], dict[str, Any]],
+    to_text: Callable[[dict[str, Any]], str],
+    as_json: bool = False,
+    as_csv: bool = False,
+) -> None:
+    """Run a task on every file and print each result as it is ready; exits 2 if a file failed.
+
+    With `--json` each file is one line with one object: the result, or {"file", "error"}.
+    """
+    from vision_app.folders.find_files import find_files
+
+    files = find_files(paths)
+    rows: list[dict[str, Any]] = []
+    failures = 0
+    with cli.progress(quiet=len(files) < 2, unit="file") as progress:
+        for number, path in enumerate(files, 1):
+            try:
+                result = task(vision.open(path))
+            except SeedbedError as error:
+                failures += 1
+                result = {"file": str(path), "error": str(error)}
+                progress.print(f"error: {path}: {error}") if len(files) > 1 else typer.echo(
+                    f"error: {path}: {error}", err=True
+                )
+            if as_csv:
+                rows.append(result)
+            elif as_json:
+                typer.echo(json.dumps(result, ensure_ascii=False))
+            elif "error" not in result:
+                typer.echo(to_text(result))
+            progress(number, len(files), path.name)
+    if as_csv:
+        _print_csv(rows)
+    if failures:
+        raise typer.Exit(2)
+
+
+def _print_csv(results: list[dict[str, Any]]) -> None:
+    rows = [terminal.csv_row(result) for result in results]
+    columns = dict.fromkeys(column for row in rows for column in row)
+    writer = csv.DictWriter(sys.stdout, list(columns), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+
+
+@app.command()
+def classify(
+    files: Files,
+    model: Classifier = None,
+    k: Annotated[int, typer.Option("-k", min=1, max=100, help="Number of labels.")] = 5,
+    as_json: Json = False,
+    as_csv: AsCsv = False,
+) -> None:
+    """Name what is in each image, with a calibrated confidence.
+
+    Exits with status 2 if a file could not be read.
+    """
+    vision = open_vision(model)
+    _each(vision, files, lambda source: vision.classify(source, k), terminal.labels, as_json, as_csv)
+
+
+@app.command()
+def read(
+    files: Files,
+    text_format: Annotated[
+        str, typer.Option("--format", help="text, json or hocr.")
+    ] = "text",
+    as_json: Json = False,
+) -> None:
+    """Print the text of each file (OCR), in reading order.
+
+    Exits with status 2 if a file could not be read.
+    """
+    from vision_app.ocr import formats
+
+    vision = open_vision()
+    text_format = "json" if as_json else text_format
+    if text_format not in ("text", "json", "hocr"):
+        raise BadInput(f"Unknown format {text_format!r}.", hint="Use text, json or hocr.")
+
+    def task(source: Source) -> dict[str, Any]:
+        pages = vision.read(source)
+        if text_format == "json":
+            return {"file": source.name, **formats.as_json(pages)}
+        write = formats.as_hocr if text_format == "hocr" else formats.as_text
+        return {"file": source.name, "text": write(pages)}
+
+    _each(vision, files, task, lambda result: str(result["text"]), text_format == "json")
+
+
+@app.command()
+def extract(
+    files: Files,
+    schema: Annotated[
+        str, typer.Option(help="invoice, receipt, or the path of a JSON Schema of your own.")
+    ] = "invoice",
+    as_json: Json = False,
+    as_csv: AsCsv = False,
+) -> None:
+    """Extract the fields of documents, each with the words it came from and a confidence.
+
+    A field that is not on the page is empty (null). Exits with status 2 if a file could not be read.
+    """
+    vision = open_vision()
+    vision.schema(schema)  # a wrong name fails before the first file
+    _each(
+        vision, files, lambda source: vision.extract(source, schema), terminal.fields,
+        as_json, as_csv,
+    )
+
+
+@app.command()
+def describe(files: Files, model: Classifier = None, as_json: Json = False) -> None:
+    """Describe each image in a sentence or two."""
+    vision = open_vision(model)
+    _each(vision, files, vision.describe, terminal.description, as_json)
+
+
+@app.command()
+def ask(
+    file: File,
+    question: Annotated[str, typer.Argument(help="A question about the image.")],
+    model: Classifier = None,
+    as_json: Json = False,
+) -> None:
+    """Answer a question from what was recognized in an image."""
+    vision = open_vision(model)
+    show(vision.ask(vision.open(file), question), as_json, to_text=terminal.answer)
+
+
+@app.command()
+def explain(
+    file: File,
+    label: Annotated[
+        str | None, typer.Option(help="Class to explain. Default: the most likely one.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="PNG to write. Default: NAME.explained.png.")
+    ] = None,
+    model: Classifier = None,
+) -> None:
+    """Write a picture that shows which pixels speak for a class."""
+    from seedbed.files import write_bytes
+
+    vision = open_vision(model)
+    with cli.progress(unit="mask", start="explaining …") as progress:
+        explanation = vision.explain(vision.open(file), label, progress)
+    target = out or Path(f"{file.stem}.explained.png")
+    write_bytes(target, explanation["png"])
+    typer.echo(f"{explanation['label']} ({explanation['confidence']:.0%}): {target}")
+
+
+@app.command()
+def detect(
+    file: File,
+    label: Annotated[list[str], typer.Option("--label", help="What to look for. Repeatable.")],
+    out: Annotated[Path | None, typer.Option(help="PNG with the boxes to write.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Find objects by name. Requires a detector: VISION_DETECTOR."""
+    from seedbed.files import write_bytes
+
+    vision = open_vision()
+    result = vision.detect(vision.open(file), label, picture=out is not None)
+    if out is not None:
+        write_bytes(out, result.pop("png"))
+    show(result, as_json, to_text=terminal.detections)
+
+
+@app.command()
+def index(
+    paths: Files,
+    prune: Annotated[
+        bool, typer.Option("--prune", help="Remove images whose files were deleted.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Add images to the index for search. Unchanged files are not read again.
+
+    Exits with status 2 if a file could not be read.
+    """
+    vision = open_vision()
+    with cli.progress(quiet=as_json, unit="file") as progress:
+        summary = vision.add(paths, prune=prune, progress=progress)
+    show(summary, as_json, to_text=terminal.summary)
+    raise typer.Exit(2 if summary["failed"] else 0)
+
+
+@app.command()
+def search(
+    query: Annotated[
+        str, typer.Argument(help="A text, or the path of an image with --image.")
+    ],
+    image: Annotated[bool, typer.Option("--image", help="Find images similar to this one.")] = False,
+    k: Annotated[int, typer.Option("-k", min=1, max=100, help="Number of images.")] = 10,
+    as_json: Json = False,
+) -> None:
+    """Find indexed images by a text or by a similar image."""
+    vision = open_vision()
+    source = vision.open(Path(query)) if image else None
+    hits = vision.search(source or query, k)
+    show(hits, as_json, to_text=terminal.hits)
+
+
+@app.command()
+def duplicates(as_json: Json = False) -> None:
+    """List groups of indexed images that look the same."""
+    show(open_vision().duplicates(), as_json, to_text=terminal.groups)
+
+
+@app.command()
+def train(
+    folder: Annotated[Path, typer.Argument(help="One sub-folder of images per class.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Folder to write. Default: VISION_DATA_DIR/classifiers/NAME.")
+    ] = None,
+    full: Annotated[
+        bool, typer.Option("--full", help="Fine-tune all weights with torch (extra `train`).")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Teach the classifier your own classes; five images each are enough."""
+    vision = open_vision()
+    with cli.progress(quiet=as_json) as progress:
+        report = vision.train(folder, out, full=full, progress=progress)
+    show(report, as_json, to_text=terminal.training)
+
+
+@app.command()
+def robustness(
+    folder: Annotated[Path, typer.Argument(help="One sub-folder of images per class.")],
+    out: Annotated[Path | None, typer.Option(help="Picture of the curves to write.")] = None,
+    model: Classifier = None,
+    as_json: Json = False,
+) -> None:
+    """Report accuracy and calibration under blur, noise and other distortions, and by slice."""
+    vision = open_vision(model)
+    with cli.progress(quiet=as_json) as progress:
+        report = vision.robustness(folder, out, progress=progress)
+    show(report, as_json, to_text=terminal.robustness)
+
+
+@app.command()
+def serve(
+    port: Port = 8003,
+    host: Host = "127.0.0.1",
+    model: Classifier = None,
+) -> None:
+    """Serve the web page and the HTTP API."""
+    vision = open_vision(model)
+    from vision_app.serve.api import create_app
+    from seedbed.server import service
+
+    served = create_app(vision, vision.settings)
+    typer.echo(f"Open http://{host}:{port}", err=True)
+    service.serve(served, port=port, host=host)
+
+
+@app.command()
+def demo() -> None:
+    """Classify, read, extract and ask on sample pictures, and check the results.
+
+    Exits with status 1 if a result is wrong.
+    """
+    from vision_app.demo import run
+
+    raise typer.Exit(1 if run(open_vision()) else 0)
+
+
+@app.command(name="eval")
+def evaluate(
+    folder: Annotated[
+        Path | None, typer.Argument(help="Documents with a truth.jsonl. Default: generated ones.")
+    ] = None,
+    contact_sheet: Annotated[
+        Path | None, typer.Option(help="PNG of the failures to write.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Measure the extraction on documents with known fields."""
+    vision = open_vision()
+    with cli.progress(quiet=as_json, unit="document") as progress:
+        report = vision.evaluate(folder, contact_sheet, progress=progress)
+    show(report, as_json, to_text=terminal.evaluation)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line. An error is printed as one line; the exit status is 2."""
+    cli.main(app, arguments)
+
+
+if __name__ == "__main__":
+    main()
