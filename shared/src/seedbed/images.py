@@ -191,7 +191,7 @@ def _unsupported(data: bytes) -> tuple[str, str]:
         return "is a web page, not an image", "Download the image itself."
     if _is_text(data[:2048]):
         return "contains text, not an image", "Choose an image."
-    return "is not an image in a supported format", f"Save it as {', '.join(FORMATS[:-1])}."
+    return "is not an image in a supported format", "Save it as PNG or JPEG."
 
 
 def _is_heic(data: bytes) -> bool:
@@ -236,21 +236,19 @@ def _rgb(image: Image) -> Pixels:
 
 def _range(image: Image) -> tuple[float, float]:
     """The values that become black and white."""
-    low, high = (float(value) for value in image.getextrema())  # type: ignore[arg-type]
-    if not np.isfinite([low, high]).all():
-        values = np.asarray(image)
-        finite = values[np.isfinite(values)]
-        low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
+    values = np.asarray(image)
+    finite = values[np.isfinite(values)] if values.dtype.kind == "f" else values
+    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
     if low == high:  # one colour: keep its brightness
-        low, high = 0.0, 65535.0 if image.mode.startswith("I") else 1.0
+        low, high = 0.0, 1.0 if values.dtype.kind == "f" else 65535.0
     # Pillow inverts "0 is white" in other modes, but not in this one.
-    white_is_zero = image.mode.startswith("I;16") and _tiff_tag(image, _PHOTOMETRIC, 1) == 0
+    white_is_zero = image.mode == "I;16" and _tiff_tag(image, _PHOTOMETRIC, 1) == 0
     return (high, low) if white_is_zero else (low, high)
 
 
 def _stretch(values: npt.NDArray[Any], low: float, high: float) -> Pixels:
-    scaled = (np.nan_to_num(values.astype(np.float32)) - low) * (255 / (high - low))
-    return np.clip(scaled, 0, 255).astype(np.uint8)
+    values = np.nan_to_num(values.astype(np.float64))
+    return np.clip((values - low) * (255 / (high - low)), 0, 255).astype(np.uint8)
 
 
 def _on_white(image: Image) -> npt.NDArray[Any]:
