@@ -1,0 +1,149 @@
+"""A stand-in for `Vision` with known results, so that API and page are tested without models."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from vision_app.config import Config
+from vision_app.images import Source, open_source
+from vision_app.ocr.page import Line, Page, Pixels, Word
+from seedbed.errors import ConfigError
+from seedbed.images import encode_png
+from seedbed.settings import load
+from seedbed.testing import serve_app
+
+LABELS = ("pot", "vase", "daisy", "bee", "lakeside", "palace")
+
+
+class FakePrediction:
+    def __init__(self, gray: int, k: int) -> None:
+        self.gray, self.k = gray, k
+
+    def as_json(self) -> dict[str, Any]:
+        labels = [{"label": f"gray {self.gray}", "confidence": 0.8}]
+        labels += [{"label": name, "confidence": 0.01} for name in LABELS]
+        return {"labels": labels[: self.k], "sure": self.gray >= 100}
+
+
+class FakeClassifier:
+    """Labels an image by its gray value; fails for black ones. `hold` stops it until released."""
+
+    labels = ("gray", *LABELS)
+
+    def __init__(self) -> None:
+        self.batches: list[int] = []
+        self.released, self.entered = threading.Event(), threading.Event()
+        self.released.set()
+
+    def classify(self, images: list[Pixels], k: int = 5) -> list[FakePrediction]:
+        self.batches.append(len(images))
+        self.entered.set()
+        assert self.released.wait(30)
+        if any(int(image[0, 0, 0]) == 0 for image in images):
+            raise ValueError("black")
+        return [FakePrediction(int(image[0, 0, 0]), k) for image in images]
+
+
+class FakeVision:
+    """Every picture is an invoice of two lines, unless it is darker than 100: then it has none."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.classifier = FakeClassifier()
+        self.reader = SimpleNamespace(read=self._read_page)
+        self.hits: list[dict[str, Any]] = []
+        self.failure: Exception | None = None
+        self.entered, self.released = threading.Event(), threading.Event()
+        self.released.set()
+        self.closed = False
+
+    def open(self, source: Any, name: str = "") -> Source:
+        return open_source(source, name=name, config=self.config)
+
+    def _read_page(self, pixels: Pixels, number: int = 1) -> Page:
+        self.entered.set()
+        assert self.released.wait(30)
+        if self.failure:
+            raise self.failure
+        height, width = pixels.shape[:2]
+        rows = (("Northwind", "Ltd"), ("Total", "12.50", "<b>EUR</b>"))
+        lines = tuple(
+            Line(
+                tuple(
+                    Word(text, (5 + 15 * x, 5 + 15 * y, 18 + 15 * x, 15 + 15 * y), 0.9)
+                    for x, text in enumerate(row)
+                )
+            )
+            for y, row in enumerate(rows)
+        )
+        return Page(number, width, height, lines if pixels[0, 0, 0] >= 100 else ())
+
+    def read(self, source: Source) -> list[Page]:
+        return [self._read_page(pixels, n) for n, pixels in enumerate(source.pages(), 1)]
+
+    def classify(self, source: Source, k: int = 5) -> dict[str, Any]:
+        [prediction] = self.classifier.classify([source.first()], k)
+        return {"file": source.name, **prediction.as_json()}
+
+    def extract(self, source: Source, schema: Any = "invoice") -> dict[str, Any]:
+        text = self.read(source)[0].text
+        evidence = {
+            "vendor": _evidence("Northwind Ltd", (5, 5, 33, 15)),
+            "total": _evidence("12.50", (20, 20, 33, 30)),
+        }
+        names = schema["properties"] if isinstance(schema, dict) else ("vendor", "date", "total")
+        values = {"vendor": "Northwind Ltd", "total": 12.5} if text else {}
+        return {
+            "file": source.name,
+            "fields": {name: values.get(name) for name in names},
+            "evidence": {name: evidence[name] for name in names if name in values},
+            "warnings": list(source.warnings),
+        }
+
+    def describe(self, source: Source) -> dict[str, Any]:
+        return {"file": source.name, "description": "An invoice of Northwind Ltd."}
+
+    def ask(self, source: Source, question: str) -> dict[str, Any]:
+        if "total" not in question:
+            return {"file": source.name, "answer": "I can't tell from this image.", "evidence": []}
+        item = _evidence("12.50", (20, 20, 33, 30))
+        return {"file": source.name, "answer": "The total is 12.50.", "evidence": [item]}
+
+    def explain(self, source: Source, label: str | None = None, progress: Any = None) -> Any:
+        if progress:
+            progress(1, 2, "mask")
+        return {"label": label or "pot", "confidence": 0.8, "png": encode_png(source.first())}
+
+    def detect(self, source: Source, labels: list[str], picture: bool = False) -> Any:
+        if not self.config.detector:
+            raise ConfigError("No detector.", hint="Set VISION_DETECTOR.")
+        box = [1.0, 2.0, 3.0, 4.0]
+        return {"detections": [{"label": labels[-1], "confidence": 0.7, "box": box}]}
+
+    def search(self, query: Source | str, k: int = 10) -> list[dict[str, Any]]:
+        return self.hits[:k]
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def _evidence(text: str, box: tuple[float, ...]) -> dict[str, Any]:
+    return {"text": text, "box": list(box), "page": 1, "confidence": 0.9}
+
+
+@pytest.fixture
+def make_vision() -> Callable[..., FakeVision]:
+    return lambda **settings: FakeVision(load(Config, **{"max_file_mb": 1, **settings}))
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[[Any], str]]:
+    """Serves apps from threads of this process; returns each one's address."""
+    with ExitStack() as running:
+        yield lambda app: running.enter_context(serve_app(app))

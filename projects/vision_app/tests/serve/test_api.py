@@ -1,0 +1,310 @@
+"""The HTTP API on a stand-in for the models; images are opened for real."""
+
+import base64
+import json
+import socket
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import numpy as np
+import pytest
+import schemathesis
+from fastapi.testclient import TestClient
+from hypothesis import HealthCheck, Phase, given, settings
+
+from vision_app.serve.api import create_app
+from seedbed.errors import Unavailable
+from seedbed.images import decode, encode_png
+from seedbed.settings import Settings
+
+ROUTES = ("classify", "read", "extract", "describe", "ask", "explain", "detect", "annotate")
+EXTRA = {"ask": {"question": "total?"}, "detect": {"labels": "cat, dog"}}
+
+
+def picture(width=60, height=40, gray=200):
+    return encode_png(np.full((height, width, 3), gray, np.uint8))
+
+
+@pytest.fixture
+def vision(make_vision):
+    return make_vision(detector="path:none")
+
+
+@pytest.fixture
+def client(vision):
+    app = create_app(vision, Settings(api_keys=""))
+    with TestClient(app, raise_server_exceptions=False) as client:
+        yield client
+
+
+def send(client, route, data=None, file=None, **fields):
+    """Post an image as a form."""
+    files = {"file": ("scan.png", picture() if file is None else file)}
+    return client.post(f"/v1/{route}", files=files, data={**(data or {}), **fields})
+
+
+def error(response):
+    return response.status_code, response.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("route", ROUTES)
+def test_route_accepts_form_base64_and_data_url(client, route):
+    content = base64.b64encode(picture()).decode()
+    extra = EXTRA.get(route, {})
+    responses = [
+        send(client, route, extra),
+        client.post(f"/v1/{route}", json={"image": content, "name": "scan.png", **extra}),
+        client.post(
+            f"/v1/{route}",
+            json={"image": f"data:image/png;base64,{content}", "name": "scan.png", **extra},
+        ),
+    ]
+    assert [response.status_code for response in responses] == [200] * 3, responses[0].text
+    assert len({response.content for response in responses}) == 1
+
+
+def test_classify_returns_labels_and_file(client):
+    result = send(client, "classify", k="2").json()
+    assert result["file"] == "scan.png" and result["sure"] is True
+    assert result["labels"] == [
+        {"label": "gray 200", "confidence": 0.8},
+        {"label": "pot", "confidence": 0.01},
+    ]
+
+
+def test_read_writes_json_text_and_hocr(client):
+    pages = send(client, "read").json()
+    assert "Northwind" in json.dumps(pages)
+    text = send(client, "read", format="text")
+    assert text.headers["content-type"].startswith("text/plain")
+    assert text.text.strip() == "Northwind Ltd\nTotal 12.50 <b>EUR</b>"
+    hocr = send(client, "read", format="hocr")
+    assert hocr.headers["content-type"].startswith("text/vnd.hocr+html")
+    assert "ocrx_word" in hocr.text and "<b>" not in hocr.text
+
+
+def test_extract_takes_schema_name_or_object_but_no_path(client):
+    result = send(client, "extract").json()
+    assert result["fields"] == {"vendor": "Northwind Ltd", "date": None, "total": 12.5}
+    assert result["evidence"]["total"]["box"] == [20, 20, 33, 30]
+    schema = {"type": "object", "properties": {"total": {"type": "number"}}}
+    content = base64.b64encode(picture()).decode()
+    own = client.post("/v1/extract", json={"image": content, "schema": schema})
+    assert own.json()["fields"] == {"total": 12.5}
+    assert send(client, "extract", schema=json.dumps(schema)).json()["fields"] == {"total": 12.5}
+    status, message = error(send(client, "extract", schema="/etc/passwd"))
+    assert status == 400 and "'invoice' or 'receipt'" in message
+
+
+def test_ask_returns_answer_with_evidence(client):
+    result = send(client, "ask", question="What is the total?").json()
+    assert result["answer"] == "The total is 12.50."
+    assert result["evidence"][0]["box"] == [20, 20, 33, 30]
+
+
+def test_explain_returns_png_or_json(client):
+    image = send(client, "explain")
+    assert image.headers["content-type"] == "image/png" and decode(image.content).shape[2] == 3
+    result = send(client, "explain", format="json", label="bee").json()
+    assert result["label"] == "bee" and base64.b64decode(result["png"]) == image.content
+
+
+def test_annotate_draws_words_or_fields(client):
+    plain = decode(picture())
+    words = decode(send(client, "annotate").content)
+    fields = decode(send(client, "annotate", marks="fields").content)
+    assert words.shape == plain.shape
+    assert (words[5, 5:18] != plain[5, 5:18]).all()  # the first word
+    assert (fields[30, 20:33] != plain[30, 20:33]).all()  # evidence of the total
+    assert error(send(client, "annotate", page="2")) == (400, "page: scan.png has 1 page(s).")
+
+
+def test_search_takes_text_or_image(client, vision):
+    vision.hits = [{"file": "a.png", "score": 0.9, "labels": [], "excerpt": ""}]
+    assert send(client, "search").json()[0]["file"] == "a.png"
+    assert client.post("/v1/search", json={"text": "a bee"}).json()[0]["score"] == 0.9
+    status, message = error(send(client, "search", text="a bee"))
+    assert status == 400 and "exactly one" in message
+
+
+def test_detect_without_detector_names_the_setting(make_vision):
+    with TestClient(create_app(make_vision(), Settings(api_keys=""))) as client:
+        status, message = error(send(client, "detect", labels="cat"))
+    assert status == 400 and "VISION_DETECTOR" in message
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ({}, "exactly one"),
+        ({"image": "AAAA", "url": "http://x"}, "exactly one"),
+        ({"image": "not base64!"}, "not base64"),
+        ({"image": "AAAA", "k": 0}, "k:"),
+        ({"image": "AAAA", "colour": 1}, "colour:"),
+        ([], "JSON object"),
+    ],
+)
+def test_invalid_body_names_the_problem(client, body, reason):
+    status, message = error(client.post("/v1/classify", json=body))
+    assert status == 400 and reason in message, message
+
+
+def test_body_that_is_not_json_is_refused(client):
+    assert error(client.post("/v1/classify", content=b"{"))[0] == 400
+    assert error(client.post("/v1/classify", content=b"[" * 100_000))[0] == 400
+    assert error(client.post("/v1/classify", data={"file": "x"}))[0] == 400
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", picture()[:60], b"<svg/>", b"%PDF-1.4 broken"])
+def test_file_that_is_no_image_is_refused(client, content):
+    for route in ("classify", "read"):
+        status, message = error(send(client, route, file=content))
+        assert status == 400 and "scan.png" in message, message
+
+
+def test_url_is_refused_unless_allowed(client):
+    status, message = error(client.post("/v1/classify", json={"url": "https://example.com/a.png"}))
+    assert status == 403 and "VISION_ALLOW_URLS=1" in message
+
+
+def test_url_of_private_address_is_refused(make_vision):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/a.png"
+        with TestClient(create_app(make_vision(allow_urls=True), Settings(api_keys=""))) as client:
+            status, _ = error(client.post("/v1/classify", json={"url": url}))
+    assert status in (400, 403)
+
+
+def test_bad_image_in_a_batch_fails_alone(client, vision):
+    vision.classifier.released.clear()
+    with ThreadPoolExecutor(8) as pool:
+        first = pool.submit(send, client, "classify")
+        assert vision.classifier.entered.wait(30)
+        grays = [120, 0, 140, 160]
+        rest = [pool.submit(send, client, "classify", file=picture(gray=gray)) for gray in grays]
+        wait_for_queue(client, "classify", 4)
+        vision.classifier.released.set()
+        responses = [future.result() for future in [first, *rest]]
+    assert [response.status_code for response in responses] == [200, 200, 500, 200, 200]
+    names = [responses[n].json()["labels"][0]["label"] for n in (1, 3, 4)]
+    assert names == ["gray 120", "gray 140", "gray 160"]
+    assert vision.classifier.batches[:2] == [1, 4]
+
+
+@pytest.mark.parametrize("route", ["classify", "read"])
+def test_full_queue_is_answered_with_retry_after(make_vision, route):
+    vision = make_vision(queue=1)
+    hold = vision.classifier if route == "classify" else vision
+    with TestClient(create_app(vision, Settings(api_keys=""))) as client:
+        hold.released.clear()
+        with ThreadPoolExecutor(2) as pool:
+            first = pool.submit(send, client, route)
+            assert hold.entered.wait(30)
+            second = pool.submit(send, client, route)
+            wait_for_queue(client, route, 1)
+            refusal = send(client, route)
+            hold.released.set()
+            assert first.result().status_code == second.result().status_code == 200
+    assert refusal.status_code == 429 and int(refusal.headers["retry-after"]) >= 1
+
+
+def wait_for_queue(client, name, length):
+    """Until so many requests wait; each request to the server lets it go on."""
+    line = f'vision_queue_length{{queue="{name}"}} {length:.1f}'
+    while line not in client.get("/metrics").text:
+        pass
+
+
+def test_disconnect_frees_the_place_in_the_queue(make_vision, serve):
+    vision = make_vision(queue=1)
+    address = serve(create_app(vision, Settings(api_keys="")))
+    vision.released.clear()
+    with ThreadPoolExecutor(2) as pool, httpx.Client(base_url=address, timeout=60) as client:
+        first = pool.submit(send, client, "read")
+        assert vision.entered.wait(30)
+        with pytest.raises(httpx.ReadTimeout), httpx.Client(base_url=address, timeout=1) as other:
+            send(other, "read")
+        wait_for_queue(client, "read", 0)
+        third = pool.submit(send, client, "read")
+        wait_for_queue(client, "read", 1)
+        vision.released.set()
+        assert first.result().status_code == third.result().status_code == 200
+
+
+def test_upload_of_200_mb_is_refused_without_memory_growth(make_vision, serve):
+    import resource
+
+    address = serve(create_app(make_vision(), Settings(api_keys="")))
+
+    def endless(size):
+        head = b'--x\r\ncontent-disposition: form-data; name="file"; filename="a.png"\r\n\r\n'
+        yield head
+        for _ in range(size // 2**16):
+            yield bytes(2**16)
+
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    kind = {"content-type": "multipart/form-data; boundary=x"}
+    refusals = []
+    for headers in (kind, {**kind, "content-length": str(200 * 2**20)}):
+        try:
+            response = httpx.post(
+                f"{address}/v1/read", content=endless(200 * 2**20), headers=headers, timeout=60
+            )
+            refusals.append(response.status_code)
+        except httpx.WriteError:  # the server answered and closed the connection
+            refusals.append(413)
+    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 2**10
+    assert refusals == [413, 413]
+    assert sys.platform != "linux" or grown < 50, f"{grown:.0f} MB"
+    assert httpx.get(f"{address}/healthz").status_code == 200
+
+
+def test_unexpected_error_hides_its_text(client, vision):
+    vision.failure = RuntimeError("password")
+    response = send(client, "read")
+    assert response.status_code == 500 and "password" not in response.text
+    vision.failure = Unavailable("The model is missing.")
+    assert error(send(client, "read")) == (503, "The model is missing.")
+
+
+def test_request_without_key_is_refused(make_vision):
+    app = create_app(make_vision(), Settings(api_keys="alice=secret-key-of-alice"))
+    with TestClient(app) as client:
+        assert send(client, "classify").status_code == 401
+        client.headers["authorization"] = "Bearer secret-key-of-alice"
+        assert send(client, "classify").status_code == 200
+
+
+def test_shutdown_closes_vision(make_vision):
+    vision = make_vision()
+    with TestClient(create_app(vision, Settings(api_keys=""))):
+        assert not vision.closed
+    assert vision.closed
+
+
+@pytest.mark.slow
+def test_api_accepts_every_request_its_schema_allows(client):
+    document = client.get("/openapi.json").json()
+    schema = schemathesis.openapi.from_dict(document).include(path_regex="^/v1/")
+    statuses = []
+    for parsed in schema.get_all_operations():
+        operation = parsed.ok()
+
+        @settings(
+            max_examples=20,
+            deadline=None,
+            derandomize=True,
+            phases=[Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        )
+        @given(case=operation.as_strategy())
+        def attempt(case):
+            request = case.as_transport_kwargs(base_url="http://testserver")
+            request.pop("cookies", None)
+            response = client.request(**request)
+            statuses.append((case.operation.label, response.status_code))
+            assert response.status_code < 500, (request, response.text)
+
+        attempt()
+    assert len({label for label, _ in statuses}) == 9
