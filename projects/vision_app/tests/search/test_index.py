@@ -52,9 +52,7 @@ def test_text_search_finds_text_in_an_image_and_quotes_it(
     assert hit.score > 0.9
 
 
-def test_text_search_tolerates_an_ocr_error(
-    index: ImageIndex, folder: Path, reader: Any
-) -> None:
+def test_text_search_tolerates_an_ocr_error(index: ImageIndex, folder: Path, reader: Any) -> None:
     pixels = np.asarray(Image.open(folder / "picture0.png"))
     reader.texts[tuple(pixels[0, 0].tolist())] = "Quarterly restaurantt receipt"
     index.add([folder])
@@ -181,6 +179,28 @@ def test_duplicates_are_copies_and_not_other_pictures(
     index.add([folder])
     [group] = index.duplicates()
     assert {Path(path).name for path in group} == {"large.png", "jpeg.jpg", "small.png"}
+
+
+def test_duplicates_are_not_plain_pictures_of_two_colours(index: ImageIndex, folder: Path) -> None:
+    for colour in ("white", "black", "red"):
+        Image.new("RGB", (64, 64), colour).save(folder / f"{colour}.png")
+    index.add([folder])
+    assert index.duplicates() == []
+
+
+def test_duplicates_are_not_pages_with_other_numbers(
+    index: ImageIndex, folder: Path, reader: Any
+) -> None:
+    pixels = np.asarray(Image.open(folder / "picture0.png")).copy()
+    for number in range(2):
+        pixels[0, 0] = number
+        reader.texts[(number,) * 3] = f"Invoice {number + 17}\nTotal {number + 65}.00"
+        Image.fromarray(pixels).save(folder / f"invoice{number}.png")
+    pixels[1, 1] = 9
+    Image.fromarray(pixels).save(folder / "copy.png")  # of the second
+    index.add([folder / "invoice0.png", folder / "invoice1.png", folder / "copy.png"])
+    [group] = index.duplicates()
+    assert [Path(path).name for path in group] == ["copy.png", "invoice1.png"]
 
 
 @pytest.mark.slow

@@ -112,7 +112,12 @@ class Catalog:
             rows = self._connections.get().execute(query, (json.dumps(list(ids)),)).fetchall()
         return {
             row[0]: Entry(
-                *row[1:8], tuple(map(tuple, json.loads(row[8]))), row[11], row[9], row[10], id=row[0]
+                *row[1:8],
+                tuple(map(tuple, json.loads(row[8]))),
+                row[11],
+                row[9],
+                row[10],
+                id=row[0],
             )
             for row in rows
         }
@@ -128,6 +133,13 @@ class Catalog:
         """The perceptual hash of every path."""
         with self._errors():
             return dict(self._connections.get().execute("SELECT path, hash FROM images"))
+
+    def texts(self, paths: Collection[str]) -> dict[str, str]:
+        """The text of each of these paths."""
+        query = """SELECT path, text FROM images i JOIN words ON words.rowid = i.id
+            WHERE path IN (SELECT value FROM json_each(?))"""
+        with self._errors():
+            return dict(self._connections.get().execute(query, (json.dumps(list(paths)),)))
 
     def ids(self, space: str) -> set[int]:
         """Ids of all images with a vector in this space."""

@@ -202,9 +202,7 @@ class ImageIndex:
                 model=self._embedder.name,
                 width=pixels.shape[1],
                 height=pixels.shape[0],
-                labels=tuple(
-                    (self._classifier.labels[i], float(probabilities[i])) for i in best
-                ),
+                labels=tuple((self._classifier.labels[i], float(probabilities[i])) for i in best),
                 text=text,
                 hash=duplicates.image_hash(pixels),
                 thumbnail=_jpeg(pixels),
@@ -246,7 +244,9 @@ class ImageIndex:
         if not query.strip():
             raise BadInput("The query is empty.", hint="Describe what you are looking for.")
         # 1. Images whose labels, or whose text, mean something similar. The better of both counts.
-        meaning = dict(self._query(self._embedder.text_space, self._embedder.embed_text(query), 3 * k))
+        meaning = dict(
+            self._query(self._embedder.text_space, self._embedder.embed_text(query), 3 * k)
+        )
         for i, cosine in self._query(
             self._words_space, embed_texts(self._embeddings, [query])[0], 3 * k
         ):
@@ -261,12 +261,15 @@ class ImageIndex:
         }
         return self._hits(scores, k, query)
 
-    def duplicates(self, max_distance: int = 20) -> list[list[str]]:
-        """Groups of paths whose images look the same; see `search/duplicates.py`.
+    def duplicates(self, max_distance: int = 8) -> list[list[str]]:
+        """Groups of paths whose images look the same, the largest group first.
 
-        `max_distance` is the number of bits, of 256, in which two hashes may differ.
+        `max_distance` is the number of bits, of 64, in which two perceptual hashes may differ.
         """
-        return duplicates.group(self._catalog.hashes(), max_distance)
+        pairs = duplicates.near_pairs(self._catalog.hashes(), max_distance)
+        texts = self._catalog.texts({path for pair in pairs for path in pair})
+        same = [(a, b) for a, b in pairs if duplicates.numbers_agree(texts[a], texts[b])]
+        return duplicates.group(same)
 
     def thumbnail(self, path: str) -> bytes | None:
         """A small JPEG of an indexed image, also after its file was moved; None for other paths."""

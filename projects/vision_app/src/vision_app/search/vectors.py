@@ -54,9 +54,7 @@ class VectorStore:
             for at in range(0, len(names), _BATCH):
                 self._collection(space).delete(ids=names[at : at + _BATCH])
 
-    def query(
-        self, space: str, vector: npt.NDArray[np.float32], k: int
-    ) -> list[tuple[int, float]]:
+    def query(self, space: str, vector: npt.NDArray[np.float32], k: int) -> list[tuple[int, float]]:
         """(id, cosine) of the `k` nearest entries, best first. vector: (dimension,)."""
         with self._translated():
             result = self._collection(space).query(
