@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from seedbed.models.hash_embeddings import HashEmbeddings
 from vision_app.config import Config
 from vision_app.ocr.page import Line, Page, Pixels, Word
 from vision_app.search.index import ImageIndex
+from seedbed.models.hash_embeddings import HashEmbeddings
 
 COLOURS = {"red": (200, 30, 30), "green": (30, 180, 30), "blue": (30, 30, 200)}
 

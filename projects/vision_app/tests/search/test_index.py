@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from seedbed.errors import BadInput
 from vision_app.search.index import ImageIndex
+from seedbed.errors import BadInput
 
 
 def names(hits: list) -> list[str]:

@@ -121,8 +121,8 @@ def _text(pages: Sequence[Page]) -> str:
         return ""
     if len(lines) == 1:
         return f'It contains the text "{_shortened(lines[0].text)}".'
-    largest = max(lines, key=_height)
-    return f'It contains {count(len(lines), "line")} of text, the largest "{_shortened(largest.text)}".'
+    largest = _shortened(max(lines, key=_height).text)
+    return f'It contains {count(len(lines), "line")} of text, the largest "{largest}".'
 
 
 def _height(line: Line) -> float:

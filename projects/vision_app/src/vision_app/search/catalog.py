@@ -4,8 +4,8 @@
     catalog.put([entry])                  # replaces entries with the same path
     catalog.keywords("invoice acme", 10)  # ids, best first (BM25)
 
-An id is never used twice, so what belongs to an id never changes: the vector index differs from the
-catalogue only by the ids that it lacks or has too many. That is what a killed process leaves behind.
+An id is never used twice, so what belongs to an id never changes: after a process was killed, the
+vector index differs from the catalogue only by the ids that it lacks or has too many.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from vision_app.search.kinds import kinds_of
 from seedbed.database import SqliteConnections, sqlite_errors
 
 Vectors = npt.NDArray[np.float32]
@@ -193,11 +194,13 @@ def _insert(db: sqlite3.Connection, entry: Entry) -> int:
     number = db.execute(
         "INSERT INTO images (path, size, mtime_ns, sha256, model, width, height, labels, hash,"
         " thumbnail) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (entry.path, entry.size, entry.mtime_ns, entry.sha256, entry.model, entry.width)
-        + (entry.height, labels, entry.hash, entry.thumbnail),
+        (
+            *(entry.path, entry.size, entry.mtime_ns, entry.sha256, entry.model),
+            *(entry.width, entry.height, labels, entry.hash, entry.thumbnail),
+        ),
     ).lastrowid
     assert number is not None
-    names = ", ".join(label for label, _ in entry.labels)
+    names = ", ".join(word for label, _ in entry.labels for word in (label, *kinds_of(label)))
     row = (number, re.sub(r"[\W_]+", " ", Path(entry.path).stem), names, entry.text)
     db.execute("INSERT INTO words (rowid, name, labels, text) VALUES (?, ?, ?, ?)", row)
     for space, vector in entry.vectors.items():

@@ -23,7 +23,7 @@ _AGREEMENT = 0.8  # share of equal numbers on two copies; OCR may read some of t
 
 
 def image_hash(pixels: Pixels) -> bytes:
-    """Eight bytes of perceptual hash (signs of the lowest cosine frequencies), three of mean colour.
+    """Eight bytes of perceptual hash (signs of low cosine frequencies), three of mean colour.
 
     `phash` of imagehash; Zauner, 2010, https://www.phash.org/docs/pubs/thesis_zauner.pdf. Of 410
     distorted copies (JPEG 30, a third of the size, brightness 1.2) 98 % were within 8 bits, and 82
@@ -40,7 +40,7 @@ def image_hash(pixels: Pixels) -> bytes:
 
 
 def near_pairs(hashes: Mapping[str, bytes], max_distance: int) -> list[tuple[str, str]]:
-    """Pairs of names whose hashes differ in at most `max_distance` of 64 bits, and little in colour.
+    """Pairs of names whose hashes differ in at most `max_distance` of 64 bits, colours little.
 
     Compares all pairs: a second for 20,000 images, half a minute for 100,000.
     """

@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from vision_app.ocr.page import Pixels
+from vision_app.search.kinds import kinds_of
 from seedbed.errors import ConfigError, MissingExtra, WeightsError
 from seedbed.models.embeddings import embed_texts
-from vision_app.ocr.page import Pixels
 
 if TYPE_CHECKING:
     from vision_app.classify.classifier import Classifier
@@ -71,7 +72,9 @@ class ClassifierEmbedder:
 
     @cached_property
     def _labels(self) -> Vectors:
-        return embed_texts(self._embeddings, list(self._classifier.labels))
+        # "beagle, dog": labels are too special for the words that people search for.
+        texts = [", ".join([label, *kinds_of(label)[-2:]]) for label in self._classifier.labels]
+        return embed_texts(self._embeddings, texts)
 
     def embed(self, images: Sequence[Pixels]) -> dict[str, Vectors]:
         """Features, and concepts in the space of texts."""
@@ -114,8 +117,8 @@ class ClipEmbedder:
             raise WeightsError(f"Cannot load the search model {name!r}: {reason}") from error
         if not hasattr(self._model, "get_text_features"):
             raise ConfigError(
-                f"VISION_SEARCH_MODEL={name} is a {type(self._model).__name__}, which does not embed"
-                " texts.",
+                f"VISION_SEARCH_MODEL={name} is a {type(self._model).__name__}, which does not"
+                " embed texts.",
                 hint="Use a CLIP or SigLIP model, e.g. hf:google/siglip2-base-patch16-224.",
             )
         self._torch = torch

@@ -29,14 +29,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from seedbed.errors import BadInput, Busy, Unavailable, public_message
-from seedbed.models.embeddings import embed_texts
 from vision_app.config import Config
 from vision_app.ocr.page import Pixels
 from vision_app.search import duplicates
 from vision_app.search.catalog import Catalog, Entry, Vectors
 from vision_app.search.embedders import Embedder, load_embedder, space_name
+from vision_app.search.kinds import kinds_of
 from vision_app.search.vectors import VectorStore
+from seedbed.errors import BadInput, Busy, Unavailable, public_message
+from seedbed.models.embeddings import embed_texts
 
 if TYPE_CHECKING:
     from vision_app.classify.classifier import Classifier
@@ -128,7 +129,7 @@ class ImageIndex:
         from vision_app.folders.find_files import find_files
 
         # 1. Leave out files that are indexed already, by size and time, else by content.
-        files = [Path(os.path.abspath(path)) for path in find_files(paths)]
+        files = [Path(os.path.normpath(path.absolute())) for path in find_files(paths)]
         summary, stamps = Summary(), self._catalog.stamps()
         changed = [path for path in files if not self._is_current(path, stamps, summary)]
         done = len(files) - len(changed)
@@ -382,7 +383,8 @@ def coverage(query: str, entry: Entry) -> float:
     """
     from rapidfuzz import fuzz, process
 
-    labels = [name for name, confidence in entry.labels if confidence >= _MIN_LABEL]
+    likely = [name for name, confidence in entry.labels if confidence >= _MIN_LABEL]
+    labels = [word for name in likely for word in (name, *kinds_of(name))]
     content = set(_words(" ".join([*labels, entry.text, Path(entry.path).stem])))
     terms = [word for word in _words(query) if len(word) > 2] or _words(query)
     if not terms or not content:
