@@ -21,7 +21,9 @@ MONTHS = (
 )
 CENT = Decimal("0.01")
 Row = tuple[str, str, bool]  # label, amount, whether it is set off
-CURRENCY = re.compile(r"[€$£₹]|\b(EUR|EURO|USD|GBP|INR|CHF|CAD|AUD|RM|Rs|JPY|SEK|PLN|BRL|kr|zł)\b")
+CURRENCY = re.compile(
+    r"[€$£₹]|\b(EUR|EUROS?|USD|GBP|INR|CHF|CAD|AUD|JPY|SEK|PLN|RM|Rs|Fr\.|kr|zł)", re.I
+)
 
 
 class Document:
@@ -48,7 +50,10 @@ class Document:
         self.phone = self._digits(locale["phone"])
         self.legal = [self._digits(text) for text in locale["legal"]]
         self.customer = rng.choice(locale["customers"])
+        # Half of the credit notes print negative amounts.
+        self.sign = -1 if self.story == "credit" and rng.random() < 0.5 else 1
         self.items = self._pick_items()
+        self.taxes: list[tuple[float, Decimal, Decimal]] = []  # rate, base without tax, tax
         self.total, self.rows = self._settle()
 
     @property
@@ -137,7 +142,12 @@ class Document:
             return headings[:2], [[name, str(count)] for name, count, *_ in self.items]
         every = self.spread == "all"
         rows = [
-            [name, str(count), self.money(price, every), self.money(count * price, every)]
+            [
+                name,
+                str(count),
+                self.money(price, every),
+                self.money(self.sign * count * price, every),
+            ]
             for name, count, price, _ in self.items
         ]
         return headings, rows
@@ -153,6 +163,18 @@ class Document:
             else (label, value, strong)
             for i, (label, value, strong) in enumerate(self.rows)
         ]
+
+    def vat_table(self) -> list[list[str]]:
+        """Heading and rows of the tax by rate: rate, without tax, tax, with tax."""
+        if self.absent == "total" or not self.taxes:
+            return []
+        heading = self.locale["labels"].get("vat_table", [])
+        rows = [
+            [f"{rate:g}%".replace(".", self.locale["decimal"])]
+            + [self.money(self.sign * value, False) for value in (base, tax, base + tax)]
+            for rate, base, tax in self.taxes
+        ]
+        return [heading, *rows] if heading else []
 
     def notes(self) -> list[str]:
         """Remarks below the sums."""
@@ -190,9 +212,9 @@ class Document:
         )  # fmt: skip
 
     def _extra(self, value: str) -> str:
-        if value.startswith("@"):
-            return self.format_date(self.day + timedelta(int(value[1:])))
-        return self._digits(value)
+        return self._digits(
+            re.sub(r"@(-?\d+)", lambda m: self.format_date(self.day + timedelta(int(m[1]))), value)
+        )
 
     def _digits(self, pattern: str) -> str:
         """Fill a pattern: {y} and {yy} the year, {n4} four digits, # one digit."""
@@ -222,7 +244,7 @@ class Document:
         needs = {"tip": "tip", "rounding": "rounding", "withheld": "withheld"}
         known = self.locale["labels"]
         fits = [s for s in stories.split() if needs.get(s, "title") in known]
-        fits = [s for s in fits if s != "rates" or "second_rate" in self.locale]
+        fits = [s for s in fits if s != "rates" or self.locale.get("second_rate")]
         return "plain" if self.absent == "total" else self.rng.choice(fits)
 
     def _pick_items(self) -> list[tuple[str, int, Decimal, float]]:
@@ -257,13 +279,11 @@ class Document:
         rows.append((self.say("subtotal" if included else "net"), goods, False))
         if story in ("discount", "shipping"):
             change = (
-                -(goods / 10).quantize(step)
-                if story == "discount"
-                else Decimal("9.50").quantize(step)
+                -(goods / 10).quantize(step) if story == "discount" else (goods / 12).quantize(step)
             )
             bases[main] += change
             rows.append((self.say(story), change, False))
-        sign = self._sign()
+        sign = self.sign
         # 2. The tax of each rate, added or included.
         base = sum(bases.values(), Decimal(0))
         if included:
@@ -279,6 +299,7 @@ class Document:
             total = base + sum((t for _, t in taxes), Decimal(0))
             rows += [(self._tax_label("tax", rate), tax, False) for rate, tax in taxes]
             rows = [] if story == "exempt" else rows
+        self.taxes = [(r, bases[r] - (t if included else 0), t) for r, t in taxes]
         # 3. The total, and what happened to it.
         rows = [(label, value * sign, strong) for label, value, strong in rows]
         tail = [(self._tax_label("included", r), t, False) for r, t in taxes] if included else []
@@ -287,6 +308,8 @@ class Document:
     def _close(self, total, base, rows, tail, step):  # type: ignore[no-untyped-def]
         say, story, rng = self.say, self.story, self.rng
         label = say("receipt_total" if self.receipt else "total")
+        if story in ("plain", "rates", "withheld", "shipping") and rng.random() < 0.5:
+            label = say("receipt_total" if self.receipt else "payable") or label
         if story == "tip":
             tip = (base * Decimal("0.18")).quantize(step)
             rows += [(say("tip"), tip, False)]
@@ -319,10 +342,6 @@ class Document:
         elif self.receipt and story != "plain":
             tail = [(say("card"), total, False), *tail]
         return total, rows + tail
-
-    def _sign(self) -> int:
-        """-1 for the credit notes that print negative amounts."""
-        return -1 if self.story == "credit" and self.rng.random() < 0.5 else 1
 
     def _tax_label(self, key: str, rate: float) -> str:
         return self.say(key).format(rate=f"{rate:g}".replace(".", self.locale["decimal"]))

@@ -46,11 +46,21 @@ def documents(split: str, seed: int = 0) -> Iterator[tuple[Image.Image, dict[str
     rng = random.Random(f"{split}-{seed}")
     layouts = importlib.import_module(f"layouts_{split}")
     locales = tomllib.loads((HERE / f"{split}.toml").read_text(encoding="utf-8"))["locale"]
+    for locale in locales.values():
+        _inherit(locale, locales)
     plan = [locale for locale in locales.values() for _ in range(locale["count"])]
     rng.shuffle(plan)
     for number, locale in enumerate(plan):
         absent = ABSENT[number // 5 % len(ABSENT)] if number % 5 == 2 else ""
         yield document(layouts, split, locale, number, absent, random.Random(rng.random()))
+
+
+def _inherit(locale: dict[str, Any], locales: dict[str, Any]) -> None:
+    """Complete a locale in place with the entries and labels of its base."""
+    if base := locales.get(locale.pop("base", None)):
+        _inherit(base, locales)
+        labels = base["labels"] | locale["labels"]
+        locale |= base | locale | {"labels": labels}
 
 
 def document(
