@@ -1,0 +1,283 @@
+"""Score the extraction and the OCR on a folder of documents with known fields.
+
+    python projects/vision_app/eval/make_documents.py --split dev --out var/vision_app/dev
+    report, failures = evaluate(Path("var/vision_app/dev"), partial(read_document, vision))
+    print(report.to_markdown() + outcome_table(report))
+    contact_sheet(failures)                     # one picture of everything that went wrong
+
+`truth.jsonl` in the folder has an object per file: {"file", "schema", "kind", "language", "fields",
+"accept", "text"}, with null for a field that is not on the page. How documents are read is up to
+the caller: `evaluate` takes a function, so that another extractor can be scored on the same terms.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vision_app.ocr.page import Box, Pixels
+from seedbed.errors import BadInput
+from seedbed.evaluation import Figure, Report
+from seedbed.files import read_json_lines
+
+if TYPE_CHECKING:
+    from vision_app.vision import Vision
+
+OUTCOMES = ("right", "wrong", "missed", "invented")
+TILE, TILES = (420, 470), 60  # pixels of a failure on the contact sheet; failures shown at most
+_HINT = "Make one with: python projects/vision_app/eval/make_documents.py --out FOLDER"
+# Legal forms at the end of a company's name; a name counts as equal with and without them.
+_LEGAL_FORMS = frozenset(
+    "ab ag aps as bhd bv co corp eirl ek ev gbr gmbh inc kg kgaa lda limited llc llp ltd ltda mbh"
+    " nv ohg oo oy plc pllc pty sa sarl sas sdn se sl snc sp spa srl ug z".split()
+)
+
+Progress = Callable[[int, int], None]  # done, total
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What was read in one document: the fields, their boxes in the image, and the whole text."""
+
+    fields: Mapping[str, Any]
+    boxes: Mapping[str, Box]
+    text: str
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A field that was read wrongly; `box` is where the value was read."""
+
+    path: Path
+    field: str
+    outcome: str
+    expected: str | None
+    value: str | None
+    box: Box | None
+
+
+def read_document(vision: Vision, path: Path, schema: str) -> Reading:
+    """Read one document with the app: OCR once, then the fields of the schema."""
+    from vision_app.extract.extract import extract
+    from vision_app.extract.schemas import load_schema
+
+    pages = vision.read(vision.open(path))
+    result = extract(pages, load_schema(schema)).as_json()
+    boxes = {name: entry["box"] for name, entry in result["evidence"].items() if entry}
+    return Reading(result["fields"], boxes, "\n".join(page.text for page in pages))
+
+
+def evaluate(
+    folder: Path, read: Callable[[Path, str], Reading], progress: Progress | None = None
+) -> tuple[Report, list[Failure]]:
+    """Score `read` on each document of the folder; the report has a case per document.
+
+    Figures: the share of right fields by kind, field and language, the share of invented values
+    among absent fields, and the character error rate by kind, all with 95 % intervals. Those of
+    shares treat fields as independent. Raises BadInput for a folder without a valid truth.jsonl.
+
+        report, failures = evaluate(Path("dev"), partial(read_document, vision))
+        report.figures["clean: fields right"].value
+    """
+    # 1. Read the truth.
+    rows = [
+        _check(place, row) for place, row in read_json_lines(folder / "truth.jsonl", hint=_HINT)
+    ]
+    cases, failures = [], []
+    for done, row in enumerate(rows, 1):
+        # 2. Read the document and compare each field.
+        path = folder / row["file"]
+        reading = read(path, row["schema"])
+        outcomes = {}
+        for name, expected in row["fields"].items():
+            value = reading.fields.get(name)
+            outcome = judge(name, expected, value, row.get("accept", {}).get(name, ()))
+            outcomes[name] = outcome
+            if outcome != "right":
+                text = None if value is None else str(value)
+                box = reading.boxes.get(name)
+                failures.append(Failure(path, name, outcome, expected, text, box))
+        # 3. Compare the text.
+        case = {"id": row["file"], "kind": row["kind"], "language": row["language"]}
+        case |= {"outcomes": outcomes, "absent": [k for k, v in row["fields"].items() if v is None]}
+        case["correct"] = sum(o == "right" for o in outcomes.values()) / max(1, len(outcomes))
+        if runs := row.get("text", "").split("\n"):
+            length = sum(len(_letters(run)) for run in runs)
+            case["character error"] = character_errors(runs, reading.text) / max(1, length)
+        cases.append(case)
+        if progress:
+            progress(done, len(rows))
+    # 4. Average.
+    return Report(f"Documents in {folder.name}", _figures(cases), cases), failures
+
+
+def judge(field: str, expected: str | None, value: object, accept: Iterable[str] = ()) -> str:
+    """One of OUTCOMES for a value; `accept` has further values that are right.
+
+    Totals are equal to the cent, numbers apart from spaces and case, vendors also apart from
+    punctuation and the legal form.
+
+    >>> judge("vendor", "Otte Handels KG", "OTTE HANDELS")
+    'right'
+    >>> judge("total", "65.40", "65.4"), judge("date", None, "2024-03-03")
+    ('right', 'invented')
+    """
+    if value is None or value == "":
+        return "right" if expected is None else "missed"
+    if expected is None:
+        return "invented"
+    normalize = _NORMALIZERS.get(field, _plain)
+    return "right" if normalize(value) in map(normalize, (expected, *accept)) else "wrong"
+
+
+def character_errors(runs: Sequence[str], text: str) -> int:
+    """The number of character edits between texts of a page, in any order, and what was read.
+
+    Each run takes the place in `text` that is most like it, the longest ones first, so that a
+    reading order other than expected costs nothing. What is left over counts as inserted. Spaces
+    are ignored.
+
+    >>> character_errors(["Total", "65.43"], "65.48 Total")
+    1
+    """
+    from rapidfuzz.distance import Levenshtein
+    from rapidfuzz.fuzz import partial_ratio_alignment
+
+    rest, errors, fuzzy = _letters(text), 0, []
+    queue = sorted(map(_letters, runs), key=len, reverse=True)
+    # Long runs: exactly equal places first, then similar ones. Short ones last: "1" is everywhere.
+    for run in [run for run in queue if len(run) > 3]:
+        start = rest.find(run)
+        if start < 0:
+            fuzzy.append(run)
+        else:
+            rest = f"{rest[:start]}\0{rest[start + len(run) :]}"
+    for run in fuzzy + [run for run in queue if 0 < len(run) <= 3]:
+        place = partial_ratio_alignment(run, rest) if len(run) <= len(rest) else None
+        start, end = (place.dest_start, place.dest_end) if place else (0, len(rest))
+        # Characters at either end of the place that match nothing belong to its neighbours.
+        edits = Levenshtein.opcodes(run, rest[start:end])
+        if edits and edits[0].tag == "insert":
+            start += edits[0].dest_end
+        if edits and edits[-1].tag == "insert":
+            end -= edits[-1].dest_end - edits[-1].dest_start
+        distance = Levenshtein.distance(run, rest[start:end])
+        if distance >= len(run):
+            errors += len(run)  # not there
+            continue
+        errors += distance
+        rest = f"{rest[:start]}\0{rest[end:]}"
+    return errors + len(rest.replace("\0", ""))
+
+
+def outcome_table(report: Report) -> str:
+    """A Markdown table of the outcomes of each field in a report of `evaluate`."""
+    counts: Counter[tuple[str, str]] = Counter(
+        pair for case in report.cases for pair in case["outcomes"].items()
+    )
+    lines = [f"| field | {' | '.join(OUTCOMES)} |", "|---" * (len(OUTCOMES) + 1) + "|"]
+    for name in dict.fromkeys(name for name, _ in counts):
+        lines.append(f"| {name} | {' | '.join(str(counts[name, o]) for o in OUTCOMES)} |")
+    return "\n".join(lines) + "\n"
+
+
+def contact_sheet(failures: Sequence[Failure], columns: int = 4) -> Pixels:
+    """One picture of the failures: each document with the box that was read, and the values.
+
+    Shows the first 60. Raises BadInput if a picture cannot be read.
+    """
+    import numpy as np
+    from PIL import Image
+
+    tiles = [_tile(failure) for failure in failures[:TILES]]
+    rows = max(1, -(-len(tiles) // columns))
+    sheet = Image.new("RGB", (columns * TILE[0], rows * TILE[1]), "white")
+    for number, tile in enumerate(tiles):
+        sheet.paste(tile, (number % columns * TILE[0], number // columns * TILE[1]))
+    return np.asarray(sheet, dtype=np.uint8)
+
+
+def _tile(failure: Failure) -> Any:
+    from PIL import Image, ImageDraw, ImageFont
+
+    from seedbed.images import decode
+
+    page = Image.fromarray(decode(failure.path.read_bytes(), name=failure.path.name))
+    if failure.box:
+        ImageDraw.Draw(page).rectangle(failure.box, outline="red", width=max(3, page.width // 200))
+    page.thumbnail((TILE[0] - 20, TILE[1] - 90))
+    tile = Image.new("RGB", TILE, "white")
+    draw, font = ImageDraw.Draw(tile), ImageFont.load_default(15)
+    tile.paste(page, (10, 80))
+    draw.rectangle((9, 79, 10 + page.width, 80 + page.height), outline="grey")
+    draw.text((10, 6), f"{failure.path.name}: {failure.field} {failure.outcome}", "black", font)
+    draw.text((10, 28), f"expected: {failure.expected or '(not on the page)'}", "darkgreen", font)
+    draw.text((10, 50), f"read: {failure.value or '(nothing)'}", "darkred", font)
+    return tile
+
+
+def _figures(cases: Sequence[Mapping[str, Any]]) -> dict[str, Figure]:
+    """Shares of right fields in all and by kind, field and language; errors of the text."""
+    figures: dict[str, Figure] = {}
+    groups: dict[str, list[Mapping[str, Any]]] = {"all": list(cases)}
+    for case in sorted(cases, key=lambda case: (case["kind"], case["language"])):
+        groups.setdefault(case["kind"], []).append(case)
+    for name, group in groups.items():
+        outcomes = [outcome for case in group for outcome in case["outcomes"].values()]
+        absent = sum(len(case["absent"]) for case in group)
+        figures[f"{name}: fields right"] = Figure.share(outcomes.count("right"), len(outcomes))
+        figures[f"{name}: invented"] = Figure.share(outcomes.count("invented"), absent)
+        errors = [case["character error"] for case in group if "character error" in case]
+        figures[f"{name}: character error"] = Figure.mean(errors)
+    whole = [case["correct"] == 1 for case in cases]
+    figures["documents all right"] = Figure.share(sum(whole), len(whole))
+    for name in dict.fromkeys(name for case in cases for name in case["outcomes"]):
+        by_field = [case["outcomes"].get(name) for case in cases]
+        figures[f"{name} right"] = Figure.share(by_field.count("right"), len(by_field))
+    for language in sorted({case["language"] for case in cases}):
+        outcomes = [
+            o for case in cases if case["language"] == language for o in case["outcomes"].values()
+        ]
+        figures[f"{language}: fields right"] = Figure.share(outcomes.count("right"), len(outcomes))
+    return figures
+
+
+def _check(place: str, row: dict[str, Any]) -> dict[str, Any]:
+    if missing := {"file", "schema", "kind", "language", "fields"} - row.keys():
+        raise BadInput(f"{place}: no {', '.join(sorted(missing))}.", hint=_HINT)
+    return row
+
+
+def _letters(text: str) -> str:
+    """Text without spaces, with one form of dashes and apostrophes."""
+    text = unicodedata.normalize("NFKC", text)
+    return re.sub(r"\s+", "", text).translate(str.maketrans("‐‑–—−’‘´`", "-----''''"))
+
+
+def _plain(value: object) -> str:
+    return _letters(str(value)).casefold()
+
+
+def _amount(value: object) -> str:
+    try:
+        return f"{Decimal(str(value)):.2f}"
+    except InvalidOperation:
+        return _plain(value)
+
+
+def _company(value: object) -> str:
+    """A company's name without case, punctuation, spaces and legal form."""
+    text = unicodedata.normalize("NFKC", str(value)).casefold()
+    words = re.findall(r"\w+", re.sub(r"[.'’]", "", text))
+    while len(words) > 1 and words[-1] in _LEGAL_FORMS:
+        words.pop()
+    return "".join(words)
+
+
+_NORMALIZERS: dict[str, Callable[[object], str]] = {"vendor": _company, "total": _amount}
