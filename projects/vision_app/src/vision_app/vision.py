@@ -6,86 +6,276 @@
     vision.extract(source, "invoice")["fields"]["total"]
 
 An invoice passes through `Vision.open` → `images.open_source` → `Vision.extract` → `Reader.read` →
-`extract` → candidates → scores → JSON. Models load at their first use. Results are plain JSON, and
-all boxes in them are pixels of the image as it was passed in.
+`extract` → `rank` → JSON. Models load at their first use. Results are plain JSON, and all boxes in
+them are pixels of the image as it was passed in.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import cached_property
+import threading
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
+from weakref import WeakKeyDictionary
 
 from vision_app.config import Config
 from vision_app.images import Source, open_source
-from vision_app.ocr.page import Page, Pixels
+from vision_app.ocr.page import Page
+from seedbed.cli import Progress
 from seedbed.settings import Settings
 
 if TYPE_CHECKING:
-    from vision_app.classify.classifier import Classifier
+    from langchain_core.language_models import BaseChatModel
+
+    from vision_app.classify.classifier import Classifier, Prediction
+    from vision_app.detect import Detector
+    from vision_app.extract.extract import Extraction
+    from vision_app.extract.schemas import Schema
     from vision_app.ocr.engine import Reader
     from vision_app.search.index import ImageIndex
 
+T = TypeVar("T")
+Json = dict[str, Any]
+SchemaSpec = str | Path | Json
+"""`invoice`, `receipt`, the path of a JSON Schema, or a JSON Schema."""
+
 
 class Vision:
-    """Owns the models and the index; safe to use from many threads; close it when done."""
+    """Owns the models and the index; safe to use from many threads; close it when done.
+
+    What was recognized in a `Source` is remembered as long as the source exists, so that a question
+    about a document does not read it again.
+    """
 
     def __init__(self, config: Config, settings: Settings) -> None:
         self.config = config
         self.settings = settings
+        self._loading = threading.RLock()
+        self._models: dict[str, Any] = {}
+        self._memory: WeakKeyDictionary[Source, Json] = WeakKeyDictionary()
 
-    @cached_property
+    # Models, loaded at their first use
+
+    @property
     def classifier(self) -> Classifier:
         """The classifier of VISION_CLASSIFIER."""
         from vision_app.classify.classifier import load_classifier
 
-        return load_classifier(self.config, self.settings)
+        return self._once("classifier", lambda: load_classifier(self.config, self.settings))
 
-    @cached_property
+    @property
     def reader(self) -> Reader:
         """The OCR engine."""
         from vision_app.ocr.engine import Reader
 
-        return Reader()
+        return self._once("reader", Reader)
 
-    @cached_property
+    @property
+    def detector(self) -> Detector:
+        """The detector of VISION_DETECTOR. Raises ConfigError if none is set."""
+        from vision_app.detect import load_detector
+
+        return self._once("detector", lambda: load_detector(self.config, self.settings))
+
+    @property
     def index(self) -> ImageIndex:
         """The image index in the data folder, or in Chroma's server."""
         from vision_app.search.index import ImageIndex
 
-        return ImageIndex(self.config, self.classifier, self.reader)
+        def load() -> ImageIndex:
+            return ImageIndex(self.config, self.classifier, self.reader)
+
+        return self._once("index", load)
+
+    @property
+    def language_model(self) -> BaseChatModel | None:
+        """The model of SEEDBED_MODEL if it may read images; None for models on this machine."""
+        from seedbed.models.catalog import find
+        from seedbed.models.chat import load_chat_model
+
+        spec = self.settings.model
+        if find(spec) is not None or spec.startswith("path:"):
+            return None
+        return self._once("language model", lambda: load_chat_model(spec, settings=self.settings))
+
+    def _once(self, name: str, load: Callable[[], T]) -> T:
+        with self._loading:  # two threads must not load a model twice
+            if name not in self._models:
+                self._models[name] = load()
+            model: T = self._models[name]
+            return model
+
+    # One image or document
 
     def open(self, source: Path | bytes, name: str = "") -> Source:
-        """Check an image or PDF without decoding it. Raises BadInput or TooLarge."""
+        """Check an image or PDF without decoding it. Raises BadInput, NotFound or TooLarge."""
         return open_source(source, name=name, config=self.config)
 
-    def read(self, source: Source) -> list[Page]:
-        """OCR of all pages."""
-        return [self.reader.read(pixels, n) for n, pixels in enumerate(source.pages(), 1)]
-
-    def classify(self, source: Source, k: int = 5) -> dict[str, Any]:
+    def classify(self, source: Source, k: int = 5) -> Json:
         """{"file", "labels": [{"label", "confidence"}], "sure"} of the first page."""
         [prediction] = self.classifier.classify([source.first()], k)
         return {"file": source.name, **prediction.as_json()}
 
-    def extract(self, source: Source, schema: str | Path = "invoice") -> dict[str, Any]:
-        """{"file", "fields", "evidence", "warnings"}; a field that is not on the page is None."""
-        from vision_app.extract.extract import extract
-        from vision_app.extract.schemas import load_schema
+    def read(self, source: Source) -> list[Page]:
+        """The text of all pages (OCR)."""
 
-        target = load_schema(schema)
-        # ... a vision-language model fills the schema if SEEDBED_MODEL names one
-        extraction = extract(self.read(source), target)
-        return {"file": source.name, **extraction.as_json(source.warnings)}
+        def read() -> list[Page]:
+            return [self.reader.read(pixels, n) for n, pixels in enumerate(source.pages(), 1)]
+
+        return self._remember(source, "pages", read)
+
+    def extract(self, source: Source, schema: SchemaSpec = "invoice") -> Json:
+        """{"file", "fields", "evidence", "warnings"}; a field that is not on the page is None.
+
+        With a vision-language model (SEEDBED_MODEL=openai:…) that model fills the schema.
+        """
+        target = self.schema(schema)
+        return {"file": source.name, **self._extract(source, target).as_json(source.warnings)}
+
+    def _extract(self, source: Source, schema: Schema) -> Extraction:
+        from vision_app.extract.extract import extract
+
+        pages = self.read(source)
+        if self.language_model is None:
+            return extract(pages, schema)
+        from vision_app.extract.vlm import extract_with_model
+
+        return extract_with_model(list(source.pages()), pages, schema, self.language_model)
+
+    def schema(self, schema: SchemaSpec) -> Schema:
+        """The parsed schema. Raises ConfigError or NotFound."""
+        from vision_app.extract.schemas import load_schema, parse_schema
+
+        return parse_schema(schema) if isinstance(schema, dict) else load_schema(schema)
+
+    def describe(self, source: Source) -> Json:
+        """{"file", "description"}: a caption from labels, text and layout."""
+        from vision_app.answer.describe import describe
+
+        prediction, size = self._look(source)
+        return {"file": source.name, "description": describe(prediction, self.read(source), size)}
+
+    def ask(self, source: Source, question: str) -> Json:
+        """{"file", "question", "answer", "evidence", "confidence", "abstained"}."""
+        from vision_app.answer import ask as answers
+
+        if self.language_model is not None:
+            answer = answers.ask_model(self.language_model, question, list(source.pages()))
+        else:
+            prediction, size = self._look(source)
+            pages = self.read(source)
+            answer = answers.ask(question, prediction, pages, size, self._fields(source))
+        values = answer.as_json()
+        return {
+            "file": source.name,
+            "question": question,
+            "answer": values.pop("text"),
+            "evidence": values.pop("boxes"),
+            **values,
+        }
+
+    def _fields(self, source: Source) -> Json:
+        """The fields of an invoice or receipt, for questions about it."""
+        return self._remember(source, "fields", lambda: self.extract(source, "invoice"))
+
+    def _look(self, source: Source) -> tuple[Prediction, tuple[int, int]]:
+        """What is on the first page, and its (width, height) in pixels."""
+
+        def look() -> tuple[Prediction, tuple[int, int]]:
+            pixels = source.first()
+            [prediction] = self.classifier.classify([pixels])
+            return prediction, (pixels.shape[1], pixels.shape[0])
+
+        return self._remember(source, "look", look)
+
+    def explain(
+        self, source: Source, label: str | None = None, progress: Progress | None = None
+    ) -> Json:
+        """{"label", "confidence", "png"}: the first page with the pixels that speak for a class.
+
+        `label` is a class of the classifier; None for the most likely one.
+        """
+        from vision_app.classify.explain import explain, overlay
+        from seedbed.images import encode_png
+
+        pixels = source.first()
+        explanation = explain(self.classifier, pixels, label, progress=progress)
+        return {
+            "label": explanation.label,
+            "confidence": explanation.confidence,
+            "png": encode_png(overlay(pixels, explanation.map)),
+        }
+
+    def detect(self, source: Source, labels: Sequence[str], *, picture: bool = False) -> Json:
+        """{"file", "detections": [{"label", "confidence", "box"}]}; with `picture` also "png"."""
+        from vision_app.detect import draw
+        from seedbed.images import encode_png
+
+        pixels = source.first()
+        detections = self.detector.detect(pixels, labels)
+        result: Json = {
+            "file": source.name,
+            "detections": [
+                {"label": item.label, "confidence": round(item.score, 4), "box": list(item.box)}
+                for item in detections
+            ],
+        }
+        return {**result, "png": encode_png(draw(pixels, detections))} if picture else result
+
+    # Many images
+
+    def add(
+        self, paths: Sequence[Path], *, prune: bool = False, progress: Progress | None = None
+    ) -> Json:
+        """Index files and folders; returns numbers of files, and what could not be read."""
+        summary = self.index.add(paths, progress).as_json()
+        return {**summary, "removed": len(self.index.prune()) if prune else 0}
+
+    def search(self, query: Source | str, k: int = 10) -> list[Json]:
+        """Indexed images for a text or for a similar image, best first."""
+        if isinstance(query, str):
+            hits = self.index.search_text(query, k)
+        else:
+            hits = self.index.search_image(query.first(), k)
+        return [hit.as_json() for hit in hits]
+
+    def duplicates(self) -> list[list[str]]:
+        """Groups of indexed images that look the same, as paths."""
+        return self.index.duplicates()
+
+    def train(
+        self,
+        folder: Path,
+        out: Path | None = None,
+        *,
+        full: bool = False,
+        progress: Progress | None = None,
+    ) -> Json:
+        """Train a classifier on a folder with one sub-folder per class; returns its report."""
+        from vision_app.classify.fine_tune import fine_tune
+        from vision_app.classify.train import train
+
+        target = out or self.config.data_dir / "classifiers" / folder.resolve().name
+        method = fine_tune if full else train
+        return method(folder, target, self.config, self.settings, progress).as_json()
 
     def close(self) -> None:
         """Close the index."""
+        if "index" in self._models:
+            self.index.close()
+
+    def _remember(self, source: Source, what: str, compute: Callable[[], T]) -> T:
+        memory = self._memory.setdefault(source, {})
+        if what not in memory:
+            memory[what] = compute()
+        result: T = memory[what]
+        return result
 
 
 def open_vision(config: Config, settings: Settings) -> Vision:
-    """The app with the configured models, which load at their first use."""
+    """The app with the configured models, which load at their first use.
+
+    >>> open_vision(Config(), Settings()).config.max_pages
+    20
+    """
     return Vision(config, settings)
-
-
-__all__ = ["Page", "Pixels", "Sequence", "Vision", "open_vision"]

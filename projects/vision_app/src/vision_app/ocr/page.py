@@ -14,11 +14,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
-import numpy as np
-import numpy.typing as npt
+from seedbed.images import Pixels
 
-Pixels = npt.NDArray[np.uint8]
-"""An image: RGB, shape (height, width, 3)."""
+__all__ = ["IDENTITY", "Box", "Line", "Page", "Pixels", "Word", "around"]
 Box = tuple[float, float, float, float]
 """Left, top, right, bottom, in pixels."""
 IDENTITY = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0))
