@@ -57,6 +57,7 @@ class FakeVision:
         self.config = config
         self.classifier = FakeClassifier()
         self.reader = SimpleNamespace(read=self._read_page)
+        self.index = SimpleNamespace(thumbnail=lambda _: None)
         self.hits: list[dict[str, Any]] = []
         self.failure: Exception | None = None
         self.entered, self.released = threading.Event(), threading.Event()
@@ -82,7 +83,7 @@ class FakeVision:
             )
             for y, row in enumerate(rows)
         )
-        return Page(number, width, height, lines if pixels[0, 0, 0] >= 100 else ())
+        return Page(number, width, height, lines if pixels.mean() >= 100 else ())
 
     def read(self, source: Source) -> list[Page]:
         return [self._read_page(pixels, n) for n, pixels in enumerate(source.pages(), 1)]
@@ -120,13 +121,13 @@ class FakeVision:
             progress(1, 2, "mask")
         return {"label": label or "pot", "confidence": 0.8, "png": encode_png(source.first())}
 
-    def detect(self, source: Source, labels: list[str], picture: bool = False) -> Any:
+    def detect(self, source: Source, labels: list[str]) -> Any:  # noqa: ARG002
         if not self.config.detector:
             raise ConfigError("No detector.", hint="Set VISION_DETECTOR.")
         box = [1.0, 2.0, 3.0, 4.0]
         return {"detections": [{"label": labels[-1], "confidence": 0.7, "box": box}]}
 
-    def search(self, query: Source | str, k: int = 10) -> list[dict[str, Any]]:
+    def search(self, query: Source | str, k: int = 10) -> list[dict[str, Any]]:  # noqa: ARG002
         return self.hits[:k]
 
     def close(self) -> None:

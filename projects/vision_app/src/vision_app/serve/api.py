@@ -50,7 +50,7 @@ Open = Callable[[], Source]
 
 def create_app(vision: Vision, settings: Settings | None = None) -> FastAPI:
     """The FastAPI application with API and page. Its shutdown closes `vision`."""
-    from vision_app.serve.page import build_page
+    from vision_app.serve.page import build_page, sample_css
     from seedbed.server import html, ui
 
     app = service.create_app(
@@ -61,7 +61,8 @@ def create_app(vision: Vision, settings: Settings | None = None) -> FastAPI:
         on_shutdown=vision.close,
     )
     app.include_router(routes(vision))
-    ui.mount(app, build_page(vision), path="/", extra_css=html.styles("vision_app.serve"))
+    styles = html.styles("vision_app.serve") + sample_css()
+    ui.mount(app, build_page(vision), path="/", extra_css=styles)
     return app
 
 
@@ -155,20 +156,9 @@ def _add_documents(router: APIRouter, vision: Vision, queues: Queues) -> None:
     @router.post("/read", openapi_extra=schemas.request_body(schemas.ReadRequest))
     async def read(request: Request, caller: Caller) -> Any:  # noqa: ARG001
         """Read the text: words with boxes (`json`), plain text, or hOCR."""
-        from vision_app.ocr import formats
-
         async with queues.receive(request, schemas.ReadRequest) as (body, open_image):
-
-            def work() -> Any:
-                source = open_image()
-                pages = vision.read(source)
-                if body.format == "text":
-                    return PlainTextResponse(formats.as_text(pages))
-                if body.format == "hocr":
-                    return Response(formats.as_hocr(pages), media_type=HOCR)
-                return {"file": source.name, **formats.as_json(pages), "warnings": source.warnings}
-
-            return await until_disconnect(request, queues.reading.run(work))
+            work = queues.reading.run(lambda: _text(vision, open_image(), body.format))
+            return await until_disconnect(request, work)
 
     @router.post(
         "/extract",
@@ -266,6 +256,17 @@ def _add_annotate(router: APIRouter, vision: Vision, queues: Queues) -> None:
         async with queues.receive(request, schemas.AnnotateRequest) as (body, open_image):
             work = queues.reading.run(lambda: annotated(vision, open_image(), body))
             return Response(await until_disconnect(request, work), media_type="image/png")
+
+
+def _text(vision: Vision, source: Source, kind: str) -> Any:
+    pages = vision.read(source)
+    from vision_app.ocr import formats
+
+    if kind == "text":
+        return PlainTextResponse(formats.as_text(pages))
+    if kind == "hocr":
+        return Response(formats.as_hocr(pages), media_type=HOCR)
+    return {"file": source.name, **formats.as_json(pages), "warnings": source.warnings}
 
 
 def annotated(vision: Vision, source: Source, body: schemas.AnnotateRequest) -> bytes:

@@ -1,0 +1,316 @@
+"""Event handlers of the web page: one method of `Handlers` for each event.
+
+    handlers = Handlers(vision)
+    upload.upload(handlers.open_files, inputs, outputs)     # `page.py` does this for all of them
+
+The page is laid out and connected in `page.py`; its HTML is built in `page_html.py`. Pictures stay in
+memory, in a `Shelf` that drops the oldest ones; uploaded files are deleted as they are read.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import gradio as gr
+
+from vision_app.images import Source
+from vision_app.ocr.page import Page
+from vision_app.samples import Sample
+from vision_app.serve import page_html
+from vision_app.serve.annotate import preview
+from vision_app.serve.page_html import Box, View
+from vision_app.vision import Vision
+from seedbed.errors import NotFound, public_message
+from seedbed.images import decode
+from seedbed.server import html
+
+log = logging.getLogger(__name__)
+Result = TypeVar("Result")
+PANELS = (
+    "picture",
+    "overview",
+    "text",
+    "fields",
+    "answer",
+    "objects",
+    "similar",
+    "label",
+    "overlay",
+)
+"""Components that show results, in the order in which the handlers return their values."""
+MAX_FILES = 12  # in the list of one browser tab
+SHELF_BYTES = 200_000_000
+HITS = 12
+PAGE_SIDE = 1000  # pixels of the longer side of a page among several
+MISSING = "This picture is no longer in memory. Drop it again."
+
+
+@dataclass
+class Picture:
+    """An open picture, and what has been found out about it."""
+
+    source: Source
+    size: int
+    views: list[View] = field(default_factory=list)
+    labels: dict[str, Any] | None = None
+    pages: list[Page] | None = None
+    extractions: dict[str, dict[str, Any]] = field(default_factory=dict)
+    boxes: dict[str, list[Box]] = field(default_factory=dict)  # by tab
+
+    def html(self) -> str:
+        """All pages with all boxes."""
+        boxes = [box for layer in self.boxes.values() for box in layer]
+        return page_html.picture(self.source.name, self.views, boxes)
+
+
+class Shelf:
+    """The open pictures of all visitors, by a random key; the oldest are dropped above a size.
+
+    >>> shelf = Shelf(10)
+    >>> first, second = (shelf.add(Picture(source, 6)) for source in "ab")  # doctest: +SKIP
+    """
+
+    def __init__(self, max_bytes: int = SHELF_BYTES) -> None:
+        self.max_bytes = max_bytes
+        self._pictures: OrderedDict[str, Picture] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def add(self, picture: Picture) -> str:
+        """The key of the picture, which only the visitor's session knows."""
+        key = secrets.token_urlsafe(16)
+        with self._lock:
+            self._pictures[key] = picture
+            while len(self._pictures) > 1 and self._size() > self.max_bytes:
+                self._pictures.popitem(last=False)
+        return key
+
+    def get(self, key: str | None) -> Picture:
+        """Raises NotFound for a picture that was dropped."""
+        with self._lock:
+            if key not in self._pictures:
+                raise NotFound(MISSING)
+            self._pictures.move_to_end(key)
+            return self._pictures[key]
+
+    def _size(self) -> int:
+        return sum(picture.size for picture in self._pictures.values())
+
+
+class Handlers:
+    """Each method returns new values for the components that `page.py` connects it to."""
+
+    def __init__(self, vision: Vision) -> None:
+        self.vision = vision
+        self.shelf = Shelf()
+
+    def open_files(self, files: list[str] | None, opened: list[tuple[str, str]]) -> tuple[Any, ...]:
+        """Open uploads. Returns the emptied upload area, then as `_show`."""
+        contents: list[tuple[str, bytes]] = [_take(Path(file)) for file in files or []]
+        return None, *self._show(contents, opened)
+
+    def sample_opener(self, sample: Sample) -> Callable[..., tuple[Any, ...]]:
+        """A handler that opens one sample. It returns the kind of document, then as `_show`."""
+
+        def open_sample(opened: list[tuple[str, str]]) -> tuple[Any, ...]:
+            content = (sample.path.name, sample.path.read_bytes())
+            return sample.schema, *self._show([content], opened)
+
+        return open_sample
+
+    def _show(
+        self, contents: Sequence[tuple[str, bytes]], opened: list[tuple[str, str]]
+    ) -> tuple[Any, ...]:
+        """Returns the list of open pictures, its component, a note, and the results' row."""
+        fresh, problems = [], []
+        for name, data in contents[:MAX_FILES]:
+            try:
+                source = self.vision.open(data, name)
+                fresh.append((name, self.shelf.add(Picture(source, len(data)))))
+            except Exception as error:
+                problems.append(html.error(public_message(error, log)))
+        if len(contents) > MAX_FILES:
+            problems.append(html.hint(f"The first {MAX_FILES} files were opened."))
+        opened = [*fresh, *opened][:MAX_FILES]
+        picker = gr.Radio(opened, value=opened[0][1] if opened else None, visible=len(opened) > 1)
+        return opened, picker, "".join(problems), gr.Row(visible=bool(opened))
+
+    def analyze(self, key: str | None, schema: str) -> Iterator[tuple[Any, ...]]:
+        """Look at a picture step by step. Yields values for all PANELS."""
+        if key is None:
+            yield panels()
+            return
+        try:
+            picture = self.shelf.get(key)
+            yield panels(
+                picture=page_html.waiting(f"Opening {picture.source.name} …"),
+                **dict.fromkeys(("overview", "text", "fields", "similar"), page_html.waiting("…")),
+                **dict.fromkeys(("answer", "objects", "overlay"), ""),
+            )
+            # 1. Show the picture itself.
+            if not picture.views:
+                picture.views = _views(picture.source)
+        except Exception as error:
+            problem = html.error(public_message(error, log))
+            yield panels(picture=problem, overview="", text="", fields="", similar="")
+            return
+        yield panels(picture=picture.html(), overview=page_html.waiting("Looking at the picture …"))
+        # 2. Classify it, which takes a moment only.
+        labels, problem = attempt(lambda: self._labels(picture))
+        warnings = picture.source.warnings
+        yield panels(
+            overview=problem or page_html.overview(labels, "", warnings),
+            label=self._choices(labels),
+            text=page_html.waiting("Reading the text …"),
+            fields=page_html.waiting("Reading the text …"),
+        )
+        # 3. Read the text, and the fields from it.
+        text, problem = attempt(lambda: self._read(picture))
+        yield panels(picture=picture.html(), text=problem or text)
+        yield panels(fields=self._extract(picture, schema), picture=picture.html())
+        # 4. Describe it, and search for similar ones.
+        caption, problem = attempt(lambda: self.vision.describe(picture.source)["description"])
+        content = page_html.overview(labels, caption or "", warnings)
+        yield panels(overview=content + problem)
+        yield panels(similar=self._search(picture.source))
+
+    def extract(self, key: str | None, schema: str) -> tuple[str, Any]:
+        """The fields of another kind of document. Returns fields and picture."""
+        picture, problem = attempt(lambda: self.shelf.get(key))
+        if picture is None:
+            return problem, gr.skip()
+        return self._extract(picture, schema), picture.html()
+
+    def ask(self, key: str | None, question: str) -> Iterator[tuple[Any, ...]]:
+        """Answer a question. Yields answer and picture."""
+        if not question.strip():
+            yield html.hint("Type a question first."), gr.skip()
+            return
+        yield page_html.waiting("Looking for the answer …"), gr.skip()
+
+        def answer() -> tuple[str, str]:
+            picture = self.shelf.get(key)
+            result = self.vision.ask(picture.source, question)
+            picture.boxes["answer"] = page_html.answer_boxes(result)
+            return page_html.answer(question, result), picture.html()
+
+        results, problem = attempt(answer)
+        yield results or (problem, gr.skip())
+
+    def detect(self, key: str | None, names: str) -> Iterator[tuple[Any, ...]]:
+        """Find objects by name, separated by commas. Yields objects and picture."""
+        labels = [name.strip() for name in names.split(",") if name.strip()]
+        if not labels:
+            yield html.hint("Type what to look for first."), gr.skip()
+            return
+        yield page_html.waiting("Looking for objects …"), gr.skip()
+
+        def detect() -> tuple[str, str]:
+            picture = self.shelf.get(key)
+            result = self.vision.detect(picture.source, labels)
+            picture.boxes["objects"] = page_html.detection_boxes(result)
+            return page_html.detections(result), picture.html()
+
+        results, problem = attempt(detect)
+        yield results or (problem, gr.skip())
+
+    def search(self, key: str | None, words: str) -> Iterator[str]:
+        """Images that match the words, or without words, images like the open one."""
+        yield page_html.waiting("Searching …")
+        picture, problem = attempt(lambda: self.shelf.get(key))
+        yield self._search(words.strip() or picture.source) if picture or words.strip() else problem
+
+    def explain(
+        self,
+        key: str | None,
+        label: str | None,
+        progress: gr.Progress = gr.Progress(),  # noqa: B008  (Gradio injects it by this default)
+    ) -> str:
+        """The picture with the pixels that speak for a class."""
+
+        def explain() -> str:
+            def report(done: int, total: int, what: str = "") -> None:
+                progress((done, total), desc=what or None)
+
+            result = self.vision.explain(self.shelf.get(key).source, label or None, report)
+            return page_html.overlay(result, preview(decode(result["png"])))
+
+        content, problem = attempt(explain)
+        return content or problem
+
+    def _labels(self, picture: Picture) -> dict[str, Any]:
+        if picture.labels is None:
+            picture.labels = self.vision.classify(picture.source)
+        return picture.labels
+
+    def _choices(self, labels: dict[str, Any] | None) -> Any:
+        """The classes that can be explained: the likely ones first, then all others."""
+        likely = [item["label"] for item in labels["labels"]] if labels else []
+        others = sorted(set(self.vision.classifier.labels) - set(likely)) if labels else []
+        return gr.Dropdown([*likely, *others], value=likely[0] if likely else None)
+
+    def _read(self, picture: Picture) -> str:
+        if picture.pages is None:
+            picture.pages = self.vision.read(picture.source)
+            picture.boxes["text"] = page_html.text_boxes(picture.pages)
+        return page_html.text(picture.pages)
+
+    def _extract(self, picture: Picture, schema: str) -> str:
+        def extract() -> str:
+            if picture.pages is not None and not any(page.lines for page in picture.pages):
+                return html.hint("There is no text in this picture, so it has no fields.")
+            if schema not in picture.extractions:
+                picture.extractions[schema] = self.vision.extract(picture.source, schema)
+            extraction = picture.extractions[schema]
+            picture.boxes["fields"] = page_html.field_boxes(extraction)
+            return page_html.fields(extraction)
+
+        content, problem = attempt(extract)
+        return content or problem
+
+    def _search(self, query: Source | str) -> str:
+        def search() -> str:
+            hits = self.vision.search(query, HITS)
+            thumbnails = [self.vision.index.thumbnail(hit["file"]) for hit in hits]
+            return page_html.gallery(hits, thumbnails)
+
+        content, problem = attempt(search)
+        return content or problem
+
+
+def panels(**values: Any) -> tuple[Any, ...]:
+    """Values for all PANELS; those that are left out do not change."""
+    return tuple(values.get(name, gr.skip()) for name in PANELS)
+
+
+def attempt(work: Callable[[], Result]) -> tuple[Result | None, str]:
+    """The result of `work` and no text, or None and its error as HTML.
+
+    >>> attempt(lambda: 1)
+    (1, '')
+    """
+    try:
+        return work(), ""
+    except Exception as error:
+        return None, html.error(public_message(error, log))
+
+
+def _views(source: Source) -> list[View]:
+    side = 1400 if source.page_count == 1 else PAGE_SIDE
+    return [
+        View(preview(pixels, side), pixels.shape[1], pixels.shape[0]) for pixels in source.pages()
+    ]
+
+
+def _take(file: Path) -> tuple[str, bytes]:
+    """Name and content of an uploaded file, which is deleted."""
+    try:
+        return file.name, file.read_bytes()
+    finally:
+        file.unlink(missing_ok=True)
