@@ -237,8 +237,8 @@ class Document:
             "cash cash card card tip rounding discount plain"
             if self.receipt
             else (
-                "plain plain plain rates rates deposit deposit paid discount shipping exempt foreign"
-                " credit withheld"
+                "plain plain plain rates rates deposit deposit paid discount shipping exempt"
+                " foreign credit withheld"
             )
         )
         needs = {"tip": "tip", "rounding": "rounding", "withheld": "withheld"}

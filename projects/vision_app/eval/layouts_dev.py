@@ -27,7 +27,7 @@ def letter(sheet: Sheet, doc: Document, rng: random.Random) -> None:
         sheet.lines(x, y + 1, doc.letterhead, 8, align=align)
     # 2. Address window, with the sender's line above.
     if doc.name and rng.random() < 0.6:
-        sheet.text(left, 48, " · ".join([doc.name, *doc.vendor[2:4]]), 6.5, color=GREY, fit=85)
+        sheet.text(left, 48, " · ".join([doc.name, *doc.vendor[2:4]]), 7, color=GREY, fit=85)
         sheet.rule(left, 51, left + 80, 0.1)
     sheet.lines(left, 54, doc.customer, 10)
     # 3. Number and date.
@@ -146,8 +146,8 @@ def footer(sheet: Sheet, doc: Document, x0: float, x1: float, rng: random.Random
     y = sheet.height - 24
     sheet.rule(x0, y - 2, x1, 0.1)
     half = (len(doc.footer) + 1) // 2
-    sheet.lines(x0, y, doc.footer[:half], 6.8, color=GREY)
-    sheet.lines((x0 + x1) / 2, y, doc.footer[half:], 6.8, color=GREY)
+    sheet.lines(x0, y, doc.footer[:half], 7, color=GREY)
+    sheet.lines((x0 + x1) / 2, y, doc.footer[half:], 7, color=GREY)
     if rng.random() < 0.5:
         sheet.text(x1, sheet.height - 10, doc.say("page"), 7, align="r", color=GREY)
 

@@ -26,10 +26,10 @@ def band(sheet: Sheet, doc: Document, rng: random.Random) -> None:
     facts, width, y = doc.info(), (x1 - x0) / 3, 55.0
     for i, (label, value) in enumerate(facts):
         x = x0 + i % 3 * width
-        sheet.text(x, y, label.upper(), 6.8, color=DIM)
+        sheet.text(x, y, label.upper(), 7, color=DIM)
         sheet.text(x, y + 3.6, value, 10, fit=width - 4)
         y += 12 if i % 3 == 2 or i == len(facts) - 1 else 0
-    sheet.text(x0, y + 2, doc.say("bill_to").upper(), 6.8, color=DIM)
+    sheet.text(x0, y + 2, doc.say("bill_to").upper(), 7, color=DIM)
     y = sheet.lines(x0, y + 6, doc.customer, 10) + 6
     # Zebra rows.
     headings, rows = doc.goods()
@@ -54,7 +54,7 @@ def band(sheet: Sheet, doc: Document, rng: random.Random) -> None:
         y += 7
     sheet.lines(x0, y + 8, doc.notes(), 8.5)
     sheet.text(
-        sheet.width / 2, sheet.height - 14, "  |  ".join(doc.footer), 6.5, align="c", fit=x1 - x0
+        sheet.width / 2, sheet.height - 14, "  |  ".join(doc.footer), 7, align="c", fit=x1 - x0
     )
 
 
@@ -77,7 +77,7 @@ def sidebar(sheet: Sheet, doc: Document, rng: random.Random) -> None:
         y = sheet.text(s0 + 8, y, label, 7.5, bold=True)
         y = sheet.text(s0 + 8, y, value, 9, fit=50) + 2.5
     for line in doc.footer:
-        y = sheet.paragraph(s0 + 8, max(y, 205), line, 48, 6.8) + 1
+        y = sheet.paragraph(s0 + 8, max(y, 205), line, 48, 7) + 1
     sheet.text(x0, 18, doc.title.upper(), 20, bold=True)
     y = sheet.text(x0, 40, doc.say("bill_to"), 8, color=DIM)
     y = sheet.lines(x0, y, doc.customer, 10) + 10

@@ -87,7 +87,7 @@ def document(
     # 3. Distortion.
     image, kind = sheet.image, KINDS[number % len(KINDS)]
     if kind == "degraded":
-        image = degrade(image, rng, 1 if schema == "receipt" else 100 / 150)
+        image = degrade(image, rng, 1 if schema == "receipt" else rng.choice([1, 0.8, 0.7]))
     elif kind == "turned":
         image = image.rotate(rng.choice([90, 180, 270]), expand=True)
     legal = content.vendor[5] if content.name else ""

@@ -173,27 +173,26 @@ class Sheet:
 
 
 def degrade(image: Image.Image, rng: random.Random, scale: float = 1) -> Image.Image:
-    """A bad scan: up to 2° askew, shadow, low contrast, blur, noise, fewer pixels.
+    """A bad scan, to be saved as JPEG of quality 40: up to 2° askew, noise, fewer pixels.
 
-    It is to be saved as JPEG of quality 40.
+    And two of three: a shadow, low contrast, blur. A person can still read the small print.
     """
     desk = rng.choice([(255, 255, 255), (120, 105, 90), (60, 64, 70)])
-    image = image.rotate(
-        rng.choice([-1, 1]) * rng.uniform(0.8, 2), Image.Resampling.BICUBIC, True, fillcolor=desk
-    )
+    angle = rng.choice([-1, 1]) * rng.uniform(0.8, 2)
+    image = image.rotate(angle, Image.Resampling.BICUBIC, True, fillcolor=desk)
     size = (round(image.width * scale), round(image.height * scale))
     image = image.resize(size, Image.Resampling.LANCZOS)
-    if rng.random() < 0.7:  # a shadow that grows to one side
+    flaws = rng.sample(["shadow", "contrast", "blur"], 2)
+    if "shadow" in flaws:  # grows to one side
         shade = Image.linear_gradient("L").rotate(rng.choice([0, 90, 180, 270])).resize(size)
-        dark = rng.randint(90, 160)
+        dark = rng.randint(110, 170)
         shade = shade.point([dark + v * (255 - dark) // 255 for v in range(256)])
         image = ImageChops.multiply(image, Image.merge("RGB", [shade] * 3))
-    if rng.random() < 0.6:
-        image = ImageEnhance.Contrast(image).enhance(rng.uniform(0.45, 0.8))
-    if rng.random() < 0.6:
-        image = image.filter(ImageFilter.GaussianBlur(rng.uniform(0.4, 0.8)))
+    if "contrast" in flaws:
+        image = ImageEnhance.Contrast(image).enhance(rng.uniform(0.5, 0.8))
+    if "blur" in flaws:
+        image = image.filter(ImageFilter.GaussianBlur(rng.uniform(0.3, 0.6)))
     # Uniform noise around 128 from the seed; ImageChops.add subtracts the offset again.
-    noise = Image.frombytes("L", size, rng.randbytes(size[0] * size[1]))
-    spread = rng.randint(14, 40)
+    noise, spread = Image.frombytes("L", size, rng.randbytes(size[0] * size[1])), rng.randint(8, 24)
     noise = noise.point([128 + (v - 128) * spread // 128 for v in range(256)])
     return ImageChops.add(image, Image.merge("RGB", [noise] * 3), offset=-128)
