@@ -97,9 +97,7 @@ def load_font(name: str, size: float) -> Any:
         return ImageFont.load_default(size=size)
     import matplotlib
 
-    return ImageFont.truetype(
-        f"{matplotlib.get_data_path()}/fonts/ttf/{name}.ttf", round(size)
-    )
+    return ImageFont.truetype(f"{matplotlib.get_data_path()}/fonts/ttf/{name}.ttf", round(size))
 
 
 def sentences(random_: random.Random) -> Iterator[str]:
@@ -152,7 +150,15 @@ def columns(canvas: ImageDraw.ImageDraw, name: str, random_: random.Random) -> l
 def invoice(canvas: ImageDraw.ImageDraw, name: str, random_: random.Random) -> list[str]:
     number = f"INV-{random_.randrange(10000, 99999)}"
     items = random_.sample(
-        ("Desk lamp", "Hex bolts M8", "Consulting", "Printer paper A4", "Oak shelf", "USB cable 2 m"), 5
+        (
+            "Desk lamp",
+            "Hex bolts M8",
+            "Consulting",
+            "Printer paper A4",
+            "Oak shelf",
+            "USB cable 2 m",
+        ),
+        5,
     )
     font, y, truth, total = load_font(name, 24), 110, [], 0.0
 

@@ -25,6 +25,7 @@ from vision_app.ocr.recognition import Quad, Reading, crop
 SAMPLE = 6  # lines, the longest
 SURE = 0.9
 MARGIN = 0.1  # by which another direction must be better than the page as it came
+MIN_LINES = 3
 MIN_SKEW = 0.5  # degrees; less disturbs neither rows nor boxes
 
 Matrix = npt.NDArray[np.float64]
@@ -95,22 +96,41 @@ def _sides(quad: Quad) -> tuple[float, float]:
 def find_skew(quads: Sequence[Quad]) -> float:
     """The median slope of the lines in degrees, positive when they fall; 0.0 if it is small.
 
-    >>> find_skew([np.array([[0, 0], [100, 5], [99, 25], [-1, 20]], np.float32)] * 3)
+    Long lines count, and where there are none, as in tables of numbers, neighbours in a row. Fewer
+    than three lines say too little.
+
+    >>> find_skew([np.array([[0, 0], [200, 10], [199, 30], [-1, 20]], np.float32)] * 3)
     2.86
     """
-    slopes, weights = [], []
-    for quad in quads:
-        width, height = _sides(quad)
-        if width > 1.5 * height:
-            across = (quad[1] - quad[0]) + (quad[2] - quad[3])
-            slopes.append(math.degrees(math.atan2(across[1], across[0])))
-            weights.append(width**2)  # the direction of short words is noise
-    if not slopes:
+    axes = [(quad[1] - quad[0] + quad[2] - quad[3]) / 2 for quad in quads]
+    vectors = [
+        axis for axis, quad in zip(axes, quads, strict=True) if axis[0] > 5 * _sides(quad)[1]
+    ]
+    if len(vectors) < MIN_LINES:
+        vectors = [axis for axis in axes if axis[0] > 0] + _steps(quads, axes)
+    if len(vectors) < MIN_LINES:
         return 0.0
+    slopes = np.array([math.degrees(math.atan2(y, x)) for x, y in vectors])
+    weights = np.array([math.hypot(x, y) ** 2 for x, y in vectors])
     ranks = np.argsort(slopes)
-    middle = np.searchsorted(np.cumsum(np.array(weights)[ranks]), sum(weights) / 2)
-    skew = round(slopes[ranks[middle]], 2)
+    middle = np.searchsorted(np.cumsum(weights[ranks]), weights.sum() / 2)
+    skew = round(float(slopes[ranks[middle]]), 2)
     return skew if abs(skew) >= MIN_SKEW else 0.0
+
+
+def _steps(
+    quads: Sequence[Quad], axes: Sequence[npt.NDArray[np.float32]]
+) -> list[npt.NDArray[np.float32]]:
+    """From the middle of each line to that of its right neighbour, which is on its axis."""
+    steps = []
+    for quad, axis in zip(quads, axes, strict=True):
+        height, middle = _sides(quad)[1], quad.mean(0)
+        right = [other.mean(0) - middle for other in quads if other[0][0] > quad[1][0]]
+        slope = axis[1] / max(1.0, axis[0])
+        row = [step for step in right if abs(step[1] - slope * step[0]) < height / 2]
+        if row:
+            steps.append(min(row, key=lambda step: float(step[0])))
+    return steps
 
 
 def straighten(height: int, width: int, skew: float) -> tuple[Matrix, int, int]:
