@@ -1,0 +1,176 @@
+"""Finds labels such as "Invoice no." in text, by kind, in spite of OCR errors and lost spaces.
+
+    lexicon = Lexicon.load()
+    [label.kinds for label in lexicon.find("Rechnungs-Nr.: 2024/118")]   # [{"invoice_number"}]
+
+The labels are in `labels.toml`. A label matches whole words whose letters are equal, or nearly equal
+if it is long; the longest match at a place wins. Which value belongs to a label is up to `scoring`.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from rapidfuzz import fuzz, process
+
+NUMBER_WORDS = (
+    *("no", "nr", "n", "num", "number", "nummer", "nbr", "#", "id"),
+    *(
+        "numero",
+        "numer",
+        "nro",
+        "numarul",
+        "numar",
+        "szama",
+        "numarasi",
+        "nomor",
+        "nombor",
+        "cislo",
+    ),
+)
+MAX_WORDS = 7
+FUZZY_LENGTH = 7  # letters from which a label may match with one slip in eight
+FUZZY_SCORE = 88
+_WORD = re.compile(r"[A-ZÀ-ÖØ-Þ]?[^\W\dA-ZÀ-ÖØ-Þ_]+|[^\W\d_]+|[^\W_]*[^\W\d_][^\W_]*|[#№°º]|\d+")
+_JOINTS = re.compile(r"[\s.\-–_/'’´`()&*@,]*")
+_NUMBER_PREFIX = re.compile(r"[-/_]\d")  # a label in front of it is part of a number: INVOICE-0001
+_LETTERS = str.maketrans(
+    {"ł": "l", "ø": "o", "ß": "ss", "đ": "d", "ı": "i", "æ": "ae", "œ": "oe", "°": "o"}
+)
+_SLIPS = str.maketrans({"1": "l", "i": "l", "|": "l", "0": "o", "5": "s", "8": "b"})
+
+
+@dataclass(frozen=True)
+class Label:
+    """A label in a text, from character `start` to `end`; `score` is 1 for an exact match."""
+
+    kinds: frozenset[str]
+    start: int
+    end: int
+    score: float
+    languages: frozenset[str] = frozenset()
+
+
+def squeeze(text: str) -> str:
+    """Lower case letters and digits without accents; what labels are compared by.
+
+    >>> squeeze("Fällig am:"), squeeze("Facture N° ")
+    ('falligam', 'factureno')
+    """
+    text = unicodedata.normalize("NFKD", text.lower().translate(_LETTERS)).translate(_LETTERS)
+    return "".join(c for c in text if c.isalnum() or c == "#")
+
+
+class Lexicon:
+    """All labels, and the labels of the fields of a user's schema."""
+
+    def __init__(self, kinds: Mapping[str, Mapping[str, Iterable[str]]]) -> None:
+        self._labels: dict[str, set[str]] = defaultdict(set)
+        self._languages: dict[str, set[str]] = defaultdict(set)
+        self._suffixes: dict[str, set[str]] = defaultdict(set)
+        for kind, languages in kinds.items():
+            for language, labels in languages.items():
+                for label in labels:
+                    if language == "suffixes":
+                        self._suffixes[squeeze(label)].add(kind)
+                    else:
+                        self._add(kind, label, language)
+        self._slips = {label.translate(_SLIPS): label for label in self._labels}
+        self._long: dict[tuple[str, int], list[str]] = defaultdict(list)
+        for slip in self._slips:
+            if len(slip) >= FUZZY_LENGTH:
+                self._long[slip[0], len(slip)].append(slip)
+
+    @classmethod
+    def load(cls, extra: Mapping[str, Iterable[str]] | None = None) -> Lexicon:
+        """The built-in labels, plus those of `extra` (kind: labels)."""
+        kinds = dict(_builtin())
+        for kind, labels in (extra or {}).items():
+            kinds[kind] = {**kinds.get(kind, {}), "": list(labels)}
+        return cls(kinds)
+
+    def _add(self, kind: str, label: str, language: str) -> None:
+        variants = (
+            [label.replace("{no}", word) for word in NUMBER_WORDS] if "{no}" in label else [label]
+        )
+        for variant in map(squeeze, variants):
+            self._labels[variant].add(kind)
+            self._languages[variant].add(language)
+
+    def find(self, text: str) -> list[Label]:
+        """The labels in `text`, in order, without overlaps."""
+        words = [(m.start(), m.end()) for m in _WORD.finditer(text)]
+        found: list[Label] = []
+        position = 0
+        while position < len(words):
+            label, size = self._longest(text, words, position)
+            if label is not None:
+                found.append(label)
+            position += size
+        return found
+
+    def _longest(
+        self, text: str, words: list[tuple[int, int]], position: int
+    ) -> tuple[Label | None, int]:
+        """The longest label that starts at a word, and its number of words (1 without one)."""
+        start = words[position][0]
+        if start > 0 and text[start - 1].isalnum() and not text[start].isupper():
+            return None, 1
+        spans = []
+        for size in range(1, min(MAX_WORDS, len(words) - position) + 1):
+            end = words[position + size - 1][1]
+            if size > 1 and not _JOINTS.fullmatch(
+                text[words[position + size - 2][1] : words[position + size - 1][0]]
+            ):
+                break
+            within_word = end < len(text) and text[end].isalpha() and not text[end].isupper()
+            if not within_word and not (size == 1 and _NUMBER_PREFIX.match(text, end)):
+                spans.append((size, end, squeeze(text[start:end])))
+        for match in (self._exact, self._similar):
+            for size, end, key in reversed(spans):
+                label, kinds, score = match(key)
+                if kinds:
+                    languages = frozenset(self._languages.get(label, ()))
+                    return Label(frozenset(kinds), start, end, score, languages), size
+        return None, 1
+
+    def _exact(self, key: str) -> tuple[str, set[str], float]:
+        if key in self._labels:
+            return key, self._labels[key], 1.0
+        label = self._slips.get(key.translate(_SLIPS), "") if len(key) > 3 else ""
+        return label, self._labels[label] if label and not key.isdigit() else set(), 0.95
+
+    def _similar(self, key: str) -> tuple[str, set[str], float]:
+        if any(map(str.isdigit, key)):
+            return "", set(), 0.0
+        for suffix, kinds in self._suffixes.items():
+            if key.endswith(suffix) and len(suffix) + 2 < len(key) < len(suffix) + 24:
+                return key, kinds, 0.9
+        key = key.translate(_SLIPS)
+        if len(key) >= FUZZY_LENGTH:
+            labels = [x for n in (-1, 0, 1) for x in self._long.get((key[0], len(key) + n), ())]
+            best = process.extractOne(key, labels, scorer=fuzz.ratio, score_cutoff=FUZZY_SCORE)
+            if best is not None:
+                label = self._slips[best[0]]
+                return label, self._labels[label], best[1] / 100 - 0.05
+        return "", set(), 0.0
+
+    def languages(self, labels: Iterable[Label]) -> dict[str, float]:
+        """How often each language is the only one, or one of a few, with a label."""
+        counts: dict[str, float] = defaultdict(float)
+        for label in labels:
+            for language in label.languages - {""}:
+                counts[language] += 1 / len(label.languages)
+        return counts
+
+
+@lru_cache(1)
+def _builtin() -> dict[str, dict[str, list[str]]]:
+    return tomllib.loads(Path(__file__).with_name("labels.toml").read_text("utf-8"))

@@ -1,0 +1,156 @@
+"""Schemas of what to extract: the built-in ones, and JSON Schemas that a user writes.
+
+    schema = load_schema("invoice")              # or "receipt", or Path("my_schema.json")
+    [field.name for field in schema.fields]      # ["vendor", "invoice_number", "date", …]
+
+A schema is a JSON Schema of an object with string and number properties. A property's name, title,
+description and `x-labels` (a list) are the labels to look for in a document; `type`, `format` (date,
+time, currency), `pattern` and `enum` describe its value. A property with the name of a built-in
+field, such as `total`, is found by the rules of that field.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from seedbed.errors import BadInput, ConfigError, NotFound
+
+BUILT_IN = ("invoice", "receipt")
+FORMATS = {"date": "date", "date-time": "date", "time": "time", "currency": "currency"}
+# Which kinds of labels name a field, and how well: what is due beats the total of the invoice.
+ROLES: dict[str, dict[str, float]] = {
+    "invoice_number": {
+        "invoice_number": 1.0,
+        "receipt_number": 0.85,
+        "document_title": 0.75,
+        "plain_number": 0.62,
+    },
+    "order_number": {"order_number": 1.0},
+    "date": {"invoice_date": 1.0, "plain_date": 0.85},
+    "due_date": {"due_date": 1.0},
+    "time": {"time": 1.0},
+    "subtotal": {"subtotal": 1.0},
+    "tax": {"tax": 1.0},
+    "total": {"amount_due": 1.0, "gross_total": 0.92, "total": 0.8},
+    "payment_method": {"payment_method": 1.0},
+}
+
+
+@dataclass(frozen=True)
+class Field:
+    """A property of the schema.
+
+    `value` is the kind of its value: text, date, time, amount, integer, currency, number (of a
+    document), vendor, customer or items. `roles` weighs the kinds of labels that name it.
+    """
+
+    name: str
+    value: str
+    roles: Mapping[str, float]
+    labels: tuple[str, ...] = ()
+    pattern: re.Pattern[str] | None = None
+    enum: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Schema:
+    """The fields in order, and the JSON Schema as it was written."""
+
+    name: str
+    fields: tuple[Field, ...]
+    json: Mapping[str, Any]
+
+
+def load_schema(name: str | Path) -> Schema:
+    """The built-in schema of this name, or the one in a JSON file.
+
+    Raises ConfigError if it is not a JSON Schema of an object, NotFound for a missing file.
+
+    >>> load_schema("receipt").fields[0].name
+    'vendor'
+    """
+    built_in = str(name) in BUILT_IN
+    path = Path(__file__).with_name(f"{name}.json") if built_in else Path(name)
+    if not path.is_file():
+        raise NotFound(
+            f"Unknown schema {str(name)!r}.",
+            hint=f"Available: {', '.join(BUILT_IN)}, or the path of a JSON Schema file.",
+        )
+    try:
+        data = json.loads(path.read_text("utf-8-sig"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ConfigError(f"{path} is not a JSON file: {error}.") from None
+    return parse_schema(data, path.stem)
+
+
+def parse_schema(data: Any, name: str = "schema") -> Schema:
+    """The schema that a JSON value describes. Raises ConfigError with the wrong property.
+
+    >>> parse_schema({"type": "object", "properties": {"iban": {"type": "string"}}}).fields[0].labels
+    ('iban',)
+    """
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import SchemaError
+
+    try:
+        Draft202012Validator.check_schema(data)
+    except SchemaError as error:
+        raise ConfigError(f"{name}: invalid JSON Schema: {error.message}.") from None
+    properties = data.get("properties") if isinstance(data, dict) else None
+    if not isinstance(properties, dict) or not properties:
+        raise ConfigError(
+            f"{name}: not a JSON Schema of an object with properties.",
+            hint='Example: {"type": "object", "properties": {"iban": {"type": "string"}}}',
+        )
+    return Schema(name, tuple(_field(name, key, value) for key, value in properties.items()), data)
+
+
+def _field(schema: str, name: str, data: Any) -> Field:
+    where = f"{schema}: property {name!r}"
+    if not isinstance(data, dict):
+        raise ConfigError(f"{where} is not an object.")
+    labels = data.get("x-labels", [])
+    if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
+        raise ConfigError(f"{where}: x-labels is not a list of strings.")
+    try:
+        pattern = re.compile(data["pattern"]) if "pattern" in data else None
+    except re.error as error:
+        raise ConfigError(f"{where}: invalid pattern: {error}.") from None
+    roles = dict(ROLES.get(name, {}))
+    if name not in ROLES:
+        words = name.replace("_", " ").replace("-", " ")
+        texts = [words, data.get("title", ""), data.get("description", "")]
+        labels = [*labels, *(text for text in texts if 0 < len(text) <= 40)]
+    if labels:
+        roles[f"field:{name}"] = 1.0
+    enum = tuple(str(value) for value in data.get("enum", ()) if value is not None)
+    return Field(
+        name, _value(where, name, data), roles, tuple(dict.fromkeys(labels)), pattern, enum
+    )
+
+
+def _value(where: str, name: str, data: Mapping[str, Any]) -> str:
+    types = data.get("type", "string")
+    types = [types] if isinstance(types, str) else list(types)
+    main = next((kind for kind in types if kind != "null"), "string")
+    if main == "string":
+        if name in ("vendor", "customer"):
+            return name
+        if name in ("invoice_number", "order_number"):
+            return "number"
+        return FORMATS.get(data.get("format", ""), "currency" if name == "currency" else "text")
+    if main in ("number", "integer"):
+        return {"number": "amount", "integer": "integer"}[main]
+    if main == "array" and name == "line_items":
+        return "items"
+    raise ConfigError(
+        f"{where} has the type {main!r}.", hint="Use string, number, integer, or line_items."
+    )
+
+
+__all__ = ["BUILT_IN", "BadInput", "Field", "Schema", "load_schema", "parse_schema"]

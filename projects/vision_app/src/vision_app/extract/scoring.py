@@ -1,0 +1,517 @@
+"""Scores values against labels: which value on the page is the invoice date, which the total.
+
+    candidates = score_dates(document, field)
+    best(candidates)                      # the candidate with the highest score, or None
+
+Each value on the page is a candidate. Its score adds up the evidence: how well a label of the field
+is attached to it (in front of it, left in the row, above), whether a label of another kind is nearer,
+and what is typical for the field. Below THRESHOLD the field is not on the page.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from itertools import pairwise
+
+from vision_app.extract.cells import Cell, same_column, same_row
+from vision_app.extract.document import Document
+from vision_app.extract.labels import Label
+from vision_app.extract.schemas import Field
+from vision_app.extract.values import (
+    Value,
+    find_amounts,
+    find_currencies,
+    find_dates,
+    find_numbers,
+    find_times,
+)
+from vision_app.ocr.page import Box
+
+THRESHOLD = 0.45
+DATES = {"invoice_date", "plain_date", "due_date", "other_date"}
+AMOUNTS = {"amount_due", "gross_total", "total", "subtotal", "tax", "paid"}
+NEUTRAL = {"currency", "item_header", "vendor", "customer", "time"}  # never the rival of a number
+Spans = Mapping[Cell, Sequence[Value]]
+
+
+@dataclass
+class Candidate:
+    """A value with its place, its score, and the reasons for it (for debugging and reports)."""
+
+    value: object
+    cell: Cell
+    start: int
+    end: int
+    score: float
+    reasons: dict[str, float] = field(default_factory=dict)
+
+    def add(self, reason: str, score: float) -> None:
+        """Add one piece of evidence."""
+        if score:
+            self.reasons[reason] = self.reasons.get(reason, 0.0) + score
+            self.score += score
+
+    @property
+    def box(self) -> Box:
+        """Where the value is, in pixels of the upright page."""
+        return self.cell.box_of(self.start, self.end)
+
+
+@dataclass(frozen=True)
+class Link:
+    """A label that may belong to a value; `strength` is 0 to 1."""
+
+    label: Label
+    cell: Cell
+    strength: float
+    relation: str
+
+
+def best(candidates: Iterable[Candidate]) -> Candidate | None:
+    """The candidate with the highest score, if it reaches the threshold."""
+    top = max(candidates, key=lambda candidate: candidate.score, default=None)
+    return top if top is not None and top.score >= THRESHOLD else None
+
+
+# ── labels of a value ───────────────────────────────────────────────────────────────────────
+
+
+def links(
+    document: Document, cell: Cell, value: Value, kinds: set[str], spans: Spans
+) -> list[Link]:
+    """The labels of these kinds around a value, the best first; `spans` are all its likes."""
+    found = []
+    box = cell.box_of(value.start, value.end)
+    for other in document.on_page[cell.page]:
+        for label in document.labels[other]:
+            if label.kinds & kinds:
+                link = _inside(document, cell, value, label, spans) if other is cell else None
+                if other is not cell:
+                    label_box = other.box_of(label.start, label.end)
+                    if same_row(label_box, box):
+                        link = _left(document, other, label, label_box, cell, value, box, spans)
+                    else:
+                        link = _above(document, other, label, label_box, cell, box, spans)
+                if link is not None:
+                    found.append(link)
+    return sorted(found, key=lambda link: -link.strength)
+
+
+def _inside(
+    document: Document, cell: Cell, value: Value, label: Label, spans: Spans
+) -> Link | None:
+    if label.end > value.start:
+        return None
+    between = cell.text[label.end : value.start]
+    others = sum(label.end <= v.start < value.start for v in spans.get(cell, ()))
+    strength = label.score - 0.06 * _words(document, cell, label.end, value.start) - 0.2 * others
+    if re.search(r"[;|]|\.\s[A-Z]", between):
+        strength -= 0.2
+    return Link(label, cell, strength - _foreign_word(document, cell, label), "inside")
+
+
+def _left(
+    document: Document,
+    other: Cell,
+    label: Label,
+    label_box: Box,
+    cell: Cell,
+    value: Value,
+    box: Box,
+    spans: Spans,
+) -> Link | None:
+    if label_box[2] > box[0] + 0.3 * document.height:
+        return None
+    row = [c for c in document.on_page[cell.page] if c is not cell and c is not other]
+    between = [
+        c for c in row if same_row(c.box, box) and label_box[2] <= c.box[0] and c.box[2] <= box[0]
+    ]
+    strength = 0.95 * label.score - 0.1 * (box[0] - label_box[2]) / _width(document, cell.page)
+    strength -= 0.06 * (_words(document, other, label.end) + _words(document, cell, 0, value.start))
+    for c in between:
+        strength -= 0.15 * len(spans.get(c, ())) or 0.1 * (
+            not document.labels[c] and len(c.text) > 3
+        )
+    strength -= 0.15 * sum(v.start < value.start for v in spans.get(cell, ()))
+    strength -= 0.15 * sum(v.start >= label.end for v in spans.get(other, ()))
+    return Link(label, other, strength - _foreign_word(document, other, label), "left")
+
+
+def _above(
+    document: Document,
+    other: Cell,
+    label: Label,
+    label_box: Box,
+    cell: Cell,
+    box: Box,
+    spans: Spans,
+) -> Link | None:
+    height = min(label_box[3] - label_box[1], box[3] - box[1], 1.5 * document.height)
+    gap = box[1] - label_box[3] if label_box[1] < box[1] else label_box[1] - box[3]
+    below = label_box[1] > box[1]
+    if not same_column(label_box, box) or gap > (1.2 if below else 4) * height:
+        return None
+    if any(v.start >= label.end for v in spans.get(other, ())):
+        return None  # the label has a value of its own
+    between = [
+        c
+        for c in document.on_page[cell.page]
+        if c is not cell
+        and c is not other
+        and same_column(c.box, box)
+        and min(label_box[3], box[3]) - 2
+        <= (c.box[1] + c.box[3]) / 2
+        <= max(label_box[1], box[1]) + 2
+    ]
+    strength = (
+        (0.45 if below else 0.85) * label.score - 0.04 * max(gap, 0) / height - 0.25 * len(between)
+    )
+    strength -= 0.04 * _words(document, other, label.end) + 0.04 * _words(document, cell, 0)
+    if min(abs(label_box[0] - box[0]), abs(label_box[2] - box[2])) > 1.5 * height:
+        strength -= 0.1
+    if other in document.columns:
+        strength *= 0.4
+    right = [
+        c
+        for c in document.on_page[cell.page]
+        if c is not other
+        and c in spans
+        and spans[c]
+        and same_row(c.box, label_box)
+        and 0 <= c.box[0] - label_box[2] < 12 * height
+    ]
+    strength -= 0.25 * bool(right)
+    return Link(
+        label,
+        other,
+        strength - _foreign_word(document, other, label),
+        "below" if below else "above",
+    )
+
+
+def _words(document: Document, cell: Cell, start: int, end: int | None = None) -> int:
+    """The number of words between two characters that are neither label, currency nor value."""
+    text = list(cell.text)
+    for label in document.labels[cell]:
+        text[label.start : label.end] = " " * (label.end - label.start)
+    rest = "".join(text)[start:end]
+    for value in find_currencies(rest):
+        rest = rest.replace(value.raw, " ")
+    return min(8, len(re.findall(r"[^\W\d_]{2,}", rest)))
+
+
+def _foreign_word(document: Document, cell: Cell, label: Label) -> float:
+    """A penalty for an unknown word in front of the label: "appointment date", "hire date"."""
+    before = re.search(r"([^\W\d_]{3,})[ \-]?$", cell.text[: label.start])
+    if before is None:
+        return 0.0
+    if any(
+        other.start < before.end() and other.end > before.start()
+        for other in document.labels[cell]
+        if other is not label
+    ):
+        return 0.0
+    return 0.3
+
+
+def _width(document: Document, page: int) -> float:
+    return float(next((p.width for p in document.pages if p.number == page), 1)) or 1.0
+
+
+def _score_by_links(
+    candidate: Candidate, found: Sequence[Link], roles: Mapping[str, float]
+) -> None:
+    """The nearest label wins: add the best one of the field, unless another's is nearer."""
+    own = max(
+        (
+            (link.strength * max(roles.get(k, 0) for k in link.label.kinds), link)
+            for link in found
+            if link.label.kinds & roles.keys()
+        ),
+        key=lambda pair: pair[0],
+        default=None,
+    )
+    rival = max(
+        (link.strength for link in found if not link.label.kinds & roles.keys()), default=0.0
+    )
+    if own is None:
+        candidate.add("rival", -rival)
+        return
+    candidate.add(f"{own[1].relation} {'/'.join(sorted(own[1].label.kinds))}", own[0])
+    margin = own[1].strength - rival
+    if margin < 0:
+        candidate.add("rival", -0.35 - 0.5 * rival)
+    elif margin < 0.05:
+        candidate.add("rival", -0.15)
+
+
+# ── fields ──────────────────────────────────────────────────────────────────────────────────
+
+
+def score_dates(document: Document, target: Field) -> list[Candidate]:
+    """Every date on the page for a date field."""
+    kinds = DATES | set(target.roles)
+    spans = {
+        cell: find_dates(
+            cell.text, compact=any(label.kinds & DATES for label in document.labels[cell])
+        )
+        for cell in document.cells
+    }
+    count = sum(map(len, spans.values()))
+    found = []
+    for cell, values in spans.items():
+        for value in values:
+            candidate = Candidate(document.context.date(value), cell, value.start, value.end, 0.0)
+            near = links(document, cell, value, kinds, spans)
+            _score_by_links(candidate, near, target.roles)
+            if target.name == "date" and (not near or near[0].strength < 0.35):
+                _score_bare_date(candidate, document, count)
+            _break_ties(candidate, document)
+            found.append(candidate)
+    return found
+
+
+def _score_bare_date(candidate: Candidate, document: Document, count: int) -> None:
+    """A date without a label is that of the document if it is alone, or has a time or a place."""
+    cell = candidate.cell
+    rest = cell.text[: candidate.start] + " " + cell.text[candidate.end :]
+    candidate.add("no label", 0.42 + 0.1 * (count == 1))
+    if find_times(rest) or any(
+        find_times(c.text) and same_row(c.box, cell.box) for c in document.on_page[cell.page]
+    ):
+        candidate.add("time", 0.15)
+    words = len(re.findall(r"[^\W\d_]{3,}", rest))
+    candidate.add("alone", 0.08 * (words <= 2) - 0.05 * max(0, words - 3))
+    if re.search(r"[-–]\s*$|\b(?:to|bis|au|al|t/m|until)\s*$", cell.text[: candidate.start]):
+        candidate.add("range", -0.3)
+    if re.match(r"\s*(?:[-–]|to\b|bis\b|au\b|al\b|t/m\b|until\b)\s*\d", cell.text[candidate.end :]):
+        candidate.add("range", -0.3)
+
+
+def score_amounts(document: Document, target: Field) -> list[Candidate]:
+    """Every amount on the page for an amount field; `total` has rules of its own."""
+    spans = {cell: _amounts_of(cell) for cell in document.cells}
+    kinds = AMOUNTS | set(target.roles) | {"other_number", "order_number", "invoice_number"}
+    decimals = sum(
+        "." in v.raw[-3:] or "," in v.raw[-3:] for group in spans.values() for v in group
+    )
+    found, near_by = [], {}
+    for cell, values in spans.items():
+        for value in values:
+            candidate = Candidate(value.readings[""], cell, value.start, value.end, 0.0)
+            near = links(document, cell, value, kinds, spans)
+            _score_by_links(candidate, near, target.roles)
+            near_by[id(candidate)] = near
+            priced = _has_currency(cell, value)
+            candidate.add("currency", 0.04 * priced)
+            if value.raw.isdigit() and not priced:
+                candidate.add("bare integer", -0.25 if decimals > 2 else -0.1)
+                if len(value.raw) > 7:
+                    candidate.add("long", -0.4)
+            _break_ties(candidate, document)
+            found.append(candidate)
+    if target.name == "total":
+        _score_totals(found, near_by, document)
+    return found
+
+
+def _amounts_of(cell: Cell) -> list[Value]:
+    dates = find_dates(cell.text)
+    return [
+        value
+        for value in find_amounts(cell.text)
+        if not any(d.start < value.end and value.start < d.end for d in dates)
+    ]
+
+
+def _has_currency(cell: Cell, value: Value) -> bool:
+    around = cell.text[max(0, value.start - 5) : value.end + 5]
+    return bool(find_currencies(around)) or bool(re.match(r"/-|[,.]-", cell.text[value.end :]))
+
+
+def _score_totals(
+    found: list[Candidate], near_by: Mapping[int, list[Link]], document: Document
+) -> None:
+    def labelled(kind: str) -> set[Decimal]:
+        return {
+            _decimal(c)
+            for c in found
+            for link in near_by[id(c)][:1]
+            if kind in link.label.kinds and link.strength > 0.5
+        }
+
+    nets, taxes = labelled("subtotal"), labelled("tax")
+    sums = {net + tax for net in nets for tax in taxes if tax}
+    positive = [_decimal(c) for c in found if c.score > 0.3]
+    pages = len(document.pages)
+    for candidate in found:
+        value = _decimal(candidate)
+        if value == 0:
+            candidate.add("zero", -0.5)
+        if value in sums:
+            candidate.add("net + tax", 0.08)
+        if positive and value == max(positive):
+            candidate.add("largest", 0.03)
+        page = candidate.cell.page - document.pages[0].number
+        candidate.add("last page", 0.05 * page / pages)
+
+
+def _decimal(candidate: Candidate) -> Decimal:
+    assert isinstance(candidate.value, Decimal)
+    return candidate.value
+
+
+def score_numbers(document: Document, target: Field) -> list[Candidate]:
+    """Every number with a label for the number of a document."""
+    spans = {cell: _numbers_of(document, cell) for cell in document.cells}
+    every_kind = {k for labels in document.labels.values() for label in labels for k in label.kinds}
+    kinds = (every_kind - NEUTRAL) | set(target.roles)
+    found = []
+    for cell, values in spans.items():
+        for value in values:
+            near = links(document, cell, value, kinds, spans)
+            near = [_titled(link, value, cell) for link in near]
+            candidate = Candidate(value.readings[""], cell, value.start, value.end, 0.0)
+            _score_by_links(candidate, sorted(near, key=lambda link: -link.strength), target.roles)
+            digits = sum(map(str.isdigit, value.raw))
+            candidate.add(
+                "digits", 0.03 * (digits >= 3) - 0.1 * (digits == 1 and len(value.raw) == 1)
+            )
+            if re.fullmatch(r"(?:19|20)\d\d", value.raw):
+                candidate.add("a year", -0.25)
+            _break_ties(candidate, document)
+            found.append(candidate)
+    return found
+
+
+def _numbers_of(document: Document, cell: Cell) -> list[Value]:
+    """The numbers in a cell that aren't part of a label, a date, a time, an amount or a code."""
+    text = list(cell.text)
+    taken = [(label.start, label.end) for label in document.labels[cell]]
+    taken += [(v.start, v.end) for v in (*find_dates(cell.text), *find_times(cell.text))]
+    taken += [m.span() for m in re.finditer(r"\S*(?:@|www\.|https?:)\S*|\d[\d.,' ]*%", cell.text)]
+    taken += [
+        m.span()
+        for m in re.finditer(
+            r"(?<![\w/\-])[-–]?\d{1,3}(?:[., ]\d{3})*[.,]\d{2}(?![\w/\-])", cell.text
+        )
+    ]
+    for start, end in taken:
+        text[start:end] = "\0" * (end - start)
+    return find_numbers("".join(text))
+
+
+def _titled(link: Link, value: Value, cell: Cell) -> Link:
+    """Only a number right behind the title, as in "Rechnung 2024-118", belongs to it."""
+    weak = link.label.kinds & {"document_title", "receipt_number", "plain_number"}
+    if not weak or link.label.kinds & {"invoice_number"}:
+        return link
+    short = link.label.end - link.label.start <= 8
+    strength = link.strength
+    if link.relation == "inside":
+        between = cell.text[link.label.end : value.start]
+        if re.fullmatch(r"[\s:#.\-–]*", between):
+            return link
+        strength -= 0.4 * short
+    elif "document_title" in link.label.kinds:
+        mark = cell.text[: value.start].strip() == "#" or (
+            re.search(r"[A-Za-z]", value.raw) and sum(map(str.isdigit, value.raw)) >= 3
+        )
+        alone = len(cell.text) <= len(value.raw) + 4
+        strength -= 0.05 if mark and alone else 0.5
+    return Link(link.label, link.cell, strength, link.relation)
+
+
+def score_texts(document: Document, target: Field) -> list[Candidate]:
+    """What follows a label of the field, in its cell, to the right or below, as text."""
+    found = []
+    pattern = target.pattern
+    for cell in document.cells:
+        for label, following in _with_next(document.labels[cell]):
+            if not label.kinds & target.roles.keys():
+                continue
+            for place, strength in _places(document, cell, label, following):
+                text_cell, start, end = place
+                text = text_cell.text[start:end]
+                match = pattern.search(text) if pattern else re.search(r"\w.*", text)
+                if match and _allowed(match[0], target.enum):
+                    candidate = Candidate(
+                        match[0].strip(" :;,-"),
+                        text_cell,
+                        start + match.start(),
+                        start + match.end(),
+                        0.0,
+                    )
+                    candidate.add("label", strength * label.score)
+                    found.append(candidate)
+    return found
+
+
+def _with_next(labels: Sequence[Label]) -> Iterable[tuple[Label, int | None]]:
+    for label, following in pairwise([*labels, None]):
+        assert label is not None
+        yield label, following.start if following else None
+
+
+def _places(
+    document: Document, cell: Cell, label: Label, end: int | None
+) -> Iterable[tuple[tuple[Cell, int, int], float]]:
+    if re.search(r"\w", cell.text[label.end : end]):
+        yield (cell, label.end, end or len(cell.text)), 1.0
+        return
+    box = cell.box_of(label.start, label.end)
+    for other in document.on_page[cell.page]:
+        if other is cell or any(other_label.start == 0 for other_label in document.labels[other]):
+            continue
+        right = same_row(other.box, box) and other.box[0] >= box[2]
+        below = same_column(other.box, box) and 0 <= other.box[1] - box[3] < 2.5 * (box[3] - box[1])
+        if right or below:
+            gap = other.box[0] - box[2] if right else 2 * (other.box[1] - box[3])
+            yield (
+                (other, 0, len(other.text)),
+                0.9 - 0.3 * gap / _width(document, cell.page) - 0.1 * below,
+            )
+
+
+def _allowed(text: str, enum: Sequence[str]) -> bool:
+    return not enum or any(text.strip().casefold() == value.casefold() for value in enum)
+
+
+def score_times(document: Document, target: Field) -> list[Candidate]:
+    """Every time of day on the page; one next to a date is that of the document."""
+    spans = {cell: find_times(cell.text) for cell in document.cells}
+    found = []
+    for cell, values in spans.items():
+        for value in values:
+            candidate = Candidate(value.readings[""], cell, value.start, value.end, 0.0)
+            _score_by_links(
+                candidate, links(document, cell, value, set(target.roles), spans), target.roles
+            )
+            dated = any(
+                find_dates(c.text) and same_row(c.box, cell.box)
+                for c in document.on_page[cell.page]
+            )
+            candidate.add("date", 0.5 * dated * (":" in value.raw))
+            _break_ties(candidate, document)
+            found.append(candidate)
+    return found
+
+
+def _break_ties(candidate: Candidate, document: Document) -> None:
+    """Of equal candidates the upper one, except amounts: their totals are at the bottom."""
+    page = next(p for p in document.pages if p.number == candidate.cell.page)
+    height = candidate.cell.box[1] / max(page.height, 1)
+    candidate.score += 0.01 * (height if isinstance(candidate.value, Decimal) else 1 - height)
+
+
+SCORERS: dict[str, Callable[[Document, Field], list[Candidate]]] = {
+    "date": score_dates,
+    "amount": score_amounts,
+    "integer": score_amounts,
+    "number": score_numbers,
+    "text": score_texts,
+    "time": score_times,
+}

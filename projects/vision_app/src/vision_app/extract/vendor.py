@@ -1,0 +1,316 @@
+"""Finds who issued the document, and to whom.
+
+    score_vendors(document, field)       # every line of text as a name, with its evidence
+    score_customers(document, field)     # the first line under "Bill to"
+
+A vendor's name is large, at the top, has a legal form, or returns in a domain or in the footer. It is
+not a title, an address, a slogan, or in the customer's block. Word lists are in `parties.toml`.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from rapidfuzz import fuzz
+
+from vision_app.extract.cells import Cell, same_column, same_row
+from vision_app.extract.document import Document
+from vision_app.extract.labels import squeeze
+from vision_app.extract.schemas import Field
+from vision_app.extract.scoring import Candidate, score_texts
+from vision_app.extract.values import find_amounts, find_dates
+from vision_app.ocr.page import around
+
+_DOMAIN = re.compile(r"(?:@|www\.|https?://)([\w\-.]+)\.[a-z]{2,}", re.I)
+_CONTACT = re.compile(
+    r"@|www\.|https?:|\.(?:com|de|fr|net|org|co\.uk)\b|\b(?:tel|fax|phone)\b", re.I
+)
+_MAILERS = {"gmail", "outlook", "yahoo", "hotmail", "gmx", "web", "icloud", "orange", "mail"}
+_NAME_ENDING = re.compile(r"[\s,]*[(\[][^)\]]*\d[^)\]]*[)\]]\s*$|^[\W_]+|[\s:;,|*\-–_]+$")
+
+
+def score_vendors(document: Document, target: Field) -> list[Candidate]:
+    """Every line of the first page that could be the vendor's name."""
+    first = document.on_page.get(document.pages[0].number, []) if document.pages else []
+    customers = _customer_block(document, first)
+    found = []
+    for cell in first:
+        name = cell.text
+        labels = [l for l in document.labels[cell] if "vendor" in l.kinds and l.start == 0]
+        if labels and ":" in name[labels[0].end : labels[0].end + 2]:
+            name = name[labels[0].end :].strip(" :")
+        start = cell.text.index(name)
+        name = clean_name(name)
+        if len(squeeze(name)) < 2 or sum(map(str.isalpha, name)) < 2:
+            continue
+        candidate = Candidate(name, cell, start, start + len(name), 0.0)
+        _score_text(candidate, document, name)
+        _score_place(candidate, document, first, cell in customers)
+        _score_support(candidate, document, name)
+        found.append(candidate)
+    _merge_lines(document, found)
+    return found
+
+
+def clean_name(name: str) -> str:
+    """A name without registration numbers in brackets and punctuation at the ends.
+
+    >>> clean_name("ABC Trading Sdn Bhd (123456-A)"), clean_name("* Café Luna *")
+    ('ABC Trading Sdn Bhd', 'Café Luna')
+    """
+    before = ""
+    while before != name:
+        before, name = name, _NAME_ENDING.sub("", name).strip()
+    return name
+
+
+def _score_text(candidate: Candidate, document: Document, name: str) -> None:
+    """What the words say: a legal form speaks for a name; titles, addresses and slogans against."""
+    words = [squeeze(word) for word in re.findall(r"[^\W\d_]+(?:['’.&\-][^\W\d_]+)*", name)]
+    legal = _legal_form().search(name)
+    candidate.add("legal form", 0.3 * bool(legal))
+    covered = sum(
+        l.end - l.start for l in document.labels[candidate.cell] if l.end <= candidate.end
+    )
+    share = covered / max(len(candidate.cell.text), 1)
+    if candidate.start == 0:
+        title = any(
+            "document_title" in l.kinds or "invoice_number" in l.kinds
+            for l in document.labels[candidate.cell]
+        )
+        candidate.add("label", -(0.7 if share > 0.6 else 0.35 * title if not legal else 0.0))
+    digits = sum(map(str.isdigit, name))
+    address = [w for w in words if w in _words("address_words")] or [
+        w for w in words if w.endswith(tuple(_words("address_suffixes"))) and len(w) > 6
+    ]
+    if digits:
+        candidate.add("digits", -0.12 - 0.03 * digits)
+        candidate.add("address", -0.3 * bool(address))
+    elif not legal:
+        candidate.add("address", -0.12 * bool(address))
+    if re.search(r"\d{4,}|^\d", name) and not legal:
+        candidate.add("number", -0.25)
+    slogan = sum(w in _words("slogan_words") for w in words)
+    if not legal:
+        candidate.add("slogan", -0.14 * slogan)
+        candidate.add("many words", -0.08 * max(0, len(words) - 4))
+        candidate.add(
+            "sentence", -0.25 * bool(re.search(r"[.!?…,]$|[,!?]|\s[-–·•|]\s|[\"“„»]", name))
+        )
+    else:
+        candidate.add("many words", -0.05 * max(0, len(words) - 8))
+    if name[:1].islower() and not legal:
+        candidate.add("lower case", -0.1)
+    candidate.add("contact", -0.6 * bool(_CONTACT.search(name)))
+    if find_dates(name) or any("." in v.raw or "," in v.raw for v in find_amounts(name)):
+        candidate.add("value", -0.5)
+    if ":" in name:
+        candidate.add("colon", -0.35)
+
+
+def _score_place(
+    candidate: Candidate, document: Document, cells: Sequence[Cell], in_customer: bool
+) -> None:
+    """Where it is and how large: letterheads are large and at the top."""
+    cell = candidate.cell
+    page = document.pages[0]
+    top = min((c.box[1] for c in cells), default=0.0)
+    bottom = max((c.box[3] for c in cells), default=1.0)
+    depth = (cell.box[1] - top) / max(bottom - top, 1)
+    rank = len({round(c.box[1] / document.height) for c in cells if c.box[3] <= cell.box[1] + 2})
+    candidate.add("top", max(0.0, 0.4 - 0.035 * rank) * (depth < 0.5))
+    size = cell.height / document.height
+    candidate.add("large", min(0.35, 0.35 * max(0.0, size - 1.15)) * (depth < 0.5))
+    candidate.add("middle", -0.35 * (0.35 < depth < 0.8) - 0.15 * (depth >= 0.8))
+    candidate.add("customer's block", -0.8 * in_customer)
+    if any(
+        "vendor" in label.kinds
+        and (
+            (c is cell and label.start == 0 and candidate.start > 0)
+            or (
+                c is not cell
+                and label.start == 0
+                and len(c.text) <= label.end + 2
+                and _next_to(c, cell)
+            )
+        )
+        for c in cells
+        for label in document.labels[c]
+    ):
+        candidate.add("vendor label", 0.45)
+    candidate.add("page", 0.0 * page.number)
+
+
+def _next_to(label: Cell, cell: Cell) -> bool:
+    gap = cell.box[1] - label.box[3]
+    below = same_column(label.box, cell.box) and -2 <= gap < 1.2 * label.height
+    beside = same_row(label.box, cell.box) and 0 <= cell.box[0] - label.box[2] < 12 * label.height
+    return below or beside
+
+
+def _score_support(candidate: Candidate, document: Document, name: str) -> None:
+    """A domain or another line that repeats the name: a footer, a bank account's holder."""
+    key = squeeze(name)
+    stems = {squeeze(part) for part in _domains(document)}
+    core = squeeze(_legal_form().sub("", name))
+    candidate.add(
+        "domain",
+        0.25
+        * any(
+            len(stem) > 3
+            and len(core) > 3
+            and (
+                stem in core
+                or core in stem
+                or fuzz.ratio(stem, core) > 75
+                or _initials(name) == stem
+            )
+            for stem in stems
+        ),
+    )
+    others = [
+        other.text
+        for other in document.cells
+        if other is not candidate.cell and len(core) >= 4 and core in squeeze(other.text)
+    ]
+    candidate.add(
+        "repeated",
+        0.15 * bool(others) + 0.05 * any(_legal_form().search(o) for o in others) + 0.0 * len(key),
+    )
+
+
+def _initials(name: str) -> str:
+    return squeeze("".join(word[0] for word in re.findall(r"[^\W\d_]+", name)))
+
+
+def _domains(document: Document) -> list[str]:
+    found = []
+    for cell in document.cells:
+        for match in _DOMAIN.finditer(cell.text.replace(" ", "")):
+            parts = [
+                p
+                for p in match[1].lower().split(".")
+                if p not in ("www", "com", "co", "mail", "shop", "info")
+            ]
+            found += [p for p in parts[-1:] if p not in _MAILERS]
+    return found
+
+
+def _customer_block(document: Document, cells: Sequence[Cell]) -> set[Cell]:
+    """The cells under or beside a label such as "Bill to", down to a gap."""
+    block: set[Cell] = set()
+    for cell in cells:
+        labels = [l for l in document.labels[cell] if "customer" in l.kinds and l.start == 0]
+        if not labels:
+            continue
+        label = labels[0]
+        rest = cell.text[label.end :].strip(" :,.")
+        if rest and not re.match(r"\s*[:.]|\s\S", cell.text[label.end :]):
+            continue
+        short = label.end <= 4  # "To", "An": prepositions at the start of other texts
+        if rest and short and ":" not in cell.text:
+            continue
+        block.add(cell)
+        bottom, left = cell.box, cell.box[0]
+        for other in cells:
+            gap = other.box[1] - bottom[3]
+            beside = (
+                same_row(other.box, cell.box) and 0 <= other.box[0] - cell.box[2] < 6 * cell.height
+            )
+            aligned = abs(other.box[0] - left) < 2 * cell.height
+            if other is not cell and (
+                (beside and not rest)
+                or (
+                    aligned
+                    and -2 <= gap < 1.3 * max(document.height, cell.height)
+                    and len(block) < 40
+                )
+            ):
+                if any(
+                    l.kinds & {"vendor", "item_header"} and l.start == 0
+                    for l in document.labels[other]
+                ):
+                    break
+                block.add(other)
+                if not beside:
+                    bottom = around([bottom, other.box])
+                elif not rest:
+                    left = other.box[0]
+    return block
+
+
+def _merge_lines(document: Document, found: list[Candidate]) -> None:
+    """A name over two lines: the second is as large, or only a legal form."""
+    by_cell = {candidate.cell: candidate for candidate in found}
+    for candidate in sorted(found, key=lambda c: -c.score)[:3]:
+        cell = candidate.cell
+        for other in document.on_page[cell.page]:
+            second = by_cell.get(other)
+            gap = other.box[1] - cell.box[3]
+            if (
+                second is None
+                or other is cell
+                or not same_column(cell.box, other.box)
+                or not -0.4 * cell.height <= gap < 0.7 * cell.height
+            ):
+                continue
+            form = _legal_form().search(str(second.value))
+            only_form = form and len(form[0]) >= 0.7 * len(str(second.value))
+            ending = re.search(r"(?:&|\bund|\band|\bet|\be|\by|-)\s*$", str(candidate.value))
+            similar = (
+                0.85 < other.height / cell.height < 1.18 and cell.height > 1.5 * document.height
+            )
+            if (
+                only_form
+                or ending
+                or (
+                    similar
+                    and second.score > 0.45
+                    and not _legal_form().search(str(candidate.value))
+                )
+            ):
+                candidate.value = f"{candidate.value} {second.value}"
+                candidate.add("two lines", 0.05)
+                break
+
+
+def score_customers(document: Document, target: Field) -> list[Candidate]:
+    """The name under or beside a label of the customer."""
+    named = Field(
+        target.name, "text", {"customer": 1.0, **target.roles}, target.labels, target.pattern
+    )
+    found = []
+    for candidate in score_texts(document, named):
+        text = str(candidate.value)
+        digits = sum(map(str.isdigit, text))
+        candidate.add("digits", -0.3 * (digits > 2))
+        candidate.add("short", -0.5 * (sum(map(str.isalpha, text)) < 3))
+        if document.labels[candidate.cell] and candidate.start == 0:
+            candidate.add("label", -0.3)
+        found.append(candidate)
+    return found
+
+
+@lru_cache(1)
+def _data() -> dict[str, Any]:
+    return tomllib.loads(Path(__file__).with_name("parties.toml").read_text("utf-8"))
+
+
+@lru_cache(4)
+def _words(name: str) -> frozenset[str]:
+    return frozenset(squeeze(word) for word in _data()[name])
+
+
+@lru_cache(1)
+def _legal_form() -> re.Pattern[str]:
+    forms = sorted(_data()["legal_forms"], key=len, reverse=True)
+    # Short ones in the spelling of the list, since "as", "me" and "ag" are words as well.
+    long = [form for form in forms if len(form) > 6]
+    return re.compile(
+        rf"(?<=[\s,.])(?:{'|'.join(forms)}|(?i:{'|'.join(long)}))(?=$|[\s,.)(])|^(?:PT|CV)\s|^(?:{'|'.join(long)})$|株式会社"
+    )
