@@ -25,13 +25,16 @@ class ColourClassifier:
     def __init__(self, name: str = "colours") -> None:
         self.name = name
 
+    def infer(self, images: Sequence[Pixels]) -> tuple[np.ndarray, np.ndarray]:
+        return self.probabilities(images), self._features(images)
+
     def probabilities(self, images: Sequence[Pixels]) -> np.ndarray:
         colours = np.array(list(COLOURS.values()), np.float32)
         means = np.array([image.mean((0, 1)) for image in images], np.float32)
         scores = np.exp(-np.linalg.norm(means[:, None] - colours[None], axis=2) / 20)
         return (scores / scores.sum(1, keepdims=True)).astype(np.float32)
 
-    def features(self, images: Sequence[Pixels]) -> np.ndarray:
+    def _features(self, images: Sequence[Pixels]) -> np.ndarray:
         small = [Image.fromarray(image).resize((8, 8)) for image in images]
         return np.array([np.asarray(image, np.float32).ravel() for image in small])
 

@@ -5,8 +5,10 @@
     ask("What colour is the sky?", prediction, pages, size=size).text   # "I can't tell from …"
 
 An answer is quoted from a line of text, computed from the pages, or a label of the classifier.
-Every word that the question is about has to be there; otherwise the answer is UNKNOWN, since a wrong
-answer costs more than none. A vision-language model answers everything else: `ask_model`.
+Every word that the question is about has to be there, else the answer is UNKNOWN: a wrong answer
+costs more than none. Words are compared, not meanings: MiniLM is no help with labels (it puts
+"phone number" nearer to "invoice number", 0.48, than to "Tel.", 0.34). A vision-language model
+answers everything else: `ask_model`.
 """
 
 from __future__ import annotations
@@ -14,10 +16,19 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from vision_app.answer.describe import count, describe, is_document, title, with_article
+from vision_app.answer.describe import (
+    count,
+    describe,
+    headings,
+    is_document,
+    legible,
+    title,
+    with_article,
+)
 from vision_app.answer.pairs import Pair, Support, find_pairs, support
 from vision_app.answer.questions import VALUES, Question, parse
 from vision_app.ocr.page import Page, Pixels
@@ -26,11 +37,13 @@ from vision_app.search.kinds import is_kind, kinds_of
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
-    from vision_app.classify.classifier import Prediction
+    from vision_app.classify.classifier import Label, Prediction
 
 UNKNOWN = "I can't tell from this image."
 _MIN_SCORE = 0.45  # of a label for the question; measured on tests/answer/questions.jsonl
+_POSSIBLE, _LIKELY, _CERTAIN = 0.35, 0.5, 0.8  # confidence of labels
 _MAX_TEXT = 2000  # characters of an answer that quotes everything
+_NOT_QUOTED = ("how many ", "is ", "are ", "was ", "does ", "do ", "has ", "have ", "why ")
 _SAME = 88  # rapidfuzz ratio from which two words are one in spite of OCR errors
 # Labels that mean the same, by their first word here.
 _SYNONYMS = (
@@ -45,7 +58,7 @@ _SYNONYMS = (
     ("delivery", "ship to|deliver to|shipping"),
     ("open", "opening|opens|opened"),
     ("born", "birth|birthday"),
-    ("expire", "expires|expiry|expiration|valid until|best before"),
+    ("expire", "exp|expires|expiry|expiration|valid until|best before"),
 )
 _PROMPT = (
     "Answer the question about the image in one or two sentences, using only what the image shows. "
@@ -85,7 +98,7 @@ def ask(
     """
     # 1. What does the question ask for?
     parsed = parse(question)
-    scene = _Scene(prediction, pages, size, extraction or {})
+    scene = _Scene(prediction, legible(pages), size, extraction or {})
     # 2. Counts, the text itself, labels of the classifier: each kind has its own source.
     answer = _SOURCES.get(parsed.kind, _value)(parsed, scene)
     return answer or ABSTENTION
@@ -191,30 +204,36 @@ def _content(_: Question, scene: _Scene) -> Answer | None:
     if is_document(scene.pages):
         heading = title(scene.pages[0])
         return Answer(text, support(scene.pages[0], heading) if heading else (), 0.9)
-    if scene.prediction.sure and labels:
+    if labels and (scene.prediction.sure or _stands_out(labels[0].confidence, labels[1:])):
         return Answer(text, tuple(scene.lines), labels[0].confidence)
     return Answer(text, tuple(scene.lines), 0.5) if scene.lines else None
+
+
+def _stands_out(probability: float, others: Sequence[Label]) -> bool:
+    """Whether labels are worth mentioning that together have this probability."""
+    rest = max((label.confidence for label in others), default=0.0)
+    return probability >= _LIKELY or (probability >= _POSSIBLE and probability >= 4 * rest)
 
 
 def _presence(question: Question, scene: _Scene) -> Answer | None:
     """Yes if a label or a heading is what the question names; no only for a sure other label."""
     if question.quoted:
         return _mention(question, scene)
-    if not question.terms:
+    if not question.terms or re.search(r"\b(my|our|your|his|her|their)\b", question.text):
         return None
     name = " ".join(question.terms)
     if is_document(scene.pages):
         return _is_this_document(question, scene)
-    matches = [label for label in scene.prediction.labels if _is_a(label.label, name)]
+    labels = scene.prediction.labels
+    matches = [label for label in labels if _is_a(label.label, name)]
     probability = min(1.0, sum(label.confidence for label in matches))
-    if matches and probability >= 0.5:
+    if matches and _stands_out(probability, [label for label in labels if label not in matches]):
         best = matches[0].label
         return Answer(f"Yes, probably {with_article(best)}.", confidence=probability)
-    best = scene.prediction.labels[0] if scene.prediction.labels else None
     is_identity = re.match(r"(is|are) (this|it|that)\b", question.text)
-    if is_identity and best and best.confidence >= 0.8 and is_kind(_singular(name)):
-        text = f"Probably not: it looks like {with_article(best.label)}."
-        return Answer(text, confidence=best.confidence)
+    if is_identity and labels and labels[0].confidence >= _CERTAIN and is_kind(_singular(name)):
+        text = f"Probably not: it looks like {with_article(labels[0].label)}."
+        return Answer(text, confidence=labels[0].confidence)
     return None
 
 
@@ -254,31 +273,44 @@ def _mention(question: Question, scene: _Scene) -> Answer | None:
 
 
 def _value(question: Question, scene: _Scene) -> Answer | None:
-    """The value of the label, or the line, that the question is about."""
-    if question.text.startswith(("how many ", "is ", "are ", "does ", "do ", "why ")):
-        if question.type != "number" or not question.terms:
-            return None
-    pairs = [*_fields(scene), *find_pairs(scene.pages)]
+    """The value of the label, or the sentence, that the question is about."""
+    if question.text.startswith(_NOT_QUOTED) and question.type != "number":
+        return None
+    subjectless = _without_subject(question, scene)
     # 1. Labels that contain every word of the question, with a value of the right type.
+    scored = _score(question, scene) or _score(subjectless, scene)
+    if scored:
+        score, value, pair = scored[0]
+        rivals = {_letters(other) for rival, other, _ in scored if rival >= 0.95 * score}
+        if any(other not in _letters(value) for other in rivals):
+            return None  # two labels fit, with different values
+        confidence = score * min(item.confidence for item in pair.support)
+        return Answer(value, pair.support, min(1.0, round(confidence, 3)))
+    # 2. Values that explain themselves, such as an e-mail address, if there is only one.
+    if not subjectless.terms and question.type in ("email", "phone", "url", "iban", "date"):
+        return _only_value(question.type, scene.lines)
+    # 3. A sentence with all words of the question.
+    return _sentence(question, scene)
+
+
+def _score(question: Question, scene: _Scene) -> list[tuple[float, str, Pair]]:
+    """(score, value, pair) of the labels that fit, best first."""
     scored = [
         (score * pair.weight, value, pair)
-        for pair in pairs
+        for pair in [*_fields(scene), *find_pairs(scene.pages)]
         if (score := _label_score(question, pair.label)) >= _MIN_SCORE
         and (value := _typed(question.type, pair.value))
     ]
-    scored.sort(key=lambda item: -item[0])
-    if scored:
-        score, value, pair = scored[0]
-        rivals = {_letters(v) for s, v, _ in scored if s >= 0.95 * score}
-        if len(rivals) > 1 and not any(v in _letters(value) for v in rivals - {_letters(value)}):
-            return None
-        confidence = score * min(item.confidence for item in pair.support)
-        return Answer(value, pair.support, round(confidence, 3))
-    # 2. Values that explain themselves, such as an e-mail address; only if there is no other.
-    if not question.terms and question.type in ("email", "phone", "url", "iban", "date"):
-        return _only_value(question.type, scene.lines)
-    # 3. A sentence with all words of the question.
-    return _sentence(question, scene.lines)
+    return sorted(scored, key=lambda item: -item[0])
+
+
+def _without_subject(question: Question, scene: _Scene) -> Question:
+    """Leave out what the page as a whole is: on an invoice, "the invoice date" is "the date"."""
+    if not question.type or not scene.pages:
+        return question
+    words = _tokens(" ".join(line.text for line in headings(scene.pages[0])))
+    terms = tuple(term for term in question.terms if not _contains(words, term))
+    return replace(question, terms=terms)
 
 
 def _fields(scene: _Scene) -> list[Pair]:
@@ -297,25 +329,31 @@ def _fields(scene: _Scene) -> list[Pair]:
 
 
 def _label_score(question: Question, label: str) -> float:
-    """How well a label fits: 0 if it lacks a word, 1 for the same words, less for each other one."""
-    label_words = _tokens(_canonical(label))
+    """How well a label fits: 0 if it lacks a word, 1 for the same words, less with others."""
+    words = _tokens(_canonical(label))
     terms = _tokens(_canonical(" ".join(question.terms)))
-    optional = _tokens(" ".join(question.optional))
-    needed = terms or optional
-    if not needed or not label_words or not all(_contains(label_words, term) for term in needed):
+    hints = _tokens(_canonical(" ".join(question.type_words)))
+    needed = terms or [word for word in words if _contains(hints, word)][:1]
+    if not needed or not all(_contains(words, term) for term in needed):
         return 0.0
-    known = {*terms, *optional}
-    matched = sum(_contains(known, word) for word in label_words)
-    return 2 * len(needed) / (2 * len(needed) + len(label_words) - matched)
+    others = sum(not _contains([*terms, *hints, "number"], word) for word in words)
+    if question.type == "code" and others and not {*words} & {"number", "no", "nr", "id", "code"}:
+        return 0.0  # "meter reading" for the meter number
+    return 2 * len(needed) / (2 * len(needed) + others)
 
 
 def _typed(value_type: str, text: str) -> str:
     """The part of a value that has the type, "" if none has; the last amount of a row."""
     if not value_type:
         return text
+    if value_type in ("phone", "amount"):
+        text = re.sub(VALUES["date"], " ", text)
     matches = [match[0].strip(" .,;") for match in re.finditer(VALUES[value_type], text)]
     if not matches and value_type == "amount":
         matches = re.findall(r"^-?\d[\d.,]*$", text.strip())
+    # "Monday to Friday: 9:00 - 18:00", "OS 397"
+    if matches and (value_type in ("when", "time") or (value_type == "code" and len(text) < 20)):
+        return text
     return (matches[-1] if value_type == "amount" else matches[0]) if matches else ""
 
 
@@ -327,16 +365,23 @@ def _only_value(value_type: str, lines: Sequence[Support]) -> Answer | None:
     return Answer(value, (line,), round(0.8 * line.confidence, 3))
 
 
-def _sentence(question: Question, lines: Sequence[Support]) -> Answer | None:
-    if len(question.terms) < 2 and not (question.terms and question.type):
-        return None
+def _sentence(question: Question, scene: _Scene) -> Answer | None:
+    """One or two lines that contain all words of the question, and a value of its type."""
     terms = _tokens(_canonical(" ".join(question.terms)))
-    for line in lines:
-        words = _tokens(_canonical(line.text))
-        rest = [word for word in words if not _contains(terms, word)]
-        if all(_contains(words, term) for term in terms) and len(rest) >= 1:
-            if _typed(question.type, line.text):
-                return Answer(line.text, (line,), round(0.7 * line.confidence, 3))
+    if len(terms) < (1 if question.type else 2) or question.type == "code":
+        return None
+    for page in scene.pages:
+        lines = page.lines
+        for window in [*zip(lines), *pairwise(lines)]:
+            text = " ".join(line.text for line in window)
+            words = _tokens(_canonical(text))
+            if (
+                all(_contains(words, term) for term in terms)
+                and any(not _contains(terms, word) for word in words)
+                and _typed(question.type, text)
+            ):
+                lowest = min(line.confidence for line in window)
+                return Answer(text, support(page, *window), round(0.7 * lowest, 3))
     return None
 
 
@@ -358,11 +403,16 @@ def _singular(word: str) -> str:
     return word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word
 
 
-def _contains(words: Sequence[str] | set[str], term: str) -> bool:
-    """Whether a word occurs, in spite of a plural or an OCR error; numbers must be equal."""
+def _stem(word: str) -> str:
+    stem = re.sub(r"(ments?|ing|ed|ly|ies|es|s|y|e)$", "", word)
+    return stem if len(stem) >= 3 else word
+
+
+def _contains(words: Sequence[str], term: str) -> bool:
+    """Whether a word occurs, in another form or with an OCR error; numbers must be equal."""
     from rapidfuzz import fuzz
 
-    if term in words or _singular(term) in {_singular(word) for word in words}:
+    if term in words or _stem(term) in map(_stem, words):
         return True
     if len(term) < 5 or not term.isalpha():
         return False

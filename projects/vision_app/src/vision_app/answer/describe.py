@@ -10,6 +10,7 @@ engine returned, with their confidence; a vision-language model writes better on
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from statistics import median
 from typing import TYPE_CHECKING
 
@@ -21,9 +22,11 @@ if TYPE_CHECKING:
 DOCUMENT_LINES = 5
 """Lines of text on the first page from which an image can be a document."""
 _DOCUMENT_COVER = 0.25  # share of the page's height and width that a document's text spans
+_MIN_LEGIBLE = 0.7  # confidence of a line's least certain word
 _MIN_LABEL = 0.15  # confidence from which an uncertain label is mentioned
 _TITLE_LINES = 12  # lines at the top among which the title is
 _TITLE_CHARS = 60
+_HEADING = 1.25  # height of a heading, as a multiple of the median
 
 
 def describe(prediction: Prediction, pages: Sequence[Page], size: tuple[int, int]) -> str:
@@ -32,6 +35,7 @@ def describe(prediction: Prediction, pages: Sequence[Page], size: tuple[int, int
     `prediction` is of the first page, `pages` are the pages as they were read, `size` is (width,
     height) in pixels of the first page's image.
     """
+    pages = legible(pages)
     if is_document(pages):
         sentences = [_document(pages), _turn(pages[0])]
     else:
@@ -39,6 +43,14 @@ def describe(prediction: Prediction, pages: Sequence[Page], size: tuple[int, int
     if min(size) < 32:
         sentences.append(f"The image has only {size[0]} × {size[1]} pixels.")
     return " ".join(sentence for sentence in sentences if sentence)
+
+
+def legible(pages: Sequence[Page]) -> list[Page]:
+    """The pages without the lines that OCR imagined in the texture of a photograph."""
+    return [
+        replace(page, lines=tuple(line for line in page.lines if line.confidence >= _MIN_LEGIBLE))
+        for page in pages
+    ]
 
 
 def is_document(pages: Sequence[Page]) -> bool:
@@ -53,16 +65,21 @@ def is_document(pages: Sequence[Page]) -> bool:
 
 
 def title(page: Page) -> Line | None:
-    """The largest line near the top of a page, if it is clearly larger than the others.
+    """The largest heading of a page."""
+    return max(headings(page), key=_height, default=None)
+
+
+def headings(page: Page) -> list[Line]:
+    """The lines near the top of a page that are clearly larger than its other lines.
 
     Lines without two letters, such as amounts, are left out.
     """
     lines = [line for line in page.lines if sum(map(str.isalpha, line.text)) >= 2]
     if not lines:
-        return None
+        return []
+    smallest = _HEADING * median(map(_height, lines))
     top = sorted(lines, key=lambda line: line.box[1])[:_TITLE_LINES]
-    largest = max(top, key=_height)
-    return largest if _height(largest) >= 1.25 * median(map(_height, lines)) else None
+    return [line for line in top if _height(line) >= smallest]
 
 
 def with_article(name: str) -> str:

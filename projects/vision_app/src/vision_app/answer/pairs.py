@@ -68,14 +68,14 @@ def _on_page(page: Page) -> Iterator[Pair]:
             yield Pair(label, value.strip(), support(page, line))
             if not colon:  # "Line 2   19.99" may be a label as a whole, before a value to the right
                 label = line.text.strip()
-        # 2. The next line in the same row.
-        if right := _right(page, line):
-            if not value.strip() or not colon:
-                yield Pair(label, right.text, support(page, line, right), 0.95)
-        # 3. The line below, unless this is the head of a column.
-        elif not value.strip() and (below := _below(page, line)):
-            if not _is_same_kind(below, _below(page, below)):
-                yield Pair(label, below.text, support(page, line, below), 0.85 if colon else 0.7)
+        # 2. The line below in a head of columns, else the next in the row, else the line below.
+        right, below = _right(page, line), _below(page, line)
+        if right and not colon and not value.strip() and _is_head(page, line, right):
+            right = None
+        if right and not (value.strip() and colon):
+            yield Pair(label, right.text, support(page, line, right), 0.95)
+        elif not value.strip() and below and not _is_same_kind(below, _below(page, below)):
+            yield Pair(label, below.text, support(page, line, below), 0.85 if colon else 0.7)
 
 
 def _is_label(text: str) -> bool:
@@ -107,6 +107,16 @@ def _below(page: Page, line: Line) -> Line | None:
         and abs(other.box[0] - left) < 2 * height
     ]
     return min(column, key=lambda other: other.box[1], default=None)
+
+
+def _is_head(page: Page, line: Line, right: Line) -> bool:
+    """Whether two neighbours in a row are labels, both with their value close below."""
+    for label in (line, right):
+        below = _below(page, label)
+        height = label.box[3] - label.box[1]
+        if below is None or below.box[1] - label.box[3] > 0.7 * height:
+            return False
+    return not any(map(str.isdigit, right.text))
 
 
 def _is_same_kind(line: Line, other: Line | None) -> bool:

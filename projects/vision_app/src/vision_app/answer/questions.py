@@ -12,25 +12,28 @@ import re
 from dataclasses import dataclass
 
 STOP = frozenset(
-    "a an and any are as at be been being by can could did do does for from get give given had has"
-    " have here i if in into is it its list many me mentioned much my name of on or our out please"
-    " said say says see seen show shown shows stand stated tell that the their there they this"
-    " those to used was we were what whats when where which who whom whose why will with written"
-    " would you your image picture photo photograph page document scan".split()
+    "a an and any are as at be been being by can could did do does for from get give given "
+    "had has have he her here him his how i if in into is it its list many me mentioned much "
+    "my name of on or our out please said say says see seen she show shown shows so stand "
+    "stated tell that the their them there they this those to used was we were what whats "
+    "when where which who whom whose why will with written would you your image picture photo "
+    "photograph page document scan".split()
 )
 # Words for a type of value, which labels often leave out ("Total", for the total amount).
 _TYPE_WORDS = {
-    "date": "date dated day",
-    "amount": "amount price cost costs sum value charge charged pay paid fee money",
+    "date": "date dated day issue issued",
+    "when": "date day time issue issued open opened opening close closed closing hours",
+    "amount": "amount price cost costs sum value charge charged fee money",
     "code": "number no nr code id reference ref identifier",
     "email": "email e-mail mail address",
-    "phone": "phone telephone tel mobile fax number",
-    "url": "website url web site homepage link address",
+    "phone": "phone telephone tel number call",
+    "url": "website url web site homepage address",
     "iban": "iban account number",
     "percent": "percent percentage rate",
-    "time": "time hour hours",
+    "time": "time hour hours open opened opening",
     "name": "name person company",
 }
+_GENERIC = frozenset("number no nr address account value day".split())
 _TYPES = (  # the first that matches
     ("email", r"\be-?mail\b"),
     ("phone", r"\b(tele)?phone\b|\bcall\b|\bfax\b"),
@@ -38,11 +41,16 @@ _TYPES = (  # the first that matches
     ("iban", r"\biban\b"),
     ("percent", r"\bpercent(age)?\b|\brate\b"),
     ("time", r"\bwhat time\b|\bopening (hours|times)\b"),
-    ("date", r"\bdates?\b|^when\b|\bwhat day\b|\bdeadline\b"),
+    ("date", r"\bdates?\b|\bwhat day\b|\bdeadline\b"),
+    ("when", r"^when\b"),
     ("code", r"\b(number|no|nr|code|id|reference)\b"),
     ("amount", r"^how much\b|\b(total|amount|price|costs?|sum|balance|subtotal|vat|tax|fee)\b"),
     ("number", r"^how (many|old|tall|long|far|heavy)\b"),
     ("name", r"^(who|whose|whom)\b|\b(vendor|seller|supplier|company|customer|signed)\b"),
+)
+_MONTH = (
+    r"(?i:jan|f[eé][bv]|m[aä]r|apr|avr|ma[iy]|jun|jui|jul|aug|ao[uû]|sep|o[ck]t|nov|d[eé][cz])"
+    r"[a-zéûä]*\.?"
 )
 VALUES = {
     "email": r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+",
@@ -52,9 +60,9 @@ VALUES = {
     "percent": r"\d+(?:[.,]\d+)? ?%",
     "time": r"\b\d{1,2}[:.h]\d{2}\b|\b\d{1,2} ?[ap]\.?m\b",
     "date": (
-        r"\b\d{1,4}[./-]\d{1,2}[./-]\d{2,4}\b"
-        r"|\b\d{1,2}(?:st|nd|rd|th|\.)?,? ?(?:de )?[A-Za-zéûäç]{3,9}\.?,? ?(?:de )?\d{4}\b"
-        r"|\b[A-Z][a-zéûä]{2,8}\.? \d{1,2}(?:st|nd|rd|th)?,? ?\d{4}\b"
+        r"\b\d{4}[./-]\d{2}[./-]\d{2}|\b\d{1,2}[./-]\d{1,2}[./-]\d{2,4}\b|\b\d{1,2}[./-]\d{4}\b"
+        rf"|\b\d{{1,2}}(?:st|nd|rd|th|\.)?,? ?(?:de )?{_MONTH},? ?(?:de )?\d{{4}}\b"
+        rf"|\b{_MONTH} \d{{1,2}}(?:st|nd|rd|th)?[, ]+\d{{4}}\b"
     ),
     "amount": (
         r"(?:(?:[A-Z]{3}|[€$£¥]) ?)-?\d[\d.,' ]*(?<=\d)|-?\d[\d.,']*(?<=\d) ?(?:[€$£¥]|[A-Z]{3}\b)"
@@ -65,6 +73,7 @@ VALUES = {
     "name": r"[A-ZÀ-Þ][\w&.'-]+.*",
 }
 """Regular expressions of the values of each type."""
+VALUES["when"] = f"{VALUES['date']}|{VALUES['time']}"
 _KINDS = (  # the first that matches
     ("pages", r"^how many pages"),
     ("lines", r"^how many (text )?lines|^how many lines of text"),
@@ -105,14 +114,15 @@ _KINDS = (  # the first that matches
 class Question:
     """`terms` are the words that a label must match; `type` names a regular expression of VALUES.
 
-    `optional` are words for the type, and `quoted` is a text in quotation marks.
+    `type_words` are words for the type, one of which a label has to contain where there are no
+    terms, and `quoted` is a text in quotation marks.
     """
 
     text: str
     kind: str
     type: str = ""
     terms: tuple[str, ...] = ()
-    optional: tuple[str, ...] = ()
+    type_words: tuple[str, ...] = ()
     quoted: str = ""
 
 
@@ -135,6 +145,6 @@ def parse(text: str) -> Question:
         kind=kind,
         type=value_type,
         terms=tuple(word for word in content if word not in hints),
-        optional=tuple(word for word in content if word in hints),
+        type_words=tuple(sorted(hints - _GENERIC)),
         quoted=quoted[1] if quoted else "",
     )

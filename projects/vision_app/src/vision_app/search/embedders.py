@@ -78,9 +78,10 @@ class ClassifierEmbedder:
 
     def embed(self, images: Sequence[Pixels]) -> dict[str, Vectors]:
         """Features, and concepts in the space of texts."""
+        probabilities, features = self._classifier.infer(images)
         return {
-            self.image_space: normalize(self._classifier.features(images)),
-            self.text_space: self.concepts(self._classifier.probabilities(images)),
+            self.image_space: normalize(features),
+            self.text_space: self.concepts(probabilities),
         }
 
     def concepts(self, probabilities: Vectors) -> Vectors:
