@@ -69,8 +69,9 @@ def decode(
         # 2. Decode.
         image.load()
         # 3. Convert to RGB and turn upright.
-        turn = _UPRIGHT.get(_orientation(image), lambda pixels: pixels)
-        return np.ascontiguousarray(turn(_rgb(image)))
+        pixels = _rgb(image)
+        turn = _UPRIGHT.get(_orientation(image))
+        return np.ascontiguousarray(turn(pixels)) if turn else pixels
 
 
 def find_pages(

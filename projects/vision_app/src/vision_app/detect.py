@@ -130,7 +130,7 @@ def draw(pixels: Pixels, detections: Sequence[Detection]) -> Pixels:
     Raises MissingExtra without supervision.
     """
     try:
-        import supervision as sv
+        import supervision as sv  # type: ignore[import-not-found,unused-ignore]
     except ImportError as error:
         raise MissingExtra(error.name or "supervision", EXTRA) from None
     if not detections:

@@ -5,30 +5,22 @@
     for pixels in source.pages():        # uint8 (height, width, 3), one page in memory at a time
         ...
 
-`open_source` reads headers only. Pillow decodes images (in `seedbed.images`), PDFium renders PDF
-pages. Turning scanned pages is left to `ocr`, downloads to `serve.fetch`.
+`open_source` reads headers only. Decoding images is left to `seedbed.images`, rendering PDF pages
+to `pdf`, turning scanned pages to `ocr`, and downloads to `serve.fetch`.
 """
 
 from __future__ import annotations
 
 import stat
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from math import sqrt
 from pathlib import Path
-from typing import Any
 
+from vision_app import pdf
 from vision_app.config import Config
 from seedbed import images
 from seedbed.errors import BadInput, NotFound, TooLarge
 from seedbed.images import Pixels, printable
-
-DPI = 170
-"""Resolution of PDF pages. The long side of A4 is then 1,988 px; RapidOCR shrinks above 2,000."""
-# PDFium is not thread-safe. Reentrant, since the garbage collector may close its objects anywhere.
-_pdfium = threading.RLock()
 
 
 @dataclass(frozen=True)
@@ -67,11 +59,10 @@ def open_source(source: Path | bytes, *, name: str = "", config: Config) -> Sour
     data = _read(source, name, config.max_file_mb)
     # 2. Count the pages, and check the size of the first in the header.
     if b"%PDF-" in data[:1024]:
-        total = _count_pdf_pages(data, name)
-        positions = list(range(min(total, config.max_pages)))
+        total = pdf.count_pages(data, name=name)
 
         def decode(index: int) -> Pixels:
-            return _render(data, name, positions[index], max_pixels)
+            return pdf.render(data, index, name=name, max_pixels=max_pixels)
     else:
         limit = config.max_pages + 1  # one more tells that there are more
         positions = images.find_pages(data, name=name, max_pixels=max_pixels, limit=limit)
@@ -114,54 +105,3 @@ def _read(source: Path | bytes, name: str, max_mb: int) -> bytes:
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the path
         reason = getattr(error, "strerror", None) or str(error)
         raise BadInput(f"{name} cannot be read: {reason}.", hint="Check the path.") from None
-
-
-# ── PDF ─────────────────────────────────────────────────────────────────────────────────────
-
-
-def _count_pdf_pages(data: bytes, name: str) -> int:
-    with _open_pdf(data, name) as pdf:
-        count = len(pdf)
-    if count == 0:
-        raise BadInput(f"{name} has no pages.", hint="Export it again.")
-    return count
-
-
-def _render(data: bytes, name: str, index: int, max_pixels: int) -> Pixels:
-    """The page at `index` on white, at DPI, or less where it would exceed `max_pixels`."""
-    with _open_pdf(data, f"Page {index + 1} of {name}") as pdf:
-        pdf.init_forms()  # draws what was filled in
-        page = pdf[index]
-        try:
-            width, height = page.get_size()  # in points, 1/72 inch
-            scale = min(DPI / 72, sqrt(max_pixels / (width * height)))
-            bitmap = page.render(scale=scale, rev_byteorder=True)  # RGB
-            try:
-                return bitmap.to_numpy()[..., :3].copy()
-            finally:
-                bitmap.close()
-        finally:
-            page.close()
-
-
-@contextmanager
-def _open_pdf(data: bytes, name: str) -> Iterator[Any]:
-    """The document, for this thread alone; opened for each page, so that no page leaves one open.
-
-    Raises BadInput for a document that is encrypted, and for PDFium's errors inside the block.
-    """
-    import pypdfium2
-
-    with _pdfium:
-        try:
-            pdf = pypdfium2.PdfDocument(data)
-            try:
-                yield pdf
-            finally:
-                pdf.close()
-        except pypdfium2.PdfiumError as error:
-            if "password" in str(error).lower():
-                raise BadInput(
-                    f"{name} is encrypted.", hint="Save it without a password."
-                ) from None
-            raise BadInput(f"{name} is truncated or damaged.", hint="Export it again.") from None

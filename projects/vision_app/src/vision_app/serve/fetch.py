@@ -23,7 +23,10 @@ from seedbed.images import printable
 
 MAX_REDIRECTS = 3
 REDIRECTS = (301, 302, 303, 307, 308)
-HEADERS = {"User-Agent": "vision-app", "Accept": "image/*, application/pdf"}
+HEADERS: dict[bytes | str, bytes | str] = {
+    "User-Agent": "vision-app",
+    "Accept": "image/*, application/pdf",
+}
 # Public by number, but reachable only from inside a cloud: Oracle's and Azure's metadata services.
 CLOUD_INTERNAL = [ip_network("192.0.0.0/24"), ip_network("168.63.129.16/32")]
 

@@ -1,0 +1,98 @@
+"""Hostile PDFs end the process that renders them, not the app."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import zlib
+
+import pytest
+
+from vision_app.pdf import PdfProcess, count_pages, render
+from seedbed.errors import BadInput
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the limits are those of Linux")
+
+
+def pdf(content: bytes) -> bytes:
+    """A page of deflated `content`; PDFium finds the objects without a table of them."""
+    stream = zlib.compress(content, 1)
+    return (
+        b"%%PDF-1.7\n1 0 obj << /Type /Catalog /Pages 2 0 R >> endobj\n"
+        b"2 0 obj << /Type /Pages /Kids [3 0 R] /Count 1 /MediaBox [0 0 100 100] >> endobj\n"
+        b"3 0 obj << /Type /Page /Parent 2 0 R /Contents 4 0 R >> endobj\n"
+        b"4 0 obj << /Filter /FlateDecode /Length %d >> stream\n%s\nendstream endobj\n"
+        b"trailer << /Root 1 0 R >>" % (len(stream), stream)
+    )
+
+
+RED = pdf(b"1 0 0 rg 0 0 100 100 re f")
+
+
+def is_red(process: PdfProcess) -> bool:
+    count, pixels = process.request(RED, 0, 10_000, "red")
+    assert count == 1 and pixels is not None
+    return tuple(pixels[50, 50]) == (255, 0, 0)
+
+
+@pytest.mark.slow
+def test_page_that_takes_too_long_is_stopped_and_the_next_one_rendered() -> None:
+    process = PdfProcess(max_seconds=1.0)
+    assert is_red(process)
+    slow = pdf(b"0 0 m 90 90 l 10 90 80 10 1 1 c S\n" * 2_000_000)
+    with pytest.raises(BadInput, match=r"^slow takes longer than 1 s.*Export its pages as PNG"):
+        process.request(slow, 0, 10_000_000, "slow")
+    assert is_red(process)
+
+
+@pytest.mark.slow
+def test_page_that_takes_too_much_memory_is_stopped_and_the_next_one_rendered() -> None:
+    process = PdfProcess(max_memory=400_000_000)
+    assert is_red(process)
+    large = pdf(bytes(500_000_000))
+    assert len(large) < 5_000_000
+    with pytest.raises(BadInput, match=r"^large is damaged, or takes more than 400 MB"):
+        process.request(large, 0, 10_000, "large")
+    assert is_red(process)
+
+
+def test_process_that_was_killed_is_started_again() -> None:
+    process = PdfProcess()
+    assert is_red(process)
+    assert process._process is not None
+    os.kill(process._process.pid, signal.SIGKILL)
+    process._process.wait()
+    assert is_red(process)
+
+
+@pytest.mark.slow
+def test_process_ends_by_itself_without_requests() -> None:
+    process = PdfProcess()
+    assert is_red(process)
+    assert process._process is not None
+    assert process._process.wait(60) == -signal.SIGALRM
+    assert is_red(process)
+
+
+def test_threads_get_the_pages_that_they_requested() -> None:
+    documents = [pdf(b"%d 0 0 rg 0 0 100 100 re f" % (n % 2)) for n in range(8)]
+    reds: dict[int, list[int]] = {n: [] for n in range(8)}
+
+    def work(n: int) -> None:
+        for _ in range(10):
+            pixels = render(documents[n], 0, name="page", max_pixels=10_000)
+            reds[n].append(int(pixels[50, 50, 0]))
+
+    threads = [threading.Thread(target=work, args=[n]) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert reds == {n: [255 * (n % 2)] * 10 for n in range(8)}
+
+
+def test_page_that_does_not_exist_is_counted_only() -> None:
+    assert count_pages(RED, name="red") == 1
+    assert PdfProcess().request(RED, -1, 0, "red") == (1, None)
