@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
+
 from vision_app.ocr.engine import Reader
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -40,9 +41,12 @@ def main() -> None:
     pages = [draw(seed) for seed in range(arguments.pages)]
     reader = Reader()
     result: dict[str, Any] = {"pages": len(pages)}
-    for name, change in (("clean", lambda image, seed: image), ("degraded", degrade)):
+    for name in ("clean", "degraded"):
         errors = [
-            character_error(reader.read(np.asarray(change(image, seed))).text, truth)
+            character_error(
+                reader.read(np.asarray(degrade(image, seed) if name == "degraded" else image)).text,
+                truth,
+            )
             for seed, (image, truth) in enumerate(pages)
         ]
         result[f"{name}_error"] = round(statistics.mean(errors), 5)

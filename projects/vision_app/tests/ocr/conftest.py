@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
+
 from vision_app.ocr.engine import Reader
 from vision_app.ocr.page import Pixels
 

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+
 from vision_app.ocr.engine import Reader
 from vision_app.ocr.page import Pixels
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from vision_app.ocr.page import Pixels
 from vision_app.ocr.recognition import Reading
 from vision_app.ocr.words import split

@@ -10,6 +10,8 @@ Chinese and Japanese, which have no spaces, stay whole.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
+from statistics import median
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +21,9 @@ from vision_app.ocr.recognition import Quad, Reading
 
 # Gaps as shares of the line's height. Letters: median 0.06, at most 0.15 (0.27 around a "1" of a
 # monospaced font). Spaces: median 0.28, 99 % above 0.17.
-NARROW, WIDE = 0.16, 0.4
+NARROW, MIN_WIDE, WIDE = 0.16, 0.2, 0.4
+MIN_SPACES = 3  # for their median to be a measure
+MIN_HEIGHT = 20  # pixels; in smaller lines gaps are blurred
 SURE = 0.9
 
 
@@ -39,11 +43,8 @@ def split(reading: Reading, quad: Quad, crop: Pixels) -> tuple[Word, ...]:
     columns = np.flatnonzero(_ink(crop))
     if not len(columns):
         columns = np.array([0, width - 1])
-    gaps = [
-        _gap(reading, left, right, columns, width)
-        for (left, _), (right, _) in zip(marks, marks[1:], strict=False)
-    ]
-    ends = [n for n, gap in enumerate(gaps) if _separates(gap, height, marks, n)]
+    gaps = [_gap(reading, left, right, columns, width) for (left, _), (right, _) in pairwise(marks)]
+    ends = _ends("".join(char for _, char in marks), gaps, height)
     result, start, begin = [], 0, float(columns[0])
     for end in [*ends, len(marks) - 1]:
         stop = gaps[end].left if end < len(gaps) else float(columns[-1] + 1)
@@ -82,16 +83,31 @@ def _gap(
     return _Gap(float(edges[widest] + 1), float(edges[widest + 1]), space)
 
 
-def _separates(gap: _Gap, height: int, marks: list[tuple[int, str]], n: int) -> bool:
-    """Whether a word ends between the marks `n` and `n + 1`."""
-    share = (gap.right - gap.left) / height
-    if gap.space is None:
-        return False if _has_no_spaces(marks[n][1] + marks[n + 1][1]) else share > WIDE
-    before = "".join(char for _, char in marks[max(0, n - 1) : n + 1])
-    if before[:1].isdigit() and before[1:] in (".", ",") and marks[n + 1][1].isdigit():
-        return share > NARROW + 0.04  # "19. 99"
-    inside_word = marks[n][1].isalnum() and marks[n + 1][1].isalnum()
-    return share > NARROW or gap.space >= SURE or not inside_word
+def _ends(text: str, gaps: list[_Gap], height: int) -> list[int]:
+    """The indices in `text`, which has no spaces, of the last characters of words but the last.
+
+    Gaps count relative to those at the line's own spaces, where there are enough of these.
+    """
+    shares = [(gap.right - gap.left) / height for gap in gaps]
+    spaces = [share for share, gap in zip(shares, gaps, strict=True) if gap.space is not None]
+    narrow, wide = NARROW if height >= MIN_HEIGHT else -1.0, WIDE
+    if len(spaces) >= MIN_SPACES:
+        narrow = min(NARROW, 0.6 * median(spaces))
+        wide = max(MIN_WIDE, 0.8 * median(spaces))
+    ends = []
+    for n, (share, gap) in enumerate(zip(shares, gaps, strict=True)):
+        before, after = text[n], text[n + 1]
+        numeric = after.isdigit() and (before.isdigit() or before in ".,")
+        if gap.space is None:
+            separate = share > (WIDE if numeric else wide) and not _has_no_spaces(before + after)
+        elif numeric and before in ".," and text[n - 1 : n].isdigit():
+            separate = share > MIN_WIDE  # "19. 99"
+        else:
+            inside_word = before.isalnum() and after.isalnum()
+            separate = share > narrow or gap.space >= SURE or not inside_word
+        if separate:
+            ends.append(n)
+    return ends
 
 
 def _has_no_spaces(text: str) -> bool:
