@@ -12,15 +12,7 @@ from PIL import Image, ImageDraw
 
 from vision_app.classify import head
 from vision_app.classify.dataset import LabelledFolder
-from vision_app.classify.train import (
-    VIEWS,
-    cross_validate,
-    embed,
-    fit,
-    fit_temperature,
-    softmax,
-    train,
-)
+from vision_app.classify.train import VIEWS, cross_validate, embed, fit, train
 from vision_app.config import Config
 from seedbed.errors import BadInput
 from seedbed.evaluation import mlflow_client
@@ -148,22 +140,6 @@ def test_crops_of_a_held_out_image_are_held_out_too() -> None:
     targets = np.repeat(np.arange(3), 20)
     _, logits = cross_validate(features, targets)
     assert (logits.argmax(1) == targets).mean() < 0.5
-
-
-def test_temperature_lowers_the_confidence_of_wrong_logits() -> None:
-    rng = np.random.default_rng(0)
-    targets = rng.integers(0, 3, 400)
-    honest = np.eye(3)[targets] * 2 + rng.gumbel(size=(400, 3))
-    logits = np.log(softmax(honest.astype(np.float32)))
-    calibrated = fit_temperature(logits, targets)
-    assert fit_temperature(logits * 5, targets) == pytest.approx(calibrated * 5, rel=0.02)
-
-
-def test_temperature_keeps_few_right_answers_below_certainty() -> None:
-    targets = np.array([0, 1] * 5)
-    logits = (np.eye(2)[targets] * 50).astype(np.float32)
-    confidences = softmax(logits / fit_temperature(logits, targets)).max(1)
-    assert confidences.max() == pytest.approx(11 / 12, abs=0.01)
 
 
 @pytest.mark.slow

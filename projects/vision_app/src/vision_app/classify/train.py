@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vision_app.classify import head
+from vision_app.classify.calibration import calibration_error, fit_temperature, softmax
 from vision_app.classify.dataset import LabelledFolder, Pixels
 from vision_app.config import Config
 from seedbed.errors import SeedbedError
@@ -99,7 +100,7 @@ def train(
     # 1. Compute features of all images and of their random crops.
     images = LabelledFolder(folder, config)
     model = load_image_model(backbone(config), settings=settings)
-    names, targets, features = embed(images, model, progress or _silent)
+    names, targets, features = embed(images, model, progress or silent)
     # 2. Choose the regularization by cross-validation, which also yields held-out logits.
     strength, logits = cross_validate(features, targets)
     # 3. Calibrate on the held-out logits, and train on all images.
@@ -205,30 +206,6 @@ def cross_validate(features: Floats, targets: npt.NDArray[np.int64]) -> tuple[fl
     return best[1], best[2]
 
 
-def softmax(logits: Floats) -> Floats:
-    """Probabilities of logits (n, classes)."""
-    exponents = np.exp(logits - logits.max(1, keepdims=True))
-    return np.asarray(exponents / exponents.sum(1, keepdims=True), np.float32)
-
-
-def fit_temperature(logits: Floats, targets: npt.NDArray[np.int64]) -> float:
-    """The temperature with the lowest log loss on held-out logits (n, classes).
-
-    Guo et al., 2017, https://arxiv.org/abs/1706.04599. The true class counts as (n + 1) / (n + 2)
-    instead of 1, as in Platt scaling: n images, even if all are right, don't justify 100 %.
-    """
-    from scipy.optimize import minimize_scalar
-
-    n, classes = logits.shape
-    truth = np.full((n, classes), 1 / (n + 2) / (classes - 1))
-    truth[np.arange(n), targets] = (n + 1) / (n + 2)
-
-    def loss(log_temperature: float) -> float:
-        return float(-(truth * np.log(softmax(logits / np.exp(log_temperature)) + 1e-12)).mean())
-
-    return float(np.exp(minimize_scalar(loss, bounds=(-4, 4), method="bounded").x))
-
-
 def evaluate(
     out: Path,
     images: LabelledFolder,
@@ -238,8 +215,6 @@ def evaluate(
     about: dict[str, Any],
 ) -> TrainingResult:
     """Accuracy, calibration and confusion of calibrated held-out logits (n, classes)."""
-    from vision_app.evaluate.robustness import calibration_error
-
     probabilities = softmax(logits)
     predictions, confidences = probabilities.argmax(1), probabilities.max(1)
     correct = predictions == targets
@@ -290,5 +265,5 @@ def save(result: TrainingResult, trained: head.Head, graph: Any = None) -> Train
     return result
 
 
-def _silent(done: int, total: int | None, text: str) -> None:
-    pass
+def silent(done: int, total: int | None, text: str) -> None:
+    """A `Progress` that reports nothing."""
