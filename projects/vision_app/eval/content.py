@@ -19,7 +19,6 @@ from typing import Any
 MONTHS = (
     "January February March April May June July August September October November December".split()
 )
-CENT = Decimal("0.01")
 Row = tuple[str, str, bool]  # label, amount, whether it is set off
 CURRENCY = re.compile(
     r"[€$£₹]|\b(EUR|EUROS?|USD|GBP|INR|CHF|CAD|AUD|JPY|SEK|PLN|RM|Rs|Fr\.|kr|zł)", re.I
@@ -233,14 +232,12 @@ class Document:
         return self.rng.choice(fits or vendors)
 
     def _pick_story(self) -> str:
-        stories = (
-            "cash cash card card tip rounding discount plain"
-            if self.receipt
-            else (
-                "plain plain plain rates rates deposit deposit paid discount shipping exempt"
-                " foreign credit withheld"
-            )
+        receipt = "cash cash card card tip tip rounding rounding discount plain"
+        invoice = (
+            "plain plain rates rates deposit deposit paid paid discount shipping exempt foreign"
+            " credit withheld withheld"
         )
+        stories = receipt if self.receipt else invoice
         needs = {"tip": "tip", "rounding": "rounding", "withheld": "withheld"}
         known = self.locale["labels"]
         fits = [s for s in stories.split() if needs.get(s, "title") in known]
@@ -248,15 +245,11 @@ class Document:
         return "plain" if self.absent == "total" else self.rng.choice(fits)
 
     def _pick_items(self) -> list[tuple[str, int, Decimal, float]]:
-        rng, rates = self.rng, self.locale["rates"]
-        goods = rng.sample(
-            self.trade["items"],
-            rng.randint(min(2, len(self.trade["items"])), min(5, len(self.trade["items"]))),
-        )
+        """Two to five goods: name, count, price, tax rate."""
+        rng, goods, rates = self.rng, self.trade["items"], self.locale["rates"]
         items = []
-        for i, (name, price) in enumerate(goods):
-            step = Decimal(10) ** -self.places
-            value = (Decimal(str(price * rng.uniform(0.8, 1.3)))).quantize(step)
+        for i, (name, price) in enumerate(rng.sample(goods, rng.randint(2, min(5, len(goods))))):
+            value = self._round(Decimal(str(price * rng.uniform(0.8, 1.3))))
             rate = self.locale["second_rate"] if self.story == "rates" and i % 2 else rates[0]
             items.append((name, rng.choice([1, 1, 1, 2, 3, 4, 6]), value, rate))
         return items
@@ -268,80 +261,76 @@ class Document:
 
         The total is the amount due if one above zero is printed, else the final amount with tax.
         """
-        step, story = Decimal(10) ** -self.places, self.story
-        # 1. The goods by tax rate, without tax, or with it on most receipts.
+        story, say = self.story, self.say
+        # 1. The goods by tax rate, with a discount or the shipping.
         bases: dict[float, Decimal] = {}
         for _, count, price, rate in self.items:
             bases[rate] = bases.get(rate, Decimal(0)) + count * price
-        rows: list[tuple[str, Any, bool]] = []
-        main, goods = self.locale["rates"][0], sum(bases.values(), Decimal(0))
         included = self.receipt and not self.locale.get("added")
-        rows.append((self.say("subtotal" if included else "net"), goods, False))
+        goods = sum(bases.values(), Decimal(0))
+        rows = [(say("subtotal" if included else "net"), goods, False)]
         if story in ("discount", "shipping"):
-            change = (
-                -(goods / 10).quantize(step) if story == "discount" else (goods / 12).quantize(step)
-            )
-            bases[main] += change
-            rows.append((self.say(story), change, False))
-        sign = self.sign
-        # 2. The tax of each rate, added or included.
-        base = sum(bases.values(), Decimal(0))
-        if included:
-            rows = rows if story == "discount" else []
-            taxes = [
-                (r, (b * Decimal(str(r)) / Decimal(str(100 + r))).quantize(step))
-                for r, b in bases.items()
-            ]
-            total = base
-        else:
-            taxes = [(r, (b * Decimal(str(r)) / 100).quantize(step)) for r, b in bases.items()]
-            taxes = [] if story == "exempt" else taxes
-            total = base + sum((t for _, t in taxes), Decimal(0))
-            rows += [(self._tax_label("tax", rate), tax, False) for rate, tax in taxes]
-            rows = [] if story == "exempt" else rows
-        self.taxes = [(r, bases[r] - (t if included else 0), t) for r, t in taxes]
-        # 3. The total, and what happened to it.
-        rows = [(label, value * sign, strong) for label, value, strong in rows]
-        tail = [(self._tax_label("included", r), t, False) for r, t in taxes] if included else []
-        return self._close(total * sign, base, rows, tail, step)
+            change = self._round(-goods / 10 if story == "discount" else goods / 12)
+            bases[self.locale["rates"][0]] += change
+            rows.append((say(story), change, False))
+        elif included or story == "exempt":
+            rows = []
+        # 2. The tax of each rate: included in the prices of most receipts, else added.
+        divisor = {rate: 100 + Decimal(str(rate)) if included else Decimal(100) for rate in bases}
+        taxes = [(r, self._round(b * Decimal(str(r)) / divisor[r])) for r, b in bases.items()]
+        taxes = [] if story == "exempt" else taxes
+        self.taxes = [(r, bases[r] - (tax if included else 0), tax) for r, tax in taxes]
+        total, tail = sum(bases.values(), Decimal(0)), []
+        for rate, tax in taxes:
+            if included:
+                tail.append((self._tax_label("included", rate), tax, False))
+            else:
+                rows.append((self._tax_label("tax", rate), tax, False))
+                total += tax
+        # 3. What is paid in addition or held back, the total, and what was paid already.
+        rows = [(label, value * self.sign, strong) for label, value, strong in rows]
+        total, more = self._adjust(total * self.sign, sum(bases.values(), Decimal(0)))
+        rows += [*more, (self._total_label(), total, True)]
+        due, payments = self._pay(total)
+        return due, rows + payments + tail
 
-    def _close(self, total, base, rows, tail, step):  # type: ignore[no-untyped-def]
-        say, story, rng = self.say, self.story, self.rng
-        label = say("receipt_total" if self.receipt else "total")
-        if story in ("plain", "rates", "withheld", "shipping") and rng.random() < 0.5:
-            label = say("receipt_total" if self.receipt else "payable") or label
-        if story == "tip":
-            tip = (base * Decimal("0.18")).quantize(step)
-            rows += [(say("tip"), tip, False)]
-            total, label = total + tip, say("grand")
-        if story == "rounding":
-            rounded = (total * 20).quantize(Decimal(1)) / 20
-            rows += [(say("rounding"), (rounded - total).quantize(step), False)]
-            total = rounded.quantize(step)
-        if story == "withheld":
-            held = (base * Decimal("0.15")).quantize(step)
-            rows += [(say("withheld"), -held, False)]
-            total -= held
-        rows += [(label, total, True)]
+    def _adjust(self, total: Decimal, base: Decimal) -> tuple[Decimal, list[tuple[str, Any, bool]]]:
+        """Tip, rounding to 0.05, or withheld tax."""
+        change = {
+            "tip": self._round(base * Decimal("0.18")),
+            "rounding": self._round((total * 20).quantize(Decimal(1)) / 20 - total),
+            "withheld": -self._round(base * Decimal("0.15")),
+        }.get(self.story)
+        if change is None:
+            return total, []
+        return total + change, [(self.say(self.story), change, False)]
+
+    def _pay(self, total: Decimal) -> tuple[Decimal, list[tuple[str, Any, bool]]]:
+        """The amount that counts as the total, and the rows of the payment."""
+        story, say = self.story, self.say
         if story == "deposit":
-            part = (total * Decimal(rng.choice(["0.3", "0.5", "0.25"]))).quantize(step)
-            return total - part, [
-                *rows,
-                (say("deposit"), -part, False),
-                (say("balance"), total - part, True),
-            ]
+            part = self._round(total * Decimal(self.rng.choice(["0.3", "0.5", "0.25"])))
+            due = total - part
+            return due, [(say("deposit"), -part, False), (say("balance"), due, True)]
         if story == "paid":
-            return total, [*rows, (say("paid"), -total, False), (say("balance"), total * 0, False)]
+            return total, [(say("paid"), -total, False), (say("balance"), total * 0, False)]
         if story in ("cash", "rounding"):
-            note = Decimal(
-                next(
-                    n for n in (5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10**6) if n >= total
-                )
-            )
-            tail = [(say("cash"), note, False), (say("change"), note - total, False), *tail]
-        elif self.receipt and story != "plain":
-            tail = [(say("card"), total, False), *tail]
-        return total, rows + tail
+            notes = (5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10**6)
+            note = Decimal(next(note for note in notes if note >= total))
+            return total, [(say("cash"), note, False), (say("change"), note - total, False)]
+        if self.receipt and story != "plain":
+            return total, [(say("card"), total, False)]
+        return total, []
+
+    def _total_label(self) -> str:
+        """The label of the total, which calls for payment on some unpaid invoices."""
+        if self.receipt:
+            return self.say("grand" if self.story == "tip" else "receipt_total")
+        unpaid = self.story in ("plain", "rates", "withheld", "shipping")
+        return (unpaid and self.rng.random() < 0.5 and self.say("payable")) or self.say("total")
+
+    def _round(self, amount: Decimal) -> Decimal:
+        return amount.quantize(Decimal(10) ** -self.places)
 
     def _tax_label(self, key: str, rate: float) -> str:
         return self.say(key).format(rate=f"{rate:g}".replace(".", self.locale["decimal"]))

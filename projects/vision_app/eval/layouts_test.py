@@ -104,7 +104,8 @@ def sidebar(sheet: Sheet, doc: Document, rng: random.Random) -> None:
 
 def personal(sheet: Sheet, doc: Document, rng: random.Random) -> None:
     """A freelancer's letter: sender at the right, place and date, number in the subject line."""
-    x0, x1 = 25.0, sheet.width - 25
+    x0 = rng.choice([20.0, 25.0])
+    x1 = sheet.width - x0
     y = sheet.text(x1, 20, doc.name, 12, bold=True, align="r", fit=120)
     y = sheet.text(x1, y, doc.tagline, 9.5, align="r")
     sheet.lines(x1, y, doc.letterhead, 9.5, align="r")
@@ -244,10 +245,9 @@ def slip(sheet: Sheet, doc: Document, rng: random.Random) -> None:
     """A bill of a utility: a large box with the amount at the top, a payment slip below."""
     x0, x1, tint = 18.0, sheet.width - 18, rng.choice(TINTS)
     sheet.box(x1 - 22, 12, x1, 34, fill=tint)
-    sheet.text(
-        x1 - 11, 17, doc.name[:1], 30, bold=True, align="c", color=WHITE
-    ) if doc.name else None
-    sheet.runs.pop() if doc.name else None  # a logo rather than text
+    if doc.name:
+        sheet.text(x1 - 11, 17, doc.name[0], 30, bold=True, align="c", color=WHITE)
+        sheet.runs.pop()  # a logo rather than text
     y = sheet.text(x0, 13, doc.name, 17, bold=True, color=tint, fit=130)
     y = sheet.text(x0, y, doc.tagline, 8.5)
     sheet.text(x0, y, ", ".join(doc.letterhead), 7.5, color=DIM)
