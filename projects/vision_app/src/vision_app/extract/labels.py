@@ -35,6 +35,7 @@ NUMBER_WORDS = (
         "cislo",
     ),
 )
+PREPOSITIONS = {"other_date", "due_date", "plain_date", "invoice_date", "customer", "vendor"}
 MAX_WORDS = 7
 FUZZY_LENGTH = 7  # letters from which a label may match with one slip in eight
 FUZZY_SCORE = 88
@@ -111,7 +112,7 @@ class Lexicon:
         position = 0
         while position < len(words):
             label, size = self._longest(text, words, position)
-            if label is not None:
+            if label is not None and not _is_preposition(label, text):
                 found.append(label)
             position += size
         return found
@@ -169,6 +170,16 @@ class Lexicon:
             for language in label.languages - {""}:
                 counts[language] += 1 / len(label.languages)
         return counts
+
+
+def _is_preposition(label: Label, text: str) -> bool:
+    """Whether a short label, such as "from", "de" or "an", is a word of a sentence instead."""
+    short = label.end - label.start <= (3 if "plain_date" in label.kinds else 4)
+    return (
+        short
+        and label.kinds <= PREPOSITIONS
+        and not re.match(r"\s*(?:[:.]|\d|$)", text[label.end :])
+    )
 
 
 @lru_cache(1)

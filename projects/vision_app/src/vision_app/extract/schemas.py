@@ -31,12 +31,12 @@ ROLES: dict[str, dict[str, float]] = {
         "plain_number": 0.62,
     },
     "order_number": {"order_number": 1.0},
-    "date": {"invoice_date": 1.0, "plain_date": 0.85},
+    "date": {"invoice_date": 1.0, "plain_date": 0.85, "paid_date": 0.55},
     "due_date": {"due_date": 1.0},
     "time": {"time": 1.0},
     "subtotal": {"subtotal": 1.0},
     "tax": {"tax": 1.0},
-    "total": {"amount_due": 1.0, "gross_total": 0.92, "total": 0.8},
+    "total": {"amount_due": 1.0, "gross_total": 0.88, "total": 0.78},
     "payment_method": {"payment_method": 1.0},
 }
 

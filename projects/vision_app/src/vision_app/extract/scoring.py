@@ -31,7 +31,7 @@ from vision_app.extract.values import (
 from vision_app.ocr.page import Box
 
 THRESHOLD = 0.45
-DATES = {"invoice_date", "plain_date", "due_date", "other_date"}
+DATES = {"invoice_date", "plain_date", "paid_date", "due_date", "other_date"}
 AMOUNTS = {"amount_due", "gross_total", "total", "subtotal", "tax", "paid"}
 NEUTRAL = {"currency", "item_header", "vendor", "customer", "time"}  # never the rival of a number
 Spans = Mapping[Cell, Sequence[Value]]
@@ -87,7 +87,8 @@ def links(
     box = cell.box_of(value.start, value.end)
     for other in document.on_page[cell.page]:
         for label in document.labels[other]:
-            if label.kinds & kinds:
+            inside = other is cell and label.start < value.end and value.start < label.end
+            if label.kinds & kinds and not inside:
                 link = _inside(document, cell, value, label, spans) if other is cell else None
                 if other is not cell:
                     label_box = other.box_of(label.start, label.end)
@@ -205,7 +206,7 @@ def _words(document: Document, cell: Cell, start: int, end: int | None = None) -
 
 def _foreign_word(document: Document, cell: Cell, label: Label) -> float:
     """A penalty for an unknown word in front of the label: "appointment date", "hire date"."""
-    before = re.search(r"([^\W\d_]{3,})[ \-]?$", cell.text[: label.start])
+    before = re.search(r"([^\W\d_]+)[ \-]?$", cell.text[: label.start])
     if before is None:
         return 0.0
     if any(
@@ -344,7 +345,7 @@ def _score_totals(
         }
 
     nets, taxes = labelled("subtotal"), labelled("tax")
-    sums = {net + tax for net in nets for tax in taxes if tax}
+    sums = {net + tax for net in nets for tax in {*taxes, sum(taxes, Decimal(0))} if tax}
     positive = [_decimal(c) for c in found if c.score > 0.3]
     pages = len(document.pages)
     for candidate in found:
@@ -352,11 +353,28 @@ def _score_totals(
         if value == 0:
             candidate.add("zero", -0.5)
         if value in sums:
-            candidate.add("net + tax", 0.08)
+            candidate.add("net + tax", 0.03)
+            nearest = near_by[id(candidate)][:1]
+            if nearest and "subtotal" in nearest[0].label.kinds and not positive:
+                candidate.add("net amount after tax", 0.55 - candidate.score)
         if positive and value == max(positive):
-            candidate.add("largest", 0.03)
+            candidate.add("largest", 0.06)
+        if _is_part_of_sum(candidate, found):
+            candidate.add("net or tax in a row with the gross", -0.4)
         page = candidate.cell.page - document.pages[0].number
         candidate.add("last page", 0.05 * page / pages)
+
+
+def _is_part_of_sum(candidate: Candidate, found: Sequence[Candidate]) -> bool:
+    row = [
+        _decimal(c)
+        for c in found
+        if c.cell.page == candidate.cell.page and same_row(c.box, candidate.box)
+    ]
+    value = _decimal(candidate)
+    return len(row) in (3, 4) and any(
+        value + other in row for other in row if other and value and other != value + other
+    )
 
 
 def _decimal(candidate: Candidate) -> Decimal:
@@ -381,7 +399,8 @@ def score_numbers(document: Document, target: Field) -> list[Candidate]:
                 "digits", 0.03 * (digits >= 3) - 0.1 * (digits == 1 and len(value.raw) == 1)
             )
             if re.fullmatch(r"(?:19|20)\d\d", value.raw):
-                candidate.add("a year", -0.25)
+                named = near and near[0].label.kinds & {"invoice_number", "receipt_number"}
+                candidate.add("a year", -0.03 if named else -0.25)
             _break_ties(candidate, document)
             found.append(candidate)
     return found
@@ -411,6 +430,12 @@ def _titled(link: Link, value: Value, cell: Cell) -> Link:
         return link
     short = link.label.end - link.label.start <= 8
     strength = link.strength
+    if (
+        "plain_number" in weak
+        and len(weak) == 1
+        and re.match(r",|\s[^\W\d_]{3}", cell.text[value.end :])
+    ):
+        return Link(link.label, link.cell, link.strength - 0.5, link.relation)  # No. 5, High Street
     if link.relation == "inside":
         between = cell.text[link.label.end : value.start]
         if re.fullmatch(r"[\s:#.\-–]*", between):

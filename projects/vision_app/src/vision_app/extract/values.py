@@ -85,36 +85,11 @@ SYMBOLS: dict[str, tuple[str, ...]] = {
     "GH¢": ("GHS",), "GH₵": ("GHS",), "лв": ("BGN",), "Euro": ("EUR",), "euro": ("EUR",), "Euros": ("EUR",),
     "euros": ("EUR",), "EURO": ("EUR",), "EUROS": ("EUR",), "Tk": ("BDT",), "৳": ("BDT",), "B$": ("BND",),
 }  # fmt: skip
-# Codes that are words or abbreviations of something else more often than currencies.
-_NOT_CODES = {
-    "ALL",
-    "TOP",
-    "CUP",
-    "MOP",
-    "SOS",
-    "LAK",
-    "BAM",
-    "PEN",
-    "CHE",
-    "COU",
-    "GEL",
-    "BOV",
-    "MRO",
-    "MOP",
-    "STD",
-    "ANG",
-    "SRD",
-    "AMD",
-    "WIR",
-    "PAB",
-    "MAD",
-    "GIP",
-    "BAN",
-    "CDF",
-    "DEM",
-    "ECS",
-}
-_CODES_BY_WORD = {"DOLLARS": "USD", "POUNDS": "GBP", "RUPEES": "INR", "RINGGIT": "MYR"}
+# Codes that count anywhere; others, which may be words ("ALL", "TRY"), next to a number only.
+MAIN_CODES = frozenset(
+    "EUR USD GBP CHF JPY CNY INR CAD AUD NZD SGD HKD SEK NOK DKK PLN CZK HUF RON MYR IDR THB BRL MXN"
+    " ZAR AED TWD KRW ILS".split()
+)
 
 
 @dataclass(frozen=True)
@@ -300,7 +275,12 @@ def find_currencies(text: str) -> list[Value]:
     found = []
     for match in _currency_pattern().finditer(text):
         raw = match[0].strip()
-        codes = SYMBOLS.get(raw) or ((raw.upper(),) if raw.upper() in _codes() else ())
+        code = raw.upper()
+        near = re.search(r"[\d(\[]\s?$", text[: match.start()]) or re.match(
+            r"\s?[\d)\]\-]", text[match.end() :]
+        )
+        is_code = code in MAIN_CODES or (near is not None and code in _codes())
+        codes = SYMBOLS.get(raw) or ((code,) if is_code else ())
         if codes:
             start = match.end() - len(raw)
             found.append(Value(raw, start, match.end(), {code: code for code in codes}))
@@ -309,10 +289,11 @@ def find_currencies(text: str) -> list[Value]:
 
 @lru_cache(1)
 def _codes() -> frozenset[str]:
-    from babel.numbers import list_currencies
+    from babel import Locale
+    from babel.numbers import get_territory_currencies
 
-    current = {code for code in list_currencies() if len(code) == 3}
-    return frozenset(current - _NOT_CODES)
+    territories = (code for code in Locale("en").territories if len(code) == 2)
+    return frozenset(c for country in territories for c in get_territory_currencies(country))
 
 
 @lru_cache(1)
@@ -326,6 +307,7 @@ def _currency_pattern() -> re.Pattern[str]:
     number = r"[-–(]?\s?\d"
     return re.compile(
         rf"(?<![^\W\d_])(?:{'|'.join(words)})(?=[.:]?\s?{number})"
+        rf"|(?<=[(\[])(?:{'|'.join(words)})(?=[)\]])"
         rf"|(?<=\d)\s?(?:{'|'.join(words)})(?![^\W\d_])"
         rf"|(?<=[\d\-–])\s(?:{'|'.join(words)})(?![^\W\d_])"
         rf"|(?<![A-Za-z])(?:{'|'.join(m for m in marks if m[0].isalpha())})"

@@ -31,6 +31,9 @@ _CONTACT = re.compile(
     r"@|www\.|https?:|\.(?:com|de|fr|net|org|co\.uk)\b|\b(?:tel|fax|phone)\b", re.I
 )
 _MAILERS = {"gmail", "outlook", "yahoo", "hotmail", "gmx", "web", "icloud", "orange", "mail"}
+_SENTENCE = re.compile(r"[^\W\d_]{3}[.!?…]$|[,!?]|\s[·•|]\s|[“„»]")
+# The line above the window of an envelope: name, street and town, separated.
+_SENDER = re.compile(r"^(.{3,}?)\s*(?:[·•|*]|\s[-–]\s|,)\s*(?=.*\d)")
 _NAME_ENDING = re.compile(r"[\s,]*[(\[][^)\]]*\d[^)\]]*[)\]]\s*$|^[\W_]+|[\s:;,|*\-–_]+$")
 
 
@@ -44,11 +47,14 @@ def score_vendors(document: Document, target: Field) -> list[Candidate]:
         labels = [l for l in document.labels[cell] if "vendor" in l.kinds and l.start == 0]
         if labels and ":" in name[labels[0].end : labels[0].end + 2]:
             name = name[labels[0].end :].strip(" :")
+        sender = _SENDER.match(name)
+        name = sender[1] if sender and not re.search(r"\d", sender[1]) else name
         start = cell.text.index(name)
+        length = len(name)
         name = clean_name(name)
         if len(squeeze(name)) < 2 or sum(map(str.isalpha, name)) < 2:
             continue
-        candidate = Candidate(name, cell, start, start + len(name), 0.0)
+        candidate = Candidate(name, cell, start, start + length, 0.0)
         _score_text(candidate, document, name)
         _score_place(candidate, document, first, cell in customers)
         _score_support(candidate, document, name)
@@ -64,6 +70,7 @@ def clean_name(name: str) -> str:
     ('ABC Trading Sdn Bhd', 'Café Luna')
     """
     before = ""
+    name = re.sub(r"\bS\.\s?r\.\s?[1I]\b", "S.r.l", name)
     while before != name:
         before, name = name, _NAME_ENDING.sub("", name).strip()
     return name
@@ -92,20 +99,20 @@ def _score_text(candidate: Candidate, document: Document, name: str) -> None:
         candidate.add("digits", -0.12 - 0.03 * digits)
         candidate.add("address", -0.3 * bool(address))
     elif not legal:
-        candidate.add("address", -0.12 * bool(address))
-    if re.search(r"\d{4,}|^\d", name) and not legal:
+        candidate.add("address", -0.12 * bool(address) * (words[:1] != ["dr"]))
+    if re.search(r"\d{4,}", name) and not legal:
         candidate.add("number", -0.25)
     slogan = sum(w in _words("slogan_words") for w in words)
     if not legal:
         candidate.add("slogan", -0.14 * slogan)
-        candidate.add("many words", -0.08 * max(0, len(words) - 4))
-        candidate.add(
-            "sentence", -0.25 * bool(re.search(r"[.!?…,]$|[,!?]|\s[-–·•|]\s|[\"“„»]", name))
-        )
+        candidate.add("many words", -0.08 * max(0, len(words) - 5))
+        candidate.add("sentence", -0.25 * bool(_SENTENCE.search(name)))
     else:
         candidate.add("many words", -0.05 * max(0, len(words) - 8))
     if name[:1].islower() and not legal:
         candidate.add("lower case", -0.1)
+    rest = candidate.cell.text[candidate.end :]
+    candidate.add("place of a date", -0.4 * bool(find_dates(rest)))
     candidate.add("contact", -0.6 * bool(_CONTACT.search(name)))
     if find_dates(name) or any("." in v.raw or "," in v.raw for v in find_amounts(name)):
         candidate.add("value", -0.5)
@@ -118,16 +125,20 @@ def _score_place(
 ) -> None:
     """Where it is and how large: letterheads are large and at the top."""
     cell = candidate.cell
-    page = document.pages[0]
     top = min((c.box[1] for c in cells), default=0.0)
     bottom = max((c.box[3] for c in cells), default=1.0)
     depth = (cell.box[1] - top) / max(bottom - top, 1)
     rank = len({round(c.box[1] / document.height) for c in cells if c.box[3] <= cell.box[1] + 2})
-    candidate.add("top", max(0.0, 0.4 - 0.035 * rank) * (depth < 0.5))
+    candidate.add("top", max(0.0, 0.46 - 0.04 * rank) * (depth < 0.5))
     size = cell.height / document.height
-    candidate.add("large", min(0.35, 0.35 * max(0.0, size - 1.15)) * (depth < 0.5))
+    candidate.add("large", min(0.35, 0.35 * max(0.0, size - 1.1)) * (depth < 0.5))
     candidate.add("middle", -0.35 * (0.35 < depth < 0.8) - 0.15 * (depth >= 0.8))
     candidate.add("customer's block", -0.8 * in_customer)
+    priced = any(
+        c.box[0] > cell.box[0] and same_row(c.box, cell.box) and re.search(r"\d[.,]\d\d\b", c.text)
+        for c in cells
+    )
+    candidate.add("row with an amount", -0.4 * priced)
     if any(
         "vendor" in label.kinds
         and (
@@ -143,7 +154,6 @@ def _score_place(
         for label in document.labels[c]
     ):
         candidate.add("vendor label", 0.45)
-    candidate.add("page", 0.0 * page.number)
 
 
 def _next_to(label: Cell, cell: Cell) -> bool:
@@ -155,7 +165,6 @@ def _next_to(label: Cell, cell: Cell) -> bool:
 
 def _score_support(candidate: Candidate, document: Document, name: str) -> None:
     """A domain or another line that repeats the name: a footer, a bank account's holder."""
-    key = squeeze(name)
     stems = {squeeze(part) for part in _domains(document)}
     core = squeeze(_legal_form().sub("", name))
     candidate.add(
@@ -173,15 +182,11 @@ def _score_support(candidate: Candidate, document: Document, name: str) -> None:
             for stem in stems
         ),
     )
-    others = [
-        other.text
-        for other in document.cells
-        if other is not candidate.cell and len(core) >= 4 and core in squeeze(other.text)
-    ]
-    candidate.add(
-        "repeated",
-        0.15 * bool(others) + 0.05 * any(_legal_form().search(o) for o in others) + 0.0 * len(key),
+    whole = re.compile(rf"(?<!\w){re.escape(name)}(?!\w)", re.I)
+    repeated = len(core) > 4 and any(
+        whole.search(other.text) for other in document.cells if other is not candidate.cell
     )
+    candidate.add("repeated", 0.15 * repeated)
 
 
 def _initials(name: str) -> str:
