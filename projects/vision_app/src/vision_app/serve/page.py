@@ -15,7 +15,7 @@ from typing import Any
 import gradio as gr
 
 from vision_app.samples import samples
-from vision_app.serve.page_handlers import MAX_FILES, PANELS, Handlers
+from vision_app.serve.page_handlers import MAX_FILES, PANELS, Handlers, Session
 from vision_app.serve.page_html import data_url
 from vision_app.vision import Vision
 from seedbed.server import html
@@ -48,7 +48,7 @@ def build_page(vision: Vision) -> gr.Blocks:
     page: gr.Blocks
     # Uploads are deleted as they are read; `delete_cache` removes what was never read.
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(3600, DAY)) as page:
-        widgets = SimpleNamespace(opened=gr.State([]))
+        widgets = SimpleNamespace(session=gr.State(Session()))
         gr.Markdown(f"# {TITLE}", elem_id="title")
         _add_input(widgets, vision)
         with gr.Row(elem_id="columns", visible=False) as widgets.columns:
@@ -73,7 +73,9 @@ def sample_css() -> str:
         thumbnail.thumbnail((160, 160))
         thumbnail.save(buffer, "JPEG", quality=80)
         url = data_url(buffer.getvalue())
-        rules.append(f'#sample-{sample.name} {{ background-image: url("{url}"); }}')
+        # The dark lower edge makes the button's text readable.
+        shade = "linear-gradient(transparent 55%, rgb(0 0 0 / 70%))"
+        rules.append(f'#sample-{sample.name} {{ background-image: {shade}, url("{url}"); }}')
     return "\n".join(rules)
 
 
@@ -83,8 +85,8 @@ def _add_input(widgets: SimpleNamespace, vision: Vision) -> None:
             limit = vision.config.max_file_mb
             gr.HTML(
                 html.hint(
-                    f"Drop images or PDFs here: up to {MAX_FILES} files of {limit} MB each. They"
-                    " stay on this computer and are deleted when you leave."
+                    f"Drop images or PDFs, up to {MAX_FILES} files of {limit} MB each. They are"
+                    " kept in memory only."
                 )
             )
             widgets.upload = gr.File(
@@ -159,30 +161,21 @@ def _connect(page: gr.Blocks, widgets: SimpleNamespace, handlers: Handlers) -> N
     quiet: dict[str, Any] = {"show_progress": "hidden"}
     models: dict[str, Any] = {"concurrency_limit": READERS, "concurrency_id": "models"}
     panels = [getattr(widgets, name) for name in PANELS]
-    shown = [widgets.opened, widgets.picker, widgets.note, widgets.columns]
+    shown = [widgets.session, widgets.picker, widgets.note, widgets.columns]
     page.load(None, js=CONNECT_MARKS)
 
-    # Open uploads or a sample, or choose another open file; then look at it. A look that is still
-    # in progress is cancelled, so that it does not overwrite the new one.
-    opening = [
-        widgets.upload.upload(
-            handlers.open_files, [widgets.upload, widgets.opened], [widgets.upload, *shown]
-        ),
-        *(
-            button.click(
-                handlers.sample_opener(sample), widgets.opened, [widgets.schema, *shown], **quiet
-            )
-            for button, sample in zip(widgets.samples, samples(), strict=True)
-        ),
-        widgets.picker.input(lambda: None, **quiet),
-    ]
-    looks = [
-        event.then(handlers.analyze, [widgets.picker, widgets.schema], panels, **quiet, **models)
-        for event in opening
-    ]
-    triggers = [widgets.upload.upload, widgets.picker.input]
-    triggers += [button.click for button in widgets.samples]
-    gr.on(triggers, None, cancels=looks)
+    # Open uploads or a sample, or choose another open file; then look at it.
+    files = [widgets.upload, widgets.session]
+    opening = [widgets.upload.upload(handlers.open_files, files, [widgets.upload, *shown], **quiet)]
+    for button, sample in zip(widgets.samples, samples(), strict=True):
+        outputs = [widgets.schema, *shown]
+        handler = handlers.sample_opener(sample)
+        opening.append(button.click(handler, widgets.session, outputs, **quiet))
+    choice = [widgets.picker, widgets.session]
+    opening.append(widgets.picker.input(handlers.select, choice, widgets.session, **quiet))
+    for event in opening:
+        document = [widgets.session, widgets.schema]
+        event.then(handlers.analyze, document, panels, **quiet, **models)
 
     # Fields of the other kind of document.
     document = [widgets.picker, widgets.schema]

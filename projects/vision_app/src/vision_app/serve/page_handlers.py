@@ -3,8 +3,8 @@
     handlers = Handlers(vision)
     upload.upload(handlers.open_files, inputs, outputs)     # `page.py` does this for all of them
 
-The page is laid out and connected in `page.py`; its HTML is built in `page_html.py`. Pictures stay in
-memory, in a `Shelf` that drops the oldest ones; uploaded files are deleted as they are read.
+The page is laid out and connected in `page.py`; its HTML is built in `page_html.py`. Pictures stay
+in memory, in a `Shelf` that drops the oldest ones; uploaded files are deleted as they are read.
 """
 
 from __future__ import annotations
@@ -14,12 +14,14 @@ import secrets
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 import gradio as gr
 
+from vision_app.answer.describe import is_document
 from vision_app.images import Source
 from vision_app.ocr.page import Page
 from vision_app.samples import Sample
@@ -53,11 +55,19 @@ MISSING = "This picture is no longer in memory. Drop it again."
 
 
 @dataclass
+class Session:
+    """What one browser tab has open: names and keys of pictures, and the one that is shown."""
+
+    files: list[tuple[str, str]] = field(default_factory=list)
+    current: str | None = None
+
+
+@dataclass
 class Picture:
     """An open picture, and what has been found out about it."""
 
     source: Source
-    size: int
+    content: bytes
     views: list[View] = field(default_factory=list)
     labels: dict[str, Any] | None = None
     pages: list[Page] | None = None
@@ -71,11 +81,7 @@ class Picture:
 
 
 class Shelf:
-    """The open pictures of all visitors, by a random key; the oldest are dropped above a size.
-
-    >>> shelf = Shelf(10)
-    >>> first, second = (shelf.add(Picture(source, 6)) for source in "ab")  # doctest: +SKIP
-    """
+    """The open pictures of all visitors, by a random key; the oldest are dropped above a size."""
 
     def __init__(self, max_bytes: int = SHELF_BYTES) -> None:
         self.max_bytes = max_bytes
@@ -100,7 +106,7 @@ class Shelf:
             return self._pictures[key]
 
     def _size(self) -> int:
-        return sum(picture.size for picture in self._pictures.values())
+        return sum(len(picture.content) for picture in self._pictures.values())
 
 
 class Handlers:
@@ -110,42 +116,59 @@ class Handlers:
         self.vision = vision
         self.shelf = Shelf()
 
-    def open_files(self, files: list[str] | None, opened: list[tuple[str, str]]) -> tuple[Any, ...]:
-        """Open uploads. Returns the emptied upload area, then as `_show`."""
-        contents: list[tuple[str, bytes]] = [_take(Path(file)) for file in files or []]
-        return None, *self._show(contents, opened)
+    def open_files(self, files: list[str] | None, session: Session) -> tuple[Any, ...]:
+        """Open uploads. Returns the emptied upload area, then as `_open`."""
+        return None, *self._open([_take(Path(file)) for file in files or []], session)
 
     def sample_opener(self, sample: Sample) -> Callable[..., tuple[Any, ...]]:
-        """A handler that opens one sample. It returns the kind of document, then as `_show`."""
+        """A handler that opens one sample. It returns the kind of document, then as `_open`."""
 
-        def open_sample(opened: list[tuple[str, str]]) -> tuple[Any, ...]:
+        def open_sample(session: Session) -> tuple[Any, ...]:
             content = (sample.path.name, sample.path.read_bytes())
-            return sample.schema, *self._show([content], opened)
+            return sample.schema, *self._open([content], session)
 
         return open_sample
 
-    def _show(
-        self, contents: Sequence[tuple[str, bytes]], opened: list[tuple[str, str]]
-    ) -> tuple[Any, ...]:
-        """Returns the list of open pictures, its component, a note, and the results' row."""
+    def _open(self, contents: Sequence[tuple[str, bytes]], session: Session) -> tuple[Any, ...]:
+        """Returns the session, the list of its pictures, a note, and the row of results."""
         fresh, problems = [], []
-        for name, data in contents[:MAX_FILES]:
+        for name, content in contents[:MAX_FILES]:
             try:
-                source = self.vision.open(data, name)
-                fresh.append((name, self.shelf.add(Picture(source, len(data)))))
+                fresh.append((name, self._key(name, content, session)))
             except Exception as error:
                 problems.append(html.error(public_message(error, log)))
         if len(contents) > MAX_FILES:
-            problems.append(html.hint(f"The first {MAX_FILES} files were opened."))
-        opened = [*fresh, *opened][:MAX_FILES]
-        picker = gr.Radio(opened, value=opened[0][1] if opened else None, visible=len(opened) > 1)
-        return opened, picker, "".join(problems), gr.Row(visible=bool(opened))
+            problems.append(html.hint(f"Only the first {MAX_FILES} files were opened."))
+        session.files = [*fresh, *(item for item in session.files if item not in fresh)][:MAX_FILES]
+        session.current = fresh[0][1] if fresh else session.current
+        picker = gr.Radio(session.files, value=session.current, visible=len(session.files) > 1)
+        return session, picker, "".join(problems), gr.Row(visible=bool(session.files))
 
-    def analyze(self, key: str | None, schema: str) -> Iterator[tuple[Any, ...]]:
-        """Look at a picture step by step. Yields values for all PANELS."""
-        if key is None:
-            yield panels()
-            return
+    def _key(self, name: str, content: bytes, session: Session) -> str:
+        for other, key in session.files:  # the same file again: its results are there
+            with suppress(NotFound):
+                if other == name and self.shelf.get(key).content == content:
+                    return key
+        return self.shelf.add(Picture(self.vision.open(content, name), content))
+
+    def select(self, key: str, session: Session) -> Session:
+        """Show another open picture."""
+        session.current = key
+        return session
+
+    def analyze(self, session: Session, schema: str) -> Iterator[tuple[Any, ...]]:
+        """Look at the current picture step by step. Yields values for all PANELS.
+
+        Stops when another picture becomes the current one, whose results must not be overwritten.
+        """
+        key = session.current
+        steps = self._steps(key, schema) if key else iter([panels()])
+        for values in steps:
+            if session.current != key:
+                return
+            yield values
+
+    def _steps(self, key: str, schema: str) -> Iterator[tuple[Any, ...]]:
         try:
             picture = self.shelf.get(key)
             yield panels(
@@ -176,7 +199,9 @@ class Handlers:
         yield panels(fields=self._extract(picture, schema), picture=picture.html())
         # 4. Describe it, and search for similar ones.
         caption, problem = attempt(lambda: self.vision.describe(picture.source)["description"])
-        content = page_html.overview(labels, caption or "", warnings)
+        is_text = is_document(picture.pages or [])
+        facts = picture.extractions.get(schema, {}).get("fields", {}) if is_text else {}
+        content = page_html.overview(labels, caption or "", warnings, facts, is_document=is_text)
         yield panels(overview=content + problem)
         yield panels(similar=self._search(picture.source))
 

@@ -63,7 +63,7 @@ def _span(box: Box, view: View) -> str:
         "width": (right - left) / view.width,
         "height": (bottom - top) / view.height,
     }
-    style = "; ".join(f"{key}: {value:.3%}" for key, value in place.items())
+    style = "; ".join(f"{side}: {share:.3%}" for side, share in place.items())
     return (
         f"<span class='box {box.layer}' data-mark='{escape(box.mark)}' style='{style}'"
         f" title='{escape(box.title)}'></span>"
@@ -79,17 +79,37 @@ def waiting(text: str) -> str:
     return f"<div class='hint waiting' role='status'>{escape(text)}</div>"
 
 
-def overview(labels: Result | None, description: str, warnings: Sequence[str]) -> str:
-    """A description, then the labels as bars, or that the classifier is not sure."""
+def overview(
+    labels: Result | None,
+    description: str,
+    warnings: Sequence[str],
+    facts: Result | None = None,
+    *,
+    is_document: bool = False,
+) -> str:
+    """A description, the facts of a document, and the labels as bars or that none is sure.
+
+    For a document the labels are folded up: the classifier knows photographs only.
+    """
     content = "".join(hint(warning) for warning in warnings)
     if description:
         content += f"<p class='lead'>{multiline(description)}</p>"
-    if labels:
-        verdict = "" if labels["sure"] else badge("Not sure", "unsure")
-        content += f"<h3>Looks like {verdict}</h3>{bars(labels['labels'])}"
-        if not labels["sure"]:
-            content += hint("None of the labels is likely enough to rely on.")
-    return content
+    rows = [
+        (field_name(name), value(fact, name))
+        for name, fact in (facts or {}).items()
+        if isinstance(fact, str | float | int)
+    ]
+    content += table(("Field", "Value"), rows, "fields facts") if rows else ""
+    if not labels:
+        return content
+    verdict = "" if labels["sure"] else badge("Not sure", "unsure")
+    ranking = bars(labels["labels"])
+    if is_document:
+        summary = "<summary>Labels of the classifier, which knows photos only</summary>"
+        return f"{content}<details>{summary}{ranking}</details>"
+    content += f"<h3>Looks like {verdict}</h3>{ranking}"
+    unsure = "No label is likely enough to rely on."
+    return content + ("" if labels["sure"] else hint(unsure))
 
 
 def bars(labels: Sequence[Result]) -> str:
@@ -139,43 +159,64 @@ def text_mark(page: Page, line: int) -> str:
 
 def fields(extraction: Result) -> str:
     """Fields as a table, connected with their evidence on the picture, and as JSON."""
-    rows = []
-    for number, (name, value) in enumerate(extraction["fields"].items()):
+    rows, lists = [], ""
+    for number, (name, content) in enumerate(extraction["fields"].items()):
         evidence = extraction["evidence"].get(name)
-        label = escape(name.replace("_", " ").capitalize())
-        if value is None:
-            rows.append((label, "<span class='muted'>not on the page</span>", ""))
-        elif evidence is None:
-            rows.append((label, _value(value), ""))
-        else:
-            button = f"<button type='button' data-mark='field-{number}'>{_value(value)}</button>"
-            rows.append((label, button, percent(evidence["confidence"])))
-    content = "".join(
+        shown = value(content, name)
+        if _is_table(content):
+            shown = f"{len(content)} row{'s' * (len(content) != 1)}, see below"
+            lists += f"<h3>{field_name(name)}</h3>{_items(content)}"
+        if content is None:
+            shown = "<span class='muted'>not on the page</span>"
+        elif evidence:
+            shown = f"<button type='button' data-mark='field-{number}'>{shown}</button>"
+        confidence = percent(evidence["confidence"]) if evidence else ""
+        rows.append((field_name(name), shown, confidence))
+    page = "".join(
         f"<div class='warning'>{multiline(warning)}</div>" for warning in extraction["warnings"]
     )
-    content += table(("Field", "Value", "Confidence"), rows, "fields")
+    page += table(("Field", "Value", "Confidence"), rows, "fields")
     if any(extraction["evidence"].values()):
-        content += hint("Select a value to see the words it came from.")
-    return content + _json(extraction)
+        page += hint("Select a value to see the words it came from.")
+    return page + lists + _json(extraction)
 
 
-def _value(value: Any) -> str:
-    if isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
-        names = list(dict.fromkeys(name for item in value for name in item))
-        headers = [escape(name.replace("_", " ")) for name in names]
-        return table(
-            headers, [[_value(item.get(name, "")) for name in names] for item in value], "items"
-        )
-    if isinstance(value, dict | list):
-        return escape(json.dumps(value, ensure_ascii=False))
-    return "–" if value is None else escape(value)
+def field_name(name: str) -> str:
+    """A field's name for people.
+
+    >>> field_name("due_date")
+    'Due date'
+    """
+    return escape(name.replace("_", " ").capitalize())
 
 
-def _json(value: Any) -> str:
-    # As in a URL of data, line breaks must survive the HTML block.
-    content = escape(json.dumps(value, indent=2, ensure_ascii=False, default=str))
-    content = content.replace("\n", "&#10;")
-    return f"<details><summary>As JSON</summary><pre><code>{content}</code></pre></details>"
+def value(content: Any, name: str = "") -> str:
+    """A field's value as HTML; amounts have two decimals.
+
+    >>> value(12.5), value(2.0, "quantity"), value("a")
+    ('12.50', '2', 'a')
+    """
+    if isinstance(content, float) and round(content, 2) == content:
+        return f"{content:g}" if "quantity" in name else f"{content:,.2f}"
+    if isinstance(content, dict | list):
+        return escape(json.dumps(content, ensure_ascii=False))
+    return "–" if content is None else escape(content)
+
+
+def _is_table(content: Any) -> bool:
+    is_list = isinstance(content, list) and bool(content)
+    return is_list and all(isinstance(item, dict) for item in content)
+
+
+def _items(items: Sequence[Result]) -> str:
+    names = list(dict.fromkeys(name for item in items for name in item))
+    rows = [[value(item.get(name), name) for name in names] for item in items]
+    return table([field_name(name) for name in names], rows, "items")
+
+
+def _json(content: Any) -> str:
+    text = escape(json.dumps(content, indent=2, ensure_ascii=False, default=str))
+    return f"<details><summary>As JSON</summary><pre><code>{text}</code></pre></details>"
 
 
 def field_boxes(extraction: Result) -> list[Box]:
@@ -237,11 +278,11 @@ def gallery(hits: Sequence[Result], thumbnails: Sequence[bytes | None]) -> str:
         return hint("No similar images. Add a folder to the index: vision-app index FOLDER")
     items = ""
     for hit, thumbnail in zip(hits, thumbnails, strict=True):
-        name = escape(PurePath(hit["file"]).name)
         image = f"<img src='{data_url(thumbnail)}' alt=''>" if thumbnail else ""
         items += (
             f"<li title='{escape(hit['file'])}'><span class='thumbnail'>{image}</span>"
-            f"<span class='name'>{name}</span><span class='muted'>{percent(hit['score'])}</span></li>"
+            f"<span class='name'>{escape(PurePath(hit['file']).name)}</span>"
+            f"<span class='muted'>{percent(hit['score'])} similar</span></li>"
         )
     return f"<ul class='gallery'>{items}</ul>"
 
