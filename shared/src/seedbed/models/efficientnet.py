@@ -24,17 +24,9 @@ Weights = Mapping[str, Array]
 Node = Any  # openvino.Node or openvino.Model: the package ships no types
 
 SIDE = 224  # pixels
-# Blocks, kernel, stride of the first block, output channels of each stage. The expansion of the
-# channels inside a block is in the shapes of its weights.
-STAGES = (
-    (1, 3, 1, 16),
-    (2, 3, 2, 24),
-    (2, 5, 2, 40),
-    (3, 3, 2, 80),
-    (3, 5, 1, 112),
-    (4, 5, 2, 192),
-    (1, 3, 1, 320),
-)
+# Number of blocks and stride of the first one, per stage. Kernel sizes, channels and expansions are
+# in the shapes of the weights.
+STAGES = ((1, 1), (2, 2), (2, 2), (3, 2), (3, 1), (4, 2), (1, 1))
 _EPS = 1e-3  # of the batch norms; TensorFlow's default, not torch's
 
 
@@ -75,9 +67,9 @@ class _Graph:
         # 2. The stem halves the image; the stages reduce it to 7x7.
         x = self.relu6(self.convolve(x, "_conv_stem", "_bn0", stride=2))
         index = 0
-        for blocks, kernel, stride, _ in STAGES:
+        for blocks, stride in STAGES:
             for repeat in range(blocks):
-                x = self.block(x, f"_blocks.{index}", kernel, stride if repeat == 0 else 1)
+                x = self.block(x, f"_blocks.{index}", stride if repeat == 0 else 1)
                 index += 1
         x = self.relu6(self.convolve(x, "_conv_head", "_bn1"))
         # 3. The mean over the image is the features, a matrix makes logits of them.
@@ -87,7 +79,7 @@ class _Graph:
         outputs = [op.result(logits, name="logits"), op.result(features, name="features")]
         return ov.Model(outputs, [images], "efficientnet-lite0")
 
-    def block(self, x: Node, name: str, kernel: int, stride: int) -> Node:
+    def block(self, x: Node, name: str, stride: int) -> Node:
         """Expand the channels, convolve each on its own, project; add the input if shapes agree."""
         y = x
         if f"{name}._expand_conv.weight" in self.weights:

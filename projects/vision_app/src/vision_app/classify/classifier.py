@@ -28,10 +28,11 @@ from seedbed.settings import Settings
 Floats = npt.NDArray[np.float32]
 
 TEMPERATURES = {"efficientnet-lite0": 0.95}
-"""Temperatures of models that bring none. The log loss on 150 crops and distortions of 6 photographs
-is lowest at 0.93, with a 95 % interval over photographs of 0.74 to 1.10, so this is 0.93 rounded
-towards 1, not a calibration on ImageNet. At 0.95 the mean confidence on these crops is 0.51, the
-accuracy 0.51 and the expected calibration error 0.08. Models of the hub keep their confidences."""
+"""Temperatures of models that bring none. ImageNet's validation set is not available offline, so this
+one is based on 150 crops and distortions of 6 photographs only. Their log loss is lowest at 0.93, with
+a 95 % interval over photographs of 0.74 to 1.10; 0.95 is that, rounded towards 1. Mean confidence
+and accuracy on them are both 0.51, the expected calibration error 0.08. Measure again on images of
+your own with `fit_temperature`. Models of the hub keep their confidences."""
 PAGES = frozenset({"web site", "web site, website, internet site, site"})
 """ImageNet's class of screenshots, to which its models assign pages of text, invoices and receipts
 too, with up to 0.6. As the label is wrong for most of them, it is never reported as sure."""

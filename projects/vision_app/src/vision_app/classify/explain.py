@@ -1,0 +1,178 @@
+"""Explain a classification: which parts of an image speak for a class.
+
+    explanation = explain(classifier, pixels)                # for the most likely class
+    explanation = explain(classifier, pixels, "leopard")     # for any other one
+    picture = overlay(pixels, explanation.map)               # the map in colour over the image
+
+Occlusion (Zeiler & Fergus 2013, https://arxiv.org/abs/1311.2901): hide a window of the image and
+see how much the class's confidence drops; windows overlap and their drops are averaged. It needs
+nothing of the model but its answers, so it works for all of them, and it is deterministic.
+
+RISE (Petsiuk et al. 2018, https://arxiv.org/abs/1806.07421), which hides random halves of the image,
+needs more inferences for less. Means over four photographs of their measures, the area under the
+curve of the confidence while the most important pixels are deleted (lower is better) or inserted
+(higher is better):
+
+    method                       inferences    deletion    insertion
+    random map                            0       0.196        0.320
+    RISE, 7 x 7 cells                   256       0.085        0.494
+    occlusion, this module      about 70        0.049        0.593
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from vision_app.classify.classifier import Classifier
+from vision_app.ocr.page import Pixels
+from seedbed.errors import BadInput
+
+Floats = npt.NDArray[np.float32]
+Window = tuple[slice, slice]  # rows and columns
+Progress = Callable[[int, int], None]  # windows done, of how many
+
+_SIDE = 256  # pixels of the shorter side while windows are hidden; models see hardly more
+_LONGEST = 1024  # pixels of the longer side
+_WINDOW = 5 / 16  # of the shorter side; of 3/16 to 7/16, the best by both measures
+_GREY = 128  # hides a window: zero for a model that normalises with mean 0.5
+_BATCH = 16  # images
+_SCREEN = 1600  # maximum width and height of an overlay, in pixels
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Where the evidence for `label` is.
+
+    `map` is 0 to 1, float32, for the image shrunk to a shorter side of at most 256 pixels: 1 where
+    hiding the image lowers the confidence most, 0 where it doesn't or raises it.
+    """
+
+    label: str
+    confidence: float
+    map: Floats
+
+
+def explain(
+    classifier: Classifier,
+    pixels: Pixels,
+    label: str | None = None,
+    progress: Progress | None = None,
+) -> Explanation:
+    """Explain one label, by default the most likely one. Raises BadInput for an unknown label.
+
+    Takes about a second on two cores. `progress` is called with the number of windows done and
+    their total.
+    """
+    return explain_labels(classifier, pixels, [label] if label else None, progress)[0]
+
+
+def explain_labels(
+    classifier: Classifier,
+    pixels: Pixels,
+    labels: Sequence[str] | None = None,
+    progress: Progress | None = None,
+) -> list[Explanation]:
+    """Explain several labels at the price of one, by default the most likely label only."""
+    indices = [_index(classifier, label) for label in labels or ()]
+    # 1. Shrink the image, as hiding parts of a large one is slow, and classify it.
+    image = _shrink(pixels)
+    [whole] = classifier.probabilities([image])
+    indices = indices or [int(whole.argmax())]
+    # 2. Classify it with each window hidden.
+    windows = list(_windows(*image.shape[:2]))
+    hidden = np.empty((len(windows), len(indices)), np.float32)
+    for start in range(0, len(windows), _BATCH):
+        batch = windows[start : start + _BATCH]
+        probabilities = classifier.probabilities([_hide(image, window) for window in batch])
+        hidden[start : start + len(batch)] = probabilities[:, indices]
+        if progress is not None:
+            progress(start + len(batch), len(windows))
+    # 3. Average the drops of the windows over each pixel.
+    return [
+        Explanation(
+            classifier.labels[index],
+            float(whole[index]),
+            _average(image.shape[:2], windows, whole[index] - hidden[:, column]),
+        )
+        for column, index in enumerate(indices)
+    ]
+
+
+def agreement(first: Explanation, second: Explanation) -> float:
+    """Correlation of two maps of one image, -1 to 1; 0 if one of them is constant.
+
+    A sanity check (Adebayo et al. 2018, https://arxiv.org/abs/1810.03292): a map that is about the
+    class, and not only about the edges of the image, changes when the class does. Maps of two
+    objects side by side should have a correlation near 0 or below.
+    """
+    a, b = (item.map - item.map.mean() for item in (first, second))
+    length = float(np.linalg.norm(a) * np.linalg.norm(b))
+    return float((a * b).sum()) / length if length > 0 else 0.0
+
+
+def overlay(pixels: Pixels, relevance: Floats) -> Pixels:
+    """The image in grey with a map (h, w) of 0 to 1 on it: red is most relevant, then yellow.
+
+    At most 1600 pixels wide and high.
+    """
+    from PIL import Image
+
+    image = Image.fromarray(pixels)
+    image.thumbnail((_SCREEN, _SCREEN))
+    grey = np.asarray(image.convert("L"), np.float32)[..., None]
+    weight = Image.fromarray(np.asarray(relevance, np.float32)).resize(
+        image.size, Image.Resampling.BILINEAR
+    )
+    value = np.clip(np.asarray(weight)[..., None], 0, 1)
+    # From yellow (255, 220, 0) to red (255, 0, 0), the more opaque the more relevant.
+    colour = np.concatenate([255 + 0 * value, 220 * (1 - value), 0 * value], axis=2)
+    mixture = grey * (1 - 0.7 * value) + colour * 0.7 * value
+    return np.asarray(mixture.round(), np.uint8)
+
+
+def _index(classifier: Classifier, label: str) -> int:
+    try:
+        return classifier.labels.index(label)
+    except ValueError:
+        similar = difflib.get_close_matches(label, classifier.labels)
+        hint = f"Similar: {', '.join(similar)}." if similar else "Use a label of a classification."
+        raise BadInput(f"Unknown label {label!r}.", hint=hint) from None
+
+
+def _shrink(pixels: Pixels) -> Pixels:
+    from PIL import Image
+
+    height, width = pixels.shape[:2]
+    scale = min(1, _SIDE / min(height, width), _LONGEST / max(height, width))
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC, None, 3.0))
+
+
+def _windows(height: int, width: int) -> Iterator[Window]:
+    """Squares that overlap by half, also over the edges, so that each pixel is in about four."""
+    side = max(1, round(max(min(height, width) * _WINDOW, max(height, width) / 8)))
+    step = max(1, side // 2)
+    for top in range(step - side, height, step):
+        for left in range(step - side, width, step):
+            yield slice(max(0, top), top + side), slice(max(0, left), left + side)
+
+
+def _hide(image: Pixels, window: Window) -> Pixels:
+    hidden = image.copy()
+    hidden[window] = _GREY
+    return hidden
+
+
+def _average(shape: tuple[int, ...], windows: Sequence[Window], drops: Floats) -> Floats:
+    """The mean drop of the windows over each pixel, with negative means as 0, scaled to 0 to 1."""
+    total, count = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+    for window, drop in zip(windows, drops, strict=True):
+        total[window] += drop
+        count[window] += 1
+    mean = np.maximum(total / np.maximum(count, 1), 0)
+    return np.asarray(mean / max(float(mean.max()), 1e-9), np.float32)
