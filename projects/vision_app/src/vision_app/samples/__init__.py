@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from functools import cache
 from importlib import resources
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,7 +28,9 @@ class Sample(NamedTuple):
 def samples() -> tuple[Sample, ...]:
     """The samples whose files exist."""
     here = Path(str(resources.files(__name__)))
-    photos = Path(str(resources.files("sklearn"))) / "datasets" / "images"
+    package = find_spec("sklearn")  # without importing it, which takes a second
+    root = Path(package.origin).parent if package and package.origin else here
+    photos = root / "datasets" / "images"
     candidates = (
         Sample("invoice", here / "invoice.png"),
         Sample("receipt", here / "receipt.png", "receipt"),

@@ -42,6 +42,10 @@ CONNECT_MARKS = """() => document.addEventListener("click", (event) => {
   });
 })"""
 
+# A remark between a click and the first event from the server.
+START = """(...inputs) => { document.body.classList.add("opening"); return inputs; }"""
+END = """() => document.body.classList.remove("opening")"""
+
 
 def build_page(vision: Vision) -> gr.Blocks:
     """The page of one app, which `seedbed.server.ui.mount` adds to an application."""
@@ -106,6 +110,7 @@ def _add_input(widgets: SimpleNamespace, vision: Vision) -> None:
                 ]
             credits = [f"{item.name}: {item.credit}" for item in samples() if item.credit]
             gr.HTML(html.hint(f"Photos: {'; '.join(credits)}" if credits else ""))
+    gr.HTML(html.hint("Opening …"), elem_id="opening")
     widgets.note = gr.HTML(elem_id="note")
     widgets.picker = gr.Radio([], label="Open files", visible=False, elem_id="picker")
 
@@ -166,14 +171,16 @@ def _connect(page: gr.Blocks, widgets: SimpleNamespace, handlers: Handlers) -> N
 
     # Open uploads or a sample, or choose another open file; then look at it.
     files = [widgets.upload, widgets.session]
-    opening = [widgets.upload.upload(handlers.open_files, files, [widgets.upload, *shown], **quiet)]
+    start: dict[str, Any] = {"js": START, **quiet}
+    opening = [widgets.upload.upload(handlers.open_files, files, [widgets.upload, *shown], **start)]
     for button, sample in zip(widgets.samples, samples(), strict=True):
         outputs = [widgets.schema, *shown]
         handler = handlers.sample_opener(sample)
-        opening.append(button.click(handler, widgets.session, outputs, **quiet))
+        opening.append(button.click(handler, widgets.session, outputs, **start))
     choice = [widgets.picker, widgets.session]
     opening.append(widgets.picker.input(handlers.select, choice, widgets.session, **quiet))
     for event in opening:
+        event.then(None, js=END)
         document = [widgets.session, widgets.schema]
         event.then(handlers.analyze, document, panels, **quiet, **models)
 

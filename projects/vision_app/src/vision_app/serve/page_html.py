@@ -175,6 +175,8 @@ def fields(extraction: Result) -> str:
     page = "".join(
         f"<div class='warning'>{multiline(warning)}</div>" for warning in extraction["warnings"]
     )
+    if all(content is None for content in extraction["fields"].values()):
+        return page + hint("None of the fields was found in this picture.") + _json(extraction)
     page += table(("Field", "Value", "Confidence"), rows, "fields")
     if any(extraction["evidence"].values()):
         page += hint("Select a value to see the words it came from.")

@@ -1,0 +1,277 @@
+"""The page: its handlers and HTML without a browser, then the whole page in one."""
+
+import re
+
+import httpx
+import numpy as np
+import pytest
+
+from vision_app.samples import samples
+from vision_app.serve import page_html
+from vision_app.serve.api import create_app
+from vision_app.serve.page_handlers import MISSING, PANELS, Handlers, Picture, Session, Shelf
+from vision_app.serve.page_html import Box, View
+from seedbed.errors import NotFound
+from seedbed.images import encode_png
+from seedbed.settings import Settings
+from seedbed.testing import launch_chromium
+
+SLOW = 60_000  # milliseconds, for a busy machine
+HOSTILE = "<img src=x onerror=window.ran=1>"
+
+
+def picture(gray=200, width=200, height=100):
+    return encode_png(np.full((height, width, 3), gray, np.uint8))
+
+
+@pytest.fixture
+def handlers(make_vision):
+    return Handlers(make_vision())
+
+
+@pytest.fixture
+def upload(tmp_path):
+    """Writes a file as Gradio stores an upload; returns its path."""
+
+    def write(name, content):
+        (tmp_path / name).write_bytes(content)
+        return str(tmp_path / name)
+
+    return write
+
+
+def open_one(handlers, content, session, name="scan.png"):
+    handlers._open([(name, content)], session)
+    return session.current
+
+
+def results(handlers, session, schema="invoice"):
+    """The last value of each panel."""
+    values = {}
+    for step in handlers.analyze(session, schema):
+        news = zip(PANELS, step, strict=True)
+        values |= {name: value for name, value in news if isinstance(value, str)}
+    return values
+
+
+def test_uploads_are_deleted_and_bad_ones_named(handlers, upload, tmp_path):
+    files = [upload("notes.txt", b"hello"), upload("scan.png", picture())]
+    emptied, session, picker, note, _ = handlers.open_files(files, Session())
+    assert emptied is None and list(tmp_path.iterdir()) == []
+    assert [name for name, _ in session.files] == ["scan.png"]
+    assert picker.value == session.current
+    assert "notes.txt" in note and "role='alert'" in note
+
+
+def test_same_file_is_opened_once(handlers):
+    session = Session()
+    first = open_one(handlers, picture(), session)
+    open_one(handlers, picture(gray=120), session)
+    assert open_one(handlers, picture(), session) == first
+    assert len(session.files) == 2 and session.files[0][1] == first
+
+
+def test_analysis_shows_progress_before_results(handlers):
+    session = Session()
+    open_one(handlers, picture(), session)
+    first = next(handlers.analyze(session, "invoice"))
+    assert "Opening scan.png" in first[PANELS.index("picture")]
+    values = results(handlers, session)
+    assert "gray 200" in values["overview"] and "An invoice of" in values["overview"]
+    assert "Northwind Ltd" in values["text"] and "12.50" in values["fields"]
+    assert "vision-app index" in values["similar"]
+    assert not any("waiting" in value for value in values.values())
+
+
+def test_field_text_and_box_share_a_mark(handlers):
+    session = Session()
+    open_one(handlers, picture(), session)
+    values = results(handlers, session)
+    for panel in ("fields", "text"):
+        marks = set(re.findall(r"data-mark='([^']+)'", values[panel]))
+        boxes = set(re.findall(rf"class='box {panel}' data-mark='([^']+)'", values["picture"]))
+        assert marks and marks == boxes
+    box = re.search(r"data-mark='field-2' style='([^']+)'", values["picture"])[1]
+    assert box == "left: 10.000%; top: 20.000%; width: 6.500%; height: 10.000%"
+
+
+def test_picture_without_text_has_no_fields(handlers):
+    session = Session()
+    open_one(handlers, picture(gray=50), session)
+    values = results(handlers, session)
+    assert "No text was found" in values["text"] and "no fields" in values["fields"]
+    assert "Not sure" in values["overview"]
+
+
+def test_error_in_one_step_leaves_the_others(handlers):
+    session = Session()
+    open_one(handlers, picture(), session)
+    handlers.vision.failure = RuntimeError("secret path")
+    values = results(handlers, session)
+    assert "gray 200" in values["overview"]
+    assert "role='alert'" in values["text"] and "secret" not in str(values)
+
+
+def test_analysis_stops_when_another_picture_is_shown(handlers):
+    session = Session()
+    open_one(handlers, picture(), session)
+    steps = handlers.analyze(session, "invoice")
+    next(steps)
+    open_one(handlers, picture(gray=120), session)
+    assert list(steps) == []
+
+
+def test_shelf_drops_oldest_pictures_above_its_size(make_vision):
+    shelf = Shelf(max_bytes=20)
+    keys = [shelf.add(Picture(None, b"12345678")) for _ in range(3)]
+    with pytest.raises(NotFound):
+        shelf.get(keys[0])
+    assert shelf.get(keys[1]) and shelf.get(keys[2])
+    handlers = Handlers(make_vision())
+    values = list(handlers.analyze(Session([("a.png", "gone")], "gone"), "invoice"))
+    assert MISSING in values[-1][0]
+    assert MISSING in list(handlers.ask("gone", "What is the total?"))[-1][0]
+
+
+def test_answer_has_boxes_on_the_picture(handlers):
+    session = Session()
+    key = open_one(handlers, picture(), session)
+    results(handlers, session)
+    answer, shown = list(handlers.ask(key, "What is the total?"))[-1]
+    assert "The total is 12.50." in answer and "class='box answer'" in shown
+    assert "can&#x27;t tell" in list(handlers.ask(key, "Who?"))[-1][0]
+    assert "Type a question" in next(handlers.ask(key, "  "))[0]
+
+
+def test_html_escapes_everything():
+    views = [View(b"", 10, 10)]
+    shown = page_html.picture(HOSTILE, views, [Box("text", "text-1-0", 1, (0, 0, 5, 5), HOSTILE)])
+    evidence = {"text": HOSTILE, "box": [0, 0, 1, 1], "page": 1, "confidence": 1.0}
+    extraction = {
+        "fields": {HOSTILE: HOSTILE},
+        "evidence": {HOSTILE: evidence},
+        "warnings": [HOSTILE],
+    }
+    hits = [{"file": HOSTILE, "score": 0.5}]
+    labels = {"labels": [{"label": HOSTILE, "confidence": 0.5}], "sure": False}
+    page = shown + page_html.fields(extraction) + page_html.gallery(hits, [None])
+    page += page_html.overview(labels, HOSTILE, [HOSTILE], {HOSTILE: HOSTILE})
+    page += page_html.answer(HOSTILE, {"answer": HOSTILE, "evidence": [evidence]})
+    assert page.count("&lt;img") > 10 and "<img src=x" not in page
+
+
+def test_line_items_are_a_table_below_the_fields():
+    items = [{"description": "Tea", "quantity": 2.0, "amount": 4.5}]
+    page = page_html.fields({"fields": {"line_items": items}, "evidence": {}, "warnings": []})
+    assert "1 row, see below" in page and "<td>Tea</td><td>2</td><td>4.50</td>" in page
+
+
+def test_samples_are_small_and_open(make_vision):
+    vision = make_vision()
+    assert [sample.name for sample in samples()] == ["invoice", "receipt", "flower", "palace"]
+    for sample in samples():
+        assert min(vision.open(sample.path).first().shape[:2]) > 300
+    assert all(sample.path.stat().st_size < 150_000 for sample in samples()[:2])
+
+
+# The whole page in a browser
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with launch_chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def visit(browser, make_vision, serve):
+    """Opens the page; afterwards checks for script errors and foreign requests."""
+    contexts, foreign_urls, errors = [], [], []
+
+    def open_page(width=1280, **settings):
+        address = serve(create_app(make_vision(**settings), Settings(api_keys="")))
+        context = browser.new_context(viewport={"width": width, "height": 844})
+        context.set_default_timeout(SLOW)
+        contexts.append(context)
+        context.on("request", lambda r: None if is_own(r.url) else foreign_urls.append(r.url))
+        page = context.new_page()
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.goto(address)
+        page.locator("#sample-invoice").wait_for()
+        return page
+
+    yield open_page
+    injected = [page.evaluate("window.ran") for context in contexts for page in context.pages]
+    for context in contexts:
+        context.close()
+    assert not any(injected) and foreign_urls == [] and errors == []
+
+
+def is_own(url):
+    return url.startswith(("http://127.0.0.1:", "data:", "blob:"))
+
+
+browser_test = [pytest.mark.slow, pytest.mark.browser, pytest.mark.timeout(240)]
+
+
+class TestInBrowser:
+    pytestmark = browser_test
+
+    def test_sample_shows_results_and_field_marks_its_box(self, visit):
+        page = visit()
+        page.locator("#sample-invoice").click()
+        page.locator("#overview .lead").wait_for()
+        assert not page.locator("#picture .box.fields").first.is_visible()
+        page.get_by_role("tab", name="Fields").click()
+        box = page.locator("#picture .box[data-mark='field-2']")
+        box.wait_for()
+        page.locator("#fields [data-mark='field-2']").click()
+        assert "lit" in box.get_attribute("class")
+        other = page.locator("#picture .box[data-mark='field-0']")
+        other.click()
+        assert "lit" in page.locator("#fields [data-mark='field-0']").get_attribute("class")
+        assert "lit" not in box.get_attribute("class")
+
+    def test_several_uploads_are_listed_and_switched(self, visit):
+        page = visit()
+        files = [
+            {"name": f"{HOSTILE}.png", "mimeType": "image/png", "buffer": picture(gray=120)},
+            {"name": "second.png", "mimeType": "image/png", "buffer": picture(gray=160)},
+            {"name": "notes.txt", "mimeType": "text/plain", "buffer": b"hello"},
+        ]
+        page.locator("#upload input[type=file]").set_input_files(files)
+        page.get_by_text("gray 120").wait_for()
+        assert "notes.txt" in page.locator("#note .error").inner_text()
+        page.locator("#picker label", has_text="second.png").click()
+        page.get_by_text("gray 160").wait_for()
+
+    def test_question_is_answered_with_its_box(self, visit):
+        page = visit()
+        page.locator("#sample-receipt").click()
+        page.locator("#overview .lead").wait_for()
+        page.get_by_role("tab", name="Ask").click()
+        page.locator("#answer-tab").get_by_label("Question").fill("What is the total?")
+        page.keyboard.press("Enter")
+        page.get_by_text("The total is 12.50.").wait_for()
+        page.locator("#picture .box.answer").wait_for()
+
+    def test_narrow_page_does_not_scroll_sideways(self, visit):
+        page = visit(width=390)
+        page.locator("#sample-invoice").click()
+        page.locator("#overview .lead").wait_for()
+        page.get_by_role("tab", name="Fields").click()
+        page.locator("#fields [data-mark]").first.wait_for()
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+    def test_missing_detector_names_its_setting(self, visit):
+        page = visit()
+        page.locator("#sample-flower").click()
+        page.get_by_role("tab", name="Find").click()
+        page.get_by_text("VISION_DETECTOR").wait_for()
+
+
+def test_page_serves_no_files(make_vision, serve, tmp_path):
+    (tmp_path / "scan.png").write_bytes(picture())
+    address = serve(create_app(make_vision(), Settings(api_keys="")))
+    for path in (tmp_path / "scan.png", samples()[0].path):
+        assert httpx.get(f"{address}/gradio_api/file={path}").status_code == 404
