@@ -51,7 +51,8 @@ def documents(split: str, seed: int = 0) -> Iterator[tuple[Image.Image, dict[str
     plan = [locale for locale in locales.values() for _ in range(locale["count"])]
     rng.shuffle(plan)
     for number, locale in enumerate(plan):
-        absent = ABSENT[number // 5 % len(ABSENT)] if number % 5 == 2 else ""
+        # A sixth of the documents, of all kinds, since there are five in turn.
+        absent = ABSENT[number // 6 % len(ABSENT)] if number % 6 == 2 else ""
         yield document(layouts, split, locale, number, absent, random.Random(rng.random()))
 
 
