@@ -118,7 +118,8 @@ def fill(
 ) -> list[str]:
     """Set `texts` ragged right in `box`, in paragraphs of about 80 words; return the lines."""
     left, y, right, bottom = box
-    lines, line, count = [], "", 0
+    lines: list[str] = []
+    line, count = "", 0
     while y < bottom:
         for word in next(texts).split():
             count += 1

@@ -54,7 +54,9 @@ class Reader:
             readings = dict(zip(rest, models.recognize([crops[i] for i in rest]), strict=True))
         # 3. Rotate the lines by the skew; the pixels stay as they are.
         skew = find_skew(upright.quads)
-        matrix, page_width, page_height = straighten(*upright.image.shape[:2], skew)
+        matrix, page_width, page_height = straighten(
+            upright.image.shape[0], upright.image.shape[1], skew
+        )
         # 4. Split the lines into words.
         lines = []
         for i, reading in sorted((upright.sample | readings).items()):

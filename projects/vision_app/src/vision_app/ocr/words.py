@@ -97,13 +97,13 @@ def _ends(text: str, gaps: list[_Gap], height: int) -> list[int]:
     ends = []
     for n, (share, gap) in enumerate(zip(shares, gaps, strict=True)):
         before, after = text[n], text[n + 1]
-        numeric = after.isdigit() and (before.isdigit() or before in ".,")
+        inside_word = before.isalnum() and after.isalnum()
         if gap.space is None:
-            separate = share > (WIDE if numeric else wide) and not _has_no_spaces(before + after)
-        elif numeric and before in ".," and text[n - 1 : n].isdigit():
+            letters = before.isalpha() and after.isalpha()  # digits may be far apart
+            separate = share > (wide if letters else WIDE) and not _has_no_spaces(before + after)
+        elif after.isdigit() and before in ".," and text[n - 1 : n].isdigit():
             separate = share > MIN_WIDE  # "19. 99"
         else:
-            inside_word = before.isalnum() and after.isalnum()
             separate = share > narrow or gap.space >= SURE or not inside_word
         if separate:
             ends.append(n)
