@@ -211,6 +211,7 @@ SVG = b'<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg"><rect/></
         (b"%PDF-1.7\n", "is a PDF"),
         (b"\0\0\0\x18ftypisom\0\0\0\0isommp42" + bytes(100), "supported format"),
         (save(Image.new("RGB", (8, 8)), "ICO"), "supported format"),
+        (b"P3 1 1 255\n0 0 0\n", "contains text"),  # takes seconds for a large one
         (save(Image.new("RGB", (8, 8)), "EPS"), "contains text"),  # which would start Ghostscript
     ],
 )

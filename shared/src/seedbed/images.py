@@ -149,6 +149,8 @@ def _reader(data: bytes) -> Callable[..., Any] | None:
     """
     if _is_heic(data):  # whose magic number is AVIF's too
         return None
+    if data[:2] in (b"P1", b"P2", b"P3"):  # PPM as text, which is decoded at 2 MB/s
+        return None
     for read, accept in _readers():
         if accept(data[:16]) is True:  # a string is the reason why the decoder is missing
             return read
