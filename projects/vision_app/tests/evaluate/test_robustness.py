@@ -138,9 +138,19 @@ def test_a_table_with_other_columns_is_refused(tmp_path: Path) -> None:
         read_slices(tmp_path / "slices.csv")
 
 
-def test_the_plot_draws_a_line_per_distortion(report: dict[str, Any]) -> None:
-    pixels = decode(plot(report))
+def test_the_plot_draws_a_line_per_distortion() -> None:
+    rows = [
+        {
+            "distortion": name,
+            "severity": severity,
+            "accuracy": 0.9 - severity * index / 20,
+            "calibration_error": severity * index / 20,
+        }
+        for index, (name, severity) in enumerate(CONDITIONS)
+    ]
+    pixels = decode(plot({"conditions": rows}))
     assert pixels.shape == (420, 1000, 3)
-    for colour in [(220, 38, 38), (5, 150, 105), (217, 119, 6), (124, 58, 237)]:
-        near = np.abs(pixels.astype(int) - colour).max(2) < 20
-        assert near.sum() > 100
+    colours = [(37, 99, 235), (220, 38, 38), (5, 150, 105), (217, 119, 6), (124, 58, 237)]
+    for panel in (pixels[:, :500], pixels[:, 500:]):
+        for colour in colours:
+            assert (np.abs(panel.astype(int) - colour).max(2) < 20).sum() > 100
