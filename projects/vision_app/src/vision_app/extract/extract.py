@@ -176,20 +176,21 @@ def _as_json(target: Field, winner: Candidate | None, items: Sequence[Item]) -> 
         return [
             {
                 "description": item.description,
-                "quantity": _number(item.quantity),
-                "unit_price": _number(item.unit_price),
-                "amount": _number(item.amount),
+                "quantity": as_number(item.quantity),
+                "unit_price": as_number(item.unit_price),
+                "amount": as_number(item.amount),
             }
             for item in items
         ] or None
     if winner is None:
         return None
     if isinstance(winner.value, Decimal):
-        return int(winner.value) if target.value == "integer" else _number(winner.value)
+        return int(winner.value) if target.value == "integer" else as_number(winner.value)
     return winner.value
 
 
-def _number(amount: Decimal | None) -> float | None:
+def as_number(amount: Decimal | None) -> float | None:
+    """An amount as a JSON number with two decimals."""
     return None if amount is None else float(amount.quantize(CENT))
 
 

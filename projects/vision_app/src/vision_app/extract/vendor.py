@@ -128,8 +128,12 @@ def _score_place(
     top = min((c.box[1] for c in cells), default=0.0)
     bottom = max((c.box[3] for c in cells), default=1.0)
     depth = (cell.box[1] - top) / max(bottom - top, 1)
-    rank = len({round(c.box[1] / document.height) for c in cells if c.box[3] <= cell.box[1] + 2})
-    candidate.add("top", max(0.0, 0.46 - 0.04 * rank) * (depth < 0.5))
+    above = {
+        round(c.box[1] / document.height)
+        for c in cells
+        if c.box[3] <= cell.box[1] + 2 and not document.labels[c]
+    }
+    candidate.add("top", max(0.0, 0.47 - 0.04 * len(above)) * (depth < 0.5))
     size = cell.height / document.height
     candidate.add("large", min(0.35, 0.35 * max(0.0, size - 1.1)) * (depth < 0.5))
     candidate.add("middle", -0.35 * (0.35 < depth < 0.8) - 0.15 * (depth >= 0.8))

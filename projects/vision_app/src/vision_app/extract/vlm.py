@@ -1,0 +1,147 @@
+"""Fills a schema with a vision-language model, and finds its values among the words of the OCR.
+
+    model = load_chat_model("openai:gpt-4o-mini")
+    extraction = extract_with_model(images, pages, load_schema("invoice"), model)
+
+The model sees the images; its values are normalized like those of the rules in `extract`. A value
+that OCR did not read anywhere gets a warning and no box: it may be invented.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from vision_app.extract.cells import Cell
+from vision_app.extract.document import Document
+from vision_app.extract.extract import Evidence, Extraction, as_number, lexicon_of
+from vision_app.extract.labels import squeeze
+from vision_app.extract.schemas import Field, Schema
+from vision_app.extract.values import Value, find_amounts, find_currencies, find_dates, find_times
+from vision_app.ocr.page import Page, Pixels
+from seedbed.errors import SeedbedError
+
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
+
+MAX_IMAGES = 8  # pages that are sent
+PROMPT = (
+    "Extract the fields of this document into the schema. Copy values as they are printed; write"
+    " dates as YYYY-MM-DD, amounts as plain numbers, currencies as ISO 4217 codes. A field that is"
+    " not printed on the document is null: do not guess, compute or translate values."
+)
+CONFIDENCE, UNCONFIRMED = 0.9, 0.5  # of a value that OCR read too, and of one that it did not
+
+
+def extract_with_model(
+    images: Sequence[Pixels], pages: Sequence[Page], schema: Schema, model: BaseChatModel
+) -> Extraction:
+    """The fields of `schema` as `model` reads them in the images, with boxes from the OCR `pages`.
+
+    The model's own errors pass; SeedbedError if its reply is not an object.
+    """
+    from langchain_core.messages import HumanMessage
+
+    from vision_app.answer.ask import image_part
+
+    # 1. Ask the model, under the JSON schema.
+    content: list[str | dict[str, Any]] = [{"type": "text", "text": PROMPT}]
+    content += [image_part(pixels) for pixels in images[:MAX_IMAGES]]
+    structured = model.with_structured_output(model_schema(schema))
+    reply = structured.invoke([HumanMessage(content)])
+    if not isinstance(reply, Mapping):
+        raise SeedbedError("The model's reply is not a JSON object.", hint="Try another model.")
+    # 2. Normalize every value like those of the rules.
+    document = Document.of(pages, lexicon_of(()))
+    warnings, evidence = [], {}
+    fields: dict[str, Any] = {}
+    for field in schema.fields:
+        raw = reply.get(field.name)
+        value = raw if field.value == "items" else _normalize(field, raw, document)
+        fields[field.name] = as_number(value) if isinstance(value, Decimal) else value
+        if value is None and raw not in (None, ""):
+            warnings.append(f"{field.name}: the model's {raw!r} is not a {field.value}")
+        if value is None or field.value == "items":
+            continue
+        # 3. Find the value in what OCR read.
+        evidence[field.name] = _find(field, value, document)
+        if evidence[field.name].box is None:
+            warnings.append(f"{field.name}: OCR did not read {value} on the page")
+    if len(images) > MAX_IMAGES:
+        warnings.append(f"the model was sent the first {MAX_IMAGES} of {len(images)} pages")
+    return Extraction(fields, evidence, tuple(warnings))
+
+
+def model_schema(schema: Schema) -> dict[str, Any]:
+    """The schema as vendors accept it: every property required, nullable, without our keywords."""
+    properties: dict[str, Any] = {}
+    for name, data in schema.json["properties"].items():
+        kept = {k: v for k, v in data.items() if k not in ("format", "pattern", "x-labels", "enum")}
+        types = kept.get("type", "string")
+        types = [types] if isinstance(types, str) else list(types)
+        properties[name] = {**kept, "type": [*dict.fromkeys([*types, "null"])]}
+    return {
+        "title": schema.json.get("title", schema.name),
+        "description": schema.json.get("description", "Fields of a document"),
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+
+
+def _normalize(field: Field, raw: Any, document: Document) -> Any:
+    if raw is None or isinstance(raw, (list, dict, bool)):
+        return None
+    text = str(raw).strip()
+    finders: dict[str, Callable[[str], Any]] = {
+        "date": lambda text: [document.context.date(v) for v in find_dates(text, compact=True)],
+        "time": lambda text: [v.readings[""] for v in find_times(text)],
+        "amount": _amounts,
+        "integer": _amounts,
+        "currency": lambda text: [
+            document.context.currency(v.readings) for v in find_currencies(f"{text} 1")
+        ],
+    }
+    if field.value in finders:
+        return next(iter(finders[field.value](text)), None)
+    valid = not field.pattern or field.pattern.search(text)
+    return text if text and valid and (not field.enum or text in field.enum) else None
+
+
+def _amounts(text: str) -> list[object]:
+    try:
+        return [Decimal(text)]  # a number of JSON, whose point is the decimal separator
+    except ArithmeticError:
+        return [value.readings[""] for value in find_amounts(text)]
+
+
+def _find(field: Field, value: Any, document: Document) -> Evidence:
+    for cell in document.cells:
+        for start, end in _places(field, value, cell):
+            words = cell.words_in(start, end)
+            page = next(p for p in document.pages if p.number == cell.page)
+            read = min(word.confidence for word in words)
+            text = " ".join(word.text for word in words)
+            box = page.to_input(cell.box_of(start, end))
+            return Evidence(text, box, page.number, CONFIDENCE * read)
+    return Evidence(str(value), None, 1, UNCONFIRMED)
+
+
+def _places(field: Field, value: Any, cell: Cell) -> Iterable[tuple[int, int]]:
+    """Where a cell contains the value, as spans of characters."""
+    finders: dict[str, Callable[[str], list[Value]]] = {
+        "date": lambda text: find_dates(text, compact=True),
+        "time": find_times,
+        "amount": find_amounts,
+        "integer": find_amounts,
+        "currency": find_currencies,
+    }
+    if field.value in finders:
+        for found in finders[field.value](cell.text):
+            if value in found.readings.values():
+                yield found.start, found.end
+    elif squeeze(value) and squeeze(value) in squeeze(cell.text):
+        start = cell.text.casefold().find(value.casefold())
+        yield (start, start + len(value)) if start >= 0 else (0, len(cell.text))
