@@ -90,8 +90,10 @@ def _ends(text: str, gaps: list[_Gap], height: int) -> list[int]:
     """
     shares = [(gap.right - gap.left) / height for gap in gaps]
     spaces = [share for share, gap in zip(shares, gaps, strict=True) if gap.space is not None]
-    narrow, wide = NARROW if height >= MIN_HEIGHT else -1.0, WIDE
-    if len(spaces) >= MIN_SPACES:
+    narrow, wide = NARROW, WIDE
+    if height < MIN_HEIGHT:
+        narrow = -1.0
+    elif len(spaces) >= MIN_SPACES:
         narrow = min(NARROW, 0.6 * median(spaces))
         wide = max(MIN_WIDE, 0.8 * median(spaces))
     ends = []
