@@ -15,8 +15,11 @@ from functools import cached_property
 
 from vision_app.extract.cells import Cell, text_height, to_cells, to_rows
 from vision_app.extract.context import Context
-from vision_app.extract.labels import Label, Lexicon
+from vision_app.extract.labels import Label, Lexicon, count_languages
 from vision_app.ocr.page import Page
+
+
+SHARE = 0.12  # of the labels, from which a language is one of the document's
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,18 +35,23 @@ class Document:
     @classmethod
     def of(cls, pages: Sequence[Page], lexicon: Lexicon) -> Document:
         """The document that these pages make up."""
-        cells, columns = [], set()
-        labels: dict[Cell, list[Label]] = {}
-        for page in pages:
-            on_page = to_cells(page)
-            labels.update((cell, lexicon.find(cell.text)) for cell in on_page)
-            for row in to_rows(on_page):
-                heads = [label for cell in row for label in labels[cell] if is_header(label)]
-                if len(heads) > 1 and len(heads) * 3 > sum(len(c.words) for c in row) * 0.8:
-                    columns.update(row)
-            cells += on_page
+        # 1. Cells and their labels in all languages.
+        by_page = [to_cells(page) for page in pages]
+        cells = [cell for on_page in by_page for cell in on_page]
+        labels = {cell: lexicon.find(cell.text) for cell in cells}
+        languages = count_languages(label for group in labels.values() for label in group)
+        # 2. Only the languages that the document is in: a few words are labels in several.
+        total = sum(languages.values())
+        spoken = {"en", *(name for name, count in languages.items() if count >= SHARE * total)}
+        for cell, group in labels.items():
+            labels[cell] = [label.spoken_in(spoken) for label in group]
+        # 3. The rows that head the columns of a table.
+        columns: set[Cell] = set()
+        for row in (row for on_page in by_page for row in to_rows(on_page)):
+            heads = [label for cell in row for label in labels[cell] if is_header(label)]
+            if len(heads) > 1 and len(heads) * 3 > sum(len(c.words) for c in row) * 0.8:
+                columns.update(row)
         text = "\n".join(cell.text for cell in cells)
-        languages = lexicon.languages([label for group in labels.values() for label in group])
         return cls(pages, cells, labels, Context.of(text, languages), frozenset(columns))
 
     @cached_property

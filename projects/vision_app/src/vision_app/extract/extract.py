@@ -23,7 +23,7 @@ from vision_app.extract.line_items import Item, find_items
 from vision_app.extract.schemas import Field, Schema
 from vision_app.extract.scoring import SCORERS, THRESHOLD, Candidate, best
 from vision_app.extract.values import Value, find_currencies
-from vision_app.extract.vendor import score_customers, score_vendors
+from vision_app.extract.vendor import respell, score_customers, score_vendors
 from vision_app.ocr.page import Box, Page, around
 
 CENT = Decimal("0.01")
@@ -77,6 +77,8 @@ def extract(pages: Sequence[Page], schema: Schema) -> Extraction:
     # 2. Score every value on the pages for each field, and keep the best above the threshold.
     rankings = {f.name: rank(document, f) for f in schema.fields}
     winners = {name: best(candidates) for name, candidates in rankings.items()}
+    if winners.get("vendor") is not None:
+        respell(document, winners["vendor"])
     # 3. The currency is the one next to the total, so it comes last.
     for f in schema.fields:
         if f.value == "currency":

@@ -13,8 +13,8 @@ import re
 import tomllib
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Set
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -50,13 +50,25 @@ _SLIPS = str.maketrans({"1": "l", "i": "l", "|": "l", "0": "o", "5": "s", "8": "
 
 @dataclass(frozen=True)
 class Label:
-    """A label in a text, from character `start` to `end`; `score` is 1 for an exact match."""
+    """A label in a text, from character `start` to `end`; `score` is 1 for an exact match.
+
+    `languages` are those in which it is a label of each kind; empty for those of a user's schema.
+    """
 
     kinds: frozenset[str]
     start: int
     end: int
     score: float
-    languages: frozenset[str] = frozenset()
+    languages: Mapping[str, Set[str]] = field(default_factory=dict)
+
+    def spoken_in(self, languages: Set[str]) -> Label:
+        """The label without its kinds in other languages: "till" isn't a Swedish "to" in English."""
+        kinds = {
+            kind
+            for kind in self.kinds
+            if not self.languages.get(kind) or self.languages[kind] & languages
+        }
+        return replace(self, kinds=frozenset(kinds)) if kinds else self
 
 
 def squeeze(text: str) -> str:
@@ -73,8 +85,7 @@ class Lexicon:
     """All labels, and the labels of the fields of a user's schema."""
 
     def __init__(self, kinds: Mapping[str, Mapping[str, Iterable[str]]]) -> None:
-        self._labels: dict[str, set[str]] = defaultdict(set)
-        self._languages: dict[str, set[str]] = defaultdict(set)
+        self._labels: dict[str, dict[str, set[str]]] = defaultdict(dict)  # languages by kind
         self._suffixes: dict[str, set[str]] = defaultdict(set)
         for kind, languages in kinds.items():
             for language, labels in languages.items():
@@ -102,8 +113,7 @@ class Lexicon:
             [label.replace("{no}", word) for word in NUMBER_WORDS] if "{no}" in label else [label]
         )
         for variant in map(squeeze, variants):
-            self._labels[variant].add(kind)
-            self._languages[variant].add(language)
+            self._labels[variant].setdefault(kind, set()).update({language} - {""})
 
     def find(self, text: str) -> list[Label]:
         """The labels in `text`, in order, without overlaps."""
@@ -136,40 +146,42 @@ class Lexicon:
                 spans.append((size, end, squeeze(text[start:end])))
         for match in (self._exact, self._similar):
             for size, end, key in reversed(spans):
-                label, kinds, score = match(key)
+                kinds, score = match(key)
                 if kinds:
-                    languages = frozenset(self._languages.get(label, ()))
-                    return Label(frozenset(kinds), start, end, score, languages), size
+                    return Label(frozenset(kinds), start, end, score, kinds), size
         return None, 1
 
-    def _exact(self, key: str) -> tuple[str, set[str], float]:
+    def _exact(self, key: str) -> tuple[Mapping[str, Set[str]], float]:
         if key in self._labels:
-            return key, self._labels[key], 1.0
-        label = self._slips.get(key.translate(_SLIPS), "") if len(key) > 3 else ""
-        return label, self._labels[label] if label and not key.isdigit() else set(), 0.95
+            return self._labels[key], 1.0
+        slip = len(key) > 3 and not key.isdigit()
+        return self._labels.get(
+            self._slips.get(key.translate(_SLIPS), "") if slip else "", {}
+        ), 0.95
 
-    def _similar(self, key: str) -> tuple[str, set[str], float]:
+    def _similar(self, key: str) -> tuple[Mapping[str, Set[str]], float]:
         if any(map(str.isdigit, key)):
-            return "", set(), 0.0
+            return {}, 0.0
         for suffix, kinds in self._suffixes.items():
             if key.endswith(suffix) and len(suffix) + 2 < len(key) < len(suffix) + 24:
-                return key, kinds, 0.9
+                return dict.fromkeys(kinds, frozenset()), 0.9
         key = key.translate(_SLIPS)
         if len(key) >= FUZZY_LENGTH:
             labels = [x for n in (-1, 0, 1) for x in self._long.get((key[0], len(key) + n), ())]
             best = process.extractOne(key, labels, scorer=fuzz.ratio, score_cutoff=FUZZY_SCORE)
             if best is not None:
-                label = self._slips[best[0]]
-                return label, self._labels[label], best[1] / 100 - 0.05
-        return "", set(), 0.0
+                return self._labels[self._slips[best[0]]], best[1] / 100 - 0.05
+        return {}, 0.0
 
-    def languages(self, labels: Iterable[Label]) -> dict[str, float]:
-        """How often each language is the only one, or one of a few, with a label."""
-        counts: dict[str, float] = defaultdict(float)
-        for label in labels:
-            for language in label.languages - {""}:
-                counts[language] += 1 / len(label.languages)
-        return counts
+
+def count_languages(labels: Iterable[Label]) -> dict[str, float]:
+    """How often each language is the only one, or one of a few, with a label."""
+    counts: dict[str, float] = defaultdict(float)
+    for label in labels:
+        languages = set().union(*label.languages.values())
+        for language in languages:
+            counts[language] += 1 / len(languages)
+    return counts
 
 
 def _is_preposition(label: Label, text: str) -> bool:

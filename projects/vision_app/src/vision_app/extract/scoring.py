@@ -239,7 +239,7 @@ def _score_by_links(
         (link.strength for link in found if not link.label.kinds & roles.keys()), default=0.0
     )
     if own is None:
-        candidate.add("rival", -rival)
+        candidate.add("rival", -rival if rival > 0.35 else 0.0)
         return
     candidate.add(f"{own[1].relation} {'/'.join(sorted(own[1].label.kinds))}", own[0])
     margin = own[1].strength - rival

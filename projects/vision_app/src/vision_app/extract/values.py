@@ -50,7 +50,7 @@ _NAMED = (
     ),
 )
 _AMOUNT = re.compile(
-    r"(?<![\d.,:/])(?<!\w-)(?<![^\W\d_])"
+    r"(?<![\d.,:/])(?<!\w-)(?:(?<![^\W\d_])|(?=[\d.,'’ ]*\d[.,]\d\d(?!\d)))"
     r"(\d{1,3}(?:(?P<sep>[.,'’ ])\d{3})(?:(?P=sep)\d{3})*(?:[.,]\s?\d{1,2})?(?!\d)"
     r"|\d{1,2}(?:,\d{2})+,\d{3}(?:\.\d{2})?"  # 1,23,456.00 in India
     r"|\d+[.,]\s?\d{2}(?!\d)|\d+[.,](?=\s?[-–—])|\d+)"
@@ -63,7 +63,7 @@ _TIME = re.compile(
 )
 _NUMBER_CORE = r"[A-Za-z0-9]*\d[A-Za-z0-9]*"
 _NUMBER = re.compile(
-    rf"(?<![\w/\-.])(?:[A-Z]{{1,6}}\.?[ ](?=[\d]))?(?:[A-Z]{{1,5}}[-/.]\s?)*(?:[A-Za-z0-9]+\s?[-–/._\\]\s?)*"
+    rf"(?<![\w/\-])(?<!\d\.)(?:[A-Z]{{1,6}}\.?[ ](?=[\d]))?(?:[A-Z]{{1,5}}[-/.]\s?)*(?:[A-Za-z0-9]+\s?[-–/._\\]\s?)*"
     rf"{_NUMBER_CORE}(?:\s?[-–/._\\]\s?[A-Za-z0-9]+)*(?:[ ]\d{{2,6}}(?![\w.,:]))*"
 )
 
@@ -312,7 +312,7 @@ def _currency_pattern() -> re.Pattern[str]:
         rf"|(?<=[\d\-–])\s(?:{'|'.join(words)})(?![^\W\d_])"
         rf"|(?<![A-Za-z])(?:{'|'.join(m for m in marks if m[0].isalpha())})"
         rf"|(?:{'|'.join(m for m in marks if not m[0].isalpha())})"
-        r"|(?<![^\W\d_])[A-Z]{3}(?![^\W\d_])|(?<=\d)(?:Eur|eur)\b|\bEuros?\b|\b(?:Eur|EURO)\b"
+        r"|EUR(?=\s?\d)|(?<![^\W\d_])[A-Z]{3}(?![^\W\d_])|(?<=\d)(?:Eur|eur)\b|\bEuros?\b|\b(?:Eur|EURO)\b"
     )
 
 

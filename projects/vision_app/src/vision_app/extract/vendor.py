@@ -143,21 +143,22 @@ def _score_place(
         for c in cells
     )
     candidate.add("row with an amount", -0.4 * priced)
-    if any(
-        "vendor" in label.kinds
-        and (
-            (c is cell and label.start == 0 and candidate.start > 0)
-            or (
-                c is not cell
-                and label.start == 0
-                and len(c.text) <= label.end + 2
-                and _next_to(c, cell)
-            )
-        )
+    naming = [
+        c
         for c in cells
         for label in document.labels[c]
-    ):
-        candidate.add("vendor label", 0.45)
+        if "vendor" in label.kinds
+        and label.start == 0
+        and (
+            (c is cell and candidate.start > 0)
+            or (c is not cell and len(c.text) <= label.end + 2 and _next_to(c, cell))
+        )
+    ]
+    if naming:
+        # In a row with a number or a date, "seller" is the person at the counter.
+        row = [c for c in cells if c is not naming[0] and same_row(c.box, naming[0].box)]
+        clerk = any(document.labels[c] and c.text[-1] != ":" for c in row if c is not cell)
+        candidate.add("vendor label", 0.1 if clerk else 0.45)
 
 
 def _next_to(label: Cell, cell: Cell) -> bool:
@@ -286,6 +287,23 @@ def _merge_lines(document: Document, found: list[Candidate]) -> None:
                 candidate.value = f"{candidate.value} {second.value}"
                 candidate.add("two lines", 0.05)
                 break
+
+
+def respell(document: Document, winner: Candidate) -> None:
+    """Take the spelling of a repetition that OCR read with more confidence."""
+    name = str(winner.value)
+    own = min(word.confidence for word in winner.cell.words)
+    for cell in document.cells:
+        other = clean_name(cell.text)
+        sure = min(word.confidence for word in cell.words)
+        if (
+            cell is not winner.cell
+            and len(name) == len(other) > 6
+            and sure > own
+            and name.isupper() == other.isupper()
+            and 88 < fuzz.ratio(squeeze(name), squeeze(other)) < 100
+        ):
+            winner.value, own = other, sure
 
 
 def score_customers(document: Document, target: Field) -> list[Candidate]:
