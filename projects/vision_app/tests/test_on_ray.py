@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -28,17 +29,25 @@ def fail(_: Vision, source: Source) -> dict[str, Any]:
     raise RuntimeError(f"secret of {source.name}")
 
 
-def where(_: Vision, source: Source) -> dict[str, Any]:
+def meet(_: Vision, source: Source) -> dict[str, Any]:
+    """Wait until the task runs on two nodes, for at most a minute."""
     import ray
 
-    return {"file": source.name, "node": ray.get_runtime_context().get_node_id()}
+    node = ray.get_runtime_context().get_node_id()
+    meeting = Path(source.name).parent / "nodes"
+    meeting.mkdir(exist_ok=True)
+    (meeting / node).touch()
+    end = time.monotonic() + 60
+    while len(list(meeting.iterdir())) < 2 and time.monotonic() < end:
+        time.sleep(0.05)
+    return {"file": source.name, "node": node}
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Twenty images and a file that is not one."""
+    """24 images and a file that is not one."""
     folder = tmp_path_factory.mktemp("images")
-    for number in range(20):
+    for number in range(24):
         pixels = np.full((40, 60, 3), 10 * number, np.uint8)
         Image.fromarray(pixels).save(folder / f"{number:02}.png")
     (folder / "07b.png").write_text("not an image")
@@ -116,12 +125,12 @@ class TestCluster:
     def test_rows_are_in_the_order_of_the_files_and_include_errors(self, folder: Path) -> None:
         config = Config(queue=3)
         result = list(map_folder([folder], measure, config, Settings()))
-        files = sorted(folder.iterdir())
+        files = sorted(folder.glob("*.png"))
         assert result == rows(Worker(measure, config, Settings()), files)
         assert [row["file"] for row in result if "error" in row] == [str(folder / "07b.png")]
 
     def test_both_nodes_take_part(self, folder: Path) -> None:
-        result = list(map_folder([folder], where, Config(), Settings()))
+        result = list(map_folder([folder], meet, Config(), Settings()))
         assert len({row["node"] for row in result if "node" in row}) == 2
 
     def test_results_equal_the_sequential_ones(self, tmp_path: Path) -> None:

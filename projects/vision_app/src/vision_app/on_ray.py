@@ -94,9 +94,10 @@ def _map(ray: Any, files: list[str], worker: dict[str, Any], address: str | None
         dataset = dataset.map_batches(
             Worker,
             fn_constructor_kwargs=worker,
-            batch_size=_BATCH,
+            batch_size=None,  # a whole block
             num_cpus=1,
-            compute=ray.data.ActorPoolStrategy(size=processes),
+            # No more than the next batch waits at a process, so that none has all the slow files.
+            compute=ray.data.ActorPoolStrategy(size=processes, max_tasks_in_flight_per_actor=2),
         )
         for row in dataset.iter_rows():
             yield json.loads(row["json"])
