@@ -32,7 +32,7 @@ class FakePrediction:
 
 
 class FakeClassifier:
-    """Labels an image by its gray value; fails for black ones. `hold` stops it until released."""
+    """Labels an image by its gray value; fails for a gray of 1. `hold` stops it until released."""
 
     labels = ("gray", *LABELS)
 
@@ -45,8 +45,8 @@ class FakeClassifier:
         self.batches.append(len(images))
         self.entered.set()
         assert self.released.wait(30)
-        if any(int(image[0, 0, 0]) == 0 for image in images):
-            raise ValueError("black")
+        if any(int(image[0, 0, 0]) == 1 for image in images):
+            raise ValueError("bad image")
         return [FakePrediction(int(image[0, 0, 0]), k) for image in images]
 
 
@@ -98,7 +98,11 @@ class FakeVision:
             "vendor": _evidence("Northwind Ltd", (5, 5, 33, 15)),
             "total": _evidence("12.50", (20, 20, 33, 30)),
         }
-        names = schema["properties"] if isinstance(schema, dict) else ("vendor", "date", "total")
+        names = (
+            schema.get("properties", ())
+            if isinstance(schema, dict)
+            else ("vendor", "date", "total")
+        )
         values = {"vendor": "Northwind Ltd", "total": 12.5} if text else {}
         return {
             "file": source.name,

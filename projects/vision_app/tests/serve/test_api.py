@@ -181,7 +181,7 @@ def test_bad_image_in_a_batch_fails_alone(client, vision):
     with ThreadPoolExecutor(8) as pool:
         first = pool.submit(send, client, "classify")
         assert vision.classifier.entered.wait(30)
-        grays = [120, 0, 140, 160]
+        grays = [120, 1, 140, 160]
         rest = [pool.submit(send, client, "classify", file=picture(gray=gray)) for gray in grays]
         wait_for_queue(client, "classify", 4)
         vision.classifier.released.set()
@@ -281,6 +281,12 @@ def test_shutdown_closes_vision(make_vision):
     with TestClient(create_app(vision, Settings(api_keys=""))):
         assert not vision.closed
     assert vision.closed
+
+
+def test_documented_example_works(client):
+    document = client.get("/openapi.json").json()
+    body = document["paths"]["/v1/classify"]["post"]["requestBody"]["content"]["application/json"]
+    assert client.post("/v1/classify", json=body["schema"]["examples"][0]).status_code == 200
 
 
 @pytest.mark.slow

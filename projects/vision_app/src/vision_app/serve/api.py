@@ -265,8 +265,9 @@ def _text(vision: Vision, source: Source, kind: str) -> Any:
     if kind == "text":
         return PlainTextResponse(formats.as_text(pages))
     if kind == "hocr":
-        return Response(formats.as_hocr(pages), media_type=HOCR)
-    return {"file": source.name, **formats.as_json(pages), "warnings": source.warnings}
+        return Response(formats.as_hocr(pages, source.name), media_type=HOCR)
+    contents = [formats.as_json(page) for page in pages]
+    return {"file": source.name, "pages": contents, "warnings": source.warnings}
 
 
 def annotated(vision: Vision, source: Source, body: schemas.AnnotateRequest) -> bytes:
