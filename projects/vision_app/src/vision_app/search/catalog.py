@@ -53,10 +53,10 @@ class Entry:
     model: str
     width: int
     height: int
-    labels: tuple[tuple[str, float], ...]
     text: str
     hash: bytes
     thumbnail: bytes
+    labels: tuple[tuple[str, float], ...]
     vectors: dict[str, Vectors] = field(default_factory=dict)
     id: int = 0
 
@@ -106,22 +106,16 @@ class Catalog:
 
     def entries(self, ids: Sequence[int]) -> dict[int, Entry]:
         """Entries by id, without vectors; ids that do not exist are left out."""
-        query = """SELECT i.id, path, size, mtime_ns, sha256, model, width, height, i.labels, hash,
-            thumbnail, words.text FROM images i JOIN words ON words.rowid = i.id
+        query = """SELECT i.id, i.labels, path, size, mtime_ns, sha256, model, width, height,
+            words.text, hash, thumbnail FROM images i JOIN words ON words.rowid = i.id
             WHERE i.id IN (SELECT value FROM json_each(?))"""
         with self._errors():
             rows = self._connections.get().execute(query, (json.dumps(list(ids)),)).fetchall()
-        return {
-            row[0]: Entry(
-                *row[1:8],
-                tuple(map(tuple, json.loads(row[8]))),
-                row[11],
-                row[9],
-                row[10],
-                id=row[0],
-            )
-            for row in rows
-        }
+        entries = {}
+        for number, labels, *values in rows:
+            likely = tuple((label, confidence) for label, confidence in json.loads(labels))
+            entries[number] = Entry(*values, likely, {}, number)
+        return entries
 
     def entry(self, path: str) -> Entry | None:
         """The entry of a path, if there is one."""

@@ -36,7 +36,7 @@ def image_hash(pixels: Pixels) -> bytes:
     image.thumbnail((256, 256))  # the hash itself reads 32 x 32 pixels
     bits = imagehash.phash(image).hash
     colour = np.asarray(image).reshape(-1, 3).mean(0).astype(np.uint8)
-    return np.packbits(bits).tobytes() + colour.tobytes()
+    return bytes([*np.packbits(bits), *colour])
 
 
 def near_pairs(hashes: Mapping[str, bytes], max_distance: int) -> list[tuple[str, str]]:
@@ -74,16 +74,11 @@ def group(pairs: Sequence[tuple[str, str]]) -> list[list[str]]:
     >>> group([("a", "b"), ("c", "d"), ("b", "e")])
     [['a', 'b', 'e'], ['c', 'd']]
     """
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    names = sorted({name for pair in pairs for name in pair})
-    numbers = {name: number for number, name in enumerate(names)}
-    links = [[numbers[name] for name in pair] for pair in pairs]
-    rows, columns = np.array(links, np.int64).reshape(-1, 2).T
-    shape = (len(names), len(names))
-    graph = coo_array((np.ones(len(pairs)), (rows, columns)), shape=shape)
-    groups: dict[int, list[str]] = {}
-    for name, label in zip(names, connected_components(graph, directed=False)[1], strict=True):
-        groups.setdefault(int(label), []).append(name)
-    return sorted(groups.values(), key=lambda members: (-len(members), members))
+    groups: dict[str, list[str]] = {}
+    for a, b in pairs:
+        first, second = groups.get(a, [a]), groups.get(b, [b])
+        if first is not second:
+            merged = first + second
+            groups.update(dict.fromkeys(merged, merged))
+    distinct = {id(members): sorted(members) for members in groups.values()}
+    return sorted(distinct.values(), key=lambda members: (-len(members), members))

@@ -10,8 +10,11 @@ and comparing vectors is up to the index.
 
 from __future__ import annotations
 
+import hashlib
+import io
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -22,6 +25,7 @@ import numpy.typing as npt
 from vision_app.ocr.page import Pixels
 from vision_app.search.kinds import kinds_of
 from seedbed.errors import ConfigError, MissingExtra, WeightsError
+from seedbed.files import write_bytes
 from seedbed.models.embeddings import embed_texts
 
 if TYPE_CHECKING:
@@ -53,6 +57,9 @@ class Embedder(Protocol):
     def embed_text(self, text: str) -> Vectors:
         """The vector of a text, float32 (dimension,)."""
 
+    def text_score(self, cosine: float) -> float:
+        """The score, 0 to 1, of an image whose vector has this cosine with that of a text."""
+
 
 class ClassifierEmbedder:
     """Features of the classifier for images; for texts, the mean of the embedded labels.
@@ -60,11 +67,13 @@ class ClassifierEmbedder:
     A text is compared with the combination of an image's labels, each embedded as text and weighted
     with its probability. So "dog" finds a picture labelled "beagle" without a model that was
     trained on both images and texts. ConSE: Norouzi et al., 2014, https://arxiv.org/abs/1312.5650.
+    `cache` is a folder for the vectors of the labels.
     """
 
-    def __init__(self, classifier: Classifier, embeddings: Any) -> None:
+    def __init__(self, classifier: Classifier, embeddings: Any, cache: Path) -> None:
         self._classifier = classifier
         self._embeddings = embeddings
+        self._cache = cache
         texts = getattr(embeddings, "name", type(embeddings).__name__)
         self.name = f"{classifier.name}+{texts}"
         self.image_space = space_name("features", classifier.name)
@@ -74,7 +83,16 @@ class ClassifierEmbedder:
     def _labels(self) -> Vectors:
         # "beagle, dog": labels are too special for the words that people search for.
         texts = [", ".join([label, *kinds_of(label)[-2:]]) for label in self._classifier.labels]
-        return embed_texts(self._embeddings, texts)
+        key = hashlib.sha256("\n".join([self.name, *texts]).encode()).hexdigest()[:16]
+        file = self._cache / f"labels-{key}.npy"
+        with suppress(OSError, ValueError):
+            return np.asarray(np.load(file, allow_pickle=False), np.float32)
+        vectors = embed_texts(self._embeddings, texts)  # two seconds
+        buffer = io.BytesIO()
+        np.save(buffer, vectors)
+        with suppress(OSError):  # a read-only folder
+            write_bytes(file, buffer.getvalue())
+        return vectors
 
     def embed(self, images: Sequence[Pixels]) -> dict[str, Vectors]:
         """Features, and concepts in the space of texts."""
@@ -95,6 +113,10 @@ class ClassifierEmbedder:
         """The text in the space of the labels."""
         vector: Vectors = embed_texts(self._embeddings, [text])[0]
         return vector
+
+    def text_score(self, cosine: float) -> float:
+        """The cosine; 0 for a negative one."""
+        return max(0.0, cosine)
 
 
 class ClipEmbedder:
@@ -139,6 +161,15 @@ class ClipEmbedder:
         vector: Vectors = self._infer(self._model.get_text_features, inputs)[0]
         return vector
 
+    def text_score(self, cosine: float) -> float:
+        """The place of the cosine between that of unrelated texts, 0, and of good captions, 1.
+
+        Images and texts of CLIP meet at 0.15 to 0.35, those of SigLIP, which has a bias, at 0 to
+        0.2: far less than two related texts, with whose cosines these scores are compared.
+        """
+        lowest = 0.0 if hasattr(self._model, "logit_bias") else 0.15
+        return min(1.0, max(0.0, (cosine - lowest) / 0.2))
+
     def _infer(self, features: Callable[..., Any], inputs: Any) -> Vectors:
         with self._torch.inference_mode():
             output = features(**inputs)
@@ -155,7 +186,7 @@ def load_embedder(
     """
     spec = config.search_model
     if spec is None:
-        return ClassifierEmbedder(classifier, load_texts())
+        return ClassifierEmbedder(classifier, load_texts(), config.data_dir)
     scheme, _, rest = spec.partition(":")
     if scheme == "path":
         return ClipEmbedder(Path(rest), spec)
@@ -186,7 +217,8 @@ def normalize(vectors: npt.ArrayLike) -> Vectors:
     [[0.6000000238418579, 0.800000011920929]]
     """
     array = np.asarray(vectors, np.float32)
-    return array / np.maximum(np.linalg.norm(array, axis=1, keepdims=True), 1e-12)
+    result: Vectors = array / np.maximum(np.linalg.norm(array, axis=1, keepdims=True), 1e-12)
+    return result
 
 
 def space_name(kind: str, model: str) -> str:

@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vision_app.answer.describe import legible
 from vision_app.config import Config
 from vision_app.ocr.page import Pixels
 from vision_app.search import duplicates
@@ -50,6 +51,7 @@ Progress = Callable[[int, int, str], None]
 _BATCH = 32  # files between two commits
 _LOCK_SECONDS = 60.0
 _REBUILD = 2000  # vectors per request while Chroma is rebuilt
+_GLANCE = 640  # pixels of the longer side at which text is looked for
 _THUMBNAIL = 192  # pixels of the longer side; about 5 kB as JPEG
 _LABELS = 5
 _MIN_LABEL = 0.1  # confidence from which a label is a keyword of an image
@@ -189,7 +191,7 @@ class ImageIndex:
             stat = path.stat()
             sha256 = _sha256(path)
             pixels = open_source(path, config=self.config).first()
-            text = self._reader.read(pixels).text if read_text else ""
+            text = self._read(pixels) if read_text else ""
             vectors = {name: v[0] for name, v in self._embedder.embed([pixels]).items()}
             if text.strip():
                 vectors[self._words_space] = embed_texts(self._embeddings, [text])[0]
@@ -213,6 +215,17 @@ class ImageIndex:
             return error.strerror or str(error)
         except Exception as error:
             return public_message(error, log)
+
+    def _read(self, pixels: Pixels) -> str:
+        """The text of an image; a small copy of it shows whether there is any.
+
+        A photograph of 12 megapixels then takes 0.1 s instead of 3 s, as OCR tries to read its
+        texture. Text that fills less than about a hundredth of the height may be missed in photos.
+        """
+        [page] = legible([self._reader.read(_shrink(pixels, _GLANCE))])
+        if not page.lines or max(pixels.shape[:2]) <= _GLANCE:
+            return page.text
+        return legible([self._reader.read(pixels)])[0].text
 
     def _put(self, entries: Sequence[Entry]) -> None:
         """Write entries to the catalogue, then to Chroma."""
@@ -244,13 +257,12 @@ class ImageIndex:
         """
         if not query.strip():
             raise BadInput("The query is empty.", hint="Describe what you are looking for.")
-        # 1. Images whose labels, or whose text, mean something similar. The better of both counts.
-        meaning = dict(
-            self._query(self._embedder.text_space, self._embedder.embed_text(query), 3 * k)
-        )
-        for i, cosine in self._query(
-            self._words_space, embed_texts(self._embeddings, [query])[0], 3 * k
-        ):
+        # 1. Images that show, or whose text says, something similar. The better of both counts.
+        embedder, vector = self._embedder, self._embedder.embed_text(query)
+        shown = self._query(embedder.text_space, vector, 3 * k)
+        meaning = {i: embedder.text_score(cosine) for i, cosine in shown}
+        words = embed_texts(self._embeddings, [query])[0]
+        for i, cosine in self._query(self._words_space, words, 3 * k):
             meaning[i] = max(cosine, meaning.get(i, 0.0))
         # 2. Images with the words themselves: numbers and names mean nothing to a model.
         ids = {*meaning, *self._catalog.keywords(query, 3 * k)}
@@ -418,11 +430,18 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _jpeg(pixels: Pixels) -> bytes:
+def _shrink(pixels: Pixels, side: int) -> Pixels:
+    """The image with at most `side` pixels on its longer side."""
     from PIL import Image
 
     image = Image.fromarray(pixels)
-    image.thumbnail((_THUMBNAIL, _THUMBNAIL))
+    image.thumbnail((side, side))
+    return np.asarray(image)
+
+
+def _jpeg(pixels: Pixels) -> bytes:
+    from PIL import Image
+
     buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=75)
+    Image.fromarray(_shrink(pixels, _THUMBNAIL)).save(buffer, "JPEG", quality=75)
     return buffer.getvalue()
