@@ -100,11 +100,17 @@ def centre_square(pixels: Pixels, side: int, crop: float = _CROP) -> Pixels:
     from PIL import Image
 
     height, width = pixels.shape[:2]
-    half = min(height, width) * crop / 2
-    box = (width / 2 - half, height / 2 - half, width / 2 + half, height / 2 + half)
+    length = min(height, width) * crop
+    left, top = (width - length) / 2, (height - length) / 2
+    # Pillow copies what it is passed, so pass it only the square, and a margin as interpolation
+    # mixes pixels from both sides of the edge.
+    margin = int(2 * length / side) + 2
+    x, y = max(0, int(left) - margin), max(0, int(top) - margin)
+    part = pixels[y : int(top + length) + margin, x : int(left + length) + margin]
+    box = (left - x, top - y, left - x + length, top - y + length)
     # `reducing_gap` first shrinks large images by a whole number: several times faster, and hardly
     # different from one step (Pillow's documentation of `resize`).
-    image = Image.fromarray(pixels).resize((side, side), Image.Resampling.BICUBIC, box, 3.0)
+    image = Image.fromarray(part).resize((side, side), Image.Resampling.BICUBIC, box, 3.0)
     return np.asarray(image)
 
 
