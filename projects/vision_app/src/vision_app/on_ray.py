@@ -91,6 +91,7 @@ def _map(ray: Any, files: list[str], worker: dict[str, Any], address: str | None
         )
         dataset.context.execution_options.preserve_order = True
         dataset.context.enable_progress_bars = False
+        dataset.context.print_on_execution_start = False
         dataset = dataset.map_batches(
             Worker,
             fn_constructor_kwargs=worker,

@@ -101,7 +101,8 @@ def test_training_again_replaces_the_folder(tmp_path: Path) -> None:
 class MeanColour:
     """An image model whose features are the mean colour."""
 
-    name, labels = "mean-colour", ("any",)
+    name = "mean-colour"
+    labels: tuple[str, ...] = ("any",)
 
     def infer(self, images: Any) -> tuple[Any, Any]:
         features = np.array([image.mean((0, 1)) for image in images], np.float32)
@@ -150,7 +151,9 @@ def test_a_run_is_logged_to_mlflow(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.chdir(tmp_path)
     result = train(folder, tmp_path / "out", Config(), Settings())
     client = mlflow_client()
-    [run] = client.search_runs([client.get_experiment_by_name("vision_app").experiment_id])
+    experiment = client.get_experiment_by_name("vision_app")
+    assert experiment is not None
+    [run] = client.search_runs([experiment.experiment_id])
     assert run.data.metrics["accuracy"] == result.accuracy.value
     assert run.data.params["method"] == "linear head"
     # ... and without a server, the classifier is written all the same

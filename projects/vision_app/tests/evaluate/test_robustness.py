@@ -26,7 +26,8 @@ from seedbed.images import decode, encode_png
 class Brightness:
     """An image model that calls an image light from a mean of 128 on."""
 
-    name, labels = "brightness", ("dark", "light")
+    name = "brightness"
+    labels: tuple[str, ...] = ("dark", "light")
 
     def infer(self, images: Sequence[Any]) -> tuple[Any, Any]:
         means = np.array([[image.mean()] for image in images], np.float32)

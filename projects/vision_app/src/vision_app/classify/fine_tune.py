@@ -12,9 +12,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -182,7 +181,7 @@ def predict(network: Network, squares: Pixels) -> tuple[Floats, Floats]:
 
 def random_crops(squares: Pixels, rng: np.random.Generator) -> Pixels:
     """A part of each square at a random place, _SIDE pixels wide."""
-    places: Sequence[Any] = rng.integers(0, _MARGIN + 1, (len(squares), 2))
+    places = rng.integers(0, _MARGIN + 1, (len(squares), 2))
     crops = [
         square[top : top + _SIDE, left : left + _SIDE]
         for square, (top, left) in zip(squares, places, strict=True)

@@ -251,11 +251,15 @@ def to_text(report: Mapping[str, Any]) -> str:
     rows = [(row["distortion"], row["severity"], *_cells(row)) for row in report["conditions"]]
     blocks = [f"{report['classifier']}, {report['images']} images", table(header, rows)]
     if report["slices"]:
-        header = ("slice", "n", "accuracy", "95 % interval", "calibration error", "difference")
-        rows = [
-            (row["slice"], row["n"], *_cells(row), _difference(row)) for row in report["slices"]
-        ]
-        blocks.append(table(header, rows))
+        blocks.append(
+            table(
+                ("slice", "n", "accuracy", "95 % interval", "calibration error", "difference"),
+                [
+                    (row["slice"], row["n"], *_cells(row), _difference(row))
+                    for row in report["slices"]
+                ],
+            )
+        )
     problems = [f"skipped: {item['file']}: {item['error']}" for item in report["skipped"]]
     problems += [f"warning: {warning}" for warning in report["warnings"]]
     return "\n\n".join([*blocks, *["\n".join(problems)] * bool(problems)])
