@@ -325,7 +325,8 @@ class Document:
     def _total_label(self) -> str:
         """The label of the total, which calls for payment on some unpaid invoices."""
         if self.receipt:
-            return self.say("grand" if self.story == "tip" else "receipt_total")
+            label = self.say("grand" if self.story == "tip" else "receipt_total")
+            return label.format(items=sum(count for _, count, *_ in self.items))
         unpaid = self.story in ("plain", "rates", "withheld", "shipping")
         return (unpaid and self.rng.random() < 0.5 and self.say("payable")) or self.say("total")
 

@@ -202,9 +202,10 @@ def receipt_info(
     day = f"{label} {doc.format_date(doc.day)}".strip() if doc.absent != "date" else ""
     time = f"{rng.randint(8, 21)}:{rng.randint(10, 59)}"
     number = f"{doc.say('receipt_number')} {doc.number}" if doc.absent != "number" else ""
-    if rng.random() < 0.5 and day:
-        sheet.text(x0, y, number, 8.5, fit=36)
-        y = sheet.text(x1, y, f"{day} {time}", 8.5, align="r", fit=32)
+    room = x1 - x0 - sheet.measure(f"{number}  {day} {time}", 8.5)
+    if rng.random() < 0.7 and day and room > 0:
+        sheet.text(x0, y, number, 8.5)
+        y = sheet.text(x1, y, f"{day} {time}", 8.5, align="r")
     else:
         y = sheet.text(x0, y, number, 8.5)
         y = sheet.text(x0, y, f"{day}  {time}" if day else "", 8.5)
@@ -215,7 +216,8 @@ def receipt_end(sheet: Sheet, doc: Document, x0: float, x1: float, y: float) -> 
     """Sums, tax and thanks; returns the end of the roll."""
     for label, value, strong in doc.sums():
         size = 12 if strong else 8.5
-        sheet.text(x0, y, label, size, bold=strong, fit=40)
+        room = x1 - x0 - sheet.measure(value, size, strong) - 2
+        sheet.text(x0, y, label, size, bold=strong, fit=room)
         y = sheet.text(x1, y, value, size, bold=strong, align="r") + 0.6
     y = sheet.text((x0 + x1) / 2, y + 3, doc.say("thanks"), 8.5, align="c")
     if doc.name and doc.vendor[5]:
