@@ -30,8 +30,8 @@ def page_of(drawing: str, number: int = 1) -> Page:
                 words.append(Word(match[0], (left, top, right, top + height), 0.99))
             lines.append(Line(tuple(words)))
         top += height + 10
-    right = max((line.box[2] for line in lines), default=0.0)
-    return Page(number, int(right + 40), int(max(top + 40, right)), tuple(lines))
+    edge = max((line.box[2] for line in lines), default=0.0)
+    return Page(number, int(edge + 40), int(max(top + 40, edge)), tuple(lines))
 
 
 @pytest.fixture

@@ -18,7 +18,6 @@ from vision_app.extract.context import Context
 from vision_app.extract.labels import Label, Lexicon, count_languages
 from vision_app.ocr.page import Page
 
-
 SHARE = 0.12  # of the labels, from which a language is one of the document's
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -77,8 +77,8 @@ def extract(pages: Sequence[Page], schema: Schema) -> Extraction:
     # 2. Score every value on the pages for each field, and keep the best above the threshold.
     rankings = {f.name: rank(document, f) for f in schema.fields}
     winners = {name: best(candidates) for name, candidates in rankings.items()}
-    if winners.get("vendor") is not None:
-        respell(document, winners["vendor"])
+    if (vendor := winners.get("vendor")) is not None:
+        respell(document, vendor)
     # 3. The currency is the one next to the total, so it comes last.
     for f in schema.fields:
         if f.value == "currency":

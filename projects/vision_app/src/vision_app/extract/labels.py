@@ -186,7 +186,8 @@ def count_languages(labels: Iterable[Label]) -> dict[str, float]:
 
 def _is_preposition(label: Label, text: str) -> bool:
     """Whether a short label, such as "from", "de" or "an", is a word of a sentence instead."""
-    if text[label.start : label.end].isupper() and text[label.end : label.end + 1].isdigit():
+    glued = text[label.end : label.end + 1].isdigit()
+    if glued and label.end - label.start <= 3 and text[label.start : label.end].isupper():
         return True  # DE12 …
     short = label.end - label.start <= (3 if "plain_date" in label.kinds else 4)
     return (

@@ -336,16 +336,17 @@ def _has_currency(cell: Cell, value: Value) -> bool:
 def _score_totals(
     found: list[Candidate], near_by: Mapping[int, list[Link]], document: Document
 ) -> None:
-    def labelled(kind: str) -> set[Decimal]:
-        return {
+    def labelled(kind: str) -> list[Decimal]:
+        return [
             _decimal(c)
             for c in found
             for link in near_by[id(c)][:1]
             if kind in link.label.kinds and link.strength > 0.5
-        }
+        ]
 
-    nets, taxes = labelled("subtotal"), labelled("tax")
-    sums = {net + tax for net in nets for tax in {*taxes, sum(taxes, Decimal(0))} if tax}
+    taxes = labelled("tax")
+    added = {*taxes, sum(taxes, Decimal(0))} - {Decimal(0)}
+    sums = {net + tax for net in labelled("subtotal") for tax in added}
     positive = [_decimal(c) for c in found if c.score > 0.3]
     pages = len(document.pages)
     for candidate in found:

@@ -10,11 +10,13 @@ readings: `context` chooses one from the evidence of the document.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+import tomllib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from functools import lru_cache
+from pathlib import Path
 
 from vision_app.extract.labels import squeeze
 
@@ -63,28 +65,10 @@ _TIME = re.compile(
 )
 _NUMBER_CORE = r"[A-Za-z0-9]*\d[A-Za-z0-9]*"
 _NUMBER = re.compile(
-    rf"(?<![\w/\-])(?<!\d\.)(?:[A-Z]{{1,6}}\.?[ ](?=[\d]))?(?:[A-Z]{{1,5}}[-/.]\s?)*(?:[A-Za-z0-9]+\s?[-–/._\\]\s?)*"
-    rf"{_NUMBER_CORE}(?:\s?[-–/._\\]\s?[A-Za-z0-9]+)*(?:[ ]\d{{2,6}}(?![\w.,:]))*"
+    rf"(?<![\w/\-])(?<!\d\.)(?:[A-Z]{{1,6}}\.?[ ](?=[\d]))?(?:[A-Z]{{1,5}}[-/.]\s?)*(?:[A-Za-z0-9]+(?:\s?[-–/_\\]\s?|\.))*"
+    rf"{_NUMBER_CORE}(?:(?:\s?[-–/_\\]\s?|\.)[A-Za-z0-9]+)*(?:[ ]\d{{2,6}}(?![\w.,:]))*"
 )
 
-# Symbols and what they may stand for; the first is the one without further evidence ("" for none).
-SYMBOLS: dict[str, tuple[str, ...]] = {
-    "€": ("EUR",), "£": ("GBP",), "₹": ("INR",), "₽": ("RUB",), "₺": ("TRY",), "₩": ("KRW",),
-    "฿": ("THB",), "₫": ("VND",), "₪": ("ILS",), "₱": ("PHP",), "₦": ("NGN",), "₴": ("UAH",),
-    "$": ("USD", "CAD", "AUD", "NZD", "SGD", "HKD", "MXN", "CLP", "COP", "ARS", "TWD"),
-    "¥": ("JPY", "CNY"), "円": ("JPY",), "元": ("CNY",), "￥": ("JPY", "CNY"),
-    "US$": ("USD",), "U$S": ("USD",), "A$": ("AUD",), "AU$": ("AUD",), "C$": ("CAD",),
-    "CA$": ("CAD",), "NZ$": ("NZD",), "S$": ("SGD",), "SG$": ("SGD",), "HK$": ("HKD",),
-    "NT$": ("TWD",), "R$": ("BRL",), "MX$": ("MXN",), "M.N.": ("MXN",), "CN¥": ("CNY",),
-    "RMB": ("CNY",), "RM": ("MYR",), "Rs": ("INR", "PKR", "LKR", "NPR", "MUR"), "Rs.": ("INR", "PKR", "LKR", "NPR", "MUR"),
-    "Rp": ("IDR",), "R": ("ZAR",), "Php": ("PHP",), "kr": ("", "SEK", "NOK", "DKK", "ISK"),
-    "kr.": ("DKK", "SEK", "NOK", "ISK"), "Kr": ("", "SEK", "NOK", "DKK", "ISK"), "zł": ("PLN",), "zl": ("PLN",),
-    "Kč": ("CZK",), "Kc": ("CZK",), "Ft": ("HUF",), "lei": ("RON", "MDL"), "Lei": ("RON",), "LEI": ("RON",),
-    "Fr.": ("CHF",), "SFr.": ("CHF",), "Sfr.": ("CHF",), "sFr.": ("CHF",), "TL": ("TRY",), "S/": ("PEN",),
-    "Dhs": ("AED",), "Dh": ("AED", "MAD"), "AED": ("AED",), "SR": ("SAR",), "KSh": ("KES",), "Ksh": ("KES",),
-    "GH¢": ("GHS",), "GH₵": ("GHS",), "лв": ("BGN",), "Euro": ("EUR",), "euro": ("EUR",), "Euros": ("EUR",),
-    "euros": ("EUR",), "EURO": ("EUR",), "EUROS": ("EUR",), "Tk": ("BDT",), "৳": ("BDT",), "B$": ("BND",),
-}  # fmt: skip
 # Codes that count anywhere; others, which may be words ("ALL", "TRY"), next to a number only.
 MAIN_CODES = frozenset(
     "EUR USD GBP CHF JPY CNY INR CAD AUD NZD SGD HKD SEK NOK DKK PLN CZK HUF RON MYR IDR THB BRL MXN"
@@ -147,7 +131,7 @@ def _dates(text: str, compact: bool) -> Iterator[Value]:
             yield _date_value(match, {"": match.groups()})
 
 
-def _date_value(match: re.Match[str], parts: dict[str, tuple[str, ...]]) -> Value:
+def _date_value(match: re.Match[str], parts: Mapping[str, tuple[str, ...]]) -> Value:
     readings: dict[str, object] = {}
     for order, (year, month, day) in parts.items():
         try:
@@ -280,7 +264,7 @@ def find_currencies(text: str) -> list[Value]:
             r"\s?[\d)\]\-]", text[match.end() :]
         )
         is_code = code in MAIN_CODES or (near is not None and code in _codes())
-        codes = SYMBOLS.get(raw) or ((code,) if is_code else ())
+        codes = _symbols().get(raw) or ((code,) if is_code else ())
         if codes:
             start = match.end() - len(raw)
             found.append(Value(raw, start, match.end(), {code: code for code in codes}))
@@ -288,26 +272,31 @@ def find_currencies(text: str) -> list[Value]:
 
 
 @lru_cache(1)
+def _symbols() -> dict[str, list[str]]:
+    return tomllib.loads(Path(__file__).with_name("currencies.toml").read_text("utf-8"))
+
+
+@lru_cache(1)
 def _codes() -> frozenset[str]:
     from babel import Locale
     from babel.numbers import get_territory_currencies
 
-    territories = (code for code in Locale("en").territories if len(code) == 2)
+    territories = [str(code) for code in Locale("en").territories if len(str(code)) == 2]
     return frozenset(c for country in territories for c in get_territory_currencies(country))
 
 
 @lru_cache(1)
 def _currency_pattern() -> re.Pattern[str]:
     # Letters count as a symbol next to a number only: "R" and "kr" occur in words.
-    symbols = sorted(SYMBOLS, key=len, reverse=True)
+    symbols = sorted(_symbols(), key=len, reverse=True)
     marks = [
-        re.escape(s) for s in symbols if not s[0].isalpha() or not s[-1].isalpha() and s[-1] in "$¥"
+        re.escape(s) for s in symbols if not s[0].isalpha() or (not s[-1].isalpha() and s[-1] in "$¥")
     ]
     words = [re.escape(s) for s in symbols if s[0].isalpha() and s[-1] not in "$¥"]
     number = r"[-–(]?\s?\d"
     return re.compile(
         rf"(?<![^\W\d_])(?:{'|'.join(words)})(?=[.:]?\s?{number})"
-        rf"|(?<=[(\[])(?:{'|'.join(words)})(?=[)\]])"
+        rf"|(?<=[(\[])(?:{'|'.join(words)})(?=[)\]])|^(?:RM|Rs\.?|Rp\.?|kr\.?|zł|Kč)$"
         rf"|(?<=\d)\s?(?:{'|'.join(words)})(?![^\W\d_])"
         rf"|(?<=[\d\-–])\s(?:{'|'.join(words)})(?![^\W\d_])"
         rf"|(?<![A-Za-z])(?:{'|'.join(m for m in marks if m[0].isalpha())})"

@@ -44,8 +44,10 @@ def score_vendors(document: Document, target: Field) -> list[Candidate]:
     found = []
     for cell in first:
         name = cell.text
-        labels = [l for l in document.labels[cell] if "vendor" in l.kinds and l.start == 0]
-        if labels and ":" in name[labels[0].end : labels[0].end + 2]:
+        labels = [
+            label for label in document.labels[cell] if "vendor" in label.kinds and label.start == 0
+        ]
+        if labels and (":" in name[labels[0].end : labels[0].end + 2] or labels[0].end > 7):
             name = name[labels[0].end :].strip(" :")
         sender = _SENDER.match(name)
         name = sender[1] if sender and not re.search(r"\d", sender[1]) else name
@@ -82,13 +84,15 @@ def _score_text(candidate: Candidate, document: Document, name: str) -> None:
     legal = _legal_form().search(name)
     candidate.add("legal form", 0.3 * bool(legal))
     covered = sum(
-        l.end - l.start for l in document.labels[candidate.cell] if l.end <= candidate.end
+        label.end - label.start
+        for label in document.labels[candidate.cell]
+        if label.end <= candidate.end
     )
     share = covered / max(len(candidate.cell.text), 1)
     if candidate.start == 0:
         title = any(
-            "document_title" in l.kinds or "invoice_number" in l.kinds
-            for l in document.labels[candidate.cell]
+            "document_title" in label.kinds or "invoice_number" in label.kinds
+            for label in document.labels[candidate.cell]
         )
         candidate.add("label", -(0.7 if share > 0.6 else 0.35 * title if not legal else 0.0))
     digits = sum(map(str.isdigit, name))
@@ -96,11 +100,12 @@ def _score_text(candidate: Candidate, document: Document, name: str) -> None:
         w for w in words if w.endswith(tuple(_words("address_suffixes"))) and len(w) > 6
     ]
     if digits:
-        candidate.add("digits", -0.12 - 0.03 * digits)
+        shop = re.fullmatch(r"[^\d,]{4,}\s#?\d{1,4}", name) and not address  # with its number
+        candidate.add("digits", -0.02 if shop else -0.12 - 0.03 * digits)
         candidate.add("address", -0.3 * bool(address))
     elif not legal:
         candidate.add("address", -0.12 * bool(address) * (words[:1] != ["dr"]))
-    if re.search(r"\d{4,}", name) and not legal:
+    if re.search(r"\d{4,}", name) and not legal and not (digits and shop):
         candidate.add("number", -0.25)
     slogan = sum(w in _words("slogan_words") for w in words)
     if not legal:
@@ -215,7 +220,11 @@ def _customer_block(document: Document, cells: Sequence[Cell]) -> set[Cell]:
     """The cells under or beside a label such as "Bill to", down to a gap."""
     block: set[Cell] = set()
     for cell in cells:
-        labels = [l for l in document.labels[cell] if "customer" in l.kinds and l.start == 0]
+        labels = [
+            label
+            for label in document.labels[cell]
+            if "customer" in label.kinds and label.start == 0
+        ]
         if not labels:
             continue
         label = labels[0]
@@ -242,8 +251,8 @@ def _customer_block(document: Document, cells: Sequence[Cell]) -> set[Cell]:
                 )
             ):
                 if any(
-                    l.kinds & {"vendor", "item_header"} and l.start == 0
-                    for l in document.labels[other]
+                    label.kinds & {"vendor", "item_header"} and label.start == 0
+                    for label in document.labels[other]
                 ):
                     break
                 block.add(other)
@@ -285,7 +294,7 @@ def _merge_lines(document: Document, found: list[Candidate]) -> None:
                 )
             ):
                 candidate.value = f"{candidate.value} {second.value}"
-                candidate.add("two lines", 0.05)
+                candidate.add("two lines", 0.05 + max(0.0, second.score - candidate.score))
                 break
 
 
