@@ -109,7 +109,7 @@ def test_bad_file_is_listed_and_the_rest_is_indexed(index: ImageIndex, folder: P
     summary = index.add([folder, folder / "missing.png"])
     assert summary.added == 3
     assert {Path(path).name for path in summary.failed} == {"broken.jpg", "missing.png"}
-    assert all(summary.failed.values())
+    assert all(item["reason"] for item in summary.as_json()["failed"])
 
 
 def test_prune_removes_deleted_files_only(index: ImageIndex, folder: Path) -> None:

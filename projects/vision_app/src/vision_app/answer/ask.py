@@ -314,17 +314,20 @@ def _without_subject(question: Question, scene: _Scene) -> Question:
 
 
 def _fields(scene: _Scene) -> list[Pair]:
-    """The extracted fields as pairs."""
+    """The extracted fields as pairs, with their values as printed."""
     fields, evidence = (scene.extraction.get(name) or {} for name in ("fields", "evidence"))
     return [
         Pair(
             name.replace("_", " "),
-            str(fields[name]),
+            proof["text"],
             (Support(proof["text"], proof["page"], tuple(proof["box"]), proof["confidence"]),),
             1.05,
         )
         for name, proof in evidence.items()
-        if proof and fields.get(name) is not None and not isinstance(fields[name], list | dict)
+        if proof
+        and proof["confidence"] >= 0.5
+        and fields.get(name) is not None
+        and not isinstance(fields[name], list | dict)
     ]
 
 

@@ -41,6 +41,8 @@ CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts5 (
   name, labels, text, tokenize = 'porter unicode61 remove_diacritics 2');
 """
 
+_COLUMNS = "path size mtime_ns sha256 model width height text hash thumbnail".split()
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -106,15 +108,16 @@ class Catalog:
 
     def entries(self, ids: Sequence[int]) -> dict[int, Entry]:
         """Entries by id, without vectors; ids that do not exist are left out."""
-        query = """SELECT i.id, i.labels, path, size, mtime_ns, sha256, model, width, height,
-            words.text, hash, thumbnail FROM images i JOIN words ON words.rowid = i.id
+        query = f"""SELECT i.id, i.labels, {", ".join(_COLUMNS)}
+            FROM images i JOIN words ON words.rowid = i.id
             WHERE i.id IN (SELECT value FROM json_each(?))"""
         with self._errors():
             rows = self._connections.get().execute(query, (json.dumps(list(ids)),)).fetchall()
         entries = {}
         for number, labels, *values in rows:
+            columns = dict(zip(_COLUMNS, values, strict=True))
             likely = tuple((label, confidence) for label, confidence in json.loads(labels))
-            entries[number] = Entry(*values, likely, {}, number)
+            entries[number] = Entry(**columns, labels=likely, id=number)
         return entries
 
     def entry(self, path: str) -> Entry | None:

@@ -67,8 +67,9 @@ class Summary:
     failed: dict[str, str] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
-        """The same as plain data."""
-        return {**vars(self)}
+        """{"added", "updated", "unchanged", "failed": [{"file", "reason"}]}."""
+        failed = [{"file": file, "reason": reason} for file, reason in self.failed.items()]
+        return {**vars(self), "failed": failed}
 
 
 @dataclass(frozen=True)
@@ -81,10 +82,10 @@ class Hit:
     excerpt: str
 
     def as_json(self) -> dict[str, Any]:
-        """{"file", "score", "labels": [{"label", "confidence"}], "text"}."""
-        labels = [{"label": name, "confidence": round(value, 4)} for name, value in self.labels]
+        """{"file", "score", "labels": [...], "excerpt"}; only labels that are likely."""
+        labels = [name for name, confidence in self.labels if confidence >= _MIN_LABEL]
         score = round(self.score, 4)
-        return {"file": self.path, "score": score, "labels": labels, "text": self.excerpt}
+        return {"file": self.path, "score": score, "labels": labels, "excerpt": self.excerpt}
 
 
 class ImageIndex:
