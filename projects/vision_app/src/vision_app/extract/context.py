@@ -24,7 +24,8 @@ from vision_app.extract.values import Value, find_currencies, find_dates
 _DOMAIN = re.compile(r"(?:[@.]|www\.)[\w\-]+\.(?:(?:com?|org|net)\.)?([a-z]{2})(?![\w.])", re.I)
 _PHONE = re.compile(r"(?:\+|(?<![\d.,])00(?=[1-9]))(\d{1,3})(?=[\d\s()./\-]{6})")
 _SPEAKERS = {"sv": "SE", "da": "DK NO", "fi": "FI", "pl": "PL", "cs": "CZ", "hu": "HU", "tr": "TR",
-             "ro": "RO", "ja": "JP", "de": "DE", "fr": "FR", "it": "IT", "es": "ES", "nl": "NL"}  # fmt: skip
+             "ro": "RO", "ja": "JP", "de": "DE", "fr": "FR", "it": "IT",
+             "es": "ES", "nl": "NL"}  # fmt: skip
 _NORWEGIAN = re.compile(r"\b(?:mva|kjøp|beløp|faktura ?nummer|forfall|innen)\b", re.I)
 _MONTH_FIRST = {"US", "PH"}
 _YEAR_FIRST = {"JP", "CN", "TW", "HU", "SE"}

@@ -23,7 +23,7 @@ SHARE = 0.12  # of the labels, from which a language is one of the document's
 
 @dataclass(frozen=True, eq=False)
 class Document:
-    """`cells` of all pages in reading order; `columns` are the cells that head a table's columns."""
+    """`cells` of all pages in reading order; `columns` head the columns of a table."""
 
     pages: Sequence[Page]
     cells: Sequence[Cell]

@@ -41,7 +41,7 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Extraction:
-    """Every field of the schema (None: not in the document), with evidence for those with a value."""
+    """Every field of the schema, None if it is not in the document; evidence of the others."""
 
     fields: dict[str, Any]
     evidence: dict[str, Evidence]

@@ -3,8 +3,9 @@
     lexicon = Lexicon.load()
     [label.kinds for label in lexicon.find("Rechnungs-Nr.: 2024/118")]   # [{"invoice_number"}]
 
-The labels are in `labels.toml`. A label matches whole words whose letters are equal, or nearly equal
-if it is long; the longest match at a place wins. Which value belongs to a label is up to `scoring`.
+The labels are in `labels.toml`. A label matches whole words with the same letters, or
+nearly the same if it is long; the longest match at a place wins. Which value belongs to a label is
+up to `scoring`.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ class Label:
     languages: Mapping[str, Set[str]] = field(default_factory=dict)
 
     def spoken_in(self, languages: Set[str]) -> Label:
-        """The label without its kinds in other languages: "till" isn't a Swedish "to" in English."""
+        """The label without its kinds in other languages: "till" is Swedish for "to"."""
         kinds = {
             kind
             for kind in self.kinds

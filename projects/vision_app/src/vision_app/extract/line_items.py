@@ -1,4 +1,4 @@
-"""Finds the positions of an invoice: rows with a text and an amount between the header and the totals.
+"""Finds the line items of an invoice: rows with a text and an amount, above the totals.
 
     find_items(document)      # [{"description", "quantity", "unit_price", "amount"}]
 
@@ -39,7 +39,7 @@ def find_items(document: Document) -> list[Item]:
         for row in rows[start + 1 if start is not None else 0 :]:
             if items and _is_total(document, row):
                 break
-            item = _item(document, row)
+            item = _item(row)
             if item is not None and (start is not None or not any(document.labels[c] for c in row)):
                 items.append(item)
     return items
@@ -53,7 +53,7 @@ def _is_total(document: Document, row: list[Cell]) -> bool:
     )
 
 
-def _item(document: Document, row: list[Cell]) -> Item | None:
+def _item(row: list[Cell]) -> Item | None:
     text = "  ".join(cell.text for cell in row)
     words = re.search(r"[^\W\d_]{2,}.*?(?=\s{2}|\s+\d+(?:[.,]\d+)?(?:\s|$)|$)", text)
     values = [value for value in find_amounts(text) if not find_dates(value.raw)]

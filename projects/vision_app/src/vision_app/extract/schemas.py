@@ -4,9 +4,9 @@
     [field.name for field in schema.fields]      # ["vendor", "invoice_number", "date", …]
 
 A schema is a JSON Schema of an object with string and number properties. A property's name, title,
-description and `x-labels` (a list) are the labels to look for in a document; `type`, `format` (date,
-time, currency), `pattern` and `enum` describe its value. A property with the name of a built-in
-field, such as `total`, is found by the rules of that field.
+description and `x-labels` (a list) are the labels to look for in a document; `type`, `format`
+(date, time, currency), `pattern` and `enum` describe its value. A property with
+the name of a built-in field, such as `total`, is found by the rules of that field.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def load_schema(name: str | Path) -> Schema:
 def parse_schema(data: Any, name: str = "schema") -> Schema:
     """The schema that a JSON value describes. Raises ConfigError with the wrong property.
 
-    >>> parse_schema({"type": "object", "properties": {"iban": {"type": "string"}}}).fields[0].labels
+    >>> parse_schema({"properties": {"iban": {"type": "string"}}}).fields[0].labels
     ('iban',)
     """
     from jsonschema import Draft202012Validator

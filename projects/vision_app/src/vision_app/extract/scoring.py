@@ -4,8 +4,8 @@
     best(candidates)                      # the candidate with the highest score, or None
 
 Each value on the page is a candidate. Its score adds up the evidence: how well a label of the field
-is attached to it (in front of it, left in the row, above), whether a label of another kind is nearer,
-and what is typical for the field. Below THRESHOLD the field is not on the page.
+is attached to it (in front of it, left in the row, above), whether a label of another kind is
+nearer, and what is typical for the field. Below THRESHOLD the field is not on the page.
 """
 
 from __future__ import annotations

@@ -59,20 +59,21 @@ _AMOUNT = re.compile(
     r"(?!\s?%|[.,:/]\d|\d)"
 )
 _MINUS_BEFORE = re.compile(r"[-–−(]\s?(?:[^\d\s]{1,4}\s?)?$")
-_MINUS_AFTER = re.compile(r"^\s?[-–−](?![\d–−-]|\s*\w)|^\s?\)")
+_MINUS_AFTER = re.compile(r"^[-–−](?![\d–−-])(?=\W|$|[A-Z]{3})|^\s?\)")
 _TIME = re.compile(
     r"(?<![\d:.])([01]?\d|2[0-3])[:.h]([0-5]\d)(?::?([0-5]\d))?\s?([ap]\.?m\b)?", re.I
 )
 _NUMBER_CORE = r"[A-Za-z0-9]*\d[A-Za-z0-9]*"
 _NUMBER = re.compile(
-    rf"(?<![\w/\-])(?<!\d\.)(?:[A-Z]{{1,6}}\.?[ ](?=[\d]))?(?:[A-Z]{{1,5}}[-/.]\s?)*(?:[A-Za-z0-9]+(?:\s?[-–/_\\]\s?|\.))*"
+    r"(?<![\w/\-])(?<!\d\.)(?:[A-Z]{1,6}\.?[ ](?=\d))?(?:[A-Z]{1,5}[-/.]\s?)*"
+    rf"(?:[A-Za-z0-9]+(?:\s?[-–/_\\]\s?|\.))*"
     rf"{_NUMBER_CORE}(?:(?:\s?[-–/_\\]\s?|\.)[A-Za-z0-9]+)*(?:[ ]\d{{2,6}}(?![\w.,:]))*"
 )
 
 # Codes that count anywhere; others, which may be words ("ALL", "TRY"), next to a number only.
 MAIN_CODES = frozenset(
-    "EUR USD GBP CHF JPY CNY INR CAD AUD NZD SGD HKD SEK NOK DKK PLN CZK HUF RON MYR IDR THB BRL MXN"
-    " ZAR AED TWD KRW ILS".split()
+    "EUR USD GBP CHF JPY CNY INR CAD AUD NZD SGD HKD SEK NOK DKK PLN CZK HUF RON MYR IDR THB BRL"
+    " MXN ZAR AED TWD KRW ILS".split()
 )
 
 
@@ -80,8 +81,8 @@ MAIN_CODES = frozenset(
 class Value:
     """A value of a text, from character `start` to `end`.
 
-    `readings` are the possible values by reading: of a date by the order of its parts (one of ORDERS,
-    "" if there is only one reading); of a currency by its ISO code.
+    `readings` are the possible values: of a date by the order of its parts (one of ORDERS, or "" if
+    there is only one), of a currency by its ISO code, else under "".
     """
 
     raw: str
@@ -289,9 +290,7 @@ def _codes() -> frozenset[str]:
 def _currency_pattern() -> re.Pattern[str]:
     # Letters count as a symbol next to a number only: "R" and "kr" occur in words.
     symbols = sorted(_symbols(), key=len, reverse=True)
-    marks = [
-        re.escape(s) for s in symbols if not s[0].isalpha() or (not s[-1].isalpha() and s[-1] in "$¥")
-    ]
+    marks = [re.escape(s) for s in symbols if not s[0].isalpha() or s[-1] in "$¥"]
     words = [re.escape(s) for s in symbols if s[0].isalpha() and s[-1] not in "$¥"]
     number = r"[-–(]?\s?\d"
     return re.compile(
@@ -301,7 +300,8 @@ def _currency_pattern() -> re.Pattern[str]:
         rf"|(?<=[\d\-–])\s(?:{'|'.join(words)})(?![^\W\d_])"
         rf"|(?<![A-Za-z])(?:{'|'.join(m for m in marks if m[0].isalpha())})"
         rf"|(?:{'|'.join(m for m in marks if not m[0].isalpha())})"
-        r"|EUR(?=\s?\d)|(?<![^\W\d_])[A-Z]{3}(?![^\W\d_])|(?<=\d)(?:Eur|eur)\b|\bEuros?\b|\b(?:Eur|EURO)\b"
+        r"|EUR(?=\s?\d)|(?<![^\W\d_])[A-Z]{3}(?![^\W\d_])"
+        r"|(?<=\d)(?:Eur|eur)\b|\b(?:Euros?|Eur|EURO)\b"
     )
 
 

@@ -3,8 +3,8 @@
     score_vendors(document, field)       # every line of text as a name, with its evidence
     score_customers(document, field)     # the first line under "Bill to"
 
-A vendor's name is large, at the top, has a legal form, or returns in a domain or in the footer. It is
-not a title, an address, a slogan, or in the customer's block. Word lists are in `parties.toml`.
+A vendor's name is large, at the top, has a legal form, or returns in a domain or in the footer. It
+is not a title, an address, a slogan, or in the customer's block. Word lists are in `parties.toml`.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _SENDER = re.compile(r"^(.{3,}?)\s*(?:[·•|*]|\s[-–]\s|,)\s*(?=.*\d)")
 _NAME_ENDING = re.compile(r"[\s,]*[(\[][^)\]]*\d[^)\]]*[)\]]\s*$|^[\W_]+|[\s:;,|*\-–_]+$")
 
 
-def score_vendors(document: Document, target: Field) -> list[Candidate]:
+def score_vendors(document: Document, _: Field) -> list[Candidate]:
     """Every line of the first page that could be the vendor's name."""
     first = document.on_page.get(document.pages[0].number, []) if document.pages else []
     customers = _customer_block(document, first)
