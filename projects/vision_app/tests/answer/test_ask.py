@@ -117,11 +117,12 @@ def test_extracted_fields_are_asked_first(invoice: Page) -> None:
 
 def test_heads_of_columns_have_their_values_below(make_page: Callable[..., Page]) -> None:
     lines = [
-        ("From", 100, 100, 22),
-        ("Vienna", 100, 126, 28),
+        ("Flight", 100, 100, 22),
+        ("OS 397", 100, 126, 28),
         ("Gate", 500, 100, 22),
         ("F12", 500, 126, 28),
     ]
+    assert ask("What is the flight number?", NOTHING, [make_page(lines)], SIZE).text == "OS 397"
     assert ask("What is the gate?", NOTHING, [make_page(lines)], SIZE).text == "F12"
 
 

@@ -203,20 +203,36 @@ def test_duplicates_are_not_pages_with_other_numbers(
     assert [Path(path).name for path in group] == ["copy.png", "invoice1.png"]
 
 
+def adding_program(folder: Path) -> str:
+    """The code of a process that indexes the folder and prints a line for each file."""
+    return (
+        "import runpy, sys\n"
+        f"globals().update(runpy.run_path({str(Path(__file__).with_name('conftest.py'))!r}))\n"
+        f"config = Config(data_dir=Path({str(folder.parent / 'data')!r}), _env_file=None)\n"
+        "index = ImageIndex(config, ColourClassifier(), CornerReader(),"
+        " embeddings=HashEmbeddings())\n"
+        f"index.add([Path({str(folder)!r})], progress=lambda n, *_: print(n, flush=True))\n"
+    )
+
+
+@pytest.mark.slow
+def test_images_that_another_process_adds_are_seen(
+    index: ImageIndex, folder: Path, write_picture: Callable[..., Any]
+) -> None:
+    index.add([folder])
+    assert len(index.search_image(np.zeros((9, 9, 3), np.uint8))) == 3
+    pixels = write_picture(folder / "new.png", "green", seed=77)
+    subprocess.run([sys.executable, "-c", adding_program(folder)], check=True, capture_output=True)
+    assert names(index.search_image(pixels, 1)) == ["new.png"]
+
+
 @pytest.mark.slow
 def test_killed_add_is_completed_by_the_next(
     open_index: Callable[..., ImageIndex], folder: Path, write_picture: Callable[..., Any]
 ) -> None:
     for number in range(200):
         write_picture(folder / f"many{number}.png", "green", seed=100 + number)
-    code = (
-        "import runpy, sys\n"
-        f"globals().update(runpy.run_path({str(Path(__file__).with_name('conftest.py'))!r}))\n"
-        f"config = Config(data_dir=Path({str(folder.parent / 'data')!r}), _env_file=None)\n"
-        "index = ImageIndex(config, ColourClassifier(), CornerReader(),"
-        " embeddings=HashEmbeddings())\n"
-        f"index.add([Path({str(folder)!r})], lambda n, *_: print(n, flush=True))\n"
-    )
+    code = adding_program(folder)
     # The progress lines choose the moments: within a batch, at its commit, at the last one.
     for stop in (5, 32, 33, 64, 65, 100, 128, 203):
         process = subprocess.Popen(
