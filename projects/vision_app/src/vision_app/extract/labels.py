@@ -87,6 +87,8 @@ class Lexicon:
 
     def __init__(self, kinds: Mapping[str, Mapping[str, Iterable[str]]]) -> None:
         self._labels: dict[str, dict[str, set[str]]] = defaultdict(dict)  # languages by kind
+        self._split: set[str] = set()
+        whole: set[str] = set()
         self._suffixes: dict[str, set[str]] = defaultdict(set)
         for kind, languages in kinds.items():
             for language, labels in languages.items():
@@ -94,7 +96,11 @@ class Lexicon:
                     if language == "suffixes":
                         self._suffixes[squeeze(label)].add(kind)
                     else:
-                        self._add(kind, label, language)
+                        (self._split if re.search(r"\w[\s.\-]+[\w{]", label) else whole).update(
+                            self._add(kind, label, language)
+                        )
+        # "re id" is not in "Reid": short labels of several words match several words only.
+        self._split = {key for key in self._split if len(key) <= 7} - whole
         self._slips = {label.translate(_SLIPS): label for label in self._labels}
         self._long: dict[tuple[str, int], list[str]] = defaultdict(list)
         for slip in self._slips:
@@ -109,12 +115,14 @@ class Lexicon:
             kinds[kind] = {**kinds.get(kind, {}), "": list(labels)}
         return cls(kinds)
 
-    def _add(self, kind: str, label: str, language: str) -> None:
+    def _add(self, kind: str, label: str, language: str) -> list[str]:
         variants = (
             [label.replace("{no}", word) for word in NUMBER_WORDS] if "{no}" in label else [label]
         )
-        for variant in map(squeeze, variants):
-            self._labels[variant].setdefault(kind, set()).update({language} - {""})
+        keys = [squeeze(variant) for variant in variants]
+        for key in keys:
+            self._labels[key].setdefault(kind, set()).update({language} - {""})
+        return keys
 
     def find(self, text: str) -> list[Label]:
         """The labels in `text`, in order, without overlaps."""
@@ -144,7 +152,9 @@ class Lexicon:
                 break
             within_word = end < len(text) and text[end].isalpha() and not text[end].isupper()
             if not within_word and not (size == 1 and _NUMBER_PREFIX.match(text, end)):
-                spans.append((size, end, squeeze(text[start:end])))
+                key = squeeze(text[start:end])
+                if size > 1 or key not in self._split:
+                    spans.append((size, end, key))
         for match in (self._exact, self._similar):
             for size, end, key in reversed(spans):
                 kinds, score = match(key)

@@ -301,7 +301,7 @@ def _currency_pattern() -> re.Pattern[str]:
         rf"|(?<![A-Za-z])(?:{'|'.join(m for m in marks if m[0].isalpha())})"
         rf"|(?:{'|'.join(m for m in marks if not m[0].isalpha())})"
         r"|EUR(?=\s?\d)|(?<![^\W\d_])[A-Z]{3}(?![^\W\d_])"
-        r"|(?<=\d)(?:Eur|eur)\b|\b(?:Euros?|Eur|EURO)\b"
+        r"|\bRs\.(?=\s?[A-Z])|\b(?:Rupees|RUPEES|Ringgit|RINGGIT)\b|(?<=\d)(?:Eur|eur)\b|\b(?:Euros?|Eur|EURO)\b"
     )
 
 

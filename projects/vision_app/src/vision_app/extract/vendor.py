@@ -104,7 +104,7 @@ def _score_text(candidate: Candidate, document: Document, name: str) -> None:
         candidate.add("digits", -0.02 if shop else -0.12 - 0.03 * digits)
         candidate.add("address", -0.3 * bool(address))
     elif not legal:
-        candidate.add("address", -0.12 * bool(address) * (words[:1] != ["dr"]))
+        candidate.add("address", -0.12 * bool(set(address) - {"dr"}))
     if re.search(r"\d{4,}", name) and not legal and not (digits and shop):
         candidate.add("number", -0.25)
     slogan = sum(w in _words("slogan_words") for w in words)
@@ -115,7 +115,7 @@ def _score_text(candidate: Candidate, document: Document, name: str) -> None:
     else:
         candidate.add("many words", -0.05 * max(0, len(words) - 8))
     if name[:1].islower() and not legal:
-        candidate.add("lower case", -0.1)
+        candidate.add("lower case", -0.02)
     rest = candidate.cell.text[candidate.end :]
     candidate.add("place of a date", -0.4 * bool(find_dates(rest)))
     candidate.add("contact", -0.6 * bool(_CONTACT.search(name)))
@@ -138,7 +138,7 @@ def _score_place(
         for c in cells
         if c.box[3] <= cell.box[1] + 2 and not document.labels[c]
     }
-    candidate.add("top", max(0.0, 0.47 - 0.04 * len(above)) * (depth < 0.5))
+    candidate.add("top", max(0.0, 0.48 - 0.04 * len(above)) * (depth < 0.5))
     size = cell.height / document.height
     candidate.add("large", min(0.35, 0.35 * max(0.0, size - 1.1)) * (depth < 0.5))
     candidate.add("middle", -0.35 * (0.35 < depth < 0.8) - 0.15 * (depth >= 0.8))
