@@ -10,6 +10,7 @@ making probabilities of the logits is left to callers.
 
 from __future__ import annotations
 
+import importlib.util
 import queue
 import threading
 from collections.abc import Sequence
@@ -104,7 +105,7 @@ def centre_square(pixels: Pixels, side: int, crop: float = _CROP) -> Pixels:
     left, top = (width - length) / 2, (height - length) / 2
     # Pillow copies what it is passed, so pass it only the square, and a margin as interpolation
     # mixes pixels from both sides of the edge.
-    margin = int(2 * length / side) + 2
+    margin = int(2 * length / side) + 3
     x, y = max(0, int(left) - margin), max(0, int(top) - margin)
     part = pixels[y : int(top + length) + margin, x : int(left + length) + margin]
     box = (left - x, top - y, left - x + length, top - y + length)
@@ -177,12 +178,9 @@ def _requests(graph: Path, hint: str) -> queue.LifoQueue[Any]:
 
 
 def _require_transformers() -> None:
-    try:
-        import torch  # noqa: F401
-        import torchvision  # noqa: F401  (the image processors of transformers use it)
-        import transformers  # noqa: F401
-    except ImportError as error:
-        raise MissingExtra(error.name or "transformers", "vision-app[hub]") from None
+    for module in ("torch", "torchvision", "transformers"):  # image processors use torchvision
+        if importlib.util.find_spec(module) is None:
+            raise MissingExtra(module, "vision-app[hub]")
 
 
 class _Transformers:
@@ -231,9 +229,9 @@ class _Transformers:
         import torch
 
         # Their own format would be inferred from the shape, wrongly for images 3 pixels high.
-        inputs = self._processor(
-            list(images), return_tensors="pt", input_data_format="channels_last"
-        )
+        # Copies, as torch warns of arrays that are not writable.
+        copies = [np.array(image) for image in images]
+        inputs = self._processor(copies, return_tensors="pt", input_data_format="channels_last")
         with torch.inference_mode():
             logits = self._model(**inputs).logits
         features = self._features.reshape(len(images), -1)

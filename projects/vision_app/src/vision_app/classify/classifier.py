@@ -28,11 +28,11 @@ from seedbed.settings import Settings
 Floats = npt.NDArray[np.float32]
 
 TEMPERATURES = {"efficientnet-lite0": 0.95}
-"""Temperatures of models that bring none. ImageNet's validation set is not available offline, so this
-one is based on 150 crops and distortions of 6 photographs only. Their log loss is lowest at 0.93, with
-a 95 % interval over photographs of 0.74 to 1.10; 0.95 is that, rounded towards 1. Mean confidence
-and accuracy on them are both 0.51, the expected calibration error 0.08. Measure again on images of
-your own with `fit_temperature`. Models of the hub keep their confidences."""
+"""Temperatures of models that bring none. ImageNet's validation set is not available offline, so
+this one is based on no more than 150 crops and distortions of 6 photographs. Their log loss is
+lowest at 0.93, with a 95 % interval over photographs of 0.74 to 1.10; 0.95 is that, rounded towards
+1. Mean confidence and accuracy on them are both 0.51, the expected calibration error is 0.08.
+Measure again on images of your own with `fit_temperature`. Models of the hub keep their confidences."""
 PAGES = frozenset({"web site", "web site, website, internet site, site"})
 """ImageNet's class of screenshots, to which its models assign pages of text, invoices and receipts
 too, with up to 0.6. As the label is wrong for most of them, it is never reported as sure."""
@@ -101,7 +101,7 @@ class Classifier:
         labels = tuple(Label(self.labels[index], float(probabilities[index])) for index in best)
         top = self.labels[int(probabilities.argmax())]
         confident = float(probabilities.max()) >= self.min_confidence
-        return Prediction(labels, confident and top not in self.never_sure)
+        return Prediction(labels, bool(confident and top not in self.never_sure))
 
     def probabilities(self, images: Sequence[Pixels]) -> Floats:
         """Calibrated probabilities (n, classes) of n images."""

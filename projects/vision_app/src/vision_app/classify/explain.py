@@ -8,15 +8,17 @@ Occlusion (Zeiler & Fergus 2013, https://arxiv.org/abs/1311.2901): hide a window
 see how much the class's confidence drops; windows overlap and their drops are averaged. It needs
 nothing of the model but its answers, so it works for all of them, and it is deterministic.
 
-RISE (Petsiuk et al. 2018, https://arxiv.org/abs/1806.07421), which hides random halves of the image,
-needs more inferences for less. Means over four photographs of their measures, the area under the
-curve of the confidence while the most important pixels are deleted (lower is better) or inserted
-(higher is better):
+RISE (Petsiuk et al. 2018, https://arxiv.org/abs/1806.07421), which hides random halves of the
+image, needs three times as many inferences for a similar result. Its measures are the mean
+confidence while the most important pixels are deleted (lower is better) and inserted (higher is
+better), here on six photographs of cheetahs, a lion, a pagoda, a flower and a film character:
 
     method                       inferences    deletion    insertion
-    random map                            0       0.196        0.320
-    RISE, 7 x 7 cells                   256       0.085        0.494
-    occlusion, this module      about 70        0.049        0.593
+    random pixels                         0       0.172        0.280
+    RISE, 7 x 7 cells                   256       0.096        0.459
+    occlusion, this module        64 to 100       0.103        0.522
+
+The window was chosen on the same photographs. Smoother windows lower both measures.
 """
 
 from __future__ import annotations
@@ -110,7 +112,7 @@ def agreement(first: Explanation, second: Explanation) -> float:
     class, and not only about the edges of the image, changes when the class does. Maps of two
     objects side by side should have a correlation near 0 or below.
     """
-    a, b = (item.map - item.map.mean() for item in (first, second))
+    a, b = (item.map.astype(float) - item.map.mean(dtype=float) for item in (first, second))
     length = float(np.linalg.norm(a) * np.linalg.norm(b))
     return float((a * b).sum()) / length if length > 0 else 0.0
 
