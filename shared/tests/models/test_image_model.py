@@ -180,7 +180,7 @@ def test_transformers_folder_is_an_image_model(tmp_path: Path) -> None:
 
     model = load_image_model(f"path:{tmp_path}")
     assert model.labels == ("cat", "dog", "fox")
-    images = [load_sample_image("china.jpg"), np.zeros((3, 50, 3), np.uint8)]
+    images = [load_sample_image("china.jpg").copy(), np.zeros((3, 50, 3), np.uint8)]
     logits, features = model.infer(images)
     assert logits.dtype == features.dtype == np.float32 and features.shape == (2, 24)
     inputs = processor(images, return_tensors="pt", input_data_format="channels_last")

@@ -68,8 +68,8 @@ def fit_temperature(logits: Floats, labels: npt.ArrayLike) -> float:
 def reliability(confidences: npt.ArrayLike, correct: npt.ArrayLike, bins: int = _BINS) -> list[Bin]:
     """The reliability diagram of n answers: `bins` bars of equal width from 0 to 1.
 
-    >>> reliability([0.9, 0.8], [True, False], bins=2)[1]
-    Bin(low=0.5, high=1.0, n=2, confidence=0.85, accuracy=0.5)
+    >>> reliability([0.75, 1.0], [True, False], bins=2)[1]
+    Bin(low=0.5, high=1.0, n=2, confidence=0.875, accuracy=0.5)
     """
     confidence, right = np.asarray(confidences, float), np.asarray(correct, bool)
     edges = np.linspace(0, 1, bins + 1)
