@@ -175,13 +175,13 @@ def test_lifted_questions_are_answered_by_lifted_pages(lifted: Path, project: st
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_lifted_demo_succeeds(installed: Path, project: str) -> None:
     assert PROJECTS[project] in run(installed, "make", "demo")
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_lifted_tests_pass(installed: Path) -> None:
     printed = run(
         installed, "make", "test", "ARGS=-m 'not slow and not browser' -p no:cacheprovider"
@@ -191,7 +191,7 @@ def test_lifted_tests_pass(installed: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_lifted_code_passes_lint_and_tree_stays_clean(installed: Path) -> None:
     assert "All checks passed" in run(installed, "make", "lint")
     assert run(installed, "git", "status", "--short") == ""

@@ -15,6 +15,7 @@ import csv
 import json
 import sys
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -288,15 +289,22 @@ def train(
 @app.command()
 def robustness(
     folder: Annotated[Path, typer.Argument(help="One sub-folder of images per class.")],
-    out: Annotated[Path | None, typer.Option(help="Picture of the curves to write.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="PNG with the curves to write.")
+    ] = None,
     model: Classifier = None,
     as_json: Json = False,
 ) -> None:
     """Report accuracy and calibration under blur, noise and other distortions, and by slice."""
+    from vision_app.evaluate import robustness as report
+    from seedbed.files import write_bytes
+
     vision = open_vision(model)
-    with cli.progress(quiet=as_json) as progress:
-        report = vision.robustness(folder, out, progress=progress)
-    show(report, as_json, to_text=terminal.robustness)
+    with cli.progress(quiet=as_json, unit="image") as progress:
+        result = report.measure(folder, vision.classifier, vision.config, progress)
+    if out is not None:
+        write_bytes(out, report.plot(result))
+    show(result, as_json, to_text=report.to_text)
 
 
 @app.command()
@@ -329,18 +337,32 @@ def demo() -> None:
 @app.command(name="eval")
 def evaluate(
     folder: Annotated[
-        Path | None, typer.Argument(help="Documents with a truth.jsonl. Default: generated ones.")
-    ] = None,
+        Path, typer.Argument(help="Documents with their truth.jsonl, or make_documents.py.")
+    ],
+    split: Annotated[
+        str, typer.Option(help="Documents to make: dev for development, test for the figures.")
+    ] = "test",
     contact_sheet: Annotated[
-        Path | None, typer.Option(help="PNG of the failures to write.")
+        Path | None, typer.Option(help="PNG with the failures to write.")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Measure the extraction on documents with known fields."""
+    """Measure the extraction on documents whose fields are known."""
+    from vision_app.evaluate import documents
+    from seedbed.evaluation import log_to_mlflow
+    from seedbed.files import write_bytes
+    from seedbed.images import encode_png
+
     vision = open_vision()
+    if (folder / "make_documents.py").exists():
+        folder = documents.make(folder / "make_documents.py", split, vision.config)
     with cli.progress(quiet=as_json, unit="document") as progress:
-        report = vision.evaluate(folder, contact_sheet, progress=progress)
-    show(report, as_json, to_text=terminal.evaluation)
+        read = partial(documents.read_document, vision)
+        report, failures = documents.evaluate(folder, read, progress)
+    log_to_mlflow(report)
+    if contact_sheet is not None:
+        write_bytes(contact_sheet, encode_png(documents.contact_sheet(failures)))
+    show(report.as_json() if as_json else report, as_json, to_text=documents.to_text)
 
 
 def main(arguments: list[str] | None = None) -> None:

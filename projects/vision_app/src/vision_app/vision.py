@@ -101,6 +101,7 @@ class Vision:
     def _once(self, name: str, load: Callable[[], T]) -> T:
         with self._loading:  # two threads must not load a model twice
             if name not in self._models:
+                _prepare_openvino()
                 self._models[name] = load()
             model: T = self._models[name]
             return model
@@ -270,6 +271,14 @@ class Vision:
             memory[what] = compute()
         result: T = memory[what]
         return result
+
+
+def _prepare_openvino() -> None:
+    # OpenVINO 2026.4 deadlocks if the first two inferences of a process begin in two threads, in
+    # a table of types that it fills on first use.
+    import openvino
+
+    openvino.Type.u8.to_dtype()
 
 
 def open_vision(config: Config, settings: Settings) -> Vision:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from seedbed.cli import table
+from seedbed.cli import command_line, table
 
 Result = Mapping[str, Any]
 
@@ -73,6 +73,19 @@ def hits(result: Sequence[Result]) -> str:
 def groups(result: Sequence[Sequence[str]]) -> str:
     """Groups of images that look the same, separated by empty lines."""
     return "\n\n".join("\n".join(group) for group in result) or "No duplicates found."
+
+
+def training(result: Result) -> str:
+    """The figures of a training and how to use its result."""
+    low, high = (_percent(share) for share in result["interval"])
+    problems = [f"skipped: {item['file']}: {item['error']}" for item in result["skipped"]]
+    problems += [f"warning: {warning}" for warning in result["warnings"]]
+    lines = [
+        f"Held-out accuracy: {_percent(result['accuracy'])} ({low} to {high}, "
+        f"{result['images']} images of {len(result['labels'])} classes)",
+        f"Use it: {command_line('vision-app', 'classify', 'FILE', '--model', 'path:' + result['folder'])}",
+    ]
+    return "\n".join([*problems, *lines])
 
 
 def csv_row(result: Result) -> dict[str, str]:

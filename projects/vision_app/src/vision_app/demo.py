@@ -1,0 +1,67 @@
+"""Run the main job once, without a server: sample pictures in, checked results out.
+
+    vision-app demo      # exits with status 1 if a result is wrong
+
+Replace the samples and what is expected of them with your own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import typer
+
+from vision_app.samples import samples
+from vision_app.serve import terminal
+from vision_app.vision import Vision
+
+# What must be read from the sample documents.
+FIELDS: dict[str, dict[str, Any]] = {
+    "invoice": {
+        "vendor": "Halden Paper & Print",
+        "invoice_number": "HP-20418",
+        "date": "2026-03-14",
+        "total": 669.0,
+        "currency": "GBP",
+    },
+    "receipt": {"vendor": "CAFÉ MIRABEL", "date": "2026-02-21", "total": 28.0, "currency": "EUR"},
+}
+LABELS = {"palace": "palace"}
+QUESTIONS = (
+    ("invoice", "When is it due?", "2026-04-13"),
+    ("palace", "How much does it cost?", "I can't tell from this image."),
+)
+
+
+def run(vision: Vision) -> int:
+    """Print the results, each marked as right or wrong; returns the number of wrong ones."""
+    wrong = 0
+    for line, problem in check(vision):
+        typer.echo(f"{'✗' if problem else '✓'} {line}")
+        if problem:
+            wrong += 1
+            typer.echo(f"  {problem}", err=True)
+    return wrong
+
+
+def check(vision: Vision) -> Iterator[tuple[str, str]]:
+    """Yield each result as a line of text, and what is wrong with it or an empty string."""
+    pictures = {sample.name: sample for sample in samples()}
+    sources = {name: vision.open(sample.path, sample.path.name) for name, sample in pictures.items()}
+    for name, label in LABELS.items():
+        result = vision.classify(sources[name])
+        yield terminal.labels(result).splitlines()[0], _differs(result["labels"][0]["label"], label)
+    for name, expected in FIELDS.items():
+        result = vision.extract(sources[name], pictures[name].schema)
+        values = {field: result["fields"].get(field) for field in expected}
+        line = ", ".join(f"{field} {value}" for field, value in values.items())
+        yield f"{name}: {line}", _differs(values, expected)
+    for name, question, expected_answer in QUESTIONS:
+        answer = vision.ask(sources[name], question)["answer"]
+        problem = "" if expected_answer in answer else f"expected {expected_answer!r}"
+        yield f"{name}: {question} {answer}", problem
+
+
+def _differs(value: Any, expected: Any) -> str:
+    return "" if value == expected else f"expected {expected!r}"
