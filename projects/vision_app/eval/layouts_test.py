@@ -53,9 +53,7 @@ def band(sheet: Sheet, doc: Document, rng: random.Random) -> None:
         sheet.text(x1 - 3, y, value, 12 if strong else 9, bold=strong, align="r")
         y += 7
     sheet.lines(x0, y + 8, doc.notes(), 8.5)
-    sheet.text(
-        sheet.width / 2, sheet.height - 14, "  |  ".join(doc.footer), 7, align="c", fit=x1 - x0
-    )
+    sheet.lines(sheet.width / 2, sheet.height - 26, doc.footer, 7, align="c")
 
 
 def sidebar(sheet: Sheet, doc: Document, rng: random.Random) -> None:
@@ -273,7 +271,8 @@ def slip(sheet: Sheet, doc: Document, rng: random.Random) -> None:
     for label, value, strong in lines:
         sheet.text(x0, y, label, 9, bold=strong)
         y = sheet.text(x1, y, value, 9, bold=strong, align="r") + 1.2
-    sheet.lines(x0, y + 5, [*doc.notes(), " · ".join(doc.footer)], 7.5, fit=x1 - x0)
+    y = sheet.lines(x0, y + 5, doc.notes(), 7.5, fit=x1 - x0)
+    sheet.paragraph(x0, y, " · ".join(doc.footer), x1 - x0, 7)
     # The slip.
     y = sheet.height - 52
     sheet.rule(0, y, sheet.width, 0.2, dash=1.5)
