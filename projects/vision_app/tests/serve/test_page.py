@@ -262,6 +262,9 @@ class TestInBrowser:
         page.get_by_role("tab", name="Fields").click()
         page.locator("#fields [data-mark]").first.wait_for()
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        page.mouse.wheel(0, 2000)
+        page.locator("#fields details").scroll_into_view_if_needed()
+        assert page.locator("#left").bounding_box()["y"] >= 0  # the picture stays in sight
 
     def test_missing_detector_names_its_setting(self, visit):
         page = visit()

@@ -15,8 +15,8 @@ from typing import Any
 import gradio as gr
 
 from vision_app.samples import samples
+from vision_app.serve import page_html
 from vision_app.serve.page_handlers import MAX_FILES, PANELS, Handlers, Session
-from vision_app.serve.page_html import data_url
 from vision_app.vision import Vision
 from seedbed.server import html
 
@@ -43,8 +43,19 @@ CONNECT_MARKS = """() => document.addEventListener("click", (event) => {
 })"""
 
 # A remark between a click and the first event from the server.
-START = """(...inputs) => { document.body.classList.add("opening"); return inputs; }"""
+START = """(...inputs) => {
+  document.body.classList.add("opening");
+  document.body.dataset.fresh = true;
+  return inputs;
+}"""
 END = """() => document.body.classList.remove("opening")"""
+# Where the results are below the input, scroll to a new picture.
+SHOW_PICTURE = """() => {
+  if (!document.querySelector("#picture img")) return;
+  if (document.body.dataset.fresh && innerWidth <= 800)
+    document.querySelector("#columns")?.scrollIntoView({behavior: "smooth"});
+  delete document.body.dataset.fresh;
+}"""
 
 
 def build_page(vision: Vision) -> gr.Blocks:
@@ -76,7 +87,7 @@ def sample_css() -> str:
             thumbnail = image.convert("RGB")
         thumbnail.thumbnail((160, 160))
         thumbnail.save(buffer, "JPEG", quality=80)
-        url = data_url(buffer.getvalue())
+        url = page_html.data_url(buffer.getvalue())
         # The dark lower edge makes the button's text readable.
         shade = "linear-gradient(transparent 55%, rgb(0 0 0 / 70%))"
         rules.append(f'#sample-{sample.name} {{ background-image: {shade}, url("{url}"); }}')
@@ -136,7 +147,7 @@ def _add_questions(widgets: SimpleNamespace, vision: Vision) -> None:
         widgets.question, widgets.ask = _box("Ask", hint, "Question about this picture")
         widgets.answer = gr.HTML(elem_id="answer")
     with gr.Tab("Similar", elem_id="similar-tab"):
-        hint = "a flower, or words in the picture"
+        hint = "a flower"
         widgets.words, widgets.search = _box("Search", hint, "Search the indexed images")
         widgets.similar = gr.HTML(elem_id="similar")
     with gr.Tab("Why", elem_id="why-tab"):
@@ -146,11 +157,7 @@ def _add_questions(widgets: SimpleNamespace, vision: Vision) -> None:
         widgets.overlay = gr.HTML(elem_id="overlay")
     with gr.Tab("Find", elem_id="objects-tab"):
         widgets.names, widgets.detect = _box("Find", "cat, bicycle", "Objects to look for")
-        reason = (
-            "Finding any object by its name needs a detector. Set VISION_DETECTOR, e.g."
-            " hf:google/owlv2-base-patch16-ensemble, and restart."
-        )
-        widgets.objects = gr.HTML("" if vision.config.detector else html.hint(reason))
+        widgets.objects = gr.HTML("" if vision.config.detector else page_html.no_detector())
 
 
 def _box(action: str, placeholder: str, label: str) -> tuple[gr.Textbox, gr.Button]:
@@ -168,6 +175,7 @@ def _connect(page: gr.Blocks, widgets: SimpleNamespace, handlers: Handlers) -> N
     panels = [getattr(widgets, name) for name in PANELS]
     shown = [widgets.session, widgets.picker, widgets.note, widgets.columns]
     page.load(None, js=CONNECT_MARKS)
+    widgets.picture.change(None, js=SHOW_PICTURE)
 
     # Open uploads or a sample, or choose another open file; then look at it.
     files = [widgets.upload, widgets.session]
@@ -190,12 +198,13 @@ def _connect(page: gr.Blocks, widgets: SimpleNamespace, handlers: Handlers) -> N
     widgets.schema.input(handlers.extract, document, outputs, **quiet, **models)
 
     # Questions, objects, search and overlay.
-    for box, button, handler, outputs in (
+    actions: list[tuple[Any, ...]] = [
         (widgets.question, widgets.ask, handlers.ask, [widgets.answer, widgets.picture]),
         (widgets.names, widgets.detect, handlers.detect, [widgets.objects, widgets.picture]),
         (widgets.words, widgets.search, handlers.search, [widgets.similar]),
-    ):
+    ]
+    for box, button, action, outputs in actions:
         triggers = [box.submit, button.click]
-        gr.on(triggers, handler, [widgets.picker, box], outputs, **quiet, **models)
+        gr.on(triggers, action, [widgets.picker, box], outputs, **quiet, **models)
     label = [widgets.picker, widgets.label]
     widgets.explain.click(handlers.explain, label, widgets.overlay, **models)

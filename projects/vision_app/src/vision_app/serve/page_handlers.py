@@ -100,7 +100,7 @@ class Shelf:
     def get(self, key: str | None) -> Picture:
         """Raises NotFound for a picture that was dropped."""
         with self._lock:
-            if key not in self._pictures:
+            if key is None or key not in self._pictures:
                 raise NotFound(MISSING)
             self._pictures.move_to_end(key)
             return self._pictures[key]
@@ -174,7 +174,8 @@ class Handlers:
             yield panels(
                 picture=page_html.waiting(f"Opening {picture.source.name} …"),
                 **dict.fromkeys(("overview", "text", "fields", "similar"), page_html.waiting("…")),
-                **dict.fromkeys(("answer", "objects", "overlay"), ""),
+                objects="" if self.vision.config.detector else page_html.no_detector(),
+                **dict.fromkeys(("answer", "overlay"), ""),
             )
             # 1. Show the picture itself.
             if not picture.views:
@@ -248,8 +249,8 @@ class Handlers:
     def search(self, key: str | None, words: str) -> Iterator[str]:
         """Images that match the words, or without words, images like the open one."""
         yield page_html.waiting("Searching …")
-        picture, problem = attempt(lambda: self.shelf.get(key))
-        yield self._search(words.strip() or picture.source) if picture or words.strip() else problem
+        query, problem = attempt(lambda: words.strip() or self.shelf.get(key).source)
+        yield problem if query is None else self._search(query)
 
     def explain(
         self,
@@ -260,9 +261,7 @@ class Handlers:
         """The picture with the pixels that speak for a class."""
 
         def explain() -> str:
-            def report(done: int, total: int, what: str = "") -> None:
-                progress((done, total), desc=what or None)
-
+            report = _Report(progress)
             result = self.vision.explain(self.shelf.get(key).source, label or None, report)
             return page_html.overlay(result, preview(decode(result["png"])))
 
@@ -324,6 +323,19 @@ def attempt(work: Callable[[], Result]) -> tuple[Result | None, str]:
         return work(), ""
     except Exception as error:
         return None, html.error(public_message(error, log))
+
+
+class _Report:
+    """Progress of a long computation as `seedbed.cli.Progress`, shown by Gradio."""
+
+    def __init__(self, progress: gr.Progress) -> None:
+        self.progress = progress
+
+    def __call__(self, done: int, total: int | None, text: str = "", *, now: bool = False) -> None:  # noqa: ARG002
+        self.progress((done, total), desc=text or None)
+
+    def print(self, line: str) -> None:
+        log.info(line)
 
 
 def _views(source: Source) -> list[View]:

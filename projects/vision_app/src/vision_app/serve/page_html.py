@@ -274,6 +274,14 @@ def detection_boxes(result: Result) -> list[Box]:
     ]
 
 
+def no_detector() -> str:
+    """How to enable the detection of objects."""
+    return hint(
+        "Finding any object by its name needs a detector. Set VISION_DETECTOR, e.g. to"
+        " hf:google/owlv2-base-patch16-ensemble, and restart."
+    )
+
+
 def gallery(hits: Sequence[Result], thumbnails: Sequence[bytes | None]) -> str:
     """Search results with thumbnails, best first."""
     if not hits:
