@@ -2,7 +2,7 @@
 
     attempt = find_upright(image, detect, recognize)      # the page turned, and its lines
     skew = find_skew(attempt.quads)                       # degrees
-    matrix, size = straighten(image.shape, attempt.turned, skew)
+    matrix, width, height = straighten(*attempt.image.shape[:2], skew)
 
 Lines on a page that lies on its side are tall. Text that is upside down is read with little
 confidence (0.6 to 0.8 on our pages, even digits; upright 0.98 and more), so a few lines decide.
