@@ -130,6 +130,10 @@ def test_document_yields_its_main_fields(
         ("Corner Deli\n TOTAL   7.50\n CASH   10.00\n CHANGE   2.50", "currency"),
         ("PixelWorks\n Invoice # 7\n Due date: 08/15/2024\n Total  $950.00", "date"),
         (
+            "Wagner Ltd\n Looked over:  30/11/2024\n Due:  03/01/2025\n Total  5.00",
+            "date",
+        ),
+        (
             "Meyer\n Rechnung\n Kundennummer: 4471   Auftragsnummer: A-17\n Summe  5,00",
             "invoice_number",
         ),

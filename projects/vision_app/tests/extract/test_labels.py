@@ -22,6 +22,7 @@ def lexicon() -> Lexicon:
         ("lnvoice", "document_title"),
         ("Rechnungsnurnmer 5", "invoice_number"),
         ("Jahresrechnung", "document_title"),
+        ("Invoice Dabe: 3", "invoice_date"),
         ("Total (incl. VAT)", "gross_total"),
         ("Subtotal", "subtotal"),
         ("Fällig am 3.4.", "due_date"),
@@ -36,6 +37,8 @@ def test_both_languages_of_a_label_are_found(lexicon: Lexicon) -> None:
     assert len(lexicon.find("Datum/Date: 3.4.24")) == 2
 
 
-@pytest.mark.parametrize("text", ["Widget blue", "pour le dessert", "INVOICE-0001"])
+@pytest.mark.parametrize(
+    "text", ["Widget blue", "pour le dessert", "INVOICE-0001", "Thomas & Reid"]
+)
 def test_other_words_are_not_labels(lexicon: Lexicon, text: str) -> None:
     assert lexicon.find(text) == []

@@ -155,12 +155,20 @@ class Lexicon:
                 key = squeeze(text[start:end])
                 if size > 1 or key not in self._split:
                     spans.append((size, end, key))
-        for match in (self._exact, self._similar):
-            for size, end, key in reversed(spans):
-                kinds, score = match(key)
-                if kinds:
-                    return Label(frozenset(kinds), start, end, score, kinds), size
-        return None, 1
+        # 1. The longest exact match. 2. A longer similar one, unless it ends in part of a value.
+        found: tuple[Label | None, int] = (None, 1)
+        for size, end, key in spans:
+            kinds, score = self._exact(key)
+            if kinds:
+                found = Label(frozenset(kinds), start, end, score, kinds), size
+        for size, end, key in reversed(spans):
+            last = words[position + size - 1]
+            if found[0] is not None and (size <= found[1] or last[1] - last[0] < 4):
+                continue
+            kinds, score = self._similar(key)
+            if kinds:
+                return Label(frozenset(kinds), start, end, score, kinds), size
+        return found
 
     def _exact(self, key: str) -> tuple[Mapping[str, Set[str]], float]:
         if key in self._labels:

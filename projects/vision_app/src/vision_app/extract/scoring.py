@@ -284,6 +284,13 @@ def _score_bare_date(candidate: Candidate, document: Document, count: int) -> No
         find_times(c.text) and same_row(c.box, cell.box) for c in document.on_page[cell.page]
     ):
         candidate.add("time", 0.15)
+    left = [
+        c
+        for c in document.on_page[cell.page]
+        if c.box[2] <= cell.box[0] and same_row(c.box, cell.box) and c.text.endswith(":")
+    ]
+    if left or re.search(r"[^\W\d_]{3}\s*:\s*$", cell.text[: candidate.start]):
+        candidate.add("unknown label", -0.3)
     words = len(re.findall(r"[^\W\d_]{3,}", rest))
     candidate.add("alone", 0.08 * (words <= 2) - 0.05 * max(0, words - 3))
     if re.search(r"[-–]\s*$|\b(?:to|bis|au|al|t/m|until)\s*$", cell.text[: candidate.start]):

@@ -100,7 +100,7 @@ def _score_text(candidate: Candidate, document: Document, name: str) -> None:
         w for w in words if w.endswith(tuple(_words("address_suffixes"))) and len(w) > 6
     ]
     if digits:
-        shop = re.fullmatch(r"[^\d,]{4,}\s#?\d{1,4}", name) and not address  # with its number
+        shop = re.fullmatch(r"[^\d,]{4,}\s#?\d{3,4}", name) and not address  # with its number
         candidate.add("digits", -0.02 if shop else -0.12 - 0.03 * digits)
         candidate.add("address", -0.3 * bool(address))
     elif not legal:

@@ -21,6 +21,7 @@ from vision_app.extract.schemas import Field, Schema
 from vision_app.extract.values import Value, find_amounts, find_currencies, find_dates, find_times
 from vision_app.ocr.page import Page, Pixels
 from seedbed.errors import SeedbedError
+from seedbed.images import message_part
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -43,11 +44,9 @@ def extract_with_model(
     """
     from langchain_core.messages import HumanMessage
 
-    from vision_app.answer.ask import image_part
-
     # 1. Ask the model, under the JSON schema.
     content: list[str | dict[str, Any]] = [{"type": "text", "text": PROMPT}]
-    content += [image_part(pixels) for pixels in images[:MAX_IMAGES]]
+    content += [message_part(pixels) for pixels in images[:MAX_IMAGES]]
     structured = model.with_structured_output(model_schema(schema))
     reply = structured.invoke([HumanMessage(content)])
     if not isinstance(reply, Mapping):
