@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import struct
 import subprocess
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from seedbed.errors import BadInput, SeedbedError, TooLarge
-from seedbed.images import FORMATS, Pixels, decode, encode_png, find_pages, printable
+from seedbed.images import FORMATS, Pixels, decode, encode_png, find_pages, message_part, printable
 
 RED, GREEN, WHITE = (255, 0, 0), (0, 255, 0), (255, 255, 255)
 
@@ -318,3 +319,11 @@ def test_encode_png_keeps_every_pixel(shape: tuple[int, ...]) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
     decoded = decode(encode_png(pixels))
     assert np.array_equal(decoded, pixels if len(shape) == 3 else np.dstack([pixels] * 3))
+
+
+def test_message_part_is_a_jpeg_scaled_to_the_side() -> None:
+    part = message_part(np.full((300, 600, 3), WHITE, np.uint8), side=100)
+    assert (part["type"], part["mime_type"]) == ("image", "image/jpeg")
+    pixels = decode(base64.b64decode(part["base64"]))
+    assert pixels.shape == (50, 100, 3)
+    assert np.abs(pixels.astype(int) - WHITE).max() < 8

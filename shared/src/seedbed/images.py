@@ -1,7 +1,8 @@
-"""Decode untrusted pictures into RGB pixels, within limits; and write pixels as PNG.
+"""Decode untrusted pictures into RGB pixels, within limits; and encode pixels.
 
     pixels = decode(Path("photo.jpg").read_bytes(), name="photo.jpg")   # uint8 (height, width, 3)
     png = encode_png(pixels)
+    HumanMessage([message_part(pixels)])         # for a vision-language model
 
 Format and size are checked in the header, before any pixel takes memory. A picture is converted in
 strips: the peak is 7 bytes a pixel, 10 where EXIF turns it, 15 for WEBP. Reading files, the limit
@@ -10,6 +11,7 @@ of their size in bytes, and PDF are left to the caller.
 
 from __future__ import annotations
 
+import base64
 import io
 import warnings
 from collections.abc import Callable, Iterator
@@ -114,6 +116,24 @@ def encode_png(pixels: Pixels) -> bytes:
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "PNG", compress_level=1)  # several times as fast as 6
     return file.getvalue()
+
+
+def message_part(pixels: Pixels, side: int = 1568) -> dict[str, Any]:
+    """An image as a part of a LangChain message: a JPEG of at most `side` pixels, in base64.
+
+    The default is the longest side that vision-language models look at before they scale down.
+
+    >>> message_part(np.zeros((40, 60, 3), np.uint8))["mime_type"]
+    'image/jpeg'
+    """
+    from PIL import Image
+
+    image = Image.fromarray(pixels)
+    image.thumbnail((side, side))
+    file = io.BytesIO()
+    image.save(file, "JPEG", quality=90)
+    data = base64.b64encode(file.getvalue()).decode()
+    return {"type": "image", "base64": data, "mime_type": "image/jpeg"}
 
 
 def printable(name: str) -> str:

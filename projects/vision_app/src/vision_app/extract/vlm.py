@@ -76,10 +76,12 @@ def model_schema(schema: Schema) -> dict[str, Any]:
     """The schema as vendors accept it: every property required, nullable, without our keywords."""
     properties: dict[str, Any] = {}
     for name, data in schema.json["properties"].items():
-        kept = {k: v for k, v in data.items() if k not in ("format", "pattern", "x-labels", "enum")}
-        types = kept.get("type", "string")
+        keywords = {
+            k: v for k, v in data.items() if k not in ("format", "pattern", "x-labels", "enum")
+        }
+        types = keywords.get("type", "string")
         types = [types] if isinstance(types, str) else list(types)
-        properties[name] = {**kept, "type": [*dict.fromkeys([*types, "null"])]}
+        properties[name] = {**keywords, "type": [*dict.fromkeys([*types, "null"])]}
     return {
         "title": schema.json.get("title", schema.name),
         "description": schema.json.get("description", "Fields of a document"),
@@ -138,9 +140,9 @@ def _places(field: Field, value: Any, cell: Cell) -> Iterable[tuple[int, int]]:
         "currency": find_currencies,
     }
     if field.value in finders:
-        for found in finders[field.value](cell.text):
-            if value in found.readings.values():
-                yield found.start, found.end
+        for match in finders[field.value](cell.text):
+            if value in match.readings.values():
+                yield match.start, match.end
     elif squeeze(value) and squeeze(value) in squeeze(cell.text):
         start = cell.text.casefold().find(value.casefold())
         yield (start, start + len(value)) if start >= 0 else (0, len(cell.text))
