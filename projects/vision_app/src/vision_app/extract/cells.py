@@ -44,12 +44,12 @@ class Cell:
 
     def words_in(self, start: int, end: int) -> list[Word]:
         """The words that overlap the characters from `start` to `end`."""
-        found, position = [], 0
+        words, position = [], 0
         for word in self.words:
             if position < end and position + len(word.text) > start:
-                found.append(word)
+                words.append(word)
             position += len(word.text) + 1
-        return found
+        return words
 
     def box_of(self, start: int, end: int) -> Box:
         """The box of the characters from `start` to `end`, cut within words in proportion."""

@@ -124,7 +124,7 @@ def rank(document: Document, target: Field) -> list[Candidate]:
 
 def find_currency(document: Document, total: Candidate | None) -> Candidate | None:
     """The currency at the total, in its row, after a label, or else the most frequent one."""
-    found: list[Candidate] = []
+    candidates: list[Candidate] = []
     for cell in document.cells:
         labels = [label for label in document.labels[cell] if "currency" in label.kinds]
         for value in find_currencies(cell.text):
@@ -136,11 +136,11 @@ def find_currency(document: Document, total: Candidate | None) -> Candidate | No
             candidate.add("ISO code", 0.02 * (value.raw == code))
             if total is not None:
                 _score_near_total(candidate, cell, value, total)
-            found.append(candidate)
-    for candidate in found:
-        same = sum(other.value == candidate.value for other in found)
-        candidate.add("frequent", 0.15 * same / len(found))
-    return best(found)
+            candidates.append(candidate)
+    for candidate in candidates:
+        same = sum(other.value == candidate.value for other in candidates)
+        candidate.add("frequent", 0.15 * same / len(candidates))
+    return best(candidates)
 
 
 def _score_near_total(candidate: Candidate, cell: Cell, value: Value, total: Candidate) -> None:

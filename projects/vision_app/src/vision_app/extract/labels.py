@@ -127,14 +127,14 @@ class Lexicon:
     def find(self, text: str) -> list[Label]:
         """The labels in `text`, in order, without overlaps."""
         words = [(m.start(), m.end()) for m in _WORD.finditer(text)]
-        found: list[Label] = []
+        labels: list[Label] = []
         position = 0
         while position < len(words):
             label, size = self._longest(text, words, position)
             if label is not None and not _is_preposition(label, text):
-                found.append(label)
+                labels.append(label)
             position += size
-        return found
+        return labels
 
     def _longest(
         self, text: str, words: list[tuple[int, int]], position: int
@@ -156,19 +156,19 @@ class Lexicon:
                 if size > 1 or key not in self._split:
                     spans.append((size, end, key))
         # 1. The longest exact match. 2. A longer similar one, unless it ends in part of a value.
-        found: tuple[Label | None, int] = (None, 1)
+        best: tuple[Label | None, int] = (None, 1)
         for size, end, key in spans:
             kinds, score = self._exact(key)
             if kinds:
-                found = Label(frozenset(kinds), start, end, score, kinds), size
+                best = Label(frozenset(kinds), start, end, score, kinds), size
         for size, end, key in reversed(spans):
             last = words[position + size - 1]
-            if found[0] is not None and (size <= found[1] or last[1] - last[0] < 4):
+            if best[0] is not None and (size <= best[1] or last[1] - last[0] < 4):
                 continue
             kinds, score = self._similar(key)
             if kinds:
                 return Label(frozenset(kinds), start, end, score, kinds), size
-        return found
+        return best
 
     def _exact(self, key: str) -> tuple[Mapping[str, Set[str]], float]:
         if key in self._labels:

@@ -83,7 +83,7 @@ def links(
     document: Document, cell: Cell, value: Value, kinds: set[str], spans: Spans
 ) -> list[Link]:
     """The labels of these kinds around a value, the best first; `spans` are all its likes."""
-    found = []
+    result = []
     box = cell.box_of(value.start, value.end)
     for other in document.on_page[cell.page]:
         for label in document.labels[other]:
@@ -97,8 +97,8 @@ def links(
                     else:
                         link = _above(document, other, label, label_box, cell, box, spans)
                 if link is not None:
-                    found.append(link)
-    return sorted(found, key=lambda link: -link.strength)
+                    result.append(link)
+    return sorted(result, key=lambda link: -link.strength)
 
 
 def _inside(
@@ -222,21 +222,19 @@ def _width(document: Document, page: int) -> float:
     return float(next((p.width for p in document.pages if p.number == page), 1)) or 1.0
 
 
-def _score_by_links(
-    candidate: Candidate, found: Sequence[Link], roles: Mapping[str, float]
-) -> None:
+def _score_by_links(candidate: Candidate, near: Sequence[Link], roles: Mapping[str, float]) -> None:
     """The nearest label wins: add the best one of the field, unless another's is nearer."""
     own = max(
         (
             (link.strength * max(roles.get(k, 0) for k in link.label.kinds), link)
-            for link in found
+            for link in near
             if link.label.kinds & roles.keys()
         ),
         key=lambda pair: pair[0],
         default=None,
     )
     rival = max(
-        (link.strength for link in found if not link.label.kinds & roles.keys()), default=0.0
+        (link.strength for link in near if not link.label.kinds & roles.keys()), default=0.0
     )
     if own is None:
         candidate.add("rival", -rival if rival > 0.35 else 0.0)
@@ -262,7 +260,7 @@ def score_dates(document: Document, target: Field) -> list[Candidate]:
         for cell in document.cells
     }
     count = sum(map(len, spans.values()))
-    found = []
+    candidates = []
     for cell, values in spans.items():
         for value in values:
             candidate = Candidate(document.context.date(value), cell, value.start, value.end, 0.0)
@@ -271,8 +269,8 @@ def score_dates(document: Document, target: Field) -> list[Candidate]:
             if target.name == "date" and (not near or near[0].strength < 0.35):
                 _score_bare_date(candidate, document, count)
             _break_ties(candidate, document)
-            found.append(candidate)
-    return found
+            candidates.append(candidate)
+    return candidates
 
 
 def _score_bare_date(candidate: Candidate, document: Document, count: int) -> None:
@@ -306,7 +304,7 @@ def score_amounts(document: Document, target: Field) -> list[Candidate]:
     decimals = sum(
         "." in v.raw[-3:] or "," in v.raw[-3:] for group in spans.values() for v in group
     )
-    found, near_by = [], {}
+    candidates, near_by = [], {}
     for cell, values in spans.items():
         for value in values:
             candidate = Candidate(value.readings[""], cell, value.start, value.end, 0.0)
@@ -320,10 +318,10 @@ def score_amounts(document: Document, target: Field) -> list[Candidate]:
                 if len(value.raw) > 7:
                     candidate.add("long", -0.4)
             _break_ties(candidate, document)
-            found.append(candidate)
+            candidates.append(candidate)
     if target.name == "total":
-        _score_totals(found, near_by, document)
-    return found
+        _score_totals(candidates, near_by, document)
+    return candidates
 
 
 def _amounts_of(cell: Cell) -> list[Value]:
@@ -341,12 +339,12 @@ def _has_currency(cell: Cell, value: Value) -> bool:
 
 
 def _score_totals(
-    found: list[Candidate], near_by: Mapping[int, list[Link]], document: Document
+    candidates: list[Candidate], near_by: Mapping[int, list[Link]], document: Document
 ) -> None:
     def labelled(kind: str) -> list[Decimal]:
         return [
             _decimal(c)
-            for c in found
+            for c in candidates
             for link in near_by[id(c)][:1]
             if kind in link.label.kinds and link.strength > 0.5
         ]
@@ -354,9 +352,9 @@ def _score_totals(
     taxes = labelled("tax")
     added = {*taxes, sum(taxes, Decimal(0))} - {Decimal(0)}
     sums = {net + tax for net in labelled("subtotal") for tax in added}
-    positive = [_decimal(c) for c in found if c.score > 0.3]
+    positive = [_decimal(c) for c in candidates if c.score > 0.3]
     pages = len(document.pages)
-    for candidate in found:
+    for candidate in candidates:
         value = _decimal(candidate)
         if value == 0:
             candidate.add("zero", -0.5)
@@ -367,16 +365,16 @@ def _score_totals(
                 candidate.add("net amount after tax", 0.55 - candidate.score)
         if positive and value == max(positive):
             candidate.add("largest", 0.06)
-        if _is_part_of_sum(candidate, found):
+        if _is_part_of_sum(candidate, candidates):
             candidate.add("net or tax in a row with the gross", -0.4)
         page = candidate.cell.page - document.pages[0].number
         candidate.add("last page", 0.05 * page / pages)
 
 
-def _is_part_of_sum(candidate: Candidate, found: Sequence[Candidate]) -> bool:
+def _is_part_of_sum(candidate: Candidate, candidates: Sequence[Candidate]) -> bool:
     row = [
         _decimal(c)
-        for c in found
+        for c in candidates
         if c.cell.page == candidate.cell.page and same_row(c.box, candidate.box)
     ]
     value = _decimal(candidate)
@@ -395,7 +393,7 @@ def score_numbers(document: Document, target: Field) -> list[Candidate]:
     spans = {cell: _numbers_of(document, cell) for cell in document.cells}
     every_kind = {k for labels in document.labels.values() for label in labels for k in label.kinds}
     kinds = (every_kind - NEUTRAL) | set(target.roles)
-    found = []
+    candidates = []
     for cell, values in spans.items():
         for value in values:
             near = links(document, cell, value, kinds, spans)
@@ -410,23 +408,23 @@ def score_numbers(document: Document, target: Field) -> list[Candidate]:
                 named = near and near[0].label.kinds & {"invoice_number", "receipt_number"}
                 candidate.add("a year", -0.03 if named else -0.25)
             _break_ties(candidate, document)
-            found.append(candidate)
-    return found
+            candidates.append(candidate)
+    return candidates
 
 
 def _numbers_of(document: Document, cell: Cell) -> list[Value]:
     """The numbers in a cell that aren't part of a label, a date, a time, an amount or a code."""
     text = list(cell.text)
-    taken = [(label.start, label.end) for label in document.labels[cell]]
-    taken += [(v.start, v.end) for v in (*find_dates(cell.text), *find_times(cell.text))]
-    taken += [m.span() for m in re.finditer(r"\S*(?:@|www\.|https?:)\S*|\d[\d.,' ]*%", cell.text)]
-    taken += [
+    masks = [(label.start, label.end) for label in document.labels[cell]]
+    masks += [(v.start, v.end) for v in (*find_dates(cell.text), *find_times(cell.text))]
+    masks += [m.span() for m in re.finditer(r"\S*(?:@|www\.|https?:)\S*|\d[\d.,' ]*%", cell.text)]
+    masks += [
         m.span()
         for m in re.finditer(
             r"(?<![\w/\-])[-–]?\d{1,3}(?:[., ]\d{3})*[.,]\d{2}(?![\w/\-])", cell.text
         )
     ]
-    for start, end in taken:
+    for start, end in masks:
         text[start:end] = "\0" * (end - start)
     return find_numbers("".join(text))
 
@@ -460,7 +458,7 @@ def _titled(link: Link, value: Value, cell: Cell) -> Link:
 
 def score_texts(document: Document, target: Field) -> list[Candidate]:
     """What follows a label of the field, in its cell, to the right or below, as text."""
-    found = []
+    candidates = []
     pattern = target.pattern
     for cell in document.cells:
         for label, following in _with_next(document.labels[cell]):
@@ -479,8 +477,8 @@ def score_texts(document: Document, target: Field) -> list[Candidate]:
                         0.0,
                     )
                     candidate.add("label", strength * label.score)
-                    found.append(candidate)
-    return found
+                    candidates.append(candidate)
+    return candidates
 
 
 def _with_next(labels: Sequence[Label]) -> Iterable[tuple[Label, int | None]]:
@@ -516,7 +514,7 @@ def _allowed(text: str, enum: Sequence[str]) -> bool:
 def score_times(document: Document, target: Field) -> list[Candidate]:
     """Every time of day on the page; one next to a date is that of the document."""
     spans = {cell: find_times(cell.text) for cell in document.cells}
-    found = []
+    candidates = []
     for cell, values in spans.items():
         for value in values:
             candidate = Candidate(value.readings[""], cell, value.start, value.end, 0.0)
@@ -529,8 +527,8 @@ def score_times(document: Document, target: Field) -> list[Candidate]:
             )
             candidate.add("date", 0.5 * dated * (":" in value.raw))
             _break_ties(candidate, document)
-            found.append(candidate)
-    return found
+            candidates.append(candidate)
+    return candidates
 
 
 def _break_ties(candidate: Candidate, document: Document) -> None:

@@ -102,11 +102,11 @@ def find_dates(text: str, *, compact: bool = False) -> list[Value]:
     >>> [value.readings for value in find_dates("le 3 mars 2024")]
     [{'': '2024-03-03'}]
     """
-    found: list[Value] = []
+    values: list[Value] = []
     for value in _dates(text, compact):
-        if value.readings and not any(v.start < value.end and value.start < v.end for v in found):
-            found.append(value)
-    return sorted(found, key=lambda value: value.start)
+        if value.readings and not any(v.start < value.end and value.start < v.end for v in values):
+            values.append(value)
+    return sorted(values, key=lambda value: value.start)
 
 
 def _dates(text: str, compact: bool) -> Iterator[Value]:
@@ -186,15 +186,15 @@ def find_times(text: str) -> list[Value]:
     >>> [value.readings for value in find_times("at 2:05 pm")]
     [{'': '14:05'}]
     """
-    found = []
+    values = []
     for match in _TIME.finditer(text):
         hour, minute = int(match[1]), match[2]
         if match[4]:
             hour = hour % 12 + 12 * match[4].lower().startswith("p")
-        found.append(
+        values.append(
             Value(match[0].strip(), match.start(), match.end(), {"": f"{hour:02}:{minute}"})
         )
-    return found
+    return values
 
 
 # ── amounts and currencies ──────────────────────────────────────────────────────────────────
@@ -206,7 +206,7 @@ def find_amounts(text: str) -> list[Value]:
     >>> [value.readings[""] for value in find_amounts("EUR 1.234,56- and 3 %")]
     [Decimal('-1234.56')]
     """
-    found = []
+    values = []
     for match in _AMOUNT.finditer(text):
         amount = parse_amount(match[0])
         if amount is None or amount >= 10**10:
@@ -228,10 +228,10 @@ def find_amounts(text: str) -> list[Value]:
             negative = None  # a range
         if match[0][-1] in ".,":
             negative = None  # 12.- in Switzerland is 12.00
-        found.append(
+        values.append(
             Value(match[0], match.start(), match.end(), {"": -amount if negative else amount})
         )
-    return found
+    return values
 
 
 def parse_amount(text: str) -> Decimal | None:
@@ -257,7 +257,7 @@ def find_currencies(text: str) -> list[Value]:
     >>> [list(value.readings) for value in find_currencies("Total: US$ 5 or 4,50 EUR")]
     [['USD'], ['EUR']]
     """
-    found = []
+    values = []
     for match in _currency_pattern().finditer(text):
         raw = match[0].strip()
         code = raw.upper()
@@ -268,8 +268,8 @@ def find_currencies(text: str) -> list[Value]:
         codes = _symbols().get(raw) or ((code,) if is_code else ())
         if codes:
             start = match.end() - len(raw)
-            found.append(Value(raw, start, match.end(), {code: code for code in codes}))
-    return found
+            values.append(Value(raw, start, match.end(), {code: code for code in codes}))
+    return values
 
 
 @lru_cache(1)
@@ -314,12 +314,12 @@ def find_numbers(text: str) -> list[Value]:
     >>> [value.raw for value in find_numbers("INV-2024-0815 and A-17")]
     ['INV-2024-0815', 'A-17']
     """
-    found = []
+    values = []
     for match in _NUMBER.finditer(text):
         raw = match[0].strip(" -–.,/_")
         start = match.start() + match[0].index(raw) if raw else match.start()
         if 1 <= len(raw) <= 30:
-            found.append(
+            values.append(
                 Value(raw, start, start + len(raw), {"": re.sub(r"\s?([-–/._\\])\s?", r"\1", raw)})
             )
-    return found
+    return values

@@ -41,7 +41,7 @@ def score_vendors(document: Document, _: Field) -> list[Candidate]:
     """Every line of the first page that could be the vendor's name."""
     first = document.on_page.get(document.pages[0].number, []) if document.pages else []
     customers = _customer_block(document, first)
-    found = []
+    candidates = []
     for cell in first:
         name = cell.text
         labels = [
@@ -60,9 +60,9 @@ def score_vendors(document: Document, _: Field) -> list[Candidate]:
         _score_text(candidate, document, name)
         _score_place(candidate, document, first, cell in customers)
         _score_support(candidate, document, name)
-        found.append(candidate)
-    _merge_lines(document, found)
-    return found
+        candidates.append(candidate)
+    _merge_lines(document, candidates)
+    return candidates
 
 
 def clean_name(name: str) -> str:
@@ -148,7 +148,7 @@ def _score_place(
         for c in cells
     )
     candidate.add("row with an amount", -0.4 * priced)
-    naming = [
+    heads = [
         c
         for c in cells
         for label in document.labels[c]
@@ -159,9 +159,9 @@ def _score_place(
             or (c is not cell and len(c.text) <= label.end + 2 and _next_to(c, cell))
         )
     ]
-    if naming:
+    if heads:
         # In a row with a number or a date, "seller" is the person at the counter.
-        row = [c for c in cells if c is not naming[0] and same_row(c.box, naming[0].box)]
+        row = [c for c in cells if c is not heads[0] and same_row(c.box, heads[0].box)]
         clerk = any(document.labels[c] and c.text[-1] != ":" for c in row if c is not cell)
         candidate.add("vendor label", 0.1 if clerk else 0.45)
 
@@ -204,7 +204,7 @@ def _initials(name: str) -> str:
 
 
 def _domains(document: Document) -> list[str]:
-    found = []
+    candidates = []
     for cell in document.cells:
         for match in _DOMAIN.finditer(cell.text.replace(" ", "")):
             parts = [
@@ -212,8 +212,8 @@ def _domains(document: Document) -> list[str]:
                 for p in match[1].lower().split(".")
                 if p not in ("www", "com", "co", "mail", "shop", "info")
             ]
-            found += [p for p in parts[-1:] if p not in _MAILERS]
-    return found
+            candidates += [p for p in parts[-1:] if p not in _MAILERS]
+    return candidates
 
 
 def _customer_block(document: Document, cells: Sequence[Cell]) -> set[Cell]:
@@ -263,10 +263,10 @@ def _customer_block(document: Document, cells: Sequence[Cell]) -> set[Cell]:
     return block
 
 
-def _merge_lines(document: Document, found: list[Candidate]) -> None:
+def _merge_lines(document: Document, candidates: list[Candidate]) -> None:
     """A name over two lines: the second is as large, or only a legal form."""
-    by_cell = {candidate.cell: candidate for candidate in found}
-    for candidate in sorted(found, key=lambda c: -c.score)[:3]:
+    by_cell = {candidate.cell: candidate for candidate in candidates}
+    for candidate in sorted(candidates, key=lambda c: -c.score)[:3]:
         cell = candidate.cell
         for other in document.on_page[cell.page]:
             second = by_cell.get(other)
@@ -320,7 +320,7 @@ def score_customers(document: Document, target: Field) -> list[Candidate]:
     named = Field(
         target.name, "text", {"customer": 1.0, **target.roles}, target.labels, target.pattern
     )
-    found = []
+    candidates = []
     for candidate in score_texts(document, named):
         text = str(candidate.value)
         digits = sum(map(str.isdigit, text))
@@ -328,8 +328,8 @@ def score_customers(document: Document, target: Field) -> list[Candidate]:
         candidate.add("short", -0.5 * (sum(map(str.isalpha, text)) < 3))
         if document.labels[candidate.cell] and candidate.start == 0:
             candidate.add("label", -0.3)
-        found.append(candidate)
-    return found
+        candidates.append(candidate)
+    return candidates
 
 
 @lru_cache(1)
