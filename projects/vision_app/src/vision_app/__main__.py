@@ -72,16 +72,16 @@ def _each(
     files = find_files(paths)
     rows: list[dict[str, Any]] = []
     failures = 0
-    with cli.progress(quiet=len(files) < 2, unit="file") as progress:
+    quiet = len(files) < 2 or sys.stdout.isatty()  # the results themselves show the progress there
+    with cli.progress(quiet=quiet, unit="file") as progress:
+        complain = partial(typer.echo, err=True) if quiet else progress.print
         for number, path in enumerate(files, 1):
             try:
                 result = task(vision.open(path))
             except SeedbedError as error:
                 failures += 1
                 result = {"file": str(path), "error": str(error)}
-                progress.print(f"error: {path}: {error}") if len(files) > 1 else typer.echo(
-                    f"error: {path}: {error}", err=True
-                )
+                complain(f"error: {error}")
             if as_csv:
                 rows.append(result)
             elif as_json:
@@ -141,7 +141,10 @@ def read(
     def task(source: Source) -> dict[str, Any]:
         pages = vision.read(source)
         if text_format == "json":
-            return {"file": source.name, **formats.as_json(pages)}
+            contents = [formats.as_json(page) for page in pages]
+            return {"file": source.name, "pages": contents, "warnings": source.warnings}
+        for warning in source.warnings:
+            typer.echo(f"warning: {source.name}: {warning}", err=True)
         write = formats.as_hocr if text_format == "hocr" else formats.as_text
         return {"file": source.name, "text": write(pages)}
 

@@ -3,8 +3,8 @@
     FORMATS["text"](pages)             # str; also "json" and "hocr"
 
 hOCR is XHTML with the place of every word, which `hocr-tools` and `ocrmypdf` turn into searchable
-PDFs: http://kba.github.io/hocr-spec/1.2/. Its boxes, like those of `as_json(page)["lines"]`, are
-pixels of the page as it was read; `as_json` also has `matrix`, which leads back to the input.
+PDFs: http://kba.github.io/hocr-spec/1.2/. Its boxes are pixels of the upright page; those of
+`as_json` are pixels of the image as it was passed in.
 """
 
 from __future__ import annotations
@@ -38,17 +38,16 @@ def as_json(page: Page) -> dict[str, Any]:
         "height": page.height,
         "turned": page.turned,
         "skew": page.skew,
-        "matrix": [list(row) for row in page.matrix],
         "text": page.text,
         "lines": [
             {
                 "text": line.text,
-                "box": _round(line.box),
+                "box": _round(page.to_input(line.box)),
                 "confidence": round(line.confidence, 4),
                 "words": [
                     {
                         "text": word.text,
-                        "box": _round(word.box),
+                        "box": _round(page.to_input(word.box)),
                         "confidence": round(word.confidence, 4),
                     }
                     for word in line.words
