@@ -50,7 +50,7 @@ def row(**changes: Any) -> dict[str, Any]:
 @pytest.fixture(scope="module", params=["dev", pytest.param("test", marks=pytest.mark.slow)])
 def documents(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
     folder = tmp_path_factory.mktemp(request.param)
-    return folder, make(request.param, folder, 8)
+    return folder, make(request.param, folder, 9)
 
 
 def test_generator_prints_every_field_of_the_truth(documents: Any) -> None:
