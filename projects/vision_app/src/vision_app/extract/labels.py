@@ -18,6 +18,7 @@ from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from rapidfuzz import fuzz, process
 
@@ -35,13 +36,17 @@ NUMBER_WORDS = (
         "nombor",
         "cislo",
     ),
+    *("ref", "reference", "referenz", "referencia", "riferimento", "referens", "kenmerk", "code"),
 )
+Words = Mapping[str, Mapping[str, Iterable[str]]]
 PREPOSITIONS = {"other_date", "due_date", "plain_date", "invoice_date", "customer", "vendor"}
 MAX_WORDS = 7
 FUZZY_LENGTH = 7  # letters from which a label may match with one slip in eight
 FUZZY_SCORE = 88
 _WORD = re.compile(r"[A-ZÀ-ÖØ-Þ]?[^\W\dA-ZÀ-ÖØ-Þ_]+|[^\W\d_]+|[^\W_]*[^\W\d_][^\W_]*|[#№°º]|\d+")
 _JOINTS = re.compile(r"[\s.\-–_/'’´`()&*@,]*")
+_PLACEHOLDER = re.compile(r"\{(\w+)\}")
+_LINKS = frozenset("de del della dello des du da do di of the la le el il der das den van".split())
 _NUMBER_PREFIX = re.compile(r"[-/_]\d")  # a label in front of it is part of a number: INVOICE-0001
 _LETTERS = str.maketrans(
     {"ł": "l", "ø": "o", "ß": "ss", "đ": "d", "ı": "i", "æ": "ae", "œ": "oe", "°": "o"}
@@ -82,10 +87,17 @@ def squeeze(text: str) -> str:
     return "".join(c for c in text if c.isalnum() or c == "#")
 
 
+def _without_links(label: str) -> str:
+    """A label without the words inside that link others: "date facture" is "date de la facture"."""
+    words = label.split()
+    inner = [word for word in words[1:-1] if squeeze(word) not in _LINKS]
+    return " ".join([*words[:1], *inner, *words[1:][-1:]])
+
+
 class Lexicon:
     """All labels, and the labels of the fields of a user's schema."""
 
-    def __init__(self, kinds: Mapping[str, Mapping[str, Iterable[str]]]) -> None:
+    def __init__(self, kinds: Mapping[str, Mapping[str, Iterable[str]]], words: Words) -> None:
         self._labels: dict[str, dict[str, set[str]]] = defaultdict(dict)  # languages by kind
         self._split: set[str] = set()
         whole: set[str] = set()
@@ -95,10 +107,11 @@ class Lexicon:
                 for label in labels:
                     if language == "suffixes":
                         self._suffixes[squeeze(label)].add(kind)
-                    else:
-                        (self._split if re.search(r"\w[\s.\-]+[\w{]", label) else whole).update(
-                            self._add(kind, label, language)
-                        )
+                        continue
+                    names = {*_PLACEHOLDER.findall(label)} - {"no"}
+                    speakers = words[min(names)] if language == "all" else [language]
+                    keys = [key for name in speakers for key in self._add(kind, label, name, words)]
+                    (self._split if re.search(r"\w[\s.\-]+[\w{]", label) else whole).update(keys)
         # "re id" is not in "Reid": short labels of several words match several words only.
         self._split = {key for key in self._split if len(key) <= 7} - whole
         self._slips = {label.translate(_SLIPS): label for label in self._labels}
@@ -110,16 +123,24 @@ class Lexicon:
     @classmethod
     def load(cls, extra: Mapping[str, Iterable[str]] | None = None) -> Lexicon:
         """The built-in labels, plus those of `extra` (kind: labels)."""
-        kinds = dict(_builtin())
+        kinds = {**_builtin()}
+        words: Any = kinds.pop("words")
         for kind, labels in (extra or {}).items():
             kinds[kind] = {**kinds.get(kind, {}), "": list(labels)}
-        return cls(kinds)
+        return cls(kinds, words)
 
-    def _add(self, kind: str, label: str, language: str) -> list[str]:
-        variants = (
-            [label.replace("{no}", word) for word in NUMBER_WORDS] if "{no}" in label else [label]
-        )
-        keys = [squeeze(variant) for variant in variants]
+    def _add(self, kind: str, label: str, language: str, words: Words) -> set[str]:
+        """Add a label in each form, with and without words such as "of"; their keys."""
+        parts = _PLACEHOLDER.split(label)
+        keys = {squeeze(parts[0])}
+        for name, text in zip(parts[1::2], parts[2::2], strict=True):
+            choice = [
+                squeeze(word)
+                for word in (NUMBER_WORDS if name == "no" else words[name].get(language, ()))
+            ]
+            keys = {key + word + squeeze(text) for key in keys for word in choice}
+        if len(parts) == 1:
+            keys |= {squeeze(_without_links(label))}
         for key in keys:
             self._labels[key].setdefault(kind, set()).update({language} - {""})
         return keys
@@ -154,7 +175,8 @@ class Lexicon:
             if not within_word and not (size == 1 and _NUMBER_PREFIX.match(text, end)):
                 key = squeeze(text[start:end])
                 if size > 1 or key not in self._split:
-                    spans.append((size, end, key))
+                    inner = "" if size < 3 else squeeze(_without_links(text[start:end]))
+                    spans.append((size, end, key if key in self._labels else inner or key))
         # 1. The longest exact match. 2. A longer similar one, unless it ends in part of a value.
         best: tuple[Label | None, int] = (None, 1)
         for size, end, key in spans:

@@ -29,6 +29,7 @@ ROLES: dict[str, dict[str, float]] = {
         "receipt_number": 0.85,
         "document_title": 0.75,
         "plain_number": 0.62,
+        "fallback_number": 0.55,
     },
     "order_number": {"order_number": 1.0},
     "date": {"invoice_date": 1.0, "plain_date": 0.85, "paid_date": 0.55},
