@@ -17,63 +17,46 @@ def write(folder: Path, name: str, value: int) -> None:
     file.write_bytes(encode_png(np.full((8, 8, 3), value, np.uint8)))
 
 
-def test_sub_folders_are_the_labels(tmp_path: Path) -> None:
-    for number, name in enumerate(("dog/b.png", "cat/a.png", "cat/more/c.png", ".cache/x.png")):
-        write(tmp_path, name, number)
+def test_images_come_in_batches_with_their_labels(tmp_path: Path) -> None:
+    for number in range(17):
+        write(tmp_path, f"cat/more/{number:02}.png", number)
+    write(tmp_path, "dog/b.png", 100)
+    write(tmp_path, ".cache/x.png", 101)
+    (tmp_path / "dog" / "last.png").write_text("not an image")
     images = LabelledFolder(tmp_path, Config())
+    batches = list(images.batches(minimum=1))
     assert images.labels == ("cat", "dog")
-    assert [(images.name(file), target) for file, target, _ in images] == [
-        ("cat/a.png", 0),
-        ("cat/more/c.png", 0),
-        ("dog/b.png", 1),
-    ]
+    assert [len(batch) for batch in batches] == [16, 2]
+    assert [int(pixels[0, 0, 0]) for batch in batches for pixels in batch] == [*range(17), 100]
+    assert images.names[0] == "cat/more/00.png"
+    assert images.targets == [0] * 17 + [1]
+    assert images.skipped[0]["file"] == "dog/last.png"
+    assert "text" in images.skipped[0]["error"]
 
 
-def test_unreadable_images_are_skipped_with_the_reason(tmp_path: Path) -> None:
-    write(tmp_path, "cat/a.png", 1)
-    write(tmp_path, "dog/b.png", 2)
-    (tmp_path / "dog" / "notes.png").write_text("not an image")
+def test_the_same_image_is_read_once(tmp_path: Path) -> None:
+    for name, value in {"cat/a.png": 1, "cat/b.png": 1, "dog/a.png": 2}.items():
+        write(tmp_path, name, value)
     images = LabelledFolder(tmp_path, Config())
-    assert len(list(images)) == 2
-    [skipped] = images.skipped
-    assert skipped["file"] == "dog/notes.png"
-    assert "text" in skipped["error"]
-
-
-def test_duplicates_in_one_class_are_skipped_and_in_two_reported(tmp_path: Path) -> None:
-    write(tmp_path, "cat/a.png", 1)
-    write(tmp_path, "cat/b.png", 1)
-    write(tmp_path, "dog/a.png", 1)
-    images = LabelledFolder(tmp_path, Config())
-    assert len(list(images)) == 2
+    assert len(next(images.batches(minimum=1))) == 2
     assert images.skipped == [{"file": "cat/b.png", "error": "Same image as cat/a.png."}]
-    assert images.warnings == ["cat/a.png and dog/a.png are the same image, in two classes."]
 
 
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        (["photo.png"], "contains no sub-folders"),
-        (["cat/a.png"], "only one class, 'cat'"),
+        (["photo.png"], "has 0 sub-folders; two are needed"),
+        (["cat/a.png"], "has 1 sub-folders"),
         (["cat/a.png", "dog/notes.txt"], "contains no images"),
+        (["cat/a.png", "dog/a.png"], "'cat' has 1 readable images; the minimum is 2"),
     ],
 )
 def test_folders_without_two_classes_are_refused(
     tmp_path: Path, names: list[str], message: str
 ) -> None:
-    for name in names:
-        write(tmp_path, name, 1)
+    for number, name in enumerate(names):
+        write(tmp_path, name, number)
     with pytest.raises(BadInput, match=message):
-        LabelledFolder(tmp_path, Config())
-
-
-def test_a_missing_folder_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="is not a folder"):
+        list(LabelledFolder(tmp_path, Config()).batches())
+    with pytest.raises(BadInput, match="has 0 sub-folders"):
         LabelledFolder(tmp_path / "none", Config())
-
-
-def test_a_class_with_one_image_is_refused(tmp_path: Path) -> None:
-    write(tmp_path, "cat/a.png", 1)
-    write(tmp_path, "dog/a.png", 2)
-    with pytest.raises(BadInput, match="'cat' has 1 readable image; the minimum is 2"):
-        LabelledFolder(tmp_path, Config()).require([0, 1, 1])

@@ -31,22 +31,11 @@ def test_a_folder_without_a_head_is_refused(tmp_path: Path) -> None:
         load(tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"labels": ["cat"]}, "do not fit 1 labels"),
-        ({"format": 9}, "format is 9"),
-        ({"temperature": 0}, "temperature is 0"),
-        ({"temperature": None}, "damaged"),
-    ],
-)
-def test_a_head_that_does_not_fit_its_matrix_is_refused(
-    tmp_path: Path, change: dict[str, object], message: str
-) -> None:
+def test_a_head_that_does_not_fit_its_matrix_is_refused(tmp_path: Path) -> None:
     HEAD.save(tmp_path)
     about = json.loads((tmp_path / "head.json").read_text("utf-8"))
-    (tmp_path / "head.json").write_text(json.dumps(about | change), "utf-8")
-    with pytest.raises(ConfigError, match=message):
+    (tmp_path / "head.json").write_text(json.dumps(about | {"labels": ["cat"]}), "utf-8")
+    with pytest.raises(ConfigError, match="do not fit 1 labels"):
         load(tmp_path)
 
 

@@ -84,14 +84,11 @@ def test_accuracy_falls_where_the_classifier_is_weak(report: dict[str, Any]) -> 
     assert rows["none", 0]["interval"] == pytest.approx([0.676, 1.0], abs=0.001)
 
 
-def test_unreadable_images_are_listed(report: dict[str, Any]) -> None:
+def test_the_text_has_a_row_per_condition(report: dict[str, Any]) -> None:
+    text = to_text(report)
+    assert "none               0  8    100.0%  68% to 100%" in text
+    assert "skipped: dark/notes.png: " in text
     assert report["images"] == 8
-    assert [item["file"] for item in report["skipped"]] == ["dark/notes.png"]
-    assert "skipped: dark/notes.png: " in to_text(report)
-
-
-def test_the_report_is_reproducible(folder: Path, report: dict[str, Any]) -> None:
-    assert measure(folder, CLASSIFIER, Config()) == report
 
 
 def test_a_folder_that_is_not_a_label_is_refused(tmp_path: Path) -> None:
@@ -106,6 +103,7 @@ def test_slices_are_compared_with_the_others() -> None:
     answers = [(0.9, True)] * 70 + [(0.9, True)] * 48 + [(0.9, False)] * 32 + [(0.9, False)]
     slices = [*["day"] * 70, *["night"] * 80, None]
     day, night = compare_slices(slices, answers)
+    assert "difference" not in compare_slices(["day"], answers[:1])[0]
     assert (day["slice"], day["n"], day["accuracy"]) == ("day", 70, 1.0)
     assert night["accuracy"] == 0.6
     assert night["difference"] == pytest.approx(-0.4)
@@ -125,17 +123,12 @@ def test_slices_come_from_a_table_in_the_folder(folder: Path) -> None:
         table.unlink()
     assert [(row["slice"], row["n"]) for row in report["slices"]] == [("day", 1), ("night", 1)]
     assert "none.png" in report["warnings"][0]
-    assert "points" in to_text(report)
-
-
-def test_a_single_slice_has_no_difference() -> None:
-    [row] = compare_slices(["day", "day"], [(0.9, True), (0.9, False)])
-    assert "difference" not in row
+    assert "+0% (" in to_text(report)
 
 
 def test_a_table_with_other_columns_is_refused(tmp_path: Path) -> None:
     (tmp_path / "slices.csv").write_text("path,group\na.png,day\n")
-    with pytest.raises(BadInput, match=r"columns path, group.*file,slice"):
+    with pytest.raises(BadInput, match=r"not a table of slices.*file,slice"):
         read_slices(tmp_path / "slices.csv")
 
 
@@ -152,6 +145,6 @@ def test_the_plot_draws_a_line_per_distortion() -> None:
     pixels = decode(plot({"conditions": rows}))
     assert pixels.shape == (420, 1000, 3)
     colours = [(37, 99, 235), (220, 38, 38), (5, 150, 105), (217, 119, 6), (124, 58, 237)]
-    for panel in (pixels[:, :500], pixels[:, 500:]):
+    for panel in (pixels[:, :450], pixels[:, 450:870]):
         for colour in colours:
-            assert (np.abs(panel.astype(int) - colour).max(2) < 20).sum() > 100
+            assert (np.abs(panel.astype(int) - colour).max(2) < 20).sum() > 400

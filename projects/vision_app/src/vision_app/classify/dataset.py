@@ -1,12 +1,10 @@
 """A folder of labelled images: one sub-folder per class, whose name is the label.
 
-    folder = LabelledFolder(Path("birds"), Config())    # birds/crow/1.jpg, birds/robin/1.jpg, …
-    for file, target, pixels in folder:
-        print(file, folder.labels[target], pixels.shape)
-    print(folder.skipped, folder.warnings)
+    images = LabelledFolder(Path("birds"), Config())    # birds/crow/1.jpg, birds/robin/1.jpg, …
+    for batch in images.batches():
+        print(images.names[-len(batch) :], images.targets[-len(batch) :], batch[0].shape)
 
-Images are decoded one at a time, so a folder may be larger than the memory. Features, training and
-measuring are left to `train`, `fine_tune` and `evaluate.robustness`.
+Features, training and measuring are left to `train`, `fine_tune` and `evaluate.robustness`.
 """
 
 from __future__ import annotations
@@ -15,85 +13,64 @@ import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-
 from vision_app.config import Config
 from vision_app.folders.find_files import find_files
 from vision_app.images import open_source
+from vision_app.ocr.page import Pixels
+from seedbed.cli import Progress
 from seedbed.errors import BadInput, SeedbedError
 
-Pixels = npt.NDArray[np.uint8]
-LAYOUT = "Put the images of each class into a sub-folder with the name of the class."
+_BATCH = 16
 
 
 class LabelledFolder:
-    """Iterates over (file, index of its label, pixels); hidden files and folders are left out.
+    """The images of at least two classes, or BadInput; hidden files and folders are left out.
 
-    Attributes:
-
-        labels      names of the sub-folders, sorted
-        files       (path, index of its label) of every image that will be read
-        skipped     {"file", "error"} of images that cannot be read or occur twice in a class
-        warnings    lines for the user, e.g. about one image in two classes
-
-    `skipped` and `warnings` are complete when the iteration is. Raises BadInput unless there are
-    at least two classes, each with an image.
+    `labels` are the names of the sub-folders, sorted. `batches` fills `names` ("crow/1.jpg") and
+    `targets` (indices of labels) of the images that it read, and `skipped` ({"file", "error"}).
     """
 
     def __init__(self, folder: Path, config: Config) -> None:
-        if not folder.is_dir():
-            raise BadInput(f"{folder} is not a folder.", hint=LAYOUT)
-        classes = sorted(
-            path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")
-        )
+        classes = [path for path in sorted(folder.glob("[!.]*")) if path.is_dir()]
         if len(classes) < 2:
-            problem = "no sub-folders" if not classes else f"only one class, {classes[0].name!r}"
-            raise BadInput(f"{folder} contains {problem}.", hint=f"{LAYOUT} Two are the minimum.")
-        self.folder, self._config = folder, config
+            hint = "Put the images of each class into a sub-folder with the name of the class."
+            raise BadInput(f"{folder} has {len(classes)} sub-folders; two are needed.", hint=hint)
+        self._config, self.folder = config, folder
         self.labels = tuple(path.name for path in classes)
         self.files = [
             (file, target) for target, path in enumerate(classes) for file in find_files([path])
         ]
+        self.names: list[str] = []
+        self.targets: list[int] = []
         self.skipped: list[dict[str, str]] = []
-        self.warnings: list[str] = []
 
-    def __len__(self) -> int:
-        return len(self.files)
+    def batches(self, progress: Progress | None = None, minimum: int = 2) -> Iterator[list[Pixels]]:
+        """Yield up to 16 images at a time; to be called once.
 
-    def __iter__(self) -> Iterator[tuple[Path, int, Pixels]]:
-        self.skipped, self.warnings = [], []
-        first: dict[bytes, tuple[Path, int]] = {}
-        for file, target in self.files:
+        Raises BadInput at the end for a class with fewer than `minimum` readable images.
+        """
+        batch: list[Pixels] = []
+        originals: dict[bytes, str] = {}
+        for number, (file, target) in enumerate(self.files, 1):
+            name = file.relative_to(self.folder).as_posix()
             try:
                 pixels = open_source(file, config=self._config).first()
+                # Training images must not be among the held-out ones, also not in another format.
+                digest = hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).digest()
+                if (original := originals.setdefault(digest, name)) != name:
+                    raise BadInput(f"Same image as {original}.")
             except SeedbedError as error:
-                self.skipped.append({"file": self.name(file), "error": str(error)})
-                continue
-            # Of the pixels, because the same picture may be saved in two formats.
-            digest = hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).digest()
-            original, label = first.setdefault(digest, (file, target))
-            if original is not file and label == target:
-                # In training and in the held-out images at once, it would raise the accuracy.
-                same = f"Same image as {self.name(original)}."
-                self.skipped.append({"file": self.name(file), "error": same})
-                continue
-            if original is not file:
-                both = f"{self.name(original)} and {self.name(file)}"
-                self.warnings.append(f"{both} are the same image, in two classes.")
-            yield file, target, pixels
-
-    def name(self, file: Path) -> str:
-        """The path of a file in the folder, e.g. "crow/1.jpg"."""
-        return file.relative_to(self.folder).as_posix()
-
-    def require(self, targets: list[int], minimum: int = 2) -> None:
-        """Raise BadInput for a class of which fewer than `minimum` images could be read."""
+                self.skipped.append({"file": name, "error": str(error)})
+            else:
+                self.names.append(name)
+                self.targets.append(target)
+                batch.append(pixels)
+            if progress:
+                progress(number, len(self.files), name)
+            if len(batch) == _BATCH or (batch and number == len(self.files)):
+                yield batch
+                batch = []
         for target, label in enumerate(self.labels):
-            count = targets.count(target)
-            if count < minimum:
-                raise BadInput(
-                    f"Class {label!r} has {count} readable image{'s' * (count != 1)};"
-                    f" the minimum is {minimum}.",
-                    hint="Add more, ideally five or more per class.",
-                )
+            if (count := self.targets.count(target)) < minimum:
+                message = f"Class {label!r} has {count} readable images; the minimum is {minimum}."
+                raise BadInput(message, hint="Add more, ideally five or more per class.")

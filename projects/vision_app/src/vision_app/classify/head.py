@@ -14,7 +14,6 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,10 +23,7 @@ from seedbed.files import write_bytes, write_text
 from seedbed.guardrails import reason
 
 Floats = npt.NDArray[np.float32]
-_FORMAT = 1
-OWN_GRAPH = "graph.xml"
-"""Name of the backbone's OpenVINO graph, in the folder of a classifier that was fine-tuned."""
-_RETRAIN = "Train it again: vision-app train FOLDER"
+OWN_GRAPH = "graph.xml"  # the backbone, in the folder of a classifier that was fine-tuned
 
 
 @dataclass(frozen=True)
@@ -40,13 +36,10 @@ class Head:
     """
 
     labels: tuple[str, ...]
-    backbone: str
-    """Spec of the image model whose features the head reads, or OWN_GRAPH."""
+    backbone: str  # spec of the image model whose features the head reads, or OWN_GRAPH
     temperature: float
-    weight: Floats
-    """Shape (classes, d)."""
-    bias: Floats
-    """Shape (classes,)."""
+    weight: Floats  # (classes, d)
+    bias: Floats  # (classes,)
 
     def logits(self, features: Floats) -> Floats:
         """Uncalibrated logits, (n, classes), of features (n, d)."""
@@ -56,51 +49,29 @@ class Head:
         """Write the head's two files into an existing folder."""
         from safetensors.numpy import save
 
-        tensors = {"weight": self.weight, "bias": self.bias}
-        tensors = {name: np.ascontiguousarray(array, "f4") for name, array in tensors.items()}
-        write_bytes(folder / "head.safetensors", save(tensors))
-        about = {
-            "format": _FORMAT,
-            "labels": list(self.labels),
-            "backbone": self.backbone,
-            "temperature": self.temperature,
-        }
+        weight, bias = (np.ascontiguousarray(array, "f4") for array in (self.weight, self.bias))
+        write_bytes(folder / "head.safetensors", save({"weight": weight, "bias": bias}))
+        about = {name: getattr(self, name) for name in ("labels", "backbone", "temperature")}
         write_text(folder / "head.json", json.dumps(about, ensure_ascii=False, indent=2))
 
 
 def load(folder: Path) -> Head:
-    """The head in a folder that `train` wrote.
-
-    Raises NotFound if there is none, and ConfigError if it is damaged.
-    """
-    if not (folder / "head.json").is_file():
-        raise NotFound(
-            f"{folder} is not a trained classifier: head.json is missing.",
-            hint="Train one: vision-app train FOLDER",
-        )
+    """The head in a folder. Raises NotFound if there is none, and ConfigError for a damaged one."""
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
+    if not (folder / "head.json").is_file():
+        hint = "Train one: vision-app train FOLDER"
+        raise NotFound(f"{folder} is not a trained classifier: head.json is missing.", hint=hint)
     try:
         about = json.loads((folder / "head.json").read_text("utf-8"))
         tensors = load_file(folder / "head.safetensors")
-        return _check(about, tensors)
+        head = Head(
+            tuple(about["labels"]), about["backbone"], float(about["temperature"]), **tensors
+        )
+        if not len(head.weight) == len(head.bias) == len(head.labels):
+            raise ValueError(f"{head.weight.shape} weights do not fit {len(head.labels)} labels")
+        return head
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-        raise ConfigError(
-            f"The classifier in {folder} is damaged: {reason(error)}.", hint=_RETRAIN
-        ) from None
-
-
-def _check(about: dict[str, Any], tensors: dict[str, npt.NDArray[Any]]) -> Head:
-    """The head of these parts. Raises ValueError, KeyError or TypeError."""
-    if about["format"] != _FORMAT:
-        raise ValueError(f"its format is {about['format']}, not {_FORMAT}")
-    labels = tuple(str(label) for label in about["labels"])
-    weight, bias, temperature = tensors["weight"], tensors["bias"], float(about["temperature"])
-    if weight.ndim != 2 or bias.shape != (len(labels),) or len(weight) != len(labels):
-        raise ValueError(f"{weight.shape} weights do not fit {len(labels)} labels")
-    if not 0 < temperature < float("inf"):
-        raise ValueError(f"its temperature is {temperature}")
-    if not (np.isfinite(weight).all() and np.isfinite(bias).all()):
-        raise ValueError("its weights are not finite")
-    return Head(labels, str(about["backbone"]), temperature, weight, bias)
+        hint = "Train it again: vision-app train FOLDER"
+        raise ConfigError(f"{folder} is damaged: {reason(error)}.", hint=hint) from None

@@ -1,103 +1,109 @@
-"""EfficientNet-Lite0 as a torch module, to fine-tune all its weights; imported by `fine_tune` only.
+"""EfficientNet-Lite0 in torch, to fine-tune all its weights; imported by `fine_tune` only.
 
-    weights = torch_file.load(checkpoint)                  # {"_conv_stem.weight": float32 …, …}
-    network = Network(weights)
-    logits, features = network(images)                     # (n, 3, 224, 224), values -1 to 1
+    network = Network(torch_file.load(checkpoint))         # {"_conv_stem.weight": float32 …, …}
+    learn(network, squares, targets, 10, None)             # squares uint8 (n, 256, 256, 3)
+    logits, features = predict(network, squares)
     efficientnet.build(network.weights())                  # the OpenVINO graph of the same network
 
-Shapes come from the weights, and stages from `seedbed.models.efficientnet`, which builds the same
-network for OpenVINO.
+`seedbed.models.efficientnet` builds the same network, with the same names, for OpenVINO.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+import math
 
-import numpy.typing as npt
+import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.nn.functional import pad, relu6
+from torch import Tensor
+from torch.nn.functional import batch_norm, conv2d, cross_entropy, linear, pad, relu6
 
-from seedbed.models.efficientnet import STAGES
+from vision_app.classify.train import Floats, Targets
+from vision_app.ocr.page import Pixels
+from seedbed.cli import Progress
+from seedbed.models.efficientnet import SIDE, STAGES, Weights
 
-Weights = Mapping[str, npt.NDArray[Any]]
+MARGIN = 32  # pixels around random crops of SIDE: 224 of 256 is the crop of inference
+_BATCH = 16
 
 
-class Network(nn.Module):
-    """Layers are in the order of the checkpoint, so that weights are matched by their position."""
+class Network:
+    """The network of a checkpoint's weights; calling it returns logits and features.
+
+    Batch norms keep the statistics of ImageNet: those of a few images are too noisy.
+    """
 
     def __init__(self, weights: Weights) -> None:
-        super().__init__()
-        self._names = list(weights)
-        layers: list[nn.Module] = [Convolution(weights["_conv_stem.weight"], 2)]
-        for blocks, stride in STAGES:
-            for repeat in range(blocks):
-                name = f"_blocks.{len(layers) - 1}"
-                layers.append(Block(weights, name, stride if repeat == 0 else 1))
-        layers.append(Convolution(weights["_conv_head.weight"]))
-        self.layers = nn.Sequential(*layers)
-        classes, width = weights["_fc.weight"].shape
-        self.head = nn.Linear(width, classes)
-        tensors = [torch.tensor(array) for array in weights.values()]
-        self.load_state_dict(dict(zip(self.state_dict(), tensors, strict=True)))
+        self._tensors = {name: torch.tensor(array) for name, array in weights.items()}
+        names = (name for name in weights if name.endswith(("weight", "bias")))
+        self.trainable = [self._tensors[name].requires_grad_() for name in names]
 
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits (n, classes) and features (n, 1280)."""
-        features = self.layers(images).mean((2, 3))
-        return self.head(features), features
+    def __call__(self, images: Pixels) -> tuple[Tensor, Tensor]:
+        """Logits (n, classes) and features (n, 1280) of images (n, 224, 224, 3)."""
+        x = torch.from_numpy(images.transpose(0, 3, 1, 2).copy()).float() / 127.5 - 1
+        x = relu6(self._convolve(x, "_conv_stem", "_bn0", 2))
+        strides = [stride for blocks, first in STAGES for stride in (first, *[1] * (blocks - 1))]
+        for index, stride in enumerate(strides):
+            x = self._block(x, f"_blocks.{index}", stride)
+        features = relu6(self._convolve(x, "_conv_head", "_bn1")).mean((2, 3))
+        return linear(features, self._tensors["_fc.weight"], self._tensors["_fc.bias"]), features
 
-    def weights(self) -> dict[str, npt.NDArray[Any]]:
+    def _block(self, x: Tensor, name: str, stride: int) -> Tensor:
+        """Expand the channels, convolve each on its own, project; add the input if shapes agree."""
+        y = x
+        if f"{name}._expand_conv.weight" in self._tensors:
+            y = relu6(self._convolve(y, f"{name}._expand_conv", f"{name}._bn0"))
+        y = relu6(self._convolve(y, f"{name}._depthwise_conv", f"{name}._bn1", stride))
+        y = self._convolve(y, f"{name}._project_conv", f"{name}._bn2")
+        return x + y if x.shape == y.shape else y
+
+    def _convolve(self, x: Tensor, name: str, norm: str, stride: int = 1) -> Tensor:
+        """A convolution with TensorFlow's padding, and the batch norm after it."""
+        kernel = self._tensors[f"{name}.weight"]
+        # "SAME": where the padding is odd, the extra row and column are at the end. Images, and
+        # hence what the layers pass on, are square.
+        size = x.shape[2]
+        space = max((-(-size // stride) - 1) * stride + kernel.shape[2] - size, 0)
+        x = pad(x, (space // 2, space - space // 2) * 2)
+        x = conv2d(x, kernel, stride=stride, groups=x.shape[1] // kernel.shape[1])
+        parts = ("running_mean", "running_var", "weight", "bias")
+        mean, variance, scale, shift = (self._tensors[f"{norm}.{part}"] for part in parts)
+        return batch_norm(x, mean, variance, scale, shift, eps=1e-3)
+
+    def weights(self) -> Weights:
         """The weights as in the checkpoint."""
-        tensors = (tensor.detach().cpu().numpy() for tensor in self.state_dict().values())
-        return dict(zip(self._names, tensors, strict=True))
+        return {name: tensor.detach().numpy() for name, tensor in self._tensors.items()}
 
 
-class Block(nn.Module):
-    """Expands the channels, convolves each on its own, projects; adds the input if shapes agree."""
+def learn(
+    network: Network, squares: Pixels, targets: Targets, epochs: int, progress: Progress | None
+) -> None:
+    """Train all weights with AdamW, on random crops, with a learning rate that falls to zero."""
+    rng = np.random.default_rng(0)
+    steps = math.ceil(len(squares) / _BATCH)
+    optimizer = torch.optim.AdamW(network.trainable, lr=3e-4, weight_decay=0.01)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs * steps)
+    for epoch in range(epochs):
+        for step, batch in enumerate(np.array_split(rng.permutation(len(squares)), steps), 1):
+            logits, _ = network(np.stack([_random_crop(squares[index], rng) for index in batch]))
+            loss = cross_entropy(logits, torch.tensor(targets[batch]), label_smoothing=0.1)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+            if progress:
+                progress(epoch * steps + step, epochs * steps, f"loss {loss.item():.3f}")
 
-    def __init__(self, weights: Weights, name: str, stride: int) -> None:
-        super().__init__()
-        parts = []
-        if f"{name}._expand_conv.weight" in weights:
-            parts.append(Convolution(weights[f"{name}._expand_conv.weight"]))
-        depthwise = weights[f"{name}._depthwise_conv.weight"]
-        project = weights[f"{name}._project_conv.weight"]
-        parts.append(Convolution(depthwise, stride, groups=len(depthwise)))
-        parts.append(Convolution(project, linear=True))
-        self.parts = nn.Sequential(*parts)
-        self.skip = stride == 1 and parts[0].inputs == len(project)
 
-    def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.parts(x)
-        return x + y if self.skip else y
+def _random_crop(square: Pixels, rng: np.random.Generator) -> Pixels:
+    top, left = rng.integers(0, MARGIN + 1, 2)
+    return square[top : top + SIDE, left : left + SIDE]
 
 
-class Convolution(nn.Module):
-    """A convolution with TensorFlow's padding, a batch norm, and ReLU6 unless it is linear."""
-
-    def __init__(
-        self,
-        kernel: npt.NDArray[Any],
-        stride: int = 1,
-        *,
-        groups: int = 1,
-        linear: bool = False,
-    ) -> None:
-        super().__init__()
-        outputs, inputs, _, self.side = kernel.shape
-        self.inputs, self.stride, self.linear = inputs * groups, stride, linear
-        self.convolution = nn.Conv2d(
-            self.inputs, outputs, self.side, stride, groups=groups, bias=False
-        )
-        self.norm = nn.BatchNorm2d(outputs, eps=1e-3)  # TensorFlow's default
-
-    def forward(self, x: Tensor) -> Tensor:
-        # "SAME": where the padding is odd, the extra row and column are at the end.
-        height, width = (
-            max((-(-size // self.stride) - 1) * self.stride + self.side - size, 0)
-            for size in x.shape[2:]
-        )
-        x = pad(x, (width // 2, width - width // 2, height // 2, height - height // 2))
-        x = self.norm(self.convolution(x))
-        return x if self.linear else relu6(x)
+def predict(network: Network, squares: Pixels) -> tuple[Floats, Floats]:
+    """Logits and features of the middle of each square."""
+    edge = MARGIN // 2
+    middle = squares[:, edge:-edge, edge:-edge]
+    with torch.inference_mode():
+        parts = [network(middle[i : i + _BATCH]) for i in range(0, len(middle), _BATCH)]
+    logits, features = (torch.cat(tensors).numpy() for tensors in zip(*parts, strict=True))
+    return logits, features

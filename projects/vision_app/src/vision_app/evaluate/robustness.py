@@ -6,90 +6,42 @@
     vision-app robustness birds --out curves.png       # the same from a shell
 
 The folder has one sub-folder per class, named like a label of the classifier. A file `slices.csv`
-in it, with the columns file and slice, assigns images to groups ("night,…", "camera B,…") that are
-compared as well. Images that the classifier was trained on make it look better than it is.
+in it, with the columns file and slice, assigns images to groups that are compared as well. Images
+that the classifier was trained on make it look better than it is.
 
 The distortions are five of Hendrycks and Dietterich, 2019, https://arxiv.org/abs/1903.12261, on
-images whose shorter side is 256 pixels. Drawing is done with Pillow, to need no plotting library.
+images whose shorter side is 256 pixels.
 """
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import islice
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any
 
 import numpy as np
 
 from vision_app.classify.calibration import calibration_error
 from vision_app.classify.classifier import Classifier
-from vision_app.classify.dataset import LabelledFolder, Pixels
-from vision_app.classify.train import Progress, silent
+from vision_app.classify.dataset import LabelledFolder
 from vision_app.config import Config
-from seedbed.cli import table
+from vision_app.ocr.page import Pixels
+from seedbed.cli import Progress, table
 from seedbed.errors import BadInput
 from seedbed.evaluation import Figure, newcombe_interval
-from seedbed.files import decode_utf8
 
-if TYPE_CHECKING:
-    from PIL.Image import Image as Picture
-
-T = TypeVar("T")
-_SIDE = 256
-_BATCH = 16
-Answer = tuple[float, bool]
-"""Confidence, and whether the label is right."""
-
-
-# ── distortions ─────────────────────────────────────────────────────────────────────────────
-
-
-def _blur(image: Picture, radius: float, _: np.random.Generator) -> Picture:
-    from PIL import ImageFilter
-
-    return image.filter(ImageFilter.GaussianBlur(radius))
-
-
-def _noise(image: Picture, deviation: float, rng: np.random.Generator) -> Picture:
-    from PIL import Image
-
-    pixels = np.asarray(image)
-    noisy = pixels + rng.normal(0, deviation, pixels.shape)
-    return Image.fromarray(noisy.clip(0, 255).astype(np.uint8))
-
-
-def _jpeg(image: Picture, quality: float, _: np.random.Generator) -> Picture:
-    from PIL import Image
-
-    file = io.BytesIO()
-    image.save(file, "JPEG", quality=int(quality))
-    return Image.open(file)
-
-
-def _rotate(image: Picture, degrees: float, rng: np.random.Generator) -> Picture:
-    from PIL import Image
-
-    angle = degrees * rng.choice((-1, 1))
-    return image.rotate(angle, Image.Resampling.BICUBIC, fillcolor=(128, 128, 128))
-
-
-def _brightness(image: Picture, factor: float, rng: np.random.Generator) -> Picture:
-    from PIL import ImageEnhance
-
-    return ImageEnhance.Brightness(image).enhance(factor ** rng.choice((-1, 1)))
-
-
-DISTORTIONS: Mapping[str, tuple[Callable[..., Picture], Sequence[float]]] = {
-    "blur": (_blur, (1, 2, 4)),  # standard deviation in pixels
-    "noise": (_noise, (20, 40, 70)),  # standard deviation, of 255
-    "jpeg": (_jpeg, (30, 15, 5)),  # quality
-    "rotation": (_rotate, (10, 25, 45)),  # degrees, to either side
-    "brightness": (_brightness, (1.4, 2.0, 3.0)),  # times as bright or as dark
+COLOURS = ("#2563eb", "#dc2626", "#059669", "#d97706", "#7c3aed")
+Answer = tuple[float, bool]  # confidence, and whether the label is right
+DISTORTIONS: Mapping[str, Sequence[float]] = {
+    "blur": (1, 2, 4),  # standard deviation in pixels
+    "noise": (20, 40, 70),  # standard deviation, of 255
+    "jpeg": (30, 15, 5),  # quality
+    "rotation": (10, 25, 45),  # degrees, to either side
+    "brightness": (1.4, 2.0, 3.0),  # times as bright or as dark
 }
-"""Function, and its parameter at severity 1, 2 and 3."""
+"""The parameter of each distortion at severity 1, 2 and 3."""
 CONDITIONS = [("none", 0), *((name, severity) for name in DISTORTIONS for severity in (1, 2, 3))]
 """Distortions with their severities; the first is the undistorted image."""
 
@@ -100,234 +52,152 @@ def distort(pixels: Pixels, name: str, severity: int, rng: np.random.Generator) 
     >>> distort(np.zeros((64, 128, 3), np.uint8), "blur", 1, np.random.default_rng(0)).shape
     (256, 512, 3)
     """
-    from PIL import Image
+    from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
-    height, width = pixels.shape[:2]
-    scale = _SIDE / min(height, width)
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    image: Picture = Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC)
-    if severity:
-        function, parameters = DISTORTIONS[name]
-        image = function(image, parameters[severity - 1], rng)
+    image: Any = ImageOps.cover(Image.fromarray(pixels), (256, 256))
+    if not severity:
+        return np.asarray(image)
+    amount, sign = DISTORTIONS[name][severity - 1], rng.choice((-1, 1))
+    match name:
+        case "blur":
+            image = image.filter(ImageFilter.GaussianBlur(amount))
+        case "noise":
+            noisy = image + rng.normal(0, amount, (*image.size[::-1], 3))
+            return np.asarray(noisy.clip(0, 255), np.uint8)
+        case "jpeg":
+            file = io.BytesIO()
+            image.save(file, "JPEG", quality=amount)
+            image = Image.open(file)
+        case "rotation":
+            image = image.rotate(sign * amount, Image.Resampling.BICUBIC, fillcolor=(128,) * 3)
+        case "brightness":
+            image = ImageEnhance.Brightness(image).enhance(amount**sign)
     return np.asarray(image)
-
-
-# ── measuring ───────────────────────────────────────────────────────────────────────────────
 
 
 def measure(
     folder: Path, classifier: Classifier, config: Config, progress: Progress | None = None
 ) -> dict[str, Any]:
-    """Accuracy, with interval, and expected calibration error under each distortion, as JSON.
+    """Accuracy and expected calibration error under each distortion and of each slice, as JSON.
 
-    Contains also the differences between slices, and the images that could not be read. Raises
-    BadInput for a class that the classifier does not know, and for a wrong slices.csv.
+    Raises BadInput for a class that the classifier does not know, and for a wrong slices.csv.
     """
     # 1. Match folders with labels.
     images = LabelledFolder(folder, config)
-    indices = [_index(classifier, label) for label in images.labels]
-    slices = read_slices(folder / "slices.csv")
+    if unknown := set(images.labels) - set(classifier.labels):
+        hint = f"Name the sub-folders like its labels: {', '.join(classifier.labels[:3])}, …"
+        raise BadInput(f"{classifier.name} has no label {min(unknown)!r}.", hint=hint)
+    indices = np.array([classifier.labels.index(label) for label in images.labels])
+    path = folder / "slices.csv"
+    slices = read_slices(path) if path.is_file() else {}
     # 2. Classify every image under every condition.
-    report, rng = progress or silent, np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     answers: dict[tuple[str, int], list[Answer]] = {condition: [] for condition in CONDITIONS}
-    names: list[str] = []
-    targets: list[int] = []
-    for batch in batched(images, _BATCH):
-        truth = [indices[target] for _, target, _ in batch]
+    for batch in images.batches(progress, minimum=1):
+        truth = indices[images.targets[-len(batch) :]]
         for condition in CONDITIONS:
-            distorted = [distort(pixels, *condition, rng) for _, _, pixels in batch]
-            answers[condition] += _classify(classifier, distorted, truth)
-        names += [images.name(file) for file, _, _ in batch]
-        targets += [target for _, target, _ in batch]
-        report(len(names) + len(images.skipped), len(images), names[-1])
-    images.require(targets, 1)
+            rows = classifier.probabilities([distort(pixels, *condition, rng) for pixels in batch])
+            correct = rows.argmax(1) == truth
+            answers[condition] += zip(rows.max(1).tolist(), correct.tolist(), strict=True)
     # 3. Compute the figures.
-    warnings = list(images.warnings)
-    if absent := sorted(set(slices) - set(names)):
-        warnings.append(f"slices.csv names files without a readable image: {', '.join(absent[:3])}")
+    absent = sorted(set(slices) - set(images.names))
     return {
         "folder": str(folder),
         "classifier": classifier.name,
-        "images": len(names),
+        "images": len(images.names),
         "conditions": [
             {"distortion": name, "severity": severity, **_figures(answers[name, severity])}
             for name, severity in CONDITIONS
         ],
-        "slices": compare_slices([slices.get(name) for name in names], answers[CONDITIONS[0]]),
+        "slices": compare_slices([slices.get(name) for name in images.names], answers["none", 0]),
         "skipped": images.skipped,
-        "warnings": warnings,
+        "warnings": [f"No readable image, but in slices.csv: {name}" for name in absent],
     }
 
 
-def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    """Lists of `size` items; the last one may be shorter.
-
-    >>> list(batched("abc", 2))
-    [['a', 'b'], ['c']]
-    """
-    iterator = iter(items)
-    while batch := list(islice(iterator, size)):
-        yield batch
-
-
-def _index(classifier: Classifier, label: str) -> int:
-    try:
-        return classifier.labels.index(label)
-    except ValueError:
-        examples = ", ".join(classifier.labels[:3])
-        raise BadInput(
-            f"The classifier {classifier.name} has no label {label!r}.",
-            hint=f"Name the sub-folders like its labels: {examples}, …",
-        ) from None
-
-
-def _classify(
-    classifier: Classifier, images: Sequence[Pixels], truth: Sequence[int]
-) -> list[Answer]:
-    probabilities = classifier.probabilities(images)
-    correct = probabilities.argmax(1) == np.array(truth)
-    return list(zip(probabilities.max(1).tolist(), correct.tolist(), strict=True))
-
-
 def _figures(answers: Sequence[Answer]) -> dict[str, Any]:
-    correct = [right for _, right in answers]
+    confidences, correct = zip(*answers, strict=True)
     accuracy = Figure.share(sum(correct), len(correct))
     return {
         "n": accuracy.n,
         "accuracy": accuracy.value,
         "interval": [accuracy.low, accuracy.high],
-        "calibration_error": calibration_error([value for value, _ in answers], correct),
+        "calibration_error": calibration_error(confidences, correct),
     }
 
 
-# ── slices ──────────────────────────────────────────────────────────────────────────────────
-
-
 def read_slices(path: Path) -> dict[str, str]:
-    """The slice of each file of a CSV with the columns file and slice; {} if there is none.
-
-    Files are relative to the folder of the CSV. Raises BadInput for other columns.
-    """
-    if not path.is_file():
-        return {}
-    rows = csv.DictReader(io.StringIO(decode_utf8(path.read_bytes()).removeprefix("\ufeff")))
-    if not {"file", "slice"} <= set(rows.fieldnames or ()):
-        raise BadInput(
-            f"{path} has the columns {', '.join(rows.fieldnames or ()) or 'of an empty file'}.",
-            hint="Its first line must contain: file,slice",
-        )
-    return {row["file"]: row["slice"] for row in rows if row["file"] and row["slice"]}
+    """The slice of each file, whose path is relative to the folder of the CSV."""
+    try:
+        rows = csv.DictReader(path.read_text("utf-8-sig").splitlines())
+        return {row["file"]: row["slice"] for row in rows if row["slice"]}
+    except (KeyError, UnicodeDecodeError):
+        hint = "It must be UTF-8, and its first line must be: file,slice"
+        raise BadInput(f"{path} is not a table of slices.", hint=hint) from None
 
 
 def compare_slices(slices: Sequence[str | None], answers: Sequence[Answer]) -> list[dict[str, Any]]:
     """Figures of each slice, and the difference of its accuracy to that of all other slices.
 
-    An interval that excludes 0 is weak evidence if there are many slices: at 95 %, one in twenty
-    does so by chance.
+    Of many slices, one in twenty has a 95 % interval that excludes 0 by chance.
     """
+    pairs = [pair for pair in zip(slices, answers, strict=True) if pair[0] is not None]
     result = []
-    for name in sorted({name for name in slices if name is not None}):
-        inside = [answer for value, answer in zip(slices, answers, strict=True) if value == name]
-        others = [
-            answer
-            for value, answer in zip(slices, answers, strict=True)
-            if value not in (name, None)
-        ]
-        figures = {"slice": name, **_figures(inside)}
+    for name in sorted({name for name, _ in pairs if name}):
+        inside = [answer for other, answer in pairs if other == name]
+        others = [answer for other, answer in pairs if other != name]
+        row = {"slice": name, **_figures(inside)}
         if others:
-            groups = [(sum(right for _, right in group), len(group)) for group in (inside, others)]
-            figures["difference"] = figures["accuracy"] - groups[1][0] / groups[1][1]
-            figures["difference_interval"] = list(newcombe_interval(groups[0], groups[1]))
-        result.append(figures)
+            a, b = ((sum(right for _, right in group), len(group)) for group in (inside, others))
+            row["difference"] = a[0] / a[1] - b[0] / b[1]
+            row["difference_interval"] = list(newcombe_interval(a, b))
+        result.append(row)
     return result
-
-
-# ── showing ─────────────────────────────────────────────────────────────────────────────────
 
 
 def to_text(report: Mapping[str, Any]) -> str:
     """The report as tables for a terminal."""
-    header = ("distortion", "severity", "accuracy", "95 % interval", "calibration error")
+    header = ("n", "accuracy", "95 % interval", "calibration error")
     rows = [(row["distortion"], row["severity"], *_cells(row)) for row in report["conditions"]]
-    blocks = [f"{report['classifier']}, {report['images']} images", table(header, rows)]
+    blocks = [report["classifier"], table(("distortion", "severity", *header), rows)]
     if report["slices"]:
-        blocks.append(
-            table(
-                ("slice", "n", "accuracy", "95 % interval", "calibration error", "difference"),
-                [
-                    (row["slice"], row["n"], *_cells(row), _difference(row))
-                    for row in report["slices"]
-                ],
-            )
-        )
-    problems = [f"skipped: {item['file']}: {item['error']}" for item in report["skipped"]]
-    problems += [f"warning: {warning}" for warning in report["warnings"]]
-    return "\n\n".join([*blocks, *["\n".join(problems)] * bool(problems)])
+        rows = [(row["slice"], *_cells(row), _difference(row)) for row in report["slices"]]
+        blocks.append(table(("slice", *header, "difference"), rows))
+    blocks += [f"skipped: {item['file']}: {item['error']}" for item in report["skipped"]]
+    return "\n\n".join([*blocks, *(f"warning: {warning}" for warning in report["warnings"])])
 
 
-def _cells(row: Mapping[str, Any]) -> tuple[str, str, str]:
-    low, high = row["interval"]
-    accuracy, error = row["accuracy"], row["calibration_error"]
-    return f"{accuracy * 100:.1f} %", f"{low * 100:.0f} to {high * 100:.0f} %", f"{error:.3f}"
+def _cells(row: Mapping[str, Any]) -> tuple[object, ...]:
+    interval = " to ".join(f"{value:.0%}" for value in row["interval"])
+    return row["n"], f"{row['accuracy']:.1%}", interval, round(row["calibration_error"], 3)
 
 
-def _difference(row: Mapping[str, Any]) -> str:
-    if "difference" not in row:
-        return "–"
-    low, high = (value * 100 for value in row["difference_interval"])
-    return f"{row['difference'] * 100:+.0f} ({low:+.0f} to {high:+.0f}) points"
-
-
-_COLOURS = ("#2563eb", "#dc2626", "#059669", "#d97706", "#7c3aed")
-_PANEL, _MARGIN_PX, _GAP = 480, 90, 40  # pixels
+def _difference(row: Mapping[str, Any]) -> str | None:
+    low, high = row.get("difference_interval", (0, 0))
+    return f"{row['difference']:+.0%} ({low:+.0%} to {high:+.0%})" if "difference" in row else None
 
 
 def plot(report: Mapping[str, Any]) -> bytes:
     """A PNG with accuracy and calibration error over the severity, a line per distortion."""
-    from PIL import Image, ImageDraw
+    from PIL import Image, ImageDraw, ImageFont
 
-    width, height = 2 * _PANEL + _GAP, _PANEL - 60
-    image = Image.new("RGB", (width * 2, height * 2), "white")  # reduced at the end: smooth lines
-    draw = ImageDraw.Draw(image)
-    _panel(draw, report, "accuracy", "Accuracy", 0)
-    _panel(draw, report, "calibration_error", "Expected calibration error", _PANEL + _GAP)
+    image = Image.new("RGB", (1000, 420), "white")
+    draw, font = ImageDraw.Draw(image), ImageFont.load_default(size=14)
+    rows = {(row["distortion"], row["severity"]): row for row in report["conditions"]}
+    worst = max(0.1, *(row["calibration_error"] for row in rows.values()))
+    for left, measure, top in ((60, "accuracy", 1.0), (500, "calibration_error", worst)):
+        draw.text((left, 15), f"{measure.replace('_', ' ')} by severity", "black", font)
+        for step in range(5):
+            y = 370 - 75 * step
+            draw.line((left, y, left + 360, y), "#e5e7eb")
+            draw.text((left - 8, y), f"{top * step / 4:.3g}", "black", font, anchor="rm")
+        for severity in range(4):
+            draw.text((left + 120 * severity, 380), str(severity), "black", font, anchor="ma")
+        for number, (name, colour) in enumerate(zip(DISTORTIONS, COLOURS, strict=True)):
+            values = [rows["none", 0][measure], *(rows[name, s][measure] for s in (1, 2, 3))]
+            points = [(left + 120 * s, 370 - 300 * value / top) for s, value in enumerate(values)]
+            draw.line(points, colour, 3, joint="curve")
+            draw.text((890, 70 + 25 * number), name, colour, font)
     file = io.BytesIO()
-    image.resize((width, height), Image.Resampling.LANCZOS).save(file, "PNG")
+    image.save(file, "PNG")
     return file.getvalue()
-
-
-def _panel(draw: Any, report: Mapping[str, Any], measure: str, title: str, left: int) -> None:
-    """Draw one chart at twice the size, whose left edge is at `left`."""
-    from PIL import ImageFont
-
-    font = ImageFont.load_default(size=26)
-    values = {(row["distortion"], row["severity"]): row[measure] for row in report["conditions"]}
-    top_value = 1.0 if measure == "accuracy" else max(0.1, *values.values())
-
-    def place(severity: float, value: float) -> tuple[float, float]:
-        x = left + 60 + severity * (_PANEL - 60 - _MARGIN_PX) / 3
-        return 2 * x, 2 * (_PANEL - 110 - value / top_value * (_PANEL - 170))
-
-    draw.text((2 * (left + 60), 20), title, "black", font)
-    for step in range(5):
-        value = top_value * step / 4
-        draw.line((place(0, value), place(3, value)), "#e5e7eb", 2)
-        x, y = place(0, value)
-        draw.text((x - 12, y), f"{value:.2f}", "#374151", font, anchor="rm")
-    for severity in range(4):
-        x, y = place(severity, 0)
-        draw.text((x, y + 14), str(severity), "#374151", font, anchor="ma")
-    draw.text((place(1.5, 0)[0], place(0, 0)[1] + 50), "severity", "#374151", font, anchor="ma")
-    last = -1e9
-    ends = sorted(DISTORTIONS, key=lambda name: place(3, values[name, 3])[1])
-    for colour, name in zip(_COLOURS, DISTORTIONS, strict=True):
-        line = [values["none", 0], *(values[name, severity] for severity in (1, 2, 3))]
-        points = [place(severity, value) for severity, value in enumerate(line)]
-        draw.line(points, colour, 5, joint="curve")
-        for x, y in points:
-            draw.ellipse((x - 7, y - 7, x + 7, y + 7), colour)
-    for name in ends:  # labels from top to bottom, moved apart where lines end close together
-        x, y = place(3, values[name, 3])
-        last = max(y, last + 30)
-        colour = _COLOURS[list(DISTORTIONS).index(name)]
-        draw.text((x + 16, last), name, colour, font, anchor="lm")

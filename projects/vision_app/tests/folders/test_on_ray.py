@@ -13,10 +13,10 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 from vision_app.config import Config
+from vision_app.folders.on_ray import Worker, map_folder
 from vision_app.images import Source
-from vision_app.on_ray import Worker, absolute, map_folder
 from vision_app.vision import Vision, open_vision
-from seedbed.errors import BadInput, ConfigError, MissingExtra
+from seedbed.errors import MissingExtra
 from seedbed.settings import Settings
 
 
@@ -73,26 +73,12 @@ def test_an_unexpected_error_does_not_end_the_work(folder: Path) -> None:
     assert "secret" not in row["error"]
 
 
-def test_wrong_arguments_are_refused_before_a_cluster_is_started(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"Unknown task 'paint'\. Available: classify, read"):
-        map_folder([tmp_path], "paint", Config(), Settings())
-    with pytest.raises(BadInput, match="contains no images"):
-        map_folder([tmp_path], "classify", Config(), Settings())
-
-
 def test_without_ray_the_error_names_the_extra(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(MissingExtra, match=r"vision-app\[ray\]"):
         map_folder([folder], measure, Config(), Settings())
-
-
-def test_paths_in_the_settings_become_absolute() -> None:
-    config = absolute(Config(data_dir=Path("data"), classifier="path:own", detector="hf:a/b"))
-    assert config.data_dir == Path.cwd() / "data"
-    assert config.classifier == f"path:{Path.cwd() / 'own'}"
-    assert (config.detector, config.search_model) == ("hf:a/b", None)
 
 
 @pytest.fixture(scope="module")
@@ -139,9 +125,5 @@ class TestCluster:
         ImageDraw.Draw(page).text((20, 30), "INVOICE 4711", "black", font)
         page.save(tmp_path / "page.png")
         vision = open_vision(Config(), Settings())
-        source = vision.open(tmp_path / "page.png")
-        [row] = map_folder([tmp_path], "classify", Config(), Settings())
-        labels = [label["label"] for label in row["labels"]]
-        assert labels == [label["label"] for label in vision.classify(source)["labels"]]
-        [row] = map_folder([tmp_path], "read", Config(), Settings())
-        assert "4711" in row["text"]
+        [row] = map_folder([tmp_path], Vision.extract, Config(), Settings())
+        assert row == vision.extract(vision.open(tmp_path / "page.png"))
