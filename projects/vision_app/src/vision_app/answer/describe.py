@@ -1,10 +1,9 @@
-"""A caption composed from what was recognized: labels, text and layout.
+"""A caption composed from what was recognized: labels, text and layout, with their confidence.
 
     describe(prediction, pages, size=(640, 480))
     # 'Probably a coffee mug (87 %). It contains 2 lines of text, the largest "GOOD MORNING".'
 
-It states only what the classifier and the OCR engine returned, with their confidence; a
-vision-language model writes better ones (`ask`).
+A vision-language model writes better ones (`ask`).
 """
 
 from __future__ import annotations
@@ -12,42 +11,35 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from statistics import median
+from textwrap import shorten
 from typing import TYPE_CHECKING
 
-from vision_app.ocr.page import Line, Page
+from vision_app.ocr.page import Line, Page, around
 
 if TYPE_CHECKING:
     from vision_app.classify.classifier import Prediction
 
-_DOCUMENT_LINES = 5  # lines of text on the first page of a document
-_DOCUMENT_COVER = 0.25  # share of the page's height and width that a document's text spans
-_MIN_LEGIBLE = 0.7  # confidence of a line's least certain word
-_MIN_LABEL = 0.15  # confidence from which an uncertain label is mentioned
-_TITLE_LINES = 12  # lines at the top among which the title is
-_HEADING = 1.25  # height of a heading, as a multiple of the median
+_DOCUMENT_LINES, _DOCUMENT_COVER = 5, 0.25  # of a document's text: lines, share of height and width
+_MIN_LEGIBLE, _MIN_LABEL = 0.7, 0.15  # confidence of a line, and of a label that is mentioned
+_TITLE_LINES, _HEADING = 12, 1.25  # a title is among the first lines, this much above the median
 
 
 def describe(prediction: Prediction, pages: Sequence[Page], size: tuple[int, int]) -> str:
-    """One to three sentences about an image.
-
-    `prediction` is of the first page, `pages` are the pages as they were read, `size` is (width,
-    height) in pixels of the first page's image.
-    """
+    """Two sentences. `prediction` and `size` (width, height) are those of the first page."""
     pages = legible(pages)
     lines = [line for page in pages for line in page.lines]
     if is_document(pages):
         extent = f" of {len(pages)} pages" if len(pages) > 1 else ""
         heading = title(pages[0])
-        name = f', titled "{_shortened(heading)}"' if heading else ""
+        name = f", titled {_quote(heading)}" if heading else ""
         text = f"A document{extent} with {count(len(lines), 'line')} of text{name}."
-        turn = {0: "", 180: " The page is upside down."}
-        return text + turn.get(pages[0].turned, " The page lies on its side.")
+        return text + (" The page is upside down." if pages[0].turned == 180 else "")
     text = _picture(prediction)
-    if len(lines) == 1:
-        text += f' It contains the text "{_shortened(lines[0])}".'
-    elif lines:
-        largest = _shortened(max(lines, key=_height))
-        text += f' It contains {count(len(lines), "line")} of text, the largest "{largest}".'
+    if lines:
+        extent = (
+            "the text" if len(lines) == 1 else f"{count(len(lines), 'line')} of text, the largest"
+        )
+        text += f" It contains {extent} {_quote(max(lines, key=_height))}."
     return text + (f" It has only {size[0]} × {size[1]} pixels." if min(size) < 32 else "")
 
 
@@ -63,10 +55,9 @@ def is_document(pages: Sequence[Page]) -> bool:
     """Whether the image is a page of text rather than a picture of something with text on it."""
     if not pages or len(pages[0].lines) < _DOCUMENT_LINES:
         return False
-    page = pages[0]
-    lefts, tops, rights, bottoms = zip(*(line.box for line in page.lines), strict=True)
-    width, height = max(rights) - min(lefts), max(bottoms) - min(tops)
-    return width >= _DOCUMENT_COVER * page.width and height >= _DOCUMENT_COVER * page.height
+    left, top, right, bottom = around(line.box for line in pages[0].lines)
+    width, height = _DOCUMENT_COVER * pages[0].width, _DOCUMENT_COVER * pages[0].height
+    return right - left >= width and bottom - top >= height
 
 
 def title(page: Page) -> Line | None:
@@ -82,21 +73,12 @@ def headings(page: Page) -> list[Line]:
 
 
 def with_article(name: str) -> str:
-    """A noun with its indefinite article.
-
-    >>> with_article("orange"), with_article("unicycle")
-    ('an orange', 'a unicycle')
-    """
-    vowel = name[:1].lower() in "aeiou" and not name.lower().startswith(("uni", "use", "eu"))
-    return f"{'an' if vowel else 'a'} {name}"
+    """A noun with its indefinite article: an orange, a coffee mug."""
+    return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"
 
 
 def count(number: int, noun: str) -> str:
-    """A number with its noun.
-
-    >>> count(1, "line"), count(23, "line")
-    ('1 line', '23 lines')
-    """
+    """A number with its noun: 1 line, 23 lines."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
@@ -116,5 +98,5 @@ def _height(line: Line) -> float:
     return line.box[3] - line.box[1]
 
 
-def _shortened(line: Line) -> str:
-    return line.text if len(line.text) <= 60 else line.text[:59].rstrip() + "…"
+def _quote(line: Line) -> str:
+    return f'"{shorten(line.text, 60, placeholder=" …")}"'

@@ -1,10 +1,8 @@
 """Labels and their values on a page: "Total: 65.43", "Total   65.43", or one above the other.
 
-    pairs = find_pairs(pages)
-    pairs[0].label, pairs[0].value, pairs[0].support    # "Total", "65.43 EUR", the lines
+    label, value, lines, weight = find_pairs(pages)[0]    # "Total", "65.43 EUR", (Support(…),), 1.0
 
-Any label is a label here, so that any document can be asked. Fields with known names, such as those
-of invoices, are found with more care by `extract`. Which pair answers a question is up to `ask`.
+Fields with known names, such as those of invoices, are found with more care by `extract`.
 """
 
 from __future__ import annotations
@@ -17,7 +15,7 @@ from vision_app.ocr.page import Line, Page
 
 _MAX_LABEL = 6  # words
 # "Total: 65.43", where the colon is not that of a time or a URL; "Total 65.43" at the number.
-_SPLIT = re.compile(r"(.*?)(?::(?!\d|//)\s*|(?<!\S)(?=[€$£¥#+(-]*\d))(.*)")
+_SPLIT = re.compile(r"(.+?)(:(?!\d|//)\s*|(?<!\S)(?=[€$£¥#+(-]*\d))(.*)")
 
 
 @dataclass(frozen=True)
@@ -30,69 +28,61 @@ class Support:
     confidence: float
 
 
-@dataclass(frozen=True)
-class Pair:
-    """A label and its value. `weight` is 1 in one line, less the further apart they are."""
-
-    label: str
-    value: str
-    support: tuple[Support, ...]
-    weight: float = 1.0
+Pair = tuple[str, str, tuple[Support, ...], float]
+"""Label, value, their lines, and a weight: 1 in one line, less the further apart they are."""
 
 
 def support(page: Page, *lines: Line) -> tuple[Support, ...]:
     """Lines as support, with boxes in the input image."""
-    return tuple(
-        Support(line.text, page.number, page.to_input(line.box), line.confidence) for line in lines
-    )
+    box = page.to_input
+    return tuple(Support(x.text, page.number, box(x.box), x.confidence) for x in lines)
 
 
 def find_pairs(pages: Sequence[Page]) -> list[Pair]:
-    """All pairs on all pages, in reading order; a line may be in several."""
+    """All pairs on all pages; a line may be in several."""
     return [pair for page in pages for line in page.lines for pair in _pairs(page, line)]
 
 
 def _pairs(page: Page, line: Line) -> Iterator[Pair]:
     """The pairs that have this line as their label."""
     match = _SPLIT.fullmatch(line.text)
-    label, value = match.groups() if match and match[1] else (line.text, "")
-    has_colon = ":" in line.text[len(label) : len(line.text) - len(value)]
+    label, colon, value = match.groups() if match else (line.text, "", "")
     if len(label.split()) > _MAX_LABEL or not any(map(str.isalpha, label)):
         return
     # 1. Within the line.
     if value:
-        yield Pair(label.strip(" .:#-"), value, support(page, line))
-        if has_colon:
+        yield label.strip(" .:#-"), value, support(page, line), 1.0
+        if colon:
             return
         label = line.text  # "Line 2   19.99" may be a label as a whole, before a value to the right
     # 2. In a row with the label, unless both head columns.
     right, below = _right(page, line), _below(page, line)
     is_head = below and right and _below(page, right) and not any(map(str.isdigit, right.text))
-    if right and (has_colon or value or not is_head):
-        yield Pair(label, right.text, support(page, line, right), 0.95)
+    if right and (colon or value or not is_head):
+        yield label, right.text, support(page, line, right), 0.95
     # 3. Below the label.
     elif below and not value:
-        yield Pair(label, below.text, support(page, line, below), 0.85 if has_colon else 0.7)
+        yield label, below.text, support(page, line, below), 0.85 if colon else 0.7
 
 
 def _right(page: Page, line: Line) -> Line | None:
     left, top, right, bottom = line.box
-    row = [
+    row = (
         other
         for other in page.lines
         if other.box[1] < (top + bottom) / 2 < other.box[3]
         and left < other.box[0] < right + 0.6 * page.width
-    ]
+    )
     return min(row, key=lambda other: other.box[0], default=None)
 
 
 def _below(page: Page, line: Line) -> Line | None:
-    left, _, right, bottom = line.box
-    height = line.box[3] - line.box[1]
-    column = [
+    left, top, right, bottom = line.box
+    height = bottom - top
+    column = (
         other
         for other in page.lines
         if -0.3 * height <= other.box[1] - bottom < 1.5 * height
         and left - 2 * height < other.box[0] < min(right, left + 2 * height)
-    ]
+    )
     return min(column, key=lambda other: other.box[1], default=None)
