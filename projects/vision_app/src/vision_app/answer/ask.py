@@ -2,7 +2,6 @@
 
     answer = ask("What is the total?", prediction, pages, size=(1240, 1754))
     answer.text, answer.boxes[0].box, answer.confidence    # "65.43 EUR", (…), 0.93
-    ask("What colour is the sky?", prediction, pages, size=size).text   # "I can't tell from …"
 
 An answer is an extracted field, quoted from the page, or a label of the classifier. Every word of
 the question has to be there (`words.toml`), else the answer is UNKNOWN: a wrong answer costs more
@@ -22,7 +21,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from rapidfuzz.fuzz import ratio
 
 from vision_app.answer import describe as captions
-from vision_app.answer.describe import count, with_article
 from vision_app.answer.pairs import Support, find_pairs, support
 from vision_app.extract.labels import squeeze
 from vision_app.ocr.page import Page, Pixels
@@ -122,9 +120,9 @@ def _answer(kind: str, question: _Question, image: _Image) -> Answer | None:
     lines, labels = image.lines, image.prediction.labels
     match kind:
         case "pages":
-            return Answer(f"{count(len(image.pages) or 1, 'page')}.", confidence=1.0)
+            return Answer(f"{captions.count(len(image.pages) or 1, 'page')}.", confidence=1.0)
         case "lines":
-            return _quote(f"{count(len(lines), 'line')} of text.", lines)
+            return _quote(f"{captions.count(len(lines), 'line')} of text.", lines)
         case "size":
             return Answer(f"{image.size[0]} × {image.size[1]} pixels.", confidence=1.0)
         case "title" if image.pages and (heading := captions.title(image.pages[0])):
@@ -155,10 +153,12 @@ def _yes_no(kind: str, question: _Question, image: _Image) -> Answer | None:
     likely = [label for label, words in zip(labels, kinds, strict=True) if _contain(words, terms)]
     confidence = min(1.0, sum(label.confidence for label in likely))
     if confidence >= _LIKELY:
-        return Answer(f"Yes, probably {with_article(likely[0].label)}.", confidence=confidence)
+        return Answer(
+            f"Yes, probably {captions.with_article(likely[0].label)}.", confidence=confidence
+        )
     is_other = re.match(r"(is|are) (this|it|that)\b", question.text) and not likely
     if is_other and is_kind(question.text.split()[-1]) and labels[0].confidence >= _CERTAIN:
-        text = f"Probably not: it looks like {with_article(labels[0].label)}."
+        text = f"Probably not: it looks like {captions.with_article(labels[0].label)}."
         return Answer(text, confidence=labels[0].confidence)
     return None
 
@@ -257,7 +257,6 @@ def _words(text: str) -> list[str]:
 def _contain(words: Sequence[str], terms: Sequence[str]) -> bool:
     """Whether all terms are among the words, but for OCR errors; numbers must be equal."""
     return all(
-        term in words
-        or (len(term) > 4 and term.isalpha() and any(ratio(w, term) >= 88 for w in words))
+        any(w == term or (len(term) > 4 and term.isalpha() and ratio(w, term) >= 88) for w in words)
         for term in terms
     )

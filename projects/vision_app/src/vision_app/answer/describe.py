@@ -30,8 +30,7 @@ def describe(prediction: Prediction, pages: Sequence[Page], size: tuple[int, int
     lines = [line for page in pages for line in page.lines]
     if is_document(pages):
         extent = f" of {len(pages)} pages" if len(pages) > 1 else ""
-        heading = title(pages[0])
-        name = f", titled {_quote(heading)}" if heading else ""
+        name = f", titled {_quote(heading)}" if (heading := title(pages[0])) else ""
         text = f"A document{extent} with {count(len(lines), 'line')} of text{name}."
         return text + (" The page is upside down." if pages[0].turned == 180 else "")
     text = _picture(prediction)
