@@ -365,7 +365,9 @@ def evaluate(
     log_to_mlflow(report)
     if contact_sheet is not None:
         write_bytes(contact_sheet, encode_png(documents.contact_sheet(failures)))
-    show(report.as_json() if as_json else report, as_json, to_text=documents.to_text)
+    typer.echo(report.to_json() if as_json else report.to_markdown())
+    if not as_json:
+        typer.echo(documents.outcome_table(report))
 
 
 def main(arguments: list[str] | None = None) -> None:

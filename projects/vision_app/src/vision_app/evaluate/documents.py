@@ -13,6 +13,8 @@ the caller: `evaluate` takes a function, so that another extractor can be scored
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -21,6 +23,7 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vision_app.config import Config
 from vision_app.ocr.page import Box, Pixels
 from seedbed.errors import BadInput
 from seedbed.evaluation import Figure, Report
@@ -60,6 +63,20 @@ class Failure:
     expected: str | None
     value: str | None
     box: Box | None
+
+
+def make(script: Path, split: str, config: Config) -> Path:
+    """Run eval/make_documents.py into the data folder; returns the folder of the documents.
+
+    Raises BadInput if the script fails, for example for an unknown split.
+    """
+    out = config.data_dir / "eval" / split
+    command = [sys.executable, str(script), "--split", split, "--out", str(out)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        reason = done.stderr.strip().rpartition("\n")[2] or f"exit status {done.returncode}"
+        raise BadInput(f"{script} failed: {reason}.", hint="Use --split dev or --split test.")
+    return out
 
 
 def read_document(vision: Vision, path: Path, schema: str) -> Reading:
