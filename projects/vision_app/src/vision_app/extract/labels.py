@@ -187,7 +187,7 @@ class Lexicon:
             last = words[position + size - 1]
             if best[0] is not None and (size <= best[1] or last[1] - last[0] < 4):
                 continue
-            kinds, score = self._similar(key)
+            kinds, score = self._similar(key, " " not in text[start:end])
             if kinds:
                 return Label(frozenset(kinds), start, end, score, kinds), size
         return best
@@ -200,18 +200,18 @@ class Lexicon:
             self._slips.get(key.translate(_SLIPS), "") if slip else "", {}
         ), 0.95
 
-    def _similar(self, key: str) -> tuple[Mapping[str, Set[str]], float]:
+    def _similar(self, key: str, single: bool) -> tuple[Mapping[str, Set[str]], float]:
         if any(map(str.isdigit, key)):
             return {}, 0.0
-        for suffix, kinds in self._suffixes.items():
-            if key.endswith(suffix) and len(suffix) + 2 < len(key) < len(suffix) + 24:
-                return dict.fromkeys(kinds, frozenset()), 0.9
-        key = key.translate(_SLIPS)
-        if len(key) >= FUZZY_LENGTH:
-            labels = [x for n in (-1, 0, 1) for x in self._long.get((key[0], len(key) + n), ())]
-            best = process.extractOne(key, labels, scorer=fuzz.ratio, score_cutoff=FUZZY_SCORE)
+        slips = key.translate(_SLIPS)
+        if len(slips) >= FUZZY_LENGTH:
+            near = [x for n in (-1, 0, 1) for x in self._long.get((slips[0], len(slips) + n), ())]
+            best = process.extractOne(slips, near, scorer=fuzz.ratio, score_cutoff=FUZZY_SCORE)
             if best is not None:
                 return self._labels[self._slips[best[0]]], best[1] / 100 - 0.05
+        for suffix, kinds in self._suffixes.items():
+            if single and key.endswith(suffix) and len(suffix) + 2 <= len(key) < len(suffix) + 24:
+                return dict.fromkeys(kinds, frozenset()), 0.9
         return {}, 0.0
 
 

@@ -29,7 +29,7 @@ ROLES: dict[str, dict[str, float]] = {
         "receipt_number": 0.85,
         "document_title": 0.75,
         "plain_number": 0.62,
-        "fallback_number": 0.55,
+        "reference_number": 0.55,
     },
     "order_number": {"order_number": 1.0},
     "date": {"invoice_date": 1.0, "plain_date": 0.85, "paid_date": 0.55},
@@ -40,6 +40,7 @@ ROLES: dict[str, dict[str, float]] = {
     "total": {"amount_due": 1.0, "gross_total": 0.88, "total": 0.78},
     "payment_method": {"payment_method": 1.0},
 }
+RECEIPT_ROLES = {"invoice_number": {**ROLES["invoice_number"], "transaction_number": 0.55}}
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,7 @@ def _field(schema: str, name: str, data: Any) -> Field:
         pattern = re.compile(data["pattern"]) if "pattern" in data else None
     except re.error as error:
         raise ConfigError(f"{where}: invalid pattern: {error}.") from None
-    roles = dict(ROLES.get(name, {}))
+    roles = dict((RECEIPT_ROLES if schema == "receipt" else ROLES).get(name, ROLES.get(name, {})))
     if name not in ROLES:
         words = name.replace("_", " ").replace("-", " ")
         texts = [words, data.get("title", ""), data.get("description", "")]

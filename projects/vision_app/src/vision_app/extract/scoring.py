@@ -95,7 +95,7 @@ def links(
                     if same_row(label_box, box):
                         link = _left(document, other, label, label_box, cell, value, box, spans)
                     else:
-                        link = _above(document, other, label, label_box, cell, box, spans)
+                        link = _above(document, other, label, label_box, cell, value, box, spans)
                 if link is not None:
                     result.append(link)
     return sorted(result, key=lambda link: -link.strength)
@@ -138,6 +138,7 @@ def _left(
         )
     strength -= 0.15 * sum(v.start < value.start for v in spans.get(cell, ()))
     strength -= 0.15 * sum(v.start >= label.end for v in spans.get(other, ()))
+    strength -= 0.3 * _has_label(document, cell, value)
     return Link(label, other, strength - _foreign_word(document, other, label), "left")
 
 
@@ -147,6 +148,7 @@ def _above(
     label: Label,
     label_box: Box,
     cell: Cell,
+    value: Value,
     box: Box,
     spans: Spans,
 ) -> Link | None:
@@ -170,6 +172,7 @@ def _above(
     strength = (
         (0.45 if below else 0.85) * label.score - 0.04 * max(gap, 0) / height - 0.25 * len(between)
     )
+    strength -= 0.3 * _has_label(document, cell, value)
     strength -= 0.04 * _words(document, other, label.end) + 0.04 * _words(document, cell, 0)
     if min(abs(label_box[0] - box[0]), abs(label_box[2] - box[2])) > 1.5 * height:
         strength -= 0.1
@@ -191,6 +194,11 @@ def _above(
         strength - _foreign_word(document, other, label),
         "below" if below else "above",
     )
+
+
+def _has_label(document: Document, cell: Cell, value: Value) -> bool:
+    """Whether a value has a label in front of it in its own cell."""
+    return any(label.end <= value.start for label in document.labels[cell])
 
 
 def _words(document: Document, cell: Cell, start: int, end: int | None = None) -> int:
@@ -397,7 +405,7 @@ def score_numbers(document: Document, target: Field) -> list[Candidate]:
     for cell, values in spans.items():
         for value in values:
             near = links(document, cell, value, kinds, spans)
-            near = [_titled(link, value, cell) for link in near]
+            near = [_titled(document, link, value, cell) for link in near]
             candidate = Candidate(value.readings[""], cell, value.start, value.end, 0.0)
             _score_by_links(candidate, sorted(near, key=lambda link: -link.strength), target.roles)
             digits = sum(map(str.isdigit, value.raw))
@@ -429,7 +437,7 @@ def _numbers_of(document: Document, cell: Cell) -> list[Value]:
     return find_numbers("".join(text))
 
 
-def _titled(link: Link, value: Value, cell: Cell) -> Link:
+def _titled(document: Document, link: Link, value: Value, cell: Cell) -> Link:
     """Only a number right behind the title, as in "Rechnung 2024-118", belongs to it."""
     weak = link.label.kinds & {"document_title", "receipt_number", "plain_number"}
     if not weak or link.label.kinds & {"invoice_number"}:
@@ -448,9 +456,12 @@ def _titled(link: Link, value: Value, cell: Cell) -> Link:
             return link
         strength -= 0.4 * short
     elif "document_title" in link.label.kinds:
+        digits = sum(map(str.isdigit, value.raw))
         mark = cell.text[: value.start].strip() == "#" or (
-            re.search(r"[A-Za-z]", value.raw) and sum(map(str.isdigit, value.raw)) >= 3
+            re.search(r"[A-Za-z]", value.raw) and digits >= 3
         )
+        small = link.cell.height < 1.25 * document.height and digits >= 4
+        mark = mark or (link.relation == "left" and small and value.raw == cell.text)
         alone = len(cell.text) <= len(value.raw) + 4
         strength -= 0.05 if mark and alone else 0.5
     return Link(link.label, link.cell, strength, link.relation)

@@ -61,11 +61,11 @@ _AMOUNT = re.compile(
 _MINUS_BEFORE = re.compile(r"[-–−(]\s?(?:[^\d\s]{1,4}\s?)?$")
 _MINUS_AFTER = re.compile(r"^[-–−](?![\d–−-])(?=\W|$|[A-Z]{3})|^\s?\)")
 _TIME = re.compile(
-    r"(?<![\d:.])([01]?\d|2[0-3])[:.h]([0-5]\d)(?::?([0-5]\d))?\s?([ap]\.?m\b)?", re.I
+    r"(?<![\d:.])([01]?\d|2[0-3])[:.h]([0-5]\d)(?![.\d]\d)(?::?([0-5]\d))?\s?([ap]\.?m\b)?", re.I
 )
 _NUMBER_CORE = r"[A-Za-z0-9]*\d[A-Za-z0-9]*"
 _NUMBER = re.compile(
-    r"(?<![\w/\-])(?<!\d\.)(?:[A-Z]{1,6}\.?[ ](?=\d))?(?:[A-Z]{1,5}[-/.]\s?)*"
+    r"(?<![\w/\-])(?<!\d\.)(?:[A-Z]{1,6}\.?[ ](?=(?:[A-Z]{1,3}[/\-])?\d))?(?:[A-Z]{1,5}[-/.]\s?)*"
     rf"(?:[A-Za-z0-9]+(?:\s?[-–/_\\]\s?|\.))*"
     rf"{_NUMBER_CORE}(?:(?:\s?[-–/_\\]\s?|\.)[A-Za-z0-9]+)*(?:[ ]\d{{2,6}}(?![\w.,:]))*"
 )
@@ -318,7 +318,7 @@ def find_numbers(text: str) -> list[Value]:
     for match in _NUMBER.finditer(text):
         raw = match[0].strip(" -–.,/_")
         start = match.start() + match[0].index(raw) if raw else match.start()
-        if 1 <= len(raw) <= 30:
+        if 1 <= len(raw) <= 30 and not re.fullmatch(r"\d{1,3}[xX×]", raw):
             values.append(
                 Value(raw, start, start + len(raw), {"": re.sub(r"\s?([-–/._\\])\s?", r"\1", raw)})
             )
