@@ -37,7 +37,7 @@ def measure(count: int) -> dict[str, Any]:
 
     import numpy as np
 
-    from vision_app.search.vectors import VectorStore
+    from vision_app.search.store import Store
     from seedbed.evaluation import quantile
 
     rng = np.random.default_rng(0)
@@ -52,21 +52,29 @@ def measure(count: int) -> dict[str, Any]:
     vectors = members(centres[rng.integers(0, len(centres), count)])
     queries = members(centres[rng.integers(0, len(centres), QUERIES)])
     with tempfile.TemporaryDirectory() as folder:
-        store = VectorStore(Path(folder), None, "benchmark-")
+        store = Store(Path(folder), None, "benchmark")
+
+        def search(query: Any) -> list[int]:
+            with store.open() as (images, _):
+                ids = images.query([query], n_results=K, include=[])["ids"][0]
+            return [int(i) for i in ids]
+
         started = time.perf_counter()
         for at in range(0, count, 1000):
-            store.upsert("features", range(at, min(at + 1000, count)), vectors[at : at + 1000])
+            part = vectors[at : at + 1000]
+            with store.open(write=True) as (images, _):
+                images.upsert(ids=[str(at + i) for i in range(len(part))], embeddings=part)
         built = time.perf_counter() - started
-        store.reopen()  # as a new process does
+        store.close()  # as a new process does
         started = time.perf_counter()
-        store.query("features", queries[0], K)
+        search(queries[0])
         first = time.perf_counter() - started
-        times, hits = milliseconds(lambda query: store.query("features", query, K), queries)
-        store.reopen()
+        times, hits = milliseconds(search, queries)
+        store.close()
     peer, truth = milliseconds(lambda query: np.argpartition(vectors @ query, -K)[-K:], queries)
     right = sum(
-        len({i for i, _ in found} & set(expected.tolist()))
-        for found, expected in zip(hits, truth, strict=True)
+        len(set(nearest) & set(expected.tolist()))
+        for nearest, expected in zip(hits, truth, strict=True)
     )
     return {
         "vectors": count,

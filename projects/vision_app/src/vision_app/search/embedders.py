@@ -32,10 +32,9 @@ def label_vectors(labels: Sequence[str], embeddings: Any) -> Vectors:
 
 
 def concept(probabilities: Vectors, vectors: Vectors) -> Vectors:
-    """The mean of the vectors of the ten likeliest labels, weighted with their probabilities.
+    """The mean of the ten likeliest labels' vectors, weighted with their probabilities.
 
-    So "dog" finds a beagle without a model that was trained on images and texts. ConSE: Norouzi et
-    al., 2014, https://arxiv.org/abs/1312.5650.
+    ConSE: Norouzi et al., 2014, https://arxiv.org/abs/1312.5650.
     """
     top = np.argsort(-probabilities)[:10]
     mean: Vectors = probabilities[top] @ vectors[top]
@@ -45,8 +44,7 @@ def concept(probabilities: Vectors, vectors: Vectors) -> Vectors:
 class Clip:
     """CLIP or SigLIP of transformers, hf:ORG/REPO or path:DIR: one space for images and texts.
 
-    Radford et al., 2021, https://arxiv.org/abs/2103.00020; Zhai et al., 2023,
-    https://arxiv.org/abs/2303.15343. Raises MissingExtra, ConfigError or WeightsError.
+    https://arxiv.org/abs/2103.00020, https://arxiv.org/abs/2303.15343.
     """
 
     def __init__(self, spec: str) -> None:
@@ -63,8 +61,7 @@ class Clip:
             reason = str(error).partition("\n")[0]
             raise WeightsError(f"Cannot load the search model {spec!r}: {reason}") from error
         if not hasattr(self._model, "get_text_features"):
-            hint = "Use a CLIP or SigLIP model, e.g. hf:google/siglip2-base-patch16-224."
-            raise ConfigError(f"VISION_SEARCH_MODEL={spec} does not embed texts.", hint=hint)
+            raise ConfigError(f"VISION_SEARCH_MODEL={spec} is not a CLIP or SigLIP model.")
 
     def embed_image(self, pixels: Pixels) -> Vectors:
         """The vector of an image, float32 (dimension,)."""
@@ -75,10 +72,9 @@ class Clip:
         return self._infer("get_text_features", text=[text], padding="max_length", truncation=True)
 
     def score(self, cosine: float) -> float:
-        """0 for the cosine of an unrelated text and 1 for that of a good caption.
+        """0 for the cosine of an unrelated text, 1 for that of a good caption.
 
-        Images and texts of CLIP meet at 0.15 to 0.35, those of SigLIP, which has a bias, at 0 to
-        0.2: far less than two related texts, with whose cosines these scores are compared.
+        Images and texts meet at 0.15 to 0.35 in CLIP, at 0 to 0.2 in SigLIP, which has a bias.
         """
         lowest = 0.0 if hasattr(self._model, "logit_bias") else 0.15
         return min(1.0, max(0.0, (cosine - lowest) / 0.2))

@@ -46,6 +46,7 @@ _REQUEST = 1000  # ids in one request to Chroma
 _GLANCE = 640  # pixels of the longer side at which text is looked for
 _THUMBNAIL = 192  # pixels of the longer side; about 5 kB as JPEG
 _MIN_LABEL = 0.1  # confidence from which a label is a keyword of an image
+_MAX_TERMS = 30  # words of a query
 _MAX_TEXT = 5000  # characters of an image's text
 
 
@@ -80,10 +81,7 @@ class Hit:
 
 
 class ImageIndex:
-    """Images by path, in `config.data_dir`. Safe to use from many threads and processes.
-
-    `embeddings` replaces the text model of the settings.
-    """
+    """Images by path, for many threads and processes; `embeddings` replaces the text model."""
 
     def __init__(
         self, config: Config, classifier: Classifier, reader: Reader, *, embeddings: Any = None
@@ -100,13 +98,15 @@ class ImageIndex:
     def add(
         self, paths: Sequence[Path], progress: Callable[[int, int, str], None] | None = None
     ) -> Summary:
-        """Index files, folders and patterns; of a PDF, the first page.
+        """Index files, folders and patterns; of a PDF, the first page. Skips unreadable files.
 
-        A file that cannot be read is listed in the summary, and its old entry stays. Raises
-        BadInput for a folder without images, Busy while another process writes, and Unavailable.
+        Raises BadInput for a folder without images, Busy while another process writes, Unavailable.
         """
-        files = [os.path.normpath(path.absolute()) for path in find_files(paths)]
-        summary, entries = Summary(), dict[str, dict[str, Any]]()
+        # Chroma refuses names that are not UTF-8.
+        names = dict.fromkeys(os.path.normpath(path.absolute()) for path in find_files(paths))
+        files = [name for name in names if name.encode(errors="ignore").decode() == name]
+        failed = dict.fromkeys(names.keys() - files, "The name is not UTF-8. Rename the file.")
+        summary, entries = Summary(failed=failed), dict[str, dict[str, Any]]()
         for done, path in enumerate(files):
             if done % _REQUEST == 0:
                 entries = self._entries(files[done : done + _REQUEST])
@@ -134,24 +134,18 @@ class ImageIndex:
         return missing
 
     def search_image(self, pixels: Pixels, k: int = 10) -> list[Hit]:
-        """The images most similar to an image, best first; `score` is the cosine.
-
-        pixels: RGB, uint8, (height, width, 3).
-        """
-        vectors, _ = self._embed(pixels)
+        """The images most similar to an image (RGB, uint8), best first; `score` is the cosine."""
+        vector, _ = self._embed(pixels)
         with self._store.open() as (images, _):
-            scores = _nearest(images, vectors["image"], k)
+            scores = _nearest(images, vector, k)
         return self._hits(scores, k)
 
     def search_text(self, query: str, k: int = 10) -> list[Hit]:
-        """The images that show what the text says, or contain its words, best first.
-
-        Raises BadInput for an empty query.
-        """
-        terms = _words(query)
+        """The images that show what the text says, or contain its words. Refuses an empty one."""
+        terms = _words(query)[:_MAX_TERMS]
+        terms = [term for term in terms if len(term) > 2] or terms
         if not terms:
             raise BadInput("The query is empty.", hint="Describe what you are looking for.")
-        terms = [term for term in terms if len(term) > 2] or terms
         vector = embed_texts(self._embeddings, [query])[0]
         clip_vector = self._clip.embed_text(query) if self._clip else None
         with self._store.open() as (images, texts):
@@ -168,14 +162,8 @@ class ImageIndex:
         return self._hits(meaning, k, terms)
 
     def duplicates(self, max_distance: int = 8) -> list[list[str]]:
-        """Groups of paths whose images look the same, the largest group first.
-
-        `max_distance` is the number of bits, of 64, in which two perceptual hashes may differ.
-        """
-        entries = self._entries()
-        hashes = {path: entry["hash"] for path, entry in entries.items()}
-        texts = {path: entry["text"] for path, entry in entries.items()}
-        return duplicates.group(hashes, texts, max_distance)
+        """Groups of paths of the same picture, whose hashes differ in up to `max_distance` bits."""
+        return duplicates.group(self._entries(), max_distance)
 
     def thumbnail(self, path: str) -> bytes | None:
         """A small JPEG of an indexed image; None for other paths, and if its file is gone."""
@@ -200,63 +188,47 @@ class ImageIndex:
 
     def _is_current(self, path: str, entry: dict[str, Any]) -> bool:
         """Whether a file need not be read; a new time of the same content is stored."""
-        try:
-            stat = Path(path).stat()
-            if (stat.st_size, stat.st_mtime_ns) == (entry["size"], entry["mtime_ns"]):
-                return True
-            if stat.st_size != entry["size"] or _sha256(path) != entry["sha256"]:
+        if not Path(path).is_file() or (stat := Path(path).stat()).st_size != entry["size"]:
+            return False
+        if stat.st_mtime_ns != entry["mtime_ns"]:
+            if _sha256(path) != entry["sha256"]:
                 return False
-        except OSError:
-            return False  # `_index` reports it
-        with self._store.open(write=True) as (images, _):
-            images.update(ids=[path], metadatas=[{"mtime_ns": stat.st_mtime_ns}])
+            with self._store.open(write=True) as (images, _):
+                images.update(ids=[path], metadatas=[{"mtime_ns": stat.st_mtime_ns}])
         return True
 
     def _index(self, path: str) -> str:
         """Analyse a file and write the results; returns why it cannot be read."""
         try:
-            vectors, metadata, words = self._analyse(path)
+            stat, sha256 = Path(path).stat(), _sha256(path)
+            pixels = open_source(Path(path), config=self.config).first()
+            text = self._read(pixels)[:_MAX_TEXT].strip()
+            image, probabilities = self._embed(pixels)
+            likely = [i for i in np.argsort(-probabilities)[:5] if probabilities[i] >= _MIN_LABEL]
+            labels = [self._classifier.labels[i] for i in likely]
+            kinds = [kind for label in labels for kind in kinds_of(label)]
+            metadata = {
+                **{"path": path, "size": stat.st_size, "mtime_ns": stat.st_mtime_ns},
+                **{"sha256": sha256, "hash": duplicates.image_hash(pixels)},
+                **{"labels": "\n".join(labels), "text": text},
+            }
+            vectors = {"text:" + path: embed_texts(self._embeddings, [text])[0]} if text else {}
+            if not self._clip:
+                vectors["labels:" + path] = concept(probabilities, self._label_vectors)
+            words = " ".join(_words(" ".join([Path(path).stem, *labels, *kinds, text])))
         except Exception as error:
             return getattr(error, "strerror", "") or public_message(error, log)
         with self._store.open(write=True) as (images, texts):
-            texts.delete(where={"path": path})
-            for kind in vectors.keys() - {"image"}:
-                texts.upsert([f"{kind}:{path}"], [vectors[kind]], [{"path": path}])
-            images.upsert([path], [vectors["image"]], [metadata], [words])
+            texts.delete(ids=["labels:" + path, "text:" + path])
+            for name, vector in vectors.items():
+                texts.upsert([name], [vector], [{"path": path}])
+            images.upsert([path], [image], [metadata], [words])
         return ""
 
-    def _analyse(self, path: str) -> tuple[dict[str, Vectors], dict[str, Any], str]:
-        """The vectors of a file, what else is stored of it, and the words to find it by."""
-        if path != _utf8(path):
-            raise BadInput("The name of the file is not valid UTF-8.", hint="Rename it.")
-        stat, sha256 = Path(path).stat(), _sha256(path)
-        pixels = open_source(Path(path), config=self.config).first()
-        text = self._read(pixels)[:_MAX_TEXT]
-        vectors, probabilities = self._embed(pixels)
-        likely = [i for i in np.argsort(-probabilities)[:5] if probabilities[i] >= _MIN_LABEL]
-        labels = [self._classifier.labels[i] for i in likely]
-        kinds = [kind for label in labels for kind in kinds_of(label)]
-        metadata = {
-            "path": path,
-            "size": stat.st_size,
-            "mtime_ns": stat.st_mtime_ns,
-            "sha256": sha256,
-            "hash": duplicates.image_hash(pixels),
-            "labels": "\n".join(labels),
-            "text": text,
-        }
-        if text.strip():
-            vectors["text"] = embed_texts(self._embeddings, [text])[0]
-        words = _words(" ".join([Path(path).stem, *labels, *kinds, text]))
-        return vectors, metadata, " ".join(words)
-
-    def _embed(self, pixels: Pixels) -> tuple[dict[str, Vectors], Vectors]:
-        """The vectors `image` and `labels` (without CLIP); the probabilities of the labels."""
+    def _embed(self, pixels: Pixels) -> tuple[Vectors, Vectors]:
+        """The vector of an image, and the probabilities of its labels."""
         [probabilities], [features] = self._classifier.infer([pixels])
-        if self._clip:
-            return {"image": self._clip.embed_image(pixels)}, probabilities
-        labels = concept(probabilities, self._label_vectors)
-        return {"image": features, "labels": labels}, probabilities
+        return self._clip.embed_image(pixels) if self._clip else features, probabilities
 
     @cached_property
     def _label_vectors(self) -> Vectors:
@@ -271,19 +243,16 @@ class ImageIndex:
 
     def _entries(self, paths: Collection[str] | None = None) -> dict[str, dict[str, Any]]:
         """What is stored by path, by default of all images, with the `words`."""
-        ids = None if paths is None else [_utf8(path) for path in paths]
-        if ids == []:
+        if paths is not None and not paths:
             return {}  # Chroma refuses it
+        ids = list(paths) if paths else None
         with self._store.open() as (images, _):
             result = images.get(ids=ids, include=["metadatas", "documents"])
         rows = zip(result["ids"], result["metadatas"], result["documents"], strict=True)
         return {path: {**metadata, "words": words} for path, metadata, words in rows}
 
     def _hits(self, meaning: dict[str, float], k: int, terms: Sequence[str] = ()) -> list[Hit]:
-        """The best images by similar meaning or common words.
-
-        Either is evidence: the score is the probability of "or" of the two.
-        """
+        """The best images: the score is the probability of "or" of meaning and common words."""
         hits = []
         for path, entry in self._entries(meaning).items():
             score = 1 - (1 - meaning[path]) * (1 - 0.9 * _coverage(terms, entry["words"]))
@@ -323,17 +292,12 @@ def _words(text: str) -> list[str]:
     return re.findall(r"\w+", text.lower().replace("_", " "))
 
 
-def _utf8(path: str) -> str:
-    return os.fsencode(path).decode(errors="replace")
-
-
 def _sha256(path: str) -> str:
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _shrink(pixels: Pixels, side: int) -> Pixels:
-    """The image with at most `side` pixels on its longer side."""
     image = Image.fromarray(pixels)
     image.thumbnail((side, side))
     return np.asarray(image)

@@ -36,6 +36,7 @@ class Store:
         self._writes = data_dir / "images.written"  # its time is that of the last write
         self._last_write = 0
         self._client: Any = None
+        self._collections: tuple[Any, Any] | None = None
         self._lock = threading.RLock()
 
     @contextmanager
@@ -47,14 +48,18 @@ class Store:
         lock = FileLock(self._folder.with_name("images.lock"), timeout=60)
         try:
             with lock if write else nullcontext(), self._lock:
-                self._reopen_if_changed()
-                yield self._collection("images"), self._collection("texts")
+                last_write = self._writes.stat().st_mtime_ns if self._writes.exists() else 0
+                if last_write != self._last_write:
+                    self.close()  # an embedded Chroma does not see what other processes wrote
+                    self._last_write = last_write
+                self._collections = self._collections or self._connect()
+                yield self._collections
                 if write:
                     self._writes.touch()
                     self._last_write = self._writes.stat().st_mtime_ns
         except Timeout:
-            message = "Another process is writing the image index."
-            raise Busy(message, hint="Try again in a moment.", retry_after=5) from None
+            message = "Another process is writing the image index. Try again in a moment."
+            raise Busy(message, retry_after=5) from None
         except (SeedbedError, KeyboardInterrupt, SystemExit, GeneratorExit):
             raise
         except BaseException as error:  # Chroma's Rust core panics with a BaseException
@@ -69,25 +74,19 @@ class Store:
     def close(self) -> None:
         """Close the connection; the next call opens it again."""
         with self._lock, suppress(Exception):
-            client, self._client = self._client, None
+            client, self._client, self._collections = self._client, None, None
             if client is not None:
                 client.close()
 
-    def _reopen_if_changed(self) -> None:
-        """An embedded Chroma does not see what other processes wrote until it is reopened."""
-        last_write = self._writes.stat().st_mtime_ns if self._writes.exists() else 0
-        if last_write != self._last_write:
-            self.close()
-        self._last_write = last_write
-
-    def _collection(self, kind: str) -> Any:
+    def _connect(self) -> tuple[Any, Any]:
         settings = chromadb.Settings(anonymized_telemetry=False)
-        if self._client is None and self._url:
+        if self._url:
             url = urlsplit(self._url)
             address = (url.hostname or "", url.port or 8000, url.scheme == "https")
             self._client = chromadb.HttpClient(*address, settings=settings)
-        elif self._client is None:
+        else:
             self._client = chromadb.PersistentClient(self._folder, settings=settings)
-        return self._client.get_or_create_collection(
-            f"{kind}-{self._name}", embedding_function=None, configuration={"hnsw": HNSW}
-        )
+        options = {"embedding_function": None, "configuration": {"hnsw": HNSW}}
+        names = f"images-{self._name}", f"texts-{self._name}"
+        images, texts = (self._client.get_or_create_collection(n, **options) for n in names)
+        return images, texts
