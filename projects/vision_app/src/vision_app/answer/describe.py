@@ -89,8 +89,7 @@ def _picture(prediction: Prediction) -> str:
     if not prediction.sure:
         return f"A picture of something not recognized with confidence, possibly {names}."
     name, confidence = with_article(labels[0].label), labels[0].confidence
-    start = name[0].upper() + name[1:] if confidence >= 0.95 else f"Probably {name}"
-    return f"{start} ({100 * confidence:.0f} %)."
+    return f"{'A' + name[1:] if confidence >= 0.95 else f'Probably {name}'} ({100 * confidence:.0f} %)."
 
 
 def _height(line: Line) -> float:

@@ -34,8 +34,7 @@ Pair = tuple[str, str, tuple[Support, ...], float]
 
 def support(page: Page, *lines: Line) -> tuple[Support, ...]:
     """Lines as support, with boxes in the input image."""
-    box = page.to_input
-    return tuple(Support(x.text, page.number, box(x.box), x.confidence) for x in lines)
+    return tuple(Support(x.text, page.number, page.to_input(x.box), x.confidence) for x in lines)
 
 
 def find_pairs(pages: Sequence[Page]) -> list[Pair]:
