@@ -1,9 +1,8 @@
 """A caption composed from what was recognized: labels, text and layout, with their confidence.
 
+For example:
     describe(prediction, pages, size=(640, 480))
     # 'Probably a coffee mug (87 %). It contains 2 lines of text, the largest "GOOD MORNING".'
-
-A vision-language model writes better ones (`ask`).
 """
 
 from __future__ import annotations
@@ -89,7 +88,8 @@ def _picture(prediction: Prediction) -> str:
     if not prediction.sure:
         return f"A picture of something not recognized with confidence, possibly {names}."
     name, confidence = with_article(labels[0].label), labels[0].confidence
-    return f"{'A' + name[1:] if confidence >= 0.95 else f'Probably {name}'} ({100 * confidence:.0f} %)."
+    start = f"A{name[1:]}" if confidence >= 0.95 else f"Probably {name}"
+    return f"{start} ({100 * confidence:.0f} %)."
 
 
 def _height(line: Line) -> float:
