@@ -1,10 +1,11 @@
-"""A newcomer's first minute: from a fresh clone and empty caches to the first cited answer.
+"""A newcomer's first minute: from a fresh clone and empty caches to the first result.
 
-python benchmarks/install.py [--json]         needs git, make, and the network or a package mirror
+python benchmarks/install.py [rag|vision] [--json]    needs git, make, and the network or a mirror
 """
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import signal
@@ -22,20 +23,36 @@ ROOT = Path(__file__).parent.parent
 DEADLINE = 300
 
 
-def first_answer(port: int, server: subprocess.Popen[bytes]) -> dict[str, Any]:
-    """Ask until there is an answer with citations."""
-    question = json.dumps({"question": "What is hybrid search?"}).encode()
-    url, headers = f"http://127.0.0.1:{port}/v1/ask", {"content-type": "application/json"}
+def question() -> tuple[str, dict[str, Any], str]:
+    """Path and body of a request to rag_chatbot, and the key of its result that is not empty."""
+    return "/v1/ask", {"question": "What is hybrid search?"}, "citations"
+
+
+def invoice() -> tuple[str, dict[str, Any], str]:
+    """The same for vision_app."""
+    picture = ROOT / "projects/vision_app/src/vision_app/samples/invoice.png"
+    image = base64.b64encode(picture.read_bytes()).decode()
+    return "/v1/extract", {"image": image, "schema": "invoice"}, "evidence"
+
+
+REQUESTS = {"rag": question, "vision": invoice}
+
+
+def first_answer(project: str, port: int, server: subprocess.Popen[bytes]) -> dict[str, Any]:
+    """Send the project's request until there is a result."""
+    path, values, key = REQUESTS[project]()
+    body, headers = json.dumps(values).encode(), {"content-type": "application/json"}
+    url = f"http://127.0.0.1:{port}{path}"
     began = time.monotonic()
     while time.monotonic() - began < DEADLINE and server.poll() is None:
         try:
-            request = urllib.request.Request(url, question, headers)
-            answer = json.load(urllib.request.urlopen(request, timeout=10))
-            if answer["citations"]:
+            request = urllib.request.Request(url, body, headers)
+            answer = json.load(urllib.request.urlopen(request, timeout=60))
+            if answer[key]:
                 return answer
         except OSError:
             time.sleep(0.1)
-    raise SystemExit("There was no cited answer.")
+    raise SystemExit("There was no result.")
 
 
 def megabytes(folder: Path) -> float:
@@ -48,19 +65,19 @@ def megabytes(folder: Path) -> float:
     return sum(seen.values()) / 1e6
 
 
-def main() -> dict[str, Any]:
+def main(project: str) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         clone, home = Path(folder, "clone"), Path(folder, "home")
         home.mkdir()
         subprocess.run(["git", "clone", "-q", str(ROOT), str(clone)], check=True)
         kept = {
-            k: v for k, v in os.environ.items() if not k.startswith(("SEEDBED_", "RAG_", "XDG_"))
+            k: v for k, v in os.environ.items() if not k.startswith(("SEEDBED_", "RAG_", "VISION_", "XDG_"))
         }
         environment = {**kept, "HOME": str(home), "UV_CACHE_DIR": str(home / "uv")}
         port = free_port()
         began = time.perf_counter()
         server = subprocess.Popen(
-            ["make", "run-rag", f"PORT={port}", f"PYTHON={sys._base_executable}"],
+            ["make", f"run-{project}", f"PORT={port}", f"PYTHON={sys._base_executable}"],
             cwd=clone,
             env=environment,
             stdout=subprocess.DEVNULL,
@@ -68,7 +85,7 @@ def main() -> dict[str, Any]:
             start_new_session=True,
         )
         try:
-            first_answer(port, server)
+            first_answer(project, port, server)
             seconds = time.perf_counter() - began
         finally:
             os.killpg(server.pid, signal.SIGTERM)
@@ -82,4 +99,5 @@ def main() -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(main(), indent=None if "--json" in sys.argv else 2))
+    chosen = next((name for name in REQUESTS if name in sys.argv), "rag")
+    print(json.dumps(main(chosen), indent=None if "--json" in sys.argv else 2))

@@ -140,6 +140,37 @@ BENCHMARKS: dict[str, tuple[str, dict[str, tuple[str, str, str]]]] = {
             "resident_mb": ("its resident memory after 16 streams", "MB", "<= 1000"),
         },
     ),
+    "vision-install": (
+        "install.py vision",
+        {
+            "first_answer_seconds": ("fresh clone to the first extracted invoice", "s", "<= 45"),
+            "installed_mb": ("installed for it, without torch", "MB", "<= 1400"),
+        },
+    ),
+    "vision-classify": (
+        "vision_classify.py",
+        {
+            "ratio_torch_1": ("EfficientNet-Lite0, one image, against torch eager", "×", ">= 2.5"),
+            "ratio_torch_16": ("the same, a batch of 16", "×", ">= 2.5"),
+            "ratio_onnxruntime_1": ("one image, against onnxruntime", "×", ">= 1"),
+            "ratio_onnxruntime_16": ("a batch of 16, against onnxruntime", "×", ">= 1"),
+        },
+    ),
+    "vision-ocr": (
+        "vision_ocr.py",
+        {
+            "clean_error": ("OCR of clean A4 pages at 150 dpi: character error", "", "<= 0.01"),
+            "degraded_error": ("OCR of degraded pages: character error", "", "<= 0.04"),
+            "ratio": ("OCR, against RapidOCR's default on ONNX Runtime", "×", ">= 1.5"),
+        },
+    ),
+    "vision-search": (
+        "vision_search.py",
+        {
+            "p95_ms": ("similar images among 100,000, p95", "ms", "<= 30"),
+            "recall_at_10": ("the same, recall@10 against brute force", "", ">= 0.9"),
+        },
+    ),
 }
 
 
@@ -169,7 +200,7 @@ def place(where: dict[str, Any]) -> str:
 
 def run(script: str) -> dict[str, Any]:
     done = subprocess.run(
-        [sys.executable, str(HERE / script), "--json"],
+        [sys.executable, str(HERE / script.split()[0]), *script.split()[1:], "--json"],
         stdout=subprocess.PIPE,
         text=True,
         check=True,

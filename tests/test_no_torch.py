@@ -34,6 +34,7 @@ def closure(name: str, extras: frozenset[str] = frozenset()) -> set[str]:
 NEEDED = {
     "rag-chatbot": {"seedbed", "chromadb", "gradio", "openvino-genai", "langchain-core"},
     "llm-service": {"seedbed", "aiohttp", "sqlalchemy", "openvino-genai", "langchain-core"},
+    "vision-app": {"seedbed", "rapidocr", "pypdfium2", "chromadb", "openvino-genai"},
 }
 
 

@@ -29,7 +29,7 @@ FIELDS: dict[str, dict[str, Any]] = {
 }
 LABELS = {"palace": "palace"}
 QUESTIONS = (
-    ("invoice", "When is it due?", "2026-04-13"),
+    ("invoice", "When is it due?", "13 April 2026"),
     ("palace", "How much does it cost?", "I can't tell from this image."),
 )
 
