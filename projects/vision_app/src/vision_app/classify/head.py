@@ -5,8 +5,7 @@
     head.labels[logits[0].argmax()]
 
 The folder contains head.json (labels, backbone, temperature) and head.safetensors (matrix, bias).
-Neither can run code, so a folder from somebody else is safe to load. Training is left to `train`,
-and features to `seedbed.models.image_model`.
+Neither can run code, so a folder from somebody else is safe to load. Training is left to `train`.
 """
 
 from __future__ import annotations
@@ -66,11 +65,10 @@ def load(folder: Path) -> Head:
     try:
         about = json.loads((folder / "head.json").read_text("utf-8"))
         tensors = load_file(folder / "head.safetensors")
-        head = Head(
-            tuple(about["labels"]), about["backbone"], float(about["temperature"]), **tensors
-        )
-        if not len(head.weight) == len(head.bias) == len(head.labels):
-            raise ValueError(f"{head.weight.shape} weights do not fit {len(head.labels)} labels")
+        labels = tuple(about["labels"])
+        head = Head(labels, about["backbone"], float(about["temperature"]), **tensors)
+        if not len(head.weight) == len(head.bias) == len(labels):
+            raise ValueError(f"{head.weight.shape} weights do not fit {len(labels)} labels")
         return head
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         hint = "Train it again: vision-app train FOLDER"

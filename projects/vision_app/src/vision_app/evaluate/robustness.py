@@ -162,19 +162,21 @@ def to_text(report: Mapping[str, Any]) -> str:
     blocks = [report["classifier"], table(("distortion", "severity", *header), rows)]
     if report["slices"]:
         rows = [(row["slice"], *_cells(row), _difference(row)) for row in report["slices"]]
-        blocks.append(table(("slice", *header, "difference"), rows))
+        blocks.append(table(("slice", *header, "difference in points"), rows))
     blocks += [f"skipped: {item['file']}: {item['error']}" for item in report["skipped"]]
     return "\n\n".join([*blocks, *(f"warning: {warning}" for warning in report["warnings"])])
 
 
 def _cells(row: Mapping[str, Any]) -> tuple[object, ...]:
-    interval = " to ".join(f"{value:.0%}" for value in row["interval"])
-    return row["n"], f"{row['accuracy']:.1%}", interval, round(row["calibration_error"], 3)
+    interval = " to ".join(f"{value * 100:.0f}" for value in row["interval"]) + " %"
+    return row["n"], f"{row['accuracy'] * 100:.1f} %", interval, round(row["calibration_error"], 3)
 
 
 def _difference(row: Mapping[str, Any]) -> str | None:
-    low, high = row.get("difference_interval", (0, 0))
-    return f"{row['difference']:+.0%} ({low:+.0%} to {high:+.0%})" if "difference" in row else None
+    if "difference" not in row:
+        return None
+    value, low, high = (100 * x for x in (row["difference"], *row["difference_interval"]))
+    return f"{value:+.0f} ({low:+.0f} to {high:+.0f})"
 
 
 def plot(report: Mapping[str, Any]) -> bytes:
