@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,7 +29,7 @@ class ColourClassifier:
     def infer(self, images: Sequence[Pixels]) -> tuple[np.ndarray, np.ndarray]:
         return self.probabilities(images), self._features(images)
 
-    def probabilities(self, images: Sequence[Pixels]) -> np.ndarray:
+    def probabilities(self, images: Sequence[Pixels]) -> Any:
         colours = np.array(list(COLOURS.values()), np.float32)
         means = np.array([image.mean((0, 1)) for image in images], np.float32)
         scores = np.exp(-np.linalg.norm(means[:, None] - colours[None], axis=2) / 20)
@@ -63,12 +64,13 @@ def reader() -> CornerReader:
 
 
 @pytest.fixture
-def open_index(config: Config, reader: CornerReader) -> Iterator[Callable[..., ImageIndex]]:
+def open_index(config: Config, reader: Any) -> Iterator[Callable[..., ImageIndex]]:
     """Opens indexes of the same folder, and closes them after the test."""
     indexes: list[ImageIndex] = []
 
     def open_one(model: str = "colours") -> ImageIndex:
-        index = ImageIndex(config, ColourClassifier(model), reader, embeddings=HashEmbeddings())
+        classifier: Any = ColourClassifier(model)
+        index = ImageIndex(config, classifier, reader, embeddings=HashEmbeddings())
         indexes.append(index)
         return index
 

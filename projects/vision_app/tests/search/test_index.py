@@ -11,15 +11,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import chromadb
 import numpy as np
 import pytest
 from PIL import Image
 
-from vision_app.search.index import ImageIndex
+from vision_app.search.index import Hit, ImageIndex
 from seedbed.errors import BadInput, Unavailable
 
 
-def names(hits: list) -> list[str]:
+def names(hits: list[Hit]) -> list[str]:
     return [Path(hit.path).name for hit in hits]
 
 
@@ -149,6 +150,21 @@ def test_another_index_on_the_folder_sees_new_images(
     writer.add([folder])
     assert len(viewer.search_text("red")) == 3
     assert len(viewer.search_image(np.zeros((9, 9, 3), np.uint8))) == 3
+
+
+def test_file_killed_between_its_two_writes_is_indexed_again(
+    index: ImageIndex, folder: Path
+) -> None:
+    index.add([folder])
+    settings = chromadb.Settings(anonymized_telemetry=False)
+    client = chromadb.PersistentClient(index.config.data_dir / "chroma", settings=settings)
+    [images] = [item for item in client.list_collections() if item.name.startswith("images-")]
+    images.delete(ids=[str(folder / "picture1.png")])  # only its text vectors are left
+    assert len(index.search_text("green")) == 2
+    summary = index.add([folder])
+    assert (summary.added, summary.unchanged) == (1, 2)
+    assert names(index.search_text("green", 1)) == ["picture1.png"]
+    assert len(index.search_text("green")) == 3
 
 
 def test_damaged_index_is_one_line_that_names_the_folder_to_delete(

@@ -5,8 +5,6 @@ concept(probabilities, vectors)           # near the vector of "dog" for a beagl
 Clip("path:clip-model").embed_text("a dog")
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -8,8 +8,6 @@ Chroma contains everything. A file's size and time are written last, so that the
 file again whose indexing was killed.
 """
 
-from __future__ import annotations
-
 import hashlib
 import io
 import logging
@@ -219,9 +217,11 @@ class ImageIndex:
         except Exception as error:
             return getattr(error, "strerror", "") or public_message(error, log)
         with self._store.open(write=True) as (images, texts):
-            texts.delete(ids=["labels:" + path, "text:" + path])
-            for name, vector in vectors.items():
-                texts.upsert([name], [vector], [{"path": path}])
+            if old := texts.get(["labels:" + path, "text:" + path], include=[])["ids"]:
+                texts.delete(old)
+            if vectors:
+                metadatas = [{"path": path}] * len(vectors)
+                texts.upsert(list(vectors), list(vectors.values()), metadatas)
             images.upsert([path], [image], [metadata], [words])
         return ""
 

@@ -5,8 +5,6 @@ with store.open(write=True) as (images, texts):
     images.upsert(ids=["a.jpg"], embeddings=vectors)
 """
 
-from __future__ import annotations
-
 import re
 import threading
 from collections.abc import Iterator
