@@ -71,7 +71,9 @@ def main(project: str) -> dict[str, Any]:
         home.mkdir()
         subprocess.run(["git", "clone", "-q", str(ROOT), str(clone)], check=True)
         kept = {
-            k: v for k, v in os.environ.items() if not k.startswith(("SEEDBED_", "RAG_", "VISION_", "XDG_"))
+            k: v
+            for k, v in os.environ.items()
+            if not k.startswith(("SEEDBED_", "RAG_", "VISION_", "XDG_"))
         }
         environment = {**kept, "HOME": str(home), "UV_CACHE_DIR": str(home / "uv")}
         port = free_port()

@@ -37,7 +37,9 @@ Files = Annotated[
 File = Annotated[Path, typer.Argument(help="An image or a PDF.")]
 Classifier = Annotated[
     str | None,
-    typer.Option("--model", help="Classifier: path:DIR or hf:ORG/REPO. Default: VISION_CLASSIFIER."),
+    typer.Option(
+        "--model", help="Classifier: path:DIR or hf:ORG/REPO. Default: VISION_CLASSIFIER."
+    ),
 ]
 AsCsv = Annotated[bool, typer.Option("--csv", help="Print a table as CSV.")]
 
@@ -116,15 +118,15 @@ def classify(
     Exits with status 2 if a file could not be read.
     """
     vision = open_vision(model)
-    _each(vision, files, lambda source: vision.classify(source, k), terminal.labels, as_json, as_csv)
+    _each(
+        vision, files, lambda source: vision.classify(source, k), terminal.labels, as_json, as_csv
+    )
 
 
 @app.command()
 def read(
     files: Files,
-    text_format: Annotated[
-        str, typer.Option("--format", help="text, json or hocr.")
-    ] = "text",
+    text_format: Annotated[str, typer.Option("--format", help="text, json or hocr.")] = "text",
     as_json: Json = False,
 ) -> None:
     """Print the text of each file (OCR), in reading order.
@@ -162,13 +164,17 @@ def extract(
 ) -> None:
     """Extract the fields of documents, each with the words it came from and a confidence.
 
-    A field that is not on the page is empty (null). Exits with status 2 if a file could not be read.
+    A field that is not on the page is null. Exits with status 2 if a file could not be read.
     """
     vision = open_vision()
     vision.schema(schema)  # a wrong name fails before the first file
     _each(
-        vision, files, lambda source: vision.extract(source, schema), terminal.fields,
-        as_json, as_csv,
+        vision,
+        files,
+        lambda source: vision.extract(source, schema),
+        terminal.fields,
+        as_json,
+        as_csv,
     )
 
 
@@ -251,10 +257,10 @@ def index(
 
 @app.command()
 def search(
-    query: Annotated[
-        str, typer.Argument(help="A text, or the path of an image with --image.")
-    ],
-    image: Annotated[bool, typer.Option("--image", help="Find images similar to this one.")] = False,
+    query: Annotated[str, typer.Argument(help="A text, or the path of an image with --image.")],
+    image: Annotated[
+        bool, typer.Option("--image", help="Find images similar to this one.")
+    ] = False,
     k: Annotated[int, typer.Option("-k", min=1, max=100, help="Number of images.")] = 10,
     as_json: Json = False,
 ) -> None:
@@ -275,7 +281,8 @@ def duplicates(as_json: Json = False) -> None:
 def train(
     folder: Annotated[Path, typer.Argument(help="One sub-folder of images per class.")],
     out: Annotated[
-        Path | None, typer.Option(help="Folder to write. Default: VISION_DATA_DIR/classifiers/NAME.")
+        Path | None,
+        typer.Option(help="Folder to write. Default: VISION_DATA_DIR/classifiers/NAME."),
     ] = None,
     full: Annotated[
         bool, typer.Option("--full", help="Fine-tune all weights with torch (extra `train`).")
@@ -292,9 +299,7 @@ def train(
 @app.command()
 def robustness(
     folder: Annotated[Path, typer.Argument(help="One sub-folder of images per class.")],
-    out: Annotated[
-        Path | None, typer.Option(help="PNG with the curves to write.")
-    ] = None,
+    out: Annotated[Path | None, typer.Option(help="PNG with the curves to write.")] = None,
     model: Classifier = None,
     as_json: Json = False,
 ) -> None:

@@ -30,7 +30,7 @@ class Config(BaseSettings):
     classifier: str = Field(
         "efficientnet-lite0",
         description="Image classifier: a name from the catalogue, path:DIR of one that you trained,"
-        " or hf:ORG/REPO (extra `hub`). The default knows the 1,000 classes of ImageNet.",
+        " or hf:ORG/REPO (extra `hub`). The default has the 1,000 classes of ImageNet.",
     )
     min_confidence: float = Field(
         0.5,

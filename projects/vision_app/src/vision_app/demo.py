@@ -48,7 +48,9 @@ def run(vision: Vision) -> int:
 def check(vision: Vision) -> Iterator[tuple[str, str]]:
     """Yield each result as a line of text, and what is wrong with it or an empty string."""
     pictures = {sample.name: sample for sample in samples()}
-    sources = {name: vision.open(sample.path, sample.path.name) for name, sample in pictures.items()}
+    sources = {
+        name: vision.open(sample.path, sample.path.name) for name, sample in pictures.items()
+    }
     for name, label in LABELS.items():
         result = vision.classify(sources[name])
         yield terminal.labels(result).splitlines()[0], _differs(result["labels"][0]["label"], label)

@@ -1,6 +1,6 @@
 """Files from the arguments of a command: files, folders with their sub-folders, and patterns.
 
-    find_files([Path("scans"), Path("photos/*.jpg")])    # sorted, each file once
+find_files([Path("scans"), Path("photos/*.jpg")])    # sorted, each file once
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ def find_files(paths: Iterable[Path], suffixes: frozenset[str] = SUFFIXES) -> li
             if not matches:
                 raise BadInput(f"{path} contains no images.", hint="Name another folder.")
         elif not path.exists() and any(character in str(path) for character in "*?["):
-            matches = [file for name in sorted(glob(str(path), recursive=True))
-                       if (file := Path(name)).is_file()]
+            names = sorted(glob(str(path), recursive=True))  # noqa: PTH207  (absolute ones too)
+            matches = [file for file in map(Path, names) if file.is_file()]
             if not matches:
                 raise BadInput(f"No file matches {str(path)!r}.")
         else:

@@ -14,10 +14,13 @@ Result = Mapping[str, Any]
 def labels(result: Result) -> str:
     """The labels of one image, or that the classifier is not sure.
 
-    >>> print(labels({"file": "a.jpg", "sure": True, "labels": [{"label": "mug", "confidence": 0.9}]}))
+    >>> mug = {"label": "mug", "confidence": 0.9}
+    >>> print(labels({"file": "a.jpg", "sure": True, "labels": [mug]}))
     a.jpg: mug 90 %
     """
-    ranking = ", ".join(f"{item['label']} {_percent(item['confidence'])}" for item in result["labels"])
+    ranking = ", ".join(
+        f"{item['label']} {_percent(item['confidence'])}" for item in result["labels"]
+    )
     return f"{result['file']}: {ranking if result['sure'] else f'not sure ({ranking})'}"
 
 
@@ -56,7 +59,9 @@ def detections(result: Result) -> str:
 
 def summary(result: Result) -> str:
     """What `index` has done, with the files that could not be read."""
-    counts = ", ".join(f"{result[name]} {name}" for name in ("added", "updated", "unchanged", "removed"))
+    counts = ", ".join(
+        f"{result[name]} {name}" for name in ("added", "updated", "unchanged", "removed")
+    )
     failures = [f"error: {item['file']}: {item['reason']}" for item in result["failed"]]
     return "\n".join([*failures, counts])
 
@@ -64,7 +69,12 @@ def summary(result: Result) -> str:
 def hits(result: Sequence[Result]) -> str:
     """Search results, best first."""
     rows = [
-        (f"{hit['score']:.2f}", hit["file"], ", ".join(hit["labels"][:2]), _short(hit["excerpt"], 40))
+        (
+            f"{hit['score']:.2f}",
+            hit["file"],
+            ", ".join(hit["labels"][:2]),
+            _short(hit["excerpt"], 40),
+        )
         for hit in result
     ]
     return table(("score", "file", "labels", "text"), rows) if rows else "Nothing found."
@@ -80,10 +90,11 @@ def training(result: Result) -> str:
     low, high = (_percent(share) for share in result["interval"])
     problems = [f"skipped: {item['file']}: {item['error']}" for item in result["skipped"]]
     problems += [f"warning: {warning}" for warning in result["warnings"]]
+    use = command_line("vision-app", "classify", "FILE", "--model", f"path:{result['folder']}")
     lines = [
         f"Held-out accuracy: {_percent(result['accuracy'])} ({low} to {high}, "
         f"{result['images']} images of {len(result['labels'])} classes)",
-        f"Use it: {command_line('vision-app', 'classify', 'FILE', '--model', 'path:' + result['folder'])}",
+        f"Use it: {use}",
     ]
     return "\n".join([*problems, *lines])
 
@@ -96,9 +107,14 @@ def csv_row(result: Result) -> dict[str, str]:
     """
     row = {"file": str(result["file"])}
     for number, item in enumerate(result.get("labels", ()), 1):
-        row |= {f"label_{number}": item["label"], f"confidence_{number}": f"{item['confidence']:.4f}"}
-    row |= {name: "" if value is None else _text(value)
-            for name, value in result.get("fields", {}).items()}
+        row |= {
+            f"label_{number}": item["label"],
+            f"confidence_{number}": f"{item['confidence']:.4f}",
+        }
+    row |= {
+        name: "" if value is None else _text(value)
+        for name, value in result.get("fields", {}).items()
+    }
     for name in ("sure", "error"):
         if name in result:
             row[name] = str(result[name])
