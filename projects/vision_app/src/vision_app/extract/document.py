@@ -8,10 +8,12 @@ What the labels mean for a field is up to `scoring`.
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from statistics import median
 
 from vision_app.extract.cells import Cell, text_height, to_cells, to_rows
 from vision_app.extract.context import Context
@@ -57,6 +59,16 @@ class Document:
     def height(self) -> float:
         """Median height of the text in pixels."""
         return text_height(self.cells)
+
+    def size(self, cell: Cell) -> float:
+        """How large a cell is printed: its letters' width and height over the median, the mean."""
+        letter = (cell.box[2] - cell.box[0]) / len(cell.text)
+        return math.sqrt(letter / self._letter * cell.height / self.height)
+
+    @cached_property
+    def _letter(self) -> float:
+        widths = [(c.box[2] - c.box[0]) / len(c.text) for c in self.cells if len(c.text) > 3]
+        return median(widths or [1.0])
 
     @cached_property
     def on_page(self) -> dict[int, list[Cell]]:

@@ -213,10 +213,12 @@ def _words(document: Document, cell: Cell, start: int, end: int | None = None) -
 
 
 def _foreign_word(document: Document, cell: Cell, label: Label) -> float:
-    """A penalty for an unknown word in front of the label: "appointment date", "hire date"."""
+    """A penalty for an unknown word in front of the label: "appointment date", "started on"."""
     before = re.search(r"([^\W\d_]+)[ \-]?$", cell.text[: label.start])
     if before is None:
         return 0.0
+    if label.kinds & DATES and label.end - label.start <= 3:
+        return 0.6
     if any(
         other.start < before.end() and other.end > before.start()
         for other in document.labels[cell]
@@ -290,6 +292,13 @@ def _score_bare_date(candidate: Candidate, document: Document, count: int) -> No
         find_times(c.text) and same_row(c.box, cell.box) for c in document.on_page[cell.page]
     ):
         candidate.add("time", 0.15)
+    row = [c for c in document.on_page[cell.page] if c is not cell and same_row(c.box, cell.box)]
+    if any(
+        re.search(r"\d[.,]\d\d(?![\d.,]*[.,\d])", c.text) and not find_dates(c.text) for c in row
+    ):
+        candidate.add("row of a table", -0.2)
+    if re.search(r"[^\W\d_]{2},\s*(?:\w{2,4}\s)?$", cell.text[: candidate.start]):
+        candidate.add("place", 0.08)
     left = [
         c
         for c in document.on_page[cell.page]
@@ -365,7 +374,7 @@ def _score_totals(
     for candidate in candidates:
         value = _decimal(candidate)
         if value == 0:
-            candidate.add("zero", -0.5)
+            candidate.add("zero", -1.0)
         if value in sums:
             candidate.add("net + tax", 0.03)
             nearest = near_by[id(candidate)][:1]

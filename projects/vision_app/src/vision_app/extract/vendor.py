@@ -30,6 +30,8 @@ _DOMAIN = re.compile(r"(?:@|www\.|https?://)([\w\-.]+)\.[a-z]{2,}", re.I)
 _CONTACT = re.compile(
     r"@|www\.|https?:|\.(?:com|de|fr|net|org|co\.uk)\b|\b(?:tel|fax|phone)\b", re.I
 )
+_PRICE = re.compile(r"(?<![\d.,])\d[\d ]*(?:[.,]\d{3})*[.,]\d\d(?![\d.,]*\d)")
+_SEPARATOR = re.compile(r"[·•|*,]|\s[-–]\s")
 _MAILERS = {"gmail", "outlook", "yahoo", "hotmail", "gmx", "web", "icloud", "orange", "mail"}
 _SENTENCE = re.compile(r"[^\W\d_]{3}[.!?…]$|[,!?]|\s[·•|]\s|[“„»]")
 # The line above the window of an envelope: name, street and town, separated.
@@ -139,12 +141,14 @@ def _score_place(
         if c.box[3] <= cell.box[1] + 2 and not document.labels[c]
     }
     candidate.add("top", max(0.0, 0.48 - 0.04 * len(above)) * (depth < 0.5))
-    size = cell.height / document.height
+    size = document.size(cell)
     candidate.add("large", min(0.35, 0.35 * max(0.0, size - 1.1)) * (depth < 0.5))
+    if size < 0.97 or (size < 1.07 and not _has_address(document, cell)):
+        candidate.add("as small as the text", -0.06)
     candidate.add("middle", -0.35 * (0.35 < depth < 0.8) - 0.15 * (depth >= 0.8))
     candidate.add("customer's block", -0.8 * in_customer)
     priced = any(
-        c.box[0] > cell.box[0] and same_row(c.box, cell.box) and re.search(r"\d[.,]\d\d\b", c.text)
+        c.box[0] > cell.box[0] and same_row(c.box, cell.box) and _PRICE.search(c.text)
         for c in cells
     )
     candidate.add("row with an amount", -0.4 * priced)
@@ -162,8 +166,24 @@ def _score_place(
     if heads:
         # In a row with a number or a date, "seller" is the person at the counter.
         row = [c for c in cells if c is not heads[0] and same_row(c.box, heads[0].box)]
-        clerk = any(document.labels[c] and c.text[-1] != ":" for c in row if c is not cell)
+        clerk = any(
+            label.kinds - {"customer", "vendor"} and c.text[-1] != ":"
+            for c in row
+            if c is not cell
+            for label in document.labels[c]
+        )
         candidate.add("vendor label", 0.1 if clerk else 0.45)
+
+
+def _has_address(document: Document, cell: Cell) -> bool:
+    """Whether one of the next two lines has the digits of an address or a telephone."""
+    below = [
+        c
+        for c in document.on_page[cell.page]
+        if 0 <= c.box[1] - cell.box[3] + 0.5 * cell.height < 3 * cell.height
+        and same_column(c.box, cell.box)
+    ]
+    return any(re.search(r"\d", c.text) and not find_dates(c.text) for c in below)
 
 
 def _next_to(label: Cell, cell: Cell) -> bool:
@@ -264,9 +284,10 @@ def _customer_block(document: Document, cells: Sequence[Cell]) -> set[Cell]:
 
 
 def _merge_lines(document: Document, candidates: list[Candidate]) -> None:
-    """A name over two lines: the second is as large, or only a legal form."""
+    """A name over two lines: repeated in one, or in the same large print, or its legal form."""
     by_cell = {candidate.cell: candidate for candidate in candidates}
-    for candidate in sorted(candidates, key=lambda c: -c.score)[:3]:
+    lines = [squeeze(_SEPARATOR.sub("#" * 9, cell.text)) for cell in document.cells]
+    for candidate in sorted(candidates, key=lambda c: -c.score)[:4]:
         cell = candidate.cell
         for other in document.on_page[cell.page]:
             second = by_cell.get(other)
@@ -278,23 +299,28 @@ def _merge_lines(document: Document, candidates: list[Candidate]) -> None:
                 or not -0.4 * cell.height <= gap < 0.7 * cell.height
             ):
                 continue
+            name = f"{candidate.value} {second.value}"
+            whole = squeeze(name)
+            repeated = whole.isalpha() and any(
+                fuzz.partial_ratio(whole, line) > 85
+                for line in lines
+                if len(line) >= len(whole) - 1
+            )
+            legal = [bool(_legal_form().search(str(c.value))) for c in (candidate, second)]
             form = _legal_form().search(str(second.value))
             only_form = form and len(form[0]) >= 0.7 * len(str(second.value))
             ending = re.search(r"(?:&|\bund|\band|\bet|\be|\by|-)\s*$", str(candidate.value))
-            similar = (
-                0.85 < other.height / cell.height < 1.18 and cell.height > 1.5 * document.height
-            )
+            similar = 0.85 < document.size(other) / document.size(cell) < 1.18
+            large = document.size(cell) > 1.25 and second.score > 0.45
             if (
-                only_form
+                repeated
+                or only_form
                 or ending
-                or (
-                    similar
-                    and second.score > 0.45
-                    and not _legal_form().search(str(candidate.value))
-                )
+                or (similar and not legal[0] and (large or legal[1]))
             ):
-                candidate.value = f"{candidate.value} {second.value}"
+                candidate.value = name
                 candidate.add("two lines", 0.05 + max(0.0, second.score - candidate.score))
+                candidate.add("repeated", 0.15 * repeated)
                 break
 
 
@@ -346,7 +372,7 @@ def _words(name: str) -> frozenset[str]:
 def _legal_form() -> re.Pattern[str]:
     forms = sorted(_data()["legal_forms"], key=len, reverse=True)
     # Short ones in the spelling of the list, since "as", "me" and "ag" are words as well.
-    long = [form for form in forms if len(form) > 6]
+    long = [form for form in forms if len(re.sub(r"\\s|\W", "", form)) > 5]
     return re.compile(
-        rf"(?<=[\s,.])(?:{'|'.join(forms)}|(?i:{'|'.join(long)}))(?=$|[\s,.)(])|^(?:PT|CV)\s|^(?:{'|'.join(long)})$|株式会社"
+        rf"(?<=[\s,.])(?:{'|'.join(forms)}|(?i:{'|'.join(long)}))(?=$|[\s,.)(])|^(?:PT|CV)\s|^(?i:{'|'.join(long)})$|株式会社"
     )
