@@ -8,7 +8,8 @@ A form is filled once for each of its `variants`: "" in full, or the name of a f
 
 - `{no}`, `{date}`, `{date+14}`, `{vendor}`, `{legal}`, `{a1}`, `{a2}` (address), `{c1}` to `{c3}`
   (customer), `{time}`, `{cur}` and the amounts, which `let` defines: `{total}`, `{$total}` with
-  the currency. `{v}` prints nothing and marks what goes with the vendor.
+  the currency. `{v}` and `{c}` print nothing and mark what goes with the
+  vendor and the currency.
 - A line with a field that is left out goes; of `[a segment]` with it, the segment alone.
 - `<a/b>` is one of the wordings, `_` a digit.
 - `a | b` are cells of a row, `= a :: b | c :: d` boxes with labels above the values.
@@ -43,7 +44,7 @@ PALE = (240, 240, 240)
 FACES["fresh"] = [
     "",
     "DejaVuSans DejaVuSans-Bold",
-    "DejaVuSans-ExtraLight DejaVuSans",
+    "DejaVuSansCondensed DejaVuSansCondensed-Bold",
     "DejaVuSerifCondensed DejaVuSerifCondensed-Bold",
     "STIXGeneral STIXGeneralBol",
     "DejaVuSansMono DejaVuSansMono-Bold",
@@ -99,7 +100,9 @@ def document(
 
 def _face(page: dict[str, Any], receipt: bool, rng: random.Random) -> Face:
     """A font that has all letters of a page; receipts prefer fixed widths, invoices avoid them."""
-    text = page["text"] + " ".join(map(str, (page.get("goods"), page["vendors"], page["customers"])))
+    text = page["text"] + " ".join(
+        map(str, (page.get("goods"), page["vendors"], page["customers"]))
+    )
     fits = [face for face in faces("fresh") if face.covers(text)] or [faces("fresh")[-1]]
     mono = receipt and rng.random() < 0.45
     return rng.choice([face for face in fits if face.mono == mono] or fits)
@@ -151,7 +154,7 @@ class Form:
         return re.sub(r"\{([^{}]+)\}", lambda m: self._value(m[1], item), self.digits(text))
 
     def _gone(self, text: str) -> bool:
-        keys = {"vendor": r"vendor|legal|a1|a2|v", "total": r"\$?total"}.get(self.absent)
+        keys = {"vendor": "vendor|legal|a1|a2|v", "cur": "cur|c"}.get(self.absent)
         return bool(self.absent and re.search(rf"\{{({keys or self.absent})\}}", text))
 
     def _value(self, key: str, item: dict[str, Any] | None) -> str:
@@ -164,14 +167,14 @@ class Form:
             return (self.vendor | self.customer)[key]
         if shift := re.fullmatch(r"date([+-]\d+)?", key):
             return self.format_date(self.day + timedelta(int(shift[1] or 0)))
-        if key == "v":
+        if key in ("v", "c"):
             return ""
         if key == "no":
             return self.number
         if key == "time":
             return f"{self.rng.randint(8, 21):02}:{self.rng.randint(0, 59):02}"
         if key == "cur":
-            return str(self.page["money"][0]).replace("{}", "").strip()
+            return str(self.page.get("cur") or self.page["money"][0]).replace("{}", "").strip()
         if item and key == "name":
             return str(item["name"])
         amount = item[name] if item and name in item else self.values[name]
@@ -215,7 +218,7 @@ class Form:
         for i, (name, price) in enumerate(self.rng.sample(goods, count), 1):
             quantity = self.rng.choice(self.page.get("counts", [1, 1, 1, 2, 3]))
             value = self._round(Decimal(price) * Decimal(self.rng.choice([1, 1.1, 0.9, 1.25])))
-            items.append({"name": name, "qty": quantity, "price": value, "i": i})
+            items.append({"name": self.digits(name), "qty": quantity, "price": value, "i": i})
             items[-1]["sum"] = value * quantity
         return items
 
@@ -273,7 +276,7 @@ class Pen:
     def _place(self, word: str, *rest: str) -> None:
         """Start a block, set columns, or draw a band or a box."""
         if word == "cols":
-            self.cols = list(rest)
+            self.cols = list(rest) or ["0", f"{self.width}r"]
         elif word == "band":
             y, height = map(float, rest)
             self.sheet.box(0, y, self.sheet.width, y + height, fill=self.tint)
@@ -305,7 +308,9 @@ class Pen:
         style: dict[str, Any] = {"bold": "!" in marks}
         style["color"] = (255, 255, 255) if "%" in marks else self.tint if "," in marks else None
         if "|" in text:
-            self._row([cell.strip() for cell in text.split("|")], size, style)
+            self._row(
+                [re.sub(r"^[!.%]+ ", "", cell.strip()) for cell in text.split("|")], size, style
+            )
         elif not set(marks) & set("!^>%,") and self.sheet.measure(text, size) > self.width:
             self.y = self.sheet.paragraph(self.x, self.y, text, self.width, size)
             return
