@@ -27,7 +27,7 @@ from seedbed.cli import Host, Json, Port, show
 from seedbed.errors import BadInput, SeedbedError
 
 if TYPE_CHECKING:
-    from vision_app.images import Source
+    from vision_app.files.images import Source
     from vision_app.vision import Vision
 
 app = cli.create_app("Classifies, reads, extracts from, searches and explains images.")
@@ -69,7 +69,7 @@ def _each(
 
     With `--json` each file is one line with one object: the result, or {"file", "error"}.
     """
-    from vision_app.folders.find_files import find_files
+    from vision_app.files.find_files import find_files
 
     files = find_files(paths)
     rows: list[dict[str, Any]] = []

@@ -12,7 +12,7 @@ from typing import Any
 
 import typer
 
-from vision_app.samples import samples
+from vision_app.files.samples import samples
 from vision_app.serve import terminal
 from vision_app.vision import Vision
 

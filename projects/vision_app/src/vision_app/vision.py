@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakKeyDictionary
 
 from vision_app.config import Config
-from vision_app.images import Source, open_source
+from vision_app.files.images import Source, open_source
 from vision_app.ocr.page import Page
 from seedbed.cli import Progress
 from seedbed.settings import Settings
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
     from vision_app.classify.classifier import Classifier, Prediction
-    from vision_app.detect import Detector
+    from vision_app.classify.detect import Detector
     from vision_app.extract.extract import Extraction
     from vision_app.extract.schemas import Schema
     from vision_app.ocr.engine import Reader
@@ -73,7 +73,7 @@ class Vision:
     @property
     def detector(self) -> Detector:
         """The detector of VISION_DETECTOR. Raises ConfigError if none is set."""
-        from vision_app.detect import load_detector
+        from vision_app.classify.detect import load_detector
 
         return self._once("detector", lambda: load_detector(self.config, self.settings))
 
@@ -209,7 +209,7 @@ class Vision:
 
     def detect(self, source: Source, labels: Sequence[str], *, picture: bool = False) -> Json:
         """{"file", "detections": [{"label", "confidence", "box"}]}; with `picture` also "png"."""
-        from vision_app.detect import draw
+        from vision_app.classify.detect import draw
         from seedbed.images import encode_png
 
         pixels = source.first()

@@ -68,9 +68,9 @@ def test_images_without_an_object_are_not_sure(classifier: Classifier, name: str
 @pytest.mark.parametrize("name", ["invoice.png", "receipt.png"])
 def test_documents_are_not_sure(classifier: Classifier, name: str) -> None:
     """The model calls them "web site", the receipt with 0.6."""
-    import vision_app.samples
+    import vision_app.files.samples
 
-    path = Path(str(vision_app.samples.__file__)).parent / name
+    path = Path(str(vision_app.files.samples.__file__)).parent / name
     assert not classifier.classify([np.asarray(Image.open(path).convert("RGB"))])[0].sure
 
 

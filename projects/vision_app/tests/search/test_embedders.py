@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from vision_app.classify.kinds import is_kind, kinds_of
 from vision_app.search.embedders import Clip, concept, label_vectors
-from vision_app.search.kinds import is_kind, kinds_of
 from seedbed.errors import ConfigError, WeightsError
 from seedbed.models.embeddings import embed_texts
 from seedbed.models.hash_embeddings import HashEmbeddings

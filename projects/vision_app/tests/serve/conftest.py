@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from vision_app.config import Config
-from vision_app.images import Source, open_source
+from vision_app.files.images import Source, open_source
 from vision_app.ocr.page import Line, Page, Pixels, Word
 from seedbed.errors import ConfigError
 from seedbed.images import encode_png

@@ -6,7 +6,7 @@ import httpx
 import numpy as np
 import pytest
 
-from vision_app.samples import samples
+from vision_app.files.samples import samples
 from vision_app.serve import page_html
 from vision_app.serve.api import create_app
 from vision_app.serve.page_handlers import MISSING, PANELS, Handlers, Picture, Session, Shelf

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from vision_app.classify.kinds import kinds_of
 from vision_app.ocr.page import Pixels
-from vision_app.search.kinds import kinds_of
 from seedbed.errors import ConfigError, MissingExtra, WeightsError
 from seedbed.models.embeddings import embed_texts
 from seedbed.models.weights import ensure

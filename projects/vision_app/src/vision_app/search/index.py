@@ -26,14 +26,14 @@ from rapidfuzz import fuzz, process
 
 from vision_app.answer.describe import legible
 from vision_app.classify.classifier import Classifier
+from vision_app.classify.kinds import kinds_of
 from vision_app.config import Config
-from vision_app.folders.find_files import find_files
-from vision_app.images import open_source
+from vision_app.files.find_files import find_files
+from vision_app.files.images import open_source
 from vision_app.ocr.engine import Reader
 from vision_app.ocr.page import Pixels
 from vision_app.search import duplicates
 from vision_app.search.embedders import Clip, Vectors, concept, label_vectors
-from vision_app.search.kinds import kinds_of
 from vision_app.search.store import Store
 from seedbed.errors import BadInput, SeedbedError, public_message
 from seedbed.models.embeddings import embed_texts, load_embeddings

@@ -25,7 +25,7 @@ from pydantic import ValidationError
 from starlette.datastructures import UploadFile
 
 from vision_app import __version__
-from vision_app.images import Source
+from vision_app.files.images import Source
 from vision_app.ocr.page import Pixels
 from vision_app.serve import schemas
 from vision_app.serve.annotate import Mark, draw, reduced

@@ -14,7 +14,7 @@ from typing import Any
 
 import gradio as gr
 
-from vision_app.samples import samples
+from vision_app.files.samples import samples
 from vision_app.serve import page_html
 from vision_app.serve.page_handlers import MAX_FILES, PANELS, Handlers, Session
 from vision_app.vision import Vision

@@ -22,9 +22,9 @@ from typing import Any, TypeVar
 import gradio as gr
 
 from vision_app.answer.describe import is_document
-from vision_app.images import Source
+from vision_app.files.images import Source
+from vision_app.files.samples import Sample
 from vision_app.ocr.page import Page
-from vision_app.samples import Sample
 from vision_app.serve import page_html
 from vision_app.serve.annotate import preview
 from vision_app.serve.page_html import Box, View

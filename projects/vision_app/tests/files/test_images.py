@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from vision_app.config import Config
-from vision_app.images import Source, open_source
+from vision_app.files.images import Source, open_source
 from seedbed.errors import BadInput, NotFound, TooLarge
 
 CONFIG = Config(_env_file=None)  # type: ignore[call-arg]

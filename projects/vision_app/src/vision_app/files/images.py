@@ -16,8 +16,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from vision_app import pdf
 from vision_app.config import Config
+from vision_app.files import pdf
 from seedbed import images
 from seedbed.errors import BadInput, NotFound, TooLarge
 from seedbed.images import Pixels, printable

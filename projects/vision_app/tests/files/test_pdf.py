@@ -10,7 +10,7 @@ import zlib
 
 import pytest
 
-from vision_app.pdf import PdfProcess, count_pages, render
+from vision_app.files.pdf import PdfProcess, count_pages, render
 from seedbed.errors import BadInput
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the limits are those of Linux")

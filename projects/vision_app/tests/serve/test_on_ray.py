@@ -13,8 +13,8 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 from vision_app.config import Config
-from vision_app.folders.on_ray import Worker, map_folder
-from vision_app.images import Source
+from vision_app.files.images import Source
+from vision_app.serve.on_ray import Worker, map_folder
 from vision_app.vision import Vision, open_vision
 from seedbed.errors import MissingExtra
 from seedbed.settings import Settings

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from vision_app.classify.detect import EXTRA, MAX_QUERIES, Detection, Detector, draw, load_detector
 from vision_app.config import Config
-from vision_app.detect import EXTRA, MAX_QUERIES, Detection, Detector, draw, load_detector
 from seedbed.errors import BadInput, ConfigError, MissingExtra, WeightsError, pip_install
 from seedbed.images import Pixels
 from seedbed.settings import Settings

@@ -1,0 +1,1 @@
+"""Opening files of others: images, PDFs, folders of them; and pictures to try."""

@@ -1,1 +1,0 @@
-"""Many files: finds them, and maps a task over them on one machine or on a Ray cluster."""
