@@ -73,12 +73,12 @@ def document(
     form, receipt = Form(page, absent, turn, rng), page["schema"] == "receipt"
     # 2. The page.
     face = _face(page, receipt, rng)
-    size = page.get("size", [80, 320] if receipt else [210, 297])
-    sheet = Sheet(*size, 200 if size[0] < 110 else 150, face)
+    width, height = page.get("size", [80, 320] if receipt else [210, 297])
+    sheet = Sheet(width, height, 200 if width < 110 else 150, face)
     pen = Pen(sheet, rng.choice(TINTS))
     for line in page["text"].strip().split("\n"):
         pen.write(line, form)
-    if size[1] == 320:
+    if height == 320:  # the roll of a till
         sheet.crop(pen.bottom + 7)
     # 3. Distortion.
     image, kind = sheet.image, KINDS[number % len(KINDS)]
@@ -115,12 +115,15 @@ class Form:
         self.page, self.absent, self.rng = page, absent, rng
         keys = ("vendor", "legal", "a1", "a2")
         parts = page["vendors"][turn % len(page["vendors"])].split("; ")
-        self.vendor = dict(zip(keys, [*parts, "", "", ""], strict=False))
+        self.vendor: dict[str, str] = dict(zip(keys, [*parts, "", "", ""], strict=False))
         self.vendor["legal"] = self.vendor["legal"] or parts[0]
-        self.customer = dict(zip(("c1", "c2", "c3"), rng.choice(page["customers"]), strict=True))
+        self.customer: dict[str, str] = dict(
+            zip(("c1", "c2", "c3"), rng.choice(page["customers"]), strict=True)
+        )
         self.day = date(2023, 6, 1) + timedelta(rng.randrange(1100))
         self.number = self.digits(rng.choice(page.get("numbers", ["______"])), lead=True)
-        self.dates, self.money = rng.choice(page["dates"]), rng.choice(page["money"])
+        self.dates: str = rng.choice(page["dates"])
+        self.money: str = rng.choice(page["money"])
         self.group = rng.choice(page["groups"])
         self.places = page.get("places", 2)
         self.printed: set[str] = set()
@@ -284,11 +287,14 @@ class Pen:
             x, y, width, height = map(float, rest)
             self.sheet.box(x, y, x + width, y + height, line=0.25)
         else:
-            y, width, size, *cols = [*rest, *([f"{self.size}"] if len(rest) < 3 else [])]
-            top = self.bottom + float(y) if y.startswith("+") else self.start
-            self.y = self.start = top if y[0] in "+=" else float(y)
-            self.x, self.width, self.size = float(word), float(width), float(size)
-            self.cols = cols or ["0", f"{self.width}r"]
+            self._start(float(word), *rest)
+
+    def _start(self, x: float, y: str, width: str, size: str = "", *cols: str) -> None:
+        """Start a block at (x, y); without a size it keeps that of the block before."""
+        top = self.bottom + float(y) if y.startswith("+") else self.start
+        self.y = self.start = top if y[0] in "+=" else float(y)
+        self.x, self.width, self.size = x, float(width), float(size or self.size)
+        self.cols = list(cols) or ["0", f"{self.width}r"]
 
     def _line(self, line: str | None) -> None:
         """Draw a rule, a gap, a row of cells, or a text, which wraps if it is long."""
