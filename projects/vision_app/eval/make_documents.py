@@ -5,6 +5,7 @@
 writes PNG and JPEG files and truth.jsonl, one object per file: {"file", "schema", "kind",
 "language", "fields", "accept", "text"}. `dev` is for development. `test` has other layouts, words,
 vendors, fonts and more languages, and is for the figures only: do not read it, do not tune on it.
+`fresh` has forms of its own for each kind of document (layouts_fresh.py): the same holds for it.
 
 The truth is what a careful person would write down who sees this page alone:
 
@@ -45,6 +46,9 @@ def documents(split: str, seed: int = 0) -> Iterator[tuple[Image.Image, dict[str
     """Pictures and their truth, in an order that mixes languages and kinds."""
     rng = random.Random(f"{split}-{seed}")
     layouts = importlib.import_module(f"layouts_{split}")
+    if hasattr(layouts, "documents"):  # fresh has pages of its own, without common contents
+        yield from layouts.documents(seed)
+        return
     locales = tomllib.loads((HERE / f"{split}.toml").read_text(encoding="utf-8"))["locale"]
     for locale in locales.values():
         _inherit(locale, locales)
@@ -107,7 +111,7 @@ def document(
 def main() -> None:
     """Write the pictures of a split and truth.jsonl."""
     parser = argparse.ArgumentParser(description="Make pictures of invoices with known fields.")
-    parser.add_argument("--split", choices=["dev", "test"], default="dev")
+    parser.add_argument("--split", choices=["dev", "test", "fresh"], default="dev")
     parser.add_argument("--out", type=Path, required=True, help="folder for pictures and truth")
     parser.add_argument("--seed", type=int, default=0, help="another seed, other documents")
     parser.add_argument("--limit", type=int, default=None, help="number of documents, at most")
