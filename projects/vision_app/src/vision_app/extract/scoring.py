@@ -88,7 +88,7 @@ def links(
     for other in document.on_page[cell.page]:
         for label in document.labels[other]:
             inside = other is cell and label.start < value.end and value.start < label.end
-            if label.kinds & kinds and not inside:
+            if label.kinds & kinds and not inside and not _continues(document, other, label, spans):
                 link = _inside(document, cell, value, label, spans) if other is cell else None
                 if other is not cell:
                     label_box = other.box_of(label.start, label.end)
@@ -99,6 +99,16 @@ def links(
                 if link is not None:
                     result.append(link)
     return sorted(result, key=lambda link: -link.strength)
+
+
+def _continues(document: Document, cell: Cell, label: Label, spans: Spans) -> bool:
+    """Whether an amount's label goes on with this one: "Total for 3 items", "Total and VAT"."""
+    return bool(label.kinds & AMOUNTS) and any(
+        other.kinds & AMOUNTS
+        and other.end <= label.start
+        and not any(other.end <= v.start < label.start for v in spans.get(cell, ()))
+        for other in document.labels[cell]
+    )
 
 
 def _inside(
@@ -178,6 +188,8 @@ def _above(
         strength -= 0.1
     if other in document.columns:
         strength *= 0.4
+    elif label.kinds & AMOUNTS and _in_tax_table(document, other):
+        strength -= 0.3
     right = [
         c
         for c in document.on_page[cell.page]
@@ -194,6 +206,18 @@ def _above(
         strength - _foreign_word(document, other, label),
         "below" if below else "above",
     )
+
+
+def _in_tax_table(document: Document, cell: Cell) -> bool:
+    """Whether a label heads a column of a table of taxes: its row has two more such labels."""
+    heads = [
+        c
+        for c in document.on_page[cell.page]
+        if same_row(c.box, cell.box)
+        and any(label.kinds & AMOUNTS for label in document.labels[c])
+        and not find_amounts(c.text)
+    ]
+    return len(heads) > 2
 
 
 def _has_label(document: Document, cell: Cell, value: Value) -> bool:
@@ -317,15 +341,17 @@ def _score_bare_date(candidate: Candidate, document: Document, count: int) -> No
 def score_amounts(document: Document, target: Field) -> list[Candidate]:
     """Every amount on the page for an amount field; `total` has rules of its own."""
     spans = {cell: _amounts_of(cell) for cell in document.cells}
+    prices = {cell: [v for v in values if not v.raw.isdigit()] for cell, values in spans.items()}
     kinds = AMOUNTS | set(target.roles) | {"other_number", "order_number", "invoice_number"}
     decimals = sum(
         "." in v.raw[-3:] or "," in v.raw[-3:] for group in spans.values() for v in group
     )
+    likes = prices if decimals > 2 else spans
     candidates, near_by = [], {}
     for cell, values in spans.items():
         for value in values:
             candidate = Candidate(value.readings[""], cell, value.start, value.end, 0.0)
-            near = links(document, cell, value, kinds, spans)
+            near = links(document, cell, value, kinds, likes)
             _score_by_links(candidate, near, target.roles)
             near_by[id(candidate)] = near
             priced = _has_currency(cell, value)
@@ -366,6 +392,7 @@ def _score_totals(
             if kind in link.label.kinds and link.strength > 0.5
         ]
 
+    _score_sums(candidates, near_by, document)
     taxes = labelled("tax")
     added = {*taxes, sum(taxes, Decimal(0))} - {Decimal(0)}
     sums = {net + tax for net in labelled("subtotal") for tax in added}
@@ -386,6 +413,40 @@ def _score_totals(
             candidate.add("net or tax in a row with the gross", -0.4)
         page = candidate.cell.page - document.pages[0].number
         candidate.add("last page", 0.05 * page / pages)
+
+
+def _score_sums(
+    candidates: list[Candidate], near_by: Mapping[int, list[Link]], document: Document
+) -> None:
+    """An amount with an unknown label is the total if it sums up those above, whatever it is called.
+
+    Only the last amount of each row counts. Payments and discounts are subtracted.
+    """
+    rows: list[Candidate] = []
+    for candidate in sorted(candidates, key=lambda c: (c.cell.page, sum(c.box[1::2]))):
+        if not re.search(r"\d[.,]\d\d$", candidate.cell.text[: candidate.end]):
+            continue
+        if rows and rows[-1].cell.page == candidate.cell.page and same_row(rows[-1].box, candidate.box):
+            rows[-1] = max(rows[-1], candidate, key=lambda c: c.box[2])
+        else:
+            rows.append(candidate)
+    signed = []
+    for candidate in rows:
+        paid = any("paid" in link.label.kinds for link in near_by[id(candidate)][:1])
+        value = _decimal(candidate)
+        signed.append(-abs(value) if paid else value)
+    sums = [
+        n
+        for n, candidate in enumerate(rows)
+        if any(sum(signed[n - k : n]) == _decimal(candidate) != 0 for k in range(2, min(n, 15) + 1))
+    ]
+    for n in sums:
+        candidate, near = rows[n], near_by[id(rows[n])]
+        if near and near[0].strength > 0.35:
+            continue
+        candidate.add("sum of those above", 0.3)
+        candidate.add("last sum", 0.12 * (n == sums[-1]))
+        candidate.add("large print", 0.1 * (document.size(candidate.cell) > 1.1))
 
 
 def _is_part_of_sum(candidate: Candidate, candidates: Sequence[Candidate]) -> bool:
