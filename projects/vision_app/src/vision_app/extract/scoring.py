@@ -249,7 +249,7 @@ def _foreign_word(document: Document, cell: Cell, label: Label) -> float:
         if other is not label
     ):
         return 0.0
-    return 0.3
+    return 0.5 if label.kinds & AMOUNTS else 0.3
 
 
 def _width(document: Document, page: int) -> float:
@@ -357,7 +357,9 @@ def score_amounts(document: Document, target: Field) -> list[Candidate]:
             priced = _has_currency(cell, value)
             candidate.add("currency", 0.04 * priced)
             if value.raw.isdigit() and not priced:
-                candidate.add("bare integer", -0.25 if decimals > 2 else -0.1)
+                candidate.add("bare integer", -0.3 if decimals > 2 else -0.1)
+                counts = re.match(r"\s[^\W\d_]{3}", cell.text[value.end :])
+                candidate.add("a number of things", -0.3 * bool(counts))
                 if len(value.raw) > 7:
                     candidate.add("long", -0.4)
             _break_ties(candidate, document)
