@@ -51,10 +51,12 @@ class Document:
         for row in (row for on_page in by_page for row in to_rows(on_page)):
             heads = [label for cell in row for label in labels[cell] if is_header(label)]
             amounts = [c for c in row if any(label.kinds & {"total"} for label in labels[c])]
-            few = len(heads) == 1 and amounts and not any(map(str.isdigit, row[0].text + row[-1].text))
-            if few or (
-                len(heads) > 1 and len(heads) * 3 > sum(len(c.words) for c in row) * 0.8
-            ):
+            few = (
+                len(heads) == 1
+                and amounts
+                and not any(map(str.isdigit, row[0].text + row[-1].text))
+            )
+            if few or (len(heads) > 1 and len(heads) * 3 > sum(len(c.words) for c in row) * 0.8):
                 columns.update(row)
         text = "\n".join(cell.text for cell in cells)
         return cls(pages, cells, labels, Context.of(text, languages), frozenset(columns))

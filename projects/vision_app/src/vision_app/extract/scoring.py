@@ -428,7 +428,11 @@ def _score_sums(
     for candidate in sorted(candidates, key=lambda c: (c.cell.page, sum(c.box[1::2]))):
         if not re.search(r"\d[.,]\d\d$", candidate.cell.text[: candidate.end]):
             continue
-        if rows and rows[-1].cell.page == candidate.cell.page and same_row(rows[-1].box, candidate.box):
+        if (
+            rows
+            and rows[-1].cell.page == candidate.cell.page
+            and same_row(rows[-1].box, candidate.box)
+        ):
             rows[-1] = max(rows[-1], candidate, key=lambda c: c.box[2])
         else:
             rows.append(candidate)
@@ -496,7 +500,13 @@ def _numbers_of(document: Document, cell: Cell) -> list[Value]:
     """The numbers in a cell that aren't part of a label, a date, a time, an amount or a code."""
     text = list(cell.text)
     masks = [(label.start, label.end) for label in document.labels[cell]]
-    masks += [(v.start, v.end) for v in (*find_dates(cell.text), *find_times(cell.text))]
+    masks += [
+        (v.start, v.end)
+        for v in (*find_dates(cell.text), *find_times(cell.text))
+        if not re.search(r"(?:^|\W)[A-Z]{1,4} $", cell.text[: v.start])  # FV 18/03/2024
+        or (_has_label(document, cell, v)
+        and document.labels[cell][-1].end >= v.start - 2)
+    ]
     masks += [m.span() for m in re.finditer(r"\S*(?:@|www\.|https?:)\S*|\d[\d.,' ]*%", cell.text)]
     masks += [
         m.span()

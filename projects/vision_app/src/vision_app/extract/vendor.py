@@ -62,6 +62,8 @@ def score_vendors(document: Document, _: Field) -> list[Candidate]:
         _score_text(candidate, document, name)
         _score_place(candidate, document, first, cell in customers)
         _score_support(candidate, document, name)
+        if sender and "legal form" in candidate.reasons:
+            candidate.add("with its address", 0.42 * ("middle" in candidate.reasons))
         candidates.append(candidate)
     _merge_lines(document, candidates)
     return candidates
@@ -77,7 +79,7 @@ def clean_name(name: str) -> str:
     name = re.sub(r"\bS\.\s?r\.\s?[1I]\b", "S.r.l", name)
     while before != name:
         before, name = name, _NAME_ENDING.sub("", name).strip()
-    return name
+    return name.replace(" ", "") if re.fullmatch(r"(?:\w ){2,}\w", name) else name
 
 
 def _score_text(candidate: Candidate, document: Document, name: str) -> None:
