@@ -249,7 +249,7 @@ def _foreign_word(document: Document, cell: Cell, label: Label) -> float:
         if other is not label
     ):
         return 0.0
-    return 0.5 if label.kinds & AMOUNTS else 0.3
+    return 0.5 if label.kinds & {*AMOUNTS, "plain_number"} else 0.3
 
 
 def _width(document: Document, page: int) -> float:
@@ -406,9 +406,6 @@ def _score_totals(
             candidate.add("zero", -1.0)
         if value in sums:
             candidate.add("net + tax", 0.03)
-            nearest = near_by[id(candidate)][:1]
-            if nearest and "subtotal" in nearest[0].label.kinds and not positive:
-                candidate.add("net amount after tax", 0.55 - candidate.score)
         if positive and value == max(positive):
             candidate.add("largest", 0.06)
         if _is_part_of_sum(candidate, candidates):
@@ -420,7 +417,7 @@ def _score_totals(
 def _score_sums(
     candidates: list[Candidate], near_by: Mapping[int, list[Link]], document: Document
 ) -> None:
-    """An amount with an unknown label is the total if it sums up those above, whatever it is called.
+    """An amount with an unknown label is the total if it sums up those above.
 
     Only the last amount of each row counts. Payments and discounts are subtracted.
     """
@@ -441,18 +438,21 @@ def _score_sums(
         paid = any("paid" in link.label.kinds for link in near_by[id(candidate)][:1])
         value = _decimal(candidate)
         signed.append(-abs(value) if paid else value)
-    sums = [
-        n
+    sums = {
+        n: n - k
         for n, candidate in enumerate(rows)
-        if any(sum(signed[n - k : n]) == _decimal(candidate) != 0 for k in range(2, min(n, 15) + 1))
-    ]
-    for n in sums:
+        for k in range(min(n, 15), 1, -1)
+        if sum(signed[n - k : n]) == _decimal(candidate) != 0
+    }
+    for n, start in sums.items():
         candidate, near = rows[n], near_by[id(rows[n])]
-        if near and near[0].strength > 0.35:
-            continue
-        candidate.add("sum of those above", 0.3)
-        candidate.add("last sum", 0.12 * (n == sums[-1]))
-        candidate.add("large print", 0.1 * (document.size(candidate.cell) > 1.1))
+        taxed = any("tax" in link.label.kinds for c in rows[start:n] for link in near_by[id(c)][:1])
+        if not near or near[0].strength < 0.35:
+            candidate.add("sum of those above", 0.3)
+            candidate.add("last sum", 0.12 * (n == max(sums)))
+            candidate.add("large print", 0.1 * (document.size(candidate.cell) > 1.1))
+        elif taxed and "subtotal" in near[0].label.kinds and candidate.score < 0.3:
+            candidate.add("net amount after tax", 0.55 - candidate.score)
 
 
 def _is_part_of_sum(candidate: Candidate, candidates: Sequence[Candidate]) -> bool:
