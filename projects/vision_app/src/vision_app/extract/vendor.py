@@ -297,6 +297,7 @@ def _merge_lines(document: Document, candidates: list[Candidate]) -> None:
             if (
                 second is None
                 or other is cell
+                or "label" in candidate.reasons
                 or not same_column(cell.box, other.box)
                 or not -0.4 * cell.height <= gap < 0.7 * cell.height
             ):
