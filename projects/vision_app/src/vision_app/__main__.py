@@ -359,7 +359,7 @@ def evaluate(
     from vision_app.evaluate import documents
     from seedbed.evaluation import log_to_mlflow
     from seedbed.files import write_bytes
-    from seedbed.images import encode_png
+    from seedbed.models.images import encode_png
 
     vision = open_vision()
     if (folder / "make_documents.py").exists():

@@ -197,7 +197,7 @@ class Vision:
         `label` is a class of the classifier; None for the most likely one.
         """
         from vision_app.classify.explain import explain, overlay
-        from seedbed.images import encode_png
+        from seedbed.models.images import encode_png
 
         pixels = source.first()
         explanation = explain(self.classifier, pixels, label, progress=progress)
@@ -210,7 +210,7 @@ class Vision:
     def detect(self, source: Source, labels: Sequence[str], *, picture: bool = False) -> Json:
         """{"file", "detections": [{"label", "confidence", "box"}]}; with `picture` also "png"."""
         from vision_app.classify.detect import draw
-        from seedbed.images import encode_png
+        from seedbed.models.images import encode_png
 
         pixels = source.first()
         detections = self.detector.detect(pixels, labels)

@@ -12,7 +12,7 @@ import pytest
 from vision_app.classify.detect import EXTRA, MAX_QUERIES, Detection, Detector, draw, load_detector
 from vision_app.config import Config
 from seedbed.errors import BadInput, ConfigError, MissingExtra, WeightsError, pip_install
-from seedbed.images import Pixels
+from seedbed.models.images import Pixels
 from seedbed.settings import Settings
 
 HAS_SUPERVISION = importlib.util.find_spec("supervision") is not None

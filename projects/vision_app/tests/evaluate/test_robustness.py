@@ -20,7 +20,7 @@ from vision_app.evaluate.robustness import (
     to_text,
 )
 from seedbed.errors import BadInput
-from seedbed.images import decode, encode_png
+from seedbed.models.images import decode, encode_png
 
 
 class Brightness:

@@ -14,7 +14,7 @@ from vision_app.config import Config
 from vision_app.files.images import Source, open_source
 from vision_app.ocr.page import Line, Page, Pixels, Word
 from seedbed.errors import ConfigError
-from seedbed.images import encode_png
+from seedbed.models.images import encode_png
 from seedbed.settings import load
 from seedbed.testing import serve_app
 

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 
 from vision_app.serve.api import create_app
 from seedbed.errors import Unavailable
-from seedbed.images import decode, encode_png
+from seedbed.models.images import decode, encode_png
 from seedbed.settings import Settings
 
 ROUTES = ("classify", "read", "extract", "describe", "ask", "explain", "detect", "annotate")

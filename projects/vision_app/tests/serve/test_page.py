@@ -12,7 +12,7 @@ from vision_app.serve.api import create_app
 from vision_app.serve.page_handlers import MISSING, PANELS, Handlers, Picture, Session, Shelf
 from vision_app.serve.page_html import Box, View
 from seedbed.errors import NotFound
-from seedbed.images import encode_png
+from seedbed.models.images import encode_png
 from seedbed.settings import Settings
 from seedbed.testing import launch_chromium
 

@@ -25,7 +25,7 @@ from vision_app.answer.pairs import Support, find_pairs, support
 from vision_app.classify.kinds import is_kind, kinds_of
 from vision_app.extract.labels import squeeze
 from vision_app.ocr.page import Page, Pixels
-from seedbed.images import message_part
+from seedbed.models.images import message_part
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel

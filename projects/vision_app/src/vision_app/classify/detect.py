@@ -20,7 +20,7 @@ import numpy as np
 from vision_app.config import Config
 from vision_app.ocr.page import Box
 from seedbed.errors import BadInput, ConfigError, MissingExtra, WeightsError
-from seedbed.images import Pixels
+from seedbed.models.images import Pixels
 from seedbed.models.weights import ensure
 from seedbed.settings import Settings
 

@@ -224,7 +224,7 @@ def contact_sheet(failures: Sequence[Failure], columns: int = 4) -> Pixels:
 def _tile(failure: Failure) -> Any:
     from PIL import Image, ImageDraw, ImageFont
 
-    from seedbed.images import decode
+    from seedbed.models.images import decode
 
     page = Image.fromarray(decode(failure.path.read_bytes(), name=failure.path.name))
     if failure.box:

@@ -21,7 +21,7 @@ from vision_app.extract.schemas import Field, Schema
 from vision_app.extract.values import Value, find_amounts, find_currencies, find_dates, find_times
 from vision_app.ocr.page import Page, Pixels
 from seedbed.errors import SeedbedError
-from seedbed.images import message_part
+from seedbed.models.images import message_part
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel

@@ -5,8 +5,8 @@
     for pixels in source.pages():        # uint8 (height, width, 3), one page in memory at a time
         ...
 
-`open_source` reads headers only. Decoding images is left to `seedbed.images`, rendering PDF pages
-to `pdf`, turning scanned pages to `ocr`, and downloads to `serve.fetch`.
+`open_source` reads headers only. Decoding images is left to `seedbed.models.images`, rendering PDF
+pages to `pdf`, turning scanned pages to `ocr`, and downloads to `serve.fetch`.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from pathlib import Path
 
 from vision_app.config import Config
 from vision_app.files import pdf
-from seedbed import images
 from seedbed.errors import BadInput, NotFound, TooLarge
-from seedbed.images import Pixels, printable
+from seedbed.models import images
+from seedbed.models.images import Pixels, printable
 
 
 @dataclass(frozen=True)

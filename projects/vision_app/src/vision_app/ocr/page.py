@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
-from seedbed.images import Pixels
+from seedbed.models.images import Pixels
 
 __all__ = ["IDENTITY", "Box", "Line", "Page", "Pixels", "Word", "around"]
 Box = tuple[float, float, float, float]

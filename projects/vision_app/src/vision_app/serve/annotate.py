@@ -1,7 +1,7 @@
 """Draws boxes with labels on a picture, and makes smaller copies of pictures.
 
     marks = [Mark((40, 30, 210, 64), "total")]
-    seedbed.images.encode_png(draw(pixels, marks))      # bytes of the annotated picture
+    seedbed.models.images.encode_png(draw(pixels, marks))      # bytes of the annotated picture
 
 Used by the API and the page. What is marked is up to the caller.
 """

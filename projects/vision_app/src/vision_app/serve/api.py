@@ -32,7 +32,7 @@ from vision_app.serve.annotate import Mark, draw, reduced
 from vision_app.serve.batching import Batcher, Gate
 from vision_app.vision import Vision
 from seedbed.errors import BadInput, Forbidden
-from seedbed.images import encode_png
+from seedbed.models.images import encode_png
 from seedbed.server import service
 from seedbed.server.service import Caller
 from seedbed.server.streaming import until_disconnect

@@ -19,7 +19,7 @@ import httpcore
 import httpx
 
 from seedbed.errors import BadInput, DeadlineExceeded, TooLarge
-from seedbed.images import printable
+from seedbed.models.images import printable
 
 MAX_REDIRECTS = 3
 REDIRECTS = (301, 302, 303, 307, 308)

@@ -30,7 +30,7 @@ from vision_app.serve.annotate import preview
 from vision_app.serve.page_html import Box, View
 from vision_app.vision import Vision
 from seedbed.errors import NotFound, public_message
-from seedbed.images import decode
+from seedbed.models.images import decode
 from seedbed.server import html
 
 log = logging.getLogger(__name__)

@@ -17,7 +17,15 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from seedbed.errors import BadInput, SeedbedError, TooLarge
-from seedbed.images import FORMATS, Pixels, decode, encode_png, find_pages, message_part, printable
+from seedbed.models.images import (
+    FORMATS,
+    Pixels,
+    decode,
+    encode_png,
+    find_pages,
+    message_part,
+    printable,
+)
 
 RED, GREEN, WHITE = (255, 0, 0), (0, 255, 0), (255, 255, 255)
 
@@ -278,7 +286,7 @@ def test_decode_takes_bounded_memory() -> None:
     """The largest image of the default limit, in a process of its own."""
     program = (
         "import resource, sys\n"
-        "from seedbed.images import decode\n"
+        "from seedbed.models.images import decode\n"
         "decode(sys.stdin.buffer.read())\n"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)\n"
     )

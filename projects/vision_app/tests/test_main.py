@@ -1,0 +1,133 @@
+"""The command line, as its users type it."""
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vision_app.__main__ import main
+from vision_app.config import Config
+from vision_app.demo import check
+from vision_app.files.samples import samples
+from vision_app.vision import open_vision
+from seedbed.models.images import encode_png
+from seedbed.settings import Settings, load
+
+INVOICE = next(sample.path for sample in samples() if sample.name == "invoice")
+
+
+@pytest.fixture(autouse=True)
+def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("VISION_DATA_DIR", str(tmp_path / "data"))
+    return tmp_path / "data"
+
+
+def run(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as done:
+        main(list(arguments))
+    return int(done.value.code or 0)
+
+
+def gray(folder: Path, name: str = "gray.png") -> Path:
+    path = folder / name
+    path.write_bytes(encode_png(np.full((40, 60, 3), 128, np.uint8)))
+    return path
+
+
+def test_classify_prints_one_object_per_file_and_exits_2_for_a_bad_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad = tmp_path / "bad.jpg"
+    bad.write_text("not a picture")
+    status = run("classify", str(gray(tmp_path)), str(bad), "--json", "-k", "2")
+    output = capsys.readouterr()
+    first, second = map(json.loads, output.out.splitlines())
+    assert status == 2
+    assert set(first) == {"file", "labels", "sure"}
+    assert [set(label) for label in first["labels"]] == [{"label", "confidence"}] * 2
+    assert second["file"] == str(bad)
+    assert "bad.jpg" in second["error"]
+    assert f"error: {second['error']}" in output.err
+
+
+def test_classify_of_readable_files_exits_0(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("classify", str(gray(tmp_path))) == 0
+    assert "gray.png: not sure (" in capsys.readouterr().out
+
+
+def test_extract_prints_fields_with_evidence(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("extract", str(INVOICE), "--json") == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["fields"]["total"] == 669.0
+    assert result["fields"]["order_number"] is None
+    assert set(result["evidence"]["total"]) == {"text", "box", "page", "confidence"}
+    assert "order_number" not in result["evidence"]
+
+
+def test_extract_writes_csv_with_a_row_per_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("extract", str(INVOICE), str(gray(tmp_path)), "--csv") == 0
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert [row["total"] for row in rows] == ["669.0", ""]
+
+
+def test_extract_refuses_unknown_schema_before_the_first_file(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run("extract", str(INVOICE), "--schema", "poem") == 2
+    output = capsys.readouterr()
+    assert output.err.startswith("error: Unknown schema 'poem'. Available: invoice, receipt")
+    assert output.out == ""
+
+
+def test_read_refuses_unknown_format(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("read", str(INVOICE), "--format", "docx") == 2
+    assert capsys.readouterr().err == ("error: Unknown format 'docx'. Use text, json or hocr.\n")
+
+
+def test_folder_without_images_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "notes.txt").write_text("no picture")
+    assert run("classify", str(tmp_path)) == 2
+    assert capsys.readouterr().err.endswith(
+        f"error: {tmp_path} contains no images. Name another folder.\n"
+    )
+
+
+def test_pattern_and_folder_name_the_same_files(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gray(tmp_path, "a.png")
+    gray(tmp_path, "b.png")
+    (tmp_path / ".hidden.png").write_bytes(b"")
+    assert run("classify", str(tmp_path / "*.png"), str(tmp_path), "--json") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [Path(json.loads(line)["file"]).name for line in lines] == ["a.png", "b.png"]
+
+
+def test_index_then_search_finds_the_picture(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture = gray(tmp_path)
+    assert run("index", str(picture), "--json") == 0
+    assert json.loads(capsys.readouterr().out)["added"] == 1
+    assert run("search", str(picture), "--image", "--json") == 0
+    assert json.loads(capsys.readouterr().out)[0]["file"].endswith("gray.png")
+
+
+def test_detect_without_detector_names_the_setting(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("detect", str(INVOICE), "--label", "a cat") == 2
+    assert "VISION_DETECTOR" in capsys.readouterr().err
+
+
+@pytest.mark.slow  # and a verb of its own: `make smoke`
+def test_demo_results_are_right() -> None:
+    vision = open_vision(load(Config), load(Settings))
+    assert [problem for _, problem in check(vision) if problem] == []
