@@ -298,6 +298,397 @@ Maksettavaa yhteensä   124,00 €
 """,
         ("Puutyö Salo Oy", "5510", "2024-03-01", 124.0, "EUR"),
     ),
+    "no number receipt": (
+        """
+# BISTRO OKO
+Vodičkova 3, Praha
+DIČ CZ27082440
+
+12.04.2024  13:20    Stůl 7
+Polévka          65,00
+Guláš            189,00
+K úhradě         254,00 Kč
+Hotově           300,00
+Vráceno          46,00
+""",
+        ("BISTRO OKO", None, "2024-04-12", 254.0, "CZK"),
+    ),
+    "no date": (
+        """
+# Lund Cykler ApS
+Algade 4, 4000 Roskilde
+CVR 12 34 56 78
+
+Faktura nr. 3381
+Kundenr. 88
+
+Service            400,00
+Moms 25 %          100,00
+I alt              500,00 DKK
+""",
+        ("Lund Cykler ApS", "3381", None, 500.0, "DKK"),
+    ),
+    "no vendor receipt": (
+        """
+# KASSENBON
+Bon-Nr. 7721   Kasse 3
+03.04.2024 09:12
+Brot             3,20
+Milch            1,10
+SUMME EUR        4,30
+BAR              5,00
+Rückgeld         0,70
+Vielen Dank für Ihren Einkauf
+""",
+        (None, "7721", "2024-04-03", 4.3, "EUR"),
+    ),
+    "no total": (
+        """
+# Kestrel Surveys Ltd
+9 Dock Rd, Hull HU1 2AB
+Invoice no. KS-81
+Date 3 May 2024
+Site visit, two hours
+Report to follow
+Please see the attached sheet for the charges.
+VAT no. GB 123 4567 89
+""",
+        ("Kestrel Surveys Ltd", "KS-81", "2024-05-03", None, None),
+    ),
+    "statement 2col": (
+        """
+INVOICE                                    # Alder & Finch
+                                           Interior design
+Bill to                                    5 Orchard St, Bath BA1 4XY
+Mr T. Vale
+2 Hill Rd, Bath                            Invoice          AF-221
+                                           Issued           11 Mar 2024
+                                           Due              10 Apr 2024
+
+Description             Qty    Price     Amount
+Curtains                2      150.00    300.00
+Rug                     1      80.00     80.00
+
+                               Subtotal  380.00
+                               VAT 20%   76.00
+                               Balance due   £456.00
+""",
+        ("Alder & Finch", "AF-221", "2024-03-11", 456.0, "GBP"),
+    ),
+    "hotel receipt": (
+        """
+# Hotel Krone
+Seestrasse 2, 6004 Luzern
+CHE-123.456.789 MWST
+
+Gast: Frau M. Keller    Zimmer 12
+Anreise 02.03.2024   Abreise 04.03.2024
+Rechnungsnr. 20240388     Luzern, 04.03.2024
+
+Übernachtung        280.00
+Frühstück           40.00
+Kurtaxe             7.20
+Total CHF           327.20
+Bezahlt mit Visa    327.20
+""",
+        ("Hotel Krone", "20240388", "2024-03-04", 327.2, "CHF"),
+    ),
+    "jp": (
+        """
+# Sakura Stationery K.K.
+2-4-1 Ginza, Chuo-ku, Tokyo
+
+Invoice No. JP-0091
+Invoice date 2024/04/05
+Paper           3,000
+Ink             2,000
+Consumption tax 500
+Total           ¥5,500
+""",
+        ("Sakura Stationery K.K.", "JP-0091", "2024-04-05", 5500.0, "JPY"),
+    ),
+    "fr ticket receipt": (
+        """
+# Cinéma Rex
+3 place Foch 06000 Nice
+Ticket 88213
+Le 14/05/2024 à 20:30
+2 Plein tarif       21,00
+1 Réduit            7,50
+Montant             28,50 EUR
+CB                  28,50
+""",
+        ("Cinéma Rex", "88213", "2024-05-14", 28.5, "EUR"),
+    ),
+    "usa statement": (
+        """
+# BLUE MESA DENTAL
+455 Desert Ave, Tucson, AZ 85701
+(520) 555-0199
+
+Account no. 55120          Statement date: 04/02/2024
+Patient: L. Ortiz          Invoice # 90331
+
+Cleaning                   $120.00
+X-ray                      $60.00
+Insurance paid             -$100.00
+Patient responsibility     $80.00
+Pay by 05/02/2024
+""",
+        ("BLUE MESA DENTAL", "90331", "2024-04-02", 80.0, "USD"),
+    ),
+    "brazil": (
+        """
+# Oficina do Zé Ltda
+Rua das Flores 99, Recife - PE
+CNPJ 12.345.678/0001-90
+
+Recibo Nº 0045
+Data: 22/04/2024
+Troca de óleo     150,00
+Filtro            50,00
+Valor total       R$ 200,00
+""",
+        ("Oficina do Zé Ltda", "0045", "2024-04-22", 200.0, "BRL"),
+    ),
+    "hu": (
+        """
+# Fonal Kft.
+Petőfi u. 8, 6720 Szeged
+Adószám: 12345678-2-06
+
+Számla sorszáma: FO-2024/77
+Kelt: 2024.03.18.
+Fizetési határidő: 2024.03.26.
+Gombolyag       4 000
+Áfa 27%         1 080
+Fizetendő       5 080 Ft
+""",
+        ("Fonal Kft.", "FO-2024/77", "2024-03-18", 5080.0, "HUF"),
+    ),
+    "ro": (
+        """
+# Atelier Pânză SRL
+Str. Lungă 4, Brașov
+CUI RO1234567
+
+Factura seria AP nr. 118
+Data: 05.03.2024
+Perdele          800,00
+TVA 19%          152,00
+Total de plată   952,00 lei
+""",
+        ("Atelier Pânză SRL", "118", "2024-03-05", 952.0, "RON"),
+    ),
+    "india": (
+        """
+# Meera Sweets
+14 MG Road, Pune 411001
+GSTIN 27ABCDE1234F1Z5
+
+Bill No: 2231      Date: 15-08-24
+Ladoo            240.00
+Barfi            360.00
+CGST 2.5%        15.00
+SGST 2.5%        15.00
+Net Amount       Rs. 630.00
+""",
+        ("Meera Sweets", "2231", "2024-08-15", 630.0, "INR"),
+    ),
+    "credit": (
+        """
+# Maison Duval SAS
+8 quai Sud, 69002 Lyon
+Avoir n° AV-19 du 12 juin 2024
+Sur facture F-880 du 2 mai 2024
+Retour chaise      -120,00
+TVA 20%            -24,00
+Total TTC          -144,00 €
+""",
+        ("Maison Duval SAS", "AV-19", "2024-06-12", -144.0, "EUR"),
+    ),
+    "ref": (
+        """
+# Kanzlei Roth
+Domplatz 1, 99084 Erfurt
+Unser Zeichen: 88/24
+Erfurt, den 9. April 2024
+# Kostennote Nr. 2024-31
+Gebühr             300,00
+Auslagen           20,00
+Zwischensumme      320,00
+MwSt. 19 %         60,80
+Endbetrag          380,80 €
+""",
+        ("Kanzlei Roth", "2024-31", "2024-04-09", 380.8, "EUR"),
+    ),
+    "taxi receipt": (
+        """
+# City Cab
+Receipt
+Cab no. 4412   Driver 88
+Date 06/11/24   Time 22:10
+Fare             18.40
+Extras           2.00
+Tip              3.60
+Total            $24.00
+""",
+        ("City Cab", None, "2024-06-11", 24.0, "USD"),
+    ),
+    "sv receipt": (
+        """
+# ICA Hörnet
+Torget 1, 722 11 Västerås
+Org.nr 556677-8899
+Kvitto 10293    2024-05-02 17:45
+Mjölk            15,90
+Bröd             32,00
+TOTALT           47,90 SEK
+Varav moms 12%   5,13
+Kort             47,90
+""",
+        ("ICA Hörnet", "10293", "2024-05-02", 47.9, "SEK"),
+    ),
+    "es autonomo": (
+        """
+# Clara Ferrer
+Fotografía
+Gran Vía 12, 28013 Madrid
+NIF 12345678Z
+
+Cliente: Bodegas Luna S.L.
+CIF B12345678
+Nº factura        2024/031
+Fecha             14-03-2024
+Reportaje         600,00
+Base imponible    600,00
+IVA 21%           126,00
+IRPF -15%         -90,00
+Líquido a percibir   636,00 €
+""",
+        ("Clara Ferrer", "2024/031", "2024-03-14", 636.0, "EUR"),
+    ),
+    "it ricevuta receipt": (
+        """
+# Osteria al Ponte
+Calle Lunga 8, 30123 Venezia
+P.IVA 01234567890
+DOCUMENTO COMMERCIALE
+di vendita o prestazione
+Coperto x2         4,00
+Spaghetti          14,00
+TOTALE COMPLESSIVO 18,00
+di cui IVA         1,64
+Pagamento contante 20,00
+Resto              2,00
+21-04-2024 13:05
+DOCUMENTO N. 0412-0033
+""",
+        ("Osteria al Ponte", "0412-0033", "2024-04-21", 18.0, None),
+    ),
+    "ca": (
+        """
+# Prairie Dog Movers Inc.
+88 Main St, Winnipeg MB R3C 1A3
+(204) 555-0144
+
+INVOICE # 3310
+Date: March 8, 2024
+Moving           $400.00
+GST 5%           $20.00
+PST 7%           $28.00
+Total due        $448.00
+""",
+        ("Prairie Dog Movers Inc.", "3310", "2024-03-08", 448.0, "CAD"),
+    ),
+    "value above label": (
+        """
+# Orbit Labs Pty Ltd
+1 Science Rd, Perth WA 6000
+ABN 99 888 777 666
+
+Tax invoice
+Invoice number
+OL-5521
+Invoice date
+17/05/2024
+Amount due
+$1,320.00
+Due date
+31/05/2024
+
+Analysis          $1,200.00
+GST               $120.00
+""",
+        ("Orbit Labs Pty Ltd", "OL-5521", "2024-05-17", 1320.0, "AUD"),
+    ),
+    "boxed total top": (
+        """
+# Sigma Elektro
+Industriestr. 4, 8005 Zürich
+
+RECHNUNG          Zu zahlen bis 30.06.2024
+Nr. 4401          CHF 540.50
+31.05.2024
+
+Arbeit            500.00
+MWST 8.1%         40.50
+Total inkl. MWST  540.50
+""",
+        ("Sigma Elektro", "4401", "2024-05-31", 540.5, "CHF"),
+    ),
+    "du receipt": (
+        """
+# 't Koffiehuis
+Markt 3, 9000 Gent
+BTW BE 0123.456.789
+Kasticket 55021
+17/03/24 10:02
+2 Koffie            5,60
+1 Taart             4,20
+TOTAAL              9,80
+Bancontact          9,80
+""",
+        ("t Koffiehuis", "55021", "2024-03-17", 9.8, None),
+    ),
+    "long vendor label": (
+        """
+INVOICE
+Seller: Tamarind Textiles Pvt Ltd
+Buyer: Hill & Co
+Invoice No.: TT/24/118
+Dated: 12-Jan-2024
+Cloth            1,20,000.00
+IGST 5%          6,000.00
+Invoice Value    Rs 1,26,000.00
+""",
+        ("Tamarind Textiles Pvt Ltd", "TT/24/118", "2024-01-12", 126000.0, "INR"),
+    ),
+    "bank details first": (
+        """
+# Studio Nord
+Grafik & Web
+
+An
+Bäckerei Ohm
+Hauptstr. 4
+50667 Köln
+
+Rechnungsnummer   2024/09
+Rechnungsdatum    02.04.2024
+Leistungszeitraum März 2024
+Kundennummer      1002
+
+Pos  Leistung      Menge  Einzelpreis  Gesamt
+1    Logo          1      400,00       400,00
+2    Flyer         2      100,00       200,00
+                         Netto         600,00
+                         USt. 19%      114,00
+                         Gesamt        714,00 €
+Studio Nord · Inh. P. Kramer · IBAN DE12 3456 7890 1234 5678 00
+""",
+        ("Studio Nord", "2024/09", "2024-04-02", 714.0, "EUR"),
+    ),
 }
 
 

@@ -133,7 +133,6 @@ def find_currency(document: Document, total: Candidate | None) -> Candidate | No
                 continue
             candidate = Candidate(code, cell, value.start, value.end, 0.5)
             candidate.add("label", 0.3 * any(label.end <= value.start for label in labels))
-            candidate.add("ISO code", 0.02 * (value.raw == code))
             if total is not None:
                 _score_near_total(candidate, cell, value, total)
             candidates.append(candidate)

@@ -360,8 +360,6 @@ def score_amounts(document: Document, target: Field) -> list[Candidate]:
                 candidate.add("bare integer", -0.3 if decimals > 2 else -0.1)
                 counts = re.match(r"\s[^\W\d_]{3}", cell.text[value.end :])
                 candidate.add("a number of things", -0.3 * bool(counts))
-                if len(value.raw) > 7:
-                    candidate.add("long", -0.4)
             _break_ties(candidate, document)
             candidates.append(candidate)
     if target.name == "total":
@@ -386,26 +384,13 @@ def _has_currency(cell: Cell, value: Value) -> bool:
 def _score_totals(
     candidates: list[Candidate], near_by: Mapping[int, list[Link]], document: Document
 ) -> None:
-    def labelled(kind: str) -> list[Decimal]:
-        return [
-            _decimal(c)
-            for c in candidates
-            for link in near_by[id(c)][:1]
-            if kind in link.label.kinds and link.strength > 0.5
-        ]
-
     _score_sums(candidates, near_by, document)
-    taxes = labelled("tax")
-    added = {*taxes, sum(taxes, Decimal(0))} - {Decimal(0)}
-    sums = {net + tax for net in labelled("subtotal") for tax in added}
     positive = [_decimal(c) for c in candidates if c.score > 0.3]
     pages = len(document.pages)
     for candidate in candidates:
         value = _decimal(candidate)
         if value == 0:
             candidate.add("zero", -1.0)
-        if value in sums:
-            candidate.add("net + tax", 0.03)
         if positive and value == max(positive):
             candidate.add("largest", 0.06)
         if _is_part_of_sum(candidate, candidates):
@@ -504,8 +489,7 @@ def _numbers_of(document: Document, cell: Cell) -> list[Value]:
         (v.start, v.end)
         for v in (*find_dates(cell.text), *find_times(cell.text))
         if not re.search(r"(?:^|\W)[A-Z]{1,4} $", cell.text[: v.start])  # FV 18/03/2024
-        or (_has_label(document, cell, v)
-        and document.labels[cell][-1].end >= v.start - 2)
+        or (_has_label(document, cell, v) and document.labels[cell][-1].end >= v.start - 2)
     ]
     masks += [m.span() for m in re.finditer(r"\S*(?:@|www\.|https?:)\S*|\d[\d.,' ]*%", cell.text)]
     masks += [

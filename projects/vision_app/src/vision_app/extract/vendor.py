@@ -109,19 +109,10 @@ def _score_text(candidate: Candidate, document: Document, name: str) -> None:
         candidate.add("address", -0.3 * bool(address))
     elif not legal:
         candidate.add("address", -0.12 * bool(set(address) - {"dr"}))
-    if re.search(r"\d{4,}", name) and not legal and not (digits and shop):
-        candidate.add("number", -0.25)
     slogan = sum(w in _words("slogan_words") for w in words)
     if not legal:
         candidate.add("slogan", -0.14 * slogan)
-        candidate.add("many words", -0.08 * max(0, len(words) - 5))
         candidate.add("sentence", -0.25 * bool(_SENTENCE.search(name)))
-    else:
-        candidate.add("many words", -0.05 * max(0, len(words) - 8))
-    if name[:1].islower() and not legal:
-        candidate.add("lower case", -0.02)
-    rest = candidate.cell.text[candidate.end :]
-    candidate.add("place of a date", -0.4 * bool(find_dates(rest)))
     candidate.add("contact", -0.6 * bool(_CONTACT.search(name)))
     if find_dates(name) or any("." in v.raw or "," in v.raw for v in find_amounts(name)):
         candidate.add("value", -0.5)
