@@ -29,13 +29,13 @@ DOCS = Path(__file__).parents[1] / "docs"
 WIDTH, HEIGHT = 1240, 1754
 DEJAVU, SERIF, STIX = "DejaVuSans", "DejaVuSerif", "STIXGeneral"
 FONTS = (DEJAVU, SERIF, STIX, "Aileron")
-REPEATS = 3
+REPEATS = 2
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", action="store_true")
-    parser.add_argument("--pages", type=int, default=12)
+    parser.add_argument("--pages", type=int, default=6)
     arguments = parser.parse_args()
 
     pages = [draw(seed) for seed in range(arguments.pages)]

@@ -127,7 +127,7 @@ def test_detect_without_detector_names_the_setting(capsys: pytest.CaptureFixture
     assert "VISION_DETECTOR" in capsys.readouterr().err
 
 
-@pytest.mark.slow  # and a verb of its own: `make smoke`
+@pytest.mark.slow
 def test_demo_results_are_right() -> None:
     vision = open_vision(load(Config), load(Settings))
     assert [problem for _, problem in check(vision) if problem] == []
