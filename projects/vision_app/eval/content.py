@@ -4,7 +4,7 @@
     document.fields                 # the truth: vendor, invoice_number, date, total, currency
     document.info(), document.goods(), document.sums()    # texts for the layouts
 
-Locales are tables of `dev.toml` and `test.toml`. Layouts print everything they are passed, so that
+Locales are tables of `dev.toml` and `more.toml`. Layouts print everything they are passed, so that
 the truth is on the page, and nothing else.
 """
 

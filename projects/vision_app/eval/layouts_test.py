@@ -1,360 +1,352 @@
-"""Layouts of the test split, which share no drawing code with those of the development split."""
+"""Pages of the split `test`, an examination on documents of another author.
+
+    for image, truth in documents():    # as make_documents.documents("test")
+        ...
+
+Each page of test.toml is a form of its own: a real kind of document, written out line by line.
+A form is filled once for each of its `variants`: "" in full, or the name of a field left out.
+
+- `{no}`, `{date}`, `{date+14}`, `{vendor}`, `{legal}`, `{a1}`, `{a2}` (address), `{c1}` to `{c3}`
+  (customer), `{time}`, `{cur}` and the amounts, which `let` defines: `{total}`, `{$total}` with
+  the currency. `{v}` and `{c}` print nothing and mark what goes with the
+  vendor and the currency.
+- A line with a field that is left out goes; of `[a segment]` with it, the segment alone.
+- `<a/b>` is one of the wordings, `_` a digit.
+- `a | b` are cells of a row, `= a :: b | c :: d` boxes with labels above the values.
+- Before a line: `!` bold, `!!` larger, `.` small, `^` centred, `>` at the right, `%` white,
+  `,` tinted. `---`, `===` and `- -` are rules, `+3` is a gap in millimetres.
+- `@ x y width [size [columns]]` starts a block; y `+3` is below all others, y `=` as the one
+  before. `@cols 0 40r`, `@band y height` and `@box x y w h` draw. `*items` repeats `item`.
+
+The truth follows the print: a field is null if its placeholder was never printed.
+"""
 
 from __future__ import annotations
 
+import operator
 import random
-from datetime import timedelta
+import re
+import tomllib
+from collections.abc import Iterator
+from datetime import date, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
 
-from content import Document
-from sheet import Color, Sheet
+from content import MONTHS
+from PIL import Image
+from sheet import FACES, POINT, Color, Face, Sheet, degrade, faces
 
-TINTS: list[Color] = [(0, 95, 115), (155, 34, 38), (60, 60, 60), (46, 84, 36), (72, 52, 117)]
-PALE = (238, 240, 242)
-DIM = (95, 95, 100)
-WHITE = (255, 255, 255)
-
-
-def band(sheet: Sheet, doc: Document, rng: random.Random) -> None:
-    """A coloured band with the name in white, facts in columns, zebra rows, a panel of sums."""
-    x0, x1, tint = 17.0, sheet.width - 17, rng.choice(TINTS)
-    sheet.box(0, 0, sheet.width, 34, fill=tint)
-    sheet.text(x0, 10, doc.name, 21, bold=True, color=WHITE, fit=115)
-    sheet.text(x0, 22, doc.tagline, 9, color=WHITE)
-    sheet.lines(x1, 9, doc.letterhead, 8.5, align="r", color=WHITE)
-    sheet.text(x0, 42, doc.title, 19, color=tint)
-    # Facts in columns, labels above the values, without boxes.
-    facts, width, y = doc.info(), (x1 - x0) / 3, 55.0
-    for i, (label, value) in enumerate(facts):
-        x = x0 + i % 3 * width
-        sheet.text(x, y, label.upper(), 7, color=DIM)
-        sheet.text(x, y + 3.6, value, 10, fit=width - 4)
-        y += 12 if i % 3 == 2 or i == len(facts) - 1 else 0
-    sheet.text(x0, y + 2, doc.say("bill_to").upper(), 7, color=DIM)
-    y = sheet.lines(x0, y + 6, doc.customer, 10) + 6
-    # Zebra rows.
-    headings, rows = doc.goods()
-    edges = [x0 + 104, x0 + 138, x1 - 2][-len(headings) + 1 :]
-    for n, (first, *rest) in enumerate([headings, *rows]):
-        if n % 2 == 0:
-            sheet.box(x0, y, x1, y + 7.4, fill=tint if n == 0 else PALE)
-        color = WHITE if n == 0 else None
-        sheet.text(x0 + 2, y + 1.7, first, 9, color=color, fit=78)
-        for edge, value in zip(edges, rest, strict=True):
-            sheet.text(edge, y + 1.7, value, 9, align="r", color=color, fit=32)
-        y += 7.4
-    # A shaded panel of sums.
-    lines = doc.sums()
-    if lines:
-        y += 5
-        sheet.box(x1 - 84, y, x1, y + 7 * len(lines) + 4, fill=PALE)
-        y += 2.5
-    for label, value, strong in lines:
-        sheet.text(x1 - 81, y, label, 9, bold=strong, fit=44, color=tint if strong else None)
-        sheet.text(x1 - 3, y, value, 12 if strong else 9, bold=strong, align="r")
-        y += 7
-    sheet.lines(x0, y + 8, doc.notes(), 8.5)
-    sheet.lines(sheet.width / 2, sheet.height - 26, doc.footer, 7, align="c")
+HERE = Path(__file__).parent
+KINDS = ["clean", "degraded", "turned", "degraded", "clean"]
+TINTS: list[Color] = [(20, 70, 140), (120, 20, 80), (0, 100, 60), (170, 70, 0), (40, 40, 45)]
+PALE = (240, 240, 240)
+FACES["test"] = [
+    "",
+    "DejaVuSans DejaVuSans-Bold",
+    "DejaVuSansCondensed DejaVuSansCondensed-Bold",
+    "DejaVuSerifCondensed DejaVuSerifCondensed-Bold",
+    "STIXGeneral STIXGeneralBol",
+    "DejaVuSansMono DejaVuSansMono-Bold",
+]
 
 
-def sidebar(sheet: Sheet, doc: Document, rng: random.Random) -> None:
-    """A column at the side with vendor, facts and small print; the document beside it."""
-    at_right, tint = rng.random() < 0.5, rng.choice(TINTS)
-    s0 = sheet.width - 62 if at_right else 0.0
-    x0, x1 = (16.0, sheet.width - 72) if at_right else (74.0, sheet.width - 14)
-    sheet.box(s0, 0, s0 + 62, sheet.height, fill=PALE)
-    y, words = 16.0, doc.name.split()
-    if len(doc.name) > 16 and len(words) > 1:  # a name in two lines
-        half = (len(words) + 1) // 2
-        y = sheet.text(s0 + 8, y, " ".join(words[:half]), 15, bold=True, color=tint, fit=50)
-        y = sheet.text(s0 + 8, y, " ".join(words[half:]), 15, bold=True, color=tint, fit=50)
-    else:
-        y = sheet.text(s0 + 8, y, doc.name, 16, bold=True, color=tint, fit=50)
-    y = sheet.text(s0 + 8, y, doc.tagline, 8, fit=50)
-    y = sheet.lines(s0 + 8, y + 3, doc.letterhead, 8, fit=50) + 8
-    for label, value in doc.info():
-        y = sheet.text(s0 + 8, y, label, 7.5, bold=True)
-        y = sheet.text(s0 + 8, y, value, 9, fit=50) + 2.5
-    for line in doc.footer:
-        y = sheet.paragraph(s0 + 8, max(y, 205), line, 48, 7) + 1
-    sheet.text(x0, 18, doc.title.upper(), 20, bold=True)
-    y = sheet.text(x0, 40, doc.say("bill_to"), 8, color=DIM)
-    y = sheet.lines(x0, y, doc.customer, 10) + 10
-    # Goods in two lines each: name and amount, below it the calculation.
-    _, rows = doc.goods()
-    for name, *rest in rows:
-        sheet.text(x0, y, name, 10, fit=x1 - x0 - 34)
-        if len(rest) == 3:
-            sheet.text(x1, y, rest[2], 10, align="r")
-            sheet.text(x0, y + 4.6, f"{rest[0]} × {rest[1]}", 8, color=DIM)
-        else:
-            sheet.text(x1, y, rest[0], 10, align="r")
-        sheet.rule(x0, y + 9.5, x1, 0.1)
-        y += 11.5
-    for label, value, strong in doc.sums():
-        if strong:
-            sheet.rule(x0, y, x1, 0.6)
-            y += 1.5
-        sheet.text(x0, y, label, 12 if strong else 9, bold=strong, fit=x1 - x0 - 42)
-        y = sheet.text(x1, y, value, 12 if strong else 9, bold=strong, align="r") + 1.5
-    for note in doc.notes():
-        y = sheet.paragraph(x0, y + 5, note, x1 - x0, 8.5)
-
-
-def personal(sheet: Sheet, doc: Document, rng: random.Random) -> None:
-    """A freelancer's letter: sender at the right, place and date, number in the subject line."""
-    x0 = rng.choice([20.0, 25.0])
-    x1 = sheet.width - x0
-    y = sheet.text(x1, 20, doc.name, 12, bold=True, align="r", fit=120)
-    y = sheet.text(x1, y, doc.tagline, 9.5, align="r")
-    sheet.lines(x1, y, doc.letterhead, 9.5, align="r")
-    y = sheet.lines(x0, 50, doc.customer, 10.5) + 10
-    if doc.absent != "date":
-        place = "".join(c for c in doc.vendor[3].split(",")[0] if not c.isdigit()).strip(" -")
-        place = " ".join(word for word in place.split() if not word.isupper())
-        day = doc.format_date(doc.day)
-        y = sheet.text(x1, y, f"{place}, {day}" if place else day, 10.5, align="r") + 6
-    subject = doc.title
-    if doc.absent != "number":
-        subject += " " + doc.say("no").format(doc.number)
-    y = sheet.text(x0, y, subject, 12, bold=True) + 2
-    for label, value in doc.info():
-        if value not in (doc.number, doc.format_date(doc.day)):
-            y = sheet.text(x0, y, f"{label} {value}", 10)
-    y += 7
-    for name, *rest in doc.goods()[1]:
-        text = name if rest[0] == "1" else f"{rest[0]} × {name}"
-        end = sheet.text(x0, y, text, 10.5, fit=105)
-        if len(rest) == 3:
-            sheet.text(x1, y, rest[2], 10.5, align="r")
-        y = end + 2
-    sheet.rule(x0, y, x1)
-    y += 2.5
-    for label, value, strong in doc.sums():
-        sheet.text(x0, y, label, 10.5, bold=strong)
-        y = sheet.text(x1, y, value, 10.5, bold=strong, align="r") + 2
-    y += 8
-    for line in [*doc.notes(), *doc.footer[1:]]:
-        y = sheet.paragraph(x0, y, line, x1 - x0, 10) + 1.5
-    sheet.text(x0, y + 14, doc.name, 10)
-
-
-def parties(sheet: Sheet, doc: Document, rng: random.Random) -> None:
-    """A form of two parties side by side, a numbered grid, tax by rate, the sum in a box."""
-    x0, x1 = 14.0, sheet.width - 14
-    middle = (x0 + x1) / 2
-    centred = rng.random() < 0.5
-    sheet.text(
-        middle if centred else x0, 15, doc.title, 17, bold=True, align="c" if centred else "l"
-    )
-    y = 27.0
-    for i, (label, value) in enumerate(doc.info()):
-        sheet.text(middle + 4 if i % 2 else x0, y, f"{label}: {value}", 9, fit=middle - x0 - 6)
-        y += 5.5 if i % 2 else 0
-    y += 9
-    swap = rng.random() < 0.3
-    blocks = [
-        (doc.say("seller"), [doc.name, *doc.letterhead, *doc.legal[:1]] if doc.name else []),
-        (doc.say("bill_to"), list(doc.customer)),
+def documents(seed: int = 0) -> Iterator[tuple[Image.Image, dict[str, Any]]]:
+    """Pictures and their truth, in an order that mixes languages and kinds."""
+    rng = random.Random(f"test-{seed}")
+    data = tomllib.loads((HERE / "test.toml").read_text(encoding="utf-8"))
+    plan = [
+        (data["locale"][page["locale"]] | page, absent, turn)
+        for page in data["page"]
+        for turn, absent in enumerate(page.get("variants", [""]))
     ]
-    for x, (label, lines) in zip(
-        (x0, middle + 4), reversed(blocks) if swap else blocks, strict=True
-    ):
-        sheet.box(x, y, x + middle - x0 - 4, y + 6, fill=PALE)
-        sheet.text(x + 2, y + 1.2, label, 8.5, bold=True)
-        sheet.lines(x + 2, y + 8, lines, 9.5, fit=middle - x0 - 10)
-    # A grid with a column of numbers.
-    y += 38
-    top, (headings, rows) = y, doc.goods()
-    edges = [x0, x0 + 9, x1 - 78, x1 - 60, x1 - 31, x1]
-    edges = edges if len(headings) == 4 else [*edges[:3], x1]
-    for n, row in enumerate([headings, *rows]):
-        sheet.text(x0 + 7.5, y + 1.4, str(n) if n else "", 8.5, align="r")
-        sheet.text(x0 + 11, y + 1.4, row[0], 8.5, bold=n == 0, fit=edges[2] - x0 - 13)
-        for edge, value in zip(edges[3:], row[1:], strict=True):
-            sheet.text(
-                edge - 1.5,
-                y + 1.4,
-                value,
-                8.5,
-                bold=n == 0,
-                align="r",
-                fit=16 if edge == edges[3] else 27,
+    rng.shuffle(plan)
+    for number, (page, absent, turn) in enumerate(plan):
+        yield document(page, absent, turn, number, random.Random(rng.random()))
+
+
+def document(
+    page: dict[str, Any], absent: str, turn: int, number: int, rng: random.Random
+) -> tuple[Image.Image, dict[str, Any]]:
+    """One picture and its truth."""
+    # 1. The form, filled.
+    form, receipt = Form(page, absent, turn, rng), page["schema"] == "receipt"
+    # 2. The page.
+    face = _face(page, receipt, rng)
+    width, height = page.get("size", [80, 320] if receipt else [210, 297])
+    sheet = Sheet(width, height, 200 if width < 110 else 150, face)
+    pen = Pen(sheet, rng.choice(TINTS))
+    for line in page["text"].strip().split("\n"):
+        pen.write(line, form)
+    if height == 320:  # the roll of a till
+        sheet.crop(pen.bottom + 7)
+    # 3. Distortion.
+    image, kind = sheet.image, KINDS[number % len(KINDS)]
+    if kind == "degraded":
+        image = degrade(image, rng, 1 if receipt else rng.choice([1, 0.85, 0.7]))
+    elif kind == "turned":
+        image = image.rotate(rng.choice([90, 180, 270]), expand=True)
+    return image, {
+        "file": f"test-{number:03}.{'jpg' if kind == 'degraded' else 'png'}",
+        "schema": page["schema"],
+        "kind": kind,
+        "language": page["language"],
+        "fields": form.fields,
+        "accept": {"vendor": [form.vendor["legal"]]} if "legal" in form.printed else {},
+        "about": f"{page['country']}, {page['id']}" + (f", no {absent}" if absent else ""),
+        "text": "\n".join(sheet.runs),
+    }
+
+
+def _face(page: dict[str, Any], receipt: bool, rng: random.Random) -> Face:
+    """A font that has all letters of a page; receipts prefer fixed widths, invoices avoid them."""
+    text = page["text"] + " ".join(
+        map(str, (page.get("goods"), page["vendors"], page["customers"]))
+    )
+    fits = [face for face in faces("test") if face.covers(text)] or [faces("test")[-1]]
+    mono = receipt and rng.random() < 0.45
+    return rng.choice([face for face in fits if face.mono == mono] or fits)
+
+
+class Form:
+    """What is filled into a page: names, numbers, dates and amounts; `fields` is the truth."""
+
+    def __init__(self, page: dict[str, Any], absent: str, turn: int, rng: random.Random):
+        self.page, self.absent, self.rng = page, absent, rng
+        keys = ("vendor", "legal", "a1", "a2")
+        parts = page["vendors"][turn % len(page["vendors"])].split("; ")
+        self.vendor: dict[str, str] = dict(zip(keys, [*parts, "", "", ""], strict=False))
+        self.vendor["legal"] = self.vendor["legal"] or parts[0]
+        self.customer: dict[str, str] = dict(
+            zip(("c1", "c2", "c3"), rng.choice(page["customers"]), strict=True)
+        )
+        self.day = date(2023, 6, 1) + timedelta(rng.randrange(1100))
+        self.number = self.digits(rng.choice(page.get("numbers", ["______"])), lead=True)
+        self.dates: str = rng.choice(page["dates"])
+        self.money: str = rng.choice(page["money"])
+        self.group = rng.choice(page["groups"])
+        self.places = page.get("places", 2)
+        self.printed: set[str] = set()
+        self.items = self._pick_items()
+        self.values = {"goods": Decimal(0), "n": Decimal(0)}
+        for item in self.items:
+            self.values["goods"] += item["sum"]
+            self.values["n"] += item["qty"]
+        self.exact = {"n": 0, "qty": 0, "i": 0}  # decimals of the values that are no amounts
+        for line in page.get("let", ["total = goods"]):
+            self._let(*line.split())
+
+    @property
+    def fields(self) -> dict[str, str | None]:
+        """What a careful reader would write down; None for what was not printed."""
+        values = {
+            "vendor": ("vendor", self.vendor["vendor"]),
+            "invoice_number": ("no", self.number),
+            "date": ("date", self.day.isoformat()),
+            "total": ("total", str(self.values["total"])),
+            "currency": ("cur", self.page["currency"]),
+        }
+        return {name: v if key in self.printed else None for name, (key, v) in values.items()}
+
+    def fill(self, text: str, item: dict[str, Any] | None = None) -> str | None:
+        """A text with its placeholders filled; None if it has a field that is left out."""
+        text = re.sub(r"<([^<>]*)>", lambda m: self.rng.choice(m[1].split("/")), text)
+        text = re.sub(r"\[([^\[\]]*)\]", lambda m: "" if self._gone(m[1]) else m[1], text)
+        if self._gone(text):
+            return None
+        return re.sub(r"\{([^{}]+)\}", lambda m: self._value(m[1], item), self.digits(text))
+
+    def _gone(self, text: str) -> bool:
+        keys = {"vendor": "vendor|legal|a1|a2|v", "cur": "cur|c"}.get(self.absent)
+        return bool(self.absent and re.search(rf"\{{({keys or self.absent})\}}", text))
+
+    def _value(self, key: str, item: dict[str, Any] | None) -> str:
+        """The text of a placeholder, noted as printed."""
+        name = key.lstrip("$")
+        self.printed.add(name)
+        if key.startswith("$") and self.absent != "cur":
+            self.printed.add("cur")
+        if key in self.vendor or key in self.customer:
+            return (self.vendor | self.customer)[key]
+        if shift := re.fullmatch(r"date([+-]\d+)?", key):
+            return self.format_date(self.day + timedelta(int(shift[1] or 0)))
+        if key in ("v", "c"):
+            return ""
+        if key == "no":
+            return self.number
+        if key == "time":
+            return f"{self.rng.randint(8, 21):02}:{self.rng.randint(0, 59):02}"
+        if key == "cur":
+            return str(self.page.get("cur") or self.page["money"][0]).replace("{}", "").strip()
+        if item and key == "name":
+            return str(item["name"])
+        amount = item[name] if item and name in item else self.values[name]
+        return self.amount(amount, self.exact.get(name), key.startswith("$"))
+
+    def amount(self, amount: Decimal, places: int | None, symbol: bool) -> str:
+        """An amount as this document prints it."""
+        decimals = self.places if places is None else places
+        whole, _, cents = f"{abs(amount):.{decimals}f}".partition(".")
+        size = 2 if self.group == "lakh" else 3
+        head, tail = whole[:-3], whole[-3:]
+        parts = [head[max(0, i - size) : i] for i in range(len(head), 0, -size)][::-1]
+        sign = "," if self.group == "lakh" else self.group
+        text = sign.join([*parts, tail]) + (self.page["decimal"] + cents if cents else "")
+        text = self.money.format(text) if symbol and self.absent != "cur" else text
+        return ("-" if amount < 0 else "") + text
+
+    def format_date(self, day: date) -> str:
+        """A day as this document prints it."""
+        month = self.page.get("months", MONTHS)[day.month - 1]
+        th = "th" if 10 < day.day < 14 else {1: "st", 2: "nd", 3: "rd"}.get(day.day % 10, "th")
+        return self.dates.format(
+            d=day.day, dd=f"{day.day:02}", m=day.month, mm=f"{day.month:02}", y=day.year,
+            yy=f"{day.year % 100:02}", month=month, mon=month[:3], MON=month[:3].upper(), th=th,
+        )  # fmt: skip
+
+    def digits(self, text: str, lead: bool = False) -> str:
+        """Digits for `_`; in numbers letters for `?`, YYYY the year, no zero first."""
+        if lead:
+            text = text.replace("YYYY", f"{self.day:%Y}").replace("YY", f"{self.day:%y}")
+            text = re.sub(r"\?", lambda _: self.rng.choice("ABCDEFHKMNPRTXZ"), text)
+            text = text.replace("_", self.rng.choice("123456789"), 1)
+        return re.sub("_", lambda _: self.rng.choice("0123456789"), text)
+
+    def _pick_items(self) -> list[dict[str, Any]]:
+        """Some goods: name, quantity, price, sum."""
+        goods = [entry.rsplit(" ", 1) for entry in self.page.get("goods", [])]
+        least, most = self.page.get("items", [2, 6])
+        count = self.rng.randint(min(least, len(goods)), min(most, len(goods)))
+        items = []
+        for i, (name, price) in enumerate(self.rng.sample(goods, count), 1):
+            quantity = self.rng.choice(self.page.get("counts", [1, 1, 1, 2, 3]))
+            value = self._round(Decimal(price) * Decimal(self.rng.choice([1, 1.1, 0.9, 1.25])))
+            items.append({"name": self.digits(name), "qty": quantity, "price": value, "i": i})
+            items[-1]["sum"] = value * quantity
+        return items
+
+    def _let(self, name: str, _: str, left: str, sign: str = "", right: str = "0") -> None:
+        """Define `name = a + b`; also - * /, % (tax in a sum), `rand`, `up` and `to` a multiple.
+
+        `name:3` keeps three decimals and is no amount.
+        """
+        name, _, places = name.partition(":")
+        a, b = self.values.get(left), self.values.get(right)
+        x = Decimal(left) if a is None else a
+        y = Decimal(right) if b is None else b
+        if sign == "rand":
+            value = x + (y - x) * self.rng.randrange(1000) / 1000
+        elif sign in ("up", "to"):  # the multiple of y above x, or the nearest
+            value = (x / y).to_integral_value("ROUND_CEILING" if sign == "up" else None) * y
+        else:
+            known = {"*": operator.mul, "-": operator.sub, "/": operator.truediv}
+            value = x * y / (100 + y) if sign == "%" else known.get(sign, operator.add)(x, y)
+        if places:
+            self.exact[name] = int(places)
+        self.values[name] = self._round(value, int(places) if places else None)
+
+    def _round(self, amount: Decimal, places: int | None = None) -> Decimal:
+        return amount.quantize(Decimal(10) ** -(self.places if places is None else places))
+
+
+class Pen:
+    """Writes the lines of a page on a sheet, block by block; `bottom` is below all of them."""
+
+    def __init__(self, sheet: Sheet, tint: Color):
+        self.sheet, self.tint = sheet, tint
+        narrow = sheet.width < 110
+        self.size = sheet.width / 10 if narrow else 9.0
+        self.x = self.start = 4.0 if narrow else 20.0
+        self.y = self.bottom = 5.0 if narrow else 15.0
+        self.width = sheet.width - 2 * self.x
+        self.cols = ["0", f"{self.width}r"]
+
+    def write(self, line: str, form: Form) -> None:
+        """Draw one line of a page."""
+        if line.startswith("@"):
+            self._place(*line[1:].split())
+        elif line.startswith("*items"):
+            for item in form.items:
+                for part in form.page.get("item", "{name} | {sum}").split("\n"):
+                    self._line(form.fill(part, item) or "")
+        elif line.startswith("= "):
+            cells = [form.fill(cell.strip()) for cell in line[2:].split("|")]
+            self._grid([cell for cell in cells if cell])
+        else:
+            self._line(form.fill(line))
+        self.bottom = max(self.bottom, self.y)
+
+    def _place(self, word: str, *rest: str) -> None:
+        """Start a block, set columns, or draw a band or a box."""
+        if word == "cols":
+            self.cols = list(rest) or ["0", f"{self.width}r"]
+        elif word == "band":
+            y, height = map(float, rest)
+            self.sheet.box(0, y, self.sheet.width, y + height, fill=self.tint)
+        elif word == "box":
+            x, y, width, height = map(float, rest)
+            self.sheet.box(x, y, x + width, y + height, line=0.25)
+        else:
+            self._start(float(word), *rest)
+
+    def _start(self, x: float, y: str, width: str, size: str = "", *cols: str) -> None:
+        """Start a block at (x, y); without a size it keeps that of the block before."""
+        top = self.bottom + float(y) if y.startswith("+") else self.start
+        self.y = self.start = top if y[0] in "+=" else float(y)
+        self.x, self.width, self.size = x, float(width), float(size or self.size)
+        self.cols = list(cols) or ["0", f"{self.width}r"]
+
+    def _line(self, line: str | None) -> None:
+        """Draw a rule, a gap, a row of cells, or a text, which wraps if it is long."""
+        if line is None:
+            return
+        end = self.x + self.width
+        if re.fullmatch(r"-{3,}|={3,}|- -", line):
+            dash = 1.2 if line == "- -" else 0
+            self.sheet.rule(self.x, self.y + 1, end, 0.5 if line[0] == "=" else 0.2, dash)
+            self.y += 2.6
+            return
+        if re.fullmatch(r"\+[\d.]+", line):
+            self.y += float(line)
+            return
+        marks, text = re.fullmatch(r"((?:[!.^>%,]+ )*)(.*)", line).groups()  # type: ignore[union-attr]
+        size = self.size * (1.0, 1.0, 1.45, 1.9)[marks.count("!")] * (0.8 if "." in marks else 1)
+        style: dict[str, Any] = {"bold": "!" in marks}
+        style["color"] = (255, 255, 255) if "%" in marks else self.tint if "," in marks else None
+        if "|" in text:
+            self._row(
+                [re.sub(r"^[!.%]+ ", "", cell.strip()) for cell in text.split("|")], size, style
             )
-        sheet.rule(x0, y, x1)
-        y += 6.6
-    sheet.rule(x0, y, x1)
-    for edge in edges:
-        sheet.box(edge, top, edge + 0.15, y, fill=sheet.ink)
-    # Tax by rate at the left, the sums at the right.
-    y += 6
-    left = y
-    for n, row in enumerate(doc.vat_table()):
-        for edge, value in zip((12, 34, 54, 78), row, strict=True):
-            sheet.text(x0 + edge, left, value, 8, bold=n == 0, align="r", fit=20)
-        left += 5
-    for label, value, strong in doc.sums():
-        if strong:
-            sheet.box(x1 - 88, y - 1, x1, y + 7, line=0.3)
-            y += 0.8
-        sheet.text(x1 - 86, y, label, 10 if strong else 9, bold=strong, fit=52)
-        y = sheet.text(x1 - 2, y, value, 10 if strong else 9, bold=strong, align="r") + 2.5
-    y = sheet.lines(x0, max(y, left) + 8, doc.notes(), 8.5) + 18
-    sheet.rule(x0, y, x0 + 55, 0.2, dash=0.6)
-    sheet.lines(x0, y + 2, doc.footer, 7, color=DIM)
+        elif not set(marks) & set("!^>%,") and self.sheet.measure(text, size) > self.width:
+            self.y = self.sheet.paragraph(self.x, self.y, text, self.width, size)
+            return
+        else:
+            align = "c" if "^" in marks else "r" if ">" in marks else "l"
+            x = {"c": self.x + self.width / 2, "r": end, "l": self.x}[align]
+            self.sheet.text(x, self.y, text.strip(), size, align=align, fit=self.width, **style)
+        self.y += size * POINT * 1.34
 
+    def _row(self, cells: list[str], size: float, style: dict[str, Any]) -> None:
+        """Draw cells at the columns; those at the left edge of one fit before the next."""
+        limit = self.x + self.width
+        drawn = []
+        cols = self.cols if len(cells) <= len(self.cols) else ["0", f"{self.width}r"]
+        for col, cell in reversed(list(zip(cols, cells, strict=False))):
+            x, right = self.x + float(col.rstrip("r")), col.endswith("r")
+            if not cell:
+                continue
+            drawn.append((x, cell, "r" if right else "l", 0 if right else limit - x - 1))
+            limit = x - self.sheet.measure(cell, size, style["bold"]) if right else x
+        for x, cell, align, fit in reversed(drawn):
+            self.sheet.text(x, self.y, cell, size, align=align, fit=fit, **style)
 
-def folio(sheet: Sheet, doc: Document, rng: random.Random) -> None:
-    """Charges by day, as hotels, doctors and accounts print them; the name in the middle."""
-    x0, x1, tint = 20.0, sheet.width - 20, rng.choice(TINTS)
-    y = sheet.text(sheet.width / 2, 14, doc.name, 22, align="c", color=tint, fit=150)
-    y = sheet.text(sheet.width / 2, y, doc.tagline, 9, align="c")
-    y = sheet.text(sheet.width / 2, y, " - ".join(doc.letterhead), 8, align="c") + 8
-    start = y
-    y = sheet.lines(x0, y, doc.customer, 10)
-    for label, value in doc.info():
-        sheet.text(x1 - 34, start, label, 9, align="r", fit=46)
-        start = sheet.text(x1 - 30, start, value, 9, fit=30) + 0.4
-    y = sheet.text(x0, max(y, start) + 8, doc.title, 14, bold=True, color=tint) + 2
-    headings, rows = doc.goods()
-    sheet.rule(x0, y, x1, 0.4)
-    for label, x, align in ((headings[0], x0 + 30, "l"), (headings[-1], x1, "r")):
-        sheet.text(x, y + 1.5, label, 9, bold=True, align=align)
-    y += 8
-    days = doc.rng.randint(0, 2)
-    for i, (name, *rest) in enumerate(rows):
-        if doc.absent != "date":  # dates of charges, the last of which may be the day itself
-            day = doc.day - timedelta(days + len(rows) - 1 - i)
-            sheet.text(x0, y, doc.format_date(day), 8.5, fit=28)
-        sheet.text(x0 + 30, y, name if rest[0] == "1" else f"{name} ({rest[0]})", 9, fit=90)
-        y = sheet.text(x1, y, rest[-1], 9, align="r") + 1.6
-    sheet.rule(x0, y, x1, 0.4)
-    y += 3
-    for label, value, strong in doc.sums():
-        sheet.text(x1 - 38, y, label, 10 if strong else 9, bold=strong, align="r", fit=90)
-        y = sheet.text(x1, y, value, 10 if strong else 9, bold=strong, align="r") + 1.4
-    y += 8
-    for note in doc.notes():
-        y = sheet.text(sheet.width / 2, y, note, 9, align="c", fit=x1 - x0)
-    for i, line in enumerate(doc.footer):
-        sheet.text(sheet.width / 2, sheet.height - 28 + 3.4 * i, line, 7, align="c", color=DIM)
-
-
-def slip(sheet: Sheet, doc: Document, rng: random.Random) -> None:
-    """A bill of a utility: a large box with the amount at the top, a payment slip below."""
-    x0, x1, tint = 18.0, sheet.width - 18, rng.choice(TINTS)
-    sheet.box(x1 - 22, 12, x1, 34, fill=tint)
-    if doc.name:
-        sheet.text(x1 - 11, 17, doc.name[0], 30, bold=True, align="c", color=WHITE)
-        sheet.runs.pop()  # a logo rather than text
-    y = sheet.text(x0, 13, doc.name, 17, bold=True, color=tint, fit=130)
-    y = sheet.text(x0, y, doc.tagline, 8.5)
-    sheet.text(x0, y, ", ".join(doc.letterhead), 7.5, color=DIM)
-    y = sheet.lines(x0, 46, doc.customer, 10) + 8
-    lines = doc.sums()
-    due = next((row for row in reversed(lines) if row[2]), None)
-    # Facts at the left, the amount in a box at the right.
-    top = y
-    y = sheet.text(x0, y, doc.title, 15, bold=True) + 2
-    for label, value in doc.info():
-        sheet.text(x0, y, label, 8.5, color=DIM, fit=42)
-        y = sheet.text(x0 + 44, y, value, 9.5, bold=True, fit=54) + 0.8
-    if due:
-        sheet.box(x1 - 66, top, x1, top + 24, line=0.8)
-        sheet.text(x1 - 33, top + 3.5, due[0], 9.5, align="c", fit=60)
-        sheet.text(x1 - 33, top + 10.5, due[1], 18, bold=True, align="c", fit=60)
-    y = max(y, top + 28) + 6
-    for name, *rest in doc.goods()[1]:
-        sheet.text(x0, y, name, 9, fit=105)
-        y = sheet.text(x1, y, rest[-1], 9, align="r") + 1.2
-        sheet.rule(x0, y - 0.6, x1, 0.1)
-    y += 2
-    for label, value, strong in lines:
-        sheet.text(x0, y, label, 9, bold=strong)
-        y = sheet.text(x1, y, value, 9, bold=strong, align="r") + 1.2
-    y = sheet.lines(x0, y + 5, doc.notes(), 7.5, fit=x1 - x0)
-    sheet.paragraph(x0, y, " · ".join(doc.footer), x1 - x0, 7)
-    # The slip.
-    y = sheet.height - 52
-    sheet.rule(0, y, sheet.width, 0.2, dash=1.5)
-    sheet.text(x0, y + 6, doc.name, 9, fit=80)
-    sheet.text(x0, y + 12, doc.legal[-1], 9, fit=110)
-    if doc.absent != "number":
-        sheet.text(x0, y + 18, f"{doc.say('number')} {doc.number}", 9)
-    sheet.text(x0, y + 28, doc.customer[0], 9)
-    if due:
-        sheet.text(x1, y + 6, due[0], 8, align="r", fit=60)
-        sheet.text(x1, y + 12, due[1], 11, bold=True, align="r")
-
-
-def roll(sheet: Sheet, doc: Document, rng: random.Random) -> float:
-    """A supermarket's or restaurant's roll: dense, letters for the tax, a table of tax by rate."""
-    x0, x1 = 3.5, sheet.width - 3.5
-    logo = rng.random() < 0.5
-    if logo and doc.name:
-        sheet.box(x0, 4, x1, 16, fill=sheet.ink)
-        sheet.text(
-            sheet.width / 2, 6.5, doc.name, 14, bold=True, align="c", color=WHITE, fit=x1 - x0 - 6
-        )
-        y = 18.0
-    else:
-        y = sheet.text(x0, 5, doc.name, 11, bold=True, fit=x1 - x0)
-    y = sheet.lines(x0, y, [*doc.letterhead, doc.tagline, doc.legal[0]], 7.5) + 2
-    y = sheet.text(x0, y, doc.title, 8.5, bold=True)
-    _, rows = doc.goods()
-    letters = dict(zip([rate for rate, *_ in doc.taxes], "ABC", strict=False))
-    for (name, *rest), (_, count, _, rate) in zip(rows, doc.items, strict=True):
-        if count > 1:
-            y = sheet.text(x0 + 6, y, " x ".join(rest[:2]), 8)
-        sheet.text(x0, y, name.upper(), 8, fit=42)
-        mark = f" {letters[rate]}" if rate in letters else ""
-        y = sheet.text(x1, y, rest[-1] + mark, 8, align="r") + 0.2
-    y += 1.5
-    for label, value, strong in doc.sums():
-        sheet.text(x0, y, label, 11 if strong else 8, bold=strong, fit=36)
-        y = sheet.text(x1, y, value, 11 if strong else 8, bold=strong, align="r") + 0.4
-    if len(doc.taxes) > 1 or rng.random() < 0.4:
-        y += 1.5
-        for row in doc.vat_table():
-            for edge, value in zip((0.2, 0.45, 0.7, 1), row, strict=True):
-                sheet.text(x0 + edge * (x1 - x0), y, value, 7, align="r", fit=16)
-            y += 3.4
-    y = sheet.text(x0, y + 2, doc._digits(doc.say("till")), 7.5, fit=x1 - x0)
-    parts = [f"{doc.say('receipt_number')} {doc.number}"] if doc.absent != "number" else []
-    if doc.absent != "date":
-        day = f"{doc.say('receipt_date')} {doc.format_date(doc.day)}".strip()
-        parts.append(f"{day}  {rng.randint(7, 22):02}:{rng.randint(0, 59):02}")
-    rng.shuffle(parts)
-    y = sheet.lines(x0, y, parts, 8) + 2
-    return sheet.text(sheet.width / 2, y, doc.say("thanks"), 8, align="c", fit=x1 - x0) + 6
-
-
-def pairs(sheet: Sheet, doc: Document, rng: random.Random) -> float:
-    """A slip of a taxi, car park or terminal: labels left, values right, no table."""
-    x0, x1 = 4.0, sheet.width - 4
-    y = sheet.text(sheet.width / 2, 6, doc.title, 9, align="c") + 1
-    y = sheet.text(sheet.width / 2, y, doc.name, 12, bold=True, align="c", fit=x1 - x0)
-    y = sheet.lines(sheet.width / 2, y, doc.letterhead, 8, align="c") + 3
-    facts = [(doc.say("receipt_number"), doc.number)] if doc.absent != "number" else []
-    if doc.absent != "date":
-        facts.append((doc.say("receipt_date"), doc.format_date(doc.day)))
-    facts.append((doc._digits(doc.say("till")), f"{rng.randint(7, 22):02}:{rng.randint(0, 59):02}"))
-    rng.shuffle(facts)
-    for name, *rest in doc.goods()[1]:
-        facts.append((name if rest[0] == "1" else f"{rest[0]} {name}", rest[-1]))
-    for label, value in facts:
-        sheet.text(x0, y, label, 9, fit=x1 - x0 - sheet.measure(value, 9) - 3)
-        y = sheet.text(x1, y, value, 9, align="r") + 0.8
-    sheet.rule(x0, y, x1, 0.4)
-    y += 2
-    for label, value, strong in doc.sums():
-        size = 10.5 if strong else 8.5
-        sheet.text(
-            x0, y, label, size, bold=strong, fit=x1 - x0 - sheet.measure(value, size, strong) - 3
-        )
-        y = sheet.text(x1, y, value, size, bold=strong, align="r") + 0.8
-    y = sheet.lines(sheet.width / 2, y + 3, [doc.legal[0], doc.say("thanks")], 7.5, align="c")
-    return y + 6
-
-
-INVOICES = [band, sidebar, personal, parties, parties, folio, slip]
-RECEIPTS = [roll, roll, pairs]
+    def _grid(self, cells: list[str]) -> None:
+        """Draw boxes of the same width with a small label above each value."""
+        step, height = self.width / max(1, len(cells)), self.size * POINT * 2.7
+        for i, cell in enumerate(cells):
+            label, _, value = (part.strip() for part in cell.partition("::"))
+            x = self.x + i * step
+            self.sheet.box(x, self.y, x + step, self.y + height, line=0.2)
+            self.sheet.text(x + 1.2, self.y + 0.8, label, self.size * 0.7, fit=step - 2)
+            self.sheet.text(x + 1.2, self.y + height * 0.45, value, self.size, fit=step - 2)
+        self.y += height

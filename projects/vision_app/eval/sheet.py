@@ -46,7 +46,7 @@ class Face:
 
 FACES = {
     "dev": ["", "DejaVuSans DejaVuSans-Bold", "DejaVuSansMono DejaVuSansMono-Bold"],
-    "test": [
+    "more": [
         "",
         "STIXGeneral STIXGeneralBol",
         "DejaVuSerif DejaVuSerif-Bold",

@@ -348,7 +348,7 @@ def evaluate(
         Path, typer.Argument(help="Documents with their truth.jsonl, or make_documents.py.")
     ],
     split: Annotated[
-        str, typer.Option(help="Documents to make: dev for development, test for the figures.")
+        str, typer.Option(help="Documents to make: dev and more for development, test for figures.")
     ] = "test",
     contact_sheet: Annotated[
         Path | None, typer.Option(help="PNG with the failures to write.")

@@ -47,7 +47,7 @@ def row(**changes: Any) -> dict[str, Any]:
     return {**base, "fields": TRUE, "text": "Otte Handels KG\nRE-17\n119,00", **changes}
 
 
-@pytest.fixture(scope="module", params=["dev", pytest.param("test", marks=pytest.mark.slow)])
+@pytest.fixture(scope="module", params=["dev", pytest.param("more", marks=pytest.mark.slow)])
 def documents(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
     folder = tmp_path_factory.mktemp(request.param)
     return folder, make(request.param, folder, 9)

@@ -12,6 +12,22 @@ Extract = Callable[..., Extraction]
 FIELDS = ("vendor", "invoice_number", "date", "total", "currency")
 
 DOCUMENTS = {
+    "shop above the legal name of its company, number before a date": (
+        """
+# KONDITOREI ADLER
+Adler Backwaren GmbH
+Hauptstraße 5
+1070 Wien
+
+Honorarnote
+Nummer 5855, vom 02.02.2025
+
+Torte                 40,00
+Lieferung             8,00
+Gesamtbetrag          48,00 EUR
+""",
+        ("KONDITOREI ADLER", "5855", "2025-02-02", 48.0, "EUR"),
+    ),
     "labels above values in a grid": (
         """
 # Nordlys Keramikk AS

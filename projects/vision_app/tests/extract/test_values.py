@@ -98,3 +98,8 @@ def test_krona_without_country_has_no_currency() -> None:
 def test_numbers_keep_their_prefix() -> None:
     text = "INV-2024-0815 and A-17 and FA 0045"
     assert [value.raw for value in find_numbers(text)] == ["INV-2024-0815", "A-17", "FA 0045"]
+
+
+def test_time_glued_to_a_short_year_is_not_part_of_it() -> None:
+    [value] = find_dates("26.11.2408:39")
+    assert value.readings["dmy"] == "2024-11-26"

@@ -75,7 +75,7 @@ def make(script: Path, split: str, config: Config) -> Path:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         reason = done.stderr.strip().rpartition("\n")[2] or f"exit status {done.returncode}"
-        raise BadInput(f"{script} failed: {reason}.", hint="Use --split dev or --split test.")
+        raise BadInput(f"{script} failed: {reason}.", hint="Use --split dev, more or test.")
     return out
 
 

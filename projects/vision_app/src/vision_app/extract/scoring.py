@@ -513,7 +513,7 @@ def _titled(document: Document, link: Link, value: Value, cell: Cell) -> Link:
     if (
         "plain_number" in weak
         and len(weak) == 1
-        and re.match(r",|\s[^\W\d_]{3}", cell.text[value.end :])
+        and re.match(r",(?!\s?(?:vom|du|dated|del|van)\b)|\s[^\W\d_]{3}", cell.text[value.end :])
     ):
         return Link(link.label, link.cell, link.strength - 0.5, link.relation)  # No. 5, High Street
     if link.relation == "inside":

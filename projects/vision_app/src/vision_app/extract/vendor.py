@@ -304,18 +304,27 @@ def _merge_lines(document: Document, candidates: list[Candidate]) -> None:
             form = _legal_form().search(str(second.value))
             only_form = form and len(form[0]) >= 0.7 * len(str(second.value))
             ending = re.search(r"(?:&|\bund|\band|\bet|\be|\by|-)\s*$", str(candidate.value))
+            separate = legal[1] and not only_form and _is_other_name(name, str(second.value))
             similar = 0.85 < document.size(other) / document.size(cell) < 1.18
             large = document.size(cell) > 1.25 and second.score > 0.45
             if (
-                repeated
+                (repeated and not separate)
                 or only_form
                 or ending
-                or (similar and not legal[0] and (large or legal[1]))
+                or (similar and not separate and not legal[0] and (large or legal[1]))
             ):
                 candidate.value = name
                 candidate.add("two lines", 0.05 + max(0.0, second.score - candidate.score))
                 candidate.add("repeated", 0.15 * repeated)
                 break
+
+
+def _is_other_name(both: str, second: str) -> bool:
+    """Whether the second of two lines is the company's legal name, below that of the shop."""
+    first = both.removesuffix(f" {second}")
+    words = [{squeeze(word) for word in name.split() if len(word) > 3} for name in (first, second)]
+    bare = _legal_form().sub("", second)
+    return bool(words[0] & words[1]) or first.isupper() != bare.isupper()
 
 
 def respell(document: Document, winner: Candidate) -> None:
