@@ -19,8 +19,8 @@ from filelock import FileLock, Timeout
 
 from seedbed.errors import Busy, SeedbedError, Unavailable
 
-# Measured with 100,000 vectors: recall@10 of 1.0 in 4 ms. Chroma writes the graph to disk each `sync_threshold`
-# entries, and searches the newest `batch_size` entries one by one.
+# Measured with 100,000 vectors: recall@10 of 1.0 in 4 ms. Chroma writes the graph to disk each
+# `sync_threshold` entries, and searches the newest `batch_size` entries one by one.
 HNSW = {"space": "cosine", "ef_search": 100, "batch_size": 1000, "sync_threshold": 10_000}
 
 
