@@ -30,7 +30,7 @@ def question() -> tuple[str, dict[str, Any], str]:
 
 def invoice() -> tuple[str, dict[str, Any], str]:
     """The same for vision_app."""
-    picture = ROOT / "projects/vision_app/src/vision_app/samples/invoice.png"
+    picture = ROOT / "projects/vision_app/src/vision_app/files/samples/invoice.png"
     image = base64.b64encode(picture.read_bytes()).decode()
     return "/v1/extract", {"image": image, "schema": "invoice"}, "evidence"
 
