@@ -12,6 +12,37 @@ Extract = Callable[..., Extraction]
 FIELDS = ("vendor", "invoice_number", "date", "total", "currency")
 
 DOCUMENTS = {
+    "credit note with the date of the invoice it corrects": (
+        """
+# Möbelhof Ahlers
+Bremer Str. 210, 26135 Oldenburg
+
+Rechnungskorrektur RK96603
+zu Ihrer Rechnung Nr. RE156500 vom 27.07.2025
+Korrekturdatum: 20.08.2025
+
+Rückgabe Stuhl        -261,80 €
+Korrekturbetrag gesamt        -261,80 €
+""",
+        ("Möbelhof Ahlers", "RK96603", "2025-08-20", -261.8, "EUR"),
+    ),
+    "Malay receipt with change": (
+        """
+# RESTORAN HAJI ALI
+45 Lebuh Chulia
+10200 Pulau Pinang
+
+No. Resit : CS4401544
+Tarikh : 16/01/2026 09:07
+
+Roti canai                5.34
+Gula pasir                9.96
+JUMLAH                 RM 15.30
+Tunai                  RM 20.00
+Baki                   RM 4.70
+""",
+        ("RESTORAN HAJI ALI", "CS4401544", "2026-01-16", 15.3, "MYR"),
+    ),
     "shop above the legal name of its company, number before a date": (
         """
 # KONDITOREI ADLER

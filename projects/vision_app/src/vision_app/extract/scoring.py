@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from itertools import pairwise
 
@@ -31,6 +31,7 @@ from vision_app.extract.values import (
 from vision_app.ocr.page import Box
 
 THRESHOLD = 0.45
+OWN_NUMBERS = {"invoice_number", "receipt_number", "document_title", "plain_number"}
 DATES = {"invoice_date", "plain_date", "paid_date", "due_date", "other_date"}
 AMOUNTS = {"amount_due", "gross_total", "total", "subtotal", "tax", "paid"}
 NEUTRAL = {"currency", "item_header", "vendor", "customer", "time"}  # never the rival of a number
@@ -298,13 +299,30 @@ def score_dates(document: Document, target: Field) -> list[Candidate]:
     for cell, values in spans.items():
         for value in values:
             candidate = Candidate(document.context.date(value), cell, value.start, value.end, 0.0)
-            near = links(document, cell, value, kinds, spans)
+            near = [
+                _own_date(document, link) for link in links(document, cell, value, kinds, spans)
+            ]
             _score_by_links(candidate, near, target.roles)
             if target.name == "date" and (not near or near[0].strength < 0.35):
                 _score_bare_date(candidate, document, count)
             _break_ties(candidate, document)
             candidates.append(candidate)
     return candidates
+
+
+def _own_date(document: Document, link: Link) -> Link:
+    """The link, as one to another date if a number before it is of another document.
+
+    As in "zu Ihrer Rechnung Nr. 12 vom 3.3." and "Devis D39 du 3 mars", unlike "Rechnung 12 vom".
+    """
+    if link.relation != "inside" or "plain_date" not in link.label.kinds:
+        return link
+    named = any(
+        label.start < 3 and label.kinds & OWN_NUMBERS for label in document.labels[link.cell]
+    )
+    if named or not re.search(r"\d", link.cell.text[: link.label.start]):
+        return link
+    return replace(link, label=replace(link.label, kinds=frozenset({"other_date"})))
 
 
 def _score_bare_date(candidate: Candidate, document: Document, count: int) -> None:
