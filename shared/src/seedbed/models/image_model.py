@@ -180,7 +180,7 @@ def _requests(graph: Path, hint: str) -> queue.LifoQueue[Any]:
 def _require_transformers() -> None:
     for module in ("torch", "torchvision", "transformers"):  # image processors use torchvision
         if importlib.util.find_spec(module) is None:
-            raise MissingExtra(module, "vision-app[hub]")
+            raise MissingExtra(module, "torch")
 
 
 class _Transformers:

@@ -178,8 +178,10 @@ def character_errors(runs: Sequence[str], text: str) -> int:
     for run in fuzzy + [run for run in queue if 0 < len(run) <= 3]:
         place = partial_ratio_alignment(run, rest) if len(run) <= len(rest) else None
         start, end = (place.dest_start, place.dest_end) if place else (0, len(rest))
-        # The place is as long as the run. Widen it, and return what matches nothing at its ends.
-        start, end = max(0, start - 3), min(len(rest), end + 3)
+        # The place is as long as the run. Widen it up to its neighbours, and return what matches
+        # nothing at its ends.
+        free = rest.rfind("\0", 0, start) + 1, rest.find("\0", end)
+        start, end = max(free[0], start - 3), min(free[1] % (len(rest) + 1), end + 3)
         edits = Levenshtein.opcodes(run, rest[start:end])
         if edits and edits[0].tag == "insert":
             start += edits[0].dest_end
