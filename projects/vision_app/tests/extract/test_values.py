@@ -103,3 +103,9 @@ def test_numbers_keep_their_prefix() -> None:
 def test_time_glued_to_a_short_year_is_not_part_of_it() -> None:
     [value] = find_dates("26.11.2408:39")
     assert value.readings["dmy"] == "2024-11-26"
+
+
+@pytest.mark.parametrize(("text", "amount"), [("Rp47.410", "47410"), ("Rs1,250", "1250")])
+def test_amount_glued_to_its_currency_is_found(text: str, amount: str) -> None:
+    [value] = find_amounts(text)
+    assert set(value.readings.values()) == {Decimal(amount)}

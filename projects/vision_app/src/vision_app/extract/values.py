@@ -52,7 +52,8 @@ _NAMED = (
     ),
 )
 _AMOUNT = re.compile(
-    r"(?<![\d.,:/])(?<!\w-)(?:(?<![^\W\d_])|(?=[\d.,'’ ]*\d[.,]\d\d(?!\d)))"
+    # Behind a letter only with two decimals, or if the letters are a currency: "Rp47.410".
+    r"(?<![\d.,:/])(?<!\w-)(?:(?<![^\W\d_])|(?<=\bR[psM])|(?=[\d.,'’ ]*\d[.,]\d\d(?!\d)))"
     r"(\d{1,3}(?:(?P<sep>[.,'’ ])\d{3})(?:(?P=sep)\d{3})*(?:[.,]\s?\d{1,2})?(?!\d)"
     r"|\d{1,2}(?:,\d{2})+,\d{3}(?:\.\d{2})?"  # 1,23,456.00 in India
     r"|\d+[.,]\s?\d{2}(?!\d)|\d+[.,](?=\s?[-–—])|\d+)"
