@@ -12,6 +12,20 @@ Extract = Callable[..., Extraction]
 FIELDS = ("vendor", "invoice_number", "date", "total", "currency")
 
 DOCUMENTS = {
+    "customer alone, without a letterhead": (
+        """
+Mrs J Okafor
+27 Larch Close
+Leeds LS8 4QT
+
+Invoice 2981
+14 March 2024
+
+Power flush of system     340.00
+Total                    £340.00
+""",
+        (None, "2981", "2024-03-14", 340.0, "GBP"),
+    ),
     "credit note with the date of the invoice it corrects": (
         """
 # Möbelhof Ahlers

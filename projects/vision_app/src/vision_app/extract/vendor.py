@@ -39,6 +39,14 @@ _SENDER = re.compile(r"^(.{3,}?)\s*(?:[·•|*]|\s[-–]\s|,)\s*(?=.*\d)")
 _NAME_ENDING = re.compile(r"[\s,]*[(\[][^)\]]*\d[^)\]]*[)\]]\s*$|^[\W_]+|[\s:;,|*\-–_]+$")
 
 
+# Forms of address: a person who is addressed is the customer. Without "Dr", as in a practice.
+_PERSON = re.compile(
+    r"(?:mr|mrs|ms|miss|herrn?|frau|familie|mme|mlle|monsieur|madame|sra?|sig(?:\.ra)?|dhr|mevr|hr|fru)"
+    r"\.?\s",
+    re.I,
+)
+
+
 def score_vendors(document: Document, _: Field) -> list[Candidate]:
     """Every line of the first page that could be the vendor's name."""
     first = document.on_page.get(document.pages[0].number, []) if document.pages else []
@@ -114,6 +122,7 @@ def _score_text(candidate: Candidate, document: Document, name: str) -> None:
         candidate.add("slogan", -0.14 * slogan)
         candidate.add("sentence", -0.25 * bool(_SENTENCE.search(name)))
     candidate.add("contact", -0.6 * bool(_CONTACT.search(name)))
+    candidate.add("person", -0.3 * bool(_PERSON.match(name)))
     if find_dates(name) or any("." in v.raw or "," in v.raw for v in find_amounts(name)):
         candidate.add("value", -0.5)
     if ":" in name:
