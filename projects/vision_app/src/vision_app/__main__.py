@@ -216,7 +216,7 @@ def explain(
         explanation = vision.explain(vision.open(file), label, progress)
     target = out or Path(f"{file.stem}.explained.png")
     write_bytes(target, explanation["png"])
-    typer.echo(f"{explanation['label']} ({explanation['confidence']:.0%}): {target}")
+    typer.echo(f"{explanation['label']} ({explanation['confidence'] * 100:.0f} %): {target}")
 
 
 @app.command()
