@@ -55,6 +55,7 @@ async def while_busy(batcher: Batcher[int, int], model: Model, work: Callable[[]
     worker = asyncio.create_task(batcher._drain())
     entered = asyncio.create_task(asyncio.to_thread(model.entered.wait, SECONDS))
     await asyncio.wait({worker, entered}, return_when=asyncio.FIRST_COMPLETED)
+    model.entered.set()  # ends the thread if the worker has ended without a batch
     work()
     model.free.set()
     await worker

@@ -266,7 +266,13 @@ def _connect(page: gr.Blocks, widgets: SimpleNamespace, handlers: Handlers) -> N
     then_refresh(widgets.past.input(handlers.reopen, widgets.past, conversation, **quiet))
     then_refresh(widgets.older.click(lambda limit: limit + PAST, widgets.limit, widgets.limit))
     then_refresh(
-        widgets.forget.click(handlers.forget, widgets.past, transcript, js=CONFIRM_CONVERSATION)
+        widgets.forget.click(
+            handlers.forget,
+            widgets.past,
+            transcript,
+            js=CONFIRM_CONVERSATION,
+            trigger_mode="multiple",  # a click right after a cancelled one must not be lost
+        )
     )
 
     # Add, find and delete documents.
@@ -276,7 +282,13 @@ def _connect(page: gr.Blocks, widgets: SimpleNamespace, handlers: Handlers) -> N
     widgets.search.change(handlers.find, query, widgets.documents, **quiet)
     document = [widgets.documents, widgets.collection]
     then_refresh(
-        widgets.delete.click(handlers.delete, document, widgets.note, js=CONFIRM_DOCUMENTS)
+        widgets.delete.click(
+            handlers.delete,
+            document,
+            widgets.note,
+            js=CONFIRM_DOCUMENTS,
+            trigger_mode="multiple",
+        )
     )
 
     # Rate an answer, then comment on it.
