@@ -52,7 +52,7 @@ def first_answer(project: str, port: int, server: subprocess.Popen[bytes]) -> di
                 return answer
         except OSError:
             time.sleep(0.1)
-    raise SystemExit("There was no result.")
+    raise SystemExit("The server returned no result.")
 
 
 def megabytes(folder: Path) -> float:
@@ -101,5 +101,5 @@ def main(project: str) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    chosen = next((name for name in REQUESTS if name in sys.argv), "rag")
-    print(json.dumps(main(chosen), indent=None if "--json" in sys.argv else 2))
+    project = next((name for name in REQUESTS if name in sys.argv), "rag")
+    print(json.dumps(main(project), indent=None if "--json" in sys.argv else 2))

@@ -239,8 +239,8 @@ class Document:
         )
         stories = receipt if self.receipt else invoice
         needs = {"tip": "tip", "rounding": "rounding", "withheld": "withheld"}
-        known = self.locale["labels"]
-        fits = [s for s in stories.split() if needs.get(s, "title") in known]
+        labels = self.locale["labels"]
+        fits = [s for s in stories.split() if needs.get(s, "title") in labels]
         fits = [s for s in fits if s != "rates" or self.locale.get("second_rate")]
         return "plain" if self.absent == "total" else self.rng.choice(fits)
 

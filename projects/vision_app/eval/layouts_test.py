@@ -132,7 +132,7 @@ class Form:
         for item in self.items:
             self.values["goods"] += item["sum"]
             self.values["n"] += item["qty"]
-        self.exact = {"n": 0, "qty": 0, "i": 0}  # decimals of the values that are no amounts
+        self.exact = {"n": 0, "qty": 0, "i": 0}  # decimals of values other than amounts
         for line in page.get("let", ["total = goods"]):
             self._let(*line.split())
 
@@ -228,7 +228,7 @@ class Form:
     def _let(self, name: str, _: str, left: str, sign: str = "", right: str = "0") -> None:
         """Define `name = a + b`; also - * /, % (tax in a sum), `rand`, `up` and `to` a multiple.
 
-        `name:3` keeps three decimals and is no amount.
+        `name:3` has three decimals and is not an amount.
         """
         name, _, places = name.partition(":")
         a, b = self.values.get(left), self.values.get(right)
@@ -239,8 +239,8 @@ class Form:
         elif sign in ("up", "to"):  # the multiple of y above x, or the nearest
             value = (x / y).to_integral_value("ROUND_CEILING" if sign == "up" else None) * y
         else:
-            known = {"*": operator.mul, "-": operator.sub, "/": operator.truediv}
-            value = x * y / (100 + y) if sign == "%" else known.get(sign, operator.add)(x, y)
+            operators = {"*": operator.mul, "-": operator.sub, "/": operator.truediv}
+            value = x * y / (100 + y) if sign == "%" else operators.get(sign, operator.add)(x, y)
         if places:
             self.exact[name] = int(places)
         self.values[name] = self._round(value, int(places) if places else None)

@@ -6,7 +6,7 @@ writes PNG and JPEG files and truth.jsonl, one object per file: {"file", "schema
 "language", "fields", "accept", "text"}. `dev` and `more` are for development. `test` has forms,
 words and vendors of another author (layouts_test.py) and is for the figures: do not tune on it. On
 its first run 89 % of the fields were right; some causes that it showed are fixed since, so its
-figure is no longer quite independent.
+figure is no longer fully independent.
 
 The truth is what a careful person would write down who sees this page alone:
 

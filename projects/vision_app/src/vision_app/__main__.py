@@ -141,10 +141,9 @@ def read(
         raise BadInput(f"Unknown format {text_format!r}.", hint="Use text, json or hocr.")
 
     def task(source: Source) -> dict[str, Any]:
-        pages = vision.read(source)
         if text_format == "json":
-            contents = [formats.as_json(page) for page in pages]
-            return {"file": source.name, "pages": contents, "warnings": source.warnings}
+            return vision.read_json(source)
+        pages = vision.read(source)
         for warning in source.warnings:
             typer.echo(f"warning: {source.name}: {warning}", err=True)
         write = formats.as_hocr if text_format == "hocr" else formats.as_text

@@ -125,6 +125,13 @@ class Vision:
 
         return self._remember(source, "pages", read)
 
+    def read_json(self, source: Source) -> Json:
+        """{"file", "pages", "warnings"}: `read` as plain data."""
+        from vision_app.ocr.formats import as_json
+
+        pages = [as_json(page) for page in self.read(source)]
+        return {"file": source.name, "pages": pages, "warnings": source.warnings}
+
     def extract(self, source: Source, schema: SchemaSpec = "invoice") -> Json:
         """{"file", "fields", "evidence", "warnings"}; a field that is not on the page is None.
 

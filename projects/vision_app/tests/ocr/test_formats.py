@@ -1,11 +1,10 @@
-"""FORMATS: text, JSON, hOCR."""
+"""Pages as text, JSON and hOCR."""
 
 from __future__ import annotations
 
-import json
 from xml.etree import ElementTree
 
-from vision_app.ocr.formats import FORMATS
+from vision_app.ocr.formats import as_hocr, as_json, as_text
 from vision_app.ocr.page import Line, Page, Word
 
 XHTML = "{http://www.w3.org/1999/xhtml}"
@@ -14,11 +13,11 @@ PAGES = [Page(1, 200, 100, (Line(WORDS),)), Page(2, 300, 100, (), turned=90)]
 
 
 def test_text_separates_pages_by_form_feed() -> None:
-    assert FORMATS["text"](PAGES) == '<R&D> "\x02é"\n\f\n'
+    assert as_text(PAGES) == '<R&D> "\x02é"\n\f\n'
 
 
 def test_json_has_words_with_boxes() -> None:
-    first, second = json.loads(FORMATS["json"](PAGES))["pages"]
+    first, second = map(as_json, PAGES)
     assert first["lines"][0]["words"][0] == {
         "text": "<R&D>",
         "box": [10.4, 20, 80, 40],
@@ -28,7 +27,7 @@ def test_json_has_words_with_boxes() -> None:
 
 
 def test_hocr_is_valid_xml_with_boxes_and_confidences() -> None:
-    root = ElementTree.fromstring(FORMATS["hocr"](PAGES))
+    root = ElementTree.fromstring(as_hocr(PAGES))
     pages = root.findall(f".//{XHTML}div[@class='ocr_page']")
     assert [page.get("title") for page in pages] == [
         "bbox 0 0 200 100; ppageno 0",

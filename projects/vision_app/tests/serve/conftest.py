@@ -12,6 +12,7 @@ import pytest
 
 from vision_app.config import Config
 from vision_app.files.images import Source, open_source
+from vision_app.ocr.formats import as_json
 from vision_app.ocr.page import Line, Page, Pixels, Word
 from seedbed.errors import ConfigError
 from seedbed.models.images import encode_png
@@ -87,6 +88,10 @@ class FakeVision:
 
     def read(self, source: Source) -> list[Page]:
         return [self._read_page(pixels, n) for n, pixels in enumerate(source.pages(), 1)]
+
+    def read_json(self, source: Source) -> dict[str, Any]:
+        pages = [as_json(page) for page in self.read(source)]
+        return {"file": source.name, "pages": pages, "warnings": source.warnings}
 
     def classify(self, source: Source, k: int = 5) -> dict[str, Any]:
         [prediction] = self.classifier.classify([source.first()], k)

@@ -5,7 +5,8 @@
     head.labels[logits[0].argmax()]
 
 The folder contains head.json (labels, backbone, temperature) and head.safetensors (matrix, bias).
-Neither can run code, so a folder from somebody else is safe to load. Training is left to `train`.
+Neither can run code, so a folder from an untrusted source is safe to load. Training is left to
+`train`.
 """
 
 from __future__ import annotations

@@ -81,11 +81,9 @@ def make(script: Path, split: str, config: Config) -> Path:
 
 def read_document(vision: Vision, path: Path, schema: str) -> Reading:
     """Read one document with the app: OCR once, then the fields of the schema."""
-    from vision_app.extract.extract import extract
-    from vision_app.extract.schemas import load_schema
-
-    pages = vision.read(vision.open(path))
-    result = extract(pages, load_schema(schema)).as_json()
+    source = vision.open(path)
+    result = vision.extract(source, schema)
+    pages = vision.read(source)
     boxes = {name: entry["box"] for name, entry in result["evidence"].items() if entry}
     return Reading(result["fields"], boxes, "\n".join(page.text for page in pages))
 

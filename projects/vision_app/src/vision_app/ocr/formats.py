@@ -1,6 +1,7 @@
 """Pages as text, JSON and hOCR.
 
-    FORMATS["text"](pages)             # str; also "json" and "hocr"
+    as_text(pages), as_hocr(pages)      # str
+    as_json(page)                       # plain data
 
 hOCR is XHTML with the place of every word, which `hocr-tools` and `ocrmypdf` turn into searchable
 PDFs: http://kba.github.io/hocr-spec/1.2/. Its boxes are pixels of the upright page; those of
@@ -9,8 +10,7 @@ PDFs: http://kba.github.io/hocr-spec/1.2/. Its boxes are pixels of the upright p
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from html import escape
 from typing import Any
 
@@ -106,14 +106,3 @@ def _escape(text: str) -> str:
 
 def _round(box: Box) -> list[float]:
     return [round(value, 1) for value in box]
-
-
-def _to_json(pages: Sequence[Page]) -> str:
-    return json.dumps({"pages": [as_json(page) for page in pages]}, ensure_ascii=False) + "\n"
-
-
-FORMATS: Mapping[str, Callable[[Sequence[Page]], str]] = {
-    "text": as_text,
-    "json": _to_json,
-    "hocr": as_hocr,
-}

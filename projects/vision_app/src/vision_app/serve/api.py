@@ -259,15 +259,13 @@ def _add_annotate(router: APIRouter, vision: Vision, queues: Queues) -> None:
 
 
 def _text(vision: Vision, source: Source, kind: str) -> Any:
-    pages = vision.read(source)
     from vision_app.ocr import formats
 
     if kind == "text":
-        return PlainTextResponse(formats.as_text(pages))
+        return PlainTextResponse(formats.as_text(vision.read(source)))
     if kind == "hocr":
-        return Response(formats.as_hocr(pages, source.name), media_type=HOCR)
-    contents = [formats.as_json(page) for page in pages]
-    return {"file": source.name, "pages": contents, "warnings": source.warnings}
+        return Response(formats.as_hocr(vision.read(source), source.name), media_type=HOCR)
+    return vision.read_json(source)
 
 
 def annotated(vision: Vision, source: Source, body: schemas.AnnotateRequest) -> bytes:
