@@ -1,0 +1,82 @@
+"""The settings of agentic_workflow, read from the environment (`WORKFLOW_*`) and from `.env`.
+
+    load(Config, workers=2)                       # with `seedbed.settings.load`
+    WORKFLOW_WORKERS=2 agentic-workflow serve     # the same from a shell
+
+What the desk may do, its limits and its deadlines are in the policy file, which operators change
+while the desk runs. The descriptions below are also the table in the README and the comments in
+`.env.example`.
+"""
+
+from pathlib import Path
+
+from pydantic import AliasChoices, Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Config(BaseSettings):
+    """Storage, receivers and workers. A wrong value raises ConfigError with the variable's name."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="WORKFLOW_",
+        env_file=".env",
+        env_ignore_empty=True,
+        extra="ignore",
+        populate_by_name=True,
+    )
+
+    data_dir: Path = Field(
+        Path("var/agentic_workflow"),
+        description="Folder of the case database, the mailbox and the sample shop.",
+    )
+    database_url: str | None = Field(
+        None,
+        validation_alias=AliasChoices("SEEDBED_DATABASE_URL", "WORKFLOW_DATABASE_URL"),
+        description="PostgreSQL database for cases and workflows, postgresql://USER@HOST/NAME,"
+        " which workers on several machines can share. Default: SQLite files in the data folder.",
+    )
+    mailbox: Path | None = Field(
+        None,
+        description="Maildir whose folder `new` is watched for .eml files. Default: `mailbox` in"
+        " the data folder.",
+    )
+    shop_url: str | None = Field(
+        None,
+        description="Database of the shop, sqlite:///FILE or postgresql://USER@HOST/NAME; it is"
+        " only read. Default: the sample shop in the data folder.",
+    )
+    policies: Path | None = Field(
+        None,
+        description="Folder of the policy documents that replies cite, one Markdown file per topic"
+        " and language. Default: those of the sample shop.",
+    )
+    policy: Path | None = Field(
+        None,
+        description="Policy file (TOML) with rules, limits and deadlines. Changes take effect"
+        " without a restart. Default: the policy of the sample shop.",
+    )
+    smtp_url: str | None = Field(
+        None,
+        description="Mail server for replies, smtp://[USER:PASSWORD@]HOST[:PORT], or smtps://."
+        " Default: a local server that keeps the mails in the data folder.",
+    )
+    payment_url: str | None = Field(
+        None,
+        description="Base URL of the payment API that books refunds. Default: a local sample API.",
+    )
+    address: str = Field(
+        "help@shop.example",
+        description="Address of the help desk, from which replies are sent.",
+    )
+    approvers: str = Field(
+        "",
+        description="Names of the API keys that may approve cases, separated by commas. Default:"
+        " all callers.",
+    )
+    workers: int = Field(
+        1,
+        ge=0,
+        le=64,
+        description="Number of worker processes that `serve` starts. With 0, start workers with"
+        " `agentic-workflow worker`.",
+    )

@@ -1,0 +1,1 @@
+"""Facts, policy, the decision and the draft of a reply."""

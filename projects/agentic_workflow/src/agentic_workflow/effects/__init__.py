@@ -1,0 +1,1 @@
+"""Effects on the outside world, each at most once: refunds and mails."""

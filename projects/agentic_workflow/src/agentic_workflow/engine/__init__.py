@@ -1,0 +1,1 @@
+"""DBOS: queues, workers, recovery, schedules."""

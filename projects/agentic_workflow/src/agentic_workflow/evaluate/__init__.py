@@ -1,0 +1,1 @@
+"""Quality figures on labelled mails, and simulation of a changed policy."""

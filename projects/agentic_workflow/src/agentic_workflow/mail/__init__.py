@@ -1,0 +1,1 @@
+"""Mails: parsing, masking of personal data, screening, the watched mailbox."""

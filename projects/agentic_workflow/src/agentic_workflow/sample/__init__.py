@@ -1,0 +1,1 @@
+"""A sample shop: database, mails, an SMTP server and a payment API."""

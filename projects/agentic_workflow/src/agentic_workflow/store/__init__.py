@@ -1,0 +1,1 @@
+"""Cases, approvals, the outbox and the audit log in one SQL database."""

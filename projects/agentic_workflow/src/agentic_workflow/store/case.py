@@ -1,0 +1,148 @@
+"""What a case consists of: the mail, its triage, facts about the customer, decision and draft.
+
+    triage = Triage(category="refund", priority="normal", order_id="10234", amount=Decimal("49.90"))
+    Triage.model_validate(triage.model_dump(mode="json")) == triage
+
+Immutable values without behaviour, which every other room imports. Workflow steps pass them on as
+JSON, so that a later version of the program can read what an earlier one recorded: add fields with
+a default, never rename one.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Literal, get_args
+
+from pydantic import BaseModel, ConfigDict
+
+Category = Literal[
+    "billing", "refund", "shipping", "technical", "account", "complaint", "spam", "other"
+]
+Priority = Literal["high", "normal", "low"]
+Language = Literal["en", "de", "fr", "es"]
+Status = Literal[
+    "received",  # stored, waits for a worker
+    "working",  # a worker is on it
+    "waiting",  # for a person's approval
+    "approved",  # a person or the deadline decided; waits for a worker
+    "closed",  # done: replied, refunded, or nothing to do
+    "in_doubt",  # an effect may or may not have happened; a person has to find out
+    "failed",  # dead letter: an effect failed for good, or the workflow failed too often
+    "duplicate",  # the same mail came before
+]
+Action = Literal["reply", "refund", "ask", "ignore", "hand_over"]
+"""What the desk does: reply; refund and reply; ask the sender; nothing; leave it to a person."""
+
+CATEGORIES: tuple[Category, ...] = get_args(Category)
+PRIORITIES: tuple[Priority, ...] = get_args(Priority)
+STATUSES: tuple[Status, ...] = get_args(Status)
+
+
+class Value(BaseModel):
+    """Base of the values below: immutable; unknown fields of a later version are skipped."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Mail(Value):
+    """A parsed mail. All text in it is masked: it contains no card, account or passport number."""
+
+    message_id: str  # without <>; made from the content if the mail has none
+    content_hash: str  # equal for the same sender, subject and text
+    sender: str  # address in lower case; empty if there is none
+    sender_name: str = ""
+    subject: str = ""
+    text: str = ""  # what the sender wrote now, without the quoted thread and the signature
+    quoted: str = ""  # the quoted thread
+    language: Language = "en"
+    sent_at: datetime | None = None  # with a time zone
+    in_reply_to: tuple[str, ...] = ()  # message ids of the thread, the direct parent first
+    attachments: tuple[str, ...] = ()  # names; contents are not read
+    automatic: bool = False  # an auto-reply, bounce or mailing list (RFC 3834), never answered
+    warnings: tuple[str, ...] = ()  # what was wrong with the mail
+
+
+class Screening(Value):
+    """What was noticed about a mail before anything else looks at it."""
+
+    spam: bool = False
+    injection: str = ""  # the reason, if the mail tries to instruct a model
+    reasons: tuple[str, ...] = ()
+
+
+class Triage(Value):
+    """What the mail asks for."""
+
+    category: Category
+    priority: Priority = "normal"
+    order_id: str | None = None  # digits only
+    amount: Decimal | None = None  # asked for or disputed now
+    currency: str | None = None  # ISO 4217; None if the mail names none
+    needs_approval: bool = False
+    confidence: float = 1.0  # of the category, 0 to 1
+    reasons: tuple[str, ...] = ()  # one line per field, with the words that decided it
+    model: str = ""
+
+
+class OrderLine(Value):
+    """One line of an order."""
+
+    name: str
+    quantity: int
+    price: Decimal
+
+
+class Facts(Value):
+    """What the shop's database contains about the sender and the order."""
+
+    customer_id: str | None = None
+    customer_name: str = ""
+    order_id: str | None = None  # only if the order exists and belongs to the sender
+    order_status: str = ""  # paid, shipped, delivered, cancelled, returned
+    ordered_on: str = ""  # ISO dates
+    delivered_on: str = ""
+    carrier: str = ""
+    tracking: str = ""
+    expected_on: str = ""
+    total: Decimal | None = None
+    refundable: Decimal | None = None  # paid minus refunded
+    currency: str = "EUR"
+    charges: int = 0  # number of payments for the order; 2 is a double charge
+    lines: tuple[OrderLine, ...] = ()
+    recent_orders: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()  # "order 10234 belongs to another customer"
+
+
+class Passage(Value):
+    """A paragraph of a policy document."""
+
+    source: str  # "returns §2"
+    text: str
+    language: Language = "en"
+    score: float = 0.0
+
+
+class Decision(Value):
+    """What the policy says to do, and why."""
+
+    action: Action
+    approval: bool  # whether a person has to approve first
+    rule: str  # name of the rule in policy.toml
+    reasons: tuple[str, ...] = ()
+    amount: Decimal | None = None  # to refund
+    currency: str = "EUR"
+    policy_version: str = ""
+
+
+class Draft(Value):
+    """A reply, not sent yet."""
+
+    subject: str
+    body: str
+    citations: tuple[str, ...] = ()  # sources of the passages that the body cites
+    model: str = ""  # empty: written from templates
+    prompt_version: str = ""
+    tokens: int = 0
+    cost_usd: float = 0.0
+    warnings: tuple[str, ...] = ()

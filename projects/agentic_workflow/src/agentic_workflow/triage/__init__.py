@@ -1,0 +1,1 @@
+"""What a mail asks for: category, priority, order, amount, approval."""
