@@ -1,0 +1,233 @@
+"""The sample shop: an SQLite database of customers, orders, payments and shipments.
+
+    create_shop(Path("shop.db"))                            # dates relative to today
+    create_shop(Path("shop.db"), today=date(2026, 3, 2))    # the same bytes every time
+
+A household-goods shop with customers in seven countries of the euro area. `ORDERS` lists the orders
+that the sample mails are about; all others are drawn from a fixed seed. Dates count back from
+`today`, so a parcel "delivered 3 days ago" stays that fresh. The desk only reads the database:
+queries are in `decide/shop.py`, refunds are booked by the payment API.
+"""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+import unicodedata
+from datetime import date, timedelta
+from pathlib import Path
+from typing import NamedTuple
+
+from seedbed.files import write_bytes
+
+SCHEMA = """
+-- Amounts are integers in cents, dates are ISO texts (2026-03-02), currencies ISO 4217.
+CREATE TABLE customers (
+    id         TEXT PRIMARY KEY,       -- K1001
+    name       TEXT NOT NULL,
+    email      TEXT NOT NULL UNIQUE,   -- in lower case
+    country    TEXT NOT NULL,          -- ISO 3166, two letters
+    language   TEXT NOT NULL,          -- en, de, fr or es
+    created_on TEXT NOT NULL
+);
+CREATE TABLE orders (
+    id          TEXT PRIMARY KEY,      -- five digits
+    customer_id TEXT NOT NULL REFERENCES customers (id),
+    ordered_on  TEXT NOT NULL,
+    status      TEXT NOT NULL CHECK (
+        status IN ('paid', 'shipped', 'delivered', 'cancelled', 'returned')),
+    currency    TEXT NOT NULL,
+    total_cents INTEGER NOT NULL       -- sum of the lines plus shipping_cents
+);
+CREATE INDEX orders_of_customer ON orders (customer_id, ordered_on);
+CREATE TABLE order_lines (
+    order_id    TEXT NOT NULL REFERENCES orders (id),
+    position    INTEGER NOT NULL,      -- from 1
+    sku         TEXT NOT NULL,
+    name        TEXT NOT NULL,
+    quantity    INTEGER NOT NULL,
+    price_cents INTEGER NOT NULL,      -- of one piece
+    PRIMARY KEY (order_id, position)
+);
+CREATE TABLE payments (                -- refundable = sum of charges minus sum of refunds
+    id           TEXT PRIMARY KEY,     -- P60012-1
+    order_id     TEXT NOT NULL REFERENCES orders (id),
+    kind         TEXT NOT NULL CHECK (kind IN ('charge', 'refund')),
+    amount_cents INTEGER NOT NULL,     -- positive for both kinds
+    method       TEXT NOT NULL,        -- card, paypal, invoice
+    booked_on    TEXT NOT NULL
+);
+CREATE INDEX payments_of_order ON payments (order_id);
+CREATE TABLE shipments (               -- none for orders that are paid or cancelled
+    order_id     TEXT PRIMARY KEY REFERENCES orders (id),
+    carrier      TEXT NOT NULL,
+    tracking     TEXT NOT NULL,
+    shipped_on   TEXT NOT NULL,
+    expected_on  TEXT NOT NULL,
+    delivered_on TEXT                  -- NULL until delivered
+);
+"""
+
+CUSTOMERS = {
+    "en": "Tom Baker, Priya Shah, Emily Carter, Owen Byrne, Grace Nolan, Daniel Hughes, Aoife Ryan,"
+    " Marcus Reed, Nina Patel, Liam Doyle, Sarah Quinn, Peter Walsh, Hannah Cole, Ivo de Vries,"
+    " Ruth Kearney",
+    "de": "Anna Weber, Jonas Keller, Sabine Brandt, Murat Yilmaz, Lena Hoffmann, Karl Gruber,"
+    " Petra Schuster, Felix Lang, Ingrid Maurer, Tobias Frank, Julia König, Bernd Vogel,"
+    " Miriam Stein, Stefan Huber, Elif Aydin",
+    "fr": "Claire Moreau, Hugo Laurent, Sophie Lambert, Karim Benali, Élodie Petit, Luc Dubois,"
+    " Nathalie Girard, Antoine Roux, Camille Faure, Yves Marchand, Inès Caron, Paul Lefèvre,"
+    " Margot Renard, Didier Colin, Amélie Joly",
+    "es": "Lucía Romero, Marta Gil, Javier Ortega, Carmen Vidal, Pablo Serrano, Elena Castro,"
+    " Diego Molina, Nuria Campos, Álvaro Prieto, Rosa Iglesias, Sergio Lozano, Beatriz Soto,"
+    " Andrés Rubio, Irene Pascual, Manuel Bravo",
+}
+COUNTRIES = {"en": ("IE", "NL"), "de": ("DE", "AT"), "fr": ("FR", "BE"), "es": ("ES",)}
+CARRIERS = {"en": "PostLink", "de": "Paketo", "fr": "Colivo", "es": "Enviatel"}
+
+# sku: (name, price in cents)
+PRODUCTS = {
+    "LMP-01": ("Lumo desk lamp", 3490),
+    "LMP-02": ("Lumo floor lamp", 12900),
+    "KET-01": ("Brio kettle 1.7 l", 4990),
+    "TOA-01": ("Brio toaster", 3900),
+    "CFE-01": ("Moka coffee machine", 18900),
+    "CFE-02": ("Coffee grinder", 5900),
+    "PAN-01": ("Cast-iron pan 28 cm", 4450),
+    "KNF-01": ("Chef's knife", 6200),
+    "TWL-01": ("Bath towels, set of 4", 2980),
+    "BED-01": ("Linen bedding 140 x 200", 8900),
+    "RUG-01": ("Wool rug 160 x 230", 24900),
+    "CHR-01": ("Oak dining chair", 9900),
+    "SHL-01": ("Wall shelf, walnut", 4700),
+    "VAC-01": ("Cordless vacuum cleaner", 21900),
+    "HDP-01": ("Wireless headphones", 7990),
+    "SPK-01": ("Bluetooth speaker", 5990),
+    "PLN-01": ("Plant pot, terracotta", 1850),
+    "MUG-01": ("Mugs, set of 6", 2400),
+}
+
+
+class Order(NamedTuple):
+    """An order as it stands today."""
+
+    id: str
+    customer: str  # e-mail address, up to the @
+    age: int  # days since it was placed
+    status: str
+    skus: tuple[str, ...]
+    charges: int = 1  # number of payments; 2 is a double charge
+    refund_cents: int = 0  # refunded so far; -1 is everything
+    delivered: int | None = None  # days since the delivery
+
+
+ORDERS = (
+    Order("59921", "tom.baker", 2, "paid", ("LMP-02", "MUG-01")),
+    Order("59762", "emily.carter", 6, "shipped", ("RUG-01",)),
+    Order("59641", "priya.shah", 9, "delivered", ("KET-01",), charges=2, delivered=4),
+    Order("59603", "owen.byrne", 10, "delivered", ("CFE-01",), delivered=5),
+    Order("59688", "anna.weber", 8, "delivered", ("PLN-01",), delivered=3),
+    Order("59725", "jonas.keller", 7, "shipped", ("CHR-01", "CHR-01", "CHR-01", "CHR-01")),
+    Order("59524", "sabine.brandt", 12, "delivered", ("VAC-01",), delivered=7),
+    Order("59369", "claire.moreau", 16, "returned", ("BED-01", "TWL-01"), delivered=12),
+    Order("59806", "hugo.laurent", 5, "shipped", ("HDP-01",)),
+    Order("59450", "sophie.lambert", 14, "delivered", ("KNF-01", "PAN-01"), delivered=9),
+    Order("59568", "lucia.romero", 11, "delivered", ("SPK-01",), delivered=6),
+    Order("59843", "marta.gil", 4, "cancelled", ("SHL-01",), refund_cents=-1),
+    Order("59282", "javier.ortega", 18, "delivered", ("CFE-02",), charges=2, delivered=13),
+)
+
+
+def create_shop(path: Path, today: date | None = None) -> None:
+    """Write the sample shop's database to a file, replacing an old one in one step.
+
+    >>> create_shop(Path("shop.db"), today=date(2026, 3, 2))
+    >>> shop = sqlite3.connect("shop.db")
+    >>> shop.execute("SELECT status, total_cents FROM orders WHERE id = '59688'").fetchone()
+    ('delivered', 2340)
+    """
+    today = today or date.today()
+    chance = random.Random(20_260_302)
+    shop = sqlite3.connect(":memory:")
+    shop.executescript(SCHEMA)
+    customers = _insert_customers(shop, today, chance)
+    for order in _orders(list(customers), chance):
+        _insert_order(shop, order, *customers[order.customer], today, chance)
+    shop.commit()
+    write_bytes(path, shop.serialize())
+
+
+def _insert_customers(
+    shop: sqlite3.Connection, today: date, chance: random.Random
+) -> dict[str, tuple[str, str]]:
+    """The id and the language of each customer, by the address up to the @."""
+    customers: dict[str, tuple[str, str]] = {}
+    for language, names in CUSTOMERS.items():
+        for name in names.split(", "):
+            ascii_name = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+            local = ascii_name.lower().replace(" ", ".")
+            key = f"K{1001 + len(customers)}"
+            country = chance.choice(COUNTRIES[language])
+            created = today - timedelta(chance.randint(420, 1500))
+            row = (key, name, f"{local}@mail.example", country, language, created.isoformat())
+            shop.execute("INSERT INTO customers VALUES (?, ?, ?, ?, ?, ?)", row)
+            customers[local] = key, language
+    return customers
+
+
+def _orders(customers: list[str], chance: random.Random) -> list[Order]:
+    """About 150 orders, the listed ones included; ids ascend with the date."""
+    orders = {order.id: order for order in ORDERS}
+    while len(orders) < 150:
+        age = chance.choice((chance.randint(0, 30), chance.randint(31, 400)))
+        key = str(60_000 - 40 * age + chance.randint(0, 39))
+        if key in orders:
+            continue
+        status = "paid" if age < 2 else "shipped" if age < 6 else "delivered"
+        if age > 3 and chance.random() < 0.2:
+            status = chance.choice(("cancelled", "returned") if age > 10 else ("cancelled",))
+        refund = -1 if status in ("cancelled", "returned") and age > 8 else 0
+        if status == "delivered" and chance.random() < 0.1:
+            refund = 500 * chance.randint(1, 4)
+        charges = 2 if chance.random() < 0.05 else 1
+        skus = tuple(chance.choices(list(PRODUCTS), k=chance.choice((1, 1, 1, 2, 2, 3))))
+        orders[key] = Order(key, chance.choice(customers), age, status, skus, charges, refund)
+    return sorted(orders.values())
+
+
+def _insert_order(
+    shop: sqlite3.Connection,
+    order: Order,
+    customer: str,
+    language: str,
+    today: date,
+    chance: random.Random,
+) -> None:
+    def day(age: int) -> str:
+        return (today - timedelta(max(age, 0))).isoformat()
+
+    lines = {sku: order.skus.count(sku) for sku in order.skus}
+    goods = sum(PRODUCTS[sku][1] * quantity for sku, quantity in lines.items())
+    total = goods + (0 if goods >= 5000 else 490)  # shipping is free from 50 EUR
+    row = (order.id, customer, day(order.age), order.status, "EUR", total)
+    shop.execute("INSERT INTO orders VALUES (?, ?, ?, ?, ?, ?)", row)
+    for position, (sku, quantity) in enumerate(lines.items(), 1):
+        line = (order.id, position, sku, PRODUCTS[sku][0], quantity, PRODUCTS[sku][1])
+        shop.execute("INSERT INTO order_lines VALUES (?, ?, ?, ?, ?, ?)", line)
+
+    method = chance.choice(("card", "card", "paypal", "invoice"))
+    refund = total if order.refund_cents == -1 else order.refund_cents
+    payments = [("charge", total, day(order.age))] * order.charges
+    payments += [("refund", refund, day(order.age - 8))] * (refund > 0)
+    for number, (kind, cents, booked) in enumerate(payments, 1):
+        payment = (f"P{order.id}-{number}", order.id, kind, cents, method, booked)
+        shop.execute("INSERT INTO payments VALUES (?, ?, ?, ?, ?, ?)", payment)
+
+    if order.status in ("shipped", "delivered", "returned"):
+        shipped = order.age - 1
+        arrived = order.delivered if order.delivered is not None else order.age - 5
+        delivered = None if order.status == "shipped" else day(arrived)
+        tracking = f"{CARRIERS[language][:2].upper()}{chance.randint(10**9, 10**10 - 1)}"
+        expected = (today - timedelta(shipped - 4)).isoformat()
+        row = (order.id, CARRIERS[language], tracking, day(shipped), expected, delivered)
+        shop.execute("INSERT INTO shipments VALUES (?, ?, ?, ?, ?, ?)", row)
