@@ -31,6 +31,11 @@ run-vision := serve
 demo-vision := demo
 eval-vision := eval
 
+project-workflow := agentic_workflow
+run-workflow := serve
+demo-workflow := demo
+eval-workflow := eval
+
 # The projects whose folder exists; delete a folder and its verbs are gone.
 NAMES := $(foreach name,$(sort $(patsubst project-%,%,$(filter project-%,$(.VARIABLES)))),$(if \
   $(wildcard projects/$(project-$(name))/pyproject.toml),$(name)))
