@@ -3,10 +3,11 @@
     create_shop(Path("shop.db"))                            # dates relative to today
     create_shop(Path("shop.db"), today=date(2026, 3, 2))    # the same bytes every time
 
-A household-goods shop with customers in seven countries of the euro area. `ORDERS` lists the orders
-that the sample mails are about; all others are drawn from a fixed seed. Dates count back from
-`today`, so a parcel "delivered 3 days ago" stays that fresh. The desk only reads the database:
-queries are in `decide/shop.py`, refunds are booked by the payment API.
+A household-goods shop with customers in seven countries of the euro area; the tables are described
+in `schema.sql`. `ORDERS` lists the orders that the sample mails are about; all others are drawn
+from a fixed seed. Dates count back from `today`, so a parcel "delivered 3 days ago" stays that
+fresh. The desk only reads the database: queries are in `decide/shop.py`, refunds are booked by the
+payment API.
 """
 
 from __future__ import annotations
@@ -20,53 +21,7 @@ from typing import NamedTuple
 
 from seedbed.files import write_bytes
 
-SCHEMA = """
--- Amounts are integers in cents, dates are ISO texts (2026-03-02), currencies ISO 4217.
-CREATE TABLE customers (
-    id         TEXT PRIMARY KEY,       -- K1001
-    name       TEXT NOT NULL,
-    email      TEXT NOT NULL UNIQUE,   -- in lower case
-    country    TEXT NOT NULL,          -- ISO 3166, two letters
-    language   TEXT NOT NULL,          -- en, de, fr or es
-    created_on TEXT NOT NULL
-);
-CREATE TABLE orders (
-    id          TEXT PRIMARY KEY,      -- five digits
-    customer_id TEXT NOT NULL REFERENCES customers (id),
-    ordered_on  TEXT NOT NULL,
-    status      TEXT NOT NULL CHECK (
-        status IN ('paid', 'shipped', 'delivered', 'cancelled', 'returned')),
-    currency    TEXT NOT NULL,
-    total_cents INTEGER NOT NULL       -- sum of the lines plus shipping_cents
-);
-CREATE INDEX orders_of_customer ON orders (customer_id, ordered_on);
-CREATE TABLE order_lines (
-    order_id    TEXT NOT NULL REFERENCES orders (id),
-    position    INTEGER NOT NULL,      -- from 1
-    sku         TEXT NOT NULL,
-    name        TEXT NOT NULL,
-    quantity    INTEGER NOT NULL,
-    price_cents INTEGER NOT NULL,      -- of one piece
-    PRIMARY KEY (order_id, position)
-);
-CREATE TABLE payments (                -- refundable = sum of charges minus sum of refunds
-    id           TEXT PRIMARY KEY,     -- P60012-1
-    order_id     TEXT NOT NULL REFERENCES orders (id),
-    kind         TEXT NOT NULL CHECK (kind IN ('charge', 'refund')),
-    amount_cents INTEGER NOT NULL,     -- positive for both kinds
-    method       TEXT NOT NULL,        -- card, paypal, invoice
-    booked_on    TEXT NOT NULL
-);
-CREATE INDEX payments_of_order ON payments (order_id);
-CREATE TABLE shipments (               -- none for orders that are paid or cancelled
-    order_id     TEXT PRIMARY KEY REFERENCES orders (id),
-    carrier      TEXT NOT NULL,
-    tracking     TEXT NOT NULL,
-    shipped_on   TEXT NOT NULL,
-    expected_on  TEXT NOT NULL,
-    delivered_on TEXT                  -- NULL until delivered
-);
-"""
+SCHEMA = Path(__file__).with_name("schema.sql").read_text(encoding="utf-8")
 
 CUSTOMERS = {
     "en": "Tom Baker, Priya Shah, Emily Carter, Owen Byrne, Grace Nolan, Daniel Hughes, Aoife Ryan,"
@@ -155,6 +110,11 @@ def create_shop(path: Path, today: date | None = None) -> None:
         _insert_order(shop, order, *customers[order.customer], today, chance)
     shop.commit()
     write_bytes(path, shop.serialize())
+    shop.close()
+
+
+def _insert(shop: sqlite3.Connection, table: str, *row: str | int | None) -> None:
+    shop.execute(f"INSERT INTO {table} VALUES ({', '.join('?' * len(row))})", row)
 
 
 def _insert_customers(
@@ -168,15 +128,15 @@ def _insert_customers(
             local = ascii_name.lower().replace(" ", ".")
             key = f"K{1001 + len(customers)}"
             country = chance.choice(COUNTRIES[language])
-            created = today - timedelta(chance.randint(420, 1500))
-            row = (key, name, f"{local}@mail.example", country, language, created.isoformat())
-            shop.execute("INSERT INTO customers VALUES (?, ?, ?, ?, ?, ?)", row)
+            created = (today - timedelta(chance.randint(420, 1500))).isoformat()
+            email = f"{local}@mail.example"
+            _insert(shop, "customers", key, name, email, country, language, created)
             customers[local] = key, language
     return customers
 
 
 def _orders(customers: list[str], chance: random.Random) -> list[Order]:
-    """About 150 orders, the listed ones included; ids ascend with the date."""
+    """150 orders, the listed ones included; ids ascend with the date."""
     orders = {order.id: order for order in ORDERS}
     while len(orders) < 150:
         age = chance.choice((chance.randint(0, 30), chance.randint(31, 400)))
@@ -204,30 +164,27 @@ def _insert_order(
     chance: random.Random,
 ) -> None:
     def day(age: int) -> str:
-        return (today - timedelta(max(age, 0))).isoformat()
+        return (today - timedelta(age)).isoformat()
 
     lines = {sku: order.skus.count(sku) for sku in order.skus}
     goods = sum(PRODUCTS[sku][1] * quantity for sku, quantity in lines.items())
     total = goods + (0 if goods >= 5000 else 490)  # shipping is free from 50 EUR
-    row = (order.id, customer, day(order.age), order.status, "EUR", total)
-    shop.execute("INSERT INTO orders VALUES (?, ?, ?, ?, ?, ?)", row)
+    _insert(shop, "orders", order.id, customer, day(order.age), order.status, "EUR", total)
     for position, (sku, quantity) in enumerate(lines.items(), 1):
-        line = (order.id, position, sku, PRODUCTS[sku][0], quantity, PRODUCTS[sku][1])
-        shop.execute("INSERT INTO order_lines VALUES (?, ?, ?, ?, ?, ?)", line)
+        name, price = PRODUCTS[sku]
+        _insert(shop, "order_lines", order.id, position, sku, name, quantity, price)
 
     method = chance.choice(("card", "card", "paypal", "invoice"))
     refund = total if order.refund_cents == -1 else order.refund_cents
     payments = [("charge", total, day(order.age))] * order.charges
-    payments += [("refund", refund, day(order.age - 8))] * (refund > 0)
+    payments += [("refund", refund, day(max(order.age - 8, 0)))] * (refund > 0)
     for number, (kind, cents, booked) in enumerate(payments, 1):
-        payment = (f"P{order.id}-{number}", order.id, kind, cents, method, booked)
-        shop.execute("INSERT INTO payments VALUES (?, ?, ?, ?, ?, ?)", payment)
+        _insert(shop, "payments", f"P{order.id}-{number}", order.id, kind, cents, method, booked)
 
     if order.status in ("shipped", "delivered", "returned"):
-        shipped = order.age - 1
-        arrived = order.delivered if order.delivered is not None else order.age - 5
+        shipped, arrived = order.age - 1, order.delivered or order.age - 5
         delivered = None if order.status == "shipped" else day(arrived)
-        tracking = f"{CARRIERS[language][:2].upper()}{chance.randint(10**9, 10**10 - 1)}"
-        expected = (today - timedelta(shipped - 4)).isoformat()
-        row = (order.id, CARRIERS[language], tracking, day(shipped), expected, delivered)
-        shop.execute("INSERT INTO shipments VALUES (?, ?, ?, ?, ?, ?)", row)
+        carrier = CARRIERS[language]
+        tracking = f"{carrier[:2].upper()}{chance.randint(10**9, 10**10 - 1)}"
+        row = (carrier, tracking, day(shipped), day(shipped - 4), delivered)
+        _insert(shop, "shipments", order.id, *row)
