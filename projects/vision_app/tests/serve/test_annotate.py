@@ -1,9 +1,6 @@
-import io
-
 import numpy as np
-from PIL import Image
 
-from vision_app.serve.annotate import Mark, draw, preview, reduced
+from vision_app.serve.annotate import Mark, draw, reduced
 
 WHITE = np.full((200, 300, 3), 255, np.uint8)
 
@@ -39,13 +36,6 @@ def test_draw_keeps_boxes_and_labels_inside_the_picture():
     assert draw(WHITE, marks).shape == WHITE.shape
     tiny = np.zeros((1, 1, 3), np.uint8)
     assert draw(tiny, [Mark((0, 0, 5, 5), "x")]).shape == tiny.shape
-
-
-def test_preview_is_a_small_jpeg_with_the_same_proportions():
-    image = Image.open(io.BytesIO(preview(np.zeros((3000, 1500, 3), np.uint8), side=1000)))
-    assert image.format == "JPEG" and image.size == (500, 1000)
-    sliver = Image.open(io.BytesIO(preview(np.zeros((3, 20000, 3), np.uint8))))
-    assert sliver.size == (1400, 1)
 
 
 def test_reduced_averages_large_pictures_only():

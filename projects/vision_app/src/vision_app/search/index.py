@@ -9,7 +9,6 @@ file again whose indexing was killed.
 """
 
 import hashlib
-import io
 import logging
 import os
 import re
@@ -42,7 +41,7 @@ log = logging.getLogger(__name__)
 
 _REQUEST = 1000  # ids in one request to Chroma
 _GLANCE = 640  # pixels of the longer side at which text is looked for
-_THUMBNAIL = 192  # pixels of the longer side; about 5 kB as JPEG
+_THUMBNAIL = 192  # pixels of the longer side
 _MIN_LABEL = 0.1  # confidence from which a label is a keyword of an image
 _MAX_TERMS = 30  # words of a query
 _MAX_TEXT = 5000  # characters of an image's text
@@ -163,17 +162,14 @@ class ImageIndex:
         """Groups of paths of the same picture, whose hashes differ in up to `max_distance` bits."""
         return duplicates.group(self._entries(), max_distance)
 
-    def thumbnail(self, path: str) -> bytes | None:
-        """A small JPEG of an indexed image; None for other paths, and if its file is gone."""
+    def thumbnail(self, path: str) -> Pixels | None:
+        """A small copy of an indexed image; None for other paths, and if its file is gone."""
         try:
-            if not self._entries([path]):
-                return None
-            pixels = open_source(Path(path), config=self.config).first()
+            if self._entries([path]):
+                return _shrink(open_source(Path(path), config=self.config).first(), _THUMBNAIL)
         except SeedbedError:
-            return None
-        buffer = io.BytesIO()
-        Image.fromarray(_shrink(pixels, _THUMBNAIL)).save(buffer, "JPEG")
-        return buffer.getvalue()
+            pass
+        return None
 
     def count(self) -> int:
         """The number of images."""

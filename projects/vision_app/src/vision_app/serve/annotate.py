@@ -1,4 +1,4 @@
-"""Draws boxes with labels on a picture, and makes smaller copies of pictures.
+"""Draws boxes with labels on a picture.
 
     marks = [Mark((40, 30, 210, 64), "total")]
     seedbed.models.images.encode_png(draw(pixels, marks))      # bytes of the annotated picture
@@ -8,7 +8,6 @@ Used by the API and the page. What is marked is up to the caller.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -73,20 +72,6 @@ def _write(
     y = corner[1] - height if corner[1] >= height else corner[1]
     canvas.rectangle((x, y, x + width, y + height), fill=color)
     canvas.text((x + pad - left, y + pad - top), text, fill="white", font=font)  # type: ignore[arg-type]
-
-
-def preview(pixels: Pixels, side: int = 1400) -> bytes:
-    """The picture as a JPEG file for the page, at most `side` pixels on its longer side."""
-    from PIL import Image
-
-    scale = min(1.0, side / max(pixels.shape[:2]))
-    size = [max(1, round(length * scale)) for length in (pixels.shape[1], pixels.shape[0])]
-    image = Image.fromarray(pixels)
-    if scale < 1:
-        image = image.resize((size[0], size[1]), Image.Resampling.LANCZOS, reducing_gap=3.0)
-    buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=85)
-    return buffer.getvalue()
 
 
 def reduced(pixels: Pixels, max_pixels: int = 2_000_000) -> Pixels:

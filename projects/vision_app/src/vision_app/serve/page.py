@@ -1,210 +1,411 @@
-"""The layout of the web page: drop pictures or a PDF, and see what is in them, with the evidence.
+"""The web page: drop pictures or a PDF, and see what is in them, with the evidence.
 
     ui.mount(app, build_page(vision), path="/")    # with `seedbed.server.ui`
 
-Components are placed and connected here. What an event does is in `page_handlers.py`, and the HTML
-of results in `page_html.py`.
+`build_page` places the components and connects them with the methods of `Handlers`. The HTML of
+results is in `page_html.py`. Pictures stay in memory, in a `Shelf` that drops the oldest ones;
+uploaded files are deleted as they are read.
 """
 
 from __future__ import annotations
 
-import io
-from types import SimpleNamespace
-from typing import Any
+import logging
+import secrets
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from importlib import resources
+from pathlib import Path
+from typing import Any, TypeVar
 
 import gradio as gr
 
-from vision_app.files.samples import samples
+from vision_app.answer.describe import is_document
+from vision_app.files.images import Source
+from vision_app.files.samples import Sample, samples
 from vision_app.serve import page_html
-from vision_app.serve.page_handlers import MAX_FILES, PANELS, Handlers, Session
+from vision_app.serve.page_html import Box, Panel, View, waiting
 from vision_app.vision import Vision
+from seedbed.errors import NotFound, public_message
+from seedbed.models.images import decode
 from seedbed.server import html
 
+log = logging.getLogger(__name__)
+Result = TypeVar("Result")
+Values = tuple[Any, ...]
 TITLE = "Understand images"
 DAY = 24 * 3600  # seconds
-READERS = 2  # events that use the models at a time; the models take turns
-
-# Elements with the same `data-mark` are a box on the picture and the words that it belongs to.
-# Selecting either one marks both, and scrolls the other into view inside its own frame.
-CONNECT_MARKS = """() => document.addEventListener("click", (event) => {
-  const source = event.target.closest("[data-mark]");
-  if (!source) return;
-  const marked = (mark) => document.querySelectorAll(`[data-mark="${CSS.escape(mark)}"]`);
-  document.querySelectorAll(".lit").forEach((element) => element.classList.remove("lit"));
-  marked(source.dataset.mark).forEach((element) => {
-    element.classList.add("lit");
-    const frame = element.closest(".frame");
-    if (element === source) return;
-    if (!frame) return element.scrollIntoView({block: "nearest", behavior: "smooth"});
-    const inner = element.getBoundingClientRect(), outer = frame.getBoundingClientRect();
-    const top = frame.scrollTop + inner.top - outer.top - (outer.height - inner.height) / 2;
-    frame.scrollTo({top, behavior: "smooth"});
-  });
-})"""
-
-# A remark between a click and the first event from the server.
-START = """(...inputs) => {
-  document.body.classList.add("opening");
-  document.body.dataset.fresh = true;
-  return inputs;
-}"""
-END = """() => document.body.classList.remove("opening")"""
+MAX_FILES = 12  # in the list of one browser tab
+SHELF_BYTES = 200_000_000
+HITS = 12
+QUIET: dict[str, Any] = {"show_progress": "hidden"}
+MODELS: dict[str, Any] = {**QUIET, "concurrency_limit": 2, "concurrency_id": "models"}
+MISSING = "This picture is no longer in memory. Drop it again."
 # Where the results are below the input, scroll to a new picture.
 SHOW_PICTURE = """() => {
-  if (!document.querySelector("#picture img")) return;
-  if (document.body.dataset.fresh && innerWidth <= 800)
+  const image = document.querySelector("#picture img");
+  if (image && image.src !== window.lastPicture && innerWidth <= 800)
     document.querySelector("#columns")?.scrollIntoView({behavior: "smooth"});
-  delete document.body.dataset.fresh;
+  window.lastPicture = image?.src;
 }"""
+
+
+@dataclass
+class Session:
+    """What one browser tab has open: names and keys of pictures, and the one that is shown."""
+
+    files: list[tuple[str, str]] = field(default_factory=list)
+    current: str | None = None
+
+
+@dataclass
+class Picture:
+    """An open picture, its pages to look at, and the boxes of each tab."""
+
+    source: Source
+    content: bytes
+    views: list[View] = field(default_factory=list)
+    boxes: dict[str, Sequence[Box]] = field(default_factory=dict)
+
+    def html(self) -> str:
+        """All pages with all boxes."""
+        boxes = (box for tab in self.boxes.values() for box in tab)
+        return page_html.picture(self.source.name, self.views, boxes)
+
+
+class Shelf:
+    """The open pictures of all visitors, by a random key; the oldest are dropped above a size."""
+
+    def __init__(self, max_bytes: int = SHELF_BYTES) -> None:
+        self.max_bytes = max_bytes
+        self._pictures: dict[str, Picture] = {}  # the least recently used first
+        self._lock = threading.Lock()
+
+    def add(self, picture: Picture) -> str:
+        """The key of the picture, which only the visitor's session knows."""
+        key = secrets.token_urlsafe(16)
+        with self._lock:
+            self._pictures[key] = picture
+            size = sum(len(other.content) for other in self._pictures.values())
+            while len(self._pictures) > 1 and size > self.max_bytes:
+                size -= len(self._pictures.pop(next(iter(self._pictures))).content)
+        return key
+
+    def get(self, key: str | None) -> Picture:
+        """Raises NotFound for a picture that was dropped."""
+        with self._lock:
+            if key is None or key not in self._pictures:
+                raise NotFound(MISSING)
+            self._pictures[key] = self._pictures.pop(key)
+            return self._pictures[key]
+
+
+class Handlers:
+    """Each method returns new values for the components that `build_page` connects it to."""
+
+    def __init__(self, vision: Vision) -> None:
+        self.vision = vision
+        self.shelf = Shelf()
+
+    def open_files(self, files: list[str] | None, session: Session) -> Values:
+        """Open uploads. Returns the emptied upload area, then as `open`."""
+        return None, *self.open([_take(Path(file)) for file in files or []], session)
+
+    def open_sample(self, sample: Sample, session: Session) -> Values:
+        """Returns the kind of document, then as `open`."""
+        return sample.schema, *self.open([(sample.path.name, sample.path.read_bytes())], session)
+
+    def open(self, contents: Sequence[tuple[str, bytes]], session: Session) -> Values:
+        """Returns the session, the list of its pictures, a note, and the row of results."""
+        fresh, problems = [], []
+        for name, content in contents[:MAX_FILES]:
+            key, problem = attempt(partial(self._key, name, content, session))
+            fresh += [(name, key)] if key else []
+            problems.append(problem)
+        if len(contents) > MAX_FILES:
+            problems.append(html.hint(f"Only the first {MAX_FILES} files were opened."))
+        session.files = [*fresh, *(item for item in session.files if item not in fresh)][:MAX_FILES]
+        session.current = fresh[0][1] if fresh else session.current
+        picker = gr.Radio(session.files, value=session.current, visible=len(session.files) > 1)
+        return session, picker, "".join(problems), gr.Row(visible=bool(session.files))
+
+    def _key(self, name: str, content: bytes, session: Session) -> str:
+        for other, key in session.files:  # the same file again: its results are there
+            with suppress(NotFound):
+                if other == name and self.shelf.get(key).content == content:
+                    return key
+        return self.shelf.add(Picture(self.vision.open(content, name), content))
+
+    def select(self, key: str, session: Session) -> Session:
+        """Show another open picture."""
+        session.current = key
+        return session
+
+    def analyze(self, session: Session, schema: str) -> Iterator[dict[str, Any]]:
+        """Look at the current picture. Yields values of panels by name, each as soon as it is there.
+
+        Stops when another picture becomes the current one, whose results must not be overwritten.
+        """
+        key = session.current
+        for values in self._analyze(key, schema) if key else ():
+            if session.current != key:
+                return
+            yield values
+
+    def _analyze(self, key: str, schema: str) -> Iterator[dict[str, Any]]:
+        panels = dict.fromkeys(("overview", "text", "fields", "similar"), waiting("…"))
+        panels |= {"answer": "", "overlay": "", "picture": waiting("Opening …")}
+        panels["objects"] = "" if self.vision.config.detector else NO_DETECTOR
+        yield panels
+        # 1. Show the picture itself.
+        picture, problem = attempt(lambda: self._open_pages(key))
+        if picture is None:
+            yield {**dict.fromkeys(panels, ""), "picture": problem}
+            return
+        source, wait = picture.source, waiting("Reading the text …")
+        yield {"picture": picture.html(), "overview": waiting("Looking at the picture …")}
+        # 2. Classify it, which takes a moment only.
+        labels, problem = attempt(lambda: self.vision.classify(source))
+        overview = page_html.overview(labels, source.warnings) + problem
+        choices = self._choices(labels)
+        yield {"overview": overview, "label": choices, "text": wait, "fields": wait}
+        # 3. Read the text, and the fields from it.
+        text = self._panel(picture, "text", lambda: page_html.text(self.vision.read(source)))
+        yield {"text": text, "picture": picture.html()}
+        fields = self._panel(picture, "fields", lambda: self._fields(source, schema))
+        yield {"fields": fields, "picture": picture.html()}
+        # 4. Describe it, and search for similar ones.
+        content, problem = attempt(lambda: self._overview(source, schema, labels))
+        yield {"overview": content or overview + problem}
+        yield {"similar": self._panel(picture, "similar", lambda: self._search(source))}
+
+    def _open_pages(self, key: str) -> Picture:
+        picture = self.shelf.get(key)
+        side = 1400 if picture.source.page_count == 1 else 1000
+        picture.views = picture.views or [
+            View(page_html.data_url(pixels, side), pixels.shape[1], pixels.shape[0])
+            for pixels in picture.source.pages()
+        ]
+        return picture
+
+    def _choices(self, labels: Mapping[str, Any] | None) -> Any:
+        """The classes that can be explained: the likely ones first, then all others."""
+        if labels is None:
+            return gr.Dropdown([], value=None)
+        likely = [item["label"] for item in labels["labels"]]
+        others = sorted(set(self.vision.classifier.labels) - set(likely))
+        return gr.Dropdown([*likely, *others], value=likely[0])
+
+    def _overview(self, source: Source, schema: str, labels: Mapping[str, Any] | None) -> str:
+        caption = self.vision.describe(source)["description"]
+        is_text = is_document(self.vision.read(source))
+        facts = self.vision.extract(source, schema)["fields"] if is_text else None
+        return page_html.overview(labels, source.warnings, caption, facts)
+
+    def _fields(self, source: Source, schema: str) -> Panel:
+        if not any(page.lines for page in self.vision.read(source)):
+            return Panel(html.hint("There is no text in this picture, so it has no fields."))
+        return page_html.fields(self.vision.extract(source, schema))
+
+    def _search(self, query: Source | str) -> Panel:
+        hits = self.vision.search(query, HITS)
+        return page_html.gallery(hits, [self.vision.index.thumbnail(hit["file"]) for hit in hits])
+
+    def _panel(self, picture: Picture, tab: str, work: Callable[[], Panel]) -> str:
+        """The HTML of a result or of its error. Its boxes replace those of the tab."""
+        panel, problem = attempt(work)
+        picture.boxes[tab] = panel.boxes if panel else ()
+        return panel.html if panel else problem
+
+    # Each of these yields the HTML of its tab, and the picture with the boxes.
+
+    def extract(self, key: str, schema: str) -> Iterator[Values]:
+        """The fields of another kind of document."""
+        yield from self._answer(key, "fields", lambda source: self._fields(source, schema))
+
+    def ask(self, key: str, question: str) -> Iterator[Values]:
+        """Answer a question."""
+
+        def answer(source: Source) -> Panel:
+            if not question.strip():
+                return Panel(html.hint("Type a question first."))
+            return page_html.answer(question, self.vision.ask(source, question))
+
+        yield from self._answer(key, "answer", answer)
+
+    def detect(self, key: str, names: str) -> Iterator[Values]:
+        """Find objects by name, separated by commas."""
+
+        def detect(source: Source) -> Panel:
+            labels = [name.strip() for name in names.split(",") if name.strip()]
+            if not labels:
+                return Panel(html.hint("Type what to look for first."))
+            return page_html.detections(self.vision.detect(source, labels))
+
+        yield from self._answer(key, "objects", detect)
+
+    def search(self, key: str, words: str) -> Iterator[Values]:
+        """Images that match the words, or without words, images like the open one."""
+        yield from self._answer(
+            key, "similar", lambda source: self._search(words.strip() or source)
+        )
+
+    def explain(self, key: str, label: str | None) -> Iterator[Values]:
+        """The picture with the pixels that speak for a class."""
+
+        def explain(source: Source) -> Panel:
+            result = self.vision.explain(source, label or None)
+            return page_html.overlay(result, decode(result["png"]))
+
+        yield from self._answer(key, "overlay", explain)
+
+    def _answer(self, key: str, tab: str, work: Callable[[Source], Panel]) -> Iterator[Values]:
+        yield waiting("Working on it …"), gr.skip()
+        picture, problem = attempt(lambda: self.shelf.get(key))
+        if picture is None:
+            yield problem, gr.skip()
+            return
+        content = self._panel(picture, tab, lambda: work(picture.source))
+        yield content, picture.html()
+
+
+def attempt(work: Callable[[], Result]) -> tuple[Result | None, str]:
+    """The result of `work` and no text, or None and its error as HTML.
+
+    >>> attempt(lambda: 1)
+    (1, '')
+    """
+    try:
+        return work(), ""
+    except Exception as error:
+        return None, html.error(public_message(error, log))
+
+
+def _take(file: Path) -> tuple[str, bytes]:
+    """Name and content of an uploaded file, which is deleted."""
+    try:
+        return file.name, file.read_bytes()
+    finally:
+        file.unlink(missing_ok=True)
+
+
+NO_DETECTOR = html.hint(
+    "Finding any object by its name needs a detector. Set VISION_DETECTOR, e.g. to"
+    " hf:google/owlv2-base-patch16-ensemble, and restart."
+)
 
 
 def build_page(vision: Vision) -> gr.Blocks:
     """The page of one app, which `seedbed.server.ui.mount` adds to an application."""
     page: gr.Blocks
+    handlers = Handlers(vision)
     # Uploads are deleted as they are read; `delete_cache` removes what was never read.
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(3600, DAY)) as page:
-        widgets = SimpleNamespace(session=gr.State(Session()))
+        session = gr.State(Session())
         gr.Markdown(f"# {TITLE}", elem_id="title")
-        _add_input(widgets, vision)
-        with gr.Row(elem_id="columns", visible=False) as widgets.columns:
+        with gr.Row(elem_id="input"):
+            upload, buttons = _add_input(vision.config.max_file_mb)
+        note = gr.HTML(elem_id="note")
+        picker = gr.Radio([], label="Open files", visible=False, elem_id="picker")
+        with gr.Row(elem_id="columns", visible=False) as columns:
             with gr.Column(elem_id="left"):
-                widgets.picture = gr.HTML(elem_id="picture")
+                picture = gr.HTML(elem_id="picture")
             with gr.Column(elem_id="right"), gr.Tabs():
-                _add_results(widgets)
-                _add_questions(widgets, vision)
-        _connect(page, widgets, Handlers(vision))
+                schema, panels = _add_tabs(handlers, picker, picture)
+
+        # Open uploads or a sample, or choose another open file; then look at it.
+        opened = [session, picker, note, columns]
+        files = [upload, session]
+        events = [upload.upload(handlers.open_files, files, [upload, *opened], **QUIET)]
+        for button, sample in zip(buttons, samples(), strict=True):
+            handler = partial(handlers.open_sample, sample)
+            events.append(button.click(handler, session, [schema, *opened], **QUIET))
+        events.append(picker.input(handlers.select, [picker, session], session, **QUIET))
+
+        def analyze(session: Session, schema: str) -> Iterator[dict[Any, Any]]:
+            for values in handlers.analyze(session, schema):
+                yield {panels[name]: value for name, value in values.items()}
+
+        for event in events:
+            event.then(analyze, [session, schema], list(panels.values()), **MODELS)
+        page.load(None, js=resources.files(__package__).joinpath("page.js").read_text("utf-8"))
+        picture.change(None, js=SHOW_PICTURE)
     return page
+
+
+def _add_input(max_mb: int) -> tuple[gr.File, list[gr.Button]]:
+    with gr.Column(elem_id="drop"):
+        limit = f"up to {MAX_FILES} files of {max_mb} MB each"
+        gr.HTML(html.hint(f"Drop images or PDFs, {limit}. They are kept in memory only."))
+        upload = gr.File(show_label=False, file_count="multiple", height=110, elem_id="upload")
+    with gr.Column(elem_id="samples"):
+        gr.HTML(html.hint("Or try one of these:"))
+        with gr.Row():
+            buttons = [
+                gr.Button(
+                    sample.name.capitalize(),
+                    elem_id=f"sample-{sample.name}",
+                    elem_classes="sample",
+                    min_width=80,
+                )
+                for sample in samples()
+            ]
+        credits = [f"{item.name}: {item.credit}" for item in samples() if item.credit]
+        gr.HTML(html.hint(f"Photos: {'; '.join(credits)}" if credits else ""))
+    return upload, buttons
+
+
+def _add_tabs(
+    handlers: Handlers, picker: gr.Radio, picture: gr.HTML
+) -> tuple[gr.Radio, dict[str, Any]]:
+    """The kind of document, and the components that show results by name."""
+    panels: dict[str, Any] = {"picture": picture}
+
+    def ask(name: str, action: str, question: Any, handler: Callable[..., Any]) -> None:
+        """A question with its button, and the panel of the answer."""
+        with gr.Row(elem_classes="asking"):
+            question.render()
+            button = gr.Button(action, variant="primary", scale=1, min_width=90)
+        panels[name] = gr.HTML(elem_id=name)
+        triggers = [button.click, *([question.submit] if hasattr(question, "submit") else [])]
+        gr.on(triggers, handler, [picker, question], [panels[name], picture], **MODELS)
+
+    with gr.Tab("What it is", elem_id="overview-tab"):
+        panels["overview"] = gr.HTML(elem_id="overview")
+    with gr.Tab("Text", elem_id="text-tab"):
+        panels["text"] = gr.HTML(elem_id="text")
+    with gr.Tab("Fields", elem_id="fields-tab"):
+        kinds = [("Invoice", "invoice"), ("Receipt", "receipt")]
+        schema = gr.Radio(kinds, value="invoice", label="Kind of document", elem_id="schema")
+        panels["fields"] = gr.HTML(elem_id="fields")
+        outputs = [panels["fields"], picture]
+        schema.input(handlers.extract, [picker, schema], outputs, **MODELS)
+    with gr.Tab("Ask", elem_id="answer-tab"):
+        ask(
+            "answer", "Ask", _box("Question about this picture", "What is the total?"), handlers.ask
+        )
+    with gr.Tab("Similar", elem_id="similar-tab"):
+        ask("similar", "Search", _box("Search the indexed images", "a flower"), handlers.search)
+    with gr.Tab("Why", elem_id="why-tab"):
+        panels["label"] = gr.Dropdown([], label="Which pixels speak for", scale=8, render=False)
+        ask("overlay", "Show", panels["label"], handlers.explain)
+    with gr.Tab("Find", elem_id="objects-tab"):
+        ask("objects", "Find", _box("Objects to look for", "cat, bicycle"), handlers.detect)
+    return schema, panels
+
+
+def _box(label: str, placeholder: str) -> gr.Textbox:
+    return gr.Textbox(label=label, placeholder=placeholder, scale=8, max_length=1000, render=False)
 
 
 def sample_css() -> str:
     """Styles that show the samples as thumbnails on their buttons."""
-    from PIL import Image
-
-    rules = []
-    for sample in samples():
-        buffer = io.BytesIO()
-        with Image.open(sample.path) as image:
-            thumbnail = image.convert("RGB")
-        thumbnail.thumbnail((160, 160))
-        thumbnail.save(buffer, "JPEG", quality=80)
-        url = page_html.data_url(buffer.getvalue())
-        # The dark lower edge makes the button's text readable.
-        shade = "linear-gradient(transparent 55%, rgb(0 0 0 / 70%))"
-        rules.append(f'#sample-{sample.name} {{ background-image: {shade}, url("{url}"); }}')
-    return "\n".join(rules)
-
-
-def _add_input(widgets: SimpleNamespace, vision: Vision) -> None:
-    with gr.Row(elem_id="input"):
-        with gr.Column(elem_id="drop"):
-            limit = vision.config.max_file_mb
-            gr.HTML(
-                html.hint(
-                    f"Drop images or PDFs, up to {MAX_FILES} files of {limit} MB each. They are"
-                    " kept in memory only."
-                )
-            )
-            widgets.upload = gr.File(
-                show_label=False, file_count="multiple", height=110, elem_id="upload"
-            )
-        with gr.Column(elem_id="samples"):
-            gr.HTML(html.hint("Or try one of these:"))
-            with gr.Row():
-                widgets.samples = [
-                    gr.Button(
-                        sample.name.capitalize(),
-                        elem_id=f"sample-{sample.name}",
-                        elem_classes="sample",
-                        min_width=80,
-                    )
-                    for sample in samples()
-                ]
-            credits = [f"{item.name}: {item.credit}" for item in samples() if item.credit]
-            gr.HTML(html.hint(f"Photos: {'; '.join(credits)}" if credits else ""))
-    gr.HTML(html.hint("Opening …"), elem_id="opening")
-    widgets.note = gr.HTML(elem_id="note")
-    widgets.picker = gr.Radio([], label="Open files", visible=False, elem_id="picker")
-
-
-def _add_results(widgets: SimpleNamespace) -> None:
-    with gr.Tab("What it is", elem_id="overview-tab"):
-        widgets.overview = gr.HTML(elem_id="overview")
-    with gr.Tab("Text", elem_id="text-tab"):
-        widgets.text = gr.HTML(elem_id="text")
-    with gr.Tab("Fields", elem_id="fields-tab"):
-        widgets.schema = gr.Radio(
-            [("Invoice", "invoice"), ("Receipt", "receipt")],
-            value="invoice",
-            label="Kind of document",
-            elem_id="schema",
-        )
-        widgets.fields = gr.HTML(elem_id="fields")
-
-
-def _add_questions(widgets: SimpleNamespace, vision: Vision) -> None:
-    with gr.Tab("Ask", elem_id="answer-tab"):
-        hint = "What is the total?"
-        widgets.question, widgets.ask = _box("Ask", hint, "Question about this picture")
-        widgets.answer = gr.HTML(elem_id="answer")
-    with gr.Tab("Similar", elem_id="similar-tab"):
-        hint = "a flower"
-        widgets.words, widgets.search = _box("Search", hint, "Search the indexed images")
-        widgets.similar = gr.HTML(elem_id="similar")
-    with gr.Tab("Why", elem_id="why-tab"):
-        with gr.Row(elem_classes="asking"):
-            widgets.label = gr.Dropdown([], label="Which pixels speak for", scale=8)
-            widgets.explain = gr.Button("Show", variant="primary", scale=1, min_width=90)
-        widgets.overlay = gr.HTML(elem_id="overlay")
-    with gr.Tab("Find", elem_id="objects-tab"):
-        widgets.names, widgets.detect = _box("Find", "cat, bicycle", "Objects to look for")
-        widgets.objects = gr.HTML("" if vision.config.detector else page_html.no_detector())
-
-
-def _box(action: str, placeholder: str, label: str) -> tuple[gr.Textbox, gr.Button]:
-    """A text box with its button."""
-    with gr.Row(elem_classes="asking"):
-        box = gr.Textbox(placeholder=placeholder, label=label, scale=8, max_length=1000)
-        button = gr.Button(action, variant="primary", scale=1, min_width=90)
-    return box, button
-
-
-def _connect(page: gr.Blocks, widgets: SimpleNamespace, handlers: Handlers) -> None:
-    """Connect each event to its handler: `event(handler, inputs, outputs)`."""
-    quiet: dict[str, Any] = {"show_progress": "hidden"}
-    models: dict[str, Any] = {"concurrency_limit": READERS, "concurrency_id": "models"}
-    panels = [getattr(widgets, name) for name in PANELS]
-    shown = [widgets.session, widgets.picker, widgets.note, widgets.columns]
-    page.load(None, js=CONNECT_MARKS)
-    widgets.picture.change(None, js=SHOW_PICTURE)
-
-    # Open uploads or a sample, or choose another open file; then look at it.
-    files = [widgets.upload, widgets.session]
-    start: dict[str, Any] = {"js": START, **quiet}
-    opening = [widgets.upload.upload(handlers.open_files, files, [widgets.upload, *shown], **start)]
-    for button, sample in zip(widgets.samples, samples(), strict=True):
-        outputs = [widgets.schema, *shown]
-        handler = handlers.sample_opener(sample)
-        opening.append(button.click(handler, widgets.session, outputs, **start))
-    choice = [widgets.picker, widgets.session]
-    opening.append(widgets.picker.input(handlers.select, choice, widgets.session, **quiet))
-    for event in opening:
-        event.then(None, js=END)
-        document = [widgets.session, widgets.schema]
-        event.then(handlers.analyze, document, panels, **quiet, **models)
-
-    # Fields of the other kind of document.
-    document = [widgets.picker, widgets.schema]
-    outputs = [widgets.fields, widgets.picture]
-    widgets.schema.input(handlers.extract, document, outputs, **quiet, **models)
-
-    # Questions, objects, search and overlay.
-    actions: list[tuple[Any, ...]] = [
-        (widgets.question, widgets.ask, handlers.ask, [widgets.answer, widgets.picture]),
-        (widgets.names, widgets.detect, handlers.detect, [widgets.objects, widgets.picture]),
-        (widgets.words, widgets.search, handlers.search, [widgets.similar]),
-    ]
-    for box, button, action, outputs in actions:
-        triggers = [box.submit, button.click]
-        gr.on(triggers, action, [widgets.picker, box], outputs, **quiet, **models)
-    label = [widgets.picker, widgets.label]
-    widgets.explain.click(handlers.explain, label, widgets.overlay, **models)
+    # The dark lower edge makes the button's text readable.
+    shade = "linear-gradient(transparent 55%, rgb(0 0 0 / 70%))"
+    return "\n".join(
+        f'#sample-{sample.name} {{ background-image: {shade}, url("{url}"); }}'
+        for sample in samples()
+        if (url := page_html.data_url(decode(sample.path.read_bytes()), 160))
+    )
