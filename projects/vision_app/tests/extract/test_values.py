@@ -6,8 +6,13 @@ from decimal import Decimal
 
 import pytest
 
-from vision_app.extract.context import Context
-from vision_app.extract.values import find_amounts, find_currencies, find_dates, find_numbers
+from vision_app.extract.values import (
+    Context,
+    find_amounts,
+    find_currencies,
+    find_dates,
+    find_numbers,
+)
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from rapidfuzz.fuzz import ratio
 from vision_app.answer import describe as captions
 from vision_app.answer.pairs import Support, find_pairs, support
 from vision_app.classify.kinds import is_kind, kinds_of
-from vision_app.extract.labels import squeeze
+from vision_app.extract.values import squeeze
 from vision_app.ocr.page import Page, Pixels
 from seedbed.models.images import message_part
 

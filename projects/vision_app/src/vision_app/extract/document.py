@@ -1,26 +1,306 @@
 """A document as the rules see it: cells, the labels in them, and the evidence of its country.
 
     document = Document.of(pages, Lexicon.load())
-    document.labels[document.cells[0]]      # labels in the first cell
+    document.labels[document.cells[0]]           # labels in the first cell
+    document.cells[0].box_of(0, 7)               # where these characters are
 
-What the labels mean for a field is up to `scoring`.
+A cell is text without a gap wider than a letter is high: what was one line to the detector can be
+a label and, at the other side of the page, its value. A label such as "Invoice no." is found by its
+letters alone, in spite of OCR errors and lost spaces; all are in `labels.toml`. Which value belongs
+to a label is up to `scoring`.
 """
 
 from __future__ import annotations
 
 import math
+import re
+import tomllib
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
+from pathlib import Path
 from statistics import median
+from typing import Any
 
-from vision_app.extract.cells import Cell, text_height, to_cells, to_rows
-from vision_app.extract.context import Context
-from vision_app.extract.labels import Label, Lexicon, count_languages
-from vision_app.ocr.page import Page
+from rapidfuzz import fuzz, process
 
+from vision_app.extract.values import Context, squeeze
+from vision_app.ocr.page import Box, Page, Word, around
+
+GAP = 1.0  # of the text's height, above which two words belong to different cells
 SHARE = 0.12  # of the labels, from which a language is one of the document's
+MAX_WORDS = 7  # of a label
+FUZZY_LENGTH, FUZZY_SCORE = 7, 88  # letters from which a label may have one slip in eight
+NUMBER_WORDS = (
+    "no nr n num number nummer nbr # id numero numer nro numarul numar szama numarasi nomor nombor"
+    " cislo ref reference referenz referencia riferimento referens kenmerk code"
+).split()
+PREPOSITIONS = {"other_date", "due_date", "plain_date", "invoice_date", "customer", "vendor"}
+_WORD = re.compile(r"[A-ZÀ-ÖØ-Þ]?[^\W\dA-ZÀ-ÖØ-Þ_]+|[^\W\d_]+|[^\W_]*[^\W\d_][^\W_]*|[#№°º]|\d+")
+_JOINTS = re.compile(r"[\s.\-–_/'’´`()&*@,]*")
+_PLACEHOLDER = re.compile(r"\{(\w+)\}")
+_LINKS = frozenset("de del della dello des du da do di of the la le el il der das den van".split())
+_NUMBER_PREFIX = re.compile(r"[-/_]\d")  # a label in front of it is part of a number: INVOICE-0001
+_SLIPS = str.maketrans({"1": "l", "i": "l", "|": "l", "0": "o", "5": "s", "8": "b"})
+
+Languages = Mapping[str, Set[str]]
+"""The languages in which a text is a label of each kind; empty for those of a user's schema."""
+
+
+# ── cells ───────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, eq=False)
+class Cell:
+    """Words next to each other; `text` joins them with single spaces."""
+
+    page: int
+    words: tuple[Word, ...]
+
+    @cached_property
+    def text(self) -> str:
+        """The words, separated by spaces."""
+        return " ".join(word.text for word in self.words)
+
+    @cached_property
+    def box(self) -> Box:
+        """The box around the words, in pixels of the upright page."""
+        return around(word.box for word in self.words)
+
+    @property
+    def height(self) -> float:
+        """Height of the text in pixels."""
+        return self.box[3] - self.box[1]
+
+    def words_in(self, start: int, end: int) -> list[Word]:
+        """The words that overlap the characters from `start` to `end`."""
+        return [word for word, first, last in self._parts(start, end)]
+
+    def box_of(self, start: int, end: int) -> Box:
+        """The box of the characters from `start` to `end`, cut within words in proportion."""
+        boxes = []
+        for word, first, last in self._parts(start, end):
+            left, top, right, bottom = word.box
+            step = (right - left) / len(word.text)
+            boxes.append((left + step * first, top, left + step * last, bottom))
+        return around(boxes) if boxes else self.box
+
+    def _parts(self, start: int, end: int) -> Iterator[tuple[Word, int, int]]:
+        """Each word between two characters, with the part of it that is between them."""
+        position = 0
+        for word in self.words:
+            first, last = max(start - position, 0), min(end - position, len(word.text))
+            if first < last:
+                yield word, first, last
+            position += len(word.text) + 1
+
+
+def to_cells(page: Page) -> list[Cell]:
+    """The cells of a page, from top to bottom and from left to right."""
+    cells = []
+    for line in page.lines:
+        group: list[Word] = []
+        for word in line.words:
+            height = min(word.box[3] - word.box[1], line.box[3] - line.box[1])
+            if group and word.box[0] - group[-1].box[2] > GAP * height:
+                cells.append(Cell(page.number, tuple(group)))
+                group = []
+            group.append(word)
+        cells.append(Cell(page.number, tuple(group)))
+    return sorted(cells, key=lambda cell: (cell.box[1] + cell.box[3], cell.box[0]))
+
+
+def same_row(a: Box, b: Box) -> bool:
+    """Whether two boxes overlap vertically by more than half of the lower one.
+
+    >>> same_row((0, 0, 10, 10), (50, 4, 60, 14)), same_row((0, 0, 10, 10), (0, 8, 10, 18))
+    (True, False)
+    """
+    return min(a[3], b[3]) - max(a[1], b[1]) > 0.5 * min(a[3] - a[1], b[3] - b[1])
+
+
+def same_column(a: Box, b: Box) -> bool:
+    """Whether two boxes overlap horizontally, or nearly align at an edge.
+
+    >>> same_column((0, 0, 50, 10), (40, 20, 90, 30)), same_column((0, 0, 50, 9), (90, 20, 99, 30))
+    (True, False)
+    """
+    slack = min(a[3] - a[1], b[3] - b[1])
+    return min(a[2], b[2]) > max(a[0], b[0]) or min(abs(a[0] - b[0]), abs(a[2] - b[2])) < slack
+
+
+def to_rows(cells: Iterable[Cell]) -> list[list[Cell]]:
+    """The cells of one page grouped by height on the page, each row from left to right."""
+    rows: list[list[Cell]] = []
+    for cell in cells:
+        row = next((row for row in reversed(rows[-3:]) if same_row(row[0].box, cell.box)), None)
+        if row is None:
+            rows.append([cell])
+        else:
+            row.append(cell)
+    return [sorted(row, key=lambda cell: cell.box[0]) for row in rows]
+
+
+# ── labels ──────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True)
+class Label:
+    """A label in a text, from character `start` to `end`; `score` is 1 for an exact match."""
+
+    kinds: Set[str]
+    start: int
+    end: int
+    score: float
+    languages: Languages
+
+    def spoken_in(self, languages: Set[str]) -> Label:
+        """The label without its kinds in other languages: "till" is Swedish for "to"."""
+        kinds = {k for k in self.kinds if not self.languages[k] or self.languages[k] & languages}
+        return replace(self, kinds=kinds or self.kinds)
+
+
+class Lexicon:
+    """All labels, and the labels of the fields of a user's schema."""
+
+    def __init__(self, kinds: Mapping[str, Mapping[str, Iterable[str]]], words: Any) -> None:
+        self._labels: dict[str, dict[str, set[str]]] = defaultdict(dict)  # languages by kind
+        self._suffixes: dict[str, set[str]] = defaultdict(set)
+        split, whole = set(), set()
+        entries = [(k, n, x) for k, group in kinds.items() for n, xs in group.items() for x in xs]
+        for kind, language, label in entries:
+            if language == "suffixes":
+                self._suffixes[squeeze(label)].add(kind)
+                continue
+            names = {*_PLACEHOLDER.findall(label)} - {"no"}
+            for name in words[min(names)] if language == "all" else [language]:
+                keys = _forms(label, name, words)
+                for key in keys:
+                    self._labels[key].setdefault(kind, set()).update({name} - {""})
+                (split if re.search(r"\w[\s.\-]+[\w{]", label) else whole).update(keys)
+        # "re id" is not in "Reid": short labels of several words match several words only.
+        self._split = {key for key in split - whole if len(key) <= 7}
+        self._slips = {label.translate(_SLIPS): label for label in self._labels}
+        self._long: dict[tuple[str, int], list[str]] = defaultdict(list)
+        for slip in self._slips:
+            if len(slip) >= FUZZY_LENGTH:
+                self._long[slip[0], len(slip)].append(slip)
+
+    @classmethod
+    def load(cls, extra: Mapping[str, Iterable[str]] | None = None) -> Lexicon:
+        """The built-in labels, plus those of `extra` (kind: labels)."""
+        kinds = {**_builtin()}
+        words = kinds.pop("words")
+        for kind, labels in (extra or {}).items():
+            kinds[kind] = {**kinds.get(kind, {}), "": list(labels)}
+        return cls(kinds, words)
+
+    def find(self, text: str) -> list[Label]:
+        """The labels in `text`, in order, without overlaps."""
+        words = [match.span() for match in _WORD.finditer(text)]
+        labels: list[Label] = []
+        position = 0
+        while position < len(words):
+            label, size = self._longest(text, words, position)
+            if label is not None and not _is_preposition(label, text):
+                labels.append(label)
+            position += size
+        return labels
+
+    def _longest(
+        self, text: str, words: list[tuple[int, int]], position: int
+    ) -> tuple[Label | None, int]:
+        """The longest label that starts at a word, and its number of words (1 without one)."""
+        start = words[position][0]
+        spans = [*self._spans(text, words, position)][::-1]
+        # 1. The longest exact match. 2. A longer similar one, unless it ends in part of a value.
+        longest: tuple[Label | None, int] = (None, 1)
+        for size, end, key in spans:
+            languages, score = self._exact(key)
+            if languages:
+                longest = Label(languages.keys(), start, end, score, languages), size
+                break
+        for size, end, key in spans:
+            last = words[position + size - 1]
+            if longest[0] is not None and (size <= longest[1] or last[1] - last[0] < 4):
+                continue
+            languages, score = self._similar(key, " " not in text[start:end])
+            if languages:
+                return Label(languages.keys(), start, end, score, languages), size
+        return longest
+
+    def _spans(
+        self, text: str, words: list[tuple[int, int]], position: int
+    ) -> Iterator[tuple[int, int, str]]:
+        """The texts from a word on that may be labels: number of words, end, and letters."""
+        start = end = words[position][0]
+        if start > 0 and text[start - 1].isalnum() and not text[start].isupper():
+            return
+        for size, (begin, stop) in enumerate(words[position : position + MAX_WORDS], 1):
+            if not _JOINTS.fullmatch(text[end:begin]):
+                return
+            end = stop
+            within_word = text[end : end + 1].isalpha() and not text[end].isupper()
+            key = squeeze(text[start:end])
+            number = size == 1 and (key in self._split or _NUMBER_PREFIX.match(text, end))
+            if not within_word and not number:
+                short = squeeze(_without_links(text[start:end])) if size > 2 else ""
+                yield size, end, key if key in self._labels else short or key
+
+    def _exact(self, key: str) -> tuple[Languages, float]:
+        if key in self._labels:
+            return self._labels[key], 1.0
+        slip = self._slips.get(key.translate(_SLIPS)) if len(key) > 3 else None
+        return (self._labels[slip], 0.95) if slip and not key.isdigit() else ({}, 0.0)
+
+    def _similar(self, key: str, single: bool) -> tuple[Languages, float]:
+        if any(map(str.isdigit, key)):
+            return {}, 0.0
+        slips = key.translate(_SLIPS)
+        if len(slips) >= FUZZY_LENGTH:
+            near = [x for n in (-1, 0, 1) for x in self._long.get((slips[0], len(slips) + n), ())]
+            best = process.extractOne(slips, near, scorer=fuzz.ratio, score_cutoff=FUZZY_SCORE)
+            if best is not None:
+                return self._labels[self._slips[best[0]]], best[1] / 100 - 0.05
+        for suffix, kinds in self._suffixes.items():
+            if single and key.endswith(suffix) and len(suffix) + 2 <= len(key) < len(suffix) + 24:
+                return dict.fromkeys(kinds, frozenset()), 0.9
+        return {}, 0.0
+
+
+def _forms(label: str, language: str, words: Any) -> set[str]:
+    """The letters of a label with each word for a placeholder, and without words such as "of"."""
+    first, *rest = _PLACEHOLDER.split(label)
+    keys = {squeeze(first)} if rest else {squeeze(first), squeeze(_without_links(first))}
+    for name, text in zip(rest[::2], rest[1::2], strict=True):
+        choice = NUMBER_WORDS if name == "no" else words[name].get(language, ())
+        keys = {key + squeeze(word) + squeeze(text) for key in keys for word in choice}
+    return keys
+
+
+def _without_links(label: str) -> str:
+    """A label without the words inside that link others: "date facture" is "date de la facture"."""
+    words = label.split()
+    inner = [word for word in words[1:-1] if squeeze(word) not in _LINKS]
+    return " ".join([*words[:1], *inner, *words[1:][-1:]])
+
+
+def _is_preposition(label: Label, text: str) -> bool:
+    """Whether a short label, such as "from", "de" or "an", is a word of a sentence instead."""
+    length, after = label.end - label.start, text[label.end :]
+    if length <= 3 and after[:1].isdigit() and text[label.start : label.end].isupper():
+        return True  # DE12 …
+    short = length <= (3 if "plain_date" in label.kinds else 4)
+    return short and label.kinds <= PREPOSITIONS and not re.match(r"\s*(?:[:.]|\d|$)", after)
+
+
+@lru_cache(1)
+def _builtin() -> dict[str, Any]:
+    return tomllib.loads(Path(__file__).with_name("labels.toml").read_text("utf-8"))
+
+
+# ── the document ────────────────────────────────────────────────────────────────────────────
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,33 +318,27 @@ class Document:
         """The document that these pages make up."""
         # 1. Cells and their labels in all languages.
         by_page = [to_cells(page) for page in pages]
-        cells = [cell for on_page in by_page for cell in on_page]
+        cells = [cell for group in by_page for cell in group]
         labels = {cell: lexicon.find(cell.text) for cell in cells}
-        languages = count_languages(label for group in labels.values() for label in group)
+        counts: dict[str, float] = defaultdict(float)
+        for label in (label for group in labels.values() for label in group):
+            languages = set().union(*label.languages.values())
+            for language in languages:
+                counts[language] += 1 / len(languages)
         # 2. Only the languages that the document is in: a few words are labels in several.
-        total = sum(languages.values())
-        spoken = {"en", *(name for name, count in languages.items() if count >= SHARE * total)}
-        for cell, group in labels.items():
-            labels[cell] = [label.spoken_in(spoken) for label in group]
+        total = sum(counts.values())
+        spoken = {"en", *(name for name, count in counts.items() if count >= SHARE * total)}
+        labels = {cell: [x.spoken_in(spoken) for x in group] for cell, group in labels.items()}
         # 3. The rows that head the columns of a table.
-        columns: set[Cell] = set()
-        for row in (row for on_page in by_page for row in to_rows(on_page)):
-            heads = [label for cell in row for label in labels[cell] if is_header(label)]
-            amounts = [c for c in row if any(label.kinds & {"total"} for label in labels[c])]
-            few = (
-                len(heads) == 1
-                and amounts
-                and not any(map(str.isdigit, row[0].text + row[-1].text))
-            )
-            if few or (len(heads) > 1 and len(heads) * 3 > sum(len(c.words) for c in row) * 0.8):
-                columns.update(row)
-        text = "\n".join(cell.text for cell in cells)
-        return cls(pages, cells, labels, Context.of(text, languages), frozenset(columns))
+        rows = [row for group in by_page for row in to_rows(group)]
+        columns = frozenset(cell for row in rows if _is_head(row, labels) for cell in row)
+        context = Context.of("\n".join(cell.text for cell in cells), counts)
+        return cls(pages, cells, labels, context, columns)
 
     @cached_property
     def height(self) -> float:
         """Median height of the text in pixels."""
-        return text_height(self.cells)
+        return median([cell.height for cell in self.cells] or [1.0])
 
     def size(self, cell: Cell) -> float:
         """How large a cell is printed: its letters' width and height over the median, the mean."""
@@ -85,6 +359,10 @@ class Document:
         return groups
 
 
-def is_header(label: Label) -> bool:
-    """Whether a label names a column of a table of goods."""
-    return "item_header" in label.kinds
+def _is_head(row: Sequence[Cell], labels: Mapping[Cell, Sequence[Label]]) -> bool:
+    """Whether a row has the names of columns: several, or one and a total without digits."""
+    kinds = [label.kinds for cell in row for label in labels[cell]]
+    heads = sum("item_header" in each for each in kinds)
+    if heads == 1 and any("total" in each for each in kinds):
+        return not any(map(str.isdigit, row[0].text + row[-1].text))
+    return heads > 1 and heads * 3 > sum(len(cell.words) for cell in row) * 0.8

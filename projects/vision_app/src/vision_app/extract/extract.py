@@ -16,9 +16,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from vision_app.extract.cells import Cell, same_row
-from vision_app.extract.document import Document
-from vision_app.extract.labels import Lexicon
+from vision_app.extract.document import Cell, Document, Lexicon, same_row
 from vision_app.extract.line_items import Item, find_items
 from vision_app.extract.schemas import Field, Schema
 from vision_app.extract.scoring import SCORERS, THRESHOLD, Candidate, best

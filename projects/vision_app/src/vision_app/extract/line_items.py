@@ -11,8 +11,7 @@ import re
 from dataclasses import dataclass
 from decimal import Decimal
 
-from vision_app.extract.cells import Cell, to_rows
-from vision_app.extract.document import Document
+from vision_app.extract.document import Cell, Document, to_rows
 from vision_app.extract.scoring import AMOUNTS
 from vision_app.extract.values import find_amounts, find_dates
 

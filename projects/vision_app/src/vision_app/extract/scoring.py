@@ -16,9 +16,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from itertools import pairwise
 
-from vision_app.extract.cells import Cell, same_column, same_row
-from vision_app.extract.document import Document
-from vision_app.extract.labels import Label
+from vision_app.extract.document import Cell, Document, Label, same_column, same_row
 from vision_app.extract.schemas import Field
 from vision_app.extract.values import (
     Value,

@@ -1,56 +1,67 @@
 """Finds dates, amounts, currencies, times and numbers in text, and normalizes them.
 
     [value.raw for value in find_dates("12. März 2024, 14:05")]    # ["12. März 2024"]
-    parse_amount("1.234,56")                                       # Decimal("1234.56")
+    context = Context.of(text, languages)
+    context.date(value)                       # "2024-03-04" of "03/04/24" on an American page
+    context.currency(("USD", "CAD", "AUD"))   # "CAD" on a page with a Canadian postcode
 
 Dates become ISO 8601, amounts Decimals, currencies ISO 4217 codes. "03/04/24" and "$" have several
-readings: `context` chooses one from the evidence of the document.
+readings, between which `Context` decides by the evidence of a country in `countries.toml`:
+addresses, VAT ids, bank accounts, telephone codes, domains and names of taxes.
 """
 
 from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
-from vision_app.extract.labels import squeeze
+from rapidfuzz import fuzz, process
 
 ORDERS = ("dmy", "mdy", "ymd")
 # Locales whose month names are read; CLDR has them in the nominative, genitive and abbreviated.
 _LOCALES = (
     "en de fr es it pt nl pl cs sk sv da nb fi ro hu tr id ms hr sl lt lv et is el ca".split()
 )
-_SEP = r"\s?[./\-–,]\s?"
-_NUMERIC = re.compile(
-    rf"(?<![\d.,/\-])(?:(\d{{4}}){_SEP}(\d{{1,2}}){_SEP}(\d{{1,2}})|(\d{{1,2}}){_SEP}(\d{{1,2}}){_SEP}(\d{{4}}(?!:\d)|\d{{2}}))"
-    r"(?:(?=\d{1,2}:\d\d)|(?!\d|[.,/]\d|-\d+(?!\d*[./\-]\d)))"
+_LETTERS = str.maketrans(
+    {"ł": "l", "ø": "o", "ß": "ss", "đ": "d", "ı": "i", "æ": "ae", "œ": "oe", "°": "o"}
 )
-_CJK = re.compile(r"(\d{4})\s?年\s?(\d{1,2})\s?月\s?(\d{1,2})\s?日?")
-_COMPACT = re.compile(r"(?<!\d)(20\d\d)(0[1-9]|1[0-2])([0-2]\d|3[01])(?!\d)")
+_SEP = r"\s?[./\-–,]\s?"
+_END = r"(?:(?=\d{1,2}:\d\d)|(?!\d|[.,/]\d|-\d+(?!\d*[./\-]\d)))"  # a time may be glued to a date
 _DAY = r"(?<!\d)(\d{1,2})(?:st|nd|rd|th|er|ero|re|º|°|\.)?"
 _MONTH = r"([^\W\d_]{3,12})\.?"
 _YEAR = r"(\d{4}|['’]?\d{2})(?![\d.,:]\d|\d)"
 _JOIN = r"[\s,./\-–]*(?:(?:of|de|del|di|d['’e]|a|den|the)\s?(?![^\W\d_]))?[\s,./\-–]*"
-_NAMED = (
-    ("dmy", re.compile(rf"{_DAY}{_JOIN}{_MONTH}{_JOIN}{_YEAR}", re.I)),
-    (
-        "mdy",
-        re.compile(
-            rf"(?<![^\W\d_]){_MONTH}[\s.\-]*(\d{{1,2}})(?:st|nd|rd|th)?[\s,.\-/'’]+{_YEAR}", re.I
+# The possible orders of the parts, and the form. Of dates that overlap the first form counts.
+_DATES = [
+    (orders, re.compile(form, re.I))
+    for orders, form in (
+        (("ymd",), r"(\d{4})\s?年\s?(\d{1,2})\s?月\s?(\d{1,2})\s?日?"),
+        (("dmy",), _DAY + _JOIN + _MONTH + _JOIN + _YEAR),
+        (
+            ("mdy",),
+            rf"(?<![^\W\d_]){_MONTH}[\s.\-]*(\d{{1,2}})(?:st|nd|rd|th)?[\s,.\-/'’]+{_YEAR}",
         ),
-    ),
-    (
-        "ymd",
-        re.compile(
-            rf"(?<!\d)(\d{{4}})[.,\s\-/]*(?:m\.\s?)?{_MONTH}[\s\-/]*(\d{{1,2}})(?!\d)", re.I
+        (
+            ("ymd",),
+            rf"(?<!\d)(\d{{4}})[.,\s\-/]*(?:m\.\s?)?{_MONTH}[\s\-/]*(\d{{1,2}})(?!\d)",
         ),
-    ),
-)
+        (("ymd",), rf"(?<![\d.,/\-])(\d{{4}}){_SEP}(\d{{1,2}}){_SEP}(\d{{1,2}}){_END}"),
+        (
+            ORDERS,
+            rf"(?<![\d.,/\-])(\d{{1,2}}){_SEP}(\d{{1,2}}){_SEP}(\d{{4}}(?!:\d)|\d{{2}}){_END}",
+        ),
+    )
+]
+_COMPACT = ("ymd",), re.compile(r"(?<!\d)(20\d\d)(0[1-9]|1[0-2])([0-2]\d|3[01])(?!\d)")
 _AMOUNT = re.compile(
     # Behind a letter only with two decimals, or if the letters are a currency: "Rp47.410".
     r"(?<![\d.,:/])(?<!\w-)(?:(?<![^\W\d_])|(?<=\bR[psM])|(?=[\d.,'’ ]*\d[.,]\d\d(?!\d)))"
@@ -59,23 +70,27 @@ _AMOUNT = re.compile(
     r"|\d+[.,]\s?\d{2}(?!\d)|\d+[.,](?=\s?[-–—])|\d+)"
     r"(?!\s?%|[.,:/]\d|\d)"
 )
-_MINUS_BEFORE = re.compile(r"[-–−(]\s?(?:[^\d\s]{1,4}\s?)?$")
-_MINUS_AFTER = re.compile(r"^[-–−](?![\d–−-])(?=\W|$|[A-Z]{3})|^\s?\)")
 _TIME = re.compile(
     r"(?<![\d:.])([01]?\d|2[0-3])[:.h]([0-5]\d)(?![.\d]\d)(?::?([0-5]\d))?\s?([ap]\.?m\b)?", re.I
 )
-_NUMBER_CORE = r"[A-Za-z0-9]*\d[A-Za-z0-9]*"
 _NUMBER = re.compile(
     r"(?<![\w/\-])(?<!\d\.)(?:[A-Z]{1,6}\.?[ ](?=(?:[A-Z]{1,3}[/\-])?\d))?(?:[A-Z]{1,5}[-/.]\s?)*"
-    rf"(?:[A-Za-z0-9]+(?:\s?[-–/_\\]\s?|\.))*"
-    rf"{_NUMBER_CORE}(?:(?:\s?[-–/_\\]\s?|\.)[A-Za-z0-9]+)*(?:[ ]\d{{2,6}}(?![\w.,:]))*"
+    r"(?:[A-Za-z0-9]+(?:\s?[-–/_\\]\s?|\.))*[A-Za-z0-9]*\d[A-Za-z0-9]*"
+    r"(?:(?:\s?[-–/_\\]\s?|\.)[A-Za-z0-9]+)*(?:[ ]\d{2,6}(?![\w.,:]))*"
 )
-
 # Codes that count anywhere; others, which may be words ("ALL", "TRY"), next to a number only.
-MAIN_CODES = frozenset(
+_MAIN_CODES = frozenset(
     "EUR USD GBP CHF JPY CNY INR CAD AUD NZD SGD HKD SEK NOK DKK PLN CZK HUF RON MYR IDR THB BRL"
     " MXN ZAR AED TWD KRW ILS".split()
 )
+_DOMAIN = re.compile(r"(?:[@.]|www\.)[\w\-]+\.(?:(?:com?|org|net)\.)?([a-z]{2})(?![\w.])", re.I)
+_PHONE = re.compile(r"(?:\+|(?<![\d.,])00(?=[1-9]))(\d{1,3})(?=[\d\s()./\-]{6})")
+# Languages that are spoken in few countries.
+_SPEAKERS = {"sv": "SE", "da": "DK NO", "fi": "FI", "pl": "PL", "cs": "CZ", "hu": "HU", "tr": "TR",
+             "ro": "RO", "ja": "JP", "de": "DE", "fr": "FR", "it": "IT",
+             "es": "ES", "nl": "NL"}  # fmt: skip
+_NORWEGIAN = re.compile(r"\b(?:mva|kjøp|beløp|faktura ?nummer|forfall|innen)\b", re.I)
+_CUSTOM = {"US": "mdy", "PH": "mdy", **dict.fromkeys(("JP", "CN", "TW", "HU", "SE"), "ymd")}
 
 
 @dataclass(frozen=True)
@@ -92,6 +107,16 @@ class Value:
     readings: dict[str, object]
 
 
+def squeeze(text: str) -> str:
+    """Lower case letters and digits without accents; what labels are compared by.
+
+    >>> squeeze("Fällig am:"), squeeze("Facture N° ")
+    ('falligam', 'factureno')
+    """
+    text = unicodedata.normalize("NFKD", text.lower().translate(_LETTERS)).translate(_LETTERS)
+    return "".join(c for c in text if c.isalnum() or c == "#")
+
+
 # ── dates and times ─────────────────────────────────────────────────────────────────────────
 
 
@@ -104,46 +129,27 @@ def find_dates(text: str, *, compact: bool = False) -> list[Value]:
     [{'': '2024-03-03'}]
     """
     values: list[Value] = []
-    for value in _dates(text, compact):
-        if value.readings and not any(v.start < value.end and value.start < v.end for v in values):
-            values.append(value)
+    for orders, form in [*_DATES, _COMPACT] if compact else _DATES:
+        for match in form.finditer(text):
+            readings: dict[str, object] = {}
+            for order in orders:
+                if day := _to_date(**dict(zip(order, match.groups(), strict=True))):
+                    readings[order if len(orders) > 1 else ""] = day
+            start, end = match.span()
+            if readings and not any(v.start < end and start < v.end for v in values):
+                values.append(Value(match[0], start, end, readings))
     return sorted(values, key=lambda value: value.start)
 
 
-def _dates(text: str, compact: bool) -> Iterator[Value]:
-    for match in _CJK.finditer(text):
-        yield _date_value(match, {"": match.groups()})
-    for order, pattern in _NAMED:
-        for match in pattern.finditer(text):
-            parts = dict(zip(order, match.groups(), strict=True))
-            month = month_number(parts["m"])
-            if month:
-                yield _date_value(match, {"": (parts["y"], str(month), parts["d"])})
-    for match in _NUMERIC.finditer(text):
-        year, month_, day, a, b, c = match.groups()
-        if year:
-            yield _date_value(match, {"": (year, month_, day)})
-        else:
-            orders = {"dmy": (c, b, a), "mdy": (c, a, b)}
-            if len(c) == 2:
-                orders["ymd"] = (a, b, c)
-            yield _date_value(match, orders)
-    if compact:
-        for match in _COMPACT.finditer(text):
-            yield _date_value(match, {"": match.groups()})
-
-
-def _date_value(match: re.Match[str], parts: Mapping[str, tuple[str, ...]]) -> Value:
-    readings: dict[str, object] = {}
-    for order, (year, month, day) in parts.items():
-        try:
-            number = int(year.strip("'’"))
-            value = date(number + 2000 if number < 100 else number, int(month), int(day))
-        except ValueError:
-            continue
-        if 1990 <= value.year <= 2060:
-            readings[order] = value.isoformat()
-    return Value(match[0], match.start(), match.end(), readings)
+def _to_date(y: str, m: str, d: str) -> str | None:
+    year = int(y.strip("'’"))
+    try:
+        day = date(
+            year + 2000 if year < 100 else year, int(m) if m.isdigit() else month_number(m), int(d)
+        )
+    except ValueError:
+        return None
+    return day.isoformat() if 1990 <= day.year <= 2060 else None
 
 
 @lru_cache(256)
@@ -153,30 +159,25 @@ def month_number(name: str) -> int:
     >>> month_number("März"), month_number("janv"), month_number("Street")
     (3, 1, 0)
     """
-    key = squeeze(name)
-    months = _months()
-    if key in months:
-        return months[key]
-    if len(key) >= 5:
-        from rapidfuzz import fuzz, process
-
-        best = process.extractOne(key, months.keys(), scorer=fuzz.ratio, score_cutoff=84)
-        return months[best[0]] if best else 0
-    return 0
+    key, months = squeeze(name), _months()
+    if len(key) >= 5 and key not in months:
+        similar = process.extractOne(key, months.keys(), scorer=fuzz.ratio, score_cutoff=84)
+        key = similar[0] if similar else ""
+    return months.get(key, 0)
 
 
 @lru_cache(1)
 def _months() -> dict[str, int]:
     from babel import Locale
 
-    names: dict[str, int] = {}
-    for locale in map(Locale, _LOCALES):
-        for context in locale.months.values():
-            for width in ("wide", "abbreviated"):
-                for number, name in context[width].items():
-                    key = squeeze(name)
-                    if len(key) >= 3:
-                        names.setdefault(key, number)
+    names = {
+        squeeze(name): number
+        for locale in map(Locale, reversed(_LOCALES))
+        for forms in locale.months.values()
+        for width in ("wide", "abbreviated")
+        for number, name in forms[width].items()
+        if len(squeeze(name)) >= 3
+    }
     names.update(sept=9, agu=8, ago=8, okt=10, dez=12, mrt=3, mrz=3, ene=1, dic=12, abr=4, set=9)
     return names
 
@@ -189,16 +190,15 @@ def find_times(text: str) -> list[Value]:
     """
     values = []
     for match in _TIME.finditer(text):
-        hour, minute = int(match[1]), match[2]
+        hour = int(match[1])
         if match[4]:
             hour = hour % 12 + 12 * match[4].lower().startswith("p")
-        values.append(
-            Value(match[0].strip(), match.start(), match.end(), {"": f"{hour:02}:{minute}"})
-        )
+        reading = {"": f"{hour:02}:{match[2]}"}
+        values.append(Value(match[0].strip(), match.start(), match.end(), reading))
     return values
 
 
-# ── amounts and currencies ──────────────────────────────────────────────────────────────────
+# ── amounts, currencies and numbers ─────────────────────────────────────────────────────────
 
 
 def find_amounts(text: str) -> list[Value]:
@@ -209,30 +209,24 @@ def find_amounts(text: str) -> list[Value]:
     """
     values = []
     for match in _AMOUNT.finditer(text):
+        start, end = match.span()
         amount = parse_amount(match[0])
-        if amount is None or amount >= 10**10:
-            continue
-        negative = _MINUS_BEFORE.search(text[: match.start()]) or _MINUS_AFTER.search(
-            text[match.end() :]
-        )
-        if negative and "(" in negative[0] and not re.match(r"[^\w]*\)", text[match.end() :]):
-            negative = None
-        if negative and negative[0].strip() == ")" and "(" not in text[: match.start()]:
-            negative = None
-        before = text[: match.start()].rstrip()
-        if (
-            negative
-            and negative.start()
-            and negative[0][0] in "-–"
-            and before[:-1].strip()[-1:].isdigit()
-        ):
-            negative = None  # a range
-        if match[0][-1] in ".,":
-            negative = None  # 12.- in Switzerland is 12.00
-        values.append(
-            Value(match[0], match.start(), match.end(), {"": -amount if negative else amount})
-        )
+        if amount is not None and amount < 10**10:
+            sign = -1 if _is_negative(text[:start], match[0], text[end:]) else 1
+            values.append(Value(match[0], start, end, {"": sign * amount}))
     return values
+
+
+def _is_negative(before: str, number: str, after: str) -> bool:
+    """Whether there is a minus on either side of a number, or brackets are around it."""
+    if number[-1] in ".,":
+        return False  # 12.- in Switzerland is 12.00
+    sign = re.search(r"([-–−(])\s?(?:[^\d\s]{1,4}\s?)?$", before)
+    if sign and sign[1] == "(":
+        return re.match(r"[^\w]*\)", after) is not None
+    if sign:
+        return not re.search(r"\d\s*[-–]\s*$", before)  # a range
+    return re.match(r"[-–−](?![\d–−-])(?=\W|$|[A-Z]{3})", after) is not None
 
 
 def parse_amount(text: str) -> Decimal | None:
@@ -259,17 +253,15 @@ def find_currencies(text: str) -> list[Value]:
     [['USD'], ['EUR']]
     """
     values = []
-    for match in _currency_pattern().finditer(text):
-        raw = match[0].strip()
+    for match in _currency_form().finditer(text):
+        raw, end = match[0].strip(), match.end()
         code = raw.upper()
-        near = re.search(r"[\d(\[]\s?$", text[: match.start()]) or re.match(
-            r"\s?[\d)\]\-]", text[match.end() :]
-        )
-        is_code = code in MAIN_CODES or (near is not None and code in _codes())
-        codes = _symbols().get(raw) or ((code,) if is_code else ())
+        at_number = re.search(r"[\d(\[]\s?$", text[: match.start()])
+        at_number = at_number or re.match(r"\s?[\d)\]\-]", text[end:])
+        is_code = code in _MAIN_CODES or (at_number and code in _codes())
+        codes = _symbols().get(raw) or ([code] if is_code else [])
         if codes:
-            start = match.end() - len(raw)
-            values.append(Value(raw, start, match.end(), {code: code for code in codes}))
+            values.append(Value(raw, end - len(raw), end, {code: code for code in codes}))
     return values
 
 
@@ -283,30 +275,25 @@ def _codes() -> frozenset[str]:
     from babel import Locale
     from babel.numbers import get_territory_currencies
 
-    territories = [str(code) for code in Locale("en").territories if len(str(code)) == 2]
-    return frozenset(c for country in territories for c in get_territory_currencies(country))
+    countries = map(str, Locale("en").territories)
+    return frozenset(code for country in countries for code in get_territory_currencies(country))
 
 
 @lru_cache(1)
-def _currency_pattern() -> re.Pattern[str]:
+def _currency_form() -> re.Pattern[str]:
     # Letters count as a symbol next to a number only: "R" and "kr" occur in words.
     symbols = sorted(_symbols(), key=len, reverse=True)
     marks = [re.escape(s) for s in symbols if not s[0].isalpha() or s[-1] in "$¥"]
-    words = [re.escape(s) for s in symbols if s[0].isalpha() and s[-1] not in "$¥"]
-    number = r"[-–(]?\s?\d"
+    words = "|".join(re.escape(s) for s in symbols if s[0].isalpha() and s[-1] not in "$¥")
     return re.compile(
-        rf"(?<![^\W\d_])(?:{'|'.join(words)})(?=[.:]?\s?{number})"
-        rf"|(?<=[(\[])(?:{'|'.join(words)})(?=[)\]])|^(?:RM|Rs\.?|Rp\.?|kr\.?|zł|Kč)$"
-        rf"|(?<=\d)\s?(?:{'|'.join(words)})(?![^\W\d_])"
-        rf"|(?<=[\d\-–])\s(?:{'|'.join(words)})(?![^\W\d_])"
+        rf"(?<![^\W\d_])(?:{words})(?=[.:]?\s?[-–(]?\s?\d)"
+        rf"|(?<=[(\[])(?:{words})(?=[)\]])|^(?:RM|Rs\.?|Rp\.?|kr\.?|zł|Kč)$"
+        rf"|(?<=\d)\s?(?:{words})(?![^\W\d_])|(?<=[\d\-–])\s(?:{words})(?![^\W\d_])"
         rf"|(?<![A-Za-z])(?:{'|'.join(m for m in marks if m[0].isalpha())})"
         rf"|(?:{'|'.join(m for m in marks if not m[0].isalpha())})"
-        r"|EUR(?=\s?\d)|(?<![^\W\d_])[A-Z]{3}(?![^\W\d_])"
-        r"|\bRs\.(?=\s?[A-Z])|\b(?:Rupees|RUPEES|Ringgit|RINGGIT)\b|(?<=\d)(?:Eur|eur)\b|\b(?:Euros?|Eur|EURO)\b"
+        r"|EUR(?=\s?\d)|(?<![^\W\d_])[A-Z]{3}(?![^\W\d_])|\bRs\.(?=\s?[A-Z])"
+        r"|\b(?:Rupees|RUPEES|Ringgit|RINGGIT|Euros?|Eur|EURO)\b|(?<=\d)(?:Eur|eur)\b"
     )
-
-
-# ── numbers of documents ────────────────────────────────────────────────────────────────────
 
 
 def find_numbers(text: str) -> list[Value]:
@@ -318,9 +305,87 @@ def find_numbers(text: str) -> list[Value]:
     values = []
     for match in _NUMBER.finditer(text):
         raw = match[0].strip(" -–.,/_")
-        start = match.start() + match[0].index(raw) if raw else match.start()
         if 1 <= len(raw) <= 30 and not re.fullmatch(r"\d{1,3}[xX×]", raw):
-            values.append(
-                Value(raw, start, start + len(raw), {"": re.sub(r"\s?([-–/._\\])\s?", r"\1", raw)})
-            )
+            start = match.start() + match[0].index(raw)
+            reading = {"": re.sub(r"\s?([-–/._\\])\s?", r"\1", raw)}
+            values.append(Value(raw, start, start + len(raw), reading))
     return values
+
+
+# ── the country ─────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True)
+class Context:
+    """`countries` maps ISO codes to the weight of their evidence; `order` is that of dates."""
+
+    countries: Mapping[str, float]
+    order: str
+    currencies: frozenset[str]
+
+    @classmethod
+    def of(cls, text: str, languages: Mapping[str, float]) -> Context:
+        """The context of a text in which labels of these `languages` were found (how many)."""
+        countries = _countries(text, languages)
+        codes = [value.readings for line in text.splitlines() for value in find_currencies(line)]
+        # 1. A date with only one valid order shows the order of all.
+        dates = [value.readings for line in text.splitlines() for value in find_dates(line)]
+        votes = [order for r in dates if len(r) == 1 and "" not in r for order in r]
+        # 2. Otherwise the custom of the country, and with "$" in English that of the United States.
+        country = max(countries, key=countries.__getitem__, default="")
+        dollars = any("USD" in readings for readings in codes) and countries.get(country, 0) < 1
+        english = languages.get("en", 0) >= 0.5 * sum(languages.values())
+        custom = _CUSTOM.get(country, "mdy" if dollars and english else "dmy")
+        order = max(ORDERS, key=votes.count) if votes else custom
+        return cls(countries, order, frozenset(c for r in codes if len(r) == 1 for c in r))
+
+    def date(self, value: Value) -> str:
+        """The reading of a date in the document's order of day, month and year."""
+        orders = (self.order, "", *ORDERS)
+        return next(str(value.readings[order]) for order in orders if order in value.readings)
+
+    def currency(self, codes: Iterable[str]) -> str | None:
+        """The currency of `codes` with the best evidence; None without any (of "kr")."""
+        from babel.numbers import get_territory_currencies
+
+        codes = list(codes)
+        if len(codes) == 1:
+            return codes[0]
+        weights = defaultdict(float, dict.fromkeys(self.currencies, 2.0))
+        for country, weight in self.countries.items():
+            for code in get_territory_currencies(country):
+                weights[code] += weight
+        best = max(filter(None, codes), key=lambda code: weights[code])
+        return best if weights[best] else codes[0] or None
+
+
+def _countries(text: str, languages: Mapping[str, float]) -> dict[str, float]:
+    weights: dict[str, float] = defaultdict(float)
+    for country in _evidence(text):
+        weights[country] += 1
+    for language, count in languages.items():
+        if count > 0.3 * sum(languages.values()):
+            for country in _SPEAKERS.get(language, "").split():
+                norwegian = country == "NO" and _NORWEGIAN.search(text)
+                weights[country] += 0.5 if norwegian else 0.4
+    return weights
+
+
+def _evidence(text: str) -> Iterator[str]:
+    """The country of each pattern, word, domain and telephone code."""
+    squeezed = squeeze(text)
+    for country, entry in _data().items():
+        if any(re.search(pattern, text) for pattern in entry.get("patterns", ())):
+            yield country
+        if any(squeeze(word) in squeezed for word in entry.get("words", ())):
+            yield country
+    yield from (m[1].upper().replace("UK", "GB") for m in _DOMAIN.finditer(text))
+    phones = {entry["phone"]: country for country, entry in reversed(_data().items())}
+    for match in _PHONE.finditer(text):
+        codes = (match[1][:length] for length in (3, 2, 1))
+        yield from [phones[code] for code in codes if code in phones][:1]
+
+
+@lru_cache(1)
+def _data() -> dict[str, dict[str, Any]]:
+    return tomllib.loads(Path(__file__).with_name("countries.toml").read_text("utf-8"))

@@ -18,12 +18,10 @@ from typing import Any
 
 from rapidfuzz import fuzz
 
-from vision_app.extract.cells import Cell, same_column, same_row
-from vision_app.extract.document import Document
-from vision_app.extract.labels import squeeze
+from vision_app.extract.document import Cell, Document, same_column, same_row
 from vision_app.extract.schemas import Field
 from vision_app.extract.scoring import Candidate, score_texts
-from vision_app.extract.values import find_amounts, find_dates
+from vision_app.extract.values import find_amounts, find_dates, squeeze
 from vision_app.ocr.page import around
 
 _DOMAIN = re.compile(r"(?:@|www\.|https?://)([\w\-.]+)\.[a-z]{2,}", re.I)

@@ -13,12 +13,17 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from vision_app.extract.cells import Cell
-from vision_app.extract.document import Document
+from vision_app.extract.document import Cell, Document
 from vision_app.extract.extract import Evidence, Extraction, as_number, lexicon_of
-from vision_app.extract.labels import squeeze
 from vision_app.extract.schemas import Field, Schema
-from vision_app.extract.values import Value, find_amounts, find_currencies, find_dates, find_times
+from vision_app.extract.values import (
+    Value,
+    find_amounts,
+    find_currencies,
+    find_dates,
+    find_times,
+    squeeze,
+)
 from vision_app.ocr.page import Page, Pixels
 from seedbed.errors import SeedbedError
 from seedbed.models.images import message_part
