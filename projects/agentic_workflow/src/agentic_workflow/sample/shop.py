@@ -86,6 +86,7 @@ ORDERS = (
     Order("59524", "sabine.brandt", 12, "delivered", ("VAC-01",), delivered=7),
     Order("59369", "claire.moreau", 16, "returned", ("BED-01", "TWL-01"), delivered=12),
     Order("59806", "hugo.laurent", 5, "shipped", ("HDP-01",)),
+    Order("59487", "marcus.reed", 13, "delivered", ("SPK-01",), delivered=8),
     Order("59450", "sophie.lambert", 14, "delivered", ("KNF-01", "PAN-01"), delivered=9),
     Order("59568", "lucia.romero", 11, "delivered", ("SPK-01",), delivered=6),
     Order("59843", "marta.gil", 4, "cancelled", ("SHL-01",), refund_cents=-1),
