@@ -144,7 +144,7 @@ class Handlers:
         return session
 
     def analyze(self, session: Session, schema: str) -> Iterator[dict[str, Any]]:
-        """Look at the current picture. Yields values of panels by name, each as soon as it is there.
+        """Look at the current picture. Yields values of panels by name, as soon as they are there.
 
         Stops when another picture becomes the current one, whose results must not be overwritten.
         """
