@@ -137,8 +137,78 @@ _COMPILED = tuple(
 )
 
 
+# ── passports and identity cards: no checksum that all share, so a word nearby has to name them ──
+
+_EDGE, _END = r"(?<![^\W_])", r"(?![^\W_])"
+_DOCUMENT = re.compile(
+    _EDGE
+    + r"(?:passports?|pass(?=[\s.-]{0,3}(?:nr|nummer|no|number)\b)|(?:id|identity|identification)"
+    r"[\s_-]?cards?|national[\s_-]id|id[\s_-]number|reisep[aä](?:ss|ß)e?|(?:personal)?ausweise?s?"
+    r"|aufenthaltstitel|passeports?|cartes?\s(?:nationales?\s)?d['’]identit[ée]|cni"
+    r"|pi[èe]ces?\sd['’]identit[ée]|titres?\sde\ss[ée]jour|pasaportes?|dni|nie|nif"
+    r"|documento\s(?:nacional\s)?de\sidentidad|c[ée]dula)"
+    r"(?:[\s_-]{0,2}(?:nr|nummer|no|number)(?![^\W_]))?(?![^\W\d_]{2})"
+    r"|" + _EDGE + r"(?:pass|ausweis|personalausweis|reisepass)(?:nummern?|nr)",
+    re.IGNORECASE,
+)
+_JOIN = r"[\s.\u2010-\u2015\u2212-]?"
+_NUMBER = re.compile(
+    _EDGE + r"(?:(?i:(?=[a-z]{0,6}\d)[a-z0-9]{6,14})"
+    rf"|[A-Z]{{0,3}}(?:{_JOIN}[A-Z]{{0,2}}\d[A-Z0-9]{{0,12}}){{1,4}})(?:{_JOIN}[A-Z])?" + _END
+)
+_OTHER_NUMBER = re.compile(
+    r"(?i)order|bestell|auftrag|commande|pedido|invoice|rechnung|factur|track|sendung|paket|suivi"
+    r"|seguimiento|customer|kunden|client|tel|phone|mobil|ticket|#|\+\d|eur|[€$£]"
+)
+_TAX_LETTERS = "TRWAGMYFPDXBNJZSQVHLCKE"
+_SPANISH = re.compile(_EDGE + r"(?:\d{1,2}\.?\d{3}\.?\d{3}|[XYZxyz]-?\d{7})-?[A-Za-z]" + _END)
+_MACHINE_READABLE = re.compile(r"(?<![A-Z0-9<])(?=[A-Z0-9]{0,40}<<)[A-Z0-9<]{20,90}(?![A-Z0-9<])")
+
+
+def _is_spanish(number: str) -> bool:
+    """Whether the letter of a DNI or NIE belongs to its digits."""
+    plain = re.sub(r"\W", "", number).upper()
+    digits = plain[:-1].translate(str.maketrans("XYZ", "012"))
+    return len(plain) >= 8 and plain[-1] == _TAX_LETTERS[int(digits) % 23]
+
+
+def _passports(text: str) -> Iterator[tuple[int, int]]:
+    for match in _SPANISH.finditer(text):
+        if _is_spanish(match.group()):
+            yield match.span()
+    for match in _MACHINE_READABLE.finditer(text):
+        yield match.span()
+    for word in _DOCUMENT.finditer(text):
+        start = max(0, word.start() - 60)
+        for number in _NUMBER.finditer(text, start, word.end() + 120):
+            if number.end() <= word.start():
+                between, ahead = text[number.end() : word.start()], False
+            else:
+                between, ahead = text[word.end() : number.start()], True
+            if _is_document(
+                number.group(), text[max(0, number.start() - 25) : number.start()], between, ahead
+            ):
+                yield number.span()
+
+
+def _is_document(number: str, before: str, between: str, ahead: bool) -> bool:
+    """Whether `number` is one of an identity document that is named `between` characters away."""
+    digits, plain = sum(c.isdigit() for c in number), re.sub(r"\W", "", number)
+    other = _OTHER_NUMBER.search(between if ahead else before)
+    if other or _OTHER_NUMBER.match(plain) or not 6 <= len(plain) <= 14 or digits < 2:
+        return False
+    if plain.isdigit() or digits < 4:
+        # Digits alone may be an order: they have to follow the word closely, or be nine.
+        near = ahead and len(between) <= 40 and not any(c.isdigit() for c in between)
+        return near or len(number) == 9
+    return True
+
+
 def _matches(text: str, kinds: Iterable[str] | None) -> Iterator[Finding]:
     selection = None if kinds is None else set(kinds)
+    if selection is None or "passport" in selection:
+        for span in _passports(text):
+            yield Finding("passport", "looks like passport", *span)
     for kind, pattern, check in _COMPILED:
         if selection is None or kind in selection:
             for match in pattern.finditer(text):
@@ -150,7 +220,8 @@ def find_pii(text: str, kinds: Iterable[str] | None = None) -> list[Finding]:
     """Personal data and secrets in reading order, without overlaps.
 
     `kinds` limits the search to some of: email, phone, iban and card (both with a checksum), ip,
-    secret.
+    passport (also identity cards, where a word of English, German, French or Spanish names one
+    nearby), secret.
 
     >>> [(finding.kind, finding.start) for finding in find_pii("Call +49 30 1234567 or a@b.de")]
     [('phone', 5), ('email', 23)]
