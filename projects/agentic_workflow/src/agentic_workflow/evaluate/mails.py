@@ -123,7 +123,7 @@ def work_through(desk: HelpDesk, data: bytes, gold: Gold) -> Result:
 
 
 def run(desk: HelpDesk, inbox: Path, gold: Path, progress: Progress) -> list[Result]:
-    """Work through every mail of the gold file. Raises BadInput with the file that cannot be read."""
+    """Work through every mail of the gold file. Raises BadInput for a mail that is too large."""
     answers = read_gold(gold, inbox)
     results = []
     for number, answer in enumerate(answers, 1):
@@ -141,16 +141,13 @@ def summary(results: Sequence[Result]) -> dict[str, Any]:
     flagged = [r for r in results if r.triage.needs_approval]
     both = [r for r in needed if r.triage.needs_approval]
     seconds = sorted(r.seconds for r in results)
+    labels = {
+        field: {"accuracy": _accuracy(results, field), "f1": _f1(results, field)}
+        for field in ("category", "priority")
+    }
     return {
         "fields": {
-            "category": {
-                "accuracy": _accuracy(results, "category"),
-                "f1": _f1(results, "category"),
-            },
-            "priority": {
-                "accuracy": _accuracy(results, "priority"),
-                "f1": _f1(results, "priority"),
-            },
+            **labels,
             "needs_approval": {
                 "precision": _share(len(both), len(flagged)),
                 "recall": _share(len(both), len(needed)),
