@@ -5,13 +5,13 @@
         connection.execute(...)
 
 Errors of the server, the disk or a lock become Unavailable or Busy here, so that every caller can
-retry on the same two. What the tables mean is up to `store.py` and `effects/outbox.py`.
+retry on these two. What the tables mean is up to `store.py` and `effects/outbox.py`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, text
@@ -23,9 +23,8 @@ from seedbed.database import sql_engine, sqlite_error
 from seedbed.errors import Busy, SeedbedError, Unavailable
 
 SETTING = "SEEDBED_DATABASE_URL"
-_CREATION_LOCK = 8005_2026  # advisory lock of Postgres; any number that no other program uses
-# Errors of Postgres that go away by themselves: serialization failure, deadlock, lock not available
-_LOCK_STATES = {"40001", "40P01", "55P03"}
+_CREATION_LOCK = 8005_2026  # advisory lock of Postgres: any number that no other program uses
+_LOCK_STATES = ("40001", "40P01", "55P03")  # serialization failure, deadlock, lock not available
 
 
 def open_database(url: str | Path) -> Engine:
@@ -35,14 +34,8 @@ def open_database(url: str | Path) -> Engine:
     """
     engine = sql_engine(url, setting=SETTING, extra="agentic-workflow[postgres]")
     if engine.dialect.name == "sqlite":
-        folder = Path(str(engine.url.database)).parent
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise Unavailable(
-                f"Cannot create {str(folder)!r}: {error.strerror or error}.",
-                hint="Set WORKFLOW_DATA_DIR to a writable folder.",
-            ) from None
+        with suppress(OSError):  # SQLite reports the folder that it cannot open
+            Path(str(engine.url.database)).parent.mkdir(parents=True, exist_ok=True)
     with writing(engine) as connection:
         if engine.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:n)"), {"n": _CREATION_LOCK})
@@ -53,8 +46,16 @@ def open_database(url: str | Path) -> Engine:
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
     """A connection for queries. Raises Unavailable, or Busy if another process has a lock."""
-    with database_errors(engine), engine.connect() as connection:
-        yield connection
+    try:
+        with engine.connect() as connection:
+            yield connection
+    except PoolTimeout:
+        raise Busy("All connections to the database are in use.", retry_after=2) from None
+    except DBAPIError as error:
+        translation = _translate(error, engine)
+        if translation is None:
+            raise
+        raise translation from None
 
 
 @contextmanager
@@ -64,24 +65,10 @@ def writing(engine: Engine) -> Iterator[Connection]:
     SQLite takes its write lock at the beginning: a transaction that reads first and writes later
     would fail if another process wrote in between.
     """
-    with database_errors(engine), engine.connect() as connection:
+    with reading(engine) as connection:
         connection = connection.execution_options(begin="BEGIN IMMEDIATE")
         with connection.begin():
             yield connection
-
-
-@contextmanager
-def database_errors(engine: Engine) -> Iterator[None]:
-    """Turn errors of the server, the disk or a lock into Unavailable or Busy; others pass."""
-    try:
-        yield
-    except PoolTimeout:
-        raise Busy("All connections to the database are in use.", retry_after=2) from None
-    except DBAPIError as error:
-        translation = _translate(error, engine)
-        if translation is None:
-            raise
-        raise translation from None
 
 
 def _translate(error: DBAPIError, engine: Engine) -> SeedbedError | None:

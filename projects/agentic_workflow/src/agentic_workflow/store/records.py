@@ -1,7 +1,7 @@
-"""What the store returns: cases, their events and approvals, corrections and figures.
+"""What the store returns: cases, their events and approvals, corrections.
 
     record = store.case("c0123456789abcde")
-    record.mail.subject, record.status
+    record.status, record.mail.subject
 
 Immutable values. What is in a mail, a decision or a draft is in `case.py`.
 """
@@ -11,15 +11,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Literal
 
-from agentic_workflow.store.case import (
-    Decision,
-    Draft,
-    Facts,
-    Mail,
-    Status,
-    Triage,
-    Value,
-)
+from agentic_workflow.store.case import Decision, Draft, Facts, Mail, Status, Triage, Value
 
 Verdict = Literal["approve", "reject", "ask"]
 
@@ -30,37 +22,28 @@ class CaseSummary(Value):
     number: int  # order of arrival; the cursor of lists
     id: str
     status: Status
-    revision: int
-    attempt: int
+    revision: int = 1  # part of the key of each effect
+    attempt: int = 0  # of performing the effects
     sender: str
     subject: str
-    category: str | None
-    priority: str | None
+    category: str | None = None
+    priority: str | None = None
     received_at: datetime
     changed_at: datetime
-    closed_at: datetime | None
-    closed_by: str
+    closed_at: datetime | None = None
+    closed_by: str = ""  # "desk", a person, or "deadline"
     due_at: datetime | None = None  # of the approval, in lists of waiting cases
 
 
-class CaseRecord(Value):
-    """Everything about a case but its events and its approval."""
+class CaseRecord(CaseSummary):
+    """Everything about a case but its events, approval and effects."""
 
-    number: int
-    id: str
     mail: Mail
-    status: Status
-    revision: int = 1  # part of the key of each effect
-    attempt: int = 0  # of performing the effects
     triage: Triage | None = None
     facts: Facts | None = None
     decision: Decision | None = None
     draft: Draft | None = None
     outcome: str = ""
-    received_at: datetime
-    changed_at: datetime
-    closed_at: datetime | None = None
-    closed_by: str = ""  # "desk", a person, or "deadline"
     policy_version: str = ""
 
 
@@ -83,14 +66,10 @@ class Event(Value):
 class Approval(Value):
     """A request to a person, and what they decided."""
 
-    case_id: str
-    revision: int
     reasons: tuple[str, ...]
     requested_at: datetime
-    remind_at: datetime
     due_at: datetime
-    reminded: bool
-    decision: Verdict | None
+    decision: Verdict | None  # None: undecided
     decided_by: str
     decided_at: datetime | None
     comment: str
@@ -107,23 +86,3 @@ class Correction(Value):
     corrected_by: str
     at: datetime
     comment: str
-
-
-class Usage(Value):
-    """What was spent on a day or on a case."""
-
-    cases: int
-    tokens: int
-    cost_usd: float
-
-
-class Statistics(Value):
-    """Figures of the cases closed in the last days, without duplicates."""
-
-    days: int
-    closed: int
-    automation_rate: float | None  # share closed by the desk alone; None without cases
-    corrections: int
-    median_seconds: float | None  # from arrival to close
-    by_category: dict[str, int]
-    by_day: dict[str, int]  # ISO dates in UTC

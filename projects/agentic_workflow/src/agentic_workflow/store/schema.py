@@ -3,175 +3,133 @@
     metadata.create_all(connection)
     connection.execute(select(cases.c.id).where(cases.c.status == "waiting"))
 
-Times are stored in UTC and come back with a time zone. `cases.number` gives the order of arrival
-and does not depend on the clock. Reading and writing are up to `store.py` and, for the outbox, to
-`effects/outbox.py`.
+`cases.number` is the order of arrival and does not depend on the clock. Reading and writing are up
+to `store.py` and, for the outbox, to `effects/outbox.py`.
 """
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
-from sqlalchemy import (
-    DDL,
-    JSON,
-    Boolean,
-    Column,
-    DateTime,
-    Dialect,
-    Float,
-    Index,
-    Integer,
-    MetaData,
-    String,
-    Table,
-    Text,
-    TypeDecorator,
-    event,
-    false,
-    text,
-)
+import sqlalchemy as sa
 
 
-class UtcTime(TypeDecorator[datetime]):
-    """A time with a zone. SQLite has no type for it, so it is stored there as text in UTC."""
+class UtcTime(sa.TypeDecorator[datetime]):
+    """A time with a zone; SQLite has no such type, and stores it as text in UTC."""
 
-    impl = DateTime(timezone=True)
+    impl = sa.DateTime(timezone=True)
     cache_ok = True
 
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Convert to UTC. Raises ValueError for a time without a zone."""
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            raise ValueError(f"The time {value} has no time zone.")
-        utc = value.astimezone(UTC)
-        return utc.replace(tzinfo=None) if dialect.name == "sqlite" else utc
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        """Convert to UTC; a time without a zone counts as local time."""
+        utc = value and value.astimezone(UTC)
+        return utc.replace(tzinfo=None) if utc and dialect.name == "sqlite" else utc
 
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+    def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
         """Restore the zone."""
-        if value is None:
-            return None
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+        if value and dialect.name == "sqlite":
+            return value.replace(tzinfo=UTC)
+        return value and value.astimezone(UTC)
 
 
-metadata = MetaData()
+def _columns(kind: Any, *names: str, **options: Any) -> list[sa.Column[Any]]:
+    return [sa.Column(name, kind, **options) for name in names]
 
-cases = Table(
+
+def _text(*names: str) -> list[sa.Column[Any]]:
+    return _columns(sa.String, *names, nullable=False, default="")
+
+
+metadata = sa.MetaData()
+_json = sa.JSON(none_as_null=True)
+
+cases = sa.Table(
     "cases",
     metadata,
-    Column("number", Integer, primary_key=True),
-    Column("id", String, nullable=False, unique=True),
-    Column("content_hash", String, nullable=False, index=True),
-    Column("sender", Text, nullable=False),
-    Column("subject", Text, nullable=False),
-    Column("status", String, nullable=False),
-    Column("category", String),
-    Column("priority", String),
-    Column("revision", Integer, nullable=False, default=1),
-    Column("attempt", Integer, nullable=False, default=0),
-    Column("mail", JSON, nullable=False),
-    Column("triage", JSON(none_as_null=True)),
-    Column("facts", JSON(none_as_null=True)),
-    Column("decision", JSON(none_as_null=True)),
-    Column("draft", JSON(none_as_null=True)),
-    Column("outcome", Text, nullable=False, default=""),
-    Column("policy_version", String, nullable=False, default=""),
-    Column("received_at", UtcTime, nullable=False, index=True),
-    Column("changed_at", UtcTime, nullable=False),
-    Column("closed_at", UtcTime),
-    Column("closed_by", String, nullable=False, default=""),
-    # For statistics, which read nothing but the index below. Empty for duplicates.
-    Column("closed_day", String),  # ISO date in UTC
-    Column("open_seconds", Float),
-    Index("cases_by_status", "status", "number"),
-    Index("cases_by_category", "category", "number"),
-    Index("cases_by_day", "closed_day", "closed_by", "category", "open_seconds"),
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("id", sa.String, nullable=False, unique=True),
+    sa.Column("content_hash", sa.String, nullable=False, index=True),
+    *_text("sender", "subject", "status", "outcome", "policy_version", "closed_by"),
+    *_columns(sa.String, "category", "priority"),
+    sa.Column("revision", sa.Integer, nullable=False, default=1),
+    sa.Column("attempt", sa.Integer, nullable=False, default=0),
+    *_columns(_json, "mail", "triage", "facts", "decision", "draft"),
+    sa.Column("received_at", UtcTime, nullable=False, index=True),
+    *_columns(UtcTime, "changed_at", "closed_at"),
+    sa.Column("closed_day", sa.String),  # ISO date in UTC; empty for duplicates, as is the next
+    sa.Column("open_seconds", sa.Float),
+    sa.Index("cases_by_status", "status", "number"),
+    sa.Index("cases_by_category", "category", "number"),
+    # Statistics and counts read nothing but these two.
+    sa.Index("cases_by_day", "closed_day", "category", "closed_by", "open_seconds"),
+    sa.Index("cases_by_status_and_category", "status", "category"),
 )
 
-events = Table(
+events = sa.Table(
     "events",
     metadata,
-    Column("number", Integer, primary_key=True),
-    Column("case_id", String, nullable=False, index=True),  # empty for a switch
-    Column("at", UtcTime, nullable=False),
-    Column("kind", String, nullable=False),
-    Column("actor", String, nullable=False),
-    Column("reason", Text, nullable=False),
-    Column("evidence", JSON, nullable=False),
-    Column("model", String, nullable=False),
-    Column("prompt_version", String, nullable=False),
-    Column("tokens", Integer, nullable=False),
-    Column("cost_usd", Float, nullable=False),
-    Column("seconds", Float, nullable=False),
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("case_id", sa.String, nullable=False, index=True),  # empty for a switch
+    sa.Column("at", UtcTime, nullable=False),
+    *_text("kind", "actor", "reason", "model", "prompt_version"),
+    sa.Column("evidence", _json, nullable=False),
+    sa.Column("tokens", sa.Integer, nullable=False, default=0),
+    *_columns(sa.Float, "cost_usd", "seconds", nullable=False, default=0.0),
 )
 # Few events are calls of a model, and only those count for the limits of a day.
-WITH_TOKENS = events.c.tokens > text("0")
-Index("events_with_tokens", events.c.at, sqlite_where=WITH_TOKENS, postgresql_where=WITH_TOKENS)
+WITH_TOKENS = events.c.tokens > sa.text("0")
+sa.Index("events_with_tokens", events.c.at, sqlite_where=WITH_TOKENS, postgresql_where=WITH_TOKENS)
 
-approvals = Table(
+approvals = sa.Table(
     "approvals",
     metadata,
-    Column("case_id", String, primary_key=True),
-    Column("revision", Integer, primary_key=True),
-    Column("reasons", JSON, nullable=False),
-    Column("requested_at", UtcTime, nullable=False),
-    Column("remind_at", UtcTime, nullable=False),
-    Column("due_at", UtcTime, nullable=False),
-    Column("reminded", Boolean, nullable=False, server_default=false()),
-    Column("decision", String),  # "approve", "reject" or "ask"; null: undecided
-    Column("decided_by", String, nullable=False, server_default=""),
-    Column("decided_at", UtcTime),
-    Column("comment", Text, nullable=False, server_default=""),
+    sa.Column("case_id", sa.String, primary_key=True),
+    sa.Column("revision", sa.Integer, primary_key=True),
+    sa.Column("reasons", _json, nullable=False),
+    *_columns(UtcTime, "requested_at", "remind_at", "due_at", nullable=False),
+    sa.Column("reminded", sa.Boolean, nullable=False, default=False),
+    sa.Column("decision", sa.String),  # "approve", "reject" or "ask"; null: undecided
+    sa.Column("decided_at", UtcTime),
+    *_text("decided_by", "comment"),
 )
 UNDECIDED = approvals.c.decision.is_(None)
-Index("approvals_due", approvals.c.due_at, sqlite_where=UNDECIDED, postgresql_where=UNDECIDED)
+sa.Index("approvals_due", approvals.c.due_at, sqlite_where=UNDECIDED, postgresql_where=UNDECIDED)
 
-corrections = Table(
+corrections = sa.Table(
     "corrections",
     metadata,
-    Column("number", Integer, primary_key=True),
-    Column("case_id", String, nullable=False, index=True),
-    Column("before", JSON, nullable=False),  # drafts
-    Column("after", JSON, nullable=False),
-    Column("corrected_by", String, nullable=False),
-    Column("at", UtcTime, nullable=False, index=True),
-    Column("comment", Text, nullable=False),
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("case_id", sa.String, nullable=False, index=True),
+    *_columns(_json, "before", "after", nullable=False),  # drafts
+    sa.Column("at", UtcTime, nullable=False, index=True),
+    *_text("corrected_by", "comment"),
 )
 
-outbox = Table(
+outbox = sa.Table(
     "outbox",
     metadata,
-    Column("key", String, primary_key=True),
-    Column("case_id", String, nullable=False, index=True),
-    Column("action", String, nullable=False),
-    Column("receiver", String, nullable=False),
-    Column("payload", JSON, nullable=False),
-    Column("status", String, nullable=False, index=True),
-    Column("attempts", Integer, nullable=False, default=0),
-    Column("error", Text, nullable=False, default=""),
-    Column("receipt", Text, nullable=False, default=""),
-    Column("executor", String, nullable=False, default=""),
-    Column("claimed_at", UtcTime),
-    Column("done_at", UtcTime),
+    sa.Column("key", sa.String, primary_key=True),
+    sa.Column("case_id", sa.String, nullable=False, index=True),
+    sa.Column("status", sa.String, nullable=False, index=True),
+    *_text("action", "receiver", "error", "receipt", "executor"),
+    sa.Column("payload", _json, nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False, default=0),
+    *_columns(UtcTime, "claimed_at", "done_at"),
 )
 
-switches = Table(
+switches = sa.Table(
     "switches",
     metadata,
-    Column("name", String, primary_key=True),
-    Column("is_on", Boolean, nullable=False),
-    Column("changed_by", String, nullable=False),
-    Column("changed_at", UtcTime, nullable=False),
+    sa.Column("name", sa.String, primary_key=True),
+    sa.Column("is_on", sa.Boolean, nullable=False, server_default=sa.false()),
 )
 
-# The words of each case for full-text search, written by `search.py` in the form of each database.
-_FULL_TEXT = {
+# The words of each case, which `search.py` writes and finds in the way of each database.
+for _dialect, _statement in {
     "sqlite": "CREATE VIRTUAL TABLE IF NOT EXISTS case_words USING fts5(words, content='')",
-    "postgresql": (
-        "CREATE TABLE IF NOT EXISTS case_words (number INTEGER PRIMARY KEY, words tsvector);"
-        " CREATE INDEX IF NOT EXISTS case_words_words ON case_words USING gin (words)"
-    ),
-}
-for _dialect, _statement in _FULL_TEXT.items():
-    event.listen(metadata, "after_create", DDL(_statement).execute_if(dialect=_dialect))
+    "postgresql": "CREATE TABLE IF NOT EXISTS case_words (number INTEGER PRIMARY KEY, words"
+    " tsvector); CREATE INDEX IF NOT EXISTS case_words_gin ON case_words USING gin (words)",
+}.items():
+    _create = sa.DDL(_statement).execute_if(dialect=_dialect)  # type: ignore[no-untyped-call]
+    sa.event.listen(metadata, "after_create", _create)

@@ -1,16 +1,16 @@
-"""Full-text search over the mails: FTS5 on SQLite, tsvector on Postgres, behind two functions.
+"""Full-text search over the mails: FTS5 on SQLite, tsvector on Postgres.
 
     index(connection, case_number, "Refund for order 10234 …")
-    select(cases).where(matches(connection, "refund 102"))
+    select(cases).where(matches("sqlite", "refund 102"))
 
 Words are split here and compared without case and accents, so that both databases find the same.
-A search matches cases that contain all its words, each at the beginning of a word.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
+from typing import cast
 
 from sqlalchemy import ColumnElement, Connection, false, text
 
@@ -18,6 +18,7 @@ from agentic_workflow.store.schema import cases
 
 MAX_TEXT = 20_000  # characters of a mail that can be found
 MAX_WORD = 60
+_PREFIX = 3  # shorter words are found whole: thousands of words begin with one letter
 _WORD = re.compile(r"[^\W_]+")
 
 
@@ -34,23 +35,25 @@ def words(content: str) -> list[str]:
 
 def index(connection: Connection, number: int, content: str) -> None:
     """Make the case with this number findable by the words of `content`."""
+    statement = "INSERT INTO case_words (rowid, words) VALUES (:number, :words)"
+    value: object = words(content)
     if connection.dialect.name == "sqlite":
-        statement = "INSERT INTO case_words (rowid, words) VALUES (:number, :words)"
-        connection.execute(text(statement), {"number": number, "words": " ".join(words(content))})
+        value = " ".join(words(content))
     else:
         statement = "INSERT INTO case_words VALUES (:number, array_to_tsvector(:words))"
-        connection.execute(text(statement), {"number": number, "words": words(content)})
+    connection.execute(text(statement), {"number": number, "words": value})
 
 
-def matches(connection: Connection, query: str) -> ColumnElement[bool]:
-    """The condition that a row of `cases` contains the words of `query`."""
+def matches(dialect: str, query: str) -> ColumnElement[bool]:
+    """The condition that a case contains all words of `query`, each as the beginning of a word."""
     terms = words(query)
     if not terms:
         return false()
-    if connection.dialect.name == "sqlite":
+    if dialect == "sqlite":
         rows = "SELECT rowid FROM case_words WHERE case_words MATCH :words"
-        expression = " ".join(f'"{term}"*' for term in terms)
+        expression = " ".join(f'"{term}"{"*" * (len(term) >= _PREFIX)}' for term in terms)
     else:
         rows = "SELECT number FROM case_words WHERE words @@ CAST(:words AS tsquery)"
-        expression = " & ".join(f"'{term}':*" for term in terms)
-    return cases.c.number.in_(text(rows).bindparams(words=expression).columns(cases.c.number))
+        expression = " & ".join(f"'{term}'{':*' * (len(term) >= _PREFIX)}" for term in terms)
+    numbers = text(rows).bindparams(words=expression).columns(cases.c.number)
+    return cast("ColumnElement[bool]", cases.c.number.in_(numbers))

@@ -1,9 +1,7 @@
-"""Figures about cases, computed in the database.
+"""Figures about cases, computed in the database from indexes alone.
 
-    with reading(engine) as connection:
-        compute(connection, datetime.now(UTC), days=30).automation_rate
-
-Called by `Store.statistics` and `Store.counts`. The queries read the index `cases_by_day` alone.
+with reading(engine) as connection:
+    compute(connection, datetime.now(UTC), days=30).automation_rate
 """
 
 from __future__ import annotations
@@ -11,44 +9,64 @@ from __future__ import annotations
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import ColumnElement, Connection, func, select
 
-from agentic_workflow.store.records import Statistics
-from agentic_workflow.store.schema import cases, corrections
+from agentic_workflow.store.case import Value
+from agentic_workflow.store.schema import WITH_TOKENS, cases, corrections, events
+
+
+class Usage(Value):
+    """What was spent on a day or on a case."""
+
+    cases: int
+    tokens: int
+    cost_usd: float
+
+
+class Statistics(Value):
+    """Figures of the cases closed in the last days, without duplicates."""
+
+    days: int
+    closed: int
+    automation_rate: float | None  # share closed by the desk alone; None without cases
+    corrections: int
+    median_seconds: float | None  # from arrival to close
+    by_category: dict[str, int]
+    by_day: dict[str, int]  # ISO dates in UTC
+
+
+def usage(
+    connection: Connection, received: ColumnElement[bool], spent: ColumnElement[bool]
+) -> Usage:
+    """The number of cases that were `received`, and the sums of the events that were `spent`."""
+    totals = select(func.sum(events.c.tokens), func.sum(events.c.cost_usd))
+    tokens, cost = connection.execute(totals.where(WITH_TOKENS, spent)).one()
+    count = connection.execute(select(func.count(cases.c.id)).where(received)).scalar_one()
+    return Usage(cases=count, tokens=tokens or 0, cost_usd=cost or 0.0)
 
 
 def compute(connection: Connection, now: datetime, days: int) -> Statistics:
     """Figures of the cases that were closed in the last `days` in UTC, today included."""
-    today = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    start = today - timedelta(days=days - 1)
+    start = now.astimezone(UTC).replace(hour=0, minute=0, second=0) - timedelta(days=days - 1)
     in_time = cases.c.closed_day >= start.date().isoformat()
     # 1. Cases by day, category and who closed them: some thousand rows at most.
     keys = (cases.c.closed_day, cases.c.category, cases.c.closed_by)
-    rows = connection.execute(select(*keys, func.count()).where(in_time).group_by(*keys)).all()
     by_day, by_category, by_person = Counter[str](), Counter[str](), Counter[str]()
-    for day, category, person, count in rows:
+    counted = select(*keys, func.count()).where(in_time).group_by(*keys)
+    for day, category, person, count in connection.execute(counted):
         by_day[day] += count
         by_category[category or ""] += count
         by_person[person] += count
     closed = by_day.total()
-    # 2. The median time to close.
+    # 2. The median time to close, and the corrections by people.
     seconds = select(cases.c.open_seconds).where(in_time).order_by(cases.c.open_seconds)
-    median = connection.execute(seconds.offset(max(closed - 1, 0) // 2).limit(1)).scalar()
-    # 3. Corrections by people.
     corrected = select(func.count()).select_from(corrections).where(corrections.c.at >= start)
     return Statistics(
         days=days,
         closed=closed,
         automation_rate=by_person["desk"] / closed if closed else None,
         corrections=connection.execute(corrected).scalar_one(),
-        median_seconds=median,
+        median_seconds=connection.execute(seconds.offset(closed // 2).limit(1)).scalar(),
         by_category=dict(by_category.most_common()),
         by_day=dict(sorted(by_day.items())),
     )
-
-
-def counts(connection: Connection) -> dict[tuple[str, str], int]:
-    """Number of cases by status and category; the category is empty before triage."""
-    keys = (cases.c.status, cases.c.category)
-    rows = connection.execute(select(*keys, func.count()).group_by(*keys)).all()
-    return {(status, category or ""): count for status, category, count in rows}
