@@ -25,6 +25,7 @@ from vision_app.serve import terminal
 from seedbed import cli
 from seedbed.cli import Host, Json, Port, show
 from seedbed.errors import BadInput, SeedbedError
+from seedbed.files import write_bytes
 
 if TYPE_CHECKING:
     from vision_app.files.images import Source
@@ -69,11 +70,10 @@ def _each(
 
     With `--json` each file is one line with one object: the result, or {"file", "error"}.
     """
-    from vision_app.files.find_files import find_files
+    from vision_app.files.images import find_files
 
     files = find_files(paths)
-    rows: list[dict[str, Any]] = []
-    failures = 0
+    rows, failed = list[dict[str, Any]](), False
     quiet = len(files) < 2 or sys.stdout.isatty()  # the results themselves show the progress there
     with cli.progress(quiet=quiet, unit="file") as progress:
         complain = partial(typer.echo, err=True) if quiet else progress.print
@@ -81,9 +81,9 @@ def _each(
             try:
                 result = task(vision.open(path))
             except SeedbedError as error:
-                failures += 1
                 result = {"file": str(path), "error": str(error)}
                 complain(f"error: {error}")
+                failed = True
             if as_csv:
                 rows.append(result)
             elif as_json:
@@ -93,7 +93,7 @@ def _each(
             progress(number, len(files), path.name)
     if as_csv:
         _print_csv(rows)
-    if failures:
+    if failed:
         raise typer.Exit(2)
 
 
@@ -118,9 +118,8 @@ def classify(
     Exits with status 2 if a file could not be read.
     """
     vision = open_vision(model)
-    _each(
-        vision, files, lambda source: vision.classify(source, k), terminal.labels, as_json, as_csv
-    )
+    task = partial(vision.classify, k=k)
+    _each(vision, files, task, terminal.labels, as_json, as_csv)
 
 
 @app.command()
@@ -149,7 +148,7 @@ def read(
         write = formats.as_hocr if text_format == "hocr" else formats.as_text
         return {"file": source.name, "text": write(pages)}
 
-    _each(vision, files, task, lambda result: str(result["text"]), text_format == "json")
+    _each(vision, files, task, "{text}".format_map, text_format == "json")
 
 
 @app.command()
@@ -167,21 +166,15 @@ def extract(
     """
     vision = open_vision()
     vision.schema(schema)  # a wrong name fails before the first file
-    _each(
-        vision,
-        files,
-        lambda source: vision.extract(source, schema),
-        terminal.fields,
-        as_json,
-        as_csv,
-    )
+    task = partial(vision.extract, schema=schema)
+    _each(vision, files, task, terminal.fields, as_json, as_csv)
 
 
 @app.command()
 def describe(files: Files, model: Classifier = None, as_json: Json = False) -> None:
     """Describe each image in a sentence or two."""
     vision = open_vision(model)
-    _each(vision, files, vision.describe, terminal.description, as_json)
+    _each(vision, files, vision.describe, "{file}: {description}".format_map, as_json)
 
 
 @app.command()
@@ -208,8 +201,6 @@ def explain(
     model: Classifier = None,
 ) -> None:
     """Write a picture that shows which pixels speak for a class."""
-    from seedbed.files import write_bytes
-
     vision = open_vision(model)
     with cli.progress(unit="mask", start="explaining …") as progress:
         explanation = vision.explain(vision.open(file), label, progress)
@@ -226,8 +217,6 @@ def detect(
     as_json: Json = False,
 ) -> None:
     """Find objects by name. Requires a detector: VISION_DETECTOR."""
-    from seedbed.files import write_bytes
-
     vision = open_vision()
     result = vision.detect(vision.open(file), label, picture=out is not None)
     if out is not None:
@@ -304,7 +293,6 @@ def robustness(
 ) -> None:
     """Report accuracy and calibration under blur, noise and other distortions, and by slice."""
     from vision_app.evaluate import robustness as report
-    from seedbed.files import write_bytes
 
     vision = open_vision(model)
     with cli.progress(quiet=as_json, unit="image") as progress:
@@ -357,7 +345,6 @@ def evaluate(
     """Measure the extraction on documents whose fields are known."""
     from vision_app.evaluate import documents
     from seedbed.evaluation import log_to_mlflow
-    from seedbed.files import write_bytes
     from seedbed.models.images import encode_png
 
     vision = open_vision()

@@ -14,8 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from vision_app.config import Config
-from vision_app.files.find_files import find_files
-from vision_app.files.images import open_source
+from vision_app.files.images import find_files, open_source
 from vision_app.ocr.page import Pixels
 from seedbed.cli import Progress
 from seedbed.errors import BadInput, SeedbedError

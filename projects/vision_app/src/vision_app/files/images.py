@@ -1,9 +1,10 @@
-"""Open untrusted images, TIFFs and PDFs within limits; the only module that reads such files.
+"""Find and open untrusted images, TIFFs and PDFs within limits; the only module that reads them.
 
-    source = open_source(Path("invoice.pdf"), config=Config())
-    source.page_count, source.warnings
-    for pixels in source.pages():        # uint8 (height, width, 3), one page in memory at a time
-        ...
+    for path in find_files([Path("scans"), Path("photos/*.jpg")]):
+        source = open_source(path, config=Config())
+        source.page_count, source.warnings
+        for pixels in source.pages():        # uint8 (height, width, 3), one page at a time
+            ...
 
 `open_source` reads headers only. Decoding images is left to `seedbed.models.images`, rendering PDF
 pages to `pdf`, turning scanned pages to `ocr`, and downloads to `serve.fetch`.
@@ -11,9 +12,9 @@ pages to `pdf`, turning scanned pages to `ocr`, and downloads to `serve.fetch`.
 
 from __future__ import annotations
 
-import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from glob import glob
 from pathlib import Path
 
 from vision_app.config import Config
@@ -21,6 +22,39 @@ from vision_app.files import pdf
 from seedbed.errors import BadInput, NotFound, TooLarge
 from seedbed.models import images
 from seedbed.models.images import Pixels, printable
+
+SUFFIXES = frozenset(
+    ".avif .bmp .gif .jfif .jpeg .jpg .pbm .pdf .pgm .png .ppm .tif .tiff .webp".split()
+)
+"""Suffixes of the files that a folder is searched for; a file named itself may have any."""
+
+
+def find_files(paths: Iterable[Path]) -> list[Path]:
+    """Files, those in folders and their sub-folders, and those that match patterns, each once.
+
+    In the order of the arguments, those of a folder sorted by path. Hidden files and folders are
+    left out. Raises BadInput for a folder or a pattern without a file that could be an image; a
+    missing file is left to whoever opens it, so that it fails alone.
+    """
+    files: dict[Path, None] = {}
+    for path in paths:
+        matches = [path]
+        if path.is_dir():
+            matches = [file for file in sorted(path.rglob("*")) if _is_candidate(file, path)]
+            if not matches:
+                raise BadInput(f"{path} contains no images.", hint="Name another folder.")
+        elif not path.exists() and any(character in str(path) for character in "*?["):
+            names = sorted(glob(str(path), recursive=True))  # noqa: PTH207  (absolute ones too)
+            matches = [file for file in map(Path, names) if file.is_file()]
+            if not matches:
+                raise BadInput(f"No file matches {str(path)!r}.")
+        files.update(dict.fromkeys(matches))
+    return list(files)
+
+
+def _is_candidate(file: Path, folder: Path) -> bool:
+    hidden = any(part.startswith(".") for part in file.relative_to(folder).parts)
+    return not hidden and file.suffix.lower() in SUFFIXES and file.is_file()
 
 
 @dataclass(frozen=True)
@@ -54,7 +88,7 @@ def open_source(source: Path | bytes, *, name: str = "", config: Config) -> Sour
         open_source(b"...", name="upload.png", config=Config()).first().shape    # (480, 640, 3)
     """
     name = printable(name or ("image" if isinstance(source, bytes) else str(source)))
-    max_pixels = config.max_megapixels * 1_000_000
+    max_pixels, max_pages = config.max_megapixels * 1_000_000, config.max_pages
     # 1. Check the size in bytes, then read the file.
     data = _read(source, name, config.max_file_mb)
     # 2. Count the pages, and check the size of the first in the header.
@@ -64,44 +98,38 @@ def open_source(source: Path | bytes, *, name: str = "", config: Config) -> Sour
         def decode(index: int) -> Pixels:
             return pdf.render(data, index, name=name, max_pixels=max_pixels)
     else:
-        limit = config.max_pages + 1  # one more tells that there are more
-        positions = images.find_pages(data, name=name, max_pixels=max_pixels, limit=limit)
-        total = len(positions)
+        # One more than the maximum tells that there are more.
+        pages = images.find_pages(data, name=name, max_pixels=max_pixels, limit=max_pages + 1)
+        total = len(pages)
 
         def decode(index: int) -> Pixels:
-            page = positions[index]
-            return images.decode(data, name=name, max_pixels=max_pixels, page=page)
+            return images.decode(data, name=name, max_pixels=max_pixels, page=pages[index])
 
     # 3. Leave out the pages over the limit.
-    warnings = [_left_out(config.max_pages)] if total > config.max_pages else []
-    return Source(name, min(total, config.max_pages), tuple(warnings), decode)
-
-
-def _left_out(max_pages: int) -> str:
-    pages = "page was" if max_pages == 1 else f"{max_pages} pages were"
-    return f"Only the first {pages} read. Set VISION_MAX_PAGES to read more."
+    if total <= max_pages:
+        return Source(name, total, (), decode)
+    first = "page was" if max_pages == 1 else f"{max_pages} pages were"
+    warning = f"Only the first {first} read. Set VISION_MAX_PAGES to read more."
+    return Source(name, max_pages, (warning,), decode)
 
 
 def _read(source: Path | bytes, name: str, max_mb: int) -> bytes:
-    limit = max_mb * 1_000_000
-    too_large = TooLarge(
-        f"{name} is larger than {max_mb} MB.", hint="Scale it down, or set VISION_MAX_FILE_MB."
-    )
-    if isinstance(source, bytes):
-        if len(source) > limit:
-            raise too_large
-        return source
+    hint = "Check the path."
     try:
-        status = source.stat()
-        if stat.S_ISDIR(status.st_mode):
-            raise BadInput(f"{name} is a folder.", hint=f"Name the files in it: {name}/*")
-        if not stat.S_ISREG(status.st_mode):  # reading a pipe or a device may never end
-            raise BadInput(f"{name} is not a regular file.", hint="Choose an image or a PDF.")
-        if status.st_size > limit:
-            raise too_large
-        return source.read_bytes()
+        if isinstance(source, Path):
+            size = source.stat().st_size
+            if source.is_dir():
+                raise BadInput(f"{name} is a folder.", hint=f"Name the files in it: {name}/*")
+            if not source.is_file():  # reading a pipe or a device may never end
+                raise BadInput(f"{name} is not a regular file.", hint="Choose an image or a PDF.")
+        else:
+            size = len(source)
+        if size > max_mb * 1_000_000:
+            hint = "Scale it down, or set VISION_MAX_FILE_MB."
+            raise TooLarge(f"{name} is larger than {max_mb} MB.", hint=hint)
+        return source.read_bytes() if isinstance(source, Path) else source
     except FileNotFoundError:
-        raise NotFound(f"{name} does not exist.", hint="Check the path.") from None
+        raise NotFound(f"{name} does not exist.", hint=hint) from None
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the path
         reason = getattr(error, "strerror", None) or str(error)
-        raise BadInput(f"{name} cannot be read: {reason}.", hint="Check the path.") from None
+        raise BadInput(f"{name} cannot be read: {reason}.", hint=hint) from None

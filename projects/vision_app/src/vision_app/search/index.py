@@ -27,8 +27,7 @@ from vision_app.answer.describe import legible
 from vision_app.classify.classifier import Classifier
 from vision_app.classify.kinds import kinds_of
 from vision_app.config import Config
-from vision_app.files.find_files import find_files
-from vision_app.files.images import open_source
+from vision_app.files.images import find_files, open_source
 from vision_app.ocr.engine import Reader
 from vision_app.ocr.page import Pixels
 from vision_app.search import duplicates

@@ -14,19 +14,15 @@ images is left to the caller.
 from __future__ import annotations
 
 import asyncio
-import itertools
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
-from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
+from typing import Generic, TypeVar
 
+from prometheus_client import Gauge, Histogram
 from starlette.concurrency import run_in_threadpool
 
 from seedbed.errors import Busy
-
-if TYPE_CHECKING:
-    from prometheus_client import Gauge, Histogram
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -34,23 +30,10 @@ MAX_BATCH = 16
 """Images in a batch: above it, EfficientNet-Lite0 becomes slower per image on two cores."""
 
 
-class Metrics(NamedTuple):
-    """The Prometheus metrics of the queues; `queue` is the label, a constant of the code."""
-
-    batch_size: Histogram
-    waiting: Gauge
-
-
-@cache
-def metrics() -> Metrics:
-    """The metrics of this process; registered once, on the first call."""
-    from prometheus_client import Gauge, Histogram
-
-    sizes = [2**n for n in range(5)]
-    return Metrics(
-        Histogram("vision_batch_size", "Images per batch.", ["queue"], buckets=sizes),
-        Gauge("vision_queue_length", "Requests that wait for a model.", ["queue"]),
-    )
+BATCH_SIZE = Histogram(
+    "vision_batch_size", "Images per batch.", ["queue"], buckets=[2**n for n in range(5)]
+)
+WAITING = Gauge("vision_queue_length", "Requests that wait for a model.", ["queue"])
 
 
 @dataclass(eq=False)  # found in the queue by identity: arrays cannot be compared
@@ -80,8 +63,8 @@ class Batcher(Generic[Item, Result]):
         self.max_batch = max_batch
         self._jobs: deque[_Job[Item, Result]] = deque()
         self._worker: asyncio.Task[None] | None = None
-        self._batch_size = metrics().batch_size.labels(name)
-        self._waiting = metrics().waiting.labels(name)
+        self._batch_size = BATCH_SIZE.labels(name)
+        self._waiting = WAITING.labels(name)
 
     async def submit(self, item: Item) -> Result:
         """The result for one item. Raises Busy if the queue is full, and what `work` raises.
@@ -123,14 +106,11 @@ class Batcher(Generic[Item, Result]):
 
     def _attempt(self, items: list[Item]) -> list[Result | Exception]:
         try:
-            results = self.work(items)
-            if len(results) != len(items):
-                raise RuntimeError(f"{len(results)} results for {len(items)} items")
-            return list(results)
+            return [*self.work(items)]
         except Exception as error:
             if len(items) == 1:
                 return [error]
-            return list(itertools.chain.from_iterable(self._attempt([item]) for item in items))
+            return [outcome for item in items for outcome in self._attempt([item])]
 
 
 class Gate:
@@ -144,7 +124,7 @@ class Gate:
         self.limit = limit
         self.waiting = 0
         self._slots = asyncio.Semaphore(slots)
-        self._gauge = metrics().waiting.labels(name)
+        self._gauge = WAITING.labels(name)
 
     async def run(self, work: Callable[[], Result]) -> Result:
         """What `work` returns or raises. Raises Busy if too many requests wait."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Any
 
@@ -23,6 +24,7 @@ from seedbed.models.images import printable
 
 MAX_REDIRECTS = 3
 REDIRECTS = (301, 302, 303, 307, 308)
+FORM, UPLOAD = "Use https://HOST/PATH.", "Check the URL, or upload the file."
 HEADERS: dict[bytes | str, bytes | str] = {
     "User-Agent": "vision-app",
     "Accept": "image/*, application/pdf",
@@ -59,12 +61,8 @@ def fetch(
     except (httpcore.TimeoutException, TimeoutError):
         raise DeadlineExceeded(f"{shown} took longer than {timeout:g} s.") from None
     except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.UnsupportedProtocol, OSError):
-        raise BadInput(
-            f"{shown} cannot be reached.", hint="Check it, or upload the file."
-        ) from None
-    raise BadInput(
-        f"{shown} redirects more than {MAX_REDIRECTS} times.", hint="Upload the file instead."
-    )
+        raise BadInput(f"{shown} cannot be reached.", hint=UPLOAD) from None
+    raise BadInput(f"{shown} redirects more than {MAX_REDIRECTS} times.", hint=UPLOAD)
 
 
 def resolve_public(host: str, port: int) -> list[Address]:
@@ -76,14 +74,12 @@ def resolve_public(host: str, port: int) -> list[Address]:
     try:
         entries = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
-        raise BadInput(f"The host {printable(host)} is unknown.", hint="Check the URL.") from None
+        raise BadInput(f"The host {printable(host)} is unknown.", hint=UPLOAD) from None
     addresses = [ip_address(str(entry[4][0])) for entry in entries]
     if not addresses or not all(map(is_public, addresses)):
         # Without the address, which would reveal names of the private network.
-        raise BadInput(
-            f"The host {printable(host)} is not public; URLs in private networks are refused.",
-            hint="Upload the file instead.",
-        )
+        problem = "is not public; URLs in private networks are refused"
+        raise BadInput(f"The host {printable(host)} {problem}.", hint=UPLOAD)
     return addresses
 
 
@@ -107,9 +103,9 @@ def _parse(url: str | httpx.URL) -> httpx.URL:
     try:
         parsed = httpx.URL(url)
     except (httpx.InvalidURL, UnicodeError):
-        raise BadInput("The URL is invalid.", hint="Use https://HOST/PATH.") from None
+        raise BadInput("The URL is invalid.", hint=FORM) from None
     if parsed.scheme not in ("http", "https") or not parsed.host:
-        raise BadInput("Only http and https URLs are allowed.", hint="Use https://HOST/PATH.")
+        raise BadInput("Only http and https URLs are allowed.", hint=FORM)
     return parsed
 
 
@@ -123,17 +119,13 @@ def _get(pool: httpcore.ConnectionPool, url: httpx.URL, max_bytes: int) -> bytes
         if response.status in REDIRECTS and b"location" in headers:
             return url.join(headers[b"location"].decode("latin-1"))
         if response.status != 200:
-            raise BadInput(
-                f"The server answered with status {response.status}.", hint="Check the URL."
-            )
+            raise BadInput(f"The server answered with status {response.status}.", hint=UPLOAD)
         content = bytearray()
         for chunk in response.iter_stream():
             content += chunk
             if len(content) > max_bytes:
-                raise TooLarge(
-                    f"The file at the URL is larger than {max_bytes / 1e6:g} MB.",
-                    hint="Scale it down.",
-                )
+                limit = f"{max_bytes / 1e6:g} MB"
+                raise TooLarge(f"The file at the URL is larger than {limit}.", hint=UPLOAD)
         return bytes(content)
 
 
@@ -144,18 +136,15 @@ class _CheckedBackend(httpcore.NetworkBackend):
     """
 
     def __init__(self, resolve: Resolve, deadline: float) -> None:
-        self._resolve = resolve
-        self._deadline = deadline
+        self._resolve, self._deadline = resolve, deadline
         self._backend = httpcore.SyncBackend()
 
     def connect_tcp(self, host: str, port: int, *args: Any, **kwargs: Any) -> _Stream:  # noqa: ARG002
-        addresses = self._resolve(host, port)
-        for address in addresses[:-1]:
-            try:
+        *others, last = self._resolve(host, port)
+        for address in others:
+            with suppress(httpcore.ConnectError):
                 return self._connect(address, port)
-            except httpcore.ConnectError:
-                continue
-        return self._connect(addresses[-1], port)
+        return self._connect(last, port)
 
     def _connect(self, address: Address, port: int) -> _Stream:
         stream = self._backend.connect_tcp(str(address), port, _left(self._deadline))
@@ -166,8 +155,8 @@ class _Stream(httpcore.NetworkStream):
     """A connection that ends at a deadline, even if the server sends a byte now and then."""
 
     def __init__(self, stream: httpcore.NetworkStream, deadline: float) -> None:
-        self._stream = stream
-        self._deadline = deadline
+        self._stream, self._deadline = stream, deadline
+        self.close, self.get_extra_info = stream.close, stream.get_extra_info  # type: ignore[method-assign]
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ARG002
         return self._stream.read(max_bytes, _left(self._deadline))
@@ -176,19 +165,12 @@ class _Stream(httpcore.NetworkStream):
         self._stream.write(buffer, _left(self._deadline))
 
     def start_tls(self, *args: Any, **kwargs: Any) -> _Stream:
-        kwargs["timeout"] = _left(self._deadline)
-        return _Stream(self._stream.start_tls(*args, **kwargs), self._deadline)
-
-    def close(self) -> None:
-        self._stream.close()
-
-    def get_extra_info(self, info: str) -> Any:
-        return self._stream.get_extra_info(info)
+        stream = self._stream.start_tls(*args, **kwargs | {"timeout": _left(self._deadline)})
+        return _Stream(stream, self._deadline)
 
 
 def _left(deadline: float) -> float:
     """Seconds until `deadline`. Raises TimeoutError after it."""
-    left = deadline - time.monotonic()
-    if left <= 0:
+    if (left := deadline - time.monotonic()) <= 0:
         raise TimeoutError
     return left

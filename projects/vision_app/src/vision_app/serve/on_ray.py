@@ -18,8 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from vision_app.config import Config
-from vision_app.files.find_files import find_files
-from vision_app.files.images import Source
+from vision_app.files.images import Source, find_files
 from vision_app.vision import Vision, open_vision
 from seedbed.errors import MissingExtra, public_message
 from seedbed.settings import Settings

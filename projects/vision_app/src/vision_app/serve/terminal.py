@@ -18,9 +18,7 @@ def labels(result: Result) -> str:
     >>> print(labels({"file": "a.jpg", "sure": True, "labels": [mug]}))
     a.jpg: mug 90 %
     """
-    ranking = ", ".join(
-        f"{item['label']} {_percent(item['confidence'])}" for item in result["labels"]
-    )
+    ranking = ", ".join(f"{x['label']} {_percent(x['confidence'])}" for x in result["labels"])
     return f"{result['file']}: {ranking if result['sure'] else f'not sure ({ranking})'}"
 
 
@@ -28,30 +26,25 @@ def fields(result: Result) -> str:
     """The fields of one document as a table: value, confidence, and the words it came from."""
     rows = []
     for name, value in result["fields"].items():
-        evidence = result["evidence"].get(name)
-        confidence = _percent(evidence["confidence"]) if evidence else "–"
-        words = _short(evidence["text"]) if evidence else ""
-        rows.append((name, _short(_text(value)) if value is not None else "–", confidence, words))
+        evidence = result["evidence"].get(name) or {"text": "", "confidence": None}
+        confidence = None if evidence["confidence"] is None else _percent(evidence["confidence"])
+        shown = None if value is None else _short(_text(value))
+        rows.append((name, shown, confidence, _short(evidence["text"])))
     warnings = [f"warning: {warning}" for warning in result["warnings"]]
-    lines = [str(result["file"]), table(("field", "value", "confidence", "words"), rows)]
+    lines = [result["file"], table(("field", "value", "confidence", "words"), rows)]
     return "\n".join([*lines, *warnings])
-
-
-def description(result: Result) -> str:
-    """The caption of one image."""
-    return f"{result['file']}: {result['description']}"
 
 
 def answer(result: Result) -> str:
     """The answer to a question, with the words that support it."""
     support = [f"  from: {_short(item['text'])}" for item in result["evidence"]]
-    return "\n".join([str(result["answer"]), *support])
+    return "\n".join([result["answer"], *support])
 
 
 def detections(result: Result) -> str:
     """The objects in an image, best first."""
     rows = [
-        (item["label"], _percent(item["confidence"]), _box(item["box"]))
+        (item["label"], _percent(item["confidence"]), " ".join(f"{x:.0f}" for x in item["box"]))
         for item in result["detections"]
     ]
     return table(("object", "confidence", "box"), rows) if rows else "Nothing found."
@@ -59,23 +52,16 @@ def detections(result: Result) -> str:
 
 def summary(result: Result) -> str:
     """What `index` has done, with the files that could not be read."""
-    counts = ", ".join(
-        f"{result[name]} {name}" for name in ("added", "updated", "unchanged", "removed")
-    )
+    names = ("added", "updated", "unchanged", "removed")
     failures = [f"error: {item['file']}: {item['reason']}" for item in result["failed"]]
-    return "\n".join([*failures, counts])
+    return "\n".join([*failures, ", ".join(f"{result[name]} {name}" for name in names)])
 
 
 def hits(result: Sequence[Result]) -> str:
     """Search results, best first."""
     rows = [
-        (
-            f"{hit['score']:.2f}",
-            hit["file"],
-            ", ".join(hit["labels"][:2]),
-            _short(hit["excerpt"], 40),
-        )
-        for hit in result
+        (f"{x['score']:.2f}", x["file"], ", ".join(x["labels"][:2]), _short(x["excerpt"], 40))
+        for x in result
     ]
     return table(("score", "file", "labels", "text"), rows) if rows else "Nothing found."
 
@@ -87,38 +73,32 @@ def groups(result: Sequence[Sequence[str]]) -> str:
 
 def training(result: Result) -> str:
     """The figures of a training and how to use its result."""
-    low, high = (_percent(share) for share in result["interval"])
-    problems = [f"skipped: {item['file']}: {item['error']}" for item in result["skipped"]]
-    problems += [f"warning: {warning}" for warning in result["warnings"]]
+    low, high = map(_percent, result["interval"])
+    sample = f"{result['images']} images of {len(result['labels'])} classes"
     use = command_line("vision-app", "classify", "FILE", "--model", f"path:{result['folder']}")
-    lines = [
-        f"Held-out accuracy: {_percent(result['accuracy'])} ({low} to {high}, "
-        f"{result['images']} images of {len(result['labels'])} classes)",
-        f"Use it: {use}",
-    ]
-    return "\n".join([*problems, *lines])
+    return "\n".join(
+        [
+            *(f"skipped: {item['file']}: {item['error']}" for item in result["skipped"]),
+            *(f"warning: {warning}" for warning in result["warnings"]),
+            f"Held-out accuracy: {_percent(result['accuracy'])} ({low} to {high}, {sample})",
+            f"Use it: {use}",
+        ]
+    )
 
 
 def csv_row(result: Result) -> dict[str, str]:
-    """One result as a row: scalars as they are, fields and the best label as columns.
+    """One result as a row: the labels and the fields as columns.
 
     >>> csv_row({"file": "a.png", "fields": {"total": 12.5, "date": None}, "evidence": {}})
     {'file': 'a.png', 'total': '12.5', 'date': ''}
     """
-    row = {"file": str(result["file"])}
+    row: dict[str, Any] = {"file": result["file"]}
     for number, item in enumerate(result.get("labels", ()), 1):
-        row |= {
-            f"label_{number}": item["label"],
-            f"confidence_{number}": f"{item['confidence']:.4f}",
-        }
-    row |= {
-        name: "" if value is None else _text(value)
-        for name, value in result.get("fields", {}).items()
-    }
-    for name in ("sure", "error"):
-        if name in result:
-            row[name] = str(result[name])
-    return row
+        row[f"label_{number}"] = item["label"]
+        row[f"confidence_{number}"] = f"{item['confidence']:.4f}"
+    row |= result.get("fields", {})
+    row |= {name: str(result[name]) for name in ("sure", "error") if name in result}
+    return {name: "" if value is None else _text(value) for name, value in row.items()}
 
 
 def _text(value: Any) -> str:
@@ -132,7 +112,3 @@ def _percent(share: float) -> str:
 def _short(text: str, width: int = 60) -> str:
     line = " ".join(text.split())
     return line if len(line) <= width else f"{line[: width - 1]}…"
-
-
-def _box(box: Sequence[float]) -> str:
-    return " ".join(f"{value:.0f}" for value in box)
