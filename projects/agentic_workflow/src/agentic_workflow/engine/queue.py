@@ -1,0 +1,138 @@
+"""The queue of cases, in the workflow database that all processes share.
+
+    queue = CaseQueue(config)
+    queue.submit(record.id, record.mail.sender)     # a worker runs `handle_mail`, once
+    queue.finish(record.id, record.attempt, record.mail.sender)
+
+Cases of one customer run one after another, by priority and then in the order of arrival; those of
+different customers run at the same time. The workflow's id is made from the case's, so that queueing
+it twice changes nothing. Running the workflows is up to `worker.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from dbos import DBOS, DBOSClient, EnqueueOptions
+from sqlalchemy.exc import DBAPIError
+
+from agentic_workflow.config import Config
+from agentic_workflow.store.case import Priority
+from agentic_workflow.workflow import VERSION
+from seedbed.database import open_sqlite
+from seedbed.errors import Unavailable
+
+APP = "agentic-workflow"
+QUEUE = "mails"
+POLL_SECONDS = 0.1
+CASES_AT_ONCE = 10  # per worker; with the polling, 100 cases a second
+STARTS = {"limit": 6000, "period": 60.0}  # of all workers together
+APPROVED, PRIORITIES = 1, {"high": 2, "normal": 3, "low": 4}  # what a person waits for comes first
+ENDED, BROKEN = ("SUCCESS",), ("ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
+UNFINISHED = ["PENDING", "ENQUEUED", "DELAYED"]
+
+
+def workflow_database(config: Config) -> str:
+    """The URL of the workflow database, which is created if it does not exist."""
+    if config.database_url:
+        return config.database_url
+    path = Path(config.data_dir).absolute() / "workflows.sqlite"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    open_sqlite(path).close()  # switches the file to write-ahead logging
+    return f"sqlite:///{path}"
+
+
+class CaseQueue:
+    """Queues cases for the workers of a version. Raises Unavailable if the database is away."""
+
+    def __init__(self, config: Config, version: str = VERSION, *, desk: str = "desk") -> None:
+        url = workflow_database(config)
+        self._version, self._desk = version, desk
+        with _database_errors():
+            DBOS.migrate(url)
+            self._client = DBOSClient(
+                system_database_url=url, application_name=APP, retry_connection_errors=False
+            )
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.destroy()
+
+    def submit(self, case_id: str, customer: str, priority: Priority = "normal") -> None:
+        """Let a worker handle a new case."""
+        self._enqueue("handle_mail", case_id, customer, PRIORITIES[priority], case_id)
+
+    def finish(self, case_id: str, attempt: int, customer: str, delay: float = 0.0) -> None:
+        """Let a worker go on with a decided case, in `delay` seconds."""
+        id = f"{case_id}-{attempt}"
+        self._enqueue("finish_case", id, customer, APPROVED, case_id, attempt, delay=delay)
+
+    def handle_again(self, case_id: str, attempt: int, customer: str) -> None:
+        """Let a worker begin anew with a case that failed before anything was decided."""
+        self._enqueue("handle_mail", f"{case_id}-{attempt}", customer, APPROVED, case_id)
+
+    def states(self, workflow_ids: list[str]) -> dict[str, tuple[str, Any]]:
+        """Status and result of those workflows that exist."""
+        with _database_errors():
+            flows = self._client.list_workflows(workflow_ids=workflow_ids, load_input=False)
+        return {f.workflow_id: (f.status, f.error or f.output) for f in flows}
+
+    def unfinished(self, version: str) -> bool:
+        """Whether a version has cases that have not ended."""
+        with _database_errors():
+            flows = self._client.list_workflows(
+                app_version=version, status=UNFINISHED, queue_name=QUEUE, limit=1, load_input=False
+            )
+        return bool(flows)
+
+    def pending(self, version: str) -> dict[str, str]:
+        """Cases that a worker of a version is working on: workflow id and executor."""
+        with _database_errors():
+            flows = self._client.list_workflows(
+                app_version=version,
+                status="PENDING",
+                queue_name=QUEUE,
+                load_input=False,
+                load_output=False,
+            )
+        return {flow.workflow_id: str(flow.executor_id) for flow in flows}
+
+    def _enqueue(
+        self, name: str, id: str, customer: str, priority: int, *args: Any, delay: float = 0.0
+    ) -> None:
+        options: EnqueueOptions = {
+            "workflow_name": f"HelpDesk.{name}",
+            "class_name": "HelpDesk",
+            "instance_name": self._desk,
+            "queue_name": QUEUE,
+            "queue_partition_key": customer or id,
+            "workflow_id": id,
+            "app_version": self._version,
+            "priority": priority,
+        }
+        if delay:
+            options["delay_seconds"] = delay
+        with _database_errors():
+            self._client.enqueue(options, *args)
+
+
+def register_queue() -> None:
+    """Set how the queue is worked off; called by a worker."""
+    DBOS.register_queue(
+        QUEUE,
+        partition_concurrency=1,
+        worker_concurrency=CASES_AT_ONCE,
+        polling_interval_sec=POLL_SECONDS,
+    )
+
+
+@contextmanager
+def _database_errors() -> Iterator[None]:
+    try:
+        yield
+    except DBAPIError as error:
+        reason = " ".join(str(error.orig).split())
+        raise Unavailable(f"The workflow database is unavailable: {reason}.") from None

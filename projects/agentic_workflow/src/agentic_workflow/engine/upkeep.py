@@ -1,0 +1,102 @@
+"""What has to happen without a mail: reminders, deadlines, and cases that stand still.
+
+    schedule_upkeep(desk, queue)     # every ten seconds, in one of the workers
+    Upkeep(desk, queue).run(now)     # once
+
+A case can stand still when a process dies between two databases: stored but not queued, decided but
+not queued, or its workflow ended without the store noticing. Each is put right from what the
+workflow database says.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from dbos import DBOS
+
+from agentic_workflow.engine.queue import BROKEN, ENDED, CaseQueue
+from agentic_workflow.store.case import STATUSES
+from agentic_workflow.store.records import CaseSummary
+from agentic_workflow.workflow import HelpDesk
+from seedbed.errors import Conflict
+
+EVERY = "*/10 * * * * *"  # with seconds first
+SETTLE_SECONDS = 20.0
+"""Cases that changed later are left alone: a process may be about to queue them."""
+_upkeep: list[Upkeep] = []  # of this process
+
+
+class Upkeep:
+    """Looks after the cases that no workflow runs for."""
+
+    def __init__(self, desk: HelpDesk, queue: CaseQueue) -> None:
+        self._desk, self._store, self._queue = desk, desk.store, queue
+
+    def run(self, now: datetime) -> None:
+        """Do what is due. Repeating it is harmless."""
+        # 1. Remind people, and apply the default where nobody decided in time.
+        for case in self._store.to_remind(now):
+            self._store.remind(case.id)
+        if self._desk.policy.current().approval.default == "reject":
+            for case in self._store.expired(now):
+                self._reject(case)
+        # 2. Queue what nobody queued, and put right what stands still.
+        before = now - timedelta(seconds=SETTLE_SECONDS)
+        working = self._store.cases(status="working", limit=500)
+        idle = [case for case in working if case.changed_at < before]
+        self._put_right([*self._store.unqueued(before), *idle])
+        # 3. Go on with cases whose doubt is settled.
+        for case in self._store.cases(status="in_doubt", limit=500):
+            self._go_on(case)
+
+    def _reject(self, case: CaseSummary) -> None:
+        try:
+            record = self._store.decide_approval(case.id, "reject", "deadline")
+        except Conflict:  # a person was faster
+            return
+        self._queue.finish(case.id, record.attempt, case.sender)
+
+    def _go_on(self, case: CaseSummary) -> None:
+        if any(row.status == "in_doubt" for row in self._desk.outbox.of_case(case.id)):
+            return
+        self._store.update(case.id, status="approved", attempt=case.attempt + 1)
+        self._queue.finish(case.id, case.attempt + 1, case.sender)
+
+    def _put_right(self, cases: list[CaseSummary]) -> None:
+        stopped = self._store.switch("stopped")
+        states = self._queue.states([f"{c.id}-{c.attempt}" for c in cases] + [c.id for c in cases])
+        for case in cases:
+            first = {} if case.status == "approved" else {case.id: states.get(case.id)}
+            state = states.get(f"{case.id}-{case.attempt}") or first.get(case.id)
+            if state is None and case.status == "approved":
+                if not stopped:
+                    self._queue.finish(case.id, case.attempt, case.sender)
+            elif state is None:
+                self._queue.submit(case.id, case.sender)
+            elif state[0] in BROKEN:
+                reason = f"The workflow ended with {state[0]}: {state[1] or 'killed repeatedly'}"
+                self._store.update(case.id, status="failed", outcome=reason)
+                self._store.record(case.id, "failed", reason=reason)
+            elif state[0] in ENDED and state[1] in STATUSES:
+                self._store.update(case.id, status=state[1])
+
+
+@DBOS.step(name="upkeep")
+def _run(now: str) -> None:
+    for upkeep in _upkeep:
+        upkeep.run(datetime.fromisoformat(now))
+
+
+@DBOS.workflow(name="upkeep")
+def _scheduled(at: datetime, _context: Any) -> None:
+    del at  # the time it was due, perhaps long ago
+    _run(datetime.now(UTC).isoformat())
+
+
+def schedule_upkeep(desk: HelpDesk, queue: CaseQueue) -> None:
+    """Run the upkeep in this process, when its turn comes among the workers."""
+    _upkeep[:] = [Upkeep(desk, queue)]
+    DBOS.apply_schedules(
+        [{"schedule_name": "upkeep", "workflow_fn": _scheduled, "schedule": EVERY}]
+    )

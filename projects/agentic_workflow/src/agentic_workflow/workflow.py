@@ -1,0 +1,384 @@
+"""The help desk: one durable workflow that takes a mail from its arrival to the reply.
+
+    desk = HelpDesk(store=store, policy=policy, triager=triager, …)    # `engine.desk.open_desk`
+    queue.submit(case_id, customer, priority)                          # a worker runs `handle_mail`
+
+Each step below is recorded when it ends, and a recovered workflow goes on after the last one that
+was: a step may run twice, so what it writes is the same each time. Effects outside are behind the
+outbox, which sees to it that they do not happen twice. A case that waits, for a person or for the
+next attempt, is not a running workflow: its status is in the store, and `finish_case` goes on.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Protocol
+
+from dbos import DBOS, DBOSConfiguredInstance, error
+from sqlalchemy.exc import DBAPIError
+
+from agentic_workflow.effects.outbox import Outbox, Outcome, crash_point, effect_key
+from agentic_workflow.mail.screen import screen
+from agentic_workflow.store.case import (
+    Decision,
+    Draft,
+    Facts,
+    Mail,
+    Passage,
+    Screening,
+    Triage,
+    Value,
+)
+from agentic_workflow.store.store import CaseRecord, Store
+from seedbed.errors import Busy, Conflict, NotFound, Unavailable, public_message
+
+if TYPE_CHECKING:
+    from agentic_workflow.decide.draft import Writer
+    from agentic_workflow.decide.passages import Passages
+    from agentic_workflow.decide.policy import PolicyFile
+    from agentic_workflow.decide.shop import Shop
+    from agentic_workflow.triage.triage import Triager
+
+VERSION = "1"
+"""Raise it when steps are added, removed or reordered: workers finish what their version began."""
+Json = dict[str, Any]
+RECEIVERS = {"refund": "payments", "reply": "smtp"}
+_ANSWERED = re.compile(r"(c[0-9a-f]{15})\.[0-9a-f]+@")  # the Message-ID of a reply
+
+
+class Queue(Protocol):
+    """Where a workflow leaves what comes later; see `engine.queue`."""
+
+    def finish(self, case_id: str, attempt: int, customer: str, delay: float = 0.0) -> None:
+        """Let a worker run `finish_case`."""
+
+
+def _passes(problem: BaseException) -> bool:
+    return isinstance(problem, Unavailable | Busy)
+
+
+# A step waits for a database that is away: 0.5 s between attempts, for some ten minutes.
+step = DBOS.step(
+    retries_allowed=True,
+    interval_seconds=0.5,
+    backoff_rate=1.0,
+    max_attempts=1200,
+    should_retry=_passes,
+)
+
+
+@DBOS.dbos_class("HelpDesk")
+class HelpDesk(DBOSConfiguredInstance):
+    """Everything a case needs. `name` is part of what is recorded of a workflow."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        policy: PolicyFile,
+        triager: Triager,
+        shop: Shop,
+        passages: Passages,
+        writer: Writer,
+        outbox: Outbox,
+        queue: Queue,
+        name: str = "desk",
+    ) -> None:
+        super().__init__(name)
+        self.store, self.policy, self.triager = store, policy, triager
+        self.shop, self.passages, self.writer = shop, passages, writer
+        self.outbox, self.queue = outbox, queue
+        self.running: set[str] = set()  # workflow ids, for the supervisor
+        self.restart: Any = None  # replaces this process; set by the worker
+
+    # ── the workflows ───────────────────────────────────────────────────────────────────────
+
+    @DBOS.workflow(max_recovery_attempts=5)
+    def handle_mail(self, case_id: str) -> str:
+        """Take a new mail to its reply, or to a person; returns the status of the case."""
+        return self._guard(case_id, lambda: self._handle_mail(case_id))
+
+    @DBOS.workflow(max_recovery_attempts=5)
+    def finish_case(self, case_id: str, attempt: int) -> str:
+        """Go on after a decision, or with another attempt; returns the status of the case."""
+        return self._guard(case_id, lambda: self._finish(case_id, attempt))
+
+    def _handle_mail(self, case_id: str) -> str:
+        # 1. Receive: the mail is in the store already, parsed and masked.
+        mail = Mail.model_validate(self.receive(case_id))
+        # 2. Deduplicate: by Message-ID the store did; here by content.
+        if self.deduplicate(case_id):
+            return "duplicate"
+        # 3. Screen for spam and for attempts to instruct a model.
+        screening = Screening.model_validate(self.screen(case_id, mail))
+        # 4. Classify, and extract what the mail asks for.
+        triage = Triage.model_validate(self.classify(case_id, mail, screening))
+        # 5. Look up the customer and the order, and what the policy documents say.
+        facts = Facts.model_validate(self.look_up(case_id, mail, triage))
+        passages = [
+            Passage.model_validate(passage) for passage in self.search(case_id, mail, triage)
+        ]
+        # 6. Decide by the policy.
+        decided = self.decide(case_id, mail, screening, triage, facts)
+        decision, doubts = Decision.model_validate(decided), list[str]()
+        # 7. Draft the reply.
+        if decision.action != "ignore":
+            doubts = self.draft(case_id, mail, triage, facts, decision, passages)
+        # 8. Ask a person where required. The workflow ends, and holds nothing while it waits.
+        if decision.approval or doubts:
+            return self.ask_person(case_id, [*decision.reasons, *doubts])
+        return self._finish(case_id, 0)
+
+    def _finish(self, case_id: str, attempt: int) -> str:
+        # 9. Act: the refund first, because the reply promises it.
+        plan = self.plan(case_id)
+        for action in plan["actions"]:
+            outcome = self.act(case_id, action)
+            crash_point("after checkpoint")
+            if outcome["status"] != "done":
+                return self.postpone(case_id, attempt, action, outcome)
+        # 10. Close.
+        return plan["status"] or self.close(case_id, plan)
+
+    def _guard(self, case_id: str, run: Any) -> str:
+        """No exception may lose a case: it is "failed" then, with the reason, and can be replayed."""
+        workflow_id = str(DBOS.workflow_id)
+        self.running.add(workflow_id)
+        try:
+            return str(run())
+        except DBAPIError:
+            # DBOS could not record a step, so nothing that follows would be recorded either. This
+            # process starts again, and recovers the workflow from the last recorded step.
+            if self.restart is None:
+                raise
+            self.restart()
+            raise AssertionError("unreachable") from None
+        except error.DBOSException:
+            raise  # recorded by DBOS; `Upkeep` marks the case
+        except Exception as problem:
+            return self.fail(
+                case_id, f"{type(problem).__name__}: {public_message(problem, DBOS.logger)}"
+            )
+        finally:
+            self.running.discard(workflow_id)
+
+    # ── the steps ───────────────────────────────────────────────────────────────────────────
+
+    @step
+    def receive(self, case_id: str) -> Json:
+        """Mark the case as taken; returns its mail."""
+        started, mail = time.perf_counter(), self.store.case(case_id).mail
+        self.store.update(case_id, status="working")
+        first = next((m[1] for i in mail.in_reply_to if (m := _ANSWERED.match(i))), "")
+        answers = [f"answers case {first}"] if first and self._is_from(first, mail.sender) else []
+        return self._record(case_id, "receive", started, mail, evidence=(*answers, *mail.warnings))
+
+    @step
+    def deduplicate(self, case_id: str) -> str | None:
+        """The earlier case with the same content, if there is one; this one is closed then."""
+        first = self.store.duplicate_of(case_id)
+        if first:
+            reason = f"same mail as case {first}"
+            self.store.record(case_id, "duplicate", reason=reason)
+            self.store.update(case_id, status="duplicate", outcome=reason)
+        return first
+
+    @step
+    def screen(self, case_id: str, mail: Mail) -> Json:
+        """What is suspicious about the mail."""
+        started, screening = time.perf_counter(), screen(mail)
+        reason = screening.injection or ("spam" if screening.spam else "nothing suspicious")
+        fields = {"reason": reason, "evidence": screening.reasons}
+        return self._record(case_id, "screen", started, screening, **fields)
+
+    @step
+    def classify(self, case_id: str, mail: Mail, screening: Screening) -> Json:
+        """Category, priority, order and amount, and whether a person has to approve."""
+        started, triage = time.perf_counter(), self.triager.triage(mail, screening)
+        self.store.update(case_id, triage=triage)
+        reason = f"{triage.category}, priority {triage.priority}"
+        fields = {"reason": reason, "evidence": triage.reasons, "model": triage.model}
+        return self._record(case_id, "classify", started, triage, **fields)
+
+    @step
+    def look_up(self, case_id: str, mail: Mail, triage: Triage) -> Json:
+        """The customer and the order."""
+        started, facts = time.perf_counter(), self.shop.facts(mail, triage)
+        self.store.update(case_id, facts=facts)
+        reason = f"customer {facts.customer_id or 'unknown'}, order {facts.order_id or 'unknown'}"
+        fields = {"reason": reason, "evidence": facts.warnings}
+        return self._record(case_id, "look up", started, facts, **fields)
+
+    @step
+    def search(self, case_id: str, mail: Mail, triage: Triage) -> list[Json]:
+        """Passages of the policy documents."""
+        started, query = time.perf_counter(), f"{mail.subject}\n{mail.text}"
+        passages = self.passages.search(query, mail.language, category=triage.category)
+        self._record(case_id, "search", started, evidence=[p.source for p in passages])
+        return [passage.model_dump(mode="json") for passage in passages]
+
+    @step
+    def decide(
+        self, case_id: str, mail: Mail, screening: Screening, triage: Triage, facts: Facts
+    ) -> Json:
+        """What the policy says to do."""
+        started, policy = time.perf_counter(), self.policy.current()
+        limit = self._exceeded(case_id)
+        decision = policy.decide(mail, screening, triage, facts, over_limit=limit)
+        self.store.update(case_id, decision=decision, policy_version=policy.version)
+        reason = f"{decision.action} by rule {decision.rule!r}, policy {policy.version}"
+        fields = {"reason": reason, "evidence": decision.reasons}
+        return self._record(case_id, "decide", started, decision, **fields)
+
+    @step
+    def draft(
+        self,
+        case_id: str,
+        mail: Mail,
+        triage: Triage,
+        facts: Facts,
+        decision: Decision,
+        passages: Sequence[Passage],
+    ) -> list[str]:
+        """Write the reply into the store; returns why a person has to approve it, if at all."""
+        started, alike = time.perf_counter(), (mail.language, triage.category)
+        examples = [
+            correction
+            for correction in self.store.corrections(limit=50)
+            if (correction.mail.language, getattr(correction.triage, "category", "")) == alike
+        ]
+        draft = self.writer.write(mail, triage, facts, decision, passages, examples[:2])
+        self.store.update(case_id, draft=draft)
+        fields = draft.model_dump(include={"model", "prompt_version", "tokens", "cost_usd"})
+        fields["evidence"] = (*draft.citations, *draft.warnings)
+        self._record(case_id, "draft", started, **fields)
+        limit = self._exceeded(case_id)
+        return [f"Limit exceeded: {limit}."] if limit else []
+
+    @step
+    def ask_person(self, case_id: str, reasons: Sequence[str]) -> str:
+        """Let the case wait for an approval."""
+        rule, now = self.policy.current().approval, datetime.now(UTC)
+        remind, due = (timedelta(hours=h) for h in (rule.remind_hours, rule.deadline_hours))
+        self.store.request_approval(case_id, reasons, now + due, now + remind)
+        return "waiting"
+
+    @step
+    def plan(self, case_id: str) -> Json:
+        """The effects that the decision demands, and a person's where one was asked."""
+        record, approval = self.store.case(case_id), self.store.approval(case_id)
+        if record.status in ("closed", "duplicate"):
+            return {"status": record.status, "actions": []}
+        decision, verdict = record.decision, approval.decision if approval else None
+        if decision is None or (verdict is None and (approval or decision.approval)):
+            raise Conflict("Nobody has decided this case.", hint="Replay it.")
+        self.store.update(case_id, status="working")
+        draft = record.draft or Draft(subject=f"Re: {record.mail.subject}", body="")
+        if verdict == "ask" and approval and approval.comment:
+            draft = draft.model_copy(update={"body": approval.comment})
+            self.store.update(case_id, draft=draft)
+        actions = ["refund"] if decision.action == "refund" and verdict != "ask" else []
+        actions += ["reply"] if draft.body else []
+        by = approval.decided_by if approval else "desk"
+        return {"status": "", "actions": [] if verdict == "reject" else actions, "by": by}
+
+    @step
+    def act(self, case_id: str, action: str) -> Json:
+        """Carry out one effect, through the outbox."""
+        started, record = time.perf_counter(), self.store.case(case_id)
+        payload = effect_payload(record, action)
+        if self.store.switch("stopped"):
+            outcome = Outcome("stopped", error="the kill switch is on")
+        elif self.store.switch("dry_run"):
+            outcome = Outcome("done", f"dry run, not done: {payload}")
+        else:
+            key = effect_key(record.mail.message_id, action, record.revision)
+            outcome = self.outbox.perform(key, case_id, RECEIVERS[action], payload)
+        reason = f"{outcome.status}: {outcome.receipt or outcome.error}"
+        self._record(case_id, action, started, reason=reason)
+        return vars(outcome)
+
+    @step
+    def postpone(self, case_id: str, attempt: int, action: str, outcome: Json) -> str:
+        """Leave the case to a later attempt, or to a person."""
+        record, retry = self.store.case(case_id), self.policy.current().retry
+        status, reason = outcome["status"], f"{action}: {outcome['error']}"
+        if status == "retry" and outcome["attempts"] >= retry.attempts:
+            key = effect_key(record.mail.message_id, action, record.revision)
+            status = "failed" if self.outbox.give_up(key).status == "failed" else "retry"
+        if status in ("in_doubt", "failed"):
+            self.store.update(case_id, status=status, outcome=reason)
+            self.store.record(case_id, status, reason=reason)
+            return str(status)
+        self.store.update(case_id, status="approved", attempt=attempt + 1, outcome=reason)
+        if status == "retry":  # when the kill switch is released, the upkeep queues the case
+            pause = retry.first_seconds * 2 ** max(outcome["attempts"] - 1, 0)
+            delay = pause * random.uniform(0.75, 1.25)
+            self.queue.finish(case_id, attempt + 1, record.mail.sender, delay)
+        return "approved"
+
+    @step
+    def close(self, case_id: str, plan: Json) -> str:
+        """Close the case."""
+        outcome = " and ".join(plan["actions"]) or "nothing to do"
+        self.store.record(case_id, "close", reason=outcome)
+        self.store.update(case_id, status="closed", outcome=outcome, closed_by=plan["by"])
+        return "closed"
+
+    @step
+    def fail(self, case_id: str, reason: str) -> str:
+        """Put the case among the dead letters."""
+        self.store.update(case_id, status="failed", outcome=reason)
+        self.store.record(case_id, "failed", reason=reason)
+        return "failed"
+
+    def _record(
+        self, case_id: str, kind: str, started: float, result: Value | None = None, **fields: Any
+    ) -> Json:
+        """Add a step to the audit trail; returns its result as JSON."""
+        seconds = time.perf_counter() - started
+        self.store.record(case_id, kind, seconds=seconds, **fields)
+        return result.model_dump(mode="json") if result else {}
+
+    def _exceeded(self, case_id: str) -> str:
+        """The limit that the case or the day exceeds, or ""."""
+        limits, events = self.policy.current().limits, self.store.events(case_id)
+        case = {"steps": len(events), "seconds": sum(event.seconds for event in events)}
+        case |= self.store.spent_on(case_id).model_dump(include={"tokens", "cost_usd"})
+        day = self.store.spent(datetime.now(UTC).date()).model_dump()
+        for scope, usage in (("case", case), ("day", day)):
+            for name, limit in getattr(limits, scope).model_dump().items():
+                if usage[name] > limit:
+                    return f"{usage[name]:.6g} {name} of {limit:g} per {scope}"
+        return ""
+
+    def _is_from(self, case_id: str, sender: str) -> bool:
+        try:
+            return self.store.case(case_id).mail.sender == sender
+        except NotFound:
+            return False
+
+
+def effect_payload(record: CaseRecord, action: str) -> Json:
+    """What the receiver of an effect needs, as JSON."""
+    mail, decision, draft = record.mail, record.decision, record.draft
+    if action == "refund" and decision:
+        order = record.facts.order_id if record.facts else None
+        return {
+            "order_id": order,
+            "amount": f"{decision.amount:.2f}",
+            "currency": decision.currency,
+        }
+    assert draft is not None
+    return {
+        "case_id": record.id,
+        "to": mail.sender,
+        "subject": draft.subject,
+        "body": draft.body,
+        "in_reply_to": mail.message_id,
+        "references": mail.in_reply_to[::-1],
+    }

@@ -1,0 +1,163 @@
+"""A help desk with scripted parts, for tests, and a worker process that runs it.
+
+    python scripted_desk.py --id worker-1 [--version 0]     # with WORKFLOW_DATA_DIR etc. set
+
+Store, policy, outbox, queue and receivers are the real ones. The text of a mail decides what
+happens to it: "refund 30.00" asks for that sum, "explode" makes the triage fail.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import time
+from decimal import Decimal
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Any
+
+from agentic_workflow.config import Config
+from agentic_workflow.decide.policy import PolicyFile
+from agentic_workflow.engine.desk import open_outbox, open_store
+from agentic_workflow.engine.queue import CaseQueue
+from agentic_workflow.store.case import Draft, Facts, Mail, Passage, Triage
+from agentic_workflow.workflow import HelpDesk
+from seedbed.settings import Settings, load
+
+POLICY = """
+version = 1
+[limits.case]
+steps = 60
+tokens = 1000
+cost_usd = 1
+seconds = 100
+[limits.day]
+cases = 100000
+tokens = 100000
+cost_usd = 100
+[approval]
+remind_hours = 1
+deadline_hours = 2
+default = "reject"
+[retry]
+attempts = 8
+first_seconds = 0.2
+[[rule]]
+name = "spam"
+when = { spam = true }
+action = "ignore"
+approval = false
+why = "Spam."
+[[rule]]
+name = "automatic"
+when = { automatic = true }
+action = "ignore"
+approval = false
+why = "Automatic."
+[[rule]]
+name = "limit"
+when = { over_limit = true }
+action = "hand_over"
+approval = true
+why = "Limit."
+[[rule]]
+name = "large"
+when = { category = "refund", amount_above = 100 }
+action = "refund"
+approval = true
+why = "Large."
+[[rule]]
+name = "refund"
+when = { category = "refund" }
+action = "refund"
+approval = false
+why = "Small."
+[[rule]]
+name = "reply"
+action = "reply"
+approval = false
+why = "Question."
+"""
+
+
+class ScriptedTriager:
+    def triage(self, mail: Mail, _screening: Any) -> Triage:
+        if "explode" in mail.text:
+            raise RuntimeError("the model exploded")
+        if pause := re.search(r"pause ([\d.]+)", mail.text):
+            time.sleep(float(pause[1]))
+        amount = re.search(r"refund ([\d.]+\d)", mail.text)
+        return Triage(
+            category="refund" if amount else "shipping",
+            order_id="10234",
+            amount=Decimal(amount[1]) if amount else None,
+        )
+
+
+class ScriptedShop:
+    def facts(self, _mail: Mail, triage: Triage) -> Facts:
+        return Facts(
+            customer_id="K1",
+            order_id=triage.order_id,
+            order_status="returned",
+            total=Decimal(500),
+            refundable=Decimal(500),
+        )
+
+
+class ScriptedPassages:
+    def search(self, *_: Any, **__: Any) -> list[Passage]:
+        return [Passage(source="returns §2", text="Thirty days.")]
+
+
+class ScriptedWriter:
+    def write(self, mail: Mail, *_: Any) -> Draft:
+        tokens = 5000 if "expensive" in mail.text else 0
+        body = f"Dear customer, about: {mail.text}"
+        return Draft(subject=f"Re: {mail.subject}", body=body, tokens=tokens)
+
+
+def open_scripted_desk(
+    config: Config, _settings: Any, queue: CaseQueue, executor_id: str, name: str = "desk"
+) -> HelpDesk:
+    store = open_store(config)
+    policy = config.policy or Path(config.data_dir) / "policy.toml"
+    if not policy.exists():
+        policy.write_text(POLICY)
+    parts: Any = {
+        "policy": PolicyFile(policy),
+        "triager": ScriptedTriager(),
+        "shop": ScriptedShop(),
+        "passages": ScriptedPassages(),
+        "writer": ScriptedWriter(),
+    }
+    outbox = open_outbox(config, store, executor_id)
+    return HelpDesk(store=store, outbox=outbox, queue=queue, name=name, **parts)
+
+
+def mail_bytes(number: int, text: str, *, sender: str = "", **headers: str) -> bytes:
+    message = EmailMessage()
+    message["From"] = sender or f"customer{number}@example.com"
+    message["To"] = "help@shop.example"
+    message["Subject"] = f"Order {number}"
+    message["Message-ID"] = f"<mail-{number}@example.com>"
+    for header, value in headers.items():
+        message[header.replace("_", "-")] = value
+    message.set_content(f"{text}\n\nNumber {number}")
+    return bytes(message)
+
+
+if __name__ == "__main__":
+    from agentic_workflow.engine.worker import run_worker
+
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--id", required=True)
+    parser.add_argument("--version")
+    arguments = parser.parse_args()
+    run_worker(
+        load(Config),
+        load(Settings),
+        arguments.id,
+        arguments.version,
+        open_desk=open_scripted_desk,
+    )
