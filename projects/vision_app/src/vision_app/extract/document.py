@@ -350,6 +350,10 @@ class Document:
         widths = [(c.box[2] - c.box[0]) / len(c.text) for c in self.cells if len(c.text) > 3]
         return median(widths or [1.0])
 
+    def page_of(self, cell: Cell) -> Page:
+        """The page that a cell is on."""
+        return next(page for page in self.pages if page.number == cell.page)
+
     @cached_property
     def on_page(self) -> dict[int, list[Cell]]:
         """The cells by page number."""

@@ -11,16 +11,17 @@ vision-language model.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
-from vision_app.extract.document import Cell, Document, Lexicon, same_row
-from vision_app.extract.line_items import Item, find_items
+from vision_app.extract.document import Cell, Document, Lexicon, same_row, to_rows
 from vision_app.extract.schemas import Field, Schema
-from vision_app.extract.scoring import SCORERS, THRESHOLD, Candidate, best
-from vision_app.extract.values import Value, find_currencies
+from vision_app.extract.scoring import AMOUNTS, SCORERS, THRESHOLD, Candidate, best
+from vision_app.extract.values import find_amounts, find_currencies, find_dates
 from vision_app.extract.vendor import respell, score_customers, score_vendors
 from vision_app.ocr.page import Box, Page, around
 
@@ -47,19 +48,27 @@ class Extraction:
 
     def as_json(self, warnings: Sequence[str] = ()) -> dict[str, Any]:
         """{"fields", "evidence", "warnings"}; `warnings` of the file come first."""
-        return {
-            "fields": self.fields,
-            "evidence": {
-                name: {
-                    "text": evidence.text,
-                    "box": [round(x, 1) for x in evidence.box] if evidence.box else None,
-                    "page": evidence.page,
-                    "confidence": round(evidence.confidence, 3),
-                }
-                for name, evidence in self.evidence.items()
-            },
-            "warnings": [*warnings, *self.warnings],
+        evidence = {
+            name: {
+                **asdict(item),
+                "box": [round(x, 1) for x in item.box] if item.box else None,
+                "confidence": round(item.confidence, 3),
+            }
+            for name, item in self.evidence.items()
         }
+        warnings = [*warnings, *self.warnings]
+        return {"fields": self.fields, "evidence": evidence, "warnings": warnings}
+
+
+@dataclass(frozen=True)
+class Item:
+    """A position; `quantity * unit_price` is `amount` if both could be read."""
+
+    description: str
+    quantity: Decimal | None
+    unit_price: Decimal | None
+    amount: Decimal
+    row: tuple[Cell, ...]
 
 
 def extract(pages: Sequence[Page], schema: Schema) -> Extraction:
@@ -70,43 +79,37 @@ def extract(pages: Sequence[Page], schema: Schema) -> Extraction:
     True
     """
     # 1. Cut the lines into cells, find the labels in them, and the evidence of the country.
-    extra = {f"field:{f.name}": f.labels for f in schema.fields if f.labels}
-    document = Document.of(pages, lexicon_of(tuple(extra.items())))
+    extra = tuple((f"field:{f.name}", f.labels) for f in schema.fields if f.labels)
+    document = Document.of(pages, lexicon_of(extra))
     # 2. Score every value on the pages for each field, and keep the best above the threshold.
-    rankings = {f.name: rank(document, f) for f in schema.fields}
-    winners = {name: best(candidates) for name, candidates in rankings.items()}
+    rankings = {field.name: rank(document, field) for field in schema.fields}
+    winners = {name: best(ranking) for name, ranking in rankings.items()}
     if (vendor := winners.get("vendor")) is not None:
         respell(document, vendor)
     # 3. The currency is the one next to the total, so it comes last.
-    for f in schema.fields:
-        if f.value == "currency":
-            winners[f.name] = find_currency(document, winners.get("total"))
+    for field in schema.fields:
+        if field.value == "currency":
+            winners[field.name] = find_currency(document, winners.get("total"))
     # 4. Check the total against the positions.
-    items = find_items(document) if pages else []
+    items = find_items(document)
     warnings = check_sums(winners, items)
     # 5. Normalize, and show the places in the images.
-    fields = {f.name: _as_json(f, winners[f.name], items) for f in schema.fields}
+    fields = {field.name: _as_json(field, winners[field.name], items) for field in schema.fields}
     evidence = {
         name: _evidence(document, winner, rankings[name])
         for name, winner in winners.items()
         if winner is not None
     }
-    for f in schema.fields:
-        if f.value == "items" and items:
-            evidence[f.name] = _evidence_of_items(document, items)
+    for field in schema.fields:
+        if field.value == "items" and items:
+            evidence[field.name] = _evidence_of_items(document, items)
     return Extraction(fields, evidence, tuple(warnings))
 
 
-_lexicons: dict[tuple[tuple[str, tuple[str, ...]], ...], Lexicon] = {}
-
-
+@lru_cache(8)
 def lexicon_of(extra: tuple[tuple[str, tuple[str, ...]], ...]) -> Lexicon:
     """The lexicon with the labels of a schema, built once."""
-    if extra not in _lexicons:
-        if len(_lexicons) > 8:
-            _lexicons.clear()
-        _lexicons[extra] = Lexicon.load(dict(extra))
-    return _lexicons[extra]
+    return Lexicon.load(dict(extra))
 
 
 def rank(document: Document, target: Field) -> list[Candidate]:
@@ -131,35 +134,69 @@ def find_currency(document: Document, total: Candidate | None) -> Candidate | No
                 continue
             candidate = Candidate(code, cell, value.start, value.end, 0.5)
             candidate.add("label", 0.3 * any(label.end <= value.start for label in labels))
-            if total is not None:
-                _score_near_total(candidate, cell, value, total)
+            if total is not None and cell is total.cell:
+                gap = max(value.start - total.end, total.start - value.end)
+                candidate.add("at the total", 0.45 if gap <= 2 else 0.3)
+            elif total is not None and cell.page == total.cell.page:
+                candidate.add("row of the total", 0.35 * same_row(candidate.box, total.box))
             candidates.append(candidate)
+    codes = [candidate.value for candidate in candidates]
     for candidate in candidates:
-        same = sum(other.value == candidate.value for other in candidates)
-        candidate.add("frequent", 0.15 * same / len(candidates))
+        candidate.add("frequent", 0.15 * codes.count(candidate.value) / len(codes))
     return best(candidates)
 
 
-def _score_near_total(candidate: Candidate, cell: Cell, value: Value, total: Candidate) -> None:
-    if cell is total.cell:
-        gap = max(value.start - total.end, total.start - value.end, 0)
-        candidate.add("at the total", 0.45 if gap <= 2 else 0.3)
-    elif cell.page == total.cell.page and same_row(cell.box_of(value.start, value.end), total.box):
-        candidate.add("row of the total", 0.35)
+# ── line items ──────────────────────────────────────────────────────────────────────────────
+
+
+def find_items(document: Document) -> list[Item]:
+    """The positions: rows with a text and an amount, above the totals; empty without a table.
+
+    Descriptions over several lines are cut to the first.
+    """
+    items: list[Item] = []
+    for cells in document.on_page.values():
+        rows = to_rows(cells)
+        heads = [n for n, row in enumerate(rows) if document.columns.intersection(row)]
+        for row in rows[heads[0] + 1 if heads else 0 :]:
+            labels = [label for cell in row for label in document.labels[cell]]
+            if items and any(x.kinds & (AMOUNTS - {"paid"}) and x.start <= 2 for x in labels):
+                break
+            item = _item(row)
+            if item is not None and (heads or not labels):
+                items.append(item)
+    return items
+
+
+def _item(row: Sequence[Cell]) -> Item | None:
+    text = "  ".join(cell.text for cell in row)
+    words = re.search(r"[^\W\d_]{2,}.*?(?=\s{2}|\s+\d+(?:[.,]\d+)?(?:\s|$)|$)", text)
+    values = [value for value in find_amounts(text) if not find_dates(value.raw)]
+    if words is None or not values or not re.search(r"[.,]\d\d", values[-1].raw):
+        return None
+    if values[-1].start < words.start() or len(text) - values[-1].end > 6:
+        return None
+    *numbers, amount = (Decimal(str(value.readings[""])) for value in values)
+    products = [
+        (first, second)
+        for n, first in enumerate(numbers)
+        for second in numbers[n + 1 :]
+        if abs(first * second - amount) < Decimal("0.011")
+    ]
+    quantity, price = products[-1] if products else (None, None)
+    return Item(words[0].strip(), quantity, price, amount, tuple(row))
 
 
 def check_sums(winners: Mapping[str, Candidate | None], items: Sequence[Item]) -> list[str]:
     """Warnings where the total disagrees with net and tax, or with the positions."""
-    numbers = {
-        name: winner.value
-        for name, winner in winners.items()
-        if winner is not None and isinstance(winner.value, Decimal)
-    }
-    total = numbers.get("total")
+    values = {name: winner.value for name, winner in winners.items() if winner is not None}
+    total, net, tax = (
+        value if isinstance(value := values.get(name), Decimal) else None
+        for name in ("total", "subtotal", "tax")
+    )
     if total is None:
         return []
     warnings = []
-    net, tax = numbers.get("subtotal"), numbers.get("tax")
     if net is not None and tax is not None and abs(net + tax - total) > CENT and net != total:
         warnings.append(f"total {total} is not subtotal {net} + tax {tax}")
     if len(items) > 1:
@@ -168,6 +205,9 @@ def check_sums(winners: Mapping[str, Candidate | None], items: Sequence[Item]) -
         if not any(abs(s - t) <= CENT for s in sums for t in (total, net or total)):
             warnings.append(f"line items add up to {amount}, which is not the total {total}")
     return warnings
+
+
+# ── values and evidence ─────────────────────────────────────────────────────────────────────
 
 
 def _as_json(target: Field, winner: Candidate | None, items: Sequence[Item]) -> Any:
@@ -181,11 +221,9 @@ def _as_json(target: Field, winner: Candidate | None, items: Sequence[Item]) -> 
             }
             for item in items
         ] or None
-    if winner is None:
-        return None
-    if isinstance(winner.value, Decimal):
+    if winner is not None and isinstance(winner.value, Decimal):
         return int(winner.value) if target.value == "integer" else as_number(winner.value)
-    return winner.value
+    return winner and winner.value
 
 
 def as_number(amount: Decimal | None) -> float | None:
@@ -194,18 +232,17 @@ def as_number(amount: Decimal | None) -> float | None:
 
 
 def _evidence(document: Document, winner: Candidate, ranking: Sequence[Candidate]) -> Evidence:
-    page = next(p for p in document.pages if p.number == winner.cell.page)
     words = winner.cell.words_in(winner.start, winner.end)
     rival = max((c.score for c in ranking if c.value != winner.value), default=0.0)
-    read = min((word.confidence for word in words), default=1.0)
     margin = 4 * (winner.score - THRESHOLD) + 3 * min(winner.score - rival, 0.5)
-    confidence = read / (1 + math.exp(-margin))
+    confidence = min(word.confidence for word in words) / (1 + math.exp(-margin))
+    page = document.page_of(winner.cell)
     text = " ".join(word.text for word in words)
     return Evidence(text, page.to_input(winner.box), page.number, confidence)
 
 
 def _evidence_of_items(document: Document, items: Sequence[Item]) -> Evidence:
-    cells = [cell for item in items for cell in item.row if cell.page == items[0].row[0].page]
-    page = next(p for p in document.pages if p.number == cells[0].page)
+    page = document.page_of(items[0].row[0])
+    boxes = [cell.box for item in items for cell in item.row if cell.page == page.number]
     text = "\n".join(" ".join(cell.text for cell in item.row) for item in items)
-    return Evidence(text, page.to_input(around(cell.box for cell in cells)), page.number, 0.5)
+    return Evidence(text, page.to_input(around(boxes)), page.number, 0.5)

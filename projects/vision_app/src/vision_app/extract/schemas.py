@@ -18,10 +18,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from seedbed.errors import BadInput, ConfigError, NotFound
+from seedbed.errors import ConfigError, NotFound
 
 BUILT_IN = ("invoice", "receipt")
 FORMATS = {"date": "date", "date-time": "date", "time": "time", "currency": "currency"}
+NAMED = {
+    "vendor": "vendor",
+    "customer": "customer",
+    "invoice_number": "number",
+    "order_number": "number",
+    "currency": "currency",
+}
 # Which kinds of labels name a field, and how well: what is due beats the total of the invoice.
 ROLES: dict[str, dict[str, float]] = {
     "invoice_number": {
@@ -40,7 +47,6 @@ ROLES: dict[str, dict[str, float]] = {
     "total": {"amount_due": 1.0, "gross_total": 0.88, "total": 0.78},
     "payment_method": {"payment_method": 1.0},
 }
-RECEIPT_ROLES = {"invoice_number": {**ROLES["invoice_number"], "transaction_number": 0.55}}
 
 
 @dataclass(frozen=True)
@@ -123,7 +129,9 @@ def _field(schema: str, name: str, data: Any) -> Field:
         pattern = re.compile(data["pattern"]) if "pattern" in data else None
     except re.error as error:
         raise ConfigError(f"{where}: invalid pattern: {error}.") from None
-    roles = dict((RECEIPT_ROLES if schema == "receipt" else ROLES).get(name, ROLES.get(name, {})))
+    roles = dict(ROLES.get(name, {}))
+    if schema == "receipt" and name == "invoice_number":
+        roles["transaction_number"] = 0.55
     if name not in ROLES:
         words = name.replace("_", " ").replace("-", " ")
         texts = [words, data.get("title", ""), data.get("description", "")]
@@ -131,28 +139,19 @@ def _field(schema: str, name: str, data: Any) -> Field:
     if labels:
         roles[f"field:{name}"] = 1.0
     enum = tuple(str(value) for value in data.get("enum", ()) if value is not None)
-    return Field(
-        name, _value(where, name, data), roles, tuple(dict.fromkeys(labels)), pattern, enum
-    )
+    labels = tuple(dict.fromkeys(labels))
+    return Field(name, _value(where, name, data), roles, labels, pattern, enum)
 
 
 def _value(where: str, name: str, data: Mapping[str, Any]) -> str:
     types = data.get("type", "string")
-    types = [types] if isinstance(types, str) else list(types)
+    types = [types] if isinstance(types, str) else types
     main = next((kind for kind in types if kind != "null"), "string")
     if main == "string":
-        if name in ("vendor", "customer"):
-            return name
-        if name in ("invoice_number", "order_number"):
-            return "number"
-        return FORMATS.get(data.get("format", ""), "currency" if name == "currency" else "text")
-    if main in ("number", "integer"):
-        return {"number": "amount", "integer": "integer"}[main]
+        return NAMED.get(name) or FORMATS.get(data.get("format", ""), "text")
     if main == "array" and name == "line_items":
         return "items"
-    raise ConfigError(
-        f"{where} has the type {main!r}.", hint="Use string, number, integer, or line_items."
-    )
-
-
-__all__ = ["BUILT_IN", "BadInput", "Field", "Schema", "load_schema", "parse_schema"]
+    if main not in ("number", "integer"):
+        hint = "Use string, number, integer, or line_items."
+        raise ConfigError(f"{where} has the type {main!r}.", hint=hint)
+    return "amount" if main == "number" else "integer"

@@ -11,10 +11,10 @@ nearer, and what is typical for the field. Below THRESHOLD the field is not on t
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from itertools import pairwise
+from functools import cached_property
 
 from vision_app.extract.document import Cell, Document, Label, same_column, same_row
 from vision_app.extract.schemas import Field
@@ -34,29 +34,7 @@ DATES = {"invoice_date", "plain_date", "paid_date", "due_date", "other_date"}
 AMOUNTS = {"amount_due", "gross_total", "total", "subtotal", "tax", "paid"}
 NEUTRAL = {"currency", "item_header", "vendor", "customer", "time"}  # never the rival of a number
 Spans = Mapping[Cell, Sequence[Value]]
-
-
-@dataclass
-class Candidate:
-    """A value with its place, its score, and the reasons for it (for debugging and reports)."""
-
-    value: object
-    cell: Cell
-    start: int
-    end: int
-    score: float
-    reasons: dict[str, float] = field(default_factory=dict)
-
-    def add(self, reason: str, score: float) -> None:
-        """Add one piece of evidence."""
-        if score:
-            self.reasons[reason] = self.reasons.get(reason, 0.0) + score
-            self.score += score
-
-    @property
-    def box(self) -> Box:
-        """Where the value is, in pixels of the upright page."""
-        return self.cell.box_of(self.start, self.end)
+"""The values of one type in each cell."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +47,38 @@ class Link:
     relation: str
 
 
+@dataclass
+class Candidate:
+    """A value with its place, its score, the reasons for it, and its labels, the best first."""
+
+    value: object
+    cell: Cell
+    start: int
+    end: int
+    score: float = 0.0
+    reasons: dict[str, float] = field(default_factory=dict)
+    links: list[Link] = field(default_factory=list)
+
+    def add(self, reason: str, score: float) -> None:
+        """Add one piece of evidence."""
+        if score:
+            self.reasons[reason] = self.reasons.get(reason, 0.0) + score
+            self.score += score
+
+    @cached_property
+    def box(self) -> Box:
+        """Where the value is, in pixels of the upright page."""
+        return self.cell.box_of(self.start, self.end)
+
+    def in_row(self, other: Candidate) -> bool:
+        """Whether both are in one row of a page."""
+        return self.cell.page == other.cell.page and same_row(self.box, other.box)
+
+    def labeled(self, kind: str) -> bool:
+        """Whether the best label is of this kind."""
+        return any(kind in link.label.kinds for link in self.links[:1])
+
+
 def best(candidates: Iterable[Candidate]) -> Candidate | None:
     """The candidate with the highest score, if it reaches the threshold."""
     top = max(candidates, key=lambda candidate: candidate.score, default=None)
@@ -78,25 +88,22 @@ def best(candidates: Iterable[Candidate]) -> Candidate | None:
 # ── labels of a value ───────────────────────────────────────────────────────────────────────
 
 
-def links(
-    document: Document, cell: Cell, value: Value, kinds: set[str], spans: Spans
-) -> list[Link]:
+def links(document: Document, value: Candidate, kinds: set[str], spans: Spans) -> list[Link]:
     """The labels of these kinds around a value, the best first; `spans` are all its likes."""
     result = []
-    box = cell.box_of(value.start, value.end)
-    for other in document.on_page[cell.page]:
-        for label in document.labels[other]:
-            inside = other is cell and label.start < value.end and value.start < label.end
-            if label.kinds & kinds and not inside and not _continues(document, other, label, spans):
-                link = _inside(document, cell, value, label, spans) if other is cell else None
-                if other is not cell:
-                    label_box = other.box_of(label.start, label.end)
-                    if same_row(label_box, box):
-                        link = _left(document, other, label, label_box, cell, value, box, spans)
-                    else:
-                        link = _above(document, other, label, label_box, cell, value, box, spans)
-                if link is not None:
-                    result.append(link)
+    for cell in document.on_page[value.cell.page]:
+        for label in document.labels[cell]:
+            if not label.kinds & kinds or _continues(document, cell, label, spans):
+                continue
+            if cell is value.cell:
+                relation, strength = "inside", _inside(document, label, value, spans)
+            elif same_row(cell.box_of(label.start, label.end), value.box):
+                relation, strength = "left", _left(document, cell, label, value, spans)
+            else:
+                relation, strength = "above", _above(document, cell, label, value, spans)
+            if strength is not None:
+                strength -= _foreign_word(document, cell, label)
+                result.append(Link(label, cell, strength, relation))
     return sorted(result, key=lambda link: -link.strength)
 
 
@@ -110,129 +117,94 @@ def _continues(document: Document, cell: Cell, label: Label, spans: Spans) -> bo
     )
 
 
-def _inside(
-    document: Document, cell: Cell, value: Value, label: Label, spans: Spans
-) -> Link | None:
+def _inside(document: Document, label: Label, value: Candidate, spans: Spans) -> float | None:
+    """The strength of a label in the cell of the value."""
+    cell = value.cell
     if label.end > value.start:
         return None
-    between = cell.text[label.end : value.start]
     others = sum(label.end <= v.start < value.start for v in spans.get(cell, ()))
     strength = label.score - 0.06 * _words(document, cell, label.end, value.start) - 0.2 * others
-    if re.search(r"[;|]|\.\s[A-Z]", between):
+    if re.search(r"[;|]|\.\s[A-Z]", cell.text[label.end : value.start]):
         strength -= 0.2
-    return Link(label, cell, strength - _foreign_word(document, cell, label), "inside")
+    return strength
 
 
 def _left(
-    document: Document,
-    other: Cell,
-    label: Label,
-    label_box: Box,
-    cell: Cell,
-    value: Value,
-    box: Box,
-    spans: Spans,
-) -> Link | None:
-    if label_box[2] > box[0] + 0.3 * document.height:
+    document: Document, cell: Cell, label: Label, value: Candidate, spans: Spans
+) -> float | None:
+    """The strength of a label in the row of the value, before it."""
+    place, box = cell.box_of(label.start, label.end), value.box
+    if place[2] > box[0] + 0.3 * document.height:
         return None
-    row = [c for c in document.on_page[cell.page] if c is not cell and c is not other]
-    between = [
-        c for c in row if same_row(c.box, box) and label_box[2] <= c.box[0] and c.box[2] <= box[0]
-    ]
-    strength = 0.95 * label.score - 0.1 * (box[0] - label_box[2]) / _width(document, cell.page)
-    strength -= 0.06 * (_words(document, other, label.end) + _words(document, cell, 0, value.start))
-    for c in between:
-        strength -= 0.15 * len(spans.get(c, ())) or 0.1 * (
-            not document.labels[c] and len(c.text) > 3
-        )
-    strength -= 0.15 * sum(v.start < value.start for v in spans.get(cell, ()))
-    strength -= 0.15 * sum(v.start >= label.end for v in spans.get(other, ()))
-    strength -= 0.3 * _has_label(document, cell, value)
-    return Link(label, other, strength - _foreign_word(document, other, label), "left")
+    gap = (box[0] - place[2]) / document.page_of(cell).width
+    words = _words(document, cell, label.end) + _words(document, value.cell, 0, value.start)
+    strength = 0.95 * label.score - 0.1 * gap - 0.06 * words
+    for c in document.on_page[cell.page]:
+        between = place[2] <= c.box[0] and c.box[2] <= box[0] and same_row(c.box, box)
+        if between and c not in (cell, value.cell):
+            unknown = not document.labels[c] and len(c.text) > 3
+            strength -= 0.15 * len(spans.get(c, ())) or 0.1 * unknown
+    strength -= 0.15 * sum(v.start < value.start for v in spans.get(value.cell, ()))
+    strength -= 0.15 * sum(v.start >= label.end for v in spans.get(cell, ()))
+    return strength - 0.3 * _has_label(document, value)
 
 
 def _above(
-    document: Document,
-    other: Cell,
-    label: Label,
-    label_box: Box,
-    cell: Cell,
-    value: Value,
-    box: Box,
-    spans: Spans,
-) -> Link | None:
-    height = min(label_box[3] - label_box[1], box[3] - box[1], 1.5 * document.height)
-    gap = box[1] - label_box[3] if label_box[1] < box[1] else label_box[1] - box[3]
-    below = label_box[1] > box[1]
-    if not same_column(label_box, box) or gap > (1.2 if below else 4) * height:
+    document: Document, cell: Cell, label: Label, value: Candidate, spans: Spans
+) -> float | None:
+    """The strength of a label above the value, or, weaker, below it."""
+    place, box = cell.box_of(label.start, label.end), value.box
+    height = min(place[3] - place[1], box[3] - box[1], 1.5 * document.height)
+    below = place[1] > box[1]
+    gap = (place[1] - box[3] if below else box[1] - place[3]) / height
+    if not same_column(place, box) or gap > (1.2 if below else 4):
         return None
-    if any(v.start >= label.end for v in spans.get(other, ())):
+    if any(v.start >= label.end for v in spans.get(cell, ())):
         return None  # the label has a value of its own
+    top, bottom = min(place[3], box[3]) - 2, max(place[1], box[1]) + 2
     between = [
         c
         for c in document.on_page[cell.page]
-        if c is not cell
-        and c is not other
+        if c not in (cell, value.cell)
         and same_column(c.box, box)
-        and min(label_box[3], box[3]) - 2
-        <= (c.box[1] + c.box[3]) / 2
-        <= max(label_box[1], box[1]) + 2
+        and top <= (c.box[1] + c.box[3]) / 2 <= bottom
     ]
-    strength = (
-        (0.45 if below else 0.85) * label.score - 0.04 * max(gap, 0) / height - 0.25 * len(between)
-    )
-    strength -= 0.3 * _has_label(document, cell, value)
-    strength -= 0.04 * _words(document, other, label.end) + 0.04 * _words(document, cell, 0)
-    if min(abs(label_box[0] - box[0]), abs(label_box[2] - box[2])) > 1.5 * height:
+    strength = (0.45 if below else 0.85) * label.score - 0.04 * max(gap, 0) - 0.25 * len(between)
+    strength -= 0.04 * (_words(document, cell, label.end) + _words(document, value.cell, 0))
+    strength -= 0.3 * _has_label(document, value)
+    if min(abs(place[0] - box[0]), abs(place[2] - box[2])) > 1.5 * height:
         strength -= 0.1
-    if other in document.columns:
+    row = [c for c in document.on_page[cell.page] if c is not cell and same_row(c.box, place)]
+    if cell in document.columns:
         strength *= 0.4
-    elif label.kinds & AMOUNTS and _in_tax_table(document, other):
+    elif label.kinds & AMOUNTS and _heads_taxes(document, row):
         strength -= 0.3
-    right = [
-        c
-        for c in document.on_page[cell.page]
-        if c is not other
-        and c in spans
-        and spans[c]
-        and same_row(c.box, label_box)
-        and 0 <= c.box[0] - label_box[2] < 12 * height
-    ]
-    strength -= 0.25 * bool(right)
-    return Link(
-        label,
-        other,
-        strength - _foreign_word(document, other, label),
-        "below" if below else "above",
-    )
+    beside = any(spans.get(c) and 0 <= c.box[0] - place[2] < 12 * height for c in row)
+    return strength - 0.25 * beside
 
 
-def _in_tax_table(document: Document, cell: Cell) -> bool:
-    """Whether a label heads a column of a table of taxes: its row has two more such labels."""
-    heads = [
-        c
-        for c in document.on_page[cell.page]
-        if same_row(c.box, cell.box)
-        and any(label.kinds & AMOUNTS for label in document.labels[c])
-        and not find_amounts(c.text)
-    ]
-    return len(heads) > 2
+def _heads_taxes(document: Document, row: Sequence[Cell]) -> bool:
+    """Whether a row has two more labels of amounts: it heads a table of taxes."""
+    labeled = [c for c in row if any(label.kinds & AMOUNTS for label in document.labels[c])]
+    return sum(not find_amounts(c.text) for c in labeled) > 1
 
 
-def _has_label(document: Document, cell: Cell, value: Value) -> bool:
+def _has_label(document: Document, value: Candidate) -> bool:
     """Whether a value has a label in front of it in its own cell."""
-    return any(label.end <= value.start for label in document.labels[cell])
+    return any(label.end <= value.start for label in document.labels[value.cell])
 
 
 def _words(document: Document, cell: Cell, start: int, end: int | None = None) -> int:
     """The number of words between two characters that are neither label, currency nor value."""
-    text = list(cell.text)
-    for label in document.labels[cell]:
-        text[label.start : label.end] = " " * (label.end - label.start)
-    rest = "".join(text)[start:end]
-    for value in find_currencies(rest):
-        rest = rest.replace(value.raw, " ")
+    rest = _blank(cell.text, [(x.start, x.end) for x in document.labels[cell]])[start:end]
+    rest = _blank(rest, [(x.start, x.end) for x in find_currencies(rest)])
     return min(8, len(re.findall(r"[^\W\d_]{2,}", rest)))
+
+
+def _blank(text: str, spans: Iterable[tuple[int, int]], char: str = " ") -> str:
+    for start, end in spans:
+        text = text[:start] + char * (end - start) + text[end:]
+    return text
 
 
 def _foreign_word(document: Document, cell: Cell, label: Label) -> float:
@@ -242,42 +214,48 @@ def _foreign_word(document: Document, cell: Cell, label: Label) -> float:
         return 0.0
     if label.kinds & DATES and label.end - label.start <= 3:
         return 0.6
-    if any(
-        other.start < before.end() and other.end > before.start()
-        for other in document.labels[cell]
-        if other is not label
-    ):
+    if any(before.start() < other.end <= label.start for other in document.labels[cell]):
         return 0.0
     return 0.5 if label.kinds & {*AMOUNTS, "plain_number"} else 0.3
 
 
-def _width(document: Document, page: int) -> float:
-    return float(next((p.width for p in document.pages if p.number == page), 1)) or 1.0
+def _score_by_links(
+    document: Document,
+    spans: Spans,
+    kinds: set[str],
+    target: Field,
+    adjust: Callable[[Link, Candidate], Link] = lambda link, _: link,
+    likes: Spans | None = None,
+) -> Iterator[tuple[Candidate, Value]]:
+    """Every value as a candidate, with the score of its labels.
 
-
-def _score_by_links(candidate: Candidate, near: Sequence[Link], roles: Mapping[str, float]) -> None:
-    """The nearest label wins: add the best one of the field, unless another's is nearer."""
-    own = max(
-        (
-            (link.strength * max(roles.get(k, 0) for k in link.label.kinds), link)
-            for link in near
-            if link.label.kinds & roles.keys()
-        ),
-        key=lambda pair: pair[0],
-        default=None,
-    )
-    rival = max(
-        (link.strength for link in near if not link.label.kinds & roles.keys()), default=0.0
-    )
-    if own is None:
-        candidate.add("rival", -rival if rival > 0.35 else 0.0)
-        return
-    candidate.add(f"{own[1].relation} {'/'.join(sorted(own[1].label.kinds))}", own[0])
-    margin = own[1].strength - rival
-    if margin < 0:
-        candidate.add("rival", -0.35 - 0.5 * rival)
-    elif margin < 0.05:
-        candidate.add("rival", -0.15)
+    The nearest label wins: the best one of the field counts, unless one of another field is nearer.
+    Of equal candidates the upper one is best; of amounts the lower one, as totals are at the
+    bottom.
+    """
+    for cell, value in ((cell, value) for cell, values in spans.items() for value in values):
+        unique = "" in value.readings
+        reading = value.readings[""] if unique else document.context.date(value)
+        candidate = Candidate(reading, cell, value.start, value.end)
+        near = [adjust(x, candidate) for x in links(document, candidate, kinds, likes or spans)]
+        candidate.links = sorted(near, key=lambda link: -link.strength)
+        own = [link for link in candidate.links if link.label.kinds & target.roles.keys()]
+        rivals = [link.strength for link in near if not link.label.kinds & target.roles.keys()]
+        rival = max(rivals, default=0.0)
+        if own:
+            scores = {
+                link.strength * max(target.roles.get(kind, 0) for kind in link.label.kinds): link
+                for link in reversed(own)
+            }
+            score, link = max(scores.items())
+            candidate.add(f"{link.relation} {'/'.join(sorted(link.label.kinds))}", score)
+            margin = link.strength - rival
+            candidate.add("rival", -0.35 - 0.5 * rival if margin < 0 else -0.15 * (margin < 0.05))
+        elif rival > 0.35:
+            candidate.add("rival", -rival)
+        depth = cell.box[1] / max(document.page_of(cell).height, 1)
+        candidate.score += 0.01 * (depth if isinstance(reading, Decimal) else 1 - depth)
+        yield candidate, value
 
 
 # ── fields ──────────────────────────────────────────────────────────────────────────────────
@@ -285,73 +263,54 @@ def _score_by_links(candidate: Candidate, near: Sequence[Link], roles: Mapping[s
 
 def score_dates(document: Document, target: Field) -> list[Candidate]:
     """Every date on the page for a date field."""
-    kinds = DATES | set(target.roles)
-    spans = {
-        cell: find_dates(
-            cell.text, compact=any(label.kinds & DATES for label in document.labels[cell])
-        )
-        for cell in document.cells
-    }
+    spans = {}
+    for cell in document.cells:
+        labeled = any(label.kinds & DATES for label in document.labels[cell])
+        spans[cell] = find_dates(cell.text, compact=labeled)
     count = sum(map(len, spans.values()))
+    kinds = DATES | set(target.roles)
     candidates = []
-    for cell, values in spans.items():
-        for value in values:
-            candidate = Candidate(document.context.date(value), cell, value.start, value.end, 0.0)
-            near = [
-                _own_date(document, link) for link in links(document, cell, value, kinds, spans)
-            ]
-            _score_by_links(candidate, near, target.roles)
-            if target.name == "date" and (not near or near[0].strength < 0.35):
-                _score_bare_date(candidate, document, count)
-            _break_ties(candidate, document)
-            candidates.append(candidate)
+    for candidate, _ in _score_by_links(document, spans, kinds, target, _own_date(document)):
+        near = candidate.links
+        if target.name == "date" and (not near or near[0].strength < 0.35):
+            _score_bare_date(candidate, document, count)
+        candidates.append(candidate)
     return candidates
 
 
-def _own_date(document: Document, link: Link) -> Link:
+def _own_date(document: Document) -> Callable[[Link, Candidate], Link]:
     """The link, as one to another date if a number before it is of another document.
 
     As in "zu Ihrer Rechnung Nr. 12 vom 3.3." and "Devis D39 du 3 mars", unlike "Rechnung 12 vom".
     """
-    if link.relation != "inside" or "plain_date" not in link.label.kinds:
-        return link
-    named = any(
-        label.start < 3 and label.kinds & OWN_NUMBERS for label in document.labels[link.cell]
-    )
-    if named or not re.search(r"\d", link.cell.text[: link.label.start]):
-        return link
-    return replace(link, label=replace(link.label, kinds=frozenset({"other_date"})))
+
+    def adjust(link: Link, _: Candidate) -> Link:
+        named = any(x.start < 3 and x.kinds & OWN_NUMBERS for x in document.labels[link.cell])
+        number = re.search(r"\d", link.cell.text[: link.label.start])
+        if link.relation != "inside" or "plain_date" not in link.label.kinds or named or not number:
+            return link
+        return replace(link, label=replace(link.label, kinds={"other_date"}))
+
+    return adjust
 
 
 def _score_bare_date(candidate: Candidate, document: Document, count: int) -> None:
     """A date without a label is that of the document if it is alone, or has a time or a place."""
     cell = candidate.cell
-    rest = cell.text[: candidate.start] + " " + cell.text[candidate.end :]
-    candidate.add("no label", 0.42 + 0.1 * (count == 1))
-    if find_times(rest) or any(
-        find_times(c.text) and same_row(c.box, cell.box) for c in document.on_page[cell.page]
-    ):
-        candidate.add("time", 0.15)
+    before, after = cell.text[: candidate.start], cell.text[candidate.end :]
     row = [c for c in document.on_page[cell.page] if c is not cell and same_row(c.box, cell.box)]
-    if any(
-        re.search(r"\d[.,]\d\d(?![\d.,]*[.,\d])", c.text) and not find_dates(c.text) for c in row
-    ):
-        candidate.add("row of a table", -0.2)
-    if re.search(r"[^\W\d_]{2},\s*(?:\w{2,4}\s)?$", cell.text[: candidate.start]):
-        candidate.add("place", 0.08)
-    left = [
-        c
-        for c in document.on_page[cell.page]
-        if c.box[2] <= cell.box[0] and same_row(c.box, cell.box) and c.text.endswith(":")
-    ]
-    if left or re.search(r"[^\W\d_]{3}\s*:\s*$", cell.text[: candidate.start]):
+    candidate.add("no label", 0.42 + 0.1 * (count == 1))
+    timed = find_times(f"{before} {after}") or any(find_times(c.text) for c in row)
+    candidate.add("time", 0.15 * bool(timed))
+    price = re.compile(r"\d[.,]\d\d(?![\d.,]*[.,\d])")
+    prices = [c for c in row if price.search(c.text) and not find_dates(c.text)]
+    candidate.add("row of a table", -0.2 * bool(prices))
+    candidate.add("place", 0.08 * bool(re.search(r"[^\W\d_]{2},\s*(?:\w{2,4}\s)?$", before)))
+    left = any(c.box[2] <= cell.box[0] and c.text.endswith(":") for c in row)
+    if left or re.search(r"[^\W\d_]{3}\s*:\s*$", before):
         candidate.add("unknown label", -0.3)
-    words = len(re.findall(r"[^\W\d_]{3,}", rest))
+    words = len(re.findall(r"[^\W\d_]{3,}", f"{before} {after}"))
     candidate.add("alone", 0.08 * (words <= 2) - 0.05 * max(0, words - 3))
-    if re.search(r"[-–]\s*$|\b(?:to|bis|au|al|t/m|until)\s*$", cell.text[: candidate.start]):
-        candidate.add("range", -0.3)
-    if re.match(r"\s*(?:[-–]|to\b|bis\b|au\b|al\b|t/m\b|until\b)\s*\d", cell.text[candidate.end :]):
-        candidate.add("range", -0.3)
 
 
 def score_amounts(document: Document, target: Field) -> list[Candidate]:
@@ -359,27 +318,19 @@ def score_amounts(document: Document, target: Field) -> list[Candidate]:
     spans = {cell: _amounts_of(cell) for cell in document.cells}
     prices = {cell: [v for v in values if not v.raw.isdigit()] for cell, values in spans.items()}
     kinds = AMOUNTS | set(target.roles) | {"other_number", "order_number", "invoice_number"}
-    decimals = sum(
-        "." in v.raw[-3:] or "," in v.raw[-3:] for group in spans.values() for v in group
-    )
-    likes = prices if decimals > 2 else spans
-    candidates, near_by = [], {}
-    for cell, values in spans.items():
-        for value in values:
-            candidate = Candidate(value.readings[""], cell, value.start, value.end, 0.0)
-            near = links(document, cell, value, kinds, likes)
-            _score_by_links(candidate, near, target.roles)
-            near_by[id(candidate)] = near
-            priced = _has_currency(cell, value)
-            candidate.add("currency", 0.04 * priced)
-            if value.raw.isdigit() and not priced:
-                candidate.add("bare integer", -0.3 if decimals > 2 else -0.1)
-                counts = re.match(r"\s[^\W\d_]{3}", cell.text[value.end :])
-                candidate.add("a number of things", -0.3 * bool(counts))
-            _break_ties(candidate, document)
-            candidates.append(candidate)
+    has_prices = sum(bool(re.search("[.,]", v.raw[-3:])) for vs in spans.values() for v in vs) > 2
+    likes = prices if has_prices else spans
+    candidates = []
+    for candidate, value in _score_by_links(document, spans, kinds, target, likes=likes):
+        text = candidate.cell.text
+        priced = find_currencies(text[max(0, value.start - 5) : value.end + 5])
+        priced = priced or re.match(r"/-|[,.]-", text[value.end :])
+        candidate.add("currency", 0.04 * bool(priced))
+        if value.raw.isdigit() and not priced:
+            candidate.add("bare integer", -0.3 if has_prices else -0.1)
+        candidates.append(candidate)
     if target.name == "total":
-        _score_totals(candidates, near_by, document)
+        _score_totals(candidates, document)
     return candidates
 
 
@@ -392,53 +343,38 @@ def _amounts_of(cell: Cell) -> list[Value]:
     ]
 
 
-def _has_currency(cell: Cell, value: Value) -> bool:
-    around = cell.text[max(0, value.start - 5) : value.end + 5]
-    return bool(find_currencies(around)) or bool(re.match(r"/-|[,.]-", cell.text[value.end :]))
-
-
-def _score_totals(
-    candidates: list[Candidate], near_by: Mapping[int, list[Link]], document: Document
-) -> None:
-    _score_sums(candidates, near_by, document)
+def _score_totals(candidates: list[Candidate], document: Document) -> None:
+    _score_sums(candidates)
     positive = [_decimal(c) for c in candidates if c.score > 0.3]
-    pages = len(document.pages)
     for candidate in candidates:
         value = _decimal(candidate)
-        if value == 0:
-            candidate.add("zero", -1.0)
+        candidate.add("zero", -1.0 * (value == 0))
         if positive and value == max(positive):
             candidate.add("largest", 0.06)
-        if _is_part_of_sum(candidate, candidates):
+        row = [_decimal(c) for c in candidates if c.in_row(candidate)]
+        if (
+            len(row) in (3, 4)
+            and value
+            and any(value + x in row for x in row if x not in (0, value))
+        ):
             candidate.add("net or tax in a row with the gross", -0.4)
         page = candidate.cell.page - document.pages[0].number
-        candidate.add("last page", 0.05 * page / pages)
+        candidate.add("last page", 0.05 * page / len(document.pages))
 
 
-def _score_sums(
-    candidates: list[Candidate], near_by: Mapping[int, list[Link]], document: Document
-) -> None:
+def _score_sums(candidates: list[Candidate]) -> None:
     """An amount with an unknown label is the total if it sums up those above.
 
     Only the last amount of each row counts. Payments and discounts are subtracted.
     """
     rows: list[Candidate] = []
-    for candidate in sorted(candidates, key=lambda c: (c.cell.page, sum(c.box[1::2]))):
-        if not re.search(r"\d[.,]\d\d$", candidate.cell.text[: candidate.end]):
-            continue
-        if (
-            rows
-            and rows[-1].cell.page == candidate.cell.page
-            and same_row(rows[-1].box, candidate.box)
-        ):
-            rows[-1] = max(rows[-1], candidate, key=lambda c: c.box[2])
-        else:
-            rows.append(candidate)
-    signed = []
-    for candidate in rows:
-        paid = any("paid" in link.label.kinds for link in near_by[id(candidate)][:1])
-        value = _decimal(candidate)
-        signed.append(-abs(value) if paid else value)
+    for candidate in sorted(candidates, key=lambda c: (c.cell.page, c.box[1] + c.box[3])):
+        if re.search(r"\d[.,]\d\d$", candidate.cell.text[: candidate.end]):
+            if rows and rows[-1].in_row(candidate):
+                rows[-1] = max(rows[-1], candidate, key=lambda c: c.box[2])
+            else:
+                rows.append(candidate)
+    signed = [-abs(_decimal(c)) if c.labeled("paid") else _decimal(c) for c in rows]
     sums = {
         n: n - k
         for n, candidate in enumerate(rows)
@@ -446,26 +382,13 @@ def _score_sums(
         if sum(signed[n - k : n]) == _decimal(candidate) != 0
     }
     for n, start in sums.items():
-        candidate, near = rows[n], near_by[id(rows[n])]
-        taxed = any("tax" in link.label.kinds for c in rows[start:n] for link in near_by[id(c)][:1])
+        candidate, near = rows[n], rows[n].links
+        taxed = any(c.labeled("tax") for c in rows[start:n])
         if not near or near[0].strength < 0.35:
             candidate.add("sum of those above", 0.3)
             candidate.add("last sum", 0.12 * (n == max(sums)))
-            candidate.add("large print", 0.1 * (document.size(candidate.cell) > 1.1))
-        elif taxed and "subtotal" in near[0].label.kinds and candidate.score < 0.3:
+        elif taxed and candidate.labeled("subtotal") and candidate.score < 0.3:
             candidate.add("net amount after tax", 0.55 - candidate.score)
-
-
-def _is_part_of_sum(candidate: Candidate, candidates: Sequence[Candidate]) -> bool:
-    row = [
-        _decimal(c)
-        for c in candidates
-        if c.cell.page == candidate.cell.page and same_row(c.box, candidate.box)
-    ]
-    value = _decimal(candidate)
-    return len(row) in (3, 4) and any(
-        value + other in row for other in row if other and value and other != value + other
-    )
 
 
 def _decimal(candidate: Candidate) -> Decimal:
@@ -479,156 +402,110 @@ def score_numbers(document: Document, target: Field) -> list[Candidate]:
     every_kind = {k for labels in document.labels.values() for label in labels for k in label.kinds}
     kinds = (every_kind - NEUTRAL) | set(target.roles)
     candidates = []
-    for cell, values in spans.items():
-        for value in values:
-            near = links(document, cell, value, kinds, spans)
-            near = [_titled(document, link, value, cell) for link in near]
-            candidate = Candidate(value.readings[""], cell, value.start, value.end, 0.0)
-            _score_by_links(candidate, sorted(near, key=lambda link: -link.strength), target.roles)
-            digits = sum(map(str.isdigit, value.raw))
-            candidate.add(
-                "digits", 0.03 * (digits >= 3) - 0.1 * (digits == 1 and len(value.raw) == 1)
-            )
-            if re.fullmatch(r"(?:19|20)\d\d", value.raw):
-                named = near and near[0].label.kinds & {"invoice_number", "receipt_number"}
-                candidate.add("a year", -0.03 if named else -0.25)
-            _break_ties(candidate, document)
-            candidates.append(candidate)
+    for candidate, value in _score_by_links(document, spans, kinds, target, _titled(document)):
+        digits = sum(map(str.isdigit, value.raw))
+        candidate.add("digits", 0.03 * (digits >= 3) - 0.1 * (len(value.raw) == 1))
+        if re.fullmatch(r"(?:19|20)\d\d", value.raw):
+            named = candidate.labeled("invoice_number") or candidate.labeled("receipt_number")
+            candidate.add("a year", -0.03 if named else -0.25)
+        candidates.append(candidate)
     return candidates
 
 
 def _numbers_of(document: Document, cell: Cell) -> list[Value]:
     """The numbers in a cell that aren't part of a label, a date, a time, an amount or a code."""
-    text = list(cell.text)
     masks = [(label.start, label.end) for label in document.labels[cell]]
-    masks += [
-        (v.start, v.end)
-        for v in (*find_dates(cell.text), *find_times(cell.text))
-        if not re.search(r"(?:^|\W)[A-Z]{1,4} $", cell.text[: v.start])  # FV 18/03/2024
-        or (_has_label(document, cell, v) and document.labels[cell][-1].end >= v.start - 2)
-    ]
-    masks += [m.span() for m in re.finditer(r"\S*(?:@|www\.|https?:)\S*|\d[\d.,' ]*%", cell.text)]
-    masks += [
-        m.span()
-        for m in re.finditer(
-            r"(?<![\w/\-])[-–]?\d{1,3}(?:[., ]\d{3})*[.,]\d{2}(?![\w/\-])", cell.text
-        )
-    ]
-    for start, end in masks:
-        text[start:end] = "\0" * (end - start)
-    return find_numbers("".join(text))
+    last = masks[-1][1] if masks else -9
+    for value in (*find_dates(cell.text), *find_times(cell.text)):
+        prefix = re.search(r"(?:^|\W)[A-Z]{1,4} $", cell.text[: value.start])  # FV 18/03/2024
+        if not prefix or value.start - 2 <= last:
+            masks.append((value.start, value.end))
+    codes = r"\S*(?:@|www\.|https?:)\S*|\d[\d.,' ]*%"
+    amounts = r"(?<![\w/\-])[-–]?\d{1,3}(?:[., ]\d{3})*[.,]\d{2}(?![\w/\-])"
+    for form in (codes, amounts):
+        masks += [match.span() for match in re.finditer(form, cell.text)]
+    return find_numbers(_blank(cell.text, masks, "\0"))
 
 
-def _titled(document: Document, link: Link, value: Value, cell: Cell) -> Link:
+def _titled(document: Document) -> Callable[[Link, Candidate], Link]:
     """Only a number right behind the title, as in "Rechnung 2024-118", belongs to it."""
-    weak = link.label.kinds & {"document_title", "receipt_number", "plain_number"}
-    if not weak or link.label.kinds & {"invoice_number"}:
-        return link
-    short = link.label.end - link.label.start <= 8
-    strength = link.strength
-    if (
-        "plain_number" in weak
-        and len(weak) == 1
-        and re.match(r",(?!\s?(?:vom|du|dated|del|van)\b)|\s[^\W\d_]{3}", cell.text[value.end :])
-    ):
-        return Link(link.label, link.cell, link.strength - 0.5, link.relation)  # No. 5, High Street
-    if link.relation == "inside":
-        between = cell.text[link.label.end : value.start]
-        if re.fullmatch(r"[\s:#.\-–]*", between):
+
+    def adjust(link: Link, value: Candidate) -> Link:
+        weak = link.label.kinds & {"document_title", "receipt_number", "plain_number"}
+        if not weak or "invoice_number" in link.label.kinds:
             return link
-        strength -= 0.4 * short
-    elif "document_title" in link.label.kinds:
-        digits = sum(map(str.isdigit, value.raw))
-        mark = cell.text[: value.start].strip() == "#" or (
-            re.search(r"[A-Za-z]", value.raw) and digits >= 3
-        )
-        small = link.cell.height < 1.25 * document.height and digits >= 4
-        mark = mark or (link.relation == "left" and small and value.raw == cell.text)
-        alone = len(cell.text) <= len(value.raw) + 4
-        strength -= 0.05 if mark and alone else 0.5
-    return Link(link.label, link.cell, strength, link.relation)
-
-
-def score_texts(document: Document, target: Field) -> list[Candidate]:
-    """What follows a label of the field, in its cell, to the right or below, as text."""
-    candidates = []
-    pattern = target.pattern
-    for cell in document.cells:
-        for label, following in _with_next(document.labels[cell]):
-            if not label.kinds & target.roles.keys():
-                continue
-            for place, strength in _places(document, cell, label, following):
-                text_cell, start, end = place
-                text = text_cell.text[start:end]
-                match = pattern.search(text) if pattern else re.search(r"\w.*", text)
-                if match and _allowed(match[0], target.enum):
-                    candidate = Candidate(
-                        match[0].strip(" :;,-"),
-                        text_cell,
-                        start + match.start(),
-                        start + match.end(),
-                        0.0,
-                    )
-                    candidate.add("label", strength * label.score)
-                    candidates.append(candidate)
-    return candidates
-
-
-def _with_next(labels: Sequence[Label]) -> Iterable[tuple[Label, int | None]]:
-    for label, following in pairwise([*labels, None]):
-        assert label is not None
-        yield label, following.start if following else None
-
-
-def _places(
-    document: Document, cell: Cell, label: Label, end: int | None
-) -> Iterable[tuple[tuple[Cell, int, int], float]]:
-    if re.search(r"\w", cell.text[label.end : end]):
-        yield (cell, label.end, end or len(cell.text)), 1.0
-        return
-    box = cell.box_of(label.start, label.end)
-    for other in document.on_page[cell.page]:
-        if other is cell or any(other_label.start == 0 for other_label in document.labels[other]):
-            continue
-        right = same_row(other.box, box) and other.box[0] >= box[2]
-        below = same_column(other.box, box) and 0 <= other.box[1] - box[3] < 2.5 * (box[3] - box[1])
-        if right or below:
-            gap = other.box[0] - box[2] if right else 2 * (other.box[1] - box[3])
-            yield (
-                (other, 0, len(other.text)),
-                0.9 - 0.3 * gap / _width(document, cell.page) - 0.1 * below,
+        text, strength = value.cell.text, link.strength
+        number, after = text[value.start : value.end], text[value.end :]
+        if weak == {"plain_number"} and re.match(
+            r",(?!\s?(?:vom|du|dated|del|van)\b)|\s[^\W\d_]{3}", after
+        ):
+            strength -= 0.5  # No. 5, High Street
+        elif link.relation == "inside":
+            near = re.fullmatch(r"[\s:#.\-–]*", text[link.label.end : value.start])
+            strength -= 0.4 * (not near and link.label.end - link.label.start <= 8)
+        elif "document_title" in link.label.kinds:
+            digits = sum(map(str.isdigit, number))
+            small = link.cell.height < 1.25 * document.height and digits >= 4
+            mark = (
+                text[: value.start].strip() == "#"
+                or (re.search(r"[A-Za-z]", number) and digits >= 3)
+                or (link.relation == "left" and small and number == text)
             )
+            strength -= 0.05 if mark and len(text) <= len(number) + 4 else 0.5
+        return replace(link, strength=strength)
 
-
-def _allowed(text: str, enum: Sequence[str]) -> bool:
-    return not enum or any(text.strip().casefold() == value.casefold() for value in enum)
+    return adjust
 
 
 def score_times(document: Document, target: Field) -> list[Candidate]:
     """Every time of day on the page; one next to a date is that of the document."""
     spans = {cell: find_times(cell.text) for cell in document.cells}
     candidates = []
-    for cell, values in spans.items():
-        for value in values:
-            candidate = Candidate(value.readings[""], cell, value.start, value.end, 0.0)
-            _score_by_links(
-                candidate, links(document, cell, value, set(target.roles), spans), target.roles
-            )
-            dated = any(
-                find_dates(c.text) and same_row(c.box, cell.box)
-                for c in document.on_page[cell.page]
-            )
-            candidate.add("date", 0.5 * dated * (":" in value.raw))
-            _break_ties(candidate, document)
-            candidates.append(candidate)
+    for candidate, value in _score_by_links(document, spans, set(target.roles), target):
+        page = document.on_page[candidate.cell.page]
+        row = [c for c in page if same_row(c.box, candidate.cell.box)]
+        dated = any(find_dates(c.text) for c in row)
+        candidate.add("date", 0.5 * dated * (":" in value.raw))
+        candidates.append(candidate)
     return candidates
 
 
-def _break_ties(candidate: Candidate, document: Document) -> None:
-    """Of equal candidates the upper one, except amounts: their totals are at the bottom."""
-    page = next(p for p in document.pages if p.number == candidate.cell.page)
-    height = candidate.cell.box[1] / max(page.height, 1)
-    candidate.score += 0.01 * (height if isinstance(candidate.value, Decimal) else 1 - height)
+def score_texts(document: Document, target: Field) -> list[Candidate]:
+    """What follows a label of the field, in its cell, to the right or below, as text."""
+    candidates = []
+    form = target.pattern or re.compile(r"\w.*")
+    allowed = {value.casefold() for value in target.enum}
+    for cell in document.cells:
+        ends = [label.start for label in document.labels[cell][1:]] + [len(cell.text)]
+        for label, end in zip(document.labels[cell], ends, strict=False):
+            if label.kinds & target.roles.keys():
+                for place, start, stop, strength in _places(document, cell, label, end):
+                    match = form.search(place.text[start:stop])
+                    text = match[0].strip(" :;,-") if match else ""
+                    if match and (not allowed or match[0].strip().casefold() in allowed):
+                        first, last = start + match.start(), start + match.end()
+                        candidate = Candidate(text, place, first, last)
+                        candidate.add("label", strength * label.score)
+                        candidates.append(candidate)
+    return candidates
+
+
+def _places(
+    document: Document, cell: Cell, label: Label, end: int
+) -> Iterator[tuple[Cell, int, int, float]]:
+    """Where the text of a label may be, and how likely: behind it, else to the right or below."""
+    if re.search(r"\w", cell.text[label.end : end]):
+        yield cell, label.end, end, 1.0
+        return
+    box, width = cell.box_of(label.start, label.end), document.page_of(cell).width
+    for other in document.on_page[cell.page]:
+        if other is cell or any(x.start == 0 for x in document.labels[other]):
+            continue
+        gap = other.box[1] - box[3]
+        if same_row(other.box, box) and other.box[0] >= box[2]:
+            yield other, 0, len(other.text), 0.9 - 0.3 * (other.box[0] - box[2]) / width
+        elif same_column(other.box, box) and 0 <= gap < 2.5 * (box[3] - box[1]):
+            yield other, 0, len(other.text), 0.8 - 0.6 * gap / width
 
 
 SCORERS: dict[str, Callable[[Document, Field], list[Candidate]]] = {

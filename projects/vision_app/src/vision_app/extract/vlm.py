@@ -10,13 +10,16 @@ that OCR did not read anywhere gets a warning and no box: it may be invented.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from decimal import Decimal
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from vision_app.extract.document import Cell, Document
+from vision_app.extract.document import Document
 from vision_app.extract.extract import Evidence, Extraction, as_number, lexicon_of
 from vision_app.extract.schemas import Field, Schema
 from vision_app.extract.values import (
+    Context,
     Value,
     find_amounts,
     find_currencies,
@@ -38,6 +41,13 @@ PROMPT = (
     " not printed on the document is null: do not guess, compute or translate values."
 )
 CONFIDENCE, UNCONFIRMED = 0.9, 0.5  # of a value that OCR read too, and of one that it did not
+_FINDERS: dict[str, Callable[[str], list[Value]]] = {
+    "date": partial(find_dates, compact=True),
+    "time": find_times,
+    "amount": find_amounts,
+    "integer": find_amounts,
+    "currency": find_currencies,
+}
 
 
 def extract_with_model(
@@ -62,7 +72,7 @@ def extract_with_model(
     fields: dict[str, Any] = {}
     for field in schema.fields:
         raw = reply.get(field.name)
-        value = raw if field.value == "items" else _normalize(field, raw, document)
+        value = raw if field.value == "items" else _normalize(field, raw, document.context)
         fields[field.name] = as_number(value) if isinstance(value, Decimal) else value
         if value is None and raw not in (None, ""):
             warnings.append(f"{field.name}: the model's {raw!r} is not a {field.value}")
@@ -81,12 +91,11 @@ def model_schema(schema: Schema) -> dict[str, Any]:
     """The schema as vendors accept it: every property required, nullable, without our keywords."""
     properties: dict[str, Any] = {}
     for name, data in schema.json["properties"].items():
-        keywords = {
-            k: v for k, v in data.items() if k not in ("format", "pattern", "x-labels", "enum")
-        }
-        types = keywords.get("type", "string")
-        types = [types] if isinstance(types, str) else list(types)
-        properties[name] = {**keywords, "type": [*dict.fromkeys([*types, "null"])]}
+        types = data.get("type", "string")
+        types = [types] if isinstance(types, str) else types
+        dropped = ("format", "pattern", "x-labels", "enum")
+        properties[name] = {k: v for k, v in data.items() if k not in dropped}
+        properties[name]["type"] = [*dict.fromkeys([*types, "null"])]
     return {
         "title": schema.json.get("title", schema.name),
         "description": schema.json.get("description", "Fields of a document"),
@@ -97,57 +106,42 @@ def model_schema(schema: Schema) -> dict[str, Any]:
     }
 
 
-def _normalize(field: Field, raw: Any, document: Document) -> Any:
+def _normalize(field: Field, raw: Any, context: Context) -> Any:
+    """What the model wrote as a value of the field; None if it is not one."""
     if raw is None or isinstance(raw, (list, dict, bool)):
         return None
     text = str(raw).strip()
-    finders: dict[str, Callable[[str], Any]] = {
-        "date": lambda text: [document.context.date(v) for v in find_dates(text, compact=True)],
-        "time": lambda text: [v.readings[""] for v in find_times(text)],
-        "amount": _amounts,
-        "integer": _amounts,
-        "currency": lambda text: [
-            document.context.currency(v.readings) for v in find_currencies(f"{text} 1")
-        ],
-    }
-    if field.value in finders:
-        return next(iter(finders[field.value](text)), None)
+    if field.value in ("amount", "integer"):
+        with suppress(ArithmeticError):
+            return Decimal(text)  # a number of JSON, whose point is the decimal separator
+    if field.value == "currency":
+        values = find_currencies(f"{text} 1")  # codes count next to a number
+        return context.currency(values[0].readings) if values else None
+    if field.value in _FINDERS:
+        values = _FINDERS[field.value](text)
+        is_date = field.value == "date"
+        return next((context.date(v) if is_date else v.readings[""] for v in values), None)
     valid = not field.pattern or field.pattern.search(text)
     return text if text and valid and (not field.enum or text in field.enum) else None
 
 
-def _amounts(text: str) -> list[object]:
-    try:
-        return [Decimal(text)]  # a number of JSON, whose point is the decimal separator
-    except ArithmeticError:
-        return [value.readings[""] for value in find_amounts(text)]
-
-
 def _find(field: Field, value: Any, document: Document) -> Evidence:
+    """Where OCR read the value; evidence without a box if it did not."""
     for cell in document.cells:
-        for start, end in _places(field, value, cell):
-            words = cell.words_in(start, end)
-            page = next(p for p in document.pages if p.number == cell.page)
-            read = min(word.confidence for word in words)
+        for start, end in _places(field, value, cell.text):
+            words, page = cell.words_in(start, end), document.page_of(cell)
             text = " ".join(word.text for word in words)
-            box = page.to_input(cell.box_of(start, end))
-            return Evidence(text, box, page.number, CONFIDENCE * read)
+            confidence = CONFIDENCE * min(word.confidence for word in words)
+            return Evidence(text, page.to_input(cell.box_of(start, end)), page.number, confidence)
     return Evidence(str(value), None, 1, UNCONFIRMED)
 
 
-def _places(field: Field, value: Any, cell: Cell) -> Iterable[tuple[int, int]]:
-    """Where a cell contains the value, as spans of characters."""
-    finders: dict[str, Callable[[str], list[Value]]] = {
-        "date": lambda text: find_dates(text, compact=True),
-        "time": find_times,
-        "amount": find_amounts,
-        "integer": find_amounts,
-        "currency": find_currencies,
-    }
-    if field.value in finders:
-        for match in finders[field.value](cell.text):
+def _places(field: Field, value: Any, text: str) -> Iterable[tuple[int, int]]:
+    """Where a text contains the value, as spans of characters."""
+    if field.value in _FINDERS:
+        for match in _FINDERS[field.value](text):
             if value in match.readings.values():
                 yield match.start, match.end
-    elif squeeze(value) and squeeze(value) in squeeze(cell.text):
-        start = cell.text.casefold().find(value.casefold())
-        yield (start, start + len(value)) if start >= 0 else (0, len(cell.text))
+    elif squeeze(value) and squeeze(value) in squeeze(text):
+        start = text.casefold().find(value.casefold())
+        yield (start, start + len(value)) if start >= 0 else (0, len(text))
