@@ -21,7 +21,6 @@ import threading
 import time
 from contextlib import suppress
 from math import sqrt
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seedbed.errors import BadInput
@@ -35,6 +34,10 @@ IDLE_SECONDS = 5.0
 _REQUEST = struct.Struct("<qqq")  # bytes of the document that follows, page or -1, maximum pixels
 _REPLY = struct.Struct("<qqqq")  # pages or one of the codes below, height, width, bytes of a row
 _ENCRYPTED, _DAMAGED = -1, -2
+_PROBLEMS = {
+    _ENCRYPTED: ("is encrypted", "Save it without a password."),
+    _DAMAGED: ("is truncated or damaged", "Export it again."),
+}
 
 
 def count_pages(data: bytes, *, name: str) -> int:
@@ -50,9 +53,7 @@ def render(data: bytes, index: int, *, name: str, max_pixels: int) -> Pixels:
 
     Raises BadInput for a page that is damaged or takes too much time or memory.
     """
-    _, pixels = _shared.request(data, index, max_pixels, f"Page {index + 1} of {name}")
-    assert pixels is not None
-    return pixels
+    return _shared.request(data, index, max_pixels, f"Page {index + 1} of {name}")[1]
 
 
 class PdfProcess:
@@ -62,18 +63,15 @@ class PdfProcess:
     """
 
     def __init__(self, max_seconds: float = 30.0, max_memory: int = 1_000_000_000) -> None:
-        self._max_seconds = max_seconds
-        self._max_memory = max_memory
+        self._max_seconds, self._max_memory = max_seconds, max_memory
         self._process: subprocess.Popen[bytes] | None = None
         self._owner = 0  # the process that started it
         self._last = 0.0  # end of the last request
         self._lock = threading.Lock()
         atexit.register(self._stop)
 
-    def request(
-        self, data: bytes, index: int, max_pixels: int, name: str
-    ) -> tuple[int, Pixels | None]:
-        """Number of pages, and the page at `index` unless that is -1; `name` is for errors."""
+    def request(self, data: bytes, index: int, max_pixels: int, name: str) -> tuple[int, Pixels]:
+        """Number of pages, and the page at `index`, empty for -1; `name` is for errors."""
         with self._lock:
             process = self._start()
             try:
@@ -85,10 +83,9 @@ class PdfProcess:
                 self._stop()
                 raise
             self._last = time.monotonic()
-        if status == _ENCRYPTED:
-            raise BadInput(f"{name} is encrypted.", hint="Save it without a password.")
-        if status == _DAMAGED:
-            raise BadInput(f"{name} is truncated or damaged.", hint="Export it again.")
+        if status in _PROBLEMS:
+            problem, hint = _PROBLEMS[status]
+            raise BadInput(f"{name} {problem}.", hint=hint)
         return status, pixels
 
     def _start(self) -> subprocess.Popen[bytes]:
@@ -98,27 +95,20 @@ class PdfProcess:
         if self._process and alive and idle < IDLE_SECONDS / 2 and self._owner == os.getpid():
             return self._process
         self._stop()
-        limits = [str(self._max_seconds), str(self._max_memory)]
-        self._process = subprocess.Popen(
-            # -P: the modules beside this file are not top-level modules.
-            [sys.executable, "-P", str(Path(__file__)), *limits],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-        )
         self._owner = os.getpid()
+        # -P: the modules beside this file are not top-level modules.
+        command = [sys.executable, "-P", __file__, str(self._max_seconds), str(self._max_memory)]
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        )
         return self._process
 
     def _stop(self) -> None:
         process, self._process = self._process, None
-        if process is None or self._owner != os.getpid():
-            return
-        process.kill()
-        process.wait()
-        for pipe in (process.stdin, process.stdout):
+        if process is not None and self._owner == os.getpid():
+            process.kill()
             with suppress(OSError):  # of bytes that were not sent
-                if pipe:
-                    pipe.close()
+                process.communicate()
 
     def _describe_end(self, status: int) -> str:
         if status == -getattr(signal, "SIGALRM", 0):
@@ -128,7 +118,7 @@ class PdfProcess:
 
 def _exchange(
     process: subprocess.Popen[bytes], data: bytes, index: int, max_pixels: int
-) -> tuple[int, Pixels | None]:
+) -> tuple[int, Pixels]:
     """Send a request and read the reply. Raises OSError or EOFError if the process ended."""
     import numpy as np
 
@@ -140,8 +130,6 @@ def _exchange(
     if len(reply) < _REPLY.size:
         raise EOFError
     status, height, width, row = _REPLY.unpack(reply)
-    if index == -1 or status < 0:
-        return status, None
     padded = np.empty((height, row), np.uint8)
     if process.stdout.readinto(padded.data) < padded.size:  # type: ignore[attr-defined]
         raise EOFError
@@ -173,26 +161,22 @@ def _answer(data: bytes, index: int, max_pixels: int, target: Any) -> None:
     try:
         pdf = pypdfium2.PdfDocument(data)
         count = len(pdf)
-        bitmap = _draw(pdf, index, max_pixels) if 0 <= index < count else None
+        if not 0 <= index < count:
+            target.write(_REPLY.pack(count, 0, 0, 0))
+            return
+        pdf.init_forms()  # so that filled-in fields are drawn
+        page = pdf[index]
+        width, height = page.get_size()  # in points, 1/72 inch
+        scale = min(DPI / 72, sqrt(max_pixels / (width * height)))
+        bitmap = page.render(scale=scale, rev_byteorder=True)  # RGB
     except pypdfium2.PdfiumError as error:
         code = _ENCRYPTED if "password" in str(error).lower() else _DAMAGED
         target.write(_REPLY.pack(code, 0, 0, 0))
         return
-    if bitmap is None:
-        target.write(_REPLY.pack(count, 0, 0, 0))
-    else:
-        target.write(_REPLY.pack(count, bitmap.height, bitmap.width, bitmap.stride))
-        target.write(bitmap.buffer)
-        bitmap.close()
+    target.write(_REPLY.pack(count, bitmap.height, bitmap.width, bitmap.stride))
+    target.write(bitmap.buffer)
+    bitmap.close()
     pdf.close()
-
-
-def _draw(pdf: Any, index: int, max_pixels: int) -> Any:
-    pdf.init_forms()  # so that filled-in fields are drawn
-    page = pdf[index]
-    width, height = page.get_size()  # in points, 1/72 inch
-    scale = min(DPI / 72, sqrt(max_pixels / (width * height)))
-    return page.render(scale=scale, rev_byteorder=True)  # RGB
 
 
 def _end_in(seconds: float) -> None:
