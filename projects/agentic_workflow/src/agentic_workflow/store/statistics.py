@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import UTC, datetime, timedelta
+from statistics import median
 
 from sqlalchemy import ColumnElement, Connection, func, select
 
 from agentic_workflow.store.case import Value
 from agentic_workflow.store.schema import WITH_TOKENS, cases, corrections, events
+
+SAMPLE = 5000  # cases; at 10,000 closed cases, the median is of every second one
 
 
 class Usage(Value):
@@ -58,15 +61,17 @@ def compute(connection: Connection, now: datetime, days: int) -> Statistics:
         by_category[category or ""] += count
         by_person[person] += count
     closed = by_day.total()
-    # 2. The median time to close, and the corrections by people.
-    seconds = select(cases.c.open_seconds).where(in_time).order_by(cases.c.open_seconds)
+    # 2. The median time to close, of a sample where sorting all would take long.
+    sample = in_time & (cases.c.number % max(1, closed // SAMPLE) == 0)
+    seconds = connection.execute(select(cases.c.open_seconds).where(sample)).scalars().all()
+    # 3. Corrections by people.
     corrected = select(func.count()).select_from(corrections).where(corrections.c.at >= start)
     return Statistics(
         days=days,
         closed=closed,
         automation_rate=by_person["desk"] / closed if closed else None,
         corrections=connection.execute(corrected).scalar_one(),
-        median_seconds=connection.execute(seconds.offset(closed // 2).limit(1)).scalar(),
+        median_seconds=median(seconds) if seconds else None,
         by_category=dict(by_category.most_common()),
         by_day=dict(sorted(by_day.items())),
     )

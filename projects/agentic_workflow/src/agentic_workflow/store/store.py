@@ -126,7 +126,7 @@ class Store:
 
         `text` selects cases whose mail contains words that begin like each of its words.
         """
-        query = _SUMMARY.order_by(cases.c.number.desc()).limit(limit)
+        query = _SUMMARY.order_by(cases.c.number.desc())
         if status:
             query = query.where(cases.c.status == status)
         if category:
@@ -135,7 +135,7 @@ class Store:
             query = query.where(cases.c.number < before)
         if text.strip():
             query = query.where(search.matches(self.engine.dialect.name, text))
-        return self._all(CaseSummary, query)
+        return self._all(CaseSummary, query, limit)
 
     def update(
         self, id: str, *, status: Status | None = None, closed_by: str = "desk", **values: object
@@ -285,7 +285,7 @@ class Store:
         """Drafts that people changed, the latest first."""
         query = select(corrections, cases.c.mail, cases.c.triage)
         query = query.join(cases, cases.c.id == corrections.c.case_id)
-        return self._all(Correction, query.order_by(corrections.c.number.desc()).limit(limit))
+        return self._all(Correction, query.order_by(corrections.c.number.desc()), limit)
 
     # ── switches and figures ────────────────────────────────────────────────────────────────
 
@@ -309,14 +309,14 @@ class Store:
 
     def counts(self) -> dict[tuple[str, str], int]:
         """Number of cases by status and category, which is empty before triage."""
-        keys = (cases.c.status, func.coalesce(cases.c.category, ""))
+        keys = (cases.c.status, cases.c.category)
         with reading(self.engine) as connection:
             rows = connection.execute(select(*keys, func.count()).group_by(*keys)).all()
-        return {(status, category): count for status, category, count in rows}
+        return {(status, category or ""): count for status, category, count in rows}
 
-    def _all(self, kind: type[T], query: Select[Any]) -> list[T]:
+    def _all(self, kind: type[T], query: Select[Any], limit: int = LIST_LIMIT) -> list[T]:
         with reading(self.engine) as connection:
-            return [kind(**row) for row in connection.execute(query.limit(LIST_LIMIT)).mappings()]
+            return [kind(**row) for row in connection.execute(query.limit(limit)).mappings()]
 
 
 def _json(values: dict[str, Any]) -> dict[str, Any]:
