@@ -12,14 +12,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from vision_app.config import Config
 from vision_app.ocr.page import Box
 from seedbed.errors import BadInput, ConfigError, MissingExtra, WeightsError
+from seedbed.guardrails import reason
 from seedbed.models.images import Pixels
 from seedbed.models.weights import ensure
 from seedbed.settings import Settings
@@ -29,8 +29,7 @@ MAX_QUERIES = 20
 MAX_DETECTIONS = 100
 
 
-@dataclass(frozen=True)
-class Detection:
+class Detection(NamedTuple):
     """An object; `label` is the query it matches, `score` from 0 to 1, `box` in pixels."""
 
     label: str
@@ -64,37 +63,32 @@ class Detector:
         queries = list(dict.fromkeys(text.strip() for text in queries if text.strip()))
         self._check(queries)
         # 2. Run the model once per query.
+        limits = {"threshold": min_score, "top_k": MAX_DETECTIONS}
         with self._lock:
-            objects = self._pipeline(
-                Image.fromarray(pixels),
-                candidate_labels=queries,
-                threshold=min_score,
-                top_k=MAX_DETECTIONS,
-            )
+            objects = self._pipeline(Image.fromarray(pixels), candidate_labels=queries, **limits)
         # 3. Cut the boxes at the edges: detectors that pad an image also search in the padding.
         height, width, _ = pixels.shape
-        return [
-            Detection(item["label"], float(item["score"]), box)
-            for item in objects
-            if (box := _inside(item["box"], width, height))
-        ]
+        detections = []
+        for item in objects:
+            left, right = (float(min(max(item["box"][x], 0), width)) for x in ("xmin", "xmax"))
+            top, bottom = (float(min(max(item["box"][y], 0), height)) for y in ("ymin", "ymax"))
+            if left < right and top < bottom:
+                box = left, top, right, bottom
+                detections.append(Detection(item["label"], float(item["score"]), box))
+        return detections
 
     def _check(self, queries: Sequence[str]) -> None:
         if not queries:
             raise BadInput("No object to look for.", hint="Name at least one, such as 'a cat'.")
         if len(queries) > MAX_QUERIES:
-            raise BadInput(
-                f"{len(queries)} objects to look for; the maximum is {MAX_QUERIES}.",
-                hint="Split them into several requests.",
-            )
+            message = f"{len(queries)} objects to look for; the maximum is {MAX_QUERIES}."
+            raise BadInput(message, hint="Split them into several requests.")
         limit = self._pipeline.model.config.text_config.max_position_embeddings
         for query in queries:
             tokens = len(self._pipeline.tokenizer(query)["input_ids"])
             if tokens > limit:
-                raise BadInput(
-                    f"The query {query[:40]!r} has {tokens} tokens; the maximum is {limit}.",
-                    hint="Use a shorter one.",
-                )
+                message = f"The query {query[:40]!r} has {tokens} tokens; the maximum is {limit}."
+                raise BadInput(message, hint="Use a shorter one.")
 
 
 def load_detector(config: Config, settings: Settings) -> Detector:
@@ -103,11 +97,9 @@ def load_detector(config: Config, settings: Settings) -> Detector:
     Raises ConfigError if none is set, MissingExtra without transformers or torch, and WeightsError
     for a model that cannot be loaded or is not a zero-shot detector.
     """
+    hint = "Set VISION_DETECTOR, e.g. to hf:google/owlv2-base-patch16-ensemble."
     if config.detector is None:
-        raise ConfigError(
-            "Object detection is off, as no detector is set.",
-            hint="Set VISION_DETECTOR, e.g. to hf:google/owlv2-base-patch16-ensemble.",
-        )
+        raise ConfigError("Object detection is off, as no detector is set.", hint=hint)
     try:
         import torch  # noqa: F401  # transformers reports it only when the model loads
         from transformers import pipeline
@@ -117,11 +109,8 @@ def load_detector(config: Config, settings: Settings) -> Detector:
     try:
         return Detector(pipeline("zero-shot-object-detection", model=str(folder), device="cpu"))
     except (OSError, ValueError, KeyError) as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise WeightsError(
-            f"{config.detector} is not a zero-shot object detector: {reason}",
-            hint="Set VISION_DETECTOR, e.g. to hf:google/owlv2-base-patch16-ensemble.",
-        ) from error
+        message = f"{config.detector} is not a zero-shot object detector: {reason(error)}"
+        raise WeightsError(message, hint=hint) from error
 
 
 def draw(pixels: Pixels, detections: Sequence[Detection]) -> Pixels:
@@ -135,19 +124,13 @@ def draw(pixels: Pixels, detections: Sequence[Detection]) -> Pixels:
         raise MissingExtra(error.name or "supervision", EXTRA) from None
     if not detections:
         return pixels.copy()
-    labels = list(dict.fromkeys(detection.label for detection in detections))
+    names, scores, places = zip(*detections, strict=True)
+    labels = list(dict.fromkeys(names))
     boxes = sv.Detections(
-        xyxy=np.array([detection.box for detection in detections], np.float32),
-        confidence=np.array([detection.score for detection in detections], np.float32),
-        class_id=np.array([labels.index(detection.label) for detection in detections]),
+        xyxy=np.array(places, np.float32),
+        confidence=np.array(scores, np.float32),
+        class_id=np.array([labels.index(name) for name in names]),
     )
-    captions = [f"{detection.label} {detection.score:.2f}" for detection in detections]
+    captions = [f"{name} {score:.2f}" for name, score in zip(names, scores, strict=True)]
     overlay = sv.BoxAnnotator().annotate(pixels.copy(), boxes)
     return np.asarray(sv.LabelAnnotator().annotate(overlay, boxes, captions), np.uint8)
-
-
-def _inside(box: dict[str, int], width: int, height: int) -> Box | None:
-    """The part of a box that is in the image; None if there is none."""
-    left, right = (float(min(max(box[side], 0), width)) for side in ("xmin", "xmax"))
-    top, bottom = (float(min(max(box[side], 0), height)) for side in ("ymin", "ymax"))
-    return (left, top, right, bottom) if left < right and top < bottom else None

@@ -1,6 +1,6 @@
 """Explain a classification: which parts of an image speak for a class.
 
-    explanation = explain(classifier, pixels)                # for the most likely class
+    explanation = explain(classifier, pixels)                # of the most likely class
     explanation = explain(classifier, pixels, "leopard")     # for any other one
     picture = overlay(pixels, explanation.map)               # the map in colour over the image
 
@@ -24,19 +24,18 @@ The window was chosen on the same photographs. Smoother windows lower both measu
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from vision_app.classify.classifier import Classifier
 from vision_app.ocr.page import Pixels
+from seedbed.cli import Progress
 from seedbed.errors import BadInput
 
 Floats = npt.NDArray[np.float32]
-Window = tuple[slice, slice]  # rows and columns
-Progress = Callable[[int, int], None]  # windows done, of how many
 
 _SIDE = 256  # pixels of the shorter side while windows are hidden; models see hardly more
 _LONGEST = 1024  # pixels of the longer side
@@ -46,8 +45,7 @@ _BATCH = 16  # images
 _SCREEN = 1600  # maximum width and height of an overlay, in pixels
 
 
-@dataclass(frozen=True)
-class Explanation:
+class Explanation(NamedTuple):
     """Where the evidence for `label` is.
 
     `map` is 0 to 1, float32, for the image shrunk to a shorter side of at most 256 pixels: 1 where
@@ -70,51 +68,28 @@ def explain(
     Takes about a second on two cores. `progress` is called with the number of windows done and
     their total.
     """
-    return explain_labels(classifier, pixels, [label] if label else None, progress)[0]
-
-
-def explain_labels(
-    classifier: Classifier,
-    pixels: Pixels,
-    labels: Sequence[str] | None = None,
-    progress: Progress | None = None,
-) -> list[Explanation]:
-    """Explain several labels at the price of one, by default the most likely label only."""
-    indices = [_index(classifier, label) for label in labels or ()]
+    index = _index(classifier, label) if label else None
     # 1. Shrink the image, as hiding parts of a large one is slow, and classify it.
     image = _shrink(pixels)
     [whole] = classifier.probabilities([image])
-    indices = indices or [int(whole.argmax())]
-    # 2. Classify it with each window hidden.
+    index = int(whole.argmax()) if index is None else index
+    # 2. Classify it with each window hidden, and add the drop of the confidence to its pixels.
+    total, count = np.zeros((2, *image.shape[:2]), np.float32)
     windows = list(_windows(*image.shape[:2]))
-    hidden = np.empty((len(windows), len(indices)), np.float32)
     for start in range(0, len(windows), _BATCH):
         batch = windows[start : start + _BATCH]
-        probabilities = classifier.probabilities([_hide(image, window) for window in batch])
-        hidden[start : start + len(batch)] = probabilities[:, indices]
+        copies = [image.copy() for _ in batch]
+        for copy, window in zip(copies, batch, strict=True):
+            copy[window] = _GREY
+        for window, row in zip(batch, classifier.probabilities(copies), strict=True):
+            total[window] += whole[index] - row[index]
+            count[window] += 1
         if progress is not None:
             progress(start + len(batch), len(windows))
-    # 3. Average the drops of the windows over each pixel.
-    return [
-        Explanation(
-            classifier.labels[index],
-            float(whole[index]),
-            _average(image.shape[:2], windows, whole[index] - hidden[:, column]),
-        )
-        for column, index in enumerate(indices)
-    ]
-
-
-def agreement(first: Explanation, second: Explanation) -> float:
-    """Correlation of two maps of one image, -1 to 1; 0 if one of them is constant.
-
-    A sanity check (Adebayo et al. 2018, https://arxiv.org/abs/1810.03292): a map that is about the
-    class, and not only about the edges of the image, changes when the class does. Maps of two
-    objects side by side should have a correlation near 0 or below.
-    """
-    a, b = (item.map.astype(float) - item.map.mean(dtype=float) for item in (first, second))
-    length = float(np.linalg.norm(a) * np.linalg.norm(b))
-    return float((a * b).sum()) / length if length > 0 else 0.0
+    # 3. Average the drops over each pixel; where the confidence rises, the map is 0.
+    mean = np.maximum(total / np.maximum(count, 1), 0)
+    scaled = np.asarray(mean / max(float(mean.max()), 1e-9), np.float32)
+    return Explanation(classifier.labels[index], float(whole[index]), scaled)
 
 
 def overlay(pixels: Pixels, relevance: Floats) -> Pixels:
@@ -155,26 +130,10 @@ def _shrink(pixels: Pixels) -> Pixels:
     return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC, None, 3.0))
 
 
-def _windows(height: int, width: int) -> Iterator[Window]:
+def _windows(height: int, width: int) -> Iterator[tuple[slice, slice]]:
     """Squares that overlap by half, also over the edges, so that each pixel is in about four."""
     side = max(1, round(max(min(height, width) * _WINDOW, max(height, width) / 8)))
     step = max(1, side // 2)
     for top in range(step - side, height, step):
         for left in range(step - side, width, step):
             yield slice(max(0, top), top + side), slice(max(0, left), left + side)
-
-
-def _hide(image: Pixels, window: Window) -> Pixels:
-    hidden = image.copy()
-    hidden[window] = _GREY
-    return hidden
-
-
-def _average(shape: tuple[int, ...], windows: Sequence[Window], drops: Floats) -> Floats:
-    """The mean drop of the windows over each pixel, with negative means as 0, scaled to 0 to 1."""
-    total, count = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
-    for window, drop in zip(windows, drops, strict=True):
-        total[window] += drop
-        count[window] += 1
-    mean = np.maximum(total / np.maximum(count, 1), 0)
-    return np.asarray(mean / max(float(mean.max()), 1e-9), np.float32)
