@@ -87,11 +87,9 @@ def _added(text: str, amounts: Sequence[Amount]) -> Amount | None:
     values = list({a.value: a for a in amounts}.values())
     if len(values) < 2:
         return None
-    for amount in values:
-        if has("sum", amount.clause) and amount.value == max(a.value for a in values):
-            others = sum((a.value for a in values if a is not amount), Decimal(0))
-            if others == amount.value or len(values) == 2 and not has("charged twice", text):
-                return amount
+    largest = max(values, key=lambda a: a.value)
+    if sum((a.value for a in values), Decimal(0)) == 2 * largest.value:
+        return largest  # the mail names the total itself
     together = [a for a in values if a.score == _first_best(values).score] or values
     if len(together) < 2:
         together = values
@@ -131,6 +129,7 @@ def _scored(clause: str, value: Decimal, sign: str | None, start: int, end: int)
     after = clause[end : end + 30]
     if has("no claim", before) or matcher("no claim").match(after.strip(" ,()")):
         score -= 6.0
+    score -= 1.5 * has("sum", before[-25:])
     if re.search(words("half") + "$", before):
         value /= 2
     if _TIMES.search(before) and not has("dispute", clause):

@@ -26,7 +26,8 @@ _RATES = {"GBP": Decimal("1.2"), "CHF": Decimal("1.1")}  # into EUR, rounded up;
 _REPLY = re.compile(r"\s*(?:re|aw|antw|fw|fwd|wg|tr|ref|rv|sv)\s*(?:\[\d+\])?:", re.IGNORECASE)
 _QUESTION = re.compile(r"\bwhy\b|\bwarum\b|\bwieso\b|\bpourquoi\b|\bpor que\b")
 _PASSIVE = re.compile(
-    r"\b(?:was|were|has been|have been|got|wurden?|ist|sind|a ete|ont ete|ha sido|han sido|fue|esta)"
+    r"\b(?:was|were|has been|have been|got|will be|wurden?|ist|sind"
+    r"|a ete|ont ete|ha sido|han sido|fue|esta)"
     r"\s+(?:\w+\s+){0,3}$"
 )
 _REQUEST = re.compile(
@@ -55,6 +56,8 @@ class Signals:
     danger: str = ""
     misuse: str = ""
     twice: str = ""
+    accepted: str = ""
+    refused: str = ""
     names: tuple[str, ...] = field(default=())
 
 
@@ -73,6 +76,8 @@ def read_signals(mail: Mail) -> Signals:
         "danger": next((p for p in parts if _is_danger(p)), ""),
         "misuse": next((p for p in parts if has("misuse", p)), ""),
         "twice": next((p for p in parts if has("charged twice", p)), ""),
+        "accepted": _accepted(mail, parts),
+        "refused": next((p for p in parts if has("refuses refund", p)), ""),
     }
     return Signals(**found, names=tuple(name for name, clause in found.items() if clause))
 
@@ -81,9 +86,9 @@ def read_fields(mail: Mail, category: Category, signals: Signals) -> Fields:
     """Order, amount, approval and priority of a mail of this category."""
     reasons = []
     # 1. Order: the new text, else subject, else thread.
-    order_id = find_order(mail.text, mail.subject, mail.quoted)
+    order_id = None if category == "spam" else find_order(mail.text, mail.subject, mail.quoted)
     # 2. Amount: asked for or disputed now; a sum of the thread only if the new text accepts it.
-    amount = None if category == "spam" else _amount(mail, category)
+    amount = None if category == "spam" else _amount(mail, category, signals)
     # 3. Approval.
     approval = "" if category == "spam" else _approval(mail, amount, signals)
     # 4. Priority, which a threat or a danger raises in any category.
@@ -102,16 +107,22 @@ def read_fields(mail: Mail, category: Category, signals: Signals) -> Fields:
 # ── amount ──────────────────────────────────────────────────────────────────────────────────
 
 
-def _amount(mail: Mail, category: Category) -> Amount | None:
+def _amount(mail: Mail, category: Category, signals: Signals) -> Amount | None:
     text = own_text(mail)
-    simple = plain(text)
-    if has("refuses refund", simple) and not has("charged twice", simple):
+    if signals.refused and not signals.twice:
         return None
     claim = category in ("refund", "billing")
     amount = find_amount(text, claim=claim)
-    if amount is None and mail.quoted and has("accept", plain(mail.text)):
+    if amount is None and signals.accepted:
         amount = find_amount(mail.quoted, claim=True)
     return amount
+
+
+def _accepted(mail: Mail, parts: list[str]) -> str:
+    """The clause that accepts a sum of the quoted thread."""
+    if not has("offer", plain(mail.quoted)) or find_amount(mail.text, claim=True):
+        return ""
+    return next((p for p in parts if has("accept", p) and not has("not", p)), "")
 
 
 # ── approval ────────────────────────────────────────────────────────────────────────────────
@@ -126,7 +137,7 @@ def _approval(mail: Mail, amount: Amount | None, signals: Signals) -> str:
         return ""
     euros = amount.value * _RATES.get(amount.currency or "EUR", Decimal(1))
     simple = plain(own_text(mail))
-    back = has("ask back", simple) or has("charged twice", simple) or has("accept", simple)
+    back = has("ask back", simple) or signals.twice or signals.accepted
     return f"{amount.value} asked back" if euros > LIMIT_EUR and back else ""
 
 
@@ -154,7 +165,8 @@ def _asks_deletion(sentence: str) -> bool:
         before, gap = sentence[: match.start()], match["gap"] or match["gap2"] or ""
         if has("minor object", gap) or has("minor object", before[-35:]):
             continue
-        if has("not", gap) or has("not", before[-25:]):
+        after = sentence[match.end() :]
+        if has("not", gap) or has("not", before[-25:]) or has("not", after[:8]):
             continue
         if _QUESTION.search(before) or (_PASSIVE.search(gap) and not _REQUEST.search(sentence)):
             continue
@@ -184,7 +196,9 @@ def _priority(
         return "high", due
     if category == "other":
         return "low", "general enquiry"
-    enquiry = order_id is None and has("enquiry", simple) and not has("problem", simple)
+    calm = not has("problem", simple) and category not in ("account", "complaint")
+    enquiry = calm and order_id is None and has("enquiry", simple)
+    enquiry = enquiry or (calm and has("thanks", simple) and has("settled", simple))
     return ("low", "general enquiry") if enquiry else ("normal", "")
 
 

@@ -26,6 +26,9 @@ _KEYED = re.compile(rf"(?<!\w){words('order')}{_LINK}$")
 _OTHER = re.compile(rf"(?<!\w){words('other number')}{_LINK}(?:[a-z]{{1,5}}[- ]?)?$")
 _LISTED = re.compile(r"\d{3,}\s?(?:,|/|&|and|und|et|y|e|or|oder|ou|o|sowie|,? not|,? nicht)\s+#?$")
 _DENIED = re.compile(r"\b(?:not|nicht|pas|no|n'est pas)\s(?:\w+\s){0,3}?#?$")
+_MARK = re.compile(
+    r"o|or|ord\w*|a|b|w|so|po|be|bs|bst|best\w*|au|auf|co|com|cm|cmd|cde|pe|ped\w*|sh|shop|web"
+)
 _UNIT = re.compile(
     r"\s?(?:€|eur|euros?|\$|usd|dollars?|£|gbp|chf|franken|francs?|pfund|dolares|libras|%|uhr|h\b"
     r"|w\b|watt|v\b|volt|mah|ml|cm|mm|kg|km|g\b|gb|lumen|times|days|tage|jours|dias|stuck|pieces)"
@@ -86,9 +89,10 @@ def _kind(match: re.Match[str], before: str, after: str, digits: str, *, listed:
     mark = (match["mark"] or "").strip(" #-_/")
     if len(digits) > 8 or _UNIT.match(after):
         return 0.0
-    if mark and re.fullmatch(rf"{words('order')}|[a-z]{{1,4}}", mark):
-        return 3.5
+    if mark:
+        return 3.5 if _MARK.fullmatch(mark) and len(digits) >= 4 else 0.0
     if match["mark"] and not mark:  # "#10234"
         return 3.0
-    plausible = 4 <= len(digits) <= 7 and digits[0] != "0" and not 1900 <= int(digits) <= 2100
-    return 1.0 if plausible else 0.0
+    number = int(match["digits"]) if match["digits"].isdecimal() else 0
+    plausible = 4 <= len(digits) <= 7 and number and not 1900 <= number <= 2100 and number % 100
+    return 1.0 if plausible and digits[0] != "0" else 0.0

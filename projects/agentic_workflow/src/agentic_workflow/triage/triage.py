@@ -27,6 +27,8 @@ _BOOSTS: dict[str, dict[Category, float]] = {
     "legal": {"complaint": 3.0, "other": 0.2, "spam": 0.1},
     "danger": {"other": 0.05, "spam": 0.2},
     "twice": {"billing": 8.0},
+    "accepted": {"refund": 10.0, "other": 0.2},
+    "refused": {"refund": 0.2},
 }
 
 

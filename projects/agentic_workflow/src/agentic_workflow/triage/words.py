@@ -13,10 +13,13 @@ import tomllib
 import unicodedata
 from functools import cache
 from importlib import resources
+from itertools import pairwise
 
 _SIMPLE = str.maketrans("’‘´`–—\u00a0\u202f\t", "''''--   ", "\u00ad\u200b") | {0xDF: "ss"}
+_ABBREVIATION = "".join(rf"(?<!\b{a}\.)" for a in ("nr", "no", "num", "ref", "tel", "art"))
 _END = re.compile(
-    r"(?<=[.!?;])(?<!\bnr\.)(?<!\bno\.)(?<!\d\.)\s+|(?<=\d\.)\s+(?=[^\W\d]{4})|\n\s*\n|(?<=[.!?;:,])\n|\n(?=[-*•])"
+    rf"(?<=[.!?;]){_ABBREVIATION}(?<!\d\.)\s+|(?<=\d\.)\s+(?=[^\W\d]{{3}})"
+    r"|\n\s*\n|(?<=[.!?;:,])\n|\n(?=[-*•])"
 )
 _CLAUSE = re.compile(
     r",\s+(?:but|aber|mais|pero|doch|while|whereas|wahrend|tandis que|mientras|sondern|sino)\b"
@@ -64,9 +67,9 @@ def sentences(text: str) -> list[str]:
 
 def clauses(text: str) -> list[str]:
     """Sentences, divided further where they turn to something else ("…, but …")."""
-    return [part for sentence in sentences(text) for part in _split_keeping(sentence)]
+    return [part for sentence in sentences(text) for part in _split(sentence)]
 
 
-def _split_keeping(sentence: str) -> list[str]:
-    starts = [0, *(match.start() for match in _CLAUSE.finditer(sentence) if match.start()), None]
-    return [sentence[a:b].strip(" ,") for a, b in zip(starts, starts[1:], strict=False)]
+def _split(sentence: str) -> list[str]:
+    starts = [0, *(m.start() for m in _CLAUSE.finditer(sentence) if m.start()), len(sentence)]
+    return [sentence[a:b].strip(" ,") for a, b in pairwise(starts)]
