@@ -7,10 +7,12 @@ with reading(engine) as connection:
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from statistics import median
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, func, select
+from sqlalchemy import Column, ColumnElement, Connection, Row, func, select
 
 from agentic_workflow.store.case import Value
 from agentic_workflow.store.schema import WITH_TOKENS, cases, corrections, events
@@ -46,6 +48,19 @@ def usage(
     tokens, cost = connection.execute(totals.where(WITH_TOKENS, spent)).one()
     count = connection.execute(select(func.count(cases.c.id)).where(received)).scalar_one()
     return Usage(cases=count, tokens=tokens or 0, cost_usd=cost or 0.0)
+
+
+def count(connection: Connection, *keys: Column[Any]) -> Sequence[Row[Any]]:
+    """The number of rows for each combination of the columns, as the last field."""
+    return connection.execute(select(*keys, func.count()).group_by(*keys)).all()
+
+
+def draft_seconds(connection: Connection, limit: int = 100) -> list[float]:
+    """Times from arrival to the draft, of the latest drafts."""
+    times = select(cases.c.received_at, events.c.at).where(events.c.kind == "draft")
+    times = times.join(cases, cases.c.id == events.c.case_id).order_by(events.c.number.desc())
+    rows = connection.execute(times.limit(limit))
+    return [max(0.0, (drafted - received).total_seconds()) for received, drafted in rows]
 
 
 def compute(connection: Connection, now: datetime, days: int) -> Statistics:

@@ -32,7 +32,15 @@ from agentic_workflow.store.records import (
     Event,
     Verdict,
 )
-from agentic_workflow.store.schema import UNDECIDED, approvals, cases, corrections, events, switches
+from agentic_workflow.store.schema import (
+    UNDECIDED,
+    approvals,
+    cases,
+    corrections,
+    events,
+    outbox,
+    switches,
+)
 from agentic_workflow.store.statistics import Statistics, Usage
 from seedbed.errors import Conflict, NotFound
 
@@ -243,8 +251,9 @@ class Store:
                 raise _no_approval(_case(connection, id), _approval(connection, id))
             # 2. Keep what the person changed.
             before, changes = _case(connection, id).draft, dict[str, object](status="approved")
-            if draft and before and (draft.subject, draft.body) != (before.subject, before.body):
+            if draft is not None:
                 changes["draft"] = draft
+            if draft and before and (draft.subject, draft.body) != (before.subject, before.body):
                 drafts = _json({"before": before, "after": draft})
                 row = {"case_id": id, "corrected_by": by, "at": self._now(), "comment": comment}
                 connection.execute(insert(corrections).values(**row, **drafts))
@@ -267,14 +276,18 @@ class Store:
         return self._undecided(approvals.c.due_at <= now)
 
     def to_remind(self, now: datetime) -> list[CaseSummary]:
-        """Cases that wait for a person who was not reminded yet; each is returned once."""
-        due = (approvals.c.remind_at <= now, approvals.c.due_at > now, ~approvals.c.reminded)
-        query = update(approvals).where(UNDECIDED, *due).values(reminded=True)
+        """Cases that wait for a person who was not reminded yet."""
+        due = (approvals.c.remind_at <= now, approvals.c.due_at > now)
+        return self._undecided(*due, ~approvals.c.reminded)
+
+    def remind(self, id: str) -> bool:
+        """Record a reminder; False if another process was faster, or the case is decided."""
+        condition = (approvals.c.case_id == id, UNDECIDED, ~approvals.c.reminded)
         with writing(self.engine) as connection:
-            ids = connection.execute(query.returning(approvals.c.case_id)).scalars().all()
-            for id in ids:
+            statement = update(approvals).where(*condition).values(reminded=True)
+            if first := bool(connection.execute(statement).rowcount):
                 self._add_event(connection, id, "remind")
-        return self._undecided(cases.c.id.in_(ids))
+        return first
 
     def _undecided(self, *conditions: ColumnElement[bool]) -> list[CaseSummary]:
         query = _SUMMARY.add_columns(approvals.c.due_at).where(UNDECIDED, *conditions)
@@ -309,10 +322,19 @@ class Store:
 
     def counts(self) -> dict[tuple[str, str], int]:
         """Number of cases by status and category, which is empty before triage."""
-        keys = (cases.c.status, cases.c.category)
         with reading(self.engine) as connection:
-            rows = connection.execute(select(*keys, func.count()).group_by(*keys)).all()
+            rows = statistics.count(connection, cases.c.status, cases.c.category)
         return {(status, category or ""): count for status, category, count in rows}
+
+    def effect_counts(self) -> dict[str, int]:
+        """Number of effects by status."""
+        with reading(self.engine) as connection:
+            return {status: n for status, n in statistics.count(connection, outbox.c.status)}
+
+    def draft_seconds(self) -> list[float]:
+        """Times from arrival to the draft, of the latest hundred drafts."""
+        with reading(self.engine) as connection:
+            return statistics.draft_seconds(connection)
 
     def _all(self, kind: type[T], query: Select[Any], limit: int = LIST_LIMIT) -> list[T]:
         with reading(self.engine) as connection:
