@@ -7,12 +7,11 @@ with reading(engine) as connection:
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from statistics import median
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Connection, Row, func, select
+from sqlalchemy import Column, ColumnElement, Connection, func, select
 
 from agentic_workflow.store.case import Value
 from agentic_workflow.store.schema import WITH_TOKENS, cases, corrections, events
@@ -50,9 +49,10 @@ def usage(
     return Usage(cases=count, tokens=tokens or 0, cost_usd=cost or 0.0)
 
 
-def count(connection: Connection, *keys: Column[Any]) -> Sequence[Row[Any]]:
-    """The number of rows for each combination of the columns, as the last field."""
-    return connection.execute(select(*keys, func.count()).group_by(*keys)).all()
+def count(connection: Connection, *keys: Column[Any]) -> dict[tuple[str, ...], int]:
+    """The number of rows for each combination of the columns; an empty one is ""."""
+    rows = connection.execute(select(*keys, func.count()).group_by(*keys)).all()
+    return {tuple(key or "" for key in row[:-1]): row[-1] for row in rows}
 
 
 def draft_seconds(connection: Connection, limit: int = 100) -> list[float]:

@@ -18,7 +18,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Select, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Select, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from agentic_workflow.store import search, statistics
@@ -320,16 +320,16 @@ class Store:
         with reading(self.engine) as connection:
             return statistics.compute(connection, self._now(), days)
 
-    def counts(self) -> dict[tuple[str, str], int]:
+    def counts(self) -> dict[tuple[str, ...], int]:
         """Number of cases by status and category, which is empty before triage."""
         with reading(self.engine) as connection:
-            rows = statistics.count(connection, cases.c.status, cases.c.category)
-        return {(status, category or ""): count for status, category, count in rows}
+            return statistics.count(connection, cases.c.status, cases.c.category)
 
     def effect_counts(self) -> dict[str, int]:
         """Number of effects by status."""
         with reading(self.engine) as connection:
-            return {status: n for status, n in statistics.count(connection, outbox.c.status)}
+            rows = statistics.count(connection, outbox.c.status)
+        return {status: n for (status,), n in rows.items()}
 
     def draft_seconds(self) -> list[float]:
         """Times from arrival to the draft, of the latest hundred drafts."""
