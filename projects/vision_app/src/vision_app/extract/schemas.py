@@ -39,6 +39,7 @@ ROLES: dict[str, dict[str, float]] = {
         "reference_number": 0.55,
     },
     "order_number": {"order_number": 1.0},
+    "customer": {"customer": 1.0},
     "date": {"invoice_date": 1.0, "plain_date": 0.85, "paid_date": 0.55},
     "due_date": {"due_date": 1.0},
     "time": {"time": 1.0},

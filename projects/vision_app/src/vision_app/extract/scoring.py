@@ -298,7 +298,7 @@ def _score_bare_date(candidate: Candidate, document: Document, count: int) -> No
     """A date without a label is that of the document if it is alone, or has a time or a place."""
     cell = candidate.cell
     before, after = cell.text[: candidate.start], cell.text[candidate.end :]
-    row = [c for c in document.on_page[cell.page] if c is not cell and same_row(c.box, cell.box)]
+    row = document.row_of(cell)
     candidate.add("no label", 0.42 + 0.1 * (count == 1))
     timed = find_times(f"{before} {after}") or any(find_times(c.text) for c in row)
     candidate.add("time", 0.15 * bool(timed))

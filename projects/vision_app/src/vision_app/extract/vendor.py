@@ -3,8 +3,8 @@
     score_vendors(document, field)       # every line of text as a name, with its evidence
     score_customers(document, field)     # the first line under "Bill to"
 
-A vendor's name is large, at the top, has a legal form, or returns in a domain or in the footer. It
-is not a title, an address, a slogan, or in the customer's block. Word lists are in `parties.toml`.
+A vendor's name is large, at the top, has a legal form, or is repeated in the footer. It is not a
+title, an address, a slogan, or in the customer's block. Word lists are in `parties.toml`.
 """
 
 from __future__ import annotations
@@ -18,25 +18,20 @@ from typing import Any
 
 from rapidfuzz import fuzz
 
-from vision_app.extract.document import Cell, Document, same_column, same_row
+from vision_app.extract.document import Cell, Document, Label, same_column, same_row
 from vision_app.extract.schemas import Field
 from vision_app.extract.scoring import Candidate, score_texts
 from vision_app.extract.values import find_amounts, find_dates, squeeze
-from vision_app.ocr.page import around
 
-_DOMAIN = re.compile(r"(?:@|www\.|https?://)([\w\-.]+)\.[a-z]{2,}", re.I)
 _CONTACT = re.compile(
     r"@|www\.|https?:|\.(?:com|de|fr|net|org|co\.uk)\b|\b(?:tel|fax|phone)\b", re.I
 )
 _PRICE = re.compile(r"(?<![\d.,])\d[\d ]*(?:[.,]\d{3})*[.,]\d\d(?![\d.,]*\d)")
 _SEPARATOR = re.compile(r"[·•|*,]|\s[-–]\s")
-_MAILERS = {"gmail", "outlook", "yahoo", "hotmail", "gmx", "web", "icloud", "orange", "mail"}
 _SENTENCE = re.compile(r"[^\W\d_]{3}[.!?…]$|[,!?]|\s[·•|]\s|[“„»]")
 # The line above the window of an envelope: name, street and town, separated.
 _SENDER = re.compile(r"^(.{3,}?)\s*(?:[·•|*]|\s[-–]\s|,)\s*(?=.*\d)")
 _NAME_ENDING = re.compile(r"[\s,]*[(\[][^)\]]*\d[^)\]]*[)\]]\s*$|^[\W_]+|[\s:;,|*\-–_]+$")
-
-
 # Forms of address: a person who is addressed is the customer. Without "Dr", as in a practice.
 _PERSON = re.compile(
     r"(?:mr|mrs|ms|miss|herrn?|frau|familie|mme|mlle|monsieur|madame|sra?|sig(?:\.ra)?|dhr|mevr|hr|fru)"
@@ -47,32 +42,36 @@ _PERSON = re.compile(
 
 def score_vendors(document: Document, _: Field) -> list[Candidate]:
     """Every line of the first page that could be the vendor's name."""
-    first = document.on_page.get(document.pages[0].number, []) if document.pages else []
+    first = document.on_page[document.pages[0].number]
     customers = _customer_block(document, first)
     candidates = []
     for cell in first:
         name = cell.text
-        labels = [
-            label for label in document.labels[cell] if "vendor" in label.kinds and label.start == 0
-        ]
-        if labels and (":" in name[labels[0].end : labels[0].end + 2] or labels[0].end > 7):
-            name = name[labels[0].end :].strip(" :")
+        label = _leading_label(document, cell, "vendor")
+        if label and (":" in name[label.end : label.end + 2] or label.end > 7):
+            name = name[label.end :].strip(" :")
         sender = _SENDER.match(name)
         name = sender[1] if sender and not re.search(r"\d", sender[1]) else name
         start = cell.text.index(name)
-        length = len(name)
-        name = clean_name(name)
+        end, name = start + len(name), clean_name(name)
         if len(squeeze(name)) < 2 or sum(map(str.isalpha, name)) < 2:
             continue
-        candidate = Candidate(name, cell, start, start + length, 0.0)
+        candidate = Candidate(name, cell, start, end)
         _score_text(candidate, document, name)
-        _score_place(candidate, document, first, cell in customers)
-        _score_support(candidate, document, name)
+        _score_place(candidate, document, first)
+        candidate.add("customer's block", -0.8 * (cell in customers))
+        candidate.add("repeated", 0.15 * _is_repeated(document, cell, name))
         if sender and "legal form" in candidate.reasons:
             candidate.add("with its address", 0.42 * ("middle" in candidate.reasons))
         candidates.append(candidate)
     _merge_lines(document, candidates)
     return candidates
+
+
+def _leading_label(document: Document, cell: Cell, kind: str) -> Label | None:
+    """The label of this kind that a cell begins with."""
+    labels = (x for x in document.labels[cell] if kind in x.kinds and x.start == 0)
+    return next(labels, None)
 
 
 def clean_name(name: str) -> str:
@@ -91,247 +90,156 @@ def clean_name(name: str) -> str:
 def _score_text(candidate: Candidate, document: Document, name: str) -> None:
     """What the words say: a legal form speaks for a name; titles, addresses and slogans against."""
     words = [squeeze(word) for word in re.findall(r"[^\W\d_]+(?:['’.&\-][^\W\d_]+)*", name)]
-    legal = _legal_form().search(name)
-    candidate.add("legal form", 0.3 * bool(legal))
-    covered = sum(
-        label.end - label.start
-        for label in document.labels[candidate.cell]
-        if label.end <= candidate.end
-    )
-    share = covered / max(len(candidate.cell.text), 1)
+    legal = bool(_legal_form().search(name))
+    candidate.add("legal form", 0.3 * legal)
+    labels = document.labels[candidate.cell]
     if candidate.start == 0:
-        title = any(
-            "document_title" in label.kinds or "invoice_number" in label.kinds
-            for label in document.labels[candidate.cell]
-        )
-        candidate.add("label", -(0.7 if share > 0.6 else 0.35 * title if not legal else 0.0))
-    digits = sum(map(str.isdigit, name))
-    address = [w for w in words if w in _words("address_words")] or [
-        w for w in words if w.endswith(tuple(_words("address_suffixes"))) and len(w) > 6
-    ]
-    if digits:
+        covered = sum(label.end - label.start for label in labels if label.end <= candidate.end)
+        title = any(label.kinds & {"document_title", "invoice_number"} for label in labels)
+        share = covered / len(candidate.cell.text)
+        candidate.add("label", -0.7 if share > 0.6 else -0.35 * (title and not legal))
+    suffixes = tuple(_words("address_suffixes"))
+    address = any(
+        w in _words("address_words") or (len(w) > 6 and w.endswith(suffixes)) for w in words
+    )
+    if digits := sum(map(str.isdigit, name)):
         shop = re.fullmatch(r"[^\d,]{4,}\s#?\d{3,4}", name) and not address  # with its number
         candidate.add("digits", -0.02 if shop else -0.12 - 0.03 * digits)
-        candidate.add("address", -0.3 * bool(address))
-    elif not legal:
-        candidate.add("address", -0.12 * bool(set(address) - {"dr"}))
-    slogan = sum(w in _words("slogan_words") for w in words)
+        candidate.add("address", -0.3 * address)
     if not legal:
-        candidate.add("slogan", -0.14 * slogan)
+        candidate.add("address", -0.12 * address)
+        candidate.add("slogan", -0.14 * sum(w in _words("slogan_words") for w in words))
         candidate.add("sentence", -0.25 * bool(_SENTENCE.search(name)))
     candidate.add("contact", -0.6 * bool(_CONTACT.search(name)))
     candidate.add("person", -0.3 * bool(_PERSON.match(name)))
-    if find_dates(name) or any("." in v.raw or "," in v.raw for v in find_amounts(name)):
+    candidate.add("colon", -0.35 * (":" in name))
+    if find_dates(name) or any(re.search("[.,]", v.raw) for v in find_amounts(name)):
         candidate.add("value", -0.5)
-    if ":" in name:
-        candidate.add("colon", -0.35)
 
 
-def _score_place(
-    candidate: Candidate, document: Document, cells: Sequence[Cell], in_customer: bool
-) -> None:
+def _score_place(candidate: Candidate, document: Document, cells: Sequence[Cell]) -> None:
     """Where it is and how large: letterheads are large and at the top."""
-    cell = candidate.cell
-    top = min((c.box[1] for c in cells), default=0.0)
-    bottom = max((c.box[3] for c in cells), default=1.0)
+    cell, row = candidate.cell, document.row_of(candidate.cell)
+    top, bottom = min(c.box[1] for c in cells), max(c.box[3] for c in cells)
     depth = (cell.box[1] - top) / max(bottom - top, 1)
     above = {
         round(c.box[1] / document.height)
         for c in cells
         if c.box[3] <= cell.box[1] + 2 and not document.labels[c]
     }
-    candidate.add("top", max(0.0, 0.48 - 0.04 * len(above)) * (depth < 0.5))
     size = document.size(cell)
-    candidate.add("large", min(0.35, 0.35 * max(0.0, size - 1.1)) * (depth < 0.5))
+    if depth < 0.5:
+        candidate.add("top", max(0.0, 0.48 - 0.04 * len(above)))
+        candidate.add("large", min(0.35, 0.35 * max(0.0, size - 1.1)))
     if size < 0.97 or (size < 1.07 and not _has_address(document, cell)):
         candidate.add("as small as the text", -0.06)
     candidate.add("middle", -0.35 * (0.35 < depth < 0.8) - 0.15 * (depth >= 0.8))
-    candidate.add("customer's block", -0.8 * in_customer)
-    priced = any(
-        c.box[0] > cell.box[0] and same_row(c.box, cell.box) and _PRICE.search(c.text)
-        for c in cells
-    )
-    candidate.add("row with an amount", -0.4 * priced)
-    heads = [
-        c
-        for c in cells
-        for label in document.labels[c]
-        if "vendor" in label.kinds
-        and label.start == 0
-        and (
-            (c is cell and candidate.start > 0)
-            or (c is not cell and len(c.text) <= label.end + 2 and _next_to(c, cell))
-        )
-    ]
-    if heads:
-        # In a row with a number or a date, "seller" is the person at the counter.
-        row = [c for c in cells if c is not heads[0] and same_row(c.box, heads[0].box)]
-        clerk = any(
-            label.kinds - {"customer", "vendor"} and c.text[-1] != ":"
-            for c in row
-            if c is not cell
-            for label in document.labels[c]
-        )
-        candidate.add("vendor label", 0.1 if clerk else 0.45)
+    prices = [c for c in row if c.box[0] > cell.box[0] and _PRICE.search(c.text)]
+    candidate.add("row with an amount", -0.4 * bool(prices))
+    for head in cells:
+        label = _leading_label(document, head, "vendor")
+        alone = label and len(head.text) <= label.end + 2 and _next_to(head, cell)
+        if label and (candidate.start > 0 if head is cell else alone):
+            # In a row with a number or a date, "seller" is the person at the counter.
+            others = [c for c in document.row_of(head) if c is not cell and c.text[-1] != ":"]
+            kinds = {kind for c in others for x in document.labels[c] for kind in x.kinds}
+            candidate.add("vendor label", 0.1 if kinds - {"customer", "vendor"} else 0.45)
+            break
 
 
 def _has_address(document: Document, cell: Cell) -> bool:
     """Whether one of the next two lines has the digits of an address or a telephone."""
-    below = [
-        c
+    return any(
+        re.search(r"\d", c.text) and not find_dates(c.text)
         for c in document.on_page[cell.page]
-        if 0 <= c.box[1] - cell.box[3] + 0.5 * cell.height < 3 * cell.height
-        and same_column(c.box, cell.box)
-    ]
-    return any(re.search(r"\d", c.text) and not find_dates(c.text) for c in below)
+        if -0.5 <= (c.box[1] - cell.box[3]) / cell.height < 2.5 and same_column(c.box, cell.box)
+    )
 
 
 def _next_to(label: Cell, cell: Cell) -> bool:
+    """Whether a cell is right below a label, or to its right."""
+    if same_row(label.box, cell.box):
+        return 0 <= cell.box[0] - label.box[2] < 12 * label.height
     gap = cell.box[1] - label.box[3]
-    below = same_column(label.box, cell.box) and -2 <= gap < 1.2 * label.height
-    beside = same_row(label.box, cell.box) and 0 <= cell.box[0] - label.box[2] < 12 * label.height
-    return below or beside
+    return same_column(label.box, cell.box) and -2 <= gap < 1.2 * label.height
 
 
-def _score_support(candidate: Candidate, document: Document, name: str) -> None:
-    """A domain or another line that repeats the name: a footer, a bank account's holder."""
-    stems = {squeeze(part) for part in _domains(document)}
-    core = squeeze(_legal_form().sub("", name))
-    candidate.add(
-        "domain",
-        0.25
-        * any(
-            len(stem) > 3
-            and len(core) > 3
-            and (
-                stem in core
-                or core in stem
-                or fuzz.ratio(stem, core) > 75
-                or _initials(name) == stem
-            )
-            for stem in stems
-        ),
-    )
+def _is_repeated(document: Document, cell: Cell, name: str) -> bool:
+    """Whether another line contains the name: a footer, a bank account's holder."""
     whole = re.compile(rf"(?<!\w){re.escape(name)}(?!\w)", re.I)
-    repeated = len(core) > 4 and any(
-        whole.search(other.text) for other in document.cells if other is not candidate.cell
-    )
-    candidate.add("repeated", 0.15 * repeated)
-
-
-def _initials(name: str) -> str:
-    return squeeze("".join(word[0] for word in re.findall(r"[^\W\d_]+", name)))
-
-
-def _domains(document: Document) -> list[str]:
-    candidates = []
-    for cell in document.cells:
-        for match in _DOMAIN.finditer(cell.text.replace(" ", "")):
-            parts = [
-                p
-                for p in match[1].lower().split(".")
-                if p not in ("www", "com", "co", "mail", "shop", "info")
-            ]
-            candidates += [p for p in parts[-1:] if p not in _MAILERS]
-    return candidates
+    long = len(squeeze(_legal_form().sub("", name))) > 4
+    return long and any(whole.search(c.text) for c in document.cells if c is not cell)
 
 
 def _customer_block(document: Document, cells: Sequence[Cell]) -> set[Cell]:
     """The cells under or beside a label such as "Bill to", down to a gap."""
     block: set[Cell] = set()
     for cell in cells:
-        labels = [
-            label
-            for label in document.labels[cell]
-            if "customer" in label.kinds and label.start == 0
-        ]
-        if not labels:
+        label = _leading_label(document, cell, "customer")
+        if label is None:
             continue
-        label = labels[0]
-        rest = cell.text[label.end :].strip(" :,.")
-        if rest and not re.match(r"\s*[:.]|\s\S", cell.text[label.end :]):
-            continue
+        rest = cell.text[label.end :]
+        named = bool(rest.strip(" :,."))
         short = label.end <= 4  # "To", "An": prepositions at the start of other texts
-        if rest and short and ":" not in cell.text:
+        if named and not (":" in rest if short else re.match(r"\s*[:.]|\s\S", rest)):
             continue
         block.add(cell)
-        bottom, left = cell.box, cell.box[0]
+        bottom, left = cell.box[3], cell.box[0]
         for other in cells:
-            gap = other.box[1] - bottom[3]
-            beside = (
-                same_row(other.box, cell.box) and 0 <= other.box[0] - cell.box[2] < 6 * cell.height
-            )
-            aligned = abs(other.box[0] - left) < 2 * cell.height
-            if other is not cell and (
-                (beside and not rest)
-                or (
-                    aligned
-                    and -2 <= gap < 1.3 * max(document.height, cell.height)
-                    and len(block) < 40
-                )
+            gap = (other.box[1] - bottom) / max(document.height, cell.height)
+            below = abs(other.box[0] - left) < 2 * cell.height and -0.1 <= gap < 1.3
+            right = 0 <= other.box[0] - cell.box[2] < 6 * cell.height
+            beside = right and same_row(other.box, cell.box) and not named
+            if other is cell or not (beside or below):
+                continue
+            if any(
+                x.kinds & {"vendor", "item_header"} and x.start == 0 for x in document.labels[other]
             ):
-                if any(
-                    label.kinds & {"vendor", "item_header"} and label.start == 0
-                    for label in document.labels[other]
-                ):
-                    break
-                block.add(other)
-                if not beside:
-                    bottom = around([bottom, other.box])
-                elif not rest:
-                    left = other.box[0]
+                break
+            block.add(other)
+            if beside:
+                left = other.box[0]
+            else:
+                bottom = max(bottom, other.box[3])
     return block
 
 
 def _merge_lines(document: Document, candidates: list[Candidate]) -> None:
     """A name over two lines: repeated in one, or in the same large print, or its legal form."""
-    by_cell = {candidate.cell: candidate for candidate in candidates}
     lines = [squeeze(_SEPARATOR.sub("#" * 9, cell.text)) for cell in document.cells]
-    for candidate in sorted(candidates, key=lambda c: -c.score)[:4]:
-        cell = candidate.cell
-        for other in document.on_page[cell.page]:
-            second = by_cell.get(other)
-            gap = other.box[1] - cell.box[3]
-            if (
-                second is None
-                or other is cell
-                or "label" in candidate.reasons
-                or not same_column(cell.box, other.box)
-                or not -0.4 * cell.height <= gap < 0.7 * cell.height
-            ):
+    for first in sorted(candidates, key=lambda c: -c.score)[:4]:
+        for second in candidates:
+            gap = (second.cell.box[1] - first.cell.box[3]) / first.cell.height
+            near = -0.4 <= gap < 0.7 and same_column(first.cell.box, second.cell.box)
+            if second is first or "label" in first.reasons or not near:
                 continue
-            name = f"{candidate.value} {second.value}"
+            name = f"{first.value} {second.value}"
             whole = squeeze(name)
-            repeated = whole.isalpha() and any(
-                fuzz.partial_ratio(whole, line) > 85
-                for line in lines
-                if len(line) >= len(whole) - 1
-            )
-            legal = [bool(_legal_form().search(str(c.value))) for c in (candidate, second)]
-            form = _legal_form().search(str(second.value))
-            only_form = form and len(form[0]) >= 0.7 * len(str(second.value))
-            ending = re.search(r"(?:&|\bund|\band|\bet|\be|\by|-)\s*$", str(candidate.value))
-            separate = legal[1] and not only_form and _is_other_name(name, str(second.value))
-            similar = 0.85 < document.size(other) / document.size(cell) < 1.18
-            large = document.size(cell) > 1.25 and second.score > 0.45
-            if (
-                (repeated and not separate)
-                or only_form
-                or ending
-                or (similar and not separate and not legal[0] and (large or legal[1]))
-            ):
-                candidate.value = name
-                candidate.add("two lines", 0.05 + max(0.0, second.score - candidate.score))
-                candidate.add("repeated", 0.15 * repeated)
+            long = [line for line in lines if len(line) >= len(whole) - 1]
+            repeated = whole.isalpha() and any(fuzz.partial_ratio(whole, x) > 85 for x in long)
+            if _continues(document, first, second, repeated):
+                first.value = name
+                first.add("two lines", 0.05 + max(0.0, second.score - first.score))
+                first.add("repeated", 0.15 * repeated)
                 break
 
 
-def _is_other_name(both: str, second: str) -> bool:
-    """Whether the second of two lines is the company's legal name, below that of the shop."""
-    first = both.removesuffix(f" {second}")
-    words = [{squeeze(word) for word in name.split() if len(word) > 3} for name in (first, second)]
-    bare = _legal_form().sub("", second)
-    return bool(words[0] & words[1]) or first.isupper() != bare.isupper()
+def _continues(document: Document, first: Candidate, second: Candidate, repeated: bool) -> bool:
+    """Whether the second of two lines belongs to the name in the first."""
+    above, below = str(first.value), str(second.value)
+    form = _legal_form().search(below)
+    if form and len(form[0]) >= 0.7 * len(below):
+        return True
+    if re.search(r"(?:&|\bund|\band|\bet|\be|\by|-)\s*$", above):
+        return True
+    # The company's legal name below that of the shop: in other print, or with the same words.
+    long_words = [{squeeze(word) for word in x.split() if len(word) > 3} for x in (above, below)]
+    other_print = above.isupper() != _legal_form().sub("", below).isupper()
+    if form and (other_print or long_words[0] & long_words[1]):
+        return False
+    similar = 0.85 < document.size(second.cell) / document.size(first.cell) < 1.18
+    large = document.size(first.cell) > 1.25 and second.score > 0.45
+    return repeated or bool(similar and not _legal_form().search(above) and (large or form))
 
 
 def respell(document: Document, winner: Candidate) -> None:
@@ -353,18 +261,13 @@ def respell(document: Document, winner: Candidate) -> None:
 
 def score_customers(document: Document, target: Field) -> list[Candidate]:
     """The name under or beside a label of the customer."""
-    named = Field(
-        target.name, "text", {"customer": 1.0, **target.roles}, target.labels, target.pattern
-    )
-    candidates = []
-    for candidate in score_texts(document, named):
+    candidates = score_texts(document, target)
+    for candidate in candidates:
         text = str(candidate.value)
-        digits = sum(map(str.isdigit, text))
-        candidate.add("digits", -0.3 * (digits > 2))
+        candidate.add("digits", -0.3 * (sum(map(str.isdigit, text)) > 2))
         candidate.add("short", -0.5 * (sum(map(str.isalpha, text)) < 3))
         if document.labels[candidate.cell] and candidate.start == 0:
             candidate.add("label", -0.3)
-        candidates.append(candidate)
     return candidates
 
 
