@@ -1,0 +1,159 @@
+"""What people do: decide, settle doubts, replay, switch. The API, the page and the CLI call this.
+
+    actions = Actions(config, store, queue, outbox)
+    actions.decide("c0123456789abcde", "approve", "anna", body="Dear Bob, …")
+
+Permission is checked here. A decision is stored first and queued then; if the process dies in
+between, the workers' upkeep queues the case.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime
+from typing import Any, get_args
+
+from sqlalchemy import Row
+
+from agentic_workflow.config import Config
+from agentic_workflow.effects.outbox import Outbox
+from agentic_workflow.engine.queue import CaseQueue
+from agentic_workflow.mail.masking import mask
+from agentic_workflow.store.case import Draft
+from agentic_workflow.store.records import Verdict
+from agentic_workflow.store.store import CaseRecord, Store
+from seedbed.errors import BadInput, Conflict, Forbidden, Unavailable
+
+Json = dict[str, Any]
+SWITCHES = ("stopped", "dry_run")
+_log = logging.getLogger(__name__)
+
+
+class Actions:
+    """Actions on cases; `by` is the name of the person's API key."""
+
+    def __init__(self, config: Config, store: Store, queue: CaseQueue, outbox: Outbox) -> None:
+        self.config, self.store, self.queue, self.outbox = config, store, queue, outbox
+        self._approvers = {name.strip() for name in config.approvers.split(",") if name.strip()}
+
+    def may_approve(self, by: str) -> bool:
+        """Whether this person may use the methods below."""
+        return not self._approvers or by in self._approvers
+
+    def decide(
+        self,
+        case_id: str,
+        decision: Verdict,
+        by: str,
+        subject: str | None = None,
+        body: str | None = None,
+        comment: str = "",
+    ) -> CaseRecord:
+        """Decide a case that waits. "approve" may change the reply, and "ask" sends `comment`.
+
+        Raises Forbidden, NotFound, or Conflict, which names who was first.
+        """
+        # 1. Check what does not need the database.
+        self._check(by)
+        if decision not in get_args(Verdict):
+            raise BadInput(
+                f"Unknown decision {decision!r}.", hint="Available: approve, reject, ask."
+            )
+        if decision == "ask" and not comment.strip():
+            raise BadInput("The question to the sender is empty.", hint="Write it as the comment.")
+        # 2. Store the decision, with the reply as the person changed it.
+        record, draft = self.store.case(case_id), None
+        if decision == "approve" and (subject is not None or body is not None):
+            old = record.draft or Draft(subject=f"Re: {record.mail.subject}", body="")
+            new = {"subject": subject or old.subject, "body": old.body if body is None else body}
+            draft = old.model_copy(update={name: mask(text) for name, text in new.items()})
+        record = self.store.decide_approval(case_id, decision, by, draft, mask(comment))
+        # 3. Let a worker go on.
+        self._finish(record)
+        return record
+
+    def resolve(self, key: str, happened: bool, by: str) -> str:
+        """Settle an effect in doubt: it did happen, or it is tried again. Returns the case's id."""
+        self._check(by)
+        reason = f"{key} {'happened' if happened else 'did not happen'}"
+        return self._retry(self.outbox.resolve(key, happened, by), "resolve", by, reason)
+
+    def replay_effect(self, key: str, by: str) -> str:
+        """Try an effect that failed for good once more. Returns the case's id."""
+        self._check(by)
+        return self._retry(self.outbox.replay(key, by), "replay", by, key)
+
+    def replay(self, case_id: str, by: str) -> str:
+        """Go on with a failed case, or begin it again if nothing was decided. Returns its id."""
+        self._check(by)
+        record, approval = self.store.case(case_id), self.store.approval(case_id)
+        if record.status != "failed":
+            raise Conflict(f"Case {case_id} is {record.status}, not failed.")
+        for row in self.outbox.of_case(case_id):
+            if row.status == "failed":
+                self.outbox.replay(row.key, by)
+        if record.decision and (approval.decision if approval else not record.decision.approval):
+            return self._retry(case_id, "replay", by)
+        self.store.record(case_id, "replay", actor=by)
+        self.store.update(case_id, status="received", attempt=record.attempt + 1)
+        self.queue.handle_again(case_id, record.attempt + 1, record.sender)
+        return case_id
+
+    def set_switch(self, name: str, on: bool, by: str) -> None:
+        """Turn "stopped" (no effects) or "dry_run" (effects are only recorded) on or off."""
+        self._check(by)
+        if name not in SWITCHES:
+            raise BadInput(f"Unknown switch {name!r}.", hint=f"Available: {', '.join(SWITCHES)}.")
+        self.store.set_switch(name, on, by)
+        _log.warning("%s is %s, by %s", name, "on" if on else "off", by)
+
+    # ── what people look at, as JSON ────────────────────────────────────────────────────────
+
+    def details(self, case_id: str) -> Json:
+        """A case with its timeline, approval and effects. Raises NotFound."""
+        record, approval = self.store.case(case_id), self.store.approval(case_id)
+        return {
+            "case": record.model_dump(mode="json"),
+            "timeline": [event.model_dump(mode="json") for event in self.store.events(case_id)],
+            "approval": approval and approval.model_dump(mode="json"),
+            "effects": [_effect(row) for row in self.outbox.of_case(case_id)],
+        }
+
+    def effects(self, status: str) -> list[Json]:
+        """Effects by status: "in_doubt", "failed" (dead letters), "ready", "claimed" or "done"."""
+        return [_effect(row) for row in self.outbox.list(status)]
+
+    def inbox(self) -> Json:
+        """What waits for a person: approvals, doubts and failures; and the switches."""
+        lists = {name: self.store.cases(status=name, limit=200) for name in ("in_doubt", "failed")}
+        lists = {"waiting": self.store.waiting(), **lists}
+        cases = {name: [c.model_dump(mode="json") for c in rows] for name, rows in lists.items()}
+        return {**cases, "switches": self.switches()}
+
+    def switches(self) -> dict[str, bool]:
+        """The switches and whether they are on."""
+        return {name: self.store.switch(name) for name in SWITCHES}
+
+    def _check(self, by: str) -> None:
+        if not self.may_approve(by):
+            raise Forbidden(f"{by!r} may not approve cases.", hint="See WORKFLOW_APPROVERS.")
+
+    def _retry(self, case_id: str, kind: str, by: str, reason: str = "") -> str:
+        attempt = self.store.case(case_id).attempt + 1  # a workflow of its own
+        self.store.record(case_id, kind, actor=by, reason=reason)
+        self.store.update(case_id, status="approved", attempt=attempt)
+        self._finish(self.store.case(case_id))
+        return case_id
+
+    def _finish(self, record: CaseRecord) -> None:
+        try:
+            self.queue.finish(record.id, record.attempt, record.sender)
+        except Unavailable as error:  # the decision is stored, and the upkeep will queue it
+            _log.warning("case %s is queued later: %s", record.id, error)
+
+
+def _effect(row: Row[Any]) -> Json:
+    return {
+        name: value.isoformat() if isinstance(value, datetime) else value
+        for name, value in row._mapping.items()
+    }
