@@ -260,12 +260,11 @@ class Vision:
         progress: Progress | None = None,
     ) -> Json:
         """Train a classifier on a folder with one sub-folder per class; returns its report."""
-        from vision_app.classify.fine_tune import fine_tune
-        from vision_app.classify.train import train
+        from vision_app.classify.train import fine_tune, train
 
         target = out or self.config.data_dir / "classifiers" / folder.resolve().name
         method = fine_tune if full else train
-        return method(folder, target, self.config, self.settings, progress).as_json()
+        return method(folder, target, self.config, self.settings, progress)
 
     def close(self) -> None:
         """Close the index."""

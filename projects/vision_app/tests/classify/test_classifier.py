@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-from vision_app.classify.classifier import Classifier, load_classifier
-from vision_app.classify.head import Head
+from vision_app.classify.classifier import Classifier, Head, load_classifier
 from vision_app.config import Config
 from vision_app.ocr.page import Pixels
 from seedbed.errors import ConfigError, NotFound

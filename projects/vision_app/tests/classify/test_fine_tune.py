@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from vision_app.classify import head
-from vision_app.classify.classifier import load_classifier
-from vision_app.classify.fine_tune import fine_tune
+from vision_app.classify.classifier import OWN_GRAPH, load_classifier, load_head
+from vision_app.classify.train import fine_tune
 from vision_app.config import Config
 from seedbed.errors import MissingExtra
 from seedbed.models.image_model import GraphModel, load_image_model
@@ -60,12 +59,12 @@ def test_the_torch_network_equals_the_openvino_graph() -> None:
 @pytest.mark.slow
 def test_new_images_are_classified_above_chance_without_torch(tmp_path: Path) -> None:
     folder, out = draw_shapes(tmp_path / "shapes", 5), tmp_path / "out"
-    report = fine_tune(folder, out, Config(), Settings(), epochs=4).as_json()
+    report = fine_tune(folder, out, Config(), Settings(), epochs=4)
     assert (report["images"], report["method"]) == (2, "fine-tuning")  # a fifth of each class
     # The graph's own logits are those of the head on its features.
     image = np.random.default_rng(0).integers(0, 256, (64, 64, 3)).astype(np.uint8)
-    tuned = head.load(out)
-    logits, features = GraphModel(out / head.OWN_GRAPH, "own", tuned.labels).infer([image])
+    tuned = load_head(out)
+    logits, features = GraphModel(out / OWN_GRAPH, "own", tuned.labels).infer([image])
     assert tuned.logits(features) == pytest.approx(logits, abs=1e-3)
     # New images
     classifier = load_classifier(Config(classifier=f"path:{out}"), Settings())

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from vision_app.classify import head
+from vision_app.classify.classifier import load_head
 from vision_app.classify.dataset import LabelledFolder
 from vision_app.classify.train import VIEWS, embed, fit, held_out_logits, train
 from vision_app.config import Config
@@ -38,7 +38,7 @@ def test_five_images_per_class_are_enough(tmp_path: Path) -> None:
     (folder / "disc" / "notes.png").write_text("not an image")
     out.mkdir()
     (out / "old").write_text("")
-    report = train(folder, out, Config(), Settings()).as_json()
+    report = train(folder, out, Config(), Settings())
     assert report["labels"] == ["disc", "square"]
     assert report["images"] == 10
     assert report["accuracy"] >= 0.8
@@ -50,13 +50,13 @@ def test_five_images_per_class_are_enough(tmp_path: Path) -> None:
     files = sorted(path.name for path in out.iterdir())
     assert files == ["head.json", "head.safetensors", "report.json"]
     assert json.loads((out / "report.json").read_text("utf-8")) == report
-    assert head.load(out).temperature == report["temperature"]
+    assert load_head(out).temperature == report["temperature"]
     # ... unless the training fails
     for number in range(1, 5):
         (folder / "disc" / f"{number}.png").unlink()
     with pytest.raises(BadInput, match="'disc' has 1 readable"):
         train(folder, out, Config(), Settings())
-    assert head.load(out).labels == ("disc", "square")
+    assert load_head(out).labels == ("disc", "square")
 
 
 class MeanColour:
@@ -103,7 +103,7 @@ def test_a_run_is_logged_to_mlflow(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     folder = draw_shapes(tmp_path / "shapes", 2)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
     monkeypatch.chdir(tmp_path)
-    report = train(folder, tmp_path / "out", Config(), Settings()).as_json()
+    report = train(folder, tmp_path / "out", Config(), Settings())
     client = mlflow_client()
     experiment = client.get_experiment_by_name("vision_app")
     assert experiment is not None
@@ -112,6 +112,6 @@ def test_a_run_is_logged_to_mlflow(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert run.data.params["method"] == "linear head"
     # ... and without a server, the classifier is written all the same
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
-    report = train(folder, tmp_path / "other", Config(), Settings()).as_json()
-    assert head.load(tmp_path / "other").labels == ("disc", "square")
+    report = train(folder, tmp_path / "other", Config(), Settings())
+    assert load_head(tmp_path / "other").labels == ("disc", "square")
     assert "Not logged to MLflow" in report["warnings"][-1]

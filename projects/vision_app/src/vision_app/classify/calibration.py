@@ -51,15 +51,14 @@ def fit_temperature(logits: Floats, labels: npt.ArrayLike) -> float:
     answers don't justify a confidence of 100 %; with many, this makes no difference.
     """
     from scipy.optimize import minimize_scalar
+    from scipy.special import log_softmax
 
     n, classes = logits.shape
     truth = np.full((n, classes), 1 / (n + 2) / max(1, classes - 1))
     truth[np.arange(n), np.asarray(labels)] = (n + 1) / (n + 2)
 
     def loss(log_temperature: float) -> float:
-        scaled = logits / np.exp(log_temperature)
-        scaled = scaled - scaled.max(axis=1, keepdims=True)
-        log_probabilities = scaled - np.log(np.exp(scaled).sum(axis=1, keepdims=True))
+        log_probabilities = log_softmax(logits / np.exp(log_temperature), axis=1)
         return float(-(truth * log_probabilities).sum(axis=1).mean())
 
     return float(np.exp(minimize_scalar(loss, bounds=(-4, 4), method="bounded").x))

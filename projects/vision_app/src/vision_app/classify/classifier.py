@@ -4,29 +4,35 @@
     [prediction] = classifier.classify([pixels])
     prediction.labels[0].label, prediction.labels[0].confidence, prediction.sure
 
-Decoding images is left to `images`, training a head on classes of your own to `train`.
+The classifier of `path:DIR` is a linear head on the features of another model, which `train` wrote:
+head.json (labels, backbone, temperature) and head.safetensors (matrix, bias). Neither can run code,
+so a folder from an untrusted source is safe to load. Decoding images is left to `files`.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from vision_app.classify import head
 from vision_app.classify.calibration import softmax
 from vision_app.config import Config
 from vision_app.ocr.page import Pixels
+from seedbed.errors import ConfigError, NotFound
+from seedbed.files import write_bytes, write_text
+from seedbed.guardrails import reason
 from seedbed.models.image_model import GraphModel, ImageModel, load_image_model
 from seedbed.settings import Settings
 
 Floats = npt.NDArray[np.float32]
 
+OWN_GRAPH = "graph.xml"  # the backbone, in the folder of a classifier that was fine-tuned
 TEMPERATURES = {"efficientnet-lite0": 0.95}
 """Temperatures of models that bring none. ImageNet's validation set is not available offline, so
 this one is based on no more than 150 crops and distortions of 6 photographs. Their log loss is
@@ -39,16 +45,14 @@ PAGES = frozenset({"web site", "web site, website, internet site, site"})
 too, with up to 0.6. As the label is wrong for most of them, it is never reported as sure."""
 
 
-@dataclass(frozen=True)
-class Label:
+class Label(NamedTuple):
     """A label with its calibrated confidence, 0 to 1."""
 
     label: str
     confidence: float
 
 
-@dataclass(frozen=True)
-class Prediction:
+class Prediction(NamedTuple):
     """The most likely labels, best first; `sure` if the first is confident enough to be shown."""
 
     labels: tuple[Label, ...]
@@ -56,10 +60,7 @@ class Prediction:
 
     def as_json(self) -> dict[str, Any]:
         """{"labels": [{"label", "confidence"}], "sure"}, with four decimals."""
-        labels = [
-            {"label": label.label, "confidence": round(label.confidence, 4)}
-            for label in self.labels
-        ]
+        labels = [{"label": x.label, "confidence": round(x.confidence, 4)} for x in self.labels]
         return {"labels": labels, "sure": self.sure}
 
 
@@ -67,7 +68,8 @@ class Classifier:
     """An image model with calibrated confidences; safe to use from many threads.
 
     Logits are divided by `temperature`. A first label below `min_confidence`, or in `never_sure`,
-    is reported as not sure.
+    is reported as not sure. `name` identifies the weights, as a key for stored features; `labels`
+    are in the order of the probabilities.
 
         Classifier(load_image_model(), temperature=0.95, min_confidence=0.5)
     """
@@ -81,28 +83,18 @@ class Classifier:
     ) -> None:
         self.model, self.temperature = model, temperature
         self.min_confidence, self.never_sure = min_confidence, never_sure
-
-    @property
-    def name(self) -> str:
-        """Identifies the weights, as a key for stored features."""
-        return self.model.name
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """All labels, in the order of the probabilities."""
-        return self.model.labels
+        self.name, self.labels = model.name, model.labels
 
     def classify(self, images: Sequence[Pixels], k: int = 5) -> list[Prediction]:
         """The `k` most likely labels of each image."""
-        return [self.prediction(row, k) for row in self.probabilities(images)]
-
-    def prediction(self, probabilities: Floats, k: int = 5) -> Prediction:
-        """The `k` most likely labels of one image's probabilities (classes,)."""
-        best = np.argsort(-probabilities, kind="stable")[:k]
-        labels = tuple(Label(self.labels[index], float(probabilities[index])) for index in best)
-        top = self.labels[int(probabilities.argmax())]
-        confident = float(probabilities.max()) >= self.min_confidence
-        return Prediction(labels, bool(confident and top not in self.never_sure))
+        predictions = []
+        for row in self.probabilities(images):
+            best = np.argsort(-row, kind="stable")[:k]
+            labels = tuple(Label(self.labels[index], float(row[index])) for index in best)
+            (top, confidence), *_ = labels
+            sure = confidence >= float(self.min_confidence) and top not in self.never_sure
+            predictions.append(Prediction(labels, sure))
+        return predictions
 
     def probabilities(self, images: Sequence[Pixels]) -> Floats:
         """Calibrated probabilities (n, classes) of n images."""
@@ -118,13 +110,63 @@ class Classifier:
         return softmax(logits, self.temperature), features
 
 
+@dataclass(frozen=True)
+class Head:
+    """Logits are features @ weight.T + bias; dividing them by `temperature` calibrates them.
+
+    >>> head = Head(("cat", "dog"), "efficientnet-lite0", 1.0, np.eye(2), np.zeros(2))
+    >>> head.logits(np.array([[0.5, 2.0]], np.float32)).tolist()
+    [[0.5, 2.0]]
+    """
+
+    labels: tuple[str, ...]
+    backbone: str  # spec of the image model whose features the head reads, or OWN_GRAPH
+    temperature: float
+    weight: Floats  # (classes, d)
+    bias: Floats  # (classes,)
+
+    def logits(self, features: Floats) -> Floats:
+        """Uncalibrated logits, (n, classes), of features (n, d)."""
+        return np.asarray(features @ self.weight.T + self.bias, np.float32)
+
+    def save(self, folder: Path) -> None:
+        """Write the head's two files into an existing folder."""
+        from safetensors.numpy import save
+
+        weight, bias = (np.ascontiguousarray(array, "f4") for array in (self.weight, self.bias))
+        write_bytes(folder / "head.safetensors", save({"weight": weight, "bias": bias}))
+        about = {name: getattr(self, name) for name in ("labels", "backbone", "temperature")}
+        write_text(folder / "head.json", json.dumps(about, ensure_ascii=False, indent=2))
+
+
+def load_head(folder: Path) -> Head:
+    """The head in a folder. Raises NotFound if there is none, and ConfigError for a damaged one."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    if not (folder / "head.json").is_file():
+        hint = "Train one: vision-app train FOLDER"
+        raise NotFound(f"{folder} is not a trained classifier: head.json is missing.", hint=hint)
+    try:
+        about = json.loads((folder / "head.json").read_text("utf-8"))
+        tensors = load_file(folder / "head.safetensors")
+        labels = tuple(about["labels"])
+        head = Head(labels, about["backbone"], float(about["temperature"]), **tensors)
+        if not len(head.weight) == len(head.bias) == len(labels):
+            raise ValueError(f"{head.weight.shape} weights do not fit {len(labels)} labels")
+        return head
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        hint = "Train it again: vision-app train FOLDER"
+        raise ConfigError(f"{folder} is damaged: {reason(error)}.", hint=hint) from None
+
+
 class _HeadModel:
     """A trained head on the features of another model, as an `ImageModel`."""
 
-    def __init__(self, trained: head.Head, backbone: ImageModel) -> None:
-        digest = hashlib.sha256(trained.weight.tobytes() + trained.bias.tobytes()).hexdigest()
-        self.name, self.labels = f"{backbone.name}+head-{digest[:10]}", trained.labels
-        self._head, self._backbone = trained, backbone
+    def __init__(self, head: Head, backbone: ImageModel) -> None:
+        digest = hashlib.sha256(head.weight.tobytes() + head.bias.tobytes()).hexdigest()
+        self.name, self.labels = f"{backbone.name}+head-{digest[:10]}", head.labels
+        self._head, self._backbone = head, backbone
 
     def infer(self, images: Sequence[Pixels]) -> tuple[Floats, Floats]:
         features = self._backbone.infer(images)[1]
@@ -139,17 +181,14 @@ def load_classifier(config: Config, settings: Settings) -> Classifier:
     """
     spec, least = config.classifier, config.min_confidence
     folder = Path(spec.removeprefix("path:")).expanduser()
-    if spec.startswith("path:") and not (folder / "config.json").is_file():
-        trained = head.load(folder)
-        backbone = _load_backbone(trained, folder, settings)
-        return Classifier(_HeadModel(trained, backbone), trained.temperature, least)
-    model = load_image_model(spec, settings=settings)
-    return Classifier(model, TEMPERATURES.get(spec, 1.0), least, PAGES)
-
-
-def _load_backbone(trained: head.Head, folder: Path, settings: Settings) -> ImageModel:
-    if trained.backbone != head.OWN_GRAPH:
-        return load_image_model(trained.backbone, settings=settings)
-    graph = folder / head.OWN_GRAPH
-    digest = hashlib.sha256(graph.with_suffix(".bin").read_bytes()).hexdigest()
-    return GraphModel(graph, f"own-{digest[:10]}", trained.labels)
+    if not spec.startswith("path:") or (folder / "config.json").is_file():
+        model = load_image_model(spec, settings=settings)
+        return Classifier(model, TEMPERATURES.get(spec, 1.0), least, PAGES)
+    head = load_head(folder)
+    if head.backbone == OWN_GRAPH:
+        graph = folder / OWN_GRAPH
+        digest = hashlib.sha256(graph.with_suffix(".bin").read_bytes()).hexdigest()
+        backbone: ImageModel = GraphModel(graph, f"own-{digest[:10]}", head.labels)
+    else:
+        backbone = load_image_model(head.backbone, settings=settings)
+    return Classifier(_HeadModel(head, backbone), head.temperature, least)

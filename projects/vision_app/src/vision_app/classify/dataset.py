@@ -58,17 +58,18 @@ class LabelledFolder:
                 digest = hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).digest()
                 if (original := originals.setdefault(digest, name)) != name:
                     raise BadInput(f"Same image as {original}.")
-            except SeedbedError as error:
-                self.skipped.append({"file": name, "error": str(error)})
-            else:
                 self.names.append(name)
                 self.targets.append(target)
                 batch.append(pixels)
+            except SeedbedError as error:
+                self.skipped.append({"file": name, "error": str(error)})
             if progress:
                 progress(number, len(self.files), name)
-            if len(batch) == _BATCH or (batch and number == len(self.files)):
+            if len(batch) == _BATCH:
                 yield batch
                 batch = []
+        if batch:
+            yield batch
         for target, label in enumerate(self.labels):
             if (count := self.targets.count(target)) < minimum:
                 message = f"Class {label!r} has {count} readable images; the minimum is {minimum}."

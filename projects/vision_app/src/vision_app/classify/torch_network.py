@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0 in torch, to fine-tune all its weights; imported by `fine_tune` only.
+"""EfficientNet-Lite0 in torch, to fine-tune all its weights; imported by `train.fine_tune` only.
 
     network = Network(torch_file.load(checkpoint))         # {"_conv_stem.weight": float32 …, …}
     learn(network, squares, targets, 10, None)             # squares uint8 (n, 256, 256, 3)
