@@ -143,9 +143,9 @@ _EDGE, _END = r"(?<![^\W_])", r"(?![^\W_])"
 _DOCUMENT = re.compile(
     _EDGE
     + r"(?:passports?|pass(?=[\s.-]{0,3}(?:nr|nummer|no|number)\b)|(?:id|identity|identification)"
-    r"[\s_-]?cards?|national[\s_-]id|id[\s_-]number|reisep[aä](?:ss|ß)e?|(?:personal)?ausweise?s?"
+    r"[\s_-]?cards?|national[\s_-]id|(?<!order )(?<!customer )(?<!tracking )id[\s_-]number|reisep[aä](?:ss|ß)e?|(?:personal)?ausweise?s?"
     r"|aufenthaltstitel|passeports?|cartes?\s(?:nationales?\s)?d['’]identit[ée]|cni"
-    r"|pi[èe]ces?\sd['’]identit[ée]|titres?\sde\ss[ée]jour|pasaportes?|dni|nie|nif"
+    r"|pi[èe]ces?\sd['’]identit[ée]|titres?\sde\ss[ée]jour|pasaportes?|dni|(?-i:NIE)|nif"
     r"|documento\s(?:nacional\s)?de\sidentidad|c[ée]dula)"
     r"(?:[\s_-]{0,2}(?:nr|nummer|no|number)(?![^\W_]))?(?![^\W\d_]{2})"
     r"|" + _EDGE + r"(?:pass|ausweis|personalausweis|reisepass)(?:nummern?|nr)",
@@ -154,7 +154,8 @@ _DOCUMENT = re.compile(
 _JOIN = r"[\s.\u2010-\u2015\u2212-]?"
 _NUMBER = re.compile(
     _EDGE + r"(?:(?i:(?=[a-z]{0,6}\d)[a-z0-9]{6,14})"
-    rf"|[A-Z]{{0,3}}(?:{_JOIN}[A-Z]{{0,2}}\d[A-Z0-9]{{0,12}}){{1,4}})(?:{_JOIN}[A-Z])?" + _END
+    rf"|(?=[A-Z0-9])[A-Z]{{0,3}}(?:{_JOIN}[A-Z]{{0,2}}\d[A-Z0-9]{{0,12}}){{1,4}})(?:{_JOIN}[A-Z])?"
+    + _END
 )
 _OTHER_NUMBER = re.compile(
     r"(?i)order|bestell|auftrag|commande|pedido|invoice|rechnung|factur|track|sendung|paket|suivi"
@@ -179,29 +180,27 @@ def _passports(text: str) -> Iterator[tuple[int, int]]:
     for match in _MACHINE_READABLE.finditer(text):
         yield match.span()
     for word in _DOCUMENT.finditer(text):
-        start = max(0, word.start() - 60)
-        for number in _NUMBER.finditer(text, start, word.end() + 120):
-            if number.end() <= word.start():
-                between, ahead = text[number.end() : word.start()], False
-            else:
-                between, ahead = text[word.end() : number.start()], True
-            if _is_document(
-                number.group(), text[max(0, number.start() - 25) : number.start()], between, ahead
-            ):
+        for number in _NUMBER.finditer(text, max(0, word.start() - 60), word.start()):
+            before = text[max(0, number.start() - 25) : number.start()]
+            if _is_document(number.group(), before, near=False):
+                yield number.span()
+        for number in _NUMBER.finditer(text, word.end(), word.end() + 120):
+            between = text[word.end() : number.start()]
+            near = len(between) <= 40 and not any(c.isdigit() for c in between)
+            if _is_document(number.group(), between, near):
                 yield number.span()
 
 
-def _is_document(number: str, before: str, between: str, ahead: bool) -> bool:
-    """Whether `number` is one of an identity document that is named `between` characters away."""
-    digits, plain = sum(c.isdigit() for c in number), re.sub(r"\W", "", number)
-    other = _OTHER_NUMBER.search(between if ahead else before)
-    if other or _OTHER_NUMBER.match(plain) or not 6 <= len(plain) <= 14 or digits < 2:
+def _is_document(number: str, before: str, near: bool) -> bool:
+    """Whether `number`, next to the name of an identity document, is its number."""
+    plain = re.sub(r"\W", "", number)
+    digits = sum(c.isdigit() for c in plain)
+    if _OTHER_NUMBER.search(before) or _OTHER_NUMBER.match(plain):
         return False
     if plain.isdigit() or digits < 4:
         # Digits alone may be an order: they have to follow the word closely, or be nine.
-        near = ahead and len(between) <= 40 and not any(c.isdigit() for c in between)
-        return near or len(number) == 9
-    return True
+        return 6 <= len(plain) <= 14 and digits >= 2 and (near or len(number) == 9)
+    return 6 <= len(plain) <= 14
 
 
 def _matches(text: str, kinds: Iterable[str] | None) -> Iterator[Finding]:

@@ -1,49 +1,38 @@
-"""Parses a mail: headers, new text, quoted thread, attachment names. Everything is masked.
+"""Parses a mail: headers, new text, quoted thread, names of attachments. Everything is masked.
 
     mail = parse_mail(Path("mailbox/new/1.eml").read_bytes())
     mail.subject, mail.text, mail.warnings
 
-A broken mail is parsed as far as possible and never raises: each header and each part is read on
-its own, and what failed is in `warnings`. Contents of attachments are not read. What the mail wants
-is up to `screen` and the triage.
+A broken mail never raises: each header and each part is read on its own, and what failed is in
+`warnings`. Contents of attachments are not read. What the mail wants is up to the triage.
 """
-
-from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC
 from email import message_from_bytes
 from email.message import EmailMessage
-from email.policy import default as default_policy
-from functools import lru_cache
+from email.policy import default as policy
+from functools import cache
 from typing import Any, cast
 
 from agentic_workflow.mail.html import read_html
 from agentic_workflow.mail.masking import mask
+from agentic_workflow.mail.phrases import pattern, phrases
 from agentic_workflow.mail.reply import split_reply
 from agentic_workflow.store.case import Language, Mail
 from seedbed.errors import TooLarge
 
 MAX_BYTES = 25 * 1024**2
 _MAX_TEXT = 200_000  # characters of the body that are read
-_MAX_HEADER = 4_000  # the parser of Python's library takes quadratic time
+_MAX_HEADER = 4_000  # characters; the parser of the standard library takes quadratic time
 _MAX_PARTS = 500
+_MAX_HOPS = 25  # servers on the way; more are a loop
 _INVISIBLE = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f\u00ad\u180e\u200b\u200c\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff"
-    r"\ufff9-\ufffb\U000e0000-\U000e007f]|(?<=\w)\u200d(?=\w)"
+    r"\U000e0000-\U000e007f]|(?<=\w)\u200d(?=\w)"
 )
-_AUTOMATIC_SUBJECT = re.compile(
-    r"\W*(?:auto(?:matic|mated)?[- ]?(?:reply|response)|out of (?:the )?office|automatische antwort"
-    r"|abwesenheit|abwesend|réponse automatique|absence du bureau|message d'absence"
-    r"|respuesta automática|fuera de la oficina|ausencia|undeliver|delivery (?:status|failure)"
-    r"|mail delivery|returned mail|unzustellbar|non remis|no se puede entregar|failure notice)"
-    r"|(?:(?:re|aw|antw|rv|tr)\s?:\s*){6}",
-    re.I,
-)
-_ROBOT = re.compile(r"(?:mailer-daemon|postmaster|no-?_?reply|do-?not-?reply|bounces?)\b", re.I)
-_BREAK = "\n\x00\n"  # between texts that are masked together; NUL is in none of them
+_Headers = dict[str, str]  # by name in lower case; of equal names the first
 
 
 def parse_mail(data: bytes) -> Mail:
@@ -55,32 +44,32 @@ def parse_mail(data: bytes) -> Mail:
     if len(data) > MAX_BYTES:
         raise TooLarge(f"The mail has {len(data):,} bytes; the limit is {MAX_BYTES:,}.")
     warnings: list[str] = []
-    # 1. Headers and parts, as far as they can be read.
+    # 1. Read headers and parts as far as possible.
     message = _read(data, warnings)
-    headers = Headers(message, warnings)
+    headers = _read_headers(message, warnings)
     body, hidden, names = _read_parts(message, warnings)
-    subject, name = headers.text("Subject"), headers.sender[0]
+    name, sender = _sender(headers)
     # 2. Take out invisible characters, which hide instructions and split numbers.
-    raw = [subject, name, *names, hidden, body]
-    clean = [_INVISIBLE.sub("", text.replace("\r\n", "\n").replace("\r", "\n")) for text in raw]
-    if sum(map(len, raw)) - sum(map(len, clean)) > raw[-1].count("\r") + 2:
+    texts = [_text(headers, "subject"), name, *names, hidden + _tag_text(body), body]
+    if len(_INVISIBLE.findall(body.replace("\r\n", "\n"))) > 2:
         warnings.append("invisible characters")
-    hidden = clean[-2] + _tags(body)
-    # 3. Mask all texts together: the word "passport" may be in the subject, the number below.
-    parts = [" ".join(text.split()) for text in (*clean[:-2], hidden)] + [clean[-1][:_MAX_TEXT]]
-    subject, name, *names, hidden, body = mask(_BREAK.join(parts)).split(_BREAK)
-    if len(clean[-1]) > _MAX_TEXT:
+    lines = [_INVISIBLE.sub("", re.sub("\r\n?", "\n", text)) for text in texts]
+    texts = [*(" ".join(text.split()) for text in lines[:-1]), lines[-1][:_MAX_TEXT]]
+    # 3. Mask all together: "passport" may be in the subject and the number in the body.
+    masked = [text.strip("\n") for text in mask("\n\0\n".join(texts)).split("\0")]
+    subject, name, *names, hidden, body = masked
+    if len(lines[-1]) > _MAX_TEXT:
         warnings.append("text cut")
-        body = body[:-80]  # may end within a number, which is not recognizable then
-    if hidden.strip():
-        warnings.append(f"hidden text: {hidden[:500]}")
+        body = body[:-80]  # may be the start of a number, which no pattern recognizes
+    if hidden:
+        warnings.append(f"hidden text: {hidden[:1000]}")
     # 4. Separate the new text from the thread.
     text, quoted = split_reply(body)
-    sender = headers.address
     digest = _digest(sender, subject, text)
+    made = f"{_digest(digest, headers.get('date', ''), quoted)[:32]}@no-message-id"
+    date = getattr(_parse(headers, "date"), "datetime", None)
     return Mail(
-        message_id=headers.message_id
-        or f"{_digest(digest, headers.text('Date'), quoted)[:32]}@no-message-id",
+        message_id=next(iter(_ids(headers, "message-id")), made),
         content_hash=digest,
         sender=sender,
         sender_name=name,
@@ -88,10 +77,10 @@ def parse_mail(data: bytes) -> Mail:
         text=text,
         quoted=quoted,
         language=detect_language(text if len(text) > 40 else f"{subject}\n{text}\n{quoted[:500]}"),
-        sent_at=headers.date,
-        in_reply_to=headers.thread,
+        sent_at=date if date is None or date.tzinfo else date.replace(tzinfo=UTC),
+        in_reply_to=(*_ids(headers, "in-reply-to"), *_ids(headers, "references")[::-1])[:20],
         attachments=tuple(names),
-        automatic=headers.automatic,
+        automatic=_is_automatic(headers, message, sender),
         warnings=tuple(dict.fromkeys(warnings)),
     )
 
@@ -100,147 +89,108 @@ def _digest(*parts: str) -> str:
     return hashlib.sha256("\0".join(" ".join(part.split()) for part in parts).encode()).hexdigest()
 
 
-def _tags(text: str) -> str:
+def _tag_text(text: str) -> str:
     """The text in Unicode's invisible tag characters, which models read."""
     return "".join(chr(ord(c) - 0xE0000) for c in text if "\U000e0020" <= c <= "\U000e007e")
 
 
 def _read(data: bytes, warnings: list[str]) -> EmailMessage:
     try:
-        message = cast(EmailMessage, message_from_bytes(data, policy=default_policy))
-        if message.get_content_maintype() != "multipart" or message.is_multipart():
-            return message
-        # The boundary in the header occurs nowhere: take the one that the body uses.
-        warnings.append("malformed: wrong MIME boundary")
-        boundary = re.search(rb"^--([^\r\n]{1,200}?)[ \t]*\r?\n(?=Content-)", data, re.M | re.I)
-        if boundary:
-            head = b'Content-Type: multipart/mixed; boundary="%s"\n\n' % boundary[1]
-            inner = message_from_bytes(head + data[boundary.start() :], policy=default_policy)
-            message.set_payload(inner.get_payload())
-        return message
-    except Exception as error:
+        message = cast(EmailMessage, message_from_bytes(data, policy=policy))
+        if message.get_content_maintype() == "multipart" and not message.is_multipart():
+            # The boundary of the header is nowhere in the body: take the one that is.
+            warnings.append("malformed: wrong MIME boundary")
+            line = re.search(rb"^--([^\r\n]{1,200}?)[ \t]*\r?\n(?=Content-)", data, re.M | re.I)
+            if line:
+                head = b'Content-Type: multipart/mixed; boundary="%s"\n\n' % line[1]
+                inner = message_from_bytes(head + data[line.start() :], policy=policy)
+                message.set_payload(inner.get_payload())
+    except Exception as error:  # whatever the library's parser raises
         warnings.append(f"malformed: {type(error).__name__}")
         message = EmailMessage()
         message.set_payload(data[:_MAX_TEXT].decode("ascii", "surrogateescape"))
-        return message
+    return message
 
 
-class Headers:
-    """The headers of a message, each read on its own; a broken one is a warning."""
+def _read_headers(message: EmailMessage, warnings: list[str]) -> _Headers:
+    headers: _Headers = {"hops": str(len(message.get_all("received", ())))}
+    for name, value in message.raw_items():
+        raw = str(value)[:_MAX_HEADER].encode("utf-8", "surrogateescape")
+        headers.setdefault(name.lower(), re.sub(r"[\r\n\0]+", " ", _decode(raw, None, warnings)))
+    return headers
 
-    def __init__(self, message: EmailMessage, warnings: list[str]) -> None:
-        self._warnings = warnings
-        self._raw: dict[str, str] = {}
-        self._hops = 0
-        for name, value in message.raw_items():
-            self._hops += name.lower() == "received"
-            value = str(value)[:_MAX_HEADER].encode("utf-8", "surrogateescape")
-            self._raw.setdefault(name.lower(), _decode(value, None, warnings))
-        self._report = message.get_content_type() == "multipart/report"
 
-    def _parse(self, name: str) -> Any:
-        try:
-            value = re.sub(r"[\r\n\x00]+", " ", self._raw.get(name.lower(), ""))
-            return default_policy.header_factory(name, value)
-        except Exception:
-            self._warnings.append(f"malformed: header {name}")
-            return None
+def _parse(headers: _Headers, name: str) -> Any:
+    try:
+        return policy.header_factory(name, headers.get(name, ""))
+    except Exception:  # a bug of the library's parser is no reason to lose a mail
+        return headers.get(name, "")
 
-    def text(self, name: str) -> str:
-        value = self._parse(name)
-        return (self._raw.get(name.lower(), "") if value is None else str(value)).strip()
 
-    @property
-    def sender(self) -> tuple[str, str]:
-        """(display name, address in lower case)."""
-        addresses = getattr(self._parse("From"), "addresses", ())
-        if addresses and addresses[0].domain:
-            return addresses[0].display_name, addresses[0].addr_spec.lower()
-        raw = self._raw.get("from", "")
-        match = re.search(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63})+", raw)
-        return raw.partition("<")[0].strip(' "'), match.group().lower() if match else ""
+def _text(headers: _Headers, name: str) -> str:
+    return str(_parse(headers, name)).strip()
 
-    @property
-    def address(self) -> str:
-        address = self.sender[1]
-        return address if mask(address) == address else ""
 
-    @property
-    def date(self) -> datetime | None:
-        date = getattr(self._parse("Date"), "datetime", None)
-        return date if date is None or date.tzinfo else date.replace(tzinfo=UTC)
+def _sender(headers: _Headers) -> tuple[str, str]:
+    """(display name, address in lower case)."""
+    addresses = getattr(_parse(headers, "from"), "addresses", ())
+    raw = headers.get("from", "")
+    name = addresses[0].display_name if addresses else raw.partition("<")[0].strip(' "')
+    match = re.search(r"[^\s<>\"@,;:()]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63})*", raw)
+    address = addresses[0].addr_spec if addresses and addresses[0].domain else match and match[0]
+    return name, address.lower() if address and mask(address) == address else ""
 
-    @property
-    def message_id(self) -> str:
-        return next(self._ids("message-id"), "")
 
-    @property
-    def thread(self) -> tuple[str, ...]:
-        parents = [*self._ids("in-reply-to"), *reversed(list(self._ids("references")))]
-        return tuple(dict.fromkeys(parents))[:20]
+def _ids(headers: _Headers, name: str) -> list[str]:
+    raw = headers.get(name, "")
+    ids = re.findall(r"<\s*([^<>\s]{1,400})\s*>", raw) or raw.split()[:1]
+    # An id that looks like a card number becomes another one, always the same.
+    return [x if mask(x) == x else f"{_digest(x)[:32]}@masked" for x in dict.fromkeys(ids)]
 
-    def _ids(self, name: str) -> Iterator[str]:
-        raw = self._raw.get(name, "")
-        for number in re.findall(r"<\s*([^<>\s]{1,400})\s*>", raw) or raw.split()[:1]:
-            # An id that looks like a card number becomes another one, always the same.
-            yield number if mask(number) == number else f"{_digest(number)[:32]}@masked"
 
-    @property
-    def automatic(self) -> bool:
-        """RFC 3834 and what programs send that do not follow it; more than 25 hops are a loop."""
-        raw = self._raw
-        return bool(
-            raw.get("auto-submitted", "no").strip().lower().partition(";")[0] != "no"
-            or re.match(r"\s*(?:bulk|list|junk|auto_?-?reply)", raw.get("precedence", ""), re.I)
-            or raw.keys()
-            & {"list-id", "list-unsubscribe", "x-autoreply", "x-autorespond", "x-auto-reply"}
-            or raw.keys() & {"x-loop", "x-failed-recipients", "x-auto-response-suppress"}
-            or raw.get("return-path", "x").strip() == "<>"
-            or self._report
-            or self._hops > 25
-            or _ROBOT.match(self.sender[1])
-            or _AUTOMATIC_SUBJECT.match(self.text("Subject"))
-        )
+def _is_automatic(headers: _Headers, message: EmailMessage, sender: str) -> bool:
+    return bool(
+        not re.match(r"\s*no\b", headers.get("auto-submitted", "no"), re.I)
+        or headers.keys() & set(phrases("automatic")["headers"])
+        or pattern("automatic", "precedence").match(headers.get("precedence", ""))
+        or headers.get("return-path", "").strip() == "<>"
+        or message.get_content_type() == "multipart/report"
+        or int(headers["hops"]) > _MAX_HOPS
+        or pattern("automatic", "sender").match(sender)
+        or pattern("automatic", "subject").match(_text(headers, "subject"))
+    )
 
 
 def _read_parts(message: EmailMessage, warnings: list[str]) -> tuple[str, str, list[str]]:
     """(text, hidden text, names of attachments)."""
     plain, visible, hidden, names = "", "", "", list[str]()
     for number, part in enumerate(message.walk()):
-        if number >= _MAX_PARTS:
-            warnings.append("malformed: too many parts")
-            break
         try:
             name = part.get_filename()
+            if number >= _MAX_PARTS or len(plain) + len(visible) > _MAX_TEXT:
+                warnings.append("parts cut")
+                break
             if name or part.get_content_disposition() == "attachment":
-                names.append(_decode_name(name or "attachment"))
-            elif part.get_content_type() == "text/html" and len(visible) < _MAX_TEXT:
-                shown, unseen = read_html(_text_of(part, warnings)[: 5 * _MAX_TEXT])
+                names.append(str(policy.header_factory("subject", (name or "attachment")[:300])))
+            elif part.get_content_type() == "text/html":
+                shown, unseen = read_html(_read_text(part, warnings))
                 visible, hidden = f"{visible}\n{shown}", f"{hidden} {unseen}"
             elif not part.is_multipart() and part.get_content_maintype() in ("text", "multipart"):
-                if len(plain) < _MAX_TEXT:
-                    plain = f"{plain}\n{_text_of(part, warnings)}"
-        except Exception as error:
+                plain = f"{plain}\n{_read_text(part, warnings)}"
+        except Exception as error:  # one broken part does not hide the others
             warnings.append(f"malformed: part {number}, {type(error).__name__}")
-    return (plain if plain.strip() else visible).strip(), hidden, names
+    return (plain if plain.strip() else visible).strip("\r\n"), hidden, names
 
 
-def _decode_name(name: str) -> str:
-    return str(default_policy.header_factory("Subject", re.sub(r"\s+", " ", name[:300])))
-
-
-def _text_of(part: Any, warnings: list[str]) -> str:
-    data = part.get_payload(decode=True)
-    if not isinstance(data, bytes):
-        return ""
-    if part.defects:
-        warnings.append(f"malformed: {type(part.defects[0]).__name__}")
-    return _decode(data[: 20 * _MAX_TEXT], part.get_content_charset(), warnings)
+def _read_text(part: Any, warnings: list[str]) -> str:
+    data = part.get_payload(decode=True) or b""
+    warnings += [f"malformed: {type(defect).__name__}" for defect in part.defects[:3]]
+    return _decode(data[: 5 * _MAX_TEXT], part.get_content_charset(), warnings)
 
 
 def _decode(data: bytes, charset: str | None, warnings: list[str]) -> str:
-    """UTF-8 where the bytes are valid, whatever the header claims; then its charset, then cp1252."""
-    wide = charset and re.match(r"utf-?(?:16|32|7)|iso-2022|hz", charset, re.I)
+    """UTF-8 where the bytes are valid, whatever the header claims; then its charset; then cp1252."""
+    wide = charset and re.match(r"utf.?(?:16|32|7)|iso-2022|hz", charset, re.I)
     for codec in (charset, "utf-8") if wide else ("utf-8", charset):
         try:
             return data.decode(codec or "ascii")
@@ -250,7 +200,7 @@ def _decode(data: bytes, charset: str | None, warnings: list[str]) -> str:
     return data.decode("cp1252", "replace")
 
 
-@lru_cache(maxsize=1)
+@cache
 def _identifier() -> Any:
     from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
@@ -260,7 +210,7 @@ def _identifier() -> Any:
 
 
 def detect_language(text: str) -> Language:
-    """English, German, French or Spanish, whichever is most likely; English without a letter."""
+    """English, German, French or Spanish, whichever is most likely; English without a word."""
     if not re.search(r"[^\W\d_]{2}", text):
         return "en"
     return cast(Language, _identifier().classify(text[:5000])[0])
