@@ -11,18 +11,19 @@ from __future__ import annotations
 
 import logging
 from datetime import datetime
-from typing import Any, get_args
+from typing import Any
 
 from sqlalchemy import Row
 
 from agentic_workflow.config import Config
 from agentic_workflow.effects.outbox import Outbox
+from agentic_workflow.engine import replay
 from agentic_workflow.engine.queue import CaseQueue
 from agentic_workflow.mail.masking import mask
 from agentic_workflow.store.case import Draft
 from agentic_workflow.store.records import Verdict
 from agentic_workflow.store.store import CaseRecord, Store
-from seedbed.errors import BadInput, Conflict, Forbidden, Unavailable
+from seedbed.errors import BadInput, Forbidden, Unavailable
 
 Json = dict[str, Any]
 SWITCHES = ("stopped", "dry_run")
@@ -37,7 +38,7 @@ class Actions:
         self._approvers = {name.strip() for name in config.approvers.split(",") if name.strip()}
 
     def may_approve(self, by: str) -> bool:
-        """Whether this person may use the methods below."""
+        """Whether this person may decide, settle, replay and switch."""
         return not self._approvers or by in self._approvers
 
     def decide(
@@ -55,10 +56,6 @@ class Actions:
         """
         # 1. Check what does not need the database.
         self._check(by)
-        if decision not in get_args(Verdict):
-            raise BadInput(
-                f"Unknown decision {decision!r}.", hint="Available: approve, reject, ask."
-            )
         if decision == "ask" and not comment.strip():
             raise BadInput("The question to the sender is empty.", hint="Write it as the comment.")
         # 2. Store the decision, with the reply as the person changed it.
@@ -69,34 +66,27 @@ class Actions:
             draft = old.model_copy(update={name: mask(text) for name, text in new.items()})
         record = self.store.decide_approval(case_id, decision, by, draft, mask(comment))
         # 3. Let a worker go on.
-        self._finish(record)
+        try:
+            self.queue.finish(case_id, record.attempt, record.sender)
+        except Unavailable as error:
+            _log.warning("case %s is queued later: %s", case_id, error)
         return record
 
     def resolve(self, key: str, happened: bool, by: str) -> str:
-        """Settle an effect in doubt: it did happen, or it is tried again. Returns the case's id."""
+        """Settle an effect in doubt: it did happen, or it is tried again. Returns its case."""
         self._check(by)
         reason = f"{key} {'happened' if happened else 'did not happen'}"
-        return self._retry(self.outbox.resolve(key, happened, by), "resolve", by, reason)
+        return self._go_on(self.outbox.resolve(key, happened, by), "resolve", by, reason)
 
     def replay_effect(self, key: str, by: str) -> str:
-        """Try an effect that failed for good once more. Returns the case's id."""
+        """Try an effect that failed for good once more. Returns its case."""
         self._check(by)
-        return self._retry(self.outbox.replay(key, by), "replay", by, key)
+        return self._go_on(self.outbox.replay(key, by), "replay", by, key)
 
     def replay(self, case_id: str, by: str) -> str:
         """Go on with a failed case, or begin it again if nothing was decided. Returns its id."""
         self._check(by)
-        record, approval = self.store.case(case_id), self.store.approval(case_id)
-        if record.status != "failed":
-            raise Conflict(f"Case {case_id} is {record.status}, not failed.")
-        for row in self.outbox.of_case(case_id):
-            if row.status == "failed":
-                self.outbox.replay(row.key, by)
-        if record.decision and (approval.decision if approval else not record.decision.approval):
-            return self._retry(case_id, "replay", by)
-        self.store.record(case_id, "replay", actor=by)
-        self.store.update(case_id, status="received", attempt=record.attempt + 1)
-        self.queue.handle_again(case_id, record.attempt + 1, record.sender)
+        replay.replay(case_id, by, self.store, self.outbox, self.queue)
         return case_id
 
     def set_switch(self, name: str, on: bool, by: str) -> None:
@@ -116,7 +106,7 @@ class Actions:
             "case": record.model_dump(mode="json"),
             "timeline": [event.model_dump(mode="json") for event in self.store.events(case_id)],
             "approval": approval and approval.model_dump(mode="json"),
-            "effects": [_effect(row) for row in self.outbox.of_case(case_id)],
+            "effects": [_effect(row) for row in self.outbox.list(case_id=case_id)],
         }
 
     def effects(self, status: str) -> list[Json]:
@@ -138,18 +128,10 @@ class Actions:
         if not self.may_approve(by):
             raise Forbidden(f"{by!r} may not approve cases.", hint="See WORKFLOW_APPROVERS.")
 
-    def _retry(self, case_id: str, kind: str, by: str, reason: str = "") -> str:
-        attempt = self.store.case(case_id).attempt + 1  # a workflow of its own
+    def _go_on(self, case_id: str, kind: str, by: str, reason: str) -> str:
         self.store.record(case_id, kind, actor=by, reason=reason)
-        self.store.update(case_id, status="approved", attempt=attempt)
-        self._finish(self.store.case(case_id))
+        replay.go_on(case_id, self.store, self.queue)
         return case_id
-
-    def _finish(self, record: CaseRecord) -> None:
-        try:
-            self.queue.finish(record.id, record.attempt, record.sender)
-        except Unavailable as error:  # the decision is stored, and the upkeep will queue it
-            _log.warning("case %s is queued later: %s", record.id, error)
 
 
 def _effect(row: Row[Any]) -> Json:

@@ -52,6 +52,9 @@ def create_app(config: Config, settings: Settings | None = None) -> FastAPI:
     actions = Actions(config, store, queue, open_outbox(config, store, "web"))
     intake, policy = Intake(config, store, queue), PolicyFile(config.policy or SHOP_POLICY)
 
+    def ready() -> None:
+        actions.switches()
+
     @asynccontextmanager
     async def life(_app: FastAPI) -> AsyncIterator[None]:
         stop = threading.Event()
@@ -66,7 +69,7 @@ def create_app(config: Config, settings: Settings | None = None) -> FastAPI:
     app = service.create_app(
         "agentic_workflow",
         version=__version__,
-        ready=lambda: actions.switches() and None,
+        ready=ready,
         settings=settings,
         max_body_mb=MAX_MAIL_MB + FORM_MB,
         lifespan=life,
@@ -194,4 +197,5 @@ def _add_operation(router: APIRouter, actions: Actions, policy: PolicyFile) -> N
             path = Path(folder) / "policy.toml"
             path.write_text(body.policy, encoding="utf-8")
             changed = load_policy(path)
-        return run(actions.store, changed)
+        differences: list[dict[str, Any]] = run(actions.store, changed)
+        return differences

@@ -1,0 +1,270 @@
+"""The HTTP API: mails in, decisions, effects, switches, figures; without workers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from fastapi.testclient import TestClient
+from pydantic import SecretStr
+from sqlalchemy import insert
+
+from agentic_workflow.config import Config
+from agentic_workflow.serve import terminal
+from agentic_workflow.serve.actions import Actions
+from agentic_workflow.serve.api import create_app
+from agentic_workflow.store.case import Decision, Draft, Triage
+from agentic_workflow.store.database import writing
+from agentic_workflow.store.schema import outbox
+from seedbed.settings import Settings
+
+KEYS = {"anna": "a-secret", "ben": "b-secret", "guest": "g-secret"}
+SETTINGS = Settings(api_keys=SecretStr(",".join(f"{k}={v}" for k, v in KEYS.items())))
+
+
+def as_person(name: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {KEYS[name]}"}
+
+
+def mail(number: int, text: str = "Where is my parcel?") -> bytes:
+    return (
+        f"From: Bob <bob@example.com>\r\nTo: help@shop.example\r\nSubject: Parcel {number}\r\n"
+        f"Message-ID: <m{number}@example.com>\r\n\r\n{text}\r\n"
+    ).encode()
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+    config = Config(data_dir=tmp_path_factory.mktemp("desk"), approvers="anna, ben")
+    app = create_app(config, SETTINGS)
+    with TestClient(app, headers=as_person("anna")) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def actions(client: TestClient) -> Actions:
+    found: Actions = client.app.state.actions  # type: ignore[attr-defined]
+    return found
+
+
+def waiting_case(client: TestClient, actions: Actions, number: int) -> str:
+    """A case with a draft that waits for approval."""
+    case_id = str(client.post("/v1/mails", content=mail(number)).json()["id"])
+    decision = Decision(action="reply", approval=True, rule="large")
+    draft = Draft(subject="Re: Parcel", body="It is on its way.")
+    triage = Triage(category="shipping")
+    actions.store.update(case_id, status="working", decision=decision, draft=draft, triage=triage)
+    due = datetime.now(UTC) + timedelta(hours=1)
+    actions.store.request_approval(case_id, ["A large sum."], due)
+    return case_id
+
+
+def effect(actions: Actions, case_id: str, key: str, status: str) -> None:
+    row = {"key": key, "case_id": case_id, "action": "reply", "receiver": "smtp", "status": status}
+    with writing(actions.store.engine) as connection:
+        connection.execute(insert(outbox).values(**row, payload={"to": "bob@example.com"}))
+
+
+def test_mail_posted_by_ten_threads_gives_one_case(client: TestClient) -> None:
+    with ThreadPoolExecutor(10) as pool:
+        answers = list(pool.map(lambda _: client.post("/v1/mails", content=mail(1)), range(10)))
+    assert {answer.status_code for answer in answers} == {202}
+    assert len({answer.json()["id"] for answer in answers}) == 1
+    assert len(client.get("/v1/cases", params={"text": "parcel 1"}).json()["cases"]) == 1
+
+
+def test_mail_as_form_file_is_the_same_case_as_a_raw_body(client: TestClient) -> None:
+    raw = client.post("/v1/mails", content=mail(2)).json()
+    form = client.post("/v1/mails", files={"file": ("a.eml", mail(2))})
+    assert form.status_code == 202 and form.json() == raw
+
+
+@pytest.mark.parametrize("body", [{"content": b" "}, {"files": {"other": b"x"}}])
+def test_mail_without_content_is_refused(client: TestClient, body: Any) -> None:
+    assert client.post("/v1/mails", **body).status_code == 400
+
+
+def test_mail_above_the_limit_is_refused_with_413(client: TestClient) -> None:
+    answer = client.post("/v1/mails", content=mail(3) + b"x" * 30_000_000)
+    assert answer.status_code == 413 and "error" in answer.json()
+
+
+def test_cases_are_listed_page_by_page(client: TestClient) -> None:
+    for number in range(40, 45):
+        client.post("/v1/mails", content=mail(number, "pagination"))
+    seen, before = [], None
+    for _ in range(4):
+        params = {"limit": 2, "text": "pagin", **({"before": before} if before else {})}
+        page = client.get("/v1/cases", params=params).json()
+        seen += [case["subject"] for case in page["cases"]]
+        before = page["next"]
+        if before is None:
+            break
+    assert seen == [f"Parcel {number}" for number in range(44, 39, -1)]
+
+
+@pytest.mark.parametrize(
+    "params", [{"status": "lost"}, {"limit": 0}, {"before": 2**40}, {"text": "\0"}]
+)
+def test_cases_with_an_invalid_filter_are_bad_input(client: TestClient, params: Any) -> None:
+    answer = client.get("/v1/cases", params=params)
+    assert answer.status_code == 400 and answer.json()["error"]["type"] == "bad_input"
+
+
+def test_unknown_case_is_not_found(client: TestClient) -> None:
+    assert client.get("/v1/cases/c000").status_code == 404
+    assert client.post("/v1/cases/c000/decision", json={"decision": "reject"}).status_code == 404
+
+
+def test_approval_with_changes_is_kept_and_queued(client: TestClient, actions: Actions) -> None:
+    case_id = waiting_case(client, actions, 10)
+    body = {"decision": "approve", "body": "Sorry. IBAN DE89370400440532013000", "comment": "ok"}
+    answer = client.post(f"/v1/cases/{case_id}/decision", json=body)
+    assert answer.json() == {"id": case_id, "status": "approved"}
+    details = client.get(f"/v1/cases/{case_id}").json()
+    draft, approval = details["case"]["draft"], details["approval"]
+    assert draft["subject"] == "Re: Parcel" and draft["body"].startswith("Sorry.")
+    assert "0532013000" not in draft["body"]
+    assert (approval["decided_by"], approval["comment"]) == ("anna", "ok")
+    assert [event["actor"] for event in details["timeline"]][-1] == "anna"
+    correction = actions.store.corrections(1)[0]
+    assert (correction.before.body, correction.corrected_by) == ("It is on its way.", "anna")
+    assert f"{case_id}-0" in actions.queue.states([f"{case_id}-0"])
+
+
+def test_two_people_who_approve_at_once_get_one_success(
+    client: TestClient, actions: Actions
+) -> None:
+    case_id = waiting_case(client, actions, 11)
+
+    def decide(name: str) -> httpx.Response:
+        url, body = f"/v1/cases/{case_id}/decision", {"decision": "approve"}
+        return client.post(url, json=body, headers=as_person(name))
+
+    with ThreadPoolExecutor(2) as pool:
+        answers = dict(zip(("anna", "ben"), pool.map(decide, ("anna", "ben")), strict=True))
+    (first,) = [name for name, answer in answers.items() if answer.status_code == 200]
+    (second,) = [answer for answer in answers.values() if answer.status_code != 200]
+    assert second.status_code == 409
+    assert f"was decided by {first}" in second.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("cases/{case}/decision", {"decision": "approve"}),
+        ("cases/{case}/replay", None),
+        ("effects/k/resolve", {"happened": True}),
+        ("effects/k/replay", None),
+        ("switches", {"name": "stopped", "on": True}),
+    ],
+)
+def test_caller_who_is_not_an_approver_is_refused(
+    client: TestClient, actions: Actions, path: str, body: Any
+) -> None:
+    case_id = client.post("/v1/mails", content=mail(12)).json()["id"]
+    if actions.store.approval(case_id) is None:
+        waiting_case(client, actions, 12)
+    url = f"/v1/{path.format(case=case_id)}"
+    answer = client.post(url, json=body, headers=as_person("guest"))
+    assert answer.status_code == 403
+    assert actions.store.case(case_id).status == "waiting"
+    assert not actions.store.switch("stopped")
+
+
+def test_question_to_the_sender_needs_a_text(client: TestClient, actions: Actions) -> None:
+    case_id = waiting_case(client, actions, 13)
+    url = f"/v1/cases/{case_id}/decision"
+    assert client.post(url, json={"decision": "ask"}).status_code == 400
+    assert client.post(url, json={"decision": "perhaps"}).status_code == 400
+    answer = client.post(url, json={"decision": "ask", "comment": "Which order?"})
+    assert answer.status_code == 200
+    approval = actions.store.approval(case_id)
+    assert approval and (approval.decision, approval.comment) == ("ask", "Which order?")
+
+
+def test_effect_in_doubt_is_listed_and_resolved_once(client: TestClient, actions: Actions) -> None:
+    case_id = client.post("/v1/mails", content=mail(14)).json()["id"]
+    key = "m/14+x@example.com:reply:1"
+    effect(actions, case_id, key, "in_doubt")
+    actions.store.update(case_id, status="in_doubt")
+    assert [row["key"] for row in client.get("/v1/effects").json()] == [key]
+    assert case_id in [case["id"] for case in client.get("/v1/inbox").json()["in_doubt"]]
+    url = f"/v1/effects/{key}/resolve"
+    answer = client.post(url, json={"happened": True})
+    assert answer.json() == {"id": case_id, "status": "approved"}
+    assert client.post(url, json={"happened": False}).status_code == 409
+    assert client.get("/v1/effects", params={"status": "done"}).json()[0]["key"] == key
+    assert f"{case_id}-1" in actions.queue.states([f"{case_id}-1"])
+
+
+def test_failed_effect_is_replayed(client: TestClient, actions: Actions) -> None:
+    case_id = waiting_case(client, actions, 15)
+    actions.store.decide_approval(case_id, "approve", "ben")
+    effect(actions, case_id, "m15@example.com:reply:1", "failed")
+    actions.store.update(case_id, status="failed")
+    answer = client.post("/v1/effects/m15@example.com:reply:1/replay")
+    assert answer.json() == {"id": case_id, "status": "approved"}
+    assert client.post("/v1/effects/unknown/replay").status_code == 404
+
+
+def test_failed_case_without_a_decision_begins_again(client: TestClient, actions: Actions) -> None:
+    case_id = client.post("/v1/mails", content=mail(16)).json()["id"]
+    assert client.post(f"/v1/cases/{case_id}/replay").status_code == 409
+    actions.store.update(case_id, status="failed")
+    answer = client.post(f"/v1/cases/{case_id}/replay")
+    assert answer.json() == {"id": case_id, "status": "received"}
+
+
+def test_switches_are_set_and_recorded(client: TestClient, actions: Actions) -> None:
+    assert client.get("/v1/switches").json() == {"stopped": False, "dry_run": False}
+    answer = client.post("/v1/switches", json={"name": "dry_run", "on": True})
+    assert answer.json() == {"stopped": False, "dry_run": True}
+    assert actions.store.events("")[-1].actor == "anna"
+    client.post("/v1/switches", json={"name": "dry_run", "on": False})
+    assert client.post("/v1/switches", json={"name": "x", "on": True}).status_code == 400
+
+
+def test_policy_and_statistics_are_served(client: TestClient) -> None:
+    policy = client.get("/v1/policy").json()
+    assert policy["problem"] == "" and policy["version"] and policy["policy"]["rules"]
+    figures = client.get("/v1/statistics", params={"days": 7}).json()
+    assert figures["days"] == 7 and "automation_rate" in figures
+
+
+def test_metrics_count_cases_of_the_store(client: TestClient, actions: Actions) -> None:
+    waiting_case(client, actions, 17)
+    lines = client.get("/metrics").text.splitlines()
+    waiting = sum(n for (status, _), n in actions.store.counts().items() if status == "waiting")
+    shown = [line for line in lines if line.startswith('workflow_cases{category="shipping",st')]
+    assert f'workflow_cases{{category="shipping",status="waiting"}} {waiting}.0' in lines, shown
+    assert any(line.startswith("workflow_in_doubt ") for line in lines)
+
+
+def test_mailbox_is_watched_while_the_app_runs(tmp_path: Path) -> None:
+    config = Config(data_dir=tmp_path)
+    (tmp_path / "mailbox" / "new").mkdir(parents=True)
+    (tmp_path / "mailbox" / "new" / "1.eml").write_bytes(mail(1))
+    with TestClient(create_app(config, Settings())) as client:
+        end = datetime.now(UTC) + timedelta(seconds=20)
+        while not (cases := client.get("/v1/cases").json()["cases"]):
+            assert datetime.now(UTC) < end
+        assert cases[0]["sender"] == "bob@example.com"
+
+
+def test_terminal_shows_a_case_with_its_draft(client: TestClient, actions: Actions) -> None:
+    case_id = waiting_case(client, actions, 18)
+    effect(actions, case_id, "m18@example.com:reply:1", "done")
+    text = terminal.case(actions.details(case_id))
+    for part in ("bob@example.com", "It is on its way.", "needs approval", "Waits for approval"):
+        assert part in text
+    waiting = [case.model_dump(mode="json") for case in actions.store.waiting()]
+    assert case_id in terminal.inbox(waiting) and "shipping" in terminal.inbox(waiting)
+    assert terminal.inbox([]) == "No case waits for a person."
+    figures = actions.store.statistics().model_dump(mode="json")
+    assert "automation rate" in terminal.statistics(figures)
