@@ -1,13 +1,10 @@
 """The shop's policy: rules, limits and deadlines in a TOML file, and the decision about a case.
 
-    policy = load_policy(SHOP_POLICY)
-    policy.decide(mail, screening, triage, facts)    # Decision(action="refund", approval=False, …)
+    policies = PolicyFile(SHOP_POLICY)    # follows changes of the file
+    policies.current().decide(mail, screening, triage, facts).action    # "refund"
 
-    policies = PolicyFile(path)    # follows changes of the file
-    policies.current().limits.case.seconds, policies.problem
-
-The safeguards are in code, so that no file can switch them off. Reserving a refund and booking it
-once is left to `effects`, and counting what a case has used to the workflow.
+Safeguards are in code, so that no file can switch them off. Counting what a case has used is left
+to the workflow; reserving a refund and booking it once, to `effects`.
 """
 
 from __future__ import annotations
@@ -17,7 +14,7 @@ import re
 import threading
 import tomllib
 from collections.abc import Iterator
-from datetime import date, datetime
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Literal
@@ -26,31 +23,29 @@ from pydantic import Field, ValidationError
 
 from agentic_workflow.decide.rules import Rule, Table
 from agentic_workflow.decide.shop import FOREIGN_ORDER
-from agentic_workflow.store.case import Action, Decision, Facts, Mail, Screening, Triage
+from agentic_workflow.store.case import Decision, Facts, Mail, Screening, Triage
 from seedbed.errors import ConfigError
 
 SHOP_POLICY = Path(__file__).with_name("policy.toml")
-"""The policy of the sample shop."""
-
-_Count = Annotated[int, Field(ge=0)]
+SETTLED = ("cancelled", "returned")  # the order is to be refunded as a whole
+_MESSAGES = {"extra_forbidden": "unknown key", "missing": "missing"}
 _Quantity = Annotated[float, Field(strict=False, ge=0)]
-_SETTLED = ("cancelled", "returned")  # orders that are to be refunded as a whole
 
 
 class CaseLimits(Table):
     """What one case may use before a person takes over."""
 
-    steps: _Count
-    tokens: _Count
+    steps: int
+    tokens: int
     cost_usd: _Quantity
     seconds: _Quantity
 
 
 class DayLimits(Table):
-    """What all cases of a day (UTC) may use before people take over the rest."""
+    """What all cases of a day (UTC) may use."""
 
-    cases: _Count
-    tokens: _Count
+    cases: int
+    tokens: int
     cost_usd: _Quantity
 
 
@@ -62,7 +57,7 @@ class Limits(Table):
 
 
 class Approval(Table):
-    """When people are reminded of a case, and what happens if nobody decides."""
+    """When people are reminded of a case, and what happens at the deadline."""
 
     remind_hours: _Quantity
     deadline_hours: _Quantity
@@ -70,16 +65,16 @@ class Approval(Table):
 
 
 class Retry(Table):
-    """How often an effect is attempted, and the pause after the first failure, then doubled."""
+    """How often an effect is attempted; the pause doubles after each failure."""
 
     attempts: Annotated[int, Field(ge=1)]
     first_seconds: _Quantity
 
 
 class Policy(Table):
-    """A valid policy; see `load_policy`."""
+    """A valid policy, as `load_policy` returns it."""
 
-    version: Annotated[str, Field(min_length=1)]
+    version: str
     limits: Limits
     approval: Approval
     retry: Retry
@@ -95,209 +90,149 @@ class Policy(Table):
         over_limit: str = "",
         today: date | None = None,
     ) -> Decision:
-        """What to do about a case.
+        """What to do about a case. `over_limit` names an exceeded limit; `today` is for replays.
 
-        `over_limit` describes a limit that is exceeded; `today` (default: now) is the date from
-        which the days since the delivery count. A refund is at most what was paid for the sender's
-        own order and not refunded yet.
+        A refund is at most what the sender paid for their own order and has not got back.
         """
         # 1. The first rule that applies.
-        spam = screening.spam or triage.category == "spam"
-        refund = _refund(triage, facts)
-        values = triage.model_dump(include={"category", "priority", "confidence", "needs_approval"})
-        values |= {
-            "spam": spam,
-            "automatic": mail.automatic,
-            "injection": screening.injection,
-            "known_customer": facts.customer_id,
-            "order_known": facts.order_id,
-            "order_status": facts.order_status,
-            "refund_due": refund and (_settled(facts) or triage.category == "billing"),
-            "warnings": facts.warnings,
-            "over_limit": over_limit,
-            "amount": max((a for a in (triage.amount, refund) if a), default=None),
-            "delivered_days": _days_since(facts.delivered_on, today or date.today()),
-        }
+        spam, refund = screening.spam or triage.category == "spam", _refund(triage, facts)
+        due = refund and (facts.order_status in SETTLED or triage.category == "billing")
+        delivered = date.fromisoformat(facts.delivered_on[:10]) if facts.delivered_on else None
+        values = {**dict(facts), **dict(triage), **dict(screening), "automatic": mail.automatic}
+        values |= {"spam": spam, "over_limit": over_limit, "refund_due": due}
+        values |= {"known_customer": facts.customer_id, "order_known": facts.order_id}
+        values["amount"] = max(filter(None, (triage.amount, refund)), default=None)
+        values["delivered_days"] = ((today or date.today()) - delivered).days if delivered else None
         rule = next(rule for rule in self.rules if rule.when.applies(values))
-        # 2. What is impossible whatever the rule says.
+        # 2. What cannot be done, whatever the rule says.
         action, reasons = rule.action, [rule.why]
-        if action != "ignore" and (obstacle := _obstacle(action, mail, refund)):
-            action = "ignore" if mail.automatic else "hand_over"
-            reasons.append(obstacle)
-        # 3. What a person has to approve whatever the rule says.
-        safeguards = [] if spam and action == "ignore" else _safeguards(screening, triage, facts)
-        safeguards += [f"Limit exceeded: {over_limit}."] if over_limit else []
-        if action == "refund" and (triage.amount or 0) > (refund or 0):
-            safeguards.append(f"The mail asks for {triage.amount}; {refund} can be refunded.")
+        if mail.automatic:
+            action = "ignore"  # or two machines would write to each other for ever
+        elif action != "ignore" and not mail.sender:
+            action, reasons = "hand_over", [*reasons, "The mail has no sender to reply to."]
+        elif action == "refund" and refund is None:
+            action, reasons = "hand_over", [*reasons, "No paid amount of the sender's can go back."]
+        # 3. What needs a person, whatever the rule says.
+        guards = [] if spam and action == "ignore" else _safeguards(screening, triage, facts)
+        guards += [f"Limit exceeded: {over_limit}."] if over_limit else []
+        if action == "refund" and refund and (triage.amount or 0) > refund:
+            guards.append(f"The mail asks for {triage.amount}, and {refund} can be refunded.")
         return Decision(
             action=action,
-            approval=rule.approval or action == "hand_over" or bool(safeguards),
+            approval=rule.approval or action == "hand_over" or bool(guards),
             rule=rule.name,
-            reasons=(*reasons, *safeguards),
+            reasons=(*reasons, *guards),
             amount=refund if action == "refund" else None,
             currency=facts.currency,
             policy_version=self.version,
         )
 
 
-def _settled(facts: Facts) -> bool:
-    return facts.order_status in _SETTLED
-
-
 def _refund(triage: Triage, facts: Facts) -> Decimal | None:
-    """The largest refund for this request: None unless it is the sender's own, paid order."""
-    if facts.customer_id is None or facts.order_id is None or not facts.refundable:
+    """The refund for this request; None unless it is the sender's own, paid order."""
+    refundable = facts.refundable
+    if not (facts.customer_id and facts.order_id and refundable):
         return None
     if triage.currency not in (None, facts.currency):
         return None
-    if triage.category == "billing" and not _settled(facts):
-        # Paid more than once: the surplus, whichever part of it the mail mentions.
-        surplus = facts.refundable - (facts.total or facts.refundable)
+    if triage.category == "billing" and facts.order_status not in SETTLED:
+        surplus = refundable - (facts.total or refundable)  # paid twice
         return surplus if surplus > 0 else None
-    return min(triage.amount or facts.refundable, facts.refundable)
-
-
-def _days_since(day: str, today: date) -> int | None:
-    return (today - datetime.fromisoformat(day).date()).days if day else None
-
-
-def _obstacle(action: Action, mail: Mail, refund: Decimal | None) -> str:
-    """Why an action cannot be carried out, or ""."""
-    if mail.automatic:
-        return "Automatic mails are never answered."
-    if not mail.sender:
-        return "The mail has no sender to reply to."
-    if action == "refund" and refund is None:
-        return "Nothing can be refunded: no paid order of the sender, or another currency."
-    return ""
+    return min(triage.amount or refundable, refundable)
 
 
 def _safeguards(screening: Screening, triage: Triage, facts: Facts) -> list[str]:
-    """Why a person has to approve, whatever the rules say."""
-    reasons = []
+    reasons = [f"{w[:1].upper()}{w[1:]}." for w in facts.warnings if w.endswith(FOREIGN_ORDER)]
     if triage.needs_approval:
-        reasons.append("The request needs approval: a large sum, a deletion or a legal threat.")
+        reasons.append("A large sum, a deletion or a legal threat needs approval.")
     if screening.injection:
         reasons.append(f"The mail tries to instruct a model: {screening.injection}.")
-    reasons += [f"{w[:1].upper()}{w[1:]}." for w in facts.warnings if w.endswith(FOREIGN_ORDER)]
     return reasons
 
 
-# ── the file ────────────────────────────────────────────────────────────────────────────────
-
-
 def load_policy(path: Path) -> Policy:
-    """Read and check a policy file.
-
-    Raises ConfigError with the file, the line and the reason for the first mistake: invalid TOML,
-    an unknown key, a value of the wrong type, a rule that can never apply, no rule for the rest.
+    """Read and check a policy file. Raises ConfigError with file, line and reason of a mistake.
 
     >>> load_policy(SHOP_POLICY).approval.default
     'hold'
     """
+    line = 1
     try:
         text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"Cannot read the policy {path}: {error}.") from None
-    try:
         data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        line = re.search(r"at line (\d+)", str(error))
-        number = int(line[1]) if line else len(text.splitlines())
-        raise ConfigError(f"{path}, line {number}: {error}.") from None
-    if isinstance(data.get("version"), str | int):
-        # The hash distinguishes policies even if nobody raised the version.
-        data["version"] = f"{data['version']}-{hashlib.sha256(text.encode()).hexdigest()[:6]}"
-    try:
+        # With a hash, which distinguishes policies even if nobody raised the version.
+        if isinstance(data.get("version"), str | int):
+            data["version"] = f"{data['version']}-{hashlib.sha256(text.encode()).hexdigest()[:6]}"
         policy = Policy.model_validate(data)
+        number, problem = next(_rule_mistakes(policy.rules), (0, ""))
+        line = _line(text, ("rule", number))
+    except tomllib.TOMLDecodeError as error:
+        problem = str(error)
+        place = re.search(r"at line (\d+)", problem)
+        line = int(place[1]) if place else text.count("\n") + 1
     except ValidationError as error:
-        place, reason = _first_mistake(error)
-        raise ConfigError(f"{path}, line {_line(text, place)}: {reason}.") from None
-    for number, reason in _rule_mistakes(policy.rules):
-        raise ConfigError(f"{path}, line {_line(text, ('rule', number))}: {reason}.")
+        # An unknown key is often a misspelt one, which is missing too.
+        mistake = min(error.errors(), key=lambda m: m["type"] != "extra_forbidden")
+        line = _line(text, mistake["loc"])
+        message = _MESSAGES.get(mistake["type"], mistake["msg"])
+        problem = f"{'.'.join(map(str, mistake['loc']))}: {message}"
+    except (OSError, UnicodeDecodeError) as error:
+        problem = str(error)
+    if problem:
+        raise ConfigError(f"{path}, line {line}: {problem}.")
     return policy
-
-
-def _first_mistake(error: ValidationError) -> tuple[tuple[str | int, ...], str]:
-    mistake = error.errors()[0]
-    name = ".".join(str(part) for part in mistake["loc"] if not isinstance(part, int))
-    match mistake["type"]:
-        case "missing":
-            reason = f"{name} is missing"
-        case "extra_forbidden":
-            reason = f"unknown key {name}"
-        case _:
-            reason = f"{name} = {mistake['input']!r}: {mistake['msg']}"
-    return mistake["loc"], reason
 
 
 def _rule_mistakes(rules: tuple[Rule, ...]) -> Iterator[tuple[int, str]]:
     for number, rule in enumerate(rules):
-        if rule.when.impossible:
-            yield number, f"rule {rule.name!r} can never apply: its conditions exclude each other"
         for earlier in rules[:number]:
             if earlier.name == rule.name:
                 yield number, f"two rules have the name {rule.name!r}"
             if earlier.when.covers(rule.when):
-                reason = f"the rule {earlier.name!r} above applies in all its cases"
-                yield number, f"rule {rule.name!r} is unreachable: {reason}"
+                reason = f"{earlier.name!r} above applies in all its cases"
+                yield number, f"rule {rule.name!r} is unreachable, because {reason}"
     if rules[-1].when.conditions:
         yield len(rules) - 1, "the last rule must have no conditions, so that some rule applies"
 
 
 def _line(text: str, place: tuple[str | int, ...]) -> int:
-    """The line of a key, such as ("rule", 3, "when", "category"), or of the table that lacks it."""
-    lines = text.splitlines()
-    names = [part for part in place if isinstance(part, str)]
-    count = next((part for part in place if isinstance(part, int)), 0)
-    # 1. The lines of the table: its n-th header, up to the next one that is not inside it.
-    headers = [n for n, line in enumerate(lines) if re.match(rf"\s*\[+{names[0]}\b", line)]
-    header = f"[[{names[0]}]]"
-    tables = [n for n in headers if lines[n].strip().startswith(header)] or headers[:1]
-    start = tables[count] if count < len(tables) else 0
-    later = [n for n in range(start + 1, len(lines)) if re.match(r"\s*\[", lines[n])]
-    inside = rf"\s*\[{names[0]}\."
-    end = next((n for n in later if not re.match(inside, lines[n])), len(lines))
-    # 2. In it, the line that sets the key.
-    for name in reversed(names):
-        for number in range(start, end):
-            if re.search(rf"(^|[\s{{,.\[]){re.escape(name)}\s*(=|\]|\.)", lines[number]):
-                return number + 1
-    return start + 1
+    """The line of a key, such as ("rule", 3, "when", "category"), or of the table without it."""
+    lines, first = text.splitlines(), 0
+    last = len(lines)
+    if place[0] == "rule" and len(place) > 1:
+        heads = [n for n, line in enumerate(lines) if line.startswith("[[rule]]")]
+        first, last = (*heads, last)[int(place[1])], (*heads, last, last)[int(place[1]) + 1]
+    for part in (part for part in place if isinstance(part, str)):
+        key = re.compile(rf"^\s*\[(\w+\.)*{part}\]|(^|[\s{{,.]){part}\s*[=.]")
+        first = next((n for n in range(first, last) if key.search(lines[n])), first)
+    return first + 1
 
 
 class PolicyFile:
-    """The policy of a file that may change at any time.
+    """The policy of a file that may change. Raises ConfigError if it has a mistake at the start.
 
-        policies = PolicyFile(SHOP_POLICY)
-        policies.current().decide(mail, screening, triage, facts)
-
-    Raises ConfigError if the file has a mistake at the start. Afterwards a mistake leaves the last
-    valid policy in force, and its description is in `problem`, otherwise "".
+    Later, a mistake leaves the last valid policy in force and is described in `problem`, else "".
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        self.problem = ""
+        self.path, self.problem = path, ""
         self._lock = threading.Lock()
-        self._stamp = self._read_stamp()
-        self._policy = load_policy(path)
+        self._stamp, self._policy = self._read_stamp(), load_policy(path)
 
     def current(self) -> Policy:
         """The policy in force; reads the file if it has changed."""
         with self._lock:
-            stamp = self._read_stamp()
-            if stamp != self._stamp:
-                self._stamp = stamp
+            if (stamp := self._read_stamp()) != self._stamp:
+                self._stamp, self.problem = stamp, ""
                 try:
-                    self._policy, self.problem = load_policy(self.path), ""
+                    self._policy = load_policy(self.path)
                 except ConfigError as error:
                     self.problem = str(error)
             return self._policy
 
-    def _read_stamp(self) -> tuple[int, int, int] | None:
+    def _read_stamp(self) -> tuple[int, ...]:
         try:
             status = self.path.stat()
         except OSError:
-            return None
+            return ()
         return status.st_mtime_ns, status.st_size, status.st_ino

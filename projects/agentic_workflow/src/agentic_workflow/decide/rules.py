@@ -1,10 +1,9 @@
 """The conditions of a policy's rules: whether they apply, and whether one rule hides another.
 
-    when = When(category="refund", amount_at_most=Decimal(100))
-    when.applies({"category": "refund", "amount": Decimal("49.90")})    # True
-    when.covers(When(category="refund", amount_at_most=Decimal(50)))    # True
+    When(category="refund", amount_at_most=100).applies({"category": "refund", "amount": 49})
+    When(spam=True).covers(When(spam=True, priority="low"))    # True
 
-Reading the file and deciding are in `policy.py`.
+Reading the policy file and deciding are in `policy.py`.
 """
 
 from __future__ import annotations
@@ -18,9 +17,14 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from agentic_workflow.store.case import Action, Category, Priority
 
-OrderStatus = Literal["paid", "shipped", "delivered", "cancelled", "returned"]
-Number = Annotated[Decimal, Field(strict=False, ge=0)]
-Days = Annotated[int, Field(ge=0)]
+_LIST = BeforeValidator(lambda value: (value,) if isinstance(value, str) else tuple(value))
+_Categories = Annotated[tuple[Category, ...], _LIST]
+_Priorities = Annotated[tuple[Priority, ...], _LIST]
+_OrderStatuses = Annotated[
+    tuple[Literal["paid", "shipped", "delivered", "cancelled", "returned"], ...], _LIST
+]
+_Number = Annotated[Decimal, Field(strict=False, ge=0)]
+_COMPARISONS = {"_above": operator.gt, "_at_most": operator.le, "_below": operator.lt}
 
 
 class Table(BaseModel):
@@ -29,27 +33,16 @@ class Table(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
-def _as_tuple(value: Any) -> Any:
-    if isinstance(value, str):
-        return (value,)
-    return tuple(value) if isinstance(value, list) else value
-
-
-_OneOrMore = BeforeValidator(_as_tuple)
-_NotEmpty = Field(min_length=1)
-_COMPARISONS = {"_above": operator.gt, "_at_most": operator.le, "_below": operator.lt}
-
-
 class When(Table):
     """The conditions of a rule. All must apply; a rule without any always applies.
 
-    An amount is what the sender asks for or disputes, or else the refund that is due. A value that
+    The amount is what the sender asks for or disputes, or else the refund that is due. A value that
     is not known, such as the amount of a mail without one, meets no condition on it.
     """
 
-    category: Annotated[tuple[Category, ...], _OneOrMore, _NotEmpty] | None = None
-    priority: Annotated[tuple[Priority, ...], _OneOrMore, _NotEmpty] | None = None
-    order_status: Annotated[tuple[OrderStatus, ...], _OneOrMore, _NotEmpty] | None = None
+    category: _Categories | None = None
+    priority: _Priorities | None = None
+    order_status: _OrderStatuses | None = None
     spam: bool | None = None
     automatic: bool | None = None  # an auto-reply, a bounce or a mailing list
     injection: bool | None = None  # the mail tries to instruct a model
@@ -59,11 +52,11 @@ class When(Table):
     refund_due: bool | None = None  # cancelled, returned or paid twice, and not refunded yet
     warnings: bool | None = None  # of the lookup, such as an order of another customer
     over_limit: bool | None = None  # a limit of the case or of the day is exceeded
-    amount_above: Number | None = None
-    amount_at_most: Number | None = None
-    delivered_days_above: Days | None = None  # since the delivery
-    delivered_days_at_most: Days | None = None
-    confidence_below: Annotated[Decimal, Field(strict=False, ge=0, le=1)] | None = None
+    amount_above: _Number | None = None
+    amount_at_most: _Number | None = None
+    delivered_days_above: _Number | None = None  # since the delivery
+    delivered_days_at_most: _Number | None = None
+    confidence_below: _Number | None = None
 
     @property
     def conditions(self) -> dict[str, Any]:
@@ -71,44 +64,23 @@ class When(Table):
         return self.model_dump(exclude_none=True)
 
     def applies(self, values: Mapping[str, Any]) -> bool:
-        """Whether the values of a case, by names such as `category` and `amount`, meet all."""
+        """Whether the values of a case, such as `category` and `amount`, meet all conditions."""
         return all(_meets(name, bound, values) for name, bound in self.conditions.items())
 
     def covers(self, other: When) -> bool:
         """Whether this applies in every case in which `other` does."""
-        implied = other.conditions
-        if implied.get("category") == ("spam",):
-            implied["spam"] = True
-        if implied.get("refund_due"):
-            implied["order_known"] = True
-        if implied.get("order_known"):
-            implied["known_customer"] = True
-        return all(
-            name in implied and _implies(name, implied[name], bound)
-            for name, bound in self.conditions.items()
-        )
-
-    @property
-    def impossible(self) -> bool:
-        """Whether two of the conditions exclude each other."""
-        pairs = (
-            (self.amount_above, self.amount_at_most),
-            (self.delivered_days_above, self.delivered_days_at_most),
-        )
-        no_customer = self.known_customer is False and (self.order_known or self.refund_due)
-        return bool(no_customer) or any(
-            above is not None and most is not None and above >= most for above, most in pairs
-        )
+        theirs = other.conditions
+        return all(n in theirs and _implies(n, theirs[n], b) for n, b in self.conditions.items())
 
 
 class Rule(Table):
-    """What to do in some cases: the first rule whose conditions apply decides."""
+    """What to do in some cases, and the reason shown to people."""
 
-    name: Annotated[str, _NotEmpty]
-    why: Annotated[str, _NotEmpty]  # shown to people
+    name: str
     when: When = When()
     action: Action
     approval: bool  # whether a person has to approve first
+    why: str
 
 
 def _meets(name: str, bound: Any, values: Mapping[str, Any]) -> bool:

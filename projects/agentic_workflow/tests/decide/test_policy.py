@@ -1,0 +1,249 @@
+"""The policy file, and decisions."""
+
+import itertools
+import os
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agentic_workflow.decide.policy import SHOP_POLICY, Policy, PolicyFile, load_policy
+from agentic_workflow.store.case import CATEGORIES, Decision, Facts, Mail, Screening, Triage
+from seedbed.errors import ConfigError
+
+MAIL = Mail(message_id="m", content_hash="h", sender="tom@mail.example", text="…")
+ORDER = Facts(
+    customer_id="K1",
+    order_id="59921",
+    order_status="returned",
+    total=Decimal("54.80"),
+    refundable=Decimal("54.80"),
+    charges=1,
+)
+FOREIGN = Facts(customer_id="K1", warnings=("order 1 belongs to another customer",))
+# A policy that would do everything alone.
+RECKLESS = """
+version = 7
+approval = { remind_hours = 1, deadline_hours = 2, default = "reject" }
+retry = { attempts = 3, first_seconds = 0.5 }
+limits.case = { steps = 1, tokens = 1, cost_usd = 1, seconds = 1 }
+limits.day = { cases = 1, tokens = 1, cost_usd = 1 }
+[[rule]]
+name = "spam"
+when = { spam = true }
+action = "ignore"
+approval = false
+why = "Spam."
+[[rule]]
+name = "all"
+action = "ACTION"
+approval = false
+why = "Everything."
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "policy.toml"
+
+
+def reckless(path: Path, action: str) -> Policy:
+    path.write_text(RECKLESS.replace("ACTION", action))
+    return load_policy(path)
+
+
+def decide(facts: Facts = ORDER, screening: Screening | None = None, **triage: Any) -> Decision:
+    policy, today = load_policy(SHOP_POLICY), date(2026, 3, 2)
+    return policy.decide(MAIL, screening or Screening(), Triage(**triage), facts, today=today)
+
+
+# ── the shop's policy ───────────────────────────────────────────────────────────────────────
+
+
+def test_refund_of_returned_order_is_automatic_up_to_100() -> None:
+    decision = decide(category="refund")
+    assert (decision.action, decision.approval) == ("refund", False)
+    assert decision.amount == Decimal("54.80")
+    for refundable, approval in (("100.00", False), ("100.01", True)):
+        facts = ORDER.model_copy(update={"refundable": Decimal(refundable)})
+        decision = decide(facts, category="refund")
+        assert (decision.action, decision.approval) == ("refund", approval)
+
+
+def test_refund_is_the_amount_asked_for_if_less_was_asked_for() -> None:
+    assert decide(category="refund", amount=Decimal(20)).amount == Decimal(20)
+
+
+def test_refund_above_what_was_paid_is_capped_and_approved_by_a_person() -> None:
+    decision = decide(category="refund", amount=Decimal(80))
+    assert (decision.amount, decision.approval) == (Decimal("54.80"), True)
+
+
+def test_double_charge_is_refunded_once() -> None:
+    twice = {"order_status": "delivered", "charges": 2, "refundable": Decimal("109.60")}
+    decision = decide(ORDER.model_copy(update=twice), category="billing")
+    assert (decision.action, decision.amount) == ("refund", Decimal("54.80"))
+    settled = {**twice, "refundable": Decimal("54.80")}
+    assert decide(ORDER.model_copy(update=settled), category="billing").action == "reply"
+
+
+def test_delivered_order_is_not_refunded_before_it_is_back() -> None:
+    delivered = {"order_status": "delivered", "delivered_on": "2026-02-26"}
+    decision = decide(ORDER.model_copy(update=delivered), category="refund")
+    assert (decision.rule, decision.approval) == ("refund-how-to-return", False)
+    delivered["delivered_on"] = "2026-01-30"  # 31 days
+    decision = decide(ORDER.model_copy(update=delivered), category="refund")
+    assert (decision.rule, decision.approval) == ("refund-late", True)
+
+
+def test_unknown_order_leads_to_a_question() -> None:
+    facts = Facts(customer_id="K1", warnings=("order 1 does not exist",))
+    assert decide(facts, category="shipping", order_id="1").action == "ask"
+
+
+def test_spam_and_automatic_mails_are_ignored() -> None:
+    assert decide(category="spam", needs_approval=True) == decide(category="spam")
+    assert decide(category="spam").approval is False
+    policy, automatic = load_policy(SHOP_POLICY), MAIL.model_copy(update={"automatic": True})
+    decision = policy.decide(automatic, Screening(), Triage(category="refund"), ORDER)
+    assert (decision.action, decision.approval) == ("ignore", False)
+
+
+# ── safeguards that no file can remove ──────────────────────────────────────────────────────
+
+CAUSES = {
+    "triage": (Screening(), True, ORDER, ""),
+    "injection": (Screening(injection="asks to ignore the instructions"), False, ORDER, ""),
+    "foreign order": (Screening(), False, FOREIGN, ""),
+    "limit": (Screening(), False, ORDER, "30 steps of 20"),
+}
+
+
+@pytest.mark.parametrize("cause", CAUSES)
+def test_no_rule_acts_alone_where_a_person_is_required(path: Path, cause: str) -> None:
+    screening, needs_approval, facts, over_limit = CAUSES[cause]
+    for action, category in itertools.product(("reply", "refund", "ask", "hand_over"), CATEGORIES):
+        triage = Triage(category=category, needs_approval=needs_approval)
+        policies = (reckless(path, action), load_policy(SHOP_POLICY))
+        for policy in policies:
+            decision = policy.decide(MAIL, screening, triage, facts, over_limit=over_limit)
+            assert decision.approval or decision.action == "ignore"
+            assert category == "spam" or decision.approval
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"customer_id": None},
+        {"order_id": None},
+        {"refundable": None},
+        {"refundable": Decimal(0)},
+        {"currency": "CHF"},
+    ],
+)
+def test_refund_that_is_not_the_senders_goes_to_a_person(
+    path: Path, change: dict[str, Any]
+) -> None:
+    triage = Triage(category="refund", amount=Decimal(10), currency="EUR")
+    facts = ORDER.model_copy(update=change)
+    decision = reckless(path, "refund").decide(MAIL, Screening(), triage, facts)
+    assert (decision.action, decision.approval, decision.amount) == ("hand_over", True, None)
+
+
+def test_automatic_mail_is_never_answered(path: Path) -> None:
+    for action in ("reply", "refund", "ask", "hand_over"):
+        mail = MAIL.model_copy(update={"automatic": True})
+        policy = reckless(path, action)
+        assert policy.decide(mail, Screening(), Triage(category="other"), ORDER).action == "ignore"
+
+
+def test_mail_without_sender_goes_to_a_person(path: Path) -> None:
+    mail, triage = MAIL.model_copy(update={"sender": ""}), Triage(category="refund")
+    decision = reckless(path, "refund").decide(mail, Screening(), triage, ORDER)
+    assert (decision.action, decision.approval) == ("hand_over", True)
+
+
+# ── the file ────────────────────────────────────────────────────────────────────────────────
+
+SHOP = SHOP_POLICY.read_text()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "marker", "reason"),
+    [
+        ("remind_hours = 4 ", "remind_hours = = 4", "remind_hours = =", "Invalid value"),
+        ("tokens = 20_000", "token = 20_000", "token = 20_000", "unknown key"),
+        ("attempts = 6", 'attempts = "six"', 'attempts = "six"', "valid integer"),
+        ('default = "hold"', 'default = "sleep"', 'default = "sleep"', "'reject' or 'hold'"),
+        ("seconds = 120\n", "", "[limits.case]", "seconds: missing"),
+        ("order_known = true", "order_knwon = true", "order_knwon", "unknown key"),
+        ('category = "complaint"', 'category = "complain"', '"complain"', "'complaint'"),
+        ("{ automatic = true }", '{ automatic = "yes" }', 'automatic = "yes"', "valid boolean"),
+        ('action = "hand_over"', 'action = "panic"', 'action = "panic"', "'hand_over'"),
+        ('name = "urgent"', 'name = "spam"', None, "two rules have the name 'spam'"),
+        ("{ automatic = true }", "{ spam = true, automatic = true }", None, "unreachable"),
+        (
+            'category = "refund", refund_due = true, amount_at_most = 100',
+            'category = "refund", refund_due = true, amount_above = 200',
+            None,
+            "rule 'refund-settled' is unreachable, because 'refund-large'",
+        ),
+    ],
+)
+def test_mistake_is_refused_with_line_and_reason(
+    path: Path, old: str, new: str, marker: str | None, reason: str
+) -> None:
+    assert old in SHOP
+    path.write_text(SHOP.replace(old, new, 1))
+    with pytest.raises(ConfigError, match=reason) as error:
+        load_policy(path)
+    lines = path.read_text().splitlines()
+    line = int(str(error.value).partition(", line ")[2].partition(":")[0])
+    # Of a rule as a whole, the line of its header.
+    expected = marker or new
+    place = max(n for n, text in enumerate(lines, 1) if expected in text)
+    assert line == place if marker else lines[line - 1] == "[[rule]]" and 0 < place - line < 4
+
+
+def test_last_rule_without_conditions_is_required(path: Path) -> None:
+    path.write_text(SHOP[: SHOP.rindex("[[rule]]")])
+    with pytest.raises(ConfigError, match="the last rule must have no conditions"):
+        load_policy(path)
+
+
+def test_missing_file_is_refused(path: Path) -> None:
+    with pytest.raises(ConfigError, match="No such file"):
+        load_policy(path)
+
+
+def test_policy_file_follows_changes_and_keeps_the_old_one_after_a_mistake(path: Path) -> None:
+    path.write_text(RECKLESS.replace("ACTION", "reply"))
+    policies = PolicyFile(path)
+    first = policies.current()
+    assert policies.current() is first
+    path.write_text(SHOP.replace("[[rule]]", "[[rule]", 1))
+    assert policies.current() is first
+    assert f"{path}, line " in policies.problem
+    path.unlink()
+    assert policies.current() is first
+    path.write_text(SHOP)
+    assert (policies.current().version, policies.problem) != (first.version, "")
+    assert policies.current().approval.default == "hold"
+
+
+def test_policy_file_notices_a_change_of_equal_size_and_time(path: Path) -> None:
+    path.write_text(SHOP)
+    policies, status = PolicyFile(path), path.stat()
+    other = path.with_suffix(".new")
+    other.write_text(SHOP.replace("deadline_hours = 48", "deadline_hours = 24"))
+    os.utime(other, ns=(status.st_atime_ns, status.st_mtime_ns))
+    other.replace(path)
+    assert policies.current().approval.deadline_hours == 24
+
+
+def test_version_changes_with_the_text(path: Path) -> None:
+    versions = {reckless(path, action).version for action in ("reply", "ask")}
+    assert len(versions) == 2
+    assert all(version.startswith("7-") for version in versions)
