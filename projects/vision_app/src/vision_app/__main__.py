@@ -32,16 +32,13 @@ if TYPE_CHECKING:
     from vision_app.vision import Vision
 
 app = cli.create_app("Classifies, reads, extracts from, searches and explains images.")
-Files = Annotated[
-    list[Path], typer.Argument(help="Images or PDFs, folders, or patterns such as 'scans/*.png'.")
-]
+PATTERNS = "Images or PDFs, folders, or patterns such as 'scans/*.png'."
+MODEL = "Classifier: path:DIR or hf:ORG/REPO. Default: VISION_CLASSIFIER."
+Files = Annotated[list[Path], typer.Argument(help=PATTERNS)]
 File = Annotated[Path, typer.Argument(help="An image or a PDF.")]
-Classifier = Annotated[
-    str | None,
-    typer.Option(
-        "--model", help="Classifier: path:DIR or hf:ORG/REPO. Default: VISION_CLASSIFIER."
-    ),
-]
+Classes = Annotated[Path, typer.Argument(help="One sub-folder of images per class.")]
+Classifier = Annotated[str | None, typer.Option("--model", help=MODEL)]
+Row = dict[str, Any]
 AsCsv = Annotated[bool, typer.Option("--csv", help="Print a table as CSV.")]
 
 
@@ -61,8 +58,8 @@ def open_vision(classifier: str | None = None, **overrides: Any) -> Vision:
 def _each(
     vision: Vision,
     paths: Iterable[Path],
-    task: Callable[[Source], dict[str, Any]],
-    to_text: Callable[[dict[str, Any]], str],
+    task: Callable[[Source], Row],
+    to_text: Callable[[Row], str],
     as_json: bool = False,
     as_csv: bool = False,
 ) -> None:
@@ -73,7 +70,7 @@ def _each(
     from vision_app.files.images import find_files
 
     files = find_files(paths)
-    rows, failed = list[dict[str, Any]](), False
+    rows, failed = list[Row](), False
     quiet = len(files) < 2 or sys.stdout.isatty()  # the results themselves show the progress there
     with cli.progress(quiet=quiet, unit="file") as progress:
         complain = partial(typer.echo, err=True) if quiet else progress.print
@@ -92,17 +89,13 @@ def _each(
                 typer.echo(to_text(result))
             progress(number, len(files), path.name)
     if as_csv:
-        _print_csv(rows)
+        rows = [terminal.csv_row(row) for row in rows]
+        columns = dict.fromkeys(column for row in rows for column in row)
+        writer = csv.DictWriter(sys.stdout, list(columns), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
     if failed:
         raise typer.Exit(2)
-
-
-def _print_csv(results: list[dict[str, Any]]) -> None:
-    rows = [terminal.csv_row(result) for result in results]
-    columns = dict.fromkeys(column for row in rows for column in row)
-    writer = csv.DictWriter(sys.stdout, list(columns), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
 
 
 @app.command()
@@ -142,11 +135,10 @@ def read(
     def task(source: Source) -> dict[str, Any]:
         if text_format == "json":
             return vision.read_json(source)
-        pages = vision.read(source)
         for warning in source.warnings:
             typer.echo(f"warning: {source.name}: {warning}", err=True)
         write = formats.as_hocr if text_format == "hocr" else formats.as_text
-        return {"file": source.name, "text": write(pages)}
+        return {"text": write(vision.read(source))}
 
     _each(vision, files, task, "{text}".format_map, text_format == "json")
 
@@ -254,20 +246,19 @@ def search(
 ) -> None:
     """Find indexed images by a text or by a similar image."""
     vision = open_vision()
-    source = vision.open(Path(query)) if image else None
-    hits = vision.search(source or query, k)
+    hits = vision.search(vision.open(Path(query)) if image else query, k)
     show(hits, as_json, to_text=terminal.hits)
 
 
 @app.command()
 def duplicates(as_json: Json = False) -> None:
     """List groups of indexed images that look the same."""
-    show(open_vision().duplicates(), as_json, to_text=terminal.groups)
+    show(open_vision().index.duplicates(), as_json, to_text=terminal.groups)
 
 
 @app.command()
 def train(
-    folder: Annotated[Path, typer.Argument(help="One sub-folder of images per class.")],
+    folder: Classes,
     out: Annotated[
         Path | None,
         typer.Option(help="Folder to write. Default: VISION_DATA_DIR/classifiers/NAME."),
@@ -286,7 +277,7 @@ def train(
 
 @app.command()
 def robustness(
-    folder: Annotated[Path, typer.Argument(help="One sub-folder of images per class.")],
+    folder: Classes,
     out: Annotated[Path | None, typer.Option(help="PNG with the curves to write.")] = None,
     model: Classifier = None,
     as_json: Json = False,
@@ -303,11 +294,7 @@ def robustness(
 
 
 @app.command()
-def serve(
-    port: Port = 8003,
-    host: Host = "127.0.0.1",
-    model: Classifier = None,
-) -> None:
+def serve(port: Port = 8003, host: Host = "127.0.0.1", model: Classifier = None) -> None:
     """Serve the web page and the HTTP API."""
     vision = open_vision(model)
     from vision_app.serve.api import create_app

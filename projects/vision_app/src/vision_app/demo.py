@@ -37,33 +37,26 @@ QUESTIONS = (
 def run(vision: Vision) -> int:
     """Print the results, each marked as right or wrong; returns the number of wrong ones."""
     wrong = 0
-    for line, problem in check(vision):
-        typer.echo(f"{'✗' if problem else '✓'} {line}")
-        if problem:
+    for line, expected in check(vision):
+        typer.echo(f"{'✗' if expected else '✓'} {line}")
+        if expected:
             wrong += 1
-            typer.echo(f"  {problem}", err=True)
+            typer.echo(f"  expected {expected}", err=True)
     return wrong
 
 
 def check(vision: Vision) -> Iterator[tuple[str, str]]:
-    """Yield each result as a line of text, and what is wrong with it or an empty string."""
+    """Yield each result as a line of text, and an empty string or what was expected instead."""
     pictures = {sample.name: sample for sample in samples()}
-    sources = {
-        name: vision.open(sample.path, sample.path.name) for name, sample in pictures.items()
-    }
+    sources = {name: vision.open(item.path, item.path.name) for name, item in pictures.items()}
     for name, label in LABELS.items():
         result = vision.classify(sources[name])
-        yield terminal.labels(result).splitlines()[0], _differs(result["labels"][0]["label"], label)
+        yield terminal.labels(result), "" if result["labels"][0]["label"] == label else label
     for name, expected in FIELDS.items():
-        result = vision.extract(sources[name], pictures[name].schema)
-        values = {field: result["fields"].get(field) for field in expected}
+        fields = vision.extract(sources[name], pictures[name].schema)["fields"]
+        values = {field: fields.get(field) for field in expected}
         line = ", ".join(f"{field} {value}" for field, value in values.items())
-        yield f"{name}: {line}", _differs(values, expected)
-    for name, question, expected_answer in QUESTIONS:
+        yield f"{name}: {line}", "" if values == expected else str(expected)
+    for name, question, words in QUESTIONS:
         answer = vision.ask(sources[name], question)["answer"]
-        problem = "" if expected_answer in answer else f"expected {expected_answer!r}"
-        yield f"{name}: {question} {answer}", problem
-
-
-def _differs(value: Any, expected: Any) -> str:
-    return "" if value == expected else f"expected {expected!r}"
+        yield f"{name}: {question} {answer}", "" if words in answer else words

@@ -22,6 +22,7 @@ from vision_app.config import Config
 from vision_app.files.images import Source, open_source
 from vision_app.ocr.page import Page
 from seedbed.cli import Progress
+from seedbed.models.images import encode_png
 from seedbed.settings import Settings
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
     from vision_app.classify.classifier import Classifier, Prediction
     from vision_app.classify.detect import Detector
-    from vision_app.extract.extract import Extraction
     from vision_app.extract.schemas import Schema
     from vision_app.ocr.engine import Reader
     from vision_app.search.index import ImageIndex
@@ -82,10 +82,7 @@ class Vision:
         """The image index in the data folder, or in Chroma's server."""
         from vision_app.search.index import ImageIndex
 
-        def load() -> ImageIndex:
-            return ImageIndex(self.config, self.classifier, self.reader)
-
-        return self._once("index", load)
+        return self._once("index", lambda: ImageIndex(self.config, self.classifier, self.reader))
 
     @property
     def language_model(self) -> BaseChatModel | None:
@@ -105,6 +102,18 @@ class Vision:
                 self._models[name] = load()
             model: T = self._models[name]
             return model
+
+    def _remember(self, source: Source, what: str, compute: Callable[[], T]) -> T:
+        memory = self._memory.setdefault(source, {})
+        if what not in memory:
+            memory[what] = compute()
+        result: T = memory[what]
+        return result
+
+    def close(self) -> None:
+        """Close the index."""
+        if "index" in self._models:
+            self.index.close()
 
     # One image or document
 
@@ -137,18 +146,20 @@ class Vision:
 
         With a vision-language model (SEEDBED_MODEL=openai:…) that model fills the schema.
         """
-        target = self.schema(schema)
-        return {"file": source.name, **self._extract(source, target).as_json(source.warnings)}
-
-    def _extract(self, source: Source, schema: Schema) -> Extraction:
         from vision_app.extract.extract import extract
 
-        pages = self.read(source)
-        if self.language_model is None:
-            return extract(pages, schema)
-        from vision_app.extract.vlm import extract_with_model
+        def run() -> Json:
+            target, pages = self.schema(schema), self.read(source)
+            if self.language_model is None:
+                extraction = extract(pages, target)
+            else:
+                from vision_app.extract.vlm import extract_with_model
 
-        return extract_with_model(list(source.pages()), pages, schema, self.language_model)
+                images = list(source.pages())
+                extraction = extract_with_model(images, pages, target, self.language_model)
+            return {"file": source.name, **extraction.as_json(source.warnings)}
+
+        return self._remember(source, f"fields of {schema!r}", run)
 
     def schema(self, schema: SchemaSpec) -> Schema:
         """The parsed schema. Raises ConfigError or NotFound."""
@@ -171,20 +182,11 @@ class Vision:
             answer = answers.ask_model(self.language_model, question, list(source.pages()))
         else:
             prediction, size = self._look(source)
-            pages = self.read(source)
-            answer = answers.ask(question, prediction, pages, size, self._fields(source))
+            pages, fields = self.read(source), self.extract(source, "invoice")
+            answer = answers.ask(question, prediction, pages, size, fields)
         values = answer.as_json()
-        return {
-            "file": source.name,
-            "question": question,
-            "answer": values.pop("text"),
-            "evidence": values.pop("boxes"),
-            **values,
-        }
-
-    def _fields(self, source: Source) -> Json:
-        """The fields of an invoice or receipt, for questions about it."""
-        return self._remember(source, "fields", lambda: self.extract(source, "invoice"))
+        names = {"file": source.name, "question": question, "answer": values.pop("text")}
+        return {**names, "evidence": values.pop("boxes"), **values}
 
     def _look(self, source: Source) -> tuple[Prediction, tuple[int, int]]:
         """What is on the first page, and its (width, height) in pixels."""
@@ -204,31 +206,24 @@ class Vision:
         `label` is a class of the classifier; None for the most likely one.
         """
         from vision_app.classify.explain import explain, overlay
-        from seedbed.models.images import encode_png
 
         pixels = source.first()
-        explanation = explain(self.classifier, pixels, label, progress=progress)
-        return {
-            "label": explanation.label,
-            "confidence": explanation.confidence,
-            "png": encode_png(overlay(pixels, explanation.map)),
-        }
+        label, confidence, relevance = explain(self.classifier, pixels, label, progress=progress)
+        png = encode_png(overlay(pixels, relevance))
+        return {"label": label, "confidence": confidence, "png": png}
 
     def detect(self, source: Source, labels: Sequence[str], *, picture: bool = False) -> Json:
         """{"file", "detections": [{"label", "confidence", "box"}]}; with `picture` also "png"."""
         from vision_app.classify.detect import draw
-        from seedbed.models.images import encode_png
 
         pixels = source.first()
         detections = self.detector.detect(pixels, labels)
-        result: Json = {
-            "file": source.name,
-            "detections": [
-                {"label": item.label, "confidence": round(item.score, 4), "box": list(item.box)}
-                for item in detections
-            ],
-        }
-        return {**result, "png": encode_png(draw(pixels, detections))} if picture else result
+        items = [
+            {"label": label, "confidence": round(score, 4), "box": list(box)}
+            for label, score, box in detections
+        ]
+        png = {"png": encode_png(draw(pixels, detections))} if picture else {}
+        return {"file": source.name, "detections": items, **png}
 
     # Many images
 
@@ -247,10 +242,6 @@ class Vision:
             hits = self.index.search_image(query.first(), k)
         return [hit.as_json() for hit in hits]
 
-    def duplicates(self) -> list[list[str]]:
-        """Groups of indexed images that look the same, as paths."""
-        return self.index.duplicates()
-
     def train(
         self,
         folder: Path,
@@ -265,18 +256,6 @@ class Vision:
         target = out or self.config.data_dir / "classifiers" / folder.resolve().name
         method = fine_tune if full else train
         return method(folder, target, self.config, self.settings, progress)
-
-    def close(self) -> None:
-        """Close the index."""
-        if "index" in self._models:
-            self.index.close()
-
-    def _remember(self, source: Source, what: str, compute: Callable[[], T]) -> T:
-        memory = self._memory.setdefault(source, {})
-        if what not in memory:
-            memory[what] = compute()
-        result: T = memory[what]
-        return result
 
 
 def _prepare_openvino() -> None:
