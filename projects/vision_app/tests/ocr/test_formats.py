@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from xml.etree import ElementTree
 
-from vision_app.ocr.formats import as_hocr, as_json, as_text
-from vision_app.ocr.page import Line, Page, Word
+from vision_app.ocr.page import Line, Page, Word, as_hocr, as_json, as_text
 
 XHTML = "{http://www.w3.org/1999/xhtml}"
 WORDS = (Word("<R&D>", (10.4, 20, 80, 40), 0.987), Word('"\x02é"', (90, 20, 120, 40), 0.5))

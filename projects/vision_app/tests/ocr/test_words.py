@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from vision_app.ocr.page import Pixels
-from vision_app.ocr.recognition import Reading
-from vision_app.ocr.words import split
+from vision_app.ocr.recognition import Reading, split
 
 
 def line(text: str, gaps: dict[int, int], space: float = 1.0) -> tuple[Reading, Pixels]:
