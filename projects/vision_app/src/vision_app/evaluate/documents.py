@@ -18,13 +18,13 @@ import sys
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vision_app.config import Config
 from vision_app.ocr.page import Box, Pixels
+from seedbed.cli import Progress, markdown_table
 from seedbed.errors import BadInput
 from seedbed.evaluation import Figure, Report
 from seedbed.files import read_json_lines
@@ -41,11 +41,8 @@ _LEGAL_FORMS = frozenset(
     " nv ohg oo oy plc pllc pty sa sarl sas sdn se sl snc sp spa srl ug z".split()
 )
 
-Progress = Callable[[int, int], None]  # done, total
 
-
-@dataclass(frozen=True)
-class Reading:
+class Reading(NamedTuple):
     """What was read in one document: the fields, their boxes in the image, and the whole text."""
 
     fields: Mapping[str, Any]
@@ -53,8 +50,7 @@ class Reading:
     text: str
 
 
-@dataclass(frozen=True)
-class Failure:
+class Failure(NamedTuple):
     """A field that was read wrongly; `box` is where the value was read."""
 
     path: Path
@@ -101,30 +97,30 @@ def evaluate(
         report.figures["clean: fields right"].value
     """
     # 1. Read the truth.
-    rows = [
-        _check(place, row) for place, row in read_json_lines(folder / "truth.jsonl", hint=_HINT)
-    ]
+    rows = []
+    for place, row in read_json_lines(folder / "truth.jsonl", hint=_HINT):
+        if missing := {"file", "schema", "kind", "language", "fields"} - row.keys():
+            raise BadInput(f"{place}: no {', '.join(sorted(missing))}.", hint=_HINT)
+        rows.append(row)
     cases, failures = [], []
     for done, row in enumerate(rows, 1):
         # 2. Read the document and compare each field.
-        path = folder / row["file"]
+        path, outcomes = folder / row["file"], {}
         reading = read(path, row["schema"])
-        outcomes = {}
         for name, expected in row["fields"].items():
             value = reading.fields.get(name)
-            outcome = judge(name, expected, value, row.get("accept", {}).get(name, ()))
-            outcomes[name] = outcome
-            if outcome != "right":
-                text = None if value is None else str(value)
-                box = reading.boxes.get(name)
-                failures.append(Failure(path, name, outcome, expected, text, box))
-        # 3. Compare the text.
+            outcomes[name] = judge(name, expected, value, row.get("accept", {}).get(name, ()))
+            if outcomes[name] != "right":
+                shown, box = None if value is None else str(value), reading.boxes.get(name)
+                failures.append(Failure(path, name, outcomes[name], expected, shown, box))
         case = {"id": row["file"], "kind": row["kind"], "language": row["language"]}
-        case |= {"outcomes": outcomes, "absent": [k for k, v in row["fields"].items() if v is None]}
-        case["correct"] = sum(o == "right" for o in outcomes.values()) / max(1, len(outcomes))
-        if runs := row.get("text", "").split("\n"):
-            length = sum(len(_letters(run)) for run in runs)
-            case["character error"] = character_errors(runs, reading.text) / max(1, length)
+        case["outcomes"] = outcomes
+        case["absent"] = [name for name, value in row["fields"].items() if value is None]
+        case["correct"] = list(outcomes.values()).count("right") / max(1, len(outcomes))
+        # 3. Compare the text.
+        if text := row.get("text"):
+            errors = character_errors(text.split("\n"), reading.text)
+            case["character error"] = errors / max(1, len(_letters(text)))
         cases.append(case)
         if progress:
             progress(done, len(rows))
@@ -196,13 +192,10 @@ def character_errors(runs: Sequence[str], text: str) -> int:
 
 def outcome_table(report: Report) -> str:
     """A Markdown table of the outcomes of each field in a report of `evaluate`."""
-    counts: Counter[tuple[str, str]] = Counter(
-        pair for case in report.cases for pair in case["outcomes"].items()
-    )
-    lines = [f"| field | {' | '.join(OUTCOMES)} |", "|---" * (len(OUTCOMES) + 1) + "|"]
-    for name in dict.fromkeys(name for name, _ in counts):
-        lines.append(f"| {name} | {' | '.join(str(counts[name, o]) for o in OUTCOMES)} |")
-    return "\n".join(lines) + "\n"
+    counts = Counter(pair for case in report.cases for pair in case["outcomes"].items())
+    names = dict.fromkeys(name for name, _ in counts)
+    rows = [(name, *(counts[name, outcome] for outcome in OUTCOMES)) for name in names]
+    return markdown_table(("field", *OUTCOMES), rows) + "\n"
 
 
 def contact_sheet(failures: Sequence[Failure], columns: int = 4) -> Pixels:
@@ -211,42 +204,32 @@ def contact_sheet(failures: Sequence[Failure], columns: int = 4) -> Pixels:
     Shows the first 60. Raises BadInput if a picture cannot be read.
     """
     import numpy as np
-    from PIL import Image
-
-    tiles = [_tile(failure) for failure in failures[:TILES]]
-    rows = max(1, -(-len(tiles) // columns))
-    sheet = Image.new("RGB", (columns * TILE[0], rows * TILE[1]), "white")
-    for number, tile in enumerate(tiles):
-        sheet.paste(tile, (number % columns * TILE[0], number // columns * TILE[1]))
-    return np.asarray(sheet, dtype=np.uint8)
-
-
-def _tile(failure: Failure) -> Any:
     from PIL import Image, ImageDraw, ImageFont
 
     from seedbed.models.images import decode
 
-    page = Image.fromarray(decode(failure.path.read_bytes(), name=failure.path.name))
-    if failure.box:
-        ImageDraw.Draw(page).rectangle(failure.box, outline="red", width=max(3, page.width // 200))
-    page.thumbnail((TILE[0] - 20, TILE[1] - 90))
-    tile = Image.new("RGB", TILE, "white")
-    draw, font = ImageDraw.Draw(tile), ImageFont.load_default(15)
-    tile.paste(page, (10, 80))
-    draw.rectangle((9, 79, 10 + page.width, 80 + page.height), outline="grey")
-    draw.text((10, 6), f"{failure.path.name}: {failure.field} {failure.outcome}", "black", font)
-    draw.text((10, 28), f"expected: {failure.expected or '(not on the page)'}", "darkgreen", font)
-    draw.text((10, 50), f"read: {failure.value or '(nothing)'}", "darkred", font)
-    return tile
+    failures = failures[:TILES]
+    rows = max(1, -(-len(failures) // columns))
+    sheet = Image.new("RGB", (columns * TILE[0], rows * TILE[1]), "white")
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(15)
+    for number, (path, field, outcome, expected, value, box) in enumerate(failures):
+        page = Image.fromarray(decode(path.read_bytes(), name=path.name))
+        if box:
+            ImageDraw.Draw(page).rectangle(box, outline="red", width=max(3, page.width // 200))
+        page.thumbnail((TILE[0] - 20, TILE[1] - 90))
+        x, y = number % columns * TILE[0] + 10, number // columns * TILE[1]
+        sheet.paste(page, (x, y + 80))
+        draw.rectangle((x - 1, y + 79, x + page.width, y + 80 + page.height), outline="grey")
+        draw.text((x, y + 6), f"{path.name}: {field} {outcome}"[:50], "black", font)
+        draw.text((x, y + 28), f"expected: {expected or '(not on the page)'}"[:50], "green", font)
+        draw.text((x, y + 50), f"read: {value or '(nothing)'}"[:50], "darkred", font)
+    return np.asarray(sheet, dtype=np.uint8)
 
 
 def _figures(cases: Sequence[Mapping[str, Any]]) -> dict[str, Figure]:
     """Shares of right fields in all and by kind, field and language; errors of the text."""
     figures: dict[str, Figure] = {}
-    groups: dict[str, list[Mapping[str, Any]]] = {"all": list(cases)}
-    for case in sorted(cases, key=lambda case: (case["kind"], case["language"])):
-        groups.setdefault(case["kind"], []).append(case)
-    for name, group in groups.items():
+    for name, group in [("all", cases), *_groups(cases, "kind")]:
         outcomes = [outcome for case in group for outcome in case["outcomes"].values()]
         absent = sum(len(case["absent"]) for case in group)
         figures[f"{name}: fields right"] = Figure.share(outcomes.count("right"), len(outcomes))
@@ -256,20 +239,17 @@ def _figures(cases: Sequence[Mapping[str, Any]]) -> dict[str, Figure]:
     whole = [case["correct"] == 1 for case in cases]
     figures["documents all right"] = Figure.share(sum(whole), len(whole))
     for name in dict.fromkeys(name for case in cases for name in case["outcomes"]):
-        by_field = [case["outcomes"].get(name) for case in cases]
-        figures[f"{name} right"] = Figure.share(by_field.count("right"), len(by_field))
-    for language in sorted({case["language"] for case in cases}):
-        outcomes = [
-            o for case in cases if case["language"] == language for o in case["outcomes"].values()
-        ]
-        figures[f"{language}: fields right"] = Figure.share(outcomes.count("right"), len(outcomes))
+        outcomes = [case["outcomes"].get(name) for case in cases]
+        figures[f"{name} right"] = Figure.share(outcomes.count("right"), len(outcomes))
+    for name, group in _groups(cases, "language"):
+        outcomes = [outcome for case in group for outcome in case["outcomes"].values()]
+        figures[f"{name}: fields right"] = Figure.share(outcomes.count("right"), len(outcomes))
     return figures
 
 
-def _check(place: str, row: dict[str, Any]) -> dict[str, Any]:
-    if missing := {"file", "schema", "kind", "language", "fields"} - row.keys():
-        raise BadInput(f"{place}: no {', '.join(sorted(missing))}.", hint=_HINT)
-    return row
+def _groups(cases: Sequence[Mapping[str, Any]], key: str) -> list[tuple[str, list[Any]]]:
+    names = sorted({case[key] for case in cases})
+    return [(name, [case for case in cases if case[key] == name]) for name in names]
 
 
 def _letters(text: str) -> str:

@@ -31,6 +31,7 @@ from vision_app.ocr.page import Pixels
 from seedbed.cli import Progress, table
 from seedbed.errors import BadInput
 from seedbed.evaluation import Figure, newcombe_interval
+from seedbed.models.images import encode_png
 
 COLOURS = ("#2563eb", "#dc2626", "#059669", "#d97706", "#7c3aed")
 Answer = tuple[float, bool]  # confidence, and whether the label is right
@@ -58,21 +59,18 @@ def distort(pixels: Pixels, name: str, severity: int, rng: np.random.Generator) 
     if not severity:
         return np.asarray(image)
     amount, sign = DISTORTIONS[name][severity - 1], rng.choice((-1, 1))
-    match name:
-        case "blur":
-            image = image.filter(ImageFilter.GaussianBlur(amount))
-        case "noise":
-            noisy = image + rng.normal(0, amount, (*image.size[::-1], 3))
-            return np.asarray(noisy.clip(0, 255), np.uint8)
-        case "jpeg":
-            file = io.BytesIO()
-            image.save(file, "JPEG", quality=amount)
-            image = Image.open(file)
-        case "rotation":
-            image = image.rotate(sign * amount, Image.Resampling.BICUBIC, fillcolor=(128,) * 3)
-        case "brightness":
-            image = ImageEnhance.Brightness(image).enhance(amount**sign)
-    return np.asarray(image)
+    if name == "blur":
+        image = image.filter(ImageFilter.GaussianBlur(amount))
+    elif name == "noise":
+        image = (image + rng.normal(0, amount, (*image.size[::-1], 3))).clip(0, 255)
+    elif name == "jpeg":
+        image.save(file := io.BytesIO(), "JPEG", quality=amount)
+        image = Image.open(file)
+    elif name == "rotation":
+        image = image.rotate(sign * amount, Image.Resampling.BICUBIC, fillcolor=(128,) * 3)
+    else:
+        image = ImageEnhance.Brightness(image).enhance(amount**sign)
+    return np.asarray(image, np.uint8)
 
 
 def measure(
@@ -141,13 +139,14 @@ def compare_slices(slices: Sequence[str | None], answers: Sequence[Answer]) -> l
 
     Of many slices, one in twenty has a 95 % interval that excludes 0 by chance.
     """
-    pairs = [pair for pair in zip(slices, answers, strict=True) if pair[0] is not None]
+    groups: dict[str, list[Answer]] = {}
+    for name, answer in zip(slices, answers, strict=True):
+        if name is not None:
+            groups.setdefault(name, []).append(answer)
     result = []
-    for name in sorted({name for name, _ in pairs if name}):
-        inside = [answer for other, answer in pairs if other == name]
-        others = [answer for other, answer in pairs if other != name]
+    for name, inside in sorted(groups.items()):
         row = {"slice": name, **_figures(inside)}
-        if others:
+        if others := [answer for x, group in groups.items() if x != name for answer in group]:
             a, b = ((sum(right for _, right in group), len(group)) for group in (inside, others))
             row["difference"] = a[0] / a[1] - b[0] / b[1]
             row["difference_interval"] = list(newcombe_interval(a, b))
@@ -160,9 +159,14 @@ def to_text(report: Mapping[str, Any]) -> str:
     header = ("n", "accuracy", "95 % interval", "calibration error")
     rows = [(row["distortion"], row["severity"], *_cells(row)) for row in report["conditions"]]
     blocks = [report["classifier"], table(("distortion", "severity", *header), rows)]
-    if report["slices"]:
-        rows = [(row["slice"], *_cells(row), _difference(row)) for row in report["slices"]]
-        blocks.append(table(("slice", *header, "difference in points"), rows))
+    rows = []
+    for row in report["slices"]:
+        difference = None
+        if "difference" in row:
+            value, low, high = (100 * x for x in (row["difference"], *row["difference_interval"]))
+            difference = f"{value:+.0f} ({low:+.0f} to {high:+.0f})"
+        rows.append((row["slice"], *_cells(row), difference))
+    blocks += [table(("slice", *header, "difference in points"), rows)] if rows else []
     blocks += [f"skipped: {item['file']}: {item['error']}" for item in report["skipped"]]
     return "\n\n".join([*blocks, *(f"warning: {warning}" for warning in report["warnings"])])
 
@@ -170,13 +174,6 @@ def to_text(report: Mapping[str, Any]) -> str:
 def _cells(row: Mapping[str, Any]) -> tuple[object, ...]:
     interval = " to ".join(f"{value * 100:.0f}" for value in row["interval"]) + " %"
     return row["n"], f"{row['accuracy'] * 100:.1f} %", interval, round(row["calibration_error"], 3)
-
-
-def _difference(row: Mapping[str, Any]) -> str | None:
-    if "difference" not in row:
-        return None
-    value, low, high = (100 * x for x in (row["difference"], *row["difference_interval"]))
-    return f"{value:+.0f} ({low:+.0f} to {high:+.0f})"
 
 
 def plot(report: Mapping[str, Any]) -> bytes:
@@ -200,6 +197,4 @@ def plot(report: Mapping[str, Any]) -> bytes:
             points = [(left + 120 * s, 370 - 300 * value / top) for s, value in enumerate(values)]
             draw.line(points, colour, 3, joint="curve")
             draw.text((890, 70 + 25 * number), name, colour, font)
-    file = io.BytesIO()
-    image.save(file, "PNG")
-    return file.getvalue()
+    return encode_png(np.asarray(image))
