@@ -11,7 +11,7 @@ acting without one may cost a customer. The category comes from the classifier.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, fields
 from datetime import date, timedelta
 from decimal import Decimal
 from functools import cache
@@ -58,7 +58,14 @@ class Signals:
     twice: str = ""
     accepted: str = ""
     refused: str = ""
-    names: tuple[str, ...] = field(default=())
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The signals that are there."""
+        return tuple(name for name in SIGNALS if getattr(self, name))
+
+
+SIGNALS = tuple(field.name for field in fields(Signals))
 
 
 def own_text(mail: Mail) -> str:
@@ -79,7 +86,7 @@ def read_signals(mail: Mail) -> Signals:
         "accepted": _accepted(mail, parts),
         "refused": next((p for p in parts if has("refuses refund", p)), ""),
     }
-    return Signals(**found, names=tuple(name for name, clause in found.items() if clause))
+    return Signals(**found)
 
 
 def read_fields(mail: Mail, category: Category, signals: Signals) -> Fields:

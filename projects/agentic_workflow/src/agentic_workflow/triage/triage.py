@@ -16,8 +16,9 @@ from langchain_core.embeddings import Embeddings
 from langchain_core.language_models import BaseChatModel
 
 from agentic_workflow.store.case import Category, Mail, Screening, Triage
-from agentic_workflow.triage.classifier import Classifier, as_text, read_examples
+from agentic_workflow.triage.classifier import EXAMPLES, Classifier
 from agentic_workflow.triage.fields import Signals, own_text, read_fields, read_signals
+from seedbed.settings import Settings, load
 
 # By how much a signal multiplies a category's odds. They follow from the definitions of the
 # categories; the classifier still has a say, because a signal may be misread.
@@ -41,7 +42,7 @@ class Triager:
 
     @cached_property
     def _classifier(self) -> Classifier:
-        return Classifier(self._embeddings, read_examples())
+        return Classifier(self._embeddings, EXAMPLES, load(Settings).cache_dir)
 
     def triage(self, mail: Mail, screening: Screening) -> Triage:
         """All fields of a mail, with the words that decided each; never raises for odd mails."""
@@ -70,7 +71,7 @@ class Triager:
             return "spam", 1.0, "; ".join(screening.reasons) or "screening"
         if not mail.text.strip() and not own_text(mail):
             return "other", 1.0, "empty mail"
-        odds = self._classifier.probabilities(as_text(own_text(mail), ""))
+        odds = self._classifier.probabilities(mail, signals)
         for name in signals.names:
             for category, factor in _BOOSTS[name].items():
                 odds[category] *= factor

@@ -50,6 +50,16 @@ def has(name: str, text: str) -> bool:
     return matcher(name).search(text) is not None
 
 
+def count(name: str, text: str) -> int:
+    """Number of different words of the table in plain text."""
+    return len(set(matcher(name).findall(text)))
+
+
+def table_names() -> list[str]:
+    """The tables, in the order of the file."""
+    return list(_tables())
+
+
 def plain(text: str) -> str:
     """Lower case without accents, so that one spelling of a word is enough.
 
