@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from fastapi.testclient import TestClient
 from pydantic import SecretStr
@@ -99,7 +98,8 @@ def test_cases_are_listed_page_by_page(client: TestClient) -> None:
         client.post("/v1/mails", content=mail(number, "pagination"))
     seen, before = [], None
     for _ in range(4):
-        params = {"limit": 2, "text": "pagin", **({"before": before} if before else {})}
+        params: dict[str, Any] = {"limit": 2, "text": "pagin"}
+        params |= {"before": before} if before else {}
         page = client.get("/v1/cases", params=params).json()
         seen += [case["subject"] for case in page["cases"]]
         before = page["next"]
@@ -142,7 +142,7 @@ def test_two_people_who_approve_at_once_get_one_success(
 ) -> None:
     case_id = waiting_case(client, actions, 11)
 
-    def decide(name: str) -> httpx.Response:
+    def decide(name: str) -> Any:
         url, body = f"/v1/cases/{case_id}/decision", {"decision": "approve"}
         return client.post(url, json=body, headers=as_person(name))
 

