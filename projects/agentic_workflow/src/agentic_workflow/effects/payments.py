@@ -3,22 +3,20 @@
     payments = PaymentReceiver("http://127.0.0.1:8006")
     payments.deliver({"order_id": "10234", "amount": "49.90", "currency": "EUR"}, key, claim)
 
-The API recognizes a repetition by the idempotency key, and the reservation's id is made from it, so
-calling again after a crash is safe: `repeatable` is True.
+The API recognizes a repetition by the idempotency key, and the reservation's id is made from it: to
+call again after a crash is safe, so `repeatable` is True.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from agentic_workflow.effects.outbox import Claim, NotDelivered, Rejected, Unknown
 
-if TYPE_CHECKING:
-    import httpx
-
 SECONDS = 10.0
+"""Timeout of a call."""
 
 
 class PaymentReceiver:
@@ -30,53 +28,48 @@ class PaymentReceiver:
         self._url = url
 
     def deliver(self, payload: Mapping[str, Any], key: str, claim: Claim) -> str:
-        """Book one refund; the receipt is its id. Raises Rejected, NotDelivered or Unknown."""
+        """Book one refund; the receipt is its id. Raises as every Receiver does."""
         claim()
-        reservation = _reservation(key)
-        # 1. Reserve, so that the sum cannot be spent twice.
-        self._call("PUT", f"/reservations/{reservation}", key, dict(payload))
-        # 2. Book, or else release the reservation. If that fails too, all is tried again later.
+        # 1. Reserve, so that the sum cannot be refunded twice.
+        self._call("PUT", f"/reservations/{_digest(key)}", key, dict(payload))
+        # 2. Book, or else release the reservation; if that fails too, a later attempt does both.
         try:
-            refund = self._call("POST", "/refunds", key, {"reservation": reservation})
+            refund = self._call("POST", "/refunds", key, {"reservation": _digest(key)})
         except Rejected:
             self.release(key)
             raise
-        # 3. Confirm: what is booked is what was asked for.
-        if refund.get("amount") != payload["amount"] or refund.get("status") != "booked":
-            raise Unknown(f"the payment API booked {refund}")
+        # 3. Confirm that what was booked is what was asked for.
+        if (refund.get("amount"), refund.get("status")) != (payload["amount"], "booked"):
+            raise Unknown(f"payment API: unexpected answer {refund}")
         return str(refund["id"])
 
     def release(self, key: str) -> bool:
-        """Release the reservation; True if the refund is booked, and so there is nothing to."""
-        answer = self._call("DELETE", f"/reservations/{_reservation(key)}", key)
+        """Release the reservation; True if the refund is booked."""
+        answer = self._call("DELETE", f"/reservations/{_digest(key)}", key)
         return bool(answer.get("status") == "booked")
 
     def _call(self, method: str, path: str, key: str, body: Any = None) -> dict[str, Any]:
         import httpx
 
         try:
-            # Without the proxies of the environment, which could see the sums.
+            # Not through the proxies of the environment, which would see the sums.
             with httpx.Client(base_url=self._url, timeout=SECONDS, trust_env=False) as client:
-                header = {"Idempotency-Key": sha256(key.encode()).hexdigest()[:32]}
-                response = client.request(method, path, json=body, headers=header)
+                headers = {"Idempotency-Key": _digest(key)}
+                response = client.request(method, path, json=body, headers=headers)
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-            raise NotDelivered(f"payment API unreachable: {error}") from error
+            raise NotDelivered(f"payment API: {error}") from error
         except httpx.HTTPError as error:
-            raise Unknown(f"no answer of the payment API: {error!r}") from error
-        return _answer(response)
+            raise Unknown(f"payment API: no answer, {error!r}") from error
+        text = f"payment API: {response.status_code} {response.text[:200]}"
+        if response.status_code in (408, 425, 429, 503):
+            raise NotDelivered(text)
+        if response.status_code >= 500:
+            raise Unknown(text)
+        if response.status_code >= 400:
+            raise Rejected(text)
+        answer: dict[str, Any] = response.json()
+        return answer
 
 
-def _reservation(key: str) -> str:
-    return sha256(key.encode()).hexdigest()[:20]
-
-
-def _answer(response: httpx.Response) -> dict[str, Any]:
-    text = f"{response.status_code} {response.text[:200]}"
-    if response.status_code in (408, 425, 429, 503):
-        raise NotDelivered(text)
-    if response.status_code >= 500:
-        raise Unknown(text)
-    if response.status_code >= 400:
-        raise Rejected(text)
-    answer: dict[str, Any] = response.json()
-    return answer
+def _digest(key: str) -> str:
+    return sha256(key.encode()).hexdigest()[:32]

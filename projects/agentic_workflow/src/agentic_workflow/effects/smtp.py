@@ -1,11 +1,11 @@
-"""Sends replies through an SMTP server, in phases, so that a failure can be told from a doubt.
+"""Sends replies through an SMTP server, in phases that tell a failure from a doubt.
 
-    smtp = SmtpReceiver("smtp://127.0.0.1:2525", "help@shop.example")
-    smtp.deliver({"to": "anna@example.com", "subject": "Re: …", "body": "…"}, key, claim)  # "250 OK"
+    smtp = SmtpReceiver("smtp://127.0.0.1:8025", "help@shop.example")
+    smtp.deliver({"case_id": "c…", "to": "anna@example.com", "subject": "Re: …", …}, key, claim)
 
-SMTP servers cannot recognize a repetition, so `repeatable` is False. Whatever fails before the final
+Mail servers do not recognize a repetition, so `repeatable` is False. Whatever fails before the final
 dot is certainly not delivered; a connection lost after it leaves a doubt. The claim is therefore
-made between the text and the dot, which leaves milliseconds for a crash to cause one.
+made between the text and the dot: a crash leaves a doubt only in the milliseconds after it.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import re
 import smtplib
 import ssl
 from collections.abc import Mapping
+from contextlib import closing
 from email.message import EmailMessage
 from email.policy import SMTP
 from hashlib import sha256
@@ -25,127 +26,94 @@ from seedbed.errors import ConfigError
 
 SECONDS = 20.0
 """Timeout of each read and write."""
-REFERENCES = 20
-"""Message ids in the header References, the youngest."""
 _ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9.-]{1,253}")
 _MESSAGE_ID = re.compile(r"[\x21-\x3b\x3d\x3f-\x7e]{1,240}")
 
 
 class SmtpReceiver:
-    """An SMTP server. `url` is smtp://[USER:PASSWORD@]HOST[:PORT], or smtps:// for TLS at once."""
+    """An SMTP server: smtp://[USER:PASSWORD@]HOST[:PORT], or smtps:// for TLS from the start."""
 
     repeatable = False
 
     def __init__(self, url: str, address: str) -> None:
         self._url, self._address = urlsplit(url), address
         if self._url.scheme not in ("smtp", "smtps") or not self._url.hostname:
-            raise ConfigError(
-                "WORKFLOW_SMTP_URL is not a mail server.", hint="Write smtp://HOST:PORT."
-            )
+            hint = "Write smtp://HOST:PORT."
+            raise ConfigError("WORKFLOW_SMTP_URL is not the URL of a mail server.", hint=hint)
 
     def deliver(self, payload: Mapping[str, Any], key: str, claim: Claim) -> str:
-        """Send one mail; the receipt is the server's last line.
-
-        Raises Rejected (5xx, or an address that is not one), NotDelivered or Unknown.
-        """
+        """Send one mail; the receipt is the server's answer. Raises as every Receiver does."""
         message = build_message(payload, key, self._address)
         data = re.sub(rb"(?m)^\.", b"..", message.as_bytes(policy=SMTP))
-        client = None
         try:
-            # 1. Everything but the end of the message. Nothing is delivered yet.
             client = self._connect()
-            _expect(client.mail(self._address))
-            _expect(client.rcpt(message["To"]))
-            _expect(client.docmd("DATA"), 354)
-            client.send(data if data.endswith(b"\r\n") else data + b"\r\n")
         except (OSError, smtplib.SMTPException) as error:
-            _close(client)
-            raise _failure(error) from error
-        except (Rejected, NotDelivered):
-            _close(client)
-            raise
-        try:
+            raise NotDelivered(f"mail server: {error}") from error
+        with closing(client):
+            # 1. Everything but the end of the mail. Nothing is delivered yet.
+            try:
+                self._log_in(client)
+                _expect(client.mail(self._address))
+                _expect(client.rcpt(str(message["To"])))
+                _expect(client.docmd("DATA"), 354)
+                client.send(data)
+            except (OSError, smtplib.SMTPException) as error:
+                raise NotDelivered(f"mail server: {error}") from error
             # 2. Commit the claim.
             claim()
             # 3. The final dot: from here on, only the server knows.
             try:
                 client.send(b".\r\n")
-                reply = client.getreply()
+                answer = client.getreply()
             except (OSError, smtplib.SMTPException) as error:
-                raise Unknown(f"connection lost after the message: {error}") from error
-            _expect(reply)
-            return f"{reply[0]} {reply[1].decode(errors='replace')}"
-        finally:
-            _close(client)
+                raise Unknown(f"no answer after the whole mail: {error}") from error
+            return _expect(answer)
 
     def release(self, key: str) -> bool:  # noqa: ARG002
         """Nothing is reserved for a mail."""
         return False
 
     def _connect(self) -> smtplib.SMTP:
-        host, tls = str(self._url.hostname), ssl.create_default_context()
+        host, port = str(self._url.hostname), self._url.port or 0
         if self._url.scheme == "smtps":
-            port = self._url.port or 465
-            client: smtplib.SMTP = smtplib.SMTP_SSL(host, port, timeout=SECONDS, context=tls)
-        else:
-            client = smtplib.SMTP(host, self._url.port or 25, timeout=SECONDS)
-        try:
-            client.ehlo_or_helo_if_needed()
-            if client.has_extn("starttls"):
-                client.starttls(context=tls)
-                client.ehlo()
-            if self._url.username:
-                client.login(unquote(self._url.username), unquote(self._url.password or ""))
-        except BaseException:
-            _close(client)
-            raise
-        return client
+            context = ssl.create_default_context()
+            return smtplib.SMTP_SSL(host, port, timeout=SECONDS, context=context)
+        return smtplib.SMTP(host, port, timeout=SECONDS)
+
+    def _log_in(self, client: smtplib.SMTP) -> None:
+        client.ehlo_or_helo_if_needed()
+        if client.has_extn("starttls"):
+            client.starttls(context=ssl.create_default_context())
+        if self._url.username:
+            client.login(unquote(self._url.username), unquote(self._url.password or ""))
 
 
 def build_message(payload: Mapping[str, Any], key: str, address: str) -> EmailMessage:
-    """The mail of a payload with `case_id`, `to`, `subject`, `body`, `in_reply_to` and `references`.
+    """The mail of a payload: `case_id`, `to`, `subject`, `body`, `in_reply_to`, `references`.
 
-    Line breaks in a subject become spaces, and message ids with other characters than a header may
-    contain are left out. Raises Rejected if `to` is not a plain address.
+    Line breaks in a subject become spaces, and message ids that no header can contain are left out.
+    Raises Rejected if `to` is not a plain address.
     """
     if not _ADDRESS.fullmatch(payload["to"]):
-        raise Rejected(f"{payload['to']!r} is not an address to reply to.")
-    digest = sha256(key.encode()).hexdigest()[:32]
+        raise Rejected(f"{payload['to']!r} is not an address.")
+    digest, domain = sha256(key.encode()).hexdigest()[:32], address.partition("@")[2]
     message = EmailMessage(policy=SMTP)
     message["From"], message["To"] = address, payload["to"]
-    message["Subject"] = "".join(
-        c if c.isprintable() else " " for c in " ".join(payload["subject"].split())
-    )
-    domain = address.partition("@")[2]
+    message["Subject"] = re.sub(r"[\s\x00-\x1f\x7f-\x9f]+", " ", payload["subject"])
     # With the case's id, so that an answer to this mail can be linked to the case.
     message["Message-ID"] = f"<{payload['case_id']}.{digest}@{domain}>"
     message["Idempotency-Key"] = digest
     message["Auto-Submitted"] = "auto-replied"  # RFC 3834: other robots do not answer it
-    parent = payload.get("in_reply_to", "")
-    thread = [*payload.get("references", ())[-REFERENCES:], parent]
-    references = [f"<{i}>" for i in dict.fromkeys(thread) if _MESSAGE_ID.fullmatch(i)]
-    if _MESSAGE_ID.fullmatch(parent):
-        message["In-Reply-To"] = f"<{parent}>"
-    if references:
-        message["References"] = " ".join(references)
+    thread = [*payload["references"], payload["in_reply_to"]]
+    ids = [f"<{id}>" for id in dict.fromkeys(thread) if _MESSAGE_ID.fullmatch(id)]
+    if ids:
+        message["In-Reply-To"], message["References"] = ids[-1], " ".join(ids[-20:])
     message.set_content(payload["body"], cte="quoted-printable")
     return message
 
 
-def _expect(reply: tuple[int, bytes], code: int = 250) -> None:
-    text = f"{reply[0]} {reply[1].decode(errors='replace')}"
-    if reply[0] == code or (code == 250 and reply[0] == 251):
-        return
-    raise Rejected(text) if 500 <= reply[0] < 600 else NotDelivered(text)
-
-
-def _failure(error: Exception) -> Exception:
-    """A refused log-in or EHLO is for good only if the server says so by 5xx."""
-    code = getattr(error, "smtp_code", 0)
-    text = " ".join(str(error).split()) or type(error).__name__
-    return Rejected(text) if 500 <= code < 600 else NotDelivered(text)
-
-
-def _close(client: smtplib.SMTP | None) -> None:
-    if client is not None:
-        client.close()
+def _expect(answer: tuple[int, bytes], code: int = 250) -> str:
+    text = f"{answer[0]} {answer[1].decode(errors='replace')}"
+    if answer[0] == code:
+        return text
+    raise Rejected(text) if 500 <= answer[0] < 600 else NotDelivered(text)

@@ -16,6 +16,7 @@ from typing import Any
 from dbos import DBOS
 
 from agentic_workflow.engine.queue import BROKEN, ENDED, CaseQueue
+from agentic_workflow.engine.replay import go_on
 from agentic_workflow.store.case import STATUSES
 from agentic_workflow.store.records import CaseSummary
 from agentic_workflow.workflow import HelpDesk
@@ -48,7 +49,8 @@ class Upkeep:
         self._put_right([*self._store.unqueued(before), *idle])
         # 3. Go on with cases whose doubt is settled.
         for case in self._store.cases(status="in_doubt", limit=500):
-            self._go_on(case)
+            if not self._desk.outbox.list("in_doubt", case.id):
+                go_on(case.id, self._store, self._queue)
 
     def _reject(self, case: CaseSummary) -> None:
         try:
@@ -56,12 +58,6 @@ class Upkeep:
         except Conflict:  # a person was faster
             return
         self._queue.finish(case.id, record.attempt, case.sender)
-
-    def _go_on(self, case: CaseSummary) -> None:
-        if any(row.status == "in_doubt" for row in self._desk.outbox.of_case(case.id)):
-            return
-        self._store.update(case.id, status="approved", attempt=case.attempt + 1)
-        self._queue.finish(case.id, case.attempt + 1, case.sender)
 
     def _put_right(self, cases: list[CaseSummary]) -> None:
         stopped = self._store.switch("stopped")

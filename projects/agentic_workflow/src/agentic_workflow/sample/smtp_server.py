@@ -2,10 +2,10 @@
 
     with run_smtp_server(Path("var/sent"), 8025): ...      # smtp://127.0.0.1:8025
     received(Path("var/sent"))                             # {message id: how often it came}
-    (Path("var/sent") / "fail").write_text("drop")         # until the file is removed
+    Path("var/sent/fail").write_text("drop")               # until the file is removed
 
-Real enough to send to with any client; it delivers nothing. Like most mail servers, it does not
-recognize a mail that comes again, so the tests can count.
+It delivers nothing. Like most mail servers, it does not recognize a mail that comes again, so tests
+can count.
 """
 
 from __future__ import annotations
@@ -15,20 +15,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from email import message_from_bytes
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import uuid4
 
 from seedbed.errors import Conflict
 from seedbed.files import write_bytes
 
-if TYPE_CHECKING:
-    from aiosmtpd.smtp import SMTP, Envelope, Session
-
-FAIL = {
-    "refuse": "550 5.7.1 Refused",  # for good
-    "later": "451 4.3.2 Try again later",
-    "drop": "",  # keeps the mail, but closes the connection without an answer
-}
+ANSWERS = {"refuse": "550 5.7.1 Refused", "later": "451 4.3.2 Try again later"}
+"""Ways to fail. Another is "drop": it keeps the mail, but closes the connection without an answer."""
 
 
 class _Handler:
@@ -36,24 +30,19 @@ class _Handler:
         self._folder = folder
 
     def _mode(self) -> str:
-        try:
-            return (self._folder / "fail").read_text().strip()
-        except FileNotFoundError:
-            return ""
+        path = self._folder / "fail"
+        return path.read_text().strip() if path.exists() else ""
 
     async def handle_RCPT(
-        self, _server: SMTP, _session: Session, envelope: Envelope, address: str, options: list[Any]
+        self, _server: Any, _session: Any, envelope: Any, address: str, _options: Any
     ) -> str:
-        if answer := FAIL.get(self._mode()):
-            return answer
         envelope.rcpt_tos.append(address)
-        envelope.rcpt_options.extend(options)
-        return "250 OK"
+        return ANSWERS.get(self._mode(), "250 OK")
 
-    async def handle_DATA(self, server: SMTP, _session: Session, envelope: Envelope) -> str:
+    async def handle_DATA(self, server: Any, _session: Any, envelope: Any) -> str:
         name = uuid4().hex
-        write_bytes(self._folder / f"{name}.eml", bytes(envelope.content or b""))
-        if self._mode() == "drop" and server.transport is not None:
+        write_bytes(self._folder / f"{name}.eml", envelope.content)
+        if self._mode() == "drop":
             server.transport.close()
         return f"250 OK queued as {name}"
 
