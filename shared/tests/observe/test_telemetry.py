@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 """Spans and metrics of models, searches and tools."""
 
 import asyncio
@@ -176,3 +179,23 @@ def test_failed_model_ends_its_span(spans):
     with pytest.raises(Exception):  # noqa: B017 (LangChain decides which)
         model.invoke("hi")
     assert "error.type" in spans()[0].attributes
+
+
+def test_threads_register_metrics_once() -> None:
+    script = """
+import sys, threading
+from seedbed.observe.telemetry import metrics
+sys.setswitchinterval(1e-6)
+barrier, problems = threading.Barrier(16), []
+def first_call():
+    barrier.wait()
+    try:
+        metrics()
+    except Exception as problem:
+        problems.append(problem)
+threads = [threading.Thread(target=first_call) for _ in range(16)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+sys.exit(len(problems))
+"""
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -108,6 +109,9 @@ def _mark_failed(current: Span, error: BaseException) -> None:
         current.set_status(Status(StatusCode.ERROR, kind))
 
 
+_registering = threading.Lock()
+
+
 @dataclass(frozen=True)
 class Metrics:
     """Metrics of model calls, labelled with the model's spec and the operation (`chat` …)."""
@@ -120,9 +124,14 @@ class Metrics:
     cost: Counter
 
 
-@cache
 def metrics() -> Metrics:
     """The metrics of this process; the first call registers them with Prometheus."""
+    with _registering:  # `cache` alone would let two threads register them
+        return _metrics()
+
+
+@cache
+def _metrics() -> Metrics:
     from prometheus_client import Counter, Histogram
 
     labels = ("model", "operation")

@@ -16,19 +16,34 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from agentic_workflow.config import Config
+from agentic_workflow.decide.draft import Writer
+from agentic_workflow.decide.passages import Passages
+from agentic_workflow.decide.policy import PolicyFile
+from agentic_workflow.decide.shop import Shop
 from agentic_workflow.mail.parse import parse_mail
 from agentic_workflow.mail.screen import screen
 from agentic_workflow.store.case import CATEGORIES, PRIORITIES, Decision, Draft, Screening, Triage
-from seedbed.cli import Progress
+from agentic_workflow.triage.triage import Triager
+from seedbed.cli import Progress, table
 from seedbed.errors import BadInput, SeedbedError
 from seedbed.evaluation import Figure, Report
-
-if TYPE_CHECKING:
-    from agentic_workflow.workflow import HelpDesk
+from seedbed.settings import Settings
 
 FIELDS = ("category", "priority", "needs_approval", "order_id", "amount")
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What decides about a mail; a `HelpDesk` has the same parts."""
+
+    policy: PolicyFile
+    triager: Triager
+    shop: Shop
+    passages: Passages
+    writer: Writer
 
 
 @dataclass(frozen=True)
@@ -107,7 +122,7 @@ def _gold(line: str, place: str, inbox: Path) -> Gold:
     return gold
 
 
-def work_through(desk: HelpDesk, data: bytes, gold: Gold) -> Result:
+def work_through(desk: Parts, data: bytes, gold: Gold) -> Result:
     """The steps of the workflow up to the draft, without storing anything."""
     started = time.perf_counter()
     mail = parse_mail(data)
@@ -122,7 +137,7 @@ def work_through(desk: HelpDesk, data: bytes, gold: Gold) -> Result:
     return Result(gold, screening, triage, decision, draft, time.perf_counter() - started)
 
 
-def run(desk: HelpDesk, inbox: Path, gold: Path, progress: Progress) -> list[Result]:
+def run(desk: Parts, inbox: Path, gold: Path, progress: Progress) -> list[Result]:
     """Work through every mail of the gold file. Raises BadInput for a mail that is too large."""
     answers = read_gold(gold, inbox)
     results = []

@@ -1,0 +1,302 @@
+"""The command line.
+
+    agentic-workflow serve                        # page, API and worker on http://127.0.0.1:8005
+    agentic-workflow submit mail.eml              # a mail by hand
+    agentic-workflow inbox                        # what waits for a person
+    agentic-workflow approve c0123456789abcde     # let the case go on
+
+Commands parse options and print results; the work is done in the other modules. Heavy imports are
+inside the commands, so that `--help` is quick.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from seedbed import cli
+from seedbed.cli import Host, Json, Port, show
+from seedbed.errors import BadInput
+
+if TYPE_CHECKING:
+    from agentic_workflow.config import Config
+    from agentic_workflow.engine.queue import CaseQueue
+    from agentic_workflow.serve.actions import Actions
+    from agentic_workflow.store.store import Store
+    from seedbed.settings import Settings
+
+app = cli.create_app("A help desk: works through a mailbox, and asks before it matters.")
+policy_app = cli.create_app("The policy file: check it.")
+app.add_typer(policy_app, name="policy")
+CaseId = Annotated[str, typer.Argument(help="Id of the case, as `inbox` prints it.")]
+Comment = Annotated[str, typer.Option(help="Reason, for the record.")]
+PolicyPath = Annotated[
+    Path | None, typer.Argument(help="Policy file. Default: WORKFLOW_POLICY, or the shop's.")
+]
+
+
+def _settings() -> tuple[Config, Settings]:
+    from agentic_workflow.config import Config
+    from seedbed.observe.startup import start
+    from seedbed.settings import Settings, load
+
+    settings = load(Settings)
+    start("agentic_workflow", settings.log_level)
+    return load(Config), settings
+
+
+def _parts(config: Config) -> tuple[Store, CaseQueue, Actions]:
+    from agentic_workflow.engine.desk import open_outbox, open_store
+    from agentic_workflow.engine.queue import CaseQueue
+    from agentic_workflow.serve.actions import Actions
+
+    config.data_dir.mkdir(parents=True, exist_ok=True)
+    store, queue = open_store(config), CaseQueue(config)
+    return store, queue, Actions(config, store, queue, open_outbox(config, store, "cli"))
+
+
+@app.command()
+def serve(port: Port = 8005, host: Host = "127.0.0.1") -> None:
+    """Serve the page and the API, watch the mailbox, and run workers.
+
+    Starts a sample shop, with a mail server and a payment API, where none are configured.
+    """
+    config, settings = _settings()
+    from agentic_workflow.serve.api import create_app
+    from agentic_workflow.serve.processes import sample_shop, workers
+    from seedbed.server import service
+
+    with sample_shop(config) as config:
+        served = create_app(config, settings)
+        with workers(config, config.workers):
+            typer.echo(f"Open http://{host}:{port}", err=True)
+            service.serve(served, port=port, host=host)
+
+
+@app.command()
+def worker(
+    id: Annotated[str, typer.Option(help="Name of this worker, unique and the same each time.")],
+    version: Annotated[
+        str | None,
+        typer.Option(help="Finish the cases that this version of the workflow began, then end."),
+    ] = None,
+    with_parent: Annotated[bool, typer.Option("--with-parent", hidden=True)] = False,
+) -> None:
+    """Run cases until SIGTERM. Several workers, on several machines, share a Postgres database."""
+    config, settings = _settings()
+    from agentic_workflow.engine.worker import run_worker
+
+    if with_parent:
+        threading.Thread(target=_end_with_parent, daemon=True).start()
+    run_worker(config, settings, id, version)
+
+
+def _end_with_parent() -> None:
+    # Not `sys.stdin.read()`, whose lock the interpreter needs when it ends.
+    os.read(sys.stdin.fileno(), 1)  # returns when the parent has closed the pipe, or has died
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+@app.command()
+def submit(
+    files: Annotated[list[Path], typer.Argument(help="Mails (.eml), or folders of them.")],
+    as_json: Json = False,
+) -> None:
+    """Take mails in. A mail that came before changes nothing."""
+    config, _ = _settings()
+    from agentic_workflow.engine.intake import Intake
+
+    store, queue, _ = _parts(config)
+    intake = Intake(config, store, queue)
+    paths = [p for f in files for p in (sorted(f.rglob("*.eml")) if f.is_dir() else [f])]
+    if not paths:
+        raise BadInput("There are no .eml files.", hint="Name a file, or a folder that has some.")
+    cases = []
+    with cli.progress(quiet=as_json or len(paths) < 2, unit="mail") as progress:
+        for number, path in enumerate(paths, 1):
+            record = intake.take(path.read_bytes())
+            cases.append({"file": str(path), "case": record.id, "status": record.status})
+            progress(number, len(paths), path.name)
+    show(cases, as_json, to_text=lambda rows: "\n".join(f"{r['case']}  {r['file']}" for r in rows))
+
+
+@app.command()
+def inbox(as_json: Json = False) -> None:
+    """List the cases that wait for a person."""
+    config, _ = _settings()
+    from agentic_workflow.serve import terminal
+
+    waiting = _parts(config)[0].waiting()
+    show([c.model_dump(mode="json") for c in waiting], as_json, to_text=terminal.inbox)
+
+
+@app.command()
+def case(case_id: CaseId, as_json: Json = False) -> None:
+    """Show a case: the mail, the decision with its reasons, the draft and the timeline."""
+    config, _ = _settings()
+    from agentic_workflow.serve import terminal
+
+    show(_parts(config)[2].details(case_id), as_json, to_text=terminal.case)
+
+
+@app.command()
+def approve(
+    case_id: CaseId,
+    body: Annotated[
+        Path | None, typer.Option(help="Text file that replaces the draft of the reply.")
+    ] = None,
+    comment: Comment = "",
+) -> None:
+    """Approve a case: its refund is booked, and its reply is sent."""
+    _decide(case_id, "approve", body, comment)
+
+
+@app.command()
+def reject(case_id: CaseId, comment: Comment = "") -> None:
+    """Close a case without a refund and without a reply."""
+    _decide(case_id, "reject", None, comment)
+
+
+@app.command()
+def ask(
+    case_id: CaseId, question: Annotated[str, typer.Argument(help="Text of the mail to send.")]
+) -> None:
+    """Send the customer a question and close the case; the answer opens a new one."""
+    _decide(case_id, "ask", None, question)
+
+
+def _decide(case_id: str, decision: Any, body: Path | None, comment: str) -> None:
+    config, _ = _settings()
+    text = body.read_text("utf-8") if body else None
+    record = _parts(config)[2].decide(
+        case_id, decision, by=getpass.getuser(), body=text, comment=comment
+    )
+    typer.echo(f"{record.id}: {decision}, {record.status}")
+
+
+@app.command()
+def effects(
+    status: Annotated[str, typer.Option(help="in_doubt, failed, ready or done.")] = "in_doubt",
+    as_json: Json = False,
+) -> None:
+    """List refunds and replies by status: in doubt, or failed for good (dead letters)."""
+    config, _ = _settings()
+    from agentic_workflow.serve import terminal
+
+    show(_parts(config)[2].effects(status), as_json, to_text=terminal.effects)
+
+
+@app.command()
+def resolve(
+    key: Annotated[str, typer.Argument(help="Key of the effect, as `effects` prints it.")],
+    happened: Annotated[
+        bool, typer.Option("--happened/--did-not-happen", help="What you have found out.")
+    ],
+) -> None:
+    """Settle an effect that is in doubt: it did happen, or it is tried again."""
+    config, _ = _settings()
+    typer.echo(_parts(config)[2].resolve(key, happened, getpass.getuser()))
+
+
+@app.command()
+def replay(case_id: CaseId) -> None:
+    """Try a failed case again, from the step that failed."""
+    config, _ = _settings()
+    typer.echo(_parts(config)[2].replay(case_id, getpass.getuser()))
+
+
+@app.command()
+def switch(
+    name: Annotated[str, typer.Argument(help="stopped (nothing is sent or booked), or dry_run.")],
+    on: Annotated[bool, typer.Option("--on/--off", help="Turn it on or off.")],
+) -> None:
+    """Stop all effects at once, or record them without carrying them out."""
+    config, _ = _settings()
+    _parts(config)[2].set_switch(name, on, getpass.getuser())
+    typer.echo(f"{name} is {'on' if on else 'off'}.")
+
+
+@app.command()
+def statistics(
+    days: Annotated[int, typer.Option(min=1, help="Number of days.")] = 30, as_json: Json = False
+) -> None:
+    """Show how many cases were closed, by whom, and how long they took."""
+    config, _ = _settings()
+    from agentic_workflow.serve import terminal
+
+    result = _parts(config)[0].statistics(days)
+    show(result.model_dump(mode="json"), as_json, to_text=terminal.statistics)
+
+
+@app.command()
+def simulate(
+    policy: Annotated[Path, typer.Argument(help="The changed policy file.")], as_json: Json = False
+) -> None:
+    """Decide past cases again by a changed policy, and show what would differ."""
+    config, _ = _settings()
+    from agentic_workflow.decide.policy import load_policy
+    from agentic_workflow.evaluate.simulate import simulate as run
+    from agentic_workflow.serve import terminal
+
+    differences = run(_parts(config)[0], load_policy(policy))
+    show(differences, as_json, to_text=terminal.differences)
+
+
+@policy_app.command()
+def check(policy: PolicyPath = None, as_json: Json = False) -> None:
+    """Check a policy file; exits with status 2 and the line of the first mistake."""
+    config, _ = _settings()
+    from agentic_workflow.decide.policy import SHOP_POLICY, load_policy
+
+    path = policy or config.policy or SHOP_POLICY
+    loaded = load_policy(path)
+    result = {"file": str(path), "version": loaded.version, "rules": len(loaded.rules)}
+    show(
+        result, as_json, to_text=lambda r: f"{r['file']}: valid, {r['rules']} rules, {r['version']}"
+    )
+
+
+@app.command()
+def demo() -> None:
+    """Take the sample mails to their replies, approve one, and check the results.
+
+    Exits with status 1 if a result is wrong.
+    """
+    config, _ = _settings()
+    from agentic_workflow.demo import run
+
+    raise typer.Exit(1 if run(config) else 0)
+
+
+@app.command(name="eval")
+def evaluate(
+    inbox: Annotated[Path, typer.Option(help="Folder of mails (.eml).")],
+    gold: Annotated[Path, typer.Option(help="JSON lines with the right answers.")],
+    as_json: Json = False,
+) -> None:
+    """Measure triage, policy and drafts on mails whose answers are known. Nothing is sent."""
+    config, settings = _settings()
+    from agentic_workflow.evaluate import mails
+    from seedbed.evaluation import log_to_mlflow
+
+    with cli.progress(quiet=as_json, unit="mail") as progress:
+        results = mails.run(mails.open_parts(config, settings), inbox, gold, progress)
+    report = mails.report(results)
+    log_to_mlflow(report)
+    show(mails.summary(results), True) if as_json else typer.echo(mails.to_text(results, report))
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line. An error is printed as one line; the exit status is 2."""
+    cli.main(app, arguments)
+
+
+if __name__ == "__main__":
+    main()
