@@ -20,7 +20,7 @@ from agentic_workflow.store.case import Decision, Draft, Facts, Mail, Passage, T
 
 LOCALES = {"en": "en_IE", "de": "de_DE", "fr": "fr_FR", "es": "es_ES"}
 QUOTE_SCORE = 0.6  # from it on, 7 of 73 paragraphs were not the ones to quote
-NO_ANSWER = "No paragraph of the policy answers the mail."
+NO_ANSWER = "No paragraph of the policy clearly answers the mail."
 _REPLY_PREFIX = re.compile(r"^(?:(?:re|aw|sv|fwd?|wg|tr|rv)\s*(?:\[\d+\])?\s*:\s*)+", re.IGNORECASE)
 
 
@@ -46,7 +46,8 @@ def write_letter(case: Case) -> Draft:
     """The reply that carries out a decision. A warning tells that it does not answer the mail."""
     texts, values = templates(case.mail.language), _values(case)
     action, category = case.decision.action, case.triage.category
-    category = "other" if category == "spam" else category
+    # What is handed over may have been misunderstood.
+    category = "other" if action == "hand_over" or category == "spam" else category
     # 1. What the decision says, in view of the facts.
     names = _sentences(case)
     sentences = [_fill(texts[group][name], values) for group, name in names]
@@ -64,7 +65,7 @@ def write_letter(case: Case) -> Draft:
         _fill(texts["greeting"], values),
         " ".join([texts["opening"][category], *sentences]),
         *(_fill(texts["quote"], {"text": p.text, "source": p.source}) for p in quotes),
-        *(texts["next"][name] for name in following),
+        *(_fill(texts["next"][name], values) for name in following),
         texts["closing"],
     ]
     return Draft(
@@ -130,6 +131,7 @@ def _values(case: Case) -> dict[str, str]:
         "order": facts.order_id or "",
         "number": case.triage.order_id or "",
         "recent": ", ".join(facts.recent_orders[:3]),
+        "items": ", ".join(line.name for line in facts.lines) if len(facts.lines) > 1 else "",
         "carrier": facts.carrier,
         "tracking": facts.tracking if case.triage.category == "shipping" else "",
         "charges": str(facts.charges),

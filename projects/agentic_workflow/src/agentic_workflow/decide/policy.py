@@ -27,6 +27,7 @@ from agentic_workflow.store.case import Decision, Facts, Mail, Screening, Triage
 from seedbed.errors import ConfigError
 
 SHOP_POLICY = Path(__file__).with_name("policy.toml")
+LIMIT_EXCEEDED = "Limit exceeded: "  # the start of such a reason
 SETTLED = ("cancelled", "returned")  # the order is to be refunded as a whole
 _MESSAGES = {"extra_forbidden": "unknown key", "missing": "missing"}
 _Quantity = Annotated[float, Field(strict=False, ge=0)]
@@ -114,7 +115,7 @@ class Policy(Table):
             action, reasons = "hand_over", [*reasons, "No paid amount of the sender's can go back."]
         # 3. What needs a person, whatever the rule says.
         guards = [] if spam and action == "ignore" else _safeguards(screening, triage, facts)
-        guards += [f"Limit exceeded: {over_limit}."] if over_limit else []
+        guards += [f"{LIMIT_EXCEEDED}{over_limit}."] if over_limit else []
         if action == "refund" and refund and (triage.amount or 0) > refund:
             guards.append(f"The mail asks for {triage.amount}, and {refund} can be refunded.")
         return Decision(
