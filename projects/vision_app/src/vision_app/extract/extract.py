@@ -22,7 +22,7 @@ from vision_app.extract.document import Cell, Document, Lexicon, same_row, to_ro
 from vision_app.extract.schemas import Field, Schema
 from vision_app.extract.scoring import AMOUNTS, SCORERS, THRESHOLD, Candidate, best
 from vision_app.extract.values import find_amounts, find_currencies, find_dates
-from vision_app.extract.vendor import respell, score_customers, score_vendors
+from vision_app.extract.vendor import score_customers, score_vendors
 from vision_app.ocr.page import Box, Page, around
 
 CENT = Decimal("0.01")
@@ -84,8 +84,6 @@ def extract(pages: Sequence[Page], schema: Schema) -> Extraction:
     # 2. Score every value on the pages for each field, and keep the best above the threshold.
     rankings = {field.name: rank(document, field) for field in schema.fields}
     winners = {name: best(ranking) for name, ranking in rankings.items()}
-    if (vendor := winners.get("vendor")) is not None:
-        respell(document, vendor)
     # 3. The currency is the one next to the total, so it comes last.
     for field in schema.fields:
         if field.value == "currency":

@@ -146,7 +146,7 @@ def _left(
             strength -= 0.15 * len(spans.get(c, ())) or 0.1 * unknown
     strength -= 0.15 * sum(v.start < value.start for v in spans.get(value.cell, ()))
     strength -= 0.15 * sum(v.start >= label.end for v in spans.get(cell, ()))
-    return strength - 0.3 * _has_label(document, value)
+    return strength
 
 
 def _above(
@@ -171,7 +171,6 @@ def _above(
     ]
     strength = (0.45 if below else 0.85) * label.score - 0.04 * max(gap, 0) - 0.25 * len(between)
     strength -= 0.04 * (_words(document, cell, label.end) + _words(document, value.cell, 0))
-    strength -= 0.3 * _has_label(document, value)
     if min(abs(place[0] - box[0]), abs(place[2] - box[2])) > 1.5 * height:
         strength -= 0.1
     row = [c for c in document.on_page[cell.page] if c is not cell and same_row(c.box, place)]
@@ -187,11 +186,6 @@ def _heads_taxes(document: Document, row: Sequence[Cell]) -> bool:
     """Whether a row has two more labels of amounts: it heads a table of taxes."""
     labeled = [c for c in row if any(label.kinds & AMOUNTS for label in document.labels[c])]
     return sum(not find_amounts(c.text) for c in labeled) > 1
-
-
-def _has_label(document: Document, value: Candidate) -> bool:
-    """Whether a value has a label in front of it in its own cell."""
-    return any(label.end <= value.start for label in document.labels[value.cell])
 
 
 def _words(document: Document, cell: Cell, start: int, end: int | None = None) -> int:
@@ -351,13 +345,6 @@ def _score_totals(candidates: list[Candidate], document: Document) -> None:
         candidate.add("zero", -1.0 * (value == 0))
         if positive and value == max(positive):
             candidate.add("largest", 0.06)
-        row = [_decimal(c) for c in candidates if c.in_row(candidate)]
-        if (
-            len(row) in (3, 4)
-            and value
-            and any(value + x in row for x in row if x not in (0, value))
-        ):
-            candidate.add("net or tax in a row with the gross", -0.4)
         page = candidate.cell.page - document.pages[0].number
         candidate.add("last page", 0.05 * page / len(document.pages))
 
@@ -405,9 +392,6 @@ def score_numbers(document: Document, target: Field) -> list[Candidate]:
     for candidate, value in _score_by_links(document, spans, kinds, target, _titled(document)):
         digits = sum(map(str.isdigit, value.raw))
         candidate.add("digits", 0.03 * (digits >= 3) - 0.1 * (len(value.raw) == 1))
-        if re.fullmatch(r"(?:19|20)\d\d", value.raw):
-            named = candidate.labeled("invoice_number") or candidate.labeled("receipt_number")
-            candidate.add("a year", -0.03 if named else -0.25)
         candidates.append(candidate)
     return candidates
 

@@ -242,23 +242,6 @@ def _continues(document: Document, first: Candidate, second: Candidate, repeated
     return repeated or bool(similar and not _legal_form().search(above) and (large or form))
 
 
-def respell(document: Document, winner: Candidate) -> None:
-    """Take the spelling of a repetition that OCR read with more confidence."""
-    name = str(winner.value)
-    own = min(word.confidence for word in winner.cell.words)
-    for cell in document.cells:
-        other = clean_name(cell.text)
-        sure = min(word.confidence for word in cell.words)
-        if (
-            cell is not winner.cell
-            and len(name) == len(other) > 6
-            and sure > own
-            and name.isupper() == other.isupper()
-            and 88 < fuzz.ratio(squeeze(name), squeeze(other)) < 100
-        ):
-            winner.value, own = other, sure
-
-
 def score_customers(document: Document, target: Field) -> list[Candidate]:
     """The name under or beside a label of the customer."""
     candidates = score_texts(document, target)
