@@ -1,10 +1,9 @@
-import subprocess
-import sys
-
 """Spans and metrics of models, searches and tools."""
 
 import asyncio
 import json
+import subprocess
+import sys
 
 import pytest
 from langchain_core.language_models import GenericFakeChatModel
