@@ -231,7 +231,7 @@ class Vision:
         self, paths: Sequence[Path], *, prune: bool = False, progress: Progress | None = None
     ) -> Json:
         """Index files and folders; returns numbers of files, and what could not be read."""
-        summary = self.index.add(paths, progress).as_json()
+        summary = self.index.add(paths, progress)
         return {**summary, "removed": len(self.index.prune()) if prune else 0}
 
     def search(self, query: Source | str, k: int = 10) -> list[Json]:

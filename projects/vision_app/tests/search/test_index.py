@@ -91,13 +91,13 @@ def test_empty_index_returns_no_hits(index: ImageIndex) -> None:
 
 
 def test_second_add_reads_no_file(index: ImageIndex, folder: Path) -> None:
-    assert index.add([folder]).added == 3
+    assert index.add([folder])["added"] == 3
     for path in folder.iterdir():
         stamp = path.stat()
         path.write_bytes(b"x" * stamp.st_size)  # would fail if it were read
         os.utime(path, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
     summary = index.add([folder])
-    assert (summary.added, summary.unchanged, summary.failed) == (0, 3, {})
+    assert (summary["added"], summary["unchanged"], summary["failed"]) == (0, 3, [])
 
 
 def test_touched_file_is_unchanged_and_replaced_file_is_updated(
@@ -107,7 +107,7 @@ def test_touched_file_is_unchanged_and_replaced_file_is_updated(
     os.utime(folder / "picture0.png", ns=(1, 1))
     pixels = write_picture(folder / "picture1.png", "blue", seed=9)
     summary = index.add([folder])
-    assert (summary.added, summary.updated, summary.unchanged) == (0, 1, 2)
+    assert (summary["added"], summary["updated"], summary["unchanged"]) == (0, 1, 2)
     assert names(index.search_image(pixels, 1)) == ["picture1.png"]
     assert len(index.search_text("green")) == 3  # the replaced picture occurs once
 
@@ -115,9 +115,9 @@ def test_touched_file_is_unchanged_and_replaced_file_is_updated(
 def test_bad_file_is_listed_and_the_rest_is_indexed(index: ImageIndex, folder: Path) -> None:
     (folder / "broken.jpg").write_bytes(b"no image")
     summary = index.add([folder, folder / "missing.png"])
-    assert summary.added == 3
-    assert {Path(path).name for path in summary.failed} == {"broken.jpg", "missing.png"}
-    assert all(item["reason"] for item in summary.as_json()["failed"])
+    assert summary["added"] == 3
+    assert [Path(item["file"]).name for item in summary["failed"]] == ["broken.jpg", "missing.png"]
+    assert all(item["reason"] for item in summary["failed"])
 
 
 def test_prune_removes_deleted_files_only(index: ImageIndex, folder: Path) -> None:
@@ -146,7 +146,8 @@ def test_another_classifier_embeds_again_and_vectors_do_not_mix(
     second = open_index("other")
     assert second.search_image(np.zeros((9, 9, 3), np.uint8)) == []
     second.add([folder / "picture0.png"])
-    assert (first.count(), second.count()) == (3, 1)
+    black = np.zeros((9, 9, 3), np.uint8)
+    assert [len(index.search_image(black)) for index in (first, second)] == [3, 1]
     assert len(second.search_text("red")) == 1
 
 
@@ -168,7 +169,7 @@ def test_file_killed_between_its_two_writes_is_indexed_again(
     images.delete(ids=[str(folder / "picture1.png")])  # only its text vectors are left
     assert len(index.search_text("green")) == 2
     summary = index.add([folder])
-    assert (summary.added, summary.unchanged) == (1, 2)
+    assert (summary["added"], summary["unchanged"]) == (1, 2)
     assert names(index.search_text("green", 1)) == ["picture1.png"]
     assert len(index.search_text("green")) == 3
 
@@ -188,7 +189,7 @@ def test_damaged_index_is_one_line_that_names_the_folder_to_delete(
     assert f"Delete {store}" in str(error.value)
     assert len(str(error.value).splitlines()) == 1
     shutil.rmtree(store)
-    assert index.add([folder]).added == 3
+    assert index.add([folder])["added"] == 3
 
 
 def test_duplicates_are_copies_and_not_other_pictures(
@@ -268,8 +269,7 @@ def test_killed_add_is_completed_by_the_next(
         process.stdout.close()
     index = open_index()
     summary = index.add([folder])
-    assert summary.failed == {}
-    assert index.count() == 63
+    assert summary["failed"] == []
     hits = index.search_image(np.zeros((9, 9, 3), np.uint8), 300)
     assert len({hit.path for hit in hits}) == len(hits) == 63
     assert collection(index, "texts-").count() == 63  # a vector of labels each

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from vision_app.classify.kinds import kinds_of
 from vision_app.ocr.page import Pixels
 from seedbed.errors import ConfigError, MissingExtra, WeightsError
+from seedbed.guardrails import reason
 from seedbed.models.embeddings import embed_texts
 from seedbed.models.weights import ensure
 
@@ -56,8 +57,7 @@ class Clip:
             self._model: Any = AutoModel.from_pretrained(folder, local_files_only=True).eval()
             self._processor: Any = AutoProcessor.from_pretrained(folder, local_files_only=True)
         except (OSError, ValueError) as error:
-            reason = str(error).partition("\n")[0]
-            raise WeightsError(f"Cannot load the search model {spec!r}: {reason}") from error
+            raise WeightsError(f"Cannot load the search model {spec!r}: {reason(error)}") from error
         if not hasattr(self._model, "get_text_features"):
             raise ConfigError(f"VISION_SEARCH_MODEL={spec} is not a CLIP or SigLIP model.")
 

@@ -12,12 +12,12 @@ import hashlib
 import logging
 import os
 import re
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import asdict, dataclass, field
+from collections import Counter
+from collections.abc import Collection, Sequence
 from functools import cached_property
 from pathlib import Path
 from textwrap import shorten
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -33,6 +33,7 @@ from vision_app.ocr.page import Pixels
 from vision_app.search import duplicates
 from vision_app.search.embedders import Clip, Vectors, concept, label_vectors
 from vision_app.search.store import Store
+from seedbed.cli import Progress
 from seedbed.errors import BadInput, SeedbedError, public_message
 from seedbed.models.embeddings import embed_texts, load_embeddings
 
@@ -46,23 +47,7 @@ _MAX_TERMS = 30  # words of a query
 _MAX_TEXT = 5000  # characters of an image's text
 
 
-@dataclass
-class Summary:
-    """What `add` did: numbers of files, and the reason for each file that could not be read."""
-
-    added: int = 0
-    updated: int = 0
-    unchanged: int = 0
-    failed: dict[str, str] = field(default_factory=dict)
-
-    def as_json(self) -> dict[str, Any]:
-        """{"added", "updated", "unchanged", "failed": [{"file", "reason"}]}."""
-        failed = [{"file": file, "reason": reason} for file, reason in self.failed.items()]
-        return {**asdict(self), "failed": failed}
-
-
-@dataclass(frozen=True)
-class Hit:
+class Hit(NamedTuple):
     """An image of the index. `score` is 0 to 1; `excerpt` is a part of the text in the image."""
 
     path: str
@@ -72,8 +57,7 @@ class Hit:
 
     def as_json(self) -> dict[str, Any]:
         """{"file", "score", "labels": [...], "excerpt"}."""
-        score = round(self.score, 4)
-        return {"file": self.path, "score": score, "labels": self.labels, "excerpt": self.excerpt}
+        return {"file": self.path, **self._asdict(), "score": round(self.score, 4)}
 
 
 class ImageIndex:
@@ -91,33 +75,31 @@ class ImageIndex:
         model = f"{config.search_model or classifier.name}+{text_model}"
         self._store = Store(config.data_dir, config.chroma_url, model)
 
-    def add(
-        self, paths: Sequence[Path], progress: Callable[[int, int, str], None] | None = None
-    ) -> Summary:
+    def add(self, paths: Sequence[Path], progress: Progress | None = None) -> dict[str, Any]:
         """Index files, folders and patterns; of a PDF, the first page. Skips unreadable files.
 
-        Raises BadInput for a folder without images, Busy while another process writes, Unavailable.
+        Returns {"added", "updated", "unchanged", "failed": [{"file", "reason"}]}. Raises BadInput
+        for a folder without images, Busy while another process writes, Unavailable.
         """
-        # Chroma refuses names that are not UTF-8.
-        names = dict.fromkeys(os.path.normpath(path.absolute()) for path in find_files(paths))
-        files = [name for name in names if name.encode(errors="ignore").decode() == name]
-        failed = dict.fromkeys(names.keys() - files, "The name is not UTF-8. Rename the file.")
-        summary, entries = Summary(failed=failed), dict[str, dict[str, Any]]()
+        files = list({os.path.normpath(path.absolute()): 0 for path in find_files(paths)})
+        entries, failed, counts = dict[str, dict[str, Any]](), [], Counter[str]()
         for done, path in enumerate(files):
             if done % _REQUEST == 0:
-                entries = self._entries(files[done : done + _REQUEST])
+                part = files[done : done + _REQUEST]
+                entries = self._entries([name for name in part if _is_utf8(name)])
             # 1. Leave out a file that is indexed already, by size and time, else by content.
             if path in entries and self._is_current(path, entries[path]):
-                summary.unchanged += 1
+                counts["unchanged"] += 1
             # 2. Decode, read and embed it, and write it.
             elif reason := self._index(path):
-                summary.failed[path] = reason
+                failed.append({"file": path, "reason": reason})
             else:
-                summary.updated += path in entries
-                summary.added += path not in entries
+                counts["updated" if path in entries else "added"] += 1
             if progress:
                 progress(done + 1, len(files), Path(path).name)
-        return summary
+        return {name: counts[name] for name in ("added", "updated", "unchanged")} | {
+            "failed": failed
+        }
 
     def prune(self) -> list[str]:
         """Remove images whose files do not exist any more; returns their paths."""
@@ -170,11 +152,6 @@ class ImageIndex:
             pass
         return None
 
-    def count(self) -> int:
-        """The number of images."""
-        with self._store.open() as (images, _):
-            return int(images.count())
-
     def close(self) -> None:
         """Close Chroma."""
         self._store.close()
@@ -192,6 +169,8 @@ class ImageIndex:
 
     def _index(self, path: str) -> str:
         """Analyse a file and write the results; returns why it cannot be read."""
+        if not _is_utf8(path):  # Chroma refuses such names
+            return "The name is not UTF-8. Rename the file."
         try:
             stat, sha256 = Path(path).stat(), _sha256(path)
             pixels = open_source(Path(path), config=self.config).first()
@@ -201,9 +180,13 @@ class ImageIndex:
             labels = [self._classifier.labels[i] for i in likely]
             kinds = [kind for label in labels for kind in kinds_of(label)]
             metadata = {
-                **{"path": path, "size": stat.st_size, "mtime_ns": stat.st_mtime_ns},
-                **{"sha256": sha256, "hash": duplicates.image_hash(pixels)},
-                **{"labels": "\n".join(labels), "text": text},
+                "path": path,
+                "size": stat.st_size,
+                "mtime_ns": stat.st_mtime_ns,
+                "sha256": sha256,
+                "hash": duplicates.image_hash(pixels),
+                "labels": "\n".join(labels),
+                "text": text,
             }
             vectors = {"text:" + path: embed_texts(self._embeddings, [text])[0]} if text else {}
             if not self._clip:
@@ -251,7 +234,10 @@ class ImageIndex:
         hits = []
         for path, entry in self._entries(meaning).items():
             score = 1 - (1 - meaning[path]) * (1 - 0.9 * _coverage(terms, entry["words"]))
-            excerpt = _excerpt(entry["text"], terms)
+            # The excerpt is the text in one line, from the first line with a term.
+            lines = entry["text"].splitlines()
+            start = next((n for n, line in enumerate(lines) if {*terms} & {*_words(line)}), 0)
+            excerpt = shorten(" ".join(lines[start:]), 160, placeholder="…")
             hits.append(Hit(path, score, entry["labels"].splitlines(), excerpt))
         return sorted(hits, key=lambda hit: -hit.score)[:k]
 
@@ -276,11 +262,8 @@ def _coverage(terms: Sequence[str], words: str) -> float:
     return sum(map(bool, matches)) / max(1, len(terms))
 
 
-def _excerpt(text: str, terms: Sequence[str]) -> str:
-    """The text in one line of up to 160 characters, from the first line with a term."""
-    lines = text.splitlines()
-    start = next((n for n, line in enumerate(lines) if {*terms} & {*_words(line)}), 0)
-    return shorten(" ".join(lines[start:]), 160, placeholder="…")
+def _is_utf8(name: str) -> bool:
+    return name.encode(errors="ignore").decode() == name
 
 
 def _words(text: str) -> list[str]:
