@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cache
 
-from agentic_workflow.triage.words import clauses, has, matcher, plain, words
+from agentic_workflow.triage.words import clauses, has, matcher, plain
 
 _CURRENCIES = {
     "EUR": r"€|eur(?:os?)?\b|euros\b",
@@ -34,11 +34,10 @@ _MONEY = re.compile(
     rf"|(?P<spelled>(?<!\w)(?:[a-z]+[\s-]){{0,6}}[a-z]+)\s(?P<word>{_SIGN})"
 )
 _BARE = re.compile(
-    r"(?<![\w.,/:#-])(?P<n>\d{1,3}(?:[.,' ]\d{3})*[.,]\d{2}|\d+,-)(?![\w.,/:%-]*\d|\s?(?:uhr|h\b|%|kg|cm|mm|gb|ghz|zoll|inch|am\b|pm\b))"
+    r"(?<![\w.,/:#-])(?P<n>\d{1,3}(?:[.,' ]\d{3})*[.,]\d{2}|\d+,-)(?![\w.,/:%-]*\d"
+    r"|\s?(?:uhr|h\b|%|kg|cm|mm|gb|ghz|zoll|inch|am\b|pm\b))"
 )
-_TIMES = re.compile(
-    r"(?:2|zwei|two|deux|dos)\s?(?:x|mal|times|fois|veces)\s(?:den betrag von |the amount of )?$"
-)
+_TIMES = re.compile(r"(?:2|zwei|two|deux|dos)\s?(?:x|mal|times|fois|veces)\s$")
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,13 @@ def find_amount(text: str, *, claim: bool) -> Amount | None:
     wanted = [a for a in amounts if a.score >= (0 if claim else 1)]
     if not wanted:
         return None
-    return _difference(plain_text, amounts) or _added(plain_text, wanted) or _first_best(wanted)
+    return (
+        _difference(plain_text, amounts)
+        or _half(amounts)
+        or _total(amounts)
+        or _added(plain_text, wanted)
+        or _first_best(wanted)
+    )
 
 
 def _first_best(amounts: Sequence[Amount]) -> Amount:
@@ -82,14 +87,27 @@ def _difference(text: str, amounts: Sequence[Amount]) -> Amount | None:
     return Amount(high - low, amounts[0].currency, "the difference")
 
 
+def _half(amounts: Sequence[Amount]) -> Amount | None:
+    """Half of a price; the mail may name the result too."""
+    for amount in amounts:
+        if has("half", amount.clause[max(0, amount.start - 45) : amount.start]):
+            return replace(amount, value=amount.value / 2)
+    return None
+
+
+def _total(amounts: Sequence[Amount]) -> Amount | None:
+    """The sum of the others, where the mail names it."""
+    values = list({a.value: a for a in amounts}.values())
+    largest = max(values, key=lambda a: a.value)
+    added = sum((a.value for a in values), Decimal(0)) == 2 * largest.value
+    return largest if added and len(values) > 2 else None
+
+
 def _added(text: str, amounts: Sequence[Amount]) -> Amount | None:
     """Two items asked for together, unless the mail names their sum."""
     values = list({a.value: a for a in amounts}.values())
     if len(values) < 2:
         return None
-    largest = max(values, key=lambda a: a.value)
-    if sum((a.value for a in values), Decimal(0)) == 2 * largest.value:
-        return largest  # the mail names the total itself
     together = [a for a in values if a.score == _first_best(values).score] or values
     if len(together) < 2:
         together = values
@@ -127,11 +145,9 @@ def _scored(clause: str, value: Decimal, sign: str | None, start: int, end: int)
     score += 0.5 * has("ask back", near)
     before = clause[max(0, start - 45) : start]
     after = clause[end : end + 30]
-    if has("no claim", before) or matcher("no claim").match(after.strip(" ,()")):
+    if has("no claim", before) or matcher("no claim").match(after.strip(" ()")):
         score -= 6.0
     score -= 1.5 * has("sum", before[-25:])
-    if re.search(words("half") + "$", before):
-        value /= 2
     if _TIMES.search(before) and not has("dispute", clause):
         value *= 2
     code = next((c for c, p in _CURRENCIES.items() if sign and re.fullmatch(p, sign)), None)

@@ -26,7 +26,7 @@ import numpy.typing as npt
 from langchain_core.embeddings import Embeddings
 
 from agentic_workflow.store.case import CATEGORIES, Category, Mail
-from agentic_workflow.triage.fields import SIGNALS, Signals, own_text, read_signals
+from agentic_workflow.triage.fields import SIGNALS, Signals, open_text, own_text, read_signals
 from agentic_workflow.triage.words import count, plain, table_names
 from seedbed.errors import ConfigError, SeedbedError
 from seedbed.files import read_json_lines, write_bytes
@@ -121,14 +121,13 @@ class Classifier:
 
 
 def _text(mail: Mail) -> str:
-    """Subject and new text of a mail, without the rest of a long one; all digits are equal."""
-    return re.sub(r"\d+", "0", own_text(mail))[:3000]
+    """What a mail says now, in plain text, without the rest of a long one; digits are equal."""
+    return re.sub(r"\d+", "0", open_text(mail) or plain(own_text(mail)))[:3000]
 
 
 def _indicators(text: str, signals: Signals) -> Matrix:
     """How many different words of each table occur, and which signals the rules read."""
-    simple = plain(text)
-    topics = [0.15 * min(4, count(name, simple)) ** 0.5 for name in table_names()]
+    topics = [0.15 * min(4, count(name, text)) ** 0.5 for name in table_names()]
     return np.array(topics + [0.3 * bool(getattr(signals, name)) for name in SIGNALS])
 
 

@@ -74,6 +74,16 @@ def own_text(mail: Mail) -> str:
     return f"{subject}\n\n{mail.text}".strip()
 
 
+def open_text(mail: Mail) -> str:
+    """Plain own text without clauses that report or decline a refund: they ask for nothing."""
+    parts = clauses(plain(own_text(mail)))
+    return "\n\n".join(p for p in parts if not has("refuses refund", p) and not _is_past_refund(p))
+
+
+def _is_past_refund(clause: str) -> bool:
+    return has("past refund", clause) and not has("not", clause)
+
+
 def read_signals(mail: Mail) -> Signals:
     """The clauses that decide about priority and approval, each for its own reason."""
     parts = sentences(plain(own_text(mail)))
@@ -115,7 +125,7 @@ def read_fields(mail: Mail, category: Category, signals: Signals) -> Fields:
 
 
 def _amount(mail: Mail, category: Category, signals: Signals) -> Amount | None:
-    text = own_text(mail)
+    text = open_text(mail)
     if signals.refused and not signals.twice:
         return None
     claim = category in ("refund", "billing")
@@ -170,6 +180,11 @@ def _asks_deletion(sentence: str) -> bool:
         return True
     for match in _DELETION.finditer(sentence):
         before, gap = sentence[: match.start()], match["gap"] or match["gap2"] or ""
+        nested = re.search(rf"{words('inside')}\s$", gap) or re.search(
+            rf"{words('inside')}\s$", before
+        )
+        if nested and has("minor object", sentence):
+            continue
         if has("minor object", gap) or has("minor object", before[-35:]):
             continue
         after = sentence[match.end() :]
@@ -205,7 +220,8 @@ def _priority(
         return "low", "general enquiry"
     calm = not has("problem", simple) and category not in ("account", "complaint")
     enquiry = calm and order_id is None and has("enquiry", simple)
-    enquiry = enquiry or (calm and has("thanks", simple) and has("settled", simple))
+    praise = has("thanks", simple) and has("settled", simple)
+    enquiry = enquiry or (calm and praise and not _REQUEST.search(simple) and "?" not in simple)
     return ("low", "general enquiry") if enquiry else ("normal", "")
 
 

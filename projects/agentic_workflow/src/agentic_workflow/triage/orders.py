@@ -23,7 +23,7 @@ _LINK = (  # what may come between "order" and its number
     r"|above|called)\b|n[or](?=\d)){0,14}"
 )
 _KEYED = re.compile(rf"(?<!\w){words('order')}{_LINK}$")
-_OTHER = re.compile(rf"(?<!\w){words('other number')}{_LINK}(?:[a-z]{{1,5}}[- ]?)?$")
+_OTHER = re.compile(rf"(?<!\w){words('other number')}{_LINK}(?:[a-z]{{1,3}}-|re |rg |fac )?$")
 _LISTED = re.compile(r"\d{3,}\s?(?:,|/|&|and|und|et|y|e|or|oder|ou|o|sowie|,? not|,? nicht)\s+#?$")
 _DENIED = re.compile(r"\b(?:not|nicht|pas|no|n'est pas)\s(?:\w+\s){0,3}?#?$")
 _MARK = re.compile(
@@ -94,5 +94,5 @@ def _kind(match: re.Match[str], before: str, after: str, digits: str, *, listed:
     if match["mark"] and not mark:  # "#10234"
         return 3.0
     number = int(match["digits"]) if match["digits"].isdecimal() else 0
-    plausible = 4 <= len(digits) <= 7 and number and not 1900 <= number <= 2100 and number % 100
+    plausible = 4 <= len(digits) <= 7 and number and not 1900 <= number <= 2100 and number % 1000
     return 1.0 if plausible and digits[0] != "0" else 0.0
