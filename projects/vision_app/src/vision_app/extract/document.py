@@ -40,7 +40,6 @@ PREPOSITIONS = {"other_date", "due_date", "plain_date", "invoice_date", "custome
 _WORD = re.compile(r"[A-ZÀ-ÖØ-Þ]?[^\W\dA-ZÀ-ÖØ-Þ_]+|[^\W\d_]+|[^\W_]*[^\W\d_][^\W_]*|[#№°º]|\d+")
 _JOINTS = re.compile(r"[\s.\-–_/'’´`()&*@,]*")
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
-_LINKS = frozenset("de del della dello des du da do di of the la le el il der das den van".split())
 _NUMBER_PREFIX = re.compile(r"[-/_]\d")  # a label in front of it is part of a number: INVOICE-0001
 _SLIPS = str.maketrans({"1": "l", "i": "l", "|": "l", "0": "o", "5": "s", "8": "b"})
 
@@ -245,8 +244,7 @@ class Lexicon:
             key = squeeze(text[start:end])
             number = size == 1 and (key in self._split or _NUMBER_PREFIX.match(text, end))
             if not within_word and not number:
-                short = squeeze(_without_links(text[start:end])) if size > 2 else ""
-                yield size, end, key if key in self._labels else short or key
+                yield size, end, key
 
     def _exact(self, key: str) -> tuple[Languages, float]:
         if key in self._labels:
@@ -270,20 +268,13 @@ class Lexicon:
 
 
 def _forms(label: str, language: str, words: Any) -> set[str]:
-    """The letters of a label with each word for a placeholder, and without words such as "of"."""
+    """The letters of a label with each word for each placeholder."""
     first, *rest = _PLACEHOLDER.split(label)
-    keys = {squeeze(first)} if rest else {squeeze(first), squeeze(_without_links(first))}
+    keys = {squeeze(first)}
     for name, text in zip(rest[::2], rest[1::2], strict=True):
         choice = NUMBER_WORDS if name == "no" else words[name].get(language, ())
         keys = {key + squeeze(word) + squeeze(text) for key in keys for word in choice}
     return keys
-
-
-def _without_links(label: str) -> str:
-    """A label without the words inside that link others: "date facture" is "date de la facture"."""
-    words = label.split()
-    inner = [word for word in words[1:-1] if squeeze(word) not in _LINKS]
-    return " ".join([*words[:1], *inner, *words[1:][-1:]])
 
 
 def _is_preposition(label: Label, text: str) -> bool:

@@ -22,15 +22,14 @@ from seedbed.errors import ConfigError, NotFound
 
 BUILT_IN = ("invoice", "receipt")
 FORMATS = {"date": "date", "date-time": "date", "time": "time", "currency": "currency"}
-NAMED = {
-    "vendor": "vendor",
-    "customer": "customer",
-    "invoice_number": "number",
-    "order_number": "number",
-    "currency": "currency",
-}
+NAMED = {name: name for name in ("vendor", "customer", "currency")}
+NAMED |= {"invoice_number": "number", "order_number": "number"}
 # Which kinds of labels name a field, and how well: what is due beats the total of the invoice.
 ROLES: dict[str, dict[str, float]] = {
+    **{
+        name: {name: 1.0}
+        for name in "order_number customer due_date time subtotal tax payment_method".split()
+    },
     "invoice_number": {
         "invoice_number": 1.0,
         "receipt_number": 0.85,
@@ -38,15 +37,8 @@ ROLES: dict[str, dict[str, float]] = {
         "plain_number": 0.62,
         "reference_number": 0.55,
     },
-    "order_number": {"order_number": 1.0},
-    "customer": {"customer": 1.0},
     "date": {"invoice_date": 1.0, "plain_date": 0.85, "paid_date": 0.55},
-    "due_date": {"due_date": 1.0},
-    "time": {"time": 1.0},
-    "subtotal": {"subtotal": 1.0},
-    "tax": {"tax": 1.0},
     "total": {"amount_due": 1.0, "gross_total": 0.88, "total": 0.78},
-    "payment_method": {"payment_method": 1.0},
 }
 
 

@@ -34,6 +34,7 @@ _LOCALES = (
 _LETTERS = str.maketrans(
     {"ł": "l", "ø": "o", "ß": "ss", "đ": "d", "ı": "i", "æ": "ae", "œ": "oe", "°": "o"}
 )
+_START, _TWO = r"(?<![\d.,/\-])", r"(\d{1,2})"
 _SEP = r"\s?[./\-–,]\s?"
 _END = r"(?:(?=\d{1,2}:\d\d)|(?!\d|[.,/]\d|-\d+(?!\d*[./\-]\d)))"  # a time may be glued to a date
 _DAY = r"(?<!\d)(\d{1,2})(?:st|nd|rd|th|er|ero|re|º|°|\.)?"
@@ -46,19 +47,10 @@ _DATES = [
     for orders, form in (
         (("ymd",), r"(\d{4})\s?年\s?(\d{1,2})\s?月\s?(\d{1,2})\s?日?"),
         (("dmy",), _DAY + _JOIN + _MONTH + _JOIN + _YEAR),
-        (
-            ("mdy",),
-            rf"(?<![^\W\d_]){_MONTH}[\s.\-]*(\d{{1,2}})(?:st|nd|rd|th)?[\s,.\-/'’]+{_YEAR}",
-        ),
-        (
-            ("ymd",),
-            rf"(?<!\d)(\d{{4}})[.,\s\-/]*(?:m\.\s?)?{_MONTH}[\s\-/]*(\d{{1,2}})(?!\d)",
-        ),
-        (("ymd",), rf"(?<![\d.,/\-])(\d{{4}}){_SEP}(\d{{1,2}}){_SEP}(\d{{1,2}}){_END}"),
-        (
-            ORDERS,
-            rf"(?<![\d.,/\-])(\d{{1,2}}){_SEP}(\d{{1,2}}){_SEP}(\d{{4}}(?!:\d)|\d{{2}}){_END}",
-        ),
+        (("mdy",), rf"(?<![^\W\d_]){_MONTH}[\s.\-]*{_TWO}(?:st|nd|rd|th)?[\s,.\-/'’]+{_YEAR}"),
+        (("ymd",), rf"(?<!\d)(\d{{4}})[.,\s\-/]*(?:m\.\s?)?{_MONTH}[\s\-/]*{_TWO}(?!\d)"),
+        (("ymd",), rf"{_START}(\d{{4}}){_SEP}{_TWO}{_SEP}{_TWO}{_END}"),
+        (ORDERS, rf"{_START}{_TWO}{_SEP}{_TWO}{_SEP}(\d{{4}}(?!:\d)|\d{{2}}){_END}"),
     )
 ]
 _COMPACT = ("ymd",), re.compile(r"(?<!\d)(20\d\d)(0[1-9]|1[0-2])([0-2]\d|3[01])(?!\d)")
@@ -89,7 +81,6 @@ _PHONE = re.compile(r"(?:\+|(?<![\d.,])00(?=[1-9]))(\d{1,3})(?=[\d\s()./\-]{6})"
 _SPEAKERS = {"sv": "SE", "da": "DK NO", "fi": "FI", "pl": "PL", "cs": "CZ", "hu": "HU", "tr": "TR",
              "ro": "RO", "ja": "JP", "de": "DE", "fr": "FR", "it": "IT",
              "es": "ES", "nl": "NL"}  # fmt: skip
-_NORWEGIAN = re.compile(r"\b(?:mva|kjøp|beløp|faktura ?nummer|forfall|innen)\b", re.I)
 _CUSTOM = {"US": "mdy", "PH": "mdy", **dict.fromkeys(("JP", "CN", "TW", "HU", "SE"), "ymd")}
 
 
@@ -366,8 +357,7 @@ def _countries(text: str, languages: Mapping[str, float]) -> dict[str, float]:
     for language, count in languages.items():
         if count > 0.3 * sum(languages.values()):
             for country in _SPEAKERS.get(language, "").split():
-                norwegian = country == "NO" and _NORWEGIAN.search(text)
-                weights[country] += 0.5 if norwegian else 0.4
+                weights[country] += 0.4
     return weights
 
 
