@@ -1,5 +1,7 @@
 """Facts from the shop's database."""
 
+import sqlite3
+from contextlib import closing
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -41,9 +43,18 @@ def test_facts_contain_order_payments_and_shipment(shop: Shop) -> None:
     assert "59641" in known.recent_orders
 
 
-def test_refunded_order_has_nothing_refundable(shop: Shop) -> None:
+def test_refunds_reduce_what_is_refundable(tmp_path: Path) -> None:
+    create_shop(path := tmp_path / "shop.sqlite", today=date(2026, 3, 2))
+    with closing(sqlite3.connect(path)) as connection, connection:
+        refund = ("R1", "59641", "refund", 5000, "card", "2026-03-01")
+        connection.execute("INSERT INTO payments VALUES (?, ?, ?, ?, ?, ?)", refund)
+    known = facts(Shop(path), "priya.shah@mail.example", "59641")
+    assert (known.refundable, known.charges) == (Decimal("59.60"), 2)
+
+
+def test_order_without_shipment_has_no_tracking(shop: Shop) -> None:
     known = facts(shop, "marta.gil@mail.example", "59843")
-    assert (known.order_status, known.refundable, known.tracking) == ("cancelled", 0, "")
+    assert (known.order_status, known.tracking, known.delivered_on) == ("cancelled", "", "")
 
 
 @pytest.mark.parametrize("sender", ["tom.baker@mail.example", "nobody@mail.example", ""])

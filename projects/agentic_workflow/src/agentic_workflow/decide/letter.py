@@ -43,36 +43,41 @@ def templates(language: str) -> dict[str, Any]:
 
 
 def write_letter(case: Case) -> Draft:
-    """The reply that carries out a decision. A warning tells that it does not answer the mail."""
-    texts, values = templates(case.mail.language), _values(case)
-    action, category = case.decision.action, case.triage.category
+    """The reply that carries out a decision. A warning tells that it may not answer the mail."""
+    texts, values, action = templates(case.mail.language), _values(case), case.decision.action
     # What is handed over may have been misunderstood.
-    category = "other" if action == "hand_over" or category == "spam" else category
+    neutral = action == "hand_over" or case.triage.category == "spam"
+    category = "other" if neutral else case.triage.category
     # 1. What the decision says, in view of the facts.
     names = _sentences(case)
-    sentences = [_fill(texts[group][name], values) for group, name in names]
-    # 2. The paragraphs of the policy that answer the question, and how it goes on.
-    quotes = _quotes(case, names)
-    answers = bool(quotes or names) and not (quotes and quotes[0].score < QUOTE_SCORE)
+    message = [texts["opening"][category], *(_fill(texts[t][name], values) for t, name in names)]
+    # 2. The paragraph of the policy that answers the question; for a return, also the terms.
+    quotes = [p for p in case.passages[:1] if p.score >= QUOTE_SCORE]
+    if category == "refund" and action == "reply":
+        quotes = list(case.passages[:2])
+    if action not in ("reply", "refund") or ("money", "refunded") in names:
+        quotes = []
+    # 3. How it goes on.
     following = [category] if action == "reply" else []
     if action == "hand_over" or not (quotes or names):
         following = ["hand_over"]
-    elif category == "shipping" and ("status", "delivered") in names:
+    elif ("status", "delivered") in names and category == "shipping":
         following = ["delivered"]
-    elif category == "refund" and not quotes:
-        following = ["billing"] if action == "reply" else []
+    elif ("money", "refunded") in names:
+        following = ["billing"]
     paragraphs = [
         _fill(texts["greeting"], values),
-        " ".join([texts["opening"][category], *sentences]),
+        " ".join(message),
         *(_fill(texts["quote"], {"text": p.text, "source": p.source}) for p in quotes),
         *(_fill(texts["next"][name], values) for name in following),
         texts["closing"],
     ]
+    unsure = not (names or quotes) or any(p.score < QUOTE_SCORE for p in quotes[:1])
     return Draft(
         subject=reply_subject(case.mail),
         body="\n\n".join(paragraphs) + "\n",
         citations=tuple(p.source for p in quotes),
-        warnings=() if answers or action != "reply" else (NO_ANSWER,),
+        warnings=(NO_ANSWER,) if unsure and action == "reply" else (),
     )
 
 
@@ -81,14 +86,6 @@ def reply_subject(mail: Mail) -> str:
     subject = _REPLY_PREFIX.sub("", " ".join(mail.subject.split()))[:150]
     neutral = not subject or re.search(r"\[[A-Z_]+\]", subject)
     return f"Re: {templates(mail.language)['subject'] if neutral else subject}"
-
-
-def _quotes(case: Case, names: list[tuple[str, str]]) -> list[Passage]:
-    if case.decision.action not in ("reply", "refund") or ("money", "refunded") in names:
-        return []
-    if case.triage.category == "refund" and case.decision.action == "reply":
-        return list(case.passages[:2])  # how to return, and on which terms
-    return [passage for passage in case.passages[:1] if passage.score >= QUOTE_SCORE]
 
 
 def _sentences(case: Case) -> list[tuple[str, str]]:
@@ -126,28 +123,26 @@ def _values(case: Case) -> dict[str, str]:
     days = {"ordered": facts.ordered_on, "delivered": facts.delivered_on}
     days["expected"] = facts.expected_on
     sums = {"total": (facts.total, facts.currency), "amount": (decision.amount, decision.currency)}
-    values = {
+    items = [line.name for line in facts.lines]
+    return {
         "name": facts.customer_name,
         "order": facts.order_id or "",
         "number": case.triage.order_id or "",
         "recent": ", ".join(facts.recent_orders[:3]),
-        "items": ", ".join(line.name for line in facts.lines) if len(facts.lines) > 1 else "",
+        "items": ", ".join(items) if len(items) > 1 else "",
         "carrier": facts.carrier,
         "tracking": facts.tracking if case.triage.category == "shipping" else "",
         "charges": str(facts.charges),
+        **{n: format_date(date.fromisoformat(d), "long", locale) for n, d in days.items() if d},
+        **{n: format_currency(*s, locale=locale) for n, s in sums.items() if s[0] is not None},
     }
-    for name, day in days.items():
-        values[name] = format_date(date.fromisoformat(day[:10]), "long", locale) if day else ""
-    for name, (amount, currency) in sums.items():
-        values[name] = "" if amount is None else format_currency(amount, currency, locale=locale)
-    return values
 
 
 def _fill(template: str, values: dict[str, str]) -> str:
     """The template with its values; a part in [[…]] is left out if it lacks one."""
 
     def part(match: re.Match[str]) -> str:
-        return match[1] if all(values[name] for name in re.findall(r"{(\w+)}", match[1])) else ""
+        return match[1] if all(map(values.get, re.findall(r"{(\w+)}", match[1]))) else ""
 
     text = re.sub(r"\[\[(.*?)\]\]", part, template).format_map(values)
     return text[:1].upper() + text[1:]

@@ -18,11 +18,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from agentic_workflow.store.case import Action, Category, Priority
 
 _LIST = BeforeValidator(lambda value: (value,) if isinstance(value, str) else tuple(value))
-_Categories = Annotated[tuple[Category, ...], _LIST]
-_Priorities = Annotated[tuple[Priority, ...], _LIST]
-_OrderStatuses = Annotated[
-    tuple[Literal["paid", "shipped", "delivered", "cancelled", "returned"], ...], _LIST
-]
+_Status = Literal["paid", "shipped", "delivered", "cancelled", "returned"]
 _Number = Annotated[Decimal, Field(strict=False, ge=0)]
 _COMPARISONS = {"_above": operator.gt, "_at_most": operator.le, "_below": operator.lt}
 
@@ -40,9 +36,9 @@ class When(Table):
     is not known, such as the amount of a mail without one, meets no condition on it.
     """
 
-    category: _Categories | None = None
-    priority: _Priorities | None = None
-    order_status: _OrderStatuses | None = None
+    category: Annotated[tuple[Category, ...], _LIST] | None = None
+    priority: Annotated[tuple[Priority, ...], _LIST] | None = None
+    order_status: Annotated[tuple[_Status, ...], _LIST] | None = None
     spam: bool | None = None
     automatic: bool | None = None  # an auto-reply, a bounce or a mailing list
     injection: bool | None = None  # the mail tries to instruct a model
@@ -91,9 +87,9 @@ def _meets(name: str, bound: Any, values: Mapping[str, Any]) -> bool:
     return values[name] in bound if isinstance(bound, tuple) else bool(values[name]) is bound
 
 
-def _implies(name: str, condition: Any, bound: Any) -> bool:
-    if isinstance(bound, tuple):
-        return set(condition) <= set(bound)
-    if isinstance(bound, bool):
-        return condition is bound
-    return bool(condition >= bound if name.endswith("_above") else condition <= bound)
+def _implies(name: str, theirs: Any, ours: Any) -> bool:
+    if isinstance(ours, tuple):
+        return set(theirs) <= set(ours)
+    if isinstance(ours, bool):
+        return theirs is ours
+    return bool(theirs >= ours if name.endswith("_above") else theirs <= ours)

@@ -3,8 +3,7 @@
     Shop(Path("shop.sqlite")).facts(mail, triage).order_status     # "delivered"
 
 It only reads; the tables are described in `sample/schema.sql`. A sender is the customer with that
-e-mail address. An order of another customer is never revealed: the facts about it stay empty, and
-only a warning, which people at the shop read, names it.
+e-mail address. Of an order of another customer, the facts contain only a warning for the staff.
 """
 
 from __future__ import annotations
@@ -22,8 +21,7 @@ from seedbed.guardrails import reason
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Engine
 
-FOREIGN_ORDER = "belongs to another customer"
-"""The end of the warning about such an order."""
+FOREIGN_ORDER = "belongs to another customer"  # the end of the warning about such an order
 
 _CUSTOMER = "SELECT id, name FROM customers WHERE email = :key"
 _ORDERS = "SELECT id FROM orders WHERE customer_id = :key ORDER BY ordered_on DESC, id LIMIT 5"
@@ -35,8 +33,7 @@ SELECT orders.id AS order_id, status AS order_status, customer_id, ordered_on, c
 FROM orders
 LEFT JOIN shipments ON shipments.order_id = orders.id
 LEFT JOIN payments ON payments.order_id = orders.id
-WHERE orders.id = :key
-GROUP BY orders.id, shipments.order_id
+WHERE orders.id = :key GROUP BY orders.id, shipments.order_id
 """
 _LINES = (
     "SELECT name, quantity, price_cents FROM order_lines WHERE order_id = :key ORDER BY position"
@@ -51,17 +48,15 @@ class Shop:
 
     @cached_property
     def _engine(self) -> Engine:
-        from sqlalchemy import create_engine
-        from sqlalchemy.engine import URL
-        from sqlalchemy.pool import NullPool
+        from sqlalchemy import URL, NullPool, create_engine
 
         engine = sql_engine(self.url, setting="WORKFLOW_SHOP_URL", extra="agentic-workflow")
         if engine.dialect.name != "sqlite":
             return engine.execution_options(postgresql_readonly=True)
         # In a mode in which SQLite refuses to write; without a pool, as the file may be replaced.
         file = Path(engine.url.database or "").absolute().as_uri()
-        options = {"mode": "ro", "uri": "true"}
-        return create_engine(URL.create("sqlite", database=file, query=options), poolclass=NullPool)
+        url = URL.create("sqlite", database=file, query={"mode": "ro", "uri": "true"})
+        return create_engine(url, poolclass=NullPool)
 
     def facts(self, mail: Mail, triage: Triage) -> Facts:
         """What is known about the sender and the order; empty for an unknown sender.
@@ -82,25 +77,21 @@ def _facts(connection: Connection, email: str, order_id: str | None) -> Facts:
     # 1. The customer with the sender's address.
     values: dict[str, Any] = {}
     for customer in _rows(connection, _CUSTOMER, email):
-        recent = tuple(row["id"] for row in _rows(connection, _ORDERS, customer["id"]))
         values = {"customer_id": customer["id"], "customer_name": customer["name"]}
-        values["recent_orders"] = recent
-    if order_id is None:
-        return Facts(**values)
+        values["recent_orders"] = [row["id"] for row in _rows(connection, _ORDERS, customer["id"])]
     # 2. The order, unless it is somebody else's.
-    order = next(iter(_rows(connection, _ORDER, order_id)), None)
+    order = next(iter(_rows(connection, _ORDER, order_id)), None) if order_id else None
     if order is None:
-        return Facts(**values, warnings=(f"order {order_id} does not exist",))
+        return Facts(**values, warnings=(f"order {order_id} does not exist",) if order_id else ())
     if order["customer_id"] != values.get("customer_id"):
         return Facts(**values, warnings=(f"order {order_id} {FOREIGN_ORDER}",))
     # 3. What was bought, paid and shipped.
-    lines = [
-        OrderLine(name=row["name"], quantity=row["quantity"], price=_euros(row["price_cents"]))
-        for row in _rows(connection, _LINES, order_id)
-    ]
     values |= {name: value or "" for name, value in order.items() if name in Facts.model_fields}
-    values |= {"charges": order["charges"], "total": _euros(order["total_cents"])}
-    return Facts(**values, lines=lines, refundable=max(_euros(order["refundable_cents"]), 0))
+    values["charges"], values["total"] = order["charges"], _euros(order["total_cents"])
+    values["refundable"] = max(_euros(order["refundable_cents"]), Decimal(0))
+    lines = _rows(connection, _LINES, order["order_id"])
+    values["lines"] = [OrderLine(**line, price=_euros(line["price_cents"])) for line in lines]
+    return Facts(**values)
 
 
 def _euros(cents: int | None) -> Decimal:
