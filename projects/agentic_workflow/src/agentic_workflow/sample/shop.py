@@ -89,6 +89,7 @@ ORDERS = (
     Order("59487", "marcus.reed", 13, "delivered", ("SPK-01",), delivered=8),
     Order("59450", "sophie.lambert", 14, "delivered", ("KNF-01", "PAN-01"), delivered=9),
     Order("59568", "lucia.romero", 11, "delivered", ("SPK-01",), delivered=6),
+    Order("59572", "petra.schuster", 11, "cancelled", ("TOA-01",)),
     Order("59843", "marta.gil", 4, "cancelled", ("SHL-01",), refund_cents=-1),
     Order("59282", "javier.ortega", 18, "delivered", ("CFE-02",), charges=2, delivered=13),
 )
