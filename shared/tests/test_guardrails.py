@@ -37,6 +37,8 @@ PRIVATE = [
     ("-----BEGIN RSA PRIVATE KEY-----\nMIIabc/+=\n-----END RSA PRIVATE KEY-----!", "[SECRET]!"),
 ]
 HARMLESS = [
+    "passport photos for order 10234567; my passport was in the parcel of order 12345678",
+    "ich habe nie 12345678 bestellt; order id number 10234567; 12345678A",
     "chromadb 1.5.9, openvino 2026.4.1.0, v1.2.3.4 and pip install x==1.2.3.4",
     "on 2026-11-24 at 15:20:01, 24.11.2026, 2026-11-24T15:20:01.123456+00:00",
     "sha256 53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
@@ -60,6 +62,27 @@ def test_redact_replaces_private_data_by_its_kind(text, expected):
 @pytest.mark.parametrize("text", HARMLESS)
 def test_redact_leaves_lookalikes(text):
     assert redact(text) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "passport no. C01X00T47",
+        "C01X00T47 is my passport number",
+        "passports C01X00T47 and C01X00T48",
+        "Reisepassnummer: C01 X00 T47",
+        "Personalausweis L01X00T471",
+        "passeport n° 12AB34567",
+        "carte d'identité 880692310285",
+        "pasaporte XDA-123456",
+        "DNI 12.345.678-Z",
+        "12345678Z",
+        "C01X00T478D<<6408125F2702283<<<<<<<<<<<<<<<4",
+    ],
+)
+def test_redact_replaces_numbers_of_identity_documents(text):
+    masked = redact(text, ["passport"])
+    assert "[PASSPORT]" in masked and not any(c.isdigit() for c in masked)
 
 
 def test_find_pii_returns_kinds_and_spans():

@@ -149,7 +149,7 @@ endings = st.sampled_from(["", ".", " thanks", "\nBob", ", 49.90 EUR", "!", ")"]
 
 @given(st.lists(st.text("0123456789", min_size=4, max_size=4), min_size=4, max_size=4),
        st.lists(gaps, min_size=3, max_size=3), words, endings)  # fmt: skip
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=60, deadline=None, derandomize=True)
 def test_no_grouped_card_number_stays_in_clear(groups, between, before, after):
     assume(not all(group[:2] in ("19", "20") for group in groups))  # years
     number = groups[0] + "".join(
@@ -163,7 +163,7 @@ def test_no_grouped_card_number_stays_in_clear(groups, between, before, after):
 @given(st.sampled_from(["4", "51", "55", "2221", "34", "37", "6011", "62", "35"]),
        st.text("0123456789", min_size=15, max_size=15), gaps,
        st.lists(st.integers(1, 15), max_size=5), words)  # fmt: skip
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=60, deadline=None, derandomize=True)
 def test_no_valid_card_number_stays_in_clear(prefix, digits, gap, cuts, before):
     number = (prefix + digits)[: 14 if prefix in ("34", "37") else 15]
     doubled = sum(sum(divmod(2 * int(c), 10)) for c in reversed(number[::-1][::2]))
@@ -175,7 +175,7 @@ def test_no_valid_card_number_stays_in_clear(prefix, digits, gap, cuts, before):
 
 @given(st.sampled_from(phrases("masking")["iban"].split()), st.data(), gaps, st.booleans(),
        st.booleans(), words, endings)  # fmt: skip
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=60, deadline=None, derandomize=True)
 def test_no_iban_of_any_country_stays_in_clear(entry, data, gap, grouped, lower, before, after):
     size = int(entry[2:]) - 2
     number = entry[:2] + data.draw(st.text("0123456789", min_size=size, max_size=size))
@@ -188,14 +188,14 @@ def test_no_iban_of_any_country_stays_in_clear(entry, data, gap, grouped, lower,
        st.sampled_from(["passport no. ", "Reisepass: ", "Personalausweis Nr. ", "passeport n° ",
                         "pasaporte número ", "identity card ", "My passport number is "]),
        words)  # fmt: skip
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=50, deadline=None, derandomize=True)
 def test_no_passport_number_stays_in_clear(number, word, before):
     assert number not in mask(f"{before}{word}{number}.")
 
 
 @given(st.integers(10_000, 99_999_999), st.dates(), st.decimals(0, 9999, places=2),
        st.from_regex(r"1Z[0-9A-Z]{6}[0-9]{10}|0034[0-9]{16}", fullmatch=True))  # fmt: skip
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=60, deadline=None, derandomize=True)
 def test_no_order_date_amount_or_tracking_number_is_masked(order, date, amount, tracking):
     for text in (f"order #{order} of {date}: {amount} EUR, tracking {tracking}",
                  f"Bestellung {order} vom {date:%d.%m.%Y} über {amount} €",
@@ -204,17 +204,17 @@ def test_no_order_date_amount_or_tracking_number_is_masked(order, date, amount, 
 
 
 @given(st.text(max_size=300))
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=40, deadline=None, derandomize=True)
 def test_masking_is_idempotent(text):
     assert mask(mask(text)) == mask(text)
 
 
 @pytest.mark.parametrize("unit", ["4 ", "4111 ", "DE89 ", "passport ", "<", "D E 8 9 ", "\n> 1"])
 def test_masking_takes_linear_time(unit):
-    text = (unit * 100_000)[:100_000]
+    text = (unit * 30_000)[:30_000]
     started = time.thread_time()
     mask(text)
-    assert time.thread_time() - started < 10
+    assert time.thread_time() - started < 10  # 0.5 s at most; quadratic time would be minutes
 
 
 CARD = "4111 1111 1111 1112"
@@ -226,7 +226,7 @@ CARD = "4111 1111 1111 1112"
         f"Subject: card {CARD}\n\nHello",
         f"From: \"{CARD}\" <a@b.de>\n\nHello",
         f"From: a@b.de\n\nHello\n\nOn 3 May 2024 at 10:11, A <a@b.de> wrote:\n> {CARD}",
-        f"Content-Type: text/html\n\n<p><b>4111</b> 1111&nbsp;<i>1111</i><br>1112</p>",
+        "Content-Type: text/html\n\n<p><b>4111</b> 1111&nbsp;<i>1111</i><br>1112</p>",
         f"Content-Type: text/html\n\n<p style='display:none'>{CARD}</p>",
         f"Content-Type: application/pdf; name=\"{CARD}.pdf\"\n\nx",
         "From: 4111111111111111@b.de\nMessage-ID: <4111111111111111@b.de>\n\nHello",

@@ -79,8 +79,13 @@ class Mailbox:
 
         deadline = time.monotonic() + seconds
         if self._changes is None:
-            options = {"rust_timeout": 100, "yield_on_timeout": True, "debounce": 200, "step": 20}
-            self._changes = watch(self.folder / "new", watch_filter=None, **options)
+            self._changes = watch(
+                self.folder / "new",
+                watch_filter=None,
+                rust_timeout=100,
+                yield_on_timeout=True,
+                debounce=200,
+            )
             next(self._changes)
             return
         while not stop.is_set() and time.monotonic() < deadline and not next(self._changes):

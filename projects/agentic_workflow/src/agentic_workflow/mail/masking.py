@@ -29,6 +29,7 @@ _PARCEL = re.compile(r"44444(?:00\d{18})|444442(?:9[1-5]\d{20})")  # DHL's and U
 _DATE = re.compile(
     r"(?<!\d)(?:(?:19|20)\d\d([-./])\d\d?\1\d\d?|\d\d?([-./])\d\d?\2(?:19|20)\d\d)(?!\d)"
 )
+_UPS = re.compile(r"(?<![^\W_])1Z[0-9A-Z]{0,8}$", re.IGNORECASE)
 _LENGTHS = {entry[:2]: int(entry[2:]) for entry in phrases("masking")["iban"].split()}
 _COUNTRY = re.compile(
     rf"(?<![^\W_])(?:iban)?([^\W\d_]{_GAP}?[^\W\d_])({_GAP}{{0,2}})\d{_GAP}?\d", re.IGNORECASE
@@ -93,7 +94,8 @@ def _find_cards(text: str) -> _Spans:
     spans: _Spans = []
     for run in _RUN.finditer(text):
         groups = [group.span() for group in re.compile(r"\d+").finditer(text, *run.span())]
-        first = 0
+        # What follows 1Z belongs to a tracking number of UPS.
+        first = 1 if _UPS.search(text[max(0, run.start() - 10) : run.start()]) else 0
         if _PARCEL.fullmatch(_lengths(groups) + _digits(run[0])):
             continue
         while first < len(groups):
@@ -134,8 +136,8 @@ def _is_card(text: str, groups: _Spans) -> bool:
     # One kind of gap all along, except where a line ends: else these are several numbers.
     uniform = len({*gaps, ""}) <= 2 and gaps.count("") in (0, 1, len(gaps)) and "," not in gaps
     whole = text[groups[0][0] : groups[-1][1]]
-    if valid and uniform and not _DATE.search(whole):
-        if issuer or (len(number) >= 16 and _MAESTRO.fullmatch(number)):
-            return True
+    known = issuer or (len(number) >= 16 and _MAESTRO.fullmatch(number))
+    if valid and uniform and known and not _DATE.search(whole):
+        return True
     years = all(text[start : start + 2] in ("19", "20") for start, _ in groups)
     return bool(_SHAPE.fullmatch(_lengths(groups) + number[0])) and not years

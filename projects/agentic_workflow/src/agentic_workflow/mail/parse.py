@@ -32,6 +32,8 @@ _INVISIBLE = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f\u00ad\u180e\u200b\u200c\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff"
     r"\U000e0000-\U000e007f]|(?<=\w)\u200d(?=\w)"
 )
+_LINE = rb"(?:[A-Za-z0-9+/=]{20,200}\r?\n)"
+_BASE64 = re.compile(rb"(%s{4000}+)%s++" % (_LINE, _LINE))  # more than _MAX_TEXT characters
 _Headers = dict[str, str]  # by name in lower case; of equal names the first
 
 
@@ -68,6 +70,7 @@ def parse_mail(data: bytes) -> Mail:
     digest = _digest(sender, subject, text)
     made = f"{_digest(digest, headers.get('date', ''), quoted)[:32]}@no-message-id"
     date = getattr(_parse(headers, "date"), "datetime", None)
+    parents = _ids(headers, "in-reply-to") + _ids(headers, "references")[::-1]
     return Mail(
         message_id=next(iter(_ids(headers, "message-id")), made),
         content_hash=digest,
@@ -78,7 +81,7 @@ def parse_mail(data: bytes) -> Mail:
         quoted=quoted,
         language=detect_language(text if len(text) > 40 else f"{subject}\n{text}\n{quoted[:500]}"),
         sent_at=date if date is None or date.tzinfo else date.replace(tzinfo=UTC),
-        in_reply_to=(*_ids(headers, "in-reply-to"), *_ids(headers, "references")[::-1])[:20],
+        in_reply_to=tuple(dict.fromkeys(parents))[:20],
         attachments=tuple(names),
         automatic=_is_automatic(headers, message, sender),
         warnings=tuple(dict.fromkeys(warnings)),
@@ -96,7 +99,9 @@ def _tag_text(text: str) -> str:
 
 def _read(data: bytes, warnings: list[str]) -> EmailMessage:
     try:
-        message = cast(EmailMessage, message_from_bytes(data, policy=policy))
+        # Of attachments, only the name is read: cut them before the parser makes copies.
+        data = _BASE64.sub(rb"\1", data)
+        message: EmailMessage = message_from_bytes(data, policy=policy)
         if message.get_content_maintype() == "multipart" and not message.is_multipart():
             # The boundary of the header is nowhere in the body: take the one that is.
             warnings.append("malformed: wrong MIME boundary")
@@ -189,7 +194,7 @@ def _read_text(part: Any, warnings: list[str]) -> str:
 
 
 def _decode(data: bytes, charset: str | None, warnings: list[str]) -> str:
-    """UTF-8 where the bytes are valid, whatever the header claims; then its charset; then cp1252."""
+    """UTF-8 if the bytes are valid, whatever the header claims; then its charset, then cp1252."""
     wide = charset and re.match(r"utf.?(?:16|32|7)|iso-2022|hz", charset, re.I)
     for codec in (charset, "utf-8") if wide else ("utf-8", charset):
         try:

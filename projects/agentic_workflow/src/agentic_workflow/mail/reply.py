@@ -55,7 +55,8 @@ def _is_original(lines: list[str], position: int) -> bool:
     """Whether a copy starts here: "-----Original Message-----", or three headers in five lines."""
     block = [line.strip("> ") for line in lines[position : position + 5]]
     headers = [bool(pattern("reply", "label").fullmatch(line)) for line in block]
-    return bool(pattern("reply", "original").fullmatch(block[0])) or headers[0] and sum(headers) > 2
+    marker = pattern("reply", "original").fullmatch(block[0])
+    return marker is not None or (headers[0] and sum(headers) > 2)
 
 
 def _cut_signature(lines: list[str]) -> str:

@@ -1,0 +1,125 @@
+"""The maildir: arrival by rename, moves, waiting, many files, a full disk."""
+
+import os
+import resource
+import threading
+import time
+
+import pytest
+
+from agentic_workflow.mail.mailbox import Mailbox
+from agentic_workflow.mail.parse import MAX_BYTES
+from seedbed.errors import DiskError, TooLarge
+
+
+def test_mail_moves_from_new_to_cur(tmp_path):
+    mailbox = Mailbox(tmp_path / "mailbox")
+    path = mailbox.deliver(b"Subject: x\n\nHello")
+    assert mailbox.new() == [path] and mailbox.read(path) == b"Subject: x\n\nHello"
+    moved = mailbox.done(path)
+    assert moved == mailbox.folder / "cur" / path.name and moved.read_bytes().endswith(b"Hello")
+    assert mailbox.new() == [] and not any((mailbox.folder / "tmp").iterdir())
+
+
+def test_refused_mail_is_beside_its_reason(tmp_path):
+    mailbox = Mailbox(tmp_path)
+    path = mailbox.refuse(mailbox.deliver(b"x", "1.eml"), "too large")
+    assert path == tmp_path / "refused" / "1.eml"
+    assert path.with_name("1.eml.txt").read_text() == "too large\n"
+
+
+def test_mails_of_one_name_do_not_replace_each_other(tmp_path):
+    mailbox = Mailbox(tmp_path)
+    for data in (b"a", b"b"):
+        mailbox.done(mailbox.deliver(data, "1.eml"))
+    assert sorted(p.read_bytes() for p in (tmp_path / "cur").iterdir()) == [b"a", b"b"]
+
+
+def test_new_mails_are_listed_oldest_first_without_unfinished_ones(tmp_path):
+    mailbox = Mailbox(tmp_path)
+    for age, name in ((1, "b.eml"), (2, "c.eml"), (3, "a.eml")):
+        os.utime(mailbox.deliver(b"x", name), (1000 - age, 1000 - age))
+    (tmp_path / "tmp" / "slow.eml").write_bytes(b"Subj")
+    (tmp_path / "new" / ".hidden").write_bytes(b"x")
+    (tmp_path / "new" / "folder").mkdir()
+    assert [path.name for path in mailbox.new()] == ["a.eml", "c.eml", "b.eml"]
+
+
+@pytest.mark.slow
+def test_ten_thousand_mails_are_listed_at_once(tmp_path):
+    mailbox = Mailbox(tmp_path)
+    for number in range(10_000):
+        (tmp_path / "new" / f"{number}.eml").touch()
+    started = time.thread_time()
+    paths = mailbox.new()
+    assert len(paths) == 10_000 and time.thread_time() - started < 10
+    for path in paths[:100]:
+        mailbox.done(path)
+    assert len(mailbox.new()) == 9_900
+
+
+def test_wait_returns_when_a_slow_mail_is_complete(tmp_path):
+    mailbox, stop = Mailbox(tmp_path), threading.Event()
+    mailbox.wait(stop, 30)  # starts the watcher
+    half_written = threading.Event()
+
+    def deliver() -> None:
+        with (tmp_path / "tmp" / "1.eml").open("wb") as file:
+            file.write(b"Subject")
+            file.flush()
+            half_written.set()
+            file.write(b": x\n\nHello")
+        (tmp_path / "tmp" / "1.eml").rename(tmp_path / "new" / "1.eml")
+
+    thread = threading.Thread(target=deliver)
+    started = time.monotonic()
+    thread.start()
+    mailbox.wait(stop, 30)
+    thread.join()
+    assert time.monotonic() - started < 20
+    assert [mailbox.read(path) for path in mailbox.new()] == [b"Subject: x\n\nHello"]
+
+
+def test_wait_returns_for_a_mail_that_arrived_between_two_calls(tmp_path):
+    mailbox, stop = Mailbox(tmp_path), threading.Event()
+    mailbox.wait(stop, 30)
+    mailbox.deliver(b"x")
+    started = time.monotonic()
+    mailbox.wait(stop, 60)
+    assert time.monotonic() - started < 30
+
+
+def test_wait_ends_at_its_time_and_when_stopped(tmp_path):
+    mailbox, stop = Mailbox(tmp_path), threading.Event()
+    mailbox.wait(stop, 30)
+    mailbox.wait(stop, 0.2)
+    stop.set()
+    started = time.monotonic()
+    mailbox.wait(stop, 60)
+    assert time.monotonic() - started < 30
+
+
+def test_full_disk_leaves_no_half_mail(tmp_path):
+    mailbox = Mailbox(tmp_path)
+    path = mailbox.deliver(b"x")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
+    try:
+        with pytest.raises(DiskError, match="The mail could not be written"):
+            mailbox.deliver(b"x" * 1000)
+        with pytest.raises(DiskError, match="reason could not be written"):
+            mailbox.refuse(path, "x" * 1000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert mailbox.new() == [] and not any((tmp_path / "tmp").iterdir())
+    assert [p.name for p in (tmp_path / "refused").iterdir()] == [path.name]  # moved all the same
+
+
+def test_mail_above_the_limit_is_not_read(tmp_path):
+    mailbox = Mailbox(tmp_path)
+    path = tmp_path / "new" / "1.eml"
+    with path.open("wb") as file:
+        file.truncate(30 * 1024**2)
+    assert path.stat().st_size > MAX_BYTES
+    with pytest.raises(TooLarge, match="limit is 26,214,400"):
+        mailbox.read(path)

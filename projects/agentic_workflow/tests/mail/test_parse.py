@@ -1,0 +1,233 @@
+"""Mails as they arrive: broken MIME, wrong charsets, missing headers, robots, large ones."""
+
+import base64
+import tracemalloc
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agentic_workflow.mail.parse import MAX_BYTES, detect_language, parse_mail
+from seedbed.errors import TooLarge
+
+MAIL = b"""Message-ID: <1@mail.example>
+From: =?utf-8?q?J=C3=BCrgen_Beispiel?= <Juergen@Example.org>
+Date: Mon, 6 May 2024 10:11:12 +0200
+Subject: =?iso-8859-1?q?Bestellung_10234=3A_zur=FCck?=
+In-Reply-To: <0@shop.example>
+References: <a@shop.example> <0@shop.example>
+MIME-Version: 1.0
+Content-Type: multipart/mixed; boundary=XX
+
+--XX
+Content-Type: multipart/alternative; boundary=YY
+
+--YY
+Content-Type: text/plain; charset=iso-8859-1
+Content-Transfer-Encoding: quoted-printable
+
+Bitte erstatten Sie mir die Lampe, sie kam zerbrochen an. Gr=FC=DFe
+--YY
+Content-Type: text/html
+
+<p>ignored</p>
+--YY--
+--XX
+Content-Type: image/jpeg; name="=?utf-8?q?T=C3=BCr.jpg?="
+Content-Disposition: attachment
+Content-Transfer-Encoding: base64
+
+/9j/4AAQ
+--XX--
+"""
+
+
+def test_mail_is_parsed_into_its_fields():
+    mail = parse_mail(MAIL)
+    assert mail.message_id == "1@mail.example"
+    assert (mail.sender, mail.sender_name) == ("juergen@example.org", "Jürgen Beispiel")
+    assert mail.subject == "Bestellung 10234: zurück"
+    assert mail.text == "Bitte erstatten Sie mir die Lampe, sie kam zerbrochen an. Grüße"
+    assert mail.sent_at == datetime(2024, 5, 6, 8, 11, 12, tzinfo=UTC)
+    assert mail.in_reply_to == ("0@shop.example", "a@shop.example")
+    assert mail.attachments == ("Tür.jpg",) and mail.language == "de"
+    assert not mail.automatic and mail.warnings == ()
+
+
+def multipart(boundary: str, *parts: str) -> bytes:
+    head = f"Subject: x\nContent-Type: multipart/mixed; boundary={boundary}\n\n"
+    return (head + "".join(f"--REAL\n{part}\n" for part in parts) + "--REAL--\n").encode()
+
+
+TEXT = "Content-Type: text/plain; charset=utf-8\n\nWhere is it?"
+BASE64 = base64.b64encode(b"Where is it?").decode()
+BROKEN = {
+    "wrong boundary": multipart("OTHER", TEXT),
+    "missing end": multipart("REAL", TEXT).removesuffix(b"--REAL--\n"),
+    "no boundary": multipart("REAL", TEXT).replace(b"; boundary=REAL", b""),
+    "unknown charset": TEXT.replace("utf-8", "x-unknown").encode(),
+    "unknown encoding": f"Content-Transfer-Encoding: rot13\n{TEXT}".encode(),
+    "unknown type": b"Content-Type: nonsense\n\nWhere is it?",
+    "multipart without parts": b"Content-Type: multipart/mixed; boundary=X\n\nWhere is it?",
+    "base64 with garbage": (
+        f"Content-Transfer-Encoding: base64\n\n{BASE64[:8]}!*%\n{BASE64[8:]}".encode()
+    ),
+    "NUL bytes": b"Subject: x\0y\n\nWhere\0 is it?",
+    "no headers": b"\nWhere is it?",
+    "CR line ends": b"Subject: x\r\rWhere is it?",
+    "broken headers": b"From: <<<@@>>\nDate: yesterday\nMessage-ID: <[x\nTo: (((\n\nWhere is it?",
+    "long header": b"Subject: " + b"=?utf-8?q?a?= " * 50_000 + b"\n\nWhere is it?",
+    "nested": b"".join(b"Content-Type: multipart/mixed; boundary=B%d\n\n--B%d\n" % (n, n)
+                       for n in range(300)) + TEXT.encode(),
+    "only HTML": b"Content-Type: text/html\n\n<div>Where&nbsp;<b>is</b> it?",
+    "HTML with empty text": multipart("REAL", "Content-Type: text/plain\n\n \n",
+                                      "Content-Type: text/html\n\n<p>Where is it?</p>"),
+    "invisible characters": "Subject: x\n\nWh\u200bere\u2060 is\ufeff\u00ad it?".encode(),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("data", BROKEN.values(), ids=BROKEN.keys())
+def test_broken_mail_is_parsed_as_far_as_possible(data):
+    mail = parse_mail(data)
+    assert mail.text.endswith("Where is it?"), mail
+
+
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        (b"Content-Type: text/plain; charset=utf-8\n\nzur\xfcck", "zurück"),
+        (b"Content-Type: text/plain; charset=us-ascii\n\nzur\xc3\xbcck", "zurück"),
+        (b"Content-Type: text/plain; charset=iso-8859-1\n\nzur\xc3\xbcck", "zurück"),
+        (b"Content-Type: text/plain; charset=utf-16\n\n" + "zurück".encode("utf-16"), "zurück"),
+        (b"Subject: x\n\n\x80 zur\xfcck", "€ zurück"),
+    ],
+)
+def test_text_with_a_wrong_charset_is_readable(data, text):
+    assert parse_mail(data).text == text
+
+
+def test_raw_bytes_in_headers_are_decoded():
+    mail = parse_mail("From: Jürgen <a@b.de>\nSubject: zurück".encode("latin-1"))
+    assert (mail.sender, mail.sender_name, mail.subject) == ("a@b.de", "Jürgen", "zurück")
+    assert "malformed: wrong charset" in mail.warnings
+
+
+@given(st.binary(max_size=400), st.integers(0, len(MAIL)), st.integers(0, 60))
+@settings(max_examples=60, deadline=None, derandomize=True)
+def test_no_damage_raises(noise, place, length):
+    parse_mail(noise)
+    assert parse_mail(MAIL[:place] + noise + MAIL[place + length :]).message_id
+
+
+def test_empty_mail_has_an_id_and_no_text():
+    mail = parse_mail(b"")
+    assert (mail.sender, mail.subject, mail.text) == ("", "", "")
+    assert mail.message_id.endswith("@no-message-id") and mail.language == "en"
+
+
+def test_missing_message_id_is_made_from_the_content():
+    first, again, other = (
+        parse_mail(b"From: a@b.de\n\n" + text) for text in (b"One", b"One", b"Two")
+    )
+    assert first.message_id == again.message_id != other.message_id
+    assert first.content_hash == again.content_hash != other.content_hash
+
+
+def test_mail_with_a_30_mb_attachment_is_refused_and_24_mb_need_bounded_memory():
+    def mail(size: int) -> bytes:
+        line = b"A" * 76 + b"\n"
+        return multipart("REAL", TEXT, "Content-Type: image/png; name=a.png\n"
+                         "Content-Transfer-Encoding: base64\n\n").replace(
+                             b"--REAL--", line * (size // 77) + b"--REAL--")  # fmt: skip
+
+    with pytest.raises(TooLarge, match="limit is 26,214,400"):
+        parse_mail(mail(30 * 1024**2))
+    data = mail(24 * 1024**2)
+    assert len(data) < MAX_BYTES
+    tracemalloc.start()
+    try:
+        parsed = parse_mail(data)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert parsed.text == "Where is it?" and parsed.attachments == ("a.png",)
+    assert peak < 80 * 1024**2
+
+
+def test_long_text_is_cut_and_no_part_of_a_number_is_left():
+    text = "a " * 99_990 + "4111 1111 1111 1111" + " b" * 100_000
+    mail = parse_mail(f"Subject: x\n\n{text}".encode())
+    assert len(mail.text) <= 200_000 and "4111" not in mail.text
+    assert "text cut" in mail.warnings
+
+
+AUTOMATIC = [
+    "Auto-Submitted: auto-replied",
+    "Precedence: bulk",
+    "List-Id: <news.example>",
+    "X-Autoreply: yes",
+    "Return-Path: <>",
+    "Content-Type: multipart/report; report-type=delivery-status; boundary=x",
+    "From: MAILER-DAEMON@mx.example",
+    "From: No-Reply@shop.example",
+    "Subject: Automatic reply: Order 10234",
+    "Subject: Out of Office",
+    "Subject: Abwesenheitsnotiz: Bestellung",
+    "Subject: Automatische Antwort: Bestellung",
+    "Subject: Réponse automatique : commande",
+    "Subject: Respuesta automática: pedido",
+    "Subject: Undelivered Mail Returned to Sender",
+    "Subject: Unzustellbar: Bestellung",
+    "Subject: Re: Re: AW: Re: Re: Re: Hello",
+    "\n".join(f"Received: from a by b; {n}" for n in range(30)),
+]
+
+
+@pytest.mark.parametrize("header", AUTOMATIC)
+def test_automatic_mail_is_recognized(header):
+    assert parse_mail(f"{header}\n\nHello".encode()).automatic
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "Auto-Submitted: no",
+        "Subject: Re: Automatic lamp, order 10234",
+        "Subject: I am back in the office, where is my order?",
+        "From: norbert.reply@example.org",
+        "Precedence: first-class",
+    ],
+)
+def test_mail_of_a_person_is_not_automatic(header):
+    assert not parse_mail(f"{header}\n\nHello".encode()).automatic
+
+
+def test_loop_of_auto_replies_ends_with_the_first():
+    """A robot that answers every reply, and whose answers quote ours."""
+    reply = b"Subject: Re: Order\nFrom: help@shop.example\n\nThank you."
+    answered = 0
+    for _ in range(50):
+        answer = parse_mail(b"Auto-Submitted: auto-replied\nFrom: a@b.de\nSubject: Re: " + reply)
+        if answer.automatic:
+            break
+        answered += 1
+    assert answered == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        ("Where is my order?", "en"),
+        ("Wo ist meine Bestellung?", "de"),
+        ("Où est ma commande ?", "fr"),
+        ("¿Dónde está mi pedido?", "es"),
+        ("I want my money back, the lamp arrived broken.", "en"),
+        ("Die Lampe kam kaputt an, ich möchte mein Geld zurück.", "de"),
+        ("La lampe est arrivée cassée, je veux être remboursé.", "fr"),
+        ("La lámpara llegó rota, quiero que me devuelvan el dinero.", "es"),
+        ("10234", "en"),
+    ],
+)
+def test_language_is_detected(text, language):
+    assert detect_language(text) == language
