@@ -17,7 +17,7 @@ import base64
 import binascii
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, nullcontext, suppress
 from inspect import iscoroutinefunction
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -62,6 +62,7 @@ ERRORS: dict[int | str, dict[str, Any]] = {
     "default": {"description": "Any error", "content": {"application/json": {"example": ERROR}}},
 }
 Open = Callable[[], Source]
+Work = Callable[[Any, Open, Any], Any]
 
 
 # Bodies of requests, as JSON or as a multipart form with the image as `file`
@@ -159,20 +160,20 @@ class Route(NamedTuple):
 
     body: type[ImageRequest]
     content: dict[str, Any]
-    work: Callable[[Api, Open, Any], Any]
+    work: Work
 
 
 ROUTES: list[Route] = []
 
 
-def _route(body: type[ImageRequest], example: Any = None, **content: Any) -> Any:
+def _route(body: type[ImageRequest], example: Any = None, **content: Any) -> Callable[[Work], Work]:
     """Add a function as `/v1/NAME`, described by its docstring and an example of its result.
 
     It is called with the app's `Api`, a function that opens the image, and the body: in the thread
     of the models, unless it is a coroutine.
     """
 
-    def add(work: Callable[[Api, Open, Any], Any]) -> Callable[[Api, Open, Any], Any]:
+    def add(work: Work) -> Work:
         is_json = {"application/json": {"example": example}} if example else {}
         ROUTES.append(Route(body, {**is_json, **content}, work))
         return work
@@ -339,17 +340,15 @@ class Api:
         An uploaded file is on disk until then, and deleted at the end of the block.
         Raises BadInput for an invalid body, and Forbidden for a URL unless those are allowed.
         """
-        if request.headers.get("content-type", "").startswith("multipart/form-data"):
-            async with request.form(max_files=1, max_fields=20) as form:
-                values: dict[str, Any] = dict(form)
-                file = values.pop("file", None)
-                if file is not None and not isinstance(file, UploadFile):
-                    raise BadInput("file: should be a file, not a text field.")
-                body = _validate(model, values)
-                yield body, await self._opener(body, file)
-        else:
-            body = _validate(model, await _json(request))
-            yield body, await self._opener(body, None)
+        is_form = request.headers.get("content-type", "").startswith("multipart/form-data")
+        form: Any = request.form(max_files=1, max_fields=20) if is_form else nullcontext({})
+        async with form as fields:
+            values = dict(fields) if is_form else await _json(request)
+            file = values.pop("file", None) if is_form else None
+            if file is not None and not isinstance(file, UploadFile):
+                raise BadInput("file: should be a file, not a text field.")
+            body = _validate(model, values)
+            yield body, await self._opener(body, file)
 
     async def _opener(self, body: ImageRequest, file: UploadFile | None) -> Open:
         text = getattr(body, "text", None)
@@ -436,7 +435,8 @@ def draw(pixels: Pixels, marks: Sequence[tuple[Box, str]]) -> Pixels:
 
     image = Image.fromarray(pixels)
     canvas, side = ImageDraw.Draw(image), max(image.size)
-    font = ImageFont.load_default(size=max(10, round(side / 70)))
+    size = max(10, round(side / 70))
+    font = ImageFont.load_default(size)
     colors: dict[str, str] = {}
     for box, label in marks:
         color = colors.setdefault(label, COLORS[len(colors) % len(COLORS)])
@@ -445,7 +445,7 @@ def draw(pixels: Pixels, marks: Sequence[tuple[Box, str]]) -> Pixels:
         canvas.rectangle((left, top, right, bottom), outline=color, width=max(1, round(side / 500)))
         if label:
             left = max(0, min(left, image.width - canvas.textlength(label, font)))
-            anchor = "lb" if top > 1.3 * font.size else "lt"
+            anchor = "lb" if top > 1.3 * size else "lt"
             plate = canvas.textbbox((left, top), label, font, anchor)
             canvas.rectangle(plate, fill=color, outline=color, width=2)
             canvas.text((left, top), label, "white", font, anchor)
