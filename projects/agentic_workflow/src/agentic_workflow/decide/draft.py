@@ -10,7 +10,7 @@ Whether a reply is sent is up to the decision and to people.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from langchain_core.language_models import BaseChatModel
 from pydantic import BaseModel
@@ -76,7 +76,7 @@ class Writer:
         usage = {"input_tokens": 0, "output_tokens": 0}
         for _ in range(_ATTEMPTS):
             try:
-                answer = model.invoke(self._render(case, examples, refusal))
+                answer: Any = model.invoke(self._render(case, examples, refusal))
                 for name in usage:
                     usage[name] += (answer["raw"].usage_metadata or {}).get(name, 0)
                 if answer["parsing_error"]:

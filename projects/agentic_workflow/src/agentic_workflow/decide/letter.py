@@ -58,7 +58,7 @@ def write_letter(case: Case) -> Draft:
     if action not in ("reply", "refund") or ("money", "refunded") in names:
         quotes = []
     # 3. How it goes on.
-    following = [category] if action == "reply" else []
+    following: list[str] = [category] if action == "reply" else []
     if action == "hand_over" or not (quotes or names):
         following = ["hand_over"]
     elif ("status", "delivered") in names and category == "shipping":
@@ -93,6 +93,7 @@ def _sentences(case: Case) -> list[tuple[str, str]]:
     mail, triage, facts, decision, _ = case
     number, status = triage.order_id, facts.order_status
     about_order = triage.category in ("refund", "billing", "shipping")
+    place = status if about_order or triage.category == "complaint" else ""
     settled = status in ("cancelled", "returned")
     match decision.action:
         case "ask" if not (mail.text + mail.subject).strip():
@@ -105,11 +106,11 @@ def _sentences(case: Case) -> list[tuple[str, str]]:
         case "refund":
             surplus = triage.category == "billing" and not settled
             return [("money", "surplus" if surplus else "refund")]
-        case "reply" if settled:
+        case "reply" if place and settled:
             return [("status", status), *([] if facts.refundable else [("money", "refunded")])]
         case "reply" if facts.charges and triage.category == "billing":
             return [("money", "once" if facts.charges == 1 else "more")]
-        case "reply" if status and triage.category in ("refund", "shipping", "complaint"):
+        case "reply" if place and triage.category != "billing":
             late = status == "shipped" and "" < facts.expected_on < date.today().isoformat()
             return [("status", "late" if late else status)]
     return []
@@ -121,8 +122,8 @@ def _values(case: Case) -> dict[str, str]:
 
     facts, decision, locale = case.facts, case.decision, LOCALES[case.mail.language]
     days = {"ordered": facts.ordered_on, "delivered": facts.delivered_on}
-    days["expected"] = facts.expected_on
-    sums = {"total": (facts.total, facts.currency), "amount": (decision.amount, decision.currency)}
+    days |= {"expected": facts.expected_on}
+    sums = {"total": facts.total, "amount": decision.amount}
     items = [line.name for line in facts.lines]
     return {
         "name": facts.customer_name,
@@ -134,7 +135,7 @@ def _values(case: Case) -> dict[str, str]:
         "tracking": facts.tracking if case.triage.category == "shipping" else "",
         "charges": str(facts.charges),
         **{n: format_date(date.fromisoformat(d), "long", locale) for n, d in days.items() if d},
-        **{n: format_currency(*s, locale=locale) for n, s in sums.items() if s[0] is not None},
+        **{n: format_currency(s, facts.currency, locale=locale) for n, s in sums.items() if s},
     }
 
 

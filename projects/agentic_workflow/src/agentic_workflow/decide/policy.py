@@ -14,6 +14,7 @@ import re
 import threading
 import tomllib
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -216,8 +217,7 @@ class PolicyFile:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path, self.problem = path, ""
-        self._lock = threading.Lock()
+        self.path, self.problem, self._lock = path, "", threading.Lock()
         self._stamp, self._policy = self._read_stamp(), load_policy(path)
 
     def current(self) -> Policy:
@@ -232,8 +232,7 @@ class PolicyFile:
             return self._policy
 
     def _read_stamp(self) -> tuple[int, ...]:
-        try:
+        with suppress(OSError):
             status = self.path.stat()
-        except OSError:
-            return ()
-        return status.st_mtime_ns, status.st_size, status.st_ino
+            return status.st_mtime_ns, status.st_size, status.st_ino
+        return ()

@@ -67,8 +67,10 @@ def _without(text: str, days: list[str], language: str) -> str:
     """The text without these dates, in the forms that the language writes them in."""
     from babel.dates import format_date
 
-    forms = ("full", "long", "d MMMM y", "MMMM d, y", "d MMMM", "MMMM d", "medium", "short")
-    forms += ("yyyy-MM-dd", "dd.MM.yyyy", "d.M.yyyy", "dd/MM/yyyy", "d. MMMM", "d 'de' MMMM")
+    forms = (
+        *("full", "long", "d MMMM y", "MMMM d, y", "d. MMMM", "d MMMM", "d 'de' MMMM", "MMMM d"),
+        *("medium", "short", "yyyy-MM-dd", "dd.MM.yyyy", "d.M.yyyy", "dd/MM/yyyy"),
+    )
     for form in forms:
         for day in days:
             written = format_date(date.fromisoformat(day[:10]), form, LOCALES[language])
