@@ -144,8 +144,9 @@ _DOCUMENT = re.compile(
     _EDGE
     + r"(?:passports?|pass(?=[\s.-]{0,3}(?:nr|nummer|no|number)\b)|(?:id|identity|identification)"
     r"[\s_-]?cards?|national[\s_-]id|(?<!order )(?<!customer )(?<!tracking )id[\s_-]number|reisep[aä](?:ss|ß)e?|(?:personal)?ausweise?s?"
+    r"|perso(?=\W?nr)|(?:my|mein|mon)\sid|identity\sdocuments?|residence\spermits?"
     r"|aufenthaltstitel|passeports?|cartes?\s(?:nationales?\s)?d['’]identit[ée]|cni"
-    r"|pi[èe]ces?\sd['’]identit[ée]|titres?\sde\ss[ée]jour|pasaportes?|dni|(?-i:NIE)|nif"
+    r"|pi[èe]ces?\sd['’]identit[ée]|titres?\sde\ss[ée]jour|pasaportes?|d\.?n\.?i|(?-i:N\.?I\.?E)|nif"
     r"|documento\s(?:nacional\s)?de\sidentidad|c[ée]dula)"
     r"(?:[\s_-]{0,2}(?:nr|nummer|no|number)(?![^\W_]))?(?![^\W\d_]{2})"
     r"|" + _EDGE + r"(?:pass|ausweis|personalausweis|reisepass)(?:nummern?|nr)",
@@ -159,7 +160,7 @@ _NUMBER = re.compile(
 )
 _OTHER_NUMBER = re.compile(
     r"(?i)order|bestell|auftrag|commande|pedido|invoice|rechnung|factur|track|sendung|paket|suivi"
-    r"|seguimiento|customer|kunden|client|tel|phone|mobil|ticket|#|\+\d|eur|[€$£]"
+    r"|seguimiento|customer|kunden|client|tel|phone|mobil|ticket|\s#|\+\d|eur|[€$£]"
 )
 _TAX_LETTERS = "TRWAGMYFPDXBNJZSQVHLCKE"
 _SPANISH = re.compile(_EDGE + r"(?:\d{1,2}\.?\d{3}\.?\d{3}|[XYZxyz]-?\d{7})-?[A-Za-z]" + _END)

@@ -17,7 +17,7 @@ from seedbed.guardrails import iban, luhn, redact
 # What people, mail programs and line breaks put between digits: white space, dashes, dots, quote
 # marks and invisible characters.
 _INVISIBLE = r"\s>\u00ad\u200b-\u200f\u2060\ufeff"
-_GAP = rf"[{_INVISIBLE}.,/|*_\u00b7\u2010-\u2015\u2022\u2043\u2212\ufe58\ufe63\uff0d-]"
+_GAP = rf"[{_INVISIBLE}.,:/|*()_\u00b7\u2010-\u2015\u2022\u2043\u2212\ufe58\ufe63\uff0d-]"
 _RUN = re.compile(rf"\d(?:{_GAP}{{0,8}}\d){{11,}}")
 _ISSUER = re.compile(  # Visa, Mastercard, Amex, Diners, JCB, Discover, UnionPay, RuPay, Troy
     r"4(?:\d{12}|\d{15}|\d{18})|(?:5[1-5]|2[2-7])\d{14}|3[47]\d{13}|3(?:0[0-5]|[689]\d)\d{11}"
@@ -125,19 +125,19 @@ def _is_card(text: str, groups: _Spans) -> bool:
     if not 12 <= len(number) <= 19:
         return False
     valid, issuer = luhn(number), bool(_ISSUER.fullmatch(number))
+    before = text[max(0, groups[0][0] - 30) : groups[0][0]]
+    card = bool(pattern("masking", "card").search(before))
     if len(groups) == 1:
-        before = text[max(0, groups[0][0] - 30) : groups[0][0]]
-        other = pattern("masking", "other").search(before)
-        if issuer and (valid or len(number) > 13):
-            return valid or not other
-        card = pattern("masking", "card").search(before) or (valid and _MAESTRO.fullmatch(number))
-        return bool(card) and not other
+        if issuer and valid:
+            return True
+        likely = card or (issuer and len(number) > 13) or (valid and _MAESTRO.fullmatch(number))
+        return bool(likely) and not pattern("masking", "other").search(before)
     gaps = [re.sub(f"[{_INVISIBLE}]", "", text[a:b]) for (_, a), (b, _) in pairwise(groups)]
     # One kind of gap all along, except where a line ends: else these are several numbers.
     uniform = len({*gaps, ""}) <= 2 and gaps.count("") in (0, 1, len(gaps)) and "," not in gaps
     whole = text[groups[0][0] : groups[-1][1]]
     known = issuer or (len(number) >= 16 and _MAESTRO.fullmatch(number))
-    if valid and uniform and known and not _DATE.search(whole):
+    if (valid or card) and uniform and known and not _DATE.search(whole):
         return True
     years = all(text[start : start + 2] in ("19", "20") for start, _ in groups)
     return bool(_SHAPE.fullmatch(_lengths(groups) + number[0])) and not years
