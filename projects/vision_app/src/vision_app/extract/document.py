@@ -166,7 +166,8 @@ class Lexicon:
     def __init__(self, kinds: Mapping[str, Mapping[str, Iterable[str]]], words: Any) -> None:
         self._labels: dict[str, dict[str, set[str]]] = defaultdict(dict)  # languages by kind
         self._suffixes: dict[str, set[str]] = defaultdict(set)
-        split, whole = set(), set()
+        split: set[str] = set()
+        whole: set[str] = set()
         entries = [(k, n, x) for k, group in kinds.items() for n, xs in group.items() for x in xs]
         for kind, language, label in entries:
             if language == "suffixes":

@@ -317,9 +317,9 @@ def score_amounts(document: Document, target: Field) -> list[Candidate]:
     candidates = []
     for candidate, value in _score_by_links(document, spans, kinds, target, likes=likes):
         text = candidate.cell.text
-        priced = find_currencies(text[max(0, value.start - 5) : value.end + 5])
-        priced = priced or re.match(r"/-|[,.]-", text[value.end :])
-        candidate.add("currency", 0.04 * bool(priced))
+        near = find_currencies(text[max(0, value.start - 5) : value.end + 5])
+        priced = bool(near or re.match(r"/-|[,.]-", text[value.end :]))
+        candidate.add("currency", 0.04 * priced)
         if value.raw.isdigit() and not priced:
             candidate.add("bare integer", -0.3 if has_prices else -0.1)
         candidates.append(candidate)

@@ -95,7 +95,7 @@ class Value:
     raw: str
     start: int
     end: int
-    readings: dict[str, object]
+    readings: Mapping[str, object]
 
 
 def squeeze(text: str) -> str:

@@ -4,7 +4,7 @@
     score_customers(document, field)     # the first line under "Bill to"
 
 A vendor's name is large, at the top, has a legal form, or is repeated in the footer. It is not a
-title, an address, a slogan, or in the customer's block. Word lists are in `parties.toml`.
+title, an address, or in the customer's block. Word lists are in `parties.toml`.
 """
 
 from __future__ import annotations
@@ -21,14 +21,13 @@ from rapidfuzz import fuzz
 from vision_app.extract.document import Cell, Document, Label, same_column, same_row
 from vision_app.extract.schemas import Field
 from vision_app.extract.scoring import Candidate, score_texts
-from vision_app.extract.values import find_amounts, find_dates, squeeze
+from vision_app.extract.values import find_dates, squeeze
 
 _CONTACT = re.compile(
     r"@|www\.|https?:|\.(?:com|de|fr|net|org|co\.uk)\b|\b(?:tel|fax|phone)\b", re.I
 )
 _PRICE = re.compile(r"(?<![\d.,])\d[\d ]*(?:[.,]\d{3})*[.,]\d\d(?![\d.,]*\d)")
 _SEPARATOR = re.compile(r"[·•|*,]|\s[-–]\s")
-_SENTENCE = re.compile(r"[^\W\d_]{3}[.!?…]$|[,!?]|\s[·•|]\s|[“„»]")
 # The line above the window of an envelope: name, street and town, separated.
 _SENDER = re.compile(r"^(.{3,}?)\s*(?:[·•|*]|\s[-–]\s|,)\s*(?=.*\d)")
 _NAME_ENDING = re.compile(r"[\s,]*[(\[][^)\]]*\d[^)\]]*[)\]]\s*$|^[\W_]+|[\s:;,|*\-–_]+$")
@@ -88,7 +87,7 @@ def clean_name(name: str) -> str:
 
 
 def _score_text(candidate: Candidate, document: Document, name: str) -> None:
-    """What the words say: a legal form speaks for a name; titles, addresses and slogans against."""
+    """What the words say: a legal form speaks for a name; titles and addresses against."""
     words = [squeeze(word) for word in re.findall(r"[^\W\d_]+(?:['’.&\-][^\W\d_]+)*", name)]
     legal = bool(_legal_form().search(name))
     candidate.add("legal form", 0.3 * legal)
@@ -106,15 +105,11 @@ def _score_text(candidate: Candidate, document: Document, name: str) -> None:
         shop = re.fullmatch(r"[^\d,]{4,}\s#?\d{3,4}", name) and not address  # with its number
         candidate.add("digits", -0.02 if shop else -0.12 - 0.03 * digits)
         candidate.add("address", -0.3 * address)
-    if not legal:
+    elif not legal:
         candidate.add("address", -0.12 * address)
-        candidate.add("slogan", -0.14 * sum(w in _words("slogan_words") for w in words))
-        candidate.add("sentence", -0.25 * bool(_SENTENCE.search(name)))
     candidate.add("contact", -0.6 * bool(_CONTACT.search(name)))
     candidate.add("person", -0.3 * bool(_PERSON.match(name)))
     candidate.add("colon", -0.35 * (":" in name))
-    if find_dates(name) or any(re.search("[.,]", v.raw) for v in find_amounts(name)):
-        candidate.add("value", -0.5)
 
 
 def _score_place(candidate: Candidate, document: Document, cells: Sequence[Cell]) -> None:

@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from vision_app.ocr.page import Line, Page, Pixels
 from vision_app.ocr.reading_order import order
-from vision_app.ocr.recognition import Models, Quad, Reading, crop, split
+from vision_app.ocr.recognition import Models, Quad, Reading, crop, sides, split
 
 MIN_CONFIDENCE = 0.5  # of a line; what is read with less is rarely text
 SAMPLE = 6  # lines, the longest
@@ -80,7 +80,8 @@ class Reader:
             readings = dict(zip(rest, models.recognize([crops[i] for i in rest]), strict=True))
         # 3. Rotate the lines by the skew; the pixels stay as they are.
         skew = find_skew(upright.quads)
-        matrix, page_width, page_height = straighten(*upright.image.shape[:2], skew)
+        height, width = upright.image.shape[:2]
+        matrix, page_width, page_height = straighten(height, width, skew)
         # 4. Split the lines into words.
         lines = []
         for i, reading in sorted((upright.sample | readings).items()):
@@ -106,7 +107,7 @@ def find_upright(image: Pixels, models: Models) -> Attempt:
     for turned in (first, first + 180, 90 - first, 270 - first):
         page = np.ascontiguousarray(np.rot90(image, -turned // 90))
         lines = models.detect(page) if turned else quads
-        longest = sorted(range(len(lines)), key=lambda i: -_sides(lines[i])[0])[:SAMPLE]
+        longest = sorted(range(len(lines)), key=lambda i: -sides(lines[i])[0])[:SAMPLE]
         readings = models.recognize([crop(page, lines[i]) for i in longest])
         attempt = Attempt(turned, page, lines, dict(zip(longest, readings, strict=True)))
         if not quads or attempt.confidence >= SURE:
@@ -120,13 +121,9 @@ def find_upright(image: Pixels, models: Models) -> Attempt:
 
 def _lies_on_side(quads: Sequence[Quad]) -> bool:
     """Whether tall lines are longer in sum than wide ones."""
-    sides = [_sides(quad) for quad in quads]
-    long = [pair for pair in sides if max(pair) > 2 * min(pair)]  # a single digit is tall, too
+    pairs = [sides(quad) for quad in quads]
+    long = [pair for pair in pairs if max(pair) > 2 * min(pair)]  # a single digit is tall, too
     return sum(height if height > width else -width for width, height in long) > 0
-
-
-def _sides(quad: Quad) -> tuple[float, float]:
-    return math.dist(quad[0], quad[1]), math.dist(quad[0], quad[3])
 
 
 def find_skew(quads: Sequence[Quad]) -> float:
@@ -140,7 +137,7 @@ def find_skew(quads: Sequence[Quad]) -> float:
     """
     axes = [(quad[1] - quad[0] + quad[2] - quad[3]) / 2 for quad in quads]
     pairs = list(zip(quads, axes, strict=True))
-    vectors = [axis for quad, axis in pairs if axis[0] > 5 * _sides(quad)[1]]
+    vectors = [axis for quad, axis in pairs if axis[0] > 5 * sides(quad)[1]]
     if len(vectors) < MIN_LINES:
         steps = [step for quad, axis in pairs for step in _steps(quad, axis, quads)]
         vectors = [axis for axis in axes if axis[0] > 0] + steps
@@ -158,7 +155,7 @@ def _steps(quad: Quad, axis: Vector, quads: Sequence[Quad]) -> list[Vector]:
     """From the middle of a line to that of its right neighbour, which is on its axis; or none."""
     right = [other.mean(0) - quad.mean(0) for other in quads if other[0][0] > quad[1][0]]
     slope = axis[1] / max(1.0, axis[0])
-    row = [step for step in right if abs(step[1] - slope * step[0]) < _sides(quad)[1] / 2]
+    row = [step for step in right if abs(step[1] - slope * step[0]) < sides(quad)[1] / 2]
     return sorted(row, key=lambda step: float(step[0]))[:1]
 
 

@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from vision_app.ocr.page import Pixels, Word, around
+from vision_app.ocr.page import Box, Pixels, Word, around
 
 Quad = npt.NDArray[np.float32]
 """Corners of a line of text, shape (4, 2): top left, top right, bottom right, bottom left."""
@@ -83,10 +83,8 @@ class Models:
         """
         scale = min(1.0, DETECTION_SIDE / max(image.shape))
         quads = self._detect(image, scale)
-        if scale < 1 and quads:
-            height = median(min(math.dist(q[0], q[1]), math.dist(q[0], q[3])) for q in quads)
-            if scale * height < MIN_LINE:
-                return self._detect(image, min(1.0, 2 * scale))
+        if scale < 1 and quads and scale * median(min(sides(q)) for q in quads) < MIN_LINE:
+            return self._detect(image, min(1.0, 2 * scale))
         return quads
 
     def _detect(self, image: Pixels, scale: float) -> list[Quad]:
@@ -108,6 +106,8 @@ class Models:
 
     def recognize(self, crops: Sequence[Pixels]) -> list[Reading]:
         """The characters of each line, given as a BGR picture of any size."""
+        import cv2
+
         ratios = [crop.shape[1] / crop.shape[0] for crop in crops]
         readings = [Reading("", (), ())] * len(crops)
         ranks = sorted(range(len(crops)), key=ratios.__getitem__)
@@ -117,7 +117,7 @@ class Models:
             full = max(320, math.ceil(max(widths) / 64) * 64)
             inputs = np.zeros((len(batch), 3, LINE_HEIGHT, full), np.float32)
             for row, (i, width) in enumerate(zip(batch, widths, strict=True)):
-                inputs[row, :, :, :width] = _line_input(crops[i], width)
+                inputs[row, :, :, :width] = _normalize(cv2.resize(crops[i], (width, LINE_HEIGHT)))
             scores = self._recognizer.session(inputs)
             lines, infos = self._recognizer.postprocess_op(
                 scores, True, wh_ratio_list=widths, max_wh_ratio=full
@@ -125,6 +125,11 @@ class Models:
             for i, (text, _), info in zip(batch, lines, infos, strict=True):
                 readings[i] = _reading(text, info)
         return readings
+
+
+def sides(quad: Quad) -> tuple[float, float]:
+    """The lengths of the upper and the left side: the width and height of an upright line."""
+    return math.dist(quad[0], quad[1]), math.dist(quad[0], quad[3])
 
 
 def crop(image: Pixels, quad: Quad) -> Pixels:
@@ -145,12 +150,6 @@ def _normalize(image: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
     """Values from -1 to 1, channels first."""
     values = (image.astype(np.float32) - 127.5) / 127.5
     return np.ascontiguousarray(values.transpose(2, 0, 1), np.float32)
-
-
-def _line_input(image: Pixels, width: int) -> npt.NDArray[np.float32]:
-    import cv2
-
-    return _normalize(cv2.resize(image, (width, LINE_HEIGHT)))
 
 
 def _reading(text: str, info: Any) -> Reading:
@@ -251,12 +250,10 @@ def _has_no_spaces(text: str) -> bool:
     return any("\u3000" <= char <= "\u9fff" or "\uff00" <= char <= "\uffef" for char in text)
 
 
-def _box(quad: Quad, left: float, right: float) -> tuple[float, float, float, float]:
+def _box(quad: Quad, left: float, right: float) -> Box:
     """The part of a line from `left` to `right`, 0 to 1."""
     top_left, top_right, bottom_right, bottom_left = quad.astype(float)
-    x0, y0, x1, y1 = around(
-        (x, y, x, y)
-        for start, end in ((top_left, top_right), (bottom_left, bottom_right))
-        for x, y in ((start + (end - start) * share).tolist() for share in (left, right))
-    )
-    return x0, y0, x1, y1
+    top, bottom = top_right - top_left, bottom_right - bottom_left
+    corners = [top_left + top * x for x in (left, right)]
+    corners += [bottom_left + bottom * x for x in (left, right)]
+    return around((x, y, x, y) for x, y in np.array(corners).tolist())
