@@ -143,7 +143,8 @@ _EDGE, _END = r"(?<![^\W_])", r"(?![^\W_])"
 _DOCUMENT = re.compile(
     _EDGE
     + r"(?:passports?|pass(?=[\s.-]{0,3}(?:nr|nummer|no|number)\b)|(?:id|identity|identification)"
-    r"[\s_-]?cards?|national[\s_-]id|(?<!order )(?<!customer )(?<!tracking )id[\s_-]number|reisep[aä](?:ss|ß)e?|(?:personal)?ausweise?s?"
+    r"[\s_-]?cards?|national[\s_-]id|(?<!order )(?<!customer )(?<!tr"
+    r"acking )id[\s_-]number|reisep[aä](?:ss|ß)e?|(?:personal)?ausweise?s?"
     r"|perso(?=\W?nr)|(?:my|mein|mon)\sid|identity\sdocuments?|residence\spermits?"
     r"|aufenthaltstitel|passeports?|cartes?\s(?:nationales?\s)?d['’]identit[ée]|cni"
     r"|pi[èe]ces?\sd['’]identit[ée]|titres?\sde\ss[ée]jour|pasaportes?|d\.?n\.?i|(?-i:N\.?I\.?E)|nif"

@@ -1,6 +1,8 @@
 # ruff: noqa: E501 - mails are clearer on one line
 """New text and quoted thread, as mail programs in four languages write them."""
 
+import time
+
 import pytest
 
 from agentic_workflow.mail.reply import split_reply
@@ -172,3 +174,12 @@ def test_no_line_of_a_mail_is_lost_without_a_signature():
 def test_text_below_a_signature_that_is_no_name_counts():
     text = "Hello\n\nKind regards\nBob\n" + "I will take legal action against you. " * 3
     assert "legal action" in split_reply(text)[0]
+
+
+@pytest.mark.parametrize(
+    "unit", ["a\n", "--\n", "> a\nb:\n", "On 3 May wrote:\n", "Regards\n", "\n"]
+)
+def test_reply_of_many_lines_takes_linear_time(unit):
+    started = time.thread_time()
+    split_reply((unit * 100_000)[:100_000])
+    assert time.thread_time() - started < 10  # quadratic time would be minutes

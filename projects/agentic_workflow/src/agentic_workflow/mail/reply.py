@@ -45,8 +45,10 @@ def _attribution(lines: list[str], position: int) -> int:
             return 0
         text = " ".join(block)
         # "On Monday you wrote:" may also be a sentence of the sender.
+        if not text.endswith(":"):
+            continue
         certain = pattern("reply", "certain").search(text) or _is_marked(lines, position + size)
-        if text.endswith(":") and certain and pattern("reply", "attribution").fullmatch(text):
+        if certain and pattern("reply", "attribution").fullmatch(text):
             return size
     return 0
 
@@ -60,7 +62,8 @@ def _is_original(lines: list[str], position: int) -> bool:
 
 
 def _cut_signature(lines: list[str]) -> str:
-    for number, line in enumerate(lines):
+    for number in range(max(0, len(lines) - 60), len(lines)):
+        line = lines[number]
         rest = [x for x in lines[number + 1 :] if x.strip()]
         short = len(rest) <= 8 and max(map(len, rest), default=0) < 70
         if short and pattern("reply", "closing").fullmatch(line.strip()):
