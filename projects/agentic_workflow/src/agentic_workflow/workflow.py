@@ -72,7 +72,7 @@ step = DBOS.step(
 
 @DBOS.dbos_class("HelpDesk")
 class HelpDesk(DBOSConfiguredInstance):
-    """Everything a case needs. `name` is part of what is recorded of a workflow."""
+    """The parts that handle a case, and the workflow that uses them; one in a process."""
 
     def __init__(
         self,
@@ -85,9 +85,8 @@ class HelpDesk(DBOSConfiguredInstance):
         writer: Writer,
         outbox: Outbox,
         queue: Queue,
-        name: str = "desk",
     ) -> None:
-        super().__init__(name)
+        super().__init__("desk")
         self.store, self.policy, self.triager = store, policy, triager
         self.shop, self.passages, self.writer = shop, passages, writer
         self.outbox, self.queue = outbox, queue

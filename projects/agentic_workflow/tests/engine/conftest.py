@@ -22,8 +22,10 @@ from agentic_workflow.config import Config
 from agentic_workflow.engine.desk import open_store
 from agentic_workflow.engine.intake import Intake
 from agentic_workflow.engine.queue import CaseQueue
+from agentic_workflow.mail.parse import parse_mail
 from agentic_workflow.sample.payment_api import create_app, open_ledger
 from agentic_workflow.sample.smtp_server import received, run_smtp_server
+from seedbed.errors import Unavailable
 from seedbed.settings import load
 from seedbed.testing import free_port, serve_app
 
@@ -89,8 +91,14 @@ def nursery() -> Iterator[Nursery]:
 class World:
     """A folder with databases, a mail server and a payment API; worker processes on demand."""
 
+    scripted = scripted
+
     def __init__(
-        self, folder: Path, stack: ExitStack, nursery: Nursery, url: str | None, desk: str
+        self,
+        folder: Path,
+        stack: ExitStack,
+        nursery: Nursery | None = None,
+        url: str | None = None,
     ) -> None:
         self.nursery = nursery
         folder.mkdir(exist_ok=True)
@@ -115,7 +123,7 @@ class World:
             database_url=url,
         )
         (folder / "policy.toml").write_text(scripted.POLICY)
-        self.queue = CaseQueue(self.config, desk=desk)
+        self.queue = CaseQueue(self.config)
         stack.callback(self.queue.close)
         self.store = open_store(self.config)
         stack.callback(self.store.close)
@@ -135,6 +143,7 @@ class World:
         if crash:
             environment["WORKFLOW_TEST_CRASH"] = f"{crash}:{self.folder / crash}"
         arguments = ["--id", id] + (["--version", version] if version else [])
+        assert self.nursery
         worker = self.nursery.fork(environment, arguments, self.folder / f"{id}.log")
         self.workers.append(worker)
         return worker
@@ -153,13 +162,13 @@ class World:
         return [self.store.case(case).status for case in cases]
 
     def wait(
-        self, cases: Sequence[str], statuses: Sequence[str] = AT_REST, seconds: float = 90.0
+        self, cases: Sequence[str], statuses: Sequence[str] = AT_REST, seconds: float = 240.0
     ) -> list[str]:
         """Wait until all cases have one of the statuses; returns them."""
         self.until(lambda: set(self.statuses(cases)) <= set(statuses), seconds)
         return self.statuses(cases)
 
-    def until(self, condition: Callable[[], Any], seconds: float = 90.0) -> Any:
+    def until(self, condition: Callable[[], Any], seconds: float = 240.0) -> Any:
         """Poll a condition; fails with the workers' logs if it does not become true in time."""
         end = time.monotonic() + seconds
         while not (value := condition()):
@@ -173,6 +182,24 @@ class World:
         rows = [(c.id, c.status, c.changed_at) for c in self.store.cases(limit=20)]
         return "\n".join([*logs, *map(str, rows)])
 
+    def mail(self, text: str) -> Any:
+        """A parsed mail that is neither stored nor queued."""
+        self.count += 1
+        return parse_mail(scripted.mail_bytes(self.count, text))
+
+    def responds(self) -> bool:
+        try:
+            self.store.cases(limit=1)
+            return self.queue.states(["x"]) == {}
+        except Unavailable:
+            return False
+
+    def restart_database(self, server: Any, seconds: float) -> None:
+        """Stop Postgres, and start it again after a while."""
+        server.stop()
+        time.sleep(seconds)
+        server.start()
+
     def text(self, case: str) -> str:
         return str(self.store.case(case).mail.text)
 
@@ -183,6 +210,16 @@ class World:
             case = message_id.partition(".")[0]
             counts[case] = counts.get(case, 0) + count
         return counts
+
+    def open_desk(self) -> Any:
+        return scripted.open_scripted_desk(self.config, None, self.queue, "worker-1")
+
+    def fail_mails(self, mode: str) -> None:
+        (self.sent_folder / "fail").write_text(mode)
+
+    def reservations(self) -> list[str]:
+        with open_ledger(self.ledger) as ledger:
+            return [status for (status,) in ledger.execute("SELECT status FROM reservations")]
 
     def refunds(self) -> list[tuple[Any, ...]]:
         with open_ledger(self.ledger) as ledger:
@@ -207,7 +244,7 @@ def open_world(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Calla
     """Opens worlds: `open_world("sqlite")` or `open_world("postgres")`."""
     with ExitStack() as stack:
 
-        def open_one(database: str = "sqlite", desk: str = "desk") -> World:
+        def open_one(database: str = "sqlite") -> World:
             url = None
             if database == "postgres":
                 server = request.getfixturevalue("postgres_server")
@@ -215,6 +252,11 @@ def open_world(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Calla
                 server.psql(f"CREATE DATABASE {name};")
                 url = server.get_uri(database=name)
             nursery = request.getfixturevalue("nursery")
-            return World(tmp_path / database, stack, nursery, url, desk)
+            return World(tmp_path / database, stack, nursery, url)
 
         yield open_one
+
+
+@pytest.fixture(scope="session")
+def world_class() -> type[World]:
+    return World

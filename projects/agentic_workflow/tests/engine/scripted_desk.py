@@ -13,8 +13,10 @@ import argparse
 import json
 import os
 import re
+import resource
 import signal
 import sys
+import threading
 import time
 import traceback
 from decimal import Decimal
@@ -87,9 +89,13 @@ why = "Question."
 
 
 class ScriptedTriager:
+    fixed = False
+
     def triage(self, mail: Mail, _screening: Any) -> Triage:
-        if "explode" in mail.text:
+        if "explode" in mail.text and not self.fixed:
             raise RuntimeError("the model exploded")
+        if "kill the worker" in mail.text:
+            os.kill(os.getpid(), signal.SIGKILL)
         if pause := re.search(r"pause ([\d.]+)", mail.text):
             time.sleep(float(pause[1]))
         amount = re.search(r"refund ([\d.]+\d)", mail.text)
@@ -124,7 +130,7 @@ class ScriptedWriter:
 
 
 def open_scripted_desk(
-    config: Config, _settings: Any, queue: CaseQueue, executor_id: str, name: str = "desk"
+    config: Config, _settings: Any, queue: CaseQueue, executor_id: str
 ) -> HelpDesk:
     store = open_store(config)
     policy = config.policy or Path(config.data_dir) / "policy.toml"
@@ -138,7 +144,7 @@ def open_scripted_desk(
         "writer": ScriptedWriter(),
     }
     outbox = open_outbox(config, store, executor_id)
-    return HelpDesk(store=store, outbox=outbox, queue=queue, name=name, **parts)
+    return HelpDesk(store=store, outbox=outbox, queue=queue, **parts)
 
 
 def mail_bytes(number: int, text: str, *, sender: str = "", **headers: str) -> bytes:
@@ -161,7 +167,18 @@ def run(arguments: list[str]) -> None:
     parser.add_argument("--version")
     options = parser.parse_args(arguments)
     config = load(Config)
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    if full := os.environ.get("TEST_FULL_DISK"):
+        threading.Thread(target=limit_files, args=(Path(full),), daemon=True).start()
     run_worker(config, load(Settings), options.id, options.version, open_desk=open_scripted_desk)
+
+
+def limit_files(full: Path) -> None:
+    """While the file `full` exists, no file of this process can grow: as if the disk were full."""
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    while True:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0 if full.exists() else hard, hard))
+        time.sleep(0.01)
 
 
 def fork_workers() -> None:

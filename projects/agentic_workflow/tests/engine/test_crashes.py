@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -47,8 +48,7 @@ def test_cases_complete_once_when_workers_die_at_each_boundary(
     for round, point in enumerate(POINTS, start=1):
         cases += [world.take(text) for text in TEXTS]
         started = [world.worker(f"worker-{n}", crash=point) for n in range(workers)]
-        world.until(lambda: not all(worker.alive() for worker in started))
-        assert world.crashed(point)
+        world.until(partial(world.crashed, point))
         if workers == 1:
             world.worker("worker-0", crash=point)  # as `serve` does
         world.wait(cases)

@@ -48,9 +48,9 @@ def workflow_database(config: Config) -> str:
 class CaseQueue:
     """Queues cases for the workers of a version. Raises Unavailable if the database is away."""
 
-    def __init__(self, config: Config, version: str = VERSION, *, desk: str = "desk") -> None:
+    def __init__(self, config: Config, version: str = VERSION) -> None:
         url = workflow_database(config)
-        self._version, self._desk = version, desk
+        self._version = version
         with _database_errors():
             DBOS.migrate(url)
             self._client = DBOSClient(
@@ -106,7 +106,7 @@ class CaseQueue:
         options: EnqueueOptions = {
             "workflow_name": f"HelpDesk.{name}",
             "class_name": "HelpDesk",
-            "instance_name": self._desk,
+            "instance_name": "desk",
             "queue_name": QUEUE,
             "queue_partition_key": customer or id,
             "workflow_id": id,

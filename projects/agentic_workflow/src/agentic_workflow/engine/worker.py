@@ -42,6 +42,7 @@ def run_worker(
     version: str | None = None,
     *,
     open_desk: OpenDesk = open_desk,
+    lock_seconds: float = LOCK_SECONDS,
 ) -> None:
     """Work until SIGTERM; with `version`, until no case of that version is unfinished.
 
@@ -57,11 +58,11 @@ def run_worker(
         signal.signal(number, lambda *_: stop.set())
     # 1. Take the lock before anything else: DBOS recovers what this id left unfinished.
     locks = open_locks(config)
-    _acquire(locks, lock_name(executor_id, running), stop)
+    _acquire(locks, lock_name(executor_id, running), lock_seconds)
     # 2. Start. What a drained version leaves for later is queued for the current one.
     queue = CaseQueue(config)
     desk = open_desk(config, settings, queue, executor_id)
-    _launch(config, executor_id, running)
+    launch(config, executor_id, running)
     if not version:
         DBOS.set_latest_application_version(VERSION)
         register_queue()
@@ -78,15 +79,17 @@ def run_worker(
     locks.close()
 
 
-def _acquire(locks: Locks, name: str, stop: threading.Event) -> None:
+def _acquire(locks: Locks, name: str, seconds: float) -> None:
     """Wait for a lock that the server or the kernel is about to release."""
-    end = time.monotonic() + LOCK_SECONDS
+    end = time.monotonic() + seconds
     while not locks.acquire(name):
-        if time.monotonic() > end or stop.wait(0.25):
+        time.sleep(0.25)
+        if time.monotonic() > end:
             raise Conflict(f"A worker {name!r} is running.", hint="Choose another --id.")
 
 
-def _launch(config: Config, executor_id: str, version: str) -> None:
+def launch(config: Config, executor_id: str, version: str) -> None:
+    """Start DBOS in this process, as a worker of a version."""
     DBOS(
         config={
             "name": APP,

@@ -1,0 +1,283 @@
+"""The workflow from a mail to its reply, with real receivers, in one process."""
+
+from __future__ import annotations
+
+import email
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+from email.message import Message
+from typing import Any
+
+import httpx
+import pytest
+from dbos import DBOS
+
+from agentic_workflow.engine.queue import register_queue
+from agentic_workflow.engine.replay import replay, resolve
+from agentic_workflow.engine.upkeep import Upkeep
+from agentic_workflow.engine.worker import launch
+from agentic_workflow.mail.parse import parse_mail
+from agentic_workflow.workflow import VERSION
+from seedbed.errors import Conflict
+
+
+@pytest.fixture(scope="module")
+def world(open_module_world: Callable[[], Any]) -> Iterator[Any]:
+    """A world whose worker runs in this process; the tests share it, since a launch takes 1 s."""
+    world = open_module_world()
+    world.desk = world.open_desk()
+    launch(world.config, "worker-1", VERSION)
+    register_queue()
+    world.upkeep = Upkeep(world.desk, world.queue)
+    yield world
+    DBOS.destroy()
+
+
+def mails_of(world: Any, case: str) -> list[Message]:
+    mails = [email.message_from_bytes(p.read_bytes()) for p in world.sent_folder.glob("*.eml")]
+    return [mail for mail in mails if str(mail["Message-ID"]).startswith(f"<{case}.")]
+
+
+def kinds(world: Any, case: str) -> list[str]:
+    return [event.kind for event in world.store.events(case)]
+
+
+def decide(world: Any, case: str, verdict: str, **fields: Any) -> None:
+    record = world.store.decide_approval(case, verdict, "anna", **fields)
+    world.queue.finish(case, record.attempt, record.mail.sender)
+    world.wait([case], ("closed", "failed"))
+
+
+def test_mail_is_answered_in_its_thread(world: Any) -> None:
+    case = world.take("where is my parcel", References="<a@x> <b@x>", In_Reply_To="<b@x>")
+    assert world.wait([case]) == ["closed"]
+    (mail,) = mails_of(world, case)
+    number = world.store.case(case).mail.message_id
+    assert mail["In-Reply-To"] == f"<{number}>"
+    assert mail["References"].split()[-2:] == ["<b@x>", f"<{number}>"]
+    assert mail["Auto-Submitted"] == "auto-replied"
+    assert kinds(world, case) == [
+        *("receive", "screen", "classify", "look up", "search", "decide", "draft"),
+        *("reply", "close"),
+    ]
+
+
+def test_refund_is_booked_before_it_is_promised(world: Any) -> None:
+    before = len(world.refunds())
+    case = world.take("refund 30.00")
+    assert world.wait([case]) == ["closed"]
+    assert len(world.refunds()) == before + 1
+    assert len(mails_of(world, case)) == 1
+    assert kinds(world, case)[-3:] == ["refund", "reply", "close"]
+
+
+def test_large_refund_waits_without_a_workflow_until_approved(world: Any) -> None:
+    case = world.take("refund 300.00")
+    assert world.wait([case]) == ["waiting"]
+    world.until(lambda: not world.queue.unfinished(VERSION))
+    assert not mails_of(world, case)
+    decide(world, case, "approve")
+    assert world.store.case(case).closed_by == "anna"
+    assert len(mails_of(world, case)) == 1
+    assert kinds(world, case)[-3:] == ["refund", "reply", "close"]
+
+
+def test_rejected_case_closes_without_effects(world: Any) -> None:
+    case, before = world.take("refund 300.00"), len(world.refunds())
+    world.wait([case])
+    decide(world, case, "reject")
+    assert not mails_of(world, case)
+    assert len(world.refunds()) == before
+
+
+def test_question_of_a_person_is_sent_and_its_answer_is_linked(world: Any) -> None:
+    case, before = world.take("refund 300.00", sender="eve@example.com"), len(world.refunds())
+    world.wait([case])
+    decide(world, case, "ask", comment="Which lamp is broken?")
+    (mail,) = mails_of(world, case)
+    assert "Which lamp is broken?" in str(mail.get_payload())
+    assert len(world.refunds()) == before
+    answer = world.take("the blue one", sender="eve@example.com", In_Reply_To=mail["Message-ID"])
+    world.wait([answer])
+    receive = next(e for e in world.store.events(answer) if e.kind == "receive")
+    assert f"answers case {case}" in receive.evidence
+
+
+def test_answer_of_another_sender_is_not_linked(world: Any) -> None:
+    case = world.take("where is it")
+    world.wait([case])
+    (mail,) = mails_of(world, case)
+    other = world.take("tell me more", sender="m@example.com", In_Reply_To=mail["Message-ID"])
+    world.wait([other])
+    assert not any(f"answers case {case}" in e.evidence for e in world.store.events(other))
+
+
+def test_case_without_a_decision_of_a_person_cannot_act(world: Any) -> None:
+    case = world.take("refund 300.00")
+    world.wait([case])
+    world.queue.finish(case, 0, "x@example.com")
+    assert world.wait([case], ("failed",)) == ["failed"]
+    assert not mails_of(world, case)
+
+
+def test_same_content_is_answered_once(world: Any) -> None:
+    world.count += 1
+    data = [world.scripted.mail_bytes(world.count, "again", Date=str(n)) for n in range(2)]
+    data[1] = data[1].replace(b"<mail-", b"<copy-")
+    cases = [world.intake.take(d).id for d in (data[0], data[0], data[1])]
+    assert world.wait(cases) == ["closed", "closed", "duplicate"]
+    assert len(mails_of(world, cases[0])) == 1
+    assert not mails_of(world, cases[2])
+
+
+def test_automatic_mail_is_not_answered(world: Any) -> None:
+    case = world.take("I am on holiday", Auto_Submitted="auto-replied")
+    assert world.wait([case]) == ["closed"]
+    assert not mails_of(world, case)
+
+
+def test_unexpected_error_fails_the_case_which_can_be_replayed(world: Any) -> None:
+    case, triager = world.take("explode"), world.desk.triager
+    assert world.wait([case]) == ["failed"]
+    assert "RuntimeError" in world.store.case(case).outcome
+    with pytest.raises(Conflict, match="does not wait"):
+        world.store.decide_approval(case, "approve", "anna")
+    triager.fixed = True
+    replay(case, "anna", world.store, world.desk.outbox, world.queue)
+    assert world.wait([case], ("closed",)) == ["closed"]
+    with pytest.raises(Conflict, match="only failed"):
+        replay(case, "anna", world.store, world.desk.outbox, world.queue)
+
+
+def test_kill_switch_stops_effects_until_released(world: Any) -> None:
+    world.store.set_switch("stopped", True, "anna")
+    case = world.take("where is it")
+    world.wait([case], ("approved",))
+    world.upkeep.run(datetime.now(UTC) + timedelta(seconds=40))
+    world.until(lambda: not world.queue.unfinished(VERSION))
+    assert not mails_of(world, case)
+    world.store.set_switch("stopped", False, "anna")
+    world.upkeep.run(datetime.now(UTC) + timedelta(seconds=40))
+    assert world.wait([case], ("closed",)) == ["closed"]
+    assert len(mails_of(world, case)) == 1
+
+
+def test_dry_run_records_what_it_would_do(world: Any) -> None:
+    world.store.set_switch("dry_run", True, "anna")
+    case, before = world.take("refund 30.00"), len(world.refunds())
+    assert world.wait([case]) == ["closed"]
+    world.store.set_switch("dry_run", False, "anna")
+    assert not mails_of(world, case)
+    assert len(world.refunds()) == before
+    assert [e.reason for e in world.store.events(case) if "dry run" in e.reason]
+
+
+def test_case_over_its_limit_goes_to_a_person(world: Any) -> None:
+    case = world.take("expensive")
+    assert world.wait([case]) == ["waiting"]
+    assert "5000 tokens of 1000 per case" in world.store.approval(case).reasons[-1]
+    decide(world, case, "approve")
+
+
+def test_deadline_reminds_and_then_decides(world: Any) -> None:
+    case, now = world.take("refund 300.00"), datetime.now(UTC)
+    world.wait([case])
+    world.upkeep.run(now + timedelta(hours=1.5))
+    assert "remind" in kinds(world, case)
+    assert world.statuses([case]) == ["waiting"]
+    world.upkeep.run(now - timedelta(days=300))  # a clock that was set back
+    assert world.statuses([case]) == ["waiting"]
+    world.upkeep.run(now + timedelta(hours=3))
+    assert world.wait([case], ("closed",)) == ["closed"]
+    assert world.store.case(case).closed_by == "deadline"
+    assert not mails_of(world, case)
+
+
+def test_mail_server_that_is_busy_is_tried_again(world: Any) -> None:
+    world.fail_mails("later")
+    case = world.take("where is it")
+    world.until(lambda: world.store.case(case).attempt > 0)
+    world.fail_mails("")
+    assert world.wait([case], ("closed",)) == ["closed"]
+    assert len(mails_of(world, case)) == 1
+
+
+def test_mail_refused_for_good_is_a_dead_letter_that_can_be_replayed(world: Any) -> None:
+    world.fail_mails("refuse")
+    case = world.take("where is it")
+    assert world.wait([case]) == ["failed"]
+    world.fail_mails("")
+    replay(case, "anna", world.store, world.desk.outbox, world.queue)
+    assert world.wait([case], ("closed",)) == ["closed"]
+    assert len(mails_of(world, case)) == 1
+
+
+@pytest.mark.parametrize("happened", [True, False])
+def test_lost_answer_of_the_mail_server_is_in_doubt_until_resolved(
+    world: Any, happened: bool
+) -> None:
+    world.fail_mails("drop")
+    case = world.take("where is it")
+    assert world.wait([case]) == ["in_doubt"]
+    world.fail_mails("")
+    world.upkeep.run(datetime.now(UTC) + timedelta(minutes=5))
+    assert world.statuses([case]) == ["in_doubt"]
+    (row,) = world.desk.outbox.list("in_doubt", case)
+    resolve(row.key, happened, "anna", world.store, world.desk.outbox, world.queue)
+    assert world.wait([case], ("closed",)) == ["closed"]
+    assert len(mails_of(world, case)) == (1 if happened else 2)
+
+
+def test_doubt_settled_by_its_sender_lets_the_case_go_on(world: Any) -> None:
+    world.fail_mails("drop")
+    case = world.take("where is it")
+    world.wait([case], ("in_doubt",))
+    world.fail_mails("")
+    (row,) = world.desk.outbox.list("in_doubt", case)
+    world.desk.outbox.resolve(row.key, True, "the sender")
+    world.upkeep.run(datetime.now(UTC))
+    assert world.wait([case], ("closed",)) == ["closed"]
+
+
+def test_refund_that_cannot_be_booked_releases_its_reservation(world: Any) -> None:
+    httpx.post(f"{world.payments}/failures", json={"mode": "refuse", "count": 1})
+    case = world.take("refund 30.00")
+    assert world.wait([case]) == ["failed"]
+    assert not mails_of(world, case)  # it would promise the refund
+    assert world.reservations()[-1] == "released"
+
+
+@pytest.mark.parametrize("mode", ["before", "after"])
+def test_refund_without_an_answer_is_booked_once(world: Any, mode: str) -> None:
+    before = len(world.refunds())
+    httpx.post(f"{world.payments}/failures", json={"mode": mode, "count": 2})
+    case = world.take("refund 30.00")
+    assert world.wait([case], ("closed",)) == ["closed"]
+    assert len(world.refunds()) == before + 1
+
+
+def test_stored_mail_that_was_not_queued_is_found(world: Any) -> None:
+    world.count += 1
+    mail = parse_mail(world.scripted.mail_bytes(world.count, "where is it"))
+    record, _ = world.store.receive(mail)
+    world.upkeep.run(datetime.now(UTC))
+    assert world.statuses([record.id]) == ["received"]  # it may be about to be queued
+    world.upkeep.run(datetime.now(UTC) + timedelta(seconds=40))
+    assert world.wait([record.id], ("closed",)) == ["closed"]
+
+
+def test_mails_of_one_customer_are_handled_in_order(world: Any) -> None:
+    cases = [world.take(f"pause 0.0{n % 3}", sender="bob@example.com") for n in range(9)]
+    world.wait(cases)
+    starts = [world.store.events(case)[0].at for case in cases]
+    ends = [world.store.events(case)[-1].at for case in cases]
+    assert all(end <= start for end, start in zip(ends, starts[1:], strict=False))
+
+
+@pytest.fixture(scope="module")
+def open_module_world(
+    tmp_path_factory: pytest.TempPathFactory, world_class: Any
+) -> Iterator[Callable[[], Any]]:
+    with ExitStack() as stack:
+        yield lambda: world_class(tmp_path_factory.mktemp("world"), stack)
