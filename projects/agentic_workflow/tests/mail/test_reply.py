@@ -181,5 +181,5 @@ def test_text_below_a_signature_that_is_no_name_counts():
 )
 def test_reply_of_many_lines_takes_linear_time(unit):
     started = time.thread_time()
-    split_reply((unit * 100_000)[:100_000])
+    split_reply((unit * 30_000)[:30_000])
     assert time.thread_time() - started < 10  # quadratic time would be minutes
