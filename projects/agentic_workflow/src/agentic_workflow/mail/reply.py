@@ -4,8 +4,8 @@
     # ("Refund it.", "On 3 May 2024 at 10:11, Shop <a@b.de> wrote:\\n> Hello")
 
 Line by line. What is not certainly quoted counts as new: a request that is overlooked costs more
-than one that is read twice. On 36 replies in four languages, mail-parser-reply 1.x got 19 right
-(it neither knows answers below a quote nor bare "> "), this all.
+than one that is read twice. mail-parser-reply got 19 of the 36 cases in test_reply.py, for which
+this was written: it doesn't separate answers below a quote, or lines with only "> ".
 """
 
 import re
