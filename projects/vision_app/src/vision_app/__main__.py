@@ -125,7 +125,7 @@ def read(
 
     Exits with status 2 if a file could not be read.
     """
-    from vision_app.ocr import formats
+    from vision_app.ocr.page import as_hocr, as_text
 
     vision = open_vision()
     text_format = "json" if as_json else text_format
@@ -137,7 +137,7 @@ def read(
             return vision.read_json(source)
         for warning in source.warnings:
             typer.echo(f"warning: {source.name}: {warning}", err=True)
-        write = formats.as_hocr if text_format == "hocr" else formats.as_text
+        write = as_hocr if text_format == "hocr" else as_text
         return {"text": write(vision.read(source))}
 
     _each(vision, files, task, "{text}".format_map, text_format == "json")

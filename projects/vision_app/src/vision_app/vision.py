@@ -20,7 +20,7 @@ from weakref import WeakKeyDictionary
 
 from vision_app.config import Config
 from vision_app.files.images import Source, open_source
-from vision_app.ocr.page import Page
+from vision_app.ocr.page import Page, as_json
 from seedbed.cli import Progress
 from seedbed.models.images import encode_png
 from seedbed.settings import Settings
@@ -136,8 +136,6 @@ class Vision:
 
     def read_json(self, source: Source) -> Json:
         """{"file", "pages", "warnings"}: `read` as plain data."""
-        from vision_app.ocr.formats import as_json
-
         pages = [as_json(page) for page in self.read(source)]
         return {"file": source.name, "pages": pages, "warnings": source.warnings}
 

@@ -12,8 +12,7 @@ import pytest
 
 from vision_app.config import Config
 from vision_app.files.images import Source, open_source
-from vision_app.ocr.formats import as_json
-from vision_app.ocr.page import Line, Page, Pixels, Word
+from vision_app.ocr.page import Line, Page, Pixels, Word, as_json
 from seedbed.errors import ConfigError
 from seedbed.models.images import encode_png
 from seedbed.settings import load

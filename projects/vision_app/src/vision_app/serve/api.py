@@ -29,7 +29,7 @@ from starlette.datastructures import UploadFile
 
 from vision_app import __version__
 from vision_app.files.images import Source
-from vision_app.ocr.page import Box, Pixels
+from vision_app.ocr.page import Box, Pixels, as_hocr, as_text
 from vision_app.serve.batching import Batcher, Gate
 from vision_app.vision import Vision
 from seedbed.errors import BadInput, Forbidden
@@ -202,13 +202,11 @@ async def classify(api: Api, open_image: Open, body: ClassifyRequest) -> Any:
 @_route(ReadRequest, {"file": "a.png", "pages": [], "warnings": []}, **{"text/plain": {}, HOCR: {}})
 def read(api: Api, open_image: Open, body: ReadRequest) -> Any:
     """Read the text: words with boxes (`json`), plain text, or hOCR."""
-    from vision_app.ocr import formats
-
     source = open_image()
     if body.format == "text":
-        return PlainTextResponse(formats.as_text(api.vision.read(source)))
+        return PlainTextResponse(as_text(api.vision.read(source)))
     if body.format == "hocr":
-        return Response(formats.as_hocr(api.vision.read(source), source.name), media_type=HOCR)
+        return Response(as_hocr(api.vision.read(source), source.name), media_type=HOCR)
     return api.vision.read_json(source)
 
 
