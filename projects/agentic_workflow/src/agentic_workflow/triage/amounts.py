@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cache
 
-from agentic_workflow.triage.words import clauses, has, matcher, plain
+from agentic_workflow.triage.words import clauses, has, matcher, plain, tables
 
 _CURRENCIES = {
     "EUR": r"€|eur(?:os?)?\b|euros\b",
@@ -31,13 +31,12 @@ _CENTS = (  # "100 Euro und 50 Cent", "12€50", "12 euros 50."
 _MONEY = re.compile(
     rf"(?<![\w.,])(?P<before>{_SIGN})\s?(?P<n1>{_NUMBER})(?:,-|\.-|,--)?"
     rf"|(?<![\w.,/])(?P<n2>{_NUMBER})(?:,-|\.-|,--)?\s?(?P<after>{_SIGN})(?:{_CENTS})?"
-    rf"|(?P<spelled>(?<!\w)(?:[a-z]+[\s-]){{0,6}}[a-z]+)\s(?P<word>{_SIGN})"
+    rf"|(?<!\w)(?P<spelled>(?:[a-z]+[\s-]){{0,6}}[a-z]+)\s(?P<word>{_SIGN})"
 )
-_BARE = re.compile(
-    r"(?<![\w.,/:#-])(?P<n>\d{1,3}(?:[.,' ]\d{3})*[.,]\d{2}|\d+,-)(?![\w.,/:%-]*\d"
+_BARE = re.compile(  # "the 129.90": a sum although no currency is named
+    r"(?<![\w.,/:#-])(?P<n1>\d{1,3}(?:[.,' ]\d{3})*[.,]\d{2}|\d+,-)(?![\w.,/:%-]*\d"
     r"|\s?(?:uhr|h\b|%|kg|cm|mm|gb|ghz|zoll|inch|am\b|pm\b))"
 )
-_TIMES = re.compile(r"(?:2|zwei|two|deux|dos)\s?(?:x|mal|times|fois|veces)\s$")
 
 
 @dataclass(frozen=True)
@@ -57,101 +56,61 @@ def find_amount(text: str, *, claim: bool) -> Amount | None:
     >>> find_amount("Mixer 129,90 €, Kabel 20 €: bitte nur das Kabel erstatten, 20 €", claim=True)
     Amount(value=Decimal('20'), ...)
     """
-    plain_text = plain(text)
-    amounts = [a for clause in clauses(plain_text) for a in _amounts(clause)]
-    amounts = amounts or [a for c in clauses(plain_text) for a in _bare(c)]
-    amounts = [a for a in amounts if a.value > 0]
-    wanted = [a for a in amounts if a.score >= (0 if claim else 1)]
-    if not wanted:
+    text = plain(text)
+    parts = clauses(text)
+    amounts = [a for c in parts for a in _amounts(c, _MONEY)]
+    amounts = amounts or [a for c in parts for a in _amounts(c, _BARE)]
+    likely = [a for a in amounts if a.score >= (0 if claim else 1)]
+    if not likely:
         return None
-    return (
-        _difference(plain_text, amounts)
-        or _half(amounts)
-        or _total(amounts)
-        or _added(plain_text, wanted)
-        or _first_best(wanted)
-    )
+    best = max(likely, key=lambda a: a.score)
+    value = _computed(text, amounts) or _added(text, likely, best.score)
+    return replace(best, value=value) if value else best
 
 
-def _first_best(amounts: Sequence[Amount]) -> Amount:
-    return max(amounts, key=lambda a: a.score)
-
-
-def _difference(text: str, amounts: Sequence[Amount]) -> Amount | None:
-    """89.90 charged instead of 59.90, "the difference" asked for: 30.00."""
+def _computed(text: str, amounts: Sequence[Amount]) -> Decimal | None:
+    """Half of a price, the difference of two, or the total of the others that the mail names."""
     values = sorted({a.value for a in amounts})
-    asked = re.search(r"\b(?:difference|differenz|diferencia|unterschied)\b", text)
-    if not asked or len(values) != 2:
-        return None
-    low, high = values
-    return Amount(high - low, amounts[0].currency, "the difference")
-
-
-def _half(amounts: Sequence[Amount]) -> Amount | None:
-    """Half of a price; the mail may name the result too."""
     for amount in amounts:
         if has("half", amount.clause[max(0, amount.start - 45) : amount.start]):
-            return replace(amount, value=amount.value / 2)
-    return None
+            return amount.value / 2
+    if len(values) == 2 and has("difference", text):
+        return values[1] - values[0]
+    return values[-1] if len(values) > 2 and sum(values) == 2 * values[-1] else None
 
 
-def _total(amounts: Sequence[Amount]) -> Amount | None:
-    """The sum of the others, where the mail names it."""
-    values = list({a.value: a for a in amounts}.values())
-    largest = max(values, key=lambda a: a.value)
-    added = sum((a.value for a in values), Decimal(0)) == 2 * largest.value
-    return largest if added and len(values) > 2 else None
-
-
-def _added(text: str, amounts: Sequence[Amount]) -> Amount | None:
-    """Two items asked for together, unless the mail names their sum."""
-    values = list({a.value: a for a in amounts}.values())
-    if len(values) < 2:
+def _added(text: str, amounts: Sequence[Amount], best: float) -> Decimal | None:
+    """Several items asked for together."""
+    if not has("both", text) or has("charged twice", text):
         return None
-    together = [a for a in values if a.score == _first_best(values).score] or values
-    if len(together) < 2:
-        together = values
-    joined = any(has("both", a.clause) for a in together) or has("both", text)
-    if not joined or len(together) > 4 or has("charged twice", text):
-        return None
-    total = sum((a.value for a in together), Decimal(0))
-    return Amount(total, together[0].currency, " + ".join(str(a.value) for a in together))
+    together = {a.value for a in amounts if a.score == best}
+    together = together if len(together) > 1 else {a.value for a in amounts}
+    return sum(together, Decimal(0)) if 2 <= len(together) <= 4 else None
 
 
-def _amounts(clause: str) -> list[Amount]:
-    found = []
-    for match in _MONEY.finditer(clause):
-        number = match["n1"] or match["n2"]
-        sign = match["before"] or match["after"] or match["word"]
-        value = parse_number(number) if number else parse_words(match["spelled"])
-        if value is None:
+def _amounts(clause: str, pattern: re.Pattern[str]) -> list[Amount]:
+    amounts = []
+    for match in pattern.finditer(clause):
+        group = match.groupdict()
+        number = group["n1"] or group.get("n2")
+        value = parse_number(number) if number else parse_words(group["spelled"])
+        if not value:
             continue
-        value += Decimal(match["cents"] or match["attached"] or 0) / 100
-        found.append(_scored(clause, value, sign, match.start(), match.end()))
-    return found
+        value += Decimal(group.get("cents") or group.get("attached") or 0) / 100
+        sign = group.get("before") or group.get("after") or group.get("word") or ""
+        code = next((c for c, p in _CURRENCIES.items() if re.fullmatch(p, sign)), None)
+        score = _relevance(clause, match.start(), match.end())
+        amounts.append(Amount(value, code, clause, score, match.start()))
+    return amounts
 
 
-def _bare(clause: str) -> list[Amount]:
-    """Numbers with two decimals, which are sums even without a currency."""
-    return [
-        _scored(clause, parse_number(match["n"]), None, match.start(), match.end())
-        for match in _BARE.finditer(clause)
-    ]
-
-
-def _scored(clause: str, value: Decimal, sign: str | None, start: int, end: int) -> Amount:
-    near = clause[max(0, start - 60) : end + 60]
-    score = 2.0 * has("ask back", clause) + 1.0 * has("dispute", clause)
-    score += 0.5 * has("ask back", near)
-    before = clause[max(0, start - 45) : start]
-    after = clause[end : end + 30]
-    if has("no claim", before) or matcher("no claim").match(after.strip(" ()")):
-        score -= 6.0
-    score -= 1.5 * has("sum", before[-25:])
-    if _TIMES.search(before) and not has("dispute", clause):
-        value *= 2
-    code = next((c for c, p in _CURRENCIES.items() if sign and re.fullmatch(p, sign)), None)
-    return Amount(value, code, clause, score, start)
+def _relevance(clause: str, start: int, end: int) -> float:
+    """How much the words around a sum ask for it."""
+    before, after = clause[max(0, start - 45) : start], clause[end : end + 30]
+    score = 2.0 * has("ask back", clause) + has("want", clause) + has("dispute", clause)
+    score += 0.5 * has("ask back", before[-40:] + after)
+    score -= 6.0 * (has("no claim", before) or bool(matcher("no claim").match(after.strip(" ()"))))
+    return score - 1.5 * has("sum", before[-25:])
 
 
 def parse_number(text: str) -> Decimal:
@@ -161,56 +120,15 @@ def parse_number(text: str) -> Decimal:
     ['1150.00', '1150.00', '1150', '49.9', '1150']
     """
     text = text.rstrip(",.-")
-    whole, _, decimals = text, "", ""
-    if match := re.fullmatch(r"(.*)[.,](\d{1,2})", text):
-        whole, decimals = match.groups()
-    digits = re.sub(r"\D", "", whole)
-    return Decimal(f"{digits}.{decimals}" if decimals else digits)
-
-
-_WORDS = """
-0 zero null
-1 one a ein eins eine un une uno una
-2 two zwei deux dos
-3 three drei trois tres
-4 four vier quatre cuatro
-5 five funf cinq cinco quin quinientos/500 quinientas/500
-6 six sechs seis
-7 seven sieben sept siete sete setecientos/700
-8 eight acht huit ocho
-9 nine neun neuf nueve novecientos/900
-10 ten zehn dix diez
-11 eleven elf onze once
-12 twelve zwolf douze doce
-13 thirteen dreizehn treize trece
-14 fourteen vierzehn quatorze catorce
-15 fifteen funfzehn quinze quince
-16 sixteen sechzehn seize dieciseis
-17 seventeen siebzehn diecisiete
-18 eighteen achtzehn dieciocho
-19 nineteen neunzehn diecinueve
-20 twenty zwanzig vingt veinte veinti
-30 thirty dreissig trente treinta
-40 forty vierzig quarante cuarenta
-50 fifty funfzig cinquante cincuenta
-60 sixty sechzig soixante sesenta
-70 seventy siebzig septante setenta
-80 eighty achtzig quatre-vingt quatre-vingts ochenta
-90 ninety neunzig nonante noventa
-100 hundred hundert cent cents cien ciento cientos
-1000 thousand tausend mille mil
-"""
+    decimals = re.search(r"[.,](\d{1,2})$", text)
+    whole = text[: decimals.start()] if decimals else text
+    return Decimal(re.sub(r"\D", "", whole) + (f".{decimals[1]}" if decimals else ""))
 
 
 @cache
-def _word_values() -> dict[str, int]:
-    values: dict[str, int] = {}
-    for line in _WORDS.split("\n"):
-        number, *names = line.split() or ["0"]
-        for name in names:
-            word, _, own = name.partition("/")
-            values[word] = int(own or number)
-    return values
+def _number_words() -> dict[str, int]:
+    rows = tables("grammar.toml")["numbers"]
+    return {word: int(value) for value, row in rows.items() for word in row}
 
 
 def parse_words(text: str) -> Decimal | None:
@@ -219,22 +137,19 @@ def parse_words(text: str) -> Decimal | None:
     >>> [str(parse_words(n)) for n in ("about a hundred and fifty", "zweihundertneunzig")]
     ['150', '290']
     """
-    values = _word_values()
-    names = "|".join(sorted(values, key=len, reverse=True))
+    values = _number_words() | dict.fromkeys(("und", "and", "et", "y"), 0)
+    names = "|".join(sorted(_number_words(), key=len, reverse=True))
     tokens = re.findall(rf"\b(?:and|et|y)\b|und|{names}|[a-z]+", text.replace("e vingt", "e-vingt"))
-    number: list[int] = []
-    for token in reversed(tokens):
-        if token not in values and token not in ("und", "and", "et", "y"):
-            break
-        number.insert(0, values.get(token, 0))
-    if not number or not any(number) or number == [1]:
+    while tokens and not all(token in values for token in tokens):
+        tokens = tokens[1:]
+    if not any(values[token] > 1 for token in tokens):
         return None
     total = group = 0
-    for value in number:
-        if value >= 100 and value in (100, 1000):
-            group = max(group, 1) * value
-            if value == 1000:
-                total, group = total + group, 0
-        else:
+    for value in (values[token] for token in tokens):
+        if value not in (100, 1000):
             group += value
+        elif value == 100:
+            group = max(group, 1) * 100
+        else:
+            total, group = total + max(group, 1) * 1000, 0
     return Decimal(total + group)

@@ -27,7 +27,7 @@ from langchain_core.embeddings import Embeddings
 
 from agentic_workflow.store.case import CATEGORIES, Category, Mail
 from agentic_workflow.triage.fields import SIGNALS, Signals, open_text, own_text, read_signals
-from agentic_workflow.triage.words import count, plain, table_names
+from agentic_workflow.triage.words import matcher, plain, tables
 from seedbed.errors import ConfigError, SeedbedError
 from seedbed.files import read_json_lines, write_bytes
 from seedbed.models.embeddings import embed_texts
@@ -35,7 +35,7 @@ from seedbed.models.embeddings import embed_texts
 log = logging.getLogger(__name__)
 EXAMPLES = Path(__file__).with_name("examples.jsonl")
 Matrix = npt.NDArray[np.float64]
-_VERSION = 1  # raise it when the features change
+_VERSION = 2  # raise it when the features change
 _FOLDS = 4
 _NGRAMS: dict[str, Any] = {
     "analyzer": "char_wb",
@@ -127,7 +127,8 @@ def _text(mail: Mail) -> str:
 
 def _indicators(text: str, signals: Signals) -> Matrix:
     """How many different words of each table occur, and which signals the rules read."""
-    topics = [0.15 * min(4, count(name, text)) ** 0.5 for name in table_names()]
+    counts = [len(set(matcher(name).findall(text))) for name in tables("words.toml")]
+    topics = [0.15 * min(4, count) ** 0.5 for count in counts]
     return np.array(topics + [0.3 * bool(getattr(signals, name)) for name in SIGNALS])
 
 

@@ -1,7 +1,7 @@
 """Priority, approval, order and amount of a mail, by rules.
 
-    fields = read_fields(mail, "refund")
-    fields.needs_approval, fields.reasons
+    signals = read_signals(mail)
+    triage = read_fields(mail, "refund", signals)
 
 What a person has to approve: more than 100 EUR asked back, an account to be deleted, a legal
 threat. A rule that is unsure decides for approval: asking a person once too often costs a minute,
@@ -16,7 +16,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 from functools import cache
 
-from agentic_workflow.store.case import Category, Mail, Priority
+from agentic_workflow.store.case import Category, Mail, Priority, Triage
 from agentic_workflow.triage.amounts import Amount, find_amount
 from agentic_workflow.triage.orders import find_order
 from agentic_workflow.triage.words import clauses, has, matcher, plain, sentences, words
@@ -24,40 +24,26 @@ from agentic_workflow.triage.words import clauses, has, matcher, plain, sentence
 LIMIT_EUR = Decimal(100)
 _RATES = {"GBP": Decimal("1.2"), "CHF": Decimal("1.1")}  # into EUR, rounded up; others 1
 _REPLY = re.compile(r"\s*(?:re|aw|antw|fw|fwd|wg|tr|ref|rv|sv)\s*(?:\[\d+\])?:", re.IGNORECASE)
-_QUESTION = re.compile(r"\bwhy\b|\bwarum\b|\bwieso\b|\bpourquoi\b|\bpor que\b")
-_PASSIVE = re.compile(
-    r"\b(?:was|were|has been|have been|got|will be|wurden?|ist|sind"
-    r"|a ete|ont ete|ha sido|han sido|fue|esta)"
-    r"\s+(?:\w+\s+){0,3}$"
+_DELETION = re.compile(
+    rf"(?<!\w)(?:{words('delete')}\W+(?P<gap>(?:[\w'./-]+\W+){{0,7}}?){words('account')}"
+    rf"|{words('account')}\W+(?P<gap2>(?:[\w'./-]+\W+){{0,9}}?){words('delete')})(?!\w)"
 )
-_REQUEST = re.compile(
-    r"\b(?:ask\w*|request\w*|want\w*|please|bitte\w*|gebeten|verlang\w*|mochte|demand\w*|souhait\w*"
-    r"|veux|voudrais|merci de|solicit\w*|pedi\w*|quiero|por favor|confirm\w*|bestatig\w*)\b"
-)
-
-
-@dataclass(frozen=True)
-class Fields:
-    """What the rules found; `signals` are certain enough to influence the category."""
-
-    priority: Priority = "normal"
-    order_id: str | None = None
-    amount: Amount | None = None
-    needs_approval: bool = False
-    reasons: tuple[str, ...] = ()
+_INSIDE = re.compile(rf"(?<!\w){words('inside')}\s$")
 
 
 @dataclass(frozen=True)
 class Signals:
-    """Clauses of the new text that express a threat, a danger and so on; empty if none does."""
+    """The clauses of the new text that express a threat, a danger and so on; empty if none does."""
 
     legal: str = ""
     deletion: str = ""
     danger: str = ""
-    misuse: str = ""
-    twice: str = ""
-    accepted: str = ""
-    refused: str = ""
+    misuse: str = ""  # somebody else uses the account
+    twice: str = ""  # charged twice
+    accepted: str = ""  # accepts a sum that the quoted thread offers
+    refused: str = ""  # wants no refund
+    claim: str = ""  # a sum that may be asked for
+    praise: str = ""  # thanks, and asks for nothing
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -77,67 +63,71 @@ def own_text(mail: Mail) -> str:
 def open_text(mail: Mail) -> str:
     """Plain own text without clauses that report or decline a refund: they ask for nothing."""
     parts = clauses(plain(own_text(mail)))
-    return "\n\n".join(p for p in parts if not has("refuses refund", p) and not _is_past_refund(p))
-
-
-def _is_past_refund(clause: str) -> bool:
-    return has("past refund", clause) and not has("not", clause)
+    return "\n\n".join(
+        part
+        for part in parts
+        if not has("refuses refund", part) and (not has("past refund", part) or has("not", part))
+    )
 
 
 def read_signals(mail: Mail) -> Signals:
-    """The clauses that decide about priority and approval, each for its own reason."""
-    parts = sentences(plain(own_text(mail)))
-    found = {
-        "legal": next((p for p in parts if _is_threat(p)), ""),
-        "deletion": next((p for p in parts if _asks_deletion(p)), ""),
-        "danger": next((p for p in parts if _is_danger(p)), ""),
-        "misuse": next((p for p in parts if has("misuse", p)), ""),
-        "twice": next((p for p in parts if has("charged twice", p)), ""),
-        "accepted": _accepted(mail, parts),
-        "refused": next((p for p in parts if has("refuses refund", p)), ""),
-    }
-    return Signals(**found)
+    """What the rules read in the new text for certain, or nearly so."""
+    text = plain(own_text(mail))
+    parts = sentences(text)
+    amount = find_amount(open_text(mail), claim=True)
+    asks = "?" in text or has("request", text) or has("problem", text) or amount
+    return Signals(
+        legal=next((p for p in parts if _is_threat(p)), ""),
+        deletion=next((p for p in parts if _asks_deletion(p)), ""),
+        danger=next((p for p in parts if _is_danger(p)), ""),
+        misuse=next((p for p in parts if has("misuse", p)), ""),
+        twice=next((p for p in parts if has("charged twice", p)), ""),
+        accepted="" if amount else _accepted(mail, parts),
+        refused=next((p for p in parts if has("refuses refund", p)), ""),
+        claim=amount.clause if amount else "",
+        praise="" if asks else next((p for p in parts if has("thanks", p) or has("praise", p)), ""),
+    )
 
 
-def read_fields(mail: Mail, category: Category, signals: Signals) -> Fields:
-    """Order, amount, approval and priority of a mail of this category."""
-    reasons = []
+def read_fields(mail: Mail, category: Category, signals: Signals) -> Triage:
+    """Order, amount, approval and priority of a mail of this category, with the reasons."""
+    if category == "spam":
+        return Triage(category=category, priority="low", reasons=("priority: low (spam)",))
     # 1. Order: the new text, else subject, else thread.
-    order_id = None if category == "spam" else find_order(mail.text, mail.subject, mail.quoted)
+    order_id = find_order(mail.text, mail.subject, mail.quoted)
     # 2. Amount: asked for or disputed now; a sum of the thread only if the new text accepts it.
-    amount = None if category == "spam" else _amount(mail, category, signals)
-    # 3. Approval.
-    approval = "" if category == "spam" else _approval(mail, amount, signals)
-    # 4. Priority, which a threat or a danger raises in any category.
+    amount = _amount(mail, category, signals)
+    # 3. Approval, and priority, which a threat or a danger raises in any category.
+    approval = _approval(mail, category, amount, signals)
     priority, why = _priority(mail, category, order_id, signals)
-    for name, value, words_ in (
-        ("order", order_id, ""),
-        ("amount", amount and amount.value, amount.clause if amount else ""),
-        ("approval", approval, ""),
-        ("priority", priority, why),
-    ):
-        if value:
-            reasons.append(f"{name}: {value}" + (f' ("{words_[:80]}")' if words_ else ""))
-    return Fields(priority, order_id, amount, bool(approval), tuple(reasons))
-
-
-# ── amount ──────────────────────────────────────────────────────────────────────────────────
+    reasons = {
+        "order": order_id,
+        "amount": amount and f'{amount.value} ("{amount.clause[:80]}")',
+        "approval": approval,
+        "priority": f"{priority} ({why[:80]})" if why else "",
+    }
+    return Triage(
+        category=category,
+        priority=priority,
+        order_id=order_id,
+        amount=amount.value if amount else None,
+        currency=amount.currency if amount else None,
+        needs_approval=bool(approval),
+        reasons=tuple(f"{name}: {reason}" for name, reason in reasons.items() if reason),
+    )
 
 
 def _amount(mail: Mail, category: Category, signals: Signals) -> Amount | None:
-    text = open_text(mail)
+    if signals.accepted:
+        return find_amount(mail.quoted, claim=True)
     if signals.refused and not signals.twice:
         return None
-    claim = category in ("refund", "billing")
-    amount = find_amount(text, claim=claim)
-    if amount is None and signals.accepted:
-        amount = find_amount(mail.quoted, claim=True)
-    return amount
+    text = open_text(mail)
+    return find_amount(text, claim=category in ("refund", "billing") or has("ask back", text))
 
 
 def _accepted(mail: Mail, parts: list[str]) -> str:
-    """The clause that accepts a sum of the quoted thread."""
-    if not has("offer", plain(mail.quoted)) or find_amount(mail.text, claim=True):
+    if not has("offer", plain(mail.quoted)):
         return ""
     return next((p for p in parts if has("accept", p) and not has("not", p)), "")
 
@@ -145,128 +135,106 @@ def _accepted(mail: Mail, parts: list[str]) -> str:
 # ── approval ────────────────────────────────────────────────────────────────────────────────
 
 
-def _approval(mail: Mail, amount: Amount | None, signals: Signals) -> str:
+def _approval(mail: Mail, category: Category, amount: Amount | None, signals: Signals) -> str:
     if signals.legal:
         return f'legal threat ("{signals.legal[:80]}")'
     if signals.deletion:
         return f'deletion of the account ("{signals.deletion[:80]}")'
-    if amount is None:
+    if amount is None or amount.value * _RATES.get(amount.currency or "", Decimal(1)) <= LIMIT_EUR:
         return ""
-    euros = amount.value * _RATES.get(amount.currency or "EUR", Decimal(1))
-    simple = plain(own_text(mail))
-    back = has("ask back", simple) or signals.twice or signals.accepted
-    return f"{amount.value} asked back" if euros > LIMIT_EUR and back else ""
+    text = open_text(mail)
+    back = category == "refund" or has("ask back", text) or signals.twice or signals.accepted
+    return f"{amount.value} asked back" if back and not has("reminder", text) else ""
 
 
-def _is_threat(clause: str) -> bool:
-    clause = matcher("harmless legal").sub(" ", clause)
-    for match in matcher("legal").finditer(clause):
-        before = clause[max(0, match.start() - 40) : match.start()]
-        after = clause[match.end() : match.end() + 40]
-        denied = has("not", before) or has("not", after[:25])
-        if not denied or has("condition", clause):
+def _is_threat(sentence: str) -> bool:
+    sentence = matcher("harmless legal").sub(" ", sentence)
+    for match in matcher("legal").finditer(sentence):
+        before, after = sentence[: match.start()][-40:], sentence[match.end() :][:25]
+        if has("condition", sentence) or not (has("not", before) or has("not", after)):
             return True
     return False
-
-
-_DELETION = re.compile(
-    rf"(?<!\w)(?:{words('delete')}\W+(?P<gap>(?:[\w'./-]+\W+){{0,7}}?){words('account')}"
-    rf"|{words('account')}\W+(?P<gap2>(?:[\w'./-]+\W+){{0,9}}?){words('delete')})(?!\w)"
-)
 
 
 def _asks_deletion(sentence: str) -> bool:
     if has("forget", sentence) and not has("not", sentence):
         return True
     for match in _DELETION.finditer(sentence):
-        before, gap = sentence[: match.start()], match["gap"] or match["gap2"] or ""
-        nested = re.search(rf"{words('inside')}\s$", gap) or re.search(
-            rf"{words('inside')}\s$", before
-        )
-        if nested and has("minor object", sentence):
-            continue
-        if has("minor object", gap) or has("minor object", before[-35:]):
-            continue
-        after = sentence[match.end() :]
-        if has("not", gap) or has("not", before[-25:]) or has("not", after[:8]):
-            continue
-        if _QUESTION.search(before) or (_PASSIVE.search(gap) and not _REQUEST.search(sentence)):
-            continue
-        return True
+        gap = match["gap"] or match["gap2"] or ""
+        before, after = sentence[: match.start()], sentence[match.end() :]
+        inside = _INSIDE.search(gap) or _INSIDE.search(before)
+        part = has("minor object", sentence if inside else gap + before[-35:])
+        denied = has("not", gap) or has("not", before[-25:]) or has("not", after[:8])
+        happened = re.search(rf"(?<!\w){words('done')}\s+(?:\w+\s+){{0,3}}$", gap)
+        if not (part or denied or has("ask", before)):
+            if not happened or has("request", sentence):
+                return True
     return False
 
 
 # ── priority ────────────────────────────────────────────────────────────────────────────────
 
 
-def _is_danger(clause: str) -> bool:
-    clause = matcher("harmless danger").sub(" ", clause)
-    match = matcher("danger").search(clause)
-    return match is not None and not has("not", clause[max(0, match.start() - 12) : match.start()])
+def _is_danger(sentence: str) -> bool:
+    sentence = matcher("harmless danger").sub(" ", sentence)
+    match = matcher("danger").search(sentence)
+    return match is not None and not has("not", sentence[: match.start()][-12:])
 
 
 def _priority(
     mail: Mail, category: Category, order_id: str | None, signals: Signals
 ) -> tuple[Priority, str]:
-    if category == "spam":
-        return "low", "spam"
-    for clause in (signals.danger, signals.legal, signals.misuse):
-        if clause:
-            return "high", clause
-    simple = plain(own_text(mail))
-    if due := _due_soon(simple, (mail.sent_at.date() if mail.sent_at else None)):
+    text = plain(own_text(mail))
+    if serious := signals.danger or signals.legal or signals.misuse:
+        return "high", serious
+    if category == "account" and (stranger := matcher("stranger").search(text)):
+        return "high", stranger[0]
+    if due := _due_soon(text, category, mail.sent_at.date() if mail.sent_at else None):
         return "high", due
-    if category == "other":
-        return "low", "general enquiry"
-    calm = not has("problem", simple) and category not in ("account", "complaint")
-    enquiry = calm and order_id is None and has("enquiry", simple)
-    praise = has("thanks", simple) and has("settled", simple)
-    enquiry = enquiry or (calm and praise and not _REQUEST.search(simple) and "?" not in simple)
-    return ("low", "general enquiry") if enquiry else ("normal", "")
+    calm = (
+        order_id is None and not has("problem", text) and category not in ("account", "complaint")
+    )
+    if category == "other" or signals.praise or (calm and has("enquiry", text)):
+        return "low", "general enquiry or thanks"
+    return "normal", ""
 
 
-def _due_soon(text: str, sent: date | None) -> str:
+def _due_soon(text: str, category: Category, sent: date | None) -> str:
     """The clause with a date in the three days after `sent` that the sender would miss."""
-    urgent = has("deadline", text)
+    urgent = has("deadline", text) or (category == "shipping" and has("problem", text))
     for clause in clauses(text):
         near = has("near", clause) or (sent is not None and _names_day(clause, sent))
         past = has("past", clause) and not has("not", clause)
-        if near and not past and (has("deadline", clause) or urgent):
+        if near and not past and urgent:
             return clause
     return ""
 
 
 def _names_day(clause: str, sent: date) -> bool:
     days = {sent + timedelta(days=n) for n in range(4)}
-    for match in _day_pattern().finditer(clause):
-        name, month = match["weekday"], match["month"] or match["month2"]
-        if name and any(_WEEKDAYS[name] == day.weekday() for day in days):
+    weekdays, months = _day_names()
+    for name in re.findall(rf"\b({'|'.join(weekdays)})\b", clause):
+        over = re.search(rf"{words('last')}(?: \w+)? {name}|{name} (?:dernier|pasado)", clause)
+        if not over and any(weekdays[name] == day.weekday() for day in days):
             return True
-        number = match["day"] or match["day2"] or match["day3"]
-        month = _MONTHS[month] if month else int(match["number"] or 0)
-        if number and any((day.day, day.month) == (int(number), month) for day in days):
-            return True
-    return False
-
-
-_WEEKDAYS: dict[str, int] = {}
-_MONTHS: dict[str, int] = {}
+    month = rf"({'|'.join(months)})"
+    dates = [
+        (d, months[m])
+        for d, m in re.findall(rf"\b(\d\d?)\w{{0,2}}\.? (?:of |de )?{month}\b", clause)
+    ]
+    dates += [(d, months[m]) for m, d in re.findall(rf"\b{month} (\d\d?)\b", clause)]
+    dates += [(d, int(m)) for d, m in re.findall(r"\b(\d\d?)[./](\d\d?)(?:[./]|\b)", clause)]
+    return any((day.day, day.month) == (int(d), m) for d, m in dates for day in days)
 
 
 @cache
-def _day_pattern() -> re.Pattern[str]:
-    """Weekdays and dates such as "14 June", "June 14th", "14.06."; fills the tables of names."""
+def _day_names() -> tuple[dict[str, int], dict[str, int]]:
+    """Weekdays from Monday = 0 and months from January = 1, in all languages."""
     from babel.dates import get_day_names, get_month_names
 
+    weekdays: dict[str, int] = {}
+    months: dict[str, int] = {}
     for language in ("en", "de", "fr", "es"):
-        for number, name in get_day_names("wide", locale=language).items():
-            _WEEKDAYS[plain(name)] = number
-        for number, name in get_month_names("wide", locale=language).items():
-            _MONTHS[plain(name)] = number
-    months, weekdays = "|".join(_MONTHS), "|".join(_WEEKDAYS)
-    return re.compile(
-        rf"\b(?:(?P<weekday>{weekdays})\b"
-        rf"|(?P<day>\d{{1,2}})(?:st|nd|rd|th|er|\.)?\s(?:of |de )?(?P<month>{months})\b"
-        rf"|(?P<month2>{months})\s(?P<day2>\d{{1,2}})\b"
-        rf"|(?P<day3>\d{{1,2}})[./](?P<number>\d{{1,2}})(?:[./]|\b))"
-    )
+        weekdays |= {plain(n): k for k, n in get_day_names("wide", locale=language).items()}
+        months |= {plain(n): k for k, n in get_month_names("wide", locale=language).items()}
+    return weekdays, months

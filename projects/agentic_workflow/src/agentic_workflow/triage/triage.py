@@ -36,6 +36,8 @@ _BOOSTS: dict[str, dict[Category, float]] = {
     "twice": {"billing": 8.0},
     "accepted": {"refund": 50.0, "other": 0.05},
     "refused": {"refund": 0.2},
+    "claim": {"refund": 2.0, "billing": 2.0, "other": 0.5},
+    "praise": {"other": 10.0},
 }
 
 
@@ -67,18 +69,10 @@ class Triager:
             confidence = (_TRUST + confidence * agreed) / (_TRUST + 1)
             category, why = reading.category, f"{model}; classifier: {category}"
         # 3. The other fields, by rules.
-        fields = read_fields(mail, category, signals)
-        amount = fields.amount
-        return Triage(
-            category=category,
-            priority=fields.priority,
-            order_id=fields.order_id,
-            amount=amount.value if amount else None,
-            currency=amount.currency if amount else None,
-            needs_approval=fields.needs_approval,
-            confidence=round(confidence, 3),
-            reasons=(f"category: {category} ({why})", *fields.reasons),
-            model=model,
+        triage = read_fields(mail, category, signals)
+        reasons = (f"category: {category} ({why})", *triage.reasons)
+        return triage.model_copy(
+            update={"confidence": round(confidence, 3), "reasons": reasons, "model": model}
         )
 
     def _category(
@@ -89,6 +83,8 @@ class Triager:
             return "spam", 1.0, "; ".join(screening.reasons) or "screening"
         if not own_text(mail):
             return "other", 1.0, "empty mail"
+        if mail.automatic:
+            return "other", 1.0, "automatic reply"
         odds = self._classifier.probabilities(mail, signals)
         for name in signals.names:
             for category, factor in _BOOSTS[name].items():

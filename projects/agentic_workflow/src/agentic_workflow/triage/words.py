@@ -1,9 +1,10 @@
-"""The words by which the rules recognise a request: `words.toml`, one row per subject and language.
+"""The words by which the rules recognise a request: tables in `words.toml` and `grammar.toml`.
 
-    matcher("legal").search(plain("Sonst schalte ich meinen Anwalt ein."))    # a match
+    has("legal", plain("Sonst schalte ich meinen Anwalt ein."))    # True
 
-All languages are searched at once, because people mix them and the language of a short mail is
-easily mistaken. What a match means is left to `orders`, `amounts` and `fields`.
+A table has one row per language. All rows are searched at once, because people mix languages and
+that of a short mail is easily mistaken. What a match means is left to `orders`, `amounts` and
+`fields`.
 """
 
 from __future__ import annotations
@@ -21,43 +22,35 @@ _END = re.compile(
     rf"(?<=[.!?;]){_ABBREVIATION}(?<!\d\.)\s+|(?<=\d\.)\s+(?=[^\W\d]{{3}})"
     r"|\n\s*\n|(?<=[.!?;:,])\n|\n(?=[-*•])"
 )
-_CLAUSE = re.compile(
+_TURN = re.compile(
     r",\s+(?:but|aber|mais|pero|doch|while|whereas|wahrend|tandis que|mientras|sondern|sino)\b"
     r"|\b(?:but|however|sondern|sino)\b"
 )
 
 
 @cache
-def _tables() -> dict[str, dict[str, list[str]]]:
-    text = resources.files("agentic_workflow.triage").joinpath("words.toml").read_text("utf-8")
+def tables(file: str) -> dict[str, dict[str, list[str]]]:
+    """The tables of words.toml or grammar.toml: name, language, regular expressions."""
+    text = resources.files("agentic_workflow.triage").joinpath(file).read_text("utf-8")
     return tomllib.loads(text)
 
 
 @cache
-def matcher(name: str) -> re.Pattern[str]:
-    """The words of a table as one expression, in all languages, for `plain` text."""
-    return re.compile(rf"(?<!\w){words(name)}(?!\w)")
+def words(name: str) -> str:
+    """The words of a table as one group, to build other expressions from."""
+    rows = (tables("words.toml").get(name) or tables("grammar.toml")[name]).values()
+    return "(?:" + "|".join(word for row in rows for word in row) + ")"
 
 
 @cache
-def words(name: str) -> str:
-    """The same as a group, to build other expressions from."""
-    return "(?:" + "|".join(word for row in _tables()[name].values() for word in row) + ")"
+def matcher(name: str) -> re.Pattern[str]:
+    """Matches whole words of a table in `plain` text."""
+    return re.compile(rf"(?<!\w){words(name)}(?!\w)")
 
 
 def has(name: str, text: str) -> bool:
     """Whether plain text contains a word of the table."""
     return matcher(name).search(text) is not None
-
-
-def count(name: str, text: str) -> int:
-    """Number of different words of the table in plain text."""
-    return len(set(matcher(name).findall(text)))
-
-
-def table_names() -> list[str]:
-    """The tables, in the order of the file."""
-    return list(_tables())
 
 
 def plain(text: str) -> str:
@@ -77,9 +70,8 @@ def sentences(text: str) -> list[str]:
 
 def clauses(text: str) -> list[str]:
     """Sentences, divided further where they turn to something else ("…, but …")."""
-    return [part for sentence in sentences(text) for part in _split(sentence)]
-
-
-def _split(sentence: str) -> list[str]:
-    starts = [0, *(m.start() for m in _CLAUSE.finditer(sentence) if m.start()), len(sentence)]
-    return [sentence[a:b].strip(" ,") for a, b in pairwise(starts)]
+    parts = []
+    for sentence in sentences(text):
+        starts = [0, *(m.start() for m in _TURN.finditer(sentence) if m.start()), len(sentence)]
+        parts += [sentence[a:b].strip(" ,") for a, b in pairwise(starts)]
+    return parts
