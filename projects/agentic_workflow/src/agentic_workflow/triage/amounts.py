@@ -31,7 +31,7 @@ _CENTS = (  # "100 Euro und 50 Cent", "12€50", "12 euros 50."
 _MONEY = re.compile(
     rf"(?<![\w.,])(?P<before>{_SIGN})\s?(?P<n1>{_NUMBER})(?:,-|\.-|,--)?"
     rf"|(?<![\w.,/])(?P<n2>{_NUMBER})(?:,-|\.-|,--)?\s?(?P<after>{_SIGN})(?:{_CENTS})?"
-    rf"|(?<!\w)(?P<spelled>(?:[a-z]+[\s-]){{0,6}}[a-z]+)\s(?P<word>{_SIGN})"
+    rf"|(?<!\w)(?P<spelled>(?:[a-z]+[\s-]){{0,6}}[a-z]+)\s(?P<word>{_SIGN})(?!\s?\d)"
 )
 _BARE = re.compile(  # "the 129.90": a sum although no currency is named
     r"(?<![\w.,/:#-])(?P<n1>\d{1,3}(?:[.,' ]\d{3})*[.,]\d{2}|\d+,-)(?![\w.,/:%-]*\d"
@@ -60,7 +60,7 @@ def find_amount(text: str, *, claim: bool) -> Amount | None:
     parts = clauses(text)
     amounts = [a for c in parts for a in _amounts(c, _MONEY)]
     amounts = amounts or [a for c in parts for a in _amounts(c, _BARE)]
-    likely = [a for a in amounts if a.score >= (0 if claim else 1)]
+    likely = [a for a in amounts if a.score >= (-2 if claim else 1)]
     if not likely:
         return None
     best = max(likely, key=lambda a: a.score)

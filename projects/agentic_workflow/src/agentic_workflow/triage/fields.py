@@ -44,6 +44,7 @@ class Signals:
     refused: str = ""  # wants no refund
     claim: str = ""  # a sum that may be asked for
     praise: str = ""  # thanks, and asks for nothing
+    goods: str = ""  # money back, and goods returned, broken or cancelled
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -74,7 +75,9 @@ def read_signals(mail: Mail) -> Signals:
     """What the rules read in the new text for certain, or nearly so."""
     text = plain(own_text(mail))
     parts = sentences(text)
-    amount = find_amount(open_text(mail), claim=True)
+    open_parts = open_text(mail)
+    amount = find_amount(open_parts, claim=True)
+    goods = matcher("topic goods").search(open_parts) if has("ask back", open_parts) else None
     asks = "?" in text or has("request", text) or has("problem", text) or amount
     return Signals(
         legal=next((p for p in parts if _is_threat(p)), ""),
@@ -86,6 +89,7 @@ def read_signals(mail: Mail) -> Signals:
         refused=next((p for p in parts if has("refuses refund", p)), ""),
         claim=amount.clause if amount else "",
         praise="" if asks else next((p for p in parts if has("thanks", p) or has("praise", p)), ""),
+        goods=goods[0] if goods else "",
     )
 
 
@@ -166,9 +170,9 @@ def _asks_deletion(sentence: str) -> bool:
         part = has("minor object", sentence if inside else gap + before[-35:])
         denied = has("not", gap) or has("not", before[-25:]) or has("not", after[:8])
         happened = re.search(rf"(?<!\w){words('done')}\s+(?:\w+\s+){{0,3}}$", gap)
-        if not (part or denied or has("ask", before)):
-            if not happened or has("request", sentence):
-                return True
+        asks = not happened or has("request", sentence)
+        if asks and not (part or denied or has("ask", before)):
+            return True
     return False
 
 
