@@ -14,10 +14,11 @@ from pydantic import SecretStr
 from sqlalchemy import insert
 
 from agentic_workflow.config import Config
+from agentic_workflow.decide.policy import SHOP_POLICY
 from agentic_workflow.serve import terminal
 from agentic_workflow.serve.actions import Actions
 from agentic_workflow.serve.api import create_app
-from agentic_workflow.store.case import Decision, Draft, Triage
+from agentic_workflow.store.case import Decision, Draft, Facts, Triage
 from agentic_workflow.store.database import writing
 from agentic_workflow.store.schema import outbox
 from seedbed.settings import Settings
@@ -237,12 +238,24 @@ def test_policy_and_statistics_are_served(client: TestClient) -> None:
     assert figures["days"] == 7 and "automation_rate" in figures
 
 
+def test_simulation_of_a_changed_policy_names_what_differs(
+    client: TestClient, actions: Actions
+) -> None:
+    case_id = waiting_case(client, actions, 19)
+    actions.store.update(case_id, facts=Facts())
+    changed = SHOP_POLICY.read_text("utf-8")
+    differences = client.post("/v1/simulate", json={"policy": changed}).json()
+    assert case_id in [difference["case_id"] for difference in differences]
+    assert "rule" in terminal.differences(differences)
+    answer = client.post("/v1/simulate", json={"policy": changed + "\n[[rule]"})
+    assert answer.status_code == 400 and "line" in answer.json()["error"]["message"]
+
+
 def test_metrics_count_cases_of_the_store(client: TestClient, actions: Actions) -> None:
     waiting_case(client, actions, 17)
     lines = client.get("/metrics").text.splitlines()
-    waiting = sum(n for (status, _), n in actions.store.counts().items() if status == "waiting")
-    shown = [line for line in lines if line.startswith('workflow_cases{category="shipping",st')]
-    assert f'workflow_cases{{category="shipping",status="waiting"}} {waiting}.0' in lines, shown
+    waiting = len(actions.store.cases(status="waiting", category="shipping"))
+    assert f'workflow_cases{{category="shipping",status="waiting"}} {waiting}.0' in lines
     assert any(line.startswith("workflow_in_doubt ") for line in lines)
 
 

@@ -19,7 +19,9 @@ from sqlalchemy import text
 
 from agentic_workflow.store.case import Draft, Mail, Triage
 from agentic_workflow.store.database import reading, writing
+from agentic_workflow.store.schema import cases
 from agentic_workflow.store.search import words
+from agentic_workflow.store.statistics import counts
 from agentic_workflow.store.store import Store, case_id
 from seedbed.errors import Busy, ConfigError, Conflict, NotFound, SeedbedError, Unavailable
 
@@ -223,7 +225,8 @@ def test_words_of_a_long_text_are_bounded() -> None:
 
 def test_two_people_who_decide_at_once_get_one_success(store: Store) -> None:
     for number in range(5):
-        id, barrier, results = wait_for_approval(store, number), threading.Barrier(2), []
+        id, barrier = wait_for_approval(store, number), threading.Barrier(2)
+        results: list[Any] = []
 
         def decide(name: str, id: str = id, barrier: Any = barrier, results: Any = results) -> None:
             barrier.wait()
@@ -318,8 +321,9 @@ def test_statistics_count_closed_cases_of_the_last_days(store: Store, clock: Clo
     assert figures.median_seconds == 2.5 * 3600
     assert figures.by_category == {"shipping": 3, "refund": 1}
     assert figures.by_day == {"2026-05-04": 4}
-    assert store.counts()["closed", "shipping"] == 3
-    assert store.counts()["received", ""] == 1
+    with reading(store.engine) as connection:
+        by_status = counts(connection, cases.c.status, cases.c.category)
+    assert by_status["closed", "shipping"] == 3 and by_status["received", ""] == 1
     clock.now += timedelta(days=1)
     empty = store.statistics(days=1)
     assert (empty.closed, empty.automation_rate, empty.median_seconds) == (0, None, None)
@@ -369,7 +373,7 @@ def test_processes_open_and_write_one_database_at_once(url: str) -> None:
         assert process.returncode == 0, errors.decode()
     store = Store(url)
     assert store.statistics().closed == 120
-    assert store.counts()["received", ""] == 40
+    assert len(store.cases(status="received", limit=100)) == 40
     store.close()
 
 

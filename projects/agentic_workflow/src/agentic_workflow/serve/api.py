@@ -29,6 +29,7 @@ from agentic_workflow.decide.policy import SHOP_POLICY, PolicyFile, load_policy
 from agentic_workflow.engine.desk import open_outbox, open_store
 from agentic_workflow.engine.intake import Intake
 from agentic_workflow.engine.queue import CaseQueue
+from agentic_workflow.evaluate.simulate import Difference, simulate
 from agentic_workflow.serve import schemas
 from agentic_workflow.serve.actions import Actions
 from agentic_workflow.serve.metrics import store_metrics
@@ -48,6 +49,9 @@ def create_app(config: Config, settings: Settings | None = None) -> FastAPI:
 
     `app.state.actions` is for the page. Raises ConfigError, MissingExtra or Unavailable.
     """
+    from agentic_workflow.serve.page import Page
+    from seedbed.server import html, ui
+
     store, queue = open_store(config), CaseQueue(config)
     actions = Actions(config, store, queue, open_outbox(config, store, "web"))
     intake, policy = Intake(config, store, queue), PolicyFile(config.policy or SHOP_POLICY)
@@ -81,6 +85,7 @@ def create_app(config: Config, settings: Settings | None = None) -> FastAPI:
     _add_effects(router, actions)
     _add_operation(router, actions, policy)
     app.include_router(router)
+    ui.mount(app, Page(actions, policy).blocks, extra_css=html.styles(__package__))
     return app
 
 
@@ -188,14 +193,11 @@ def _add_operation(router: APIRouter, actions: Actions, policy: PolicyFile) -> N
         """Figures of the cases closed in the last days."""
         return actions.store.statistics(days)
 
-    @router.post("/simulate")
-    def simulate(body: schemas.SimulateRequest, caller: Caller) -> list[dict[str, Any]]:  # noqa: ARG001
+    @router.post("/simulate", response_model=list[Difference])
+    def post_simulate(body: schemas.SimulateRequest, caller: Caller) -> Any:  # noqa: ARG001
         """Decide past cases again by a changed policy; returns those that would differ."""
-        from agentic_workflow.evaluate.simulate import simulate as run
-
         with TemporaryDirectory() as folder:
             path = Path(folder) / "policy.toml"
             path.write_text(body.policy, encoding="utf-8")
             changed = load_policy(path)
-        differences: list[dict[str, Any]] = run(actions.store, changed)
-        return differences
+        return simulate(actions.store, changed)

@@ -14,6 +14,9 @@ from contextlib import contextmanager
 from statistics import quantiles
 from typing import TYPE_CHECKING
 
+from agentic_workflow.store.database import reading
+from agentic_workflow.store.schema import outbox
+from agentic_workflow.store.statistics import counts, draft_seconds
 from agentic_workflow.store.store import Store
 from seedbed.errors import SeedbedError
 
@@ -38,8 +41,10 @@ class StoreCollector:
         from prometheus_client.core import GaugeMetricFamily
 
         try:
-            cases, effects = self._store.counts(), self._store.effect_counts()
-            seconds = self._store.draft_seconds()
+            cases = self._store.counts()
+            with reading(self._store.engine) as connection:
+                effects = counts(connection, outbox.c.status)
+                seconds = draft_seconds(connection)
         except SeedbedError as error:
             _log.warning("metrics without the store: %s", error)
             return
@@ -49,7 +54,7 @@ class StoreCollector:
         yield gauge
         gauge = GaugeMetricFamily("workflow_effects", "Refunds and replies.", labels=["status"])
         for status in ("ready", "claimed", "done", "in_doubt", "failed"):
-            gauge.add_metric([status], effects.get(status, 0))
+            gauge.add_metric([status], effects.get((status,), 0))
         yield gauge
         for name, status in (
             ("workflow_in_doubt", "in_doubt"),

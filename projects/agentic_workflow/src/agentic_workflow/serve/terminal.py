@@ -94,7 +94,12 @@ def differences(items: Sequence[Json]) -> str:
     """What a changed policy would decide differently."""
     if not items:
         return "No case would be decided differently."
-    return table(tuple(items[0]), [[_cut(str(value)) for value in i.values()] for i in items])
+    rows = [
+        (d["case_id"], _cut(d["subject"]), name, str(d["before"][name]), str(d["after"][name]))
+        for d in items
+        for name in d["fields"]
+    ]
+    return table(("case", "subject", "field", "now", "changed"), rows)
 
 
 def duration(seconds: float) -> str:

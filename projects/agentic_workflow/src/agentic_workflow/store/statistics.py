@@ -49,7 +49,7 @@ def usage(
     return Usage(cases=count, tokens=tokens or 0, cost_usd=cost or 0.0)
 
 
-def count(connection: Connection, *keys: Column[Any]) -> dict[tuple[str, ...], int]:
+def counts(connection: Connection, *keys: Column[Any]) -> dict[tuple[str, ...], int]:
     """The number of rows for each combination of the columns; an empty one is ""."""
     rows = connection.execute(select(*keys, func.count()).group_by(*keys)).all()
     return {tuple(key or "" for key in row[:-1]): row[-1] for row in rows}

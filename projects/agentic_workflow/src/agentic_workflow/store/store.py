@@ -16,7 +16,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, Select, insert, select, update
 from sqlalchemy.exc import IntegrityError
@@ -24,23 +24,8 @@ from sqlalchemy.exc import IntegrityError
 from agentic_workflow.store import search, statistics
 from agentic_workflow.store.case import Draft, Mail, Status, Triage, Value
 from agentic_workflow.store.database import open_database, reading, writing
-from agentic_workflow.store.records import (
-    Approval,
-    CaseRecord,
-    CaseSummary,
-    Correction,
-    Event,
-    Verdict,
-)
-from agentic_workflow.store.schema import (
-    UNDECIDED,
-    approvals,
-    cases,
-    corrections,
-    events,
-    outbox,
-    switches,
-)
+from agentic_workflow.store.records import Approval, CaseRecord, CaseSummary, Correction, Event
+from agentic_workflow.store.schema import UNDECIDED, approvals, cases, corrections, events, switches
 from agentic_workflow.store.statistics import Statistics, Usage
 from seedbed.errors import Conflict, NotFound
 
@@ -236,7 +221,12 @@ class Store:
             pass
 
     def decide_approval(
-        self, id: str, decision: Verdict, by: str, draft: Draft | None = None, comment: str = ""
+        self,
+        id: str,
+        decision: Literal["approve", "reject", "ask"],
+        by: str,
+        draft: Draft | None = None,
+        comment: str = "",
     ) -> CaseRecord:
         """Record what a person, or the deadline, decided; the case is "approved" then.
 
@@ -323,18 +313,7 @@ class Store:
     def counts(self) -> dict[tuple[str, ...], int]:
         """Number of cases by status and category, which is empty before triage."""
         with reading(self.engine) as connection:
-            return statistics.count(connection, cases.c.status, cases.c.category)
-
-    def effect_counts(self) -> dict[str, int]:
-        """Number of effects by status."""
-        with reading(self.engine) as connection:
-            rows = statistics.count(connection, outbox.c.status)
-        return {status: n for (status,), n in rows.items()}
-
-    def draft_seconds(self) -> list[float]:
-        """Times from arrival to the draft, of the latest hundred drafts."""
-        with reading(self.engine) as connection:
-            return statistics.draft_seconds(connection)
+            return statistics.counts(connection, cases.c.status, cases.c.category)
 
     def _all(self, kind: type[T], query: Select[Any], limit: int = LIST_LIMIT) -> list[T]:
         with reading(self.engine) as connection:
