@@ -14,25 +14,18 @@ from __future__ import annotations
 import random
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, Protocol
 
 from dbos import DBOS, DBOSConfiguredInstance, error
+from pydantic import BaseModel
 from sqlalchemy.exc import DBAPIError
 
 from agentic_workflow.effects.outbox import Outbox, Outcome, crash_point, effect_key
 from agentic_workflow.mail.screen import screen
-from agentic_workflow.store.case import (
-    Decision,
-    Draft,
-    Facts,
-    Mail,
-    Passage,
-    Screening,
-    Triage,
-    Value,
-)
+from agentic_workflow.store.case import Decision, Draft, Facts, Mail, Passage, Screening, Triage
 from agentic_workflow.store.store import CaseRecord, Store
 from seedbed.errors import Busy, Conflict, NotFound, Unavailable, public_message
 
@@ -56,17 +49,13 @@ class Queue(Protocol):
         """Let a worker run `finish_case`."""
 
 
-def _passes(problem: BaseException) -> bool:
-    return isinstance(problem, Unavailable | Busy)
-
-
 # A step waits for a database that is away: 0.5 s between attempts, for some ten minutes.
 step = DBOS.step(
     retries_allowed=True,
     interval_seconds=0.5,
     backoff_rate=1.0,
     max_attempts=1200,
-    should_retry=_passes,
+    should_retry=lambda problem: isinstance(problem, Unavailable | Busy),
 )
 
 
@@ -91,7 +80,7 @@ class HelpDesk(DBOSConfiguredInstance):
         self.shop, self.passages, self.writer = shop, passages, writer
         self.outbox, self.queue = outbox, queue
         self.running: set[str] = set()  # workflow ids, for the supervisor
-        self.restart: Any = None  # replaces this process; set by the worker
+        self.restart: Callable[[], NoReturn] | None = None  # of this process; set by the worker
 
     # ── the workflows ───────────────────────────────────────────────────────────────────────
 
@@ -116,10 +105,9 @@ class HelpDesk(DBOSConfiguredInstance):
         # 4. Classify, and extract what the mail asks for.
         triage = Triage.model_validate(self.classify(case_id, mail, screening))
         # 5. Look up the customer and the order, and what the policy documents say.
-        facts = Facts.model_validate(self.look_up(case_id, mail, triage))
-        passages = [
-            Passage.model_validate(passage) for passage in self.search(case_id, mail, triage)
-        ]
+        known = self.look_up(case_id, mail, triage)
+        facts = Facts.model_validate(known["facts"])
+        passages = [*map(Passage.model_validate, known["passages"])]
         # 6. Decide by the policy.
         decided = self.decide(case_id, mail, screening, triage, facts)
         decision, doubts = Decision.model_validate(decided), list[str]()
@@ -142,25 +130,23 @@ class HelpDesk(DBOSConfiguredInstance):
         # 10. Close.
         return plan["status"] or self.close(case_id, plan)
 
-    def _guard(self, case_id: str, run: Any) -> str:
-        """Let a case whose workflow fails be "failed", with the reason, so that it can be replayed."""
+    def _guard(self, case_id: str, run: Callable[[], str]) -> str:
+        """Run a workflow; an exception makes its case "failed", which can be replayed."""
         workflow_id = str(DBOS.workflow_id)
         self.running.add(workflow_id)
         try:
-            return str(run())
+            return run()
         except DBAPIError:
             # DBOS could not record a step, so nothing that follows would be recorded either. This
             # process starts again, and recovers the workflow from the last recorded step.
-            if self.restart is None:
-                raise
-            self.restart()
-            raise AssertionError("unreachable") from None
+            if self.restart:
+                self.restart()
+            raise
         except error.DBOSException:
             raise  # recorded by DBOS; `Upkeep` marks the case
         except Exception as problem:
-            return self.fail(
-                case_id, f"{type(problem).__name__}: {public_message(problem, DBOS.logger)}"
-            )
+            message = public_message(problem, DBOS.logger)
+            return self.fail(case_id, f"{type(problem).__name__}: {message}")
         finally:
             self.running.discard(workflow_id)
 
@@ -172,8 +158,11 @@ class HelpDesk(DBOSConfiguredInstance):
         started, mail = time.perf_counter(), self.store.case(case_id).mail
         self.store.update(case_id, status="working")
         first = next((m[1] for i in mail.in_reply_to if (m := _ANSWERED.match(i))), "")
-        answers = [f"answers case {first}"] if first and self._is_from(first, mail.sender) else []
-        return self._record(case_id, "receive", started, mail, "", [*answers, *mail.warnings])
+        reason = ""
+        with suppress(NotFound):
+            if first and self.store.case(first).mail.sender == mail.sender:
+                reason = f"answers case {first}"
+        return self._record(case_id, "receive", started, mail, reason, mail.warnings)
 
     @step
     def deduplicate(self, case_id: str) -> str | None:
@@ -202,19 +191,16 @@ class HelpDesk(DBOSConfiguredInstance):
 
     @step
     def look_up(self, case_id: str, mail: Mail, triage: Triage) -> Json:
-        """The customer and the order."""
-        started, facts = time.perf_counter(), self.shop.facts(mail, triage)
+        """The customer, the order, and passages of the policy documents."""
+        started, query = time.perf_counter(), f"{mail.subject}\n{mail.text}"
+        facts = self.shop.facts(mail, triage)
+        passages = self.passages.search(query, mail.language, category=triage.category)
         self.store.update(case_id, facts=facts)
         reason = f"customer {facts.customer_id or 'unknown'}, order {facts.order_id or 'unknown'}"
-        return self._record(case_id, "look up", started, facts, reason, facts.warnings)
-
-    @step
-    def search(self, case_id: str, mail: Mail, triage: Triage) -> list[Json]:
-        """Passages of the policy documents."""
-        started, query = time.perf_counter(), f"{mail.subject}\n{mail.text}"
-        passages = self.passages.search(query, mail.language, category=triage.category)
-        self._record(case_id, "search", started, None, "", [p.source for p in passages])
-        return [passage.model_dump(mode="json") for passage in passages]
+        evidence = (*facts.warnings, *(passage.source for passage in passages))
+        values = [passage.model_dump(mode="json") for passage in passages]
+        recorded = self._record(case_id, "look up", started, facts, reason, evidence)
+        return {"facts": recorded, "passages": values}
 
     @step
     def decide(
@@ -234,20 +220,17 @@ class HelpDesk(DBOSConfiguredInstance):
         started, case = time.perf_counter(), self.store.case(case_id)
         mail, triage, facts, decision = case.mail, case.triage, case.facts, case.decision
         assert triage and facts and decision  # written by the steps before
-        examples = [
+        alike = [
             correction
             for correction in self.store.corrections(limit=50)
-            if correction.mail.language == mail.language
-            and correction.triage
-            and correction.triage.category == triage.category
+            if correction.triage and correction.triage.category == triage.category
         ]
-        draft = self.writer.write(mail, triage, facts, decision, passages, examples[:2])
+        draft = self.writer.write(mail, triage, facts, decision, passages, alike[:2])
         self.store.update(case_id, draft=draft)
         fields = draft.model_dump(include={"model", "prompt_version", "tokens", "cost_usd"})
-        evidence = (*draft.citations, *draft.warnings)
-        self._record(case_id, "draft", started, None, "", evidence, **fields)
+        self._record(case_id, "draft", started, None, "", draft.citations, **fields)
         limit = self._exceeded(case_id)
-        return [f"Limit exceeded: {limit}."] if limit else []
+        return [*draft.warnings, *([f"Limit exceeded: {limit}."] if limit else [])]
 
     @step
     def ask_person(self, case_id: str, reasons: Sequence[str]) -> str:
@@ -280,13 +263,12 @@ class HelpDesk(DBOSConfiguredInstance):
     def act(self, case_id: str, action: str) -> Json:
         """Carry out one effect, through the outbox."""
         started, case = time.perf_counter(), self.store.case(case_id)
-        receiver, payload = effect(case, action)
+        key, receiver, payload = effect(case, action)
         if self.store.switch("stopped"):
             outcome = Outcome("stopped", error="the kill switch is on")
         elif self.store.switch("dry_run"):
             outcome = Outcome("done", f"dry run, not done: {payload}")
         else:
-            key = effect_key(case.mail.message_id, action, case.revision)
             outcome = self.outbox.perform(key, case_id, receiver, payload)
         reason = f"{outcome.status}: {outcome.receipt or outcome.error}"
         self._record(case_id, action, started, None, reason)
@@ -298,12 +280,11 @@ class HelpDesk(DBOSConfiguredInstance):
         case, retry = self.store.case(case_id), self.policy.current().retry
         status, reason = outcome["status"], f"{action}: {outcome['error']}"
         if status == "retry" and outcome["attempts"] >= retry.attempts:
-            key = effect_key(case.mail.message_id, action, case.revision)
-            status = "failed" if self.outbox.give_up(key) == "failed" else "retry"
+            status = self.outbox.give_up(effect(case, action)[0])  # "failed", or "done" after all
         if status in ("in_doubt", "failed"):
             return self._leave(case_id, status, reason)
         self.store.update(case_id, status="approved", attempt=attempt + 1, outcome=reason)
-        if status == "retry":  # when the kill switch is released, the upkeep queues the case
+        if status != "stopped":  # when the kill switch is released, the upkeep queues the case
             pause = retry.first_seconds * 2 ** max(outcome["attempts"] - 1, 0)
             delay = pause * random.uniform(0.75, 1.25)
             self.queue.finish(case_id, attempt + 1, case.mail.sender, delay)
@@ -332,7 +313,7 @@ class HelpDesk(DBOSConfiguredInstance):
         case_id: str,
         kind: str,
         started: float,
-        result: Value | None,
+        result: BaseModel | None,
         reason: str,
         evidence: Sequence[str] = (),
         **fields: Any,
@@ -354,20 +335,15 @@ class HelpDesk(DBOSConfiguredInstance):
                     return f"{usage[name]:.6g} {name} of {limit:g} per {scope}"
         return ""
 
-    def _is_from(self, case_id: str, sender: str) -> bool:
-        try:
-            return self.store.case(case_id).mail.sender == sender
-        except NotFound:
-            return False
 
-
-def effect(case: CaseRecord, action: str) -> tuple[str, Json]:
-    """The receiver of an effect, and what it needs to know, as JSON."""
+def effect(case: CaseRecord, action: str) -> tuple[str, str, Json]:
+    """The key of an effect, its receiver, and what that needs to know, as JSON."""
     mail, decision, draft = case.mail, case.decision, case.draft
+    key = effect_key(mail.message_id, action, case.revision)
     if action == "refund" and decision and case.facts:
         amount = {"amount": f"{decision.amount:.2f}", "currency": decision.currency}
-        return "payments", {"order_id": case.facts.order_id, **amount}
+        return key, "payments", {"order_id": case.facts.order_id, **amount}
     assert draft
     thread = {"in_reply_to": mail.message_id, "references": mail.in_reply_to[::-1]}
     payload = {"to": mail.sender, "subject": draft.subject, "body": draft.body}
-    return "smtp", {"case_id": case.id, **payload, **thread}
+    return key, "smtp", {"case_id": case.id, **payload, **thread}

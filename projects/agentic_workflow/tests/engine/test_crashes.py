@@ -47,9 +47,11 @@ def test_cases_complete_once_when_workers_die_at_each_boundary(
     world, cases = open_world(database), []
     for round, point in enumerate(POINTS, start=1):
         cases += [world.take(text) for text in TEXTS]
-        started = [world.worker(f"worker-{n}", crash=point) for n in range(workers)]
+        for number in range(workers):
+            world.worker(f"worker-{number}", crash=point)
         world.until(partial(world.crashed, point))
         if workers == 1:
+            world.until(lambda: not world.workers[-1].alive())
             world.worker("worker-0", crash=point)  # as `serve` does
         world.wait(cases)
         doubts = check(world, cases, refunds=2 * round)

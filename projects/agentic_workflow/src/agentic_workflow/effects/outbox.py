@@ -101,7 +101,9 @@ class Outbox:
         self._engine, self._receivers, self._executor = engine, receivers, executor_id
         ours = [Rejected, _Claimed, Unavailable, Busy]  # not a failure of the receiver
         self._breakers = {
-            name: CircuitBreaker(FAILURES, OPEN_SECONDS, exclude=ours, name=name)
+            name: CircuitBreaker(
+                FAILURES, OPEN_SECONDS, exclude=ours, name=name, throw_new_error_on_trip=False
+            )
             for name in receivers
         }
         self._stopped = threading.Event()
@@ -235,7 +237,7 @@ class Outbox:
         condition = rows.c.status != "done"
         if token and not receipt:
             condition &= (rows.c.executor == token) | (rows.c.status == "ready")
-        values = {"status": status, "receipt": receipt, "error": error[:500]}
+        values: dict[str, Any] = {"status": status, "receipt": receipt, "error": error[:500]}
         values |= {"attempts": rows.c.attempts + 1, "done_at": datetime.now(UTC)}
 
         @retry(retry=retry_if_exception_type((Unavailable, Busy)), wait=wait_fixed(0.2))

@@ -3,9 +3,9 @@
     smtp = SmtpReceiver("smtp://127.0.0.1:8025", "help@shop.example")
     smtp.deliver({"case_id": "c…", "to": "anna@example.com", "subject": "Re: …", …}, key, claim)
 
-Mail servers do not recognize a repetition, so `repeatable` is False. Whatever fails before the final
-dot is certainly not delivered; a connection lost after it leaves a doubt. The claim is therefore
-made between the text and the dot: a crash leaves a doubt only in the milliseconds after it.
+Mail servers do not recognize a repetition, so `repeatable` is False. Whatever fails before the
+final dot is certainly not delivered; a connection lost after it leaves a doubt. The claim is made
+between the text and the dot, so that a crash leaves a doubt only in the milliseconds after it.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from agentic_workflow.config import Config
-from agentic_workflow.effects.outbox import Outbox
+from agentic_workflow.effects.outbox import Outbox, Receiver
 from agentic_workflow.effects.payments import PaymentReceiver
 from agentic_workflow.effects.smtp import SmtpReceiver
 from agentic_workflow.engine.queue import CaseQueue
@@ -18,7 +18,7 @@ from agentic_workflow.store.store import Store
 from agentic_workflow.workflow import HelpDesk
 from seedbed.settings import Settings
 
-SAMPLE = Path(__file__).parents[1] / "sample"
+POLICIES = Path(__file__).parents[1] / "sample" / "policies"
 SAMPLE_SMTP, SAMPLE_PAYMENTS = "smtp://127.0.0.1:8025", "http://127.0.0.1:8006"
 """Where `serve` starts the sample servers if none are configured."""
 
@@ -30,7 +30,7 @@ def open_store(config: Config) -> Store:
 
 def open_outbox(config: Config, store: Store, executor_id: str) -> Outbox:
     """The outbox with its receivers."""
-    receivers = {
+    receivers: dict[str, Receiver] = {
         "smtp": SmtpReceiver(config.smtp_url or SAMPLE_SMTP, config.address),
         "payments": PaymentReceiver(config.payment_url or SAMPLE_PAYMENTS),
     }
@@ -56,7 +56,7 @@ def open_desk(config: Config, settings: Settings, queue: CaseQueue, executor_id:
         policy=PolicyFile(config.policy or SHOP_POLICY),
         triager=Triager(embeddings, model),
         shop=Shop(config.shop_url or Path(config.data_dir) / "shop.sqlite"),
-        passages=Passages(config.policies or SAMPLE / "policies", embeddings),
+        passages=Passages(config.policies or POLICIES, embeddings),
         writer=Writer(model, settings.model if named else ""),
         outbox=open_outbox(config, store, executor_id),
         queue=queue,

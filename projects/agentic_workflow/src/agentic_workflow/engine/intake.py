@@ -40,8 +40,7 @@ class Intake:
         mail = parse_mail(data)
         record, _ = self._store.receive(mail)
         if record.status == "received":  # also if it came before and the process died here
-            priority = "low" if mail.automatic else "normal"
-            self._queue.submit(record.id, mail.sender, priority)
+            self._queue.submit(record.id, mail.sender, "low" if mail.automatic else "normal")
         return record
 
     def watch(self, stop: threading.Event) -> None:

@@ -5,8 +5,8 @@
     queue.finish(record.id, record.attempt, record.mail.sender)
 
 Cases of one customer run one after another, by priority and then in the order of arrival; those of
-different customers run at the same time. The workflow's id is made from the case's, so that queueing
-it twice changes nothing. Running the workflows is up to `worker.py`.
+different customers run at the same time. The id of a workflow is made from the case's, so that
+queueing it twice changes nothing. Running the workflows is up to `worker.py`.
 """
 
 from __future__ import annotations
@@ -29,16 +29,15 @@ APP = "agentic-workflow"
 QUEUE = "mails"
 POLL_SECONDS = 0.1
 CASES_AT_ONCE = 10  # per worker; with the polling, 100 cases a second
-STARTS = {"limit": 6000, "period": 60.0}  # of all workers together
 APPROVED, PRIORITIES = 1, {"high": 2, "normal": 3, "low": 4}  # what a person waits for comes first
-ENDED, BROKEN = ("SUCCESS",), ("ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
 UNFINISHED = ["PENDING", "ENQUEUED", "DELAYED"]
+BROKEN = ("ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
 
 
 def workflow_database(config: Config) -> str:
     """The URL of the workflow database, which is created if it does not exist."""
     if config.database_url:
-        return config.database_url
+        return str(config.database_url)
     path = Path(config.data_dir).absolute() / "workflows.sqlite"
     path.parent.mkdir(parents=True, exist_ok=True)
     open_sqlite(path).close()  # switches the file to write-ahead logging

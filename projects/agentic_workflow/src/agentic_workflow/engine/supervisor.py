@@ -5,8 +5,8 @@
     Supervisor(locks, queue, desk, "worker-1", VERSION).watch(stop)
 
 A worker holds a lock as long as it lives: an advisory lock on a Postgres session of its own, or a
-locked file beside the SQLite database. A worker that gains the lock of another with unfinished cases
-knows that the other is dead. One that loses its own lock is taken for dead, and stops.
+locked file beside the SQLite database. A worker that gains the lock of another with unfinished
+cases knows that the other is dead. One that loses its own lock is taken for dead, and stops.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import os
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NoReturn
 
 from dbos import DBOS
 
@@ -70,45 +70,41 @@ class PostgresLocks:
     def __init__(self, url: str) -> None:
         import psycopg
 
-        alive = {"keepalives_idle": 2, "keepalives_interval": 2, "keepalives_count": 3}
-        url = "postgresql" + url[url.index("://") :]
+        self._error, url = psycopg.Error, "postgresql" + url[url.index("://") :]
         try:
-            self._session = psycopg.connect(url, autocommit=True, connect_timeout=5, **alive)
+            self._session = psycopg.connect(
+                url, autocommit=True, connect_timeout=5, keepalives_idle=5, keepalives_interval=2
+            )
         except psycopg.Error as error:
             raise Unavailable(f"Cannot connect to the database: {error}.") from None
 
     def acquire(self, name: str) -> bool:
-        """Take the advisory lock that has the hash of the name as its number."""
-        return bool(self._call("SELECT pg_try_advisory_lock(%s)", _number(name)))
+        """Take the advisory lock whose number is a hash of the name."""
+        return self._call("pg_try_advisory_lock", name)
 
     def release(self, name: str) -> None:
         """Give a lock back."""
-        self._call("SELECT pg_advisory_unlock(%s)", _number(name))
+        self._call("pg_advisory_unlock", name)
 
     def check(self) -> None:
         """Ask the server for a sign of life."""
-        self._call("SELECT %s", 1)
+        self._call("abs", "any statement will do")
 
     def close(self) -> None:
         """End the session, and with it the locks."""
         self._session.close()
 
-    def _call(self, statement: str, value: int) -> Any:
-        import psycopg
-
+    def _call(self, function: str, name: str) -> bool:
+        digest = hashlib.sha256(f"agentic-workflow:{name}".encode()).digest()
+        number = int.from_bytes(digest[:8], signed=True)
         try:
-            row = self._session.execute(statement.encode(), (value,)).fetchone()
-        except psycopg.Error as error:
+            row = self._session.execute(f"SELECT {function}({number})".encode()).fetchone()
+        except self._error as error:
             raise Unavailable(f"The session with this worker's lock is lost: {error}.") from None
-        return row and row[0]
+        return bool(row and row[0])
 
 
 Locks = FileLocks | PostgresLocks
-
-
-def _number(name: str) -> int:
-    digest = hashlib.sha256(f"agentic-workflow:{name}".encode()).digest()
-    return int.from_bytes(digest[:8], signed=True)
 
 
 def open_locks(config: Config) -> Locks:
@@ -147,7 +143,10 @@ class Supervisor:
                 if self._broken.is_set() or self._has_orphans(pending):
                     return True
                 for executor in set(pending.values()) - {self._executor}:
-                    self._take_over(executor)
+                    name = lock_name(executor, self._version)
+                    if self._locks.acquire(name):
+                        recover(executor)
+                        self._locks.release(name)
                 if drain and not self._queue.unfinished(self._version):
                     return False
         except Unavailable as error:
@@ -155,9 +154,10 @@ class Supervisor:
             return True
         return False
 
-    def _request_restart(self) -> None:
+    def _request_restart(self) -> NoReturn:
         self._broken.set()
-        threading.Event().wait()  # this thread ends with the process
+        while True:  # until the process is replaced, and this thread with it
+            time.sleep(1)
 
     def _has_orphans(self, pending: dict[str, str]) -> bool:
         """Whether DBOS could not record the end of a case, which would block its customer."""
@@ -165,12 +165,6 @@ class Supervisor:
         idle = [f for f, owner in pending.items() if owner == self._executor and f not in running]
         self._orphans = {flow: self._orphans.get(flow, now) for flow in idle}
         return any(now - since > ORPHAN_SECONDS for since in self._orphans.values())
-
-    def _take_over(self, executor_id: str) -> None:
-        name = lock_name(executor_id, self._version)
-        if self._locks.acquire(name):
-            recover(executor_id)
-            self._locks.release(name)
 
 
 def recover(executor_id: str) -> None:

@@ -3,9 +3,8 @@
     schedule_upkeep(desk, queue)     # every ten seconds, in one of the workers
     Upkeep(desk, queue).run(now)     # once
 
-A case can stand still when a process dies between two databases: stored but not queued, decided but
-not queued, or its workflow ended without the store noticing. Each is put right from what the
-workflow database says.
+A case stands still when a process dies between two databases: it is stored or decided but not
+queued, or its workflow ended and the store does not show it. The workflow database tells which.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from typing import Any
 
 from dbos import DBOS
 
-from agentic_workflow.engine.queue import BROKEN, ENDED, CaseQueue
+from agentic_workflow.engine.queue import BROKEN, CaseQueue
 from agentic_workflow.engine.replay import go_on
 from agentic_workflow.store.case import STATUSES
 from agentic_workflow.store.records import CaseSummary
@@ -23,7 +22,7 @@ from agentic_workflow.workflow import HelpDesk
 from seedbed.errors import Conflict
 
 EVERY = "*/10 * * * * *"  # with seconds first
-SETTLE_SECONDS = 20.0
+SETTLE = timedelta(seconds=20)
 """Cases that changed later are left alone: a process may be about to queue them."""
 _upkeep: list[Upkeep] = []  # of this process
 
@@ -43,10 +42,9 @@ class Upkeep:
             for case in self._store.expired(now):
                 self._reject(case)
         # 2. Queue what nobody queued, and put right what stands still.
-        before = now - timedelta(seconds=SETTLE_SECONDS)
         working = self._store.cases(status="working", limit=500)
-        idle = [case for case in working if case.changed_at < before]
-        self._put_right([*self._store.unqueued(before), *idle])
+        idle = [case for case in working if case.changed_at < now - SETTLE]
+        self._put_right([*self._store.unqueued(now - SETTLE), *idle])
         # 3. Go on with cases whose doubt is settled.
         for case in self._store.cases(status="in_doubt", limit=500):
             if not self._desk.outbox.list("in_doubt", case.id):
@@ -61,33 +59,34 @@ class Upkeep:
 
     def _put_right(self, cases: list[CaseSummary]) -> None:
         stopped = self._store.switch("stopped")
-        states = self._queue.states([f"{c.id}-{c.attempt}" for c in cases] + [c.id for c in cases])
+        states = self._queue.states([id for c in cases for id in (c.id, f"{c.id}-{c.attempt}")])
         for case in cases:
-            first = {} if case.status == "approved" else {case.id: states.get(case.id)}
-            state = states.get(f"{case.id}-{case.attempt}") or first.get(case.id)
-            if state is None and case.status == "approved":
+            decided = case.status == "approved"
+            # The latest workflow of the case; one that asked a person is not the latest.
+            state = states.get(f"{case.id}-{case.attempt}")
+            state = state or (None if decided else states.get(case.id))
+            if state is None and not decided:
+                self._queue.submit(case.id, case.sender)
+            elif state is None:
                 if not stopped:
                     self._queue.finish(case.id, case.attempt, case.sender)
-            elif state is None:
-                self._queue.submit(case.id, case.sender)
             elif state[0] in BROKEN:
-                reason = f"The workflow ended with {state[0]}: {state[1] or 'killed repeatedly'}"
+                reason = f"The workflow ended with {state[0]}: {state[1] or 'it was killed'}."
                 self._store.update(case.id, status="failed", outcome=reason)
                 self._store.record(case.id, "failed", reason=reason)
-            elif state[0] in ENDED and state[1] in STATUSES:
+            elif state[1] in STATUSES:  # the store missed how it ended
                 self._store.update(case.id, status=state[1])
 
 
 @DBOS.step(name="upkeep")
-def _run(now: str) -> None:
+def _run() -> None:
     for upkeep in _upkeep:
-        upkeep.run(datetime.fromisoformat(now))
+        upkeep.run(datetime.now(UTC))
 
 
 @DBOS.workflow(name="upkeep")
-def _scheduled(at: datetime, _context: Any) -> None:
-    del at  # the time it was due, perhaps long ago
-    _run(datetime.now(UTC).isoformat())
+def _scheduled(_due: datetime, _context: Any) -> None:
+    _run()
 
 
 def schedule_upkeep(desk: HelpDesk, queue: CaseQueue) -> None:

@@ -7,8 +7,8 @@
     POST   /failures         {"mode", "count"}        so many bookings fail: "before" or "after"
                                                       they are booked, or for good ("refuse")
 
-With a shop, no more is refunded for an order than was paid for it, and a refund becomes a payment of
-the shop; without one, every sum is booked.
+With a shop, no more is refunded for an order than was paid for it, and a refund becomes a payment
+of the shop; without one, every sum is booked.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def create_app(path: Path, shop: Path | None = None) -> FastAPI:
             raise HTTPException(500, "Not booked.")
         with open_ledger(path, shop, "book") as ledger:
             status, order_id, cents = (
-                ledger.execute(_STATUS, (reservation,)).fetchone() or ("",) * 3
+                ledger.execute(_STATUS, (reservation,)).fetchone() or ("", "", 0)
             )
             if mode == "refuse" or status not in ("reserved", "booked"):
                 raise HTTPException(422, f"Reservation {reservation!r} cannot be booked.")

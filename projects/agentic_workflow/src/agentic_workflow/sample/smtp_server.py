@@ -22,7 +22,7 @@ from seedbed.errors import Conflict
 from seedbed.files import write_bytes
 
 ANSWERS = {"refuse": "550 5.7.1 Refused", "later": "451 4.3.2 Try again later"}
-"""Ways to fail. Another is "drop": it keeps the mail, but closes the connection without an answer."""
+"""Ways to fail. Another is "drop": it keeps the mail, but closes the connection unanswered."""
 
 
 class _Handler:

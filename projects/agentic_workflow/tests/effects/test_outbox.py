@@ -1,0 +1,217 @@
+"""The outbox's states, with receivers that fail as told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agentic_workflow.effects.outbox import (
+    Claim,
+    NotDelivered,
+    Outbox,
+    Rejected,
+    Unknown,
+    effect_key,
+)
+from agentic_workflow.store.store import Store
+from seedbed.errors import Conflict, NotFound, Unavailable
+
+KEY = effect_key("m1@example.com", "reply", 1)
+
+
+class Scripted:
+    """A receiver that plays a script: errors to raise, or None to deliver."""
+
+    def __init__(self, *script: Exception | None, repeatable: bool = False) -> None:
+        self.script, self.repeatable = list(script), repeatable
+        self.before: Callable[[], Any] = lambda: None
+        self.delivered, self.calls, self.released = 0, 0, 0
+
+    def deliver(self, _payload: Mapping[str, Any], _key: str, claim: Claim) -> str:
+        self.calls += 1
+        self.before()
+        claim()
+        error = self.script.pop(0) if self.script else None
+        if error is not None:
+            raise error
+        self.delivered += 1
+        return "receipt"
+
+    def release(self, _key: str) -> bool:
+        self.released += 1
+        return False
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    store = Store(tmp_path / "cases.sqlite")
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def open_outbox(store: Store) -> Callable[..., Outbox]:
+    return lambda receiver, id="worker-1": Outbox(store.engine, {"smtp": receiver}, id)
+
+
+def perform(outbox: Outbox) -> Any:
+    return outbox.perform(KEY, "c1", "smtp", {"to": "anna@example.com"})
+
+
+def test_effect_happens_once_under_its_key(open_outbox: Callable[..., Outbox]) -> None:
+    receiver = Scripted()
+    outbox = open_outbox(receiver)
+    assert [perform(outbox).status for _ in range(3)] == ["done"] * 3
+    assert perform(open_outbox(receiver, "worker-2")).receipt == "receipt"
+    assert receiver.delivered == 1
+
+
+def test_failure_before_delivery_is_tried_again(open_outbox: Callable[..., Outbox]) -> None:
+    receiver = Scripted(NotDelivered("busy"), NotDelivered("busy"), None)
+    outbox = open_outbox(receiver)
+    outcomes = [perform(outbox) for _ in range(3)]
+    assert [outcome.status for outcome in outcomes] == ["retry", "retry", "done"]
+    assert outcomes[1].attempts == 2
+    assert receiver.delivered == 1
+
+
+def test_rejected_effect_is_not_tried_again_until_replayed(
+    open_outbox: Callable[..., Outbox],
+) -> None:
+    receiver = Scripted(Rejected("no such user"))
+    outbox = open_outbox(receiver)
+    assert [perform(outbox).status for _ in range(2)] == ["failed", "failed"]
+    assert receiver.calls == 1
+    assert outbox.replay(KEY, "anna") == "c1"
+    assert perform(outbox).status == "done"
+
+
+@pytest.mark.parametrize("happened", [True, False])
+def test_unknown_effect_is_in_doubt_until_resolved(
+    open_outbox: Callable[..., Outbox], happened: bool
+) -> None:
+    receiver = Scripted(Unknown("connection lost"))
+    outbox = open_outbox(receiver)
+    assert [perform(outbox).status for _ in range(2)] == ["in_doubt", "in_doubt"]
+    assert [row.key for row in outbox.list("in_doubt")] == [KEY]
+    assert outbox.resolve(KEY, happened, "anna") == "c1"
+    with pytest.raises(Conflict, match="not in_doubt"):
+        outbox.resolve(KEY, happened, "bob")
+    assert perform(outbox).status == "done"
+    assert receiver.delivered == (0 if happened else 1)
+
+
+def test_unknown_effect_of_a_repeatable_receiver_is_called_again(
+    open_outbox: Callable[..., Outbox],
+) -> None:
+    receiver = Scripted(Unknown("no answer"), None, repeatable=True)
+    outbox = open_outbox(receiver)
+    assert [perform(outbox).status for _ in range(2)] == ["retry", "done"]
+    assert receiver.calls == 2
+
+
+@pytest.mark.parametrize(("repeatable", "status"), [(False, "in_doubt"), (True, "done")])
+def test_row_claimed_by_a_dead_worker(
+    open_outbox: Callable[..., Outbox], repeatable: bool, status: str
+) -> None:
+    dead = Scripted(KeyboardInterrupt(), repeatable=repeatable)  # type: ignore[arg-type]
+    with pytest.raises(KeyboardInterrupt):
+        perform(open_outbox(dead))
+    receiver = Scripted(repeatable=repeatable)
+    assert perform(open_outbox(receiver, "worker-2")).status == status
+    assert receiver.delivered == (1 if repeatable else 0)
+
+
+def test_two_workers_with_one_effect_send_it_once(open_outbox: Callable[..., Outbox]) -> None:
+    first, second = Scripted(), Scripted()
+    # The second worker passes the first, which was frozen before its claim.
+    first.before = lambda: perform(open_outbox(second, "worker-2"))
+    assert perform(open_outbox(first)).status == "done"
+    assert (first.delivered, second.delivered) == (0, 1)
+
+
+def test_frozen_sender_that_wakes_settles_its_doubt(open_outbox: Callable[..., Outbox]) -> None:
+    other = open_outbox(Scripted(), "worker-2")
+    outcomes = []
+
+    class Frozen(Scripted):
+        def deliver(self, _payload: Mapping[str, Any], _key: str, claim: Claim) -> str:
+            claim()
+            outcomes.append(perform(other).status)  # while this one is frozen
+            self.delivered += 1
+            return "late receipt"
+
+    frozen = Frozen()
+    assert perform(open_outbox(frozen)).status == "done"
+    assert outcomes == ["in_doubt"]
+    assert frozen.delivered == 1
+    assert not other.list("in_doubt")
+    assert perform(other).receipt == "late receipt"
+
+
+def test_stopped_worker_claims_nothing(open_outbox: Callable[..., Outbox]) -> None:
+    receiver = Scripted()
+    outbox = open_outbox(receiver)
+    outbox.stop()
+    assert perform(outbox).status == "retry"
+    assert receiver.delivered == 0
+
+
+def test_circuit_opens_after_failures_and_counts_no_attempt(
+    open_outbox: Callable[..., Outbox],
+) -> None:
+    receiver = Scripted(*[NotDelivered("away")] * 9)
+    outbox = open_outbox(receiver)
+    outcomes = [perform(outbox) for _ in range(8)]
+    assert [outcome.status for outcome in outcomes] == ["retry"] * 8
+    assert receiver.calls == 5
+    assert outbox.list("ready")[0].attempts < 6
+
+
+def test_failure_that_opens_the_circuit_is_settled_like_any_other(
+    open_outbox: Callable[..., Outbox],
+) -> None:
+    outbox = open_outbox(Scripted(*[NotDelivered("away")] * 4, Unknown("connection lost")))
+    assert [perform(outbox).status for _ in range(5)] == ["retry"] * 4 + ["in_doubt"]
+    assert "connection lost" in outbox.list("in_doubt")[0].error
+
+
+def test_rejections_do_not_open_the_circuit(open_outbox: Callable[..., Outbox]) -> None:
+    receiver = Scripted(*[Rejected("no")] * 9)
+    outbox = open_outbox(receiver)
+    for number in range(9):
+        key = effect_key(f"m{number}", "reply", 1)
+        assert outbox.perform(key, "c1", "smtp", {}).status == "failed"
+
+
+def test_given_up_effect_releases_what_it_reserved(open_outbox: Callable[..., Outbox]) -> None:
+    receiver = Scripted(NotDelivered("away"))
+    outbox = open_outbox(receiver)
+    perform(outbox)
+    assert outbox.give_up(KEY) == "failed"
+    assert receiver.released == 1
+    assert perform(outbox).error == "away"
+
+
+def test_unknown_key_is_not_found(open_outbox: Callable[..., Outbox]) -> None:
+    with pytest.raises(NotFound):
+        open_outbox(Scripted()).resolve("x:reply:1", True, "anna")
+
+
+def test_database_that_is_away_when_claiming_leaves_the_row_ready(
+    open_outbox: Callable[..., Outbox],
+) -> None:
+    receiver = Scripted()
+
+    def lose_database() -> None:
+        raise Unavailable("away")
+
+    receiver.before = lose_database
+    with pytest.raises(Unavailable):
+        perform(open_outbox(receiver))
+    receiver.before = lambda: None
+    assert perform(open_outbox(receiver)).status == "done"
+    assert receiver.delivered == 1

@@ -1,0 +1,156 @@
+"""Sending a mail in phases, against a server that breaks off at each of them."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from email import message_from_bytes, policy
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agentic_workflow.effects.outbox import NotDelivered, Rejected, Unknown
+from agentic_workflow.effects.smtp import SmtpReceiver, build_message
+from agentic_workflow.sample.smtp_server import received, run_smtp_server
+from seedbed.errors import ConfigError
+from seedbed.testing import closed_port, free_port
+
+PAYLOAD: dict[str, Any] = {
+    "case_id": "c1",
+    "to": "anna@example.com",
+    "subject": "Re: Order",
+    "body": "Dear Anna,\n.\n..two dots\nGrüße",
+    "in_reply_to": "m1@example.com",
+    "references": ["m0@example.com"],
+}
+KEY = "m1@example.com:reply:1"
+ANSWERS = [b"220 hi", b"250 hi", b"250 ok", b"250 ok", b"354 go", b"250 done"]
+
+
+@pytest.fixture
+def scripted_server() -> Iterator[Callable[..., str]]:
+    """Starts servers that give one answer a command, and then close the connection."""
+    listeners = []
+
+    def start(*answers: bytes) -> str:
+        listener = socket.create_server(("127.0.0.1", 0))
+        listeners.append(listener)
+        threading.Thread(target=serve, args=(listener, answers), daemon=True).start()
+        return f"smtp://127.0.0.1:{listener.getsockname()[1]}"
+
+    def serve(listener: socket.socket, answers: tuple[bytes, ...]) -> None:
+        connection, _ = listener.accept()
+        with suppress(OSError), connection, connection.makefile("rb") as lines:
+            for number, answer in enumerate(answers):
+                if number == len(ANSWERS) - 1:
+                    while lines.readline() not in (b".\r\n", b""):
+                        pass
+                elif number:
+                    lines.readline()
+                connection.sendall(answer + b"\r\n")
+            if len(answers) == len(ANSWERS) - 1:
+                while lines.readline() not in (b".\r\n", b""):
+                    pass
+
+    yield start
+    for listener in listeners:
+        listener.close()
+
+
+def send(url: str, payload: dict[str, Any] = PAYLOAD) -> tuple[str, list[int]]:
+    claims: list[int] = []
+    receipt = SmtpReceiver(url, "help@shop.example").deliver(payload, KEY, lambda: claims.append(1))
+    return receipt, claims
+
+
+def test_mail_arrives_as_written(tmp_path: Path) -> None:
+    port = free_port()
+    with run_smtp_server(tmp_path, port):
+        receipt, claims = send(f"smtp://127.0.0.1:{port}")
+    assert receipt.startswith("250 ")
+    assert len(claims) == 1
+    (path,) = tmp_path.glob("*.eml")
+    mail = message_from_bytes(path.read_bytes(), policy=policy.default)
+    assert mail.get_content().splitlines() == PAYLOAD["body"].splitlines()  # type: ignore[attr-defined]
+    assert sum(received(tmp_path).values()) == 1
+
+
+@pytest.mark.parametrize("phase", range(len(ANSWERS) - 1))
+def test_connection_lost_before_the_final_dot_is_not_delivered(
+    scripted_server: Callable[..., str], phase: int
+) -> None:
+    claims: list[int] = []
+    receiver = SmtpReceiver(scripted_server(*ANSWERS[:phase]), "help@shop.example")
+    with pytest.raises(NotDelivered):
+        receiver.deliver(PAYLOAD, KEY, lambda: claims.append(1))
+    assert not claims
+
+
+def test_connection_lost_after_the_final_dot_is_unknown(
+    scripted_server: Callable[..., str],
+) -> None:
+    with pytest.raises(Unknown):
+        send(scripted_server(*ANSWERS[:-1]))
+
+
+@pytest.mark.parametrize("phase", range(2, len(ANSWERS)))
+@pytest.mark.parametrize(("code", "error"), [(b"451", NotDelivered), (b"550", Rejected)])
+def test_refusal_tells_whether_to_try_again(
+    scripted_server: Callable[..., str], phase: int, code: bytes, error: type[Exception]
+) -> None:
+    answers = [*ANSWERS[:phase], code + b" no", *[b"250 ok"] * (len(ANSWERS) - 1 - phase)]
+    with pytest.raises(error):
+        send(scripted_server(*answers))
+
+
+def test_claim_that_fails_leaves_the_mail_unsent(tmp_path: Path) -> None:
+    port = free_port()
+
+    def claim() -> None:
+        raise RuntimeError("another worker was faster")
+
+    with run_smtp_server(tmp_path, port):
+        receiver = SmtpReceiver(f"smtp://127.0.0.1:{port}", "help@shop.example")
+        with pytest.raises(RuntimeError):
+            receiver.deliver(PAYLOAD, KEY, claim)
+    assert not received(tmp_path)
+
+
+def test_server_that_is_away_is_not_delivered() -> None:
+    with closed_port() as port, pytest.raises(NotDelivered):
+        send(f"smtp://127.0.0.1:{port}")
+
+
+@pytest.mark.parametrize("url", ["http://host", "smtp://", "host:25"])
+def test_wrong_url_is_refused(url: str) -> None:
+    with pytest.raises(ConfigError, match="WORKFLOW_SMTP_URL"):
+        SmtpReceiver(url, "help@shop.example")
+
+
+@pytest.mark.parametrize(
+    "to", ["", "anna", "a@b.c\r\nBcc: x@y.z", "a@b.c, x@y.z", "<a@b.c>", "a b@c.d", "ä@b.c"]
+)
+def test_address_that_is_not_plain_is_rejected(to: str) -> None:
+    with pytest.raises(Rejected):
+        build_message({**PAYLOAD, "to": to}, KEY, "help@shop.example")
+
+
+def test_subject_and_thread_cannot_add_headers() -> None:
+    evil = "Re: x\r\nBcc: victim@example.com\n\nbody\u2028\u0085"
+    payload = {**PAYLOAD, "subject": evil, "in_reply_to": "a>\r\nBcc: b@c", "references": [evil]}
+    message = build_message(payload, KEY, "help@shop.example")
+    text = bytes(message).decode()
+    assert message["Bcc"] is None
+    assert "\nBcc" not in text
+    assert message["In-Reply-To"] is None
+
+
+def test_message_id_depends_on_the_key_alone() -> None:
+    first = build_message(PAYLOAD, KEY, "help@shop.example")
+    again = build_message({**PAYLOAD, "body": "other"}, KEY, "help@shop.example")
+    other = build_message(PAYLOAD, "m1@example.com:reply:2", "help@shop.example")
+    assert first["Message-ID"] == again["Message-ID"] != other["Message-ID"]
+    assert str(first["Message-ID"]).startswith("<c1.")
