@@ -110,6 +110,7 @@ def _relevance(clause: str, start: int, end: int) -> float:
     score = 2.0 * has("ask back", clause) + has("want", clause) + has("dispute", clause)
     score += 0.5 * has("ask back", before[-40:] + after)
     score -= 6.0 * (has("no claim", before) or bool(matcher("no claim").match(after.strip(" ()"))))
+    score -= 6.0 * (clause.endswith("?") and score == 0)  # "Is the lamp for 49 euros in stock?"
     return score - 1.5 * has("sum", before[-25:])
 
 

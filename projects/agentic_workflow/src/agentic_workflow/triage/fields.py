@@ -148,6 +148,7 @@ def _approval(mail: Mail, category: Category, amount: Amount | None, signals: Si
         return ""
     text = open_text(mail)
     back = category == "refund" or has("ask back", text) or signals.twice or signals.accepted
+    back = back or (category == "billing" and has("taken", text))
     return f"{amount.value} asked back" if back and not has("reminder", text) else ""
 
 
