@@ -109,7 +109,7 @@ def _relevance(clause: str, start: int, end: int) -> float:
     before, after = clause[max(0, start - 45) : start], clause[end : end + 30]
     score = 2.0 * has("ask back", clause) + has("want", clause) + has("dispute", clause)
     score += 0.5 * has("ask back", before[-40:] + after)
-    score -= 6.0 * (has("no claim", before) or bool(matcher("no claim").match(after.strip(" ()"))))
+    score -= 6.0 * (has("no claim", before) or bool(matcher("voucher").match(after.strip(" ()"))))
     score -= 6.0 * (clause.endswith("?") and score == 0)  # "Is the lamp for 49 euros in stock?"
     return score - 1.5 * has("sum", before[-25:])
 

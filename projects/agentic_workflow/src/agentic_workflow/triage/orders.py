@@ -23,7 +23,9 @@ _OTHER = re.compile(rf"(?<!\w){words('other number')}{_LINK}(?:[a-z]{{1,3}}-|re 
 _LISTED = re.compile(r"\d{3,}\s?(?:,|/|&|and|und|et|y|e|or|oder|ou|o|sowie|,? not|,? nicht)\s+#?$")
 _DENIED = re.compile(r"\b(?:not|nicht|pas|no|n'est pas)\s(?:\w+\s){0,3}?#?$")
 _DENIED_AFTER = re.compile(r",? (?:nicht|not|pas|no)\b(?! \w+n)")
-_POSTCODE = re.compile(r"(?:^|[,\n(]|\b[A-Z]{1,2}-)\s*\d{4,5}(?= [A-ZÄÖÜÉ][\w-]{2,}(?!\w* \d))")
+_POSTCODE = re.compile(
+    r"(?:^|[,\n(]|\b[A-Z]{1,2}-|\b(?:in|à|en)\s)\s*\d{4,5}(?= [A-ZÄÖÜÉ][\w-]{2,}(?!\w* \d))"
+)
 _PHONE = re.compile(r"(?<![\w-])(?:\+|00|0)\d{1,4}[\s/()-]*\d[\d\s/()-]{5,}\d")
 _ADDRESS = re.compile(r"https?://\S+|\S+@\S+")
 
@@ -36,9 +38,9 @@ def find_order(text: str, subject: str = "", quoted: str = "") -> str | None:
     """
     in_subject = _candidates(subject)
     for candidates in (_candidates(text), in_subject, _candidates(quoted)):
-        if candidates:  # the first of equally good ones; one that the subject names too is better
-            named = {digits for _, digits in in_subject}
-            return max(candidates, key=lambda hit: hit[0] + (hit[1] in named))[1]
+        if candidates:  # the first of equally good ones; repeated ones are better
+            mentions = [digits for _, digits in in_subject + candidates]
+            return max(candidates, key=lambda hit: hit[0] + mentions.count(hit[1]))[1]
     return None
 
 

@@ -1,7 +1,7 @@
 """A language model's reading of a mail, for the mails of which the classifier is unsure.
 
     reader = Reader.of(load_chat_model("path:var/model"))
-    reader.read("I want my money back for A-733")    # Reading(category="refund", order_id="733")
+    reader.read("I want my money back for A-733")    # Reading(category="refund")
 
 Two forms of answer are understood: the schema of `Reading`, from any model, and the calls of the
 help desk task of finetune_lora, from an adapter trained on it. Whether a reading is trusted is
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from langchain_core.language_models import BaseChatModel
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 
 from agentic_workflow.store.case import CATEGORIES, Category
 from seedbed.guardrails import reason
@@ -37,11 +37,9 @@ _TOOLS: dict[str, Category] = {  # the tools of finetune_lora's help desk, as ca
 
 
 class Reading(BaseModel):
-    """What the model reads in a mail."""
+    """What the model reads in a mail. The other fields are left to the rules, which do better."""
 
     category: Category
-    order_id: str | None = Field(None, description="digits only")
-    amount: float | None = Field(None, description="the sum asked for or disputed, or null")
 
 
 class Reader:
@@ -92,11 +90,6 @@ def _from_json(answer: str) -> Reading | None:
     data: Any = json.loads(answer)
     if "name" not in data:
         return Reading.model_validate(data)
-    arguments = data.get("arguments") or {}
-    category = _TOOLS.get(data["name"])
-    if arguments.get("category") == "billing":
-        category = "billing"
-    order = "".join(c for c in str(arguments.get("order", "")) if c.isdigit())
-    if category is None:
-        return None
-    return Reading(category=category, order_id=order or None, amount=arguments.get("amount"))
+    if data["name"] == "create_ticket" and data["arguments"].get("category") == "billing":
+        return Reading(category="billing")
+    return Reading(category=_TOOLS[data["name"]])

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from functools import cached_property
+from pathlib import Path
 
 from langchain_core.embeddings import Embeddings
 from langchain_core.language_models import BaseChatModel
@@ -49,13 +50,21 @@ class Triager:
     made the results worse.
     """
 
-    def __init__(self, embeddings: Embeddings, model: BaseChatModel | None = None) -> None:
-        self._embeddings = embeddings
+    def __init__(
+        self,
+        embeddings: Embeddings,
+        model: BaseChatModel | None = None,
+        *,
+        examples: Path = EXAMPLES,
+        folder: Path | None = None,
+    ) -> None:
+        self._embeddings, self._examples, self._folder = embeddings, examples, folder
         self._reader = Reader.of(model)
 
     @cached_property
     def _classifier(self) -> Classifier:
-        return Classifier(self._embeddings, EXAMPLES, load(Settings).cache_dir)
+        folder = self._folder or load(Settings).cache_dir
+        return Classifier(self._embeddings, self._examples, folder)
 
     def triage(self, mail: Mail, screening: Screening) -> Triage:
         """All fields of a mail, with the words that decided each; never raises for odd mails."""

@@ -1,0 +1,55 @@
+from decimal import Decimal
+
+import pytest
+
+from agentic_workflow.triage.amounts import find_amount, parse_words
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "currency"),
+    [
+        ("Bitte erstatten Sie 1.150,00 €", "1150.00", "EUR"),
+        ("Please refund EUR 1,150.00.", "1150.00", "EUR"),
+        ("that is what you owe me, so EUR 258.00 altogether", "258.00", "EUR"),
+        ("remboursez-moi 1 150 €", "1150", "EUR"),
+        ("Ich möchte 1'150 CHF zurück", "1150", "CHF"),
+        ("100 Euro und 50 Cent zurück bitte", "100.50", "EUR"),
+        ("refund the 129.90", "129.90", None),
+        ("I want my $49 back", "49", "USD"),
+        ("I want a hundred and fifty euros back", "150", "EUR"),
+        ("devuélvanme ciento cincuenta euros", "150", "EUR"),
+        ("Me rembourser la moitié de 240 €", "120", "EUR"),
+        ("I was charged 59.90 € twice", "59.90", "EUR"),
+        ("You charged 89.90 € instead of 59.90 €, refund the difference", "30.00", "EUR"),
+        ("Refund both: the lamp for 39.90 € and the cable for 25.00 €", "64.90", "EUR"),
+        ("Schuhe 120,50 € und Tasche 60,00 €, zusammen 180,50 € zurück", "180.50", "EUR"),
+        ("The order was 112.30 €. Please refund the book, 12.50 €.", "12.50", "EUR"),
+    ],
+)
+def test_amount_is_the_sum_asked_for(text: str, value: str, currency: str | None) -> None:
+    amount = find_amount(text, claim=True)
+    assert amount is not None
+    assert (amount.value, amount.currency) == (Decimal(value), currency)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Is the lamp for 49.90 € in stock?",
+        "My voucher over 25 € is rejected",
+        "The app stops at 10.30 Uhr",
+        "call a few euros a bargain",
+    ],
+)
+def test_amount_is_missing_where_nothing_is_asked_for(text: str) -> None:
+    assert find_amount(text, claim=False) is None
+
+
+def test_number_words_of_four_languages_are_added_up() -> None:
+    spelled = [
+        "zweihundertneunzig",
+        "quatre-vingt-dix-neuf",
+        "mil doscientos",
+        "two hundred and ten",
+    ]
+    assert [parse_words(text) for text in spelled] == [290, 99, 1200, 210]

@@ -1,0 +1,116 @@
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import pytest
+
+from agentic_workflow.store.case import Category, Mail, Triage
+from agentic_workflow.triage.fields import open_text, read_fields, read_signals
+
+WEDNESDAY = datetime(2026, 6, 10, 9, tzinfo=UTC)
+
+
+def read(text: str, category: Category = "refund", subject: str = "", quoted: str = "") -> Triage:
+    mail = Mail(message_id="1", content_hash="1", sender="ann@example.com", subject=subject,
+                text=text, quoted=quoted, sent_at=WEDNESDAY)  # fmt: skip
+    return read_fields(mail, category, read_signals(mail))
+
+
+@pytest.mark.parametrize(
+    ("text", "approval"),
+    [
+        ("Please refund 100.00 EUR.", False),
+        ("Please refund 100.01 EUR.", True),
+        ("Bitte 1.249,00 € auf mein Konto zurück.", True),
+        ("I was charged 449 € on Monday and 449 € on Tuesday.", True),
+        ("I do not want a refund of the 249 €, only a new charger.", False),
+    ],
+)
+def test_approval_is_needed_above_the_limit(text: str, approval: bool) -> None:
+    assert read(text).needs_approval is approval
+
+
+@pytest.mark.parametrize(
+    ("text", "approval"),
+    [
+        ("Please delete my account.", True),
+        ("Bitte löschen Sie alle meine Daten.", True),
+        ("Comment faire pour clôturer mon espace client ?", True),
+        ("Borren todo lo que tengan sobre mí, cuenta incluida.", True),
+        ("I request erasure under Article 17.", True),
+        ("Please do not delete my account.", False),
+        ("Bitte löschen Sie mein Konto nicht.", False),
+        ("Why was my account deleted?", False),
+        ("Could you delete an old address from my account?", False),
+        ("¿Podrían borrar de mi cuenta una dirección antigua?", False),
+        ("Send me a copy of my data under the GDPR.", False),
+    ],
+)
+def test_approval_is_needed_for_deletion_of_the_account(text: str, approval: bool) -> None:
+    assert read(text, "account").needs_approval is approval
+
+
+@pytest.mark.parametrize(
+    ("text", "threat"),
+    [
+        ("Otherwise my lawyer will write to you.", True),
+        ("Sonst gehe ich zur Verbraucherzentrale.", True),
+        ("À défaut, je saisirai le tribunal.", True),
+        ("Iré a los tribunales.", True),
+        ("I don't want to go to court, but I will.", True),
+        ("I won't sue you over a rug.", False),
+        ("My lawyer friend recommended your shop.", False),
+        ("The legal notice on your page is outdated.", False),
+        ("Je préfère un délai plus court.", False),
+    ],
+)
+def test_legal_threat_needs_approval_and_is_urgent(text: str, threat: bool) -> None:
+    triage = read(text, "complaint")
+    assert (triage.needs_approval, triage.priority == "high") == (threat, threat)
+
+
+@pytest.mark.parametrize(
+    ("text", "category", "priority"),
+    [
+        ("The heater caught fire.", "technical", "high"),
+        ("Der Toaster gab mir einen Stromschlag.", "technical", "high"),
+        ("Do you sell smoke detectors?", "other", "low"),
+        ("Somebody else is using my account.", "account", "high"),
+        ("I need the suit by Friday.", "shipping", "high"),
+        ("I need the suit by 12 June.", "shipping", "high"),
+        ("Salimos de viaje mañana y no ha llegado.", "shipping", "high"),
+        ("I need the suit by 30 June.", "shipping", "normal"),
+        ("I ordered last Friday and it is not here.", "shipping", "normal"),
+        ("Do you ship to Norway?", "shipping", "low"),
+        ("Where is order 10234?", "shipping", "normal"),
+        ("You won 1,000,000 USD, answer by tomorrow!", "spam", "low"),
+    ],
+)
+def test_priority_follows_danger_dates_and_enquiries(
+    text: str, category: Category, priority: str
+) -> None:
+    assert read(text, category).priority == priority
+
+
+def test_sums_of_the_thread_count_only_if_accepted() -> None:
+    offer = "> We can offer you a refund of 185.40 EUR for order 44190."
+    accepted = read("Yes, I accept, please go ahead.", quoted=offer)
+    assert (accepted.amount, accepted.needs_approval) == (Decimal("185.40"), True)
+    answered = read("No, that is not enough.", "complaint", quoted=offer)
+    assert (answered.amount, answered.needs_approval) == (None, False)
+
+
+def test_threat_in_the_thread_or_the_subject_of_a_reply_does_not_count() -> None:
+    triage = read("Thanks!", "other", "Re: I will call my lawyer", "> I will call my lawyer")
+    assert not triage.needs_approval
+
+
+def test_past_refund_is_not_asked_for() -> None:
+    triage = read("Thanks for the refund of 150 EUR. Where is my new order 55012?", "shipping")
+    assert (triage.amount, triage.needs_approval, triage.order_id) == (None, False, "55012")
+
+
+def test_open_text_has_no_declined_refund() -> None:
+    mail = Mail(
+        message_id="1", content_hash="1", sender="", text="It is broken. I do not want a refund."
+    )
+    assert open_text(mail) == "it is broken."
