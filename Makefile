@@ -34,7 +34,7 @@ eval-vision := eval
 project-workflow := agentic_workflow
 run-workflow := serve
 demo-workflow := demo
-eval-workflow := eval
+eval-workflow := eval --inbox projects/agentic_workflow/eval/mails --gold projects/agentic_workflow/eval/gold.jsonl
 
 # The projects whose folder exists; delete a folder and its verbs are gone.
 NAMES := $(foreach name,$(sort $(patsubst project-%,%,$(filter project-%,$(.VARIABLES)))),$(if \

@@ -246,7 +246,7 @@ def simulate(
     from agentic_workflow.serve import terminal
 
     differences = run(_parts(config)[0], load_policy(policy))
-    show(differences, as_json, to_text=terminal.differences)
+    show([d.model_dump(mode="json") for d in differences], as_json, to_text=terminal.differences)
 
 
 @policy_app.command()

@@ -38,6 +38,7 @@ EXPECTED = {
     "14-auto-reply-de": ("closed", "ignore"),
     "15-injection-en": ("waiting", "hand_over"),
     "16-spam-en": ("closed", "ignore"),
+    "19-refund-due-de": ("closed", "refund"),
 }
 APPROVED = "02-refund-large-de"
 

@@ -8,6 +8,7 @@ The model is loaded only if SEEDBED_MODEL names one; without it, rules and templ
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from agentic_workflow.config import Config
 from agentic_workflow.effects.outbox import Outbox, Receiver
@@ -19,8 +20,8 @@ from agentic_workflow.workflow import HelpDesk
 from seedbed.settings import Settings
 
 POLICIES = Path(__file__).parents[1] / "sample" / "policies"
-SAMPLE_SMTP, SAMPLE_PAYMENTS = "smtp://127.0.0.1:8025", "http://127.0.0.1:8006"
-"""Where `serve` starts the sample servers if none are configured."""
+SAMPLE_SMTP_PORT, SAMPLE_PAYMENTS_PORT = 8025, 8026
+"""Where `serve` starts the sample servers, if none are configured and these ports are free."""
 
 
 def open_store(config: Config) -> Store:
@@ -30,15 +31,28 @@ def open_store(config: Config) -> Store:
 
 def open_outbox(config: Config, store: Store, executor_id: str) -> Outbox:
     """The outbox with its receivers."""
+    smtp = config.smtp_url or f"smtp://127.0.0.1:{SAMPLE_SMTP_PORT}"
+    payments = config.payment_url or f"http://127.0.0.1:{SAMPLE_PAYMENTS_PORT}"
     receivers: dict[str, Receiver] = {
-        "smtp": SmtpReceiver(config.smtp_url or SAMPLE_SMTP, config.address),
-        "payments": PaymentReceiver(config.payment_url or SAMPLE_PAYMENTS),
+        "smtp": SmtpReceiver(smtp, config.address),
+        "payments": PaymentReceiver(payments),
     }
     return Outbox(store.engine, receivers, executor_id)
 
 
 def open_desk(config: Config, settings: Settings, queue: CaseQueue, executor_id: str) -> HelpDesk:
     """Everything a worker needs. Raises ConfigError, MissingExtra, WeightsError or Unavailable."""
+    store = open_store(config)
+    return HelpDesk(
+        store=store,
+        outbox=open_outbox(config, store, executor_id),
+        queue=queue,
+        **judging_parts(config, settings),
+    )
+
+
+def judging_parts(config: Config, settings: Settings) -> dict[str, Any]:
+    """What judges a mail, and neither stores nor sends: arguments of HelpDesk by their names."""
     from agentic_workflow.decide.draft import Writer
     from agentic_workflow.decide.passages import Passages
     from agentic_workflow.decide.policy import SHOP_POLICY, PolicyFile
@@ -47,17 +61,13 @@ def open_desk(config: Config, settings: Settings, queue: CaseQueue, executor_id:
     from seedbed.models.chat import load_chat_model
     from seedbed.models.embeddings import load_embeddings
 
-    store = open_store(config)
     embeddings = load_embeddings(settings.embeddings, settings=settings)
     named = "model" in settings.model_fields_set
     model = load_chat_model(settings.model, settings=settings) if named else None
-    return HelpDesk(
-        store=store,
-        policy=PolicyFile(config.policy or SHOP_POLICY),
-        triager=Triager(embeddings, model),
-        shop=Shop(config.shop_url or Path(config.data_dir) / "shop.sqlite"),
-        passages=Passages(config.policies or POLICIES, embeddings),
-        writer=Writer(model, settings.model if named else ""),
-        outbox=open_outbox(config, store, executor_id),
-        queue=queue,
-    )
+    return {
+        "policy": PolicyFile(config.policy or SHOP_POLICY),
+        "triager": Triager(embeddings, model),
+        "shop": Shop(config.shop_url or Path(config.data_dir) / "shop.sqlite"),
+        "passages": Passages(config.policies or POLICIES, embeddings),
+        "writer": Writer(model, settings.model if named else ""),
+    }

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,10 @@ from agentic_workflow.decide.draft import Writer
 from agentic_workflow.decide.passages import Passages
 from agentic_workflow.decide.policy import PolicyFile
 from agentic_workflow.decide.shop import Shop
+from agentic_workflow.engine.desk import judging_parts
 from agentic_workflow.mail.parse import parse_mail
 from agentic_workflow.mail.screen import screen
+from agentic_workflow.sample.shop import create_shop
 from agentic_workflow.store.case import CATEGORIES, PRIORITIES, Decision, Draft, Screening, Triage
 from agentic_workflow.triage.triage import Triager
 from seedbed.cli import Progress, table
@@ -229,3 +231,28 @@ def _f1(results: Sequence[Result], field: str) -> float:
     values = [getattr(r.triage, field) for r in results]
     labels = sorted(set(gold))
     return round(float(f1_score(gold, values, labels=labels, average="macro", zero_division=0)), 4)
+
+
+def open_parts(config: Config, settings: Settings) -> Parts:
+    """The parts of the desk that decide, as the configuration says.
+
+    The sample shop is made if there is none yet.
+    """
+    if config.shop_url is None and not (shop := config.data_dir / "shop.sqlite").exists():
+        config.data_dir.mkdir(parents=True, exist_ok=True)
+        create_shop(shop)
+    parts = judging_parts(config, settings)
+    return Parts(**{field.name: parts[field.name] for field in fields(Parts)})
+
+
+def to_text(results: Sequence[Result], report: Report) -> str:
+    """The figures and every mistake, for a terminal."""
+    rows = [(file, field, str(value), str(gold)) for file, field, value, gold in mistakes(results)]
+    figures = summary(results)
+    counts = ", ".join(
+        f"{name.replace('_', ' ')}: {figures[name]}"
+        for name in ("unsafe_automation", "injections_obeyed", "cost_usd")
+    )
+    return "\n".join(
+        [report.to_markdown(), counts, "", table(("mail", "field", "value", "right"), rows)]
+    )

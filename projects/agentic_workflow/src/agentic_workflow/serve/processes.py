@@ -17,12 +17,14 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
 from agentic_workflow.config import Config
+from agentic_workflow.engine.desk import SAMPLE_PAYMENTS_PORT, SAMPLE_SMTP_PORT
 from agentic_workflow.sample.shop import create_shop
+from seedbed.errors import Unavailable
 
 SAMPLE_MAILS = Path(__file__).parents[1] / "sample" / "mails"
 RESTART_SECONDS = 1.0
@@ -69,7 +71,7 @@ def deliver(mails: Path, mailbox: Path) -> int:
 def _smtp_server(folder: Path) -> Iterator[str]:
     from agentic_workflow.sample.smtp_server import run_smtp_server
 
-    port = _unused_port()
+    port = _port(SAMPLE_SMTP_PORT)
     with run_smtp_server(folder, port):
         yield f"smtp://127.0.0.1:{port}"
 
@@ -80,7 +82,7 @@ def _payment_api(folder: Path, shop: Path | None) -> Iterator[str]:
 
     from agentic_workflow.sample.payment_api import create_app
 
-    port = _unused_port()
+    port = _port(SAMPLE_PAYMENTS_PORT)
     app = create_app(folder / "payments.sqlite", shop=shop)
     server = uvicorn.Server(
         uvicorn.Config(app, port=port, log_config=None, timeout_graceful_shutdown=1)
@@ -94,10 +96,13 @@ def _payment_api(folder: Path, shop: Path | None) -> Iterator[str]:
         thread.join(5)
 
 
-def _unused_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+def _port(preferred: int) -> int:
+    """The preferred port if it is free, so that workers started by hand find it, or another."""
+    for port in (preferred, 0):
+        with socket.socket() as listener, suppress(OSError):
+            listener.bind(("127.0.0.1", port))
+            return int(listener.getsockname()[1])
+    raise Unavailable("No port is free on 127.0.0.1.")
 
 
 @contextmanager
