@@ -37,7 +37,7 @@ def examples(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def triager(tmp_path: Path, examples: Path) -> Triager:
-    return Triager(HashEmbeddings(32), examples=examples, folder=tmp_path / "cache")
+    return Triager(HashEmbeddings(32), None, Classifier(HashEmbeddings(32), examples, tmp_path))
 
 
 def test_classifier_learns_calibrates_and_is_cached(tmp_path: Path, examples: Path) -> None:
@@ -93,7 +93,8 @@ def test_screened_empty_and_automatic_mails_need_no_classifier(triager: Triager)
 
 def test_model_decides_where_the_classifier_is_unsure(tmp_path: Path, examples: Path) -> None:
     model = ScriptedChatModel([{"category": "technical"}])
-    triager = Triager(HashEmbeddings(32), model, examples=examples, folder=tmp_path)
+    classifier = Classifier(HashEmbeddings(32), examples, tmp_path)
+    triager = Triager(HashEmbeddings(32), model, classifier)
     sure = triager.triage(letter("parcel courier parcel courier"), Screening())
     assert (sure.category, sure.model, len(model.calls)) == ("shipping", "", 0)
     unsure = triager.triage(letter("parcel invoice password lottery rude app"), Screening())
@@ -102,8 +103,18 @@ def test_model_decides_where_the_classifier_is_unsure(tmp_path: Path, examples: 
 
 def test_model_cannot_lower_approval(tmp_path: Path, examples: Path) -> None:
     model = ScriptedChatModel(lambda _: {"category": "other"})
-    triager = Triager(HashEmbeddings(32), model, examples=examples, folder=tmp_path)
+    classifier = Classifier(HashEmbeddings(32), examples, tmp_path)
+    triager = Triager(HashEmbeddings(32), model, classifier)
     triage = triager.triage(
         letter("parcel invoice password lottery app. My lawyer will sue you."), Screening()
     )
     assert triage.needs_approval
+
+
+def test_classifier_is_trained_anew_if_its_cache_is_cut_off(tmp_path: Path, examples: Path) -> None:
+    Classifier(HashEmbeddings(32), examples, tmp_path / "cache")
+    (stored,) = (tmp_path / "cache").iterdir()
+    stored.write_bytes(stored.read_bytes()[:1000])
+    classifier = Classifier(HashEmbeddings(32), examples, tmp_path / "cache")
+    mail = letter("the parcel and the courier")
+    assert classifier.probabilities(mail, read_signals(mail))["shipping"] > 0.5

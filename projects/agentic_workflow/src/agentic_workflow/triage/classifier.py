@@ -1,6 +1,6 @@
 """The category of a mail, learned from labelled examples.
 
-    classifier = Classifier(load_embeddings(), EXAMPLES, folder)
+    classifier = Classifier(load_embeddings())
     classifier.probabilities(mail, read_signals(mail))    # {"shipping": 0.93, "billing": 0.02, …}
 
 The mean of two logistic regressions: one on embeddings, which compare meaning (MiniLM does so for
@@ -17,9 +17,9 @@ import io
 import logging
 import re
 from collections.abc import Callable, Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -31,11 +31,11 @@ from agentic_workflow.triage.words import matcher, plain, tables
 from seedbed.errors import ConfigError, SeedbedError
 from seedbed.files import read_json_lines, write_bytes
 from seedbed.models.embeddings import embed_texts
+from seedbed.settings import Settings, load
 
 log = logging.getLogger(__name__)
 EXAMPLES = Path(__file__).with_name("examples.jsonl")
 Matrix = npt.NDArray[np.float64]
-_VERSION = 1  # raise it when the features change
 _FOLDS = 4
 _NGRAMS: dict[str, Any] = {
     "analyzer": "char_wb",
@@ -58,17 +58,24 @@ def read_examples(path: Path = EXAMPLES) -> list[tuple[Mail, Category]]:
 
 
 class Classifier:
-    """Learns from the file `examples`, or loads what it learned before from `folder`."""
+    """Learns from the file `examples`, or loads what it learned before.
 
-    def __init__(self, embeddings: Embeddings, examples: Path, folder: Path) -> None:
+    The weights are in `folder`, by default the cache of model weights.
+    """
+
+    def __init__(
+        self, embeddings: Embeddings, examples: Path = EXAMPLES, folder: Path | None = None
+    ) -> None:
         self._embeddings = embeddings
         name = getattr(embeddings, "name", type(embeddings).__name__)
-        words = resources.files("agentic_workflow.triage").joinpath("words.toml").read_bytes()
-        source = b"\0".join([str((_VERSION, name)).encode(), words, examples.read_bytes()])
+        # The rules are a part of the features, so that the weights depend on their code too.
+        files = [examples, *sorted(Path(__file__).parent.glob("*.[pt]*"))]
+        source = b"\0".join([name.encode(), *(file.read_bytes() for file in files)])
+        folder = folder or load(Settings).cache_dir
         path = folder / f"triage-{hashlib.sha256(source).hexdigest()[:16]}.npz"
         try:
             self._weights = dict(np.load(path, allow_pickle=False))
-        except (OSError, ValueError):  # not there yet, or cut off
+        except (OSError, ValueError, BadZipFile):  # not there yet, or cut off
             self._weights = self._train(read_examples(examples))
             _store(path, self._weights)
         self._transform = _transformer(self._weights)
@@ -165,7 +172,7 @@ def _sharpness(unseen: Matrix, labels: npt.NDArray[Any]) -> float:
         sharp = np.maximum(unseen, 1e-9) ** exponent
         return float(-np.log(sharp[range(len(labels)), labels] / sharp.sum(axis=1)).mean())
 
-    return min(np.arange(0.5, 5.01, 0.1).tolist(), key=loss)
+    return min((step / 10 for step in range(5, 51)), key=loss)
 
 
 def _store(path: Path, weights: dict[str, npt.NDArray[Any]]) -> None:

@@ -147,8 +147,12 @@ def _approval(mail: Mail, category: Category, amount: Amount | None, signals: Si
     if amount is None or amount.value * _RATES.get(amount.currency or "", Decimal(1)) <= LIMIT_EUR:
         return ""
     text = open_text(mail)
-    back = category == "refund" or has("ask back", text) or signals.twice or signals.accepted
-    back = back or (category == "billing" and has("taken", text))
+    back = (
+        category == "refund"
+        or (category == "billing" and has("taken", text))
+        or bool(signals.twice or signals.accepted)
+        or has("ask back", text)
+    )
     return f"{amount.value} asked back" if back and not has("reminder", text) else ""
 
 

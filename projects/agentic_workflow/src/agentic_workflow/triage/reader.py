@@ -1,11 +1,11 @@
 """A language model's reading of a mail, for the mails of which the classifier is unsure.
 
-    reader = Reader.of(load_chat_model("path:var/model"))
-    reader.read("I want my money back for A-733")    # Reading(category="refund")
+    reader = find_reader(load_chat_model("path:var/model"))
+    reader.read("I want my money back for A-733")    # "refund"
 
-Two forms of answer are understood: the schema of `Reading`, from any model, and the calls of the
-help desk task of finetune_lora, from an adapter trained on it. Whether a reading is trusted is
-decided in `triage`.
+Two forms of answer are understood: a category under a schema, from any model, and the calls of the
+help desk task of finetune_lora, from an adapter that was trained on it. All other fields are left
+to the rules, which do better, and which no mail can talk into anything.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from __future__ import annotations
 import json
 import logging
 from pathlib import Path
-from typing import Any
 
 from langchain_core.language_models import BaseChatModel
 from pydantic import BaseModel
@@ -37,7 +36,7 @@ _TOOLS: dict[str, Category] = {  # the tools of finetune_lora's help desk, as ca
 
 
 class Reading(BaseModel):
-    """What the model reads in a mail. The other fields are left to the rules, which do better."""
+    """The schema of an answer."""
 
     category: Category
 
@@ -49,47 +48,40 @@ class Reader:
         self.name = str(getattr(model, "model_name", "") or type(model).__name__)
         self._model, self._system = model, system
 
-    @classmethod
-    def of(cls, model: BaseChatModel | None) -> Reader | None:
-        """A reader for every model but the default one, which is too small to be of help."""
-        if model is None:
-            return None
-        name = str(getattr(model, "model_name", ""))
-        if name == Settings.model_fields["model"].default:
-            return None
-        return cls(model, _system_prompt(name))
-
-    def read(self, text: str) -> Reading | None:
-        """The model's reading; None if it fails or answers with anything else."""
+    def read(self, text: str) -> Category | None:
+        """The category of a mail; None if the model fails or answers with anything else."""
+        text = text[:_MAX_CHARS]
         try:
             if self._system:
-                messages = [("system", self._system), ("human", text[:_MAX_CHARS])]
-                return _from_json(str(self._model.invoke(messages).text))
-            prompt = load_prompt("agentic_workflow", "triage").render(mail=text[:_MAX_CHARS])
+                answer = self._model.invoke([("system", self._system), ("human", text)])
+                return _from_answer(answer.text.strip())
+            prompt = load_prompt("agentic_workflow", "triage").render(mail=text)
             reading = self._model.with_structured_output(Reading).invoke(prompt)
-            return reading if isinstance(reading, Reading) else None
+            return Reading.model_validate(reading).category
         except Exception as error:  # each vendor's client has its own; triage goes on without it
             log.warning("The model %s could not read a mail: %s", self.name, reason(error))
             return None
 
 
-def _system_prompt(name: str) -> str:
-    """The prompt that an adapter was trained with, from `task.json` in the folder of path:DIR."""
-    kind, _, folder = name.partition(":")
-    file = Path(folder, "task.json")
-    if kind != "path" or not file.exists():
-        return ""
-    return str(json.loads(file.read_text("utf-8")).get("system") or "")
+def find_reader(model: BaseChatModel | None) -> Reader | None:
+    """A reader for every model but the default one, which is too small to be of help."""
+    name = str(getattr(model, "model_name", ""))
+    if model is None or name == Settings.model_fields["model"].default:
+        return None
+    # An adapter exported by finetune_lora, path:DIR, has the prompt that it was trained with.
+    task = Path(name.removeprefix("path:"), "task.json")
+    adapter = name.startswith("path:") and task.exists()
+    system = json.loads(task.read_text("utf-8")).get("system") if adapter else ""
+    return Reader(model, system or "")
 
 
-def _from_json(answer: str) -> Reading | None:
-    """An adapter's answer: a help desk call, the fields of `Reading`, or just a category."""
-    label = answer.strip().lower()
-    if label in CATEGORIES:
-        return Reading.model_validate({"category": label})
-    data: Any = json.loads(answer)
+def _from_answer(answer: str) -> Category:
+    """A help desk call, {"category": …}, or just a category."""
+    if answer in CATEGORIES:
+        return Reading.model_validate({"category": answer}).category
+    data = json.loads(answer)
     if "name" not in data:
-        return Reading.model_validate(data)
+        return Reading.model_validate(data).category
     if data["name"] == "create_ticket" and data["arguments"].get("category") == "billing":
-        return Reading(category="billing")
-    return Reading(category=_TOOLS[data["name"]])
+        return "billing"
+    return _TOOLS[data["name"]]

@@ -12,16 +12,14 @@ from __future__ import annotations
 
 import math
 from functools import cached_property
-from pathlib import Path
 
 from langchain_core.embeddings import Embeddings
 from langchain_core.language_models import BaseChatModel
 
 from agentic_workflow.store.case import Category, Mail, Screening, Triage
-from agentic_workflow.triage.classifier import EXAMPLES, Classifier
+from agentic_workflow.triage.classifier import Classifier
 from agentic_workflow.triage.fields import Signals, own_text, read_fields, read_signals
-from agentic_workflow.triage.reader import Reader
-from seedbed.settings import Settings, load
+from agentic_workflow.triage.reader import find_reader
 
 _UNSURE = 0.7
 """Confidence below which a language model is asked: about a quarter of mails, with most errors."""
@@ -54,17 +52,14 @@ class Triager:
         self,
         embeddings: Embeddings,
         model: BaseChatModel | None = None,
-        *,
-        examples: Path = EXAMPLES,
-        folder: Path | None = None,
+        classifier: Classifier | None = None,
     ) -> None:
-        self._embeddings, self._examples, self._folder = embeddings, examples, folder
-        self._reader = Reader.of(model)
+        self._embeddings, self._own_classifier = embeddings, classifier
+        self._reader = find_reader(model)
 
     @cached_property
     def _classifier(self) -> Classifier:
-        folder = self._folder or load(Settings).cache_dir
-        return Classifier(self._embeddings, self._examples, folder)
+        return self._own_classifier or Classifier(self._embeddings)
 
     def triage(self, mail: Mail, screening: Screening) -> Triage:
         """All fields of a mail, with the words that decided each; never raises for odd mails."""
@@ -75,9 +70,8 @@ class Triager:
         model = ""
         if self._reader and confidence < _UNSURE and (reading := self._reader.read(own_text(mail))):
             model = self._reader.name
-            agreed = reading.category == category
-            confidence = (_TRUST + confidence * agreed) / (_TRUST + 1)
-            category, why = reading.category, f"{model}; classifier: {category}"
+            confidence = (_TRUST + confidence * (reading == category)) / (_TRUST + 1)
+            category, why = reading, f"{model}; classifier: {category}"
         # 3. The other fields, by rules.
         triage = read_fields(mail, category, signals)
         reasons = (f"category: {category} ({why})", *triage.reasons)
