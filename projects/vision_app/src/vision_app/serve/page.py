@@ -151,18 +151,18 @@ class Handlers:
         key = session.current
         for values in self._analyze(key, schema) if key else ():
             if session.current != key:
+                yield {}  # Gradio repeats the last values at the end
                 return
             yield values
 
     def _analyze(self, key: str, schema: str) -> Iterator[dict[str, Any]]:
-        panels = dict.fromkeys(("overview", "text", "fields", "similar"), waiting("…"))
-        panels |= {"answer": "", "overlay": "", "picture": waiting("Opening …")}
-        panels["objects"] = "" if self.vision.config.detector else NO_DETECTOR
-        yield panels
+        panels = ("overview", "text", "fields", "similar")
+        empty = {"picture": waiting("Opening …"), "label": self._choices(None)}
+        yield dict.fromkeys(panels, waiting("…")) | empty
         # 1. Show the picture itself.
         picture, problem = attempt(lambda: self._open_pages(key))
         if picture is None:
-            yield {**dict.fromkeys(panels, ""), "picture": problem}
+            yield dict.fromkeys(panels, "") | {"picture": problem}
             return
         source, wait = picture.source, waiting("Reading the text …")
         yield {"picture": picture.html(), "overview": waiting("Looking at the picture …")}
@@ -221,11 +221,11 @@ class Handlers:
 
     # Each of these yields the HTML of its tab, and the picture with the boxes.
 
-    def extract(self, key: str, schema: str) -> Iterator[Values]:
+    def extract(self, session: Session, schema: str) -> Iterator[Values]:
         """The fields of another kind of document."""
-        yield from self._answer(key, "fields", lambda source: self._fields(source, schema))
+        yield from self._answer(session, "fields", lambda source: self._fields(source, schema))
 
-    def ask(self, key: str, question: str) -> Iterator[Values]:
+    def ask(self, session: Session, question: str) -> Iterator[Values]:
         """Answer a question."""
 
         def answer(source: Source) -> Panel:
@@ -233,9 +233,9 @@ class Handlers:
                 return Panel(html.hint("Type a question first."))
             return page_html.answer(question, self.vision.ask(source, question))
 
-        yield from self._answer(key, "answer", answer)
+        yield from self._answer(session, "answer", answer)
 
-    def detect(self, key: str, names: str) -> Iterator[Values]:
+    def detect(self, session: Session, names: str) -> Iterator[Values]:
         """Find objects by name, separated by commas."""
 
         def detect(source: Source) -> Panel:
@@ -244,31 +244,34 @@ class Handlers:
                 return Panel(html.hint("Type what to look for first."))
             return page_html.detections(self.vision.detect(source, labels))
 
-        yield from self._answer(key, "objects", detect)
+        yield from self._answer(session, "objects", detect)
 
-    def search(self, key: str, words: str) -> Iterator[Values]:
+    def search(self, session: Session, words: str) -> Iterator[Values]:
         """Images that match the words, or without words, images like the open one."""
-        yield from self._answer(
-            key, "similar", lambda source: self._search(words.strip() or source)
-        )
+        query = words.strip()
+        yield from self._answer(session, "similar", lambda source: self._search(query or source))
 
-    def explain(self, key: str, label: str | None) -> Iterator[Values]:
+    def explain(self, session: Session, label: str | None) -> Iterator[Values]:
         """The picture with the pixels that speak for a class."""
 
         def explain(source: Source) -> Panel:
             result = self.vision.explain(source, label or None)
             return page_html.overlay(result, decode(result["png"]))
 
-        yield from self._answer(key, "overlay", explain)
+        yield from self._answer(session, "overlay", explain)
 
-    def _answer(self, key: str, tab: str, work: Callable[[Source], Panel]) -> Iterator[Values]:
-        yield waiting("Working on it …"), gr.skip()
+    def _answer(
+        self, session: Session, tab: str, work: Callable[[Source], Panel]
+    ) -> Iterator[Values]:
+        key = session.current
         picture, problem = attempt(lambda: self.shelf.get(key))
         if picture is None:
             yield problem, gr.skip()
             return
+        yield waiting("Working on it …"), picture.html()
         content = self._panel(picture, tab, lambda: work(picture.source))
-        yield content, picture.html()
+        is_current = session.current == key
+        yield (content, picture.html()) if is_current else (gr.skip(), gr.skip())
 
 
 def attempt(work: Callable[[], Result]) -> tuple[Result | None, str]:
@@ -313,7 +316,7 @@ def build_page(vision: Vision) -> gr.Blocks:
             with gr.Column(elem_id="left"):
                 picture = gr.HTML(elem_id="picture")
             with gr.Column(elem_id="right"), gr.Tabs():
-                schema, panels = _add_tabs(handlers, picker, picture)
+                schema, panels = _add_tabs(handlers, session, picture)
 
         # Open uploads or a sample, or choose another open file; then look at it.
         opened = [session, picker, note, columns]
@@ -324,11 +327,14 @@ def build_page(vision: Vision) -> gr.Blocks:
             events.append(button.click(handler, session, [schema, *opened], **QUIET))
         events.append(picker.input(handlers.select, [picker, session], session, **QUIET))
 
-        def analyze(session: Session, schema: str) -> Iterator[dict[Any, Any]]:
+        def analyze(session: Session, schema: str) -> Iterator[Values]:
             for values in handlers.analyze(session, schema):
-                yield {panels[name]: value for name, value in values.items()}
+                yield tuple(values.get(name, gr.skip()) for name in panels)
 
+        answers = [panels.pop(name) for name in ("answer", "overlay", "objects")]
+        cleared = ("", "", "" if vision.config.detector else NO_DETECTOR)
         for event in events:
+            event.then(lambda: cleared, None, answers, **QUIET)
             event.then(analyze, [session, schema], list(panels.values()), **MODELS)
         page.load(None, js=resources.files(__package__).joinpath("page.js").read_text("utf-8"))
         picture.change(None, js=SHOW_PICTURE)
@@ -358,7 +364,7 @@ def _add_input(max_mb: int) -> tuple[gr.File, list[gr.Button]]:
 
 
 def _add_tabs(
-    handlers: Handlers, picker: gr.Radio, picture: gr.HTML
+    handlers: Handlers, session: gr.State, picture: gr.HTML
 ) -> tuple[gr.Radio, dict[str, Any]]:
     """The kind of document, and the components that show results by name."""
     panels: dict[str, Any] = {"picture": picture}
@@ -370,7 +376,7 @@ def _add_tabs(
             button = gr.Button(action, variant="primary", scale=1, min_width=90)
         panels[name] = gr.HTML(elem_id=name)
         triggers = [button.click, *([question.submit] if hasattr(question, "submit") else [])]
-        gr.on(triggers, handler, [picker, question], [panels[name], picture], **MODELS)
+        gr.on(triggers, handler, [session, question], [panels[name], picture], **MODELS)
 
     with gr.Tab("What it is", elem_id="overview-tab"):
         panels["overview"] = gr.HTML(elem_id="overview")
@@ -381,7 +387,7 @@ def _add_tabs(
         schema = gr.Radio(kinds, value="invoice", label="Kind of document", elem_id="schema")
         panels["fields"] = gr.HTML(elem_id="fields")
         outputs = [panels["fields"], picture]
-        schema.input(handlers.extract, [picker, schema], outputs, **MODELS)
+        schema.input(handlers.extract, [session, schema], outputs, **MODELS)
     with gr.Tab("Ask", elem_id="answer-tab"):
         ask(
             "answer", "Ask", _box("Question about this picture", "What is the total?"), handlers.ask
