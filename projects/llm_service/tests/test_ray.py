@@ -495,7 +495,8 @@ class TestCluster:
             await until_answered(len(answers) + 40)
             enough.set()
         assert set(answers) == {"".join(f"w{i} " for i in range(30))}
-        assert (await client.get("/state"))["lost"] >= 2
+        # How many were in flight there depends on how busy the machine is.
+        assert (await client.get("/state"))["lost"] >= 1
         assert (await client.where())[0] == client.cluster.head_node.node_id
 
     async def test_a_new_node_gets_a_replica(self, client: Client) -> None:
@@ -543,9 +544,13 @@ async def test_the_whole_service_with_a_real_model(tmp_path: Path) -> None:
     )
     assert process.stderr is not None
     try:
+        output = b""
         async for line in process.stderr:
+            output += line
             if b"serving on" in line:
                 break
+        else:
+            pytest.fail(f"The service ended before it served:\n{output.decode()[-4000:]}")
         url = f"http://127.0.0.1:{port}/v1/chat/completions"
         body = {"messages": [{"role": "user", "content": "Count to ten."}], "max_tokens": 16}
         async with aiohttp.request("POST", url, json=body) as response:
