@@ -22,7 +22,7 @@ from agentic_workflow.triage.fields import Signals, own_text, read_fields, read_
 from agentic_workflow.triage.reader import find_reader
 
 _UNSURE = 0.7
-"""Confidence below which a language model is asked: about a quarter of mails, with most errors."""
+"""Confidence below which a language model is asked: some 15 % of mails, with most errors."""
 _TRUST = 2.0
 """Weight of the model's category, against 1 for the classifier, in the confidence."""
 _BOOSTS: dict[str, dict[Category, float]] = {
