@@ -34,7 +34,7 @@ from agentic_workflow.serve import schemas
 from agentic_workflow.serve.actions import Actions
 from agentic_workflow.serve.metrics import store_metrics
 from agentic_workflow.store.case import Category, Status
-from agentic_workflow.store.statistics import Statistics
+from agentic_workflow.store.records import Statistics
 from seedbed.errors import BadInput
 from seedbed.server import service
 from seedbed.server.service import Caller, CleanText

@@ -9,20 +9,23 @@ The workers are other processes, so what they do is counted in the database, not
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from statistics import quantiles
 from typing import TYPE_CHECKING
 
+from sqlalchemy import func, select
+
 from agentic_workflow.store.database import reading
-from agentic_workflow.store.schema import outbox
-from agentic_workflow.store.statistics import counts, draft_seconds
+from agentic_workflow.store.schema import cases, events, outbox
 from agentic_workflow.store.store import Store
 from seedbed.errors import SeedbedError
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
+EFFECTS = dict.fromkeys((("ready",), ("claimed",), ("done",), ("in_doubt",), ("failed",)), 0)
 _log = logging.getLogger(__name__)
 
 
@@ -41,34 +44,38 @@ class StoreCollector:
         from prometheus_client.core import GaugeMetricFamily
 
         try:
-            cases = self._store.counts()
-            with reading(self._store.engine) as connection:
-                effects = counts(connection, outbox.c.status)
-                seconds = draft_seconds(connection)
+            gauges = self._gauges()
         except SeedbedError as error:
             _log.warning("metrics without the store: %s", error)
             return
-        gauge = GaugeMetricFamily("workflow_cases", "Cases.", labels=["status", "category"])
-        for labels, count in cases.items():
-            gauge.add_metric(labels, count)
-        yield gauge
-        gauge = GaugeMetricFamily("workflow_effects", "Refunds and replies.", labels=["status"])
-        for status in ("ready", "claimed", "done", "in_doubt", "failed"):
-            gauge.add_metric([status], effects.get((status,), 0))
-        yield gauge
-        for name, status in (
-            ("workflow_in_doubt", "in_doubt"),
-            ("workflow_dead_letters", "failed"),
-        ):
-            count = sum(count for labels, count in cases.items() if labels[0] == status)
-            yield GaugeMetricFamily(name, f"Cases with the status {status}.", value=count)
+        for name, (text, labels, values) in gauges.items():
+            gauge = GaugeMetricFamily(f"workflow_{name}", text, labels=labels)
+            for key, value in values.items():
+                gauge.add_metric(key, value)
+            yield gauge
+
+    def _gauges(self) -> dict[str, tuple[str, list[str], Mapping[tuple[str, ...], float]]]:
+        counts, status = self._store.counts(), Counter[str]()
+        for (name, _), count in counts.items():
+            status[name] += count
+        effects = select(outbox.c.status, func.count()).group_by(outbox.c.status)
+        drafts = select(cases.c.received_at, events.c.at).where(events.c.kind == "draft")
+        drafts = drafts.join(cases, cases.c.id == events.c.case_id)
+        drafts = drafts.order_by(events.c.number.desc()).limit(100)
+        with reading(self._store.engine) as connection:
+            by_status = {(status,): count for status, count in connection.execute(effects)}
+            times = connection.execute(drafts).all()
+        seconds = [max(0.0, (draft - arrival).total_seconds()) for arrival, draft in times]
+        cuts = quantiles(seconds, n=20, method="inclusive") if len(seconds) > 1 else []
+        percentiles = {("0.5",): cuts[9], ("0.95",): cuts[18]} if cuts else {}
         text = "Seconds from arrival to the draft, of the latest hundred drafts."
-        gauge = GaugeMetricFamily("workflow_draft_seconds", text, labels=["quantile"])
-        if len(seconds) > 1:
-            cuts = quantiles(seconds, n=20, method="inclusive")
-            gauge.add_metric(["0.5"], cuts[9])
-            gauge.add_metric(["0.95"], cuts[18])
-        yield gauge
+        return {
+            "cases": ("Cases.", ["status", "category"], counts),
+            "effects": ("Refunds and replies.", ["status"], EFFECTS | by_status),
+            "in_doubt": ("Cases with the status in_doubt.", [], {(): status["in_doubt"]}),
+            "dead_letters": ("Cases with the status failed.", [], {(): status["failed"]}),
+            "draft_seconds": (text, ["quantile"], percentiles),
+        }
 
 
 @contextmanager

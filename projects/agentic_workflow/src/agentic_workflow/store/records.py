@@ -86,3 +86,23 @@ class Correction(Value):
     corrected_by: str
     at: datetime
     comment: str
+
+
+class Usage(Value):
+    """What was spent on a day or on a case."""
+
+    cases: int
+    tokens: int
+    cost_usd: float
+
+
+class Statistics(Value):
+    """Figures of the cases closed in the last days, without duplicates."""
+
+    days: int
+    closed: int
+    automation_rate: float | None  # share closed by the desk alone; None without cases
+    corrections: int
+    median_seconds: float | None  # from arrival to close
+    by_category: dict[str, int]
+    by_day: dict[str, int]  # ISO dates in UTC

@@ -13,6 +13,29 @@ from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
+from pydantic_core import to_jsonable_python
+
+
+class Text(sa.TypeDecorator[str]):
+    """Text without what Postgres cannot store: NUL characters and lone surrogates."""
+
+    impl = sa.String
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Any) -> str | None:  # noqa: ARG002
+        """Replace those characters."""
+        return value and value.encode(errors="replace").decode().replace("\0", "\ufffd")
+
+
+class Json(sa.TypeDecorator[Any]):
+    """Values of pydantic, and lists and dicts of them, as JSON."""
+
+    impl = sa.JSON(none_as_null=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: sa.Dialect) -> Any:  # noqa: ARG002
+        """Convert to lists, dicts and strings."""
+        return to_jsonable_python(value)
 
 
 class UtcTime(sa.TypeDecorator[datetime]):
@@ -38,26 +61,25 @@ def _columns(kind: Any, *names: str, **options: Any) -> list[sa.Column[Any]]:
 
 
 def _text(*names: str) -> list[sa.Column[Any]]:
-    return _columns(sa.String, *names, nullable=False, default="")
+    return _columns(Text, *names, nullable=False, default="")
 
 
 metadata = sa.MetaData()
-_json = sa.JSON(none_as_null=True)
 
 cases = sa.Table(
     "cases",
     metadata,
     sa.Column("number", sa.Integer, primary_key=True),
-    sa.Column("id", sa.String, nullable=False, unique=True),
-    sa.Column("content_hash", sa.String, nullable=False, index=True),
+    sa.Column("id", Text, nullable=False, unique=True),
+    sa.Column("content_hash", Text, nullable=False, index=True),
     *_text("sender", "subject", "status", "outcome", "policy_version", "closed_by"),
-    *_columns(sa.String, "category", "priority"),
+    *_columns(Text, "category", "priority"),
     sa.Column("revision", sa.Integer, nullable=False, default=1),
     sa.Column("attempt", sa.Integer, nullable=False, default=0),
-    *_columns(_json, "mail", "triage", "facts", "decision", "draft"),
+    *_columns(Json, "mail", "triage", "facts", "decision", "draft"),
     sa.Column("received_at", UtcTime, nullable=False, index=True),
     *_columns(UtcTime, "changed_at", "closed_at"),
-    sa.Column("closed_day", sa.String),  # ISO date in UTC; empty for duplicates, as is the next
+    sa.Column("closed_day", Text),  # ISO date in UTC; empty for duplicates, as is the next
     sa.Column("open_seconds", sa.Float),
     sa.Index("cases_by_status", "status", "number"),
     sa.Index("cases_by_category", "category", "number"),
@@ -70,10 +92,10 @@ events = sa.Table(
     "events",
     metadata,
     sa.Column("number", sa.Integer, primary_key=True),
-    sa.Column("case_id", sa.String, nullable=False, index=True),  # empty for a switch
+    sa.Column("case_id", Text, nullable=False, index=True),  # empty for a switch
     sa.Column("at", UtcTime, nullable=False),
     *_text("kind", "actor", "reason", "model", "prompt_version"),
-    sa.Column("evidence", _json, nullable=False),
+    sa.Column("evidence", Json, nullable=False, default=()),
     sa.Column("tokens", sa.Integer, nullable=False, default=0),
     *_columns(sa.Float, "cost_usd", "seconds", nullable=False, default=0.0),
 )
@@ -84,12 +106,12 @@ sa.Index("events_with_tokens", events.c.at, sqlite_where=WITH_TOKENS, postgresql
 approvals = sa.Table(
     "approvals",
     metadata,
-    sa.Column("case_id", sa.String, primary_key=True),
+    sa.Column("case_id", Text, primary_key=True),
     sa.Column("revision", sa.Integer, primary_key=True),
-    sa.Column("reasons", _json, nullable=False),
+    sa.Column("reasons", Json, nullable=False),
     *_columns(UtcTime, "requested_at", "remind_at", "due_at", nullable=False),
     sa.Column("reminded", sa.Boolean, nullable=False, default=False),
-    sa.Column("decision", sa.String),  # "approve", "reject" or "ask"; null: undecided
+    sa.Column("decision", Text),  # "approve", "reject" or "ask"; null: undecided
     sa.Column("decided_at", UtcTime),
     *_text("decided_by", "comment"),
 )
@@ -100,8 +122,8 @@ corrections = sa.Table(
     "corrections",
     metadata,
     sa.Column("number", sa.Integer, primary_key=True),
-    sa.Column("case_id", sa.String, nullable=False, index=True),
-    *_columns(_json, "before", "after", nullable=False),  # drafts
+    sa.Column("case_id", Text, nullable=False, index=True),
+    *_columns(Json, "before", "after", nullable=False),  # drafts
     sa.Column("at", UtcTime, nullable=False, index=True),
     *_text("corrected_by", "comment"),
 )
@@ -109,11 +131,11 @@ corrections = sa.Table(
 outbox = sa.Table(
     "outbox",
     metadata,
-    sa.Column("key", sa.String, primary_key=True),
-    sa.Column("case_id", sa.String, nullable=False, index=True),
-    sa.Column("status", sa.String, nullable=False, index=True),
+    sa.Column("key", Text, primary_key=True),
+    sa.Column("case_id", Text, nullable=False, index=True),
+    sa.Column("status", Text, nullable=False, index=True),
     *_text("action", "receiver", "error", "receipt", "executor"),
-    sa.Column("payload", _json, nullable=False),
+    sa.Column("payload", Json, nullable=False),
     sa.Column("attempts", sa.Integer, nullable=False, default=0),
     *_columns(UtcTime, "claimed_at", "done_at"),
 )
@@ -121,7 +143,7 @@ outbox = sa.Table(
 switches = sa.Table(
     "switches",
     metadata,
-    sa.Column("name", sa.String, primary_key=True),
+    sa.Column("name", Text, primary_key=True),
     sa.Column("is_on", sa.Boolean, nullable=False, server_default=sa.false()),
 )
 
