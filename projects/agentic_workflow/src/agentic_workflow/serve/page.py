@@ -143,13 +143,13 @@ class Page:
             text = self.question if verdict == "ask" else self.comment
             button.click(self.decide, [gr.State(verdict), *draft, text], view, **QUIET)
         latest = {"trigger_mode": "always_last", **QUIET}
-        changes = [self.subject.input, self.body.input]
+        changes = [self.subject.change, self.body.change]
         gr.on(changes, self.compare, draft, self.parts["diff"], **latest)
 
         # Search, statistics, operation.
         filters = [self.cursors, self.text, self.status, self.category]
         hits = [self.parts["hits"], self.newer, self.older, self.cursors]
-        changes = [self.search_tab.select, *(box.input for box in filters[1:])]
+        changes = [self.search_tab.select, *(box.change for box in filters[1:])]
         gr.on(changes, partial(self.find, 0), filters, hits, **latest)
         self.newer.click(partial(self.find, -1), filters, hits, **QUIET)
         self.older.click(partial(self.find, 1), filters, hits, **QUIET)
@@ -166,9 +166,8 @@ class Page:
     def open(self, case_id: str, request: gr.Request) -> Values:
         """Show a case, or the inbox without one."""
         fresh = {self.parts[name]: "" for name in ("note", "problem", "diff")}
-        tab = gr.Tabs(selected="case" if case_id else "inbox")
-        view = self.refresh(case_id, {}, request)
-        return {**view, **fresh, self.case_id: case_id, self.tabs: tab}
+        tab = {self.tabs: gr.Tabs(selected="case")} if case_id else {}
+        return {**self.refresh(case_id, {}, request), **fresh, **tab, self.case_id: case_id}
 
     def refresh(self, case_id: str, shown: dict[str, Any], request: gr.Request) -> Values:
         """The parts that have changed since `shown`, which is empty for a case just opened."""
