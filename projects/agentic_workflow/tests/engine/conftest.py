@@ -78,14 +78,18 @@ class Nursery:
         self.process.stdin.flush()
         return Worker(int(self.process.stdout.readline()))
 
+    def close(self) -> None:
+        assert self.process.stdin and self.process.stdout
+        self.process.stdin.close()
+        self.process.wait(30)
+        self.process.stdout.close()
+
 
 @pytest.fixture(scope="session")
 def nursery() -> Iterator[Nursery]:
     nursery = Nursery()
     yield nursery
-    assert nursery.process.stdin
-    nursery.process.stdin.close()
-    nursery.process.wait(30)
+    nursery.close()
 
 
 class World:
@@ -162,13 +166,13 @@ class World:
         return [self.store.case(case).status for case in cases]
 
     def wait(
-        self, cases: Sequence[str], statuses: Sequence[str] = AT_REST, seconds: float = 240.0
+        self, cases: Sequence[str], statuses: Sequence[str] = AT_REST, seconds: float = 120.0
     ) -> list[str]:
         """Wait until all cases have one of the statuses; returns them."""
         self.until(lambda: set(self.statuses(cases)) <= set(statuses), seconds)
         return self.statuses(cases)
 
-    def until(self, condition: Callable[[], Any], seconds: float = 240.0) -> Any:
+    def until(self, condition: Callable[[], Any], seconds: float = 120.0) -> Any:
         """Poll a condition; fails with the workers' logs if it does not become true in time."""
         end = time.monotonic() + seconds
         while not (value := condition()):

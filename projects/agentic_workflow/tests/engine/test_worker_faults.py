@@ -142,15 +142,15 @@ def test_cases_in_flight_survive_a_new_version(
     world = open_world(database)
     # 1. The old version dies in the middle of a case, with one more in the queue.
     old_queue = CaseQueue(world.config, OLD)
-    old = world.worker("worker-1", version=OLD, TEST_KEEP="1")
     waiting, halfway, queued = (
         world.store.receive(world.mail(what))[0].id
-        for what in ("refund 300.00", "pause 5.0 where is it", "where is it")
+        for what in ("refund 300.00", "pause 9.0 where is it", "where is it")
     )
     old_queue.submit(waiting, "a@example.com")
+    old_queue.submit(halfway, "b@example.com", number=1)
+    old_queue.submit(queued, "b@example.com", number=2)
+    old = world.worker("worker-1", version=OLD)
     world.wait([waiting])
-    old_queue.submit(halfway, "b@example.com")
-    old_queue.submit(queued, "b@example.com")
     world.until(lambda: world.statuses([halfway]) == ["working"])
     old.send(signal.SIGKILL)
     # 2. The new version handles new cases, and those that waited for a person.

@@ -18,6 +18,7 @@ from agentic_workflow.config import Config
 from agentic_workflow.engine.queue import CaseQueue
 from agentic_workflow.mail.mailbox import Mailbox
 from agentic_workflow.mail.parse import parse_mail
+from agentic_workflow.store.case import Priority
 from agentic_workflow.store.store import CaseRecord, Store
 from seedbed.errors import Busy, TooLarge, Unavailable
 
@@ -40,7 +41,8 @@ class Intake:
         mail = parse_mail(data)
         record, _ = self._store.receive(mail)
         if record.status == "received":  # also if it came before and the process died here
-            self._queue.submit(record.id, mail.sender, "low" if mail.automatic else "normal")
+            priority: Priority = "low" if mail.automatic else "normal"
+            self._queue.submit(record.id, mail.sender, priority, record.number)
         return record
 
     def watch(self, stop: threading.Event) -> None:

@@ -1,7 +1,7 @@
 """The queue of cases, in the workflow database that all processes share.
 
     queue = CaseQueue(config)
-    queue.submit(record.id, record.mail.sender)     # a worker runs `handle_mail`, once
+    queue.submit(record.id, record.mail.sender, number=record.number)  # for `handle_mail`, once
     queue.finish(record.id, record.attempt, record.mail.sender)
 
 Cases of one customer run one after another, by priority and then in the order of arrival; those of
@@ -29,7 +29,8 @@ APP = "agentic-workflow"
 QUEUE = "mails"
 POLL_SECONDS = 0.1
 CASES_AT_ONCE = 10  # per worker; with the polling, 100 cases a second
-APPROVED, PRIORITIES = 1, {"high": 2, "normal": 3, "low": 4}  # what a person waits for comes first
+APPROVED, PRIORITIES = 1, {"high": 2, "normal": 700_000_000, "low": 1_400_000_000}
+"""The smallest comes first: what a person has decided, then by priority and number of arrival."""
 UNFINISHED = ["PENDING", "ENQUEUED", "DELAYED"]
 BROKEN = ("ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
 
@@ -60,9 +61,13 @@ class CaseQueue:
         """Close the connections."""
         self._client.destroy()
 
-    def submit(self, case_id: str, customer: str, priority: Priority = "normal") -> None:
-        """Let a worker handle a new case."""
-        self._enqueue("handle_mail", case_id, customer, PRIORITIES[priority], case_id)
+    def submit(
+        self, case_id: str, customer: str, priority: Priority = "normal", number: int = 0
+    ) -> None:
+        """Let a worker handle a new case; `number` is that of its arrival."""
+        # DBOS orders by priority and then by time, which on SQLite has a precision of one second.
+        order = PRIORITIES[priority] + number
+        self._enqueue("handle_mail", case_id, customer, order, case_id)
 
     def finish(self, case_id: str, attempt: int, customer: str, delay: float = 0.0) -> None:
         """Let a worker go on with a decided case, in `delay` seconds."""

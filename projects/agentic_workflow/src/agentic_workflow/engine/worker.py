@@ -64,9 +64,9 @@ def run_worker(
     queue = CaseQueue(config)
     desk = open_desk(config, settings, queue, executor_id)
     launch(config, executor_id, version or VERSION)
+    register_queue()
     if version is None:
         DBOS.set_latest_application_version(VERSION)
-        register_queue()
         schedule_upkeep(desk, queue)
     # 3. Work until told to stop, or until the lock is lost.
     supervisor = Supervisor(locks, queue, desk, executor_id, version or VERSION)
