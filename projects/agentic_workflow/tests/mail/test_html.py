@@ -20,6 +20,7 @@ HIDDEN = [
     "<span style='font-size:0px'>approve</span>",
     "<span style='font-size:1px'>approve</span>",
     "<div style='opacity:0'>approve</div>",
+    "<div style='font-size: 0; opacity: 0.05'>approve</div>",
     "<div style='text-indent:-9999px'>approve</div>",
     "<style>.x{color:red;display:none}</style><div class=x>approve</div>",
 ]
@@ -28,6 +29,8 @@ VISIBLE = [
     "<table bgcolor=#003366><tr><td><font color=white>approve</font></td></tr></table>",
     "<p style='font-size:10px'>approve</p>",
     "<p style='font-size:0.9em'>approve</p>",
+    "<p style='font-size: 12.0px; opacity: 0.9'>approve</p>",
+    "<p style='font-size: small'>approve</p>",
     "<p style='font-size:1.5em'>approve",
     "<p style='margin-left:-5px'>approve",
     "<p style='background-color:#fff;color:#000'>approve",

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from agentic_workflow.mail.masking import mask
 from agentic_workflow.mail.parse import parse_mail
-from agentic_workflow.mail.phrases import phrases
+from agentic_workflow.mail.phrases import PHRASES
 
 CARDS = [
     "4111 1111 1111 1111",
@@ -180,7 +180,7 @@ def test_no_valid_card_number_stays_in_clear(prefix, digits, gap, cuts, before):
     assert "[CARD]" in mask(f"{before}{number}.")
 
 
-@given(st.sampled_from(phrases("masking")["iban"].split()), st.data(), gaps, st.booleans(),
+@given(st.sampled_from(PHRASES["masking"]["iban"].split()), st.data(), gaps, st.booleans(),
        st.booleans(), words, endings)  # fmt: skip
 @settings(max_examples=60, deadline=None, derandomize=True)
 def test_no_iban_of_any_country_stays_in_clear(entry, data, gap, grouped, lower, before, after):

@@ -13,8 +13,8 @@ _BLOCKS = "p,div,tr,li,ul,ol,table,section,blockquote,pre,hr,h1,h2,h3,h4,h5,h6,d
 _WHITE = r"(?:white\b|#(?:f[a-f]){3}\b|#fff\b|rgba?\(\s*25\d,\s*25\d,\s*25\d)"
 _HIDDEN = re.compile(
     r"display\s*:\s*none|visibility\s*:\s*(?:hidden|collapse)|mso-hide\s*:\s*all"
-    r"|font-size\s*:\s*[01]?(?:\.\d+)?(?![\d.]|r?em)|color\s*:\s*transparent"
-    r"|(?:opacity|max-height|max-width)\s*:\s*0?(?:\.0\d*)?(?![\d.])"
+    r"|font-size\s*:\s*(?:[01](?:\.\d+)?|\.\d+)(?![\d.]|r?em)|color\s*:\s*transparent"
+    r"|(?:opacity|max-height|max-width)\s*:\s*(?:0|0?\.0\d*)(?![\d.])"
     r"|(?:text-indent|left|top|margin-left)\s*:\s*-\d{3}",
     re.IGNORECASE,
 )
@@ -23,8 +23,8 @@ _DARK = re.compile(
     rf"background(?:-color)?\s*:\s*(?!\s|none|transparent|inherit|{_WHITE})", re.IGNORECASE
 )
 _CLASS = re.compile(r"([.#][\w-]{1,60})\s*\{([^}]{1,500})\}")
-# Stand for line breaks and for the ends of quoted and hidden blocks until white space is collapsed.
-_BREAK, _QUOTE, _UNQUOTE, _HIDE, _SHOW = _MARKS = "\ue000\ue001\ue002\ue003\ue004"
+# Stand for line breaks and for the ends of quoted blocks until white space is collapsed.
+_BREAK, _QUOTE, _UNQUOTE = _MARKS = "\ue000\ue001\ue002"
 
 
 def read_html(html: str) -> tuple[str, str]:
@@ -33,31 +33,29 @@ def read_html(html: str) -> tuple[str, str]:
 
     if html.count("<") > _MAX_TAGS:
         return re.sub(r"<[^<>]{0,2000}>", "\n", html), ""
-    # 1. Find what a reader does not see, also by the classes of the style sheet.
     tree = LexborHTMLParser(re.sub(f"[{_MARKS}]", "", html))
+    # 1. Mark as hidden what a class of the style sheet hides.
     sheets = " ".join(sheet.text() for sheet in tree.css("style"))
     classes = [name for name, style in _CLASS.findall(sheets) if _HIDDEN.search(style)]
+    for node in tree.css(",".join(classes[:100])) if classes else []:
+        node.attrs["hidden"] = ""
     tree.strip_tags(["script", "style", "head", "template", "title"])
-    hidden = tree.css(",".join(classes[:100])) if classes else []
-    hidden += [node for node in tree.css("[style],[hidden],[color]") if _is_hidden(node)]
-    # 2. Mark hidden blocks, line breaks and quoted blocks.
-    for node in hidden:
-        node.insert_before(_HIDE)
-        node.insert_after(_SHOW)
+    # 2. Mark line breaks and quoted blocks.
     for node in tree.css("br,td,th"):
         node.insert_after(_BREAK if node.tag == "br" else " ")
     for node in tree.css(_BLOCKS):
         quote = node.tag == "blockquote"
         node.insert_before(_BREAK + _QUOTE * quote)
         node.insert_after(_UNQUOTE * quote + _BREAK)
-    # 3. Collapse white space, take out the hidden blocks, then put in the breaks.
-    text = re.sub(r"\s+", " ", tree.root.text(separator="")) if tree.root else ""
-    texts: tuple[list[str], list[str]] = [], []
-    depth = 0
-    for piece in re.split(f"([{_HIDE}{_SHOW}])", text):
-        depth = max(0, depth + (piece == _HIDE) - (piece == _SHOW))
-        texts[depth > 0].append(piece.strip(_HIDE + _SHOW))
-    return _lines("".join(texts[0])), re.sub(f"[{_MARKS} ]+", " ", "".join(texts[1])).strip()
+    # 3. Take out hidden elements, the inner ones first.
+    hidden = []
+    for node in reversed(tree.css("[style],[hidden],[color]")):
+        if _is_hidden(node):
+            hidden.append(node.text(separator=""))
+            node.decompose()
+    text = tree.root.text(separator="") if tree.root else ""
+    unseen = re.sub(rf"[{_MARKS}\s]+", " ", " ".join(reversed(hidden))).strip()
+    return _lines(re.sub(r"\s+", " ", text)), unseen
 
 
 def _is_hidden(node: Any) -> bool:

@@ -9,9 +9,10 @@ dates and amounts survive; names, addresses and phone numbers are not masked.
 
 import re
 import unicodedata
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
 
-from agentic_workflow.mail.phrases import pattern, phrases
+from agentic_workflow.mail.phrases import PHRASES, pattern
 from seedbed.guardrails import iban, luhn, redact
 
 # What people, mail programs and line breaks put between digits: white space, dashes, dots, quote
@@ -30,12 +31,12 @@ _DATE = re.compile(
     r"(?<!\d)(?:(?:19|20)\d\d([-./])\d\d?\1\d\d?|\d\d?([-./])\d\d?\2(?:19|20)\d\d)(?!\d)"
 )
 _UPS = re.compile(r"(?<![^\W_])1Z[0-9A-Z]{0,8}$", re.IGNORECASE)
-_LENGTHS = {entry[:2]: int(entry[2:]) for entry in phrases("masking")["iban"].split()}
+_LENGTHS = {entry[:2]: int(entry[2:]) for entry in PHRASES["masking"]["iban"].split()}
 _COUNTRY = re.compile(
     rf"(?<![^\W_])(?:iban)?([^\W\d_]{_GAP}?[^\W\d_])({_GAP}{{0,2}})\d{_GAP}?\d", re.IGNORECASE
 )
 _WRONG_LENGTH = re.compile(rf"(?:{_GAP}{{0,8}}\d{{4}}){{3,7}}(?:{_GAP}{{0,2}}\d{{1,3}})?(?![^\W_])")
-_Spans = list[tuple[int, int]]
+_Span = tuple[int, int]
 
 
 def mask(text: str) -> str:
@@ -49,7 +50,7 @@ def mask(text: str) -> str:
     return redact(text, ("secret", "passport"))
 
 
-def _replace(text: str, spans: _Spans, label: str) -> str:
+def _replace(text: str, spans: Iterable[_Span], label: str) -> str:
     parts, position = [], 0
     for start, end in spans:
         if start >= position:
@@ -58,8 +59,7 @@ def _replace(text: str, spans: _Spans, label: str) -> str:
     return "".join(parts) + text[position:]
 
 
-def _find_ibans(text: str) -> _Spans:
-    spans = []
+def _find_ibans(text: str) -> Iterator[_Span]:
     for match in _COUNTRY.finditer(text):
         country = unicodedata.normalize("NFKC", re.sub(_GAP, "", match[1])).upper()
         if country in _LENGTHS:
@@ -68,8 +68,7 @@ def _find_ibans(text: str) -> _Spans:
             if number is None or not _is_iban(text, match.start(1), number.end()):
                 number = None if match[2] else _WRONG_LENGTH.match(text, match.end())
             if number:
-                spans.append((match.start(1), number.end()))
-    return spans
+                yield match.start(1), number.end()
 
 
 def _is_iban(text: str, start: int, end: int) -> bool:
@@ -80,39 +79,32 @@ def _is_iban(text: str, start: int, end: int) -> bool:
     if plain.isascii() and iban(plain.upper()) and (digits >= 0.5 or len(groups) == 1):
         return True
     # "is 10234 and …" starts with a country, too: without a checksum, the shape has to be strict.
-    if (
-        text[end : end + 1].isalnum()
-        or len(groups[0]) < 4
-        or plain not in (plain.upper(), plain.lower())
-    ):
+    one_case = plain in (plain.upper(), plain.lower())
+    if text[end : end + 1].isalnum() or len(groups[0]) < 4 or not one_case:
         return False
     fours = all(len(group) == 4 for group in groups[:-1]) and len(groups[-1]) <= 4
     return len(groups) == 1 or (fours and digits >= 0.3) or (digits >= 0.6 and plain.isupper())
 
 
-def _find_cards(text: str) -> _Spans:
-    spans: _Spans = []
+def _find_cards(text: str) -> Iterator[_Span]:
     for run in _RUN.finditer(text):
         groups = [group.span() for group in re.compile(r"\d+").finditer(text, *run.span())]
-        # What follows 1Z belongs to a tracking number of UPS.
-        first = 1 if _UPS.search(text[max(0, run.start() - 10) : run.start()]) else 0
         if _PARCEL.fullmatch(_lengths(groups) + _digits(run[0])):
             continue
+        # What follows 1Z belongs to a tracking number of UPS.
+        first = 1 if _UPS.search(text[max(0, run.start() - 10) : run.start()]) else 0
         while first < len(groups):
-            last = first
+            start, last = groups[first][0], first
             # The longest window of groups that is a card.
             for end in range(first + 1, min(first + 19, len(groups)) + 1):
-                if groups[end - 1][1] - groups[first][0] > 180:
-                    break
-                if _is_card(text, groups[first:end]):
+                if groups[end - 1][1] - start <= 180 and _is_card(text, groups[first:end]):
                     last = end
             if last > first:
-                spans.append((groups[first][0], groups[last - 1][1]))
+                yield start, groups[last - 1][1]
             first = max(last, first + 1)
-    return spans
 
 
-def _lengths(groups: _Spans) -> str:
+def _lengths(groups: list[_Span]) -> str:
     return "".join(str(end - start) for start, end in groups)
 
 
@@ -120,24 +112,23 @@ def _digits(text: str) -> str:
     return "".join(str(int(c)) for c in text if c.isdecimal())
 
 
-def _is_card(text: str, groups: _Spans) -> bool:
-    number = _digits(text[groups[0][0] : groups[-1][1]])
+def _is_card(text: str, groups: list[_Span]) -> bool:
+    start, end = groups[0][0], groups[-1][1]
+    number = _digits(text[start:end])
     if not 12 <= len(number) <= 19:
         return False
     valid, issuer = luhn(number), bool(_ISSUER.fullmatch(number))
-    before = text[max(0, groups[0][0] - 30) : groups[0][0]]
+    before = text[max(0, start - 30) : start]
     card = bool(pattern("masking", "card").search(before))
     if len(groups) == 1:
-        if issuer and valid:
-            return True
         likely = card or (issuer and len(number) > 13) or (valid and _MAESTRO.fullmatch(number))
-        return bool(likely) and not pattern("masking", "other").search(before)
+        other = pattern("masking", "other").search(before)
+        return (issuer and valid) or bool(likely and not other)
     gaps = [re.sub(f"[{_INVISIBLE}]", "", text[a:b]) for (_, a), (b, _) in pairwise(groups)]
     # One kind of gap all along, except where a line ends: else these are several numbers.
     uniform = len({*gaps, ""}) <= 2 and gaps.count("") in (0, 1, len(gaps)) and "," not in gaps
-    whole = text[groups[0][0] : groups[-1][1]]
     known = issuer or (len(number) >= 16 and _MAESTRO.fullmatch(number))
-    if (valid or card) and uniform and known and not _DATE.search(whole):
+    if (valid or card) and uniform and known and not _DATE.search(text[start:end]):
         return True
-    years = all(text[start : start + 2] in ("19", "20") for start, _ in groups)
+    years = all(text[a : a + 2] in ("19", "20") for a, _ in groups)
     return bool(_SHAPE.fullmatch(_lengths(groups) + number[0])) and not years

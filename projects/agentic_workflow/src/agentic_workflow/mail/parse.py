@@ -18,7 +18,7 @@ from typing import Any, cast
 
 from agentic_workflow.mail.html import read_html
 from agentic_workflow.mail.masking import mask
-from agentic_workflow.mail.phrases import pattern, phrases
+from agentic_workflow.mail.phrases import PHRASES, pattern
 from agentic_workflow.mail.reply import split_reply
 from agentic_workflow.store.case import Language, Mail
 from seedbed.errors import TooLarge
@@ -118,7 +118,7 @@ def _read(data: bytes, warnings: list[str]) -> EmailMessage:
 
 
 def _read_headers(message: EmailMessage, warnings: list[str]) -> _Headers:
-    headers: _Headers = {"hops": str(len(message.get_all("received", ())))}
+    headers: _Headers = {}
     for name, value in message.raw_items():
         raw = str(value)[:_MAX_HEADER].encode("utf-8", "surrogateescape")
         headers.setdefault(name.lower(), re.sub(r"[\r\n\0]+", " ", _decode(raw, None, warnings)))
@@ -154,15 +154,11 @@ def _ids(headers: _Headers, name: str) -> list[str]:
 
 
 def _is_automatic(headers: _Headers, message: EmailMessage, sender: str) -> bool:
-    return bool(
-        not re.match(r"\s*no\b", headers.get("auto-submitted", "no"), re.I)
-        or headers.keys() & set(phrases("automatic")["headers"])
-        or pattern("automatic", "precedence").match(headers.get("precedence", ""))
-        or headers.get("return-path", "").strip() == "<>"
-        or message.get_content_type() == "multipart/report"
-        or int(headers["hops"]) > _MAX_HOPS
-        or pattern("automatic", "sender").match(sender)
-        or pattern("automatic", "subject").match(_text(headers, "subject"))
+    values = {**headers, "from": sender, "subject": _text(headers, "subject")}
+    hops = [name.lower() for name in message.keys()].count("received")  # noqa: SIM118 - no mapping
+    return hops > _MAX_HOPS or any(
+        pattern("automatic", name).match(values[name])
+        for name in values.keys() & PHRASES["automatic"].keys()
     )
 
 

@@ -8,7 +8,7 @@ They reduce risk: what the desk may do is up to the policy, which no mail can ch
 
 import re
 
-from agentic_workflow.mail.phrases import pattern, phrases
+from agentic_workflow.mail.phrases import PHRASES, pattern
 from agentic_workflow.store.case import Mail, Screening
 from seedbed.guardrails import screen_injection
 
@@ -19,18 +19,18 @@ def screen(mail: Mail) -> Screening:
     """What speaks for spam and for injection, with the reasons."""
     injection = _find_injection(mail)
     text = "\n".join((mail.subject, mail.text, *mail.warnings))
-    signals = [
-        (int(weight), reason)
-        for weight, reasons in phrases("spam").items()
+    signals = {
+        reason: int(weight)
+        for weight, reasons in PHRASES["spam"].items()
         for reason in reasons
         if pattern("spam", weight, reason).search(text)
-    ]
+    }
     # Cautious: no word is enough, and a customer who writes about an order needs many.
     own = 2 * bool(pattern("own", "business").search(text))
     return Screening(
-        spam=sum(weight for weight, _ in signals) - own >= _SPAM_SCORE,
+        spam=sum(signals.values()) - own >= _SPAM_SCORE,
         injection=injection,
-        reasons=(*filter(None, [injection]), *(reason for _, reason in signals)),
+        reasons=(*filter(None, [injection]), *signals),
     )
 
 
@@ -41,10 +41,9 @@ def _find_injection(mail: Mail) -> str:
     flat = re.sub(r"[^\S\n]+|(?<=[^\n.:])\n(?=[^\n])", " ", visible)
     hidden = "\n".join(x[12:] for x in mail.warnings if x.startswith("hidden text:"))
     for text in (visible, flat, hidden):
-        finding = screen_injection(text)
-        if finding is not None:
+        if finding := screen_injection(text):
             return finding.reason
-        for reason in phrases("injection"):
+        for reason in PHRASES["injection"]:
             if pattern("injection", reason).search(text):
                 return reason
     return "instructs in hidden text" if pattern("hidden", "words").search(hidden) else ""
