@@ -33,8 +33,9 @@ from seedbed.server import html
 from seedbed.server.service import caller_of
 
 Values = dict[Any, Any]
+Json = dict[str, Any]
 POLL_SECONDS, ROWS = 3.0, 25
-QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+QUIET: Json = {"show_progress": "hidden", "api_visibility": "private"}
 NO_CASE = html.hint("Choose a case in the inbox or in the search.")
 _log = logging.getLogger(__name__)
 
@@ -111,7 +112,7 @@ class Page:
         days = [(f"{n} days", n) for n in (7, 30, 90)]
         self.days = gr.Radio(days, value=30, show_label=False, container=False)
         self._add_html("figures")
-        axes = {"y": "cases", "y_lim": [0, None], "x_title": " ", "y_title": "cases closed"}
+        axes: Json = {"y": "cases", "y_lim": [0, None], "x_title": " ", "y_title": "cases closed"}
         plot = partial(gr.BarPlot, height=260, **axes)
         self.by_day = plot(x="day", label="Closed per day (UTC)")
         self.by_category = plot(x="category", label="Closed per category", sort="-y")
@@ -119,8 +120,8 @@ class Page:
     def _add_operate(self) -> None:
         self._add_html("switches", "rules")
         gr.HTML("<h3>Try a changed policy on past cases</h3>")
-        label, limits = "Policy (TOML)", {"max_lines": 24, "max_length": 100_000}
-        self.changed = gr.Textbox(label=label, lines=14, elem_id="changed", **limits)
+        box = partial(gr.Textbox, max_length=100_000, max_lines=24)
+        self.changed = box(label="Policy (TOML)", lines=14, elem_id="changed")
         with gr.Row():
             self.try_policy = gr.Button("Show what would differ", variant="primary")
             self.upload = gr.UploadButton("Upload a file", file_types=[".toml"])
@@ -147,7 +148,7 @@ class Page:
         gr.on(changes, self.compare, draft, self.parts["diff"], **latest)
 
         # Search, statistics, operation.
-        filters = [self.cursors, self.text, self.status, self.category]
+        filters: list[Any] = [self.cursors, self.text, self.status, self.category]
         hits = [self.parts["hits"], self.newer, self.older, self.cursors]
         changes = [self.search_tab.select, *(box.change for box in filters[1:])]
         gr.on(changes, partial(self.find, 0), filters, hits, **latest)
@@ -169,7 +170,7 @@ class Page:
         tab = {self.tabs: gr.Tabs(selected="case")} if case_id else {}
         return {**self.refresh(case_id, {}, request), **fresh, **tab, self.case_id: case_id}
 
-    def refresh(self, case_id: str, shown: dict[str, Any], request: gr.Request) -> Values:
+    def refresh(self, case_id: str, shown: Json, request: gr.Request) -> Values:
         """The parts that have changed since `shown`, which is empty for a case just opened."""
         by, values = caller_of(request), Values()
         texts = {
@@ -196,7 +197,7 @@ class Page:
         changes = {self.parts[n]: text for n, text in texts.items() if now[n] != shown.get(n)}
         return {**values, **changes, self.shown: {**now, "waiting": waiting}}
 
-    def act(self, action: str, case_id: str, shown: dict[str, Any], request: gr.Request) -> Values:
+    def act(self, action: str, case_id: str, shown: Json, request: gr.Request) -> Values:
         """A link or button in the HTML: `data-do` is what to do, and `data-key` with what."""
         item, by = json.loads(action), caller_of(request)
         key, note = item["key"], self.parts["note"]
@@ -228,8 +229,10 @@ class Page:
             return {self.parts["problem"]: html.error(public_message(error, _log))}
         return self.open(case_id, request)
 
-    def compare(self, case_id: str, subject: str, body: str) -> str:
-        """The difference between the draft and the boxes."""
+    def compare(self, case_id: str, subject: str, body: str | None) -> str:
+        """The difference between the draft and the boxes, of which one is filled first."""
+        if body is None:
+            return ""
         draft = self.store.case(case_id).draft or Draft(subject="", body="")
         return render("changes", _diff(draft, Draft(subject=subject, body=body)))
 
@@ -249,12 +252,12 @@ class Page:
         busy = sum(n for (status, _), n in counts if status in ("received", "working", "approved"))
         return render("inbox", rows, len(waiting), *trouble, busy)
 
-    def _load_row(self, case_id: str, _changed_at: object) -> dict[str, Any]:
+    def _load_row(self, case_id: str, _changed_at: object) -> Json:
         approval = self.store.approval(case_id)
         reasons = approval.reasons if approval else ()
         return {**self.store.case(case_id).model_dump(), "reasons": reasons}
 
-    def _case(self, details: dict[str, Any]) -> dict[str, str]:
+    def _case(self, details: Json) -> dict[str, str]:
         case, approval = details["case"], details["approval"]
         events, effects, correction = details["timeline"], details["effects"], None
         following = None if case["status"] == "waiting" else next(iter(self.store.waiting()), None)
@@ -270,7 +273,7 @@ class Page:
             "log": render("case_log", events, effects),
         }
 
-    def _boxes(self, case: dict[str, Any]) -> Values:
+    def _boxes(self, case: Json) -> Values:
         draft, decision = case["draft"] or {}, case["decision"] or {}
         refund = decision.get("amount") and f"{decision['amount']} {decision['currency']}"
         return {
@@ -290,7 +293,7 @@ class Page:
         `cursors` are those of the pages up to the one shown, and of the one after it.
         """
         pages = {0: [None], 1: cursors, -1: cursors[:-2]}[turn]
-        filters = {"status": status or None, "category": category or None, "text": text}
+        filters: Json = {"status": status or None, "category": category or None, "text": text}
         rows = self.store.cases(**filters, before=pages[-1], limit=ROWS + 1)
         following = rows[ROWS - 1].number if len(rows) > ROWS else None
         return {
