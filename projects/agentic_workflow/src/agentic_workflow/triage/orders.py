@@ -10,24 +10,25 @@ from __future__ import annotations
 
 import re
 
-from agentic_workflow.triage.words import clauses, has, plain, words
+from agentic_workflow.triage.words import clauses, has, plain, tables, words
 
-_ID = re.compile(
-    r"(?<![\w.,/+-])(?P<mark>#\s?|(?:[a-z]{1,5}[-_/]){1,2}|[a-z]{2,4}(?=\d{4}))?"
-    r"(?P<digits>\d{3,}(?:[-/]\d{3,})*)(?![\w/+€$£%]|[.,]\d|-\d)"
+_ID = re.compile(  # "10234", "GL-204418", "2025-00871", "12-AB-3344", "7055 190"
+    r"(?<![\w.,/+-])(?P<hash>#\s?)?(?P<mark>(?:[a-z]{1,6}\d?[-_/]){1,2}|[a-z]{1,4}(?=\d{3}))?"
+    r"(?P<digits>\d{1,4}(?: \d{2,4}(?!\d)){1,4}|\d+(?:[-/.](?:[a-z]{1,3}[-/]?)?\d+)*)"
+    r"(?![\w/+€$£%]|[.,]\d|-\d)"
 )
-_LINK = rf"(?:[\s:#.,()\"'=-]|n°|\b{words('link')}\b|n[or](?=\d)){{0,14}}"
+_LINK = rf"(?:[\s:#.,()\[\]*|\"'=-]|n°|\b{words('link')}\b|n[or](?=\d)){{0,14}}"
 _KEYED = re.compile(rf"(?<!\w){words('order')}{_LINK}$")
-_KEYED_AFTER = re.compile(r"\s?\(?(?:order|bestellung|commande|pedido)\b")
+_KEYED_AFTER = re.compile(r" ?\(?(?:order|bestellung|commande|pedido)\b(?![\s:.]*(?:n|#|\d))")
 _OTHER = re.compile(rf"(?<!\w){words('other number')}{_LINK}(?:[a-z]{{1,3}}-|re |rg |fac )?$")
 _LISTED = re.compile(r"\d{3,}\s?(?:,|/|&|and|und|et|y|e|or|oder|ou|o|sowie|,? not|,? nicht)\s+#?$")
 _DENIED = re.compile(r"\b(?:not|nicht|pas|no|n'est pas)\s(?:\w+\s){0,3}?#?$")
 _DENIED_AFTER = re.compile(r",? (?:nicht|not|pas|no)\b(?! \w+n)")
-_POSTCODE = re.compile(
-    r"(?:^|[,\n(]|\b[A-Z]{1,2}-|\b(?:in|à|en)\s)\s*\d{4,5}(?= [A-ZÄÖÜÉ][\w-]{2,}(?!\w* \d))"
+_ADDRESS_OR_DATE = re.compile(
+    r"https?://\S+|\S+@\S+"
+    r"|(?<![\w/.-])(?:\d\d?([./-])\d\d?\1(?:\d\d){1,2}|(?:19|20)\d\d-\d\d-\d\d)(?![\w/-])"
 )
-_PHONE = re.compile(r"(?<![\w-])(?:\+|00|0)\d{1,4}[\s/()-]*\d[\d\s/()-]{5,}\d")
-_ADDRESS = re.compile(r"https?://\S+|\S+@\S+")
+_NOISE = [re.compile(pattern) for pattern in tables("grammar.toml")["postcode or phone"]["any"]]
 
 
 def find_order(text: str, subject: str = "", quoted: str = "") -> str | None:
@@ -36,50 +37,68 @@ def find_order(text: str, subject: str = "", quoted: str = "") -> str | None:
     >>> find_order("Tracking 00340434161094 says delivered, but order no. 10234 never came.")
     '10234'
     """
-    in_subject = _candidates(subject)
-    for candidates in (_candidates(text), in_subject, _candidates(quoted)):
-        if candidates:  # the first of equally good ones; repeated ones are better
-            mentions = [digits for _, digits in in_subject + candidates]
-            return max(candidates, key=lambda hit: hit[0] + mentions.count(hit[1]))[1]
+    places = [_candidates(text), _candidates(subject), _candidates(quoted)]
+    # "Router 7590" is not an order of a shop whose orders look like 3391775.
+    lengths = {len(digits) for place in places for score, digits, sure in place if sure}
+    for place in places:
+        hits = [hit for hit in place if hit[2] or not lengths or len(hit[1]) in lengths]
+        if hits:  # the first of equally good ones; repeated ones are better
+            mentions = [hit[1] for hit in places[1] + hits]
+            return max(hits, key=lambda hit: hit[0] + mentions.count(hit[1]))[1]
     return None
 
 
-def _candidates(text: str) -> list[tuple[float, str]]:
-    """Numbers that may be an order's, each with a score, in the order of the text."""
-    for noise in (_ADDRESS, _POSTCODE, _PHONE):
-        text = noise.sub(lambda match: "\n" if match[0][:1] in ",\n" else " ", text)
-    hits: list[tuple[float, str]] = []
+def _candidates(text: str) -> list[tuple[float, str, bool]]:
+    """Numbers that may be an order's: score, digits, and whether the words next to it say so."""
+    text = _ADDRESS_OR_DATE.sub(" ", text)
+    for noise in _NOISE:
+        text = noise.sub(_blank, text)
+    hits: list[tuple[float, str, bool]] = []
     for clause in clauses(plain(text)):
         listed = False
         for match in _ID.finditer(clause):
             before, after = clause[: match.start()], clause[match.end() :]
-            score = _certainty(match, before, after, listed=listed)
-            if score <= 0:
+            certainty = _certainty(match, before, after, listed=listed)
+            if not certainty:
                 continue
             listed = True
-            score += 1.0 * has("problem", clause) - 1.5 * has("settled", clause)
+            score = certainty + 1.0 * has("problem", clause) - 1.5 * has("settled", clause)
             score += 2.0 * has("correction", before[-40:]) - 4.0 * bool(
                 _DENIED.search(before[-30:])
             )
             score -= 4.0 * bool(_DENIED_AFTER.match(after[:5]))
-            hits.append((score, re.sub(r"\D", "", match["digits"])))
+            hits.append((score, _digits(match), certainty > 2))
     return hits
+
+
+def _blank(noise: re.Match[str]) -> str:
+    """What stays of a number that is not an order's; the number itself after "order"."""
+    if noise[0][0] not in ",\n(" and _KEYED.search(plain(noise.string[: noise.start()][-60:])):
+        return noise[0]
+    return "\n" if noise[0][0] in ",\n" else " "
+
+
+def _digits(match: re.Match[str]) -> str:
+    return re.sub(r"\D", "", (match["mark"] or "") + match["digits"])
 
 
 def _certainty(match: re.Match[str], before: str, after: str, *, listed: bool) -> float:
     """How certain the words next to a number make that it is an order's; 0 if it is not."""
-    mark, digits = (match["mark"] or "").strip(" -_/"), match["digits"]
-    if _KEYED.search(before) or _KEYED_AFTER.match(after):
-        return 4.0
-    if _OTHER.search(before):
+    mark, digits, number = (match["mark"] or "").strip(" -_/"), match["digits"], _digits(match)
+    if len(number) < 3 + (number != digits) or re.match(rf"\s?{words('unit')}(?!\w)", after):
         return 0.0
-    if listed and _LISTED.search(before):
+    if _KEYED.search(before):
         return 4.0
-    if len(digits) > 8 or not digits.isdecimal() or re.match(rf"\s?{words('unit')}(?!\w)", after):
+    if _OTHER.search(before) or re.fullmatch(words("other mark"), mark) or " " in digits:
         return 0.0
-    if mark and mark != "#":
-        return 3.5 if re.fullmatch(words("mark"), mark) and len(digits) >= 4 else 0.0
+    if _KEYED_AFTER.match(after) or (listed and _LISTED.search(before)):
+        return 4.0
     if mark:
+        known = re.fullmatch(words("mark"), mark) and len(number) >= 4
+        return 3.5 if known else 1.5 * (5 <= len(number) <= 12)
+    if match["hash"]:
         return 3.0
-    year_or_count = 1900 <= int(digits) <= 2100 or int(digits) % 1000 == 0
-    return 1.0 if 4 <= len(digits) <= 7 and digits[0] != "0" and not year_or_count else 0.0
+    year_or_count = 1900 <= int(number) <= 2100 or int(number) % 1000 == 0
+    if number[0] == "0" or year_or_count or not 4 + 2 * (number != digits) <= len(number) <= 9:
+        return 0.0
+    return 1.0

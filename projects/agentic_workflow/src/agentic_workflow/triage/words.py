@@ -17,10 +17,10 @@ from importlib import resources
 from itertools import pairwise
 
 _SIMPLE = str.maketrans("’‘´`–—\u00a0\u202f\t", "''''--   ", "\u00ad\u200b") | {0xDF: "ss"}
-_ABBREVIATION = "".join(rf"(?<!\b{a}\.)" for a in ("nr", "no", "num", "ref", "tel", "art"))
+_ABBREVIATION = r"(?<!nr\.)" + "".join(rf"(?<!\b{a}\.)" for a in ("no", "num", "ref", "tel", "art"))
 _END = re.compile(
     rf"(?<=[.!?;]){_ABBREVIATION}(?<!\d\.)\s+|(?<=\d\.)\s+(?=[^\W\d]{{3}})"
-    r"|\n\s*\n|(?<=[.!?;:,])\n|\n(?=[-*•])"
+    r"|\n\s*\n|(?<=[.!?;:,])\n|\n(?=[-*•]|[^\n:.]{2,25}: )"
 )
 _TURN = re.compile(
     r",\s+(?:but|aber|mais|pero|doch|while|whereas|wahrend|tandis que|mientras|sondern|sino)\b"
