@@ -10,28 +10,45 @@ to the workflow; reserving a refund and booking it once, to `effects`.
 from __future__ import annotations
 
 import hashlib
+import operator
 import re
-import threading
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from agentic_workflow.decide.rules import Rule, Table
 from agentic_workflow.decide.shop import FOREIGN_ORDER
-from agentic_workflow.store.case import Decision, Facts, Mail, Screening, Triage
+from agentic_workflow.store.case import (
+    Action,
+    Category,
+    Decision,
+    Facts,
+    Mail,
+    Priority,
+    Screening,
+    Triage,
+)
 from seedbed.errors import ConfigError
 
 SHOP_POLICY = Path(__file__).with_name("policy.toml")
 LIMIT_EXCEEDED = "Limit exceeded: "  # the start of such a reason
 SETTLED = ("cancelled", "returned")  # the order is to be refunded as a whole
-_MESSAGES = {"extra_forbidden": "unknown key", "missing": "missing"}
 _Quantity = Annotated[float, Field(strict=False, ge=0)]
+_LIST = BeforeValidator(lambda value: (value,) if isinstance(value, str) else tuple(value))
+_Status = Literal["paid", "shipped", "delivered", "cancelled", "returned"]
+_Number = Annotated[Decimal, Field(strict=False, ge=0)]
+_COMPARISONS = {"_above": operator.gt, "_at_most": operator.le, "_below": operator.lt}
+
+
+class Table(BaseModel):
+    """A table of the policy file. Unknown keys and wrong types are mistakes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
 class CaseLimits(Table):
@@ -71,6 +88,72 @@ class Retry(Table):
 
     attempts: Annotated[int, Field(ge=1)]
     first_seconds: _Quantity
+
+
+class When(Table):
+    """The conditions of a rule. All must apply; a rule without any always applies.
+
+    The amount is what the sender asks for or disputes, or else the refund that is due. A value that
+    is not known, such as the amount of a mail without one, meets no condition on it.
+    """
+
+    category: Annotated[tuple[Category, ...], _LIST] | None = None
+    priority: Annotated[tuple[Priority, ...], _LIST] | None = None
+    order_status: Annotated[tuple[_Status, ...], _LIST] | None = None
+    spam: bool | None = None
+    automatic: bool | None = None  # an auto-reply, a bounce or a mailing list
+    injection: bool | None = None  # the mail tries to instruct a model
+    needs_approval: bool | None = None  # according to triage
+    known_customer: bool | None = None  # the sender's address is that of a customer
+    order_known: bool | None = None  # the order exists and belongs to the sender
+    refund_due: bool | None = None  # cancelled, returned or paid twice, and not refunded yet
+    warnings: bool | None = None  # of the lookup, such as an order of another customer
+    over_limit: bool | None = None  # a limit of the case or of the day is exceeded
+    amount_above: _Number | None = None
+    amount_at_most: _Number | None = None
+    delivered_days_above: _Number | None = None  # since the delivery
+    delivered_days_at_most: _Number | None = None
+    confidence_below: _Number | None = None
+
+    @property
+    def conditions(self) -> dict[str, Any]:
+        """The conditions that are set, by name."""
+        return self.model_dump(exclude_none=True)
+
+    def applies(self, values: Mapping[str, Any]) -> bool:
+        """Whether the values of a case, such as `category` and `amount`, meet all conditions."""
+        return all(_meets(name, bound, values) for name, bound in self.conditions.items())
+
+    def covers(self, other: When) -> bool:
+        """Whether this applies in every case in which `other` does."""
+        theirs = other.conditions
+        return all(n in theirs and _implies(n, theirs[n], b) for n, b in self.conditions.items())
+
+
+class Rule(Table):
+    """What to do in some cases, and the reason shown to people."""
+
+    name: str
+    when: When = When()
+    action: Action
+    approval: bool  # whether a person has to approve first
+    why: str
+
+
+def _meets(name: str, bound: Any, values: Mapping[str, Any]) -> bool:
+    for suffix, compare in _COMPARISONS.items():
+        if name.endswith(suffix):
+            value = values[name.removesuffix(suffix)]
+            return value is not None and bool(compare(value, bound))
+    return values[name] in bound if isinstance(bound, tuple) else bool(values[name]) is bound
+
+
+def _implies(name: str, theirs: Any, ours: Any) -> bool:
+    if isinstance(ours, tuple):
+        return set(theirs) <= set(ours)
+    if isinstance(ours, bool):
+        return theirs is ours
+    return bool(theirs >= ours if name.endswith("_above") else theirs <= ours)
 
 
 class Policy(Table):
@@ -158,7 +241,7 @@ def load_policy(path: Path) -> Policy:
     >>> load_policy(SHOP_POLICY).approval.default
     'hold'
     """
-    line = 1
+    line, problem = 1, ""
     try:
         text = path.read_text(encoding="utf-8")
         data = tomllib.loads(text)
@@ -166,7 +249,7 @@ def load_policy(path: Path) -> Policy:
         if isinstance(data.get("version"), str | int):
             data["version"] = f"{data['version']}-{hashlib.sha256(text.encode()).hexdigest()[:6]}"
         policy = Policy.model_validate(data)
-        number, problem = next(_rule_mistakes(policy.rules), (0, ""))
+        number, problem = _rule_mistake(policy.rules)
         line = _line(text, ("rule", number))
     except tomllib.TOMLDecodeError as error:
         problem = str(error)
@@ -175,9 +258,10 @@ def load_policy(path: Path) -> Policy:
     except ValidationError as error:
         # An unknown key is often a misspelt one, which is missing too.
         mistake = min(error.errors(), key=lambda m: m["type"] != "extra_forbidden")
-        line = _line(text, mistake["loc"])
-        message = _MESSAGES.get(mistake["type"], mistake["msg"])
-        problem = f"{'.'.join(map(str, mistake['loc']))}: {message}"
+        keys = mistake["loc"]
+        line = _line(text, keys[:-1] if mistake["type"] == "missing" else keys)
+        message = {"extra_forbidden": "unknown key", "missing": "missing"}.get(mistake["type"])
+        problem = f"{'.'.join(map(str, keys))}: {message or mistake['msg']}"
     except (OSError, UnicodeDecodeError) as error:
         problem = str(error)
     if problem:
@@ -185,28 +269,28 @@ def load_policy(path: Path) -> Policy:
     return policy
 
 
-def _rule_mistakes(rules: tuple[Rule, ...]) -> Iterator[tuple[int, str]]:
+def _rule_mistake(rules: tuple[Rule, ...]) -> tuple[int, str]:
+    """(number of the rule, problem); the problem is "" if the rules are right."""
     for number, rule in enumerate(rules):
         for earlier in rules[:number]:
             if earlier.name == rule.name:
-                yield number, f"two rules have the name {rule.name!r}"
+                return number, f"two rules have the name {rule.name!r}"
             if earlier.when.covers(rule.when):
                 reason = f"{earlier.name!r} above applies in all its cases"
-                yield number, f"rule {rule.name!r} is unreachable, because {reason}"
-    if rules[-1].when.conditions:
-        yield len(rules) - 1, "the last rule must have no conditions, so that some rule applies"
+                return number, f"rule {rule.name!r} is unreachable, because {reason}"
+    last = "the last rule must have no conditions, so that some rule applies"
+    return len(rules) - 1, last if rules[-1].when.conditions else ""
 
 
 def _line(text: str, place: tuple[str | int, ...]) -> int:
-    """The line of a key, such as ("rule", 3, "when", "category"), or of the table without it."""
+    """The line of a key, such as ("rule", 3, "when", "category")."""
     lines, first = text.splitlines(), 0
-    last = len(lines)
-    if place[0] == "rule" and len(place) > 1:
-        heads = [n for n, line in enumerate(lines) if line.startswith("[[rule]]")]
-        first, last = (*heads, last)[int(place[1])], (*heads, last, last)[int(place[1]) + 1]
-    for part in (part for part in place if isinstance(part, str)):
-        key = re.compile(rf"^\s*\[(\w+\.)*{part}\]|(^|[\s{{,.]){part}\s*[=.]")
-        first = next((n for n in range(first, last) if key.search(lines[n])), first)
+    if place[:1] == ("rule",) and len(place) > 1:
+        heads = [number for number, line in enumerate(lines) if line.startswith("[[rule]]")]
+        first, place = (heads[int(place[1]) :] or [0])[0], place[2:]
+    for key in filter(str.isidentifier, map(str, place)):
+        pattern = rf"(?<!\w){key}(?: *[=.]|\])"
+        first = next((n for n in range(first, len(lines)) if re.search(pattern, lines[n])), first)
     return first + 1
 
 
@@ -217,19 +301,18 @@ class PolicyFile:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path, self.problem, self._lock = path, "", threading.Lock()
+        self.path, self.problem = path, ""
         self._stamp, self._policy = self._read_stamp(), load_policy(path)
 
     def current(self) -> Policy:
         """The policy in force; reads the file if it has changed."""
-        with self._lock:
-            if (stamp := self._read_stamp()) != self._stamp:
-                self._stamp, self.problem = stamp, ""
-                try:
-                    self._policy = load_policy(self.path)
-                except ConfigError as error:
-                    self.problem = str(error)
-            return self._policy
+        if (stamp := self._read_stamp()) != self._stamp:
+            self._stamp, self.problem = stamp, ""
+            try:
+                self._policy = load_policy(self.path)
+            except ConfigError as error:
+                self.problem = str(error)
+        return self._policy
 
     def _read_stamp(self) -> tuple[int, ...]:
         with suppress(OSError):

@@ -36,7 +36,7 @@ class Mailbox:
         return [Path(e.path) for e in sorted(files, key=lambda e: (e.stat().st_mtime_ns, e.name))]
 
     def wait(self, stop: Event, seconds: float) -> None:
-        """Return when `new` has changed since it was listed, after `seconds`, or once `stop` is set.
+        """Return when `new` has changed since its listing, after `seconds`, or once `stop` is set.
 
         Polls, because no events arrive from network file systems and Docker's bind mounts.
         """

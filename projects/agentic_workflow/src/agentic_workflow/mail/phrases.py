@@ -9,7 +9,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-PHRASES: dict[str, Any] = tomllib.loads(Path(__file__).with_name("phrases.toml").read_text("utf-8"))
+_FILE = Path(__file__).with_name("phrases.toml")
+PHRASES: dict[str, dict[str, Any]] = tomllib.loads(_FILE.read_text("utf-8"))
 
 
 @cache
