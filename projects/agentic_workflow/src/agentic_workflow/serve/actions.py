@@ -10,24 +10,46 @@ between, the workers' upkeep queues the case.
 from __future__ import annotations
 
 import logging
-from datetime import datetime
 from typing import Any
-
-from sqlalchemy import Row
 
 from agentic_workflow.config import Config
 from agentic_workflow.effects.outbox import Outbox
 from agentic_workflow.engine import replay
 from agentic_workflow.engine.queue import CaseQueue
 from agentic_workflow.mail.masking import mask
-from agentic_workflow.store.case import Draft
-from agentic_workflow.store.records import Verdict
-from agentic_workflow.store.store import CaseRecord, Store
+from agentic_workflow.store.case import Draft, Value
+from agentic_workflow.store.records import (
+    Approval,
+    CaseRecord,
+    CaseSummary,
+    Effect,
+    Event,
+    Verdict,
+)
+from agentic_workflow.store.store import Store
 from seedbed.errors import BadInput, Forbidden, Unavailable
 
 Json = dict[str, Any]
 SWITCHES = ("stopped", "dry_run")
 _log = logging.getLogger(__name__)
+
+
+class CaseDetails(Value):
+    """A case and what happened to it."""
+
+    case: CaseRecord
+    timeline: list[Event]  # the oldest first
+    approval: Approval | None
+    effects: list[Effect]
+
+
+class Inbox(Value):
+    """What waits for a person."""
+
+    waiting: list[CaseSummary]  # for approval, the first deadline first
+    in_doubt: list[CaseSummary]  # a mail or refund may have happened or not
+    failed: list[CaseSummary]  # dead letters
+    switches: dict[str, bool]
 
 
 class Actions:
@@ -101,24 +123,25 @@ class Actions:
 
     def details(self, case_id: str) -> Json:
         """A case with its timeline, approval and effects. Raises NotFound."""
-        record, approval = self.store.case(case_id), self.store.approval(case_id)
-        return {
-            "case": record.model_dump(mode="json"),
-            "timeline": [event.model_dump(mode="json") for event in self.store.events(case_id)],
-            "approval": approval and approval.model_dump(mode="json"),
-            "effects": [_effect(row) for row in self.outbox.list(case_id=case_id)],
-        }
+        return CaseDetails(
+            case=self.store.case(case_id),
+            timeline=self.store.events(case_id),
+            approval=self.store.approval(case_id),
+            effects=[Effect(**row._mapping) for row in self.outbox.list(case_id=case_id)],
+        ).model_dump(mode="json")
 
     def effects(self, status: str) -> list[Json]:
         """Effects by status: "in_doubt", "failed" (dead letters), "ready", "claimed" or "done"."""
-        return [_effect(row) for row in self.outbox.list(status)]
+        return [Effect(**row._mapping).model_dump(mode="json") for row in self.outbox.list(status)]
 
     def inbox(self) -> Json:
         """What waits for a person: approvals, doubts and failures; and the switches."""
-        lists = {name: self.store.cases(status=name, limit=200) for name in ("in_doubt", "failed")}
-        lists = {"waiting": self.store.waiting(), **lists}
-        cases = {name: [c.model_dump(mode="json") for c in rows] for name, rows in lists.items()}
-        return {**cases, "switches": self.switches()}
+        return Inbox(
+            waiting=self.store.waiting(),
+            in_doubt=self.store.cases(status="in_doubt", limit=200),
+            failed=self.store.cases(status="failed", limit=200),
+            switches=self.switches(),
+        ).model_dump(mode="json")
 
     def switches(self) -> dict[str, bool]:
         """The switches and whether they are on."""
@@ -132,10 +155,3 @@ class Actions:
         self.store.record(case_id, kind, actor=by, reason=reason)
         replay.go_on(case_id, self.store, self.queue)
         return case_id
-
-
-def _effect(row: Row[Any]) -> Json:
-    return {
-        name: value.isoformat() if isinstance(value, datetime) else value
-        for name, value in row._mapping.items()
-    }

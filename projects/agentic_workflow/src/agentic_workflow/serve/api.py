@@ -19,7 +19,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
-from fastapi import APIRouter, FastAPI, Query, Request
+from fastapi import APIRouter, Body, Depends, FastAPI, Query, Request
+from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 
@@ -30,11 +31,10 @@ from agentic_workflow.engine.desk import open_outbox, open_store
 from agentic_workflow.engine.intake import Intake
 from agentic_workflow.engine.queue import CaseQueue
 from agentic_workflow.evaluate.simulate import Difference, simulate
-from agentic_workflow.serve import schemas
-from agentic_workflow.serve.actions import Actions
+from agentic_workflow.serve.actions import Actions, CaseDetails, Inbox
 from agentic_workflow.serve.metrics import store_metrics
 from agentic_workflow.store.case import Category, Status
-from agentic_workflow.store.records import Statistics
+from agentic_workflow.store.records import CaseSummary, Effect, Statistics, Verdict
 from seedbed.errors import BadInput
 from seedbed.server import service
 from seedbed.server.service import Caller, CleanText
@@ -78,126 +78,197 @@ def create_app(config: Config, settings: Settings | None = None) -> FastAPI:
         max_body_mb=MAX_MAIL_MB + FORM_MB,
         lifespan=life,
     )
-    app.state.actions = actions
-    router = APIRouter(prefix="/v1", responses=schemas.ERRORS)
-    _add_mails(router, intake)
-    _add_cases(router, actions)
-    _add_effects(router, actions)
-    _add_operation(router, actions, policy)
+    app.state.actions, app.state.intake, app.state.policy = actions, intake, policy
     app.include_router(router)
     ui.mount(app, Page(actions, policy).blocks, extra_css=html.styles(__package__))
     return app
 
 
-def _add_mails(router: APIRouter, intake: Intake) -> None:
-    @router.post(
-        "/mails",
-        status_code=202,
-        response_model=schemas.CaseState,
-        openapi_extra=schemas.MAIL_BODY,
+# ── request and response bodies ─────────────────────────────────────────────────────────────
+
+Text = Annotated[CleanText, Field(max_length=50_000)]
+
+
+class ErrorDetail(BaseModel):
+    type: str = Field(description="Machine-readable kind of the error, e.g. `not_found`.")
+    message: str = Field(description="What went wrong, and what to do about it.")
+    request_id: str = Field(description="Also in the `X-Request-Id` header and in the log.")
+
+
+class ErrorResponse(BaseModel):
+    error: ErrorDetail
+
+
+_FILE = {"type": "string", "format": "binary"}
+_FORM = {"type": "object", "properties": {"file": _FILE}, "required": ["file"]}
+_CONTENT = {"message/rfc822": {"schema": _FILE}, "multipart/form-data": {"schema": _FORM}}
+MAIL_BODY = {"requestBody": {"required": True, "content": _CONTENT}}
+
+
+class CaseState(BaseModel):
+    id: str = Field(description="The same for every copy of a mail.", examples=["c6d56b9038d5e60c"])
+    status: Status
+
+
+class CaseList(BaseModel):
+    cases: list[CaseSummary] = Field(description="The newest first.")
+    next: int | None = Field(description="Value of `before` for the next page; null at the end.")
+
+
+class DecisionRequest(BaseModel):
+    decision: Verdict
+    subject: Text | None = Field(None, description="Replaces the draft's.")
+    body: Text | None = Field(None, description="Replaces the draft's.")
+    comment: Text = Field("", description="With `ask`: the question to the sender.")
+
+
+class PolicyInfo(BaseModel):
+    version: str
+    problem: str = Field(description="Why the changed file is not in force; empty if it is.")
+    policy: dict[str, Any] = Field(description="Rules, limits and deadlines in force.")
+
+
+# ── routes ──────────────────────────────────────────────────────────────────────────────────
+
+
+def _part(name: str) -> Any:
+    def part(request: Request) -> Any:
+        return getattr(request.app.state, name)
+
+    return Depends(part)
+
+
+Desk = Annotated[Actions, _part("actions")]
+router = APIRouter(
+    prefix="/v1",
+    responses={
+        "4XX": {"model": ErrorResponse, "description": "`error.type` names the reason"},
+        "5XX": {"model": ErrorResponse, "description": "Unavailable; retry later"},
+    },
+)
+
+
+@router.post("/mails", status_code=202, response_model=CaseState, openapi_extra=MAIL_BODY)
+async def post_mail(
+    request: Request, intake: Annotated[Intake, _part("intake")], _caller: Caller
+) -> Any:
+    """Take in a mail: the raw message, or a form with it as `file`.
+
+    The same mail again changes nothing and returns the same case.
+    """
+    if request.headers.get("content-type", "").startswith("multipart/form-data"):
+        async with request.form(max_files=1, max_fields=5) as form:
+            file = form.get("file")
+            data = await file.read() if isinstance(file, UploadFile) else b""
+    else:
+        data = await request.body()
+    if not data.strip():
+        raise BadInput("The mail is empty.", hint="Send it as the body, or as `file`.")
+    return await run_in_threadpool(intake.take, data)
+
+
+@router.get("/inbox", response_model=Inbox)
+def get_inbox(desk: Desk, _caller: Caller) -> Any:
+    """What waits for a person."""
+    return desk.inbox()
+
+
+@router.get("/cases")
+def list_cases(
+    desk: Desk,
+    _caller: Caller,
+    status: Status | None = None,
+    category: Category | None = None,
+    text: Annotated[CleanText, Query(max_length=500, description="Words to find.")] = "",
+    before: Annotated[int | None, Query(ge=0, le=MAX_CURSOR)] = None,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+) -> CaseList:
+    """List cases, the newest first. `text` finds beginnings of words in the mails."""
+    cases = desk.store.cases(
+        status=status, category=category, text=text, before=before, limit=limit
     )
-    async def post_mail(request: Request, caller: Caller) -> Any:  # noqa: ARG001
-        """Take in a mail: the raw message, or a form with it as `file`.
-
-        The same mail again changes nothing and returns the same case.
-        """
-        if request.headers.get("content-type", "").startswith("multipart/form-data"):
-            async with request.form(max_files=1, max_fields=5) as form:
-                file = form.get("file")
-                data = await file.read() if isinstance(file, UploadFile) else b""
-        else:
-            data = await request.body()
-        if not data.strip():
-            raise BadInput("The mail is empty.", hint="Send it as the body, or as `file`.")
-        return await run_in_threadpool(intake.take, data)
+    return CaseList(cases=cases, next=cases[-1].number if len(cases) == limit else None)
 
 
-def _add_cases(router: APIRouter, actions: Actions) -> None:
-    store = actions.store
-
-    @router.get("/inbox", response_model=schemas.Inbox)
-    def get_inbox(caller: Caller) -> Any:  # noqa: ARG001
-        """What waits for a person."""
-        return actions.inbox()
-
-    @router.get("/cases", response_model=schemas.CaseList)
-    def list_cases(
-        caller: Caller,  # noqa: ARG001
-        status: Status | None = None,
-        category: Category | None = None,
-        text: Annotated[CleanText, Query(max_length=500, description="Words to find.")] = "",
-        before: Annotated[int | None, Query(ge=0, le=MAX_CURSOR)] = None,
-        limit: Annotated[int, Query(ge=1, le=200)] = 50,
-    ) -> Any:
-        """List cases, the newest first. `text` finds beginnings of words in the mails."""
-        cases = store.cases(status=status, category=category, text=text, before=before, limit=limit)
-        return {"cases": cases, "next": cases[-1].number if len(cases) == limit else None}
-
-    @router.get("/cases/{case_id}", response_model=schemas.CaseDetails)
-    def get_case(case_id: CleanText, caller: Caller) -> Any:  # noqa: ARG001
-        """A case with its timeline, approval and effects."""
-        return actions.details(case_id)
-
-    @router.post("/cases/{case_id}/decision", response_model=schemas.CaseState)
-    def decide(case_id: CleanText, body: schemas.DecisionRequest, caller: Caller) -> Any:
-        """Decide a case that waits. The second of two people gets 409 with the first one's name."""
-        return actions.decide(case_id, body.decision, caller, body.subject, body.body, body.comment)
-
-    @router.post("/cases/{case_id}/replay", response_model=schemas.CaseState)
-    def replay_case(case_id: CleanText, caller: Caller) -> Any:
-        """Try a failed case again."""
-        return store.case(actions.replay(case_id, caller))
+@router.get("/cases/{case_id}", response_model=CaseDetails)
+def get_case(case_id: CleanText, desk: Desk, _caller: Caller) -> Any:
+    """A case with its timeline, approval and effects."""
+    return desk.details(case_id)
 
 
-def _add_effects(router: APIRouter, actions: Actions) -> None:
-    @router.get("/effects", response_model=list[schemas.Effect])
-    def list_effects(caller: Caller, status: CleanText = "in_doubt") -> Any:  # noqa: ARG001
-        """List refunds and replies by status, e.g. `in_doubt` or `failed`."""
-        return actions.effects(status)
-
-    @router.post("/effects/{key:path}/resolve", response_model=schemas.CaseState)
-    def resolve(key: CleanText, body: schemas.ResolveRequest, caller: Caller) -> Any:
-        """Settle an effect that is in doubt."""
-        return actions.store.case(actions.resolve(key, body.happened, caller))
-
-    @router.post("/effects/{key:path}/replay", response_model=schemas.CaseState)
-    def replay(key: CleanText, caller: Caller) -> Any:
-        """Try an effect that failed for good once more."""
-        return actions.store.case(actions.replay_effect(key, caller))
+@router.post("/cases/{case_id}/decision", response_model=CaseState)
+def decide(case_id: CleanText, body: DecisionRequest, desk: Desk, caller: Caller) -> Any:
+    """Decide a case that waits. The second of two people gets 409 with the first one's name."""
+    return desk.decide(case_id, body.decision, caller, body.subject, body.body, body.comment)
 
 
-def _add_operation(router: APIRouter, actions: Actions, policy: PolicyFile) -> None:
-    @router.get("/switches")
-    def get_switches(caller: Caller) -> dict[str, bool]:  # noqa: ARG001
-        """The kill switch (`stopped`) and `dry_run`."""
-        return actions.switches()
+@router.post("/cases/{case_id}/replay", response_model=CaseState)
+def replay_case(case_id: CleanText, desk: Desk, caller: Caller) -> Any:
+    """Try a failed case again."""
+    return desk.store.case(desk.replay(case_id, caller))
 
-    @router.post("/switches")
-    def set_switch(body: schemas.SwitchRequest, caller: Caller) -> dict[str, bool]:
-        """Turn a switch on or off."""
-        actions.set_switch(body.name, body.on, caller)
-        return actions.switches()
 
-    @router.get("/policy", response_model=schemas.PolicyInfo)
-    def get_policy(caller: Caller) -> Any:  # noqa: ARG001
-        """The policy in force, and what is wrong with a newer file."""
-        current = policy.current()
-        rules = current.model_dump(mode="json")
-        return {"version": current.version, "problem": policy.problem, "policy": rules}
+@router.get("/effects", response_model=list[Effect])
+def list_effects(desk: Desk, _caller: Caller, status: CleanText = "in_doubt") -> Any:
+    """List refunds and replies by status, e.g. `in_doubt` or `failed`."""
+    return desk.effects(status)
 
-    @router.get("/statistics", response_model=Statistics)
-    def get_statistics(
-        caller: Caller,  # noqa: ARG001
-        days: Annotated[int, Query(ge=1, le=366)] = 30,
-    ) -> Any:
-        """Figures of the cases closed in the last days."""
-        return actions.store.statistics(days)
 
-    @router.post("/simulate", response_model=list[Difference])
-    def post_simulate(body: schemas.SimulateRequest, caller: Caller) -> Any:  # noqa: ARG001
-        """Decide past cases again by a changed policy; returns those that would differ."""
-        with TemporaryDirectory() as folder:
-            path = Path(folder) / "policy.toml"
-            path.write_text(body.policy, encoding="utf-8")
-            changed = load_policy(path)
-        return simulate(actions.store, changed)
+@router.post("/effects/{key:path}/resolve", response_model=CaseState)
+def resolve(
+    key: CleanText, happened: Annotated[bool, Body(embed=True)], desk: Desk, caller: Caller
+) -> Any:
+    """Settle an effect that is in doubt: it `happened`, or it is tried again."""
+    return desk.store.case(desk.resolve(key, happened, caller))
+
+
+@router.post("/effects/{key:path}/replay", response_model=CaseState)
+def replay(key: CleanText, desk: Desk, caller: Caller) -> Any:
+    """Try an effect that failed for good once more."""
+    return desk.store.case(desk.replay_effect(key, caller))
+
+
+@router.get("/switches")
+def get_switches(desk: Desk, _caller: Caller) -> dict[str, bool]:
+    """The kill switch (`stopped`) and `dry_run`."""
+    return desk.switches()
+
+
+@router.post("/switches")
+def set_switch(
+    name: Annotated[CleanText, Body(examples=["stopped"])],
+    on: Annotated[bool, Body()],
+    desk: Desk,
+    caller: Caller,
+) -> dict[str, bool]:
+    """Turn `stopped` (no effects) or `dry_run` (recorded, not done) on or off."""
+    desk.set_switch(name, on, caller)
+    return desk.switches()
+
+
+@router.get("/policy")
+def get_policy(policy: Annotated[PolicyFile, _part("policy")], _caller: Caller) -> PolicyInfo:
+    """The policy in force, and what is wrong with a newer file."""
+    current = policy.current()
+    rules = current.model_dump(mode="json")
+    return PolicyInfo(version=current.version, problem=policy.problem, policy=rules)
+
+
+@router.get("/statistics")
+def get_statistics(
+    desk: Desk, _caller: Caller, days: Annotated[int, Query(ge=1, le=366)] = 30
+) -> Statistics:
+    """Figures of the cases closed in the last days."""
+    return desk.store.statistics(days)
+
+
+@router.post("/simulate")
+def post_simulate(
+    policy: Annotated[Text, Body(embed=True)], desk: Desk, _caller: Caller
+) -> list[Difference]:
+    """Decide past cases again by a changed policy (TOML); returns those that would differ."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "policy.toml"
+        path.write_text(policy, encoding="utf-8")
+        changed = load_policy(path)
+    return simulate(desk.store, changed)

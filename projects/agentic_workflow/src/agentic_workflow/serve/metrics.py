@@ -13,17 +13,16 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from statistics import quantiles
-from typing import TYPE_CHECKING
+from typing import Any
 
+from prometheus_client import REGISTRY
+from prometheus_client.core import GaugeMetricFamily, Metric
 from sqlalchemy import func, select
 
 from agentic_workflow.store.database import reading
 from agentic_workflow.store.schema import cases, events, outbox
 from agentic_workflow.store.store import Store
 from seedbed.errors import SeedbedError
-
-if TYPE_CHECKING:
-    from prometheus_client.core import Metric
 
 EFFECTS = dict.fromkeys((("ready",), ("claimed",), ("done",), ("in_doubt",), ("failed",)), 0)
 _log = logging.getLogger(__name__)
@@ -41,8 +40,6 @@ class StoreCollector:
 
     def collect(self) -> Iterator[Metric]:
         """The metrics as they are now."""
-        from prometheus_client.core import GaugeMetricFamily
-
         try:
             gauges = self._gauges()
         except SeedbedError as error:
@@ -54,7 +51,7 @@ class StoreCollector:
                 gauge.add_metric(key, value)
             yield gauge
 
-    def _gauges(self) -> dict[str, tuple[str, list[str], Mapping[tuple[str, ...], float]]]:
+    def _gauges(self) -> dict[str, tuple[str, list[str], Mapping[Any, float]]]:
         counts, status = self._store.counts(), Counter[str]()
         for (name, _), count in counts.items():
             status[name] += count
@@ -81,8 +78,6 @@ class StoreCollector:
 @contextmanager
 def store_metrics(store: Store) -> Iterator[None]:
     """Register the metrics with Prometheus' default registry, and remove them at the end."""
-    from prometheus_client import REGISTRY
-
     collector = StoreCollector(store)
     REGISTRY.register(collector)
     try:

@@ -8,6 +8,7 @@ Every function formats JSON of `actions.py`, of the store, or of `evaluate/simul
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from textwrap import indent
 from typing import Any
 
 from seedbed.cli import command_line, table
@@ -20,13 +21,9 @@ def inbox(cases: Sequence[Json]) -> str:
     """Cases that wait for a person, and the command that lets the first go on."""
     if not cases:
         return "No case waits for a person."
-    rows = [
-        (c["id"], c["priority"], c["category"], _time(c["due_at"]), c["sender"], _cut(c["subject"]))
-        for c in cases
-    ]
-    heads = ("case", "priority", "category", "due (UTC)", "sender", "subject")
+    columns = ("case=id", "priority", "category", "due (UTC)=due_at", "sender", "subject")
     hint = command_line("agentic-workflow", "case", cases[0]["id"])
-    return f"{table(heads, rows)}\n\nRead one: {hint}"
+    return f"{_table(columns, cases)}\n\nRead one: {hint}"
 
 
 def case(details: Json) -> str:
@@ -54,27 +51,16 @@ def case(details: Json) -> str:
         lines += [f"Waits for approval until {_time(approval['due_at'])}."]
     if details["effects"]:
         lines += ["", effects(details["effects"])]
-    return "\n".join([*lines, "", timeline(details["timeline"])])
-
-
-def timeline(events: Sequence[Json]) -> str:
-    """The audit trail of a case as a table, the oldest first."""
-    rows = [
-        (_time(e["at"]), e["kind"], e["actor"], _cut(e["reason"] or "; ".join(e["evidence"])))
-        for e in events
-    ]
-    return table(("time (UTC)", "step", "by", "reason"), rows)
+    events = [{**e, "reason": e["reason"] or "; ".join(e["evidence"])} for e in details["timeline"]]
+    timeline = _table(("time (UTC)=at", "step=kind", "by=actor", "reason"), events)
+    return "\n".join([*lines, "", timeline])
 
 
 def effects(items: Sequence[Json]) -> str:
     """Refunds and replies as a table."""
-    if not items:
-        return "None."
-    rows = [
-        (e["status"], e["case_id"], e["key"], e["attempts"], _cut(e["error"] or e["receipt"]))
-        for e in items
-    ]
-    return table(("status", "case", "key", "attempts", "result"), rows)
+    rows = [{**e, "result": e["error"] or e["receipt"]} for e in items]
+    columns = ("status", "case=case_id", "key", "attempts", "result")
+    return _table(columns, rows) if items else "None."
 
 
 def statistics(figures: Json) -> str:
@@ -92,14 +78,13 @@ def statistics(figures: Json) -> str:
 
 def differences(items: Sequence[Json]) -> str:
     """What a changed policy would decide differently."""
-    if not items:
-        return "No case would be decided differently."
     rows = [
-        (d["case_id"], _cut(d["subject"]), name, str(d["before"][name]), str(d["after"][name]))
+        {**d, "field": name, "now": str(d["before"][name]), "changed": str(d["after"][name])}
         for d in items
         for name in d["fields"]
     ]
-    return table(("case", "subject", "field", "now", "changed"), rows)
+    columns = ("case=case_id", "subject", "field", "now", "changed")
+    return _table(columns, rows) if items else "No case would be decided differently."
 
 
 def duration(seconds: float) -> str:
@@ -114,14 +99,25 @@ def duration(seconds: float) -> str:
     return f"{seconds:.0f} s"
 
 
+def _table(columns: Sequence[str], items: Sequence[Json]) -> str:
+    """A table with the columns "head=field", or "field" where both are the same."""
+    fields = [column.rpartition("=")[2] for column in columns]
+    rows = [[_cell(field, item[field]) for field in fields] for item in items]
+    return table([column.partition("=")[0] for column in columns], rows)
+
+
+def _cell(field: str, value: Any) -> Any:
+    if field.endswith("at"):
+        return _time(value)
+    if field not in ("subject", "reason", "result"):  # ids and keys stay whole, to be copied
+        return value
+    line = " ".join(value.split())
+    return line if len(line) <= _WIDTH else f"{line[: _WIDTH - 1]}…"
+
+
 def _time(iso: str | None) -> str:
     return "–" if iso is None else iso[:16].replace("T", " ")
 
 
-def _cut(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= _WIDTH else f"{line[: _WIDTH - 1]}…"
-
-
 def _block(text: str) -> list[str]:
-    return ["", *(f"  {line}".rstrip() for line in text.splitlines()), ""]
+    return ["", indent(text, "  "), ""]

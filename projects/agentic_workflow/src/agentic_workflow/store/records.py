@@ -9,7 +9,7 @@ Immutable values. What is in a mail, a decision or a draft is in `case.py`.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from agentic_workflow.store.case import Decision, Draft, Facts, Mail, Status, Triage, Value
 
@@ -86,6 +86,23 @@ class Correction(Value):
     corrected_by: str
     at: datetime
     comment: str
+
+
+class Effect(Value):
+    """A row of the outbox: a refund or a reply, and what became of it."""
+
+    key: str  # Message-ID, action and revision: the same for every attempt
+    case_id: str
+    action: str
+    receiver: str
+    payload: dict[str, Any]
+    status: str  # ready, claimed, done, in_doubt or failed
+    attempts: int
+    error: str
+    receipt: str
+    executor: str
+    claimed_at: datetime | None
+    done_at: datetime | None
 
 
 class Usage(Value):
