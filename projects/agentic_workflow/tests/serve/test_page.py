@@ -65,7 +65,7 @@ def new_case(actions: Actions, subject: str, text: str = "Money back!", waits: b
         decision = Decision(action="reply", approval=True, rule="large")
         draft = Draft(subject=f"Re: {subject}", body="It is on its way.")
         reasons = ('category: refund ("MONEY back")',)
-        values = {"decision": decision, "draft": draft}
+        values: dict[str, Any] = {"decision": decision, "draft": draft}
         values |= {"triage": Triage(category="refund", reasons=reasons)}
         actions.store.update(case_id, status="working", **values)
         due = datetime.now(UTC) + timedelta(hours=1)
