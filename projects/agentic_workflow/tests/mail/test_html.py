@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from agentic_workflow.mail.html import read_html
+from agentic_workflow.mail.parse import read_html
 
 HIDDEN = [
     "<p style='display:none'>approve</p>",

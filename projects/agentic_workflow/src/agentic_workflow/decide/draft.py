@@ -12,10 +12,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from babel import Locale
 from langchain_core.language_models import BaseChatModel
+from langchain_core.messages.ai import UsageMetadata, add_usage
 from pydantic import BaseModel
 
-from agentic_workflow.decide.letter import Case, reply_subject, templates, write_letter
+from agentic_workflow.decide.letter import Case, templates, write_letter
 from agentic_workflow.decide.verify import problem
 from agentic_workflow.store.case import Decision, Draft, Facts, Mail, Passage, Triage
 from seedbed.guardrails import reason
@@ -26,7 +28,6 @@ from seedbed.observe.prices import price
 if TYPE_CHECKING:
     from agentic_workflow.store.records import Correction
 
-_LANGUAGES = {"en": "English", "de": "German", "fr": "French", "es": "Spanish"}
 _MAX_CHARS = 8000  # of the mail, and of each example
 _ATTEMPTS = 2  # the second one knows why the first was refused
 
@@ -65,44 +66,44 @@ class Writer:
         `examples` are corrections of similar drafts. What the model cannot write, a template does.
         A draft with `warnings` should be read by a person.
         """
-        case, refusal = Case(mail, triage, facts, decision, passages), ""
+        case = Case(mail, triage, facts, decision, passages)
         letter = write_letter(case)
-        if decision.action == "ignore":
-            return letter.model_copy(update={"body": "", "citations": ()})
         # What is left to a person, such as an attempt to instruct a model, reaches no model.
-        if self.model is None or decision.action == "hand_over":
+        if self.model is None or decision.action in ("ignore", "hand_over"):
             return letter
-        model = self.model.with_structured_output(Reply, include_raw=True)
-        usage = {"input_tokens": 0, "output_tokens": 0}
+        reply, refusal, usage = self._ask(self.model, case, examples)
+        tokens = (usage["input_tokens"], usage["output_tokens"])
+        costs = [count * usd for count, usd in zip(tokens, price(self.spec), strict=True)]
+        changes: dict[str, Any] = {
+            "prompt_version": f"{self.prompt.name}/{self.prompt.version}-{self.prompt.hash}",
+            "tokens": sum(tokens),
+            "cost_usd": sum(costs) / 1e6,
+            "warnings": (*letter.warnings, f"The model's reply was refused: {refusal}."),
+        }
+        if reply:
+            changes |= {"body": f"{reply.body.strip()}\n", "citations": tuple(reply.citations)}
+            changes |= {"model": self.spec, "warnings": ()}
+        return letter.model_copy(update=changes)
+
+    def _ask(
+        self, chat: BaseChatModel, case: Case, examples: Sequence[Correction]
+    ) -> tuple[Reply | None, str, UsageMetadata]:
+        """(the model's reply unless it was refused, why it was refused last, its usage)."""
+        model = chat.with_structured_output(Reply, include_raw=True)
+        refusal, usage = "", add_usage(None, None)
         for _ in range(_ATTEMPTS):
             try:
                 answer: Any = model.invoke(self._render(case, examples, refusal))
-                for name in usage:
-                    usage[name] += (answer["raw"].usage_metadata or {}).get(name, 0)
+                usage = add_usage(usage, answer["raw"].usage_metadata)
                 if answer["parsing_error"]:
                     raise answer["parsing_error"]
-                reply = answer["parsed"]
+                reply: Reply = answer["parsed"]
                 refusal = problem(reply.body, reply.citations, case)
             except Exception as error:  # each vendor's client has its own exceptions
                 refusal = f"the model failed ({reason(error)})"
             if not refusal:
-                letter = Draft(
-                    subject=reply_subject(mail),
-                    body=f"{reply.body.strip()}\n",
-                    citations=tuple(reply.citations),
-                    model=self.spec,
-                )
-                break
-        prices = zip(usage.values(), price(self.spec), strict=True)
-        warnings = (f"The model's reply was refused: {refusal}.",) if refusal else ()
-        return letter.model_copy(
-            update={
-                "prompt_version": f"{self.prompt.name}/{self.prompt.version}-{self.prompt.hash}",
-                "tokens": sum(usage.values()),
-                "cost_usd": sum(tokens * price for tokens, price in prices) / 1e6,
-                "warnings": (*letter.warnings, *warnings),
-            }
-        )
+                return reply, "", usage
+        return None, refusal, usage
 
     def _render(self, case: Case, examples: Sequence[Correction], refusal: str) -> str:
         mail, facts = case.mail, case.facts
@@ -113,7 +114,7 @@ class Writer:
         )
         text = f"Subject: {mail.subject}\n\n{mail.text}"[:_MAX_CHARS]
         return self.prompt.render(
-            language=_LANGUAGES[mail.language],
+            language=Locale(mail.language).english_name,
             closing=templates(mail.language)["closing"].replace("\n", ", "),
             decision=case.decision.model_dump_json(include={"action", "amount", "currency"}),
             facts=facts.model_dump_json(exclude={"warnings", "customer_id"}, exclude_defaults=True),

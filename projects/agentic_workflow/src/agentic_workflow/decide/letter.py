@@ -16,6 +16,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from babel.dates import format_date
+from babel.numbers import format_currency
+
 from agentic_workflow.store.case import Decision, Draft, Facts, Mail, Passage, Triage
 
 LOCALES = {"en": "en_IE", "de": "de_DE", "fr": "fr_FR", "es": "es_ES"}
@@ -43,8 +46,13 @@ def templates(language: str) -> dict[str, Any]:
 
 
 def write_letter(case: Case) -> Draft:
-    """The reply that carries out a decision. A warning tells that it may not answer the mail."""
+    """The reply that carries out a decision, with a warning if it may not answer the mail.
+
+    It is empty for the action "ignore".
+    """
     texts, values, action = templates(case.mail.language), _values(case), case.decision.action
+    if action == "ignore":
+        return Draft(subject=reply_subject(case.mail), body="")
     # What is handed over may have been misunderstood.
     neutral = action == "hand_over" or case.triage.category == "spam"
     category = "other" if neutral else case.triage.category
@@ -117,15 +125,9 @@ def _sentences(case: Case) -> list[tuple[str, str]]:
 
 
 def _values(case: Case) -> dict[str, str]:
-    from babel.dates import format_date
-    from babel.numbers import format_currency
-
-    facts, decision, locale = case.facts, case.decision, LOCALES[case.mail.language]
-    days = {"ordered": facts.ordered_on, "delivered": facts.delivered_on}
-    days |= {"expected": facts.expected_on}
-    sums = {"total": facts.total, "amount": decision.amount}
+    facts, locale = case.facts, LOCALES[case.mail.language]
     items = [line.name for line in facts.lines]
-    return {
+    values = {
         "name": facts.customer_name,
         "order": facts.order_id or "",
         "number": case.triage.order_id or "",
@@ -134,9 +136,14 @@ def _values(case: Case) -> dict[str, str]:
         "carrier": facts.carrier,
         "tracking": facts.tracking if case.triage.category == "shipping" else "",
         "charges": str(facts.charges),
-        **{n: format_date(date.fromisoformat(d), "long", locale) for n, d in days.items() if d},
-        **{n: format_currency(s, facts.currency, locale=locale) for n, s in sums.items() if s},
     }
+    for name in ("ordered", "delivered", "expected"):
+        if day := getattr(facts, f"{name}_on"):
+            values[name] = format_date(date.fromisoformat(day), "long", locale)
+    for name, amount in (("total", facts.total), ("amount", case.decision.amount)):
+        if amount:
+            values[name] = format_currency(amount, facts.currency, locale=locale)
+    return values
 
 
 def _fill(template: str, values: dict[str, str]) -> str:

@@ -9,7 +9,7 @@ The documents are read and embedded once per process and language.
 from __future__ import annotations
 
 import re
-import threading
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +31,7 @@ class Passages:
 
     def __init__(self, folder: Path, embeddings: Any) -> None:
         self.folder, self.embeddings = folder, embeddings
-        self._indexes: dict[str, tuple[list[Passage], Any, Any, Any]] = {}
-        self._lock = threading.Lock()
+        self._index = cache(self._build_index)
 
     def search(
         self, query: str, language: Language, k: int = 3, *, category: Category | None = None
@@ -41,10 +40,7 @@ class Passages:
 
         Raises ConfigError if the folder has no documents in this language.
         """
-        with self._lock:
-            if language not in self._indexes:
-                self._indexes[language] = self._index(language)
-        passages, vectors, ngrams, matrix = self._indexes[language]
+        passages, vectors, ngrams, matrix = self._index(language)
         for words, pattern in templates(language)["synonyms"].items():
             query += f"\n{words}" if re.search(pattern, query, re.IGNORECASE) else ""
         scores = vectors @ embed_texts(self.embeddings, [query])[0]
@@ -56,7 +52,7 @@ class Passages:
         ]
         return sorted(hits, key=lambda p: -p.score - TOPIC_BONUS * p.source.startswith(topic))[:k]
 
-    def _index(self, language: Language) -> tuple[list[Passage], Any, Any, Any]:
+    def _build_index(self, language: Language) -> tuple[list[Passage], Any, Any, Any]:
         from sklearn.feature_extraction.text import TfidfVectorizer
 
         passages, texts = [], []

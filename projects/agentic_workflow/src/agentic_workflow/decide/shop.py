@@ -11,15 +11,15 @@ from __future__ import annotations
 from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, text
+from sqlalchemy.exc import SQLAlchemyError
 
 from agentic_workflow.store.case import Facts, Mail, OrderLine, Triage
 from seedbed.database import sql_engine
 from seedbed.errors import Unavailable
 from seedbed.guardrails import reason
-
-if TYPE_CHECKING:
-    from sqlalchemy.engine import Connection, Engine
 
 FOREIGN_ORDER = "belongs to another customer"  # the end of the warning about such an order
 
@@ -48,8 +48,6 @@ class Shop:
 
     @cached_property
     def _engine(self) -> Engine:
-        from sqlalchemy import URL, NullPool, create_engine
-
         engine = sql_engine(self.url, setting="WORKFLOW_SHOP_URL", extra="agentic-workflow")
         if engine.dialect.name != "sqlite":
             return engine.execution_options(postgresql_readonly=True)
@@ -63,8 +61,6 @@ class Shop:
 
         Raises Unavailable if the database cannot be read.
         """
-        from sqlalchemy.exc import SQLAlchemyError
-
         try:
             with self._engine.connect() as connection:
                 return _facts(connection, mail.sender.lower(), triage.order_id)
@@ -99,6 +95,4 @@ def _euros(cents: int | None) -> Decimal:
 
 
 def _rows(connection: Connection, query: str, key: str) -> list[dict[str, Any]]:
-    from sqlalchemy import text
-
     return [dict(row) for row in connection.execute(text(query), {"key": key}).mappings()]

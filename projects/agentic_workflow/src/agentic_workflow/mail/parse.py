@@ -4,7 +4,8 @@
     mail.subject, mail.text, mail.warnings
 
 A broken mail never raises: each header and each part is read on its own, and what failed is in
-`warnings`. Contents of attachments are not read. What the mail wants is up to the triage.
+`warnings`. Of HTML, text that a reader does not see is kept apart; contents of attachments are not
+read. What the mail wants is up to the triage.
 """
 
 import hashlib
@@ -16,7 +17,6 @@ from email.policy import default as policy
 from functools import cache
 from typing import Any, cast
 
-from agentic_workflow.mail.html import read_html
 from agentic_workflow.mail.masking import mask
 from agentic_workflow.mail.phrases import PHRASES, pattern
 from agentic_workflow.mail.reply import split_reply
@@ -51,21 +51,12 @@ def parse_mail(data: bytes) -> Mail:
     headers = _read_headers(message, warnings)
     body, hidden, names = _read_parts(message, warnings)
     name, sender = _sender(headers)
-    # 2. Take out invisible characters, which hide instructions and split numbers.
-    texts = [_text(headers, "subject"), name, *names, hidden + _tag_text(body), body]
-    if len(_INVISIBLE.findall(body.replace("\r\n", "\n"))) > 2:
-        warnings.append("invisible characters")
-    lines = [_INVISIBLE.sub("", re.sub("\r\n?", "\n", text)) for text in texts]
-    texts = [*(" ".join(text.split()) for text in lines[:-1]), lines[-1][:_MAX_TEXT]]
-    # 3. Mask all together: "passport" may be in the subject and the number in the body.
-    masked = [text.strip("\n") for text in mask("\n\0\n".join(texts)).split("\0")]
-    subject, name, *names, hidden, body = masked
-    if len(lines[-1]) > _MAX_TEXT:
-        warnings.append("text cut")
-        body = body[:-80]  # may be the start of a number, which no pattern recognizes
+    # 2. Take out what is invisible, and mask.
+    texts = [str(_parse(headers, "subject")), name, *names, hidden, body]
+    subject, name, *names, hidden, body = _clean(texts, warnings)
     if hidden:
         warnings.append(f"hidden text: {hidden[:1000]}")
-    # 4. Separate the new text from the thread.
+    # 3. Separate the new text from the thread.
     text, quoted = split_reply(body)
     digest = _digest(sender, subject, text)
     made = f"{_digest(digest, headers.get('date', ''), quoted)[:32]}@no-message-id"
@@ -83,18 +74,30 @@ def parse_mail(data: bytes) -> Mail:
         sent_at=date if date is None or date.tzinfo else date.replace(tzinfo=UTC),
         in_reply_to=tuple(dict.fromkeys(parents))[:20],
         attachments=tuple(names),
-        automatic=_is_automatic(headers, message, sender),
+        automatic=_is_automatic(message, {**headers, "from": sender, "subject": subject}),
         warnings=tuple(dict.fromkeys(warnings)),
     )
 
 
+def _clean(texts: list[str], warnings: list[str]) -> list[str]:
+    """The texts, of which the last is the body and the others have one line, without numbers."""
+    body = texts[-1]
+    # Invisible characters hide instructions and split numbers. Models read Unicode's tags.
+    texts[-2] += "".join(chr(ord(c) - 0xE0000) for c in body if "\U000e0020" <= c <= "\U000e007e")
+    if len(_INVISIBLE.findall(body.replace("\r\n", "\n"))) > 2:
+        warnings.append("invisible characters")
+    lines = [_INVISIBLE.sub("", re.sub("\r\n?", "\n", text)) for text in texts]
+    texts = [*(" ".join(text.split()) for text in lines[:-1]), lines[-1][:_MAX_TEXT]]
+    # Masked together: "passport" may be in the subject and the number in the body.
+    masked = [text.strip("\n") for text in mask("\n\0\n".join(texts)).split("\0")]
+    if len(lines[-1]) > _MAX_TEXT:
+        warnings.append("text cut")
+        masked[-1] = masked[-1][:-80]  # may be the start of a number, which no pattern recognizes
+    return masked
+
+
 def _digest(*parts: str) -> str:
     return hashlib.sha256("\0".join(" ".join(part.split()) for part in parts).encode()).hexdigest()
-
-
-def _tag_text(text: str) -> str:
-    """The text in Unicode's invisible tag characters, which models read."""
-    return "".join(chr(ord(c) - 0xE0000) for c in text if "\U000e0020" <= c <= "\U000e007e")
 
 
 def _read(data: bytes, warnings: list[str]) -> EmailMessage:
@@ -132,10 +135,6 @@ def _parse(headers: _Headers, name: str) -> Any:
         return headers.get(name, "")
 
 
-def _text(headers: _Headers, name: str) -> str:
-    return str(_parse(headers, name)).strip()
-
-
 def _sender(headers: _Headers) -> tuple[str, str]:
     """(display name, address in lower case)."""
     addresses = getattr(_parse(headers, "from"), "addresses", ())
@@ -153,12 +152,11 @@ def _ids(headers: _Headers, name: str) -> list[str]:
     return [x if mask(x) == x else f"{_digest(x)[:32]}@masked" for x in dict.fromkeys(ids)]
 
 
-def _is_automatic(headers: _Headers, message: EmailMessage, sender: str) -> bool:
-    values = {**headers, "from": sender, "subject": _text(headers, "subject")}
+def _is_automatic(message: EmailMessage, headers: _Headers) -> bool:
     hops = [name.lower() for name in message.keys()].count("received")  # noqa: SIM118 - no mapping
     return hops > _MAX_HOPS or any(
-        pattern("automatic", name).match(values[name])
-        for name in values.keys() & PHRASES["automatic"].keys()
+        pattern("automatic", name).match(headers[name])
+        for name in headers.keys() & PHRASES["automatic"].keys()
     )
 
 
@@ -199,6 +197,92 @@ def _decode(data: bytes, charset: str | None, warnings: list[str]) -> str:
             continue
     warnings.append("malformed: wrong charset")
     return data.decode("cp1252", "replace")
+
+
+# ── HTML ────────────────────────────────────────────────────────────────────────────────────
+
+_MAX_TAGS = 20_000  # the parser takes quadratic time for tags within tags: 1.3 s for so many
+_BLOCKS = "p,div,tr,li,ul,ol,table,section,blockquote,pre,hr,h1,h2,h3,h4,h5,h6,dt,dd,center"
+_WHITE = r"(?:white\b|#(?:f[a-f]){3}\b|#fff\b|rgba?\(\s*25\d,\s*25\d,\s*25\d)"
+_HIDDEN = re.compile(
+    r"display\s*:\s*none|visibility\s*:\s*(?:hidden|collapse)|mso-hide\s*:\s*all"
+    r"|font-size\s*:\s*(?:[01](?:\.\d+)?|\.\d+)(?![\d.]|r?em)|color\s*:\s*transparent"
+    r"|(?:opacity|max-height|max-width)\s*:\s*(?:0|0?\.0\d*)(?![\d.])"
+    r"|(?:text-indent|left|top|margin-left)\s*:\s*-\d{3}",
+    re.IGNORECASE,
+)
+_WHITE_TEXT = re.compile(rf"(?<![\w-])color\s*:\s*{_WHITE}", re.IGNORECASE)
+_DARK = re.compile(
+    rf"background(?:-color)?\s*:\s*(?!\s|none|transparent|inherit|{_WHITE})", re.IGNORECASE
+)
+_CLASS = re.compile(r"([.#][\w-]{1,60})\s*\{([^}]{1,500})\}")
+# Stand for line breaks and for the ends of quoted blocks until white space is collapsed.
+_BREAK, _QUOTE, _UNQUOTE = _MARKS = "\ue000\ue001\ue002"
+
+
+def read_html(html: str) -> tuple[str, str]:
+    """(visible text, hidden text) of an HTML document, however malformed.
+
+    Quoted blocks get the "> " of plain-text mails, so that `split_reply` recognizes them.
+    """
+    from selectolax.lexbor import LexborHTMLParser
+
+    if html.count("<") > _MAX_TAGS:
+        return re.sub(r"<[^<>]{0,2000}>", "\n", html), ""
+    tree = LexborHTMLParser(re.sub(f"[{_MARKS}]", "", html))
+    # 1. Mark as hidden what a class of the style sheet hides.
+    sheets = " ".join(sheet.text() for sheet in tree.css("style"))
+    classes = [name for name, style in _CLASS.findall(sheets) if _HIDDEN.search(style)]
+    for node in tree.css(",".join(classes[:100])) if classes else []:
+        node.attrs["hidden"] = ""
+    tree.strip_tags(["script", "style", "head", "template", "title"])
+    # 2. Mark line breaks and quoted blocks.
+    for node in tree.css("br,td,th"):
+        node.insert_after(_BREAK if node.tag == "br" else " ")
+    for node in tree.css(_BLOCKS):
+        quote = node.tag == "blockquote"
+        node.insert_before(_BREAK + _QUOTE * quote)
+        node.insert_after(_UNQUOTE * quote + _BREAK)
+    # 3. Take out hidden elements, the inner ones first.
+    hidden = []
+    for node in reversed(tree.css("[style],[hidden],[color]")):
+        if _is_hidden(node):
+            hidden.append(node.text(separator=""))
+            node.decompose()
+    text = tree.root.text(separator="") if tree.root else ""
+    unseen = re.sub(rf"[{_MARKS}\s]+", " ", " ".join(reversed(hidden))).strip()
+    return _lines(re.sub(r"\s+", " ", text)), unseen
+
+
+def _is_hidden(node: Any) -> bool:
+    style = _style(node)
+    if not _WHITE_TEXT.search(style):
+        return "hidden" in node.attributes or bool(_HIDDEN.search(style))
+    for _ in range(20):  # white text is visible on a dark background, its own or one around it
+        if node is None or _DARK.search(_style(node)):
+            break
+        node = node.parent
+    return node is None
+
+
+def _style(node: Any) -> str:
+    own = node.attributes
+    color, background = own.get("color") or "inherit", own.get("bgcolor") or "white"
+    return f"color:{color};background:{background};{own.get('style') or ''}"
+
+
+def _lines(text: str) -> str:
+    lines, depth = [""], 0
+    for line in text.split(_BREAK):
+        depth += line.count(_QUOTE)
+        plain = re.sub(f"[{_MARKS}]", "", line).strip()
+        if plain or lines[-1]:  # at most one empty line
+            lines.append("> " * min(depth, 5) + plain if plain else "")
+        depth -= line.count(_UNQUOTE)
+    return "\n".join(lines).strip()
+
+
+# ── the language ────────────────────────────────────────────────────────────────────────────
 
 
 @cache
