@@ -248,7 +248,7 @@ class HelpDesk(DBOSConfiguredInstance):
             return {"status": case.status, "actions": []}
         decision, verdict = case.decision, approval.decision if approval else None
         if decision is None or (verdict is None and (approval or decision.approval)):
-            raise Conflict("Nobody has decided this case.", hint="Replay it.")
+            raise Conflict("This case has no decision.", hint="Replay it.")
         self.store.update(case_id, status="working")
         draft = case.draft or Draft(subject=f"Re: {case.mail.subject}", body="")
         if verdict == "ask" and approval and approval.comment:

@@ -8,13 +8,16 @@ The model is loaded only if SEEDBED_MODEL names one; without it, rules and templ
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from agentic_workflow.config import Config
 from agentic_workflow.effects.outbox import Outbox, Receiver
 from agentic_workflow.effects.payments import PaymentReceiver
 from agentic_workflow.effects.smtp import SmtpReceiver
 from agentic_workflow.engine.queue import CaseQueue
+from agentic_workflow.mail.parse import parse_mail
+from agentic_workflow.mail.screen import screen
+from agentic_workflow.store.case import Language
 from agentic_workflow.store.store import Store
 from agentic_workflow.workflow import HelpDesk
 from seedbed.settings import Settings
@@ -42,13 +45,14 @@ def open_outbox(config: Config, store: Store, executor_id: str) -> Outbox:
 
 def open_desk(config: Config, settings: Settings, queue: CaseQueue, executor_id: str) -> HelpDesk:
     """Everything a worker needs. Raises ConfigError, MissingExtra, WeightsError or Unavailable."""
-    store = open_store(config)
-    return HelpDesk(
-        store=store,
-        outbox=open_outbox(config, store, executor_id),
-        queue=queue,
-        **judging_parts(config, settings),
-    )
+    store, parts = open_store(config), judging_parts(config, settings)
+    # Load models and train the classifier now: no case should pay for it with its time limit.
+    mail = parse_mail(b"Subject: Parcel\n\nWhere is it?")
+    parts["triager"].triage(mail, screen(mail))
+    for language in get_args(Language):
+        parts["passages"].search(mail.text, language)
+    outbox = open_outbox(config, store, executor_id)
+    return HelpDesk(store=store, outbox=outbox, queue=queue, **parts)
 
 
 def judging_parts(config: Config, settings: Settings) -> dict[str, Any]:
