@@ -58,6 +58,8 @@ def test_approval_is_needed_for_deletion_of_the_account(text: str, approval: boo
         ("Iré a los tribunales.", True),
         ("I don't want to go to court, but I will.", True),
         ("I won't sue you over a rug.", False),
+        ("Please forget what I wrote about lawyers.", False),
+        ("Vergessen Sie bitte das mit dem Anwalt.", False),
         ("My lawyer friend recommended your shop.", False),
         ("The legal notice on your page is outdated.", False),
         ("Je préfère un délai plus court.", False),
@@ -107,6 +109,26 @@ def test_threat_in_the_thread_or_the_subject_of_a_reply_does_not_count() -> None
 def test_past_refund_is_not_asked_for() -> None:
     triage = read("Thanks for the refund of 150 EUR. Where is my new order 55012?", "shipping")
     assert (triage.amount, triage.needs_approval, triage.order_id) == (None, False, "55012")
+
+
+@pytest.mark.parametrize(
+    ("text", "category"),
+    [
+        ("I need a proper invoice for the lamps, total 412.30.", "billing"),
+        ("No quiero los 60 euros, me quedo los zapatos.", "complaint"),
+        ("Ich will Ihre 60 Euro nicht.", "complaint"),
+        ("Les 159 € sont bien arrivés sur mon compte.", "other"),
+        ("Die 230 Euro für den Spiegel sind da.", "shipping"),
+    ],
+)
+def test_sum_that_is_not_asked_for_does_not_count(text: str, category: Category) -> None:
+    assert read(text, category).amount is None
+
+
+def test_change_of_an_order_is_not_a_general_enquiry() -> None:
+    change = read("Could you make it red, please? Order 10234.", "other")
+    thanks = read("Order 10234 is here, gorgeous!", "other")
+    assert (change.priority, thanks.priority) == ("normal", "low")
 
 
 def test_open_text_has_no_declined_refund() -> None:

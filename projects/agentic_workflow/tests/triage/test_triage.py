@@ -88,7 +88,13 @@ def test_screened_empty_and_automatic_mails_need_no_classifier(triager: Triager)
     spam = triager.triage(letter("parcel"), Screening(spam=True, reasons=("bad link",)))
     assert (spam.category, spam.priority, spam.needs_approval) == ("spam", "low", False)
     assert triager.triage(letter(""), Screening()).category == "other"
-    assert triager.triage(letter("parcel", automatic=True), Screening()).category == "other"
+    away = letter("parcel", subject="Out of office", automatic=True)
+    assert triager.triage(away, Screening()).category == "other"
+
+
+def test_mail_of_a_contact_form_is_classified(triager: Triager) -> None:
+    form = letter("Name: Ann\nMessage: where is the parcel, courier?", automatic=True)
+    assert triager.triage(form, Screening()).category == "shipping"
 
 
 def test_model_decides_where_the_classifier_is_unsure(tmp_path: Path, examples: Path) -> None:

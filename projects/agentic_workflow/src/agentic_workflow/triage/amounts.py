@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cache
 
-from agentic_workflow.triage.words import clauses, has, matcher, plain, tables
+from agentic_workflow.triage.words import clauses, has, matcher, plain, tables, words
 
 _CURRENCIES = {
     "EUR": r"€|eur(?:os?)?\b|euros\b",
@@ -26,15 +26,15 @@ _SIGN = "(?:" + "|".join(_CURRENCIES.values()) + ")"
 _NUMBER = r"\d{1,3}(?:[.,' ]\d{3})+(?:[.,]\d{1,2})?(?!\d)|\d+(?:[.,]\d{1,2})?(?!\d)"
 _CENTS = (  # "100 Euro und 50 Cent", "12€50", "12 euros 50."
     r"\s?(?:(?:und |and |et |y |con )?(?P<cents>\d{1,2})\s?cent\w*"
-    r"|(?P<attached>\d\d)(?=\s*(?:[.,;!?)]|$)))"
+    rf"|(?P<attached>\d\d)(?!\w|[.,]\d|\s?{words('unit')}\b))"
 )
 _MONEY = re.compile(
     rf"(?<![\w.,])(?P<before>{_SIGN})\s?(?P<n1>{_NUMBER})(?:,-|\.-|,--)?"
     rf"|(?<![\w.,/])(?P<n2>{_NUMBER})(?:,-|\.-|,--)?\s?(?P<after>{_SIGN})(?:{_CENTS})?"
-    rf"|(?<!\w)(?P<spelled>(?:[a-z]+[\s-]){{0,6}}[a-z]+)\s(?P<word>{_SIGN})(?!\s?\d)"
 )
-_BARE = re.compile(  # "the 129.90": a sum although no currency is named
-    r"(?<![\w.,/:#-])(?P<n1>\d{1,3}(?:[.,' ]\d{3})*[.,]\d{2}|\d+,-)(?![\w.,/:%-]*\d"
+_BARE = re.compile(  # "the 129.90": a sum although no currency is named; "am 24.07." is a date
+    r"(?<![\w.,/:#-])(?<!\b[av]m )(?<!\bvom )(?<!\bbis )(?<!\b[dz]em )(?<!\bab )(?<!\bzum )"
+    r"(?![0-3]?\d\.[01]\d\.\s*\S)(?P<n1>\d{1,3}(?:[.,' ]\d{3})*[.,]\d{2}|\d+,-)(?![\w.,/:%-]*\d"
     r"|\s?(?:uhr|h\b|%|kg|cm|mm|gb|ghz|zoll|inch|am\b|pm\b))"
 )
 
@@ -56,7 +56,7 @@ def find_amount(text: str, *, claim: bool) -> Amount | None:
     >>> find_amount("Mixer 129,90 €, Kabel 20 €: bitte nur das Kabel erstatten, 20 €", claim=True)
     Amount(value=Decimal('20'), ...)
     """
-    text = plain(text)
+    text = with_digits(plain(text))
     parts = clauses(text)
     amounts = [a for c in parts for a in _amounts(c, _MONEY)]
     amounts = amounts or [a for c in parts for a in _amounts(c, _BARE)]
@@ -69,14 +69,23 @@ def find_amount(text: str, *, claim: bool) -> Amount | None:
 
 
 def _computed(text: str, amounts: Sequence[Amount]) -> Decimal | None:
-    """Half of a price, the difference of two, or the total of the others that the mail names."""
+    """Half of a price, several at a price each, a difference, or the total the mail names."""
     values = sorted({a.value for a in amounts})
     for amount in amounts:
-        if has("half", amount.clause[max(0, amount.start - 45) : amount.start]):
+        before, around = amount.clause[: amount.start], amount.clause[max(0, amount.start - 12) :]
+        if has("half", before[-45:]):
             return amount.value / 2
-    if len(values) == 2 and has("difference", text):
-        return values[1] - values[0]
+        if len(values) == 1 and has("each", around[:45]):
+            return amount.value * (_count(before) or 1)
+    if has("difference", text):
+        return values[1] - values[0] if len(values) == 2 else None
     return values[-1] if len(values) > 2 and sum(values) == 2 * values[-1] else None
+
+
+def _count(text: str) -> int | None:
+    numbers = tables("grammar.toml")["numbers"]
+    names = {name: n for n in range(2, 10) for name in [str(n), *numbers[str(n)]]}
+    return next((names[word] for word in re.findall(r"\w+", text) if word in names), None)
 
 
 def _added(text: str, amounts: Sequence[Amount], best: float) -> Decimal | None:
@@ -92,12 +101,9 @@ def _amounts(clause: str, pattern: re.Pattern[str]) -> list[Amount]:
     amounts = []
     for match in pattern.finditer(clause):
         group = match.groupdict()
-        number = group["n1"] or group.get("n2")
-        value = parse_number(number) if number else parse_words(group["spelled"])
-        if not value:
-            continue
+        value = parse_number(group["n1"] or group["n2"])
         value += Decimal(group.get("cents") or group.get("attached") or 0) / 100
-        sign = group.get("before") or group.get("after") or group.get("word") or ""
+        sign = group.get("before") or group.get("after") or ""
         code = next((c for c, p in _CURRENCIES.items() if re.fullmatch(p, sign)), None)
         score = _relevance(clause, match.start(), match.end())
         amounts.append(Amount(value, code, clause, score, match.start()))
@@ -127,30 +133,51 @@ def parse_number(text: str) -> Decimal:
 
 
 @cache
-def _number_words() -> dict[str, int]:
+def _number_words() -> tuple[dict[str, int], re.Pattern[str], re.Pattern[str]]:
+    """The value of each word, the pattern of one word, and that of a whole number."""
     rows = tables("grammar.toml")["numbers"]
-    return {word: int(value) for value, row in rows.items() for word in row}
+    values = {word: int(value) for value, row in rows.items() for word in row}
+    name = f"(?:{'|'.join(sorted(values, key=len, reverse=True))})"
+    link = "(?:and|und|et|y|con|point|komma|virgule|coma)"
+    word = rf"{name}(?:(?:und)?{name})*"
+    run = rf"(?<![\w'])(?<!\d ){word}(?:[ -](?:{link} )?{word})*(?![\w'])"
+    return values, re.compile(rf"\b{link}\b|und|{name}"), re.compile(run)
 
 
-def parse_words(text: str) -> Decimal | None:
-    """The number at the end of some words; None if they do not end with one.
+def with_digits(text: str) -> str:
+    """Plain text with its number words as digits, prices as they are spoken included.
 
-    >>> [str(parse_words(n)) for n in ("about a hundred and fifty", "zweihundertneunzig")]
-    ['150', '290']
+    >>> with_digits("about a hundred and fifty; neunundvierzig neunzig")
+    'about 150; 49.90'
     """
-    values = _number_words() | dict.fromkeys(("und", "and", "et", "y"), 0)
-    names = "|".join(sorted(_number_words(), key=len, reverse=True))
-    tokens = re.findall(rf"\b(?:and|et|y)\b|und|{names}|[a-z]+", text.replace("e vingt", "e-vingt"))
-    while tokens and not all(token in values for token in tokens):
-        tokens = tokens[1:]
-    if not any(values[token] > 1 for token in tokens):
-        return None
-    total = group = 0
-    for value in (values[token] for token in tokens):
-        if value not in (100, 1000):
-            group += value
-        elif value == 100:
+    return _number_words()[2].sub(_digits, text.replace("e vingt", "e-vingt"))
+
+
+def _digits(run: re.Match[str]) -> str:
+    values, word, _ = _number_words()
+    parts, thousands, group, linked = [], 0, 0, False
+    for name in word.findall(run[0]):
+        if name not in values:
+            linked = True
+            continue
+        value, rest = values[name], group % 100
+        if value == 1000:
+            thousands, group = max(group, 1) * 1000, 0
+        elif value == 100 and group < 10:
             group = max(group, 1) * 100
-        else:
-            total, group = total + max(group, 1) * 1000, 0
-    return Decimal(total + group)
+        elif (
+            rest == 0  # "zweihundert|neun", "vierzig|fünf", "soixante|dix", "neun und|vierzig"
+            or (value < 10 <= rest and rest % 10 == 0)
+            or (value < 20 and rest in (60, 80))
+            or (linked and rest < 10 < value)
+        ):
+            group += value
+        else:  # "seventy nine | ninety five"
+            parts.append(thousands + group)
+            thousands, group = 0, value
+        linked = False
+    parts.append(thousands + group)
+    if len(parts) == 2 and 10 <= parts[1] < 100:
+        return f"{parts[0]}.{parts[1]}"
+    price = parts[0] > 1 and re.match(rf"\s{_SIGN}", run.string[run.end() :])
+    return str(parts[0]) if len(parts) == 1 and (parts[0] >= 12 or price) else run[0]

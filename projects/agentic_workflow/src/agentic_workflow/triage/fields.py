@@ -43,6 +43,7 @@ class Signals:
     accepted: str = ""  # accepts a sum that the quoted thread offers
     refused: str = ""  # wants no refund
     claim: str = ""  # a sum that may be asked for
+    scam: str = ""  # wants bank details, passwords or bitcoins
     praise: str = ""  # thanks, and asks for nothing
     goods: str = ""  # money back, and goods returned, broken or cancelled
 
@@ -78,14 +79,16 @@ def read_signals(mail: Mail) -> Signals:
     open_parts = open_text(mail)
     amount = find_amount(open_parts, claim=True)
     goods = matcher("topic goods").search(open_parts) if has("ask back", open_parts) else None
-    asks = "?" in text or has("request", text) or has("problem", text) or amount
+    accepted = "" if amount else _accepted(mail, parts)
+    asks = accepted or "?" in text or has("request", text) or has("problem", text) or amount
     return Signals(
         legal=next((p for p in parts if _is_threat(p)), ""),
         deletion=next((p for p in parts if _asks_deletion(p)), ""),
         danger=next((p for p in parts if _is_danger(p)), ""),
         misuse=next((p for p in parts if has("misuse", p)), ""),
         twice=next((p for p in parts if has("charged twice", p)), ""),
-        accepted="" if amount else _accepted(mail, parts),
+        accepted=accepted,
+        scam=next((p for p in parts if has("scam", p)), ""),
         refused=next((p for p in parts if has("refuses refund", p)), ""),
         claim=amount.clause if amount else "",
         praise="" if asks else next((p for p in parts if has("thanks", p) or has("praise", p)), ""),
@@ -127,6 +130,8 @@ def _amount(mail: Mail, category: Category, signals: Signals) -> Amount | None:
     if signals.refused and not signals.twice:
         return None
     text = open_text(mail)
+    if has("document", text) and not (has("contested", text) or has("ask back", text)):
+        return None
     return find_amount(text, claim=category in ("refund", "billing") or has("ask back", text))
 
 
@@ -203,7 +208,8 @@ def _priority(
     calm = (
         order_id is None and not has("problem", text) and category not in ("account", "complaint")
     )
-    if category == "other" or signals.praise or (calm and has("enquiry", text)):
+    change = order_id and ("?" in text or has("request", text))
+    if (category == "other" and not change) or signals.praise or (calm and has("enquiry", text)):
         return "low", "general enquiry or thanks"
     return "normal", ""
 

@@ -20,6 +20,7 @@ from agentic_workflow.store.case import Category, Mail, Screening, Triage
 from agentic_workflow.triage.classifier import Classifier
 from agentic_workflow.triage.fields import Signals, own_text, read_fields, read_signals
 from agentic_workflow.triage.reader import find_reader
+from agentic_workflow.triage.words import has, plain
 
 _UNSURE = 0.7
 """Confidence below which a language model is asked: some 15 % of mails, with most errors."""
@@ -36,6 +37,7 @@ _BOOSTS: dict[str, dict[Category, float]] = {
     "accepted": {"refund": 50.0, "other": 0.05, "complaint": 0.2},
     "refused": {"refund": 0.2},
     "claim": {"refund": 2.0, "billing": 2.0, "other": 0.5},
+    "scam": {"spam": 30.0},
     "praise": {"other": 10.0, "shipping": 0.2},
     "goods": {"refund": 3.0},
 }
@@ -87,7 +89,7 @@ class Triager:
             return "spam", 1.0, "; ".join(screening.reasons) or "screening"
         if not own_text(mail):
             return "other", 1.0, "empty mail"
-        if mail.automatic:
+        if mail.automatic and has("away", plain(own_text(mail))):
             return "other", 1.0, "automatic reply"
         odds = self._classifier.probabilities(mail, signals)
         for name in signals.names:
