@@ -66,24 +66,24 @@ def write_letter(case: Case) -> Draft:
     if action not in ("reply", "refund") or ("money", "refunded") in names:
         quotes = []
     # 3. How it goes on.
-    following: list[str] = [category] if action == "reply" else []
+    following = category if action == "reply" else ""
     if action == "hand_over" or not (quotes or names):
-        following = ["hand_over"]
+        following = "hand_over"
     elif ("status", "delivered") in names and category == "shipping":
-        following = ["delivered"]
+        following = "delivered"
     elif ("money", "refunded") in names:
-        following = ["billing"]
+        following = "billing"
     paragraphs = [
         _fill(texts["greeting"], values),
         " ".join(message),
         *(_fill(texts["quote"], {"text": p.text, "source": p.source}) for p in quotes),
-        *(_fill(texts["next"][name], values) for name in following),
+        _fill(texts["next"][following], values) if following else "",
         texts["closing"],
     ]
     unsure = not (names or quotes) or any(p.score < QUOTE_SCORE for p in quotes[:1])
     return Draft(
         subject=reply_subject(case.mail),
-        body="\n\n".join(paragraphs) + "\n",
+        body="\n\n".join(filter(None, paragraphs)) + "\n",
         citations=tuple(p.source for p in quotes),
         warnings=(NO_ANSWER,) if unsure and action == "reply" else (),
     )
@@ -124,29 +124,27 @@ def _sentences(case: Case) -> list[tuple[str, str]]:
     return []
 
 
-def _values(case: Case) -> dict[str, str]:
+def _values(case: Case) -> dict[str, Any]:
     facts, locale = case.facts, LOCALES[case.mail.language]
     items = [line.name for line in facts.lines]
     values = {
-        "name": facts.customer_name,
-        "order": facts.order_id or "",
-        "number": case.triage.order_id or "",
+        **dict(facts),
+        "number": case.triage.order_id,
+        "amount": case.decision.amount,
         "recent": ", ".join(facts.recent_orders[:3]),
         "items": ", ".join(items) if len(items) > 1 else "",
-        "carrier": facts.carrier,
         "tracking": facts.tracking if case.triage.category == "shipping" else "",
-        "charges": str(facts.charges),
     }
-    for name in ("ordered", "delivered", "expected"):
-        if day := getattr(facts, f"{name}_on"):
+    for name in ("ordered_on", "delivered_on", "expected_on"):
+        if day := values[name]:
             values[name] = format_date(date.fromisoformat(day), "long", locale)
-    for name, amount in (("total", facts.total), ("amount", case.decision.amount)):
-        if amount:
+    for name in ("total", "amount"):
+        if amount := values[name]:
             values[name] = format_currency(amount, facts.currency, locale=locale)
     return values
 
 
-def _fill(template: str, values: dict[str, str]) -> str:
+def _fill(template: str, values: dict[str, Any]) -> str:
     """The template with its values; a part in [[…]] is left out if it lacks one."""
 
     def part(match: re.Match[str]) -> str:
