@@ -39,21 +39,18 @@ class Json(sa.TypeDecorator[Any]):
 
 
 class UtcTime(sa.TypeDecorator[datetime]):
-    """A time with a zone; SQLite has no such type, and stores it as text in UTC."""
+    """A time with a zone; SQLite stores its text in UTC, without the zone."""
 
     impl = sa.DateTime(timezone=True)
     cache_ok = True
 
-    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+    def process_bind_param(self, value: datetime | None, dialect: Any) -> datetime | None:  # noqa: ARG002
         """Convert to UTC; a time without a zone counts as local time."""
-        utc = value and value.astimezone(UTC)
-        return utc.replace(tzinfo=None) if utc and dialect.name == "sqlite" else utc
-
-    def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
-        """Restore the zone."""
-        if value and dialect.name == "sqlite":
-            return value.replace(tzinfo=UTC)
         return value and value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Any) -> datetime | None:  # noqa: ARG002
+        """Restore the zone."""
+        return value and (value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC))
 
 
 def _columns(kind: Any, *names: str, **options: Any) -> list[sa.Column[Any]]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from typing import cast
 
 from sqlalchemy import ColumnElement, Connection, false, text
 
@@ -35,25 +34,23 @@ def words(content: str) -> list[str]:
 
 def index(connection: Connection, number: int, content: str) -> None:
     """Make the case with this number findable by the words of `content`."""
-    statement = "INSERT INTO case_words (rowid, words) VALUES (:number, :words)"
-    value: object = words(content)
-    if connection.dialect.name == "sqlite":
-        value = " ".join(words(content))
-    else:
-        statement = "INSERT INTO case_words VALUES (:number, array_to_tsvector(:words))"
-    connection.execute(text(statement), {"number": number, "words": value})
+    rowid, value = {
+        "sqlite": ("rowid", ":words"),
+        "postgresql": ("number", "array_to_tsvector(string_to_array(:words, ' '))"),
+    }[connection.dialect.name]
+    statement = text(f"INSERT INTO case_words ({rowid}, words) VALUES (:number, {value})")
+    connection.execute(statement, {"number": number, "words": " ".join(words(content))})
 
 
 def matches(dialect: str, query: str) -> ColumnElement[bool]:
     """The condition that a case contains all words of `query`, each as the beginning of a word."""
-    terms = words(query)
+    terms = [(term, len(term) >= _PREFIX) for term in words(query)]
     if not terms:
         return false()
     if dialect == "sqlite":
         rows = "SELECT rowid FROM case_words WHERE case_words MATCH :words"
-        expression = " ".join(f'"{term}"{"*" * (len(term) >= _PREFIX)}' for term in terms)
+        expression = " ".join(f'"{term}"{"*" * is_prefix}' for term, is_prefix in terms)
     else:
         rows = "SELECT number FROM case_words WHERE words @@ CAST(:words AS tsquery)"
-        expression = " & ".join(f"'{term}'{':*' * (len(term) >= _PREFIX)}" for term in terms)
-    numbers = text(rows).bindparams(words=expression).columns(cases.c.number)
-    return cast("ColumnElement[bool]", cases.c.number.in_(numbers))
+        expression = " & ".join(f"'{term}'{':*' * is_prefix}" for term, is_prefix in terms)
+    return cases.c.number.in_(text(rows).bindparams(words=expression).columns(cases.c.number))
