@@ -66,7 +66,7 @@ def write_letter(case: Case) -> Draft:
     if action not in ("reply", "refund") or ("money", "refunded") in names:
         quotes = []
     # 3. How it goes on.
-    following = category if action == "reply" else ""
+    following: str = category if action == "reply" else ""
     if action == "hand_over" or not (quotes or names):
         following = "hand_over"
     elif ("status", "delivered") in names and category == "shipping":
