@@ -80,8 +80,10 @@ cases = sa.Table(
     sa.Column("open_seconds", sa.Float),
     sa.Index("cases_by_status", "status", "number"),
     sa.Index("cases_by_category", "category", "number"),
-    # Statistics and counts read nothing but these two.
-    sa.Index("cases_by_day", "closed_day", "category", "closed_by", "open_seconds", "number"),
+    # Statistics and counts read nothing but these three. The first has few different keys, which
+    # Postgres stores once each: with the columns of the second it is eight times as large.
+    sa.Index("cases_by_day", "closed_day", "category", "closed_by"),
+    sa.Index("cases_by_duration", "closed_day", "open_seconds", "number"),
     sa.Index("cases_by_status_and_category", "status", "category"),
 )
 
@@ -144,11 +146,15 @@ switches = sa.Table(
     sa.Column("is_on", sa.Boolean, nullable=False, server_default=sa.false()),
 )
 
-# The words of each case, which `search.py` writes and finds in the way of each database.
+# The words of each case, which `search.py` writes and finds in the way of each database. With its
+# default of 100, Postgres overestimates how many cases contain a rare word, and reads all of them
+# in the order of the list instead of the index: 40 ms instead of 1 ms, with 95,000 cases.
 for _dialect, _statement in {
     "sqlite": "CREATE VIRTUAL TABLE IF NOT EXISTS case_words USING fts5(words, content='')",
-    "postgresql": "CREATE TABLE IF NOT EXISTS case_words (number INTEGER PRIMARY KEY, words"
-    " tsvector); CREATE INDEX IF NOT EXISTS case_words_gin ON case_words USING gin (words)",
+    "postgresql": """
+        CREATE TABLE IF NOT EXISTS case_words (number INTEGER PRIMARY KEY, words tsvector);
+        CREATE INDEX IF NOT EXISTS case_words_gin ON case_words USING gin (words);
+        ALTER TABLE case_words ALTER COLUMN words SET STATISTICS 1000""",
 }.items():
     _create = sa.DDL(_statement).execute_if(dialect=_dialect)  # type: ignore[no-untyped-call]
     sa.event.listen(metadata, "after_create", _create)
