@@ -56,7 +56,7 @@ class Intake:
     def _take_file(self, path: Path) -> bool:
         """False if the databases do not answer; the mail stays in the mailbox."""
         try:
-            self.take(path.read_bytes())
+            self.take(self.mailbox.read(path))
         except TooLarge as error:
             self.mailbox.refuse(path, str(error))
         except FileNotFoundError:  # another process took it
