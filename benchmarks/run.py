@@ -171,6 +171,15 @@ BENCHMARKS: dict[str, tuple[str, dict[str, tuple[str, str, str]]]] = {
             "recall_at_10": ("the same, recall@10 against brute force", "", ">= 0.9"),
         },
     ),
+    "workflow": (
+        "workflow.py",
+        {
+            "step_sqlite_p50_ms": ("a durable step on SQLite, p50", "ms", "<= 4"),
+            "step_postgres_p50_ms": ("a durable step on Postgres, p50", "ms", "<= 4"),
+            "steps_per_second": ("steps of one worker on Postgres", "1/s", ">= 250"),
+            "takeover_max_seconds": ("take-over after SIGKILL, slowest of 40", "s", "<= 3"),
+        },
+    ),
 }
 
 

@@ -33,6 +33,8 @@ BROUGHT = {
     "yaml": "langchain-core",
     "jinja2": "torch",
     "threadpoolctl": "scikit-learn",
+    "markupsafe": "jinja2",
+    "pydantic_core": "pydantic-settings",
 }
 
 
