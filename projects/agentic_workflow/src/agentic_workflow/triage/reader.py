@@ -3,9 +3,9 @@
     reader = find_reader(load_chat_model("path:var/model"))
     reader.read("I want my money back for A-733")    # "refund"
 
-Two forms of answer are understood: a category under a schema, from any model, and the calls of the
-help desk task of finetune_lora, from an adapter that was trained on it. All other fields are left
-to the rules, which do better, and which no mail can talk into anything.
+Two forms of answer are understood: a category under a schema, from any model, and the calls of a
+fine-tuned help desk model, whose prompt is in its `task.json`. All other fields are left to the
+rules, which do better, and which no mail can talk into anything.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from seedbed.settings import Settings
 
 log = logging.getLogger(__name__)
 _MAX_CHARS = 4000
-_TOOLS: dict[str, Category] = {  # the tools of finetune_lora's help desk, as categories of ours
+_TOOLS: dict[str, Category] = {  # tools of the fine-tuned help desk, and our categories
     "refund_order": "refund",
     "order_status": "shipping",
     "reset_password": "account",
@@ -72,7 +72,7 @@ def find_reader(model: BaseChatModel | None) -> Reader | None:
     name = str(getattr(model, "model_name", ""))
     if model is None or name == Settings.model_fields["model"].default:
         return None
-    # An adapter exported by finetune_lora, path:DIR, has the prompt that it was trained with.
+    # A fine-tuned model, path:DIR, has the prompt that it was trained with.
     task = Path(name.removeprefix("path:"), "task.json")
     adapter = name.startswith("path:") and task.exists()
     system = json.loads(task.read_text("utf-8")).get("system") if adapter else ""
