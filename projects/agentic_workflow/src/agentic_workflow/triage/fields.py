@@ -40,6 +40,7 @@ class Signals:
     danger: str = ""
     misuse: str = ""  # somebody else uses the account
     twice: str = ""  # charged twice
+    unasked: str = ""  # disputes a charge for something not chosen
     accepted: str = ""  # accepts a sum that the quoted thread offers
     refused: str = ""  # wants no refund
     claim: str = ""  # a sum that may be asked for
@@ -87,6 +88,7 @@ def read_signals(mail: Mail) -> Signals:
         danger=next((p for p in parts if _is_danger(p)), ""),
         misuse=next((p for p in parts if has("misuse", p)), ""),
         twice=next((p for p in parts if has("charged twice", p)), ""),
+        unasked=next((p for p in parts if amount and has("unasked", p)), ""),
         accepted=accepted,
         scam=next((p for p in parts if has("scam", p)), ""),
         refused=next((p for p in parts if has("refuses refund", p)), ""),

@@ -34,6 +34,7 @@ _BOOSTS: dict[str, dict[Category, float]] = {
     "legal": {"complaint": 3.0, "other": 0.2, "spam": 0.1},
     "danger": {"other": 0.05, "spam": 0.2},
     "twice": {"billing": 8.0},
+    "unasked": {"billing": 4.0},
     "accepted": {"refund": 50.0, "other": 0.05, "complaint": 0.2},
     "refused": {"refund": 0.2},
     "claim": {"refund": 2.0, "billing": 2.0, "other": 0.5},
