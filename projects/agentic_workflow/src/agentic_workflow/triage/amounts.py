@@ -16,12 +16,7 @@ from functools import cache
 
 from agentic_workflow.triage.words import clauses, has, matcher, plain, tables, words
 
-_CURRENCIES = {
-    "EUR": r"€|eur(?:os?)?\b|euros\b",
-    "USD": r"us\$|\$|usd\b|(?:us )?dollars?\b|dolar(?:es)?\b",
-    "GBP": r"£|gbp\b|pounds?\b|quid\b|pfund\b|livres sterling|libras\b",
-    "CHF": r"chf\b|sfr\.?|(?:schweizer )?franken\b|francs?(?: suisses)?\b|francos\b|fr\.(?=\s?\d)",
-}
+_CURRENCIES = {code: "|".join(row) for code, row in tables("grammar.toml")["currency"].items()}
 _SIGN = "(?:" + "|".join(_CURRENCIES.values()) + ")"
 _NUMBER = r"\d{1,3}(?:[.,' ]\d{3})+(?:[.,]\d{1,2})?(?!\d)|\d+(?:[.,]\d{1,2})?(?!\d)"
 _CENTS = (  # "100 Euro und 50 Cent", "12€50", "12 euros 50."
@@ -32,11 +27,7 @@ _MONEY = re.compile(
     rf"(?<![\w.,])(?P<before>{_SIGN})\s?(?P<n1>{_NUMBER})(?:,-|\.-|,--)?"
     rf"|(?<![\w.,/])(?P<n2>{_NUMBER})(?:,-|\.-|,--)?\s?(?P<after>{_SIGN})(?:{_CENTS})?"
 )
-_BARE = re.compile(  # "the 129.90": a sum although no currency is named; "am 24.07." is a date
-    r"(?<![\w.,/:#-])(?<!\b[av]m )(?<!\bvom )(?<!\bbis )(?<!\b[dz]em )(?<!\bab )(?<!\bzum )"
-    r"(?![0-3]?\d\.[01]\d\.\s*\S)(?P<n1>\d{1,3}(?:[.,' ]\d{3})*[.,]\d{2}|\d+,-)(?![\w.,/:%-]*\d"
-    r"|\s?(?:uhr|h\b|%|kg|cm|mm|gb|ghz|zoll|inch|am\b|pm\b))"
-)
+_BARE = re.compile(words("bare sum"))
 
 
 @dataclass(frozen=True)
@@ -161,16 +152,13 @@ def _digits(run: re.Match[str]) -> str:
             linked = True
             continue
         value, rest = values[name], group % 100
+        fits = rest % 10 == 0 and value < (20 if rest in (60, 80) else 10)
         if value == 1000:
             thousands, group = max(group, 1) * 1000, 0
         elif value == 100 and group < 10:
             group = max(group, 1) * 100
-        elif (
-            rest == 0  # "zweihundert|neun", "vierzig|fünf", "soixante|dix", "neun und|vierzig"
-            or (value < 10 <= rest and rest % 10 == 0)
-            or (value < 20 and rest in (60, 80))
-            or (linked and rest < 10 < value)
-        ):
+        # "zweihundert|neun", "vierzig|fünf", "soixante|dix", "neun und|vierzig"
+        elif rest == 0 or (linked and rest < 10 < value) or fits:
             group += value
         else:  # "seventy nine | ninety five"
             parts.append(thousands + group)

@@ -138,9 +138,8 @@ def _amount(mail: Mail, category: Category, signals: Signals) -> Amount | None:
 
 
 def _accepted(mail: Mail, parts: list[str]) -> str:
-    if not has("offer", plain(mail.quoted)):
-        return ""
-    return next((p for p in parts if has("accept", p) and not has("not", p)), "")
+    offer = has("offer", plain(mail.quoted))
+    return next((p for p in parts if offer and has("accept", p) and not has("not", p)), "")
 
 
 # ── approval ────────────────────────────────────────────────────────────────────────────────
@@ -154,13 +153,9 @@ def _approval(mail: Mail, category: Category, amount: Amount | None, signals: Si
     if amount is None or amount.value * _RATES.get(amount.currency or "", Decimal(1)) <= LIMIT_EUR:
         return ""
     text = open_text(mail)
-    back = (
-        category == "refund"
-        or (category == "billing" and has("taken", text))
-        or bool(signals.twice or signals.accepted)
-        or has("ask back", text)
-    )
-    return f"{amount.value} asked back" if back and not has("reminder", text) else ""
+    charged = category == "billing" and has("taken", text)
+    back = category == "refund" or signals.twice or signals.accepted or has("ask back", text)
+    return f"{amount.value} asked back" if (back or charged) and not has("reminder", text) else ""
 
 
 def _is_threat(sentence: str) -> bool:
@@ -207,9 +202,7 @@ def _priority(
         return "high", stranger[0]
     if due := _due_soon(text, category, mail.sent_at.date() if mail.sent_at else None):
         return "high", due
-    calm = (
-        order_id is None and not has("problem", text) and category not in ("account", "complaint")
-    )
+    calm = not order_id and not has("problem", text) and category not in ("account", "complaint")
     change = order_id and ("?" in text or has("request", text))
     if (category == "other" and not change) or signals.praise or (calm and has("enquiry", text)):
         return "low", "general enquiry or thanks"

@@ -12,11 +12,7 @@ import re
 
 from agentic_workflow.triage.words import clauses, has, plain, tables, words
 
-_ID = re.compile(  # "10234", "GL-204418", "2025-00871", "12-AB-3344", "7055 190"
-    r"(?<![\w.,/+-])(?P<hash>#\s?)?(?P<mark>(?:[a-z]{1,6}\d?[-_/]){1,2}|[a-z]{1,4}(?=\d{3}))?"
-    r"(?P<digits>\d{1,4}(?: \d{2,4}(?!\d)){1,4}|\d+(?:[-/.](?:[a-z]{1,3}[-/]?)?\d+)*)"
-    r"(?![\w/+€$£%]|[.,]\d|-\d)"
-)
+_ID = re.compile(words("order number"))
 _LINK = rf"(?:[\s:#.,()\[\]*|\"'=-]|n°|\b{words('link')}\b|n[or](?=\d)){{0,14}}"
 _KEYED = re.compile(rf"(?<!\w){words('order')}{_LINK}$")
 _KEYED_AFTER = re.compile(r" ?\(?(?:order|bestellung|commande|pedido)\b(?![\s:.]*(?:n|#|\d))")
@@ -24,10 +20,7 @@ _OTHER = re.compile(rf"(?<!\w){words('other number')}{_LINK}(?:[a-z]{{1,3}}-|re 
 _LISTED = re.compile(r"\d{3,}\s?(?:,|/|&|and|und|et|y|e|or|oder|ou|o|sowie|,? not|,? nicht)\s+#?$")
 _DENIED = re.compile(r"\b(?:not|nicht|pas|no|n'est pas)\s(?:\w+\s){0,3}?#?$")
 _DENIED_AFTER = re.compile(r",? (?:nicht|not|pas|no)\b(?! \w+n)")
-_ADDRESS_OR_DATE = re.compile(
-    r"https?://\S+|\S+@\S+"
-    r"|(?<![\w/.-])(?:\d\d?([./-])\d\d?\1(?:\d\d){1,2}|(?:19|20)\d\d-\d\d-\d\d)(?![\w/-])"
-)
+_ADDRESS_OR_DATE = re.compile(words("address or date"))
 _NOISE = [re.compile(pattern) for pattern in tables("grammar.toml")["postcode or phone"]["any"]]
 
 

@@ -11,7 +11,9 @@ configured. Looking up facts and deciding what to do is left to `decide`.
 from __future__ import annotations
 
 import math
+import tomllib
 from functools import cached_property
+from pathlib import Path
 
 from langchain_core.embeddings import Embeddings
 from langchain_core.language_models import BaseChatModel
@@ -26,22 +28,9 @@ _UNSURE = 0.7
 """Confidence below which a language model is asked: some 15 % of mails, with most errors."""
 _TRUST = 2.0
 """Weight of the model's category, against 1 for the classifier, in the confidence."""
-_BOOSTS: dict[str, dict[Category, float]] = {
-    # By how much a signal multiplies a category's odds, by the definitions of the categories. The
-    # classifier still has a say, because a signal may be misread.
-    "deletion": {"account": 20.0},
-    "misuse": {"account": 8.0},
-    "legal": {"complaint": 3.0, "other": 0.2, "spam": 0.1},
-    "danger": {"other": 0.05, "spam": 0.2},
-    "twice": {"billing": 8.0},
-    "unasked": {"billing": 4.0},
-    "accepted": {"refund": 50.0, "other": 0.05, "complaint": 0.2},
-    "refused": {"refund": 0.2},
-    "claim": {"refund": 2.0, "billing": 2.0, "other": 0.5},
-    "scam": {"spam": 30.0},
-    "praise": {"other": 10.0, "shipping": 0.2},
-    "goods": {"refund": 3.0},
-}
+_BOOSTS: dict[str, dict[Category, float]] = tomllib.loads(
+    Path(__file__).with_name("boosts.toml").read_text("utf-8")
+)
 
 
 class Triager:
@@ -97,8 +86,5 @@ class Triager:
             for category, factor in _BOOSTS[name].items():
                 odds[category] *= factor
         best = max(odds, key=lambda category: odds[category])
-        return (
-            best,
-            odds[best] / math.fsum(odds.values()),
-            ", ".join(["classifier", *signals.names]),
-        )
+        why = ", ".join(["classifier", *signals.names])
+        return best, odds[best] / math.fsum(odds.values()), why

@@ -22,10 +22,6 @@ _END = re.compile(
     rf"(?<=[.!?;]){_ABBREVIATION}(?<!\d\.)\s+|(?<=\d\.)\s+(?=[^\W\d]{{3}})"
     r"|\n\s*\n|(?<=[.!?;:,])\n|\n(?=[-*•]|[^\n:.]{2,25}: )"
 )
-_TURN = re.compile(
-    r",\s+(?:but|aber|mais|pero|doch|while|whereas|wahrend|tandis que|mientras|sondern|sino)\b"
-    r"|\b(?:but|however|sondern|sino)\b"
-)
 
 
 @cache
@@ -70,8 +66,8 @@ def sentences(text: str) -> list[str]:
 
 def clauses(text: str) -> list[str]:
     """Sentences, divided further where they turn to something else ("…, but …")."""
-    parts = []
+    parts, turn = [], re.compile(words("turn"))
     for sentence in sentences(text):
-        starts = [0, *(m.start() for m in _TURN.finditer(sentence) if m.start()), len(sentence)]
+        starts = [0, *(m.start() for m in turn.finditer(sentence) if m.start()), len(sentence)]
         parts += [sentence[a:b].strip(" ,") for a, b in pairwise(starts)]
     return parts
