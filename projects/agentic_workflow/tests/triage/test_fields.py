@@ -22,6 +22,12 @@ def read(text: str, category: Category = "refund", subject: str = "", quoted: st
         ("Please refund 100.01 EUR.", True),
         ("Bitte 1.249,00 € auf mein Konto zurück.", True),
         ("I was charged 449 € on Monday and 449 € on Tuesday.", True),
+        ("Retoure vor Wochen, kein Geld zurück, keine Antwort. Es sind 189 €!", True),
+        ("Still no refund, just excuses. 150 EUR!", True),
+        ("You say the 150 € have arrived, but they have not.", True),
+        ("It is not about the money. But I want my 180 EUR back.", True),
+        ("Ich will das nicht länger hinnehmen, erstatten Sie die 150 Euro.", True),
+        ("Send me the invoice. You charged 189 EUR twice.", True),
         ("I do not want a refund of the 249 €, only a new charger.", False),
     ],
 )

@@ -69,7 +69,8 @@ def open_text(mail: Mail) -> str:
     return "\n\n".join(
         part
         for part in parts
-        if not has("refuses refund", part) and (not has("past refund", part) or has("not", part))
+        if not has("refuses refund", part)
+        and (not has("past refund", part) or has("not", part) or has("hearsay", part))
     )
 
 
@@ -129,10 +130,9 @@ def read_fields(mail: Mail, category: Category, signals: Signals) -> Triage:
 def _amount(mail: Mail, category: Category, signals: Signals) -> Amount | None:
     if signals.accepted:
         return find_amount(mail.quoted, claim=True)
-    if signals.refused and not signals.twice:
-        return None
     text = open_text(mail)
-    if has("document", text) and not (has("contested", text) or has("ask back", text)):
+    contested = signals.twice or signals.unasked or has("contested", text) or has("ask back", text)
+    if has("document", text) and not contested:
         return None
     return find_amount(text, claim=category in ("refund", "billing") or has("ask back", text))
 
