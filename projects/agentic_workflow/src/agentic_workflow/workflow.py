@@ -185,7 +185,6 @@ class HelpDesk(DBOSConfiguredInstance):
     def classify(self, case_id: str, mail: Mail, screening: Screening) -> Json:
         """Category, priority, order and amount, and whether a person has to approve."""
         started, triage = time.perf_counter(), self.triager.triage(mail, screening)
-        self.store.update(case_id, triage=triage)
         reason, fields = f"{triage.category}, priority {triage.priority}", {"model": triage.model}
         return self._record(case_id, "classify", started, triage, reason, triage.reasons, **fields)
 
@@ -195,7 +194,7 @@ class HelpDesk(DBOSConfiguredInstance):
         started, query = time.perf_counter(), f"{mail.subject}\n{mail.text}"
         facts = self.shop.facts(mail, triage)
         passages = self.passages.search(query, mail.language, category=triage.category)
-        self.store.update(case_id, facts=facts)
+        self.store.update(case_id, triage=triage, facts=facts)  # one transaction for both steps
         reason = f"customer {facts.customer_id or 'unknown'}, order {facts.order_id or 'unknown'}"
         evidence = (*facts.warnings, *(passage.source for passage in passages))
         values = [passage.model_dump(mode="json") for passage in passages]
@@ -229,7 +228,7 @@ class HelpDesk(DBOSConfiguredInstance):
         self.store.update(case_id, draft=draft)
         fields = draft.model_dump(include={"model", "prompt_version", "tokens", "cost_usd"})
         self._record(case_id, "draft", started, None, "", draft.citations, **fields)
-        limit = self._exceeded(case_id)
+        limit = self._exceeded(case_id) if draft.tokens else ""
         return [*draft.warnings, *([f"Limit exceeded: {limit}."] if limit else [])]
 
     @step
@@ -326,8 +325,9 @@ class HelpDesk(DBOSConfiguredInstance):
     def _exceeded(self, case_id: str) -> str:
         """The limit that the case or the day exceeds, or ""."""
         limits, events = self.policy.current().limits, self.store.events(case_id)
-        case = {"steps": len(events), "seconds": sum(event.seconds for event in events)}
-        case |= self.store.spent_on(case_id).model_dump(include={"tokens", "cost_usd"})
+        names = ("seconds", "tokens", "cost_usd")
+        case = {name: sum(getattr(event, name) for event in events) for name in names}
+        case["steps"] = len(events)
         day = self.store.spent(datetime.now(UTC).date()).model_dump()
         for scope, usage in (("case", case), ("day", day)):
             for name, limit in getattr(limits, scope).model_dump().items():
