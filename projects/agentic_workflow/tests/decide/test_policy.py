@@ -103,6 +103,11 @@ def test_unknown_order_leads_to_a_question() -> None:
     assert decide(facts, category="shipping", order_id="1").action == "ask"
 
 
+def test_mail_that_is_perhaps_spam_goes_to_a_person() -> None:
+    decision = decide(category="spam", confidence=0.7)
+    assert (decision.action, decision.approval) == ("hand_over", True)
+
+
 def test_spam_and_automatic_mails_are_ignored() -> None:
     assert decide(category="spam", needs_approval=True) == decide(category="spam")
     assert decide(category="spam").approval is False
