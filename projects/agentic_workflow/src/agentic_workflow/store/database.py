@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine, event, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -32,8 +32,11 @@ def open_database(url: str | Path) -> Engine:
 
     Raises ConfigError for a wrong URL, MissingExtra without a driver, and Unavailable.
     """
-    engine = sql_engine(url, setting=SETTING, extra="agentic-workflow[postgres]")
+    engine = sql_engine(url, setting=SETTING)
     if engine.dialect.name == "sqlite":
+        # By default a power cut may undo the last commits: a claim of the outbox, and the mail
+        # would be sent again.
+        event.listen(engine, "connect", lambda c, _: c.execute("PRAGMA synchronous=FULL"))
         with suppress(OSError):  # SQLite reports the folder that it cannot open
             Path(str(engine.url.database)).parent.mkdir(parents=True, exist_ok=True)
     with writing(engine) as connection:
