@@ -14,7 +14,7 @@ from __future__ import annotations
 import random
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, Protocol
@@ -156,13 +156,13 @@ class HelpDesk(DBOSConfiguredInstance):
     def receive(self, case_id: str) -> Json:
         """Mark the case as taken; returns its mail."""
         started, mail = time.perf_counter(), self.store.case(case_id).mail
-        self.store.update(case_id, status="working")
         first = next((m[1] for i in mail.in_reply_to if (m := _ANSWERED.match(i))), "")
         reason = ""
         with suppress(NotFound):
             if first and self.store.case(first).mail.sender == mail.sender:
                 reason = f"answers case {first}"
-        return self._record(case_id, "receive", started, mail, reason, mail.warnings)
+        change = {"status": "working"}
+        return self._record(case_id, "receive", started, mail, reason, mail.warnings, change)
 
     @step
     def deduplicate(self, case_id: str) -> str | None:
@@ -170,8 +170,8 @@ class HelpDesk(DBOSConfiguredInstance):
         first = self.store.duplicate_of(case_id)
         if first:
             reason = f"same mail as case {first}"
-            self.store.record(case_id, "duplicate", reason=reason)
-            self.store.update(case_id, status="duplicate", outcome=reason)
+            event = {"kind": "duplicate", "reason": reason}
+            self.store.update(case_id, status="duplicate", outcome=reason, event=event)
         return first
 
     @step
@@ -185,8 +185,9 @@ class HelpDesk(DBOSConfiguredInstance):
     def classify(self, case_id: str, mail: Mail, screening: Screening) -> Json:
         """Category, priority, order and amount, and whether a person has to approve."""
         started, triage = time.perf_counter(), self.triager.triage(mail, screening)
-        reason, fields = f"{triage.category}, priority {triage.priority}", {"model": triage.model}
-        return self._record(case_id, "classify", started, triage, reason, triage.reasons, **fields)
+        reason = f"{triage.category}, priority {triage.priority}"
+        record, model = self._record, triage.model
+        return record(case_id, "classify", started, triage, reason, triage.reasons, model=model)
 
     @step
     def look_up(self, case_id: str, mail: Mail, triage: Triage) -> Json:
@@ -194,11 +195,11 @@ class HelpDesk(DBOSConfiguredInstance):
         started, query = time.perf_counter(), f"{mail.subject}\n{mail.text}"
         facts = self.shop.facts(mail, triage)
         passages = self.passages.search(query, mail.language, category=triage.category)
-        self.store.update(case_id, triage=triage, facts=facts)  # one transaction for both steps
         reason = f"customer {facts.customer_id or 'unknown'}, order {facts.order_id or 'unknown'}"
         evidence = (*facts.warnings, *(passage.source for passage in passages))
         values = [passage.model_dump(mode="json") for passage in passages]
-        recorded = self._record(case_id, "look up", started, facts, reason, evidence)
+        change = {"triage": triage, "facts": facts}
+        recorded = self._record(case_id, "look up", started, facts, reason, evidence, change)
         return {"facts": recorded, "passages": values}
 
     @step
@@ -209,9 +210,9 @@ class HelpDesk(DBOSConfiguredInstance):
         started, policy = time.perf_counter(), self.policy.current()
         limit = self._exceeded(case_id)
         decision = policy.decide(mail, screening, triage, facts, over_limit=limit)
-        self.store.update(case_id, decision=decision, policy_version=policy.version)
+        change = {"decision": decision, "policy_version": policy.version}
         reason = f"{decision.action} by rule {decision.rule!r}, policy {policy.version}"
-        return self._record(case_id, "decide", started, decision, reason, decision.reasons)
+        return self._record(case_id, "decide", started, decision, reason, decision.reasons, change)
 
     @step
     def draft(self, case_id: str, passages: Sequence[Passage]) -> list[str]:
@@ -225,9 +226,9 @@ class HelpDesk(DBOSConfiguredInstance):
             if correction.triage and correction.triage.category == triage.category
         ]
         draft = self.writer.write(mail, triage, facts, decision, passages, alike[:2])
-        self.store.update(case_id, draft=draft)
         fields = draft.model_dump(include={"model", "prompt_version", "tokens", "cost_usd"})
-        self._record(case_id, "draft", started, None, "", draft.citations, **fields)
+        change = {"draft": draft}
+        self._record(case_id, "draft", started, None, "", draft.citations, change, **fields)
         limit = self._exceeded(case_id) if draft.tokens else ""
         return [*draft.warnings, *([f"Limit exceeded: {limit}."] if limit else [])]
 
@@ -293,8 +294,10 @@ class HelpDesk(DBOSConfiguredInstance):
     def close(self, case_id: str, plan: Json) -> str:
         """Close the case."""
         outcome = " and ".join(plan["actions"]) or "nothing to do"
-        self.store.record(case_id, "close", reason=outcome)
-        self.store.update(case_id, status="closed", outcome=outcome, closed_by=plan["by"])
+        event = {"kind": "close", "reason": outcome}
+        self.store.update(
+            case_id, status="closed", outcome=outcome, closed_by=plan["by"], event=event
+        )
         return "closed"
 
     @step
@@ -303,8 +306,8 @@ class HelpDesk(DBOSConfiguredInstance):
         return self._leave(case_id, "failed", reason)
 
     def _leave(self, case_id: str, status: Literal["in_doubt", "failed"], reason: str) -> str:
-        self.store.update(case_id, status=status, outcome=reason)
-        self.store.record(case_id, status, reason=reason)
+        event = {"kind": status, "reason": reason}
+        self.store.update(case_id, status=status, outcome=reason, event=event)
         return status
 
     def _record(
@@ -315,11 +318,16 @@ class HelpDesk(DBOSConfiguredInstance):
         result: BaseModel | None,
         reason: str,
         evidence: Sequence[str] = (),
+        change: Mapping[str, Any] | None = None,
         **fields: Any,
     ) -> Json:
-        """Add a step to the audit trail; returns its result as JSON."""
-        fields |= {"evidence": evidence, "seconds": time.perf_counter() - started}
-        self.store.record(case_id, kind, reason=reason, **fields)
+        """Change the case and add the step to its audit trail; returns the result as JSON."""
+        event = {"kind": kind, "reason": reason, "evidence": evidence, **fields}
+        event["seconds"] = time.perf_counter() - started
+        if change:
+            self.store.update(case_id, event=event, **change)
+        else:
+            self.store.record(case_id, **event)
         return result.model_dump(mode="json") if result else {}
 
     def _exceeded(self, case_id: str) -> str:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from statistics import median
@@ -142,10 +142,17 @@ class Store:
         return self._all(CaseSummary, query, limit)
 
     def update(
-        self, id: str, *, status: Status | None = None, closed_by: str = "desk", **values: object
+        self,
+        id: str,
+        *,
+        status: Status | None = None,
+        closed_by: str = "desk",
+        event: Mapping[str, Any] | None = None,
+        **values: object,
     ) -> None:
         """Change columns of a case: `triage=`, `facts=`, `draft=`, `outcome=`, `attempt=` …
 
+        `event` has the arguments of `record`, for an entry of the audit trail in one transaction.
         Raises NotFound, or Conflict if the case is closed. Repeating an update is harmless, and so
         is a late one of a worker that was taken for dead: it can neither reopen a closed case nor
         make one wait that a person has decided.
@@ -160,6 +167,8 @@ class Store:
                     values["open_seconds"] = max(0.0, (now - case.received_at).total_seconds())
                     values["closed_day"] = now.astimezone(UTC).date().isoformat()
             self._change(connection, id, status, **values)
+            if event:
+                self._add_event(connection, id, **{"actor": "desk", **event})
 
     def _change(
         self, connection: Connection, id: str, status: Status | None, **values: object
