@@ -231,3 +231,10 @@ def test_loop_of_auto_replies_ends_with_the_first():
 )
 def test_language_is_detected(text, language):
     assert detect_language(text) == language
+
+
+def test_contact_form_is_from_the_customer_it_names() -> None:
+    form = b"From: Shop <no-reply@shop.example>\nReply-To: Bob <bob@x.org>\n\nWhere is my parcel?"
+    mail = parse_mail(form)
+    assert (mail.sender, mail.sender_name, mail.automatic) == ("bob@x.org", "Bob", False)
+    assert parse_mail(form.replace(b"Bob <bob@x.org>", b"no-reply@shop.example")).automatic

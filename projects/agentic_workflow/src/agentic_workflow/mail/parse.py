@@ -136,9 +136,18 @@ def _parse(headers: _Headers, name: str) -> Any:
 
 
 def _sender(headers: _Headers) -> tuple[str, str]:
-    """(display name, address in lower case)."""
-    addresses = getattr(_parse(headers, "from"), "addresses", ())
-    raw = headers.get("from", "")
+    """Name and address of who wrote the mail, and gets the reply."""
+    name, address = _person(headers, "from")
+    # A contact form sends from noreply@shop and names the customer in Reply-To.
+    if pattern("automatic", "from").match(address) and "reply-to" in headers:
+        customer = _person(headers, "reply-to")
+        return customer if customer[1] else (name, address)
+    return name, address
+
+
+def _person(headers: _Headers, header: str) -> tuple[str, str]:
+    addresses = getattr(_parse(headers, header), "addresses", ())
+    raw = headers.get(header, "")
     name = addresses[0].display_name if addresses else raw.partition("<")[0].strip(' "')
     match = re.search(r"[^\s<>\"@,;:()]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63})*", raw)
     address = addresses[0].addr_spec if addresses and addresses[0].domain else match and match[0]
