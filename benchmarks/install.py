@@ -1,6 +1,6 @@
 """A newcomer's first minute: from a fresh clone and empty caches to the first result.
 
-python benchmarks/install.py [rag|vision] [--json]    needs git, make, and the network or a mirror
+python benchmarks/install.py [rag|vision|workflow] [--json]    needs git, make, and the network or a mirror
 """
 
 from __future__ import annotations
@@ -23,25 +23,35 @@ ROOT = Path(__file__).parent.parent
 DEADLINE = 300
 
 
-def question() -> tuple[str, dict[str, Any], str]:
-    """Path and body of a request to rag_chatbot, and the key of its result that is not empty."""
+Request = tuple[str, dict[str, Any] | None, str]
+"""Path and body (None: GET) of a request, and the key of its result that is not empty."""
+
+
+def question() -> Request:
+    """A question to rag_chatbot."""
     return "/v1/ask", {"question": "What is hybrid search?"}, "citations"
 
 
-def invoice() -> tuple[str, dict[str, Any], str]:
-    """The same for vision_app."""
+def invoice() -> Request:
+    """An invoice for vision_app."""
     picture = ROOT / "projects/vision_app/src/vision_app/files/samples/invoice.png"
     image = base64.b64encode(picture.read_bytes()).decode()
     return "/v1/extract", {"image": image, "schema": "invoice"}, "evidence"
 
 
-REQUESTS = {"rag": question, "vision": invoice}
+def inbox() -> Request:
+    """The first draft of agentic_workflow that waits for approval."""
+    return "/v1/inbox", None, "waiting"
+
+
+REQUESTS = {"rag": question, "vision": invoice, "workflow": inbox}
 
 
 def first_answer(project: str, port: int, server: subprocess.Popen[bytes]) -> dict[str, Any]:
     """Send the project's request until there is a result."""
     path, values, key = REQUESTS[project]()
-    body, headers = json.dumps(values).encode(), {"content-type": "application/json"}
+    body = None if values is None else json.dumps(values).encode()
+    headers = {"content-type": "application/json"}
     url = f"http://127.0.0.1:{port}{path}"
     began = time.monotonic()
     while time.monotonic() - began < DEADLINE and server.poll() is None:
@@ -51,7 +61,8 @@ def first_answer(project: str, port: int, server: subprocess.Popen[bytes]) -> di
             if answer[key]:
                 return answer
         except OSError:
-            time.sleep(0.1)
+            pass
+        time.sleep(0.1)
     raise SystemExit("The server returned no result.")
 
 
@@ -73,7 +84,7 @@ def main(project: str) -> dict[str, Any]:
         kept = {
             k: v
             for k, v in os.environ.items()
-            if not k.startswith(("SEEDBED_", "RAG_", "VISION_", "XDG_"))
+            if not k.startswith(("SEEDBED_", "RAG_", "VISION_", "WORKFLOW_", "XDG_"))
         }
         environment = {**kept, "HOME": str(home), "UV_CACHE_DIR": str(home / "uv")}
         port = free_port()

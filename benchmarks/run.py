@@ -171,6 +171,13 @@ BENCHMARKS: dict[str, tuple[str, dict[str, tuple[str, str, str]]]] = {
             "recall_at_10": ("the same, recall@10 against brute force", "", ">= 0.9"),
         },
     ),
+    "workflow-install": (
+        "install.py workflow",
+        {
+            "first_answer_seconds": ("fresh clone to the first draft for approval", "s", "<= 45"),
+            "installed_mb": ("installed for it, without torch", "MB", "<= 1400"),
+        },
+    ),
     "workflow": (
         "workflow.py",
         {
