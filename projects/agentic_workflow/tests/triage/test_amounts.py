@@ -2,7 +2,7 @@ from decimal import Decimal
 
 import pytest
 
-from agentic_workflow.triage.amounts import find_amount, with_digits
+from agentic_workflow.triage.amounts import find_accepted, find_amount, with_digits
 
 
 @pytest.mark.parametrize(
@@ -27,6 +27,13 @@ from agentic_workflow.triage.amounts import find_amount, with_digits
         ("Costó 135,60 € y cobraron 235,60 €; la diferencia, cien euros exactos", "100", "EUR"),
         ("Two dresses went back, 49.95 € each. When do I get the refund?", "99.90", "EUR"),
         ("The order was 112.30 €. Please refund the book, 12.50 €.", "12.50", "EUR"),
+        ("Pagué 199,00 € y devolvisteis 150,00 €. Faltan 49 €.", "49", "EUR"),
+        ("It lists twelve (768.00 EUR), which is 128.00 EUR too much.", "128.00", "EUR"),
+        ("Me cobraron 310,00 € en vez de 290,00 €, son 20 € de más.", "20", "EUR"),
+        ("Four plates at 12.50 EUR chipped, that is 50.00 EUR to refund.", "50.00", "EUR"),
+        ("Am 3. und am 5. wurden je 130,00 € abgebucht, eine davon zurück.", "130.00", "EUR"),
+        ("Preis 420,00 €, dazu 7,90 € Zuschlag, den ich nie gewählt habe.", "7.90", "EUR"),
+        ("La remise de 20 € n'y est pas : remboursez-moi 20 € de remise.", "20", "EUR"),
     ],
 )
 def test_amount_is_the_sum_asked_for(text: str, value: str, currency: str | None) -> None:
@@ -61,3 +68,21 @@ def test_number_words_of_four_languages_become_digits() -> None:
         "one of them, once, a day": "one of them, once, a day",
     }
     assert [with_digits(text) for text in spelled] == list(spelled.values())
+
+
+@pytest.mark.parametrize(
+    ("acceptance", "value"),
+    [
+        ("die zweite variante, bitte", "40.00"),
+        ("option 1", "189.00"),
+        ("vale, los 40", "40.00"),
+        ("yes, agreed", "189.00"),
+        ("the third one", None),
+    ],
+)
+def test_accepted_sum_is_the_one_that_the_answer_chooses(
+    acceptance: str, value: str | None
+) -> None:
+    offer = "> 1) a refund of 189.00 EUR\n> 2) keep it and get 40.00 EUR\n> 3) a voucher of 50 EUR"
+    amount = find_accepted(acceptance, offer)
+    assert (amount and amount.value) == (Decimal(value) if value else None)

@@ -29,6 +29,8 @@ def read(text: str, category: Category = "refund", subject: str = "", quoted: st
         ("Ich will das nicht länger hinnehmen, erstatten Sie die 150 Euro.", True),
         ("Send me the invoice. You charged 189 EUR twice.", True),
         ("I do not want a refund of the 249 €, only a new charger.", False),
+        ("Bitte kein Geld zurück für die 389 €: was bedeutet E04?", False),
+        ("The invoice of 780 € lists 128 € too much. Nothing has been paid yet.", False),
     ],
 )
 def test_approval_is_needed_above_the_limit(text: str, approval: bool) -> None:
@@ -46,6 +48,7 @@ def test_approval_is_needed_above_the_limit(text: str, approval: bool) -> None:
         ("Please do not delete my account.", False),
         ("Bitte löschen Sie mein Konto nicht.", False),
         ("Why was my account deleted?", False),
+        ("Bestätigen Sie Ihre PIN, sonst wird Ihr Konto gelöscht.", False),
         ("Could you delete an old address from my account?", False),
         ("¿Podrían borrar de mi cuenta una dirección antigua?", False),
         ("Send me a copy of my data under the GDPR.", False),
@@ -97,6 +100,23 @@ def test_priority_follows_danger_dates_and_enquiries(
     text: str, category: Category, priority: str
 ) -> None:
     assert read(text, category).priority == priority
+
+
+@pytest.mark.parametrize(
+    ("answer", "approval"),
+    [
+        ("The first one, please.", True),
+        ("Lieber das Geld.", True),
+        ("Je choisis le remboursement.", True),
+        ("No, el reembolso, por favor.", True),
+        ("b) please", False),
+        ("La segunda opción, gracias.", False),
+        ("Where is the refund?", False),
+    ],
+)
+def test_choice_of_a_refund_that_the_thread_offers_counts(answer: str, approval: bool) -> None:
+    offer = "> either\n> a) a refund of 210.00 EUR or\n> b) a new blender and a 15 EUR voucher"
+    assert read(answer, quoted=offer).needs_approval is approval
 
 
 def test_sums_of_the_thread_count_only_if_accepted() -> None:

@@ -28,6 +28,9 @@ _MONEY = re.compile(
     rf"|(?<![\w.,/])(?P<n2>{_NUMBER})(?:,-|\.-|,--)?\s?(?P<after>{_SIGN})(?:{_CENTS})?"
 )
 _BARE = re.compile(words("bare sum"))
+_DIFFERENCE = re.compile(rf"\s?(?:(?:of|de|an) )?(?:{words('difference')}|{words('short')})\b")
+_DIFFERENCE_OF = re.compile(rf"\b{words('difference of')} $")
+_OPTION = re.compile(r"(?:^|\n)[\s>]*(?:[1-3a-c][).:]|[-*•])\s")
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,7 @@ class Amount:
     clause: str
     score: float = 0.0
     start: int = 0
+    difference: bool = False  # "17,50 zu wenig": it is the difference of others
 
 
 def find_amount(text: str, *, claim: bool) -> Amount | None:
@@ -52,31 +56,61 @@ def find_amount(text: str, *, claim: bool) -> Amount | None:
     amounts = [a for c in parts for a in _amounts(c, _MONEY)]
     amounts = amounts or [a for c in parts for a in _amounts(c, _BARE)]
     likely = [a for a in amounts if a.score >= (-2 if claim else 1)]
+    if claim and not likely and has("ask back", text):  # a discount that was not deducted
+        likely = [a for a in amounts if has("discount", a.clause[a.start :][:25])]
     if not likely:
         return None
-    best = max(likely, key=lambda a: a.score)
-    value = _computed(text, amounts) or _added(text, likely, best.score)
+    best = max(likely, key=lambda a: (a.difference, a.score))
+    value = (
+        None if best.difference else _computed(text, amounts) or _added(text, likely, best.score)
+    )
     return replace(best, value=value) if value else best
+
+
+def find_accepted(acceptance: str, quoted: str) -> Amount | None:
+    """The sum of an offer in the thread that is accepted by its number, by its place, or at all.
+
+    >>> find_accepted("the second one, please", "Either 90 EUR or a refund of 329 EUR?")
+    Amount(value=Decimal('329'), ...)
+    """
+    quoted = plain(quoted)
+    numbers = {parse_number(number) for number in re.findall(_NUMBER, with_digits(acceptance))}
+    named = [a for clause in clauses(quoted) for a in _amounts(clause, _MONEY)]
+    options = _OPTION.split(quoted)[1:] or re.split(words("or"), quoted)
+    for place, name in enumerate(("first", "second", "third")):
+        if has(name, acceptance) and len(options) > 1:
+            return find_amount("".join(options[place : place + 1]), claim=True)
+    return next((a for a in named if a.value in numbers), None) or find_amount(quoted, claim=True)
 
 
 def _computed(text: str, amounts: Sequence[Amount]) -> Decimal | None:
     """Half of a price, several at a price each, a difference, or the total the mail names."""
     values = sorted({a.value for a in amounts})
+    one = has("charged twice", text) or has("one of two", text)
     for amount in amounts:
         before, around = amount.clause[: amount.start], amount.clause[max(0, amount.start - 12) :]
+        counts = [] if one else _counts(before)
         if has("half", before[-45:]):
             return amount.value / 2
-        if len(values) == 1 and has("each", around[:45]):
-            return amount.value * (_count(before) or 1)
+        if counts and len(values) == 1 and has("each", around[:45]):
+            return amount.value * counts[0]
+        if total := next((n * amount.value for n in counts if n * amount.value in values), None):
+            return total
+    if has("difference", text) or has("remaining", text):
+        rest = {x - y: {x, y} for x in values for y in values if y < x and x - y in values}
+        for amount in reversed(amounts):  # the difference is named last
+            if amount.value not in rest.get(amount.value, {amount.value}):
+                return amount.value
     if has("difference", text):
         return values[1] - values[0] if len(values) == 2 else None
     return values[-1] if len(values) > 2 and sum(values) == 2 * values[-1] else None
 
 
-def _count(text: str) -> int | None:
+def _counts(text: str) -> list[int]:
     numbers = tables("grammar.toml")["numbers"]
     names = {name: n for n in range(2, 10) for name in [str(n), *numbers[str(n)]]}
-    return next((names[word] for word in re.findall(r"\w+", text) if word in names), None)
+    found = re.findall(r"(?<![\w.,])[^\W_]+(?!\w|[.,]\d|\.$|\. )", text.replace("2x", "2 x"))
+    return [names[word] for word in found if word in names]
 
 
 def _added(text: str, amounts: Sequence[Amount], best: float) -> Decimal | None:
@@ -97,7 +131,9 @@ def _amounts(clause: str, pattern: re.Pattern[str]) -> list[Amount]:
         sign = group.get("before") or group.get("after") or ""
         code = next((c for c, p in _CURRENCIES.items() if re.fullmatch(p, sign)), None)
         score = _relevance(clause, match.start(), match.end())
-        amounts.append(Amount(value, code, clause, score, match.start()))
+        before, after = clause[: match.start()], clause[match.end() :]
+        rest = bool(_DIFFERENCE.match(after) or _DIFFERENCE_OF.search(before))
+        amounts.append(Amount(value, code, clause, score + 6 * rest, match.start(), rest))
     return amounts
 
 
@@ -107,6 +143,8 @@ def _relevance(clause: str, start: int, end: int) -> float:
     score = 2.0 * has("ask back", clause) + has("want", clause) + has("dispute", clause)
     score += 0.5 * has("ask back", before[-40:] + after)
     score -= 6.0 * (has("no claim", before) or bool(matcher("voucher").match(after.strip(" ()"))))
+    beside = re.split(r"\d", before)[-1][-25:], re.split(r"\d", after)[0]
+    score += (0.7 + 1.5 * has("unasked", clause)) * any(has("fee", side) for side in beside)
     score -= 6.0 * (clause.endswith("?") and score == 0)  # "Is the lamp for 49 euros in stock?"
     return score - 1.5 * has("sum", before[-25:])
 

@@ -17,7 +17,7 @@ from decimal import Decimal
 from functools import cache
 
 from agentic_workflow.store.case import Category, Mail, Priority, Triage
-from agentic_workflow.triage.amounts import Amount, find_amount
+from agentic_workflow.triage.amounts import Amount, find_accepted, find_amount
 from agentic_workflow.triage.orders import find_order
 from agentic_workflow.triage.words import clauses, has, matcher, plain, sentences, words
 
@@ -110,12 +110,9 @@ def read_fields(mail: Mail, category: Category, signals: Signals) -> Triage:
     # 3. Approval, and priority, which a threat or a danger raises in any category.
     approval = _approval(mail, category, amount, signals)
     priority, why = _priority(mail, category, order_id, signals)
-    reasons = {
-        "order": order_id,
-        "amount": amount and f'{amount.value} ("{amount.clause[:80]}")',
-        "approval": approval,
-        "priority": f"{priority} ({why[:80]})" if why else "",
-    }
+    said = amount and f'{amount.value} ("{amount.clause[:80]}")'
+    reasons = {"order": order_id, "amount": said, "approval": approval}
+    reasons["priority"] = f"{priority} ({why[:80]})" if why else ""
     return Triage(
         category=category,
         priority=priority,
@@ -129,7 +126,7 @@ def read_fields(mail: Mail, category: Category, signals: Signals) -> Triage:
 
 def _amount(mail: Mail, category: Category, signals: Signals) -> Amount | None:
     if signals.accepted:
-        return find_amount(mail.quoted, claim=True)
+        return find_accepted(signals.accepted, mail.quoted)
     text = open_text(mail)
     contested = signals.twice or signals.unasked or has("contested", text) or has("ask back", text)
     if has("document", text) and not contested:
@@ -138,11 +135,15 @@ def _amount(mail: Mail, category: Category, signals: Signals) -> Amount | None:
 
 
 def _accepted(mail: Mail, parts: list[str]) -> str:
-    offer = has("offer", plain(mail.quoted))
-    return next((p for p in parts if offer and has("accept", p) and not has("not", p)), "")
-
-
-# ── approval ────────────────────────────────────────────────────────────────────────────────
+    quoted = plain(mail.quoted)
+    brief = len(mail.text) < 200 and has("alternatives", quoted) and "?" not in mail.text
+    for part in parts if has("offer", quoted) else []:
+        answer = re.sub(rf"^{words('refusal')},? ", "", part)  # "No, the first one."
+        choice = brief and has("ask back", answer)
+        choice = choice or any(has(name, answer) for name in ("choice", "first", "second", "third"))
+        if (has("accept", answer) or choice) and not has("not", answer):
+            return part if find_accepted(part, mail.quoted) or not choice else ""
+    return ""
 
 
 def _approval(mail: Mail, category: Category, amount: Amount | None, signals: Signals) -> str:
@@ -175,15 +176,14 @@ def _asks_deletion(sentence: str) -> bool:
         before, after = sentence[: match.start()], sentence[match.end() :]
         inside = _INSIDE.search(gap) or _INSIDE.search(before)
         part = has("minor object", sentence if inside else gap + before[-35:])
-        denied = has("not", gap) or has("not", before[-25:]) or has("not", after[:8])
+        # "Ihr Konto wird gelöscht": a shop, or who pretends to be one, speaks to its customer.
+        yours = match["gap2"] is not None and has("your", before[-6:].strip())
+        denied = yours or has("not", gap) or has("not", before[-25:]) or has("not", after[:8])
         happened = re.search(rf"(?<!\w){words('done')}\s+(?:\w+\s+){{0,3}}$", gap)
         asks = not happened or has("request", sentence)
         if asks and not (part or denied or has("ask", before)):
             return True
     return False
-
-
-# ── priority ────────────────────────────────────────────────────────────────────────────────
 
 
 def _is_danger(sentence: str) -> bool:
@@ -228,11 +228,9 @@ def _names_day(clause: str, sent: date) -> bool:
         if not over and any(weekdays[name] == day.weekday() for day in days):
             return True
     month = rf"({'|'.join(months)})"
-    dates = [
-        (d, months[m])
-        for d, m in re.findall(rf"\b(\d\d?)\w{{0,2}}\.? (?:of |de )?{month}\b", clause)
-    ]
-    dates += [(d, months[m]) for m, d in re.findall(rf"\b{month} (\d\d?)\b", clause)]
+    written = re.findall(rf"\b(\d\d?)\w{{0,2}}\.? (?:of |de )?{month}\b", clause)
+    written += [(d, m) for m, d in re.findall(rf"\b{month} (\d\d?)\b", clause)]
+    dates = [(d, months[m]) for d, m in written]
     dates += [(d, int(m)) for d, m in re.findall(r"\b(\d\d?)[./](\d\d?)(?:[./]|\b)", clause)]
     return any((day.day, day.month) == (int(d), m) for d, m in dates for day in days)
 
@@ -242,9 +240,9 @@ def _day_names() -> tuple[dict[str, int], dict[str, int]]:
     """Weekdays from Monday = 0 and months from January = 1, in all languages."""
     from babel.dates import get_day_names, get_month_names
 
-    weekdays: dict[str, int] = {}
-    months: dict[str, int] = {}
-    for language in ("en", "de", "fr", "es"):
-        weekdays |= {plain(n): k for k, n in get_day_names("wide", locale=language).items()}
-        months |= {plain(n): k for k, n in get_month_names("wide", locale=language).items()}
+    languages = ("en", "de", "fr", "es")
+    weekdays, months = (
+        {plain(name): k for code in languages for k, name in names("wide", locale=code).items()}
+        for names in (get_day_names, get_month_names)
+    )
     return weekdays, months

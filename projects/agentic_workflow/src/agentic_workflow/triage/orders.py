@@ -56,11 +56,9 @@ def _candidates(text: str) -> list[tuple[float, str, bool]]:
                 continue
             listed = True
             score = certainty + 1.0 * has("problem", clause) - 1.5 * has("settled", clause)
-            score += 2.0 * has("correction", before[-40:]) - 4.0 * bool(
-                _DENIED.search(before[-30:])
-            )
-            score -= 4.0 * bool(_DENIED_AFTER.match(after[:5]))
-            hits.append((score, _digits(match), certainty > 2))
+            score += 2.0 * has("correction", before[-40:])
+            denied = _DENIED.search(before[-30:]) or _DENIED_AFTER.match(after[:5])
+            hits.append((score - 4.0 * bool(denied), _digits(match), certainty > 2))
     return hits
 
 
