@@ -50,3 +50,8 @@ def test_order_of_the_text_wins_over_subject_and_thread() -> None:
 def test_number_unlike_the_orders_of_the_thread_is_not_one() -> None:
     assert find_order("The Router 7590 fails", "Re: lamp", "> your order 3391775") == "3391775"
     assert find_order("The lamp 3391780 fails", "Re: lamp", "> your order 3391775") == "3391780"
+
+
+def test_order_is_neither_a_vat_number_nor_a_telephone_without_area_code() -> None:
+    assert find_order("Watering cans (2025-71440). VAT DE811999888. Ann, 555-0147") == "202571440"
+    assert find_order("The scooter hisses.\n\nCurtis, 555-0147") is None

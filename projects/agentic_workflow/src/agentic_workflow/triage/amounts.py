@@ -68,11 +68,7 @@ def find_amount(text: str, *, claim: bool) -> Amount | None:
 
 
 def find_accepted(acceptance: str, quoted: str) -> Amount | None:
-    """The sum of an offer in the thread that is accepted by its number, by its place, or at all.
-
-    >>> find_accepted("the second one, please", "Either 90 EUR or a refund of 329 EUR?")
-    Amount(value=Decimal('329'), ...)
-    """
+    """The sum of an offer in the thread that is accepted by its place, its number, or at all."""
     quoted = plain(quoted)
     numbers = {parse_number(number) for number in re.findall(_NUMBER, with_digits(acceptance))}
     named = [a for clause in clauses(quoted) for a in _amounts(clause, _MONEY)]
@@ -117,8 +113,8 @@ def _added(text: str, amounts: Sequence[Amount], best: float) -> Decimal | None:
     """Several items asked for together."""
     if not has("both", text) or has("charged twice", text):
         return None
-    together = {a.value for a in amounts if a.score == best}
-    together = together if len(together) > 1 else {a.value for a in amounts}
+    together, others = {a.value for a in amounts if a.score == best}, {a.value for a in amounts}
+    together = together if len(together) > 1 else others
     return sum(together, Decimal(0)) if 2 <= len(together) <= 4 else None
 
 
@@ -204,6 +200,6 @@ def _digits(run: re.Match[str]) -> str:
         linked = False
     parts.append(thousands + group)
     if len(parts) == 2 and 10 <= parts[1] < 100:
-        return f"{parts[0]}.{parts[1]}"
+        return "{}.{}".format(*parts)
     price = parts[0] > 1 and re.match(rf"\s{_SIGN}", run.string[run.end() :])
     return str(parts[0]) if len(parts) == 1 and (parts[0] >= 12 or price) else run[0]

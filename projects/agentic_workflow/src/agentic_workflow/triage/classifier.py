@@ -57,9 +57,8 @@ class Classifier:
     The weights are in `folder`, by default the cache of model weights.
     """
 
-    def __init__(
-        self, embeddings: Embeddings, examples: Path = EXAMPLES, folder: Path | None = None
-    ) -> None:
+    def __init__(self, embeddings: Embeddings, examples: Path = EXAMPLES,
+                 folder: Path | None = None) -> None:  # fmt: skip
         self._embeddings = embeddings
         name = getattr(embeddings, "name", type(embeddings).__name__)
         # The rules are a part of the features, so that the weights depend on their code too.
@@ -80,9 +79,9 @@ class Classifier:
         text = _text(mail)
         vector = embed_texts(self._embeddings, [text])
         words = self._transform([text], _indicators(text, signals)[None])
+        meaning = vector @ weights["meaning"].T + weights["meaning_bias"]
         mean = _mean(
-            _softmax(vector @ weights["meaning"].T + weights["meaning_bias"]),
-            _softmax(words @ weights["words"].T + weights["words_bias"]),
+            _softmax(meaning), _softmax(words @ weights["words"].T + weights["words_bias"])
         )
         sharp = mean[0] ** weights["sharpness"]
         return dict(zip(CATEGORIES, (sharp / sharp.sum()).tolist(), strict=True))
@@ -170,6 +169,4 @@ def _store(path: Path, weights: dict[str, npt.NDArray[Any]]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_bytes(path, buffer.getvalue())
     except (OSError, SeedbedError) as error:
-        log.warning(
-            "Cannot cache the classifier in %s (%s); it is trained at each start.", path, error
-        )
+        log.warning("Cannot cache the classifier in %s (%s); each start trains it.", path, error)

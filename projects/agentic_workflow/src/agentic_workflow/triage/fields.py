@@ -66,12 +66,9 @@ def own_text(mail: Mail) -> str:
 def open_text(mail: Mail) -> str:
     """Plain own text without clauses that report or decline a refund: they ask for nothing."""
     parts = clauses(plain(own_text(mail)))
-    return "\n\n".join(
-        part
-        for part in parts
-        if not has("refuses refund", part)
-        and (not has("past refund", part) or has("not", part) or has("hearsay", part))
-    )
+    doubts = [part for part in parts if has("not", part) or has("hearsay", part)]
+    open_parts = [part for part in parts if part in doubts or not has("past refund", part)]
+    return "\n\n".join(part for part in open_parts if not has("refuses refund", part))
 
 
 def read_signals(mail: Mail) -> Signals:

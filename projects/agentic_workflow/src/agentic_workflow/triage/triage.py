@@ -20,7 +20,8 @@ from langchain_core.language_models import BaseChatModel
 
 from agentic_workflow.store.case import Category, Mail, Screening, Triage
 from agentic_workflow.triage.classifier import Classifier
-from agentic_workflow.triage.fields import Signals, own_text, read_fields, read_signals
+from agentic_workflow.triage.fields import Signals, open_text, own_text, read_fields, read_signals
+from agentic_workflow.triage.orders import find_order
 from agentic_workflow.triage.reader import find_reader
 from agentic_workflow.triage.words import has, plain
 
@@ -40,12 +41,8 @@ class Triager:
     made the results worse.
     """
 
-    def __init__(
-        self,
-        embeddings: Embeddings,
-        model: BaseChatModel | None = None,
-        classifier: Classifier | None = None,
-    ) -> None:
+    def __init__(self, embeddings: Embeddings, model: BaseChatModel | None = None,
+                 classifier: Classifier | None = None) -> None:  # fmt: skip
         self._embeddings, self._own_classifier = embeddings, classifier
         self._reader = find_reader(model)
 
@@ -77,14 +74,18 @@ class Triager:
         """Category, confidence and the reason, without the language model."""
         if screening.spam:
             return "spam", 1.0, "; ".join(screening.reasons) or "screening"
-        if not own_text(mail):
-            return "other", 1.0, "empty mail"
-        if mail.automatic and has("away", plain(own_text(mail))):
-            return "other", 1.0, "automatic reply"
+        if not own_text(mail) or (mail.automatic and has("away", plain(own_text(mail)))):
+            return "other", 1.0, "empty mail or automatic reply"
         odds = self._classifier.probabilities(mail, signals)
-        for name in signals.names:
+        # A refund is money asked back; who names an order, and wants no password, is a customer.
+        text = open_text(mail)
+        goods = has("topic goods", text) or has("ask back", text)
+        back = goods or signals.claim or signals.accepted
+        known = not signals.scam and find_order(mail.text, mail.subject, mail.quoted)
+        names = (*signals.names, *(["order"] * bool(known)), *(["no money"] * (not back)))
+        for name in names:
             for category, factor in _BOOSTS[name].items():
                 odds[category] *= factor
         best = max(odds, key=lambda category: odds[category])
-        why = ", ".join(["classifier", *signals.names])
+        why = ", ".join(["classifier", *names])
         return best, odds[best] / math.fsum(odds.values()), why
