@@ -61,18 +61,15 @@ def find_amount(text: str, *, claim: bool) -> Amount | None:
     if not likely:
         return None
     best = max(likely, key=lambda a: (a.difference, a.score))
-    value = (
-        None if best.difference else _computed(text, amounts) or _added(text, likely, best.score)
-    )
-    return replace(best, value=value) if value else best
+    value = _computed(text, amounts) or _added(text, likely, best.score)
+    return replace(best, value=value) if value and not best.difference else best
 
 
 def find_accepted(acceptance: str, quoted: str) -> Amount | None:
     """The sum of an offer in the thread that is accepted by its place, its number, or at all."""
-    quoted = plain(quoted)
     numbers = {parse_number(number) for number in re.findall(_NUMBER, with_digits(acceptance))}
-    named = [a for clause in clauses(quoted) for a in _amounts(clause, _MONEY)]
-    options = _OPTION.split(quoted)[1:] or re.split(words("or"), quoted)
+    named = [a for clause in clauses(plain(quoted)) for a in _amounts(clause, _MONEY)]
+    options = _OPTION.split(plain(quoted))[1:] or re.split(words("or"), plain(quoted))
     for place, name in enumerate(("first", "second", "third")):
         if has(name, acceptance) and len(options) > 1:
             return find_amount("".join(options[place : place + 1]), claim=True)
@@ -105,16 +102,16 @@ def _computed(text: str, amounts: Sequence[Amount]) -> Decimal | None:
 def _counts(text: str) -> list[int]:
     numbers = tables("grammar.toml")["numbers"]
     names = {name: n for n in range(2, 10) for name in [str(n), *numbers[str(n)]]}
-    found = re.findall(r"(?<![\w.,])[^\W_]+(?!\w|[.,]\d|\.$|\. )", text.replace("2x", "2 x"))
-    return [names[word] for word in found if word in names]
+    parts = re.findall(r"(?<![\w.,])[^\W_]+(?!\w|[.,]\d|\.$|\. )", text.replace("2x", "2 x"))
+    return [names[word] for word in parts if word in names]
 
 
 def _added(text: str, amounts: Sequence[Amount], best: float) -> Decimal | None:
     """Several items asked for together."""
     if not has("both", text) or has("charged twice", text):
         return None
-    together, others = {a.value for a in amounts if a.score == best}, {a.value for a in amounts}
-    together = together if len(together) > 1 else others
+    equal = {a.value for a in amounts if a.score == best}
+    together = equal if len(equal) > 1 else {a.value for a in amounts}
     return sum(together, Decimal(0)) if 2 <= len(together) <= 4 else None
 
 
@@ -139,8 +136,8 @@ def _relevance(clause: str, start: int, end: int) -> float:
     score = 2.0 * has("ask back", clause) + has("want", clause) + has("dispute", clause)
     score += 0.5 * has("ask back", before[-40:] + after)
     score -= 6.0 * (has("no claim", before) or bool(matcher("voucher").match(after.strip(" ()"))))
-    beside = re.split(r"\d", before)[-1][-25:], re.split(r"\d", after)[0]
-    score += (0.7 + 1.5 * has("unasked", clause)) * any(has("fee", side) for side in beside)
+    fee = has("fee", re.split(r"\d", before)[-1][-25:]) or has("fee", re.split(r"\d", after)[0])
+    score += fee * (0.7 + 1.5 * has("unasked", clause))
     score -= 6.0 * (clause.endswith("?") and score == 0)  # "Is the lamp for 49 euros in stock?"
     return score - 1.5 * has("sum", before[-25:])
 

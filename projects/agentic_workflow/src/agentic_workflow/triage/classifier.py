@@ -52,10 +52,7 @@ def read_examples(path: Path = EXAMPLES) -> list[tuple[Mail, Category]]:
 
 
 class Classifier:
-    """Learns from the file `examples`, or loads what it learned before.
-
-    The weights are in `folder`, by default the cache of model weights.
-    """
+    """Learns from `examples`, or loads what it learned from `folder`, by default the cache."""
 
     def __init__(self, embeddings: Embeddings, examples: Path = EXAMPLES,
                  folder: Path | None = None) -> None:  # fmt: skip
@@ -75,8 +72,7 @@ class Classifier:
 
     def probabilities(self, mail: Mail, signals: Signals) -> dict[Category, float]:
         """Each category's calibrated probability; together they are 1."""
-        weights = self._weights
-        text = _text(mail)
+        weights, text = self._weights, _text(mail)
         vector = embed_texts(self._embeddings, [text])
         words = self._transform([text], _indicators(text, signals)[None])
         meaning = vector @ weights["meaning"].T + weights["meaning_bias"]

@@ -136,8 +136,8 @@ def _accepted(mail: Mail, parts: list[str]) -> str:
     brief = len(mail.text) < 200 and has("alternatives", quoted) and "?" not in mail.text
     for part in parts if has("offer", quoted) else []:
         answer = re.sub(rf"^{words('refusal')},? ", "", part)  # "No, the first one."
-        choice = brief and has("ask back", answer)
-        choice = choice or any(has(name, answer) for name in ("choice", "first", "second", "third"))
+        names = ("choice", "first", "second", "third", *(["ask back"] if brief else []))
+        choice = any(has(name, answer) for name in names)
         if (has("accept", answer) or choice) and not has("not", answer):
             return part if find_accepted(part, mail.quoted) or not choice else ""
     return ""
@@ -218,8 +218,7 @@ def _due_soon(text: str, category: Category, sent: date | None) -> str:
 
 
 def _names_day(clause: str, sent: date) -> bool:
-    days = {sent + timedelta(days=n) for n in range(4)}
-    weekdays, months = _day_names()
+    days, (weekdays, months) = {sent + timedelta(days=n) for n in range(4)}, _day_names()
     for name in re.findall(rf"\b({'|'.join(weekdays)})\b", clause):
         over = re.search(rf"{words('last')}(?: \w+)? {name}|{name} (?:dernier|pasado)", clause)
         if not over and any(weekdays[name] == day.weekday() for day in days):

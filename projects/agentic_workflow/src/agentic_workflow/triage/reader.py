@@ -64,11 +64,7 @@ class Reader:
 
 
 def find_reader(model: BaseChatModel | None) -> Reader | None:
-    """A reader for every model but the default one, which is too small to be of help.
-
-    Of 54 mails of which the classifier was unsure it had 35 right, and smollm2 10: to that model,
-    nearly every mail is a complaint.
-    """
+    """A reader for every model but the default one: of 54 unsure mails that had 10 right."""
     name = str(getattr(model, "model_name", ""))
     if model is None or name == Settings.model_fields["model"].default:
         return None

@@ -25,21 +25,15 @@ from agentic_workflow.triage.orders import find_order
 from agentic_workflow.triage.reader import find_reader
 from agentic_workflow.triage.words import has, plain
 
-_UNSURE = 0.7
-"""Confidence below which a language model is asked: some 15 % of mails, with most errors."""
-_TRUST = 2.0
-"""Weight of the model's category, against 1 for the classifier, in the confidence."""
+_UNSURE = 0.7  # below this confidence a language model is asked: 15 % of mails, most errors
+_TRUST = 2.0  # weight of the model's category, against 1 for the classifier, in the confidence
 _BOOSTS: dict[str, dict[Category, float]] = tomllib.loads(
     Path(__file__).with_name("boosts.toml").read_text("utf-8")
 )
 
 
 class Triager:
-    """Finds a mail's category, priority, order, amount and whether a person has to approve.
-
-    `model` is asked only where the classifier is unsure; the default model never is, because it
-    made the results worse.
-    """
+    """Finds a mail's fields; `model`, unless the default one, is asked where words leave doubt."""
 
     def __init__(self, embeddings: Embeddings, model: BaseChatModel | None = None,
                  classifier: Classifier | None = None) -> None:  # fmt: skip
@@ -64,13 +58,11 @@ class Triager:
         # 3. The other fields, by rules.
         triage = read_fields(mail, category, signals)
         reasons = (f"category: {category} ({why})", *triage.reasons)
-        return triage.model_copy(
-            update={"confidence": round(confidence, 3), "reasons": reasons, "model": model}
-        )
+        update = {"confidence": round(confidence, 3), "reasons": reasons, "model": model}
+        return triage.model_copy(update=update)
 
-    def _category(
-        self, mail: Mail, screening: Screening, signals: Signals
-    ) -> tuple[Category, float, str]:
+    def _category(self, mail: Mail, screening: Screening,
+                  signals: Signals) -> tuple[Category, float, str]:  # fmt: skip
         """Category, confidence and the reason, without the language model."""
         if screening.spam:
             return "spam", 1.0, "; ".join(screening.reasons) or "screening"
@@ -79,8 +71,9 @@ class Triager:
         odds = self._classifier.probabilities(mail, signals)
         # A refund is money asked back; who names an order, and wants no password, is a customer.
         text = open_text(mail)
-        goods = has("topic goods", text) or has("ask back", text)
-        back = goods or signals.claim or signals.accepted
+        back = (
+            signals.claim or signals.accepted or has("topic goods", text) or has("ask back", text)
+        )
         known = not signals.scam and find_order(mail.text, mail.subject, mail.quoted)
         names = (*signals.names, *(["order"] * bool(known)), *(["no money"] * (not back)))
         for name in names:
