@@ -68,7 +68,7 @@ eval-%: $$(call ready,$$*) ## Measures quality; ARGS= adds options, MLFLOW_TRACK
 	$(call command,$*) $(eval-$*) $(ARGS)
 
 # In a network namespace of its own where the system allows it, so that no answer can come from a server.
-smoke: ISOLATED = HF_HUB_OFFLINE=1 $(shell unshare -rn true 2>/dev/null && echo unshare -rn) # keep the space
+smoke: ISOLATED = HF_HUB_OFFLINE=1 $(shell unshare -rn true 2>/dev/null && echo unshare -rn $(BIN)/python -m tools.loopback) # keep the space
 smoke: $(NAMES:%=demo-%) ## Runs every demo with the network off
 	@echo "Demos passed: $(AVAILABLE)"
 
