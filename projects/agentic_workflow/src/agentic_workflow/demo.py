@@ -29,12 +29,13 @@ from agentic_workflow.store.store import Store
 TIMEOUT = 120.0  # seconds for all mails, the start of the worker included
 # What must become of the sample mails: status, and the action that the policy decided.
 EXPECTED = {
-    "01-refund-small-de": ("closed", "reply"),
+    "01-refund-small-de": ("waiting", "reply"),
     "02-refund-large-de": ("waiting", "reply"),
+    "04-shipping-late-en": ("closed", "reply"),
     "05-billing-double-en": ("closed", "refund"),
     "07-legal-en": ("waiting", "hand_over"),
-    "09-shipping-fr": ("closed", "reply"),
     "10-account-deletion-fr": ("waiting", "reply"),
+    "12-refund-cancelled-es": ("closed", "reply"),
     "14-auto-reply-de": ("closed", "ignore"),
     "15-injection-en": ("waiting", "hand_over"),
     "16-spam-en": ("closed", "ignore"),
