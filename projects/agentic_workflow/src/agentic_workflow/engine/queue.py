@@ -11,6 +11,7 @@ queueing it twice changes nothing. Running the workflows is up to `worker.py`.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -51,6 +52,7 @@ class CaseQueue:
     def __init__(self, config: Config, version: str = VERSION) -> None:
         url = workflow_database(config)
         self._version = version
+        logging.getLogger("dbos").setLevel(logging.WARNING)  # it reports each of 125 migrations
         with _database_errors():
             DBOS.migrate(url)
             self._client = DBOSClient(
