@@ -70,8 +70,8 @@ class Config(BaseSettings):
     )
     approvers: str = Field(
         "",
-        description="Names of the API keys that may approve cases, separated by commas. Default:"
-        " all callers.",
+        description="Names of the API keys that may approve cases, separated by commas; on the"
+        " command line the login name counts. Default: all callers.",
     )
     workers: int = Field(
         1,
