@@ -1,4 +1,3 @@
-# ruff: noqa: E501 - mails are clearer on one line
 """New text and quoted thread, as mail programs in four languages write them."""
 
 import time
@@ -15,7 +14,8 @@ REPLIES = [
     ),
     (
         "en_wrapped",
-        "Please refund it.\n\nOn Mon, 3 May 2024 at 10:11, Shop Help Desk\n<help@shop.example> wrote:\n\n> Hello\n> Bye",
+        "Please refund it.\n\nOn Mon, 3 May 2024 at 10:11, Shop Help Desk\n"
+        "<help@shop.example> wrote:\n\n> Hello\n> Bye",
         "Please refund it.",
     ),
     (
@@ -45,32 +45,38 @@ REPLIES = [
     ),
     (
         "en_outlook",
-        "Please refund it.\n\n-----Original Message-----\nFrom: Shop\nSent: Monday\nTo: Bob\nSubject: x\n\nHello",
+        "Please refund it.\n\n-----Original Message-----\nFrom: Shop\nSent: Monday\n"
+        "To: Bob\nSubject: x\n\nHello",
         "Please refund it.",
     ),
     (
         "de_outlook",
-        "Bitte erstatten.\n\n________________________________\nVon: Shop <a@b.de>\nGesendet: Montag, 3. Mai 2024 10:11\nAn: Bob\nBetreff: AW: x\n\nHallo",
+        "Bitte erstatten.\n\n________________________________\nVon: Shop <a@b.de>\n"
+        "Gesendet: Montag, 3. Mai 2024 10:11\nAn: Bob\nBetreff: AW: x\n\nHallo",
         "Bitte erstatten.",
     ),
     (
         "fr_outlook",
-        "Merci de rembourser.\n\nDe : Shop <a@b.de>\nEnvoyé : lundi 3 mai 2024 10:11\nÀ : Bob\nObjet : RE: x\n\nBonjour",
+        "Merci de rembourser.\n\nDe : Shop <a@b.de>\nEnvoyé : lundi 3 mai 2024 10:11\n"
+        "À : Bob\nObjet : RE: x\n\nBonjour",
         "Merci de rembourser.",
     ),
     (
         "es_outlook",
-        "Quiero el reembolso.\n\nDe: Shop <a@b.de>\nEnviado el: lunes, 3 de mayo de 2024 10:11\nPara: Bob\nAsunto: RE: x\n\nHola",
+        "Quiero el reembolso.\n\nDe: Shop <a@b.de>\n"
+        "Enviado el: lunes, 3 de mayo de 2024 10:11\nPara: Bob\nAsunto: RE: x\n\nHola",
         "Quiero el reembolso.",
     ),
     (
         "de_orig",
-        "Bitte erstatten.\n\n-----Ursprüngliche Nachricht-----\nVon: Shop\nGesendet: x\nAn: Bob\nBetreff: x\n\nHallo",
+        "Bitte erstatten.\n\n-----Ursprüngliche Nachricht-----\nVon: Shop\n"
+        "Gesendet: x\nAn: Bob\nBetreff: x\n\nHallo",
         "Bitte erstatten.",
     ),
     (
         "bottom",
-        "On Mon, 3 May 2024 at 10:11, Shop <a@b.de> wrote:\n> Hello\n> What is the order?\n\nIt is 10234. Please refund.",
+        "On Mon, 3 May 2024 at 10:11, Shop <a@b.de> wrote:\n> Hello\n"
+        "> What is the order?\n\nIt is 10234. Please refund.",
         "It is 10234. Please refund.",
     ),
     (
@@ -80,23 +86,27 @@ REPLIES = [
     ),
     (
         "inline",
-        "On Mon, 3 May 2024 at 10:11, Shop <a@b.de> wrote:\n> Order?\n\n10234\n\n> Reason?\n\nBroken.",
+        "On Mon, 3 May 2024 at 10:11, Shop <a@b.de> wrote:\n> Order?\n\n10234\n\n"
+        "> Reason?\n\nBroken.",
         "10234\n\nBroken.",
     ),
     ("bare_quote", "> We shipped it\n\nNo, I never got it.", "No, I never got it."),
     (
         "fwd_empty",
-        "---------- Forwarded message ---------\nFrom: Shop <a@b.de>\nDate: Mon, 3 May 2024\nSubject: x\nTo: Bob\n\nHello",
+        "---------- Forwarded message ---------\nFrom: Shop <a@b.de>\n"
+        "Date: Mon, 3 May 2024\nSubject: x\nTo: Bob\n\nHello",
         "",
     ),
     (
         "fwd_de",
-        "-------- Weitergeleitete Nachricht --------\nBetreff: x\nDatum: Mon\nVon: Shop\nAn: Bob\n\nHallo",
+        "-------- Weitergeleitete Nachricht --------\nBetreff: x\nDatum: Mon\n"
+        "Von: Shop\nAn: Bob\n\nHallo",
         "",
     ),
     (
         "fwd_apple",
-        "Begin forwarded message:\n\nFrom: Shop <a@b.de>\nSubject: x\nDate: 3 May\nTo: Bob\n\nHello",
+        "Begin forwarded message:\n\nFrom: Shop <a@b.de>\nSubject: x\nDate: 3 May\n"
+        "To: Bob\n\nHello",
         "",
     ),
     ("sig", "Please refund it.\n\n-- \nBob Miller\nTel 12345", "Please refund it."),
@@ -138,17 +148,22 @@ REPLIES = [
     ),
     (
         "attr_de_wrap",
-        "Bitte erstatten.\n\nAm Mo., 3. Mai 2024 um 10:11 Uhr schrieb Shop Help Desk <\nhelp@shop.example>:\n\n> Hallo",
+        "Bitte erstatten.\n\n"
+        "Am Mo., 3. Mai 2024 um 10:11 Uhr schrieb Shop Help Desk <\n"
+        "help@shop.example>:\n\n> Hallo",
         "Bitte erstatten.",
     ),
     (
         "fr_wrap",
-        "Merci de rembourser.\n\nLe lun. 3 mai 2024 à 10:11, Shop Help Desk <help@shop.example>\na écrit :\n\n> Bonjour",
+        "Merci de rembourser.\n\n"
+        "Le lun. 3 mai 2024 à 10:11, Shop Help Desk <help@shop.example>\na écrit :\n\n"
+        "> Bonjour",
         "Merci de rembourser.",
     ),
     (
         "outlook_bold",
-        "Please refund it.\n\n*From:* Shop <a@b.de>\n*Sent:* Monday\n*To:* Bob\n*Subject:* x\n\nHello",
+        "Please refund it.\n\n*From:* Shop <a@b.de>\n*Sent:* Monday\n*To:* Bob\n"
+        "*Subject:* x\n\nHello",
         "Please refund it.",
     ),
     ("de_closing_one_line", "Bitte erstatten.\n\nViele Grüße Erika", "Bitte erstatten."),
