@@ -206,9 +206,17 @@ class Document:
         th = "th" if 10 < day.day < 14 else {1: "st", 2: "nd", 3: "rd"}.get(day.day % 10, "th")
         name = months[day.month - 1]
         return self.date_format.format(
-            d=day.day, dd=f"{day.day:02}", m=day.month, mm=f"{day.month:02}", y=day.year,
-            yy=f"{day.year % 100:02}", month=name, mon=name[:3], th=th, MON=name[:3].upper(),
-        )  # fmt: skip
+            d=day.day,
+            dd=f"{day.day:02}",
+            m=day.month,
+            mm=f"{day.month:02}",
+            y=day.year,
+            yy=f"{day.year % 100:02}",
+            month=name,
+            mon=name[:3],
+            th=th,
+            MON=name[:3].upper(),
+        )
 
     def _extra(self, value: str) -> str:
         return self._digits(

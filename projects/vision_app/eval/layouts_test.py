@@ -200,9 +200,17 @@ class Form:
         month = self.page.get("months", MONTHS)[day.month - 1]
         th = "th" if 10 < day.day < 14 else {1: "st", 2: "nd", 3: "rd"}.get(day.day % 10, "th")
         return self.dates.format(
-            d=day.day, dd=f"{day.day:02}", m=day.month, mm=f"{day.month:02}", y=day.year,
-            yy=f"{day.year % 100:02}", month=month, mon=month[:3], MON=month[:3].upper(), th=th,
-        )  # fmt: skip
+            d=day.day,
+            dd=f"{day.day:02}",
+            m=day.month,
+            mm=f"{day.month:02}",
+            y=day.year,
+            yy=f"{day.year % 100:02}",
+            month=month,
+            mon=month[:3],
+            MON=month[:3].upper(),
+            th=th,
+        )
 
     def digits(self, text: str, lead: bool = False) -> str:
         """Digits for `_`; in numbers letters for `?`, YYYY the year, no zero first."""

@@ -194,7 +194,7 @@ def check_4_safeguards_need_a_person_whatever_the_rule_says() -> None:
     expect(decision.approval, True, "a legal threat, ignore without approval: approval")
 
 
-def check_4_ignored_spam_needs_nobody() -> None:
+def check_4_ignored_spam_needs_no_person() -> None:
     triage = Triage(category="spam", needs_approval=True)
     screening = Screening(spam=True, injection="asks to ignore the rules")
     decision = decide(always("ignore"), triage=triage, screening=screening)

@@ -105,15 +105,13 @@ class HelpDesk(DBOSConfiguredInstance):
         # 4. Classify, and extract what the mail asks for.
         triage = Triage.model_validate(self.classify(case_id, mail, screening))
         # 5. Look up the customer and the order, and what the policy documents say.
-        known = self.look_up(case_id, mail, triage)
-        facts = Facts.model_validate(known["facts"])
-        passages = [*map(Passage.model_validate, known["passages"])]
+        lookup = self.look_up(case_id, mail, triage)
+        facts = Facts.model_validate(lookup["facts"])
+        passages = [*map(Passage.model_validate, lookup["passages"])]
         # 6. Decide by the policy.
-        decided = self.decide(case_id, mail, screening, triage, facts)
-        decision, doubts = Decision.model_validate(decided), list[str]()
+        decision = Decision.model_validate(self.decide(case_id, mail, screening, triage, facts))
         # 7. Draft the reply.
-        if decision.action != "ignore":
-            doubts = self.draft(case_id, passages)
+        doubts = self.draft(case_id, passages) if decision.action != "ignore" else []
         # 8. Ask a person where required. The workflow ends, and holds nothing while it waits.
         if decision.approval or doubts:
             return self.ask_person(case_id, [*decision.reasons, *doubts])

@@ -56,8 +56,16 @@ def test_html_layout_becomes_lines_and_quote_marks():
         "</table><blockquote>Old<blockquote>Older</blockquote></blockquote><script>x()</script>New"
     )
     assert read_html(html)[0].split("\n") == [
-        "One two", "three", "", "a b", "", "> Old", "> > Older", "", "New",
-    ]  # fmt: skip
+        "One two",
+        "three",
+        "",
+        "a b",
+        "",
+        "> Old",
+        "> > Older",
+        "",
+        "New",
+    ]
 
 
 @pytest.mark.parametrize("tag", ["<div>", "<p style='display:none'>", "<blockquote>", "<b", "<!--"])

@@ -154,8 +154,12 @@ words = st.sampled_from(["", "Refund it to ", "Karte: ", "order 10234, ", "le 12
 endings = st.sampled_from(["", ".", " thanks", "\nBob", ", 49.90 EUR", "!", ")"])
 
 
-@given(st.lists(st.text("0123456789", min_size=4, max_size=4), min_size=4, max_size=4),
-       st.lists(gaps, min_size=3, max_size=3), words, endings)  # fmt: skip
+@given(
+    st.lists(st.text("0123456789", min_size=4, max_size=4), min_size=4, max_size=4),
+    st.lists(gaps, min_size=3, max_size=3),
+    words,
+    endings,
+)
 @settings(max_examples=60, deadline=None, derandomize=True)
 def test_no_grouped_card_number_stays_in_clear(groups, between, before, after):
     assume(not all(group[:2] in ("19", "20") for group in groups))  # years
@@ -167,9 +171,13 @@ def test_no_grouped_card_number_stays_in_clear(groups, between, before, after):
     assert not re.search(r"\W*".join("".join(groups)), masked.replace("10234", ""))
 
 
-@given(st.sampled_from(["4", "51", "55", "2221", "34", "37", "6011", "62", "35"]),
-       st.text("0123456789", min_size=15, max_size=15), gaps,
-       st.lists(st.integers(1, 15), max_size=5), words)  # fmt: skip
+@given(
+    st.sampled_from(["4", "51", "55", "2221", "34", "37", "6011", "62", "35"]),
+    st.text("0123456789", min_size=15, max_size=15),
+    gaps,
+    st.lists(st.integers(1, 15), max_size=5),
+    words,
+)
 @settings(max_examples=60, deadline=None, derandomize=True)
 def test_no_valid_card_number_stays_in_clear(prefix, digits, gap, cuts, before):
     number = (prefix + digits)[: 14 if prefix in ("34", "37") else 15]
@@ -180,8 +188,15 @@ def test_no_valid_card_number_stays_in_clear(prefix, digits, gap, cuts, before):
     assert "[CARD]" in mask(f"{before}{number}.")
 
 
-@given(st.sampled_from(PHRASES["masking"]["iban"].split()), st.data(), gaps, st.booleans(),
-       st.booleans(), words, endings)  # fmt: skip
+@given(
+    st.sampled_from(PHRASES["masking"]["iban"].split()),
+    st.data(),
+    gaps,
+    st.booleans(),
+    st.booleans(),
+    words,
+    endings,
+)
 @settings(max_examples=60, deadline=None, derandomize=True)
 def test_no_iban_of_any_country_stays_in_clear(entry, data, gap, grouped, lower, before, after):
     size = int(entry[2:]) - 2
@@ -191,22 +206,39 @@ def test_no_iban_of_any_country_stays_in_clear(entry, data, gap, grouped, lower,
     assert "[IBAN]" in masked and number[4:] not in re.sub(r"\W", "", masked)
 
 
-@given(st.from_regex(r"[CFGHJKLMNPRTVWXYZ][0-9CFGHJK]{3}[0-9]{5}", fullmatch=True),
-       st.sampled_from(["passport no. ", "Reisepass: ", "Personalausweis Nr. ", "passeport n° ",
-                        "pasaporte número ", "identity card ", "My passport number is "]),
-       words)  # fmt: skip
+@given(
+    st.from_regex(r"[CFGHJKLMNPRTVWXYZ][0-9CFGHJK]{3}[0-9]{5}", fullmatch=True),
+    st.sampled_from(
+        [
+            "passport no. ",
+            "Reisepass: ",
+            "Personalausweis Nr. ",
+            "passeport n° ",
+            "pasaporte número ",
+            "identity card ",
+            "My passport number is ",
+        ]
+    ),
+    words,
+)
 @settings(max_examples=50, deadline=None, derandomize=True)
 def test_no_passport_number_stays_in_clear(number, word, before):
     assert number not in mask(f"{before}{word}{number}.")
 
 
-@given(st.integers(10_000, 99_999_999), st.dates(), st.decimals(0, 9999, places=2),
-       st.from_regex(r"1Z[0-9A-Z]{6}[0-9]{10}|0034[0-9]{16}", fullmatch=True))  # fmt: skip
+@given(
+    st.integers(10_000, 99_999_999),
+    st.dates(),
+    st.decimals(0, 9999, places=2),
+    st.from_regex(r"1Z[0-9A-Z]{6}[0-9]{10}|0034[0-9]{16}", fullmatch=True),
+)
 @settings(max_examples=60, deadline=None, derandomize=True)
 def test_no_order_date_amount_or_tracking_number_is_masked(order, date, amount, tracking):
-    for text in (f"order #{order} of {date}: {amount} EUR, tracking {tracking}",
-                 f"Bestellung {order} vom {date:%d.%m.%Y} über {amount} €",
-                 f"ORD-2024-{order}\n{date}\n{amount}"):  # fmt: skip
+    for text in (
+        f"order #{order} of {date}: {amount} EUR, tracking {tracking}",
+        f"Bestellung {order} vom {date:%d.%m.%Y} über {amount} €",
+        f"ORD-2024-{order}\n{date}\n{amount}",
+    ):
         assert mask(text) == text
 
 
@@ -231,15 +263,15 @@ CARD = "4111 1111 1111 1112"
     "mail",
     [
         f"Subject: card {CARD}\n\nHello",
-        f"From: \"{CARD}\" <a@b.de>\n\nHello",
+        f'From: "{CARD}" <a@b.de>\n\nHello',
         f"From: a@b.de\n\nHello\n\nOn 3 May 2024 at 10:11, A <a@b.de> wrote:\n> {CARD}",
         "Content-Type: text/html\n\n<p><b>4111</b> 1111&nbsp;<i>1111</i><br>1112</p>",
         f"Content-Type: text/html\n\n<p style='display:none'>{CARD}</p>",
-        f"Content-Type: application/pdf; name=\"{CARD}.pdf\"\n\nx",
+        f'Content-Type: application/pdf; name="{CARD}.pdf"\n\nx',
         "From: 4111111111111111@b.de\nMessage-ID: <4111111111111111@b.de>\n\nHello",
         "References: <4111111111111111@b.de>\nSubject: passport\n\nC01X00T47",
     ],
-)  # fmt: skip
+)
 def test_no_field_of_a_mail_contains_a_number(mail):
     dump = parse_mail(mail.encode()).model_dump_json(exclude={"content_hash"})
     assert "4111" not in dump and "C01X00T47" not in dump

@@ -78,13 +78,16 @@ BROKEN = {
     "CR line ends": b"Subject: x\r\rWhere is it?",
     "broken headers": b"From: <<<@@>>\nDate: yesterday\nMessage-ID: <[x\nTo: (((\n\nWhere is it?",
     "long header": b"Subject: " + b"=?utf-8?q?a?= " * 50_000 + b"\n\nWhere is it?",
-    "nested": b"".join(b"Content-Type: multipart/mixed; boundary=B%d\n\n--B%d\n" % (n, n)
-                       for n in range(300)) + TEXT.encode(),
+    "nested": b"".join(
+        b"Content-Type: multipart/mixed; boundary=B%d\n\n--B%d\n" % (n, n) for n in range(300)
+    )
+    + TEXT.encode(),
     "only HTML": b"Content-Type: text/html\n\n<div>Where&nbsp;<b>is</b> it?",
-    "HTML with empty text": multipart("REAL", "Content-Type: text/plain\n\n \n",
-                                      "Content-Type: text/html\n\n<p>Where is it?</p>"),
+    "HTML with empty text": multipart(
+        "REAL", "Content-Type: text/plain\n\n \n", "Content-Type: text/html\n\n<p>Where is it?</p>"
+    ),
     "invisible characters": "Subject: x\n\nWh\u200bere\u2060 is\ufeff\u00ad it?".encode(),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("data", BROKEN.values(), ids=BROKEN.keys())
@@ -137,9 +140,11 @@ def test_missing_message_id_is_made_from_the_content():
 def test_mail_with_a_30_mb_attachment_is_refused_and_24_mb_need_bounded_memory():
     def mail(size: int) -> bytes:
         line = b"A" * 76 + b"\n"
-        return multipart("REAL", TEXT, "Content-Type: image/png; name=a.png\n"
-                         "Content-Transfer-Encoding: base64\n\n").replace(
-                             b"--REAL--", line * (size // 77) + b"--REAL--")  # fmt: skip
+        return multipart(
+            "REAL",
+            TEXT,
+            "Content-Type: image/png; name=a.png\nContent-Transfer-Encoding: base64\n\n",
+        ).replace(b"--REAL--", line * (size // 77) + b"--REAL--")
 
     with pytest.raises(TooLarge, match="limit is 26,214,400"):
         parse_mail(mail(30 * 1024**2))

@@ -10,8 +10,15 @@ WEDNESDAY = datetime(2026, 6, 10, 9, tzinfo=UTC)
 
 
 def read(text: str, category: Category = "refund", subject: str = "", quoted: str = "") -> Triage:
-    mail = Mail(message_id="1", content_hash="1", sender="ann@example.com", subject=subject,
-                text=text, quoted=quoted, sent_at=WEDNESDAY)  # fmt: skip
+    mail = Mail(
+        message_id="1",
+        content_hash="1",
+        sender="ann@example.com",
+        subject=subject,
+        text=text,
+        quoted=quoted,
+        sent_at=WEDNESDAY,
+    )
     return read_fields(mail, category, read_signals(mail))
 
 

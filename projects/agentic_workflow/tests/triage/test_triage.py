@@ -11,10 +11,15 @@ from seedbed.errors import ConfigError
 from seedbed.testing import HashEmbeddings, ScriptedChatModel
 
 WORDS = {
-    "billing": "invoice charged", "refund": "money back broken", "shipping": "parcel courier",
-    "technical": "app crashes", "account": "password login", "complaint": "disgrace rude",
-    "spam": "lottery prize", "other": "opening hours catalogue",
-}  # fmt: skip
+    "billing": "invoice charged",
+    "refund": "money back broken",
+    "shipping": "parcel courier",
+    "technical": "app crashes",
+    "account": "password login",
+    "complaint": "disgrace rude",
+    "spam": "lottery prize",
+    "other": "opening hours catalogue",
+}
 
 
 def letter(text: str, **fields: object) -> Mail:

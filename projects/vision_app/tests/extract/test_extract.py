@@ -167,9 +167,14 @@ def test_total_is_what_is_due_or_else_the_gross_amount(
 def test_evidence_has_words_page_and_box_in_the_input_image(page: Callable[..., Page]) -> None:
     upright = page(SWEDISH, 2)
     turned = Page(
-        2, upright.width, upright.height, upright.lines, 180, 0.0,
+        2,
+        upright.width,
+        upright.height,
+        upright.lines,
+        180,
+        0.0,
         ((-1.0, 0.0, upright.width), (0.0, -1.0, upright.height)),
-    )  # fmt: skip
+    )
     found = extract([turned], load_schema("invoice")).evidence["total"]
     here = extract([upright], load_schema("invoice")).evidence["total"]
     assert (found.text, found.page) == ("6 250,00", 2)

@@ -19,10 +19,18 @@ DRAWING = """
  Att betala    6 250,00 kr
 """
 REPLY: dict[str, Any] = {
-    "vendor": "Bygg AB", "invoice_number": None, "date": "2024-04-11", "due_date": None,
-    "order_number": None, "customer": None, "subtotal": None, "tax": None, "total": 6250,
-    "currency": "SEK", "line_items": None,
-}  # fmt: skip
+    "vendor": "Bygg AB",
+    "invoice_number": None,
+    "date": "2024-04-11",
+    "due_date": None,
+    "order_number": None,
+    "customer": None,
+    "subtotal": None,
+    "tax": None,
+    "total": 6250,
+    "currency": "SEK",
+    "line_items": None,
+}
 IMAGE = np.full((20, 30, 3), 255, np.uint8)
 
 

@@ -28,7 +28,7 @@ from anyio import CapacityLimiter, to_thread
 from fastapi import Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.security import HTTPBearer
-from pydantic import AfterValidator
+from pydantic import AfterValidator, BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
@@ -90,6 +90,20 @@ async def _caller(
 
 Caller = Annotated[str, Depends(_caller)]
 """The type of a route's parameter that receives the name of the caller's API key."""
+
+
+class ErrorDetail(BaseModel):
+    """What an API reports about an error."""
+
+    type: str = Field(description="Machine-readable kind of the error, e.g. `not_found`.")
+    message: str = Field(description="What went wrong, and what to do about it.")
+    request_id: str = Field(description="Also in the `X-Request-Id` header and in the log.")
+
+
+class ErrorResponse(BaseModel):
+    """The body of every error response, for the OpenAPI document of an app."""
+
+    error: ErrorDetail
 
 
 def _clean(text: str) -> str:

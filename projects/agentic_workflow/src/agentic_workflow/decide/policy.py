@@ -241,11 +241,19 @@ def load_policy(path: Path) -> Policy:
     >>> load_policy(SHOP_POLICY).approval.default
     'hold'
     """
-    line, problem = 1, ""
     try:
         text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}, line 1: {error}.") from None
+    return parse_policy(text, str(path))
+
+
+def parse_policy(text: str, name: str = "policy") -> Policy:
+    """Check the text of a policy. Raises ConfigError with `name`, line and reason of a mistake."""
+    line, problem = 1, ""
+    try:
         data = tomllib.loads(text)
-        # With a hash, which distinguishes policies even if nobody raised the version.
+        # With a hash, which distinguishes policies even if the version was not raised.
         if isinstance(data.get("version"), str | int):
             data["version"] = f"{data['version']}-{hashlib.sha256(text.encode()).hexdigest()[:6]}"
         policy = Policy.model_validate(data)
@@ -262,10 +270,8 @@ def load_policy(path: Path) -> Policy:
         line = _line(text, keys[:-1] if mistake["type"] == "missing" else keys)
         message = {"extra_forbidden": "unknown key", "missing": "missing"}.get(mistake["type"])
         problem = f"{'.'.join(map(str, keys))}: {message or mistake['msg']}"
-    except (OSError, UnicodeDecodeError) as error:
-        problem = str(error)
     if problem:
-        raise ConfigError(f"{path}, line {line}: {problem}.")
+        raise ConfigError(f"{name}, line {line}: {problem}.")
     return policy
 
 

@@ -75,7 +75,7 @@ def _facts(connection: Connection, email: str, order_id: str | None) -> Facts:
     for customer in _rows(connection, _CUSTOMER, email):
         values = {"customer_id": customer["id"], "customer_name": customer["name"]}
         values["recent_orders"] = [row["id"] for row in _rows(connection, _ORDERS, customer["id"])]
-    # 2. The order, unless it is somebody else's.
+    # 2. The order, unless it belongs to another customer.
     order = next(iter(_rows(connection, _ORDER, order_id)), None) if order_id else None
     if order is None:
         return Facts(**values, warnings=(f"order {order_id} does not exist",) if order_id else ())

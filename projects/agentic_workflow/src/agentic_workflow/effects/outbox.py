@@ -20,6 +20,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal, Protocol
 from uuid import uuid4
@@ -81,6 +82,11 @@ def effect_key(message_id: str, action: str, revision: int) -> str:
     'm1@example.com:reply:1'
     """
     return f"{message_id}:{action}:{revision}"
+
+
+def key_digest(key: str) -> str:
+    """The key in 32 characters that headers and URLs can contain."""
+    return sha256(key.encode()).hexdigest()[:32]
 
 
 def crash_point(name: str) -> None:

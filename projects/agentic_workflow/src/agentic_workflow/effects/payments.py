@@ -10,10 +10,9 @@ call again after a crash is safe, so `repeatable` is True.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from hashlib import sha256
 from typing import Any
 
-from agentic_workflow.effects.outbox import Claim, NotDelivered, Rejected, Unknown
+from agentic_workflow.effects.outbox import Claim, NotDelivered, Rejected, Unknown, key_digest
 
 SECONDS = 10.0
 """Timeout of a call."""
@@ -31,10 +30,10 @@ class PaymentReceiver:
         """Book one refund; the receipt is its id. Raises as every Receiver does."""
         claim()
         # 1. Reserve, so that the sum cannot be refunded twice.
-        self._call("PUT", f"/reservations/{_digest(key)}", key, dict(payload))
+        self._call("PUT", f"/reservations/{key_digest(key)}", key, dict(payload))
         # 2. Book, or else release the reservation; if that fails too, a later attempt does both.
         try:
-            refund = self._call("POST", "/refunds", key, {"reservation": _digest(key)})
+            refund = self._call("POST", "/refunds", key, {"reservation": key_digest(key)})
         except Rejected:
             self.release(key)
             raise
@@ -45,7 +44,7 @@ class PaymentReceiver:
 
     def release(self, key: str) -> bool:
         """Release the reservation; True if the refund is booked."""
-        answer = self._call("DELETE", f"/reservations/{_digest(key)}", key)
+        answer = self._call("DELETE", f"/reservations/{key_digest(key)}", key)
         return bool(answer.get("status") == "booked")
 
     def _call(self, method: str, path: str, key: str, body: Any = None) -> dict[str, Any]:
@@ -54,7 +53,7 @@ class PaymentReceiver:
         try:
             # Not through the proxies of the environment, which would see the sums.
             with httpx.Client(base_url=self._url, timeout=SECONDS, trust_env=False) as client:
-                headers = {"Idempotency-Key": _digest(key)}
+                headers = {"Idempotency-Key": key_digest(key)}
                 response = client.request(method, path, json=body, headers=headers)
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             raise NotDelivered(f"payment API: {error}") from error
@@ -69,7 +68,3 @@ class PaymentReceiver:
             raise Rejected(text)
         answer: dict[str, Any] = response.json()
         return answer
-
-
-def _digest(key: str) -> str:
-    return sha256(key.encode()).hexdigest()[:32]

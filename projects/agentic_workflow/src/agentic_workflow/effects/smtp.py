@@ -17,11 +17,10 @@ from collections.abc import Mapping
 from contextlib import closing
 from email.message import EmailMessage
 from email.policy import SMTP
-from hashlib import sha256
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from agentic_workflow.effects.outbox import Claim, NotDelivered, Rejected, Unknown
+from agentic_workflow.effects.outbox import Claim, NotDelivered, Rejected, Unknown, key_digest
 from seedbed.errors import ConfigError
 
 SECONDS = 20.0
@@ -96,7 +95,7 @@ def build_message(payload: Mapping[str, Any], key: str, address: str) -> EmailMe
     """
     if not _ADDRESS.fullmatch(payload["to"]):
         raise Rejected(f"{payload['to']!r} is not an address.")
-    digest, domain = sha256(key.encode()).hexdigest()[:32], address.partition("@")[2]
+    digest, domain = key_digest(key), address.partition("@")[2]
     message = EmailMessage(policy=SMTP)
     message["From"], message["To"] = address, payload["to"]
     message["Subject"] = re.sub(r"[\s\x00-\x1f\x7f-\x9f]+", " ", payload["subject"])

@@ -7,8 +7,9 @@ The model is loaded only if SEEDBED_MODEL names one; without it, rules and templ
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, get_args
 
 from agentic_workflow.config import Config
 from agentic_workflow.effects.outbox import Outbox, Receiver
@@ -21,6 +22,13 @@ from agentic_workflow.store.case import Language
 from agentic_workflow.store.store import Store
 from agentic_workflow.workflow import HelpDesk
 from seedbed.settings import Settings
+
+if TYPE_CHECKING:
+    from agentic_workflow.decide.draft import Writer
+    from agentic_workflow.decide.passages import Passages
+    from agentic_workflow.decide.policy import PolicyFile
+    from agentic_workflow.decide.shop import Shop
+    from agentic_workflow.triage.triage import Triager
 
 POLICIES = Path(__file__).parents[1] / "sample" / "policies"
 SAMPLE_SMTP_PORT, SAMPLE_PAYMENTS_PORT = 8025, 8026
@@ -48,15 +56,26 @@ def open_desk(config: Config, settings: Settings, queue: CaseQueue, executor_id:
     store, parts = open_store(config), judging_parts(config, settings)
     # Load models and train the classifier now: no case should pay for it with its time limit.
     mail = parse_mail(b"Subject: Parcel\n\nWhere is it?")
-    parts["triager"].triage(mail, screen(mail))
+    parts.triager.triage(mail, screen(mail))
     for language in get_args(Language):
-        parts["passages"].search(mail.text, language)
+        parts.passages.search(mail.text, language)
     outbox = open_outbox(config, store, executor_id)
-    return HelpDesk(store=store, outbox=outbox, queue=queue, **parts)
+    return HelpDesk(store=store, outbox=outbox, queue=queue, **vars(parts))
 
 
-def judging_parts(config: Config, settings: Settings) -> dict[str, Any]:
-    """What judges a mail, and neither stores nor sends: arguments of HelpDesk by their names."""
+@dataclass(frozen=True)
+class JudgingParts:
+    """What judges a mail, and neither stores nor sends; arguments of HelpDesk."""
+
+    policy: PolicyFile
+    triager: Triager
+    shop: Shop
+    passages: Passages
+    writer: Writer
+
+
+def judging_parts(config: Config, settings: Settings) -> JudgingParts:
+    """These parts as the configuration says."""
     from agentic_workflow.decide.draft import Writer
     from agentic_workflow.decide.passages import Passages
     from agentic_workflow.decide.policy import SHOP_POLICY, PolicyFile
@@ -68,10 +87,10 @@ def judging_parts(config: Config, settings: Settings) -> dict[str, Any]:
     embeddings = load_embeddings(settings.embeddings, settings=settings)
     named = "model" in settings.model_fields_set
     model = load_chat_model(settings.model, settings=settings) if named else None
-    return {
-        "policy": PolicyFile(config.policy or SHOP_POLICY),
-        "triager": Triager(embeddings, model),
-        "shop": Shop(config.shop_url or Path(config.data_dir) / "shop.sqlite"),
-        "passages": Passages(config.policies or POLICIES, embeddings),
-        "writer": Writer(model, settings.model if named else ""),
-    }
+    return JudgingParts(
+        policy=PolicyFile(config.policy or SHOP_POLICY),
+        triager=Triager(embeddings, model),
+        shop=Shop(config.shop_url or config.data_dir / "shop.sqlite"),
+        passages=Passages(config.policies or POLICIES, embeddings),
+        writer=Writer(model, settings.model if named else ""),
+    )

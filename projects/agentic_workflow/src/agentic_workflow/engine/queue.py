@@ -77,7 +77,7 @@ class CaseQueue:
         self._enqueue("finish_case", id, customer, APPROVED, case_id, attempt, delay=delay)
 
     def handle_again(self, case_id: str, attempt: int, customer: str) -> None:
-        """Let a worker begin anew with a case that failed before anything was decided."""
+        """Let a worker start over with a case that failed before it was decided."""
         self._enqueue("handle_mail", f"{case_id}-{attempt}", customer, APPROVED, case_id)
 
     def states(self, workflow_ids: list[str]) -> dict[str, tuple[str, Any]]:

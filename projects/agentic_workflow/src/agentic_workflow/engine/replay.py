@@ -31,14 +31,23 @@ def replay(case_id: str, by: str, store: Store, outbox: Outbox, queue: CaseQueue
         queue.handle_again(case_id, case.attempt + 1, case.mail.sender)
 
 
+def replay_effect(key: str, by: str, store: Store, outbox: Outbox, queue: CaseQueue) -> str:
+    """Try an effect that failed for good once more; returns its case."""
+    case_id = outbox.replay(key, by)
+    store.record(case_id, "replay", actor=by, reason=key)
+    go_on(case_id, store, queue)
+    return case_id
+
+
 def resolve(
     key: str, happened: bool, by: str, store: Store, outbox: Outbox, queue: CaseQueue
-) -> None:
-    """Settle an effect in doubt, and let its case go on. Raises NotFound or Conflict."""
+) -> str:
+    """Settle an effect in doubt, and let its case, the result, go on. Raises NotFound, Conflict."""
     case_id = outbox.resolve(key, happened, by)
-    answer = "it happened" if happened else "it did not happen"
-    store.record(case_id, "resolve", actor=by, reason=f"{key}: {answer}")
+    answer = "happened" if happened else "did not happen"
+    store.record(case_id, "resolve", actor=by, reason=f"{key} {answer}")
     go_on(case_id, store, queue)
+    return case_id
 
 
 def go_on(case_id: str, store: Store, queue: CaseQueue) -> None:

@@ -35,13 +35,13 @@ class Upkeep:
 
     def run(self, now: datetime) -> None:
         """Do what is due. Repeating it is harmless."""
-        # 1. Remind people, and apply the default where nobody decided in time.
+        # 1. Remind people, and apply the default where no person decided in time.
         for case in self._store.to_remind(now):
             self._store.remind(case.id)
         if self._desk.policy.current().approval.default == "reject":
             for case in self._store.expired(now):
                 self._reject(case)
-        # 2. Queue what nobody queued, and put right what stands still.
+        # 2. Queue what no process queued, and put right what stands still.
         working = self._store.cases(status="working", limit=500)
         idle = [case for case in working if case.changed_at < now - SETTLE]
         self._put_right([*self._store.unqueued(now - SETTLE), *idle])
@@ -72,8 +72,8 @@ class Upkeep:
                     self._queue.finish(case.id, case.attempt, case.sender)
             elif state[0] in BROKEN:
                 reason = f"The workflow ended with {state[0]}: {state[1] or 'it was killed'}."
-                self._store.update(case.id, status="failed", outcome=reason)
-                self._store.record(case.id, "failed", reason=reason)
+                event = {"kind": "failed", "reason": reason}
+                self._store.update(case.id, status="failed", outcome=reason, event=event)
             elif state[1] in STATUSES:  # the store missed how it ended
                 self._store.update(case.id, status=state[1])
 

@@ -13,39 +13,23 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
 from agentic_workflow.config import Config
-from agentic_workflow.decide.draft import Writer
-from agentic_workflow.decide.passages import Passages
-from agentic_workflow.decide.policy import PolicyFile
-from agentic_workflow.decide.shop import Shop
-from agentic_workflow.engine.desk import judging_parts
+from agentic_workflow.engine.desk import JudgingParts, judging_parts
 from agentic_workflow.mail.parse import parse_mail
 from agentic_workflow.mail.screen import screen
-from agentic_workflow.sample.shop import create_shop
+from agentic_workflow.sample.shop import ensure_shop
 from agentic_workflow.store.case import CATEGORIES, PRIORITIES, Decision, Draft, Screening, Triage
-from agentic_workflow.triage.triage import Triager
 from seedbed.cli import Progress, table
 from seedbed.errors import BadInput, SeedbedError
 from seedbed.evaluation import Figure, Report
 from seedbed.settings import Settings
 
 FIELDS = ("category", "priority", "needs_approval", "order_id", "amount")
-
-
-@dataclass(frozen=True)
-class Parts:
-    """What decides about a mail; a `HelpDesk` has the same parts."""
-
-    policy: PolicyFile
-    triager: Triager
-    shop: Shop
-    passages: Passages
-    writer: Writer
 
 
 @dataclass(frozen=True)
@@ -124,7 +108,7 @@ def _gold(line: str, place: str, inbox: Path) -> Gold:
     return gold
 
 
-def work_through(desk: Parts, data: bytes, gold: Gold) -> Result:
+def work_through(desk: JudgingParts, data: bytes, gold: Gold) -> Result:
     """The steps of the workflow up to the draft, without storing anything."""
     started = time.perf_counter()
     mail = parse_mail(data)
@@ -139,7 +123,7 @@ def work_through(desk: Parts, data: bytes, gold: Gold) -> Result:
     return Result(gold, screening, triage, decision, draft, time.perf_counter() - started)
 
 
-def run(desk: Parts, inbox: Path, gold: Path, progress: Progress) -> list[Result]:
+def run(desk: JudgingParts, inbox: Path, gold: Path, progress: Progress) -> list[Result]:
     """Work through every mail of the gold file. Raises BadInput for a mail that is too large."""
     answers = read_gold(gold, inbox)
     results = []
@@ -233,16 +217,11 @@ def _f1(results: Sequence[Result], field: str) -> float:
     return round(float(f1_score(gold, values, labels=labels, average="macro", zero_division=0)), 4)
 
 
-def open_parts(config: Config, settings: Settings) -> Parts:
-    """The parts of the desk that decide, as the configuration says.
-
-    The sample shop is made if there is none yet.
-    """
-    if config.shop_url is None and not (shop := config.data_dir / "shop.sqlite").exists():
-        config.data_dir.mkdir(parents=True, exist_ok=True)
-        create_shop(shop)
-    parts = judging_parts(config, settings)
-    return Parts(**{field.name: parts[field.name] for field in fields(Parts)})
+def open_parts(config: Config, settings: Settings) -> JudgingParts:
+    """The parts of the desk that decide, over the sample shop if no other is configured."""
+    if config.shop_url is None:
+        ensure_shop(config.data_dir / "shop.sqlite")
+    return judging_parts(config, settings)
 
 
 def to_text(results: Sequence[Result], report: Report) -> str:

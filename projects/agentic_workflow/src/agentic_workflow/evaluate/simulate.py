@@ -4,7 +4,7 @@
         print(difference.case_id, difference.before.action, "→", difference.after.action)
 
 Uses the mail, triage and facts that are stored with each case, so it looks nothing up, calls no
-model and changes nothing. Replies are not written anew.
+model and changes nothing. Replies are not rewritten.
 """
 
 from __future__ import annotations

@@ -115,6 +115,13 @@ def create_shop(path: Path, today: date | None = None) -> None:
     shop.close()
 
 
+def ensure_shop(path: Path) -> None:
+    """Create the sample shop unless the file exists, whose refunds remain."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        create_shop(path)
+
+
 def _insert(shop: sqlite3.Connection, table: str, *row: str | int | None) -> None:
     shop.execute(f"INSERT INTO {table} VALUES ({', '.join('?' * len(row))})", row)
 

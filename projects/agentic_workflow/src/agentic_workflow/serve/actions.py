@@ -97,13 +97,12 @@ class Actions:
     def resolve(self, key: str, happened: bool, by: str) -> str:
         """Settle an effect in doubt: it did happen, or it is tried again. Returns its case."""
         self._check(by)
-        reason = f"{key} {'happened' if happened else 'did not happen'}"
-        return self._go_on(self.outbox.resolve(key, happened, by), "resolve", by, reason)
+        return replay.resolve(key, happened, by, self.store, self.outbox, self.queue)
 
     def replay_effect(self, key: str, by: str) -> str:
         """Try an effect that failed for good once more. Returns its case."""
         self._check(by)
-        return self._go_on(self.outbox.replay(key, by), "replay", by, key)
+        return replay.replay_effect(key, by, self.store, self.outbox, self.queue)
 
     def replay(self, case_id: str, by: str) -> str:
         """Go on with a failed case, or begin it again if nothing was decided. Returns its id."""
@@ -136,12 +135,18 @@ class Actions:
 
     def inbox(self) -> Json:
         """What waits for a person: approvals, doubts and failures; and the switches."""
+        in_doubt, failed = self.trouble()
         return Inbox(
             waiting=self.store.waiting(),
-            in_doubt=self.store.cases(status="in_doubt", limit=200),
-            failed=self.store.cases(status="failed", limit=200),
+            in_doubt=in_doubt,
+            failed=failed,
             switches=self.switches(),
         ).model_dump(mode="json")
+
+    def trouble(self) -> tuple[list[CaseSummary], list[CaseSummary]]:
+        """Cases with an effect in doubt, and failed ones; the latest of each."""
+        in_doubt = self.store.cases(status="in_doubt", limit=200)
+        return in_doubt, self.store.cases(status="failed", limit=200)
 
     def switches(self) -> dict[str, bool]:
         """The switches and whether they are on."""
@@ -150,8 +155,3 @@ class Actions:
     def _check(self, by: str) -> None:
         if not self.may_approve(by):
             raise Forbidden(f"{by!r} may not approve cases.", hint="See WORKFLOW_APPROVERS.")
-
-    def _go_on(self, case_id: str, kind: str, by: str, reason: str) -> str:
-        self.store.record(case_id, kind, actor=by, reason=reason)
-        replay.go_on(case_id, self.store, self.queue)
-        return case_id

@@ -15,8 +15,6 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Depends, FastAPI, Query, Request
@@ -26,7 +24,7 @@ from starlette.datastructures import UploadFile
 
 from agentic_workflow import __version__
 from agentic_workflow.config import Config
-from agentic_workflow.decide.policy import SHOP_POLICY, PolicyFile, load_policy
+from agentic_workflow.decide.policy import SHOP_POLICY, PolicyFile, parse_policy
 from agentic_workflow.engine.desk import open_outbox, open_store
 from agentic_workflow.engine.intake import Intake
 from agentic_workflow.engine.queue import CaseQueue
@@ -37,7 +35,7 @@ from agentic_workflow.store.case import Category, Status
 from agentic_workflow.store.records import CaseSummary, Effect, Statistics, Verdict
 from seedbed.errors import BadInput
 from seedbed.server import service
-from seedbed.server.service import Caller, CleanText
+from seedbed.server.service import Caller, CleanText, ErrorResponse
 from seedbed.settings import Settings
 
 MAX_MAIL_MB, FORM_MB = 25, 1
@@ -87,16 +85,6 @@ def create_app(config: Config, settings: Settings | None = None) -> FastAPI:
 # ── request and response bodies ─────────────────────────────────────────────────────────────
 
 Text = Annotated[CleanText, Field(max_length=50_000)]
-
-
-class ErrorDetail(BaseModel):
-    type: str = Field(description="Machine-readable kind of the error, e.g. `not_found`.")
-    message: str = Field(description="What went wrong, and what to do about it.")
-    request_id: str = Field(description="Also in the `X-Request-Id` header and in the log.")
-
-
-class ErrorResponse(BaseModel):
-    error: ErrorDetail
 
 
 _FILE = {"type": "string", "format": "binary"}
@@ -267,8 +255,4 @@ def post_simulate(
     policy: Annotated[Text, Body(embed=True)], desk: Desk, _caller: Caller
 ) -> list[Difference]:
     """Decide past cases again by a changed policy (TOML); returns those that would differ."""
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "policy.toml"
-        path.write_text(policy, encoding="utf-8")
-        changed = load_policy(path)
-    return simulate(desk.store, changed)
+    return simulate(desk.store, parse_policy(policy))

@@ -4,7 +4,7 @@
 
 `Page` places the components and connects them with its methods, which return new values for
 components. The HTML is in `page.jinja`; what people may do, in `actions.py`. A browser asks for
-news every few seconds and gets the parts that changed, never a box somebody types in.
+news every few seconds and gets the parts that changed, never a box that a person types in.
 """
 
 from __future__ import annotations
@@ -13,16 +13,15 @@ import json
 import logging
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
 from importlib import resources
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import gradio as gr
 import pandas as pd
 
-from agentic_workflow.decide.policy import PolicyFile, load_policy
+from agentic_workflow.decide.policy import PolicyFile, parse_policy
 from agentic_workflow.evaluate.simulate import simulate
 from agentic_workflow.serve.actions import Actions
 from agentic_workflow.serve.page_html import diff, render, steps
@@ -173,10 +172,11 @@ class Page:
     def refresh(self, case_id: str, shown: Json, request: gr.Request) -> Values:
         """The parts that have changed since `shown`, which is empty for a case just opened."""
         by, values = caller_of(request), Values()
+        switches = cache(self.actions.switches)
         texts = {
-            "banner": _attempt(lambda: self._banner(by)),
+            "banner": _attempt(lambda: self._banner(by, switches())),
             "inbox": _attempt(self._inbox),
-            "switches": _attempt(lambda: render("switches", self.actions.switches())),
+            "switches": _attempt(lambda: render("switches", switches())),
             **{"top": NO_CASE, "left": "", "right": "", "log": ""},
         }
         waiting = False
@@ -189,7 +189,7 @@ class Page:
                     values |= self._boxes(details["case"])
         except Exception as error:
             texts["top"] = html.error(public_message(error, _log))
-        if not (shown or waiting):  # later on, what somebody typed remains
+        if not (shown or waiting):  # later on, typed text remains
             values[self.form] = gr.Column(visible=False)
         if waiting != shown.get("waiting"):
             values[self.buttons] = gr.Column(visible=waiting)
@@ -236,18 +236,16 @@ class Page:
         draft = self.store.case(case_id).draft or Draft(subject="", body="")
         return render("changes", _diff(draft, Draft(subject=subject, body=body)))
 
-    def _banner(self, by: str) -> str:
+    def _banner(self, by: str, switches: dict[str, bool]) -> str:
         self.policy.current()  # reads a changed file
-        may_approve = self.actions.may_approve(by)
-        return render("banner", self.actions.switches(), self.policy.problem, by, may_approve)
+        return render("banner", switches, self.policy.problem, by, self.actions.may_approve(by))
 
     def _inbox(self) -> str:
-        inbox, counts = self.actions.inbox(), self.store.counts().items()
-        waiting = self.store.waiting()
+        waiting, counts = self.store.waiting(), self.store.counts().items()
         rows = [{**self._row(c.id, c.changed_at), "due_at": c.due_at} for c in waiting[:ROWS]]
         trouble = [
-            [self._row(case["id"], case["changed_at"]) for case in inbox[status]]
-            for status in ("in_doubt", "failed")
+            [self._row(case.id, case.changed_at) for case in cases]
+            for cases in self.actions.trouble()
         ]
         busy = sum(n for (status, _), n in counts if status in ("received", "working", "approved"))
         return render("inbox", rows, len(waiting), *trouble, busy)
@@ -323,13 +321,10 @@ class Page:
 
     def simulate(self, changed: str) -> str:
         """What the changed policy would decide differently about past cases."""
-        with TemporaryDirectory() as folder:
-            path = Path(folder) / "policy"
-            path.write_text(changed, encoding="utf-8")
-            try:
-                policy = load_policy(path)
-            except ConfigError as error:
-                return html.error(str(error).removeprefix(f"{path}, "))
+        try:
+            policy = parse_policy(changed)
+        except ConfigError as error:
+            return html.error(str(error).removeprefix("policy, "))
         return _attempt(lambda: render("differences", simulate(self.store, policy), policy.version))
 
 

@@ -23,7 +23,7 @@ from typing import IO
 
 from agentic_workflow.config import Config
 from agentic_workflow.engine.desk import SAMPLE_PAYMENTS_PORT, SAMPLE_SMTP_PORT
-from agentic_workflow.sample.shop import create_shop
+from agentic_workflow.sample.shop import ensure_shop
 from seedbed.errors import Unavailable
 
 SAMPLE_MAILS = Path(__file__).parents[1] / "sample" / "mails"
@@ -43,8 +43,8 @@ def sample_shop(config: Config) -> Iterator[Config]:
         folder.mkdir(parents=True, exist_ok=True)
         # 1. The shop, which the payment API books refunds in.
         shop = None if config.shop_url else folder / "shop.sqlite"
-        if shop and not shop.exists():
-            create_shop(shop)
+        if shop:
+            ensure_shop(shop)
         # 2. The two servers.
         if config.smtp_url is None:
             changes["smtp_url"] = stack.enter_context(_smtp_server(folder / "sent"))

@@ -45,8 +45,8 @@ def read_examples(path: Path = EXAMPLES) -> list[tuple[Mail, Category]]:
     for place, row in read_json_lines(path):
         if row.get("category") not in CATEGORIES:
             raise ConfigError(f"{place}: unknown category {row.get('category')!r}.")
-        mail = Mail(message_id=place, content_hash="", sender="", subject=row["subject"],
-                    text=row["text"])  # fmt: skip
+        texts = {"subject": row["subject"], "text": row["text"]}
+        mail = Mail(message_id=place, content_hash="", sender="", **texts)
         examples.append((mail, row["category"]))
     return examples
 
@@ -54,8 +54,9 @@ def read_examples(path: Path = EXAMPLES) -> list[tuple[Mail, Category]]:
 class Classifier:
     """Learns from `examples`, or loads what it learned from `folder`, by default the cache."""
 
-    def __init__(self, embeddings: Embeddings, examples: Path = EXAMPLES,
-                 folder: Path | None = None) -> None:  # fmt: skip
+    def __init__(
+        self, embeddings: Embeddings, examples: Path = EXAMPLES, folder: Path | None = None
+    ) -> None:
         self._embeddings = embeddings
         name = getattr(embeddings, "name", type(embeddings).__name__)
         # The rules are a part of the features, so that the weights depend on their code too.

@@ -38,7 +38,7 @@ class Signals:
     legal: str = ""
     deletion: str = ""
     danger: str = ""
-    misuse: str = ""  # somebody else uses the account
+    misuse: str = ""  # another person uses the account
     twice: str = ""  # charged twice
     unasked: str = ""  # disputes a charge for something not chosen
     accepted: str = ""  # accepts a sum that the quoted thread offers

@@ -35,8 +35,12 @@ _BOOSTS: dict[str, dict[Category, float]] = tomllib.loads(
 class Triager:
     """Finds a mail's fields; `model`, unless the default one, is asked where words leave doubt."""
 
-    def __init__(self, embeddings: Embeddings, model: BaseChatModel | None = None,
-                 classifier: Classifier | None = None) -> None:  # fmt: skip
+    def __init__(
+        self,
+        embeddings: Embeddings,
+        model: BaseChatModel | None = None,
+        classifier: Classifier | None = None,
+    ) -> None:
         self._embeddings, self._own_classifier = embeddings, classifier
         self._reader = find_reader(model)
 
@@ -61,8 +65,9 @@ class Triager:
         update = {"confidence": round(confidence, 3), "reasons": reasons, "model": model}
         return triage.model_copy(update=update)
 
-    def _category(self, mail: Mail, screening: Screening,
-                  signals: Signals) -> tuple[Category, float, str]:  # fmt: skip
+    def _category(
+        self, mail: Mail, screening: Screening, signals: Signals
+    ) -> tuple[Category, float, str]:
         """Category, confidence and the reason, without the language model."""
         if screening.spam:
             return "spam", 1.0, "; ".join(screening.reasons) or "screening"

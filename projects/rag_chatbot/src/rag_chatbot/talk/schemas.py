@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from rag_chatbot.conversation import Rating
+from seedbed.server import service
 from seedbed.server.service import CleanText
 
 Name = Annotated[CleanText, Field(min_length=1, max_length=200, examples=["default"])]
@@ -52,13 +53,7 @@ def _example(*examples: Example) -> ConfigDict:
     return ConfigDict(json_schema_extra={"examples": list(examples)})
 
 
-class ErrorDetail(BaseModel):
-    type: str = Field(description="Machine-readable kind of the error, e.g. `not_found`.")
-    message: str = Field(description="What went wrong, and what to do about it.")
-    request_id: str = Field(description="Also in the `X-Request-Id` header and in the log.")
-
-
-class ErrorResponse(BaseModel):
+class ErrorResponse(service.ErrorResponse):
     model_config = _example(
         {
             "error": {
@@ -68,8 +63,6 @@ class ErrorResponse(BaseModel):
             }
         }
     )
-
-    error: ErrorDetail
 
 
 _ERROR_STATUS = {

@@ -78,9 +78,22 @@ _MAIN_CODES = frozenset(
 _DOMAIN = re.compile(r"(?:[@.]|www\.)[\w\-]+\.(?:(?:com?|org|net)\.)?([a-z]{2})(?![\w.])", re.I)
 _PHONE = re.compile(r"(?:\+|(?<![\d.,])00(?=[1-9]))(\d{1,3})(?=[\d\s()./\-]{6})")
 # Languages that are spoken in few countries.
-_SPEAKERS = {"sv": "SE", "da": "DK NO", "fi": "FI", "pl": "PL", "cs": "CZ", "hu": "HU", "tr": "TR",
-             "ro": "RO", "ja": "JP", "de": "DE", "fr": "FR", "it": "IT",
-             "es": "ES", "nl": "NL"}  # fmt: skip
+_SPEAKERS = {
+    "sv": "SE",
+    "da": "DK NO",
+    "fi": "FI",
+    "pl": "PL",
+    "cs": "CZ",
+    "hu": "HU",
+    "tr": "TR",
+    "ro": "RO",
+    "ja": "JP",
+    "de": "DE",
+    "fr": "FR",
+    "it": "IT",
+    "es": "ES",
+    "nl": "NL",
+}
 _CUSTOM = {"US": "mdy", "PH": "mdy", **dict.fromkeys(("JP", "CN", "TW", "HU", "SE"), "ymd")}
 
 

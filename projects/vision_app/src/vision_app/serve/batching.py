@@ -106,7 +106,10 @@ class Batcher(Generic[Item, Result]):
 
     def _attempt(self, items: list[Item]) -> list[Result | Exception]:
         try:
-            return [*self.work(items)]
+            results = [*self.work(items)]
+            if len(results) != len(items):  # or some requests would wait forever
+                raise RuntimeError(f"{len(results)} results for {len(items)} items")
+            return [*results]
         except Exception as error:
             if len(items) == 1:
                 return [error]
