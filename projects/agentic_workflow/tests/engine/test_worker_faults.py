@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -34,6 +36,25 @@ def test_lock_belongs_to_one_holder_at_a_time(open_world: Callable[..., Any]) ->
     assert not second.acquire("worker-1")
     first.close()
     assert second.acquire("worker-1")
+
+
+def test_worker_told_to_stop_does_not_start_again() -> None:
+    code = """
+import signal, sys, threading
+from agentic_workflow.engine.worker import start_again
+
+stop, count = threading.Event(), int(sys.argv[1])
+print("start", count, flush=True)
+if count == 2:
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    signal.raise_signal(signal.SIGTERM)
+sys.orig_argv[-1] = str(count + 1)
+start_again(stop)
+print("end", flush=True)
+"""
+    command = [sys.executable, "-c", code, "1"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.stdout.split("\n") == ["start 1", "start 2", "end", ""], done.stderr
 
 
 @pytest.mark.slow

@@ -31,6 +31,7 @@ from seedbed.settings import Settings
 
 DRAIN_SECONDS = 30
 """How long a worker that is told to stop waits for the cases in progress."""
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 LOCK_SECONDS = 15.0
 """How long a starting worker waits until the lock of its predecessor is free."""
 
@@ -58,7 +59,7 @@ def run_worker(
             raise Conflict(f"A worker {executor_id!r} is running.", hint="Choose another --id.")
         time.sleep(0.25)
     stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in STOP_SIGNALS:
         signal.signal(number, lambda *_: stop.set())
     # 2. Start. What an older version leaves for later is queued for the current one.
     queue = CaseQueue(config)
@@ -72,9 +73,9 @@ def run_worker(
     supervisor = Supervisor(locks, queue, desk, executor_id, version or VERSION)
     if supervisor.watch(stop, drain=version is not None):
         desk.outbox.stop()
-        if await_database(config, stop):
-            time.sleep(1)  # for effects that happened, but could not be settled
-            os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+        # A second for effects that happened, but could not be settled.
+        if await_database(config, stop) and not stop.wait(1):
+            start_again(stop)
         os._exit(0)
     # 4. Let the cases in progress end, and only then let others have the lock.
     DBOS.destroy(workflow_completion_timeout_sec=DRAIN_SECONDS)
@@ -93,6 +94,18 @@ def launch(config: Config, executor_id: str, version: str) -> None:
         }
     )
     DBOS.launch()
+
+
+def start_again(stop: threading.Event) -> None:
+    """Replace this process by a new one with the same arguments, unless it was told to stop.
+
+    The handlers go first: a signal that came before is in `stop`, one that comes later ends
+    the process, whichever program it runs by then.
+    """
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.SIG_DFL)
+    if not stop.is_set():
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
 
 def await_database(config: Config, stop: threading.Event) -> bool:
