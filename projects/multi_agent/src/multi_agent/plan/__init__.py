@@ -1,0 +1,1 @@
+"""Turns a task into a plan."""

@@ -1,0 +1,74 @@
+"""The team: one file per specialist, found by its file.
+
+    specialists = open_specialists(workspace)
+    max(specialists, key=lambda one: one.bid("What is 15 % of 240?")).name      # 'calculator'
+
+To add a specialist, add a file to this folder with a function `open_specialist(workspace)`, which
+returns an object with `name`, `description`, `bid` and `work`, or None where it cannot work.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from multi_agent.state import Result, Step
+
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
+
+    from multi_agent.config import Config
+    from multi_agent.data.database import Database
+    from multi_agent.documents.index import DocumentIndex
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """What the specialists work on."""
+
+    config: Config
+    database: Database | None = None
+    documents: DocumentIndex | None = None
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a specialist may use for one step. It sees nothing of the other steps but `inputs`."""
+
+    call: Callable[..., Any]
+    """Calls a tool, `context.call("query_database", sql="SELECT 1")`: within the permissions and
+    the budget, and recorded, so that a resumed run does not repeat it. Raises ToolError."""
+    model: BaseChatModel | None = None
+    """A model that can follow instructions; None with the default model, which cannot."""
+    inputs: Mapping[str, Result] = field(default_factory=dict)
+    """The results of the steps in `step.after`."""
+    problem: str = ""
+    """Why the attempt before failed, if there was one."""
+
+
+class Specialist(Protocol):
+    """A member of the team."""
+
+    name: str
+    description: str
+    """One sentence for planners, people included: what to give to this specialist."""
+
+    def bid(self, task: str) -> float:
+        """How well it could do a task, 0 to 1, in milliseconds: without a model or a tool call."""
+
+    def work(self, step: Step, context: Context) -> Result:
+        """Do a step; `step.task` has the answers of earlier steps filled in.
+
+        What cannot be answered comes back as `Result.problem`; exceptions are for broken tools.
+        """
+
+
+def open_specialists(workspace: Workspace) -> list[Specialist]:
+    """All specialists that can work with this database and these documents, by name."""
+    names = sorted(module.name for module in pkgutil.iter_modules(__path__))
+    modules = [importlib.import_module(f"{__name__}.{name}") for name in names]
+    opened = [module.open_specialist(workspace) for module in modules]
+    return [specialist for specialist in opened if specialist is not None]

@@ -1,0 +1,99 @@
+"""What travels through the graph: the plan's steps, their results with evidence, the answer.
+
+    Step(id="s1", specialist="analyst", task="How many orders were placed in May?")
+
+All of it is JSON, so that a checkpoint, an event and an answer over HTTP show the same.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, TypedDict
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Status = Literal["running", "waiting", "done", "stopped", "failed"]
+"""Of a run: `waiting` for the user, `stopped` by the user or by a budget."""
+
+
+class Value(BaseModel):
+    """Base of the value types: immutable, without unexpected fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Evidence(Value):
+    """What a result rests on, in a form that can be checked again."""
+
+    kind: Literal["quote", "query", "calculation", "program", "page"]
+    source: str
+    """A document with lines ("returns.md:12-14"), a database, or a URL."""
+    text: str
+    """The verbatim quote, the SQL, the expression, or the program."""
+    output: str = ""
+    """What the query, the calculation or the program returned."""
+
+
+class Step(Value):
+    """A sub-task for one specialist. `{s1}` in the task stands for the answer of step s1."""
+
+    id: str
+    specialist: str
+    task: str
+    after: tuple[str, ...] = ()
+    """Ids of the steps whose answers this one needs."""
+
+
+class Result(Value):
+    """What a specialist hands over: a short answer with evidence, or the problem."""
+
+    step: str
+    answer: str = ""
+    """Short: a number with its unit, a name, a phrase. Empty if there is none."""
+    number: float | None = None
+    reading: str = ""
+    """What was understood: "orders with status delivered, placed in 2025"."""
+    evidence: tuple[Evidence, ...] = ()
+    problem: str = ""
+    """Why there is no answer. Exactly one of `answer` and `problem` is set."""
+    question: str = ""
+    """What only the user can decide, if the problem is an ambiguity."""
+    options: tuple[str, ...] = ()
+
+
+class Answer(Value):
+    """The end of a run."""
+
+    text: str
+    """The short answer, or that there is none."""
+    confident: bool
+    """False if the team abstains or something could not be verified."""
+    number: float | None = None
+    explanation: str = ""
+    evidence: tuple[Evidence, ...] = ()
+    missing: tuple[str, ...] = ()
+    """Parts of the task without an answer, each with its reason."""
+
+
+def merge_results(old: dict[str, Result], new: dict[str, Result]) -> dict[str, Result]:
+    """Parallel specialists each add their own result."""
+    return {**old, **new}
+
+
+class RunState(TypedDict, total=False):
+    """The state of the graph. A run is one thread of LangGraph."""
+
+    task: str
+    plan: tuple[Step, ...]
+    results: Annotated[dict[str, Result], merge_results]
+    replans: int
+    answer: Answer
+
+
+class Limits(Value):
+    """The limits of a run, `Limits.parse("steps=20,usd=0.5")`; None: no limit."""
+
+    steps: int | None = Field(None, ge=1)
+    tool_calls: int | None = Field(None, ge=0)
+    tokens: int | None = Field(None, ge=0)
+    usd: float | None = Field(None, ge=0)
+    seconds: float | None = Field(None, gt=0)
