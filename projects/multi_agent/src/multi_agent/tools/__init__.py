@@ -1,1 +1,1 @@
-"""What the specialists call."""
+"""What specialists may do: typed tools with permissions, limits and a record of every call."""

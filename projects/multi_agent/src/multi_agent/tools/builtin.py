@@ -1,0 +1,134 @@
+"""The team's own tools, for what the workspace offers. They only read, and return JSON data.
+
+tools = builtin_tools(workspace, sandbox)
+[tool.name for tool in tools]      # ['calculate', 'search_documents', 'ask_database', …]
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict
+from decimal import Decimal
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from multi_agent.tools.arithmetic import calculate as calculate_exactly
+from multi_agent.tools.toolbox import Tool, tool_of
+
+if TYPE_CHECKING:
+    from multi_agent.data.database import Database, Rows
+    from multi_agent.data.question import QuestionParser
+    from multi_agent.documents.index import DocumentIndex
+    from multi_agent.specialists import Workspace
+    from multi_agent.tools.sandbox import Sandbox
+
+SECONDS = 10.0
+"""Time limit of a query and of a program."""
+
+
+def builtin_tools(workspace: Workspace, sandbox: Sandbox | None = None) -> list[Tool]:
+    """`calculate`, and the tools for the database, the documents, the sandbox and the web search
+    that are there."""
+    tools = [tool_of(calculate)]
+    if workspace.documents is not None:
+        tools.append(_search_tool(workspace.documents))
+    if workspace.database is not None:
+        tools += _database_tools(workspace.database)
+    if sandbox is not None:
+        tools.append(_python_tool(sandbox))
+    if workspace.config.web_search_url:
+        tools.append(_web_tool(workspace.config.web_search_url))
+    return tools
+
+
+def calculate(task: str) -> dict[str, Any]:
+    """Compute an arithmetic task in words exactly: percentages, units, dates, money, lists.
+
+    Args:
+        task: One question, such as "What is 15 % of 240?".
+    """
+    calculation = asdict(calculate_exactly(task))
+    return calculation | {"value": str(calculation["value"])}
+
+
+def _search_tool(documents: DocumentIndex) -> Tool:
+    def search_documents(question: str, k: int = 5) -> list[dict[str, Any]]:
+        """Passages of the documents that may answer a question, the best first.
+
+        Args:
+            question: The question in words.
+            k: Number of passages.
+        """
+        return [asdict(passage) for passage in documents.search(question, k)]
+
+    return tool_of(search_documents, retries=1, untrusted=True)
+
+
+def _database_tools(database: Database) -> list[Tool]:
+    @cache
+    def parser() -> QuestionParser:
+        from multi_agent.data.question import QuestionParser
+
+        return QuestionParser(database)
+
+    def query_database(sql: str) -> dict[str, Any]:
+        """Run one SELECT statement.
+
+        Args:
+            sql: The statement, in the dialect of the database.
+        """
+        return _json_rows(database.query(sql, seconds=SECONDS))
+
+    def ask_database(question: str) -> dict[str, Any]:
+        """Translate a question to SQL and run it; `problem` is set if it was not understood.
+
+        Args:
+            question: The question in words.
+        """
+        parse = asdict(parser().parse(question))
+        if parse["problem"]:
+            return parse
+        return parse | _json_rows(database.query(parse["sql"], seconds=SECONDS))
+
+    limits: dict[str, Any] = {"timeout": 3 * SECONDS, "untrusted": True}
+    return [tool_of(ask_database, **limits), tool_of(query_database, **limits)]
+
+
+def _json_rows(rows: Rows) -> dict[str, Any]:
+    values = [[_json_value(value) for value in row] for row in rows.rows]
+    return {"columns": list(rows.columns), "rows": values, "truncated": rows.truncated}
+
+
+def _json_value(value: Any) -> Any:
+    """Numbers, texts and truth values as they are; dates and the like as text."""
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    if isinstance(value, float | Decimal):
+        return float(value) if math.isfinite(value) else None
+    return str(value)
+
+
+def _python_tool(sandbox: Sandbox) -> Tool:
+    def run_python(code: str) -> dict[str, Any]:
+        """Run a Python program in the sandbox, without files or network.
+
+        Args:
+            code: The program; what it prints is the result.
+        """
+        return asdict(sandbox.run(code, seconds=SECONDS))
+
+    return tool_of(run_python, timeout=3 * SECONDS)
+
+
+def _web_tool(url: str) -> Tool:
+    def web_search(query: str) -> dict[str, Any]:
+        """Search the web.
+
+        Args:
+            query: Search words.
+        """
+        from multi_agent.tools.web import search_web
+
+        return {"untrusted": True, "results": search_web(url, query)}
+
+    return tool_of(web_search, retries=1, untrusted=True)
