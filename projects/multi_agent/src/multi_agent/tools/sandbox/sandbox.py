@@ -1,0 +1,137 @@
+"""Runs a program in a worker process with a wall clock and a limit on its output.
+
+    Sandbox("wasm", wasm_command(folder)).run("print(data['x'] + 1)", data={"x": 1}).stdout  # '2\n'
+
+How the program is locked in is up to the command of the worker: `wasm.py`, `bwrap.py`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import selectors
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import IO, Any, Literal
+
+from seedbed.errors import TooLarge
+
+MAX_REQUEST = 60_000
+"""Bytes of a program with its data: what fits in a pipe."""
+Status = Literal["ok", "error", "timeout", "memory", "output"]
+Command = Callable[[float, int], list[str]]
+"""From the limits in seconds and MB to the command line of a worker."""
+
+
+@dataclass(frozen=True)
+class Output:
+    """What a program printed, and how it ended: `output` means that it printed too much."""
+
+    stdout: str
+    stderr: str
+    status: Status
+    seconds: float
+
+
+class Sandbox:
+    """Runs programs, several at a time if called from several threads."""
+
+    def __init__(self, kind: str, command: Command) -> None:
+        self.kind = kind
+        self._command = command
+        self._running: set[subprocess.Popen[bytes]] = set()
+
+    def run(
+        self,
+        code: str,
+        *,
+        data: Mapping[str, Any] | None = None,
+        seconds: float = 10,
+        memory_mb: int = 256,
+        max_output: int = 50_000,
+    ) -> Output:
+        """Run a program; `data`, JSON values, is a variable of it. Raises TooLarge.
+
+        The value of the last line is printed, as in a notebook. A program that fails has a
+        traceback in `stderr`; one that is stopped has the reason there.
+        """
+        request = json.dumps({"code": code, "data": dict(data or {}), "memory_mb": memory_mb})
+        if len(request) > MAX_REQUEST:
+            raise TooLarge(f"The program has {len(request):,} bytes; the limit is {MAX_REQUEST:,}.")
+        start = time.monotonic()
+        with subprocess.Popen(
+            self._command(seconds, memory_mb),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={},
+            cwd="/",
+            start_new_session=True,
+        ) as process:
+            self._running.add(process)
+            try:
+                stdout, stderr, status = _watch(process, request, start + seconds, max_output)
+            finally:
+                process.kill()  # no effect if it has ended
+                self._running.discard(process)
+        if status == "timeout":
+            stderr += f"Stopped: the time limit is {seconds:g} s."
+        elif status == "output":
+            stderr += f"Stopped: the limit of the output is {max_output:,} bytes."
+        return Output(stdout, stderr, status, round(time.monotonic() - start, 3))
+
+    def close(self) -> None:
+        """Kill the programs that still run; their callers get an `error`."""
+        for process in tuple(self._running):
+            process.kill()
+
+
+def _watch(
+    process: subprocess.Popen[bytes], request: str, deadline: float, max_output: int
+) -> tuple[str, str, Status]:
+    """Send the request, and read stdout and stderr until the end or a limit."""
+    assert process.stdin and process.stdout and process.stderr
+    with suppress(BrokenPipeError):  # a worker that could not start
+        process.stdin.write(request.encode())
+        process.stdin.close()
+    stdout, stderr = bytearray(), bytearray()
+    status = _read({process.stdout: stdout, process.stderr: stderr}, deadline, max_output)
+    if status == "ok":
+        try:  # a program may close its pipes and go on
+            code = process.wait(max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            status = "timeout"
+        else:
+            status = _status(code, bytes(stderr))
+            if code and not stderr:
+                stderr += f"Exit status {code}.".encode()
+    texts = (text[:max_output].decode(errors="replace") for text in (stdout, stderr))
+    return (*texts, status)
+
+
+def _read(pipes: Mapping[IO[bytes], bytearray], deadline: float, max_output: int) -> Status:
+    with selectors.DefaultSelector() as selector:
+        for pipe, text in pipes.items():
+            selector.register(pipe, selectors.EVENT_READ, text)
+        while selector.get_map():
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return "timeout"
+            for key, _ in selector.select(left):
+                block = os.read(key.fd, 65536)
+                key.data.extend(block)
+                if not block:
+                    selector.unregister(key.fileobj)
+            if sum(map(len, pipes.values())) > max_output:
+                return "output"
+    return "ok"
+
+
+def _status(code: int, stderr: bytes) -> Status:
+    if code == 0:
+        return "ok"
+    last_line = stderr.rstrip().rpartition(b"\n")[2]
+    return "memory" if last_line.startswith(b"MemoryError") else "error"
