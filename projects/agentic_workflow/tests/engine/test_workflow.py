@@ -13,9 +13,9 @@ import httpx
 import pytest
 from dbos import DBOS
 
-from agentic_workflow.engine.queue import register_queue
+from agentic_workflow.engine.queue import UPKEEP, register_queue
 from agentic_workflow.engine.replay import replay, resolve
-from agentic_workflow.engine.upkeep import Upkeep
+from agentic_workflow.engine.upkeep import Upkeep, schedule_upkeep
 from agentic_workflow.engine.worker import launch
 from agentic_workflow.mail.parse import parse_mail
 from agentic_workflow.workflow import VERSION
@@ -265,6 +265,21 @@ def test_stored_mail_that_was_not_queued_is_found(world: Any) -> None:
     assert world.statuses([record.id]) == ["received"]  # it may be about to be queued
     world.upkeep.run(datetime.now(UTC) + timedelta(seconds=40))
     assert world.wait([record.id], ("closed",)) == ["closed"]
+
+
+def test_records_of_the_upkeep_are_deleted_after_a_day(world: Any) -> None:
+    schedule_upkeep(world.desk, world.queue)
+    DBOS.trigger_schedule(UPKEEP)
+    DBOS.delete_schedule(UPKEEP)
+    ended = world.until(world.queue.last_upkeep)
+    hour = ended.replace(minute=0) + timedelta(hours=1)
+    world.upkeep.run(hour + timedelta(hours=22))
+    assert world.queue.last_upkeep() == ended
+    case = world.take("where is it")
+    world.wait([case])
+    world.upkeep.run(hour + timedelta(hours=24))
+    assert world.queue.last_upkeep() is None
+    assert case in world.queue.states([case])
 
 
 def test_mails_of_one_customer_are_handled_in_order(world: Any) -> None:

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from pybreaker import CircuitBreaker, CircuitBreakerError
 from pydantic import SecretStr
-from sqlalchemy import insert
+from sqlalchemy import insert, update
 
 from agentic_workflow.config import Config
 from agentic_workflow.decide.policy import SHOP_POLICY
@@ -20,7 +21,7 @@ from agentic_workflow.serve.actions import Actions
 from agentic_workflow.serve.api import create_app
 from agentic_workflow.store.case import Decision, Draft, Facts, Triage
 from agentic_workflow.store.database import writing
-from agentic_workflow.store.schema import outbox
+from agentic_workflow.store.schema import approvals, cases, outbox
 from seedbed.settings import Settings
 
 KEYS = {"anna": "a-secret", "ben": "b-secret", "guest": "g-secret"}
@@ -256,7 +257,36 @@ def test_metrics_count_cases_of_the_store(client: TestClient, actions: Actions) 
     lines = client.get("/metrics").text.splitlines()
     waiting = len(actions.store.cases(status="waiting", category="shipping"))
     assert f'workflow_cases{{category="shipping",status="waiting"}} {waiting}.0' in lines
-    assert any(line.startswith("workflow_in_doubt ") for line in lines)
+    metrics = dict(line.rsplit(" ", 1) for line in lines if line.startswith("workflow_"))
+    assert metrics["workflow_upkeep_seconds"] == "+Inf"  # no worker ran yet
+    assert metrics["workflow_overdue"] == metrics["workflow_circuit_open"] == "0.0"
+
+
+def test_metrics_show_what_alerts_are_about(client: TestClient, actions: Actions) -> None:
+    now = datetime.now(UTC)
+    case_id = waiting_case(client, actions, 20)
+    with writing(actions.store.engine) as connection:
+        overdue = update(approvals).where(approvals.c.case_id == case_id)
+        connection.execute(overdue.values(due_at=now))
+    queued = str(client.post("/v1/mails", content=mail(21)).json()["id"])
+    with writing(actions.store.engine) as connection:
+        old = update(cases).where(cases.c.id == queued)
+        connection.execute(old.values(received_at=now - timedelta(hours=1)))
+    refused = str(client.post("/v1/mails", content=mail(22)).json()["id"])
+    outcome = f"reply: smtp: {open_circuit_error()}"
+    actions.store.update(refused, status="approved", outcome=outcome)
+    lines = client.get("/metrics").text.splitlines()
+    metrics = dict(line.rsplit(" ", 1) for line in lines if line.startswith("workflow_"))
+    assert metrics["workflow_overdue"] == metrics["workflow_circuit_open"] == "1.0"
+    assert 3600 <= float(metrics["workflow_queue_seconds"]) < 7200
+
+
+def open_circuit_error() -> str:
+    breaker = CircuitBreaker(1, 60, throw_new_error_on_trip=False)
+    breaker.open()
+    with pytest.raises(CircuitBreakerError) as error:
+        breaker.call(dict)
+    return str(error.value)
 
 
 def test_mailbox_is_watched_while_the_app_runs(tmp_path: Path) -> None:

@@ -272,7 +272,6 @@ def test_spent_counts_one_day_in_utc(store: Store, clock: Clock) -> None:
     day = store.spent(NOW.date())
     assert (day.cases, day.tokens, day.cost_usd) == (1, 700, 0.5)
     assert store.spent(clock.now.date()).tokens == 5
-    assert store.spent_on(id).tokens == 700
     assert [event.kind for event in store.events(id)] == ["draft", "note"]
 
 

@@ -14,10 +14,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from dbos import DBOS, DBOSClient, EnqueueOptions
+from dbos import DBOS, DBOSClient, EnqueueOptions, WorkflowStatus
 from sqlalchemy.exc import DBAPIError
 
 from agentic_workflow.config import Config
@@ -27,7 +28,7 @@ from seedbed.database import open_sqlite
 from seedbed.errors import Unavailable
 
 APP = "agentic-workflow"
-QUEUE = "mails"
+QUEUE, UPKEEP = "mails", "upkeep"
 POLL_SECONDS = 0.1
 CASES_AT_ONCE = 10  # per worker; with the polling, 100 cases a second
 APPROVED, PRIORITIES = 1, {"high": 2, "normal": 700_000_000, "low": 1_400_000_000}
@@ -82,29 +83,33 @@ class CaseQueue:
 
     def states(self, workflow_ids: list[str]) -> dict[str, tuple[str, Any]]:
         """Status and result of those workflows that exist."""
-        with _database_errors():
-            flows = self._client.list_workflows(workflow_ids=workflow_ids, load_input=False)
+        flows = self._list(workflow_ids=workflow_ids)
         return {f.workflow_id: (f.status, f.error or f.output) for f in flows}
 
     def unfinished(self, version: str) -> bool:
         """Whether a version has cases that have not ended."""
-        with _database_errors():
-            flows = self._client.list_workflows(
-                app_version=version, status=UNFINISHED, queue_name=QUEUE, limit=1, load_input=False
-            )
-        return bool(flows)
+        filters: Any = {"app_version": version, "status": UNFINISHED, "queue_name": QUEUE}
+        return bool(self._list(**filters, limit=1))
 
     def pending(self, version: str) -> dict[str, str]:
         """Cases that a worker of a version is working on: workflow id and executor."""
-        with _database_errors():
-            flows = self._client.list_workflows(
-                app_version=version,
-                status="PENDING",
-                queue_name=QUEUE,
-                load_input=False,
-                load_output=False,
-            )
+        flows = self._list(app_version=version, status="PENDING", queue_name=QUEUE)
         return {flow.workflow_id: str(flow.executor_id) for flow in flows}
+
+    def last_upkeep(self) -> datetime | None:
+        """When a worker last did the upkeep."""
+        flows = self._list(schedule_name=UPKEEP, status="SUCCESS", sort_desc=True, limit=1)
+        return datetime.fromtimestamp((flows[0].completed_at or 0) / 1000, UTC) if flows else None
+
+    def forget_upkeep(self, before: datetime) -> None:
+        """Delete the records of the upkeep that ended before a time, the oldest 5,000 at most."""
+        ended = self._list(schedule_name=UPKEEP, completed_before=before.isoformat(), limit=5000)
+        with _database_errors():
+            self._client.delete_workflows([flow.workflow_id for flow in ended])
+
+    def _list(self, **filters: Any) -> list[WorkflowStatus]:
+        with _database_errors():
+            return self._client.list_workflows(load_input=False, **filters)
 
     def _enqueue(
         self, name: str, id: str, customer: str, priority: int, *args: Any, delay: float = 0.0

@@ -14,7 +14,7 @@ from typing import Any
 
 from dbos import DBOS
 
-from agentic_workflow.engine.queue import BROKEN, CaseQueue
+from agentic_workflow.engine.queue import BROKEN, UPKEEP, CaseQueue
 from agentic_workflow.engine.replay import go_on
 from agentic_workflow.store.case import STATUSES
 from agentic_workflow.store.records import CaseSummary
@@ -24,6 +24,8 @@ from seedbed.errors import Conflict
 EVERY = "*/10 * * * * *"  # with seconds first
 SETTLE = timedelta(seconds=20)
 """Cases that changed later are left alone: a process may be about to queue them."""
+KEEP = timedelta(days=1)
+"""How long DBOS's records of the upkeep itself are kept; there are 8,640 a day."""
 _upkeep: list[Upkeep] = []  # of this process
 
 
@@ -49,6 +51,9 @@ class Upkeep:
         for case in self._store.cases(status="in_doubt", limit=500):
             if not self._desk.outbox.list("in_doubt", case.id):
                 go_on(case.id, self._store, self._queue)
+        # 4. Once an hour, forget the upkeep of the day before.
+        if now.minute == 0:
+            self._queue.forget_upkeep(now - KEEP)
 
     def _reject(self, case: CaseSummary) -> None:
         try:
@@ -78,13 +83,13 @@ class Upkeep:
                 self._store.update(case.id, status=state[1])
 
 
-@DBOS.step(name="upkeep")
+@DBOS.step(name=UPKEEP)
 def _run() -> None:
     for upkeep in _upkeep:
         upkeep.run(datetime.now(UTC))
 
 
-@DBOS.workflow(name="upkeep")
+@DBOS.workflow(name=UPKEEP)
 def _scheduled(_due: datetime, _context: Any) -> None:
     _run()
 
@@ -92,6 +97,4 @@ def _scheduled(_due: datetime, _context: Any) -> None:
 def schedule_upkeep(desk: HelpDesk, queue: CaseQueue) -> None:
     """Run the upkeep in this process, when its turn comes among the workers."""
     _upkeep[:] = [Upkeep(desk, queue)]
-    DBOS.apply_schedules(
-        [{"schedule_name": "upkeep", "workflow_fn": _scheduled, "schedule": EVERY}]
-    )
+    DBOS.apply_schedules([{"schedule_name": UPKEEP, "workflow_fn": _scheduled, "schedule": EVERY}])

@@ -1,84 +1,103 @@
-"""Prometheus metrics of the help desk (`workflow_*`), read from the store at each scrape.
+"""Prometheus metrics of the help desk (`workflow_*`), read from the databases at each scrape.
 
-    with store_metrics(store):
+    with store_metrics(store, queue):
         ...    # GET /metrics has them
 
 The workers are other processes, so what they do is counted in the database, not in this process.
+Alert rules and a dashboard are in `docker/`.
 """
 
 from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
+from math import inf
 from statistics import quantiles
-from typing import Any
 
 from prometheus_client import REGISTRY
 from prometheus_client.core import GaugeMetricFamily, Metric
 from sqlalchemy import func, select
 
+from agentic_workflow.engine.queue import CaseQueue
 from agentic_workflow.store.database import reading
 from agentic_workflow.store.schema import cases, events, outbox
 from agentic_workflow.store.store import Store
 from seedbed.errors import SeedbedError
 
-EFFECTS = dict.fromkeys((("ready",), ("claimed",), ("done",), ("in_doubt",), ("failed",)), 0)
+EFFECTS = dict.fromkeys(("ready", "claimed", "done", "in_doubt", "failed"), 0)
 _log = logging.getLogger(__name__)
 
 
 class StoreCollector:
-    """Gauges for Prometheus; nothing while the database is away."""
+    """Gauges for Prometheus; nothing while a database is away."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, store: Store, queue: CaseQueue) -> None:
+        self._store, self._queue = store, queue
 
     def describe(self) -> list[Metric]:
         """No names in advance: those would need a query at registration."""
         return []
 
-    def collect(self) -> Iterator[Metric]:
+    def collect(self) -> list[Metric]:
         """The metrics as they are now."""
         try:
-            gauges = self._gauges()
+            return self._gauges()
         except SeedbedError as error:
-            _log.warning("metrics without the store: %s", error)
-            return
-        for name, (text, labels, values) in gauges.items():
-            gauge = GaugeMetricFamily(f"workflow_{name}", text, labels=labels)
-            for key, value in values.items():
-                gauge.add_metric(key, value)
-            yield gauge
+            _log.warning("metrics without the databases: %s", error)
+            return []
 
-    def _gauges(self) -> dict[str, tuple[str, list[str], Mapping[Any, float]]]:
-        counts, status = self._store.counts(), Counter[str]()
-        for (name, _), count in counts.items():
-            status[name] += count
+    def _gauges(self) -> list[Metric]:
+        now, counts, status = datetime.now(UTC), self._store.counts(), Counter[str]()
+        # 1. Read the databases.
         effects = select(outbox.c.status, func.count()).group_by(outbox.c.status)
         drafts = select(cases.c.received_at, events.c.at).where(events.c.kind == "draft")
         drafts = drafts.join(cases, cases.c.id == events.c.case_id)
         drafts = drafts.order_by(events.c.number.desc()).limit(100)
+        oldest = select(func.min(cases.c.received_at)).where(cases.c.status == "received")
+        postponed = (cases.c.status == "approved") & cases.c.outcome.contains("circuit breaker")
         with reading(self._store.engine) as connection:
-            by_status = {(status,): count for status, count in connection.execute(effects)}
+            by_status = EFFECTS | dict(connection.execute(effects).all())
             times = connection.execute(drafts).all()
-        seconds = [max(0.0, (draft - arrival).total_seconds()) for arrival, draft in times]
-        cuts = quantiles(seconds, n=20, method="inclusive") if len(seconds) > 1 else []
-        percentiles = {("0.5",): cuts[9], ("0.95",): cuts[18]} if cuts else {}
+            first = connection.execute(oldest).scalar() or now
+            refused = connection.execute(select(func.count()).where(postponed)).scalar_one()
+        upkeep = self._queue.last_upkeep()
+        # 2. Metrics with labels.
+        by_category = GaugeMetricFamily("workflow_cases", "Cases.", labels=("status", "category"))
+        for key, count in counts.items():
+            by_category.add_metric(key, count)
+            status[key[0]] += count
+        outcomes = GaugeMetricFamily("workflow_effects", "Refunds and replies.", labels=["status"])
+        for name, count in by_status.items():
+            outcomes.add_metric([name], count)
         text = "Seconds from arrival to the draft, of the latest hundred drafts."
-        return {
-            "cases": ("Cases.", ["status", "category"], counts),
-            "effects": ("Refunds and replies.", ["status"], EFFECTS | by_status),
-            "in_doubt": ("Cases with the status in_doubt.", [], {(): status["in_doubt"]}),
-            "dead_letters": ("Cases with the status failed.", [], {(): status["failed"]}),
-            "draft_seconds": (text, ["quantile"], percentiles),
+        speed = GaugeMetricFamily("workflow_draft_seconds", text, labels=["quantile"])
+        seconds = [max(0.0, (draft - arrival).total_seconds()) for arrival, draft in times]
+        if len(seconds) > 1:
+            cuts = quantiles(seconds, n=20, method="inclusive")
+            speed.add_metric(["0.5"], cuts[9])
+            speed.add_metric(["0.95"], cuts[18])
+        # 3. Metrics without.
+        waiting = (now - first).total_seconds()
+        age = (now - upkeep).total_seconds() if upkeep else inf
+        plain = {
+            "in_doubt": ("Cases with the status in_doubt.", status["in_doubt"]),
+            "dead_letters": ("Cases with the status failed.", status["failed"]),
+            "overdue": ("Approvals after their deadline.", len(self._store.expired(now))),
+            "circuit_open": ("Cases postponed because a circuit breaker is open.", refused),
+            "queue_seconds": ("Age of the oldest case in the queue.", waiting),
+            "upkeep_seconds": ("Seconds since a worker last did the upkeep.", age),
         }
+        gauges = [GaugeMetricFamily(f"workflow_{n}", *entry) for n, entry in plain.items()]
+        return [by_category, outcomes, speed, *gauges]
 
 
 @contextmanager
-def store_metrics(store: Store) -> Iterator[None]:
+def store_metrics(store: Store, queue: CaseQueue) -> Iterator[None]:
     """Register the metrics with Prometheus' default registry, and remove them at the end."""
-    collector = StoreCollector(store)
+    collector = StoreCollector(store, queue)
     REGISTRY.register(collector)
     try:
         yield

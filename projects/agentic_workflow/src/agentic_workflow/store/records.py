@@ -106,7 +106,7 @@ class Effect(Value):
 
 
 class Usage(Value):
-    """What was spent on a day or on a case."""
+    """What was spent on a day."""
 
     cases: int
     tokens: int

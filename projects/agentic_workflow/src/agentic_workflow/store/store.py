@@ -206,18 +206,12 @@ class Store:
         """Cases received, and tokens and money spent, on a day in UTC."""
         start = datetime.combine(day, time(), UTC)
         end = start + timedelta(days=1, microseconds=-1)
-        return self._usage(cases.c.received_at.between(start, end), events.c.at.between(start, end))
-
-    def spent_on(self, id: str) -> Usage:
-        """Tokens and money spent on a case."""
-        return self._usage(cases.c.id == id, events.c.case_id == id)
-
-    def _usage(self, received: ColumnElement[bool], spent: ColumnElement[bool]) -> Usage:
+        received = select(func.count(cases.c.id)).where(cases.c.received_at.between(start, end))
         query = select(
-            select(func.count(cases.c.id)).where(received).scalar_subquery().label("cases"),
+            received.scalar_subquery().label("cases"),
             func.coalesce(func.sum(events.c.tokens), 0).label("tokens"),
             func.coalesce(func.sum(events.c.cost_usd), 0.0).label("cost_usd"),
-        ).where(WITH_TOKENS, spent)
+        ).where(WITH_TOKENS, events.c.at.between(start, end))
         return self._all(Usage, query)[0]
 
     # ── approvals ───────────────────────────────────────────────────────────────────────────
