@@ -1,0 +1,142 @@
+"""The record of a run's tool calls: a call that finished is never made again.
+
+    ledger = Ledger(store, run.id)
+    ledger.once("s1", "query_database", {"sql": sql}, lambda: query(sql), repeatable=True)
+
+Checkpoints do not guarantee this. After SIGKILL, LangGraph repeats the node that was running, and a
+`@task` that has just finished too. So each call is recorded before it starts and after it ends. The
+key is run, step, name and arguments; a tool can pass it on, as an idempotency key.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+
+from multi_agent.runs.store import RunStore, as_json, ledger, writing
+from seedbed.errors import SeedbedError
+
+
+class InDoubt(SeedbedError):
+    """A call started and did not finish; whether it had its effect, only a person can find out.
+
+    Then `Ledger.settle(error.key, result)` records it, and `once(…, repeatable=True)` repeats it.
+    """
+
+    status = 409
+
+    def __init__(self, key: str, name: str, arguments: Mapping[str, Any]) -> None:
+        text = json.dumps(arguments, ensure_ascii=False)[:200]
+        super().__init__(f"{name} was interrupted and may have had its effect: {text}.")
+        self.key, self.name, self.arguments = key, name, arguments
+
+
+class Ledger:
+    """The calls of one run. Threads may share it, and several may be open for the same run.
+
+    >>> store = RunStore("sqlite:///runs.sqlite")
+    >>> calls = Ledger(store, store.create("What is 15 % of 240?").id)
+    >>> calls.once("s1", "calculate", {"task": "15 % of 240"}, lambda: 36, repeatable=True)
+    36
+    >>> calls.once("s1", "calculate", {"task": "15 % of 240"}, lambda: 0, repeatable=True)
+    36
+    """
+
+    def __init__(self, store: RunStore, run_id: str) -> None:
+        self._engine = store.engine
+        self.run_id = run_id
+
+    def key(self, step_id: str, name: str, arguments: Mapping[str, Any]) -> str:
+        """The key of a call, the same after a restart."""
+        text = json.dumps(as_json(arguments), sort_keys=True)
+        return f"{self.run_id}/{step_id}/{name}/{hashlib.sha256(text.encode()).hexdigest()[:32]}"
+
+    def once(
+        self,
+        step_id: str,
+        name: str,
+        arguments: Mapping[str, Any],
+        function: Callable[[], Any],
+        *,
+        repeatable: bool,
+    ) -> Any:
+        """The result of `function`, as JSON: from the record if the call has finished before.
+
+        A call that is in progress in another thread is waited for. Raises InDoubt for one that was
+        interrupted and is not `repeatable`, and what `function` raises. After an error the call
+        can be made again if it is repeatable, or if it was refused (a status below 500).
+        """
+        key = self.key(step_id, name, arguments)
+        row = {"key": key, "run": self.run_id, "step": step_id, "name": name}
+        with _entered(f"{self._engine.url} {key}"):
+            # 1. Record the start, or find the earlier call.
+            if (earlier := self._start({**row, "arguments": arguments})) is not None:
+                if earlier["ended_at"] is not None:
+                    return earlier["result"]
+                if not repeatable:
+                    raise InDoubt(key, name, as_json(arguments))
+            # 2. Call.
+            try:
+                result = as_json(function())
+            except Exception as error:
+                if repeatable or (isinstance(error, SeedbedError) and error.status < 500):
+                    self._forget(key)
+                raise
+            # 3. Record the result.
+            self.settle(key, result)
+            return result
+
+    def settle(self, key: str, result: Any) -> None:
+        """Record the result of a call that has started; an earlier result is not replaced."""
+        row = {"result": result, "ended_at": time.time()}
+        with writing(self._engine) as connection:
+            connection.execute(sa.update(ledger).where(_unfinished(key)).values(row))
+
+    def _start(self, row: dict[str, Any]) -> Mapping[str, Any] | None:
+        """Insert the call; its earlier row if there is one."""
+        try:
+            with writing(self._engine) as connection:
+                connection.execute(sa.insert(ledger).values(**row, started_at=time.time()))
+        except IntegrityError:
+            query = sa.select(ledger).where(ledger.c.key == row["key"])
+            with self._engine.connect() as connection:
+                earlier = connection.execute(query).mappings().first()
+            # None: another process made the same call, and has just removed it after an error.
+            return earlier or self._start(row)
+        return None
+
+    def _forget(self, key: str) -> None:
+        with writing(self._engine) as connection:
+            connection.execute(sa.delete(ledger).where(_unfinished(key)))
+
+
+def _unfinished(key: str) -> sa.ColumnElement[bool]:
+    return sa.and_(ledger.c.key == key, ledger.c.ended_at.is_(None))
+
+
+_locks: dict[str, tuple[threading.RLock, int]] = {}  # by key, with the number of users
+_locks_change = threading.Lock()
+
+
+@contextmanager
+def _entered(key: str) -> Iterator[None]:
+    """One thread of this process at a time, for each key."""
+    with _locks_change:
+        lock, users = _locks.get(key, (threading.RLock(), 0))
+        _locks[key] = lock, users + 1
+    try:
+        with lock:
+            yield
+    finally:
+        with _locks_change:
+            lock, users = _locks.pop(key)
+            if users > 1:
+                _locks[key] = lock, users - 1

@@ -1,0 +1,290 @@
+"""Runs and their events in one database: a SQLite file, or Postgres for several processes.
+
+    store = RunStore(Path("var/runs.sqlite"))             # or "postgresql://USER@HOST/NAME"
+    run = store.create("How many orders were placed in May?")
+    store.add_event(run.id, "step_started", "s1", {"specialist": "analyst"})
+    store.wait(run.id, after=0, timeout=30)               # [Event(id=1, kind="step_started", …)]
+
+Every method is one transaction. It raises Busy if the database is locked and Unavailable if the
+disk is full or the server cannot be reached; nothing was written then. Calls of tools are in
+`ledger.py`, the state of the graph in `checkpoints.py`.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections.abc import Collection, Mapping
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from pydantic import Field
+from pydantic_core import to_jsonable_python
+from sqlalchemy.exc import OperationalError
+
+from multi_agent.state import Answer, Limits, Status, Value
+from seedbed.database import sql_engine, sqlite_error
+from seedbed.errors import Busy, Conflict, NotFound, SeedbedError, Unavailable
+
+_SETTING = "SEEDBED_DATABASE_URL"
+_CREATION_LOCK = 8002_2026  # advisory lock of Postgres: any number that no other program uses
+_LOCK_STATES = ("40001", "40P01", "55P03")  # serialization failure, deadlock, lock not available
+_POLL = 0.2  # seconds until the events of another process are noticed
+_ENDED = ("done", "stopped", "failed")
+_COLUMNS = ("thread", "status", "created_at", "ended_at", "parent")
+
+
+class Json(sa.TypeDecorator[Any]):
+    """Values of pydantic, and lists and dicts of them, as JSON; other objects as their text."""
+
+    impl = sa.JSON(none_as_null=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: sa.Dialect) -> Any:  # noqa: ARG002
+        """Convert to lists, dicts, strings and numbers."""
+        return as_json(value)
+
+
+def as_json(value: Any) -> Any:
+    """A value as it is after it was stored as JSON.
+
+    >>> as_json((Limits(steps=3), float("nan")))
+    [{'steps': 3, 'tool_calls': None, 'tokens': None, 'usd': None, 'seconds': None}, None]
+    """
+    return to_jsonable_python(value, fallback=str, bytes_mode="base64", inf_nan_mode="null")
+
+
+metadata = sa.MetaData()
+runs = sa.Table(
+    "runs",
+    metadata,
+    sa.Column("id", sa.String, primary_key=True),
+    sa.Column("thread", sa.String, nullable=False, index=True),
+    sa.Column("status", sa.String, nullable=False),
+    sa.Column("created_at", sa.Float, nullable=False, index=True),  # seconds since 1970
+    sa.Column("ended_at", sa.Float),
+    sa.Column("parent", sa.String),
+    sa.Column("events", sa.Integer, nullable=False, default=0),  # id of the last one
+    sa.Column("data", Json, nullable=False),  # the other fields of RunRecord
+)
+events = sa.Table(
+    "events",
+    metadata,
+    sa.Column("run", sa.String, primary_key=True),
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("at", sa.Float, nullable=False),
+    sa.Column("kind", sa.String, nullable=False),
+    sa.Column("step", sa.String, nullable=False),
+    sa.Column("data", Json, nullable=False),
+)
+ledger = sa.Table(
+    "ledger",
+    metadata,
+    sa.Column("key", sa.String, primary_key=True),  # run, step, name and a hash of the arguments
+    sa.Column("run", sa.String, nullable=False, index=True),
+    sa.Column("step", sa.String, nullable=False),
+    sa.Column("name", sa.String, nullable=False),
+    sa.Column("arguments", Json, nullable=False),
+    sa.Column("started_at", sa.Float, nullable=False),
+    sa.Column("ended_at", sa.Float),  # null: started, not done
+    sa.Column("result", Json),
+)
+
+
+class RunRecord(Value):
+    """A run. `usage` has the amounts of `Budget.usage`."""
+
+    id: str
+    thread: str
+    task: str
+    status: Status
+    created_at: datetime
+    ended_at: datetime | None = None
+    limits: Limits = Limits()
+    usage: dict[str, float] = Field(default_factory=dict)
+    answer: Answer | None = None
+    parent: str | None = None
+    """The run that this one was forked from."""
+    reason: str = ""
+    """Why it was stopped or failed, or what it waits for."""
+
+
+class Event(Value):
+    """What happened in a run; ids of a run are 1, 2, 3 … in the order of their commits."""
+
+    id: int
+    run: str
+    at: datetime
+    kind: str
+    step: str = ""
+    data: dict[str, Any] = Field(default_factory=dict)
+
+
+def open_engine(url: str | Path) -> sa.Engine:
+    """An engine whose errors about locks, the disk and the server are SeedbedErrors."""
+    engine = sql_engine(url, setting=_SETTING, extra="multi-agent")
+    if engine.dialect.name == "sqlite":
+        # By default a power cut may undo the last commits, and a payment would be made again.
+        sa.event.listen(engine, "connect", lambda c, _: c.execute("PRAGMA synchronous=FULL"))
+        with suppress(OSError):  # SQLite reports the folder that it cannot open
+            Path(str(engine.url.database)).parent.mkdir(parents=True, exist_ok=True)
+    sa.event.listen(engine, "handle_error", _translate)
+    return engine
+
+
+def _translate(context: sa.ExceptionContext) -> SeedbedError | None:
+    error = context.original_exception
+    url = context.engine.url if context.engine else sa.URL.create("")
+    if context.dialect.name == "sqlite":
+        hint = "Restore a backup."
+        return sqlite_error(error, repr(url.database), setting="AGENTS_DATA_DIR", damaged=hint)
+    name = url.render_as_string(hide_password=True)
+    if getattr(error, "sqlstate", None) in _LOCK_STATES:
+        return Busy(f"{name} is locked by another process.", retry_after=2)
+    if not isinstance(context.sqlalchemy_exception, OperationalError):
+        return None
+    hint = f"Check that the server is running and that {_SETTING} is correct."
+    return Unavailable(f"{name} is unavailable: {' '.join(str(error).split())}.", hint=hint)
+
+
+def create_tables(engine: sa.Engine, tables: sa.MetaData) -> None:
+    """Create missing tables; safe while other processes do the same."""
+    with writing(engine) as connection:
+        if engine.dialect.name == "postgresql":
+            connection.execute(sa.text(f"SELECT pg_advisory_xact_lock({_CREATION_LOCK})"))
+        tables.create_all(connection)
+
+
+def writing(engine: sa.Engine) -> Any:
+    """A transaction; SQLite takes its lock at the beginning, so that reading first is safe."""
+    return engine.execution_options(begin="BEGIN IMMEDIATE").begin()
+
+
+class RunStore:
+    """Runs and their events, for any number of threads and processes.
+
+    >>> store = RunStore(Path("runs.sqlite"))
+    >>> run = store.create("What is 15 % of 240?")
+    >>> store.add_event(run.id, "answer", data={"text": "36"}).id
+    1
+    >>> store.update(run.id, status="done").ended_at is None
+    False
+    """
+
+    def __init__(self, url: str | Path) -> None:
+        self.engine = open_engine(url)
+        create_tables(self.engine, metadata)
+        self._written = 0
+        self._change = threading.Condition()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.engine.dispose()
+
+    def create(
+        self,
+        task: str,
+        *,
+        thread: str | None = None,
+        limits: Limits | None = None,
+        parent: str | None = None,
+    ) -> RunRecord:
+        """Store a new run with the status "running"; its thread is its own unless given."""
+        id = f"r{secrets.token_hex(6)}"
+        data = {"task": task, "limits": limits or Limits()}
+        row = {"id": id, "thread": thread or id, "parent": parent, "created_at": time.time()}
+        with writing(self.engine) as connection:
+            connection.execute(sa.insert(runs).values(**row, status="running", data=data))
+        return self.run(id)
+
+    def run(self, id: str) -> RunRecord:
+        """A run. Raises NotFound."""
+        with self.engine.connect() as connection:
+            return _record(_row(connection, id))
+
+    def runs(self, limit: int = 50, *, thread: str | None = None) -> list[RunRecord]:
+        """The latest runs, newest first."""
+        query = sa.select(runs).order_by(runs.c.created_at.desc(), runs.c.id).limit(limit)
+        with self.engine.connect() as connection:
+            rows = connection.execute(query.where(runs.c.thread == thread) if thread else query)
+            return [_record(row) for row in rows.mappings()]
+
+    def update(self, id: str, *, when: Collection[Status] = (), **fields: Any) -> RunRecord:
+        """Change fields of a run; `status` sets `ended_at` too. Raises NotFound.
+
+        Raises Conflict if the status is not among `when`: of two processes that resume a run with
+        `update(id, when=["stopped"], status="running")`, one does.
+        """
+        with writing(self.engine) as connection:
+            row = _row(connection, id, lock=True)
+            if when and row["status"] not in when:
+                raise Conflict(f"Run {id!r} is {row['status']}, not {' or '.join(when)}.")
+            if "status" in fields:
+                fields["ended_at"] = time.time() if fields["status"] in _ENDED else None
+            columns = {name: fields.pop(name) for name in _COLUMNS if name in fields}
+            columns["data"] = row["data"] | fields
+            record = _record({**row, **columns, "data": as_json(columns["data"])})
+            connection.execute(sa.update(runs).where(runs.c.id == id).values(columns))
+        return record
+
+    def add_event(
+        self, run: str, kind: str, step: str = "", data: Mapping[str, Any] | None = None
+    ) -> Event:
+        """Append an event. Raises NotFound for an unknown run."""
+        number = sa.update(runs).where(runs.c.id == run).values(events=runs.c.events + 1)
+        row = {
+            "run": run,
+            "at": time.time(),
+            "kind": kind,
+            "step": step,
+            "data": as_json(data or {}),
+        }
+        with writing(self.engine) as connection:
+            # The lock on the run lasts until the commit: ids appear in order, also on Postgres.
+            id = connection.execute(number.returning(runs.c.events)).scalar()
+            if id is None:
+                raise NotFound(f"Unknown run {run!r}.")
+            connection.execute(sa.insert(events).values(id=id, **row))
+        with self._change:
+            self._written += 1
+            self._change.notify_all()
+        return Event(id=id, **row)
+
+    def events(self, run: str, after: int = 0, limit: int = 1000) -> list[Event]:
+        """The events with an id above `after`, oldest first."""
+        query = sa.select(events).where(events.c.run == run, events.c.id > after)
+        with self.engine.connect() as connection:
+            rows = connection.execute(query.order_by(events.c.id).limit(limit)).mappings()
+            return [Event.model_validate(dict(row)) for row in rows]
+
+    def wait(self, run: str, after: int = 0, timeout: float = 30.0) -> list[Event]:
+        """The events with an id above `after`, as soon as there is one; [] after `timeout` seconds.
+
+        Events of this store wake it up; those of other processes are polled for.
+        """
+        end = time.monotonic() + timeout
+        while True:
+            seen = self._written
+            if batch := self.events(run, after):
+                return batch
+            if (left := end - time.monotonic()) <= 0:
+                return []
+            with self._change:
+                self._change.wait_for(lambda: self._written != seen, min(_POLL, left))  # noqa: B023
+
+
+def _row(connection: sa.Connection, id: str, *, lock: bool = False) -> Mapping[str, Any]:
+    query = sa.select(runs).where(runs.c.id == id)
+    row = connection.execute(query.with_for_update() if lock else query).mappings().first()
+    if row is None:
+        raise NotFound(f"Unknown run {id!r}.", hint="List them: multi-agent runs")
+    return dict(row)
+
+
+def _record(row: Mapping[str, Any]) -> RunRecord:
+    fields = {name: row[name] for name in ("id", *_COLUMNS)}
+    return RunRecord.model_validate(fields | row["data"])
