@@ -2,7 +2,7 @@
 
     store = RunStore(Path("var/runs.sqlite"))             # or "postgresql://USER@HOST/NAME"
     run = store.create("How many orders were placed in May?")
-    store.add_event(run.id, "step_started", "s1", {"specialist": "analyst"})
+    store.add_event(run.id, "step_started", "s1", specialist="analyst")
     store.wait(run.id, after=0, timeout=30)               # [Event(id=1, kind="step_started", …)]
 
 Every method is one transaction. It raises Busy if the database is locked and Unavailable if the
@@ -15,7 +15,7 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -169,7 +169,7 @@ class RunStore:
 
     >>> store = RunStore(Path("runs.sqlite"))
     >>> run = store.create("What is 15 % of 240?")
-    >>> store.add_event(run.id, "answer", data={"text": "36"}).id
+    >>> store.add_event(run.id, "answer", text="36").id
     1
     >>> store.update(run.id, status="done").ended_at is None
     False
@@ -211,7 +211,7 @@ class RunStore:
         query = sa.select(runs).order_by(runs.c.created_at.desc(), runs.c.id).limit(limit)
         with self.engine.connect() as connection:
             rows = connection.execute(query.where(runs.c.thread == thread) if thread else query)
-            return [_record(row) for row in rows.mappings()]
+            return [_record(dict(row)) for row in rows.mappings()]
 
     def update(self, id: str, *, when: Collection[Status] = (), **fields: Any) -> RunRecord:
         """Change fields of a run; `status` sets `ended_at` too. Raises NotFound.
@@ -231,9 +231,7 @@ class RunStore:
             connection.execute(sa.update(runs).where(runs.c.id == id).values(columns))
         return record
 
-    def add_event(
-        self, run: str, kind: str, step: str = "", data: Mapping[str, Any] | None = None
-    ) -> Event:
+    def add_event(self, run: str, kind: str, /, step: str = "", **data: Any) -> Event:
         """Append an event. Raises NotFound for an unknown run."""
         number = sa.update(runs).where(runs.c.id == run).values(events=runs.c.events + 1)
         row = {
@@ -241,7 +239,7 @@ class RunStore:
             "at": time.time(),
             "kind": kind,
             "step": step,
-            "data": as_json(data or {}),
+            "data": as_json(data),
         }
         with writing(self.engine) as connection:
             # The lock on the run lasts until the commit: ids appear in order, also on Postgres.
@@ -277,7 +275,7 @@ class RunStore:
                 self._change.wait_for(lambda: self._written != seen, min(_POLL, left))  # noqa: B023
 
 
-def _row(connection: sa.Connection, id: str, *, lock: bool = False) -> Mapping[str, Any]:
+def _row(connection: sa.Connection, id: str, *, lock: bool = False) -> dict[str, Any]:
     query = sa.select(runs).where(runs.c.id == id)
     row = connection.execute(query.with_for_update() if lock else query).mappings().first()
     if row is None:
@@ -285,6 +283,6 @@ def _row(connection: sa.Connection, id: str, *, lock: bool = False) -> Mapping[s
     return dict(row)
 
 
-def _record(row: Mapping[str, Any]) -> RunRecord:
+def _record(row: dict[str, Any]) -> RunRecord:
     fields = {name: row[name] for name in ("id", *_COLUMNS)}
     return RunRecord.model_validate(fields | row["data"])
