@@ -3,8 +3,8 @@
     path = ensure_shop(Path("var/multi_agent"))     # var/multi_agent/shop.sqlite
     documents = sample_documents()                  # Markdown files beside this module
 
-The tables are described in `schema.sql`. Orders run from January 2024 to September 2025 and are drawn
-from a fixed seed, so that a question about them always has the same answer; the tasks in
+The tables are described in `schema.sql`. Orders run from January 2024 to September 2025 and are
+drawn from a fixed seed, so that a question about them always has the same answer; the tasks in
 `eval/tasks.jsonl` depend on it. Nothing is relative to today.
 """
 
@@ -65,7 +65,7 @@ def sample_documents() -> Path:
 
 
 def _build_shop() -> bytes:
-    """The content of the database file; takes about 20 ms."""
+    """The content of the database file; takes about 50 ms."""
     rng = random.Random(_SEED)
     shop = sqlite3.connect(":memory:")
     try:
@@ -130,42 +130,49 @@ def _insert_order(
     shop: sqlite3.Connection, rng: random.Random, number: int, day: date, prices: list[int]
 ) -> None:
     """One order with its items, and its payment, shipment and returns."""
-
-    def later(start: date, first: int, last: int) -> date:
-        return start + timedelta(days=rng.randint(first, last))
-
-    # 1. The order and its items, at the price of the day: some products were cheaper before 2025.
+    # 1. The order and its items; some orders of 2024 were placed during a sale.
     status = "cancelled" if rng.random() < 0.08 else "delivered"
     if status != "cancelled" and day > LAST_DAY - timedelta(days=14):
         status = rng.choice(("paid", "shipped"))
     channel = rng.choices(("web", "app", "phone", "store"), (10, 5, 1, 2))[0]
-    order = (number, rng.randint(1, 76), day.isoformat(), status, channel)
-    _insert(shop, "orders", [order])
+    _insert(shop, "orders", [(number, rng.randint(1, 76), day.isoformat(), status, channel)])
+    factor = 0.9 if day.year == 2024 and rng.random() < 0.25 else 1
     indexes = rng.sample(range(len(prices)), rng.choices((1, 2, 3, 4), (4, 4, 2, 1))[0])
-    discount = 0.9 if day.year == 2024 and rng.random() < 0.25 else 1
+    quantities = [rng.choices((1, 2, 4), (8, 2, 1))[0] for _ in indexes]
     items = [
-        (number, index + 1, rng.choices((1, 2, 4), (8, 2, 1))[0], round(prices[index] * discount))
-        for index in indexes
+        (number, index + 1, quantity, round(prices[index] * factor))
+        for index, quantity in zip(indexes, quantities, strict=True)
     ]
     _insert(shop, "order_items", items)
     if status == "cancelled":
         return
-    # 2. The payment, and the shipment unless the order waits for it.
+    # 2. The payment, and the shipment unless it has not left yet.
     method = rng.choices(("card", "paypal", "invoice", "gift card"), (8, 6, 4, 1))[0]
-    paid = later(day, 1, 14) if method == "invoice" else day
+    paid = _later(rng, day, 1, 14) if method == "invoice" else day
     total = sum(quantity * price for _, _, quantity, price in items)
     _insert(shop, "payments", [(None, number, method, total, paid.isoformat())])
     if status == "paid":
         return
-    shipped = later(day, 1, 3)
-    arrival = later(shipped, 1, 6)
+    shipped = _later(rng, day, 1, 3)
+    arrival = _later(rng, shipped, 1, 6)
     carrier = rng.choice(("Alpenpost", "Kurier24", "Nordpaket"))
     delivered = arrival.isoformat() if status == "delivered" else None
     _insert(shop, "shipments", [(None, number, carrier, shipped.isoformat(), delivered)])
     # 3. Some items of a delivered order come back.
-    for _, item, quantity, price in items:
-        if status == "delivered" and rng.random() < 0.11:
-            reasons = ("wrong size", "defective", "not as described", "changed mind")
+    if status == "delivered":
+        _insert(shop, "returns", _returns(rng, items, arrival))
+
+
+def _returns(
+    rng: random.Random, items: list[tuple[int, int, int, int]], arrival: date
+) -> Iterator[Sequence[Any]]:
+    reasons = ("wrong size", "defective", "not as described", "changed mind")
+    for order, item, quantity, price in items:
+        if rng.random() < 0.11:
             reason = rng.choices(reasons, (4, 3, 1, 3))[0]
-            requested = later(arrival, 1, 28).isoformat()
-            _insert(shop, "returns", [(None, number, item, reason, requested, quantity * price)])
+            requested = _later(rng, arrival, 1, 28).isoformat()
+            yield (None, order, item, reason, requested, quantity * price)
+
+
+def _later(rng: random.Random, start: date, first: int, last: int) -> date:
+    return start + timedelta(days=rng.randint(first, last))
