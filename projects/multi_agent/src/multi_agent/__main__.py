@@ -1,0 +1,219 @@
+"""The command line.
+
+    multi-agent serve                                     # page and API on http://127.0.0.1:8002
+    multi-agent solve "How many orders came in May?"      # one task, with the evidence
+    multi-agent runs                                      # what was asked before
+    multi-agent replay RUN                                # once more from the record, no model
+
+Commands parse options and print results; the work is done in the other modules. Heavy imports are
+inside the commands, so that `--help` is quick.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from seedbed import cli
+from seedbed.cli import Host, Json, Port, show
+
+if TYPE_CHECKING:
+    from multi_agent.config import Config
+    from multi_agent.runs.store import RunRecord
+    from multi_agent.team import Team
+    from seedbed.settings import Settings
+
+app = cli.create_app("A team of agents that works within a budget, with evidence.")
+RunId = Annotated[str, typer.Argument(help="Id of the run, as `runs` prints it.")]
+Database = Annotated[
+    Path | None, typer.Option("--db", help="Database to query. Default: AGENTS_DATABASE.")
+]
+Documents = Annotated[
+    Path | None, typer.Option("--docs", help="Documents to quote. Default: AGENTS_DOCUMENTS.")
+]
+
+
+def _settings(**overrides: Any) -> tuple[Config, Settings]:
+    from multi_agent.config import Config
+    from seedbed.observe.startup import start
+    from seedbed.settings import Settings, load
+
+    settings = load(Settings)
+    start("multi_agent", settings.log_level)
+    return load(Config, **overrides), settings
+
+
+@app.command()
+def serve(port: Port = 8002, host: Host = "127.0.0.1") -> None:
+    """Serve the page and the API, and continue runs whose process died."""
+    config, settings = _settings()
+    from multi_agent.serve.api import create_app
+    from multi_agent.team import open_team
+    from seedbed.server import service
+
+    with open_team(config, settings) as team:
+        team.recover()
+        typer.echo(f"Open http://{host}:{port}", err=True)
+        service.serve(create_app(team, settings), port=port, host=host)
+
+
+@app.command()
+def solve(
+    task: Annotated[str, typer.Argument(help="The task, in English.")],
+    database: Database = None,
+    documents: Documents = None,
+    thread: Annotated[str | None, typer.Option(help="Thread for follow-up questions.")] = None,
+    budget: Annotated[str | None, typer.Option(help='Limits, "steps=10,seconds=30".')] = None,
+    as_json: Json = False,
+) -> None:
+    """Work on a task and print the answer with its evidence.
+
+    Asks on a terminal where only you can decide. Exits with status 1 without a confident answer.
+    """
+    config, settings = _settings(database=database, documents=documents, budget=budget)
+    from multi_agent.serve.terminal import answer_text, ask
+    from multi_agent.team import open_team
+
+    with open_team(config, settings) as team:
+        run_id = team.start(task, thread)
+        run = team.wait(run_id)
+        while run.status == "waiting" and sys.stdin.isatty() and not as_json:
+            team.answer(run_id, ask(team, run_id))
+            run = team.wait(run_id)
+        show(run.model_dump(mode="json"), as_json, to_text=lambda _: answer_text(run, team))
+    raise typer.Exit(0 if run.answer and run.answer.confident else 1)
+
+
+@app.command()
+def runs(
+    limit: Annotated[int, typer.Option(min=1, help="Number of runs, the newest first.")] = 20,
+    as_json: Json = False,
+) -> None:
+    """List past runs."""
+    with _open() as team:
+        records = team.store.runs(limit)
+        _show_runs(records, as_json)
+
+
+@app.command(name="show")
+def show_run(run: RunId, as_json: Json = False) -> None:
+    """Show a run: its plan, what happened when, its cost, its answer."""
+    from multi_agent.serve.terminal import run_text
+
+    with _open() as team:
+        record, events = team.store.run(run), team.store.events(run)
+        value = record.model_dump(mode="json") | {
+            "events": [event.model_dump(mode="json") for event in events]
+        }
+        show(value, as_json, to_text=lambda _: run_text(record, events))
+
+
+@app.command()
+def resume(run: RunId, as_json: Json = False) -> None:
+    """Continue a run whose process died, or answer what it asks."""
+    from multi_agent.serve.terminal import answer_text, ask
+
+    with _open() as team:
+        if team.store.run(run).status == "waiting":
+            team.answer(run, ask(team, run))
+        else:
+            team.resume(run)
+        record = team.wait(run)
+        show(record.model_dump(mode="json"), as_json, to_text=lambda _: answer_text(record, team))
+
+
+@app.command()
+def replay(run: RunId, as_json: Json = False) -> None:
+    """Work a run out again from its record, without a model or a tool, and compare the answer.
+
+    Exits with status 1 if it is another one.
+    """
+    from dataclasses import asdict
+
+    from multi_agent.serve.terminal import replay_text
+
+    with _open() as team:
+        result = team.replay(run)
+        show(asdict(result), as_json, to_text=lambda _: replay_text(result))
+    raise typer.Exit(0 if result.same else 1)
+
+
+@app.command()
+def fork(
+    run: RunId,
+    step: Annotated[str, typer.Argument(help="Step to start from, such as s2.")],
+    task: Annotated[str, typer.Option(help="Another task for the step.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Start a new run from a step of another; results that do not need the step are kept."""
+    from multi_agent.serve.terminal import answer_text
+
+    with _open() as team:
+        record = team.wait(team.fork(run, step, task))
+        show(record.model_dump(mode="json"), as_json, to_text=lambda _: answer_text(record, team))
+
+
+@app.command()
+def mcp() -> None:
+    """Serve the team as an MCP server on standard input and output."""
+    from multi_agent.serve.mcp_server import create_server
+
+    with _open() as team:
+        create_server(team).run()
+
+
+@app.command()
+def demo() -> None:
+    """Work on sample tasks and check the answers. Exits with status 1 if one is wrong."""
+    config, settings = _settings()
+    from multi_agent.demo import run
+
+    raise typer.Exit(1 if run(config, settings) else 0)
+
+
+@app.command(name="eval")
+def evaluate(
+    tasks: Annotated[Path, typer.Option(help="JSON lines with tasks and their answers.")],
+    database: Database = None,
+    documents: Documents = None,
+    compare: Annotated[
+        bool, typer.Option(help="Also a single agent, and the team without verification.")
+    ] = False,
+    record: Annotated[Path | None, typer.Option(help="File to record model calls in.")] = None,
+    replay: Annotated[Path | None, typer.Option(help="File to replay model calls from.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Measure the team on tasks whose answers are known."""
+    config, settings = _settings(database=database, documents=documents)
+    from multi_agent.evaluate import evaluate as evaluation
+
+    with cli.progress(quiet=as_json, unit="task") as progress:
+        result = evaluation.run(
+            config, settings, tasks, compare=compare, record=record, replay=replay, progress=progress
+        )
+    show(result, as_json, to_text=evaluation.to_text)
+
+
+def _open() -> Any:
+    from multi_agent.team import open_team
+
+    return open_team(*_settings())
+
+
+def _show_runs(records: list[RunRecord], as_json: bool) -> None:
+    from multi_agent.serve.terminal import runs_text
+
+    values = [record.model_dump(mode="json") for record in records]
+    show(values, as_json, to_text=lambda _: runs_text(records))
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line. An error is printed as one line; the exit status is 2."""
+    cli.main(app, arguments)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Checks results and makes the answer of them."""

@@ -1,0 +1,61 @@
+"""The answer of a run, from the results of its steps, without a model.
+
+>>> step = Step(id="s1", specialist="calculator", task="What is 2 + 2?")
+>>> compose_answer([step], {"s1": Result(step="s1", answer="4", number=4)}, "", "").text
+'4'
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from multi_agent.state import Answer, Result, Step
+
+
+def compose_answer(
+    plan: Sequence[Step], results: Mapping[str, Result], end_reason: str, abilities: str
+) -> Answer:
+    """The answers of the steps that no other step needs, in the order of the task.
+
+    `end_reason` says why the run ended before its time, `abilities` what the team could do instead.
+    """
+    if not plan:
+        reason = end_reason or f"No specialist of this team can do that. {abilities}"
+        return Answer(text=f"I can't answer that. {reason}", confident=False, missing=(reason,))
+    needed = {id for step in plan for id in step.after}
+    last = [step for step in plan if step.id not in needed]
+    answers = [results[step.id] for step in last if step.id in results and results[step.id].answer]
+    missing = tuple(
+        f"{step.task.strip(' ?.')}: {reason}"
+        for step in plan
+        if (reason := problem_of(step, results, end_reason))
+    )
+    texts = [result.answer for result in answers]
+    if not texts:
+        texts = [f"I can't answer that. {missing[0] if missing else end_reason}"]
+    elif missing:
+        texts += [f"(no answer to: {text})" for text in missing]
+    return Answer(
+        text="; ".join(texts),
+        confident=bool(answers) and not missing,
+        number=answers[0].number if len(answers) == 1 else None,
+        explanation="\n".join(explained(step, results) for step in plan if step.id in results),
+        evidence=tuple(e for step in plan if step.id in results for e in results[step.id].evidence),
+        missing=missing,
+    )
+
+
+def problem_of(step: Step, results: Mapping[str, Result], end_reason: str) -> str:
+    """Why a step has no answer; empty if it has one, or if only a step before it is to blame."""
+    if step.id in results:
+        return results[step.id].problem
+    blocked = any(id not in results or results[id].problem for id in step.after)
+    return "" if blocked else end_reason or "It was not worked on."
+
+
+def explained(step: Step, results: Mapping[str, Result]) -> str:
+    """One line: who did what, and how it was understood."""
+    result = results[step.id]
+    outcome = result.answer or f"no answer: {result.problem}"
+    reading = f" ({result.reading})" if result.reading else ""
+    return f"{step.specialist}: {step.task}{reading} → {outcome}"

@@ -1,0 +1,79 @@
+"""Tasks with known answers, and whether an answer is right.
+
+>>> task = Task(id="t1", family="calc", task="2 + 2?", numeric=4)
+>>> task.solved("It is 4.", confident=True), task.solved("5", confident=True)
+(True, False)
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from seedbed.errors import BadInput
+from seedbed.files import read_json_lines
+
+Family = Literal["calc", "data", "docs", "mixed"]
+_NUMBER = re.compile(r"[-−]?\d[\d,]*(?:\.\d+)?(?:[eE][-+]?\d+)?")
+
+
+class Task(BaseModel):
+    """One line of a file of tasks."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    family: Family
+    task: str
+    answers: tuple[str, ...] = ()
+    """Regular expressions, of which one has to occur in the answer, whatever the case."""
+    must_not_match: tuple[str, ...] = ()
+    """Regular expressions, of which none may occur."""
+    numeric: float | None = None
+    tolerance: float = 1e-6
+    unanswerable: bool = False
+    """Right is an answer that is not confident."""
+
+    def solved(self, answer: str, *, confident: bool) -> bool:
+        """Whether an answer is right."""
+        if self.unanswerable or (not self.answers and self.numeric is None):
+            return not confident
+        if any(re.search(pattern, answer, re.IGNORECASE) for pattern in self.must_not_match):
+            return False
+        if any(re.search(pattern, answer, re.IGNORECASE) for pattern in self.answers):
+            return True
+        return self.numeric is not None and any(
+            abs(number - self.numeric) <= self.tolerance for number in numbers(answer)
+        )
+
+
+def numbers(text: str) -> list[float]:
+    """The numbers in a text, with thousands separators.
+
+    >>> numbers("1,234.50 EUR for 3")
+    [1234.5, 3.0]
+    """
+    return [float(n.replace(",", "").replace("−", "-")) for n in _NUMBER.findall(text)]
+
+
+def read_tasks(path: Path) -> list[Task]:
+    """The tasks of a file. Raises BadInput that names the line."""
+    tasks = []
+    for place, line in read_json_lines(path):
+        try:
+            task = Task.model_validate(line)
+            for pattern in (*task.answers, *task.must_not_match):
+                re.compile(pattern)
+        except ValidationError as error:
+            problem = error.errors()[0]
+            field = ".".join(map(str, problem["loc"]))
+            raise BadInput(f"{place}: {field}: {problem['msg']}.") from None
+        except re.error as error:
+            raise BadInput(f"{place}: not a regular expression: {error}.") from None
+        tasks.append(task)
+    if not tasks:
+        raise BadInput(f"{path} has no tasks.")
+    return tasks

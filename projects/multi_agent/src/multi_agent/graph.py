@@ -1,0 +1,275 @@
+"""The graph: clarify, plan, let specialists work side by side, verify, plan again, answer.
+
+    graph = build_graph(checkpointer)
+    graph.invoke({"task": "…"}, config, context=run, durability="sync")
+
+The nodes decide; the specialists do the work, through tools whose calls are recorded. A node may
+run twice, after a crash or a question to the user: whatever has an effect goes through
+`run.toolbox`, which does not repeat a call that ended.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypedDict
+
+from langgraph.graph import END, START, StateGraph
+from langgraph.runtime import Runtime
+from langgraph.types import Send, interrupt
+
+from multi_agent.compose import compose_answer
+from multi_agent.plan.model_plan import model_plan
+from multi_agent.plan.planner import Planner
+from multi_agent.plan.references import fill
+from multi_agent.specialists import Context, Specialist, Workspace
+from multi_agent.state import Answer, Result, RunState, Step
+from multi_agent.tools.toolbox import NeedsUser, ToolBox
+from multi_agent.verify import verify_result
+from seedbed.errors import SeedbedError
+from seedbed.observe.budget import Budget, OverBudget
+
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
+    from langgraph.graph.state import CompiledStateGraph
+
+
+@dataclass
+class Run:
+    """What the nodes of one run use: the context of the graph."""
+
+    id: str
+    workspace: Workspace
+    specialists: Mapping[str, Specialist]
+    toolbox: ToolBox
+    budget: Budget
+    emit: Callable[..., None]
+    """`emit(kind, step="", **data)` records an event."""
+    model: Callable[[str], BaseChatModel | None] = lambda role: None  # noqa: ARG005
+    """The model of a role, if it can follow instructions."""
+    examples: Sequence[str] = ()
+    max_replans: int = 2
+    asks: bool = True
+    """Whether the user can be asked."""
+    verifies: bool = True
+    stop: threading.Event = field(default_factory=threading.Event)
+
+    def ended(self) -> str:
+        """Why no step may start; empty if it may."""
+        if self.stop.is_set():
+            return "The run was stopped."
+        try:
+            self.budget.check()
+        except OverBudget as error:
+            return str(error)
+        return ""
+
+
+class StepState(TypedDict):
+    """What a specialist's node gets: its own step and the results that the step needs."""
+
+    step: Step
+    inputs: dict[str, Result]
+    problem: str
+
+
+def build_graph(checkpointer: Any = None) -> CompiledStateGraph[Any, Run, Any, Any]:
+    """The compiled graph; README's picture is generated from it."""
+    graph = StateGraph(RunState, context_schema=Run)
+    graph.add_node("clarify", clarify)
+    graph.add_node("plan", plan)
+    graph.add_node("specialist", specialist)
+    graph.add_node("verify", verify)
+    graph.add_node("replan", replan)
+    graph.add_node("answer", answer)
+    graph.add_edge(START, "clarify")
+    graph.add_edge("clarify", "plan")
+    graph.add_conditional_edges("plan", dispatch, ["specialist", "verify"])
+    graph.add_conditional_edges("specialist", dispatch, ["specialist", "verify"])
+    graph.add_conditional_edges("verify", needs_replan, ["replan", "answer"])
+    graph.add_conditional_edges("replan", dispatch, ["specialist", "verify"])
+    graph.add_edge("answer", END)
+    return graph.compile(checkpointer=checkpointer)
+
+
+def clarify(state: RunState, runtime: Runtime[Run]) -> RunState:
+    """Ask once for another wording, if no specialist can do anything with the task."""
+    run = runtime.context
+    if run.model("planner") or not run.asks or Planner(run.specialists.values()).plan(state["task"]):
+        return {}
+    question = f"This team cannot work on that. {abilities(run)} How would you put it?"
+    return {"task": str(interrupt({"question": question, "options": [], "step": ""}))}
+
+
+def plan(state: RunState, runtime: Runtime[Run]) -> RunState:
+    """Typed steps with dependencies, by a model that can plan or else by bids."""
+    run = runtime.context
+    steps = plan_steps(run, state["task"])
+    run.emit("plan", steps=[step.model_dump(mode="json") for step in steps])
+    return {"plan": steps, "results": {}, "replans": 0}
+
+
+def plan_steps(run: Run, task: str, problem: str = "") -> tuple[Step, ...]:
+    """The plan of a task. Rules take over where the model fails or its budget is used up."""
+    team = list(run.specialists.values())
+    if model := run.model("planner"):
+        try:
+            steps = model_plan(model, task, team, examples=run.examples, problem=problem)
+        except SeedbedError as error:
+            run.emit("model_failed", reason=str(error))
+            steps = None
+        if steps:
+            return steps
+    return Planner(team).plan(task)
+
+
+def dispatch(state: RunState, runtime: Runtime[Run]) -> list[Send] | str:
+    """Send each step whose inputs are there to its specialist, side by side; then verify."""
+    if runtime.context.ended():
+        return "verify"
+    results, tries = state.get("results", {}), state.get("tries", {})
+
+    def open_step(step: Step) -> bool:
+        result = results.get(step.id)
+        return result is None or bool(
+            result.problem and step.specialist not in tries.get(step.id, ())
+        )
+
+    def ready(step: Step) -> bool:
+        return all(id in results and not results[id].problem for id in step.after)
+
+    sends = [
+        Send("specialist", StepState(
+            step=step,
+            inputs={id: results[id] for id in step.after},
+            problem=results[step.id].problem if step.id in results else "",
+        ))
+        for step in state["plan"]
+        if open_step(step) and ready(step)
+    ]
+    return sends or "verify"
+
+
+def specialist(state: StepState, runtime: Runtime[Run]) -> RunState:
+    """One specialist does one step. A failure is a result too: the others go on."""
+    run, step = runtime.context, state["step"]
+    filled = step.model_copy(update={"task": fill(step.task, state["inputs"])})
+    run.emit("step_started", step.id, specialist=step.specialist, task=filled.task)
+    result = work(run, filled, state)
+    if result.question and run.asks:
+        answer = ask(result.question, result.options, step.id)
+        filled = filled.model_copy(update={"task": clarified(filled.task, answer, result.options)})
+        result = work(run, filled, state)
+    run.emit("step_ended", step.id, result=result.model_dump(mode="json"))
+    return {"results": {step.id: result}, "tries": {step.id: (step.specialist,)}}
+
+
+def work(run: Run, step: Step, state: StepState) -> Result:
+    """A step within its budget. Asks the user where a tool needs permission or is in doubt."""
+    budget = run.budget.child()
+    role = run.model(step.specialist)
+    context = Context(
+        call=lambda name, **arguments: run.toolbox.call(step.id, name, **arguments),
+        model=role,
+        inputs=state["inputs"],
+        problem=state["problem"],
+    )
+    while True:
+        try:
+            if reason := run.ended():
+                return Result(step=step.id, problem=reason)
+            budget.spend(steps=1)
+            return run.specialists[step.specialist].work(step, context)
+        except NeedsUser as need:
+            if not run.asks:
+                return Result(step=step.id, problem=need.question)
+            run.toolbox.decide(need.key, ask(need.question, need.options, step.id))
+        except SeedbedError as error:
+            return Result(step=step.id, problem=str(error))
+
+
+def ask(question: str, options: Sequence[str], step: str) -> str:
+    """Ask the user. The run stops here; when it goes on, its node starts again from the top."""
+    return str(interrupt({"question": question, "options": list(options), "step": step}))
+
+
+def clarified(task: str, answer: str, options: Sequence[str]) -> str:
+    """The task with what the user decided."""
+    return answer if answer in options else f"{task} ({answer})"
+
+
+def verify(state: RunState, runtime: Runtime[Run]) -> RunState:
+    """Check each result against its evidence; what does not hold becomes a problem."""
+    run = runtime.context
+    if not run.verifies:
+        return {}
+    failures: dict[str, Result] = {}
+    for step in state["plan"]:
+        result = state["results"].get(step.id)
+        if result is None or result.problem:
+            continue
+        problem = verify_result(step, result, run.workspace)
+        run.emit("verified", step.id, problem=problem)
+        if problem:
+            failures[step.id] = Result(step=step.id, problem=problem)
+    return {"results": failures}
+
+
+def needs_replan(state: RunState, runtime: Runtime[Run]) -> str:
+    """Plan again while something failed, may be tried in another way, and there is budget."""
+    run, results = runtime.context, state["results"]
+    failed = any(step.id in results and results[step.id].problem for step in state["plan"])
+    more = state["replans"] < run.max_replans and not run.ended()
+    return "replan" if failed and more else "answer"
+
+
+def replan(state: RunState, runtime: Runtime[Run]) -> RunState:
+    """Failed steps go to the next best specialist, or to a model that plans with the problem."""
+    run = runtime.context
+    problems = [r.problem for r in state["results"].values() if r.problem]
+    steps: tuple[Step, ...] | None = None
+    if run.model("planner"):
+        steps = renumber(plan_steps(run, state["task"], "; ".join(problems)), state["plan"])
+    else:
+        team = list(run.specialists.values())
+        steps = Planner(team).replan(state["plan"], state["results"], state.get("tries", {}))
+    if steps is None:
+        return {"replans": run.max_replans}
+    run.emit("replanned", problems=problems, steps=[s.model_dump(mode="json") for s in steps])
+    return {"plan": steps, "replans": state["replans"] + 1}
+
+
+def renumber(steps: Sequence[Step], before: Sequence[Step]) -> tuple[Step, ...]:
+    """New steps with ids after those of the plan before, whose results stay in the record."""
+    offset = max((int(step.id[1:]) for step in before), default=0)
+    ids = {step.id: f"s{offset + number}" for number, step in enumerate(steps, 1)}
+
+    def moved(step: Step) -> Step:
+        task = step.task
+        for id in step.after:
+            task = task.replace(f"{{{id}}}", f"{{{ids[id]}}}")
+        return Step(
+            id=ids[step.id],
+            specialist=step.specialist,
+            task=task,
+            after=tuple(ids[id] for id in step.after),
+        )
+
+    return tuple(moved(step) for step in steps)
+
+
+def answer(state: RunState, runtime: Runtime[Run]) -> RunState:
+    """The answer from what the steps found, and what is missing."""
+    run = runtime.context
+    end = compose_answer(state["plan"], state["results"], run.ended(), abilities(run))
+    run.emit("answer", **end.model_dump(mode="json"))
+    return {"answer": end}
+
+
+def abilities(run: Run) -> str:
+    """What the team can do, in a sentence."""
+    return " ".join(one.description for one in run.specialists.values())
+
+
+__all__ = ["Answer", "Run", "build_graph"]

@@ -1,0 +1,87 @@
+"""Finds what a question takes from another: "half of that", "15 % of the fines of 2024".
+
+>>> refers("What is 15 % of that?")
+True
+>>> refer("What is 15 % of that amount?", "s1")
+'What is 15 % of {s1}?'
+>>> operand("What is 15 % of the total fines collected in 2024?")
+('the total fines collected in 2024', 'What is 15 % of {}?')
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from multi_agent.state import Result
+
+_NOUN = r"(?:\s+(?:amount|sum|total|number|figure|value|result|revenue|price|count|average|share))?"
+_BACK = re.compile(
+    rf"\b(?:(?:of|to|by|from|for|is|on|with|convert|add|divide|multiply|double|halve)\s+)"
+    rf"(?P<it>(?:that|this|it|them|those|these|the\s+(?:result|answer|outcome)){_NOUN})"
+    r"(?=[\s?.,!]|$)",
+    re.IGNORECASE,
+)
+_LEAD = r"(?:what(?:'s| is| are| would be| was)|how much (?:is|are|was)|calculate|compute|work out|give me|tell me)"
+_SHARE = (
+    r"(?:[\d.,]+\s?(?:%|percent|per cent)|(?:one |a )?(?:half|third|quarter|fifth|tenth)|"
+    r"(?:two|three) (?:thirds|quarters|fifths)|\d+/\d+|twice|double|triple|ten times|\d+ times)"
+)
+_OPERAND = re.compile(
+    rf"^(?P<before>(?:{_LEAD}\s+)?(?:{_SHARE})(?:\s+of)?\s+)"
+    r"(?P<what>(?:the|our|all|average|total|number)\b[^?.;]*?)(?P<after>\s*[?.!]?)$",
+    re.IGNORECASE,
+)
+_CONVERT = re.compile(
+    rf"^(?P<before>(?:{_LEAD}|convert|express)\s+)"
+    r"(?P<what>(?:the|our)\b[^?.;]*?)(?P<after>\s+(?:in|to|into)\s+(?:euros?|dollars?|pounds|cents|"
+    r"days|weeks|hours|minutes|months|years|km|kilomet(?:re|er)s|miles|kg|kilograms?|grams|lbs?|"
+    r"fahrenheit|celsius|lit(?:re|er)s|gallons)\s*[?.!]?)$",
+    re.IGNORECASE,
+)
+_CHANGE = re.compile(
+    rf"^(?P<before>(?:{_LEAD})\s+)"
+    r"(?P<what>(?:the|our)\b[^?;]*?)(?P<after>\s*,?\s+(?:plus|minus|with|including|after|divided by|"
+    r"multiplied by|times|increased by|reduced by|rounded)\s+[^?]*\d[^?]*[?.!]?)$",
+    re.IGNORECASE,
+)
+_IF = re.compile(
+    r"^(?:if|suppose)\s+(?P<what>(?:the|our)\b[^?;,]*?)\s+(?:were|was|is|are|rose|rises|grew|grows|"
+    r"went up|goes up|fell|falls|increased?s?|decreased?s?|dropped|drops)\s+(?:by\s+)?"
+    r"(?P<by>[\d.,]+\s?(?:%|percent))(?P<way>\s+(?:higher|lower|more|less|larger|smaller))?.*\?$",
+    re.IGNORECASE,
+)
+
+
+def refers(text: str) -> bool:
+    """Whether a question is about the answer of the one before it."""
+    return _BACK.search(text) is not None
+
+
+def refer(text: str, step: str) -> str:
+    """The question with the reference replaced by the place of a step's answer."""
+    match = _BACK.search(text)
+    return text if match is None else f"{text[: match.start('it')]}{{{step}}}{text[match.end('it') :]}"
+
+
+def operand(text: str) -> tuple[str, str] | None:
+    """A noun phrase that a calculation is about, and the calculation with `{}` in its place."""
+    for pattern in (_OPERAND, _CONVERT, _CHANGE):
+        if match := pattern.match(text.strip()):
+            return match["what"].strip(), f"{match['before']}{{}}{match['after']}"
+    if match := _IF.match(text.strip()):
+        less = re.search(r"\b(fell|falls|decrease|drop|lower|less|smaller)", match[0], re.IGNORECASE)
+        change = "decreased" if less else "increased"
+        return match["what"].strip(), f"What is {{}} {change} by {match['by']}?"
+    return None
+
+
+def fill(task: str, inputs: Mapping[str, Result]) -> str:
+    """The task with the answers of earlier steps in their places.
+
+    >>> fill("What is 15 % of {s1}?", {"s1": Result(step="s1", answer="1,240 EUR", number=1240)})
+    'What is 15 % of 1,240 EUR?'
+    """
+    for id, result in inputs.items():
+        task = task.replace(f"{{{id}}}", result.answer)
+    return task

@@ -1,0 +1,83 @@
+"""What the command line prints: an answer, a run with its events, a list of runs.
+
+print(answer_text(run, team))
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import typer
+
+from seedbed.cli import table
+from seedbed.errors import Conflict
+
+if TYPE_CHECKING:
+    from multi_agent.runs.store import Event, RunRecord
+    from multi_agent.team import Replay, Team
+
+
+def answer_text(run: RunRecord, team: Team) -> str:
+    """The answer, how each step was understood, and the evidence."""
+    if run.answer is None:
+        question = team.question(run.id) if run.status == "waiting" else None
+        reason = question["question"] if question else "no answer"
+        return f"{run.status}: {reason}\nSee: multi-agent show {run.id}"
+    lines = [run.answer.text, "", run.answer.explanation]
+    for evidence in run.answer.evidence:
+        lines += ["", f"[{evidence.kind}] {evidence.source}", evidence.text]
+        lines += [f"→ {evidence.output}"] if evidence.output else []
+    return "\n".join([*lines, "", usage_text(run)])
+
+
+def run_text(run: RunRecord, events: Sequence[Event]) -> str:
+    """The course of a run: seconds since its start, the event, the step and the details."""
+    lines = [f"{run.id}  {run.status}  {run.task}", ""]
+    for event in events:
+        details = ", ".join(f"{name}={value}" for name, value in event.data.items() if value)
+        lines.append(f"{event.at - run.created_at:8.3f} s  {event.kind:<13} {event.step} {details}")
+    return "\n".join([*lines, "", usage_text(run)])
+
+
+def runs_text(runs: Sequence[RunRecord]) -> str:
+    """A table of runs."""
+    rows = [
+        (run.id, time.strftime("%Y-%m-%d %H:%M", time.localtime(run.created_at)), run.status)
+        + (run.task[:60], run.answer.text[:60] if run.answer else "")
+        for run in runs
+    ]
+    return table(("run", "at", "status", "task", "answer"), rows)
+
+
+def replay_text(replay: Replay) -> str:
+    """Whether a replay came to the same answer."""
+    if replay.missing:
+        return f"The record lacks a call: {replay.missing}"
+    verdict = "the same answer" if replay.same else "another answer"
+    return f"{verdict} from {replay.calls} recorded calls: {replay.answer}"
+
+
+def usage_text(run: RunRecord) -> str:
+    """What a run has used of its budget, in a line."""
+    usage, limits = run.usage, run.limits.model_dump()
+    parts = []
+    for name, used in usage.items():
+        limit = f"/{limits[name]:,.6g}" if limits.get(name) is not None else ""
+        parts.append(f"{name.replace('_', ' ')} {used:,.4g}{limit}")
+    return f"run {run.id} · " + " · ".join(parts)
+
+
+def ask(team: Team, run_id: str) -> str:
+    """Ask on the terminal what a waiting run asks. Raises Conflict if it asks nothing."""
+    question = team.question(run_id)
+    if question is None:
+        raise Conflict(f"Run {run_id!r} asks nothing.")
+    typer.echo(question["question"])
+    for number, option in enumerate(question["options"], 1):
+        typer.echo(f"  {number}. {option}")
+    reply = str(typer.prompt("Your answer")).strip()
+    options = question["options"]
+    number = int(reply) if reply.isdigit() else 0
+    return str(options[number - 1]) if 0 < number <= len(options) else reply

@@ -1,0 +1,398 @@
+"""The team: opens its parts, and starts, stops, continues, forks and replays runs.
+
+    with open_team(load(Config), load(Settings)) as team:
+        run = team.wait(team.start("How many orders were placed in May 2025?"))
+        run.answer.text
+
+A run works in a thread of its own. What it does is in the run store and in the checkpoints, so that
+any process with the same database can show it, and go on with it after a crash.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from langgraph.types import Command
+from pydantic import ValidationError
+
+from multi_agent.graph import Run, build_graph
+from multi_agent.runs.checkpoints import open_checkpointer
+from multi_agent.runs.lease import LEASE_SECONDS, Leases
+from multi_agent.runs.ledger import Ledger
+from multi_agent.runs.store import RunRecord, RunStore
+from multi_agent.specialists import Specialist, Workspace, open_specialists
+from multi_agent.state import Limits, Step
+from multi_agent.tools.builtin import builtin_tools
+from multi_agent.tools.toolbox import Tool, ToolBox
+from seedbed.errors import (
+    BadInput,
+    ConfigError,
+    Conflict,
+    NotFound,
+    SeedbedError,
+    TooLarge,
+    public_message,
+)
+from seedbed.observe.budget import Budget, BudgetCallback
+
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
+
+    from multi_agent.config import Config
+    from multi_agent.memory.memory import Memory
+    from seedbed.settings import Settings
+
+log = logging.getLogger(__name__)
+
+MAX_TASK = 8_000
+"""Characters of a task."""
+MAX_RUNS = 8
+"""Runs of this process at the same time; more wait."""
+
+
+@dataclass(frozen=True)
+class Replay:
+    """What a replay found."""
+
+    answer: str
+    same: bool
+    """Whether the answer is the one of the record."""
+    calls: int
+    """Calls of tools and models that the record answered."""
+    missing: str = ""
+    """The first call that is not in the record."""
+
+
+class Team:
+    """The team with its store; see `open_team`."""
+
+    def __init__(
+        self,
+        config: Config,
+        workspace: Workspace,
+        tools: list[Tool],
+        store: RunStore,
+        checkpointer: Any,
+        memory: Memory,
+        models: Mapping[str, BaseChatModel] | None = None,
+        *,
+        verifies: bool = True,
+    ) -> None:
+        self.config, self.workspace, self.tools = config, workspace, tools
+        self.store, self.memory = store, memory
+        self.models = models or {}
+        self.verifies = verifies
+        self.specialists: dict[str, Specialist] = {s.name: s for s in open_specialists(workspace)}
+        self.graph = build_graph(checkpointer)
+        self._leases = Leases(store.engine)
+        self._threads = ThreadPoolExecutor(MAX_RUNS, thread_name_prefix="run")
+        self._active: dict[str, Run] = {}
+        self._futures: dict[str, Future[None]] = {}
+        self._lock = threading.Lock()
+        self._closing = threading.Event()
+        self._renewing = threading.Thread(target=self._renew, name="leases", daemon=True)
+        self._renewing.start()
+
+    # Runs
+
+    def start(self, task: str, thread: str | None = None, limits: Limits | None = None) -> str:
+        """Begin a run; returns its id at once. Raises BadInput or TooLarge for a bad task."""
+        task = checked_task(task)
+        if thread:
+            task = self.memory.follow_up(thread, task)
+        limits = limits or parse_limits(self.config.budget)
+        record = self.store.create(task, thread=thread, limits=limits)
+        self._leases.claim(record.id)
+        self._submit(record, {"task": task})
+        return record.id
+
+    def wait(self, run_id: str, timeout: float | None = None) -> RunRecord:
+        """The record once a run of this process has ended or needs the user."""
+        with self._lock:
+            future = self._futures.get(run_id)
+        if future:
+            future.result(timeout)
+        return self.store.run(run_id)
+
+    def stop(self, run_id: str) -> None:
+        """Stop after the calls in progress; the run answers with what it has.
+
+        Raises Conflict if another process works on the run.
+        """
+        with self._lock:
+            active = self._active.get(run_id)
+        if active:
+            active.stop.set()
+            return
+        if not self._leases.claim(run_id):
+            raise Conflict(f"Run {run_id!r} is at work in another process.")
+        self.store.update(run_id, when=("running", "waiting"), status="stopped")
+        self.store.add_event(run_id, "stopped")
+        self._leases.release(run_id)
+
+    def question(self, run_id: str) -> dict[str, Any] | None:
+        """What a waiting run asks: `question`, `options`, `step`; None if it asks nothing."""
+        pending = self._interrupts(run_id)
+        return dict(pending[0].value) if pending else None
+
+    def answer(self, run_id: str, text: str) -> None:
+        """Answer the question of a waiting run, which goes on. Raises Conflict without one."""
+        record = self.store.run(run_id)
+        pending = self._interrupts(run_id)
+        if record.status != "waiting" or not pending:
+            raise Conflict(f"Run {run_id!r} does not wait for an answer; it is {record.status}.")
+        if not text.strip():
+            raise BadInput("The answer is empty.", hint="Write one, or stop the run.")
+        if not self._leases.claim(run_id):
+            raise Conflict(f"Run {run_id!r} is at work in another process.")
+        self.store.update(run_id, when=("waiting",), status="running")
+        self._submit(record, Command(resume={pending[0].id: text.strip()}))
+
+    def resume(self, run_id: str, patience: float = LEASE_SECONDS) -> None:
+        """Continue a run whose process died, once its lease has ended, after `patience` seconds.
+
+        Raises Conflict if it has ended, waits for the user, or is at work.
+        """
+        record = self.store.run(run_id)
+        if record.status != "running":
+            raise Conflict(f"Run {run_id!r} cannot be resumed; it is {record.status}.")
+        end = time.monotonic() + patience + 1
+        while not self._leases.claim(run_id):
+            if time.monotonic() > end:
+                raise Conflict(f"Run {run_id!r} is at work in another process.")
+            time.sleep(0.1)
+        self.store.add_event(run_id, "resumed")
+        stored = self.graph.get_state(self._thread(run_id)).values
+        self._submit(record, None if stored else {"task": record.task})
+
+    def recover(self) -> list[str]:
+        """Continue all runs whose process died; returns their ids."""
+        orphans = [run for run in self._leases.orphans() if self._leases.claim(run)]
+        for run_id in orphans:
+            self.resume(run_id)
+        return orphans
+
+    def fork(self, run_id: str, step_id: str, task: str = "") -> str:
+        """A new run from a step on, with another task for it; what does not need it is kept.
+
+        Raises NotFound for an unknown run or step.
+        """
+        record = self.store.run(run_id)
+        state = self.graph.get_state(self._thread(run_id)).values
+        plan: tuple[Step, ...] = tuple(state.get("plan", ()))
+        if step_id not in {step.id for step in plan}:
+            steps = ", ".join(step.id for step in plan) or "none"
+            raise NotFound(f"Run {run_id!r} has no step {step_id!r}.", hint=f"Its steps: {steps}.")
+        redo = dependents(plan, step_id)
+        if task:
+            changes = {"task": checked_task(task)}
+            plan = tuple(s.model_copy(update=changes) if s.id == step_id else s for s in plan)
+        results = {id: r for id, r in state["results"].items() if id not in redo}
+        fork = self.store.create(
+            record.task, thread=record.thread, limits=record.limits, parent=run_id
+        )
+        self._leases.claim(fork.id)
+        values = {"task": record.task, "plan": plan, "results": results, "replans": 0}
+        self.graph.update_state(self._thread(fork.id), values, as_node="plan")
+        self._submit(fork, None)
+        return fork.id
+
+    def picture(self) -> str:
+        """The graph as Mermaid text."""
+        return self.graph.get_graph().draw_mermaid()
+
+    def close(self) -> None:
+        """Stop the runs at work and wait for them."""
+        with self._lock:
+            for run in self._active.values():
+                run.stop.set()
+        self._threads.shutdown(cancel_futures=True)
+        self._closing.set()
+        self._renewing.join()
+
+    # Inside
+
+    def _thread(self, run_id: str) -> Any:
+        """The configuration of the graph for a run."""
+        limits = {"max_concurrency": self.config.max_parallel, "recursion_limit": 100}
+        return {"configurable": {"thread_id": run_id}, **limits}
+
+    def _interrupts(self, run_id: str) -> tuple[Any, ...]:
+        return tuple(self.graph.get_state(self._thread(run_id)).interrupts)
+
+    def _renew(self) -> None:
+        """Keep the leases of the runs at work; stop those that another process took over."""
+        while not self._closing.wait(LEASE_SECONDS / 5):
+            with self._lock:
+                active = dict(self._active)
+            try:
+                for lost in self._leases.renew(active.keys()):
+                    active[lost].stop.set()
+            except SeedbedError as error:
+                log.warning("Leases were not renewed: %s", error)
+
+    def _submit(self, record: RunRecord, graph_input: Any) -> None:
+        run = self._run(record)
+        with self._lock:
+            self._active[record.id] = run
+            self._futures[record.id] = self._threads.submit(self._drive, record, run, graph_input)
+
+    def _run(self, record: RunRecord) -> Run:
+        """The context of the graph for a run, new or continued."""
+        budget = Budget(**record.limits.model_dump())
+        budget.restore(record.usage)
+        emit = partial(self.store.add_event, record.id)
+        ledger = Ledger(self.store, record.id)
+        toolbox = ToolBox(
+            self.tools,
+            ledger,
+            self.config.permissions,
+            budget,
+            lambda kind, step, data: emit(kind, step, **data),
+        )
+        return Run(
+            id=record.id,
+            workspace=self.workspace,
+            specialists=self.specialists,
+            toolbox=toolbox,
+            budget=budget,
+            emit=emit,
+            model=partial(self._model, budget=budget),
+            examples=[item.text for item in self.memory.relevant(record.task, 3)],
+            max_replans=self.config.max_replans,
+            verifies=self.verifies,
+        )
+
+    def _model(self, role: str, budget: Budget) -> BaseChatModel | None:
+        """The model of a role, whose calls are paid from a budget."""
+        if (model := self.models.get(role)) is None:
+            return None
+        spec = getattr(model, "model_name", "")
+        callbacks = [*(model.callbacks or []), BudgetCallback(budget, spec)]
+        return model.model_copy(update={"callbacks": callbacks})
+
+    def _drive(self, record: RunRecord, run: Run, graph_input: Any) -> None:
+        """Run the graph to its end, or to a question, and record which."""
+        changes: dict[str, Any] = {"status": "failed"}
+        try:
+            run.emit("run_started", task=record.task)
+            state = self.graph.invoke(
+                graph_input, self._thread(record.id), context=run, durability="sync"
+            )
+            if questions := state.get("__interrupt__"):
+                changes = {"status": "waiting", "reason": questions[0].value["question"]}
+                run.emit("question", **questions[0].value)
+            else:
+                reason = run.ended()
+                changes = {"answer": state["answer"], "status": "stopped" if reason else "done"}
+                changes["reason"] = reason
+                self.memory.add_run(record.thread, record.task, state["plan"], state["answer"])
+        except Exception as error:
+            changes["reason"] = public_message(error, log)
+            run.emit("failed", reason=changes["reason"])
+        finally:
+            self.store.update(record.id, usage=run.budget.usage, **changes)
+            with self._lock:
+                del self._active[record.id]
+            self._leases.release(record.id)
+
+
+def checked_task(task: str) -> str:
+    """The task without white space around it. Raises BadInput or TooLarge."""
+    text = task.strip()
+    if not text:
+        raise BadInput("The task is empty.", hint='Write what you want to know: solve "…".')
+    if len(text) > MAX_TASK:
+        raise TooLarge(
+            f"The task has {len(text):,} characters; the limit is {MAX_TASK:,}.",
+            hint="Put long texts into the documents folder.",
+        )
+    return text
+
+
+def parse_limits(text: str) -> Limits:
+    """The limits in a text such as "steps=20,usd=0.5". Raises ConfigError that names the part."""
+    values: dict[str, Any] = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        name, _, value = part.partition("=")
+        values[name.strip()] = value.strip()
+    try:
+        return Limits.model_validate(values)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        raise ConfigError(
+            f"AGENTS_BUDGET: {'.'.join(map(str, problem['loc']))}: {problem['msg']}.",
+            hint="Write steps=20,tool_calls=40,tokens=50000,usd=0.5,seconds=120.",
+        ) from None
+
+
+def dependents(plan: tuple[Step, ...], step_id: str) -> set[str]:
+    """A step and all steps that need it, directly or not."""
+    redo = {step_id}
+    while more := {step.id for step in plan if redo & set(step.after)} - redo:
+        redo |= more
+    return redo
+
+
+@contextmanager
+def open_team(
+    config: Config, settings: Settings, models: Mapping[str, BaseChatModel] | None = None
+) -> Iterator[Team]:
+    """Open everything that a team needs, as configured; `models` by role replace those of settings.
+
+    Raises ConfigError, NotFound, Unavailable, MissingExtra or WeightsError.
+    """
+    from multi_agent.documents.index import open_documents
+    from multi_agent.memory.memory import Memory
+    from multi_agent.sample.shop import ensure_shop, sample_documents
+    from multi_agent.tools.builtin import builtin_tools
+    from multi_agent.tools.sandbox import open_sandbox
+    from seedbed.models.embeddings import load_embeddings
+
+    folder = Path(config.data_dir)
+    with ExitStack() as stack:
+        store = RunStore(config.database_url or folder / "runs.sqlite")
+        stack.callback(store.close)
+        checkpointer = stack.enter_context(open_checkpointer(config))
+        database = open_database(config.database or ensure_shop(folder))
+        stack.callback(database.close)
+        documents = open_documents(
+            config.documents or sample_documents(), load_embeddings(settings=settings)
+        )
+        workspace = Workspace(config, database, documents)
+        sandbox = open_sandbox(config.sandbox, folder / "sandbox")
+        tools = builtin_tools(workspace, sandbox)
+        memory = Memory(store.engine, kinds=config.memory)
+        team = Team(config, workspace, tools, store, checkpointer, memory, models)
+        stack.callback(team.close)
+        yield team
+
+
+def load_models(config: Config, settings: Settings) -> dict[str, BaseChatModel]:
+    """The models of the roles that can follow instructions; the default model cannot."""
+    from seedbed.models.chat import load_chat_model
+
+    specs = {role: config.models.get(role, settings.model) for role in ROLES}
+    return {
+        role: load_chat_model(spec, settings=settings)
+        for role, spec in specs.items()
+        if follows_instructions(spec)
+    }
+
+
+def follows_instructions(spec: str) -> bool:
+    """Whether a model can plan and write; small ones and those trained for one job cannot.
+
+    >>> follows_instructions("smollm2"), follows_instructions("openai:gpt-4o-mini")
+    (False, True)
+    """
+    entry = catalog.find(spec)
+    return entry.answer_mode == "write" if entry else not spec.startswith("path:")
