@@ -19,10 +19,11 @@ from typing import Any
 import numpy as np
 
 from multi_agent.documents.read import Passage, read_folder
-from multi_agent.documents.words import tokens, weights
+from multi_agent.documents.words import term, tokens, weights
 from seedbed.models.embeddings import Vectors, embed_texts
 
 CANDIDATES = 200  # passages per search that are embedded, those with the best words
+SYNONYM = 0.8  # cosine of two words; 0.96 for fridge and refrigerator, 0.75 for vegetarian and vegan
 IN_HEADING = 0.7  # a term in the heading against one in the text
 
 
@@ -58,17 +59,36 @@ class DocumentIndex:
         """The largest share, 0 to 1, of the question's words in one passage; without a model."""
         return float(self._lexical_scores(question).max(initial=0.0))
 
-    def rarity(self, term: str) -> float:
+    def rephrase(self, question: str) -> str:
+        """The question with words that the documents lack replaced by words that they use.
+
+        Only close synonyms: of "fridge" for "refrigerator", not of "cat" for "dog".
+        """
+        terms = weights(question)
+        words = [t.word for t in tokens(question) if t.term not in self._postings]
+        words = [w for w in words if w.islower() and len(w) > 3 and terms.get(term(w)) == 1.0]
+        passages = self.search(question, 20) if words else []
+        texts = (f"{p.heading} {p.text}" for p in passages)
+        vocabulary = sorted({t.word for text in texts for t in tokens(text) if t.word.islower()})
+        if not vocabulary:
+            return question
+        vectors = embed_texts(self.embeddings, words + vocabulary)
+        for word, cosines in zip(words, vectors[: len(words)] @ vectors[len(words) :].T, strict=True):
+            if cosines.max() >= SYNONYM:
+                question = question.replace(word, vocabulary[int(cosines.argmax())])
+        return question
+
+    def rarity(self, word: str) -> float:
         """How rare a term is in the documents: 0 in every passage, 1 in none."""
-        count, total = len(self._postings.get(term, ())), len(self.passages)
+        count, total = len(self._postings.get(word, ())), len(self.passages)
         return math.log((total + 1) / (count + 1)) / math.log(total + 1)
 
     def _lexical_scores(self, question: str) -> Vectors:
         """float32 (passages,), 0 to 1."""
         scores = np.zeros(len(self.passages), np.float32)
         total = 0.0
-        for term, weight in weights(question).items():
-            postings = self._postings.get(term, {})
+        for name, weight in weights(question).items():
+            postings = self._postings.get(name, {})
             # Inverse document frequency, as in BM25.
             weight *= math.log(1 + (len(scores) - len(postings) + 0.5) / (len(postings) + 0.5))
             total += weight

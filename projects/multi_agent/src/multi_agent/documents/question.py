@@ -1,7 +1,7 @@
 """What a question asks for: the kinds of its answer, its terms, and candidates for it in a text.
 
-    Question.of("How long is the warranty?").kinds      # ('duration', …)
-    Question.of("How long is it?").matches("2 years from delivery")   # [(0, 7, 1.0)]
+    Question.of("How long is the warranty?").kinds                     # ('duration',)
+    Question.of("How long is it?").matches("2 years from delivery")    # [(0, 7, 1.0)]
 
 The patterns are in `answers.toml`. Which candidate is the answer is left to `span`.
 """
@@ -10,17 +10,31 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 
-from multi_agent.documents.words import term, tokens, weights
+from multi_agent.documents.words import is_negative, is_stop, tokens, weights
 
 _YES_NO = re.compile(
     r"(?:is|are|was|do|does|did|can|could|will|would|may|must|should|shall|has|have|am)\b", re.I
 )
 _WHOLE = re.compile(r"\b(?:why|how (?:do|can|should|to|is|are|does)|what happens|what if)\b", re.I)
 _UNIT = re.compile(r"\bhow many (?:of the |full |more )?((?:[a-z-]+ )?[a-z-]+)", re.I)
+_NAME = re.compile(
+    r"(?:(?:Mr|Ms|Mrs|Dr|Prof)\.? )?[A-Z][\w'-]+(?: (?:de |van |von )?[A-Z][\w'-]+)+"
+    r"|(?:Mr|Ms|Mrs|Dr|Prof)\.? [A-Z]\w+"
+)
+_BREAK = re.compile(r"[;,():.]|\b(?:but|while|whereas|otherwise)\b| - | – ")
+_RANGES = (  # (pattern, whether its first number is the lower limit, whether that is included)
+    (re.compile(r"\b(?:less than|under|below)\s+€?(\d[\d,.]*)", re.I), False, False),
+    (re.compile(r"\b(?:up to|at most|until)\s+€?(\d[\d,.]*)", re.I), False, True),
+    (re.compile(r"\b(?:more than|over|above|exceeding)\s+€?(\d[\d,.]*)", re.I), True, False),
+    (re.compile(r"\b(?:from|at least)\s+€?(\d[\d,.]*)(?! ?(?:to|-|–|until))", re.I), True, True),
+    (re.compile(r"(\d[\d,.]*)\+?(?: \w+)? ?(?:and|or) (?:more|over|older|above|longer)", re.I), True, True),
+)
+_BETWEEN = re.compile(r"(\d[\d,.]*) ?(?:to|-|–|and) ?(\d[\d,.]*)", re.I)
 
 
 @dataclass(frozen=True)
@@ -32,6 +46,8 @@ class Question:
     """Names in `answers.toml`, the likeliest first; else "yes", "sentence" or "phrase"."""
     weights: dict[str, float]
     """The terms that the answer must be about."""
+    names: frozenset[str]
+    """Those that are names or numbers: without them there is no answer."""
     units: frozenset[str]
     """Terms of what is counted: of "days" in "how many days"."""
 
@@ -48,29 +64,104 @@ class Question:
             kinds = ["yes"]
         elif not kinds or _WHOLE.search(text):
             kinds += ["sentence" if _WHOLE.search(text) else "phrase"]
+        terms = {t: w if kinds != ["yes"] else max(w, 0.6) for t, w in weights(text).items()}
+        names = {t.term for t in tokens(text)[1:] if not t.word.islower() and t.term in terms}
         match = _UNIT.search(text)
         units = frozenset(token.term for token in tokens(match[1])) if match else frozenset()
-        return cls(text, tuple(kinds), weights(text), units)
+        return cls(text, tuple(kinds), terms, frozenset(names), units)
+
+    def covered(self, text: str) -> set[str]:
+        """The numbers of the question that are in a range of the text, such as "2 to 5 years"."""
+        numbers = {term: float(term.replace(",", ".")) for term in self.names if term[0].isdigit()}
+        limits = list(ranges(text)) if numbers else []
+        return {term for term, n in numbers.items() if any(a <= n <= b for a, b, _ in limits)}
 
     def matches(self, text: str) -> list[tuple[int, int, float]]:
         """Start, end and quality (0 to 1) of all candidates of the question's kinds in a text."""
-        return [
+        if self.kinds[0] in ("yes", "sentence"):
+            return [(0, len(text), 1.0)]
+        spans = [
             (match.start(), match.end(), self._quality(text, match, name) - 0.1 * rank)
             for rank, name in enumerate(self.kinds)
             if name in _kinds()
             for match in _kinds()[name][1].finditer(text)
-            if match[0].strip()
+            if match[0].strip() and not self.covered(text[max(0, match.start() - 12) : match.end()])
         ]
+        return spans + (list(self._phrases(text)) if "phrase" in self.kinds else [])
+
+    def fit(self, cell: str, head: str) -> float:
+        """The quality of a table's cell below a header."""
+        if {"yes", "sentence", "phrase"} & set(self.kinds):
+            return 0.8
+        best = max((quality for _, _, quality in self.matches(cell)), default=0.0)
+        headed = [q for start, _, q in self.matches(f"{cell} {head}") if start < len(cell)]
+        return max(best, max(headed, default=0.0))
+
+    def worded(self, text: str) -> str:
+        """The final answer of a candidate."""
+        text = " ".join(text.split())
+        if self.kinds[0] == "yes":
+            denied = any(is_negative(t.word) for t in tokens(text)) or text in ("-", "–")
+            return f"{'No' if denied else 'Yes'}: {text}"
+        ends = re.split(r"\s*[-–]\s*|\s(?:to|and|until)\s", text)
+        if self.kinds[0] == "clock" and len(ends) == 2 and "hours" not in self.text:
+            if re.search(r"\b(?:clos|end|until|till|finish)", self.text, re.I):
+                return ends[1]
+            if re.search(r"\b(?:open|start|begin|from)", self.text, re.I):
+                return ends[0]
+        return text
+
+    def _phrases(self, text: str) -> Iterator[tuple[int, int, float]]:
+        """Names for "who", and runs of words that are not in the question."""
+        if re.search(r"\bwho(?:m|se)?\b", self.text, re.I):
+            yield from ((m.start(), m.end(), 1.0) for m in _NAME.finditer(text))
+        words = tokens(text)
+        run: list[int] = []
+        for n in range(len(words) + 1):
+            ends = n == len(words) or words[n].term in self.weights
+            if run and (ends or _BREAK.search(text[words[n - 1].end : words[n].start])):
+                while run and is_stop(words[run[-1]].word):
+                    run.pop()
+                while run and is_stop(words[run[0]].word):
+                    run.pop(0)
+                if run:
+                    yield words[run[0]].start, words[run[-1]].end, 0.7
+                run = []
+            if not ends:
+                run.append(n)
 
     def _quality(self, text: str, match: re.Match[str], name: str) -> float:
         """Lower for a number that counts something else than what the question asks for."""
-        if not self.units or name == "money":
+        if not self.units:
             return 1.0
         following = tokens(text[match.start() : match.end() + 40])
         near = {token.term for token in following[: len(tokens(match[0])) + 2]}
         if near & self.units:
             return 1.0
-        return 0.3 if name == "number" and re.match(r"\s?[a-z]{3}", text[match.end() :]) else 0.6
+        other = name in ("money", "percent") or re.match(r"\s?[a-z]{3}", text[match.end() :])
+        return 0.3 if other else 0.6
+
+
+def ranges(text: str) -> Iterator[tuple[float, float, int]]:
+    """Lower and upper limit of each range in a text, with its place.
+
+    >>> list(ranges("2 to 5 years, over 10 kg"))
+    [(2.0, 5.0, 0), (10.001, inf, 14)]
+    """
+    infinity, tiny = float("inf"), 0.001
+    for match in _BETWEEN.finditer(text):
+        yield _number(match[1]), _number(match[2]), match.start()
+    for pattern, is_lower, is_included in _RANGES:
+        for match in pattern.finditer(text):
+            limit = _number(match[1])
+            if is_lower:
+                yield limit if is_included else limit + tiny, infinity, match.start()
+            else:
+                yield -infinity, limit if is_included else limit - tiny, match.start()
+
+
+def _number(text: str) -> float:
+    return float(re.sub(r",(?=\d{3}\b)", "", text).rstrip(".,").replace(",", ".") or 0)
 
 
 @cache
@@ -87,6 +178,8 @@ def _kinds() -> dict[str, tuple[re.Pattern[str], re.Pattern[str]]]:
     }
 
     def compiled(pattern: str) -> re.Pattern[str]:
-        return re.compile(re.sub(r"\{([a-z]+)\}", lambda m: parts[m[1]], pattern), re.IGNORECASE)
+        while "{" in re.sub(r"\{\d", "", pattern):
+            pattern = re.sub(r"\{([a-z]+)\}", lambda m: parts[m[1]], pattern)
+        return re.compile(pattern, re.IGNORECASE)
 
     return {n: (compiled(k["asks"]), compiled(k["shows"])) for n, k in data["kinds"].items()}

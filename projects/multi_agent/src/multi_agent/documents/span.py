@@ -3,8 +3,8 @@
     span = answer_span("How long is the warranty on kettles?", index.search(question))
     span.answer, span.quote, span.source      # '2 years', '| Kettle | 2 years |', 'warranty.md:7'
 
-Every candidate of the expected kind in every sentence gets a score: how much of the question is
-said near it. No answer is given where a rare word of the question is nowhere around the best one.
+Every text of the expected kind in every sentence and row is a candidate, and is scored by how much
+of the question is near it. Where a name, a number or much else is nowhere near, there is no answer.
 """
 
 from __future__ import annotations
@@ -14,18 +14,17 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from multi_agent.documents.question import Question
-from multi_agent.documents.read import SEPARATOR, Passage
-from multi_agent.documents.words import Token, is_negative, tokens
+from multi_agent.documents.read import SEPARATOR, Passage, cells
+from multi_agent.documents.words import tokens
 
-THRESHOLD = 0.4
+THRESHOLD = 0.4  # confidence
+IN_PASSAGE, IN_HEADING, OTHER_COLUMN = 0.6, 0.75, 0.2  # against 1 next to the candidate
 _SENTENCE_END = re.compile(
-    r"(?<![ (][A-Z])(?<!\b(?:Dr|Mr|Ms|No|St))(?<!\b(?:Mrs|e\.g|i\.e))[.!?]+[\"')]*\s+(?=[\"'(]?[A-Z0-9])|\n(?=[^\n]{1,40}(?:: | {2}))"
+    r"(?<![ (][A-Z])(?<!\b(?:Dr|Mr|Ms|No|St))(?<!\b(?:Mrs|e\.g|i\.e))[.!?]+[\"')]*\s+(?=[\"'(]?[A-Z0-9])"
+    r"|\n(?=[^\n]{1,40}: )"
 )
-_CLAUSE = re.compile(r"[;:,()]|\b(?:but|while|whereas|otherwise)\b| - | – ")
+_CLAUSE = re.compile(r"[;,()]|\b(?:but|while|whereas|otherwise)\b| - | – ")
 _MARKUP = re.compile(r"\*+|`|(?<!\w)_+|_+(?!\w)|\[|\]\([^)]*\)|\]")
-_NAME = re.compile(
-    r"(?:(?:Mr|Ms|Mrs|Dr|Prof)\.? )?[A-Z][\w'-]+(?: (?:de |van |von )?[A-Z][\w'-]+)+|(?:Mr|Ms|Mrs|Dr|Prof)\.? [A-Z]\w+"
-)
 
 
 @dataclass(frozen=True)
@@ -62,31 +61,27 @@ def answer_span(
 
     `rarity` is how rare a term is in the documents, 0 to 1.
     """
-    best: tuple[float, Span] | None = None
-    for score, span in all_spans(question, passages, rarity):
-        if best is None or score > best[0]:
-            best = score, span
-    return best[1] if best and best[1].confidence >= THRESHOLD else None
+    spans = [s for s in all_spans(question, passages, rarity) if s[1].confidence >= THRESHOLD]
+    return max(spans, key=lambda pair: pair[0])[1] if spans else None
 
 
-def all_spans(question, passages, rarity):
+def all_spans(
+    question: str, passages: Sequence[Passage], rarity: Callable[[str], float]
+) -> Iterator[tuple[float, Span]]:
+    """All candidates with their scores."""
     parsed = Question.of(question)
     for passage in passages:
         plain, offsets = _plain(passage.text)
         for start, end in _units(plain):
             unit = plain[start:end]
-            for candidate in _candidates(parsed, unit, passage, plain):
-                coverage, missing = _coverage(parsed, candidate, rarity)
-                score = coverage + 0.5 * passage.score + 0.2 * candidate.quality
-                confidence = (
-                    coverage * 0.7
-                    + 0.6 * passage.score
-                    - 0.2 * (1 - candidate.quality)
-                    - missing * 0.3
-                )
-                answer = _answer(parsed, unit, candidate)
+            for one in _candidates(parsed, unit, passage, plain):
+                coverage, missing = _coverage(parsed, one.near, rarity)
+                doubt = 0.3 * missing + 0.2 * (1 - one.quality)
+                confidence = min(1.0, 0.7 * coverage + 0.6 * passage.score - doubt)
                 quote = passage.text[offsets[start] : offsets[end - 1] + 1]
-                yield score, Span(answer, quote, passage.place, round(min(1.0, confidence), 3))
+                answer = parsed.worded(unit[one.start : one.end])
+                score = coverage + 0.5 * passage.score + 0.2 * one.quality
+                yield score, Span(answer, quote, passage.place, round(confidence, 3))
 
 
 def _plain(text: str) -> tuple[str, list[int]]:
@@ -97,127 +92,66 @@ def _plain(text: str) -> tuple[str, list[int]]:
 
 
 def _units(text: str) -> Iterator[tuple[int, int]]:
-    """Start and end of each sentence, or of the only row."""
+    """Start and end of each sentence, or of the row."""
     start = 0
-    ends = [] if "|" in text else [match.end() for match in _SENTENCE_END.finditer(text)]
+    ends = [match.end() for match in _SENTENCE_END.finditer(text)] if len(cells(text)) < 2 else []
     for end in [*ends, len(text)]:
         part = text[start:end]
-        if part.strip():
+        if part.strip() and not part.rstrip().endswith("?"):
             yield start + len(part) - len(part.lstrip()), start + len(part.rstrip())
         start = end
 
 
-def _coverage(question: Question, candidate: _Candidate, rarity) -> tuple[float, float]:
-    """Share of the question's terms near a candidate, and the weight of those that are missing."""
+def _coverage(
+    question: Question, near: dict[str, float], rarity: Callable[[str], float]
+) -> tuple[float, float]:
+    """The share of the question's terms near a candidate, and the weight of those missing."""
     total = matched = missing = 0.0
     for term, weight in question.weights.items():
-        weight *= 0.3 + 0.7 * rarity(term)
-        level = candidate.near.get(term, 0.0)
-        total += weight
-        matched += weight * level
-        missing += weight if level < 0.3 else 0.0
+        weight, level = weight * (0.3 + 0.7 * rarity(term)), near.get(term, 0.0)
+        total, matched = total + weight, matched + weight * level
+        if level < 0.3:
+            missing += 5.0 if term in question.names else weight
     return (matched / total if total else 0.5), missing
 
 
 def _candidates(
     question: Question, unit: str, passage: Passage, plain: str
 ) -> Iterator[_Candidate]:
-    around = dict.fromkeys((token.term for token in tokens(plain)), 0.6)
-    if "|" in unit:
-        yield from _cells(question, unit, passage)
+    if len(cells(unit)) > 1:
+        yield from _cells(question, unit, passage.heading)
         return
-    around |= dict.fromkeys((token.term for token in tokens(passage.heading)), 0.75)
+    around = dict.fromkeys((t.term for t in tokens(plain)), IN_PASSAGE)
+    around |= dict.fromkeys((t.term for t in tokens(passage.heading)), IN_HEADING)
     words = tokens(unit)
-    if unit.rstrip().endswith("?"):
-        return
-    for start, end, quality in _spans(question, unit, words):
+    for start, end, quality in question.matches(unit):
         near = dict(around)
         for token in words:
-            distance = (
-                sum(
-                    1
-                    for other in words
-                    if min(token.end, end) <= other.start < max(token.start, start)
-                )
-                if not start <= token.start < end
-                else 0
-            )
-            between = unit[min(token.end, end) : max(token.start, start)]
-            level = 1.0 - 0.01 * min(distance, 15) - 0.1 * min(2, len(_CLAUSE.findall(between)))
+            left, right = min(token.end, end), max(token.start, start)
+            distance = sum(left <= other.start < right for other in words)
+            clauses = min(2, len(_CLAUSE.findall(unit[left:right])))
+            # An earlier clause often has the subject: "The fee is €35; for scans €80."
+            level = 1.0 - 0.01 * min(distance, 15) - (0.03 if left < start else 0.1) * clauses
             near[token.term] = max(near.get(token.term, 0.0), level)
+        near |= dict.fromkeys(question.covered(unit[:start] + unit[end:]), 0.9)
         yield _Candidate(start, end, quality, near)
 
 
-def _cells(question: Question, row: str, passage: Passage) -> Iterator[_Candidate]:
-    path, _, header = passage.heading.rpartition(SEPARATOR)
-    heads = [cell for cell, _ in _split(header)]
-    cells = _split(row)
-    for number, (cell, start) in enumerate(cells):
-        near = dict.fromkeys((t.term for t in tokens(path)), 0.75)
-        near |= dict.fromkeys((t.term for head in heads for t in tokens(head)), 0.2)
-        for other, (text, _) in enumerate(cells):
-            if other != number:
-                near |= dict.fromkeys(
-                    (t.term for t in tokens(text)), 1.0 if other == 0 or number == 0 else 0.8
-                )
+def _cells(question: Question, row: str, heading: str) -> Iterator[_Candidate]:
+    """Each cell of the expected kind; near it are the header of its column and its row."""
+    path, _, header = heading.rpartition(SEPARATOR)
+    heads = [text for text, _ in cells(header)]
+    path, heads = (path, heads) if len(heads) > 1 else (heading, [])
+    parts = cells(row)
+    for number, (cell, start) in enumerate(parts):
         head = heads[number] if number < len(heads) else ""
-        near |= dict.fromkeys((t.term for t in tokens(head)), 1.0)
-        typed = question.matches(f"{cell} {head}")
-        if set(question.kinds) & {"yes", "sentence", "phrase"}:
-            quality = 0.5 if number == 0 else 0.8
-        else:
-            quality = max((q for s, e, q in question.matches(cell)), default=0.0)
-            quality = max(quality, max((q for s, _, q in typed if s < len(cell)), default=0.0))
-        if cell and quality:
-            near |= {t.term: 0.9 for t in tokens(cell) if t.term in question.units}
+        others = [(text, n in (0, number)) for n, (text, _) in enumerate(parts) if n != number]
+        near = dict.fromkeys((t.term for t in tokens(path)), IN_HEADING)
+        near |= dict.fromkeys((t.term for one in heads for t in tokens(one)), OTHER_COLUMN)
+        for text, is_first in [*others, (head, True)]:
+            level = 1.0 if is_first or number == 0 else 0.8
+            near |= dict.fromkeys({*(t.term for t in tokens(text)), *question.covered(text)}, level)
+        near |= {t.term: 0.9 for t in tokens(cell) if t.term in question.units}
+        quality = question.fit(cell, head) - 0.3 * (number == 0)
+        if cell and quality > 0:
             yield _Candidate(start, start + len(cell), quality, near)
-
-
-def _split(row: str) -> list[tuple[str, int]]:
-    """The cells of a row, with their offsets."""
-    inner = row.strip().strip("|")
-    position, cells = row.find(inner), []
-    for part in inner.split("|"):
-        cells.append((part.strip(), position + len(part) - len(part.lstrip())))
-        position += len(part) + 1
-    return cells
-
-
-def _spans(question: Question, unit: str, words: list[Token]) -> list[tuple[int, int, float]]:
-    if set(question.kinds) & {"yes", "sentence"}:
-        return [(0, len(unit), 1.0)]
-    spans = question.matches(unit)
-    if "phrase" in question.kinds:
-        spans += _phrases(question, unit, words)
-    return spans
-
-
-def _phrases(question: Question, unit: str, words: list[Token]) -> list[tuple[int, int, float]]:
-    """Runs of words that are not in the question."""
-    spans = []
-    who = re.search(r"\bwho(?:m|se)?\b", question.text, re.I)
-    if who:
-        spans += [(m.start(), m.end(), 1.0) for m in _NAME.finditer(unit)]
-    run: list[Token] = []
-    for token in [*words, None]:
-        boundary = (
-            token is None
-            or token.term in question.weights
-            or (run and _CLAUSE.search(unit[run[-1].end : token.start]))
-        )
-        if boundary and run:
-            content = any(len(t.word) > 3 for t in run)
-            if content:
-                spans.append((run[0].start, run[-1].end, 0.7))
-            run = []
-        if token is not None and token.term not in question.weights:
-            run.append(token)
-    return spans
-
-
-def _answer(question: Question, unit: str, candidate: _Candidate) -> str:
-    text = " ".join(unit[candidate.start : candidate.end].split())
-    if question.kinds[0] != "yes":
-        return text
-    denied = any(is_negative(t.word) for t in tokens(text)) or text.strip() in ("-", "–", "closed")
-    return f"{'No' if denied else 'Yes'}: {text}"
