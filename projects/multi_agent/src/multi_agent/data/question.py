@@ -1,0 +1,98 @@
+"""Questions in plain English over a database never seen before, without a language model.
+
+    parse = QuestionParser(database).parse("How many orders were cancelled in 2024?")
+    parse.sql, parse.reading       # 'SELECT COUNT(*) …', 'number of orders; orders.status cancelled; …'
+
+The steps are files: `link` -> `interpret` (to a `logical_form`) -> `sql`. A question of which a word
+has no use in the query is not answered: `problem` says which.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from multi_agent.data.database import Database
+from multi_agent.data.interpret import NotUnderstood, interpret
+from multi_agent.data.link import Link, link, vocabulary
+from multi_agent.data.logical_form import describe
+from multi_agent.data.sql import to_sql
+from multi_agent.data.value_index import ValueIndex
+from multi_agent.data.words import Word, lexicon, tokenize, word
+from seedbed.errors import BadInput
+
+_MAX_WORDS = 60
+
+
+@dataclass(frozen=True)
+class Parse:
+    """The query for a question, or the problem."""
+
+    sql: str = ""
+    reading: str = ""
+    """What was understood, in plain words."""
+    confidence: float = 0.0
+    """0 to 1."""
+    problem: str = ""
+    question: str = ""
+    """What the user can decide, if two readings are equally likely."""
+    options: tuple[str, ...] = ()
+    unit: str = ""
+    """Of the number asked for: "EUR", "minutes"."""
+
+
+class QuestionParser:
+    """Parses questions over one database; building it reads the values of the text columns."""
+
+    def __init__(self, database: Database) -> None:
+        self._schema = database.schema
+        self._values = ValueIndex(database)
+
+    def parse(self, question: str) -> Parse:
+        """The SQL for a question; `problem` is set instead where the question is not clear."""
+        words = self._words(question)
+        if not words or len(words) > _MAX_WORDS:
+            return Parse(
+                problem="The question is empty." if not words else "The question is too long."
+            )
+        try:
+            form = interpret(words, link(words, self._schema, self._values), self._schema)
+            sql = to_sql(form, self._schema)
+        except NotUnderstood as error:
+            return Parse(problem=str(error), question=error.question, options=error.options)
+        except BadInput as error:
+            return Parse(problem=str(error))
+        unit = form.measure.column.unit if form.measure and form.measure.column else ""
+        return Parse(sql, describe(form), 0.8, unit=unit)
+
+    def coverage(self, question: str) -> float:
+        """The share of the question's words of content that the database has, 0 to 1."""
+        words = self._words(question)
+        ignored = set(lexicon()["ignored"]["words"].split())
+        links = link(words, self._schema, self._values)
+        content = [i for i, one in enumerate(words) if one.text not in ignored]
+        ours = {i for o in links if _is_data(o) for i in range(o.start, o.end)}
+        neutral = {i for o in links if not _is_data(o) for i in range(o.start, o.end)}
+        rest = [i for i in content if i not in neutral]
+        return len(ours & set(rest)) / len(rest) if rest else 0.0
+
+    def _words(self, question: str) -> list[Word]:
+        """The words, "inactive" as "not active" if the database only knows "active"."""
+        words: list[Word] = []
+        vocabulary_stems = {w.stem for _, parts in vocabulary(self._schema) for w in parts}
+        for one in tokenize(question):
+            for prefix in ("un", "in", "non"):
+                rest = word(one.text.removeprefix(prefix))
+                if (
+                    one.text.startswith(prefix)
+                    and rest.stem in vocabulary_stems
+                    and one.stem not in vocabulary_stems
+                ):
+                    words += [word("not"), rest]
+                    break
+            else:
+                words.append(one)
+        return words
+
+
+def _is_data(one: Link) -> bool:
+    return bool(one.tables or one.columns or one.values)

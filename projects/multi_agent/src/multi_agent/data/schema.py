@@ -1,0 +1,279 @@
+"""Tables, columns, units and foreign keys of a database never seen before.
+
+    schema = read_schema(database)
+    schema.paths(schema.table("orders"), schema.table("customers"))     # ((orders.customer_id,),)
+
+Keys that are not declared are inferred from names (`customer_id`), units from the ends of column
+names (`price_cents`), and dates from the values.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from multi_agent.data.words import UNITS, Word, name_words
+
+if TYPE_CHECKING:
+    from multi_agent.data.database import Database
+
+Kind = Literal["number", "year", "date", "flag", "text"]
+_SAMPLE = 2000  # rows per table from which kinds are inferred
+_DATE = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d.*)?")
+_FLAGS = ({"y", "n"}, {"yes", "no"}, {"true", "false"}, {"t", "f"})
+_LABELS = ("name", "title", "label", "full name", "description", "code", "number")
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column, or an expression over the columns of one table (quantity * price)."""
+
+    table: str
+    name: str
+    kind: Kind = "text"
+    unit: str = ""
+    key: bool = False
+    nullable: bool = False
+    truth: tuple[Any, Any] = (True, False)
+    """How a flag is stored."""
+    expression: str = ""
+    """SQL with `{t}` for the table; empty for a plain column."""
+    words: tuple[Word, ...] = field(default=(), compare=False)
+
+    def __str__(self) -> str:
+        return f"{self.table}.{self.name}"
+
+
+@dataclass(frozen=True)
+class ForeignKey:
+    """A reference from a table to the key of another one."""
+
+    table: str
+    column: str
+    target: str
+    target_column: str
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table with the words of its name; `rows` is its size."""
+
+    name: str
+    columns: tuple[Column, ...] = field(compare=False)
+    rows: int = field(compare=False)
+    words: tuple[Word, ...] = field(default=(), compare=False)
+
+    @property
+    def key(self) -> Column | None:
+        """The primary key, if it is a single column."""
+        return next((column for column in self.columns if column.key), None)
+
+    @property
+    def label(self) -> tuple[Column, ...]:
+        """The columns that name a row to a person: first and last name, a title, or the key."""
+        by_words = {" ".join(w.text for w in column.words): column for column in self.columns}
+        if "first name" in by_words and "last name" in by_words:
+            return by_words["first name"], by_words["last name"]
+        own = " ".join(word.text for word in self.words)
+        names = [*_LABELS[:4], f"{own} name", f"{own} title", *_LABELS[4:]]
+        ends = [c for c in self.columns if c.words and c.words[-1].text in ("name", "title")]
+        texts = [c for c in self.columns if c.kind == "text" and not c.key]
+        best = [by_words[name] for name in names if name in by_words] + ends + texts[:1]
+        return tuple((best or [self.key or self.columns[0]])[:1])
+
+
+@dataclass(frozen=True)
+class Schema:
+    """All tables of a database and how they refer to each other."""
+
+    tables: tuple[Table, ...]
+    foreign_keys: tuple[ForeignKey, ...]
+
+    def table(self, name: str) -> Table:
+        """The table of this name."""
+        return next(table for table in self.tables if table.name == name)
+
+    @property
+    def text(self) -> str:
+        """One line per table, for the prompt of a model."""
+        lines = []
+        for table in self.tables:
+            columns = [f"{c.name} {c.kind}" for c in table.columns if not c.expression]
+            keys = [k for k in self.foreign_keys if k.table == table.name]
+            columns += [f"{k.column} -> {k.target}.{k.target_column}" for k in keys]
+            lines.append(f"{table.name} ({table.rows} rows): {', '.join(columns)}")
+        return "\n".join(lines)
+
+    def reference(self, column: Column) -> ForeignKey | None:
+        """The foreign key of a column."""
+        keys = self.foreign_keys
+        return next((k for k in keys if (k.table, k.column) == (column.table, column.name)), None)
+
+    def paths(self, start: Table, end: Table) -> tuple[tuple[ForeignKey, ...], ...]:
+        """The shortest ways from many to one; each row of `start` meets one row of `end` at most.
+
+        Several ways of the same length (home team, away team) are all returned; none: ().
+        """
+        level: list[tuple[ForeignKey, ...]] = [()]
+        seen = {start.name}
+        if start == end:
+            return ((),)
+        while level:
+            level = [
+                (*path, key)
+                for path in level
+                for key in self.foreign_keys
+                if key.table == (path[-1].target if path else start.name) and key.target not in seen
+            ]
+            ends = tuple(path for path in level if path[-1].target == end.name)
+            if ends:
+                return ends
+            seen |= {path[-1].target for path in level}
+        return ()
+
+    def base(self, *tables: Table) -> Table | None:
+        """The table from which all of `tables` are reached from many to one: the nearest one."""
+        found = [
+            (sum(len(paths[0]) for paths in ways), position, table)
+            for position, table in enumerate((*tables, *self.tables))
+            if all(ways := [self.paths(table, goal) for goal in tables])
+        ]
+        return min(found, key=lambda one: one[:2])[2] if found else None
+
+
+def read_schema(database: Database) -> Schema:
+    """Read tables and columns, infer what is not declared; bounded by a sample of each table."""
+    listed = _duckdb_tables if database.is_duckdb else _sqlite_tables
+    names, declared = listed(database)
+    tables = tuple(_table(database, name, columns) for name, columns in names.items() if columns)
+    tables = tuple(_with_revenue(table) for table in tables)
+    keys = [key for key in declared if key.target in names and key.target_column]
+    have = {(key.table, key.column) for key in keys}
+    keys += [k for k in _inferred_keys(tables) if (k.table, k.column) not in have]
+    return Schema(tables, tuple(keys))
+
+
+_Raw = dict[str, list[tuple[str, str, bool]]]
+
+
+def _sqlite_tables(database: Database) -> tuple[_Raw, list[ForeignKey]]:
+    """Name, declared type and whether it is the key, of each column; the declared foreign keys."""
+    where = "type IN ('table', 'view') AND name NOT LIKE 'sqlite_%'"
+    names = [row[0] for row in database.query(f"SELECT name FROM sqlite_master WHERE {where}").rows]
+    raw: _Raw = {}
+    keys = []
+    for name in names:
+        quoted = name.replace("'", "''")
+        rows = database.query(f"SELECT name, type, pk FROM pragma_table_info('{quoted}')").rows
+        single = sum(row[2] > 0 for row in rows) == 1
+        raw[name] = [(column, kind, single and pk > 0) for column, kind, pk in rows]
+        sql = f'SELECT "from", "table", "to" FROM pragma_foreign_key_list(\'{quoted}\')'
+        keys += [(name, *row) for row in database.query(sql).rows]
+    primary = {name: next((c for c, _, pk in columns if pk), "") for name, columns in raw.items()}
+    folded = {name.lower(): name for name in names}
+    resolved = [(n, c, folded.get(target.lower(), ""), to) for n, c, target, to in keys]
+    return raw, [ForeignKey(n, c, t, to or primary.get(t, "")) for n, c, t, to in resolved]
+
+
+def _duckdb_tables(database: Database) -> tuple[_Raw, list[ForeignKey]]:
+    rows = database.query(
+        "SELECT table_name, column_name, data_type FROM duckdb_columns() WHERE NOT internal"
+        " AND schema_name = 'main' ORDER BY table_name, column_index",
+        max_rows=10_000,
+    ).rows
+    constraints = database.query(
+        "SELECT table_name, constraint_type, list_extract(constraint_column_names, 1),"
+        " referenced_table, list_extract(referenced_column_names, 1) FROM duckdb_constraints()"
+        " WHERE len(constraint_column_names) = 1 AND constraint_type IN"
+        " ('PRIMARY KEY', 'FOREIGN KEY')"
+    ).rows
+    primary = {(row[0], row[2]) for row in constraints if row[1] == "PRIMARY KEY"}
+    raw: _Raw = {}
+    for table, column, kind in rows:
+        raw.setdefault(table, []).append((column, kind, (table, column) in primary))
+    foreign = [row for row in constraints if row[1] == "FOREIGN KEY"]
+    return raw, [ForeignKey(t, c, target, to) for t, _, c, target, to in foreign]
+
+
+def _table(database: Database, name: str, raw: list[tuple[str, str, bool]]) -> Table:
+    quoted = '"' + name.replace('"', '""') + '"'
+    sample = database.query(f"SELECT * FROM {quoted} LIMIT {_SAMPLE}", max_rows=_SAMPLE).rows
+    rows = database.query(f"SELECT count(*) FROM {quoted}").rows[0][0]
+    values = [[row[i] for row in sample if row[i] is not None] for i in range(len(raw))]
+    words = name_words(name)
+    has_key = any(key for *_, key in raw)
+    columns = []
+    for (column, declared, key), cells in zip(raw, values, strict=True):
+        parts = name_words(column)
+        unit = parts[-1].text if len(parts) > 1 and parts[-1].text in UNITS else ""
+        own = {w.stem for w in words}
+        names_row = [w.text for w in parts if w.stem not in own] in (["id"], ["key"])
+        if not has_key and names_row and len(set(map(str, cells))) == len(sample) == len(cells):
+            key = has_key = True
+        kind = _kind(column, declared, cells)
+        nullable = len(cells) < len(sample)
+        truth = _truth(cells) if kind == "flag" else (True, False)
+        columns.append(Column(name, column, kind, unit, key, nullable, truth, words=parts))
+    return Table(name, tuple(columns), rows, words)
+
+
+def _kind(name: str, declared: str, cells: list[Any]) -> Kind:
+    texts = {word.text for word in name_words(name)}
+    declared = declared.upper()
+    if "BOOL" in declared:
+        return "flag"
+    if declared.startswith(("DATE", "TIMESTAMP")) and all(isinstance(c, str) for c in cells):
+        return "date"
+    if cells and all(isinstance(cell, str) and _DATE.fullmatch(cell) for cell in cells):
+        return "date"
+    if cells and {str(cell).lower() for cell in cells} in _FLAGS:
+        return "flag"
+    if cells and all(isinstance(cell, (int, float)) for cell in cells):
+        if set(cells) <= {0, 1} and (texts & {"is", "has", "can"} or len(set(cells)) == 2):
+            return "flag"
+        year = "year" in texts and all(1000 <= cell <= 2200 for cell in cells)
+        return "year" if year else "number"
+    numeric = re.search(r"INT|REAL|NUM|DEC|DOUBLE|FLOAT", declared)
+    return "number" if not cells and numeric else "text"
+
+
+def _truth(cells: list[Any]) -> tuple[Any, Any]:
+    """The values of a flag for yes and no, as they are stored."""
+    values = sorted(set(cells), key=str)
+    return (values[1], values[0]) if len(values) == 2 else (True, False)
+
+
+def _inferred_keys(tables: tuple[Table, ...]) -> list[ForeignKey]:
+    """`customer_id` refers to the key of the table customers, unless it is that key."""
+    keys = []
+    for table in tables:
+        for column in table.columns:
+            stems = [word.stem for word in column.words if word.text not in ("id", "key", "code")]
+            is_id = column.words[-1].text in ("id", "key", "code") or column.name.endswith("Id")
+            for target in tables:
+                key = target.key
+                if key is None or (target == table and column.key) or not stems or column == key:
+                    continue
+                own = [word.stem for word in target.words]
+                equal = column.name.lower() == key.name.lower() != "id" and target != table
+                if equal or (is_id and (stems == own or stems == own[-1:])):
+                    keys.append(ForeignKey(table.name, column.name, target.name, key.name))
+                    break
+    return keys
+
+
+def _with_revenue(table: Table) -> Table:
+    """A line with a quantity and a price gets the column `quantity * price`."""
+    numbers = [column for column in table.columns if column.kind == "number"]
+    quantity = next((c for c in numbers if c.words[-1].text in ("quantity", "units")), None)
+    prices = [c for c in numbers if any(w.text == "price" for w in c.words)]
+    discount = next((c for c in table.columns if c.words[0].text == "discount"), None)
+    if quantity is None or len(prices) != 1 or discount is not None:
+        return table
+    price = prices[0]
+    expression = f'{{t}}."{quantity.name}" * {{t}}."{price.name}"'
+    name = f"{quantity.name} * {price.name}"
+    words = name_words("line_revenue")
+    line = Column(table.name, name, "number", price.unit, expression=expression, words=words)
+    return Table(table.name, (*table.columns, line), table.rows, table.words)

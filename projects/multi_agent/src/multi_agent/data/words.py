@@ -1,0 +1,99 @@
+"""Words of questions and of schemas: tokens, stems, synonyms and phrases (`lexicon.toml`).
+
+[word.stem for word in tokenize("Anna's orders")]      # ['anna', 'order']
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any
+
+_TOKEN = re.compile(
+    r"\d{4}-\d\d-\d\d|\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?(?=\D|$)|[^\W\d_]+|\w+|[€$£%,;]"
+)
+_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+
+
+@dataclass(frozen=True)
+class Word:
+    """A word in lower case, with its stem and the synonym groups it belongs to."""
+
+    text: str
+    stem: str
+    groups: frozenset[int] = frozenset()
+    capital: bool = False
+
+    def likeness(self, other: Word) -> float:
+        """1 for the same word, 0.8 for synonyms, otherwise 0."""
+        if self.stem == other.stem:
+            return 1.0
+        return 0.8 if self.groups & other.groups else 0.0
+
+
+@cache
+def lexicon() -> dict[str, Any]:
+    """The tables of `lexicon.toml`."""
+    text = resources.files("multi_agent.data").joinpath("lexicon.toml").read_text("utf-8")
+    return tomllib.loads(text)
+
+
+UNITS: dict[str, tuple[str, float]] = {
+    name: (kind, factor)
+    for kind, units in lexicon()["units"].items()
+    for name, factor in units.items()
+}
+"""Kind and size of a unit: {"hours": ("time", 3600), …}; money is counted in whole units."""
+
+
+@cache
+def _stemmer() -> Any:
+    import snowballstemmer
+
+    return snowballstemmer.stemmer("english")
+
+
+@cache
+def word(text: str, *, capital: bool = False) -> Word:
+    """The word of a text: irregular plurals resolved, stemmed.
+
+    >>> word("deliveries").stem == word("delivery").stem
+    True
+    """
+    text = lexicon()["irregular"].get(text.lower(), text.lower())
+    stem = _stemmer().stemWord(text)
+    return Word(text, stem, _groups().get(stem, frozenset()), capital)
+
+
+@cache
+def _groups() -> dict[str, frozenset[int]]:
+    groups: dict[str, set[int]] = {}
+    for number, line in enumerate(lexicon()["synonyms"]["groups"]):
+        for name in line.split():
+            groups.setdefault(_stemmer().stemWord(name), set()).add(number)
+    return {stem: frozenset(numbers) for stem, numbers in groups.items()}
+
+
+def tokenize(text: str) -> list[Word]:
+    """The words of a sentence; "didn't" is "did not", and a possessive 's is dropped."""
+    text = re.sub(r"[’`]", "'", text)
+    text = re.sub(r"\bcannot\b|\bcan't\b", "can not", text)
+    text = re.sub(r"n't\b", " not", text)
+    text = re.sub(r"(?<=\w)'(?:s|re|ve|ll|d)?(?=\W|$)", " ", text)
+    return [word(token, capital=token[0].isupper()) for token in _TOKEN.findall(text)]
+
+
+@cache
+def name_words(name: str) -> tuple[Word, ...]:
+    """The words of a table's or a column's name, abbreviations written out.
+
+    >>> [w.text for w in name_words("OrderQty")]
+    ['order', 'quantity']
+    """
+    parts = re.findall(r"[^\W_]+", _CAMEL.sub("_", name).lower())
+    short = lexicon()["abbreviations"]
+    parts = [p for p in parts if p not in ("tbl", "dim", "fact")] or parts or [name]
+    return tuple(word(part) for whole in parts for part in short.get(whole, whole).split())
