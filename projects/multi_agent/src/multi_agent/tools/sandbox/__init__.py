@@ -7,29 +7,27 @@
 its packages (numpy) in Linux namespaces. Both are attacked when they are opened.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
+from multi_agent.tools.sandbox.bwrap import bwrap_command
+from multi_agent.tools.sandbox.probe import probe
 from multi_agent.tools.sandbox.sandbox import Output, Sandbox
+from multi_agent.tools.sandbox.wasm import wasm_command
 from seedbed.errors import ConfigError
 
 __all__ = ["Output", "Sandbox", "open_sandbox"]
 
 
 def open_sandbox(kind: str, cache_dir: Path) -> Sandbox | None:
-    """The sandbox of a kind, `wasm` or `bwrap`, after an attack on it failed; None for `off`.
+    """The sandbox `wasm` or `bwrap`, after an attack on it failed; None for `off`.
 
     Compiles CPython into `cache_dir` the first time, in 4 to 12 s. Raises ConfigError if something
     is missing or an attack succeeds; there is no fallback to a weaker sandbox.
     """
-    from multi_agent.tools.sandbox.probe import probe
-    from multi_agent.tools.sandbox.wasm import wasm_command
-
     if kind == "off":
         return None
-    if kind != "wasm":
+    if kind not in ("wasm", "bwrap"):
         raise ConfigError(f"Unknown sandbox {kind!r}.", hint="Available: wasm, bwrap, off.")
-    sandbox = Sandbox(kind, wasm_command(cache_dir))
+    sandbox = Sandbox(kind, wasm_command(cache_dir) if kind == "wasm" else bwrap_command())
     probe(sandbox)
     return sandbox

@@ -5,8 +5,6 @@
 How the program is locked in is up to the command of the worker: `wasm.py`, `bwrap.py`.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import selectors
@@ -15,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import IO, Any, Literal
+from typing import Any, Literal
 
 from seedbed.errors import TooLarge
 
@@ -58,30 +56,21 @@ class Sandbox:
         The value of the last line is printed, as in a notebook. A program that fails has a
         traceback in `stderr`; one that is stopped has the reason there.
         """
-        request = json.dumps({"code": code, "data": dict(data or {}), "memory_mb": memory_mb})
+        request = json.dumps({"code": code, "data": dict(data or {})}).encode()
         if len(request) > MAX_REQUEST:
             raise TooLarge(f"The program has {len(request):,} bytes; the limit is {MAX_REQUEST:,}.")
-        start = time.monotonic()
-        with subprocess.Popen(
-            self._command(seconds, memory_mb),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env={},
-            cwd="/",
-            start_new_session=True,
-        ) as process:
+        start, pipe, command = time.monotonic(), subprocess.PIPE, self._command(seconds, memory_mb)
+        with subprocess.Popen(command, 0, None, pipe, pipe, pipe, env={}, cwd="/") as process:
             self._running.add(process)
             try:
                 stdout, stderr, status = _watch(process, request, start + seconds, max_output)
             finally:
                 process.kill()  # no effect if it has ended
                 self._running.discard(process)
-        if status == "timeout":
-            stderr += f"Stopped: the time limit is {seconds:g} s."
-        elif status == "output":
-            stderr += f"Stopped: the limit of the output is {max_output:,} bytes."
-        return Output(stdout, stderr, status, round(time.monotonic() - start, 3))
+        if status in ("timeout", "output"):
+            stderr = f"Stopped: the limits are {seconds:g} s and {max_output:,} bytes.".encode()
+        out, err = (text[:max_output].decode(errors="replace") for text in (stdout, stderr))
+        return Output(out, err, status, round(time.monotonic() - start, 3))
 
     def close(self) -> None:
         """Kill the programs that still run; their callers get an `error`."""
@@ -90,48 +79,33 @@ class Sandbox:
 
 
 def _watch(
-    process: subprocess.Popen[bytes], request: str, deadline: float, max_output: int
-) -> tuple[str, str, Status]:
-    """Send the request, and read stdout and stderr until the end or a limit."""
+    process: subprocess.Popen[bytes], request: bytes, deadline: float, max_output: int
+) -> tuple[bytes, bytes, Status]:
+    """Send the request, and read stdout and stderr until the program ends or exceeds a limit."""
     assert process.stdin and process.stdout and process.stderr
     with suppress(BrokenPipeError):  # a worker that could not start
-        process.stdin.write(request.encode())
+        process.stdin.write(request)
         process.stdin.close()
     stdout, stderr = bytearray(), bytearray()
-    status = _read({process.stdout: stdout, process.stderr: stderr}, deadline, max_output)
-    if status == "ok":
-        try:  # a program may close its pipes and go on
-            code = process.wait(max(0.0, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            status = "timeout"
-        else:
-            status = _status(code, bytes(stderr))
-            if code and not stderr:
-                stderr += f"Exit status {code}.".encode()
-    texts = (text[:max_output].decode(errors="replace") for text in (stdout, stderr))
-    return (*texts, status)
-
-
-def _read(pipes: Mapping[IO[bytes], bytearray], deadline: float, max_output: int) -> Status:
     with selectors.DefaultSelector() as selector:
-        for pipe, text in pipes.items():
-            selector.register(pipe, selectors.EVENT_READ, text)
+        selector.register(process.stdout, selectors.EVENT_READ, stdout)
+        selector.register(process.stderr, selectors.EVENT_READ, stderr)
         while selector.get_map():
-            left = deadline - time.monotonic()
-            if left <= 0:
-                return "timeout"
-            for key, _ in selector.select(left):
+            for key, _ in selector.select(max(0.0, deadline - time.monotonic())):
                 block = os.read(key.fd, 65536)
                 key.data.extend(block)
                 if not block:
                     selector.unregister(key.fileobj)
-            if sum(map(len, pipes.values())) > max_output:
-                return "output"
-    return "ok"
-
-
-def _status(code: int, stderr: bytes) -> Status:
-    if code == 0:
-        return "ok"
+            if len(stdout) + len(stderr) > max_output:
+                return stdout, stderr, "output"
+            if time.monotonic() > deadline:
+                return stdout, stderr, "timeout"
+    try:  # it may have closed its pipes and go on
+        code = process.wait(max(0.0, deadline - time.monotonic()))
+    except subprocess.TimeoutExpired:
+        return stdout, stderr, "timeout"
     last_line = stderr.rstrip().rpartition(b"\n")[2]
-    return "memory" if last_line.startswith(b"MemoryError") else "error"
+    if code and not last_line:
+        stderr += f"Exit status {code}.".encode()
+    memory = last_line.startswith(b"MemoryError")
+    return stdout, stderr, "ok" if code == 0 else "memory" if memory else "error"

@@ -1,7 +1,6 @@
 """The worker process of the WebAssembly sandbox: hosts one program, and is killed with it.
 
-    python -I -S wasm_worker.py SITE_PACKAGES compile python.wasm MODULE
-    python -I -S wasm_worker.py SITE_PACKAGES run MODULE SECONDS MEMORY_MB < request.json
+    python -I -S wasm_worker.py SITE_PACKAGES MODULE SECONDS MEMORY_MB < request.json
 
 It is a script of its own, without imports from the project, so that it starts in 0.1 s.
 """
@@ -10,7 +9,6 @@ import os
 import resource
 import signal
 import sys
-from contextlib import suppress
 from pathlib import Path
 
 sys.path.append(sys.argv[1])
@@ -18,58 +16,41 @@ import wasmtime
 
 HOST_MB = 512
 """Memory of the worker itself, beside that of the program."""
-NOBODY = 65534
 
 
-def compile_module(wasm: str, target: str) -> None:
-    """Compile CPython to machine code: 4 to 12 s."""
-    module = wasmtime.Module.from_file(wasmtime.Engine(), wasm)
-    Path(target).write_bytes(module.serialize())
-
-
-def run(path: str, seconds: str, memory_mb: str) -> int:
-    """Run the program on stdin; returns its exit status. Nothing but the three pipes is passed."""
-    engine = wasmtime.Engine()
-    module = wasmtime.Module.deserialize_file(engine, path)
+def load(store: wasmtime.Store, module: str, memory_mb: int) -> wasmtime.Instance:
+    """Python in WebAssembly with a memory and three pipes, and nothing else."""
     wasi = wasmtime.WasiConfig()
     bootstrap = Path(__file__).with_name("bootstrap.py").read_text()
     wasi.argv = ["python", "-I", "-X", "utf8", "-c", bootstrap]
     wasi.inherit_stdin()
     wasi.inherit_stdout()
     wasi.inherit_stderr()
-    store = wasmtime.Store(engine)
     store.set_wasi(wasi)
-    store.set_limits(memory_size=int(memory_mb) << 20)
-    linker = wasmtime.Linker(engine)
+    store.set_limits(memory_size=memory_mb << 20)
+    linker = wasmtime.Linker(store.engine)
     linker.define_wasi()
-    instance = linker.instantiate(store, module)
-    _lock(float(seconds), int(memory_mb))
-    try:
-        instance.exports(store)["_start"](store)
-    except wasmtime.ExitTrap as exit:
-        return exit.code
-    except wasmtime.Trap as trap:  # such as an overflow of the stack
-        print(trap.message.splitlines()[-1], file=sys.stderr)
-        return 134
-    return 0
+    return linker.instantiate(store, wasmtime.Module.deserialize_file(store.engine, module))
 
 
-def _lock(seconds: float, memory_mb: int) -> None:
+def lock(seconds: float, memory_mb: int) -> None:
     """A second wall, in case that WebAssembly has a hole: no files, little memory, no root."""
-    signal.setitimer(signal.ITIMER_REAL, seconds + 1)  # kills it if the parent cannot
-    for limit, value in {
-        resource.RLIMIT_DATA: (HOST_MB + memory_mb) << 20,
-        resource.RLIMIT_FSIZE: 0,
-        resource.RLIMIT_CORE: 0,
-    }.items():
-        resource.setrlimit(limit, (value, value))
+    signal.setitimer(signal.ITIMER_REAL, seconds + 1)  # ends it if the parent has died
+    for name, value in {"DATA": memory_mb << 20, "FSIZE": 0, "CORE": 0}.items():
+        resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (value, value))
     if os.geteuid() == 0:
-        with suppress(PermissionError):  # a container without this capability
-            os.setgroups([])
-            os.setresgid(NOBODY, NOBODY, NOBODY)
-            os.setresuid(NOBODY, NOBODY, NOBODY)
+        os.setgroups([])
+        os.setresgid(65534, 65534, 65534)
+        os.setresuid(65534, 65534, 65534)
 
 
 if __name__ == "__main__":
-    _, _, command, *arguments = sys.argv
-    sys.exit(compile_module(*arguments) if command == "compile" else run(*arguments))
+    store, memory_mb = wasmtime.Store(), int(sys.argv[4])
+    instance = load(store, sys.argv[2], memory_mb)
+    lock(float(sys.argv[3]), HOST_MB + memory_mb)
+    try:
+        instance.exports(store)["_start"](store)
+    except wasmtime.ExitTrap as exit:
+        sys.exit(exit.code)
+    except wasmtime.Trap as trap:  # such as an overflow of the stack
+        sys.exit(trap.message.splitlines()[-1])
