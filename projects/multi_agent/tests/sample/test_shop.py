@@ -33,7 +33,7 @@ def solves(task: dict[str, Any], text: str, number: float | None = None) -> bool
     if any(re.search(pattern, text) for pattern in task["must_not_match"]):
         return False
     if task["numeric"] is not None and number is not None:
-        return abs(number - task["numeric"]) <= task["tolerance"] + 1e-9
+        return abs(number - float(task["numeric"])) <= float(task["tolerance"]) + 1e-9
     return any(re.search(pattern, text) for pattern in task["answers"])
 
 
