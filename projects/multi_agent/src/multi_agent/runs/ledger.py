@@ -78,7 +78,8 @@ class Ledger:
         row = {"key": key, "run": self.run_id, "step": step_id, "name": name}
         with _entered(f"{self._engine.url} {key}"):
             # 1. Record the start, or find the earlier call.
-            if (earlier := self._start({**row, "arguments": arguments})) is not None:
+            start = {**row, "arguments": arguments}
+            if (earlier := self._start(start, durable=not repeatable)) is not None:
                 if earlier["ended_at"] is not None:
                     return earlier["result"]
                 if not repeatable:
@@ -100,17 +101,17 @@ class Ledger:
         with writing(self._engine) as connection:
             connection.execute(sa.update(ledger).where(_unfinished(key)).values(row))
 
-    def _start(self, row: dict[str, Any]) -> Mapping[str, Any] | None:
+    def _start(self, row: dict[str, Any], *, durable: bool) -> Mapping[str, Any] | None:
         """Insert the call; its earlier row if there is one."""
         try:
-            with writing(self._engine) as connection:
+            with writing(self._engine, durable=durable) as connection:
                 connection.execute(sa.insert(ledger).values(**row, started_at=time.time()))
         except IntegrityError:
             query = sa.select(ledger).where(ledger.c.key == row["key"])
             with self._engine.connect() as connection:
                 earlier = connection.execute(query).mappings().first()
             # None: another process made the same call, and has just removed it after an error.
-            return earlier or self._start(row)
+            return earlier or self._start(row, durable=durable)
         return None
 
     def _forget(self, key: str) -> None:
