@@ -90,7 +90,7 @@ def _database_tools(database: Database) -> list[Tool]:
             return parse
         return parse | _json_rows(database.query(parse["sql"], seconds=SECONDS))
 
-    limits: dict[str, Any] = {"timeout": 3 * SECONDS, "untrusted": True}
+    limits: dict[str, Any] = {"timeout": 3 * SECONDS, "untrusted": True, "max_output": 1_000_000}
     return [tool_of(ask_database, **limits), tool_of(query_database, **limits)]
 
 

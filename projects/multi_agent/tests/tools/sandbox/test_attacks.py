@@ -1,0 +1,86 @@
+"""Hostile programs against both sandboxes, as this user and as an ordinary one: no escape."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .attacks import ATTEMPTS, BOMBS, HARNESS
+
+SECRET = "a-secret-of-another-process"
+
+
+@pytest.fixture
+def targets() -> Iterator[dict[str, Any]]:
+    """What an escape could reach: sockets, a file that anybody may read and write, a process."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        socket.create_server(("127.0.0.1", 0)) as tcp,
+        socket.socket(socket.AF_UNIX) as unix,
+        socket.socket(socket.AF_UNIX) as abstract,
+        subprocess.Popen(
+            [sys.executable, "-c", "input()"],
+            stdin=subprocess.PIPE,
+            env={**os.environ, "SECRET": SECRET},
+        ) as victim,
+    ):
+        file = Path(folder, "file")
+        file.write_text(SECRET)
+        Path(folder).chmod(0o777)
+        unix.bind(f"{folder}/socket")
+        abstract.bind("\0multi_agent-test")
+        for path in Path(folder).iterdir():
+            path.chmod(0o666)
+        for server in (unix, abstract):
+            server.listen()
+        yield {
+            "tcp": tcp.getsockname()[1],
+            "unix": f"{folder}/socket",
+            "abstract": "\0multi_agent-test",
+            "file": str(file),
+            "pid": victim.pid,
+        }
+        assert victim.poll() is None, "the other process was killed"
+        assert file.read_text() == SECRET, "the file was changed"
+        victim.communicate(b"\n")
+
+
+def test_no_attempt_to_get_out_succeeds(sandbox: Any, targets: dict[str, Any]) -> None:
+    output = sandbox.run(HARNESS, data={**targets, "attempts": ATTEMPTS}, seconds=60)
+
+    assert output.stdout == "end\n", output.stderr
+    assert SECRET not in output.stderr
+
+
+def test_attempts_succeed_without_a_sandbox(targets: dict[str, Any]) -> None:
+    harmless = ("fork", "tcp", "unix socket", "abstract socket", "read a file of the project")
+    attempts = {name: ATTEMPTS[name] for name in (*harmless, "memfd", "shared memory", "symlink")}
+    with tempfile.TemporaryDirectory() as folder:
+        done = subprocess.run(
+            [sys.executable, "-c", f"data = {({**targets, 'attempts': attempts})!r}\n{HARNESS}"],
+            capture_output=True,
+            text=True,
+            check=True,
+            cwd=folder,
+        )
+
+    assert done.stdout.split("\n") == [*attempts, "end", ""]
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_bomb_is_contained(name: str, sandbox: Any) -> None:
+    code, expected = BOMBS[name]
+    output = sandbox.run(code, seconds=3 if "timeout" not in expected else 1, max_output=10_000)
+
+    assert output.status in expected, output
+    assert output.seconds < 10
+    assert len(output.stdout) <= 10_000
+    assert sandbox.run("1 + 1", seconds=30).stdout == "2\n", "the sandbox is still up"
