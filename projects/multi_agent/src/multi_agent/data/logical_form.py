@@ -48,13 +48,16 @@ class Filter:
     values: tuple[Any, ...] = ()
     negation: int = 0
     measure: Measure | None = None
+    inner: tuple[Filter, ...] = ()
+    """Which rows the measure is about."""
     via: ForeignKey | None = None
 
     def __str__(self) -> str:
         no = "not " if self.negation else ""
         values = " or ".join(map(str, self.values))
         if self.measure is not None:
-            return f"{no}{self.measure} {_WORDS[self.operator]} {values}"
+            which = "".join(f" with {one}" for one in self.inner)
+            return f"{no}{self.measure}{which} {_WORDS[self.operator]} {values}"
         if self.column is None:
             return f"with{'out' if self.negation else ''} {self.table.name}"
         if self.operator == "dates":

@@ -12,7 +12,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from multi_agent.data.database import Database
-from multi_agent.data.interpret import NotUnderstood, interpret
+from multi_agent.data.draft import NotUnderstood
+from multi_agent.data.interpret import interpret
 from multi_agent.data.link import Link, link, vocabulary
 from multi_agent.data.logical_form import describe
 from multi_agent.data.sql import to_sql

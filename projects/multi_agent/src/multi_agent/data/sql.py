@@ -176,10 +176,11 @@ class _Scope:
         if one.measure.function == "count" and operator in ("<", "<="):
             operator, negated = {"<": ">=", "<=": ">"}[operator], "NOT "
         measure, value = inner.measure(one.measure), literal(one.values[0])
+        condition = "".join(f" AND {part}" for part in inner._all(one.inner))
         inside = f"{alias}.{quote(key.name)}"
         return (
             f"{outer}.{quote(key.name)} {negated}IN (SELECT {inside} {inner.source} WHERE {inside}"
-            f" IS NOT NULL GROUP BY {inside} HAVING {measure} {operator} {value})"
+            f" IS NOT NULL{condition} GROUP BY {inside} HAVING {measure} {operator} {value})"
         )
 
 
