@@ -23,7 +23,9 @@ from multi_agent.documents.words import term, tokens, weights
 from seedbed.models.embeddings import Vectors, embed_texts
 
 CANDIDATES = 200  # passages per search that are embedded, those with the best words
-SYNONYM = 0.8  # cosine of two words; 0.96 for fridge and refrigerator, 0.75 for vegetarian and vegan
+SYNONYM = (
+    0.8  # cosine of two words; 0.96 for fridge and refrigerator, 0.75 for vegetarian and vegan
+)
 IN_HEADING = 0.7  # a term in the heading against one in the text
 
 
@@ -73,7 +75,9 @@ class DocumentIndex:
         if not vocabulary:
             return question
         vectors = embed_texts(self.embeddings, words + vocabulary)
-        for word, cosines in zip(words, vectors[: len(words)] @ vectors[len(words) :].T, strict=True):
+        for word, cosines in zip(
+            words, vectors[: len(words)] @ vectors[len(words) :].T, strict=True
+        ):
             if cosines.max() >= SYNONYM:
                 question = question.replace(word, vocabulary[int(cosines.argmax())])
         return question

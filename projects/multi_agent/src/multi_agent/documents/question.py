@@ -15,26 +15,35 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 
-from multi_agent.documents.words import is_negative, is_stop, tokens, weights
+from multi_agent.documents.words import Token, is_negative, is_stop, term, tokens, weights
 
 _YES_NO = re.compile(
     r"(?:is|are|was|do|does|did|can|could|will|would|may|must|should|shall|has|have|am)\b", re.I
 )
 _WHOLE = re.compile(r"\b(?:why|how (?:do|can|should|to|is|are|does)|what happens|what if)\b", re.I)
-_UNIT = re.compile(r"\bhow many (?:of the |full |more )?((?:[a-z-]+ )?[a-z-]+)", re.I)
+_UNIT = re.compile(
+    r"\b(?:how many (?:of the |full |more )?((?:[a-z-]+ )?[a-z-]+)|(?:which|what) (room|floor|storey|level|page|line|platform|bus|gate|form|section)s?)", re.I
+)
 _NAME = re.compile(
     r"(?:(?:Mr|Ms|Mrs|Dr|Prof)\.? )?[A-Z][\w'-]+(?: (?:de |van |von )?[A-Z][\w'-]+)+"
-    r"|(?:Mr|Ms|Mrs|Dr|Prof)\.? [A-Z]\w+"
+    r"|(?:Mr|Ms|Mrs|Dr|Prof)\.? [A-Z]\w+|(?<=[\"“'*`])[A-Z][\w -]{1,30}(?=[\"”'*`])"
 )
 _BREAK = re.compile(r"[;,():.]|\b(?:but|while|whereas|otherwise)\b| - | – ")
-_RANGES = (  # (pattern, whether its first number is the lower limit, whether that is included)
-    (re.compile(r"\b(?:less than|under|below)\s+€?(\d[\d,.]*)", re.I), False, False),
-    (re.compile(r"\b(?:up to|at most|until)\s+€?(\d[\d,.]*)", re.I), False, True),
-    (re.compile(r"\b(?:more than|over|above|exceeding)\s+€?(\d[\d,.]*)", re.I), True, False),
-    (re.compile(r"\b(?:from|at least)\s+€?(\d[\d,.]*)(?! ?(?:to|-|–|until))", re.I), True, True),
-    (re.compile(r"(\d[\d,.]*)\+?(?: \w+)? ?(?:and|or) (?:more|over|older|above|longer)", re.I), True, True),
+_N = r"[€$£]?(\d[\d,.]*)"
+_RANGES = (  # (pattern of a limit, whether it is the lower one, whether it is included)
+    (re.compile(rf"\b(?:less than|under|below) {_N}", re.I), False, False),
+    (re.compile(rf"\b(?:up to|at most|until) {_N}", re.I), False, True),
+    (re.compile(rf"\b(?:more than|over|above|exceeding) {_N}", re.I), True, False),
+    (re.compile(rf"\b(?:from|at least) {_N}(?! ?(?:to|-|–|until))", re.I), True, True),
+    (
+        re.compile(rf"{_N}\+?(?: \w+)? ?(?:and|or) (?:more|over|older|above|longer)", re.I),
+        True,
+        True,
+    ),
 )
-_BETWEEN = re.compile(r"(\d[\d,.]*) ?(?:to|-|–|and) ?(\d[\d,.]*)", re.I)
+_BETWEEN = re.compile(rf"{_N}(?: [a-z]+)? ?(?:to|-|–|and) ?{_N}", re.I)
+_DAYS = "monday tuesday wednesday thursday friday saturday sunday".split()
+_DAY_RANGE = re.compile(rf"\b({'|'.join(_DAYS)})s? ?(?:to|-|–) ?({'|'.join(_DAYS)})s?", re.I)
 
 
 @dataclass(frozen=True)
@@ -67,26 +76,49 @@ class Question:
         terms = {t: w if kinds != ["yes"] else max(w, 0.6) for t, w in weights(text).items()}
         names = {t.term for t in tokens(text)[1:] if not t.word.islower() and t.term in terms}
         match = _UNIT.search(text)
-        units = frozenset(token.term for token in tokens(match[1])) if match else frozenset()
+        units = (
+            frozenset(token.term for token in tokens(match[1] or match[2]))
+            if match
+            else frozenset()
+        )
         return cls(text, tuple(kinds), terms, frozenset(names), units)
 
-    def covered(self, text: str) -> set[str]:
-        """The numbers of the question that are in a range of the text, such as "2 to 5 years"."""
-        numbers = {term: float(term.replace(",", ".")) for term in self.names if term[0].isdigit()}
-        limits = list(ranges(text)) if numbers else []
-        return {term for term, n in numbers.items() if any(a <= n <= b for a, b, _ in limits)}
+    def tokens(self, text: str) -> list[Token]:
+        """The words of a text, and those of the question that a range in it covers.
+
+        >>> Question.of("What about 3 years?").tokens("2 to 5")[-1]
+        Token(word='2 to 5', term='3', start=0, end=6)
+        """
+        return tokens(text) + self._covered(text)
+
+    def _covered(self, text: str) -> list[Token]:
+        numbers = {t: float(t.replace(",", ".")) for t in self.names if t[0].isdigit()}
+        days = {term(day): n for n, day in enumerate(_DAYS) if term(day) in self.weights}
+        limits = [
+            *(((a, b), span, numbers) for (a, b), span in (ranges(text) if numbers else ())),
+            *((limit, span, days) for limit, span in (_day_ranges(text) if days else ())),
+        ]
+        return [
+            Token(text[start:end], name, start, end)
+            for (low, high), (start, end), values in limits
+            for name, value in values.items()
+            if low <= value <= high
+        ]
 
     def matches(self, text: str) -> list[tuple[int, int, float]]:
         """Start, end and quality (0 to 1) of all candidates of the question's kinds in a text."""
         if self.kinds[0] in ("yes", "sentence"):
             return [(0, len(text), 1.0)]
+        covered = self._covered(text)
         spans = [
             (match.start(), match.end(), self._quality(text, match, name) - 0.1 * rank)
             for rank, name in enumerate(self.kinds)
             if name in _kinds()
             for match in _kinds()[name][1].finditer(text)
-            if match[0].strip() and not self.covered(text[max(0, match.start() - 12) : match.end()])
+            if not any(t.start < match.end() and match.start() < t.end for t in covered)
+            and not all(t.term in self.weights or is_stop(t.word) for t in tokens(match[0]))
         ]
+        spans = [span for span in spans if span[2] > 0]
         return spans + (list(self._phrases(text)) if "phrase" in self.kinds else [])
 
     def fit(self, cell: str, head: str) -> float:
@@ -113,7 +145,7 @@ class Question:
 
     def _phrases(self, text: str) -> Iterator[tuple[int, int, float]]:
         """Names for "who", and runs of words that are not in the question."""
-        if re.search(r"\bwho(?:m|se)?\b", self.text, re.I):
+        if re.search(r"\b(?:who|whom|whose|names?|called)\b", self.text, re.I):
             yield from ((m.start(), m.end(), 1.0) for m in _NAME.finditer(text))
         words = tokens(text)
         run: list[int] = []
@@ -138,26 +170,35 @@ class Question:
         near = {token.term for token in following[: len(tokens(match[0])) + 2]}
         if near & self.units:
             return 1.0
-        other = name in ("money", "percent") or re.match(r"\s?[a-z]{3}", text[match.end() :])
-        return 0.3 if other else 0.6
+        counts_other = re.match(r"\s?[a-z]{3}", text[match.end() :]) and name == "number"
+        return 0.0 if counts_other or name in ("money", "percent") else 0.6
 
 
-def ranges(text: str) -> Iterator[tuple[float, float, int]]:
+def ranges(text: str) -> Iterator[tuple[tuple[float, float], tuple[int, int]]]:
     """Lower and upper limit of each range in a text, with its place.
 
     >>> list(ranges("2 to 5 years, over 10 kg"))
-    [(2.0, 5.0, 0), (10.001, inf, 14)]
+    [((2.0, 5.0), (0, 6)), ((10.001, inf), (14, 21))]
     """
     infinity, tiny = float("inf"), 0.001
     for match in _BETWEEN.finditer(text):
-        yield _number(match[1]), _number(match[2]), match.start()
+        low, high = sorted((_number(match[1]), _number(match[2])))
+        yield (low, high), match.span()
     for pattern, is_lower, is_included in _RANGES:
         for match in pattern.finditer(text):
             limit = _number(match[1])
             if is_lower:
-                yield limit if is_included else limit + tiny, infinity, match.start()
+                yield (limit if is_included else limit + tiny, infinity), match.span()
             else:
-                yield -infinity, limit if is_included else limit - tiny, match.start()
+                yield (-infinity, limit if is_included else limit - tiny), match.span()
+
+
+def _day_ranges(text: str) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:
+    for match in _DAY_RANGE.finditer(text):
+        yield (_DAYS.index(match[1].lower()), _DAYS.index(match[2].lower())), match.span()
+    for word, limits in (("weekday", (0, 4)), ("weekend", (5, 6)), ("daily|every day", (0, 6))):
+        for match in re.finditer(word, text, re.I):
+            yield limits, match.span()
 
 
 def _number(text: str) -> float:
@@ -173,6 +214,7 @@ def _kinds() -> dict[str, tuple[re.Pattern[str], re.Pattern[str]]]:
     months = "january february march april may june july august september october november december"
     parts = {
         **data["units"],
+        **data["numbers"],
         "n": rf"{number}(?:(?:\s?[-–]\s?|\s(?:to|and|or)\s){number})?",
         "month": rf"(?:{'|'.join(months.split())}|jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec)\.?",
     }

@@ -220,4 +220,6 @@ def _html_lines(text: str) -> Iterator[tuple[int, str]]:
         elif own:
             mark = {"li": "- ", "dt": "###### "}.get(tag, "")
             mark = "#" * int(tag[1]) + " " if re.fullmatch("h[1-6]", tag) else mark
-            yield from [(number, mark + own)] if tag == "li" else [(number, mark + own), (number, "")]
+            yield from (
+                [(number, mark + own)] if tag == "li" else [(number, mark + own), (number, "")]
+            )

@@ -17,13 +17,13 @@ from multi_agent.documents.question import Question
 from multi_agent.documents.read import SEPARATOR, Passage, cells
 from multi_agent.documents.words import tokens
 
-THRESHOLD = 0.4  # confidence
+THRESHOLD = 0.33  # confidence
 IN_PASSAGE, IN_HEADING, OTHER_COLUMN = 0.6, 0.75, 0.2  # against 1 next to the candidate
 _SENTENCE_END = re.compile(
     r"(?<![ (][A-Z])(?<!\b(?:Dr|Mr|Ms|No|St))(?<!\b(?:Mrs|e\.g|i\.e))[.!?]+[\"')]*\s+(?=[\"'(]?[A-Z0-9])"
     r"|\n(?=[^\n]{1,40}: )"
 )
-_CLAUSE = re.compile(r"[;,()]|\b(?:but|while|whereas|otherwise)\b| - | – ")
+_CLAUSE = re.compile(r"[;,()]|\b(?:and|but|while|whereas|otherwise)\b| - | – ")
 _MARKUP = re.compile(r"\*+|`|(?<!\w)_+|_+(?!\w)|\[|\]\([^)]*\)|\]")
 
 
@@ -76,7 +76,7 @@ def all_spans(
             unit = plain[start:end]
             for one in _candidates(parsed, unit, passage, plain):
                 coverage, missing = _coverage(parsed, one.near, rarity)
-                doubt = 0.3 * missing + 0.2 * (1 - one.quality)
+                doubt = 0.3 * missing + 0.4 * (1 - one.quality)
                 confidence = min(1.0, 0.7 * coverage + 0.6 * passage.score - doubt)
                 quote = passage.text[offsets[start] : offsets[end - 1] + 1]
                 answer = parsed.worded(unit[one.start : one.end])
@@ -123,17 +123,18 @@ def _candidates(
         return
     around = dict.fromkeys((t.term for t in tokens(plain)), IN_PASSAGE)
     around |= dict.fromkeys((t.term for t in tokens(passage.heading)), IN_HEADING)
-    words = tokens(unit)
-    for start, end, quality in question.matches(unit):
+    words = question.tokens(unit)
+    matches = question.matches(unit)
+    for start, end, quality in matches:
         near = dict(around)
         for token in words:
             left, right = min(token.end, end), max(token.start, start)
             distance = sum(left <= other.start < right for other in words)
-            clauses = min(2, len(_CLAUSE.findall(unit[left:right])))
+            clauses = len(_CLAUSE.findall(unit[left:right]))
+            clauses = min(2, clauses + sum(left < a and b < right for a, b, _ in matches))
             # An earlier clause often has the subject: "The fee is €35; for scans €80."
             level = 1.0 - 0.01 * min(distance, 15) - (0.03 if left < start else 0.1) * clauses
             near[token.term] = max(near.get(token.term, 0.0), level)
-        near |= dict.fromkeys(question.covered(unit[:start] + unit[end:]), 0.9)
         yield _Candidate(start, end, quality, near)
 
 
@@ -148,9 +149,10 @@ def _cells(question: Question, row: str, heading: str) -> Iterator[_Candidate]:
         others = [(text, n in (0, number)) for n, (text, _) in enumerate(parts) if n != number]
         near = dict.fromkeys((t.term for t in tokens(path)), IN_HEADING)
         near |= dict.fromkeys((t.term for one in heads for t in tokens(one)), OTHER_COLUMN)
+        near |= dict.fromkeys((t.term for one in heads[:1] for t in tokens(one)), IN_HEADING)
         for text, is_first in [*others, (head, True)]:
             level = 1.0 if is_first or number == 0 else 0.8
-            near |= dict.fromkeys({*(t.term for t in tokens(text)), *question.covered(text)}, level)
+            near |= dict.fromkeys((t.term for t in question.tokens(text)), level)
         near |= {t.term: 0.9 for t in tokens(cell) if t.term in question.units}
         quality = question.fit(cell, head) - 0.3 * (number == 0)
         if cell and quality > 0:

@@ -15,7 +15,6 @@ from importlib import resources
 from typing import Any, NamedTuple
 
 WEAK = 0.3  # weight of a vague word
-_WORD = re.compile(r"\d+(?:[.,]\d+)*|[^\W\d_]+")
 
 
 class Token(NamedTuple):
@@ -33,7 +32,7 @@ def tokens(text: str) -> list[Token]:
     >>> [token.term for token in tokens("Three kettles, 1,000 bicycles")]
     ['3', 'kettl', '1000', 'bike']
     """
-    return [Token(m[0], term(m[0].lower()), *m.span()) for m in _WORD.finditer(text)]
+    return [Token(m[0], term(m[0].lower()), *m.span()) for m in _words().finditer(text)]
 
 
 @cache
@@ -43,6 +42,7 @@ def term(word: str) -> str:
         return str(_lists()["numbers"].index(word))
     if word[0].isdigit():
         return re.sub(r",(?=\d{3}\b)", "", word)
+    word = re.sub(r"(?:g?ing)?[- ]", "", word)  # "checking in", "check-in"
     return _groups().get(_stem(word), _stem(word)).removeprefix("-")
 
 
@@ -64,6 +64,11 @@ def is_negative(word: str) -> bool:
     """Whether a word denies: "not", "cannot", "prohibited"."""
     word = word.lower()
     return word in _lists()["negative"] or _groups().get(_stem(word), "").startswith("-")
+
+
+@cache
+def _words() -> re.Pattern[str]:
+    return re.compile(rf"{_data()['compounds']}|\d+(?:[.,]\d+)*|[^\W\d_]+", re.IGNORECASE)
 
 
 @cache
