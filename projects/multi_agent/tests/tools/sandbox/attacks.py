@@ -31,7 +31,7 @@ ATTEMPTS = {
     "write the file of the project": "open(data['file'], 'a').write('x')",
     "symlink": "import os; os.symlink('/etc/passwd', 'link'); open('link').read()",
     "hard link": "import os; os.link(data['file'], 'link')",
-    "chmod": "import os; os.chmod(data['file'], 0o777)",
+    "chmod": "import os; os.chmod(data['file'], 0o777); os.stat(data['file'])",
     "delete": "import os; os.remove(data['file'])",
     "pipe file": "import os; os.mkfifo('/tmp/fifo')",
     "device": "import os; os.mknod('/tmp/disk', 0o60666, os.makedev(8, 0))",
@@ -41,7 +41,7 @@ ATTEMPTS = {
     },
     "write to the interpreter": "import json; open(json.__file__, 'a').write('x')",
     "write to the input": "import os; os.write(0, b'x')",
-    "other open files": "import os; any(map(is_open, range(3, 1024))) or fail()",
+    "other open files": "import os; any(map(readable, range(3, 1024))) or fail()",
     # Other processes
     "environment of another process": "open(f'/proc/{data['pid']}/environ').read()",
     "memory of another process": "open(f'/proc/{data['pid']}/mem', 'r+b')",
@@ -85,9 +85,9 @@ def system_call(x86, arm, *arguments):
         raise OSError(ctypes.get_errno())
     return result
 
-def is_open(number):
+def readable(number):
     try:
-        return bool(os.fstat(number))
+        return os.read(number, 1) is not None
     except OSError:
         return False
 
@@ -118,7 +118,7 @@ BOMBS = {
     "memory": ("x = []\nwhile True: x.append(bytearray(1 << 20))", "memory"),
     "one large block": ("len(b'x' * (1 << 30))", "memory"),
     "giant integer": ("9**9**9", "timeout"),
-    "giant repetition": ("x = 'x' * 10**10", "memory"),
+    "giant repetition": ("x = 'x' * 10**10", ("error", "memory")),
     "loop": ("while True: pass", "timeout"),
     "loop that ignores signals": (
         "import signal\nfor n in range(1, 65):\n    try: signal.signal(n, signal.SIG_IGN)\n"

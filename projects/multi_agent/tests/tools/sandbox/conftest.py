@@ -34,10 +34,12 @@ class OtherUser:
 
     def __init__(self, kind: str) -> None:
         python = sys.executable
-        if subprocess.run([python, "-c", ""], user=NOBODY, check=False, cwd="/").returncode:
+        try:
+            subprocess.run([python, "-c", ""], user=NOBODY, check=True, cwd="/")
+        except (PermissionError, subprocess.CalledProcessError):  # in a folder of root
             python = f"/usr/bin/python{sys.version_info.major}.{sys.version_info.minor}"
         if not Path(python).exists():
-            pytest.skip("Python is in a folder that only root can read")
+            pytest.skip(f"needs {python}, as other users cannot read {sys.executable}")
         self._process = subprocess.Popen(
             [python, str(Path(__file__).with_name("serve_sandbox.py")), kind],
             stdin=subprocess.PIPE,

@@ -24,7 +24,7 @@ from seedbed.errors import BadInput, TooLarge
 
 MAX_TASK = 1_000  # characters
 _MAX_THINGS = 9  # unknown words in a little story
-_OPERATORS = {"times": "*", "over": "/", "plus": "+", "minus": "-"}
+_OPERATORS = {"times": "*", "multiplied": "*", "slash": "/", "divided": "/", "plus": "+", "minus": "-"}
 _VALUE = re.compile(r"[A-TV-Z]\d+")
 
 
@@ -88,8 +88,7 @@ def _reduce(tokens: Tokens) -> bool:
             names = dict(zip("abcdef", (slot for slot in match.groups() if slot), strict=False))
             word = next((w for w in match.group().split() if w in _OPERATORS), "")
             token = _compute(expression.replace("op", _OPERATORS.get(word, "op")), names, tokens)
-            letter = "U" if False else ""
-            name = tokens.add(token.value, token.expression, letter)
+            name = tokens.add(token.value, token.expression)
             tokens.text = f"{tokens.text[: match.start()]}{name} {tokens.text[match.end() :]}"
             tokens.computed = True
             return True
@@ -121,6 +120,13 @@ def _single(tokens: Tokens) -> tuple[str, Token] | None:
     names = [word for word in words if _VALUE.fullmatch(word)]
     if len(names) != 1 or not tokens.computed:
         return None
+    while words[-1] in ".?":
+        words.pop()
+    # At most two words for the things may follow: "15 % of 240 employees".
+    last = words.index(names[0])
+    things = words[last + 1 :]
+    if len(things) <= 2 and all(word.startswith("_") for word in things):
+        words = words[: last + 1]
     if all(word in NEUTRAL or word == names[0] for word in words):
         return "", tokens.names[names[0]]
     return None

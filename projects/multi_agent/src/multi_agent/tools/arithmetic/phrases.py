@@ -23,6 +23,7 @@ UNITS = {
 MONEY = {
     alias.strip(): code for code, names in _FILE["currencies"].items() for alias in names.split(",")
 }
+_THINGS = frozenset(_FILE["neutral"]["things"].split())
 NEUTRAL = frozenset(_FILE["neutral"]["words"].split())
 
 _CLASSES = {"V": "[NFMSKGX]", "Q": "[MSKGX]", "Y": "[PF]", "A": "[NM]"}
@@ -59,13 +60,13 @@ def vocabulary() -> frozenset[str]:
     """Every word with a meaning of its own; others are names of things."""
     text = " ".join([*_FILE["rules"], *(" ".join(frame.words) for frame in frames())])
     words = re.findall(r"[a-z]+", text)
-    return NEUTRAL | frozenset(words) | frozenset(_FILE["neutral"]["blocking"].split())
+    return (NEUTRAL | frozenset(words) | frozenset(_FILE["neutral"]["blocking"].split())) - _THINGS
 
 
 def alternatives(names: Iterable[str]) -> str:
     """A group that matches one of the names as a whole, the longest first."""
     ordered = sorted(names, key=len, reverse=True)
-    return "(" + "|".join(re.escape(name) for name in ordered) + r")(?![\w°²³])"
+    return "(" + "|".join(re.escape(name) for name in ordered) + r")(?:(?<=[a-z])(?!\w)|(?<![a-z]))(?![²³])"
 
 
 def slot_class(letter: str) -> str:
@@ -76,7 +77,7 @@ def slot_class(letter: str) -> str:
 def _compile(phrase: str) -> re.Pattern[str]:
     """`[the] sum of L` as a regular expression over words that each end with a space."""
     parts = []
-    for part in _SLOT.findall(phrase):
+    for part in _SLOT.findall(_marked(phrase)):
         if part in ("[", "("):
             parts.append("(?:")
         elif part in ("]", ")", "|"):
@@ -108,4 +109,9 @@ def _frame(entry: dict[str, Any]) -> Frame:
 
 
 def _words(pattern: str) -> re.Pattern[str]:
-    return re.compile(rf"(?<!\S)(?:{pattern})")
+    return re.compile(rf"(?<!\S)(?:{_marked(pattern)})")
+
+
+def _marked(pattern: str) -> str:
+    """Names of things have a mark, as in the text."""
+    return re.sub(r"[a-z]+", lambda m: f"_{m[0]}" if m[0] in _THINGS else m[0], pattern)

@@ -49,6 +49,7 @@ _ONES = (
 _NUMERAL = f"(?:{_ONES.replace(' ', '|')})"
 _NUMERALS = rf"\b(?:an? (?=[hmbt][a-z]+n?d?\b))?{_NUMERAL}(?:(?: and | point |[ -]){_NUMERAL})*\b"
 _SCALES = {"hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9, "dozen": 12}
+_SCALES |= {f"{name}s": size for name, size in _SCALES.items()}
 _SCALES |= {"trillion": 10**12, "k": 1000, "bn": 10**9, "mn": 10**6, "mio": 10**6}
 _PARTS = "half third quarter fifth sixth seventh eighth ninth tenth eleventh twelfth".split()
 _FRACTIONS = {word: n for n, word in enumerate(_PARTS, start=2)}
@@ -96,7 +97,8 @@ class Tokens:
             text = function(match)
             return match.group() if text is None else f" {text} "
 
-        self.text = re.sub(rf"(?<![\w.⟦])(?:{pattern})", substitute, self.text)
+        text = re.sub(rf"(?<![\w.⟦])(?:{pattern})", substitute, self.text)
+        self.text = re.sub(r"\s+", " ", text)
 
 
 def tokenize(task: str) -> Tokens:
@@ -110,7 +112,7 @@ def tokenize(task: str) -> Tokens:
     _read_quantities(tokens)
     # Words: with a meaning, or the name of a thing.
     known, words = vocabulary(), []
-    symbols = {"+": "plus", "-": "minus", "*": "times", "/": "over", "^": "power", "=": "equals"}
+    symbols = {"+": "plus", "-": "minus", "*": "times", "/": "slash", "^": "power", "=": "equals"}
     for word in re.findall(r"[A-Z]\d+|[^\W\d_](?:[^\W\d_]|['-](?=\w))*|[-,.+*/^=;]|\d\S*", tokens.text):
         word = symbols.get(word, "," if word == ";" else word)
         words.append(word if word in known or not word.islower() else f"_{word}")
@@ -181,7 +183,7 @@ def _read_numerals(tokens: Tokens) -> None:
 
     def numeral(match: re.Match[str]) -> str:
         text = re.sub(r"^an? ", "one ", match.group())
-        return re.sub(r"\bone\b", "1", alpha2digit(text, "en"))
+        return alpha2digit(text, "en", threshold=0)
 
     tokens.replace(r"half an? (dozen|hundred|thousand|million)", lambda m: str(_SCALES[m[1]] // 2))
     tokens.replace(r"an? dozen", lambda _: "12")
@@ -189,7 +191,7 @@ def _read_numerals(tokens: Tokens) -> None:
     tokens.replace(_NUMERALS, numeral)
     scale = alternatives(_SCALES)
     tokens.replace(
-        rf"({_NUMBER}) ?{scale.replace('(?!', 's?(?!')}", lambda m: _plain(_number(m[1]) * _SCALES[m[2]])
+        rf"({_NUMBER}) ?{scale}", lambda m: _plain(_number(m[1]) * _SCALES[m[2]])
     )
     # Two and a half; 2 1/2; three quarters of an hour; an hour and a half; two thirds.
     tokens.text = re.sub(r"\s+", " ", tokens.text)
@@ -247,6 +249,9 @@ def _read_quantities(tokens: Tokens) -> None:
         tokens.computed = True
         return add(evaluate(re.sub(r"\((\d+)\)", r"\1", plain), {}), source)
 
+    tokens.text = re.sub(
+        rf"((?:from|between) {_LITERAL}) ((?:to|and) {_LITERAL} ?{_CURRENCY})", r"\1 \3 \2", tokens.text
+    )
     ending = r"(?! ?(?:percent|\w|\(|[€$£¥₹]|\d))"
     tokens.replace(rf"[-(]*{_NUMBER}(?: ?[-+*/^] ?[-(]*{_NUMBER}\)*)+{ending}", expression)
     tokens.replace(rf"{_CURRENCY} ?({_LITERAL})", lambda m: money(m[2], m[1]))

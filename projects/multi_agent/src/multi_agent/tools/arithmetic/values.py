@@ -35,6 +35,7 @@ def _registry() -> Any:
     for code in CURRENCIES:
         registry.define(f"{code} = [money_{code}]")
     registry.define("year = 365 * day")
+    registry.define("acre = 4046.8564224 * meter ** 2")
     return registry
 
 
@@ -68,7 +69,7 @@ def kind(value: Any) -> str:
         return "M"
     if name == "percent":
         return "P"
-    return {"[time]": "S", "[length]": "K"}.get(str(value.dimensionality), "G")
+    return "S" if value.check("[time]") else "K" if value.check("[length]") else "G"
 
 
 # ── evaluation ──
@@ -82,8 +83,10 @@ def evaluate(expression: str, names: Mapping[str, Any]) -> Any:
         return _walk(ast.parse(expression.strip(), mode="eval").body, names, expression.strip())
     except ZeroDivisionError:
         raise BadInput(f"{expression}: division by zero.") from None
-    except (pint.PintError, TypeError, ValueError, AttributeError) as error:
-        raise BadInput(f"{expression}: cannot be computed ({error}).") from None
+    except pint.PintError:
+        raise BadInput("The units do not fit together.") from None
+    except (TypeError, ValueError, AttributeError):
+        raise BadInput(f"{expression[:100]!r} cannot be computed.") from None
     except (SyntaxError, RecursionError, MemoryError):
         raise BadInput(f"{expression[:100]!r} is not an arithmetic expression.") from None
 
@@ -104,8 +107,14 @@ def _walk(node: ast.expr, names: Mapping[str, Any], source: str) -> Any:
 
 
 def _reduced(value: Any) -> Any:
-    """Without units that cancel: km/h · min becomes km."""
-    return value.to_reduced_units() if len(value._units) > 1 else value
+    """Without units that cancel, wholly or in part: km/h · min becomes km."""
+    for name, exponent in value._units.items():
+        for other, opposite in value._units.items():
+            if exponent * opposite < 0 and unit(name).is_compatible_with(unit(other)):
+                factor = quantity(1, name) / quantity(1, other)
+                number = (factor**int(exponent)).to("").m
+                return _reduced(value / factor ** int(exponent) * number)
+    return value
 
 
 def _power(base: Any, exponent: Any) -> Any:
@@ -142,12 +151,19 @@ _OPERATORS: dict[type, Callable[[Any, Any], Any]] = {
 
 
 def _apply_rate(rate: Any, value: Any) -> Any:
-    """The product or the quotient of a rate and a value: the one in which units cancel."""
-    results = [_reduced(rate * value), _reduced(value / rate)]
-    fitting = [result for result in results if kind(result) not in "XP" and len(result._units) <= 1]
-    if len(fitting) != 1:
-        raise BadInput("The units do not fit together.")
-    return fitting[0]
+    """The product or the quotient of a rate and a value, whichever the units ask for."""
+    top, bottom = quantity(1), quantity(1)
+    for name, exponent in rate._units.items():
+        if exponent > 0:
+            top *= quantity(1, name) ** int(exponent)
+        else:
+            bottom *= quantity(1, name) ** int(-exponent)
+    same_bottom, same_top = value.u == bottom.u, value.u == top.u
+    if same_bottom or (value.is_compatible_with(bottom) and not same_top):
+        return _reduced(rate * value)
+    if value.is_compatible_with(top):
+        return _reduced(value / rate)
+    raise BadInput("The units do not fit together.")
 
 
 def _round(value: Any, digits: Any) -> Any:
