@@ -3,6 +3,11 @@
 calculate("What is 15 % of 240?").text      # "36"
 """
 
-from multi_agent.tools.arithmetic.calculate import Calculation, calculate, looks_like_arithmetic
+from multi_agent.tools.arithmetic.calculate import (
+    Calculation,
+    calculate,
+    evaluate_expression,
+    looks_like_arithmetic,
+)
 
-__all__ = ["Calculation", "calculate", "looks_like_arithmetic"]
+__all__ = ["Calculation", "calculate", "evaluate_expression", "looks_like_arithmetic"]

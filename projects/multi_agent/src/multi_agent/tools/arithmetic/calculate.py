@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
+from functools import lru_cache
 from itertools import permutations
 from typing import Any
 
@@ -25,6 +26,10 @@ from seedbed.errors import BadInput, TooLarge
 MAX_TASK = 1_000  # characters
 _MAX_THINGS = 9  # unknown words in a little story
 _OPERATORS = {"times": "*", "multiplied": "*", "slash": "/", "divided": "/", "plus": "+", "minus": "-"}
+_NUMBERS = re.compile(r"(?i)\d|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|half|hundred|dozen)\b")
+_OPERATIONS = re.compile(
+    r"(?i)[-+*/%^=]|percent|plus|minus|times|divided|sum|average|total|each|per\b|how (?:many|much|long|far)"
+)
 _VALUE = re.compile(r"[A-TV-Z]\d+")
 
 
@@ -41,6 +46,7 @@ class Calculation:
     reading: str
 
 
+@lru_cache(1000)
 def calculate(task: str) -> Calculation:
     """The result of one task. Raises BadInput, which names what was not understood.
 
@@ -62,7 +68,13 @@ def looks_like_arithmetic(task: str) -> float:
     >>> looks_like_arithmetic("What is 15 % of 240?") > looks_like_arithmetic("Who is our CEO?")
     True
     """
-    return 0.5
+    if len(task) > MAX_TASK or not _NUMBERS.search(task):
+        return 0.0
+    try:
+        calculate(task)
+        return 0.95
+    except BadInput:
+        return 0.4 if _OPERATIONS.search(task) and len(_NUMBERS.findall(task)) > 1 else 0.1
 
 
 def evaluate_expression(expression: str) -> Calculation:

@@ -113,10 +113,19 @@ def tokenize(task: str) -> Tokens:
     # Words: with a meaning, or the name of a thing.
     known, words = vocabulary(), []
     symbols = {"+": "plus", "-": "minus", "*": "times", "/": "slash", "^": "power", "=": "equals"}
-    for word in re.findall(r"[A-Z]\d+|[^\W\d_](?:[^\W\d_]|['-](?=\w))*|[-,.+*/^=;]|\d\S*", tokens.text):
+    formula = re.search(r"\([^a-z]*[-+*/^][^a-z]*\)", tokens.text)
+    symbols |= {"(": "open", ")": "close"} if formula else {"(": ",", ")": ","}
+    for word in re.findall(
+        r"[A-Z]\d+|[^\W\d_](?:[^\W\d_]|['-](?=\w))*|[-,.+*/^=;()]|\d\S*", tokens.text
+    ):
         word = symbols.get(word, "," if word == ";" else word)
         words.append(word if word in known or not word.islower() else f"_{word}")
-    tokens.text = "".join(f"{word} " for word in words)
+    # What is counted does not matter to a sum: "3 apples plus 4 pears".
+    tokens.text = re.sub(
+        r"(?<=N)(\d+ )(?:_\S+ ){1,2}(?=(?:plus|minus|times|slash|divided|multiplied|increased|decreased|(?:and|,|to|of) N)\b)",
+        r"\1",
+        "".join(f"{word} " for word in words),
+    )
     return tokens
 
 
@@ -188,11 +197,10 @@ def _read_numerals(tokens: Tokens) -> None:
     tokens.replace(r"half an? (dozen|hundred|thousand|million)", lambda m: str(_SCALES[m[1]] // 2))
     tokens.replace(r"an? dozen", lambda _: "12")
     tokens.replace(r"(?:each|which|this|that|the) one\b", lambda m: m.group())
+    scale = rf"({_NUMBER}) ?{alternatives(_SCALES)}"
+    tokens.replace(scale, lambda m: _plain(_number(m[1]) * _SCALES[m[2]]))
     tokens.replace(_NUMERALS, numeral)
-    scale = alternatives(_SCALES)
-    tokens.replace(
-        rf"({_NUMBER}) ?{scale}", lambda m: _plain(_number(m[1]) * _SCALES[m[2]])
-    )
+    tokens.replace(scale, lambda m: _plain(_number(m[1]) * _SCALES[m[2]]))
     # Two and a half; 2 1/2; three quarters of an hour; an hour and a half; two thirds.
     tokens.text = re.sub(r"\s+", " ", tokens.text)
     part = r"(?:(?:and )?(an?|\d+)[ -]" + _PART + r"|(?:and )?(\d+)/(\d+)(?![\d/]))"

@@ -294,7 +294,7 @@ def text_of(value: Any) -> str:
         minutes = round(value / timedelta(minutes=1))
         return f"{minutes // 60 % 24:02}:{minutes % 60:02}"
     if isinstance(value, date):
-        return f"{value.day} {value:%B %Y} ({value.isoformat()})"
+        return f"{value.day} {value:%B %Y}"
     letter = kind(value)
     if letter == "M":
         code = str(value.u)
