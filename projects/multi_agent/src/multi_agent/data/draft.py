@@ -11,7 +11,7 @@ from functools import cache
 
 from multi_agent.data.link import Link
 from multi_agent.data.logical_form import Filter, Measure
-from multi_agent.data.schema import Column, Schema, Table
+from multi_agent.data.schema import Column, ForeignKey, Schema, Table
 from multi_agent.data.words import Word, lexicon, word
 
 
@@ -44,6 +44,8 @@ class Draft:
     select: tuple[Column, ...] = ()
     measure: Measure | None = None
     group: Table | Column | None = None
+    via: ForeignKey | None = None
+    order: Column | None = None
     filters: list[tuple[int, Filter]] = field(default_factory=list)
     """Each with the position of its phrase."""
     _subject: Table | None = None
@@ -105,8 +107,10 @@ class Draft:
         """Whether a value or a flag stands in front of a noun: "female patients"."""
         flag = bool(one.columns) and all(c.kind in ("flag", "date") for _, c in one.columns)
         after = self.next(one)
-        direct = self.is_item(after) and after is not None and after.start == one.end
-        return not one.tables and (bool(one.values) or flag) and direct
+        if one.tables or after is None or after.start > one.end or not self.is_item(after):
+            return False
+        partial = bool(after.tables) and all(score < 1 for score, _ in one.columns)
+        return bool(one.values) or flag or partial
 
     def mentioned(self) -> set[str]:
         """The tables that the question names, by themselves or by a value."""
@@ -130,6 +134,7 @@ class Draft:
             if self._subject is not None:
                 score += 0.7 * (column.table == self._subject.name)
                 score += 0.2 * self.above(self._subject, self.table(column))
+            score += 0.1 * (not kinds and column.words[-1].text in ("name", "title"))
             scored.append((score, column))
         if not scored:
             raise NotUnderstood(f"I don't know how to use {one.text!r} here.")
@@ -173,10 +178,20 @@ class Draft:
         for no in reversed(self.links):
             if "not" not in no.operators or no.end > one.start:
                 continue
-            inner = [o for o in self.links if o.start >= no.end and (o.kind in ("item", "value", "date"))]
+            inner = [
+                o for o in self.links if o.start >= no.end and (o.kind in ("item", "value", "date"))
+            ]
             first = inner[0]
             between = {word.text for word in self.words[first.end : one.start]}
-            listed = bool(first.values and one.values) and between <= {"and", "or", ",", "the"}
+            listed = bool(first.values and one.values) and between <= {
+                "and",
+                "or",
+                "nor",
+                ",",
+                "the",
+                "in",
+                "from",
+            }
             wide = self._is_relation(first) and not between & {"but", "who", "which", "that", ","}
             if first is one or listed or wide:
                 no.role = "negation"
@@ -184,5 +199,7 @@ class Draft:
         return 0
 
     def _is_relation(self, one: Link) -> bool:
-        tables = [table for _, table in one.tables[:1]] or [self.table(v.column) for v in one.values]
+        tables = [table for _, table in one.tables[:1]] or [
+            self.table(v.column) for v in one.values
+        ]
         return bool(tables) and not any(self.above(self.subject, table) for table in tables)

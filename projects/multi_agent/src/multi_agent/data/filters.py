@@ -21,7 +21,7 @@ _RANGES = (["and"], ["to"], ["until"], ["till"], ["through"])
 
 @dataclass
 class Comparison:
-    """"More than 50 euros", with the phrase it is about, if one is next to it."""
+    """ "More than 50 euros", with the phrase it is about, if one is next to it."""
 
     operator: str
     values: list[float]
@@ -51,13 +51,25 @@ def _claim(draft: Draft, one: Link) -> Comparison | None:
     end = max(last.end, unit.end if unit else 0)
     close = after is not None and after.start == end and draft.is_item(after)
     argument = after if close and after and (after.table or draft.numeric(after)) else before
+    size = max(number.number or 0 for number in numbers)
+    if (
+        argument is not None
+        and argument.table
+        and not draft.numeric(argument)
+        and size > argument.table.rows
+    ):
+        argument = None  # "fewer than 3000 people" does not count rows
     direction, _, hint = one.hint.partition(" ")
     if hint and argument is before:
         argument = None
-    operator = _COMPARISONS[direction or next((o for o in _COMPARISONS if o in one.operators), "more")]
+    operator = _COMPARISONS[
+        direction or next((o for o in _COMPARISONS if o in one.operators), "more")
+    ]
     function = draft.before(argument) if argument else None
     name = next((f for f in _FUNCTIONS if function and f in function.operators), "")
-    opening = function is draft.links[0] or (function and draft.words[0].text in ("what", "which") and function.start < 4)
+    opening = function is draft.links[0] or (
+        function and draft.words[0].text in ("what", "which") and function.start < 4
+    )
     if function is None or not name or opening:
         name = ""
     else:
@@ -114,15 +126,21 @@ def _compared(draft: Draft, one: Comparison) -> list[Filter]:
     if argument and argument.table and not draft.numeric(argument) and argument.table != entity:
         if one.operator == "between":
             raise NotUnderstood("I can't compare a count with a range.")
-        return [Filter(entity, None, one.operator, values, measure=Measure("count", argument.table))]
+        return [
+            Filter(entity, None, one.operator, values, measure=Measure("count", argument.table))
+        ]
     column = _compared_column(draft, one)
     table = draft.table(column)
     if not draft.above(entity, table) and (one.function or column.expression):
         function: Any = one.function if one.function in ("avg", "min", "max") else "sum"
-        return [Filter(entity, None, one.operator, values, measure=Measure(function, table, column))]
+        return [
+            Filter(entity, None, one.operator, values, measure=Measure(function, table, column))
+        ]
     numbers = tuple(_converted(value, one.unit, column) for value in values)
     if one.operator == "between":
-        return [Filter(table, column, op, (n,)) for op, n in zip((">=", "<="), numbers, strict=True)]
+        return [
+            Filter(table, column, op, (n,)) for op, n in zip((">=", "<="), numbers, strict=True)
+        ]
     return [Filter(table, column, one.operator, numbers, draft.negation(one.at))]
 
 
@@ -162,7 +180,7 @@ def _resolve_dates(draft: Draft) -> None:
             continue
         assert one.dates is not None
         start, end = _span(draft, one)
-        column, verb = _date_column(draft, one)
+        column, verb = date_column(draft, one)
         one.role = "date"
         whole = all(day is None or (day.month, day.day) == (1, 1) for day in (start, end))
         if column.kind == "year" and not whole:
@@ -181,7 +199,14 @@ def _span(draft: Draft, one: Link) -> tuple[date | None, date | None]:
     operators = before.operators if before and not before.role else frozenset()
     after = next((o for o in draft.links if o.start >= one.end and o.dates), None)
     ranged = after and [w.text for w in draft.words[one.end : after.start]] in _RANGES
-    if before is not None and operators & {"within", "since", "until", "before", "after", "between"}:
+    if before is not None and operators & {
+        "within",
+        "since",
+        "until",
+        "before",
+        "after",
+        "between",
+    }:
         before.role = "date"
     if after and after.dates and ranged and operators & {"between", "since"}:
         for other in draft.links:
@@ -197,20 +222,43 @@ def _span(draft: Draft, one: Link) -> tuple[date | None, date | None]:
     return (None, end) if "until" in operators else (start, end)
 
 
-def _date_column(draft: Draft, one: Link) -> tuple[Column, Link | None]:
+def date_column(draft: Draft, one: Link) -> tuple[Column, Link | None]:
     """By the nearest verb or noun before that has a date; otherwise the subject's date."""
-    for other in draft.items_before(one):
+    before = draft.items_before(one)
+    for i, other in enumerate(before):
         if any(c.kind in ("date", "year") for _, c in other.columns):
             other.role = other.role or "date"
             return draft.column(other, "date", "year"), other
-        if other.table and (column := draft.date_of(other.table)):
-            return column, other
+        for event in [*before[i + 1 : i + 2], other]:  # "BORROWED books in 2024"
+            related = event is other or (
+                event.table
+                and other.table
+                and event.table != other.table
+                and draft.gap(event, other) == 0
+                and draft.above(event.table, other.table)
+            )
+            if related and event.table and (column := draft.date_of(event.table)):
+                return column, event
+        if other.columns and not other.tables:
+            start = draft.measure.table if draft.measure else draft.subject
+            tables = {c.table for _, c in other.columns if draft.above(draft.table(c), start)}
+            columns = [c for name in tables if (c := _event_date(draft, draft.schema.table(name)))]
+            if len(columns) == 1:
+                return columns[0], None
     near = [draft.subject, *([draft.measure.table] if draft.measure else [])]
-    above = [t for t in draft.schema.tables if draft.above(draft.subject, t) and draft.date_of(t)]
-    for table in near + above[:1] if len(above) == 1 else near:
-        if column := draft.date_of(table):
+    for table in near:
+        if column := _event_date(draft, table):
             return column, None
     raise NotUnderstood(f"I don't know which date {one.text!r} refers to.")
+
+
+def _event_date(draft: Draft, table: Table) -> Column | None:
+    """The date of a row, or of the row it belongs to: that of the order for its lines."""
+    if column := draft.date_of(table):
+        return column
+    keys = [key for key in draft.schema.foreign_keys if key.table == table.name]
+    dates = [c for key in keys if (c := draft.date_of(draft.schema.table(key.target)))]
+    return dates[0] if len(dates) == 1 else None
 
 
 def _resolve_values(draft: Draft) -> None:
@@ -221,11 +269,11 @@ def _resolve_values(draft: Draft) -> None:
         value = _value(draft, one)
         one.role = "value"
         table = draft.table(value.column)
-        via = _via(draft, table, one)
-        new = Filter(table, value.column, "=", (value.value,), draft.negation(one), via=via)
+        role = via(draft, table, one)
+        new = Filter(table, value.column, "=", (value.value,), draft.negation(one), via=role)
         if previous is not None and replace(previous[1], values=()) == replace(new, values=()):
             between = {w.text for w in draft.words[previous[0].end : one.start]}
-            if between <= {"and", "or", ",", "the", "in", "from"} and "than" not in between:
+            if between <= {"and", "or", "nor", ",", "the", "in", "from"}:
                 draft.filters = [pair for pair in draft.filters if pair[1] is not previous[1]]
                 new = replace(new, values=(*previous[1].values, value.value))
         previous = (one, new)
@@ -263,28 +311,33 @@ def _value(draft: Draft, one: Link) -> Value:
     return best[0]
 
 
-def _via(draft: Draft, table: Table, one: Link) -> ForeignKey | None:
+def via(draft: Draft, table: Table, one: Link) -> ForeignKey | None:
     """Which of several references is meant: "HOME games of the Comets", "flights FROM Berlin"."""
-    paths = draft.schema.paths(draft.subject, table)
+    start = draft.measure.table if draft.measure else draft.subject
+    paths = draft.schema.paths(start, table)
     if len(paths) < 2:
         return None
+    named = {t.name for o in draft.links for _, t in o.tables[:1]}
     scored = []
     for path in paths:
-        parts = next(c for c in draft.schema.table(path[0].table).columns if c.name == path[0].column)
-        own = [w for w in parts.words if all(w.stem != t.stem for t in table.words)]
+        source = draft.schema.table(path[0].table)
+        column = next(c for c in source.columns if c.name == path[0].column)
+        own = [w for w in column.words if all(w.stem != t.stem for t in table.words)]
         near = draft.words[max(0, one.start - 2) : one.start]
-        score = 2 * any(w.likeness(o) for w in near for o in own)
+        score = 2.0 * any(w.likeness(o) for w in near for o in own)
         score += any(w.likeness(o) == 1 for w in draft.words for o in own)
-        scored.append((score, str(parts), path[0]))
+        score += any(key.target in named for key in path[:-1])
+        scored.append((score, str(column), path[0]))
     scored.sort(key=lambda entry: -entry[0])
     if scored[0][0] == scored[1][0]:
         options = [text for _, text, _ in scored]
-        raise NotUnderstood(f"{one.text!r} can be {' or '.join(options)}.", "Which one?", options)
+        problem = f"{one.text!r} can be {' or '.join(options)}."
+        raise NotUnderstood(problem, f"Which {one.text!r} is meant?", options)
     return scored[0][2]
 
 
 def _resolve_numbers(draft: Draft) -> None:
-    """"A rating of 5", "5 stars", "order 17"."""
+    """ "A rating of 5", "5 stars", "order 17"."""
     for one in draft.links:
         if one.role or one.number is None:
             continue
@@ -292,7 +345,13 @@ def _resolve_numbers(draft: Draft) -> None:
         number = int(one.number) if one.number == int(one.number) else one.number
         if near and near.role != "target" and draft.numeric(near):
             column = draft.column(near, "number")
-        elif near and near.table and near.table.key and draft.gap(near, one) == 0 and near.end == one.start:
+        elif (
+            near
+            and near.table
+            and near.table.key
+            and draft.gap(near, one) == 0
+            and near.end == one.start
+        ):
             column = near.table.key
         else:
             raise NotUnderstood(f"I don't know what {one.text!r} refers to.")
@@ -341,14 +400,25 @@ def _add_relation(draft: Draft, one: Link, table: Table) -> None:
     used = {f.table.name for _, f in draft.filters} | {draft.subject.name}
     used |= {f.measure.table.name for _, f in draft.filters if f.measure}
     covered = any(f.negation == negation for _, f in draft.filters)
-    if (negation and not (above and covered)) or (not negation and not above and table.name not in used):
+    if (negation and not (above and covered)) or (
+        not negation and not above and table.name not in used
+    ):
         draft.filters.append((one.start, Filter(table, negation=negation)))
 
 
 def _used(draft: Draft) -> set[Column | None]:
     measure = draft.measure.column if draft.measure else None
     group = draft.group if isinstance(draft.group, Column) else None
-    return {one.column for _, one in draft.filters} | {*draft.select, measure, group}
+    roles = {
+        column
+        for _, one in draft.filters
+        if one.via
+        for column in draft.schema.table(one.via.table).columns
+        if column.name == one.via.column
+    }
+    return (
+        {o.column for _, o in draft.filters} | {*draft.select, measure, group, draft.order} | roles
+    )
 
 
 def nested(draft: Draft) -> list[tuple[int, Filter]]:
@@ -368,5 +438,7 @@ def nested(draft: Draft) -> list[tuple[int, Filter]]:
             and draft.above(outer.measure.table, other[1].table)
         ]
         inner = tuple(one for _, one in inside)
-        placed = [(at, replace(outer, inner=inner)) if p is pair else p for p in placed if p not in inside]
+        placed = [
+            (at, replace(outer, inner=inner)) if p is pair else p for p in placed if p not in inside
+        ]
     return placed

@@ -24,8 +24,22 @@ from multi_agent.data.words import Word, word
 AGGREGATES = ("share", "difference", "count", "sum", "avg", "min", "max", "much")
 _QUANTITY = {word(name).stem for name in "quantity units seats".split()}
 _SUMMED = {word(n).stem for n in "quantity revenue total amount units payment sales goals".split()}
+_TOTALS = {"total", "revenue", "turnover", "sales"}
+_PERIODS = {"year": 4, "month": 7, "day": 10}  # characters of an ISO date
 _AUXILIARIES = set("are were was is have has had did do does".split())
-_HARMLESS = {"within", "group", "which", "who", "where", "when", "how", "distinct", "count", "since", "until"}
+_HARMLESS = {
+    "within",
+    "group",
+    "which",
+    "who",
+    "where",
+    "when",
+    "how",
+    "distinct",
+    "count",
+    "since",
+    "until",
+}
 _LINKING = ("by", "in", "at", "for", "with", "to", "from", "on", "of")
 
 
@@ -51,8 +65,7 @@ def interpret(words: Sequence[Word], links: list[Link], schema: Schema) -> Logic
     # 2. What is asked for
     asking = _claim_functions(draft)
     _resolve_target(draft, asking, order, group)
-    if group is not None:
-        draft.group = group.table or draft.column(group)
+    _resolve_group(draft, group)
     form = _resolve_order(draft, order)
     # 3. Filters
     filters.resolve(draft, comparisons)
@@ -90,7 +103,11 @@ def _claim_argument(draft: Draft, order: Order, after: Link | None) -> None:
     while after and counting and draft.is_adjective(after):
         after = draft.next(after)
     if after and draft.is_item(after):
-        if order.function or by is after or (draft.numeric(after) and not (counting and _exact(after))):
+        if (
+            order.function
+            or by is after
+            or (draft.numeric(after) and not (counting and _exact(after)))
+        ):
             order.argument = after
         elif counting and after.table:
             order.argument, order.function = after, "count"
@@ -110,13 +127,40 @@ def _claim_group(draft: Draft) -> Link | None:
     group = None
     for one in draft.free("group"):
         after = draft.next(one)
-        if after is None or not draft.is_item(after) or draft.is_adjective(after):
+        verb = one.start > 0 and draft.words[one.start - 1].text.endswith(("ed", "en", "made"))
+        plural = after is not None and after.text.endswith("s") and not after.text.endswith("ss")
+        if one.text == "by" and (verb or plural):  # "orders placed by customers from Spain"
+            continue
+        period = after is not None and after.text in _PERIODS and not after.role
+        if after is None or not (period or draft.is_item(after)) or draft.is_adjective(after):
             continue
         if group is not None:
             raise NotUnderstood("I can group by one thing only.")
         one.role = after.role = "group"
         group = after
     return group
+
+
+def _resolve_group(draft: Draft, group: Link | None) -> None:
+    if group is None:
+        return
+    if group.text in _PERIODS:
+        draft.group = _period(draft, group)
+        return
+    draft.group = group.table or draft.column(group)
+    if group.table is not None and draft.measure is not None:
+        draft.via = filters.via(draft, group.table, group)
+
+
+def _period(draft: Draft, group: Link) -> Column:
+    """ "Per month": the first characters of the date."""
+    column, verb = filters.date_column(draft, group)
+    if verb is not None:
+        verb.role = verb.role or "date"
+    if column.kind == "year" and group.text == "year":
+        return column
+    sql = f'substr(CAST({{t}}."{column.name}" AS TEXT), 1, {_PERIODS[group.text]})'
+    return replace(column, name=f"{group.text} of {column.name}", kind="text", expression=sql)
 
 
 def _claim_functions(draft: Draft) -> list[Link]:
@@ -129,25 +173,36 @@ def _claim_functions(draft: Draft) -> list[Link]:
         elif draft.function == "sum" and name == "count":  # "the total number of"
             draft.function = "count"
         elif draft.function in ("share", "difference") or name in ("count", "sum"):
-            draft.inner = name
+            draft.inner = name  # "the average number of pages"
         else:
             raise NotUnderstood(f"I can't combine {draft.function} and {name}.")
         one.role = "function"
-    asking = [one for one in draft.links if one.operators & {"which", "who", "when", "where", "how"}]
+    asking = [
+        one for one in draft.links if one.operators & {"which", "who", "when", "where", "how"}
+    ]
     asking = [one for one in asking if not one.role and not one.operators & {"since", "until"}]
     for one in asking:
         one.role = "asking"
     return functions or asking
 
 
-def _resolve_target(draft: Draft, asking: list[Link], order: Order | None, group: Link | None) -> None:
+def _resolve_target(
+    draft: Draft, asking: list[Link], order: Order | None, group: Link | None
+) -> None:
     """Find the subject, and what of it is asked for."""
     items = [one for one in draft.links if draft.is_item(one) and not draft.is_adjective(one)]
     start = asking[0] if asking else None
     kind = next((k for k in ("who", "when", "where", "how") if start and k in start.operators), "")
-    target = next((one for one in items if not start or one.start >= start.end), (items or [None])[0])
+    target = next(
+        (one for one in items if not start or one.start >= start.end), (items or [None])[0]
+    )
     first = draft.next(start) if start else (draft.links or [None])[0]
-    if kind or (draft.function == "count" and first and first.kind == "value" and not draft.is_adjective(first)):
+    if kind or (
+        draft.function == "count"
+        and first
+        and first.kind == "value"
+        and not draft.is_adjective(first)
+    ):
         if not (kind == "who" and target and target.table and draft.next(start) is target):
             return _resolve_without_target(draft, kind, order, first)
     if target is None or (order and order.argument and group and draft.numeric(order.argument)):
@@ -167,10 +222,11 @@ def _resolve_target(draft: Draft, asking: list[Link], order: Order | None, group
 def _qualifies(draft: Draft, table: Table, after: Link) -> bool:
     """Whether a table only says whose column is meant: "customer email", "invoice amount"."""
     columns = [column for _, column in after.columns if column.table == table.name]
+    direct = after.start == draft.links[draft.links.index(after) - 1].end
     plain = draft.is_item(after) and not after.tables and not after.values and bool(columns)
-    kinds = {column.kind for column in columns}
     numeric = draft.function in ("", "count", "share") or draft.numeric(after)
-    return plain and numeric and not kinds & {"flag", "date"} and draft.words[after.start - 1].text not in ("with", "have")
+    timed = {column.kind for column in columns} & {"flag", "date", "year"}
+    return direct and plain and numeric and not timed
 
 
 def _ask_rows(draft: Draft, target: Link, group: Link | None) -> None:
@@ -186,12 +242,19 @@ def _ask_rows(draft: Draft, target: Link, group: Link | None) -> None:
         draft.measure = Measure("sum", draft.table(sold[0][1]), sold[0][1])
     elif draft.function in ("count", "share", "difference") or (group and not draft.function):
         draft.measure = Measure("count", draft.subject)
+    elif draft.function and draft.inner == "count":
+        raise NotUnderstood(f"I can't compute the {draft.function} of a number of rows.")
     elif draft.function:
-        numbers = [c for c in draft.subject.columns if draft.is_number(c) and not c.expression]
-        summed = [c for c in numbers if {w.stem for w in c.words} & _SUMMED] or numbers
-        if len(summed) != 1:
-            raise NotUnderstood(f"I don't know which number of {target.text!r} you mean.")
-        _measure(draft, summed[0])
+        _measure(draft, _number_of(draft, draft.subject))
+
+
+def _number_of(draft: Draft, table: Table) -> Column:
+    """The one number that a table is about: the amount of a fine."""
+    numbers = [c for c in table.columns if draft.is_number(c) and not c.expression]
+    summed = [c for c in numbers if {w.stem for w in c.words} & _SUMMED] or numbers
+    if len(summed) != 1:
+        raise NotUnderstood(f"I don't know which number of {table.name} you mean.")
+    return summed[0]
 
 
 def _ask_columns(draft: Draft, target: Link) -> None:
@@ -201,7 +264,7 @@ def _ask_columns(draft: Draft, target: Link) -> None:
     )
     column = draft.column(target, *(["number"] if number else []))
     draft.subject = draft.table(column)
-    if not draft.function and "total" in target.text.split() and column.kind == "number":
+    if not draft.function and draft.is_number(column) and _TOTALS & {*target.text.split()}:
         draft.function = "sum"
     if draft.function:
         return _measure(draft, column)
@@ -216,14 +279,18 @@ def _ask_columns(draft: Draft, target: Link) -> None:
 
 
 def _measure(draft: Draft, column: Column) -> None:
-    function: Any = draft.inner or draft.function
+    function: Any = draft.function
+    if function in ("share", "difference"):
+        function = draft.inner or function
     table, summed = draft.table(column), {w.stem for w in column.words} & _SUMMED
     draft.subject = table
     if function == "much" and not summed and not column.expression:
         draft.select, draft.function = (column,), ""
     elif draft.is_number(column):
         draft.measure = Measure(
-            "sum" if function in ("much", "count", "share", "difference") else function, table, column
+            "sum" if function in ("much", "count", "share", "difference") else function,
+            table,
+            column,
         )
     elif function in ("count", "share"):
         key = draft.schema.reference(column)
@@ -233,7 +300,9 @@ def _measure(draft: Draft, column: Column) -> None:
         raise NotUnderstood(f"I can't compute the {function} of {column}.")
 
 
-def _resolve_without_target(draft: Draft, kind: str, order: Order | None, first: Link | None) -> None:
+def _resolve_without_target(
+    draft: Draft, kind: str, order: Order | None, first: Link | None
+) -> None:
     """Who, when, where, how tall; the highest salary; how many MRI scans."""
     links = ([order.argument] if order and order.argument else []) + [
         one for one in draft.links if one.role in ("", "comparison") and one is not first
@@ -252,15 +321,32 @@ def _resolve_without_target(draft: Draft, kind: str, order: Order | None, first:
         raise NotUnderstood("I don't know which table the question is about.")
     draft.subject = tables[0]
     if kind == "when":
-        dates = [o for o in links if draft.is_item(o) and any(c.kind == "date" for _, c in o.columns)]
+        dates = [
+            o for o in links if draft.is_item(o) and any(c.kind == "date" for _, c in o.columns)
+        ]
         column = draft.column(dates[0], "date") if dates else draft.date_of(draft.subject)
         _select(draft, column, dates[0] if dates else None)
     elif kind == "where":
         names = "city address street location place country"
-        _select(draft, next((c for n in names.split() for c in draft.subject.columns if n in {w.text for w in c.words}), None))
+        _select(
+            draft,
+            next(
+                (
+                    c
+                    for n in names.split()
+                    for c in draft.subject.columns
+                    if n in {w.text for w in c.words}
+                ),
+                None,
+            ),
+        )
     elif kind == "how":
         adjective = draft.free("adjectives")
-        _select(draft, draft.hinted(adjective[0].hint, draft.subject) if adjective else None, *adjective[:1])
+        _select(
+            draft,
+            draft.hinted(adjective[0].hint, draft.subject) if adjective else None,
+            *adjective[:1],
+        )
     else:
         _count_named(draft, first)
 
@@ -274,7 +360,7 @@ def _select(draft: Draft, column: Column | None, one: Link | None = None) -> Non
 
 
 def _count_named(draft: Draft, first: Link | None) -> None:
-    """"How many no-shows": rows with a status. "How many MRI scans": rows that refer to a scan."""
+    """ "How many no-shows": rows with a status. "How many MRI scans": rows that refer to a scan."""
     if draft.function not in ("count", "share") or first is None or not first.values:
         raise NotUnderstood("I don't know what the question asks for.")
     value = max(first.values, key=lambda one: (one.whole, one.enumeration))
@@ -288,7 +374,7 @@ def _count_named(draft: Draft, first: Link | None) -> None:
 
 
 def _ask_extreme(draft: Draft, order: Order) -> None:
-    """"The highest salary": the number itself, not the row."""
+    """ "The highest salary": the number itself, not the row."""
     assert order.argument is not None
     if order.limit > 1 or order.function:
         raise NotUnderstood(f"I don't know whose {order.argument.text} you mean.")
@@ -300,7 +386,7 @@ def _ask_extreme(draft: Draft, order: Order) -> None:
 
 def _person(draft: Draft, tables: list[Table]) -> Table:
     persons = {word(name).stem for name in ignored("persons")}
-    people = [t for t in draft.schema.tables if any(w.stem in persons for w in t.words)]
+    people = [t for t in draft.schema.tables if t.words[-1].stem in persons]
     for table in tables:
         above = [person for person in people if draft.above(table, person)]
         if table in people or len(above) == 1:
@@ -320,6 +406,7 @@ def _resolve_order(draft: Draft, order: Order | None) -> LogicalForm:
     if isinstance(value, Column):
         if draft.measure is not None or draft.group is not None:
             raise NotUnderstood(f"I don't know what {order.at.text!r} refers to.")
+        draft.order = value
         return replace(LogicalForm(draft.subject, order=value), **ranked)
     text = draft.select[0] if draft.select else None
     if draft.group is None:
@@ -340,17 +427,25 @@ def _order_value(draft: Draft, order: Order) -> Measure | Column:
             return column
     if argument is None and draft.select and not order.hint:
         return Measure("count", draft.table(draft.select[0]))
+    if argument is None and not order.hint and order.at.text in ("highest", "lowest"):
+        return _number_of(draft, draft.subject)
     if argument is None:
         raise NotUnderstood(f"I don't know what {order.at.text!r} refers to.")
-    if not draft.numeric(argument) or function == "count":
-        column = draft.column(argument) if argument.table is None else None
-        return Measure("count", argument.table or draft.table(column), column)  # type: ignore[arg-type]
-    column = draft.column(argument, "number")
+    if function == "count" or (not draft.numeric(argument) and not (function and argument.table)):
+        if argument.table is not None:
+            return Measure("count", argument.table)
+        counted = draft.column(argument)
+        return Measure("count", draft.table(counted), counted)
+    numeric = draft.numeric(argument)
+    assert numeric or argument.table
+    column = draft.column(argument, "number") if numeric else _number_of(draft, argument.table)
     rows = draft.above(draft.subject, draft.table(column))
     grouped = bool(draft.select) and draft.select[0] not in draft.subject.label
     if rows and not function and not grouped:
         return column
-    summed = order.at.text in ("most", "least", "top", "fewest") or (order.hint and _is_summed(column))
+    summed = order.at.text in ("most", "least", "top", "fewest") or (
+        order.hint and _is_summed(column)
+    )
     extreme = "max" if order.descending else "min"
     name: Any = {"much": "sum", "": "sum" if summed else extreme}.get(function, function)
     return Measure(name, draft.table(column), column)
@@ -385,7 +480,14 @@ def _is_verb(draft: Draft, position: int) -> bool:
 def _finish(draft: Draft, form: LogicalForm) -> LogicalForm:
     """Put the filters in their place: around, within a percentage, or on a side of a difference."""
     placed = filters.nested(draft)
-    form = replace(form, subject=draft.subject, select=draft.select, measure=draft.measure, group=draft.group)
+    form = replace(
+        form,
+        subject=draft.subject,
+        select=draft.select,
+        measure=draft.measure,
+        group=draft.group,
+        via=draft.via,
+    )
     if draft.function not in ("share", "difference"):
         if draft.group is not None and draft.measure is None:
             raise NotUnderstood("I don't know what to compute per group.")
@@ -393,7 +495,9 @@ def _finish(draft: Draft, form: LogicalForm) -> LogicalForm:
     if draft.function == "difference":
         return _sides(form, [one for _, one in placed])
     verb = next((i for i, w in enumerate(draft.words) if w.text in _AUXILIARIES and i > 2), None)
-    part = [one for at, one in placed if verb is not None and at > verb] or [one for _, one in placed]
+    part = [one for at, one in placed if verb is not None and at > verb] or [
+        one for _, one in placed
+    ]
     if not part:
         raise NotUnderstood("I don't know which part you mean.")
     return replace(form, share=tuple(part), filters=tuple(o for _, o in placed if o not in part))
@@ -401,7 +505,12 @@ def _finish(draft: Draft, form: LogicalForm) -> LogicalForm:
 
 def _sides(form: LogicalForm, placed: list[Filter]) -> LogicalForm:
     """The two filters on one column are the sides of a difference."""
-    split = [replace(one, values=(value,)) for one in placed if one.operator == "=" for value in one.values]
+    split = [
+        replace(one, values=(value,))
+        for one in placed
+        if one.operator == "="
+        for value in one.values
+    ]
     split += [one for one in placed if one.operator != "="]
     for first in split:
         sides = [one for one in split if one.column == first.column and first.column]

@@ -148,6 +148,7 @@ def _months(year: int, month: int, count: int) -> tuple[date, date]:
 _YEAR = r"(?P<y>(?:1[5-9]|20)\d\d)"
 _M = rf"(?P<m>{'|'.join(sorted(_MONTH, key=len, reverse=True))})"
 _D = r"(?P<d>\d\d?)(?:st|nd|rd|th)?"
+_LATER = rf"(?= (?:and|to|until|till|through) .*?\b{_YEAR})"  # "between 1 May and 3 June 2025"
 _ORDINAL = r"(?P<n>1|2|3|4|first|second|third|fourth|last)(?:st|nd|rd|th)?"
 _DATES = [
     (name, re.compile(pattern + r"(?!\S)"))
@@ -155,11 +156,14 @@ _DATES = [
         "iso": r"(?P<iso>\d{4}-\d\d-\d\d)",
         "day": rf"(?:the )?{_D} (?:of )?{_M} ,? ?{_YEAR}",
         "us day": rf"{_M} (?:the )?{_D} ?,? {_YEAR}",
-        "month": rf"{_M} (?:of )?{_YEAR}",
+        "month": rf"(?:the (?:start|beginning) of )?{_M} (?:of )?{_YEAR}",
+        "no year day": rf"(?:the )?(?:{_D} (?:of )?{_M}){_LATER}",
+        "no year us day": rf"{_M} (?:the )?{_D}{_LATER}",
+        "no year month": rf"{_M}{_LATER}",
         "quarter": rf"(?:the )?(?:q ?(?P<q>[1-4])|{_ORDINAL} quarter) ?(?:of )?{_YEAR}",
         "half": rf"(?:the )?(?:{_ORDINAL} half) ?(?:of )?{_YEAR}",
         "decade": r"(?:the )?(?P<dec>(?:1[5-9]|20)\d0)s",
-        "year": rf"(?:the )?(?:year )?{_YEAR}",
+        "year": rf"(?:the year |the (?:start|beginning) of )?{_YEAR}",
         "relative": r"(?P<rel>today|yesterday|(?:this|last|the last|the past) (?:month|year|week))",
     }.items()
 ]
@@ -185,9 +189,9 @@ def _span(name: str, part: dict[str, str], today: date) -> tuple[date, date] | N
     match name:
         case "iso":
             return _day(*map(int, part["iso"].split("-")))
-        case "day" | "us day":
+        case "day" | "us day" | "no year day" | "no year us day":
             return _day(year, month, int(part["d"]))
-        case "month":
+        case "month" | "no year month":
             return _months(year, month, 1)
         case "quarter" if number:
             return _months(year, 3 * number - 2, 3)
@@ -249,13 +253,16 @@ def vocabulary(schema: Schema) -> list[tuple[Table | Column, tuple[Word, ...]]]:
         entries.append((table, table.words))
         own = {word.stem for word in table.words}
         for column in table.columns:
-            parts = [w for w in column.words if w.text not in ("id", "is", "has", "flag", "no")]
+            drop = {"id", "is", "has", "flag"}
+            if schema.reference(column):
+                drop |= {"number", "code", "key"}
+            parts = [w for w in column.words if w.text not in drop or column.key]
             if column.unit and len(parts) > 1:
                 parts = parts[:-1]
             bare = tuple(word for word in parts if word.stem not in own)
-            if bare != tuple(parts) and bare:
+            if bare != tuple(parts) and bare and not column.key:
                 entries.append((column, bare))
-            if parts:
+            if parts and not (column.key and column.kind == "number"):
                 entries.append((column, tuple(parts)))
     return entries
 

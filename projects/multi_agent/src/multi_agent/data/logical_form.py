@@ -76,6 +76,8 @@ class LogicalForm:
     measure: Measure | None = None
     filters: tuple[Filter, ...] = ()
     group: Table | Column | None = None
+    via: ForeignKey | None = None
+    """Which of several references to the group is meant."""
     order: Column | None = None
     """A column to order rows by; groups are ordered by the measure."""
     descending: bool | None = None

@@ -48,6 +48,9 @@ class _Scope:
         paths = self.schema.paths(self.base, table)
         if via is not None:
             paths = tuple(path for path in paths if via in path) or paths
+        if len(paths) > 1:
+            keys = " or ".join(f"{path[0].table}.{path[0].column}" for path in paths)
+            raise BadInput(f"{table.name} can be reached by {keys}.")
         return self.join(paths[0]) if paths else None
 
     def join(self, path: tuple[ForeignKey, ...]) -> str:
@@ -86,7 +89,8 @@ class _Scope:
         for column in columns:
             key = self.schema.reference(column)
             if key is None:
-                shown.append(self.column(column))
+                cents = " / 100.0" if column.unit in ("cents", "cent") else ""
+                shown.append(self.column(column) + cents)
             else:
                 alias = self.join(
                     (*self.schema.paths(self.base, self.schema.table(column.table))[0], key)
@@ -185,25 +189,15 @@ class _Scope:
 
 
 def descent(schema: Schema, start: Table, end: Table) -> tuple[tuple[ForeignKey, ...], ForeignKey]:
-    """The way from `start` up to a table, and the key by which the next table towards `end` refers to it."""
-    level: list[tuple[Table, tuple[tuple[ForeignKey, bool], ...]]] = [(start, ())]
-    seen = {start.name}
-    while level:
-        following = []
-        for table, path in level:
-            for key in schema.foreign_keys:
-                for here, there, up in (
-                    (key.table, key.target, True),
-                    (key.target, key.table, False),
-                ):
-                    if here == table.name and there not in seen:
-                        following.append((schema.table(there), (*path, (key, up))))
-        for table, path in following:
-            if table == end:
-                ups = next(i for i, (_, up) in enumerate(path) if not up)
-                return tuple(key for key, _ in path[:ups]), path[ups][0]
-        seen |= {table.name for table, _ in following}
-        level = following
+    """The keys from `start` up to a table, and the key that refers to it on the way to `end`.
+
+    A table that refers to both, such as the orders of customers and products, comes first.
+    """
+    above = [(path[0], t) for t in schema.tables if (path := schema.paths(start, t))]
+    for up, table in sorted(above, key=lambda one: len(one[0])):
+        base = schema.base(table, end)
+        if base is not None and base != table and (down := schema.paths(base, table)):
+            return up, down[0][-1]
     raise BadInput(f"{start.name} and {end.name} are not related.")
 
 
@@ -245,9 +239,9 @@ def _grouped_sql(form: LogicalForm, scope: _Scope, value: str, where: str) -> st
         names = keys = scope.columns([group])
     else:
         assert group is not None
-        alias = scope.reach(group)
+        alias = scope.reach(group, form.via)
         keys = [f"{alias}.{quote((group.key or group.columns[0]).name)}"]
-        names = scope.columns(form.select or group.label)
+        names = [f"{alias}.{quote(one.name)}" for one in group.label]
     where = " AND ".join(filter(None, [where, f"{keys[0]} IS NOT NULL"]))
     by = ", ".join(dict.fromkeys([*keys, *names]))
     sql = f"SELECT {', '.join(names)}, {value} AS value {scope.source} WHERE {where} GROUP BY {by}"
@@ -281,7 +275,7 @@ def _list_sql(form: LogicalForm, schema: Schema) -> str:
     if form.order:
         order = scope.column(form.order)
         where = " AND ".join(filter(None, [where, f"{order} IS NOT NULL"]))
-        names.append(order)
+        names += scope.columns([form.order])
     unique = [] if form.order else ["DISTINCT"]
     sql = " ".join(["SELECT", *unique, ", ".join(dict.fromkeys(names)), scope.source])
     sql += f" WHERE {where}" if where else ""
