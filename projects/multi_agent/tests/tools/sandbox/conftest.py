@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from multi_agent.tools.sandbox import Output, Sandbox, open_sandbox
 
 NOBODY = 65534

@@ -1,6 +1,6 @@
 """Answers programs on stdin, one JSON line each, with their output: for a process of another user.
 
-    python serve_sandbox.py wasm
+python serve_sandbox.py wasm
 """
 
 import json

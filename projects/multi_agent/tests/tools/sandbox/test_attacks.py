@@ -65,7 +65,7 @@ def test_attempts_succeed_without_a_sandbox(targets: dict[str, Any]) -> None:
     attempts = {name: ATTEMPTS[name] for name in (*harmless, "memfd", "shared memory", "symlink")}
     with tempfile.TemporaryDirectory() as folder:
         done = subprocess.run(
-            [sys.executable, "-c", f"data = {({**targets, 'attempts': attempts})!r}\n{HARNESS}"],
+            [sys.executable, "-c", f"data = { ({**targets, 'attempts': attempts})!r}\n{HARNESS}"],
             capture_output=True,
             text=True,
             check=True,

@@ -60,7 +60,9 @@ class Sandbox:
         if len(request) > MAX_REQUEST:
             raise TooLarge(f"The program has {len(request):,} bytes; the limit is {MAX_REQUEST:,}.")
         start, pipe, command = time.monotonic(), subprocess.PIPE, self._command(seconds, memory_mb)
-        with subprocess.Popen(command, 0, None, pipe, pipe, pipe, env={}, cwd="/") as process:
+        with subprocess.Popen(
+            command, 0, None, pipe, pipe, pipe, env={}, cwd="/", start_new_session=True
+        ) as process:
             self._running.add(process)
             try:
                 stdout, stderr, status = _watch(process, request, start + seconds, max_output)
