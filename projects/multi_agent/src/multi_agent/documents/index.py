@@ -11,6 +11,7 @@ folder, so `span` can judge the best passage by its score; ranks cannot tell goo
 from __future__ import annotations
 
 import math
+import re
 from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
@@ -19,13 +20,11 @@ from typing import Any
 import numpy as np
 
 from multi_agent.documents.read import Passage, read_folder
-from multi_agent.documents.words import term, tokens, weights
+from multi_agent.documents.words import tokens, weights
 from seedbed.models.embeddings import Vectors, embed_texts
 
 CANDIDATES = 200  # passages per search that are embedded, those with the best words
-SYNONYM = (
-    0.8  # cosine of two words; 0.96 for fridge and refrigerator, 0.75 for vegetarian and vegan
-)
+SYNONYM = 0.8  # cosine of two words; fridge and refrigerator 0.96, vegetarian and vegan 0.75
 IN_HEADING = 0.7  # a term in the heading against one in the text
 
 
@@ -45,15 +44,12 @@ class DocumentIndex:
         """The best `k` passages, best first, each with its score."""
         lexical = self._lexical_scores(question)
         candidates = np.argsort(-lexical, kind="stable")[:CANDIDATES].tolist()
-        if not candidates or not question.strip():
-            return []
         missing = [number for number in candidates if number not in self._vectors]
         texts = [f"{self.passages[n].heading}: {self.passages[n].text}" for n in missing]
         *vectors, query = embed_texts(self.embeddings, [*texts, question])
         self._vectors |= dict(zip(missing, vectors, strict=True))
-        scores = {
-            n: float(lexical[n] + max(0.0, float(self._vectors[n] @ query))) / 2 for n in candidates
-        }
+        cosines = {n: max(0.0, float(self._vectors[n] @ query)) for n in candidates}
+        scores = {n: (float(lexical[n]) + cosine) / 2 for n, cosine in cosines.items()}
         best = sorted(scores, key=lambda n: -scores[n])[:k]
         return [replace(self.passages[n], score=round(scores[n], 4)) for n in best]
 
@@ -62,15 +58,14 @@ class DocumentIndex:
         return float(self._lexical_scores(question).max(initial=0.0))
 
     def rephrase(self, question: str) -> str:
-        """The question with words that the documents lack replaced by words that they use.
+        """The question with words that no document has replaced by synonyms that one has.
 
-        Only close synonyms: of "fridge" for "refrigerator", not of "cat" for "dog".
+        Only close ones: "refrigerator" for "fridge", not "dog" for "cat"; nor what is asked for.
         """
-        terms = weights(question)
-        words = [t.word for t in tokens(question) if t.term not in self._postings]
-        words = [w for w in words if w.islower() and len(w) > 3 and terms.get(term(w)) == 1.0]
-        passages = self.search(question, 20) if words else []
-        texts = (f"{p.heading} {p.text}" for p in passages)
+        strong = {term for term, weight in weights(question).items() if weight == 1.0}
+        unknown = {t.word for t in tokens(question) if t.term in strong - self._postings.keys()}
+        words = [w for w in unknown if w.islower() and not re.search(rf"(?i)wh\w+ {w}\b", question)]
+        texts = (f"{p.heading} {p.text}" for p in (self.search(question, 20) if words else ()))
         vocabulary = sorted({t.word for text in texts for t in tokens(text) if t.word.islower()})
         if not vocabulary:
             return question
@@ -82,22 +77,20 @@ class DocumentIndex:
                 question = question.replace(word, vocabulary[int(cosines.argmax())])
         return question
 
-    def rarity(self, word: str) -> float:
+    def rarity(self, term: str) -> float:
         """How rare a term is in the documents: 0 in every passage, 1 in none."""
-        count, total = len(self._postings.get(word, ())), len(self.passages)
+        count, total = len(self._postings.get(term, ())), len(self.passages)
         return math.log((total + 1) / (count + 1)) / math.log(total + 1)
 
     def _lexical_scores(self, question: str) -> Vectors:
         """float32 (passages,), 0 to 1."""
-        scores = np.zeros(len(self.passages), np.float32)
-        total = 0.0
-        for name, weight in weights(question).items():
-            postings = self._postings.get(name, {})
+        scores, total = np.zeros(len(self.passages), np.float32), 0.0
+        for term, weight in weights(question).items():
+            postings = self._postings.get(term, {})
             # Inverse document frequency, as in BM25.
             weight *= math.log(1 + (len(scores) - len(postings) + 0.5) / (len(postings) + 0.5))
+            scores[list(postings)] += weight * np.array(list(postings.values()), np.float32)
             total += weight
-            if postings:
-                scores[list(postings)] += weight * np.array(list(postings.values()), np.float32)
         return scores / total if total else scores
 
 

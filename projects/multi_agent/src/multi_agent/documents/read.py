@@ -9,7 +9,6 @@ the headings above it, the sentence that announces a list, the header of a table
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -19,17 +18,15 @@ from seedbed.errors import NotFound
 
 SEPARATOR = " › "  # between the parts of a heading
 MAX_BYTES = 5_000_000  # of a file
-MAX_PASSAGES = 20_000  # of a folder
 SUFFIXES = {".md", ".markdown", ".txt", ".text", ".rst", ".html", ".htm"}
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
-_HEADING = re.compile(r"(#{1,6})\s+(.+?)\s*#*\s*$")
 _ITEM = re.compile(r"(\s*)(?:[-*+•]|\d{1,3}[.)])\s+(?=\S)")
 _RULE = re.compile(r"[=*_-]{3,}|\|?\s*:?-{2,}:?\s*(?:\|\s*:?-{2,}:?\s*)*\|?")
 _CELLS = re.compile(r"\s*\|\s*|(?<=\S)(?:\s*\.{4,}\s*|\t+| {3,}|(?<![.!?]) {2})(?=\S)")
 _BLOCKS = "h1,h2,h3,h4,h5,h6,p,li,tr,dt,dd,pre,blockquote,caption,div"
 
 
-@dataclass(frozen=True)
+@dataclass
 class Passage:
     """A verbatim part of a document, at lines `start_line` to `end_line` (from 1)."""
 
@@ -41,21 +38,14 @@ class Passage:
     text: str
     score: float = 0.0
     """How well it fits the question of a search, 0 to 1."""
+    kind: str = "text"
+    """Also "row" or "item"; while reading, "heading", "header" or "blank" too."""
 
     @property
     def place(self) -> str:
         """The document with the lines, "returns.md:12-14"."""
         lines = f"{self.start_line}-{self.end_line}" if self.end_line > self.start_line else ""
         return f"{self.source}:{lines or self.start_line}"
-
-
-@dataclass
-class _Block:
-    kind: str  # blank, heading, rule, row, header, item or text
-    start: int
-    end: int
-    text: str
-    level: int = 6  # of a heading, 1 to 6
 
 
 def read_folder(folder: Path) -> tuple[list[Passage], list[str]]:
@@ -65,20 +55,15 @@ def read_folder(folder: Path) -> tuple[list[Passage], list[str]]:
     """
     if not folder.is_dir():
         raise NotFound(f"No folder {str(folder)!r}.", hint="Pass a folder of documents.")
-    passages: list[Passage] = []
-    skipped = []
-    for root, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for path in (Path(root, name) for name in sorted(names) if not name.startswith(".")):
-            source = path.relative_to(folder).as_posix()
-            try:
-                problem = _problem(path, source, folder)
-                if len(passages) >= MAX_PASSAGES:
-                    problem = f"the folder has more than {MAX_PASSAGES} passages"
-                passages += read_text(_decode(path.read_bytes()), source) if not problem else ()
-            except OSError as error:
-                problem = str(error.strerror or error)
-            skipped += [f"{source!r}: {problem}"] if problem else []
+    passages, skipped = list[Passage](), list[str]()
+    for path in sorted(path for path in folder.rglob("[!.]*") if not path.is_dir()):
+        source = path.relative_to(folder).as_posix()
+        try:
+            problem = _problem(path, source, folder)
+            passages += read_text(_decode(path.read_bytes()), source) if not problem else ()
+        except OSError as error:
+            problem = str(error.strerror or error)
+        skipped += [f"{source!r}: {problem}"] if problem else []
     return passages, skipped
 
 
@@ -98,10 +83,9 @@ def _problem(path: Path, source: str, folder: Path) -> str:
 
 
 def _decode(data: bytes) -> str:
-    if data[:2] in _UTF16:
-        return data.decode("utf-16", errors="replace")
+    encoding = "utf-16" if data[:2] in _UTF16 else "utf-8-sig"
     try:
-        return data.decode("utf-8-sig")
+        return data.decode(encoding)
     except UnicodeDecodeError:
         return data.decode("cp1252", errors="replace")
 
@@ -109,36 +93,31 @@ def _decode(data: bytes) -> str:
 def read_text(text: str, source: str) -> list[Passage]:
     """The passages of one document; its format is that of the source's suffix."""
     is_page = source.lower().endswith((".html", ".htm"))
-    blocks = _blocks(_html_lines(text) if is_page else enumerate(text.splitlines(), 1))
+    lines = _html_lines(text) if is_page else enumerate(text.splitlines(), 1)
     path = [(0, re.sub(r"[_\W]+", " ", Path(source).stem).strip())]
     lead, header, items = "", "", list[tuple[int, str]]()
-    passages = []
+    blocks = _blocks(lines, source)
     for block, following in zip(blocks, [*blocks[1:], None], strict=True):
         context, text = [title for _, title in path], block.text.strip()
-        if block.kind == "blank":
-            header = ""
-        if block.kind == "header":
+        if block.kind in ("blank", "header"):
             header = text
         if block.kind in ("text", "heading"):
             lead, items = "", []
         if block.kind == "heading" or _is_title(block, following):
-            level, title = block.level, text.strip("*_# ")
+            level, title = len(text) - len(text.lstrip("#")) or 6, text.strip("*_# ")
             path = [*(one for one in path if one[0] < level), (level, title)]
-            context, lead, header, items = [*context, title], "", "", []
-        if block.kind == "text" and (text.endswith(":") or following and following.kind == "row"):
+            context, header, items = [*context, title], "", []
+        elif block.kind == "text" and (text[-1] == ":" or (following and following.kind == "row")):
             lead = text
         if block.kind == "row":
             context += [lead, header]
         if block.kind == "item":
-            mark = _ITEM.match(block.text)
-            indent = len(mark[1].expandtabs()) if mark else 0
+            indent = len(block.text.expandtabs()) - len(block.text.expandtabs().lstrip())
             items = [one for one in items if one[0] < indent]
             context += [lead, *(one for _, one in items)]
             items.append((indent, text))
-        if block.kind in ("row", "item", "text"):
-            heading = SEPARATOR.join(dict.fromkeys(part for part in context if part))
-            passages.append(Passage(source, block.start, block.end, heading, text))
-    return passages
+        block.heading, block.text = SEPARATOR.join(dict.fromkeys(filter(None, context))), text
+    return [block for block in blocks if block.kind in ("row", "item", "text")]
 
 
 def cells(row: str) -> list[tuple[str, int]]:
@@ -148,31 +127,31 @@ def cells(row: str) -> list[tuple[str, int]]:
     ([('Kettle', 2), ('2 years', 11)], [('Monday', 0), ('closed', 12)])
     """
     ends = [match.span() for match in _CELLS.finditer(row)]
-    starts = [0, *(end for _, end in ends)]
     stops = [*(start for start, _ in ends), len(row)]
-    inner = [(row[a:b].strip(), a) for a, b in zip(starts, stops, strict=True)]
-    edges = inner[row.startswith("|") : len(inner) - row.rstrip().endswith("|")]
-    return edges or inner
+    inner = [(row[a:b].strip(), a) for a, b in zip([0, *(e for _, e in ends)], stops, strict=True)]
+    return inner[row.startswith("|") : len(inner) - row.rstrip().endswith("|")] or inner
 
 
-def _blocks(lines: Iterable[tuple[int, str]]) -> list[_Block]:
-    blocks = [_Block("blank", 0, 0, "")]
+def _blocks(lines: Iterable[tuple[int, str]], source: str) -> list[Passage]:
+    blocks = [Passage(source, 0, 0, "", "", kind="blank")]
     for number, line in lines:
         last, kind = blocks[-1], _kind(line)
         if kind == "text" and last.kind in ("text", "item"):
-            last.text, last.end = f"{last.text}\n{line}", number
-        elif kind == "rule" and last.kind == "text" and last.start == last.end:
-            last.kind, last.level = "heading", 1 if "=" in line else 2
+            last.text, last.end_line = f"{last.text}\n{line}", number
+        elif kind == "rule" and last.kind == "text" and "\n" not in last.text:
+            last.kind, last.text = "heading", ("# " if "=" in line else "## ") + last.text
         elif kind == "rule" and last.kind == "row":
             last.kind = "header"
-        elif kind == "row" and last.kind != "row" and last.kind != "header":
-            plain = len(cells(line)) > 2 and not re.search(r"\d", line)
-            blocks.append(_Block("header" if plain else kind, number, number, line))
+        elif kind == "row" and last.kind not in ("row", "header") and _is_header(line):
+            blocks.append(Passage(source, number, number, "", line, kind="header"))
         elif kind != "rule":
-            match = _HEADING.match(line)
-            level, text = (len(match[1]), match[2]) if match else (6, line)
-            blocks.append(_Block(kind, number, number, text, level))
+            text = "" if kind == "blank" else line
+            blocks.append(Passage(source, number, number, "", text, kind=kind))
     return blocks
+
+
+def _is_header(first_row: str) -> bool:
+    return len(cells(first_row)) > 2 and not re.search(r"\d", first_row)
 
 
 def _kind(line: str) -> str:
@@ -183,12 +162,12 @@ def _kind(line: str) -> str:
         return "rule"
     if text.startswith("|") or len(cells(text)) > 1:
         return "row"
-    if _HEADING.match(text) or (text.isupper() and len(text.split()) <= 8 and len(text) > 3):
+    if re.match(r"#{1,6}\s+\S", text) or (text.isupper() and 3 < len(text) < 80):
         return "heading"
     return "item" if _ITEM.match(line) else "text"
 
 
-def _is_title(block: _Block, following: _Block | None) -> bool:
+def _is_title(block: Passage, following: Passage | None) -> bool:
     """Whether a line that is alone announces what follows: a title, or a question."""
     if block.kind not in ("text", "item") or (following and following.kind not in ("blank", "row")):
         return False
@@ -204,22 +183,20 @@ def _html_lines(text: str) -> Iterator[tuple[int, str]]:
     tree.strip_tags(["script", "style", "template", "noscript", "nav"])
     offset = 0
     for node in tree.css(_BLOCKS):
-        tag, parent = str(node.tag), node.parent
-        if parent is not None and parent.tag in ("td", "th"):
+        tag, row = str(node.tag), [" ".join(cell.text().split()) for cell in node.css("td,th")]
+        is_leaf = len(node.css(_BLOCKS)) <= 1  # the node itself
+        own = " ".join(row if tag == "tr" else node.text(deep=is_leaf).split())
+        if not own or (node.parent is not None and node.parent.tag in ("td", "th")):
             continue
-        is_leaf = tag == "tr" or len(node.css(_BLOCKS)) <= 1  # the node itself
-        own = " ".join(node.text(deep=is_leaf).split())
-        heads, row = node.css("th"), [" ".join(c.text().split()) for c in node.css("td,th")]
-        word = re.search(r"[^<&\s]{2,}(?: [^<&\s]+)?", row[0] if row else own)
+        word = re.search(r"[^<&\s]{2,}(?: [^<&\s]+)?", row[0] if tag == "tr" else own)
         offset = max(offset, text.find(word[0], offset) if word else 0)
         number = text.count("\n", 0, offset) + 1
         if tag == "tr":
-            yield from [(number, "| |"), (number, "|---|")] if 0 < len(heads) < len(row) else []
+            heads = len(node.css("th"))
+            yield from [(number, "| |"), (number, "|---|")] if 0 < heads < len(row) else []
             yield number, f"| {' | '.join(row)} |"
-            yield from [(number, "|---|")] if len(heads) == len(row) else []
-        elif own:
+            yield from [(number, "|---|")] if heads == len(row) else []
+        else:
             mark = {"li": "- ", "dt": "###### "}.get(tag, "")
-            mark = "#" * int(tag[1]) + " " if re.fullmatch("h[1-6]", tag) else mark
-            yield from (
-                [(number, mark + own)] if tag == "li" else [(number, mark + own), (number, "")]
-            )
+            yield number, ("#" * int(tag[1]) + " " if tag[0] == "h" else mark) + own
+            yield from [(number, "")] if tag != "li" else []

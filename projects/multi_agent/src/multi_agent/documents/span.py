@@ -12,19 +12,25 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from multi_agent.documents.question import Question
 from multi_agent.documents.read import SEPARATOR, Passage, cells
 from multi_agent.documents.words import tokens
 
 THRESHOLD = 0.33  # confidence
-IN_PASSAGE, IN_HEADING, OTHER_COLUMN = 0.6, 0.75, 0.2  # against 1 next to the candidate
+IN_PASSAGE, IN_HEADING, OTHER_COLUMN = 0.6, 0.75, 0.2  # how near a term is; 1 beside the candidate
+MISSING = 0.3  # a term that is less near counts as missing
+NAME, COMMON = 5.0, 0.5  # weight of a missing name or number that is rarer: no answer
 _SENTENCE_END = re.compile(
-    r"(?<![ (][A-Z])(?<!\b(?:Dr|Mr|Ms|No|St))(?<!\b(?:Mrs|e\.g|i\.e))[.!?]+[\"')]*\s+(?=[\"'(]?[A-Z0-9])"
-    r"|\n(?=[^\n]{1,40}: )"
+    r"(?<![ (][A-Z])(?<!\b(?:Dr|Mr|Ms|No|St))(?<!\b(?:Mrs|e\.g|i\.e))(?<!Prof)[.!?]+[\"')]*\s+"
+    r"(?=[\"'(]?[A-Z0-9])|\n(?=[^\n]{1,40}: )"
 )
 _CLAUSE = re.compile(r"[;,()]|\b(?:and|but|while|whereas|otherwise)\b| - | – ")
 _MARKUP = re.compile(r"\*+|`|(?<!\w)_+|_+(?!\w)|\[|\]\([^)]*\)|\]")
+
+Rarity = Callable[[str], float]
+_Candidate = tuple[int, int, float, dict[str, float]]  # start, end, quality, how near each term is
 
 
 @dataclass(frozen=True)
@@ -44,44 +50,38 @@ class Span:
         return float(numbers[0].replace(",", "")) if len(numbers) == 1 else None
 
 
-@dataclass(frozen=True)
-class _Candidate:
-    start: int
-    end: int
-    quality: float
-    near: dict[str, float]  # terms around it, with how near they are, 0 to 1
-
-
 def answer_span(
-    question: str,
-    passages: Sequence[Passage],
-    rarity: Callable[[str], float] = lambda term: 1.0,
+    question: str, passages: Sequence[Passage], rarity: Rarity = lambda _: 1.0
 ) -> Span | None:
     """The best short answer in the passages of a search; None if they do not contain it.
 
     `rarity` is how rare a term is in the documents, 0 to 1.
     """
-    spans = [s for s in all_spans(question, passages, rarity) if s[1].confidence >= THRESHOLD]
-    return max(spans, key=lambda pair: pair[0])[1] if spans else None
+    spans = [pair for pair in _spans(question, passages, rarity) if pair[1].confidence >= THRESHOLD]
+    spans.sort(key=lambda pair: -pair[0])
+    for (score, best), (other_score, other) in pairwise(spans[:2]):
+        is_tie = other.quote == best.quote and score - other_score < 0.005
+        if is_tie and len(cells(best.quote)) > 1:
+            return None  # two columns fit equally well
+    return spans[0][1] if spans else None
 
 
-def all_spans(
-    question: str, passages: Sequence[Passage], rarity: Callable[[str], float]
-) -> Iterator[tuple[float, Span]]:
+def _spans(text: str, passages: Sequence[Passage], rarity: Rarity) -> Iterator[tuple[float, Span]]:
     """All candidates with their scores."""
-    parsed = Question.of(question)
+    question = Question.of(text)
     for passage in passages:
         plain, offsets = _plain(passage.text)
-        for start, end in _units(plain):
-            unit = plain[start:end]
-            for one in _candidates(parsed, unit, passage, plain):
-                coverage, missing = _coverage(parsed, one.near, rarity)
-                doubt = 0.3 * missing + 0.4 * (1 - one.quality)
-                confidence = min(1.0, 0.7 * coverage + 0.6 * passage.score - doubt)
-                quote = passage.text[offsets[start] : offsets[end - 1] + 1]
-                answer = parsed.worded(unit[one.start : one.end])
-                score = coverage + 0.5 * passage.score + 0.2 * one.quality
-                yield score, Span(answer, quote, passage.place, round(confidence, 3))
+        for first, last in _units(plain):
+            unit = plain[first:last]
+            for start, end, quality, near in _candidates(question, unit, passage, plain):
+                coverage, missing = _coverage(question, near, rarity)
+                confidence = (
+                    0.7 * coverage + 0.6 * passage.score - 0.3 * missing - 0.4 * (1 - quality)
+                )
+                quote = passage.text[offsets[first] : offsets[last - 1] + 1]
+                answer = question.worded(unit[start:end])
+                score = coverage + 0.5 * passage.score + 0.2 * quality
+                yield score, Span(answer, quote, passage.place, round(min(1.0, confidence), 3))
 
 
 def _plain(text: str) -> tuple[str, list[int]]:
@@ -92,26 +92,23 @@ def _plain(text: str) -> tuple[str, list[int]]:
 
 
 def _units(text: str) -> Iterator[tuple[int, int]]:
-    """Start and end of each sentence, or of the row."""
-    start = 0
+    """Start and end of each sentence that is not a question, or of the row."""
     ends = [match.end() for match in _SENTENCE_END.finditer(text)] if len(cells(text)) < 2 else []
-    for end in [*ends, len(text)]:
-        part = text[start:end]
-        if part.strip() and not part.rstrip().endswith("?"):
-            yield start + len(part) - len(part.lstrip()), start + len(part.rstrip())
-        start = end
+    for start, end in zip([0, *ends], [*ends, len(text)], strict=True):
+        part = text[start:end].rstrip()
+        if part and not part.endswith("?"):
+            yield start, start + len(part)
 
 
-def _coverage(
-    question: Question, near: dict[str, float], rarity: Callable[[str], float]
-) -> tuple[float, float]:
+def _coverage(question: Question, near: dict[str, float], rarity: Rarity) -> tuple[float, float]:
     """The share of the question's terms near a candidate, and the weight of those missing."""
     total = matched = missing = 0.0
     for term, weight in question.weights.items():
-        weight, level = weight * (0.3 + 0.7 * rarity(term)), near.get(term, 0.0)
+        rare, level = rarity(term), near.get(term, 0.0)
+        weight *= 0.3 + 0.7 * rare
         total, matched = total + weight, matched + weight * level
-        if level < 0.3:
-            missing += 5.0 if term in question.names else weight
+        is_name = term in question.names and rare > COMMON
+        missing += (NAME if is_name else weight) if level < MISSING else 0.0
     return (matched / total if total else 0.5), missing
 
 
@@ -121,21 +118,20 @@ def _candidates(
     if len(cells(unit)) > 1:
         yield from _cells(question, unit, passage.heading)
         return
-    around = dict.fromkeys((t.term for t in tokens(plain)), IN_PASSAGE)
-    around |= dict.fromkeys((t.term for t in tokens(passage.heading)), IN_HEADING)
-    words = question.tokens(unit)
-    matches = question.matches(unit)
+    around = {t.term: IN_PASSAGE for t in tokens(plain)}
+    around |= {t.term: IN_HEADING for t in tokens(passage.heading)}
+    words, matches = question.tokens(unit), question.matches(unit)
     for start, end, quality in matches:
         near = dict(around)
         for token in words:
             left, right = min(token.end, end), max(token.start, start)
-            distance = sum(left <= other.start < right for other in words)
+            distance = min(6, sum(left <= other.start < right for other in words))
             clauses = len(_CLAUSE.findall(unit[left:right]))
             clauses = min(2, clauses + sum(left < a and b < right for a, b, _ in matches))
             # An earlier clause often has the subject: "The fee is €35; for scans €80."
-            level = 1.0 - 0.01 * min(distance, 15) - (0.03 if left < start else 0.1) * clauses
+            level = 1.0 - 0.01 * distance - (0.03 if left < start else 0.15) * clauses
             near[token.term] = max(near.get(token.term, 0.0), level)
-        yield _Candidate(start, end, quality, near)
+        yield start, end, quality, near
 
 
 def _cells(question: Question, row: str, heading: str) -> Iterator[_Candidate]:
@@ -146,14 +142,12 @@ def _cells(question: Question, row: str, heading: str) -> Iterator[_Candidate]:
     parts = cells(row)
     for number, (cell, start) in enumerate(parts):
         head = heads[number] if number < len(heads) else ""
-        others = [(text, n in (0, number)) for n, (text, _) in enumerate(parts) if n != number]
-        near = dict.fromkeys((t.term for t in tokens(path)), IN_HEADING)
-        near |= dict.fromkeys((t.term for one in heads for t in tokens(one)), OTHER_COLUMN)
-        near |= dict.fromkeys((t.term for one in heads[:1] for t in tokens(one)), IN_HEADING)
-        for text, is_first in [*others, (head, True)]:
-            level = 1.0 if is_first or number == 0 else 0.8
-            near |= dict.fromkeys((t.term for t in question.tokens(text)), level)
+        first = 1.0 if number == 0 else 0.8  # how near the other cells are, but for the first
+        others = [(text, first if n else 1.0) for n, (text, _) in enumerate(parts) if n != number]
+        levels = [(path, IN_HEADING), *((one, OTHER_COLUMN) for one in heads)]
+        levels += [(one, IN_HEADING) for one in heads[:1]] + [*others, (head, 1.0)]
+        near = {t.term: level for text, level in levels for t in question.tokens(text)}
         near |= {t.term: 0.9 for t in tokens(cell) if t.term in question.units}
         quality = question.fit(cell, head) - 0.3 * (number == 0)
         if cell and quality > 0:
-            yield _Candidate(start, start + len(cell), quality, near)
+            yield start, start + len(cell), quality, near

@@ -54,10 +54,11 @@ class Researcher:
 
     def work(self, step: Step, context: Context) -> Result:
         """Search, then take the answer from the passages. Raises ToolError if the search fails."""
-        hits = context.call("search_documents", question=step.task, k=PASSAGES)
+        question = self.documents.rephrase(step.task)
+        hits = context.call("search_documents", question=question, k=PASSAGES)
         passages = [hit if isinstance(hit, Passage) else Passage(**hit) for hit in hits]
         if context.model is None:
-            span, problem = answer_span(step.task, passages, self.documents.rarity), NOT_FOUND
+            span, problem = answer_span(question, passages, self.documents.rarity), NOT_FOUND
         else:
             span, problem = self._ask(context.model, step.task, passages)
         if span is None:
