@@ -227,8 +227,11 @@ def date_column(draft: Draft, one: Link) -> tuple[Column, Link | None]:
     before = draft.items_before(one)
     for i, other in enumerate(before):
         if any(c.kind in ("date", "year") for _, c in other.columns):
+            column = draft.column(other, "date", "year")
+            if not _is_related(draft, draft.table(column)):
+                raise NotUnderstood(f"{column} is not about {draft.subject.name}.")
             other.role = other.role or "date"
-            return draft.column(other, "date", "year"), other
+            return column, other
         for event in [*before[i + 1 : i + 2], other]:  # "BORROWED books in 2024"
             related = event is other or (
                 event.table
@@ -240,11 +243,10 @@ def date_column(draft: Draft, one: Link) -> tuple[Column, Link | None]:
             if related and event.table and (column := draft.date_of(event.table)):
                 return column, event
         if other.columns and not other.tables:
+            owner = draft.table(other.columns[0][1])
             start = draft.measure.table if draft.measure else draft.subject
-            tables = {c.table for _, c in other.columns if draft.above(draft.table(c), start)}
-            columns = [c for name in tables if (c := _event_date(draft, draft.schema.table(name)))]
-            if len(columns) == 1:
-                return columns[0], None
+            if draft.above(owner, start) and (column := _event_date(draft, owner)):
+                return column, None
     near = [draft.subject, *([draft.measure.table] if draft.measure else [])]
     for table in near:
         if column := _event_date(draft, table):
@@ -366,10 +368,9 @@ def _resolve_relations(draft: Draft) -> None:
         if one.role or not (one.tables or one.columns):
             continue
         best = one.columns[0][0] if one.columns else 0
-        column = next((c for s, c in one.columns if s == best and c.kind in ("flag", "date")), None)
-        if column is not None and (not one.tables or one.tables[0][0] <= best):
+        column = next((c for s, c in one.columns if s == best and _is_set(draft, c)), None)
+        if column is not None and (not one.tables or one.tables[0][0] < best):
             one.role = "value"
-            column = draft.column(one, "flag", "date")
             _add_flag(draft, one, column)
         elif one.table is not None:
             _add_relation(draft, one, one.table)
@@ -379,6 +380,17 @@ def _resolve_relations(draft: Draft) -> None:
             one.role = "repeated"
 
 
+def _is_related(draft: Draft, table: Table) -> bool:
+    """Whether rows of a table are directly above or below those asked for."""
+    starts = [draft.subject, *([draft.measure.table] if draft.measure else [])]
+    return any(draft.above(start, table) or draft.above(table, start) for start in starts)
+
+
+def _is_set(draft: Draft, column: Column) -> bool:
+    """Whether a column says that something is so or has happened: "active", "returned"."""
+    return column.kind in ("flag", "date") or draft.schema.reference(column) is not None
+
+
 def _add_flag(draft: Draft, one: Link, column: Column) -> None:
     negation = draft.negation(one)
     if column.kind == "flag":
@@ -386,9 +398,11 @@ def _add_flag(draft: Draft, one: Link, column: Column) -> None:
     elif column.nullable:
         new = Filter(draft.table(column), column, "empty", (), 0 if negation else one.start + 1000)
     elif negation:
-        raise NotUnderstood(f"{column} is set in all rows.")
-    else:
+        new = Filter(draft.table(column), negation=negation)
+    elif _is_related(draft, draft.table(column)):
         return
+    else:
+        new = Filter(draft.table(column))
     draft.filters.append((one.start, new))
 
 

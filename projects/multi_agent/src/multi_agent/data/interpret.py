@@ -191,12 +191,24 @@ def _resolve_target(
 ) -> None:
     """Find the subject, and what of it is asked for."""
     items = [one for one in draft.links if draft.is_item(one) and not draft.is_adjective(one)]
+    items = [
+        o for o in items if o.tables or any(c.kind not in ("flag", "date") for _, c in o.columns)
+    ]
     start = asking[0] if asking else None
     kind = next((k for k in ("who", "when", "where", "how") if start and k in start.operators), "")
     target = next(
         (one for one in items if not start or one.start >= start.end), (items or [None])[0]
     )
     first = draft.next(start) if start else (draft.links or [None])[0]
+    if (
+        kind == "who"
+        and target
+        and draft.next(start) is target
+        and target.columns
+        and not target.tables
+    ):
+        if draft.schema.reference(target.columns[0][1]):  # "who is the manager of"
+            return _select(draft, draft.column(target), target)
     if kind or (
         draft.function == "count"
         and first
@@ -250,7 +262,8 @@ def _ask_rows(draft: Draft, target: Link, group: Link | None) -> None:
 
 def _number_of(draft: Draft, table: Table) -> Column:
     """The one number that a table is about: the amount of a fine."""
-    numbers = [c for c in table.columns if draft.is_number(c) and not c.expression]
+    numbers = [column for column in table.columns if draft.is_number(column)]
+    numbers = [column for column in numbers if column.expression] or numbers
     summed = [c for c in numbers if {w.stem for w in c.words} & _SUMMED] or numbers
     if len(summed) != 1:
         raise NotUnderstood(f"I don't know which number of {table.name} you mean.")
@@ -361,15 +374,24 @@ def _select(draft: Draft, column: Column | None, one: Link | None = None) -> Non
 
 def _count_named(draft: Draft, first: Link | None) -> None:
     """ "How many no-shows": rows with a status. "How many MRI scans": rows that refer to a scan."""
-    if draft.function not in ("count", "share") or first is None or not first.values:
+    flag = first and first.columns and first.columns[0][1].kind == "flag"
+    if draft.function == "count" and first and flag:  # "how many yellow cards"
+        draft.subject = draft.table(first.columns[0][1])
+        draft.measure = Measure("count", draft.subject)
+        return
+    if draft.function not in ("", "count", "share") or first is None or not first.values:
         raise NotUnderstood("I don't know what the question asks for.")
     value = max(first.values, key=lambda one: (one.whole, one.enumeration))
     draft.subject = draft.table(value.column)
-    if value.column in draft.subject.label and not any(value.column.kind == "flag" for _ in "1"):
+    if value.column in draft.subject.label:
         below = {key.table for key in draft.schema.foreign_keys if key.target == value.column.table}
         if len(below) != 1:
             raise NotUnderstood(f"I don't know what to count of {value.value!r}.")
         draft.subject = draft.schema.table(below.pop())
+    elif not draft.function and not value.enumeration:
+        raise NotUnderstood("I don't know what the question asks for.")
+    if not draft.function:
+        return
     draft.measure = Measure("count", draft.subject)
 
 
@@ -386,7 +408,7 @@ def _ask_extreme(draft: Draft, order: Order) -> None:
 
 def _person(draft: Draft, tables: list[Table]) -> Table:
     persons = {word(name).stem for name in ignored("persons")}
-    people = [t for t in draft.schema.tables if t.words[-1].stem in persons]
+    people = [t for t in draft.schema.tables if t.key and t.words[-1].stem in persons]
     for table in tables:
         above = [person for person in people if draft.above(table, person)]
         if table in people or len(above) == 1:

@@ -23,7 +23,7 @@ _MONTH = {name[:n]: i for i, name in enumerate(_MONTHS.split(), 1) for n in (3, 
 _SMALL = "zero one two three four five six seven eight nine ten eleven twelve"
 _NUMBERS = {name: float(n) for n, name in enumerate(_SMALL.split())} | {"once": 1.0, "twice": 2.0}
 _KINDS = {"date": 0, "operator": 1, "value": 2, "item": 3, "number": 4, "unit": 5}
-_SCALES = {"thousand": 1e3, "k": 1e3, "million": 1e6, "m": 1e6, "billion": 1e9}
+_SCALES = {"thousand": 1e3, "k": 1e3, "million": 1e6, "billion": 1e9}
 _FILLERS = ("of", "the", "a", "in", "for", "by")
 
 
@@ -237,6 +237,8 @@ def _items(words: Sequence[Word], start: int, schema: Schema, values: ValueIndex
     for span in scored.values():
         span.tables = _best(span.tables)
         span.columns = _best(span.columns)
+        if span.columns and span.tables and span.tables[0][0] < span.columns[0][0] - 0.05:
+            span.tables = []
         yield span
 
 

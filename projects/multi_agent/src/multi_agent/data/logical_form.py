@@ -64,7 +64,10 @@ class Filter:
             return f"{no}{self.column} from {self.values[0]} until before {self.values[1]}"
         if self.operator == "empty":
             return f"{self.column} {'set' if self.negation else 'empty'}"
-        return f"{self.column} {no}{_WORDS.get(self.operator, '')} {values}".replace("  ", " ")
+        role = f" ({self.via.column})" if self.via else ""
+        return f"{self.column}{role} {no}{_WORDS.get(self.operator, '')} {values}".replace(
+            "  ", " "
+        )
 
 
 @dataclass(frozen=True)

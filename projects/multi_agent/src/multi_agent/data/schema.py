@@ -13,7 +13,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from multi_agent.data.words import UNITS, Word, name_words
+from multi_agent.data.words import SUFFIXES, Word, name_words
 
 if TYPE_CHECKING:
     from multi_agent.data.database import Database
@@ -22,6 +22,8 @@ Kind = Literal["number", "year", "date", "flag", "text"]
 _SAMPLE = 2000  # rows per table from which kinds are inferred
 _DATE = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d.*)?")
 _FLAGS = ({"y", "n"}, {"yes", "no"}, {"true", "false"}, {"t", "f"})
+_IDS = ("id", "key", "code", "number")
+_ROLES = ("manager", "supervisor", "boss", "parent", "mentor", "lead", "leader", "reports")
 _LABELS = ("name", "title", "label", "full name", "description", "code", "number")
 
 
@@ -78,7 +80,7 @@ class Table:
         own = " ".join(word.text for word in self.words)
         names = [*_LABELS[:4], f"{own} name", f"{own} title", *_LABELS[4:]]
         ends = [c for c in self.columns if c.words and c.words[-1].text in ("name", "title")]
-        texts = [c for c in self.columns if c.kind == "text" and not c.key]
+        texts = [self.key] if self.key else [c for c in self.columns if c.kind == "text"]
         best = [by_words[name] for name in names if name in by_words] + ends + texts[:1]
         return tuple((best or [self.key or self.columns[0]])[:1])
 
@@ -206,7 +208,7 @@ def _table(database: Database, name: str, raw: list[tuple[str, str, bool]]) -> T
     columns = []
     for (column, declared, key), cells in zip(raw, values, strict=True):
         parts = name_words(column)
-        unit = parts[-1].text if len(parts) > 1 and parts[-1].text in UNITS else ""
+        unit = parts[-1].text if len(parts) > 1 and parts[-1].text in SUFFIXES else ""
         own = {w.stem for w in words}
         names_row = [w.text for w in parts if w.stem not in own] in (["id"], ["key"])
         if not has_key and names_row and len(set(map(str, cells))) == len(sample) == len(cells):
@@ -244,13 +246,21 @@ def _truth(cells: list[Any]) -> tuple[Any, Any]:
     return (values[1], values[0]) if len(values) == 2 else (True, False)
 
 
+def _is_role(column: Column) -> bool:
+    """A reference to a row of the same table: `manager_id`."""
+    return column.words[-1].text in _IDS and column.words[0].text in _ROLES
+
+
 def _inferred_keys(tables: tuple[Table, ...]) -> list[ForeignKey]:
     """`customer_id` refers to the key of the table customers, unless it is that key."""
     keys = []
     for table in tables:
         for column in table.columns:
-            stems = [word.stem for word in column.words if word.text not in ("id", "key", "code")]
-            is_id = column.words[-1].text in ("id", "key", "code") or column.name.endswith("Id")
+            stems = [word.stem for word in column.words if word.text not in _IDS]
+            if table.key and not column.key and _is_role(column):
+                keys.append(ForeignKey(table.name, column.name, table.name, table.key.name))
+                continue
+            is_id = column.words[-1].text in _IDS or column.name.endswith("Id")
             for target in tables:
                 key = target.key
                 if key is None or (target == table and column.key) or not stems or column == key:

@@ -47,6 +47,8 @@ UNITS: dict[str, tuple[str, float]] = {
     for name, factor in units.items()
 }
 """Kind and size of a unit: {"hours": ("time", 3600), …}; money is counted in whole units."""
+SUFFIXES = UNITS.keys() - set("second minute hour day week month year euro dollar cent".split())
+"""Units that end a column's name; "day" alone is the name of a day."""
 
 
 @cache
