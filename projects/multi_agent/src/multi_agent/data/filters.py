@@ -49,6 +49,9 @@ def _claim(draft: Draft, one: Link) -> Comparison | None:
     unit = next((o for o in (draft.next(last), draft.before(numbers[0])) if o and o.unit), None)
     after = draft.next(unit if unit and unit.start > last.start else last)
     end = max(last.end, unit.end if unit else 0)
+    for other in (after, draft.next(after)):  # "3 different products", "10 in stock"
+        if other and other.start == end and other.operators & {"distinct", "within"}:
+            after, end = draft.next(other), other.end
     close = after is not None and after.start == end and draft.is_item(after)
     argument = after if close and after and (after.table or draft.numeric(after)) else before
     size = max(number.number or 0 for number in numbers)
@@ -238,7 +241,8 @@ def date_column(draft: Draft, one: Link) -> tuple[Column, Link | None]:
                 and other.table
                 and event.table != other.table
                 and draft.gap(event, other) == 0
-                and draft.above(event.table, other.table)
+                and draft.schema.base(event.table, other.table)
+                and not draft.above(other.table, event.table)
             )
             if related and event.table and (column := draft.date_of(event.table)):
                 return column, event

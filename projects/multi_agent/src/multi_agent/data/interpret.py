@@ -217,6 +217,8 @@ def _resolve_target(
     ):
         if not (kind == "who" and target and target.table and draft.next(start) is target):
             return _resolve_without_target(draft, kind, order, first)
+    if draft.function == "much" and target and not draft.numeric(target):
+        target = next((one for one in items if draft.numeric(one)), target)
     if target is None or (order and order.argument and group and draft.numeric(order.argument)):
         return _resolve_without_target(draft, kind, order, first)
     target.role = "target"
@@ -465,9 +467,8 @@ def _order_value(draft: Draft, order: Order) -> Measure | Column:
     grouped = bool(draft.select) and draft.select[0] not in draft.subject.label
     if rows and not function and not grouped:
         return column
-    summed = order.at.text in ("most", "least", "top", "fewest") or (
-        order.hint and _is_summed(column)
-    )
+    summed = order.at.text in ("most", "least", "top", "fewest") or column.expression
+    summed = summed or (order.hint and _is_summed(column)) or _TOTALS & {*argument.text.split()}
     extreme = "max" if order.descending else "min"
     name: Any = {"much": "sum", "": "sum" if summed else extreme}.get(function, function)
     return Measure(name, draft.table(column), column)

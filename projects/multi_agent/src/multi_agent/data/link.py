@@ -24,7 +24,7 @@ _SMALL = "zero one two three four five six seven eight nine ten eleven twelve"
 _NUMBERS = {name: float(n) for n, name in enumerate(_SMALL.split())} | {"once": 1.0, "twice": 2.0}
 _KINDS = {"date": 0, "operator": 1, "value": 2, "item": 3, "number": 4, "unit": 5}
 _SCALES = {"thousand": 1e3, "k": 1e3, "million": 1e6, "billion": 1e9}
-_FILLERS = ("of", "the", "a", "in", "for", "by")
+_FILLERS = ("of", "the")
 
 
 @dataclass
@@ -222,7 +222,8 @@ def _items(words: Sequence[Word], start: int, schema: Schema, values: ValueIndex
     """Tables, columns and values whose words begin at `start`; the longest phrase of each kind."""
     scored: dict[int, Link] = {}
     for item, parts in vocabulary(schema):
-        for size, score in _overlap(words, start, parts):
+        fillers = () if isinstance(item, Table) else _FILLERS
+        for size, score in _overlap(words, start, parts, fillers):
             span = scored.setdefault(
                 size, Link(start, start + size, _text(words, start, start + size))
             )
@@ -259,7 +260,7 @@ def vocabulary(schema: Schema) -> list[tuple[Table | Column, tuple[Word, ...]]]:
             if schema.reference(column):
                 drop |= {"number", "code", "key"}
             parts = [w for w in column.words if w.text not in drop or column.key]
-            if column.unit and len(parts) > 1:
+            if column.unit and len(parts) > 1 and not column.expression:
                 parts = parts[:-1]
             bare = tuple(word for word in parts if word.stem not in own)
             if bare != tuple(parts) and bare and not column.key:
@@ -270,7 +271,7 @@ def vocabulary(schema: Schema) -> list[tuple[Table | Column, tuple[Word, ...]]]:
 
 
 def _overlap(
-    words: Sequence[Word], start: int, parts: tuple[Word, ...]
+    words: Sequence[Word], start: int, parts: tuple[Word, ...], fillers: tuple[str, ...]
 ) -> Iterator[tuple[int, float]]:
     """Length of the phrase at `start` made of `parts`, and the share of them it covers."""
     left, total, position = list(parts), 0.0, start
@@ -280,7 +281,7 @@ def _overlap(
         if score:
             left.pop(best)
             total += score
-        elif position == start or word.text not in _FILLERS or len(parts) == 1:
+        elif position == start or word.text not in fillers or len(parts) == 1:
             break
         position += 1
     while position > start and words[position - 1].text in _FILLERS:

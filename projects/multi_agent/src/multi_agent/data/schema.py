@@ -276,7 +276,9 @@ def _inferred_keys(tables: tuple[Table, ...]) -> list[ForeignKey]:
 def _with_revenue(table: Table) -> Table:
     """A line with a quantity and a price gets the column `quantity * price`."""
     numbers = [column for column in table.columns if column.kind == "number"]
-    quantity = next((c for c in numbers if c.words[-1].text in ("quantity", "units")), None)
+    quantity = next((c for c in numbers if {w.text for w in c.words} & {"quantity", "units"}), None)
+    if quantity and {w.text for w in quantity.words} & {"stock", "available", "hand", "reorder"}:
+        return table
     prices = [c for c in numbers if any(w.text == "price" for w in c.words)]
     discount = next((c for c in table.columns if c.words[0].text == "discount"), None)
     if quantity is None or len(prices) != 1 or discount is not None:
