@@ -116,7 +116,7 @@ def test_interrupted_effect_is_repeated_only_by_decision(open_box):
 def test_interrupted_effect_can_be_skipped(open_box):
     def refund(order: str) -> str:
         """Refund an order."""
-        raise ConnectionError("connection lost")
+        raise ConnectionError(f"connection lost, order {order}")
 
     box = open_box(refund, effects=True, permissions={"refund": "allow"})
     with pytest.raises(ToolError):
@@ -193,7 +193,7 @@ def test_exit_of_a_tool_is_an_error_of_that_tool(open_box):
 def test_secrets_are_redacted_in_events(open_box):
     def login(password: str, header: str) -> str:
         """Log in."""
-        return "ok"
+        return str(len(password + header))
 
     box = open_box(login)
     box.call("s1", "login", password="hunter2", header="Bearer abcdefghijkl123456")

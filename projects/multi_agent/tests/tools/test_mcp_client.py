@@ -1,0 +1,59 @@
+"""Tools of a real MCP server in a subprocess."""
+
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+
+from multi_agent.tools.mcp_client import mcp_tools
+from multi_agent.tools.toolbox import ToolError
+from seedbed.errors import Unavailable
+
+SERVER = shlex.join([sys.executable, str(Path(__file__).with_name("mcp_test_server.py"))])
+
+pytestmark = pytest.mark.slow  # each call starts a Python process
+
+
+@pytest.fixture(scope="module")
+def tools():
+    tools, problems = mcp_tools({"test": SERVER}, seconds=30)
+    assert not problems
+    return {tool.name: tool for tool in tools}
+
+
+def test_tools_have_schema_and_effects_unless_read_only(tools):
+    assert tools["test.echo"].parameters["required"] == ["text"]
+    assert not tools["test.echo"].effects and tools["test.send"].effects
+    assert all(tool.untrusted for tool in tools.values())
+
+
+def test_call_returns_the_text(tools):
+    assert tools["test.echo"].function(text="hello") == "hello"
+
+
+def test_error_of_a_tool_names_it(tools):
+    with pytest.raises(ToolError, match=r"test\.fail: .*no such city"):
+        tools["test.fail"].function()
+
+
+def test_server_that_dies_is_an_error_and_the_next_call_works(tools):
+    with pytest.raises(Unavailable, match="MCP server 'test'"):
+        tools["test.die"].function()
+    assert tools["test.echo"].function(text="again") == "again"
+
+
+@pytest.mark.parametrize("name", ["test.hang", "test.flood"])
+def test_server_that_hangs_or_floods_is_given_up(name):
+    tools, _ = mcp_tools({"test": SERVER}, seconds=8)  # reading 50 MB takes the SDK minutes
+    tool = next(tool for tool in tools if tool.name == name)
+    with pytest.raises(Unavailable, match="did not respond within 8 s"):
+        tool.function()
+
+
+def test_missing_servers_are_problems_and_others_work():
+    servers = {"none": "/no/such/command", "empty": "", "closed": "http://127.0.0.1:9/mcp"}
+    tools, problems = mcp_tools({**servers, "test": SERVER}, seconds=30)
+    assert problems.keys() == servers.keys() and len(tools) == 6
+    assert "/no/such/command" in problems["none"]
+    assert not any("\n" in problem for problem in problems.values())
