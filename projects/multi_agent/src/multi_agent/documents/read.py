@@ -169,7 +169,10 @@ def _kind(line: str) -> str:
 
 def _is_title(block: Passage, following: Passage | None) -> bool:
     """Whether a line that is alone announces what follows: a title, or a question."""
-    if block.kind not in ("text", "item") or (following and following.kind not in ("blank", "row")):
+    is_numbered = block.kind == "item" and block.text[0].isdigit()
+    if not following or following.kind not in ("blank", "row"):
+        return False
+    if block.kind != "text" and not is_numbered:
         return False
     text, size = block.text.strip("*_ "), len(block.text.split())
     return (size <= 8 and not re.search(r"[.!:,;]$|: |\d{2}|@|/|\n", text)) or text.endswith("?")

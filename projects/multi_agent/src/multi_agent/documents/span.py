@@ -21,7 +21,7 @@ from multi_agent.documents.words import tokens
 THRESHOLD = 0.33  # confidence
 IN_PASSAGE, IN_HEADING, OTHER_COLUMN = 0.6, 0.75, 0.2  # how near a term is; 1 beside the candidate
 MISSING = 0.3  # a term that is less near counts as missing
-NAME, COMMON = 5.0, 0.5  # weight of a missing name or number that is rarer: no answer
+NAME, COMMON = 5.0, 0.5  # weight of a missing number, or of a name that is rarer: no answer
 _SENTENCE_END = re.compile(
     r"(?<![ (][A-Z])(?<!\b(?:Dr|Mr|Ms|No|St))(?<!\b(?:Mrs|e\.g|i\.e))(?<!Prof)[.!?]+[\"')]*\s+"
     r"(?=[\"'(]?[A-Z0-9])|\n(?=[^\n]{1,40}: )"
@@ -107,7 +107,7 @@ def _coverage(question: Question, near: dict[str, float], rarity: Rarity) -> tup
         rare, level = rarity(term), near.get(term, 0.0)
         weight *= 0.3 + 0.7 * rare
         total, matched = total + weight, matched + weight * level
-        is_name = term in question.names and rare > COMMON
+        is_name = term in question.names and (rare > COMMON or term[0].isdigit())
         missing += (NAME if is_name else weight) if level < MISSING else 0.0
     return (matched / total if total else 0.5), missing
 
