@@ -35,8 +35,11 @@ class Analyst:
         return QuestionParser(self._database)
 
     def bid(self, task: str) -> float:
-        """The share of the task's words that the database has."""
-        return self._parser.coverage(task)
+        """High if the task parses, else little: by the share of its words that the database has."""
+        parse, coverage = self._parser.parse(task), self._parser.coverage(task)
+        if parse.question:
+            return 0.5
+        return 0.3 * coverage if parse.problem else 0.5 + 0.45 * coverage
 
     def work(self, step: Step, context: Context) -> Result:
         """Answer one question, or return the reason why not as the problem."""
