@@ -8,8 +8,6 @@ run twice, after a crash or a question to the user: whatever has an effect goes 
 `run.toolbox`, which does not repeat a call that ended.
 """
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,14 +17,14 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.runtime import Runtime
 from langgraph.types import Send, interrupt
 
-from multi_agent.compose import compose_answer
+from multi_agent.answer.compose import compose_answer
+from multi_agent.answer.verify import verify_result
 from multi_agent.plan.model_plan import model_plan
 from multi_agent.plan.planner import Planner
 from multi_agent.plan.references import fill
 from multi_agent.specialists import Context, Specialist, Workspace
-from multi_agent.state import Answer, Result, RunState, Step
+from multi_agent.state import Result, RunState, Step
 from multi_agent.tools.toolbox import NeedsUser, ToolBox
-from multi_agent.verify import verify_result
 from seedbed.errors import SeedbedError
 from seedbed.observe.budget import Budget, OverBudget
 
@@ -46,7 +44,7 @@ class Run:
     budget: Budget
     emit: Callable[..., None]
     """`emit(kind, step="", **data)` records an event."""
-    model: Callable[[str], BaseChatModel | None] = lambda role: None  # noqa: ARG005
+    model: "Callable[[str], BaseChatModel | None]" = lambda role: None  # noqa: ARG005
     """The model of a role, if it can follow instructions."""
     examples: Sequence[str] = ()
     max_replans: int = 2
@@ -74,7 +72,7 @@ class StepState(TypedDict):
     problem: str
 
 
-def build_graph(checkpointer: Any = None) -> CompiledStateGraph[Any, Run, Any, Any]:
+def build_graph(checkpointer: Any = None) -> "CompiledStateGraph[Any, Run, Any, Any]":
     """The compiled graph; README's picture is generated from it."""
     graph = StateGraph(RunState, context_schema=Run)
     graph.add_node("clarify", clarify)
@@ -96,7 +94,11 @@ def build_graph(checkpointer: Any = None) -> CompiledStateGraph[Any, Run, Any, A
 def clarify(state: RunState, runtime: Runtime[Run]) -> RunState:
     """Ask once for another wording, if no specialist can do anything with the task."""
     run = runtime.context
-    if run.model("planner") or not run.asks or Planner(run.specialists.values()).plan(state["task"]):
+    if (
+        run.model("planner")
+        or not run.asks
+        or Planner(run.specialists.values()).plan(state["task"])
+    ):
         return {}
     question = f"This team cannot work on that. {abilities(run)} How would you put it?"
     return {"task": str(interrupt({"question": question, "options": [], "step": ""}))}
@@ -105,6 +107,8 @@ def clarify(state: RunState, runtime: Runtime[Run]) -> RunState:
 def plan(state: RunState, runtime: Runtime[Run]) -> RunState:
     """Typed steps with dependencies, by a model that can plan or else by bids."""
     run = runtime.context
+    if state.get("plan"):  # of a fork
+        return {}
     steps = plan_steps(run, state["task"])
     run.emit("plan", steps=[step.model_dump(mode="json") for step in steps])
     return {"plan": steps, "results": {}, "replans": 0}
@@ -140,11 +144,14 @@ def dispatch(state: RunState, runtime: Runtime[Run]) -> list[Send] | str:
         return all(id in results and not results[id].problem for id in step.after)
 
     sends = [
-        Send("specialist", StepState(
-            step=step,
-            inputs={id: results[id] for id in step.after},
-            problem=results[step.id].problem if step.id in results else "",
-        ))
+        Send(
+            "specialist",
+            StepState(
+                step=step,
+                inputs={id: results[id] for id in step.after},
+                problem=results[step.id].problem if step.id in results else "",
+            ),
+        )
         for step in state["plan"]
         if open_step(step) and ready(step)
     ]
@@ -179,7 +186,7 @@ def work(run: Run, step: Step, state: StepState) -> Result:
         try:
             if reason := run.ended():
                 return Result(step=step.id, problem=reason)
-            budget.spend(steps=1)
+            budget.take(steps=1)
             return run.specialists[step.specialist].work(step, context)
         except NeedsUser as need:
             if not run.asks:
@@ -270,6 +277,3 @@ def answer(state: RunState, runtime: Runtime[Run]) -> RunState:
 def abilities(run: Run) -> str:
     """What the team can do, in a sentence."""
     return " ".join(one.description for one in run.specialists.values())
-
-
-__all__ = ["Answer", "Run", "build_graph"]

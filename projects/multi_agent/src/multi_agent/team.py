@@ -13,24 +13,28 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.graph import START
 from langgraph.types import Command
 from pydantic import ValidationError
 
+from multi_agent.data.database import open_database
 from multi_agent.graph import Run, build_graph
-from multi_agent.runs.checkpoints import open_checkpointer
+from multi_agent.runs.checkpoints import open_checkpointer, serializer
 from multi_agent.runs.lease import LEASE_SECONDS, Leases
 from multi_agent.runs.ledger import Ledger
-from multi_agent.runs.store import RunRecord, RunStore
+from multi_agent.runs.replay import RecordedCalls
+from multi_agent.runs.store import Event, RunRecord, RunStore
 from multi_agent.specialists import Specialist, Workspace, open_specialists
-from multi_agent.state import Limits, Step
-from multi_agent.tools.builtin import builtin_tools
+from multi_agent.state import Answer, Limits, Step
 from multi_agent.tools.toolbox import Tool, ToolBox
 from seedbed.errors import (
     BadInput,
@@ -41,6 +45,7 @@ from seedbed.errors import (
     TooLarge,
     public_message,
 )
+from seedbed.models import catalog
 from seedbed.observe.budget import Budget, BudgetCallback
 
 if TYPE_CHECKING:
@@ -54,6 +59,7 @@ log = logging.getLogger(__name__)
 
 MAX_TASK = 8_000
 """Characters of a task."""
+ROLES = ("planner", "analyst", "researcher", "calculator", "coder", "writer")
 MAX_RUNS = 8
 """Runs of this process at the same time; more wait."""
 
@@ -84,14 +90,18 @@ class Team:
         memory: Memory,
         models: Mapping[str, BaseChatModel] | None = None,
         *,
+        specialists: Mapping[str, Specialist] | None = None,
+        asks: bool = True,
         verifies: bool = True,
     ) -> None:
         self.config, self.workspace, self.tools = config, workspace, tools
         self.store, self.memory = store, memory
         self.models = models or {}
-        self.verifies = verifies
-        self.specialists: dict[str, Specialist] = {s.name: s for s in open_specialists(workspace)}
+        self.asks, self.verifies = asks, verifies
+        self.specialists = specialists or {s.name: s for s in open_specialists(workspace)}
         self.graph = build_graph(checkpointer)
+        self.listeners: list[Callable[[Event], None]] = []
+        """Called with each event of this process's runs, after it was stored."""
         self._leases = Leases(store.engine)
         self._threads = ThreadPoolExecutor(MAX_RUNS, thread_name_prefix="run")
         self._active: dict[str, Run] = {}
@@ -106,10 +116,16 @@ class Team:
     def start(self, task: str, thread: str | None = None, limits: Limits | None = None) -> str:
         """Begin a run; returns its id at once. Raises BadInput or TooLarge for a bad task."""
         task = checked_task(task)
+        fact = self.memory.learn(task)
         if thread:
             task = self.memory.follow_up(thread, task)
         limits = limits or parse_limits(self.config.budget)
         record = self.store.create(task, thread=thread, limits=limits)
+        if fact:
+            answer = Answer(text=f"I'll remember that {fact.text}.", confident=True)
+            self.store.add_event(record.id, "answer", **answer.model_dump(mode="json"))
+            self.store.update(record.id, status="done", answer=answer)
+            return record.id
         self._leases.claim(record.id)
         self._submit(record, {"task": task})
         return record.id
@@ -138,6 +154,12 @@ class Team:
         self.store.add_event(run_id, "stopped")
         self._leases.release(run_id)
 
+    def usage(self, run_id: str) -> dict[str, float]:
+        """What a run has spent so far, as `Budget.usage`; of another process's, at its last rest."""
+        with self._lock:
+            active = self._active.get(run_id)
+        return active.budget.usage if active else self.store.run(run_id).usage
+
     def question(self, run_id: str) -> dict[str, Any] | None:
         """What a waiting run asks: `question`, `options`, `step`; None if it asks nothing."""
         pending = self._interrupts(run_id)
@@ -154,6 +176,7 @@ class Team:
         if not self._leases.claim(run_id):
             raise Conflict(f"Run {run_id!r} is at work in another process.")
         self.store.update(run_id, when=("waiting",), status="running")
+        self.store.add_event(run_id, "answered", text=text.strip())
         self._submit(record, Command(resume={pending[0].id: text.strip()}))
 
     def resume(self, run_id: str, patience: float = LEASE_SECONDS) -> None:
@@ -164,6 +187,9 @@ class Team:
         record = self.store.run(run_id)
         if record.status != "running":
             raise Conflict(f"Run {run_id!r} cannot be resumed; it is {record.status}.")
+        with self._lock:
+            if run_id in self._active:
+                raise Conflict(f"Run {run_id!r} is at work.")
         end = time.monotonic() + patience + 1
         while not self._leases.claim(run_id):
             if time.monotonic() > end:
@@ -200,10 +226,37 @@ class Team:
             record.task, thread=record.thread, limits=record.limits, parent=run_id
         )
         self._leases.claim(fork.id)
+        self._emit(fork.id, "plan", steps=[step.model_dump(mode="json") for step in plan])
+        for id, result in results.items():
+            self._emit(fork.id, "step_ended", id, result=result.model_dump(mode="json"))
         values = {"task": record.task, "plan": plan, "results": results, "replans": 0}
-        self.graph.update_state(self._thread(fork.id), values, as_node="plan")
+        self.graph.update_state(self._thread(fork.id), values, as_node=START)
         self._submit(fork, None)
         return fork.id
+
+    def replay(self, run_id: str) -> Replay:
+        """Work a run out again from its record, without a model or a tool.
+
+        Raises Conflict if it has no answer yet, or was forked: the record of its first steps is
+        then its parent's.
+        """
+        record = self.store.run(run_id)
+        if record.answer is None or record.parent:
+            what = f"is a fork of {record.parent}" if record.parent else "has no answer"
+            raise Conflict(f"Run {run_id!r} cannot be replayed; it {what}.")
+        calls = RecordedCalls(self.store, run_id)
+        toolbox = ToolBox(self.tools, calls, self.config.permissions, Budget(), lambda *_: None)
+        run = replace(
+            self._run(record), toolbox=toolbox, budget=Budget(), emit=lambda *_, **__: None
+        )
+        graph, config = build_graph(InMemorySaver(serde=serializer())), self._thread(run_id)
+        state = graph.invoke({"task": record.task}, config, context=run)
+        for text in calls.answers:
+            if pending := state.get("__interrupt__"):
+                resume = Command(resume={pending[0].id: text})
+                state = graph.invoke(resume, config, context=run)
+        answer = state["answer"].text if "answer" in state else ""
+        return Replay(answer, answer == record.answer.text, calls.count, calls.missing)
 
     def picture(self) -> str:
         """The graph as Mermaid text."""
@@ -242,6 +295,7 @@ class Team:
     def _submit(self, record: RunRecord, graph_input: Any) -> None:
         run = self._run(record)
         with self._lock:
+            self._leases.claim(record.id)  # once more: the drive before may just have released it
             self._active[record.id] = run
             self._futures[record.id] = self._threads.submit(self._drive, record, run, graph_input)
 
@@ -249,7 +303,7 @@ class Team:
         """The context of the graph for a run, new or continued."""
         budget = Budget(**record.limits.model_dump())
         budget.restore(record.usage)
-        emit = partial(self.store.add_event, record.id)
+        emit = partial(self._emit, record.id)
         ledger = Ledger(self.store, record.id)
         toolbox = ToolBox(
             self.tools,
@@ -268,8 +322,14 @@ class Team:
             model=partial(self._model, budget=budget),
             examples=[item.text for item in self.memory.relevant(record.task, 3)],
             max_replans=self.config.max_replans,
+            asks=self.asks,
             verifies=self.verifies,
         )
+
+    def _emit(self, run_id: str, kind: str, /, step: str = "", **data: Any) -> None:
+        event = self.store.add_event(run_id, kind, step, **data)
+        for listener in self.listeners:
+            listener(event)
 
     def _model(self, role: str, budget: Budget) -> BaseChatModel | None:
         """The model of a role, whose calls are paid from a budget."""
@@ -291,7 +351,7 @@ class Team:
                 changes = {"status": "waiting", "reason": questions[0].value["question"]}
                 run.emit("question", **questions[0].value)
             else:
-                reason = run.ended()
+                reason = "" if state["answer"].confident else run.ended()
                 changes = {"answer": state["answer"], "status": "stopped" if reason else "done"}
                 changes["reason"] = reason
                 self.memory.add_run(record.thread, record.task, state["plan"], state["answer"])
@@ -301,8 +361,9 @@ class Team:
         finally:
             self.store.update(record.id, usage=run.budget.usage, **changes)
             with self._lock:
-                del self._active[record.id]
-            self._leases.release(record.id)
+                if self._active.get(record.id) is run:  # not yet answered and continued
+                    del self._active[record.id]
+                    self._leases.release(record.id)
 
 
 def checked_task(task: str) -> str:
@@ -344,7 +405,11 @@ def dependents(plan: tuple[Step, ...], step_id: str) -> set[str]:
 
 @contextmanager
 def open_team(
-    config: Config, settings: Settings, models: Mapping[str, BaseChatModel] | None = None
+    config: Config,
+    settings: Settings,
+    models: Mapping[str, BaseChatModel] | None = None,
+    *,
+    asks: bool = True,
 ) -> Iterator[Team]:
     """Open everything that a team needs, as configured; `models` by role replace those of settings.
 
@@ -370,8 +435,10 @@ def open_team(
         workspace = Workspace(config, database, documents)
         sandbox = open_sandbox(config.sandbox, folder / "sandbox")
         tools = builtin_tools(workspace, sandbox)
+        if models is None:
+            models = load_models(config, settings)
         memory = Memory(store.engine, kinds=config.memory)
-        team = Team(config, workspace, tools, store, checkpointer, memory, models)
+        team = Team(config, workspace, tools, store, checkpointer, memory, models, asks=asks)
         stack.callback(team.close)
         yield team
 

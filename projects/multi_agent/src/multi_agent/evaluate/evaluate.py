@@ -175,17 +175,21 @@ def comparison(outcomes: dict[str, list[Outcome]]) -> list[dict[str, Any]]:
             lead = paired_bootstrap(
                 [float(t.solved) for _, t in pairs], [float(o.solved) for o, _ in pairs], n=2000
             )
-            rows.append({
-                "system": name,
-                "family": family,
-                "n": len(pairs),
-                "success": round(sum(o.solved for o, _ in pairs) / len(pairs), 4),
-                "confident_wrong": round(sum(o.confident_wrong for o, _ in pairs) / len(pairs), 4),
-                "lead_of_team": round(lead.difference, 4),
-                "interval": [round(lead.low, 4), round(lead.high, 4)],
-                "tokens": sum(o.tokens for o, _ in pairs),
-                "seconds": round(sum(o.seconds for o, _ in pairs), 2),
-            })
+            rows.append(
+                {
+                    "system": name,
+                    "family": family,
+                    "n": len(pairs),
+                    "success": round(sum(o.solved for o, _ in pairs) / len(pairs), 4),
+                    "confident_wrong": round(
+                        sum(o.confident_wrong for o, _ in pairs) / len(pairs), 4
+                    ),
+                    "lead_of_team": round(lead.difference, 4),
+                    "interval": [round(lead.low, 4), round(lead.high, 4)],
+                    "tokens": sum(o.tokens for o, _ in pairs),
+                    "seconds": round(sum(o.seconds for o, _ in pairs), 2),
+                }
+            )
     return rows
 
 
@@ -204,12 +208,17 @@ def report(outcomes: Sequence[Outcome]) -> Report:
 
 def to_text(result: dict[str, Any]) -> str:
     """The figures as tables for a terminal, with every failure."""
-    rows = [(name, f["n"], f["success"], f["confident_wrong"]) for name, f in result["families"].items()]
+    rows = [
+        (name, f["n"], f["success"], f["confident_wrong"]) for name, f in result["families"].items()
+    ]
     parts = [table(("family", "n", "success", "confident wrong"), rows)]
     parts.append(f"{result['tokens']:,} tokens, {result['seconds']} s")
     if comparisons := result.get("comparison"):
         names = ("system", "family", "n", "success", "confident_wrong", "lead_of_team", "interval")
         names += ("tokens", "seconds")
         parts.append(table(names, [[str(row[name]) for name in names] for row in comparisons]))
-    failures = [(f["id"], "confident" if f["confident"] else "", f["answer"][:90]) for f in result["failures"]]
+    failures = [
+        (f["id"], "confident" if f["confident"] else "", f["answer"][:90])
+        for f in result["failures"]
+    ]
     return "\n\n".join([*parts, table(("task", "", "answer"), failures)])

@@ -33,7 +33,8 @@ class Task(BaseModel):
     must_not_match: tuple[str, ...] = ()
     """Regular expressions, of which none may occur."""
     numeric: float | None = None
-    tolerance: float = 1e-6
+    tolerance: float | None = None
+    """Of the number; by default half a cent."""
     unanswerable: bool = False
     """Right is an answer that is not confident."""
 
@@ -45,8 +46,9 @@ class Task(BaseModel):
             return False
         if any(re.search(pattern, answer, re.IGNORECASE) for pattern in self.answers):
             return True
+        tolerance = 0.005 if self.tolerance is None else self.tolerance
         return self.numeric is not None and any(
-            abs(number - self.numeric) <= self.tolerance for number in numbers(answer)
+            abs(number - self.numeric) <= tolerance for number in numbers(answer)
         )
 
 

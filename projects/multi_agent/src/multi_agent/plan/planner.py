@@ -62,7 +62,10 @@ class Planner:
         return Choice(task, name, bids.get(name, 0.0))
 
     def replan(
-        self, plan: Sequence[Step], results: Mapping[str, Result], tries: Mapping[str, Sequence[str]]
+        self,
+        plan: Sequence[Step],
+        results: Mapping[str, Result],
+        tries: Mapping[str, Sequence[str]],
     ) -> tuple[Step, ...] | None:
         """The plan with each failed step given to the next best specialist; None if none is left.
 
@@ -86,7 +89,7 @@ class Planner:
             inner = self.best(f"What is {parts[0]}?")
             outer = self.best(parts[1].replace("{}", SOME_NUMBER))
             bid = min(inner.bid, outer.bid)
-            if bid > direct.bid and outer.specialist != inner.specialist:
+            if bid >= direct.bid and outer.specialist != inner.specialist:
                 return [inner, Choice(parts[1], outer.specialist, outer.bid)], bid
         return [direct], direct.bid
 

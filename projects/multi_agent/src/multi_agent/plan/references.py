@@ -61,7 +61,9 @@ def refers(text: str) -> bool:
 def refer(text: str, step: str) -> str:
     """The question with the reference replaced by the place of a step's answer."""
     match = _BACK.search(text)
-    return text if match is None else f"{text[: match.start('it')]}{{{step}}}{text[match.end('it') :]}"
+    return (
+        text if match is None else f"{text[: match.start('it')]}{{{step}}}{text[match.end('it') :]}"
+    )
 
 
 def operand(text: str) -> tuple[str, str] | None:
@@ -70,7 +72,9 @@ def operand(text: str) -> tuple[str, str] | None:
         if match := pattern.match(text.strip()):
             return match["what"].strip(), f"{match['before']}{{}}{match['after']}"
     if match := _IF.match(text.strip()):
-        less = re.search(r"\b(fell|falls|decrease|drop|lower|less|smaller)", match[0], re.IGNORECASE)
+        less = re.search(
+            r"\b(fell|falls|decrease|drop|lower|less|smaller)", match[0], re.IGNORECASE
+        )
         change = "decreased" if less else "increased"
         return match["what"].strip(), f"What is {{}} {change} by {match['by']}?"
     return None

@@ -1,0 +1,306 @@
+"""The graph: order, parallel steps, failures, questions, budgets, stopping, forks."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from multi_agent.state import Limits, Result
+from multi_agent.team import dependents, parse_limits
+from multi_agent.tools.toolbox import tool_of
+from seedbed.errors import BadInput, ConfigError, Conflict, NotFound, TooLarge
+
+Open = Callable[..., Any]
+
+
+def kinds(team: Any, run: str) -> list[str]:
+    return [event.kind for event in team.store.events(run)]
+
+
+def test_answer_has_evidence_and_events(open_scripted: Open, scripted: Any) -> None:
+    team = open_scripted([scripted("counter", lambda step, context: "42 orders")])
+    run = team.wait(team.start("How many orders does counter have?"))
+    assert run.status == "done", run
+    assert run.answer.text == "42 orders" and run.answer.confident
+    assert run.answer.evidence[0].source == "script"
+    expected = ["run_started", "plan", "step_started", "step_ended", "verified", "answer"]
+    assert kinds(team, run.id) == expected
+
+
+def test_parts_of_a_task_are_worked_on_side_by_side(open_scripted: Open, scripted: Any) -> None:
+    together = threading.Barrier(3, timeout=30)  # breaks unless all three wait at once
+
+    def meet(step: Any, context: Any) -> str:
+        together.wait()
+        return step.specialist
+
+    team = open_scripted([scripted(name, meet) for name in ("alpha", "beta", "gamma")])
+    run = team.wait(team.start("What is alpha? What is beta? What is gamma?"))
+    assert run.answer.text == "alpha; beta; gamma"
+
+
+def test_cap_limits_parallel_steps(open_scripted: Open, scripted: Any) -> None:
+    lock, at_work, most = threading.Lock(), 0, 0
+
+    def work(step: Any, context: Any) -> str:
+        nonlocal at_work, most
+        with lock:
+            at_work += 1
+            most = max(most, at_work)
+        time.sleep(0.05)
+        with lock:
+            at_work -= 1
+        return "done"
+
+    names = ("alpha", "beta", "gamma", "delta")
+    team = open_scripted([scripted(name, work) for name in names], max_parallel=2)
+    team.wait(team.start(" ".join(f"What is {name}?" for name in names)))
+    assert most == 2
+
+
+def test_step_gets_the_answer_that_it_refers_to(open_scripted: Open, scripted: Any) -> None:
+    data = scripted("fines", lambda step, context: "240")
+    calc = scripted("%", lambda step, context: f"<{step.task}>")
+    team = open_scripted([data, calc])
+    run = team.wait(team.start("What is 15 % of the total fines?"))
+    assert run.answer.text == "<What is 15 % of 240?>"
+    run = team.wait(team.start("How high are the fines? What is 10 % of that?"))
+    assert calc.tasks[-1] == "What is 10 % of 240?"
+
+
+def test_failed_step_goes_to_the_next_best_specialist(open_scripted: Open, scripted: Any) -> None:
+    def fail(step: Any, context: Any) -> Result:
+        return Result(step=step.id, problem="No such table.")
+
+    first = scripted("orders", fail)
+    second = scripted("other", lambda step, context: "from the documents", words=("orders",))
+    team = open_scripted([first, second])
+    run = team.wait(team.start("How are orders shipped?"))
+    assert run.answer.text == "from the documents"
+    assert kinds(team, run.id).count("replanned") == 1
+
+
+def test_replans_are_limited_and_the_problem_is_reported(
+    open_scripted: Open, scripted: Any
+) -> None:
+    def fail(step: Any, context: Any) -> Result:
+        return Result(step=step.id, problem="No such table.")
+
+    team = open_scripted([scripted("orders", fail)])
+    run = team.wait(team.start("How many orders?"))
+    assert not run.answer.confident
+    assert "No such table." in run.answer.text
+
+
+def test_result_without_evidence_is_refused_unless_verification_is_off(
+    open_scripted: Open, scripted: Any
+) -> None:
+    def lie(step: Any, context: Any) -> Result:
+        return Result(step=step.id, answer="7")
+
+    team = open_scripted([scripted("orders", lie)])
+    run = team.wait(team.start("How many orders?"))
+    assert not run.answer.confident and "no evidence" in run.answer.text
+    team.verifies = False
+    assert team.wait(team.start("How many orders?")).answer.text == "7"
+
+
+def test_question_of_a_specialist_is_asked_once_and_its_answer_used(
+    open_scripted: Open, scripted: Any
+) -> None:
+    def work(step: Any, context: Any) -> Result | str:
+        if "billing" in step.task:
+            return "3 by billing address"
+        options = ("orders by billing city", "orders by shipping city")
+        return Result(step=step.id, problem="tie", question="Which city?", options=options)
+
+    team = open_scripted([scripted("orders", work)])
+    run = team.wait(team.start("How many orders from Bern?"))
+    assert (run.status, run.reason) == ("waiting", "Which city?")
+    assert team.question(run.id)["options"][0] == "orders by billing city"
+    with pytest.raises(BadInput, match="empty"):
+        team.answer(run.id, " ")
+    team.answer(run.id, "orders by billing city")
+    run = team.wait(run.id)
+    assert run.answer.text == "3 by billing address"
+    assert kinds(team, run.id).count("question") == 1
+    with pytest.raises(Conflict, match="done"):
+        team.answer(run.id, "again")
+
+
+def test_team_that_cannot_ask_abstains(open_scripted: Open, scripted: Any) -> None:
+    def tie(step: Any, context: Any) -> Result:
+        return Result(step=step.id, problem="Ambiguous.", question="Which?", options=("a", "b"))
+
+    team = open_scripted([scripted("orders", tie)], asks=False)
+    run = team.wait(team.start("How many orders?"))
+    assert run.status == "done" and not run.answer.confident
+
+
+@pytest.mark.parametrize("task", ["Wie viele Bestellungen gab es?", "asdf qwer", "Sing a song!"])
+def test_task_that_fits_no_specialist_asks_for_another_wording(
+    open_scripted: Open, scripted: Any, task: str
+) -> None:
+    team = open_scripted([scripted("orders", lambda step, context: "42")])
+    run = team.wait(team.start(task))
+    assert run.status == "waiting" and "How would you put it?" in run.reason
+    team.answer(run.id, "How many orders?")
+    assert team.wait(run.id).answer.text == "42"
+    team.asks = False
+    run = team.wait(team.start(task))
+    assert not run.answer.confident and "can't answer" in run.answer.text
+
+
+def test_tool_with_effects_needs_permission_and_runs_once(
+    open_scripted: Open, scripted: Any
+) -> None:
+    sent: list[str] = []
+
+    def send(text: str) -> str:
+        """Send a text."""
+        sent.append(text)
+        return "sent"
+
+    def work(step: Any, context: Any) -> str:
+        return context.call("send", text="hello")
+
+    team = open_scripted([scripted("orders", work)], [tool_of(send, effects=True)])
+    run = team.wait(team.start("Show orders and send them"))
+    assert run.status == "waiting" and not sent
+    assert team.question(run.id)["options"] == ["allow", "deny"]
+    team.answer(run.id, "allow")
+    assert team.wait(run.id).answer.text == "sent"
+    assert sent == ["hello"]
+
+
+def test_budget_of_steps_ends_the_run_with_what_it_has(open_scripted: Open, scripted: Any) -> None:
+    work = scripted("alpha", lambda step, context: "first")
+    second = scripted("beta", lambda step, context: "second")
+    team = open_scripted([work, second], max_parallel=1)
+    limits = Limits(steps=1)
+    run = team.wait(team.start("What is alpha? What is beta?", limits=limits))
+    assert run.status == "stopped" and "budget of 1 step" in run.reason
+    assert run.answer.text.startswith("first; (no answer to: What is beta: The budget")
+    assert not run.answer.confident
+
+
+def test_stop_keeps_what_was_found(open_scripted: Open, scripted: Any) -> None:
+    at_work, go_on = threading.Event(), threading.Event()
+
+    def slow(step: Any, context: Any) -> str:
+        at_work.set()
+        assert go_on.wait(30)
+        return "first"
+
+    second = scripted("twice", lambda step, context: "never")
+    team = open_scripted([scripted("alpha", slow), second])
+    run = team.start("What is alpha? What is that twice?")
+    at_work.wait(30)
+    team.stop(run)
+    go_on.set()
+    record = team.wait(run)
+    assert record.status == "stopped" and "first" in record.answer.explanation
+    assert not second.tasks and not record.answer.confident
+
+
+def test_tool_that_hangs_is_a_problem_of_its_step_only(open_scripted: Open, scripted: Any) -> None:
+    never = threading.Event()
+
+    def hang() -> str:
+        """Hang."""
+        never.wait(60)
+        return ""
+
+    team = open_scripted(
+        [
+            scripted("alpha", lambda step, context: context.call("hang")),
+            scripted("beta", lambda step, context: "fine"),
+        ],
+        [tool_of(hang, timeout=0.1)],
+    )
+    run = team.wait(team.start("What is alpha? What is beta?"))
+    never.set()
+    assert "did not respond within 0.1 s" in run.answer.text
+    assert "fine" in run.answer.text and not run.answer.confident
+
+
+def test_broken_specialist_fails_the_run_with_one_line(open_scripted: Open, scripted: Any) -> None:
+    def broken(step: Any, context: Any) -> str:
+        raise ZeroDivisionError
+
+    team = open_scripted([scripted("orders", broken)])
+    run = team.wait(team.start("How many orders?"))
+    assert run.status == "failed" and run.reason and "\n" not in run.reason
+
+
+def test_fork_keeps_what_does_not_need_the_step(open_scripted: Open, scripted: Any) -> None:
+    alpha = scripted("alpha", lambda step, context: "240")
+    calc = scripted("%", lambda step, context: step.task)
+    team = open_scripted([alpha, calc])
+    run = team.wait(team.start("What is alpha? What is 15 % of that?"))
+    fork = team.wait(team.fork(run.id, "s2", "What is 20 % of {s1}?"))
+    assert (fork.status, fork.answer.text) == ("done", "What is 20 % of 240?"), fork
+    assert fork.parent == run.id and len(alpha.tasks) == 1
+    with pytest.raises(NotFound, match="no step 's9'"):
+        team.fork(run.id, "s9")
+
+
+def test_replay_answers_from_the_record(open_scripted: Open, scripted: Any) -> None:
+    calls: list[int] = []
+
+    def count(what: str) -> int:
+        """Count.
+
+        Args:
+            what: Things.
+        """
+        calls.append(1)
+        return 42
+
+    def work(step: Any, context: Any) -> str:
+        return f"{context.call('count', what='orders')} orders"
+
+    team = open_scripted([scripted("orders", work)], [tool_of(count)])
+    run = team.wait(team.start("How many orders?"))
+    replay = team.replay(run.id)
+    assert replay.same and replay.answer == "42 orders" and replay.calls == 1
+    assert len(calls) == 1
+    team.specialists["orders"].do = lambda s, c: f"{c.call('count', what='refunds')}"
+    assert "count" in team.replay(run.id).missing
+
+
+@pytest.mark.parametrize(
+    ("task", "error", "message"),
+    [
+        ("", BadInput, "empty"),
+        ("  \n", BadInput, "empty"),
+        ("x" * 1_000_000, TooLarge, "1,000,000"),
+    ],
+)
+def test_bad_tasks_are_refused(
+    open_scripted: Open, scripted: Any, task: str, error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        open_scripted([]).start(task)
+
+
+@pytest.mark.parametrize("text", ["steps=x", "apples=3", "steps=0", "seconds"])
+def test_wrong_budget_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match="AGENTS_BUDGET"):
+        parse_limits(text)
+
+
+def test_dependents_include_indirect_ones() -> None:
+    from multi_agent.state import Step
+
+    plan = (
+        Step(id="s1", specialist="a", task="1"),
+        Step(id="s2", specialist="a", task="2", after=("s1",)),
+        Step(id="s3", specialist="a", task="3", after=("s2",)),
+        Step(id="s4", specialist="a", task="4"),
+    )
+    assert dependents(plan, "s1") == {"s1", "s2", "s3"}
