@@ -8,6 +8,7 @@ stories with different results. The phrases are in phrases.toml.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -110,9 +111,9 @@ def _reduce(tokens: Tokens) -> bool:
 def _compute(expression: str, slots: Mapping[str, str], tokens: Tokens) -> Token:
     """The value of an expression over slots, and how it reads."""
     values: dict[str, Any] = {
-        "today": date.today(), "year": quantity(1, "year"),
+        "today": date.today(), "year": quantity(1, "year"), "pi": quantity(Fraction(math.pi)),
     }
-    texts = {"today": "today", "year": "1 year"}
+    texts = {"today": "today", "year": "1 year", "pi": "pi"}
     for slot, words in slots.items():
         names = re.findall(r"[A-Z]\d+", words)
         parts = [tokens.names[name].value for name in names]
@@ -122,7 +123,7 @@ def _compute(expression: str, slots: Mapping[str, str], tokens: Tokens) -> Token
         values[slot] = parts if is_list else parts[0]
         inner = [tokens.names[name].expression for name in names]
         texts[slot] = ", ".join(inner) if is_list else f"({inner[0]})" if re.search(r"[-+*/,]\s", inner[0]) else inner[0]
-    text = re.sub(r"\b(?:[a-f]|today|year)\b", lambda match: texts[match.group()], expression)
+    text = re.sub(r"\b(?:[a-f]|today|year|pi)\b", lambda match: texts[match.group()], expression)
     return Token(evaluate(expression, values), text)
 
 
@@ -172,7 +173,7 @@ def _fitting(frame: Frame, text: str) -> Iterator[tuple[str, dict[str, str]]]:
         return
     if frame.forbids and frame.forbids.search(text):
         return
-    if len(re.findall(r"(?<!many )(?<!in )(?<!into )U\d+", text)):
+    if len(re.findall(r"(?<!many )(?<!in )(?<!into )(?<!to )(?<!per )(?<!a )(?<!each )(?<!every )U\d+", text)):
         return
     for order in permutations(values):
         if all(re.match(slot_class(s), v) for s, v in zip(frame.slots, order, strict=True)):
@@ -185,12 +186,13 @@ def _fitting(frame: Frame, text: str) -> Iterator[tuple[str, dict[str, str]]]:
 
 def _in_unit(token: Token, tokens: Tokens) -> Token:
     """The value in the unit that the question asks for."""
-    match = re.search(r"(?:many|in|into) (U\d+)", tokens.text)
-    if match is None:
-        return token
-    target = tokens.names[match[1]]
-    value = evaluate("convert(a, b)", {"a": token.value, "b": target.value})
-    return Token(value, f"{token.expression} in {target.expression}")
+    value, text = token.value, token.expression
+    for word, name in re.findall(r"(many|in|into|to|per|a|each|every) (U\d+)", tokens.text):
+        target = tokens.names[name]
+        function = "convert" if word in ("many", "in", "into", "to") else "apply"
+        value = evaluate(f"{function}(a, b)", {"a": value, "b": target.value})
+        text = f"{text} {'in' if function == 'convert' else 'per'} {target.expression}"
+    return Token(value, text)
 
 
 def _leftover(tokens: Tokens) -> str:

@@ -62,7 +62,6 @@ _REPLACEMENTS = (
     (r"(?<=[\d)])²", "^2"), (r"(?<=[\d)])³", "^3"), ("½", " 1/2"), ("¼", " 1/4"), ("¾", " 3/4"),
     ("⅓", " 1/3"), ("⅔", " 2/3"), ("√ ?", " square root of "), (r"\*\*", "^"),
     (r"per cent\b|percents\b|%|pct\b", " percent "), (r"'s\b|'re\b", " is"), (r"'(?=\s|$)|\"", ""),
-    (r"(?<!of )\b(?:per|every|each|a) (?:year|annum)\b", "annually"), (r"\bsquare (?=root)", "square "),
     (r"(?<=\d) ?x (?=\d)", " * "), (r"(?<=[a-z])/(?=[a-z]+\b)", "/"), (r"\s+", " "),
 )  # fmt: skip
 
@@ -106,6 +105,8 @@ def tokenize(task: str) -> Tokens:
     text = task.lower()
     for pattern, replacement in _REPLACEMENTS:
         text = re.sub(pattern, replacement, text)
+    if re.search(r"interest|compound|grow|shrink|depreciate|p\.a\.|loses|increases|rises", text):
+        text = re.sub(r"\b(?:per|every|each|a) (?:year|annum)\b|p\.a\.", "annually", text)
     tokens = Tokens(f" {text} ")
     _read_dates(tokens)
     _read_numerals(tokens)
@@ -260,7 +261,7 @@ def _read_quantities(tokens: Tokens) -> None:
     tokens.text = re.sub(
         rf"((?:from|between) {_LITERAL}) ((?:to|and) {_LITERAL} ?{_CURRENCY})", r"\1 \3 \2", tokens.text
     )
-    ending = r"(?! ?(?:percent|\w|\(|[€$£¥₹]|\d))"
+    ending = rf"(?! ?(?:percent\b|{_UNIT}|{_CURRENCY}|\(|\d|of\b))"
     tokens.replace(rf"[-(]*{_NUMBER}(?: ?[-+*/^] ?[-(]*{_NUMBER}\)*)+{ending}", expression)
     tokens.replace(rf"{_CURRENCY} ?({_LITERAL})", lambda m: money(m[2], m[1]))
     tokens.replace(rf"({_LITERAL})[ -]?{_CURRENCY}", lambda m: money(m[1], m[2]))

@@ -224,6 +224,12 @@ def _add_up(values: list[Any]) -> Any:
     return sum(values[1:], values[0])
 
 
+def _whole(value: Any) -> Any:
+    if (number := value.to("").m).denominator != 1:
+        raise BadInput(f"{number_text(number)} is not a whole number.", hint="Round up or down?")
+    return quantity(number)
+
+
 def _ambiguous() -> Any:
     raise BadInput("The order of the operations is ambiguous.", hint="Use brackets.")
 
@@ -248,6 +254,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "convert": _convert,
     "rate": lambda a, b: a / b,
     "apply": _apply_rate,
+    "apply_rates": lambda a, b: _reduced(a * b),
     "days": lambda a, b: quantity(abs((b - a).days), "day"),
     "shift": shift,
     "back": lambda a, b: shift(a, -b),
@@ -262,6 +269,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "least_of": min,
     "in_ratio": lambda a, b, c: " and ".join(text_of(a * n / (b + c)) for n in (b, c)),
     "short_interest": lambda a, rate, span: _interest(a, rate, span),
+    "whole": _whole,
     "nearest": lambda a, to: _round(a.to(to.u), quantity(0)),
     "factorial": lambda a: quantity(math.factorial(min(int(a.m_as("")), 1000))),
     "ambiguous": _ambiguous,
