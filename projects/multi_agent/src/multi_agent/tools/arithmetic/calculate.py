@@ -149,15 +149,18 @@ def _single(tokens: Tokens) -> tuple[str, Token] | None:
 
 
 def _story(tokens: Tokens) -> tuple[str, Token]:
-    results = {}
+    results, problem = {}, f"Not understood: {_leftover(tokens)}."
     for frame in frames():
         for expression, slots in _fitting(frame, tokens.text):
-            token = _compute(expression, slots, tokens)
-            results[text_of(token.value)] = (frame.name, _in_unit(token, tokens))
+            try:
+                token = _in_unit(_compute(expression, slots, tokens), tokens)
+                results[text_of(token.value)] = (frame.name, token)
+            except BadInput as error:
+                problem = error.message
     if len(results) > 1:
         raise BadInput(f"Ambiguous: {' or '.join(name for name, _ in results.values())}?")
     if not results:
-        raise BadInput(f"Not understood: {_leftover(tokens)}.")
+        raise BadInput(problem)
     return next(iter(results.values()))
 
 

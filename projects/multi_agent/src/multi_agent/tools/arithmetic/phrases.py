@@ -26,7 +26,7 @@ MONEY = {
 _THINGS = frozenset(_FILE["neutral"]["things"].split())
 NEUTRAL = frozenset(_FILE["neutral"]["words"].split())
 
-_CLASSES = {"V": "[NFMSKGX]", "Q": "[MSKGX]", "Y": "[PF]", "A": "[NM]"}
+_CLASSES = {"V": "[NFMSKGX]", "Q": "[MSKGX]", "Y": "[PF]", "A": "[NM]", "W": "[NFMSKG]"}
 _COUNT = r"N\d+ (?:_\S+ ){0,2}"
 _SLOT = re.compile(r"\[|\]|\(|\)|\||~|[^\s\[\]()|~]+")
 
