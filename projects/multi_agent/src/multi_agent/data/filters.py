@@ -43,6 +43,10 @@ def claim_comparisons(draft: Draft) -> list[Comparison]:
 
 def _claim(draft: Draft, one: Link) -> Comparison | None:
     numbers = _numbers(draft, one)
+    direction, _, hint = one.hint.partition(" ")
+    if direction == "zero":
+        one.role = "comparison"
+        return Comparison("=", [0], "", hint, None, "", one)
     if not numbers:
         return None
     last, before = numbers[-1], _argument_before(draft, one)
@@ -62,7 +66,6 @@ def _claim(draft: Draft, one: Link) -> Comparison | None:
         and size > argument.table.rows
     ):
         argument = None  # "fewer than 3000 people" does not count rows
-    direction, _, hint = one.hint.partition(" ")
     if hint and argument is before:
         argument = None
     operator = _COMPARISONS[
@@ -175,6 +178,15 @@ def _converted(value: float, unit: str, column: Column) -> float:
         raise NotUnderstood(f"{column} is not in {unit}.")
     result = value * own_size / size
     return int(result) if result == int(result) else result
+
+
+def in_unit(column: Column, unit: str) -> bool:
+    """Whether the answer comes in a unit without conversion; cents are shown as whole money."""
+    kind, size = UNITS[unit]
+    if kind == "money":
+        money = bool(_MONEY & {w.stem for w in column.words}) or column.unit in UNITS
+        return size == 1 and money
+    return bool(column.unit) and UNITS[column.unit] == (kind, size)
 
 
 def _resolve_dates(draft: Draft) -> None:

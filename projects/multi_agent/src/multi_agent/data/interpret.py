@@ -26,6 +26,7 @@ _QUANTITY = {word(name).stem for name in "quantity units seats".split()}
 _SUMMED = {word(n).stem for n in "quantity revenue total amount units payment sales goals".split()}
 _TOTALS = {"total", "revenue", "turnover", "sales"}
 _PERIODS = {"year": 4, "month": 7, "day": 10}  # characters of an ISO date
+_OFTEN = ("most often", "most frequently", "least often")
 _AUXILIARIES = set("are were was is have has had did do does".split())
 _HARMLESS = {
     "within",
@@ -96,7 +97,9 @@ def _claim_argument(draft: Draft, order: Order, after: Link | None) -> None:
     if by and (by.operators & {*AGGREGATES} or (draft.is_item(by) and draft.numeric(by))):
         next(one for one in draft.free("group") if one.text == "by").role = "order"
         after = by
-    if after and after.operators & {*AGGREGATES} and not after.role:
+    if after and after.text in ("in total", "altogether", "overall"):
+        after.role, order.function, after = "order", "sum", None
+    elif after and after.operators & {*AGGREGATES} and not after.role:
         order.function = next(name for name in AGGREGATES if name in after.operators)
         after.role, after = "order", draft.next(after)
     counting = order.at.text in ("most", "fewest", "least") and not order.function
@@ -111,7 +114,7 @@ def _claim_argument(draft: Draft, order: Order, after: Link | None) -> None:
             order.argument = after
         elif counting and after.table:
             order.argument, order.function = after, "count"
-    elif counting or order.at.text in ("most often", "most frequently", "least often"):
+    elif counting or (order.function and after is None) or order.at.text in _OFTEN:
         earlier = [one for one in draft.items_before(order.at) if not one.role]
         if len(earlier) > 1 or draft.free("who"):
             order.argument = earlier[0] if earlier else None
@@ -481,6 +484,11 @@ def _is_summed(column: Column) -> bool:
 def _check(draft: Draft) -> None:
     """Raise for a link without a role, and for a word of content that is linked to nothing."""
     for one in draft.links:
+        if one.unit and not one.role and draft.words[one.start - 1].text == "in":
+            column = draft.measure.column if draft.measure else None
+            column = column or (draft.select or (None,))[0]
+            if column is not None and filters.in_unit(column, one.unit):
+                continue
         loose = {"before", "after", "between"} & one.operators or one.text in ("since", "until")
         if not one.role and (loose or not one.operators or not one.operators <= _HARMLESS):
             raise NotUnderstood(f"I don't know how to use {one.text!r} here.")
@@ -496,8 +504,10 @@ def _is_verb(draft: Draft, position: int) -> bool:
     text = draft.words[position].text
     following = draft.words[position + 1].text if position + 1 < len(draft.words) else ""
     object_after = any(o.start > position and o.values for o in draft.links)
-    inflected = text.endswith(("ed", "ing", "en", "s")) and following in _LINKING and object_after
-    return text in ignored("events") or inflected
+    inflected = text.endswith(("ed", "ing", "en", "s"))
+    related = following in _LINKING and object_after
+    ranked = any(o.role == "order" and o.start in (position + 1, position + 2) for o in draft.links)
+    return text in ignored("events") or (inflected and (related or ranked))
 
 
 def _finish(draft: Draft, form: LogicalForm) -> LogicalForm:
