@@ -80,23 +80,26 @@ class Question:
         >>> Question.of("What about 3 years?").tokens("2 to 5")[-1]
         Token(word='2 to 5', term='3', start=0, end=6)
         """
-        return tokens(text) + list(self._covered(text))
+        return tokens(text) + self._covered(text)
 
-    def _covered(self, text: str) -> Iterator[Token]:
+    def _covered(self, text: str) -> list[Token]:
         numbers = {t: float(t.replace(",", ".")) for t in self.names if t[0].isdigit()}
         days = {term(day): n for n, day in enumerate(DAYS) if term(day) in self.weights}
+        best: dict[tuple[str, str], tuple[float, Token]] = {}  # of several, the narrowest range
         for name, pattern in _patterns()[1].items() if numbers or days else ():
             for match in pattern.finditer(text):
                 low, high = _limits(name, [group for group in match.groups() if group])
+                width = -low if high == math.inf else high if low == -math.inf else high - low
                 for one, value in (days if name == "days" else numbers).items():
-                    if low <= value <= high:
-                        yield Token(match[0], one, *match.span())
+                    if low <= value <= high and width < best.get((one, name), (math.inf,))[0]:
+                        best[one, name] = width, Token(match[0], one, *match.span())
+        return [token for _, token in best.values()]
 
     def matches(self, text: str) -> list[tuple[int, int, float]]:
         """Start, end and quality (0 to 1) of all candidates of the question's kinds in a text."""
         if self.kinds[0] in ("yes", "sentence"):
             return [(0, len(text), 1.0)]
-        covered = list(self._covered(text))
+        covered = self._covered(text)
         spans = [
             (match.start(), match.end(), self._quality(text, match, name) - 0.1 * rank)
             for rank, name in enumerate(self.kinds)
@@ -118,6 +121,10 @@ class Question:
     def worded(self, text: str) -> str:
         """The final answer of a candidate."""
         text = " ".join(text.split())
+        main, _, exception = text.partition(" (")  # "10 minutes (15 in the final)"
+        if exception and self.kinds[0] not in ("yes", "sentence"):
+            is_asked = any(t.term in self.weights for t in tokens(exception))
+            text = exception.rstrip(")") if is_asked else main
         if self.kinds[0] == "yes":
             denied = any(is_in("negative", t.word) for t in tokens(text)) or text in ("-", "–")
             return f"{'No' if denied else 'Yes'}: {text}"
