@@ -40,7 +40,7 @@ def clauses(task: str) -> list[str]:
     statement = ""
     for sentence in filter(None, map(str.strip, _SENTENCE.split(task.strip()))):
         text = f"{statement} {sentence}".strip()
-        if not asks(sentence) and "?" not in sentence:
+        if "?" not in sentence and (not asks(sentence) or (pieces and _is_remark(sentence))):
             statement = text
             continue
         pieces += [text] if statement else _joined_questions(sentence)
@@ -48,6 +48,11 @@ def clauses(task: str) -> list[str]:
     if statement:  # what follows the last question belongs to it
         pieces = [*pieces[:-1], f"{pieces[-1]} {statement}"] if pieces else [statement]
     return pieces
+
+
+def _is_remark(sentence: str) -> bool:
+    """Whether an order belongs to the question before it: "Give me the last name."."""
+    return len(sentence.split()) <= 6 and not re.search(r"\d", sentence)
 
 
 def asks(text: str) -> bool:
