@@ -1,6 +1,6 @@
 """Exact values with units, and the evaluator for expressions over them.
 
-    evaluate("price * count", {"price": quantity("4", "EUR/kg"), "count": quantity("500", "g")})
+    evaluate("price * weight", {"price": quantity(4, "EUR/kg"), "weight": quantity(500, "g")})
 
 Numbers are fractions, units come from pint, dates from the standard library. Expressions are walked
 as a syntax tree of arithmetic alone; nothing is passed to `eval`.
@@ -24,7 +24,7 @@ from multi_agent.tools.arithmetic.phrases import CURRENCIES, DISPLAY
 from seedbed.errors import BadInput
 
 MAX_BITS = 20_000
-"""Size of a power, in bits of its numerator."""
+"""Size of a power."""
 
 
 @cache
@@ -32,10 +32,10 @@ def _registry() -> Any:
     import pint
 
     registry: Any = pint.UnitRegistry(non_int_type=Fraction)
-    for code in CURRENCIES:
-        registry.define(f"{code} = [money_{code}]")
-    registry.define("year = 365 * day")
-    registry.define("acre = 4046.8564224 * meter ** 2")
+    definitions = [f"{code} = [money_{code}]" for code in CURRENCIES]
+    # pint's own are the Julian year of 365.25 days and the US survey acre.
+    for definition in [*definitions, "year = 365 * day", "acre = 4046.8564224 * meter ** 2"]:
+        registry.define(definition)
     return registry
 
 
@@ -51,32 +51,27 @@ def quantity(number: Any, name: str = "") -> Any:
 
 
 def kind(value: Any) -> str:
-    """One letter: Number, Percent, Money, Seconds (a duration), K (a length), X (a rate), G (any
-    other unit), Date, Time of day, Z (a text)."""
+    """Date, Time of day, Z (a text), Number, Percent, Money, S (a duration), K (a length), X (a
+    rate) or G (any other unit)."""
     if isinstance(value, date | timedelta):
         return "D" if isinstance(value, date) else "T"
     if isinstance(value, str):
         return "Z"
     units = value._units  # names and exponents
-    if not units:
-        return "N"
-    if any(exponent < 0 for exponent in units.values()):
-        return "X"
-    if len(units) > 1 or set(units.values()) != {1}:
-        return "G"
+    if not units or any(exponent < 0 for exponent in units.values()):
+        return "X" if units else "N"
     name = next(iter(units))
-    if name in CURRENCIES:
-        return "M"
-    if name == "percent":
-        return "P"
+    if units[name] == 1 and len(units) == 1 and (name == "percent" or name in CURRENCIES):
+        return "M" if name in CURRENCIES else "P"
     return "S" if value.check("[time]") else "K" if value.check("[length]") else "G"
 
 
-# ── evaluation ──
-
-
 def evaluate(expression: str, names: Mapping[str, Any]) -> Any:
-    """The value of an arithmetic expression. Raises BadInput."""
+    """The value of an arithmetic expression. Raises BadInput.
+
+    >>> evaluate("2 ** 10 / 3", {}).m
+    Fraction(1024, 3)
+    """
     import pint
 
     try:
@@ -85,9 +80,9 @@ def evaluate(expression: str, names: Mapping[str, Any]) -> Any:
         raise BadInput(f"{expression}: division by zero.") from None
     except pint.PintError:
         raise BadInput("The units do not fit together.") from None
-    except (TypeError, ValueError, AttributeError):
+    except (ArithmeticError, AttributeError, MemoryError, RecursionError, TypeError, ValueError):
         raise BadInput(f"{expression[:100]!r} cannot be computed.") from None
-    except (SyntaxError, RecursionError, MemoryError):
+    except SyntaxError:
         raise BadInput(f"{expression[:100]!r} is not an arithmetic expression.") from None
 
 
@@ -101,8 +96,8 @@ def _walk(node: ast.expr, names: Mapping[str, Any], source: str) -> Any:
             return -_walk(operand, names, source)
         case ast.BinOp(left=left, op=op, right=right) if type(op) in _OPERATORS:
             return _OPERATORS[type(op)](_walk(left, names, source), _walk(right, names, source))
-        case ast.Call(func=ast.Name(id=name), args=arguments) if name in FUNCTIONS:
-            return FUNCTIONS[name](*[_walk(argument, names, source) for argument in arguments])
+        case ast.Call(func=ast.Name(id=name), args=arguments) if name in _FUNCTIONS:
+            return _FUNCTIONS[name](*[_walk(argument, names, source) for argument in arguments])
     raise BadInput(f"{ast.unparse(node)[:100]!r} is not arithmetic.")
 
 
@@ -111,29 +106,80 @@ def _reduced(value: Any) -> Any:
     for name, exponent in value._units.items():
         for other, opposite in value._units.items():
             if exponent * opposite < 0 and unit(name).is_compatible_with(unit(other)):
-                factor = quantity(1, name) / quantity(1, other)
-                number = (factor**int(exponent)).to("").m
-                return _reduced(value / factor ** int(exponent) * number)
+                factor = (quantity(1, name) / quantity(1, other)) ** int(exponent)
+                return _reduced(value / factor * factor.to("").m)
     return value
 
 
 def _power(base: Any, exponent: Any) -> Any:
-    number = exponent.m_as("")
-    if abs(number) * max(base.m.numerator.bit_length(), base.m.denominator.bit_length()) > MAX_BITS:
-        raise BadInput(f"The power {base.m}**{number} is too large.")
-    if number.denominator != 1:
-        with localcontext() as context:
-            context.prec = 40
-            root = (Decimal(base.m.numerator) / base.m.denominator) ** (
-                Decimal(number.numerator) / number.denominator
-            )
-        return quantity(_exact_root(Fraction(root), base.m, number)) * base.u**number
-    return quantity(base.m ** int(number)) * base.u ** int(number)
-
-
-def _exact_root(root: Fraction, base: Fraction, exponent: Fraction) -> Fraction:
+    number, m = exponent.m_as(""), base.m
+    if abs(number) * max(m.numerator.bit_length(), m.denominator.bit_length()) > MAX_BITS:
+        raise BadInput(f"The power {m}**{number} is too large.")
+    if number.denominator == 1:
+        return quantity(m ** int(number)) * base.u ** int(number)
+    with localcontext(prec=40):
+        exact = Decimal(m.numerator) / m.denominator
+        root = Fraction(exact ** (Decimal(number.numerator) / number.denominator))
     candidate = root.limit_denominator(10**6)
-    return candidate if candidate**exponent.denominator == base**exponent.numerator else root
+    is_exact = candidate**number.denominator == m**number.numerator
+    return quantity(candidate if is_exact else root) * base.u**number
+
+
+def _apply(rate: Any, value: Any) -> Any:
+    """The product or the quotient of a rate and a value, whichever the units ask for."""
+    top, bottom = quantity(1), quantity(1)
+    for name, exponent in rate._units.items():
+        top *= quantity(1, name) ** max(int(exponent), 0)
+        bottom *= quantity(1, name) ** max(int(-exponent), 0)
+    if value.is_compatible_with(bottom) and (value.u == bottom.u or value.u != top.u):
+        return _reduced(rate * value)
+    if value.is_compatible_with(top):
+        return _reduced(value / rate)
+    raise BadInput("The units do not fit together.")
+
+
+def _convert(value: Any, target: Any) -> Any:
+    is_price = kind(value) == "N" and kind(target) == "M"
+    return value * target.u if is_price else value.to(target.u)
+
+
+def _round(value: Any, digits: Any) -> Any:
+    """Half away from zero, as in school."""
+    scale = Fraction(10) ** int(digits.m)
+    nearest = math.floor(abs(value.m) * scale + Fraction(1, 2)) / scale
+    return quantity(nearest if value.m >= 0 else -nearest) * value.u
+
+
+def _shift(day: date, span: Any) -> date:
+    """A date later by whole days, weeks, months or years; in a short month, its last day."""
+    if (name := str(span.u)) in ("month", "year"):
+        months = span.m * (12 if name == "year" else 1)
+        year, month = divmod(day.year * 12 + day.month - 1 + int(months), 12)
+        if months.denominator == 1:
+            return date(year, month + 1, min(day.day, calendar.monthrange(year, month + 1)[1]))
+    days = span.m_as("day")
+    if days.denominator != 1:
+        raise BadInput("Only whole days can be added to a date.")
+    return day + timedelta(int(days))
+
+
+def _clock(start: timedelta, end: timedelta) -> Any:
+    """From one time of day to the next other one."""
+    return quantity((end - start) % timedelta(days=1) // timedelta(minutes=1), "minute")
+
+
+def _years(start: date, end: date) -> Any:
+    birthday = (end.month, end.day) >= (start.month, start.day)
+    return quantity(end.year - start.year - (not birthday), "year")
+
+
+def _workdays(start: date, end: date) -> Any:
+    days = (start + timedelta(n) for n in range((end - start).days + 1))
+    return quantity(sum(day.weekday() < 5 for day in days))
+
+
+def _total(values: list[Any]) -> Any:
+    return sum(values[1:], values[0])
 
 
 _OPERATORS: dict[type, Callable[[Any, Any], Any]] = {
@@ -145,138 +191,32 @@ _OPERATORS: dict[type, Callable[[Any, Any], Any]] = {
     ast.Mod: operator.mod,
     ast.FloorDiv: operator.floordiv,
 }
-
-
-# ── functions ──
-
-
-def _apply_rate(rate: Any, value: Any) -> Any:
-    """The product or the quotient of a rate and a value, whichever the units ask for."""
-    top, bottom = quantity(1), quantity(1)
-    for name, exponent in rate._units.items():
-        if exponent > 0:
-            top *= quantity(1, name) ** int(exponent)
-        else:
-            bottom *= quantity(1, name) ** int(-exponent)
-    same_bottom, same_top = value.u == bottom.u, value.u == top.u
-    if same_bottom or (value.is_compatible_with(bottom) and not same_top):
-        return _reduced(rate * value)
-    if value.is_compatible_with(top):
-        return _reduced(value / rate)
-    raise BadInput("The units do not fit together.")
-
-
-def _round(value: Any, digits: Any) -> Any:
-    """Half away from zero, as in school; `digits` after the decimal point, negative before it."""
-    scale = Fraction(10) ** int(digits.m)
-    nearest = math.floor(abs(value.m) * scale + Fraction(1, 2)) / scale
-    return quantity(nearest if value.m >= 0 else -nearest) * value.u
-
-
-def shift(day: date, span: Any) -> date:
-    """A date later by whole days, weeks, months or years; the end of a shorter month counts."""
-    name = str(span.u)
-    if name in ("month", "year"):
-        months = span.m * (12 if name == "year" else 1)
-        if months.denominator == 1:
-            year, month = divmod(day.year * 12 + day.month - 1 + int(months), 12)
-            last = calendar.monthrange(year, month + 1)[1]
-            return date(year, month + 1, min(day.day, last))
-    days = span.m_as("day")
-    if days.denominator != 1 or abs(days) > 1_000_000:
-        raise BadInput("Only whole days can be added to a date.")
-    return day + timedelta(int(days))
-
-
-def _workdays(start: date, end: date) -> Any:
-    days = (start + timedelta(n) for n in range((end - start).days + 1))
-    return quantity(sum(day.weekday() < 5 for day in days))
-
-
-def _years(start: date, end: date) -> Any:
-    return quantity(end.year - start.year - ((end.month, end.day) < (start.month, start.day)), "year")
-
-
-def _clock(start: timedelta, end: timedelta) -> Any:
-    """From one time of day to the next other one."""
-    minutes = (end - start) % timedelta(days=1) / timedelta(minutes=1)
-    return quantity(int(minutes), "minute")
-
-
-def _later(start: timedelta, span: Any) -> timedelta:
-    return start + timedelta(minutes=float(span.m_as("minute")))
-
-
-def _convert(value: Any, target: Any) -> Any:
-    money = kind(value) == "N" and kind(target) == "M"
-    return value * target.u if money else value.to(target.u)
-
-
-def _interest(capital: Any, rate: Any, span: Any) -> Any:
-    """Interest of up to a year, which compounding does not change."""
-    years = (span / quantity(1, "year")).to("")
-    if years.m > 1:
-        raise BadInput("Simple or compound interest?")
-    return capital * rate * years
-
-
-def _add_up(values: list[Any]) -> Any:
-    return sum(values[1:], values[0])
-
-
-def _whole(value: Any) -> Any:
-    if (number := value.to("").m).denominator != 1:
-        raise BadInput(f"{number_text(number)} is not a whole number.", hint="Round up or down?")
-    return quantity(number)
-
-
-def _ambiguous() -> Any:
-    raise BadInput("The order of the operations is ambiguous.", hint="Use brackets.")
-
-
-FUNCTIONS: dict[str, Callable[..., Any]] = {
-    "sqrt": lambda a: _power(a, quantity(Fraction(1, 2))),
+_FUNCTIONS: dict[str, Callable[..., Any]] = {
     "root": lambda a, n: _power(a, 1 / n),
     "percent": lambda a: a.to("percent"),
-    "total": _add_up,
-    "average": lambda values: _add_up(values) / quantity(len(values)),
+    "total": _total,
+    "average": lambda values: _total(values) / quantity(len(values)),
     "median": statistics.median,
     "product": math.prod,
     "least": min,
     "largest": max,
-    "spread": lambda values: max(values) - min(values),
-    "count": lambda values: quantity(len(values)),
-    "round": _round,
     "absolute": abs,
-    "ceiling": lambda a: quantity(math.ceil(a.m)) * a.u,
+    "round": _round,
     "gcd": lambda a, b: quantity(math.gcd(int(a.m_as("")), int(b.m_as("")))),
     "lcm": lambda a, b: quantity(math.lcm(int(a.m_as("")), int(b.m_as("")))),
+    "factorial": lambda a: quantity(math.factorial(min(int(a.m_as("")), 1000))),
     "convert": _convert,
-    "rate": lambda a, b: a / b,
-    "apply": _apply_rate,
-    "apply_rates": lambda a, b: _reduced(a * b),
+    "rate": operator.truediv,
+    "apply": _apply,
+    "in_ratio": lambda a, b, c: " and ".join(text_of(a * n / (b + c)) for n in (b, c)),
     "days": lambda a, b: quantity(abs((b - a).days), "day"),
-    "shift": shift,
-    "back": lambda a, b: shift(a, -b),
+    "shift": _shift,
     "weekday": lambda a: calendar.day_name[a.weekday()],
     "workdays": _workdays,
     "years": _years,
     "clock": _clock,
-    "later": _later,
-    "earlier": lambda a, b: _later(a, -b),
-    "proportion": lambda a, b, c: _reduced(b * c / a),
-    "largest_of": max,
-    "least_of": min,
-    "in_ratio": lambda a, b, c: " and ".join(text_of(a * n / (b + c)) for n in (b, c)),
-    "short_interest": lambda a, rate, span: _interest(a, rate, span),
-    "whole": _whole,
-    "nearest": lambda a, to: _round(a.to(to.u), quantity(0)),
-    "factorial": lambda a: quantity(math.factorial(min(int(a.m_as("")), 1000))),
-    "ambiguous": _ambiguous,
+    "later": lambda a, span: a + timedelta(minutes=float(span.m_as("minute"))),
 }
-
-
-# ── text ──
 
 
 def number_text(number: Fraction, decimals: int | None = None) -> str:
@@ -285,37 +225,31 @@ def number_text(number: Fraction, decimals: int | None = None) -> str:
     >>> number_text(Fraction(2469, 2)), number_text(Fraction(1, 3)), number_text(Fraction(5), 2)
     ('1,234.5', '≈ 0.3333', '5.00')
     """
-    places = decimals if decimals is not None else 6
-    scaled = number * 10**places
-    if scaled.denominator != 1 and decimals is None:
+    places = 6 if decimals is None else decimals
+    is_exact = (number * 10**places).denominator == 1
+    if not is_exact and decimals is None:
         places = 4 if abs(number) >= Fraction(1, 10) else 4 - math.floor(math.log10(abs(number)))
-    mark = "" if scaled.denominator == 1 else "≈ "
     digits = f"{Decimal(round(number * 10**places)).scaleb(-places):,.{places}f}"
-    return mark + (digits.rstrip("0").rstrip(".") if decimals is None and places else digits)
+    digits = digits if decimals is not None else digits.rstrip("0").rstrip(".")
+    return digits if is_exact else f"≈ {digits}"
 
 
 def text_of(value: Any) -> str:
-    """A value as an answer: "37.5", "12 km", "€1,234.50", "15 %", "2025-04-25"."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, timedelta):
-        minutes = round(value / timedelta(minutes=1))
-        return f"{minutes // 60 % 24:02}:{minutes % 60:02}"
-    if isinstance(value, date):
-        return f"{value.day} {value:%B %Y}"
-    letter = kind(value)
-    if letter == "M":
-        code = str(value.u)
-        number = number_text(value.m, 2)
-        mark, digits = ("≈ ", number[2:]) if number.startswith("≈") else ("", number)
-        return f"{mark}{'-' if value.m < 0 else ''}{CURRENCIES[code]}{digits.lstrip('-')}"
-    return f"{number_text(value.m)} {unit_text(value)}".strip()
-
-
-def unit_text(value: Any) -> str:
-    """The unit of a quantity: "km/h", "m²"."""
-    sides: dict[bool, list[str]] = {True: [], False: []}
+    """A value as an answer: "37.5", "12 km", "€1,234.50", "15 %", "25 April 2025", "13:05"."""
+    match kind(value):
+        case "Z":
+            return str(value)
+        case "D":
+            return f"{value.day} {value:%B %Y}"
+        case "T":
+            minutes = value // timedelta(minutes=1)
+            return f"{minutes // 60 % 24:02}:{minutes % 60:02}"
+        case "M":
+            sign = "-" if value.m < 0 else ""
+            mark, _, digits = number_text(abs(value.m), 2).rpartition(" ")
+            return f"{mark} {sign}{CURRENCIES[str(value.u)]}{digits}".strip()
+    top, bottom = [], []
     for name, exponent in value._units.items():
         power = {1: "", 2: "²", 3: "³"}.get(abs(exponent), f"^{abs(exponent)}")
-        sides[exponent > 0].append(DISPLAY.get(name, name) + power)
-    return "/".join(["·".join(sides[True]), *sides[False]])
+        (top if exponent > 0 else bottom).append(DISPLAY.get(name, name) + power)
+    return f"{number_text(value.m)} {'/'.join(['·'.join(top), *bottom])}".strip()
