@@ -1,0 +1,190 @@
+"""The web page: a task, its plan at work, the answer with evidence; memory and team.
+
+    ui.mount(app, Page(team).blocks)    # with `seedbed.server.ui`
+
+The HTML is in `page.jinja`. A browser asks for news every second and gets the parts that changed,
+never a box that a person types in. The address names the run, so that a page that is loaded again
+shows it.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from importlib import resources
+from typing import Any
+
+import gradio as gr
+
+from multi_agent import graph as nodes
+from multi_agent.runs.store import RunRecord
+from multi_agent.serve.page_html import budget_bars, layout, render, stage, step_views, timeline
+from multi_agent.team import MAX_TASK, Team
+from seedbed.errors import SeedbedError, public_message
+from seedbed.server import html
+
+Values = dict[Any, Any]
+Json = dict[str, Any]
+POLL_SECONDS, RUNS, EVENTS = 1.0, 40, 100_000
+QUIET: Json = {"show_progress": "hidden", "api_visibility": "private"}
+SAMPLES = (
+    "How many orders were placed in May 2025, and how long is the return window for gold members?",
+    "What is the price of the Single rope 60 m after a discount of 8 percent?",
+    "Which product is the heaviest? How long is the warranty on tents? What is 15 % of 240?",
+)
+RUN_PARTS = ("head", "question", "answer", "plan", "steps", "budget", "timeline")
+_log = logging.getLogger(__name__)
+
+
+class Page:
+    """The page of one team; `blocks` is what Gradio serves."""
+
+    def __init__(self, team: Team) -> None:
+        self.team, self.store = team, team.store
+        self.parts: dict[str, gr.HTML] = {}
+        self._team_html = ""
+        with gr.Blocks(title="Team of agents", analytics_enabled=False) as self.blocks:
+            self.shown = gr.State({})  # hashes of the parts that a browser has
+            self.run = gr.Textbox(visible="hidden", elem_id="run")  # the id; page.js shows it
+            self.action = gr.Textbox(visible="hidden", elem_id="action")  # filled by page.js
+            gr.Markdown("# Ask the team")
+            self._add_html("note")
+            with gr.Tabs():
+                with gr.Tab("Task"), gr.Row(elem_id="columns"):
+                    with gr.Column(scale=4, elem_id="main"):
+                        gr.Textbox(
+                            label="Task",
+                            placeholder="A question over the database, the documents, or numbers",
+                            max_length=MAX_TASK,
+                            max_lines=8,
+                            elem_id="task",
+                        )
+                        self._add_html("ask", "samples", *RUN_PARTS)
+                    with gr.Column(scale=1, elem_id="side"):
+                        self._add_html("runs")
+                with gr.Tab("Memory") as self.memory_tab:
+                    self._add_html("memory")
+                with gr.Tab("Team"):
+                    self._add_html("team")
+            self._connect()
+
+    def _add_html(self, *names: str) -> None:
+        for name in names:
+            self.parts[name] = gr.HTML(elem_id=name, js_on_load=None, apply_default_css=False)
+
+    def _connect(self) -> None:
+        place = [self.run, self.shown]
+        view = [*self.parts.values(), *place]
+        script = resources.files(__package__).joinpath("page.js").read_text("utf-8")
+        self.blocks.load(self.open, self.action, view, js=script, **QUIET)
+        self.action.change(self.act, [self.action, *place], view, trigger_mode="multiple", **QUIET)
+        self.run.change(None, self.run, js="(run) => window.showRun(run)")
+        self.memory_tab.select(self.memory, None, self.parts["memory"], **QUIET)
+        gr.Timer(POLL_SECONDS).tick(self.refresh, place, view, **QUIET)
+
+    def open(self, run_id: str) -> Values:
+        """Show a run, or an empty page without one."""
+        return {**self.refresh(run_id, {}), self.parts["note"]: "", self.run: run_id}
+
+    def refresh(self, run_id: str, shown: Json) -> Values:
+        """The parts that have changed since `shown`, which is empty for a run just opened."""
+        texts = dict.fromkeys(self.parts, "") | {"team": self._team()}
+        texts |= {"runs": _attempt(lambda: render("runs", self.store.runs(RUNS), run_id))}
+        texts |= {"ask": render("ask", ""), "samples": render("samples", SAMPLES)}
+        if run_id:
+            texts["samples"] = ""
+            try:
+                texts |= self._run(self.store.run(run_id))
+            except Exception as error:
+                texts["head"] = html.error(public_message(error, _log))
+        del texts["note"], texts["memory"]
+        now = {name: hash(text) for name, text in texts.items()} | {"run": run_id}
+        before = shown if shown.get("run") == run_id else {}
+        changes = {self.parts[n]: text for n, text in texts.items() if now[n] != before.get(n)}
+        return {**changes, self.shown: now}
+
+    def act(self, action: str, run_id: str, shown: Json) -> Values:
+        """A button in the HTML: `do` is what to do, `key` with what, and `text` what was typed."""
+        item = json.loads(action)
+        key, text, team, note = item["key"], item["text"], self.team, self.parts["note"]
+        if item["do"] == "open":
+            return self.open(key)
+        actions: dict[str, Callable[[], str | None]] = {
+            "start": lambda: team.start(text, key or None),
+            "fork": lambda: team.fork(run_id, key, text),
+            "stop": lambda: team.stop(key),
+            "answer": lambda: team.answer(key, text),
+            "replay": lambda: self._replay(key),
+            "forget": lambda: team.memory.forget(key),
+            "forget_all": lambda: team.memory.forget_all(),
+        }
+        try:
+            result = actions[item["do"]]() or ""
+        except Exception as error:
+            problem = html.error(public_message(error, _log))
+            return {**self.refresh(run_id, shown), note: problem}
+        if item["do"] in ("start", "fork"):
+            return self.open(result)
+        values = {**self.refresh(run_id, shown), note: result and html.hint(result)}
+        return values | ({self.parts["memory"]: self.memory()} if "forget" in item["do"] else {})
+
+    def memory(self) -> str:
+        """The tab Memory, loaded when it is opened."""
+        memory = self.team.memory
+        return _attempt(lambda: render("memory", memory.kinds, memory.items()))
+
+    def _replay(self, run_id: str) -> str:
+        replay = self.team.replay(run_id)
+        if replay.missing:
+            return f"Replay: the record lacks a call: {replay.missing}"
+        verdict = "The same answer" if replay.same else f"Another answer ({replay.answer})"
+        return f"Replay: {verdict} from {replay.calls} recorded calls, without a model or a tool."
+
+    def _run(self, record: RunRecord) -> dict[str, str]:
+        """The parts that show a run."""
+        events = self.store.events(record.id, limit=EVENTS)
+        steps = step_views(events, record.status)
+        asked = [event for event in events if event.kind == "question"]
+        thread = self.store.runs(RUNS, thread=record.thread)
+        earlier = [one for one in reversed(thread) if one.created_at < record.created_at]
+        at_rest = record.status in ("done", "stopped", "failed")
+        follow_up = at_rest and "thread" in self.team.memory.kinds
+        plan = layout([(step["id"], step["after"]) for step in steps])
+        bars = budget_bars(self.team.usage(record.id), record.limits.model_dump())
+        return {
+            "ask": render("ask", record.thread if follow_up else ""),
+            "head": render("head", record, stage(record, steps, events), earlier),
+            "question": render("question", record, asked[-1]) if record.status == "waiting" else "",
+            "answer": render("answer", record),
+            "plan": render("plan", steps, plan) if steps else "",
+            "steps": render("steps", record, steps),
+            "budget": render("budget", bars),
+            "timeline": render("timeline", timeline(record, events)),
+        }
+
+    def _team(self) -> str:
+        """The tab Team, which does not change."""
+        if not self._team_html:
+            picture = self.team.graph.get_graph()
+            names = [name for name in picture.nodes if not name.startswith("__")]
+            before = {n: [e.source for e in picture.edges if e.target == n] for n in names}
+            boxes = [
+                {
+                    "id": name,
+                    "title": name,
+                    "task": (getattr(nodes, name).__doc__ or "").split("\n")[0],
+                }
+                for name in names
+            ]
+            placed = layout(list(before.items()))
+            self._team_html = _attempt(lambda: render("team", self.team, boxes, placed))
+        return self._team_html
+
+
+def _attempt(work: Callable[[], str]) -> str:
+    """The result of `work`, or its error as HTML: it spoils its own part of the page alone."""
+    try:
+        return work()
+    except Exception as error:
+        return html.error(public_message(error, _log))
