@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from multi_agent import state
 from seedbed.database import open_sqlite, sql_engine, sqlite_errors
@@ -105,24 +105,17 @@ def _postgres(address: str) -> Iterator[BaseCheckpointSaver[Any]]:
             with errors(), super()._cursor(pipeline=pipeline) as cursor:
                 yield cursor
 
-    options: dict[str, Any] = {"autocommit": True, "prepare_threshold": 0, "row_factory": dict_row}
-    options |= {"connect_timeout": 5, "tcp_user_timeout": 15_000}
-    with ConnectionPool(
-        address,
-        kwargs=options,
-        min_size=1,
-        max_size=2,
-        timeout=10,
-        check=ConnectionPool.check_connection,
-    ) as pool:
-        saver = Saver(pool, serde=serializer())
-        with errors(), pool.connection() as connection:
+    connection: dict[str, Any] = {"autocommit": True, "row_factory": dict_row, "connect_timeout": 5}
+    options: dict[str, Any] = {"min_size": 1, "max_size": 2, "timeout": 10, "kwargs": connection}
+    with ConnectionPool(address, check=ConnectionPool.check_connection, **options) as pool:
+        saver = Saver(cast(Any, pool), serde=serializer())
+        with errors(), pool.connection() as lock:
             # Not the function that waits: its snapshot would block CREATE INDEX CONCURRENTLY.
-            query = f"SELECT pg_try_advisory_lock({_MIGRATION_LOCK}) AS entered"
-            while not connection.execute(query).fetchone()["entered"]:
+            query = f"SELECT 1 AS one WHERE pg_try_advisory_lock({_MIGRATION_LOCK})"
+            while lock.execute(query).fetchone() is None:
                 time.sleep(0.05)
             try:
                 saver.setup()
             finally:
-                connection.execute(f"SELECT pg_advisory_unlock({_MIGRATION_LOCK})")
+                lock.execute(f"SELECT pg_advisory_unlock({_MIGRATION_LOCK})")
         yield saver

@@ -14,9 +14,9 @@ import hashlib
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import Any
+from weakref import WeakValueDictionary
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
@@ -74,22 +74,22 @@ class Ledger:
         interrupted and is not `repeatable`, and what `function` raises. After an error the call
         can be made again if it is repeatable, or if it was refused (a status below 500).
         """
-        key = self.key(step_id, name, arguments)
+        arguments, key = as_json(arguments), self.key(step_id, name, arguments)
         row = {"key": key, "run": self.run_id, "step": step_id, "name": name}
-        with _entered(f"{self._engine.url} {key}"):
+        with _lock(f"{self._engine.url} {key}"):
             # 1. Record the start, or find the earlier call.
-            start = {**row, "arguments": arguments}
-            if (earlier := self._start(start, durable=not repeatable)) is not None:
-                if earlier["ended_at"] is not None:
-                    return earlier["result"]
-                if not repeatable:
-                    raise InDoubt(key, name, as_json(arguments))
+            earlier = self._start({**row, "arguments": arguments}, durable=not repeatable)
+            if earlier and earlier["ended_at"] is not None:
+                return earlier["result"]
+            if earlier and not repeatable:
+                raise InDoubt(key, name, arguments)
             # 2. Call.
             try:
                 result = as_json(function())
             except Exception as error:
                 if repeatable or (isinstance(error, SeedbedError) and error.status < 500):
-                    self._forget(key)
+                    with writing(self._engine) as connection:
+                        connection.execute(sa.delete(ledger).where(_unfinished(key)))
                 raise
             # 3. Record the result.
             self.settle(key, result)
@@ -97,11 +97,11 @@ class Ledger:
 
     def settle(self, key: str, result: Any) -> None:
         """Record the result of a call that has started; an earlier result is not replaced."""
-        row = {"result": result, "ended_at": time.time()}
+        row = {"result": as_json(result), "ended_at": time.time()}
         with writing(self._engine) as connection:
             connection.execute(sa.update(ledger).where(_unfinished(key)).values(row))
 
-    def _start(self, row: dict[str, Any], *, durable: bool) -> Mapping[str, Any] | None:
+    def _start(self, row: dict[str, Any], *, durable: bool) -> dict[str, Any] | None:
         """Insert the call; its earlier row if there is one."""
         try:
             with writing(self._engine, durable=durable) as connection:
@@ -110,34 +110,20 @@ class Ledger:
             query = sa.select(ledger).where(ledger.c.key == row["key"])
             with self._engine.connect() as connection:
                 earlier = connection.execute(query).mappings().first()
-            # None: another process made the same call, and has just removed it after an error.
-            return earlier or self._start(row, durable=durable)
+            # None: the same call of another process has just failed.
+            return dict(earlier) if earlier else self._start(row, durable=durable)
         return None
-
-    def _forget(self, key: str) -> None:
-        with writing(self._engine) as connection:
-            connection.execute(sa.delete(ledger).where(_unfinished(key)))
 
 
 def _unfinished(key: str) -> sa.ColumnElement[bool]:
     return sa.and_(ledger.c.key == key, ledger.c.ended_at.is_(None))
 
 
-_locks: dict[str, tuple[threading.RLock, int]] = {}  # by key, with the number of users
+_locks: WeakValueDictionary[str, Any] = WeakValueDictionary()
 _locks_change = threading.Lock()
 
 
-@contextmanager
-def _entered(key: str) -> Iterator[None]:
-    """One thread of this process at a time, for each key."""
+def _lock(key: str) -> Any:
+    """The lock of a key in this process; it exists while it is used."""
     with _locks_change:
-        lock, users = _locks.get(key, (threading.RLock(), 0))
-        _locks[key] = lock, users + 1
-    try:
-        with lock:
-            yield
-    finally:
-        with _locks_change:
-            lock, users = _locks.pop(key)
-            if users > 1:
-                _locks[key] = lock, users - 1
+        return _locks.setdefault(key, threading.RLock())

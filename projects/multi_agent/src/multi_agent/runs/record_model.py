@@ -73,10 +73,11 @@ class RunReplies:
 
     def put(self, key: str, role: str, prompt: str, reply: Any) -> None:
         """Store a reply, unless another process has."""
-        row = {"key": f"{self._run}/{key}", "run": self._run, "step": "", "name": role}
-        row |= {"started_at": (now := time.time()), "ended_at": now, "result": reply}
+        row = {"run": self._run, "step": "", "name": role, "arguments": {"prompt": prompt}}
+        times = {"started_at": time.time(), "ended_at": time.time()}
+        row |= {"key": f"{self._run}/{key}", "result": reply}
         with suppress(IntegrityError), writing(self._engine) as connection:
-            connection.execute(sa.insert(ledger).values(arguments={"prompt": prompt}, **row))
+            connection.execute(sa.insert(ledger).values(**row, **times))
 
 
 class RecordedModel(StreamingChatModel):
@@ -127,7 +128,8 @@ class RecordedModel(StreamingChatModel):
         self, model: Any, messages: list[BaseMessage], stop: Any, options: dict[str, Any]
     ) -> Iterator[AIMessageChunk]:
         # Without callbacks of the caller, which see this model's own call already.
-        config, choice = {"callbacks": []}, options.pop("tool_choice", None)
+        config: dict[str, Any] = {"callbacks": []}
+        choice = options.pop("tool_choice", None)
         if tools := options.pop("tools", None):
             model = model.bind_tools(tools, tool_choice=choice)
         if "schema" not in options or isinstance(model, StreamingChatModel):
@@ -146,16 +148,15 @@ def recorded(
     model: BaseChatModel, role: str, record: Path | None, replay: Path | None
 ) -> BaseChatModel:
     """A model that records into a file, or that replays one."""
-    if replay is None and record is None:
+    if (path := replay or record) is None:
         return model
-    replies = FileReplies(replay or record)
-    return RecordedModel(replies=replies, role=role, model=None if replay else model)
+    return RecordedModel(replies=FileReplies(path), role=role, model=None if replay else model)
 
 
 def _replay(message: AIMessage) -> Iterator[ChatGenerationChunk]:
     """A recorded reply as a stream of words, and at the end the rest."""
-    is_text = isinstance(message.content, str)
-    for part in re.findall(r"\s*\S+\s*", message.content) if is_text else [message.content]:
+    content: Any = message.content
+    for part in re.findall(r"\s*\S+\s*", content) if isinstance(content, str) else [content]:
         yield ChatGenerationChunk(message=AIMessageChunk(content=part))
     rest = message.model_dump(exclude={"type", "content"}) | {"chunk_position": "last"}
     yield ChatGenerationChunk(message=AIMessageChunk(content="", **rest))

@@ -28,70 +28,63 @@ from sqlalchemy.exc import OperationalError
 
 from multi_agent.state import Answer, Limits, Status, Value
 from seedbed.database import sql_engine, sqlite_error
-from seedbed.errors import Busy, Conflict, NotFound, SeedbedError, Unavailable
+from seedbed.errors import Conflict, NotFound, SeedbedError, Unavailable
 
 _SETTING = "SEEDBED_DATABASE_URL"
 _CREATION_LOCK = 8002_2026  # advisory lock of Postgres: any number that no other program uses
-_LOCK_STATES = ("40001", "40P01", "55P03")  # serialization failure, deadlock, lock not available
 _POLL = 0.2  # seconds until the events of another process are noticed
 _ENDED = ("done", "stopped", "failed")
 _COLUMNS = ("thread", "status", "created_at", "ended_at", "parent")
 
 
-class Json(sa.TypeDecorator[Any]):
-    """Values of pydantic, and lists and dicts of them, as JSON; other objects as their text."""
-
-    impl = sa.JSON(none_as_null=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: Any, dialect: sa.Dialect) -> Any:  # noqa: ARG002
-        """Convert to lists, dicts, strings and numbers."""
-        return as_json(value)
-
-
 def as_json(value: Any) -> Any:
-    """A value as it is after it was stored as JSON.
+    """A value as lists, dicts, strings and numbers; other objects become their text.
 
-    >>> as_json((Limits(steps=3), float("nan")))
-    [{'steps': 3, 'tool_calls': None, 'tokens': None, 'usd': None, 'seconds': None}, None]
+    >>> as_json((Limits(steps=3).steps, float("nan"), b"x"))
+    [3, None, 'eA==']
     """
     return to_jsonable_python(value, fallback=str, bytes_mode="base64", inf_nan_mode="null")
 
 
+def _column(name: str, kind: type[sa.types.TypeEngine[Any]], **options: Any) -> sa.Column[Any]:
+    return sa.Column(name, kind, nullable=False, **options)
+
+
 metadata = sa.MetaData()
+# Times are in seconds since 1970. Texts of users are in JSON, which may contain any character.
 runs = sa.Table(
     "runs",
     metadata,
-    sa.Column("id", sa.String, primary_key=True),
-    sa.Column("thread", sa.String, nullable=False, index=True),
-    sa.Column("status", sa.String, nullable=False),
-    sa.Column("created_at", sa.Float, nullable=False, index=True),  # seconds since 1970
+    _column("id", sa.String, primary_key=True),
+    _column("thread", sa.String, index=True),
+    _column("status", sa.String),
+    _column("created_at", sa.Float, index=True),
     sa.Column("ended_at", sa.Float),
     sa.Column("parent", sa.String),
-    sa.Column("events", sa.Integer, nullable=False, default=0),  # id of the last one
-    sa.Column("data", Json, nullable=False),  # the other fields of RunRecord
+    _column("events", sa.Integer, default=0),  # id of the last one
+    _column("data", sa.JSON),  # the other fields of RunRecord
 )
 events = sa.Table(
     "events",
     metadata,
-    sa.Column("run", sa.String, primary_key=True),
-    sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("at", sa.Float, nullable=False),
-    sa.Column("kind", sa.String, nullable=False),
-    sa.Column("step", sa.String, nullable=False),
-    sa.Column("data", Json, nullable=False),
+    _column("run", sa.String, primary_key=True),
+    _column("id", sa.Integer, primary_key=True),
+    _column("at", sa.Float),
+    _column("kind", sa.String),
+    _column("step", sa.String),
+    _column("data", sa.JSON),
 )
 ledger = sa.Table(
     "ledger",
     metadata,
-    sa.Column("key", sa.String, primary_key=True),  # run, step, name and a hash of the arguments
-    sa.Column("run", sa.String, nullable=False, index=True),
-    sa.Column("step", sa.String, nullable=False),
-    sa.Column("name", sa.String, nullable=False),
-    sa.Column("arguments", Json, nullable=False),
-    sa.Column("started_at", sa.Float, nullable=False),
+    _column("key", sa.String, primary_key=True),  # run, step, name and a hash of the arguments
+    _column("run", sa.String, index=True),
+    _column("step", sa.String),
+    _column("name", sa.String),
+    _column("arguments", sa.JSON),
+    _column("started_at", sa.Float),
     sa.Column("ended_at", sa.Float),  # null: started, not done
-    sa.Column("result", Json),
+    sa.Column("result", sa.JSON),
 )
 
 
@@ -114,7 +107,7 @@ class RunRecord(Value):
 
 
 class Event(Value):
-    """What happened in a run; ids of a run are 1, 2, 3 … in the order of their commits."""
+    """What happened in a run; its ids are 1, 2, 3 … in the order of their commits."""
 
     id: int
     run: str
@@ -141,8 +134,6 @@ def _translate(context: sa.ExceptionContext) -> SeedbedError | None:
         hint = "Restore a backup."
         return sqlite_error(error, repr(url.database), setting="AGENTS_DATA_DIR", damaged=hint)
     name = url.render_as_string(hide_password=True)
-    if getattr(error, "sqlstate", None) in _LOCK_STATES:
-        return Busy(f"{name} is locked by another process.", retry_after=2)
     if not isinstance(context.sqlalchemy_exception, OperationalError):
         return None
     hint = f"Check that the server is running and that {_SETTING} is correct."
@@ -205,7 +196,7 @@ class RunStore:
         data = {"task": task, "limits": limits or Limits()}
         row = {"id": id, "thread": thread or id, "parent": parent, "created_at": time.time()}
         with writing(self.engine) as connection:
-            connection.execute(sa.insert(runs).values(**row, status="running", data=data))
+            connection.execute(sa.insert(runs).values(**row, status="running", data=as_json(data)))
         return self.run(id)
 
     def run(self, id: str) -> RunRecord:
@@ -233,10 +224,9 @@ class RunStore:
             if "status" in fields:
                 fields["ended_at"] = time.time() if fields["status"] in _ENDED else None
             columns = {name: fields.pop(name) for name in _COLUMNS if name in fields}
-            columns["data"] = row["data"] | fields
-            record = _record({**row, **columns, "data": as_json(columns["data"])})
+            columns["data"] = row["data"] | as_json(fields)
             connection.execute(sa.update(runs).where(runs.c.id == id).values(columns))
-        return record
+        return _record({**row, **columns})
 
     def add_event(self, run: str, kind: str, /, step: str = "", **data: Any) -> Event:
         """Append an event. Raises NotFound for an unknown run."""

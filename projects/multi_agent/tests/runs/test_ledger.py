@@ -1,0 +1,217 @@
+"""Tool calls that are made once, also if the process is killed."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from multi_agent.runs.ledger import InDoubt, Ledger
+from multi_agent.runs.store import RunStore
+from seedbed.errors import BadInput, Busy, Unavailable
+
+
+@pytest.fixture(
+    params=["sqlite", pytest.param("postgres", marks=[pytest.mark.slow, pytest.mark.timeout(120)])]
+)
+def store(request, tmp_path: Path) -> RunStore:
+    if request.param == "sqlite":
+        return RunStore(tmp_path / "runs.sqlite")
+    new_url: Callable[[], str] = request.getfixturevalue("new_postgres_url")
+    return RunStore(new_url())
+
+
+@pytest.fixture
+def calls():
+    return []
+
+
+@pytest.fixture
+def tool(calls):
+    def function():
+        calls.append(1)
+        return {"sum": (36, None)}
+
+    return function
+
+
+def test_finished_call_is_not_made_again(store, tool, calls):
+    run = store.create("task")
+    for ledger in (Ledger(store, run.id), Ledger(store, run.id)):
+        for repeatable in (True, False):
+            result = ledger.once("s1", "add", {"a": 1, "b": 2}, tool, repeatable=repeatable)
+            assert result == {"sum": [36, None]}
+    assert len(calls) == 1
+
+
+def test_result_of_none_counts_as_finished(store, calls):
+    ledger = Ledger(store, store.create("task").id)
+    for _ in range(2):
+        assert ledger.once("s1", "pay", {}, lambda: calls.append(1), repeatable=False) is None
+    assert len(calls) == 1
+
+
+def test_key_has_run_step_name_and_arguments(store, tool, calls):
+    first, second = (Ledger(store, store.create("task").id) for _ in range(2))
+    for ledger, step, name, arguments in (
+        (first, "s1", "add", {"a": 1, "b": 2}),
+        (second, "s1", "add", {"a": 1, "b": 2}),
+        (first, "s2", "add", {"a": 1, "b": 2}),
+        (first, "s1", "sub", {"a": 1, "b": 2}),
+        (first, "s1", "add", {"a": 1, "b": 3}),
+        (first, "s1", "add", {"b": 2, "a": 1}),  # equal to the first
+    ):
+        ledger.once(step, name, arguments, tool, repeatable=True)
+    assert len(calls) == 5
+
+
+def fail(error):
+    def function():
+        raise error
+
+    return function
+
+
+def test_failed_call_can_be_repeated_if_that_is_safe(store, tool):
+    ledger = Ledger(store, store.create("task").id)
+    with pytest.raises(ValueError, match="down"):
+        ledger.once("s1", "add", {}, fail(ValueError("down")), repeatable=True)
+    assert ledger.once("s1", "add", {}, tool, repeatable=True)
+    # A refusal has no effect; after any other error of a payment, it may have been made.
+    with pytest.raises(BadInput):
+        ledger.once("s1", "pay", {}, fail(BadInput("no such order")), repeatable=False)
+    with pytest.raises(Unavailable):
+        ledger.once("s1", "pay", {}, fail(Unavailable("timeout")), repeatable=False)
+    with pytest.raises(InDoubt, match="pay was interrupted") as error:
+        ledger.once("s1", "pay", {}, tool, repeatable=False)
+    assert error.value.key == ledger.key("s1", "pay", {})
+
+
+def test_call_in_doubt_is_settled_or_repeated(store, tool, calls):
+    ledger = Ledger(store, store.create("task").id)
+    for name in ("pay", "mail"):
+        with pytest.raises(Unavailable):
+            ledger.once("s1", name, {}, fail(Unavailable("timeout")), repeatable=False)
+    ledger.settle(ledger.key("s1", "pay", {}), "paid")
+    assert ledger.once("s1", "pay", {}, tool, repeatable=False) == "paid"
+    assert not calls
+    assert ledger.once("s1", "mail", {}, tool, repeatable=True) == {"sum": [36, None]}
+    ledger.settle(ledger.key("s1", "mail", {}), "other")  # too late
+    assert ledger.once("s1", "mail", {}, tool, repeatable=False) == {"sum": [36, None]}
+
+
+@pytest.mark.parametrize("repeatable", [True, False])
+def test_threads_make_a_call_once_and_share_its_result(store, repeatable):
+    run, started, results, calls = store.create("task"), threading.Barrier(16), [], []
+
+    def work():
+        started.wait()
+        result = Ledger(store, run.id).once("s1", "add", {}, function, repeatable=repeatable)
+        results.append(result)
+
+    def function():
+        calls.append(1)
+        return len(calls)
+
+    threads = [threading.Thread(target=work) for _ in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (results, len(calls)) == ([1] * 16, 1)
+
+
+def test_different_calls_run_at_the_same_time(store):
+    ledger, both = Ledger(store, store.create("task").id), threading.Barrier(2, timeout=60)
+    threads = [
+        threading.Thread(
+            target=lambda n=n: ledger.once("s1", "add", {"n": n}, both.wait, repeatable=True)
+        )
+        for n in range(2)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not both.broken
+
+
+def test_full_disk_stops_the_call_before_it_is_made(tmp_path, tool, calls):
+    import resource
+
+    store = RunStore(tmp_path / "runs.sqlite")
+    ledger = Ledger(store, store.create("task").id)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
+    try:
+        with pytest.raises((Unavailable, Busy)):
+            ledger.once("s1", "pay", {"text": "a" * 50_000}, tool, repeatable=False)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert not calls
+    assert ledger.once("s1", "pay", {"text": "a" * 50_000}, tool, repeatable=False)
+
+
+_SCRIPT = """
+import os, signal, sys
+from multi_agent.runs.ledger import Ledger
+from multi_agent.runs.store import RunStore
+
+url, run, point, repeatable, path = sys.argv[1:]
+ledger = Ledger(RunStore(url), run)
+
+def kill(at):
+    if at == point:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+def function():
+    kill("started")
+    with open(path, "a") as file:
+        file.write("x")
+    kill("called")
+    return 36
+
+result = ledger.once("s1", "pay", {"order": 7}, function, repeatable=repeatable == "yes")
+kill("done")
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("repeatable", [True, False])
+@pytest.mark.parametrize(
+    ("point", "calls_before"), [("started", 0), ("called", 1), ("done", 1), ("never", 1)]
+)
+def test_killed_process_leaves_a_finished_call_or_one_in_doubt(
+    tmp_path, point, calls_before, repeatable
+):
+    url, effects = f"sqlite:///{tmp_path}/runs.sqlite", tmp_path / "effects"
+    store = RunStore(url)
+    run = store.create("task")
+    effects.touch()
+    arguments = [url, run.id, point, "yes" if repeatable else "no", str(effects)]
+    process = subprocess.run([sys.executable, "-c", _SCRIPT, *arguments], env=os.environ)
+    assert process.returncode == (0 if point == "never" else -signal.SIGKILL)
+    assert len(effects.read_text()) == calls_before
+
+    def function():
+        effects.write_text(effects.read_text() + "x")
+        return 36
+
+    def resume():
+        return Ledger(store, run.id).once(
+            "s1", "pay", {"order": 7}, function, repeatable=repeatable
+        )
+
+    finished = point in ("done", "never")
+    if finished or repeatable:
+        assert resume() == resume() == 36
+        assert len(effects.read_text()) == calls_before + (not finished)
+    else:
+        for _ in range(2):
+            with pytest.raises(InDoubt):
+                resume()
+        assert len(effects.read_text()) == calls_before
