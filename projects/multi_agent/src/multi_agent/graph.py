@@ -78,13 +78,15 @@ def build_graph(checkpointer: Any = None) -> "CompiledStateGraph[Any, Run, Any, 
     graph.add_node("clarify", clarify)
     graph.add_node("plan", plan)
     graph.add_node("specialist", specialist)
+    graph.add_node("collect", collect)
     graph.add_node("verify", verify)
     graph.add_node("replan", replan)
     graph.add_node("answer", answer)
     graph.add_edge(START, "clarify")
     graph.add_edge("clarify", "plan")
     graph.add_conditional_edges("plan", dispatch, ["specialist", "verify"])
-    graph.add_conditional_edges("specialist", dispatch, ["specialist", "verify"])
+    graph.add_edge("specialist", "collect")
+    graph.add_conditional_edges("collect", dispatch, ["specialist", "verify"])
     graph.add_conditional_edges("verify", needs_replan, ["replan", "answer"])
     graph.add_conditional_edges("replan", dispatch, ["specialist", "verify"])
     graph.add_edge("answer", END)
@@ -170,6 +172,11 @@ def specialist(state: StepState, runtime: Runtime[Run]) -> RunState:
         result = work(run, filled, state)
     run.emit("step_ended", step.id, result=result.model_dump(mode="json"))
     return {"results": {step.id: result}, "tries": {step.id: (step.specialist,)}}
+
+
+def collect(state: RunState) -> RunState:  # noqa: ARG001
+    """Join the steps that ran side by side: `dispatch` then sees the results of all of them."""
+    return {}
 
 
 def work(run: Run, step: Step, state: StepState) -> Result:

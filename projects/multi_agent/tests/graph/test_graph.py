@@ -41,6 +41,7 @@ def test_parts_of_a_task_are_worked_on_side_by_side(open_scripted: Open, scripte
     team = open_scripted([scripted(name, meet) for name in ("alpha", "beta", "gamma")])
     run = team.wait(team.start("What is alpha? What is beta? What is gamma?"))
     assert run.answer.text == "alpha; beta; gamma"
+    assert kinds(team, run.id).count("step_started") == 3
 
 
 def test_cap_limits_parallel_steps(open_scripted: Open, scripted: Any) -> None:
