@@ -3,17 +3,15 @@
     calculate("What is 15 % of 240?").text         # "36"
 
 Nothing is guessed: a number or a word that no phrase accounts for raises BadInput, and so do two
-stories with different results. The phrases are in phrases.toml.
+stories with different results. The phrases and stories are in phrases.toml.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
-from decimal import Decimal
 from fractions import Fraction
 from functools import lru_cache
 from itertools import permutations
@@ -26,19 +24,19 @@ from seedbed.errors import BadInput, TooLarge
 
 MAX_TASK = 1_000  # characters
 _MAX_THINGS = 9  # unknown words in a little story
-_OPERATORS = {"times": "*", "multiplied": "*", "slash": "/", "divided": "/", "plus": "+", "minus": "-"}
-_NUMBERS = re.compile(r"(?i)\d|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|half|hundred|dozen)\b")
-_OPERATIONS = re.compile(
-    r"(?i)[-+*/%^=]|percent|plus|minus|times|divided|sum|average|total|each|per\b|how (?:many|much|long|far)"
-)
+_OPERATORS = {"times": "*", "multiplied": "*", "slash": "/", "divided": "/"}
+_OPERATORS |= {"plus": "+", "minus": "-"}
+_DIGITS = re.compile(r"(?i)\d|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|half|dozen)\b")
+_OPERATIONS = re.compile(r"(?i)[-+*/%^=]|percent|times|sum|average|total|each|per\b|how (?:m|l|f)")
 _VALUE = re.compile(r"[A-TV-Z]\d+")
+_FREE_UNIT = re.compile(r"(?<!many )(?<!in )(?<!to )(?<!per )(?<!a )(?<!each )(?<!every )U\d")
 
 
 @dataclass(frozen=True)
 class Calculation:
     """A result, exactly and as text, with what was computed."""
 
-    value: Fraction | Decimal | date | str
+    value: Fraction | date | str
     number: float | None
     """The value in the unit of `text`; None for dates and names."""
     text: str
@@ -56,51 +54,54 @@ def calculate(task: str) -> Calculation:
     """
     if len(task) > MAX_TASK:
         raise TooLarge(f"The task has {len(task):,} characters; the limit is {MAX_TASK:,}.")
+    # 1. Numbers, units and dates become tokens.
     tokens = tokenize(task)
+    # 2. Phrases become the tokens of their values.
     while _reduce(tokens):
         pass
-    name, token = _single(tokens) or _story(tokens)
-    return _calculation(token, name)
+    # 3. One value is left, or a little story with several.
+    if token := _single(tokens):
+        return _calculation(token)
+    name, token = _story(tokens)
+    return _calculation(token, f"{name}: ")
 
 
 def looks_like_arithmetic(task: str) -> float:
-    """How likely a task is arithmetic, 0 to 1, without computing it.
+    """How likely the calculator can do a task, 0 to 1.
 
-    >>> looks_like_arithmetic("What is 15 % of 240?") > looks_like_arithmetic("Who is our CEO?")
-    True
+    >>> looks_like_arithmetic("What is 15 % of 240?"), looks_like_arithmetic("Who is our CEO?")
+    (0.95, 0.0)
     """
-    if len(task) > MAX_TASK or not _NUMBERS.search(task):
+    if len(task) > MAX_TASK or not _DIGITS.search(task):
         return 0.0
     try:
         calculate(task)
         return 0.95
     except BadInput:
-        return 0.4 if _OPERATIONS.search(task) and len(_NUMBERS.findall(task)) > 1 else 0.1
+        return 0.4 if _OPERATIONS.search(task) and len(_DIGITS.findall(task)) > 1 else 0.1
 
 
 def evaluate_expression(expression: str) -> Calculation:
-    """The result of a plain expression such as "240 * 0.15", from a model."""
-    return _calculation(Token(evaluate(expression, {}), expression), "")
+    """The result of a plain expression such as "240 * 0.15", from a model. Raises BadInput."""
+    return _calculation(Token(evaluate(expression, {}), expression))
 
 
-def _calculation(token: Token, name: str) -> Calculation:
+def _calculation(token: Token, name: str = "") -> Calculation:
     value, text = token.value, text_of(token.value)
-    number = float(value.m) if hasattr(value, "m") else None
-    reading = f"{f'{name}: ' if name else ''}{token.expression} = {text}".replace("= ≈", "≈")
-    plain = value.m if hasattr(value, "m") else value if isinstance(value, date) else str(text)
-    return Calculation(plain, number, text, token.expression, reading)
-
-
-# ── phrases ──
+    reading = f"{name}{token.expression} = {text}".replace("= ≈", "≈")
+    if hasattr(value, "m"):
+        return Calculation(value.m, float(value.m), text, token.expression, reading)
+    plain = value if isinstance(value, date) else text
+    return Calculation(plain, None, text, token.expression, reading)
 
 
 def _reduce(tokens: Tokens) -> bool:
     """Replace the first phrase that fits by its value."""
     for pattern, expression in rules():
         if match := pattern.search(tokens.text):
-            names = dict(zip("abcdef", (slot for slot in match.groups() if slot), strict=False))
-            word = next((w for w in match.group().split() if w in _OPERATORS), "")
-            token = _compute(expression.replace("op", _OPERATORS.get(word, "op")), names, tokens)
+            operators = [_OPERATORS[word] for word in match[0].split() if word in _OPERATORS]
+            expression = expression.replace(" op ", f" {''.join(operators[:1])} ")
+            token = _compute(expression, [slot for slot in match.groups() if slot], tokens)
             name = tokens.add(token.value, token.expression)
             tokens.text = f"{tokens.text[: match.start()]}{name} {tokens.text[match.end() :]}"
             tokens.computed = True
@@ -108,55 +109,49 @@ def _reduce(tokens: Tokens) -> bool:
     return False
 
 
-def _compute(expression: str, slots: Mapping[str, str], tokens: Tokens) -> Token:
-    """The value of an expression over slots, and how it reads."""
-    values: dict[str, Any] = {
-        "today": date.today(), "year": quantity(1, "year"), "pi": quantity(Fraction(math.pi)),
-    }
+def _compute(expression: str, slots: list[str] | tuple[str, ...], tokens: Tokens) -> Token:
+    """The value of an expression over slots a, b, c …, and how it reads."""
+    values: dict[str, Any] = {"year": quantity(1, "year"), "pi": quantity(Fraction(math.pi))}
+    values["today"] = date.today()
     texts = {"today": "today", "year": "1 year", "pi": "pi"}
-    for slot, words in slots.items():
-        names = re.findall(r"[A-Z]\d+", words)
-        parts = [tokens.names[name].value for name in names]
+    for letter, words in zip("abcdef", slots, strict=False):
+        parts = [tokens.names[name] for name in re.findall(r"[A-Z]\d+", words)]
         # A percentage enters an expression as a plain number.
-        parts = [part.to("") if kind(part) == "P" and "percent(a op" not in expression else part for part in parts]
-        is_list = len(names) > 1
-        values[slot] = parts if is_list else parts[0]
-        inner = [tokens.names[name].expression for name in names]
-        texts[slot] = ", ".join(inner) if is_list else f"({inner[0]})" if re.search(r"[-+*/,]\s", inner[0]) else inner[0]
-    text = re.sub(r"\b(?:[a-f]|today|year|pi)\b", lambda match: texts[match.group()], expression)
+        plain = [p.value.to("") if kind(p.value) == "P" else p.value for p in parts]
+        values[letter] = plain if len(parts) > 1 else plain[0]
+        inner = ", ".join(part.expression for part in parts)
+        compound = len(parts) == 1 and re.search(r"[-+*/,] ", inner)
+        texts[letter] = f"({inner})" if compound else inner
+    text = re.sub(r"\b(?:[a-f]|today|year|pi)\b", lambda match: texts[match[0]], expression)
     return Token(evaluate(expression, values), text)
 
 
-def _single(tokens: Tokens) -> tuple[str, Token] | None:
+def _single(tokens: Tokens) -> Token | None:
     """The only value left, if the words around it are neutral."""
     words = tokens.text.split()
     names = [word for word in words if _VALUE.fullmatch(word)]
     if len(names) != 1 or not tokens.computed:
         return None
-    while words[-1] in ".?":
-        words.pop()
     # At most two words for the things may follow: "15 % of 240 employees".
-    last = words.index(names[0])
-    things = words[last + 1 :]
-    if len(things) <= 2 and all(word.startswith("_") for word in things):
-        words = words[: last + 1]
-    if all(word in NEUTRAL or word == names[0] for word in words):
-        return "", tokens.names[names[0]]
-    return None
-
-
-# ── little stories ──
+    end = re.search(rf"{names[0]} ((?:_\S+ ){{1,2}})[. ]*$", tokens.text)
+    things = end[1].split() if end else []
+    neutral = all(word in NEUTRAL or word in (names[0], *things) for word in words)
+    return tokens.names[names[0]] if neutral else None
 
 
 def _story(tokens: Tokens) -> tuple[str, Token]:
+    """The name and the result of the story that fits."""
     results, problem = {}, f"Not understood: {_leftover(tokens)}."
     for frame in frames():
-        for expression, slots in _fitting(frame, tokens.text):
+        if slots := _slots(frame, tokens.text):
             try:
+                expression = next(e for ask, e in frame.answers if ask.search(tokens.text))
                 token = _in_unit(_compute(expression, slots, tokens), tokens)
                 results[text_of(token.value)] = (frame.name, token)
             except BadInput as error:
                 problem = error.message
+            except StopIteration:  # another question
+                continue
     if len(results) > 1:
         raise BadInput(f"Ambiguous: {' or '.join(name for name, _ in results.values())}?")
     if not results:
@@ -164,27 +159,23 @@ def _story(tokens: Tokens) -> tuple[str, Token]:
     return next(iter(results.values()))
 
 
-def _fitting(frame: Frame, text: str) -> Iterator[tuple[str, dict[str, str]]]:
-    """The expression of a frame with its slots, if the text is such a story."""
+def _slots(frame: Frame, text: str) -> tuple[str, ...]:
+    """The values of a frame in the order of its slots, if the text is such a story."""
     words = text.split()
     values = [word for word in words if _VALUE.fullmatch(word)]
-    others = {word for word in words if word.islower() and not word.startswith("_")}
-    things = [word for word in words if word.startswith("_")]
-    if len(values) != len(frame.slots) or not others <= NEUTRAL | frame.words:
-        return
-    if len(things) > _MAX_THINGS or not frame.needs.search(text):
-        return
+    known = {word for word in words if word.islower() and not word.startswith("_")}
+    things = sum(word.startswith("_") for word in words)
+    if len(values) != len(frame.slots) or not known <= frame.words | NEUTRAL:
+        return ()
+    if things > _MAX_THINGS or not frame.needs.search(text) or _FREE_UNIT.search(text):
+        return ()
     if frame.forbids and frame.forbids.search(text):
-        return
-    if len(re.findall(r"(?<!many )(?<!in )(?<!into )(?<!to )(?<!per )(?<!a )(?<!each )(?<!every )U\d+", text)):
-        return
+        return ()
+    classes = [slot_class(slot) for slot in frame.slots]
     for order in permutations(values):
-        if all(re.match(slot_class(s), v) for s, v in zip(frame.slots, order, strict=True)):
-            for pattern, expression in frame.answers:
-                if pattern.search(text):
-                    yield expression, dict(zip("abcdef", order, strict=False))
-                    return
-            return
+        if all(re.match(one, value) for one, value in zip(classes, order, strict=True)):
+            return order
+    return ()
 
 
 def _in_unit(token: Token, tokens: Tokens) -> Token:
@@ -192,13 +183,15 @@ def _in_unit(token: Token, tokens: Tokens) -> Token:
     value, text = token.value, token.expression
     for word, name in re.findall(r"(many|in|into|to|per|a|each|every) (U\d+)", tokens.text):
         target = tokens.names[name]
-        function = "convert" if word in ("many", "in", "into", "to") else "apply"
-        value = evaluate(f"{function}(a, b)", {"a": value, "b": target.value})
-        text = f"{text} {'in' if function == 'convert' else 'per'} {target.expression}"
+        is_rate = word in ("per", "a", "each", "every")
+        function = "apply(a, b)" if is_rate else "convert(a, b)"
+        value = evaluate(function, {"a": value, "b": target.value})
+        text = f"{text} {'per' if is_rate else 'in'} {target.expression}"
     return Token(value, text)
 
 
 def _leftover(tokens: Tokens) -> str:
-    words = [w.lstrip("_") for w in tokens.text.split() if w not in NEUTRAL and not _VALUE.fullmatch(w)]
-    words = [tokens.names[w].expression if w in tokens.names else w for w in words]
-    return ", ".join(repr(word) for word in dict.fromkeys(words[:6])) or "no calculation in it"
+    """The words that no phrase accounts for, for the message."""
+    words = [w for w in tokens.text.split() if w not in NEUTRAL and not _VALUE.fullmatch(w)]
+    names = [tokens.names[w].expression if w in tokens.names else w.lstrip("_") for w in words]
+    return ", ".join(map(repr, dict.fromkeys(names[:6]))) or "there is no calculation in it"

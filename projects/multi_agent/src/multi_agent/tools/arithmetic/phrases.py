@@ -1,4 +1,4 @@
-"""The words and phrases of phrases.toml: units, rules and frames, each compiled once."""
+"""The words, phrases and little stories of phrases.toml, each compiled once."""
 
 from __future__ import annotations
 
@@ -12,23 +12,34 @@ from typing import Any
 
 _FILE: dict[str, Any] = tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8"))
 
+
+def _aliases(table: str) -> dict[str, str]:
+    entries = _FILE[table].items()
+    return {alias.strip().lower(): key for key, text in entries for alias in text.split(",")}
+
+
+LISTS: dict[str, str] = _FILE["lists"]
+FRACTIONS: dict[str, int] = _FILE["fractions"]
+SCALES: dict[str, int] = _FILE["scales"]
+SPELLINGS: dict[str, str] = _FILE["spellings"]
 CURRENCIES = {code: names.split(",")[0] for code, names in _FILE["currencies"].items()}
 DISPLAY = {name: names.split(",")[0] for name, names in _FILE["units"].items()}
-UNITS = {
-    alias.strip().lower(): name
-    for name, names in _FILE["units"].items()
-    for alias in names.split(",")
-    if alias != "in"  # the preposition
+UNITS = {alias: name for alias, name in _aliases("units").items() if alias != "in"}
+MONEY = _aliases("currencies")
+NEUTRAL = frozenset(LISTS["neutral"].split())
+_THINGS = frozenset(LISTS["things"].split())
+_CLASSES: dict[str, str] = _FILE["classes"]
+_VALUE = rf"{_CLASSES['V']}\d+ "
+_PARTS = {
+    "[": "(?:",
+    "(": "(?:",
+    "]": ")?",
+    ")": ")",
+    "|": "|",
+    "~": r"(?:(?:the|a|an|my|our|its) )?(?:_\S+ ){1,3}",
+    "C": r"(N\d+ (?:_\S+ ){0,2})",
+    "L": f"({_VALUE}(?:(?:, and |, |and ){_VALUE})+)",
 }
-MONEY = {
-    alias.strip(): code for code, names in _FILE["currencies"].items() for alias in names.split(",")
-}
-_THINGS = frozenset(_FILE["neutral"]["things"].split())
-NEUTRAL = frozenset(_FILE["neutral"]["words"].split())
-
-_CLASSES = {"V": "[NFMSKGX]", "Q": "[MSKGX]", "Y": "[PF]", "A": "[NM]", "W": "[NFMSKG]"}
-_COUNT = r"N\d+ (?:_\S+ ){0,2}"
-_SLOT = re.compile(r"\[|\]|\(|\)|\||~|[^\s\[\]()|~]+")
 
 
 @dataclass(frozen=True)
@@ -46,27 +57,27 @@ class Frame:
 @cache
 def rules() -> tuple[tuple[re.Pattern[str], str], ...]:
     """Phrases and their expressions, in order of precedence."""
-    return tuple((_compile(phrase), expression) for phrase, expression in _FILE["rules"].items())
+    return tuple((_phrase(phrase), expression) for phrase, expression in _FILE["rules"].items())
 
 
 @cache
 def frames() -> tuple[Frame, ...]:
-    """The little stories, the most specific first."""
+    """The little stories."""
     return tuple(_frame(entry) for entry in _FILE["frames"])
 
 
 @cache
 def vocabulary() -> frozenset[str]:
     """Every word with a meaning of its own; others are names of things."""
-    text = " ".join([*_FILE["rules"], *(" ".join(frame.words) for frame in frames())])
-    words = re.findall(r"[a-z]+", text)
-    return (NEUTRAL | frozenset(words) | frozenset(_FILE["neutral"]["blocking"].split())) - _THINGS
+    text = " ".join([*_FILE["rules"], LISTS["blocking"], *(" ".join(f.words) for f in frames())])
+    return (NEUTRAL | frozenset(re.findall(r"[a-z]+", text))) - _THINGS
 
 
 def alternatives(names: Iterable[str]) -> str:
     """A group that matches one of the names as a whole, the longest first."""
     ordered = sorted(names, key=len, reverse=True)
-    return "(" + "|".join(re.escape(name) for name in ordered) + r")(?:(?<=[a-z])(?!\w)|(?<![a-z]))(?![²³])"
+    end = r"(?:(?<=[a-z])(?!\w)|(?<![a-z]))(?![²³])"
+    return f"({'|'.join(map(re.escape, ordered))}){end}"
 
 
 def slot_class(letter: str) -> str:
@@ -74,37 +85,25 @@ def slot_class(letter: str) -> str:
     return _CLASSES.get(letter, letter)
 
 
-def _compile(phrase: str) -> re.Pattern[str]:
+def _phrase(phrase: str) -> re.Pattern[str]:
     """`[the] sum of L` as a regular expression over words that each end with a space."""
     parts = []
-    for part in _SLOT.findall(_marked(phrase)):
-        if part in ("[", "("):
-            parts.append("(?:")
-        elif part in ("]", ")", "|"):
-            parts.append({"]": ")?", ")": ")", "|": "|"}[part])
-        elif part == "~":
-            parts.append(r"(?:(?:the|a|an|my|our|its) )?(?:_\S+ ){1,3}")
-        elif part == "C":
-            parts.append(f"({_COUNT})")
-        elif part == "L":
-            value = rf"{_CLASSES['V']}\d+ "
-            parts.append(f"({value}(?:(?:, and |, |and ){value})+)")
-        elif part.isupper():
-            parts.append(rf"({slot_class(part)}\d+) ")
-        else:
-            parts.append(re.escape(part) + " ")
-    return re.compile(r"(?<!\S)" + "".join(parts))
+    for part in re.findall(r"[\[\]()|~]|[^\s\[\]()|~]+", _marked(phrase)):
+        word = rf"({slot_class(part)}\d+) " if part.isupper() else f"{re.escape(part)} "
+        parts.append(_PARTS.get(part, word))
+    return re.compile(rf"(?<!\S){''.join(parts)}")
 
 
 def _frame(entry: dict[str, Any]) -> Frame:
-    texts = [entry["needs"], entry["words"], *(pattern for pattern, _ in entry["answers"])]
+    needs, forbids, answers = entry["needs"], entry.get("forbids"), entry["answers"]
+    words = " ".join([needs, entry["words"], *(pattern for pattern, _ in answers)])
     return Frame(
         entry["name"],
         tuple(entry["slots"].split()),
-        _words(entry["needs"]),
-        _words(entry["forbids"]) if "forbids" in entry else None,
-        frozenset(re.findall(r"[a-z]+", " ".join(texts))),
-        tuple((_words(pattern), expression) for pattern, expression in entry["answers"]),
+        _words(needs),
+        _words(forbids) if forbids else None,
+        frozenset(re.findall(r"[a-z]+", words)),
+        tuple((_words(pattern), expression) for pattern, expression in answers),
     )
 
 

@@ -1,8 +1,8 @@
 """Text with its numbers, dates and units replaced by typed tokens.
 
-    tokens = tokenize("What is 15% of two thousand?")
-    tokens.text                        # 'what is P0 of N1 '
-    tokens.names["N1"].value           # 2000
+tokens = tokenize("What is 15% of two thousand?")
+tokens.text                        # 'what is P0 of N1 '
+tokens.names["N1"].value           # 2000
 """
 
 from __future__ import annotations
@@ -14,56 +14,43 @@ from datetime import date, timedelta
 from fractions import Fraction
 from typing import Any
 
-from multi_agent.tools.arithmetic.phrases import MONEY, UNITS, alternatives, vocabulary
+from multi_agent.tools.arithmetic.phrases import (
+    FRACTIONS,
+    LISTS,
+    MONEY,
+    SCALES,
+    SPELLINGS,
+    UNITS,
+    alternatives,
+    vocabulary,
+)
 from multi_agent.tools.arithmetic.values import evaluate, kind, quantity, text_of
 from seedbed.errors import BadInput
 
-_MONTHS = "january february march april may june july august september october november december"
-_MONTH = "(" + "|".join(rf"{m}|{m[:4]}\b\.?|{m[:3]}\b\.?" for m in _MONTHS.split()) + ")"
-_DAY = r"(\d{1,2})(?:st|nd|rd|th)?"
-_WEEKDAY = r"(?:(?:mon|tues|wednes|thurs|fri|satur|sun)day,? (?:the )?)?"
+_MONTHS = LISTS["months"].split()
+_MONTH = "(?P<m>" + "|".join(rf"{m}|{m[:4]}\b\.?|{m[:3]}\b\.?" for m in _MONTHS) + ")"
+_DAY, _YEAR = r"(?P<d>\d{1,2})(?:st|nd|rd|th)?", r"(?:,? (?P<y>\d{4}))?"
 _DATES = (
-    rf"{_WEEKDAY}(?P<y>\d{{4}})-(?P<m>\d\d)-(?P<d>\d\d)",
-    rf"{_WEEKDAY}(?P<d>\d{{1,2}})\.(?P<m>\d{{1,2}})\.(?P<y>\d{{4}})",
-    rf"(?P<d>\d{{1,2}})/(?P<m>\d{{1,2}})/(?P<y>\d{{4}})",
-    rf"{_WEEKDAY}{_DAY.replace('(', '(?P<d>', 1)}(?: of)? {_MONTH.replace('(', '(?P<m>', 1)}"
-    r"(?:,? (?P<y>\d{4}))?",
-    rf"{_WEEKDAY}{_MONTH.replace('(', '(?P<m>', 1)} (?:the )?{_DAY.replace('(', '(?P<d>', 1)}"
-    r"(?:,? (?P<y>\d{4}))?",
+    r"(?P<y>\d{4})-(?P<m>\d\d)-(?P<d>\d\d)",
+    r"(?P<d>\d{1,2})(?P<slash>[./])(?P<m>\d{1,2})(?P=slash)(?P<y>\d{4})",
+    rf"{_DAY}(?: of)? {_MONTH}{_YEAR}",
+    rf"{_MONTH} (?:the )?{_DAY}{_YEAR}",
     r"(?P<word>today|tomorrow|yesterday)",
 )
-_TIME = (
-    r"(\d{1,2})(?::([0-5]\d))(?: ?(am|pm|a\.m\.?|p\.m\.?|o'clock))?(?![\d:])"
-    r"|(\d{1,2}) ?(am|pm|a\.m\.?|p\.m\.?|o'clock)|(noon|midnight)"
-)
+_WEEKDAY = r"(?:(?:mon|tues|wednes|thurs|fri|satur|sun)day,? (?:the )?)?"
+_HALF = r"(am|pm|a\.m\.?|p\.m\.?|o'clock)"
+_TIME = rf"(\d{{1,2}}):([0-5]\d)(?: ?{_HALF})?(?![\d:])|(\d{{1,2}}) ?{_HALF}|(noon|midnight)"
 _NUMBER = (
     r"(?:\d{1,3}(?:[,'\u00a0\u202f ]\d{3})+(?:\.\d+)?|\d{1,3}(?:\.\d{3})+,\d+"
     r"|\d{1,3}(?:\.\d{3}){2,}|\d+\.\d+|\d+,\d{1,2}|\d+|\.\d+)(?![\d]|[.,]\d)"
 )
 _LITERAL = rf"(?:{_NUMBER}|⟦\d+/\d+⟧)"
-_ONES = (
-    "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen"
-    " sixteen seventeen eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety zero"
-    " hundred thousand million billion trillion"
-)
-_NUMERAL = f"(?:{_ONES.replace(' ', '|')})"
-_NUMERALS = rf"\b(?:an? (?=[hmbt][a-z]+n?d?\b))?{_NUMERAL}(?:(?: and | point |[ -]){_NUMERAL})*\b"
-_SCALES = {"hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9, "dozen": 12}
-_SCALES |= {f"{name}s": size for name, size in _SCALES.items()}
-_SCALES |= {"trillion": 10**12, "k": 1000, "bn": 10**9, "mn": 10**6, "mio": 10**6}
-_PARTS = "half third quarter fifth sixth seventh eighth ninth tenth eleventh twelfth".split()
-_FRACTIONS = {word: n for n, word in enumerate(_PARTS, start=2)}
-_FRACTIONS |= {"halve": 2, "fourth": 4, "twentieth": 20, "hundredth": 100, "thousandth": 1000}
-_PART = "(" + "|".join(_FRACTIONS) + r")s?\b"
-_UNIT = alternatives(UNITS)
-_CURRENCY = alternatives(MONEY)
-_REPLACEMENTS = (
-    ("[−–]", "-"), ("—", " , "), ("×|·|✕|⋅", "*"), ("÷", "/"), ("’", "'"), ("≈|approximately ", ""),
-    (r"(?<=[\d)])²", "^2"), (r"(?<=[\d)])³", "^3"), ("½", " 1/2"), ("¼", " 1/4"), ("¾", " 3/4"),
-    ("⅓", " 1/3"), ("⅔", " 2/3"), ("√ ?", " square root of "), (r"\*\*", "^"),
-    (r"per cent\b|percents\b|%|pct\b", " percent "), (r"'s\b|'re\b", " is"), (r"'(?=\s|$)|\"", ""),
-    (r"(?<=\d) ?x (?=\d)", " * "), (r"(?<=[a-z])/(?=[a-z]+\b)", "/"), (r"\s+", " "),
-)  # fmt: skip
+_NUMERAL = alternatives(LISTS["numerals"].split())
+_NUMERALS = rf"\b(?:an? (?=[hmbt]\w+))?{_NUMERAL}(?:(?: and | point |[ -]){_NUMERAL})*\b"
+_PART = alternatives([*FRACTIONS, *(f"{word}s" for word in FRACTIONS)])
+_UNIT, _CURRENCY = alternatives(UNITS), alternatives(MONEY)
+_SYMBOLS = {"+": "plus", "-": "minus", "*": "times", "/": "slash", "^": "power", "=": "equals"}
+_WORD = re.compile(r"[A-Z]\d+|[^\W\d_](?:[^\W\d_]|['-](?=\w))*|[-,.+*/^=;()]|\d\S*")
 
 
 @dataclass(frozen=True)
@@ -103,184 +90,179 @@ class Tokens:
 def tokenize(task: str) -> Tokens:
     """Raises BadInput for a date that does not exist or is ambiguous."""
     text = task.lower()
-    for pattern, replacement in _REPLACEMENTS:
-        text = re.sub(pattern, replacement, text)
-    if re.search(r"interest|compound|grow|shrink|depreciate|p\.a\.|loses|increases|rises", text):
+    for old, new in SPELLINGS.items():
+        text = re.sub(old, new, text)
+    if re.search(r"interest|compound|grow|shrink|depreciate|loses|increases|rises", text):
         text = re.sub(r"\b(?:per|every|each|a) (?:year|annum)\b|p\.a\.", "annually", text)
     tokens = Tokens(f" {text} ")
     _read_dates(tokens)
     _read_numerals(tokens)
     _read_quantities(tokens)
     # Words: with a meaning, or the name of a thing.
-    known, words = vocabulary(), []
-    symbols = {"+": "plus", "-": "minus", "*": "times", "/": "slash", "^": "power", "=": "equals"}
     formula = re.search(r"\([^a-z]*[-+*/^][^a-z]*\)", tokens.text)
-    symbols |= {"(": "open", ")": "close"} if formula else {"(": ",", ")": ","}
-    for word in re.findall(
-        r"[A-Z]\d+|[^\W\d_](?:[^\W\d_]|['-](?=\w))*|[-,.+*/^=;()]|\d\S*", tokens.text
-    ):
-        word = symbols.get(word, "," if word == ";" else word)
-        words.append(word if word in known or not word.islower() else f"_{word}")
+    symbols = _SYMBOLS | dict(zip(";()", (",", "open", "close") if formula else ",,,", strict=True))
+    words = [symbols.get(word, word) for word in _WORD.findall(tokens.text)]
+    marked = [w if w in vocabulary() or not w.islower() else f"_{w}" for w in words]
     # What is counted does not matter to a sum: "3 apples plus 4 pears".
     tokens.text = re.sub(
-        r"(?<=N)(\d+ )(?:_\S+ ){1,2}(?=(?:plus|minus|times|slash|divided|multiplied|increased|decreased|(?:and|,|to|of) N)\b)",
+        r"(N\d+ )(?:_\S+ ){1,2}(?=(?:plus|minus|times|slash|divided|multiplied|(?:and|,|to|of) N))",
         r"\1",
-        "".join(f"{word} " for word in words),
+        "".join(f"{word} " for word in marked),
     )
     return tokens
 
 
 def _read_dates(tokens: Tokens) -> None:
+    """Dates, and times of day as the time since midnight."""
     today = date.today()
     years = [int(year) for year in re.findall(r"\b(?:19|20)\d\d\b", tokens.text)]
 
-    def read(match: re.Match[str]) -> str:
+    def day(match: re.Match[str]) -> str:
         parts = match.groupdict()
-        if parts.get("word"):
-            days = {"yesterday": -1, "today": 0, "tomorrow": 1}[parts["word"]]
-            return tokens.add(today + timedelta(days))
-        month, day = parts["m"], int(parts["d"])
-        if "/" in match.group():  # day first or month first
-            first, second = day, int(month)
-            if first <= 12 and second <= 12 and first != second:
+        if word := parts.get("word"):
+            return tokens.add(
+                today + timedelta(("today", "tomorrow").index(word) if word[0] == "t" else -1)
+            )
+        month, number = parts["m"], int(parts["d"])
+        index = int(month) if month.isdigit() else [m[:3] for m in _MONTHS].index(month[:3]) + 1
+        if parts.get("slash") == "/":
+            if number <= 12 and index <= 12 and number != index:
                 raise BadInput(f"The date {match.group()} is ambiguous.", hint="Use 2025-03-31.")
-            day, month = (second, first) if second > 12 else (first, second)
-        else:
-            names = [name[:3] for name in _MONTHS.split()]
-            month = int(month) if month.isdigit() else names.index(month[:3]) + 1
-        year = int(parts["y"] or (years[0] if years else today.year))
+            number, index = (index, number) if index > 12 else (number, index)
         try:
-            return tokens.add(date(year, month, day))
+            year = int(parts["y"] or (years[0] if years else today.year))
+            return tokens.add(date(year, index, number))
         except ValueError:
             raise BadInput(f"The date {match.group().strip()!r} does not exist.") from None
 
     for pattern in _DATES:
-        tokens.replace(rf"(?:{pattern})(?!\w)", read)
+        tokens.replace(rf"{_WEEKDAY}(?:{pattern})(?!\w)", day)
 
     def clock(match: re.Match[str]) -> str | None:
-        hour, minute, half, hour_only, half_only, word = match.groups()
-        hours = 12 if word == "noon" else 0 if word else int(hour or hour_only)
-        if (half := (half or half_only or "")[:1]) in ("a", "p"):
-            hours = hours % 12 + (12 if half == "p" else 0)
+        hour, minute, half, full_hour, full_half, word = match.groups()
+        hours = 12 if word == "noon" else 0 if word else int(hour or full_hour)
+        if (letter := (half or full_half or "o")[0]) in "ap":
+            hours = hours % 12 + (12 if letter == "p" else 0)
         return tokens.add(timedelta(hours=hours, minutes=int(minute or 0))) if hours <= 24 else None
 
     tokens.replace(_TIME, clock)
 
 
-def _plain(number: Fraction) -> str:
-    return str(number) if number.denominator == 1 else f"⟦{number}⟧"
+def number_of(text: str) -> Fraction:
+    """A number in English or German form, or a fraction.
 
-
-def _number(text: str) -> Fraction:
-    """A literal in English or German form.
-
-    >>> _number("1,234.50"), _number("1.234,5"), _number("12,5")
-    (Fraction(2469, 2), Fraction(2469, 2), Fraction(25, 2))
+    >>> number_of("1,234.50"), number_of("1.234,5"), number_of("12,5"), number_of("a")
+    (Fraction(2469, 2), Fraction(2469, 2), Fraction(25, 2), Fraction(1, 1))
     """
     text = re.sub(r"[⟦⟧'\u00a0\u202f ]", "", text)
-    if "/" in text:
-        return Fraction(text)
-    if re.fullmatch(r"\d{1,3}(,\d{3})+(\.\d+)?", text):
-        return Fraction(text.replace(",", ""))
-    if "," in text or re.fullmatch(r"\d{1,3}(\.\d{3}){2,}", text):
-        return Fraction(text.replace(".", "").replace(",", "."))
+    if text in ("a", "an", ""):
+        return Fraction(1)
+    if re.fullmatch(r"-?\d{1,3}(,\d{3})+(\.\d+)?", text):
+        text = text.replace(",", "")
+    elif "," in text or text.count(".") > 1:
+        text = text.replace(".", "").replace(",", ".")
     return Fraction(text)
+
+
+def _part(top: str | None, word: str) -> Fraction:
+    """The value of "two thirds"."""
+    return number_of(top or "") / FRACTIONS[word.removesuffix("s")]
+
+
+def _literal(number: Fraction) -> str:
+    return str(number) if number.denominator == 1 else f"⟦{number}⟧"
 
 
 def _read_numerals(tokens: Tokens) -> None:
     """Numbers in words as digits, and fractions."""
     from text_to_num import alpha2digit
 
+    def scaled(match: re.Match[str]) -> str:
+        return _literal(number_of(match[1]) * SCALES[match[2]])
+
     def numeral(match: re.Match[str]) -> str:
-        text = re.sub(r"^an? ", "one ", match.group())
-        return alpha2digit(text, "en", threshold=0)
+        return str(alpha2digit(re.sub(r"^an? ", "one ", match.group()), "en", threshold=0))
 
-    tokens.replace(r"half an? (dozen|hundred|thousand|million)", lambda m: str(_SCALES[m[1]] // 2))
-    tokens.replace(r"an? dozen", lambda _: "12")
-    tokens.replace(r"(?:each|which|this|that|the) one\b", lambda m: m.group())
-    scale = rf"({_NUMBER}) ?{alternatives(_SCALES)}"
-    tokens.replace(scale, lambda m: _plain(_number(m[1]) * _SCALES[m[2]]))
-    tokens.replace(_NUMERALS, numeral)
-    tokens.replace(scale, lambda m: _plain(_number(m[1]) * _SCALES[m[2]]))
-    # Two and a half; 2 1/2; three quarters of an hour; an hour and a half; two thirds.
-    tokens.text = re.sub(r"\s+", " ", tokens.text)
-    part = r"(?:(?:and )?(an?|\d+)[ -]" + _PART + r"|(?:and )?(\d+)/(\d+)(?![\d/]))"
-
-    def mixed(match: re.Match[str]) -> str:
-        whole, top, word, upper, lower = match.groups()
-        top, bottom = (upper, int(lower)) if upper else (top, _FRACTIONS[word])
-        return _plain(int(whole) + Fraction(1 if top in ("a", "an") else int(top), bottom))
-
-    tokens.replace(rf"(\d+) {part}", mixed)
-    tokens.replace(
-        rf"(an?|{_NUMBER}) {_UNIT} and a half\b",
-        lambda m: f"{_plain((Fraction(1) if m[1] in ('a', 'an') else _number(m[1])) + Fraction(1, 2))} {m[2]}",
-    )
-    tokens.replace(rf"half (?:of )?an? {_UNIT}", lambda m: f"⟦1/2⟧ {m[1]}")
-    tokens.replace(
-        rf"(an?|\d+) {_PART} (?:of )?an? {_UNIT}",
-        lambda m: f"{_plain(Fraction(int(m[1]) if m[1].isdigit() else 1, _FRACTIONS[m[2]]))} {m[3]}",
-    )
-
-    def fraction(match: re.Match[str]) -> str:
-        top = int(match[1]) if (match[1] or "").isdigit() else 1
-        value = Fraction(top, _FRACTIONS[match[2]])
+    def share(value: Fraction) -> str:
         return tokens.add(quantity(value), str(value), "F")
 
-    tokens.replace(rf"(?:(an?|\d+)[ -]){_PART}(?! of the way)", fraction)
-    tokens.replace(r"()(half)\b(?! (?:past|off price))", fraction)
-    tokens.replace(r"(\d{1,2})/(\d{1,3})(?= of\b)", lambda m: tokens.add(quantity(Fraction(int(m[1]), int(m[2]))), m.group(), "F"))
+    scale = rf"({_NUMBER}) ?{alternatives(SCALES)}"
+    tokens.replace(r"half an? (dozen|hundred|thousand|million)", lambda m: str(SCALES[m[1]] // 2))
+    tokens.replace(r"an? dozen", lambda _: "12")
+    tokens.replace(scale, scaled)
+    tokens.replace(r"(?<!each )(?<!which )(?<!this )(?<!that )" + _NUMERALS, numeral)
+    tokens.replace(scale, scaled)
+    # Two and a half; 2 1/2; an hour and a half; three quarters of an hour; two thirds; half.
+    tokens.replace(
+        rf"(\d+) (?:and )?(an?|\d+)[ -]{_PART}",
+        lambda m: _literal(int(m[1]) + _part(m[2], m[3])),
+    )
+    tokens.replace(
+        r"(\d+) (?:and )?(\d+/\d+)(?![\d/])", lambda m: _literal(int(m[1]) + Fraction(m[2]))
+    )
+    tokens.replace(
+        rf"(an?|{_NUMBER}) {_UNIT} and a half\b",
+        lambda m: f"{_literal(number_of(m[1]) + Fraction(1, 2))} {m[2]}",
+    )
+    tokens.replace(
+        rf"(?:(an?|\d+) )?{_PART} (?:of )?an? {_UNIT}",
+        lambda m: f"{_literal(_part(m[1], m[2]))} {m[3]}",
+    )
+    tokens.replace(rf"(an?|\d+)[ -]{_PART}", lambda m: share(_part(m[1], m[2])))
+    tokens.replace(r"half\b", lambda _: share(Fraction(1, 2)))
+    tokens.replace(r"(\d{1,2}/\d{1,3})(?= of\b)", lambda m: share(Fraction(m[1])))
     # Lists without spaces: 3,9,4.
-    tokens.text = re.sub(
-        r"(?<![\d,.])\d+(?:,\d+){2,}(?![\d.,]\d)",
-        lambda m: m.group() if re.fullmatch(r"\d{1,3}(,\d{3})+", m.group()) else m.group().replace(",", ", "),
-        tokens.text,
+    tokens.replace(
+        r"\d+(?:,\d+){2,}(?![\d.,]\d)",
+        lambda m: None if re.fullmatch(r"\d{1,3}(,\d{3})+", m[0]) else m[0].replace(",", ", "),
     )
 
 
 def _read_quantities(tokens: Tokens) -> None:
     """Plain expressions, money, percentages, quantities, plain numbers, and units alone."""
     add = tokens.add
-    symbol = next((MONEY[n] for n in MONEY if MONEY[n] != "CENT" and re.search(rf"(?<!\w){re.escape(n)}(?!\w)" if n.isalpha() else re.escape(n), tokens.text)), "")
+    codes = [MONEY[name] for name in re.findall(rf"(?<![a-z]){_CURRENCY}", tokens.text)]
+    currency = next((code for code in codes if code != "CENT"), "")
 
     def money(number: str, name: str) -> str:
-        code = MONEY[name]
-        if code == "CENT" and symbol:
-            return add(quantity(_number(number) / 100, symbol))
-        return add(quantity(_number(number), code))
+        if MONEY[name] == "CENT" and currency:
+            return add(quantity(number_of(number) / 100, currency))
+        return add(quantity(number_of(number), MONEY[name]))
 
     def expression(match: re.Match[str]) -> str | None:
         source = match.group().strip()
-        tight = re.fullmatch(r"(\d+)-(\d+)", source)
-        if not re.search(r"\d ?[-+*/^]|\(", source) or (tight and int(tight[1]) < int(tight[2])):
+        span = re.fullmatch(r"(\d+)-(\d+)", source)  # "2-3 days" is not a difference
+        if source.count("(") != source.count(")") or (span and int(span[1]) < int(span[2])):
             return None
-        plain = re.sub(_NUMBER, lambda m: f"({_number(m.group())})", source).replace("^", "**")
+        plain = re.sub(
+            _NUMBER, lambda m: f" {float(number_of(m[0]))!r} " if "," in m[0] else m[0], source
+        )
         tokens.computed = True
-        return add(evaluate(re.sub(r"\((\d+)\)", r"\1", plain), {}), source)
-
-    tokens.text = re.sub(
-        rf"((?:from|between) {_LITERAL}) ((?:to|and) {_LITERAL} ?{_CURRENCY})", r"\1 \3 \2", tokens.text
-    )
-    ending = rf"(?! ?(?:percent\b|{_UNIT}|{_CURRENCY}|\(|\d|of\b))"
-    tokens.replace(rf"[-(]*{_NUMBER}(?: ?[-+*/^] ?[-(]*{_NUMBER}\)*)+{ending}", expression)
-    tokens.replace(rf"{_CURRENCY} ?({_LITERAL})", lambda m: money(m[2], m[1]))
-    tokens.replace(rf"({_LITERAL})[ -]?{_CURRENCY}", lambda m: money(m[1], m[2]))
-    tokens.replace(
-        rf"(-?{_LITERAL})[ -]?percent(?:age)?(?: points?)?\b",
-        lambda m: add(quantity(-_number(m[1][1:]) if m[1][0] == "-" else _number(m[1]), "percent")),
-    )
-    tokens.replace(
-        rf"(-?{_LITERAL})[ -]?{_UNIT}",
-        lambda m: add(quantity(-_number(m[1][1:]) if m[1][0] == "-" else _number(m[1]), UNITS[m[2]])),
-    )
-    tokens.replace(rf"({_NUMBER}):({_NUMBER})", lambda m: f"{add(quantity(m[1]))} to {add(quantity(m[2]))}")
-    tokens.replace(rf"{_LITERAL}", lambda m: add(quantity(_number(m.group()))))
+        return add(evaluate(plain.replace("^", "**"), {}), source)
 
     def bare(match: re.Match[str]) -> str | None:
-        name = match[1]
-        if len(name) < 2 and not re.search(r"(?:per|in|to|into|many|/) ?$", tokens.text[: match.start()]):
-            return None
-        return add(quantity(1, UNITS[name]), name, "U")
+        before = tokens.text[: match.start()]
+        is_unit = len(match[1]) > 1 or re.search(r"(?:per|in|to|into|many|/) ?$", before)
+        return add(quantity(1, UNITS[match[1]]), match[1], "U") if is_unit else None
 
-    tokens.replace(rf"(?<!which )(?<!what )(?<!working )(?<!business )(?<!of the )(?<!the ){_UNIT}(?! of the week)", bare)
+    ending = rf"(?! ?(?:percent\b|{_UNIT}|{_CURRENCY}|\(|\d|of\b))"
+    tokens.replace(rf"[-(]*{_NUMBER}(?: ?[-+*/^] ?[-(]*{_NUMBER}\)*)+{ending}", expression)
+    tokens.replace(  # from 40 to 50 euros
+        rf"((?:from|between) {_LITERAL}) ((?:to|and) {_LITERAL} ?{_CURRENCY})",
+        lambda m: f"{m[1]} {m[3]} {m[2]}",
+    )
+    tokens.replace(rf"{_CURRENCY} ?({_LITERAL})", lambda m: money(m[2], m[1]))
+    tokens.replace(rf"(-?{_LITERAL})[ -]?{_CURRENCY}", lambda m: money(m[1], m[2]))
+    tokens.replace(
+        rf"(-?{_LITERAL})[ -]?percent(?:age)?(?: points?)?\b",
+        lambda m: add(quantity(number_of(m[1]), "percent")),
+    )
+    tokens.replace(
+        rf"(-?{_LITERAL})[ -]?{_UNIT}", lambda m: add(quantity(number_of(m[1]), UNITS[m[2]]))
+    )
+    tokens.replace(rf"({_NUMBER}):({_NUMBER})", lambda m: f"{m[1]} to {m[2]}")
+    tokens.replace(rf"{_LITERAL}", lambda m: add(quantity(number_of(m[0]))))
+    tokens.replace(
+        rf"(?<!which )(?<!what )(?<!ing )(?<!ness )(?<!the ){_UNIT}(?! of the week)", bare
+    )
     tokens.replace(_CURRENCY, lambda m: add(quantity(1, MONEY[m[1]]), m[1], "U"))
