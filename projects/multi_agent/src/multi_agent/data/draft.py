@@ -46,6 +46,8 @@ class Draft:
     group: Table | Column | None = None
     via: ForeignKey | None = None
     order: Column | None = None
+    descending: bool | None = None
+    limit: int | None = None
     filters: list[tuple[int, Filter]] = field(default_factory=list)
     """Each with the position of its phrase."""
     _subject: Table | None = None

@@ -67,12 +67,12 @@ def interpret(words: Sequence[Word], links: list[Link], schema: Schema) -> Logic
     asking = _claim_functions(draft)
     _resolve_target(draft, asking, order, group)
     _resolve_group(draft, group)
-    form = _resolve_order(draft, order)
+    _resolve_order(draft, order)
     # 3. Filters
     filters.resolve(draft, comparisons)
     # 4. Nothing may be left
     _check(draft)
-    return _finish(draft, form)
+    return _finish(draft)
 
 
 def _claim_order(draft: Draft) -> Order | None:
@@ -199,10 +199,9 @@ def _resolve_target(
     ]
     start = asking[0] if asking else None
     kind = next((k for k in ("who", "when", "where", "how") if start and k in start.operators), "")
-    target = next(
-        (one for one in items if not start or one.start >= start.end), (items or [None])[0]
-    )
-    first = draft.next(start) if start else (draft.links or [None])[0]
+    later = [one for one in items if not start or one.start >= start.end]
+    target = next(iter(later or items), None)
+    first = draft.next(start) if start else next(iter(draft.links), None)
     if (
         kind == "who"
         and target
@@ -423,23 +422,22 @@ def _person(draft: Draft, tables: list[Table]) -> Table:
     return people[0]
 
 
-def _resolve_order(draft: Draft, order: Order | None) -> LogicalForm:
+def _resolve_order(draft: Draft, order: Order | None) -> None:
+    """Order rows by a column, or groups by a measure."""
     if order is None or order.limit == 0:
-        return LogicalForm(draft.subject)
-    ranked = {"descending": order.descending, "limit": order.limit}
+        return
+    draft.descending, draft.limit = order.descending, order.limit
     if draft.group is not None and draft.measure is not None and order.argument is None:
-        return replace(LogicalForm(draft.subject), **ranked)
+        return
     value = _order_value(draft, order)
-    if isinstance(value, Column):
-        if draft.measure is not None or draft.group is not None:
-            raise NotUnderstood(f"I don't know what {order.at.text!r} refers to.")
+    if isinstance(value, Measure):
+        names_rows = not draft.select or draft.schema.reference(draft.select[0])
+        draft.group = draft.group or (draft.subject if names_rows else draft.select[0])
+        draft.measure, draft.select = value, ()
+    elif draft.measure is not None or draft.group is not None:
+        raise NotUnderstood(f"I don't know what {order.at.text!r} refers to.")
+    else:
         draft.order = value
-        return replace(LogicalForm(draft.subject, order=value), **ranked)
-    text = draft.select[0] if draft.select else None
-    if draft.group is None:
-        draft.group = text if text and not draft.schema.reference(text) else draft.subject
-    draft.measure, draft.select = value, ()
-    return replace(LogicalForm(draft.subject), **ranked)
 
 
 def _order_value(draft: Draft, order: Order) -> Measure | Column:
@@ -463,15 +461,19 @@ def _order_value(draft: Draft, order: Order) -> Measure | Column:
             return Measure("count", argument.table)
         counted = draft.column(argument)
         return Measure("count", draft.table(counted), counted)
-    numeric = draft.numeric(argument)
-    assert numeric or argument.table
-    column = draft.column(argument, "number") if numeric else _number_of(draft, argument.table)
+    if draft.numeric(argument) or argument.table is None:
+        column = draft.column(argument, "number")
+    else:
+        column = _number_of(draft, argument.table)
     rows = draft.above(draft.subject, draft.table(column))
     grouped = bool(draft.select) and draft.select[0] not in draft.subject.label
     if rows and not function and not grouped:
         return column
-    summed = order.at.text in ("most", "least", "top", "fewest") or column.expression
-    summed = summed or (order.hint and _is_summed(column)) or _TOTALS & {*argument.text.split()}
+    summed = (
+        order.at.text in ("most", "least", "top", "fewest")
+        or bool(column.expression or _TOTALS & {*argument.text.split()})
+        or bool(order.hint and _is_summed(column))
+    )
     extreme = "max" if order.descending else "min"
     name: Any = {"much": "sum", "": "sum" if summed else extreme}.get(function, function)
     return Measure(name, draft.table(column), column)
@@ -493,10 +495,10 @@ def _check(draft: Draft) -> None:
         if not one.role and (loose or not one.operators or not one.operators <= _HARMLESS):
             raise NotUnderstood(f"I don't know how to use {one.text!r} here.")
     linked = {i for one in draft.links for i in range(one.start, one.end)}
-    for position, one in enumerate(draft.words):
-        if position not in linked and one.text not in ignored() and one.text not in (",", ";"):
-            if not _is_verb(draft, position):
-                raise NotUnderstood(f"I don't know what {one.text!r} refers to.")
+    for position, word_ in enumerate(draft.words):
+        empty = position in linked or word_.text in ignored() or word_.text in (",", ";")
+        if not empty and not _is_verb(draft, position):
+            raise NotUnderstood(f"I don't know what {word_.text!r} refers to.")
 
 
 def _is_verb(draft: Draft, position: int) -> bool:
@@ -510,30 +512,31 @@ def _is_verb(draft: Draft, position: int) -> bool:
     return text in ignored("events") or (inflected and (related or ranked))
 
 
-def _finish(draft: Draft, form: LogicalForm) -> LogicalForm:
+def _finish(draft: Draft) -> LogicalForm:
     """Put the filters in their place: around, within a percentage, or on a side of a difference."""
     placed = filters.nested(draft)
-    form = replace(
-        form,
-        subject=draft.subject,
-        select=draft.select,
-        measure=draft.measure,
-        group=draft.group,
-        via=draft.via,
+    if draft.group is not None and draft.measure is None:
+        raise NotUnderstood("I don't know what to compute per group.")
+    form = LogicalForm(
+        draft.subject,
+        draft.select,
+        draft.measure,
+        tuple(one for _, one in placed),
+        draft.group,
+        draft.via,
+        draft.order,
+        draft.descending,
+        draft.limit,
     )
-    if draft.function not in ("share", "difference"):
-        if draft.group is not None and draft.measure is None:
-            raise NotUnderstood("I don't know what to compute per group.")
-        return replace(form, filters=tuple(one for _, one in placed))
     if draft.function == "difference":
-        return _sides(form, [one for _, one in placed])
-    verb = next((i for i, w in enumerate(draft.words) if w.text in _AUXILIARIES and i > 2), None)
-    part = [one for at, one in placed if verb is not None and at > verb] or [
-        one for _, one in placed
-    ]
+        return _sides(form, list(form.filters))
+    if draft.function != "share":
+        return form
+    verb = next((i for i, w in enumerate(draft.words) if w.text in _AUXILIARIES and i > 2), 0)
+    part = tuple(one for at, one in placed if at > verb) or form.filters
     if not part:
         raise NotUnderstood("I don't know which part you mean.")
-    return replace(form, share=tuple(part), filters=tuple(o for _, o in placed if o not in part))
+    return replace(form, share=part, filters=tuple(o for o in form.filters if o not in part))
 
 
 def _sides(form: LogicalForm, placed: list[Filter]) -> LogicalForm:

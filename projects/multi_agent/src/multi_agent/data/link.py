@@ -72,10 +72,13 @@ def link(
     today = today or date.today()
     candidates: list[Link] = []
     for start in range(len(words)):
-        candidates += _date(words, start, today)
-        candidates += _phrases(words, start)
-        candidates += _number(words, start)
-        candidates += _items(words, start, schema, values)
+        plain = [*_date(words, start, today), *_phrases(words, start), *_number(words, start)]
+        named = _names(words, start, schema)
+        size, matches = values.matches(words, start, look_up=not plain and not named)
+        if matches:
+            text = _text(words, start, start + size)
+            named.setdefault(size, Link(start, start + size, text)).values = matches
+        candidates += [*plain, *named.values()]
     candidates.sort(key=lambda one: (one.start - one.end, _KINDS[one.kind], one.start))
     links: list[Link] = []
     for one in candidates:
@@ -218,8 +221,8 @@ def _relative(text: str, today: date) -> tuple[date, date]:
     return day, day + timedelta(days=1)
 
 
-def _items(words: Sequence[Word], start: int, schema: Schema, values: ValueIndex) -> Iterator[Link]:
-    """Tables, columns and values whose words begin at `start`; the longest phrase of each kind."""
+def _names(words: Sequence[Word], start: int, schema: Schema) -> dict[int, Link]:
+    """The tables and columns whose words begin at `start`, by the length of the phrase."""
     scored: dict[int, Link] = {}
     for item, parts in vocabulary(schema):
         fillers = () if isinstance(item, Table) else _FILLERS
@@ -231,16 +234,12 @@ def _items(words: Sequence[Word], start: int, schema: Schema, values: ValueIndex
                 span.tables.append((score, item))
             else:
                 span.columns.append((score, item))
-    size, matches = values.matches(words, start)
-    if matches:
-        text = _text(words, start, start + size)
-        scored.setdefault(size, Link(start, start + size, text)).values = matches
     for span in scored.values():
         span.tables = _best(span.tables)
         span.columns = _best(span.columns)
         if span.columns and span.tables and span.tables[0][0] < span.columns[0][0] - 0.05:
             span.tables = []
-        yield span
+    return scored
 
 
 def _best(scored: list[tuple[float, Any]]) -> list[tuple[float, Any]]:

@@ -9,6 +9,8 @@ looked up in the database when a question has a capitalized phrase.
 
 from __future__ import annotations
 
+import contextlib
+import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,13 +19,16 @@ from typing import TYPE_CHECKING
 
 from multi_agent.data.schema import Column, Table
 from multi_agent.data.words import Word, lexicon, tokenize
+from seedbed.errors import DeadlineExceeded
 
 if TYPE_CHECKING:
     from multi_agent.data.database import Database
 
-_MAX_ROWS = 200_000
+_MAX_ROWS = 100_000
 _MAX_VALUES = 20_000
-_MAX_WORDS = 8  # longer texts are prose, not values
+_MAX_STEMMED = 2000
+_MAX_LENGTH = 80  # characters; longer texts are prose, not values
+_MAX_WORDS = 8
 ENUMERATION = 40  # distinct values up to which a column counts as an enumeration
 
 
@@ -42,7 +47,8 @@ class ValueIndex:
 
     def __init__(self, database: Database) -> None:
         self._phrases: dict[tuple[str, ...], list[Value]] = defaultdict(list)
-        self._parts: dict[str, set[Value]] = defaultdict(set)
+        self._long: list[Value] = []
+        self._parts: dict[str, set[int]] = defaultdict(set)  # positions in _long
         self._longest: dict[str, int] = defaultdict(int)
         self._partial: list[Column] = []
         self._database = database
@@ -55,57 +61,71 @@ class ValueIndex:
         name, source = f'"{column.name}"', f'"{table.name}"'
         rows = self._database.query(
             f"SELECT DISTINCT {name} FROM (SELECT {name} FROM {source} LIMIT {_MAX_ROWS})"
-            f" WHERE {name} IS NOT NULL",
+            f" WHERE {name} IS NOT NULL AND length({name}) <= {_MAX_LENGTH}",
             max_rows=_MAX_VALUES,
         )
-        values = [str(row[0]) for row in rows.rows]
         if rows.truncated or table.rows > _MAX_ROWS:
             self._partial.append(column)
-        for text in values:
-            if len(text) > 120:
-                continue
-            words = tokenize(text)
-            if 0 < len(words) <= _MAX_WORDS:
-                value = Value(column, text, enumeration=len(values) <= ENUMERATION)
-                self._add_phrase(tuple(word.stem for word in words), value)
-                for alias in _aliases(text, column):
-                    self._add_phrase(tuple(word.stem for word in tokenize(alias)), value)
-                for word in words if len(words) > 1 else ():
-                    self._parts[word.stem].add(Value(column, text, whole=False))
+        small = len(rows.rows) <= _MAX_STEMMED
+        for text in [str(row[0]) for row in rows.rows]:
+            value = Value(column, text, enumeration=len(rows.rows) <= ENUMERATION)
+            names = _names(text, stemmed=small)
+            aliases = _aliases(text, column) if small else []
+            for key in [names, *map(_names, aliases)]:
+                if key and value not in self._phrases[key]:
+                    self._phrases[key].append(value)
+                    self._longest[key[0]] = max(self._longest[key[0]], len(key))
+            if len(names) > 1:
+                self._long.append(Value(column, text, whole=False))
+                for part in names:
+                    self._parts[part].add(len(self._long) - 1)
 
-    def _add_phrase(self, stems: tuple[str, ...], value: Value) -> None:
-        if value not in self._phrases[stems]:
-            self._phrases[stems].append(value)
-            self._longest[stems[0]] = max(self._longest[stems[0]], len(stems))
-
-    def matches(self, words: Sequence[Word], start: int) -> tuple[int, list[Value]]:
+    def matches(
+        self, words: Sequence[Word], start: int, *, look_up: bool = True
+    ) -> tuple[int, list[Value]]:
         """The number of words of the longest match at `start`, and the values it stands for.
 
-        A single capitalized word may be a part of a longer value: the last name of a person.
+        A capitalized word may be a part of a longer value: the last name of a person.
         """
-        for length in range(self._longest.get(words[start].stem, 0), 0, -1):
-            stems = tuple(word.stem for word in words[start : start + length])
-            if len(stems) == length and (values := self._phrases.get(stems)):
-                return length, values
-        capitals = start
-        while capitals < len(words) and words[capitals].capital:
-            capitals += 1
-        for length in range(capitals - start, 0, -1):
-            run = words[start : start + length]
-            if common := set.intersection(*(self._parts.get(w.stem, set()) for w in run)):
-                return length, sorted(common, key=lambda one: (str(one.column), one.value))
-            if values := self._look_up(" ".join(word.text for word in run)):
-                return length, values
+        stems, texts = [w.stem for w in words], [w.text for w in words]
+        longest = max(self._longest.get(stems[start], 0), self._longest.get(texts[start], 0))
+        for end in range(min(len(words), start + longest), start, -1):
+            values = self._phrases.get(tuple(stems[start:end]))
+            if values := values or self._phrases.get(tuple(texts[start:end])):
+                return end - start, values
+        end = start
+        while end < len(words) and (words[end].capital or (end > start and texts[end].isdigit())):
+            end += 1
+        for stop in range(end, start, -1):
+            parts = [
+                self._parts.get(w.stem) or self._parts.get(w.text, set()) for w in words[start:stop]
+            ]
+            if common := set.intersection(*parts):
+                return stop - start, [self._long[number] for number in sorted(common)]
+        if (
+            look_up
+            and end > max(start, 1)
+            and (values := self._look_up(" ".join(texts[start:end])))
+        ):
+            return end - start, values
         return 0, []
 
     def _look_up(self, text: str) -> list[Value]:
-        quoted = text.replace("'", "''")
-        values = []
+        """The columns with a value that was not read, found by a scan of at most a second each."""
+        quoted, values = text.replace("'", "''"), []
         for column in self._partial:
             sql = f'SELECT "{column.name}" FROM "{column.table}" WHERE lower("{column.name}")'
-            rows = self._database.query(f"{sql} = '{quoted}' LIMIT 1", seconds=1).rows
-            values += [Value(column, row[0]) for row in rows]
+            with contextlib.suppress(DeadlineExceeded):
+                rows = self._database.query(f"{sql} = '{quoted}' LIMIT 1", seconds=1).rows
+                values += [Value(column, row[0]) for row in rows]
         return values
+
+
+def _names(text: str, *, stemmed: bool = True) -> tuple[str, ...]:
+    """The words by which a value is stored: stems, or texts where there are too many to stem."""
+    if stemmed:
+        return tuple(one.stem for one in tokenize(text))[:_MAX_WORDS]
+    return tuple(re.findall(r"\w+", text.lower()))[:_MAX_WORDS]
 
 
 def _aliases(text: str, column: Column) -> list[str]:
