@@ -11,8 +11,10 @@ Routes only; the work is done by the `Team`.
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -29,15 +31,21 @@ from seedbed.server.service import Caller, CleanText, ErrorResponse
 from seedbed.server.streaming import EventStream
 from seedbed.settings import Settings
 
-POLL_SECONDS = 2.0
-"""How long a stream of events waits before it looks whether the run has ended."""
+POLL_SECONDS, KEEP_ALIVE_SECONDS = 0.2, 15.0
+"""How often a stream looks for events, and sends a comment so that no proxy cuts it off."""
 AT_REST = ("waiting", "done", "stopped", "failed")
 
 
 def create_app(team: Team, settings: Settings | None = None) -> FastAPI:
     """The FastAPI application over an open team."""
+    from multi_agent.serve.metrics import team_metrics
     from multi_agent.serve.page import Page
     from seedbed.server import html, ui
+
+    @asynccontextmanager
+    async def metrics(_app: FastAPI) -> AsyncIterator[None]:
+        with team_metrics(team):
+            yield
 
     app = service.create_app(
         "multi_agent",
@@ -45,6 +53,7 @@ def create_app(team: Team, settings: Settings | None = None) -> FastAPI:
         ready=lambda: bool(team.store.runs(1)) or None,
         settings=settings,
         max_body_mb=1,
+        lifespan=metrics,
     )
     app.state.team = team
     app.include_router(router)
@@ -52,22 +61,21 @@ def create_app(team: Team, settings: Settings | None = None) -> FastAPI:
     return app
 
 
-Text = Annotated[CleanText, Field(max_length=2 * MAX_TASK)]
-
-
 class RunRequest(BaseModel):
-    task: Text = Field(examples=["How many orders were placed in May 2025?"])
+    task: CleanText = Field(examples=["How many orders were placed in May 2025?"])
     thread: CleanText | None = Field(None, max_length=100, description="For follow-up questions.")
     limits: Limits | None = Field(None, description="Instead of AGENTS_BUDGET.")
 
 
 class AnswerRequest(BaseModel):
-    text: Text = Field(description="The answer to what the run asks: an option, or words.")
+    text: CleanText = Field(
+        max_length=MAX_TASK, description="The answer to what the run asks: an option, or words."
+    )
 
 
 class ForkRequest(BaseModel):
     step: CleanText = Field(examples=["s2"], max_length=20)
-    task: Text = Field("", description="Another task for the step.")
+    task: CleanText = Field("", description="Another task for the step.")
 
 
 def _team(request: Request) -> Team:
@@ -110,9 +118,13 @@ async def stream_events(
     run: str,
     team: Agents,
     _caller: Caller,
-    last_event_id: Annotated[int, Header(ge=0)] = 0,
+    last_event_id: Annotated[int, Header(ge=0, lt=2**31)] = 0,
 ) -> EventStream:
-    """The events of a run, those to come too, until it ends or asks something."""
+    """The events of a run, those to come too, until it ends or asks something.
+
+    The last one is `end` with the status of the run. A client that reconnects goes on after its
+    Last-Event-ID.
+    """
     await run_in_threadpool(team.store.run, run)
 
     async def close() -> None:
@@ -122,20 +134,23 @@ async def stream_events(
 
 
 async def _events(team: Team, run: str, after: int) -> AsyncIterator[bytes]:
+    quiet = 0.0
     while True:
         # The status first: a run at rest adds no event after it was read.
         status = (await run_in_threadpool(team.store.run, run)).status
-        timeout = 0.0 if status in AT_REST else POLL_SECONDS
-        batch = await run_in_threadpool(team.store.wait, run, after, timeout)
+        batch = await run_in_threadpool(team.store.events, run, after)
         for event in batch:
             yield sent_event(event)
-        if batch:
-            after = batch[-1].id
-        elif status in AT_REST:
+            after, quiet = event.id, 0.0
+        if not batch and status in AT_REST:
             yield b'event: end\ndata: {"status": "' + status.encode() + b'"}\n\n'
             return
-        else:
-            yield b": waiting\n\n"  # so that a proxy does not cut the connection
+        # No thread waits: any number of clients may follow a run.
+        await asyncio.sleep(0.0 if batch else POLL_SECONDS)
+        quiet += POLL_SECONDS
+        if quiet >= KEEP_ALIVE_SECONDS:
+            yield b": waiting\n\n"
+            quiet = 0.0
 
 
 def sent_event(event: Event) -> bytes:

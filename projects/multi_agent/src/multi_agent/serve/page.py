@@ -19,9 +19,9 @@ import gradio as gr
 
 from multi_agent import graph as nodes
 from multi_agent.runs.store import RunRecord
-from multi_agent.serve.page_html import budget_bars, layout, render, stage, step_views, timeline
+from multi_agent.serve.page_html import layout, render, step_views, timeline
 from multi_agent.team import MAX_TASK, Team
-from seedbed.errors import SeedbedError, public_message
+from seedbed.errors import public_message
 from seedbed.server import html
 
 Values = dict[Any, Any]
@@ -151,15 +151,15 @@ class Page:
         at_rest = record.status in ("done", "stopped", "failed")
         follow_up = at_rest and "thread" in self.team.memory.kinds
         plan = layout([(step["id"], step["after"]) for step in steps])
-        bars = budget_bars(self.team.usage(record.id), record.limits.model_dump())
+        usage = self.team.usage(record.id)
         return {
             "ask": render("ask", record.thread if follow_up else ""),
-            "head": render("head", record, stage(record, steps, events), earlier),
+            "head": render("head", record, steps, earlier),
             "question": render("question", record, asked[-1]) if record.status == "waiting" else "",
             "answer": render("answer", record),
             "plan": render("plan", steps, plan) if steps else "",
             "steps": render("steps", record, steps),
-            "budget": render("budget", bars),
+            "budget": render("budget", usage, record.limits.model_dump()),
             "timeline": render("timeline", timeline(record, events)),
         }
 

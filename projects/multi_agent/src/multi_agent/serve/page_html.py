@@ -7,7 +7,7 @@ Tasks, documents and database values are untrusted: they are printed as text, ne
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -20,7 +20,7 @@ from seedbed.server import html
 Json = dict[str, Any]
 MAX_ROWS = 300
 """Events in the timeline; the latest are kept."""
-NODE, GAP, ARC = (200, 118), (40, 14), 44  # pixels: width and height; room for edges back
+NODE, GAP, ARC = (200, 102), (40, 14), 44  # pixels: width and height; room for edges back
 
 
 def render(macro: str, *values: Any) -> str:
@@ -70,18 +70,6 @@ def _planned(new: Json, old: Json | None) -> Json:
     return {**new, "state": "waiting", "result": None, "problem": "", "tool": ""}
 
 
-def stage(record: RunRecord, steps: Sequence[Json], events: Sequence[Event]) -> str:
-    """What a run at work is doing, in a few words."""
-    if record.status != "running":
-        return ""
-    if not steps:
-        return "Planning …"
-    done = sum(step["state"] in ("done", "failed") for step in steps)
-    if done < len(steps):
-        return f"Working: {done} of {len(steps)} steps done …"
-    return "Checking the results …" if events[-1].kind != "answer" else "Answering …"
-
-
 def layout(nodes: Sequence[tuple[str, Sequence[str]]]) -> Json:
     """Places nodes, each with those before it, in columns from left to right.
 
@@ -95,7 +83,9 @@ def layout(nodes: Sequence[tuple[str, Sequence[str]]]) -> Json:
         column[name] = max((column[one] + 1 for one in before if one in column), default=0)
     pairs = [(one, name) for name, before in nodes for one in before if one in column]
     # 1. Columns, each centered.
-    columns = [[n for n in column if column[n] == i] for i in range(1 + max(column.values(), default=0))]
+    columns = [
+        [n for n in column if column[n] == i] for i in range(1 + max(column.values(), default=0))
+    ]
     top = 2 + ARC * any(column[start] >= column[end] for start, end in pairs)
     width, height = (size + gap for size, gap in zip(NODE, GAP, strict=True))
     rows = max(map(len, columns))
@@ -122,50 +112,26 @@ def _path(start: tuple[int, int], end: tuple[int, int], loop: bool) -> str:
 
 
 def timeline(record: RunRecord, events: Sequence[Event]) -> list[Json]:
-    """The rows of the timeline: seconds since the start, step, what happened, seconds it took."""
+    """The events with the seconds since the start; those that end a step have what it took.
+
+    The end of a tool call is in the row of its start.
+    """
     rows: list[Json] = []
     open_rows: dict[tuple[str, str], Json] = {}
     for event in events:
-        seconds = (event.at - record.created_at).total_seconds()
-        row = {"at": max(0.0, seconds), "step": event.step, "kind": event.kind, "took": None}
-        row |= {"text": _what(event), "bad": bool(event.data.get("problem"))}
-        key = (event.step, str(event.data.get("tool", "")))
+        at = (event.at - record.created_at).total_seconds()
+        row = {"at": at, "event": event, "took": None, "end": None}
+        key = (event.step, event.data.get("tool", ""))
         if event.kind in ("step_started", "tool_started"):
             open_rows[key] = row
-        elif event.kind in ("step_ended", "tool_ended"):
-            start = open_rows.pop(key, None)
-            took = seconds - start["at"] if start else None
-            if start and event.kind == "tool_ended":
-                start |= {"took": took, "bad": row["bad"]}
-                start["text"] += f" → {row['text']}"
+        elif event.kind in ("step_ended", "tool_ended") and key in open_rows:
+            start = open_rows.pop(key)
+            row["took"] = at - start["at"]
+            if event.kind == "tool_ended":
+                start |= {"took": row["took"], "end": event}
                 continue
-            row["took"] = took
-            row["bad"] = bool(event.data["result"]["problem"])
-        if row["text"]:
-            rows.append(row)
+        rows.append(row)
     return rows[-MAX_ROWS:]
-
-
-def _what(event: Event) -> str:
-    """One event in words; empty if it is not worth a line."""
-    data = event.data
-    texts = {
-        "plan": lambda: _count(len(data["steps"]), "step") + " planned",
-        "replanned": lambda: "Planned again: " + "; ".join(data["problems"]),
-        "step_started": lambda: f"{data['specialist']}: {data['task']}",
-        "tool_started": lambda: f"{data['tool']} {data['arguments']}",
-        "tool_ended": lambda: data.get("problem") or f"{data.get('size', 0):,} characters",
-        "step_ended": lambda: data["result"]["answer"] or data["result"]["problem"],
-        "verified": lambda: f"Not verified: {data['problem']}" if data["problem"] else "Verified",
-        "question": lambda: f"Asked: {data['question']}",
-        "answered": lambda: f"You: {data['text']}",
-        "model_failed": lambda: f"The model failed: {data['reason']}",
-        "answer": lambda: "Answered" if data["confident"] else "No confident answer",
-        "failed": lambda: f"Failed: {data['reason']}",
-        "stopped": lambda: "Stopped",
-        "resumed": lambda: "Resumed",
-    }
-    return texts[event.kind]() if event.kind in texts else ""
 
 
 def rows_of(output: str) -> list[list[str]]:
@@ -178,17 +144,6 @@ def rows_of(output: str) -> list[list[str]]:
     cut = len(output) >= 2000 and len(rows) > 1  # by the analyst, in its last row
     rows = rows[:-1] if cut else rows
     return rows if len({len(row) for row in rows}) == 1 else []
-
-
-def budget_bars(usage: Mapping[str, float], limits: Mapping[str, float | None]) -> list[Json]:
-    """Name, amount, limit and share of each kind of spending that has a limit or was used."""
-    bars = []
-    for name, used in usage.items():
-        limit = limits.get(name)
-        if used or limit is not None:
-            share = min(1.0, used / limit) if limit else 1.0 if used else 0.0
-            bars.append({"name": name, "used": used, "limit": limit, "share": share})
-    return bars
 
 
 def _count(number: int, noun: str) -> str:

@@ -5,7 +5,6 @@ print(answer_text(run, team))
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -37,14 +36,16 @@ def run_text(run: RunRecord, events: Sequence[Event]) -> str:
     lines = [f"{run.id}  {run.status}  {run.task}", ""]
     for event in events:
         details = ", ".join(f"{name}={value}" for name, value in event.data.items() if value)
-        lines.append(f"{event.at - run.created_at:8.3f} s  {event.kind:<13} {event.step} {details}")
+        lines.append(
+            f"{(event.at - run.created_at).total_seconds():8.3f} s  {event.kind:<13} {event.step} {details}"
+        )
     return "\n".join([*lines, "", usage_text(run)])
 
 
 def runs_text(runs: Sequence[RunRecord]) -> str:
     """A table of runs."""
     rows = [
-        (run.id, time.strftime("%Y-%m-%d %H:%M", time.localtime(run.created_at)), run.status)
+        (run.id, f"{run.created_at.astimezone():%Y-%m-%d %H:%M}", run.status)
         + (run.task[:60], run.answer.text[:60] if run.answer else "")
         for run in runs
     ]
