@@ -78,9 +78,10 @@ def test_attempts_succeed_without_a_sandbox(targets: dict[str, Any]) -> None:
 @pytest.mark.parametrize("name", BOMBS)
 def test_bomb_is_contained(name: str, sandbox: Any) -> None:
     code, expected = BOMBS[name]
-    output = sandbox.run(code, seconds=3 if "timeout" not in expected else 1, max_output=10_000)
+    seconds = 1 if "timeout" in expected else 30  # a busy machine is slow
+    output = sandbox.run(code, seconds=seconds, max_output=10_000)
 
     assert output.status in expected, output
-    assert output.seconds < 10
+    assert output.seconds < seconds + 5
     assert len(output.stdout) <= 10_000
     assert sandbox.run("1 + 1", seconds=30).stdout == "2\n", "the sandbox is still up"
