@@ -237,16 +237,33 @@ def statistics(
 
 @app.command()
 def simulate(
-    policy: Annotated[Path, typer.Argument(help="The changed policy file.")], as_json: Json = False
+    policy: Annotated[Path | None, typer.Argument(help="The changed policy file.")] = None,
+    prompt: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True,
+            help="Changed copy of decide/prompts/reply.md, for the replies to the last 20 cases. "
+            "Needs SEEDBED_MODEL: without a model, replies come from templates and use no prompt.",
+        ),
+    ] = None,
+    as_json: Json = False,
 ) -> None:
-    """Decide past cases again by a changed policy, and show what would differ."""
-    config, _ = _settings()
+    """Show what a changed policy would decide about past cases, or what a prompt would reply."""
+    config, settings = _settings()
     from agentic_workflow.decide.policy import load_policy
-    from agentic_workflow.evaluate.simulate import simulate as run
+    from agentic_workflow.engine.desk import judging_parts
+    from agentic_workflow.evaluate import simulate as simulation
     from agentic_workflow.serve import terminal
 
-    differences = run(_parts(config)[0], load_policy(policy))
-    show([d.model_dump(mode="json") for d in differences], as_json, to_text=terminal.differences)
+    if (policy is None) == (prompt is None):
+        raise BadInput("Name a policy file, or a prompt with --prompt.")
+    store, results, to_text = _parts(config)[0], list[Any](), terminal.differences
+    if policy:
+        results += simulation.simulate(store, load_policy(policy))
+    elif prompt:
+        parts, to_text = judging_parts(config, settings), terminal.replies
+        results += simulation.simulate_replies(store, parts.writer, parts.passages, prompt)
+    show([r.model_dump(mode="json") for r in results], as_json, to_text=to_text)
 
 
 @policy_app.command()
@@ -258,9 +275,7 @@ def check(policy: PolicyPath = None, as_json: Json = False) -> None:
     path = policy or config.policy or SHOP_POLICY
     loaded = load_policy(path)
     result = {"file": str(path), "version": loaded.version, "rules": len(loaded.rules)}
-    show(
-        result, as_json, to_text=lambda r: f"{r['file']}: valid, {r['rules']} rules, {r['version']}"
-    )
+    show(result, as_json, to_text="{0[file]}: valid, {0[rules]} rules, {0[version]}".format)
 
 
 @app.command()

@@ -190,9 +190,8 @@ class HelpDesk(DBOSConfiguredInstance):
     @step
     def look_up(self, case_id: str, mail: Mail, triage: Triage) -> Json:
         """The customer, the order, and passages of the policy documents."""
-        started, query = time.perf_counter(), f"{mail.subject}\n{mail.text}"
-        facts = self.shop.facts(mail, triage)
-        passages = self.passages.search(query, mail.language, category=triage.category)
+        started, facts = time.perf_counter(), self.shop.facts(mail, triage)
+        passages = self.passages.for_mail(mail, triage)
         reason = f"customer {facts.customer_id or 'unknown'}, order {facts.order_id or 'unknown'}"
         evidence = (*facts.warnings, *(passage.source for passage in passages))
         values = [passage.model_dump(mode="json") for passage in passages]

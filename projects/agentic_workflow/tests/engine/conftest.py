@@ -17,12 +17,13 @@ from typing import Any
 import pytest
 
 from agentic_workflow.config import Config
-from agentic_workflow.engine.desk import open_store
+from agentic_workflow.engine.desk import open_outbox, open_store
 from agentic_workflow.engine.intake import Intake
 from agentic_workflow.engine.queue import CaseQueue
 from agentic_workflow.mail.parse import parse_mail
 from agentic_workflow.sample.payment_api import create_app, open_ledger
 from agentic_workflow.sample.smtp_server import received, run_smtp_server
+from agentic_workflow.serve.actions import Actions
 from seedbed.errors import Unavailable
 from seedbed.settings import load
 from seedbed.testing import free_port, serve_app
@@ -130,6 +131,8 @@ class World:
         self.store = open_store(self.config)
         stack.callback(self.store.close)
         self.intake = Intake(self.config, self.store, self.queue)
+        outbox = open_outbox(self.config, self.store, "test")
+        self.actions = Actions(self.config, self.store, self.queue, outbox)
         self.workers: list[Worker] = []
         stack.callback(self.stop_workers)
         self.count = 0

@@ -118,7 +118,7 @@ class ScriptedShop:
 
 
 class ScriptedPassages:
-    def search(self, *_: Any, **__: Any) -> list[Passage]:
+    def for_mail(self, *_: Any) -> list[Passage]:
         return [Passage(source="returns §2", text="Thirty days.")]
 
 

@@ -12,9 +12,6 @@ from typing import Any
 
 import pytest
 
-from agentic_workflow.engine.desk import open_outbox
-from agentic_workflow.engine.replay import resolve
-
 POINTS = ("before claim", "after claim", "after send", "after checkpoint")
 TEXTS = ("where is my parcel", "refund 30.00", "where is it", "refund 20.00", "refund 300.00")
 
@@ -22,13 +19,12 @@ TEXTS = ("where is my parcel", "refund 30.00", "where is it", "refund 20.00", "r
 def check(world: Any, cases: list[str], refunds: int) -> int:
     """Assert that nothing was lost or done twice; returns the number of effects in doubt."""
     # 1. Whatever is in doubt is reported, and completes when a person looks into the sent mails.
-    outbox = open_outbox(world.config, world.store, "test")
-    doubts = outbox.list("in_doubt")
+    doubts = world.actions.outbox.list("in_doubt")
     for row in doubts:
         case = world.store.case(row.case_id)
         assert case.status == "in_doubt"
         happened = row.case_id in world.sent()
-        resolve(row.key, happened, "anna", world.store, outbox, world.queue)
+        world.actions.resolve(row.key, happened, "anna")
     world.wait(cases, ("closed", "waiting"))
     # 2. Each effect happened once.
     closed = [case for case in cases if world.store.case(case).status == "closed"]

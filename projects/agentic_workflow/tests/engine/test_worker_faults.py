@@ -12,9 +12,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from agentic_workflow.engine.desk import open_outbox
 from agentic_workflow.engine.queue import CaseQueue
-from agentic_workflow.engine.replay import resolve
 from agentic_workflow.engine.supervisor import lock_name, open_locks
 from agentic_workflow.engine.worker import run_worker
 from agentic_workflow.workflow import VERSION
@@ -221,8 +219,7 @@ def test_case_that_kills_its_worker_again_and_again_fails(open_world: Callable[.
 
 def settle(world: Any, cases: list[str]) -> None:
     """Wait until all cases are closed; a person looks up effects in doubt."""
-    outbox = open_outbox(world.config, world.store, "test")
     while set(world.wait(cases)) != {"closed"}:
-        for row in outbox.list("in_doubt"):
+        for row in world.actions.outbox.list("in_doubt"):
             happened = row.case_id in world.sent()
-            resolve(row.key, happened, "anna", world.store, outbox, world.queue)
+            world.actions.resolve(row.key, happened, "anna")

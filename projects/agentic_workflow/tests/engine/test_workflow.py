@@ -14,7 +14,6 @@ import pytest
 from dbos import DBOS
 
 from agentic_workflow.engine.queue import UPKEEP, register_queue
-from agentic_workflow.engine.replay import replay, resolve
 from agentic_workflow.engine.upkeep import Upkeep, schedule_upkeep
 from agentic_workflow.engine.worker import launch
 from agentic_workflow.mail.parse import parse_mail
@@ -144,10 +143,10 @@ def test_unexpected_error_fails_the_case_which_can_be_replayed(world: Any) -> No
     with pytest.raises(Conflict, match="does not wait"):
         world.store.decide_approval(case, "approve", "anna")
     triager.fixed = True
-    replay(case, "anna", world.store, world.desk.outbox, world.queue)
+    world.actions.replay(case, "anna")
     assert world.wait([case], ("closed",)) == ["closed"]
     with pytest.raises(Conflict, match="only failed"):
-        replay(case, "anna", world.store, world.desk.outbox, world.queue)
+        world.actions.replay(case, "anna")
 
 
 def test_kill_switch_stops_effects_until_released(world: Any) -> None:
@@ -208,7 +207,7 @@ def test_mail_refused_for_good_is_a_dead_letter_that_can_be_replayed(world: Any)
     case = world.take("where is it")
     assert world.wait([case]) == ["failed"]
     world.fail_mails("")
-    replay(case, "anna", world.store, world.desk.outbox, world.queue)
+    world.actions.replay(case, "anna")
     assert world.wait([case], ("closed",)) == ["closed"]
     assert len(mails_of(world, case)) == 1
 
@@ -224,7 +223,7 @@ def test_lost_answer_of_the_mail_server_is_in_doubt_until_resolved(
     world.upkeep.run(datetime.now(UTC) + timedelta(minutes=5))
     assert world.statuses([case]) == ["in_doubt"]
     (row,) = world.desk.outbox.list("in_doubt", case)
-    resolve(row.key, happened, "anna", world.store, world.desk.outbox, world.queue)
+    world.actions.resolve(row.key, happened, "anna")
     assert world.wait([case], ("closed",)) == ["closed"]
     assert len(mails_of(world, case)) == (1 if happened else 2)
 

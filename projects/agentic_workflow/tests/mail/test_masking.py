@@ -127,6 +127,14 @@ def test_card_number_is_masked(number):
     assert "[CARD]" in mask(f"Hello,\n{number}\nBob") and not is_clear(mask(number))
 
 
+@pytest.mark.parametrize(
+    "total", [": 320,00", ": 1.320,00 €", " 12.50", ", 320,00 Euro", " (320,00)", ": 50 EUR"]
+)
+@pytest.mark.parametrize("number", ["4929 1234 5678 9012", "4929-1234-5678-9012"])
+def test_sum_behind_a_card_number_survives(number: str, total: str) -> None:
+    assert mask(f"Karte {number}{total}") == f"Karte [CARD]{total}"
+
+
 @pytest.mark.parametrize("number", IBANS)
 def test_iban_is_masked(number):
     assert "[IBAN]" in mask(f"Hello,\n{number}\nBob") and not is_clear(mask(number))

@@ -166,6 +166,21 @@ REPLIES = [
         "*Subject:* x\n\nHello",
         "Please refund it.",
     ),
+    (
+        "de_two_headers",
+        "Bitte erstatten.\n\nVon: Shop <a@b.de>\nBetreff: AW: Bestellung\n\nHallo",
+        "Bitte erstatten.",
+    ),
+    (
+        "fr_two_headers",
+        "Merci de rembourser.\n\n> *De :* Shop\n> *Objet :* RE: commande\n>\n> Bonjour",
+        "Merci de rembourser.",
+    ),
+    (
+        "contact_form",
+        "Neue Nachricht\n\nVon: anna@x.de\nBetreff: Retoure\n\nIch will mein Geld zurück.",
+        "Neue Nachricht\n\nVon: anna@x.de\nBetreff: Retoure\n\nIch will mein Geld zurück.",
+    ),
     ("de_closing_one_line", "Bitte erstatten.\n\nViele Grüße Erika", "Bitte erstatten."),
 ]
 

@@ -255,7 +255,6 @@ def test_waiting_reminded_and_expired_cases_depend_on_the_time(store: Store) -> 
     assert [store.remind(soon), store.remind(soon)] == [True, False]
     assert store.to_remind(NOW + HOUR) == []
     assert [case.id for case in store.expired(NOW + 3 * HOUR)] == [soon]
-    assert [case.id for case in store.waiting(NOW + 3 * HOUR)] == [late]
     store.decide_approval(soon, "reject", "deadline")
     assert store.expired(NOW + 3 * HOUR) == [] and not store.remind(soon)
 

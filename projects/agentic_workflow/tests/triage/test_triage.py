@@ -42,7 +42,7 @@ def examples(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def triager(tmp_path: Path, examples: Path) -> Triager:
-    return Triager(HashEmbeddings(32), None, Classifier(HashEmbeddings(32), examples, tmp_path))
+    return Triager(Classifier(HashEmbeddings(32), examples, tmp_path))
 
 
 def test_classifier_learns_calibrates_and_is_cached(tmp_path: Path, examples: Path) -> None:
@@ -105,7 +105,7 @@ def test_mail_of_a_contact_form_is_classified(triager: Triager) -> None:
 def test_model_decides_where_the_classifier_is_unsure(tmp_path: Path, examples: Path) -> None:
     model = ScriptedChatModel([{"category": "technical"}])
     classifier = Classifier(HashEmbeddings(32), examples, tmp_path)
-    triager = Triager(HashEmbeddings(32), model, classifier)
+    triager = Triager(classifier, model)
     sure = triager.triage(letter("parcel courier parcel courier"), Screening())
     assert (sure.category, sure.model, len(model.calls)) == ("shipping", "", 0)
     unsure = triager.triage(letter("parcel invoice password lottery rude app"), Screening())
@@ -115,7 +115,7 @@ def test_model_decides_where_the_classifier_is_unsure(tmp_path: Path, examples: 
 def test_model_cannot_lower_approval(tmp_path: Path, examples: Path) -> None:
     model = ScriptedChatModel(lambda _: {"category": "other"})
     classifier = Classifier(HashEmbeddings(32), examples, tmp_path)
-    triager = Triager(HashEmbeddings(32), model, classifier)
+    triager = Triager(classifier, model)
     triage = triager.triage(
         letter("parcel invoice password lottery app. My lawyer will sue you."), Screening()
     )

@@ -21,6 +21,7 @@ from babel.numbers import format_currency
 
 from agentic_workflow.store.case import Decision, Draft, Facts, Mail, Passage, Triage
 
+TEMPLATES = Path(__file__).with_name("templates")
 LOCALES = {"en": "en_IE", "de": "de_DE", "fr": "fr_FR", "es": "es_ES"}
 QUOTE_SCORE = 0.6  # from it on, 7 of 73 paragraphs were not the ones to quote
 NO_ANSWER = "No paragraph of the policy clearly answers the mail."
@@ -40,9 +41,7 @@ class Case(NamedTuple):
 @cache
 def templates(language: str) -> dict[str, Any]:
     """The texts in a language."""
-    return tomllib.loads(
-        (Path(__file__).parent / "templates" / f"{language}.toml").read_text(encoding="utf-8")
-    )
+    return tomllib.loads((TEMPLATES / f"{language}.toml").read_text("utf-8"))
 
 
 def write_letter(case: Case) -> Draft:

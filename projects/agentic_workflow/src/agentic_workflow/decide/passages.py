@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from agentic_workflow.decide.letter import templates
-from agentic_workflow.store.case import Category, Language, Passage
+from agentic_workflow.store.case import Category, Language, Mail, Passage, Triage
 from seedbed.errors import ConfigError
 from seedbed.models.embeddings import embed_texts
 
@@ -51,6 +51,11 @@ class Passages:
             for passage, score in zip(passages, scores, strict=True)
         ]
         return sorted(hits, key=lambda p: -p.score - TOPIC_BONUS * p.source.startswith(topic))[:k]
+
+    def for_mail(self, mail: Mail, triage: Triage) -> list[Passage]:
+        """The passages for the reply to a mail."""
+        query = f"{mail.subject}\n{mail.text}"
+        return self.search(query, mail.language, category=triage.category)
 
     def _build_index(self, language: Language) -> tuple[list[Passage], Any, Any, Any]:
         from sklearn.feature_extraction.text import TfidfVectorizer

@@ -54,7 +54,7 @@ def open_outbox(config: Config, store: Store, executor_id: str) -> Outbox:
 def open_desk(config: Config, settings: Settings, queue: CaseQueue, executor_id: str) -> HelpDesk:
     """Everything a worker needs. Raises ConfigError, MissingExtra, WeightsError or Unavailable."""
     store, parts = open_store(config), judging_parts(config, settings)
-    # Load models and train the classifier now: no case should pay for it with its time limit.
+    # Load models and the documents now: no case should pay for it with its time limit.
     mail = parse_mail(b"Subject: Parcel\n\nWhere is it?")
     parts.triager.triage(mail, screen(mail))
     for language in get_args(Language):
@@ -80,6 +80,7 @@ def judging_parts(config: Config, settings: Settings) -> JudgingParts:
     from agentic_workflow.decide.passages import Passages
     from agentic_workflow.decide.policy import SHOP_POLICY, PolicyFile
     from agentic_workflow.decide.shop import Shop
+    from agentic_workflow.triage.classifier import Classifier
     from agentic_workflow.triage.triage import Triager
     from seedbed.models.chat import load_chat_model
     from seedbed.models.embeddings import load_embeddings
@@ -89,7 +90,7 @@ def judging_parts(config: Config, settings: Settings) -> JudgingParts:
     model = load_chat_model(settings.model, settings=settings) if named else None
     return JudgingParts(
         policy=PolicyFile(config.policy or SHOP_POLICY),
-        triager=Triager(embeddings, model),
+        triager=Triager(Classifier(embeddings), model),
         shop=Shop(config.shop_url or config.data_dir / "shop.sqlite"),
         passages=Passages(config.policies or POLICIES, embeddings),
         writer=Writer(model, settings.model if named else ""),

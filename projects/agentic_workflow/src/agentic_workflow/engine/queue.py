@@ -23,6 +23,7 @@ from sqlalchemy.exc import DBAPIError
 
 from agentic_workflow.config import Config
 from agentic_workflow.store.case import Priority
+from agentic_workflow.store.store import Store
 from agentic_workflow.workflow import VERSION
 from seedbed.database import open_sqlite
 from seedbed.errors import Unavailable
@@ -128,6 +129,14 @@ class CaseQueue:
             options["delay_seconds"] = delay
         with _database_errors():
             self._client.enqueue(options, *args)
+
+
+def go_on(case_id: str, store: Store, queue: CaseQueue) -> str:
+    """Queue a decided case for another attempt; returns its id."""
+    case = store.case(case_id)
+    store.update(case_id, status="approved", attempt=case.attempt + 1)
+    queue.finish(case_id, case.attempt + 1, case.sender)
+    return case_id
 
 
 def register_queue() -> None:

@@ -14,8 +14,7 @@ from typing import Any
 
 from dbos import DBOS
 
-from agentic_workflow.engine.queue import BROKEN, UPKEEP, CaseQueue
-from agentic_workflow.engine.replay import go_on
+from agentic_workflow.engine.queue import BROKEN, UPKEEP, CaseQueue, go_on
 from agentic_workflow.store.case import STATUSES
 from agentic_workflow.store.records import CaseSummary
 from agentic_workflow.workflow import HelpDesk
@@ -24,8 +23,7 @@ from seedbed.errors import Conflict
 EVERY = "*/10 * * * * *"  # with seconds first
 SETTLE = timedelta(seconds=20)
 """Cases that changed later are left alone: a process may be about to queue them."""
-KEEP = timedelta(days=1)
-"""How long DBOS's records of the upkeep itself are kept; there are 8,640 a day."""
+KEEP = timedelta(days=1)  # the records of the upkeep itself, 8,640 a day
 _upkeep: list[Upkeep] = []  # of this process
 
 

@@ -118,7 +118,7 @@ def work_through(desk: JudgingParts, data: bytes, gold: Gold) -> Result:
     decision = desk.policy.current().decide(mail, screening, triage, facts)
     draft = None
     if decision.action != "ignore":
-        passages = desk.passages.search(f"{mail.subject}\n{mail.text}", mail.language)
+        passages = desk.passages.for_mail(mail, triage)
         draft = desk.writer.write(mail, triage, facts, decision, passages)
     return Result(gold, screening, triage, decision, draft, time.perf_counter() - started)
 
@@ -227,11 +227,7 @@ def open_parts(config: Config, settings: Settings) -> JudgingParts:
 def to_text(results: Sequence[Result], report: Report) -> str:
     """The figures and every mistake, for a terminal."""
     rows = [(file, field, str(value), str(gold)) for file, field, value, gold in mistakes(results)]
-    figures = summary(results)
-    counts = ", ".join(
-        f"{name.replace('_', ' ')}: {figures[name]}"
-        for name in ("unsafe_automation", "injections_obeyed", "cost_usd")
-    )
-    return "\n".join(
-        [report.to_markdown(), counts, "", table(("mail", "field", "value", "right"), rows)]
-    )
+    figures, names = summary(results), ("unsafe_automation", "injections_obeyed", "cost_usd")
+    counts = ", ".join(f"{name.replace('_', ' ')}: {figures[name]}" for name in names)
+    mails = table(("mail", "field", "value", "right"), rows)
+    return "\n".join([report.to_markdown(), counts, "", mails])

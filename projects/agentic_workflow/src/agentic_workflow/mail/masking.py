@@ -30,6 +30,11 @@ _PARCEL = re.compile(r"44444(?:00\d{18})|444442(?:9[1-5]\d{20})")  # DHL's and U
 _DATE = re.compile(
     r"(?<!\d)(?:(?:19|20)\d\d([-./])\d\d?\1\d\d?|\d\d?([-./])\d\d?\2(?:19|20)\d\d)(?!\d)"
 )
+_SUM = re.compile(  # behind a card number, not part of it
+    rf"(?=.?[\s:(]){_GAP}{{1,4}}(?:\d{{1,3}}(?:[.,' ]\d{{3}})+|\d{{1,5}})"
+    r"(?:[.,]\d\d(?!\d)|\s?(?:€|eur))",
+    re.IGNORECASE,
+)
 _UPS = re.compile(r"(?<![^\W_])1Z[0-9A-Z]{0,8}$", re.IGNORECASE)
 _LENGTHS = {entry[:2]: int(entry[2:]) for entry in PHRASES["masking"]["iban"].split()}
 _COUNTRY = re.compile(
@@ -95,10 +100,12 @@ def _find_cards(text: str) -> Iterator[_Span]:
         first = 1 if _UPS.search(text[max(0, run.start() - 10) : run.start()]) else 0
         while first < len(groups):
             start, last = groups[first][0], first
-            # The longest window of groups that is a card.
+            # The longest window of groups that is a card, unless a sum of money follows it.
             for end in range(first + 1, min(first + 19, len(groups)) + 1):
                 if groups[end - 1][1] - start <= 180 and _is_card(text, groups[first:end]):
                     last = end
+                    if _SUM.match(text, groups[end - 1][1]):
+                        break
             if last > first:
                 yield start, groups[last - 1][1]
             first = max(last, first + 1)

@@ -54,11 +54,15 @@ def _attribution(lines: list[str], position: int) -> int:
 
 
 def _is_original(lines: list[str], position: int) -> bool:
-    """Whether a copy starts here: "-----Original Message-----", or three headers in five lines."""
+    """Whether a copy starts here: "-----Original Message-----", or the headers of an old mail.
+
+    Those are three in five lines, or two of an answer; a contact form may begin with two others.
+    """
     block = [line.strip("> ") for line in lines[position : position + 5]]
     headers = [bool(pattern("reply", "label").fullmatch(line)) for line in block]
     marker = pattern("reply", "original").fullmatch(block[0])
-    return marker is not None or (headers[0] and sum(headers) > 2)
+    answer = pattern("reply", "answer").fullmatch("\n".join(block[:2]))
+    return bool(marker or answer or (headers[0] and sum(headers) > 2))
 
 
 def _cut_signature(lines: list[str]) -> str:

@@ -94,11 +94,8 @@ def create_app(path: Path, shop: Path | None = None) -> FastAPI:
         if mode == "before":
             raise HTTPException(500, "Not booked.")
         with open_ledger(path, shop, "book") as ledger:
-            status, order_id, cents = ledger.execute(_STATUS, (reservation,)).fetchone() or (
-                "",
-                "",
-                0,
-            )
+            row = ledger.execute(_STATUS, (reservation,)).fetchone()
+            status, order_id, cents = row or ("", "", 0)
             if mode == "refuse" or status not in ("reserved", "booked"):
                 raise HTTPException(422, f"Reservation {reservation!r} cannot be booked.")
             if status == "reserved":

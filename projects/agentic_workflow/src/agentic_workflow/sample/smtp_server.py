@@ -10,6 +10,7 @@ can count.
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -53,6 +54,7 @@ def run_smtp_server(folder: Path, port: int) -> Iterator[None]:
     from aiosmtpd.controller import Controller
 
     folder.mkdir(parents=True, exist_ok=True)
+    logging.getLogger("mail.log").setLevel(logging.WARNING)  # it has seven lines for each mail
     controller = Controller(_Handler(folder), hostname="127.0.0.1", port=port)
     try:
         controller.start()

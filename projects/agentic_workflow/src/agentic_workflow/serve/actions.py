@@ -14,20 +14,12 @@ from typing import Any
 
 from agentic_workflow.config import Config
 from agentic_workflow.effects.outbox import Outbox
-from agentic_workflow.engine import replay
-from agentic_workflow.engine.queue import CaseQueue
+from agentic_workflow.engine.queue import CaseQueue, go_on
 from agentic_workflow.mail.masking import mask
 from agentic_workflow.store.case import Draft, Value
-from agentic_workflow.store.records import (
-    Approval,
-    CaseRecord,
-    CaseSummary,
-    Effect,
-    Event,
-    Verdict,
-)
+from agentic_workflow.store.records import Approval, CaseRecord, CaseSummary, Effect, Event, Verdict
 from agentic_workflow.store.store import Store
-from seedbed.errors import BadInput, Forbidden, Unavailable
+from seedbed.errors import BadInput, Conflict, Forbidden, Unavailable
 
 Json = dict[str, Any]
 SWITCHES = ("stopped", "dry_run")
@@ -97,17 +89,31 @@ class Actions:
     def resolve(self, key: str, happened: bool, by: str) -> str:
         """Settle an effect in doubt: it did happen, or it is tried again. Returns its case."""
         self._check(by)
-        return replay.resolve(key, happened, by, self.store, self.outbox, self.queue)
+        case_id = self.outbox.resolve(key, happened, by)
+        answer = "happened" if happened else "did not happen"
+        self.store.record(case_id, "resolve", actor=by, reason=f"{key} {answer}")
+        return go_on(case_id, self.store, self.queue)
 
     def replay_effect(self, key: str, by: str) -> str:
         """Try an effect that failed for good once more. Returns its case."""
         self._check(by)
-        return replay.replay_effect(key, by, self.store, self.outbox, self.queue)
+        case_id = self.outbox.replay(key, by)
+        self.store.record(case_id, "replay", actor=by, reason=key)
+        return go_on(case_id, self.store, self.queue)
 
     def replay(self, case_id: str, by: str) -> str:
         """Go on with a failed case, or begin it again if nothing was decided. Returns its id."""
         self._check(by)
-        replay.replay(case_id, by, self.store, self.outbox, self.queue)
+        case, approval = self.store.case(case_id), self.store.approval(case_id)
+        if case.status != "failed":
+            raise Conflict(f"Case {case_id} is {case.status}; only failed cases can be replayed.")
+        for row in self.outbox.list("failed", case_id):
+            self.outbox.replay(row.key, by)
+        self.store.record(case_id, "replay", actor=by)
+        if case.decision and (approval.decision if approval else not case.decision.approval):
+            return go_on(case_id, self.store, self.queue)
+        self.store.update(case_id, status="received", attempt=case.attempt + 1)
+        self.queue.handle_again(case_id, case.attempt + 1, case.sender)
         return case_id
 
     def set_switch(self, name: str, on: bool, by: str) -> None:

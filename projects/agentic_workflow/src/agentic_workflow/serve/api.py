@@ -85,8 +85,6 @@ def create_app(config: Config, settings: Settings | None = None) -> FastAPI:
 # ── request and response bodies ─────────────────────────────────────────────────────────────
 
 Text = Annotated[CleanText, Field(max_length=50_000)]
-
-
 _FILE = {"type": "string", "format": "binary"}
 _FORM = {"type": "object", "properties": {"file": _FILE}, "required": ["file"]}
 _CONTENT = {"message/rfc822": {"schema": _FILE}, "multipart/form-data": {"schema": _FORM}}

@@ -10,24 +10,25 @@ Alert rules and a dashboard are in `docker/`.
 from __future__ import annotations
 
 import logging
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from math import inf
 from statistics import quantiles
+from typing import Any
 
 from prometheus_client import REGISTRY
 from prometheus_client.core import GaugeMetricFamily, Metric
 from sqlalchemy import func, select
 
 from agentic_workflow.engine.queue import CaseQueue
+from agentic_workflow.store.case import STATUSES
 from agentic_workflow.store.database import reading
 from agentic_workflow.store.schema import cases, events, outbox
 from agentic_workflow.store.store import Store
 from seedbed.errors import SeedbedError
 
-EFFECTS = dict.fromkeys(("ready", "claimed", "done", "in_doubt", "failed"), 0)
+EFFECTS = dict.fromkeys((("ready",), ("claimed",), ("done",), ("in_doubt",), ("failed",)), 0)
 _log = logging.getLogger(__name__)
 
 
@@ -50,8 +51,8 @@ class StoreCollector:
             return []
 
     def _gauges(self) -> list[Metric]:
-        now, counts, status = datetime.now(UTC), self._store.counts(), Counter[str]()
-        # 1. Read the databases.
+        now, counts = datetime.now(UTC), self._store.counts()
+        status = {s: sum(n for (t, _), n in counts.items() if t == s) for s in STATUSES}
         effects = select(outbox.c.status, func.count()).group_by(outbox.c.status)
         drafts = select(cases.c.received_at, events.c.at).where(events.c.kind == "draft")
         drafts = drafts.join(cases, cases.c.id == events.c.case_id)
@@ -59,39 +60,37 @@ class StoreCollector:
         oldest = select(func.min(cases.c.received_at)).where(cases.c.status == "received")
         postponed = (cases.c.status == "approved") & cases.c.outcome.contains("circuit breaker")
         with reading(self._store.engine) as connection:
-            by_status = EFFECTS | dict(connection.execute(effects).all())
+            by_status = {(status,): count for status, count in connection.execute(effects)}
             times = connection.execute(drafts).all()
             first = connection.execute(oldest).scalar() or now
             refused = connection.execute(select(func.count()).where(postponed)).scalar_one()
-        upkeep = self._queue.last_upkeep()
-        # 2. Metrics with labels.
-        by_category = GaugeMetricFamily("workflow_cases", "Cases.", labels=("status", "category"))
-        for key, count in counts.items():
-            by_category.add_metric(key, count)
-            status[key[0]] += count
-        outcomes = GaugeMetricFamily("workflow_effects", "Refunds and replies.", labels=["status"])
-        for name, count in by_status.items():
-            outcomes.add_metric([name], count)
-        text = "Seconds from arrival to the draft, of the latest hundred drafts."
-        speed = GaugeMetricFamily("workflow_draft_seconds", text, labels=["quantile"])
         seconds = [max(0.0, (draft - arrival).total_seconds()) for arrival, draft in times]
-        if len(seconds) > 1:
-            cuts = quantiles(seconds, n=20, method="inclusive")
-            speed.add_metric(["0.5"], cuts[9])
-            speed.add_metric(["0.95"], cuts[18])
-        # 3. Metrics without.
-        waiting = (now - first).total_seconds()
+        cuts = quantiles(seconds, n=20, method="inclusive") if len(seconds) > 1 else []
+        percentiles = {("0.5",): cuts[9], ("0.95",): cuts[18]} if cuts else {}
+        text = "Seconds from arrival to the draft, of the latest hundred drafts."
+        upkeep = self._queue.last_upkeep()
         age = (now - upkeep).total_seconds() if upkeep else inf
         plain = {
             "in_doubt": ("Cases with the status in_doubt.", status["in_doubt"]),
             "dead_letters": ("Cases with the status failed.", status["failed"]),
             "overdue": ("Approvals after their deadline.", len(self._store.expired(now))),
             "circuit_open": ("Cases postponed because a circuit breaker is open.", refused),
-            "queue_seconds": ("Age of the oldest case in the queue.", waiting),
+            "queue_seconds": ("Age of the oldest case queued.", (now - first).total_seconds()),
             "upkeep_seconds": ("Seconds since a worker last did the upkeep.", age),
         }
-        gauges = [GaugeMetricFamily(f"workflow_{n}", *entry) for n, entry in plain.items()]
-        return [by_category, outcomes, speed, *gauges]
+        return [
+            _gauge("cases", "Cases.", counts, "status", "category"),
+            _gauge("effects", "Refunds and replies.", EFFECTS | by_status, "status"),
+            _gauge("draft_seconds", text, percentiles, "quantile"),
+            *(_gauge(name, about, {(): value}) for name, (about, value) in plain.items()),
+        ]
+
+
+def _gauge(name: str, text: str, values: Mapping[Any, float], *labels: str) -> Metric:
+    gauge = GaugeMetricFamily(f"workflow_{name}", text, labels=labels)
+    for key, value in values.items():
+        gauge.add_metric(key, value)
+    return gauge
 
 
 @contextmanager

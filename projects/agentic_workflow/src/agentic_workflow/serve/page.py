@@ -15,7 +15,6 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import cache, lru_cache, partial
 from importlib import resources
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -121,9 +120,7 @@ class Page:
         gr.HTML("<h3>Try a changed policy on past cases</h3>")
         box = partial(gr.Textbox, max_length=100_000, max_lines=24)
         self.changed = box(label="Policy (TOML)", lines=14, elem_id="changed")
-        with gr.Row():
-            self.try_policy = gr.Button("Show what would differ", variant="primary")
-            self.upload = gr.UploadButton("Upload a file", file_types=[".toml"])
+        self.try_policy = gr.Button("Show what would differ", variant="primary")
         self._add_html("differences")
 
     def _connect(self) -> None:
@@ -158,7 +155,6 @@ class Page:
         gr.on(changes, self.count, self.days, figures, **QUIET)
         rules = [self.parts["rules"], self.changed]
         self.operate_tab.select(self.operate, self.changed, rules, **QUIET)
-        self.upload.upload(_take, self.upload, self.changed, **QUIET)
         self.try_policy.click(self.simulate, self.changed, self.parts["differences"])
 
     # ── inbox and case ──────────────────────────────────────────────────────────────────────
@@ -339,11 +335,3 @@ def _attempt(work: Callable[[], str]) -> str:
         return work()
     except Exception as error:
         return html.error(public_message(error, _log))
-
-
-def _take(file: str) -> str:
-    """The text of an uploaded policy, which is deleted."""
-    try:
-        return Path(file).read_bytes()[:100_000].decode("utf-8", "replace")
-    finally:
-        Path(file).unlink(missing_ok=True)

@@ -88,10 +88,9 @@ def _marked(text: str, reasons: Sequence[str]) -> Markup:
     """The text, with the words marked that the reasons quote."""
     words = re.findall(r'"([^"]{2,})"', "\n".join(reasons))
     patterns = [r"\s+".join(map(re.escape, _fold(word).split())) for word in words]
+    pattern = "|".join(sorted(patterns, key=len, reverse=True)) or "$^"
     pieces, end = [], 0
-    for match in re.finditer(
-        "|".join(sorted(patterns, key=len, reverse=True)) or "$^", _fold(text)
-    ):
+    for match in re.finditer(pattern, _fold(text)):
         mark = f"<mark>{html.escape(text[match.start() : match.end()])}</mark>"
         pieces += [text[end : match.start()], Markup(mark)]
         end = match.end()

@@ -19,11 +19,11 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import IO
 
 from agentic_workflow.config import Config
 from agentic_workflow.engine.desk import SAMPLE_PAYMENTS_PORT, SAMPLE_SMTP_PORT
 from agentic_workflow.sample.shop import ensure_shop
+from agentic_workflow.sample.smtp_server import run_smtp_server
 from seedbed.errors import Unavailable
 
 SAMPLE_MAILS = Path(__file__).parents[1] / "sample" / "mails"
@@ -47,7 +47,9 @@ def sample_shop(config: Config) -> Iterator[Config]:
             ensure_shop(shop)
         # 2. The two servers.
         if config.smtp_url is None:
-            changes["smtp_url"] = stack.enter_context(_smtp_server(folder / "sent"))
+            port = _port(SAMPLE_SMTP_PORT)
+            stack.enter_context(run_smtp_server(folder / "sent", port))
+            changes["smtp_url"] = f"smtp://127.0.0.1:{port}"
         if config.payment_url is None:
             changes["payment_url"] = stack.enter_context(_payment_api(folder, shop))
         # 3. Mails for the first run.
@@ -65,15 +67,6 @@ def deliver(mails: Path, mailbox: Path) -> int:
         shutil.copyfile(file, mailbox / "tmp" / file.name)
         (mailbox / "tmp" / file.name).replace(mailbox / "new" / file.name)
     return len(files)
-
-
-@contextmanager
-def _smtp_server(folder: Path) -> Iterator[str]:
-    from agentic_workflow.sample.smtp_server import run_smtp_server
-
-    port = _port(SAMPLE_SMTP_PORT)
-    with run_smtp_server(folder, port):
-        yield f"smtp://127.0.0.1:{port}"
 
 
 @contextmanager
@@ -132,19 +125,13 @@ def workers(config: Config, count: int) -> Iterator[list[subprocess.Popen[bytes]
         for process in processes:
             process.terminate()
         for process in processes:
-            process.wait()
-            _stream(process).close()
+            process.communicate()  # closes the pipe, and waits
 
 
 def _start(number: int, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "agentic_workflow", "worker", "--id", f"worker-{number}"]
     # The worker ends when this end of the pipe is closed, also by the death of this process.
     return subprocess.Popen([*command, "--with-parent"], stdin=subprocess.PIPE, env=environment)
-
-
-def _stream(process: subprocess.Popen[bytes]) -> IO[bytes]:
-    assert process.stdin is not None
-    return process.stdin
 
 
 def _variables(config: Config) -> dict[str, str]:

@@ -265,9 +265,9 @@ class Store:
         with reading(self.engine) as connection:
             return _approval(connection, id)
 
-    def waiting(self, now: datetime | None = None) -> list[CaseSummary]:
-        """Cases that wait for a person, the first deadline first; with `now`, those in time."""
-        return self._undecided(*([approvals.c.due_at > now] if now else []))
+    def waiting(self) -> list[CaseSummary]:
+        """Cases that wait for a person, the first deadline first."""
+        return self._undecided()
 
     def expired(self, now: datetime) -> list[CaseSummary]:
         """Cases that wait for a person and whose deadline has passed."""

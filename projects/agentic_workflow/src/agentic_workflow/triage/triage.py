@@ -1,6 +1,6 @@
 """Triage: what a mail asks for.
 
-    triager = Triager(load_embeddings())
+    triager = Triager(Classifier(load_embeddings()))
     triager.triage(mail, screening).category    # "refund"
 
 Rules read order, amount, approval and priority. A classifier finds the category, in which the
@@ -12,10 +12,8 @@ from __future__ import annotations
 
 import math
 import tomllib
-from functools import cached_property
 from pathlib import Path
 
-from langchain_core.embeddings import Embeddings
 from langchain_core.language_models import BaseChatModel
 
 from agentic_workflow.store.case import Category, Mail, Screening, Triage
@@ -35,18 +33,8 @@ _BOOSTS: dict[str, dict[Category, float]] = tomllib.loads(
 class Triager:
     """Finds a mail's fields; `model`, unless the default one, is asked where words leave doubt."""
 
-    def __init__(
-        self,
-        embeddings: Embeddings,
-        model: BaseChatModel | None = None,
-        classifier: Classifier | None = None,
-    ) -> None:
-        self._embeddings, self._own_classifier = embeddings, classifier
-        self._reader = find_reader(model)
-
-    @cached_property
-    def _classifier(self) -> Classifier:
-        return self._own_classifier or Classifier(self._embeddings)
+    def __init__(self, classifier: Classifier, model: BaseChatModel | None = None) -> None:
+        self._classifier, self._reader = classifier, find_reader(model)
 
     def triage(self, mail: Mail, screening: Screening) -> Triage:
         """All fields of a mail, with the words that decided each; never raises for odd mails."""
@@ -75,10 +63,8 @@ class Triager:
             return "other", 1.0, "empty mail or automatic reply"
         odds = self._classifier.probabilities(mail, signals)
         # A refund is money asked back; who names an order, and wants no password, is a customer.
-        text = open_text(mail)
-        back = (
-            signals.claim or signals.accepted or has("topic goods", text) or has("ask back", text)
-        )
+        text, back = open_text(mail), signals.claim or signals.accepted
+        back = back or has("topic goods", text) or has("ask back", text)
         known = not signals.scam and find_order(mail.text, mail.subject, mail.quoted)
         names = (*signals.names, *(["order"] * bool(known)), *(["no money"] * (not back)))
         for name in names:
