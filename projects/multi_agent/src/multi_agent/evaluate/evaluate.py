@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from multi_agent.evaluate.single_agent import SingleAgent
 from multi_agent.evaluate.tasks import Family, Task, read_tasks
+from multi_agent.runs.record_model import recorded
 from multi_agent.state import Answer
 from multi_agent.team import Team, load_models, open_team, parse_limits
 from seedbed.cli import Progress, table
@@ -85,11 +86,7 @@ def recorded_models(
     models: dict[str, BaseChatModel], record: Path | None, replay: Path | None
 ) -> dict[str, BaseChatModel]:
     """The models, with a file that records their calls or answers in their place."""
-    from multi_agent.runs.record_model import recorded
-
-    if record or replay:
-        return {role: recorded(model, role, record, replay) for role, model in models.items()}
-    return models
+    return {role: recorded(model, role, record, replay) for role, model in models.items()}
 
 
 Solver = Callable[[str], tuple[Answer, int]]

@@ -53,7 +53,11 @@ def model_plan(
     names = {one.name for one in specialists}
     for _ in range(2):
         text = prompt.render(
-            team=team, task=task, examples="\n".join(examples) or "(none)", problem=problem or "-"
+            team=team,
+            task=task,
+            examples="\n".join(examples) or "(none)",
+            problem=problem or "-",
+            reference="{s1}",
         )
         try:
             planned: Any = model.with_structured_output(ModelPlan).invoke(text)

@@ -3,7 +3,7 @@
     calls = RecordedCalls(store, "r1")
     calls.once("s1", "query_database", {"sql": sql}, function, repeatable=True)   # no call
 
-It has the interface of `Ledger`. What the user answered is in `answers`, in its order.
+It has the interface of `Ledger`.
 """
 
 from __future__ import annotations
@@ -38,8 +38,9 @@ class RecordedCalls(Ledger):
         with store.engine.connect() as connection:
             rows = connection.execute(query).mappings().all()
         self._results = {row["key"]: row["result"] for row in rows}
+        self.names = {row["name"] for row in rows}
+        """Tools, and roles whose model was called."""
         events = store.events(run_id, limit=100_000)
-        self.answers = [event.data["text"] for event in events if event.kind == "answered"]
         self._failures = {
             (event.step, event.data["tool"]): event.data["problem"]
             for event in events
@@ -54,6 +55,7 @@ class RecordedCalls(Ledger):
         function: Callable[[], Any],  # noqa: ARG002
         *,
         repeatable: bool,  # noqa: ARG002
+        again: float | None = None,  # noqa: ARG002
     ) -> Any:
         """The recorded result. Raises RecordedFailure or NotRecorded."""
         key = self.key(step_id, name, arguments)
