@@ -7,7 +7,7 @@ from seedbed.errors import NotFound
 
 
 def test_markdown_passages_have_lines_and_headings() -> None:
-    text = "# Returns\n\n## How long\n\nWithin **30 days**.\nUnused only.\n\nNot returnable:\n\n- food\n"
+    text = "# Returns\n\n## How long\n\nWithin **30 days**.\nUnused only.\n\nNever:\n\n- food\n"
     paragraph, lead, item = read_text(text, "returns.md")
     assert (paragraph.place, paragraph.heading) == (
         "returns.md:5-6",

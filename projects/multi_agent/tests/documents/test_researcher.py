@@ -98,7 +98,9 @@ def test_open_specialist_needs_documents(index: DocumentIndex) -> None:
 
 
 def test_default_embeddings_answer_a_paraphrase(tmp_path: Path) -> None:
-    (tmp_path / "kitchen.md").write_text("The refrigerator stays between 2 and 8 °C.\n\nDogs?\n\nNo.")
+    (tmp_path / "kitchen.md").write_text(
+        "The refrigerator stays between 2 and 8 °C.\n\nDogs?\n\nNo."
+    )
     index = open_documents(tmp_path, load_embeddings())
     result = Researcher(index).work(step("How cold must the fridge be?"), context(index))
     assert result.answer == "2 and 8 °C"

@@ -23,6 +23,7 @@ _YES_NO = re.compile(
     r"(?:is|are|was|do|does|did|can|could|will|would|may|must|should|shall|has|have|am)\b", re.I
 )
 _WHOLE = re.compile(r"\b(?:why|how (?:do|can|should|to|is|are|does)|what happens|what if)\b", re.I)
+_NOT_A_NUMBER = re.compile(r"(?:\w+ )?(?:who|whom|where|which \w+)\b(?=.)", re.I)
 _COUNTED = re.compile(
     r"\b(?:how many (?:of the |full |more )?(?P<many>(?:[a-z-]+ )?[a-z-]+)|(?:which|what)"
     r" (?P<label>(?:room|floor|storey|level|page|line|platform|bus|gate|form|section)s?)\b"
@@ -59,7 +60,9 @@ class Question:
         'duration'
         """
         text = " ".join((text.lower() if text.isupper() else text).split())
-        kinds = [name for name, (asks, _) in _patterns()[0].items() if asks.search(text)]
+        asked = _NOT_A_NUMBER.match(text)  # "which fee" asks for a sum, "where can I pay" does not
+        wording = asked[0] if asked else text
+        kinds = [name for name, (asks, _) in _patterns()[0].items() if asks.search(wording)]
         if _YES_NO.match(text) and " or " not in text:
             kinds = ["yes"]
         elif not kinds or _WHOLE.search(text):
@@ -150,7 +153,8 @@ class Question:
                         w.term for w in (*words[max(0, run[0] - 1) : run[0]], *words[n : n + 1])
                     }
                     span = words[content[0]].start, words[content[-1]].end
-                    yield *span, 0.9 if beside & self.focus else 0.7
+                    is_plain = self.focus and text[span[0] : span[1]].islower()
+                    yield *span, 0.9 if beside & self.focus else 0.2 if is_plain else 0.5
                 run = []
             run += [] if ends else [n]
 
