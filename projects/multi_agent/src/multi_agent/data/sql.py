@@ -31,7 +31,7 @@ def quote(name: str) -> str:
 def literal(value: Any) -> str:
     """A value as SQL."""
     if isinstance(value, (bool, int, float)):
-        return f"{value:g}" if isinstance(value, float) and abs(value) < 1e6 else str(value)
+        return str(value)
     return "'" + str(value).replace("'", "''") + "'"
 
 

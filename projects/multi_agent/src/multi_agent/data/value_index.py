@@ -97,17 +97,13 @@ class ValueIndex:
         while end < len(words) and (words[end].capital or (end > start and texts[end].isdigit())):
             end += 1
         for stop in range(end, start, -1):
-            parts = [
-                self._parts.get(w.stem) or self._parts.get(w.text, set()) for w in words[start:stop]
-            ]
+            names = [words[i] for i in range(start, stop)]
+            parts = [self._parts.get(w.stem) or self._parts.get(w.text, set()) for w in names]
             if common := set.intersection(*parts):
                 return stop - start, [self._long[number] for number in sorted(common)]
-        if (
-            look_up
-            and end > max(start, 1)
-            and (values := self._look_up(" ".join(texts[start:end])))
-        ):
-            return end - start, values
+            if stop == end > max(start, 1) and look_up:
+                if values := self._look_up(" ".join(texts[start:end])):
+                    return end - start, values
         return 0, []
 
     def _look_up(self, text: str) -> list[Value]:
