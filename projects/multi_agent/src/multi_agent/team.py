@@ -15,15 +15,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START
-from langgraph.types import Command
 from pydantic import ValidationError
 
 from multi_agent.data.database import open_database
@@ -31,6 +30,7 @@ from multi_agent.graph import Run, build_graph
 from multi_agent.runs.checkpoints import open_checkpointer, serializer
 from multi_agent.runs.lease import LEASE_SECONDS, Leases
 from multi_agent.runs.ledger import Ledger
+from multi_agent.runs.record_model import RecordedModel, RunReplies
 from multi_agent.runs.replay import RecordedCalls
 from multi_agent.runs.store import Event, RunRecord, RunStore
 from multi_agent.specialists import Specialist, Workspace, open_specialists
@@ -56,10 +56,11 @@ if TYPE_CHECKING:
     from seedbed.settings import Settings
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 MAX_TASK = 8_000
 """Characters of a task."""
-ROLES = ("planner", "analyst", "researcher", "calculator", "coder", "writer")
+ROLES = ("planner", "analyst", "researcher", "calculator", "coder", "writer", "operator")
 MAX_RUNS = 8
 """Runs of this process at the same time; more wait."""
 
@@ -93,6 +94,7 @@ class Team:
         specialists: Mapping[str, Specialist] | None = None,
         asks: bool = True,
         verifies: bool = True,
+        lease_seconds: float = LEASE_SECONDS,
     ) -> None:
         self.config, self.workspace, self.tools = config, workspace, tools
         self.store, self.memory = store, memory
@@ -102,7 +104,9 @@ class Team:
         self.graph = build_graph(checkpointer)
         self.listeners: list[Callable[[Event], None]] = []
         """Called with each event of this process's runs, after it was stored."""
-        self._leases = Leases(store.engine)
+        self.recovers = False
+        """Whether this process continues runs whose process dies, after `lease_seconds`."""
+        self._leases = Leases(store.engine, lease_seconds)
         self._threads = ThreadPoolExecutor(MAX_RUNS, thread_name_prefix="run")
         self._active: dict[str, Run] = {}
         self._futures: dict[str, Future[None]] = {}
@@ -161,7 +165,7 @@ class Team:
         return active.budget.usage if active else self.store.run(run_id).usage
 
     def question(self, run_id: str) -> dict[str, Any] | None:
-        """What a waiting run asks: `question`, `options`, `step`; None if it asks nothing."""
+        """What a waiting run asks: `question`, `options`, `step`, `key`; None if nothing."""
         pending = self._interrupts(run_id)
         return dict(pending[0].value) if pending else None
 
@@ -175,12 +179,13 @@ class Team:
             raise BadInput("The answer is empty.", hint="Write one, or stop the run.")
         if not self._leases.claim(run_id):
             raise Conflict(f"Run {run_id!r} is at work in another process.")
+        step, key = pending[0].value["step"], pending[0].value["key"]
+        self.store.add_event(run_id, "answered", step, key=key, text=text.strip())
         self.store.update(run_id, when=("waiting",), status="running")
-        self.store.add_event(run_id, "answered", text=text.strip())
-        self._submit(record, Command(resume={pending[0].id: text.strip()}))
+        self._submit(record, None)
 
-    def resume(self, run_id: str, patience: float = LEASE_SECONDS) -> None:
-        """Continue a run whose process died, once its lease has ended, after `patience` seconds.
+    def resume(self, run_id: str) -> None:
+        """Continue a run whose process died, once its lease has ended.
 
         Raises Conflict if it has ended, waits for the user, or is at work.
         """
@@ -190,7 +195,7 @@ class Team:
         with self._lock:
             if run_id in self._active:
                 raise Conflict(f"Run {run_id!r} is at work.")
-        end = time.monotonic() + patience + 1
+        end = time.monotonic() + self._leases.seconds + 1
         while not self._leases.claim(run_id):
             if time.monotonic() > end:
                 raise Conflict(f"Run {run_id!r} is at work in another process.")
@@ -201,10 +206,12 @@ class Team:
 
     def recover(self) -> list[str]:
         """Continue all runs whose process died; returns their ids."""
-        orphans = [run for run in self._leases.orphans() if self._leases.claim(run)]
-        for run_id in orphans:
-            self.resume(run_id)
-        return orphans
+        resumed = []
+        for run_id in self._leases.orphans():
+            with suppress(Conflict):  # another process was quicker
+                self.resume(run_id)
+                resumed.append(run_id)
+        return resumed
 
     def fork(self, run_id: str, step_id: str, task: str = "") -> str:
         """A new run from a step on, with another task for it; what does not need it is kept.
@@ -246,15 +253,20 @@ class Team:
             raise Conflict(f"Run {run_id!r} cannot be replayed; it {what}.")
         calls = RecordedCalls(self.store, run_id)
         toolbox = ToolBox(self.tools, calls, self.config.permissions, Budget(), lambda *_: None)
+        replies = RunReplies(self.store, run_id)
+
+        def model(role: str) -> BaseChatModel | None:
+            return RecordedModel(role=role, replies=replies) if role in calls.names else None
+
         run = replace(
-            self._run(record), toolbox=toolbox, budget=Budget(), emit=lambda *_, **__: None
+            self._run(record),
+            toolbox=toolbox,
+            budget=Budget(),
+            emit=lambda *_, **__: None,
+            model=model,
         )
         graph, config = build_graph(InMemorySaver(serde=serializer())), self._thread(run_id)
         state = graph.invoke({"task": record.task}, config, context=run)
-        for text in calls.answers:
-            if pending := state.get("__interrupt__"):
-                resume = Command(resume={pending[0].id: text})
-                state = graph.invoke(resume, config, context=run)
         answer = state["answer"].text if "answer" in state else ""
         return Replay(answer, answer == record.answer.text, calls.count, calls.missing)
 
@@ -282,20 +294,26 @@ class Team:
         return tuple(self.graph.get_state(self._thread(run_id)).interrupts)
 
     def _renew(self) -> None:
-        """Keep the leases of the runs at work; stop those that another process took over."""
-        while not self._closing.wait(LEASE_SECONDS / 5):
+        """Keep the leases and the usage of the runs at work; stop those that were taken over."""
+        while not self._closing.wait(self._leases.seconds / 5):
             with self._lock:
                 active = dict(self._active)
             try:
                 for lost in self._leases.renew(active.keys()):
-                    active[lost].stop.set()
+                    active.pop(lost).stop.set()
+                for run_id, run in active.items():
+                    self.store.update(run_id, usage=run.budget.usage)
+                if self.recovers:
+                    self.recover()
             except SeedbedError as error:
                 log.warning("Leases were not renewed: %s", error)
 
     def _submit(self, record: RunRecord, graph_input: Any) -> None:
         run = self._run(record)
         with self._lock:
-            self._leases.claim(record.id)  # once more: the drive before may just have released it
+            # Once more: the drive before may just have released it.
+            if not self._leases.claim(record.id):
+                raise Conflict(f"Run {record.id!r} is at work in another process.")
             self._active[record.id] = run
             self._futures[record.id] = self._threads.submit(self._drive, record, run, graph_input)
 
@@ -304,6 +322,7 @@ class Team:
         budget = Budget(**record.limits.model_dump())
         budget.restore(record.usage)
         emit = partial(self._emit, record.id)
+        answered = self.store.events(record.id, kind="answered")
         ledger = Ledger(self.store, record.id)
         toolbox = ToolBox(
             self.tools,
@@ -319,37 +338,54 @@ class Team:
             toolbox=toolbox,
             budget=budget,
             emit=emit,
-            model=partial(self._model, budget=budget),
-            examples=[item.text for item in self.memory.relevant(record.task, 3)],
+            model=partial(self._model, replies=RunReplies(self.store, record.id), budget=budget),
+            answers={event.data["key"]: event.data["text"] for event in answered},
+            examples=self._examples(record),
             max_replans=self.config.max_replans,
             asks=self.asks,
             verifies=self.verifies,
         )
 
+    def _examples(self, record: RunRecord) -> list[str]:
+        """What is remembered of the like; the same again when the run goes on or is replayed."""
+        if started := self.store.events(record.id, kind="run_started"):
+            return list(started[0].data["examples"])
+        return [item.text for item in self.memory.relevant(record.task, 3)]
+
     def _emit(self, run_id: str, kind: str, /, step: str = "", **data: Any) -> None:
+        """Record an event. Raises Conflict, which ends the run here, if it was taken over."""
+        if not self._leases.held(run_id):
+            raise Conflict(f"Run {run_id!r} is at work in another process.")
         event = self.store.add_event(run_id, kind, step, **data)
         for listener in self.listeners:
             listener(event)
 
-    def _model(self, role: str, budget: Budget) -> BaseChatModel | None:
-        """The model of a role, whose calls are paid from a budget."""
+    def _ask(self, run_id: str, step: str, **question: Any) -> None:
+        """Record a question, unless a process that died has done it."""
+        events = self.store.events(run_id, kind="question")
+        if question["key"] not in [event.data["key"] for event in events]:
+            self._emit(run_id, "question", step, **question)
+
+    def _model(self, role: str, replies: RunReplies, budget: Budget) -> BaseChatModel | None:
+        """The model of a role: paid from a budget, and recorded, so that no call is made twice."""
         if (model := self.models.get(role)) is None:
             return None
-        spec = getattr(model, "model_name", "")
+        spec = str(getattr(model, "model_name", ""))
         callbacks = [*(model.callbacks or []), BudgetCallback(budget, spec)]
-        return model.model_copy(update={"callbacks": callbacks})
+        model = model.model_copy(update={"callbacks": callbacks})
+        return RecordedModel(model=model, role=role, replies=replies)
 
     def _drive(self, record: RunRecord, run: Run, graph_input: Any) -> None:
         """Run the graph to its end, or to a question, and record which."""
         changes: dict[str, Any] = {"status": "failed"}
         try:
-            run.emit("run_started", task=record.task)
+            run.emit("run_started", task=record.task, examples=list(run.examples))
             state = self.graph.invoke(
                 graph_input, self._thread(record.id), context=run, durability="sync"
             )
             if questions := state.get("__interrupt__"):
                 changes = {"status": "waiting", "reason": questions[0].value["question"]}
-                run.emit("question", **questions[0].value)
+                self._ask(record.id, **questions[0].value)
             else:
                 reason = "" if state["answer"].confident else run.ended()
                 changes = {"answer": state["answer"], "status": "stopped" if reason else "done"}
@@ -357,9 +393,11 @@ class Team:
                 self.memory.add_run(record.thread, record.task, state["plan"], state["answer"])
         except Exception as error:
             changes["reason"] = public_message(error, log)
-            run.emit("failed", reason=changes["reason"])
+            with suppress(Conflict):
+                run.emit("failed", reason=changes["reason"])
         finally:
-            self.store.update(record.id, usage=run.budget.usage, **changes)
+            if self._leases.held(record.id):
+                self.store.update(record.id, usage=run.budget.usage, **changes)
             with self._lock:
                 if self._active.get(record.id) is run:  # not yet answered and continued
                     del self._active[record.id]
@@ -432,9 +470,14 @@ def open_team(
         documents = open_documents(
             config.documents or sample_documents(), load_embeddings(settings=settings)
         )
-        workspace = Workspace(config, database, documents)
-        sandbox = open_sandbox(config.sandbox, folder / "sandbox")
-        tools = builtin_tools(workspace, sandbox)
+        others = other_tools(config)
+        workspace = Workspace(config, database, documents, tuple(others))
+        sandbox = (
+            None
+            if config.sandbox == "off"
+            else once(lambda: open_sandbox(config.sandbox, folder / "sandbox"))
+        )
+        tools = builtin_tools(workspace, sandbox) + others
         if models is None:
             models = load_models(config, settings)
         memory = Memory(store.engine, kinds=config.memory)
@@ -463,3 +506,27 @@ def follows_instructions(spec: str) -> bool:
     """
     entry = catalog.find(spec)
     return entry.answer_mode == "write" if entry else not spec.startswith("path:")
+
+
+def other_tools(config: Config) -> list[Tool]:
+    """The tools of MCP servers and the web search; a server that does not respond is left out."""
+    from multi_agent.tools.builtin import web_tool
+    from multi_agent.tools.mcp_client import mcp_tools
+
+    tools, problems = mcp_tools(config.mcp_servers) if config.mcp_servers else ([], {})
+    for server, problem in problems.items():
+        log.warning("The MCP server %s is left out: %s", server, problem)
+    return tools + ([web_tool(config.web_search_url)] if config.web_search_url else [])
+
+
+def once(function: Callable[[], T]) -> Callable[[], T]:
+    """A function that is called at most once, whichever thread asks first."""
+    lock, results = threading.Lock(), []
+
+    def call() -> T:
+        with lock:
+            if not results:
+                results.append(function())
+            return results[0]
+
+    return call

@@ -39,7 +39,7 @@ class SingleAgent:
 
     def __init__(self, model: BaseChatModel, tools: Sequence[Tool], budget: Budget) -> None:
         self.tools = {tool.name: tool for tool in tools}
-        self.model = model.bind_tools([schema(tool) for tool in tools])
+        self.model = model.bind_tools([tool.schema for tool in tools])
         self.callback = BudgetCallback(budget, getattr(model, "model_name", ""))
 
     def solve(self, task: str) -> Answer:
@@ -65,9 +65,3 @@ class SingleAgent:
         except Exception as error:  # the model may repair its call
             text = f"error: {error}"
         return ToolMessage(as_data(text[:MAX_RESULT], call["name"]), tool_call_id=call["id"])
-
-
-def schema(tool: Tool) -> dict[str, Any]:
-    """A tool as OpenAI's function schema."""
-    parts = {"name": tool.name, "description": tool.description, "parameters": tool.parameters}
-    return {"type": "function", "function": parts}

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from multi_agent.config import Config
     from multi_agent.data.database import Database
     from multi_agent.documents.index import DocumentIndex
+    from multi_agent.tools.toolbox import Tool
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,8 @@ class Workspace:
     config: Config
     database: Database | None = None
     documents: DocumentIndex | None = None
+    tools: tuple[Tool, ...] = ()
+    """Those of MCP servers, and the web search."""
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,9 @@ class Writer:
         """The text; its evidence is that of the results it was made of."""
         if not context.inputs:
             return Result(step=step.id, problem="There are no results to write about.")
-        facts = "\n".join(f"- {one.reading or id}: {one.answer}" for id, one in context.inputs.items())
+        facts = "\n".join(
+            f"- {one.reading or id}: {one.answer}" for id, one in context.inputs.items()
+        )
         if context.model is None:
             text, problem = facts, ""
         else:

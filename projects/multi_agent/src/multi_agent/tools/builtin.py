@@ -1,12 +1,13 @@
 """The team's own tools, for what the workspace offers. They only read, and return JSON data.
 
-tools = builtin_tools(workspace, sandbox)
+tools = builtin_tools(workspace, lambda: sandbox)
 [tool.name for tool in tools]      # ['calculate', 'search_documents', 'ask_database', …]
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import asdict
 from decimal import Decimal
 from functools import cache
@@ -22,22 +23,23 @@ if TYPE_CHECKING:
     from multi_agent.specialists import Workspace
     from multi_agent.tools.sandbox import Sandbox
 
-SECONDS = 10.0
-"""Time limit of a query and of a program."""
+SECONDS = 10.0  # time limit of a query, and of a program
 
 
-def builtin_tools(workspace: Workspace, sandbox: Sandbox | None = None) -> list[Tool]:
-    """`calculate`, and the tools for the database, the documents, the sandbox and the web search
-    that are there."""
+def builtin_tools(
+    workspace: Workspace, open_sandbox: Callable[[], Sandbox] | None = None
+) -> list[Tool]:
+    """`calculate`, and the tools for what is there: documents, database, sandbox.
+
+    The sandbox is opened at its first call, as it compiles for some seconds.
+    """
     tools = [tool_of(calculate)]
     if workspace.documents is not None:
         tools.append(_search_tool(workspace.documents))
     if workspace.database is not None:
         tools += _database_tools(workspace.database)
-    if sandbox is not None:
-        tools.append(_python_tool(sandbox))
-    if workspace.config.web_search_url:
-        tools.append(_web_tool(workspace.config.web_search_url))
+    if open_sandbox is not None:
+        tools.append(_python_tool(open_sandbox))
     return tools
 
 
@@ -100,7 +102,6 @@ def _json_rows(rows: Rows) -> dict[str, Any]:
 
 
 def _json_value(value: Any) -> Any:
-    """Numbers, texts and truth values as they are; dates and the like as text."""
     if value is None or isinstance(value, str | bool | int):
         return value
     if isinstance(value, float | Decimal):
@@ -108,19 +109,21 @@ def _json_value(value: Any) -> Any:
     return str(value)
 
 
-def _python_tool(sandbox: Sandbox) -> Tool:
+def _python_tool(open_sandbox: Callable[[], Sandbox]) -> Tool:
     def run_python(code: str) -> dict[str, Any]:
         """Run a Python program in the sandbox, without files or network.
 
         Args:
             code: The program; what it prints is the result.
         """
-        return asdict(sandbox.run(code, seconds=SECONDS))
+        return asdict(open_sandbox().run(code, seconds=SECONDS))
 
-    return tool_of(run_python, timeout=3 * SECONDS)
+    return tool_of(run_python, timeout=6 * SECONDS)
 
 
-def _web_tool(url: str) -> Tool:
+def web_tool(url: str) -> Tool:
+    """The web search with a SearXNG server."""
+
     def web_search(query: str) -> dict[str, Any]:
         """Search the web.
 
