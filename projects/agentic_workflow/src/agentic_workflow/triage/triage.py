@@ -63,7 +63,7 @@ class Triager:
             return "other", 1.0, "empty mail or automatic reply"
         odds = self._classifier.probabilities(mail, signals)
         # A refund is money asked back; who names an order, and wants no password, is a customer.
-        text, back = open_text(mail), signals.claim or signals.accepted
+        text, back = open_text(mail), bool(signals.claim or signals.accepted)
         back = back or has("topic goods", text) or has("ask back", text)
         known = not signals.scam and find_order(mail.text, mail.subject, mail.quoted)
         names = (*signals.names, *(["order"] * bool(known)), *(["no money"] * (not back)))
