@@ -55,7 +55,7 @@ def serve(port: Port = 8002, host: Host = "127.0.0.1") -> None:
     from seedbed.server import service
 
     with open_team(config, settings) as team:
-        team.recover()
+        team.recovers = True
         typer.echo(f"Open http://{host}:{port}", err=True)
         service.serve(create_app(team, settings), port=port, host=host)
 
@@ -192,7 +192,13 @@ def evaluate(
 
     with cli.progress(quiet=as_json, unit="task") as progress:
         result = evaluation.run(
-            config, settings, tasks, compare=compare, record=record, replay=replay, progress=progress
+            config,
+            settings,
+            tasks,
+            compare=compare,
+            record=record,
+            replay=replay,
+            progress=progress,
         )
     show(result, as_json, to_text=evaluation.to_text)
 

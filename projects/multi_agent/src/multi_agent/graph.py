@@ -46,6 +46,8 @@ class Run:
     """`emit(kind, step="", **data)` records an event."""
     model: "Callable[[str], BaseChatModel | None]" = lambda role: None  # noqa: ARG005
     """The model of a role, if it can follow instructions."""
+    answers: Mapping[str, str] = field(default_factory=dict)
+    """What the user has answered, by the key of the question."""
     examples: Sequence[str] = ()
     max_replans: int = 2
     asks: bool = True
@@ -103,7 +105,7 @@ def clarify(state: RunState, runtime: Runtime[Run]) -> RunState:
     ):
         return {}
     question = f"This team cannot work on that. {abilities(run)} How would you put it?"
-    return {"task": str(interrupt({"question": question, "options": [], "step": ""}))}
+    return {"task": ask(run, "clarify", question)}
 
 
 def plan(state: RunState, runtime: Runtime[Run]) -> RunState:
@@ -167,7 +169,8 @@ def specialist(state: StepState, runtime: Runtime[Run]) -> RunState:
     run.emit("step_started", step.id, specialist=step.specialist, task=filled.task)
     result = work(run, filled, state)
     if result.question and run.asks:
-        answer = ask(result.question, result.options, step.id)
+        key = f"{step.id}: {result.question}"
+        answer = ask(run, key, result.question, result.options, step.id)
         filled = filled.model_copy(update={"task": clarified(filled.task, answer, result.options)})
         result = work(run, filled, state)
     run.emit("step_ended", step.id, result=result.model_dump(mode="json"))
@@ -198,14 +201,21 @@ def work(run: Run, step: Step, state: StepState) -> Result:
         except NeedsUser as need:
             if not run.asks:
                 return Result(step=step.id, problem=need.question)
-            run.toolbox.decide(need.key, ask(need.question, need.options, step.id))
+            answer = ask(run, need.key, need.question, need.options, step.id)
+            run.toolbox.decide(need.key, answer)
         except SeedbedError as error:
             return Result(step=step.id, problem=str(error))
 
 
-def ask(question: str, options: Sequence[str], step: str) -> str:
-    """Ask the user. The run stops here; when it goes on, its node starts again from the top."""
-    return str(interrupt({"question": question, "options": list(options), "step": step}))
+def ask(run: Run, key: str, question: str, options: Sequence[str] = (), step: str = "") -> str:
+    """The user's answer, from the record if there is one, so that a crash asks nothing twice.
+
+    Else the run stops here; when it goes on, its node starts again from the top.
+    """
+    if key in run.answers:
+        return run.answers[key]
+    value = {"question": question, "options": list(options), "step": step, "key": key}
+    return str(interrupt(value))
 
 
 def clarified(task: str, answer: str, options: Sequence[str]) -> str:

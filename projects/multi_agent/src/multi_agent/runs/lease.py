@@ -5,7 +5,7 @@
     leases.renew(["r1"])        # at least every few seconds; returns the runs that were lost
 
 A process that dies stops renewing, and another one may claim its runs after LEASE_SECONDS. One that
-was frozen for longer finds out at its next renewal; the ledger keeps it from repeating a call.
+was frozen for longer asks `held` before it goes on, and leaves the run to the other.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ import time
 from collections.abc import Collection
 
 import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
 
 from multi_agent.runs.store import create_tables, runs, writing
 
 LEASE_SECONDS = 5.0
-"""How long a run stays with a process that gives no sign."""
+"""How long a run stays with a process that does not renew its lease."""
 
 _metadata = sa.MetaData()
 _leases = sa.Table(
@@ -32,47 +33,60 @@ _leases = sa.Table(
 
 
 class Leases:
-    """The leases of one process."""
+    """The leases of one process, each for `seconds` unless renewed."""
 
-    def __init__(self, engine: sa.Engine) -> None:
-        self.engine = engine
+    def __init__(self, engine: sa.Engine, seconds: float = LEASE_SECONDS) -> None:
+        self.engine, self.seconds = engine, seconds
+        self._ends: dict[str, float] = {}  # by run, on this process's monotonic clock
         self.owner = secrets.token_hex(8)
         create_tables(engine, _metadata)
 
     def claim(self, run: str) -> bool:
         """Take a run; False while another process works on it."""
-        now, until = time.time(), time.time() + LEASE_SECONDS
+        start, now = time.monotonic(), time.time()
+        until = now + self.seconds
         mine = sa.update(_leases).where(
             _leases.c.run == run, (_leases.c.owner == self.owner) | (_leases.c.until < now)
         )
-        with writing(self.engine) as connection:
-            if connection.execute(mine.values(owner=self.owner, until=until)).rowcount:
-                return True
-            if connection.execute(sa.select(_leases).where(_leases.c.run == run)).first():
-                return False
-            connection.execute(sa.insert(_leases).values(run=run, owner=self.owner, until=until))
-            return True
+        row = {"owner": self.owner, "until": until}
+        try:
+            with writing(self.engine) as connection:
+                if not connection.execute(mine.values(row)).rowcount:
+                    connection.execute(sa.insert(_leases).values(run=run, **row))
+        except IntegrityError:
+            return False
+        self._ends[run] = start + self.seconds
+        return True
+
+    def held(self, run: str) -> bool:
+        """Whether a run is still this process's, which may have been frozen since its last call."""
+        return time.monotonic() < self._ends.get(run, 0.0) or not self.renew([run])
 
     def renew(self, held: Collection[str]) -> set[str]:
         """Renew leases; returns the runs that another process has taken."""
         if not held:
             return set()
         mine = (_leases.c.run.in_(held), _leases.c.owner == self.owner)
+        start = time.monotonic()
         with writing(self.engine) as connection:
-            until = time.time() + LEASE_SECONDS
+            until = time.time() + self.seconds
             connection.execute(sa.update(_leases).where(*mine).values(until=until))
-            rows = connection.execute(sa.select(_leases.c.run).where(*mine))
-            return set(held) - {run for (run,) in rows}
+            renewed = {run for (run,) in connection.execute(sa.select(_leases.c.run).where(*mine))}
+        self._ends |= dict.fromkeys(renewed, start + self.seconds)
+        return set(held) - renewed
 
     def release(self, run: str) -> None:
         """Give a run back."""
+        self._ends.pop(run, None)
         mine = (_leases.c.run == run, _leases.c.owner == self.owner)
         with writing(self.engine) as connection:
             connection.execute(sa.delete(_leases).where(*mine))
 
     def orphans(self) -> list[str]:
-        """Runs at work whose process gives no sign, oldest first."""
-        held = sa.select(_leases.c.run).where(_leases.c.until >= time.time())
+        """Runs at work whose process is dead, oldest first."""
+        now = time.time()
+        held = sa.select(_leases.c.run).where(_leases.c.until >= now)
         query = sa.select(runs.c.id).where(runs.c.status == "running", runs.c.id.not_in(held))
+        query = query.where(runs.c.created_at < now - self.seconds)  # not one just being started
         with self.engine.connect() as connection:
             return [run for (run,) in connection.execute(query.order_by(runs.c.created_at))]

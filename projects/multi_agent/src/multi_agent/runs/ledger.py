@@ -28,15 +28,19 @@ from seedbed.errors import SeedbedError
 class InDoubt(SeedbedError):
     """A call started and did not finish; whether it had its effect, only a person can find out.
 
-    Then `Ledger.settle(error.key, result)` records it, and `once(…, repeatable=True)` repeats it.
+    Then `Ledger.settle(error.key, result)` records it, and `once(…, again=error.started_at)`
+    repeats it; that attempt can be in doubt again.
     """
 
     status = 409
 
-    def __init__(self, key: str, name: str, arguments: Mapping[str, Any]) -> None:
+    def __init__(
+        self, key: str, name: str, arguments: Mapping[str, Any], started_at: float
+    ) -> None:
         text = json.dumps(arguments, ensure_ascii=False)[:200]
         super().__init__(f"{name} was interrupted and may have had its effect: {text}.")
         self.key, self.name, self.arguments = key, name, arguments
+        self.started_at = started_at
 
 
 class Ledger:
@@ -67,12 +71,14 @@ class Ledger:
         function: Callable[[], Any],
         *,
         repeatable: bool,
+        again: float | None = None,
     ) -> Any:
         """The result of `function`, as JSON: from the record if the call has finished before.
 
         A call that is in progress in another thread is waited for. Raises InDoubt for one that was
-        interrupted and is not `repeatable`, and what `function` raises. After an error the call
-        can be made again if it is repeatable, or if it was refused (a status below 500).
+        interrupted and is not `repeatable`, unless that start is to be repeated `again`, and what
+        `function` raises. After an error the call can be made again if it is repeatable, or if it
+        was refused (a status below 500).
         """
         arguments, key = as_json(arguments), self.key(step_id, name, arguments)
         row = {"key": key, "run": self.run_id, "step": step_id, "name": name}
@@ -81,8 +87,8 @@ class Ledger:
             earlier = self._start({**row, "arguments": arguments}, durable=not repeatable)
             if earlier and earlier["ended_at"] is not None:
                 return earlier["result"]
-            if earlier and not repeatable:
-                raise InDoubt(key, name, arguments)
+            if earlier and not repeatable and not self._restart(key, again):
+                raise InDoubt(key, name, arguments, earlier["started_at"])
             # 2. Call.
             try:
                 result = as_json(function())
@@ -113,6 +119,13 @@ class Ledger:
             # None: the same call of another process has just failed.
             return dict(earlier) if earlier else self._start(row, durable=durable)
         return None
+
+    def _restart(self, key: str, started_at: float | None) -> bool:
+        """Start a call in doubt once more; False if it is not the one that started then."""
+        doubt = _unfinished(key) & (ledger.c.started_at == started_at)
+        with writing(self._engine, durable=True) as connection:
+            restart = sa.update(ledger).where(doubt).values(started_at=time.time())
+            return started_at is not None and bool(connection.execute(restart).rowcount)
 
 
 def _unfinished(key: str) -> sa.ColumnElement[bool]:

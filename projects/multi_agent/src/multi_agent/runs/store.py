@@ -249,9 +249,12 @@ class RunStore:
             self._change.notify_all()
         return Event(id=id, **row)
 
-    def events(self, run: str, after: int = 0, limit: int = 1000) -> list[Event]:
-        """The events with an id above `after`, oldest first."""
+    def events(
+        self, run: str, after: int = 0, limit: int = 1000, kind: str | None = None
+    ) -> list[Event]:
+        """The events with an id above `after`, oldest first; those of a kind, if there is one."""
         query = sa.select(events).where(events.c.run == run, events.c.id > after)
+        query = query.where(events.c.kind == kind) if kind else query
         with self.engine.connect() as connection:
             rows = connection.execute(query.order_by(events.c.id).limit(limit)).mappings()
             return [Event.model_validate(dict(row)) for row in rows]
