@@ -10,6 +10,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -109,22 +110,23 @@ def test_writes_of_a_node_are_stored_together_or_not_at_all(tmp_path):
     with open_checkpointer(Config(data_dir=tmp_path)) as saver:
         where = {"configurable": {"thread_id": "r1", "checkpoint_ns": ""}}
         where = saver.put(where, empty_checkpoint(), {}, {})
-        with pytest.raises(Unavailable, match="Free some space"), full_disk():
-            saver.put_writes(where, [("a", 1), ("b", "x" * 50_000)], "task")
+        room = (tmp_path / "checkpoints.sqlite-wal").stat().st_size + 20_000  # for the first
+        with pytest.raises(Unavailable, match="Free some space"), full_disk(room):
+            saver.put_writes(where, [("a", 1), ("b", "x" * 500_000)], "task")
         assert saver.get_tuple(where).pending_writes == []
         saver.put_writes(where, [("a", 1), ("b", 2)], "task")
         assert len(saver.get_tuple(where).pending_writes) == 2
 
 
-class full_disk:
-    """No file may grow in this block."""
-
-    def __enter__(self):
-        self.limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (100, self.limits[1]))
-
-    def __exit__(self, *_):
-        resource.setrlimit(resource.RLIMIT_FSIZE, self.limits)
+@contextmanager
+def full_disk(size=100):
+    """No file may exceed this size in bytes."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_full_disk_fails_the_run_which_continues_when_there_is_space(tmp_path):

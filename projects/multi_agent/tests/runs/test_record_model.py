@@ -7,6 +7,7 @@ import pytest
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.language_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.runnables import RunnableLambda
 from pydantic import BaseModel
 
 from multi_agent.runs.record_model import FileReplies, RecordedModel, RunReplies, recorded
@@ -111,7 +112,9 @@ def test_budget_and_callbacks_see_each_call_once(open_replies):
 
     model = ScriptedChatModel(["four five"], callbacks=[Starts()])
     config = {"callbacks": [BudgetCallback(budget)]}
-    RecordedModel(model=model, role="r", replies=open_replies()).invoke("one two three", config)
+    recording = RecordedModel(model=model, role="r", replies=open_replies())
+    # Inside a graph, the model inherits the callbacks.
+    RunnableLambda(lambda text: recording.invoke(text)).invoke("one two three", config)
     assert budget.usage["tokens"] == 5
     assert starts == [1]  # those of the model inside are kept
     RecordedModel(role="r", replies=open_replies()).invoke("one two three", config)

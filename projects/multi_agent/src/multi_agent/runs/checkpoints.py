@@ -74,7 +74,6 @@ def _sqlite(path: Path) -> Iterator[BaseCheckpointSaver[Any]]:
         path.parent.mkdir(parents=True, exist_ok=True)
     with sqlite_errors(path, **errors):
         connection = open_sqlite(path, busy_seconds=10)
-        connection.execute("PRAGMA synchronous=NORMAL")
         connection.isolation_level = "IMMEDIATE"  # the writes of a node are one transaction
     with closing(connection):
         yield Saver(connection, serde=serializer())
