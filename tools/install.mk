@@ -21,6 +21,7 @@ BACKEND := $(if $(PIP_FIND_LINKS),,--torch-backend=auto)
 extras-llm_service := [postgres,redis,ray,locust]
 extras-finetune_lora := [hub,ray]
 extras-vision_app := [detect,ray]
+extras-multi_agent := [queue]
 DEV := --group dev -e './shared[local,serve,remote,torch,otlp,mlflow]' \
   $(foreach p,$(PROJECTS),-e './projects/$p$(extras-$p)')
 
