@@ -9,7 +9,7 @@ A model never computes: it proposes one expression, which is evaluated exactly.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from multi_agent.state import Evidence, Result, Step
 from multi_agent.tools.arithmetic import Calculation, evaluate_expression, looks_like_arithmetic
@@ -75,7 +75,7 @@ class Calculator:
 def _with_model(task: str, model: BaseChatModel) -> Calculation:
     """Evaluate the expression that a model proposes. Raises BadInput for one with other numbers."""
     prompt = f"{_PROMPT}\n{as_data(task, 'task')}"
-    reply = model.with_structured_output(_SCHEMA).invoke(prompt)
+    reply: Any = model.with_structured_output(_SCHEMA).invoke(prompt)
     expression = reply["expression"]
     numbers = set(re.findall(r"[\d.]+", expression))
     strange = numbers - set(re.findall(r"\d+(?:\.\d+)?", task.replace(",", ""))) - _CONSTANTS

@@ -261,7 +261,7 @@ def _read_quantities(tokens: Tokens) -> None:
         rf"(-?{_LITERAL})[ -]?{_UNIT}", lambda m: add(quantity(number_of(m[1]), UNITS[m[2]]))
     )
     tokens.replace(rf"({_NUMBER}):({_NUMBER})", lambda m: f"{m[1]} to {m[2]}")
-    tokens.replace(rf"{_LITERAL}", lambda m: add(quantity(number_of(m[0]))))
+    tokens.replace(rf"(?:(?<=[a-z] )-)?{_LITERAL}", lambda m: add(quantity(number_of(m[0]))))
     tokens.replace(
         rf"(?<!which )(?<!what )(?<!ing )(?<!ness )(?<!the ){_UNIT}(?! of the week)", bare
     )

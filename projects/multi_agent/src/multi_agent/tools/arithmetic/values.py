@@ -23,8 +23,8 @@ from typing import Any
 from multi_agent.tools.arithmetic.phrases import CURRENCIES, DISPLAY
 from seedbed.errors import BadInput
 
-MAX_BITS = 20_000
-"""Size of a power."""
+MAX_BITS = 20_000  # size of a power
+MAX_DIGITS = 100  # of a rounded number, and of a factorial's argument
 
 
 @cache
@@ -121,7 +121,7 @@ def _power(base: Any, exponent: Any) -> Any:
         exact = Decimal(m.numerator) / m.denominator
         root = Fraction(exact ** (Decimal(number.numerator) / number.denominator))
     candidate = root.limit_denominator(10**6)
-    is_exact = candidate**number.denominator == m**number.numerator
+    is_exact = number.denominator < 10 and candidate**number.denominator == m**number.numerator
     return quantity(candidate if is_exact else root) * base.u**number
 
 
@@ -143,9 +143,22 @@ def _convert(value: Any, target: Any) -> Any:
     return value * target.u if is_price else value.to(target.u)
 
 
+def _integer(value: Any) -> int:
+    number = value.m_as("")
+    if number.denominator != 1:
+        raise BadInput(f"{number_text(number)} is not a whole number.")
+    return int(number)
+
+
+def _small(value: Any) -> int:
+    if abs(number := _integer(value)) > MAX_DIGITS:
+        raise BadInput(f"{number:,} is too large; the limit is {MAX_DIGITS}.")
+    return number
+
+
 def _round(value: Any, digits: Any) -> Any:
     """Half away from zero, as in school."""
-    scale = Fraction(10) ** int(digits.m)
+    scale = Fraction(10) ** _small(digits)
     nearest = math.floor(abs(value.m) * scale + Fraction(1, 2)) / scale
     return quantity(nearest if value.m >= 0 else -nearest) * value.u
 
@@ -202,9 +215,9 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "largest": max,
     "absolute": abs,
     "round": _round,
-    "gcd": lambda a, b: quantity(math.gcd(int(a.m_as("")), int(b.m_as("")))),
-    "lcm": lambda a, b: quantity(math.lcm(int(a.m_as("")), int(b.m_as("")))),
-    "factorial": lambda a: quantity(math.factorial(min(int(a.m_as("")), 1000))),
+    "gcd": lambda a, b: quantity(math.gcd(*map(_integer, (a, b)))),
+    "lcm": lambda a, b: quantity(math.lcm(*map(_integer, (a, b)))),
+    "factorial": lambda a: quantity(math.factorial(_small(a))),
     "convert": _convert,
     "rate": operator.truediv,
     "apply": _apply,
@@ -248,7 +261,8 @@ def text_of(value: Any) -> str:
             sign = "-" if value.m < 0 else ""
             mark, _, digits = number_text(abs(value.m), 2).rpartition(" ")
             return f"{mark} {sign}{CURRENCIES[str(value.u)]}{digits}".strip()
-    top, bottom = [], []
+    top: list[str] = []
+    bottom: list[str] = []
     for name, exponent in value._units.items():
         power = {1: "", 2: "²", 3: "³"}.get(abs(exponent), f"^{abs(exponent)}")
         (top if exponent > 0 else bottom).append(DISPLAY.get(name, name) + power)
