@@ -68,9 +68,7 @@ class RunRequest(BaseModel):
 
 
 class AnswerRequest(BaseModel):
-    text: CleanText = Field(
-        max_length=MAX_TASK, description="The answer to what the run asks: an option, or words."
-    )
+    text: CleanText = Field(max_length=MAX_TASK, description="One of the options, or words.")
 
 
 class ForkRequest(BaseModel):
@@ -109,11 +107,11 @@ def list_runs(
 
 @router.get("/runs/{run}")
 def get_run(run: str, team: Agents, _caller: Caller) -> RunRecord:
-    """A run: its status, what it has used, its answer."""
-    return team.store.run(run)
+    """A run: its status, what it has used so far, its answer."""
+    return team.store.run(run).model_copy(update={"usage": team.usage(run)})
 
 
-@router.get("/runs/{run}/events", response_class=EventStream)
+@router.get("/runs/{run}/events", responses={200: {"content": {"text/event-stream": {}}}})
 async def stream_events(
     run: str,
     team: Agents,

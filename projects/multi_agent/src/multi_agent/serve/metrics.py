@@ -70,7 +70,7 @@ class TeamMetrics:
         try:
             with self._store.engine.connect() as connection:
                 query = sa.select(runs.c.status, sa.func.count()).group_by(runs.c.status)
-                counts |= dict(connection.execute(query).tuples().all())
+                counts |= {status: count for status, count in connection.execute(query)}
         except SeedbedError:
             return []
         gauge = GaugeMetricFamily("agents_runs", "Runs by status.", labels=["status"])

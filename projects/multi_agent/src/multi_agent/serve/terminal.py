@@ -36,20 +36,19 @@ def run_text(run: RunRecord, events: Sequence[Event]) -> str:
     lines = [f"{run.id}  {run.status}  {run.task}", ""]
     for event in events:
         details = ", ".join(f"{name}={value}" for name, value in event.data.items() if value)
-        lines.append(
-            f"{(event.at - run.created_at).total_seconds():8.3f} s  {event.kind:<13} {event.step} {details}"
-        )
+        seconds = (event.at - run.created_at).total_seconds()
+        lines.append(f"{seconds:8.3f} s  {event.kind:<13} {event.step} {details}")
     return "\n".join([*lines, "", usage_text(run)])
 
 
 def runs_text(runs: Sequence[RunRecord]) -> str:
     """A table of runs."""
-    rows = [
-        (run.id, f"{run.created_at.astimezone():%Y-%m-%d %H:%M}", run.status)
-        + (run.task[:60], run.answer.text[:60] if run.answer else "")
-        for run in runs
-    ]
-    return table(("run", "at", "status", "task", "answer"), rows)
+
+    def row(run: RunRecord) -> tuple[str, ...]:
+        at = f"{run.created_at.astimezone():%Y-%m-%d %H:%M}"
+        return run.id, at, run.status, run.task[:60], run.answer.text[:60] if run.answer else ""
+
+    return table(("run", "at", "status", "task", "answer"), map(row, runs))
 
 
 def replay_text(replay: Replay) -> str:

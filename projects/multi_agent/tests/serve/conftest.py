@@ -1,0 +1,110 @@
+"""A team of one scripted specialist behind the real app, store, checkpoints and memory."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from multi_agent.config import Config
+from multi_agent.memory.memory import Memory
+from multi_agent.runs.checkpoints import open_checkpointer
+from multi_agent.runs.store import RunStore
+from multi_agent.specialists import Context, Workspace
+from multi_agent.state import Evidence, Result, Step
+from multi_agent.team import Team
+from multi_agent.tools.toolbox import tool_of
+from seedbed.settings import load
+
+HOSTILE = "<img src=x onerror='window.ran=1'> ${window.ran=1} {{window.ran=1}}"
+
+
+class Clerk:
+    """Takes every task; a word in it decides what happens. `gate` lets slow steps go on."""
+
+    name = "clerk"
+    description = f"Takes every task. {HOSTILE}"
+
+    def __init__(self) -> None:
+        self.gate, self.started = threading.Event(), threading.Event()
+
+    def bid(self, task: str) -> float:
+        return 0.0 if "poem" in task else 0.9 / max(1, task.count("?"))
+
+    def work(self, step: Step, context: Context) -> Result:
+        if "slow" in step.task:
+            self.started.set()
+            self.gate.wait(60)
+        if "impossible" in step.task:
+            return Result(step=step.id, problem="There is no such table.")
+        if "city" in step.task and not step.task.startswith("orders by"):
+            options = ("orders by billing city", "orders by shipping city")
+            question = f"Which city? {HOSTILE}"
+            return Result(step=step.id, problem="tie", question=question, options=options)
+        rows = 999 if "long" in step.task else 2
+        text = context.call("look", query=step.task[:100], rows=rows)
+        evidence = [
+            Evidence(kind="program", source=f"shop {HOSTILE}", text="SELECT city", output=text),
+            Evidence(kind="page", source="returns.md:12-14", text=HOSTILE),
+        ]
+        many = 20 if "long" in step.task else 1
+        answer = f"42 orders {HOSTILE}" if "hostile" in step.task else "42 orders"
+        return Result(
+            step=step.id,
+            answer=answer,
+            number=42,
+            reading="orders by city",
+            evidence=tuple(evidence * many),
+        )
+
+
+def look(query: str, rows: int) -> str:
+    """Look something up.
+
+    Args:
+        query: What to look up.
+        rows: Number of rows.
+    """
+    cities = "\n".join(f"Graz {HOSTILE} {number} | {number}" for number in range(rows))
+    return f"city | orders\n{cities}"
+
+
+@contextmanager
+def open_clerk_team(folder: Path, **settings: Any) -> Iterator[tuple[Team, Clerk]]:
+    config, clerk = load(Config, data_dir=folder, **settings), Clerk()
+    with ExitStack() as stack:
+        store = RunStore(folder / "runs.sqlite")
+        stack.callback(store.close)
+        checkpointer = stack.enter_context(open_checkpointer(config))
+        memory = Memory(store.engine, kinds=config.memory)
+        workspace = Workspace(config)
+        specialists: Any = {"clerk": clerk}
+        tools = [tool_of(look)]
+        team = Team(
+            config, workspace, tools, store, checkpointer, memory, specialists=specialists
+        )
+        stack.callback(team.close)
+        stack.callback(clerk.gate.set)
+        yield team, clerk
+
+
+@pytest.fixture(scope="module")
+def clerk_team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace]:
+    with open_clerk_team(tmp_path_factory.mktemp("team")) as (team, clerk):
+        yield SimpleNamespace(team=team, clerk=clerk)
+
+
+@pytest.fixture
+def open_team(tmp_path: Path) -> Iterator[Callable[..., tuple[Team, Clerk]]]:
+    with ExitStack() as stack:
+        yield lambda **settings: stack.enter_context(open_clerk_team(tmp_path, **settings))
+
+
+@pytest.fixture(scope="session")
+def hostile() -> str:
+    return HOSTILE
