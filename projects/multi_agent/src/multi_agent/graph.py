@@ -60,7 +60,7 @@ class Run:
         if self.stop.is_set():
             return "The run was stopped."
         try:
-            self.budget.check()
+            self.budget.check("steps", "seconds")  # the others are checked where they are spent
         except OverBudget as error:
             return str(error)
         return ""
@@ -233,7 +233,8 @@ def verify(state: RunState, runtime: Runtime[Run]) -> RunState:
         result = state["results"].get(step.id)
         if result is None or result.problem:
             continue
-        problem = verify_result(step, result, run.workspace)
+        inputs = {id: state["results"][id] for id in step.after}
+        problem = verify_result(step, result, inputs, run.workspace)
         run.emit("verified", step.id, problem=problem)
         if problem:
             failures[step.id] = Result(step=step.id, problem=problem)

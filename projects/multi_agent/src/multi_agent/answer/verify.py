@@ -1,6 +1,6 @@
 """Checks a result against its evidence, without trusting the specialist that made it.
 
-    verify_result(step, result, workspace)      # "" or what does not hold
+    verify_result(step, result, inputs, workspace)      # "" or what is wrong
 
 A quote has to be in its document, a query to return the same again, a calculation to have the same
 result; the answer has to come out of its evidence, and to be of the kind that was asked for.
@@ -9,14 +9,20 @@ result; the answer has to come out of its evidence, and to be of the kind that w
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from contextlib import suppress
+from math import isclose
+from typing import Any
 
+from multi_agent.plan.references import fill
 from multi_agent.specialists import Workspace
 from multi_agent.state import Evidence, Result, Step
-from multi_agent.tools.arithmetic import calculate
+from multi_agent.tools.arithmetic import calculate, evaluate_expression
 from seedbed.errors import SeedbedError
 
 _COUNT = re.compile(r"\bhow (?:many|much|long|old|far|often|high|large)\b|\bpercent", re.IGNORECASE)
 _NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?")
+_FIRST_ROWS = 20  # of a query; fewer than an answer lists
 _NUMBER_WORDS = re.compile(
     r"\b(?:no|none|nothing|never|zero|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|"
     r"once|twice|half|quarter|third|free|daily|weekly|monthly|yearly|annually|every|unlimited|always|"
@@ -25,13 +31,24 @@ _NUMBER_WORDS = re.compile(
 )
 
 
-def verify_result(step: Step, result: Result, workspace: Workspace) -> str:
-    """What does not hold, in one line; empty if everything does."""
+def verify_result(
+    step: Step, result: Result, inputs: Mapping[str, Result], workspace: Workspace
+) -> str:
+    """What is wrong with a result, in one line; empty if nothing is.
+
+    `inputs` are the results that the step was given. Their evidence is checked with them.
+    """
     if not result.evidence:
         return f"The {step.specialist} gave no evidence."
     if _COUNT.search(step.task) and not has_amount(result.answer):
         return f"{result.answer!r} is not an amount."
-    checks = (check_evidence(one, result, workspace) for one in result.evidence)
+    inherited = [one for earlier in inputs.values() for one in earlier.evidence]
+    own = [one for one in result.evidence if one not in inherited]
+    task = fill(step.task, inputs)
+    if not own:  # a text about the inputs
+        facts = " ".join([task, *(one.answer for one in inputs.values())])
+        return missing_numbers(result.answer, facts)
+    checks = (check_evidence(task, one, result, workspace) for one in own)
     return next(filter(None, checks), "")
 
 
@@ -44,7 +61,7 @@ def has_amount(text: str) -> bool:
     return bool(re.search(r"\d", text) or _NUMBER_WORDS.search(text))
 
 
-def check_evidence(evidence: Evidence, result: Result, workspace: Workspace) -> str:
+def check_evidence(task: str, evidence: Evidence, result: Result, workspace: Workspace) -> str:
     """What is wrong with one piece of evidence."""
     match evidence.kind:
         case "quote":
@@ -52,7 +69,7 @@ def check_evidence(evidence: Evidence, result: Result, workspace: Workspace) -> 
         case "query":
             return check_query(evidence, result, workspace)
         case "calculation":
-            return check_calculation(evidence, result)
+            return check_calculation(task, evidence, result)
     return ""  # a program is not run twice, and a page may have changed
 
 
@@ -67,41 +84,46 @@ def check_quote(evidence: Evidence, result: Result, workspace: Workspace) -> str
 
 
 def check_query(evidence: Evidence, result: Result, workspace: Workspace) -> str:
-    """The query returns the answer's number once more."""
+    """The query returns the answer once more: its number, or the texts of its first rows."""
     if workspace.database is None:
         return "There is no database to repeat the query on."
     try:
         rows = workspace.database.query(evidence.text).rows
     except SeedbedError as error:
         return f"The query fails: {error}"
-    values = [value for row in rows for value in row]
-    numbers = [float(value) for value in values if is_number(value)]
-    if result.number is None or len(rows) == result.number:
-        return ""
-    near = any(abs(number - result.number) <= 0.006 + 1e-6 * abs(number) for number in numbers)
-    scaled = any(abs(number / 100 - result.number) <= 0.006 for number in numbers)  # cents, percent
-    return "" if near or scaled else f"The query does not return {result.number:,g}."
+    values = [value for row in rows[:_FIRST_ROWS] for value in row]
+    if result.number is None:
+        texts = [value for value in values if isinstance(value, str)]
+        lacking = [text for text in texts if plain(text) not in plain(result.answer)]
+        return f"The query returns {lacking[0]!r}, not {result.answer!r}." if lacking else ""
+    if not any(isclose(as_number(value), result.number, rel_tol=1e-6) for value in values):
+        return f"The query does not return {result.number:,g}."
+    digits = [float(n.replace(",", "")) for n in _NUMBER.findall(result.answer)]
+    near = any(isclose(n, abs(result.number), rel_tol=1e-3, abs_tol=0.006) for n in digits)
+    return "" if near else f"{result.answer!r} does not contain {result.number:,g}."
 
 
-def is_number(value: object) -> bool:
-    """Whether a value of a row is a number, or text that is one."""
+def as_number(value: Any) -> float:
+    """A value of a row as a number; NaN, which equals nothing, if it is not one.
+
+    >>> as_number("12.5"), as_number("Marmot")
+    (12.5, nan)
+    """
     try:
-        float(str(value))
-    except ValueError:
-        return False
-    return True
+        return float(value)
+    except (TypeError, ValueError):
+        return float("nan")
 
 
-def check_calculation(evidence: Evidence, result: Result) -> str:
-    """The expression, calculated once more, has the same result."""
-    try:
-        again = calculate(evidence.text)
-    except SeedbedError:
-        return ""  # dates and units have readings that are not expressions
-    if result.number is None or again.number is None:
-        return ""
-    same = abs(again.number - result.number) <= 0.006 + 1e-6 * abs(result.number)
-    return "" if same else f"{evidence.text} is {again.text}, not {result.answer}."
+def check_calculation(task: str, evidence: Evidence, result: Result) -> str:
+    """The task, or else the expression that a model wrote for it, has the same result once more."""
+    for compute, text in ((calculate, task), (evaluate_expression, evidence.text)):
+        with suppress(SeedbedError):
+            again = compute(text)
+            number = again.number if result.number is None else result.number
+            same = again.text == result.answer and again.number == number
+            return "" if same else f"{evidence.text} is {again.text}, not {result.answer}."
+    return f"{evidence.text} cannot be calculated once more."
 
 
 def missing_numbers(answer: str, text: str) -> str:
@@ -117,4 +139,4 @@ def plain(text: str) -> str:
     >>> plain("**30**  days")
     '30 days'
     """
-    return " ".join(re.sub(r"[*_`|]", " ", text).lower().split())
+    return " ".join(re.sub(r"[*_`]", "", text).replace("|", " ").lower().split())

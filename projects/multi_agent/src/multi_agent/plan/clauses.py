@@ -12,18 +12,20 @@ import re
 
 _ASKS = (
     r"(?:please\s+|also\s+|then\s+|finally\s+|second(?:ly)?,?\s+)*"
-    r"(?:what(?:'s)?|which|who|whom|whose|when|where|why|how|do|does|did|is|are|was|were|can|could|may|"
-    r"should|will|would|has|have|list|name|show|give|tell|find|count|compute|calculate|convert|work out|"
-    r"add|sum|subtract|multiply|divide|compare|check|look up|explain|summari[sz]e|write|draft|run)\b"
+    r"(?:what(?:'s)?|which|who|whom|whose|when|where|why|how|do|does|did|is|are|was|were|can|could|"
+    r"may|should|will|would|has|have|list|name|show|give|tell|find|count|compute|calculate|convert|"
+    r"work out|add|sum|subtract|multiply|divide|compare|check|look up|explain|summari[sz]e|write|"
+    r"draft|run)\b"
 )
-_ASKING = re.compile(_ASKS, re.IGNORECASE)
-_PREPOSED = re.compile(
-    r"(?:at|in|on|by|for|from|to|of|with|under|until|since)\s+(?:what|which|whom?|whose|how)\b",
-    re.IGNORECASE,
+_PREPOSED = (
+    r"(?:at|in|on|by|for|from|to|of|with|under|until|since|after|before|within|during|per)\s+"
+    r"(?:what|which|whom?|whose|how)\b"
 )
+_ASKING = re.compile(f"{_ASKS}|{_PREPOSED}", re.IGNORECASE)
 _SENTENCE = re.compile(r"(?<=[.?!])\s+(?=[A-Z0-9\"'(])|\n+")
 _JOIN = re.compile(
-    rf"(?:\s*[,;]\s*(?:and|then|plus|also|as well as|but)?\s+|\s+(?:and|then)\s+)(?={_ASKS})",
+    rf"(?:\s*[,;]\s*(?:and|then|plus|also|as well as|but)?\s+|\s+(?:and|then)\s+)"
+    rf"(?={_ASKS}|{_PREPOSED})",
     re.IGNORECASE,
 )
 _AUXILIARIES = frozenset(
@@ -57,14 +59,14 @@ def _is_remark(sentence: str) -> bool:
 
 def asks(text: str) -> bool:
     """Whether a text begins as a question or an order."""
-    return bool(_ASKING.match(text) or _PREPOSED.match(text))
+    return bool(_ASKING.match(text))
 
 
 def _joined_questions(sentence: str) -> list[str]:
     """Questions that a conjunction joins; a verb inside a clause does not begin a question."""
     pieces = [sentence]
     for match in _JOIN.finditer(sentence):
-        left, right = sentence[: match.start()].strip(" ,;"), sentence[match.end() :].strip()
+        right = sentence[match.end() :].strip()
         offset = len(sentence) - len(pieces[-1])
         left = sentence[offset : match.start()].strip(" ,;")
         # "orders that were paid and are open": both parts have to ask, and to be more than a verb.

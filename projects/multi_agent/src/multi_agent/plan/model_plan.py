@@ -86,6 +86,8 @@ def plan_problem(plan: ModelPlan, names: set[str]) -> str:
     for step in plan.steps:
         if step.specialist not in names:
             return f"Unknown specialist {step.specialist!r}. Available: {', '.join(sorted(names))}."
+        if not step.task.strip():
+            return f"{step.id} has no task."
         if missing := set(_REFERENCE.findall(step.task)) - earlier:
             return f"{step.id} needs {', '.join(sorted(missing))}, which no earlier step gives."
         if step.id in earlier or not _REFERENCE.fullmatch(f"{{{step.id}}}"):

@@ -50,7 +50,8 @@ class Planner:
         """
         whole, pieces = self.best(task), clauses(task)
         parts = [self._part(piece, first=number == 0) for number, piece in enumerate(pieces)]
-        if len(parts) > 1 and min(bid for _, bid in parts) > whole.bid + WHOLE_BONUS:
+        worth = max(whole.bid + WHOLE_BONUS, WORTH_TRYING)
+        if len(parts) > 1 and min(bid for _, bid in parts) > worth:
             return self._steps([steps for steps, _ in parts])
         steps, bid = self._part(task, first=True)
         return self._steps([steps]) if bid >= WORTH_TRYING else ()

@@ -16,13 +16,21 @@ from collections.abc import Mapping
 from multi_agent.state import Result
 
 _NOUN = r"(?:\s+(?:amount|sum|total|number|figure|value|result|revenue|price|count|average|share))?"
+_NEXT = (  # not a noun: "that" in "for that country" is no amount
+    r"(?:in|into|of|to|as|by|per|plus|minus|times|divided|multiplied|increased|reduced|rounded|with|"
+    r"without|after|before|and|or|from|for|than|if|when|each|altogether|worth|equal|"
+    r"twice|doubled|halved|\d)"
+)
 _BACK = re.compile(
     rf"\b(?:(?:of|to|by|from|for|is|on|with|convert|add|divide|multiply|double|halve)\s+)"
     rf"(?P<it>(?:that|this|it|them|those|these|the\s+(?:result|answer|outcome)){_NOUN})"
-    r"(?=[\s?.,!]|$)",
+    rf"(?=\s*(?:[?.,;!]|$)|\s+{_NEXT})",
     re.IGNORECASE,
 )
-_LEAD = r"(?:what(?:'s| is| are| would be| was)|how much (?:is|are|was)|calculate|compute|work out|give me|tell me)"
+_LEAD = (
+    r"(?:what(?:'s| is| are| would be| was)|how much (?:is|are|was)|calculate|compute|work out|"
+    r"give me|tell me)"
+)
 _SHARE = (
     r"(?:[\d.,]+\s?(?:%|percent|per cent)|(?:one |a )?(?:half|third|quarter|fifth|tenth)|"
     r"(?:two|three) (?:thirds|quarters|fifths)|\d+/\d+|twice|double|triple|ten times|\d+ times)"
@@ -41,8 +49,8 @@ _CONVERT = re.compile(
 )
 _CHANGE = re.compile(
     rf"^(?P<before>(?:{_LEAD})\s+)"
-    r"(?P<what>(?:the|our)\b[^?;]*?)(?P<after>\s*,?\s+(?:plus|minus|with|including|after|divided by|"
-    r"multiplied by|times|increased by|reduced by|rounded)\s+[^?]*\d[^?]*[?.!]?)$",
+    r"(?P<what>(?:the|our)\b[^?;]*?)(?P<after>\s*,?\s+(?:plus|minus|with|including|after|"
+    r"divided by|multiplied by|times|increased by|reduced by|rounded)\s+[^?]*\d[^?]*[?.!]?)$",
     re.IGNORECASE,
 )
 _IF = re.compile(
@@ -86,6 +94,8 @@ def fill(task: str, inputs: Mapping[str, Result]) -> str:
     >>> fill("What is 15 % of {s1}?", {"s1": Result(step="s1", answer="1,240 EUR", number=1240)})
     'What is 15 % of 1,240 EUR?'
     """
-    for id, result in inputs.items():
-        task = task.replace(f"{{{id}}}", result.answer)
-    return task
+
+    def answer(match: re.Match[str]) -> str:
+        return inputs[match[1]].answer if match[1] in inputs else match[0]
+
+    return re.sub(r"\{(s\d+)\}", answer, task)  # once: an answer may contain "{s2}"
