@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 
 from multi_agent.state import Answer, Result, Step
 
+NO_ANSWER = "I can't answer that."
+
 
 def compose_answer(
     plan: Sequence[Step], results: Mapping[str, Result], end_reason: str, abilities: str
@@ -21,7 +23,7 @@ def compose_answer(
     """
     if not plan:
         reason = end_reason or f"No specialist of this team can do that. {abilities}"
-        return Answer(text=f"I can't answer that. {reason}", confident=False, missing=(reason,))
+        return Answer(text=f"{NO_ANSWER} {reason}", confident=False, missing=(reason,))
     needed = {id for step in plan for id in step.after}
     last = [step for step in plan if step.id not in needed]
     answers = [results[step.id] for step in last if step.id in results and results[step.id].answer]
@@ -32,7 +34,7 @@ def compose_answer(
     )
     texts = [result.answer for result in answers]
     if not texts:
-        texts = [f"I can't answer that. {missing[0] if missing else end_reason}"]
+        texts = [f"{NO_ANSWER} {missing[0] if missing else end_reason}"]
     elif missing:
         texts += [f"(no answer to: {text})" for text in missing]
     return Answer(

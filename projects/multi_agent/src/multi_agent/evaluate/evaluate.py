@@ -18,11 +18,13 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from multi_agent.evaluate.single_agent import SingleAgent
 from multi_agent.evaluate.tasks import Family, Task, read_tasks
-from multi_agent.runs.record_model import recorded
+from multi_agent.runs.record_model import FileReplies, RecordedModel, recorded
 from multi_agent.state import Answer
 from multi_agent.team import Team, load_models, open_team, parse_limits
 from seedbed.cli import Progress, table
+from seedbed.errors import BadInput
 from seedbed.evaluation import Figure, Report, log_to_mlflow, paired_bootstrap
+from seedbed.files import read_json_lines
 from seedbed.observe.budget import Budget
 
 if TYPE_CHECKING:
@@ -30,6 +32,9 @@ if TYPE_CHECKING:
 
     from multi_agent.config import Config
     from seedbed.settings import Settings
+
+SINGLE = "single agent"
+"""Name of the baseline, and the role of its model in a record."""
 
 
 @dataclass(frozen=True)
@@ -64,17 +69,27 @@ def run(
 ) -> dict[str, Any]:
     """The figures of the team; with `compare`, those of the other systems too."""
     tasks = read_tasks(tasks_file)
-    models = recorded_models(load_models(config, settings), record, replay)
+    missing: list[str] = []
+    if replay:
+        models = replay_models(replay, missing)
+    else:
+        models = eval_models(config, settings, record, compare=compare)
+    single = models.pop(SINGLE, None)
     with tempfile.TemporaryDirectory(prefix="multi-agent-eval-") as folder:
-        config = config.model_copy(update={"data_dir": Path(folder), "database_url": None})
-        with open_team(config, settings, models, asks=False) as team:
+        # Without memory, so that no task depends on those before it.
+        changes = {"data_dir": Path(folder), "database_url": None, "memory": ""}
+        with open_team(config.model_copy(update=changes), settings, models, asks=False) as team:
             outcomes = {"team": measure(tasks, team_solver(team), progress)}
-            if compare:
+            if single and compare:
                 team.verifies = False
                 solver = team_solver(team)
                 outcomes["team without verification"] = measure(tasks, solver, progress)
-                agent = single_solver(team, settings, record, replay)
-                outcomes["single agent"] = measure(tasks, agent, progress)
+                outcomes[SINGLE] = measure(tasks, single_solver(team, single), progress)
+    if missing:
+        raise BadInput(
+            f"{replay} lacks {len(missing)} of the calls that these tasks make.",
+            hint="Record it again, with the same tasks, settings and --compare.",
+        )
     result = summary(outcomes["team"])
     if compare:
         result["comparison"] = comparison(outcomes)
@@ -82,11 +97,39 @@ def run(
     return result
 
 
-def recorded_models(
-    models: dict[str, BaseChatModel], record: Path | None, replay: Path | None
+class CheckedReplies(FileReplies):
+    """A record that notes the calls it lacks: the team would go on without the model."""
+
+    def __init__(self, path: Path, missing: list[str]) -> None:
+        super().__init__(path)
+        self._missing = missing
+
+    def get(self, key: str) -> Any:
+        """The reply of a call; None, and a note, if it is not in the record."""
+        if (reply := super().get(key)) is None:
+            self._missing.append(key)
+        return reply
+
+
+def eval_models(
+    config: Config, settings: Settings, record: Path | None, *, compare: bool
 ) -> dict[str, BaseChatModel]:
-    """The models, with a file that records their calls or answers in their place."""
-    return {role: recorded(model, role, record, replay) for role, model in models.items()}
+    """The models by role, recorded into a file if there is one."""
+    from seedbed.models.chat import load_chat_model
+
+    models = load_models(config, settings)
+    if compare:
+        models[SINGLE] = load_chat_model(settings=settings)
+    if record:
+        record.touch()
+    return {role: recorded(model, role, record, None) for role, model in models.items()}
+
+
+def replay_models(path: Path, missing: list[str]) -> dict[str, BaseChatModel]:
+    """Models that answer from a record, by role; calls that it lacks are added to `missing`."""
+    roles = {str(row.get("role")) for _, row in read_json_lines(path)} | {SINGLE}
+    replies = CheckedReplies(path, missing)
+    return {role: RecordedModel(replies=replies, role=role) for role in roles}
 
 
 Solver = Callable[[str], tuple[Answer, int]]
@@ -94,7 +137,7 @@ Solver = Callable[[str], tuple[Answer, int]]
 
 
 def team_solver(team: Team) -> Solver:
-    """Tasks go to the team; a question to the user counts as no answer."""
+    """Tasks go to the team. A run without an answer counts as one that is not confident."""
 
     def solve(task: str) -> tuple[Answer, int]:
         record = team.wait(team.start(task))
@@ -104,14 +147,8 @@ def team_solver(team: Team) -> Solver:
     return solve
 
 
-def single_solver(
-    team: Team, settings: Settings, record: Path | None, replay: Path | None
-) -> Solver:
+def single_solver(team: Team, model: BaseChatModel) -> Solver:
     """Tasks go to one agent with the team's tools, model and budget."""
-    from seedbed.models.chat import load_chat_model
-
-    model = load_chat_model(settings=settings)
-    model = recorded_models({"single": model}, record, replay)["single"]
     limits = parse_limits(team.config.budget)
 
     def solve(task: str) -> tuple[Answer, int]:
@@ -192,7 +229,7 @@ def comparison(outcomes: dict[str, list[Outcome]]) -> list[dict[str, Any]]:
 
 def report(outcomes: Sequence[Outcome]) -> Report:
     """The figures with their intervals, for MLflow and the terminal."""
-    figures = {}
+    figures = dict[str, Figure]()
     for family in get_args(Family):
         some = [o for o in outcomes if o.task.family == family]
         if some:

@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 
+from multi_agent.answer.compose import NO_ANSWER
 from multi_agent.state import Answer
 from multi_agent.tools.toolbox import Tool, as_data
 from seedbed.errors import SeedbedError
+from seedbed.guardrails import reason
 from seedbed.models.prompts import load_prompt
 from seedbed.observe.budget import Budget, BudgetCallback
 
@@ -28,8 +30,8 @@ MAX_TURNS = 8
 MAX_RESULT = 2_000
 """Characters of a tool's result that the model sees."""
 _ABSTAINS = re.compile(
-    r"\b(?:can(?:no|')t|do(?:es)? ?n[o']t (?:know|contain|say|have|find)|unable|no answer|not found|"
-    r"not (?:in|available|mentioned|stated))\b",
+    r"\b(?:can(?:no|')t|do(?:es)? ?n[o']t (?:know|contain|say|have|find)|unable|no answer|"
+    r"not found|not (?:in|available|mentioned|stated))\b",
     re.IGNORECASE,
 )
 
@@ -38,8 +40,9 @@ class SingleAgent:
     """One model with tools."""
 
     def __init__(self, model: BaseChatModel, tools: Sequence[Tool], budget: Budget) -> None:
-        self.tools = {tool.name: tool for tool in tools}
-        self.model = model.bind_tools([tool.schema for tool in tools])
+        # Without those that have effects, which the team asks the user for.
+        self.tools = {tool.name: tool for tool in tools if not tool.effects}
+        self.model = model.bind_tools([tool.schema for tool in self.tools.values()])
         self.callback = BudgetCallback(budget, getattr(model, "model_name", ""))
 
     def solve(self, task: str) -> Answer:
@@ -50,18 +53,18 @@ class SingleAgent:
             try:
                 message = self.model.invoke(messages, config={"callbacks": [self.callback]})
             except SeedbedError as error:
-                return Answer(text=f"I can't answer that. {error}", confident=False)
+                return Answer(text=f"{NO_ANSWER} {error}", confident=False)
             messages.append(message)
             if not isinstance(message, AIMessage) or not message.tool_calls:
                 text = str(message.text).strip()
                 return Answer(text=text, confident=bool(text) and not _ABSTAINS.search(text))
             messages += [self._result(call) for call in message.tool_calls]
-        return Answer(text="I can't answer that. It took too many turns.", confident=False)
+        return Answer(text=f"{NO_ANSWER} It took too many turns.", confident=False)
 
     def _result(self, call: Any) -> ToolMessage:
         try:
             result = self.tools[call["name"]].function(**call["args"])
             text = json.dumps(result, ensure_ascii=False, default=str)
         except Exception as error:  # the model may repair its call
-            text = f"error: {error}"
+            text = f"error: {reason(error)}"
         return ToolMessage(as_data(text[:MAX_RESULT], call["name"]), tool_call_id=call["id"])

@@ -13,6 +13,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from multi_agent.answer.compose import NO_ANSWER
 from seedbed.errors import BadInput
 from seedbed.files import read_json_lines
 
@@ -42,6 +43,8 @@ class Task(BaseModel):
         """Whether an answer is right."""
         if self.unanswerable or (not self.answers and self.numeric is None):
             return not confident
+        if answer.startswith(NO_ANSWER):  # the reason may quote the numbers of the task
+            return False
         if any(re.search(pattern, answer, re.IGNORECASE) for pattern in self.must_not_match):
             return False
         if any(re.search(pattern, answer, re.IGNORECASE) for pattern in self.answers):

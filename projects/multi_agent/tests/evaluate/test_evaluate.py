@@ -1,0 +1,153 @@
+"""Whole evaluations over a small database and a document, with scripted models."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from multi_agent.config import Config
+from multi_agent.evaluate import evaluate
+from multi_agent.evaluate.evaluate import Outcome, comparison, summary, to_text
+from multi_agent.evaluate.tasks import Task
+from multi_agent.state import Answer
+from seedbed.errors import BadInput
+from seedbed.settings import Settings, load
+
+TASKS = [
+    {"id": "d", "family": "data", "task": "How many tents are there?", "numeric": 2},
+    {"id": "c", "family": "calc", "task": "What is 15 % of 240?", "numeric": 36},
+    {"id": "x", "family": "docs", "task": "Who is the king of the moon?", "answers": []},
+]
+
+
+@pytest.fixture
+def tasks(tmp_path: Path) -> Path:
+    path = tmp_path / "tasks.jsonl"
+    path.write_text("\n".join(map(json.dumps, TASKS)))
+    return path
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "returns.md").write_text("# Returns\n\nReturn goods within 30 days.\n")
+    connection = sqlite3.connect(tmp_path / "shop.sqlite")
+    connection.execute("CREATE TABLE tents (id INTEGER PRIMARY KEY, name TEXT, grams INTEGER)")
+    connection.executemany(
+        "INSERT INTO tents (name, grams) VALUES (?, ?)", [("Marmot", 2150), ("Basecamp", 8400)]
+    )
+    connection.commit()
+    connection.close()
+    return load(
+        Config,
+        data_dir=tmp_path / "data",
+        database=tmp_path / "shop.sqlite",
+        documents=tmp_path / "docs",
+        sandbox="off",
+    )
+
+
+def scripts(folder: Path, config: Config) -> tuple[Config, Settings]:
+    """A planner and a single agent that follow scripts; the other roles have no model."""
+
+    def plan(specialist: str, task: str) -> dict[str, Any]:
+        return {"json": {"steps": [{"id": "s1", "specialist": specialist, "task": task}]}}
+
+    plans = [plan("analyst", TASKS[0]["task"]), plan("calculator", TASKS[1]["task"])]
+    nothing = [plan("researcher", TASKS[2]["task"])] * 6
+    (folder / "plans.json").write_text(json.dumps([*plans, *nothing[:3], *plans, *nothing]))
+    (folder / "single.json").write_text(json.dumps(["2", "35", "It is Bob."]))
+    others = ("analyst", "researcher", "calculator", "coder", "writer")
+    models = {"planner": f"scripted:{folder / 'plans.json'}"} | dict.fromkeys(others, "smollm2")
+    settings = load(Settings, model=f"scripted:{folder / 'single.json'}")
+    return config.model_copy(update={"models": models}), settings
+
+
+def no_progress(done: int, total: int, label: str = "") -> None:
+    pass
+
+
+def test_figures_by_family_without_a_model_or_mlflow(
+    tmp_path: Path, tasks: Path, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.chdir(tmp_path)
+    result = evaluate.run(config, load(Settings), tasks, progress=no_progress)
+    right = {"n": 1, "success": 1.0, "confident_wrong": 0.0}
+    assert result["families"] == {"calc": right, "data": right, "docs": right}
+    assert result["tokens"] == 0 and result["seconds"] > 0 and result["failures"] == []
+    assert not config.data_dir.exists() and not (tmp_path / "mlruns").exists()
+
+
+def test_comparison_is_recorded_and_replayed_without_the_models(
+    tmp_path: Path, tasks: Path, config: Config
+) -> None:
+    record = tmp_path / "record.jsonl"
+    scripted, settings = scripts(tmp_path, config)
+    first = evaluate.run(
+        scripted, settings, tasks, compare=True, record=record, progress=no_progress
+    )
+    overall = {row["system"]: row for row in first["comparison"] if row["family"] == "all"}
+    assert overall["team"]["success"] == 1.0 and overall["team"]["lead_of_team"] == 0
+    single = overall["single agent"]
+    assert single["success"] == pytest.approx(1 / 3, abs=1e-3)
+    assert single["confident_wrong"] == single["lead_of_team"]
+    low, high = single["interval"]
+    assert low <= single["lead_of_team"] <= high
+    assert first["tokens"] > 0 and single["tokens"] > 0
+    # The scripts are gone, and the default model is not loaded either.
+    for name in ("plans.json", "single.json"):
+        (tmp_path / name).unlink()
+    again = evaluate.run(
+        scripted, settings, tasks, compare=True, replay=record, progress=no_progress
+    )
+    assert again["families"] == first["families"] and again["tokens"] == first["tokens"]
+    for row, expected in zip(again["comparison"], first["comparison"], strict=True):
+        assert row | {"seconds": 0} == expected | {"seconds": 0}
+    # Other tasks make other calls.
+    tasks.write_text(json.dumps(TASKS[0] | {"task": "How heavy is the Marmot?"}))
+    with pytest.raises(BadInput, match=r"lacks \d of the calls"):
+        evaluate.run(scripted, settings, tasks, replay=record, progress=no_progress)
+
+
+@pytest.mark.parametrize("text", [None, "{", '{"role": "planner"}'])
+def test_record_that_cannot_be_read_is_refused(
+    tmp_path: Path, tasks: Path, config: Config, text: str | None
+) -> None:
+    record = tmp_path / "record.jsonl"
+    if text:
+        record.write_text(text)
+    with pytest.raises(BadInput, match=r"record\.jsonl"):
+        evaluate.run(config, load(Settings), tasks, replay=record, progress=no_progress)
+
+
+def outcome(number: int, answer: str, *, confident: bool = True, family: Any = "data") -> Outcome:
+    task = Task(id=f"t{number}", family=family, task="?", answers=("right",))
+    return Outcome(task, Answer(text=answer, confident=confident), tokens=10, seconds=0.5)
+
+
+def test_wrong_answer_counts_as_confident_only_without_a_reservation() -> None:
+    outcomes = [
+        outcome(1, "right"),
+        outcome(2, "wrong"),
+        outcome(3, "wrong", confident=False),
+        outcome(4, "right", confident=False),
+    ]
+    result = summary(outcomes)
+    assert result["families"]["data"] == {"n": 4, "success": 0.5, "confident_wrong": 0.25}
+    assert (result["tokens"], result["seconds"]) == (40, 2.0)
+    assert [failure["id"] for failure in result["failures"]] == ["t2", "t3"]
+    assert "confident" in to_text(result)
+
+
+def test_interval_of_a_clear_lead_excludes_zero() -> None:
+    team = [outcome(n, "right") for n in range(20)]
+    single = [outcome(n, "wrong" if n % 2 else "right") for n in range(20)]
+    rows = comparison({"team": team, "single agent": single})
+    row = next(r for r in rows if (r["system"], r["family"]) == ("single agent", "all"))
+    assert row["lead_of_team"] == 0.5 and row["interval"][0] > 0
+    assert {r["family"] for r in rows} == {"data", "all"}
