@@ -92,3 +92,10 @@ def test_query_is_repaired_at_most_twice(solve):
 def test_model_may_say_that_the_data_is_missing(solve):
     result = solve("Who is the king?", ScriptedChatModel(["NONE: there are no people."]))
     assert result.problem == "there are no people."
+
+
+def test_result_beyond_the_output_limit_is_a_problem(database):
+    analyst = open_specialist(SimpleNamespace(database=database))
+    step = Step(id="s1", specialist="analyst", task="List all orders")
+    result = analyst.work(step, Context(call=lambda _name, sql: sql and '{"columns": … [cut]'))
+    assert result.problem == "The result is too long."

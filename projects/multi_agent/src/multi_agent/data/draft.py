@@ -1,6 +1,6 @@
 """A logical form in the making: the links of a question and what has been decided so far.
 
-`interpret` and `filters` give each link a `role`; a link that is left without one was not understood.
+Each step of `interpret` gives links a `role`; one that is left without was not understood.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from multi_agent.data.link import Link
 from multi_agent.data.logical_form import Filter, Measure
 from multi_agent.data.schema import Column, ForeignKey, Schema, Table
 from multi_agent.data.words import Word, lexicon, word
+
+AGGREGATES = ("share", "difference", "count", "sum", "avg", "min", "max", "much")
 
 
 class NotUnderstood(Exception):
@@ -63,6 +65,11 @@ class Draft:
     def subject(self, table: Table) -> None:
         self._subject = table
 
+    @property
+    def starts(self) -> tuple[Table, ...]:
+        """The tables of the rows that are counted or summed, and of those asked for."""
+        return (self.measure.table if self.measure else self.subject, self.subject)
+
     def table(self, column: Column) -> Table:
         """The table of a column."""
         return self.schema.table(column.table)
@@ -70,6 +77,21 @@ class Draft:
     def above(self, start: Table, end: Table) -> bool:
         """Whether each row of `start` has one row of `end`."""
         return bool(self.schema.paths(start, end))
+
+    def related(self, table: Table) -> bool:
+        """Whether rows of a table are those asked for, above them, or below and named."""
+        named = [self.schema.table(name) for name in self.mentioned()]
+        below = any(self.above(table, one) for one in self.starts)
+        linked = any(self.above(table, one) for one in named if one not in self.starts)
+        return any(self.above(one, table) for one in self.starts) or (below and linked)
+
+    def own_flag(self, one: Link) -> bool:
+        """Whether a link is a flag or a date of the rows asked for, not a value of theirs."""
+        own = {table.name for table in self.starts}
+        flags = [c for _, c in one.columns if c.kind == "flag" or (c.kind == "date" and c.nullable)]
+        return any(c.table in own for c in flags) and all(
+            value.column.table not in own for value in one.values
+        )
 
     def free(self, *operators: str) -> list[Link]:
         """The links without a role that have one of the operators."""
@@ -105,14 +127,23 @@ class Draft:
         """Whether a link names a quantity."""
         return any(self.is_number(column) for _, column in one.columns)
 
+    @staticmethod
+    def is_flag(one: Link) -> bool:
+        """Whether a link names what is so or has happened: "active", "returned"."""
+        return bool(one.columns) and all(c.kind in ("flag", "date") for _, c in one.columns)
+
+    @staticmethod
+    def dated(one: Link) -> bool:
+        """Whether a link names a date or a year."""
+        return any(column.kind in ("date", "year") for _, column in one.columns)
+
     def is_adjective(self, one: Link) -> bool:
         """Whether a value or a flag stands in front of a noun: "female patients"."""
-        flag = bool(one.columns) and all(c.kind in ("flag", "date") for _, c in one.columns)
         after = self.next(one)
         if one.tables or after is None or after.start > one.end or not self.is_item(after):
             return False
         partial = bool(after.tables) and all(score < 1 for score, _ in one.columns)
-        return bool(one.values) or flag or partial
+        return bool(one.values) or self.is_flag(one) or partial
 
     def mentioned(self) -> set[str]:
         """The tables that the question names, by themselves or by a value."""
@@ -150,16 +181,21 @@ class Draft:
 
     def hinted(self, hint: str, table: Table) -> Column | None:
         """The column of a table that an adjective is about: the price for "cheap"."""
-        for name in hint.split():
-            if name == "date":
-                return self.date_of(table)
-            stem = word(name).stem
-            for column in table.columns:
-                if column.kind == "text" or not any(w.stem == stem for w in column.words):
-                    continue
-                if not column.key and not self.schema.reference(column):
-                    return column
-        return None
+        if "date" in hint.split():
+            return self.date_of(table)
+        stems = [word(name).stem for name in hint.split()]
+        plain = [c for c in table.columns if not c.key and not self.schema.reference(c)]
+        matches = [
+            (place, column)
+            for place, stem in enumerate(stems)
+            for column in plain
+            if column.kind != "text" and any(w.stem == stem for w in column.words)
+        ]
+        others = {column for _, column in matches} - {matches[0][1]} if matches else set()
+        if others and matches[0][0] > 1:  # the first two words are sure, the others guesses
+            options = sorted({str(column) for _, column in matches})
+            raise NotUnderstood(f"It can be about {' or '.join(options)}.", "Which one?", options)
+        return matches[0][1] if matches else None
 
     def date_of(self, table: Table) -> Column | None:
         """The date at which a row came about: named like its table, or the first one."""

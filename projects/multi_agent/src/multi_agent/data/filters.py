@@ -1,288 +1,21 @@
-"""Turn comparisons, dates, values and relations of a question into filters."""
+"""Turn values, numbers and relations of a question into filters."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from datetime import date
-from typing import Any
+from dataclasses import replace
 
 from multi_agent.data.draft import Draft, NotUnderstood, ignored
 from multi_agent.data.link import Link
-from multi_agent.data.logical_form import Filter, Measure
+from multi_agent.data.logical_form import Filter
 from multi_agent.data.schema import Column, ForeignKey, Table
 from multi_agent.data.value_index import Value
-from multi_agent.data.words import UNITS, word
-
-_COMPARISONS = {"more": ">", "least": ">=", "less": "<", "most": "<=", "equal": "="}
-_FUNCTIONS = ("count", "sum", "avg", "min", "max", "much")
-_MONEY = {word(name).stem for name in "price cost amount total fee salary value budget".split()}
-_RANGES = (["and"], ["to"], ["until"], ["till"], ["through"])
 
 
-@dataclass
-class Comparison:
-    """ "More than 50 euros", with the phrase it is about, if one is next to it."""
-
-    operator: str
-    values: list[float]
-    unit: str
-    hint: str
-    argument: Link | None
-    function: str
-    at: Link
-
-
-def claim_comparisons(draft: Draft) -> list[Comparison]:
-    """The comparisons of a question."""
-    return [
-        comparison
-        for one in draft.free(*_COMPARISONS, "between", "comparatives")
-        if (comparison := _claim(draft, one))
-    ]
-
-
-def _claim(draft: Draft, one: Link) -> Comparison | None:
-    numbers = _numbers(draft, one)
-    direction, _, hint = one.hint.partition(" ")
-    if direction == "zero":
-        one.role = "comparison"
-        return Comparison("=", [0], "", hint, None, "", one)
-    if not numbers:
-        return None
-    last, before = numbers[-1], _argument_before(draft, one)
-    unit = next((o for o in (draft.next(last), draft.before(numbers[0])) if o and o.unit), None)
-    after = draft.next(unit if unit and unit.start > last.start else last)
-    end = max(last.end, unit.end if unit else 0)
-    for other in (after, draft.next(after)):  # "3 different products", "10 in stock"
-        if other and other.start == end and other.operators & {"distinct", "within"}:
-            after, end = draft.next(other), other.end
-    close = after is not None and after.start == end and draft.is_item(after)
-    argument = after if close and after and (after.table or draft.numeric(after)) else before
-    size = max(number.number or 0 for number in numbers)
-    if (
-        argument is not None
-        and argument.table
-        and not draft.numeric(argument)
-        and size > argument.table.rows
-    ):
-        argument = None  # "fewer than 3000 people" does not count rows
-    if hint and argument is before:
-        argument = None
-    operator = _COMPARISONS[
-        direction or next((o for o in _COMPARISONS if o in one.operators), "more")
-    ]
-    function = draft.before(argument) if argument else None
-    name = next((f for f in _FUNCTIONS if function and f in function.operators), "")
-    opening = function is draft.links[0] or (
-        function and draft.words[0].text in ("what", "which") and function.start < 4
-    )
-    if function is None or not name or opening:
-        name = ""
-    else:
-        function.role = "comparison"
-    for used in (one, *numbers, unit, argument):
-        if used is not None:
-            used.role = "comparison"
-    values = [number.number for number in numbers if number.number is not None]
-    operator = "between" if "between" in one.operators else operator
-    return Comparison(operator, values, unit.unit if unit else "", hint, argument, name, one)
-
-
-def _numbers(draft: Draft, one: Link) -> list[Link]:
-    """The number, or two after "between"; none if they are dates."""
-    if one.text.startswith("or "):
-        before = draft.before(one)
-        return [before] if before and before.number is not None else []
-    first = draft.next(one)
-    if first is not None and first.unit:
-        first = draft.next(first)
-    if first is None or first.number is None:
-        return []
-    unit = draft.next(first)
-    has_unit = unit is not None and bool(unit.unit)
-    if first.dates and not has_unit and not _argument_before(draft, one):
-        return []
-    if "between" not in one.operators:
-        return [first]
-    second = draft.next(unit if has_unit else first)
-    return [first, second] if second and second.number is not None else []
-
-
-def _argument_before(draft: Draft, one: Link) -> Link | None:
-    for other in draft.items_before(one)[:2]:
-        if draft.numeric(other) and not other.role and draft.gap(other, one) <= 1:
-            return other
-    return None
-
-
-def resolve(draft: Draft, comparisons: list[Comparison]) -> None:
-    """Add all filters to the draft."""
-    for comparison in comparisons:
-        draft.filters += [(comparison.at.start, one) for one in _compared(draft, comparison)]
-    _resolve_dates(draft)
-    _resolve_values(draft)
-    _resolve_numbers(draft)
-    _resolve_relations(draft)
-
-
-def _compared(draft: Draft, one: Comparison) -> list[Filter]:
-    argument = one.argument
-    entity = draft.group if isinstance(draft.group, Table) else draft.subject
-    values = tuple(int(v) if v == int(v) else v for v in one.values)
-    if argument and argument.table and not draft.numeric(argument) and argument.table != entity:
-        if one.operator == "between":
-            raise NotUnderstood("I can't compare a count with a range.")
-        return [
-            Filter(entity, None, one.operator, values, measure=Measure("count", argument.table))
-        ]
-    column = _compared_column(draft, one)
-    table = draft.table(column)
-    if not draft.above(entity, table) and (one.function or column.expression):
-        function: Any = one.function if one.function in ("avg", "min", "max") else "sum"
-        return [
-            Filter(entity, None, one.operator, values, measure=Measure(function, table, column))
-        ]
-    numbers = tuple(_converted(value, one.unit, column) for value in values)
-    if one.operator == "between":
-        return [
-            Filter(table, column, op, (n,)) for op, n in zip((">=", "<="), numbers, strict=True)
-        ]
-    return [Filter(table, column, one.operator, numbers, draft.negation(one.at))]
-
-
-def _compared_column(draft: Draft, one: Comparison) -> Column:
-    """The column next to the comparison, of its adjective, or the only one with its unit."""
-    if one.argument and draft.numeric(one.argument):
-        return draft.column(one.argument, "number")
-    if one.hint and (column := draft.hinted(one.hint, draft.subject)):
-        if column.kind == "number":
-            return column
-    table = one.argument.table if one.argument and one.argument.table else draft.subject
-    kind = UNITS[one.unit][0] if one.unit else ""
-    numbers = [c for c in table.columns if draft.is_number(c)]
-    same = [c for c in numbers if c.unit and UNITS[c.unit][0] == kind]
-    if kind == "money" and not same:
-        same = [c for c in numbers if _MONEY & {w.stem for w in c.words}]
-    if len(same) != 1:
-        raise NotUnderstood(f"I don't know which number {one.at.text!r} refers to.")
-    return same[0]
-
-
-def _converted(value: float, unit: str, column: Column) -> float:
-    """A number of the question in the unit of the column: 50 euros are 5000 cents."""
-    if not column.unit or (not unit and UNITS[column.unit][0] != "money"):
-        return value
-    kind, size = UNITS[column.unit]
-    own_kind, own_size = UNITS[unit] if unit else (kind, 1.0)
-    if kind != own_kind:
-        raise NotUnderstood(f"{column} is not in {unit}.")
-    result = value * own_size / size
-    return int(result) if result == int(result) else result
-
-
-def in_unit(column: Column, unit: str) -> bool:
-    """Whether the answer comes in a unit without conversion; cents are shown as whole money."""
-    kind, size = UNITS[unit]
-    if kind == "money":
-        money = bool(_MONEY & {w.stem for w in column.words}) or column.unit in UNITS
-        return size == 1 and money
-    return bool(column.unit) and UNITS[column.unit] == (kind, size)
-
-
-def _resolve_dates(draft: Draft) -> None:
-    for one in [o for o in draft.links if o.dates and not o.role]:
-        if one.role:  # the end of a range
-            continue
-        assert one.dates is not None
-        start, end = _span(draft, one)
-        column, verb = date_column(draft, one)
-        one.role = "date"
-        whole = all(day is None or (day.month, day.day) == (1, 1) for day in (start, end))
-        if column.kind == "year" and not whole:
-            raise NotUnderstood(f"{column} has years only.")
-        days = [d and (d.year if column.kind == "year" else d.isoformat()) for d in (start, end)]
-        negation = (verb and draft.negation(verb)) or draft.negation(one)
-        place = Filter(draft.table(column), column, "dates", tuple(days), negation)
-        draft.filters.append((one.start, place))
-
-
-def _span(draft: Draft, one: Link) -> tuple[date | None, date | None]:
-    """First day and the day after the last, by the preposition; claims the end of a range."""
-    assert one.dates is not None
-    start, end = one.dates
-    before = draft.before(one)
-    operators = before.operators if before and not before.role else frozenset()
-    after = next((o for o in draft.links if o.start >= one.end and o.dates), None)
-    ranged = after and [w.text for w in draft.words[one.end : after.start]] in _RANGES
-    if before is not None and operators & {
-        "within",
-        "since",
-        "until",
-        "before",
-        "after",
-        "between",
-    }:
-        before.role = "date"
-    if after and after.dates and ranged and operators & {"between", "since"}:
-        for other in draft.links:
-            if one.end <= other.start and other.end <= after.end:
-                other.role = "date"
-        return start, after.dates[1]
-    if "before" in operators:
-        return None, start
-    if "after" in operators:
-        return end, None
-    if "since" in operators and before and before.text != "from":
-        return start, None
-    return (None, end) if "until" in operators else (start, end)
-
-
-def date_column(draft: Draft, one: Link) -> tuple[Column, Link | None]:
-    """By the nearest verb or noun before that has a date; otherwise the subject's date."""
-    before = draft.items_before(one)
-    for i, other in enumerate(before):
-        if any(c.kind in ("date", "year") for _, c in other.columns):
-            column = draft.column(other, "date", "year")
-            if not _is_related(draft, draft.table(column)):
-                raise NotUnderstood(f"{column} is not about {draft.subject.name}.")
-            other.role = other.role or "date"
-            return column, other
-        for event in [*before[i + 1 : i + 2], other]:  # "BORROWED books in 2024"
-            related = event is other or (
-                event.table
-                and other.table
-                and event.table != other.table
-                and draft.gap(event, other) == 0
-                and draft.schema.base(event.table, other.table)
-                and not draft.above(other.table, event.table)
-            )
-            if related and event.table and (column := draft.date_of(event.table)):
-                return column, event
-        if other.columns and not other.tables:
-            owner = draft.table(other.columns[0][1])
-            start = draft.measure.table if draft.measure else draft.subject
-            if draft.above(owner, start) and (column := _event_date(draft, owner)):
-                return column, None
-    near = [draft.subject, *([draft.measure.table] if draft.measure else [])]
-    for table in near:
-        if column := _event_date(draft, table):
-            return column, None
-    raise NotUnderstood(f"I don't know which date {one.text!r} refers to.")
-
-
-def _event_date(draft: Draft, table: Table) -> Column | None:
-    """The date of a row, or of the row it belongs to: that of the order for its lines."""
-    if column := draft.date_of(table):
-        return column
-    keys = [key for key in draft.schema.foreign_keys if key.table == table.name]
-    dates = [c for key in keys if (c := draft.date_of(draft.schema.table(key.target)))]
-    return dates[0] if len(dates) == 1 else None
-
-
-def _resolve_values(draft: Draft) -> None:
+def resolve_values(draft: Draft) -> None:
+    """Turn values into filters; "from Germany or France" is one."""
     previous: tuple[Link, Filter] | None = None
     for one in draft.links:
-        if one.role or not one.values or _is_rather_name(one):
+        if one.role or not one.values or _is_rather_name(one) or draft.own_flag(one):
             continue
         value = _value(draft, one)
         one.role = "value"
@@ -331,15 +64,13 @@ def _value(draft: Draft, one: Link) -> Value:
 
 def via(draft: Draft, table: Table, one: Link) -> ForeignKey | None:
     """Which of several references is meant: "HOME games of the Comets", "flights FROM Berlin"."""
-    start = draft.measure.table if draft.measure else draft.subject
-    paths = draft.schema.paths(start, table)
+    paths = draft.schema.paths(draft.starts[0], table)
     if len(paths) < 2:
         return None
     named = {t.name for o in draft.links for _, t in o.tables[:1]}
     scored = []
     for path in paths:
-        source = draft.schema.table(path[0].table)
-        column = next(c for c in source.columns if c.name == path[0].column)
+        column = draft.schema.column(path[0])
         own = [w for w in column.words if all(w.stem != t.stem for t in table.words)]
         near = draft.words[max(0, one.start - 2) : one.start]
         score = 2.0 * any(w.likeness(o) for w in near for o in own)
@@ -354,7 +85,7 @@ def via(draft: Draft, table: Table, one: Link) -> ForeignKey | None:
     return scored[0][2]
 
 
-def _resolve_numbers(draft: Draft) -> None:
+def resolve_numbers(draft: Draft) -> None:
     """ "A rating of 5", "5 stars", "order 17"."""
     for one in draft.links:
         if one.role or one.number is None:
@@ -363,13 +94,7 @@ def _resolve_numbers(draft: Draft) -> None:
         number = int(one.number) if one.number == int(one.number) else one.number
         if near and near.role != "target" and draft.numeric(near):
             column = draft.column(near, "number")
-        elif (
-            near
-            and near.table
-            and near.table.key
-            and draft.gap(near, one) == 0
-            and near.end == one.start
-        ):
+        elif near and near.table and near.table.key and near.end == one.start:
             column = near.table.key
         else:
             raise NotUnderstood(f"I don't know what {one.text!r} refers to.")
@@ -378,13 +103,17 @@ def _resolve_numbers(draft: Draft) -> None:
         draft.filters.append((one.start, new))
 
 
-def _resolve_relations(draft: Draft) -> None:
+def resolve_relations(draft: Draft) -> None:
     """Flags, dates that are set or not, and tables that are only named: "customers with orders"."""
     for one in draft.links:
         if one.role or not (one.tables or one.columns):
             continue
         best = one.columns[0][0] if one.columns else 0
-        column = next((c for s, c in one.columns if s == best and _is_set(draft, c)), None)
+        flags = [c for score, c in one.columns if score == best and _is_set(draft, c)]
+        own = [c for c in flags if c.table in {table.name for table in draft.starts}]
+        column = next(iter(own or flags), None)
+        if one.text in ("time", "date", "day"):  # "on time"
+            continue
         if column is not None and (not one.tables or one.tables[0][0] < best):
             one.role = "value"
             _add_flag(draft, one, column)
@@ -394,12 +123,6 @@ def _resolve_relations(draft: Draft) -> None:
             best < 1 and one.text in ignored("events")
         ):
             one.role = "repeated"
-
-
-def _is_related(draft: Draft, table: Table) -> bool:
-    """Whether rows of a table are directly above or below those asked for."""
-    starts = [draft.subject, *([draft.measure.table] if draft.measure else [])]
-    return any(draft.above(start, table) or draft.above(table, start) for start in starts)
 
 
 def _is_set(draft: Draft, column: Column) -> bool:
@@ -415,7 +138,7 @@ def _add_flag(draft: Draft, one: Link, column: Column) -> None:
         new = Filter(draft.table(column), column, "empty", (), 0 if negation else one.start + 1000)
     elif negation:
         new = Filter(draft.table(column), negation=negation)
-    elif _is_related(draft, draft.table(column)):
+    elif draft.related(draft.table(column)):
         return
     else:
         new = Filter(draft.table(column))
@@ -425,30 +148,20 @@ def _add_flag(draft: Draft, one: Link, column: Column) -> None:
 def _add_relation(draft: Draft, one: Link, table: Table) -> None:
     one.role = "relation"
     negation = draft.negation(one)
-    base = draft.measure.table if draft.measure else draft.subject
-    above = draft.above(base, table) or draft.above(draft.subject, table)
+    above = any(draft.above(start, table) for start in draft.starts)
     used = {f.table.name for _, f in draft.filters} | {draft.subject.name}
     used |= {f.measure.table.name for _, f in draft.filters if f.measure}
     covered = any(f.negation == negation for _, f in draft.filters)
-    if (negation and not (above and covered)) or (
-        not negation and not above and table.name not in used
-    ):
+    if not (above and covered) if negation else not (above or table.name in used):
         draft.filters.append((one.start, Filter(table, negation=negation)))
 
 
 def _used(draft: Draft) -> set[Column | None]:
     measure = draft.measure.column if draft.measure else None
     group = draft.group if isinstance(draft.group, Column) else None
-    roles = {
-        column
-        for _, one in draft.filters
-        if one.via
-        for column in draft.schema.table(one.via.table).columns
-        if column.name == one.via.column
-    }
-    return (
-        {o.column for _, o in draft.filters} | {*draft.select, measure, group, draft.order} | roles
-    )
+    roles = [draft.schema.column(one.via) for _, one in draft.filters if one.via]
+    filtered = [one.column for _, one in draft.filters]
+    return {*filtered, *draft.select, measure, group, draft.order, *roles}
 
 
 def nested(draft: Draft) -> list[tuple[int, Filter]]:

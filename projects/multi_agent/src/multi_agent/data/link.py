@@ -79,12 +79,18 @@ def link(
             text = _text(words, start, start + size)
             named.setdefault(size, Link(start, start + size, text)).values = matches
         candidates += [*plain, *named.values()]
-    candidates.sort(key=lambda one: (one.start - one.end, _KINDS[one.kind], one.start))
+    candidates.sort(key=lambda one: (one.start - one.end, _rank(one), one.start))
     links: list[Link] = []
     for one in candidates:
         if all(one.end <= other.start or one.start >= other.end for other in links):
             links.append(one)
     return sorted(links, key=lambda one: one.start)
+
+
+def _rank(one: Link) -> int:
+    """Order among phrases of the same length: a column's full name of several words comes first."""
+    full = one.end - one.start > 1 and one.kind == "item" and one.columns[:1]
+    return -1 if full and full[0][0] == 1 else _KINDS[one.kind]
 
 
 def _text(words: Sequence[Word], start: int, end: int) -> str:

@@ -1,9 +1,9 @@
 """What a question asks, apart from the language and from SQL.
 
-    LogicalForm(orders, measure=Measure("count", orders), filters=(Filter(orders, status, "in", …),))
+    LogicalForm(orders, measure=Measure("count", orders), filters=(Filter(orders, status, …),))
 
-`interpret` makes it from the links of a question, `sql` turns it into a query, and `describe` says it
-in plain words.
+`interpret` makes it from the links of a question, `sql` turns it into a query, and `describe` puts
+it in plain words.
 """
 
 from __future__ import annotations
@@ -94,8 +94,9 @@ class LogicalForm:
 def describe(form: LogicalForm) -> str:
     """The form in plain words, for the user to check.
 
-    >>> describe(LogicalForm(Table("orders", (), 9), measure=Measure("count", Table("orders", (), 9))))
-    'number of orders'
+    >>> orders = Table("orders", (), 9)
+    >>> describe(LogicalForm(orders, measure=Measure("count", orders), limit=3))
+    'number of orders; only 3'
     """
     what = ", ".join(map(str, form.select)) or form.subject.name
     if form.measure is not None:

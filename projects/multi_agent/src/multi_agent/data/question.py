@@ -1,10 +1,11 @@
 """Questions in plain English over a database never seen before, without a language model.
 
     parse = QuestionParser(database).parse("How many orders were cancelled in 2024?")
-    parse.sql, parse.reading       # 'SELECT COUNT(*) …', 'number of orders; orders.status cancelled; …'
+    parse.reading              # 'number of orders; orders.status cancelled; …'
+    parse.sql                  # 'SELECT COUNT(*) AS value FROM orders WHERE …'
 
-The steps are files: `link` -> `interpret` (to a `logical_form`) -> `sql`. A question of which a word
-has no use in the query is not answered: `problem` says which.
+The steps are files: `link` -> `interpret` (to a `logical_form`) -> `sql`. A question with a word
+that has no use in the query is not answered: `problem` names the word.
 """
 
 from __future__ import annotations

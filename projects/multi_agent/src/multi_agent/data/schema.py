@@ -22,6 +22,7 @@ Kind = Literal["number", "year", "date", "flag", "text"]
 _SAMPLE = 2000  # rows per table from which kinds are inferred
 _DATE = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d.*)?")
 _FLAGS = ({"y", "n"}, {"yes", "no"}, {"true", "false"}, {"t", "f"})
+_YEARS = {"year", "founded", "established", "built", "released", "published", "since"}
 _IDS = ("id", "key", "code", "number")
 _ROLES = ("manager", "supervisor", "boss", "parent", "mentor", "lead", "leader", "reports")
 _LABELS = ("name", "title", "label", "full name", "description", "code", "number")
@@ -111,6 +112,10 @@ class Schema:
         """The foreign key of a column."""
         keys = self.foreign_keys
         return next((k for k in keys if (k.table, k.column) == (column.table, column.name)), None)
+
+    def column(self, key: ForeignKey) -> Column:
+        """The column of a foreign key."""
+        return next(one for one in self.table(key.table).columns if one.name == key.column)
 
     def paths(self, start: Table, end: Table) -> tuple[tuple[ForeignKey, ...], ...]:
         """The shortest ways from many to one; each row of `start` meets one row of `end` at most.
@@ -234,7 +239,7 @@ def _kind(name: str, declared: str, cells: list[Any]) -> Kind:
     if cells and all(isinstance(cell, (int, float)) for cell in cells):
         if set(cells) <= {0, 1} and (texts & {"is", "has", "can"} or len(set(cells)) == 2):
             return "flag"
-        year = "year" in texts and all(1000 <= cell <= 2200 for cell in cells)
+        year = texts & _YEARS and all(1000 <= cell <= 2200 for cell in cells)
         return "year" if year else "number"
     numeric = re.search(r"INT|REAL|NUM|DEC|DOUBLE|FLOAT", declared)
     return "number" if not cells and numeric else "text"
@@ -263,10 +268,10 @@ def _inferred_keys(tables: tuple[Table, ...]) -> list[ForeignKey]:
             is_id = column.words[-1].text in _IDS or column.name.endswith("Id")
             for target in tables:
                 key = target.key
-                if key is None or (target == table and column.key) or not stems or column == key:
+                if key is None or target == table or not stems or column.kind != key.kind:
                     continue
                 own = [word.stem for word in target.words]
-                equal = column.name.lower() == key.name.lower() != "id" and target != table
+                equal = column.name.lower() == key.name.lower() != "id"
                 if equal or (is_id and (stems == own or stems == own[-1:])):
                     keys.append(ForeignKey(table.name, column.name, target.name, key.name))
                     break

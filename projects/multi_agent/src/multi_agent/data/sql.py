@@ -142,13 +142,10 @@ class _Scope:
             alias = self.join(up)
             inner = _Scope(self.schema, self.schema.table(key.table))
             rest = [one for one in group if one.column or one.table.name != key.table]
-            where = " AND ".join(
-                [f"{quote(key.table)}.{quote(key.column)} IS NOT NULL", *inner._all(rest)]
-            )
-            parts.append(
-                f"{alias}.{quote(key.target_column)} IN (SELECT {quote(key.table)}.{quote(key.column)}"
-                f" {inner.source} WHERE {where})"
-            )
+            inside = f"{quote(key.table)}.{quote(key.column)}"
+            where = " AND ".join([f"{inside} IS NOT NULL", *inner._all(rest)])
+            outside = f"{alias}.{quote(key.target_column)}"
+            parts.append(f"{outside} IN (SELECT {inside} {inner.source} WHERE {where})")
         return parts
 
     def _direct(self, one: Filter) -> str:
@@ -197,6 +194,8 @@ def descent(schema: Schema, start: Table, end: Table) -> tuple[tuple[ForeignKey,
     for up, table in sorted(above, key=lambda one: len(one[0])):
         base = schema.base(table, end)
         if base is not None and base != table and (down := schema.paths(base, table)):
+            if len({path[-1] for path in down}) > 1:
+                raise BadInput(f"{base.name} refers to {table.name} in several ways.")
             return up, down[0][-1]
     raise BadInput(f"{start.name} and {end.name} are not related.")
 
@@ -206,7 +205,7 @@ def _when(condition: str, value: str) -> str:
 
 
 def to_sql(form: LogicalForm, schema: Schema) -> str:
-    """The query. Raises BadInput if its tables are not related in a way that avoids counting twice."""
+    """The query. Raises BadInput if its tables can't be joined without counting rows twice."""
     if form.measure is None:
         return _list_sql(form, schema)
     group = [schema.table(form.group.table) if isinstance(form.group, Column) else form.group]

@@ -101,9 +101,9 @@ class ValueIndex:
             parts = [self._parts.get(w.stem) or self._parts.get(w.text, set()) for w in names]
             if common := set.intersection(*parts):
                 return stop - start, [self._long[number] for number in sorted(common)]
-            if stop == end > max(start, 1) and look_up:
-                if values := self._look_up(" ".join(texts[start:end])):
-                    return end - start, values
+            searched = look_up and stop == end > max(start, 1)
+            if searched and (values := self._look_up(" ".join(texts[start:end]))):
+                return end - start, values
         return 0, []
 
     def _look_up(self, text: str) -> list[Value]:
@@ -152,4 +152,6 @@ def _countries() -> dict[str, list[str]]:
     aliases["NL"] += ["the Netherlands", "Holland"]
     by_name = {names[code].lower(): [code, *others] for code, others in aliases.items()}
     common = {"usa": aliases["US"], "uk": aliases["GB"], "czech republic": aliases["CZ"]}
-    return {code.lower(): others for code, others in aliases.items()} | by_name | common
+    peoples = {d: [code, names[code]] for d, code in lexicon()["demonyms"].items()}
+    codes = {code.lower(): others for code, others in aliases.items()}
+    return peoples | codes | by_name | common

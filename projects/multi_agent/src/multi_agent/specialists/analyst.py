@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import re
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from multi_agent.data.database import Database
 from multi_agent.data.question import Parse, QuestionParser
 from multi_agent.specialists import Context, Workspace
 from multi_agent.state import Evidence, Result, Step
+from seedbed.errors import BadInput, DeadlineExceeded
 from seedbed.models.prompts import load_prompt
+
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
 
 _REPAIRS = 2
 _MAX_LISTED = 30  # rows in the short answer
-_MAX_EVIDENCE = 2000  # characters of rows in the evidence
 
 
 class Analyst:
@@ -44,52 +47,46 @@ class Analyst:
     def work(self, step: Step, context: Context) -> Result:
         """Answer one question, or return the reason why not as the problem."""
         if context.model is not None:
-            return self._work_with_model(step, context)
+            return self._work_with_model(step, context.model, context)
         parse = self._parser.parse(step.task)
         if parse.problem:
             return Result(
                 step=step.id, problem=parse.problem, question=parse.question, options=parse.options
             )
-        rows = context.call("query_database", sql=parse.sql)
-        return self._result(step, parse, rows)
+        try:
+            return self._result(step, parse, context.call("query_database", sql=parse.sql))
+        except (BadInput, DeadlineExceeded) as error:
+            return Result(step=step.id, problem=str(error), reading=parse.reading)
 
-    def _work_with_model(self, step: Step, context: Context) -> Result:
-        from seedbed.errors import BadInput, DeadlineExceeded
-
-        assert context.model is not None
-        problem = context.problem or "nothing"
-        prompt = load_prompt("multi_agent.data", "sql")
-        dialect = "DuckDB" if self._database.is_duckdb else "SQLite"
+    def _work_with_model(self, step: Step, model: BaseChatModel, context: Context) -> Result:
+        prompt, problem = load_prompt("multi_agent.data", "sql"), context.problem or "nothing"
+        facts = {"schema": self._database.schema.text, "question": step.task}
+        facts["dialect"] = "DuckDB" if self._database.is_duckdb else "SQLite"
         for _ in range(1 + _REPAIRS):
-            text = prompt.render(
-                dialect=dialect,
-                schema=self._database.schema.text,
-                problem=problem,
-                question=step.task,
-            )
-            sql = _sql_of(context.model.invoke(text).text)
+            text = prompt.render(problem=problem, **facts)
+            sql = _sql_of(model.invoke(text).text)
             if sql.upper().startswith("NONE"):
-                return Result(
-                    step=step.id, problem=sql.partition(":")[2].strip() or "No such data."
-                )
+                reason = sql.partition(":")[2].strip() or "The database has no such data."
+                return Result(step=step.id, problem=reason)
+            parse = Parse(sql, reading=f"The query of the model for: {step.task}")
             try:
-                self._database.query(f"EXPLAIN {sql}")
+                return self._result(step, parse, context.call("query_database", sql=sql))
             except (BadInput, DeadlineExceeded) as error:
                 problem = f"{sql}\n{error}"
-                continue
-            rows = context.call("query_database", sql=sql)
-            return self._result(step, Parse(sql, reading=f"SQL for: {step.task}"), rows)
         return Result(step=step.id, problem=f"No query worked. The last error: {problem}")
 
-    def _result(self, step: Step, parse: Parse, data: dict[str, Any]) -> Result:
+    def _result(self, step: Step, parse: Parse, data: dict[str, Any] | str) -> Result:
+        if isinstance(data, str):  # cut by the tool's output limit
+            return Result(step=step.id, problem="The result is too long.", reading=parse.reading)
         rows = data["rows"]
-        answer, number = _answer(rows, parse.unit, truncated=data.get("truncated", False))
+        answer, number = _answer(rows, parse.unit)
         output = "\n".join(" | ".join(map(_text, row)) for row in [data["columns"], *rows])
-        evidence = Evidence(
-            kind="query", source=self._database.name, text=parse.sql, output=output[:_MAX_EVIDENCE]
+        query = Evidence(
+            kind="query", source=self._database.name, text=parse.sql, output=output[:2000]
         )
+        reading = parse.reading
         return Result(
-            step=step.id, answer=answer, number=number, reading=parse.reading, evidence=(evidence,)
+            step=step.id, answer=answer, number=number, reading=reading, evidence=(query,)
         )
 
 
@@ -103,27 +100,23 @@ def _sql_of(reply: str) -> str:
     return (fenced[1] if fenced else reply).strip().rstrip(";")
 
 
-def _answer(rows: list[list[Any]], unit: str, *, truncated: bool) -> tuple[str, float | None]:
+def _answer(rows: list[list[Any]], unit: str) -> tuple[str, float | None]:
     """The short answer, and its number if it is a single one."""
     if not rows or all(value is None for value in rows[0]):
         return "none", None
-    if len(rows) == 1 and len(rows[0]) == 1:
-        value = rows[0][0]
-        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        name = "" if unit in ("cents", "cent") else unit.upper() if len(unit) == 3 else unit
-        return f"{_text(value)} {name}".strip() if is_number else _text(value), (
-            float(value) if is_number else None
-        )
-    lines = [_line(row) for row in rows[:_MAX_LISTED]]
+    value = rows[0][0]
+    if len(rows) == len(rows[0]) == 1 and isinstance(value, int | float):
+        shown = "" if unit in ("cents", "cent") else unit.upper() if len(unit) == 3 else unit
+        return f"{_text(value)} {shown}".strip(), float(value)
     separator = "; " if len(rows[0]) > 1 else ", "
-    more = f" and {len(rows) - len(lines)} more" if len(rows) > len(lines) else ""
-    return separator.join(lines) + more + (" (first 1000 only)" if truncated else ""), None
+    more = f" and {len(rows) - _MAX_LISTED} more" if len(rows) > _MAX_LISTED else ""
+    return separator.join(map(_line, rows[:_MAX_LISTED])) + more, None
 
 
 def _line(row: list[Any]) -> str:
-    """Texts side by side; a number after them in brackets, "Anna Schmidt (12)"."""
+    """Texts side by side, a number after them in brackets: "Anna Schmidt (12)"."""
     texts = [_text(value) for value in row if value is not None]
-    if len(texts) > 1 and isinstance(row[-1], (int, float)) and isinstance(row[-2], str):
+    if len(texts) > 1 and isinstance(row[-1], int | float):
         return f"{' '.join(texts[:-1])} ({texts[-1]})"
     return " ".join(texts)
 
@@ -131,15 +124,11 @@ def _line(row: list[Any]) -> str:
 def _text(value: Any) -> str:
     """A value as people write it.
 
-    >>> _text(1234.5), _text(3.14159), _text(None)
-    ('1,234.50', '3.14', '')
+    >>> _text(1234.5), _text(3.14159), _text(12000)
+    ('1,234.50', '3.14', '12,000')
     """
-    if value is None:
-        return ""
-    if isinstance(value, float):
-        if value == int(value):
-            return f"{value:,.0f}"
+    if isinstance(value, float) and value != int(value):
         return f"{value:,.2f}" if abs(value) >= 1 else f"{value:.4g}"
-    if isinstance(value, int) and not isinstance(value, bool):
-        return f"{value:,}" if abs(value) >= 10_000 else str(value)
-    return str(value)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.0f}"
+    return "" if value is None else str(value)
