@@ -334,6 +334,29 @@ class TestBatches:
         assert closed.is_set()
 
 
+class SlowServe:
+    """Ray Serve whose proxy misses the first call's deadline, and then accepts connections."""
+
+    def __init__(self) -> None:
+        self.calls: list[dict[str, Any]] = []
+        self.proxy: socket.socket | None = None
+
+    def start(self, **options: Any) -> None:
+        self.calls.append(options)
+        if self.proxy is None:
+            address = ("127.0.0.1", options["http_options"]["port"])
+            self.proxy = socket.create_server(address)
+            raise TimeoutError("HTTP proxies not available after 60s.")
+
+
+def test_start_waits_for_slow_proxies() -> None:
+    serve, port = SlowServe(), free_port()
+    ray_app._start(serve, "127.0.0.1", port, local=True)
+    assert serve.proxy is not None
+    serve.proxy.close()
+    assert len(serve.calls) == 2 and serve.calls[0]["proxy_location"] == "HeadOnly"
+
+
 class TestSettings:
     @pytest.mark.parametrize(
         ("args", "said"),

@@ -13,7 +13,9 @@ import math
 import os
 import re
 import signal
+import socket
 import threading
+import time
 from collections.abc import Callable
 from contextlib import closing, suppress
 from functools import partial
@@ -36,6 +38,7 @@ log = logging.getLogger(__name__)
 
 NAME = "llm_service"
 MOST_REPLICAS = 16  # of one model, when their number follows the load
+PROXY_SECONDS = 240.0  # that the HTTP proxies have to start, after Ray's own 60
 GRACE = 30.0  # seconds that running requests have when a replica is stopped
 _CPUS = {"chat": 1.0, "embedding": 0.5}  # that Ray sets aside for a replica
 _HEAD = {"node:__internal_head__": 0.001}  # a resource that only Ray's head node has
@@ -74,10 +77,7 @@ def run(
     _connect(ray, address, _cpus(table, replicas))
     signal.signal(signal.SIGTERM, _interrupt)  # Ray has set its own, which ends it at once
     try:
-        serve.start(
-            proxy_location="HeadOnly" if local else "EveryNode",
-            http_options={"host": host, "port": port, "request_timeout_s": None},
-        )
+        _start(serve, host, port, local=local)
         _deploy(serve, application(config, settings, replicas=replicas, local=local))
         log.info("%s: serving on http://%s:%d", NAME, host, port)
         threading.Event().wait()
@@ -87,6 +87,30 @@ def run(
         with suppress(Exception):  # the cluster may be what went away
             serve.delete(NAME)  # running requests end; `shutdown` would begin with the HTTP proxy
         ray.shutdown()
+
+
+def _start(serve: Any, host: str, port: int, *, local: bool) -> None:
+    """Start the controller and the HTTP proxies. Raises Unavailable if these don't get ready.
+
+    Ray waits 60 s for a proxy, too short for a busy machine. A second call finds what has started
+    and doesn't wait; then a proxy that accepts connections is ready.
+    """
+    options = {
+        "proxy_location": "HeadOnly" if local else "EveryNode",
+        "http_options": {"host": host, "port": port, "request_timeout_s": None},
+    }
+    try:
+        serve.start(**options)
+        return
+    except TimeoutError:
+        log.warning("The HTTP proxies of Ray are slow to start; waiting for them")
+    serve.start(**options)
+    end = time.monotonic() + PROXY_SECONDS
+    while time.monotonic() < end:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            return
+        time.sleep(0.5)
+    raise Unavailable("The HTTP proxies of Ray did not start.", hint="See the logs in /tmp/ray.")
 
 
 def app(args: dict[str, str]) -> Application:
