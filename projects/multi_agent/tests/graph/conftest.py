@@ -51,10 +51,10 @@ def scripted_team(
     tools: list[Tool] | None = None,
     **options: Any,
 ) -> Team:
-    names = {"asks", "verifies", "models"}
+    names = {"asks", "verifies", "models", "lease_seconds"}
     settings = {k: v for k, v in options.items() if k not in names}
     config = load(Config, data_dir=folder, **settings)
-    store = RunStore(folder / "runs.sqlite")
+    store = RunStore(config.database_url or folder / "runs.sqlite")
     stack.callback(store.close)
     checkpointer = stack.enter_context(open_checkpointer(config))
     memory = Memory(store.engine, kinds=config.memory)

@@ -92,8 +92,9 @@ def test_token_budget_stops_the_model_and_rules_go_on(open_scripted: Open, scrip
         [scripted("alpha", lambda step, context: "7")], models={"planner": script}
     )
     run = team.wait(team.start("What is alpha?", limits=Limits(tokens=1)))
-    assert len(script.calls) == 1
-    assert run.status == "stopped" and "budget of 1 token" in run.reason
+    assert len(script.calls) == 1 and run.answer.text == "7"
+    failed = [e.data["reason"] for e in team.store.events(run.id) if e.kind == "model_failed"]
+    assert "budget of 1 token" in failed[0]
 
 
 def test_writer_refuses_numbers_that_no_step_found(open_scripted: Open, scripted: Any) -> None:
