@@ -49,11 +49,13 @@ class Planner:
         ()
         """
         whole, pieces = self.best(task), clauses(task)
-        parts = [self._part(piece, first=number == 0) for number, piece in enumerate(pieces)]
+        parts = [
+            self._part(piece, before) for before, piece in zip(["", *pieces], pieces, strict=False)
+        ]
         worth = max(whole.bid + WHOLE_BONUS, WORTH_TRYING)
         if len(parts) > 1 and min(bid for _, bid in parts) > worth:
             return self._steps([steps for steps, _ in parts])
-        steps, bid = self._part(task, first=True)
+        steps, bid = self._part(task, "")
         return self._steps([steps]) if bid >= WORTH_TRYING else ()
 
     def best(self, task: str, without: Sequence[str] = ()) -> Choice:
@@ -80,10 +82,10 @@ class Planner:
                     changes[step.id] = step.model_copy(update={"specialist": choice.specialist})
         return tuple(changes.get(step.id, step) for step in plan) if changes else None
 
-    def _part(self, piece: str, *, first: bool) -> tuple[list[Choice], float]:
+    def _part(self, piece: str, before: str) -> tuple[list[Choice], float]:
         """One question, or an operand and the calculation with it, whichever fits better."""
-        if not first and refers(piece):
-            direct = self.best(refer(piece, "s0").replace("{s0}", SOME_NUMBER))
+        if before and refers(piece, before):
+            direct = self.best(refer(piece, "s0", before).replace("{s0}", SOME_NUMBER))
             return [Choice(piece, direct.specialist, direct.bid)], direct.bid
         direct = self.best(piece)
         if parts := operand(piece):
@@ -99,12 +101,12 @@ class Planner:
         steps: list[Step] = []
         numbers = count(1)
         for part in parts:
-            last = steps[-1].id if steps else ""
+            last, before = (steps[-1].id, steps[-1].task) if steps else ("", "")
             for position, choice in enumerate(part):
                 id, task, after = f"s{next(numbers)}", choice.task, ()
                 if position:
                     task, after = task.replace("{}", f"{{{steps[-1].id}}}"), (steps[-1].id,)
-                elif last and refers(task):
-                    task, after = refer(task, last), (last,)
+                elif last and refers(task, before):
+                    task, after = refer(task, last, before), (last,)
                 steps.append(Step(id=id, specialist=choice.specialist, task=task, after=after))
         return tuple(steps)

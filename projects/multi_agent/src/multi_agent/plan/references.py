@@ -27,6 +27,13 @@ _BACK = re.compile(
     rf"(?=\s*(?:[?.,;!]|$)|\s+{_NEXT})",
     re.IGNORECASE,
 )
+_SUBJECT = re.compile(
+    r"\b(?:do|does|did|is|are|was|were|has|have|can|may|will)\s+"
+    r"(?P<it>it|they|he|she|th(?:is|at|ese|ose)\s+(?!is\b|are\b)[a-z]+)\s+[a-z]",
+    re.IGNORECASE,
+)
+_THERE = re.compile(r"\b(?P<it>there)\s*[?.!]?$", re.IGNORECASE)
+_ENTITY = re.compile(r"\s*(?:and\s+)?(?:which|who|where)\b", re.IGNORECASE)
 _LEAD = (
     r"(?:what(?:'s| is| are| would be| was)|how much (?:is|are|was)|calculate|compute|work out|"
     r"give me|tell me)"
@@ -61,17 +68,31 @@ _IF = re.compile(
 )
 
 
-def refers(text: str) -> bool:
-    """Whether a question is about the answer of the one before it."""
-    return _BACK.search(text) is not None
+def refers(text: str, before: str = "") -> bool:
+    """Whether a question is about the answer of the one before it.
+
+    "It" is, only if that one asks for a person, a thing or a place: "it" in "how long is the
+    warranty, and does it cover batteries?" is the warranty.
+    """
+    return _reference(text, before) is not None
 
 
-def refer(text: str, step: str) -> str:
-    """The question with the reference replaced by the place of a step's answer."""
-    match = _BACK.search(text)
-    return (
-        text if match is None else f"{text[: match.start('it')]}{{{step}}}{text[match.end('it') :]}"
-    )
+def refer(text: str, step: str, before: str = "") -> str:
+    """The question with the reference replaced by the place of a step's answer.
+
+    >>> refer("when does it close?", "s1", before="Which branch has most books?")
+    'when does {s1} close?'
+    """
+    match = _reference(text, before)
+    if match is None:
+        return text
+    place = f"in {{{step}}}" if match["it"].lower() == "there" else f"{{{step}}}"
+    return f"{text[: match.start('it')]}{place}{text[match.end('it') :]}"
+
+
+def _reference(text: str, before: str) -> re.Match[str] | None:
+    patterns = (_BACK, _SUBJECT, _THERE) if _ENTITY.match(before) else (_BACK,)
+    return next(filter(None, (pattern.search(text) for pattern in patterns)), None)
 
 
 def operand(text: str) -> tuple[str, str] | None:

@@ -31,7 +31,7 @@ MAX_DIGITS = 100  # of a rounded number, and of a factorial's argument
 def _registry() -> Any:
     import pint
 
-    registry: Any = pint.UnitRegistry(non_int_type=Fraction)
+    registry: Any = pint.UnitRegistry(non_int_type=Fraction, on_redefinition="ignore")
     definitions = [f"{code} = [money_{code}]" for code in CURRENCIES]
     # pint's own are the Julian year of 365.25 days and the US survey acre.
     for definition in [*definitions, "year = 365 * day", "acre = 4046.8564224 * meter ** 2"]:
