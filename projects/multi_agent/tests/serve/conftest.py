@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -63,7 +63,7 @@ class Clerk:
         )
 
 
-def look(query: str, rows: int) -> str:
+def look(query: str, rows: int) -> str:  # noqa: ARG001
     """Look something up.
 
     Args:
@@ -75,8 +75,8 @@ def look(query: str, rows: int) -> str:
 
 
 @contextmanager
-def open_clerk_team(folder: Path, **settings: Any) -> Iterator[tuple[Team, Clerk]]:
-    config, clerk = load(Config, data_dir=folder, **settings), Clerk()
+def open_clerk_team(folder: Path) -> Iterator[tuple[Team, Clerk]]:
+    config, clerk = load(Config, data_dir=folder), Clerk()
     with ExitStack() as stack:
         store = RunStore(folder / "runs.sqlite")
         stack.callback(store.close)
@@ -85,9 +85,7 @@ def open_clerk_team(folder: Path, **settings: Any) -> Iterator[tuple[Team, Clerk
         workspace = Workspace(config)
         specialists: Any = {"clerk": clerk}
         tools = [tool_of(look)]
-        team = Team(
-            config, workspace, tools, store, checkpointer, memory, specialists=specialists
-        )
+        team = Team(config, workspace, tools, store, checkpointer, memory, specialists=specialists)
         stack.callback(team.close)
         stack.callback(clerk.gate.set)
         yield team, clerk
@@ -97,12 +95,6 @@ def open_clerk_team(folder: Path, **settings: Any) -> Iterator[tuple[Team, Clerk
 def clerk_team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace]:
     with open_clerk_team(tmp_path_factory.mktemp("team")) as (team, clerk):
         yield SimpleNamespace(team=team, clerk=clerk)
-
-
-@pytest.fixture
-def open_team(tmp_path: Path) -> Iterator[Callable[..., tuple[Team, Clerk]]]:
-    with ExitStack() as stack:
-        yield lambda **settings: stack.enter_context(open_clerk_team(tmp_path, **settings))
 
 
 @pytest.fixture(scope="session")

@@ -279,7 +279,7 @@ def test_metrics_count_runs_steps_and_tool_calls(client: TestClient, clerk_team:
     assert metrics()[name] == before.get(name, 0) + 1
 
 
-def test_terminal_prints_a_run_its_events_and_a_list(client: TestClient, clerk_team: Any) -> None:
+def test_terminal_prints_a_run_its_events_and_a_list(clerk_team: Any) -> None:
     team = clerk_team.team
     run = team.wait(team.start("How many orders?"))
     assert terminal.answer_text(run, team).startswith("42 orders")

@@ -4,8 +4,8 @@
         ...    # GET /metrics has them
 
 `agents_runs{status}` is read from the store, which processes share. The histograms count the work
-of this process: `agents_run_seconds{outcome}` from start to end (answer, no_answer, stopped,
-failed), `agents_specialist_seconds{specialist,outcome}` of a step (answer, problem) and
+of this process: `agents_run_seconds{outcome}` from start to end (answer, no_answer, failed),
+`agents_specialist_seconds{specialist,outcome}` of a step (answer, problem) and
 `agents_tool_seconds{tool,outcome}` of a tool call (ok, error).
 """
 
@@ -54,9 +54,8 @@ class TeamMetrics:
             case "tool_ended":
                 outcome = "error" if data.get("problem") else "ok"
                 _TOOLS.labels(data["tool"], outcome).observe(data["seconds"])
-            case "answer" | "failed" | "stopped":
-                sure = "answer" if data.get("confident") else "no_answer"
-                outcome = sure if event.kind == "answer" else event.kind
+            case "answer" | "failed":
+                outcome = {True: "answer", False: "no_answer"}.get(data.get("confident"), "failed")
                 seconds = (event.at - self._store.run(event.run).created_at).total_seconds()
                 _RUNS.labels(outcome).observe(seconds)
 
@@ -70,7 +69,7 @@ class TeamMetrics:
         try:
             with self._store.engine.connect() as connection:
                 query = sa.select(runs.c.status, sa.func.count()).group_by(runs.c.status)
-                counts |= {status: count for status, count in connection.execute(query)}
+                counts |= dict(connection.execute(query).all())
         except SeedbedError:
             return []
         gauge = GaugeMetricFamily("agents_runs", "Runs by status.", labels=["status"])

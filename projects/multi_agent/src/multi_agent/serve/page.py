@@ -53,13 +53,9 @@ class Page:
             with gr.Tabs():
                 with gr.Tab("Task"), gr.Row(elem_id="columns"):
                     with gr.Column(scale=4, elem_id="main"):
-                        gr.Textbox(
-                            label="Task",
-                            placeholder="A question over the database, the documents, or numbers",
-                            max_length=MAX_TASK,
-                            max_lines=8,
-                            elem_id="task",
-                        )
+                        hint = "A question over the database, the documents, or numbers"
+                        limits: Json = {"max_length": MAX_TASK, "max_lines": 8}
+                        gr.Textbox(label="Task", placeholder=hint, elem_id="task", **limits)
                         self._add_html("ask", "samples", *RUN_PARTS)
                     with gr.Column(scale=1, elem_id="side"):
                         self._add_html("runs")
@@ -91,13 +87,13 @@ class Page:
         """The parts that have changed since `shown`, which is empty for a run just opened."""
         texts = dict.fromkeys(self.parts, "") | {"team": self._team()}
         texts |= {"runs": _attempt(lambda: render("runs", self.store.runs(RUNS), run_id))}
-        texts |= {"ask": render("ask", ""), "samples": render("samples", SAMPLES)}
-        if run_id:
-            texts["samples"] = ""
-            try:
-                texts |= self._run(self.store.run(run_id))
-            except Exception as error:
-                texts["head"] = html.error(public_message(error, _log))
+        config = self.team.config
+        sample = not (run_id or config.database or config.documents)
+        texts |= {"ask": render("ask", ""), "samples": render("samples", SAMPLES) if sample else ""}
+        try:
+            texts |= self._run(self.store.run(run_id)) if run_id else {}
+        except Exception as error:
+            texts["head"] = html.error(public_message(error, _log))
         del texts["note"], texts["memory"]
         now = {name: hash(text) for name, text in texts.items()} | {"run": run_id}
         before = shown if shown.get("run") == run_id else {}
@@ -113,7 +109,7 @@ class Page:
         actions: dict[str, Callable[[], str | None]] = {
             "start": lambda: team.start(text, key or None),
             "fork": lambda: team.fork(run_id, key, text),
-            "stop": lambda: team.stop(key),
+            "stop": lambda: team.stop(key) or "The run stops after the calls in progress.",
             "answer": lambda: team.answer(key, text),
             "replay": lambda: self._replay(key),
             "forget": lambda: team.memory.forget(key),
@@ -169,14 +165,8 @@ class Page:
             picture = self.team.graph.get_graph()
             names = [name for name in picture.nodes if not name.startswith("__")]
             before = {n: [e.source for e in picture.edges if e.target == n] for n in names}
-            boxes = [
-                {
-                    "id": name,
-                    "title": name,
-                    "task": (getattr(nodes, name).__doc__ or "").split("\n")[0],
-                }
-                for name in names
-            ]
+            docs = {name: str(getattr(nodes, name).__doc__).split("\n")[0] for name in names}
+            boxes = [{"id": name, "title": name, "task": docs[name]} for name in names]
             placed = layout(list(before.items()))
             self._team_html = _attempt(lambda: render("team", self.team, boxes, placed))
         return self._team_html
