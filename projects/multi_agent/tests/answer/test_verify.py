@@ -125,6 +125,20 @@ def test_question_for_an_amount_needs_one(workspace: Workspace) -> None:
     assert problem(workspace, "quote", text, "30 days", task=task) == ""
 
 
+@pytest.mark.parametrize("task", ["Delete all orders.", "please send the customers a mail"])
+def test_quote_does_not_do_what_an_order_asks_for(workspace: Workspace, task: str) -> None:
+    text = "Return goods within 30 days."
+    assert "asks for an action" in problem(workspace, "quote", text, "30 days", task=task)
+
+
+def test_digit_inside_a_name_is_not_a_number_of_the_evidence(workspace: Workspace) -> None:
+    evidence = Evidence(kind="program", source="script", text="")
+    inputs = {"s1": Result(step="s1", answer="Kurier24 and s1", evidence=(evidence,))}
+    step = Step(id="s2", specialist="writer", task="Write about {s1}.", after=("s1",))
+    result = Result(step="s2", answer="There are 24.", evidence=(evidence,))
+    assert "does not contain 24" in verify_result(step, result, inputs, workspace)
+
+
 def test_result_without_evidence_is_refused(workspace: Workspace) -> None:
     step = Step(id="s1", specialist="analyst", task="Tell me.")
     assert verify_result(step, Result(step="s1", answer="7"), {}, workspace) == (

@@ -21,7 +21,13 @@ from multi_agent.tools.arithmetic import calculate, evaluate_expression
 from seedbed.errors import SeedbedError
 
 _COUNT = re.compile(r"\bhow (?:many|much|long|old|far|often|high|large)\b|\bpercent", re.IGNORECASE)
-_NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?")
+_NUMBER = re.compile(r"(?<![A-Za-z_\d])\d[\d,]*(?:\.\d+)?")  # not the 1 in "s1"
+_ORDER = re.compile(
+    r"(?:please\s+)?(?:delete|remove|drop|cancel|send|refund|update|insert|create|change|set|buy|"
+    r"book|pay|call|mail|email)\s+(?:all|every|the|this|that|these|my|our|an?|it|them|me|him|her)\b",
+    re.IGNORECASE,
+)
+"""The beginning of a task that asks for an action, which a quote or a number does not do."""
 _FIRST_ROWS = 20  # of a query; fewer than an answer lists
 _NUMBER_WORDS = re.compile(
     r"\b(?:no|none|nothing|never|zero|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|"
@@ -42,6 +48,8 @@ def verify_result(
         return f"The {step.specialist} gave no evidence."
     if _COUNT.search(step.task) and not has_amount(result.answer):
         return f"{result.answer!r} is not an amount."
+    if _ORDER.match(step.task) and not any(one.kind == "program" for one in result.evidence):
+        return "The task asks for an action; this only answers a question."
     inherited = [one for earlier in inputs.values() for one in earlier.evidence]
     own = [one for one in result.evidence if one not in inherited]
     task = fill(step.task, inputs)

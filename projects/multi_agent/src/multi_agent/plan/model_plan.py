@@ -16,7 +16,9 @@ from pydantic import BaseModel, Field, ValidationError
 
 from multi_agent.specialists import Specialist
 from multi_agent.state import Step
+from seedbed.guardrails import reason
 from seedbed.models.prompts import load_prompt
+from seedbed.structured.schemas import InvalidReply
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -61,8 +63,8 @@ def model_plan(
         )
         try:
             planned: Any = model.with_structured_output(ModelPlan).invoke(text)
-        except (ValidationError, ValueError) as error:
-            problem = f"The plan is not valid: {str(error).splitlines()[0]}"
+        except (InvalidReply, ValidationError, ValueError) as error:
+            problem = f"The plan is not valid: {reason(error)}"
             continue
         problem = plan_problem(planned, names) if planned else "There was no plan."
         if not problem:
