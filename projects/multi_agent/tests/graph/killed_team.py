@@ -2,8 +2,8 @@
 
     python killed_team.py       # a line of JSON on stdin forks a process, whose pid it prints
 
-An order has a `folder`, a `url` (or null), the `thread` of a run, the `lease` in seconds, and a file
-`ready` that appears when the team is open. The process starts the run unless it
+An order has a `folder`, a `url` (or null), the `thread` of a run, the `lease` in seconds, and a
+file `ready` that appears when the team is open. The process starts the run unless it
 exists, or continues it, and ends with it. Calls of tools are lines in FOLDER/THREAD.calls.
 """
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import signal
@@ -43,6 +42,12 @@ class Process:
         except ProcessLookupError:
             return False
         return True
+
+    def freeze(self) -> None:
+        self.send(signal.SIGSTOP)
+        tasks = Path(f"/proc/{self.pid}/task")
+        while any(" T " not in (task / "stat").read_text() for task in tasks.iterdir()):
+            time.sleep(0.001)
 
 
 class World:
@@ -215,13 +220,12 @@ def test_process_frozen_for_longer_than_its_lease_repeats_nothing(
         frozen = world.fork(thread)
         calls = random.randint(1, 5)
         world.until(lambda: sum(world.calls(thread).values()) >= calls, frozen)  # noqa: B023
-        frozen.send(signal.SIGSTOP)
+        frozen.freeze()
         while not world.writable():
             frozen.send(signal.SIGCONT)
-            time.sleep(0.001)
-            frozen.send(signal.SIGSTOP)
+            frozen.freeze()
         # 2. Another one takes over, and the first wakes up in the middle of that, or later.
-        ended = {call: 1 for call in world.ended(thread)}
+        ended = dict.fromkeys(world.ended(thread), 1)
         other = world.fork(thread)
         taken = len(world.store.events(world.run(thread).id)) + random.randint(1, 8)
         world.until(

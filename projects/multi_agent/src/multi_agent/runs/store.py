@@ -33,6 +33,7 @@ from seedbed.errors import Conflict, NotFound, SeedbedError, Unavailable
 _SETTING = "SEEDBED_DATABASE_URL"
 _CREATION_LOCK = 8002_2026  # advisory lock of Postgres: any number that no other program uses
 _POLL = 0.2  # seconds until the events of another process are noticed
+_IDLE_SECONDS = 5
 _ENDED = ("done", "stopped", "failed")
 _COLUMNS = ("thread", "status", "created_at", "ended_at", "parent")
 
@@ -123,8 +124,16 @@ def open_engine(url: str | Path) -> sa.Engine:
     if engine.dialect.name == "sqlite":
         with suppress(OSError):  # SQLite reports the folder that it cannot open
             Path(str(engine.url.database)).parent.mkdir(parents=True, exist_ok=True)
+    else:
+        sa.event.listen(engine, "connect", _limit_idle)
     sa.event.listen(engine, "handle_error", _translate)
     return engine
+
+
+def _limit_idle(connection: Any, _record: Any) -> None:
+    """Let Postgres take its locks from a process that is frozen in a transaction."""
+    connection.execute(f"SET idle_in_transaction_session_timeout = '{_IDLE_SECONDS}s'")
+    connection.commit()
 
 
 def _translate(context: sa.ExceptionContext) -> SeedbedError | None:
@@ -211,7 +220,7 @@ class RunStore:
             rows = connection.execute(query.where(runs.c.thread == thread) if thread else query)
             return [_record(dict(row)) for row in rows.mappings()]
 
-    def update(self, id: str, *, when: Collection[Status] = (), **fields: Any) -> RunRecord:
+    def update(self, id: str, *, when: Collection[str] = (), **fields: Any) -> RunRecord:
         """Change fields of a run; `status` sets `ended_at` too. Raises NotFound.
 
         Raises Conflict if the status is not among `when`: of two processes that resume a run with
