@@ -13,7 +13,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from multi_agent.data.words import SUFFIXES, Word, name_words
+from multi_agent.data.words import RATIOS, SUFFIXES, Word, name_words
 
 if TYPE_CHECKING:
     from multi_agent.data.database import Database
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 Kind = Literal["number", "year", "date", "flag", "text"]
 _SAMPLE = 2000  # rows per table from which kinds are inferred
 _DATE = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d.*)?")
+_COMPACT_DATE = re.compile(r"(1[89]|20)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])")
 _FLAGS = ({"y", "n"}, {"yes", "no"}, {"true", "false"}, {"t", "f"})
 _YEARS = {"year", "founded", "established", "built", "released", "published", "since"}
 _IDS = ("id", "key", "code", "number")
@@ -102,7 +103,9 @@ class Schema:
         """One line per table, for the prompt of a model."""
         lines = []
         for table in self.tables:
-            columns = [f"{c.name} {c.kind}" for c in table.columns if not c.expression]
+            columns = [
+                f"{c.name} {c.kind}" for c in table.columns if c.kind == "date" or not c.expression
+            ]
             keys = [k for k in self.foreign_keys if k.table == table.name]
             columns += [f"{k.column} -> {k.target}.{k.target_column}" for k in keys]
             lines.append(f"{table.name} ({table.rows} rows): {', '.join(columns)}")
@@ -221,8 +224,16 @@ def _table(database: Database, name: str, raw: list[tuple[str, str, bool]]) -> T
         kind = _kind(column, declared, cells)
         nullable = len(cells) < len(sample)
         truth = _truth(cells) if kind == "flag" else (True, False)
-        columns.append(Column(name, column, kind, unit, key, nullable, truth, words=parts))
+        compact = kind == "date" and bool(cells) and bool(_COMPACT_DATE.fullmatch(str(cells[0])))
+        iso = _iso(column) if compact else ""
+        columns.append(Column(name, column, kind, unit, key, nullable, truth, iso, words=parts))
     return Table(name, tuple(columns), rows, words)
+
+
+def _iso(column: str) -> str:
+    """SQL for a date stored as 20250131."""
+    text = f'CAST({{t}}."{column}" AS TEXT)'
+    return f"substr({text}, 1, 4) || '-' || substr({text}, 5, 2) || '-' || substr({text}, 7, 2)"
 
 
 def _kind(name: str, declared: str, cells: list[Any]) -> Kind:
@@ -233,6 +244,8 @@ def _kind(name: str, declared: str, cells: list[Any]) -> Kind:
     if declared.startswith(("DATE", "TIMESTAMP")) and all(isinstance(c, str) for c in cells):
         return "date"
     if cells and all(isinstance(cell, str) and _DATE.fullmatch(cell) for cell in cells):
+        return "date"
+    if cells and all(_COMPACT_DATE.fullmatch(str(cell)) for cell in cells):
         return "date"
     if cells and {str(cell).lower() for cell in cells} in _FLAGS:
         return "flag"
@@ -279,18 +292,29 @@ def _inferred_keys(tables: tuple[Table, ...]) -> list[ForeignKey]:
 
 
 def _with_revenue(table: Table) -> Table:
-    """A line with a quantity and a price gets the column `quantity * price`."""
+    """A line with a quantity and a price gets the column `quantity * price`.
+
+    With a discount in percent it gets two, of which a question has to say which: net and gross.
+    """
     numbers = [column for column in table.columns if column.kind == "number"]
     quantity = next((c for c in numbers if {w.text for w in c.words} & {"quantity", "units"}), None)
     if quantity and {w.text for w in quantity.words} & {"stock", "available", "hand", "reorder"}:
         return table
     prices = [c for c in numbers if any(w.text == "price" for w in c.words)]
     discount = next((c for c in table.columns if c.words[0].text == "discount"), None)
-    if quantity is None or len(prices) != 1 or discount is not None:
+    if quantity is None or len(prices) != 1 or (discount and discount.unit not in RATIOS):
         return table
     price = prices[0]
-    expression = f'{{t}}."{quantity.name}" * {{t}}."{price.name}"'
-    name = f"{quantity.name} * {price.name}"
-    words = name_words("line_revenue")
-    line = Column(table.name, name, "number", price.unit, expression=expression, words=words)
-    return Table(table.name, (*table.columns, line), table.rows, table.words)
+    gross = f'{{t}}."{quantity.name}" * {{t}}."{price.name}"'
+    sums = {"line_revenue": (f"{quantity.name} * {price.name}", gross)}
+    if discount:
+        net = f'{gross} * (1 - {{t}}."{discount.name}" / 100.0)'
+        sums = {
+            "gross_revenue": sums["line_revenue"],
+            "net_revenue": (f"{quantity.name} * {price.name} less {discount.name}", net),
+        }
+    lines = tuple(
+        Column(table.name, name, "number", price.unit, expression=sql, words=name_words(words))
+        for words, (name, sql) in sums.items()
+    )
+    return Table(table.name, (*table.columns, *lines), table.rows, table.words)

@@ -16,6 +16,7 @@ _TOKEN = re.compile(
     r"\d{4}-\d\d-\d\d|\d{4}s\b|\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?(?=\D|$)|[^\W\d_]\w*|\w+|[€$£%,;]"
 )
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_GENERAL = ("type", "name", "code", "date", "number", "class", "status", "city", "group")
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,7 @@ UNITS: dict[str, tuple[str, float]] = {
     for name, factor in units.items()
 }
 """Kind and size of a unit: {"hours": ("time", 3600), …}; money is counted in whole units."""
+RATIOS = frozenset(lexicon()["units"]["ratio"])
 SUFFIXES = UNITS.keys() - set("second minute hour day week month year euro dollar cent".split())
 """Units that end a column's name; "day" alone is the name of a day."""
 
@@ -82,6 +84,10 @@ def _groups() -> dict[str, frozenset[int]]:
 def tokenize(text: str) -> list[Word]:
     """The words of a sentence; "didn't" is "did not", and a possessive 's is dropped."""
     text = re.sub(r"[’`]", "'", text)
+    text = re.sub(r"\bi\.?e\.|\be\.?g\.", ",", text, flags=re.I)
+    text = re.sub(r"[()]|[.?!](?=\s+\w)|\s[-–—]\s", " , ", text)
+    text = re.sub(r"\b(have|has|is|are|was|were|do|does|did)nt\b", r"\1 not", text, flags=re.I)
+    text = re.sub(r"\b(what|who|where|when)s\b", r"\1 is", text, flags=re.I)
     text = re.sub(r"\bcannot\b|\bcan't\b", "can not", text)
     text = re.sub(r"n't\b", " not", text)
     text = re.sub(r"(?<=\w)'(?:s|re|ve|ll|d)?(?=\W|$)", " ", text)
@@ -92,10 +98,31 @@ def tokenize(text: str) -> list[Word]:
 def name_words(name: str) -> tuple[Word, ...]:
     """The words of a table's or a column's name, abbreviations written out.
 
-    >>> [w.text for w in name_words("OrderQty")]
-    ['order', 'quantity']
+    >>> [w.text for w in name_words("OrderQty")], [w.text for w in name_words("CUSTNO")]
+    (['order', 'quantity'], ['customer', 'number'])
     """
-    parts = re.findall(r"[^\W_]+", _CAMEL.sub("_", name).lower())
+    parts = re.findall(r"[^\W_]+", (name if name.isupper() else _CAMEL.sub("_", name)).lower())
     short = lexicon()["abbreviations"]
-    parts = [p for p in parts if p not in ("tbl", "dim", "fact")] or parts or [name]
+    parts = [piece for part in parts for piece in _pieces(part, name.isupper())]
+    parts = [p for p in parts if p not in lexicon()["ignored"]["tables"].split()] or parts or [name]
     return tuple(word(part) for whole in parts for part in short.get(whole, whole).split())
+
+
+@cache
+def _pieces(name: str, is_upper: bool) -> tuple[str, ...]:
+    """A run-together name in two parts, of which one at least is an abbreviation: cust|no."""
+    short = lexicon()["abbreviations"]
+
+    def is_known(part: str) -> bool:
+        return part in short or part in _GENERAL or word(part).stem in _groups()
+
+    if is_known(name):
+        return (name,)
+    for cut in range(2, len(name) - 1):
+        left, right = name[:cut], name[cut:]
+        brief = left in short or right in short
+        if brief and is_known(left) and is_known(right):
+            return left, right
+    if len(name) > 5 and name[-2:] in ("no", "nm", "dt", "cd") and is_upper:
+        return name[:-2], name[-2:]
+    return (name[1:],) if name[1:] in _GENERAL else (name,)  # ctype: the type of a customer
