@@ -157,6 +157,7 @@ class Draft:
         """The column that a phrase names, by its words and the tables around. Raises at a tie."""
         beside = {t.name for o in (self.before(one), self.next(one)) if o for _, t in o.tables[:1]}
         mentioned = self.mentioned()
+        own = self.words[one.start : one.end]
         scored = []
         for score, column in one.columns:
             if kinds and column.kind not in kinds:
@@ -167,6 +168,8 @@ class Draft:
             if self._subject is not None:
                 score += 0.7 * (column.table == self._subject.name)
                 score += 0.2 * self.above(self._subject, self.table(column))
+            rest = [w for w in column.words if all(w.stem != o.stem for o in own)]
+            score += 0.3 * any(w.stem == o.stem for w in rest for o in self.words)
             score += 0.1 * (not kinds and column.words[-1].text in ("name", "title"))
             scored.append((score, column))
         if not scored:

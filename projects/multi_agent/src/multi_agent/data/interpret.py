@@ -40,6 +40,7 @@ def interpret(words: Sequence[Word], links: list[Link], schema: Schema) -> Logic
     # 2. What is asked for
     asking = _claim_functions(draft)
     resolve_target(draft, asking, order, group)
+    _resolve_wish(draft)
     _resolve_group(draft, group)
     resolve_order(draft, order)
     # 3. Filters
@@ -69,6 +70,17 @@ def _claim_group(draft: Draft) -> Link | None:
         one.role = after.role = "group"
         group = after
     return group
+
+
+def _resolve_wish(draft: Draft) -> None:
+    """ "Which book …? I need the title": the column to show."""
+    for one in draft.links:
+        wish = draft.links[draft.links.index(one) - 1]
+        if one.role or not one.columns or wish.role != "asking" or wish.end > one.start:
+            continue
+        named = [c for _, c in one.columns if c.table == draft.subject.name]
+        if wish is not draft.links[0] and named and draft.measure is None:
+            draft.select, one.role = (named[0],), "target"
 
 
 def _resolve_group(draft: Draft, group: Link | None) -> None:

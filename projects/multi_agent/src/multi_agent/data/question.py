@@ -19,7 +19,7 @@ from multi_agent.data.link import Link, link, vocabulary
 from multi_agent.data.logical_form import describe
 from multi_agent.data.sql import to_sql
 from multi_agent.data.value_index import ValueIndex
-from multi_agent.data.words import Word, lexicon, tokenize, word
+from multi_agent.data.words import Word, clauses, lexicon, tokenize, word
 from seedbed.errors import BadInput
 
 _MAX_WORDS = 60
@@ -81,7 +81,12 @@ class QuestionParser:
         """The words, "inactive" as "not active" if the database only knows "active"."""
         words: list[Word] = []
         vocabulary_stems = {w.stem for _, parts in vocabulary(self._schema) for w in parts}
-        for one in tokenize(question):
+        opposites = {word(a).stem: word(b) for a, b in lexicon()["antonyms"].items()}
+        for one in tokenize(clauses(question)):
+            opposite = opposites.get(one.stem)
+            if opposite and opposite.stem in vocabulary_stems and one.stem not in vocabulary_stems:
+                words += [word("not"), opposite]
+                continue
             for prefix in ("un", "in", "non"):
                 rest = word(one.text.removeprefix(prefix))
                 if (

@@ -9,7 +9,7 @@ from multi_agent.data.link import Link
 from multi_agent.data.logical_form import Measure
 from multi_agent.data.order import TOTALS, Order, is_summed, is_table, number_of
 from multi_agent.data.schema import Column, Table
-from multi_agent.data.words import word
+from multi_agent.data.words import UNITS, word
 
 
 def resolve_target(
@@ -27,6 +27,9 @@ def resolve_target(
     who = target if kind == "who" and target is first else None
     if who and not who.tables and draft.schema.reference(who.columns[0][1]):
         return _select(draft, draft.column(who), who)  # "who is the manager of"
+    if first and first.unit and draft.function == "count" and (column := _measured(draft, first)):
+        first.role = "target"  # "how many litres"
+        return _measure(draft, column)
     if (kind and not (who and who.tables)) or (draft.function == "count" and value):
         return _resolve_without_target(draft, kind, order, first)
     if draft.function == "much" and target and not draft.numeric(target):
@@ -42,6 +45,14 @@ def resolve_target(
             return _ask_rows(draft, group)
         after.role, target = "target", after
     _ask_columns(draft, target)
+
+
+def _measured(draft: Draft, one: Link) -> Column | None:
+    """The only column in a unit, among the tables named or among all."""
+    numbers = [c for t in draft.schema.tables for c in t.columns if draft.is_number(c)]
+    same = [c for c in numbers if c.unit and UNITS[c.unit] == UNITS[one.unit]]
+    same = [c for c in same if c.table in draft.mentioned()] or same
+    return same[0] if len(same) == 1 else None
 
 
 def _qualifies(draft: Draft, table: Table, after: Link) -> bool:

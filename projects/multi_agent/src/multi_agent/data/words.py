@@ -16,7 +16,7 @@ _TOKEN = re.compile(
     r"\d{4}-\d\d-\d\d|\d{4}s\b|\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?(?=\D|$)|[^\W\d_]\w*|\w+|[€$£%,;]"
 )
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
-_GENERAL = ("type", "name", "code", "date", "number", "class", "status", "city", "group")
+_GENERAL = ("type", "name", "code", "date", "number", "class", "status", "city", "group", "limit", "test", "line")
 
 
 @dataclass(frozen=True)
@@ -84,14 +84,25 @@ def _groups() -> dict[str, frozenset[int]]:
 def tokenize(text: str) -> list[Word]:
     """The words of a sentence; "didn't" is "did not", and a possessive 's is dropped."""
     text = re.sub(r"[’`]", "'", text)
-    text = re.sub(r"\bi\.?e\.|\be\.?g\.", ",", text, flags=re.I)
-    text = re.sub(r"[()]|[.?!](?=\s+\w)|\s[-–—]\s", " , ", text)
-    text = re.sub(r"\b(have|has|is|are|was|were|do|does|did)nt\b", r"\1 not", text, flags=re.I)
-    text = re.sub(r"\b(what|who|where|when)s\b", r"\1 is", text, flags=re.I)
     text = re.sub(r"\bcannot\b|\bcan't\b", "can not", text)
     text = re.sub(r"n't\b", " not", text)
     text = re.sub(r"(?<=\w)'(?:s|re|ve|ll|d)?(?=\W|$)", " ", text)
     return [word(token, capital=token[0].isupper()) for token in _TOKEN.findall(text)]
+
+
+def clauses(text: str) -> str:
+    """A question with a comma for each bracket and full stop, and set phrases in plain words.
+
+    >>> clauses("whats sold (so far)? I'd like the name.")
+    "what is sold ,  , , I'd like the name."
+    """
+    text = re.sub(r"\bi\.?e\.|\be\.?g\.", ",", text, flags=re.I)
+    text = re.sub(r"\s*[()]|[?!;](?=\s+\w)|(?<=[a-z]{3})\.(?=\s+[A-Z])|\s[-–—]\s", " , ", text)
+    text = re.sub(r"\b(have|has|is|are|was|were|do|does|did)nt\b", r"\1 not", text, flags=re.I)
+    text = re.sub(r"\b(what|who|where|when)s\b", r"\1 is", text, flags=re.I)
+    for phrase, plain in lexicon()["phrases"].items():
+        text = re.sub(rf"\b(?:{phrase})(?!\w)", plain, text, flags=re.I)
+    return text
 
 
 @cache
