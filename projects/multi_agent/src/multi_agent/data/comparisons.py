@@ -8,6 +8,7 @@ from typing import Any
 from multi_agent.data.draft import Draft, NotUnderstood
 from multi_agent.data.link import Link
 from multi_agent.data.logical_form import Filter, Measure
+from multi_agent.data.order import count_of
 from multi_agent.data.schema import Column
 from multi_agent.data.words import UNITS, word
 
@@ -53,6 +54,18 @@ def _claim(draft: Draft, one: Link) -> Comparison | None:
     for other in (after, draft.next(after)):  # "3 different products", "10 in stock"
         if other and other.start == end and other.operators & {"distinct", "within"}:
             after, end = draft.next(other), other.end
+    while after and after.start == end and draft.is_adjective(after):  # "one DAMAGED copy"
+        after, end = draft.next(after), after.end
+    times = draft.words[last.end].text if last.end < len(draft.words) else ""
+    if times in ("time", "times") or last.text in ("once", "twice"):
+        items = draft.items_before(one)
+        before = next((o for o in items if o.table and draft.gap(o, one) == 0), None)
+        if before is None:
+            raise NotUnderstood(f"I don't know what happened {last.text} {times}.")
+        for other in draft.links:
+            if times and other.start == last.end:
+                other.role = "comparison"
+        after, unit = None, None
     close = after is not None and after.start == end and draft.is_item(after)
     argument = after if close and after and (after.table or draft.numeric(after)) else before
     size = max(number.number or 0 for number in numbers)
@@ -124,12 +137,16 @@ def _compared(draft: Draft, one: Comparison) -> list[Filter]:
         draft.subject if draft.group is None or isinstance(draft.group, Column) else draft.group
     )
     values = tuple(int(v) if v == int(v) else v for v in one.values)
-    if argument and argument.table and not draft.numeric(argument) and argument.table != entity:
+    column = draft.select[0] if draft.select else draft.measure and draft.measure.column
+    of_rows = argument and argument.table and not draft.numeric(argument)
+    if argument and of_rows and argument.table == entity and column and column.kind == "text":
+        counted = count_of(draft, argument, entity)  # "borrowers with more than 20 loans"
+        return [Filter(entity, column, one.operator, values, measure=counted)]
+    if argument and argument.table and of_rows and argument.table != entity:
         if one.operator == "between":
             raise NotUnderstood("I can't compare a count with a range.")
-        return [
-            Filter(entity, None, one.operator, values, measure=Measure("count", argument.table))
-        ]
+        measure = count_of(draft, argument, argument.table)
+        return [Filter(entity, None, one.operator, values, measure=measure)]
     column = _column_of(draft, one)
     table = draft.table(column)
     if not draft.above(entity, table) and (one.function or column.expression):

@@ -184,9 +184,9 @@ class Draft:
 
     def hinted(self, hint: str, table: Table) -> Column | None:
         """The column of a table that an adjective is about: the price for "cheap"."""
-        if "date" in hint.split():
+        if hint == "date":
             return self.date_of(table)
-        stems = [word(name).stem for name in hint.split()]
+        stems = [word(name).stem for name in hint.split() if name != "date"]
         plain = [c for c in table.columns if not c.key and not self.schema.reference(c)]
         matches = [
             (place, column)
@@ -198,6 +198,8 @@ class Draft:
         if others and matches[0][0] > 1:  # the first two words are sure, the others guesses
             options = sorted({str(column) for _, column in matches})
             raise NotUnderstood(f"It can be about {' or '.join(options)}.", "Which one?", options)
+        if not matches and "date" in hint.split() and table.words[-1].text not in ignored("persons"):
+            return self.date_of(table)
         return matches[0][1] if matches else None
 
     def date_of(self, table: Table) -> Column | None:

@@ -56,6 +56,12 @@ def interpret(words: Sequence[Word], links: list[Link], schema: Schema) -> Logic
 
 def _claim_group(draft: Draft) -> Link | None:
     group = None
+    ranked = any(one.role == "order" for one in draft.links)
+    for one in draft.free("which") if ranked else ():  # "in which month … the most"
+        after = draft.next(one)
+        if after is not None and after.text in _PERIODS and not after.role:
+            one.role = after.role = "group"
+            return after
     for one in draft.free("group"):
         after = draft.next(one)
         verb = one.start > 0 and draft.words[one.start - 1].text.endswith(("ed", "en", "made"))

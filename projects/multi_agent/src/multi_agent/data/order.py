@@ -116,7 +116,7 @@ def _order_value(draft: Draft, order: Order) -> Measure | Column:
         raise NotUnderstood(f"I don't know what {order.at.text!r} refers to.")
     if function == "count" or (not draft.numeric(argument) and not (function and argument.table)):
         if argument.table is not None:
-            return Measure("count", argument.table)
+            return count_of(draft, argument, argument.table)
         counted = draft.column(argument)
         return Measure("count", draft.table(counted), counted)
     if draft.numeric(argument) or argument.table is None:
@@ -138,6 +138,17 @@ def _order_value(draft: Draft, order: Order) -> Measure | Column:
     extreme = "max" if order.descending else "min"
     name: Any = {"much": "sum", "": "sum" if summed else extreme}.get(function, function)
     return Measure(name, draft.table(column), column)
+
+
+def count_of(draft: Draft, one: Link, table: Table) -> Measure:
+    """The number of rows; of the tickets in "ticket sales" with a quantity, their total."""
+    words = draft.words[one.start : one.end]
+    sold = len(table.words) > 1 and table.words[-1].text in ("sale", "sales")
+    if sold and table.words[0].stem in {w.stem for w in words[-1:]}:
+        quantities = [c for c in table.columns if c.words[-1].text == "quantity"]
+        if len(quantities) == 1:
+            return Measure("sum", table, quantities[0])
+    return Measure("count", table)
 
 
 def number_of(draft: Draft, table: Table) -> Column:

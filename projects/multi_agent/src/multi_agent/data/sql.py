@@ -169,7 +169,7 @@ class _Scope:
         if base is None:
             raise BadInput(f"{one.measure.table.name} are not related to {one.table.name}.")
         inner = _Scope(self.schema, base)
-        alias, key = inner.reach(one.table), one.table.key
+        alias, key = inner.reach(one.table), one.column or one.table.key
         outer = self.reach(one.table)
         if key is None or outer is None:
             raise BadInput(f"{one.table.name} has no key to count by.")

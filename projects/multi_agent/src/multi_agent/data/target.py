@@ -7,7 +7,7 @@ from typing import Any
 from multi_agent.data.draft import Draft, NotUnderstood, ignored
 from multi_agent.data.link import Link
 from multi_agent.data.logical_form import Measure
-from multi_agent.data.order import TOTALS, Order, is_summed, is_table, number_of
+from multi_agent.data.order import TOTALS, Order, count_of, is_summed, is_table, number_of
 from multi_agent.data.schema import Column, Table
 from multi_agent.data.words import UNITS, word
 
@@ -42,7 +42,7 @@ def resolve_target(
         after = draft.next(target)
         draft.subject = target.table
         if after is None or not _qualifies(draft, target.table, after):
-            return _ask_rows(draft, group)
+            return _ask_rows(draft, group, target)
         after.role, target = "target", after
     _ask_columns(draft, target)
 
@@ -65,14 +65,14 @@ def _qualifies(draft: Draft, table: Table, after: Link) -> bool:
     return direct and plain and numeric and not timed
 
 
-def _ask_rows(draft: Draft, group: Link | None) -> None:
+def _ask_rows(draft: Draft, group: Link | None, target: Link) -> None:
     sold = next((o for o in draft.links if draft.is_item(o) and o.text == "sell"), None)
     quantities = [c for _, c in sold.columns if draft.is_number(c)] if sold else []
     if sold and quantities and (draft.function == "count" or (group and not draft.function)):
         sold.role = "function"
         draft.measure = Measure("sum", draft.table(quantities[0]), quantities[0])
     elif draft.function in ("count", "share", "difference") or (group and not draft.function):
-        draft.measure = Measure("count", draft.subject)
+        draft.measure = count_of(draft, target, draft.subject)
     elif draft.function and draft.inner == "count":
         raise NotUnderstood(f"I can't compute the {draft.function} of a number of rows.")
     elif draft.function:
