@@ -8,18 +8,17 @@ stories with different results. The phrases and stories are in phrases.toml.
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import dataclass
 from datetime import date
 from fractions import Fraction
 from functools import lru_cache
 from itertools import permutations
-from typing import Any
 
 from multi_agent.tools.arithmetic.phrases import NEUTRAL, Frame, frames, rules, slot_class
+from multi_agent.tools.arithmetic.stories import best
 from multi_agent.tools.arithmetic.tokens import Token, Tokens, tokenize
-from multi_agent.tools.arithmetic.values import evaluate, kind, quantity, text_of
+from multi_agent.tools.arithmetic.values import evaluate, text_of
 from seedbed.errors import BadInput, TooLarge
 
 MAX_TASK = 1_000  # characters
@@ -57,13 +56,28 @@ def calculate(task: str) -> Calculation:
     # 1. Numbers, units and dates become tokens.
     tokens = tokenize(task)
     # 2. Phrases become the tokens of their values.
-    while _reduce(tokens):
+    while _reduce(tokens, "rates", "rules"):
         pass
     # 3. One value is left, or a little story with several.
     if token := _single(tokens):
         return _calculation(token)
-    name, token = _story(tokens)
+    try:
+        name, token = _story(tokens)
+    except BadInput as problem:
+        try:
+            name, token = _free_story(task)
+        except BadInput as other:
+            raise (other if other.message.startswith("Amb") else problem) from None
     return _calculation(token, f"{name}: ")
+
+
+def _free_story(task: str) -> tuple[str, Token]:
+    """The name and the result of the formula that fits a story in any words."""
+    tokens = tokenize(task)
+    tables = ("rates",) if "percent" in tokens.text else ("rates", "story")
+    while _reduce(tokens, *tables):
+        pass
+    return best(tokens)
 
 
 def looks_like_arithmetic(task: str) -> float:
@@ -95,35 +109,18 @@ def _calculation(token: Token, name: str = "") -> Calculation:
     return Calculation(plain, None, text, token.expression, reading)
 
 
-def _reduce(tokens: Tokens) -> bool:
+def _reduce(tokens: Tokens, *tables: str) -> bool:
     """Replace the first phrase that fits by its value."""
-    for pattern, expression in rules():
+    for pattern, expression in rules(*tables):
         if match := pattern.search(tokens.text):
             operators = [_OPERATORS[word] for word in match[0].split() if word in _OPERATORS]
             expression = expression.replace(" op ", f" {''.join(operators[:1])} ")
-            token = _compute(expression, [slot for slot in match.groups() if slot], tokens)
+            token = tokens.compute(expression, [slot for slot in match.groups() if slot])
             name = tokens.add(token.value, token.expression)
             tokens.text = f"{tokens.text[: match.start()]}{name} {tokens.text[match.end() :]}"
             tokens.computed = True
             return True
     return False
-
-
-def _compute(expression: str, slots: list[str] | tuple[str, ...], tokens: Tokens) -> Token:
-    """The value of an expression over slots a, b, c …, and how it reads."""
-    values: dict[str, Any] = {"year": quantity(1, "year"), "pi": quantity(Fraction(math.pi))}
-    values["today"] = date.today()
-    texts = {"today": "today", "year": "1 year", "pi": "pi"}
-    for letter, words in zip("abcdef", slots, strict=False):
-        parts = [tokens.names[name] for name in re.findall(r"[A-Z]\d+", words)]
-        # A percentage enters an expression as a plain number.
-        plain = [p.value.to("") if kind(p.value) == "P" else p.value for p in parts]
-        values[letter] = plain if len(parts) > 1 else plain[0]
-        inner = ", ".join(part.expression for part in parts)
-        compound = len(parts) == 1 and re.search(r"[-+*/,] ", inner)
-        texts[letter] = f"({inner})" if compound else inner
-    text = re.sub(r"\b(?:[a-f]|today|year|pi)\b", lambda match: texts[match[0]], expression)
-    return Token(evaluate(expression, values), text)
 
 
 def _single(tokens: Tokens) -> Token | None:
@@ -146,7 +143,7 @@ def _story(tokens: Tokens) -> tuple[str, Token]:
         if slots := _slots(frame, tokens.text):
             try:
                 expression = next(e for ask, e in frame.answers if ask.search(tokens.text))
-                token = _in_unit(_compute(expression, slots, tokens), tokens)
+                token = _in_unit(tokens.compute(expression, slots), tokens)
                 results[text_of(token.value)] = (frame.name, token)
             except BadInput as error:
                 problem = error.message

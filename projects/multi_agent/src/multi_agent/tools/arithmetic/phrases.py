@@ -27,6 +27,7 @@ DISPLAY = {name: names.split(",")[0] for name, names in _FILE["units"].items()}
 UNITS = {alias: name for alias, name in _aliases("units").items() if alias != "in"}
 MONEY = _aliases("currencies")
 NEUTRAL = frozenset(LISTS["neutral"].split())
+CUES = {name: re.compile(rf"\b(?:{words})\b") for name, words in _FILE["cues"].items()}
 _THINGS = frozenset(LISTS["things"].split())
 _CLASSES: dict[str, str] = _FILE["classes"]
 _VALUE = rf"{_CLASSES['V']}\d+ "
@@ -55,9 +56,10 @@ class Frame:
 
 
 @cache
-def rules() -> tuple[tuple[re.Pattern[str], str], ...]:
+def rules(*tables: str) -> tuple[tuple[re.Pattern[str], str], ...]:
     """Phrases and their expressions, in order of precedence."""
-    return tuple((_phrase(phrase), expression) for phrase, expression in _FILE["rules"].items())
+    entries = [entry for table in tables for entry in _FILE[table].items()]
+    return tuple((_phrase(phrase), expression) for phrase, expression in entries)
 
 
 @cache
@@ -69,7 +71,14 @@ def frames() -> tuple[Frame, ...]:
 @cache
 def vocabulary() -> frozenset[str]:
     """Every word with a meaning of its own; others are names of things."""
-    text = " ".join([*_FILE["rules"], LISTS["blocking"], *(" ".join(f.words) for f in frames())])
+    text = " ".join(
+        [
+            *_FILE["rates"],
+            *_FILE["rules"],
+            LISTS["blocking"],
+            *(" ".join(f.words) for f in frames()),
+        ]
+    )
     return (NEUTRAL | frozenset(re.findall(r"[a-z]+", text))) - _THINGS
 
 

@@ -7,6 +7,7 @@ tokens.names["N1"].value           # 2000
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -76,6 +77,22 @@ class Tokens:
         self.names[name] = Token(value, expression or text_of(value))
         return name
 
+    def compute(self, expression: str, slots: list[str] | tuple[str, ...]) -> Token:
+        """The value of an expression over slots a, b, c …, and how it reads."""
+        values: dict[str, Any] = {"year": quantity(1, "year"), "pi": quantity(Fraction(math.pi))}
+        values["today"] = date.today()
+        texts = {"today": "today", "year": "1 year", "pi": "pi"}
+        for letter, words in zip("abcdef", slots, strict=False):
+            parts = [self.names[name] for name in re.findall(r"[A-Z]\d+", words)]
+            # A percentage enters an expression as a plain number.
+            plain = [p.value.to("") if kind(p.value) == "P" else p.value for p in parts]
+            values[letter] = plain if len(parts) > 1 else plain[0]
+            inner = ", ".join(part.expression for part in parts)
+            compound = len(parts) == 1 and re.search(r"[-+*/,] ", inner)
+            texts[letter] = f"({inner})" if compound else inner
+        text = re.sub(r"\b(?:[a-f]|today|year|pi)\b", lambda match: texts[match[0]], expression)
+        return Token(evaluate(expression, values), text)
+
     def replace(self, pattern: str, function: Callable[[re.Match[str]], str | None]) -> None:
         """Replace every match outside other words and tokens; None leaves it as it is."""
 
@@ -94,6 +111,11 @@ def tokenize(task: str) -> Tokens:
         text = re.sub(old, new, text)
     if re.search(r"interest|compound|grow|shrink|depreciate|loses|increases|rises", text):
         text = re.sub(r"\b(?:per|every|each|a) (?:year|annum)\b|p\.a\.", "annually", text)
+    if re.search(
+        r"price|vat\b|tax|discount|bill|invoice|\bpay|\bpaid|interest|salary|budget", text
+    ):
+        if not re.search(r"\b(kg|kilo|gram|ounce|lbs?\b|oz\b|weigh|heavy)", text):
+            text = re.sub(r"\bpounds?\b", "gbp", text)
     tokens = Tokens(f" {text} ")
     _read_dates(tokens)
     _read_numerals(tokens)
@@ -247,10 +269,12 @@ def _read_quantities(tokens: Tokens) -> None:
 
     ending = rf"(?! ?(?:percent\b|{_UNIT}|{_CURRENCY}|\(|\d|of\b))"
     tokens.replace(rf"[-(]*{_NUMBER}(?: ?[-+*/^] ?[-(]*{_NUMBER}\)*)+{ending}", expression)
-    tokens.replace(  # from 40 to 50 euros
-        rf"((?:from|between) {_LITERAL}) ((?:to|and) {_LITERAL} ?{_CURRENCY})",
-        lambda m: f"{m[1]} {m[3]} {m[2]}",
-    )
+    for names in (_CURRENCY, _UNIT):  # from 40 to 50 euros
+        tokens.replace(
+            rf"((?:from|between) {_LITERAL}) ((?:to|and) {_LITERAL} ?{names})",
+            lambda m: f"{m[1]} {m[3]} {m[2]}",
+        )
+    tokens.replace(rf"\({_UNIT}\)", lambda _: "")  # pounds (lb)
     tokens.replace(rf"{_CURRENCY} ?({_LITERAL})", lambda m: money(m[2], m[1]))
     tokens.replace(rf"(-?{_LITERAL})[ -]?{_CURRENCY}", lambda m: money(m[1], m[2]))
     tokens.replace(
@@ -260,7 +284,7 @@ def _read_quantities(tokens: Tokens) -> None:
     tokens.replace(
         rf"(-?{_LITERAL})[ -]?{_UNIT}", lambda m: add(quantity(number_of(m[1]), UNITS[m[2]]))
     )
-    tokens.replace(rf"({_NUMBER}):({_NUMBER})", lambda m: f"{m[1]} to {m[2]}")
+    tokens.replace(r"\d+(?::\d+)+", lambda m: m[0].replace(":", " to "))
     tokens.replace(rf"(?:(?<=[a-z] )-)?{_LITERAL}", lambda m: add(quantity(number_of(m[0]))))
     tokens.replace(
         rf"(?<!which )(?<!what )(?<!ing )(?<!ness )(?<!the ){_UNIT}(?! of the week)", bare

@@ -1,0 +1,473 @@
+"""Tasks told as a story: what is asked, a few cue words, and quantities by kind choose the formula.
+
+    best(tokenize("The bill is €80 with a 10% tip. How much each for the two of us?"))
+
+Names and nouns do not matter, as long as one formula fits, every number is used once, every cue word
+belongs to the formula, and the unit that is asked comes out. Anything else is refused.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import product
+from typing import Any
+
+from multi_agent.tools.arithmetic.phrases import CUES, LISTS
+from multi_agent.tools.arithmetic.tokens import Token, Tokens
+from multi_agent.tools.arithmetic.values import kind, quantity, text_of, unit
+from seedbed.errors import BadInput
+
+_NAME = r"[A-TV-Z]\d+"
+_ASK = r"\b(?:how|what|whats|when|which|calculate|find)\b"
+_SMALL = frozenset(LISTS["small"].split())
+_PEOPLE = frozenset(LISTS["crowd"].split())
+Answer = tuple[str, list[str]] | Token | None
+"""An expression with the names of its slots."""
+
+
+@dataclass
+class Story:
+    """The words of a task, without marks."""
+
+    tokens: Tokens
+
+    @cached_property
+    def text(self) -> str:
+        return self.tokens.text.replace("_", "")
+
+    @cached_property
+    def names(self) -> list[str]:
+        return re.findall(rf"{_NAME}\b", self.text)
+
+    @cached_property
+    def question(self) -> str:
+        """The last clause that asks."""
+        sentences = [s for s in re.split(r" \. ", f"{self.text} ") if re.search(_ASK, s)]
+        last = sentences[-1] if sentences else self.text
+        return last[match.start() :] if (match := re.search(_ASK, last)) else last
+
+    @cached_property
+    def ask(self) -> str:
+        """The question up to its first number or condition."""
+        return re.split(rf"\b(?:if|for|on|in a|after)\b|{_NAME}", self.question)[0]
+
+    @cached_property
+    def told(self) -> str:
+        return self.text.replace(self.ask, " ; ", 1)
+
+    @cached_property
+    def cues(self) -> set[str]:
+        return {name for name, pattern in CUES.items() if pattern.search(self.text)}
+
+    def value(self, name: str) -> Any:
+        return self.tokens.names[name].value
+
+    def of(self, letters: str) -> list[str]:
+        """The names of these kinds, in order."""
+        return [name for name in self.names if name[0] in letters]
+
+    def noun(self, name: str) -> str:
+        """The thing that a number counts."""
+        match = re.search(rf"\b{name} (?:of )?((?:[a-z][^\s]*(?: |$)){{0,3}})", self.text)
+        words = []
+        for word in match[1].split() if match else ():
+            if word in _SMALL:
+                break
+            words.append(word)
+        if words and words[0] in _PEOPLE:
+            return "person"
+        return stem(words[-1]) if words else ""
+
+    def asks(self, *cues: str) -> bool:
+        return any(CUES[cue].search(self.ask) for cue in cues)
+
+    def tells(self, *cues: str) -> bool:
+        return any(CUES[cue].search(self.told) for cue in cues)
+
+
+def stem(word: str) -> str:
+    """
+    >>> stem("boxes"), stem("barrels"), stem("people")
+    ('box', 'barrel', 'person')
+    """
+    if word in _PEOPLE:
+        return "person"
+    return re.sub(r"(?<=[sxzh])es$|(?<=[^s])s$", "", re.sub(r"ies$", "y", word))
+
+
+def _percentage(story: Story) -> Answer:
+    """Tax, discount, tip, rise and fall of one amount; a bill may be split."""
+    amounts, shares = story.of("NMSKGX"), story.of("PF")
+    people = ""
+    if "split" in story.cues:
+        people = next((n for n in amounts if n[0] == "N" and story.noun(n) == "person"), "")
+        amounts = [name for name in amounts if name != people]
+    if len(amounts) != 1 or len(shares) != 1 or (people == "") != ("split" not in story.cues):
+        return None
+    template = _tax(story) if "tax" in story.cues else _change(story)
+    slots = amounts + shares
+    if people and template:
+        return f"({template}) / c", [*slots, people]
+    return (template, slots) if template else None
+
+
+def _tax(story: Story) -> str:
+    if story.cues & {"off", "tip", "up", "down"}:
+        return ""
+    gross = story.tells("gross") and not story.tells("net")
+    if story.asks("net"):
+        return "" if story.tells("net") else "a / (1 + b)"
+    if story.asks("tax") and not story.asks("gross", "total"):
+        return "a - a / (1 + b)" if gross else "a * b"
+    return "" if gross else "a * (1 + b)"
+
+
+def _change(story: Story) -> str:
+    """The formula for a discount, a tip, a rise or a fall."""
+    kinds = story.cues & {"off", "tip", "up", "down"}
+    falls = bool(kinds & {"off", "down"})
+    if not kinds or (falls and kinds & {"tip", "up"}):
+        return ""
+    sign = "-" if falls else "+"
+    if story.asks("original"):
+        return f"a / (1 {sign} b)"
+    if re.search(r"\bto [NMSKG]\d|\b(after|with) .*(paid|cost me)\b", story.told):
+        return ""
+    return "a * b" if story.asks("off", "tip", "up", "down", "compare") else f"a * (1 {sign} b)"
+
+
+def _part(story: Story) -> Answer:
+    """Of 160 applicants, 45 % were women. How many women?"""
+    amounts, shares = story.of("NM"), story.of("PF")
+    if len(amounts) != 1 or len(shares) != 1:
+        return None
+    clause = re.search(rf"{shares[0]} (?:of )?((?:[a-z]\S* )*)", story.told)
+    said = {stem(w) for w in clause[1].split() if w not in _SMALL} if clause else set()
+    asked = {stem(w) for w in story.question.split() if w not in _SMALL}
+    if asked - {story.noun(amounts[0])} and asked <= said:
+        return "a * b", amounts + shares
+    return None
+
+
+def _interest(story: Story) -> Answer:
+    amounts, shares, spans = story.of("NM"), story.of("P"), story.of("S")
+    if len(amounts) != 1 or len(shares) != 1 or len(spans) > 1 or "monthly" in story.text:
+        return None
+    compound, years = "compound" in story.text, "(c / year)" if spans else "1"
+    is_short = not spans or story.value(spans[0]) <= quantity(1, "year")
+    if not (is_short or compound or "simple" in story.text) or (compound and not spans):
+        return None
+    gain = f"(1 + b) ** {years} - 1" if compound else f"b * {years}"
+    gain = f"b * {years}" if is_short else gain
+    wants = re.search(r"\b(interest|earn|gain)", story.ask)
+    return f"a * ({gain})" if wants else f"a * (1 + {gain})", amounts + shares + spans
+
+
+def _percent_change(story: Story) -> Answer:
+    """The change from one value to another, or the share of one in another."""
+    if not re.search(r"percent", story.text) or len(story.names) != 2 or story.of("PFDTX"):
+        return None
+    first, second = story.names
+    if story.cues & {"up", "down", "change"}:
+        later = rf"{first} (?:\S+ )?(?:this|now|today)|(?:now|this \S+) (?:\S+ )?{first}"
+        if re.search(later, story.told) or re.search(rf"{second} (last|before)", story.told):
+            first, second = second, first
+        rises = story.value(second).m > story.value(first).m
+        if {"up", "down"} & story.cues not in ({"up"} if rises else {"down"}, set()):
+            return None
+        return "percent(absolute(b / a - 1))", [first, second]
+    return "percent(least(a, b) / largest(a, b))", [first, second]
+
+
+def _statistic(story: Story) -> Answer:
+    """The average, median or sum of a list; a count of the list confirms it."""
+    names = list(story.names)
+    for name in names:
+        others = [n for n in names if n != name]
+        if name[0] == "N" and len(others) > 2 and story.value(name).m == len(others):
+            if re.search(rf"{name} [a-z]", story.text) and len({n[0] for n in others}) == 1:
+                names = others
+                break
+    row = r"\W+(?:and )?".join(names)
+    same = len({name[0] for name in names}) == 1 and names[0][0] in "NMSKG"
+    if len(names) < 2 or not same or (names[0][0] == "N" and not re.search(row, story.text)):
+        return None
+    word = "median" if "median" in story.text else "average" if "average" in story.cues else "total"
+    if word == "total" and "total" not in story.cues:
+        return None
+    slots = " ".join(names)
+    return f"{word}(a)", [slots]
+
+
+def _split(story: Story) -> Answer:
+    """One amount, or the sum of several, among people."""
+    people = [n for n in story.of("N") if story.noun(n) == "person"]
+    amounts = [n for n in story.names if n not in people]
+    if len(people) != 1 or not amounts or any(n[0] not in "NMGK" for n in amounts):
+        return None
+    if not re.search(r"\b(each|per|everyone|one|every)\b", story.question + story.told):
+        return None
+    if len(amounts) > 1 and (len(amounts) > 3 or not story.of("M")):
+        return None
+    if len(amounts) > 1 and re.search(r"\beach\b", story.told):
+        return None
+    return f"({' + '.join('abc'[: len(amounts)])}) / {'abcd'[len(amounts)]}", amounts + people
+
+
+def _ratio(story: Story) -> Answer:
+    """A whole in a ratio: the largest or smallest part, or the part of a name."""
+    match = re.search(r"\bN\d+(?: to N\d+)+\b", story.text)
+    if not match:
+        return None
+    parts = re.findall(r"N\d+", match[0])
+    rest = [n for n in story.names if n not in parts]
+    rest = [
+        n for n in rest if not (n[0] == "N" and story.value(n).m == len(parts) and len(rest) > 1)
+    ]
+    if len(rest) != 1 or rest[0][0] not in "NMGKS":
+        return None
+    letters = "bcdef"[: len(parts)]
+    sizes = sorted(parts, key=lambda n: story.value(n).m)
+    part = ""
+    if re.search(r"\b(biggest|largest|bigger|larger|most|greater|greatest)\b", story.question):
+        part = sizes[-1]
+    elif re.search(r"\b(smallest|smaller|least)\b", story.question):
+        part = sizes[0]
+    else:
+        before = re.sub(r" is | are ", " ", story.text[: match.start()]).split(" . ")[-1]
+        row = re.search(r"((?:\w+ , )*\w+ and \w+) (?:\w+ ){0,4}$", before)
+        things = re.split(r" , | and ", row[1]) if row else []
+        if len(things) == len(parts) and story.noun(rest[0]) not in map(stem, things):
+            asked = [
+                i for i, thing in enumerate(things) if re.search(rf"\b{thing}\b", story.question)
+            ]
+            part = parts[asked[0]] if len(asked) == 1 else ""
+    if not part:
+        return None
+    return f"a * {letters[parts.index(part)]} / ({' + '.join(letters)})", rest + parts
+
+
+def _clock(story: Story) -> Answer:
+    """An arrival, a departure, or the time between two times of day."""
+    times, spans = story.of("T"), story.of("S")
+    if len(story.names) != len(times) + len(spans):
+        return None
+    if len(times) == 2 and not spans and re.search(r"\b(long|many|much|duration)\b", story.ask):
+        return "clock(a, b)", times
+    if len(times) != 1 or not spans or len(spans) > 3 or not re.search(r"when|time", story.ask):
+        return None
+    total = " + ".join("bcd"[: len(spans)])
+    if re.search(r"\b(leave|start|depart|set off|go|begin)\b", story.question):
+        deadline = re.search(r"\b(arrive|be|by|until|at the latest|reach|ends?)\b", story.told)
+        return ("later(a, -(" + total + "))", times + spans) if deadline else None
+    return f"later(a, {total})", times + spans
+
+
+def _date(story: Story) -> Answer:
+    days, spans = story.of("D"), story.of("S")
+    if len(story.names) != len(days) + len(spans):
+        return None
+    if len(days) == 2 and not spans and re.search(r"\b(long|many)\b", story.ask):
+        return "days(a, b)", days
+    if len(days) == len(spans) == 1 and re.search(r"\b(when|date|day)\b", story.question):
+        return "shift(a, b)", days + spans
+    return None
+
+
+def _difference(story: Story) -> Answer:
+    """What is left of an amount, the change for a payment, or how much more one value is."""
+    names = story.names
+    if (
+        len(names) < 2
+        or len(names) > 4
+        or len({n[0] for n in names}) != 1
+        or names[0][0] not in "MSKG"
+    ):
+        return None
+    if "left" in story.cues:
+        first = max(names, key=lambda n: story.value(n))
+        rest = [n for n in names if n != first]
+        return f"a - {' - '.join('bcd'[: len(rest)])}", [first, *rest]
+    if len(names) == 2 and (story.asks("compare") or re.search(rf"from {names[0]} to", story.text)):
+        return "absolute(a - b)", names
+    return None
+
+
+def _conversion(story: Story) -> Answer:
+    return ("a", story.names) if len(story.names) == 1 and _asked_unit(story) else None
+
+
+def _rates(story: Story) -> Answer:
+    """The product of all values to the power 1 or -1 that has the unit or the things asked for."""
+    if not 2 <= len(names := story.names) <= 6 or any(n[0] in "DTPF" for n in names):
+        return None
+    target = _target(story)
+    for exact in (True, False):
+        dimensions = [_dimension(story, name, exact) for name in names]
+        if not target or not all(dimensions):
+            return None
+        wanted = _of_value(target, exact) if not isinstance(target, str) else Counter({target: 1})
+        fits = []
+        for signs in product((1, -1), repeat=len(names)):
+            result: Counter[str] = Counter()
+            for sign, dimension in zip(signs, dimensions, strict=True):
+                for key, exponent in dimension.items():
+                    result[key] += sign * exponent
+            if {k: v for k, v in result.items() if v} == dict(wanted):
+                fits.append(signs)
+        if len(fits) == 1:
+            return _product(story, fits[0])
+        if fits:
+            return None
+    return None
+
+
+def _product(story: Story, signs: tuple[int, ...]) -> Token:
+    value, text = quantity(1), ""
+    for sign, name in sorted(zip(signs, story.names, strict=True), key=lambda pair: -pair[0]):
+        token = story.tokens.names[name]
+        inner = (
+            f"({token.expression})"
+            if " " in token.expression and name[0] == "X"
+            else token.expression
+        )
+        value = value * token.value if sign > 0 else value / token.value
+        text = f"{text} {'*' if sign > 0 else '/'} {inner}" if text else inner
+    return Token(value, text)
+
+
+def _of_value(value: Any, exact: bool) -> dict[str, int]:
+    """The dimensions of a value; exactly: an hour is not a part of a day."""
+    result: Counter[str] = Counter()
+    for name, exponent in value._units.items():
+        if exact and unit(name).dimensionality == unit("day").dimensionality:
+            result[name] += int(exponent)
+            continue
+        for dimension, power in unit(name).dimensionality.items():
+            result[dimension] += int(power * exponent)
+    return dict(result)
+
+
+def _dimension(story: Story, name: str, exact: bool) -> dict[str, int]:
+    """Those of the unit, of the things counted, and of what it is per."""
+    result = Counter(_of_value(story.value(name), exact))
+    if name[0] in "NX" and (noun := story.noun(name)):
+        if not (name[0] == "X" and any(v > 0 for v in result.values())):
+            result[noun] += 1
+    number = name[1:]
+    if thing := _per(story, name):
+        result[thing] -= 1
+    return {key: exponent for key, exponent in result.items() if exponent} if number else {}
+
+
+def _per(story: Story, name: str) -> str:
+    """The thing after "per", or before "holds", that a quantity belongs to."""
+    if name[0] in "NMSKG":
+        after = rf"\b{name} (?:(?!{_ASK})[a-z]\S* ){{0,2}}(?:per|an?|each|every) ([a-z]\S*)"
+        if (match := re.search(after, story.text)) and match[1] not in _SMALL:
+            return stem(match[1])
+        verb = LISTS["holding"].replace(" ", "|")
+        before = rf"\b(?:an?|one|each|every|per) (?:\S+ )?([a-z]\S*) (?:can |must |of \S+ )?(?:{verb}) {name}\b"
+        if match := re.search(before, story.text):
+            return stem(match[1])
+        if re.search(rf"\b{name} (?:(?!{_ASK})[a-z]\S* ){{0,2}}(?:each|apiece)\b", story.text):
+            counts = [n for n in story.of("N") if n != name and story.noun(n)]
+            return story.noun(counts[0]) if len(counts) == 1 else "?"
+    return ""
+
+
+def _asked_unit(story: Story) -> Any:
+    """The unit after "how many" or "in"."""
+    for pattern in (r"(?:many|much) (U\d+)", r"(?:in|into|to) (U\d+)"):
+        if match := re.findall(pattern, story.text):
+            return story.value(match[0])
+    return None
+
+
+def _target(story: Story) -> Any:
+    """The unit or the things asked for."""
+    if asked := _asked_unit(story):
+        return asked
+    if match := re.search(r"how many ((?:[a-z]\S* ){1,3})", f"{story.question} "):
+        words: list[str] = []
+        for word in match[1].split():
+            if word in _SMALL:
+                break
+            words.append(word)
+        return stem(words[-1]) if words else None
+    money = [
+        name for name in story.names if re.search(r"\[money", str(story.value(name).dimensionality))
+    ]
+    for cue, name in (
+        ("far", "meter"),
+        ("long", "hour"),
+        ("fast", "kilometer/hour"),
+        ("heavy", "kilogram"),
+    ):
+        if re.search(
+            rf"\b{cue}\b|{'speed' if cue == 'fast' else 'weigh' if cue == 'heavy' else cue}",
+            story.ask,
+        ):
+            return quantity(1, name)
+    if money and re.search(r"\b(much|what|whats)\b", story.question):
+        name = next(n for n in story.value(money[0])._units if len(n) == 3 and n.isupper())
+        return quantity(1, name)
+    return None
+
+
+FORMULAS: tuple[tuple[str, str, str, Callable[[Story], Answer]], ...] = (
+    # Its name, cues of which it needs one, further cues that it may have.
+    (
+        "percentage",
+        "tax off tip up down",
+        "gross net total split original left compare",
+        _percentage,
+    ),
+    ("part of a group", "", "", _part),
+    ("interest", "interest", "total up", _interest),
+    ("percentage change", "", "up down change compare original", _percent_change),
+    ("statistic", "average total", "", _statistic),
+    ("shares", "split", "total", _split),
+    ("ratio", "", "split compare total", _ratio),
+    ("clock", "", "total", _clock),
+    ("date", "", "", _date),
+    ("difference", "left compare change", "", _difference),
+    ("rate", "", "total average", _rates),
+    ("conversion", "", "", _conversion),
+)
+
+
+def best(tokens: Tokens) -> tuple[str, Token]:
+    """The name and the result of the only formula that fits. Raises BadInput."""
+    story = Story(tokens)
+    results: dict[str, tuple[str, Token]] = {}
+    for name, needs, allows, function in FORMULAS:
+        wanted = set(needs.split())
+        if (wanted and not wanted & story.cues) or story.cues - wanted - set(allows.split()):
+            continue
+        try:
+            if answer := function(story):
+                token = answer if isinstance(answer, Token) else tokens.compute(*answer)
+                token = _converted(story, token)
+                results.setdefault(text_of(token.value), (name, token))
+        except BadInput:
+            continue
+    if len(results) != 1:
+        names = " or ".join(name for name, _ in results.values())
+        raise BadInput(f"Ambiguous: {names}?" if results else "No formula fits.")
+    return next(iter(results.values()))
+
+
+def _converted(story: Story, token: Token) -> Token:
+    target = _asked_unit(story)
+    if target is None or kind(token.value) in "DTZP":
+        return token
+    if kind(token.value) == "N" and kind(target) == "M":
+        return Token(token.value * target.u, token.expression)
+    if not token.value.is_compatible_with(target):
+        raise BadInput("The units do not fit together.")
+    return Token(token.value.to(target.u), token.expression)
