@@ -23,7 +23,6 @@ from seedbed.cli import Host, Json, Port, show
 if TYPE_CHECKING:
     from multi_agent.config import Config
     from multi_agent.runs.store import RunRecord
-    from multi_agent.team import Team
     from seedbed.settings import Settings
 
 app = cli.create_app("A team of agents that works within a budget, with evidence.")

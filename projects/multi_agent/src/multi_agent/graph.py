@@ -23,7 +23,7 @@ from multi_agent.plan.model_plan import model_plan
 from multi_agent.plan.planner import Planner
 from multi_agent.plan.references import fill
 from multi_agent.specialists import Context, Specialist, Workspace
-from multi_agent.state import Result, RunState, Step
+from multi_agent.state import Result, RunState, Step, dependents
 from multi_agent.tools.toolbox import NeedsUser, ToolBox
 from seedbed.errors import SeedbedError
 from seedbed.observe.budget import Budget, OverBudget
@@ -54,6 +54,8 @@ class Run:
     """Whether the user can be asked."""
     verifies: bool = True
     stop: threading.Event = field(default_factory=threading.Event)
+    remote: "Callable[[Run, Step, StepState], Result] | None" = None
+    """Does a step in another process, like `perform` does it in this one."""
 
     def ended(self) -> str:
         """Why no step may start; empty if it may."""
@@ -101,7 +103,7 @@ def clarify(state: RunState, runtime: Runtime[Run]) -> RunState:
     if (
         run.model("planner")
         or not run.asks
-        or Planner(run.specialists.values()).plan(state["task"])
+        or Planner(list(run.specialists.values())).plan(state["task"])
     ):
         return {}
     question = f"This team cannot work on that. {abilities(run)} How would you put it?"
@@ -183,7 +185,21 @@ def collect(state: RunState) -> RunState:  # noqa: ARG001
 
 
 def work(run: Run, step: Step, state: StepState) -> Result:
-    """A step within its budget. Asks the user where a tool needs permission or is in doubt."""
+    """A step, here or by a worker. Asks where a tool needs permission or a call is in doubt."""
+    while True:
+        try:
+            return (run.remote or perform)(run, step, state)
+        except NeedsUser as need:
+            if not run.asks:
+                return Result(step=step.id, problem=need.question)
+            answer = ask(run, need.key, need.question, need.options, step.id)
+            run.toolbox.decide(need.key, answer)
+        except SeedbedError as error:
+            return Result(step=step.id, problem=str(error))
+
+
+def perform(run: Run, step: Step, state: StepState) -> Result:
+    """A step within its budget. Raises NeedsUser."""
     budget = run.budget.child()
     role = run.model(step.specialist)
     context = Context(
@@ -192,19 +208,13 @@ def work(run: Run, step: Step, state: StepState) -> Result:
         inputs=state["inputs"],
         problem=state["problem"],
     )
-    while True:
-        try:
-            if reason := run.ended():
-                return Result(step=step.id, problem=reason)
-            budget.take(steps=1)
-            return run.specialists[step.specialist].work(step, context)
-        except NeedsUser as need:
-            if not run.asks:
-                return Result(step=step.id, problem=need.question)
-            answer = ask(run, need.key, need.question, need.options, step.id)
-            run.toolbox.decide(need.key, answer)
-        except SeedbedError as error:
-            return Result(step=step.id, problem=str(error))
+    try:
+        if reason := run.ended():
+            return Result(step=step.id, problem=reason)
+        budget.take(steps=1)
+        return run.specialists[step.specialist].work(step, context)
+    except SeedbedError as error:
+        return Result(step=step.id, problem=str(error))
 
 
 def ask(run: Run, key: str, question: str, options: Sequence[str] = (), step: str = "") -> str:
@@ -238,7 +248,14 @@ def verify(state: RunState, runtime: Runtime[Run]) -> RunState:
         run.emit("verified", step.id, problem=problem)
         if problem:
             failures[step.id] = Result(step=step.id, problem=problem)
-    return {"results": failures}
+    # What was made of a result that does not hold does not hold either, and may be tried again.
+    again = {
+        step.id: Result(step=step.id, problem=f"It needs {id}, which does not hold.")
+        for id in failures
+        for step in state["plan"]
+        if step.id in dependents(state["plan"], id) - failures.keys()
+    }
+    return {"results": failures | again, "tries": dict.fromkeys(again, ())}
 
 
 def needs_replan(state: RunState, runtime: Runtime[Run]) -> str:

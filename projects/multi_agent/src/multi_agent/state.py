@@ -7,6 +7,7 @@ All of it is JSON, so that a checkpoint, an event and an answer over HTTP show t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Literal, TypedDict
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -82,8 +83,10 @@ def merge_results(old: dict[str, Result], new: dict[str, Result]) -> dict[str, R
 def merge_tries(
     old: dict[str, tuple[str, ...]], new: dict[str, tuple[str, ...]]
 ) -> dict[str, tuple[str, ...]]:
-    """The specialists that have tried each step, in their order."""
-    return old | {step: (*old.get(step, ()), *names) for step, names in new.items()}
+    """The specialists that have tried each step, in their order; an empty tuple forgets them."""
+    return old | {
+        step: (*old.get(step, ()), *names) if names else () for step, names in new.items()
+    }
 
 
 class RunState(TypedDict, total=False):
@@ -105,3 +108,11 @@ class Limits(Value):
     tokens: int | None = Field(None, ge=0)
     usd: float | None = Field(None, ge=0)
     seconds: float | None = Field(None, gt=0)
+
+
+def dependents(plan: Sequence[Step], step_id: str) -> set[str]:
+    """A step and all steps that need it, directly or not."""
+    redo = {step_id}
+    while more := {step.id for step in plan if redo & set(step.after)} - redo:
+        redo |= more
+    return redo

@@ -34,7 +34,7 @@ from multi_agent.runs.record_model import RecordedModel, RunReplies
 from multi_agent.runs.replay import RecordedCalls
 from multi_agent.runs.store import Event, RunRecord, RunStore
 from multi_agent.specialists import Specialist, Workspace, open_specialists
-from multi_agent.state import Answer, Limits, Step
+from multi_agent.state import Answer, Limits, Step, dependents
 from multi_agent.tools.toolbox import Tool, ToolBox
 from seedbed.errors import (
     BadInput,
@@ -159,7 +159,7 @@ class Team:
         self._leases.release(run_id)
 
     def usage(self, run_id: str) -> dict[str, float]:
-        """What a run has spent so far, as `Budget.usage`; of another process's, at its last rest."""
+        """What a run has spent so far, as `Budget.usage`; in another process, lately."""
         with self._lock:
             active = self._active.get(run_id)
         return active.budget.usage if active else self.store.run(run_id).usage
@@ -371,7 +371,7 @@ class Team:
         if (model := self.models.get(role)) is None:
             return None
         spec = str(getattr(model, "model_name", ""))
-        callbacks = [*(model.callbacks or []), BudgetCallback(budget, spec)]
+        callbacks = [BudgetCallback(budget, spec), *(model.callbacks or [])]
         model = model.model_copy(update={"callbacks": callbacks})
         return RecordedModel(model=model, role=role, replies=replies)
 
@@ -431,14 +431,6 @@ def parse_limits(text: str) -> Limits:
             f"AGENTS_BUDGET: {'.'.join(map(str, problem['loc']))}: {problem['msg']}.",
             hint="Write steps=20,tool_calls=40,tokens=50000,usd=0.5,seconds=120.",
         ) from None
-
-
-def dependents(plan: tuple[Step, ...], step_id: str) -> set[str]:
-    """A step and all steps that need it, directly or not."""
-    redo = {step_id}
-    while more := {step.id for step in plan if redo & set(step.after)} - redo:
-        redo |= more
-    return redo
 
 
 @contextmanager
@@ -521,7 +513,8 @@ def other_tools(config: Config) -> list[Tool]:
 
 def once(function: Callable[[], T]) -> Callable[[], T]:
     """A function that is called at most once, whichever thread asks first."""
-    lock, results = threading.Lock(), []
+    lock = threading.Lock()
+    results: list[T] = []
 
     def call() -> T:
         with lock:

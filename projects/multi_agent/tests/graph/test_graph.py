@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from multi_agent.state import Limits, Result
-from multi_agent.team import dependents, parse_limits
+from multi_agent.state import Limits, Result, dependents
+from multi_agent.team import parse_limits
 from multi_agent.tools.toolbox import tool_of
 from seedbed.errors import BadInput, ConfigError, Conflict, NotFound, TooLarge
 
@@ -22,7 +22,7 @@ def kinds(team: Any, run: str) -> list[str]:
 
 
 def test_answer_has_evidence_and_events(open_scripted: Open, scripted: Any) -> None:
-    team = open_scripted([scripted("counter", lambda step, context: "42 orders")])
+    team = open_scripted([scripted("counter", lambda _step, _context: "42 orders")])
     run = team.wait(team.start("How many orders does counter have?"))
     assert run.status == "done", run
     assert run.answer.text == "42 orders" and run.answer.confident
@@ -34,7 +34,7 @@ def test_answer_has_evidence_and_events(open_scripted: Open, scripted: Any) -> N
 def test_parts_of_a_task_are_worked_on_side_by_side(open_scripted: Open, scripted: Any) -> None:
     together = threading.Barrier(3, timeout=30)  # breaks unless all three wait at once
 
-    def meet(step: Any, context: Any) -> str:
+    def meet(step: Any, _context: Any) -> str:
         together.wait()
         return step.specialist
 
@@ -47,7 +47,7 @@ def test_parts_of_a_task_are_worked_on_side_by_side(open_scripted: Open, scripte
 def test_cap_limits_parallel_steps(open_scripted: Open, scripted: Any) -> None:
     lock, at_work, most = threading.Lock(), 0, 0
 
-    def work(step: Any, context: Any) -> str:
+    def work(_step: Any, _context: Any) -> str:
         nonlocal at_work, most
         with lock:
             at_work += 1
@@ -64,8 +64,8 @@ def test_cap_limits_parallel_steps(open_scripted: Open, scripted: Any) -> None:
 
 
 def test_step_gets_the_answer_that_it_refers_to(open_scripted: Open, scripted: Any) -> None:
-    data = scripted("fines", lambda step, context: "240")
-    calc = scripted("%", lambda step, context: f"<{step.task}>")
+    data = scripted("fines", lambda _step, _context: "240")
+    calc = scripted("%", lambda step, _context: f"<{step.task}>")
     team = open_scripted([data, calc])
     run = team.wait(team.start("What is 15 % of the total fines?"))
     assert run.answer.text == "<What is 15 % of 240?>"
@@ -74,11 +74,11 @@ def test_step_gets_the_answer_that_it_refers_to(open_scripted: Open, scripted: A
 
 
 def test_failed_step_goes_to_the_next_best_specialist(open_scripted: Open, scripted: Any) -> None:
-    def fail(step: Any, context: Any) -> Result:
+    def fail(step: Any, _context: Any) -> Result:
         return Result(step=step.id, problem="No such table.")
 
     first = scripted("orders", fail)
-    second = scripted("other", lambda step, context: "from the documents", words=("orders",))
+    second = scripted("other", lambda _step, _context: "from the documents", words=("orders",))
     team = open_scripted([first, second])
     run = team.wait(team.start("How are orders shipped?"))
     assert run.answer.text == "from the documents"
@@ -88,7 +88,7 @@ def test_failed_step_goes_to_the_next_best_specialist(open_scripted: Open, scrip
 def test_replans_are_limited_and_the_problem_is_reported(
     open_scripted: Open, scripted: Any
 ) -> None:
-    def fail(step: Any, context: Any) -> Result:
+    def fail(step: Any, _context: Any) -> Result:
         return Result(step=step.id, problem="No such table.")
 
     team = open_scripted([scripted("orders", fail)])
@@ -100,7 +100,7 @@ def test_replans_are_limited_and_the_problem_is_reported(
 def test_result_without_evidence_is_refused_unless_verification_is_off(
     open_scripted: Open, scripted: Any
 ) -> None:
-    def lie(step: Any, context: Any) -> Result:
+    def lie(step: Any, _context: Any) -> Result:
         return Result(step=step.id, answer="7")
 
     team = open_scripted([scripted("orders", lie)])
@@ -110,10 +110,25 @@ def test_result_without_evidence_is_refused_unless_verification_is_off(
     assert team.wait(team.start("How many orders?")).answer.text == "7"
 
 
+def test_step_is_done_again_when_its_input_did_not_hold(
+    open_scripted: Open, scripted: Any
+) -> None:
+    def lie(step: Any, _context: Any) -> Result:
+        return Result(step=step.id, answer="100")
+
+    first = scripted("fines", lie)
+    second = scripted("other", lambda _step, _context: "240", words=("fines",))
+    calc = scripted("%", lambda step, _context: f"<{step.task}>")
+    team = open_scripted([first, second, calc])
+    run = team.wait(team.start("What is 15 % of the total fines?"))
+    assert run.answer.text == "<What is 15 % of 240?>" and run.answer.confident
+    assert calc.tasks == ["What is 15 % of 100?", "What is 15 % of 240?"]
+
+
 def test_question_of_a_specialist_is_asked_once_and_its_answer_used(
     open_scripted: Open, scripted: Any
 ) -> None:
-    def work(step: Any, context: Any) -> Result | str:
+    def work(step: Any, _context: Any) -> Result | str:
         if "billing" in step.task:
             return "3 by billing address"
         options = ("orders by billing city", "orders by shipping city")
@@ -134,7 +149,7 @@ def test_question_of_a_specialist_is_asked_once_and_its_answer_used(
 
 
 def test_team_that_cannot_ask_abstains(open_scripted: Open, scripted: Any) -> None:
-    def tie(step: Any, context: Any) -> Result:
+    def tie(step: Any, _context: Any) -> Result:
         return Result(step=step.id, problem="Ambiguous.", question="Which?", options=("a", "b"))
 
     team = open_scripted([scripted("orders", tie)], asks=False)
@@ -146,7 +161,7 @@ def test_team_that_cannot_ask_abstains(open_scripted: Open, scripted: Any) -> No
 def test_task_that_fits_no_specialist_asks_for_another_wording(
     open_scripted: Open, scripted: Any, task: str
 ) -> None:
-    team = open_scripted([scripted("orders", lambda step, context: "42")])
+    team = open_scripted([scripted("orders", lambda _step, _context: "42")])
     run = team.wait(team.start(task))
     assert run.status == "waiting" and "How would you put it?" in run.reason
     team.answer(run.id, "How many orders?")
@@ -166,7 +181,7 @@ def test_tool_with_effects_needs_permission_and_runs_once(
         sent.append(text)
         return "sent"
 
-    def work(step: Any, context: Any) -> str:
+    def work(_step: Any, context: Any) -> str:
         return context.call("send", text="hello")
 
     team = open_scripted([scripted("orders", work)], [tool_of(send, effects=True)])
@@ -179,8 +194,8 @@ def test_tool_with_effects_needs_permission_and_runs_once(
 
 
 def test_budget_of_steps_ends_the_run_with_what_it_has(open_scripted: Open, scripted: Any) -> None:
-    work = scripted("alpha", lambda step, context: "first")
-    second = scripted("beta", lambda step, context: "second")
+    work = scripted("alpha", lambda _step, _context: "first")
+    second = scripted("beta", lambda _step, _context: "second")
     team = open_scripted([work, second], max_parallel=1)
     limits = Limits(steps=1)
     run = team.wait(team.start("What is alpha? What is beta?", limits=limits))
@@ -192,12 +207,12 @@ def test_budget_of_steps_ends_the_run_with_what_it_has(open_scripted: Open, scri
 def test_stop_keeps_what_was_found(open_scripted: Open, scripted: Any) -> None:
     at_work, go_on = threading.Event(), threading.Event()
 
-    def slow(step: Any, context: Any) -> str:
+    def slow(_step: Any, _context: Any) -> str:
         at_work.set()
         assert go_on.wait(30)
         return "first"
 
-    second = scripted("twice", lambda step, context: "never")
+    second = scripted("twice", lambda _step, _context: "never")
     team = open_scripted([scripted("alpha", slow), second])
     run = team.start("What is alpha? What is that twice?")
     at_work.wait(30)
@@ -218,8 +233,8 @@ def test_tool_that_hangs_is_a_problem_of_its_step_only(open_scripted: Open, scri
 
     team = open_scripted(
         [
-            scripted("alpha", lambda step, context: context.call("hang")),
-            scripted("beta", lambda step, context: "fine"),
+            scripted("alpha", lambda _step, context: context.call("hang")),
+            scripted("beta", lambda _step, _context: "fine"),
         ],
         [tool_of(hang, timeout=0.1)],
     )
@@ -230,7 +245,7 @@ def test_tool_that_hangs_is_a_problem_of_its_step_only(open_scripted: Open, scri
 
 
 def test_broken_specialist_fails_the_run_with_one_line(open_scripted: Open, scripted: Any) -> None:
-    def broken(step: Any, context: Any) -> str:
+    def broken(_step: Any, _context: Any) -> str:
         raise ZeroDivisionError
 
     team = open_scripted([scripted("orders", broken)])
@@ -239,8 +254,8 @@ def test_broken_specialist_fails_the_run_with_one_line(open_scripted: Open, scri
 
 
 def test_fork_keeps_what_does_not_need_the_step(open_scripted: Open, scripted: Any) -> None:
-    alpha = scripted("alpha", lambda step, context: "240")
-    calc = scripted("%", lambda step, context: step.task)
+    alpha = scripted("alpha", lambda _step, _context: "240")
+    calc = scripted("%", lambda step, _context: step.task)
     team = open_scripted([alpha, calc])
     run = team.wait(team.start("What is alpha? What is 15 % of that?"))
     fork = team.wait(team.fork(run.id, "s2", "What is 20 % of {s1}?"))
@@ -260,9 +275,9 @@ def test_replay_answers_from_the_record(open_scripted: Open, scripted: Any) -> N
             what: Things.
         """
         calls.append(1)
-        return 42
+        return 42 if what == "orders" else 0
 
-    def work(step: Any, context: Any) -> str:
+    def work(_step: Any, context: Any) -> str:
         return f"{context.call('count', what='orders')} orders"
 
     team = open_scripted([scripted("orders", work)], [tool_of(count)])
@@ -270,7 +285,7 @@ def test_replay_answers_from_the_record(open_scripted: Open, scripted: Any) -> N
     replay = team.replay(run.id)
     assert replay.same and replay.answer == "42 orders" and replay.calls == 1
     assert len(calls) == 1
-    team.specialists["orders"].do = lambda s, c: f"{c.call('count', what='refunds')}"
+    team.specialists["orders"].do = lambda _s, c: f"{c.call('count', what='refunds')}"
     assert "count" in team.replay(run.id).missing
 
 
@@ -283,7 +298,7 @@ def test_replay_answers_from_the_record(open_scripted: Open, scripted: Any) -> N
     ],
 )
 def test_bad_tasks_are_refused(
-    open_scripted: Open, scripted: Any, task: str, error: type[Exception], message: str
+    open_scripted: Open, task: str, error: type[Exception], message: str
 ) -> None:
     with pytest.raises(error, match=message):
         open_scripted([]).start(task)

@@ -35,7 +35,7 @@ def call(**arguments: str) -> AIMessage:
 
 def test_operator_answers_from_a_tool_and_quotes_it_as_data() -> None:
     model = ScriptedChatModel(replies=[call(city="Bern"), "7 °C"])
-    context = Context(call=lambda name, **arguments: weather(**arguments), model=model)
+    context = Context(call=lambda _name, **arguments: weather(**arguments), model=model)
     result = Operator([tool_of(weather)]).work(STEP, context)
     assert result.answer == "7 °C"
     assert result.evidence[0].source == "weather" and "7 °C" in result.evidence[0].output
@@ -46,7 +46,7 @@ def test_operator_answers_from_a_tool_and_quotes_it_as_data() -> None:
 def test_operator_passes_an_error_to_the_model() -> None:
     model = ScriptedChatModel(replies=[call(city="Nowhere"), ""])
 
-    def fail(name: str, **arguments: Any) -> str:
+    def fail(_name: str, **_arguments: Any) -> str:
         raise ToolError("No such city.")
 
     result = Operator([tool_of(weather)]).work(STEP, Context(call=fail, model=model))
@@ -55,8 +55,8 @@ def test_operator_passes_an_error_to_the_model() -> None:
 
 
 def test_operator_stops_a_model_that_calls_without_end() -> None:
-    model = ScriptedChatModel(replies=lambda request: call(city="Bern"))
-    context = Context(call=lambda name, **arguments: "?", model=model)
+    model = ScriptedChatModel(replies=lambda _request: call(city="Bern"))
+    context = Context(call=lambda _name, **_arguments: "?", model=model)
     assert "6 rounds" in Operator([tool_of(weather)]).work(STEP, context).problem
 
 

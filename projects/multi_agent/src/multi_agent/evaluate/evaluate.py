@@ -248,8 +248,9 @@ def to_text(result: dict[str, Any]) -> str:
     parts = [table(("family", "n", "success", "confident wrong"), rows)]
     parts.append(f"{result['tokens']:,} tokens, {result['seconds']} s")
     if comparisons := result.get("comparison"):
-        names = ("system", "family", "n", "success", "confident_wrong", "lead_of_team", "interval")
-        names += ("tokens", "seconds")
+        names = (
+            "system family n success confident_wrong lead_of_team interval tokens seconds".split()
+        )
         parts.append(table(names, [[str(row[name]) for name in names] for row in comparisons]))
     failures = [
         (f["id"], "confident" if f["confident"] else "", f["answer"][:90])

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import count
+from itertools import count, pairwise
 
 from multi_agent.plan.clauses import clauses
 from multi_agent.plan.references import operand, refer, refers
@@ -49,9 +49,7 @@ class Planner:
         ()
         """
         whole, pieces = self.best(task), clauses(task)
-        parts = [
-            self._part(piece, before) for before, piece in zip(["", *pieces], pieces, strict=False)
-        ]
+        parts = [self._part(piece, before) for before, piece in pairwise(["", *pieces])]
         worth = max(whole.bid + WHOLE_BONUS, WORTH_TRYING)
         if len(parts) > 1 and min(bid for _, bid in parts) > worth:
             return self._steps([steps for steps, _ in parts])
@@ -103,7 +101,8 @@ class Planner:
         for part in parts:
             last, before = (steps[-1].id, steps[-1].task) if steps else ("", "")
             for position, choice in enumerate(part):
-                id, task, after = f"s{next(numbers)}", choice.task, ()
+                id, task = f"s{next(numbers)}", choice.task
+                after: tuple[str, ...] = ()
                 if position:
                     task, after = task.replace("{}", f"{{{steps[-1].id}}}"), (steps[-1].id,)
                 elif last and refers(task, before):

@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING
 
 from multi_agent.specialists import Context, Workspace
-from multi_agent.state import Evidence, Result, Step
+from multi_agent.state import Result, Step
 from seedbed.errors import SeedbedError
 from seedbed.models.prompts import load_prompt
 

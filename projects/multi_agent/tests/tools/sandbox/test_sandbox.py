@@ -94,10 +94,6 @@ def test_close_ends_running_programs(wasm: Sandbox) -> None:
     assert outputs[0].status == "error"
 
 
-def test_off_is_none(tmp_path: Path) -> None:
-    assert open_sandbox("off", tmp_path) is None
-
-
 def test_unknown_kind_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="Unknown sandbox 'docker'"):
         open_sandbox("docker", tmp_path)

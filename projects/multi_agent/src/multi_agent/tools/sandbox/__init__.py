@@ -18,16 +18,14 @@ from seedbed.errors import ConfigError
 __all__ = ["Output", "Sandbox", "open_sandbox"]
 
 
-def open_sandbox(kind: str, cache_dir: Path) -> Sandbox | None:
-    """The sandbox `wasm` or `bwrap`, after an attack on it failed; None for `off`.
+def open_sandbox(kind: str, cache_dir: Path) -> Sandbox:
+    """The sandbox `wasm` or `bwrap`, after an attack on it failed.
 
     Compiles CPython into `cache_dir` the first time, in 4 to 12 s. Raises ConfigError if something
     is missing or an attack succeeds; there is no fallback to a weaker sandbox.
     """
-    if kind == "off":
-        return None
     if kind not in ("wasm", "bwrap"):
-        raise ConfigError(f"Unknown sandbox {kind!r}.", hint="Available: wasm, bwrap, off.")
+        raise ConfigError(f"Unknown sandbox {kind!r}.", hint="Available: wasm, bwrap.")
     sandbox = Sandbox(kind, wasm_command(cache_dir) if kind == "wasm" else bwrap_command())
     probe(sandbox)
     return sandbox
