@@ -18,6 +18,12 @@ from importlib import resources
 
 from multi_agent.documents.words import Token, is_in, term, tokens, weights
 
+SCENARIO = 0.4  # weight of a term outside the clause that asks
+_ASKING = re.compile(r"\b(?:wh(?:at|en|ere|ich|o|om|ose|y)|how)\b|\?$", re.I)
+_PARTS = re.compile(
+    r"(?<=[.?!])\s+|(?:,|:|,? and)\s+(?=(?:what|how)\b)|, and (?=wh(?:en|ere|o|ich)\b)", re.I
+)
+_ASIDE = re.compile(r"\((?:not|except|without)\b[^)]*\)", re.I)
 BREAK = re.compile(r"[;,():]|\.\s|\b(?:but|while|whereas|otherwise)\b| - | – ")
 _YES_NO = re.compile(
     r"(?:is|are|was|do|does|did|can|could|will|would|may|must|should|shall|has|have|am)\b", re.I
@@ -59,7 +65,9 @@ class Question:
         >>> Question.of("How many days of leave do I get?").kinds[0]
         'duration'
         """
-        text = " ".join((text.lower() if text.isupper() else text).split())
+        text = " ".join((text.lower() if text.isupper() else _ASIDE.sub("", text)).split())
+        whole, text = text, [p for p in _PARTS.split(text) if _ASKING.search(p)][-1:]
+        text = text[0] if text else whole
         asked = _NOT_A_NUMBER.match(text)  # "which fee" asks for a sum, "where can I pay" does not
         wording = asked[0] if asked else text
         kinds = [name for name, (asks, _) in _patterns()[0].items() if asks.search(wording)]
@@ -70,6 +78,8 @@ class Question:
         terms = {t: max(w, 0.6) if kinds == ["yes"] else w for t, w in weights(text).items()}
         per = re.search(r"\b(?:per|each|an?) (hour|day|night|week|month|year)\b", text, re.I)
         terms |= {term(per[1].lower()): 1.0} if per else {}
+        for one, weight in weights(whole).items():
+            terms.setdefault(one, weight if one[0].isdigit() else SCENARIO * weight)
         names = {t.term for t in tokens(text)[1:] if not t.word.islower() and t.term in terms}
         counted = _COUNTED.search(text)
         nouns = counted.groupdict("") if counted else {"many": "", "label": "", "noun": ""}
@@ -86,7 +96,7 @@ class Question:
         return tokens(text) + self._covered(text)
 
     def _covered(self, text: str) -> list[Token]:
-        numbers = {t: float(t.replace(",", ".")) for t in self.names if t[0].isdigit()}
+        numbers = {t: float(t.replace(",", ".")) for t in self.weights if t[0].isdigit()}
         days = {term(day): n for n, day in enumerate(DAYS) if term(day) in self.weights}
         best: dict[tuple[str, str], tuple[float, Token]] = {}  # of several, the narrowest range
         for name, pattern in _patterns()[1].items() if numbers or days else ():
