@@ -16,14 +16,14 @@ from functools import cached_property
 from itertools import product
 from typing import Any
 
-from multi_agent.tools.arithmetic.phrases import CUES, LISTS
+from multi_agent.tools.arithmetic.phrases import CUES, CURRENCIES, LISTS
 from multi_agent.tools.arithmetic.tokens import Token, Tokens
-from multi_agent.tools.arithmetic.values import kind, quantity, text_of, unit
+from multi_agent.tools.arithmetic.values import kind, quantity, reduced, text_of, unit
 from seedbed.errors import BadInput
 
 _NAME = r"[A-TV-Z]\d+"
 _ASK = r"\b(?:how|what|whats|when|which|calculate|find)\b"
-_SMALL = frozenset(LISTS["small"].split())
+_SMALL = frozenset(f"{LISTS['small']} {LISTS['holding']}".split())
 _PEOPLE = frozenset(LISTS["crowd"].split())
 Answer = tuple[str, list[str]] | Token | None
 """An expression with the names of its slots."""
@@ -46,7 +46,7 @@ class Story:
     @cached_property
     def question(self) -> str:
         """The last clause that asks."""
-        sentences = [s for s in re.split(r" \. ", f"{self.text} ") if re.search(_ASK, s)]
+        sentences = [s for s in re.split(r" \. ", self.text) if re.search(_ASK, s)]
         last = sentences[-1] if sentences else self.text
         return last[match.start() :] if (match := re.search(_ASK, last)) else last
 
@@ -189,7 +189,7 @@ def _statistic(story: Story) -> Answer:
     for name in names:
         others = [n for n in names if n != name]
         if name[0] == "N" and len(others) > 2 and story.value(name).m == len(others):
-            if re.search(rf"{name} [a-z]", story.text) and len({n[0] for n in others}) == 1:
+            if story.noun(name) and len({n[0] for n in others}) == 1:
                 names = others
                 break
     row = r"\W+(?:and )?".join(names)
@@ -288,6 +288,8 @@ def _difference(story: Story) -> Answer:
         or names[0][0] not in "MSKG"
     ):
         return None
+    if re.search(r"\b(each|per|every|pieces|into)\b", story.text):
+        return None
     if "left" in story.cues:
         first = max(names, key=lambda n: story.value(n))
         rest = [n for n in names if n != first]
@@ -298,7 +300,12 @@ def _difference(story: Story) -> Answer:
 
 
 def _conversion(story: Story) -> Answer:
-    return ("a", story.names) if len(story.names) == 1 and _asked_unit(story) else None
+    """One value in another unit, or one that was computed on reading."""
+    if len(story.names) != 1 or not (target := _target(story)) or isinstance(target, str):
+        return None
+    is_new = _asked_unit(story) or " - " in story.tokens.names[story.names[0]].expression
+    fits = target.is_compatible_with(story.value(story.names[0])) if story.names[0][0] in "MSKGX" else 0
+    return ("a", story.names) if is_new and fits else None
 
 
 def _rates(story: Story) -> Answer:
@@ -321,6 +328,11 @@ def _rates(story: Story) -> Answer:
                 fits.append(signs)
         if len(fits) == 1:
             return _product(story, fits[0])
+        if len(fits) == 2 and not unit("hour").is_compatible_with(getattr(target, "u", unit("meter"))):
+            # A rule of three: what the question names is multiplied.
+            last = [n in re.findall(_NAME, story.question) for n in names]
+            fits = [f for f in fits if all(s > 0 for s, late in zip(f, last, strict=True) if late)]
+            return _product(story, fits[0]) if any(last) and len(fits) == 1 else None
         if fits:
             return None
     return None
@@ -337,7 +349,8 @@ def _product(story: Story, signs: tuple[int, ...]) -> Token:
         )
         value = value * token.value if sign > 0 else value / token.value
         text = f"{text} {'*' if sign > 0 else '/'} {inner}" if text else inner
-    return Token(value, text)
+    time = {name for name in value._units if unit(name).is_compatible_with(unit("day"))}
+    return Token(value if len(time) == 1 else reduced(value), text)
 
 
 def _of_value(value: Any, exact: bool) -> dict[str, int]:
@@ -374,9 +387,11 @@ def _per(story: Story, name: str) -> str:
         before = rf"\b(?:an?|one|each|every|per) (?:\S+ )?([a-z]\S*) (?:can |must |of \S+ )?(?:{verb}) {name}\b"
         if match := re.search(before, story.text):
             return stem(match[1])
-        if re.search(rf"\b{name} (?:(?!{_ASK})[a-z]\S* ){{0,2}}(?:each|apiece)\b", story.text):
+        if re.search(rf"\b{name} (?:(?!{_ASK})[a-z]\S* ){{0,2}}(?:each|apiece) (?:[.,]|and|for|at|how|what|$)", f"{story.text} "):
             counts = [n for n in story.of("N") if n != name and story.noun(n)]
             return story.noun(counts[0]) if len(counts) == 1 else "?"
+        if match := re.search(rf"([a-z]\S*) each (?:[a-z]\S* ){{0,2}}{name}\b", story.text):
+            return stem(match[1])
     return ""
 
 
@@ -399,9 +414,8 @@ def _target(story: Story) -> Any:
                 break
             words.append(word)
         return stem(words[-1]) if words else None
-    money = [
-        name for name in story.names if re.search(r"\[money", str(story.value(name).dimensionality))
-    ]
+    units = [u for n in story.names if n[0] in "NMSKGX" for u in story.value(n)._units]
+    money = [name for name in units if name in CURRENCIES]
     for cue, name in (
         ("far", "meter"),
         ("long", "hour"),
@@ -414,8 +428,7 @@ def _target(story: Story) -> Any:
         ):
             return quantity(1, name)
     if money and re.search(r"\b(much|what|whats)\b", story.question):
-        name = next(n for n in story.value(money[0])._units if len(n) == 3 and n.isupper())
-        return quantity(1, name)
+        return quantity(1, money[0])
     return None
 
 
@@ -436,13 +449,14 @@ FORMULAS: tuple[tuple[str, str, str, Callable[[Story], Answer]], ...] = (
     ("clock", "", "total", _clock),
     ("date", "", "", _date),
     ("difference", "left compare change", "", _difference),
-    ("rate", "", "total average", _rates),
+    ("rate", "", "total average up", _rates),
     ("conversion", "", "", _conversion),
 )
 
 
 def best(tokens: Tokens) -> tuple[str, Token]:
     """The name and the result of the only formula that fits. Raises BadInput."""
+    _adopt(tokens)
     story = Story(tokens)
     results: dict[str, tuple[str, Token]] = {}
     for name, needs, allows, function in FORMULAS:
@@ -460,6 +474,19 @@ def best(tokens: Tokens) -> tuple[str, Token]:
         names = " or ".join(name for name, _ in results.values())
         raise BadInput(f"Ambiguous: {names}?" if results else "No formula fits.")
     return next(iter(results.values()))
+
+
+def _adopt(tokens: Tokens) -> None:
+    """One thing is a thing; a bare number beside one currency is money."""
+    story = Story(tokens)
+    units = {str(story.value(name).u) for name in story.of("M")}
+    is_ratio = re.search(r"N\d+ to N", story.text)
+    for name in story.of("N"):
+        if not is_ratio and len(units) == 1 and not story.noun(name):
+            money = tokens.add(quantity(story.value(name).m, units.copy().pop()))
+            tokens.text = re.sub(rf"\b{name}\b", money, tokens.text)
+        elif not is_ratio and tokens.names[name].expression == "1" and story.noun(name):
+            tokens.text = re.sub(rf"\b{name}\b", "a", tokens.text)
 
 
 def _converted(story: Story, token: Token) -> Token:

@@ -101,13 +101,13 @@ def _walk(node: ast.expr, names: Mapping[str, Any], source: str) -> Any:
     raise BadInput(f"{ast.unparse(node)[:100]!r} is not arithmetic.")
 
 
-def _reduced(value: Any) -> Any:
+def reduced(value: Any) -> Any:
     """Without units that cancel, wholly or in part: km/h · min becomes km."""
     for name, exponent in value._units.items():
         for other, opposite in value._units.items():
             if exponent * opposite < 0 and unit(name).is_compatible_with(unit(other)):
                 factor = (quantity(1, name) / quantity(1, other)) ** int(exponent)
-                return _reduced(value / factor * factor.to("").m)
+                return reduced(value / factor * factor.to("").m)
     return value
 
 
@@ -132,9 +132,9 @@ def _apply(rate: Any, value: Any) -> Any:
         top *= quantity(1, name) ** max(int(exponent), 0)
         bottom *= quantity(1, name) ** max(int(-exponent), 0)
     if value.is_compatible_with(bottom) and (value.u == bottom.u or value.u != top.u):
-        return _reduced(rate * value)
+        return reduced(rate * value)
     if value.is_compatible_with(top):
-        return _reduced(value / rate)
+        return reduced(value / rate)
     raise BadInput("The units do not fit together.")
 
 
@@ -198,8 +198,8 @@ def _total(values: list[Any]) -> Any:
 _OPERATORS: dict[type, Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
-    ast.Mult: lambda a, b: _reduced(a * b),
-    ast.Div: lambda a, b: _reduced(a / b),
+    ast.Mult: lambda a, b: reduced(a * b),
+    ast.Div: lambda a, b: reduced(a / b),
     ast.Pow: _power,
     ast.Mod: operator.mod,
     ast.FloorDiv: operator.floordiv,
@@ -220,6 +220,7 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "factorial": lambda a: quantity(math.factorial(_small(a))),
     "convert": _convert,
     "rate": operator.truediv,
+    "repeat": operator.mul,
     "apply": _apply,
     "in_ratio": lambda a, b, c: " and ".join(text_of(a * n / (b + c)) for n in (b, c)),
     "days": lambda a, b: quantity(abs((b - a).days), "day"),
