@@ -156,6 +156,19 @@ def fork(
 
 
 @app.command()
+def worker(
+    id: Annotated[str, typer.Option("--id", help="Name of this worker, different for each.")],
+) -> None:
+    """Do steps of runs of other processes, whose AGENTS_WORKERS_QUEUE is set, until SIGTERM."""
+    config, settings = _settings()
+    from multi_agent.scale import run_worker
+    from multi_agent.team import open_team
+
+    with open_team(config, settings) as team:
+        run_worker(config, id, team.store, team.open_run)
+
+
+@app.command()
 def mcp() -> None:
     """Serve the team as an MCP server on standard input and output."""
     from multi_agent.serve.mcp_server import create_server

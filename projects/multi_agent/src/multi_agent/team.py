@@ -53,6 +53,7 @@ if TYPE_CHECKING:
 
     from multi_agent.config import Config
     from multi_agent.memory.memory import Memory
+    from multi_agent.scale import StepQueue
     from seedbed.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -95,11 +96,12 @@ class Team:
         asks: bool = True,
         verifies: bool = True,
         lease_seconds: float = LEASE_SECONDS,
+        queue: StepQueue | None = None,
     ) -> None:
         self.config, self.workspace, self.tools = config, workspace, tools
         self.store, self.memory = store, memory
         self.models = models or {}
-        self.asks, self.verifies = asks, verifies
+        self.asks, self.verifies, self._queue = asks, verifies, queue
         self.specialists = specialists or {s.name: s for s in open_specialists(workspace)}
         self.graph = build_graph(checkpointer)
         self.listeners: list[Callable[[Event], None]] = []
@@ -317,12 +319,20 @@ class Team:
             self._active[record.id] = run
             self._futures[record.id] = self._threads.submit(self._drive, record, run, graph_input)
 
-    def _run(self, record: RunRecord) -> Run:
+    def open_run(self, run_id: str, guard: Callable[[], None]) -> Run:
+        """The context of a step that this process does for another one.
+
+        `guard` is called before each event, and so before each tool call; it may raise Conflict.
+        """
+        return replace(self._run(self.store.run(run_id), guard), remote=None)
+
+    def _run(self, record: RunRecord, guard: Callable[[], None] | None = None) -> Run:
         """The context of the graph for a run, new or continued."""
         budget = Budget(**record.limits.model_dump())
         budget.restore(record.usage)
-        emit = partial(self._emit, record.id)
-        answered = self.store.events(record.id, kind="answered")
+        emit = partial(self._emit, record.id, guard=guard)
+        events = self.store.events(record.id, kind="answered")
+        answers = {event.data["key"]: event.data["text"] for event in events}
         ledger = Ledger(self.store, record.id)
         toolbox = ToolBox(
             self.tools,
@@ -331,6 +341,8 @@ class Team:
             budget,
             lambda kind, step, data: emit(kind, step, **data),
         )
+        for key, text in answers.items():
+            toolbox.decide(key, text)
         return Run(
             id=record.id,
             workspace=self.workspace,
@@ -339,11 +351,12 @@ class Team:
             budget=budget,
             emit=emit,
             model=partial(self._model, replies=RunReplies(self.store, record.id), budget=budget),
-            answers={event.data["key"]: event.data["text"] for event in answered},
+            answers=answers,
             examples=self._examples(record),
             max_replans=self.config.max_replans,
             asks=self.asks,
             verifies=self.verifies,
+            remote=self._queue.perform if self._queue else None,
         )
 
     def _examples(self, record: RunRecord) -> list[str]:
@@ -352,9 +365,20 @@ class Team:
             return list(started[0].data["examples"])
         return [item.text for item in self.memory.relevant(record.task, 3)]
 
-    def _emit(self, run_id: str, kind: str, /, step: str = "", **data: Any) -> None:
+    def _emit(
+        self,
+        run_id: str,
+        kind: str,
+        /,
+        step: str = "",
+        *,
+        guard: Callable[[], None] | None = None,
+        **data: Any,
+    ) -> None:
         """Record an event. Raises Conflict, which ends the run here, if it was taken over."""
-        if not self._leases.held(run_id):
+        if guard:
+            guard()
+        elif not self._leases.held(run_id):
             raise Conflict(f"Run {run_id!r} is at work in another process.")
         event = self.store.add_event(run_id, kind, step, **data)
         for listener in self.listeners:
@@ -448,6 +472,7 @@ def open_team(
     from multi_agent.documents.index import open_documents
     from multi_agent.memory.memory import Memory
     from multi_agent.sample.shop import ensure_shop, sample_documents
+    from multi_agent.scale import open_queue
     from multi_agent.tools.builtin import builtin_tools
     from multi_agent.tools.sandbox import open_sandbox
     from seedbed.models.embeddings import load_embeddings
@@ -473,7 +498,9 @@ def open_team(
         if models is None:
             models = load_models(config, settings)
         memory = Memory(store.engine, kinds=config.memory)
-        team = Team(config, workspace, tools, store, checkpointer, memory, models, asks=asks)
+        queue = stack.enter_context(open_queue(config)) if config.workers_queue else None
+        options: dict[str, Any] = {"asks": asks, "queue": queue}
+        team = Team(config, workspace, tools, store, checkpointer, memory, models, **options)
         stack.callback(team.close)
         yield team
 
