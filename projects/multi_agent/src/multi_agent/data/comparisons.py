@@ -54,8 +54,8 @@ def _claim(draft: Draft, one: Link) -> Comparison | None:
     for other in (after, draft.next(after)):  # "3 different products", "10 in stock"
         if other and other.start == end and other.operators & {"distinct", "within"}:
             after, end = draft.next(other), other.end
-    while after and after.start == end and draft.is_adjective(after):  # "one DAMAGED copy"
-        after, end = draft.next(after), after.end
+    while after and after.start == end and ("not" in after.operators or draft.is_adjective(after)):
+        after, end = draft.next(after), after.end  # "one DAMAGED copy"
     times = draft.words[last.end].text if last.end < len(draft.words) else ""
     if times in ("time", "times") or last.text in ("once", "twice"):
         items = draft.items_before(one)
@@ -72,7 +72,7 @@ def _claim(draft: Draft, one: Link) -> Comparison | None:
     if (
         argument is not None
         and argument.table
-        and not draft.numeric(argument)
+        and draft.counts_rows(argument)
         and size > argument.table.rows
     ):
         argument = None  # "fewer than 3000 people" does not count rows
@@ -138,7 +138,7 @@ def _compared(draft: Draft, one: Comparison) -> list[Filter]:
     )
     values = tuple(int(v) if v == int(v) else v for v in one.values)
     column = draft.select[0] if draft.select else draft.measure and draft.measure.column
-    of_rows = argument and argument.table and not draft.numeric(argument)
+    of_rows = draft.counts_rows(argument)
     if argument and of_rows and argument.table == entity and column and column.kind == "text":
         counted = count_of(draft, argument, entity)  # "borrowers with more than 20 loans"
         return [Filter(entity, column, one.operator, values, measure=counted)]
@@ -154,7 +154,7 @@ def _compared(draft: Draft, one: Comparison) -> list[Filter]:
         return [
             Filter(entity, None, one.operator, values, measure=Measure(function, table, column))
         ]
-    numbers = tuple(_converted(value, one.unit, column) for value in values)
+    numbers = tuple(converted(value, one.unit, column) for value in values)
     if one.operator == "between":
         return [
             Filter(table, column, op, (n,)) for op, n in zip((">=", "<="), numbers, strict=True)
@@ -180,7 +180,7 @@ def _column_of(draft: Draft, one: Comparison) -> Column:
     return same[0]
 
 
-def _converted(value: float, unit: str, column: Column) -> float:
+def converted(value: float, unit: str, column: Column) -> float:
     """A number of the question in the unit of the column: 50 euros are 5000 cents."""
     if not column.unit or (not unit and UNITS[column.unit][0] != "money"):
         return value

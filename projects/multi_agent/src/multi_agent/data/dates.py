@@ -10,11 +10,54 @@ from multi_agent.data.logical_form import Filter
 from multi_agent.data.schema import Column, Table
 
 _POSITIONS = {"within", "since", "until", "before", "after", "between"}
+_UNITS = ("day", "days", "long")
 _RANGES = (["and"], ["to"], ["until"], ["till"], ["through"])
 
 
+def claim_duration(draft: Draft) -> None:
+    """ "The average number of days between order and delivery" is a column of its own."""
+    units = [i for i, w in enumerate(draft.words) if w.text in _UNITS]
+    for one in draft.free("between", "since") if units else ():
+        start, end = (first := draft.next(one)), draft.next(first)
+        pair = start and end and not start.dates and _pair(draft, start, end)
+        if start is None or end is None or not pair:
+            continue
+        dates = (column.sql("{t}") for column in pair)
+        sql = draft.schema.days.format(start=next(dates), end=next(dates))
+        name = f"days from {pair[0].name} to {pair[1].name}"
+        column = Column(pair[0].table, name, "number", "days", expression=f"({sql})")
+        start.tables, start.values, start.columns = [], [], [(2.0, column)]
+        for other in draft.links:
+            asks = {"count", "how", "adjectives"} & other.operators or other.start in units
+            asks = asks or other.text in ("pass", "passed", "lie", "elapsed")
+            if other in (one, end) or asks:
+                other.role = "duration"
+        return
+
+
+def _pair(draft: Draft, one: Link, other: Link) -> tuple[Column, Column] | None:
+    """Two dates of one table that two phrases name."""
+
+    def dates(link: Link) -> list[Column]:
+        own = [column for _, column in link.columns if column.kind == "date"]
+        return own + [d for _, t in link.tables if (d := draft.date_of(t)) and d.kind == "date"]
+
+    pairs = [(a, b) for a in dates(one) for b in dates(other) if a.table == b.table and a != b]
+    return pairs[0] if pairs else None
+
+
 def resolve_dates(draft: Draft) -> None:
-    """Turn the dates into filters."""
+    """Turn the dates, and comparisons of one date with another, into filters."""
+    for one in draft.free("before", "after"):
+        first, second = draft.before(one), draft.next(one)
+        pair = first and second and not second.dates and _pair(draft, first, second)
+        if first is None or second is None or not pair:
+            continue
+        one.role = second.role = "date"
+        first.role = first.role or "date"
+        operator = ">" if "after" in one.operators else "<"
+        new = Filter(draft.table(pair[0]), pair[0], operator, (pair[1],), draft.negation(first))
+        draft.filters.append((one.start, new))
     for one in [o for o in draft.links if o.dates and not o.role]:
         if one.role:  # the end of a range
             continue

@@ -127,6 +127,12 @@ class Draft:
         """Whether a link names a quantity."""
         return any(self.is_number(column) for _, column in one.columns)
 
+    def counts_rows(self, one: Link | None) -> bool:
+        """Whether a phrase names a table rather than a quantity."""
+        if one is None or not one.tables:
+            return False
+        return not self.numeric(one) or one.tables[0][0] > one.columns[0][0]
+
     @staticmethod
     def is_flag(one: Link) -> bool:
         """Whether a link names what is so or has happened: "active", "returned"."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from multi_agent.data.comparisons import converted
 from multi_agent.data.draft import Draft, NotUnderstood, ignored
 from multi_agent.data.link import Link
 from multi_agent.data.logical_form import Filter
 from multi_agent.data.schema import Column, ForeignKey, Table
 from multi_agent.data.value_index import Value
+from multi_agent.data.words import UNITS
 
 
 def resolve_values(draft: Draft) -> None:
@@ -92,7 +94,12 @@ def resolve_numbers(draft: Draft) -> None:
             continue
         near = next((o for o in draft.items_before(one) if draft.gap(o, one) == 0), None)
         number = int(one.number) if one.number == int(one.number) else one.number
-        if near and near.role != "target" and draft.numeric(near):
+        after = draft.next(one)
+        unit = after if after and after.unit and after.start == one.end else None
+        if unit and not unit.role:  # "the 50 litre keg"
+            column, near, unit.role = _column_in(draft, unit.unit), one, "value"
+            number = converted(number, unit.unit, column)
+        elif near and near.role != "target" and draft.numeric(near):
             column = draft.column(near, "number")
         elif near and near.table and near.table.key and near.end == one.start:
             column = near.table.key
@@ -101,6 +108,16 @@ def resolve_numbers(draft: Draft) -> None:
         near.role, one.role = near.role or "value", "value"
         new = Filter(draft.table(column), column, "=", (number,), draft.negation(near))
         draft.filters.append((one.start, new))
+
+
+def _column_in(draft: Draft, unit: str) -> Column:
+    """The column with a unit, of the rows asked for or of those they belong to."""
+    tables = [t for t in draft.schema.tables if any(draft.above(start, t) for start in draft.starts)]
+    numbers = [c for t in tables for c in t.columns if draft.is_number(c) and c.unit]
+    same = [c for c in numbers if UNITS[c.unit][0] == UNITS[unit][0]]
+    if len(same) != 1 or UNITS[unit][0] == "money":
+        raise NotUnderstood(f"I don't know what the number of {unit} refers to.")
+    return same[0]
 
 
 def resolve_relations(draft: Draft) -> None:

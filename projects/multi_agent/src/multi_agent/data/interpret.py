@@ -15,7 +15,7 @@ from dataclasses import replace
 
 from multi_agent.data import filters
 from multi_agent.data.comparisons import add_comparisons, claim_comparisons, in_unit
-from multi_agent.data.dates import date_column, resolve_dates
+from multi_agent.data.dates import claim_duration, date_column, resolve_dates
 from multi_agent.data.draft import AGGREGATES, Draft, NotUnderstood, ignored
 from multi_agent.data.link import Link
 from multi_agent.data.logical_form import Filter, LogicalForm
@@ -34,6 +34,7 @@ def interpret(words: Sequence[Word], links: list[Link], schema: Schema) -> Logic
     """The logical form of a question. Raises NotUnderstood."""
     draft = Draft(words, links, schema)
     # 1. Claims
+    claim_duration(draft)
     comparisons = claim_comparisons(draft)
     order = claim_order(draft)
     group = _claim_group(draft)

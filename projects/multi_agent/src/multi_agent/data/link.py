@@ -237,15 +237,25 @@ def _names(words: Sequence[Word], start: int, schema: Schema) -> dict[int, Link]
                 size, Link(start, start + size, _text(words, start, start + size))
             )
             if isinstance(item, Table):
-                span.tables.append((score, item))
+                span.tables.append((_by_head(words[start], size, parts, score), item))
             else:
                 span.columns.append((score, item))
     for span in scored.values():
-        span.tables = _best(span.tables)
+        span.tables = _best([one for one in span.tables if one[0]])
         span.columns = _best(span.columns)
         if span.columns and span.tables and span.tables[0][0] < span.columns[0][0] - 0.05:
             span.tables = []
-    return scored
+    return {size: span for size, span in scored.items() if span.tables or span.columns}
+
+
+def _by_head(first: Word, size: int, parts: tuple[Word, ...], score: float) -> float:
+    """A table called "quality control test" is named by "test", and not by a synonym of quality."""
+    if size > 1 or len(parts) == 1:
+        return score
+    if first.stem == parts[-1].stem:
+        return max(score, 0.7)
+    exact = any(first.stem == part.stem for part in parts)
+    return score if exact else score - 0.1 if first.likeness(parts[-1]) else 0.0
 
 
 def _best(scored: list[tuple[float, Any]]) -> list[tuple[float, Any]]:

@@ -68,6 +68,7 @@ def _claim_argument(draft: Draft, order: Order, after: Link | None) -> None:
             order.argument, order.function = after, "count"
     elif counting or (order.function and after is None) or order.at.text in _OFTEN:
         earlier = [one for one in draft.items_before(order.at) if not one.role]
+        earlier = [one for one in earlier if one.tables or not draft.is_flag(one)]
         if len(earlier) > 1 or draft.free("who"):
             order.argument = earlier[0] if earlier else None
     if order.argument is not None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from multi_agent.data.database import Database
-from multi_agent.data.draft import NotUnderstood
+from multi_agent.data.draft import NotUnderstood, ignored
 from multi_agent.data.interpret import interpret
 from multi_agent.data.link import Link, link, vocabulary
 from multi_agent.data.logical_form import describe
@@ -98,7 +98,24 @@ class QuestionParser:
                     break
             else:
                 words.append(one)
-        return words
+        return self._without_contrasts(words, vocabulary_stems)
+
+    def _without_contrasts(self, words: list[Word], vocabulary_stems: set[str]) -> list[Word]:
+        """Drop what only repeats the question: "tickets, not bookings", "Room A (not the annex)"."""
+        parts: list[list[Word]] = [[]]
+        for one in words:
+            parts.append([]) if one.text == "," else parts[-1].append(one)
+        kept = parts[:1]
+        for part in parts[1:]:
+            before = [w.stem for one in kept for w in one]
+            no, *rest = [w for w in part if w.text not in ignored()] or [word(",")]
+            again = len(kept[-1]) == 1 and kept[-1][0].stem in before[:-1]
+            unknown = all(w.stem not in vocabulary_stems for w in rest)
+            if no.text in ("not", "without") and rest and unknown:
+                if again or self._values.is_longer(rest, before):
+                    continue
+            kept.append(part)
+        return [w for i, one in enumerate(kept) for w in ([word(",")] if i else []) + one]
 
 
 def _is_data(one: Link) -> bool:

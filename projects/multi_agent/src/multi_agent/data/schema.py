@@ -48,6 +48,11 @@ class Column:
     def __str__(self) -> str:
         return f"{self.table}.{self.name}"
 
+    def sql(self, alias: str) -> str:
+        """The column of a table with this alias, itself in SQL."""
+        name = self.name.replace('"', '""')
+        return (self.expression or f'{{t}}."{name}"').replace("{t}", alias)
+
 
 @dataclass(frozen=True)
 class ForeignKey:
@@ -93,6 +98,8 @@ class Schema:
 
     tables: tuple[Table, ...]
     foreign_keys: tuple[ForeignKey, ...]
+    days: str = "julianday({end}) - julianday({start})"
+    """SQL for the days between two dates."""
 
     def table(self, name: str) -> Table:
         """The table of this name."""
@@ -161,6 +168,9 @@ def read_schema(database: Database) -> Schema:
     keys = [key for key in declared if key.target in names and key.target_column]
     have = {(key.table, key.column) for key in keys}
     keys += [k for k in _inferred_keys(tables) if (k.table, k.column) not in have]
+    if database.is_duckdb:
+        days = "date_diff('day', CAST({start} AS DATE), CAST({end} AS DATE))"
+        return Schema(tables, tuple(keys), days)
     return Schema(tables, tuple(keys))
 
 

@@ -160,7 +160,9 @@ class _Scope:
             return f"{column} IS NULL"
         if len(one.values) > 1:
             return f"{column} IN ({', '.join(map(literal, one.values))})"
-        return f"{column} {one.operator} {literal(one.values[0])}"
+        value = one.values[0]
+        other = self.column(value, one.via) if isinstance(value, Column) else literal(value)
+        return f"{column} {one.operator} {other}"
 
     def _having(self, one: Filter) -> str:
         """A condition on a measure of related rows; a count below n includes rows without any."""

@@ -85,7 +85,8 @@ def _ask_columns(draft: Draft, target: Link) -> None:
     number = draft.function in ("sum", "avg", "min", "max", "much") or counted
     column = draft.column(target, *(["number"] if number else []))
     draft.subject = draft.table(column)
-    if not draft.function and draft.is_number(column) and TOTALS & {*target.text.split()}:
+    total = column.expression or TOTALS & {*target.text.split()}
+    if not draft.function and draft.is_number(column) and total:
         draft.function = "sum"
     if draft.function:
         return _measure(draft, column)

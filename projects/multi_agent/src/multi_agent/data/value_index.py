@@ -106,6 +106,16 @@ class ValueIndex:
                 return end - start, values
         return 0, []
 
+    def is_longer(self, words: Sequence[Word], stems: Sequence[str]) -> bool:
+        """Whether words only tell a longer value, "Room A Annex", from the "Room A" in `stems`."""
+        own = {w.stem for w in words}
+        for number in set.intersection(*(self._parts.get(stem, set()) for stem in own)):
+            rest = tuple(stem for stem in _names(self._long[number].value) if stem not in own)
+            ends = range(len(stems) - len(rest) + 1)
+            if rest in self._phrases and any(tuple(stems[i : i + len(rest)]) == rest for i in ends):
+                return True
+        return False
+
     def _look_up(self, text: str) -> list[Value]:
         """The columns with a value that was not read, found by a scan of at most a second each."""
         quoted, values = text.replace("'", "''"), []

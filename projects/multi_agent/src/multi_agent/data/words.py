@@ -114,9 +114,10 @@ def name_words(name: str) -> tuple[Word, ...]:
     """
     parts = re.findall(r"[^\W_]+", (name if name.isupper() else _CAMEL.sub("_", name)).lower())
     short = lexicon()["abbreviations"]
-    parts = [piece for part in parts for piece in _pieces(part, name.isupper())]
-    parts = [p for p in parts if p not in lexicon()["ignored"]["tables"].split()] or parts or [name]
-    return tuple(word(part) for whole in parts for part in short.get(whole, whole).split())
+    pieces = [piece for part in parts for piece in _pieces(part, name.isupper())]
+    parts = [part for piece in pieces for part in short.get(piece, piece).split()]
+    parts = [p for p in parts if p not in lexicon()["ignored"]["tables"].split()] or parts
+    return tuple(map(word, parts or [name]))
 
 
 @cache
