@@ -49,7 +49,7 @@ def _pair(draft: Draft, one: Link, other: Link) -> tuple[Column, Column] | None:
 def resolve_dates(draft: Draft) -> None:
     """Turn the dates, and comparisons of one date with another, into filters."""
     for one in draft.free("before", "after"):
-        first, second = draft.before(one), draft.next(one)
+        first, second = next(iter(draft.items_before(one)), None), draft.next(one)
         pair = first and second and not second.dates and _pair(draft, first, second)
         if first is None or second is None or not pair:
             continue
@@ -58,6 +58,7 @@ def resolve_dates(draft: Draft) -> None:
         operator = ">" if "after" in one.operators else "<"
         new = Filter(draft.table(pair[0]), pair[0], operator, (pair[1],), draft.negation(first))
         draft.filters.append((one.start, new))
+    previous = 0  # the end of the date before
     for one in [o for o in draft.links if o.dates and not o.role]:
         if one.role:  # the end of a range
             continue
@@ -70,6 +71,14 @@ def resolve_dates(draft: Draft) -> None:
             raise NotUnderstood(f"{column} has years only.")
         days = [d and (d.year if column.kind == "year" else d.isoformat()) for d in (start, end)]
         negation = (verb and draft.negation(verb)) or draft.negation(one)
+        last = draft.filters[-1][1] if draft.filters else None
+        listed = [w.text for w in draft.words[previous : one.start]] in (["or"], ["and"])
+        previous = one.end
+        if listed and last and last.operator == "dates" and last.column == column:
+            if last.values[1] != days[0]:
+                raise NotUnderstood(f"I can't combine {one.text!r} with the date before it.")
+            days[0] = last.values[0]
+            draft.filters.pop()
         place = Filter(draft.table(column), column, "dates", tuple(days), negation)
         draft.filters.append((one.start, place))
 
@@ -104,6 +113,10 @@ def date_column(draft: Draft, one: Link) -> tuple[Column, Link | None]:
     for i, other in enumerate(before):
         if any(value.column.table == draft.starts[0].name for value in other.values):
             continue  # "flights CANCELLED in 2024": the status, not the date of a booking
+        start = draft.starts[0]
+        above = other.table not in (None, *draft.starts) and draft.above(start, other.table)
+        if above and not draft.dated(other) and draft.date_of(start):
+            continue  # "repairs of machines in 2024": the date of the repair
         if draft.dated(other):
             named = draft.column(other, "date", "year")
             if not draft.related(draft.table(named)):

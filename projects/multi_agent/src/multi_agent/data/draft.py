@@ -242,6 +242,8 @@ class Draft:
                 "in",
                 "from",
             }
+            flags = all(o.values or self.is_flag(o) for o in (first, one))
+            listed = listed or (flags and bool(between) and between <= {"nor", "or"})
             wide = self._is_relation(first) and not between & {"but", "who", "which", "that", ","}
             if first is one or listed or wide:
                 no.role = "negation"

@@ -11,7 +11,7 @@ from multi_agent.data.logical_form import Measure
 from multi_agent.data.schema import Column, Table
 from multi_agent.data.words import word
 
-TOTALS = {"total", "revenue", "turnover", "sales"}
+TOTALS = set("total revenue turnover sales spend earn earned".split())
 _SUMMED = {word(n).stem for n in "quantity revenue total amount units payment sales goals".split()}
 _OFTEN = ("most often", "most frequently", "least often")
 

@@ -34,6 +34,9 @@ def resolve_target(
         return _resolve_without_target(draft, kind, order, first)
     if draft.function == "much" and target and not draft.numeric(target):
         target = next((one for one in items if draft.numeric(one)), target)
+    if target is None and group and order and order.argument and order.argument.table:
+        draft.subject = order.argument.table  # "in which month … the most orders"
+        return
     if target is None or (order and order.argument and group and draft.numeric(order.argument)):
         return _resolve_without_target(draft, kind, order, first)
     target.role = "target"
@@ -105,7 +108,7 @@ def _measure(draft: Draft, column: Column) -> None:
     if function in ("share", "difference"):
         function = draft.inner or function
     draft.subject = table = draft.table(column)
-    if function == "much" and not is_summed(column):  # "how much does a lamp cost"
+    if function == "much" and draft.inner != "sum" and not is_summed(column):  # "how much does a lamp cost"
         draft.select, draft.function = (column,), ""
     elif draft.is_number(column):
         name: Any = function if function in ("avg", "min", "max") else "sum"
