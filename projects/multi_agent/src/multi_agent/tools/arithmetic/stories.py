@@ -118,12 +118,11 @@ def _percentage(story: Story) -> Answer:
 def _tax(story: Story) -> str:
     if story.cues & {"off", "tip", "up", "down"}:
         return ""
-    gross = story.tells("gross") and not story.tells("net")
     if story.asks("net"):
         return "" if story.tells("net") else "a / (1 + b)"
-    if story.asks("tax") and not story.asks("gross", "total"):
-        return "a - a / (1 + b)" if gross else "a * b"
-    return "" if gross else "a * (1 + b)"
+    if story.asks("tax") and not re.search(r"\b(with|incl|including|total|price|gross)\b", story.ask):
+        return "a - a / (1 + b)" if "gross" in story.cues and "net" not in story.cues else "a * b"
+    return "" if story.tells("gross") and not story.tells("net") else "a * (1 + b)"
 
 
 def _change(story: Story) -> str:
@@ -301,7 +300,7 @@ def _difference(story: Story) -> Answer:
 
 def _conversion(story: Story) -> Answer:
     """One value in another unit, or one that was computed on reading."""
-    if len(story.names) != 1 or not (target := _target(story)) or isinstance(target, str):
+    if len(story.names) != 1 or (target := _target(story)) is None or isinstance(target, str):
         return None
     is_new = _asked_unit(story) or " - " in story.tokens.names[story.names[0]].expression
     fits = target.is_compatible_with(story.value(story.names[0])) if story.names[0][0] in "MSKGX" else 0
@@ -315,7 +314,7 @@ def _rates(story: Story) -> Answer:
     target = _target(story)
     for exact in (True, False):
         dimensions = [_dimension(story, name, exact) for name in names]
-        if not target or not all(dimensions):
+        if target is None or not all(dimensions):
             return None
         wanted = _of_value(target, exact) if not isinstance(target, str) else Counter({target: 1})
         fits = []
@@ -405,7 +404,7 @@ def _asked_unit(story: Story) -> Any:
 
 def _target(story: Story) -> Any:
     """The unit or the things asked for."""
-    if asked := _asked_unit(story):
+    if (asked := _asked_unit(story)) is not None:
         return asked
     if match := re.search(r"how many ((?:[a-z]\S* ){1,3})", f"{story.question} "):
         words: list[str] = []
@@ -468,7 +467,7 @@ def best(tokens: Tokens) -> tuple[str, Token]:
                 token = answer if isinstance(answer, Token) else tokens.compute(*answer)
                 token = _converted(story, token)
                 results.setdefault(text_of(token.value), (name, token))
-        except BadInput:
+        except (BadInput, ArithmeticError, TypeError, ValueError):  # of pint, too
             continue
     if len(results) != 1:
         names = " or ".join(name for name, _ in results.values())
