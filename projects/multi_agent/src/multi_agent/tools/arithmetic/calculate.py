@@ -121,6 +121,8 @@ def _reduce(tokens: Tokens, *tables: str) -> bool:
             expression = expression.replace(" op ", f" {''.join(operators[:1])} ")
             token = tokens.compute(expression, [slot for slot in match.groups() if slot])
             name = tokens.add(token.value, token.expression)
+            if expression == "rate(a, b)" and "rules" not in tables:  # of what: 150 chairs a day
+                name = " ".join([name, *re.findall(r"_\S+", match[0])])
             tokens.text = f"{tokens.text[: match.start()]}{name} {tokens.text[match.end() :]}"
             tokens.computed = True
             return True

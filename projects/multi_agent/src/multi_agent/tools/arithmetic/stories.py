@@ -25,6 +25,12 @@ _NAME = r"[A-TV-Z]\d+"
 _ASK = r"\b(?:how|what|whats|when|which|calculate|find)\b"
 _SMALL = frozenset(f"{LISTS['small']} {LISTS['holding']}".split())
 _PEOPLE = frozenset(LISTS["crowd"].split())
+_MEASURES = {
+    "far": "kilometer",
+    "long": "hour",
+    "fast|speed": "kilometer/hour",
+    "heavy|weigh": "kilogram",
+}
 Answer = tuple[str, list[str]] | Token | None
 """An expression with the names of its slots."""
 
@@ -73,14 +79,19 @@ class Story:
     def noun(self, name: str) -> str:
         """The thing that a number counts."""
         match = re.search(rf"\b{name} (?:of )?((?:[a-z][^\s]*(?: |$)){{0,3}})", self.text)
-        words = []
-        for word in match[1].split() if match else ():
+        return self.thing(match[1] if match else "")
+
+    def thing(self, phrase: str) -> str:
+        """The noun of a phrase: the first word that the text has twice, or else the last word."""
+        words: list[str] = []
+        for word in phrase.split():
             if word in _SMALL:
                 break
-            words.append(word)
-        if words and words[0] in _PEOPLE:
+            words.append(stem(word))
+        if words and words[0] == "person":
             return "person"
-        return stem(words[-1]) if words else ""
+        stems = Counter(stem(word) for word in self.text.split())
+        return next((word for word in words if stems[word] > 1), words[-1] if words else "")
 
     def asks(self, *cues: str) -> bool:
         return any(CUES[cue].search(self.ask) for cue in cues)
@@ -144,7 +155,7 @@ def _part(story: Story) -> Answer:
     amounts, shares = story.of("NM"), story.of("PF")
     if len(amounts) != 1 or len(shares) != 1:
         return None
-    clause = re.search(rf"{shares[0]} (?:of )?((?:[a-z]\S* )*)", story.told)
+    clause = re.search(rf"{shares[0]} (?:of )?((?:[a-z]\S* |N\d+ )*)", story.told)
     said = {stem(w) for w in clause[1].split() if w not in _SMALL} if clause else set()
     asked = {stem(w) for w in story.question.split() if w not in _SMALL}
     if asked - {story.noun(amounts[0])} and asked <= said:
@@ -172,7 +183,7 @@ def _percent_change(story: Story) -> Answer:
         return None
     first, second = story.names
     if story.cues & {"up", "down", "change"}:
-        later = rf"{first} (?:\S+ )?(?:this|now|today)|(?:now|this \S+) (?:\S+ )?{first}"
+        later = rf"{first} (?:[a-z]\S* )?(?:this|now|today)|(?:now|this \S+) (?:[a-z]\S* )?{first}"
         if re.search(later, story.told) or re.search(rf"{second} (last|before)", story.told):
             first, second = second, first
         rises = story.value(second).m > story.value(first).m
@@ -238,13 +249,16 @@ def _ratio(story: Story) -> Answer:
         part = sizes[0]
     else:
         before = re.sub(r" is | are ", " ", story.text[: match.start()]).split(" . ")[-1]
-        row = re.search(r"((?:\w+ , )*\w+ and \w+) (?:\w+ ){0,4}$", before)
-        things = re.split(r" , | and ", row[1]) if row else []
-        if len(things) == len(parts) and story.noun(rest[0]) not in map(stem, things):
+        row = re.search(r"((?:\w+ , )*\w+ (?:and|to) \w+) (?:\w+ ){0,4}$", before)
+        things = re.split(r" , | and | to ", row[1]) if row else []
+        if len(things) == len(parts):
             asked = [
                 i for i, thing in enumerate(things) if re.search(rf"\b{thing}\b", story.question)
             ]
             part = parts[asked[0]] if len(asked) == 1 else ""
+        kinds = [stem(thing) for thing in things]
+        if part and (noun := story.noun(rest[0])) in kinds:  # one part is given
+            return f"a * {letters[parts.index(part)]} / {letters[kinds.index(noun)]}", rest + parts
     if not part:
         return None
     return f"a * {letters[parts.index(part)]} / ({' + '.join(letters)})", rest + parts
@@ -261,8 +275,7 @@ def _clock(story: Story) -> Answer:
         return None
     total = " + ".join("bcd"[: len(spans)])
     if re.search(r"\b(leave|start|depart|set off|go|begin)\b", story.question):
-        deadline = re.search(r"\b(arrive|be|by|until|at the latest|reach|ends?)\b", story.told)
-        return ("later(a, -(" + total + "))", times + spans) if deadline else None
+        return f"later(a, -({total}))", times + spans
     return f"later(a, {total})", times + spans
 
 
@@ -316,7 +329,12 @@ def _rates(story: Story) -> Answer:
         dimensions = [_dimension(story, name, exact) for name in names]
         if target is None or not all(dimensions):
             return None
-        wanted = _of_value(target, exact) if not isinstance(target, str) else Counter({target: 1})
+        if isinstance(target, str):
+            wanted = Counter({target: 1})
+            if (per := _asked_per(story)) is not None:
+                wanted.subtract(_of_value(per, exact))
+        else:
+            wanted = Counter(_of_value(target, exact))
         fits = []
         for signs in product((1, -1), repeat=len(names)):
             result: Counter[str] = Counter()
@@ -378,9 +396,9 @@ def _dimension(story: Story, name: str, exact: bool) -> dict[str, int]:
 
 def _per(story: Story, name: str) -> str:
     """The thing after "per", or before "holds", that a quantity belongs to."""
-    if name[0] in "NMSKG":
+    if name[0] in "NMSKGX":
         after = rf"\b{name} (?:(?!{_ASK})[a-z]\S* ){{0,2}}(?:per|an?|each|every) ([a-z]\S*)"
-        if (match := re.search(after, story.text)) and match[1] not in _SMALL:
+        if name[0] != "X" and (match := re.search(after, story.text)) and match[1] not in _SMALL:
             return stem(match[1])
         verb = LISTS["holding"].replace(" ", "|")
         before = rf"\b(?:an?|one|each|every|per) (?:\S+ )?([a-z]\S*) (?:can |must |of \S+ )?(?:{verb}) {name}\b"
@@ -389,6 +407,10 @@ def _per(story: Story, name: str) -> str:
         if re.search(rf"\b{name} (?:(?!{_ASK})[a-z]\S* ){{0,2}}(?:each|apiece) (?:[.,]|and|for|at|how|what|$)", f"{story.text} "):
             counts = [n for n in story.of("N") if n != name and story.noun(n)]
             return story.noun(counts[0]) if len(counts) == 1 else "?"
+        if match := re.search(rf"\b(?:each|every) ([a-z]\S*) [a-z]\S* {name}\b", story.text):
+            return stem(match[1])
+        if name[0] == "M" and (match := re.search(rf"(N\d+) (?:[a-z]\S* )+at {name}\b", story.text)):
+            return story.noun(match[1])
         if match := re.search(rf"([a-z]\S*) each (?:[a-z]\S* ){{0,2}}{name}\b", story.text):
             return stem(match[1])
     return ""
@@ -398,8 +420,15 @@ def _asked_unit(story: Story) -> Any:
     """The unit after "how many" or "in"."""
     for pattern in (r"(?:many|much) (U\d+)", r"(?:in|into|to) (U\d+)"):
         if match := re.findall(pattern, story.text):
-            return story.value(match[0])
+            per = _asked_per(story)
+            return story.value(match[0]) if per is None else story.value(match[0]) / per
     return None
+
+
+def _asked_per(story: Story) -> Any:
+    """The unit after "per" in the question."""
+    names = re.findall(r"\b(?:per|an?|each|every) (U\d+)", story.question)
+    return story.value(names[-1]) if names else None
 
 
 def _target(story: Story) -> Any:
@@ -407,24 +436,11 @@ def _target(story: Story) -> Any:
     if (asked := _asked_unit(story)) is not None:
         return asked
     if match := re.search(r"how many ((?:[a-z]\S* ){1,3})", f"{story.question} "):
-        words: list[str] = []
-        for word in match[1].split():
-            if word in _SMALL:
-                break
-            words.append(word)
-        return stem(words[-1]) if words else None
+        return story.thing(match[1]) or None
     units = [u for n in story.names if n[0] in "NMSKGX" for u in story.value(n)._units]
     money = [name for name in units if name in CURRENCIES]
-    for cue, name in (
-        ("far", "meter"),
-        ("long", "hour"),
-        ("fast", "kilometer/hour"),
-        ("heavy", "kilogram"),
-    ):
-        if re.search(
-            rf"\b{cue}\b|{'speed' if cue == 'fast' else 'weigh' if cue == 'heavy' else cue}",
-            story.ask,
-        ):
+    for words, name in _MEASURES.items():
+        if re.search(rf"\b(?:{words})\b", story.ask):
             return quantity(1, name)
     if money and re.search(r"\b(much|what|whats)\b", story.question):
         return quantity(1, money[0])
@@ -477,6 +493,11 @@ def best(tokens: Tokens) -> tuple[str, Token]:
 
 def _adopt(tokens: Tokens) -> None:
     """One thing is a thing; a bare number beside one currency is money."""
+    for row in re.findall(rf"(?:N\d+ , )*N\d+ and {_NAME}", tokens.text):  # 7, 8 and 6.5 hours
+        *bare, last = re.findall(_NAME, row)
+        for name in bare if last[0] in "MSKG" else ():
+            same = tokens.add(tokens.names[name].value * tokens.names[last].value.u)
+            tokens.text = re.sub(rf"\b{name}\b", same, tokens.text)
     story = Story(tokens)
     units = {str(story.value(name).u) for name in story.of("M")}
     is_ratio = re.search(r"N\d+ to N", story.text)
