@@ -20,7 +20,10 @@ def test_answer_is_that_of_the_last_step_of_a_chain() -> None:
     answer = compose_answer([S1, S2], results, "", "")
     assert (answer.text, answer.number, answer.confident) == ("36", 36, True)
     assert len(answer.evidence) == 2 and not answer.missing
-    assert answer.explanation.splitlines()[0] == "analyst: What are the fines? (fines) → 240"
+    assert answer.explanation.splitlines() == [
+        "analyst: What are the fines? (fines) → 240",
+        "calculator: What is 15 % of 240? (fines) → 36",
+    ]
 
 
 def test_independent_answers_are_in_the_order_of_the_task() -> None:
@@ -45,7 +48,7 @@ def test_failure_of_the_first_step_is_reported_once_for_the_chain() -> None:
 def test_answer_of_an_intermediate_step_is_no_answer_of_the_task() -> None:
     results = {"s1": answered("s1", "240", 240), "s2": Result(step="s2", problem="Too hard.")}
     answer = compose_answer([S1, S2], results, "", "")
-    assert answer.text == "I can't answer that. What is 15 % of {s1}: Too hard."
+    assert answer.text == "I can't answer that. What is 15 % of 240: Too hard."
     assert answer.number is None and not answer.confident
     assert "→ 240" in answer.explanation
 

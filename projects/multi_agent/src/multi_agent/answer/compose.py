@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from multi_agent.plan.references import fill
 from multi_agent.state import Answer, Result, Step
 
 NO_ANSWER = "I can't answer that."
@@ -28,7 +29,7 @@ def compose_answer(
     last = [step for step in plan if step.id not in needed]
     answers = [results[step.id] for step in last if step.id in results and results[step.id].answer]
     missing = tuple(
-        f"{step.task.strip(' ?.')}: {reason}"
+        f"{readable(step, results).strip(' ?.')}: {reason}"
         for step in plan
         if (reason := problem_of(step, results, end_reason))
     )
@@ -60,4 +61,9 @@ def explained(step: Step, results: Mapping[str, Result]) -> str:
     result = results[step.id]
     outcome = result.answer or f"no answer: {result.problem}"
     reading = f" ({result.reading})" if result.reading else ""
-    return f"{step.specialist}: {step.task}{reading} → {outcome}"
+    return f"{step.specialist}: {readable(step, results)}{reading} → {outcome}"
+
+
+def readable(step: Step, results: Mapping[str, Result]) -> str:
+    """The task of a step with the answers that it was given."""
+    return fill(step.task, {id: result for id, result in results.items() if result.answer})
