@@ -8,7 +8,10 @@ from typing import Any
 
 import httpx
 import pytest
+import schemathesis
 from fastapi.testclient import TestClient
+from hypothesis import HealthCheck, Phase, given
+from hypothesis import settings as profile
 from pydantic import SecretStr
 
 from multi_agent.serve import terminal
@@ -118,6 +121,14 @@ def test_run_is_stopped_with_what_it_has(client: TestClient, clerk_team: Any) ->
     assert record["status"] == "stopped" and record["reason"]
     assert "42 orders" in record["answer"]["text"]
     assert client.post(f"/v1/runs/{run}/stop").status_code == 409
+
+
+def test_waiting_run_is_stopped(client: TestClient, clerk_team: Any) -> None:
+    run = solve(client, clerk_team.team, "How many orders by city?")
+    assert client.post(f"/v1/runs/{run['id']}/stop").json()["status"] == "stopped"
+    events = parse_events(client.get(f"/v1/runs/{run['id']}/events").text)
+    assert [kind for _, kind, _ in events][-3:] == ["question", "stopped", "end"]
+    assert client.post(f"/v1/runs/{run['id']}/answer", json={"text": "x"}).status_code == 409
 
 
 def test_usage_of_a_run_at_work_is_live(client: TestClient, slow_run: str) -> None:
@@ -287,3 +298,28 @@ def test_terminal_prints_a_run_its_events_and_a_list(clerk_team: Any) -> None:
     assert "step_ended" in course and "tool calls 1/40" in course
     assert run.id in terminal.runs_text(team.store.runs(3))
     assert "the same answer" in terminal.replay_text(team.replay(run.id))
+
+
+@pytest.mark.slow
+def test_api_accepts_every_request_its_schema_allows(client: TestClient) -> None:
+    document = client.get("/openapi.json").json()
+    schema = schemathesis.openapi.from_dict(document).include(path_regex="^/v1/")
+    checks = list(HealthCheck)
+    operations: Any = schema.get_all_operations()
+    for parsed in operations:
+
+        @profile(
+            max_examples=15,
+            deadline=None,
+            derandomize=True,
+            phases=[Phase.generate],
+            suppress_health_check=checks,
+        )
+        @given(case=parsed.ok().as_strategy())
+        def attempt(case: Any) -> None:
+            request = case.as_transport_kwargs(base_url="http://testserver")
+            request.pop("cookies", None)
+            response = client.request(**request)
+            assert response.status_code < 500, (request, response.text)
+
+        attempt()

@@ -47,10 +47,13 @@ def create_app(team: Team, settings: Settings | None = None) -> FastAPI:
         with team_metrics(team):
             yield
 
+    def ready() -> None:
+        team.store.runs(1)
+
     app = service.create_app(
         "multi_agent",
         version=__version__,
-        ready=lambda: bool(team.store.runs(1)) or None,
+        ready=ready,
         settings=settings,
         max_body_mb=1,
         lifespan=metrics,

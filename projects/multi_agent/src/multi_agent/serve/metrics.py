@@ -55,7 +55,8 @@ class TeamMetrics:
                 outcome = "error" if data.get("problem") else "ok"
                 _TOOLS.labels(data["tool"], outcome).observe(data["seconds"])
             case "answer" | "failed":
-                outcome = {True: "answer", False: "no_answer"}.get(data.get("confident"), "failed")
+                sure = "answer" if data.get("confident") else "no_answer"
+                outcome = sure if event.kind == "answer" else "failed"
                 seconds = (event.at - self._store.run(event.run).created_at).total_seconds()
                 _RUNS.labels(outcome).observe(seconds)
 

@@ -31,15 +31,16 @@
     }
     send({do: item.dataset.do, key: item.dataset.key ?? "", text});
   };
-  let last = 0;
+  let last = {};
   // Before Gradio's own listeners, which would see another click.
   addEventListener("click", (event) => {
     const item = event.target.closest("[data-do]");
     if (!item || event.metaKey || event.ctrlKey || event.shiftKey) return;
     event.preventDefault();
     event.stopImmediatePropagation();
-    if (event.timeStamp - last < 400) return;  // a double click starts one run
-    last = event.timeStamp;
+    // A double click starts one run.
+    if (last.item === item && event.timeStamp - last.at < 400) return;
+    last = {item, at: event.timeStamp};
     act(item);
   }, true);
   addEventListener("keydown", (event) => {

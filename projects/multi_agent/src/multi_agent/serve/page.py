@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable
+from functools import cached_property
 from importlib import resources
 from typing import Any
 
@@ -43,15 +44,14 @@ class Page:
     def __init__(self, team: Team) -> None:
         self.team, self.store = team, team.store
         self.parts: dict[str, gr.HTML] = {}
-        self._team_html = ""
         with gr.Blocks(title="Team of agents", analytics_enabled=False) as self.blocks:
             self.shown = gr.State({})  # hashes of the parts that a browser has
             self.run = gr.Textbox(visible="hidden", elem_id="run")  # the id; page.js shows it
             self.action = gr.Textbox(visible="hidden", elem_id="action")  # filled by page.js
             gr.Markdown("# Ask the team")
             self._add_html("note")
-            with gr.Tabs():
-                with gr.Tab("Task"), gr.Row(elem_id="columns"):
+            with gr.Tabs() as self.tabs:
+                with gr.Tab("Task", id="task"), gr.Row(elem_id="columns"):
                     with gr.Column(scale=4, elem_id="main"):
                         hint = "A question over the database, the documents, or numbers"
                         limits: Json = {"max_length": MAX_TASK, "max_lines": 8}
@@ -71,7 +71,7 @@ class Page:
 
     def _connect(self) -> None:
         place = [self.run, self.shown]
-        view = [*self.parts.values(), *place]
+        view = [*self.parts.values(), *place, self.tabs]
         script = resources.files(__package__).joinpath("page.js").read_text("utf-8")
         self.blocks.load(self.open, self.action, view, js=script, **QUIET)
         self.action.change(self.act, [self.action, *place], view, trigger_mode="multiple", **QUIET)
@@ -81,11 +81,12 @@ class Page:
 
     def open(self, run_id: str) -> Values:
         """Show a run, or an empty page without one."""
-        return {**self.refresh(run_id, {}), self.parts["note"]: "", self.run: run_id}
+        values = self.refresh(run_id, {}) | {self.parts["note"]: "", self.run: run_id}
+        return {**values, self.tabs: gr.Tabs(selected="task")}
 
     def refresh(self, run_id: str, shown: Json) -> Values:
         """The parts that have changed since `shown`, which is empty for a run just opened."""
-        texts = dict.fromkeys(self.parts, "") | {"team": self._team()}
+        texts = dict.fromkeys(self.parts, "") | {"team": self._team}
         texts |= {"runs": _attempt(lambda: render("runs", self.store.runs(RUNS), run_id))}
         config = self.team.config
         sample = not (run_id or config.database or config.documents)
@@ -109,14 +110,15 @@ class Page:
         actions: dict[str, Callable[[], str | None]] = {
             "start": lambda: team.start(text, key or None),
             "fork": lambda: team.fork(run_id, key, text),
-            "stop": lambda: team.stop(key) or "The run stops after the calls in progress.",
+            "stop": lambda: team.stop(key),
             "answer": lambda: team.answer(key, text),
             "replay": lambda: self._replay(key),
             "forget": lambda: team.memory.forget(key),
             "forget_all": lambda: team.memory.forget_all(),
         }
         try:
-            result = actions[item["do"]]() or ""
+            stopping = "The run stops after the calls in progress." if item["do"] == "stop" else ""
+            result = actions[item["do"]]() or stopping
         except Exception as error:
             problem = html.error(public_message(error, _log))
             return {**self.refresh(run_id, shown), note: problem}
@@ -147,7 +149,6 @@ class Page:
         at_rest = record.status in ("done", "stopped", "failed")
         follow_up = at_rest and "thread" in self.team.memory.kinds
         plan = layout([(step["id"], step["after"]) for step in steps])
-        usage = self.team.usage(record.id)
         return {
             "ask": render("ask", record.thread if follow_up else ""),
             "head": render("head", record, steps, earlier),
@@ -155,21 +156,20 @@ class Page:
             "answer": render("answer", record),
             "plan": render("plan", steps, plan) if steps else "",
             "steps": render("steps", record, steps),
-            "budget": render("budget", usage, record.limits.model_dump()),
+            "budget": render("budget", self.team.usage(record.id), dict(record.limits)),
             "timeline": render("timeline", timeline(record, events)),
         }
 
+    @cached_property
     def _team(self) -> str:
         """The tab Team, which does not change."""
-        if not self._team_html:
-            picture = self.team.graph.get_graph()
-            names = [name for name in picture.nodes if not name.startswith("__")]
-            before = {n: [e.source for e in picture.edges if e.target == n] for n in names}
-            docs = {name: str(getattr(nodes, name).__doc__).split("\n")[0] for name in names}
-            boxes = [{"id": name, "title": name, "task": docs[name]} for name in names]
-            placed = layout(list(before.items()))
-            self._team_html = _attempt(lambda: render("team", self.team, boxes, placed))
-        return self._team_html
+        picture = self.team.graph.get_graph()
+        names = [name for name in picture.nodes if not name.startswith("__")]
+        before = {n: [e.source for e in picture.edges if e.target == n] for n in names}
+        docs = {name: str(getattr(nodes, name).__doc__).split("\n")[0] for name in names}
+        boxes = [{"id": name, "title": name, "task": docs[name]} for name in names]
+        placed = layout(list(before.items()))
+        return _attempt(lambda: render("team", self.team, boxes, placed))
 
 
 def _attempt(work: Callable[[], str]) -> str:

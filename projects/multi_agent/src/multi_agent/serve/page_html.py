@@ -18,9 +18,8 @@ from multi_agent.runs.store import Event, RunRecord
 from seedbed.server import html
 
 Json = dict[str, Any]
-MAX_ROWS = 300
-"""Events in the timeline; the latest are kept."""
-NODE, GAP, ARC = (200, 102), (40, 14), 44  # pixels: width and height; room for edges back
+MAX_ROWS = 300  # events in the timeline; the latest are kept
+NODE, GAP, ARC = (166, 112), (34, 14), 44  # pixels: width and height; room for edges back
 
 
 def render(macro: str, *values: Any) -> str:
@@ -67,7 +66,8 @@ def _planned(new: Json, old: Json | None) -> Json:
     """A step of a plan; one that was planned before for the same specialist goes on."""
     if old and old["specialist"] == new["specialist"]:
         return old
-    return {**new, "state": "waiting", "result": None, "problem": "", "tool": ""}
+    fresh = {"state": "waiting", "result": None, "problem": "", "tool": ""}
+    return {**new, **fresh, "wording": new["task"]}
 
 
 def layout(nodes: Sequence[tuple[str, Sequence[str]]]) -> Json:
@@ -76,7 +76,7 @@ def layout(nodes: Sequence[tuple[str, Sequence[str]]]) -> Json:
     Edges from a later node in the list, or from the same, are drawn back above the others.
 
     >>> layout([("s1", ()), ("s2", ["s1"])])["places"]
-    {'s1': (2, 2), 's2': (242, 2)}
+    {'s1': (2, 2), 's2': (202, 2)}
     """
     column: dict[str, int] = {}
     for name, before in nodes:
@@ -146,13 +146,9 @@ def rows_of(output: str) -> list[list[str]]:
     return rows if len({len(row) for row in rows}) == 1 else []
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
 def _amount(value: float, name: str) -> str:
     if name == "usd":
-        return f"${value:.4f}".rstrip("0").rstrip(".") if value else "$0"
+        return f"${value:.2f}" if value >= 0.1 or not value else f"${value:.4f}"
     return f"{value:,.1f}" if name == "seconds" and value % 1 else f"{value:,.0f}"
 
 
@@ -171,7 +167,7 @@ _templates = Environment(
 )
 _templates.filters |= {
     "amount": _amount,
-    "count": _count,
+    "count": lambda number, noun: f"{number:,} {noun}{'' if number == 1 else 's'}",
     "rows": rows_of,
     "time": lambda at: at.strftime("%d %b %H:%M") if isinstance(at, datetime) else str(at)[:16],
     "words": lambda name: name.replace("_", " "),
