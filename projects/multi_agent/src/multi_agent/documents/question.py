@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 
-from multi_agent.documents.words import Token, is_in, term, tokens, weights
+from multi_agent.documents.words import WEAK, Token, is_in, term, tokens, weights
 
 SCENARIO = 0.4  # weight of a term outside the clause that asks
 _ASKING = re.compile(r"\b(?:wh(?:at|en|ere|ich|o|om|ose|y)|how)\b|\?$", re.I)
@@ -57,6 +57,8 @@ class Question:
     """Terms of what is counted: of "days" in "how many days"."""
     focus: frozenset[str]
     """Terms of the noun in "which hotel"."""
+    excluded: frozenset[str] = frozenset()
+    """Terms that the answer is not about: of "auction" in "(not at an auction)"."""
 
     @classmethod
     def of(cls, text: str) -> Question:
@@ -65,6 +67,7 @@ class Question:
         >>> Question.of("How many days of leave do I get?").kinds[0]
         'duration'
         """
+        excluded = frozenset().union(*(weights(aside) for aside in _ASIDE.findall(text)))
         text = " ".join((text.lower() if text.isupper() else _ASIDE.sub("", text)).split())
         whole, text = text, [p for p in _PARTS.split(text) if _ASKING.search(p)][-1:]
         text = text[0] if text else whole
@@ -80,12 +83,14 @@ class Question:
         terms |= {term(per[1].lower()): 1.0} if per else {}
         for one, weight in weights(whole).items():
             terms.setdefault(one, weight if one[0].isdigit() else SCENARIO * weight)
+        for unit in re.findall(r"\d (pounds?|euros?|dollars?|francs?)\b", whole):  # often a sign
+            terms[term(unit)] = SCENARIO * WEAK
         names = {t.term for t in tokens(text)[1:] if not t.word.islower() and t.term in terms}
         counted = _COUNTED.search(text)
         nouns = counted.groupdict("") if counted else {"many": "", "label": "", "noun": ""}
         units = {token.term for token in tokens(nouns["many"] or nouns["label"])}
         focus = {token.term for token in tokens(nouns["noun"] or nouns["label"])} & terms.keys()
-        return cls(text, tuple(kinds), terms, frozenset(names), frozenset(units), frozenset(focus))
+        return cls(text, tuple(kinds), terms, frozenset(names), frozenset(units), frozenset(focus), excluded)
 
     def tokens(self, text: str) -> list[Token]:
         """The words of a text, and the numbers and weekdays of the question that it covers.
@@ -99,9 +104,12 @@ class Question:
         numbers = {t: float(t.replace(",", ".")) for t in self.weights if t[0].isdigit()}
         days = {term(day): n for n, day in enumerate(DAYS) if term(day) in self.weights}
         best: dict[tuple[str, str], tuple[float, Token]] = {}  # of several, the narrowest range
+        pairs = [match.span() for match in _patterns()[1]["between"].finditer(text)]
         for name, pattern in _patterns()[1].items() if numbers or days else ():
             for match in pattern.finditer(text):
                 low, high = _limits(name, [group for group in match.groups() if group])
+                if name != "between" and any(a <= match.start() < b for a, b in pairs):
+                    continue
                 width = -low if high == math.inf else high if low == -math.inf else high - low
                 for one, value in (days if name == "days" else numbers).items():
                     if low <= value <= high and width < best.get((one, name), (math.inf,))[0]:
@@ -131,9 +139,15 @@ class Question:
         headed = [q for start, _, q in self.matches(f"{cell} {head}") if start < len(cell)]
         return max([q for _, _, q in self.matches(cell)] + headed, default=0.0)
 
-    def worded(self, text: str) -> str:
-        """The final answer of a candidate."""
+    def worded(self, text: str, before: str = "") -> str:
+        """The final answer of a candidate; `before` it may be the unit that it leaves out.
+
+        >>> Question.of("How often is B done?").worded("every two", "A every six months, B ")
+        'every two months'
+        """
         text = " ".join(text.split())
+        unit = re.findall(r"\b(?:every|for) \S+ ([a-z]+s)\b", before)
+        text += f" {unit[-1]}" if unit and re.fullmatch(r"(?:every|for) [\w.]+", text) else ""
         main, _, exception = text.partition(" (")  # "10 minutes (15 in the final)"
         if exception and self.kinds[0] not in ("yes", "sentence"):
             is_asked = any(t.term in self.weights for t in tokens(exception))
@@ -150,12 +164,15 @@ class Question:
 
     def _phrases(self, text: str) -> Iterator[tuple[int, int, float]]:
         """Names for "who", and runs of words that are not in the question."""
-        if re.search(r"\b(?:who|whom|whose|names?|called)\b", self.text, re.I):
+        is_who = re.search(r"\bwho(?:m|se)?\b", self.text, re.I)
+        if is_who or re.search(r"\b(?:names?|called)\b", self.text, re.I):
             yield from ((m.start(), m.end(), 1.0) for m in _NAME.finditer(text))
-        words = tokens(text)
-        run: list[int] = []
+        if is_who and re.search(r"\bnames?\b", self.text, re.I):
+            return
+        words, run = tokens(text), list[int]()
+        covered = {n for t in self._covered(text) for n in range(t.start, t.end)}
         for n in range(len(words) + 1):
-            ends = n == len(words) or words[n].term in self.weights
+            ends = n == len(words) or words[n].term in self.weights or words[n].start in covered
             if run and (ends or BREAK.search(text[words[n - 1].end : words[n].start])):
                 content = [m for m in run if not is_in("stop", words[m].word)]
                 if content:
@@ -164,7 +181,8 @@ class Question:
                     }
                     span = words[content[0]].start, words[content[-1]].end
                     is_plain = self.focus and text[span[0] : span[1]].islower()
-                    yield *span, 0.9 if beside & self.focus else 0.2 if is_plain else 0.5
+                    if not is_who or _is_person(text, *span):
+                        yield *span, 0.9 if beside & self.focus else 0.2 if is_plain else 0.5
                 run = []
             run += [] if ends else [n]
 
@@ -174,8 +192,17 @@ class Question:
         near = {token.term for token in following[: len(tokens(match[0])) + 2]}
         if not self.units or near & self.units:
             return 1.0
+        if name == "number" and re.search(r"[€$£]\s?$|\b[A-Z]{3} $", text[: match.start()]):
+            return 0.0
         other_noun = name == "number" and re.match(r"\s?[a-z]{3}", text[match.end() :])
         return 0.0 if other_noun or name in ("money", "percent") else 0.6
+
+
+def _is_person(text: str, start: int, end: int) -> bool:
+    """Whether words may be a person or an office: a name, after an article, or all of a cell."""
+    name = re.search(r"(?<!^)\b[A-Z]", text[start:end]) or (start and text[start].isupper())
+    article = r"(?:\b(?:the|an?|our|your|by|only|all|any|every|each) |: ?)$"
+    return bool(name or re.search(article, text[:start], re.I) or end - start == len(text))
 
 
 Pattern = re.Pattern[str]

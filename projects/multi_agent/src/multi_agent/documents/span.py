@@ -61,8 +61,9 @@ def answer_span(
     spans.sort(key=lambda pair: -pair[0])
     for (score, best), (other_score, other) in pairwise(spans[:2]):
         is_tie = other.quote == best.quote and score - other_score < 0.005
-        if is_tie and len(cells(best.quote)) > 1:
-            return None  # two columns fit equally well
+        is_number = best.number is not None and best.number != other.number
+        if is_tie and (is_number or len(cells(best.quote)) > 1):
+            return None  # two columns or numbers fit equally well
     return spans[0][1] if spans else None
 
 
@@ -73,13 +74,15 @@ def _spans(text: str, passages: Sequence[Passage], rarity: Rarity) -> Iterator[t
         plain, offsets = _plain(passage.text)
         for first, last in _units(plain):
             unit = plain[first:last]
+            if any(token.term in question.excluded for token in tokens(unit)):
+                continue
             for start, end, quality, near in _candidates(question, unit, passage, plain):
                 coverage, missing = _coverage(question, near, rarity)
                 confidence = (
                     0.7 * coverage + 0.6 * passage.score - 0.3 * missing - 0.4 * (1 - quality)
                 )
                 quote = passage.text[offsets[first] : offsets[last - 1] + 1]
-                answer = question.worded(unit[start:end])
+                answer = question.worded(unit[start:end], unit[:start])
                 score = coverage + 0.5 * passage.score + 0.2 * quality
                 yield score, Span(answer, quote, passage.place, round(min(1.0, confidence), 3))
 
@@ -102,13 +105,15 @@ def _units(text: str) -> Iterator[tuple[int, int]]:
 
 def _coverage(question: Question, near: dict[str, float], rarity: Rarity) -> tuple[float, float]:
     """The share of the question's terms near a candidate, and the weight of those missing."""
-    total = matched = missing = 0.0
+    total = matched = missing = absent = 0.0
     for term, weight in question.weights.items():
         rare, level = rarity(term), near.get(term, 0.0)
         weight *= 0.3 + 0.7 * rare
         total, matched = total + weight, matched + weight * level
         is_name = term in question.names and (rare > COMMON or term[0].isdigit())
-        missing += (NAME if is_name else weight) if level < MISSING else 0.0
+        missing += NAME if is_name and level < MISSING else 0.0
+        absent += weight if level < MISSING else 0.0
+    missing += min(absent, 2 * absent / (total or 1.0))  # long questions tell more than they ask
     return (matched / total if total else 0.5), missing
 
 
@@ -118,7 +123,8 @@ def _candidates(
     if len(cells(unit)) > 1:
         yield from _cells(question, unit, passage.heading)
         return
-    around = {t.term: IN_PASSAGE for t in tokens(plain)}
+    is_definition = re.match(r"(?i)who(?:'s| is| are)\b", question.text)
+    around = {t.term: IN_PASSAGE for t in tokens("" if is_definition else plain)}
     around |= {t.term: IN_HEADING for t in tokens(passage.heading)}
     words, matches = question.tokens(unit), question.matches(unit)
     for start, end, quality in matches:
@@ -129,7 +135,8 @@ def _candidates(
             clauses = len(_CLAUSE.findall(unit[left:right]))
             clauses = min(2, clauses + sum(left < a and b < right for a, b, _ in matches))
             # An earlier clause often has the subject: "The fee is €35; for scans €80."
-            level = 1.0 - 0.01 * distance - (0.03 if left < start else 0.15) * clauses
+            step, gap = (0.005, 0.02) if left < start else (0.01, 0.15)
+            level = 1.0 - step * distance - gap * clauses
             near[token.term] = max(near.get(token.term, 0.0), level)
         yield start, end, quality, near
 
