@@ -315,7 +315,7 @@ def _conversion(story: Story) -> Answer:
     """One value in another unit, or one that was computed on reading."""
     if len(story.names) != 1 or (target := _target(story)) is None or isinstance(target, str):
         return None
-    is_new = _asked_unit(story) or " - " in story.tokens.names[story.names[0]].expression
+    is_new = _asked_unit(story) is not None or _asked_per(story) is not None or " - " in story.tokens.names[story.names[0]].expression
     fits = target.is_compatible_with(story.value(story.names[0])) if story.names[0][0] in "MSKGX" else 0
     return ("a", story.names) if is_new and fits else None
 
@@ -396,23 +396,26 @@ def _dimension(story: Story, name: str, exact: bool) -> dict[str, int]:
 
 def _per(story: Story, name: str) -> str:
     """The thing after "per", or before "holds", that a quantity belongs to."""
-    if name[0] in "NMSKGX":
-        after = rf"\b{name} (?:(?!{_ASK})[a-z]\S* ){{0,2}}(?:per|an?|each|every) ([a-z]\S*)"
-        if name[0] != "X" and (match := re.search(after, story.text)) and match[1] not in _SMALL:
-            return stem(match[1])
-        verb = LISTS["holding"].replace(" ", "|")
-        before = rf"\b(?:an?|one|each|every|per) (?:\S+ )?([a-z]\S*) (?:can |must |of \S+ )?(?:{verb}) {name}\b"
-        if match := re.search(before, story.text):
-            return stem(match[1])
-        if re.search(rf"\b{name} (?:(?!{_ASK})[a-z]\S* ){{0,2}}(?:each|apiece) (?:[.,]|and|for|at|how|what|$)", f"{story.text} "):
-            counts = [n for n in story.of("N") if n != name and story.noun(n)]
-            return story.noun(counts[0]) if len(counts) == 1 else "?"
-        if match := re.search(rf"\b(?:each|every) ([a-z]\S*) [a-z]\S* {name}\b", story.text):
-            return stem(match[1])
-        if name[0] == "M" and (match := re.search(rf"(N\d+) (?:[a-z]\S* )+at {name}\b", story.text)):
-            return story.noun(match[1])
-        if match := re.search(rf"([a-z]\S*) each (?:[a-z]\S* ){{0,2}}{name}\b", story.text):
-            return stem(match[1])
+    text = f"{story.text} "
+    patterns = [rf"([a-z]\S*) each (?:[a-z]\S* ){{0,2}}{name}\b"]
+    if name[0] != "X":
+        verb, few = LISTS["holding"].replace(" ", "|"), rf"(?:(?!{_ASK})[a-z]\S* ){{0,2}}"
+        one = r"\b(?:an?|one|each|every|per)"
+        patterns += [
+            rf"\b{name} {few}(?:per|an?|each|every) (?!and\b|for\b|how\b)([a-z]\S*)",
+            rf"{one} (?:\S+ )?([a-z]\S*) (?:can |must |of \S+ )?(?:{verb}) {name}\b",
+            rf"\b(?:each|every) ([a-z]\S*) [a-z]\S* {name}\b",
+        ]
+    things = [stem(match[1]) for p in patterns if (match := re.search(p, text))]
+    stems = [stem(word) for word in text.split()]
+    if things := [t for t in things if t not in _SMALL and stems.count(t) > 1]:
+        return things[0]
+    if name[0] == "M" and (match := re.search(rf"(N\d+) (?:[a-z]\S* )+at {name}\b", text)):
+        return story.noun(match[1])
+    ending = r"(?:each|apiece) (?:[.,]|and|for|at|how|what|$)"
+    if re.search(rf"\b{name} (?:(?!{_ASK})[a-z]\S* ){{0,2}}{ending}", text):
+        counts = [n for n in story.of("N") if n != name]
+        return (story.noun(counts[0]) or "?") if len(counts) == 1 else "?"
     return ""
 
 
@@ -443,7 +446,8 @@ def _target(story: Story) -> Any:
         if re.search(rf"\b(?:{words})\b", story.ask):
             return quantity(1, name)
     if money and re.search(r"\b(much|what|whats)\b", story.question):
-        return quantity(1, money[0])
+        per = _asked_per(story)
+        return quantity(1, money[0]) / (1 if per is None else per)
     return None
 
 
@@ -464,7 +468,7 @@ FORMULAS: tuple[tuple[str, str, str, Callable[[Story], Answer]], ...] = (
     ("clock", "", "total", _clock),
     ("date", "", "", _date),
     ("difference", "left compare change", "", _difference),
-    ("rate", "", "total average up", _rates),
+    ("rate", "", "total average up gross", _rates),
     ("conversion", "", "", _conversion),
 )
 
