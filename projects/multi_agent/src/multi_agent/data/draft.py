@@ -212,6 +212,7 @@ class Draft:
         """The date at which a row came about: named like its table, or the first one."""
         dates = [column for column in table.columns if column.kind in ("date", "year")]
         dates = [column for column in dates if all(w.text != "birth" for w in column.words)]
+        dates.sort(key=lambda column: column.kind == "year")
         general = {"date", "time", "created", "at", "on", "timestamp", "day"}
         for column in dates:
             names = [w for w in column.words if w.text not in general]

@@ -135,7 +135,7 @@ def _claim_functions(draft: Draft) -> list[Link]:
 def _check(draft: Draft) -> None:
     """Raise for a link without a role, and for a word of content that is linked to nothing."""
     for one in draft.links:
-        if one.unit and not one.role and draft.words[one.start - 1].text == "in":
+        if one.unit and not one.role and draft.words[one.start - 1].text in ("in", ","):
             column = draft.measure.column if draft.measure else None
             column = column or (draft.select or (None,))[0]
             if column is not None and in_unit(column, one.unit):
@@ -145,9 +145,20 @@ def _check(draft: Draft) -> None:
             raise NotUnderstood(f"I don't know how to use {one.text!r} here.")
     linked = {i for one in draft.links for i in range(one.start, one.end)}
     for position, word_ in enumerate(draft.words):
+        if word_.text in ("still", "yet") and not _qualified(draft, position):
+            raise NotUnderstood(f"I don't know what {word_.text!r} refers to.")
         empty = position in linked or word_.text in ignored() or word_.text in (",", ";")
         if not empty and not _is_verb(draft, position):
             raise NotUnderstood(f"I don't know what {word_.text!r} refers to.")
+
+
+def _qualified(draft: Draft, position: int) -> bool:
+    """Whether there is a condition near "still" that it stresses."""
+    return any(
+        one.role in ("value", "negation", "date", "comparison")
+        and one.start - 8 < position < one.end + 4
+        for one in draft.links
+    )
 
 
 def _is_verb(draft: Draft, position: int) -> bool:

@@ -16,7 +16,7 @@ from typing import Any
 
 from multi_agent.data.schema import Column, Schema, Table
 from multi_agent.data.value_index import Value, ValueIndex
-from multi_agent.data.words import UNITS, Word, lexicon, tokenize
+from multi_agent.data.words import RATIOS, UNITS, Word, lexicon, tokenize
 
 _MONTHS = "january february march april may june july august september october november december"
 _MONTH = {name[:n]: i for i, name in enumerate(_MONTHS.split(), 1) for n in (3, len(name))}
@@ -119,7 +119,8 @@ def _key(phrase: str) -> tuple[str, ...]:
 def _phrases(words: Sequence[Word], start: int) -> Iterator[Link]:
     for end in range(min(len(words), start + 4), start, -1):
         entry = _operators().get(tuple(word.text for word in words[start:end]))
-        if entry:
+        unit = start > 0 and (words[start - 1].text in (",", "in") or words[start - 1].text.isdigit())
+        if entry and not (unit and end == start + 1 and words[start].text in RATIOS):
             text = _text(words, start, end)
             yield Link(start, end, text, operators=entry[0], hint=entry[1])
             return

@@ -90,7 +90,7 @@ def resolve_order(draft: Draft, order: Order | None) -> None:
         return
     value = _order_value(draft, order)
     if isinstance(value, Measure):
-        names_rows = not draft.select or draft.schema.reference(draft.select[0])
+        names_rows = not draft.select
         draft.group = draft.group or (draft.subject if names_rows else draft.select[0])
         draft.measure, draft.select = value, ()
     elif draft.measure is not None or draft.group is not None:
@@ -119,6 +119,8 @@ def _order_value(draft: Draft, order: Order) -> Measure | Column:
         if argument.table is not None:
             return count_of(draft, argument, argument.table)
         counted = draft.column(argument)
+        if order.at.text in _OFTEN:
+            return Measure("count", draft.table(counted))
         return Measure("count", draft.table(counted), counted)
     if draft.numeric(argument) or argument.table is None:
         column = draft.column(argument, "number")

@@ -84,7 +84,9 @@ class QuestionParser:
         opposites = {word(a).stem: word(b) for a, b in lexicon()["antonyms"].items()}
         for one in tokenize(clauses(question)):
             opposite = opposites.get(one.stem)
-            if opposite and opposite.stem in vocabulary_stems and one.stem not in vocabulary_stems:
+            own = one.stem in vocabulary_stems and one.text != "open"  # "open" is not "opened"
+            own = own or self._values.has(one)
+            if opposite and opposite.stem in vocabulary_stems and not own:
                 words += [word("not"), opposite]
                 continue
             for prefix in ("un", "in", "non"):

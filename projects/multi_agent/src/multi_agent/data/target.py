@@ -39,6 +39,8 @@ def resolve_target(
         return
     if target is None or (order and order.argument and group and draft.numeric(order.argument)):
         return _resolve_without_target(draft, kind, order, first)
+    if draft.function == "count" and target is first and _is_kind(draft, target):
+        return _count_named(draft, target)
     target.role = "target"
     numeric = draft.function in ("sum", "avg", "min", "max", "much") and draft.numeric(target)
     if target.table is not None and not numeric and is_table(target):
@@ -56,6 +58,13 @@ def _measured(draft: Draft, one: Link) -> Column | None:
     same = [c for c in numbers if c.unit and UNITS[c.unit] == UNITS[one.unit]]
     same = [c for c in same if c.table in draft.mentioned()] or same
     return same[0] if len(same) == 1 else None
+
+
+def _is_kind(draft: Draft, one: Link) -> bool:
+    """Whether a phrase is a kind of row, "curator" for staff, rather than who curated something."""
+    keys = [key for _, c in one.columns if (key := draft.schema.reference(c))]
+    kinds = {v.column.table for v in one.values if v.enumeration and v.whole}
+    return not one.tables and any(key.target in kinds for key in keys)
 
 
 def _qualifies(draft: Draft, table: Table, after: Link) -> bool:

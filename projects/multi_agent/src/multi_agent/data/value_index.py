@@ -106,6 +106,10 @@ class ValueIndex:
                 return end - start, values
         return 0, []
 
+    def has(self, one: Word) -> bool:
+        """Whether a word is a value."""
+        return (one.stem,) in self._phrases
+
     def is_longer(self, words: Sequence[Word], stems: Sequence[str]) -> bool:
         """Whether words only tell a longer value, "Room A Annex", from the "Room A" in `stems`."""
         own = {w.stem for w in words}
