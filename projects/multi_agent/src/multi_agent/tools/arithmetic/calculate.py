@@ -53,26 +53,23 @@ def calculate(task: str) -> Calculation:
     """
     if len(task) > MAX_TASK:
         raise TooLarge(f"The task has {len(task):,} characters; the limit is {MAX_TASK:,}.")
+    # 1. Phrases that leave one value and no other word.
+    tokens, problem = tokenize(task), BadInput("")
     try:
-        name, token = _strict(task)
-    except BadInput as problem:
-        try:
-            name, token = _free_story(task)
-        except BadInput as other:
-            raise (other if other.message.startswith("Amb") else problem) from None
-    return _calculation(token, name and f"{name}: ")
-
-
-def _strict(task: str) -> tuple[str, Token]:
-    """The name of the story, if it is one, and the result; every word must be accounted for."""
-    # 1. Numbers, units and dates become tokens.
-    tokens = tokenize(task)
-    # 2. Phrases become the tokens of their values.
-    while _reduce(tokens, "rates", "rules"):
-        pass
-    # 3. One value is left, or a little story with several.
-    token = _single(tokens)
-    return ("", token) if token else _story(tokens)
+        while _reduce(tokens, "rates", "rules"):
+            pass
+        if token := _single(tokens):
+            return _calculation(token)
+    except BadInput as error:
+        problem = error
+    # 2. Stories in any words, or else those in few words.
+    try:
+        name, token = _free_story(task)
+    except BadInput as other:
+        if other.message.startswith("Amb") or problem.message:
+            raise (problem if problem.message else other) from None
+        name, token = _story(tokens)
+    return _calculation(token, f"{name}: ")
 
 
 def _free_story(task: str) -> tuple[str, Token]:

@@ -145,7 +145,7 @@ def _change(story: Story) -> str:
     sign = "-" if falls else "+"
     if story.asks("original"):
         return f"a / (1 {sign} b)"
-    if re.search(r"\bto [NMSKG]\d|\b(after|with) .*(paid|cost me)\b", story.told):
+    if re.search(r"\b(reduced|discounted|raised|fell|rose|down|up) to [NMSKG]\d|\b(after|with) .*(paid|cost me)\b", story.told):
         return ""
     return "a * b" if story.asks("off", "tip", "up", "down", "compare") else f"a * (1 {sign} b)"
 
@@ -300,7 +300,7 @@ def _difference(story: Story) -> Answer:
         or names[0][0] not in "MSKG"
     ):
         return None
-    if re.search(r"\b(each|per|every|pieces|into)\b", story.text):
+    if re.search(r"\b(each|per|every|pieces|into|percent)\b", story.text):
         return None
     if "left" in story.cues:
         first = max(names, key=lambda n: story.value(n))
@@ -317,7 +317,8 @@ def _conversion(story: Story) -> Answer:
         return None
     is_new = _asked_unit(story) is not None or _asked_per(story) is not None or " - " in story.tokens.names[story.names[0]].expression
     fits = target.is_compatible_with(story.value(story.names[0])) if story.names[0][0] in "MSKGX" else 0
-    return ("a", story.names) if is_new and fits else None
+    token = story.tokens.names[story.names[0]]
+    return Token(token.value.to(target.u), token.expression) if is_new and fits else None
 
 
 def _rates(story: Story) -> Answer:
@@ -408,7 +409,9 @@ def _per(story: Story, name: str) -> str:
         ]
     things = [stem(match[1]) for p in patterns if (match := re.search(p, text))]
     stems = [stem(word) for word in text.split()]
-    if things := [t for t in things if t not in _SMALL and stems.count(t) > 1]:
+    counted = {story.noun(n) for n in story.of("N")}
+    things = [t for t in things if t not in _SMALL and (stems.count(t) > 1 or t in counted)]
+    if things:
         return things[0]
     if name[0] == "M" and (match := re.search(rf"(N\d+) (?:[a-z]\S* )+at {name}\b", text)):
         return story.noun(match[1])
