@@ -18,7 +18,7 @@ import re
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -117,15 +117,18 @@ class StepQueue:
             )
         return {flow.workflow_id for flow in flows}
 
-    def take_over(self, leases: Leases) -> None:
-        """Queue the steps of dead workers again: those in progress without a lease."""
+    def take_over(self, leases: Leases, active: Collection[str]) -> None:
+        """Queue the steps of dead workers again: those in progress without a lease.
+
+        `active` has the steps of this worker.
+        """
         with _database_errors():
             flows = self._client.list_workflows(
                 status="PENDING", queue_name=QUEUE, load_input=False, load_output=False
             )
-            now = time.time()
+            before = 1000 * (time.time() - leases.seconds)  # later ones may just be beginning
             for flow in flows:
-                old = now - (flow.dequeued_at or 0) / 1000 > leases.seconds
+                old = flow.workflow_id not in active and (flow.dequeued_at or before) < before
                 if old and leases.claim(flow.workflow_id):
                     log.warning(
                         "Worker %s is dead; %s goes on.", flow.executor_id, flow.workflow_id
@@ -148,7 +151,7 @@ class Worker:
         """The reply for a step of the queue."""
         while True:
             # Wait for the lease, if a worker that may be dead has it.
-            while not self._leases.claim(id):
+            while id in self._active or not self._leases.claim(id):
                 time.sleep(POLL_SECONDS)
             run = self._open_run(order["run"], partial(self._require_lease, id))
             run.budget.restore(order["usage"])
@@ -190,7 +193,7 @@ class Worker:
             try:
                 for id in self._leases.renew(active) | self._queue.cancelled(list(active)):
                     active[id].stop.set()
-                self._queue.take_over(self._leases)
+                self._queue.take_over(self._leases, self._active.keys())
             except SeedbedError as error:
                 log.warning("%s", error)
 
