@@ -76,7 +76,7 @@ class Config(BaseSettings):
     )
     mcp_servers: dict[str, str] = Field(
         {},
-        description='MCP servers whose tools the team may use, as JSON: {"docs": "rag-chatbot mcp"}'
+        description='MCP servers whose tools the team may use, as JSON: {"docs": "mcp-server-docs"}'
         ' or {"docs": "http://127.0.0.1:9000/mcp"}.',
     )
     permissions: dict[str, Literal["allow", "ask", "deny"]] = Field(

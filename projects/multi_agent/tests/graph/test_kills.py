@@ -200,6 +200,7 @@ def test_runs_killed_at_random_end_and_repeat_nothing(
     with ThreadPoolExecutor(LANES) as threads:
         share = [kills // LANES] * LANES
         counts = sum(threads.map(kill_runs, worlds, map(Random, seeds), share), Counter[str]())
+    assert counts, "no run was killed"
     print(f"{database}, seeds {list(seeds)}: {dict(counts)}, {time.monotonic() - start:.0f} s")
 
 

@@ -16,25 +16,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from multi_agent.state import Result, Step
+from multi_agent.tools.workspace import Workspace
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
-    from multi_agent.config import Config
-    from multi_agent.data.database import Database
-    from multi_agent.documents.index import DocumentIndex
-    from multi_agent.tools.toolbox import Tool
-
-
-@dataclass(frozen=True)
-class Workspace:
-    """What the specialists work on."""
-
-    config: Config
-    database: Database | None = None
-    documents: DocumentIndex | None = None
-    tools: tuple[Tool, ...] = ()
-    """Those of MCP servers, and the web search."""
+__all__ = ["Context", "Specialist", "Workspace", "open_specialists"]
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from multi_agent.data.database import Database, Rows
     from multi_agent.data.question import QuestionParser
     from multi_agent.documents.index import DocumentIndex
-    from multi_agent.specialists import Workspace
     from multi_agent.tools.sandbox import Sandbox
+    from multi_agent.tools.workspace import Workspace
 
 SECONDS = 10.0  # time limit of a query, and of a program
 

@@ -1,6 +1,6 @@
 """The tools of MCP servers as tools of the team, named `server.tool`.
 
-    tools, problems = mcp_tools({"docs": "rag-chatbot mcp", "web": "http://127.0.0.1:9000/mcp"})
+    tools, problems = mcp_tools({"docs": "mcp-server-docs", "web": "http://127.0.0.1:9000/mcp"})
 
 Each call opens a connection of its own (a command is started for it), so a server that hangs or
 dies leaves nothing behind. A tool has effects unless the server marks it as read-only.

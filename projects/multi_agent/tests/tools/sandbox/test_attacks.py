@@ -36,7 +36,7 @@ def targets() -> Iterator[dict[str, Any]]:
         file.write_text(SECRET)
         Path(folder).chmod(0o777)
         unix.bind(f"{folder}/socket")
-        abstract.bind("\0multi_agent-test")
+        abstract.bind("\0sandbox-test")
         for path in Path(folder).iterdir():
             path.chmod(0o666)
         for server in (unix, abstract):
@@ -44,7 +44,7 @@ def targets() -> Iterator[dict[str, Any]]:
         yield {
             "tcp": tcp.getsockname()[1],
             "unix": f"{folder}/socket",
-            "abstract": "\0multi_agent-test",
+            "abstract": "\0sandbox-test",
             "file": str(file),
             "pid": victim.pid,
         }

@@ -51,7 +51,7 @@ def test_bwrap_with_a_folder_too_many_is_refused() -> None:
 def test_bwrap_without_network_namespace_is_held_by_seccomp() -> None:
     command = [part for part in bwrap_command()(10, 256) if part != "--unshare-net"]
 
-    probe(Sandbox("bwrap", lambda *_: command))
+    assert probe(Sandbox("bwrap", lambda *_: command)) is None
 
 
 def test_sandbox_that_cannot_start_is_refused_with_its_reason() -> None:

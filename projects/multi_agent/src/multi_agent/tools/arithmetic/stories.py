@@ -2,112 +2,34 @@
 
     best(tokenize("The bill is €80 with a 10% tip. How much each for the two of us?"))
 
-Names and nouns do not matter, as long as one formula fits, every number is used once, every cue word
-belongs to the formula, and the unit that is asked comes out. Anything else is refused.
+Names and nouns do not matter, as long as one formula fits, every number is used once, every
+cue word belongs to the formula, and the unit that is asked comes out. Anything else is refused.
 """
 
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property
-from itertools import product
-from typing import Any
 
-from multi_agent.tools.arithmetic.phrases import CUES, CURRENCIES, LISTS
+from multi_agent.tools.arithmetic.rates import rates
+from multi_agent.tools.arithmetic.story import (
+    SMALL,
+    Story,
+    adopt,
+    asked_per,
+    asked_unit,
+    stem,
+    target_of,
+)
 from multi_agent.tools.arithmetic.tokens import Token, Tokens
-from multi_agent.tools.arithmetic.values import kind, quantity, reduced, text_of, unit
+from multi_agent.tools.arithmetic.values import kind, quantity, text_of
 from seedbed.errors import BadInput
 
-_NAME = r"[A-TV-Z]\d+"
-_ASK = r"\b(?:how|what|whats|when|which|calculate|find)\b"
-_SMALL = frozenset(f"{LISTS['small']} {LISTS['holding']}".split())
-_PEOPLE = frozenset(LISTS["crowd"].split())
-_MEASURES = {
-    "far": "kilometer",
-    "long": "hour",
-    "fast|speed": "kilometer/hour",
-    "heavy|weigh": "kilogram",
-}
+_WHOLE = r"\b(?:with|incl|including|total|price|gross)\b"
+_FINAL = r"\b(?:reduced|discounted|raised|fell|rose|down|up) to [NMSKG]\d"
+_FINAL += r"|\b(?:after|with) .*(?:paid|cost me)\b"
 Answer = tuple[str, list[str]] | Token | None
 """An expression with the names of its slots."""
-
-
-@dataclass
-class Story:
-    """The words of a task, without marks."""
-
-    tokens: Tokens
-
-    @cached_property
-    def text(self) -> str:
-        return self.tokens.text.replace("_", "")
-
-    @cached_property
-    def names(self) -> list[str]:
-        return re.findall(rf"{_NAME}\b", self.text)
-
-    @cached_property
-    def question(self) -> str:
-        """The last clause that asks."""
-        sentences = [s for s in re.split(r" \. ", self.text) if re.search(_ASK, s)]
-        last = sentences[-1] if sentences else self.text
-        return last[match.start() :] if (match := re.search(_ASK, last)) else last
-
-    @cached_property
-    def ask(self) -> str:
-        """The question up to its first number or condition."""
-        return re.split(rf"\b(?:if|for|on|in a|after)\b|{_NAME}", self.question)[0]
-
-    @cached_property
-    def told(self) -> str:
-        return self.text.replace(self.ask, " ; ", 1)
-
-    @cached_property
-    def cues(self) -> set[str]:
-        return {name for name, pattern in CUES.items() if pattern.search(self.text)}
-
-    def value(self, name: str) -> Any:
-        return self.tokens.names[name].value
-
-    def of(self, letters: str) -> list[str]:
-        """The names of these kinds, in order."""
-        return [name for name in self.names if name[0] in letters]
-
-    def noun(self, name: str) -> str:
-        """The thing that a number counts."""
-        match = re.search(rf"\b{name} (?:of )?((?:[a-z][^\s]*(?: |$)){{0,3}})", self.text)
-        return self.thing(match[1] if match else "")
-
-    def thing(self, phrase: str) -> str:
-        """The noun of a phrase: the first word that the text has twice, or else the last word."""
-        words: list[str] = []
-        for word in phrase.split():
-            if word in _SMALL:
-                break
-            words.append(stem(word))
-        if words and words[0] == "person":
-            return "person"
-        stems = Counter(stem(word) for word in self.text.split())
-        return next((word for word in words if stems[word] > 1), words[-1] if words else "")
-
-    def asks(self, *cues: str) -> bool:
-        return any(CUES[cue].search(self.ask) for cue in cues)
-
-    def tells(self, *cues: str) -> bool:
-        return any(CUES[cue].search(self.told) for cue in cues)
-
-
-def stem(word: str) -> str:
-    """
-    >>> stem("boxes"), stem("barrels"), stem("people")
-    ('box', 'barrel', 'person')
-    """
-    if word in _PEOPLE:
-        return "person"
-    return re.sub(r"(?<=[sxzh])es$|(?<=[^s])s$", "", re.sub(r"ies$", "y", word))
 
 
 def _percentage(story: Story) -> Answer:
@@ -131,7 +53,9 @@ def _tax(story: Story) -> str:
         return ""
     if story.asks("net"):
         return "" if story.tells("net") else "a / (1 + b)"
-    if story.asks("tax") and not re.search(r"\b(with|incl|including|total|price|gross)\b", story.ask):
+    if story.asks("tax") and not re.search(
+        r"\b(with|incl|including|total|price|gross)\b", story.ask
+    ):
         return "a - a / (1 + b)" if "gross" in story.cues and "net" not in story.cues else "a * b"
     return "" if story.tells("gross") and not story.tells("net") else "a * (1 + b)"
 
@@ -145,7 +69,12 @@ def _change(story: Story) -> str:
     sign = "-" if falls else "+"
     if story.asks("original"):
         return f"a / (1 {sign} b)"
-    if re.search(r"\b(reduced|discounted|raised|fell|rose|down|up) to [NMSKG]\d|\b(after|with) .*(paid|cost me)\b", story.told):
+    if "gross" in story.cues and falls:
+        return ""
+    if re.search(
+        r"\b(reduced|discounted|raised|fell|rose|down|up) to [NMSKG]\d|\b(after|with) .*(paid|cost me)\b",
+        story.told,
+    ):
         return ""
     return "a * b" if story.asks("off", "tip", "up", "down", "compare") else f"a * (1 {sign} b)"
 
@@ -156,8 +85,8 @@ def _part(story: Story) -> Answer:
     if len(amounts) != 1 or len(shares) != 1:
         return None
     clause = re.search(rf"{shares[0]} (?:of )?((?:[a-z]\S* |N\d+ )*)", story.told)
-    said = {stem(w) for w in clause[1].split() if w not in _SMALL} if clause else set()
-    asked = {stem(w) for w in story.question.split() if w not in _SMALL}
+    said = {stem(w) for w in clause[1].split() if w not in SMALL} if clause else set()
+    asked = {stem(w) for w in story.question.split() if w not in SMALL}
     if asked - {story.noun(amounts[0])} and asked <= said:
         return "a * b", amounts + shares
     return None
@@ -198,10 +127,10 @@ def _statistic(story: Story) -> Answer:
     names = list(story.names)
     for name in names:
         others = [n for n in names if n != name]
-        if name[0] == "N" and len(others) > 2 and story.value(name).m == len(others):
-            if story.noun(name) and len({n[0] for n in others}) == 1:
-                names = others
-                break
+        is_count = name[0] == "N" and len(others) > 2 and story.value(name).m == len(others)
+        if is_count and story.noun(name) and len({n[0] for n in others}) == 1:
+            names = others
+            break
     row = r"\W+(?:and )?".join(names)
     same = len({name[0] for name in names}) == 1 and names[0][0] in "NMSKG"
     if len(names) < 2 or not same or (names[0][0] == "N" and not re.search(row, story.text)):
@@ -313,145 +242,20 @@ def _difference(story: Story) -> Answer:
 
 def _conversion(story: Story) -> Answer:
     """One value in another unit, or one that was computed on reading."""
-    if len(story.names) != 1 or (target := _target(story)) is None or isinstance(target, str):
+    if len(story.names) != 1 or (target := target_of(story)) is None or isinstance(target, str):
         return None
-    is_new = _asked_unit(story) is not None or _asked_per(story) is not None or " - " in story.tokens.names[story.names[0]].expression
-    fits = target.is_compatible_with(story.value(story.names[0])) if story.names[0][0] in "MSKGX" else 0
+    is_new = (
+        asked_unit(story) is not None
+        or asked_per(story) is not None
+        or " - " in story.tokens.names[story.names[0]].expression
+    )
+    fits = (
+        target.is_compatible_with(story.value(story.names[0]))
+        if story.names[0][0] in "MSKGX"
+        else 0
+    )
     token = story.tokens.names[story.names[0]]
     return Token(token.value.to(target.u), token.expression) if is_new and fits else None
-
-
-def _rates(story: Story) -> Answer:
-    """The product of all values to the power 1 or -1 that has the unit or the things asked for."""
-    if not 2 <= len(names := story.names) <= 6 or any(n[0] in "DTPF" for n in names):
-        return None
-    target = _target(story)
-    for exact in (True, False):
-        dimensions = [_dimension(story, name, exact) for name in names]
-        if target is None or not all(dimensions):
-            return None
-        if isinstance(target, str):
-            wanted = Counter({target: 1})
-            if (per := _asked_per(story)) is not None:
-                wanted.subtract(_of_value(per, exact))
-        else:
-            wanted = Counter(_of_value(target, exact))
-        fits = []
-        for signs in product((1, -1), repeat=len(names)):
-            result: Counter[str] = Counter()
-            for sign, dimension in zip(signs, dimensions, strict=True):
-                for key, exponent in dimension.items():
-                    result[key] += sign * exponent
-            if {k: v for k, v in result.items() if v} == dict(wanted):
-                fits.append(signs)
-        if len(fits) == 1:
-            return _product(story, fits[0])
-        if len(fits) == 2 and not unit("hour").is_compatible_with(getattr(target, "u", unit("meter"))):
-            # A rule of three: what the question names is multiplied.
-            last = [n in re.findall(_NAME, story.question) for n in names]
-            fits = [f for f in fits if all(s > 0 for s, late in zip(f, last, strict=True) if late)]
-            return _product(story, fits[0]) if any(last) and len(fits) == 1 else None
-        if fits:
-            return None
-    return None
-
-
-def _product(story: Story, signs: tuple[int, ...]) -> Token:
-    value, text = quantity(1), ""
-    for sign, name in sorted(zip(signs, story.names, strict=True), key=lambda pair: -pair[0]):
-        token = story.tokens.names[name]
-        inner = (
-            f"({token.expression})"
-            if " " in token.expression and name[0] == "X"
-            else token.expression
-        )
-        value = value * token.value if sign > 0 else value / token.value
-        text = f"{text} {'*' if sign > 0 else '/'} {inner}" if text else inner
-    time = {name for name in value._units if unit(name).is_compatible_with(unit("day"))}
-    return Token(value if len(time) == 1 else reduced(value), text)
-
-
-def _of_value(value: Any, exact: bool) -> dict[str, int]:
-    """The dimensions of a value; exactly: an hour is not a part of a day."""
-    result: Counter[str] = Counter()
-    for name, exponent in value._units.items():
-        if exact and unit(name).dimensionality == unit("day").dimensionality:
-            result[name] += int(exponent)
-            continue
-        for dimension, power in unit(name).dimensionality.items():
-            result[dimension] += int(power * exponent)
-    return dict(result)
-
-
-def _dimension(story: Story, name: str, exact: bool) -> dict[str, int]:
-    """Those of the unit, of the things counted, and of what it is per."""
-    result = Counter(_of_value(story.value(name), exact))
-    if name[0] in "NX" and (noun := story.noun(name)):
-        if not (name[0] == "X" and any(v > 0 for v in result.values())):
-            result[noun] += 1
-    number = name[1:]
-    if thing := _per(story, name):
-        result[thing] -= 1
-    return {key: exponent for key, exponent in result.items() if exponent} if number else {}
-
-
-def _per(story: Story, name: str) -> str:
-    """The thing after "per", or before "holds", that a quantity belongs to."""
-    text = f"{story.text} "
-    patterns = [rf"([a-z]\S*) each (?:[a-z]\S* ){{0,2}}{name}\b"]
-    if name[0] != "X":
-        verb, few = LISTS["holding"].replace(" ", "|"), rf"(?:(?!{_ASK})[a-z]\S* ){{0,2}}"
-        one = r"\b(?:an?|one|each|every|per)"
-        patterns += [
-            rf"\b{name} {few}(?:per|an?|each|every) (?!and\b|for\b|how\b)([a-z]\S*)",
-            rf"{one} (?:\S+ )?([a-z]\S*) (?:can |must |of \S+ )?(?:{verb}) {name}\b",
-            rf"\b(?:each|every) ([a-z]\S*) [a-z]\S* {name}\b",
-        ]
-    things = [stem(match[1]) for p in patterns if (match := re.search(p, text))]
-    stems = [stem(word) for word in text.split()]
-    counted = {story.noun(n) for n in story.of("N")}
-    things = [t for t in things if t not in _SMALL and (stems.count(t) > 1 or t in counted)]
-    if things:
-        return things[0]
-    if name[0] == "M" and (match := re.search(rf"(N\d+) (?:[a-z]\S* )+at {name}\b", text)):
-        return story.noun(match[1])
-    ending = r"(?:each|apiece) (?:[.,]|and|for|at|how|what|$)"
-    if re.search(rf"\b{name} (?:(?!{_ASK})[a-z]\S* ){{0,2}}{ending}", text):
-        counts = [n for n in story.of("N") if n != name]
-        return (story.noun(counts[0]) or "?") if len(counts) == 1 else "?"
-    return ""
-
-
-def _asked_unit(story: Story) -> Any:
-    """The unit after "how many" or "in"."""
-    for pattern in (r"(?:many|much) (U\d+)", r"(?:in|into|to) (U\d+)"):
-        if match := re.findall(pattern, story.text):
-            per = _asked_per(story)
-            return story.value(match[0]) if per is None else story.value(match[0]) / per
-    return None
-
-
-def _asked_per(story: Story) -> Any:
-    """The unit after "per" in the question."""
-    names = re.findall(r"\b(?:per|an?|each|every) (U\d+)", story.question)
-    return story.value(names[-1]) if names else None
-
-
-def _target(story: Story) -> Any:
-    """The unit or the things asked for."""
-    if (asked := _asked_unit(story)) is not None:
-        return asked
-    if match := re.search(r"how many ((?:[a-z]\S* ){1,3})", f"{story.question} "):
-        return story.thing(match[1]) or None
-    units = [u for n in story.names if n[0] in "NMSKGX" for u in story.value(n)._units]
-    money = [name for name in units if name in CURRENCIES]
-    for words, name in _MEASURES.items():
-        if re.search(rf"\b(?:{words})\b", story.ask):
-            return quantity(1, name)
-    if money and re.search(r"\b(much|what|whats)\b", story.question):
-        per = _asked_per(story)
-        return quantity(1, money[0]) / (1 if per is None else per)
-    return None
 
 
 FORMULAS: tuple[tuple[str, str, str, Callable[[Story], Answer]], ...] = (
@@ -471,14 +275,14 @@ FORMULAS: tuple[tuple[str, str, str, Callable[[Story], Answer]], ...] = (
     ("clock", "", "total", _clock),
     ("date", "", "", _date),
     ("difference", "left compare change", "", _difference),
-    ("rate", "", "total average up gross", _rates),
+    ("rate", "", "total average up gross", rates),
     ("conversion", "", "", _conversion),
 )
 
 
 def best(tokens: Tokens) -> tuple[str, Token]:
     """The name and the result of the only formula that fits. Raises BadInput."""
-    _adopt(tokens)
+    adopt(tokens)
     story = Story(tokens)
     results: dict[str, tuple[str, Token]] = {}
     for name, needs, allows, function in FORMULAS:
@@ -498,26 +302,8 @@ def best(tokens: Tokens) -> tuple[str, Token]:
     return next(iter(results.values()))
 
 
-def _adopt(tokens: Tokens) -> None:
-    """One thing is a thing; a bare number beside one currency is money."""
-    for row in re.findall(rf"(?:N\d+ , )*N\d+ and {_NAME}", tokens.text):  # 7, 8 and 6.5 hours
-        *bare, last = re.findall(_NAME, row)
-        for name in bare if last[0] in "MSKG" else ():
-            same = tokens.add(tokens.names[name].value * tokens.names[last].value.u)
-            tokens.text = re.sub(rf"\b{name}\b", same, tokens.text)
-    story = Story(tokens)
-    units = {str(story.value(name).u) for name in story.of("M")}
-    is_ratio = re.search(r"N\d+ to N", story.text)
-    for name in story.of("N"):
-        if not is_ratio and len(units) == 1 and not story.noun(name):
-            money = tokens.add(quantity(story.value(name).m, units.copy().pop()))
-            tokens.text = re.sub(rf"\b{name}\b", money, tokens.text)
-        elif not is_ratio and tokens.names[name].expression == "1" and story.noun(name):
-            tokens.text = re.sub(rf"\b{name}\b", "a", tokens.text)
-
-
 def _converted(story: Story, token: Token) -> Token:
-    target = _asked_unit(story)
+    target = asked_unit(story)
     if target is None or kind(token.value) in "DTZP":
         return token
     if kind(token.value) == "N" and kind(target) == "M":

@@ -50,6 +50,8 @@ _NUMERAL = alternatives(LISTS["numerals"].split())
 _NUMERALS = rf"\b(?:an? (?=[hmbt]\w+))?{_NUMERAL}(?:(?: and | point |[ -]){_NUMERAL})*\b"
 _PART = alternatives([*FRACTIONS, *(f"{word}s" for word in FRACTIONS)])
 _UNIT, _CURRENCY = alternatives(UNITS), alternatives(MONEY)
+_PRICES = r"price|vat\b|tax|discount|bill|invoice|\bpay|\bpaid|interest|salary|budget"
+_WEIGHTS = r"\b(kg|kilo|gram|ounce|lbs?\b|oz\b|weigh|heavy)"
 _SYMBOLS = {"+": "plus", "-": "minus", "*": "times", "/": "slash", "^": "power", "=": "equals"}
 _WORD = re.compile(r"[A-Z]\d+|[^\W\d_](?:[^\W\d_]|['-](?=\w))*|[-,.+*/^=;()]|\d\S*")
 
@@ -111,11 +113,8 @@ def tokenize(task: str) -> Tokens:
         text = re.sub(old, new, text)
     if re.search(r"interest|compound|grow|shrink|depreciate|loses|increases|rises", text):
         text = re.sub(r"\b(?:per|every|each|a) (?:year|annum)\b|p\.a\.", "annually", text)
-    if re.search(
-        r"price|vat\b|tax|discount|bill|invoice|\bpay|\bpaid|interest|salary|budget", text
-    ):
-        if not re.search(r"\b(kg|kilo|gram|ounce|lbs?\b|oz\b|weigh|heavy)", text):
-            text = re.sub(r"\bpounds?\b", "gbp", text)
+    if re.search(_PRICES, text) and not re.search(_WEIGHTS, text):
+        text = re.sub(r"\bpounds?\b", "gbp", text)
     tokens = Tokens(f" {text} ")
     _read_dates(tokens)
     _read_numerals(tokens)
