@@ -18,11 +18,12 @@ from importlib import resources
 
 from multi_agent.documents.words import WEAK, Token, is_in, term, tokens, weights
 
-SCENARIO = 0.4  # weight of a term outside the clause that asks
+SCENARIO = 0.5  # weight of a term outside the clause that asks
 _ASKING = re.compile(r"\b(?:wh(?:at|en|ere|ich|o|om|ose|y)|how)\b|\?$", re.I)
 _PARTS = re.compile(
     r"(?<=[.?!])\s+|(?:,|:|,? and)\s+(?=(?:what|how)\b)|, and (?=wh(?:en|ere|o|ich)\b)", re.I
 )
+_PAST = re.compile(r"when (?:was|were|did)\b|(?:in )?(?:which|what) year\b", re.I)
 _ASIDE = re.compile(r"\((?:not|except|without)\b[^)]*\)", re.I)
 BREAK = re.compile(r"[;,():]|\.\s|\b(?:but|while|whereas|otherwise)\b| - | – ")
 _YES_NO = re.compile(
@@ -86,11 +87,20 @@ class Question:
         for unit in re.findall(r"\d (pounds?|euros?|dollars?|francs?)\b", whole):  # often a sign
             terms[term(unit)] = SCENARIO * WEAK
         names = {t.term for t in tokens(text)[1:] if not t.word.islower() and t.term in terms}
+        names |= {"second", "third", "fourth"} & terms.keys()
         counted = _COUNTED.search(text)
         nouns = counted.groupdict("") if counted else {"many": "", "label": "", "noun": ""}
         units = {token.term for token in tokens(nouns["many"] or nouns["label"])}
         focus = {token.term for token in tokens(nouns["noun"] or nouns["label"])} & terms.keys()
-        return cls(text, tuple(kinds), terms, frozenset(names), frozenset(units), frozenset(focus), excluded)
+        return cls(
+            text,
+            tuple(kinds),
+            terms,
+            frozenset(names),
+            frozenset(units),
+            frozenset(focus),
+            excluded,
+        )
 
     def tokens(self, text: str) -> list[Token]:
         """The words of a text, and the numbers and weekdays of the question that it covers.
@@ -190,6 +200,8 @@ class Question:
         """Lower for a number that counts something else than what the question asks for."""
         following = tokens(text[match.start() : match.end() + 40])
         near = {token.term for token in following[: len(tokens(match[0])) + 2]}
+        if _PAST.match(self.text) and not re.search(r"\b\d{4}\b", match[0]):
+            return 0.0
         if not self.units or near & self.units:
             return 1.0
         if name == "number" and re.search(r"[€$£]\s?$|\b[A-Z]{3} $", text[: match.start()]):
@@ -201,7 +213,7 @@ class Question:
 def _is_person(text: str, start: int, end: int) -> bool:
     """Whether words may be a person or an office: a name, after an article, or all of a cell."""
     name = re.search(r"(?<!^)\b[A-Z]", text[start:end]) or (start and text[start].isupper())
-    article = r"(?:\b(?:the|an?|our|your|by|only|all|any|every|each) |: ?)$"
+    article = r"(?:\b(?:the|an?|our|your|by|only) |: ?)$"
     return bool(name or re.search(article, text[:start], re.I) or end - start == len(text))
 
 

@@ -27,6 +27,7 @@ _SENTENCE_END = re.compile(
     r"(?=[\"'(]?[A-Z0-9])|\n(?=[^\n]{1,40}: )"
 )
 _CLAUSE = re.compile(r"[;,()]|\b(?:and|but|while|whereas|otherwise)\b| - | – ")
+_COPULA = re.compile(r"[\s,:(–-]*(?:(?:is|are|was|as|the|our|an?|called)\b[\s,:(]*)*", re.I)
 _MARKUP = re.compile(r"\*+|`|(?<!\w)_+|_+(?!\w)|\[|\]\([^)]*\)|\]")
 
 Rarity = Callable[[str], float]
@@ -83,7 +84,7 @@ def _spans(text: str, passages: Sequence[Passage], rarity: Rarity) -> Iterator[t
                 )
                 quote = passage.text[offsets[first] : offsets[last - 1] + 1]
                 answer = question.worded(unit[start:end], unit[:start])
-                score = coverage + 0.5 * passage.score + 0.2 * quality
+                score = coverage + 0.5 * passage.score + 0.2 * quality - 0.1 * min(1.0, missing)
                 yield score, Span(answer, quote, passage.place, round(min(1.0, confidence), 3))
 
 
@@ -128,6 +129,8 @@ def _candidates(
     around |= {t.term: IN_HEADING for t in tokens(passage.heading)}
     words, matches = question.tokens(unit), question.matches(unit)
     for start, end, quality in matches:
+        if is_definition and not _is_beside(question, unit, start, end):
+            continue
         near = dict(around)
         for token in words:
             left, right = min(token.end, end), max(token.start, start)
@@ -135,10 +138,26 @@ def _candidates(
             clauses = len(_CLAUSE.findall(unit[left:right]))
             clauses = min(2, clauses + sum(left < a and b < right for a, b, _ in matches))
             # An earlier clause often has the subject: "The fee is €35; for scans €80."
-            step, gap = (0.005, 0.02) if left < start else (0.01, 0.15)
+            step, gap = (
+                (0.005, 0.02) if left < start and ")" not in unit[left:right] else (0.01, 0.15)
+            )
             level = 1.0 - step * distance - gap * clauses
             near[token.term] = max(near.get(token.term, 0.0), level)
         yield start, end, quality, near
+
+
+def _is_beside(question: Question, unit: str, start: int, end: int) -> bool:
+    """Whether only "is" and the like are between a candidate and what the question defines."""
+    words = [token for token in tokens(unit) if token.term in question.weights]
+    before = [token for token in words if token.end <= start][-1:]
+    gaps = [unit[token.end : start] for token in before]
+    after = [token for token in words if token.start >= end][:1]
+    gaps += [unit[end : token.start] for token in after if not before or len(gaps[0]) > 3]
+    is_object = words and re.search(r"\b(?:for|to|with|by|from) (?:\w+ )?$", unit[: words[0].start])
+    is_name = not unit[start:end].islower()  # in a list of offices a comma separates
+    return not is_object and any(
+        _COPULA.fullmatch(gap) and (is_name or "," not in gap) for gap in gaps
+    )
 
 
 def _cells(question: Question, row: str, heading: str) -> Iterator[_Candidate]:
