@@ -53,7 +53,7 @@ def test_text_is_rounded_sensibly(task, text):
 
 def test_reading_says_what_was_computed():
     calculation = calculate("A coat of €80 is reduced by 25%. What does it cost now?")
-    assert calculation.reading == "discount: €80.00 * (1 - 25 percent) = €60.00"
+    assert calculation.reading == "percentage: €80.00 * (1 - 25 percent) = €60.00"
 
 
 def test_expression_computes_to_the_same_again():

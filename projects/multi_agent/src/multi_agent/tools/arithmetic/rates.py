@@ -1,6 +1,6 @@
 """Rates: the product or quotient of all quantities of a story that has the unit asked for.
 
-    "A barrel holds 159 litres. How many hectolitres are 40 barrels?"      # 159 l/barrel * 40 barrels
+    "A barrel holds 159 litres. How many hectolitres are 40 barrels?"  # 159 l * 40
 
 Units and things count as dimensions. First an hour is no part of a day (7.5 hours a day, 5 days a
 week); if nothing fits, it is.
@@ -44,9 +44,8 @@ def rates(story: Story) -> Token | None:
                 fits.append(signs)
         if len(fits) == 1:
             return _product(story, fits[0])
-        if len(fits) == 2 and not unit("hour").is_compatible_with(
-            getattr(target, "u", unit("meter"))
-        ):
+        is_time = not isinstance(target, str) and target.check("[time]")
+        if len(fits) == 2 and not is_time:
             # A rule of three: what the question names is multiplied.
             last = [n in re.findall(NAME, story.question) for n in names]
             fits = [f for f in fits if all(s > 0 for s, late in zip(f, last, strict=True) if late)]

@@ -53,9 +53,7 @@ def _tax(story: Story) -> str:
         return ""
     if story.asks("net"):
         return "" if story.tells("net") else "a / (1 + b)"
-    if story.asks("tax") and not re.search(
-        r"\b(with|incl|including|total|price|gross)\b", story.ask
-    ):
+    if story.asks("tax") and not re.search(_WHOLE, story.ask):
         return "a - a / (1 + b)" if "gross" in story.cues and "net" not in story.cues else "a * b"
     return "" if story.tells("gross") and not story.tells("net") else "a * (1 + b)"
 
@@ -69,12 +67,9 @@ def _change(story: Story) -> str:
     sign = "-" if falls else "+"
     if story.asks("original"):
         return f"a / (1 {sign} b)"
-    if "gross" in story.cues and falls:
+    if falls and re.search(r"\bincl", story.text):
         return ""
-    if re.search(
-        r"\b(reduced|discounted|raised|fell|rose|down|up) to [NMSKG]\d|\b(after|with) .*(paid|cost me)\b",
-        story.told,
-    ):
+    if re.search(_FINAL, story.told):
         return ""
     return "a * b" if story.asks("off", "tip", "up", "down", "compare") else f"a * (1 {sign} b)"
 
@@ -244,17 +239,10 @@ def _conversion(story: Story) -> Answer:
     """One value in another unit, or one that was computed on reading."""
     if len(story.names) != 1 or (target := target_of(story)) is None or isinstance(target, str):
         return None
-    is_new = (
-        asked_unit(story) is not None
-        or asked_per(story) is not None
-        or " - " in story.tokens.names[story.names[0]].expression
-    )
-    fits = (
-        target.is_compatible_with(story.value(story.names[0]))
-        if story.names[0][0] in "MSKGX"
-        else 0
-    )
     token = story.tokens.names[story.names[0]]
+    is_asked = asked_unit(story) is not None or asked_per(story) is not None
+    is_new = is_asked or " - " in token.expression
+    fits = story.names[0][0] in "MSKGX" and target.is_compatible_with(token.value)
     return Token(token.value.to(target.u), token.expression) if is_new and fits else None
 
 
