@@ -12,6 +12,7 @@ inside the commands, so that `--help` is quick.
 from __future__ import annotations
 
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 

@@ -272,6 +272,13 @@ class Team:
         answer = state["answer"].text if "answer" in state else ""
         return Replay(answer, answer == record.answer.text, calls.count, calls.missing)
 
+    def warm_up(self) -> None:
+        """Load what the first task would wait for: parsers, units of measurement, embeddings."""
+        for specialist in self.specialists.values():
+            specialist.bid("How many of these cost more than 15 % of 240?")
+        if self.workspace.documents:
+            self.workspace.documents.search("warm up", 1)
+
     def picture(self) -> str:
         """The graph as Mermaid text."""
         return self.graph.get_graph().draw_mermaid()
@@ -395,7 +402,8 @@ class Team:
         if (model := self.models.get(role)) is None:
             return None
         spec = str(getattr(model, "model_name", ""))
-        callbacks = [BudgetCallback(budget, spec), *(model.callbacks or [])]
+        others = model.callbacks if isinstance(model.callbacks, list) else []
+        callbacks = [BudgetCallback(budget, spec), *others]
         model = model.model_copy(update={"callbacks": callbacks})
         return RecordedModel(model=model, role=role, replies=replies)
 
