@@ -111,7 +111,8 @@ def date_column(draft: Draft, one: Link) -> tuple[Column, Link | None]:
     """By the nearest verb or noun before that has a date; otherwise the subject's date."""
     before = draft.items_before(one)
     for i, other in enumerate(before):
-        if any(value.column.table == draft.starts[0].name for value in other.values):
+        own = any(value.column.table == draft.starts[0].name for value in other.values)
+        if own and not draft.dated(other):
             continue  # "flights CANCELLED in 2024": the status, not the date of a booking
         start = draft.starts[0]
         above = other.table not in (None, *draft.starts) and draft.above(start, other.table)
@@ -121,7 +122,7 @@ def date_column(draft: Draft, one: Link) -> tuple[Column, Link | None]:
             named = draft.column(other, "date", "year")
             if not draft.related(draft.table(named)):
                 raise NotUnderstood(f"{named} is not about {draft.subject.name}.")
-            other.role = other.role or "date"
+            other.role = other.role or ("" if own else "date")
             return named, other
         for event in [*before[i + 1 : i + 2], other]:  # "BORROWED books in 2024"
             related = event is other or (

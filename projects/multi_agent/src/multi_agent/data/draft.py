@@ -204,7 +204,11 @@ class Draft:
         if others and matches[0][0] > 1:  # the first two words are sure, the others guesses
             options = sorted({str(column) for _, column in matches})
             raise NotUnderstood(f"It can be about {' or '.join(options)}.", "Which one?", options)
-        if not matches and "date" in hint.split() and table.words[-1].text not in ignored("persons"):
+        if (
+            not matches
+            and "date" in hint.split()
+            and table.words[-1].text not in ignored("persons")
+        ):
             return self.date_of(table)
         return matches[0][1] if matches else None
 

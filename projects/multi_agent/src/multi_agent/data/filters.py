@@ -112,7 +112,9 @@ def resolve_numbers(draft: Draft) -> None:
 
 def _column_in(draft: Draft, unit: str) -> Column:
     """The column with a unit, of the rows asked for or of those they belong to."""
-    tables = [t for t in draft.schema.tables if any(draft.above(start, t) for start in draft.starts)]
+    tables = [
+        t for t in draft.schema.tables if any(draft.above(start, t) for start in draft.starts)
+    ]
     numbers = [c for t in tables for c in t.columns if draft.is_number(c) and c.unit]
     same = [c for c in numbers if UNITS[c.unit][0] == UNITS[unit][0]]
     if len(same) != 1 or UNITS[unit][0] == "money":

@@ -177,6 +177,9 @@ def _finish(draft: Draft) -> LogicalForm:
     placed = filters.nested(draft)
     if draft.group is not None and draft.measure is None:
         raise NotUnderstood("I don't know what to compute per group.")
+    if draft.words[0].text == "what" and not (draft.measure or draft.select or draft.order):
+        if draft.subject.label[0].kind == "number":  # a list of keys is no answer
+            raise NotUnderstood(f"I don't know what of {draft.subject.name} you ask for.")
     form = LogicalForm(
         draft.subject,
         draft.select,

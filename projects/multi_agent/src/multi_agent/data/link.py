@@ -77,7 +77,11 @@ def link(
         size, matches = values.matches(words, start, look_up=not plain and not named)
         if matches:
             text = _text(words, start, start + size)
-            named.setdefault(size, Link(start, start + size, text)).values = matches
+            one = named.setdefault(size, Link(start, start + size, text))
+            one.values = matches
+            literal = text in {v.value.lower() + end for v in matches for end in ("", "s")}
+            if one.tables and one.tables[0][0] < 0.7 and literal:
+                one.tables = []  # "conservator", not "conservation jobs"
         candidates += [*plain, *named.values()]
     candidates.sort(key=lambda one: (one.start - one.end, _rank(one), one.start))
     links: list[Link] = []
@@ -119,7 +123,9 @@ def _key(phrase: str) -> tuple[str, ...]:
 def _phrases(words: Sequence[Word], start: int) -> Iterator[Link]:
     for end in range(min(len(words), start + 4), start, -1):
         entry = _operators().get(tuple(word.text for word in words[start:end]))
-        unit = start > 0 and (words[start - 1].text in (",", "in") or words[start - 1].text.isdigit())
+        unit = start > 0 and (
+            words[start - 1].text in (",", "in") or words[start - 1].text.isdigit()
+        )
         if entry and not (unit and end == start + 1 and words[start].text in RATIOS):
             text = _text(words, start, end)
             yield Link(start, end, text, operators=entry[0], hint=entry[1])
@@ -234,11 +240,12 @@ def _names(words: Sequence[Word], start: int, schema: Schema) -> dict[int, Link]
     for item, parts in vocabulary(schema):
         fillers = () if isinstance(item, Table) else _FILLERS
         for size, score in _overlap(words, start, parts, fillers):
-            span = scored.setdefault(
-                size, Link(start, start + size, _text(words, start, start + size))
-            )
             if isinstance(item, Table):
-                span.tables.append((_by_head(words[start], size, parts, score), item))
+                size, score = _by_head(words[start : start + size], item, score)
+            text = _text(words, start, start + size)
+            span = scored.setdefault(size, Link(start, start + size, text))
+            if isinstance(item, Table):
+                span.tables.append((score, item))
             else:
                 span.columns.append((score, item))
     for span in scored.values():
@@ -249,14 +256,24 @@ def _names(words: Sequence[Word], start: int, schema: Schema) -> dict[int, Link]
     return {size: span for size, span in scored.items() if span.tables or span.columns}
 
 
-def _by_head(first: Word, size: int, parts: tuple[Word, ...], score: float) -> float:
-    """A table called "quality control test" is named by "test", and not by a synonym of quality."""
-    if size > 1 or len(parts) == 1:
-        return score
-    if first.stem == parts[-1].stem:
-        return max(score, 0.7)
-    exact = any(first.stem == part.stem for part in parts)
-    return score if exact else score - 0.1 if first.likeness(parts[-1]) else 0.0
+def _by_head(words: Sequence[Word], table: Table, score: float) -> tuple[int, float]:
+    """A table called "quality control test" is named by "test", and not by a synonym of quality.
+
+    Returns the length of the phrase and the score.
+    """
+    head, last, size = table.words[-1], words[-1], len(words)
+    if len(table.words) == 1:
+        return size, score
+    sums = [w for column in table.columns if column.expression for w in column.words]
+    if size > 1 and last.stem != head.stem and any(map(last.likeness, sums)):
+        size, last = size - 1, words[-2]  # "ticket revenue" is a number of the ticket sales
+        score = size / len(table.words)
+    if size > 1:
+        return size, score
+    if last.stem == head.stem:
+        return size, max(score, 0.7)
+    exact = any(last.stem == part.stem for part in table.words)
+    return size, score if exact else score - 0.1 if last.likeness(head) else 0.0
 
 
 def _best(scored: list[tuple[float, Any]]) -> list[tuple[float, Any]]:

@@ -113,8 +113,8 @@ class QuestionParser:
             no, *rest = [w for w in part if w.text not in ignored()] or [word(",")]
             again = len(kept[-1]) == 1 and kept[-1][0].stem in before[:-1]
             unknown = all(w.stem not in vocabulary_stems for w in rest)
-            if no.text in ("not", "without") and rest and unknown:
-                if again or self._values.is_longer(rest, before):
+            if no.text in ("not", "without") and rest:
+                if again or (unknown and self._values.is_longer(rest, before)):
                     continue
             kept.append(part)
         return [w for i, one in enumerate(kept) for w in ([word(",")] if i else []) + one]

@@ -193,6 +193,7 @@ def descent(schema: Schema, start: Table, end: Table) -> tuple[tuple[ForeignKey,
     A table that refers to both, such as the orders of customers and products, comes first.
     """
     above = [(path[0], t) for t in schema.tables if (path := schema.paths(start, t))]
+    above = [(path, t) for path, t in above if len(path) < 2]  # what is further is a coincidence
     for up, table in sorted(above, key=lambda one: len(one[0])):
         base = schema.base(table, end)
         if base is not None and base != table and (down := schema.paths(base, table)):

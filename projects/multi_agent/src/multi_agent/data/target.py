@@ -32,6 +32,10 @@ def resolve_target(
         return _measure(draft, column)
     if (kind and not (who and who.tables)) or (draft.function == "count" and value):
         return _resolve_without_target(draft, kind, order, first)
+    kinds = [v.column for v in first.values if v.whole and v.enumeration] if first and value else []
+    if start and start.text == "which" and order and order.argument and kinds:
+        draft.subject = draft.table(kinds[0])  # "which hotel has the most orders"
+        return
     if draft.function == "much" and target and not draft.numeric(target):
         target = next((one for one in items if draft.numeric(one)), target)
     if target is None and group and order and order.argument and order.argument.table:
@@ -117,7 +121,9 @@ def _measure(draft: Draft, column: Column) -> None:
     if function in ("share", "difference"):
         function = draft.inner or function
     draft.subject = table = draft.table(column)
-    if function == "much" and draft.inner != "sum" and not is_summed(column):  # "how much does a lamp cost"
+    if (
+        function == "much" and draft.inner != "sum" and not is_summed(column)
+    ):  # "how much does a lamp cost"
         draft.select, draft.function = (column,), ""
     elif draft.is_number(column):
         name: Any = function if function in ("avg", "min", "max") else "sum"

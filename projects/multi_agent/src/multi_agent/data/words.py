@@ -16,7 +16,20 @@ _TOKEN = re.compile(
     r"\d{4}-\d\d-\d\d|\d{4}s\b|\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?(?=\D|$)|[^\W\d_]\w*|\w+|[€$£%,;]"
 )
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
-_GENERAL = ("type", "name", "code", "date", "number", "class", "status", "city", "group", "limit", "test", "line")
+_GENERAL = (
+    "type",
+    "name",
+    "code",
+    "date",
+    "number",
+    "class",
+    "status",
+    "city",
+    "group",
+    "limit",
+    "test",
+    "line",
+)
 
 
 @dataclass(frozen=True)
