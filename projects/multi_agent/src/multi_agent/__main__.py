@@ -56,6 +56,7 @@ def serve(port: Port = 8002, host: Host = "127.0.0.1") -> None:
 
     with open_team(config, settings) as team:
         team.recovers = True
+        threading.Thread(target=team.warm_up, name="warm-up", daemon=True).start()
         typer.echo(f"Open http://{host}:{port}", err=True)
         service.serve(create_app(team, settings), port=port, host=host)
 
