@@ -110,6 +110,10 @@ def _coverage(question: Question, near: dict[str, float], rarity: Rarity) -> tup
     for term, weight in question.weights.items():
         rare, level = rarity(term), near.get(term, 0.0)
         weight *= 0.3 + 0.7 * rare
+        if (
+            term[0].isdigit() and term not in question.names
+        ):  # of the scenario: 20 in "30 to 8 days"
+            weight *= 2.0 if level >= MISSING else 0.5
         total, matched = total + weight, matched + weight * level
         is_name = term in question.names and (rare > COMMON or term[0].isdigit())
         missing += NAME if is_name and level < MISSING else 0.0
@@ -155,9 +159,8 @@ def _is_beside(question: Question, unit: str, start: int, end: int) -> bool:
     gaps += [unit[end : token.start] for token in after if not before or len(gaps[0]) > 3]
     is_object = words and re.search(r"\b(?:for|to|with|by|from) (?:\w+ )?$", unit[: words[0].start])
     is_name = not unit[start:end].islower()  # in a list of offices a comma separates
-    return not is_object and any(
-        _COPULA.fullmatch(gap) and (is_name or "," not in gap) for gap in gaps
-    )
+    gaps = [gap for gap in gaps if ("," in gap and is_name) or not ("," in gap or is_object)]
+    return any(_COPULA.fullmatch(gap) for gap in gaps)
 
 
 def _cells(question: Question, row: str, heading: str) -> Iterator[_Candidate]:
