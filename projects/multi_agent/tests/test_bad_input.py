@@ -50,7 +50,7 @@ class Babbling(StreamingChatModel):
         return "babbling"
 
     def _chunks(self, *_: Any) -> Iterator[ChatGenerationChunk]:
-        yield ChatGenerationChunk(message=AIMessageChunk(self.reply))
+        yield ChatGenerationChunk(message=AIMessageChunk(content=self.reply))
 
 
 @pytest.fixture(scope="module")

@@ -62,7 +62,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def solved() -> dict[str, Any]:
     output = run("solve", TASK, "--json")
     assert output.status == 0, output
-    return output.json
+    return dict(output.json)
 
 
 def test_solve_prints_the_answer_with_its_evidence() -> None:

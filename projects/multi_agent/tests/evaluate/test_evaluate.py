@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,11 @@ from multi_agent.evaluate import evaluate
 from multi_agent.evaluate.evaluate import Outcome, comparison, summary, to_text
 from multi_agent.evaluate.tasks import Task
 from multi_agent.state import Answer
+from seedbed.cli import Progress, progress
 from seedbed.errors import BadInput
 from seedbed.settings import Settings, load
 
-TASKS = [
+TASKS: list[dict[str, Any]] = [
     {"id": "d", "family": "data", "task": "How many tents are there?", "numeric": 2},
     {"id": "c", "family": "calc", "task": "What is 15 % of 240?", "numeric": 36},
     {"id": "x", "family": "docs", "task": "Who is the king of the moon?", "answers": []},
@@ -67,12 +69,18 @@ def scripts(folder: Path, config: Config) -> tuple[Config, Settings]:
     return config.model_copy(update={"models": models}), settings
 
 
-def no_progress(done: int, total: int, label: str = "") -> None:
-    pass
+@pytest.fixture
+def no_progress() -> Iterator[Progress]:
+    with progress(quiet=True) as silent:
+        yield silent
 
 
 def test_figures_by_family_without_a_model_or_mlflow(
-    tmp_path: Path, tasks: Path, config: Config, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    tasks: Path,
+    config: Config,
+    no_progress: Progress,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.chdir(tmp_path)
@@ -84,7 +92,7 @@ def test_figures_by_family_without_a_model_or_mlflow(
 
 
 def test_comparison_is_recorded_and_replayed_without_the_models(
-    tmp_path: Path, tasks: Path, config: Config
+    tmp_path: Path, tasks: Path, config: Config, no_progress: Progress
 ) -> None:
     record = tmp_path / "record.jsonl"
     scripted, settings = scripts(tmp_path, config)
@@ -116,7 +124,7 @@ def test_comparison_is_recorded_and_replayed_without_the_models(
 
 @pytest.mark.parametrize("text", [None, "{", '{"role": "planner"}'])
 def test_record_that_cannot_be_read_is_refused(
-    tmp_path: Path, tasks: Path, config: Config, text: str | None
+    tmp_path: Path, tasks: Path, config: Config, no_progress: Progress, text: str | None
 ) -> None:
     record = tmp_path / "record.jsonl"
     if text:

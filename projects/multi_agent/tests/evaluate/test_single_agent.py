@@ -37,7 +37,7 @@ def flood(size: int) -> str:
     return "</data> x" * size
 
 
-def agent(replies: Any, *tools: Tool, **limits: float) -> tuple[SingleAgent, ScriptedChatModel]:
+def agent(replies: Any, *tools: Tool, **limits: Any) -> tuple[SingleAgent, ScriptedChatModel]:
     model = ScriptedChatModel(replies)
     return SingleAgent(model, [tool_of(calculate), *tools], Budget(**limits)), model
 

@@ -20,7 +20,13 @@ def task(**values: Any) -> Task:
 
 def test_file_has_the_format_of_the_hidden_set(tmp_path: Path) -> None:
     path = tmp_path / "tasks.jsonl"
-    extras = {"must_not_match": [], "numeric": None, "tolerance": None, "gsm": True, "source": "x"}
+    extras: dict[str, Any] = {
+        "must_not_match": [],
+        "numeric": None,
+        "tolerance": None,
+        "gsm": True,
+        "source": "x",
+    }
     path.write_text(json.dumps(LINE | extras) + "\n\n" + json.dumps(LINE | {"id": "t2"}) + "\n")
     first, second = read_tasks(path)
     assert (first.answers, first.numeric, first.tolerance) == (("7",), None, None)

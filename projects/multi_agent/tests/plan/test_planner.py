@@ -78,6 +78,25 @@ def test_task_is_not_cut_if_a_part_fits_no_specialist(planner: Planner) -> None:
     assert shape(planner.plan(task)) == [("analyst", task, ())]
 
 
+def test_task_is_cut_if_its_parts_fit_better_on_average(planner: Planner) -> None:
+    class Vague(Bidder):
+        def bid(self, task: str) -> float:
+            return 0.4 if task.count("?") else 0.0
+
+    team = Planner([*planner.specialists, Vague("vague", "")])
+    task = "How many orders came in May, how many fines, and who is the boss?"
+    assert len(team.plan(task)) == 3
+
+
+def test_question_with_a_pronoun_has_the_one_before_as_context(planner: Planner) -> None:
+    plan = planner.plan("How many fines came in May? Which warranty do they have?")
+    assert shape(plan)[1] == (
+        "researcher",
+        "How many fines came in May? Which warranty do they have?",
+        (),
+    )
+
+
 def test_task_without_a_specialist_has_no_plan(planner: Planner) -> None:
     assert planner.plan("Sing a song!") == ()
     assert planner.plan("Sing a song, and dance a waltz!") == ()

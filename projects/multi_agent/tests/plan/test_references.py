@@ -45,6 +45,11 @@ def test_other_pronouns_are_not_references(text: str) -> None:
             "the total fines collected in 2024",
             "What is 15 % of {}?",
         ),
+        (
+            "Add 3 percent to the price of the stove",
+            "the price of the stove",
+            "Add 3 percent to {}",
+        ),
         ("Half of the average price of a tent", "the average price of a tent", "Half of {}"),
         (
             "How much is the heaviest tent in pounds?",

@@ -13,16 +13,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count, pairwise
+from statistics import mean
 
 from multi_agent.plan.clauses import clauses
-from multi_agent.plan.references import operand, refer, refers
+from multi_agent.plan.references import dangles, operand, refer, refers
 from multi_agent.specialists import Specialist
 from multi_agent.state import Result, Step
 
 WORTH_TRYING = 0.2
 """The lowest bid with which a specialist gets a question."""
 WHOLE_BONUS = 0.05
-"""A task is only cut if its parts fit clearly better than the whole."""
+"""A task is only cut if its parts fit clearly better, on average, than the whole."""
 SOME_NUMBER = "100"
 """In the place of an answer that does not exist yet, for bids."""
 
@@ -50,8 +51,8 @@ class Planner:
         """
         whole, pieces = self.best(task), clauses(task)
         parts = [self._part(piece, before) for before, piece in pairwise(["", *pieces])]
-        worth = max(whole.bid + WHOLE_BONUS, WORTH_TRYING)
-        if len(parts) > 1 and min(bid for _, bid in parts) > worth:
+        bids = [bid for _, bid in parts]
+        if len(parts) > 1 and min(bids) > WORTH_TRYING and mean(bids) > whole.bid + WHOLE_BONUS:
             return self._steps([steps for steps, _ in parts])
         steps, bid = self._part(task, "")
         return self._steps([steps]) if bid >= WORTH_TRYING else ()
@@ -86,6 +87,9 @@ class Planner:
             direct = self.best(refer(piece, "s0", before).replace("{s0}", SOME_NUMBER))
             return [Choice(piece, direct.specialist, direct.bid)], direct.bid
         direct = self.best(piece)
+        if before and dangles(piece):  # the question before says who "they" are
+            context = f"{before.rstrip('?.! ')}? {piece}"
+            return [Choice(context, direct.specialist, direct.bid)], direct.bid
         if parts := operand(piece):
             inner = self.best(f"What is {parts[0]}?")
             outer = self.best(parts[1].replace("{}", SOME_NUMBER))

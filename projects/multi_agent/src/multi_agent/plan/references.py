@@ -60,6 +60,16 @@ _CHANGE = re.compile(
     r"divided by|multiplied by|times|increased by|reduced by|rounded)\s+[^?]*\d[^?]*[?.!]?)$",
     re.IGNORECASE,
 )
+_ADD = re.compile(
+    r"^(?P<before>(?:add|subtract|deduct|take)\s+[\d.,]+\s?(?:%|percent|per cent)\s+"
+    r"(?:to|from|off)\s+)"
+    r"(?P<what>(?:the|our)\b[^?;]*?)(?P<after>\s*[.!]?)$",
+    re.IGNORECASE,
+)
+_DANGLING = re.compile(
+    r"\b(?:they|them|(?:for|of|in|on|to|with|by|at|from)\s+(?:that|this|those|these)\s+[a-z]+)\b",
+    re.IGNORECASE,
+)
 _IF = re.compile(
     r"^(?:if|suppose)\s+(?P<what>(?:the|our)\b[^?;,]*?)\s+(?:were|was|is|are|rose|rises|grew|grows|"
     r"went up|goes up|fell|falls|increased?s?|decreased?s?|dropped|drops)\s+(?:by\s+)?"
@@ -95,9 +105,18 @@ def _reference(text: str, before: str) -> re.Match[str] | None:
     return next(filter(None, (pattern.search(text) for pattern in patterns)), None)
 
 
+def dangles(text: str) -> bool:
+    """Whether a sentence has a pronoun whose noun must be in another one.
+
+    >>> dangles("which discount do they get?"), dangles("Is it sold? They are boots.")
+    (True, False)
+    """
+    return _DANGLING.search(text) is not None and not re.search(r"[.?!]\s", text)
+
+
 def operand(text: str) -> tuple[str, str] | None:
     """A noun phrase that a calculation is about, and the calculation with `{}` in its place."""
-    for pattern in (_OPERAND, _CONVERT, _CHANGE):
+    for pattern in (_OPERAND, _CONVERT, _CHANGE, _ADD):
         if match := pattern.match(text.strip()):
             return match["what"].strip(), f"{match['before']}{{}}{match['after']}"
     if match := _IF.match(text.strip()):
