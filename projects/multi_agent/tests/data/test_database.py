@@ -104,7 +104,7 @@ def test_file_that_is_not_a_database_is_bad_input(tmp_path):
 def test_damaged_file_is_bad_input(tmp_path):
     path = tmp_path / "broken.sqlite"
     path.write_bytes(b"SQLite format 3\x00" + b"x" * 5000)
-    with pytest.raises(BadInput, match="not a database|malformed"):
+    with pytest.raises(BadInput, match=r"not a database|malformed"):
         open_database(path)
 
 

@@ -147,3 +147,46 @@ def test_coverage_is_the_share_of_words_that_the_database_has(clinic):
     assert parser.coverage("How many visits were cancelled in 2025?") == 1
     assert parser.coverage("What is the parking fine in Paris?") < 0.5
     assert parser.coverage("") == 0
+
+
+LEGACY = """
+CREATE TABLE CUSTMAST (CUSTNO INTEGER PRIMARY KEY, CUSTNM TEXT, CTYPE TEXT, BLOCKED_FL TEXT);
+CREATE TABLE ORDHDR (ORDNO INTEGER PRIMARY KEY, CUSTNO INTEGER, ORD_DT TEXT, DLV_DT TEXT);
+CREATE TABLE ORDLIN (ORDNO INTEGER, QTY INTEGER, PRICE_CT INTEGER, DISC_PCT INTEGER);
+INSERT INTO CUSTMAST VALUES (1, 'Inn', 'HOTEL', 'N'), (2, 'Bar', 'PUB', 'Y'),
+ (3, 'Spa', 'HOTEL', 'N');
+INSERT INTO ORDHDR VALUES (10, 1, '20250105', '20250109'), (11, 1, '20250211', '20250213'),
+ (12, 2, '20250212', NULL), (13, 1, '20240301', '20240302');
+INSERT INTO ORDLIN VALUES (10, 2, 1000, 0), (11, 1, 1000, 10), (12, 3, 500, 0);
+"""
+
+
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [
+        ("How many of our customers are hotels?", 2),
+        ("how many customers are blocked at the moment", 1),
+        ("How many customers have never placed an order?", 1),
+        ("How many orders havent been delivered yet?", 1),
+        ("How many customers ordered more than 2 times?", 1),
+        ("How many orders came in during 2024 or 2025?", 4),
+        ("Total sales after discount in 2025, in euros?", 44.0),
+        ("Gross sales in 2025?", 45.0),
+        ("How many days passed on average between order and delivery?", 7 / 3),
+        ("In which month of 2025 did we get the most orders?", "2025-02"),
+        ("Total sales in 2025?", Parse),
+        ("How many customers are still complaining?", Parse),
+    ],
+)
+def test_legacy_names_and_everyday_words(tmp_path, question, answer):
+    path = tmp_path / "legacy.sqlite"
+    with sqlite3.connect(path) as connection:
+        connection.executescript(LEGACY)
+    with open_database(path) as database:
+        parse = QuestionParser(database).parse(question)
+        if answer is Parse:
+            assert parse.problem
+            return
+        assert parse.sql, parse.problem
+        value = database.query(parse.sql).rows[0][0]
+        assert value == (answer if isinstance(answer, str) else pytest.approx(answer))

@@ -108,7 +108,7 @@ def _period(draft: Draft, group: Link) -> Column:
         verb.role = verb.role or "date"
     if column.kind == "year" and group.text == "year":
         return column
-    sql = f'substr(CAST({{t}}."{column.name}" AS TEXT), 1, {_PERIODS[group.text]})'
+    sql = f"substr(CAST({column.sql('{t}')} AS TEXT), 1, {_PERIODS[group.text]})"
     return replace(column, name=f"{group.text} of {column.name}", kind="text", expression=sql)
 
 
@@ -177,9 +177,9 @@ def _finish(draft: Draft) -> LogicalForm:
     placed = filters.nested(draft)
     if draft.group is not None and draft.measure is None:
         raise NotUnderstood("I don't know what to compute per group.")
-    if draft.words[0].text == "what" and not (draft.measure or draft.select or draft.order):
-        if draft.subject.label[0].kind == "number":  # a list of keys is no answer
-            raise NotUnderstood(f"I don't know what of {draft.subject.name} you ask for.")
+    rows = draft.words[0].text == "what" and not (draft.measure or draft.select or draft.order)
+    if rows and draft.subject.label[0].kind == "number":  # a list of keys is no answer
+        raise NotUnderstood(f"I don't know what of {draft.subject.name} you ask for.")
     form = LogicalForm(
         draft.subject,
         draft.select,

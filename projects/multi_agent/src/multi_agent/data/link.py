@@ -123,9 +123,8 @@ def _key(phrase: str) -> tuple[str, ...]:
 def _phrases(words: Sequence[Word], start: int) -> Iterator[Link]:
     for end in range(min(len(words), start + 4), start, -1):
         entry = _operators().get(tuple(word.text for word in words[start:end]))
-        unit = start > 0 and (
-            words[start - 1].text in (",", "in") or words[start - 1].text.isdigit()
-        )
+        before = words[start - 1].text if start else ""
+        unit = before.isdigit() or before in (",", "in")
         if entry and not (unit and end == start + 1 and words[start].text in RATIOS):
             text = _text(words, start, end)
             yield Link(start, end, text, operators=entry[0], hint=entry[1])

@@ -78,32 +78,17 @@ class QuestionParser:
         return len(ours & set(rest)) / len(rest) if rest else 0.0
 
     def _words(self, question: str) -> list[Word]:
-        """The words, "inactive" as "not active" if the database only knows "active"."""
+        """The words; opposites with "not" if the database only knows the other: "inactive"."""
         words: list[Word] = []
-        vocabulary_stems = {w.stem for _, parts in vocabulary(self._schema) for w in parts}
-        opposites = {word(a).stem: word(b) for a, b in lexicon()["antonyms"].items()}
+        stems = {w.stem for _, parts in vocabulary(self._schema) for w in parts}
         for one in tokenize(clauses(question)):
-            opposite = opposites.get(one.stem)
-            own = one.stem in vocabulary_stems and one.text != "open"  # "open" is not "opened"
-            own = own or self._values.has(one)
-            if opposite and opposite.stem in vocabulary_stems and not own:
-                words += [word("not"), opposite]
-                continue
-            for prefix in ("un", "in", "non"):
-                rest = word(one.text.removeprefix(prefix))
-                if (
-                    one.text.startswith(prefix)
-                    and rest.stem in vocabulary_stems
-                    and one.stem not in vocabulary_stems
-                ):
-                    words += [word("not"), rest]
-                    break
-            else:
-                words.append(one)
-        return self._without_contrasts(words, vocabulary_stems)
+            known = one.stem in stems and one.text != "open"  # "open" is not "opened"
+            opposite = None if known or self._values.has(one) else _opposite(one, stems)
+            words += [word("not"), opposite] if opposite else [one]
+        return self._without_contrasts(words, stems)
 
     def _without_contrasts(self, words: list[Word], vocabulary_stems: set[str]) -> list[Word]:
-        """Drop what only repeats the question: "tickets, not bookings", "Room A (not the annex)"."""
+        """Drop what only repeats: "tickets, not bookings", "Room A (not the annex)"."""
         parts: list[list[Word]] = [[]]
         for one in words:
             parts.append([]) if one.text == "," else parts[-1].append(one)
@@ -113,12 +98,19 @@ class QuestionParser:
             no, *rest = [w for w in part if w.text not in ignored()] or [word(",")]
             again = len(kept[-1]) == 1 and kept[-1][0].stem in before[:-1]
             unknown = all(w.stem not in vocabulary_stems for w in rest)
-            if no.text in ("not", "without") and rest:
-                if again or (unknown and self._values.is_longer(rest, before)):
-                    continue
-            kept.append(part)
+            excludes = bool(rest) and no.text in ("not", "without")
+            if not excludes or not (again or (unknown and self._values.is_longer(rest, before))):
+                kept.append(part)
         return [w for i, one in enumerate(kept) for w in ([word(",")] if i else []) + one]
 
 
 def _is_data(one: Link) -> bool:
     return bool(one.tables or one.columns or one.values)
+
+
+def _opposite(one: Word, stems: set[str]) -> Word | None:
+    """The word of the database that a word denies: active for "inactive", pass for "failed"."""
+    opposites = {word(name).stem: word(other) for name, other in lexicon()["antonyms"].items()}
+    rests = [one.text.removeprefix(p) for p in ("un", "in", "non") if one.text.startswith(p)]
+    options = [opposites[one.stem]] if one.stem in opposites else []
+    return next((o for o in [*options, *map(word, rests)] if o.stem in stems), None)
