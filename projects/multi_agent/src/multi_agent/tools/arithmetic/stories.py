@@ -114,7 +114,8 @@ def _percent_change(story: Story) -> Answer:
         if {"up", "down"} & story.cues not in ({"up"} if rises else {"down"}, set()):
             return None
         return "percent(absolute(b / a - 1))", [first, second]
-    return "percent(least(a, b) / largest(a, b))", [first, second]
+    is_part = ("compare" not in story.cues and not story.of("M")) or " of " in story.text
+    return ("percent(least(a, b) / largest(a, b))", [first, second]) if is_part else None
 
 
 def _statistic(story: Story) -> Answer:
@@ -200,6 +201,8 @@ def _clock(story: Story) -> Answer:
     total = " + ".join("bcd"[: len(spans)])
     if re.search(r"\b(leave|start|depart|set off|go|begin)\b", story.question):
         return f"later(a, -({total}))", times + spans
+    if re.search(r"\b(must|have to|has to|should|needs to|by|until|ready)\b", story.told):
+        return None
     return f"later(a, {total})", times + spans
 
 
@@ -298,4 +301,9 @@ def _converted(story: Story, token: Token) -> Token:
         return Token(token.value * target.u, token.expression)
     if not token.value.is_compatible_with(target):
         raise BadInput("The units do not fit together.")
-    return Token(token.value.to(target.u), token.expression)
+    if token.value.u == target.u:
+        return token
+    return Token(
+        token.value.to(target.u),
+        f"convert({token.expression}, {text_of(target).removeprefix('1 ')})",
+    )
