@@ -29,7 +29,14 @@ over 5 kg ...... 9.90 euro
 <p>The shop is open Monday to Friday from 9:00 to 18:00 and at weekends from 10:00 to 14:00.</p>
 <p>The data protection officer is Ms. Judith Falk. Write to privacy@shop.example.</p>
 <p>Lost umbrellas are kept in the cellar for six months.</p>
-<p>Returns must reach us by 31 March. Members get a discount of 15 %.</p>""",
+<p>Returns must reach us by 31 March. Members get a discount of 15 %.</p>
+<p>The deputy for the head cook is the waiter. Alcohol-free beer comes in red crates.</p>
+<p>Filters are cleaned every six months, those of the pump every two.</p>
+<ul><li>Hall hire, cancelled 30 to 8 days before: 60 % of the hire.</li>
+<li>Hall hire, cancelled 7 to 0 days before: the whole hire.</li></ul>
+<table><tr><th>Purchase</th><th>Decision</th></tr><tr><td>up to £750</td><td>the keeper</td></tr>
+<tr><td>over £750, up to £6,000</td><td>the director</td></tr></table>
+<p>For a purchase at an auction the chair decides up to £9,000.</p>""",
 }
 
 
@@ -63,6 +70,9 @@ def answer(tmp_path_factory: pytest.TempPathFactory):
         ("Are dogs welcome?", "Yes: Dogs are welcome."),
         ("Is smoking allowed?", "No: Smoking is prohibited."),
         ("How long do you keep lost umbrellas?", "six months"),
+        ("How often are the filters of the pump cleaned?", "every two months"),
+        ("I hired the hall and cancelled 20 days before. How much of the hire is due?", "60 %"),
+        ("Who decides on a purchase for 5,000 pounds (not at an auction)?", "the director"),
     ],
 )
 def test_answer_is_a_short_span(answer, question: str, expected: str) -> None:
@@ -78,6 +88,9 @@ def test_answer_is_a_short_span(answer, question: str, expected: str) -> None:
         "How much does a blender cost?",
         "What does a parcel to Iceland cost?",
         "Who is the head of sales?",
+        "Who is the head cook?",
+        "When was the shop founded?",
+        "How much does beer cost?",
         "Are cats welcome?",
         "Is parking allowed?",
         "How heavy is a kettle?",

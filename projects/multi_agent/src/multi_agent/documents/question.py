@@ -60,6 +60,8 @@ class Question:
     """Terms of the noun in "which hotel"."""
     excluded: frozenset[str] = frozenset()
     """Terms that the answer is not about: of "auction" in "(not at an auction)"."""
+    whole: str = ""
+    """The question with its scenario; `text` is the clause that asks."""
 
     @classmethod
     def of(cls, text: str) -> Question:
@@ -70,8 +72,8 @@ class Question:
         """
         excluded = frozenset().union(*(weights(aside) for aside in _ASIDE.findall(text)))
         text = " ".join((text.lower() if text.isupper() else _ASIDE.sub("", text)).split())
-        whole, text = text, [p for p in _PARTS.split(text) if _ASKING.search(p)][-1:]
-        text = text[0] if text else whole
+        whole, parts = text, [part for part in _PARTS.split(text) if _ASKING.search(part)]
+        text = parts[-1] if parts else whole
         asked = _NOT_A_NUMBER.match(text)  # "which fee" asks for a sum, "where can I pay" does not
         wording = asked[0] if asked else text
         kinds = [name for name, (asks, _) in _patterns()[0].items() if asks.search(wording)]
@@ -100,6 +102,7 @@ class Question:
             frozenset(units),
             frozenset(focus),
             excluded,
+            whole,
         )
 
     def tokens(self, text: str) -> list[Token]:
@@ -112,6 +115,10 @@ class Question:
 
     def _covered(self, text: str) -> list[Token]:
         numbers = {t: float(t.replace(",", ".")) for t in self.weights if t[0].isdigit()}
+        words = {token.term for token in tokens(text)}
+        for number, unit in re.findall(r"(\d+)[ -](minute|hour|day|week|month)s?\b", self.whole):
+            if len(words) > 6 and term(unit) not in words:  # "under 16" people are no days
+                numbers.pop(number, None)
         days = {term(day): n for n, day in enumerate(DAYS) if term(day) in self.weights}
         best: dict[tuple[str, str], tuple[float, Token]] = {}  # of several, the narrowest range
         pairs = [match.span() for match in _patterns()[1]["between"].finditer(text)]
