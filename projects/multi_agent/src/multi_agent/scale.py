@@ -21,15 +21,17 @@ import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy.exc import DBAPIError
 
 from multi_agent.graph import Run, StepState, perform
 from multi_agent.runs.lease import LEASE_SECONDS, Leases
+from multi_agent.runs.store import as_json
 from multi_agent.state import Result, Step
 from multi_agent.tools.toolbox import NeedsUser
 from seedbed.errors import ConfigError, Conflict, SeedbedError, Unavailable
+from seedbed.guardrails import reason
 
 if TYPE_CHECKING:
     from dbos import DBOSClient, WorkflowStatus
@@ -38,16 +40,11 @@ if TYPE_CHECKING:
     from multi_agent.runs.store import RunStore
 
 APP, QUEUE, WORKFLOW, VERSION = "multi-agent", "steps", "perform_step", "1"
-POLL_SECONDS = 0.1
-STEPS_AT_ONCE = 8
-"""Steps of a worker at the same time; more wait for it or for another one."""
-DRAIN_SECONDS = 30
-"""How long a worker that is told to stop waits for its steps."""
-MAX_STARTS = 3
-"""Starts of a step; it may be what kills its workers."""
-
-OpenRun = Callable[[str, Callable[[], None]], Run]
-"""Opens a run by its id; the function is called before each event, and may raise."""
+POLL = 0.1  # seconds
+STEPS_AT_ONCE = 8  # of a worker
+DRAIN_SECONDS = 30  # a worker that is told to stop waits so long for its steps
+MAX_STARTS = 3  # of a step, which may be what kills its workers
+OpenRun = Callable[[str, Callable[[], None]], Run]  # `Team.open_run`
 
 log = logging.getLogger(__name__)
 
@@ -57,11 +54,13 @@ def open_queue(config: Config) -> Iterator[StepQueue]:
     """The queue. Raises ConfigError without Postgres, and Unavailable."""
     from dbos import DBOS, DBOSClient
 
-    url = _postgres_url(config)
+    if not config.database_url or config.database_url.startswith("sqlite"):
+        hint = "Set SEEDBED_DATABASE_URL=postgresql://USER@HOST/NAME, or AGENTS_WORKERS_QUEUE=0."
+        raise ConfigError("The queue for workers needs Postgres.", hint=hint)
     logging.getLogger("dbos").setLevel(logging.WARNING)  # it reports each of 125 migrations
     with _database_errors():
-        DBOS.migrate(url)
-        client = DBOSClient(system_database_url=url, application_name=APP)
+        DBOS.migrate(config.database_url)
+        client = DBOSClient(system_database_url=config.database_url, application_name=APP)
     try:
         yield StepQueue(client)
     finally:
@@ -77,64 +76,47 @@ class StepQueue:
     def perform(self, run: Run, step: Step, state: StepState) -> Result:
         """Like `graph.perform`, by a worker; ends early when the run is stopped."""
         # 1. Queue the step, unless a process that died has done it.
-        inputs = {id: result.model_dump(mode="json") for id, result in state["inputs"].items()}
-        order = {"run": run.id, "step": step.model_dump(mode="json"), "inputs": inputs}
-        order |= {"problem": state["problem"], "answers": dict(run.answers)}
-        digest = hashlib.sha256(json.dumps(order, sort_keys=True).encode()).hexdigest()[:16]
-        id = f"{run.id}/{step.id}/{digest}"
-        options: Any = {
-            "workflow_name": WORKFLOW,
-            "queue_name": QUEUE,
-            "workflow_id": id,
-            "app_version": VERSION,
-        }
+        state = {**state, "step": step}
+        order = {"run": run.id, "state": state, "answers": dict(run.answers)}
+        text = json.dumps(as_json(order), sort_keys=True)
+        id = f"{run.id}/{step.id}/{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+        options: Any = {"workflow_name": WORKFLOW, "queue_name": QUEUE, "app_version": VERSION}
         with _database_errors():
-            self._client.enqueue(options, order | {"usage": run.budget.usage})
+            order["usage"] = run.budget.usage
+            self._client.enqueue(options | {"workflow_id": id}, order)
         # 2. Wait. What a worker spends counts for the run.
-        while (flow := self._status(id)).status in ("ENQUEUED", "PENDING", "DELAYED"):
-            if reason := run.ended():
+        while (flow := self._list(workflow_ids=[id])[0]).status in ("ENQUEUED", "PENDING"):
+            if problem := run.ended():
                 with _database_errors():
                     self._client.cancel_workflow(id)
-                return Result(step=step.id, problem=reason)
-            run.stop.wait(POLL_SECONDS)
+                return Result(step=step.id, problem=problem)
+            run.stop.wait(POLL)
         if flow.status != "SUCCESS":
             raise Unavailable(f"No worker could do step {step.id}: {flow.error or flow.status}.")
-        reply: dict[str, Any] = flow.output  # type: ignore[assignment]
+        reply: Any = flow.output
         run.budget.spend(**reply["spent"])
-        if need := reply.get("need"):
-            raise NeedsUser(need["key"], need["question"], tuple(need["options"]))
-        return Result.model_validate(reply["result"])
-
-    def _status(self, id: str) -> WorkflowStatus:
-        with _database_errors():
-            return self._client.list_workflows(workflow_ids=[id], load_input=False)[0]
+        if "need" in reply:
+            raise NeedsUser(*reply["need"])
+        return cast(Result, reply["result"])
 
     def cancelled(self, ids: list[str]) -> set[str]:
         """Those of some steps that the graph no longer waits for."""
-        with _database_errors():
-            flows = self._client.list_workflows(
-                workflow_ids=ids, status="CANCELLED", load_input=False, load_output=False
-            )
-        return {flow.workflow_id for flow in flows}
+        return {flow.workflow_id for flow in self._list(workflow_ids=ids, status="CANCELLED")}
 
     def take_over(self, leases: Leases, active: Collection[str]) -> None:
-        """Queue the steps of dead workers again: those in progress without a lease.
+        """Queue the steps of dead workers again; `active` has the steps of this worker."""
+        before = 1000 * (time.time() - leases.seconds)  # later ones may just be beginning
+        for flow in self._list(status="PENDING", queue_name=QUEUE):
+            id, old = flow.workflow_id, (flow.dequeued_at or before) < before
+            if old and id not in active and leases.claim(id):
+                log.warning("Worker %s is dead; %s goes on.", flow.executor_id, id)
+                with _database_errors():
+                    self._client.resume_workflow(id, queue_name=QUEUE)
+                leases.release(id)
 
-        `active` has the steps of this worker.
-        """
+    def _list(self, **filters: Any) -> list[WorkflowStatus]:
         with _database_errors():
-            flows = self._client.list_workflows(
-                status="PENDING", queue_name=QUEUE, load_input=False, load_output=False
-            )
-            before = 1000 * (time.time() - leases.seconds)  # later ones may just be beginning
-            for flow in flows:
-                old = flow.workflow_id not in active and (flow.dequeued_at or before) < before
-                if old and leases.claim(flow.workflow_id):
-                    log.warning(
-                        "Worker %s is dead; %s goes on.", flow.executor_id, flow.workflow_id
-                    )
-                    self._client.resume_workflow(flow.workflow_id, queue_name=QUEUE)
-                    leases.release(flow.workflow_id)
+            return self._client.list_workflows(load_input=False, **filters)
 
 
 class Worker:
@@ -152,7 +134,7 @@ class Worker:
         while True:
             # Wait for the lease, if a worker that may be dead has it.
             while id in self._active or not self._leases.claim(id):
-                time.sleep(POLL_SECONDS)
+                time.sleep(POLL)
             run = self._open_run(order["run"], partial(self._require_lease, id))
             run.budget.restore(order["usage"])
             self._active[id] = run
@@ -166,22 +148,17 @@ class Worker:
 
     def _perform(self, id: str, run: Run, order: dict[str, Any]) -> dict[str, Any]:
         """The result or the question, and what was spent."""
-        step, before = Step.model_validate(order["step"]), run.budget.usage
-        inputs = {key: Result.model_validate(value) for key, value in order["inputs"].items()}
+        state, step, before = order["state"], order["state"]["step"], run.budget.usage
         starts = self._store.events(run.id, kind="worker")
-        if sum(event.data["id"] == id for event in starts) >= MAX_STARTS:
-            result = Result(step=step.id, problem=f"Its worker died {MAX_STARTS} times.")
-            return {"result": result.model_dump(mode="json"), "spent": {}}
-        reply: dict[str, Any]
         try:
+            if sum(event.data["id"] == id for event in starts) >= MAX_STARTS:
+                raise Conflict(f"The step was started {MAX_STARTS} times, and its worker died.")
             run.emit("worker", step.id, worker=self.id, id=id)
-            state = StepState(step=step, inputs=inputs, problem=order["problem"])
-            reply = {"result": perform(run, step, state).model_dump(mode="json")}
+            reply: dict[str, Any] = {"result": perform(run, step, state)}
         except NeedsUser as need:
-            question = {"key": need.key, "question": need.question, "options": need.options}
-            reply = {"need": question}
-        except Conflict as error:  # stopped or taken over: the reply is not used
-            reply = {"result": Result(step=step.id, problem=str(error)).model_dump(mode="json")}
+            reply = {"need": (need.key, need.question, need.options)}
+        except Conflict as error:
+            reply = {"result": Result(step=step.id, problem=str(error))}
         spent = {key: value - before[key] for key, value in run.budget.usage.items()}
         del spent["seconds"]  # the graph's clock has them
         return reply | {"spent": spent}
@@ -191,9 +168,10 @@ class Worker:
         while not stop.wait(self._leases.seconds / 5):
             active = dict(self._active)
             try:
-                for id in self._leases.renew(active) | self._queue.cancelled(list(active)):
+                self._leases.renew(active)
+                for id in self._queue.cancelled(list(active)) if active else ():
                     active[id].stop.set()
-                self._queue.take_over(self._leases, self._active.keys())
+                self._queue.take_over(self._leases, self._active)
             except SeedbedError as error:
                 log.warning("%s", error)
 
@@ -206,9 +184,9 @@ class Worker:
 def run_worker(
     config: Config, id: str, store: RunStore, open_run: OpenRun, seconds: float = LEASE_SECONDS
 ) -> None:
-    """Do steps until SIGTERM, and then end those in progress. `seconds` is the length of a lease.
+    """Do steps until SIGTERM, and then end those in progress; a lease is for `seconds`.
 
-    Raises ConfigError for an id that is not unique ("local") and without Postgres.
+    Raises ConfigError without Postgres and for an id that is not unique ("local").
     """
     from dbos import DBOS
 
@@ -219,7 +197,16 @@ def run_worker(
         signal.signal(number, lambda *_: stop.set())
     with open_queue(config) as queue:
         worker = Worker(id, queue, store, open_run, Leases(store.engine, seconds))
-        _launch(config, worker)
+        settings: Any = {"name": APP, "system_database_url": config.database_url}
+        settings |= {"application_version": VERSION, "executor_id": id, "log_level": "WARNING"}
+        DBOS(config=settings)
+
+        @DBOS.workflow(name=WORKFLOW)
+        def perform_step(order: dict[str, Any]) -> dict[str, Any]:
+            return worker.perform(str(DBOS.workflow_id), order)
+
+        DBOS.launch()
+        DBOS.register_queue(QUEUE, worker_concurrency=STEPS_AT_ONCE, polling_interval_sec=POLL)
         watching = threading.Thread(target=worker.watch, args=(end,), name="leases")
         watching.start()
         stop.wait()
@@ -228,34 +215,9 @@ def run_worker(
         watching.join()
 
 
-def _launch(config: Config, worker: Worker) -> None:
-    from dbos import DBOS
-
-    url = _postgres_url(config)
-    settings: Any = {"name": APP, "system_database_url": url, "log_level": "WARNING"}
-    DBOS(config=settings | {"application_version": VERSION, "executor_id": worker.id})
-
-    @DBOS.workflow(name=WORKFLOW)
-    def perform_step(order: dict[str, Any]) -> dict[str, Any]:
-        return worker.perform(str(DBOS.workflow_id), order)
-
-    DBOS.launch()
-    DBOS.register_queue(QUEUE, worker_concurrency=STEPS_AT_ONCE, polling_interval_sec=POLL_SECONDS)
-
-
-def _postgres_url(config: Config) -> str:
-    if not config.database_url or config.database_url.startswith("sqlite"):
-        raise ConfigError(
-            "The queue for workers needs Postgres.",
-            hint="Set SEEDBED_DATABASE_URL=postgresql://USER@HOST/NAME, or AGENTS_WORKERS_QUEUE=0.",
-        )
-    return config.database_url
-
-
 @contextmanager
 def _database_errors() -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
-        reason = " ".join(str(error.orig).split())
-        raise Unavailable(f"The queue of steps is unavailable: {reason}.") from None
+        raise Unavailable(f"The queue of steps is unavailable: {reason(error)}.") from None
