@@ -165,8 +165,9 @@ def test_impossible_task_is_not_answered(team: Team, task: str) -> None:
 
 
 def test_task_of_marks_and_control_characters_is_survived(team: Team) -> None:
-    for task in ("?!?!?!", "\x00\x1b[31m", "{s1} {s2}", "'; DROP TABLE orders; --", "((((" * 500):
+    for task in ("?!?!?!", "\x00\x1b[31m", "'; DROP TABLE orders; --", "((((" * 500):
         assert not answer(team, task).confident
+    assert answer(team, "What is {s1} plus {s2}?").text.startswith("I can't answer that.")
     assert answer(team, "How many orders are there?").text == "300"
 
 

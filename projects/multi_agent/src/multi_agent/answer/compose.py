@@ -66,4 +66,5 @@ def explained(step: Step, results: Mapping[str, Result]) -> str:
 
 def readable(step: Step, results: Mapping[str, Result]) -> str:
     """The task of a step with the answers that it was given."""
-    return fill(step.task, {id: result for id, result in results.items() if result.answer})
+    inputs = {id: results[id] for id in step.after if id in results and results[id].answer}
+    return fill(step.task, inputs)
