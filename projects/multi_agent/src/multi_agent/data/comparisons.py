@@ -54,8 +54,10 @@ def _claim(draft: Draft, one: Link) -> Comparison | None:
     for other in (after, draft.next(after)):  # "3 different products", "10 in stock"
         if other and other.start == end and other.operators & {"distinct", "within"}:
             after, end = draft.next(other), other.end
-    while after and after.start == end and ("not" in after.operators or draft.is_adjective(after)):
-        after, end = draft.next(after), after.end  # "one DAMAGED copy"
+    while after and after.start == end:
+        if "not" not in after.operators and not draft.is_adjective(after):
+            break
+        end, after = after.end, draft.next(after)  # "one DAMAGED copy"
     times = draft.words[last.end].text if last.end < len(draft.words) else ""
     if times in ("time", "times") or last.text in ("once", "twice"):
         items = draft.items_before(one)

@@ -115,7 +115,8 @@ def date_column(draft: Draft, one: Link) -> tuple[Column, Link | None]:
         if own and not draft.dated(other):
             continue  # "flights CANCELLED in 2024": the status, not the date of a booking
         start = draft.starts[0]
-        above = other.table not in (None, *draft.starts) and draft.above(start, other.table)
+        table = other.table
+        above = table and table not in draft.starts and draft.above(start, table)
         if above and not draft.dated(other) and draft.date_of(start):
             continue  # "repairs of machines in 2024": the date of the repair
         if draft.dated(other):

@@ -119,6 +119,8 @@ def _claim_functions(draft: Draft) -> list[Link]:
         name = next(name for name in AGGREGATES if name in one.operators)
         if not draft.function:
             draft.function = name
+        elif draft.function == name == "count" and one.text.startswith("how"):
+            raise NotUnderstood("I can answer one question at a time only.")
         elif draft.function == "sum" and name == "count":  # "the total number of"
             draft.function = "count"
         elif draft.function in ("share", "difference") or name in ("count", "sum"):

@@ -106,8 +106,8 @@ def tokenize(text: str) -> list[Word]:
 def clauses(text: str) -> str:
     """A question with a comma for each bracket and full stop, and set phrases in plain words.
 
-    >>> clauses("whats sold (so far)? I'd like the name.")
-    "what is sold ,  , , I'd like the name."
+    >>> clauses("whats in stock (the app)?")
+    'what is in stock , the app , ?'
     """
     text = re.sub(r"\bi\.?e\.|\be\.?g\.", ",", text, flags=re.I)
     text = re.sub(r"\s*[()]|[?!;](?=\s+\w)|(?<=[a-z]{3})\.(?=\s+[A-Z])|\s[-–—]\s", " , ", text)
