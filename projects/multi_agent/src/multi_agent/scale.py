@@ -27,7 +27,7 @@ from sqlalchemy.exc import DBAPIError
 
 from multi_agent.graph import Run, StepState, perform
 from multi_agent.runs.lease import LEASE_SECONDS, Leases
-from multi_agent.runs.store import as_json
+from multi_agent.runs.store import RunStore, as_json
 from multi_agent.state import Result, Step
 from multi_agent.tools.toolbox import NeedsUser
 from seedbed.errors import ConfigError, Conflict, SeedbedError, Unavailable
@@ -37,13 +37,11 @@ if TYPE_CHECKING:
     from dbos import DBOSClient, WorkflowStatus
 
     from multi_agent.config import Config
-    from multi_agent.runs.store import RunStore
 
 APP, QUEUE, WORKFLOW, VERSION = "multi-agent", "steps", "perform_step", "1"
 POLL = 0.1  # seconds
-STEPS_AT_ONCE = 8  # of a worker
 DRAIN_SECONDS = 30  # a worker that is told to stop waits so long for its steps
-MAX_STARTS = 3  # of a step, which may be what kills its workers
+STEPS_AT_ONCE, MAX_STARTS = 8, 3  # of a worker; of a step, which may be what kills workers
 OpenRun = Callable[[str, Callable[[], None]], Run]  # `Team.open_run`
 
 log = logging.getLogger(__name__)
@@ -82,8 +80,7 @@ class StepQueue:
         id = f"{run.id}/{step.id}/{hashlib.sha256(text.encode()).hexdigest()[:16]}"
         options: Any = {"workflow_name": WORKFLOW, "queue_name": QUEUE, "app_version": VERSION}
         with _database_errors():
-            order["usage"] = run.budget.usage
-            self._client.enqueue(options | {"workflow_id": id}, order)
+            self._client.enqueue(options | {"workflow_id": id}, order | {"usage": run.budget.usage})
         # 2. Wait. What a worker spends counts for the run.
         while (flow := self._list(workflow_ids=[id])[0]).status in ("ENQUEUED", "PENDING"):
             if problem := run.ended():
