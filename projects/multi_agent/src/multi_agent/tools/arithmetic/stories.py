@@ -114,6 +114,10 @@ def _percent_change(story: Story) -> Answer:
         if {"up", "down"} & story.cues not in ({"up"} if rises else {"down"}, set()):
             return None
         return "percent(absolute(b / a - 1))", [first, second]
+    # "What percent are boys?" when girls were counted.
+    part = re.search(r"percent\S* (?:are|were) ([a-z]\S*)", story.question)
+    if part and part[1] not in SMALL and not re.search(rf"\b{part[1]}\b", story.told):
+        return None
     is_part = ("compare" not in story.cues and not story.of("M")) or " of " in story.text
     return ("percent(least(a, b) / largest(a, b))", [first, second]) if is_part else None
 
@@ -199,7 +203,7 @@ def _clock(story: Story) -> Answer:
     if len(times) != 1 or not spans or len(spans) > 3 or not re.search(r"when|time", story.ask):
         return None
     total = " + ".join("bcd"[: len(spans)])
-    if re.search(r"\b(leave|start|depart|set off|go|begin)\b", story.question):
+    if re.search(r"(?<!ready to )\b(leave|start|depart|set off|go|begin)\b", story.question):
         return f"later(a, -({total}))", times + spans
     if re.search(r"\b(must|have to|has to|should|needs to|by|until|ready)\b", story.told):
         return None

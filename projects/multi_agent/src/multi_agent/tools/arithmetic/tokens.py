@@ -209,7 +209,7 @@ def _read_numerals(tokens: Tokens) -> None:
 
     scale = rf"({_NUMBER}) ?{alternatives(SCALES)}"
     tokens.replace(r"half an? (dozen|hundred|thousand|million)", lambda m: str(SCALES[m[1]] // 2))
-    tokens.replace(r"an? dozen", lambda _: "12")
+    tokens.replace(r"(?<!s )(?<!€)an? dozen", lambda _: "12")  # not: 3 euros a dozen
     tokens.replace(scale, scaled)
     tokens.replace(r"(?<!each )(?<!which )(?<!this )(?<!that )" + _NUMERALS, numeral)
     tokens.replace(scale, scaled)
