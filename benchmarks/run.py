@@ -187,6 +187,13 @@ BENCHMARKS: dict[str, tuple[str, dict[str, tuple[str, str, str]]]] = {
             "takeover_max_seconds": ("take-over after SIGKILL, slowest of 40", "s", "<= 3"),
         },
     ),
+    "agents": (
+        "agents.py",
+        {
+            "node_p50_ms": ("a node of the agents' graph on SQLite, p50", "ms", "<= 10"),
+            "three_against_one": ("three slow specialists against one", "×", "<= 1.2"),
+        },
+    ),
 }
 
 
