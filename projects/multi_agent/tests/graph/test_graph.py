@@ -110,9 +110,7 @@ def test_result_without_evidence_is_refused_unless_verification_is_off(
     assert team.wait(team.start("How many orders?")).answer.text == "7"
 
 
-def test_step_is_done_again_when_its_input_did_not_hold(
-    open_scripted: Open, scripted: Any
-) -> None:
+def test_step_is_done_again_when_its_input_did_not_hold(open_scripted: Open, scripted: Any) -> None:
     def lie(step: Any, _context: Any) -> Result:
         return Result(step=step.id, answer="100")
 

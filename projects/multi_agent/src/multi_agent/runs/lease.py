@@ -19,7 +19,7 @@ from sqlalchemy.exc import IntegrityError
 
 from multi_agent.runs.store import create_tables, runs, writing
 
-LEASE_SECONDS = 5.0
+LEASE_SECONDS = 15.0
 """How long a run stays with a process that does not renew its lease."""
 
 _metadata = sa.MetaData()

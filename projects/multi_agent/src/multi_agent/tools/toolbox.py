@@ -220,9 +220,11 @@ def _checked(tool: Tool, result: Any) -> tuple[Any, int]:
         raise ToolError(f"{tool.name} returned no JSON data: {reason(error)}.") from None
     if len(text) <= tool.max_output:
         return json.loads(text), len(text)
-    note = f"cut: the output has {len(text):,} characters, the limit is {tool.max_output:,}"
+    note = f"the output has {len(text):,} characters, the limit is {tool.max_output:,}"
+    if tool.returns not in (None, str):  # half a list or object would be another one
+        raise ToolError(f"{tool.name}: {note}.")
     text = result if isinstance(result, str) else text
-    return f"{text[: tool.max_output]} … [{note}]", len(text)
+    return f"{text[: tool.max_output]} … [cut: {note}]", len(text)
 
 
 def _shown(arguments: dict[str, Any]) -> str:
