@@ -114,7 +114,7 @@ def show_run(run: RunId, as_json: Json = False) -> None:
 
 @app.command()
 def resume(run: RunId, as_json: Json = False) -> None:
-    """Continue a run whose process died, or answer what it asks."""
+    """Continue a run whose process died, or answer its question."""
     from multi_agent.serve.terminal import answer_text, ask
 
     with _open() as team:
