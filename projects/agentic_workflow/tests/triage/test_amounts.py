@@ -26,6 +26,7 @@ from agentic_workflow.triage.amounts import find_accepted, find_amount, with_dig
         ("blender for seventy nine ninety five, I want that money back", "79.95", None),
         ("Costó 135,60 € y cobraron 235,60 €; la diferencia, cien euros exactos", "100", "EUR"),
         ("Two dresses went back, 49.95 € each. When do I get the refund?", "99.90", "EUR"),
+        ("I returned both coats, 64.00 € each. Where is my refund?", "128.00", "EUR"),
         ("The order was 112.30 €. Please refund the book, 12.50 €.", "12.50", "EUR"),
         ("Pagué 199,00 € y devolvisteis 150,00 €. Faltan 49 €.", "49", "EUR"),
         ("It lists twelve (768.00 EUR), which is 128.00 EUR too much.", "128.00", "EUR"),

@@ -78,6 +78,8 @@ def test_approval_is_needed_for_deletion_of_the_account(text: str, approval: boo
         ("Vergessen Sie bitte das mit dem Anwalt.", False),
         ("My lawyer friend recommended your shop.", False),
         ("The legal notice on your page is outdated.", False),
+        ("Dann werde ich ohne weitere Ankündigung Klage vor dem Amtsgericht erheben.", True),
+        ("Otherwise I will go to court without further notice.", True),
         ("Je préfère un délai plus court.", False),
     ],
 )

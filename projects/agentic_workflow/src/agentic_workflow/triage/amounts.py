@@ -102,6 +102,7 @@ def _computed(text: str, amounts: Sequence[Amount]) -> Decimal | None:
 def _counts(text: str) -> list[int]:
     numbers = tables("grammar.toml")["numbers"]
     names = {name: n for n in range(2, 10) for name in [str(n), *numbers[str(n)]]}
+    names |= dict.fromkeys(tables("grammar.toml")["pair"]["words"], 2)
     parts = re.findall(r"(?<![\w.,])[^\W_]+(?!\w|[.,]\d|\.$|\. )", text.replace("2x", "2 x"))
     return [names[word] for word in parts if word in names]
 

@@ -157,7 +157,8 @@ def _approval(mail: Mail, category: Category, amount: Amount | None, signals: Si
 
 
 def _is_threat(sentence: str) -> bool:
-    sentence = matcher("harmless legal").sub(" ", sentence)
+    for harmless in ("harmless legal", "no notice"):
+        sentence = matcher(harmless).sub(" ", sentence)
     for match in matcher("legal").finditer(sentence):
         before, after = sentence[: match.start()][-40:], sentence[match.end() :][:25]
         if has("condition", sentence) or not (has("not", before) or has("not", after)):
