@@ -30,7 +30,7 @@ from multi_agent.runs.lease import LEASE_SECONDS, Leases
 from multi_agent.runs.store import RunStore, as_json
 from multi_agent.state import Result, Step
 from multi_agent.tools.toolbox import NeedsUser
-from seedbed.errors import ConfigError, Conflict, SeedbedError, Unavailable
+from seedbed.errors import ConfigError, Conflict, MissingExtra, SeedbedError, Unavailable
 from seedbed.guardrails import reason
 
 if TYPE_CHECKING:
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
 
 APP, QUEUE, WORKFLOW, VERSION = "multi-agent", "steps", "perform_step", "1"
 POLL = 0.1  # seconds
-DRAIN_SECONDS = 30  # a worker that is told to stop waits so long for its steps
 STEPS_AT_ONCE, MAX_STARTS = 8, 3  # of a worker; of a step, which may be what kills workers
 OpenRun = Callable[[str, Callable[[], None]], Run]  # `Team.open_run`
 
@@ -50,8 +49,10 @@ log = logging.getLogger(__name__)
 @contextmanager
 def open_queue(config: Config) -> Iterator[StepQueue]:
     """The queue. Raises ConfigError without Postgres, and Unavailable."""
-    from dbos import DBOS, DBOSClient
-
+    try:
+        from dbos import DBOS, DBOSClient
+    except ModuleNotFoundError:
+        raise MissingExtra("dbos", "multi-agent[queue]") from None
     if not config.database_url or config.database_url.startswith("sqlite"):
         hint = "Set SEEDBED_DATABASE_URL=postgresql://USER@HOST/NAME, or AGENTS_WORKERS_QUEUE=0."
         raise ConfigError("The queue for workers needs Postgres.", hint=hint)
@@ -74,8 +75,7 @@ class StepQueue:
     def perform(self, run: Run, step: Step, state: StepState) -> Result:
         """Like `graph.perform`, by a worker; ends early when the run is stopped."""
         # 1. Queue the step, unless a process that died has done it.
-        state = {**state, "step": step}
-        order = {"run": run.id, "state": state, "answers": dict(run.answers)}
+        order = {"run": run.id, "state": {**state, "step": step}, "answers": dict(run.answers)}
         text = json.dumps(as_json(order), sort_keys=True)
         id = f"{run.id}/{step.id}/{hashlib.sha256(text.encode()).hexdigest()[:16]}"
         options: Any = {"workflow_name": WORKFLOW, "queue_name": QUEUE, "app_version": VERSION}
@@ -156,9 +156,8 @@ class Worker:
             reply = {"need": (need.key, need.question, need.options)}
         except Conflict as error:
             reply = {"result": Result(step=step.id, problem=str(error))}
-        spent = {key: value - before[key] for key, value in run.budget.usage.items()}
-        del spent["seconds"]  # the graph's clock has them
-        return reply | {"spent": spent}
+        usage = {k: v for k, v in run.budget.usage.items() if k != "seconds"}  # of the graph
+        return reply | {"spent": {key: value - before[key] for key, value in usage.items()}}
 
     def watch(self, stop: threading.Event) -> None:
         """Until `stop`: renew the leases, end steps of stopped runs, take over from the dead."""
@@ -185,14 +184,14 @@ def run_worker(
 
     Raises ConfigError without Postgres and for an id that is not unique ("local").
     """
-    from dbos import DBOS
-
     if not re.fullmatch(r"[A-Za-z0-9._-]{1,60}", id) or id == "local":
         raise ConfigError(f"{id!r} is not a worker id.", hint="Choose --id worker-1.")
     stop, end = threading.Event(), threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     with open_queue(config) as queue:
+        from dbos import DBOS
+
         worker = Worker(id, queue, store, open_run, Leases(store.engine, seconds))
         settings: Any = {"name": APP, "system_database_url": config.database_url}
         settings |= {"application_version": VERSION, "executor_id": id, "log_level": "WARNING"}
@@ -207,7 +206,7 @@ def run_worker(
         watching = threading.Thread(target=worker.watch, args=(end,), name="leases")
         watching.start()
         stop.wait()
-        DBOS.destroy(workflow_completion_timeout_sec=DRAIN_SECONDS)
+        DBOS.destroy(workflow_completion_timeout_sec=30)
         end.set()
         watching.join()
 
