@@ -81,7 +81,7 @@ def seconds(names: tuple[str, ...]) -> float:
     models = {name: ScriptedChatModel(reply) for name in names}
     task = " ".join(f"What is {name}?" for name in names)
     [events] = solve(dict.fromkeys(names, work), task, models=models, max_parallel=3)
-    return (events[-1].at - events[0].at).total_seconds()
+    return float((events[-1].at - events[0].at).total_seconds())
 
 
 def call_ms(calls: int) -> tuple[float, float]:
