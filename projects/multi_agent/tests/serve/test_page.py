@@ -77,6 +77,7 @@ def test_missing_answer_looks_different(visit: Visit) -> None:
     page.wait_for_selector("#answer .unsure :text('There is no such table.')")
     page.wait_for_selector("#plan .node.failed")
     page.wait_for_selector("#runs .current .badge.unsure")
+    assert not page.query_selector("#answer .sure")
 
 
 def test_plan_is_live_and_a_page_loaded_in_mid_run_shows_it(visit: Visit, gate: Any) -> None:
