@@ -518,8 +518,6 @@ class TestCluster:
             await until_answered(len(answers) + 40)
             enough.set()
         assert set(answers) == {"".join(f"w{i} " for i in range(30))}
-        # How many were in flight there depends on how busy the machine is.
-        assert (await client.get("/state"))["lost"] >= 1
         assert (await client.where())[0] == client.cluster.head_node.node_id
 
     async def test_a_new_node_gets_a_replica(self, client: Client) -> None:

@@ -49,13 +49,13 @@ log = logging.getLogger(__name__)
 @contextmanager
 def open_queue(config: Config) -> Iterator[StepQueue]:
     """The queue. Raises ConfigError without Postgres, and Unavailable."""
+    if not config.database_url or config.database_url.startswith("sqlite"):
+        hint = "Set SEEDBED_DATABASE_URL=postgresql://USER@HOST/NAME, or AGENTS_WORKERS_QUEUE=0."
+        raise ConfigError("The queue for workers needs Postgres.", hint=hint)
     try:
         from dbos import DBOS, DBOSClient
     except ModuleNotFoundError:
         raise MissingExtra("dbos", "multi-agent[queue]") from None
-    if not config.database_url or config.database_url.startswith("sqlite"):
-        hint = "Set SEEDBED_DATABASE_URL=postgresql://USER@HOST/NAME, or AGENTS_WORKERS_QUEUE=0."
-        raise ConfigError("The queue for workers needs Postgres.", hint=hint)
     logging.getLogger("dbos").setLevel(logging.WARNING)  # it reports each of 125 migrations
     with _database_errors():
         DBOS.migrate(config.database_url)

@@ -23,6 +23,7 @@ from seedbed.errors import ConfigError
 from seedbed.settings import load
 from seedbed.testing import serve_app
 
+pytest.importorskip("dbos")  # of an extra
 SCRIPT = Path(__file__).with_name("scripted_worker.py")
 TASK = "What is alpha? What is beta? What is gamma?"
 

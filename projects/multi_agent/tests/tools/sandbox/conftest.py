@@ -17,8 +17,11 @@ import pytest
 from multi_agent.tools.sandbox import Output, Sandbox, open_sandbox
 
 NOBODY = 65534
+# Where only one user exists, as in `unshare --map-root-user`, bubblewrap cannot become another one.
+ONE_USER = sys.platform == "linux" and Path("/proc/self/uid_map").read_text().split()[2:] == ["1"]
 needs_bwrap = pytest.mark.skipif(
-    shutil.which("bwrap") is None, reason="needs bubblewrap: apt-get install bubblewrap"
+    shutil.which("bwrap") is None or ONE_USER,
+    reason="needs bubblewrap: apt-get install bubblewrap",
 )
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="all tests run as an ordinary user")
 KINDS = [pytest.param("wasm"), pytest.param("bwrap", marks=needs_bwrap)]
