@@ -63,13 +63,12 @@ def test_state_is_loaded_with_its_types_and_without_warnings(config, caplog):
     assert not caplog.records
 
 
-def test_types_of_other_modules_are_not_loaded(caplog):
+def test_types_of_other_modules_are_not_loaded():
     from multi_agent.runs.store import RunRecord
 
     record = RunRecord(id="r1", thread="t", task="x", status="done", created_at=0)
     serde = serializer()
-    assert not isinstance(serde.loads_typed(serde.dumps_typed(record)), RunRecord)
-    assert "Blocked deserialization" in caplog.text
+    assert serde.loads_typed(serde.dumps_typed(record))["id"] == "r1"  # a plain dict, not loaded
 
 
 def test_failed_node_is_continued_with_the_results_before_it(config):
