@@ -1,0 +1,52 @@
+"""The settings of research_repro, read from the environment (`RESEARCH_*`) and from `.env`.
+
+    load(Config, minutes=30)                                  # with `seedbed.settings.load`
+    RESEARCH_MINUTES=30 research-repro run lora --scale laptop   # the same from a shell
+
+The descriptions below are also the table in the README and the comments in `.env.example`.
+"""
+
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Config(BaseSettings):
+    """Storage, data and limits. A wrong value raises ConfigError with the variable's name."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="RESEARCH_",
+        env_file=".env",
+        env_ignore_empty=True,
+        extra="ignore",
+        populate_by_name=True,
+    )
+
+    data_dir: Path = Field(
+        Path("var/research_repro"),
+        description="Folder of runs, results, pre-trained models and MLflow's database.",
+    )
+    papers_dir: Path = Field(
+        Path("papers"),
+        description="Folder of your own papers, which `research-repro new` writes to.",
+    )
+    data: str | None = Field(
+        None,
+        description="Folder of the E2E data set, or hf:ORG/REPO@REVISION, for the LoRA paper."
+        " Default: generated restaurant descriptions.",
+    )
+    minutes: float | None = Field(
+        None,
+        gt=0,
+        description="Time limit of a run in minutes. After it no further cell is started, and the"
+        " claims are judged on the seeds that finished. Default: no limit.",
+    )
+    processes: int | None = Field(
+        None, ge=1, description="Number of cells that run at once. Default: the number of cores."
+    )
+    ray_address: str | None = Field(
+        None,
+        description="Address of a Ray cluster that runs the cells, e.g. ray://head:10001 or auto"
+        " (extra `ray`). Default: processes on this machine.",
+    )

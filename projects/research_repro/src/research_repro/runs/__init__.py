@@ -1,0 +1,1 @@
+"""How cells are run: their working folder, checkpoints, processes, and Ray."""
