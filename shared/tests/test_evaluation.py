@@ -14,8 +14,6 @@ from seedbed.evaluation import (
     Report,
     compare,
     log_to_mlflow,
-    mlflow_client,
-    mlflow_experiment,
     mrr_at_k,
     ndcg_at_k,
     newcombe_interval,
@@ -24,6 +22,7 @@ from seedbed.evaluation import (
     recall_at_k,
     wilson_interval,
 )
+from seedbed.observe.tracking import mlflow_client, mlflow_experiment
 
 
 def test_ndcg_equals_hand_calculation():
@@ -216,14 +215,3 @@ def test_log_to_mlflow_marks_the_run_of_a_refused_report_as_failed(store):
     assert "\n" not in str(caught.value)
     (run,) = store.search_runs([mlflow_experiment(store, "seedbed")])
     assert run.info.status == "FAILED"
-
-
-def test_mlflow_experiment_created_by_another_process_is_used(store, monkeypatch):
-    first = mlflow_experiment(store, "ours")
-    find, answers = store.get_experiment_by_name, [None]
-    monkeypatch.setattr(
-        store, "get_experiment_by_name", lambda name: answers.pop() if answers else find(name)
-    )
-    assert mlflow_experiment(store, "ours") == first
-    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "theirs")
-    assert mlflow_experiment(store, "ours") != first

@@ -14,10 +14,13 @@ from seedbed.files import (
     disk_errors,
     new_folder,
     parse_json,
+    read_json,
     read_json_lines,
     read_lines,
     replace_folder,
+    to_json,
     write_bytes,
+    write_json,
     write_text,
 )
 
@@ -193,3 +196,25 @@ def test_read_json_lines_adds_the_hint_when_the_file_is_missing(tmp_path: Path) 
 
 def test_parse_json_reads_text_and_bytes() -> None:
     assert parse_json('{"a": "ü"}') == parse_json('{"a": "ü"}'.encode()) == {"a": "ü"}
+
+
+def test_write_json_replaces_the_file_and_read_json_returns_the_value(tmp_path: Path) -> None:
+    write_json(tmp_path / "a", {"old": 1})
+    write_json(tmp_path / "a", {"name": "Ü", "values": (1, 2.5)})
+    assert read_json(tmp_path / "a") == {"name": "Ü", "values": [1, 2.5]}
+    assert content(tmp_path) == {"a": '{\n  "name": "Ü",\n  "values": [\n    1,\n    2.5\n  ]\n}\n'}
+
+
+def test_to_json_turns_values_that_json_lacks_into_null() -> None:
+    assert to_json({"a": [float("nan"), (float("-inf"), 1.0)]}) == '{"a": [null, [null, 1.0]]}'
+    numpy = pytest.importorskip("numpy")
+    assert to_json([numpy.float32(0.5), numpy.float32("nan"), numpy.int64(3)]) == "[0.5, null, 3]"
+
+
+@pytest.mark.parametrize("data", [b"{", b"", b"\xff", b"[" * 100_000])
+def test_read_json_of_a_damaged_file_is_one_line(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "a").write_bytes(data)
+    with pytest.raises(BadInput, match=r"a is not valid JSON\. Remove it\.$"):
+        read_json(tmp_path / "a", hint="Remove it.")
+    with pytest.raises(FileNotFoundError):
+        read_json(tmp_path / "b")

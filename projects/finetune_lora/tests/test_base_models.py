@@ -9,16 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from finetune_lora.base import (
-    base_folder,
-    check_memory,
-    fingerprint,
-    load_base,
-    load_tokenizer,
-    resolve_dtype,
-)
+from finetune_lora.base import check_memory, load_base, load_tokenizer
 from finetune_lora.testing import tiny_base
-from seedbed.errors import BadInput, ConfigError, TooLarge, WeightsError
+from seedbed.errors import BadInput, TooLarge, WeightsError
+from seedbed.models.hf_folder import fingerprint
 
 
 @pytest.fixture(scope="module")
@@ -33,31 +27,12 @@ def test_it_loads_in_the_type_asked_for(folder: Path) -> None:
         base = load_base(f"path:{folder}", dtype=dtype)
         assert str(base.model.dtype) == f"torch.{dtype}"
     assert (base.folder, base.hash) == (folder, fingerprint(folder))
-    assert resolve_dtype("auto") in ("float32", "bfloat16")
-    with pytest.raises(ConfigError, match="'int3'"):
-        resolve_dtype("int3")
-
-
-def test_the_hash_names_the_weights(folder: Path, tmp_path: Path) -> None:
-    shutil.copytree(folder, tmp_path / "same")
-    (tmp_path / "same" / "config.json").touch()
-    tiny_base(tmp_path / "other", seed=1)
-    assert fingerprint(tmp_path / "same") == fingerprint(folder)
-    assert fingerprint(tmp_path / "other") != fingerprint(folder)
 
 
 def test_without_a_chat_template(tmp_path: Path) -> None:
     tiny_base(tmp_path, template=False)
     with pytest.raises(BadInput, match=r"no chat template.*chat_template\.jinja"):
         load_tokenizer(tmp_path)
-
-
-def test_specs_that_name_nothing(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="'nonsense'"):
-        base_folder("nonsense")
-    (tmp_path / "weights.txt").write_text("")
-    with pytest.raises(WeightsError):
-        base_folder(f"path:{tmp_path}")
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", None])

@@ -26,7 +26,6 @@ from transformers import (
     Qwen3Config,
 )
 
-from finetune_lora.base import base_folder
 from finetune_lora.export.four_bits import quantize_q4_1
 from finetune_lora.export.gguf import permute, to_gguf
 from finetune_lora.export.merge import merge
@@ -34,6 +33,7 @@ from finetune_lora.testing import tiny_adapter, tiny_base
 from seedbed.engine.engine import Engine, Sampling
 from seedbed.errors import BadInput
 from seedbed.models.catalog import MODELS
+from seedbed.models.hf_folder import hf_folder
 from seedbed.models.weights import source_file
 
 PROMPTS = [
@@ -152,7 +152,7 @@ def test_families(tmp_path: Path, model: Path, config: PreTrainedConfig) -> None
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_the_packaged_model_answers_alike_after_its_way_there_and_back(tmp_path: Path) -> None:
-    folder = base_folder("smollm2")
+    folder = hf_folder("smollm2")
     path = to_gguf(folder, tmp_path / "out", type="F16")
     wanted = with_transformers(folder)
     assert with_openvino(path.parent) == wanted

@@ -16,7 +16,6 @@ import pytest
 from finetune_lora.runs import (
     RunFolder,
     find_run,
-    git_commit,
     list_runs,
     new_run_folder,
     read_progress,
@@ -54,7 +53,7 @@ def test_a_run_is_written_and_read(tmp_path: Path) -> None:
     assert (read["state"], read["seconds"], read["results"]["eval_loss"]) == ("finished", 1.5, 0.5)
     assert (read["seed"], read["data"]["n"], read["name"]) == (7, 3, "a")
     assert read["versions"]["torch"]
-    assert read["cpu_count"] == os.cpu_count()
+    assert read["cores"] == os.cpu_count()
     assert read["last"] == read_progress(run.path)[-1]
     assert read_progress(run.path)[-1]["eval_loss"] == 0.5  # of the same step: one record
     assert len(read_progress(run.path)) == 2
@@ -192,17 +191,6 @@ def test_a_disk_that_takes_nothing_is_one_line(tmp_path: Path) -> None:
     run(end("failed", error="No space left"))  # cannot be written either: nothing is raised
     with pytest.raises(DiskError):
         run(step(2))
-
-
-def test_git_commit(tmp_path: Path) -> None:
-    assert git_commit(tmp_path) is None
-    git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b"]
-    subprocess.run([*git, "init", "-q"], check=True)
-    subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "x"], check=True)
-    assert len(git_commit(tmp_path) or "") == 40
-    (tmp_path / "f").write_text("1")
-    subprocess.run([*git, "add", "f"], check=True)
-    assert (git_commit(tmp_path) or "").endswith("-dirty")
 
 
 def test_every_line_is_there_at_once(tmp_path: Path) -> None:

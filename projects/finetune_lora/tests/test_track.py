@@ -17,8 +17,9 @@ from typing import Any
 import pytest
 
 from finetune_lora.runs import RunFolder, read_run
-from finetune_lora.track import MlflowTracker, log_results, open_client, show_mlflow, tracking_uri
+from finetune_lora.track import MlflowTracker, log_results, show_mlflow
 from seedbed.errors import BadInput, ConfigError
+from seedbed.observe.tracking import open_client, tracking_uri
 from seedbed.testing import free_port
 
 pytestmark = pytest.mark.timeout(300)  # MLflow's import and its first tables take seconds
@@ -176,11 +177,8 @@ def test_training_does_not_wait_for_mlflow(tmp_path: Path) -> None:
     assert said == ["MLflow did not record the end of the run within 0 s."]
 
 
-def test_the_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    assert tracking_uri(tmp_path) == f"sqlite:///{tmp_path}/mlflow.db"
+def test_a_server_needs_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5000")
-    assert tracking_uri(tmp_path) == "http://127.0.0.1:5000"
     with pytest.raises(ConfigError, match=r"Open http://127\.0\.0\.1:5000"):
         show_mlflow(tmp_path)
 

@@ -10,7 +10,6 @@ All intervals are 95 % intervals by default. Models, data and thresholds are up 
 from __future__ import annotations
 
 import json
-import logging
 import math
 import os
 import random
@@ -20,19 +19,13 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from seedbed.errors import BadInput, ConfigError, MissingExtra
+from seedbed.errors import BadInput, ConfigError
 from seedbed.guardrails import reason
-from seedbed.observe.startup import silence_dependencies
+from seedbed.observe.tracking import mlflow_client, mlflow_experiment
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-# Environment variables of MLflow's client, whose defaults are 7 attempts of 120 s each.
-_MLFLOW_VARIABLES = {
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
-    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-}
 _Number = TypeVar("_Number", bound=float)
 
 
@@ -331,50 +324,6 @@ def _log_report(client: MlflowClient, run_id: str, report: Report) -> None:
     )
     client.log_text(run_id, report.to_json(), "report.json")
     client.log_text(run_id, report.to_markdown(), "report.md")
-
-
-def mlflow_client(uri: str | None = None) -> MlflowClient:
-    """A client of the store at `uri` (None: MLFLOW_TRACKING_URI) with short timeouts.
-
-    It logs errors only, sends no telemetry, and does not affect MLflow's global active run. The
-    first call takes seconds, for MLflow's import. Raises MissingExtra.
-
-        client = mlflow_client("sqlite:///var/mlflow.db")
-        client.log_metric(run_id, "loss", 0.5)
-    """
-    silence_dependencies()
-    for name, value in _MLFLOW_VARIABLES.items():
-        os.environ.setdefault(name, value)
-    try:
-        from mlflow import MlflowClient
-    except ImportError:
-        raise MissingExtra("mlflow", "mlflow") from None
-    for name in ("mlflow", "alembic"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    return MlflowClient(uri, registry_uri=os.environ.get("MLFLOW_REGISTRY_URI") or uri)
-
-
-def mlflow_experiment(client: MlflowClient, name: str, files: str | None = None) -> str:
-    """The id of an experiment, which is created if it does not exist.
-
-    MLFLOW_EXPERIMENT_NAME overrides `name`. `files` is the URI of a folder for the artifacts of a
-    new experiment (None: the server's default).
-
-        run = client.create_run(mlflow_experiment(client, "my_app"))
-    """
-    from mlflow.exceptions import MlflowException
-
-    name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or name
-    experiment = client.get_experiment_by_name(name)
-    if experiment is None:
-        try:
-            return str(client.create_experiment(name, files))
-        except MlflowException as error:
-            # Another process may have created it in the meantime.
-            experiment = client.get_experiment_by_name(name)
-            if error.error_code != "RESOURCE_ALREADY_EXISTS" or experiment is None:
-                raise
-    return str(experiment.experiment_id)
 
 
 def _metric(name: str) -> str:

@@ -1,6 +1,7 @@
-"""Atomic replacement of files and folders, and JSON lines whose errors name the line.
+"""Atomic replacement of files and folders, JSON, and JSON lines whose errors name the line.
 
     write_text(path, text)                        # replaces the file in one step
+    write_json(path, value)                       # the same with JSON
     with new_folder(path) as scratch: ...         # the same for a folder
     for place, row in read_json_lines(path): ...  # place: "FILE, line N"
 
@@ -11,10 +12,11 @@ Locks between several writers are up to the caller.
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -40,6 +42,38 @@ def write_text(path: Path, text: str) -> None:
     'second\n'
     """
     write_bytes(path, text.encode())
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Replace a file's content in one step by `to_json`, indented.
+
+    >>> write_json(Path("run.json"), {"loss": float("nan")})
+    >>> read_json(Path("run.json"))
+    {'loss': None}
+    """
+    write_text(path, to_json(value, indent=2) + "\n")
+
+
+def to_json(value: Any, *, indent: int | None = None) -> str:
+    """JSON text that every reader accepts; other objects, such as paths, become strings.
+
+    Not a number and infinity become null: JSON has neither, and browsers refuse the file.
+
+    >>> to_json({"loss": float("inf"), "path": Path("a")})
+    '{"loss": null, "path": "a"}'
+    """
+    plain = _finite(value)
+    return json.dumps(plain, ensure_ascii=False, default=str, allow_nan=False, indent=indent)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    if getattr(value, "ndim", None) == 0:
+        value = value.item()  # a scalar of numpy or torch
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -177,7 +211,21 @@ def _disk_error(text: str) -> str | None:
     return reason
 
 
-# ── reading lines ───────────────────────────────────────────────────────────────────────────
+# ── reading ─────────────────────────────────────────────────────────────────────────────────
+
+
+def read_json(path: Path, *, hint: str = "") -> Any:
+    """The value in a JSON file. Raises FileNotFoundError, or BadInput with `hint` if damaged.
+
+    >>> write_text(Path("run.json"), "{")
+    >>> read_json(Path("run.json"), hint="Remove it.")
+    Traceback (most recent call last):
+    seedbed.errors.BadInput: run.json is not valid JSON. Remove it.
+    """
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except (ValueError, RecursionError):
+        raise BadInput(f"{path} is not valid JSON.", hint=hint) from None
 
 
 def read_lines(path: Path, *, hint: str = "") -> Iterator[tuple[str, str]]:

@@ -56,7 +56,7 @@ Seed = Annotated[int, typer.Option(help="Random seed.")]
 def read_config(*, server: bool = False, **overrides: Any) -> Config:
     """The settings as the environment says; logs are set up, dependencies silenced."""
     from finetune_lora.config import Config
-    from finetune_lora.quiet import quiet
+    from seedbed.observe.quiet import quiet
     from seedbed.observe.startup import start
     from seedbed.settings import Settings, load
 

@@ -5,7 +5,6 @@ It knows where weights come from and which number type suits this machine. It kn
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,18 +12,12 @@ from typing import Any
 
 from safetensors import SafetensorError
 
-from finetune_lora.quiet import quiet_loading
 from seedbed.errors import BadInput, ConfigError, TooLarge, WeightsError
-from seedbed.files import new_folder
 from seedbed.guardrails import reason
-from seedbed.models import weights
-from seedbed.models.catalog import Model, find
-from seedbed.settings import Settings, load
-
-# Part of the folder's name: raise it when `_dequantise` changes what it writes.
-FORMAT = 2
-_SUFFIXES = (".safetensors", ".bin")
-_END = 1 << 20
+from seedbed.models.hf_folder import fingerprint, hf_folder, resolve_dtype, weight_files
+from seedbed.observe.environment import total_memory
+from seedbed.observe.quiet import quiet_loading
+from seedbed.settings import Settings
 
 
 @dataclass
@@ -41,30 +34,6 @@ class Base:
     hash: str
 
 
-def base_folder(spec: str, settings: Settings | None = None) -> Path:
-    """The Hugging Face folder of a spec: a catalogue name, path:DIR or hf:ORG/REPO@REVISION.
-
-    A packaged GGUF is dequantised once, into the cache. Raises ConfigError or WeightsError.
-    """
-    settings = settings or load(Settings)
-    model = find(spec)
-    if model is not None and model.files and model.files[0].path.endswith(".gguf"):
-        return _dequantised(model, settings)
-    if model is None and not spec.startswith("path:"):
-        raise ConfigError(
-            f"Unknown base model {spec!r}.", hint="Use smollm2, path:DIR or hf:ORG/REPO@REVISION."
-        )
-    folder = weights.ensure(model or spec, settings=settings)
-    if not (folder / "config.json").exists() or not _weight_files(folder):
-        there = ", ".join(sorted(p.name for p in folder.iterdir())[:8]) or "nothing"
-        raise WeightsError(
-            f"{spec!r} cannot be trained: {folder} does not contain config.json and weights "
-            f"(it contains: {there}).",
-            hint="Use a folder written by save_pretrained of transformers.",
-        )
-    return folder
-
-
 def load_base(
     spec: str, *, dtype: str = "auto", quantize: bool = False, settings: Settings | None = None
 ) -> Base:
@@ -74,7 +43,7 @@ def load_base(
     """
     if spec.startswith("path:"):  # an adapter is used in other folders than it was trained in
         spec = f"path:{Path(spec.removeprefix('path:')).expanduser().resolve()}"
-    folder = base_folder(spec, settings)
+    folder = hf_folder(spec, settings)
     chosen = resolve_dtype(dtype)
     tokenizer = load_tokenizer(folder, spec)
     check_memory(folder, spec, bytes_per_weight=1 if quantize else (2 if "16" in chosen else 4))
@@ -113,39 +82,9 @@ def load_tokenizer(folder: Path, spec: str = "") -> Any:
     return tokenizer
 
 
-def resolve_dtype(dtype: str) -> str:
-    """ "auto" is bfloat16 where the processor multiplies it faster, else float32."""
-    if dtype not in ("auto", "float32", "bfloat16"):
-        raise ConfigError(f"Unknown dtype {dtype!r}.", hint="Use auto, float32 or bfloat16.")
-    if dtype != "auto":
-        return dtype
-    import torch
-
-    if torch.cuda.is_available():
-        return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
-    cpu: Any = torch.cpu
-    # Twice to three times as fast with these instructions, and slower than float32 without.
-    return (
-        "bfloat16" if cpu._is_avx512_bf16_supported() or cpu._is_amx_tile_supported() else "float32"
-    )
-
-
-def fingerprint(folder: Path) -> str:
-    """16 hex digits that name the weights without reading all of them: sizes, heads and tails."""
-    digest = hashlib.sha256()
-    for path in _weight_files(folder):
-        size = path.stat().st_size
-        digest.update(f"{path.name} {size}".encode())
-        with path.open("rb") as file:
-            digest.update(file.read(_END))
-            file.seek(max(0, size - _END))
-            digest.update(file.read())
-    return digest.hexdigest()[:16]
-
-
 def check_memory(folder: Path, spec: str, *, bytes_per_weight: int) -> None:
     """Raise TooLarge before loading what cannot fit; a GPU's memory counts where there is one."""
-    stored = sum(path.stat().st_size for path in _weight_files(folder))
+    stored = sum(path.stat().st_size for path in weight_files(folder))
     try:
         config = json.loads((folder / "config.json").read_text("utf-8"))
     except ValueError as error:
@@ -168,12 +107,7 @@ def free_memory() -> int:
 
     if torch.cuda.is_available():
         return int(torch.cuda.mem_get_info()[0])
-    free = int(psutil.virtual_memory().available)
-    for name in ("memory.max", "memory/memory.limit_in_bytes"):
-        limit = Path("/sys/fs/cgroup", name)
-        if limit.exists() and limit.read_text().strip().isdigit():
-            free = min(free, int(limit.read_text()))
-    return free
+    return min(int(psutil.virtual_memory().available), total_memory())
 
 
 def _four_bits(torch: Any) -> Any:
@@ -189,53 +123,3 @@ def _four_bits(torch: Any) -> Any:
         bnb_4bit_use_double_quant=True,
         bnb_4bit_compute_dtype=torch.bfloat16,
     )
-
-
-def _weight_files(folder: Path) -> list[Path]:
-    found = [p for p in sorted(folder.iterdir()) if p.suffix in _SUFFIXES]
-    return [p for p in found if not p.name.startswith(("adapter_", "training_args"))]
-
-
-def _dequantised(model: Model, settings: Settings) -> Path:
-    from filelock import FileLock
-
-    parent = settings.cache_dir / "models"
-    ready = parent / f"{model.name}-{model.files[0].sha256[:10]}-train-{FORMAT}"
-    if ready.exists():  # renamed when it was whole
-        return ready
-    source = weights.source_file(model)
-    try:
-        parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(parent / f".{ready.name}.lock"):
-            if not ready.exists():
-                with new_folder(ready) as scratch:
-                    _dequantise(source, scratch)
-    except OSError as error:
-        raise WeightsError(
-            f"Cannot write to {parent}: {error.strerror or error}.",
-            hint="Free some disk space, or set SEEDBED_CACHE_DIR to another folder.",
-        ) from error
-    return ready
-
-
-def _dequantise(source: Path, target: Path) -> None:
-    quiet_loading()
-    import torch
-    from tokenizers import pre_tokenizers
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    read: dict[str, Any] = {"gguf_file": source.name}
-    tokenizer = AutoTokenizer.from_pretrained(source.parent, **read)
-    # transformers splits every GGUF's text as GPT-2 does; SmolLM2 was trained on single digits.
-    tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(False)]
-    )
-    tokenizer.save_pretrained(target)
-    model = AutoModelForCausalLM.from_pretrained(source.parent, dtype=torch.float32, **read)
-    config = model.config
-    # transformers takes a dequantised model for a quantised one, which it does not save.
-    del config.quantization_config
-    plain = type(model)(config)
-    plain.load_state_dict(model.state_dict())
-    plain.generation_config = model.generation_config
-    plain.save_pretrained(target)

@@ -336,7 +336,7 @@ def _environment(run: Mapping[str, Any]) -> str:
         "seed": run.get("seed"),
         "Python": run.get("python"),
         "platform": run.get("platform"),
-        "cores": run.get("cpu_count"),
+        "cores": run.get("cores"),
         **versions,
     }
     rows = [[k, str(v)] for k, v in known.items() if v is not None]

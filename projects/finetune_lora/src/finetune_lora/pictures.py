@@ -1,18 +1,16 @@
 """A confusion matrix and loss curves as PNG. It knows numbers and names, and keeps no state.
 
-Pictures are about 1000 pixels wide. Figures are made without pyplot, so threads may draw at once.
+Pictures are 1000 pixels wide. Threads may draw at once.
 """
 
 from __future__ import annotations
 
-import io
 import math
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-_DPI = 100
-_WIDTH = 10.0  # inches
+from seedbed.observe.figures import new_figure, to_png
+
 _MOST = 40  # names of a confusion matrix: more cannot be read at this width
 _LONGEST = 28  # characters of a name
 
@@ -27,7 +25,7 @@ def confusion_picture(found: Mapping[str, Any], *, title: str = "") -> bytes:
     rows, columns, counts = _largest(found["rows"], found["columns"], found["counts"])
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     height = min(max(3.5, 2.6 + 0.36 * len(rows)), 18)
-    figure, axes = _figure(height)
+    figure, axes = new_figure(height=height)
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
     small = {"fontsize": 10 if len(columns) <= 20 else 8, "parse_math": False}
     axes.set_xticks(range(len(columns)), [_short(c) for c in columns], **small)
@@ -44,7 +42,7 @@ def confusion_picture(found: Mapping[str, Any], *, title: str = "") -> bytes:
     note = f" ({dropped} more labels not drawn)" if dropped else ""
     axes.set_title((title or "Confusion matrix") + note, parse_math=False)
     axes.set(xlabel="answered", ylabel="expected")
-    return _png(figure)
+    return to_png(figure)
 
 
 def _largest(rows: Sequence[str], columns: Sequence[str], counts: Any) -> Any:
@@ -71,7 +69,7 @@ def loss_picture(progress: Sequence[Mapping[str, Any]], *, title: str = "Loss") 
     """
     from matplotlib.ticker import MaxNLocator
 
-    figure, axes = _figure(5)
+    figure, axes = new_figure(height=5)
     train, held_out = _points(progress, "loss"), _points(progress, "eval_loss")
     if train:
         many = len(train) > 20
@@ -98,7 +96,7 @@ def loss_picture(progress: Sequence[Mapping[str, Any]], *, title: str = "Loss") 
     axes.grid(alpha=0.3)
     axes.set(xlabel="step", ylabel="loss (nats per token)")
     axes.set_title(title, parse_math=False)
-    return _png(figure)
+    return to_png(figure)
 
 
 def _points(progress: Sequence[Mapping[str, Any]], key: str) -> list[tuple[float, float]]:
@@ -120,24 +118,6 @@ def _smooth(values: Sequence[float]) -> list[float]:
         mean, weight = keep * mean + (1 - keep) * value, keep * weight + (1 - keep)
         smooth.append(mean / weight)
     return smooth
-
-
-def _figure(height: float) -> tuple[Any, Any]:
-    from matplotlib.figure import Figure
-
-    figure = Figure((_WIDTH, height), dpi=_DPI, layout="constrained")
-    return figure, figure.subplots()
-
-
-def _png(figure: Any) -> bytes:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    FigureCanvasAgg(figure)
-    out = io.BytesIO()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a script that its font lacks is drawn as boxes
-        figure.savefig(out, format="png")
-    return out.getvalue()
 
 
 def _short(name: str) -> str:

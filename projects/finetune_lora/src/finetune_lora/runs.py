@@ -8,24 +8,25 @@ that the next start with `--resume` continues.
 from __future__ import annotations
 
 import json
-import math
 import os
-import platform
 import re
-import socket
-import subprocess
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
-from importlib import metadata
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 from finetune_lora.checkpoints import RESUME_HINT
-from seedbed.errors import BadInput, DiskError, NotFound, SeedbedError
-from seedbed.files import disk_errors, write_text
+from seedbed.errors import BadInput, DiskError, NotFound
+from seedbed.files import disk_errors, read_json, to_json, write_json, write_text
+from seedbed.observe.environment import (
+    describe_environment,
+    git_commit,
+    is_alive,
+    process_identity,
+)
 
 _LIBRARIES = ("torch", "transformers", "peft", "accelerate", "tokenizers", "numpy", "mlflow")
 _DULL = {"train", "data", "dataset", "rows", "examples"}  # a file's name that says nothing
@@ -53,12 +54,12 @@ class RunFolder:
     def update(self, **facts: Any) -> None:
         """Add to `run.json`, atomically."""
         with self._lock:
-            run = {**_read_json(self.path / "run.json"), **facts}
+            run = {**_read(self.path), **facts}
             write_json(self.path / "run.json", run)
 
     def _start(self, event: Mapping[str, Any]) -> None:
         self.path.mkdir(parents=True, exist_ok=True)
-        before = _read_json(self.path / "run.json")
+        before = _read(self.path)
         if before.get("pid") != os.getpid() and _alive(before):
             raise BadInput(
                 f"{self.path} is in use by process {before['pid']}.",
@@ -68,7 +69,9 @@ class RunFolder:
         kept = {k: before[k] for k in ("started", "mlflow") if args.get("resume") and k in before}
         about = {"seed": args.get("seed"), "planned_steps": event.get("steps")}
         about |= {k: v for k, v in event.items() if k not in ("event", "steps")}
-        about |= {"state": "running", "started": now(), **facts(), **_process()}
+        about |= {"state": "running", "started": now(), **process_identity()}
+        about |= {"git_commit": git_commit(Path(__file__).parent)}
+        about |= describe_environment(_LIBRARIES)
         self._keep = 0
         with self._lock:
             write_json(self.path / "run.json", about | kept)
@@ -83,7 +86,7 @@ class RunFolder:
             _cut(file, self._keep)
             self._keep = None
         with file.open("a", encoding="utf-8") as lines:
-            lines.write(_dumps({k: v for k, v in event.items() if k != "event"}) + "\n")
+            lines.write(to_json({k: v for k, v in event.items() if k != "event"}) + "\n")
 
     _eval = _step
 
@@ -137,7 +140,7 @@ def read_run(folder: Path, *, name: str | None = None) -> dict[str, Any]:
     a folder that is no run.
     """
     folder = Path(folder)
-    run = _read_json(folder / "run.json")
+    run = _read(folder)
     if not run:
         there = sorted(path.parent.name for path in folder.parent.glob("*/run.json"))
         raise _unknown(folder.name, there, folder.parent)
@@ -155,63 +158,19 @@ def read_progress(folder: Path) -> list[dict[str, Any]]:
     return [steps[step] for step in sorted(steps)]
 
 
-def facts() -> dict[str, Any]:
-    """What a run depends on besides its arguments: code, libraries, machine."""
-    versions = {}
-    for name in _LIBRARIES:
-        with suppress(metadata.PackageNotFoundError):
-            versions[name] = metadata.version(name)
-    return {
-        "git_commit": git_commit(Path(__file__).parent),
-        "versions": versions,
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "cpu_count": os.cpu_count(),
-    }
-
-
-def git_commit(folder: Path) -> str | None:
-    """The commit checked out around `folder`, with `-dirty` if files differ; None outside git."""
-    describe = ("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
-    with suppress(OSError, subprocess.SubprocessError):
-        done = subprocess.run(
-            ["git", "-C", str(folder), *describe], capture_output=True, text=True, timeout=10
-        )
-        return done.stdout.strip() or None
-    return None
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Replace a file at once: a reader, or the next start, sees the old or the new one whole."""
-    write_text(path, _dumps(value, indent=2) + "\n")
-
-
 def now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
-def _dumps(value: Any, **options: Any) -> str:
-    return json.dumps(_plain(value), ensure_ascii=False, default=str, allow_nan=False, **options)
+def _read(folder: Path) -> dict[str, Any]:
+    hint = "Fix the file, or remove the folder of the run."
+    with suppress(FileNotFoundError):
+        return dict(read_json(folder / "run.json", hint=hint))
+    return {}
 
 
-def _plain(value: Any) -> Any:
-    """Not a number and infinity become null: JSON has neither, and browsers refuse the file."""
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        return {}
-    except ValueError:
-        raise SeedbedError(
-            f"{path} is not valid JSON.", hint="Fix the file, or remove the folder of the run."
-        ) from None
+def _alive(run: Mapping[str, Any]) -> bool:
+    return run.get("state") == "running" and is_alive(run)
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:
@@ -232,32 +191,7 @@ def _last(folder: Path) -> dict[str, Any]:
 def _cut(path: Path, step: int) -> None:
     """Keep what was logged up to `step`; nothing of it if that is 0."""
     kept = (line for line in _lines(path) if step and line["step"] <= step)
-    write_text(path, "".join(_dumps(line) + "\n" for line in kept))
-
-
-def _process() -> dict[str, Any]:
-    import psutil
-
-    return {
-        "pid": os.getpid(),
-        "pid_started": psutil.Process().create_time(),  # as numbers of processes are used again
-        "host": socket.gethostname(),
-    }
-
-
-def _alive(run: Mapping[str, Any]) -> bool:
-    """Whether its process still runs; one on another machine that shares the disk counts as so."""
-    import psutil
-
-    if run.get("state") != "running":
-        return False
-    if run.get("host") != socket.gethostname():
-        return True
-    with suppress(psutil.Error):
-        process = psutil.Process(run["pid"])
-        same = abs(process.create_time() - run["pid_started"]) < 1
-        return bool(same and process.status() != psutil.STATUS_ZOMBIE)
-    return False
+    write_text(path, "".join(to_json(line) + "\n" for line in kept))
 
 
 def _folders(data_dir: Path) -> dict[str, Path]:

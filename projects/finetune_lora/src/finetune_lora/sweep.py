@@ -17,9 +17,9 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from finetune_lora.runs import write_json
 from seedbed.cli import markdown_table, table
 from seedbed.errors import BadInput
+from seedbed.files import write_json
 
 Point = dict[str, Any]
 """The arguments of one run that the sweep sets."""

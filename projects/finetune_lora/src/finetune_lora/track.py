@@ -23,9 +23,14 @@ from typing import TYPE_CHECKING, Any
 from finetune_lora.registry import register
 from finetune_lora.runs import RunFolder, read_run
 from seedbed.errors import BadInput, ConfigError
-from seedbed.evaluation import mlflow_client, mlflow_experiment
 from seedbed.guardrails import reason
 from seedbed.observe.startup import silence_dependencies
+from seedbed.observe.tracking import (
+    artifacts_uri,
+    mlflow_experiment,
+    open_client,
+    tracking_uri,
+)
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -126,9 +131,7 @@ class MlflowTracker:
         known = run.get("mlflow")
         if known and _goes_on(client, known["run_id"]):
             return client, known["run_id"]
-        # Only a server knows where its artifacts go.
-        files = None if os.environ.get("MLFLOW_TRACKING_URI") else _artifacts(self._data_dir)
-        experiment = mlflow_experiment(client, self._experiment, files)
+        experiment = mlflow_experiment(client, self._experiment, self._data_dir)
         started = client.create_run(experiment, run_name=run["name"], tags=_tags(run))
         run_id = started.info.run_id
         self._run.update(mlflow={"run_id": run_id, "experiment_id": experiment})
@@ -162,18 +165,6 @@ def log_results(folder: Path, data_dir: Path, figures: Mapping[str, float]) -> b
     return True
 
 
-def tracking_uri(data_dir: Path) -> str:
-    """MLFLOW_TRACKING_URI, or the SQLite file of the data folder."""
-    local = f"sqlite:///{(Path(data_dir) / 'mlflow.db').absolute().as_posix()}"
-    return os.environ.get("MLFLOW_TRACKING_URI") or local
-
-
-def open_client(data_dir: Path) -> MlflowClient:
-    """A client of the store of this data folder; imports MLflow (seconds)."""
-    Path(data_dir).mkdir(parents=True, exist_ok=True)
-    return mlflow_client(tracking_uri(data_dir))
-
-
 def show_mlflow(data_dir: Path, port: int | None = None) -> None:
     """Become MLflow's server on http://127.0.0.1:`port` (PORT, else 5000); does not return.
 
@@ -197,7 +188,7 @@ def show_mlflow(data_dir: Path, port: int | None = None) -> None:
     os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
     options = {
         "--backend-store-uri": uri,
-        "--default-artifact-root": _artifacts(data_dir),
+        "--default-artifact-root": artifacts_uri(data_dir),
         "--host": "127.0.0.1",
         "--port": str(port),
         "--workers": "1",
@@ -212,10 +203,6 @@ def _port() -> int:
     if not said.isdecimal() or not 0 < int(said) < 65536:
         raise ConfigError(f"PORT={said!r} is not a valid port.", hint="Use a number, e.g. 5001.")
     return int(said)
-
-
-def _artifacts(data_dir: Path) -> str:
-    return (Path(data_dir) / "mlartifacts").absolute().as_uri()
 
 
 def _goes_on(client: MlflowClient, run_id: str) -> bool:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from finetune_lora.encode import encode_one
 from finetune_lora.example import Example
 from seedbed.evaluation import quantile
+from seedbed.models.hf_folder import hf_folder
 from seedbed.settings import Settings
 
 
@@ -17,9 +18,9 @@ def token_lengths(
     examples: Sequence[Example], base: str, settings: Settings | None = None
 ) -> list[int]:
     """Tokens of each example in the base's chat template, question and answer."""
-    from finetune_lora.base import base_folder, load_tokenizer
+    from finetune_lora.base import load_tokenizer
 
-    tokenizer = load_tokenizer(base_folder(base, settings), base)
+    tokenizer = load_tokenizer(hf_folder(base, settings), base)
     return [len(encode_one(tokenizer, example)) for example in examples]
 
 

@@ -1,7 +1,9 @@
-"""Keeps the remarks and bars of torch, transformers and peft off the terminal; errors stay.
+"""Keeps log messages, warnings and bars of torch, transformers and the like off the terminal.
 
-It knows only their switches: a user can do nothing about what they say, and a run says what matters
-itself.
+    quiet()            # quick, for commands
+    quiet_loading()    # before models are read or written
+
+Errors are still logged. Users can do nothing about the rest.
 """
 
 from __future__ import annotations
@@ -17,15 +19,18 @@ _LIBRARIES = (
 
 
 def quiet() -> None:
-    """Silence them for the rest of this process; quick, whether they are imported yet or not."""
-    # They read these when imported; a variable already set wins.
+    """Silence them for the rest of this process, whether they are imported already or not.
+
+    >>> quiet()
+    """
+    # They read these when imported; a variable that is already set wins.
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("TQDM_DISABLE", "1")  # the bars that transformers has no switch for
     for name in _LIBRARIES:
         logging.getLogger(name).setLevel(logging.ERROR)
-        # A warning counts as said by the module that calls, which may be any of theirs.
+        # A warning is attributed to the module that calls, which may be any of theirs.
         warnings.filterwarnings("ignore", module=rf"{name}(\.|$)")
     warnings.filterwarnings("ignore", message=".*Add type hints to the `predict` method")  # MLflow
 
