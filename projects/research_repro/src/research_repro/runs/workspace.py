@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,9 +19,11 @@ from typing import Any
 
 from research_repro.paper import Cell, Scale
 from seedbed.errors import BadInput
-from seedbed.files import new_folder
+from seedbed.files import disk_errors, new_folder, sync
 
-CHECKPOINT_EVERY_S = 20.0
+
+def _silent(cell_id: str, step: int, total: int) -> None:
+    """The progress of a cell that is run by hand, without a progress line."""
 
 
 @dataclass
@@ -34,9 +37,28 @@ class Workspace:
     scale: Scale = "smoke"
     data: str | None = None
     """RESEARCH_DATA: a folder, or hf:ORG/REPO@REVISION."""
-    progress: Callable[[str, int, int], None] = field(default=lambda *_: None)
+    progress: Callable[[str, int, int], None] = _silent
     """Called with the cell's id, the steps done, and their number."""
     clock: Callable[[], float] = time.monotonic
+    version: int = 1
+    """The paper's version."""
+    data_hash: str = ""
+    """`data_hash(data)`; results and checkpoints of other data are not used."""
+    checkpoint_every_s: float = 20.0
+    """Seconds between two checkpoints, more if writing one takes over a twentieth of that."""
+    _loops: Counter[str] = field(init=False, default_factory=Counter)
+
+    def identity(self, cell: Cell) -> dict[str, Any]:
+        """All that the result of a cell depends on, as JSON values."""
+        identity = {
+            "name": cell.name,
+            "seed": cell.seed,
+            "settings": dict(cell.settings),
+            "scale": self.scale,
+            "version": self.version,
+            "data": self.data_hash,
+        }
+        return dict(json.loads(json.dumps(identity)))
 
     def artifact(
         self, name: str, settings: Mapping[str, Any], make: Callable[[Path], None]
@@ -52,9 +74,13 @@ class Workspace:
         self.cache.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{target}.lock"):
             if not target.exists():
-                with new_folder(target) as folder:
+                with disk_errors(f"The artifact {name}", target), new_folder(target) as folder:
                     make(folder)
         return target
+
+    def checkpoints(self, cell: Cell) -> list[Path]:
+        """The checkpoint files of a cell: one for each of its loops over `steps`."""
+        return sorted((self.folder / "checkpoints").glob(f"{cell.id}.loop*.pt"))
 
     def steps(self, cell: Cell, total: int, **state: Any) -> Iterator[int]:
         """Step numbers from 0, or from the last checkpoint, to `total` - 1.
@@ -62,38 +88,75 @@ class Workspace:
         `state` names objects with state_dict and load_state_dict (models, optimizers, schedules).
         They are saved every 20 seconds together with torch's random state, so that a cell that
         was killed continues with the same numbers. Batches must depend on seed and step alone.
+        A cell may have several loops: those before the last checkpoint resume at their own.
         Raises BadInput for a checkpoint that cannot be read.
         """
-        import torch
-
-        path = self.folder / "checkpoints" / f"{cell.id}.pt"
-        start = _load(path, state) if path.exists() else 0
-        saved = self.clock()
+        self._loops[cell.id] += 1
+        path = self.folder / "checkpoints" / f"{cell.id}.loop{self._loops[cell.id]}.pt"
+        identity = {**self.identity(cell), "steps": total}
+        start = _load(path, identity, state) if path.exists() else 0
+        due = self.clock() + self.checkpoint_every_s
         for step in range(start, total):
             self.progress(cell.id, step, total)
             yield step
-            if self.clock() - saved >= CHECKPOINT_EVERY_S:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                part = path.with_suffix(".part")
-                states = {name: item.state_dict() for name, item in state.items()}
-                torch.save(
-                    {"step": step + 1, "random": torch.get_rng_state(), "state": states}, part
-                )
-                part.replace(path)
-                saved = self.clock()
+            if (now := self.clock()) >= due:
+                _save(path, identity, step + 1, state)
+                writing = self.clock() - now
+                due = now + writing + max(self.checkpoint_every_s, 20 * writing)
+        self.progress(cell.id, total, total)
 
 
-def _load(path: Path, state: Mapping[str, Any]) -> int:
+def data_hash(data: str | None) -> str:
+    """A digest of the data that RESEARCH_DATA names; "" for generated data.
+
+    A revision of the hub is its own digest, as it is pinned. Raises BadInput for a missing folder.
+
+    >>> data_hash("hf:org/e2e@1a2b"), data_hash(None)
+    ('hf:org/e2e@1a2b', '')
+    """
+    if not data or data.startswith("hf:"):
+        return data or ""
+    folder = Path(data).expanduser()
+    if not folder.is_dir():
+        raise BadInput(f"The data folder {data} does not exist.", hint="Set RESEARCH_DATA.")
+    digest = hashlib.sha256()
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        digest.update(f"{path.relative_to(folder).as_posix()}\0{path.stat().st_size}\0".encode())
+        digest.update(path.read_bytes())
+    return f"sha256:{digest.hexdigest()[:16]}"
+
+
+def _save(path: Path, identity: Mapping[str, Any], step: int, state: Mapping[str, Any]) -> None:
+    import torch
+
+    part = path.with_suffix(".part")
+    states = {name: item.state_dict() for name, item in state.items()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with disk_errors("The checkpoint", path):
+        torch.save(
+            {"identity": identity, "step": step, "random": torch.get_rng_state(), "state": states},
+            part,
+        )
+        sync(part)
+        part.replace(path)
+        sync(path.parent)
+
+
+def _load(path: Path, identity: Mapping[str, Any], state: Mapping[str, Any]) -> int:
+    """Load the states and return the next step; 0 for a checkpoint of other settings."""
     import torch
 
     try:
         saved = torch.load(path, weights_only=True, map_location="cpu")
+        if saved["identity"] != identity:
+            return 0
         for name, item in state.items():
             item.load_state_dict(saved["state"][name])
         torch.set_rng_state(saved["random"])
         return int(saved["step"])
     except Exception as error:  # torch raises RuntimeError, UnpicklingError, EOFError, KeyError …
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
         raise BadInput(
-            f"The checkpoint {path} cannot be read: {error}.".replace("\n", " "),
+            f"The checkpoint {path} cannot be read: {reason}",
             hint="Delete it to start this cell again.",
         ) from error

@@ -1,0 +1,129 @@
+"""The state of a run: which cells have a result, which failed, what is left, and its progress.
+
+    sweep = Sweep(cells, workspace, on_event=print)
+    sweep.load_stored()              # results of an interrupted run
+    run_cells(load, sweep)           # `runs.processes`, or `runs.ray_cells` on a cluster
+    sweep.records["lora-seed0"]["result"]
+
+Each result is written at once, to `cells/ID.json` in the run's folder. The process that starts the
+cells uses a sweep; the processes that run them do not.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from research_repro.paper import Cell
+from research_repro.runs.workspace import Workspace
+from seedbed.files import disk_errors, write_text
+
+Record = dict[str, Any]
+"""A stored cell: its identity (see `Workspace.identity`), "result", its "seconds", and "elapsed",
+the seconds of the run when it finished."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """A change in a run."""
+
+    kind: Literal["started", "step", "finished", "failed", "stored"]
+    """"stored": an earlier run has its result."""
+    cell: str
+    share: float
+    """Part of the run that is done, 0 to 1; each cell counts the same."""
+    seconds_left: float | None = None
+    """Rough estimate from the cells so far; None before there is one."""
+    step: int = 0
+    total: int = 0
+    """Steps of the cell, with `step` of them done; 0 if it has no steps."""
+    reason: str = ""
+    """Why it failed, in one line."""
+
+
+Listener = Callable[[Event], None]
+
+
+class Sweep:
+    """The cells of a run and what became of them."""
+
+    def __init__(
+        self, cells: Sequence[Cell], workspace: Workspace, on_event: Listener | None = None
+    ) -> None:
+        self.cells = list(cells)
+        self.workspace = workspace
+        self.records: dict[str, Record] = {}
+        """By cell id; finished cells."""
+        self.failures: dict[str, str] = {}
+        """By cell id; the reasons, one line each."""
+        self._on_event = on_event or (lambda _: None)
+        self._running: dict[str, float] = {}  # the part of each that is done
+        self._stored = 0
+        self._earlier_s = 0.0
+        self._started = time.monotonic()
+
+    def pending(self) -> list[Cell]:
+        """The cells without a result, in their order."""
+        return [cell for cell in self.cells if cell.id not in self.records]
+
+    def seconds(self) -> float:
+        """The time that this run has taken so far, with that of the runs it continues."""
+        return self._earlier_s + time.monotonic() - self._started
+
+    def load_stored(self) -> None:
+        """Use the stored results with the same settings, version, data and scale."""
+        for cell in self.cells:
+            try:
+                record = json.loads(self._path(cell).read_text("utf-8"))
+            except (OSError, ValueError):
+                continue
+            identity = self.workspace.identity(cell)
+            if {name: record.get(name) for name in identity} == identity:
+                self.records[cell.id] = record
+                self._stored += 1
+                self._earlier_s = max(self._earlier_s, record["elapsed"])
+                self._emit("stored", cell)
+
+    def start(self, cell: Cell) -> None:
+        """A process begins with a cell."""
+        self._running[cell.id] = 0.0
+        self._emit("started", cell)
+
+    def step(self, cell: Cell, step: int, total: int) -> None:
+        """A cell has done `step` of `total` steps."""
+        self._running[cell.id] = step / max(total, 1)
+        self._emit("step", cell, step=step, total=total)
+
+    def finish(self, cell: Cell, result: Any, seconds: float) -> None:
+        """Write a result and remove the cell's checkpoints. Raises DiskError."""
+        times = {"seconds": seconds, "elapsed": self.seconds()}
+        record = {**self.workspace.identity(cell), **times, "result": result}
+        path = self._path(cell)
+        with disk_errors(f"The result of {cell.id}", path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_text(path, json.dumps(record) + "\n")
+        for checkpoint in self.workspace.checkpoints(cell):
+            checkpoint.unlink(missing_ok=True)
+        self.records[cell.id] = record
+        self._running.pop(cell.id, None)
+        self._emit("finished", cell)
+
+    def fail(self, cell: Cell, reason: str) -> None:
+        """A cell failed; its checkpoints stay, for the next run."""
+        self.failures[cell.id] = reason
+        self._running.pop(cell.id, None)
+        self._emit("failed", cell, reason=reason)
+
+    def _path(self, cell: Cell) -> Path:
+        return self.workspace.folder / "cells" / f"{cell.id}.json"
+
+    def _emit(self, kind: Any, cell: Cell, **details: Any) -> None:
+        done = len(self.records) + len(self.failures) + sum(self._running.values())
+        measured, left = done - self._stored, len(self.cells) - done
+        elapsed = time.monotonic() - self._started
+        seconds_left = elapsed * left / measured if measured > 0 else None
+        self._on_event(Event(kind, cell.id, done / len(self.cells), seconds_left, **details))
