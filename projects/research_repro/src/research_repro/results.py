@@ -19,6 +19,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
 from research_repro.paper import Paper, Results, Scale, Verdict, judge
 from seedbed.errors import BadInput, NotFound
 from seedbed.files import disk_errors, read_json, write_json
@@ -33,11 +35,10 @@ _NOT_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 @dataclass(frozen=True)
 class Outcome:
-    """The results of one run of a paper."""
+    """The results of one run of a paper in one version."""
 
     paper: str
     version: int
-    """The paper's version."""
     scale: Scale
     seeds: list[int]
     seconds: float
@@ -68,8 +69,8 @@ class Comparison:
 
     id: str
     here: float | None
-    """Mean over the seeds; None if it was not measured."""
     there: float | None
+    """Means over the seeds; None if it was not measured."""
     agrees: bool | None
     """Whether it holds in both or in neither; None if one of them did not measure it."""
     shift: float | None = None
@@ -100,11 +101,11 @@ def read_outcome(path: Path, paper: Paper | None = None) -> Outcome:
     command = f"research-repro run {name} --scale {scale}"
     hint = f"Delete the file and run: {command}"
     try:
-        outcome = _parse(read_json(path))
+        outcome = _parse(read_json(path, hint=hint))
     except FileNotFoundError:
         raise NotFound(f"{path} does not exist.", hint=f"Run: {command}") from None
-    except BadInput as error:
-        raise BadInput(f"{path} is damaged: {error.message}", hint=hint) from None
+    except ValueError as error:
+        raise BadInput(f"{path} cannot be read: {error}.", hint=hint) from None
     if paper and (outcome.paper, outcome.version) != (paper.name, paper.version):
         raise BadInput(
             f"{path} contains results of {outcome.paper} version {outcome.version}; "
@@ -121,20 +122,26 @@ def published(paper_name: str, scale: Scale) -> Outcome | None:
 
 
 def _parse(data: Any) -> Outcome:
-    from pydantic import TypeAdapter, ValidationError
-
-    file_format = data.get("format") if isinstance(data, dict) else None
-    if file_format != FORMAT:
-        raise BadInput(f"its format is {file_format}, not {FORMAT}.")
+    """Raises ValueError with one line."""
+    if not isinstance(data, dict) or data.get("format") != FORMAT:
+        raise ValueError(f"it is not in format {FORMAT} of this version")
     try:
         outcome = TypeAdapter(Outcome).validate_python(_map(data, _decode))
     except ValidationError as error:
         first = error.errors()[0]
-        raise BadInput(f"{'.'.join(map(str, first['loc']))}: {first['msg']}.") from None
+        raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
     for cell_id, cell in outcome.cells.items():
         if not cell.keys() >= _CELL or not isinstance(cell["result"], dict):
-            raise BadInput(f"the cell {cell_id} is incomplete.")
+            raise ValueError(f"the cell {cell_id} is incomplete")
     return outcome
+
+
+def _encode(value: Any) -> Any:
+    return json.dumps(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _decode(value: Any) -> Any:
+    return _NOT_FINITE.get(value, value) if isinstance(value, str) else value
 
 
 def _map(value: Any, change: Callable[[Any], Any]) -> Any:
@@ -146,15 +153,6 @@ def _map(value: Any, change: Callable[[Any], Any]) -> Any:
     return change(value)
 
 
-def _encode(value: Any) -> Any:
-    lacking = isinstance(value, float) and not math.isfinite(value)
-    return json.dumps(value) if lacking else value
-
-
-def _decode(value: Any) -> Any:
-    return _NOT_FINITE.get(value, value) if isinstance(value, str) else value
-
-
 def verify(outcome: Outcome, paper: Paper, run_folder: Path | None = None) -> list[str]:
     """What cannot be recomputed from the stored cells, one line each; empty if all is right.
 
@@ -163,21 +161,14 @@ def verify(outcome: Outcome, paper: Paper, run_folder: Path | None = None) -> li
     """
     if outcome.version != paper.version:
         return [f"The results are of version {outcome.version}, the paper is {paper.version}."]
-    folder = run_folder / "cells" if run_folder else None
-    return [
-        *_changed_claims(outcome, paper),
-        *_changed_cells(outcome, paper, folder if folder and folder.is_dir() else None),
-    ]
+    return [*_changed_claims(outcome, paper), *_changed_cells(outcome, paper, run_folder)]
 
 
 def _changed_claims(outcome: Outcome, paper: Paper) -> Iterator[str]:
     stored = {verdict.id: verdict for verdict in outcome.verdicts}
-    for unknown in stored.keys() - {claim.id for claim in paper.claims}:
-        yield f"Claim {unknown}: the paper does not define it."
-    for claim in paper.claims:
-        if claim.id not in stored:
-            yield f"Claim {claim.id}: not in the stored table."
-            continue
+    for claim_id in stored.keys() ^ {claim.id for claim in paper.claims}:
+        yield f"Claim {claim_id}: only in the {'table' if claim_id in stored else 'paper'}."
+    for claim in (claim for claim in paper.claims if claim.id in stored):
         try:
             again = judge(claim, outcome.results, outcome.scale)
         except Exception as error:  # the paper's own code, with results that it may not expect
@@ -189,12 +180,13 @@ def _changed_claims(outcome: Outcome, paper: Paper) -> Iterator[str]:
                 yield f"Claim {claim.id}: {name} is {old}, recomputed {new}."
 
 
-def _changed_cells(outcome: Outcome, paper: Paper, folder: Path | None) -> Iterator[str]:
+def _changed_cells(outcome: Outcome, paper: Paper, run_folder: Path | None) -> Iterator[str]:
+    folder = run_folder / "cells" if run_folder else None
     defined = {cell.id: cell.settings for cell in paper.cells(outcome.scale, outcome.seeds)}
     for cell_id, cell in outcome.cells.items():
         if not _equal(cell["settings"], defined.get(cell_id)):
             yield f"Cell {cell_id}: the paper does not define it with these settings."
-        if folder:
+        if folder and folder.is_dir():
             record = None
             with suppress(OSError, BadInput):
                 record = read_json(folder / f"{cell_id}.json")
@@ -211,8 +203,7 @@ def _equal(a: Any, b: Any) -> bool:
     if isinstance(a, (list, tuple)) and isinstance(b, (list, tuple)):
         return len(a) == len(b) and all(map(_equal, a, b))
     if isinstance(a, (int, float)) and isinstance(b, (int, float)):
-        both_nan = math.isnan(a) and math.isnan(b)
-        return both_nan or math.isclose(a, b, rel_tol=1e-9, abs_tol=1e-12)
+        return math.isclose(a, b, rel_tol=1e-9, abs_tol=1e-12) or (a != a and b != b)
     return bool(a == b)
 
 
@@ -225,9 +216,8 @@ def compare(outcome: Outcome, other: Outcome) -> list[Comparison]:
 def _compare_claim(here: Verdict, there: Verdict | None) -> Comparison:
     if there is None or here.holds is None or there.holds is None:
         return Comparison(here.id, here.measured, there and there.measured, None)
-    shift = None
-    if here.interval and there.interval and None not in (here.measured, there.measured):
-        widths = [high - low for low, high in (here.interval, there.interval)]
-        half = math.hypot(*widths) / 2
-        shift = (here.measured - there.measured) / half if half else None  # type: ignore[operator]
+    intervals, shift = [v.interval for v in (here, there) if v.interval], None
+    half = math.hypot(*(high - low for low, high in intervals)) / 2 if len(intervals) == 2 else 0
+    if half and here.measured is not None and there.measured is not None:
+        shift = (here.measured - there.measured) / half
     return Comparison(here.id, here.measured, there.measured, here.holds == there.holds, shift)

@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 EXPERIMENT = "research_repro"
+_Facts = Mapping[str, Any]
 _LONGEST = 5000  # characters of a tag or parameter; MLflow refuses longer ones
-_log = logging.getLogger(__name__)
+_logger = logging.getLogger(__name__)
 
 
 def log_outcome(outcome: Outcome, data_dir: Path) -> str | None:
@@ -35,22 +36,20 @@ def log_outcome(outcome: Outcome, data_dir: Path) -> str | None:
     try:
         client = open_client(data_dir)
         experiment = mlflow_experiment(client, EXPERIMENT, data_dir)
-        name = f"{outcome.paper}-{outcome.scale}"
+        name, status = f"{outcome.paper}-{outcome.scale}", "FAILED"
         run = client.create_run(experiment, tags=_tags(outcome), run_name=name)
         run_id = str(run.info.run_id)
-        status = "FAILED"
         try:
             _log_claims(client, run_id, outcome)
             for cell_id, cell in outcome.cells.items():
                 _log_cell(client, experiment, run_id, cell_id, cell)
-            text = to_json(outcome_json(outcome), indent=2)
-            client.log_text(run_id, text, f"{name}.json")
+            client.log_text(run_id, to_json(outcome_json(outcome), indent=2), f"{name}.json")
             status = "FINISHED"
         finally:
             with suppress(Exception):
                 client.set_terminated(run_id, status)
     except Exception as error:  # no server, a locked file, a full disk: the results are stored
-        _log.warning("Cannot log this run to MLflow: %s. The results are stored.", reason(error))
+        _logger.warning("Cannot log this run to MLflow: %s. The results are stored.", reason(error))
         return None
     return run_id
 
@@ -60,7 +59,6 @@ def _tags(outcome: Outcome) -> dict[str, str]:
     commit = str(outcome.about.get("commit") or "")
     tags = {
         "mlflow.source.name": f"research-repro run {outcome.paper} --scale {outcome.scale}",
-        "mlflow.source.type": "LOCAL",
         "mlflow.source.git.commit": commit.removesuffix("-dirty"),
         "data_sha256": outcome.data_sha256,
         **dict(_flat(outcome.about)),
@@ -70,25 +68,23 @@ def _tags(outcome: Outcome) -> dict[str, str]:
 
 def _log_claims(client: MlflowClient, run_id: str, outcome: Outcome) -> None:
     """The run's parameters, and for each claim its mean and whether it holds (1 or 0)."""
-    facts = ("paper", "scale", "version", "seeds")
+    params = {key: getattr(outcome, key) for key in ("paper", "scale", "version", "seeds")}
     metrics: dict[str, Any] = {"seconds": outcome.seconds}
     for verdict in outcome.verdicts:
         metrics |= {verdict.id: verdict.measured, f"{verdict.id}.holds": verdict.holds}
-    _log(client, run_id, {fact: getattr(outcome, fact) for fact in facts}, metrics)
+    _log_batch(client, run_id, params, metrics)
 
 
 def _log_cell(client: MlflowClient, experiment: str, parent: str, id_: str, cell: Any) -> None:
-    tags = {"mlflow.parentRunId": parent}
-    run_id = client.create_run(experiment, tags=tags, run_name=id_).info.run_id
-    params = {"name": cell["name"], "seed": cell["seed"], **dict(_flat(cell["settings"]))}
-    _log(client, run_id, params, {"seconds": cell["seconds"], **dict(_flat(cell["result"]))})
+    run = client.create_run(experiment, tags={"mlflow.parentRunId": parent}, run_name=id_)
+    run_id = run.info.run_id
+    params = {"cell": cell["name"], "seed": cell["seed"], **dict(_flat(cell["settings"]))}
+    _log_batch(client, run_id, params, {"seconds": cell["seconds"], **dict(_flat(cell["result"]))})
     client.set_terminated(run_id)
 
 
-def _log(
-    client: MlflowClient, run_id: str, params: Mapping[str, Any], metrics: Mapping[str, Any]
-) -> None:
-    """Log parameters and finite numbers."""
+def _log_batch(client: MlflowClient, run_id: str, params: _Facts, metrics: _Facts) -> None:
+    """Log parameters, and of the metrics those that are finite numbers."""
     from mlflow.entities import Metric, Param
 
     now = int(time.time() * 1000)
@@ -100,7 +96,7 @@ def _log(
     )
 
 
-def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def _flat(values: _Facts, prefix: str = "") -> Iterator[tuple[str, Any]]:
     """(path, value) of every leaf, e.g. ("versions.torch", "2.13")."""
     for key, value in values.items():
         if isinstance(value, Mapping):
@@ -110,5 +106,4 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
 
 
 def _name(text: str) -> str:
-    """A name that MLflow accepts."""
     return re.sub(r"[^\w./ -]", "_", text)[:250]
