@@ -20,7 +20,8 @@ from multi_agent.data.database import open_database
 from multi_agent.runs.ledger import Ledger
 from multi_agent.runs.store import RunRecord
 from multi_agent.state import Answer, Limits
-from multi_agent.team import Team, open_team
+from multi_agent.team.open_team import open_team
+from multi_agent.team.team import Team
 from multi_agent.tools.toolbox import ToolBox, ToolError
 from seedbed.errors import BadInput, DeadlineExceeded, TooLarge, Unavailable
 from seedbed.models.chat_base import StreamingChatModel

@@ -51,7 +51,7 @@ def serve(port: Port = 8002, host: Host = "127.0.0.1") -> None:
     """Serve the page and the API, and continue runs whose process died."""
     config, settings = _settings()
     from multi_agent.serve.api import create_app
-    from multi_agent.team import open_team
+    from multi_agent.team.open_team import open_team
     from seedbed.server import service
 
     with open_team(config, settings) as team:
@@ -76,7 +76,7 @@ def solve(
     """
     config, settings = _settings(database=database, documents=documents, budget=budget)
     from multi_agent.serve.terminal import answer_text, ask
-    from multi_agent.team import open_team
+    from multi_agent.team.open_team import open_team
 
     with open_team(config, settings) as team:
         run_id = team.start(task, thread)
@@ -163,8 +163,8 @@ def worker(
 ) -> None:
     """Do steps of runs of other processes, whose AGENTS_WORKERS_QUEUE is set, until SIGTERM."""
     config, settings = _settings()
-    from multi_agent.scale import run_worker
-    from multi_agent.team import open_team
+    from multi_agent.team.open_team import open_team
+    from multi_agent.team.step_queue import run_worker
 
     with open_team(config, settings) as team:
         run_worker(config, id, team.store, team.open_run)
@@ -218,7 +218,7 @@ def evaluate(
 
 
 def _open() -> Any:
-    from multi_agent.team import open_team
+    from multi_agent.team.open_team import open_team
 
     return open_team(*_settings())
 

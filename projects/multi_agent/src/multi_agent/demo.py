@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from multi_agent.team import open_team
+from multi_agent.team.open_team import open_team
 
 if TYPE_CHECKING:
     from multi_agent.config import Config

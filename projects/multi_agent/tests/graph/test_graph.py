@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from multi_agent.state import Limits, Result, dependents
-from multi_agent.team import parse_limits
+from multi_agent.team.team import parse_limits
 from multi_agent.tools.toolbox import tool_of
 from seedbed.errors import BadInput, ConfigError, Conflict, NotFound, TooLarge
 

@@ -10,7 +10,7 @@ from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.runnables import RunnableLambda
 from pydantic import BaseModel
 
-from multi_agent.runs.record_model import FileReplies, RecordedModel, RunReplies, recorded
+from multi_agent.runs.record_model import FileReplies, RecordedModel, RunReplies
 from multi_agent.runs.replay import NotRecorded
 from multi_agent.runs.store import RunStore
 from seedbed.errors import BadInput
@@ -131,8 +131,8 @@ def test_model_with_its_own_structured_output_is_recorded(tmp_path):
     tokens = {"input_tokens": 3, "output_tokens": 2, "total_tokens": 5}
     path = tmp_path / "calls.jsonl"
     vendor = Vendor(messages=iter([AIMessage("-")]))
-    for record, replay in ((path, None), (None, path)):
-        model = recorded(vendor, "r", record, replay)
+    for model in (vendor, None):
+        model = RecordedModel(model=model, role="r", replies=FileReplies(path))
         assert model.with_structured_output(Choice).invoke([HumanMessage("Choose.")]).name == "x"
 
 
@@ -154,6 +154,7 @@ def test_damaged_record_is_bad_input(tmp_path: Path, text):
 
 def test_record_names_role_and_prompt_for_readers(tmp_path):
     path = tmp_path / "calls.jsonl"
-    recorded(ScriptedChatModel(["yes"]), "planner", path, None).invoke("Plan this.")
+    model = ScriptedChatModel(["yes"])
+    RecordedModel(model=model, role="planner", replies=FileReplies(path)).invoke("Plan this.")
     line = json.loads(path.read_text())
     assert (line["role"], line["prompt"]) == ("planner", "Plan this.")

@@ -17,7 +17,7 @@ from multi_agent.runs.checkpoints import open_checkpointer
 from multi_agent.runs.store import RunStore
 from multi_agent.specialists import Context, Workspace
 from multi_agent.state import Evidence, Result, Step
-from multi_agent.team import Team
+from multi_agent.team.team import Team
 from multi_agent.tools.toolbox import tool_of
 from seedbed.settings import load
 

@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from multi_agent.evaluate.single_agent import SingleAgent
 from multi_agent.evaluate.tasks import Family, Task, read_tasks
-from multi_agent.runs.record_model import FileReplies, RecordedModel, recorded
+from multi_agent.runs.record_model import FileReplies, RecordedModel
 from multi_agent.state import Answer
-from multi_agent.team import Team, load_models, open_team, parse_limits
+from multi_agent.team.open_team import load_models, open_team
+from multi_agent.team.team import Team, parse_limits
 from seedbed.cli import Progress, table
 from seedbed.errors import BadInput
 from seedbed.evaluation import Figure, Report, log_to_mlflow, paired_bootstrap
@@ -120,9 +121,13 @@ def eval_models(
     models = load_models(config, settings)
     if compare:
         models[SINGLE] = load_chat_model(settings=settings)
-    if record:
-        record.touch()
-    return {role: recorded(model, role, record, None) for role, model in models.items()}
+    if record is None:
+        return models
+    record.touch()
+    return {
+        role: RecordedModel(model=model, role=role, replies=FileReplies(record))
+        for role, model in models.items()
+    }
 
 
 def replay_models(path: Path, missing: list[str]) -> dict[str, BaseChatModel]:

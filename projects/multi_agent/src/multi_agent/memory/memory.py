@@ -87,6 +87,7 @@ class Memory:
             raise ConfigError(f"AGENTS_MEMORY: unknown kind {min(unknown)!r}.", hint=available)
         if not isinstance(engine, sa.Engine):
             engine = sql_engine(engine, setting="SEEDBED_DATABASE_URL", extra="multi-agent")
+        self._reading = engine
         self._engine = engine.execution_options(begin="BEGIN IMMEDIATE")
         # Postgres: another process may create the table at the same time.
         with suppress(IntegrityError), self._engine.begin() as connection:
@@ -137,7 +138,7 @@ class Memory:
         kinds = self.kinds & {kind} if kind else self.kinds
         query = sa.select(_items).where(_items.c.kind.in_(kinds), ~_expired())
         query = query.where(_items.c.source == source) if source is not None else query
-        with self._engine.connect() as connection:
+        with self._reading.connect() as connection:
             rows = connection.execute(query.order_by(_items.c.created_at.desc()).limit(limit))
             return [Item.model_validate(dict(row)) for row in rows.mappings()]
 

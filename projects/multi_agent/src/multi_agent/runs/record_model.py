@@ -144,15 +144,6 @@ class RecordedModel(StreamingChatModel):
         yield AIMessageChunk(content=json.dumps(answer["parsed"]), usage_metadata=usage)
 
 
-def recorded(
-    model: BaseChatModel, role: str, record: Path | None, replay: Path | None
-) -> BaseChatModel:
-    """A model that records into a file, or that replays one."""
-    if (path := replay or record) is None:
-        return model
-    return RecordedModel(replies=FileReplies(path), role=role, model=None if replay else model)
-
-
 def _replay(message: AIMessage) -> Iterator[ChatGenerationChunk]:
     """A recorded reply as a stream of words, and at the end the rest."""
     content: Any = message.content

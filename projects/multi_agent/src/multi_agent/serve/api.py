@@ -25,7 +25,7 @@ from starlette.concurrency import run_in_threadpool
 from multi_agent import __version__
 from multi_agent.runs.store import Event, RunRecord
 from multi_agent.state import Limits
-from multi_agent.team import MAX_TASK, Team
+from multi_agent.team.team import MAX_TASK, Team
 from seedbed.server import service
 from seedbed.server.service import Caller, CleanText, ErrorResponse
 from seedbed.server.streaming import EventStream

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from multi_agent import __version__
-from multi_agent.team import Team
+from multi_agent.team.team import Team
 from seedbed.errors import SeedbedError
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 
 from multi_agent.runs.store import Event, runs
 from multi_agent.state import Status
-from multi_agent.team import Team
+from multi_agent.team.team import Team
 from seedbed.errors import SeedbedError
 
 _BUCKETS = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300)

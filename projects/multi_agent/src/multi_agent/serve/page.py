@@ -21,7 +21,7 @@ import gradio as gr
 from multi_agent import graph as nodes
 from multi_agent.runs.store import RunRecord
 from multi_agent.serve.page_html import layout, render, step_views, timeline
-from multi_agent.team import MAX_TASK, Team
+from multi_agent.team.team import MAX_TASK, Team
 from seedbed.errors import public_message
 from seedbed.server import html
 

@@ -15,7 +15,7 @@ from seedbed.errors import Conflict
 
 if TYPE_CHECKING:
     from multi_agent.runs.store import Event, RunRecord
-    from multi_agent.team import Replay, Team
+    from multi_agent.team.team import Replay, Team
 
 
 def answer_text(run: RunRecord, team: Team) -> str:

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from multi_agent.config import Config
-from multi_agent.scale import open_queue, run_worker
+from multi_agent.team.step_queue import open_queue, run_worker
 from seedbed.errors import ConfigError
 from seedbed.settings import load
 from seedbed.testing import serve_app

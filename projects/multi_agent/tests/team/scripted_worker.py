@@ -18,7 +18,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from multi_agent.scale import run_worker
+from multi_agent.team.step_queue import run_worker
 from multi_agent.tools.toolbox import tool_of
 from seedbed.models.chat import load_chat_model
 from seedbed.settings import Settings, load

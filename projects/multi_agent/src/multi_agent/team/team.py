@@ -13,21 +13,19 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START
 from pydantic import ValidationError
 
-from multi_agent.data.database import open_database
 from multi_agent.graph import Run, build_graph
-from multi_agent.runs.checkpoints import open_checkpointer, serializer
+from multi_agent.runs.checkpoints import serializer
 from multi_agent.runs.lease import LEASE_SECONDS, Leases
 from multi_agent.runs.ledger import Ledger
 from multi_agent.runs.record_model import RecordedModel, RunReplies
@@ -45,7 +43,6 @@ from seedbed.errors import (
     TooLarge,
     public_message,
 )
-from seedbed.models import catalog
 from seedbed.observe.budget import Budget, BudgetCallback
 
 if TYPE_CHECKING:
@@ -53,15 +50,12 @@ if TYPE_CHECKING:
 
     from multi_agent.config import Config
     from multi_agent.memory.memory import Memory
-    from multi_agent.scale import StepQueue
-    from seedbed.settings import Settings
+    from multi_agent.team.step_queue import StepQueue
 
 log = logging.getLogger(__name__)
-T = TypeVar("T")
 
 MAX_TASK = 8_000
 """Characters of a task."""
-ROLES = ("planner", "analyst", "researcher", "calculator", "coder", "writer", "operator")
 MAX_RUNS = 8
 """Runs of this process at the same time; more wait."""
 
@@ -463,98 +457,3 @@ def parse_limits(text: str) -> Limits:
             f"AGENTS_BUDGET: {'.'.join(map(str, problem['loc']))}: {problem['msg']}.",
             hint="Write steps=20,tool_calls=40,tokens=50000,usd=0.5,seconds=120.",
         ) from None
-
-
-@contextmanager
-def open_team(
-    config: Config,
-    settings: Settings,
-    models: Mapping[str, BaseChatModel] | None = None,
-    *,
-    asks: bool = True,
-) -> Iterator[Team]:
-    """Open everything that a team needs, as configured; `models` by role replace those of settings.
-
-    Raises ConfigError, NotFound, Unavailable, MissingExtra or WeightsError.
-    """
-    from multi_agent.documents.index import open_documents
-    from multi_agent.memory.memory import Memory
-    from multi_agent.sample.shop import ensure_shop, sample_documents
-    from multi_agent.scale import open_queue
-    from multi_agent.tools.builtin import builtin_tools
-    from multi_agent.tools.sandbox import open_sandbox
-    from seedbed.models.embeddings import load_embeddings
-
-    folder = Path(config.data_dir)
-    with ExitStack() as stack:
-        store = RunStore(config.database_url or folder / "runs.sqlite")
-        stack.callback(store.close)
-        checkpointer = stack.enter_context(open_checkpointer(config))
-        database = open_database(config.database or ensure_shop(folder))
-        stack.callback(database.close)
-        documents = open_documents(
-            config.documents or sample_documents(), load_embeddings(settings=settings)
-        )
-        others = other_tools(config)
-        workspace = Workspace(config, database, documents, tuple(others))
-        sandbox = (
-            None
-            if config.sandbox == "off"
-            else once(lambda: open_sandbox(config.sandbox, folder / "sandbox"))
-        )
-        tools = builtin_tools(workspace, sandbox) + others
-        if models is None:
-            models = load_models(config, settings)
-        memory = Memory(store.engine, kinds=config.memory)
-        queue = stack.enter_context(open_queue(config)) if config.workers_queue else None
-        options: dict[str, Any] = {"asks": asks, "queue": queue}
-        team = Team(config, workspace, tools, store, checkpointer, memory, models, **options)
-        stack.callback(team.close)
-        yield team
-
-
-def load_models(config: Config, settings: Settings) -> dict[str, BaseChatModel]:
-    """The models of the roles that can follow instructions; the default model cannot."""
-    from seedbed.models.chat import load_chat_model
-
-    specs = {role: config.models.get(role, settings.model) for role in ROLES}
-    return {
-        role: load_chat_model(spec, settings=settings)
-        for role, spec in specs.items()
-        if follows_instructions(spec)
-    }
-
-
-def follows_instructions(spec: str) -> bool:
-    """Whether a model can plan and write; small ones and those trained for one job cannot.
-
-    >>> follows_instructions("smollm2"), follows_instructions("openai:gpt-4o-mini")
-    (False, True)
-    """
-    entry = catalog.find(spec)
-    return entry.answer_mode == "write" if entry else not spec.startswith("path:")
-
-
-def other_tools(config: Config) -> list[Tool]:
-    """The tools of MCP servers and the web search; a server that does not respond is left out."""
-    from multi_agent.tools.builtin import web_tool
-    from multi_agent.tools.mcp_client import mcp_tools
-
-    tools, problems = mcp_tools(config.mcp_servers) if config.mcp_servers else ([], {})
-    for server, problem in problems.items():
-        log.warning("The MCP server %s is left out: %s", server, problem)
-    return tools + ([web_tool(config.web_search_url)] if config.web_search_url else [])
-
-
-def once(function: Callable[[], T]) -> Callable[[], T]:
-    """A function that is called at most once, whichever thread asks first."""
-    lock = threading.Lock()
-    results: list[T] = []
-
-    def call() -> T:
-        with lock:
-            if not results:
-                results.append(function())
-            return results[0]
-
-    return call
