@@ -1,4 +1,4 @@
-"""Cells in parallel processes: order, failures, resuming after kills, and no process left behind."""
+"""Cells in parallel processes: order, failures, resuming after kills, no process left behind."""
 
 from __future__ import annotations
 

@@ -5,8 +5,8 @@
     run_cells(load, sweep)           # `runs.processes`, or `runs.ray_cells` on a cluster
     sweep.records["lora-seed0"]["result"]
 
-Each result is written at once, to `cells/ID.json` in the run's folder. The process that starts the
-cells uses a sweep; the processes that run them do not.
+Each result is written at once, to `cells/ID.json` in the run's folder. Only the process that
+starts the cells has a sweep; those that run them send it messages.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -25,6 +26,8 @@ from seedbed.files import disk_errors, write_text
 Record = dict[str, Any]
 """A stored cell: its identity (see `Workspace.identity`), "result", its "seconds", and "elapsed",
 the seconds of the run when it finished."""
+Message = tuple[Literal["step", "finish", "fail", "stop"], tuple[Any, ...]]
+"""From the process of a cell: the name of a method of `Sweep`, and its arguments after `cell`."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,7 @@ class Event:
     """A change in a run."""
 
     kind: Literal["started", "step", "finished", "failed", "stored"]
-    """"stored": an earlier run has its result."""
+    """"stored": it has a result of an earlier run."""
     cell: str
     share: float
     """Part of the run that is done, 0 to 1; each cell counts the same."""
@@ -40,9 +43,9 @@ class Event:
     """Rough estimate from the cells so far; None before there is one."""
     step: int = 0
     total: int = 0
-    """Steps of the cell, with `step` of them done; 0 if it has no steps."""
+    """Steps of the cell, `step` of them done."""
     reason: str = ""
-    """Why it failed, in one line."""
+    """Why the cell failed, in one line."""
 
 
 Listener = Callable[[Event], None]
@@ -57,45 +60,48 @@ class Sweep:
         self.cells = list(cells)
         self.workspace = workspace
         self.records: dict[str, Record] = {}
-        """By cell id; finished cells."""
+        """By cell id; the finished cells."""
         self.failures: dict[str, str] = {}
         """By cell id; the reasons, one line each."""
         self._on_event = on_event or (lambda _: None)
-        self._running: dict[str, float] = {}  # the part of each that is done
+        self._shares: dict[str, float] = {}  # of running cells: the part that is done
         self._stored = 0
         self._earlier_s = 0.0
         self._started = time.monotonic()
-
-    def pending(self) -> list[Cell]:
-        """The cells without a result, in their order."""
-        return [cell for cell in self.cells if cell.id not in self.records]
 
     def seconds(self) -> float:
         """The time that this run has taken so far, with that of the runs it continues."""
         return self._earlier_s + time.monotonic() - self._started
 
+    def pending(self) -> list[Cell]:
+        """The cells without a result, in their order."""
+        return [cell for cell in self.cells if cell.id not in self.records]
+
     def load_stored(self) -> None:
         """Use the stored results with the same settings, version, data and scale."""
         for cell in self.cells:
-            try:
-                record = json.loads(self._path(cell).read_text("utf-8"))
-            except (OSError, ValueError):
-                continue
-            identity = self.workspace.identity(cell)
-            if {name: record.get(name) for name in identity} == identity:
+            record: Record = {}
+            with suppress(OSError, ValueError):
+                record = dict(json.loads(self._path(cell).read_text("utf-8")))
+            if record.items() >= self.workspace.identity(cell).items():
                 self.records[cell.id] = record
                 self._stored += 1
                 self._earlier_s = max(self._earlier_s, record["elapsed"])
                 self._emit("stored", cell)
 
     def start(self, cell: Cell) -> None:
-        """A process begins with a cell."""
-        self._running[cell.id] = 0.0
+        """A process has started with a cell."""
+        self._shares[cell.id] = 0.0
         self._emit("started", cell)
+
+    def receive(self, cell: Cell, message: Message) -> None:
+        """Handle a message from the process of a cell."""
+        kind, values = message
+        getattr(self, kind)(cell, *values)
 
     def step(self, cell: Cell, step: int, total: int) -> None:
         """A cell has done `step` of `total` steps."""
-        self._running[cell.id] = step / max(total, 1)
+        self._shares[cell.id] = step / max(total, 1)
         self._emit("step", cell, step=step, total=total)
 
     def finish(self, cell: Cell, result: Any, seconds: float) -> None:
@@ -109,21 +115,24 @@ class Sweep:
         for checkpoint in self.workspace.checkpoints(cell):
             checkpoint.unlink(missing_ok=True)
         self.records[cell.id] = record
-        self._running.pop(cell.id, None)
         self._emit("finished", cell)
 
     def fail(self, cell: Cell, reason: str) -> None:
         """A cell failed; its checkpoints stay, for the next run."""
         self.failures[cell.id] = reason
-        self._running.pop(cell.id, None)
         self._emit("failed", cell, reason=reason)
+
+    def stop(self, _: Cell, error: Exception) -> None:
+        """Raise an error that ends the run, such as BadInput for a missing data folder."""
+        raise error
 
     def _path(self, cell: Cell) -> Path:
         return self.workspace.folder / "cells" / f"{cell.id}.json"
 
     def _emit(self, kind: Any, cell: Cell, **details: Any) -> None:
-        done = len(self.records) + len(self.failures) + sum(self._running.values())
-        measured, left = done - self._stored, len(self.cells) - done
-        elapsed = time.monotonic() - self._started
-        seconds_left = elapsed * left / measured if measured > 0 else None
+        if kind in ("finished", "failed"):
+            self._shares.pop(cell.id, None)
+        done = len(self.records) + len(self.failures) + sum(self._shares.values())
+        measured, elapsed = done - self._stored, time.monotonic() - self._started
+        seconds_left = elapsed * (len(self.cells) - done) / measured if measured > 0 else None
         self._on_event(Event(kind, cell.id, done / len(self.cells), seconds_left, **details))
