@@ -41,6 +41,11 @@ run-agents := serve
 demo-agents := demo
 eval-agents := eval --tasks projects/multi_agent/eval/tasks.jsonl
 
+project-research := research_repro
+run-research := serve
+demo-research := demo
+eval-research := run lora ddim attention
+
 # The projects whose folder exists; delete a folder and its verbs are gone.
 NAMES := $(foreach name,$(sort $(patsubst project-%,%,$(filter project-%,$(.VARIABLES)))),$(if \
   $(wildcard projects/$(project-$(name))/pyproject.toml),$(name)))
@@ -49,7 +54,7 @@ comma := ,
 empty :=
 AVAILABLE := $(subst $(empty) $(empty),$(comma) ,$(NAMES))
 # The folder of the project with this name; for any other name one line and exit 2.
-folder = $(if $(filter $1,$(NAMES)),$(project-$1),$(error Unknown project "$1". Available projects: $(AVAILABLE). README.md lists the planned ones))
+folder = $(if $(filter $1,$(NAMES)),$(project-$1),$(error Unknown project "$1". Available projects: $(AVAILABLE).))
 command = $(BIN)/$(subst _,-,$(call folder,$1))
 
 include tools/install.mk

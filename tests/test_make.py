@@ -37,7 +37,7 @@ def test_help_is_default_and_lists_every_verb() -> None:
     listed = set(re.findall(r"^  make ([a-z-]+?(?:-X)?)\s", text, re.MULTILINE))
     assert {verb for verb in VERBS if "-" not in verb} | {"test-slow", "test-all"} <= listed
     assert {f"{verb}-X" for verb in PROJECT_VERBS} <= listed
-    assert "X is a project: agents, finetune, rag, service, vision, workflow" in text
+    assert "X is a project: agents, finetune, rag, research, service, vision, workflow" in text
 
 
 @pytest.mark.parametrize("verb", PROJECT_VERBS)
@@ -45,7 +45,7 @@ def test_help_is_default_and_lists_every_verb() -> None:
 def test_unknown_project_prints_one_line_and_exits_2(verb: str, name: str) -> None:
     done = make(f"{verb}-{name}", "N=1", "TO=../x")
     assert done.returncode == 2
-    available = "Available projects: agents, finetune, rag, service, vision, workflow."
+    available = "Available projects: agents, finetune, rag, research, service, vision, workflow."
     assert f'Unknown project "{name}". {available}' in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
     assert done.stdout == ""

