@@ -25,7 +25,6 @@ from seedbed.observe.tracking import mlflow_experiment, open_client
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-EXPERIMENT = "research_repro"
 _Facts = Mapping[str, Any]
 _LONGEST = 5000  # characters of a tag or parameter; MLflow refuses longer ones
 _logger = logging.getLogger(__name__)
@@ -35,7 +34,7 @@ def log_outcome(outcome: Outcome, data_dir: Path) -> str | None:
     """Log an outcome as a finished run and return its id; None after a failure, with a warning."""
     try:
         client = open_client(data_dir)
-        experiment = mlflow_experiment(client, EXPERIMENT, data_dir)
+        experiment = mlflow_experiment(client, "research_repro", data_dir)
         name, status = f"{outcome.paper}-{outcome.scale}", "FAILED"
         run = client.create_run(experiment, tags=_tags(outcome), run_name=name)
         run_id = str(run.info.run_id)
@@ -56,10 +55,9 @@ def log_outcome(outcome: Outcome, data_dir: Path) -> str | None:
 
 def _tags(outcome: Outcome) -> dict[str, str]:
     """Code, machine and libraries; of nested facts one tag each, such as `versions.torch`."""
-    commit = str(outcome.about.get("commit") or "")
     tags = {
         "mlflow.source.name": f"research-repro run {outcome.paper} --scale {outcome.scale}",
-        "mlflow.source.git.commit": commit.removesuffix("-dirty"),
+        "mlflow.source.git.commit": str(outcome.about.get("commit") or "").removesuffix("-dirty"),
         "data_sha256": outcome.data_sha256,
         **dict(_flat(outcome.about)),
     }

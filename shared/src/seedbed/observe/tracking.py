@@ -73,7 +73,7 @@ def mlflow_client(uri: str | None = None) -> MlflowClient:
         from mlflow import MlflowClient
     except ImportError:
         raise MissingExtra("mlflow", "mlflow") from None
-    for name in ("mlflow", "alembic"):
+    for name in ("mlflow", "alembic", "urllib3"):
         logging.getLogger(name).setLevel(logging.ERROR)
     return MlflowClient(uri, registry_uri=os.environ.get("MLFLOW_REGISTRY_URI") or uri)
 
