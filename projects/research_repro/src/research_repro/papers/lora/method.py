@@ -12,6 +12,7 @@ methods it is compared with are in `baselines`, the check against the equations 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -40,8 +41,8 @@ class LoRALinear(nn.Linear):
         self.dropout, self.merged = nn.Dropout(dropout), False
         # "We use a random Gaussian initialization for A and zero for B" (4.1). The variance, which
         # the paper leaves open, makes the entries of A x as large as those of x.
-        gaussian = torch.randn(rank, self.in_features, generator=generator) / self.in_features**0.5
-        self.A = nn.Parameter(gaussian.to(linear.weight))
+        A = torch.randn(rank, self.in_features, generator=generator) / self.in_features**0.5
+        self.A = nn.Parameter(A.to(linear.weight))
         self.B = nn.Parameter(linear.weight.new_zeros(self.out_features, rank))
 
     def delta(self) -> Tensor:
@@ -188,15 +189,14 @@ def train(
     torch.manual_seed(cell.seed)  # of dropout
     # Checkpoints hold the trained parameters only, and the losses before a kill.
     trained = nn.ParameterList(p for p in model.parameters() if p.requires_grad)
-    trained.register_buffer("losses", losses := torch.zeros(steps))
+    trained.register_buffer("losses", losses := trained[0].new_zeros(steps))
     optimizer = AdamW(trained, lr=learning_rate, weight_decay=weight_decay, fused=True)
     fall = max(1, steps - warmup)
     schedule = LambdaLR(optimizer, lambda i: min((i + 1) / (warmup + 1), (steps - i) / fall))
-    device = trained[0].device
     model.train()
     for step in workspace.steps(cell, steps, model=trained, optimizer=optimizer, schedule=schedule):
-        batch = {name: tensor.to(device) for name, tensor in batches(step).items()}
-        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+        batch = {name: tensor.to(losses.device) for name, tensor in batches(step).items()}
+        with torch.autocast(losses.device.type, torch.bfloat16, enabled=bf16):
             loss = target_loss(model, batch, label_smoothing)
         loss.backward()
         optimizer.step()
@@ -207,7 +207,7 @@ def train(
     return list(losses.tolist())
 
 
-def target_loss(model: nn.Module, batch: Mapping[str, Tensor], smoothing: float = 0) -> Tensor:
+def target_loss(model: Any, batch: Mapping[str, Tensor], smoothing: float = 0.0) -> Tensor:
     """Eq. 2: mean negative log-likelihood of the target tokens; no other logits are computed."""
     labels = batch["labels"][:, 1:]
     target = labels != -100
