@@ -16,12 +16,11 @@ _COLUMNS = {"place": 12, "claim": 34, "measured (95 %)": 17, "tolerance": 13, "v
 def claims_table(outcome: Outcome) -> str:
     """The claims with what was measured, and a summary below them."""
     rows = [line for verdict in outcome.verdicts for line in _lines(verdict)]
-    summary = [words.headline(outcome.verdicts, outcome.scale), *words.exceptions(outcome.verdicts)]
+    summary = words.headline(outcome.verdicts, outcome.scale)
+    summary = textwrap.fill(f"{summary} {words.exceptions(outcome.verdicts)}", 100)
     seeds = ", ".join(map(str, outcome.seeds))
-    return (
-        f"{table(tuple(_COLUMNS), rows)}\n\n{textwrap.fill(' '.join(summary), 100)}\n"
-        f"Seeds {seeds or '–'}; {words.duration(outcome.seconds)}."
-    )
+    facts = f"Seeds {seeds or '–'}; {words.duration(outcome.seconds)}."
+    return f"{table(tuple(_COLUMNS), rows)}\n\n{summary}\n{facts}"
 
 
 def _lines(verdict: Verdict) -> list[tuple[str, ...]]:

@@ -100,27 +100,19 @@ def headline(verdicts: Sequence[Verdict], scale: str) -> str:
     return f"{holding} of {len(verdicts)} claims hold at {scale} scale."
 
 
-def exceptions(verdicts: Sequence[Verdict]) -> list[str]:
-    """The claims that do not hold or were not measured, counted in one sentence for each kind."""
+def exceptions(verdicts: Sequence[Verdict]) -> str:
+    """The claims that do not hold or were not measured, counted, in one sentence for each kind."""
     failing = [verdict for verdict in verdicts if verdict.holds is False]
     failures = sum(verdict.expected_to_hold for verdict in failing)
     unexpected = len(failing) - failures
     missing = sum(verdict.holds is None for verdict in verdicts)
     sentences = [
-        (
-            failures,
-            f"{failures} {_verb(failures, 'does', 'do')} not hold although"
-            f" {_verb(failures, 'it was', 'they were')} expected to",
-        ),
-        (
-            unexpected,
-            f"{unexpected} {_verb(unexpected, 'does', 'do')} not hold and"
-            f" {_verb(unexpected, 'was', 'were')} not expected to at this scale",
-        ),
-        (missing, f"{missing} {_verb(missing, 'was', 'were')} not measured"),
+        (failures, "{n} {does} not hold, although expected to."),
+        (unexpected, "{n} {does} not hold, and {was} not expected to at this scale."),
+        (missing, "{n} {was} not measured."),
     ]
-    return [f"{sentence}." for count, sentence in sentences if count]
-
-
-def _verb(count: int, singular: str, plural: str) -> str:
-    return singular if count == 1 else plural
+    return " ".join(
+        text.format(n=n, does="does" if n == 1 else "do", was="was" if n == 1 else "were")
+        for n, text in sentences
+        if n
+    )

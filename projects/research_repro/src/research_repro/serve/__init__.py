@@ -1,0 +1,1 @@
+"""The server: reports of all papers, and runs in the background."""
