@@ -9,7 +9,6 @@ An interrupted run continues: finished cells are stored, others resume from thei
 from __future__ import annotations
 
 import re
-import shutil
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -32,7 +31,6 @@ from research_repro.tracking import log_outcome
 from seedbed.errors import BadInput
 from seedbed.observe.environment import describe_environment, git_commit
 
-STORED = ("name", "seed", "settings", "result", "seconds")
 LIBRARIES = ("torch", "transformers", "numpy", "scipy", "scikit-learn", "sacrebleu")
 
 
@@ -51,44 +49,38 @@ def run_paper(
     this thread. A failed cell is in `outcome.about["failed"]`, and a claim that needs it is not
     measured. Raises BadInput for wrong seeds, wrong data, and a run that is already in progress.
     """
-    # 1. Check the input, and find what earlier runs have finished.
+    # 1. Check the input before anything is started.
     started = datetime.now(UTC)
     seeds = _check_seeds(paper.seeds[scale] if seeds is None else seeds)
     cells = _check_cells(paper.cells(scale, seeds))
-    workspace = _workspace(paper, scale, config)
-    with _locked(workspace.folder):
-        if fresh:
-            for name in ("cells", "checkpoints"):
-                shutil.rmtree(workspace.folder / name, ignore_errors=True)
-        sweep = Sweep(cells, workspace, on_event)
-        sweep.load_stored()
+    sweep = Sweep(cells, _workspace(paper, scale, config), on_event)
 
-        # 2. Run the other cells; each result is stored at once.
-        load = partial(find_paper, paper.name, config.papers_dir.absolute())
-        deadline = time.time() + 60 * config.minutes if config.minutes else None
-        if config.ray_address:
-            run_cells_on_ray(load, sweep, address=config.ray_address, deadline=deadline)
-        else:
-            run_cells(load, sweep, processes=config.processes, deadline=deadline)
+    # 2. Run the cells without a stored result; each new one is stored at once.
+    with _locked(sweep.workspace.folder):
+        sweep.load_stored(discard=fresh)
+        _run_cells(paper, sweep, config)
 
     # 3. Judge the claims by the results.
+    seconds = sweep.seconds()
     rows = {cell.id: sweep.records[cell.id] for cell in cells if cell.id in sweep.records}
     results = Results({(row["name"], row["seed"]): row["result"] for row in rows.values()})
-    outcome = Outcome(
-        paper=paper.name,
-        version=paper.version,
-        scale=scale,
-        seeds=seeds,
-        seconds=sweep.seconds(),
-        cells={cell_id: {name: row[name] for name in STORED} for cell_id, row in rows.items()},
-        verdicts=[judge(claim, results, scale) for claim in paper.claims],
-        about=_about(sweep, config, started),
-    )
+    verdicts = [judge(claim, results, scale) for claim in paper.claims]
+    about = _about(sweep, config, started)
+    outcome = Outcome(paper.name, paper.version, scale, seeds, seconds, rows, verdicts, about)
 
     # 4. Store the outcome, and log it to MLflow.
     write_outcome(config.data_dir / "results" / f"{paper.name}-{scale}.json", outcome)
     log_outcome(outcome, config.data_dir)
     return outcome
+
+
+def _run_cells(paper: Paper, sweep: Sweep, config: Config) -> None:
+    load = partial(find_paper, paper.name, config.papers_dir.absolute())
+    deadline = time.time() + 60 * config.minutes if config.minutes else None
+    if config.ray_address:
+        run_cells_on_ray(load, sweep, address=config.ray_address, deadline=deadline)
+    else:
+        run_cells(load, sweep, processes=config.processes, deadline=deadline)
 
 
 def _check_seeds(seeds: Sequence[int]) -> list[int]:
@@ -114,14 +106,9 @@ def _workspace(paper: Paper, scale: Scale, config: Config) -> Workspace:
     data_dir, data = config.data_dir.absolute(), config.data
     if data and not data.startswith("hf:"):
         data = str(Path(data).expanduser().absolute())
-    return Workspace(
-        folder=data_dir / "runs" / f"{paper.name}-{scale}",
-        cache=data_dir / "cache",
-        scale=scale,
-        data=data,
-        version=paper.version,
-        data_hash=data_hash(data),
-    )
+    folder = data_dir / "runs" / f"{paper.name}-{scale}"
+    cache, digest = data_dir / "cache", data_hash(data)
+    return Workspace(folder, cache, scale, data, version=paper.version, data_hash=digest)
 
 
 @contextmanager

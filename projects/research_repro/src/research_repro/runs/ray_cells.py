@@ -9,8 +9,10 @@ this package, and the data, the papers and RESEARCH_DATA_DIR under the same abso
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Mapping
+from contextlib import redirect_stdout
 from typing import Any
 
 from research_repro.paper import Cell
@@ -47,8 +49,10 @@ def run_cells_on_ray(
         raise Unavailable(f"No Ray cluster at {address!r}: {reason(error)}") from error
     pending = sweep.pending()
     try:
-        _search(tune, load, sweep, [cell for cell in pending if cell.cores], None, deadline)
-        _search(tune, load, sweep, [cell for cell in pending if not cell.cores], 1, deadline)
+        if cells := [cell for cell in pending if cell.cores]:
+            _search(tune, load, sweep, cells, None, deadline)
+        if cells := [cell for cell in pending if not cell.cores]:
+            _search(tune, load, sweep, cells, 1, deadline)
     finally:
         if not connected:
             ray.shutdown()
@@ -62,28 +66,41 @@ def _search(
     class Report(tune.Callback):  # type: ignore[misc]
         """Tune calls it in this process."""
 
+        error: Exception | None = None  # raised here; Tune makes another one of it
+
         def on_trial_start(self, **info: Any) -> None:
             sweep.start(by_id[info["trial"].config["cell"]])
 
         def on_trial_result(self, **info: Any) -> None:
-            if message := info["result"].get("message"):
-                sweep.receive(by_id[info["trial"].config["cell"]], message)
+            try:
+                if message := info["result"].get("message"):
+                    sweep.receive(by_id[info["trial"].config["cell"]], message)
+            except Exception as error:
+                self.error = error
+                raise
 
         def on_trial_error(self, **info: Any) -> None:
-            sweep.fail(by_id[info["trial"].config["cell"]], "Its process on the cluster died.")
+            if not self.error:
+                sweep.fail(by_id[info["trial"].config["cell"]], "Its process on the cluster died.")
 
+    report, folder = Report(), str(sweep.workspace.folder / "ray")
     trial = tune.with_parameters(
         _trial, load=load, cells=by_id, workspace=sweep.workspace, deadline=deadline
     )
-    if cells:
-        tune.Tuner(
-            tune.with_resources(trial, lambda config: {"cpu": by_id[config["cell"]].cores or 1}),
-            param_space={"cell": tune.grid_search(list(by_id))},
-            tune_config=tune.TuneConfig(reuse_actors=True, max_concurrent_trials=at_once),
-            run_config=tune.RunConfig(
-                storage_path=str(sweep.workspace.folder / "ray"), callbacks=[Report()], verbose=0
-            ),
-        ).fit()
+    try:
+        with redirect_stdout(sys.stderr):  # Tune prints tables
+            tune.Tuner(
+                tune.with_resources(
+                    trial, lambda config: {"cpu": by_id[config["cell"]].cores or 1}
+                ),
+                param_space={"cell": tune.grid_search(list(by_id))},
+                tune_config=tune.TuneConfig(reuse_actors=True, max_concurrent_trials=at_once),
+                run_config=tune.RunConfig(storage_path=folder, callbacks=[report], verbose=0),
+            ).fit()
+    except Exception:
+        if report.error:
+            raise report.error from None
+        raise
 
 
 def _trial(

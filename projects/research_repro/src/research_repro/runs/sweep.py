@@ -12,6 +12,7 @@ starts the cells has a sweep; those that run them send it messages.
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -27,7 +28,7 @@ Record = dict[str, Any]
 """A stored cell: its identity (see `Workspace.identity`), "result", its "seconds", and "elapsed",
 the seconds of the run when it finished."""
 Message = tuple[Literal["step", "finish", "fail", "stop"], tuple[Any, ...]]
-"""From the process of a cell: the name of a method of `Sweep`, and its arguments after `cell`."""
+"""From the process of a cell: (step, total), (result, seconds), (reason,) or (error,)."""
 
 
 @dataclass(frozen=True)
@@ -77,8 +78,11 @@ class Sweep:
         """The cells without a result, in their order."""
         return [cell for cell in self.cells if cell.id not in self.records]
 
-    def load_stored(self) -> None:
-        """Use the stored results with the same settings, version, data and scale."""
+    def load_stored(self, *, discard: bool = False) -> None:
+        """Use the stored results of the same settings, version, data and scale, or delete all."""
+        if discard:
+            for name in ("cells", "checkpoints"):
+                shutil.rmtree(self.workspace.folder / name, ignore_errors=True)
         for cell in self.cells:
             record: Record = {}
             with suppress(OSError, ValueError):
@@ -95,8 +99,10 @@ class Sweep:
         self._emit("started", cell)
 
     def receive(self, cell: Cell, message: Message) -> None:
-        """Handle a message from the process of a cell."""
+        """Handle a message from the process of a cell. Raises the error of a "stop"."""
         kind, values = message
+        if kind == "stop":
+            raise values[0]
         getattr(self, kind)(cell, *values)
 
     def step(self, cell: Cell, step: int, total: int) -> None:
@@ -112,7 +118,7 @@ class Sweep:
         with disk_errors(f"The result of {cell.id}", path):
             path.parent.mkdir(parents=True, exist_ok=True)
             write_text(path, json.dumps(record) + "\n")
-        for checkpoint in self.workspace.checkpoints(cell):
+        for checkpoint in self.workspace.folder.glob(f"checkpoints/{cell.id}.loop*"):
             checkpoint.unlink(missing_ok=True)
         self.records[cell.id] = record
         self._emit("finished", cell)
@@ -121,10 +127,6 @@ class Sweep:
         """A cell failed; its checkpoints stay, for the next run."""
         self.failures[cell.id] = reason
         self._emit("failed", cell, reason=reason)
-
-    def stop(self, _: Cell, error: Exception) -> None:
-        """Raise an error that ends the run, such as BadInput for a missing data folder."""
-        raise error
 
     def _path(self, cell: Cell) -> Path:
         return self.workspace.folder / "cells" / f"{cell.id}.json"

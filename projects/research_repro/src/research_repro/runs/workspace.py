@@ -50,15 +50,9 @@ class Workspace:
 
     def identity(self, cell: Cell) -> dict[str, Any]:
         """All that the result of a cell depends on, as JSON values."""
-        identity = {
-            "name": cell.name,
-            "seed": cell.seed,
-            "settings": dict(cell.settings),
-            "scale": self.scale,
-            "version": self.version,
-            "data": self.data_hash,
-        }
-        return dict(json.loads(json.dumps(identity)))
+        of_cell = {"name": cell.name, "seed": cell.seed, "settings": dict(cell.settings)}
+        of_run = {"scale": self.scale, "version": self.version, "data": self.data_hash}
+        return dict(json.loads(json.dumps(of_cell | of_run)))
 
     def artifact(
         self, name: str, settings: Mapping[str, Any], make: Callable[[Path], None]
@@ -78,17 +72,13 @@ class Workspace:
                     make(folder)
         return target
 
-    def checkpoints(self, cell: Cell) -> list[Path]:
-        """The checkpoint files of a cell: one for each of its loops over `steps`."""
-        return sorted((self.folder / "checkpoints").glob(f"{cell.id}.loop*.pt"))
-
     def steps(self, cell: Cell, total: int, **state: Any) -> Iterator[int]:
         """Step numbers from 0, or from the last checkpoint, to `total` - 1.
 
         `state` names objects with state_dict and load_state_dict (models, optimizers, schedules).
         They are saved every 20 seconds together with torch's random state, so that a cell that
         was killed continues with the same numbers. Batches must depend on seed and step alone.
-        A cell may have several loops: those before the last checkpoint resume at their own.
+        Each loop of a cell has its own checkpoint; loops in an artifact's `make` need another cell.
         Raises BadInput for a checkpoint that cannot be read.
         """
         self._loops[cell.id] += 1
@@ -121,22 +111,20 @@ def data_hash(data: str | None) -> str:
         raise BadInput(f"The data folder {data} does not exist.", hint="Set RESEARCH_DATA.")
     digest = hashlib.sha256()
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        digest.update(f"{path.relative_to(folder).as_posix()}\0{path.stat().st_size}\0".encode())
-        digest.update(path.read_bytes())
+        content = hashlib.sha256(path.read_bytes()).hexdigest()
+        digest.update(f"{path.relative_to(folder).as_posix()} {content}\n".encode())
     return f"sha256:{digest.hexdigest()[:16]}"
 
 
 def _save(path: Path, identity: Mapping[str, Any], step: int, state: Mapping[str, Any]) -> None:
     import torch
 
-    part = path.with_suffix(".part")
     states = {name: item.state_dict() for name, item in state.items()}
+    random = torch.get_rng_state()
     path.parent.mkdir(parents=True, exist_ok=True)
     with disk_errors("The checkpoint", path):
-        torch.save(
-            {"identity": identity, "step": step, "random": torch.get_rng_state(), "state": states},
-            part,
-        )
+        part = path.with_suffix(".part")
+        torch.save({"identity": identity, "step": step, "random": random, "state": states}, part)
         sync(part)
         part.replace(path)
         sync(path.parent)
