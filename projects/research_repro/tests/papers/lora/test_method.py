@@ -1,0 +1,256 @@
+"""LoRA layers and the training loop against the paper's equations."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from research_repro.paper import Cell
+from research_repro.papers.lora.equations import check_equations
+from research_repro.papers.lora.method import (
+    LoRALinear,
+    add_lora,
+    delta_weight,
+    load_lora_state,
+    lora_layers,
+    lora_state,
+    merge,
+    parameter_count,
+    target_loss,
+    train,
+    unmerge,
+)
+from research_repro.runs.workspace import Workspace
+from seedbed.errors import BadInput
+
+from .conftest import logits, make_batch, make_model
+
+TARGETS = {
+    "llama": ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"],
+    "gpt2": ["c_attn.q", "c_attn.v"],
+    "tiny": ["attention.query", "attention.value"],
+}
+KINDS = list(TARGETS)
+CELL = Cell("lora", seed=0)
+
+
+def lora_model(kind: str, *, seed: int = 0, random_b: bool = True) -> Any:
+    """A model with LoRA; with a random B, as if it were trained."""
+    model = make_model(kind)
+    add_lora(model, TARGETS[kind], rank=4, alpha=8, seed=seed)
+    generator = torch.Generator().manual_seed(seed)
+    for layer in lora_layers(model).values():
+        if random_b:
+            layer.B.data = 0.1 * torch.randn(layer.B.shape, generator=generator)
+    return model
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_lora_at_start_reproduces_base(kind: str) -> None:
+    batch = make_batch(0)
+    expected = logits(make_model(kind), batch)
+    assert torch.equal(logits(lora_model(kind, random_b=False), batch), expected)
+    assert not torch.equal(logits(lora_model(kind), batch), expected)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_only_a_and_b_receive_gradients(kind: str) -> None:
+    model = lora_model(kind)
+    target_loss(model, make_batch(0)).backward()
+    names = {name for name, p in model.named_parameters() if p.grad is not None}
+    assert names == set(lora_state(model))
+    assert all(model.get_parameter(name).grad.abs().max() > 0 for name in names)
+
+
+def test_gradient_of_b_is_projection_of_full_gradient() -> None:
+    """With B = 0, dL/dB = α/r · dL/dW · Aᵀ; for GPT-2 dL/dW is a third of c_attn's."""
+    model, full, batch = lora_model("gpt2", random_b=False), make_model("gpt2"), make_batch(0)
+    target_loss(model, batch).backward()
+    target_loss(full, batch).backward()
+    for name, block in enumerate(full.transformer.h):
+        parts = dict(zip("qkv", block.attn.c_attn.weight.grad.T.chunk(3), strict=True))
+        for part in "qv":
+            layer = model.get_submodule(f"transformer.h.{name}.attn.c_attn.{part}")
+            torch.testing.assert_close(layer.B.grad, 2 * parts[part] @ layer.A.T)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_merged_model_runs_plain_linear_layers(kind: str) -> None:
+    model, batch = lora_model(kind), make_batch(0)
+    unmerged = logits(model, batch)
+    before = {name: layer.weight.clone() for name, layer in lora_layers(model).items()}
+    merge(model)
+    merge(model)  # changes nothing
+    assert_merged(model, before)
+    merged = logits(model, batch)
+    torch.testing.assert_close(merged, unmerged)
+    unmerge(model)
+    torch.testing.assert_close(logits(model, batch), unmerged)
+
+
+def assert_merged(model: nn.Module, before: dict[str, Tensor]) -> None:
+    for name, layer in lora_layers(model).items():
+        x = torch.randn(3, layer.in_features)
+        weight = before[name] + delta_weight(model)[name]
+        assert torch.equal(layer(x), F.linear(x, weight, layer.bias))
+
+
+@pytest.mark.parametrize(
+    ("kind", "targets", "expected"),
+    [
+        ("llama", ["q_proj", "v_proj"], 2 * 4 * ((32 + 32) + (32 + 16))),  # grouped queries
+        ("gpt2", ["c_attn.q", "c_attn.v"], 2 * 4 * 2 * (2 * 32)),
+        ("gpt2", ["mlp.c_fc"], 2 * 4 * (32 + 128)),
+        ("tiny", ["blocks.1.mlp.down"], 4 * (128 + 32)),
+    ],
+)
+def test_trainable_parameters_equal_formula(kind: str, targets: list[str], expected: int) -> None:
+    model = make_model(kind)
+    assert add_lora(model, targets, rank=4, alpha=4) == expected
+    shapes = [layer.weight.shape for layer in lora_layers(model).values()]
+    assert parameter_count(shapes, rank=4) == expected
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_check_equations_accepts_the_method(kind: str) -> None:
+    errors = check_equations(make_model(kind), make_batch(0)["input_ids"], TARGETS[kind])
+    assert {name: errors[name] for name in ("b-zero", "only-ab", "count")} == {
+        "b-zero": 0,
+        "only-ab": 0,
+        "count": 0,
+    }
+    assert max(errors["equation"], errors["merge"]) < 1e-5
+
+
+class DoubledScale(LoRALinear):
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.scale *= 2
+
+
+class SwappedProduct(LoRALinear):
+    """h = W0 x + α/r (B A)ᵀ x, for square matrices."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.linear(x, self.weight, self.bias) + self.scale * x @ self.B @ self.A
+
+
+class SwappedStart(LoRALinear):
+    """A zero and B random: ΔW is zero too, but not as in the paper."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.A.data, self.B.data = torch.zeros_like(self.A), torch.ones_like(self.B)
+
+
+class FrozenB(LoRALinear):
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.B.requires_grad_(False)
+
+
+class TrainedBase(LoRALinear):
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.weight.requires_grad_(True)
+
+
+class ForgottenMerge(LoRALinear):
+    def delta(self) -> Tensor:
+        return torch.zeros_like(self.weight)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "expected"),
+    [
+        (DoubledScale, {"equation"}),
+        (SwappedProduct, {"equation", "merge"}),
+        (SwappedStart, {"b-zero"}),
+        (FrozenB, {"count"}),
+        (TrainedBase, {"count", "only-ab"}),
+        (ForgottenMerge, {"merge"}),
+    ],
+)
+def test_check_equations_detects_wrong_lora(wrong: type[LoRALinear], expected: set[str]) -> None:
+    ids = make_batch(0)["input_ids"]
+    errors = check_equations(make_model("tiny"), ids, TARGETS["tiny"], layer=wrong)
+    assert {name for name, error in errors.items() if abs(error) > 1e-4} == expected
+
+
+def test_checkpoint_restores_outputs_and_is_small(tmp_path: Path) -> None:
+    model, other, batch = lora_model("llama", seed=1), lora_model("llama", seed=2), make_batch(0)
+    torch.save(lora_state(model), tmp_path / "lora.pt")
+    merge(other)
+    load_lora_state(other, torch.load(tmp_path / "lora.pt", weights_only=True))
+    torch.testing.assert_close(logits(other, batch), logits(model, batch))
+    numbers = sum(tensor.numel() for tensor in lora_state(model).values())
+    assert numbers == sum(p.numel() for p in model.parameters() if p.requires_grad)
+
+
+def test_checkpoint_of_another_rank_is_bad_input() -> None:
+    model = make_model("llama")
+    add_lora(model, TARGETS["llama"], rank=2, alpha=8)
+    with pytest.raises(BadInput, match="another rank"):
+        load_lora_state(model, lora_state(lora_model("llama")))
+
+
+def test_target_without_layer_is_bad_input() -> None:
+    with pytest.raises(BadInput, match="'quary'") as error:
+        add_lora(make_model("tiny"), ["quary"], rank=4, alpha=8)
+    assert "query" in str(error.value.hint)
+
+
+@pytest.mark.parametrize("kind", ["llama", "gpt2"])
+def test_target_loss_equals_loss_of_transformers(kind: str) -> None:
+    model, batch = make_model(kind), make_batch(0)
+    torch.testing.assert_close(target_loss(model, batch), model(**batch).loss)
+
+
+def test_train_lowers_the_loss_and_leaves_the_base_alone(workspace: Workspace) -> None:
+    model, base = lora_model("tiny", random_b=False), make_model("tiny")
+    losses = train(
+        model, lambda _: make_batch(0), workspace, CELL, steps=30, learning_rate=0.03, warmup=5
+    )
+    assert len(losses) == 30
+    assert losses[-1] < losses[0] - 0.1
+    assert torch.equal(
+        model.blocks[0].attention.query.weight, base.blocks[0].attention.query.weight
+    )
+    assert not model.training
+
+
+def test_interrupted_training_continues_with_the_same_numbers(workspace: Workspace) -> None:
+    steps: list[int] = []
+
+    def recorded(step: int) -> dict[str, Tensor]:
+        steps.append(step)
+        if steps == [0, 1, 2, 3]:
+            raise KeyboardInterrupt
+        return make_batch(step)
+
+    def run(model: nn.Module, name: str) -> list[float]:
+        place = replace(workspace, clock=lambda: 60.0 * len(steps))  # saves after each step
+        return train(model, recorded, place, Cell(name, 0), steps=6, learning_rate=0.01)
+
+    resumed, whole = lora_model("tiny"), lora_model("tiny")
+    with pytest.raises(KeyboardInterrupt):
+        run(lora_model("tiny"), "interrupted")
+    losses = run(resumed, "interrupted")
+    assert steps == [0, 1, 2, 3, 3, 4, 5]
+    assert losses == run(whole, "whole")
+    assert all(map(torch.equal, resumed.parameters(), whole.parameters()))
+
+
+def test_train_in_bf16_keeps_weights_in_float32(workspace: Workspace) -> None:
+    model = lora_model("llama")
+    losses = train(model, make_batch, workspace, CELL, steps=2, learning_rate=0.01, bf16=True)
+    exact = target_loss(lora_model("llama"), make_batch(0)).item()
+    assert losses[0] != exact
+    assert losses[0] == pytest.approx(exact, rel=0.01)
+    assert {p.dtype for p in model.parameters()} == {torch.float32}
