@@ -12,6 +12,7 @@ commands, so that `--help` is quick.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -24,7 +25,9 @@ from seedbed.errors import BadInput
 
 if TYPE_CHECKING:
     from research_repro.config import Config
-    from research_repro.results import Outcome
+    from research_repro.paper import Paper
+    from research_repro.results import Comparison, Outcome
+    from research_repro.runs.sweep import Event
 
 app = cli.create_app("Reproduces papers: claims that pass or fail, with figures and a report.")
 Name = Annotated[str, typer.Argument(metavar="PAPER", help="Name of a paper; `list` shows them.")]
@@ -60,7 +63,8 @@ def list_papers(as_json: Json = False) -> None:
     folder = _config().papers_dir
     papers = [find_paper(name, folder) for name in paper_names(folder)]
     rows = [{"name": p.name, "title": p.title, "claims": len(p.claims)} for p in papers]
-    show(rows, as_json, to_text=lambda _: cli.table(list(rows[0]), [list(r.values()) for r in rows]))
+    table = cli.table(["name", "title", "claims"], [tuple(row.values()) for row in rows])
+    show(rows, as_json, to_text=lambda _: table)
 
 
 @app.command()
@@ -89,7 +93,7 @@ def run(
     config = _config(data=data, minutes=minutes)
     outcomes = []
     for paper in [find_paper(name, config.papers_dir) for name in papers]:
-        with cli.progress(quiet=False, unit="cell") as progress:
+        with cli.progress(unit="%") as progress:
             numbers = _numbers(seeds)
             outcome = run_paper(
                 paper, _scale(scale), config, numbers, fresh=fresh, on_event=_reporter(progress)
@@ -118,7 +122,7 @@ def report(
 
     config = _config()
     reproduction = find_paper(paper, config.papers_dir)
-    outcome = _outcome(config, paper, _scale(scale))
+    outcome = _outcome(config, reproduction, _scale(scale))
     path = output or config.data_dir / "results" / f"{paper}-{scale}.html"
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, report_html(reproduction, outcome, published(paper, _scale(scale))))
@@ -135,8 +139,10 @@ def verify(paper: Name, scale: AtScale = "smoke", as_json: Json = False) -> None
     from research_repro.papers import find_paper
 
     config = _config()
-    outcome = _outcome(config, paper, _scale(scale))
-    differences = results.verify(outcome, find_paper(paper, config.papers_dir))
+    reproduction = find_paper(paper, config.papers_dir)
+    outcome = _outcome(config, reproduction, _scale(scale))
+    folder = config.data_dir / "runs" / f"{paper}-{scale}"
+    differences = results.verify(outcome, reproduction, folder)
     reference = results.published(paper, _scale(scale))
     compared = results.compare(outcome, reference) if reference else []
     value = {"differences": differences, "published": [vars(c) for c in compared]}
@@ -184,6 +190,45 @@ def demo() -> None:
     from research_repro.demo import run as run_demo
 
     raise typer.Exit(1 if run_demo(_config()) else 0)
+
+
+def _outcome(config: Config, paper: Paper, scale: Scale) -> Outcome:
+    """The last run at this scale, or else the published one. Raises NotFound or BadInput."""
+    from research_repro.results import published, read_outcome
+
+    path = config.data_dir / "results" / f"{paper.name}-{scale}.json"
+    reference = None if path.exists() else published(paper.name, scale)
+    return reference or read_outcome(path, paper)
+
+
+def _reporter(progress: cli.Progress) -> Callable[[Event], None]:
+    """Shows the events of a run; failed cells remain on the screen."""
+
+    def report_event(event: Event) -> None:
+        if event.kind == "failed":
+            progress.print(f"{event.cell} failed: {event.reason}")
+        text = f"{event.cell}, step {event.step} of {event.total}" if event.total else event.cell
+        progress(round(100 * event.share), 100, text)
+
+    return report_event
+
+
+def _table(outcome: Outcome) -> dict[str, Any]:
+    keys = ("id", "statement", "expected", "measured", "interval", "tolerance", "holds")
+    claims = [{key: getattr(verdict, key) for key in keys} for verdict in outcome.verdicts]
+    seconds = round(outcome.seconds, 1)
+    return {"paper": outcome.paper, "scale": outcome.scale, "claims": claims, "seconds": seconds}
+
+
+def _passes(outcome: Outcome) -> bool:
+    """A claim that could not be measured does not pass: its cells failed or were not run."""
+    return all(verdict.holds or not verdict.expected_to_hold for verdict in outcome.verdicts)
+
+
+def _verified(differences: list[str], compared: list[Comparison]) -> str:
+    lines = differences or ["The table was recomputed from the stored results: no differences."]
+    words = {True: "as published", False: "unlike the published run", None: "not compared"}
+    return "\n".join([*lines, *(f"{one.id}: {words[one.agrees]}" for one in compared)])
 
 
 def _numbers(seeds: str | None) -> list[int] | None:
