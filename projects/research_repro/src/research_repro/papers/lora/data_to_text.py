@@ -26,11 +26,11 @@ from torch.nn.utils.rnn import pad_sequence
 
 from research_repro.paper import Cell, Result
 from research_repro.papers.lora.baselines import prepare
-from research_repro.papers.lora.e2e import load_data
+from research_repro.papers.lora.e2e import HUB, load_data
 from research_repro.papers.lora.method import merge, train
 from research_repro.papers.lora.metrics import scores
 from research_repro.runs.workspace import Workspace
-from seedbed.errors import WeightsError
+from seedbed.errors import BadInput, WeightsError
 from seedbed.guardrails import reason
 from seedbed.models.hf_folder import hf_folder, resolve_dtype
 from seedbed.observe.quiet import quiet_loading
@@ -59,9 +59,13 @@ class Recipe:
     label_smoothing: float = 0.0
     dtype: str = "auto"
     """Of matrix products: auto is bfloat16 if the processor is faster with it, else float32."""
+    requires_e2e: bool = False
+    """Whether generated records are refused as its data."""
     test_records: int = 630
     """Number of test records, drawn from the test set at random but equal for all cells."""
     test_batch: int = 64
+    no_repeat_ngram: int = 0
+    """No n-gram of this length occurs twice in a text; 0 for no limit."""
     generation: dict[str, Any] = field(default_factory=dict)
     """Arguments of transformers' `generate`; the default is greedy."""
 
@@ -74,6 +78,9 @@ def run(cell: Cell, workspace: Workspace) -> Result:
     recipe = Recipe(**cell.settings)
     bf16 = resolve_dtype(recipe.dtype) == "bfloat16"
     _reset_peak_memory()
+    if recipe.requires_e2e and workspace.data is None:
+        hint = f"Set RESEARCH_DATA to its folder or to hf:{HUB}."
+        raise BadInput(f"The cell {cell.name} needs the E2E data set.", hint=hint)
     # 1. Load the data and the model, and prepare the model for the method.
     data = load_data(workspace.data)
     model, tokenizer = _load(recipe.model)
@@ -172,24 +179,31 @@ def write_texts(model: Any, tokenizer: Any, mrs: Sequence[str], recipe: Recipe) 
     texts = [""] * len(mrs)
     for start in range(0, len(order), recipe.test_batch):
         rows = order[start : start + recipe.test_batch]
-        inputs = tokenizer(
-            [_prompt(mrs[i]) for i in rows],
-            add_special_tokens=False,
-            padding=True,
-            return_tensors="pt",
-        ).to(model.device)
+        prompts = [_prompt(mrs[i]) for i in rows]
+        inputs = tokenizer(prompts, add_special_tokens=False, padding=True, return_tensors="pt")
+        length = inputs["input_ids"].shape[1]
         output = model.generate(
-            input_ids=inputs["input_ids"],
-            attention_mask=inputs["attention_mask"],
+            input_ids=inputs["input_ids"].to(model.device),
+            attention_mask=inputs["attention_mask"].to(model.device),
+            logits_processor=_no_repeat(recipe.no_repeat_ngram, length),
             **{"do_sample": False, "max_new_tokens": 96, **recipe.generation},
             pad_token_id=tokenizer.pad_token_id,
             eos_token_id=tokenizer.eos_token_id,
         )
-        answers = output[:, inputs["input_ids"].shape[1] :]
-        decoded = tokenizer.batch_decode(answers, skip_special_tokens=True)
+        decoded = tokenizer.batch_decode(output[:, length:], skip_special_tokens=True)
         for i, text in zip(rows, decoded, strict=True):
             texts[i] = " ".join(text.split())
     return texts
+
+
+def _no_repeat(ngram: int, start: int) -> list[Callable[[Tensor, Tensor], Tensor]]:
+    """As in the original code, what the prompt contains may be repeated, such as a name."""
+    from transformers import NoRepeatNGramLogitsProcessor
+
+    if not ngram:
+        return []
+    processor = NoRepeatNGramLogitsProcessor(ngram)
+    return [lambda ids, logits: processor(ids[:, start:], logits)]
 
 
 def _reset_peak_memory() -> None:
