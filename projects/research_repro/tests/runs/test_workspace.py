@@ -102,6 +102,15 @@ def test_an_artifact_is_made_once(workspace: Workspace) -> None:
     assert (first / "base.txt").read_text() == "made"
 
 
+def test_making_an_artifact_does_not_change_the_random_state(workspace: Workspace) -> None:
+    numbers = []
+    for _ in range(2):
+        torch.manual_seed(3)
+        workspace.artifact("base", {}, lambda _: print(torch.rand(5)))
+        numbers.append(torch.rand(1).item())
+    assert numbers[0] == numbers[1]
+
+
 def test_the_data_hash_depends_on_names_and_contents(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("1")
     first = data_hash(str(tmp_path))

@@ -62,11 +62,26 @@ def _search(
     tune: Any, load: Load, sweep: Sweep, cells: list[Cell], at_once: int | None, deadline: Any
 ) -> None:
     by_id = {cell.id: cell for cell in cells}
+    shared = {"load": load, "cells": by_id, "workspace": sweep.workspace, "deadline": deadline}
+    trial, report = tune.with_parameters(_trial, **shared), _report(tune, sweep, by_id)
+    folder = str(sweep.workspace.folder / "ray")
+    try:
+        with redirect_stdout(sys.stderr):  # Tune prints tables
+            tune.Tuner(
+                tune.with_resources(trial, lambda trial: {"cpu": by_id[trial["cell"]].cores or 1}),
+                param_space={"cell": tune.grid_search(list(by_id))},
+                tune_config=tune.TuneConfig(reuse_actors=True, max_concurrent_trials=at_once),
+                run_config=tune.RunConfig(storage_path=folder, callbacks=[report], verbose=0),
+            ).fit()
+    except Exception as error:
+        raise report.error or error from None
 
+
+def _report(tune: Any, sweep: Sweep, by_id: Mapping[str, Cell]) -> Any:
     class Report(tune.Callback):  # type: ignore[misc]
         """Tune calls it in this process."""
 
-        error: Exception | None = None  # raised here; Tune makes another one of it
+        error: Exception | None = None  # Tune raises another one instead
 
         def on_trial_start(self, **info: Any) -> None:
             sweep.start(by_id[info["trial"].config["cell"]])
@@ -80,27 +95,9 @@ def _search(
                 raise
 
         def on_trial_error(self, **info: Any) -> None:
-            if not self.error:
-                sweep.fail(by_id[info["trial"].config["cell"]], "Its process on the cluster died.")
+            sweep.fail(by_id[info["trial"].config["cell"]], "Its process on the cluster died.")
 
-    report, folder = Report(), str(sweep.workspace.folder / "ray")
-    trial = tune.with_parameters(
-        _trial, load=load, cells=by_id, workspace=sweep.workspace, deadline=deadline
-    )
-    try:
-        with redirect_stdout(sys.stderr):  # Tune prints tables
-            tune.Tuner(
-                tune.with_resources(
-                    trial, lambda config: {"cpu": by_id[config["cell"]].cores or 1}
-                ),
-                param_space={"cell": tune.grid_search(list(by_id))},
-                tune_config=tune.TuneConfig(reuse_actors=True, max_concurrent_trials=at_once),
-                run_config=tune.RunConfig(storage_path=folder, callbacks=[report], verbose=0),
-            ).fit()
-    except Exception:
-        if report.error:
-            raise report.error from None
-        raise
+    return Report()
 
 
 def _trial(

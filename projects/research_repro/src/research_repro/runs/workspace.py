@@ -59,9 +59,11 @@ class Workspace:
     ) -> Path:
         """The folder that `make` fills, made once for these settings and shared by processes.
 
-        `make` gets an empty folder; a process killed in it leaves nothing behind.
+        `make` gets an empty folder; a process killed in it leaves nothing behind. Torch's random
+        state is the same afterwards, whether it was made or not.
         """
         from filelock import FileLock
+        from torch.random import fork_rng
 
         digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
         target = self.cache / f"{name}-{digest}"
@@ -69,7 +71,8 @@ class Workspace:
         with FileLock(f"{target}.lock"):
             if not target.exists():
                 with disk_errors(f"The artifact {name}", target), new_folder(target) as folder:
-                    make(folder)
+                    with fork_rng(devices=[]):
+                        make(folder)
         return target
 
     def steps(self, cell: Cell, total: int, **state: Any) -> Iterator[int]:
