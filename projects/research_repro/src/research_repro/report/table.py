@@ -28,15 +28,15 @@ def _lines(verdict: Verdict) -> list[tuple[str, ...]]:
     label = words.LABELS[verdict.holds]
     if not verdict.expected_to_hold:
         label += " (not expected here)"
-    interval = words.interval(verdict)
     cells = (
         verdict.source,
         verdict.statement,
-        words.measured(verdict) + (f" ({interval})" if interval else ""),
+        f"{words.measured(verdict)}\n{words.interval(verdict)}",
         words.tolerance(verdict),
         label,
     )
     wrapped = [
-        textwrap.wrap(cell, width) for cell, width in zip(cells, _COLUMNS.values(), strict=True)
+        [line for part in cell.splitlines() for line in textwrap.wrap(part, width)]
+        for cell, width in zip(cells, _COLUMNS.values(), strict=True)
     ]
     return [*zip_longest(*wrapped, fillvalue="")]
