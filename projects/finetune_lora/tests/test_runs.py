@@ -15,7 +15,6 @@ import pytest
 
 from finetune_lora.runs import (
     RunFolder,
-    find_run,
     list_runs,
     new_run_folder,
     read_progress,
@@ -165,17 +164,13 @@ def test_runs_are_listed_newest_first_those_of_sweeps_too(tmp_path: Path) -> Non
         run.update(started=started)
     new_run_folder(tmp_path, "smollm2", "not-started.csv")
     assert [run["name"] for run in list_runs(tmp_path)] == ["sweep/r=4", "b", "old"]
-    assert find_run(tmp_path, "sweep/r=4") == tmp_path / "runs" / "sweep" / "r=4"
 
 
-@pytest.mark.parametrize("name", ["../secret", "", "/etc"])
-def test_an_unknown_run_names_what_there_is(tmp_path: Path, name: str) -> None:
+def test_an_unknown_run_names_what_there_is(tmp_path: Path) -> None:
     with pytest.raises(NotFound, match="Start one with `train`"):
-        find_run(tmp_path, name)
+        read_run(tmp_path / "runs" / "c")
     RunFolder(tmp_path / "runs" / "b")(START)
     with pytest.raises(NotFound, match=r"Available runs: b\.$"):
-        find_run(tmp_path, name)
-    with pytest.raises(NotFound, match="Available runs: b"):
         read_run(tmp_path / "runs" / "c")
 
 

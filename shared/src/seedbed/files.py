@@ -55,22 +55,24 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def to_json(value: Any, *, indent: int | None = None) -> str:
-    """JSON text that every reader accepts; other objects, such as paths, become strings.
-
-    Not a number and infinity become null: JSON has neither, and browsers refuse the file.
+    """JSON text of a `finite` value; other objects, such as paths, become strings.
 
     >>> to_json({"loss": float("inf"), "path": Path("a")})
     '{"loss": null, "path": "a"}'
     """
-    plain = _finite(value)
-    return json.dumps(plain, ensure_ascii=False, default=str, allow_nan=False, indent=indent)
+    return json.dumps(finite(value), ensure_ascii=False, default=str, indent=indent)
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
+    """A JSON value with null for not a number and infinity: JSON has neither.
+
+    >>> finite([1.5, float("nan")])
+    [1.5, None]
+    """
     if isinstance(value, Mapping):
-        return {key: _finite(item) for key, item in value.items()}
+        return {key: finite(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_finite(item) for item in value]
+        return [finite(item) for item in value]
     if getattr(value, "ndim", None) == 0:
         value = value.item()  # a scalar of numpy or torch
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -7,7 +7,7 @@ size. It knows numbers, no runs.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -91,7 +91,7 @@ def smooth(points: Sequence[Point]) -> list[Point]:
     return found
 
 
-def points(lines: Iterable[dict[str, object]], name: str) -> list[Point]:
+def points(lines: Iterable[Mapping[str, object]], name: str) -> list[Point]:
     """(step, value) of the records that have a finite value of this name."""
     pairs = ((line.get("step"), line.get(name)) for line in lines)
     return [

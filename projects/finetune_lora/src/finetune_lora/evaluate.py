@@ -18,6 +18,7 @@ from finetune_lora.fairness import fairness
 from finetune_lora.prediction import Prediction, Predictor
 from seedbed.errors import BadInput, SeedbedError
 from seedbed.evaluation import paired_bootstrap
+from seedbed.files import finite
 
 _ERRORS = 20  # wrong answers that are shown
 _SHOWN = 500  # characters of each
@@ -105,7 +106,7 @@ def evaluate(
         "data": {"source": dataset.source, "sha256": dataset.sha256},
         "forgetting": forgetting,
     }
-    evaluation = Evaluation(_finite(result))
+    evaluation = Evaluation(finite(result))
     if out is not None:
         report.write(out, evaluation.result, run=run, progress=progress)
     return evaluation
@@ -272,12 +273,3 @@ def _differences(correct: Mapping[str, Sequence[bool]]) -> list[dict[str, Any]]:
         known = {"system": last, "against": against, "role": role, "interval": interval}
         found.append({**known, **figures, "significant": difference.significant})
     return found
-
-
-def _finite(value: Any) -> Any:
-    """The same with null for NaN and infinities, which are no JSON."""
-    if isinstance(value, Mapping):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -5,10 +5,10 @@ Pictures are 1000 pixels wide. Threads may draw at once.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from finetune_lora.curve import points, smooth
 from seedbed.observe.figures import new_figure, to_png
 
 _MOST = 40  # names of a confusion matrix: more cannot be read at this width
@@ -70,7 +70,7 @@ def loss_picture(progress: Sequence[Mapping[str, Any]], *, title: str = "Loss") 
     from matplotlib.ticker import MaxNLocator
 
     figure, axes = new_figure(height=5)
-    train, held_out = _points(progress, "loss"), _points(progress, "eval_loss")
+    train, held_out = points(progress, "loss"), points(progress, "eval_loss")
     if train:
         many = len(train) > 20
         steps, losses = zip(*train, strict=True)
@@ -83,7 +83,8 @@ def loss_picture(progress: Sequence[Mapping[str, Any]], *, title: str = "Loss") 
             label="training",
         )
         if many:
-            axes.plot(steps, _smooth(losses), color="tab:blue", label="training (smoothed)")
+            steps, losses = zip(*smooth(train), strict=True)
+            axes.plot(steps, losses, color="tab:blue", label="training (smoothed)")
     if held_out:
         steps, losses = zip(*held_out, strict=True)
         axes.plot(steps, losses, "o-", color="tab:orange", label="evaluation")
@@ -97,27 +98,6 @@ def loss_picture(progress: Sequence[Mapping[str, Any]], *, title: str = "Loss") 
     axes.set(xlabel="step", ylabel="loss (nats per token)")
     axes.set_title(title, parse_math=False)
     return to_png(figure)
-
-
-def _points(progress: Sequence[Mapping[str, Any]], key: str) -> list[tuple[float, float]]:
-    pairs = ((row.get("step"), row.get(key)) for row in progress)
-    return [
-        (step, value)
-        for step, value in pairs
-        if isinstance(step, (int, float))
-        and isinstance(value, (int, float))
-        and math.isfinite(value)
-    ]
-
-
-def _smooth(values: Sequence[float]) -> list[float]:
-    """The exponential mean of some thirtieth of the steps, without the pull of its start."""
-    keep = 1 - 1 / max(2.0, len(values) / 30)
-    smooth, mean, weight = [], 0.0, 0.0
-    for value in values:
-        mean, weight = keep * mean + (1 - keep) * value, keep * weight + (1 - keep)
-        smooth.append(mean / weight)
-    return smooth
 
 
 def _short(name: str) -> str:

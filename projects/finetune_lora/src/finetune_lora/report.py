@@ -41,8 +41,7 @@ def write(
         write_bytes(out / name, data)
     text = to_markdown(result, run=run, images=sorted(drawn))
     write_bytes(out / "report.md", text.encode("utf-8", "replace"))
-    written = json.dumps(result, indent=2, allow_nan=False)
-    write_text(out / "report.json", written)
+    write_text(out / "report.json", json.dumps(result, indent=2, allow_nan=False))
 
 
 def to_markdown(
@@ -93,12 +92,12 @@ def _systems(result: Mapping[str, Any]) -> str:
         for name, found in systems.items()
     ]
     heads = ["system", f"{accuracy} (95 % interval)", *used, "latency p50 / p95, ms"]
-    notes = f"{result['n']} examples.{_schema_note(result)}{_constraint_note(result)}"
+    notes = f"{result['n']} examples.{schema_note(result)}{_constraint_note(result)}"
     notes += f"{_notes(result)}\n"
     return table(heads, rows) + "\n" + notes
 
 
-def _schema_note(result: Mapping[str, Any]) -> str:
+def schema_note(result: Mapping[str, Any]) -> str:
     schema = result["schema"]
     meaning = {
         "given": "JSON that matches the given schema",
@@ -182,21 +181,27 @@ def _fairness(result: Mapping[str, Any]) -> str:
 
 
 def _forgetting(result: Mapping[str, Any]) -> str:
-    found = result["forgetting"]
+    rows = forgetting_rows(result["forgetting"] or {})
+    heads = ["", "base", "adapter", "difference (95 % interval)", "n"]
+    return table(heads, rows) if rows else ""
+
+
+def forgetting_rows(found: Mapping[str, Any]) -> list[list[str]]:
+    """Measure, base, adapter, difference and n; none of an evaluation without it."""
+    rows: list[list[str]] = []
     if not found:
-        return ""
-    rows = []
+        return rows
     for title, key, n in (
-        ("multiple-choice accuracy on general questions", "choice_accuracy", "n_questions"),
-        ("loss on general text, nats per token", "loss_per_token", "n_texts"),
+        ("Multiple-choice accuracy on general questions", "choice_accuracy", "n_questions"),
+        ("Loss on general text, nats per token", "loss_per_token", "n_texts"),
     ):
-        change = found["differences"][key]
+        change = found["differences"].get(key)
         between = "–"
         if change:
             between = f"{change['difference']:+.3f} ({change['low']:+.3f} to {change['high']:+.3f})"
         base, adapter = found["base"], found["adapter"]
         rows.append([title, _number(base[key]), _number(adapter[key]), between, str(base[n])])
-    return table(["", "base", "adapter", "difference (95 % interval)", "n"], rows)
+    return rows
 
 
 def _errors(result: Mapping[str, Any]) -> str:

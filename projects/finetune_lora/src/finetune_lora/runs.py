@@ -21,12 +21,7 @@ from typing import Any
 from finetune_lora.checkpoints import RESUME_HINT
 from seedbed.errors import BadInput, DiskError, NotFound
 from seedbed.files import disk_errors, read_json, to_json, write_json, write_text
-from seedbed.observe.environment import (
-    describe_environment,
-    git_commit,
-    is_alive,
-    process_identity,
-)
+from seedbed.observe import environment
 
 _LIBRARIES = ("torch", "transformers", "peft", "accelerate", "tokenizers", "numpy", "mlflow")
 _DULL = {"train", "data", "dataset", "rows", "examples"}  # a file's name that says nothing
@@ -69,9 +64,9 @@ class RunFolder:
         kept = {k: before[k] for k in ("started", "mlflow") if args.get("resume") and k in before}
         about = {"seed": args.get("seed"), "planned_steps": event.get("steps")}
         about |= {k: v for k, v in event.items() if k not in ("event", "steps")}
-        about |= {"state": "running", "started": now(), **process_identity()}
-        about |= {"git_commit": git_commit(Path(__file__).parent)}
-        about |= describe_environment(_LIBRARIES)
+        about |= {"state": "running", "started": now(), **environment.process_identity()}
+        about |= {"git_commit": environment.git_commit(Path(__file__).parent)}
+        about |= environment.describe_environment(_LIBRARIES)
         self._keep = 0
         with self._lock:
             write_json(self.path / "run.json", about | kept)
@@ -125,14 +120,6 @@ def list_runs(data_dir: Path) -> list[dict[str, Any]]:
     return sorted(runs, key=lambda run: str(run.get("started", "")), reverse=True)
 
 
-def find_run(data_dir: Path, name: str) -> Path:
-    """The folder of a run by its name; NotFound lists the runs there are."""
-    folders = _folders(data_dir)
-    if name not in folders:
-        raise _unknown(name, sorted(folders, reverse=True), Path(data_dir) / "runs")
-    return folders[name]
-
-
 def read_run(folder: Path, *, name: str | None = None) -> dict[str, Any]:
     """`run.json`, with `name`, `folder` and `last`, the newest line of its progress.
 
@@ -170,7 +157,7 @@ def _read(folder: Path) -> dict[str, Any]:
 
 
 def _alive(run: Mapping[str, Any]) -> bool:
-    return run.get("state") == "running" and is_alive(run)
+    return run.get("state") == "running" and environment.is_alive(run)
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:

@@ -25,12 +25,7 @@ from finetune_lora.runs import RunFolder, read_run
 from seedbed.errors import BadInput, ConfigError
 from seedbed.guardrails import reason
 from seedbed.observe.startup import silence_dependencies
-from seedbed.observe.tracking import (
-    artifacts_uri,
-    mlflow_experiment,
-    open_client,
-    tracking_uri,
-)
+from seedbed.observe.tracking import artifacts_uri, mlflow_experiment, open_client, tracking_uri
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -165,15 +160,14 @@ def log_results(folder: Path, data_dir: Path, figures: Mapping[str, float]) -> b
     return True
 
 
-def show_mlflow(data_dir: Path, port: int | None = None) -> None:
-    """Become MLflow's server on http://127.0.0.1:`port` (PORT, else 5000); does not return.
+def show_mlflow(data_dir: Path, port: int) -> None:
+    """Become MLflow's server on http://127.0.0.1:`port`; does not return.
 
     Raises ConfigError where MLFLOW_TRACKING_URI is a server already, BadInput for a taken port.
     """
     uri = tracking_uri(data_dir)
     if uri.startswith(("http://", "https://")):
         raise ConfigError("MLFLOW_TRACKING_URI already points to a server.", hint=f"Open {uri}")
-    port = _port() if port is None else port
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -196,13 +190,6 @@ def show_mlflow(data_dir: Path, port: int | None = None) -> None:
     print(f"MLflow: http://127.0.0.1:{port}  (press Ctrl-C to stop)", file=sys.stderr, flush=True)
     command = [sys.executable, "-m", "mlflow", "server", *sum(options.items(), ())]
     os.execv(sys.executable, command)
-
-
-def _port() -> int:
-    said = os.environ.get("PORT") or "5000"
-    if not said.isdecimal() or not 0 < int(said) < 65536:
-        raise ConfigError(f"PORT={said!r} is not a valid port.", hint="Use a number, e.g. 5001.")
-    return int(said)
 
 
 def _goes_on(client: MlflowClient, run_id: str) -> bool:

@@ -10,6 +10,7 @@ from pathlib import PurePath
 from typing import Any
 
 from finetune_lora.markup import command, number, percent, section, share_bar
+from finetune_lora.report import forgetting_rows, schema_note
 from seedbed.server.html import escape, hint, table
 
 Report = Mapping[str, Any]
@@ -65,13 +66,7 @@ def _systems(report: Report) -> str:
     heads = ["System", what, "95 % interval", "Field F1", "Valid", "Latency"]
     if report["kind"] == "labels":
         heads[3] = "Macro F1"
-    valid = {
-        "help desk": "Valid: JSON that matches the help desk's call schema. ",
-        "given": "Valid: JSON that matches the given schema. ",
-        "any object or array": "Valid: any JSON object or array. ",
-        "labels": "Valid: one of the labels. ",
-    }.get(str(report["schema"]), "")
-    notes = valid + "Latency: median and 95th percentile."
+    notes = f"{schema_note(report)} Latency: median and 95th percentile.".strip()
     if report["unseen_labels"]:
         notes += (
             f" Labels not in the training data: {', '.join(map(str, report['unseen_labels']))}."
@@ -141,20 +136,9 @@ def _fairness(report: Report) -> str:
 
 
 def _forgetting(report: Report) -> str:
-    found = report.get("forgetting")
-    if not found:
-        return ""
-    rows = []
-    for title, key in (
-        ("Multiple-choice accuracy on general questions", "choice_accuracy"),
-        ("Loss on general text, nats per token", "loss_per_token"),
-    ):
-        change = found["differences"].get(key)
-        between = "–"
-        if change:
-            between = f"{change['difference']:+.3f} ({change['low']:+.3f} to {change['high']:+.3f})"
-        rows.append([title, number(found["base"][key]), number(found["adapter"][key]), between])
-    return table(["", "Base", "Adapter", "Difference (95 % interval)"], rows, "figures")
+    rows = [row[:-1] for row in forgetting_rows(report.get("forgetting") or {})]
+    heads = ["", "Base", "Adapter", "Difference (95 % interval)"]
+    return table(heads, rows, "figures") if rows else ""
 
 
 def _confusion(report: Report) -> str:

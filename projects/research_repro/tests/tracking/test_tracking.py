@@ -72,9 +72,7 @@ def test_log_outcome_logs_claims_cells_facts_and_the_file(
     query = f"tags.mlflow.parentRunId = '{run_id}'"
     cells = client.search_runs([run.info.experiment_id], query, order_by=["attributes.run_name"])
     assert [cell.info.run_name for cell in cells] == ["lora-seed0", "lora-seed1"]
-    assert cells[1].data.metrics == {"seconds": 2.5, "bleu": 54.1, "best": 1, "by._1_ 8_": 0.5} or (
-        cells[1].data.metrics == {"seconds": 2.5, "bleu": 54.1, "best": 1, "by.φ_1_ 8_": 0.5}
-    )
+    assert cells[1].data.metrics == {"seconds": 2.5, "bleu": 54.1, "best": 1, "by.φ_1_ 8_": 0.5}
     assert cells[1].data.params == {
         "cell": "lora",
         "seed": "1",

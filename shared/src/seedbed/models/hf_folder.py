@@ -3,7 +3,7 @@
     folder = hf_folder("smollm2")    # the packaged GGUF, dequantised once into the cache
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=resolve_dtype("auto"))
 
-torch, transformers and gguf are declared by the projects that train.
+Projects that use it require torch, transformers and gguf.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ def hf_folder(spec: str, settings: Settings | None = None) -> Path:
     settings = settings or load(Settings)
     model = find(spec)
     if model is not None and model.files and model.files[0].path.endswith(".gguf"):
-        return _dequantised(model, settings)
+        name = f"{model.name}-{model.files[0].sha256[:10]}-train-{FORMAT}"
+        return weights.build_once(model, settings.cache_dir / "models" / name, _dequantise)
     if model is None and not spec.startswith("path:"):
         raise ConfigError(
             f"Unknown base model {spec!r}.", hint="Use smollm2, path:DIR or hf:ORG/REPO@REVISION."
@@ -52,12 +53,7 @@ def hf_folder(spec: str, settings: Settings | None = None) -> Path:
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """The files with the model's weights, by name; not those of an adapter or of the Trainer.
-
-    >>> Path("model.safetensors").touch()
-    >>> weight_files(Path())
-    [PosixPath('model.safetensors')]
-    """
+    """The files with the model's weights, by name; not those of an adapter or of the Trainer."""
     files = [p for p in sorted(folder.iterdir()) if p.suffix in _SUFFIXES]
     return [p for p in files if not p.name.startswith(("adapter_", "training_args"))]
 
@@ -84,9 +80,6 @@ def resolve_dtype(dtype: str) -> str:
     """float32 or bfloat16; "auto" is bfloat16 if the processor multiplies it faster.
 
     Raises ConfigError for any other name.
-
-    >>> resolve_dtype("float32")
-    'float32'
     """
     if dtype not in ("auto", "float32", "bfloat16"):
         raise ConfigError(f"Unknown dtype {dtype!r}.", hint="Use auto, float32 or bfloat16.")
@@ -94,55 +87,33 @@ def resolve_dtype(dtype: str) -> str:
         return dtype
     import torch
 
-    if torch.cuda.is_available():
-        return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
     cpu: Any = torch.cpu
-    # Twice to three times as fast with these instructions, and slower than float32 without.
-    return (
-        "bfloat16" if cpu._is_avx512_bf16_supported() or cpu._is_amx_tile_supported() else "float32"
-    )
+    if torch.cuda.is_available():
+        faster = torch.cuda.is_bf16_supported()
+    else:  # two to three times as fast with these instructions, slower than float32 without
+        faster = cpu._is_avx512_bf16_supported() or cpu._is_amx_tile_supported()
+    return "bfloat16" if faster else "float32"
 
 
-def _dequantised(model: Model, settings: Settings) -> Path:
-    from filelock import FileLock
-
-    parent = settings.cache_dir / "models"
-    ready = parent / f"{model.name}-{model.files[0].sha256[:10]}-train-{FORMAT}"
-    if ready.exists():  # renamed when it was whole
-        return ready
-    source = weights.source_file(model)
-    try:
-        parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(parent / f".{ready.name}.lock"):
-            if not ready.exists():
-                with new_folder(ready) as scratch:
-                    _dequantise(source, scratch)
-    except OSError as error:
-        raise WeightsError(
-            f"Cannot write to {parent}: {error.strerror or error}.",
-            hint="Free some disk space, or set SEEDBED_CACHE_DIR to another folder.",
-        ) from error
-    return ready
-
-
-def _dequantise(source: Path, target: Path) -> None:
+def _dequantise(entry: Model, target: Path) -> None:
     quiet_loading()
     import torch
     from tokenizers import pre_tokenizers
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
+    source = weights.source_file(entry)
     options: dict[str, Any] = {"gguf_file": source.name}
     tokenizer = AutoTokenizer.from_pretrained(source.parent, **options)
     # transformers splits every GGUF's text as GPT-2 does; SmolLM2 was trained on single digits.
     tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(False)]
     )
-    tokenizer.save_pretrained(target)
     model = AutoModelForCausalLM.from_pretrained(source.parent, dtype=torch.float32, **options)
-    config = model.config
     # transformers takes a dequantised model for a quantised one, which it does not save.
-    del config.quantization_config
-    plain = type(model)(config)
+    del model.config.quantization_config
+    plain = type(model)(model.config)
     plain.load_state_dict(model.state_dict())
     plain.generation_config = model.generation_config
-    plain.save_pretrained(target)
+    with new_folder(target) as scratch:
+        tokenizer.save_pretrained(scratch)
+        plain.save_pretrained(scratch)

@@ -15,7 +15,7 @@ import json
 import re
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
@@ -86,20 +86,29 @@ def _local_folder(spec: str) -> Path:
 
 
 def _from_package(model: Model, folder: Path) -> Path:
-    from filelock import FileLock
-
     digests = "".join(file.sha256 for file in model.files)
     key = f"{model.name}-{hashlib.sha256(digests.encode()).hexdigest()[:10]}-{FORMAT}"
-    ready = folder / key
-    if _is_whole(ready):
+    return build_once(model, folder / key, _build, _is_whole)
+
+
+def build_once(
+    model: Model,
+    ready: Path,
+    build: Callable[[Model, Path], None],
+    is_ready: Callable[[Path], bool] = Path.exists,
+) -> Path:
+    """Call `build` unless `ready` is there; other processes wait for it. Raises WeightsError."""
+    from filelock import FileLock
+
+    if is_ready(ready):
         return ready
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / f".{key}.lock"):
-            if not _is_whole(ready):
-                _build(model, ready)
+        ready.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(ready.parent / f".{ready.name}.lock"):
+            if not is_ready(ready):
+                build(model, ready)
     except OSError as error:
-        raise _unwritable(model, folder, error) from error
+        raise _unwritable(model, ready.parent, error) from error
     return ready
 
 

@@ -4,7 +4,7 @@
     record = process_identity()    # in one process
     is_alive(record)               # in another
 
-psutil is declared by the projects that use this module.
+Projects that use it require psutil.
 """
 
 from __future__ import annotations
@@ -50,11 +50,7 @@ def _cpu_model() -> str:
 
 
 def total_memory() -> int:
-    """Bytes of memory of this machine, or the limit of the container if that is lower.
-
-    >>> total_memory() > 0
-    True
-    """
+    """Bytes of memory of this machine, or the limit of the container if that is lower."""
     import psutil
 
     total = int(psutil.virtual_memory().total)
@@ -66,10 +62,7 @@ def total_memory() -> int:
 
 
 def git_commit(folder: Path) -> str | None:
-    """The commit checked out around `folder`, with `-dirty` if files differ; None outside git.
-
-    git_commit(Path())    # "5db282f9…-dirty"
-    """
+    """The commit checked out around `folder`, with `-dirty` if files differ; None outside git."""
     describe = ("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
     with suppress(OSError, subprocess.SubprocessError):
         done = subprocess.run(

@@ -4,8 +4,7 @@
     axes.plot([1, 2, 3])
     path.write_bytes(to_png(figure))
 
-Without pyplot there is no global state: threads may draw at once, and nothing needs to be closed.
-Matplotlib is declared by the projects that draw.
+Threads may draw at once, and nothing needs to be closed. Projects that draw require matplotlib.
 """
 
 from __future__ import annotations
@@ -18,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_DPI = 100
 # Text stays text, which is smaller and searchable; equal figures get equal files.
 _SVG = {"svg.fonttype": "none", "svg.hashsalt": "seedbed"}
 _settings_lock = threading.Lock()  # matplotlib's settings are global
@@ -35,7 +33,7 @@ def new_figure(
     """
     from matplotlib.figure import Figure
 
-    figure = Figure((width, height), dpi=_DPI, layout="constrained")
+    figure = Figure((width, height), dpi=100, layout="constrained")
     return figure, figure.subplots(rows, columns)
 
 

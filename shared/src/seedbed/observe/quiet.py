@@ -1,9 +1,7 @@
 """Keeps log messages, warnings and bars of torch, transformers and the like off the terminal.
 
-    quiet()            # quick, for commands
-    quiet_loading()    # before models are read or written
-
-Errors are still logged. Users can do nothing about the rest.
+quiet()            # quick, for commands
+quiet_loading()    # before models are read or written
 """
 
 from __future__ import annotations
@@ -19,10 +17,7 @@ _LIBRARIES = (
 
 
 def quiet() -> None:
-    """Silence them for the rest of this process, whether they are imported already or not.
-
-    >>> quiet()
-    """
+    """Silence them for the rest of this process, imported already or not; errors are logged."""
     # They read these when imported; a variable that is already set wins.
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")

@@ -1,10 +1,8 @@
 """The MLflow store of a data folder: SQLite, unless MLFLOW_TRACKING_URI names another.
 
-    client = open_client(data_dir)
-    run = client.create_run(mlflow_experiment(client, "my_app", data_dir))
-    client.log_metric(run.info.run_id, "loss", 0.5)
-
-What is logged, and what happens if that fails, is up to the caller.
+client = open_client(data_dir)
+run = client.create_run(mlflow_experiment(client, "my_app", data_dir))
+client.log_metric(run.info.run_id, "loss", 0.5)
 """
 
 from __future__ import annotations
@@ -40,19 +38,12 @@ def tracking_uri(data_dir: Path) -> str:
 
 
 def artifacts_uri(data_dir: Path) -> str:
-    """The folder of artifacts in the data folder, as a URI.
-
-    >>> artifacts_uri(Path("/data"))
-    'file:///data/mlartifacts'
-    """
+    """The folder of artifacts in the data folder, as a URI."""
     return (data_dir / "mlartifacts").absolute().as_uri()
 
 
 def open_client(data_dir: Path) -> MlflowClient:
-    """An `mlflow_client` of the store of this data folder, which is created.
-
-    open_client(Path("var/my_app")).search_experiments()
-    """
+    """An `mlflow_client` of the store of this data folder, which is created."""
     data_dir.mkdir(parents=True, exist_ok=True)
     return mlflow_client(tracking_uri(data_dir))
 
