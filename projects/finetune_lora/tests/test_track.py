@@ -18,7 +18,7 @@ import pytest
 
 from finetune_lora.runs import RunFolder, read_run
 from finetune_lora.track import MlflowTracker, log_results, show_mlflow
-from seedbed.errors import BadInput, ConfigError
+from seedbed.errors import ConfigError, Unavailable
 from seedbed.observe.tracking import open_client, tracking_uri
 from seedbed.testing import free_port
 
@@ -190,7 +190,7 @@ def test_a_taken_port_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        with pytest.raises(BadInput, match=r"is already in use\. Choose another, e\.g\. PORT=5001"):
+        with pytest.raises(Unavailable, match=r"in use\. Choose another with --port"):
             show_mlflow(tmp_path, taken.getsockname()[1])
 
 

@@ -142,11 +142,15 @@ def _differences(result: Mapping[str, Any]) -> str:
 
 
 def _scores(scores: Mapping[str, Mapping[str, float]]) -> str:
-    rows = [
+    return table(["", "precision", "recall", "F1", "n"], score_rows(scores)) if scores else ""
+
+
+def score_rows(scores: Mapping[str, Mapping[str, float]]) -> list[list[str]]:
+    """Name, precision, recall, F1 and n."""
+    return [
         [name, *(_number(s[k]) for k in ("precision", "recall", "f1")), str(s["n"])]
         for name, s in scores.items()
     ]
-    return table(["", "precision", "recall", "F1", "n"], rows) if rows else ""
 
 
 def _slices(result: Mapping[str, Any]) -> str:

@@ -12,7 +12,6 @@ import logging
 import math
 import os
 import queue
-import socket
 import sys
 import threading
 import time
@@ -22,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from finetune_lora.registry import register
 from finetune_lora.runs import RunFolder, read_run
-from seedbed.errors import BadInput, ConfigError
+from seedbed.errors import ConfigError
 from seedbed.guardrails import reason
 from seedbed.observe.startup import silence_dependencies
 from seedbed.observe.tracking import artifacts_uri, mlflow_experiment, open_client, tracking_uri
@@ -163,19 +162,14 @@ def log_results(folder: Path, data_dir: Path, figures: Mapping[str, float]) -> b
 def show_mlflow(data_dir: Path, port: int) -> None:
     """Become MLflow's server on http://127.0.0.1:`port`; does not return.
 
-    Raises ConfigError where MLFLOW_TRACKING_URI is a server already, BadInput for a taken port.
+    Raises ConfigError where MLFLOW_TRACKING_URI is a server already, Unavailable for a taken port.
     """
+    from seedbed.server.service import bind
+
     uri = tracking_uri(data_dir)
     if uri.startswith(("http://", "https://")):
         raise ConfigError("MLFLOW_TRACKING_URI already points to a server.", hint=f"Open {uri}")
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            raise BadInput(
-                f"Port {port} is already in use.", hint="Choose another, e.g. PORT=5001."
-            ) from None
+    bind("127.0.0.1", port).close()
     Path(data_dir).mkdir(parents=True, exist_ok=True)
     silence_dependencies()
     # Its background jobs (judges, gateways) are four more processes that nothing here uses.

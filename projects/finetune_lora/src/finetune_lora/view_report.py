@@ -10,7 +10,7 @@ from pathlib import PurePath
 from typing import Any
 
 from finetune_lora.markup import command, number, percent, section, share_bar
-from finetune_lora.report import forgetting_rows, schema_note
+from finetune_lora.report import forgetting_rows, schema_note, score_rows
 from seedbed.server.html import escape, hint, table
 
 Report = Mapping[str, Any]
@@ -170,16 +170,7 @@ def _cell(count: int, total: int, right: bool) -> str:
 
 
 def _scores(scores: Mapping[str, Mapping[str, Any]]) -> str:
-    rows = [
-        [
-            escape(name),
-            number(of["precision"]),
-            number(of["recall"]),
-            number(of["f1"]),
-            escape(of["n"]),
-        ]
-        for name, of in scores.items()
-    ]
+    rows = [[*map(escape, row)] for row in score_rows(scores)]
     if not rows:
         return ""
     body = table(["", "Precision", "Recall", "F1", "n"], rows, "figures")
