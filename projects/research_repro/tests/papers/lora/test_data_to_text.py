@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
@@ -37,6 +38,8 @@ def save(tmp_path: Path) -> Save:
         words.train_from_iterator(texts, trainers.WordLevelTrainer(special_tokens=["?", "<end>"]))
         tokenizer = PreTrainedTokenizerFast(tokenizer_object=words, eos_token="<end>")
         size = len(tokenizer)
+        sizes: dict[str, Any]
+        model: Any
         if kind == "gpt2":
             sizes = {"n_embd": 32, "n_layer": 1, "n_head": 2, "n_positions": 256}
             model = GPT2LMHeadModel(GPT2Config(vocab_size=size, eos_token_id=1, **sizes))

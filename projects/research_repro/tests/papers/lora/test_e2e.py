@@ -81,7 +81,9 @@ def test_missing_folder_is_reported(tmp_path: Path) -> None:
 
 def test_folder_without_the_files_is_reported(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").touch()
-    with pytest.raises(BadInput, match=r"contains notes\.txt\. Expected trainset\.csv, devset\.csv"):
+    with pytest.raises(
+        BadInput, match=r"contains notes\.txt\. Expected trainset\.csv, devset\.csv"
+    ):
         load_data(str(tmp_path))
 
 

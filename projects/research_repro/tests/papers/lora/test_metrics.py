@@ -30,7 +30,7 @@ def test_bleu_of_corpus_with_different_numbers_of_references() -> None:
 
 
 def test_nist_weights_rare_words_higher() -> None:
-    # "the" twice and "oak" of five tokens; of four pairs "the oak", one of two that begin with "the".
+    # "the" twice and "oak" of five tokens; of four pairs "the oak", one of two with "the".
     expected = (2 * log2(5 / 2) + log2(5)) / 5 + log2(2 / 1) / 4
     assert nist(["the oak or the inn"], [["the oak is the pub"]]) == pytest.approx(expected)
 

@@ -1,6 +1,6 @@
 """Fine-tunes a pre-trained language model on data-to-text with one method, and scores its texts.
 
-    recipe = Recipe("smollm2", "lora", {"targets": ["q_proj"], "rank": 4, "alpha": 32}, 2e-3, steps=100)
+    recipe = Recipe("smollm2", "lora", {"targets": ["q_proj"], "rank": 4, "alpha": 8}, 2e-3, 100)
     run(Cell("lora", 0, asdict(recipe)), workspace)
     # {"bleu": 54.1, "slots": 96.0, "trained_parameters": 230400, "seconds_per_step": 0.96, …}
 
@@ -133,7 +133,7 @@ def _load(spec: str) -> tuple[Any, Any]:
 
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder)
-        model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+        model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
     except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
         raise WeightsError(f"Cannot load {spec!r}: {reason(error)}") from error
     tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token

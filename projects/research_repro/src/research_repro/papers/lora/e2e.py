@@ -26,7 +26,6 @@ from seedbed.observe.quiet import quiet
 # The revision with the data as Parquet files: `datasets` no longer runs the scripts of others.
 HUB = "tuetschek/e2e_nlg@a1fd8dcb2b81207ecc5b7fd886f78fcee959eebc"
 FILES = {"train": "trainset.csv", "dev": "devset.csv", "test": "testset_w_refs.csv"}
-GENERATED_TRAIN, GENERATED_TEST = 1000, 630  # records; 630 are in E2E's test set
 _HINT = f"Expected {', '.join(FILES.values())} with the columns mr and ref."
 _COLUMNS = (("mr", "ref"), ("meaning_representation", "human_reference"))  # files, hub
 _Rows = Iterable[tuple[str, Mapping[str, str | None]]]  # place, row
@@ -46,8 +45,7 @@ def load_data(source: str | None) -> Data:
     Raises BadInput for a wrong folder, file or row, Unavailable if the hub cannot be reached.
     """
     if source is None:
-        train = generate(0, GENERATED_TRAIN, "train")
-        test = generate(0, GENERATED_TEST, "test")
+        train, test = generate(0, 1000, "train"), generate(0, 630, "test")  # 630 are in E2E's
     else:
         parts = _hub_rows(source) if source.startswith("hf:") else _file_rows(source)
         sets = {split: _group(rows, f"{source}: {split}") for split, rows in parts.items()}
@@ -71,8 +69,8 @@ def slots_of(mr: str) -> dict[str, str]:
 
 
 def _digest(records: list[Record]) -> str:
-    lines = (to_json([record.mr, record.references]) for record in records)
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+    text = to_json([[record.mr, record.references] for record in records])
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _file_rows(source: str) -> dict[str, _Rows]:
@@ -81,8 +79,8 @@ def _file_rows(source: str) -> dict[str, _Rows]:
         raise BadInput(f"The data folder {source} does not exist.", hint=f"Set --data. {_HINT}")
     files = {split: folder / name for split, name in FILES.items() if (folder / name).exists()}
     if not files:
-        names = ", ".join(sorted(path.name for path in folder.iterdir())[:8]) or "nothing"
-        raise BadInput(f"The data folder {source} contains {names}.", hint=_HINT)
+        names = ", ".join(sorted(path.name for path in folder.iterdir())[:8])
+        raise BadInput(f"The data folder {source} contains {names or 'nothing'}.", hint=_HINT)
     return {split: _csv_rows(path) for split, path in files.items()}
 
 
@@ -108,15 +106,11 @@ def _hub_rows(source: str) -> dict[str, _Rows]:
     try:
         parts = load_dataset(repo, revision=revision)
     except Exception as error:  # the hub's own errors, httpx's, and those of `datasets`
-        raise Unavailable(
-            f"Cannot load {source}: {reason(error)}",
-            hint=f"Without a network, set RESEARCH_DATA to a folder. {_HINT}",
-        ) from error
-    names = {"train": "train", "validation": "dev", "test": "test"}
+        hint = f"Without a network, set RESEARCH_DATA to a folder. {_HINT}"
+        raise Unavailable(f"Cannot load {source}: {reason(error)}", hint=hint) from error
     return {
-        names[part]: [(f"{source}, {part} row {i}", row) for i, row in enumerate(rows, 1)]
+        {"validation": "dev"}.get(part, part): [(f"{source}, {part}", row) for row in rows]
         for part, rows in parts.items()
-        if part in names
     }
 
 

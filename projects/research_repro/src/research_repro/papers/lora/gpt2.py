@@ -29,8 +29,8 @@ REPORTED = (68.65, 68.85, 68.87)
 DISCREPANCY = (
     "Users of the original code report a BLEU of 68.6 to 68.9 where Table 3 has 70.4 ± 0.1"
     " (microsoft/LoRA, issue 165, open). The paper takes each run's best epoch; here, as in that"
-    " code, the last one counts. Table 11 has a length penalty of 0.9, the code's README 0.8. For r = 4"
-    " on W_q and W_v the formula of section 5.1 gives 0.39 M parameters, Table 3 has 0.35 M."
+    " code, the last one counts. Table 11 has a length penalty of 0.9, the code's README 0.8. For"
+    " r = 4 on W_q and W_v, section 5.1's formula gives 0.39 M parameters, Table 3 has 0.35 M."
 )
 # Method, options, learning rate. Table 11 has LoRA's. The others are not in the paper: full
 # fine-tuning as in Li & Liang 2021, from whom Table 3 quotes it, adapters and prefix ours.

@@ -8,26 +8,25 @@ systems' published outputs for the E2E test set, 630 meaning representations, ag
 scores (Dušek et al. 2020, table 6): BLEU and NIST equal to all published digits, ROUGE-L within
 0.16 points, because Stanford's tokenizer is replaced by mteval's.
 
-    system    BLEU               NIST               ROUGE-L
-    TGen      65.93 (65.93)      8.6094 (8.6094)    68.42 (68.50)
-    Slug      66.19 (66.19)      8.6130 (8.6130)    67.61 (67.72)
-    TUDA      56.57 (56.57)      7.4544 (7.4544)    65.98 (66.14)
-    Sheff2    54.36 (54.36)      5.7462 (5.7462)    61.60 (61.52)
+    TGen    BLEU 65.93 (65.93)   NIST 8.6094 (8.6094)   ROUGE-L 68.42 (68.50)
+    Slug         66.19 (66.19)        8.6130 (8.6130)           67.61 (67.72)
+    TUDA         56.57 (56.57)        7.4544 (7.4544)           65.98 (66.14)
+    Sheff2       54.36 (54.36)        5.7462 (5.7462)           61.60 (61.52)
 
-METEOR and CIDEr are left out: nltk's METEOR needs WordNet, a download, and the challenge's
-implementations need Java.
+METEOR and CIDEr are left out: they need Java, and nltk's METEOR a download (WordNet).
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import Counter
 from collections.abc import Sequence
 
 from research_repro.papers.lora.records import Record, mentions
 
-NIST_ORDER = 5  # longest n-gram
-ROUGE_BETA = 1.2  # weight of recall, as in the COCO caption scorer
+NIST_ORDER = 5  # of the longest n-gram
+RECALL_WEIGHT = 1.2**2  # in ROUGE-L, as in the COCO caption scorer
 PUNCTUATION = frozenset(".,;:!?-'\"`()")  # which that scorer removes
 
 
@@ -37,13 +36,12 @@ def scores(texts: Sequence[str], records: Sequence[Record]) -> dict[str, float]:
     BLEU hides wrong facts ("family friendly" for familyFriendly[no]); the slots show them.
     """
     references = [record.references for record in records]
-    pairs = zip(records, texts, strict=True)
-    stated = [ok for record, text in pairs for ok in mentions(record.slots, text).values()]
+    stated = [mentions(r.slots, text) for r, text in zip(records, texts, strict=True)]
     return {
         "bleu": bleu(texts, references),
         "nist": nist(texts, references),
         "rouge_l": rouge_l(texts, references),
-        "slots": 100 * sum(stated) / len(stated),
+        "slots": 100 * sum(sum(row.values()) for row in stated) / sum(map(len, stated)),
     }
 
 
@@ -55,10 +53,7 @@ def bleu(texts: Sequence[str], references: Sequence[Sequence[str]]) -> float:
     """
     from sacrebleu import corpus_bleu
 
-    streams = [
-        [row[i] if i < len(row) else None for row in references]
-        for i in range(max(map(len, references)))
-    ]
+    streams = list(itertools.zip_longest(*references))  # the i-th references of all texts
     return round(corpus_bleu(list(texts), streams, lowercase=True, tokenize="13a").score, 6)
 
 
@@ -72,16 +67,16 @@ def nist(texts: Sequence[str], references: Sequence[Sequence[str]]) -> float:
     sentences = [_tokens(text) for text in texts]
     tokens = [[_tokens(text) for text in row] for row in references]
     frequency = Counter(ngram for row in tokens for text in row for ngram in _ngrams(text))
-    words = sum(len(text) for row in tokens for text in row)
-    frequency[()] = words  # a word's information (eq. 2) is relative to all words
+    words = frequency[()] = sum(len(text) for row in tokens for text in row)  # for eq. 2
     information, total = [0.0] * (NIST_ORDER + 1), [0] * (NIST_ORDER + 1)
     for sentence, row in zip(sentences, tokens, strict=True):
         counts = [Counter(_ngrams(text)) for text in row]
         for ngram, n in Counter(_ngrams(sentence)).items():
             total[len(ngram)] += n
-            if matched := min(n, max(count.get(ngram, 0) for count in counts)):
-                bits = math.log2(frequency[ngram[:-1]] / frequency[ngram])
-                information[len(ngram)] += matched * bits
+            if hits := min(n, max(count.get(ngram, 0) for count in counts)):
+                information[len(ngram)] += hits * math.log2(
+                    frequency[ngram[:-1]] / frequency[ngram]
+                )
     mean = sum(bits / max(1, n) for bits, n in zip(information, total, strict=True))
     reference_length = words / sum(map(len, references)) * len(texts)
     return float(mean * nist_length_penalty(reference_length, sum(map(len, sentences))))
@@ -97,9 +92,8 @@ def rouge_l(texts: Sequence[str], references: Sequence[Sequence[str]]) -> float:
         pairs = [scorer.score(reference, text)["rougeL"] for reference in row]
         precision = max(pair.precision for pair in pairs)
         recall = max(pair.recall for pair in pairs)
-        weight = ROUGE_BETA**2
-        below = recall + weight * precision
-        values.append((1 + weight) * precision * recall / below if below else 0.0)
+        below = recall + RECALL_WEIGHT * precision
+        values.append((1 + RECALL_WEIGHT) * precision * recall / below if below else 0.0)
     return 100 * math.fsum(values) / len(values)
 
 
@@ -111,8 +105,9 @@ class _Words:
 def _tokens(text: str) -> list[str]:
     from sacrebleu.tokenizers.tokenizer_13a import Tokenizer13a
 
-    return str(Tokenizer13a()(text.lower())).split()
+    return str(Tokenizer13a()(text.lower())).split()  # type: ignore[no-untyped-call]
 
 
 def _ngrams(tokens: Sequence[str]) -> list[tuple[str, ...]]:
-    return [gram for n in range(NIST_ORDER) for gram in zip(*(tokens[i:] for i in range(n + 1)))]
+    orders = range(1, NIST_ORDER + 1)
+    return [tuple(tokens[i : i + n]) for n in orders for i in range(len(tokens) - n + 1)]
