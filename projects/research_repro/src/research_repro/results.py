@@ -215,7 +215,7 @@ def compare(outcome: Outcome, other: Outcome) -> list[Comparison]:
 
 def _compare_claim(here: Verdict, there: Verdict | None) -> Comparison:
     if there is None or here.holds is None or there.holds is None:
-        return Comparison(here.id, here.measured, there and there.measured, None)
+        return Comparison(here.id, here.measured, there.measured if there else None, None)
     intervals, shift = [v.interval for v in (here, there) if v.interval], None
     half = math.hypot(*(high - low for low, high in intervals)) / 2 if len(intervals) == 2 else 0
     if half and here.measured is not None and there.measured is not None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 # Text stays text, which is smaller and searchable; equal figures get equal files.
-_SVG = {"svg.fonttype": "none", "svg.hashsalt": "seedbed"}
+_SVG: Any = {"svg.fonttype": "none", "svg.hashsalt": "seedbed"}
 _settings_lock = threading.Lock()  # matplotlib's settings are global
 
 

@@ -82,9 +82,11 @@ def mlflow_experiment(client: MlflowClient, name: str, data_dir: Path | None = N
     name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or name
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
-        local = data_dir and not os.environ.get("MLFLOW_TRACKING_URI")
+        files = artifacts_uri(data_dir) if data_dir else None
+        if os.environ.get("MLFLOW_TRACKING_URI"):
+            files = None
         try:
-            return str(client.create_experiment(name, artifacts_uri(data_dir) if local else None))
+            return str(client.create_experiment(name, files))
         except MlflowException as error:
             # Another process may have created it in the meantime.
             experiment = client.get_experiment_by_name(name)
