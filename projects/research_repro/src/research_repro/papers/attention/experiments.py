@@ -1,0 +1,144 @@
+"""The cells: `exact` compares with torch's modules; every other trains one row of Table 3."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from research_repro.paper import Cell, Result, Scale
+from research_repro.papers.attention import data, method
+from research_repro.papers.attention.method import Attend, Shape, Transformer
+from research_repro.runs.workspace import Workspace
+
+_COMMON = {"batch": 48, "warmup": 150, "smoothing": 0.1}
+SETTINGS: dict[Scale, dict[str, Any]] = {
+    "smoke": {**_COMMON, "steps": 300, "numbers": 2, "tests": 100},
+    "laptop": {**_COMMON, "steps": 1_000, "numbers": 3, "tests": 300},
+}
+ROWS: dict[str, dict[str, Any]] = {  # what differs from the base; those after "seen" not in smoke
+    "base": {},
+    "no-positions": {"shape": {"positions": "none"}},
+    "heads-1": {"shape": {"heads": 1, "d_k": 64, "d_v": 64}},  # (A)
+    "heads-32": {"shape": {"heads": 32, "d_k": 2, "d_v": 2}},
+    "small-d_k": {"shape": {"d_k": 4}},  # (B): a quarter, as in the paper
+    "learned": {"shape": {"positions": "learned"}},  # (E)
+    "no-smoothing": {"smoothing": 0.0},  # (D)
+    "few": {"batches": 10},  # (D): few sentences, which can be learned by heart
+    "few-dropout": {"batches": 10, "shape": {"dropout": 0.1}},
+    "heads-8": {"shape": {"heads": 8, "d_k": 8, "d_v": 8}},
+}
+
+
+def cells(scale: Scale, seeds: Sequence[int]) -> list[Cell]:
+    """The checks and the rows of Table 3; the smoke scale has no `few` and no 8 heads."""
+    rows = {"exact": {}, **ROWS}
+    names = list(rows)[: 8 if scale == "smoke" else None]
+    common = SETTINGS["smoke" if scale == "smoke" else "laptop"]
+    return [Cell(name, seed, {**common, **rows[name]}) for seed in seeds for name in names]
+
+
+def run_cell(
+    cell: Cell, workspace: Workspace, attend: Attend = method.scaled_dot_product_attention
+) -> Result:
+    """The result of a cell; `attend` replaces equation 1."""
+    torch.manual_seed(cell.seed)
+    if cell.name == "exact":
+        return check(attend)
+    row, most = cell.settings, cell.settings["numbers"]
+
+    def batch(step: int) -> tuple[Tensor, Tensor]:
+        step %= row.get("batches", step + 1)
+        return data.sentences(row["batch"], (1, most), seed=cell.seed, step=step)
+
+    model = Transformer(len(data.VOCABULARY), Shape(**row.get("shape", {})), attend)
+    losses = method.train(model, batch, cell, workspace)
+    result = evaluate(model.eval(), row["tests"], most)
+    return {**result, "losses": losses[::5], **(look(model) if cell.name == "base" else {})}
+
+
+@torch.no_grad()
+def evaluate(model: Transformer, count: int, most: int) -> dict[str, Any]:
+    """Nats and accuracy per token, and share of exact translations, for numbers never trained on.
+
+    Lists: for sentences of 1 to `most` numbers, as in training, then for longer ones.
+    """
+    nats, accuracy, exact = [], [], []
+    for numbers in range(1, most + 2):
+        source, target = data.sentences(count, (numbers, numbers), seed=0, held_out=True)
+        logits, expected = model(source, target[:, :-1]), target[:, 1:]
+        nats.append(float(method.smoothed_loss(logits, expected, 0)))
+        correct = (logits.argmax(-1) == expected)[expected != method.PAD]
+        accuracy.append(float(correct.float().mean()))
+        pairs = zip(method.translate(model, source, expected.shape[1]), expected, strict=True)
+        exact.append(sum(data.words(a) == data.words(b) for a, b in pairs) / count)
+    return {"nats": nats, "accuracy": accuracy, "exact": exact}
+
+
+@torch.no_grad()
+def look(model: Transformer) -> dict[str, Any]:
+    """A sentence and the attention (heads, t, s) of its English to its German, last layer."""
+    source, target = data.encode([data.HELD_OUT[40:42]])
+    model(source, target[:, :-1])
+    weights = model.decoder[-1].get_submodule("cross_attention.function").weights[0]
+    return {
+        "german": data.words(source[0]),
+        "english": data.words(target[0, 1:]),
+        "maps": weights.tolist(),
+    }
+
+
+@torch.no_grad()
+def check(attend: Attend = method.scaled_dot_product_attention) -> dict[str, float]:
+    """Differences in float64 that should be 0, and the variance of dot products over d_k."""
+    model = Transformer(50, Shape(), attend).double()
+    for weight in model.parameters():
+        weight += 0.1 * torch.randn_like(weight)  # biases and norms then matter
+    source, target = torch.randint(3, 50, (2, 4, 12))
+    source[0, 8:] = method.PAD
+    logits, later = model(source, target), target.clone()
+    later[:, 6:] = torch.randint(3, 50, (4, 6))
+    pairs = method.sinusoids(100, 64).unflatten(-1, (-1, 2)).flip(-1)  # cosine and sine
+    waves = torch.view_as_complex(pairs.contiguous())
+    products = [torch.randn(2, 20_000, d).prod(0).sum(1).var() / d for d in (4, 16, 64)]
+    return {
+        "torch": float((logits - torch_logits(model, source, target)).abs().max()),
+        "future": float((logits - model(source, later))[:, :6].abs().max()),
+        # Seven positions on is a rotation, whatever the position: a linear function.
+        "offset": float((waves[7:] - waves[:-7] * waves[7]).abs().max()),
+        "variance": float(sum(products) / len(products)),
+    }
+
+
+def torch_logits(model: Transformer, source: Tensor, target: Tensor) -> Tensor:
+    """The output of `torch.nn.Transformer` with the weights and the embeddings of `model`."""
+    theirs = nn.Transformer(64, 4, 2, 2, 256, dropout=0.0, batch_first=True).double()
+    theirs.encoder.norm = theirs.decoder.norm = None  # the paper has none after the last layer
+    layers = zip(
+        [*model.encoder, *model.decoder],
+        [*theirs.encoder.layers, *theirs.decoder.layers],
+        strict=True,
+    )
+    for ours, layer in layers:
+        *attentions, feed_forward = ours.children()
+        for number, sublayer in enumerate(ours.children(), 1):
+            layer.get_submodule(f"norm{number}").load_state_dict(sublayer.norm.state_dict())
+        for sublayer, name in zip(attentions, ("self_attn", "multihead_attn"), strict=False):
+            copy_attention(sublayer.function, layer.get_submodule(name))
+        layer.linear1.load_state_dict(feed_forward.function[0].state_dict())
+        layer.linear2.load_state_dict(feed_forward.function[2].state_dict())
+    hidden, future = source == method.PAD, ~method.causal_mask(target.shape[1])
+    masks = {"src_key_padding_mask": hidden, "memory_key_padding_mask": hidden, "tgt_mask": future}
+    return theirs(model.embed(source), model.embed(target), **masks) @ model.embedding.weight.T
+
+
+@torch.no_grad()
+def copy_attention(ours: Any, theirs: Any) -> None:
+    """Copy the weights of a MultiHeadAttention to torch's own, whose biases become 0."""
+    weights = ours.query.weight, ours.key.weight, ours.value.weight
+    theirs.in_proj_weight.copy_(torch.cat(weights))
+    theirs.out_proj.weight.copy_(ours.output.weight)
+    theirs.in_proj_bias.zero_()
+    theirs.out_proj.bias.zero_()
