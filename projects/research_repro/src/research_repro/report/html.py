@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import logging
 from datetime import datetime
+from functools import cache
 from importlib import resources
 
 from jinja2 import Environment, PackageLoader
@@ -18,13 +19,6 @@ from research_repro.report import words
 from research_repro.report.dots import dot_plot
 from research_repro.results import Outcome, compare
 from seedbed.errors import public_message
-
-_templates = Environment(
-    loader=PackageLoader("research_repro", "report"),
-    autoescape=True,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
 
 
 def report_html(
@@ -37,29 +31,41 @@ def report_html(
     other = published if published is not outcome and outcome.cells else None
     compared = compare(outcome, other) if other else []
     tolerances = {claim.id: claim.tolerance for claim in paper.claims}
-    return _templates.get_template("report.jinja").render(
-        title=f"{paper.title} · {outcome.scale}",
-        styles=_styles(),
-        live=Markup(live),
-        paper=paper,
-        outcome=outcome,
-        published=other,
-        compared={item.id: item for item in compared},
-        apart=[item.id for item in compared if item.shift and abs(item.shift) > 1],
-        plots={v.id: dot_plot(v, tolerances[v.id]) for v in outcome.verdicts if v.id in tolerances},
-        figures=[_draw(figure, outcome.results) for figure in paper.figures if outcome.cells],
-        deviations=[item for item in paper.deviations if outcome.scale in item.scales],
-        command=_command(paper, outcome),
-        words=words,
-        machine=machine,
-        date=date,
+    return (
+        templates("report")
+        .get_template("report.jinja")
+        .render(
+            title=f"{paper.title} · {outcome.scale}",
+            styles=_styles(),
+            live=Markup(live),
+            paper=paper,
+            outcome=outcome,
+            published=other,
+            compared={item.id: item for item in compared},
+            apart=[item.id for item in compared if item.shift and abs(item.shift) > 1],
+            plots={
+                v.id: dot_plot(v, tolerances[v.id]) for v in outcome.verdicts if v.id in tolerances
+            },
+            figures=[_draw(figure, outcome.results) for figure in paper.figures if outcome.cells],
+            deviations=[item for item in paper.deviations if outcome.scale in item.scales],
+            command=_command(paper, outcome),
+        )
     )
 
 
 def document(title: str, body: str) -> str:
     """A whole page with the styles of the report. `body` is HTML, `title` is text."""
-    page = _templates.get_template("page.jinja")
+    page = templates("report").get_template("page.jinja")
     return page.render(title=title, body=Markup(body), styles=_styles())
+
+
+@cache
+def templates(folder: str) -> Environment:
+    """The templates in a folder of the package, with functions that put results into words."""
+    loader = PackageLoader("research_repro", folder)
+    environment = Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment.globals |= {"words": words, "date": date, "machine": machine}
+    return environment
 
 
 def machine(outcome: Outcome) -> str:

@@ -19,12 +19,12 @@ from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
 from research_repro.config import Config
-from research_repro.paper import Paper, Results, Scale, judge
+from research_repro.paper import Paper, Scale
 from research_repro.papers import find_paper, paper_names
 from research_repro.report.html import document, report_html
 from research_repro.results import Outcome, outcome_json
 from research_repro.serve.job import Job, Progress
-from research_repro.serve.pages import Stored, load_stored, render
+from research_repro.serve.pages import Stored, empty_outcome, load_stored, render
 from seedbed.errors import BadInput, NotFound, public_message
 from seedbed.server import service
 from seedbed.server.service import Caller, CleanText
@@ -83,15 +83,16 @@ def _add_pages(app: FastAPI, config: Config, job: Job) -> None:
         paper = find_paper(name, config.papers_dir)
         stored = load_stored(config, paper, scale)
         above = render("above", paper, scale, stored, job.progress)
-        outcome = stored.shown or _empty(paper, scale)
+        outcome = stored.own or stored.published or empty_outcome(paper, scale)
         html = report_html(paper, outcome, stored.published, live=above)
         return HTMLResponse(html, headers=_POLICY)
 
     @app.get("/papers/{name}/report.html", include_in_schema=False)
     def download(name: str, _: Caller, scale: Scale = "laptop") -> HTMLResponse:
-        paper, stored, outcome = _find_results(config, name, scale)
+        stored, outcome = _find_results(config, name, scale)
+        html = report_html(find_paper(name, config.papers_dir), outcome, stored.published)
         file = {"content-disposition": f"attachment; filename={name}-{scale}.html"}
-        return HTMLResponse(report_html(paper, outcome, stored.published), headers=_POLICY | file)
+        return HTMLResponse(html, headers=_POLICY | file)
 
     @app.get("/live.js", include_in_schema=False)
     def script(_: Caller) -> Response:
@@ -111,7 +112,7 @@ def _add_api(app: FastAPI, config: Config, job: Job) -> None:
     @app.get("/api/papers/{name}/results")
     def get_results(name: str, _: Caller, scale: Scale = "laptop") -> dict[str, Any]:
         """The results of the last run here, or else the published ones (`published` is true)."""
-        _paper, stored, outcome = _find_results(config, name, scale)
+        stored, outcome = _find_results(config, name, scale)
         return {"published": stored.own is None, **outcome_json(outcome)}
 
     @app.get("/api/runs")
@@ -143,15 +144,9 @@ def _load_papers(config: Config) -> tuple[list[Paper], list[str]]:
     return papers, problems
 
 
-def _find_results(config: Config, name: str, scale: Scale) -> tuple[Paper, Stored, Outcome]:
-    paper = find_paper(name, config.papers_dir)
-    stored = load_stored(config, paper, scale)
-    if stored.shown is None:
+def _find_results(config: Config, name: str, scale: Scale) -> tuple[Stored, Outcome]:
+    stored = load_stored(config, find_paper(name, config.papers_dir), scale)
+    outcome = stored.own or stored.published
+    if outcome is None:
         raise NotFound(f"No results of {name} at {scale} scale.", hint=stored.problem)
-    return paper, stored, stored.shown
-
-
-def _empty(paper: Paper, scale: Scale) -> Outcome:
-    """The outcome without results: no claim is measured."""
-    verdicts = [judge(claim, Results({}), scale) for claim in paper.claims]
-    return Outcome(paper.name, paper.version, scale, [], 0.0, {}, verdicts, {})
+    return stored, outcome

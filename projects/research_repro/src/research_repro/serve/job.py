@@ -1,11 +1,9 @@
 """A run in the background, one at a time.
 
-    job = Job(config)
-    job.start(paper, "laptop")
-    job.progress.text          # "5 of 27 cells finished, about 12 min left. Now: full-seed1."
-    job.stop()                 # finished cells are stored; the next start continues
-
-A file in the data folder records the run, so that the next server can offer to continue it.
+job = Job(config)
+job.start(paper, "laptop")
+job.progress.text          # "5 of 27 cells finished, about 12 min left. Now: full-seed1."
+job.stop()                 # finished cells are stored; the next start continues
 """
 
 from __future__ import annotations
@@ -13,7 +11,6 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import threading
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Literal
@@ -67,7 +64,8 @@ class Job:
     """Runs a paper in a thread; its cells run in processes."""
 
     def __init__(self, config: Config) -> None:
-        self._config, self._file = config, config.data_dir / "last_run.json"
+        self._config = config
+        self._file = config.data_dir / "last_run.json"  # for the next server, to continue the run
         self._lock, self._stopping = threading.Lock(), threading.Event()
         self._thread = threading.Thread()
         self.progress: Progress | None = None
@@ -76,14 +74,14 @@ class Job:
             if self.progress.state == "running":  # the server was killed
                 self.progress.state = "stopped"
 
-    def start(self, paper: Paper, scale: Scale, seeds: Sequence[int] | None = None) -> Progress:
+    def start(self, paper: Paper, scale: Scale, seeds: list[int] | None = None) -> Progress:
         """Start or continue a run. Raises Conflict while one is in progress."""
         with self._lock:
             if self._thread.is_alive():
                 raise Conflict("A run is in progress.", hint="Stop it first, or wait for its end.")
             cells = paper.cells(scale, paper.seeds[scale] if seeds is None else seeds)
             waiting = {cell.id: "waiting" for cell in cells}
-            self.progress = Progress(paper.name, scale, seeds and list(seeds), waiting)
+            self.progress = Progress(paper.name, scale, seeds, waiting)
             self._stopping.clear()
             self._save(self.progress)
             self._thread = threading.Thread(
