@@ -109,6 +109,6 @@ class TestRun:
 
     def test_an_unreachable_cluster_is_an_error(self, toy: Paper, config: Config) -> None:
         pytest.importorskip("ray")
-        config = config.model_copy(update={"ray_address": "127.0.0.1:9"})
+        config = config.model_copy(update={"ray_address": "no address"})
         with pytest.raises(Unavailable, match="No Ray cluster at"):
             run_paper(toy, "smoke", config)

@@ -98,10 +98,10 @@ def _idle_worker(workers: list[_Worker], load: Load, workspace: Workspace) -> _W
 
 def _receive(worker: _Worker, workers: list[_Worker], sweep: Sweep) -> None:
     assert worker.cell is not None
-    cell, message = worker.cell, None
-    with suppress(EOFError, OSError):
-        message = worker.connection.recv()
-    if message is None:
+    cell = worker.cell
+    try:
+        message: Message = worker.connection.recv()
+    except (EOFError, OSError):  # the process died
         worker.process.join()
         workers.remove(worker)
         code = worker.process.exitcode or 0
@@ -110,9 +110,6 @@ def _receive(worker: _Worker, workers: list[_Worker], sweep: Sweep) -> None:
     if message[0] != "step":
         worker.cell, worker.slots = None, 0
     sweep.receive(cell, message)
-
-
-# ── in a process that runs cells ────────────────────────────────────────────────────────────
 
 
 def _work(connection: Connection, load: Load, workspace: Workspace) -> None:

@@ -25,8 +25,7 @@ from research_repro.runs.workspace import Workspace
 from seedbed.files import disk_errors, write_text
 
 Record = dict[str, Any]
-"""A stored cell: its identity (see `Workspace.identity`), "result", its "seconds", and "elapsed",
-the seconds of the run when it finished."""
+"""`Workspace.identity`, "result", "seconds", and "elapsed": those of the run when it finished."""
 Message = tuple[Literal["step", "finish", "fail", "stop"], tuple[Any, ...]]
 """From the process of a cell: (step, total), (result, seconds), (reason,) or (error,)."""
 

@@ -68,11 +68,10 @@ class Workspace:
         digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
         target = self.cache / f"{name}-{digest}"
         self.cache.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{target}.lock"):
+        with FileLock(f"{target}.lock"), disk_errors(f"The artifact {name}", target):
             if not target.exists():
-                with disk_errors(f"The artifact {name}", target), new_folder(target) as folder:
-                    with fork_rng(devices=[]):
-                        make(folder)
+                with fork_rng(devices=[]), new_folder(target) as folder:
+                    make(folder)
         return target
 
     def steps(self, cell: Cell, total: int, **state: Any) -> Iterator[int]:
