@@ -116,29 +116,33 @@ def torch_logits(model: Transformer, source: Tensor, target: Tensor) -> Tensor:
     """The output of `torch.nn.Transformer` with the weights and the embeddings of `model`."""
     theirs = nn.Transformer(64, 4, 2, 2, 256, dropout=0.0, batch_first=True).double()
     theirs.encoder.norm = theirs.decoder.norm = None  # the paper has none after the last layer
-    layers = zip(
-        [*model.encoder, *model.decoder],
-        [*theirs.encoder.layers, *theirs.decoder.layers],
-        strict=True,
-    )
-    for ours, layer in layers:
-        *attentions, feed_forward = ours.children()
-        for number, sublayer in enumerate(ours.children(), 1):
-            layer.get_submodule(f"norm{number}").load_state_dict(sublayer.norm.state_dict())
-        for sublayer, name in zip(attentions, ("self_attn", "multihead_attn"), strict=False):
-            copy_attention(sublayer.function, layer.get_submodule(name))
-        layer.linear1.load_state_dict(feed_forward.function[0].state_dict())
-        layer.linear2.load_state_dict(feed_forward.function[2].state_dict())
+    layers = [*theirs.encoder.layers, *theirs.decoder.layers]
+    for ours, layer in zip([*model.encoder, *model.decoder], layers, strict=True):
+        copy_layer(ours, layer)
     hidden, future = source == method.PAD, ~method.causal_mask(target.shape[1])
     masks = {"src_key_padding_mask": hidden, "memory_key_padding_mask": hidden, "tgt_mask": future}
     return theirs(model.embed(source), model.embed(target), **masks) @ model.embedding.weight.T
 
 
+def copy_layer(ours: Any, theirs: Any) -> None:
+    """Copy an encoder or decoder layer to torch's own."""
+    *attentions, feed_forward = sublayers = list(ours.children())
+    for sublayer, name in zip(sublayers, ("norm1", "norm2", "norm3"), strict=False):
+        getattr(theirs, name).load_state_dict(sublayer.norm.state_dict())
+    for sublayer, name in zip(attentions, ("self_attn", "multihead_attn"), strict=False):
+        copy_attention(sublayer.function, getattr(theirs, name))
+    theirs.linear1.load_state_dict(feed_forward.function[0].state_dict())
+    theirs.linear2.load_state_dict(feed_forward.function[2].state_dict())
+
+
 @torch.no_grad()
-def copy_attention(ours: Any, theirs: Any) -> None:
-    """Copy the weights of a MultiHeadAttention to torch's own, whose biases become 0."""
-    weights = ours.query.weight, ours.key.weight, ours.value.weight
-    theirs.in_proj_weight.copy_(torch.cat(weights))
-    theirs.out_proj.weight.copy_(ours.output.weight)
-    theirs.in_proj_bias.zero_()
-    theirs.out_proj.bias.zero_()
+def copy_attention(ours: method.MultiHeadAttention, theirs: nn.MultiheadAttention) -> None:
+    """Copy the weights of an attention to torch's own, whose biases become 0."""
+    weights = torch.cat([ours.query.weight, ours.key.weight, ours.value.weight])
+    biases = {
+        "in_proj_bias": torch.zeros(len(weights)),
+        "out_proj.bias": torch.zeros(len(weights) // 3),
+    }
+    theirs.load_state_dict(
+        {"in_proj_weight": weights, "out_proj.weight": ours.output.weight, **biases}
+    )

@@ -51,7 +51,7 @@ def positions(_results: Results) -> Drawing:
     """The sinusoids, and the dot products between them."""
     from research_repro.papers.attention.method import sinusoids
 
-    table = sinusoids(100, 64)
+    table = sinusoids(100, 64).numpy()
     figure, (left, right) = new_figure(11, 4, columns=2)
     left.imshow(table, cmap="RdBu", aspect="auto")
     left.set(xlabel="dimension", ylabel="position", title="PE(pos)")
