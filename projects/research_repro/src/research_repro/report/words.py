@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 
 from research_repro.paper import Verdict
@@ -66,14 +67,16 @@ def _size(verdict: Verdict) -> float:
 
 
 def tolerance(verdict: Verdict) -> str:
-    """The tolerance, with typographic minus signs.
+    """The tolerance, with powers of ten and minus signs as in print.
 
     >>> from research_repro.paper import Claim, Results, judge, within
     >>> claim = Claim("c", "Table 1", "It is fast.", "3×", lambda _: [], within(-1, 20, "×"))
     >>> tolerance(judge(claim, Results({}), "smoke"))
     '−1 to 20×'
     """
-    return verdict.tolerance.replace("-", "−").replace(" ×", "×")
+    text = re.sub(r"-?[\d.]+e[+-]\d+", lambda match: number(float(match[0])), verdict.tolerance)
+    text = re.sub(r"-(?=\d)", "−", text)
+    return text.removesuffix(" ×") + "×" * text.endswith(" ×")
 
 
 def duration(seconds: float) -> str:
