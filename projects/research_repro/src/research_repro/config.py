@@ -47,6 +47,6 @@ class Config(BaseSettings):
     )
     ray_address: str | None = Field(
         None,
-        description="Address of a Ray cluster that runs the cells, e.g. ray://head:10001 or auto"
-        " (extra `ray`). Default: processes on this machine.",
+        description="Address of a Ray cluster that runs the cells: HOST:6379, or auto on a node of"
+        " the cluster (extra `ray`). Default: processes on this machine.",
     )
