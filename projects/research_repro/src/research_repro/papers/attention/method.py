@@ -82,7 +82,8 @@ class MultiHeadAttention(nn.Module):
         )
         heads, weights = self.attend(q, k, v, mask)
         self.weights = weights.detach()
-        return self.output(heads.transpose(1, 2).flatten(2))
+        output: Tensor = self.output(heads.transpose(1, 2).flatten(2))
+        return output
 
 
 class FeedForward(nn.Sequential):
@@ -104,7 +105,8 @@ class Sublayer(nn.Module):
 
     def forward(self, x: Tensor, *others: Tensor | None) -> Tensor:
         """x (b, n, d_model) and further arguments of the function → (b, n, d_model)."""
-        return self.norm(x + self.dropout(self.function(x, *others)))
+        x = self.norm(x + self.dropout(self.function(x, *others)))
+        return x
 
 
 class EncoderLayer(nn.Module):
@@ -117,7 +119,8 @@ class EncoderLayer(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """x (b, s, d_model) → (b, s, d_model)."""
-        return self.feed_forward(self.attention(x, x, mask))
+        x = self.feed_forward(self.attention(x, x, mask))
+        return x
 
 
 class DecoderLayer(nn.Module):
@@ -132,7 +135,8 @@ class DecoderLayer(nn.Module):
     def forward(self, x: Tensor, memory: Tensor, mask: Tensor, memory_mask: Tensor) -> Tensor:
         """x (b, t, d_model), memory (b, s, d_model) → (b, t, d_model)."""
         x = self.attention(x, x, mask)
-        return self.feed_forward(self.cross_attention(x, memory, memory_mask))
+        x = self.feed_forward(self.cross_attention(x, memory, memory_mask))
+        return x
 
 
 def causal_mask(n: int) -> Tensor:
@@ -181,7 +185,8 @@ class Transformer(nn.Module):
     def embed(self, tokens: Tensor) -> Tensor:
         """Sections 3.4 and 3.5: tokens (b, n) → embeddings · √d_model + positions."""
         scaled = self.embedding(tokens) * math.sqrt(self.embedding.embedding_dim)
-        return self.dropout(scaled + self.positions[: tokens.shape[1]])
+        x: Tensor = self.dropout(scaled + self.positions[: tokens.shape[1]])
+        return x
 
     def encode(self, source: Tensor) -> Tensor:
         """Source tokens (b, s) → memory (b, s, d_model)."""
