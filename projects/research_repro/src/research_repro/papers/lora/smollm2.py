@@ -3,9 +3,9 @@
     cells("laptop", [0, 1, 2])[0].id        # 'smollm2-full-seed0'
     run(cells("laptop", [0])[1], workspace)["bleu"]
 
-100 steps of 8 examples are 800 examples for every method, about 11 minutes a seed with two cores
-that multiply bfloat16 (AVX-512 or AMX); without them a step takes about twice as long. The learning
-rates come from a search on other seeds; the paper tunes them for each method too (appendix D).
+100 steps of 8 examples are about 13 minutes a seed for all methods, with two cores that multiply
+bfloat16 (AVX-512 or AMX); others take twice as long, for which RESEARCH_MINUTES sets a limit. The
+learning rates are those of a first trial, not of a search; the paper tunes LoRA's (appendix D).
 """
 
 from __future__ import annotations
