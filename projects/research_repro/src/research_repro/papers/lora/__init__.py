@@ -1,1 +1,75 @@
 """LoRA: Low-Rank Adaptation of Large Language Models (Hu et al. 2021, arXiv 2106.09685)."""
+
+from collections.abc import Sequence
+
+from research_repro.paper import Cell, Deviation, Paper, Result, Scale
+from research_repro.papers.lora.claims import CLAIMS
+from research_repro.papers.lora.figures import FIGURES
+from research_repro.runs.workspace import Workspace
+
+
+def _cells(scale: Scale, seeds: Sequence[int]) -> list[Cell]:
+    from research_repro.papers.lora.experiments import cells
+
+    return cells(scale, seeds)
+
+
+def _run_cell(cell: Cell, workspace: Workspace) -> Result:
+    from research_repro.papers.lora.experiments import run_cell
+
+    return run_cell(cell, workspace)
+
+
+PAPER = Paper(
+    name="lora",
+    title="LoRA: Low-Rank Adaptation of Large Language Models",
+    authors="Edward J. Hu et al.",
+    year=2021,
+    url="https://arxiv.org/abs/2106.09685",
+    summary="Freeze a pre-trained model and train the product of two small matrices beside each"
+    " weight: fine-tuning's quality with a fraction of its parameters and no latency. Here with"
+    " SmolLM2 on data-to-text, and with a tiny GPT for ranks, matrices, latency and subspaces.",
+    claims=CLAIMS,
+    cells=_cells,
+    run_cell=_run_cell,
+    seeds={"smoke": (0, 1), "laptop": (0, 1, 2), "paper": (0, 1, 2)},
+    deviations=(
+        Deviation(
+            "RoBERTa, DeBERTa, GPT-2 medium and large, GPT-3 175B",
+            "SmolLM2-135M, and a GPT of 0.8 M parameters (smoke: 0.1 M) pre-trained here",
+            "An hour on two cores; the tiny model makes sweeps and several bases affordable.",
+        ),
+        Deviation(
+            "GLUE, WikiSQL, SAMSum, E2E NLG, WebNLG, DART",
+            "restaurant descriptions from a grammar of our own, 300 test records (smoke: 60)",
+            "Runs without a download. RESEARCH_DATA reads E2E for SmolLM2.",
+        ),
+        Deviation(
+            "5 epochs, linear schedule with 500 warm-up steps",
+            "100 steps of 8 (SmolLM2), 150 of 16 (tiny GPT; smoke: 60), 5 to 10 % warm-up",
+            "Long enough for LoRA's plateau; fewer steps would favour fine-tuning.",
+        ),
+        Deviation(
+            "learning rates by search, 2e-4 for LoRA on E2E",
+            "2e-3 (SmolLM2), 1e-2 (tiny GPT), fixed before; each method has its own",
+            "Fewer steps need larger ones. They were searched with other seeds.",
+        ),
+        Deviation(
+            "BLEU, NIST, METEOR, ROUGE-L, CIDEr",
+            "BLEU, NIST, ROUGE-L and slot accuracy",
+            "METEOR and CIDEr need Java or a download. Slot accuracy shows wrong facts.",
+            ("smoke", "laptop", "paper"),
+        ),
+        Deviation(
+            "Figures 3 and 4 and Table 7 with the 48th layer of GPT-3",
+            "the mean over W_q and W_v of all layers of the tiny GPT",
+            "No layer is picked by its result.",
+        ),
+        Deviation(
+            "latency of GPT-2 medium on a Quadro RTX8000",
+            "of the tiny GPT (0.8 M, random weights) on the CPU, batches of up to 16 × 64 tokens",
+            "Times do not depend on the values of the weights.",
+        ),
+    ),
+    figures=FIGURES,
+)

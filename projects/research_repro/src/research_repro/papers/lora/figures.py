@@ -1,0 +1,144 @@
+"""The figures of the paper, drawn again, and two of ours: scores over rank and over bases."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from research_repro.paper import Figure, Results
+from seedbed.observe.figures import new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Drawing
+
+_METHODS = {"full": "fine-tuning", "lora": "LoRA, r = 4"}
+_RANKS = {1: "tiny-r1", 2: "tiny-r2", 4: "tiny-lora", 8: "tiny-r8", 64: "tiny-r64"}
+
+
+def methods(results: Results) -> Drawing | None:
+    """BLEU over the number of trained parameters, one point for each seed (like Figure 2)."""
+    groups = {
+        "SmolLM2": ("smollm2-full", "smollm2-lora", "smollm2-lora-qv"),
+        "GPT-2": ("gpt2-full", "gpt2-lora", "gpt2-adapter", "gpt2-prefix"),
+        "tiny GPT": ("tiny-full", "tiny-lora"),
+    }
+    groups["SmolLM2"] += ("smollm2-bitfit", "smollm2-adapter")
+    groups["tiny GPT"] += ("tiny-bitfit", "tiny-adapter", "tiny-prefix")
+    present = {title: names for title, names in groups.items() if any(map(results.of, names))}
+    if not present:
+        return None
+    figure, axes = new_figure(5 * len(present), 4, columns=len(present))
+    panels = axes if len(present) > 1 else [axes]
+    for axis, (title, names) in zip(panels, present.items(), strict=True):
+        for name in filter(results.of, names):
+            runs = results.of(name)
+            shares = [100 * run["trained_parameters"] / run["parameters"] for run in runs]
+            label = name.split("-", 1)[1]
+            axis.plot(shares, [run["bleu"] for run in runs], "o", alpha=0.7, label=label)
+        axis.set(title=title, xscale="log", xlabel="trained parameters (%)", ylabel="BLEU")
+        axis.legend(fontsize=8)
+    return figure
+
+
+def bases(results: Results) -> Drawing | None:
+    """BLEU of LoRA and fine-tuning from three bases."""
+    names = {"weak": "-weak", "middle": "-middle", "strong": ""}
+    if not results.of("tiny-lora-weak"):
+        return None
+    figure, axis = new_figure(6, 4)
+    for method, label in _METHODS.items():
+        scores = {base: _scores(results, f"tiny-{method}{end}") for base, end in names.items()}
+        _line(axis, scores, label)
+    axis.set(xlabel="base", ylabel="BLEU")
+    axis.legend()
+    return figure
+
+
+def ranks(results: Results) -> Drawing | None:
+    """BLEU over the rank of LoRA, with fine-tuning as a line."""
+    scores = {str(rank): _scores(results, name) for rank, name in _RANKS.items()}
+    if not any(scores.values()):
+        return None
+    figure, axis = new_figure(6, 4)
+    _line(axis, scores, "LoRA on W_q and W_v")
+    if full := _scores(results, "tiny-full"):
+        axis.axhline(sum(full) / len(full), color="gray", linestyle="--", label="fine-tuning")
+    axis.set(xlabel="rank r", ylabel="BLEU")
+    axis.legend()
+    return figure
+
+
+def latency(results: Results) -> Drawing | None:
+    """Latency above the base model's in %, by batch size and input length."""
+    runs = results.of("latency")
+    if not runs:
+        return None
+    figure, axes = new_figure(12, 3.6, columns=3)
+    rows = runs[0]["rows"]
+    batches, lengths = (sorted({row[key] for row in rows}) for key in ("batch", "tokens"))
+    for axis, variant in zip(axes, ("merged", "unmerged", "adapter"), strict=True):
+        ratio = {
+            (row["batch"], row["tokens"]): sum(run["rows"][i][variant] for run in runs) / len(runs)
+            for i, row in enumerate(rows)
+        }
+        grid = [[100 * (ratio[b, n] - 1) for n in lengths] for b in batches]
+        _heat_map(axis, grid, -50, 50, "RdYlGn_r")
+        for y, line in enumerate(grid):
+            for x, value in enumerate(line):
+                axis.text(x, y, f"{value:+.0f} %", ha="center", va="center")
+        axis.set_xticks(range(len(lengths)), lengths)
+        axis.set_yticks(range(len(batches)), batches)
+        axis.set(title=variant, xlabel="tokens", ylabel="batch size")
+    return figure
+
+
+def subspace_ranks(results: Results) -> Drawing | None:
+    """φ(A of r = 8, A of r = 64, i, j) for W_q and W_v of the last layer."""
+    return _subspaces(results, ("ranks",), "j of r = 64", "i of r = 8")
+
+
+def subspace_seeds(results: Results) -> Drawing | None:
+    """φ of two seeds with r = 64 for W_q and W_v of the last layer, and of random matrices."""
+    return _subspaces(results, ("seeds", "random"), "j / 4", "i / 4")
+
+
+def _subspaces(results: Results, keys: Sequence[str], x: str, y: str) -> Drawing | None:
+    runs = results.of("subspaces")
+    if not runs:
+        return None
+    layers = runs[0]["layers"][-2:]
+    tables = [(layer["layer"], layer[keys[0]]) for layer in layers]
+    tables += [(key, layers[0][key]) for key in keys[1:]]
+    figure, axes = new_figure(5 * len(tables), 3.6, columns=len(tables))
+    for axis, (title, table) in zip(axes, tables, strict=True):
+        image = _heat_map(axis, table, 0, 1, "viridis")
+        axis.set(title=title, xlabel=x, ylabel=y)
+    figure.colorbar(image, ax=axes, label="φ")
+    return figure
+
+
+def _heat_map(axis: Any, table: Sequence[Sequence[float]], low: float, high: float, c: str) -> Any:
+    return axis.imshow(table, vmin=low, vmax=high, cmap=c, aspect="auto")
+
+
+def _scores(results: Results, cell: str) -> list[float]:
+    return [run["bleu"] for run in results.of(cell)]
+
+
+def _line(axis: Any, scores: dict[str, list[float]], label: str) -> None:
+    """A line through the means, with a dot for each seed."""
+    present = {name: values for name, values in scores.items() if values}
+    means = [sum(values) / len(values) for values in present.values()]
+    (line,) = axis.plot(list(present), means, label=label)
+    for name, values in present.items():
+        axis.plot([name] * len(values), values, "o", color=line.get_color(), alpha=0.6)
+
+
+FIGURES = (
+    Figure("methods", "Figure 2", "Few parameters give the score of fine-tuning.", methods),
+    Figure("bases", "Section 1", "LoRA needs a base that knows the task's parts.", bases),
+    Figure("ranks", "Table 6", "The score hardly depends on the rank.", ranks),
+    Figure("latency", "Figure 5", "Adapters slow down short inputs.", latency),
+    Figure("subspace-ranks", "Figure 3", "r = 8 and r = 64 share directions.", subspace_ranks),
+    Figure("subspace-seeds", "Figure 4", "Two seeds share directions.", subspace_seeds),
+)
