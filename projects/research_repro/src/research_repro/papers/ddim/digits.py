@@ -22,22 +22,19 @@ class Digits:
 
         data, classes = load_digits(return_X_y=True)
         order = torch.randperm(len(data), generator=Generator().manual_seed(0)).numpy()
-        images = torch.tensor(data[order], dtype=torch.float32).view(-1, 1, 8, 8) / 8 - 1
+        data, classes = data[order] / 8 - 1, classes[order]
+        images = torch.tensor(data, dtype=torch.float32).view(-1, 1, 8, 8)
         self.training, self.test = images[:TRAINING], images[TRAINING:]
-        self.test_classes = torch.tensor(classes[order][TRAINING:])
-        self._classifier = MLPClassifier((64, 32), random_state=0, max_iter=100, tol=1e-3)
-        self._classifier.fit(_vectors(self.training), classes[order][:TRAINING])
-
-    def probabilities(self, images: Tensor) -> Tensor:
-        """The classifier's probabilities of the ten classes, shape (n, 10)."""
-        return torch.tensor(self._classifier.predict_proba(_vectors(images)))
+        classifier = MLPClassifier((64, 32), random_state=0, max_iter=100, tol=1e-3)
+        classifier.fit(data[:TRAINING], classes[:TRAINING])
+        self.accuracy = float(classifier.score(data[TRAINING:], classes[TRAINING:]))
+        self._layers = list(zip(classifier.coefs_, classifier.intercepts_, strict=True))
 
     def features(self, images: Tensor) -> Tensor:
         """The 32 values that enter the classifier's last layer, shape (n, 32)."""
-        hidden = torch.tensor(_vectors(images), dtype=torch.float64)
-        layers = zip(self._classifier.coefs_, self._classifier.intercepts_, strict=True)
-        for weights, bias in list(layers)[:-1]:
-            hidden = (hidden @ torch.tensor(weights).double() + torch.tensor(bias)).relu()
+        hidden = images.clamp(-1, 1).flatten(1).double()  # clipped, as in an image file
+        for weights, bias in self._layers[:-1]:
+            hidden = (hidden @ torch.tensor(weights) + torch.tensor(bias)).relu()
         return hidden
 
     def distance(self, images: Tensor) -> float:
@@ -45,21 +42,15 @@ class Digits:
         return frechet_distance(self.features(images), self.features(self.training))
 
 
-def frechet_distance(first: Tensor, second: Tensor) -> float:
+def frechet_distance(a: Tensor, b: Tensor) -> float:
     """Squared Fréchet distance of two Gaussians fitted to features of shape (n, d).
 
-    >>> points = torch.tensor([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
+    >>> points = torch.tensor([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]]).double()
     >>> round(frechet_distance(points, points + 2), 6)
     8.0
     """
-    a, b = first.double(), second.double()
-    means = float(((a.mean(0) - b.mean(0)) ** 2).sum())
     cov_a, cov_b = torch.cov(a.T), torch.cov(b.T)
     # The trace of the square root of a product is the sum of the roots of its eigenvalues.
     roots = torch.linalg.eigvals(cov_a @ cov_b).real.clamp(min=0).sqrt().sum()
-    return means + float(cov_a.trace() + cov_b.trace() - 2 * roots)
-
-
-def _vectors(images: Tensor):  # type: ignore[no-untyped-def]  # a numpy array
-    """Shape (n, 64). Values outside of [-1, 1] are clipped, as in an image file."""
-    return images.clamp(-1, 1).flatten(1).numpy()
+    means = (a.mean(0) - b.mean(0)).square().sum()
+    return float(means + cov_a.trace() + cov_b.trace() - 2 * roots)

@@ -39,12 +39,11 @@ def _grid(group: str) -> Callable[[Results], Drawing | None]:
         if not (finished := results.of("digits")):
             return None
         rows = finished[0]["images"][group]
-        images = np.array([row["images"] for row in rows]).reshape(len(rows), -1, 8, 8)
-        padded = np.pad(images, ((0, 0), (0, 0), (1, 1), (1, 1)), constant_values=8)
-        picture = padded.transpose(0, 2, 1, 3).reshape(len(rows) * 10, -1)
+        images = np.array(list(rows.values())).reshape(len(rows), -1, 8, 8)
+        framed = np.pad(images, ((0, 0), (0, 0), (1, 1), (1, 1)), constant_values=8)
         drawing, axes = new_figure(8, 0.7 * len(rows))
-        axes.imshow(picture, cmap="gray_r", vmin=0, vmax=16)
-        axes.set_yticks([10 * i + 4.5 for i in range(len(rows))], [row["label"] for row in rows])
+        axes.imshow(framed.transpose(0, 2, 1, 3).reshape(10 * len(rows), -1), cmap="gray_r")
+        axes.set_yticks([10 * i + 4.5 for i in range(len(rows))], list(rows))
         axes.set_xticks([])
         return drawing
 

@@ -1,0 +1,157 @@
+"""The equations of DDIM, against closed forms and a network that is exact for Gaussian data."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Generator, Tensor, nn
+
+from research_repro.paper import Cell, Results, judge
+from research_repro.papers.ddim import PAPER
+from research_repro.papers.ddim.experiments import step_error
+from research_repro.papers.ddim.method import (
+    diffuse,
+    encode,
+    larger_noise_step,
+    loss,
+    noise_schedule,
+    reverse_step,
+    sample,
+    slerp,
+    sub_sequence,
+    train,
+)
+from research_repro.papers.ddim.network import Denoiser
+from research_repro.runs.workspace import Workspace
+
+ALPHAS = noise_schedule(200)
+VARIANCE = 0.25
+
+
+class GaussianNoise(nn.Module):
+    """The best prediction of the noise if images are Gaussian with variance 0.25."""
+
+    def forward(self, x: Tensor, times: Tensor) -> Tensor:
+        alpha = ALPHAS[times].view(-1, 1, 1, 1)
+        return (1 - alpha).sqrt() / (alpha * VARIANCE + 1 - alpha) * x
+
+
+def noise(count: int = 200, seed: int = 0) -> Tensor:
+    return torch.randn(count, 1, 8, 8, generator=Generator().manual_seed(seed))
+
+
+def doubled_sigma(x, epsilon, alpha, alpha_next, eta, noise):
+    return reverse_step(x, epsilon, alpha, alpha_next, eta, 2 * noise)
+
+
+def without_direction(x, epsilon, alpha, alpha_next, eta, noise):
+    image = (x - (1 - alpha).sqrt() * epsilon) / alpha.sqrt()
+    return alpha_next.sqrt() * image + (eta * (1 - alpha_next)).sqrt() * noise
+
+
+def ddpm_for_every_eta(x, epsilon, alpha, alpha_next, _eta, noise):
+    return reverse_step(x, epsilon, alpha, alpha_next, 1.0, noise)
+
+
+def test_full_noise_step_equals_ddpm_posterior():
+    assert step_error() < 1e-9
+
+
+@pytest.mark.parametrize("step", [doubled_sigma, without_direction, ddpm_for_every_eta])
+def test_wrong_step_fails_the_claim_of_equations(step):
+    claim = next(claim for claim in PAPER.claims if claim.id == "equations")
+    results = Results({("digits", 0): {"step_error": step_error(step)}})
+    assert judge(claim, results, "smoke").holds is False
+
+
+def test_larger_noise_step_adds_the_variance_of_the_forward_process():
+    alpha, after = torch.tensor(0.5), torch.tensor(0.8)
+    x = noise(1)
+    quiet, loud = (larger_noise_step(x, x, alpha, after, 0.0, n * torch.ones(1)) for n in (0, 1))
+    assert torch.allclose(loud - quiet, torch.tensor(1 - 0.5 / 0.8).sqrt())
+
+
+@pytest.mark.parametrize("power", [1, 2])
+@pytest.mark.parametrize("steps", [1, 7, 150, 200])
+def test_sub_sequence_rises_from_image_to_noise(steps, power):
+    tau = sub_sequence(200, steps, power)
+    assert (tau[0], tau[-1], len(tau)) == (0, 200, steps + 1)
+    assert all(before < after for before, after in itertools.pairwise(tau))
+
+
+def test_diffuse_keeps_the_image_at_first_and_only_noise_at_last():
+    images, times = torch.ones(2, 1, 8, 8), torch.tensor([0, 200])
+    alphas = torch.cat([ALPHAS[:-1], torch.zeros(1)])
+    x = diffuse(images, alphas, times, noise(2))
+    assert torch.equal(x[0], images[0])
+    assert torch.equal(x[1], noise(2)[1])
+
+
+def test_loss_of_exact_prediction_is_its_remaining_variance():
+    images, times = VARIANCE**0.5 * noise(2000, 1), torch.full((2000,), 50)
+    alpha = ALPHAS[50]
+    expected = alpha * VARIANCE / (alpha * VARIANCE + 1 - alpha)
+    value = loss(GaussianNoise(), images, ALPHAS, times, noise(2000))
+    assert float(value) == pytest.approx(float(expected), rel=0.03)
+
+
+@pytest.mark.parametrize("eta", [0.0, 0.5, 1.0])
+def test_sample_from_exact_network_has_the_variance_of_the_data(eta):
+    # 200 times end at alpha = 0.13, so latents are drawn as the forward process makes them.
+    start = diffuse(VARIANCE**0.5 * noise(seed=1), ALPHAS, torch.full((200,), 200), noise())
+    images = sample(GaussianNoise(), start, ALPHAS, sub_sequence(200, 200), eta)
+    assert float(images.var()) == pytest.approx(VARIANCE, rel=0.1)
+
+
+def test_sample_without_noise_is_a_function_of_the_latent():
+    steps = (reverse_step, lambda *args: reverse_step(*args[:5], -args[5]))
+    tau = sub_sequence(200, 10)
+    first, second = (sample(GaussianNoise(), noise(), ALPHAS, tau, 0.0, s) for s in steps)
+    third, fourth = (sample(GaussianNoise(), noise(), ALPHAS, tau, 0.5, s) for s in steps)
+    assert torch.equal(first, second)
+    assert not torch.allclose(third, fourth)
+
+
+def test_encode_is_undone_by_sample_the_better_the_more_steps():
+    images = VARIANCE**0.5 * noise()
+    errors = []
+    for steps in (5, 20, 200):
+        tau = sub_sequence(200, steps)
+        latents = encode(GaussianNoise(), images, ALPHAS, tau)
+        errors.append(float((sample(GaussianNoise(), latents, ALPHAS, tau, 0.0) - images).std()))
+    assert errors[0] > 2 * errors[1] > 4 * errors[2]
+    assert errors[2] < 0.01
+
+
+def test_slerp_ends_at_the_latents_and_preserves_their_variance():
+    a, b = noise(), noise(seed=1)
+    assert torch.allclose(slerp(a, b, 0.0), a, atol=1e-5)
+    assert torch.allclose(slerp(a, b, 1.0), b, atol=1e-5)
+    assert float(slerp(a, b, 0.5).var()) == pytest.approx(1, abs=0.05)
+
+
+def test_interrupted_training_resumes_with_equal_weights(tmp_path: Path):
+    cell = Cell("digits", 0, {"steps": 6, "batch": 4, "rate": 1e-3})
+
+    def weights(folder: str, stop: int | None) -> list[Tensor]:
+        torch.manual_seed(0)
+        network = Denoiser(8)
+
+        def progress(_cell: str, step: int, _total: int) -> None:
+            if step == stop:
+                raise KeyboardInterrupt
+
+        ticks = itertools.count(step=60)  # a checkpoint after every step
+        workspace = Workspace(
+            tmp_path / folder, tmp_path, progress=progress, clock=lambda: float(next(ticks))
+        )
+        train(network, noise(10), ALPHAS, cell, workspace)
+        return list(network.state_dict().values())
+
+    with pytest.raises(KeyboardInterrupt):
+        weights("interrupted", stop=4)
+    pairs = zip(weights("interrupted", None), weights("whole", None), strict=True)
+    assert all(torch.equal(a, b) for a, b in pairs)

@@ -1,0 +1,86 @@
+"""The claims and figures of DDIM, from results and from a miniature run."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from research_repro.paper import Results, judge
+from research_repro.papers.ddim import PAPER
+from research_repro.runs.workspace import Workspace
+
+ETAS = ("0", "0.2", "0.5", "1", "hat")
+ROW = [[8] * 64] * 12
+
+
+def results(**changes: float) -> Results:
+    """What a good run measures."""
+    distance = {f"{steps} {eta}": 1.0 + i for steps in (10, 20) for i, eta in enumerate(ETAS)}
+    distance |= {"1000 1": 1.0, "test": 0.5} | changes
+    digits = {
+        "step_error": 0.0,
+        "distance": distance,
+        "consistency": 0.1,
+        "jump": 0.2,
+        "reconstruction": {"10": 0.01, "1000": 0.0001},
+        "images": {
+            name: {"a row": ROW} for name in ("samples", "steps", "interpolation", "reconstruction")
+        },
+    }
+    return Results({("digits", 0): digits, ("speed", 0): {"20": 1.0, "1000": 50.0}})
+
+
+def holding(results: Results) -> dict[str, bool | None]:
+    return {claim.id: judge(claim, results, "laptop").holds for claim in PAPER.claims}
+
+
+def test_every_claim_holds_for_good_results():
+    assert set(holding(results()).values()) == {True}
+
+
+def test_claim_of_quality_fails_if_short_sampling_is_worse():
+    assert holding(results(**{"20 0": 1.2}))["quality"] is False
+
+
+def test_claim_of_eta_fails_if_one_step_falls():
+    assert holding(results(**{"10 0.5": 1.5}))["eta"] is False
+
+
+def test_claims_without_results_are_not_measured():
+    assert set(holding(Results({})).values()) == {None}
+
+
+def test_every_figure_is_drawn_from_results_and_none_without():
+    drawings = [figure.draw(results()) for figure in PAPER.figures]
+    assert all(drawing is not None and drawing.axes for drawing in drawings)
+    assert all(figure.draw(Results({})) is None for figure in PAPER.figures)
+
+
+def test_cells_measure_time_alone_and_cover_every_seed():
+    cells = PAPER.cells("smoke", [0, 1])
+    assert [(cell.name, cell.seed) for cell in cells if cell.cores == 0] == [
+        ("speed", 0),
+        ("speed", 1),
+    ]
+    assert {cell.seed for cell in cells if cell.name == "digits"} == {0, 1}
+
+
+@pytest.mark.slow
+def test_miniature_run_measures_every_claim_and_a_wrong_step_fails_them(tmp_path: Path):
+    from research_repro.papers.ddim.experiments import run_cell
+
+    def without_direction(x, epsilon, alpha, alpha_next, _eta, _noise):
+        return alpha_next.sqrt() * (x - (1 - alpha).sqrt() * epsilon) / alpha.sqrt()
+
+    settings = {**PAPER.cells("smoke", [0])[0].settings, "width": 8, "steps": 100, "samples": 64}
+    cells = [dataclasses.replace(cell, settings=settings) for cell in PAPER.cells("smoke", [0])]
+    workspace = Workspace(tmp_path, tmp_path)
+    right = Results({(c.name, c.seed): run_cell(c, workspace) for c in cells})
+    wrong = Results({(c.name, c.seed): run_cell(c, workspace, without_direction) for c in cells})
+
+    for claims in (holding(right), holding(wrong)):
+        assert None not in claims.values()
+    assert holding(right)["equations"] is holding(right)["reconstruction"] is True
+    assert holding(wrong)["equations"] is holding(wrong)["reconstruction"] is False
