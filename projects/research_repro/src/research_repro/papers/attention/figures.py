@@ -41,7 +41,7 @@ def table_3(results: Results) -> Drawing | None:
         means = [sum(losses[i : i + 5]) / 5 for i in range(0, len(losses) - 4, 5)]
         right.plot([25 * i + 12 for i in range(len(means))], means, label=name)
     left.invert_yaxis()
-    left.set(xlabel="perplexity per token, a dot per seed", xscale="log")
+    left.set(xlabel="perplexity per token, a dot per seed", xlim=(1, None))
     right.set(xlabel="step", ylabel="training loss of the first seed")
     right.legend(fontsize=8)
     return figure
