@@ -2,115 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
-from research_repro.paper import (
-    Claim,
-    Result,
-    Results,
-    Scale,
-    Tolerance,
-    at_least,
-    at_most,
-    within,
+from research_repro.paper import Claim, Scale, Tolerance, at_least, at_most, within
+from research_repro.papers.lora.measures import (
+    base_contrast,
+    difference,
+    layer_mean,
+    of_cell,
+    overhead,
+    query_and_value,
+    share,
+    table_7,
 )
 
 _LAPTOP: tuple[Scale, ...] = ("laptop",)
 _PAPER: tuple[Scale, ...] = ("paper",)
 _TINY: tuple[Scale, ...] = ("smoke", "laptop")  # the tiny GPT is not part of the paper's scale
 _SHORT = "Not expected at smoke scale, whose model is too small and its training too short."
-_Measure = Callable[[Results], list[float]]
-
-
-def of_cells(cell: str, value: Callable[[Any], float]) -> _Measure:
-    """A value of the result of one cell."""
-    return lambda results: [value(result) for result in results.of(cell)]
-
-
-def difference(first: str, second: str, key: str = "bleu") -> _Measure:
-    """A score of the first cell minus that of the second, seed by seed."""
-    return lambda results: [float(a[key] - b[key]) for a, b in results.pairs(first, second)]
+_ZERO = within(0, 0)
 
 
 def exact(key: str, source: str, statement: str, tolerance: Tolerance) -> Claim:
-    """A claim about a number that `equations` computes."""
-    measure = of_cells("method", lambda result: result[key])
-    return Claim(key, source, statement, "0, up to rounding", measure, tolerance, expected_at=_TINY)
-
-
-def base_contrast(results: Results) -> list[float]:
-    """BLEU of LoRA minus full fine-tuning on the weak base, minus the same on the strong base."""
-    names = ("tiny-lora-weak", "tiny-full-weak", "tiny-lora", "tiny-full")
-    return [
-        (a["bleu"] - b["bleu"]) - (c["bleu"] - d["bleu"]) for a, b, c, d in results.pairs(*names)
-    ]
-
-
-def query_and_value(results: Results) -> list[float]:
-    """BLEU with W_q and W_v at r = 4, minus the best of one matrix at r = 8."""
-    rows = results.pairs("tiny-lora", *(f"tiny-w-{name}" for name in "qkvo"))
-    return [float(both["bleu"] - max(one["bleu"] for one in single)) for both, *single in rows]
-
-
-def overhead(result: Result, variant: str, batch: int, tokens: int) -> float:
-    """Latency above the base model's in %; batch and tokens index the sorted grid's sizes."""
-    rows = result["rows"]
-    batches, lengths = (sorted({row[key] for row in rows}) for key in ("batch", "tokens"))
-    size = (batches[batch], lengths[tokens])
-    (ratio,) = (row[variant] for row in rows if (row["batch"], row["tokens"]) == size)
-    return 100 * (float(ratio) - 1)
-
-
-def layer_mean(value: Callable[[Any], float]) -> _Measure:
-    """The mean over the adapted matrices of a `subspaces` cell."""
-
-    def mean(result: Result) -> float:
-        values = [value(layer) for layer in result["layers"]]
-        return sum(values) / len(values)
-
-    return of_cells("subspaces", mean)
-
-
-def overlap_of_ranks(results: Results) -> list[float]:
-    """φ(1, 8) of r = 8 and r = 64 as a multiple of chance, 8 / d: the mean over the matrices."""
-    widths = [result["width"] for result in results.of("subspaces")]
-    means = layer_mean(lambda layer: layer["ranks"][0][7])(results)
-    return [mean * width / 8 for mean, width in zip(means, widths, strict=True)]
+    """A claim about a number of `equations.check_equations`."""
+    measure = of_cell("method", lambda result: result[key])
+    return Claim(key, source, statement, "0, up to rounding", measure, tolerance, _TINY)
 
 
 CLAIMS = (
     # 1. The method is the paper's.
-    exact(
-        "b-zero",
-        "Section 4.1",
-        "ΔW = BA is zero at the beginning of training, as B is zero.",
-        within(0, 0, "(|B| or change of a logit)"),
-    ),
-    exact(
-        "equation",
-        "Equation 3",
-        "An adapted layer computes h = W0 x + (α / r) B A x.",
-        at_most(1e-5, "(relative to float64)"),
-    ),
-    exact(
-        "merge",
-        "Section 4.1",
-        "W = W0 + BA gives the same outputs, and W0 is recovered by subtracting BA.",
-        at_most(1e-4, "(relative)"),
-    ),
-    exact(
-        "only-ab",
-        "Section 4.1",
-        "Only A and B are trained.",
-        within(0, 0, "(share of other parameters)"),
-    ),
-    exact(
-        "count",
-        "Section 5.1",
-        "The number of trained parameters is 2 × L × d_model × r.",
-        within(0, 0, "parameters off"),
-    ),
+    exact("b-zero", "Section 4.1", "At the beginning of training ΔW = BA is zero.", _ZERO),
+    exact("equation", "Equation 3", "A layer is h = W0 x + (α / r) B A x.", at_most(1e-5)),
+    exact("merge", "Section 4.1", "W0 + BA gives the same outputs.", at_most(1e-4)),
+    exact("only-ab", "Section 4.1", "Only A and B are trained.", _ZERO),
+    exact("count", "Section 5.1", "2 × L × d_model × r parameters are trained.", _ZERO),
     # 2. LoRA matches fine-tuning with far fewer trained parameters.
     Claim(
         "smollm2",
@@ -164,7 +87,7 @@ CLAIMS = (
         "Section 1",
         "LoRA trains a small share of the parameters.",
         "0.1 % (GPT-2 medium) to 0.01 % (GPT-3); the share falls with the width",
-        of_cells("tiny-lora", lambda r: 100 * r["trained_parameters"] / r["parameters"]),
+        of_cell("tiny-lora", lambda r: 100 * r["trained_parameters"] / r["parameters"]),
         at_most(2, "%"),
         _TINY,
     ),
@@ -183,7 +106,7 @@ CLAIMS = (
         "Section 4.1",
         "Merged LoRA adds no latency (one token, batch of one).",
         "19.8 ms for both (Table 1)",
-        of_cells("latency", lambda result: overhead(result, "merged", 0, 0)),
+        overhead("merged"),
         within(-10, 10, "%"),
         _TINY,
     ),
@@ -192,7 +115,7 @@ CLAIMS = (
         "Table 1",
         "Adapters add latency to a single short input.",
         "+20.7 % and +30.3 % (batch 1, 128 tokens)",
-        of_cells("latency", lambda result: overhead(result, "adapter", 0, 0)),
+        overhead("adapter"),
         at_least(15, "%"),
         _TINY,
     ),
@@ -201,10 +124,7 @@ CLAIMS = (
         "Figure 5",
         "The latency that adapters add grows as batch and input shrink.",
         "+30.3 % at batch 1 × 128, +3.0 % at batch 32 × 512",
-        of_cells(
-            "latency",
-            lambda result: overhead(result, "adapter", 0, 0) - overhead(result, "adapter", -1, -1),
-        ),
+        overhead("adapter", minus=-1),
         at_least(10, "points"),
         _TINY,
     ),
@@ -213,7 +133,7 @@ CLAIMS = (
         "Section 4.2",
         "Training needs less memory for weights, gradients and the optimizer's state.",
         "1.2 TB to 350 GB, 29 % (GPT-3)",
-        of_cells("memory", lambda r: 100 * r["lora"]["state"] / r["full"]["state"]),
+        share("state"),
         at_most(40, "% of fine-tuning"),
         _TINY,
     ),
@@ -222,7 +142,7 @@ CLAIMS = (
         "Section 4.2",
         "Checkpoints are much smaller.",
         "350 GB to 35 MB, 0.01 % (GPT-3, r = 4)",
-        of_cells("memory", lambda r: 100 * r["lora"]["checkpoint"] / r["full"]["checkpoint"]),
+        share("checkpoint"),
         at_most(5, "% of fine-tuning"),
         _TINY,
     ),
@@ -252,7 +172,7 @@ CLAIMS = (
         "Figure 3",
         "The top direction of r = 8 is among the top 8 of r = 64.",
         "φ > 0.5 for the top direction, in the layers shown",
-        overlap_of_ranks,
+        layer_mean(lambda layer: layer["ranks"][0][7] / layer["chance"]),
         at_least(2, "× chance"),
         _LAPTOP,
         _SHORT,
@@ -262,35 +182,35 @@ CLAIMS = (
         "Figure 4",
         "Two seeds learn common directions, φ(8, 8) at r = 64; random matrices share fewer.",
         "visibly more than two random matrices",
-        layer_mean(lambda layer: layer["seeds_8"] / layer["random_8"]),
-        at_least(2, "× random"),
+        layer_mean(lambda layer: layer["seeds_8"] / layer["chance"]),
+        at_least(2, "× chance"),
         _LAPTOP,
         _SHORT,
     ),
     Claim(
         "correlation",
         "Table 7",
-        "ΔW correlates more with W than a random matrix does (r = 4).",
-        "0.32 against 0.02, 16 ×",
-        layer_mean(lambda layer: layer["table7"][0]["in_delta"] / layer["table7"][0]["in_random"]),
+        "ΔW correlates more with W than a random matrix does (r = 8).",
+        "0.32 against 0.02, 16 × (r = 4)",
+        table_7("in_delta", "in_random"),
         at_least(1, "×"),
         _TINY,
     ),
     Claim(
         "emphasis",
         "Table 7",
-        "ΔW does not repeat the directions that W emphasises (r = 4).",
-        "0.32 against 21.67, 0.015 ×",
-        layer_mean(lambda layer: layer["table7"][0]["in_delta"] / layer["table7"][0]["in_weight"]),
+        "ΔW does not repeat the directions that W emphasises (r = 8).",
+        "0.32 against 21.67, 0.015 × (r = 4)",
+        table_7("in_delta", "in_weight"),
         at_most(0.5, "×"),
         _TINY,
     ),
     Claim(
         "amplification",
         "Table 7",
-        "ΔW amplifies its directions strongly (r = 4).",
-        "21.5 ×: 6.91 / 0.32",
-        layer_mean(lambda layer: layer["table7"][0]["factor"]),
+        "ΔW amplifies its directions strongly (r = 8).",
+        "21.5 × for r = 4, 1.9 × for r = 64",
+        table_7("delta_norm", "in_delta"),
         at_least(2, "×"),
         _TINY,
     ),

@@ -83,11 +83,8 @@ def generate(seed: int, count: int, split: Split) -> list[Record]:
         slots = _draw_slots(random)
         mr = ", ".join(f"{slot}[{value}]" for slot, value in slots.items())
         if _split_of(slots) == split and mr not in records:
-            texts: dict[str, None] = {}
-            for _ in range(3 * REFERENCES):
-                if len(texts) < REFERENCES:
-                    texts[_draw_text(slots, random)] = None
-            records[mr] = Record(mr, slots, tuple(texts))
+            texts = dict.fromkeys(_draw_text(slots, random) for _ in range(2 * REFERENCES))
+            records[mr] = Record(mr, slots, tuple(texts)[:REFERENCES])
     return list(records.values())
 
 

@@ -24,14 +24,7 @@ from research_repro.paper import Cell, Result
 from research_repro.papers.lora.baselines import prepare
 from research_repro.papers.lora.equations import check_equations
 from research_repro.papers.lora.latency import measure_latency
-from research_repro.papers.lora.method import (
-    delta_weight,
-    lora_layers,
-    lora_state,
-    merge,
-    target_loss,
-    train,
-)
+from research_repro.papers.lora.method import delta_weight, lora_state, merge, target_loss, train
 from research_repro.papers.lora.metrics import scores
 from research_repro.papers.lora.records import Record, generate
 from research_repro.papers.lora.subspaces import amplification, similarity
@@ -46,7 +39,7 @@ _ITEMS = (
 )
 _SYNTAXES = [(item, joint) for item in _ITEMS for joint in ("; ", " | ", ". ", " ")]
 _IGNORED = -100  # label of a token without loss, for `train`
-_Batches = Callable[[int], dict[str, Tensor]]
+_Base = tuple[TinyGPT, Vocabulary]
 
 
 def _in_any_syntax(record: Record, random: Random) -> str:
@@ -56,46 +49,35 @@ def _in_any_syntax(record: Record, random: Random) -> str:
 
 
 def _batches(
-    vocabulary: Vocabulary,
-    records: Sequence[Record],
-    kind: str,
-    size: int,
-    seed: int,
-    curriculum: int = 0,
-) -> _Batches:
+    vocabulary: Vocabulary, records: Sequence[Record], kind: str, size: int, seed: int, grow: int
+) -> Callable[[int], dict[str, Tensor]]:
     """Batches of a record and one of its texts: E2E's syntax ("target"), or a base's corpus.
 
-    With a curriculum, that many steps pass until all records are used, those with fewest slots
-    first: names are then copied after a minute, without it hardly at all.
+    With `grow`, records with few slots come first, and all after that many steps: names are then
+    copied after a minute, without it hardly at all.
     """
-    records = sorted(records, key=lambda record: len(record.slots)) if curriculum else records
+    records = sorted(records, key=lambda record: len(record.slots)) if grow else records
 
     def batch(step: int) -> dict[str, Tensor]:
         random = Random(f"{kind}-{seed}-{step}")
         ids, labels = [], []
-        share = min(1, 0.1 + step / curriculum) if curriculum else 1
+        share = min(1, 0.1 + step / grow) if grow else 1
         for record in random.sample(records[: max(size, int(share * len(records)))], size):
-            prompt = record.mr if kind == "target" else ""
-            if kind == "strong":
-                prompt = _in_any_syntax(record, random)
-            before = [*vocabulary.encode(prompt), START]
+            prompts = {"target": record.mr, "strong": _in_any_syntax(record, random)}
+            before = [*vocabulary.encode(prompts.get(kind, "")), START]
             words = vocabulary.encode(random.choice(record.references))
             if kind == "weak":
                 random.shuffle(words)
             ids.append(torch.tensor([*before, *words, END]))
             labels.append(torch.tensor([_IGNORED] * len(before) + [*words, END]))
-        input_ids = pad_sequence(ids, True, PAD)
-        return {
-            "input_ids": input_ids,
-            "attention_mask": input_ids != PAD,
-            "labels": pad_sequence(labels, True, _IGNORED),
-        }
+        inputs, targets = pad_sequence(ids, True, PAD), pad_sequence(labels, True, _IGNORED)
+        return {"input_ids": inputs, "attention_mask": inputs != PAD, "labels": targets}
 
     return batch
 
 
-def load_base(settings: Mapping[str, Any], workspace: Workspace) -> tuple[TinyGPT, Vocabulary]:
-    """A pre-trained base by its settings; pre-training takes minutes once, then it is cached."""
+def load_base(settings: Mapping[str, Any], workspace: Workspace) -> _Base:
+    """A pre-trained base and its vocabulary; pre-training takes minutes, then it is cached."""
 
     def pre_train(folder: Path) -> None:
         records = generate(1000, settings["records"], "train")
@@ -104,11 +86,8 @@ def load_base(settings: Mapping[str, Any], workspace: Workspace) -> tuple[TinyGP
         vocabulary = Vocabulary.of(texts)
         torch.manual_seed(0)
         model = _model(settings, vocabulary)
-        kind, size, curriculum = settings["kind"], settings["batch"], settings["steps"]
-        batches = _batches(vocabulary, records, kind, size, 0, curriculum)
         cell = Cell(f"base-{settings['kind']}", 0, settings)
-        steps, rate = settings["steps"], settings["learning_rate"]
-        train(model, batches, workspace, cell, steps=steps, learning_rate=rate, warmup=steps // 20)
+        _train((model, vocabulary), records, workspace, cell)
         torch.save(model.state_dict(), folder / "model.pt")
         (folder / "words.json").write_text(json.dumps(vocabulary.words), "utf-8")
 
@@ -123,32 +102,35 @@ def _model(settings: Mapping[str, Any], vocabulary: Vocabulary) -> TinyGPT:
     return TinyGPT(len(vocabulary.words), settings["width"], settings["layers"], heads=4)
 
 
-def _fine_tuned(
-    cell: Cell, workspace: Workspace, options: Mapping[str, Any], seed: int
+def _train(base: _Base, records: Sequence[Record], workspace: Workspace, cell: Cell) -> list[float]:
+    """Train by the settings of the cell; those of a base have a kind."""
+    settings, steps = cell.settings, cell.settings["steps"]
+    kind, grow = (settings["kind"], steps) if "kind" in settings else ("target", 0)
+    batches = _batches(base[1], records, kind, settings["batch"], cell.seed, grow)
+    schedule = {"steps": steps, "learning_rate": settings["learning_rate"], "warmup": steps // 20}
+    return train(base[0], batches, workspace, cell, **schedule)
+
+
+def _fine_tune(
+    cell: Cell, workspace: Workspace, **changes: Any
 ) -> tuple[TinyGPT, Vocabulary, dict[str, Any]]:
-    """A base trained on E2E's syntax by the cell's method; seeds decide the batches and A."""
+    """A base trained on E2E's syntax by the cell's method, with changes of its options."""
     settings = cell.settings
     model, vocabulary = load_base(settings["base"], workspace)
     parameters = sum(p.numel() for p in model.parameters())
-    trained = prepare(model, settings["method"], options)
+    trained = prepare(model, settings["method"], {**settings["options"], **changes})
     records = generate(2000, settings["records"], "train")
-    batches = _batches(vocabulary, records, "target", settings["batch"], seed)
-    steps, rate = settings["steps"], settings["learning_rate"]
-    losses = train(
-        model, batches, workspace, cell, steps=steps, learning_rate=rate, warmup=steps // 20
-    )
-    counts = {"trained_parameters": trained, "parameters": parameters}
-    return model, vocabulary, {**counts, "loss": sum(losses[-20:]) / len(losses[-20:])}
+    losses = _train((model, vocabulary), records, workspace, cell)
+    result = {"trained_parameters": trained, "parameters": parameters, "losses": losses[::5]}
+    return model, vocabulary, result
 
 
 def fine_tune(cell: Cell, workspace: Workspace) -> Result:
     """Train with one method; score the texts of the test records that the merged model writes."""
-    settings = cell.settings
-    seeded = {"seed": cell.seed} if settings["method"] in ("lora", "adapter", "prefix") else {}
-    options = {**settings["options"], **seeded}
-    model, vocabulary, result = _fine_tuned(cell, workspace, options, cell.seed)
+    seeded = {"seed": cell.seed} if cell.settings["method"] in ("lora", "adapter", "prefix") else {}
+    model, vocabulary, result = _fine_tune(cell, workspace, **seeded)
     merge(model)
-    records = generate(0, settings["test_records"], "test")
+    records = generate(0, cell.settings["test_records"], "test")
     texts = complete(model, vocabulary, [record.mr for record in records])
     samples = [[record.mr, text] for record, text in zip(records[:3], texts, strict=False)]
     return {**result, **scores(texts, records), "texts": samples}
@@ -158,42 +140,32 @@ def compare_subspaces(cell: Cell, workspace: Workspace) -> Result:
     """Section 7, for W_q and W_v of each layer: r = 8 against r = 64, two seeds, ΔW against W."""
     base, _ = load_base(cell.settings["base"], workspace)
     weights = {name: parameter.detach() for name, parameter in base.named_parameters()}
-    states, deltas = {}, {}
-    # Another seed for each, as equal initial values of A would overlap before any training.
-    for run, (rank, seed) in enumerate(((8, 0), (64, 1), (64, 2))):
-        options = {**cell.settings["options"], "rank": rank, "seed": 10 * cell.seed + seed}
-        model, *_ = _fine_tuned(cell, workspace, options, 10 * cell.seed + seed)
-        states[run], deltas[run] = lora_state(model), delta_weight(model)
-    noise = torch.randn(2, 64, base.embed.weight.shape[1], generator=torch.manual_seed(cell.seed))
+    states, deltas = [], []
+    # A seed for each, as equal initial values of A would overlap before any training.
+    for index, rank in enumerate((8, 64, 64)):
+        run = Cell(f"{cell.name}-r{rank}", 100 * cell.seed + index, cell.settings)
+        model, *_ = _fine_tune(run, workspace, rank=rank, seed=run.seed)
+        states.append(lora_state(model))
+        deltas.append(delta_weight(model))
     layers = []
     for name in deltas[0]:
-        A8, A64, other = (states[run][f"{name}.A"] for run in range(3))
-        ranks, seeds, chance = similarity(A8, A64), similarity(A64, other), similarity(*noise)
         W = weights[f"{name}.weight"]
-        layers.append(
-            {
-                "layer": name,
-                "ranks": [[round(value, 3) for value in row] for row in ranks.tolist()],
-                **{
-                    key: [[round(value, 3) for value in row[3::4]] for row in table[3::4].tolist()]
-                    for key, table in (("seeds", seeds), ("random", chance))
-                },
-                "seeds_8": float(seeds[7, 7]),
-                "random_8": float(chance[7, 7]),
-                "table7": [
-                    amplification(W, deltas[0][name], 4),
-                    amplification(W, deltas[1][name], 64),
-                ],
-            }
-        )
-    return {"width": base.embed.weight.shape[1], "layers": layers}
+        A8, A64, other = (state[f"{name}.A"] for state in states)
+        noise = torch.randn(2, *A64.shape, generator=torch.Generator().manual_seed(cell.seed))
+        seeds, random = similarity(A64, other), similarity(*noise)
+        layer = {"layer": name, "chance": 8 / W.shape[1], "seeds_8": float(seeds[7, 7])}
+        layer |= {"seeds": seeds[3::4, 3::4].tolist(), "random": random[3::4, 3::4].tolist()}
+        layer["ranks"] = similarity(A8, A64).tolist()
+        layer["table7"] = [amplification(W, deltas[i][name], rank) for i, rank in ((0, 8), (1, 64))]
+        layers.append(layer)
+    return {"layers": layers}
 
 
 def check_method(cell: Cell, workspace: Workspace) -> Result:
     """LoRA's equations on all linear layers of the tiny GPT (see `equations`)."""
     del workspace
     torch.manual_seed(cell.seed)
-    model = TinyGPT(200, cell.settings["width"], layers=2, heads=4)
+    model = TinyGPT(200, width=64, layers=2, heads=4)
     return check_equations(model, torch.randint(4, 200, (4, 16)), ALL_LINEAR)
 
 
@@ -205,15 +177,15 @@ def measure_memory(cell: Cell, workspace: Workspace) -> Result:
         model, vocabulary = load_base(cell.settings["base"], workspace)
         prepare(model, method, options)
         optimizer = torch.optim.AdamW(p for p in model.parameters() if p.requires_grad)
-        target_loss(model, _batches(vocabulary, records, "target", 8, 0)(0)).backward()
+        target_loss(model, _batches(vocabulary, records, "target", 8, 0, 0)(0)).backward()
         optimizer.step()
-        tensors: dict[str, list[Tensor]] = {
+        tensors = {
             "weights": list(model.parameters()),
             "gradients": [p.grad for p in model.parameters() if p.grad is not None],
             "optimizer": [t for state in optimizer.state.values() for t in state.values()],
         }
         checkpoint = io.BytesIO()
-        torch.save(lora_state(model) if lora_layers(model) else model.state_dict(), checkpoint)
+        torch.save(lora_state(model) or model.state_dict(), checkpoint)
         sizes = {name: sum(t.nbytes for t in group) for name, group in tensors.items()}
         result[method] = {**sizes, "state": sum(sizes.values()), "checkpoint": checkpoint.tell()}
     return result
@@ -223,7 +195,5 @@ def time_forward(cell: Cell, workspace: Workspace) -> Result:
     """Table 1 and Figure 5 with random weights of the tiny GPT (see `latency`)."""
     del workspace
     torch.manual_seed(cell.seed)
-    settings = dict(cell.settings)
-    model = TinyGPT(200, settings.pop("width"), settings.pop("layers"), heads=4)
-    del settings["part"]
-    return {"rows": measure_latency(model, **settings)}
+    model = TinyGPT(200, width=128, layers=4, heads=4)
+    return {"rows": measure_latency(model, **cell.settings["grid"])}

@@ -2,7 +2,6 @@
 
     vocabulary = Vocabulary.of(["The Old Oak is a pub."])
     model = TinyGPT(len(vocabulary.words), width=128, layers=4, heads=4)
-    logits = model(input_ids)                                # (B, T) -> (B, T, V)
     texts = complete(model, vocabulary, ["name[The Old Oak], eatType[pub]"])
 
 For `add_lora`, layers are blocks.0.attention.{query,key,value,output}, blocks.0.mlp.{up,down}.
@@ -11,14 +10,16 @@ For `add_lora`, layers are blocks.0.attention.{query,key,value,output}, blocks.0
 from __future__ import annotations
 
 import re
+from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-SPECIAL = ("<pad>", "<start>", "<end>", "<unknown>")
-PAD, START, END, UNKNOWN = range(4)  # START separates a record from its text
+SPECIAL = ("<pad>", "<start>", "<end>", "<unknown>")  # <start> is between record and text
+PAD, START, END, UNKNOWN = range(4)
+_WORD = re.compile(r"[\w£'-]+|[^\w\s]")
 _Cache = dict[int, tuple[Tensor, Tensor]]
 
 
@@ -32,27 +33,24 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor | None, cache: _Cache | None, layer: int) -> Tensor:
         """x and the result are (B, T, width); the mask is (B, 1, T, cached positions + T)."""
-        q, k, v = (
-            linear(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)
-            for linear in (self.query, self.key, self.value)
-        )
+        projections = self.query(x), self.key(x), self.value(x)
+        q, k, v = (y.unflatten(-1, (self.heads, -1)).transpose(1, 2) for y in projections)
         if cache is not None:
             if layer in cache:
                 k, v = (torch.cat(pair, 2) for pair in zip(cache[layer], (k, v), strict=True))
-            cache[layer] = (k, v)
+            cache[layer] = k, v
         h = F.scaled_dot_product_attention(q, k, v, mask, is_causal=mask is None)
         return self.output(h.transpose(1, 2).flatten(2))
 
 
 class Block(nn.Module):
-    """A transformer layer with normalisation before each part, as in GPT-2."""
+    """A layer with normalisation before attention and MLP, as in GPT-2."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
         self.attention = Attention(width, heads)
-        self.mlp = nn.Sequential()
-        self.mlp.up, self.mlp.gelu = nn.Linear(width, 4 * width), nn.GELU()
-        self.mlp.down = nn.Linear(4 * width, width)
+        up, down = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
+        self.mlp = nn.Sequential(OrderedDict(up=up, gelu=nn.GELU(), down=down))
         self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
 
     def forward(self, x: Tensor, mask: Tensor | None, cache: _Cache | None, layer: int) -> Tensor:
@@ -69,20 +67,16 @@ class TinyGPT(nn.Module):
         self.embed, self.position = nn.Embedding(words, width), nn.Embedding(length, width)
         self.blocks = nn.ModuleList(Block(width, heads) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
-        for name, parameter in self.named_parameters():
-            if parameter.dim() > 1:  # with 0.02 in the blocks, training takes twice as long
-                std = parameter.shape[1] ** -0.5 if "blocks" in name else 0.02
-                nn.init.normal_(parameter, std=std)
+        for name, p in self.named_parameters():
+            if p.dim() > 1:  # with 0.02 in the blocks, training takes twice as long
+                nn.init.normal_(p, std=p.shape[1] ** -0.5 if "blocks" in name else 0.02)
 
     def forward(
         self, input_ids: Tensor, attention_mask: Tensor | None = None, cache: _Cache | None = None
     ) -> Tensor:
-        """Logits (B, T, V) of ids (B, T). With a cache the mask covers its positions too.
-
-        Without a cache the mask is not used: no token attends to padding on its right.
-        """
-        T = input_ids.shape[1]
-        positions, mask = torch.arange(T), None
+        """Logits (B, T, V) of ids (B, T). The mask, for padding on the left, needs a cache."""
+        T, mask = input_ids.shape[1], None
+        positions = torch.arange(T)
         if cache is not None and attention_mask is not None:
             visible = attention_mask.bool()
             positions = (visible.cumsum(1) - 1).clamp(min=0)[:, -T:]
@@ -109,20 +103,16 @@ class Vocabulary:
     @classmethod
     def of(cls, texts: Iterable[str]) -> Vocabulary:
         """The vocabulary of all words in the texts."""
-        return cls([*SPECIAL, *sorted({word for text in texts for word in _split(text)})])
+        return cls([*SPECIAL, *sorted({word for text in texts for word in _WORD.findall(text)})])
 
     def encode(self, text: str) -> list[int]:
         """The ids of a text's words."""
-        return [self._ids.get(word, UNKNOWN) for word in _split(text)]
+        return [self._ids.get(word, UNKNOWN) for word in _WORD.findall(text)]
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of ids, without special tokens."""
         text = " ".join(self.words[i] for i in ids if i >= len(SPECIAL))
         return re.sub(r" ([.,])", r"\1", text)
-
-
-def _split(text: str) -> list[str]:
-    return re.findall(r"[\w£'-]+|[^\w\s]", text)
 
 
 @torch.inference_mode()
@@ -131,14 +121,10 @@ def complete(
 ) -> list[str]:
     """The most probable text after each prompt, word by word (greedy), in one batch."""
     rows = [[*vocabulary.encode(prompt), START] for prompt in prompts]
-    width = max(map(len, rows))
-    ids = torch.tensor([[PAD] * (width - len(row)) + row for row in rows])
-    mask, cache, words = ids != PAD, {}, []
-    for _ in range(limit):
+    longest = max(map(len, rows))
+    ids = torch.tensor([[PAD] * (longest - len(row)) + row for row in rows])
+    mask, cache, texts = ids != PAD, {}, torch.empty(len(rows), 0, dtype=torch.long)
+    while texts.shape[1] < limit and not (texts == END).any(1).all():
         ids = model(ids, mask, cache)[:, -1].argmax(-1, keepdim=True)
-        words.append(ids)
-        mask = torch.cat([mask, torch.ones_like(ids, dtype=torch.bool)], 1)
-        if all(END in row for row in torch.cat(words, 1).tolist()):
-            break
-    texts = [[*row, END] for row in torch.cat(words, 1).tolist()]
-    return [vocabulary.decode(text[: text.index(END)]) for text in texts]
+        texts, mask = torch.cat([texts, ids], 1), F.pad(mask, (0, 1), value=True)
+    return [vocabulary.decode(row[: [*row, END].index(END)]) for row in texts.tolist()]

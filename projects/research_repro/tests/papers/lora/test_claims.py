@@ -1,0 +1,157 @@
+"""Each claim is green on results like the paper's and red on others; so are wrong LoRA layers."""
+
+from copy import deepcopy
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from research_repro.paper import Results, judge
+from research_repro.papers.lora import PAPER
+from research_repro.papers.lora.equations import check_equations
+from research_repro.papers.lora.experiments import cells
+from research_repro.papers.lora.method import LoRALinear
+from research_repro.papers.lora.tiny_experiments import ALL_LINEAR
+from research_repro.papers.lora.tiny_gpt import TinyGPT
+from seedbed.observe.figures import to_svg
+
+_NAMES = {cell.name for scale in ("laptop", "paper") for cell in cells(scale, [0])}
+
+
+def _good() -> dict[str, dict[str, Any]]:
+    results: dict[str, dict[str, Any]] = {
+        name: {"bleu": 60.0, "slots": 95.0, "trained_parameters": 8192, "parameters": 800_000}
+        for name in _NAMES
+        if name.startswith(("tiny", "smollm2", "gpt2"))
+    }
+    results["tiny-lora-weak"] = {**results["tiny-lora"], "bleu": 20.0}
+    results["method"] = {"b-zero": 0, "only-ab": 0, "count": 0, "equation": 3e-7, "merge": 5e-7}
+    rows = [(1, 1, 1.5), (1, 64, 1.2), (16, 1, 1.2), (16, 64, 1.05)]
+    results["latency"] = {
+        "rows": [
+            {"batch": b, "tokens": n, "base_ms": 1, "merged": 1.01, "unmerged": 1.4, "adapter": a}
+            for b, n, a in rows
+        ]
+    }
+    results["memory"] = {
+        "full": {"state": 1000, "checkpoint": 1000},
+        "lora": {"state": 270, "checkpoint": 20},
+    }
+    table = [[0.5] * 16] * 16
+    norms = {"in_delta": 0.3, "in_weight": 20.0, "in_random": 0.05, "delta_norm": 6.0}
+    layer = {"layer": "blocks.0.attention.query", "chance": 1 / 16, "seeds_8": 0.4}
+    layer |= {"ranks": [[0.5] * 64] * 8, "seeds": table, "random": table, "table7": [norms, norms]}
+    results["subspaces"] = {"layers": [layer, layer]}
+    return results
+
+
+# For each claim: a cell, a path in its result, and a value with which the claim fails.
+_BAD: dict[str, tuple[str, str, float]] = {
+    "b-zero": ("method", "b-zero", 0.1),
+    "equation": ("method", "equation", 0.5),
+    "merge": ("method", "merge", 0.01),
+    "only-ab": ("method", "only-ab", 0.1),
+    "count": ("method", "count", -64),
+    "smollm2": ("smollm2-lora", "bleu", 56.9),
+    "smollm2-qv": ("smollm2-lora-qv", "bleu", 54.9),
+    "smollm2-slots": ("smollm2-lora", "slots", 91.0),
+    "gpt2": ("gpt2-lora", "bleu", 59.0),
+    "tiny": ("tiny-lora", "bleu", 57.9),
+    "share": ("tiny-lora", "trained_parameters", 80_000),
+    "bases": ("tiny-lora-weak", "bleu", 55.0),
+    "latency-merged": ("latency", "rows.0.merged", 1.2),
+    "latency-adapter": ("latency", "rows.0.adapter", 1.1),
+    "latency-batch": ("latency", "rows.3.adapter", 1.45),
+    "memory": ("memory", "lora.state", 500),
+    "checkpoint": ("memory", "lora.checkpoint", 900),
+    "rank": ("tiny-r1", "bleu", 57.0),
+    "matrices": ("tiny-w-k", "bleu", 61.0),
+    "subspace-rank": ("subspaces", "layers.0.ranks.0.7", 0.1),
+    "subspace-seed": ("subspaces", "layers.0.seeds_8", 0.1),
+    "correlation": ("subspaces", "layers.0.table7.0.in_random", 9.0),
+    "emphasis": ("subspaces", "layers.0.table7.0.in_weight", 0.1),
+    "amplification": ("subspaces", "layers.0.table7.0.delta_norm", 0.3),
+}
+
+
+def _results(cells: dict[str, dict[str, Any]]) -> Results:
+    return Results({(name, seed): result for name, result in cells.items() for seed in (0, 1)})
+
+
+def _set(value: Any, path: str, leaf: float) -> None:
+    *keys, last = (int(key) if key.isdigit() else key for key in path.split("."))
+    for key in keys:
+        value = value[key]
+    value[last] = leaf
+
+
+def test_every_claim_has_a_case_that_it_rejects() -> None:
+    assert set(_BAD) == {claim.id for claim in PAPER.claims}
+
+
+@pytest.mark.parametrize("claim", PAPER.claims, ids=lambda claim: claim.id)
+def test_claim_holds_on_good_results_and_fails_on_bad_ones(claim: Any) -> None:
+    verdict = judge(claim, _results(_good()), "laptop")
+    assert verdict.holds is True, verdict
+
+    cells = deepcopy(_good())
+    name, path, value = _BAD[claim.id]
+    _set(cells[name], path, value)
+    verdict = judge(claim, _results(cells), "laptop")
+    assert verdict.holds is False, verdict
+
+
+def test_claims_without_results_are_not_measured() -> None:
+    assert all(judge(claim, Results({}), "smoke").holds is None for claim in PAPER.claims)
+
+
+class _WrongScale(LoRALinear):
+    def delta(self) -> Tensor:
+        return 2 * super().delta()
+
+    def forward(self, x: Tensor) -> Tensor:
+        base = nn.functional.linear(x, self.weight, self.bias)
+        return base if self.merged else 2 * super().forward(x) - base
+
+
+class _Swapped(LoRALinear):
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        with torch.no_grad():
+            self.B.normal_()
+            self.A.zero_()
+
+
+class _FrozenB(LoRALinear):
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.B.requires_grad_(False)
+
+
+@pytest.mark.parametrize(
+    ("layer", "red"),
+    [
+        (LoRALinear, set()),
+        (_WrongScale, {"equation"}),
+        (_Swapped, {"b-zero"}),
+        (_FrozenB, {"count"}),
+    ],
+)
+def test_wrong_lora_turns_its_claims_red(layer: type[LoRALinear], red: set[str]) -> None:
+    torch.manual_seed(0)
+    model = TinyGPT(50, width=32, layers=1, heads=2)
+    numbers = check_equations(model, torch.randint(4, 50, (2, 8)), ALL_LINEAR, layer=layer)
+    results = Results({("method", 0): numbers})
+
+    verdicts = [judge(claim, results, "smoke") for claim in PAPER.claims]
+
+    assert {verdict.id for verdict in verdicts if verdict.holds is False} == red
+
+
+@pytest.mark.parametrize("figure", PAPER.figures, ids=lambda figure: figure.id)
+def test_figure_is_drawn_from_results_and_left_out_without(figure: Any) -> None:
+    drawing = figure.draw(_results(_good()))
+    assert drawing is not None
+    assert "<svg" in to_svg(drawing)
+    assert figure.draw(Results({})) is None
