@@ -46,8 +46,8 @@ PAPER = Paper(
             ("smoke", "laptop", "paper"),
         ),
         Deviation(
-            "dropout 0.1, averaged checkpoints, beam search",
-            "no dropout except in few-dropout, the last weights, greedy decoding",
+            "dropout 0.1, beam search",
+            "no dropout except in few-dropout, greedy decoding",
             "Each batch is new, so that nothing is learned by heart.",
             ("smoke", "laptop", "paper"),
         ),

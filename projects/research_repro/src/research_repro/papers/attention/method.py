@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
 from research_repro.paper import Cell
 from research_repro.runs.workspace import Workspace
@@ -234,8 +235,10 @@ def train(
     total = settings["steps"]
     optimizer = torch.optim.Adam(model.parameters(), betas=(0.9, 0.98), eps=1e-9)  # section 5.3
     losses = nn.ParameterList([nn.Parameter(torch.zeros(total), requires_grad=False)])
+    average, interval = AveragedModel(model), max(1, total // 50)
+    state = {"model": model, "optimizer": optimizer, "losses": losses, "average": average}
     model.train()
-    for step in workspace.steps(cell, total, model=model, optimizer=optimizer, losses=losses):
+    for step in workspace.steps(cell, total, **state):
         rate = learning_rate(step + 1, d_model, settings["warmup"])
         optimizer.param_groups[0]["lr"] = rate
         source, target = batch(step)
@@ -245,6 +248,9 @@ def train(
         loss.backward()
         optimizer.step()
         losses[0][step] = loss.detach()
+        if total - 1 - step in range(0, 5 * interval, interval):
+            average.update_parameters(model)  # the last five checkpoints (section 6.1)
+    model.load_state_dict(average.module.state_dict())
     return [float(loss) for loss in losses[0]]
 
 
