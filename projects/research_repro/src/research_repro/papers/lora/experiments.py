@@ -30,7 +30,7 @@ _MATRICES: dict[str, tuple[list[str], int]] = {
 _BASES = ("strong", "middle", "weak")
 _SIZES: dict[Scale, dict[str, Any]] = {
     "smoke": {
-        "base": {"width": 64, "layers": 2, "steps": 300, "learning_rate": 1e-2},
+        "base": {"width": 64, "layers": 2, "steps": 400, "learning_rate": 1e-2},
         "tuning": {"steps": 60, "batch": 16, "records": 500, "test_records": 60},
         "grid": {"batches": [1, 16], "lengths": [1, 64], "rounds": 20},
     },

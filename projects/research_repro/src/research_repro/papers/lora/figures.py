@@ -17,13 +17,9 @@ _RANKS = {1: "tiny-r1", 2: "tiny-r2", 4: "tiny-lora", 8: "tiny-r8", 64: "tiny-r6
 
 def methods(results: Results) -> Drawing | None:
     """BLEU over the number of trained parameters, one point for each seed (like Figure 2)."""
-    groups = {
-        "SmolLM2": ("smollm2-full", "smollm2-lora", "smollm2-lora-qv"),
-        "GPT-2": ("gpt2-full", "gpt2-lora", "gpt2-adapter", "gpt2-prefix"),
-        "tiny GPT": ("tiny-full", "tiny-lora"),
-    }
-    groups["SmolLM2"] += ("smollm2-bitfit", "smollm2-adapter")
-    groups["tiny GPT"] += ("tiny-bitfit", "tiny-adapter", "tiny-prefix")
+    models = {"smollm2": "SmolLM2", "gpt2": "GPT-2 medium", "tiny": "tiny GPT"}
+    cells = ("full", "lora", "lora-qv", "bitfit", "adapter", "prefix")
+    groups = {title: [f"{model}-{cell}" for cell in cells] for model, title in models.items()}
     present = {title: names for title, names in groups.items() if any(map(results.of, names))}
     if not present:
         return None
@@ -82,7 +78,7 @@ def latency(results: Results) -> Drawing | None:
             for i, row in enumerate(rows)
         }
         grid = [[100 * (ratio[b, n] - 1) for n in lengths] for b in batches]
-        _heat_map(axis, grid, -50, 50, "RdYlGn_r")
+        axis.imshow(grid, vmin=-50, vmax=50, cmap="RdYlGn_r", aspect="auto")
         for y, line in enumerate(grid):
             for x, value in enumerate(line):
                 axis.text(x, y, f"{value:+.0f} %", ha="center", va="center")
@@ -111,14 +107,10 @@ def _subspaces(results: Results, keys: Sequence[str], x: str, y: str) -> Drawing
     tables += [(key, layers[0][key]) for key in keys[1:]]
     figure, axes = new_figure(5 * len(tables), 3.6, columns=len(tables))
     for axis, (title, table) in zip(axes, tables, strict=True):
-        image = _heat_map(axis, table, 0, 1, "viridis")
+        image = axis.imshow(table, vmin=0, vmax=1, aspect="auto")
         axis.set(title=title, xlabel=x, ylabel=y)
     figure.colorbar(image, ax=axes, label="φ")
     return figure
-
-
-def _heat_map(axis: Any, table: Sequence[Sequence[float]], low: float, high: float, c: str) -> Any:
-    return axis.imshow(table, vmin=low, vmax=high, cmap=c, aspect="auto")
 
 
 def _scores(results: Results, cell: str) -> list[float]:

@@ -24,20 +24,14 @@ _WARM_UP = 3
 
 
 def measure_latency(
-    model: nn.Module,
-    batches: Sequence[int],
-    lengths: Sequence[int],
-    rounds: int,
-    targets: Sequence[str] = ("query", "key", "value", "output", "up", "down"),
-    rank: int = 4,
-    width: int = 8,
+    model: nn.Module, batches: Sequence[int], lengths: Sequence[int], rounds: int
 ) -> list[dict[str, Any]]:
     """For each batch size and length: the base model's milliseconds, and ratios to it.
 
     The variants take turns in each round, so that all see the same state of the machine; a ratio is
     the median of those of the rounds. Random weights are as fast as trained ones.
     """
-    variants = _variants(model, targets, rank, width)
+    variants = _variants(model)
     rows = []
     for batch in batches:
         for length in lengths:
@@ -55,15 +49,13 @@ def measure_latency(
     return rows
 
 
-def _variants(
-    model: nn.Module, targets: Sequence[str], rank: int, width: int
-) -> dict[str, nn.Module]:
-    lora = {"targets": list(targets), "rank": rank, "alpha": 8.0}
+def _variants(model: nn.Module) -> dict[str, nn.Module]:
+    lora = {"targets": ["query", "key", "value", "output", "up", "down"], "rank": 4, "alpha": 8.0}
     methods: dict[str, tuple[str, dict[str, Any]]] = {
         "base": ("full", {}),
         "merged": ("lora", lora),
         "unmerged": ("lora", lora),
-        "adapter": ("adapter", {"width": width}),
+        "adapter": ("adapter", {"width": 8}),
     }
     variants = {}
     for name, (method, options) in methods.items():

@@ -25,7 +25,8 @@ def similarity(first: Tensor, second: Tensor) -> Tensor:
     # The squared norm sums over all pairs of vectors; cumulative sums give it for all i and j.
     overlap = (u1 @ u2.T).square().cumsum(0).cumsum(1)
     i, j = (torch.arange(1, len(u) + 1) for u in (u1, u2))
-    return (overlap / torch.minimum(i[:, None], j[None, :])).clamp(max=1)
+    table: Tensor = (overlap / torch.minimum(i[:, None], j[None, :])).clamp(max=1)
+    return table
 
 
 @torch.no_grad()

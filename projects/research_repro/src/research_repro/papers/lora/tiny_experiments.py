@@ -53,15 +53,15 @@ def _batches(
 ) -> Callable[[int], dict[str, Tensor]]:
     """Batches of a record and one of its texts: E2E's syntax ("target"), or a base's corpus.
 
-    With `grow`, records with few slots come first, and all after that many steps: names are then
-    copied after a minute, without it hardly at all.
+    With `grow` steps, records with few slots come first, and all after 60 % of them: names are
+    then copied after a minute, without it hardly at all.
     """
     records = sorted(records, key=lambda record: len(record.slots)) if grow else records
 
     def batch(step: int) -> dict[str, Tensor]:
         random = Random(f"{kind}-{seed}-{step}")
         ids, labels = [], []
-        share = min(1, 0.1 + step / grow) if grow else 1
+        share = min(1, 0.1 + 1.5 * step / grow) if grow else 1
         for record in random.sample(records[: max(size, int(share * len(records)))], size):
             prompts = {"target": record.mr, "strong": _in_any_syntax(record, random)}
             before = [*vocabulary.encode(prompts.get(kind, "")), START]
@@ -179,7 +179,7 @@ def measure_memory(cell: Cell, workspace: Workspace) -> Result:
         optimizer = torch.optim.AdamW(p for p in model.parameters() if p.requires_grad)
         target_loss(model, _batches(vocabulary, records, "target", 8, 0, 0)(0)).backward()
         optimizer.step()
-        tensors = {
+        tensors: dict[str, list[Tensor]] = {
             "weights": list(model.parameters()),
             "gradients": [p.grad for p in model.parameters() if p.grad is not None],
             "optimizer": [t for state in optimizer.state.values() for t in state.values()],

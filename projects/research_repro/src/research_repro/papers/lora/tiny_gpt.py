@@ -1,6 +1,5 @@
 """A GPT small enough to pre-train in minutes on one core, and its vocabulary of words.
 
-    vocabulary = Vocabulary.of(["The Old Oak is a pub."])
     model = TinyGPT(len(vocabulary.words), width=128, layers=4, heads=4)
     texts = complete(model, vocabulary, ["name[The Old Oak], eatType[pub]"])
 
@@ -40,7 +39,8 @@ class Attention(nn.Module):
                 k, v = (torch.cat(pair, 2) for pair in zip(cache[layer], (k, v), strict=True))
             cache[layer] = k, v
         h = F.scaled_dot_product_attention(q, k, v, mask, is_causal=mask is None)
-        return self.output(h.transpose(1, 2).flatten(2))
+        result: Tensor = self.output(h.transpose(1, 2).flatten(2))
+        return result
 
 
 class Block(nn.Module):
@@ -56,7 +56,8 @@ class Block(nn.Module):
     def forward(self, x: Tensor, mask: Tensor | None, cache: _Cache | None, layer: int) -> Tensor:
         """(B, T, width) -> (B, T, width)"""
         x = x + self.attention(self.norm1(x), mask, cache, layer)
-        return x + self.mlp(self.norm2(x))
+        result: Tensor = x + self.mlp(self.norm2(x))
+        return result
 
 
 class TinyGPT(nn.Module):
@@ -111,8 +112,8 @@ class Vocabulary:
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of ids, without special tokens."""
-        text = " ".join(self.words[i] for i in ids if i >= len(SPECIAL))
-        return re.sub(r" ([.,])", r"\1", text)
+        words = (self.words[i] for i in ids if i >= len(SPECIAL))
+        return re.sub(r" ([.,])", r"\1", " ".join(words))
 
 
 @torch.inference_mode()
@@ -120,10 +121,9 @@ def complete(
     model: TinyGPT, vocabulary: Vocabulary, prompts: Sequence[str], limit: int = 70
 ) -> list[str]:
     """The most probable text after each prompt, word by word (greedy), in one batch."""
-    rows = [[*vocabulary.encode(prompt), START] for prompt in prompts]
-    longest = max(map(len, rows))
-    ids = torch.tensor([[PAD] * (longest - len(row)) + row for row in rows])
-    mask, cache, texts = ids != PAD, {}, torch.empty(len(rows), 0, dtype=torch.long)
+    rows = [torch.tensor([*vocabulary.encode(prompt), START]) for prompt in prompts]
+    ids = nn.utils.rnn.pad_sequence(rows, True, PAD, padding_side="left")
+    mask, cache, texts = ids != PAD, _Cache(), torch.empty(len(rows), 0, dtype=torch.long)
     while texts.shape[1] < limit and not (texts == END).any(1).all():
         ids = model(ids, mask, cache)[:, -1].argmax(-1, keepdim=True)
         texts, mask = torch.cat([texts, ids], 1), F.pad(mask, (0, 1), value=True)
