@@ -68,19 +68,26 @@ def test_cells_measure_time_alone_and_cover_every_seed():
 
 
 @pytest.mark.slow
-def test_miniature_run_measures_every_claim_and_a_wrong_step_fails_them(tmp_path: Path):
-    from research_repro.papers.ddim.experiments import run_cell
+def test_miniature_run_measures_every_claim_and_a_wrong_step_does_not_reconstruct(tmp_path: Path):
+    import torch
+
+    from research_repro.papers.ddim.experiments import Study
+    from research_repro.papers.ddim.network import Denoiser
 
     def without_direction(x, epsilon, alpha, alpha_next, _eta, _noise):
         return alpha_next.sqrt() * (x - (1 - alpha).sqrt() * epsilon) / alpha.sqrt()
 
-    settings = {**PAPER.cells("smoke", [0])[0].settings, "width": 8, "steps": 100, "samples": 64}
-    cells = [dataclasses.replace(cell, settings=settings) for cell in PAPER.cells("smoke", [0])]
-    workspace = Workspace(tmp_path, tmp_path)
-    right = Results({(c.name, c.seed): run_cell(c, workspace) for c in cells})
-    wrong = Results({(c.name, c.seed): run_cell(c, workspace, without_direction) for c in cells})
+    settings = {"width": 8, "batch": 16, "rate": 4e-3, "steps": 100, "samples": 64}
+    settings |= {"short": [10, 20]}
+    workspace, results = Workspace(tmp_path, tmp_path), {}
+    for cell in PAPER.cells("smoke", [0]):
+        small = dataclasses.replace(cell, settings=settings)
+        results[cell.name, 0] = PAPER.run_cell(small, workspace)
+    claims = holding(Results(results))
+    assert None not in claims.values()
+    assert claims["equations"] is claims["reconstruction"] is True
 
-    for claims in (holding(right), holding(wrong)):
-        assert None not in claims.values()
-    assert holding(right)["equations"] is holding(right)["reconstruction"] is True
-    assert holding(wrong)["equations"] is holding(wrong)["reconstruction"] is False
+    study = Study(Denoiser(8), torch.randn(1, 1, 8, 8), without_direction)
+    errors = study.reconstruction(torch.rand(4, 1, 8, 8))
+    wrong = {**results["digits", 0], "reconstruction": errors}
+    assert holding(Results({("digits", 0): wrong}))["reconstruction"] is False

@@ -9,7 +9,8 @@ from research_repro.papers.ddim.figures import FIGURES
 from research_repro.runs.workspace import Workspace
 
 _SMOKE = {"width": 16, "batch": 64, "rate": 4e-3, "steps": 2_000, "samples": 300, "short": [10, 20]}
-_LAPTOP = {**_SMOKE, "steps": 8_000, "samples": 1_000, "short": [10, 20, 50, 100]}
+_LONGER = {"width": 24, "rate": 3e-3, "steps": 6_000, "samples": 1_000, "short": [10, 20, 50]}
+_LAPTOP = {**_SMOKE, **_LONGER}
 SETTINGS: dict[Scale, dict[str, Any]] = {"smoke": _SMOKE, "laptop": _LAPTOP, "paper": _LAPTOP}
 
 
@@ -46,7 +47,7 @@ PAPER = Paper(
         ),
         Deviation(
             "U-Net with attention, 35.7 million parameters",
-            "U-Net of two resolutions, 70,000 parameters",
+            "U-Net of two resolutions, 70,000 or 150,000 parameters",
             "8 × 8 pixels.",
         ),
         Deviation(
