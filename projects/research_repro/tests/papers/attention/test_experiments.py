@@ -140,8 +140,10 @@ def test_figures_are_drawn_from_a_training(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_miniature_learns_to_translate_and_needs_positions(tmp_path: Path) -> None:
-    settings = {**SETTINGS, "batch": 64, "steps": 200, "warmup": 60, "numbers": 2, "tests": 50}
-    cells = [Cell(n, 0, {**settings, **experiments.ROWS[n]}) for n in ("base", "no-positions")]
-    base, unordered = (experiments.run_cell(c, Workspace(tmp_path, tmp_path)) for c in cells)
+    cells = {cell.name: cell for cell in PAPER.cells("smoke", [0])}
+    base, unordered = (
+        experiments.run_cell(cells[name], Workspace(tmp_path, tmp_path))
+        for name in ("base", "no-positions")
+    )
     assert base["nats"][1] < 0.75 * unordered["nats"][1]
     assert base["losses"][-1] < 0.5 * base["losses"][0]
