@@ -28,8 +28,9 @@ def attend(
 
 
 def both(result: object) -> tuple[Tensor, Tensor]:
-    is_pair = isinstance(result, tuple) and len(result) == 2
-    assert is_pair, f"expected a tuple of two tensors (step 4), got {type(result).__name__}"
+    problem = f"expected a tuple of two tensors (step 4), got {type(result).__name__}"
+    assert isinstance(result, tuple), problem
+    assert len(result) == 2, f"expected two tensors (step 4), got {len(result)}"
     return result
 
 
