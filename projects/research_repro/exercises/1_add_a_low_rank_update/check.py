@@ -53,7 +53,7 @@ def flops(model: nn.Module) -> int:
     """Floating-point operations of the products for one x of ones."""
     with FlopCounterMode(display=False) as counter:
         output(model, [1.0] * layer_of(model).in_features)
-    return counter.get_total_flops()
+    return int(counter.get_total_flops())
 
 
 def wide_model() -> nn.Sequential:

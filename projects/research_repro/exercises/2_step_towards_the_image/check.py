@@ -25,8 +25,8 @@ def step(
     alphas: tuple[float, float] = (ALPHA, ALPHA_NEXT),
 ) -> list[float]:
     """The pixels after a step."""
-    shares = [torch.tensor(alpha, dtype=torch.float64) for alpha in alphas]
-    result = reverse_step(picture(x), picture(epsilon), *shares, eta, picture(noise))
+    alpha, alpha_next = (torch.tensor(alpha, dtype=torch.float64) for alpha in alphas)
+    result = reverse_step(picture(x), picture(epsilon), alpha, alpha_next, eta, picture(noise))
     assert isinstance(result, Tensor), f"expected a tensor, got {result!r}"
     shape, expected = tuple(result.shape), tuple(picture(x).shape)
     assert shape == expected, f"expected the shape {expected} of x, got {shape}"
