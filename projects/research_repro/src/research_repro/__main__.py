@@ -84,7 +84,7 @@ def run(
 ) -> None:
     """Run papers and judge their claims; an interrupted run continues.
 
-    Exits with status 1 if a claim that is expected to hold at this scale does not.
+    Exits with status 1 if a claim that should hold at this scale does not.
     """
     from research_repro.papers import find_paper
     from research_repro.report.table import claims_table
@@ -185,7 +185,7 @@ def serve(
 def demo() -> None:
     """Reproduce LoRA at the smallest scale, with one seed, and check the claims.
 
-    Exits with status 1 if a claim that is expected to hold does not.
+    Exits with status 1 if a claim that should hold does not.
     """
     from research_repro.demo import run as run_demo
 

@@ -1,6 +1,6 @@
 """Run the main job once, without a server: LoRA at its smallest scale, from scratch.
 
-    research-repro demo      # exits with status 1 if a claim that is expected to hold does not
+    research-repro demo      # exits with status 1 if a claim that should hold does not
 """
 
 from __future__ import annotations
