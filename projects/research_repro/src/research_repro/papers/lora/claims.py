@@ -212,6 +212,7 @@ CLAIMS = (
         "21.5 × for r = 4, 1.9 × for r = 64",
         table_7("delta_norm", "in_delta"),
         at_least(2, "×"),
-        _TINY,
+        _LAPTOP,
+        _SHORT,
     ),
 )

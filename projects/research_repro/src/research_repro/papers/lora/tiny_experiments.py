@@ -192,8 +192,9 @@ def measure_memory(cell: Cell, workspace: Workspace) -> Result:
 
 
 def time_forward(cell: Cell, workspace: Workspace) -> Result:
-    """Table 1 and Figure 5 with random weights of the tiny GPT (see `latency`)."""
+    """Table 1 and Figure 5 with random weights of the tiny GPT, on one thread (see `latency`)."""
     del workspace
     torch.manual_seed(cell.seed)
+    torch.set_num_threads(1)  # more wait for each other if anything else runs
     model = TinyGPT(200, width=128, layers=4, heads=4)
     return {"rows": measure_latency(model, **cell.settings["grid"])}
