@@ -38,6 +38,7 @@ _NOISY_LOGGERS = [
     "httpcore",
     "httpx",
     "httpx2",
+    "matplotlib",
     "urllib3",
     "uvicorn",
 ]
