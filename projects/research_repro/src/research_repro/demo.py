@@ -1,6 +1,6 @@
 """Run the main job once, without a server: LoRA at its smallest scale, from scratch.
 
-    research-repro demo      # exits with status 1 if a claim that should hold does not
+research-repro demo      # exits with status 1 if a claim that should hold does not
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ PAPER = "lora"
 
 
 def run(config: Config) -> int:
-    """Print the claims with their verdicts; returns the number of those that should hold, but don't.
+    """Print the claims with their verdicts; returns how many should hold, but do not.
 
     Stored results are not used and none are left.
     """

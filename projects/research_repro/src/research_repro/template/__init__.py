@@ -1,6 +1,6 @@
 """A skeleton to replace with your paper: heavy-ball momentum (Polyak 1964) on a quadratic.
 
-    research-repro run template
+research-repro run template
 """
 
 from research_repro.paper import Deviation, Paper

@@ -1,6 +1,6 @@
 """Copy the skeleton of a paper under another name.
 
-    copy_template("my_paper", Path("papers"))
+copy_template("my_paper", Path("papers"))
 """
 
 from __future__ import annotations
