@@ -44,11 +44,9 @@ _SIZES: dict[Scale, dict[str, Any]] = {
 
 def cells(scale: Scale, seeds: Sequence[int]) -> list[Cell]:
     """All cells of a scale, in the order of their importance."""
-    from research_repro.papers.lora import smollm2
+    from research_repro.papers.lora import gpt2, smollm2
 
     if scale == "paper":
-        from research_repro.papers.lora import gpt2
-
         return gpt2.cells(scale, seeds)
     headline = smollm2.cells(scale, seeds)
     first, rest = headline[: 2 * len(seeds)], headline[2 * len(seeds) :]
@@ -64,6 +62,8 @@ def _tiny_cells(scale: Scale, seed: int) -> list[Cell]:
         options, rate = _METHODS[method]
         settings = {"part": "fine_tune", "base": bases[base], "method": method, **size["tuning"]}
         settings |= {"options": {**options, **changes}, "learning_rate": rate}
+        if base != "strong":  # more to learn; in fewer steps fine-tuning reaches nothing either
+            settings |= {"steps": 2 * settings["steps"], "learning_rate": max(rate, 3e-3)}
         return Cell(f"tiny-{name}", seed, settings)
 
     lora = tuned("lora", "lora")
