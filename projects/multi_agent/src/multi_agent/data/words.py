@@ -67,10 +67,17 @@ SUFFIXES = UNITS.keys() - set("second minute hour day week month year euro dolla
 
 
 @cache
-def _stemmer() -> Any:
+def stem(text: str) -> str:
+    """The stem of a word in lower case. For any number of threads.
+
+    >>> stem("deliveries")
+    'deliveri'
+    """
     import snowballstemmer
 
-    return snowballstemmer.stemmer("english")
+    # A new one each time: a stemmer keeps the word in progress, and threads that share one mix up
+    # their words.
+    return str(snowballstemmer.stemmer("english").stemWord(text))
 
 
 @cache
@@ -81,8 +88,7 @@ def word(text: str, *, capital: bool = False) -> Word:
     True
     """
     text = lexicon()["irregular"].get(text.lower(), text.lower())
-    stem = _stemmer().stemWord(text)
-    return Word(text, stem, _groups().get(stem, frozenset()), capital)
+    return Word(text, stem(text), _groups().get(stem(text), frozenset()), capital)
 
 
 @cache
@@ -90,7 +96,7 @@ def _groups() -> dict[str, frozenset[int]]:
     groups: dict[str, set[int]] = {}
     for number, line in enumerate(lexicon()["synonyms"]["groups"]):
         for name in line.split():
-            groups.setdefault(_stemmer().stemWord(name), set()).add(number)
+            groups.setdefault(stem(name), set()).add(number)
     return {stem: frozenset(numbers) for stem, numbers in groups.items()}
 
 
