@@ -194,6 +194,15 @@ BENCHMARKS: dict[str, tuple[str, dict[str, tuple[str, str, str]]]] = {
             "three_against_one": ("three slow specialists against one", "×", "<= 1.2"),
         },
     ),
+    "research-lora": (
+        "lora_step.py",
+        {
+            "ratio_qv": ("a LoRA step on W_q and W_v, against PEFT: tokens/s", "×", ">= 1"),
+            "ratio_all_linear": ("the same on all linear layers", "×", ">= 1"),
+            "memory_ratio_qv": ("its peak memory, against PEFT", "×", "<= 1.05"),
+            "memory_ratio_all_linear": ("the same on all linear layers", "×", "<= 1.05"),
+        },
+    ),
 }
 
 

@@ -19,6 +19,12 @@ _PAPER: tuple[Scale, ...] = ("paper",)
 _TINY: tuple[Scale, ...] = ("smoke", "laptop")  # the tiny GPT is not part of the paper's scale
 _SHORT = "Not expected at smoke scale, whose model is too small and its training too short."
 _ZERO = within(0, 0)
+_DISCREPANCY = (
+    "Users of the original code report a BLEU of 68.6 to 68.9 where Table 3 has 70.4 ± 0.1"
+    " (microsoft/LoRA, issue 165, open). The paper takes each run's best epoch; here, as in that"
+    " code, the last one counts. Table 11 has a length penalty of 0.9, the code's README 0.8. For"
+    " r = 4 on W_q and W_v, section 5.1's formula gives 0.39 M parameters, Table 3 has 0.35 M."
+)
 
 
 def exact(key: str, source: str, statement: str, tolerance: Tolerance) -> Claim:
@@ -71,6 +77,7 @@ CLAIMS = (
         difference("gpt2-lora", "gpt2-full"),
         at_least(0, "BLEU"),
         _PAPER,
+        _DISCREPANCY,
     ),
     Claim(
         "tiny",

@@ -4,7 +4,7 @@
     cells("paper", [0, 1, 2])[0].settings["learning_rate"]                    # 0.0002
 
 26,290 steps for each method, for which a CPU would need weeks. The results that Table 3 reports are
-in PUBLISHED, and what is disputed about them in DISCREPANCY, for the report.
+in PUBLISHED; what is disputed about them is a note in `claims`.
 """
 
 from __future__ import annotations
@@ -24,14 +24,6 @@ PUBLISHED: dict[str, dict[str, float]] = {
     "gpt2-prefix": {"bleu": 69.7, "nist": 8.81, "rouge_l": 71.4, "trained_parameters": 0.35e6},
 }
 """Table 3 by cell. All but LoRA and the adapters are quoted there from earlier papers."""
-REPORTED = (68.65, 68.85, 68.87)
-"""BLEU of LoRA as measured by users of the original code: github.com/microsoft/LoRA/issues/165."""
-DISCREPANCY = (
-    "Users of the original code report a BLEU of 68.6 to 68.9 where Table 3 has 70.4 ± 0.1"
-    " (microsoft/LoRA, issue 165, open). The paper takes each run's best epoch; here, as in that"
-    " code, the last one counts. Table 11 has a length penalty of 0.9, the code's README 0.8. For"
-    " r = 4 on W_q and W_v, section 5.1's formula gives 0.39 M parameters, Table 3 has 0.35 M."
-)
 # Method, options, learning rate. Table 11 has LoRA's. The others are not in the paper: full
 # fine-tuning as in Li & Liang 2021, from whom Table 3 quotes it, adapters and prefix ours.
 METHODS: dict[str, tuple[str, dict[str, Any], float]] = {
