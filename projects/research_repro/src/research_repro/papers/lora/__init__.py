@@ -62,8 +62,8 @@ PAPER = Paper(
         ),
         Deviation(
             "latency of GPT-2 medium on a Quadro RTX8000",
-            "of the tiny GPT (0.8 M, random weights) on the CPU, batches of up to 16 × 64 tokens",
-            "Times do not depend on the values of the weights.",
+            "processor time of the tiny GPT (random weights), batches of up to 16 × 64 tokens",
+            "Times do not depend on the values of the weights, nor on other programs.",
         ),
     ),
     figures=FIGURES,

@@ -18,6 +18,7 @@ _LAPTOP: tuple[Scale, ...] = ("laptop",)
 _PAPER: tuple[Scale, ...] = ("paper",)
 _TINY: tuple[Scale, ...] = ("smoke", "laptop")  # the tiny GPT is not part of the paper's scale
 _SHORT = "Not expected at smoke scale, whose model is too small and its training too short."
+_BUSY = "At smoke scale it is measured for seconds only, in which other programs can decide it."
 _ZERO = within(0, 0)
 _DISCREPANCY = (
     "Users of the original code report a BLEU of 68.6 to 68.9 where Table 3 has 70.4 ± 0.1"
@@ -115,7 +116,8 @@ CLAIMS = (
         "19.8 ms for both (Table 1)",
         overhead("merged"),
         within(-10, 10, "%"),
-        _TINY,
+        _LAPTOP,
+        _BUSY,
     ),
     Claim(
         "latency-adapter",
@@ -124,7 +126,8 @@ CLAIMS = (
         "+20.7 % and +30.3 % (batch 1, 128 tokens)",
         overhead("adapter"),
         at_least(15, "%"),
-        _TINY,
+        _LAPTOP,
+        _BUSY,
     ),
     Claim(
         "latency-batch",
@@ -133,7 +136,8 @@ CLAIMS = (
         "+30.3 % at batch 1 × 128, +3.0 % at batch 32 × 512",
         overhead("adapter", minus=-1),
         at_least(10, "points"),
-        _TINY,
+        _LAPTOP,
+        _BUSY,
     ),
     Claim(
         "memory",
