@@ -1,0 +1,129 @@
+"""The command line, as its users type it, with a paper that `new` has just made."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from research_repro import papers
+from research_repro.__main__ import main
+
+
+class Output(NamedTuple):
+    status: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+def run(*arguments: object) -> Output:
+    out, err = io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as end:
+        main([str(argument) for argument in arguments])
+    return Output(int(end.value.code or 0), out.getvalue(), err.getvalue())
+
+
+@pytest.fixture(scope="module", autouse=True)
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder with the paper `mine`, whose runs are not logged."""
+    folder = tmp_path_factory.mktemp("main")
+    search_path = list(papers.__path__)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RESEARCH_DATA_DIR", str(folder / "data"))
+        patch.setenv("RESEARCH_PAPERS_DIR", str(folder / "papers"))
+        patch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+        patch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+        patch.chdir(folder)
+        assert run("new", "mine").status == 0
+        yield folder
+    papers.__path__[:] = search_path
+
+
+@pytest.fixture(scope="module")
+def outcome(folder: Path) -> Any:
+    output = run("run", "mine", "--json")
+    assert output.status == 0, output
+    assert (folder / "data/results/mine-smoke.json").exists()
+    return output.json
+
+
+def test_list_names_papers_with_their_number_of_claims() -> None:
+    rows = {row["name"]: row for row in run("list", "--json").json}
+    assert set(rows) == {"lora", "ddim", "attention", "mine"}
+    assert rows["mine"]["claims"] == 1
+    assert rows["lora"]["title"].startswith("LoRA")
+
+
+def test_run_prints_claims_as_json(outcome: Any) -> None:
+    assert (outcome["paper"], outcome["scale"]) == ("mine", "smoke")
+    (claim,) = outcome["claims"]
+    assert list(claim) == [
+        *("id", "statement", "expected", "measured", "interval", "tolerance", "holds")
+    ]
+    assert claim["holds"] is True
+    assert outcome["seconds"] > 0
+
+
+def test_claim_that_should_hold_and_does_not_exits_with_1(outcome: Any, folder: Path) -> None:
+    claims = folder / "papers/mine/claims.py"
+    text = claims.read_text()
+    claims.write_text(text.replace("within(7, 13", "within(70, 130"))
+    for module in [name for name in sys.modules if ".papers.mine" in name]:
+        sys.modules.pop(module)
+    try:
+        output = run("run", "mine")
+        assert output.status == 1
+        assert "does not hold" in output.out
+        assert run("verify", "mine").status == 0  # the table is that of the claims as they are
+    finally:
+        claims.write_text(text)
+
+
+def test_report_is_one_html_file(outcome: Any, folder: Path) -> None:
+    output = run("report", "mine", "--output", folder / "mine.html")
+    assert (output.status, output.out.strip()) == (0, str(folder / "mine.html"))
+    html = (folder / "mine.html").read_text()
+    assert "<svg" in html and "Momentum needs fewer steps" in html
+
+
+def test_verify_finds_an_edited_value(outcome: Any, folder: Path) -> None:
+    path = folder / "data/results/mine-smoke.json"
+    text = path.read_text()
+    data = json.loads(text)
+    data["verdicts"][0]["measured"] = 99.0
+    path.write_text(json.dumps(data))
+    output = run("verify", "mine", "--json")
+    path.write_text(text)
+    assert output.status == 1
+    assert any("measured is 99.0" in line for line in output.json["differences"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "nothing"], "Unknown paper 'nothing'. Available papers: attention, ddim, lora"),
+        (["run", "mine", "--scale", "huge"], "Unknown scale 'huge'. Available scales: smoke,"),
+        (["run", "mine", "--seeds", ""], "The list of seeds is empty."),
+        (["run", "mine", "--seeds", "a"], "--seeds 'a' is not a list of numbers. E.g. --seeds 0"),
+        (["run", "lora", "--data", "missing"], "missing"),
+        (["report", "mine", "--scale", "laptop"], "does not exist. Run: research-repro run mine"),
+        (["new", "mine"], "A paper 'mine' exists. Choose another name."),
+        (["new", "My Paper"], "'My Paper' cannot be the name of a paper."),
+    ],
+)
+def test_bad_input_is_one_line_with_status_2(arguments: list[str], message: str) -> None:
+    output = run(*arguments)
+    assert output.status == 2
+    assert message in output.err
+    assert output.err.startswith("error: ")
+    assert len(output.err.strip().splitlines()) == 1
