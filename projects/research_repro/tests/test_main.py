@@ -74,7 +74,8 @@ def test_run_prints_claims_as_json(outcome: Any) -> None:
     assert outcome["seconds"] > 0
 
 
-def test_claim_that_should_hold_and_does_not_exits_with_1(outcome: Any, folder: Path) -> None:
+@pytest.mark.usefixtures("outcome")
+def test_claim_that_should_hold_and_does_not_exits_with_1(folder: Path) -> None:
     claims = folder / "papers/mine/claims.py"
     text = claims.read_text()
     claims.write_text(text.replace("within(7, 13", "within(70, 130"))
@@ -89,14 +90,16 @@ def test_claim_that_should_hold_and_does_not_exits_with_1(outcome: Any, folder: 
         claims.write_text(text)
 
 
-def test_report_is_one_html_file(outcome: Any, folder: Path) -> None:
+@pytest.mark.usefixtures("outcome")
+def test_report_is_one_html_file(folder: Path) -> None:
     output = run("report", "mine", "--output", folder / "mine.html")
     assert (output.status, output.out.strip()) == (0, str(folder / "mine.html"))
     html = (folder / "mine.html").read_text()
     assert "<svg" in html and "Momentum needs fewer steps" in html
 
 
-def test_verify_finds_an_edited_value(outcome: Any, folder: Path) -> None:
+@pytest.mark.usefixtures("outcome")
+def test_verify_finds_an_edited_value(folder: Path) -> None:
     path = folder / "data/results/mine-smoke.json"
     text = path.read_text()
     data = json.loads(text)
