@@ -17,7 +17,11 @@ MODULES = sorted(
 )
 
 # Module → an optional package that its example needs; a lifted project may lack it.
-NEEDS = {"seedbed.database": "sqlalchemy"}
+NEEDS = {
+    "seedbed.database": "sqlalchemy",
+    "seedbed.observe.environment": "psutil",
+    "seedbed.observe.figures": "matplotlib",
+}
 
 
 @pytest.mark.parametrize("module", MODULES)
