@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 import torch
-from peft import LoraConfig, get_peft_model
 
 from research_repro.paper import Cell
 from research_repro.papers.lora.method import add_lora, lora_layers, merge, train
 from research_repro.runs.workspace import Workspace
 
 from .conftest import logits, make_batch, make_model
+
+peft = pytest.importorskip("peft", reason="peft is not installed: pip install peft")
 
 TARGETS = {
     "llama": ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"],
@@ -25,8 +26,8 @@ TARGETS = {
 def test_training_equals_peft(kind: str, workspace: Workspace) -> None:
     ours, theirs = make_model(kind), make_model(kind)
     add_lora(ours, TARGETS[kind], rank=4, alpha=8, seed=3)
-    config = LoraConfig(r=4, lora_alpha=8, target_modules=TARGETS[kind], lora_dropout=0.0)
-    peft_model = get_peft_model(theirs, config)
+    config = peft.LoraConfig(r=4, lora_alpha=8, target_modules=TARGETS[kind], lora_dropout=0.0)
+    peft_model = peft.get_peft_model(theirs, config)
     # PEFT replaces the layers of `theirs` in place.
     peers: dict[str, Any] = {name: theirs.get_submodule(name) for name in lora_layers(ours)}
     for name, layer in lora_layers(ours).items():
