@@ -35,14 +35,13 @@ def run(*arguments: object) -> Output:
 
 @pytest.fixture(scope="module", autouse=True)
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A folder with the paper `mine`, whose runs are not logged."""
+    """A folder with the paper `mine`."""
     folder = tmp_path_factory.mktemp("main")
     search_path = list(papers.__path__)
     with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         patch.setenv("RESEARCH_DATA_DIR", str(folder / "data"))
         patch.setenv("RESEARCH_PAPERS_DIR", str(folder / "papers"))
-        patch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
-        patch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
         patch.chdir(folder)
         assert run("new", "mine").status == 0
         yield folder
