@@ -2,39 +2,25 @@
 
 from __future__ import annotations
 
-import io
 import json
 import shlex
 import sqlite3
 from collections.abc import Iterator
-from contextlib import redirect_stderr, redirect_stdout
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 from typer.main import get_command
 from typer.testing import CliRunner
 
 from multi_agent.__main__ import app, main
+from seedbed.testing import run_command
 
 TASK = "How many tents are there, and how long is the return window?"
 
 
-class Output(NamedTuple):
-    status: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
-def run(*arguments: object) -> Output:
-    out, err = io.StringIO(), io.StringIO()
-    with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as end:
-        main([str(argument) for argument in arguments])
-    return Output(int(end.value.code or 0), out.getvalue(), err.getvalue())
+run = partial(run_command, main)
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -10,7 +10,9 @@ network. The stand-ins themselves are in `models.scripted` and `models.hash_embe
 from __future__ import annotations
 
 import atexit
+import io
 import itertools
+import json
 import os
 import shutil
 import socket
@@ -20,16 +22,17 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 from seedbed.models.hash_embeddings import HashEmbeddings
 from seedbed.models.scripted import Call, ScriptedChatModel, ScriptError
 
 __all__ = [
     "Call",
+    "CommandOutput",
     "HashEmbeddings",
     "ScriptError",
     "ScriptedChatModel",
@@ -37,8 +40,10 @@ __all__ = [
     "free_port",
     "launch_chromium",
     "launch_postgres",
+    "launch_ray",
     "new_database",
     "require_program",
+    "run_command",
     "run_server",
     "serve_app",
 ]
@@ -78,6 +83,35 @@ def closed_port() -> Iterator[int]:
     with socket.socket() as reserved:
         reserved.bind(("127.0.0.1", 0))  # without listening
         yield int(reserved.getsockname()[1])
+
+
+class CommandOutput(NamedTuple):
+    """What a command printed, and its exit status."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """The standard output as JSON."""
+        return json.loads(self.out)
+
+
+def run_command(main: Callable[[list[str]], object], *arguments: object) -> CommandOutput:
+    """Run a command line in this process, as its console script does.
+
+    >>> import sys
+    >>> run_command(lambda arguments: sys.exit(len(arguments)), "ask", "--json").status
+    2
+    """
+    out, err = io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(err):
+        try:
+            main([str(argument) for argument in arguments])
+        except SystemExit as end:
+            return CommandOutput(int(end.code or 0), out.getvalue(), err.getvalue())
+    raise AssertionError("The command returned instead of exiting.")
 
 
 def require_program(name: str, install: str) -> str:
@@ -147,6 +181,29 @@ def new_database(server: Any) -> str:
     name = f"d{time.monotonic_ns()}"
     server.psql(f"CREATE DATABASE {name};")
     return str(server.get_uri(database=name))
+
+
+@contextmanager
+def launch_ray() -> Iterator[Any]:
+    """A Ray cluster of two nodes with one CPU each, to which this process is connected.
+
+    Yields the module `ray`; skips the test if Ray is not installed.
+    """
+    import pytest
+
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_worker_niceness", "0")
+    ray = pytest.importorskip("ray")
+    cluster = pytest.importorskip("ray.cluster_utils").Cluster(
+        head_node_args={"num_cpus": 1, "include_dashboard": False}, initialize_head=True
+    )
+    try:
+        cluster.add_node(num_cpus=1)
+        ray.init(address=cluster.address, log_to_driver=False)
+        yield ray
+    finally:
+        ray.shutdown()
+        cluster.shutdown()
 
 
 @contextmanager

@@ -117,13 +117,13 @@ def report(
     """Write a report as one HTML file; without a run of your own, of the published one."""
     from research_repro.papers import find_paper
     from research_repro.report.html import report_html
-    from research_repro.results import published
+    from research_repro.results import published, results_path
     from seedbed.files import write_text
 
     config = _config()
     reproduction = find_paper(paper, config.papers_dir)
     outcome = _outcome(config, reproduction, _scale(scale))
-    path = output or config.data_dir / "results" / f"{paper}-{scale}.html"
+    path = output or results_path(config.data_dir, paper, _scale(scale)).with_suffix(".html")
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, report_html(reproduction, outcome, published(paper, _scale(scale))))
     show({"report": str(path)}, as_json, to_text=lambda result: str(result["report"]))
@@ -141,7 +141,7 @@ def verify(paper: Name, scale: AtScale = "smoke", as_json: Json = False) -> None
     config = _config()
     reproduction = find_paper(paper, config.papers_dir)
     outcome = _outcome(config, reproduction, _scale(scale))
-    folder = config.data_dir / "runs" / f"{paper}-{scale}"
+    folder = results.run_path(config.data_dir, paper, _scale(scale))
     differences = results.verify(outcome, reproduction, folder)
     reference = results.published(paper, _scale(scale))
     compared = results.compare(outcome, reference) if reference else []
@@ -194,9 +194,9 @@ def demo() -> None:
 
 def _outcome(config: Config, paper: Paper, scale: Scale) -> Outcome:
     """The last run at this scale, or else the published one. Raises NotFound or BadInput."""
-    from research_repro.results import published, read_outcome
+    from research_repro.results import published, read_outcome, results_path
 
-    path = config.data_dir / "results" / f"{paper.name}-{scale}.json"
+    path = results_path(config.data_dir, paper.name, scale)
     reference = None if path.exists() else published(paper.name, scale)
     return reference or read_outcome(path, paper)
 

@@ -91,6 +91,20 @@ def write_outcome(path: Path, outcome: Outcome) -> None:
         write_json(path, outcome_json(outcome))
 
 
+def results_path(data_dir: Path, paper_name: str, scale: Scale) -> Path:
+    """The results file of a paper at a scale.
+
+    >>> results_path(Path("var"), "lora", "smoke").as_posix()
+    'var/results/lora-smoke.json'
+    """
+    return data_dir / "results" / f"{paper_name}-{scale}.json"
+
+
+def run_path(data_dir: Path, paper_name: str, scale: Scale) -> Path:
+    """The folder with the cells and checkpoints of a paper at a scale."""
+    return data_dir / "runs" / f"{paper_name}-{scale}"
+
+
 def read_outcome(path: Path, paper: Paper | None = None) -> Outcome:
     """Read a results file.
 

@@ -22,7 +22,7 @@ from filelock import FileLock, Timeout
 from research_repro.config import Config
 from research_repro.paper import Cell, Paper, Results, Scale, judge
 from research_repro.papers import find_paper
-from research_repro.results import Outcome, write_outcome
+from research_repro.results import Outcome, results_path, run_path, write_outcome
 from research_repro.runs.processes import available_cores, run_cells
 from research_repro.runs.ray_cells import run_cells_on_ray
 from research_repro.runs.sweep import Listener, Sweep
@@ -69,7 +69,7 @@ def run_paper(
     outcome = Outcome(paper.name, paper.version, scale, seeds, seconds, rows, verdicts, about)
 
     # 4. Store the outcome, and log it to MLflow.
-    write_outcome(config.data_dir / "results" / f"{paper.name}-{scale}.json", outcome)
+    write_outcome(results_path(config.data_dir, paper.name, scale), outcome)
     log_outcome(outcome, config.data_dir)
     return outcome
 
@@ -106,7 +106,7 @@ def _workspace(paper: Paper, scale: Scale, config: Config) -> Workspace:
     data_dir, data = config.data_dir.absolute(), config.data
     if data and not data.startswith("hf:"):
         data = str(Path(data).expanduser().absolute())
-    folder = data_dir / "runs" / f"{paper.name}-{scale}"
+    folder = run_path(data_dir, paper.name, scale)
     cache, digest = data_dir / "cache", data_hash(data)
     return Workspace(folder, cache, scale, data, version=paper.version, data_hash=digest)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from research_repro.runs.ray_cells import run_cells_on_ray
 from research_repro.runs.sweep import Event, Sweep
 from research_repro.runs.workspace import Workspace
 from seedbed.errors import BadInput, MissingExtra
+from seedbed.testing import launch_ray
 
 STEPS = {"steps": 5}
 
@@ -44,21 +44,8 @@ def test_without_ray_the_error_names_the_extra(
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
     """Two nodes with room for one cell each."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_worker_niceness", "0")
-    ray = pytest.importorskip("ray")
-    from ray.cluster_utils import Cluster
-
-    cluster = Cluster(
-        head_node_args={"num_cpus": 1, "include_dashboard": False}, initialize_head=True
-    )
-    try:
-        cluster.add_node(num_cpus=1)
-        ray.init(address=cluster.address, log_to_driver=False)
-        yield cluster
-    finally:
-        ray.shutdown()
-        cluster.shutdown()  # type: ignore[no-untyped-call]
+    with launch_ray() as ray:
+        yield ray
 
 
 @pytest.mark.slow

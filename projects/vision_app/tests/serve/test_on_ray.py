@@ -1,7 +1,6 @@
 """Folders on a Ray cluster: the same rows as without it, from both nodes, errors included."""
 
 import json
-import os
 import sys
 import time
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from vision_app.serve.on_ray import Worker, map_folder
 from vision_app.vision import Vision, open_vision
 from seedbed.errors import MissingExtra
 from seedbed.settings import Settings
+from seedbed.testing import launch_ray
 
 
 def measure(vision: Vision, source: Source) -> dict[str, Any]:
@@ -84,22 +84,9 @@ def test_without_ray_the_error_names_the_extra(
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
     """Two nodes with room for one worker each."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_worker_niceness", "0")
-    ray = pytest.importorskip("ray")
-    from ray.cluster_utils import Cluster
-
-    ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
-    cluster = Cluster(
-        head_node_args={"num_cpus": 1, "include_dashboard": False}, initialize_head=True
-    )
-    try:
-        cluster.add_node(num_cpus=1)
-        ray.init(address=cluster.address, log_to_driver=False)
-        yield cluster
-    finally:
-        ray.shutdown()
-        cluster.shutdown()  # type: ignore[no-untyped-call]
+    with launch_ray() as ray:
+        ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
+        yield ray
 
 
 @pytest.mark.slow

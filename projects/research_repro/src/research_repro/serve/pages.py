@@ -28,7 +28,7 @@ class Stored(NamedTuple):
 def load_stored(config: Config, paper: Paper, scale: Scale) -> Stored:
     """The results in the data folder, and those in the package."""
     published = results.published(paper.name, scale)
-    path = config.data_dir / "results" / f"{paper.name}-{scale}.json"
+    path = results.results_path(config.data_dir, paper.name, scale)
     try:
         return Stored(results.read_outcome(path, paper), published)
     except NotFound:

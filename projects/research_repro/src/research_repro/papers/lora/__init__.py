@@ -1,24 +1,9 @@
 """LoRA: Low-Rank Adaptation of Large Language Models (Hu et al. 2021, arXiv 2106.09685)."""
 
-from collections.abc import Sequence
-
-from research_repro.paper import Cell, Deviation, Paper, Result, Scale
+from research_repro.paper import Deviation, Paper
 from research_repro.papers.lora.claims import CLAIMS
+from research_repro.papers.lora.experiments import cells, run_cell
 from research_repro.papers.lora.figures import FIGURES
-from research_repro.runs.workspace import Workspace
-
-
-def _cells(scale: Scale, seeds: Sequence[int]) -> list[Cell]:
-    from research_repro.papers.lora.experiments import cells
-
-    return cells(scale, seeds)
-
-
-def _run_cell(cell: Cell, workspace: Workspace) -> Result:
-    from research_repro.papers.lora.experiments import run_cell
-
-    return run_cell(cell, workspace)
-
 
 PAPER = Paper(
     name="lora",
@@ -30,8 +15,8 @@ PAPER = Paper(
     " weight: fine-tuning's quality with a fraction of its parameters and no latency. Here with"
     " SmolLM2 on data-to-text, and with a tiny GPT for ranks, matrices, latency and subspaces.",
     claims=CLAIMS,
-    cells=_cells,
-    run_cell=_run_cell,
+    cells=cells,
+    run_cell=run_cell,
     seeds={"smoke": (0, 1), "laptop": (0, 1, 2), "paper": (0, 1, 2)},
     deviations=(
         Deviation(
