@@ -190,3 +190,18 @@ def test_legacy_names_and_everyday_words(tmp_path, question, answer):
         assert parse.sql, parse.problem
         value = database.query(parse.sql).rows[0][0]
         assert value == (answer if isinstance(answer, str) else pytest.approx(answer))
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_databases_with_the_same_tables_do_not_mix_up_their_columns(tmp_path, order):
+    columns = {"rafts": "weight", "other rafts": "length"}
+    parsers = {}
+    for name, column in list(columns.items())[::order]:
+        with sqlite3.connect(tmp_path / name) as connection:
+            connection.execute(f"CREATE TABLE rafts (name TEXT, {column} INTEGER)")
+            connection.execute("INSERT INTO rafts VALUES ('Otter', 9)")
+        parsers[name] = QuestionParser(open_database(tmp_path / name))
+    for name, parser in parsers.items():
+        heaviest, longest = map(parser.parse, ["the heaviest raft?", "the longest raft?"])
+        assert bool(heaviest.sql) == (name == "rafts")
+        assert bool(longest.sql) == (name == "other rafts")

@@ -236,7 +236,7 @@ def _relative(text: str, today: date) -> tuple[date, date]:
 def _names(words: Sequence[Word], start: int, schema: Schema) -> dict[int, Link]:
     """The tables and columns whose words begin at `start`, by the length of the phrase."""
     scored: dict[int, Link] = {}
-    for item, parts in vocabulary(schema):
+    for item, parts in schema.vocabulary:
         fillers = () if isinstance(item, Table) else _FILLERS
         for size, score in _overlap(words, start, parts, fillers):
             if isinstance(item, Table):
@@ -278,28 +278,6 @@ def _by_head(words: Sequence[Word], table: Table, score: float) -> tuple[int, fl
 def _best(scored: list[tuple[float, Any]]) -> list[tuple[float, Any]]:
     scored = sorted(scored, key=lambda one: -one[0])
     return [one for one in scored if one[0] >= scored[0][0] - 0.35]
-
-
-@cache
-def vocabulary(schema: Schema) -> list[tuple[Table | Column, tuple[Word, ...]]]:
-    """Each table and column with the words that name it; not the table's words, units and "id"."""
-    entries: list[tuple[Table | Column, tuple[Word, ...]]] = []
-    for table in schema.tables:
-        entries.append((table, table.words))
-        own = {word.stem for word in table.words}
-        for column in table.columns:
-            drop = {"id", "is", "has", "flag"}
-            if schema.reference(column):
-                drop |= {"number", "code", "key"}
-            parts = [w for w in column.words if w.text not in drop or column.key]
-            if column.unit and len(parts) > 1 and not column.expression:
-                parts = parts[:-1]
-            bare = tuple(word for word in parts if word.stem not in own)
-            if bare != tuple(parts) and bare and not column.key:
-                entries.append((column, bare))
-            if parts and not (column.key and column.kind == "number"):
-                entries.append((column, tuple(parts)))
-    return entries
 
 
 def _overlap(

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from multi_agent.data.database import Database
 from multi_agent.data.draft import NotUnderstood, ignored
 from multi_agent.data.interpret import interpret
-from multi_agent.data.link import Link, link, vocabulary
+from multi_agent.data.link import Link, link
 from multi_agent.data.logical_form import describe
 from multi_agent.data.sql import to_sql
 from multi_agent.data.value_index import ValueIndex
@@ -80,7 +80,7 @@ class QuestionParser:
     def _words(self, question: str) -> list[Word]:
         """The words; opposites with "not" if the database only knows the other: "inactive"."""
         words: list[Word] = []
-        stems = {w.stem for _, parts in vocabulary(self._schema) for w in parts}
+        stems = {w.stem for _, parts in self._schema.vocabulary for w in parts}
         for one in tokenize(clauses(question)):
             known = one.stem in stems and one.text != "open"  # "open" is not "opened"
             opposite = None if known or self._values.has(one) else _opposite(one, stems)

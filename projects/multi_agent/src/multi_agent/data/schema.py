@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from multi_agent.data.words import RATIOS, SUFFIXES, Word, name_words
@@ -117,6 +118,27 @@ class Schema:
             columns += [f"{k.column} -> {k.target}.{k.target_column}" for k in keys]
             lines.append(f"{table.name} ({table.rows} rows): {', '.join(columns)}")
         return "\n".join(lines)
+
+    @cached_property
+    def vocabulary(self) -> list[tuple[Table | Column, tuple[Word, ...]]]:
+        """Each table and column with the words that name it, without units and "id"."""
+        entries: list[tuple[Table | Column, tuple[Word, ...]]] = []
+        for table in self.tables:
+            entries.append((table, table.words))
+            own = {word.stem for word in table.words}
+            for column in table.columns:
+                drop = {"id", "is", "has", "flag"}
+                if self.reference(column):
+                    drop |= {"number", "code", "key"}
+                parts = [w for w in column.words if w.text not in drop or column.key]
+                if column.unit and len(parts) > 1 and not column.expression:
+                    parts = parts[:-1]
+                bare = tuple(word for word in parts if word.stem not in own)
+                if bare != tuple(parts) and bare and not column.key:
+                    entries.append((column, bare))
+                if parts and not (column.key and column.kind == "number"):
+                    entries.append((column, tuple(parts)))
+        return entries
 
     def reference(self, column: Column) -> ForeignKey | None:
         """The foreign key of a column."""
