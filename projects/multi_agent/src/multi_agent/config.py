@@ -58,6 +58,11 @@ class Config(BaseSettings):
         "steps=20,tool_calls=40,tokens=50000,usd=0.5,seconds=120",
         description="Limits of a run. What is left out has no limit.",
     )
+    step_budget: str = Field(
+        "",
+        description="Limits of each step of a specialist, within those of its run, such as"
+        " tool_calls=10,tokens=8000,seconds=30. Default: those of the run.",
+    )
     max_parallel: int = Field(
         3, ge=1, le=32, description="Number of specialists that work at the same time."
     )

@@ -11,6 +11,7 @@ run twice, after a crash or a question to the user: whatever has an effect goes 
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from langgraph.graph import END, START, StateGraph
@@ -23,7 +24,7 @@ from multi_agent.plan.model_plan import model_plan
 from multi_agent.plan.planner import Planner
 from multi_agent.plan.references import fill
 from multi_agent.specialists import Context, Specialist, Workspace
-from multi_agent.state import Result, RunState, Step, dependents
+from multi_agent.state import Limits, Result, RunState, Step, dependents
 from multi_agent.tools.toolbox import NeedsUser, ToolBox
 from seedbed.errors import SeedbedError
 from seedbed.observe.budget import Budget, OverBudget
@@ -44,8 +45,9 @@ class Run:
     budget: Budget
     emit: Callable[..., None]
     """`emit(kind, step="", **data)` records an event."""
-    model: "Callable[[str], BaseChatModel | None]" = lambda role: None  # noqa: ARG005
-    """The model of a role, if it can follow instructions."""
+    model: "Callable[[str, Budget], BaseChatModel | None]" = lambda role, budget: None  # noqa: ARG005
+    """The model of a role, if it can follow instructions, paid from a budget."""
+    step_limits: Limits = field(default_factory=Limits)
     answers: Mapping[str, str] = field(default_factory=dict)
     """What the user has answered, by the key of the question."""
     examples: Sequence[str] = ()
@@ -101,7 +103,7 @@ def clarify(state: RunState, runtime: Runtime[Run]) -> RunState:
     """Ask once for another wording, if no specialist can do anything with the task."""
     run = runtime.context
     if (
-        run.model("planner")
+        run.model("planner", run.budget)
         or not run.asks
         or Planner(list(run.specialists.values())).plan(state["task"])
     ):
@@ -123,7 +125,7 @@ def plan(state: RunState, runtime: Runtime[Run]) -> RunState:
 def plan_steps(run: Run, task: str, problem: str = "") -> tuple[Step, ...]:
     """The plan of a task. Rules take over where the model fails or its budget is used up."""
     team = list(run.specialists.values())
-    if model := run.model("planner"):
+    if model := run.model("planner", run.budget):
         try:
             steps = model_plan(model, task, team, examples=run.examples, problem=problem)
         except SeedbedError as error:
@@ -200,11 +202,10 @@ def work(run: Run, step: Step, state: StepState) -> Result:
 
 def perform(run: Run, step: Step, state: StepState) -> Result:
     """A step within its budget. Raises NeedsUser."""
-    budget = run.budget.child()
-    role = run.model(step.specialist)
+    budget = run.budget.child(**run.step_limits.model_dump())
     context = Context(
-        call=lambda name, **arguments: run.toolbox.call(step.id, name, **arguments),
-        model=role,
+        call=partial(run.toolbox.within(budget).call, step.id),
+        model=run.model(step.specialist, budget),
         inputs=state["inputs"],
         problem=state["problem"],
     )
@@ -271,7 +272,7 @@ def replan(state: RunState, runtime: Runtime[Run]) -> RunState:
     run = runtime.context
     problems = [r.problem for r in state["results"].values() if r.problem]
     steps: tuple[Step, ...] | None = None
-    if run.model("planner"):
+    if run.model("planner", run.budget):
         steps = renumber(plan_steps(run, state["task"], "; ".join(problems)), state["plan"])
     else:
         team = list(run.specialists.values())

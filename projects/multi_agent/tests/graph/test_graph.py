@@ -202,6 +202,24 @@ def test_budget_of_steps_ends_the_run_with_what_it_has(open_scripted: Open, scri
     assert not run.answer.confident
 
 
+def test_budget_of_a_step_ends_that_step_only(open_scripted: Open, scripted: Any) -> None:
+    def look(place: str) -> str:
+        """Look at a place."""
+        return place
+
+    def work(_step: Any, context: Any) -> str:
+        return "".join(context.call("look", place=place) for place in "ab")
+
+    one = scripted("beta", lambda _step, context: context.call("look", place="c"))
+    team = open_scripted(
+        [scripted("alpha", work), one], [tool_of(look)], step_budget="tool_calls=1"
+    )
+    run = team.wait(team.start("What is alpha? What is beta?"))
+    assert run.status == "done" and not run.answer.confident
+    assert "What is alpha: The budget of 1 tool call is used up" in run.answer.text
+    assert "→ c" in run.answer.explanation and run.usage["tool_calls"] == 2
+
+
 def test_stop_keeps_what_was_found(open_scripted: Open, scripted: Any) -> None:
     at_work, go_on = threading.Event(), threading.Event()
 
@@ -306,6 +324,11 @@ def test_bad_tasks_are_refused(
 def test_wrong_budget_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="AGENTS_BUDGET"):
         parse_limits(text)
+
+
+def test_wrong_step_budget_is_refused_at_the_start(open_scripted: Open) -> None:
+    with pytest.raises(ConfigError, match=r"AGENTS_STEP_BUDGET: apples"):
+        open_scripted([], step_budget="apples=3")
 
 
 def test_dependents_include_indirect_ones() -> None:

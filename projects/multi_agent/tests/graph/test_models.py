@@ -97,6 +97,19 @@ def test_token_budget_stops_the_model_and_rules_go_on(open_scripted: Open, scrip
     assert "budget of 1 token" in failed[0]
 
 
+def test_token_budget_of_a_step_stops_the_model_of_that_step(
+    open_scripted: Open, scripted: Any
+) -> None:
+    steps = (("s1", "alpha", "orders"), ("s2", "writer", "Write a sentence about {s1}"))
+    alpha = scripted("alpha", lambda _step, _context: "1,204 orders")
+    writer = model("We had 99.", "We had 1204 orders.")
+    models = {"planner": model(plan(*steps)), "writer": writer}
+    team = open_scripted([alpha, Writer()], models=models, step_budget="tokens=1", max_replans=0)
+    run = team.wait(team.start("Summarize"))
+    assert len(writer.calls) == 1 and not run.answer.confident
+    assert "budget of 1 token" in run.answer.missing[0]
+
+
 def test_writer_refuses_numbers_that_no_step_found(open_scripted: Open, scripted: Any) -> None:
     steps = (("s1", "alpha", "orders"), ("s2", "writer", "Write a sentence about {s1}"))
     alpha = scripted("alpha", lambda _step, _context: "1,204 orders")

@@ -95,6 +95,7 @@ class Team:
         self.config, self.workspace, self.tools = config, workspace, tools
         self.store, self.memory = store, memory
         self.models = models or {}
+        self._step_limits = parse_limits(config.step_budget, "AGENTS_STEP_BUDGET")
         self.asks, self.verifies, self._queue = asks, verifies, queue
         self.specialists = specialists or {s.name: s for s in open_specialists(workspace)}
         self.graph = build_graph(checkpointer)
@@ -251,7 +252,7 @@ class Team:
         toolbox = ToolBox(self.tools, calls, self.config.permissions, Budget(), lambda *_: None)
         replies = RunReplies(self.store, run_id)
 
-        def model(role: str) -> BaseChatModel | None:
+        def model(role: str, budget: Budget) -> BaseChatModel | None:  # noqa: ARG001
             return RecordedModel(role=role, replies=replies) if role in calls.names else None
 
         run = replace(
@@ -260,6 +261,7 @@ class Team:
             budget=Budget(),
             emit=lambda *_, **__: None,
             model=model,
+            step_limits=Limits(),
         )
         graph, config = build_graph(InMemorySaver(serde=serializer())), self._thread(run_id)
         state = graph.invoke({"task": record.task}, config, context=run)
@@ -351,7 +353,8 @@ class Team:
             toolbox=toolbox,
             budget=budget,
             emit=emit,
-            model=partial(self._model, replies=RunReplies(self.store, record.id), budget=budget),
+            model=partial(self._model, RunReplies(self.store, record.id)),
+            step_limits=self._step_limits,
             answers=answers,
             examples=self._examples(record),
             max_replans=self.config.max_replans,
@@ -391,7 +394,7 @@ class Team:
         if question["key"] not in [event.data["key"] for event in events]:
             self._emit(run_id, "question", step, **question)
 
-    def _model(self, role: str, replies: RunReplies, budget: Budget) -> BaseChatModel | None:
+    def _model(self, replies: RunReplies, role: str, budget: Budget) -> BaseChatModel | None:
         """The model of a role: paid from a budget, and recorded, so that no call is made twice."""
         if (model := self.models.get(role)) is None:
             return None
@@ -443,7 +446,7 @@ def checked_task(task: str) -> str:
     return text
 
 
-def parse_limits(text: str) -> Limits:
+def parse_limits(text: str, setting: str = "AGENTS_BUDGET") -> Limits:
     """The limits in a text such as "steps=20,usd=0.5". Raises ConfigError that names the part."""
     values: dict[str, Any] = {}
     for part in filter(None, (part.strip() for part in text.split(","))):
@@ -454,6 +457,6 @@ def parse_limits(text: str) -> Limits:
     except ValidationError as error:
         problem = error.errors()[0]
         raise ConfigError(
-            f"AGENTS_BUDGET: {'.'.join(map(str, problem['loc']))}: {problem['msg']}.",
+            f"{setting}: {'.'.join(map(str, problem['loc']))}: {problem['msg']}.",
             hint="Write steps=20,tool_calls=40,tokens=50000,usd=0.5,seconds=120.",
         ) from None

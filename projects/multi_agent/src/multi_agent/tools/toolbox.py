@@ -17,6 +17,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
+from copy import copy
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, get_origin, get_type_hints
@@ -147,6 +148,12 @@ class ToolBox:
             return once(attempt, repeatable=False, again=doubt.started_at)
         self._ledger.settle(doubt.key, note := f"Not repeated by decision of the user: {name}.")
         return note
+
+    def within(self, budget: Budget) -> ToolBox:
+        """The same tools, paid from another budget."""
+        toolbox = copy(self)
+        toolbox._budget = budget
+        return toolbox
 
     def decide(self, key: str, answer: str) -> None:
         """The user's answer to a NeedsUser, before the call is made again."""
