@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import tomllib
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 from typing import Any
 
@@ -16,6 +16,7 @@ _TOKEN = re.compile(
     r"\d{4}-\d\d-\d\d|\d{4}s\b|\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?(?=\D|$)|[^\W\d_]\w*|\w+|[€$£%,;]"
 )
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_WORDS = 100_000  # that are remembered with their stems
 _GENERAL = (
     "type",
     "name",
@@ -66,7 +67,7 @@ SUFFIXES = UNITS.keys() - set("second minute hour day week month year euro dolla
 """Units that end a column's name; "day" alone is the name of a day."""
 
 
-@cache
+@lru_cache(_WORDS)
 def stem(text: str) -> str:
     """The stem of a word in lower case. For any number of threads.
 
@@ -80,7 +81,7 @@ def stem(text: str) -> str:
     return str(snowballstemmer.stemmer("english").stemWord(text))
 
 
-@cache
+@lru_cache(_WORDS)
 def word(text: str, *, capital: bool = False) -> Word:
     """The word of a text: irregular plurals resolved, stemmed.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 from typing import Any, NamedTuple
 
@@ -33,7 +33,7 @@ def tokens(text: str) -> list[Token]:
     return [Token(m[0], term(m[0].lower()), *m.span()) for m in load()["word"].finditer(text)]
 
 
-@cache
+@lru_cache(100_000)
 def term(word: str) -> str:
     """The stem of a lower-case word, or of the first in its group; digits for a number word."""
     if word in load()["numbers"]:
@@ -74,7 +74,6 @@ def load() -> dict[str, Any]:
     return {"phrases": data["phrases"], "groups": groups, "word": word, **lists}
 
 
-@cache
 def _stem(word: str) -> str:
     import snowballstemmer
 

@@ -35,7 +35,7 @@ _SIZES: dict[Scale, dict[str, Any]] = {
         "grid": {"batches": [1, 16], "lengths": [1, 64], "rounds": 20},
     },
     "laptop": {
-        "base": {"width": 128, "layers": 4, "steps": 700, "learning_rate": 5e-3},
+        "base": {"width": 128, "layers": 4, "steps": 1000, "learning_rate": 5e-3},
         "tuning": {"steps": 150, "batch": 16, "records": 1000, "test_records": 300},
         "grid": {"batches": [1, 4, 16], "lengths": [1, 16, 64], "rounds": 40},
     },
