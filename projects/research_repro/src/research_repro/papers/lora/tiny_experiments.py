@@ -54,7 +54,7 @@ def _batches(
     """Batches of a record and one of its texts: E2E's syntax ("target"), or a base's corpus.
 
     With `grow` steps, records with few slots come first, and all after 60 % of them: names are
-    then copied after a minute, without it hardly at all.
+    then copied after some minutes, without it hardly at all.
     """
     records = sorted(records, key=lambda record: len(record.slots)) if grow else records
 
