@@ -54,6 +54,8 @@ class Recipe:
     """Optimizer steps; 0 for `epochs`."""
     epochs: int = 1
     batch: int = 8
+    group: int = 1
+    """Batches whose examples are sorted by length before they are batched, to save padding."""
     weight_decay: float = 0.01
     warmup: int = 0
     label_smoothing: float = 0.0
@@ -93,7 +95,7 @@ def run(cell: Cell, workspace: Workspace) -> Result:
     starts: list[float] = []
     losses = train(
         model,
-        _batches(pairs, tokenizer, cell.seed, size, starts),
+        _batches(pairs, tokenizer, cell.seed, size, recipe.group, starts),
         workspace,
         cell,
         steps=recipe.steps or recipe.epochs * (len(pairs) // size),
@@ -143,7 +145,12 @@ def _load(spec: str) -> tuple[Any, Any]:
 
 
 def _batches(
-    pairs: Sequence[tuple[str, str]], tokenizer: Any, seed: int, size: int, starts: list[float]
+    pairs: Sequence[tuple[str, str]],
+    tokenizer: Any,
+    seed: int,
+    size: int,
+    group: int,
+    starts: list[float],
 ) -> Callable[[int], Mapping[str, Tensor]]:
     """The batch of a step, from a shuffle by seed and epoch; notes its start time in `starts`."""
 
@@ -155,8 +162,13 @@ def _batches(
         epoch, index = divmod(step, len(pairs) // size)
         generator = torch.Generator().manual_seed(10_000 * seed + epoch)
         order = torch.randperm(len(pairs), generator=generator).tolist()
+        start = index // group * group * size
+        rows = sorted(order[start : start + group * size], key=lambda i: len("".join(pairs[i])))
+        places = list(range(0, len(rows) - size + 1, size))
+        Random(f"{seed} {epoch} {start}").shuffle(places)
+        place = places[index % group]
         ids, labels = [], []
-        for mr, text in (pairs[i] for i in order[index * size : (index + 1) * size]):
+        for mr, text in (pairs[i] for i in rows[place : place + size]):
             prompt, target = encode(_prompt(mr)), [*encode(text), tokenizer.eos_token_id]
             ids.append(torch.tensor(prompt + target))
             labels.append(torch.tensor([_IGNORED] * len(prompt) + target))
