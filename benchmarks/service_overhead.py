@@ -21,7 +21,7 @@ from typing import Any
 
 import service_peers as peers
 
-from llm_service import bench
+from llm_service.measure import bench
 
 RATES = (50, 100, 200)
 PEER_RATES = (50, 100)

@@ -176,7 +176,14 @@ def service(data: str, *arguments: str, env: dict[str, str] | None = None, path:
 
 def stub(*arguments: str):
     port = free_port()
-    argv = [sys.executable, "-m", "llm_service.stub", "--port", str(port), *arguments]
+    argv = [
+        sys.executable,
+        "-m",
+        "llm_service.testing.stub_upstream",
+        "--port",
+        str(port),
+        *arguments,
+    ]
     return start(argv, port, "/v1/models")
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import service_peers as peers
 
-from llm_service.traffic import open_traffic, prompt
+from llm_service.measure.load import open_traffic, prompt
 
 PREFIX_TOKENS = 1000
 PAIRS = 15

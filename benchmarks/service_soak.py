@@ -19,7 +19,7 @@ from typing import Any
 
 import service_peers as peers
 
-from llm_service import bench
+from llm_service.measure import bench
 
 OVERLOAD = 1.5
 WARM_UP = 60.0

@@ -15,7 +15,7 @@ from typing import Any
 
 import service_peers as peers
 
-from llm_service import bench
+from llm_service.measure import bench
 
 REPEATS = 5
 

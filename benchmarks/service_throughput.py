@@ -19,8 +19,8 @@ from typing import Any
 
 import service_peers as peers
 
-from llm_service import bench
-from llm_service.traffic import prompt
+from llm_service.measure import bench
+from llm_service.measure.load import prompt
 
 LEVELS = (1, 8, 16, 32)
 PEER_LEVELS = (1, 16)

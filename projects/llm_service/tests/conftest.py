@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from llm_service.testing import Served, serving
+from llm_service.testing.fakes import Served, serving
 from seedbed.testing import free_port, run_server
 
 

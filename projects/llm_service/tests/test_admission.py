@@ -17,10 +17,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection
 
-from llm_service.admission import Admission, OverBudget, Ticket
-from llm_service.budgets import Budgets
 from llm_service.config import Config
-from llm_service.rates import Rates, Steady, Window
+from llm_service.gateway.limits.admission import Admission, OverBudget, Ticket
+from llm_service.gateway.limits.budgets import Budgets
+from llm_service.gateway.limits.rates import Rates, Steady, Window
 from llm_service.store.accounting import Accounting, Record
 from llm_service.store.database import Database, open_database
 from llm_service.store.keys import LOCAL, Key
@@ -234,7 +234,7 @@ async def test_two_keys_of_a_team_race_for_the_last_cent(admission: Admission) -
 async def test_what_was_spent_is_known_after_a_restart_and_in_other_processes(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("llm_service.budgets._REREAD_SECONDS", 0.05)
+    monkeypatch.setattr("llm_service.gateway.limits.budgets._REREAD_SECONDS", 0.05)
     now = datetime(2026, 1, 15, tzinfo=UTC)
     key = Key("a", "anna", team="x", team_budget_usd=1.0)
     admission, other = (Admission(database, clock=Clock(now).steady) for _ in range(2))
@@ -371,7 +371,7 @@ async def test_without_redis_each_process_counts_for_itself(
     database: Database, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("redis")
-    monkeypatch.setattr("llm_service.rates._AWAY_SECONDS", 60)
+    monkeypatch.setattr("llm_service.gateway.limits.rates._AWAY_SECONDS", 60)
     key = Key("k", "anna", rpm=2)
     with caplog.at_level(logging.WARNING), closed_port() as port:
         admission = Admission(database, f"redis://:secret@127.0.0.1:{port}/0")
@@ -391,7 +391,7 @@ async def test_a_redis_that_hangs_holds_a_request_for_a_quarter_second(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("redis")
-    monkeypatch.setattr("llm_service.rates._AWAY_SECONDS", 60)  # in place of one
+    monkeypatch.setattr("llm_service.gateway.limits.rates._AWAY_SECONDS", 60)  # in place of one
     with socket.create_server(("127.0.0.1", 0)) as silent:
         admission = Admission(database, f"redis://127.0.0.1:{silent.getsockname()[1]}/0")
         key = Key("k", "anna", rpm=100, tpm=1000)

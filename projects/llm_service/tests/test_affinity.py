@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from llm_service.affinity import BLOCK, MOST_BLOCKS, PrefixAffinity, blocks_of
-from llm_service.ask import Ask
+from llm_service.gateway.routing.prefix_affinity import (
+    BLOCK,
+    MOST_BLOCKS,
+    PrefixAffinity,
+    blocks_of,
+)
+from llm_service.request import Ask
 
 SYSTEM = "You answer questions about the rules of the house. " * 20
 

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from llm_service.backends.sse import EventParser
-from llm_service.bench import measure, quantiles, run, summary, table
-from llm_service.http_client import Client
-from llm_service.http_parser import CutOff, ResponseParser
-from llm_service.traffic import Sample
+from llm_service.measure.bench import measure, quantiles, run, summary, table
+from llm_service.measure.http_client import Client
+from llm_service.measure.http_parser import CutOff, ResponseParser
+from llm_service.measure.load import Sample
+from llm_service.models.remote.sse import EventParser
 from seedbed.errors import (
     BadInput,
     DeadlineExceeded,

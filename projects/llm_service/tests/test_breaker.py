@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from llm_service.breaker import MOST_COOL_DOWN, Breaker
+from llm_service.gateway.routing.breaker import MOST_COOL_DOWN, Breaker
 
 
 class Clock:

@@ -9,9 +9,9 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from llm_service.ask import Ask, Delta, Event, Facts, Finish, Usage
-from llm_service.cache import AnswerCache, request_hash
-from llm_service.recording import merge
+from llm_service.gateway.cache.answer_cache import AnswerCache, request_hash
+from llm_service.gateway.cache.recording import merge
+from llm_service.request import Ask, Delta, Event, Facts, Finish, Usage
 from seedbed.errors import BadInput, Unavailable
 
 ANSWER = [Delta("Hel"), Delta("lo"), Finish("stop"), Usage(3, 2)]

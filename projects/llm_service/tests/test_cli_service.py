@@ -11,13 +11,13 @@ from datetime import UTC, datetime
 import pytest
 
 from llm_service.__main__ import main
-from llm_service.backends import spawn
 from llm_service.config import Config
+from llm_service.models.local import start_worker
 from llm_service.store.accounting import Accounting, Record
 from llm_service.store.database import open_database
 from llm_service.store.feedback import add
-from llm_service.stub import Stub
-from llm_service.testing import run_stubs
+from llm_service.testing.fakes import run_stubs
+from llm_service.testing.stub_upstream import Stub
 from seedbed.testing import free_port
 
 HEAVY = {
@@ -35,8 +35,10 @@ def data(tmp_path, monkeypatch):
     for name in ("SERVICE_MODELS", "SERVICE_DATABASE_URL", "SEEDBED_API_KEYS", "PORT"):
         monkeypatch.delenv(name, raising=False)
     yield
-    while spawn._early:  # of `serve`, which starts a model's process before anything can be wrong
-        early = spawn._early.pop()
+    while (
+        start_worker._early
+    ):  # of `serve`, which starts a model's process before anything can be wrong
+        early = start_worker._early.pop()
         early.process.kill()
         early.end()
 

@@ -13,7 +13,7 @@ import pytest
 from openai import AsyncOpenAI, OpenAI
 from pydantic import BaseModel, Field
 
-from llm_service.testing import serving
+from llm_service.testing.fakes import serving
 from seedbed.testing import closed_port
 
 MODEL = "smollm2"

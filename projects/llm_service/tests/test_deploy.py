@@ -13,10 +13,10 @@ import yaml
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from llm_service.ask import Load
 from llm_service.config import Config
-from llm_service.metrics import Metrics
-from llm_service.models import Table
+from llm_service.models.table import Table
+from llm_service.observe.metrics import Metrics
+from llm_service.request import Load
 from seedbed.settings import Settings
 from seedbed.testing import require_program
 

@@ -11,8 +11,8 @@ import jsonschema
 import pytest
 from aiohttp import web
 
-from llm_service.evaluate import PARTS, SET, evaluate, read, run, table
-from llm_service.judge import (
+from llm_service.measure.evaluate import PARTS, SET, evaluate, read, run, table
+from llm_service.measure.scoring import (
     arguments_match,
     is_prose,
     judge_calls,

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from sqlalchemy import insert
 
-from llm_service.ask import Ask, Facts
 from llm_service.config import Config
-from llm_service.entries import Experiment, Variant
-from llm_service.experiments import Experiments, choose, report, verdict
+from llm_service.gateway.experiments import Experiments, choose, report, verdict
+from llm_service.models.entry import Experiment, Variant
+from llm_service.request import Ask, Facts
 from llm_service.store import tables
 from llm_service.store.database import Database, open_database
 from seedbed.errors import ConfigError

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 import httpx
 import pytest
 
-from llm_service.stub import Stub
-from llm_service.testing import Running, run_service, run_stubs
+from llm_service.testing.fakes import Running, run_service, run_stubs
+from llm_service.testing.stub_upstream import Stub
 
 pytest.importorskip("redis")
 

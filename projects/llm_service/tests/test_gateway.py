@@ -8,7 +8,7 @@ import pytest
 from prometheus_client import generate_latest
 
 from llm_service.store import usage
-from llm_service.testing import TABLE, FakeBackend, serving
+from llm_service.testing.fakes import TABLE, FakeBackend, serving
 from seedbed.errors import BadInput, Unavailable
 
 ROUTED = (
@@ -180,7 +180,7 @@ async def test_feedback_is_kept_and_exported(served):
 
 def test_a_setting_that_cannot_work_is_said_before_anything_listens(tmp_path):
     from llm_service.config import Config
-    from llm_service.start import create
+    from llm_service.web.app import create
     from seedbed.errors import ConfigError
     from seedbed.settings import Settings
 

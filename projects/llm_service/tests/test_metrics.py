@@ -10,9 +10,9 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from llm_service.ask import Load
-from llm_service.metrics import Metrics
-from llm_service.recent import Recent
+from llm_service.observe.last_minutes import Recent
+from llm_service.observe.metrics import Metrics
+from llm_service.request import Load
 
 
 @dataclass

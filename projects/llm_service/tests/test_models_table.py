@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from llm_service.entries import ModelEntry
-from llm_service.models import Table
+from llm_service.models.entry import ModelEntry
+from llm_service.models.table import Table
 from seedbed.errors import BadInput, ConfigError, NotFound
 from seedbed.settings import Settings
 

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from llm_service.metrics import Metrics
+from llm_service.observe.metrics import Metrics
 from seedbed.errors import Unavailable
 
 

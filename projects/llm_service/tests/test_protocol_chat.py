@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
-from llm_service.ask import Ask, Delta, Event, Finish, Usage
 from llm_service.protocol import chat
-from llm_service.protocol.common import BadParameter, new_id, refuse_unsupported
+from llm_service.protocol.body import BadParameter, new_id, refuse_unsupported
+from llm_service.request import Ask, Delta, Event, Finish, Usage
 from seedbed.errors import Unavailable
 
 HELLO = [{"role": "user", "content": "Hello"}]

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from openai.types import Completion, CreateEmbeddingResponse, Model
 
-from llm_service.ask import Ask, Delta, Embedded, Event, Finish, Usage
 from llm_service.protocol import chat, completions, embeddings
-from llm_service.protocol.common import BadParameter, models_list, refuse_unsupported
+from llm_service.protocol.body import BadParameter, models_list, refuse_unsupported
+from llm_service.request import Ask, Delta, Embedded, Event, Finish, Usage
 
 
 def request(**fields: Any) -> completions.CompletionRequest:

@@ -12,9 +12,9 @@ from openai import AsyncOpenAI
 from openai.types.responses import Response, ResponseStreamEvent
 from pydantic import BaseModel, TypeAdapter
 
-from llm_service.ask import Delta, Event, Finish, Usage
 from llm_service.protocol import chat, responses
-from llm_service.protocol.common import BadParameter
+from llm_service.protocol.body import BadParameter
+from llm_service.request import Delta, Event, Finish, Usage
 from seedbed.errors import Busy, Unavailable
 
 TOOL = {"type": "function", "name": "weather", "parameters": {"type": "object", "properties": {}}}

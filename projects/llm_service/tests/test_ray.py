@@ -18,11 +18,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, StreamingResponse
 from starlette.routing import Route
 
-from llm_service import ray_app
-from llm_service.ask import Ask, Backend, Delta, Embedded, Event, Finish, Load, Usage
-from llm_service.backends.ray import RayBackend
 from llm_service.config import Config
-from llm_service.ray_parts import batched
+from llm_service.on_ray import app as ray_app
+from llm_service.on_ray.backend import RayBackend
+from llm_service.on_ray.parts import batched
+from llm_service.request import Ask, Backend, Delta, Embedded, Event, Finish, Load, Usage
 from seedbed.errors import BadInput, Busy, ConfigError, SeedbedError, Unavailable
 from seedbed.settings import Settings
 

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from llm_service.ask import Ask, Delta, Embedded, Event, Facts, Finish, Load, Usage
-from llm_service.attempt import Slot
-from llm_service.breaker import Breaker
-from llm_service.entries import ModelEntry, Route, Target
-from llm_service.routing import Router
+from llm_service.gateway.routing.attempt import Slot
+from llm_service.gateway.routing.breaker import Breaker
+from llm_service.gateway.routing.router import Router
+from llm_service.models.entry import ModelEntry, Route, Target
+from llm_service.request import Ask, Delta, Embedded, Event, Facts, Finish, Load, Usage
 from seedbed.errors import BadInput, Busy, DeadlineExceeded, SeedbedError, Unavailable, WeightsError
 
 HELLO = Ask("chat", "m", {"messages": [{"role": "user", "content": "hello"}]})

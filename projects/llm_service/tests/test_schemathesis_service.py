@@ -12,14 +12,14 @@ from prometheus_client import CollectorRegistry
 from schemathesis import GenerationMode
 from schemathesis.core.control import SkipTest
 
-from llm_service.api import create_app
 from llm_service.config import Config
-from llm_service.gateway import Gateway
-from llm_service.metrics import Metrics
-from llm_service.openapi import EXAMPLES
+from llm_service.gateway.gateway import Gateway
+from llm_service.observe.metrics import Metrics
 from llm_service.store.database import open_database
 from llm_service.store.keys import KeyStore
-from llm_service.testing import TABLE, FakeBackend, FakePool
+from llm_service.testing.fakes import TABLE, FakeBackend, FakePool
+from llm_service.web.openai_api import create_app
+from llm_service.web.openapi import EXAMPLES
 from seedbed.server.keys import Keys
 from seedbed.settings import Settings
 

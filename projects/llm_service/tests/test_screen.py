@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llm_service.ask import Ask, Delta, Event, Facts, Finish, Usage
-from llm_service.entries import Guardrails
-from llm_service.redaction import find_all
-from llm_service.screen import Blocked, Screen
+from llm_service.gateway.guard.redaction import find_all
+from llm_service.gateway.guard.screen import Blocked, Screen
+from llm_service.models.entry import Guardrails
+from llm_service.request import Ask, Delta, Event, Facts, Finish, Usage
 from seedbed.guardrails import find_pii, redact
 
 KEY = "-----BEGIN RSA PRIVATE KEY-----\nMIIEow IBAAKC+/=\nAQEA7\n-----END RSA PRIVATE KEY-----"

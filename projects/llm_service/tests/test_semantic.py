@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from llm_service.ask import Ask, Delta, Event, Facts, Finish
-from llm_service.cache import AnswerCache
-from llm_service.semantic import SemanticCache, false_hits, marks
+from llm_service.gateway.cache.answer_cache import AnswerCache
+from llm_service.gateway.cache.semantic import SemanticCache, false_hits, marks
+from llm_service.request import Ask, Delta, Event, Facts, Finish
 
 PAIRS = Path(__file__).parents[1] / "eval" / "semantic_pairs.jsonl"
 

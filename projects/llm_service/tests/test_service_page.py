@@ -15,10 +15,10 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from fastapi.testclient import TestClient
 from prometheus_client import CollectorRegistry
 
-from llm_service import page
-from llm_service.ask import Load
-from llm_service.metrics import Metrics
-from llm_service.recent import Recent
+from llm_service.observe.last_minutes import Recent
+from llm_service.observe.metrics import Metrics
+from llm_service.request import Load
+from llm_service.web import page
 from seedbed import errors
 from seedbed.server.service import Caller, create_app
 from seedbed.settings import Settings

@@ -12,12 +12,12 @@ import httpx
 import psutil
 import pytest
 
-from llm_service.ask import Ask, Delta, Finish, Usage
-from llm_service.backends.local import LocalBackend
-from llm_service.backends.pool import Pool
 from llm_service.config import Config
-from llm_service.entries import ModelEntry
-from llm_service.models import Table
+from llm_service.models.entry import ModelEntry
+from llm_service.models.local.backend import LocalBackend
+from llm_service.models.pool import Pool
+from llm_service.models.table import Table
+from llm_service.request import Ask, Delta, Finish, Usage
 from seedbed.errors import BadInput, Busy, SeedbedError, Unavailable, WeightsError
 from seedbed.settings import Settings
 from seedbed.testing import free_port, run_server
@@ -202,7 +202,7 @@ def serving(port):
 def worker_of(process):
     for child in psutil.Process(process.pid).children(recursive=True):
         with contextlib.suppress(psutil.Error):  # it has just ended
-            if "llm_service.backends.worker" in child.cmdline():
+            if "llm_service.models.local.worker" in child.cmdline():
                 return child
     raise AssertionError("the service has no worker")
 
@@ -262,7 +262,7 @@ def test_a_missing_model_keeps_the_service_up_and_not_ready(tmp_path):
 
 
 def test_errors_keep_their_kind_over_the_wire():
-    from llm_service.backends import wire
+    from llm_service.models.local import wire
 
     error = Busy("full", hint="wait", retry_after=3)
     error.details["code"] = "x"

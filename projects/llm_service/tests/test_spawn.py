@@ -5,24 +5,24 @@ from pathlib import Path
 
 import pytest
 
-from llm_service.backends import spawn
+from llm_service.models.local import start_worker
 
-ORDER = spawn.order_of("path:/nowhere", 16, 64)
+ORDER = start_worker.order_of("path:/nowhere", 16, 64)
 
 
 @pytest.fixture
-def ending() -> Iterator[Callable[[spawn.Spawned], spawn.Spawned]]:
+def ending() -> Iterator[Callable[[start_worker.Spawned], start_worker.Spawned]]:
     """Kills, after the test, what it still runs of the processes that were given to it."""
-    started: list[spawn.Spawned] = []
+    started: list[start_worker.Spawned] = []
 
-    def note(spawned: spawn.Spawned) -> spawn.Spawned:
+    def note(spawned: start_worker.Spawned) -> start_worker.Spawned:
         started.append(spawned)
         return spawned
 
     yield note
     for spawned in started:
-        if spawned in spawn._early:
-            spawn._early.remove(spawned)
+        if spawned in start_worker._early:
+            start_worker._early.remove(spawned)
         spawned.process.kill()
         spawned.end()
 
@@ -52,37 +52,37 @@ def test_what_loads_first(table: str | None, setting: str, spec: str | None, tmp
     if table is not None:
         path = tmp_path / "models.toml"
         path.write_text(table)
-    assert spawn.default_spec(path, setting) == spec
+    assert start_worker.default_spec(path, setting) == spec
 
 
 def test_a_file_that_is_not_there_is_somebody_elses_error(tmp_path: Path):
-    assert spawn.default_spec(tmp_path / "none.toml", "x") is None
+    assert start_worker.default_spec(tmp_path / "none.toml", "x") is None
 
 
 def test_take_returns_the_early_process_of_the_same_order(ending):
-    early = ending(spawn.spawn())
+    early = ending(start_worker.spawn())
     early.tell(ORDER)
-    spawn.keep(early)
-    other = ending(spawn.take(spawn.order_of("path:/elsewhere", 16, 64)))
+    start_worker.keep(early)
+    other = ending(start_worker.take(start_worker.order_of("path:/elsewhere", 16, 64)))
     assert other.process.pid != early.process.pid
-    assert spawn.take(ORDER) is early
+    assert start_worker.take(ORDER) is early
     for spawned in (early, other):
         spawned.end()
         assert spawned.process.returncode == 0
 
 
 def test_take_replaces_an_early_process_that_died(ending):
-    early = ending(spawn.spawn())
+    early = ending(start_worker.spawn())
     early.tell(ORDER)
-    spawn.keep(early)
+    start_worker.keep(early)
     early.process.kill()
     early.process.wait()
-    taken = ending(spawn.take(ORDER))
+    taken = ending(start_worker.take(ORDER))
     assert taken.process is not early.process
     assert taken.process.poll() is None
 
 
 def test_end_stops_a_process_without_an_order(ending):
-    early = ending(spawn.spawn())
+    early = ending(start_worker.spawn())
     early.end()
     assert early.process.returncode == 0

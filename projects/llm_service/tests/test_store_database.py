@@ -21,9 +21,9 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import inspect, text
 
-from llm_service.admission import Admission, OverBudget
 from llm_service.config import Config
-from llm_service.rates import Steady
+from llm_service.gateway.limits.admission import Admission, OverBudget
+from llm_service.gateway.limits.rates import Steady
 from llm_service.store import feedback, tables
 from llm_service.store.accounting import Accounting, Record
 from llm_service.store.database import Database, open_database

@@ -18,7 +18,15 @@ from seedbed.testing import free_port
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
     port = free_port()
-    command = [sys.executable, "-m", "llm_service.stub", "--port", str(port), "--tokens", "3"]
+    command = [
+        sys.executable,
+        "-m",
+        "llm_service.testing.stub_upstream",
+        "--port",
+        str(port),
+        "--tokens",
+        "3",
+    ]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None and "stub upstream" in process.stdout.readline()

@@ -8,8 +8,8 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from llm_service.observe.spans import trace
 from llm_service.store.accounting import Record
-from llm_service.traces import trace
 
 
 @pytest.fixture

@@ -10,12 +10,12 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from llm_service.ask import Ask, Delta, Event, Finish, Usage
-from llm_service.backends.anthropic import AnthropicBackend
-from llm_service.backends.anthropic_request import request_of
-from llm_service.backends.upstream import open_session
-from llm_service.entries import ModelEntry
-from llm_service.stub import Stub
+from llm_service.models.entry import ModelEntry
+from llm_service.models.remote.anthropic import AnthropicBackend
+from llm_service.models.remote.anthropic_request import request_of
+from llm_service.models.remote.upstream import open_session
+from llm_service.request import Ask, Delta, Event, Finish, Usage
+from llm_service.testing.stub_upstream import Stub
 from seedbed.errors import BadInput, Unavailable
 
 HELLO = {"messages": [{"role": "user", "content": "hello"}]}

@@ -12,13 +12,13 @@ import aiohttp
 import pytest
 from aiohttp.test_utils import TestServer
 
-from llm_service.ask import Ask, Delta, Facts, Usage
-from llm_service.backends.openai import OpenAIBackend
-from llm_service.backends.upstream import open_session
-from llm_service.breaker import COOL_DOWN
-from llm_service.entries import ModelEntry, Route
-from llm_service.routing import Router
-from llm_service.stub import FAULTS, Stub
+from llm_service.gateway.routing.breaker import COOL_DOWN
+from llm_service.gateway.routing.router import Router
+from llm_service.models.entry import ModelEntry, Route
+from llm_service.models.remote.openai import OpenAIBackend
+from llm_service.models.remote.upstream import open_session
+from llm_service.request import Ask, Delta, Facts, Usage
+from llm_service.testing.stub_upstream import FAULTS, Stub
 from seedbed.errors import DeadlineExceeded, Unavailable
 
 HELLO = {"messages": [{"role": "user", "content": "hello"}]}

@@ -13,11 +13,11 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from llm_service.ask import Ask, Delta, Event, Finish, Usage
-from llm_service.backends.openai import OpenAIBackend
-from llm_service.backends.upstream import open_session
-from llm_service.entries import ModelEntry
-from llm_service.stub import Stub
+from llm_service.models.entry import ModelEntry
+from llm_service.models.remote.openai import OpenAIBackend
+from llm_service.models.remote.upstream import open_session
+from llm_service.request import Ask, Delta, Event, Finish, Usage
+from llm_service.testing.stub_upstream import Stub
 from seedbed.errors import BadInput, ContextWindowError, DeadlineExceeded, Unavailable
 
 HELLO = {"messages": [{"role": "user", "content": "hello"}]}
@@ -345,7 +345,7 @@ async def test_finished_answers_share_one_connection(upstream: Upstream) -> None
 async def test_stream_that_ends_after_done_gives_its_connection_back(
     upstream: Upstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("llm_service.backends.upstream._END_OF_BODY", 30)
+    monkeypatch.setattr("llm_service.models.remote.upstream._END_OF_BODY", 30)
     end = (
         b'data: {"choices":[{"delta":{"content":"x"},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from llm_service.backends.sse import EventParser
+from llm_service.models.remote.sse import EventParser
 from seedbed.errors import Unavailable
 
 STREAMS = {

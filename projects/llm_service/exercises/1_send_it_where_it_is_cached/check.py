@@ -1,7 +1,7 @@
 """Checks of exercise 1: which replica a prompt is sent to."""
 
-from llm_service import affinity
-from llm_service.affinity import PrefixAffinity
+from llm_service.gateway.routing import prefix_affinity
+from llm_service.gateway.routing.prefix_affinity import PrefixAffinity
 
 LONG, SHORT, OTHER = [1, 2, 3], [1], [9]
 
@@ -20,19 +20,19 @@ def expect(
 
 def check_1_a_candidate_at_the_limit_is_available_and_above_it_is_not() -> None:
     for least in (0, 8):
-        limit = int(least * affinity._SLACK_SHARE + affinity._SLACK)
+        limit = int(least * prefix_affinity._SLACK_SHARE + prefix_affinity._SLACK)
         expect("a", {"a": LONG}, {"a": limit, "b": least})
         expect(None, {"a": LONG}, {"a": limit + 1, "b": least})
 
 
 def check_1_a_change_of_the_constants_changes_the_limit() -> None:
-    before = affinity._SLACK_SHARE, affinity._SLACK
-    affinity._SLACK_SHARE, affinity._SLACK = 2.0, 1
+    before = prefix_affinity._SLACK_SHARE, prefix_affinity._SLACK
+    prefix_affinity._SLACK_SHARE, prefix_affinity._SLACK = 2.0, 1
     try:
         expect("a", {"a": LONG}, {"a": 7, "b": 3})
         expect(None, {"a": LONG}, {"a": 8, "b": 3})
     finally:
-        affinity._SLACK_SHARE, affinity._SLACK = before
+        prefix_affinity._SLACK_SHARE, prefix_affinity._SLACK = before
 
 
 def check_2_the_longest_beginning_wins() -> None:

@@ -3,8 +3,8 @@
 import tempfile
 from pathlib import Path
 
-from llm_service.budgets import Budgets, OverBudget
 from llm_service.config import Config
+from llm_service.gateway.limits.budgets import Budgets, OverBudget
 from llm_service.store.database import open_database
 from llm_service.store.keys import Key
 

@@ -4,8 +4,8 @@ import asyncio
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
 
-from llm_service.ask import Ask, Delta, Event, Facts, Finish, Usage
-from llm_service.cache import AnswerCache
+from llm_service.gateway.cache.answer_cache import AnswerCache
+from llm_service.request import Ask, Delta, Event, Facts, Finish, Usage
 
 ASK = Ask("chat", "m", {"messages": [{"role": "user", "content": "hi"}], "temperature": 0})
 EVENTS = [Delta("one "), Delta("two "), Delta("three"), Finish("stop"), Usage(1, 3)]

@@ -85,16 +85,16 @@ def serve(
 ) -> None:
     """Serve the API, the status page and the playground."""
     gc.disable()  # a tenth of the start is spent collecting what imports keep
-    from llm_service.backends import spawn
+    from llm_service.models.local import start_worker
 
-    early = spawn.spawn()
+    early = start_worker.spawn()
     config, settings = read_settings(model, models=models)
-    if spec := spawn.default_spec(config.models, settings.model):
-        early.tell(spawn.order_of(spec, config.max_running, config.max_queue))
-        spawn.keep(early)
+    if spec := start_worker.default_spec(config.models, settings.model):
+        early.tell(start_worker.order_of(spec, config.max_running, config.max_queue))
+        start_worker.keep(early)
     else:
         early.end()
-    from llm_service.start import create
+    from llm_service.web.app import create
     from seedbed.server import service
 
     served = create(config, settings)
@@ -121,7 +121,7 @@ def ray(
     port: Port = 8004,
 ) -> None:
     """Serve the same API from replicas on a Ray cluster."""
-    from llm_service.ray_app import run
+    from llm_service.on_ray.app import run
 
     config, settings = read_settings(models=models)
     run(config, settings, replicas=replicas, address=address, port=port)
@@ -190,7 +190,7 @@ def create_key(
 @keys.command("list")
 def list_keys(as_json: Json = False) -> None:
     """List all keys with their limits. The secret keys themselves are never shown."""
-    from llm_service.report import key_json, keys_table
+    from llm_service.store.printed import key_json, keys_table
 
     found = open_keys().list()
     show([key_json(key) for key in found] if as_json else found, as_json, to_text=keys_table)
@@ -216,7 +216,7 @@ def usage(
     as_json: Json = False,
 ) -> None:
     """Report requests, errors, tokens, cost and latency."""
-    from llm_service.report import usage_table
+    from llm_service.store.printed import usage_table
     from llm_service.store.usage import report
     from seedbed.errors import BadInput
 
@@ -229,9 +229,9 @@ def usage(
 @app.command()
 def experiments(models: Models = None, as_json: Json = False) -> None:
     """Compare the variants of each experiment: ratings, latency, cost and a verdict."""
-    from llm_service.experiments import Experiments
-    from llm_service.models import Table
-    from llm_service.report import experiments_table
+    from llm_service.gateway.experiments import Experiments
+    from llm_service.models.table import Table
+    from llm_service.store.printed import experiments_table
 
     config, settings = read_settings(models=models)
     rows = Experiments(Table.load(config.models, settings).experiments).report(open_store())
@@ -287,7 +287,7 @@ def bench(
     as_json: Json = False,
 ) -> None:
     """Benchmark an OpenAI-compatible server: throughput and latency as clients see them."""
-    from llm_service import bench
+    from llm_service.measure import bench
     from seedbed.errors import BadInput
 
     try:
@@ -329,7 +329,7 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Evaluate a server: valid JSON, correct tool calls, repeatable seeds, guardrails."""
-    from llm_service.evaluate import run, table
+    from llm_service.measure.evaluate import run, table
 
     result = run(url, model=model, key=key)
     show(result, as_json, to_text=table)

@@ -54,7 +54,7 @@ async def client_of(config: Config, settings: Settings) -> AsyncIterator[Any]:
     """An HTTP client of the service, which runs in this process while the block does."""
     import httpx
 
-    from llm_service.start import create
+    from llm_service.web.app import create
 
     app = create(config, settings)
     async with (

@@ -12,9 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field
 
-from llm_service.ask import Kind
-from llm_service.protocol.chat_answer import collect, stream
-from llm_service.protocol.common import (
+from llm_service.protocol.body import (
     SAMPLING,
     Part,
     Sampled,
@@ -22,6 +20,8 @@ from llm_service.protocol.common import (
     call_arguments,
     invalid,
 )
+from llm_service.protocol.chat_answer import collect, stream
+from llm_service.request import Kind
 
 __all__ = ["ChatRequest", "collect", "stream", "unsupported"]
 

@@ -10,8 +10,7 @@ from collections.abc import AsyncIterator, Mapping
 from json.encoder import encode_basestring_ascii as quote
 from typing import Any
 
-from llm_service.ask import Delta, Event, Finish, Usage
-from llm_service.protocol.answers import (
+from llm_service.protocol.events import (
     Answer,
     call_index,
     dumps,
@@ -20,6 +19,7 @@ from llm_service.protocol.answers import (
     token_logprobs,
     usage_body,
 )
+from llm_service.request import Delta, Event, Finish, Usage
 
 
 async def collect(

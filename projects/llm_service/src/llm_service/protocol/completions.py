@@ -13,9 +13,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from llm_service.ask import MAX_CHOICES, Delta, Event, Finish, Kind, Usage, several
-from llm_service.protocol.answers import dumps, gather, send, usage_body
-from llm_service.protocol.common import (
+from llm_service.protocol.body import (
     SAMPLING,
     Sampled,
     Texts,
@@ -24,6 +22,8 @@ from llm_service.protocol.common import (
     asked_beyond,
     invalid,
 )
+from llm_service.protocol.events import dumps, gather, send, usage_body
+from llm_service.request import MAX_CHOICES, Delta, Event, Finish, Kind, Usage, several
 
 _LOCAL = SAMPLING | {"prompt", "echo"}
 

@@ -9,8 +9,8 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from llm_service.ask import Ask, Embedded, Kind, several
-from llm_service.protocol.common import Body, Texts, TokenIds, TokenLists, asked_beyond, invalid
+from llm_service.protocol.body import Body, Texts, TokenIds, TokenLists, asked_beyond, invalid
+from llm_service.request import Ask, Embedded, Kind, several
 
 MAX_INPUTS = 2048
 _LOCAL = frozenset(("input", "encoding_format", "user"))

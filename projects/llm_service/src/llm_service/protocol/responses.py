@@ -12,9 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field, PrivateAttr
 
-from llm_service.ask import Ask, Kind
-from llm_service.protocol.chat import check_functions
-from llm_service.protocol.common import (
+from llm_service.protocol.body import (
     Body,
     Metadata,
     Part,
@@ -24,8 +22,10 @@ from llm_service.protocol.common import (
     invalid,
     refuse_unsupported,
 )
+from llm_service.protocol.chat import check_functions
 from llm_service.protocol.responses_answer import collect, stream
 from llm_service.protocol.responses_input import messages_of
+from llm_service.request import Ask, Kind
 
 __all__ = ["ResponsesRequest", "collect", "stream"]
 

@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from json.encoder import encode_basestring_ascii as quote
 from typing import TYPE_CHECKING, Any
 
-from llm_service.ask import Delta, Event, Finish, Usage
-from llm_service.protocol.answers import (
+from llm_service.protocol.body import new_id
+from llm_service.protocol.events import (
     broken_off,
     call_index,
     closing,
@@ -18,7 +18,7 @@ from llm_service.protocol.answers import (
     error_body,
     log_failure,
 )
-from llm_service.protocol.common import new_id
+from llm_service.request import Delta, Event, Finish, Usage
 
 if TYPE_CHECKING:
     from llm_service.protocol.responses import ResponsesRequest

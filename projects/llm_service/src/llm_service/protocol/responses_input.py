@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from llm_service.protocol.common import call_arguments, invalid, refuse_unsupported
+from llm_service.protocol.body import call_arguments, invalid, refuse_unsupported
 
 _ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
 

@@ -1,1 +1,0 @@
-"""What answers: models in processes of ours, and upstreams behind an API."""

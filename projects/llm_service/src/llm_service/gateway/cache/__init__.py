@@ -1,0 +1,1 @@
+"""Answers of equal and of similar requests."""

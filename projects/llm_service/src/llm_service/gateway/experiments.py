@@ -1,0 +1,268 @@
+"""Variants of a prompt, a model or its parameters, and what users thought of each.
+
+A user stays with a variant because it follows from the experiment's name and theirs: nothing is
+stored, a restart or another experiment changes nothing. It knows the table's experiments and the
+tables of usage and feedback, no HTTP and no backends.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from statistics import NormalDist
+from typing import Any
+
+from llm_service.models.entry import Experiment, Variant
+from llm_service.request import Ask, Facts
+from llm_service.store.database import Database
+from seedbed.errors import ConfigError
+from seedbed.evaluation import newcombe_interval, wilson_interval
+from seedbed.models.prompts import Prompt
+
+ENOUGH = 20  # ratings of a variant below which nothing is said
+_FRONT = re.compile(r"version:\s*(\d+)\s*\n+")
+
+
+def read_prompt(path: Path) -> Prompt:
+    """A prompt file by its path; the first line is `version: N`. Raises ConfigError."""
+    try:
+        text = path.read_text(encoding="utf-8").replace("\r\n", "\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"Cannot read the prompt file {str(path)!r}: {error}.") from None
+    front = _FRONT.match(text)
+    if front is None:
+        raise ConfigError(
+            f"Prompt file {str(path)!r} starts with {(text.splitlines() or [''])[0][:60]!r}.",
+            hint="The first line must be `version: N`, e.g. `version: 1`.",
+        )
+    return Prompt(path.stem, int(front.group(1)), text[front.end() :].strip())
+
+
+class Experiments:
+    """The table's experiments, their prompt files read once. Raises ConfigError."""
+
+    def __init__(self, experiments: Mapping[str, Experiment] | Iterable[Experiment] = ()) -> None:
+        every = experiments.values() if isinstance(experiments, Mapping) else experiments
+        self._by_model: dict[str, Experiment] = {}
+        self._prompts: dict[Path, Prompt] = {}
+        for experiment in every:
+            other = self._by_model.setdefault(experiment.model, experiment)
+            if other is not experiment:
+                raise ConfigError(
+                    f"Experiments {other.name!r} and {experiment.name!r} both use model "
+                    f"{experiment.model!r}.",
+                    hint="Remove one, or merge their variants into one experiment.",
+                )
+            for variant in experiment.variants:
+                if variant.prompt is not None:
+                    self._prompts[variant.prompt] = read_prompt(variant.prompt)
+
+    def assign(self, ask: Ask, key_id: str, facts: Facts) -> Ask:
+        """The request as its user's variant has it; the same one where no experiment applies.
+
+        Applies to requests for the experiment's model by that very name. The variant's `params`
+        win over the request's, or they would not be compared. Its prompt becomes the system
+        message, or the beginning of the one that is there; it can't stand before a plain
+        completion, which then takes no part. Fills `facts.experiment`, `variant` and `prompt`.
+        """
+        experiment = self._by_model.get(ask.model)
+        if experiment is None or ask.kind == "embedding":
+            return ask
+        if ask.kind == "text" and any(variant.prompt for variant in experiment.variants):
+            return ask
+        variant = choose(experiment, ask.user or key_id)
+        facts.experiment, facts.variant = experiment.name, variant.name
+        body = {**ask.body, **variant.params}
+        if "max_tokens" in variant.params:
+            body.pop("max_completion_tokens", None)
+        if variant.prompt is not None:
+            prompt = self._prompts[variant.prompt]
+            facts.prompt = f"{prompt.name}@{prompt.version}:{prompt.hash}"
+            body["messages"] = _led_by(prompt.text, body.get("messages") or [])
+        return replace(ask, model=variant.model or ask.model, body=body)
+
+    def report(self, database: Database, since: datetime | None = None) -> list[dict[str, Any]]:
+        """`report`, of experiments that the table no longer has as well."""
+        return report(database, since)
+
+
+def choose(experiment: Experiment, user: str) -> Variant:
+    """The user's variant: shares of users go by weight."""
+    digest = hashlib.sha256(f"{experiment.name}\0{user}".encode(errors="replace")).digest()
+    total = math.fsum(variant.weight for variant in experiment.variants)
+    place = int.from_bytes(digest[:8], "big") / 2**64 * total
+    for variant in experiment.variants:
+        place -= variant.weight
+        if place < 0:
+            return variant
+    return experiment.variants[-1]  # the last bit of a float
+
+
+def _led_by(text: str, messages: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    first = messages[0] if messages else {}
+    if first.get("role") not in ("system", "developer"):
+        return [{"role": "system", "content": text}, *messages]
+    # One message, as the templates of many models take no second one.
+    content = first.get("content")
+    joined: Any = (
+        [{"type": "text", "text": text}, *content]
+        if isinstance(content, list)
+        else f"{text}\n\n{content}"
+        if content
+        else text
+    )
+    return [{**first, "content": joined}, *messages[1:]]
+
+
+def report(database: Database, since: datetime | None = None) -> list[dict[str, Any]]:
+    """What came of each experiment, by name.
+
+    Each: "experiment", "verdict" (a sentence) and "variants", by name, each with "variant",
+    "requests", "errors", "rated", "up", "up_share" and "score" (each {"value", "low", "high", "n"},
+    95 %; None without data), "p50_seconds" (of what was ok; or None), "cost_usd".
+
+    The verdict takes ratings as independent: many of one user say less than it believes. It holds
+    for one look; who looks every day until a winner shows finds one by chance in time.
+    """
+    found: dict[str, list[dict[str, Any]]] = {}
+    for row in _rows(database, since):
+        found.setdefault(row.pop("experiment"), []).append(_figures(row))
+    return [
+        {"experiment": name, "verdict": verdict(variants), "variants": variants}
+        for name, variants in sorted(found.items())
+    ]
+
+
+def _rows(database: Database, since: datetime | None) -> list[dict[str, Any]]:
+    """Counts and sums of each variant."""
+    from sqlalchemy import case, func, select
+
+    from llm_service.store import tables
+
+    usage, feedback = tables.usage.c, tables.feedback.c
+    where = [usage.experiment != "", *([usage.at >= since] if since is not None else [])]
+    by = (usage.experiment, usage.variant)
+
+    def count(condition: Any) -> Any:
+        return func.sum(case((condition, 1), else_=0))
+
+    counts = (
+        select(*by, func.count().label("requests"), func.sum(usage.cost_usd).label("cost_usd"))
+        .add_columns(count(usage.outcome.not_in(("ok", "cancelled"))).label("errors"))
+        .where(*where)
+        .group_by(*by)
+        .order_by(*by)
+    )
+    opinions = (
+        select(*by, count(feedback.rating == "up").label("up"))
+        .add_columns(count(feedback.rating.is_not(None)).label("rated"))
+        .add_columns(
+            func.count(feedback.score).label("scores"), func.avg(feedback.score).label("mean")
+        )
+        .add_columns(func.sum(feedback.score * feedback.score).label("squares"))
+        .join_from(tables.usage, tables.feedback, usage.response_id == feedback.response_id)
+        .where(*where)
+        .group_by(*by)
+    )
+    rank = func.row_number().over(partition_by=by, order_by=usage.seconds)
+    ranked = (
+        select(*by, usage.seconds, rank.label("rank"))
+        .add_columns(func.count().over(partition_by=by).label("n"))
+        .where(usage.outcome == "ok", *where)
+        .subquery()
+        .c
+    )
+    medians = select(ranked.experiment, ranked.variant, ranked.seconds.label("p50_seconds")).where(
+        2 * ranked.rank >= ranked.n, 2 * (ranked.rank - 1) < ranked.n
+    )
+    with database.reading() as connection:
+        rows = [dict(row) for row in connection.execute(counts).mappings()]
+        more: dict[tuple[str, str], dict[str, Any]] = {}
+        for query in (opinions, medians):
+            for row in connection.execute(query).mappings():
+                more.setdefault((row["experiment"], row["variant"]), {}).update(row)
+    return [row | more.get((row["experiment"], row["variant"]), {}) for row in rows]
+
+
+def _figures(row: Mapping[str, Any]) -> dict[str, Any]:
+    rated, up, scores = (int(row.get(name) or 0) for name in ("rated", "up", "scores"))
+    share = None
+    if rated:
+        low, high = wilson_interval(up, rated)
+        share = {"value": up / rated, "low": low, "high": high, "n": rated}
+    return {
+        "variant": row["variant"],
+        "requests": int(row["requests"]),
+        "errors": int(row["errors"]),
+        "rated": rated,
+        "up": up,
+        "up_share": share,
+        "score": _mean(scores, row["mean"], row["squares"]) if scores else None,
+        "p50_seconds": row.get("p50_seconds"),
+        "cost_usd": float(row["cost_usd"]),
+    }
+
+
+def _mean(n: int, mean: float, squares: float) -> dict[str, Any]:
+    """A mean with its 95 % interval by Student's t, from n, the mean and the sum of squares."""
+    if n < 2:
+        return {"value": mean, "low": None, "high": None, "n": n}
+    free = n - 1
+    variance = max(0.0, squares - n * mean * mean) / free
+    half = _student(free) * math.sqrt(variance / n)
+    return {"value": mean, "low": mean - half, "high": mean + half, "n": n}
+
+
+def _student(free: int) -> float:
+    """The 97.5 % quantile of Student's t: exact for 1 and 2 degrees of freedom, else within 1 %.
+
+    Expansion around the normal quantile: Abramowitz and Stegun, 26.7.5.
+    """
+    if free <= 2:
+        return (12.706, 4.303)[free - 1]
+    z = 1.959964
+    return (
+        z
+        + (z**3 + z) / (4 * free)
+        + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * free**2)
+        + (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * free**3)
+    )
+
+
+def verdict(variants: Sequence[Mapping[str, Any]]) -> str:
+    """Which variant has more thumbs up, or why that can't be said.
+
+    With more than two variants the interval of the best against each other one is widened for the
+    number of pairs (Bonferroni).
+    """
+    if len(variants) < 2:
+        return "not enough data: only one variant has received requests"
+    for variant in variants:
+        if variant["rated"] < ENOUGH:
+            name, rated = variant["variant"], variant["rated"]
+            return f"not enough data: {name!r} has {rated} of the required {ENOUGH} ratings"
+    best, *others = sorted(variants, key=lambda v: v["up"] / v["rated"], reverse=True)
+    pairs = len(variants) * (len(variants) - 1) / 2
+    z = NormalDist().inv_cdf(1 - 0.05 / (2 * pairs))
+    leads = [_lead(best, other, z) for other in others]
+    difference, low, high = min(leads, key=lambda lead: lead[1])
+    said = (
+        f"{100 * difference:+.0f} percentage points more thumbs up (95 % interval "
+        f"{100 * low:+.0f} to {100 * high:+.0f})"
+    )
+    if low > 0:
+        return f"{best['variant']!r} is better: {said}"
+    return f"no significant difference yet: {best['variant']!r} leads by {said}"
+
+
+def _lead(
+    best: Mapping[str, Any], other: Mapping[str, Any], z: float
+) -> tuple[float, float, float]:
+    """The difference of the shares of thumbs up, and its interval."""
+    low, high = newcombe_interval((best["up"], best["rated"]), (other["up"], other["rated"]), z)
+    return best["up"] / best["rated"] - other["up"] / other["rated"], low, high

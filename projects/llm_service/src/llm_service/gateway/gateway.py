@@ -1,0 +1,268 @@
+"""One request from admission to accounting: the order in which the parts of the service act.
+
+    admission → experiment → guardrails → cache → routing → backend → guardrails → accounting
+
+It knows `Ask` and events; HTTP is `api`'s business, and each part's rules are its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
+
+from llm_service.config import Config
+from llm_service.gateway.cache.answer_cache import AnswerCache
+from llm_service.gateway.cache.semantic import SemanticCache
+from llm_service.gateway.call import Call, estimate_tokens
+from llm_service.gateway.experiments import Experiments
+from llm_service.gateway.guard.screen import Screen
+from llm_service.gateway.limits.admission import Admission
+from llm_service.gateway.routing.router import Router
+from llm_service.models.entry import Route
+from llm_service.models.local.backend import LocalBackend
+from llm_service.models.pool import Pool
+from llm_service.models.remote.upstream import open_session
+from llm_service.models.table import Table
+from llm_service.observe.metrics import Metrics
+from llm_service.request import Ask, Embedded, Event, Facts
+from llm_service.store.accounting import Accounting
+from llm_service.store.database import Database
+from llm_service.store.keys import Key
+from seedbed.errors import SeedbedError, Unavailable
+from seedbed.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+class Gateway:
+    """Open it with `start`, ask it with `answer` and `embed`, end it with `close`.
+
+    `load_table` is read again by `reload`; a table that is wrong leaves the old one in effect.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        settings: Settings,
+        database: Database,
+        metrics: Metrics,
+        *,
+        load_table: Callable[[], Table] | None = None,
+        make_pool: Callable[..., Pool] = Pool,
+    ) -> None:
+        self.config = config
+        self.settings = settings
+        self.database = database
+        self.metrics = metrics
+        self.accounting = Accounting(database, keep_content=config.keep_content)
+        redis = config.redis_url
+        self.admission = Admission(database, redis.get_secret_value() if redis else None)
+        self.router: Router
+        self.pool: Pool
+        self._load_table = load_table or (lambda: Table.load(config.models, settings))
+        self._make_pool = make_pool
+        self._loading: set[asyncio.Task[None]] = set()
+        self.started = int(time.time())
+        self.table = _checked(self._load_table)  # what is wrong is said before anything starts
+
+    async def start(self) -> None:
+        """Open connections, start accounting, and begin to load the models that are to be there."""
+        self._session = open_session()
+        self.pool = self._make_pool(self.config, self._session)
+        self.router = Router({})
+        await self.accounting.start()
+        self._take(self.table)
+        self._watch()
+        for backend in self.pool.local():
+            if backend.entry.preload or backend.name == self.table.default:
+                self._load_soon(backend)
+
+    async def close(self) -> None:
+        for task in self._loading:
+            task.cancel()
+        await self.cache.close()
+        await self.pool.close()
+        await self._session.close()
+        await self.admission.close()
+        await self.accounting.stop()
+
+    async def reload(self) -> Table:
+        """Read the table again, and use it if it is right.
+
+        Raises ConfigError and leaves everything as it was. Running requests are not touched.
+        """
+        table = await asyncio.to_thread(_checked, self._load_table)
+        self._take(table)
+        log.info("Models file loaded: %s", ", ".join(table.names()))
+        return table
+
+    def _take(self, table: Table) -> None:
+        self.table = table
+        backends = self.pool.update(table)
+        self.router = Router(backends, table.models, previous=self.router)
+        self.screen = Screen(table.guardrails)
+        self.experiments = Experiments(table.experiments)
+        self.metrics.known_models(table.names())
+        semantic = None
+        if table.cache.semantic and table.default_embedding is not None:
+            semantic = SemanticCache(self._vectors, table.cache.threshold)
+        self.cache = AnswerCache(
+            self.config.cache_mb, self.config.cache_seconds, table.cache.shared, semantic=semantic
+        )
+
+    async def _vectors(self, texts: list[str]) -> list[list[float]]:
+        name = self.table.default_embedding
+        assert name is not None
+        ask = Ask("embedding", name, {"input": texts})
+        deadline = time.monotonic() + 5.0
+        embedded = await self.router.embed(self.table.resolve(name), ask, Facts(), deadline)
+        return [list(vector) for vector in embedded.vectors]
+
+    # ── one request ─────────────────────────────────────────────────────────────────────────
+
+    async def answer(
+        self, ask: Ask, key: Key, response_id: str, *, store: bool = True, lookup: bool = True
+    ) -> Call:
+        """The events of an answer, the first of which is there. The caller reads and closes it.
+
+        `store` and `lookup` are for the cache. Raises what keeps it from being answered.
+        """
+        call = Call(self, ask, key, response_id)
+        try:
+            ask, route = await self._admit(call, "chat")
+            facts = call.facts
+            given = self.experiments.assign(ask, key.id, facts)
+            if given.model != ask.model:
+                route = self.table.resolve(given.model, "chat")
+            ask = call.ask = await self.screen.check(self._with_defaults(given, route), facts)
+            deadline = time.monotonic() + self.config.timeout
+
+            def run() -> AsyncIterator[Event]:
+                return self.router.generate(route, ask, facts, deadline)
+
+            events = self.cache.answer(ask, key.id, run, facts, store=store, lookup=lookup)
+            choices = int(ask.body.get("n", 1))
+            await call.begin(self.screen.out(events, facts, choices))
+        except BaseException as error:
+            call.end(error)
+            raise
+        return call
+
+    async def embed(self, ask: Ask, key: Key, response_id: str) -> tuple[Embedded, Call]:
+        call = Call(self, ask, key, response_id)
+        try:
+            ask, route = await self._admit(call, "embedding")
+            ask = call.ask = await self.screen.check(ask, call.facts)
+            deadline = time.monotonic() + self.config.timeout
+            embedded = await self.router.embed(route, ask, call.facts, deadline)
+            call.embedded(embedded)
+        except BaseException as error:
+            call.end(error)
+            raise
+        call.end()
+        return embedded, call
+
+    async def _admit(self, call: Call, kind: str) -> tuple[Ask, Route]:
+        if self.accounting.full:
+            raise Unavailable(
+                "Usage cannot be recorded: the database rejects writes.",
+                hint="Try again later.",
+            )
+        table = self.table
+        default = table.default if kind == "chat" else table.default_embedding or table.default
+        name = call.ask.model or default
+        route = table.resolve(name, "chat" if kind == "chat" else "embedding")
+        ask = call.ask = call.asked = replace(call.ask, model=name)
+        prompt, answer = estimate_tokens(ask)
+        dearest = max(table.cost(target.model, prompt, answer) for target in route.targets)
+        scope = "chat" if kind == "chat" else "embeddings"
+        call.ticket = await self.admission.enter(
+            call.key, name, prompt_tokens=prompt, cost_usd=dearest, scope=scope
+        )
+        return ask, route
+
+    def _with_defaults(self, ask: Ask, route: Route) -> Ask:
+        """The request with what its model does when it says nothing, so that the cache knows.
+
+        With several targets each has its own; those are left to the backends.
+        """
+        if len(route.targets) > 1:
+            return ask
+        defaults = self.table.models[route.targets[0].model].defaults
+        missing = {name: value for name, value in defaults.items() if name not in ask.body}
+        return replace(ask, body={**ask.body, **missing}) if missing else ask
+
+    # ── how it is ───────────────────────────────────────────────────────────────────────────
+
+    def check(self) -> None:
+        """Raise Unavailable while the default model can't answer.
+
+        A local one has generated a token by then. One that has died is started again.
+        """
+        route = self.table.resolve(self.table.default)
+        states = self.router.states()
+        models = [target.model for target in route.targets] + list(route.fallback)
+        local = {b.name: b for b in self.pool.local()}
+        for model in models:
+            backend = local.get(model)
+            if backend is None:
+                if any(s["model"] == model and s["state"] != "open" for s in states):
+                    return
+            elif backend.process is not None or backend.resting:
+                return
+        for model in models:
+            if (backend := local.get(model)) is not None:
+                if backend.may_start:
+                    self._load_soon(backend)
+                raise Unavailable(f"{model} is not loaded: {backend.failure or 'loading'}")
+        raise Unavailable(f"Circuit open for {', '.join(models)} after repeated failures.")
+
+    def _load_soon(self, backend: LocalBackend) -> None:
+        def start() -> None:
+            task = asyncio.ensure_future(_quietly(backend.check()))
+            self._loading.add(task)
+            task.add_done_callback(self._loading.discard)
+
+        self._loop.call_soon_threadsafe(start)
+
+    def _watch(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        watch = self.metrics.watch
+        watch("load", self._loads)
+        watch("queue_limit", lambda: {b.name: self.config.max_queue for b in self.pool.local()})
+        watch("cache", lambda: {"entries": len(self.cache), "bytes": self.cache.bytes})
+        watch("upstreams", self._breakers)
+        watch("models", lambda: self.pool.memory())
+        watch(
+            "accounting",
+            lambda: {
+                "pending": self.accounting.pending,
+                "failed_writes": self.accounting.failed_writes,
+            },
+        )
+
+    def _loads(self) -> dict[str, object]:
+        return {slot.name: slot.backend.load for slot in self.router.slots()}
+
+    def _breakers(self) -> dict[str, int]:
+        order = ("closed", "half_open", "open")
+        return {row["name"]: order.index(row["state"]) for row in self.router.states()}
+
+
+def _checked(load: Callable[[], Table]) -> Table:
+    """The table, whose lists of words and prompts can be read too. Raises ConfigError."""
+    table = load()
+    Screen(table.guardrails)
+    Experiments(table.experiments)
+    return table
+
+
+async def _quietly(loading: Awaitable[object]) -> None:
+    """What fails here is said by `check` and to whoever asks; the log has it too."""
+    try:
+        await loading
+    except SeedbedError as error:
+        log.error("%s", error)

@@ -1,0 +1,1 @@
+"""Blocked terms and personal data, in whole texts and in streams."""

@@ -1,0 +1,150 @@
+"""Changing every text in a request or a JSON value, and finding personal data in long ones.
+
+It knows the shape of OpenAI's bodies; which texts are changed, and why, is the screen's.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from llm_service.gateway.guard.holdback import CONTEXT, Holdback
+from seedbed.guardrails import Finding, find_pii
+
+Change = Callable[[str], str]
+
+LONG = 50_000  # characters beyond which a text is read piece by piece
+_PIECE = 8192
+
+
+def find_all(text: str, kinds: Iterable[str]) -> list[Finding]:
+    """`find_pii` of a text of any length, piece by piece: a thread that does this lets others run.
+
+    A regular expression does not, from one match to the next.
+    """
+    if len(text) <= LONG:
+        return find_pii(text, kinds)
+    found: list[Finding] = []
+    holdback, place, context = Holdback(), 0, ""
+    for start in range(0, len(text) + _PIECE, _PIECE):
+        piece = text[start : start + _PIECE]
+        segment = holdback.feed(piece) if piece else holdback.rest()
+        shift = place - len(context)
+        found += [
+            replace(f, start=f.start + shift, end=f.end + shift)
+            for f in find_pii(context + segment, kinds)
+            if f.start >= len(context)
+        ]
+        place += len(segment)
+        context = (context + segment)[-CONTEXT:]
+    return found
+
+
+def windows(text: str) -> Iterator[str]:
+    """The text in overlapping windows, each a thousand characters into the next."""
+    for start in range(0, max(1, len(text)), _PIECE):
+        begin = max(0, text.rfind(" ", max(0, start - 100), start))
+        yield text[(begin or start) if start else 0 : start + _PIECE + 1000]
+
+
+def replaced(text: str, found: Sequence[Finding], start: int = 0) -> str:
+    """`text[start:]` with each finding replaced by its kind, such as `[EMAIL]`."""
+    parts, position = [], start
+    for finding in found:
+        parts += [text[position : finding.start], f"[{finding.kind.upper()}]"]
+        position = finding.end
+    return "".join(parts) + text[position:]
+
+
+TEXTS = ("messages", "prompt", "input", "suffix")
+
+
+def changed_field(name: str, value: Any, change: Change) -> Any:
+    """A copy of a body's field with each text in it changed; token ids stay as they are."""
+    if name == "messages":
+        return [_changed_message(message, change) for message in value]
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, list):
+        return [change(item) if isinstance(item, str) else item for item in value]
+    return value
+
+
+def _changed_message(message: Mapping[str, Any], change: Change) -> dict[str, Any]:
+    copy = dict(message)
+    content = copy.get("content")
+    if isinstance(content, str):
+        copy["content"] = change(content)
+    elif isinstance(content, list):
+        copy["content"] = [
+            {**part, "text": change(part["text"])} if isinstance(part.get("text"), str) else part
+            for part in content
+        ]
+    if copy.get("tool_calls"):
+        copy["tool_calls"] = [_changed_call(call, change) for call in copy["tool_calls"]]
+    return copy
+
+
+def _changed_call(call: Mapping[str, Any], change: Change) -> dict[str, Any]:
+    function = call.get("function") or {}
+    arguments = function.get("arguments")
+    if not isinstance(arguments, str):
+        return dict(call)
+    return {**call, "function": {**function, "arguments": changed_json(arguments, change)}}
+
+
+def changed_json(text: str, change: Change) -> str:
+    """JSON text with each text and number in it changed; still JSON. Other text: as text."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return change(text)
+    changed = changed_value(value, change)
+    return text if changed == value else json.dumps(changed, ensure_ascii=False)
+
+
+def changed_value(value: Any, change: Change) -> Any:
+    """A JSON value with each text, name and long number in it changed."""
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, dict):
+        return {change(k): changed_value(v, change) for k, v in value.items()}
+    if isinstance(value, list):
+        return [changed_value(item, change) for item in value]
+    if isinstance(value, int) and not isinstance(value, bool) and value > 10**9:
+        changed = change(str(value))  # a card's number may stand there without quotes
+        return value if changed == str(value) else changed
+    return value
+
+
+def _message_text(message: Mapping[str, Any]) -> str:
+    content = message.get("content")
+    if isinstance(content, list):
+        return "\n".join(p["text"] for p in content if isinstance(p.get("text"), str))
+    return content if isinstance(content, str) else ""
+
+
+def _prompts(body: Mapping[str, Any]) -> Iterator[str]:
+    for name in TEXTS[1:]:
+        value = body.get(name)
+        for text in value if isinstance(value, list) else [value]:
+            if isinstance(text, str):
+                yield text
+
+
+def written(body: Mapping[str, Any]) -> Iterator[str]:
+    """What users and tools wrote."""
+    for message in body.get("messages", ()):
+        if message.get("role") in ("user", "tool", "function"):
+            yield _message_text(message)
+    yield from _prompts(body)
+
+
+def everything(body: Mapping[str, Any]) -> Iterator[str]:
+    for message in body.get("messages", ()):
+        yield _message_text(message)
+        for call in message.get("tool_calls") or ():
+            yield str((call.get("function") or {}).get("arguments") or "")
+    yield from _prompts(body)

@@ -1,0 +1,169 @@
+"""Who may do what now: scopes and models, limits a minute, requests at a time, budgets.
+
+It does not answer requests; each holds a `Ticket` while it is answered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import Counter
+from dataclasses import dataclass, field
+from types import TracebackType
+
+from llm_service.gateway.limits.budgets import Budgets, OverBudget
+from llm_service.gateway.limits.rates import Rates, Steady
+from llm_service.store.database import Database
+from llm_service.store.keys import Key
+from seedbed.errors import Busy, Forbidden, TooLarge
+
+__all__ = ["Admission", "OverBudget", "Ticket"]
+
+
+class Admission:
+    """Rate limits are shared through Redis where `redis_url` is given, else each process has its
+    own; requests at a time are always each process' own. Budgets: see `Budgets`.
+    """
+
+    def __init__(
+        self, database: Database, redis_url: str | None = None, clock: Steady | None = None
+    ) -> None:
+        clock = clock or Steady()
+        self.rates = Rates(redis_url, clock)
+        self.budgets = Budgets(database, clock)
+        self.running: Counter[str] = Counter()  # by key id
+        self._charges: set[asyncio.Task[None]] = set()
+
+    async def enter(
+        self, key: Key, model: str, *, prompt_tokens: int, cost_usd: float, scope: str = ""
+    ) -> Ticket:
+        """Let a request in. `prompt_tokens` and `cost_usd` are what it may take at most; `scope`
+        is what it needs ("": nothing).
+
+        Raises Forbidden; TooLarge for more tokens than a minute allows; OverBudget; Busy with
+        the seconds after which it fits. A refused request holds nothing, but counts as one of
+        its minute where only its tokens did not fit.
+        """
+        _check_rights(key, model, scope)
+        if key.tpm is not None and prompt_tokens > key.tpm:
+            raise TooLarge(
+                f"The prompt has {prompt_tokens:,} tokens, more than the {key.tpm:,} tokens per "
+                f"minute that key {key.name!r} may use.",
+                hint="Shorten the prompt.",
+            )
+        if key.budget_usd is not None or key.team_budget_usd is not None:
+            await self.budgets.refresh()
+        if key.concurrency is not None and self.running[key.id] >= key.concurrency:
+            raise _limited(
+                f"Concurrency limit reached for key {key.name!r}: {key.concurrency} of "
+                f"{key.concurrency} requests are running.",
+                "concurrency",
+            )
+        payers = self.budgets.reserve(key, cost_usd)
+        self.running[key.id] += 1
+        ticket = Ticket(self, key, prompt_tokens, cost_usd, payers)
+        try:
+            if key.rpm is not None or key.tpm is not None:
+                await self._take(key, prompt_tokens, ticket.headers)
+        except BaseException:
+            ticket.close()
+            raise
+        return ticket
+
+    async def close(self) -> None:
+        """Finish what is being charged, and leave Redis."""
+        if self._charges:
+            await asyncio.wait(self._charges, timeout=1)
+        await self.rates.close()
+
+    async def _take(self, key: Key, tokens: int, headers: dict[str, str]) -> None:
+        counts = [("requests", key.rpm, 1), ("tokens", key.tpm, tokens)]
+        limited = [(what, limit, cost) for what, limit, cost in counts if limit is not None]
+        answers = await self.rates.take(key.id, *limited)
+        for (what, limit, cost), (window, taken) in zip(limited, answers, strict=False):
+            if not taken:
+                needs = f"; this request needs {cost:,}" if what == "tokens" else ""
+                raise _limited(
+                    f"Rate limit reached for key {key.name!r}: {window.used:,} of {limit:,} {what} "
+                    f"this minute{needs}.",
+                    what,
+                    max(0.01, window.free_in(limit, cost)),
+                )
+            headers[f"x-ratelimit-limit-{what}"] = str(limit)
+            headers[f"x-ratelimit-remaining-{what}"] = str(max(0, limit - window.used - cost))
+
+    def _charge(self, key: Key, tokens: int) -> None:
+        if key.tpm is not None and tokens > 0:
+            charge = self.rates.charge(key.id, "tokens", key.tpm, tokens)
+            task = asyncio.get_running_loop().create_task(charge)
+            self._charges.add(task)
+            task.add_done_callback(self._charges.discard)
+
+
+@dataclass(slots=True)
+class Ticket:
+    """What a request holds. `settle` says what it took, `close` gives the rest back.
+
+    `headers` say what the key has left, as OpenAI names it. Also a context manager that closes.
+    """
+
+    _admission: Admission
+    _key: Key
+    _prompt_tokens: int
+    _cost_usd: float
+    _payers: tuple[str, ...]
+    headers: dict[str, str] = field(default_factory=dict)
+    _settled: bool = False
+    _closed: bool = False
+
+    def settle(self, prompt_tokens: int, completion_tokens: int, cost_usd: float) -> None:
+        """Charge what it took, on the event loop. Only the first time counts."""
+        if self._settled:
+            return
+        self._settled = True
+        self._admission.budgets.spend(self._payers, max(0.0, cost_usd))
+        self.close()
+        beyond = prompt_tokens + completion_tokens - self._prompt_tokens
+        self._admission._charge(self._key, beyond)
+
+    def close(self) -> None:
+        """Let the next one in; what was reserved and not settled is free again. Idempotent."""
+        if self._closed:
+            return
+        self._closed = True
+        self._admission.budgets.release(self._payers, self._cost_usd)
+        running = self._admission.running
+        running[self._key.id] -= 1
+        if not running[self._key.id]:
+            del running[self._key.id]
+
+    def __enter__(self) -> Ticket:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _limited(message: str, limit: str, retry_after: float = 1.0) -> Busy:
+    """`limit`, for clients and metrics: requests, tokens or concurrency."""
+    error = Busy(message, hint=f"Retry after {math.ceil(retry_after)} s.", retry_after=retry_after)
+    error.details |= {"code": "rate_limit_exceeded", "limit": limit}
+    return error
+
+
+def _check_rights(key: Key, model: str, scope: str) -> None:
+    if scope and not key.may(scope):
+        raise Forbidden(
+            f"Key {key.name!r} does not have the scope {scope!r}.",
+            hint=f"Its scopes: {', '.join(sorted(key.scopes))}.",
+        )
+    if key.models and model not in key.models:
+        raise Forbidden(
+            f"Key {key.name!r} is not allowed to use model {model!r}.",
+            hint=f"Allowed models: {', '.join(key.models)}.",
+        )

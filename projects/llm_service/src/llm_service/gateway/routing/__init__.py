@@ -1,0 +1,1 @@
+"""The choice of a target for a request, and what it does after failures."""

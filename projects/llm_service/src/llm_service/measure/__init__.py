@@ -1,0 +1,1 @@
+"""Evaluation of quality, and a load generator."""

@@ -1,0 +1,1 @@
+"""Models in worker processes on this machine."""

@@ -1,0 +1,336 @@
+"""A local model as a backend: starts its process at the first use, and speaks with it.
+
+How the process generates is `worker`'s business; how many models fit into memory, `pool`'s.
+"""
+
+from __future__ import annotations
+
+import array
+import asyncio
+import base64
+import itertools
+import logging
+import math
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from llm_service.models.entry import ModelEntry
+from llm_service.models.local import wire
+from llm_service.models.local.start_worker import Order, order_of, take
+from llm_service.protocol import chat, completions, embeddings
+from llm_service.protocol.body import refuse_unsupported
+from llm_service.request import Ask, Delta, Embedded, Event, Finish, Load, Usage
+from seedbed.errors import Busy, SeedbedError, Unavailable
+
+log = logging.getLogger(__name__)
+START_SECONDS = 120.0  # a large model is converted at its first start
+STOP_SECONDS = 5.0
+RETRY_SECONDS = 10.0
+_unsupported = {"chat": chat.unsupported, "text": completions.unsupported}
+
+
+class Inbox:
+    """The events of one request, in order; one task reads them."""
+
+    def __init__(self) -> None:
+        self.frames: deque[wire.Frame] = deque()
+        self._waiting: asyncio.Future[None] | None = None
+
+    def put(self, frame: wire.Frame) -> None:
+        self.frames.append(frame)
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(None)
+
+    async def get(self) -> wire.Frame:
+        while not self.frames:
+            self._waiting = asyncio.get_running_loop().create_future()
+            await self._waiting
+        return self.frames.popleft()
+
+
+class Process(asyncio.Protocol):
+    """The other end of a worker's socket, and the worker's process."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.started: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        self.alive = True
+        self.process: subprocess.Popen[bytes] | None = None
+        self._numbers = itertools.count()
+        self._inboxes: dict[int, Inbox] = {}
+        self._half: list[bytes] = []  # of a line
+        self._transport: asyncio.Transport | None = None
+
+    @classmethod
+    async def start(cls, name: str, order: Order) -> Process:
+        """A worker that is ready, having generated a token. Raises what it failed with."""
+        spawned = take(order)
+        loop = asyncio.get_running_loop()
+        _, self = await loop.create_connection(lambda: cls(name), sock=spawned.connection)
+        self.process = spawned.process
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                await self.started
+        except TimeoutError:
+            await self.stop()
+            raise Unavailable(
+                f"Model {name!r} did not load within {START_SECONDS:.0f} s."
+            ) from None
+        except BaseException:
+            await self.stop()
+            raise
+        return self
+
+    @property
+    def memory(self) -> int:
+        """Bytes of resident memory; 0 where that can't be told."""
+        import psutil
+
+        if self.process is None or not self.alive:
+            return 0
+        with suppress(psutil.Error):
+            return int(psutil.Process(self.process.pid).memory_info().rss)
+        return 0
+
+    @property
+    def busy(self) -> bool:
+        return bool(self._inboxes)
+
+    @contextmanager
+    def request(self, ask: str, body: dict[str, Any]) -> Iterator[Inbox]:
+        """Send a request and have its inbox; leaving early cancels it."""
+        number, inbox = next(self._numbers), Inbox()
+        self._inboxes[number] = inbox
+        try:
+            self._write({"id": number, "ask": ask, "body": body})
+            yield inbox
+        finally:
+            if self._inboxes.pop(number, None) is not None and self.alive:
+                self._write({"id": number, "cancel": True})
+
+    async def stop(self) -> None:
+        """End the process, also one that is inside a long step."""
+        if self._transport is not None:
+            self._transport.close()
+        if self.process is not None and self.process.poll() is None:
+            self.process.terminate()
+            await asyncio.to_thread(_wait, self.process)
+
+    def _write(self, value: Any) -> None:
+        if self._transport is None or self._transport.is_closing():
+            raise Unavailable(f"The process of model {self.name!r} has exited.", hint="Try again.")
+        self._transport.write(wire.encode(value))
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport  # type: ignore[assignment]
+
+    def data_received(self, data: bytes) -> None:
+        *lines, rest = data.split(b"\n")
+        if lines:
+            lines[0] = b"".join([*self._half, lines[0]])
+            self._half = []
+        self._half.append(rest)
+        for line in lines:
+            self._read(wire.decode(line))
+
+    def _read(self, said: Any) -> None:
+        if isinstance(said, dict):
+            if self.started.done():
+                return
+            if "ready" in said:
+                self.started.set_result(said["ready"])
+            else:
+                self.started.set_exception(wire.to_error(said["failed"]))
+            return
+        for frame in said:
+            inbox = self._inboxes.get(frame[0])
+            if inbox is None:
+                continue
+            inbox.put(frame)
+            if frame[1] in _LAST:
+                del self._inboxes[frame[0]]
+
+    def connection_lost(self, error: Exception | None) -> None:  # noqa: ARG002
+        self.alive = False
+        if self.process is not None:  # or it stays as a zombie
+            asyncio.get_running_loop().run_in_executor(None, _wait, self.process)
+        failure = Unavailable(f"The process of model {self.name!r} has exited.", hint="Try again.")
+        if not self.started.done():
+            self.started.set_exception(failure)
+        for number, inbox in self._inboxes.items():
+            inbox.put([number, "error", wire.from_error(failure)])
+        self._inboxes.clear()
+
+
+def _wait(process: subprocess.Popen[bytes]) -> None:
+    try:
+        process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+_LAST = ("usage", "vectors", "error")
+
+
+class LocalBackend:
+    """One local model. At most `max_running` requests decode together and `max_queue` wait; what
+    comes beyond is refused at once, without asking the process.
+
+    `make_room` is awaited before and after the process starts: it may unload other models.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        entry: ModelEntry,
+        *,
+        max_running: int = 16,
+        max_queue: int = 64,
+        make_room: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        self.name = name
+        self.entry = entry
+        self.load = Load()
+        self.last_used = time.monotonic()
+        self._most = max_running
+        self._max_queue = max_queue
+        self._make_room = make_room
+        self._process: Process | None = None
+        self._starting = asyncio.Lock()
+        self._closed = False
+        self._in_flight = 0
+        self.failure: SeedbedError | None = None  # why it could not be loaded last time
+        self._failed_at = -math.inf
+        self.resting = False  # unloaded for want of memory, and not since
+        self._seconds = 1.0  # of a typical request: a running mean, for Retry-After
+
+    @property
+    def process(self) -> Process | None:
+        """The running process, None while the model isn't loaded."""
+        return self._process if self._process is not None and self._process.alive else None
+
+    @property
+    def starting(self) -> bool:
+        """Whether its process is being started or ended."""
+        return self._starting.locked()
+
+    @property
+    def may_start(self) -> bool:
+        """Whether to start it for a probe: often asked, those must not start it over and over."""
+        return not self.starting and time.monotonic() > self._failed_at + RETRY_SECONDS
+
+    async def generate(self, ask: Ask) -> AsyncIterator[Event]:
+        body = {**self.entry.defaults, **ask.body}
+        refuse_unsupported(_unsupported[ask.kind](body))
+        with self._slot():
+            process = await self.loaded()
+            echo = iter(completions.echoed(body) if ask.kind == "text" else ())
+            with process.request(ask.kind, body) as inbox:
+                while True:
+                    frame = await inbox.get()
+                    kind = frame[1]
+                    if kind != "error":
+                        for delta in echo:
+                            yield delta
+                    if kind == "text":
+                        _, _, index, text, tokens, logprobs = frame
+                        yield Delta(text, index, tokens, logprobs=logprobs or ())
+                    elif kind == "calls":
+                        yield Delta("", frame[2], frame[4], tool_calls=frame[3])
+                    elif kind == "finish":
+                        yield Finish(frame[3], frame[2])
+                    elif kind == "usage":
+                        yield Usage(frame[2], frame[3])
+                        return
+                    else:
+                        raise wire.to_error(frame[2])
+
+    async def embed(self, ask: Ask) -> Embedded:
+        embeddings.refuse_token_ids(ask.body)
+        refuse_unsupported(embeddings.unsupported(ask.body))
+        with self._slot():
+            process = await self.loaded()
+            with process.request(ask.kind, dict(ask.body)) as inbox:
+                frame = await inbox.get()
+                if frame[1] == "error":
+                    raise wire.to_error(frame[2])
+                return Embedded([_floats(vector) for vector in frame[2]], frame[3])
+
+    async def check(self) -> None:
+        """Load the model if it isn't; it has then generated a token. Unavailable if it can't."""
+        await self.loaded()
+
+    async def loaded(self) -> Process:
+        """The running process, started now if there is none."""
+        self.last_used = time.monotonic()
+        if (process := self.process) is not None:
+            return process
+        async with self._starting:
+            if self._closed:
+                raise Unavailable(f"Model {self.name!r} was unloaded.", hint="Try again.")
+            if (process := self.process) is None:
+                process = await self._start()
+            return process
+
+    async def _start(self) -> Process:
+        if self._make_room is not None:
+            await self._make_room()
+        started = time.monotonic()
+        order = order_of(self.entry.spec, self._most, self._max_queue, self.entry.kind)
+        try:
+            self._process = process = await Process.start(self.name, order)
+        except SeedbedError as error:
+            self.failure, self._failed_at = error, time.monotonic()
+            raise
+        self.failure, self.resting = None, False
+        log.info("Loaded model %s in %.1f s", self.name, time.monotonic() - started)
+        if self._make_room is not None:
+            await self._make_room()  # now it is known what this one takes
+        return process
+
+    async def unload(self) -> None:
+        """End the process; the next request starts it again."""
+        async with self._starting:
+            process, self._process = self._process, None
+            if process is not None:
+                self.resting = True
+                await process.stop()
+
+    async def close(self) -> None:
+        self._closed = True
+        await self.unload()
+
+    @contextmanager
+    def _slot(self) -> Iterator[None]:
+        if self._in_flight >= self._most + self._max_queue:
+            turns = self._in_flight / self._most
+            raise Busy(
+                f"{self.name}: the queue is full ({self._in_flight} requests running or waiting).",
+                hint="Try again later.",
+                retry_after=round(max(1.0, turns * self._seconds), 1),
+            )
+        started = time.monotonic()
+        self._count(1)
+        try:
+            yield
+        finally:
+            self._count(-1)
+            self._seconds += 0.1 * (time.monotonic() - started - self._seconds)
+
+    def _count(self, change: int) -> None:
+        self._in_flight += change
+        self.load.running = min(self._in_flight, self._most)
+        self.load.waiting = self._in_flight - self.load.running
+
+
+def _floats(encoded: str) -> array.array[float]:
+    vector = array.array("f", base64.b64decode(encoded))
+    if sys.byteorder == "big":
+        vector.byteswap()
+    return vector

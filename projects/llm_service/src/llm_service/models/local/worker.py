@@ -1,0 +1,297 @@
+"""The process of one local model: it reads requests from a socket and answers with events.
+
+    python -m llm_service.models.local.worker FD
+
+A step of the engine holds Python's lock until it ends (tens of milliseconds), so it runs in a
+process of its own: the service stays quick, a crash takes one model along and not the service, and
+unloading a model gives all of its memory back. It knows no HTTP, no keys and no money.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from threading import Thread
+from typing import Any
+
+from llm_service.models.local import wire
+from llm_service.models.local.chat_job import ChatJob, Choice, Outbox
+from llm_service.request import several
+from seedbed.errors import BadInput, ContextWindowError, SeedbedError
+from seedbed.guardrails import reason
+from seedbed.observe.startup import silence_dependencies
+
+PREPARE_SECONDS = 3.0  # of a request: its prompt and its schema
+NICE = 5  # the service answers first where both want the processor
+# Parameters of OpenAI's body that the chat model takes by the same name.
+_SAMPLING = (
+    *("temperature", "top_p", "top_k", "min_tokens", "ignore_eos"),
+    *("repetition_penalty", "frequency_penalty", "presence_penalty"),
+)
+_OPTIONS = (
+    *_SAMPLING,
+    *("max_tokens", "max_completion_tokens", "logprobs"),
+    *("tools", "tool_choice", "response_format", "parallel_tool_calls"),
+)
+
+
+class ChatWorker:
+    """Answers chats and texts from one engine."""
+
+    def __init__(self, spec: str, options: dict[str, Any], out: Outbox) -> None:
+        from seedbed.models.open_engine import folder_of, is_local, open_engine, opens
+        from seedbed.settings import Settings, load
+
+        settings, opened = load(Settings), None
+        if spec.startswith("path:") and not opens(folder_of(spec, settings)):
+            raise BadInput(
+                f"{spec!r} cannot run as a local model: no OpenVINO or GGUF files found.",
+                hint="Convert the model to one of them, e.g. export an adapter with --to openvino.",
+            )
+        if is_local(spec):  # opening lets go of Python's lock, so imports go on meanwhile
+            opened = Thread(target=_quietly, args=(open_engine, spec, settings), kwargs=options)
+            opened.start()
+        from seedbed.engine.engine import Sampling
+        from seedbed.models.chat import LocalChatModel, load_chat_model
+
+        if opened is not None:
+            opened.join()
+        model = load_chat_model(spec, engine_options=options)
+        if not isinstance(model, LocalChatModel):
+            raise BadInput(
+                f"{spec!r} cannot run as a local model: no OpenVINO or GGUF files found.",
+                hint='Serve it with vLLM and configure that server with backend = "openai".',
+            )
+        self.model = model
+        self.engine = model.engine
+        self.out = out
+        self._jobs: dict[int, ChatJob] = {}
+        self.engine.after_step = out.flush
+        # Ready means: it has generated a token.
+        self.engine.submit("a", Sampling(max_new_tokens=1)).result()
+
+    @property
+    def about(self) -> dict[str, Any]:
+        return {"context_window": self.engine.context_window}
+
+    def handle(self, number: int, ask: str, body: dict[str, Any]) -> None:
+        job = ChatJob(number, self)
+        with _time_limit(PREPARE_SECONDS):
+            answers = self._chat(body) if ask == "chat" else self._texts(body)
+        job.choices = [Choice(job, index, answer) for index, answer in enumerate(answers)]
+        self._jobs[number] = job
+        for choice in job.choices:
+            choice.start()
+        self.out.flush()  # what had come before anybody listened
+
+    def cancel(self, number: int) -> None:
+        if number in self._jobs:
+            self._jobs[number].cancel()
+            self.forget(number)
+
+    def forget(self, number: int) -> None:
+        self._jobs.pop(number, None)
+
+    def logprobs(self, piece: Any) -> list[dict[str, Any]]:
+        found = []
+        for token, logprob in zip(piece.token_ids, piece.logprobs, strict=True):
+            text = self.engine.decode([token])
+            found.append(
+                {
+                    "token": text,
+                    "logprob": logprob,
+                    "bytes": list(text.encode()),
+                    "top_logprobs": [],
+                }
+            )
+        return found
+
+    def _chat(self, body: dict[str, Any]) -> list[Any]:
+        from langchain_core.messages import convert_to_messages
+
+        try:
+            messages = convert_to_messages(body["messages"])
+        except (ValueError, KeyError, TypeError, NotImplementedError):
+            # LangChain's errors repeat the messages, which would end up in logs.
+            raise BadInput("messages: contains a message that is not understood.") from None
+        given = {name: body[name] for name in _OPTIONS if name in body}
+        given.setdefault("parallel_tool_calls", True)
+        try:
+            answer = self.model.prepare(messages, _as_list(body.get("stop")), given)
+        except ContextWindowError as error:  # its hint is for callers in Python
+            hint = "Shorten the messages, or lower max_tokens."
+            raise ContextWindowError(error.message, hint=hint) from None
+        return _choices(answer, body)
+
+    def _texts(self, body: dict[str, Any]) -> list[Any]:
+        """Answers to plain prompts, without a chat template: choice p * n + i is the i-th of
+        prompt p."""
+        options = {name: body[name] for name in _SAMPLING if name in body}
+        options["max_tokens"] = body.get("max_tokens", 16)
+        options["logprobs"] = body.get("logprobs") is not None
+        answers: list[Any] = []
+        for prompt in several(body["prompt"]):
+            ids = self.engine.encode(prompt) if isinstance(prompt, str) else list(prompt)
+            if not ids:
+                empty = BadInput("prompt: must not be empty.")
+                empty.details |= {"param": "prompt", "code": "invalid_value"}
+                raise empty
+            self._check_ids(ids)
+            answer = self.model.prepare_text(ids, _as_list(body.get("stop")), options)
+            answers += _choices(answer, body)
+        return answers
+
+    def _check_ids(self, ids: Sequence[int]) -> None:
+        if wrong := [i for i in ids if not 0 <= i < self.engine.vocabulary_size]:
+            raise BadInput(
+                f"prompt: token id {wrong[0]} is out of range "
+                f"(vocabulary size {self.engine.vocabulary_size:,})."
+            )
+
+
+class EmbeddingWorker:
+    """Turns texts into vectors."""
+
+    def __init__(self, spec: str, options: dict[str, Any], out: Outbox) -> None:  # noqa: ARG002
+        from seedbed.models.embeddings import load_embeddings
+
+        self.model: Any = load_embeddings(spec)
+        self.out = out
+        self.model.embed_query("a")
+
+    @property
+    def about(self) -> dict[str, Any]:
+        return {}
+
+    def handle(self, number: int, ask: str, body: dict[str, Any]) -> None:  # noqa: ARG002
+        import numpy as np
+
+        texts = several(body["input"])
+        if not all(isinstance(text, str) for text in texts):
+            raise BadInput("input: this model does not accept token ids.", hint="Send text.")
+        counts = self._count(texts)
+        self._check_length(counts)
+        vectors = np.asarray(self.model.embed_documents(texts), dtype="<f4")
+        encoded = [base64.b64encode(vector.tobytes()).decode() for vector in vectors]
+        self.out.say([[number, "vectors", encoded, sum(counts)]])
+
+    def _check_length(self, counts: Sequence[int]) -> None:
+        """Refuse a text whose end the model would not read; without it, long texts look alike."""
+        limit = getattr(self.model, "max_tokens", None)
+        at = next((n for n, count in enumerate(counts) if limit and count > limit), None)
+        if at is not None:
+            raise ContextWindowError(
+                f"input.{at}: {counts[at]} tokens exceed the model's limit of {limit}.",
+                hint="Split the text into shorter ones.",
+            )
+
+    def _count(self, texts: list[str]) -> list[int]:
+        if hasattr(self.model, "token_counts"):
+            return [max(1, n) for n in self.model.token_counts(texts)]
+        return [max(1, len(text) // 4) for text in texts]
+
+    def cancel(self, number: int) -> None:
+        pass  # it is done by the time this is read
+
+
+class _TooSlow(BaseException):
+    """Not an Exception: nothing on the way may take it for one of its own."""
+
+
+@contextmanager
+def _time_limit(seconds: float) -> Iterator[None]:
+    """Give up a block of Python that takes longer: a schema can take for ever to compile, and
+    this thread reads everybody's requests. In the main thread, where signals arrive, only.
+    """
+    if not hasattr(signal, "setitimer"):  # Windows
+        yield
+        return
+
+    armed = True
+
+    def give_up(*_: Any) -> None:
+        if armed:
+            raise _TooSlow
+
+    signal.signal(signal.SIGALRM, give_up)
+    try:
+        try:
+            # Again and again: a library may swallow the first one.
+            signal.setitimer(signal.ITIMER_REAL, seconds, 0.1)
+            yield
+        finally:
+            armed = False
+            signal.setitimer(signal.ITIMER_REAL, 0)
+    except _TooSlow:
+        raise BadInput(
+            f"The schema of the request is too complex: preparing it took over {seconds:g} s.",
+            hint="Use a simpler response_format or fewer tools.",
+        ) from None
+
+
+def _quietly(work: Callable[..., object], *given: Any, **options: Any) -> None:
+    """Do it; what fails is raised again where it is needed."""
+    with suppress(Exception):
+        work(*given, **options)
+
+
+def _as_list(stop: str | list[str] | None) -> list[str] | None:
+    return [stop] if isinstance(stop, str) else stop
+
+
+def _choices(answer: Any, body: dict[str, Any]) -> list[Any]:
+    """The `n` answers to one prompt. With a seed they differ from each other, and repeat."""
+    seed = body.get("seed")
+    seeds = [None if seed is None else (seed + i) % 2**31 for i in range(body.get("n", 1))]
+    return [answer.with_seed(seed) for seed in seeds]
+
+
+def serve(connection: socket.socket) -> None:
+    """Load the model that the first line names, then answer until the other side is gone."""
+    out = Outbox(connection)
+    lines = connection.makefile("rb")
+    import openvino_genai  # noqa: F401  while it may not be known yet what to load
+
+    import seedbed.models.open_engine  # noqa: F401
+
+    line = next(lines, None)
+    if line is None:  # nobody wants it any more
+        return
+    first = wire.decode(line)
+    make: Callable[..., Any] = EmbeddingWorker if first["kind"] == "embedding" else ChatWorker
+    try:
+        worker = make(first["spec"], first["options"], out)
+    except SeedbedError as error:
+        out.say({"failed": wire.from_error(error)})
+        return
+    out.say({"ready": worker.about})
+    for line in lines:
+        request = wire.decode(line)
+        if "cancel" in request:
+            worker.cancel(request["id"])
+            continue
+        try:
+            worker.handle(request["id"], request["ask"], request["body"])
+        except SeedbedError as error:
+            worker.cancel(request["id"])
+            out.say([[request["id"], "error", wire.from_error(error)]])
+        except Exception as error:
+            worker.cancel(request["id"])
+            failure = SeedbedError(f"The model failed on this request: {reason(error)}")
+            out.say([[request["id"], "error", wire.from_error(failure)]])
+
+
+def main() -> None:
+    os.nice(NICE)
+    silence_dependencies()
+    serve(socket.socket(fileno=int(sys.argv[1])))
+    os._exit(0)  # the engine's thread may be inside a long step
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,131 @@
+"""The backends of a table: made, kept over a reload where nothing changed, unloaded when memory is
+short. It does not choose between them; `routing` does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from llm_service.config import Config
+from llm_service.models.entry import ModelEntry
+from llm_service.models.local.backend import LocalBackend
+from llm_service.models.table import Table
+from llm_service.request import Backend
+
+if TYPE_CHECKING:
+    import aiohttp
+
+log = logging.getLogger(__name__)
+_RETIRE_SECONDS = 60.0
+
+
+class Pool:
+    """Backends by model; a local model with several replicas has one backend for each."""
+
+    def __init__(self, config: Config, session: aiohttp.ClientSession) -> None:
+        self._config = config
+        self._session = session
+        self._made: dict[str, tuple[ModelEntry, list[Backend]]] = {}
+        self._retiring: set[asyncio.Task[None]] = set()
+
+    def update(self, table: Table) -> Mapping[str, Sequence[Backend]]:
+        """The backends of `table`. Those that it no longer has end once they are idle."""
+        made = {}
+        for name, entry in table.models.items():
+            before = self._made.get(name)
+            same = before is not None and before[0] == entry
+            made[name] = before if before and same else (entry, self._make(entry))
+        for name, kept in self._made.items():
+            if made.get(name) is not kept:
+                for backend in kept[1]:
+                    task = asyncio.create_task(_retire(backend))
+                    self._retiring.add(task)
+                    task.add_done_callback(self._retiring.discard)
+        self._made = made
+        return {name: backends for name, (_, backends) in made.items()}
+
+    def local(self) -> Iterator[LocalBackend]:
+        for _, backends in self._made.values():
+            for backend in backends:
+                if isinstance(backend, LocalBackend):
+                    yield backend
+
+    def memory(self) -> dict[str, int | None]:
+        """Bytes in memory of each local model, None while it isn't loaded."""
+        found: dict[str, int | None] = {}
+        for backend in self.local():
+            process = backend.process
+            if process is None:
+                found.setdefault(backend.name, None)
+            else:
+                found[backend.name] = (found.get(backend.name) or 0) + process.memory
+        return found
+
+    async def make_room(self) -> None:
+        """Unload idle models, least recently used first, while memory is over the limit."""
+        limit = self._config.memory_mb * 2**20
+        for backend in sorted(self.local(), key=lambda backend: backend.last_used):
+            if sum(filter(None, self.memory().values())) <= limit:
+                return
+            # Looked at now, not before the others went; one that starts is about to be used.
+            if backend.process is None or backend.process.busy or backend.starting:
+                continue
+            log.info(
+                "Unloading %s: local models exceed SERVICE_MEMORY_MB (%d MB)",
+                backend.name,
+                limit >> 20,
+            )
+            await backend.unload()
+        if (taken := sum(filter(None, self.memory().values()))) > limit:
+            log.warning(
+                "Local models in use take %d MB, more than SERVICE_MEMORY_MB (%d MB)",
+                taken >> 20,
+                limit >> 20,
+            )
+
+    async def close(self) -> None:
+        for task in self._retiring:
+            task.cancel()
+        backends = [backend for _, made in self._made.values() for backend in made]
+        await asyncio.gather(*(backend.close() for backend in backends))
+        if self._retiring:
+            await asyncio.wait(self._retiring)
+
+    def _make(self, entry: ModelEntry) -> list[Backend]:
+        if entry.backend == "local":
+            return [
+                LocalBackend(
+                    entry.name,
+                    entry,
+                    max_running=self._config.max_running,
+                    max_queue=self._config.max_queue,
+                    make_room=self.make_room,
+                )
+                for _ in range(entry.replicas)
+            ]
+        if entry.backend == "anthropic":
+            from llm_service.models.remote.anthropic import AnthropicBackend
+
+            return [AnthropicBackend(entry.name, entry, self._session)]
+        from llm_service.models.remote.openai import OpenAIBackend
+
+        return [OpenAIBackend(entry.name, entry, self._session)]
+
+
+async def _retire(backend: Backend) -> None:
+    """Close a backend that no table has any more, once its requests are answered."""
+    try:
+        async with asyncio.timeout(_RETIRE_SECONDS):
+            while backend.load.running or backend.load.waiting:
+                await asyncio.sleep(0.1)
+    except TimeoutError:
+        log.warning(
+            "%s still had requests running after %.0f s; stopping it.",
+            backend.name,
+            _RETIRE_SECONDS,
+        )
+    finally:
+        await backend.close()

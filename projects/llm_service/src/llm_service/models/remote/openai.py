@@ -1,0 +1,235 @@
+"""A model behind an API that speaks OpenAI's protocol: vLLM, Ollama, a vendor, another service.
+
+The request's body goes out as it came in, with the model's name and defaults; what comes back is
+read into events. Which upstream is asked, how often and for how long is the router's business.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from llm_service.models.entry import ModelEntry
+from llm_service.models.remote.upstream import Upstream, estimate, message_of, prompt_chars
+from llm_service.request import Ask, Delta, Embedded, Event, Finish, Usage, several
+from seedbed.errors import BadInput, SeedbedError, Unavailable
+
+if TYPE_CHECKING:
+    import aiohttp
+
+_PATHS = {"chat": "/chat/completions", "text": "/completions"}
+_REASONS = {"stop", "length", "tool_calls", "content_filter"}
+_PLAIN = {"role", "content"}
+_KNOWN = _PLAIN | {"tool_calls"}
+
+
+class OpenAIBackend(Upstream):
+    kind = "openai"
+
+    def __init__(self, name: str, entry: ModelEntry, session: aiohttp.ClientSession) -> None:
+        key = entry.api_key
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        super().__init__(name, entry, session, headers)
+        self._asks_usage = True  # until the upstream refuses `stream_options`
+
+    def reader(self, ask: Ask) -> StreamReader:
+        return StreamReader(self, ask)
+
+    async def ask(self, ask: Ask) -> aiohttp.ClientResponse:
+        path = _PATHS[ask.kind]
+        if not ask.stream:
+            return await self._send(path, self._dump(ask.body, {}))
+        if self._asks_usage:
+            more = {"stream": True, "stream_options": {"include_usage": True}}
+            try:
+                return await self._send(path, self._dump(ask.body, more))
+            except BadInput as error:
+                if "stream_options" not in str(error):
+                    raise
+                self._asks_usage = False
+        return await self._send(path, self._dump(ask.body, {"stream": True}))
+
+    async def embed(self, ask: Ask) -> Embedded:
+        """One vector for each input, in its order."""
+        body = {k: v for k, v in ask.body.items() if k != "encoding_format"}
+        response = await self._send("/embeddings", self._dump(body, {}))
+        async with self._reading(response):
+            answer = await self._read_json(response)
+        given = body["input"]
+        wanted = len(several(given))
+        try:
+            rows = sorted(answer["data"], key=lambda row: row["index"])
+            vectors = [row["embedding"] for row in rows]
+            fine = len(vectors) == wanted and all(isinstance(v, list) and v for v in vectors)
+        except (KeyError, TypeError):
+            fine = False
+        if not fine:
+            raise self._malformed(json.dumps(answer)[:200])
+        usage = answer.get("usage") or {}
+        counted = usage.get("prompt_tokens") if isinstance(usage, dict) else None
+        return Embedded(vectors, _count(counted) or estimate(prompt_chars(given)))
+
+    def _dump(self, body: Mapping[str, Any], more: Mapping[str, Any]) -> bytes:
+        merged = {**self.entry.defaults, **body, "model": self.entry.model, **more}
+        return json.dumps(merged).encode()
+
+    def _reported(self, chunk: dict[str, Any]) -> SeedbedError | None:
+        """The error that came in place of an answer, with a status of 200."""
+        if not chunk.get("error"):
+            return None
+        said, code = message_of(chunk)
+        error = chunk["error"]
+        status = error.get("code") if isinstance(error, dict) else None
+        return self.refusal(status if isinstance(status, int) else 500, said, code)
+
+
+class StreamReader:
+    """Reads an answer, whole or as a stream's events, and knows when it is complete."""
+
+    def __init__(self, backend: OpenAIBackend, ask: Ask) -> None:
+        self.done = False  # [DONE] was read
+        self._backend = backend
+        self._ask = ask
+        self._chars = 0
+        self._deltas = 0
+        self._usage = Usage(0)
+        self._open: set[int] = set()
+        self._finished: set[int] = set()
+
+    def whole(self, answer: dict[str, Any]) -> list[Event]:
+        """The events of an answer that came in one piece."""
+        choices = answer.get("choices")
+        if not isinstance(choices, list) or not choices:
+            raise self._backend._reported(answer) or self._backend._malformed(
+                json.dumps(answer)[:200]
+            )
+        events: list[Event] = []
+        chars = 0
+        usage = _usage(answer.get("usage"))
+        try:
+            for place, choice in enumerate(choices):
+                index = int(choice.get("index") or place)
+                delta = delta_of(choice, choice.get("message") or choice, index)
+                if delta is not None:
+                    chars += len(delta.text) + sum(len(json.dumps(c)) for c in delta.tool_calls)
+                    count = usage.completion_tokens // len(choices)
+                    delta.tokens = count or estimate(len(delta.text))
+                    events.append(delta)
+                events.append(Finish(reason_of(choice.get("finish_reason")), index))
+        except (AttributeError, TypeError, ValueError):
+            raise self._backend._malformed(json.dumps(answer)[:200]) from None
+        return [*events, _completed(usage, self._ask, chars)]
+
+    def read(self, data: bytes) -> list[Event]:
+        if self.done:
+            return []
+        if data == b"[DONE]":
+            self.done = True
+            return []
+        try:
+            # Decoded here, as json would first look which encoding it is.
+            events = self._events(json.loads(data.decode()))
+        except (ValueError, TypeError, AttributeError, RecursionError):
+            raise self._backend._malformed(data) from None
+        return events
+
+    def end(self) -> list[Event]:
+        """The usage; raises Unavailable if the stream was cut off."""
+        left = self._open - self._finished
+        if not self._open or (left and not self.done):
+            raise Unavailable(
+                f"{self._backend.name}: the upstream closed the stream before the end of "
+                "the answer."
+            )
+        usage = _completed(self._usage, self._ask, self._chars, self._deltas)
+        return [*(Finish("stop", index) for index in sorted(left)), usage]
+
+    def _events(self, chunk: dict[str, Any]) -> list[Event]:
+        events: list[Event] = []
+        if chunk.get("usage"):
+            self._usage = _usage(chunk["usage"])
+        for choice in chunk.get("choices") or ():
+            index = int(choice.get("index") or 0)
+            self._open.add(index)
+            if (delta := delta_of(choice, choice.get("delta") or choice, index)) is not None:
+                self._chars += len(delta.text)
+                self._deltas += delta.tokens
+                events.append(delta)
+            if (reason := choice.get("finish_reason")) and index not in self._finished:
+                self._finished.add(index)
+                events.append(Finish(reason_of(reason), index))
+        if not events and (error := self._backend._reported(chunk)):
+            raise error
+        return events
+
+
+def delta_of(choice: dict[str, Any], message: dict[str, Any], index: int) -> Delta | None:
+    """What a choice of a chunk (or of a whole answer) says; None for nothing."""
+    # A choice without a message is a text completion, or a chunk that only ends the choice.
+    text = message.get("text" if message is choice else "content") or ""
+    if not isinstance(text, str):
+        raise TypeError("content is not a string")
+    delta = Delta(text, index)
+    if found := choice.get("logprobs"):
+        delta.logprobs = _logprobs(found)
+        delta.tokens = max(1, len(delta.logprobs))
+    if message is not choice and not message.keys() <= _PLAIN:
+        calls = message.get("tool_calls") or ()
+        delta.tool_calls = [{"index": place, **call} for place, call in enumerate(calls)]
+        extra = {k: v for k, v in message.items() if k not in _KNOWN and v is not None}
+        delta.extra = extra or None
+    return delta if text or delta.tool_calls or delta.logprobs or delta.extra else None
+
+
+def _logprobs(found: dict[str, Any]) -> Sequence[dict[str, Any]]:
+    """Log probabilities in the form of chat, also where a text completion has the older one."""
+    if "content" in found:
+        return found["content"] or ()
+    tops = found.get("top_logprobs") or ()
+    return [
+        {
+            **_logprob(token, logprob),
+            "top_logprobs": [_logprob(*one) for one in (top or {}).items()],
+        }
+        for token, logprob, top in zip(
+            found.get("tokens") or (),
+            found.get("token_logprobs") or (),
+            [*tops, *[None] * len(found.get("tokens") or ())],
+            strict=False,
+        )
+    ]
+
+
+def _logprob(token: str, logprob: float | None) -> dict[str, Any]:
+    return {"token": token, "logprob": logprob, "bytes": list(token.encode("utf-8", "replace"))}
+
+
+def reason_of(reason: Any) -> str:
+    """A finish reason that clients know; other servers have words of their own for "stop"."""
+    if reason == "function_call":
+        return "tool_calls"
+    return reason if reason in _REASONS else "stop"
+
+
+def _count(value: Any) -> int:
+    return value if isinstance(value, int) and value > 0 else 0
+
+
+def _usage(found: Any) -> Usage:
+    """The tokens of an upstream's usage; 0 for what it does not say."""
+    if not isinstance(found, dict):
+        return Usage(0)
+    details = found.get("prompt_tokens_details")
+    cached = details.get("cached_tokens") if isinstance(details, dict) else 0
+    read, written = found.get("prompt_tokens"), found.get("completion_tokens")
+    return Usage(_count(read), _count(written), _count(cached))
+
+
+def _completed(usage: Usage, ask: Ask, chars: int, deltas: int = 1) -> Usage:
+    """The usage with estimates in place of what the upstream did not say: nothing is free."""
+    return Usage(
+        usage.prompt_tokens or estimate(prompt_chars(ask.body)),
+        usage.completion_tokens or estimate(chars, deltas),
+        usage.cached_tokens,
+    )

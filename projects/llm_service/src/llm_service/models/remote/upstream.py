@@ -1,0 +1,345 @@
+"""What the backends of remote APIs have in common: the session, limits, and what went wrong.
+
+An error of an upstream becomes one of ours by what can be done about it: BadInput where the client
+must change its request, Unavailable or DeadlineExceeded where another target may do better. What
+concerns the operator (a wrong key) is logged and not told.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from email.utils import parsedate_to_datetime
+from time import time
+from typing import TYPE_CHECKING, Any, Protocol
+
+from llm_service.models.entry import ModelEntry
+from llm_service.models.local.wire import TOO_LONG
+from llm_service.models.remote.sse import EventParser
+from llm_service.request import Ask, Event, Load
+from seedbed.errors import (
+    BadInput,
+    ContextWindowError,
+    DeadlineExceeded,
+    SeedbedError,
+    Unavailable,
+)
+from seedbed.guardrails import redact_secrets
+
+if TYPE_CHECKING:
+    import aiohttp
+
+log = logging.getLogger(__name__)
+
+MAX_ANSWER = 64 * 2**20
+"""Bytes of one answer, at most."""
+_CONNECT = 5.0
+_CHECK = 5.0
+_END_OF_BODY = 0.1
+_MOST_ERROR = 16 * 2**10
+# A key that is refused now is refused in a minute too: other targets are asked meanwhile.
+_WRONG_KEY_PAUSE = 60.0
+
+
+def open_session() -> aiohttp.ClientSession:
+    """The one session of a service; close it with `await session.close()`.
+
+    It reads no proxy from the environment and keeps no cookies: where a request goes is what the
+    table says, and one client's request leaves nothing for the next.
+    """
+    import aiohttp
+
+    # Shorter than uvicorn's five seconds (vLLM's server): the side that reuses a connection must
+    # give it up first, or a request meets one that is just being closed.
+    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=4.0, ttl_dns_cache=60)
+    return aiohttp.ClientSession(
+        connector=connector,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        trust_env=False,
+        auto_decompress=True,
+        skip_auto_headers=("User-Agent", "Accept"),
+        headers={"User-Agent": "llm-service", "Accept-Encoding": "identity"},
+        read_bufsize=2**18,
+    )
+
+
+class Reader(Protocol):
+    """Makes events of one answer; `done` once nothing more of it is to come."""
+
+    done: bool
+
+    def whole(self, answer: dict[str, Any]) -> list[Event]: ...
+
+    def read(self, data: bytes) -> list[Event]: ...
+
+    def end(self) -> list[Event]: ...
+
+
+class Upstream:
+    """A model behind an API. Subclasses say how it is asked and how its answers are read."""
+
+    kind = "upstream"
+
+    def __init__(
+        self, name: str, entry: ModelEntry, session: aiohttp.ClientSession, headers: dict[str, str]
+    ) -> None:
+        import aiohttp
+
+        self.name = name
+        self.load = Load()
+        self.entry = entry
+        self._session = session
+        self._headers = {"Content-Type": "application/json", **headers}
+        # No total: the router's deadline is the total, and closing ends the request.
+        self._timeout = aiohttp.ClientTimeout(
+            total=None, sock_connect=_CONNECT, sock_read=entry.timeout
+        )
+
+    async def ask(self, ask: Ask) -> aiohttp.ClientResponse:
+        """Send the request; the response of a success, to be read under `_reading`."""
+        raise NotImplementedError
+
+    def reader(self, ask: Ask) -> Reader:
+        """What makes events of the answer."""
+        raise NotImplementedError
+
+    async def generate(self, ask: Ask) -> AsyncGenerator[Event, None]:
+        """Events of the answer; see `Backend`."""
+        response = await self.ask(ask)
+        async with self._reading(response):
+            reader = self.reader(ask)
+            if not ask.stream or response.content_type != "text/event-stream":
+                # Some servers ignore `stream`.
+                for event in reader.whole(await self._read_json(response)):
+                    yield event
+                return
+            parser, size = EventParser(), 0
+            async for chunk in response.content.iter_any():
+                size += len(chunk)
+                if size > MAX_ANSWER:
+                    raise Unavailable(
+                        f"{self.name}: the upstream sent more than {MAX_ANSWER:,} bytes."
+                    )
+                for data in parser.feed(chunk):
+                    for event in reader.read(data):
+                        yield event
+                if reader.done:
+                    break
+            for data in parser.end():
+                for event in reader.read(data):
+                    yield event
+            for event in reader.end():
+                yield event
+            await self._drain(response)
+
+    async def close(self) -> None:
+        """Nothing is held: the session belongs to whoever made it."""
+
+    async def check(self) -> None:
+        """Raise Unavailable unless the upstream lists its models."""
+        try:
+            async with (
+                asyncio.timeout(_CHECK),
+                self._session.get(
+                    f"{self.entry.base_url}/models",
+                    headers=self._headers,
+                    allow_redirects=False,
+                    timeout=self._timeout,
+                ) as response,
+            ):
+                if response.status >= 400 and response.status not in (404, 405):
+                    raise await self._refusal(response)
+        except TimeoutError:
+            raise Unavailable(
+                f"{self.name}: the upstream did not respond within {_CHECK:g} s."
+            ) from None
+        except BadInput as error:
+            raise Unavailable(str(error)) from None
+        except Exception as error:
+            raise self._failure(error) from None
+
+    async def _send(self, path: str, body: bytes) -> aiohttp.ClientResponse:
+        """The response to a request, known to be a success, to be read under `_reading`."""
+        self.load.running += 1
+        response = None
+        try:
+            response = await self._session.post(
+                self.entry.base_url + path,
+                data=body,
+                headers=self._headers,
+                allow_redirects=False,  # it would carry the key and the prompt elsewhere
+                timeout=self._timeout,
+            )
+            if response.status != 200:
+                raise await self._refusal(response)
+        except BaseException as error:
+            self._end(response)
+            if isinstance(error, Exception):
+                raise self._failure(error) from None
+            raise
+        return response
+
+    @asynccontextmanager
+    async def _reading(self, response: aiohttp.ClientResponse) -> AsyncIterator[None]:
+        """The block in which a response is read: it ends the request, whatever happens."""
+        try:
+            yield
+        except Exception as error:
+            raise self._failure(error) from None
+        finally:
+            self._end(response)
+
+    def _end(self, response: aiohttp.ClientResponse | None) -> None:
+        self.load.running -= 1
+        # Not read to its end, the connection is closed and the upstream stops its work; read to
+        # its end, it has gone back to the pool already.
+        if response is not None:
+            response.close()
+
+    async def _drain(self, response: aiohttp.ClientResponse) -> None:
+        """Read the end of a body behind a finished answer, to use the connection again."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_END_OF_BODY):
+                while not response.content.at_eof():
+                    await response.content.readany()
+
+    async def _read(self, response: aiohttp.ClientResponse, most: int = MAX_ANSWER) -> bytes:
+        parts, size = [], 0
+        async for chunk in response.content.iter_any():
+            parts.append(chunk)
+            size += len(chunk)
+            if size > most:
+                raise Unavailable(f"{self.name}: the upstream sent more than {most:,} bytes.")
+        return b"".join(parts)
+
+    async def _read_json(self, response: aiohttp.ClientResponse) -> dict[str, Any]:
+        data = await self._read(response)
+        try:
+            found = json.loads(data)
+        except (ValueError, RecursionError):
+            found = None
+        if not isinstance(found, dict):
+            raise self._malformed(data)
+        return found
+
+    def _malformed(self, data: bytes | str) -> Unavailable:
+        text = data[:200].decode("utf-8", "replace") if isinstance(data, bytes) else data[:200]
+        return Unavailable(f"{self.name}: the upstream sent malformed data: {self._clean(text)!r}.")
+
+    def _clean(self, text: str) -> str:
+        """Text of an upstream, without secrets, for an error that a client reads."""
+        if key := self.entry.api_key:
+            text = text.replace(key, "[SECRET]")
+        return redact_secrets(" ".join(text[:2000].split()))[:500]
+
+    async def _refusal(self, response: aiohttp.ClientResponse) -> SeedbedError:
+        try:
+            async with asyncio.timeout(_CONNECT):
+                data = await self._read(response, _MOST_ERROR)
+        except (TimeoutError, Unavailable):
+            data = b""
+        try:
+            found = json.loads(data)
+        except (ValueError, RecursionError):
+            found = None
+        said, code = message_of(found)
+        return self.refusal(response.status, said, code, retry_after(response.headers))
+
+    def refusal(self, status: int, said: str, code: str, wait: float | None = None) -> SeedbedError:
+        """Our error for an upstream's status; `said` is "" where it sent no error of its own."""
+        said = self._clean(said)
+        if code == TOO_LONG:
+            too_long = ContextWindowError(f"{self.name}: {said}")
+            too_long.details["code"] = TOO_LONG
+            return too_long
+        if status in (400, 404, 405, 413, 422) and said:
+            return BadInput(f"{self.name}: the upstream returned {status}: {said}")
+        log.warning("%s: %s returned %d: %s", self.name, self.entry.base_url, status, said)
+        if status in (401, 403) or code == "insufficient_quota":
+            refused = Unavailable(f"{self.name}: the upstream rejected this service's API key.")
+            refused.retry_after = _WRONG_KEY_PAUSE
+            return refused
+        text = f"{self.name}: the upstream returned {status}{': ' + said if said else ''}."
+        error = (DeadlineExceeded if status in (408, 504) else Unavailable)(text)
+        error.retry_after = wait
+        return error
+
+    def _failure(self, error: Exception) -> SeedbedError:
+        """Our error for what the connection did."""
+        import aiohttp
+
+        if isinstance(error, SeedbedError):
+            return error
+        if isinstance(error, aiohttp.ServerTimeoutError | TimeoutError):
+            if isinstance(error, aiohttp.ConnectionTimeoutError):
+                return Unavailable(f"{self.name}: connecting to the upstream timed out.")
+            return DeadlineExceeded(
+                f"{self.name}: the upstream sent nothing for {self.entry.timeout:g} s."
+            )
+        if isinstance(error, aiohttp.ClientConnectorError):
+            log.warning("%s: %s: %s", self.name, self.entry.base_url, error)
+            return Unavailable(f"{self.name}: cannot connect to the upstream.")
+        if isinstance(error, aiohttp.ClientError | OSError | ValueError):
+            what = type(error).__name__
+            log.warning("%s: %s: %s: %s", self.name, self.entry.base_url, what, error)
+            return Unavailable(f"{self.name}: the connection to the upstream failed ({what}).")
+        raise error
+
+
+def message_of(found: Any) -> tuple[str, str]:
+    """What an error body says, and its code; both "" where it is no error of an API.
+
+    OpenAI and Anthropic nest it under `error`; FastAPI (older vLLM) has `detail` or `message`.
+    """
+    if not isinstance(found, dict):
+        return "", ""
+    error = found.get("error")
+    if isinstance(error, str):
+        return error, ""
+    if isinstance(error, dict):
+        found = error
+    said = found.get("message") or found.get("detail") or ""
+    code = found.get("code") or found.get("type") or ""
+    return said if isinstance(said, str) else json.dumps(said), str(code)
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds of a Retry-After header, which may also be a date (RFC 9110, section 10.2.3)."""
+    value = headers.get("retry-after")
+    if not value:
+        return None
+    try:
+        seconds = float(value)
+    except ValueError:
+        try:
+            seconds = parsedate_to_datetime(value).timestamp() - time()
+        except (ValueError, TypeError, OverflowError):
+            return None
+    return min(max(seconds, 0.0), 3600.0) if seconds == seconds else None
+
+
+def estimate(text_chars: int, at_least: int = 1) -> int:
+    """Tokens of a text whose tokenizer is not known: four characters each, never none."""
+    return max(at_least, -(-text_chars // 4), 1)
+
+
+def prompt_chars(value: Any, bytes_of_others: bool = False) -> int:
+    """Characters of all texts in a body's messages, prompt or input; pictures count as 1,000.
+
+    `bytes_of_others`: of a text that is not ASCII count three for each byte, so that a third of the
+    sum is never less than its tokens.
+    """
+    if isinstance(value, str):
+        if value.startswith("data:"):
+            return 1000
+        plain = not bytes_of_others or value.isascii()
+        return len(value) if plain else 3 * len(value.encode(errors="replace"))
+    if isinstance(value, Mapping):
+        kept = (v for k, v in value.items() if k not in ("role", "type", "id"))
+        return sum(prompt_chars(v, bytes_of_others) for v in kept)
+    if isinstance(value, list | tuple):
+        return sum(4 if isinstance(v, int) else prompt_chars(v, bytes_of_others) for v in value)
+    return 0

@@ -1,0 +1,213 @@
+"""The table of models: what is served, under which names, at what price, by which rules.
+
+It reads one TOML file and checks all of it, so that a table which exists can be used as it is; a
+reload makes a new table and leaves the old one alone. It knows nothing of the backends that answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from pydantic import (
+    BaseModel,
+    Field,
+    ValidationError,
+)
+
+from llm_service.models import models_file
+from llm_service.models.entry import (
+    CacheRules,
+    Experiment,
+    Guardrails,
+    ModelEntry,
+    Name,
+    Route,
+    Strict,
+    Target,
+    Variant,
+)
+from llm_service.models.models_file import Broken
+from seedbed.errors import BadInput, ConfigError, NotFound
+from seedbed.settings import Settings
+
+
+def no_model(name: str, hint: str) -> NotFound:
+    """The error that OpenAI's clients know a wrong `model` by."""
+    error = NotFound(f"Unknown model {name[:100]!r}.", hint=hint)
+    error.details |= {"param": "model", "code": "model_not_found"}
+    return error
+
+
+class _File(Strict):
+    default: Name | None = None
+    models: dict[Name, ModelEntry] = Field(min_length=1)
+    aliases: dict[Name, Name] = Field(default_factory=dict)
+    routes: dict[Name, Route] = Field(default_factory=dict)
+    guardrails: Guardrails = Guardrails()
+    experiments: dict[Name, Experiment] = Field(default_factory=dict)
+    cache: CacheRules = CacheRules()
+
+
+@dataclass(frozen=True)
+class Table:
+    """Everything of one file, with every name in it resolved; it never changes."""
+
+    models: Mapping[str, ModelEntry]
+    default: str
+    routes: Mapping[str, Route] = field(default_factory=dict)
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    guardrails: Guardrails = field(default_factory=Guardrails)
+    experiments: Mapping[str, Experiment] = field(default_factory=dict)
+    cache: CacheRules = field(default_factory=CacheRules)
+    _resolved: Mapping[str, Route] = field(default_factory=dict, repr=False)
+    _prices: Mapping[str, tuple[float, float]] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def load(cls, path: Path | None, settings: Settings) -> Table:
+        """The table of a file, or without one the models of SEEDBED_MODEL and SEEDBED_EMBEDDINGS.
+
+        Raises ConfigError, one line with file, table, field and value.
+        """
+        if path is None:
+            chat = _entry_of("chat", settings)
+            models = {chat.name: chat}
+            embedding = _entry_of("embedding", settings)
+            models.setdefault(embedding.name, embedding)
+            return _linked(_File(models=models, default=chat.name))
+        try:
+            return _linked(_File.model_validate(models_file.read(path)))
+        except ValidationError as error:
+            line = models_file.describe(error.errors()[0], _CLASSES)
+            raise ConfigError(f"{path}: {line}") from None
+        except Broken as error:
+            raise ConfigError(f"{path}: {error}") from None
+
+    def resolve(self, name: str, kind: Literal["chat", "embedding"] | None = None) -> Route:
+        """The route behind the name of a model, route or alias.
+
+        Raises NotFound, which lists the names there are, and BadInput where the model is of the
+        other kind.
+        """
+        route = self._resolved.get(name)
+        if route is None:
+            there = ", ".join(self.names())
+            raise no_model(name, hint=f"Available models: {there}.")
+        if kind is not None and self.models[route.targets[0].model].kind != kind:
+            use = "/v1/embeddings" if kind == "chat" else "/v1/chat/completions"
+            wrong = BadInput(f"Model {name!r} cannot be used here.", hint=f"Use it with {use}.")
+            wrong.details |= {"param": "model", "code": "invalid_value"}
+            raise wrong
+        return route
+
+    def names(self) -> list[str]:
+        """Every name that can be asked for: models, routes and aliases, in the file's order."""
+        return list(dict.fromkeys([*self.models, *self.routes, *self.aliases]))
+
+    def kind(self, name: str) -> str:
+        """Whether a name answers "chat" or "embedding"."""
+        return self.models[self.resolve(name).targets[0].model].kind
+
+    @property
+    def default_embedding(self) -> str | None:
+        return next((m.name for m in self.models.values() if m.kind == "embedding"), None)
+
+    def cost(self, model: str, prompt_tokens: int, completion_tokens: int) -> float:
+        """USD for the tokens of a model of the table; 0 for a name that is none."""
+        price_in, price_out = self._prices.get(model, (0.0, 0.0))
+        return (price_in * prompt_tokens + price_out * completion_tokens) / 1e6
+
+
+_CLASSES: dict[str, tuple[type[BaseModel], type[BaseModel]]] = {
+    # each table's fields, and those of the entries of its list
+    "": (_File, _File),
+    "models": (ModelEntry, ModelEntry),
+    "routes": (Route, Target),
+    "experiments": (Experiment, Variant),
+    "guardrails": (Guardrails, Guardrails),
+    "cache": (CacheRules, CacheRules),
+}
+
+
+def _entry_of(kind: Literal["chat", "embedding"], settings: Settings) -> ModelEntry:
+    """The entry of SEEDBED_MODEL or SEEDBED_EMBEDDINGS."""
+    given = models_file.entry_of(kind, settings)
+    try:
+        return ModelEntry(**given)
+    except ValidationError as error:
+        line = models_file.describe(error.errors()[0], _CLASSES)
+        raise ConfigError(f"{models_file.setting_of(kind, settings)}: {line}") from None
+
+
+def _linked(file: _File) -> Table:
+    """The table with every name followed to what it stands for. Raises Broken."""
+    models, routes = file.models, dict(file.routes)
+    for alias in file.aliases:
+        if alias in models or alias in routes:
+            raise Broken(f"[aliases] {alias}: a model or route with this name already exists.")
+
+    def follow(name: str, where: str, *, into_routes: bool) -> str:
+        seen = [name]
+        while name not in models and name not in routes:
+            if name not in file.aliases:
+                there = ", ".join([*models, *routes, *file.aliases])
+                raise Broken(f"{where}={name!r}: unknown model. Available models: {there}.")
+            name = file.aliases[name]
+            if name in seen:
+                raise Broken(f"{where}: circular alias {' → '.join([*seen, name])}.")
+            seen.append(name)
+        if not into_routes and name not in models:
+            raise Broken(f"{where}={name!r}: must be a model, not a route.")
+        return name
+
+    resolved = {name: Route(name=name, targets=(Target(model=name),)) for name in models}
+    for name, route in routes.items():
+        targets = tuple(
+            target.model_copy(
+                update={
+                    "model": follow(target.model, f"[routes.{name}] targets", into_routes=False)
+                }
+            )
+            for target in route.targets
+        )
+        fallback = tuple(
+            follow(model, f"[routes.{name}] fallback", into_routes=False)
+            for model in route.fallback
+        )
+        _check_route(name, [target.model for target in targets], fallback, models)
+        routes[name] = resolved[name] = route.model_copy(
+            update={"targets": targets, "fallback": fallback}
+        )
+    for alias, name in file.aliases.items():
+        resolved[alias] = resolved[follow(name, f"[aliases] {alias}", into_routes=True)]
+    for name, experiment in file.experiments.items():
+        for model in (experiment.model, *(v.model for v in experiment.variants if v.model)):
+            follow(model, f"[experiments.{name}] model", into_routes=True)
+    default = file.default or next(
+        (m.name for m in models.values() if m.kind == "chat"), next(iter(models))
+    )
+    follow(default, "default", into_routes=True)
+    return Table(
+        models=models,
+        default=default,
+        routes=routes,
+        aliases=file.aliases,
+        guardrails=file.guardrails,
+        experiments=file.experiments,
+        cache=file.cache,
+        _resolved=resolved,
+        _prices={name: entry.prices for name, entry in models.items()},
+    )
+
+
+def _check_route(
+    name: str, targets: list[str], fallback: tuple[str, ...], models: Mapping[str, ModelEntry]
+) -> None:
+    every = [*targets, *fallback]
+    if twice := next((model for model in every if every.count(model) > 1), None):
+        raise Broken(f"[routes.{name}] targets, fallback: duplicate model {twice!r}.")
+    if len({models[model].kind for model in every}) > 1:
+        kinds = ", ".join(f"{model} is {models[model].kind}" for model in every)
+        raise Broken(f"[routes.{name}] targets, fallback: models of different kinds: {kinds}.")

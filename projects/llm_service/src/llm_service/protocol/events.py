@@ -1,0 +1,205 @@
+"""What all answers share on their way out: choices put together, server-sent events, errors.
+
+It knows events and no route; a route brings its `Chunks`.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from llm_service.request import Delta, Event, Finish, Usage
+from seedbed.errors import SeedbedError, Unavailable
+from seedbed.guardrails import redact_secrets
+
+log = logging.getLogger("llm_service.protocol")
+DONE = b"data: [DONE]\n\n"
+
+
+def error_body(error: BaseException) -> dict[str, Any]:
+    """`{"error": {"message", "type", "param", "code"}}`, as OpenAI's clients read it.
+
+    Of an error that isn't ours the client learns nothing but that it happened.
+    """
+    inner: dict[str, Any] = {
+        "message": "Internal server error; see the server's log.",
+        "type": "internal_error",
+        "param": None,
+        "code": None,
+    }
+    if isinstance(error, SeedbedError):
+        inner |= {"message": redact_secrets(str(error)), "type": error.type, **error.details}
+    return {"error": inner}
+
+
+def sse(data: Any) -> bytes:
+    return b"data: " + dumps(data) + b"\n\n"
+
+
+def dumps(data: Any) -> bytes:
+    return json.dumps(data, separators=(",", ":")).encode()
+
+
+def log_failure(error: Exception) -> None:
+    if not isinstance(error, SeedbedError):
+        log.error("Stream failed", exc_info=error)
+
+
+@asynccontextmanager
+async def closing(events: AsyncIterator[Event]) -> AsyncIterator[AsyncIterator[Event]]:
+    """Close the source of events, whatever happens: an abandoned generation would go on."""
+    try:
+        yield events
+    finally:
+        close = getattr(events, "aclose", None)
+        if close is not None:
+            await close()
+
+
+def usage_body(usage: Usage) -> dict[str, Any]:
+    return {
+        "prompt_tokens": usage.prompt_tokens,
+        "completion_tokens": usage.completion_tokens,
+        "total_tokens": usage.prompt_tokens + usage.completion_tokens,
+        "prompt_tokens_details": {"cached_tokens": usage.cached_tokens},
+    }
+
+
+def broken_off() -> Unavailable:
+    return Unavailable("The model's answer was cut off.", hint="Try again.")
+
+
+@dataclass
+class Answer:
+    """One choice, put together from its deltas."""
+
+    texts: list[str] = field(default_factory=list)
+    tool_calls: dict[int, dict[str, Any]] = field(default_factory=dict)
+    logprobs: list[dict[str, Any]] = field(default_factory=list)
+    extra: dict[str, Any] = field(default_factory=dict)
+    reason: str | None = None
+
+    @property
+    def text(self) -> str:
+        return "".join(self.texts)
+
+    def add(self, delta: Delta) -> None:
+        if delta.text:
+            self.texts.append(delta.text)
+        for part in delta.tool_calls:
+            _merge_call(self.tool_calls, part)
+        if delta.logprobs:
+            self.logprobs += delta.logprobs
+        for name, value in (delta.extra or {}).items():
+            self.extra[name] = _joined(self.extra.get(name), value)
+
+    def calls(self) -> list[dict[str, Any]]:
+        return [call for _, call in sorted(self.tool_calls.items())]
+
+
+def _merge_call(calls: dict[int, dict[str, Any]], part: Mapping[str, Any]) -> None:
+    call = calls.setdefault(
+        call_index(part, calls),
+        {"id": "", "type": "function", "function": {"name": "", "arguments": ""}},
+    )
+    call["id"] = part.get("id") or call["id"]
+    function = part.get("function") or {}
+    call["function"]["name"] += function.get("name") or ""
+    call["function"]["arguments"] += function.get("arguments") or ""
+
+
+def call_index(part: Mapping[str, Any], known: Mapping[int, Any]) -> int:
+    """Which call this is part of: calls of a whole message carry no index, but an id each."""
+    index = part.get("index")
+    if isinstance(index, int):
+        return index
+    return len(known) if part.get("id") or not known else len(known) - 1
+
+
+def _joined(before: Any, value: Any) -> Any:
+    if value is None or (isinstance(before, str | list) and type(before) is type(value)):
+        return before if value is None else before + value
+    return value
+
+
+async def gather(events: AsyncIterator[Event]) -> tuple[dict[int, Answer], Usage]:
+    """All choices by index, and the usage. Unavailable if a choice has no end."""
+    answers: dict[int, Answer] = {}
+    usage, counted = None, 0
+    async with closing(events):
+        async for event in events:
+            if isinstance(event, Usage):
+                usage = event
+                continue
+            answer = answers.get(event.index)
+            if answer is None:
+                answer = answers[event.index] = Answer()
+            if isinstance(event, Finish):
+                answer.reason = event.reason
+            else:
+                answer.add(event)
+                counted += event.tokens
+    if not answers or any(answer.reason is None for answer in answers.values()):
+        raise broken_off()
+    return dict(sorted(answers.items())), usage or Usage(0, counted)
+
+
+def token_logprobs(entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    content = [
+        {**entry, "bytes": entry.get("bytes"), "top_logprobs": entry.get("top_logprobs", [])}
+        for entry in entries
+    ]
+    return {"content": content, "refusal": None}
+
+
+class Chunks(Protocol):
+    """How a route writes each event: as the text of server-sent events, "" for nothing."""
+
+    def start(self, index: int) -> str: ...
+
+    def delta(self, delta: Delta) -> str: ...
+
+    def finish(self, finish: Finish) -> str: ...
+
+    def usage(self, usage: Usage) -> str: ...
+
+
+async def send(events: AsyncIterator[Event], chunks: Chunks) -> AsyncIterator[bytes]:
+    """Server-sent events, the last of them `[DONE]`.
+
+    An error before the first event is raised; a later one becomes an `error` event that ends the
+    stream without `[DONE]`, for the status line has long gone out.
+    """
+    begun: set[int] = set()
+    ended: set[int] = set()
+    async with closing(events):
+        try:
+            async for event in events:
+                if isinstance(event, Usage):
+                    out = chunks.usage(event)
+                else:
+                    index = event.index
+                    out = ""
+                    if index not in begun:
+                        begun.add(index)
+                        out = chunks.start(index)
+                    if isinstance(event, Finish):
+                        ended.add(index)
+                        out += chunks.finish(event)
+                    else:
+                        out += chunks.delta(event)
+                if out:
+                    yield out.encode()
+            if not begun or begun != ended:
+                raise broken_off()
+        except Exception as error:
+            if not begun:
+                raise
+            log_failure(error)
+            yield sse(error_body(error))
+            return
+        yield DONE

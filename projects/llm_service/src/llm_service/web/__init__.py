@@ -1,0 +1,1 @@
+"""The HTTP interface: OpenAI's and the operators' routes, the page."""

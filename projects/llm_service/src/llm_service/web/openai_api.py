@@ -1,0 +1,236 @@
+"""The HTTP API: OpenAI's routes under `/v1`, feedback, and the app around them.
+
+Routes only: what they do is in `gateway`, how bodies and answers look in `protocol`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from llm_service import __version__
+from llm_service.gateway.call import Call
+from llm_service.gateway.gateway import Gateway
+from llm_service.models.table import no_model
+from llm_service.protocol import chat_answer, completions, embeddings, responses_answer
+from llm_service.protocol.body import models_list, new_id
+from llm_service.protocol.chat import ChatRequest
+from llm_service.protocol.completions import CompletionRequest
+from llm_service.protocol.embeddings import EmbeddingRequest
+from llm_service.protocol.events import dumps
+from llm_service.protocol.responses import ResponsesRequest
+from llm_service.store import feedback
+from llm_service.store.feedback import Rating
+from llm_service.store.keys import Key, KeyStore
+from llm_service.web import admin_api, openapi, page
+from seedbed.errors import ConfigError
+from seedbed.observe.startup import request_id
+from seedbed.server import service
+from seedbed.server.service import Caller, CleanText
+from seedbed.server.streaming import EventStream, until_disconnect
+
+log = service.log
+
+
+def create_app(gateway: Gateway, keys: KeyStore) -> FastAPI:
+    """The FastAPI application of a gateway, which starts and ends with it."""
+
+    @asynccontextmanager
+    async def life(app: FastAPI) -> AsyncIterator[None]:  # noqa: ARG001
+        await gateway.start()
+        with _reload_on_hangup(gateway):
+            yield
+        await gateway.close()
+
+    app = service.create_app(
+        "llm_service",
+        version=__version__,
+        ready=gateway.check,
+        settings=gateway.settings,
+        keys=keys,
+        max_body_mb=gateway.config.max_body_mb,
+        max_requests=gateway.config.max_requests,
+        stall_seconds=gateway.config.stall_seconds,
+        lifespan=life,
+    )
+    app.state.keys = keys
+    app.include_router(routes(gateway))
+    app.include_router(admin_api.routes(gateway, keys, draining=lambda: app.state.drain.draining))
+    app.include_router(page.routes())
+    openapi.complete(app)
+    return app
+
+
+@contextmanager
+def _reload_on_hangup(gateway: Gateway) -> Iterator[None]:
+    """SIGHUP reads the table of models again; a wrong one is only logged."""
+    loop = asyncio.get_running_loop()
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def reload() -> None:
+        try:
+            await gateway.reload()
+        except ConfigError as error:
+            log.error("Models file not reloaded, the previous one stays in use: %s", error)
+
+    def start() -> None:
+        task = loop.create_task(reload())
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+    listening = False
+    # Only the main thread of a POSIX system can take a signal.
+    with suppress(NotImplementedError, ValueError, RuntimeError, AttributeError):
+        loop.add_signal_handler(signal.SIGHUP, start)
+        listening = True
+    try:
+        yield
+    finally:
+        if listening:
+            loop.remove_signal_handler(signal.SIGHUP)
+
+
+def _key_of(request: Request) -> Key:
+    keys: KeyStore = request.app.state.keys
+    return keys.get(service.caller_of(request))
+
+
+async def _depended_on(request: Request, _: Caller) -> Key:
+    return _key_of(request)
+
+
+CallingKey = Annotated[Key, Depends(_depended_on)]
+# For the busy routes: the same in the OpenAPI document, without FastAPI's way through three
+# dependencies, which takes a tenth of a request.
+SECURED: dict[str, Any] = {"security": [{"HTTPBearer": []}]}
+
+
+class Feedback(BaseModel):
+    """Feedback on an answer: a thumb up or down, a score, a comment, or several of these."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    response_id: CleanText = Field(max_length=100, description="The `id` of the answer.")
+    rating: Rating | None = None
+    score: Annotated[float | None, Field(ge=-1e6, le=1e6, allow_inf_nan=False)] = None
+    comment: Annotated[CleanText, Field(max_length=4000)] = ""
+
+
+def routes(gateway: Gateway) -> APIRouter:
+    """Every route of OpenAI's protocol, bound to one gateway."""
+    router = APIRouter(prefix="/v1", tags=["openai"])
+    _add_generating(router, gateway)
+    _add_rest(router, gateway)
+    return router
+
+
+def _add_generating(router: APIRouter, gateway: Gateway) -> None:
+    async def reply(http: Request, body: Any, prefix: str, collect: Any, stream: Any) -> Response:
+        key = _key_of(http)
+        ask = body.ask(user=key.id, request_id=request_id.get())
+        response_id, created = new_id(prefix), int(time.time())
+        cached = _cache_control(http.headers)
+        if not ask.stream:
+            return await until_disconnect(
+                http, _whole(ask, key, response_id, created, cached, collect)
+            )
+        call = await until_disconnect(http, gateway.answer(ask, key, response_id, **cached))
+        events = stream(
+            call, response_id, created, call.asked.model, include_usage=body.include_usage
+        )
+        return EventStream(events, call.aclose, call.headers())
+
+    async def _whole(
+        ask: Any, key: Key, response_id: str, created: int, cached: dict[str, bool], collect: Any
+    ) -> Response:
+        call = await gateway.answer(ask, key, response_id, **cached)
+        try:
+            whole = await collect(call, response_id, created, call.asked.model)
+        finally:
+            await call.aclose()
+        return _json(whole, call)
+
+    @router.post("/chat/completions", response_model=None, openapi_extra=SECURED)
+    async def chat_completions(http: Request, body: ChatRequest) -> Response:
+        """Answer a conversation, complete or, with `stream`, as server-sent events."""
+        return await reply(http, body, "chatcmpl", chat_answer.collect, chat_answer.stream)
+
+    @router.post("/completions", response_model=None, openapi_extra=SECURED)
+    async def text_completions(http: Request, body: CompletionRequest) -> Response:
+        """Continue a text, without a chat template."""
+        return await reply(http, body, "cmpl", completions.collect, completions.stream)
+
+    @router.post("/responses", response_model=None, openapi_extra=SECURED)
+    async def create_response(http: Request, body: ResponsesRequest) -> Response:
+        """OpenAI's Responses API with text and tools. Responses are not stored."""
+
+        async def collect(call: Call, *given: Any) -> Any:
+            return await responses_answer.collect(call, body, *given)
+
+        def stream(call: Call, *given: Any, include_usage: bool) -> Any:  # noqa: ARG001
+            return responses_answer.stream(call, body, *given)
+
+        return await reply(http, body, "resp", collect, stream)
+
+
+def _add_rest(router: APIRouter, gateway: Gateway) -> None:
+    @router.post("/embeddings", response_model=None)
+    async def create_embeddings(http: Request, body: EmbeddingRequest, key: CallingKey) -> Response:
+        """Return an embedding for each input."""
+        ask = body.ask(user=key.id, request_id=request_id.get())
+        embedded, call = await until_disconnect(http, gateway.embed(ask, key, new_id("embd")))
+        return _json(embeddings.collect(embedded, call.asked, call.asked.model), call)
+
+    @router.get("/models")
+    def list_models(key: CallingKey) -> dict[str, Any]:
+        """List the models, routes and aliases that this key can use."""
+        return models_list(_served(gateway, key), gateway.started)
+
+    @router.get("/models/{name:path}")
+    def get_model(name: str, key: CallingKey) -> dict[str, Any]:
+        """Return one model, route or alias."""
+        for entry in models_list(_served(gateway, key), gateway.started)["data"]:
+            if entry["id"] == name:
+                return dict(entry)
+        raise no_model(name, hint="GET /v1/models lists the available models.")
+
+    @router.post("/feedback")
+    async def rate(body: Feedback, key: CallingKey) -> dict[str, str]:
+        """Rate an answer by its id. A second rating replaces the first."""
+        await asyncio.to_thread(
+            feedback.add,
+            gateway.database,
+            body.response_id,
+            body.rating,
+            body.score,
+            body.comment,
+            accounting=gateway.accounting,
+            key_id=None if key.may("admin") else key.id,
+        )
+        gateway.metrics.feedback(body.rating or "score")
+        return {"response_id": body.response_id}
+
+
+def _served(gateway: Gateway, key: Key) -> list[tuple[str, str]]:
+    table = gateway.table
+    names = [name for name in table.names() if not key.models or name in key.models]
+    return [(name, table.models[table.resolve(name).targets[0].model].backend) for name in names]
+
+
+def _cache_control(headers: Mapping[str, str]) -> dict[str, bool]:
+    """`no-cache` asks anew and keeps the answer, `no-store` leaves the cache out altogether."""
+    asked = headers.get("cache-control", "").lower()
+    if "no-store" in asked:
+        return {"store": False, "lookup": False}
+    return {"lookup": "no-cache" not in asked}
+
+
+def _json(body: Any, call: Call) -> Response:
+    return Response(dumps(body), media_type="application/json", headers=call.headers(final=True))
