@@ -34,7 +34,7 @@ def write_data(folder: Path) -> None:
 
 
 def ours(folder: Path, *, share_prefix: bool = True, layers: int = 0) -> dict[str, Any]:
-    from finetune_lora.train import TrainArgs, train
+    from finetune_lora.train.train import TrainArgs, train
 
     args = TrainArgs(
         data=str(folder / "train.jsonl"),
@@ -71,7 +71,7 @@ def trl(folder: Path) -> dict[str, Any]:
     from transformers import TrainerCallback
     from trl import SFTConfig, SFTTrainer
 
-    from finetune_lora.base import load_base
+    from finetune_lora.model.base import load_base
 
     base = load_base("smollm2")
     files = {part: str(folder / f"{part}.jsonl") for part in ("train", "dev")}

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from finetune_lora.adapter import AdapterOptions, attach, load_adapter, read_task
-from finetune_lora.base import load_base
+from finetune_lora.model.adapter import AdapterOptions, attach, load_adapter, read_task
+from finetune_lora.model.base import load_base
 from finetune_lora.testing import tiny_adapter, tiny_base
 from seedbed.errors import BadInput, NotFound
 

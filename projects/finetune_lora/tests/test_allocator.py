@@ -7,7 +7,7 @@ import pytest
 
 FAULTS = """
 import ctypes, resource, sys
-from finetune_lora.allocator import keep_freed_memory
+from finetune_lora.train.keep_memory import keep_freed_memory
 if sys.argv[1:] == ["keep"]:
     keep_freed_memory()
 libc = ctypes.CDLL(None)

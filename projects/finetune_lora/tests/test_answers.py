@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from finetune_lora.answers import AnswerSpace, Walk
+from finetune_lora.answer.answer_space import AnswerSpace, Walk
 from finetune_lora.example import Example
 from finetune_lora.testing import tiny_base
 
@@ -148,8 +148,8 @@ def test_a_place_is_copied_twice_where_the_data_does() -> None:
 
 
 def test_even_a_random_model_gives_allowed_answers(space: AnswerSpace, tmp_path: Path) -> None:
-    from finetune_lora.base import load_base
-    from finetune_lora.predict import TorchPredictor
+    from finetune_lora.answer.predictor import TorchPredictor
+    from finetune_lora.model.base import load_base
 
     base = load_base(tiny_base(tmp_path / "base"), dtype="float32")
     requests = ["reset anna on the vpn", "T-104", "please order 12 laptops for bob"]

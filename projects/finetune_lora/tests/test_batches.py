@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from finetune_lora.batches import Batches, Collator, common_prefix
-from finetune_lora.encode import Encoded
+from finetune_lora.model.batches import Batches, Collator, common_prefix
+from finetune_lora.model.encode import Encoded
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from finetune_lora.model_card import write_model_card
+from finetune_lora.evaluate.model_card import write_model_card
 from finetune_lora.testing import tiny_adapter, tiny_base
 from seedbed.models.chat import load_chat_model
 

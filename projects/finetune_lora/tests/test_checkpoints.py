@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from finetune_lora import checkpoints
+from finetune_lora.model import checkpoints
 
 
 def _save(run: Path, step: int, *, also: int = 0) -> Path:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from finetune_lora.copies import COPIES, Copy, hours, numbers, phones, words
+from finetune_lora.answer.copied_values import COPIES, Copy, hours, numbers, phones, words
 
 
 def values(copies: Callable[[str], Iterator[Copy]], text: str) -> list[str]:

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from finetune_lora.base import load_tokenizer
-from finetune_lora.encode import encode, encode_one, prompt_text, token_ids
 from finetune_lora.example import Example
+from finetune_lora.model.base import load_tokenizer
+from finetune_lora.model.encode import encode, encode_one, prompt_text, token_ids
 from finetune_lora.testing import TEMPLATE, tiny_base
 from seedbed.errors import BadInput
 

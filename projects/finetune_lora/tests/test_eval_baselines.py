@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from finetune_lora.baselines import ClassicalBaseline, NearestBaseline, classical
+from finetune_lora.evaluate.baselines import ClassicalBaseline, NearestBaseline, classical
 from finetune_lora.example import Dataset, Example
 from seedbed.errors import BadInput
 from seedbed.testing import HashEmbeddings

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
+from finetune_lora.answer.prediction import Prediction
 from finetune_lora.data.card import public_name
-from finetune_lora.evaluate import evaluate
+from finetune_lora.evaluate.evaluate import evaluate
+from finetune_lora.evaluate.forgetting import Forgetting, compare
+from finetune_lora.evaluate.model_card import hub_id, model_card, write_model_card
 from finetune_lora.example import Dataset, Example
-from finetune_lora.forgetting import Forgetting, compare
-from finetune_lora.model_card import hub_id, model_card, write_model_card
-from finetune_lora.prediction import Prediction
 from finetune_lora.task.tools import call
 
 hub = pytest.importorskip("huggingface_hub")

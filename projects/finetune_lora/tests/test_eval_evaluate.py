@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from finetune_lora.evaluate import evaluate
+from finetune_lora.answer.prediction import Prediction
+from finetune_lora.evaluate.evaluate import evaluate
 from finetune_lora.example import Dataset, Example
-from finetune_lora.prediction import Prediction
 from finetune_lora.task.tools import call, system_prompt
 from seedbed.errors import BadInput, SeedbedError
 

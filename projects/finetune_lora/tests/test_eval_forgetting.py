@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from finetune_lora.forgetting import General, compare, forgetting, general_set
+from finetune_lora.evaluate.forgetting import General, compare, forgetting, general_set
 from seedbed.errors import BadInput
 
 SET = General(

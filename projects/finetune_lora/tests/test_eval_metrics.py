@@ -6,9 +6,9 @@ import random
 
 import pytest
 
-from finetune_lora import metrics
+from finetune_lora.evaluate import metrics
+from finetune_lora.evaluate.fairness import fairness
 from finetune_lora.example import Example
-from finetune_lora.fairness import fairness
 from seedbed.errors import BadInput
 
 

@@ -7,7 +7,7 @@ import math
 
 import pytest
 
-from finetune_lora import metrics, pictures
+from finetune_lora.evaluate import metrics, pictures
 
 pytestmark = pytest.mark.filterwarnings(
     "error",

@@ -6,16 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from finetune_lora.evaluate import evaluate
+from finetune_lora.evaluate.evaluate import evaluate
+from finetune_lora.evaluate.forgetting import General, compare, forgetting
 from finetune_lora.example import Dataset, Example
-from finetune_lora.forgetting import General, compare, forgetting
 from finetune_lora.testing import tiny_base
 
 
 def test_a_tiny_model(tmp_path: Path) -> None:
     pytest.importorskip("torch")
-    from finetune_lora.base import load_base
-    from finetune_lora.predict import TorchPredictor
+    from finetune_lora.answer.predictor import TorchPredictor
+    from finetune_lora.model.base import load_base
 
     rows = tuple(
         Example(({"role": "user", "content": text}, {"role": "assistant", "content": label}), label)

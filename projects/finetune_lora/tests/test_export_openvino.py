@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from finetune_lora.adapter import load_adapter
 from finetune_lora.export import export
 from finetune_lora.export.gguf import to_gguf
 from finetune_lora.export.merge import merge
 from finetune_lora.export.openvino import same_tokens, to_openvino
+from finetune_lora.model.adapter import load_adapter
 from finetune_lora.testing import tiny_adapter, tiny_base
 from seedbed.errors import BadInput, ConfigError
 from seedbed.models.chat import LocalChatModel, load_chat_model

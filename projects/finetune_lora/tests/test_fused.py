@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch.nn import Module
 
-from finetune_lora import fused
-from finetune_lora.adapter import AdapterOptions, attach
-from finetune_lora.base import Base
+from finetune_lora.model import fused_layers
+from finetune_lora.model.adapter import AdapterOptions, attach
+from finetune_lora.model.base import Base
 
 IDS = torch.tensor([[5, 9, 2, 7, 7, 3], [8, 1, 4, 4, 2, 6]])
 
@@ -70,8 +70,8 @@ def _adapted(make: Callable[[], Any] = _llama, method: str = "lora", **options: 
 
 def _fused(model: Any) -> Any:
     again = copy.deepcopy(model)
-    fused.use_attention(again)
-    fused.fuse(again)
+    fused_layers.use_attention(again)
+    fused_layers.fuse(again)
     return again
 
 
@@ -138,7 +138,7 @@ def test_other_kinds_of_adapters_stay_as_they_are(options: dict[str, Any]) -> No
 
 def test_a_norm_that_is_trained_still_is() -> None:
     model = _llama()
-    fused.fuse(model)
+    fused_layers.fuse(model)
     assert "model.norm.weight" in _learn(model)[1]
 
 
@@ -179,7 +179,7 @@ def test_values_may_be_of_another_width() -> None:
     torch.manual_seed(0)
     query, key = torch.randn(2, 4, 5, 16), torch.randn(2, 2, 5, 16)
     value = torch.randn(2, 2, 5, 8)
-    found, _ = fused.attention(torch.nn.Module().eval(), query, key, value, None, 0.25)
+    found, _ = fused_layers.attention(torch.nn.Module().eval(), query, key, value, None, 0.25)
     expected = torch.nn.functional.scaled_dot_product_attention(
         query, key, value, scale=0.25, enable_gqa=True
     )

@@ -12,15 +12,15 @@ import torch
 from gguf import GGMLQuantizationType, GGUFReader, dequantize
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from finetune_lora.adapter import TASK_FILE
 from finetune_lora.data.read import load_dataset
-from finetune_lora.encode import encode
 from finetune_lora.example import Dataset
 from finetune_lora.export import export
 from finetune_lora.export.four_bits import quantize_q4_1
 from finetune_lora.export.gguf import to_gguf
 from finetune_lora.export.gptq import gptq, quantize_on, spread
 from finetune_lora.export.merge import merge
+from finetune_lora.model.adapter import TASK_FILE
+from finetune_lora.model.encode import encode
 from finetune_lora.testing import tiny_adapter, tiny_base
 from seedbed.errors import BadInput
 

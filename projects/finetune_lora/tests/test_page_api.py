@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from finetune_lora.api import create_app
 from finetune_lora.config import Config
+from finetune_lora.page.api import create_app
 from finetune_lora.testing import ScriptedPlayground, write_run
 from seedbed.settings import Settings
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from finetune_lora.api import create_app
 from finetune_lora.config import Config
-from finetune_lora.runs import RunFolder
+from finetune_lora.page.api import create_app
+from finetune_lora.runs.run_folder import RunFolder
 from finetune_lora.task.tools import ARGUMENTS, call
 from finetune_lora.testing import ScriptedPlayground, write_run
 from seedbed.settings import Settings

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from finetune_lora.curve import Series, chart, points, smooth
+from finetune_lora.evaluate.curve import Series, chart, points, smooth
 
 
 def test_points_leave_out_what_is_no_number() -> None:

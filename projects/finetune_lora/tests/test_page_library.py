@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from finetune_lora.library import Library
+from finetune_lora.page.library import Library
 from finetune_lora.testing import write_run
 from seedbed.cli import command_line
 from seedbed.errors import BadInput, NotFound

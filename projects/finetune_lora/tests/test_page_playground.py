@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from finetune_lora.adapter import load_adapter
-from finetune_lora.playground import MOST_CHARACTERS, Playground, _call
+from finetune_lora.model.adapter import load_adapter
+from finetune_lora.page.playground import MOST_CHARACTERS, Playground, _call
 from finetune_lora.task.tools import ARGUMENTS, call
 from finetune_lora.testing import tiny_adapter, tiny_base
 from seedbed.errors import BadInput, ContextWindowError

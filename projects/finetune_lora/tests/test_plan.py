@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from finetune_lora.plan import Plan
+from finetune_lora.train.time_plan import Plan
 
 
 class Clock:

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 import torch
 
-from finetune_lora.adapter import AdapterOptions, attach
-from finetune_lora.base import Base, load_base
-from finetune_lora.batches import Collator
-from finetune_lora.encode import Encoded, encode
 from finetune_lora.example import Example
-from finetune_lora.model import Prefixes, selected_logits, token_losses, unwrapped
+from finetune_lora.model.adapter import AdapterOptions, attach
+from finetune_lora.model.base import Base, load_base
+from finetune_lora.model.batches import Collator
+from finetune_lora.model.encode import Encoded, encode
+from finetune_lora.model.forward import Prefixes, selected_logits, token_losses, unwrapped
 from finetune_lora.testing import tiny_base
 from seedbed.errors import ConfigError
 

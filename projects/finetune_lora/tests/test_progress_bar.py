@@ -15,7 +15,7 @@ from itertools import count
 
 import pytest
 
-from finetune_lora.progress import clock_time, progress, summary
+from finetune_lora.runs.progress_bar import clock_time, progress, summary
 
 pytestmark = pytest.mark.timeout(180)
 STEP = {"event": "step", "of": 30, "loss": 1.5, "tokens_per_second": 312.4, "left": 125.0}
@@ -61,7 +61,7 @@ def test_what_is_not_known_is_left_out() -> None:
 
 PROGRAM = """
 import signal, sys, threading, time
-from finetune_lora.progress import progress
+from finetune_lora.runs.progress_bar import progress
 signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in the background of a shell
 with progress() as listen:
     listen({"event": "start", "steps": 30})

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from finetune_lora.runs import (
+from finetune_lora.runs.run_folder import (
     RunFolder,
     list_runs,
     new_run_folder,
@@ -104,7 +104,7 @@ def test_resuming_cuts_off_what_happens_again(tmp_path: Path) -> None:
 RUN = """
 import sys, time
 from pathlib import Path
-from finetune_lora.runs import RunFolder
+from finetune_lora.runs.run_folder import RunFolder
 run = RunFolder(Path(sys.argv[1]))
 run({"event": "start", "args": {}})
 run({"event": "step", "step": 1})
@@ -145,7 +145,7 @@ def test_run_folders_of_the_same_minute_are_numbered(
         def now(cls, tz: tzinfo | None = None) -> Stopped:
             return cls(2026, 11, 24, 22, 10, 59, tzinfo=tz)
 
-    monkeypatch.setattr("finetune_lora.runs.datetime", Stopped)
+    monkeypatch.setattr("finetune_lora.runs.run_folder.datetime", Stopped)
     folders = [new_run_folder(tmp_path, "smollm2", "data/helpdesk/train.jsonl") for _ in range(3)]
     assert [folder.name for folder in folders] == [
         "20261124-2210-helpdesk",

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from finetune_lora import scale
-from finetune_lora.adapter import AdapterOptions, attach
-from finetune_lora.base import load_base
-from finetune_lora.batches import Collator
-from finetune_lora.encode import Encoded
-from finetune_lora.model import token_losses
+from finetune_lora.model.adapter import AdapterOptions, attach
+from finetune_lora.model.base import load_base
+from finetune_lora.model.batches import Collator
+from finetune_lora.model.encode import Encoded
+from finetune_lora.model.forward import token_losses
 from finetune_lora.testing import run_torchrun, tiny_base
+from finetune_lora.train import scale
 from seedbed.errors import NotFound
 
 
@@ -44,12 +44,12 @@ SHARDED = """
 import json, os, sys
 import torch
 from torch.distributed.fsdp import fully_shard
-from finetune_lora.adapter import AdapterOptions, attach, save_adapter
-from finetune_lora.base import load_base
-from finetune_lora.batches import Collator
-from finetune_lora.encode import Encoded
-from finetune_lora.model import token_losses
-from finetune_lora.scale.spread import whole_adapter
+from finetune_lora.model.adapter import AdapterOptions, attach, save_adapter
+from finetune_lora.model.base import load_base
+from finetune_lora.model.batches import Collator
+from finetune_lora.model.encode import Encoded
+from finetune_lora.model.forward import token_losses
+from finetune_lora.train.scale.sharded import whole_adapter
 
 spec, output = sys.argv[1:]
 torch.distributed.init_process_group("gloo")

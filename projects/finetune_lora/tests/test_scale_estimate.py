@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from finetune_lora.adapter import AdapterOptions, attach
-from finetune_lora.base import load_base
-from finetune_lora.scale.estimate import (
+from finetune_lora.model.adapter import AdapterOptions, attach
+from finetune_lora.model.base import load_base
+from finetune_lora.testing import tiny_base
+from finetune_lora.train.scale.estimate import (
     GPUS,
     SHAPES,
     estimate,
@@ -16,7 +17,6 @@ from finetune_lora.scale.estimate import (
     shape_of,
     table,
 )
-from finetune_lora.testing import tiny_base
 from seedbed.errors import ConfigError
 
 A10G, A100, H100 = GPUS

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from finetune_lora import checkpoints
-from finetune_lora.batches import Batches
-from finetune_lora.scale.processes import line_of
+from finetune_lora.model import checkpoints
+from finetune_lora.model.batches import Batches
 from finetune_lora.testing import run_torchrun, tiny_base
-from finetune_lora.train import TrainArgs, train
+from finetune_lora.train.scale.processes import line_of
+from finetune_lora.train.train import TrainArgs, train
 from seedbed.errors import BadInput
 from seedbed.testing import free_port
 
@@ -44,7 +44,7 @@ def given(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     }
 
 
-WORKER = ("-m", "finetune_lora.scale.worker")
+WORKER = ("-m", "finetune_lora.train.scale.worker")
 
 
 def launch(
@@ -71,7 +71,7 @@ if victim:
     sys.addaudithook(hook)
 import torch
 torch.set_num_threads(1)
-from finetune_lora.scale import worker
+from finetune_lora.train.scale import worker
 code = worker.main(args)
 def thread_names():
     for task in os.listdir("/proc/self/task"):
@@ -93,7 +93,9 @@ def together(
 ) -> tuple[list[Any], list[int | None]]:
     """The same without a launcher, and much faster: the events, and both exit codes."""
     server = multiprocessing.get_context("forkserver")
-    server.set_forkserver_preload(["finetune_lora.trainer", "peft", "transformers.models.llama"])
+    server.set_forkserver_preload(
+        ["finetune_lora.train.trainer", "peft", "transformers.models.llama"]
+    )
     names = {"args": json.dumps(args), "port": free_port(), "folder": folder, "victim": 0}
     processes = []
     try:
@@ -183,7 +185,7 @@ def test_where_a_process_is_lost_the_other_says_so_and_both_go_on(
 # The other process is slower to speak than any machine is to start the first one.
 PATIENT = """
 import functools, sys
-from finetune_lora.scale import processes, worker
+from finetune_lora.train.scale import processes, worker
 processes.line_of = functools.partial(processes.line_of, wait_s=250)
 sys.exit(worker.main(sys.argv[1]))
 """

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from finetune_lora.scale.processes import ProcessLost
-from finetune_lora.scale.ray_train import absolute, cause, train_on_ray
 from finetune_lora.testing import tiny_base
-from finetune_lora.train import TrainArgs, train
+from finetune_lora.train.scale.processes import ProcessLost
+from finetune_lora.train.scale.ray_train import absolute, cause, train_on_ray
+from finetune_lora.train.train import TrainArgs, train
 from seedbed.errors import BadInput, ConfigError, MissingExtra
 
 

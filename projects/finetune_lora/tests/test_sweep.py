@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import pytest
 
-from finetune_lora.sweep import parse_sweep, run_sweep
+from finetune_lora.jobs.sweep import parse_sweep, run_sweep
 from seedbed.errors import BadInput
 
 
@@ -163,7 +163,7 @@ import os, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 from test_sweep import Args, Trainer
-from finetune_lora.sweep import run_sweep
+from finetune_lora.jobs.sweep import run_sweep
 def train(args):
     if args.r == 8:
         os.kill(os.getpid(), 9)

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from finetune_lora.copies import numbers as in_words
+from finetune_lora.answer.copied_values import numbers as in_words
 from finetune_lora.example import Example
 from finetune_lora.task import noise
 from finetune_lora.task import values as words

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 import torch
 
-from finetune_lora.adapter import load_adapter
-from finetune_lora.base import Base
-from finetune_lora.encode import encode_one, prompt_text
+from finetune_lora.answer.predictor import ChatPredictor, TorchPredictor
 from finetune_lora.example import Example
-from finetune_lora.predict import ChatPredictor, TorchPredictor
+from finetune_lora.model.adapter import load_adapter
+from finetune_lora.model.base import Base
+from finetune_lora.model.encode import encode_one, prompt_text
 from finetune_lora.testing import tiny_adapter, tiny_base
 
 LABELS = ("bad", "bad luck", "good", "none", "status of the order")

@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from finetune_lora.runs import RunFolder, read_run
-from finetune_lora.track import MlflowTracker, log_results, show_mlflow
+from finetune_lora.runs.mlflow_tracker import MlflowTracker, log_results, show_mlflow
+from finetune_lora.runs.run_folder import RunFolder, read_run
 from seedbed.errors import ConfigError, Unavailable
 from seedbed.observe.tracking import open_client, tracking_uri
 from seedbed.testing import free_port
@@ -205,8 +205,8 @@ print("answers", len(model.predict(rows, params={"max_new_tokens": 3})))
 @pytest.mark.slow
 def test_a_registered_version_answers(data_dir: Path) -> None:
     """Loaded by name in another process, offline, it answers with the adapter."""
-    from finetune_lora.adapter import AdapterOptions, attach, save_adapter
-    from finetune_lora.base import load_base
+    from finetune_lora.model.adapter import AdapterOptions, attach, save_adapter
+    from finetune_lora.model.base import load_base
     from finetune_lora.testing import tiny_base
 
     base = load_base(tiny_base(data_dir / "tiny"))
@@ -227,7 +227,8 @@ def test_a_registered_version_answers(data_dir: Path) -> None:
 @pytest.mark.slow
 def test_its_page(data_dir: Path, tmp_path: Path) -> None:
     port = free_port()
-    program = "from pathlib import Path; from finetune_lora.track import show_mlflow; import sys; "
+    program = "from pathlib import Path; import sys; "
+    program += "from finetune_lora.runs.mlflow_tracker import show_mlflow; "
     program += "show_mlflow(Path(sys.argv[1]), int(sys.argv[2]))"
     command = [sys.executable, "-c", program, data_dir, str(port)]
     log = (tmp_path / "log").open("w")

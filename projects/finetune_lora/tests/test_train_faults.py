@@ -19,12 +19,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from finetune_lora import checkpoints
-from finetune_lora.interrupt import Stopped
-from finetune_lora.runs import RunFolder, read_run
+from finetune_lora.model import checkpoints
+from finetune_lora.runs.run_folder import RunFolder, read_run
 from finetune_lora.testing import tiny_adapter, tiny_base
-from finetune_lora.train import TrainArgs, train
-from finetune_lora.trainer import TrainingFailed
+from finetune_lora.train.signals import Stopped
+from finetune_lora.train.train import TrainArgs, train
+from finetune_lora.train.trainer import TrainingFailed
 from seedbed.errors import BadInput, ConfigError, DiskError, SeedbedError, TooLarge, WeightsError
 
 pytestmark = pytest.mark.timeout(300)  # the imports alone take long on a busy machine

@@ -17,10 +17,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from finetune_lora import checkpoints
-from finetune_lora.adapter import load_adapter, read_task
+from finetune_lora.model import checkpoints
+from finetune_lora.model.adapter import load_adapter, read_task
 from finetune_lora.testing import tiny_base
-from finetune_lora.train import TrainArgs, TrainResult, train
+from finetune_lora.train.train import TrainArgs, TrainResult, train
 from seedbed.errors import NotFound
 
 # Many processes start and end: on a busy machine a test takes longer than the usual limit.
@@ -30,7 +30,7 @@ NOISE = 1e-6
 # Run by exec in a process of its own, with `args`, `step` and `operation`.
 KILLED = """
 import os, signal, sys
-from finetune_lora.train import train
+from finetune_lora.train.train import train
 
 def die():
     os.kill(os.getpid(), signal.SIGKILL)
@@ -101,7 +101,9 @@ def whole(args: TrainArgs) -> TrainResult:
 def killed(args: TrainArgs, *, step: int = 0, operation: tuple[str, str, int] | None = None) -> int:
     """Train in a process that ends as asked; its exit code."""
     server = multiprocessing.get_context("forkserver")
-    server.set_forkserver_preload(["finetune_lora.trainer", "peft", "transformers.models.llama"])
+    server.set_forkserver_preload(
+        ["finetune_lora.train.trainer", "peft", "transformers.models.llama"]
+    )
     names = {
         "args": args,
         "step": step,

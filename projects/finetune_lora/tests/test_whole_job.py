@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from finetune_lora import demo
 from finetune_lora.config import Config
-from finetune_lora.jobs import newest, shots, with_system
-from finetune_lora.run import run, write_task
+from finetune_lora.jobs import demo
+from finetune_lora.jobs.jobs import newest, shots, with_system
+from finetune_lora.jobs.whole_job import run, write_task
 from finetune_lora.testing import tiny_base
 from seedbed.errors import NotFound
 

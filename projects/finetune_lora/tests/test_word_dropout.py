@@ -8,8 +8,8 @@ import pytest
 
 from finetune_lora.example import Example
 from finetune_lora.testing import tiny_base
-from finetune_lora.train import Job, TrainArgs, prepare
-from finetune_lora.word_dropout import leave_out, without_words
+from finetune_lora.train.train import Job, TrainArgs, prepare
+from finetune_lora.train.word_dropout import leave_out, without_words
 from seedbed.errors import ConfigError
 
 TEXT = "my card was charged\ntwice for one thing"

@@ -1,8 +1,8 @@
 """Checks of exercise 1: which tokens of a conversation `encode_one` marks as learned."""
 # ruff: noqa: ARG002  (the tokenizers have the signatures of real ones)
 
-from finetune_lora.encode import encode_one
 from finetune_lora.example import Example
+from finetune_lora.model.encode import encode_one
 from seedbed.errors import BadInput
 
 

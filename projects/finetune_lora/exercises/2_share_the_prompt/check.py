@@ -1,7 +1,7 @@
 """Checks of exercise 2: the length of the common beginning that `common_prefix` returns."""
 
-from finetune_lora.batches import _SHORT, common_prefix
-from finetune_lora.encode import Encoded
+from finetune_lora.model.batches import _SHORT, common_prefix
+from finetune_lora.model.encode import Encoded
 
 SYSTEM = tuple(range(100, 120))
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from finetune_lora.plan import _WARM, Plan
+from finetune_lora.train.time_plan import _WARM, Plan
 
 
 class Clock:

@@ -73,7 +73,7 @@ def generate(
 ) -> None:
     """Generate the help-desk dataset: train.jsonl, dev.jsonl and test.jsonl."""
     read_config()
-    from finetune_lora.run import write_task
+    from finetune_lora.jobs.whole_job import write_task
 
     for name, n in write_task(output, count, seed).items():
         typer.echo(f"{n:6} requests in {output / name}")
@@ -243,8 +243,8 @@ def train(
     for name in ("sweep", "values", "ray", "track", "as_json", "output", "base"):
         given.pop(name, None)
     config = read_config()
-    from finetune_lora import jobs
-    from finetune_lora.train import TrainArgs
+    from finetune_lora.jobs import jobs
+    from finetune_lora.train.train import TrainArgs
     from seedbed.settings import Settings, load
 
     given.setdefault("max_minutes", config.max_minutes)
@@ -268,9 +268,9 @@ def train(
 
 
 def _sweep(args: Any, values: list[str], *, as_json: bool, track: bool) -> None:
-    from finetune_lora import jobs
-    from finetune_lora.sweep import parse_sweep, run_sweep
-    from finetune_lora.train import TrainArgs
+    from finetune_lora.jobs import jobs
+    from finetune_lora.jobs.sweep import parse_sweep, run_sweep
+    from finetune_lora.train.train import TrainArgs
 
     result = run_sweep(
         args,
@@ -305,7 +305,8 @@ def evaluate(
 ) -> None:
     """Evaluate an adapter against its base model, few-shot prompting and classical baselines."""
     read_config()
-    from finetune_lora import jobs, report
+    from finetune_lora.evaluate import report
+    from finetune_lora.jobs import jobs
 
     result = jobs.evaluate_run(
         data, adapter=adapter, base=base, model=model, quick=quick, out=output
@@ -378,7 +379,7 @@ def run(
 ) -> None:
     """Run everything on the help-desk task: data, training, evaluation and export."""
     config = read_config(max_minutes=max_minutes)
-    from finetune_lora.run import run
+    from finetune_lora.jobs.whole_job import run
 
     run(config, base=base, address=(host, port) if page else None)
 
@@ -387,7 +388,7 @@ def run(
 def demo() -> None:
     """Run a tiny training once. Exits with 1 unless the loss halves and all answers are valid."""
     read_config()
-    from finetune_lora.demo import run
+    from finetune_lora.jobs.demo import run
 
     raise typer.Exit(1 if run() else 0)
 
@@ -396,7 +397,7 @@ def demo() -> None:
 def serve(port: Port = 8007, host: Host = "127.0.0.1") -> None:
     """Serve the page: runs, live training curves, and a before/after playground."""
     config = read_config(server=True)
-    from finetune_lora.api import create_app
+    from finetune_lora.page.api import create_app
     from seedbed.server import service
 
     typer.echo(f"Page: http://{host}:{port}", err=True)
@@ -407,7 +408,7 @@ def serve(port: Port = 8007, host: Host = "127.0.0.1") -> None:
 def runs(as_json: Json = False) -> None:
     """List all runs, newest first."""
     config = read_config()
-    from finetune_lora.runs import list_runs
+    from finetune_lora.runs.run_folder import list_runs
 
     show(list_runs(config.data_dir), as_json, to_text=_runs_table)
 
@@ -428,7 +429,7 @@ def plan(
     as_json: Json = False,
 ) -> None:
     """Estimate GPU memory and training time. The figures are calculated, not measured."""
-    from finetune_lora.scale import estimate
+    from finetune_lora.train.scale import estimate
 
     shapes = tuple(estimate.shape_for(size) for size in params or ()) or estimate.SHAPES
     found = estimate.rows(shapes, tokens)
@@ -438,14 +439,14 @@ def plan(
 @app.command()
 def mlflow(port: Port = 5000) -> None:
     """Start MLflow's web interface on the recorded runs."""
-    from finetune_lora.track import show_mlflow
+    from finetune_lora.runs.mlflow_tracker import show_mlflow
 
     show_mlflow(read_config().data_dir, port)
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line: an error is one line and exit status 2."""
-    from finetune_lora.scale.processes import line_of
+    from finetune_lora.train.scale.processes import line_of
 
     # OpenMP's threads spin while they wait, which takes the core from what they wait for where
     # other work runs: by default two trainings at once took three times as long as with this.

@@ -68,8 +68,8 @@ def tiny_adapter(folder: Path, base: str, *, method: str = "lora", seed: int = 0
     """Write an adapter of `base` with large random weights to `folder`, as if it were trained."""
     import torch
 
-    from finetune_lora.adapter import AdapterOptions, attach, save_adapter
-    from finetune_lora.base import load_base
+    from finetune_lora.model.adapter import AdapterOptions, attach, save_adapter
+    from finetune_lora.model.base import load_base
 
     loaded = load_base(base, dtype="float32")
     model = attach(loaded, AdapterOptions(method=method, r=4, alpha=8))
@@ -97,7 +97,7 @@ def write_run(
     A run "running" is one of this process; there is no adapter. It started now, or at the ISO time
     `started`.
     """
-    from finetune_lora.runs import RunFolder
+    from finetune_lora.runs.run_folder import RunFolder
 
     args = {"data": "data/train.jsonl", "output": str(folder), "base": "smollm2", "lr": 1e-4}
     data = {"path": "data/train.jsonl", "sha256": "ab", "n": 30}

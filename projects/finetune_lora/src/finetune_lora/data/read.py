@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -183,3 +183,13 @@ def _digest(source: str, dataset: Dataset) -> str:
         return hashlib.sha256(as_lines(rows(dataset))).hexdigest()
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def training_data(task: Mapping[str, Any]) -> Dataset | None:
+    """What an adapter with this `task.json` was trained on, if the file is still as it was."""
+    data = task.get("data") or {}
+    try:
+        found = load_dataset(data["path"])
+    except (SeedbedError, KeyError, OSError):
+        return None
+    return found if found.sha256 == data["sha256"] else None

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from finetune_lora.encode import encode_one
 from finetune_lora.example import Example
+from finetune_lora.model.encode import encode_one
 from seedbed.evaluation import quantile
 from seedbed.models.hf_folder import hf_folder
 from seedbed.settings import Settings
@@ -18,7 +18,7 @@ def token_lengths(
     examples: Sequence[Example], base: str, settings: Settings | None = None
 ) -> list[int]:
     """Tokens of each example in the base's chat template, question and answer."""
-    from finetune_lora.base import load_tokenizer
+    from finetune_lora.model.base import load_tokenizer
 
     tokenizer = load_tokenizer(hf_folder(base, settings), base)
     return [len(encode_one(tokenizer, example)) for example in examples]

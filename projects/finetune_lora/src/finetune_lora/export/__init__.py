@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from finetune_lora.adapter import TASK_FILE, task_beside
+from finetune_lora.model.adapter import TASK_FILE, task_beside
 from seedbed.cli import command_line
 from seedbed.errors import ConfigError
 from seedbed.files import write_text
@@ -43,10 +43,9 @@ def export(
         kind = options["dtype"] = type or "bfloat16"
         path = merge(source, out, **options)
     else:
-        from finetune_lora.data.read import load_dataset
+        from finetune_lora.data.read import load_dataset, training_data
         from finetune_lora.export.gguf import to_gguf
         from finetune_lora.export.openvino import to_openvino
-        from finetune_lora.jobs import training_data
 
         learned = load_dataset(data) if data else training_data(task_beside(source))
         options["examples"] = learned.examples if learned else ()
@@ -54,7 +53,7 @@ def export(
         path = (to_gguf if to == "gguf" else to_openvino)(source, out, **options)
     if (source / TASK_FILE).exists():  # what to ask the model, and what it may answer
         write_text(out / TASK_FILE, (source / TASK_FILE).read_text("utf-8"))
-    from finetune_lora.jobs import evaluate_command
+    from finetune_lora.runs.run_folder import evaluate_command
 
     convert = command_line("finetune-lora", "export", "--adapter", out, "--to", "openvino")
     use = convert if to == "merged" else evaluate_command(out, exported=True)

@@ -13,9 +13,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from finetune_lora.encode import encode_one
 from finetune_lora.example import Example
 from finetune_lora.export.four_bits import BLOCK, grid, nearest, pack
+from finetune_lora.model.encode import encode_one
 
 log = logging.getLogger(__name__)
 

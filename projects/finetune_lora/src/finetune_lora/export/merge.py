@@ -27,7 +27,7 @@ def merge(
     """
     import torch
 
-    from finetune_lora.adapter import load_adapter
+    from finetune_lora.model.adapter import load_adapter
 
     if dtype not in get_args(Dtype):
         raise BadInput(f"Unknown dtype {dtype!r}.", hint=f"Use {' or '.join(get_args(Dtype))}.")

@@ -15,7 +15,7 @@ from importlib import resources
 from random import Random
 from typing import Any
 
-from finetune_lora.copies import hours, numbers
+from finetune_lora.answer.copied_values import hours, numbers
 from finetune_lora.task import values
 from finetune_lora.task.grammar import part_of
 from finetune_lora.task.noise import MARK, guard

@@ -1,0 +1,250 @@
+"""Answers from a model: with torch, as it is trained, or through any model spec, as it is served.
+
+Both are `Predictor`s. For classification an answer is the label that is likeliest when nothing but
+labels may be said, which is what constrained decoding makes of it.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.nn import functional
+
+from finetune_lora.answer.answer_space import AnswerSpace, Walk
+from finetune_lora.answer.prediction import Prediction
+from finetune_lora.example import Example, Message
+from finetune_lora.model.base import Base
+from finetune_lora.model.batches import Collator
+from finetune_lora.model.encode import Encoded, encode_one, prompt_text, token_ids
+from finetune_lora.model.forward import prefix_cache, selected_logits
+
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
+
+_BATCH = 16
+
+
+class TorchPredictor:
+    """A base, with its adapter or without, answering greedily in batches.
+
+    `shots` are put before each request as turns of the same conversation. With `labels` an answer
+    is one of them, with the probability of each; with `space` it is one of those answers. `bare`
+    leaves the adapter out: the base alone. Seconds are a batch's, divided by its examples.
+    """
+
+    def __init__(
+        self,
+        base: Base,
+        name: str,
+        *,
+        shots: Sequence[Example] = (),
+        labels: Sequence[str] = (),
+        space: AnswerSpace | None = None,
+        bare: bool = False,
+    ) -> None:
+        self.name = name
+        self._bare, self._space = bare, space
+        self._base, self._model, self._tokenizer = base, base.model, base.tokenizer
+        self._shots, self._labels = list(shots), list(labels)
+
+    @classmethod
+    def for_task(
+        cls, base: Base, name: str, task: Mapping[str, Any], **options: Any
+    ) -> TorchPredictor:
+        """One that keeps to the labels or answers that an adapter's `task.json` names."""
+        space = task.get("answers")
+        return cls(
+            base,
+            name,
+            labels=task.get("labels") or (),
+            space=AnswerSpace.from_json(space) if space else None,
+            **options,
+        )
+
+    def answer(self, examples: Sequence[Example], *, max_new_tokens: int = 128) -> list[Prediction]:
+        """One prediction for each example, in order."""
+        prompts = [
+            token_ids(self._tokenizer, prompt_text(self._tokenizer, self._messages(e)))
+            for e in examples
+        ]
+        order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
+        answers: dict[int, Prediction] = {}
+        with self._answering():
+            for start in range(0, len(order), _BATCH):
+                indices = order[start : start + _BATCH]
+                batch = [prompts[i] for i in indices]
+                found = (
+                    self._classify(batch)
+                    if self._labels
+                    else self._write(batch, [examples[i].text for i in indices], max_new_tokens)
+                )
+                answers.update(zip(indices, found, strict=True))
+        return [answers[i] for i in range(len(examples))]
+
+    def log_likelihood(self, prompt: str, continuation: str) -> tuple[float, int]:
+        """(sum of the logarithms, number of tokens) of plain text, without a chat template."""
+        first = token_ids(self._tokenizer, prompt) or [self._tokenizer.eos_token_id]
+        ids = token_ids(self._tokenizer, continuation)
+        if not ids:
+            return 0.0, 0
+        whole = Encoded(first + ids, list(range(len(first), len(first) + len(ids))))
+        with self._answering():
+            batch = self._collate([whole])
+            logs = functional.log_softmax(selected_logits(self._model, batch).float(), dim=-1)
+            return float(logs.gather(1, batch["labels"][:, None]).sum()), len(ids)
+
+    def _messages(self, example: Example) -> list[Message]:
+        messages = list(example.prompt)
+        after_system = 1 if messages and messages[0]["role"] == "system" else 0
+        shots = [m for shot in self._shots for m in shot.messages if m["role"] != "system"]
+        return messages[:after_system] + shots + messages[after_system:]
+
+    @contextmanager
+    def _answering(self) -> Iterator[None]:
+        was, device = self._model.training, self._model.device
+        self._model.eval()
+        half = self._base.model.dtype == torch.bfloat16
+        bare = self._bare and hasattr(self._model, "disable_adapter")
+        with (
+            torch.no_grad(),
+            torch.autocast(device.type, torch.bfloat16, enabled=half),
+            self._model.disable_adapter() if bare else nullcontext(),
+        ):
+            yield
+        self._model.train(was)
+
+    def _collate(self, encoded: Sequence[Encoded]) -> dict[str, torch.Tensor]:
+        (batch,) = Collator(self._tokenizer.pad_token_id, most_tokens=sys.maxsize)(encoded)
+        return {name: tensor.to(self._model.device) for name, tensor in batch.items()}
+
+    # ── writing ─────────────────────────────────────────────────────────────────────────────
+
+    def _write(
+        self, prompts: list[list[int]], requests: list[str], max_new_tokens: int
+    ) -> list[Prediction]:
+        begun = time.perf_counter()
+        width, device = max(map(len, prompts)), self._model.device
+        shared = _shared(prompts)
+        pad = self._tokenizer.pad_token_id
+        # Padding stands between the shared prefix and what is each prompt's own, and is masked.
+        rows = [p[:shared] + [pad] * (width - len(p)) + p[shared:] for p in prompts]
+        mask = [[1] * shared + [0] * (width - len(p)) + [1] * (len(p) - shared) for p in prompts]
+        options: dict[str, Any] = {}
+        if shared:
+            prefix = torch.tensor(prompts[0][:shared], device=device)
+            options["cache"] = prefix_cache(self._model, prefix, len(prompts))
+        if self._space is not None:
+            options["prefix_allowed_tokens_fn"] = self._keep_to(self._space, requests, width)
+        out = self._model.generate(
+            input_ids=torch.tensor(rows, device=device),
+            attention_mask=torch.tensor(mask, device=device),
+            max_new_tokens=max_new_tokens,
+            do_sample=False,
+            temperature=None,
+            top_p=None,
+            top_k=None,
+            pad_token_id=pad,
+            eos_token_id=self._tokenizer.eos_token_id,
+            **options,
+        )
+        texts = self._tokenizer.batch_decode(out[:, width:], skip_special_tokens=True)
+        seconds = (time.perf_counter() - begun) / len(prompts)
+        constrained = self._space is not None
+        return [Prediction(text.strip(), seconds, constrained=constrained) for text in texts]
+
+    def _keep_to(
+        self, space: AnswerSpace, requests: list[str], width: int
+    ) -> Callable[[int, torch.Tensor], list[int]]:
+        """For `generate`: the tokens that a row may go on with, within the space of answers."""
+        encode, end = partial(token_ids, self._tokenizer), self._tokenizer.eos_token_id
+        walks = [Walk(space, request, lru_cache(None)(encode), end) for request in requests]
+        done = [width] * len(walks)
+
+        def allowed(row: int, ids: torch.Tensor) -> list[int]:
+            for token in ids[done[row] :].tolist():
+                walks[row].push(token)
+            done[row] = len(ids)
+            return walks[row].allowed()
+
+        return allowed
+
+    # ── choosing a label ────────────────────────────────────────────────────────────────────
+
+    def _classify(self, prompts: list[list[int]]) -> list[Prediction]:
+        begun = time.perf_counter()
+        paths = {label: self._label_ids(label) for label in self._labels}
+        scores: list[dict[str, float]] = [dict.fromkeys(paths, 0.0) for _ in prompts]
+        for start, following in _forks(list(paths.values())).items():
+            logs = self._next_token(prompts, list(start), following)
+            for label, path in paths.items():
+                if path[: len(start)] == list(start):
+                    column = following.index(path[len(start)])
+                    for row, score in enumerate(scores):
+                        score[label] += float(logs[row, column])
+        seconds = (time.perf_counter() - begun) / len(prompts)
+        found = []
+        for score in scores:
+            likely = {label: math.exp(value) for label, value in score.items()}
+            best = max(likely, key=lambda k: likely[k])
+            found.append(Prediction(best, seconds, likely, constrained=True))
+        return found
+
+    def _label_ids(self, label: str) -> list[int]:
+        messages = ({"role": "user", "content": ""}, {"role": "assistant", "content": label})
+        one = encode_one(self._tokenizer, Example(messages))
+        return [one.ids[i] for i in one.learned]
+
+    def _next_token(
+        self, prompts: list[list[int]], start: list[int], following: list[int]
+    ) -> torch.Tensor:
+        """(rows, following): log-probabilities of the tokens that may follow prompt and start."""
+        rows = [Encoded([*p, *start, following[0]], [len(p) + len(start)]) for p in prompts]
+        logits = selected_logits(self._model, self._collate(rows))
+        return functional.log_softmax(logits[:, following].float(), dim=-1)
+
+
+def _forks(paths: Sequence[list[int]]) -> dict[tuple[int, ...], list[int]]:
+    """Where labels part: a common beginning → the different tokens that follow it."""
+    nodes: dict[tuple[int, ...], list[int]] = {}
+    for path in paths:
+        for end, token in enumerate(path):
+            following = nodes.setdefault(tuple(path[:end]), [])
+            if token not in following:
+                following.append(token)
+    return {start: following for start, following in nodes.items() if len(following) > 1}
+
+
+def _shared(prompts: Sequence[list[int]]) -> int:
+    most = min(map(len, prompts)) - 1
+    shared = 0
+    while shared < most and len({p[shared] for p in prompts}) == 1:
+        shared += 1
+    return shared if len(prompts) > 1 else 0
+
+
+class ChatPredictor:
+    """Any chat model of LangChain, asked one request after the other: what is served, as it is."""
+
+    def __init__(self, chat: BaseChatModel, name: str, *, labels: Sequence[str] = ()) -> None:
+        self.name = name
+        schema = {"type": "string", "enum": list(labels)}
+        self._constrained = bool(labels)
+        self._ask: Any = chat.with_structured_output(schema) if labels else chat
+
+    def answer(self, examples: Sequence[Example], **_: Any) -> list[Prediction]:
+        """One prediction for each example, in order; the model's own settings bound its length."""
+        found = []
+        for example in examples:
+            begun = time.perf_counter()
+            said = self._ask.invoke([(m["role"], m["content"]) for m in example.prompt])
+            text = said if isinstance(said, str) else said.text
+            seconds = time.perf_counter() - begun
+            found.append(Prediction(text.strip(), seconds, constrained=self._constrained))
+        return found

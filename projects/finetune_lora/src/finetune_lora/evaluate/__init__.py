@@ -1,0 +1,1 @@
+"""How well a model answers: metrics, baselines, fairness, forgetting, the report."""

@@ -1,0 +1,106 @@
+"""A confusion matrix and loss curves as PNG. It knows numbers and names, and keeps no state.
+
+Pictures are 1000 pixels wide. Threads may draw at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from finetune_lora.evaluate.curve import points, smooth
+from seedbed.observe.figures import new_figure, to_png
+
+_MOST = 40  # names of a confusion matrix: more cannot be read at this width
+_LONGEST = 28  # characters of a name
+
+
+def confusion_picture(found: Mapping[str, Any], *, title: str = "") -> bytes:
+    """PNG of `metrics.confusion`'s result: rows are expected, columns answered, colour the share.
+
+    Of more than 40 names those with the most wrong answers are drawn.
+    """
+    import numpy as np
+
+    rows, columns, counts = _largest(found["rows"], found["columns"], found["counts"])
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    height = min(max(3.5, 2.6 + 0.36 * len(rows)), 18)
+    figure, axes = new_figure(height=height)
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    small = {"fontsize": 10 if len(columns) <= 20 else 8, "parse_math": False}
+    axes.set_xticks(range(len(columns)), [_short(c) for c in columns], **small)
+    axes.set_yticks(range(len(rows)), [_short(r) for r in rows], **small)
+    if max(map(len, columns), default=0) * len(columns) > 90:  # side by side they would overlap
+        many = len(columns) > 20
+        for label in axes.get_xticklabels():
+            label.set(rotation=90 if many else 45, rotation_mode="anchor", ha="right")
+            label.set_va("center" if many else "top")
+    for i, j in zip(*np.nonzero(counts), strict=True):
+        colour = "white" if shares[i, j] > 0.6 else "black"
+        axes.text(j, i, int(counts[i, j]), ha="center", va="center", color=colour, **small)
+    dropped = len(found["rows"]) - len(rows)
+    note = f" ({dropped} more labels not drawn)" if dropped else ""
+    axes.set_title((title or "Confusion matrix") + note, parse_math=False)
+    axes.set(xlabel="answered", ylabel="expected")
+    return to_png(figure)
+
+
+def _largest(rows: Sequence[str], columns: Sequence[str], counts: Any) -> Any:
+    """At most 40 rows, those with the most wrong answers; the other columns become one."""
+    import numpy as np
+
+    table = np.asarray(counts, int).reshape(len(rows), len(columns))
+    if len(columns) <= _MOST + 2:
+        return list(rows), list(columns), table
+    wrong = table.sum(axis=1) - table.diagonal()[: len(rows)]
+    kept = sorted(np.argsort(-wrong, kind="stable")[:_MOST].tolist())
+    special = [i for i in range(len(rows), len(columns)) if columns[i] in ("unseen", "invalid")]
+    rest = [i for i in range(len(columns)) if i not in {*kept, *special}]
+    chosen = table[kept]
+    drawn = np.column_stack([chosen[:, kept], chosen[:, rest].sum(axis=1), chosen[:, special]])
+    names = [columns[i] for i in kept] + ["others"] + [columns[i] for i in special]
+    return [rows[i] for i in kept], names, drawn
+
+
+def loss_picture(progress: Sequence[Mapping[str, Any]], *, title: str = "Loss") -> bytes:
+    """PNG of a run's progress rows (`step`, `loss`, `eval_loss`); values not finite are left out.
+
+    Training loss is drawn as logged and, when there are many steps, smoothed.
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    figure, axes = new_figure(height=5)
+    train, held_out = points(progress, "loss"), points(progress, "eval_loss")
+    if train:
+        many = len(train) > 20
+        steps, losses = zip(*train, strict=True)
+        axes.plot(
+            steps,
+            losses,
+            "-" if many else ".-",
+            color="tab:blue",
+            alpha=0.3 if many else 1,
+            label="training",
+        )
+        if many:
+            steps, losses = zip(*smooth(train), strict=True)
+            axes.plot(steps, losses, color="tab:blue", label="training (smoothed)")
+    if held_out:
+        steps, losses = zip(*held_out, strict=True)
+        axes.plot(steps, losses, "o-", color="tab:orange", label="evaluation")
+    if train or held_out:
+        axes.legend()
+        axes.set_ylim(bottom=0)
+    else:
+        axes.text(0.5, 0.5, "no finite loss values", ha="center", transform=axes.transAxes)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    axes.grid(alpha=0.3)
+    axes.set(xlabel="step", ylabel="loss (nats per token)")
+    axes.set_title(title, parse_math=False)
+    return to_png(figure)
+
+
+def _short(name: str) -> str:
+    name = " ".join(name.encode("utf-8", "replace").decode().split())  # half a pair draws nothing
+    half = _LONGEST // 2  # long names often differ at their end only
+    return name if len(name) <= _LONGEST else f"{name[: half - 1]}…{name[-half:]}"

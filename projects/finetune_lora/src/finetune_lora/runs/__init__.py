@@ -1,0 +1,1 @@
+"""What is kept of a training: its folder, its record in MLflow, its progress bar."""

@@ -1,0 +1,1 @@
+"""The training of an adapter, on one process or many."""
