@@ -1,7 +1,7 @@
 """A tiny training: a minute on two cores, and it fails if the loss does not fall.
 
 The same parts as the whole job: made requests, an adapter, answers before and after, a check of
-each against the tools' schema. How good the answers are is `run`'s business.
+each against the tools' schema. How good the answers are is `whole_job`'s business.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
     admission → experiment → guardrails → cache → routing → backend → guardrails → accounting
 
-It knows `Ask` and events; HTTP is `api`'s business, and each part's rules are its own.
+It knows `Ask` and events; HTTP is `web`'s business, and each part's rules are its own.
 """
 
 from __future__ import annotations

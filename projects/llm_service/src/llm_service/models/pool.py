@@ -1,5 +1,5 @@
 """The backends of a table: made, kept over a reload where nothing changed, unloaded when memory is
-short. It does not choose between them; `routing` does.
+short. It does not choose between them; `gateway.routing` does.
 """
 
 from __future__ import annotations

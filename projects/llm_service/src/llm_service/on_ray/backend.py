@@ -1,7 +1,7 @@
 """A model whose replicas run on a Ray cluster, seen from the gateway as one more backend.
 
 It knows a Serve handle and how an answer survives the loss of its replica. It does not know what
-a replica runs or how many there are: that is `ray_app`.
+a replica runs or how many there are: that is `app`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What runs in the processes that Ray Serve starts: the gateway, and the replicas of the models.
 
-It knows what each of them holds; where they run and how many there are is `ray_app`'s business.
+It knows what each of them holds; where they run and how many there are is `app`'s business.
 """
 
 from __future__ import annotations

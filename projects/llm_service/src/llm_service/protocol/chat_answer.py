@@ -127,5 +127,5 @@ def stream(
     *,
     include_usage: bool = False,
 ) -> AsyncIterator[bytes]:
-    """Server-sent chat.completion.chunks; errors as `answers.send` says."""
+    """Server-sent chat.completion.chunks; errors as `events.send` says."""
     return send(events, _Chunks(response_id, created, model, include_usage))

@@ -112,7 +112,7 @@ def stream(
     *,
     include_usage: bool = False,
 ) -> AsyncIterator[bytes]:
-    """Server-sent text_completion chunks; errors as `answers.send` says."""
+    """Server-sent text_completion chunks; errors as `events.send` says."""
     return send(events, _Chunks(response_id, created, model, include_usage))
 
 

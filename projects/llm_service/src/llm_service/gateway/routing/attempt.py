@@ -1,6 +1,6 @@
 """One try of one target: its first event within a time, and what came of it told to its breaker.
 
-Which target is tried, and what is tried after it, is `routing`.
+Which target is tried, and what is tried after it, is `router`'s business.
 """
 
 from __future__ import annotations
