@@ -24,11 +24,11 @@ from seedbed.errors import public_message
 def report_html(
     paper: Paper, outcome: Outcome, published: Outcome | None = None, *, live: str = ""
 ) -> str:
-    """The report of a run, beside the published run if there is one.
+    """The report of a run, beside the published run if there is another one.
 
     `live` is HTML for the top of the page, such as the progress of a run.
     """
-    other = published if published is not outcome and outcome.cells else None
+    other = published if published != outcome and outcome.cells else None
     compared = compare(outcome, other) if other else []
     tolerances = {claim.id: claim.tolerance for claim in paper.claims}
     return (

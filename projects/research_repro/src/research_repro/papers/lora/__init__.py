@@ -22,7 +22,7 @@ PAPER = Paper(
         Deviation(
             "RoBERTa, DeBERTa, GPT-2 medium and large, GPT-3 175B",
             "SmolLM2-135M, and a GPT of 0.8 M parameters (smoke: 0.1 M) pre-trained here",
-            "An hour on two cores; the tiny model makes sweeps and several bases affordable.",
+            "About an hour on two cores; the tiny model makes sweeps and several bases affordable.",
         ),
         Deviation(
             "GLUE, WikiSQL, SAMSum, E2E NLG, WebNLG, DART",

@@ -30,7 +30,8 @@ def methods(results: Results) -> Drawing | None:
             runs = results.of(name)
             shares = [100 * run["trained_parameters"] / run["parameters"] for run in runs]
             label = name.split("-", 1)[1]
-            axis.plot(shares, [run["bleu"] for run in runs], "o", alpha=0.7, label=label)
+            style = {"color": f"C{cells.index(label)}", "alpha": 0.7, "label": label}
+            axis.plot(shares, [run["bleu"] for run in runs], "o", **style)
         axis.set(title=title, xscale="log", xlabel="trained parameters (%)", ylabel="BLEU")
         axis.legend(fontsize=8)
     return figure
