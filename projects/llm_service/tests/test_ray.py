@@ -555,7 +555,8 @@ async def test_the_whole_service_with_a_real_model(tmp_path: Path) -> None:
     table.write_text('[models.smollm2]\nbackend = "local"\n')
     code = (
         "import logging, pathlib; logging.basicConfig(level='INFO')\n"
-        "from llm_service import config, ray_app; from seedbed import settings\n"
+        "from llm_service import config; from seedbed import settings\n"
+        "from llm_service.on_ray import app as ray_app\n"
         f"folder = pathlib.Path({str(tmp_path)!r})\n"
         "ray_app.run(config.Config(models=folder / 'models.toml', data_dir=folder),"
         f" settings.Settings(), replicas=1, address=None, port={port})"
