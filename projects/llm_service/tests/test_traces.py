@@ -38,6 +38,7 @@ def test_an_answer_is_a_span_with_its_tokens(spans):
     assert (found["gen_ai.usage.input_tokens"], found["gen_ai.usage.output_tokens"]) == (7, 3)
     assert found["gen_ai.response.time_to_first_chunk"] == 0.2
     assert found["llm_service.key"] == "alice"
+    assert found["llm_service.cache"] == "miss"
     assert "error.type" not in found
     assert span.status.is_ok or span.status.is_unset
 

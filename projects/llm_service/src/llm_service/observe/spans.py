@@ -53,7 +53,7 @@ def _attributes(record: Record, operation: str) -> dict[str, Any]:
         "error.type": None if record.outcome == "ok" else record.outcome,
         "llm_service.key": record.key_name,
         "llm_service.cost_usd": record.cost_usd,
-        "llm_service.gateway.cache.answer_cache": record.cache,
+        "llm_service.cache": record.cache,
         "llm_service.guardrails": record.decisions,
         "llm_service.variant": record.variant,
     }
