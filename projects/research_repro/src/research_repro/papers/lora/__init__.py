@@ -32,7 +32,7 @@ PAPER = Paper(
         Deviation(
             "5 epochs; a learning rate of 2e-4 for LoRA on E2E",
             "80 steps of 8 at 2e-3 (SmolLM2), 150 of 16 at 1e-2 (tiny GPT; smoke: 60)",
-            "Enough for LoRA's plateau. Fewer steps need larger learning rates, one per method.",
+            "Minutes a run. Fewer steps need larger learning rates, one per method.",
         ),
         Deviation(
             "BLEU, NIST, METEOR, ROUGE-L, CIDEr",

@@ -59,8 +59,7 @@ CLAIMS = (
         difference("smollm2-lora-qv", "smollm2-full"),
         at_least(-5, "BLEU"),
         (),
-        "The value projection of SmolLM2 is narrow (grouped queries): a small budget, which still"
-        " improves when the training ends.",
+        "Its value projection is narrow (grouped queries), so that this is a small budget.",
     ),
     Claim(
         "smollm2-slots",
