@@ -53,6 +53,15 @@ def solve(client: TestClient, team: Team, task: str, **body: Any) -> dict[str, A
     return run
 
 
+def wait_for_event(team: Team, run: str, kind: str) -> None:
+    last = 0
+    while events := team.store.wait(run, after=last, timeout=60):
+        if any(event.kind == kind for event in events):
+            return
+        last = events[-1].id
+    pytest.fail(f"No event {kind!r}.")
+
+
 def parse_events(text: str) -> list[tuple[int, str, dict[str, Any]]]:
     """(id, kind, data) of server-sent events; id 0 for those without."""
     parsed = []
@@ -114,6 +123,7 @@ def test_run_is_stopped_with_what_it_has(client: TestClient, clerk_team: Any) ->
     task = "How many orders? How many slow orders? What is 10 % of that?"
     run = client.post("/v1/runs", json={"task": task}).json()["id"]
     assert clerk_team.clerk.started.wait(60)
+    wait_for_event(clerk_team.team, run, "step_ended")
     assert client.post(f"/v1/runs/{run}/stop").status_code == 202
     clerk_team.clerk.gate.set()
     clerk_team.team.wait(run)

@@ -10,6 +10,7 @@ finds FOLDER/hold waits until that is gone.
 from __future__ import annotations
 
 import importlib.util
+import logging
 import os
 import signal
 import sys
@@ -82,6 +83,7 @@ def open_scripted_team(folder: Path, url: str, stack: ExitStack, **options: Any)
 
 if __name__ == "__main__":
     id, folder, url = sys.argv[1:]
+    logging.basicConfig(level="INFO")
     settings = load(Settings)
     with ExitStack() as stack:
         models = {name: load_chat_model(settings.model, settings=settings) for name in NAMES}

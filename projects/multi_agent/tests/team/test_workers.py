@@ -170,7 +170,8 @@ def test_stop_ends_the_run_and_the_step_of_its_worker(world: World) -> None:
     world.until(world.calls)
     world.team.stop(run)
     assert world.wait(run).status == "stopped"
-    time.sleep(2 * 1.0)  # the worker looks every 0.2 s whether its steps are still wanted
+    log = world.folder / "worker-1.log"
+    world.until(lambda: "is not wanted any longer" in log.read_text())
     (world.folder / "hold").unlink()
     assert world.wait(world.team.start("What is beta?")).answer.text == "beta 2"
     assert world.calls() == {"alpha 1": 1, "beta 1": 1, "beta 2": 1}

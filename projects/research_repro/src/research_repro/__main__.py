@@ -35,7 +35,7 @@ Names = Annotated[
     list[str], typer.Argument(metavar="PAPER", help="Names of papers; `list` shows them.")
 ]
 AtScale = Annotated[
-    str, typer.Option("--scale", help="smoke (minutes), laptop (under an hour) or paper (GPUs).")
+    str, typer.Option("--scale", help="smoke (minutes), laptop (about an hour) or paper (GPUs).")
 ]
 
 

@@ -167,6 +167,7 @@ class Worker:
                 self._leases.renew(active)
                 for id in self._queue.cancelled(list(active)) if active else ():
                     active[id].stop.set()
+                    log.info("%s is not wanted any longer.", id)
                 self._queue.take_over(self._leases, self._active)
             except SeedbedError as error:
                 log.warning("%s", error)
