@@ -112,5 +112,14 @@ def test_imported_distributions_are_declared(package: str) -> None:
     assert sorted(undeclared) == []
 
 
+@pytest.mark.parametrize("package", sorted(set(PACKAGES) - {"seedbed"}))
+def test_projects_that_train_packaged_models_require_what_loads_them(package: str) -> None:
+    about = tomllib.loads((PACKAGES[package] / "pyproject.toml").read_text("utf-8"))["project"]
+    extras = re.search(r"seedbed\[(.*?)\]", " ".join(about["dependencies"]))
+    sources = [path.read_text("utf-8") for path in (PACKAGES[package] / "src").rglob("*.py")]
+    if any("seedbed.models.hf_folder" in source for source in sources):
+        assert extras and "training" in extras[1].split(",")
+
+
 def normal(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()

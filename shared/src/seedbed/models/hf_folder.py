@@ -3,16 +3,17 @@
     folder = hf_folder("smollm2")    # the packaged GGUF, dequantised once into the cache
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=resolve_dtype("auto"))
 
-Projects that use it require torch, transformers and gguf.
+Needs the extra `training`.
 """
 
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 from pathlib import Path
 from typing import Any
 
-from seedbed.errors import ConfigError, WeightsError
+from seedbed.errors import ConfigError, MissingExtra, WeightsError
 from seedbed.files import new_folder
 from seedbed.models import weights
 from seedbed.models.catalog import Model, find
@@ -28,7 +29,8 @@ _END = 1 << 20
 def hf_folder(spec: str, settings: Settings | None = None) -> Path:
     """The Hugging Face folder of a spec: a catalogue name, path:DIR or hf:ORG/REPO@REVISION.
 
-    A packaged GGUF is dequantised once, into the cache. Raises ConfigError or WeightsError.
+    A packaged GGUF is dequantised once, into the cache. Raises ConfigError, MissingExtra or
+    WeightsError.
 
         hf_folder("smollm2")    # …/seedbed/models/smollm2-b179c9523d-train-2
     """
@@ -96,6 +98,9 @@ def resolve_dtype(dtype: str) -> str:
 
 
 def _dequantise(entry: Model, target: Path) -> None:
+    for module in ("torch", "transformers", "gguf", "accelerate"):
+        if importlib.util.find_spec(module) is None:
+            raise MissingExtra(module, "training")
     quiet_loading()
     import torch
     from tokenizers import pre_tokenizers

@@ -90,6 +90,15 @@ def test_smollm2_cell_with_tiny_llama(
 
 
 @pytest.mark.slow
+def test_headline_cell_runs_with_the_packaged_model(e2e: str, workspace: Workspace) -> None:
+    cell = next(cell for cell in smollm2.cells("laptop", [0]) if cell.name == "smollm2-lora")
+    workspace.data = e2e
+    result = run(shortened(cell, cell.settings["model"]), workspace)
+    assert result["parameters"] > 100e6 > 2e6 > result["trained_parameters"]
+    assert all(text for _, text in result["texts"])
+
+
+@pytest.mark.slow
 def test_gpt2_cells_run_with_tiny_gpt2(save: Save, e2e: str, workspace: Workspace) -> None:
     workspace.data = e2e
     for cell in gpt2.cells("paper", [0], save("gpt2")):
