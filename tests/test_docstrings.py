@@ -21,6 +21,9 @@ NEEDS = {
     "seedbed.database": "sqlalchemy",
     "seedbed.observe.environment": "psutil",
     "seedbed.observe.figures": "matplotlib",
+    "seedbed.structured.constrain": "jsonschema",
+    "seedbed.structured.schema_compiler": "jsonschema",
+    "seedbed.structured.schemas": "jsonschema",
 }
 
 
