@@ -22,7 +22,7 @@ from filelock import FileLock, Timeout
 from research_repro.config import Config
 from research_repro.paper import Cell, Paper, Results, Scale, judge
 from research_repro.papers import find_paper
-from research_repro.results import Outcome, results_path, run_path, write_outcome
+from research_repro.results import Outcome, published, results_path, run_path, write_outcome
 from research_repro.runs.processes import available_cores, run_cells
 from research_repro.runs.ray_cells import run_cells_on_ray
 from research_repro.runs.sweep import Listener, Sweep
@@ -53,7 +53,8 @@ def run_paper(
     started = datetime.now(UTC)
     seeds = _check_seeds(paper.seeds[scale] if seeds is None else seeds)
     cells = _check_cells(paper.cells(scale, seeds))
-    sweep = Sweep(cells, _workspace(paper, scale, config), on_event)
+    workspace, durations = _workspace(paper, scale, config), _durations(paper, scale)
+    sweep = Sweep(cells, workspace, on_event, durations=durations)
 
     # 2. Run the cells without a stored result; each new one is stored at once.
     with _locked(sweep.workspace.folder):
@@ -100,6 +101,13 @@ def _check_cells(cells: list[Cell]) -> list[Cell]:
             problem = f"The cell id {cell_id!r} is not unique, or cannot be the name of a file."
             raise BadInput(problem, hint="Use letters, digits and . + - _ in the names of cells.")
     return cells
+
+
+def _durations(paper: Paper, scale: Scale) -> dict[str, float]:
+    """Seconds of the cells of the published run, by id and by name."""
+    outcome = published(paper.name, scale)
+    cells = outcome.cells if outcome else {}
+    return {key: cell["seconds"] for id, cell in cells.items() for key in (cell["name"], id)}
 
 
 def _workspace(paper: Paper, scale: Scale, config: Config) -> Workspace:

@@ -28,6 +28,7 @@ from research_repro.runs.sweep import Message, Sweep
 from research_repro.runs.workspace import Workspace
 from seedbed.errors import BadInput, SeedbedError, Unavailable
 from seedbed.guardrails import reason
+from seedbed.observe.quiet import quiet
 
 STEP_INTERVAL_S = 0.2  # between two progress messages of a cell
 Load = Callable[[], Paper]
@@ -116,6 +117,7 @@ def _work(connection: Connection, load: Load, workspace: Workspace) -> None:
     """Run the cells that arrive, until the process is ended."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends this one
     threading.Thread(target=_exit_with_parent, daemon=True).start()
+    quiet()  # before the paper's imports, some of which read the switches
     os.dup2(2, 1)  # what a cell prints must not get into the JSON of a command
     while True:
         cell = connection.recv()

@@ -14,10 +14,11 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any, Literal
 
 from research_repro.paper import Cell
@@ -38,9 +39,9 @@ class Event:
     """"stored": it has a result of an earlier run."""
     cell: str
     share: float
-    """Part of the run that is done, 0 to 1; each cell counts the same."""
+    """Part of the run that is done, 0 to 1."""
     seconds_left: float | None = None
-    """Rough estimate from the cells so far; None before there is one."""
+    """Estimated from the pace so far; None before there is one."""
     step: int = 0
     total: int = 0
     """Steps of the cell, `step` of them done."""
@@ -52,10 +53,19 @@ Listener = Callable[[Event], None]
 
 
 class Sweep:
-    """The cells of a run and what became of them."""
+    """The cells of a run and what became of them.
+
+    `durations` (in any unit, by cell id, or by name for other seeds) are those of another run, from
+    which the time left is estimated. A cell without one counts as their mean.
+    """
 
     def __init__(
-        self, cells: Sequence[Cell], workspace: Workspace, on_event: Listener | None = None
+        self,
+        cells: Sequence[Cell],
+        workspace: Workspace,
+        on_event: Listener | None = None,
+        *,
+        durations: Mapping[str, float] | None = None,
     ) -> None:
         self.cells = list(cells)
         self.workspace = workspace
@@ -65,7 +75,13 @@ class Sweep:
         """By cell id; the reasons, one line each."""
         self._on_event = on_event or (lambda _: None)
         self._shares: dict[str, float] = {}  # of running cells: the part that is done
-        self._stored = 0
+        known = durations or {}
+        usual = fmean(known.values()) if known else 1.0
+        self._work = {
+            cell.id: max(cell.cores, 1) * known.get(cell.id, known.get(cell.name, usual))
+            for cell in self.cells
+        }
+        self._stored = 0.0  # work whose results are of an earlier run
         self._earlier_s = 0.0
         self._started = time.monotonic()
 
@@ -88,7 +104,7 @@ class Sweep:
                 record = dict(json.loads(self._path(cell).read_text("utf-8")))
             if record.items() >= self.workspace.identity(cell).items():
                 self.records[cell.id] = record
-                self._stored += 1
+                self._stored += self._work[cell.id]
                 self._earlier_s = max(self._earlier_s, record["elapsed"])
                 self._emit("stored", cell)
 
@@ -133,7 +149,9 @@ class Sweep:
     def _emit(self, kind: Any, cell: Cell, **details: Any) -> None:
         if kind in ("finished", "failed"):
             self._shares.pop(cell.id, None)
-        done = len(self.records) + len(self.failures) + sum(self._shares.values())
-        measured, elapsed = done - self._stored, time.monotonic() - self._started
-        seconds_left = elapsed * (len(self.cells) - done) / measured if measured > 0 else None
-        self._on_event(Event(kind, cell.id, done / len(self.cells), seconds_left, **details))
+        ended, total = self.records.keys() | self.failures.keys(), sum(self._work.values())
+        rest = {id: work for id, work in self._work.items() if id not in ended}
+        left = sum(work * (1 - self._shares.get(id, 0.0)) for id, work in rest.items())
+        done, elapsed = total - left - self._stored, time.monotonic() - self._started
+        seconds_left = elapsed * left / done if done > 0 else None
+        self._on_event(Event(kind, cell.id, 1 - left / total, seconds_left, **details))
