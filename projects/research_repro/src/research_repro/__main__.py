@@ -208,7 +208,7 @@ def _reporter(progress: cli.Progress) -> Callable[[Event], None]:
         if event.kind == "failed":
             progress.print(f"{event.cell} failed: {event.reason}")
         text = f"{event.cell}, step {event.step} of {event.total}" if event.total else event.cell
-        progress(round(100 * event.share), 100, text)
+        progress(int(100 * event.share), 100, text)
 
     return report_event
 
