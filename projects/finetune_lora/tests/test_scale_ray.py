@@ -15,6 +15,7 @@ from finetune_lora.train.scale.processes import ProcessLost
 from finetune_lora.train.scale.ray_train import absolute, cause, train_on_ray
 from finetune_lora.train.train import TrainArgs, train
 from seedbed.errors import BadInput, ConfigError, MissingExtra
+from seedbed.testing import launch_ray
 
 
 @pytest.fixture(scope="module")
@@ -108,24 +109,11 @@ def killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def cluster(killed: Path) -> Iterator[Any]:  # noqa: ARG001
+def cluster(killed: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:  # noqa: ARG001
     """Two nodes with room for one worker each."""
-    ray = pytest.importorskip("ray")
-    from ray.cluster_utils import Cluster
-
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_worker_niceness", "0")
-    os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")  # of nodes that are rented
-    found = Cluster(
-        head_node_args={"num_cpus": 1, "include_dashboard": False}, initialize_head=True
-    )
-    try:
-        found.add_node(num_cpus=1)
-        ray.init(address=found.address, log_to_driver=False)
-        yield found
-    finally:
-        ray.shutdown()
-        found.shutdown()
+    monkeypatch.setenv("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")  # of nodes that are rented
+    with launch_ray():
+        yield
 
 
 def test_path_with_spaces_is_refused_before_ray_starts(
