@@ -88,7 +88,7 @@ def via(draft: Draft, table: Table, one: Link) -> ForeignKey | None:
 
 
 def resolve_numbers(draft: Draft) -> None:
-    """ "A rating of 5", "5 stars", "order 17"."""
+    """ "A rating of 5", "5 stars", "two bedrooms", "order 17"."""
     for one in draft.links:
         if one.role or one.number is None:
             continue
@@ -101,6 +101,8 @@ def resolve_numbers(draft: Draft) -> None:
             number = converted(number, unit.unit, column)
         elif near and near.role != "target" and draft.numeric(near):
             column = draft.column(near, "number")
+        elif after and after.start == one.end and not after.role and draft.numeric(after):
+            column, near = draft.column(after, "number"), after  # "with two bedrooms"
         elif near and near.table and near.table.key and near.end == one.start:
             column = near.table.key
         else:
@@ -128,7 +130,8 @@ def resolve_relations(draft: Draft) -> None:
         if one.role or not (one.tables or one.columns):
             continue
         best = one.columns[0][0] if one.columns else 0
-        flags = [c for score, c in one.columns if score == best and _is_set(draft, c)]
+        denied = draft.negation(one) > 0
+        flags = [c for score, c in one.columns if score == best and _is_set(draft, c, denied)]
         own = [c for c in flags if c.table in {table.name for table in draft.starts}]
         column = next(iter(own or flags), None)
         if one.text in ("time", "date", "day"):  # "on time"
@@ -144,9 +147,12 @@ def resolve_relations(draft: Draft) -> None:
             one.role = "repeated"
 
 
-def _is_set(draft: Draft, column: Column) -> bool:
-    """Whether a column says that something is so or has happened: "active", "returned"."""
-    return column.kind in ("flag", "date") or draft.schema.reference(column) is not None
+def _is_set(draft: Draft, column: Column, denied: bool) -> bool:
+    """Whether a column says that something is so or has happened, "active", "returned", or that it
+    is there: customers "without a phone number".
+    """
+    absent = denied and column.nullable and not column.key
+    return absent or column.kind in ("flag", "date") or draft.schema.reference(column) is not None
 
 
 def _add_flag(draft: Draft, one: Link, column: Column) -> None:

@@ -109,6 +109,10 @@ def _order_value(draft: Draft, order: Order) -> Measure | Column:
                 column, one.role = draft.column(one, "date", "year"), "order"
         if column is not None:
             return column
+        for one in near:  # "the building with the most expensive repair"
+            if one and one.table and (column := draft.hinted(order.hint, one.table)):
+                one.role = "order"
+                return Measure("max" if order.descending else "min", one.table, column)
     if argument is None and draft.select and not order.hint:
         return Measure("count", draft.table(draft.select[0]))
     if argument is None and not order.hint and order.at.text in ("highest", "lowest"):

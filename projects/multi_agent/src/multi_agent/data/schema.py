@@ -86,8 +86,10 @@ class Table:
         if "first name" in by_words and "last name" in by_words:
             return by_words["first name"], by_words["last name"]
         own = " ".join(word.text for word in self.words)
-        names = [*_LABELS[:4], f"{own} name", f"{own} title", *_LABELS[4:]]
+        names = [*_LABELS[:4], f"{own} name", f"{own} title", "company", *_LABELS[4:]]
         ends = [c for c in self.columns if c.words and c.words[-1].text in ("name", "title")]
+        codes = [f"{own} {end}" for end in ("code", "number", "reference")] + ["reference"]
+        ends = ends or [by_words[name] for name in codes if name in by_words]
         texts = [self.key] if self.key else [c for c in self.columns if c.kind == "text"]
         best = [by_words[name] for name in names if name in by_words] + ends + texts[:1]
         return tuple((best or [self.key or self.columns[0]])[:1])

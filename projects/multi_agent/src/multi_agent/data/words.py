@@ -106,7 +106,7 @@ def tokenize(text: str) -> list[Word]:
     text = re.sub(r"[’`]", "'", text)
     text = re.sub(r"\bcannot\b|\bcan't\b", "can not", text)
     text = re.sub(r"n't\b", " not", text)
-    text = re.sub(r"(?<=\w)'(?:s|re|ve|ll|d)?(?=\W|$)", " ", text)
+    text = re.sub(r"(?<=\w)'(?:s|re|ve|ll|d|m)?(?=\W|$)", " ", text)
     return [word(token, capital=token[0].isupper()) for token in _TOKEN.findall(text)]
 
 
@@ -121,7 +121,8 @@ def clauses(text: str) -> str:
     text = re.sub(r"\b(have|has|is|are|was|were|do|does|did)nt\b", r"\1 not", text, flags=re.I)
     text = re.sub(r"\b(what|who|where|when)s\b", r"\1 is", text, flags=re.I)
     for phrase, plain in lexicon()["phrases"].items():
-        text = re.sub(rf"\b(?:{phrase})(?!\w)", plain, text, flags=re.I)
+        end = r"(?:(?<!\w)|(?!\w))"  # no word is cut
+        text = re.sub(rf"\b(?:{phrase}){end}", plain, text, flags=re.I)
     return text
 
 
@@ -136,7 +137,8 @@ def name_words(name: str) -> tuple[Word, ...]:
     short = lexicon()["abbreviations"]
     pieces = [piece for part in parts for piece in _pieces(part, name.isupper())]
     parts = [part for piece in pieces for part in short.get(piece, piece).split()]
-    parts = [p for p in parts if p not in lexicon()["ignored"]["tables"].split()] or parts
+    empty = ["of", *lexicon()["ignored"]["tables"].split()]  # "date of birth"
+    parts = [p for p in parts if p not in empty] or parts
     return tuple(map(word, parts or [name]))
 
 

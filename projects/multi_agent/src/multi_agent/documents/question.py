@@ -156,11 +156,15 @@ class Question:
         headed = [q for start, _, q in self.matches(f"{cell} {head}") if start < len(cell)]
         return max([q for _, _, q in self.matches(cell)] + headed, default=0.0)
 
-    def worded(self, text: str, before: str = "") -> str:
+    def worded(self, text: str, before: str = "", rule: str = "") -> str:
         """The final answer of a candidate; `before` it may be the unit that it leaves out.
+
+        Yes turns into no where a number of the question does not meet the limit of the rule.
 
         >>> Question.of("How often is B done?").worded("every two", "A every six months, B ")
         'every two months'
+        >>> Question.of("Is it €5 after 4 days?").worded("Fee", "", "€5 after more than 5 days")
+        'No: Fee'
         """
         text = " ".join(text.split())
         unit = re.findall(r"\b(?:every|for) \S+ ([a-z]+s)\b", before)
@@ -171,6 +175,7 @@ class Question:
             text = exception.rstrip(")") if is_asked else main
         if self.kinds[0] == "yes":
             denied = any(is_in("negative", t.word) for t in tokens(text)) or text in ("-", "–")
+            denied ^= self._misses_limit(rule)
             return f"{'No' if denied else 'Yes'}: {text}"
         ends = re.split(r"\s*[-–]\s*|\s(?:to|and|until)\s", text)
         if self.kinds[0] == "clock" and len(ends) == 2 and "hours" not in self.text:
@@ -178,6 +183,34 @@ class Question:
             is_start = re.search(r"\b(?:open|start|begin|from)", self.text, re.I)
             return ends[1] if is_end else ends[0] if is_start else text
         return text
+
+    def _misses_limit(self, rule: str) -> bool:
+        """Whether the question has a number beyond the only limit of a rule, "more than 5 days"."""
+        ranges = (
+            (name, match)
+            for name in ("above", "below")
+            for match in _patterns()[1][name].finditer(rule)
+        )
+        limits = [
+            (name, match, _counted(rule, tokens(match[0])[-1], match.start()))
+            for name, match in ranges
+        ]
+        if len(limits) != 1:
+            return False
+        ((name, match, unit),) = limits
+        low, high = _limits(name, [group for group in match.groups() if group])
+        numbers = [
+            t
+            for t in tokens(self.whole)
+            if re.fullmatch(r"\d+(?:\.\d+)?", t.term) and _counted(self.whole, t) == unit
+        ]
+        if len(numbers) != 1:
+            return False
+        value, strict = (
+            float(numbers[0].term),
+            re.match(r"(?i)more|over|above|exceed|less|under|below", match[0]),
+        )
+        return not (low < value < high if strict else low <= value <= high)
 
     def _phrases(self, text: str) -> Iterator[tuple[int, int, float]]:
         """Names for "who", and runs of words that are not in the question."""
@@ -215,6 +248,14 @@ class Question:
             return 0.0
         other_noun = name == "number" and re.match(r"\s?[a-z]{3}", text[match.end() :])
         return 0.0 if other_noun or name in ("money", "percent") else 0.6
+
+
+def _counted(text: str, number: Token, offset: int = 0) -> str:
+    """What a number counts: the term after it, or its currency."""
+    start, end = offset + number.start, offset + number.end
+    if text[:start].rstrip()[-1:] in "€$£" and start:
+        return text[:start].rstrip()[-1]
+    return next((t.term for t in tokens(text[end : end + 40])), "")
 
 
 def _is_person(text: str, start: int, end: int) -> bool:

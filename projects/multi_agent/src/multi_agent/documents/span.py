@@ -83,7 +83,7 @@ def _spans(text: str, passages: Sequence[Passage], rarity: Rarity) -> Iterator[t
                     0.7 * coverage + 0.6 * passage.score - 0.3 * missing - 0.4 * (1 - quality)
                 )
                 quote = passage.text[offsets[first] : offsets[last - 1] + 1]
-                answer = question.worded(unit[start:end], unit[:start])
+                answer = question.worded(unit[start:end], unit[:start], unit)
                 score = coverage + 0.5 * passage.score + 0.2 * quality - 0.1 * min(1.0, missing)
                 yield score, Span(answer, quote, passage.place, round(min(1.0, confidence), 3))
 

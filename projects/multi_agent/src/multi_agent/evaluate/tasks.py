@@ -18,6 +18,7 @@ from seedbed.errors import BadInput
 from seedbed.files import read_json_lines
 
 Family = Literal["calc", "data", "docs", "mixed"]
+_QUOTED = re.compile(r"'[^']*'|\d")
 _NUMBER = re.compile(r"[-−]?\d[\d,]*(?:\.\d+)?(?:[eE][-+]?\d+)?")
 
 
@@ -43,8 +44,8 @@ class Task(BaseModel):
         """Whether an answer is right."""
         if self.unanswerable or (not self.answers and self.numeric is None):
             return not confident
-        if answer.startswith(NO_ANSWER):  # the reason may quote the numbers of the task
-            return False
+        if answer.startswith(NO_ANSWER):
+            return any(_expects_refusal(pattern, answer) for pattern in self.answers)
         if any(re.search(pattern, answer, re.IGNORECASE) for pattern in self.must_not_match):
             return False
         if any(re.search(pattern, answer, re.IGNORECASE) for pattern in self.answers):
@@ -53,6 +54,14 @@ class Task(BaseModel):
         return self.numeric is not None and any(
             abs(number - self.numeric) <= tolerance for number in numbers(answer)
         )
+
+
+def _expects_refusal(pattern: str, answer: str) -> bool:
+    """Whether a pattern finds whole words of a refusal, apart from what it quotes of the task."""
+    text = f"{NO_ANSWER} {_QUOTED.sub('', answer.rpartition(': ')[2])}"
+    match = re.search(pattern, text, re.IGNORECASE)
+    ends = (text[: match.start()][-1:], text[match.end() :][:1]) if match else ("a", "a")
+    return not any(end.isalnum() for end in ends)
 
 
 def numbers(text: str) -> list[float]:

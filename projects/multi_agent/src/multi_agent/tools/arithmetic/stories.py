@@ -28,6 +28,7 @@ from seedbed.errors import BadInput
 _WHOLE = r"\b(?:with|incl|including|total|price|gross)\b"
 _FINAL = r"\b(?:reduced|discounted|raised|fell|rose|down|up) to [NMSKG]\d"
 _FINAL += r"|\b(?:after|with) .*(?:paid|cost me)\b"
+_BREAK = r"\b(?:breaks?|lunch|pauses?)\b.*\b(?:long|much|many)\b"
 Answer = tuple[str, list[str]] | Token | None
 """An expression with the names of its slots."""
 
@@ -159,10 +160,12 @@ def _split(story: Story) -> Answer:
 
 def _ratio(story: Story) -> Answer:
     """A whole in a ratio: the largest or smallest part, or the part of a name."""
-    match = re.search(r"\bN\d+(?: to N\d+)+\b", story.text)
+    match = re.search(
+        r"\bratio(?: of)? [NM]\d+(?: (?:to )?[NM]\d+)+|\bN\d+(?: to N\d+)+", story.text
+    )
     if not match:
         return None
-    parts = re.findall(r"N\d+", match[0])
+    parts = re.findall(r"[NM]\d+", match[0])
     rest = [n for n in story.names if n not in parts]
     rest = [
         n for n in rest if not (n[0] == "N" and story.value(n).m == len(parts) and len(rest) > 1)
@@ -194,12 +197,14 @@ def _ratio(story: Story) -> Answer:
 
 
 def _clock(story: Story) -> Answer:
-    """An arrival, a departure, or the time between two times of day."""
+    """An arrival, a departure, or the time between two times of day, without a break."""
     times, spans = story.of("T"), story.of("S")
     if len(story.names) != len(times) + len(spans):
         return None
     if len(times) == 2 and not spans and re.search(r"\b(long|many|much|duration)\b", story.ask):
         return "clock(a, b)", times
+    if len(times) == 2 and len(spans) == 1 and re.search(_BREAK, story.text):
+        return "clock(a, b) - c", times + spans
     if len(times) != 1 or not spans or len(spans) > 3 or not re.search(r"when|time", story.ask):
         return None
     total = " + ".join("bcd"[: len(spans)])
@@ -246,6 +251,9 @@ def _conversion(story: Story) -> Answer:
     """One value in another unit, or one that was computed on reading."""
     if len(story.names) != 1 or (target := target_of(story)) is None or isinstance(target, str):
         return None
+    counted = re.search(r"many U\d+ ([a-z]\S*)", story.question)
+    if counted and counted[1] not in SMALL:  # "how many days holiday"
+        return None
     token = story.tokens.names[story.names[0]]
     is_asked = asked_unit(story) is not None or asked_per(story) is not None
     is_new = is_asked or " - " in token.expression
@@ -267,7 +275,7 @@ FORMULAS: tuple[tuple[str, str, str, Callable[[Story], Answer]], ...] = (
     ("statistic", "average total", "", _statistic),
     ("shares", "split", "total", _split),
     ("ratio", "", "split compare total", _ratio),
-    ("clock", "", "total", _clock),
+    ("clock", "", "total change", _clock),
     ("date", "", "", _date),
     ("difference", "left compare change", "", _difference),
     ("rate", "", "total average up gross", rates),
