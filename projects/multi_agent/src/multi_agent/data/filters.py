@@ -17,7 +17,7 @@ def resolve_values(draft: Draft) -> None:
     """Turn values into filters; "from Germany or France" is one."""
     previous: tuple[Link, Filter] | None = None
     for one in draft.links:
-        if one.role or not one.values or _is_rather_name(one) or draft.own_flag(one):
+        if one.role or not one.values or _is_rather_name(draft, one) or draft.own_flag(one):
             continue
         value = _value(draft, one)
         one.role = "value"
@@ -33,9 +33,12 @@ def resolve_values(draft: Draft) -> None:
         draft.filters.append((one.start, new))
 
 
-def _is_rather_name(one: Link) -> bool:
+def _is_rather_name(draft: Draft, one: Link) -> bool:
     """Whether the phrase is the name of a table or a column that happens to be a value too."""
     exact = any(score == 1 for score, _ in [*one.tables, *one.columns])
+    before = draft.before(one)
+    if before and before.text == "never" and any(score == 1 for score, _ in one.tables):
+        return True  # "have never booked": without bookings, not bookings of another status
     return exact and not any(value.enumeration and value.whole for value in one.values)
 
 
@@ -54,6 +57,8 @@ def _value(draft: Draft, one: Link) -> Value:
         scored.append((score + 0.2 * (value.column in table.label), value))
     top = max(score for score, _ in scored)
     best = [value for score, value in scored if score > top - 0.05]
+    if len({value.column.table for value in best}) == 1 and len({v.value for v in best}) == 1:
+        best = best[:1]  # a city and a county of one name: the first column, the narrower one
     if len(best) > 1:
         options = [f"{value.column} is {value.value}" for value in best[:6]]
         problem = f"{one.text!r} can mean several things."

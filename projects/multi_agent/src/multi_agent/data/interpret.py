@@ -64,6 +64,8 @@ def _claim_group(draft: Draft) -> Link | None:
             one.role = after.role = "group"
             return after
     for one in draft.free("group"):
+        if one.text == "by" and draft.words[one.start - 1].text in ("go", "going"):
+            raise NotUnderstood("I don't know what it means to go by something.")
         after = draft.next(one)
         verb = one.start > 0 and draft.words[one.start - 1].text.endswith(("ed", "en", "made"))
         plural = after is not None and after.text.endswith("s") and not after.text.endswith("ss")

@@ -101,9 +101,10 @@ def resolve_order(draft: Draft, order: Order | None) -> None:
 
 def _order_value(draft: Draft, order: Order) -> Measure | Column:
     argument, function = order.argument, order.function
+    extreme: Any = "max" if order.descending else "min"
+    near = [o for o in (draft.before(order.at), draft.next(order.at)) if draft.is_item(o)]
     if argument is None and order.hint:
         column = draft.hinted(order.hint, draft.subject)
-        near = [o for o in (draft.before(order.at), draft.next(order.at)) if draft.is_item(o)]
         for one in near if order.hint == "date" else ():  # "hired first"
             if one and draft.dated(one):
                 column, one.role = draft.column(one, "date", "year"), "order"
@@ -112,10 +113,14 @@ def _order_value(draft: Draft, order: Order) -> Measure | Column:
         for one in near:  # "the building with the most expensive repair"
             if one and one.table and (column := draft.hinted(order.hint, one.table)):
                 one.role = "order"
-                return Measure("max" if order.descending else "min", one.table, column)
+                return Measure(extreme, one.table, column)
     if argument is None and draft.select and not order.hint:
         return Measure("count", draft.table(draft.select[0]))
     if argument is None and not order.hint and order.at.text in ("highest", "lowest"):
+        for one in near:  # "who was charged the highest fine"
+            if one and one.table and one.table != draft.subject:
+                one.role = "order"
+                return Measure(extreme, one.table, number_of(draft, one.table))
         return number_of(draft, draft.subject)
     if argument is None:
         raise NotUnderstood(f"I don't know what {order.at.text!r} refers to.")
@@ -142,7 +147,6 @@ def _order_value(draft: Draft, order: Order) -> Measure | Column:
         or bool(column.expression or TOTALS & {*argument.text.split()})
         or bool(order.hint and is_summed(column))
     )
-    extreme = "max" if order.descending else "min"
     name: Any = {"much": "sum", "": "sum" if summed else extreme}.get(function, function)
     return Measure(name, draft.table(column), column)
 

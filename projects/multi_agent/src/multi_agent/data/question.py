@@ -10,7 +10,9 @@ that has no use in the query is not answered: `problem` names the word.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 from multi_agent.data.database import Database
 from multi_agent.data.draft import NotUnderstood, ignored
@@ -23,6 +25,7 @@ from multi_agent.data.words import Word, clauses, lexicon, tokenize, word
 from seedbed.errors import BadInput
 
 _MAX_WORDS = 60
+_SHORT, _ALIKE = 4, 0.85  # characters of a word, likeness of another, from which it is a misprint
 
 
 @dataclass(frozen=True)
@@ -51,11 +54,17 @@ class QuestionParser:
 
     def parse(self, question: str) -> Parse:
         """The SQL for a question; `problem` is set instead where the question is not clear."""
-        words = self._words(question)
+        words = self._words(self._without_context(question))
         if not words or len(words) > _MAX_WORDS:
             return Parse(
                 problem="The question is empty." if not words else "The question is too long."
             )
+        parse = self._parse(words)
+        corrected = self._corrected(words) if parse.problem else words
+        again = self._parse(corrected) if corrected != words else parse
+        return parse if again.problem else again
+
+    def _parse(self, words: list[Word]) -> Parse:
         try:
             form = interpret(words, link(words, self._schema, self._values), self._schema)
             sql = to_sql(form, self._schema)
@@ -76,6 +85,30 @@ class QuestionParser:
         neutral = {i for o in links if not _is_data(o) for i in range(o.start, o.end)}
         rest = [i for i in content if i not in neutral]
         return len(ours & set(rest)) / len(rest) if rest else 0.0
+
+    def _without_context(self, question: str) -> str:
+        """Only the sentences that ask or restrict: "I am writing a report. How many …?"."""
+        sentences = re.split(r"(?<=[a-z]{3}[.!?])\s+", question.strip())
+        kept = [one for one in sentences if "?" in one or self._restricts(one)]
+        return " ".join(kept or sentences)
+
+    def _restricts(self, sentence: str) -> bool:
+        links = link(self._words(sentence), self._schema, self._values)
+        told = any(one.values or one.dates or one.number is not None for one in links)
+        return told or any(one.operators - {"within", "group", "since", "until"} for one in links)
+
+    def _corrected(self, words: list[Word]) -> list[Word]:
+        """With the nearest word of the schema or the values for each that is linked to nothing."""
+        links = link(words, self._schema, self._values)
+        linked = {i for one in links for i in range(one.start, one.end)}
+        stems = {w.stem for _, parts in self._schema.vocabulary for w in parts}
+        stems |= self._values.words
+        result = list(words)
+        for i, one in enumerate(words):
+            if i not in linked and one.text not in ignored() and len(one.stem) > _SHORT:
+                near = get_close_matches(one.stem, stems, n=1, cutoff=_ALIKE)
+                result[i] = word(near[0]) if near else one
+        return result
 
     def _words(self, question: str) -> list[Word]:
         """The words; opposites with "not" if the database only knows the other: "inactive"."""

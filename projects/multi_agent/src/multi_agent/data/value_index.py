@@ -14,7 +14,7 @@ import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import TYPE_CHECKING
 
 from multi_agent.data.schema import Column, Table
@@ -91,7 +91,9 @@ class ValueIndex:
         longest = max(self._longest.get(stems[start], 0), self._longest.get(texts[start], 0))
         for end in range(min(len(words), start + longest), start, -1):
             values = self._phrases.get(tuple(stems[start:end]))
-            if values := values or self._phrases.get(tuple(texts[start:end])):
+            values = values or self._phrases.get(tuple(texts[start:end]), [])
+            common = end == start + 1 and texts[start] in _stop_words() and not words[start].capital
+            if values and not common:  # "all" is hardly a level
                 return end - start, values
         end = start
         while end < len(words) and (words[end].capital or (end > start and texts[end].isdigit())):
@@ -109,6 +111,12 @@ class ValueIndex:
     def has(self, one: Word) -> bool:
         """Whether a word is a value."""
         return (one.stem,) in self._phrases
+
+    @cached_property
+    def words(self) -> frozenset[str]:
+        """The stems of the values of one word that a column has few of."""
+        values = self._phrases.items()
+        return frozenset(k[0] for k, v in values if len(k) == 1 and any(o.enumeration for o in v))
 
     def is_longer(self, words: Sequence[Word], stems: Sequence[str]) -> bool:
         """Whether words only tell a longer value, "Room A Annex", from the "Room A" in `stems`."""
@@ -129,6 +137,11 @@ class ValueIndex:
                 rows = self._database.query(f"{sql} = '{quoted}' LIMIT 1", seconds=1).rows
                 values += [Value(column, row[0]) for row in rows]
         return values
+
+
+@cache
+def _stop_words() -> frozenset[str]:
+    return frozenset(lexicon()["ignored"]["words"].split())
 
 
 def _names(text: str, *, stemmed: bool = True) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from multi_agent.tools.arithmetic.tokens import Tokens
 from multi_agent.tools.arithmetic.values import quantity
 
 NAME = r"[A-TV-Z]\d+"
-ASK = r"\b(?:how|what|whats|when|where|which|calculate|find)\b"
+ASK = r"\b(?:how|what|whats|when|where|which|calculate|find|work out|add)\b"
 SMALL = frozenset(f"{LISTS['small']} {LISTS['holding']}".split())
 _PEOPLE = frozenset(LISTS["crowd"].split())
 _MEASURES = {
