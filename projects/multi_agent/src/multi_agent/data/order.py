@@ -108,6 +108,11 @@ def _order_value(draft: Draft, order: Order) -> Measure | Column:
         for one in near if order.hint == "date" else ():  # "hired first"
             if one and draft.dated(one):
                 column, one.role = draft.column(one, "date", "year"), "order"
+            elif (
+                one and one.table not in (None, draft.subject) and (at := draft.date_of(one.table))
+            ):
+                one.role = "order"  # "the vet of the latest visit"
+                return Measure(extreme, one.table, at)
         if column is not None:
             return column
         for one in near:  # "the building with the most expensive repair"

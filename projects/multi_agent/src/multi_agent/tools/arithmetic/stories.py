@@ -22,6 +22,7 @@ from multi_agent.tools.arithmetic.story import (
     target_of,
 )
 from multi_agent.tools.arithmetic.tokens import Token, Tokens
+from multi_agent.tools.arithmetic.two_steps import change, filling
 from multi_agent.tools.arithmetic.values import kind, quantity, text_of
 from seedbed.errors import BadInput
 
@@ -73,6 +74,21 @@ def _change(story: Story) -> str:
     if re.search(_FINAL, story.told):
         return ""
     return "a * b" if story.asks("off", "tip", "up", "down", "compare") else f"a * (1 {sign} b)"
+
+
+def _two_percentages(story: Story) -> Answer:
+    """A discount and the tax on the rest, or one discount after another."""
+    amounts, shares = story.of("NMX"), story.of("PF")
+    off = r"(?:discount|off|rebate|reduction)"
+    lower = [
+        p for p in shares if re.search(rf"{p} {off}|(?:{off}|reduced) (?:of|by) {p}", story.text)
+    ]
+    taxes = [p for p in shares if re.search(rf"{p} (?:sales )?(?:vat|tax|gst)", story.text)]
+    if len(lower) == 2 and not taxes and "sequence" in story.cues and len(amounts) == 1:
+        return "a * (1 - b) * (1 - c)", amounts + lower
+    if len(amounts) != 1 or len(shares) != 2 or len(lower) != 1 or len(taxes) != 1:
+        return None
+    return None if lower == taxes else ("a * (1 - b) * (1 + c)", amounts + lower + taxes)
 
 
 def _part(story: Story) -> Answer:
@@ -199,6 +215,11 @@ def _ratio(story: Story) -> Answer:
 def _clock(story: Story) -> Answer:
     """An arrival, a departure, or the time between two times of day, without a break."""
     times, spans = story.of("T"), story.of("S")
+    way, speed = story.of("K"), story.of("X")
+    if len(times) == len(way) == len(speed) == 1 and len(story.names) == 3 + len(spans) < 7:
+        waits = "".join(f" + {letter}" for letter in "def"[: len(spans)])
+        is_end = re.search(r"\b(?:when|time)\b", story.ask) and "arriv" in story.question
+        return (f"later(a, b / c{waits})", times + way + speed + spans) if is_end else None
     if len(story.names) != len(times) + len(spans):
         return None
     if len(times) == 2 and not spans and re.search(r"\b(long|many|much|duration)\b", story.ask):
@@ -269,13 +290,16 @@ FORMULAS: tuple[tuple[str, str, str, Callable[[Story], Answer]], ...] = (
         "gross net total split original left compare",
         _percentage,
     ),
+    ("two percentages", "tax off", "left sequence total", _two_percentages),
+    ("change", "change", "negation sequence total", change),
+    ("filling", "", "negation sequence down up left total", filling),
     ("part of a group", "", "", _part),
     ("interest", "interest", "total up", _interest),
     ("percentage change", "", "up down change compare original", _percent_change),
     ("statistic", "average total", "", _statistic),
     ("shares", "split", "total", _split),
     ("ratio", "", "split compare total", _ratio),
-    ("clock", "", "total change", _clock),
+    ("clock", "", "total change sequence", _clock),
     ("date", "", "", _date),
     ("difference", "left compare change", "", _difference),
     ("rate", "", "total average up gross", rates),
