@@ -149,6 +149,61 @@ def test_coverage_is_the_share_of_words_that_the_database_has(clinic):
     assert parser.coverage("") == 0
 
 
+RENTAL = """
+CREATE TABLE shops (id INTEGER PRIMARY KEY, name TEXT NOT NULL, city TEXT, county TEXT, phone TEXT);
+CREATE TABLE clients (id INTEGER PRIMARY KEY, first_name TEXT, last_name TEXT, dob TEXT, email TEXT,
+ joined_on TEXT);
+CREATE TABLE bikes (id INTEGER PRIMARY KEY, code TEXT, shop_id INTEGER REFERENCES shops(id),
+ gears INTEGER, price NUMERIC, size TEXT, state TEXT);
+CREATE TABLE rentals (id INTEGER PRIMARY KEY, bike_id INTEGER REFERENCES bikes(id),
+ client_id INTEGER REFERENCES clients(id), begin_date TEXT, fee NUMERIC,
+ state TEXT CHECK (state IN ('rented', 'returned', 'waiting_parts')));
+INSERT INTO shops VALUES (1, 'North', 'Cork', 'Cork', NULL), (2, 'South', 'Cobh', 'Cork', '12');
+INSERT INTO clients VALUES (1, 'Ada', 'Byrne', '1980-01-01', NULL, '2024-01-02'),
+ (2, 'Tom', 'Nolan', '1990-01-01', 'tom@x.example', '2024-01-09'),
+ (3, 'Eve', 'Walsh', '1970-05-05', 'eve@x.example', '2025-03-01');
+INSERT INTO bikes VALUES (1, 'B-1', 1, 7, 900, 'all', 'fine'),
+ (2, 'B-2', 1, 3, 400, 'kids', 'broken'),
+ (3, 'B-3', 2, 7, 1500, 'all', 'fine');
+INSERT INTO rentals VALUES (1, 1, 1, '2024-05-01', 10, 'returned'),
+ (2, 2, 1, '2024-06-01', 30, 'returned'), (3, 3, 2, '2025-02-01', 20, 'rented');
+"""
+
+
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [
+        ("Hi! Could you tell me how many bikes our Cork shop has? Thanks a lot.", 2),
+        ("I am preparing a talk. How many rentals began in 2024?", 2),
+        ("For each of the shops, how many bikes are there?", "North"),
+        ("Which shop has the largest number of bikes?", "North"),
+        ("In which shop is the most expensive bike?", "South"),
+        ("Who was charged the highest fee?", "Ada"),
+        ("How many people in our client list have never rented a single bike?", 1),
+        ("How many clients do not have an email address?", 1),
+        ("How many bikes with seven gears are there?", 2),
+        ("how many seven-gear bikes are there?", 2),
+        ("rentals in 2024 - how many?", 2),
+        ("What do all the fees add up to?", 60),
+        ("Leaving South aside, how many bikes do the shops have?", 2),
+        ("How many bikes are brokne?", 1),
+        ("How many bikes are there? Go by the date of the rental.", Parse),
+        ("How many purple bikes are there?", Parse),
+    ],
+)
+def test_everyday_questions(tmp_path, question, answer):
+    path = tmp_path / "rental.sqlite"
+    with sqlite3.connect(path) as connection:
+        connection.executescript(RENTAL)
+    with open_database(path) as database:
+        parse = QuestionParser(database).parse(question)
+        if answer is Parse:
+            assert parse.problem
+            return
+        assert parse.sql, parse.problem
+        assert database.query(parse.sql).rows[0][0] == answer, parse.reading
+
+
 LEGACY = """
 CREATE TABLE CUSTMAST (CUSTNO INTEGER PRIMARY KEY, CUSTNM TEXT, CTYPE TEXT, BLOCKED_FL TEXT);
 CREATE TABLE ORDHDR (ORDNO INTEGER PRIMARY KEY, CUSTNO INTEGER, ORD_DT TEXT, DLV_DT TEXT);

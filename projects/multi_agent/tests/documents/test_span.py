@@ -28,6 +28,7 @@ over 5 kg ...... 9.90 euro
     "house.html": """<h1>House rules</h1><p>Dogs are welcome. Smoking is prohibited.</p>
 <p>The shop is open Monday to Friday from 9:00 to 18:00 and at weekends from 10:00 to 14:00.</p>
 <p>The data protection officer is Ms. Judith Falk. Write to privacy@shop.example.</p>
+<p>A library fine is charged when a book comes back more than 5 days late.</p>
 <p>Lost umbrellas are kept in the cellar for six months.</p>
 <p>Returns must reach us by 31 March. Members get a discount of 15 %.</p>
 <p>The deputy for the head cook is the waiter. Alcohol-free beer comes in red crates.</p>
@@ -69,6 +70,14 @@ def answer(tmp_path_factory: pytest.TempPathFactory):
         ("What discount do members get?", "15 %"),
         ("Are dogs welcome?", "Yes: Dogs are welcome."),
         ("Is smoking allowed?", "No: Smoking is prohibited."),
+        (
+            "My library book is 4 days late. Is a fine charged?",
+            "No: A library fine is charged when a book comes back more than 5 days late.",
+        ),
+        (
+            "My library book is six days late. Is a fine charged?",
+            "Yes: A library fine is charged when a book comes back more than 5 days late.",
+        ),
         ("How long do you keep lost umbrellas?", "six months"),
         ("How often are the filters of the pump cleaned?", "every two months"),
         ("I hired the hall and cancelled 20 days before. How much of the hire is due?", "60 %"),

@@ -17,7 +17,8 @@ def resolve_values(draft: Draft) -> None:
     """Turn values into filters; "from Germany or France" is one."""
     previous: tuple[Link, Filter] | None = None
     for one in draft.links:
-        if one.role or not one.values or _is_rather_name(draft, one) or draft.own_flag(one):
+        _read_as_relation(draft, one)
+        if one.role or not one.values or _is_rather_name(one) or draft.own_flag(one):
             continue
         value = _value(draft, one)
         one.role = "value"
@@ -33,12 +34,18 @@ def resolve_values(draft: Draft) -> None:
         draft.filters.append((one.start, new))
 
 
-def _is_rather_name(draft: Draft, one: Link) -> bool:
+def _read_as_relation(draft: Draft, one: Link) -> None:
+    """ "Have never booked": without bookings, not bookings of another status."""
+    before, stem = draft.before(one), draft.words[one.start].stem
+    tables = [draft.table(value.column) for value in one.values]
+    named = [table for table in tables if table.words[-1].stem.startswith(stem)]
+    if before and before.text == "never" and named:
+        one.tables, one.columns, one.values = [(1.0, named[0])], [], []
+
+
+def _is_rather_name(one: Link) -> bool:
     """Whether the phrase is the name of a table or a column that happens to be a value too."""
     exact = any(score == 1 for score, _ in [*one.tables, *one.columns])
-    before = draft.before(one)
-    if before and before.text == "never" and any(score == 1 for score, _ in one.tables):
-        return True  # "have never booked": without bookings, not bookings of another status
     return exact and not any(value.enumeration and value.whole for value in one.values)
 
 

@@ -95,7 +95,7 @@ class QuestionParser:
     def _restricts(self, sentence: str) -> bool:
         links = link(self._words(sentence), self._schema, self._values)
         told = any(one.values or one.dates or one.number is not None for one in links)
-        return told or any(one.operators - {"within", "group", "since", "until"} for one in links)
+        return told or any(one.operators - {"within", "since", "until"} for one in links)
 
     def _corrected(self, words: list[Word]) -> list[Word]:
         """With the nearest word of the schema or the values for each that is linked to nothing."""

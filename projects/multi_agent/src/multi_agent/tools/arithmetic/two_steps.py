@@ -23,6 +23,8 @@ def change(story: Story) -> Slots | None:
     paid, names = re.search(_PAID, story.text), []
     if not paid or not re.search(r"\b(?:buys?|bought|purchases?)\b", story.told):
         return None
+    if re.search(r"\b(?:some|several|few|others?|free|discount)\b", story.told):
+        return None
     terms = []
     for price in (name for name in story.of("M") if name != paid[1]):
         many = re.search(rf"(N\d+) (?:[a-z]\S* ){{1,3}}{price} (?:each|apiece)\b", story.text)
