@@ -92,8 +92,10 @@ class ValueIndex:
         for end in range(min(len(words), start + longest), start, -1):
             values = self._phrases.get(tuple(stems[start:end]))
             values = values or self._phrases.get(tuple(texts[start:end]), [])
-            common = end == start + 1 and texts[start] in _stop_words() and not words[start].capital
-            if values and not common:  # "all" is hardly a level
+            is_common = (
+                end == start + 1 and texts[start] in _stop_words() and not words[start].capital
+            )
+            if values and not is_common:  # "all" is hardly a level
                 return end - start, values
         end = start
         while end < len(words) and (words[end].capital or (end > start and texts[end].isdigit())):

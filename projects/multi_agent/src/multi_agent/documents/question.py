@@ -186,31 +186,24 @@ class Question:
 
     def _misses_limit(self, rule: str) -> bool:
         """Whether the question has a number beyond the only limit of a rule, "more than 5 days"."""
-        ranges = (
-            (name, match)
-            for name in ("above", "below")
-            for match in _patterns()[1][name].finditer(rule)
-        )
-        limits = [
-            (name, match, _counted(rule, tokens(match[0])[-1], match.start()))
-            for name, match in ranges
-        ]
+        patterns = _patterns()[1]
+        limits = [(n, m) for n in ("above", "below") for m in patterns[n].finditer(rule)]
         if len(limits) != 1:
             return False
-        ((name, match, unit),) = limits
+        ((name, match),) = limits
         low, high = _limits(name, [group for group in match.groups() if group])
+        digits = [token for token in tokens(match[0]) if token.term[0].isdigit()]
+        unit = _counted(rule, digits[-1], match.start()) if digits else ""
         numbers = [
-            t
-            for t in tokens(self.whole)
-            if re.fullmatch(r"\d+(?:\.\d+)?", t.term) and _counted(self.whole, t) == unit
+            float(token.term)
+            for token in tokens(self.whole)
+            if re.fullmatch(r"\d+(?:\.\d+)?", token.term) and _counted(self.whole, token) == unit
         ]
         if len(numbers) != 1:
             return False
-        value, strict = (
-            float(numbers[0].term),
-            re.match(r"(?i)more|over|above|exceed|less|under|below", match[0]),
-        )
-        return not (low < value < high if strict else low <= value <= high)
+        is_strict = re.match(r"(?i)more|over|above|exceed|less|under|below", match[0])
+        value = numbers[0]
+        return not (low < value < high if is_strict else low <= value <= high)
 
     def _phrases(self, text: str) -> Iterator[tuple[int, int, float]]:
         """Names for "who", and runs of words that are not in the question."""

@@ -20,7 +20,7 @@ Slots = tuple[str, list[str]]
 
 def change(story: Story) -> Slots | None:
     """The payment less the prices, of which some are for each of several things."""
-    paid, names = re.search(_PAID, story.text), []
+    paid, names = re.search(_PAID, story.text), list[str]()
     if not paid or not re.search(r"\b(?:buys?|bought|purchases?)\b", story.told):
         return None
     if re.search(r"\b(?:some|several|few|others?|free|discount)\b", story.told):
@@ -43,7 +43,7 @@ def filling(story: Story) -> Token | None:
     """How long inflows and outflows take from one content of a tank to another."""
     sizes, shares, flows = story.of("G"), story.of("F"), story.of("X")
     counts = [n for n in story.of("N") if story.value(n).m != len(flows)]
-    if counts or not sizes or len(sizes) + len(shares) > 3 or not 1 <= len(flows) <= 2:
+    if counts or len(sizes) not in (1, 2) or len(shares) > 1 or len(flows) not in (1, 2):
         return None
     asked = re.search(_FILLING, story.question)
     if not asked or len(sizes + shares + flows + story.of("N")) != len(story.names):
@@ -55,6 +55,8 @@ def filling(story: Story) -> Token | None:
     if shares and not re.search(rf"{shares[0]} (?:full|filled)", story.told):
         return None
     if asked[0] in ("full", "filled"):
+        if shares and other:
+            return None
         content = f"a - {start or other or '0 * a'}"
     else:
         content = f"{start or 'a'} - {'c' if shares and other else other or '0 * a'}"
