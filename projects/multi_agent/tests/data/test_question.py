@@ -158,6 +158,10 @@ CREATE TABLE bikes (id INTEGER PRIMARY KEY, code TEXT, shop_id INTEGER REFERENCE
 CREATE TABLE rentals (id INTEGER PRIMARY KEY, bike_id INTEGER REFERENCES bikes(id),
  client_id INTEGER REFERENCES clients(id), begin_date TEXT, fee NUMERIC,
  state TEXT CHECK (state IN ('rented', 'returned', 'waiting_parts')));
+CREATE TABLE complaints (id INTEGER PRIMARY KEY, client_id INTEGER REFERENCES clients(id),
+ shop_id INTEGER REFERENCES shops(id), opened_at TEXT, status TEXT);
+INSERT INTO complaints VALUES (1, 1, 1, '2024-01-01', 'open'), (2, 1, 1, '2024-02-02', 'closed'),
+ (3, 2, 2, '2025-02-02', 'closed');
 INSERT INTO shops VALUES (1, 'North', 'Cork', 'Cork', NULL), (2, 'South', 'Cobh', 'Cork', '12');
 INSERT INTO clients VALUES (1, 'Ada', 'Byrne', '1980-01-01', NULL, '2024-01-02'),
  (2, 'Tom', 'Nolan', '1990-01-01', 'tom@x.example', '2024-01-09'),
@@ -187,6 +191,10 @@ INSERT INTO rentals VALUES (1, 1, 1, '2024-05-01', 10, 'returned'),
         ("What do all the fees add up to?", 60),
         ("Leaving South aside, how many bikes do the shops have?", 2),
         ("How many bikes are brokne?", 1),
+        ("How many complaints were opened in 2024?", 2),
+        ("How many complaints did Ada open?", 2),
+        ("How many open complaints are there?", 1),
+        ("Which shop do most of our complaints come from?", "North"),
         ("How many bikes are there? Go by the date of the rental.", Parse),
         ("How many purple bikes are there?", Parse),
     ],

@@ -80,6 +80,8 @@ def link(
             one = named.setdefault(size, Link(start, start + size, text))
             one.values = matches
             literal = text in {v.value.lower() + end for v in matches for end in ("", "s")}
+            if _is_event(words, start, one, literal):
+                one.values = []
             if one.tables and one.tables[0][0] < 0.7 and literal:
                 one.tables = []  # "conservator", not "conservation jobs"
         candidates += [*plain, *named.values()]
@@ -89,6 +91,14 @@ def link(
         if all(one.end <= other.start or one.start >= other.end for other in links):
             links.append(one)
     return sorted(links, key=lambda one: one.start)
+
+
+def _is_event(words: Sequence[Word], start: int, one: Link, literal: bool) -> bool:
+    """Whether a verb names the date of an event, "tickets OPENED in May", not the status "open"."""
+    dated = any(column.kind == "date" for _, column in one.columns)
+    asked = any(word.text in ("did", "do", "does") for word in words[:start])
+    infinitive = asked and one.end - start == 1 and not words[start].text.endswith("ed")
+    return dated and (not literal or infinitive)
 
 
 def _rank(one: Link) -> int:
