@@ -27,6 +27,7 @@ caller: a command prints `str(error)` and exits with status 2, an HTTP API respo
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import re
 import shlex
@@ -162,6 +163,16 @@ class MissingExtra(Unavailable):
         extra = extra if not extra or "[" in extra else f"seedbed[{extra}]"
         requirement = f"'{extra}'" if extra else package
         super().__init__(f"{package!r} is not installed.", hint=f"Run: {pip_install(requirement)}")
+
+    @classmethod
+    def check(cls, *modules: str, extra: str) -> None:
+        """Raise if a module of an extra cannot be found; nothing is imported.
+
+        >>> MissingExtra.check("json", "re", extra="serve")
+        """
+        for module in modules:
+            if importlib.util.find_spec(module) is None:
+                raise cls(module.replace("_", "-"), extra)
 
     @classmethod
     def named_in(cls, error: ImportError) -> MissingExtra:

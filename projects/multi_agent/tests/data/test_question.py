@@ -149,6 +149,21 @@ def test_coverage_is_the_share_of_words_that_the_database_has(clinic):
     assert parser.coverage("") == 0
 
 
+def check_answer(path, script, question, answer):
+    """The first value of the result; `Parse` if the question is not to be answered."""
+    with sqlite3.connect(path) as connection:
+        connection.executescript(script)
+    with open_database(path) as database:
+        parse = QuestionParser(database).parse(question)
+        if answer is Parse:
+            assert parse.problem
+            return
+        assert parse.sql, parse.problem
+        value = database.query(parse.sql).rows[0][0]
+        expected = answer if isinstance(answer, str) else pytest.approx(answer)
+        assert value == expected, parse.reading
+
+
 RENTAL = """
 CREATE TABLE shops (id INTEGER PRIMARY KEY, name TEXT NOT NULL, city TEXT, county TEXT, phone TEXT);
 CREATE TABLE clients (id INTEGER PRIMARY KEY, first_name TEXT, last_name TEXT, dob TEXT, email TEXT,
@@ -200,16 +215,7 @@ INSERT INTO rentals VALUES (1, 1, 1, '2024-05-01', 10, 'returned'),
     ],
 )
 def test_everyday_questions(tmp_path, question, answer):
-    path = tmp_path / "rental.sqlite"
-    with sqlite3.connect(path) as connection:
-        connection.executescript(RENTAL)
-    with open_database(path) as database:
-        parse = QuestionParser(database).parse(question)
-        if answer is Parse:
-            assert parse.problem
-            return
-        assert parse.sql, parse.problem
-        assert database.query(parse.sql).rows[0][0] == answer, parse.reading
+    check_answer(tmp_path / "rental.sqlite", RENTAL, question, answer)
 
 
 LEGACY = """
@@ -242,17 +248,7 @@ INSERT INTO ORDLIN VALUES (10, 2, 1000, 0), (11, 1, 1000, 10), (12, 3, 500, 0);
     ],
 )
 def test_legacy_names_and_everyday_words(tmp_path, question, answer):
-    path = tmp_path / "legacy.sqlite"
-    with sqlite3.connect(path) as connection:
-        connection.executescript(LEGACY)
-    with open_database(path) as database:
-        parse = QuestionParser(database).parse(question)
-        if answer is Parse:
-            assert parse.problem
-            return
-        assert parse.sql, parse.problem
-        value = database.query(parse.sql).rows[0][0]
-        assert value == (answer if isinstance(answer, str) else pytest.approx(answer))
+    check_answer(tmp_path / "legacy.sqlite", LEGACY, question, answer)
 
 
 @pytest.mark.parametrize("order", [1, -1])

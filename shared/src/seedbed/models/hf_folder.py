@@ -9,7 +9,6 @@ Needs the extra `training`.
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 from pathlib import Path
 from typing import Any
 
@@ -98,9 +97,7 @@ def resolve_dtype(dtype: str) -> str:
 
 
 def _dequantise(entry: Model, target: Path) -> None:
-    for module in ("torch", "transformers", "gguf", "accelerate"):
-        if importlib.util.find_spec(module) is None:
-            raise MissingExtra(module, "training")
+    MissingExtra.check("torch", "transformers", "gguf", "accelerate", extra="training")
     quiet_loading()
     import torch
     from tokenizers import pre_tokenizers

@@ -10,7 +10,6 @@ making probabilities of the logits is left to callers.
 
 from __future__ import annotations
 
-import importlib.util
 import queue
 import threading
 from collections.abc import Sequence
@@ -76,7 +75,8 @@ def load_image_model(
             hint="Use efficientnet-lite0.",
         )
     if model is None or model.repo:
-        _require_transformers()  # before a download, to fail fast
+        # Before a download, to fail fast; image processors use torchvision.
+        MissingExtra.check("torch", "torchvision", "transformers", extra="torch")
     folder = weights.ensure(model or spec, settings=settings)
     if model is not None and model.files:
         return _efficientnet(folder, model.name)
@@ -175,12 +175,6 @@ def _requests(graph: Path, hint: str) -> queue.LifoQueue[Any]:
         request.infer([blank])
         requests.put(request)
     return requests
-
-
-def _require_transformers() -> None:
-    for module in ("torch", "torchvision", "transformers"):  # image processors use torchvision
-        if importlib.util.find_spec(module) is None:
-            raise MissingExtra(module, "torch")
 
 
 class _Transformers:

@@ -9,7 +9,6 @@ best passages of a search. No project uses one by default.
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
@@ -49,18 +48,13 @@ def load_reranker(spec: str, *, settings: Settings | None = None) -> Reranker:
     # Checked before the download, to fail fast: only OpenVINO's own repositories contain files
     # that run without torch.
     if model is not None and not model.repo.lower().startswith("openvino/"):
-        _require("sentence_transformers", "torch")
+        MissingExtra.check("sentence_transformers", extra="torch")
     folder = weights.ensure(model or spec, settings=settings or load(Settings))
     if (folder / "openvino_model.xml").exists():
-        _require("openvino_genai", "local")
+        MissingExtra.check("openvino_genai", extra="local")
         return _OpenVINO(folder, spec)
-    _require("sentence_transformers", "torch")
+    MissingExtra.check("sentence_transformers", extra="torch")
     return _SentenceTransformers(folder, spec)
-
-
-def _require(module: str, extra: str) -> None:
-    if importlib.util.find_spec(module) is None:
-        raise MissingExtra(module.replace("_", "-"), extra)
 
 
 class _OpenVINO:

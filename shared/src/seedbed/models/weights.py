@@ -10,7 +10,6 @@ The catalogue describes the models; running them is left to `engine`, `embedding
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import json
 import re
 import shutil
@@ -173,12 +172,12 @@ def _convert(sources: Sequence[Path], target: Path) -> None:
     if sources[0].suffix == ".gguf":
         gguf_to_openvino(sources[0], target)
     elif sources[0].name == "model.safetensors":
-        _require("openvino", "safetensors", "tokenizers")
+        MissingExtra.check("openvino", "safetensors", "tokenizers", extra="local")
         from seedbed.models import bert
 
         bert.convert(sources[0].parent, target)
     elif sources[0].suffix == ".pth":
-        _require("openvino", "numpy")
+        MissingExtra.check("openvino", "numpy", extra="local")
         from seedbed.models import efficientnet
 
         efficientnet.convert(sources[0], target)
@@ -193,19 +192,13 @@ def _expected_size(graph: Path) -> int:
     return max((int(offset) + int(size) for offset, size in spans), default=0)
 
 
-def _require(*modules: str) -> None:
-    for module in modules:
-        if importlib.util.find_spec(module) is None:
-            raise MissingExtra(module.replace("_", "-"), "local")
-
-
 def gguf_to_openvino(source: Path, target: Path) -> None:
     """Convert a GGUF file into OpenVINO's model, tokenizer and detokenizer in the folder `target`.
 
     OpenVINO also opens GGUF files directly, but takes twice as long. Raises RuntimeError if the
     conversion fails.
     """
-    _require("openvino_genai")
+    MissingExtra.check("openvino_genai", extra="local")
     import openvino_genai
 
     link = target / "model.gguf"
@@ -253,7 +246,7 @@ def _from_hub(model: Model, folder: Path) -> Path:
 
 
 def _download(model: Model) -> Path:
-    _require("huggingface_hub")
+    MissingExtra.check("huggingface_hub", extra="local")
     from huggingface_hub import HfApi, constants, snapshot_download
 
     where = f"{model.repo}@{model.revision or 'main'}"

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cache
 
 from multi_agent.data.link import Link
 from multi_agent.data.logical_form import Filter, Measure
 from multi_agent.data.schema import Column, ForeignKey, Schema, Table
-from multi_agent.data.words import Word, lexicon, word
+from multi_agent.data.words import Word, ignored, word
 
 AGGREGATES = ("share", "difference", "count", "sum", "avg", "min", "max", "much")
 
@@ -24,12 +23,6 @@ class NotUnderstood(Exception):
         super().__init__(problem)
         self.question = question
         self.options = tuple(options)
-
-
-@cache
-def ignored(name: str = "words") -> frozenset[str]:
-    """Words without content: articles, auxiliaries, "records"."""
-    return frozenset(lexicon()["ignored"][name].split())
 
 
 @dataclass

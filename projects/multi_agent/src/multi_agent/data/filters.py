@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from multi_agent.data.comparisons import converted
-from multi_agent.data.draft import Draft, NotUnderstood, ignored
+from multi_agent.data.draft import Draft, NotUnderstood
 from multi_agent.data.link import Link
 from multi_agent.data.logical_form import Filter
 from multi_agent.data.schema import Column, ForeignKey, Table
 from multi_agent.data.value_index import Value
-from multi_agent.data.words import UNITS
+from multi_agent.data.words import UNITS, ignored
 
 
 def resolve_values(draft: Draft) -> None:

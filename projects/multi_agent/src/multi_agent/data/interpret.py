@@ -16,13 +16,13 @@ from dataclasses import replace
 from multi_agent.data import filters
 from multi_agent.data.comparisons import add_comparisons, claim_comparisons, in_unit
 from multi_agent.data.dates import claim_duration, date_column, resolve_dates
-from multi_agent.data.draft import AGGREGATES, Draft, NotUnderstood, ignored
+from multi_agent.data.draft import AGGREGATES, Draft, NotUnderstood
 from multi_agent.data.link import Link
 from multi_agent.data.logical_form import Filter, LogicalForm
 from multi_agent.data.order import claim_order, resolve_order
 from multi_agent.data.schema import Column, Schema
 from multi_agent.data.target import resolve_target
-from multi_agent.data.words import Word
+from multi_agent.data.words import Word, ignored
 
 _PERIODS = {"year": 4, "month": 7, "day": 10}  # characters of an ISO date
 _AUXILIARIES = set("are were was is have has had did do does".split())

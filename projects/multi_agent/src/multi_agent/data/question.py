@@ -13,15 +13,16 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import cached_property
 
 from multi_agent.data.database import Database
-from multi_agent.data.draft import NotUnderstood, ignored
+from multi_agent.data.draft import NotUnderstood
 from multi_agent.data.interpret import interpret
 from multi_agent.data.link import Link, link
 from multi_agent.data.logical_form import describe
 from multi_agent.data.sql import to_sql
 from multi_agent.data.value_index import ValueIndex
-from multi_agent.data.words import Word, clauses, lexicon, tokenize, word
+from multi_agent.data.words import Word, clauses, ignored, lexicon, tokenize, word
 from seedbed.errors import BadInput
 
 _MAX_WORDS = 60
@@ -78,17 +79,23 @@ class QuestionParser:
     def coverage(self, question: str) -> float:
         """The share of the question's words of content that the database has, 0 to 1."""
         words = self._words(question)
-        ignored = set(lexicon()["ignored"]["words"].split())
         links = link(words, self._schema, self._values)
-        content = [i for i, one in enumerate(words) if one.text not in ignored]
+        content = [i for i, one in enumerate(words) if one.text not in ignored()]
         ours = {i for o in links if _is_data(o) for i in range(o.start, o.end)}
         neutral = {i for o in links if not _is_data(o) for i in range(o.start, o.end)}
         rest = [i for i in content if i not in neutral]
         return len(ours & set(rest)) / len(rest) if rest else 0.0
 
+    @cached_property
+    def _stems(self) -> frozenset[str]:
+        """Those of the names of tables and columns."""
+        return frozenset(w.stem for _, parts in self._schema.vocabulary for w in parts)
+
     def _without_context(self, question: str) -> str:
         """Only the sentences that ask or restrict: "I am writing a report. How many …?"."""
         sentences = re.split(r"(?<=[a-z]{3}[.!?])\s+", question.strip())
+        if len(sentences) < 2:
+            return question
         kept = [one for one in sentences if "?" in one or self._restricts(one)]
         return " ".join(kept or sentences)
 
@@ -101,26 +108,24 @@ class QuestionParser:
         """With the nearest word of the schema or the values for each that is linked to nothing."""
         links = link(words, self._schema, self._values)
         linked = {i for one in links for i in range(one.start, one.end)}
-        stems = {w.stem for _, parts in self._schema.vocabulary for w in parts}
-        stems |= self._values.words
+        known = self._stems | self._values.words
         result = list(words)
         for i, one in enumerate(words):
             if i not in linked and one.text not in ignored() and len(one.stem) > _SHORT:
-                near = get_close_matches(one.stem, stems, n=1, cutoff=_ALIKE)
+                near = get_close_matches(one.stem, known, n=1, cutoff=_ALIKE)
                 result[i] = word(near[0]) if near else one
         return result
 
     def _words(self, question: str) -> list[Word]:
         """The words; opposites with "not" if the database only knows the other: "inactive"."""
         words: list[Word] = []
-        stems = {w.stem for _, parts in self._schema.vocabulary for w in parts}
         for one in tokenize(clauses(question)):
-            known = one.stem in stems and one.text != "open"  # "open" is not "opened"
-            opposite = None if known or self._values.has(one) else _opposite(one, stems)
+            known = one.stem in self._stems and one.text != "open"  # "open" is not "opened"
+            opposite = None if known or self._values.has(one) else _opposite(one, self._stems)
             words += [word("not"), opposite] if opposite else [one]
-        return self._without_contrasts(words, stems)
+        return self._without_contrasts(words)
 
-    def _without_contrasts(self, words: list[Word], vocabulary_stems: set[str]) -> list[Word]:
+    def _without_contrasts(self, words: list[Word]) -> list[Word]:
         """Drop what only repeats: "tickets, not bookings", "Room A (not the annex)"."""
         parts: list[list[Word]] = [[]]
         for one in words:
@@ -130,7 +135,7 @@ class QuestionParser:
             before = [w.stem for one in kept for w in one]
             no, *rest = [w for w in part if w.text not in ignored()] or [word(",")]
             again = len(kept[-1]) == 1 and kept[-1][0].stem in before[:-1]
-            unknown = all(w.stem not in vocabulary_stems for w in rest)
+            unknown = all(w.stem not in self._stems for w in rest)
             excludes = bool(rest) and no.text in ("not", "without")
             if not excludes or not (again or (unknown and self._values.is_longer(rest, before))):
                 kept.append(part)
@@ -141,7 +146,7 @@ def _is_data(one: Link) -> bool:
     return bool(one.tables or one.columns or one.values)
 
 
-def _opposite(one: Word, stems: set[str]) -> Word | None:
+def _opposite(one: Word, stems: frozenset[str]) -> Word | None:
     """The word of the database that a word denies: active for "inactive", pass for "failed"."""
     opposites = {word(name).stem: word(other) for name, other in lexicon()["antonyms"].items()}
     rests = [one.text.removeprefix(p) for p in ("un", "in", "non") if one.text.startswith(p)]

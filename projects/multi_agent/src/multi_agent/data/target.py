@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from multi_agent.data.draft import Draft, NotUnderstood, ignored
+from multi_agent.data.draft import Draft, NotUnderstood
 from multi_agent.data.link import Link
 from multi_agent.data.logical_form import Measure
 from multi_agent.data.order import TOTALS, Order, count_of, is_summed, is_table, number_of
 from multi_agent.data.schema import Column, Table
-from multi_agent.data.words import UNITS, word
+from multi_agent.data.words import UNITS, ignored, word
 
 
 def resolve_target(

@@ -18,7 +18,7 @@ from functools import cache, cached_property
 from typing import TYPE_CHECKING
 
 from multi_agent.data.schema import Column, Table
-from multi_agent.data.words import Word, lexicon, tokenize
+from multi_agent.data.words import Word, ignored, lexicon, tokenize
 from seedbed.errors import DeadlineExceeded
 
 if TYPE_CHECKING:
@@ -92,9 +92,7 @@ class ValueIndex:
         for end in range(min(len(words), start + longest), start, -1):
             values = self._phrases.get(tuple(stems[start:end]))
             values = values or self._phrases.get(tuple(texts[start:end]), [])
-            is_common = (
-                end == start + 1 and texts[start] in _stop_words() and not words[start].capital
-            )
+            is_common = end == start + 1 and texts[start] in ignored() and not words[start].capital
             if values and not is_common:  # "all" is hardly a level
                 return end - start, values
         end = start
@@ -139,11 +137,6 @@ class ValueIndex:
                 rows = self._database.query(f"{sql} = '{quoted}' LIMIT 1", seconds=1).rows
                 values += [Value(column, row[0]) for row in rows]
         return values
-
-
-@cache
-def _stop_words() -> frozenset[str]:
-    return frozenset(lexicon()["ignored"]["words"].split())
 
 
 def _names(text: str, *, stemmed: bool = True) -> tuple[str, ...]:

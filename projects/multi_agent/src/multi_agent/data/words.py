@@ -56,6 +56,12 @@ def lexicon() -> dict[str, Any]:
     return tomllib.loads(text)
 
 
+@cache
+def ignored(name: str = "words") -> frozenset[str]:
+    """Words without content: articles, auxiliaries, "records"."""
+    return frozenset(lexicon()["ignored"][name].split())
+
+
 UNITS: dict[str, tuple[str, float]] = {
     name: (kind, factor)
     for kind, units in lexicon()["units"].items()
@@ -137,7 +143,7 @@ def name_words(name: str) -> tuple[Word, ...]:
     short = lexicon()["abbreviations"]
     pieces = [piece for part in parts for piece in _pieces(part, name.isupper())]
     parts = [part for piece in pieces for part in short.get(piece, piece).split()]
-    empty = ["of", *lexicon()["ignored"]["tables"].split()]  # "date of birth"
+    empty = {"of"} | ignored("tables")  # "date of birth"
     parts = [p for p in parts if p not in empty] or parts
     return tuple(map(word, parts or [name]))
 
