@@ -80,3 +80,10 @@ class Config(BaseSettings):
         description="Number of worker processes that `serve` starts. With 0, start workers with"
         " `agentic-workflow worker`.",
     )
+    cases_per_minute: int = Field(
+        0,
+        ge=0,
+        description="How many cases all workers together may start or continue within a minute,"
+        " for the sake of a model's rate limit; on SQLite, several workers may exceed it by a few."
+        " 0: no limit.",
+    )

@@ -27,7 +27,7 @@ def world(open_module_world: Callable[[], Any]) -> Iterator[Any]:
     world = open_module_world()
     world.desk = world.open_desk()
     launch(world.config, "worker-1", VERSION)
-    register_queue()
+    register_queue(world.config)
     world.upkeep = Upkeep(world.desk, world.queue)
     yield world
     DBOS.destroy()

@@ -35,6 +35,11 @@ from agentic_workflow.triage.amounts import find_accepted, find_amount, with_dig
         ("Am 3. und am 5. wurden je 130,00 € abgebucht, eine davon zurück.", "130.00", "EUR"),
         ("Preis 420,00 €, dazu 7,90 € Zuschlag, den ich nie gewählt habe.", "7.90", "EUR"),
         ("La remise de 20 € n'y est pas : remboursez-moi 20 € de remise.", "20", "EUR"),
+        ("Six cups at 9 €, together 54 €. Two broke: the 18 € I want back.", "18", "EUR"),
+        ("Bike 890 €, lock 45 €, both fine. I return the bike: 890 € back please.", "890", "EUR"),
+        ("Six bowls at 18 € each. Please refund me the two that broke.", "36", "EUR"),
+        ("J'ai renvoyé les tasses, 30 € pièce. Merci de rembourser les quatre.", "120", "EUR"),
+        ("The radio was 27 euros. Give me back the debit of 33.40 as well.", "33.40", None),
     ],
 )
 def test_amount_is_the_sum_asked_for(text: str, value: str, currency: str | None) -> None:

@@ -65,7 +65,7 @@ def run_worker(
     queue = CaseQueue(config)
     desk = open_desk(config, settings, queue, executor_id)
     launch(config, executor_id, version or VERSION)
-    register_queue()
+    register_queue(config)
     if version is None:
         DBOS.set_latest_application_version(VERSION)
         schedule_upkeep(desk, queue)

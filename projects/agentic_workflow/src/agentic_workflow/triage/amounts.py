@@ -53,7 +53,7 @@ def find_amount(text: str, *, claim: bool) -> Amount | None:
     """
     text = with_digits(plain(text))
     parts = clauses(text)
-    amounts = [a for c in parts for a in _amounts(c, _MONEY)]
+    amounts = [a for c in parts for a in _amounts(c, _MONEY) or _asked_bare(c)]
     amounts = amounts or [a for c in parts for a in _amounts(c, _BARE)]
     likely = [a for a in amounts if a.score >= (-2 if claim else 1)]
     if claim and not likely and has("ask back", text):  # a discount that was not deducted
@@ -61,8 +61,10 @@ def find_amount(text: str, *, claim: bool) -> Amount | None:
     if not likely:
         return None
     best = max(likely, key=lambda a: (a.difference, a.score))
+    if best.difference or _names_the_sum(best, amounts):
+        return best
     value = _computed(text, amounts) or _added(text, likely, best.score)
-    return replace(best, value=value) if value and not best.difference else best
+    return replace(best, value=value) if value else best
 
 
 def find_accepted(acceptance: str, quoted: str) -> Amount | None:
@@ -80,30 +82,51 @@ def _computed(text: str, amounts: Sequence[Amount]) -> Decimal | None:
     """Half of a price, several at a price each, a difference, or the total the mail names."""
     values = sorted({a.value for a in amounts})
     one = has("charged twice", text) or has("one of two", text)
+    asked = [n for c in clauses(text) if has("ask back", c) for n in _counts(c)]
     for amount in amounts:
         before, around = amount.clause[: amount.start], amount.clause[max(0, amount.start - 12) :]
-        counts = [] if one else _counts(before)
         if has("half", before[-45:]):
             return amount.value / 2
-        if counts and len(values) == 1 and has("each", around[:45]):
-            return amount.value * counts[0]
-        if total := next((n * amount.value for n in counts if n * amount.value in values), None):
+        # "Six cups at 9 € each. Please refund the two broken ones.", "I returned four; 30 € each."
+        each = has("each", around[:45])
+        counts = (each and asked) or _counts(before) or (_counts(text) if each else [])
+        totals = [] if one else [count * amount.value for count in counts]
+        if total := next((total for total in totals if total in values), None):
             return total
+        if totals and each and (asked or len(values) == 1):
+            return totals[0]
     if has("difference", text) or has("remaining", text):
         rest = {x - y: {x, y} for x in values for y in values if y < x and x - y in values}
         for amount in reversed(amounts):  # the difference is named last
             if amount.value not in rest.get(amount.value, {amount.value}):
                 return amount.value
     if has("difference", text):
-        return values[1] - values[0] if len(values) == 2 else None
+        between = values[1] - values[0] if len(values) == 2 else None
+        return None if between in values else between
     return values[-1] if len(values) > 2 and sum(values) == 2 * values[-1] else None
+
+
+def _asked_bare(clause: str) -> list[Amount]:
+    """Sums without a currency in a clause that asks for them ("refund me the 33.40")."""
+    return _amounts(clause, _BARE) if has("ask back", clause) else []
+
+
+def _names_the_sum(best: Amount, amounts: Sequence[Amount]) -> bool:
+    """Whether a clause asks for this sum alone, so that nothing is to be computed from others."""
+    alone = [a for a in amounts if a.clause == best.clause] == [best]
+    relative = ("both", "each", "half", "difference", "remaining", "one of two", "charged twice")
+    direct = has("ask back", best.clause) and not any(has(name, best.clause) for name in relative)
+    totals = {count * best.value for count in _counts(best.clause[: best.start])}
+    return alone and direct and totals.isdisjoint(a.value for a in amounts)
 
 
 def _counts(text: str) -> list[int]:
     numbers = tables("grammar.toml")["numbers"]
     names = {name: n for n in range(2, 10) for name in [str(n), *numbers[str(n)]]}
     names |= dict.fromkeys(tables("grammar.toml")["pair"]["words"], 2)
-    parts = re.findall(r"(?<![\w.,])[^\W_]+(?!\w|[.,]\d|\.$|\. )", text.replace("2x", "2 x"))
+    parts = re.findall(
+        r"(?<![\w.,])(?:[^\W\d_]+(?!\w)|[^\W_]+(?!\w|[.,]\d|\.$|\. ))", text.replace("2x", "2 x")
+    )
     return [names[word] for word in parts if word in names]
 
 

@@ -40,12 +40,14 @@ class Signals:
     danger: str = ""
     misuse: str = ""  # another person uses the account
     twice: str = ""  # charged twice
+    dunned: str = ""  # the shop asks for a payment
     unasked: str = ""  # disputes a charge for something not chosen
     accepted: str = ""  # accepts a sum that the quoted thread offers
     refused: str = ""  # wants no refund
     claim: str = ""  # a sum that may be asked for
     scam: str = ""  # wants bank details, passwords or bitcoins
     praise: str = ""  # thanks, and asks for nothing
+    enquiry: str = ""  # says that it is a general one, or that nothing was bought
     goods: str = ""  # money back, and goods returned, broken or cancelled
 
     @property
@@ -68,7 +70,18 @@ def open_text(mail: Mail) -> str:
     parts = clauses(plain(own_text(mail)))
     doubts = [part for part in parts if has("not", part) or has("hearsay", part)]
     open_parts = [part for part in parts if part in doubts or not has("past refund", part)]
-    return "\n\n".join(part for part in open_parts if not has("refuses refund", part))
+    # "I want no refund of the postage, I want the 40 euros back": the second half is left.
+    rests = [matcher("refuses refund").sub(" ", part) for part in open_parts]
+    pairs = zip(open_parts, rests, strict=True)
+    return "\n\n".join(rest for part, rest in pairs if rest == part or has("ask back", rest))
+
+
+def asks_money(text: str) -> bool:
+    """Whether plain text asks for money or disputes a charge; else its sums are only mentioned."""
+    names = ("ask back", "topic goods", "charged twice", "unasked")
+    return any(has(name, text) for name in names) or (
+        has("dispute", text) and has("contested", text)
+    )
 
 
 def read_signals(mail: Mail) -> Signals:
@@ -76,22 +89,28 @@ def read_signals(mail: Mail) -> Signals:
     text = plain(own_text(mail))
     parts = sentences(text)
     open_parts = open_text(mail)
-    amount = find_amount(open_parts, claim=True)
+    refused = next((p for p in parts if has("refuses refund", p)), "")
+    amount = None
+    if has("ask back", open_parts) or not refused:
+        amount = find_amount(open_parts, claim=asks_money(open_parts))
     goods = matcher("topic goods").search(open_parts) if has("ask back", open_parts) else None
     accepted = "" if amount else _accepted(mail, parts)
-    asks = accepted or "?" in text or has("request", text) or has("problem", text) or amount
+    asks = (has("request", text) or has("problem", text)) and not has("only thanks", text)
+    asks = asks or "?" in text or accepted or amount
     return Signals(
         legal=next((p for p in parts if _is_threat(p)), ""),
         deletion=next((p for p in parts if _asks_deletion(p)), ""),
         danger=next((p for p in parts if _is_danger(p)), ""),
         misuse=next((p for p in parts if has("misuse", p)), ""),
         twice=next((p for p in parts if has("charged twice", p)), ""),
+        dunned=next((p for p in parts if has("dunned", p)), ""),
         unasked=next((p for p in parts if amount and has("unasked", p)), ""),
         accepted=accepted,
         scam=next((p for p in parts if has("scam", p)), ""),
-        refused=next((p for p in parts if has("refuses refund", p)), ""),
+        refused=refused,
         claim=amount.clause if amount else "",
         praise="" if asks else next((p for p in parts if has("thanks", p) or has("praise", p)), ""),
+        enquiry=next((p for p in parts if has("general enquiry", p)), ""),
         goods=goods[0] if goods else "",
     )
 
@@ -126,9 +145,12 @@ def _amount(mail: Mail, category: Category, signals: Signals) -> Amount | None:
         return find_accepted(signals.accepted, mail.quoted)
     text = open_text(mail)
     contested = signals.twice or signals.unasked or has("contested", text) or has("ask back", text)
-    if has("document", text) and not contested:
+    back = has("ask back", "\n".join(c for c in clauses(text) if not has("right sum", c)))
+    if (has("document", text) and not contested) or (has("right sum", text) and not back):
         return None
-    return find_amount(text, claim=category in ("refund", "billing") or has("ask back", text))
+    if signals.refused and not back and category != "billing":
+        return None
+    return find_amount(text, claim=category in ("refund", "billing") or back)
 
 
 def _accepted(mail: Mail, parts: list[str]) -> str:
@@ -200,21 +222,24 @@ def _priority(
         return "high", stranger[0]
     if due := _due_soon(text, category, mail.sent_at.date() if mail.sent_at else None):
         return "high", due
-    calm = not order_id and not has("problem", text) and category not in ("account", "complaint")
+    calm = not order_id and not has("problem", text) and has("enquiry", text)
     change = order_id and ("?" in text or has("request", text))
-    if (category == "other" and not change) or signals.praise or (calm and has("enquiry", text)):
+    if (category == "other" and not change) or (category == "shipping" and calm):
         return "low", "general enquiry or thanks"
     return "normal", ""
 
 
 def _due_soon(text: str, category: Category, sent: date | None) -> str:
     """The clause with a date in the three days after `sent` that the sender would miss."""
-    urgent = has("deadline", text) or (category == "shipping" and has("problem", text))
-    for clause in clauses(text):
-        near = has("near", clause) or (sent is not None and _names_day(clause, sent))
-        past = has("past", clause) and not has("not", clause)
-        if near and not past and urgent:
-            return clause
+    late = category == "shipping" and has("problem", text)
+    parts = sentences(text)
+    for number, sentence in enumerate(parts):
+        around = " ".join(parts[max(0, number - 2) : number + 3])
+        for clause in clauses(sentence) if late or has("deadline", around) else []:
+            near = has("near", clause) or (sent is not None and _names_day(clause, sent))
+            past = has("past", clause) and not has("not", clause)
+            if near and not past:
+                return clause
     return ""
 
 

@@ -76,7 +76,8 @@ def _digits(match: re.Match[str]) -> str:
 def _certainty(match: re.Match[str], before: str, after: str, *, listed: bool) -> float:
     """How certain the words next to a number make that it is an order's; 0 if it is not."""
     mark, digits, number = (match["mark"] or "").strip(" -_/"), match["digits"], _digits(match)
-    if len(number) < 3 + (number != digits) or re.match(rf"\s?{words('unit')}(?!\w)", after):
+    sum_or_size = re.match(rf",-|\.-|\s?{words('unit')}(?!\w)", after)
+    if len(number) < 3 + (number != digits) or sum_or_size:
         return 0.0
     if _KEYED.search(before):
         return 4.0

@@ -18,7 +18,14 @@ from langchain_core.language_models import BaseChatModel
 
 from agentic_workflow.store.case import Category, Mail, Screening, Triage
 from agentic_workflow.triage.classifier import Classifier
-from agentic_workflow.triage.fields import Signals, open_text, own_text, read_fields, read_signals
+from agentic_workflow.triage.fields import (
+    Signals,
+    asks_money,
+    open_text,
+    own_text,
+    read_fields,
+    read_signals,
+)
 from agentic_workflow.triage.orders import find_order
 from agentic_workflow.triage.reader import find_reader
 from agentic_workflow.triage.words import has, plain
@@ -64,7 +71,7 @@ class Triager:
         odds = self._classifier.probabilities(mail, signals)
         # A refund is money asked back; who names an order, and wants no password, is a customer.
         text, back = open_text(mail), bool(signals.claim or signals.accepted)
-        back = back or has("topic goods", text) or has("ask back", text)
+        back = back or asks_money(text)
         known = not signals.scam and find_order(mail.text, mail.subject, mail.quoted)
         names = (*signals.names, *(["order"] * bool(known)), *(["no money"] * (not back)))
         for name in names:
