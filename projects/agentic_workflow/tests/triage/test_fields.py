@@ -36,6 +36,8 @@ def read(text: str, category: Category = "refund", subject: str = "", quoted: st
         ("I don't want to send it back, please refund 150 EUR.", True),
         ("Noch immer kein Geld zurück, nur Ausreden. 150 EUR!", True),
         ("The 140 EUR I would like to see returned to me.", True),
+        ("Two lines of 140 EUR. Please return the second 140 EUR.", True),
+        ("You took 140 EUR two times, give me one of the 140 back.", True),
         ("Ich will das nicht länger hinnehmen, erstatten Sie die 150 Euro.", True),
         ("Send me the invoice. You charged 189 EUR twice.", True),
         ("I do not want a refund of the 249 €, only a new charger.", False),
@@ -55,6 +57,7 @@ def test_approval_is_needed_above_the_limit(text: str, approval: bool) -> None:
         ("Comment faire pour clôturer mon espace client ?", True),
         ("Borren todo lo que tengan sobre mí, cuenta incluida.", True),
         ("I request erasure under Article 17.", True),
+        ("I ask you to delete her account together with the saved cards.", True),
         ("Please do not delete my account.", False),
         ("Bitte löschen Sie mein Konto nicht.", False),
         ("Why was my account deleted?", False),
@@ -170,6 +173,7 @@ def test_past_refund_is_not_asked_for() -> None:
         ("Zwei Lampen zu 75 €: der Betrag stimmt, nur der Name ist falsch.", "billing"),
         ("Budget is about 900 euros. Do you have a discount for clubs?", "other"),
         ("¿Si yo pagué 40 €, dónde está el paquete?", "shipping"),
+        ("The camp site, 312 EUR, is non-refundable. Where is the tent?", "shipping"),
     ],
 )
 def test_sum_that_is_not_asked_for_does_not_count(text: str, category: Category) -> None:

@@ -95,8 +95,8 @@ def read_signals(mail: Mail) -> Signals:
         amount = find_amount(open_parts, claim=asks_money(open_parts))
     goods = matcher("topic goods").search(open_parts) if has("ask back", open_parts) else None
     accepted = "" if amount else _accepted(mail, parts)
-    asks = (has("request", text) or has("problem", text)) and not has("only thanks", text)
-    asks = asks or "?" in text or accepted or amount
+    wants = (has("request", text) or has("problem", text)) and not has("only thanks", text)
+    asks = wants or "?" in text or accepted or amount
     return Signals(
         legal=next((p for p in parts if _is_threat(p)), ""),
         deletion=next((p for p in parts if _asks_deletion(p)), ""),
@@ -143,10 +143,10 @@ def read_fields(mail: Mail, category: Category, signals: Signals) -> Triage:
 def _amount(mail: Mail, category: Category, signals: Signals) -> Amount | None:
     if signals.accepted:
         return find_accepted(signals.accepted, mail.quoted)
-    text = open_text(mail)
-    contested = signals.twice or signals.unasked or has("contested", text) or has("ask back", text)
-    back = has("ask back", "\n".join(c for c in clauses(text) if not has("right sum", c)))
-    if (has("document", text) and not contested) or (has("right sum", text) and not back):
+    text = "\n\n".join(c for c in clauses(open_text(mail)) if not has("right sum", c))
+    back = has("ask back", text)
+    contested = back or signals.twice or signals.unasked or has("contested", text)
+    if has("document", text) and not contested:
         return None
     if signals.refused and not back and category != "billing":
         return None
@@ -194,7 +194,8 @@ def _asks_deletion(sentence: str) -> bool:
     for match in _DELETION.finditer(sentence):
         gap = match["gap"] or match["gap2"] or ""
         before, after = sentence[: match.start()], sentence[match.end() :]
-        inside = _INSIDE.search(gap) or _INSIDE.search(before)
+        # "the card from my account", "in my account … the card"; not "to delete my account"
+        inside = _INSIDE.search(gap if match["gap"] is not None else before)
         part = has("minor object", sentence if inside else gap + before[-35:])
         # "Ihr Konto wird gelöscht": a shop, or who pretends to be one, speaks to its customer.
         yours = match["gap2"] is not None and has("your", before[-6:].strip())

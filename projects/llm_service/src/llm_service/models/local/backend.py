@@ -28,7 +28,7 @@ from llm_service.request import Ask, Delta, Embedded, Event, Finish, Load, Usage
 from seedbed.errors import Busy, SeedbedError, Unavailable
 
 log = logging.getLogger(__name__)
-START_SECONDS = 120.0  # a large model is converted at its first start
+START_SECONDS = 600.0  # a large model is converted at its first start, on a busy machine
 STOP_SECONDS = 5.0
 RETRY_SECONDS = 10.0
 _unsupported = {"chat": chat.unsupported, "text": completions.unsupported}
