@@ -195,13 +195,14 @@ def test_effect_in_doubt_is_listed_and_resolved_once(client: TestClient, actions
     key = "m/14+x@example.com:reply:1"
     effect(actions, case_id, key, "in_doubt")
     actions.store.update(case_id, status="in_doubt")
-    assert [row["key"] for row in client.get("/v1/effects").json()] == [key]
+    assert key in [row["key"] for row in client.get("/v1/effects").json()]
     assert case_id in [case["id"] for case in client.get("/v1/inbox").json()["in_doubt"]]
     url = f"/v1/effects/{key}/resolve"
     answer = client.post(url, json={"happened": True})
     assert answer.json() == {"id": case_id, "status": "approved"}
     assert client.post(url, json={"happened": False}).status_code == 409
-    assert client.get("/v1/effects", params={"status": "done"}).json()[0]["key"] == key
+    done = client.get("/v1/effects", params={"status": "done"}).json()
+    assert key in [row["key"] for row in done]
     assert f"{case_id}-1" in actions.queue.states([f"{case_id}-1"])
 
 

@@ -264,3 +264,20 @@ def test_databases_with_the_same_tables_do_not_mix_up_their_columns(tmp_path, or
         heaviest, longest = map(parser.parse, ["the heaviest raft?", "the longest raft?"])
         assert bool(heaviest.sql) == (name == "rafts")
         assert bool(longest.sql) == (name == "other rafts")
+
+
+def test_rows_are_those_of_the_only_table_or_the_user_says_of_which(tmp_path, clinic) -> None:
+    path = tmp_path / "plants.sqlite"
+    with sqlite3.connect(path) as connection:
+        connection.executescript(
+            "CREATE TABLE plants (name, height_cm); INSERT INTO plants VALUES ('fern', 30)"
+        )
+    connection.close()
+    with open_database(path) as plants:
+        parse = QuestionParser(plants).parse("How many rows are there?")
+        assert plants.query(parse.sql).rows == ((1,),)
+    several = QuestionParser(clinic).parse("How many rows are there?")
+    assert several.question == "Which table?"
+    assert "How many patients are there?" in several.options
+    parse = QuestionParser(clinic).parse("How many rows are in drugs?")
+    assert clinic.query(parse.sql).rows == ((3,),)

@@ -16,6 +16,9 @@ from multi_agent.data.words import Word, ignored, word
 AGGREGATES = ("share", "difference", "count", "sum", "avg", "min", "max", "much")
 
 
+NO_TABLE = "I don't know which table the question is about."
+
+
 class NotUnderstood(Exception):
     """Why a question has no logical form; `question` and `options` if the user can decide."""
 
@@ -51,7 +54,7 @@ class Draft:
     def subject(self) -> Table:
         """The table whose rows are asked for."""
         if self._subject is None:
-            raise NotUnderstood("I don't know which table the question is about.")
+            raise NotUnderstood(NO_TABLE)
         return self._subject
 
     @subject.setter

@@ -16,7 +16,7 @@ from difflib import get_close_matches
 from functools import cached_property
 
 from multi_agent.data.database import Database
-from multi_agent.data.draft import NotUnderstood
+from multi_agent.data.draft import NO_TABLE, NotUnderstood
 from multi_agent.data.interpret import interpret
 from multi_agent.data.link import Link, link
 from multi_agent.data.logical_form import describe
@@ -26,6 +26,7 @@ from multi_agent.data.words import Word, clauses, ignored, lexicon, tokenize, wo
 from seedbed.errors import BadInput
 
 _MAX_WORDS = 60
+_ROWS = frozenset(("row", "rows", "record", "records", "entry", "entries"))
 _SHORT, _ALIKE = 4, 0.85  # characters of a word, likeness of another, from which it is a misprint
 
 
@@ -60,6 +61,11 @@ class QuestionParser:
             return Parse(
                 problem="The question is empty." if not words else "The question is too long."
             )
+        if self._counts_unnamed_rows(words):
+            # Of several tables, the user decides.
+            names = [" ".join(w.text for w in t.words) for t in self._schema.tables]
+            options = tuple(f"How many {name} are there?" for name in names)
+            return Parse(problem=NO_TABLE, question="Which table?", options=options)
         parse = self._parse(words)
         corrected = self._corrected(words) if parse.problem else words
         again = self._parse(corrected) if corrected != words else parse
@@ -91,6 +97,13 @@ class QuestionParser:
         """Those of the names of tables and columns."""
         return frozenset(w.stem for _, parts in self._schema.vocabulary for w in parts)
 
+    def _counts_unnamed_rows(self, words: list[Word]) -> bool:
+        """Whether all that a question counts are rows: "How many records are there?"."""
+        texts = {w.text for w in words}
+        named = texts - (ignored() - _ROWS) - {"how", "many", "number", "count"}
+        counts = not texts.isdisjoint(("many", "number", "count"))
+        return counts and bool(named) and named <= _ROWS - self._stems
+
     def _without_context(self, question: str) -> str:
         """Only the sentences that ask or restrict: "I am writing a report. How many …?"."""
         sentences = re.split(r"(?<=[a-z]{3}[.!?])\s+", question.strip())
@@ -119,7 +132,11 @@ class QuestionParser:
     def _words(self, question: str) -> list[Word]:
         """The words; opposites with "not" if the database only knows the other: "inactive"."""
         words: list[Word] = []
+        tables = self._schema.tables
         for one in tokenize(clauses(question)):
+            if one.text in _ROWS and len(tables) == 1 and one.stem not in self._stems:
+                words += tables[0].words
+                continue
             known = one.stem in self._stems and one.text != "open"  # "open" is not "opened"
             opposite = None if known or self._values.has(one) else _opposite(one, self._stems)
             words += [word("not"), opposite] if opposite else [one]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from multi_agent.data.draft import Draft, NotUnderstood
+from multi_agent.data.draft import NO_TABLE, Draft, NotUnderstood
 from multi_agent.data.link import Link
 from multi_agent.data.logical_form import Measure
 from multi_agent.data.order import TOTALS, Order, count_of, is_summed, is_table, number_of
@@ -154,7 +154,7 @@ def _resolve_without_target(
         draft.subject = _person(draft, tables)
         return
     if not tables:
-        raise NotUnderstood("I don't know which table the question is about.")
+        raise NotUnderstood(NO_TABLE)
     draft.subject = tables[0]
     if kind == "when":
         verb = next((o for o in links if draft.is_item(o) and draft.dated(o)), None)
