@@ -254,7 +254,7 @@ def test_unknown_run_is_not_found(client: TestClient, method: str, path: str) ->
 
 @pytest.mark.parametrize("last", ["-1", "x", str(2**31), "9" * 30])
 def test_bad_last_event_id_is_bad_input(client: TestClient, clerk_team: Any, last: str) -> None:
-    run = clerk_team.team.store.runs(1)[0].id
+    run = solve(client, clerk_team.team, "What is 2 + 2?")["id"]
     answer = client.get(f"/v1/runs/{run}/events", headers={"Last-Event-ID": last})
     assert answer.status_code == 400
 
