@@ -1,5 +1,6 @@
 """Errors, output and progress of command lines."""
 
+import gc
 import io
 import os
 import pty
@@ -194,3 +195,10 @@ def test_command_line_names_the_program_as_the_shell_finds_it(tmp_path: Path) ->
     assert printed(programs.parent, "/usr/bin") == "bin/my-tool run 'a b'"
     assert printed(Path(__file__).parent, "/usr/bin") == f"{programs}/my-tool run 'a b'"
     assert printed(tmp_path, f"{programs}:/usr/bin") == "my-tool run 'a b'"
+
+
+def test_collector_goes_on_after_a_start_that_fails() -> None:
+    with pytest.raises(ValueError, match="port"), cli.collector_paused():
+        assert not gc.isenabled()
+        raise ValueError("port")
+    assert gc.isenabled()

@@ -15,6 +15,7 @@ stderr, so that output can be piped.
 
 from __future__ import annotations
 
+import gc
 import json
 import re
 import shlex
@@ -161,6 +162,24 @@ class Progress(Protocol):
 
     def print(self, line: str) -> None:
         """Print a line that remains, above the bar."""
+
+
+@contextmanager
+def collector_paused() -> Iterator[None]:
+    """Start a server without Python's garbage collector, which takes a tenth of the start.
+
+    What the start leaves in memory is exempt from collections for good. After an error, collecting
+    goes on as before.
+
+    >>> with collector_paused():
+    ...     app = create_app("A server.")
+    """
+    gc.disable()
+    try:
+        yield
+        gc.freeze()
+    finally:
+        gc.enable()
 
 
 @contextmanager

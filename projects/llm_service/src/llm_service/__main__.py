@@ -8,7 +8,6 @@ llm-service bench --url http://127.0.0.1:8004/v1 --concurrency 1,8,16,32
 
 from __future__ import annotations
 
-import gc
 import json
 from datetime import datetime
 from pathlib import Path
@@ -84,22 +83,20 @@ def serve(
     model: Model = None,
 ) -> None:
     """Serve the API, the status page and the playground."""
-    gc.disable()  # a tenth of the start is spent collecting what imports keep
-    from llm_service.models.local import start_worker
+    with cli.collector_paused():
+        from llm_service.models.local import start_worker
 
-    early = start_worker.spawn()
-    config, settings = read_settings(model, models=models)
-    if spec := start_worker.default_spec(config.models, settings.model):
-        early.tell(start_worker.order_of(spec, config.max_running, config.max_queue))
-        start_worker.keep(early)
-    else:
-        early.end()
-    from llm_service.web.app import create
-    from seedbed.server import service
+        early = start_worker.spawn()
+        config, settings = read_settings(model, models=models)
+        if spec := start_worker.default_spec(config.models, settings.model):
+            early.tell(start_worker.order_of(spec, config.max_running, config.max_queue))
+            start_worker.keep(early)
+        else:
+            early.end()
+        from llm_service.web.app import create
+        from seedbed.server import service
 
-    served = create(config, settings)
-    gc.enable()
-    gc.freeze()
+        served = create(config, settings)
 
     def say(port: int) -> None:
         typer.echo(f"API: http://{host}:{port}/v1  Status page: http://{host}:{port}", err=True)

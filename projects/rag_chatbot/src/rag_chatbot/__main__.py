@@ -11,7 +11,6 @@ imports are inside the commands, so that `--help` is quick.
 
 from __future__ import annotations
 
-import gc
 import json
 import os
 from pathlib import Path
@@ -197,17 +196,15 @@ def serve(
     model: Model = None,
 ) -> None:
     """Serve the web page and the HTTP API."""
-    gc.disable()  # the collector takes a tenth of the start, and imports leave no garbage
-    chatbot = open_chatbot(model)
-    if paths:
-        _ingest(chatbot, paths, collection)
+    with cli.collector_paused():
+        chatbot = open_chatbot(model)
+        if paths:
+            _ingest(chatbot, paths, collection)
 
-    from rag_chatbot.talk.api import create_app
-    from seedbed.server import service
+        from rag_chatbot.talk.api import create_app
+        from seedbed.server import service
 
-    served = create_app(chatbot)
-    gc.enable()
-    gc.freeze()
+        served = create_app(chatbot)
     typer.echo(f"Ask on http://{host}:{port}", err=True)
     service.serve(served, port=port, host=host)
 
