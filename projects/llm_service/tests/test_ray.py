@@ -264,6 +264,10 @@ class TestBackend:
         with pytest.raises(Unavailable, match="died in the middle of the answer"):
             await read(handle, chat())
 
+    async def test_nothing_is_sent_after_the_usage(self) -> None:
+        handle = Handle(Response([Delta("one")], END, died()))
+        assert await read(handle, chat()) == [Delta("one"), *END]
+
     async def test_tool_calls_are_not_sent_twice(self) -> None:
         begun = Delta(tool_calls=[{"index": 0}])
         handle = Handle(Response([begun], died()), Response([begun], END))

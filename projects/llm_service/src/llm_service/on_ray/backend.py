@@ -92,6 +92,8 @@ class RayBackend:
                         yield event
                     return
             except ReplicaLost:
+                if sent.complete:  # only the end of the connection was lost
+                    return
                 self._note_loss(attempt)
 
     async def _answered(self, once: Callable[[], Awaitable[T]]) -> T:
@@ -152,6 +154,7 @@ class Sent:
         self._text: dict[int, str] = defaultdict(str)  # by choice
         self._finished: set[int] = set()
         self._only_text = True
+        self.complete = False
 
     async def rest(self, events: AsyncIterator[Event]) -> AsyncGenerator[Event, None]:
         """The events of a run without what was sent; raises Unavailable where it differs."""
@@ -176,6 +179,8 @@ class Sent:
                 self._text[event.index] += event.text
                 if event.tool_calls or event.logprobs or event.extra:
                     self._only_text = False  # their parts can't be matched to a second run's
+            else:  # the usage, with which an answer ends
+                self.complete = True
             yield event
 
     def _differs(self) -> Unavailable:
