@@ -104,7 +104,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     disk.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(disk)]
     if not shutil.which("mount") or subprocess.run(mount, capture_output=True).returncode:
-        pytest.skip("this system lets nobody mount a disk of their own")
+        pytest.skip("this system does not let users mount a filesystem")
     yield disk
     subprocess.run(["umount", "--lazy", str(disk)], check=True)  # weights may still be mapped
 

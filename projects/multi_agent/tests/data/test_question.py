@@ -266,7 +266,7 @@ def test_databases_with_the_same_tables_do_not_mix_up_their_columns(tmp_path, or
         assert bool(longest.sql) == (name == "other rafts")
 
 
-def test_rows_are_those_of_the_only_table_or_the_user_says_of_which(tmp_path, clinic) -> None:
+def test_rows_are_counted_in_the_only_table_else_the_user_is_asked_which(tmp_path, clinic) -> None:
     path = tmp_path / "plants.sqlite"
     with sqlite3.connect(path) as connection:
         connection.executescript(

@@ -213,7 +213,7 @@ def _absolute(config: Config) -> Config:
 def _ray() -> tuple[Any, Any]:
     """The packages `ray` and `ray.serve`, with Ray's reports of its use to its makers off."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    # Ray's own 15 lets every other program of a busy machine go first.
+    # At Ray's default of 15, models get no time on a busy machine: all other programs go first.
     os.environ.setdefault("RAY_worker_niceness", "0")
     try:
         import ray
