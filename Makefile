@@ -54,7 +54,7 @@ comma := ,
 empty :=
 AVAILABLE := $(subst $(empty) $(empty),$(comma) ,$(NAMES))
 # The folder of the project with this name; for any other name one line and exit 2.
-folder = $(if $(filter $1,$(NAMES)),$(project-$1),$(error Unknown project "$1". Available projects: $(AVAILABLE).))
+folder = $(if $(filter $1,$(NAMES)),$(project-$1),$(error Unknown project "$1". Available projects: $(AVAILABLE)))
 command = $(BIN)/$(subst _,-,$(call folder,$1))
 
 include tools/install.mk

@@ -205,9 +205,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if "--json" in words:
         print(json.dumps([asdict(finding) for finding in findings], indent=2))
     else:
+        width = max(len(finding.topic) for finding in findings)
         for finding in findings:
             fix = f"   → {finding.fix}" if finding.fix else ""
-            print(f"{finding.mark} {finding.topic:13} {finding.text}{fix}")
+            print(f"{finding.mark} {finding.topic:{width}} {finding.text}{fix}")
     return 0 if all(finding.ok for finding in findings) else 1
 
 

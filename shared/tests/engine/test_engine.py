@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import logging
 import threading
 import time
 from contextlib import closing, contextmanager
@@ -254,7 +255,14 @@ def test_sampling_out_of_range_is_bad_input(values):
         Sampling(**values)
 
 
+@pytest.fixture
+def unlogged(caplog):
+    """The failure is not logged: a record kept by pytest would keep the failed pipeline, too."""
+    caplog.set_level(logging.CRITICAL, "seedbed.engine.engine")
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("unlogged")
 def test_failing_step_fails_its_requests_and_reopens_the_pipeline(engine, prompt):
     expected = engine.submit(prompt, Sampling(max_new_tokens=8)).result().text
     restarts = engine.stats()["restarts"]
@@ -269,6 +277,7 @@ def test_failing_step_fails_its_requests_and_reopens_the_pipeline(engine, prompt
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("unlogged")
 def test_engine_recovers_from_an_invalid_regex(engine, prompt):
     with pytest.raises(SeedbedError):
         engine.submit(prompt, Sampling(max_new_tokens=8, regex="([")).result()
@@ -316,6 +325,17 @@ def test_drain_completes_running_requests_and_refuses_new_ones(engine, engines, 
     assert generation.result(30).completion_tokens == 40  # `close` would have failed it
     with pytest.raises(Unavailable, match="closed"):
         engine.submit(prompt)
+
+
+@pytest.mark.slow
+def test_close_during_an_answer_leaves_nothing_in_the_pipeline(engine, engines, prompt, capfd):
+    engines.remove(engine)
+    generation = engine.submit(prompt, LONG)
+    next(iter(generation))
+    engine.close()
+    with pytest.raises(Unavailable, match="closed"):
+        generation.result()
+    assert "leaked" not in "".join(capfd.readouterr())  # OpenVINO's word
 
 
 @pytest.mark.slow

@@ -223,6 +223,8 @@ class Engine:
             Unavailable("The model was closed.", hint="Send the request to another server.")
         )
         self.after_step()
+        if self._pipeline is not None and self._pipeline.has_non_finished_requests():
+            self._pipeline.step()  # frees what was cancelled, or OpenVINO prints that it leaked
         self._pipeline = None
 
     def _wait_for_work(self) -> bool:
@@ -306,6 +308,8 @@ class Engine:
             failure = SeedbedError(
                 f"The model failed while generating: {reason}", hint="Send the request again."
             )
+            for request in self._running:
+                request.handle = None  # not to be cancelled: its pipeline is gone
             self._fail(list(self._running), failure)
         self._pipeline = None
         self._counts["restarts"] += 1
@@ -315,7 +319,6 @@ class Engine:
 
     def _fail(self, requests: Sequence[Request], error: SeedbedError) -> None:
         for request in requests:
-            request.handle = None  # not to be cancelled: its pipeline is gone
             self._remove(request)
             self._counts["failed"] += 1
             request.end_with(error)
