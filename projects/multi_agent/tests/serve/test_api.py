@@ -311,6 +311,7 @@ def test_terminal_prints_a_run_its_events_and_a_list(clerk_team: Any) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:Do not use the `random` module")  # runs do, in their threads
 def test_api_accepts_every_request_its_schema_allows(client: TestClient) -> None:
     document = client.get("/openapi.json").json()
     schema = schemathesis.openapi.from_dict(document).include(path_regex="^/v1/")
