@@ -1,11 +1,13 @@
 """Hooks for every test run.
 
-The longest files start first; `own_process` tests run in a pytest of their own; missing programs
-are summarised; a run fails if a test leaves a process behind.
+The longest files start first; `own_process` tests run in a pytest of their own; freed memory is
+given back; missing programs are summarised; a run fails if a test leaves a process behind.
 """
 
 from __future__ import annotations
 
+import ctypes
+import gc
 import os
 import subprocess
 import sys
@@ -18,6 +20,7 @@ import pytest
 # Set in the environment of this process, and inherited by every process it starts.
 MARK = "SEEDBED_TEST_RUN"
 INSIDE = "SEEDBED_TEST_OWN_PROCESS"
+MUCH_MEMORY = 1_000_000_000  # bytes
 # Python's own helpers, which end together with the process that started them.
 HELPERS = ("multiprocessing.resource_tracker", "multiprocessing.forkserver", "loky.backend")
 # Files to start with: at the end, one of them would keep a single process busy.
@@ -57,6 +60,20 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     if done.returncode != pytest.ExitCode.OK:
         pytest.fail(done.stdout + done.stderr, pytrace=False)
     return True
+
+
+@pytest.hookimpl(trylast=True)  # the fixtures of the file have ended by then
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """Give freed memory back to the system after a file.
+
+    A training lets glibc keep all that it frees, for as long as the process lives.
+    """
+    if nextitem is not None and nextitem.path == item.path:
+        return
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # other C libraries have none
+    if trim and psutil.Process().memory_info().rss > MUCH_MEMORY:
+        gc.collect()
+        trim(0)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
