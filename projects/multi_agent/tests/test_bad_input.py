@@ -296,16 +296,22 @@ PASSAGE = {
     "score": 1.0,
 }
 ROWS = {"columns": ["n"], "rows": [[7]], "truncated": False}
-LIES = {"calculate": CALCULATION, "query_database": ROWS, "search_documents": [PASSAGE]}
-FLOOD = ["x" * 50_000_000]
-FLOODS = {
-    "calculate": {"text": FLOOD},
-    "query_database": {"rows": FLOOD},
-    "search_documents": FLOOD,
-}
 
 
-@pytest.mark.parametrize("outputs", [LIES, FLOODS], ids=["lies", "50 MB"])
+def lies() -> dict[str, Any]:
+    return {"calculate": CALCULATION, "query_database": ROWS, "search_documents": [PASSAGE]}
+
+
+def floods() -> dict[str, Any]:
+    flood = ["x" * 50_000_000]
+    return {
+        "calculate": {"text": flood},
+        "query_database": {"rows": flood},
+        "search_documents": flood,
+    }
+
+
+@pytest.mark.parametrize("outputs", [lies, floods])
 @pytest.mark.parametrize(
     ("name", "task"),
     [
@@ -315,11 +321,11 @@ FLOODS = {
     ],
 )
 def test_result_of_a_broken_tool_is_not_believed(
-    open_files: Open, outputs: dict[str, Any], name: str, task: str
+    open_files: Open, outputs: Callable[[], dict[str, Any]], name: str, task: str
 ) -> None:
     team = open_files()
     team.tools[:] = [
-        replace(tool, function=lambda **_: outputs[name]) if tool.name == name else tool
+        replace(tool, function=lambda **_: outputs()[name]) if tool.name == name else tool
         for tool in team.tools
     ]
     run = solve(team, task)

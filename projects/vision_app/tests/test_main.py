@@ -60,6 +60,7 @@ def test_classify_of_readable_files_exits_0(
     assert "gray.png: not sure (" in capsys.readouterr().out
 
 
+@pytest.mark.own_process
 def test_extract_prints_fields_with_evidence(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("extract", str(INVOICE), "--json") == 0
     result = json.loads(capsys.readouterr().out)
@@ -69,6 +70,7 @@ def test_extract_prints_fields_with_evidence(capsys: pytest.CaptureFixture[str])
     assert "order_number" not in result["evidence"]
 
 
+@pytest.mark.own_process
 def test_extract_writes_csv_with_a_row_per_file(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -72,3 +72,13 @@ def open_engine(spec: str, settings: Settings, **options: Any) -> Engine | None:
             window = weights.context_window(find(spec), folder)
             _engines[folder] = Engine(folder, context_window=window, **options)
         return _engines[folder]
+
+
+def close_engines() -> None:
+    """Close the engines of this process, which frees their memory.
+
+    Their requests fail with Unavailable; `open_engine` opens the model again.
+    """
+    with _lock:
+        while _engines:
+            _engines.popitem()[1].close()
