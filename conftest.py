@@ -17,13 +17,13 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
-from seedbed.models.open_engine import close_engines
+from seedbed.testing import close_models
 
 # Set in the environment of this process, and inherited by every process it starts.
 MARK = "SEEDBED_TEST_RUN"
 INSIDE = "SEEDBED_TEST_OWN_PROCESS"
 MEMORY = pytest.StashKey[int]()  # bytes in use after the last time that freed memory was given back
-MUCH = 100_000_000  # bytes
+MUCH = 50_000_000  # bytes
 # Python's own helpers, which end together with the process that started them.
 HELPERS = ("multiprocessing.resource_tracker", "multiprocessing.forkserver", "loky.backend")
 # Files to start with: at the end, one of them would keep a single process busy.
@@ -74,14 +74,11 @@ def pytest_collection_finish() -> None:
 
 @pytest.hookimpl(trylast=True)  # the fixtures of the file have ended by then
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
-    """Close the models after a project, and give memory back after a file that has left much.
-
-    glibc keeps much of what is freed, and all of it once a training was in this process.
-    """
+    """Close the models after a project, and give memory back after a file that has left much."""
     if nextitem is not None and nextitem.path == item.path:
         return
     if nextitem is None or _project(nextitem) != _project(item):
-        close_engines()
+        close_models()
     process, stash = psutil.Process(), item.config.stash
     if process.memory_info().rss > stash.get(MEMORY, 0) + MUCH:
         gc.collect()

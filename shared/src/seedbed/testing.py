@@ -36,6 +36,7 @@ __all__ = [
     "HashEmbeddings",
     "ScriptError",
     "ScriptedChatModel",
+    "close_models",
     "closed_port",
     "free_port",
     "launch_chromium",
@@ -47,6 +48,16 @@ __all__ = [
     "run_server",
     "serve_app",
 ]
+
+
+def close_models() -> None:
+    """Free the memory of the models that this process keeps open; they are opened again on use."""
+    from seedbed.models import embeddings, image_model
+    from seedbed.models.open_engine import close_engines
+
+    close_engines()
+    embeddings._minilm.cache_clear()
+    image_model._efficientnet.cache_clear()
 
 
 # Below the ephemeral ports, which systems use for outgoing connections (Linux: from 32768).

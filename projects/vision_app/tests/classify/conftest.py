@@ -11,7 +11,7 @@ from vision_app.ocr.page import Pixels
 from seedbed.settings import Settings
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def classifier() -> Classifier:
     return load_classifier(Config(), Settings())
 

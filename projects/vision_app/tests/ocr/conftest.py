@@ -1,4 +1,4 @@
-"""Pages of known text, drawn with the font that Pillow contains, and one reader for all tests."""
+"""Pages of known text, drawn with the font that Pillow contains, and a reader for this folder."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from vision_app.ocr.page import Pixels
 Draw = Callable[..., Pixels]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def reader() -> Reader:
     return Reader()
 

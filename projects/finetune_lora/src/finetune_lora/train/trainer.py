@@ -27,7 +27,7 @@ from finetune_lora.model.encode import Encoded
 from finetune_lora.model.forward import Prefixes, token_losses
 from finetune_lora.train.after_step import Watch
 from finetune_lora.train.hf_arguments import training_arguments
-from finetune_lora.train.keep_memory import keep_freed_memory
+from finetune_lora.train.keep_memory import freed_memory_kept
 from finetune_lora.train.scale.processes import together
 from finetune_lora.train.scale.sharded import take_checkpoint, whole_adapter
 from finetune_lora.train.signals import STOPPING, Stopped, on_signal
@@ -52,10 +52,10 @@ class TrainingFailed(SeedbedError):
     """The training cannot go on."""
 
 
+@freed_memory_kept()
 def run(job: Job, folder: Path, tell: Listener) -> TrainResult:
     """Train `job`, write the adapter into `folder`, and tell what happens on the way."""
     set_seed(job.args.seed)
-    keep_freed_memory()
     with disk_errors("The run", folder, hint=checkpoints.RESUME_HINT):
         folder.mkdir(parents=True, exist_ok=True)
     a = job.args
