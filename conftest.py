@@ -1,7 +1,7 @@
 """Hooks for every test run.
 
-The longest files start first; `own_process` tests run in a pytest of their own; freed memory is
-given back; missing programs are summarised; a run fails if a test leaves a process behind.
+The longest and largest files start first; `own_process` tests run in a pytest of their own; memory
+is given back; missing programs are summarised; a run fails if a test leaves a process behind.
 """
 
 from __future__ import annotations
@@ -22,17 +22,20 @@ from seedbed.testing import close_models
 # Set in the environment of this process, and inherited by every process it starts.
 MARK = "SEEDBED_TEST_RUN"
 INSIDE = "SEEDBED_TEST_OWN_PROCESS"
-MEMORY = pytest.StashKey[int]()  # bytes in use after the last time that freed memory was given back
+MEMORY = pytest.StashKey[int]()  # bytes in use after the last garbage collection
 MUCH = 50_000_000  # bytes
 # Python's own helpers, which end together with the process that started them.
 HELPERS = ("multiprocessing.resource_tracker", "multiprocessing.forkserver", "loky.backend")
-# Files to start with: at the end, one of them would keep a single process busy.
-LONGEST = {
+# Files to start with: at the end, one of them would keep a single process busy, or take much memory
+# beside what the process has imported by then.
+FIRST = (
     "test_lift_out.py",
     "test_ray.py",
     "test_chat_conformance.py",
     "test_exercise_solutions.py",
-}
+    "vision_app/tests/test_main.py",
+    "vision_app/tests/ocr/test_engine.py",
+)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -42,8 +45,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Start with the longest files."""
-    items.sort(key=lambda item: item.path.name not in LONGEST)
+    """Start with the longest and largest files."""
+    items.sort(key=lambda item: not any(map(item.path.match, FIRST)))
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -74,16 +77,18 @@ def pytest_collection_finish() -> None:
 
 @pytest.hookimpl(trylast=True)  # the fixtures of the file have ended by then
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
-    """Close the models after a project, and give memory back after a file that has left much."""
+    """Close the models after a project, and give the memory back that a file has freed."""
     if nextitem is not None and nextitem.path == item.path:
         return
     if nextitem is None or _project(nextitem) != _project(item):
         close_models()
     process, stash = psutil.Process(), item.config.stash
-    if process.memory_info().rss > stash.get(MEMORY, 0) + MUCH:
+    grown = process.memory_info().rss > stash.get(MEMORY, 0) + MUCH
+    if grown:
         gc.collect()
-        if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):  # other C libraries lack it
-            trim(0)
+    if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):  # other C libraries lack it
+        trim(0)
+    if grown:
         stash[MEMORY] = process.memory_info().rss
 
 

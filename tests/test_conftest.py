@@ -25,6 +25,22 @@ from seedbed.testing import require_program
 def test_it(n):
     assert require_program("no-such-program", "apt-get install no-such-package")
 """
+LEAVES_A_CYCLE = """
+import gc, psutil
+class Cycle:
+    def __init__(self):
+        self.itself, self.block = self, b"x" * 200_000_000
+def test_it():
+    gc.disable()
+    Cycle()
+    global memory
+    memory = psutil.Process().memory_info().rss
+"""
+COMES_NEXT = """
+import psutil, test_it
+def test_memory():
+    assert psutil.Process().memory_info().rss < test_it.memory - 150_000_000
+"""
 
 
 def run_pytest(folder: Path, test: str, *options: str) -> subprocess.CompletedProcess[str]:
@@ -51,6 +67,14 @@ def test_run_passes_if_process_was_stopped(tmp_path: Path) -> None:
     stopped = STARTS_A_PROCESS + "    started.kill()\n    started.wait()\n"
     done = run_pytest(tmp_path, stopped)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.slow
+def test_memory_that_a_file_leaves_is_given_back_before_the_next(tmp_path: Path) -> None:
+    (tmp_path / "test_next.py").write_text(COMES_NEXT)
+    done = run_pytest(tmp_path, LEAVES_A_CYCLE)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "2 passed" in done.stdout
 
 
 @pytest.mark.slow
