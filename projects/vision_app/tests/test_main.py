@@ -130,6 +130,7 @@ def test_detect_without_detector_names_the_setting(capsys: pytest.CaptureFixture
 
 
 @pytest.mark.slow
+@pytest.mark.own_process
 def test_demo_results_are_right() -> None:
     vision = open_vision(load(Config), load(Settings))
     assert [problem for _, problem in check(vision) if problem] == []

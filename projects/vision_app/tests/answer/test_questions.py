@@ -21,6 +21,7 @@ paint = runpy.run_path(str(HERE / "pictures.py"))["paint"]
 
 
 @pytest.mark.slow
+@pytest.mark.own_process
 @pytest.mark.parametrize(
     ("name", "right", "wrong", "invented"),
     [

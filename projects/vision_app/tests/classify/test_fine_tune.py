@@ -41,6 +41,7 @@ def test_without_torch_the_error_names_the_extra(
 
 
 @pytest.mark.slow
+@pytest.mark.own_process
 def test_the_torch_network_equals_the_openvino_graph() -> None:
     from vision_app.classify.torch_network import Network, predict
     from seedbed.models import torch_file
@@ -57,6 +58,7 @@ def test_the_torch_network_equals_the_openvino_graph() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.own_process
 def test_new_images_are_classified_above_chance_without_torch(tmp_path: Path) -> None:
     folder, out = draw_shapes(tmp_path / "shapes", 5), tmp_path / "out"
     report = fine_tune(folder, out, Config(), Settings(), epochs=4)
