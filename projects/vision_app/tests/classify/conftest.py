@@ -11,7 +11,7 @@ from vision_app.ocr.page import Pixels
 from seedbed.settings import Settings
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def classifier() -> Classifier:
     return load_classifier(Config(), Settings())
 

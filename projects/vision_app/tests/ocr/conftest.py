@@ -1,4 +1,4 @@
-"""Pages of known text, drawn with the font that Pillow contains, and a reader for this folder."""
+"""Pages of known text, drawn with the font that Pillow contains, and a reader for each file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from vision_app.ocr.page import Pixels
 Draw = Callable[..., Pixels]
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def reader() -> Reader:
     return Reader()
 
