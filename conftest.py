@@ -35,6 +35,7 @@ FIRST = (
     "test_exercise_solutions.py",
     "vision_app/tests/test_main.py",
     "vision_app/tests/ocr/test_engine.py",
+    "vision_app/tests/serve/test_api.py",
 )
 
 
