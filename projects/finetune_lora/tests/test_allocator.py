@@ -30,13 +30,13 @@ def memory():
 
 before = faults()
 with freed_memory_kept():
-    within, kept = faults(), memory()
-print(json.dumps([before, within, faults(), (kept - memory()) / SIZE]))
+    within, memory_within = faults(), memory()
+print(json.dumps([before, within, faults(), (memory_within - memory()) / SIZE]))
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="glibc alone is told")
-def test_freed_blocks_are_kept_within_the_block_and_given_back_after_it() -> None:
+@pytest.mark.skipif(sys.platform != "linux", reason="only glibc can be told to keep memory")
+def test_freed_memory_is_kept_during_a_training_and_given_back_after_it() -> None:
     done = subprocess.run(
         [sys.executable, "-c", ALLOCATIONS], capture_output=True, text=True, check=True
     )

@@ -285,10 +285,12 @@ def test_the_status_shows_load_money_errors_and_a_lost_connection(visit, sources
 @pytest.mark.browser
 @pytest.mark.timeout(180)
 def test_the_playground_streams_stops_rates_and_explains(visit, sources):
+    from playwright.sync_api import expect
+
     app = make_app(sources)
     shown = visit(app)
     shown.locator("nav").get_by_text("Playground").click()
-    shown.locator("#model option").nth(1).wait_for(state="attached")
+    expect(shown.locator("#model option")).to_have_count(2, timeout=SLOW)
     shown.locator("#system").fill("Be brief.")
     question = shown.get_by_label("Message")
     app.state.go.clear()

@@ -341,8 +341,16 @@ def test_close_during_an_answer_leaves_nothing_in_the_pipeline(engine, engines, 
 @pytest.mark.slow
 def test_open_engine_replaces_a_closed_engine(prompt):
     first = shared_engines.open_engine("smollm2", Settings())
-    shared_engines.close_engines()
-    assert first.closed
+    first.close()
     with closing(shared_engines.open_engine("smollm2", Settings())) as second:
         assert second is not first
         assert second.submit(prompt, Sampling(max_new_tokens=4)).result().completion_tokens == 4
+
+
+@pytest.mark.slow
+def test_close_engines_closes_an_engine_and_the_model_opens_again():
+    first = shared_engines.open_engine("smollm2", Settings())
+    shared_engines.close_engines()
+    assert first.closed
+    with closing(shared_engines.open_engine("smollm2", Settings())) as second:
+        assert not second.closed

@@ -21,12 +21,12 @@ _USUAL = 32 << 20  # bytes; the largest value to which glibc raises the threshol
 
 @contextmanager
 def freed_memory_kept() -> Iterator[None]:
-    """Within the block; after it, the memory goes back to the system.
+    """Keep freed memory within the block; after it, the memory goes back to the system.
 
     Other C libraries than glibc are left as they are.
     """
-    libc = ctypes.CDLL(None)
-    if sys.platform != "linux" or not hasattr(libc, "mallopt"):
+    libc = ctypes.CDLL(None) if sys.platform == "linux" else None
+    if libc is None or not hasattr(libc, "mallopt"):
         yield
         return
     libc.mallopt(_MMAP_THRESHOLD, _LARGEST)
