@@ -83,7 +83,7 @@ smoke: $(NAMES:%=demo-%) ## Runs every demo with the network off
 	@echo "Demos passed: $(AVAILABLE)"
 
 # One process per core, at most four, each with one numerical thread. The tests of a file run in the
-# same process and share its fixtures; the files that take longest start first (conftest.py).
+# same process and share its fixtures; conftest.py says which files start first.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --durations 10 -n logical --maxprocesses 4 \
   --dist loadfile --no-loadscope-reorder --max-worker-restart 0 --benchmark-disable
 QUICK := -m 'not slow'

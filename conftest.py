@@ -1,7 +1,8 @@
 """Hooks for every test run.
 
-The longest and largest files start first; `own_process` tests run in a pytest of their own; memory
-is given back; missing programs are summarised; a run fails if a test leaves a process behind.
+The longest files, and those that need most memory, start first; `own_process` tests run in a pytest
+of their own; memory is given back; missing programs are summarised; a run fails if a test leaves a
+process behind.
 """
 
 from __future__ import annotations
@@ -26,16 +27,14 @@ MEMORY = pytest.StashKey[int]()  # bytes in use after the last garbage collectio
 MUCH = 50_000_000  # bytes
 # Python's own helpers, which end together with the process that started them.
 HELPERS = ("multiprocessing.resource_tracker", "multiprocessing.forkserver", "loky.backend")
-# Files to start with: at the end, one of them would keep a single process busy, or take much memory
-# beside what the process has imported by then.
+# What to start with, in this order: at the end, one of these would keep a single process busy, or
+# take much memory beside what the process has imported by then.
 FIRST = (
-    "test_lift_out.py",
-    "test_ray.py",
-    "test_chat_conformance.py",
-    "test_exercise_solutions.py",
-    "vision_app/tests/test_main.py",
-    "vision_app/tests/ocr/test_engine.py",
-    "vision_app/tests/serve/test_api.py",
+    "tests/test_lift_out.py",
+    "llm_service/tests/test_ray.py",
+    "shared/tests/models/test_chat_conformance.py",
+    "tests/test_exercise_solutions.py",
+    "projects/vision_app/",
 )
 
 
@@ -46,8 +45,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Start with the longest and largest files."""
-    items.sort(key=lambda item: not any(map(item.path.match, FIRST)))
+    """Start with what takes longest or needs most memory."""
+
+    def place(item: pytest.Item) -> int:
+        path = item.path.as_posix()
+        return next((place for place, part in enumerate(FIRST) if part in path), len(FIRST))
+
+    items.sort(key=place)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -303,7 +303,7 @@ def lies() -> dict[str, Any]:
 
 
 def floods() -> dict[str, Any]:
-    flood = ["x" * 50_000_000]
+    flood = ["x" * 5_000_000]
     return {
         "calculate": {"text": flood},
         "query_database": {"rows": flood},
