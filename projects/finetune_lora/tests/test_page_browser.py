@@ -29,13 +29,17 @@ def browser() -> Iterator[Any]:
 
 
 @pytest.fixture
-def address(tmp_path: Path) -> Iterator[str]:
-    """Of a page over the runs in `tmp_path`."""
+def playground() -> ScriptedPlayground:
     good = call("ticket_status", ticket="T-104")
-    playground = ScriptedPlayground(
+    return ScriptedPlayground(
         before={"text": HOSTILE, "problems": ["The answer is not valid JSON."]},
         after={"text": good, "call": json.loads(good), "problems": []},
     )
+
+
+@pytest.fixture
+def address(tmp_path: Path, playground: ScriptedPlayground) -> Iterator[str]:
+    """Of a page over the runs in `tmp_path`."""
     app = create_app(Config(data_dir=tmp_path), Settings(api_keys=""), playground=playground)
     with serve_app(app) as url:
         yield url
@@ -134,3 +138,22 @@ def test_a_question_is_answered_side_by_side(
     page.locator("#asked button").first.click()
     page.wait_for_function("document.querySelector('#question textarea').value.includes('vpn')")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_a_question_sent_during_an_answer_is_answered_after_it(
+    visit: Callable[..., Any], tmp_path: Path, playground: ScriptedPlayground
+) -> None:
+    folder = write_run(tmp_path / "runs" / "a")
+    (folder / "adapter_config.json").write_text("{}")
+    page = visit()
+    page.get_by_role("tab", name="Try it").click()
+    question = page.locator("#question textarea")
+    playground.released.clear()
+    question.fill("how is T-104?")
+    question.press("Enter")
+    page.locator("#answers .side").first.wait_for()
+    question.fill("and T-105?")
+    with page.expect_request(lambda request: "and T-105?" in (request.post_data or "")):
+        question.press("Enter")
+        playground.released.set()
+    page.locator(".side.after").wait_for()

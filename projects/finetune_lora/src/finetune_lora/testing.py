@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -135,16 +136,22 @@ def run_torchrun(
 
 
 class ScriptedPlayground:
-    """Answers as told, by side, without a model; `asked` are the (folder, text, side)s so far."""
+    """Answers as told, by side, without a model; `asked` are the (folder, text, side)s so far.
+
+    While `released` is clear, an answer waits for it.
+    """
 
     def __init__(self, **answers: dict[str, object]) -> None:
         self.answers = answers
         self.asked: list[tuple[Path, str, str]] = []
+        self.released = threading.Event()
+        self.released.set()
 
     def holds(self, folder: Path) -> bool:
         return any(folder == asked for asked, _, _ in self.asked)
 
     def answer(self, folder: Path, text: str, side: str) -> dict[str, object]:
         self.asked.append((folder, text, side))
+        assert self.released.wait(60)
         empty = {"text": "", "seconds": 0.1, "scores": None, "call": None, "problems": None}
         return {**empty, **self.answers[side]}

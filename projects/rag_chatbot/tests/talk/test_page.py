@@ -176,6 +176,40 @@ def test_page_deletes_conversation_after_confirmation(visit):
     assert bot.conversations.list("local") == []
 
 
+class HeldList:
+    """Conversations whose next list is read at once and returned when released."""
+
+    def __init__(self, conversations):
+        self.conversations = conversations
+        self.read, self.released = threading.Event(), threading.Event()
+
+    def __getattr__(self, name):
+        return getattr(self.conversations, name)
+
+    def list(self, *args, **options):
+        conversations = self.conversations.list(*args, **options)
+        self.read.set()
+        assert self.released.wait(60)
+        return conversations
+
+
+def test_page_shows_newest_lists_though_older_ones_come_late(visit):
+    page, bot = visit()
+    ask(page, WHEN)
+    delete = page.get_by_role("button", name="Delete conversation")
+    delete.wait_for()
+    bot.conversations = held = HeldList(bot.conversations)
+    page.once("dialog", lambda dialog: dialog.dismiss())
+    delete.click()
+    assert held.read.wait(60)
+    page.once("dialog", lambda dialog: dialog.accept())
+    delete.click()
+    page.get_by_text("What would you like to know?").wait_for()
+    held.released.set()
+    delete.wait_for(state="hidden")
+    assert page.locator("#past label").count() == 0
+
+
 def test_page_reaches_older_conversations(visit):
     page, bot = visit()
     for number in range(PAST + 1):
@@ -187,6 +221,19 @@ def test_page_reaches_older_conversations(visit):
     assert page.locator("#past label").first.inner_text().startswith(f"Question {PAST}")
     assert turn["conversation_id"] == talk
     page.get_by_role("button", name="Show older").wait_for(state="hidden")
+
+
+def test_page_adds_documents_that_are_uploaded_while_others_are_read(visit, tmp_path):
+    page, _ = visit({})
+    page.get_by_role("tab", name="Documents").click()
+    long, short = tmp_path / "long.md", tmp_path / "short.md"
+    long.write_text("\n\n".join(f"The lighthouse number {n} is red." for n in range(20_000)))
+    short.write_text(TEXTS["tea.md"])
+    chosen = page.locator("#upload input[type=file]")
+    chosen.set_input_files(long)
+    page.locator("#upload .progress-text, #upload .eta-bar").first.wait_for()
+    chosen.set_input_files(short)
+    documents_tab(page, 2).wait_for()
 
 
 def test_page_adds_finds_and_deletes_documents(visit, tmp_path):

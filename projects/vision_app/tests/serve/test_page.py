@@ -1,6 +1,7 @@
 """The page: its handlers and HTML without a browser, then the whole page in one."""
 
 import re
+from itertools import count
 
 import httpx
 import numpy as np
@@ -198,8 +199,8 @@ def visit(browser, make_vision, serve):
     """Opens the page; afterwards checks for script errors and foreign requests."""
     contexts, foreign_urls, errors = [], [], []
 
-    def open_page(width=1280, **settings):
-        address = serve(create_app(make_vision(**settings), Settings(api_keys="")))
+    def open_page(width=1280, vision=None):
+        address = serve(create_app(vision or make_vision(), Settings(api_keys="")))
         context = browser.new_context(viewport={"width": width, "height": 844})
         context.set_default_timeout(SLOW)
         contexts.append(context)
@@ -254,6 +255,25 @@ class TestInBrowser:
         assert "notes.txt" in page.locator("#note .error").inner_text()
         page.locator("#picker label", has_text="second.png").click()
         page.get_by_text("gray 160").wait_for()
+
+    def test_picture_chosen_during_the_analysis_of_another_is_shown(self, visit, make_vision):
+        vision = make_vision()
+        page = visit(vision=vision)
+        files = [
+            {"name": f"{gray}.png", "mimeType": "image/png", "buffer": picture(gray=gray)}
+            for gray in (120, 160)
+        ]
+        page.locator("#upload input[type=file]").set_input_files(files)
+        page.get_by_text("gray 120").wait_for()
+        vision.classifier.released.clear()
+        page.locator("#picker label", has_text="160.png").click()
+        page.get_by_text("Looking at the picture").wait_for()
+        # The second request clears old answers; the analysis is asked for at the same time.
+        numbers = count(1)
+        with page.expect_request(lambda r: "queue/join" in r.url and next(numbers) == 2):
+            page.locator("#picker label", has_text="120.png").click()
+        vision.classifier.released.set()
+        page.get_by_text("gray 120").wait_for()
 
     def test_question_is_answered_with_its_box(self, visit):
         page = visit()

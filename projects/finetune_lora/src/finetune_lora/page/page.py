@@ -106,13 +106,14 @@ def _connect(page: gr.Blocks, at: SimpleNamespace, do: Handlers) -> None:
     page.load(
         do.open, at.where, [timer, at.chosen, at.shown, *parts], js="() => location.search", **quiet
     )
-    at.table.click(do.choose, None, [at.chosen, at.shown, at.answers, *parts], **quiet)
+    every: Any = {"trigger_mode": "multiple", **quiet}  # also a click right after another one
+    at.table.click(do.choose, None, [at.chosen, at.shown, at.answers, *parts], **every)
     # A tick does not say what is chosen: one that was under way would take back a click.
     timer.tick(do.tick, [at.chosen, at.shown], [at.shown, *parts], **quiet)
-    gr.on([at.box.submit, at.send.click], do.ask, [at.box, at.chosen], at.answers, **quiet)
-    at.asked.click(do.example, None, at.box, **quiet).then(
-        do.ask, [at.box, at.chosen], at.answers, **quiet
-    )
+    ask: Any = {"trigger_mode": "always_last", "concurrency_id": "ask", **quiet}
+    gr.on([at.box.submit, at.send.click], do.ask, [at.box, at.chosen], at.answers, **ask)
+    example = at.asked.click(do.example, None, at.box, **every)
+    example.then(do.ask, [at.box, at.chosen], at.answers, **ask)
 
 
 class Handlers:

@@ -229,7 +229,9 @@ def _connect(page: gr.Blocks, widgets: SimpleNamespace, handlers: Handlers) -> N
     transcript = [widgets.chat, widgets.ids, widgets.conversation, widgets.note, widgets.tabs]
 
     def then_refresh(event: Any) -> None:
-        event.then(handlers.refresh, selection, lists, **quiet)
+        # One after another, and the last always: an event may follow while the lists are loading.
+        options = {"trigger_mode": "always_last", "concurrency_id": "refresh", **quiet}
+        event.then(handlers.refresh, selection, lists, **options)
 
     # Restore the settings of this browser and the conversation in the address, then load the lists;
     # load them again after every event that may change them.
@@ -263,7 +265,8 @@ def _connect(page: gr.Blocks, widgets: SimpleNamespace, handlers: Handlers) -> N
     # Start a new conversation; continue or delete a past one.
     triggers = [widgets.new.click, widgets.collection.input]
     then_refresh(gr.on(triggers, handlers.new, None, transcript, **quiet))
-    then_refresh(widgets.past.input(handlers.reopen, widgets.past, conversation, **quiet))
+    reopen = {"trigger_mode": "always_last", **quiet}
+    then_refresh(widgets.past.input(handlers.reopen, widgets.past, conversation, **reopen))
     then_refresh(widgets.older.click(lambda limit: limit + PAST, widgets.limit, widgets.limit))
     then_refresh(
         widgets.forget.click(
@@ -277,7 +280,8 @@ def _connect(page: gr.Blocks, widgets: SimpleNamespace, handlers: Handlers) -> N
 
     # Add, find and delete documents.
     upload = [widgets.upload, widgets.collection]
-    then_refresh(widgets.upload.upload(handlers.upload, upload, [widgets.upload, widgets.note]))
+    uploaded = [widgets.upload, widgets.note]
+    then_refresh(widgets.upload.upload(handlers.upload, upload, uploaded, trigger_mode="multiple"))
     query = [widgets.search, widgets.collection]
     widgets.search.change(handlers.find, query, widgets.documents, **quiet)
     document = [widgets.documents, widgets.collection]
@@ -293,7 +297,7 @@ def _connect(page: gr.Blocks, widgets: SimpleNamespace, handlers: Handlers) -> N
 
     # Rate an answer, then comment on it.
     rating = [widgets.last_rating, widgets.comment_row]
-    widgets.chat.like(handlers.rate, widgets.ids, rating, **quiet)
+    widgets.chat.like(handlers.rate, widgets.ids, rating, trigger_mode="multiple", **quiet)
     triggers = [widgets.comment.submit, widgets.comment_send.click]
     comment = [widgets.last_rating, widgets.comment]
     comment_box = [widgets.comment, widgets.comment_row]

@@ -155,9 +155,10 @@ class Handlers:
         progress: gr.Progress = gr.Progress(),  # noqa: B008  (Gradio injects it by this default)
     ) -> tuple[Any, ...]:
         """Add uploaded files to the collection. Returns the emptied upload area and a note."""
+        # Files that are added while others are read come together with those, which are gone.
         try:
             summary = self.chatbot.upload(
-                [_take(Path(file)) for file in files or []],
+                [_take(path) for file in files or () if (path := Path(file)).exists()],
                 collection,
                 caller_of(request),
                 progress=lambda done, total, name: progress((done, total), desc=name),

@@ -41,7 +41,9 @@ MAX_FILES = 12  # in the list of one browser tab
 SHELF_BYTES = 200_000_000
 HITS = 12
 QUIET: dict[str, Any] = {"show_progress": "hidden"}
-MODELS: dict[str, Any] = {**QUIET, "concurrency_limit": 2, "concurrency_id": "models"}
+# Of the requests during a computation, the last one is computed after it.
+LATEST: dict[str, Any] = {**QUIET, "trigger_mode": "always_last"}
+MODELS: dict[str, Any] = {**LATEST, "concurrency_limit": 2, "concurrency_id": "models"}
 MISSING = "This picture is no longer in memory. Drop it again."
 # Where the results are below the input, scroll to a new picture.
 SHOW_PICTURE = """() => {
@@ -111,7 +113,9 @@ class Handlers:
 
     def open_files(self, files: list[str] | None, session: Session) -> Values:
         """Open uploads. Returns the emptied upload area, then as `open`."""
-        return None, *self.open([_take(Path(file)) for file in files or []], session)
+        # Files that are added while others are opened come together with those, which are gone.
+        paths = (path for file in files or () if (path := Path(file)).exists())
+        return None, *self.open([_take(path) for path in paths], session)
 
     def open_sample(self, sample: Sample, session: Session) -> Values:
         """Returns the kind of document, then as `open`."""
@@ -321,11 +325,12 @@ def build_page(vision: Vision) -> gr.Blocks:
         # Open uploads or a sample, or choose another open file; then look at it.
         opened = [session, picker, note, columns]
         files = [upload, session]
-        events = [upload.upload(handlers.open_files, files, [upload, *opened], **QUIET)]
+        every = {"trigger_mode": "multiple", **QUIET}  # also files that come while others open
+        events = [upload.upload(handlers.open_files, files, [upload, *opened], **every)]
         for button, sample in zip(buttons, samples(), strict=True):
             handler = partial(handlers.open_sample, sample)
             events.append(button.click(handler, session, [schema, *opened], **QUIET))
-        events.append(picker.input(handlers.select, [picker, session], session, **QUIET))
+        events.append(picker.input(handlers.select, [picker, session], session, **LATEST))
 
         def analyze(session: Session, schema: str) -> Iterator[Values]:
             for values in handlers.analyze(session, schema):
