@@ -43,7 +43,9 @@ def test_server_that_dies_is_an_error_and_the_next_call_works(tools):
     assert tools["test.echo"].function(text="again") == "again"
 
 
-@pytest.mark.parametrize("name", ["test.hang", "test.flood"])
+@pytest.mark.parametrize(
+    "name", ["test.hang", pytest.param("test.flood", marks=pytest.mark.own_process)]
+)
 def test_server_that_hangs_or_floods_is_given_up(tools, name):
     # Reading 50 MB takes the SDK minutes.
     with pytest.raises(Unavailable, match="did not respond within 20 s"):

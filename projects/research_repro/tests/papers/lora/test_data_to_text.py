@@ -90,6 +90,7 @@ def test_smollm2_cell_with_tiny_llama(
 
 
 @pytest.mark.slow
+@pytest.mark.own_process
 def test_headline_cell_runs_with_the_packaged_model(e2e: str, workspace: Workspace) -> None:
     cell = next(cell for cell in smollm2.cells("laptop", [0]) if cell.name == "smollm2-lora")
     workspace.data = e2e
