@@ -176,6 +176,20 @@ def test_page_deletes_conversation_after_confirmation(visit):
     assert bot.conversations.list("local") == []
 
 
+def test_page_keeps_the_tab_that_is_opened_while_it_loads(visit):
+    page, _ = visit()
+    held = []
+    page.route("**/queue/join*", lambda route: held.append(route))
+    with page.expect_request("**/queue/join*"):
+        page.reload()
+    page.get_by_role("tab", name="Documents").click()
+    for route in held:
+        route.continue_()
+    page.unroute("**/queue/join*")
+    documents_tab(page, len(TEXTS)).wait_for()
+    page.locator("#documents").get_by_role("link", name="tea.md").wait_for()
+
+
 class HeldList:
     """Conversations whose next list is read at once and returned when released."""
 

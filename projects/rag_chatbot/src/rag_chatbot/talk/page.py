@@ -241,7 +241,7 @@ def _connect(page: gr.Blocks, widgets: SimpleNamespace, handlers: Handlers) -> N
         [item.input for item in settings], None, settings, widgets.browser, js="(...all) => [all]"
     )
     conversation = [*transcript, widgets.collection]
-    then_refresh(page.load(handlers.resume, widgets.collection, conversation, **quiet))
+    then_refresh(page.load(handlers.resume, None, conversation, **quiet))
 
     # Ask: by Enter, by the button, or by one of the example questions. A question that is sent
     # during an answer waits for its end.

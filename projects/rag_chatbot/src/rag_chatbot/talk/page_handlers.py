@@ -190,13 +190,13 @@ class Handlers:
         """A new conversation. Returns chat, ids, conversation, note and tabs."""
         return [], [], None, "", gr.Tabs(selected="chat")
 
-    def resume(self, collection: str, request: gr.Request) -> tuple[Any, ...]:
-        """The conversation in the page's address, or a new one. Returns what `reopen` returns."""
+    def resume(self, request: gr.Request) -> tuple[Any, ...]:
+        """The conversation in the page's address, or nothing new. Returns what `reopen` returns."""
         conversation = request.query_params.get("conversation")
-        try:
-            return self.reopen(conversation, request) if conversation else (*self.new(), collection)
-        except gr.Error:  # it was deleted
-            return *self.new(), collection
+        with suppress(gr.Error):  # it was deleted
+            if conversation:
+                return self.reopen(conversation, request)
+        return (gr.skip(),) * 6  # a tab may be open by now
 
     def forget(self, conversation: str | None, request: gr.Request) -> tuple[Any, ...]:
         """Delete the open conversation; None if the user did not confirm. Returns as `new`."""
