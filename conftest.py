@@ -47,11 +47,11 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Start with what takes longest or needs most memory."""
 
-    def place(item: pytest.Item) -> int:
+    def rank(item: pytest.Item) -> int:
         path = item.path.as_posix()
-        return next((place for place, part in enumerate(FIRST) if part in path), len(FIRST))
+        return next((number for number, part in enumerate(FIRST) if part in path), len(FIRST))
 
-    items.sort(key=place)
+    items.sort(key=rank)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -159,3 +159,11 @@ def test_browser_with_key_contacts_only_the_server(browser, tmp_path):
         # The page's open connection must not delay the shutdown.
         server.terminate()
         assert server.wait(20) == 0  # less than the grace period of `serve`, 30 s
+
+
+def test_uploads_are_read_once_and_deleted(tmp_path):
+    file = tmp_path / "tea.md"
+    file.write_bytes(b"Green")
+    assert ui.take_uploads([str(file)]) == [("tea.md", b"Green")]
+    assert not file.exists()
+    assert ui.take_uploads([str(file)]) == ui.take_uploads(None) == []

@@ -243,10 +243,10 @@ def test_page_adds_documents_that_are_uploaded_while_others_are_read(visit, tmp_
     long, short = tmp_path / "long.md", tmp_path / "short.md"
     long.write_text("\n\n".join(f"The lighthouse number {n} is red." for n in range(20_000)))
     short.write_text(TEXTS["tea.md"])
-    chosen = page.locator("#upload input[type=file]")
-    chosen.set_input_files(long)
+    upload = page.locator("#upload input[type=file]")
+    upload.set_input_files(long)
     page.locator("#upload .progress-text, #upload .eta-bar").first.wait_for()
-    chosen.set_input_files(short)
+    upload.set_input_files(short)
     documents_tab(page, 2).wait_for()
 
 

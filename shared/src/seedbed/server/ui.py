@@ -10,6 +10,8 @@ What is on the page is up to each project.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
@@ -155,6 +157,22 @@ def mount(
         raise RuntimeError("Gradio no longer mounts its page as the last route.")
     route.app = _BehindApi(route.app, app)
     return app
+
+
+def take_uploads(files: Iterable[str] | None) -> list[tuple[str, bytes]]:
+    """Name and content of each file that Gradio has uploaded, which is deleted.
+
+    Files that are added while others are read come together with those, which are gone by then and
+    are left out.
+    """
+    return [_take(path) for file in files or () if (path := Path(file)).exists()]
+
+
+def _take(file: Path) -> tuple[str, bytes]:
+    try:
+        return file.name, file.read_bytes()
+    finally:
+        file.unlink(missing_ok=True)
 
 
 class _BehindApi:

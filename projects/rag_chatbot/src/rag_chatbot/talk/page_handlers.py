@@ -13,7 +13,6 @@ import logging
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -24,7 +23,7 @@ from rag_chatbot.chatbot import Chatbot, Question
 from rag_chatbot.conversation import Conversation, Rating
 from rag_chatbot.talk import page_html
 from seedbed.errors import NotFound, SeedbedError, public_message
-from seedbed.server import html
+from seedbed.server import html, ui
 from seedbed.server.service import caller_of
 
 log = logging.getLogger(__name__)
@@ -155,10 +154,9 @@ class Handlers:
         progress: gr.Progress = gr.Progress(),  # noqa: B008  (Gradio injects it by this default)
     ) -> tuple[Any, ...]:
         """Add uploaded files to the collection. Returns the emptied upload area and a note."""
-        # Files that are added while others are read come together with those, which are gone.
         try:
             summary = self.chatbot.upload(
-                [_take(path) for file in files or () if (path := Path(file)).exists()],
+                ui.take_uploads(files),
                 collection,
                 caller_of(request),
                 progress=lambda done, total, name: progress((done, total), desc=name),
@@ -191,12 +189,12 @@ class Handlers:
         return [], [], None, "", gr.Tabs(selected="chat")
 
     def resume(self, request: gr.Request) -> tuple[Any, ...]:
-        """The conversation in the page's address, or nothing new. Returns what `reopen` returns."""
+        """Load the conversation in the page's address, if any. Returns what `reopen` returns."""
         conversation = request.query_params.get("conversation")
-        with suppress(gr.Error):  # it was deleted
-            if conversation:
+        if conversation:
+            with suppress(gr.Error):  # it was deleted
                 return self.reopen(conversation, request)
-        return (gr.skip(),) * 6  # a tab may be open by now
+        return (gr.skip(),) * 6  # another tab may be open by now
 
     def forget(self, conversation: str | None, request: gr.Request) -> tuple[Any, ...]:
         """Delete the open conversation; None if the user did not confirm. Returns as `new`."""
@@ -251,14 +249,6 @@ class Handlers:
             return self.chatbot.documents(collection, caller)
         except SeedbedError:
             return []
-
-
-def _take(file: Path) -> tuple[str, bytes]:
-    """Name and content of an uploaded file, which is deleted: the collection has its text."""
-    try:
-        return file.name, file.read_bytes()
-    finally:
-        file.unlink(missing_ok=True)
 
 
 def _label(conversation: Conversation) -> str:

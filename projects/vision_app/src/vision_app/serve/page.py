@@ -17,7 +17,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from importlib import resources
-from pathlib import Path
 from typing import Any, TypeVar
 
 import gradio as gr
@@ -30,7 +29,7 @@ from vision_app.serve.page_html import Box, Panel, View, waiting
 from vision_app.vision import Vision
 from seedbed.errors import NotFound, public_message
 from seedbed.models.images import decode
-from seedbed.server import html
+from seedbed.server import html, ui
 
 log = logging.getLogger(__name__)
 Result = TypeVar("Result")
@@ -113,9 +112,7 @@ class Handlers:
 
     def open_files(self, files: list[str] | None, session: Session) -> Values:
         """Open uploads. Returns the emptied upload area, then as `open`."""
-        # Files that are added while others are opened come together with those, which are gone.
-        paths = (path for file in files or () if (path := Path(file)).exists())
-        return None, *self.open([_take(path) for path in paths], session)
+        return None, *self.open(ui.take_uploads(files), session)
 
     def open_sample(self, sample: Sample, session: Session) -> Values:
         """Returns the kind of document, then as `open`."""
@@ -288,14 +285,6 @@ def attempt(work: Callable[[], Result]) -> tuple[Result | None, str]:
         return work(), ""
     except Exception as error:
         return None, html.error(public_message(error, log))
-
-
-def _take(file: Path) -> tuple[str, bytes]:
-    """Name and content of an uploaded file, which is deleted."""
-    try:
-        return file.name, file.read_bytes()
-    finally:
-        file.unlink(missing_ok=True)
 
 
 NO_DETECTOR = html.hint(
