@@ -1,7 +1,8 @@
 """What is remembered between runs."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import sqlalchemy as sa
 
 from multi_agent.memory.memory import MAX_ITEMS, Memory
 from multi_agent.state import Answer, Step
+from seedbed.database import sql_engine
 from seedbed.errors import ConfigError, NotFound, TooLarge
 
 PLAN = (Step(id="s1", specialist="analyst", task="Count the orders of May 2025."),)
@@ -18,11 +20,18 @@ ANSWER = Answer(text="412", confident=True)
 @pytest.fixture(
     params=["sqlite", pytest.param("postgres", marks=[pytest.mark.slow, pytest.mark.timeout(120)])]
 )
-def url(request, tmp_path: Path) -> str | Path:
-    if request.param == "sqlite":
-        return tmp_path / "memory.sqlite"
-    new_url: Callable[[], str] = request.getfixturevalue("new_postgres_url")
-    return new_url()
+def open_memory(request, tmp_path: Path) -> Iterator[Callable[[], Memory]]:
+    """Opens the same memory as often as it is called, as several processes would."""
+    sqlite = request.param == "sqlite"
+    url = tmp_path / "memory.sqlite" if sqlite else request.getfixturevalue("new_postgres_url")()
+    with ExitStack() as stack:
+
+        def open_one() -> Memory:
+            engine = sql_engine(url, setting="SEEDBED_DATABASE_URL")
+            stack.callback(engine.dispose)
+            return Memory(engine)
+
+        yield open_one
 
 
 @pytest.mark.parametrize(
@@ -45,11 +54,11 @@ def test_fact_is_learned_only_when_the_user_says_so(tmp_path, task, fact):
     assert [item.text for item in memory.items()] == ([fact] if fact else [])
 
 
-def test_items_are_stored_and_read_by_another_process(url):
-    memory = Memory(url)
+def test_items_are_stored_and_read_by_another_process(open_memory):
+    memory = open_memory()
     memory.learn("Remember that our VAT is 19 %.\0")
     memory.add_run("t1", "Orders in May 2025?", PLAN, ANSWER)
-    again = Memory(url)
+    again = open_memory()
     assert {(item.kind, item.source) for item in again.items()} == {
         ("facts", "user"),
         ("thread", "t1"),
@@ -59,8 +68,8 @@ def test_items_are_stored_and_read_by_another_process(url):
     assert again.follow_up("t2", "And in June?") == "And in June?"
 
 
-def test_fact_expires(url):
-    memory = Memory(url)
+def test_fact_expires(open_memory):
+    memory = open_memory()
     item = memory.learn("Remember for 2 weeks that the shop is closed.")
     assert (item.expires_at - item.created_at).days == 14
     memory.learn("Remember that the shop is open.")
@@ -112,8 +121,8 @@ def test_unknown_kind_is_a_config_error(tmp_path):
         Memory(tmp_path / "memory.sqlite", "thread,fact")
 
 
-def test_items_are_erased(url):
-    memory = Memory(url)
+def test_items_are_erased(open_memory):
+    memory = open_memory()
     first, second = (memory.learn(f"Remember that the number is {n}.") for n in (1, 2))
     memory.forget(first.id)
     assert memory.items() == [second]
@@ -148,8 +157,8 @@ def test_oldest_items_make_room(tmp_path):
     assert {"x1", "x2"} & {item.id for item in items} == {"x2"}
 
 
-def test_threads_write_at_the_same_time(url):
-    memory, barrier = Memory(url), threading.Barrier(16)
+def test_threads_write_at_the_same_time(open_memory):
+    memory, barrier = open_memory(), threading.Barrier(16)
 
     def work(number: int) -> None:
         barrier.wait()

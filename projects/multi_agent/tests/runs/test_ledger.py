@@ -5,7 +5,8 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -18,11 +19,14 @@ from seedbed.errors import BadInput, Busy, Unavailable
 @pytest.fixture(
     params=["sqlite", pytest.param("postgres", marks=[pytest.mark.slow, pytest.mark.timeout(120)])]
 )
-def store(request, tmp_path: Path) -> RunStore:
+def store(request, tmp_path: Path) -> Iterator[RunStore]:
     if request.param == "sqlite":
-        return RunStore(tmp_path / "runs.sqlite")
-    new_url: Callable[[], str] = request.getfixturevalue("new_postgres_url")
-    return RunStore(new_url())
+        url: str | Path = tmp_path / "runs.sqlite"
+    else:
+        new_url: Callable[[], str] = request.getfixturevalue("new_postgres_url")
+        url = new_url()
+    with closing(RunStore(url)) as store:
+        yield store
 
 
 @pytest.fixture

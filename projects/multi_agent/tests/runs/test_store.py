@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -54,7 +55,8 @@ def test_run_is_read_as_it_was_written(store, url):
     run = store.create(task, thread="t1", limits=Limits(steps=3), parent=parent.id)
     answer = Answer(text="36", confident=True)
     store.update(run.id, status="done", answer=answer, usage={"tokens": 12, "usd": 0.5})
-    again = RunStore(url).run(run.id)
+    with closing(RunStore(url)) as other:
+        again = other.run(run.id)
     assert (again.thread, again.limits.steps, again.parent) == ("t1", 3, parent.id)
     assert (again.status, again.answer, again.usage["tokens"]) == ("done", answer, 12)
     assert again.task.startswith("Umsatz im Mai? \0") and again.ended_at >= again.created_at
@@ -118,16 +120,17 @@ def test_event_data_becomes_json(store):
 
 
 def test_wait_returns_with_the_next_event(store, url):
-    run, other = store.create("task"), RunStore(url)
+    run = store.create("task")
     store.add_event(run.id, "plan")
     assert [event.kind for event in store.wait(run.id)] == ["plan"]
     assert store.wait(run.id, after=1, timeout=0.01) == []
-    for writer in (store, other):  # of this store, and as of another process
-        after = store.events(run.id)[-1].id
-        thread = threading.Thread(target=lambda w=writer: w.add_event(run.id, "token"))
-        thread.start()
-        assert [event.id for event in store.wait(run.id, after, timeout=30)] == [after + 1]
-        thread.join()
+    with closing(RunStore(url)) as other:
+        for writer in (store, other):  # of this store, and as of another process
+            after = store.events(run.id)[-1].id
+            thread = threading.Thread(target=lambda w=writer: w.add_event(run.id, "token"))
+            thread.start()
+            assert [event.id for event in store.wait(run.id, after, timeout=30)] == [after + 1]
+            thread.join()
 
 
 def test_wait_wakes_up_without_polling(tmp_path):

@@ -178,6 +178,22 @@ def test_memory_is_erased(visit: Visit, clerk_team: Any) -> None:
     assert clerk_team.team.memory.items() == []
 
 
+def test_tab_opened_while_the_page_loads_stays_open(visit: Visit, clerk_team: Any) -> None:
+    run = clerk_team.team.start("Remember that our VAT is 19 %.")
+    page = visit(f"?run={run}")
+    held: list[Any] = []
+    page.route("**/queue/join*", lambda route: held.append(route))
+    with page.expect_request("**/queue/join*"):
+        page.reload()
+    page.click("role=tab[name='Memory']")
+    for route in held:
+        route.continue_()
+    page.unroute("**/queue/join*")
+    page.wait_for_selector("#head h2", state="attached")
+    page.wait_for_selector("#memory .item:has-text('our VAT')")
+    assert page.get_attribute("role=tab[name='Memory']", "aria-selected") == "true"
+
+
 def test_text_of_others_is_never_html(visit: Visit, hostile: str) -> None:
     page = visit()
     solve(page, f"How many hostile orders? {hostile}")

@@ -73,16 +73,19 @@ class Page:
         place = [self.run, self.shown]
         view = [*self.parts.values(), *place, self.tabs]
         script = resources.files(__package__).joinpath("page.js").read_text("utf-8")
-        self.blocks.load(self.open, self.action, view, js=script, **QUIET)
+        self.blocks.load(self.load, self.action, view, js=script, **QUIET)
         self.action.change(self.act, [self.action, *place], view, trigger_mode="multiple", **QUIET)
         self.run.change(None, self.run, js="(run) => window.showRun(run)")
         self.memory_tab.select(self.memory, None, self.parts["memory"], **QUIET)
         gr.Timer(POLL_SECONDS).tick(self.refresh, place, view, **QUIET)
 
+    def load(self, run_id: str) -> Values:
+        """A run, or an empty page without one, in the tab that is open."""
+        return {**self.refresh(run_id, {}), self.parts["note"]: "", self.run: run_id}
+
     def open(self, run_id: str) -> Values:
-        """Show a run, or an empty page without one."""
-        values = self.refresh(run_id, {}) | {self.parts["note"]: "", self.run: run_id}
-        return {**values, self.tabs: gr.Tabs(selected="task")}
+        """The same in its tab."""
+        return {**self.load(run_id), self.tabs: gr.Tabs(selected="task")}
 
     def refresh(self, run_id: str, shown: Json) -> Values:
         """The parts that have changed since `shown`, which is empty for a run just opened."""
