@@ -1,9 +1,10 @@
-"""A real Postgres for the tests of this project, started by the first test that needs it."""
+"""Databases of their own for tests; the first test that needs Postgres starts a real server."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,3 +22,14 @@ def postgres_server() -> Iterator[Any]:
 def new_postgres_url(postgres_server: Any) -> Callable[[], str]:
     """Creates an empty database and returns its URL."""
     return partial(new_database, postgres_server)
+
+
+@pytest.fixture(
+    params=["sqlite", pytest.param("postgres", marks=[pytest.mark.slow, pytest.mark.timeout(120)])]
+)
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str | Path:
+    """An empty database: a SQLite file in a folder that does not exist yet, or on Postgres."""
+    if request.param == "sqlite":
+        return tmp_path / "data" / "database.sqlite"
+    new_url: Callable[[], str] = request.getfixturevalue("new_postgres_url")
+    return new_url()

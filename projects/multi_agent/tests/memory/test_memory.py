@@ -9,25 +9,21 @@ import pytest
 import sqlalchemy as sa
 
 from multi_agent.memory.memory import MAX_ITEMS, Memory
+from multi_agent.runs.store import open_engine
 from multi_agent.state import Answer, Step
-from seedbed.database import sql_engine
 from seedbed.errors import ConfigError, NotFound, TooLarge
 
 PLAN = (Step(id="s1", specialist="analyst", task="Count the orders of May 2025."),)
 ANSWER = Answer(text="412", confident=True)
 
 
-@pytest.fixture(
-    params=["sqlite", pytest.param("postgres", marks=[pytest.mark.slow, pytest.mark.timeout(120)])]
-)
-def open_memory(request, tmp_path: Path) -> Iterator[Callable[[], Memory]]:
+@pytest.fixture
+def open_memory(database_url: str | Path) -> Iterator[Callable[[], Memory]]:
     """Opens the same memory as often as it is called, as several processes would."""
-    sqlite = request.param == "sqlite"
-    url = tmp_path / "memory.sqlite" if sqlite else request.getfixturevalue("new_postgres_url")()
     with ExitStack() as stack:
 
         def open_one() -> Memory:
-            engine = sql_engine(url, setting="SEEDBED_DATABASE_URL")
+            engine = open_engine(database_url)
             stack.callback(engine.dispose)
             return Memory(engine)
 

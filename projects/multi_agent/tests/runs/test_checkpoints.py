@@ -9,7 +9,6 @@ import subprocess
 import sys
 import threading
 import warnings
-from collections.abc import Callable
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -27,14 +26,10 @@ RESULT = Result(step="s1", answer="36", evidence=(Evidence(kind="query", source=
 ANSWER = Answer(text="36", confident=True)
 
 
-@pytest.fixture(
-    params=["sqlite", pytest.param("postgres", marks=[pytest.mark.slow, pytest.mark.timeout(120)])]
-)
-def config(request, tmp_path: Path) -> Config:
-    if request.param == "sqlite":
-        return Config(data_dir=tmp_path / "data")
-    new_url: Callable[[], str] = request.getfixturevalue("new_postgres_url")
-    return Config(data_dir=tmp_path, database_url=new_url())
+@pytest.fixture
+def config(database_url: str | Path, tmp_path: Path) -> Config:
+    url = database_url if isinstance(database_url, str) else None
+    return Config(data_dir=tmp_path / "data", database_url=url)
 
 
 def graph(saver, work=lambda _: {"results": {"s1": RESULT}}):

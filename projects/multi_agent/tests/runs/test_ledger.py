@@ -5,28 +5,12 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import closing
-from pathlib import Path
 
 import pytest
 
 from multi_agent.runs.ledger import InDoubt, Ledger
 from multi_agent.runs.store import RunStore
 from seedbed.errors import BadInput, Busy, Unavailable
-
-
-@pytest.fixture(
-    params=["sqlite", pytest.param("postgres", marks=[pytest.mark.slow, pytest.mark.timeout(120)])]
-)
-def store(request, tmp_path: Path) -> Iterator[RunStore]:
-    if request.param == "sqlite":
-        url: str | Path = tmp_path / "runs.sqlite"
-    else:
-        new_url: Callable[[], str] = request.getfixturevalue("new_postgres_url")
-        url = new_url()
-    with closing(RunStore(url)) as store:
-        yield store
 
 
 @pytest.fixture

@@ -6,32 +6,13 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from contextlib import closing
-from pathlib import Path
 
 import pytest
 
 from multi_agent.runs.store import RunStore
 from multi_agent.state import Answer, Limits
 from seedbed.errors import Busy, ConfigError, Conflict, NotFound, Unavailable
-
-
-@pytest.fixture(
-    params=["sqlite", pytest.param("postgres", marks=[pytest.mark.slow, pytest.mark.timeout(120)])]
-)
-def url(request, tmp_path: Path) -> str | Path:
-    if request.param == "sqlite":
-        return tmp_path / "data" / "runs.sqlite"
-    new_url: Callable[[], str] = request.getfixturevalue("new_postgres_url")
-    return new_url()
-
-
-@pytest.fixture
-def store(url):
-    with_url = RunStore(url)
-    yield with_url
-    with_url.close()
 
 
 def in_threads(number, function):
@@ -49,13 +30,13 @@ def in_threads(number, function):
         thread.join()
 
 
-def test_run_is_read_as_it_was_written(store, url):
+def test_run_is_read_as_it_was_written(store, database_url):
     task = "Umsatz im Mai? \0 \ud800 €"
     parent = store.create("first")
     run = store.create(task, thread="t1", limits=Limits(steps=3), parent=parent.id)
     answer = Answer(text="36", confident=True)
     store.update(run.id, status="done", answer=answer, usage={"tokens": 12, "usd": 0.5})
-    with closing(RunStore(url)) as other:
+    with closing(RunStore(database_url)) as other:
         again = other.run(run.id)
     assert (again.thread, again.limits.steps, again.parent) == ("t1", 3, parent.id)
     assert (again.status, again.answer, again.usage["tokens"]) == ("done", answer, 12)
@@ -119,12 +100,12 @@ def test_event_data_becomes_json(store):
     assert event.data["answer"]["text"] == "1"
 
 
-def test_wait_returns_with_the_next_event(store, url):
+def test_wait_returns_with_the_next_event(store, database_url):
     run = store.create("task")
     store.add_event(run.id, "plan")
     assert [event.kind for event in store.wait(run.id)] == ["plan"]
     assert store.wait(run.id, after=1, timeout=0.01) == []
-    with closing(RunStore(url)) as other:
+    with closing(RunStore(database_url)) as other:
         for writer in (store, other):  # of this store, and as of another process
             after = store.events(run.id)[-1].id
             thread = threading.Thread(target=lambda w=writer: w.add_event(run.id, "token"))
@@ -150,10 +131,9 @@ def test_wait_wakes_up_without_polling(tmp_path):
 
 
 @pytest.mark.slow
-def test_processes_open_a_new_database_at_the_same_time(url):
-    code = (
-        f"from pathlib import Path\nfrom multi_agent.runs.store import RunStore\nRunStore({url!r})"
-    )
+def test_processes_open_a_new_database_at_the_same_time(database_url):
+    imports = "from pathlib import Path\nfrom multi_agent.runs.store import RunStore\n"
+    code = f"{imports}RunStore({database_url!r})"
     code = code.replace("PosixPath", "Path")
     processes = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(4)]
     assert [process.wait() for process in processes] == [0] * 4

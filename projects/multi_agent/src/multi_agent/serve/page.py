@@ -84,7 +84,7 @@ class Page:
         return {**self.refresh(run_id, {}), self.parts["note"]: "", self.run: run_id}
 
     def open(self, run_id: str) -> Values:
-        """The same in its tab."""
+        """Show a run, or an empty page without one, in the tab where tasks are given."""
         return {**self.load(run_id), self.tabs: gr.Tabs(selected="task")}
 
     def refresh(self, run_id: str, shown: Json) -> Values:
