@@ -18,7 +18,7 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
-from seedbed.testing import close_models
+from seedbed.testing.launch import close_models
 
 # Set in the environment of this process, and inherited by every process it starts.
 MARK = "SEEDBED_TEST_RUN"

@@ -14,8 +14,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from seedbed.models.catalog import MODELS
-from seedbed.models.embeddings import MiniLM, load_embeddings
+from seedbed.models.embeddings.load import MiniLM, load_embeddings
+from seedbed.models.weights.catalog import MODELS
 
 DOCS = Path(__file__).parents[1] / "docs"
 QUERY = "how do I keep the index when a document changes?"

@@ -43,7 +43,7 @@ def tokens_per_second(engine: Any, streams: int) -> float:
 def main() -> dict[str, Any]:
     from finetune_lora.export import export
     from seedbed.engine.engine import Engine
-    from seedbed.models.weights import ensure
+    from seedbed.models.weights.ensure import ensure
 
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)

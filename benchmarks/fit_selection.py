@@ -30,7 +30,7 @@ from rag_chatbot.evaluate.beir import temporary_store
 from rag_chatbot.evaluate.questions import Case, read_questions
 from rag_chatbot.ingest import ingest
 from rag_chatbot.search.retrieve import Retriever
-from seedbed.models.embeddings import load_embeddings
+from seedbed.models.embeddings.load import load_embeddings
 
 Array = npt.NDArray[np.float64]
 STEPS = 3000

@@ -17,7 +17,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from seedbed.testing import free_port
+from seedbed.testing.launch import free_port
 
 ROOT = Path(__file__).parent.parent
 DEADLINE = 300

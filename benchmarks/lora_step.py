@@ -24,8 +24,8 @@ from typing import Any
 import torch
 
 from research_repro.papers.lora.method import add_lora, target_loss
-from seedbed.models.hf_folder import hf_folder, resolve_dtype
-from seedbed.observe.quiet import quiet_loading
+from seedbed.models.weights.hf_folder import hf_folder, resolve_dtype
+from seedbed.runs.quiet import quiet_loading
 
 RANK, ALPHA, BATCH, TOKENS, TARGET_TOKENS, WARM_UP = 4, 32, 8, 66, 33, 2
 QV = ["q_proj", "v_proj"]

@@ -51,8 +51,8 @@ def measure(chunks: int) -> dict[str, Any]:
     from rag_chatbot.ingest import ingest
     from rag_chatbot.search.retrieve import Retriever
     from rag_chatbot.store.store import Store
-    from seedbed.evaluation import quantile
-    from seedbed.models.embeddings import load_embeddings
+    from seedbed.models.embeddings.load import load_embeddings
+    from seedbed.runs.evaluation import quantile
 
     with tempfile.TemporaryDirectory() as folder:
         files = Path(folder, "files")

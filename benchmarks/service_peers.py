@@ -27,8 +27,8 @@ from typing import IO, Any
 
 import psutil
 
-from seedbed.models.catalog import MODELS
-from seedbed.testing import free_port
+from seedbed.models.weights.catalog import MODELS
+from seedbed.testing.launch import free_port
 
 HERE = Path(__file__).parent / "peers"
 COMMAND = str(Path(sys.executable).with_name("llm-service"))

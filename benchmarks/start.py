@@ -17,7 +17,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from seedbed.testing import free_port
+from seedbed.testing.launch import free_port
 
 COMMAND = str(Path(sys.executable).with_name("rag-chatbot"))
 DOCS = Path(__file__).parent.parent / "docs"

@@ -23,10 +23,10 @@ import numpy.typing as npt
 from sklearn.datasets import load_sample_image
 
 from seedbed.models import torch_file
-from seedbed.models.catalog import MODELS
 from seedbed.models.efficientnet import STAGES
 from seedbed.models.image_model import centre_square, load_image_model
-from seedbed.models.weights import source_file
+from seedbed.models.weights.catalog import MODELS
+from seedbed.models.weights.ensure import source_file
 
 Floats = npt.NDArray[np.float32]
 BATCHES, ROUNDS, WARM_UP = (1, 16), 40, 5

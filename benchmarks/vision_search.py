@@ -38,7 +38,7 @@ def measure(count: int) -> dict[str, Any]:
     import numpy as np
 
     from vision_app.search.store import Store
-    from seedbed.evaluation import quantile
+    from seedbed.runs.evaluation import quantile
 
     rng = np.random.default_rng(0)
 

@@ -20,7 +20,7 @@ def test_it():
 """
 NEEDS_A_PROGRAM = """
 import pytest
-from seedbed.testing import require_program
+from seedbed.testing.launch import require_program
 @pytest.mark.parametrize("n", range(2))
 def test_it(n):
     assert require_program("no-such-program", "apt-get install no-such-package")

@@ -19,8 +19,8 @@ MODULES = sorted(
 # Module → an optional package that its example needs; a lifted project may lack it.
 NEEDS = {
     "seedbed.database": "sqlalchemy",
-    "seedbed.observe.environment": "psutil",
-    "seedbed.observe.figures": "matplotlib",
+    "seedbed.runs.environment": "psutil",
+    "seedbed.runs.figures": "matplotlib",
     "seedbed.structured.constrain": "jsonschema",
     "seedbed.structured.schema_compiler": "jsonschema",
     "seedbed.structured.schemas": "jsonschema",

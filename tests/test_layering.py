@@ -77,14 +77,14 @@ def test_import_contract_detects_violations(tmp_path: Path) -> None:
         sources = shutil.ignore_patterns("__pycache__")
         shutil.copytree(PACKAGES[name] / "src" / name, tmp_path / name, ignore=sources)
     (tmp_path / "seedbed/models/prompts.py").write_text("import rag_chatbot\n")
-    (tmp_path / "seedbed/errors.py").write_text("import seedbed.testing\n")
+    (tmp_path / "seedbed/errors.py").write_text("import seedbed.testing.launch\n")
     (tmp_path / "rag_chatbot/search/fusion.py").write_text("import rag_chatbot.talk.terminal\n")
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     done = lint_imports(tmp_path)
     assert done.returncode == 1, done.stdout + done.stderr
     for import_ in (
         "seedbed.models.prompts -> rag_chatbot",
-        "seedbed.errors -> seedbed.testing",
+        "seedbed.errors -> seedbed.testing.launch",
         "rag_chatbot.search.fusion -> rag_chatbot.talk.terminal",
     ):
         assert import_ in done.stdout
@@ -117,7 +117,7 @@ def test_projects_that_train_packaged_models_require_what_loads_them(package: st
     about = tomllib.loads((PACKAGES[package] / "pyproject.toml").read_text("utf-8"))["project"]
     extras = re.search(r"seedbed\[(.*?)\]", " ".join(about["dependencies"]))
     sources = [path.read_text("utf-8") for path in (PACKAGES[package] / "src").rglob("*.py")]
-    if any("seedbed.models.hf_folder" in source for source in sources):
+    if any("seedbed.models.weights.hf_folder" in source for source in sources):
         assert extras and "training" in extras[1].split(",")
 
 

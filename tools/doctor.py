@@ -23,8 +23,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seedbed.errors import pip_install, shell_path
-from seedbed.guardrails import redact_secrets
-from seedbed.models.catalog import MODELS, find
+from seedbed.models.weights.catalog import MODELS, find
+from seedbed.safety.guardrails import redact_secrets
 
 if TYPE_CHECKING:
     from seedbed.settings import Settings

@@ -13,7 +13,7 @@ from typing import Any
 
 def main() -> None:
     from seedbed.engine.engine import Engine, Sampling
-    from seedbed.models.weights import ensure
+    from seedbed.models.weights.ensure import ensure
 
     engine = Engine(ensure("smollm2"))
 

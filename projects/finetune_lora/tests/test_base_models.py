@@ -12,7 +12,7 @@ import pytest
 from finetune_lora.model.base import check_memory, load_base, load_tokenizer
 from finetune_lora.testing import tiny_base
 from seedbed.errors import BadInput, TooLarge, WeightsError
-from seedbed.models.hf_folder import fingerprint
+from seedbed.models.weights.hf_folder import fingerprint
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ import pytest
 
 from finetune_lora.evaluate.model_card import write_model_card
 from finetune_lora.testing import tiny_adapter, tiny_base
-from seedbed.models.chat import load_chat_model
+from seedbed.models.chat.load import load_chat_model
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 BIN = Path(sys.executable).parent

@@ -7,7 +7,7 @@ import pytest
 from finetune_lora.evaluate.baselines import ClassicalBaseline, NearestBaseline, classical
 from finetune_lora.example import Dataset, Example
 from seedbed.errors import BadInput
-from seedbed.testing import HashEmbeddings
+from seedbed.models.embeddings.hash import HashEmbeddings
 
 pytestmark = pytest.mark.filterwarnings(
     "error",

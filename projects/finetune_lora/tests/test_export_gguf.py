@@ -32,9 +32,9 @@ from finetune_lora.export.merge import merge
 from finetune_lora.testing import tiny_adapter, tiny_base
 from seedbed.engine.engine import Engine, Sampling
 from seedbed.errors import BadInput
-from seedbed.models.catalog import MODELS
-from seedbed.models.hf_folder import hf_folder
-from seedbed.models.weights import source_file
+from seedbed.models.weights.catalog import MODELS
+from seedbed.models.weights.ensure import source_file
+from seedbed.models.weights.hf_folder import hf_folder
 
 PROMPTS = [
     "<|im_start|>user\nreset the password of anna<|im_end|>\n<|im_start|>assistant\n",

@@ -17,7 +17,7 @@ import pytest
 
 from finetune_lora.export.push import push
 from seedbed.errors import BadInput, ConfigError
-from seedbed.testing import closed_port
+from seedbed.testing.launch import closed_port
 
 pytestmark = pytest.mark.timeout(180)  # each push is a process that imports the hub's client
 Push = Callable[..., subprocess.CompletedProcess[str]]

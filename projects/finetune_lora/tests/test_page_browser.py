@@ -15,7 +15,7 @@ from finetune_lora.runs.run_folder import RunFolder
 from finetune_lora.task.tools import ARGUMENTS, call
 from finetune_lora.testing import ScriptedPlayground, write_run
 from seedbed.settings import Settings
-from seedbed.testing import launch_chromium, serve_app
+from seedbed.testing.launch import launch_chromium, serve_app
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.timeout(180)]
 SLOW = 40_000  # milliseconds, for a busy machine

@@ -14,7 +14,7 @@ from finetune_lora.testing import run_torchrun, tiny_base
 from finetune_lora.train.scale.processes import line_of
 from finetune_lora.train.train import TrainArgs, train
 from seedbed.errors import BadInput
-from seedbed.testing import free_port
+from seedbed.testing.launch import free_port
 
 pytestmark = pytest.mark.timeout(600)  # a launcher and two processes import all there is
 ROWS = [

@@ -15,7 +15,7 @@ from finetune_lora.train.scale.processes import ProcessLost
 from finetune_lora.train.scale.ray_train import absolute, cause, train_on_ray
 from finetune_lora.train.train import TrainArgs, train
 from seedbed.errors import BadInput, ConfigError, MissingExtra
-from seedbed.testing import launch_ray
+from seedbed.testing.launch import launch_ray
 
 
 @pytest.fixture(scope="module")

@@ -19,8 +19,8 @@ import pytest
 from finetune_lora.runs.mlflow_tracker import MlflowTracker, log_results, show_mlflow
 from finetune_lora.runs.run_folder import RunFolder, read_run
 from seedbed.errors import ConfigError, Unavailable
-from seedbed.observe.tracking import open_client, tracking_uri
-from seedbed.testing import free_port
+from seedbed.runs.tracking import open_client, tracking_uri
+from seedbed.testing.launch import free_port
 
 pytestmark = pytest.mark.timeout(300)  # MLflow's import and its first tables take seconds
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from llm_service.testing.fakes import Served, serving
-from seedbed.testing import free_port, run_server
+from seedbed.testing.launch import free_port, run_server
 
 
 @pytest.fixture

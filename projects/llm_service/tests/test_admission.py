@@ -25,7 +25,7 @@ from llm_service.store.accounting import Accounting, Record
 from llm_service.store.database import Database, open_database
 from llm_service.store.keys import LOCAL, Key
 from seedbed.errors import Busy, ConfigError, Forbidden, MissingExtra, TooLarge
-from seedbed.testing import closed_port
+from seedbed.testing.launch import closed_port
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ from seedbed.errors import (
     Unauthorized,
     Unavailable,
 )
-from seedbed.testing import closed_port
+from seedbed.testing.launch import closed_port
 
 
 class Server:

@@ -18,7 +18,7 @@ from llm_service.store.database import open_database
 from llm_service.store.feedback import add
 from llm_service.testing.fakes import run_stubs
 from llm_service.testing.stub_upstream import Stub
-from seedbed.testing import free_port
+from seedbed.testing.launch import free_port
 
 HEAVY = {
     *("fastapi", "uvicorn", "sqlalchemy", "alembic", "aiohttp", "langchain_core", "numpy"),

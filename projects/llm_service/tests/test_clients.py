@@ -14,7 +14,7 @@ from openai import AsyncOpenAI, OpenAI
 from pydantic import BaseModel, Field
 
 from llm_service.testing.fakes import serving
-from seedbed.testing import closed_port
+from seedbed.testing.launch import closed_port
 
 MODEL = "smollm2"
 HI = [{"role": "user", "content": "Say hello to the reader in one short sentence."}]
@@ -622,7 +622,7 @@ def test_litellm(service):
 
 def test_the_other_projects_reach_it_by_their_base_url(service):
     pytest.importorskip("langchain_openai")
-    from seedbed.models.chat import load_chat_model
+    from seedbed.models.chat.load import load_chat_model
     from seedbed.settings import Settings
 
     settings = Settings(base_url=f"{service}/v1", _env_file=None)

@@ -18,7 +18,7 @@ from llm_service.models.table import Table
 from llm_service.observe.metrics import Metrics
 from llm_service.request import Load
 from seedbed.settings import Settings
-from seedbed.testing import require_program
+from seedbed.testing.launch import require_program
 
 PROJECT = Path(__file__).parents[1]
 DEPLOY = PROJECT / "deploy"

@@ -21,7 +21,7 @@ from llm_service.measure.scoring import (
     states_result,
 )
 from seedbed.errors import BadInput, Unauthorized, Unavailable
-from seedbed.testing import closed_port
+from seedbed.testing.launch import closed_port
 
 Reply = Callable[[dict[str, Any]], web.Response]
 

@@ -13,7 +13,7 @@ from llm_service.gateway.guard.redaction import find_all
 from llm_service.gateway.guard.screen import Blocked, Screen
 from llm_service.models.entry import Guardrails
 from llm_service.request import Ask, Delta, Event, Facts, Finish, Usage
-from seedbed.guardrails import find_pii, redact
+from seedbed.safety.guardrails import find_pii, redact
 
 KEY = "-----BEGIN RSA PRIVATE KEY-----\nMIIEow IBAAKC+/=\nAQEA7\n-----END RSA PRIVATE KEY-----"
 FINDINGS = (

@@ -22,7 +22,7 @@ from llm_service.web import page
 from seedbed import errors
 from seedbed.server.service import Caller, create_app
 from seedbed.settings import Settings
-from seedbed.testing import launch_chromium, serve_app
+from seedbed.testing.launch import launch_chromium, serve_app
 
 PACKAGE = Path(page.__file__).parent
 LONG = "a-merged-model-with-a-name-that-goes-on-and-on-" * 3

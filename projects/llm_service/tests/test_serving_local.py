@@ -20,7 +20,7 @@ from llm_service.models.table import Table
 from llm_service.request import Ask, Delta, Finish, Usage
 from seedbed.errors import BadInput, Busy, SeedbedError, Unavailable, WeightsError
 from seedbed.settings import Settings
-from seedbed.testing import free_port, run_server
+from seedbed.testing.launch import free_port, run_server
 
 LONG = {
     "messages": [{"role": "user", "content": "Tell a story."}],

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from seedbed.testing import free_port
+from seedbed.testing.launch import free_port
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from seedbed.testing import launch_postgres, new_database
+from seedbed.testing.launch import launch_postgres, new_database
 
 
 @pytest.fixture(scope="session")

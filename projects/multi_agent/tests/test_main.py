@@ -15,7 +15,7 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from multi_agent.__main__ import app, main
-from seedbed.testing import run_command
+from seedbed.testing.launch import run_command
 
 TASK = "How many tents are there, and how long is the return window?"
 

@@ -11,8 +11,9 @@ import pytest
 
 from rag_chatbot.config import Config
 from rag_chatbot.store.store import Store
+from seedbed.models.embeddings.hash import HashEmbeddings
 from seedbed.settings import load
-from seedbed.testing import HashEmbeddings, serve_app
+from seedbed.testing.launch import serve_app
 
 
 @pytest.fixture
@@ -52,7 +53,7 @@ def open_chatbot(config: Config) -> Iterator[Callable[..., Any]]:
     """Opens chatbots on the same folder, with texts by name, and closes them after the test."""
     from rag_chatbot.chatbot import Chatbot
     from rag_chatbot.ingest import ingest_bytes
-    from seedbed.testing import ScriptedChatModel
+    from seedbed.models.scripted import ScriptedChatModel
 
     chatbots: list[Chatbot] = []
 

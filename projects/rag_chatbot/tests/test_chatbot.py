@@ -5,7 +5,8 @@ import pytest
 
 from rag_chatbot.chatbot import LOCAL, OPERATOR, Chatbot, Question
 from seedbed.errors import BadInput, Conflict, NotFound, Unavailable
-from seedbed.testing import HashEmbeddings, ScriptedChatModel
+from seedbed.models.embeddings.hash import HashEmbeddings
+from seedbed.models.scripted import ScriptedChatModel
 
 TEXTS = {
     "port.md": "# Harbour\n\nThe harbour of Vellin opens at six in the morning.\n",

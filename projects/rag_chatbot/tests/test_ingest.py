@@ -13,7 +13,7 @@ from rag_chatbot.config import Config
 from rag_chatbot.ingest import ingest, ingest_bytes
 from rag_chatbot.store.store import Store
 from seedbed.errors import BadInput, Busy, SeedbedError, TooLarge
-from seedbed.testing import HashEmbeddings
+from seedbed.models.embeddings.hash import HashEmbeddings
 
 NOBODY = 65534
 
@@ -309,7 +309,7 @@ def test_ingest_lists_a_file_that_makes_the_tokenizer_panic(
 def test_ingest_with_real_embeddings_reads_names_that_are_not_utf8(
     open_store: Callable[..., Store], folder: Path
 ) -> None:
-    from seedbed.models.embeddings import load_embeddings
+    from seedbed.models.embeddings.load import load_embeddings
 
     for name in ("\udcff.txt", "\udcfe.txt", "red\x1b[31m.txt"):
         (folder / name).write_text("Plain words.")
@@ -448,7 +448,7 @@ def test_ingest_does_not_open_files_with_unchanged_mtime(store: Store, folder: P
 def test_ingest_with_real_embeddings_supports_semantic_search(
     open_store: Callable[..., Store], folder: Path
 ) -> None:
-    from seedbed.models.embeddings import load_embeddings
+    from seedbed.models.embeddings.load import load_embeddings
 
     write_file(folder, "pump.md", "# Pump\n\nIt starts when the red lever is pushed down.\n")
     write_file(folder, "tea.txt", "Pour boiling water over the leaves and wait three minutes.\n")

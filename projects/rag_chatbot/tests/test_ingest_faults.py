@@ -25,7 +25,7 @@ from rag_chatbot.config import Config
 from rag_chatbot.ingest import ingest
 from rag_chatbot.store.callers import OPERATOR
 from rag_chatbot.store.store import Store
-from seedbed.testing import HashEmbeddings
+from seedbed.models.embeddings.hash import HashEmbeddings
 
 KILLS = 20
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]

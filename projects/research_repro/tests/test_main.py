@@ -13,7 +13,7 @@ import pytest
 
 from research_repro import papers
 from research_repro.__main__ import main
-from seedbed.testing import run_command
+from seedbed.testing.launch import run_command
 
 run = partial(run_command, main)
 

@@ -21,8 +21,8 @@ from seedbed.errors import (
     Unavailable,
     WeightsError,
 )
-from seedbed.models import open_engine as shared_engines
-from seedbed.models import weights
+from seedbed.models.chat import open_engine as shared_engines
+from seedbed.models.weights import ensure as weights
 from seedbed.settings import Settings
 
 LONG = Sampling(max_new_tokens=1500, ignore_eos=True)

@@ -13,14 +13,14 @@ from sklearn.datasets import load_sample_image
 
 from seedbed.errors import ConfigError, WeightsError
 from seedbed.models import torch_file
-from seedbed.models.catalog import MODELS
 from seedbed.models.image_model import (
     ImageModel,
     centre_square,
     imagenet_labels,
     load_image_model,
 )
-from seedbed.models.weights import ensure, source_file
+from seedbed.models.weights.catalog import MODELS
+from seedbed.models.weights.ensure import ensure, source_file
 from seedbed.settings import Settings
 
 

@@ -9,8 +9,8 @@ import pytest
 from prometheus_client import REGISTRY
 
 from seedbed.errors import ConfigError
-from seedbed.models.catalog import MODELS
 from seedbed.models.rerank import load_reranker
+from seedbed.models.weights.catalog import MODELS
 
 pytestmark = pytest.mark.timeout(240)  # loading torch is slow on a busy machine
 

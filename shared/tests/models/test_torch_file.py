@@ -11,8 +11,8 @@ import pytest
 
 from seedbed.errors import WeightsError
 from seedbed.models import torch_file
-from seedbed.models.catalog import MODELS
-from seedbed.models.weights import source_file
+from seedbed.models.weights.catalog import MODELS
+from seedbed.models.weights.ensure import source_file
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ import pytest
 
 from seedbed.errors import ConfigError
 from seedbed.observe import startup
-from seedbed.testing import closed_port
+from seedbed.testing.launch import closed_port
 
 
 def run(code: str, **env: str) -> subprocess.CompletedProcess[str]:

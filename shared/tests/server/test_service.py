@@ -17,7 +17,7 @@ from fastapi.testclient import TestClient
 
 from seedbed import errors
 from seedbed.server.service import serve
-from seedbed.testing import free_port, run_server, serve_app
+from seedbed.testing.launch import free_port, run_server, serve_app
 
 
 def test_probes_answer_ok_and_ready(client):

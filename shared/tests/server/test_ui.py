@@ -10,7 +10,7 @@ from fastapi.testclient import TestClient
 from seedbed.server import ui
 from seedbed.server.service import Caller, create_app
 from seedbed.settings import Settings
-from seedbed.testing import free_port, launch_chromium, run_server
+from seedbed.testing.launch import free_port, launch_chromium, run_server
 
 PAGE = """
 import sys

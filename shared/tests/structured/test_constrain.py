@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from seedbed.errors import BadInput
-from seedbed.models.chat import load_chat_model
+from seedbed.models.chat.load import load_chat_model
 from seedbed.structured.constrain import constrain
 from seedbed.structured.grammar import Alt, Chars, Grammar, Lit, Matcher, Rep, Seq
 from seedbed.structured.number_ranges import integer_range

@@ -18,7 +18,7 @@ from jsonschema import Draft202012Validator, FormatChecker
 from seedbed.engine.generation import Sampling
 from seedbed.engine.pipeline import generation_config, token_tensor
 from seedbed.errors import BadInput
-from seedbed.models import weights
+from seedbed.models.weights import ensure as weights
 from seedbed.structured.constrain import constrain
 
 INTEGER = {"type": "integer"}

@@ -299,7 +299,7 @@ def evaluate(
     """Measure triage, policy and drafts on mails whose answers are known. Nothing is sent."""
     config, settings = _settings()
     from agentic_workflow.evaluate import mails
-    from seedbed.evaluation import log_to_mlflow
+    from seedbed.runs.evaluation import log_to_mlflow
 
     with cli.progress(quiet=as_json, unit="mail") as progress:
         results = mails.run(mails.open_parts(config, settings), inbox, gold, progress)

@@ -7,7 +7,7 @@ import pytest
 from agentic_workflow.decide.passages import Passages
 from agentic_workflow.store.case import Language
 from seedbed.errors import ConfigError
-from seedbed.models.hash_embeddings import HashEmbeddings
+from seedbed.models.embeddings.hash import HashEmbeddings
 
 RETURNS = """# Returns
 

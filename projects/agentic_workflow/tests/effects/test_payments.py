@@ -13,7 +13,7 @@ from agentic_workflow.effects.outbox import NotDelivered, Rejected, Unknown
 from agentic_workflow.effects.payments import PaymentReceiver
 from agentic_workflow.sample.payment_api import create_app, open_ledger
 from agentic_workflow.sample.shop import create_shop
-from seedbed.testing import closed_port, serve_app
+from seedbed.testing.launch import closed_port, serve_app
 
 PAYLOAD = {"order_id": "10234", "amount": "49.90", "currency": "EUR"}
 

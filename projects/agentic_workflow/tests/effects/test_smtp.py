@@ -16,7 +16,7 @@ from agentic_workflow.effects.outbox import NotDelivered, Rejected, Unknown
 from agentic_workflow.effects.smtp import SmtpReceiver, build_message
 from agentic_workflow.sample.smtp_server import received, run_smtp_server
 from seedbed.errors import ConfigError
-from seedbed.testing import closed_port, free_port
+from seedbed.testing.launch import closed_port, free_port
 
 PAYLOAD: dict[str, Any] = {
     "case_id": "c1",

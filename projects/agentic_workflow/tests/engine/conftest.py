@@ -26,7 +26,7 @@ from agentic_workflow.sample.smtp_server import received, run_smtp_server
 from agentic_workflow.serve.actions import Actions
 from seedbed.errors import Unavailable
 from seedbed.settings import load
-from seedbed.testing import free_port, serve_app
+from seedbed.testing.launch import free_port, serve_app
 
 SCRIPT = Path(__file__).with_name("scripted_desk.py")
 

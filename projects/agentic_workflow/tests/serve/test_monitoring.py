@@ -14,7 +14,7 @@ from fastapi.testclient import TestClient
 from agentic_workflow.config import Config
 from agentic_workflow.serve.api import create_app
 from seedbed.settings import Settings
-from seedbed.testing import require_program
+from seedbed.testing.launch import require_program
 
 DOCKER = Path(__file__).parents[4] / "docker"
 RULES = DOCKER / "rules/agentic_workflow.yaml"

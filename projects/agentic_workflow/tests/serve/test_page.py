@@ -21,7 +21,7 @@ from agentic_workflow.store.case import Decision, Draft, Mail, Triage
 from agentic_workflow.store.database import writing
 from agentic_workflow.store.schema import outbox
 from seedbed.settings import Settings
-from seedbed.testing import launch_chromium, serve_app
+from seedbed.testing.launch import launch_chromium, serve_app
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 SLOW = 60_000  # milliseconds, for a busy machine

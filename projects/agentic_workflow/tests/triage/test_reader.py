@@ -3,7 +3,7 @@ from pathlib import Path
 
 from agentic_workflow.triage.reader import Reader, find_reader
 from seedbed.errors import Busy
-from seedbed.testing import ScriptedChatModel
+from seedbed.models.scripted import ScriptedChatModel
 
 
 def test_reader_asks_for_the_schema_and_shows_the_mail() -> None:

@@ -8,7 +8,8 @@ from agentic_workflow.triage.classifier import EXAMPLES, Classifier, read_exampl
 from agentic_workflow.triage.fields import read_signals
 from agentic_workflow.triage.triage import Triager
 from seedbed.errors import ConfigError
-from seedbed.testing import HashEmbeddings, ScriptedChatModel
+from seedbed.models.embeddings.hash import HashEmbeddings
+from seedbed.models.scripted import ScriptedChatModel
 
 WORDS = {
     "billing": "invoice charged",

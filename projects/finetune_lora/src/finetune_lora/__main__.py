@@ -56,8 +56,8 @@ Seed = Annotated[int, typer.Option(help="Random seed.")]
 def read_config(*, server: bool = False, **overrides: Any) -> Config:
     """The settings as the environment says; logs are set up, dependencies silenced."""
     from finetune_lora.config import Config
-    from seedbed.observe.quiet import quiet
     from seedbed.observe.startup import start
+    from seedbed.runs.quiet import quiet
     from seedbed.settings import Settings, load
 
     start("finetune_lora", load(Settings).log_level, server=server)

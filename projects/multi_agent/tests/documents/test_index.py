@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from multi_agent.documents.index import DocumentIndex, open_documents
-from seedbed.models.embeddings import load_embeddings
-from seedbed.testing import HashEmbeddings
+from seedbed.models.embeddings.hash import HashEmbeddings
+from seedbed.models.embeddings.load import load_embeddings
 
 
 def open_texts(folder: Path, **texts: str) -> DocumentIndex:

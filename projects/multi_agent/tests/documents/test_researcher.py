@@ -9,8 +9,9 @@ from multi_agent.documents.index import DocumentIndex, open_documents
 from multi_agent.specialists import Context
 from multi_agent.specialists.researcher import Researcher, open_specialist
 from multi_agent.state import Step
-from seedbed.models.embeddings import load_embeddings
-from seedbed.testing import HashEmbeddings, ScriptedChatModel
+from seedbed.models.embeddings.hash import HashEmbeddings
+from seedbed.models.embeddings.load import load_embeddings
+from seedbed.models.scripted import ScriptedChatModel
 
 TEXT = """# Returns
 

@@ -4,7 +4,7 @@ import pytest
 
 from multi_agent.documents.index import open_documents
 from multi_agent.documents.span import Span, answer_span
-from seedbed.testing import HashEmbeddings
+from seedbed.models.embeddings.hash import HashEmbeddings
 
 DOCUMENTS = {
     "warranty.md": """# Warranty

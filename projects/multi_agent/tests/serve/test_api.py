@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from multi_agent.serve import terminal
 from multi_agent.serve.api import create_app
 from seedbed.settings import Settings
-from seedbed.testing import serve_app
+from seedbed.testing.launch import serve_app
 
 Team = Any
 

@@ -9,7 +9,7 @@ import pytest
 
 from multi_agent.serve.api import create_app
 from seedbed.settings import Settings
-from seedbed.testing import launch_chromium, serve_app
+from seedbed.testing.launch import launch_chromium, serve_app
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 SLOW = 60_000  # milliseconds, for a busy machine

@@ -21,7 +21,7 @@ from typing import Any
 
 from multi_agent.team.step_queue import run_worker
 from multi_agent.tools.toolbox import tool_of
-from seedbed.models.chat import load_chat_model
+from seedbed.models.chat.load import load_chat_model
 from seedbed.settings import Settings, load
 
 NAMES = ("alpha", "beta", "gamma")

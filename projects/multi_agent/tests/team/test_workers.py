@@ -21,7 +21,7 @@ from multi_agent.config import Config
 from multi_agent.team.step_queue import open_queue, run_worker
 from seedbed.errors import ConfigError
 from seedbed.settings import load
-from seedbed.testing import serve_app
+from seedbed.testing.launch import serve_app
 
 pytest.importorskip("dbos")  # of an extra
 SCRIPT = Path(__file__).with_name("scripted_worker.py")

@@ -30,7 +30,7 @@ from rag_chatbot.read.read_ahead import ReadAhead
 from rag_chatbot.store.records import FileStat, Parts, StoredDocument, index_parts, joined
 from rag_chatbot.store.store import Store
 from seedbed.errors import BadInput, SeedbedError, TooLarge
-from seedbed.models.embeddings import embed_texts
+from seedbed.models.embeddings.load import embed_texts
 
 log = logging.getLogger(__name__)
 FORMAT = 3  # raise it when parsing or chunking changes: every file is then read again

@@ -11,7 +11,8 @@ from rag_chatbot.config import Config
 from rag_chatbot.search.retrieve import Hit
 from rag_chatbot.store.store import Chunk
 from seedbed.errors import BadInput
-from seedbed.testing import HashEmbeddings, ScriptedChatModel
+from seedbed.models.embeddings.hash import HashEmbeddings
+from seedbed.models.scripted import ScriptedChatModel
 
 GUIDE = """# Kestrel
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from rag_chatbot.answer import select
 from rag_chatbot.search.retrieve import Hit
 from rag_chatbot.store.store import Chunk
-from seedbed.testing import HashEmbeddings
+from seedbed.models.embeddings.hash import HashEmbeddings
 
 
 def hit(text: str, number: int = 1, score: float = 1.0) -> Hit:

@@ -9,7 +9,7 @@ import pytest
 from rag_chatbot.config import Config
 from rag_chatbot.evaluate.beir import evaluate_beir, read_beir
 from seedbed.errors import BadInput
-from seedbed.testing import HashEmbeddings
+from seedbed.models.embeddings.hash import HashEmbeddings
 
 DOCUMENTS = {
     "d1": ("Oaks", "An oak lives for centuries. " + "Its wood is hard and heavy. " * 40),

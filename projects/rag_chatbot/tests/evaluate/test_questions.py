@@ -10,7 +10,7 @@ import pytest
 from rag_chatbot.config import Config
 from rag_chatbot.evaluate.questions import compare, evaluate_qa, read_questions, run
 from seedbed.errors import BadInput
-from seedbed.testing import HashEmbeddings
+from seedbed.models.embeddings.hash import HashEmbeddings
 
 
 def result(**scores: float) -> dict[str, object]:

@@ -16,7 +16,7 @@ from rag_chatbot.read.chunk import (
     estimate_tokens,
     plain,
 )
-from seedbed.testing import HashEmbeddings
+from seedbed.models.embeddings.hash import HashEmbeddings
 
 COUNT = counter(object())
 

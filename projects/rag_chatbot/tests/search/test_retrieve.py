@@ -12,7 +12,7 @@ from rag_chatbot.search.fusion import distinct, fuse, mix, smooth
 from rag_chatbot.search.retrieve import Retriever
 from rag_chatbot.store.store import Store
 from seedbed.errors import BadInput, ConfigError, NotFound
-from seedbed.testing import HashEmbeddings
+from seedbed.models.embeddings.hash import HashEmbeddings
 
 FILES = {
     "trees.md": "# Trees\n\nAn oak grows slowly and lives for centuries.\n\n"

@@ -22,7 +22,8 @@ from rag_chatbot.store.full_text import match_expression
 from rag_chatbot.store.records import joined
 from rag_chatbot.store.store import Store
 from seedbed.errors import BadInput, Busy, ConfigError, Forbidden, NotFound, Unavailable
-from seedbed.testing import HashEmbeddings, closed_port, free_port, run_server
+from seedbed.models.embeddings.hash import HashEmbeddings
+from seedbed.testing.launch import closed_port, free_port, run_server
 
 OPEN = Callable[..., Store]
 

@@ -17,8 +17,10 @@ from rag_chatbot.chatbot import Chatbot
 from rag_chatbot.config import Config
 from rag_chatbot.ingest import ingest_bytes
 from rag_chatbot.talk.api import create_app
+from seedbed.models.embeddings.hash import HashEmbeddings
+from seedbed.models.scripted import ScriptedChatModel
 from seedbed.settings import Settings, load
-from seedbed.testing import HashEmbeddings, ScriptedChatModel, closed_port
+from seedbed.testing.launch import closed_port
 
 FACT = "The harbour of Vellin opens at six in the morning."
 TEXTS = {

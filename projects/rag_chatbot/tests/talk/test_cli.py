@@ -9,7 +9,7 @@ import urllib.request
 import pytest
 
 from rag_chatbot.__main__ import main
-from seedbed.testing import free_port, run_server
+from seedbed.testing.launch import free_port, run_server
 
 FACT = "The harbour of Vellin opens at six in the morning."
 WHEN = "When does the harbour of Vellin open?"

@@ -9,8 +9,9 @@ from rag_chatbot.answer.answer import MAX_CHARACTERS
 from rag_chatbot.chatbot import NO_DOCUMENTS, OPERATOR, Question
 from rag_chatbot.talk.api import create_app
 from rag_chatbot.talk.page_handlers import PAST
+from seedbed.models.scripted import ScriptedChatModel
 from seedbed.settings import Settings
-from seedbed.testing import ScriptedChatModel, launch_chromium
+from seedbed.testing.launch import launch_chromium
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.timeout(240)]
 

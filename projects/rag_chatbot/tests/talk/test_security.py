@@ -8,8 +8,9 @@ from rag_chatbot.chatbot import OPERATOR, Chatbot, Question
 from rag_chatbot.config import Config
 from rag_chatbot.ingest import ingest_bytes
 from rag_chatbot.talk.api import create_app
+from seedbed.models.embeddings.hash import HashEmbeddings
+from seedbed.models.scripted import ScriptedChatModel
 from seedbed.settings import Settings, load
-from seedbed.testing import HashEmbeddings, ScriptedChatModel
 
 SECRET = "The safe of Alice opens with the number 4711."
 QUESTION = "Which number opens the safe of Alice?"

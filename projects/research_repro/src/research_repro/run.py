@@ -29,7 +29,7 @@ from research_repro.runs.sweep import Listener, Sweep
 from research_repro.runs.workspace import Workspace, data_hash
 from research_repro.tracking import log_outcome
 from seedbed.errors import BadInput
-from seedbed.observe.environment import describe_environment, git_commit
+from seedbed.runs.environment import describe_environment, git_commit
 
 LIBRARIES = ("torch", "transformers", "numpy", "scipy", "scikit-learn", "sacrebleu")
 

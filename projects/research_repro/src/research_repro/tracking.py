@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 from research_repro.results import Outcome, outcome_json
 from seedbed.files import to_json
-from seedbed.guardrails import reason
-from seedbed.observe.tracking import mlflow_experiment, open_client
+from seedbed.runs.tracking import mlflow_experiment, open_client
+from seedbed.safety.guardrails import reason
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -31,7 +31,7 @@ LOSSES = {0: 0.5, 1: 0.7, 2: 0.9}
 
 
 def draw_losses(results):
-    from seedbed.observe.figures import new_figure
+    from seedbed.runs.figures import new_figure
 
     rows = results.of("fit")
     if len(rows) < 2:

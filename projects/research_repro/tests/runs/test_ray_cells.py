@@ -17,7 +17,7 @@ from research_repro.runs.ray_cells import run_cells_on_ray
 from research_repro.runs.sweep import Event, Sweep
 from research_repro.runs.workspace import Workspace
 from seedbed.errors import BadInput, MissingExtra
-from seedbed.testing import launch_ray
+from seedbed.testing.launch import launch_ray
 
 STEPS = {"steps": 5}
 

@@ -16,7 +16,7 @@ from fastapi.testclient import TestClient
 from research_repro.serve.app import create_app
 from seedbed.errors import NotFound
 from seedbed.settings import Settings
-from seedbed.testing import free_port, run_server
+from seedbed.testing.launch import free_port, run_server
 
 SERVE = """
 import sys

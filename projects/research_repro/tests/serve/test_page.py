@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from seedbed.testing import launch_chromium, serve_app
+from seedbed.testing.launch import launch_chromium, serve_app
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.timeout(300)]
 

@@ -12,7 +12,7 @@ import pytest
 from research_repro.paper import Verdict
 from research_repro.results import Outcome
 from research_repro.tracking import log_outcome
-from seedbed.observe.tracking import open_client
+from seedbed.runs.tracking import open_client
 
 pytestmark = pytest.mark.timeout(300)  # MLflow's import and its first tables take seconds
 

@@ -331,8 +331,8 @@ def evaluate(
 ) -> None:
     """Measure the extraction on documents whose fields are known."""
     from vision_app.evaluate import documents
-    from seedbed.evaluation import log_to_mlflow
     from seedbed.models.images import encode_png
+    from seedbed.runs.evaluation import log_to_mlflow
 
     vision = open_vision()
     if (folder / "make_documents.py").exists():

@@ -87,8 +87,8 @@ class Vision:
     @property
     def language_model(self) -> BaseChatModel | None:
         """The model of SEEDBED_MODEL if it may read images; None for models on this machine."""
-        from seedbed.models.catalog import find
-        from seedbed.models.chat import load_chat_model
+        from seedbed.models.chat.load import load_chat_model
+        from seedbed.models.weights.catalog import find
 
         spec = self.settings.model
         if find(spec) is not None or spec.startswith("path:"):

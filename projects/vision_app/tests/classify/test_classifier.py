@@ -132,7 +132,7 @@ def test_backbone_of_its_own_is_loaded_from_the_folder(
 ) -> None:
     import openvino as ov
 
-    from seedbed.models.weights import ensure
+    from seedbed.models.weights.ensure import ensure
 
     head = save_head(tmp_path / "tuned", classifier, [pagoda, dahlia])
     graph = ov.Core().read_model(ensure("efficientnet-lite0") / "model.xml")

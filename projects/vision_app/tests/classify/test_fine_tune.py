@@ -45,8 +45,8 @@ def test_without_torch_the_error_names_the_extra(
 def test_the_torch_network_equals_the_openvino_graph() -> None:
     from vision_app.classify.torch_network import Network, predict
     from seedbed.models import torch_file
-    from seedbed.models.catalog import MODELS
-    from seedbed.models.weights import source_file
+    from seedbed.models.weights.catalog import MODELS
+    from seedbed.models.weights.ensure import source_file
 
     square = np.random.default_rng(0).integers(0, 256, (256, 256, 3)).astype(np.uint8)
     square[64:160, 80:200] = (200, 30, 30)

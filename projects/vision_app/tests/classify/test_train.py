@@ -14,7 +14,7 @@ from vision_app.classify.dataset import LabelledFolder
 from vision_app.classify.train import VIEWS, embed, fit, held_out_logits, train
 from vision_app.config import Config
 from seedbed.errors import BadInput
-from seedbed.observe.tracking import mlflow_client
+from seedbed.runs.tracking import mlflow_client
 from seedbed.settings import Settings
 
 

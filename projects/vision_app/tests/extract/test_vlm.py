@@ -11,7 +11,7 @@ import pytest
 from vision_app.extract.schemas import load_schema
 from vision_app.extract.vlm import MAX_IMAGES, extract_with_model
 from vision_app.ocr.page import Page
-from seedbed.testing import ScriptedChatModel
+from seedbed.models.scripted import ScriptedChatModel
 
 DRAWING = """
  Bygg AB

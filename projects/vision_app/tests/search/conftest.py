@@ -13,7 +13,7 @@ from PIL import Image
 from vision_app.config import Config
 from vision_app.ocr.page import Line, Page, Pixels, Word
 from vision_app.search.index import ImageIndex
-from seedbed.models.hash_embeddings import HashEmbeddings
+from seedbed.models.embeddings.hash import HashEmbeddings
 
 COLOURS = {"red": (200, 30, 30), "green": (30, 180, 30), "blue": (30, 30, 200)}
 

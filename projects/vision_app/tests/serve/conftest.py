@@ -16,7 +16,7 @@ from vision_app.ocr.page import Line, Page, Pixels, Word, as_json
 from seedbed.errors import ConfigError
 from seedbed.models.images import encode_png
 from seedbed.settings import load
-from seedbed.testing import serve_app
+from seedbed.testing.launch import serve_app
 
 LABELS = ("pot", "vase", "daisy", "bee", "lakeside", "palace")
 

@@ -12,7 +12,7 @@ import pytest
 
 from vision_app.serve.fetch import Address, fetch, is_public, resolve_public
 from seedbed.errors import BadInput, DeadlineExceeded, TooLarge
-from seedbed.testing import closed_port
+from seedbed.testing.launch import closed_port
 
 HOST = "pictures.test"  # not in any DNS: only the resolver of these tests returns its address
 

@@ -17,7 +17,7 @@ from vision_app.serve.on_ray import Worker, map_folder
 from vision_app.vision import Vision, open_vision
 from seedbed.errors import MissingExtra
 from seedbed.settings import Settings
-from seedbed.testing import launch_ray
+from seedbed.testing.launch import launch_ray
 
 
 def measure(vision: Vision, source: Source) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from vision_app.serve.page_html import Box, View
 from seedbed.errors import NotFound
 from seedbed.models.images import encode_png
 from seedbed.settings import Settings
-from seedbed.testing import launch_chromium
+from seedbed.testing.launch import launch_chromium
 
 SLOW = 60_000  # milliseconds, for a busy machine
 HOSTILE = "<img src=x onerror=window.ran=1>"

@@ -23,10 +23,10 @@ import numpy as np
 import numpy.typing as npt
 
 from seedbed.errors import ConfigError, MissingExtra
-from seedbed.guardrails import reason
-from seedbed.models import weights
-from seedbed.models.catalog import MODELS, find
+from seedbed.models.weights import ensure as weights
+from seedbed.models.weights.catalog import MODELS, find
 from seedbed.observe.telemetry import model_call
+from seedbed.safety.guardrails import reason
 from seedbed.settings import Settings, load
 
 Floats = npt.NDArray[np.float32]

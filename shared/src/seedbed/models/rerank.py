@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Protocol
 
 from seedbed.errors import ConfigError, MissingExtra
-from seedbed.models import weights
-from seedbed.models.catalog import find
+from seedbed.models.weights import ensure as weights
+from seedbed.models.weights.catalog import find
 from seedbed.observe.telemetry import model_call
 from seedbed.settings import Settings, load
 

@@ -308,7 +308,7 @@ class ModelTelemetry(BaseCallbackHandler):
 
 def _as_parts(messages: list[BaseMessage]) -> str:
     """Messages as JSON in the conventions' format, with personal data and secrets redacted."""
-    from seedbed.guardrails import redact
+    from seedbed.safety.guardrails import redact
 
     roles = {"human": "user", "ai": "assistant"}
     return json.dumps(

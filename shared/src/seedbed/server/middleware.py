@@ -26,9 +26,9 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from seedbed import errors
-from seedbed.guardrails import redact_secrets
 from seedbed.observe.startup import request_id
 from seedbed.observe.telemetry import error_kind, span
+from seedbed.safety.guardrails import redact_secrets
 from seedbed.server.keys import KeySource
 
 if TYPE_CHECKING:

@@ -20,10 +20,10 @@ from pydantic import BaseModel
 from agentic_workflow.decide.letter import Case, templates, write_letter
 from agentic_workflow.decide.verify import problem
 from agentic_workflow.store.case import Decision, Draft, Facts, Mail, Passage, Triage
-from seedbed.guardrails import reason
-from seedbed.models import catalog
 from seedbed.models.prompts import load_prompt
+from seedbed.models.weights import catalog
 from seedbed.observe.prices import price
+from seedbed.safety.guardrails import reason
 
 if TYPE_CHECKING:
     from agentic_workflow.store.records import Correction

@@ -82,8 +82,8 @@ def judging_parts(config: Config, settings: Settings) -> JudgingParts:
     from agentic_workflow.decide.shop import Shop
     from agentic_workflow.triage.classifier import Classifier
     from agentic_workflow.triage.triage import Triager
-    from seedbed.models.chat import load_chat_model
-    from seedbed.models.embeddings import load_embeddings
+    from seedbed.models.chat.load import load_chat_model
+    from seedbed.models.embeddings.load import load_embeddings
 
     embeddings = load_embeddings(settings.embeddings, settings=settings)
     named = "model" in settings.model_fields_set

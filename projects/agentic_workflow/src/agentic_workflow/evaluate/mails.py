@@ -26,7 +26,7 @@ from agentic_workflow.sample.shop import ensure_shop
 from agentic_workflow.store.case import CATEGORIES, PRIORITIES, Decision, Draft, Screening, Triage
 from seedbed.cli import Progress, table
 from seedbed.errors import BadInput, SeedbedError
-from seedbed.evaluation import Figure, Report
+from seedbed.runs.evaluation import Figure, Report
 from seedbed.settings import Settings
 
 FIELDS = ("category", "priority", "needs_approval", "order_id", "amount")

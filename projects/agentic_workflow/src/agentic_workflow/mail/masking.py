@@ -2,8 +2,8 @@
 
     mask("Refund to DE89 3704 0044 0532 0130 00")   # "Refund to [IBAN]"
 
-Stricter than `seedbed.guardrails`, which wants a valid checksum: people mistype numbers, and with
-one wrong digit a number is still private. So the shape decides too. Order and tracking numbers,
+Stricter than `seedbed.safety.guardrails`, which wants a valid checksum: people mistype numbers, and
+with one wrong digit a number is still private. So the shape decides too. Order, tracking numbers,
 dates and amounts survive; names, addresses and phone numbers are not masked.
 """
 
@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from itertools import pairwise
 
 from agentic_workflow.mail.phrases import PHRASES, pattern
-from seedbed.guardrails import iban, luhn, redact
+from seedbed.safety.guardrails import iban, luhn, redact
 
 # What people, mail programs and line breaks put between digits: white space, dashes, dots, quote
 # marks and invisible characters.

@@ -29,7 +29,7 @@ from agentic_workflow.triage.fields import SIGNALS, Signals, open_text, own_text
 from agentic_workflow.triage.words import matcher, plain, tables
 from seedbed.errors import ConfigError, SeedbedError
 from seedbed.files import read_json_lines, write_bytes
-from seedbed.models.embeddings import embed_texts
+from seedbed.models.embeddings.load import embed_texts
 from seedbed.settings import Settings, load
 
 log = logging.getLogger(__name__)

@@ -18,8 +18,8 @@ from langchain_core.language_models import BaseChatModel
 from pydantic import BaseModel
 
 from agentic_workflow.store.case import CATEGORIES, Category
-from seedbed.guardrails import reason
 from seedbed.models.prompts import load_prompt
+from seedbed.safety.guardrails import reason
 from seedbed.settings import Settings
 
 log = logging.getLogger(__name__)

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 from finetune_lora.example import Example
 from finetune_lora.model.encode import encode_one
-from seedbed.evaluation import quantile
-from seedbed.models.hf_folder import hf_folder
+from seedbed.models.weights.hf_folder import hf_folder
+from seedbed.runs.evaluation import quantile
 from seedbed.settings import Settings
 
 

@@ -17,8 +17,8 @@ from finetune_lora.evaluate import metrics, report
 from finetune_lora.evaluate.fairness import fairness
 from finetune_lora.example import Dataset, Example
 from seedbed.errors import BadInput, SeedbedError
-from seedbed.evaluation import paired_bootstrap
 from seedbed.files import finite
+from seedbed.runs.evaluation import paired_bootstrap
 
 _ERRORS = 20  # wrong answers that are shown
 _SHOWN = 500  # characters of each

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from finetune_lora.evaluate.metrics import share
-from seedbed.evaluation import newcombe_interval
+from seedbed.runs.evaluation import newcombe_interval
 
 ENOUGH = 10
 """A slice of fewer examples is left out: its interval spans more than half of all figures."""

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from seedbed.errors import BadInput
-from seedbed.evaluation import paired_bootstrap, wilson_interval
 from seedbed.files import read_json_lines
+from seedbed.runs.evaluation import paired_bootstrap, wilson_interval
 
 _FILE = Path(__file__).with_name("general.jsonl")
 _FORMAT = 'A line is {"question", "choices", "answer"} or {"text"}.'

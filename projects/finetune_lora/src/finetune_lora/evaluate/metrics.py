@@ -15,7 +15,7 @@ from typing import Any
 
 from finetune_lora.example import Example
 from seedbed.errors import BadInput
-from seedbed.evaluation import wilson_interval
+from seedbed.runs.evaluation import wilson_interval
 
 INVALID = "invalid"
 """The column of answers that name nothing."""

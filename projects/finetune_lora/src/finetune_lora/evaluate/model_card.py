@@ -15,7 +15,7 @@ from typing import Any
 from finetune_lora.data.card import public_name
 from finetune_lora.evaluate import report
 from seedbed.files import write_bytes
-from seedbed.models.catalog import find
+from seedbed.models.weights.catalog import find
 
 _UPSTREAM = {"smollm2": "HuggingFaceTB/SmolLM2-135M-Instruct"}
 """Where the hub has the original of a base that is packaged."""

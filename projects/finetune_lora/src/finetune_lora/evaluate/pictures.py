@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from finetune_lora.evaluate.curve import points, smooth
-from seedbed.observe.figures import new_figure, to_png
+from seedbed.runs.figures import new_figure, to_png
 
 _MOST = 40  # names of a confusion matrix: more cannot be read at this width
 _LONGEST = 28  # characters of a name

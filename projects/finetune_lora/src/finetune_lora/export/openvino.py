@@ -1,6 +1,6 @@
 """A model as OpenVINO files, the form in which `seedbed` opens it fastest.
 
-It goes through a GGUF, which OpenVINO reads; the conversion itself is `seedbed.models.weights`'.
+It goes through a GGUF, which OpenVINO reads; `seedbed.models.weights.ensure` converts it.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def to_openvino(
 
 
 def _convert(path: Path, beside: Path, out: Path) -> None:
-    from seedbed.models.weights import gguf_to_openvino
+    from seedbed.models.weights.ensure import gguf_to_openvino
 
     if not path.is_file():
         raise BadInput(f"File not found: {path}.", hint="Check the path.")

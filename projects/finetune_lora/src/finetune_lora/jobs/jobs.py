@@ -217,8 +217,8 @@ def _load(adapter: Path | None, base: str | None) -> Base:
 
 def _served(model: str, labels: Sequence[str]) -> Predictor:
     from finetune_lora.answer.predictor import ChatPredictor
-    from seedbed.models.chat import load_chat_model
-    from seedbed.models.open_engine import folder_to_convert
+    from seedbed.models.chat.load import load_chat_model
+    from seedbed.models.chat.open_engine import folder_to_convert
 
     settings = load(Settings)
     if folder := folder_to_convert(model):

@@ -13,10 +13,10 @@ from typing import Any
 from safetensors import SafetensorError
 
 from seedbed.errors import BadInput, ConfigError, TooLarge, WeightsError
-from seedbed.guardrails import reason
-from seedbed.models.hf_folder import fingerprint, hf_folder, resolve_dtype, weight_files
-from seedbed.observe.environment import total_memory
-from seedbed.observe.quiet import quiet_loading
+from seedbed.models.weights.hf_folder import fingerprint, hf_folder, resolve_dtype, weight_files
+from seedbed.runs.environment import total_memory
+from seedbed.runs.quiet import quiet_loading
+from seedbed.safety.guardrails import reason
 from seedbed.settings import Settings
 
 

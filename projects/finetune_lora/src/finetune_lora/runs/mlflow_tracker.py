@@ -22,9 +22,9 @@ from typing import TYPE_CHECKING, Any
 from finetune_lora.runs.mlflow_registry import register
 from finetune_lora.runs.run_folder import RunFolder, read_run
 from seedbed.errors import ConfigError
-from seedbed.guardrails import reason
 from seedbed.observe.startup import silence_dependencies
-from seedbed.observe.tracking import artifacts_uri, mlflow_experiment, open_client, tracking_uri
+from seedbed.runs.tracking import artifacts_uri, mlflow_experiment, open_client, tracking_uri
+from seedbed.safety.guardrails import reason
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

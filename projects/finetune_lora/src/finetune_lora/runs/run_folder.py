@@ -22,7 +22,7 @@ from finetune_lora.model.checkpoints import RESUME_HINT
 from seedbed.cli import command_line
 from seedbed.errors import BadInput, DiskError, NotFound
 from seedbed.files import disk_errors, read_json, to_json, write_json, write_text
-from seedbed.observe import environment
+from seedbed.runs import environment
 
 _LIBRARIES = ("torch", "transformers", "peft", "accelerate", "tokenizers", "numpy", "mlflow")
 _DULL = {"train", "data", "dataset", "rows", "examples"}  # a file's name that says nothing

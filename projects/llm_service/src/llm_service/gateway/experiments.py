@@ -21,8 +21,8 @@ from llm_service.models.entry import Experiment, Variant
 from llm_service.request import Ask, Facts
 from llm_service.store.database import Database
 from seedbed.errors import ConfigError
-from seedbed.evaluation import newcombe_interval, wilson_interval
 from seedbed.models.prompts import Prompt
+from seedbed.runs.evaluation import newcombe_interval, wilson_interval
 
 ENOUGH = 20  # ratings of a variant below which nothing is said
 _FRONT = re.compile(r"version:\s*(\d+)\s*\n+")

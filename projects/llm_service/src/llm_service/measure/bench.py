@@ -14,7 +14,7 @@ from typing import Any, Literal
 from llm_service.measure.load import Sample, closed_loop, open_loop, open_traffic
 from seedbed import cli
 from seedbed.errors import BadInput
-from seedbed.evaluation import quantile
+from seedbed.runs.evaluation import quantile
 
 __all__ = ["measure", "quantiles", "run", "summary", "table"]
 

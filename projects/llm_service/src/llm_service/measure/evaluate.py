@@ -31,9 +31,9 @@ from llm_service.measure.scoring import (
 )
 from seedbed import cli
 from seedbed.errors import BadInput, Busy, SeedbedError
-from seedbed.evaluation import Figure, Report, log_to_mlflow
 from seedbed.files import read_json_lines
-from seedbed.testing import free_port, run_server
+from seedbed.runs.evaluation import Figure, Report, log_to_mlflow
+from seedbed.testing.launch import free_port, run_server
 
 __all__ = ["PARTS", "run", "service", "table"]
 
@@ -229,7 +229,7 @@ async def semantic(asker: Asker, rows: Sequence[Case]) -> tuple[dict[str, Figure
     """Of pairs of questions that want other answers, those that the semantic cache would confuse;
     of those that want the same one, those that it would serve. No request is sent."""
     from llm_service.gateway.cache.semantic import false_hits
-    from seedbed.models.embeddings import load_embeddings
+    from seedbed.models.embeddings.load import load_embeddings
 
     embeddings = load_embeddings("minilm")
 

@@ -20,8 +20,8 @@ from pydantic import (
     model_validator,
 )
 
-from seedbed.models import catalog
-from seedbed.models.open_engine import folder_to_convert
+from seedbed.models.chat.open_engine import folder_to_convert
+from seedbed.models.weights import catalog
 from seedbed.observe.prices import price
 
 PiiKind = Literal["email", "phone", "iban", "card", "ip", "secret"]

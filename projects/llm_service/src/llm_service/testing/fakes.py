@@ -31,7 +31,7 @@ from llm_service.testing.stub_upstream import Stub
 from llm_service.web.openai_api import create_app
 from seedbed.server.keys import Keys
 from seedbed.settings import Settings
-from seedbed.testing import free_port, run_server
+from seedbed.testing.launch import free_port, run_server
 
 TABLE = """
 [models.echo]

@@ -21,7 +21,7 @@ import numpy as np
 
 from multi_agent.documents.read import Passage, read_folder
 from multi_agent.documents.words import tokens, weights
-from seedbed.models.embeddings import Vectors, embed_texts
+from seedbed.models.embeddings.load import Vectors, embed_texts
 
 CANDIDATES = 200  # passages per search that are embedded, those with the best words
 SYNONYM = 0.8  # cosine of two words; fridge and refrigerator 0.96, vegetarian and vegan 0.75

@@ -24,9 +24,9 @@ from multi_agent.team.open_team import load_models, open_team
 from multi_agent.team.team import Team, parse_limits
 from seedbed.cli import Progress, table
 from seedbed.errors import BadInput
-from seedbed.evaluation import Figure, Report, log_to_mlflow, paired_bootstrap
 from seedbed.files import read_json_lines
 from seedbed.observe.budget import Budget
+from seedbed.runs.evaluation import Figure, Report, log_to_mlflow, paired_bootstrap
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -116,7 +116,7 @@ def eval_models(
     config: Config, settings: Settings, record: Path | None, *, compare: bool
 ) -> dict[str, BaseChatModel]:
     """The models by role, recorded into a file if there is one."""
-    from seedbed.models.chat import load_chat_model
+    from seedbed.models.chat.load import load_chat_model
 
     models = load_models(config, settings)
     if compare:

@@ -19,9 +19,9 @@ from multi_agent.answer.compose import NO_ANSWER
 from multi_agent.state import Answer
 from multi_agent.tools.toolbox import Tool, as_data
 from seedbed.errors import SeedbedError
-from seedbed.guardrails import reason
 from seedbed.models.prompts import load_prompt
 from seedbed.observe.budget import Budget, BudgetCallback
+from seedbed.safety.guardrails import reason
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel

@@ -16,8 +16,8 @@ from pydantic import BaseModel, Field, ValidationError
 
 from multi_agent.specialists import Specialist
 from multi_agent.state import Step
-from seedbed.guardrails import reason
 from seedbed.models.prompts import load_prompt
+from seedbed.safety.guardrails import reason
 from seedbed.structured.schemas import InvalidReply
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ from multi_agent.documents.read import Passage
 from multi_agent.documents.span import Span, answer_span
 from multi_agent.specialists import Context, Workspace
 from multi_agent.state import Evidence, Result, Step
-from seedbed.guardrails import reason
 from seedbed.models.prompts import load_prompt
+from seedbed.safety.guardrails import reason
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel

@@ -19,7 +19,7 @@ from multi_agent.runs.store import RunStore
 from multi_agent.specialists import Workspace
 from multi_agent.team.team import Team
 from multi_agent.tools.toolbox import Tool
-from seedbed.models import catalog
+from seedbed.models.weights import catalog
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -50,7 +50,7 @@ def open_team(
     from multi_agent.team.step_queue import open_queue
     from multi_agent.tools.builtin import builtin_tools
     from multi_agent.tools.sandbox import open_sandbox
-    from seedbed.models.embeddings import load_embeddings
+    from seedbed.models.embeddings.load import load_embeddings
 
     folder = Path(config.data_dir)
     with ExitStack() as stack:
@@ -82,7 +82,7 @@ def open_team(
 
 def load_models(config: Config, settings: Settings) -> dict[str, BaseChatModel]:
     """The models of the roles that can follow instructions; the default model cannot."""
-    from seedbed.models.chat import load_chat_model
+    from seedbed.models.chat.load import load_chat_model
 
     specs = {role: config.models.get(role, settings.model) for role in ROLES}
     return {

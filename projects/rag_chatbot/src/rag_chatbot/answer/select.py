@@ -34,7 +34,7 @@ from rag_chatbot.read.language import (
     subject_terms,
     terms,
 )
-from seedbed.models.embeddings import Vectors, embed_texts
+from seedbed.models.embeddings.load import Vectors, embed_texts
 
 if TYPE_CHECKING:
     from rag_chatbot.search.retrieve import Hit

@@ -20,10 +20,10 @@ from rag_chatbot.answer.draft import USAGE, Draft, Usage
 from rag_chatbot.answer.follow_up import MAX_EXCHANGES, Exchange
 from rag_chatbot.answer.select import Candidate
 from rag_chatbot.read.language import context, overlap, stream_sentences, terms
-from seedbed.guardrails import screen_injection
-from seedbed.models import catalog
-from seedbed.models.embeddings import Vectors, embed_texts
+from seedbed.models.embeddings.load import Vectors, embed_texts
 from seedbed.models.prompts import load_prompt
+from seedbed.models.weights import catalog
+from seedbed.safety.guardrails import screen_injection
 
 if TYPE_CHECKING:
     from rag_chatbot.search.retrieve import Hit

@@ -23,8 +23,8 @@ from rag_chatbot.search.retrieve import POOL, Arm, Retriever
 from rag_chatbot.store.records import index_parts, joined
 from rag_chatbot.store.store import Store
 from seedbed.errors import BadInput
-from seedbed.evaluation import mrr_at_k, ndcg_at_k, recall_at_k
 from seedbed.files import read_json_lines, read_lines
+from seedbed.runs.evaluation import mrr_at_k, ndcg_at_k, recall_at_k
 
 ARMS: tuple[Arm, ...] = ("bm25", "dense", "hybrid")
 DEPTH = 500  # chunks retrieved per ranking, which come from a hundred documents or more

@@ -25,8 +25,8 @@ from rag_chatbot.evaluate.beir import Progress, evaluate_beir, temporary_store, 
 from rag_chatbot.ingest import ingest
 from rag_chatbot.search.retrieve import Retriever
 from seedbed.errors import BadInput
-from seedbed.evaluation import Figure, Report, log_to_mlflow, paired_bootstrap, quantile
 from seedbed.files import read_json_lines
+from seedbed.runs.evaluation import Figure, Report, log_to_mlflow, paired_bootstrap, quantile
 
 __all__ = ["compare", "evaluate_beir", "evaluate_qa", "read_questions", "run"]
 
@@ -58,7 +58,7 @@ def run(
     MLflow if MLFLOW_TRACKING_URI is set. Raises BadInput unless either `beir`, or `qa` and `docs`
     are passed.
     """
-    from seedbed.models.embeddings import load_embeddings
+    from seedbed.models.embeddings.load import load_embeddings
     from seedbed.settings import Settings, load
 
     if (beir is None) == (qa is None) or (qa is None) != (docs is None):
@@ -72,7 +72,7 @@ def run(
         result = evaluate_beir(beir, config, embeddings, progress=progress)
         about = {"collection": beir.resolve().name, "embeddings": settings.embeddings}
     else:
-        from seedbed.models.chat import load_chat_model
+        from seedbed.models.chat.load import load_chat_model
 
         assert qa is not None and docs is not None
         chat_model = partial(load_chat_model, settings=settings)
@@ -287,7 +287,7 @@ def _read_result(path: Path) -> dict[str, Any]:
 
 
 def _report(result: Mapping[str, Any], about: Mapping[str, str]) -> Report:
-    """The figures in the form that `seedbed.evaluation` logs to MLflow."""
+    """The figures in the form that `seedbed.runs.evaluation` logs to MLflow."""
     if "intervals" in result:
         figures = {name: Figure(**figure) for name, figure in result["intervals"].items()}
         for name in ("latency_p50_s", "latency_p95_s", "words_per_answer"):

@@ -43,7 +43,7 @@ from rag_chatbot.store.records import (
 )
 from rag_chatbot.store.vector_index import IndexSync, VectorIndex
 from seedbed.errors import ConfigError, NotFound
-from seedbed.models.embeddings import embed_texts
+from seedbed.models.embeddings.load import embed_texts
 
 __all__ = ["Chunk", "FileStat", "Store", "StoredDocument"]
 

@@ -27,8 +27,8 @@ from research_repro.paper import Cell, Paper
 from research_repro.runs.sweep import Message, Sweep
 from research_repro.runs.workspace import Workspace
 from seedbed.errors import BadInput, SeedbedError, Unavailable
-from seedbed.guardrails import reason
-from seedbed.observe.quiet import quiet
+from seedbed.runs.quiet import quiet
+from seedbed.safety.guardrails import reason
 
 STEP_INTERVAL_S = 0.2  # between two progress messages of a cell
 Load = Callable[[], Paper]

@@ -14,7 +14,7 @@ from research_repro.papers.lora.experiments import cells
 from research_repro.papers.lora.method import LoRALinear
 from research_repro.papers.lora.tiny_experiments import ALL_LINEAR
 from research_repro.papers.lora.tiny_gpt import TinyGPT
-from seedbed.observe.figures import to_svg
+from seedbed.runs.figures import to_svg
 
 _NAMES = {cell.name for scale in ("laptop", "paper") for cell in cells(scale, [0])}
 

@@ -26,8 +26,8 @@ from vision_app.config import Config
 from vision_app.ocr.page import Pixels
 from seedbed.errors import ConfigError, NotFound
 from seedbed.files import write_bytes, write_text
-from seedbed.guardrails import reason
 from seedbed.models.image_model import GraphModel, ImageModel, load_image_model
+from seedbed.safety.guardrails import reason
 from seedbed.settings import Settings
 
 Floats = npt.NDArray[np.float32]

@@ -19,9 +19,9 @@ import numpy as np
 from vision_app.config import Config
 from vision_app.ocr.page import Box
 from seedbed.errors import BadInput, ConfigError, MissingExtra, WeightsError
-from seedbed.guardrails import reason
 from seedbed.models.images import Pixels
-from seedbed.models.weights import ensure
+from seedbed.models.weights.ensure import ensure
+from seedbed.safety.guardrails import reason
 from seedbed.settings import Settings
 
 EXTRA = "vision-app[detect]"

@@ -29,12 +29,12 @@ from vision_app.config import Config
 from vision_app.ocr.page import Pixels
 from seedbed.cli import Progress
 from seedbed.errors import MissingExtra, SeedbedError
-from seedbed.evaluation import Figure, Report, log_to_mlflow
 from seedbed.files import new_folder, write_text
 from seedbed.models import efficientnet, torch_file
-from seedbed.models.catalog import MODELS
 from seedbed.models.image_model import ImageModel, centre_square, load_image_model
-from seedbed.models.weights import source_file
+from seedbed.models.weights.catalog import MODELS
+from seedbed.models.weights.ensure import source_file
+from seedbed.runs.evaluation import Figure, Report, log_to_mlflow
 from seedbed.settings import Settings
 
 Json = dict[str, Any]

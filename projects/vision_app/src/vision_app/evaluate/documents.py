@@ -26,8 +26,8 @@ from vision_app.config import Config
 from vision_app.ocr.page import Box, Pixels
 from seedbed.cli import Progress, markdown_table
 from seedbed.errors import BadInput
-from seedbed.evaluation import Figure, Report
 from seedbed.files import read_json_lines
+from seedbed.runs.evaluation import Figure, Report
 
 if TYPE_CHECKING:
     from vision_app.vision import Vision

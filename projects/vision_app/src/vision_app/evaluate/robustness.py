@@ -30,8 +30,8 @@ from vision_app.config import Config
 from vision_app.ocr.page import Pixels
 from seedbed.cli import Progress, table
 from seedbed.errors import BadInput
-from seedbed.evaluation import Figure, newcombe_interval
 from seedbed.models.images import encode_png
+from seedbed.runs.evaluation import Figure, newcombe_interval
 
 COLOURS = ("#2563eb", "#dc2626", "#059669", "#d97706", "#7c3aed")
 Answer = tuple[float, bool]  # confidence, and whether the label is right

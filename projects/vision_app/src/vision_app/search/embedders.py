@@ -14,9 +14,9 @@ import numpy.typing as npt
 from vision_app.classify.kinds import kinds_of
 from vision_app.ocr.page import Pixels
 from seedbed.errors import ConfigError, MissingExtra, WeightsError
-from seedbed.guardrails import reason
-from seedbed.models.embeddings import embed_texts
-from seedbed.models.weights import ensure
+from seedbed.models.embeddings.load import embed_texts
+from seedbed.models.weights.ensure import ensure
+from seedbed.safety.guardrails import reason
 
 Vectors = npt.NDArray[np.float32]
 

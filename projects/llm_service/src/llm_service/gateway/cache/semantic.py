@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from llm_service.request import Ask
-from seedbed.evaluation import wilson_interval
+from seedbed.runs.evaluation import wilson_interval
 
 if TYPE_CHECKING:
     import numpy as np

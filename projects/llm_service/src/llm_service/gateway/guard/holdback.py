@@ -1,7 +1,7 @@
 """How much of a text that is still arriving can already be screened and passed on.
 
 A `Holdback` takes a text piece by piece and gives it back in segments that no finding of
-`seedbed.guardrails` crosses, whatever comes later: screening segment by segment finds what
+`seedbed.safety.guardrails` crosses, whatever comes later: screening segment by segment finds what
 screening the whole text would. It knows where findings can and cannot continue, not what they are.
 
 Segments end behind white space or punctuation that no pattern there can run across. What can run
@@ -37,7 +37,7 @@ _FOOT_OPEN = re.compile(r"-{1,5}|-----(?:E|EN|END[A-Z ]{0,40}-{0,4})")
 
 
 def terms_pattern(terms: Iterable[str]) -> re.Pattern[str]:
-    """The terms as whole words in any case, as `seedbed.guardrails.check_blocked` matches them."""
+    """The terms as whole words in any case, as `guardrails.check_blocked` matches them."""
     cleaned = sorted({term.strip() for term in terms if term.strip()}, key=len, reverse=True)
     if not cleaned:
         return re.compile(r"(?!)")  # matches nothing

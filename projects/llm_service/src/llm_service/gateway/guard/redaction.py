@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from llm_service.gateway.guard.holdback import CONTEXT, Holdback
-from seedbed.guardrails import Finding, find_pii
+from seedbed.safety.guardrails import Finding, find_pii
 
 Change = Callable[[str], str]
 

@@ -1,7 +1,7 @@
 """Guardrails around one request: what goes in, and the answer while it streams.
 
-The rules are the table's, the findings are `seedbed.guardrails`'; this decides where they are
-looked for and what follows. Personal data is looked for in every message; injection and blocked
+The rules are the table's, the findings are `seedbed.safety.guardrails`'; this decides where they
+are looked for and what follows. Personal data is looked for in every message; injection and blocked
 terms in what users and tools wrote, as the system prompt is the operator's own.
 
 A streamed answer is screened to exactly what screening the whole answer would give.
@@ -29,7 +29,7 @@ from llm_service.gateway.guard.redaction import (
 from llm_service.gateway.guard.stream import screened
 from llm_service.request import Ask, Event, Facts
 from seedbed.errors import BadInput
-from seedbed.guardrails import Finding, find_pii, read_terms, screen_injection
+from seedbed.safety.guardrails import Finding, find_pii, read_terms, screen_injection
 
 # Every pattern of `find_pii` needs one of these; most words have none, and this is 20 times faster.
 _SUSPECT = re.compile(r"[\d@:]|-----|\S{12}")

@@ -23,8 +23,8 @@ from llm_service.models.local import wire
 from llm_service.models.local.chat_job import ChatJob, Choice, Outbox
 from llm_service.request import several
 from seedbed.errors import BadInput, ContextWindowError, SeedbedError
-from seedbed.guardrails import reason
 from seedbed.observe.startup import silence_dependencies
+from seedbed.safety.guardrails import reason
 
 PREPARE_SECONDS = 3.0  # of a request: its prompt and its schema
 NICE = 5  # the service answers first where both want the processor
@@ -44,7 +44,7 @@ class ChatWorker:
     """Answers chats and texts from one engine."""
 
     def __init__(self, spec: str, options: dict[str, Any], out: Outbox) -> None:
-        from seedbed.models.open_engine import folder_of, is_local, open_engine, opens
+        from seedbed.models.chat.open_engine import folder_of, is_local, open_engine, opens
         from seedbed.settings import Settings, load
 
         settings, opened = load(Settings), None
@@ -57,7 +57,7 @@ class ChatWorker:
             opened = Thread(target=_quietly, args=(open_engine, spec, settings), kwargs=options)
             opened.start()
         from seedbed.engine.engine import Sampling
-        from seedbed.models.chat import LocalChatModel, load_chat_model
+        from seedbed.models.chat.load import LocalChatModel, load_chat_model
 
         if opened is not None:
             opened.join()
@@ -158,7 +158,7 @@ class EmbeddingWorker:
     """Turns texts into vectors."""
 
     def __init__(self, spec: str, options: dict[str, Any], out: Outbox) -> None:  # noqa: ARG002
-        from seedbed.models.embeddings import load_embeddings
+        from seedbed.models.embeddings.load import load_embeddings
 
         self.model: Any = load_embeddings(spec)
         self.out = out
@@ -257,7 +257,7 @@ def serve(connection: socket.socket) -> None:
     lines = connection.makefile("rb")
     import openvino_genai  # noqa: F401  while it may not be known yet what to load
 
-    import seedbed.models.open_engine  # noqa: F401
+    import seedbed.models.chat.open_engine  # noqa: F401
 
     line = next(lines, None)
     if line is None:  # nobody wants it any more

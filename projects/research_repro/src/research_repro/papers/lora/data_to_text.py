@@ -31,9 +31,9 @@ from research_repro.papers.lora.method import merge, train
 from research_repro.papers.lora.metrics import scores
 from research_repro.runs.workspace import Workspace
 from seedbed.errors import BadInput, WeightsError
-from seedbed.guardrails import reason
-from seedbed.models.hf_folder import hf_folder, resolve_dtype
-from seedbed.observe.quiet import quiet_loading
+from seedbed.models.weights.hf_folder import hf_folder, resolve_dtype
+from seedbed.runs.quiet import quiet_loading
+from seedbed.safety.guardrails import reason
 
 _IGNORED = -100  # label of a token without loss, for `train`
 _SEEDED = ("lora", "adapter", "prefix")  # methods with random initial weights

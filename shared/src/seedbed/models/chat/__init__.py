@@ -1,0 +1,1 @@
+"""Chat models: local, remote and their common interface."""

@@ -1,0 +1,1 @@
+"""The catalogue, and model weights in the cache."""

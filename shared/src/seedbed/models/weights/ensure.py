@@ -1,0 +1,288 @@
+"""Model weights: locate, verify and convert them into the cache, once and atomically.
+
+    folder = ensure("smollm2")                           # in a program
+    python -m seedbed.models.weights prefetch smollm2    # on the command line
+
+The catalogue describes the models; running them is left to `engine`, `embeddings`, `rerank` and
+`image_model`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from importlib import metadata
+from pathlib import Path
+
+from seedbed.errors import ConfigError, MissingExtra, SeedbedError, WeightsError, pip_install
+from seedbed.files import new_folder, write_text
+from seedbed.models.weights.catalog import MODELS, Model, find
+from seedbed.observe.startup import silence_dependencies
+from seedbed.safety.guardrails import reason
+from seedbed.settings import Settings, load
+
+# Part of every folder's name: raise it when a converter below changes its output.
+FORMAT = 1
+_MANIFEST = "ready.json"
+_ROOM = "Is the disk full? Free some space, or set SEEDBED_CACHE_DIR to another folder."
+# The same weights in formats that nothing here reads; many repositories contain them as well.
+_OTHER_FORMATS = ["pytorch_model*.bin", "onnx/*", "openvino/*", "*.h5", "*.msgpack", "*.ot"]
+
+
+def ensure(model: Model | str, *, settings: Settings | None = None) -> Path:
+    """The folder that contains a model's weights, ready to load.
+
+    The first call downloads or converts them, later calls return at once. Processes may call it
+    concurrently: one does the work, the others wait for its result. A process killed at any moment
+    leaves nothing that a later call would use. `model` is a catalogue entry, its name,
+    hf:ORG/REPO@REVISION or path:DIR. Raises ConfigError for an unknown name, WeightsError if the
+    weights are missing, corrupt or unreachable, MissingExtra if a converter is not installed.
+
+        ensure("minilm")    # …/seedbed/models/minilm-0123456789-1
+    """
+    silence_dependencies()  # they read their switches when imported, below
+    settings = settings or load(Settings)
+    if isinstance(model, str):
+        if model.startswith("path:"):
+            return _local_folder(model)
+        model = _resolve(model)
+    folder = settings.cache_dir / "models"
+    return _from_package(model, folder) if model.files else _from_hub(model, folder)
+
+
+def context_window(model: Model | None, folder: Path) -> int:
+    """Maximum tokens of prompt and answer: from the catalogue, or else from `config.json`."""
+    if model and model.context_window:
+        return model.context_window
+    config = folder / "config.json"
+    values = json.loads(config.read_text("utf-8")) if config.exists() else {}
+    return int(values.get("max_position_embeddings") or 4096)
+
+
+def _resolve(name: str) -> Model:
+    model = find(name)
+    if model is None:
+        raise ConfigError(
+            f"Unknown model {name!r}.",
+            hint=f"Available: {', '.join(MODELS)}; or hf:ORG/REPO@REVISION, path:DIR.",
+        )
+    return model
+
+
+def _local_folder(spec: str) -> Path:
+    folder = Path(spec.removeprefix("path:")).expanduser()
+    if not folder.is_dir():
+        raise WeightsError(f"{spec!r}: the folder {folder} does not exist.", hint="Check the path.")
+    return folder
+
+
+# ── from a package ──────────────────────────────────────────────────────────────────────────
+
+
+def _from_package(model: Model, folder: Path) -> Path:
+    digests = "".join(file.sha256 for file in model.files)
+    key = f"{model.name}-{hashlib.sha256(digests.encode()).hexdigest()[:10]}-{FORMAT}"
+    return build_once(model, folder / key, _build, _is_whole)
+
+
+def build_once(
+    model: Model,
+    ready: Path,
+    build: Callable[[Model, Path], None],
+    is_ready: Callable[[Path], bool] = Path.exists,
+) -> Path:
+    """Call `build` unless `ready` is there; other processes wait for it. Raises WeightsError."""
+    from filelock import FileLock
+
+    if is_ready(ready):
+        return ready
+    try:
+        ready.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(ready.parent / f".{ready.name}.lock"):
+            if not is_ready(ready):
+                build(model, ready)
+    except OSError as error:
+        raise _unwritable(model, ready.parent, error) from error
+    return ready
+
+
+def _unwritable(model: Model, folder: Path, error: OSError) -> WeightsError:
+    return WeightsError(
+        f"{model.name}: cannot write to {folder}: {error.strerror or error}.", hint=_ROOM
+    )
+
+
+def _build(model: Model, ready: Path) -> None:
+    sources = [source_file(model, index) for index in range(len(model.files))]
+    with new_folder(ready) as scratch:
+        try:
+            _convert(sources, scratch)
+        except RuntimeError as error:  # OpenVINO raises nothing else, whatever the reason
+            message = str(error).strip().rpartition("\n")[2]
+            raise WeightsError(
+                f"{model.name}: the conversion failed: {message}.", hint=_ROOM
+            ) from error
+        sizes = {path.name: path.stat().st_size for path in sorted(scratch.iterdir())}
+        (scratch / _MANIFEST).write_text(json.dumps(sizes), "utf-8")
+
+
+def _is_whole(ready: Path) -> bool:
+    """Whether every file has the size in the manifest; notices damage after the conversion."""
+    try:
+        sizes = json.loads((ready / _MANIFEST).read_text("utf-8"))
+        return all((ready / name).stat().st_size == size for name, size in sizes.items())
+    except (OSError, ValueError):
+        return False
+
+
+def source_file(model: Model, index: int = 0) -> Path:
+    """The path of a package's data file, with its checksum verified; imports no code of it.
+
+    Raises WeightsError if the package is not installed or the checksum is wrong.
+    """
+    file = model.files[index]
+    command = pip_install(f"--no-deps {model.package}=={model.version}")
+    try:
+        path = Path(str(metadata.distribution(model.package).locate_file(file.path)))
+        digest = _sha256(path)
+    except (metadata.PackageNotFoundError, FileNotFoundError):
+        raise WeightsError(
+            f"The weights of {model.name!r} are not installed ({model.package}: {file.path}).",
+            hint=f"Run: {command}",
+        ) from None
+    if digest != file.sha256:
+        raise WeightsError(
+            f"Wrong checksum of {path}: sha256 {digest[:12]}…, expected {file.sha256[:12]}….",
+            hint=f"Run: {command} --force-reinstall",
+        )
+    return path
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _convert(sources: Sequence[Path], target: Path) -> None:
+    if sources[0].suffix == ".gguf":
+        gguf_to_openvino(sources[0], target)
+    elif sources[0].name == "model.safetensors":
+        MissingExtra.check("openvino", "safetensors", "tokenizers", extra="local")
+        from seedbed.models.weights import bert
+
+        bert.convert(sources[0].parent, target)
+    elif sources[0].suffix == ".pth":
+        MissingExtra.check("openvino", "numpy", extra="local")
+        from seedbed.models import efficientnet
+
+        efficientnet.convert(sources[0], target)
+    else:
+        for source in sources:
+            shutil.copyfile(source, target / source.name)
+
+
+def _expected_size(graph: Path) -> int:
+    """Bytes of the weights file that belongs to a graph: the end of its last constant."""
+    spans = re.findall(r'offset="(\d+)" size="(\d+)"', graph.read_text("utf-8"))
+    return max((int(offset) + int(size) for offset, size in spans), default=0)
+
+
+def gguf_to_openvino(source: Path, target: Path) -> None:
+    """Convert a GGUF file into OpenVINO's model, tokenizer and detokenizer in the folder `target`.
+
+    OpenVINO also opens GGUF files directly, but takes twice as long. Raises RuntimeError if the
+    conversion fails.
+    """
+    MissingExtra.check("openvino_genai", extra="local")
+    import openvino_genai
+
+    link = target / "model.gguf"
+    link.symlink_to(source)  # OpenVINO writes its output next to the file that it reads
+    try:
+        tokenizer = openvino_genai.Tokenizer(str(link), enable_save_ov_model=True)
+        openvino_genai.ContinuousBatchingPipeline(
+            str(link),
+            tokenizer,
+            openvino_genai.SchedulerConfig(),
+            "CPU",
+            enable_save_ov_model=True,
+        )
+    finally:
+        link.unlink()
+    # OpenVINO reports no error when the disk is full, so check the sizes.
+    for name in ("openvino_model", "openvino_tokenizer", "openvino_detokenizer"):
+        weights = target / f"{name}.bin"
+        if not weights.exists() or weights.stat().st_size < _expected_size(target / f"{name}.xml"):
+            raise RuntimeError(f"{weights.name} is incomplete")
+
+
+# ── from the hub ────────────────────────────────────────────────────────────────────────────
+
+
+def _from_hub(model: Model, folder: Path) -> Path:
+    """The snapshot folder in the hub's own cache, with a stamp of ours for a complete download.
+
+    Without the stamp, the incomplete snapshot of a killed download would look like a complete one.
+    A new download then continues with the missing files.
+    """
+    name = f"{model.repo}@{model.revision or 'main'}".replace("/", "--")
+    stamp = folder / "hub" / f"{name}.json"
+    with suppress(OSError, ValueError, KeyError):
+        path = Path(json.loads(stamp.read_text("utf-8"))["path"])
+        if path.is_dir():
+            return path
+    path = _download(model)
+    try:
+        stamp.parent.mkdir(parents=True, exist_ok=True)
+        write_text(stamp, json.dumps({"path": str(path)}))
+    except OSError as error:
+        raise _unwritable(model, folder, error) from error
+    return path
+
+
+def _download(model: Model) -> Path:
+    MissingExtra.check("huggingface_hub", extra="local")
+    from huggingface_hub import HfApi, constants, snapshot_download
+
+    where = f"{model.repo}@{model.revision or 'main'}"
+    command = f"make prefetch MODEL={model.name}"
+    if constants.HF_HUB_OFFLINE:
+        raise WeightsError(
+            f"{where} is not downloaded, and HF_HUB_OFFLINE is set.",
+            hint=f"With a network connection, run: HF_HUB_OFFLINE=0 {command}",
+        )
+    try:
+        # Without a network this fails at once; the download would retry for half a minute.
+        info = HfApi().model_info(model.repo, revision=model.revision or None, timeout=10)
+        return Path(
+            snapshot_download(model.repo, revision=info.sha, ignore_patterns=_OTHER_FORMATS)
+        )
+    except Exception as error:  # the hub's own, httpx's and OSErrors
+        raise WeightsError(
+            f"Cannot download {where}: {reason(error)}", hint=f"Try again with: {command}"
+        ) from error
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run `python -m seedbed.models.weights prefetch NAME`, which prints the model's folder.
+
+    Returns the exit status: 2 for an error, which is printed on one line.
+    """
+    import argparse
+
+    parser = argparse.ArgumentParser(prog="python -m seedbed.models.weights")
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    prefetch = verbs.add_parser("prefetch", help="Download and convert a model now.")
+    prefetch.add_argument("name", help="Name from the catalogue, hf:ORG/REPO or path:DIR.")
+    options = parser.parse_args(arguments)
+    try:
+        print(ensure(options.name))
+    except SeedbedError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0

@@ -1,0 +1,1 @@
+"""Runs of a training or an evaluation: figures, machine, tracking."""

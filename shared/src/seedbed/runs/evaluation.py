@@ -1,0 +1,331 @@
+"""Ranking metrics, confidence intervals, paired comparisons, reports, and their log in MLflow.
+
+    report = Report("demo", {"accuracy": Figure.share(81, 100)})
+    print(report.to_markdown())
+    log_to_mlflow(report)  # if MLFLOW_TRACKING_URI is set
+
+All intervals are 95 % intervals by default. Models, data and thresholds are up to the caller.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import random
+import time
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from seedbed.errors import BadInput, ConfigError
+from seedbed.runs.tracking import mlflow_client, mlflow_experiment
+from seedbed.safety.guardrails import reason
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+_Number = TypeVar("_Number", bound=float)
+
+
+def ndcg_at_k(ranked: Sequence[str], relevant: Collection[str], k: int = 10) -> float:
+    """Normalized discounted cumulative gain with binary relevance; 0.0 if nothing is relevant.
+
+    DCG / ideal DCG, where DCG is the sum of 1 / log2(i + 1) over the relevant documents at ranks
+    i <= k. Järvelin and Kekäläinen, 2002; https://doi.org/10.1145/582415.582418.
+    Raises BadInput if a document occurs twice.
+
+    >>> ndcg_at_k(["a", "b", "c"], {"a", "b"})
+    1.0
+    >>> round(ndcg_at_k(["x", "a"], {"a"}), 3)
+    0.631
+    """
+    _require_distinct(ranked)
+    targets = set(relevant)
+    gain = sum(1 / math.log2(i + 2) for i, doc in enumerate(ranked[:k]) if doc in targets)
+    ideal = sum(1 / math.log2(i + 2) for i in range(min(len(targets), k)))
+    return gain / ideal if ideal else 0.0
+
+
+def recall_at_k(ranked: Sequence[str], relevant: Collection[str], k: int = 100) -> float:
+    """The share of the relevant documents among the first k; 0.0 if nothing is relevant.
+
+    Raises BadInput if a document occurs twice.
+
+    >>> recall_at_k(["a", "x"], {"a", "b"})
+    0.5
+    """
+    _require_distinct(ranked)
+    targets = set(relevant)
+    return len(targets.intersection(ranked[:k])) / len(targets) if targets else 0.0
+
+
+def mrr_at_k(ranked: Sequence[str], relevant: Collection[str], k: int = 10) -> float:
+    """1 / rank of the first relevant document among the first k, else 0.0 (TREC-8 QA, 1999).
+
+    The mean over all queries is the mean reciprocal rank.
+
+    >>> mrr_at_k(["x", "a", "b"], {"a", "b"})
+    0.5
+    """
+    targets = set(relevant)
+    return next((1 / (i + 1) for i, doc in enumerate(ranked[:k]) if doc in targets), 0.0)
+
+
+def _require_distinct(ranked: Sequence[str]) -> None:
+    if len(set(ranked)) != len(ranked):
+        raise BadInput("The ranking contains a document twice.", hint="Remove duplicates first.")
+
+
+def wilson_interval(successes: int, n: int, z: float = 1.959964) -> tuple[float, float]:
+    """Wilson's score interval of a proportion; (0, 1) for n = 0.
+
+    Accurate also near 0 and 1 and for small n. `z` is the normal quantile of the level (95 %).
+    Centre (p + z²/2n) / (1 + z²/n), half width z·sqrt(p(1-p)/n + z²/4n²) / (1 + z²/n).
+    Wilson, 1927; https://doi.org/10.1080/01621459.1927.10502953
+    Raises BadInput unless 0 <= successes <= n.
+
+    >>> low, high = wilson_interval(81, 263)
+    >>> f"{low:.4f} to {high:.4f}"
+    '0.2553 to 0.3662'
+    """
+    if not 0 <= successes <= n:
+        raise BadInput(f"The number of successes must be from 0 to n={n}, not {successes}.")
+    if n == 0:
+        return 0.0, 1.0
+    p, scale = successes / n, 1 + z * z / n
+    centre = (p + z * z / (2 * n)) / scale
+    half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / scale
+    # At the ends rounding errors would give bounds such as -1e-17.
+    return (
+        0.0 if successes == 0 else centre - half,
+        1.0 if successes == n else centre + half,
+    )
+
+
+def newcombe_interval(
+    a: tuple[int, int], b: tuple[int, int], z: float = 1.959964
+) -> tuple[float, float]:
+    """Interval of the difference share(a) - share(b) of two independent groups.
+
+    A group is (successes, n). Combines the Wilson intervals of both: Newcombe, 1998, method 10;
+    https://doi.org/10.1002/(SICI)1097-0258(19980430)17:8<873::AID-SIM779>3.0.CO;2-I
+    For two systems on the same cases use `paired_bootstrap`.
+
+    >>> low, high = newcombe_interval((56, 70), (48, 80))  # the example of the paper
+    >>> f"{low:.4f} to {high:.4f}"
+    '0.0524 to 0.3339'
+    """
+    (low_a, high_a), (low_b, high_b) = wilson_interval(*a, z), wilson_interval(*b, z)
+    if not (a[1] and b[1]):
+        return -1.0, 1.0
+    p, q = a[0] / a[1], b[0] / b[1]
+    return p - q - math.hypot(p - low_a, high_b - q), p - q + math.hypot(high_a - p, q - low_b)
+
+
+def quantile(values: Sequence[_Number], share: float) -> _Number:
+    """The value below which a `share` (0 to 1) of the values lie, without interpolation.
+
+    Raises BadInput without values, or for a share outside 0 to 1.
+
+    >>> quantile([30, 10, 20], 0.5)
+    20
+    >>> quantile([0.1, 0.2, 0.9], 0.95)
+    0.9
+    """
+    if not values:
+        raise BadInput("Quantiles need at least one value.")
+    if not 0 <= share <= 1:
+        raise BadInput(f"share={share} must be from 0 to 1.")
+    return sorted(values)[min(len(values) - 1, int(share * len(values)))]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The difference of two means over `n` cases, with its interval from `low` to `high`.
+
+    >>> Difference(0.12, low=0.03, high=0.21, n=100).significant
+    True
+    """
+
+    difference: float
+    low: float
+    high: float
+    n: int
+
+    @property
+    def significant(self) -> bool:
+        """Whether the interval excludes 0."""
+        return self.low > 0 or self.high < 0
+
+
+def paired_bootstrap(
+    a: Sequence[float], b: Sequence[float], n: int = 10_000, seed: int = 0
+) -> Difference:
+    """mean(a) - mean(b) over the same cases in the same order, with its 95 % percentile interval.
+
+    Resamples the cases `n` times with replacement. Efron and Tibshirani, 1993, chapter 13; for
+    systems on one test set: Koehn, 2004, https://aclanthology.org/W04-3250.
+    Raises BadInput if there are no cases, or different numbers of them.
+
+    >>> difference = paired_bootstrap([1, 1, 1, 0] * 25, [0, 1, 1, 0] * 25)
+    >>> difference.difference, difference.n, difference.significant
+    (0.25, 100, True)
+    """
+    if len(a) != len(b) or not a:
+        raise BadInput(
+            f"A paired comparison needs the same cases for both systems, not {len(a)} and {len(b)}."
+        )
+    deltas = [x - y for x, y in zip(a, b, strict=True)]
+    size, rng = len(deltas), random.Random(seed)
+    means = sorted(math.fsum(rng.choices(deltas, k=size)) / size for _ in range(n))
+    low, high = means[int(0.025 * (n - 1))], means[math.ceil(0.975 * (n - 1))]
+    return Difference(math.fsum(deltas) / size, low, high, size)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One number of a report: its value, the number of cases behind it, and its interval.
+
+    >>> Figure.share(81, 100).value
+    0.81
+    """
+
+    value: float
+    n: int
+    low: float | None = None
+    high: float | None = None
+    unit: str = ""
+
+    @classmethod
+    def share(cls, successes: int, n: int) -> Figure:
+        """A proportion with its Wilson interval."""
+        low, high = wilson_interval(successes, n)
+        return cls(successes / n if n else 0.0, n, low, high)
+
+    @classmethod
+    def mean(cls, values: Sequence[float], *, unit: str = "") -> Figure:
+        """A mean with its bootstrap interval; 0.0 without values."""
+        if not values:
+            return cls(0.0, 0, unit=unit)
+        mean = paired_bootstrap(values, [0.0] * len(values), n=2000)
+        return cls(mean.difference, mean.n, mean.low, mean.high, unit)
+
+
+@dataclass(frozen=True)
+class Report:
+    """The result of an evaluation.
+
+    >>> report = Report("demo", {"accuracy": Figure.share(81, 100)}, about={"model": "smollm2"})
+    >>> Report.from_json(report.to_json()).figures == report.figures
+    True
+    """
+
+    name: str
+    figures: Mapping[str, Figure]
+    cases: Sequence[Mapping[str, Any]] = ()
+    """The cases behind the figures: JSON objects with an `id` and a number per measure."""
+    about: Mapping[str, str] = field(default_factory=dict)
+    """What was evaluated: model, data, settings."""
+
+    def to_json(self) -> str:
+        """The report as a JSON object."""
+        return json.dumps(asdict(self), ensure_ascii=False, indent=2)
+
+    @classmethod
+    def from_json(cls, text: str) -> Report:
+        """The report of `to_json`. Raises BadInput for other text."""
+        try:
+            data = json.loads(text)
+            figures = {name: Figure(**figure) for name, figure in data["figures"].items()}
+            return cls(data["name"], figures, data.get("cases", ()), data.get("about", {}))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise BadInput(f"Not a report: {error}.") from None
+
+    def to_markdown(self) -> str:
+        """A heading, the `about` entries, and a table of the figures with interval and n."""
+        lines = [f"### {self.name}", ""]
+        lines += [f"- {name}: {value}" for name, value in self.about.items()]
+        lines += [""] * bool(self.about) + ["| | value | 95 % interval | n |", "|---|---|---|---|"]
+        for name, figure in self.figures.items():
+            unit = f" {figure.unit}" if figure.unit else ""
+            interval = "–" if figure.low is None else f"{figure.low:.3f} to {figure.high:.3f}"
+            lines.append(f"| {name} | {figure.value:.3f}{unit} | {interval} | {figure.n} |")
+        return "\n".join(lines) + "\n"
+
+
+def compare(current: Report, baseline: Report, measure: str) -> Difference:
+    """`paired_bootstrap` of one measure over the cases of both reports, matched by their `id`.
+
+    Raises BadInput if no case with this measure is in both.
+
+    >>> before = Report("before", {}, [{"id": "q1", "correct": 0}, {"id": "q2", "correct": 1}])
+    >>> after = Report("after", {}, [{"id": "q1", "correct": 1}, {"id": "q2", "correct": 1}])
+    >>> compare(after, before, "correct").difference
+    0.5
+    """
+    base = {case["id"]: case[measure] for case in baseline.cases if measure in case}
+    pairs = [
+        (case[measure], base[case["id"]])
+        for case in current.cases
+        if measure in case and case["id"] in base
+    ]
+    if not pairs:
+        raise BadInput(f"The reports have no case with {measure!r} in common.")
+    return paired_bootstrap([float(a) for a, _ in pairs], [float(b) for _, b in pairs])
+
+
+def log_to_mlflow(report: Report, experiment: str = "seedbed") -> str | None:
+    """Log a report as an MLflow run and return the run's id; None without MLFLOW_TRACKING_URI.
+
+    Figures become metrics, `about` the parameters, and the whole report an artifact. Raises
+    MissingExtra without MLflow, and ConfigError if MLflow refuses the report.
+
+    >>> import os
+    >>> _ = os.environ.pop("MLFLOW_TRACKING_URI", None)
+    >>> log_to_mlflow(Report("demo", {"accuracy": Figure.share(8, 10)})) is None
+    True
+    """
+    if not os.environ.get("MLFLOW_TRACKING_URI"):
+        return None
+    client = mlflow_client()
+    from mlflow.exceptions import MlflowException
+    from mlflow.tracking.context.registry import resolve_tags
+
+    try:
+        run = client.create_run(
+            mlflow_experiment(client, experiment), run_name=report.name, tags=resolve_tags()
+        )
+        run_id = str(run.info.run_id)
+        try:
+            _log_report(client, run_id, report)
+        except BaseException:
+            with suppress(MlflowException):
+                client.set_terminated(run_id, "FAILED")
+            raise
+        client.set_terminated(run_id)
+    except MlflowException as error:
+        raise ConfigError(
+            f"MLflow refused the report: {reason(error)}",
+            hint="Check MLFLOW_TRACKING_URI.",
+        ) from None
+    return run_id
+
+
+def _log_report(client: MlflowClient, run_id: str, report: Report) -> None:
+    from mlflow.entities import Metric, Param
+
+    now = int(time.time() * 1000)
+    client.log_batch(
+        run_id,
+        params=[Param(name, value) for name, value in report.about.items()],
+        metrics=[Metric(_metric(k), f.value, now, 0) for k, f in report.figures.items()],
+    )
+    client.log_text(run_id, report.to_json(), "report.json")
+    client.log_text(run_id, report.to_markdown(), "report.md")
+
+
+def _metric(name: str) -> str:
+    """A name that MLflow accepts: only letters, digits and `_-./ `, others become `_`."""
+    return "".join(c if c.isalnum() or c in "_-./ " else "_" for c in name)

@@ -1,0 +1,1 @@
+"""Helpers for tests: servers, browsers, stand-ins for models and vendors."""

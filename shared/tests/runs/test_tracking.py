@@ -1,0 +1,42 @@
+"""The store of MLflow, in a folder or where MLFLOW_TRACKING_URI points."""
+
+from pathlib import Path
+
+import pytest
+
+from seedbed.runs.tracking import mlflow_client, mlflow_experiment, tracking_uri
+
+
+@pytest.fixture
+def store(monkeypatch, tmp_path):
+    """A folder as MLflow's store, which needs neither a server nor a database."""
+    pytest.importorskip("mlflow")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", (tmp_path / "runs").as_uri())
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    return mlflow_client()
+
+
+def test_tracking_uri_is_the_data_folder_unless_the_variable_is_set(tmp_path, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    assert tracking_uri(tmp_path) == f"sqlite:///{tmp_path}/mlflow.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5000")
+    assert tracking_uri(tmp_path) == "http://127.0.0.1:5000"
+
+
+def test_mlflow_experiment_created_by_another_process_is_used(store, monkeypatch):
+    first = mlflow_experiment(store, "ours")
+    find, answers = store.get_experiment_by_name, [None]
+    monkeypatch.setattr(
+        store, "get_experiment_by_name", lambda name: answers.pop() if answers else find(name)
+    )
+    assert mlflow_experiment(store, "ours") == first
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "theirs")
+    assert mlflow_experiment(store, "ours") != first
+
+
+def test_mlflow_experiment_of_a_local_store_puts_artifacts_into_the_folder(store, monkeypatch):
+    server = store.get_experiment(mlflow_experiment(store, "server", Path("/data")))
+    assert server.artifact_location != "file:///data/mlartifacts"
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    local = store.get_experiment(mlflow_experiment(store, "local", Path("/data")))
+    assert local.artifact_location == "file:///data/mlartifacts"

@@ -1,0 +1,56 @@
+"""Helpers that start servers in tests: ports, ASGI applications, commands."""
+
+import socket
+import sys
+
+import pytest
+
+from seedbed.testing.launch import closed_port, free_port, run_server, serve_app
+
+SERVER = """
+import http.server, sys
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200); self.end_headers()
+http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
+"""
+
+
+def test_free_port_is_different_per_call_and_not_in_use():
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", free_port() + 1))
+        ports = [free_port() for _ in range(20)]
+        assert len(set(ports)) == 20
+        assert other.getsockname()[1] not in ports
+
+
+def test_closed_port_refuses_connections_and_is_reserved():
+    with closed_port() as port, socket.socket() as other:
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port))
+        with pytest.raises(OSError, match="in use"):
+            other.bind(("127.0.0.1", port))
+
+
+def test_serve_app_raises_if_startup_fails():
+    async def broken(_, receive, send):
+        await receive()
+        await send({"type": "lifespan.startup.failed", "message": "no such setting"})
+
+    with pytest.raises(RuntimeError, match="did not start"), serve_app(broken):
+        pass
+
+
+def test_run_server_waits_for_a_response_and_stops_the_server():
+    port = free_port()
+    with run_server([sys.executable, "-c", SERVER, str(port)], port) as process:
+        assert process.poll() is None
+    assert process.poll() is not None
+
+
+def test_run_server_reports_the_output_of_a_failed_server():
+    with (
+        pytest.raises(RuntimeError, match="no such setting"),
+        run_server([sys.executable, "-c", "raise SystemExit('no such setting')"], free_port()),
+    ):
+        pass
