@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 
 from seedbed.errors import pip_install, shell_path
 from seedbed.models.weights.catalog import MODELS, find
-from seedbed.safety.guardrails import redact_secrets
+from seedbed.safety.secrets import redact_secrets
 
 if TYPE_CHECKING:
     from seedbed.settings import Settings

@@ -15,9 +15,9 @@ from seedbed.safety.guardrails import (
     luhn,
     read_terms,
     redact,
-    redact_secrets,
     screen_injection,
 )
+from seedbed.safety.secrets import redact_secrets
 
 PRIVATE = [
     ("write to Bob.O-x+tag@mail.example.co.uk.", "write to [EMAIL]."),

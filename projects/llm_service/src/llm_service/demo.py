@@ -17,7 +17,7 @@ import typer
 
 from llm_service.config import Config
 from seedbed.errors import SeedbedError
-from seedbed.safety.guardrails import reason
+from seedbed.safety.secrets import reason
 from seedbed.settings import Settings
 
 QUESTION = "What is the capital of France?"

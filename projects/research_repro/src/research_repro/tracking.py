@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from research_repro.results import Outcome, outcome_json
 from seedbed.files import to_json
 from seedbed.runs.tracking import mlflow_experiment, open_client
-from seedbed.safety.guardrails import reason
+from seedbed.safety.secrets import reason
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

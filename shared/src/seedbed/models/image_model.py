@@ -26,7 +26,7 @@ from seedbed.errors import ConfigError, MissingExtra
 from seedbed.models.weights import ensure as weights
 from seedbed.models.weights.catalog import MODELS, find
 from seedbed.observe.telemetry import model_call
-from seedbed.safety.guardrails import reason
+from seedbed.safety.secrets import reason
 from seedbed.settings import Settings, load
 
 Floats = npt.NDArray[np.float32]

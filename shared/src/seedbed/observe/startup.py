@@ -16,7 +16,7 @@ from functools import cache
 from typing import Any
 
 from seedbed.errors import ConfigError, MissingExtra
-from seedbed.safety.guardrails import redact_secrets
+from seedbed.safety.secrets import redact_secrets
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 """Id of the current HTTP request, "" outside one; part of every log line."""

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from seedbed.errors import BadInput, ConfigError
 from seedbed.runs.tracking import mlflow_client, mlflow_experiment
-from seedbed.safety.guardrails import reason
+from seedbed.safety.secrets import reason
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from seedbed.errors import ConfigError
+from seedbed.safety.secrets import SECRETS
 
 
 @dataclass(frozen=True)
@@ -84,34 +85,10 @@ def _is_address(text: str) -> bool:
     return not (address.is_loopback or address.is_unspecified)
 
 
-def _is_assigned_secret(text: str) -> bool:
-    # Letters and digits together: `api_key=YOUR_API_KEY` and `token: str` are code, not secrets.
-    value = re.split(r"[:=]", text, maxsplit=1)[1].strip(" \"'")
-    return any(c.isdigit() for c in value) and any(c.isalpha() for c in value)
-
-
 def _any(_: str) -> bool:
     return True
 
 
-_SECRETS: tuple[tuple[str, Callable[[str], bool]], ...] = (
-    (
-        r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----[\w+/=\s]{0,20000}(?:-----END[A-Z ]{0,40}-----)?",
-        _any,
-    ),
-    (r"\b(?:sk|pk|rk)-[A-Za-z0-9_-]{16,200}", _any),
-    (r"\b(?:gh[pousr]_|github_pat_|hf_|glpat-|xox[abprs]-|npm_|pypi-)[A-Za-z0-9_-]{16,255}", _any),
-    (r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b", _any),
-    (r"\bAIza[A-Za-z0-9_-]{35}", _any),
-    (r"\beyJ[\w-]{10,2000}\.[\w-]{10,4000}\.[\w-]{10,1000}", _any),
-    (r"(?i:\bbearer[ ]{1,3})[A-Za-z0-9._~+/-]{12,2000}={0,2}", _any),
-    (r"(?<=://)[^\s/:@\"']{1,100}:[^\s/:@\"']{1,100}(?=@)", _any),
-    (
-        r"(?i)(?<![A-Za-z0-9])(?:api[_-]?key|access[_-]?token|auth[_-]?token|token|secret|passw(?:or)?d)"
-        r"[\"']?[ ]{0,3}[:=][ ]{0,3}[\"']?[A-Za-z0-9_./+~-]{12,500}",
-        _is_assigned_secret,
-    ),
-)
 _PERSONAL: tuple[tuple[str, str, Callable[[str], bool]], ...] = (
     (
         "email",
@@ -133,7 +110,7 @@ _PERSONAL: tuple[tuple[str, str, Callable[[str], bool]], ...] = (
 )
 _COMPILED = tuple(
     (kind, re.compile(pattern), check)
-    for kind, pattern, check in (*(("secret", p, c) for p, c in _SECRETS), *_PERSONAL)
+    for kind, pattern, check in (*(("secret", p, c) for p, c in SECRETS), *_PERSONAL)
 )
 
 
@@ -246,25 +223,6 @@ def redact(text: str, kinds: Iterable[str] | None = None) -> str:
         parts += [text[position : finding.start], f"[{finding.kind.upper()}]"]
         position = finding.end
     return "".join(parts) + text[position:]
-
-
-def redact_secrets(text: str) -> str:
-    """Replace keys, tokens and passwords only; for logs and error messages.
-
-    >>> redact_secrets("bob@example.com: Bearer abc.DEF-123456789")
-    'bob@example.com: [SECRET]'
-    """
-    return redact(text, ("secret",))
-
-
-def reason(error: BaseException) -> str:
-    """The first line of another library's exception, without secrets, for an error message of ours.
-
-    >>> reason(ValueError("no such model\\nTraceback …"))
-    'no such model'
-    """
-    text = str(error).strip() or type(error).__name__
-    return redact_secrets(text.partition("\n")[0].strip())
 
 
 _FILLER = r"(?:(?:all|any|the|these|those|of|my|every|everything|please)\s{1,4}){0,5}"

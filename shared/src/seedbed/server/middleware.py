@@ -28,7 +28,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from seedbed import errors
 from seedbed.observe.startup import request_id
 from seedbed.observe.telemetry import error_kind, span
-from seedbed.safety.guardrails import redact_secrets
+from seedbed.safety.secrets import redact_secrets
 from seedbed.server.keys import KeySource
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import pytest
 
 from seedbed.models.weights.catalog import MODELS, Model, find
 
-MODELS_TXT = Path(__file__).parents[2] / "models.txt"
+MODELS_TXT = Path(__file__).parents[3] / "models.txt"
 
 
 @pytest.mark.parametrize("model", MODELS.values(), ids=lambda model: model.name)

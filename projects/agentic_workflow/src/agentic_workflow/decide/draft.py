@@ -23,7 +23,7 @@ from agentic_workflow.store.case import Decision, Draft, Facts, Mail, Passage, T
 from seedbed.models.prompts import load_prompt
 from seedbed.models.weights import catalog
 from seedbed.observe.prices import price
-from seedbed.safety.guardrails import reason
+from seedbed.safety.secrets import reason
 
 if TYPE_CHECKING:
     from agentic_workflow.store.records import Correction

@@ -19,7 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from agentic_workflow.store.case import Facts, Mail, OrderLine, Triage
 from seedbed.database import sql_engine
 from seedbed.errors import Unavailable
-from seedbed.safety.guardrails import reason
+from seedbed.safety.secrets import reason
 
 FOREIGN_ORDER = "belongs to another customer"  # the end of the warning about such an order
 

@@ -19,7 +19,7 @@ from pydantic import BaseModel
 
 from agentic_workflow.store.case import CATEGORIES, Category
 from seedbed.models.prompts import load_prompt
-from seedbed.safety.guardrails import reason
+from seedbed.safety.secrets import reason
 from seedbed.settings import Settings
 
 log = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ from typing import Any
 
 from finetune_lora.data.rows import Row, of_mapping
 from seedbed.errors import BadInput, MissingExtra, NotFound, Unavailable
-from seedbed.safety.guardrails import reason
+from seedbed.safety.secrets import reason
 
 _SPEC = re.compile(
     r"hf:(?P<repo>[\w.-]+(?:/[\w.-]+)?)(?:/(?P<config>[\w.-]+))?"

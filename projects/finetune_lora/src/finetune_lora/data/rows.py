@@ -14,7 +14,7 @@ from typing import IO, Any, NamedTuple
 
 from seedbed.errors import BadInput, TooLarge
 from seedbed.files import BOM, decode_utf8, parse_json
-from seedbed.safety.guardrails import reason
+from seedbed.safety.secrets import reason
 
 _REPAIR = "Fix or remove the line."
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from seedbed.errors import BadInput, ConfigError, Forbidden, SeedbedError, Unauthorized, Unavailable
-from seedbed.safety.guardrails import reason
+from seedbed.safety.secrets import reason
 
 IGNORED = ("checkpoints/*", ".*", "*.tmp", "progress.jsonl")
 """What stays here: it is of use for going on with training only."""

@@ -19,7 +19,7 @@ from finetune_lora.model.base import Base, load_base
 from finetune_lora.model.checkpoints import RESUME_HINT
 from seedbed.errors import BadInput, ConfigError, NotFound
 from seedbed.files import disk_errors, sync, sync_folder
-from seedbed.safety.guardrails import reason
+from seedbed.safety.secrets import reason
 from seedbed.settings import Settings
 
 METHODS = ("lora", "dora", "rslora", "qlora")

@@ -16,7 +16,7 @@ from seedbed.errors import BadInput, ConfigError, TooLarge, WeightsError
 from seedbed.models.weights.hf_folder import fingerprint, hf_folder, resolve_dtype, weight_files
 from seedbed.runs.environment import total_memory
 from seedbed.runs.quiet import quiet_loading
-from seedbed.safety.guardrails import reason
+from seedbed.safety.secrets import reason
 from seedbed.settings import Settings
 
 

@@ -24,7 +24,7 @@ from finetune_lora.runs.run_folder import RunFolder, read_run
 from seedbed.errors import ConfigError
 from seedbed.observe.startup import silence_dependencies
 from seedbed.runs.tracking import artifacts_uri, mlflow_experiment, open_client, tracking_uri
-from seedbed.safety.guardrails import reason
+from seedbed.safety.secrets import reason
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -15,7 +15,7 @@ from pydantic import BaseModel
 
 from seedbed.errors import ConfigError
 from seedbed.models.weights import catalog
-from seedbed.safety.guardrails import redact_secrets
+from seedbed.safety.secrets import redact_secrets
 from seedbed.settings import Settings
 
 # Where a spec of SEEDBED_MODEL leads if SEEDBED_BASE_URL is not set: backend, address, key.

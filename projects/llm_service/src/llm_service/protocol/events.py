@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from llm_service.request import Delta, Event, Finish, Usage
 from seedbed.errors import SeedbedError, Unavailable
-from seedbed.safety.guardrails import redact_secrets
+from seedbed.safety.secrets import redact_secrets
 
 log = logging.getLogger("llm_service.protocol")
 DONE = b"data: [DONE]\n\n"

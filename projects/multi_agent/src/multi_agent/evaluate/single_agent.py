@@ -21,7 +21,7 @@ from multi_agent.tools.toolbox import Tool, as_data
 from seedbed.errors import SeedbedError
 from seedbed.models.prompts import load_prompt
 from seedbed.observe.budget import Budget, BudgetCallback
-from seedbed.safety.guardrails import reason
+from seedbed.safety.secrets import reason
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel

@@ -17,7 +17,7 @@ from pydantic import BaseModel, Field, ValidationError
 from multi_agent.specialists import Specialist
 from multi_agent.state import Step
 from seedbed.models.prompts import load_prompt
-from seedbed.safety.guardrails import reason
+from seedbed.safety.secrets import reason
 from seedbed.structured.schemas import InvalidReply
 
 if TYPE_CHECKING:

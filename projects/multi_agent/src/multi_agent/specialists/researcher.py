@@ -17,7 +17,7 @@ from multi_agent.documents.span import Span, answer_span
 from multi_agent.specialists import Context, Workspace
 from multi_agent.state import Evidence, Result, Step
 from seedbed.models.prompts import load_prompt
-from seedbed.safety.guardrails import reason
+from seedbed.safety.secrets import reason
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel

@@ -31,7 +31,7 @@ from multi_agent.runs.store import RunStore, as_json
 from multi_agent.state import Result, Step
 from multi_agent.tools.toolbox import NeedsUser
 from seedbed.errors import ConfigError, Conflict, MissingExtra, SeedbedError, Unavailable
-from seedbed.safety.guardrails import reason
+from seedbed.safety.secrets import reason
 
 if TYPE_CHECKING:
     from dbos import DBOSClient, WorkflowStatus

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from multi_agent.tools.toolbox import Tool, ToolError
 from seedbed.errors import ConfigError, Unavailable
-from seedbed.safety.guardrails import reason
+from seedbed.safety.secrets import reason
 
 if TYPE_CHECKING:
     from mcp import Client

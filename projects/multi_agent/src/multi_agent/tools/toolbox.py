@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_origin, get_type_hints
 
 from multi_agent.runs.ledger import InDoubt
 from seedbed.errors import BadInput, SeedbedError
-from seedbed.safety.guardrails import reason, redact_secrets
+from seedbed.safety.secrets import reason, redact_secrets
 from seedbed.structured.schemas import InvalidReply, tool_functions, validate
 
 if TYPE_CHECKING:

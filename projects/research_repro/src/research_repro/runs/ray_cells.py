@@ -20,7 +20,7 @@ from research_repro.runs.processes import Load, run_cell
 from research_repro.runs.sweep import Sweep
 from research_repro.runs.workspace import Workspace
 from seedbed.errors import BadInput, MissingExtra, Unavailable
-from seedbed.safety.guardrails import reason
+from seedbed.safety.secrets import reason
 
 
 def run_cells_on_ray(

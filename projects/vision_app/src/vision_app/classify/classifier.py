@@ -27,7 +27,7 @@ from vision_app.ocr.page import Pixels
 from seedbed.errors import ConfigError, NotFound
 from seedbed.files import write_bytes, write_text
 from seedbed.models.image_model import GraphModel, ImageModel, load_image_model
-from seedbed.safety.guardrails import reason
+from seedbed.safety.secrets import reason
 from seedbed.settings import Settings
 
 Floats = npt.NDArray[np.float32]

@@ -21,7 +21,7 @@ from vision_app.ocr.page import Box
 from seedbed.errors import BadInput, ConfigError, MissingExtra, WeightsError
 from seedbed.models.images import Pixels
 from seedbed.models.weights.ensure import ensure
-from seedbed.safety.guardrails import reason
+from seedbed.safety.secrets import reason
 from seedbed.settings import Settings
 
 EXTRA = "vision-app[detect]"

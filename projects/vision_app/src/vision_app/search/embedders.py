@@ -16,7 +16,7 @@ from vision_app.ocr.page import Pixels
 from seedbed.errors import ConfigError, MissingExtra, WeightsError
 from seedbed.models.embeddings.load import embed_texts
 from seedbed.models.weights.ensure import ensure
-from seedbed.safety.guardrails import reason
+from seedbed.safety.secrets import reason
 
 Vectors = npt.NDArray[np.float32]
 

@@ -20,7 +20,7 @@ from seedbed.errors import ConfigError, MissingExtra
 from seedbed.models.chat.local import DEFAULT_MAX_TOKENS, LocalChatModel
 from seedbed.models.chat.open_engine import folder_of, is_local, open_engine
 from seedbed.models.weights.catalog import MODELS, find
-from seedbed.safety.guardrails import reason
+from seedbed.safety.secrets import reason
 from seedbed.settings import Settings, load
 
 __all__ = ["LocalChatModel", "load_chat_model"]

@@ -27,7 +27,7 @@ from seedbed.errors import ConfigError, MissingExtra
 from seedbed.models.weights import ensure as weights
 from seedbed.models.weights.catalog import find
 from seedbed.observe.telemetry import model_call
-from seedbed.safety.guardrails import reason
+from seedbed.safety.secrets import reason
 from seedbed.settings import Settings, load
 
 log = logging.getLogger(__name__)

@@ -23,7 +23,7 @@ from seedbed.errors import ConfigError, MissingExtra, SeedbedError, WeightsError
 from seedbed.files import new_folder, write_text
 from seedbed.models.weights.catalog import MODELS, Model, find
 from seedbed.observe.startup import silence_dependencies
-from seedbed.safety.guardrails import reason
+from seedbed.safety.secrets import reason
 from seedbed.settings import Settings, load
 
 # Part of every folder's name: raise it when a converter below changes its output.

@@ -18,7 +18,7 @@ from typing import Any
 from finetune_lora.data.read import load_dataset
 from finetune_lora.train.train import Event, Listener, TrainArgs, TrainResult, check_folder, train
 from seedbed.errors import BadInput, ConfigError, MissingExtra, SeedbedError, Unavailable
-from seedbed.safety.guardrails import reason
+from seedbed.safety.secrets import reason
 
 
 def train_on_ray(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from llm_service.models.local import wire
 from seedbed.errors import SeedbedError
-from seedbed.safety.guardrails import reason
+from seedbed.safety.secrets import reason
 
 if TYPE_CHECKING:
     from llm_service.models.local.worker import ChatWorker

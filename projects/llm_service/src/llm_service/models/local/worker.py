@@ -24,7 +24,7 @@ from llm_service.models.local.chat_job import ChatJob, Choice, Outbox
 from llm_service.request import several
 from seedbed.errors import BadInput, ContextWindowError, SeedbedError
 from seedbed.observe.startup import silence_dependencies
-from seedbed.safety.guardrails import reason
+from seedbed.safety.secrets import reason
 
 PREPARE_SECONDS = 3.0  # of a request: its prompt and its schema
 NICE = 5  # the service answers first where both want the processor

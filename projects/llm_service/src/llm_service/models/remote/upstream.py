@@ -27,7 +27,7 @@ from seedbed.errors import (
     SeedbedError,
     Unavailable,
 )
-from seedbed.safety.guardrails import redact_secrets
+from seedbed.safety.secrets import redact_secrets
 
 if TYPE_CHECKING:
     import aiohttp

@@ -33,7 +33,7 @@ from research_repro.runs.workspace import Workspace
 from seedbed.errors import BadInput, WeightsError
 from seedbed.models.weights.hf_folder import hf_folder, resolve_dtype
 from seedbed.runs.quiet import quiet_loading
-from seedbed.safety.guardrails import reason
+from seedbed.safety.secrets import reason
 
 _IGNORED = -100  # label of a token without loss, for `train`
 _SEEDED = ("lora", "adapter", "prefix")  # methods with random initial weights

@@ -21,7 +21,7 @@ from research_repro.papers.lora.records import Record, generate
 from seedbed.errors import BadInput, ConfigError, MissingExtra, Unavailable
 from seedbed.files import to_json
 from seedbed.runs.quiet import quiet
-from seedbed.safety.guardrails import reason
+from seedbed.safety.secrets import reason
 
 # The revision with the data as Parquet files: `datasets` no longer runs the scripts of others.
 HUB = "tuetschek/e2e_nlg@a1fd8dcb2b81207ecc5b7fd886f78fcee959eebc"
