@@ -14,6 +14,17 @@
     │   ├── MissingExtra         503  an optional package is not installed
     │   └── WeightsError         503  model weights are missing, corrupt or unreachable
     ├── DeadlineExceeded         504  the time limit was exceeded
+    ├── ModelError               502  a call of a language model failed
+    │   ├── ModelAccessError     502  the provider refused the API key or the account
+    │   ├── ModelNotFound        502  the provider has no such model
+    │   ├── ModelRequestError    502  the provider rejected the request
+    │   ├── RateLimited          429  the provider's rate limit (also a Busy)
+    │   ├── ModelUnavailable     503  the provider is down or unreachable (also an Unavailable)
+    │   ├── ModelTimeout         504  no complete reply in time (also a DeadlineExceeded)
+    │   ├── ReplyRefused         502  the model or a content filter declined to answer
+    │   └── InvalidReply         502  the reply is unusable, e.g. not valid under its schema
+    │       ├── ReplyCutOff      502  the reply reached the token limit
+    │       └── EmptyReply       502  the reply has neither text nor a tool call
     └── DiskError                500  the disk refused a write
 
 Use:
@@ -33,6 +44,7 @@ import re
 import shlex
 import sys
 from pathlib import Path
+from typing import Any
 
 UNEXPECTED = "Something failed on our side; it is logged."
 """All that a user reads of an error outside this tree: its text may contain private details."""
@@ -190,6 +202,83 @@ class DeadlineExceeded(SeedbedError):
     """The work exceeded its time limit and was stopped."""
 
     status = 504
+
+
+class ModelError(SeedbedError):
+    """A call of a language model failed; the subclass says how.
+
+    `provider_status` is the HTTP status of the provider's reply, None without one. `retryable` is
+    whether the same call may succeed later. Replies that were charged although nothing came of the
+    call are in `usage` (tokens by LangChain's names) and `cost_usd` (None: unknown price).
+
+    >>> error = ModelUnavailable("openai:gpt-4o-mini is overloaded.", provider_status=503)
+    >>> error.status, error.provider_status, error.retryable
+    (503, 503, True)
+    """
+
+    status = 502
+    retryable = False
+
+    def __init__(
+        self, message: str, *, hint: str = "", provider_status: int | None = None, **details: Any
+    ) -> None:
+        super().__init__(message, hint=hint, **details)
+        self.provider_status = provider_status
+        self.usage: dict[str, int] = {}
+        self.cost_usd: float | None = 0.0
+
+
+class ModelAccessError(ModelError):
+    """The provider refused the API key, the account or its quota."""
+
+
+class ModelNotFound(ModelError):
+    """The provider has no model of this name, or not for this account."""
+
+
+class ModelRequestError(ModelError):
+    """The provider rejected the request: a parameter, a schema or a tool that it does not allow."""
+
+
+class RateLimited(ModelError, Busy):
+    """The provider's rate limit is reached; `retry_after` is its advice in seconds."""
+
+    status = 429
+    retryable = True
+
+
+class ModelUnavailable(ModelError, Unavailable):
+    """The provider is overloaded, failing or unreachable, or broke off its reply."""
+
+    status = 503
+    retryable = True
+
+
+class ModelTimeout(ModelError, DeadlineExceeded):
+    """The call got no complete reply within its deadline."""
+
+    status = 504
+    retryable = True
+
+
+class ReplyRefused(ModelError):
+    """The model declined to answer, or a content filter removed the answer."""
+
+
+class InvalidReply(ModelError):
+    """A model's reply cannot be used: it is not valid under its schema, for example."""
+
+
+class ReplyCutOff(InvalidReply):
+    """The reply reached the token limit before it was complete; `partial` is its text so far."""
+
+    partial = ""
+
+
+class EmptyReply(InvalidReply):
+    """The reply has neither text nor a tool call."""
+
+    retryable = True
 
 
 class DiskError(SeedbedError):

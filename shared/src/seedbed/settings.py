@@ -39,7 +39,8 @@ class Settings(BaseSettings):
         "smollm2",
         description=(
             "Chat model: a name from the catalogue, hf:ORG/REPO, path:DIR, or PROVIDER:MODEL such "
-            "as openai:gpt-4o-mini. The default runs on a CPU; choose a larger one for better text."
+            "as openai:gpt-4o-mini. Of several, separated by commas, each is called where those "
+            "before it fail. The default runs on a CPU; choose a larger one for better text."
         ),
     )
     embeddings: str = Field(
@@ -54,6 +55,21 @@ class Settings(BaseSettings):
         description=(
             "Base URL for remote models such as openai:MODEL. Set it to use your own server "
             "instead of the vendor's, e.g. http://127.0.0.1:8000/v1."
+        ),
+    )
+    model_timeout: float = Field(
+        60.0,
+        gt=0,
+        description=(
+            "Maximum seconds for one call of a remote model, retries and fallbacks included. Raise "
+            "it for long answers of slow models."
+        ),
+    )
+    prices: dict[str, tuple[float, float]] = Field(
+        {},
+        description=(
+            "Prices in USD per million input and output tokens, for models without a public list "
+            'price, as JSON: {"openai:my-model": [0.5, 1.5]}.'
         ),
     )
     cache_dir: Path = Field(

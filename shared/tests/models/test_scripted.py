@@ -7,9 +7,9 @@ from langchain_core.messages import AIMessage
 from langchain_core.tools import tool
 from pydantic import BaseModel
 
-from seedbed.errors import Busy, ConfigError
+from seedbed.errors import Busy, ConfigError, InvalidReply
 from seedbed.models.scripted import ScriptedChatModel, ScriptError
-from seedbed.structured.schemas import InvalidReply, parse_reply
+from seedbed.structured.schemas import parse_reply
 
 
 class Point(BaseModel):

@@ -24,7 +24,7 @@ from uuid import UUID
 
 from langchain_core.callbacks.base import BaseCallbackHandler
 
-from seedbed.errors import SeedbedError
+from seedbed.errors import ModelError, SeedbedError
 
 if TYPE_CHECKING:
     from langchain_core.messages import BaseMessage
@@ -143,7 +143,7 @@ def _metrics() -> Metrics:
             "seedbed_first_token_seconds", "Seconds to the first token.", labels, buckets=_SECONDS
         ),
         Counter("seedbed_model_tokens_total", "Input and output tokens.", ("model", "direction")),
-        Counter("seedbed_model_cost_usd_total", "Estimated cost at list prices.", ("model",)),
+        Counter("seedbed_model_cost_usd_total", "Cost of calls with a known price.", ("model",)),
     )
 
 
@@ -161,6 +161,7 @@ class ModelCall:
     time_to_first_token: float | None = None
     input_tokens: int = 0
     output_tokens: int = 0
+    cost_usd: float | None = 0.0  # None: unknown
 
     def first_token(self, seconds: float | None = None) -> None:
         """Record the time to the first token, in seconds (default: since the start of the call).
@@ -173,21 +174,24 @@ class ModelCall:
             self.span.set_attribute("gen_ai.response.time_to_first_chunk", delay)
             metrics().first_token.labels(self.model, self.operation).observe(delay)
 
-    def usage(self, input_tokens: int, output_tokens: int = 0, *, cached_tokens: int = 0) -> None:
-        """Record the number of tokens; `cached_tokens` are those of the input from a cache."""
+    def usage(
+        self,
+        input_tokens: int,
+        output_tokens: int = 0,
+        *,
+        cached_tokens: int = 0,
+        cost_usd: float | None = 0.0,
+    ) -> None:
+        """Record tokens and their cost (None: unknown).
+
+        `cached_tokens` are those of the input from a cache.
+        """
         self.input_tokens, self.output_tokens = input_tokens, output_tokens
+        self.cost_usd = cost_usd
         self.span.set_attribute("gen_ai.usage.input_tokens", input_tokens)
         self.span.set_attribute("gen_ai.usage.output_tokens", output_tokens)
         if cached_tokens:
             self.span.set_attribute("gen_ai.usage.cache_read.input_tokens", cached_tokens)
-
-    @property
-    def cost_usd(self) -> float:
-        """Estimated cost in USD at list prices; 0 for local models."""
-        from seedbed.observe.prices import price
-
-        price_in, price_out = price(self.model)
-        return (self.input_tokens * price_in + self.output_tokens * price_out) / 1e6
 
     def end(self, error: BaseException | None = None) -> None:
         """Update the metrics and end the span; call it once."""
@@ -196,7 +200,7 @@ class ModelCall:
         counters.seconds.labels(*labels).observe(time.perf_counter() - self.started)
         counters.tokens.labels(self.model, "input").inc(self.input_tokens)
         counters.tokens.labels(self.model, "output").inc(self.output_tokens)
-        counters.cost.labels(self.model).inc(self.cost_usd)
+        counters.cost.labels(self.model).inc(self.cost_usd or 0.0)
         if error is not None:
             counters.errors.labels(*labels, error_kind(error)).inc()
             _mark_failed(self.span, error)
@@ -287,10 +291,13 @@ class ModelTelemetry(BaseCallbackHandler):
     def _record(self, call: ModelCall, message: BaseMessage) -> None:
         tokens = getattr(message, "usage_metadata", None) or {}
         cached = (tokens.get("input_token_details") or {}).get("cache_read") or 0
-        call.usage(
-            tokens.get("input_tokens", 0), tokens.get("output_tokens", 0), cached_tokens=cached
-        )
         metadata = message.response_metadata
+        call.usage(
+            tokens.get("input_tokens", 0),
+            tokens.get("output_tokens", 0),
+            cached_tokens=cached,
+            cost_usd=metadata.get("cost_usd", 0.0),
+        )
         # Local models measure it themselves, also for calls that do not stream.
         if isinstance(metadata.get("time_to_first_token"), float):
             call.first_token(metadata["time_to_first_token"])
@@ -303,6 +310,9 @@ class ModelTelemetry(BaseCallbackHandler):
 
     def on_llm_error(self, error: BaseException, *, run_id: UUID, **_: Any) -> None:
         if call := self._open.pop(run_id, None):
+            if isinstance(error, ModelError) and error.usage:  # charged all the same
+                tokens = (error.usage.get("input_tokens", 0), error.usage.get("output_tokens", 0))
+                call.usage(*tokens, cost_usd=error.cost_usd)
             call.end(error)
 
 

@@ -17,10 +17,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from seedbed.errors import BadInput
+from seedbed.errors import BadInput, InvalidReply
 from seedbed.structured.grammar import Grammar, Matcher, Unsupported
 from seedbed.structured.schema_compiler import compile_schema, is_valid, json_text, validator_for
-from seedbed.structured.schemas import InvalidReply, validate
+from seedbed.structured.schemas import validate
 
 MAX_EBNF = 200_000  # characters; XGrammar compiles more for seconds, while all requests wait
 

@@ -10,6 +10,7 @@ generation is in `constrain`.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from operator import itemgetter
 from typing import Any
@@ -26,17 +27,9 @@ from langchain_core.runnables import (
 from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_json_schema, convert_to_openai_tool
 
-from seedbed.errors import BadInput, SeedbedError
+from seedbed.errors import BadInput, InvalidReply
 
 Schema = dict[str, Any]
-
-
-class InvalidReply(SeedbedError):
-    """A model's reply is not valid against its schema (status 500: the caller did nothing wrong).
-
-    >>> InvalidReply("The reply is not JSON.").type
-    'invalid_reply'
-    """
 
 
 def json_schema(schema: Schema | type) -> Schema:
@@ -91,7 +84,7 @@ def validate(value: Any, schema: Schema, subject: str) -> None:
 
     >>> validate(3, {"type": "null"}, "It")
     Traceback (most recent call last):
-    seedbed.structured.schemas.InvalidReply: It does not follow its schema: 3 is not of type 'null'.
+    seedbed.errors.InvalidReply: It does not follow its schema: 3 is not of type 'null'.
     """
     from jsonschema import Draft202012Validator
 
@@ -110,7 +103,7 @@ def parse_reply(text: str, schema: Schema | type) -> Any:
     [1, 2]
     """
     try:
-        value = json.loads(text)
+        value = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
     except ValueError as error:
         raise InvalidReply(f"The reply is not JSON ({error}): {text[:200]!r}") from None
     # pydantic 2, or a class of its version 1, which LangChain accepts too.
@@ -122,6 +115,17 @@ def parse_reply(text: str, schema: Schema | type) -> Any:
             raise InvalidReply(f"The reply does not fit {schema.__name__}: {error}") from None
     validate(value, json_schema(schema), "The reply")
     return value
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not a number")  # NaN, Infinity: Python reads them, JSON has none
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(f"{text[:20]} is too large")
+    return number
 
 
 def with_parsed_replies(

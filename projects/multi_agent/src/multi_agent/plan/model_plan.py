@@ -16,9 +16,9 @@ from pydantic import BaseModel, Field, ValidationError
 
 from multi_agent.specialists import Specialist
 from multi_agent.state import Step
+from seedbed.errors import InvalidReply
 from seedbed.models.prompts import load_prompt
 from seedbed.safety.secrets import reason
-from seedbed.structured.schemas import InvalidReply
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel

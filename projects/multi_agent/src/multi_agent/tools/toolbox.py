@@ -23,9 +23,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, get_origin, get_type_hints
 
 from multi_agent.runs.ledger import InDoubt
-from seedbed.errors import BadInput, SeedbedError
+from seedbed.errors import BadInput, InvalidReply, SeedbedError
 from seedbed.safety.secrets import reason, redact_secrets
-from seedbed.structured.schemas import InvalidReply, tool_functions, validate
+from seedbed.structured.schemas import tool_functions, validate
 
 if TYPE_CHECKING:
     from multi_agent.runs.ledger import Ledger

@@ -3,14 +3,14 @@
     load_chat_model()                                # SEEDBED_MODEL
     load_chat_model("smollm2", temperature=0.7)      # on this machine
     load_chat_model("openai:gpt-4o-mini")            # a vendor's API, or SEEDBED_BASE_URL
+    load_chat_model("openai:gpt-4o-mini,openai:gpt-4o")    # the second where the first fails
 
 The result is a LangChain chat model. This module only decides which class serves which spec;
-`local_chat`, `scripted` and LangChain's integrations do the work.
+`local`, `scripted` and `remote` do the work.
 """
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,6 @@ from seedbed.errors import ConfigError, MissingExtra
 from seedbed.models.chat.local import DEFAULT_MAX_TOKENS, LocalChatModel
 from seedbed.models.chat.open_engine import folder_of, is_local, open_engine
 from seedbed.models.weights.catalog import MODELS, find
-from seedbed.safety.secrets import reason
 from seedbed.settings import Settings, load
 
 __all__ = ["LocalChatModel", "load_chat_model"]
@@ -32,7 +31,8 @@ def load_chat_model(
     """Load the chat model of a spec (default: SEEDBED_MODEL); `kwargs` become its fields.
 
     A spec is a name from the catalogue, hf:ORG/REPO, path:DIR, scripted:FILE, or PROVIDER:MODEL for
-    LangChain's integrations (openai, anthropic, ollama …; SEEDBED_BASE_URL sets the address).
+    LangChain's integrations (openai, anthropic, ollama …; SEEDBED_BASE_URL sets the address). Of
+    several, separated by commas, each is called where those before it fail.
     `engine_options` (`max_running` …) are passed to the Engine if the model is not loaded yet.
     Raises ConfigError, WeightsError or MissingExtra, each with the command to run next.
 
@@ -46,23 +46,43 @@ def load_chat_model(
     # 1. Record every call, whichever class answers it.
     telemetry = ModelTelemetry(spec, log_content=settings.log_content)
     kwargs["callbacks"] = [*(kwargs.get("callbacks") or []), telemetry]
+    # 2. Open what runs on this machine.
+    specs = split_specs(spec)
+    models = {one: _load_here(one, settings, kwargs) for one in specs}
+    if len(specs) == 1 and (model := models[spec]) is not None:
+        return model
+    # 3. Anything else is PROVIDER:MODEL.
+    for one, model in models.items():
+        if model is None and not one.partition(":")[2]:
+            names = ", ".join(n for n, model in MODELS.items() if model.kind == "chat")
+            raise ConfigError(
+                f"Unknown chat model {one!r}.",
+                hint=f"Available: {names}; or hf:ORG/REPO, path:DIR, openai:MODEL, "
+                "anthropic:MODEL …",
+            )
+    from seedbed.models.remote.load import load_remote
+
+    return load_remote(models, settings, kwargs)
+
+
+def split_specs(spec: str) -> list[str]:
+    """The specs of a model and its fallbacks; a comma inside a path does not separate two.
+
+    >>> split_specs("openai:gpt-4o-mini, anthropic:claude-sonnet-5"), split_specs("path:a,b")
+    (['openai:gpt-4o-mini', 'anthropic:claude-sonnet-5'], ['path:a,b'])
+    """
+    parts = [part.strip() for part in spec.split(",")]
+    return parts if all(":" in part or part in MODELS for part in parts) else [spec]
+
+
+def _load_here(spec: str, settings: Settings, kwargs: dict[str, Any]) -> BaseChatModel | None:
+    """The model of a spec that runs on this machine; None for one behind an API."""
     kind, _, name = spec.partition(":")
-    # 2. A script, for tests.
-    if kind == "scripted" and name:
+    if kind == "scripted" and name:  # replies from a file, for tests
         from seedbed.models.scripted import ScriptedChatModel
 
         return ScriptedChatModel.from_file(name, **kwargs)
-    # 3. Weights on this machine.
-    if is_local(spec):
-        return _load_local(spec, settings, kwargs)
-    # 4. Anything else with a colon is PROVIDER:MODEL.
-    if not name:
-        names = ", ".join(n for n, model in MODELS.items() if model.kind == "chat")
-        raise ConfigError(
-            f"Unknown chat model {spec!r}.",
-            hint=f"Available: {names}; or hf:ORG/REPO, path:DIR, openai:MODEL, anthropic:MODEL …",
-        )
-    return _load_remote(spec, settings, kwargs)
+    return _load_local(spec, settings, dict(kwargs)) if is_local(spec) else None
 
 
 def _load_local(spec: str, settings: Settings, kwargs: dict[str, Any]) -> BaseChatModel:
@@ -88,25 +108,3 @@ def _load_transformers(folder: Path, kwargs: dict[str, Any]) -> BaseChatModel:
         str(folder), task="text-generation", pipeline_kwargs=options
     )
     return ChatHuggingFace(llm=llm, **kwargs)
-
-
-def _load_remote(spec: str, settings: Settings, kwargs: dict[str, Any]) -> BaseChatModel:
-    try:
-        from langchain.chat_models import init_chat_model
-    except ImportError:
-        raise MissingExtra("langchain", "remote") from None
-    provider, _, model = spec.partition(":")
-    if settings.base_url:
-        kwargs.setdefault("base_url", settings.base_url)
-        if provider == "openai":  # your own server may need no key, but the client requires one
-            kwargs.setdefault("api_key", os.environ.get("OPENAI_API_KEY") or "none")
-    try:
-        chat: BaseChatModel = init_chat_model(model, model_provider=provider, **kwargs)
-    except ImportError as error:
-        raise MissingExtra.named_in(error) from None
-    except Exception as error:  # each vendor's client has its own exceptions
-        raise ConfigError(
-            f"Cannot load the model {spec!r}: {reason(error)}",
-            hint=f"Set {provider.upper()}_API_KEY, or SEEDBED_BASE_URL for your own server.",
-        ) from error
-    return chat

@@ -1,0 +1,1 @@
+"""Chat models behind an API: one class for every provider, its failures, and its prices."""

@@ -1,0 +1,125 @@
+"""What a model costs: list prices of vendors, prices that you state, and the cost of one call.
+
+    price("openai:gpt-4o-mini")    # Price(input=0.15, output=0.6): USD per million tokens
+    price("gpt-4o-mini")           # the same, by the model's bare name
+    price("openai:my-model")       # None: unknown, never 0
+    require_price("openai:my-model")    # ConfigError that names SEEDBED_PRICES
+
+List prices come from the package `genai-prices`, which is updated when vendors change them.
+Discounts and surcharges for long prompts are ignored, so an invoice can differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from seedbed.errors import ConfigError
+from seedbed.models.weights.catalog import find
+from seedbed.settings import Settings, load, variable
+
+# LangChain's provider → the one of `genai-prices`, where they differ.
+_PROVIDERS = {
+    "google_genai": "google",
+    "google_vertexai": "google",
+    "mistralai": "mistral",
+    "xai": "x-ai",
+    "bedrock": "aws",
+}
+# They run on your own machines.
+_FREE = ("hf", "path", "scripted", "local", "hash", "ollama")
+
+
+class Price(NamedTuple):
+    """USD per million input tokens and per million output tokens."""
+
+    input: float
+    output: float
+
+
+def price(spec: str, settings: Settings | None = None) -> Price | None:
+    """The price of a model: as stated in SEEDBED_PRICES, else the vendor's list price.
+
+    Models on your own machines cost nothing. None if the price is unknown.
+
+    >>> price("smollm2"), price("gpt-4o-mini"), price("openai:never-heard-of")
+    (Price(input=0.0, output=0.0), Price(input=0.15, output=0.6), None)
+    """
+    if _is_free(spec):
+        return Price(0.0, 0.0)
+    if stated := _stated(spec, settings):
+        return stated
+    usd = _list_cost(spec, {"input_tokens": 1000, "output_tokens": 1000})
+    return usd and Price(usd[0] * 1000, usd[1] * 1000)
+
+
+def require_price(spec: str, settings: Settings | None = None) -> Price:
+    """`price`, for those that keep a budget in USD. Raises ConfigError if it is unknown."""
+    found = price(spec, settings)
+    if found is None:
+        raise ConfigError(
+            f"The price of {spec!r} is unknown, so no budget in USD can be kept.",
+            hint=f"State it in USD per million input and output tokens: "
+            f"{variable(Settings, 'prices')}='{{\"{spec}\": [0.5, 1.5]}}'.",
+        )
+    return found
+
+
+def cost(
+    spec: str, usage: Mapping[str, Any] | None, settings: Settings | None = None
+) -> float | None:
+    """USD for the tokens of LangChain's `usage_metadata`; None if tokens or price are unknown.
+
+    Tokens read from the vendor's cache are charged at their own list price.
+
+    >>> cost("openai:gpt-4o-mini", {"input_tokens": 1_000_000, "output_tokens": 500_000})
+    0.45
+    """
+    if _is_free(spec):
+        return 0.0
+    if not usage:
+        return None
+    tokens = {name: usage.get(name) or 0 for name in ("input_tokens", "output_tokens")}
+    if stated := _stated(spec, settings):
+        usd = (tokens["input_tokens"] * stated.input, tokens["output_tokens"] * stated.output)
+        return round(sum(usd) / 1e6, 12)
+    details = usage.get("input_token_details") or {}
+    cached = {
+        f"cache_{kind}_tokens": details[key]
+        for kind, key in (("read", "cache_read"), ("write", "cache_creation"))
+        if details.get(key)
+    }
+    parts = _list_cost(spec, tokens | cached)
+    return parts and round(sum(parts), 12)
+
+
+def _is_free(spec: str) -> bool:
+    scheme, separator, _ = spec.partition(":")
+    return find(spec) is not None or (bool(separator) and scheme in _FREE)
+
+
+def _stated(spec: str, settings: Settings | None) -> Price | None:
+    prices = (settings or load(Settings)).prices
+    found = prices.get(spec) or prices.get(spec.partition(":")[2])
+    return found and Price(*found)
+
+
+def _list_cost(spec: str, tokens: Mapping[str, int]) -> tuple[float, float] | None:
+    """USD for input and output at the vendor's list price."""
+    return _list_cost_cached(spec, tuple(tokens.items()))
+
+
+@lru_cache(maxsize=1024)
+def _list_cost_cached(spec: str, tokens: tuple[tuple[str, int], ...]) -> tuple[float, float] | None:
+    try:
+        from genai_prices import Usage, calc_price
+    except ImportError:  # the extra `remote` has it
+        return None
+    provider, separator, model = spec.partition(":")
+    vendor = _PROVIDERS.get(provider, provider) if separator else None
+    try:
+        parts = calc_price(Usage(**dict(tokens)), model if separator else spec, provider_id=vendor)
+    except LookupError:
+        return None
+    return float(parts.input_price), float(parts.output_price)

@@ -1,0 +1,87 @@
+"""A structured reply of any chat model: asked for by its schema, validated, and repaired once.
+
+    plan = structured_reply(model, prompt, Plan)                     # a pydantic class
+    plan = structured_reply(model, prompt, Plan, check=problem_of)   # and a rule of your own
+
+A model that follows the schema can still be wrong about values: `check` names the problem, and the
+model gets one more turn that quotes it. Errors of the call itself are left to the model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar, overload
+
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
+
+from seedbed.errors import InvalidReply
+from seedbed.structured.schemas import Schema
+
+T = TypeVar("T")
+_MAX_PROBLEM = 1000  # characters of a problem that are sent back
+
+
+@overload
+def structured_reply(
+    model: BaseChatModel,
+    prompt: str | Sequence[BaseMessage],
+    schema: type[T],
+    *,
+    check: Callable[[T], str | None] | None = None,
+    repairs: int = 1,
+    **options: Any,
+) -> T: ...
+@overload
+def structured_reply(
+    model: BaseChatModel,
+    prompt: str | Sequence[BaseMessage],
+    schema: Schema,
+    *,
+    check: Callable[[Any], str | None] | None = None,
+    repairs: int = 1,
+    **options: Any,
+) -> Any: ...
+def structured_reply(
+    model: BaseChatModel,
+    prompt: str | Sequence[BaseMessage],
+    schema: Schema | type[Any],
+    *,
+    check: Callable[[Any], str | None] | None = None,
+    repairs: int = 1,
+    **options: Any,
+) -> Any:
+    """The reply as an instance of a pydantic class, or as plain data for another schema.
+
+    `check` returns the problem of a valid reply, or None; `options` are passed to each call
+    (`config`, `timeout` …). Raises InvalidReply if the last of `repairs` + 1 replies is invalid,
+    too, and whatever the model raises.
+
+    >>> from seedbed.models.scripted import ScriptedChatModel
+    >>> model = ScriptedChatModel(replies=["[1]", "[1, 2]"])
+    >>> rule = lambda numbers: None if len(numbers) == 2 else "There must be two."
+    >>> structured_reply(model, "Two numbers.", {"type": "array"}, check=rule)
+    [1, 2]
+    """
+    messages = [HumanMessage(prompt)] if isinstance(prompt, str) else list(prompt)
+    structured = model.with_structured_output(schema, include_raw=True)
+    for attempt in range(repairs + 1):
+        # 1. Ask.
+        reply: Any = structured.invoke(messages, **options)
+        problem = reply["parsing_error"]
+        # 2. Check what the schema cannot express.
+        if problem is None and check is not None:
+            problem = check(reply["parsed"])
+        if not problem:
+            return reply["parsed"]
+        # 3. Quote the problem in another turn. The reply goes back as text, as a tool call without
+        #    its result is refused.
+        if attempt < repairs:
+            messages += [
+                AIMessage(str(reply["raw"].text).strip() or "(empty)"),
+                HumanMessage(
+                    f"This answer cannot be used: {str(problem)[:_MAX_PROBLEM]}\n"
+                    "Answer again, with the mistake corrected."
+                ),
+            ]
+    raise problem if isinstance(problem, InvalidReply) else InvalidReply(str(problem))
