@@ -17,6 +17,7 @@ from langchain_core.outputs import ChatGenerationChunk
 
 from multi_agent.config import Config
 from multi_agent.data.database import open_database
+from multi_agent.runs.budget import Budget
 from multi_agent.runs.ledger import Ledger
 from multi_agent.runs.store import RunRecord
 from multi_agent.state import Answer, Limits
@@ -26,7 +27,6 @@ from multi_agent.tools.toolbox import ToolBox, ToolError
 from seedbed.errors import BadInput, DeadlineExceeded, TooLarge, Unavailable
 from seedbed.models.chat_base import StreamingChatModel
 from seedbed.models.scripted import ScriptedChatModel
-from seedbed.observe.budget import Budget
 from seedbed.settings import Settings, load
 
 INJECTION = """# Refunds

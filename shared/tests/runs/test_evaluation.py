@@ -1,4 +1,4 @@
-"""Metrics and intervals against hand calculation and the papers; reports; their MLflow runs."""
+"""Intervals against hand calculation and the papers; reports; their MLflow runs."""
 
 import json
 import math
@@ -12,46 +12,13 @@ from seedbed.errors import BadInput, ConfigError, MissingExtra
 from seedbed.runs.evaluation import (
     Figure,
     Report,
-    compare,
     log_to_mlflow,
-    mrr_at_k,
-    ndcg_at_k,
     newcombe_interval,
     paired_bootstrap,
     quantile,
-    recall_at_k,
     wilson_interval,
 )
 from seedbed.runs.tracking import mlflow_client, mlflow_experiment
-
-
-def test_ndcg_equals_hand_calculation():
-    # Relevant at ranks 1 and 3 of two relevant: (1 + 1/2) / (1 + 1/log2(3)).
-    expected = (1 + 0.5) / (1 + 1 / math.log2(3))
-    assert ndcg_at_k(["a", "x", "b"], {"a", "b"}) == pytest.approx(expected)
-    assert ndcg_at_k(["x", "a"], {"a"}, k=1) == 0
-    assert ndcg_at_k(["a", "x"], ["a", "a"]) == 1
-
-
-def test_ndcg_ideal_is_truncated_at_k():
-    relevant = {str(i) for i in range(50)}
-    assert ndcg_at_k([str(i) for i in range(10)], relevant, k=10) == pytest.approx(1)
-
-
-def test_recall_and_mrr_equal_hand_calculation():
-    assert recall_at_k(["a", "x", "b"], {"a", "b", "c", "d"}, k=2) == 0.25
-    assert mrr_at_k(["x", "y", "a"], {"a"}) == pytest.approx(1 / 3)
-    assert mrr_at_k(["x", "y", "a"], {"a"}, k=2) == 0
-
-
-def test_metrics_are_zero_without_relevant_or_ranked_documents():
-    for metric in (ndcg_at_k, recall_at_k, mrr_at_k):
-        assert metric(["a"], set()) == metric([], {"a"}) == 0
-
-
-def test_ndcg_rejects_a_repeated_document():
-    with pytest.raises(BadInput, match="twice"):
-        ndcg_at_k(["a", "a"], {"a"})
 
 
 def test_wilson_interval_equals_published_examples():
@@ -141,14 +108,11 @@ def report(scores=(1, 0, 1)) -> Report:
     return Report("demo", figures, cases, {"model": "smollm2"})
 
 
-def test_report_is_restored_from_json():
-    before = report()
-    after = Report.from_json(before.to_json())
-    assert after.figures == before.figures
-    assert json.loads(before.to_json())["cases"][1] == {"id": "q1", "correct": 0}
-    for broken in ("", "[]", "{}", '{"name": "x", "figures": {"a": {"b": 1}}}'):
-        with pytest.raises(BadInput, match="Not a report"):
-            Report.from_json(broken)
+def test_report_as_json_contains_figures_and_cases():
+    data = json.loads(report().to_json())
+    assert Figure(**data["figures"]["latency"]) == Figure(0.25, 3, unit="s")
+    assert data["cases"][1] == {"id": "q1", "correct": 0}
+    assert data["about"] == {"model": "smollm2"}
 
 
 def test_report_table_contains_n_and_interval():
@@ -157,13 +121,6 @@ def test_report_table_contains_n_and_interval():
     assert f"| accuracy | 0.667 | {low:.3f} to {high:.3f} | 3 |" in lines
     assert "| latency | 0.250 s | – | 3 |" in lines
     assert "- model: smollm2" in lines
-
-
-def test_compare_pairs_cases_by_id():
-    difference = compare(report((1, 1, 1, 1)), report((0, 1, 0)), "correct")
-    assert (difference.n, difference.difference) == (3, pytest.approx(2 / 3))
-    with pytest.raises(BadInput, match="no case with 'speed'"):
-        compare(report(), report(), "speed")
 
 
 def test_figure_mean_has_an_interval():

@@ -5,9 +5,9 @@ from typing import Any
 
 from multi_agent.config import Config
 from multi_agent.graph import Run, dispatch
+from multi_agent.runs.budget import Budget
 from multi_agent.specialists import Workspace
 from multi_agent.state import Result, RunState, Step
-from seedbed.observe.budget import Budget
 
 # s1 and s2 are independent, s3 needs s1, s4 needs both.
 S1 = Step(id="s1", specialist="analyst", task="How many orders came in May?")

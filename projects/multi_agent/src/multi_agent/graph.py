@@ -23,11 +23,11 @@ from multi_agent.answer.verify import verify_result
 from multi_agent.plan.model_plan import model_plan
 from multi_agent.plan.planner import Planner
 from multi_agent.plan.references import fill
+from multi_agent.runs.budget import Budget, OverBudget
 from multi_agent.specialists import Context, Specialist, Workspace
 from multi_agent.state import Limits, Result, RunState, Step, dependents
 from multi_agent.tools.toolbox import NeedsUser, ToolBox
 from seedbed.errors import SeedbedError
-from seedbed.observe.budget import Budget, OverBudget
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel

@@ -8,11 +8,11 @@ import pytest
 from langchain_core.messages import AIMessage
 
 from multi_agent.evaluate.single_agent import MAX_RESULT, MAX_TURNS, SingleAgent
+from multi_agent.runs.budget import Budget
 from multi_agent.tools.builtin import calculate
 from multi_agent.tools.toolbox import Tool, tool_of
 from seedbed.errors import Unavailable
 from seedbed.models.scripted import ScriptedChatModel
-from seedbed.observe.budget import Budget
 
 
 def call(tool: str, **arguments: Any) -> AIMessage:

@@ -10,12 +10,12 @@ from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.runnables import RunnableLambda
 from pydantic import BaseModel
 
+from multi_agent.runs.budget import Budget, BudgetCallback
 from multi_agent.runs.record_model import FileReplies, RecordedModel, RunReplies
 from multi_agent.runs.replay import NotRecorded
 from multi_agent.runs.store import RunStore
 from seedbed.errors import BadInput
 from seedbed.models.scripted import ScriptedChatModel
-from seedbed.observe.budget import Budget, BudgetCallback
 
 
 class Choice(BaseModel):

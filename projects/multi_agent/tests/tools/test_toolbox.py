@@ -5,11 +5,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from multi_agent.runs.budget import Budget, OverBudget
 from multi_agent.runs.ledger import Ledger
 from multi_agent.runs.store import RunStore
 from multi_agent.tools.toolbox import NeedsUser, ToolBox, ToolError, as_data, tool_of
 from seedbed.errors import BadInput
-from seedbed.observe.budget import Budget, OverBudget
 
 
 @pytest.fixture

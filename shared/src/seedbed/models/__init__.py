@@ -1,1 +1,1 @@
-"""Chat models, embeddings and rerankers by their specs, with the weights and prompts they need."""
+"""Chat models and embeddings by their specs, with the weights and prompts they need."""

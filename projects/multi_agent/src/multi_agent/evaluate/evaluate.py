@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from multi_agent.evaluate.single_agent import SingleAgent
 from multi_agent.evaluate.tasks import Family, Task, read_tasks
+from multi_agent.runs.budget import Budget
 from multi_agent.runs.record_model import FileReplies, RecordedModel
 from multi_agent.state import Answer
 from multi_agent.team.open_team import load_models, open_team
@@ -25,7 +26,6 @@ from multi_agent.team.team import Team, parse_limits
 from seedbed.cli import Progress, table
 from seedbed.errors import BadInput
 from seedbed.files import read_json_lines
-from seedbed.observe.budget import Budget
 from seedbed.runs.evaluation import Figure, Report, log_to_mlflow, paired_bootstrap
 
 if TYPE_CHECKING:

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 
 from multi_agent.answer.compose import NO_ANSWER
+from multi_agent.runs.budget import Budget, BudgetCallback
 from multi_agent.state import Answer
 from multi_agent.tools.toolbox import Tool, as_data
 from seedbed.errors import SeedbedError
 from seedbed.models.prompts import load_prompt
-from seedbed.observe.budget import Budget, BudgetCallback
 from seedbed.safety.secrets import reason
 
 if TYPE_CHECKING:

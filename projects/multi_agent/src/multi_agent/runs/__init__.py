@@ -1,1 +1,1 @@
-"""What is recorded of a run."""
+"""The budget of a run, and what is recorded of it."""

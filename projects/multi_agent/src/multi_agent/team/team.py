@@ -25,6 +25,7 @@ from langgraph.graph import START
 from pydantic import ValidationError
 
 from multi_agent.graph import Run, build_graph
+from multi_agent.runs.budget import Budget, BudgetCallback
 from multi_agent.runs.checkpoints import serializer
 from multi_agent.runs.lease import LEASE_SECONDS, Leases
 from multi_agent.runs.ledger import Ledger
@@ -43,7 +44,6 @@ from seedbed.errors import (
     TooLarge,
     public_message,
 )
-from seedbed.observe.budget import Budget, BudgetCallback
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel

@@ -28,8 +28,8 @@ from seedbed.safety.secrets import reason, redact_secrets
 from seedbed.structured.schemas import tool_functions, validate
 
 if TYPE_CHECKING:
+    from multi_agent.runs.budget import Budget
     from multi_agent.runs.ledger import Ledger
-    from seedbed.observe.budget import Budget
 
 BACKOFF = 0.2  # seconds before the first retry; they double with each
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from rag_chatbot.config import Config
+from rag_chatbot.evaluate.ranking import mrr_at_k, ndcg_at_k, recall_at_k
 from rag_chatbot.read.chunk import chunk, counter
 from rag_chatbot.read.document import Block, Document
 from rag_chatbot.search.retrieve import POOL, Arm, Retriever
@@ -24,7 +25,6 @@ from rag_chatbot.store.records import index_parts, joined
 from rag_chatbot.store.store import Store
 from seedbed.errors import BadInput
 from seedbed.files import read_json_lines, read_lines
-from seedbed.runs.evaluation import mrr_at_k, ndcg_at_k, recall_at_k
 
 ARMS: tuple[Arm, ...] = ("bm25", "dense", "hybrid")
 DEPTH = 500  # chunks retrieved per ranking, which come from a hundred documents or more

@@ -22,7 +22,7 @@ from seedbed.errors import BadInput
 from seedbed.observe.telemetry import retrieval
 
 if TYPE_CHECKING:
-    from seedbed.models.rerank import Reranker
+    from rag_chatbot.search.rerank import Reranker
 
 POOL = 150  # candidates from each of the two searches
 RERANKED = 32  # candidates that a cross-encoder scores, at 10 to 30 ms each on a laptop
@@ -173,6 +173,6 @@ def _without_copies(hits: list[Hit], vectors: Array, k: int) -> list[Hit]:
 def _configured_reranker(config: Config) -> Reranker | None:
     if not config.reranker:
         return None
-    from seedbed.models.rerank import load_reranker
+    from rag_chatbot.search.rerank import load_reranker
 
     return load_reranker(config.reranker)

@@ -3,7 +3,7 @@
     folder = ensure("smollm2")                           # in a program
     python -m seedbed.models.weights prefetch smollm2    # on the command line
 
-The catalogue describes the models; running them is left to `engine`, `embeddings`, `rerank` and
+The catalogue describes the models; running them is left to `engine`, `embeddings` and
 `image_model`.
 """
 

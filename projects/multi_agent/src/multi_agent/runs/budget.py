@@ -26,10 +26,6 @@ from seedbed.observe.prices import price
 if TYPE_CHECKING:
     from langchain_core.outputs import ChatGeneration, LLMResult
 
-# LangChain would warn of every call that is refused.
-logging.getLogger("langchain_core.callbacks.manager").addFilter(
-    lambda record: "OverBudget" not in record.getMessage()
-)
 _LIMITS = ("steps", "tool_calls", "tokens", "usd", "seconds")
 
 
@@ -53,7 +49,7 @@ class Budget:
     >>> run.child(tokens=8_000).spend(tokens=50_112)
     >>> run.check()
     Traceback (most recent call last):
-    seedbed.observe.budget.OverBudget: The budget of 50,000 tokens is used up (50,112).
+    multi_agent.runs.budget.OverBudget: The budget of 50,000 tokens is used up (50,112).
     """
 
     def __init__(
@@ -123,6 +119,8 @@ class BudgetCallback(BaseCallbackHandler):
 
     def __init__(self, budget: Budget, spec: str = "") -> None:
         self.budget, self.spec = budget, spec
+        # LangChain warns of every call that is refused; adding a filter twice has no effect.
+        logging.getLogger("langchain_core.callbacks.manager").addFilter(_is_not_over_budget)
         self._prompts: dict[UUID, int] = {}  # estimated tokens of the calls in progress
 
     def on_chat_model_start(self, *args: Any, **kwargs: Any) -> None:
@@ -143,6 +141,10 @@ class BudgetCallback(BaseCallbackHandler):
         if response and any(one.text for batch in response.generations for one in batch):
             self.on_llm_end(response, run_id=run_id)  # vendors charge for a stream cut off
         self._prompts.pop(run_id, None)
+
+
+def _is_not_over_budget(record: logging.LogRecord) -> bool:
+    return OverBudget.__name__ not in record.getMessage()
 
 
 def _estimate(messages: Iterable[Any]) -> int:

@@ -8,9 +8,9 @@ import pytest
 from langchain_core.language_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage
 
+from multi_agent.runs.budget import Budget, BudgetCallback, OverBudget
 from seedbed.errors import Busy
 from seedbed.models.scripted import ScriptedChatModel
-from seedbed.observe.budget import Budget, BudgetCallback, OverBudget
 
 
 class Clock:

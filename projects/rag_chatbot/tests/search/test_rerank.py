@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from prometheus_client import REGISTRY
 
+from rag_chatbot.search.rerank import load_reranker
 from seedbed.errors import ConfigError
-from seedbed.models.rerank import load_reranker
 from seedbed.models.weights.catalog import MODELS
 
 pytestmark = pytest.mark.timeout(240)  # loading torch is slow on a busy machine

@@ -4,7 +4,7 @@
     reranker.score("Who wrote it?", ["Alice wrote it.", "It rained."])    # two floats
 
 More accurate than comparing embeddings and slower by orders of magnitude, so callers pass only the
-best passages of a search. No project uses one by default.
+best passages of a search. Off by default: the setting RAG_RERANKER names one.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Reranker(Protocol):
         ...
 
 
-def load_reranker(spec: str, *, settings: Settings | None = None) -> Reranker:
+def load_reranker(spec: str) -> Reranker:
     """Load a cross-encoder: a name from the catalogue, `hf:ORG/REPO@REVISION` or `path:DIR`.
 
     A folder with an `openvino_model.xml` runs on OpenVINO (extra `local`), any other with
@@ -49,7 +49,7 @@ def load_reranker(spec: str, *, settings: Settings | None = None) -> Reranker:
     # that run without torch.
     if model is not None and not model.repo.lower().startswith("openvino/"):
         MissingExtra.check("sentence_transformers", extra="torch")
-    folder = weights.ensure(model or spec, settings=settings or load(Settings))
+    folder = weights.ensure(model or spec, settings=load(Settings))
     if (folder / "openvino_model.xml").exists():
         MissingExtra.check("openvino_genai", extra="local")
         return _OpenVINO(folder, spec)
