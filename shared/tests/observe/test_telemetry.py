@@ -15,7 +15,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from prometheus_client import REGISTRY
 
 from seedbed import errors
-from seedbed.observe.prices import price
+from seedbed.models.scripted import ScriptedChatModel
 from seedbed.observe.telemetry import (
     ModelTelemetry,
     error_kind,
@@ -24,6 +24,7 @@ from seedbed.observe.telemetry import (
     span,
     tool_call,
 )
+from seedbed.observe.usage import UsageCallback
 
 _exporter = InMemorySpanExporter()
 
@@ -91,17 +92,36 @@ def test_model_call_records_tokens_and_time(spans):
 
 def test_model_call_records_the_cost_of_a_remote_model(spans):
     spec = "openai:gpt-4o-mini"
-    price_in, price_out = price(spec)
     before = count("seedbed_model_cost_usd_total", model=spec)
     with model_call(spec) as call:
-        call.usage(1_000_000, 500_000)
-    assert price_in > 0
-    assert call.cost_usd == pytest.approx(price_in + price_out / 2)
-    assert count("seedbed_model_cost_usd_total", model=spec) - before == pytest.approx(
-        call.cost_usd
-    )
+        call.usage(1_000_000, 500_000, cost_usd=0.45)
+    assert count("seedbed_model_cost_usd_total", model=spec) - before == pytest.approx(0.45)
     assert spans()[0].attributes["gen_ai.provider.name"] == "openai"
     assert spans()[0].attributes["gen_ai.request.model"] == "gpt-4o-mini"
+
+
+def test_failed_call_of_a_model_records_what_it_was_charged(spans):
+    spec = "openai:cut-off"
+    failure = errors.ReplyCutOff("The reply was cut off.")
+    failure.usage = {"input_tokens": 100, "output_tokens": 20, "total_tokens": 120}
+    failure.cost_usd = 0.25
+    model = ScriptedChatModel([failure], callbacks=[ModelTelemetry(spec)])
+    with pytest.raises(errors.ReplyCutOff):
+        model.invoke("Hello")
+    assert count("seedbed_model_cost_usd_total", model=spec) == 0.25
+    assert count("seedbed_model_tokens_total", model=spec, direction="output") == 20
+    assert spans()[0].attributes["error.type"] == "reply_cut_off"
+
+
+def test_usage_callback_adds_up_calls_also_failed_ones():
+    failure = errors.EmptyReply("Empty.")
+    failure.usage, failure.cost_usd = {"input_tokens": 5, "output_tokens": 1}, 0.5
+    usage = UsageCallback()
+    model = ScriptedChatModel(["one two", failure], callbacks=[usage])
+    model.invoke("three")
+    with pytest.raises(errors.EmptyReply):
+        model.invoke("four")
+    assert (usage.calls, usage.tokens, usage.cost_usd) == (2, 3 + 6, 0.5)
 
 
 def test_model_call_counts_errors_by_kind(spans):

@@ -14,22 +14,21 @@ from typing import TYPE_CHECKING, Any
 
 from babel import Locale
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages.ai import UsageMetadata, add_usage
 from pydantic import BaseModel
 
 from agentic_workflow.decide.letter import Case, templates, write_letter
 from agentic_workflow.decide.verify import problem
 from agentic_workflow.store.case import Decision, Draft, Facts, Mail, Passage, Triage
-from seedbed.models.prompts import load_prompt
+from seedbed.errors import SeedbedError
+from seedbed.models.prompts import load_prompt, quote
+from seedbed.models.structured_reply import structured_reply
 from seedbed.models.weights import catalog
-from seedbed.observe.prices import price
-from seedbed.safety.secrets import reason
+from seedbed.observe.usage import UsageCallback
 
 if TYPE_CHECKING:
     from agentic_workflow.store.records import Correction
 
 _MAX_CHARS = 8000  # of the mail, and of each example
-_ATTEMPTS = 2  # the second one knows why the first was refused
 
 
 class Reply(BaseModel):
@@ -71,13 +70,12 @@ class Writer:
         # What is left to a person, such as an attempt to instruct a model, reaches no model.
         if self.model is None or decision.action in ("ignore", "hand_over"):
             return letter
-        reply, refusal, usage = self._ask(self.model, case, examples)
-        tokens = (usage["input_tokens"], usage["output_tokens"])
-        costs = [count * usd for count, usd in zip(tokens, price(self.spec), strict=True)]
+        usage = UsageCallback()
+        reply, refusal = self._ask(self.model, case, examples, usage)
         changes: dict[str, Any] = {
             "prompt_version": f"{self.prompt.name}/{self.prompt.version}-{self.prompt.hash}",
-            "tokens": sum(tokens),
-            "cost_usd": sum(costs) / 1e6,
+            "tokens": usage.tokens,
+            "cost_usd": usage.cost_usd or 0.0,
             "warnings": (*letter.warnings, f"The model's reply was refused: {refusal}."),
         }
         if reply:
@@ -86,26 +84,26 @@ class Writer:
         return letter.model_copy(update=changes)
 
     def _ask(
-        self, chat: BaseChatModel, case: Case, examples: Sequence[Correction]
-    ) -> tuple[Reply | None, str, UsageMetadata]:
-        """(the model's reply unless it was refused, why it was refused last, its usage)."""
-        model = chat.with_structured_output(Reply, include_raw=True)
-        refusal, usage = "", add_usage(None, None)
-        for _ in range(_ATTEMPTS):
-            try:
-                answer: Any = model.invoke(self._render(case, examples, refusal))
-                usage = add_usage(usage, answer["raw"].usage_metadata)
-                if answer["parsing_error"]:
-                    raise answer["parsing_error"]
-                reply: Reply = answer["parsed"]
-                refusal = problem(reply.body, reply.citations, case)
-            except Exception as error:  # each vendor's client has its own exceptions
-                refusal = f"the model failed ({reason(error)})"
-            if not refusal:
-                return reply, "", usage
-        return None, refusal, usage
+        self,
+        chat: BaseChatModel,
+        case: Case,
+        examples: Sequence[Correction],
+        usage: UsageCallback,
+    ) -> tuple[Reply | None, str]:
+        """(the model's reply unless it was refused, why it was refused last)."""
+        try:
+            reply = structured_reply(
+                chat,
+                self._render(case, examples),
+                Reply,
+                check=lambda reply: problem(reply.body, reply.citations, case),
+                config={"callbacks": [usage]},
+            )
+        except SeedbedError as error:
+            return None, error.message.rstrip(".")
+        return reply, ""
 
-    def _render(self, case: Case, examples: Sequence[Correction], refusal: str) -> str:
+    def _render(self, case: Case, examples: Sequence[Correction]) -> str:
         mail, facts = case.mail, case.facts
         corrections = "".join(
             f"\nA person changed this reply to a similar mail:\n{e.before.body[:_MAX_CHARS]}\n"
@@ -120,6 +118,5 @@ class Writer:
             facts=facts.model_dump_json(exclude={"warnings", "customer_id"}, exclude_defaults=True),
             passages="\n".join(f"[{p.source}] {p.text}" for p in case.passages) or "none",
             examples=corrections,
-            mail=text.replace("MAIL>>>", "").replace("<<<MAIL", ""),
-            repair=f"\nYour last reply was refused: {refusal}. Write it again." if refusal else "",
+            mail=quote(text, "mail"),
         )

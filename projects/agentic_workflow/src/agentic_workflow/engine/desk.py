@@ -82,11 +82,15 @@ def judging_parts(config: Config, settings: Settings) -> JudgingParts:
     from agentic_workflow.decide.shop import Shop
     from agentic_workflow.triage.classifier import Classifier
     from agentic_workflow.triage.triage import Triager
-    from seedbed.models.chat.load import load_chat_model
+    from seedbed.models.chat.load import load_chat_model, split_specs
     from seedbed.models.embeddings.load import load_embeddings
+    from seedbed.models.remote.prices import require_price
 
     embeddings = load_embeddings(settings.embeddings, settings=settings)
     named = "model" in settings.model_fields_set
+    if named:
+        for spec in split_specs(settings.model):
+            require_price(spec, settings)  # for the limits in USD
     model = load_chat_model(settings.model, settings=settings) if named else None
     return JudgingParts(
         policy=PolicyFile(config.policy or SHOP_POLICY),

@@ -18,7 +18,8 @@ from langchain_core.language_models import BaseChatModel
 from pydantic import BaseModel
 
 from agentic_workflow.store.case import CATEGORIES, Category
-from seedbed.models.prompts import load_prompt
+from seedbed.models.prompts import load_prompt, quote
+from seedbed.models.structured_reply import structured_reply
 from seedbed.safety.secrets import reason
 from seedbed.settings import Settings
 
@@ -55,9 +56,8 @@ class Reader:
             if self._system:
                 answer = self._model.invoke([("system", self._system), ("human", text)])
                 return _from_answer(answer.text.strip())
-            prompt = load_prompt("agentic_workflow", "triage").render(mail=text)
-            reading = self._model.with_structured_output(Reading).invoke(prompt)
-            return Reading.model_validate(reading).category
+            prompt = load_prompt("agentic_workflow", "triage").render(mail=quote(text, "mail"))
+            return structured_reply(self._model, prompt, Reading).category
         except Exception as error:  # each vendor's client has its own; triage goes on without it
             log.warning("The model %s could not read a mail: %s", self.name, reason(error))
             return None

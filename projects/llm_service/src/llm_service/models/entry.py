@@ -21,8 +21,8 @@ from pydantic import (
 )
 
 from seedbed.models.chat.open_engine import folder_to_convert
+from seedbed.models.remote.prices import Price, price
 from seedbed.models.weights import catalog
-from seedbed.observe.prices import price
 
 PiiKind = Literal["email", "phone", "iban", "card", "ip", "secret"]
 _NAME = r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}"
@@ -163,7 +163,7 @@ class ModelEntry(Strict):
     def prices(self) -> tuple[float, float]:
         """USD per million tokens, read and written."""
         spec = self.spec if self.backend == "local" else f"{self.backend}:{self.model}"
-        listed = price(spec)
+        listed = price(spec) or Price(0.0, 0.0)
         return (
             listed[0] if self.price_in is None else self.price_in,
             listed[1] if self.price_out is None else self.price_out,

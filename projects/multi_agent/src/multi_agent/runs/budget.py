@@ -20,8 +20,8 @@ from uuid import UUID
 
 from langchain_core.callbacks.base import BaseCallbackHandler
 
-from seedbed.errors import SeedbedError
-from seedbed.observe.prices import price
+from seedbed.errors import ModelError, SeedbedError
+from seedbed.models.remote.prices import cost
 
 if TYPE_CHECKING:
     from langchain_core.outputs import ChatGeneration, LLMResult
@@ -107,11 +107,11 @@ class Budget:
 
 
 class BudgetCallback(BaseCallbackHandler):
-    """A LangChain callback that spends the tokens and the list price of a chat model's calls.
+    """A LangChain callback that spends the tokens and the cost of a chat model's calls.
 
     It checks tokens, USD and seconds before each call and raises OverBudget. Tokens that a model
-    does not report are estimated. Pass it in the config of a call: the callbacks of the model then
-    do not see a call that is refused.
+    does not report are estimated; calls that failed are charged for what they used. Pass it in the
+    config of a call: the callbacks of the model then do not see a call that is refused.
     """
 
     raise_error = True  # otherwise LangChain logs OverBudget and continues
@@ -132,13 +132,17 @@ class BudgetCallback(BaseCallbackHandler):
         usage = getattr(message, "usage_metadata", None) or {}
         inputs = usage.get("input_tokens", self._prompts.pop(run_id, 0))
         outputs = usage.get("output_tokens", _estimate([message]))
-        price_in, price_out = price(self.spec)
-        usd = (inputs * price_in + outputs * price_out) / 1e6
+        usd = message.response_metadata.get("cost_usd")
+        if usd is None:
+            usd = cost(self.spec, {"input_tokens": inputs, "output_tokens": outputs}) or 0.0
         self.budget.spend(tokens=inputs + outputs, usd=usd)
 
-    def on_llm_error(self, *_: Any, **kwargs: Any) -> None:
+    def on_llm_error(self, error: BaseException, **kwargs: Any) -> None:
         response, run_id = kwargs.get("response"), kwargs["run_id"]
-        if response and any(one.text for batch in response.generations for one in batch):
+        if isinstance(error, ModelError):
+            tokens = error.usage.get("total_tokens", 0)
+            self.budget.spend(tokens=tokens, usd=error.cost_usd or 0.0)
+        elif response and any(one.text for batch in response.generations for one in batch):
             self.on_llm_end(response, run_id=run_id)  # vendors charge for a stream cut off
         self._prompts.pop(run_id, None)
 

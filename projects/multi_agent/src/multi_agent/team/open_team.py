@@ -17,7 +17,7 @@ from multi_agent.data.database import open_database
 from multi_agent.runs.checkpoints import open_checkpointer
 from multi_agent.runs.store import RunStore
 from multi_agent.specialists import Workspace
-from multi_agent.team.team import Team
+from multi_agent.team.team import Team, parse_limits
 from multi_agent.tools.toolbox import Tool
 from seedbed.models.weights import catalog
 
@@ -81,15 +81,19 @@ def open_team(
 
 
 def load_models(config: Config, settings: Settings) -> dict[str, BaseChatModel]:
-    """The models of the roles that can follow instructions; the default model cannot."""
-    from seedbed.models.chat.load import load_chat_model
+    """The models of the roles that can follow instructions; the default model cannot.
+
+    Raises ConfigError if the budget limits USD and the price of a model is unknown.
+    """
+    from seedbed.models.chat.load import load_chat_model, split_specs
+    from seedbed.models.remote.prices import require_price
 
     specs = {role: config.models.get(role, settings.model) for role in ROLES}
-    return {
-        role: load_chat_model(spec, settings=settings)
-        for role, spec in specs.items()
-        if follows_instructions(spec)
-    }
+    specs = {role: spec for role, spec in specs.items() if follows_instructions(spec)}
+    if parse_limits(config.budget).usd is not None:
+        for spec in {one for several in specs.values() for one in split_specs(several)}:
+            require_price(spec, settings)
+    return {role: load_chat_model(spec, settings=settings) for role, spec in specs.items()}
 
 
 def follows_instructions(spec: str) -> bool:

@@ -102,7 +102,7 @@ class RemoteChatModel(StreamingChatModel):
     attempts: int = Field(4, ge=1, description="Maximum attempts per model and call.")
 
     @property
-    def spec(self) -> str:
+    def model_name(self) -> str:
         """The candidates' specs, separated by commas."""
         return ",".join(candidate.spec for candidate in self.candidates)
 
@@ -112,7 +112,7 @@ class RemoteChatModel(StreamingChatModel):
 
     @property
     def _identifying_params(self) -> dict[str, Any]:
-        return {"model_name": self.spec, "timeout": self.timeout, "attempts": self.attempts}
+        return {"model_name": self.model_name, "timeout": self.timeout, "attempts": self.attempts}
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
         return self.candidates[0].model._get_ls_params(stop, **kwargs)
