@@ -249,8 +249,9 @@ def test_scripted_spec_loads_a_file(tmp_path):
 def test_base_url_applies_to_remote_models():
     settings = Settings(base_url="http://127.0.0.1:9/v1")
     remote = load_chat_model("openai:any-model", settings=settings)
-    assert isinstance(remote, ChatOpenAI)
-    assert remote.openai_api_base == "http://127.0.0.1:9/v1"
+    (candidate,) = remote.candidates
+    assert isinstance(candidate.model, ChatOpenAI)
+    assert candidate.model.openai_api_base == "http://127.0.0.1:9/v1"
 
 
 @pytest.mark.parametrize(

@@ -158,9 +158,10 @@ class RemoteChatModel(StreamingChatModel):
         async def ask(attempt: _Attempt) -> AIMessage:
             model, kept = attempt.model_and_options
             result = await model._agenerate(messages, stop, None, **kept)
+            spec = attempt.candidate.spec
             message = _first_message(result)
-            spent.add(attempt.candidate.spec, message)
-            check_reply(message, attempt.candidate.spec)
+            spent.add(spec, message)
+            check_reply(message, spec)
             return _finished(message, attempt)
 
         message = await self._try_each(ask, messages, stop, options, spent)
@@ -241,7 +242,8 @@ class RemoteChatModel(StreamingChatModel):
                 if isinstance(failure, ModelTimeout) and time.monotonic() >= until:
                     break
                 wait = self._wait(failure, number, attempt)
-                if wait is None or time.monotonic() + wait >= until:
+                last = number + 1 == self.attempts
+                if wait is None or last or time.monotonic() + wait >= until:
                     break
                 log.info("%s Attempt %d in %.1f s.", failure.message, number + 2, wait)
                 await asyncio.sleep(wait)
@@ -267,13 +269,20 @@ class RemoteChatModel(StreamingChatModel):
 
 
 def _first_message(result: ChatResult) -> AIMessage:
-    """The message of a result with the metadata of its generation."""
+    """The message of a result, with all metadata in one place; an empty one without choices."""
+    output = result.llm_output or {}
     if not result.generations:
-        raise InvalidReply("The reply has no choices.")
+        counts = output.get("token_usage") or {}
+        tokens = (counts.get("prompt_tokens", 0), counts.get("completion_tokens", 0))
+        usage = UsageMetadata(
+            input_tokens=tokens[0], output_tokens=tokens[1], total_tokens=sum(tokens)
+        )
+        return AIMessage("", usage_metadata=usage if counts else None)
     generation = result.generations[0]
     message = generation.message
     assert isinstance(message, AIMessage)
-    message.response_metadata = (generation.generation_info or {}) | message.response_metadata
+    more = output | (generation.generation_info or {})
+    message.response_metadata = more | message.response_metadata
     return message
 
 

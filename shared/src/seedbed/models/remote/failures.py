@@ -11,6 +11,7 @@ Providers agree on the meaning of HTTP statuses, and their clients on the attrib
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -18,7 +19,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from langchain_core import exceptions as langchain
-from langchain_core.messages import AIMessage
+from langchain_core.messages import AIMessage, AIMessageChunk
 
 from seedbed import errors
 from seedbed.errors import SeedbedError
@@ -67,7 +68,7 @@ def translate(error: BaseException, spec: str) -> SeedbedError:
         return translated
 
     # 1. What the provider's code says more exactly than the status.
-    if code in _NO_QUOTA or status == 402:
+    if code in _NO_QUOTA or status == 402 or "credit balance" in detail:
         text = "refused the call, as the account has no quota left"
         return failure(errors.ModelAccessError, text, "Check the plan and billing of the account.")
     if code in _FILTERED or isinstance(error, langchain.ModelRefusalError):
@@ -78,9 +79,8 @@ def translate(error: BaseException, spec: str) -> SeedbedError:
         )
     # 2. The status.
     if status in (401, 403) or isinstance(error, langchain.ModelAuthenticationError):
-        return failure(
-            errors.ModelAccessError, "refused the API key", f"Check {key_variable(spec)}."
-        )
+        text = "refused access" if status == 403 else "refused the API key"
+        return failure(errors.ModelAccessError, text, f"Check {key_variable(spec)}.")
     if status == 404:
         hint = "Check the model's name, and SEEDBED_BASE_URL if it is set."
         return failure(errors.ModelNotFound, "was not found", hint)
@@ -125,11 +125,11 @@ def check_reply(message: AIMessage, spec: str, *, streamed: bool = False) -> Non
         raise cut_off
     if streamed and not reason and spec.startswith(("openai:", "anthropic:")):
         raise errors.ModelUnavailable(f"{spec} broke off its reply.", hint="Retry later.")
-    if message.invalid_tool_calls:
-        call = message.invalid_tool_calls[0]
+    if calls := _invalid_calls(message):
+        name, arguments = calls[0]
         invalid = errors.InvalidReply(
-            f"{spec} called the tool {call['name']!r} with arguments that are not JSON:"
-            f" {str(call['args'])[:MAX_DETAIL]!r}."
+            f"{spec} called the tool {name!r} with arguments that are not JSON:"
+            f" {arguments[:MAX_DETAIL]!r}."
         )
         invalid.retryable = True
         raise invalid
@@ -139,9 +139,24 @@ def check_reply(message: AIMessage, spec: str, *, streamed: bool = False) -> Non
         )
 
 
+def _invalid_calls(message: AIMessage) -> list[tuple[str, str]]:
+    """Names and arguments of tool calls whose arguments are not a JSON object."""
+    calls = [(str(call["name"]), str(call["args"])) for call in message.invalid_tool_calls]
+    if isinstance(message, AIMessageChunk):  # which completes arguments that were cut off
+        for chunk in message.tool_call_chunks:
+            arguments = chunk["args"] or "{}"
+            try:
+                valid = isinstance(json.loads(arguments), dict)
+            except ValueError:
+                valid = False
+            if not valid:
+                calls.append((str(chunk["name"]), arguments))
+    return calls
+
+
 def _status(error: BaseException) -> int | None:
     status = getattr(error, "status_code", None) or getattr(error, "code", None)
-    return status if isinstance(status, int) else None
+    return status if isinstance(status, int) and status >= 400 else None  # 200: inside a stream
 
 
 def _detail(error: BaseException) -> tuple[str, str, str]:

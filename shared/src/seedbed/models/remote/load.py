@@ -55,6 +55,8 @@ def _integration(spec: str, base_url: str | None, kwargs: Mapping[str, Any]) -> 
         options.setdefault("max_retries", 0)  # `RemoteChatModel` retries, within its deadline
     if provider == "openai":
         options.setdefault("use_responses_api", False)  # which other servers lack
+        # Its timer between chunks loses cancellations on Python 3.11 (`asyncio.wait_for`).
+        options.setdefault("stream_chunk_timeout", None)
         if base_url:  # your own server may need no key, but the client requires one
             options.setdefault("api_key", os.environ.get("OPENAI_API_KEY") or "none")
     try:

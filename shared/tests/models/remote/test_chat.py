@@ -1,0 +1,454 @@
+"""Remote models against a vendor server that is as strict as the vendors are.
+
+The replies are scripted: they prove the plumbing, never a model's quality.
+"""
+
+import asyncio
+import json
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from langchain_core.messages import HumanMessage, ToolMessage
+from pydantic import BaseModel
+
+from seedbed import errors
+from seedbed.models.chat.load import load_chat_model
+from seedbed.models.remote.chat import RemoteChatModel
+from seedbed.models.structured_reply import structured_reply
+from seedbed.observe.usage import UsageCallback
+from seedbed.settings import Settings
+from seedbed.testing.vendor.script import Reply
+from seedbed.testing.vendor.server import Vendor, launch_vendor
+
+OPENAI, ANTHROPIC = "openai:gpt-4o-mini", "anthropic:claude-haiku-4-5"
+PRICES = {OPENAI: (0.15, 0.6), ANTHROPIC: (1.0, 5.0)}
+each_provider = pytest.mark.parametrize("spec", [OPENAI, ANTHROPIC], ids=["openai", "anthropic"])
+
+
+@pytest.fixture(autouse=True)
+def keys(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    for vendor in ("OPENAI", "ANTHROPIC"):
+        monkeypatch.setenv(f"{vendor}_API_KEY", "test-key")
+    yield
+
+
+def load(vendor: Vendor, spec: str, **kwargs: Any) -> RemoteChatModel:
+    url = vendor.url if spec.startswith("anthropic") else f"{vendor.url}/v1"
+    settings = Settings(base_url=url, _env_file=None)
+    model = load_chat_model(spec, settings=settings, **{"timeout": 20, **kwargs})
+    assert isinstance(model, RemoteChatModel)
+    return model
+
+
+def lookup(city: str) -> str:
+    """The weather in a city."""
+    return f"Sunny in {city}"
+
+
+FAULTS: dict[str, tuple[Reply, type[errors.SeedbedError]]] = {
+    "bad key": (Reply(fault="401"), errors.ModelAccessError),
+    "forbidden": (Reply(fault="403"), errors.ModelAccessError),
+    "no quota": (Reply(fault="insufficient_quota"), errors.ModelAccessError),
+    "unknown model": (Reply(fault="404"), errors.ModelNotFound),
+    "rate limit": (Reply(fault="429"), errors.RateLimited),
+    "rate limit with advice": (Reply(fault="429", retry_after=7), errors.RateLimited),
+    "internal error": (Reply(fault="500"), errors.ModelUnavailable),
+    "page of a proxy": (Reply(fault="502"), errors.ModelUnavailable),
+    "unavailable": (Reply(fault="503"), errors.ModelUnavailable),
+    "overloaded": (Reply(fault="529"), errors.ModelUnavailable),
+    "never answers": (Reply(fault="hang"), errors.ModelTimeout),
+    "drips": (Reply(fault="drip"), errors.ModelTimeout),
+    "slow first token": (Reply("Hello.", delay=60), errors.ModelTimeout),
+    "cut off by the network": (Reply("Hello, how are you?", fault="cut"), errors.ModelUnavailable),
+    "error event": (Reply("Hello, how are you?", fault="stream_error"), errors.ModelUnavailable),
+    "no choices": (Reply(fault="empty_choices"), errors.ModelError),
+    "empty": (Reply(""), errors.EmptyReply),
+    "blank": (Reply(" \n"), errors.EmptyReply),
+    "cut off by length": (Reply("Hello, how", finish="length"), errors.ReplyCutOff),
+    "content filter": (Reply("", finish="content_filter"), errors.ReplyRefused),
+    "refusal": (Reply(refusal="I cannot help with that."), errors.ModelError),
+}
+
+
+@each_provider
+@pytest.mark.parametrize("mode", ["invoke", "stream", "ainvoke", "astream"])
+@pytest.mark.parametrize("fault", FAULTS)
+def test_fault_is_a_named_error_with_usage(fault: str, mode: str, spec: str) -> None:
+    reply, expected = FAULTS[fault]
+    with launch_vendor([reply]) as vendor:
+        timeout = 0.3 if expected is errors.ModelTimeout else 20
+        model, usage = load(vendor, spec, attempts=1, timeout=timeout), UsageCallback()
+        with pytest.raises(expected) as caught:
+            call(model, mode, usage)
+        error = caught.value
+        assert isinstance(error, errors.ModelError)
+        assert "\n" not in str(error)
+        assert str(error).startswith(spec)
+        assert len(str(error)) < 400
+        assert vendor.problems == []
+        # What the vendor counted, and may charge, is in the error.
+        assert usage.tokens == vendor.usage.input_tokens + vendor.usage.output_tokens
+        counted = (vendor.usage.input_tokens, vendor.usage.output_tokens)
+        dollars = sum(n * usd for n, usd in zip(counted, PRICES[spec], strict=True)) / 1e6
+        assert error.cost_usd is None or error.cost_usd == pytest.approx(dollars)
+
+
+def call(model: RemoteChatModel, mode: str, usage: UsageCallback) -> str:
+    config: Any = {"callbacks": [usage]}
+
+    async def consume() -> str:
+        return "".join([str(chunk.text) async for chunk in model.astream("Hello", config)])
+
+    if mode == "astream":
+        return asyncio.run(consume())
+    if mode == "ainvoke":
+        return str(asyncio.run(model.ainvoke("Hello", config)).text)
+    if mode == "stream":
+        return "".join(str(chunk.text) for chunk in model.stream("Hello", config))
+    return str(model.invoke("Hello", config).text)
+
+
+@each_provider
+@pytest.mark.parametrize("mode", ["invoke", "stream", "ainvoke", "astream"])
+def test_reply_has_text_usage_and_cost_to_the_cent(mode: str, spec: str) -> None:
+    with launch_vendor(["Hello, how are you today?"] * 2) as vendor:
+        model, usage = load(vendor, spec), UsageCallback()
+        # Twice: an event loop of a first call may be gone at the second.
+        assert [call(model, mode, usage) for _ in range(2)] == ["Hello, how are you today?"] * 2
+    counted = (vendor.usage.input_tokens, vendor.usage.output_tokens)
+    assert (usage.input_tokens, usage.output_tokens) == counted
+    assert min(counted) > 0
+    dollars = sum(n * usd for n, usd in zip(counted, PRICES[spec], strict=True)) / 1e6
+    assert usage.cost_usd == pytest.approx(dollars, rel=1e-9)
+
+
+def test_thirty_calls_cost_what_the_price_list_says() -> None:
+    answers = ["word " * n for n in range(1, 31)]
+    with launch_vendor(answers) as vendor:
+        model, usage = load(vendor, OPENAI), UsageCallback()
+        for n in range(30):
+            call(model, "stream" if n % 2 else "invoke", usage)
+    cents = (vendor.usage.input_tokens * 0.15 + vendor.usage.output_tokens * 0.6) / 1e6
+    assert vendor.usage.calls == 30
+    assert usage.cost_usd == pytest.approx(cents, rel=1e-9)
+
+
+def test_cost_of_a_model_without_a_list_price_is_unknown() -> None:
+    with launch_vendor(["Hi."], models=["my-model"]) as vendor:
+        reply = load(vendor, "openai:my-model").invoke("Hello")
+    assert reply.response_metadata["cost_usd"] is None
+
+
+@each_provider
+@pytest.mark.parametrize("fault", ["429", "500", "503", "529", "502", "cut"])
+def test_call_is_retried_after_a_passing_fault(fault: str, spec: str) -> None:
+    with launch_vendor([Reply("no", fault=fault, retry_after=0.1), "Yes."]) as vendor:
+        assert load(vendor, spec).invoke("Hello").text == "Yes."
+        assert len(vendor.calls) == 2
+
+
+@each_provider
+def test_retry_waits_as_long_as_the_vendor_advises(spec: str) -> None:
+    with launch_vendor([Reply(fault="429", retry_after=1.5), "Yes."]) as vendor:
+        started = time.monotonic()
+        assert load(vendor, spec).invoke("Hello").text == "Yes."
+        assert time.monotonic() - started >= 1.5
+
+
+def test_retry_that_would_miss_the_deadline_is_not_made() -> None:
+    with launch_vendor([Reply(fault="429", retry_after=30)]) as vendor:
+        started = time.monotonic()
+        with pytest.raises(errors.RateLimited) as caught:
+            load(vendor, OPENAI, timeout=5).invoke("Hello")
+        assert time.monotonic() - started < 5
+        assert caught.value.retry_after == 30
+        assert len(vendor.calls) == 1
+
+
+@pytest.mark.parametrize("fault", ["401", "404", "insufficient_quota"])
+def test_lasting_fault_is_not_retried(fault: str) -> None:
+    with launch_vendor([Reply(fault=fault), "never"]) as vendor:
+        with pytest.raises(errors.ModelError):
+            load(vendor, OPENAI).invoke("Hello")
+        assert len(vendor.calls) == 1
+
+
+def test_empty_reply_is_asked_for_once_more_and_both_are_paid() -> None:
+    with launch_vendor(["", "Hello."]) as vendor:
+        reply = load(vendor, OPENAI).invoke("Hello")
+    assert reply.text == "Hello."
+    assert reply.usage_metadata["input_tokens"] == vendor.usage.input_tokens
+    assert vendor.usage.calls == 2
+
+
+@each_provider
+@pytest.mark.parametrize("fault", ["hang", "drip"])
+def test_deadline_ends_the_request(fault: str, spec: str) -> None:
+    with launch_vendor([Reply(fault=fault)]) as vendor:
+        with pytest.raises(errors.ModelTimeout):
+            load(vendor, spec).invoke("Hello", timeout=0.3)
+        vendor.wait_until(lambda: vendor.calls[0].disconnected)
+
+
+@each_provider
+def test_cancelled_call_ends_the_request(spec: str) -> None:
+    with launch_vendor([Reply(fault="hang")]) as vendor:
+        model = load(vendor, spec)
+
+        async def cancel() -> None:
+            task = asyncio.ensure_future(model.ainvoke("Hello"))
+            await asyncio.to_thread(vendor.wait_until, lambda: vendor.calls)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+        asyncio.run(cancel())
+        vendor.wait_until(lambda: vendor.calls[0].disconnected)
+
+
+@each_provider
+def test_closed_stream_ends_the_request(spec: str) -> None:
+    with launch_vendor([Reply("Hello, how are you?", fault="stall")]) as vendor:
+        stream = load(vendor, spec).stream("Hello")
+        next(stream)
+        stream.close()
+        vendor.wait_until(lambda: vendor.calls[0].disconnected)
+
+
+def test_key_is_not_part_of_an_error() -> None:
+    with launch_vendor(["never"], key="sk-right") as vendor:
+        model = load(vendor, OPENAI, api_key="sk-wrong-0123456789abcdef0123")
+        with pytest.raises(
+            errors.ModelAccessError, match=r"\(401\).*Check OPENAI_API_KEY"
+        ) as caught:
+            model.invoke("Hello")
+    assert "sk-wrong" not in str(caught.value)
+
+
+def test_wrong_address_is_named_as_a_cause() -> None:
+    with launch_vendor(["never"]) as vendor:
+        settings = Settings(base_url=f"{vendor.url}/wrong", _env_file=None)
+        with pytest.raises(errors.ModelNotFound, match="SEEDBED_BASE_URL"):
+            load_chat_model(OPENAI, settings=settings).invoke("Hello")
+
+
+# ── fallbacks ────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("fault", ["401", "404", "429", "503", "hang"])
+@pytest.mark.parametrize("mode", ["invoke", "stream"])
+def test_second_model_answers_where_the_first_fails(mode: str, fault: str) -> None:
+    replies = [Reply(fault=fault), "From the second."]
+    with launch_vendor(replies) as vendor:
+        model = load(vendor, f"{OPENAI},openai:gpt-4o", timeout=3, attempts=1)
+        assert call(model, mode, UsageCallback()) == "From the second."
+        assert [one.body["model"] for one in vendor.calls] == ["gpt-4o-mini", "gpt-4o"]
+
+
+def test_reply_names_the_model_that_answered_and_its_cost() -> None:
+    with launch_vendor(["", "Hello."]) as vendor:
+        model = load(vendor, f"{OPENAI},openai:gpt-4o", attempts=1)
+        reply = model.invoke("Hello")
+    assert reply.response_metadata["spec"] == "openai:gpt-4o"
+    inputs = vendor.usage.input_tokens / 2  # the same prompt twice
+    dollars = (inputs * (0.15 + 2.5) + vendor.usage.output_tokens * 10) / 1e6
+    assert reply.response_metadata["cost_usd"] == pytest.approx(dollars)
+
+
+def test_last_failure_is_raised_where_all_models_fail() -> None:
+    with launch_vendor([Reply(fault="503"), Reply(fault="401")]) as vendor:
+        model = load(vendor, f"{OPENAI},openai:gpt-4o", attempts=1)
+        with pytest.raises(errors.ModelAccessError, match="openai:gpt-4o refused"):
+            model.invoke("Hello")
+
+
+def test_model_on_this_machine_can_be_the_last_resort(tmp_path: Any) -> None:
+    (tmp_path / "script.json").write_text('["From here."]')
+    with launch_vendor([Reply(fault="503")]) as vendor:
+        model = load(vendor, f"{OPENAI},scripted:{tmp_path}/script.json", attempts=1)
+        assert model.invoke("Hello").text == "From here."
+
+
+# ── tools ────────────────────────────────────────────────────────────────────────────────────
+
+
+@each_provider
+@pytest.mark.parametrize("mode", ["invoke", "stream"])
+def test_twelve_parallel_calls_and_their_results_are_accepted(mode: str, spec: str) -> None:
+    calls = [("lookup", {"city": f"City {n}"}) for n in range(12)]
+    with launch_vendor([Reply(tool_calls=calls), "All sunny."]) as vendor:
+        model = load(vendor, spec).bind_tools([lookup])
+        messages: list[Any] = [HumanMessage("The weather in twelve cities?")]
+        if mode == "stream":
+            chunks = list(model.stream(messages))
+            reply = sum(chunks[1:], chunks[0])
+        else:
+            reply = model.invoke(messages)
+        assert [(c["name"], c["args"]) for c in reply.tool_calls] == calls
+        messages += [
+            reply,
+            *(ToolMessage("Sunny.", tool_call_id=c["id"]) for c in reply.tool_calls),
+        ]
+        assert model.invoke(messages).text == "All sunny."
+        assert vendor.problems == []
+
+
+@each_provider
+@pytest.mark.parametrize("choice", ["auto", "any", "lookup", "none"])
+def test_tool_choice_is_accepted(choice: str, spec: str) -> None:
+    with launch_vendor(["Fine."]) as vendor:
+        model = load(vendor, spec).bind_tools([lookup], tool_choice=choice)
+        assert model.invoke("Hello").text == "Fine."
+        assert vendor.problems == []
+
+
+def test_arguments_that_are_not_json_are_asked_for_once_more() -> None:
+    replies = [Reply(tool_calls=[("lookup", '{"city": ')])]
+    replies += [Reply(tool_calls=[("lookup", {"city": "Paris"})])]
+    with launch_vendor(replies) as vendor:
+        reply = load(vendor, OPENAI).bind_tools([lookup]).invoke("Weather?")
+    assert reply.tool_calls[0]["args"] == {"city": "Paris"}
+
+
+@each_provider
+def test_streamed_arguments_that_are_not_json_are_an_error(spec: str) -> None:
+    with launch_vendor([Reply(tool_calls=[("lookup", '{"city": ')])]) as vendor:
+        model = load(vendor, spec).bind_tools([lookup])
+        with pytest.raises(errors.InvalidReply, match="'lookup'"):
+            list(model.stream("Weather?"))
+
+
+def test_parameter_that_a_model_refuses_is_left_out() -> None:
+    with launch_vendor(["Hello."]) as vendor:
+        model = load(vendor, "openai:gpt-5-mini", temperature=0.5, top_p=0.9)
+        assert model.invoke("Hello").text == "Hello."
+    assert "temperature" not in vendor.calls[-1].body
+
+
+def test_request_that_the_vendor_rejects_names_the_problem() -> None:
+    tool = {"type": "function", "function": {"name": "mail.send", "description": "Sends."}}
+    with launch_vendor(["never"]) as vendor:
+        with pytest.raises(errors.ModelRequestError, match=r"\(400\).*tools"):
+            load(vendor, OPENAI).bind_tools([tool]).invoke("Hello")
+        assert len(vendor.calls) == 1
+
+
+def test_prompt_above_the_context_window_is_the_callers_mistake() -> None:
+    with launch_vendor(["never"], models={"gpt-4o-mini": 50}) as vendor:
+        model = load(vendor, OPENAI)
+        with pytest.raises(errors.ContextWindowError, match="gpt-4o-mini"):
+            model.invoke("word " * 200)
+
+
+# ── structured replies ───────────────────────────────────────────────────────────────────────
+
+
+class Line(BaseModel):
+    """One item of an order."""
+
+    name: str
+    price: float | None = None
+
+
+class Order(BaseModel):
+    """An order, with an optional field and nested items."""
+
+    number: str
+    lines: list[Line]
+    note: str = "none"
+
+
+ORDER = '{"number": "A1", "lines": [{"name": "cup", "price": 2.5}], "note": null}'
+NULL = Order(number="A1", lines=[Line(name="cup", price=2.5)])
+
+
+def structured(spec: str, text: str) -> Reply:
+    """A structured reply in the form of the provider: text, or the arguments of the forced tool."""
+    if spec.startswith("openai"):
+        return Reply(text)
+    return Reply(tool_calls=[("Order", json.loads(text))])
+
+
+@each_provider
+def test_structured_reply_is_accepted_by_the_vendor_and_validated(spec: str) -> None:
+    with launch_vendor([structured(spec, ORDER)]) as vendor:
+        assert structured_reply(load(vendor, spec), "Read the order.", Order) == NULL
+        assert vendor.problems == []
+
+
+def test_schema_is_sent_in_strict_mode_where_it_can_be() -> None:
+    with launch_vendor([ORDER, '{"names": {"a": 1}}']) as vendor:
+        load(vendor, OPENAI).with_structured_output(Order).invoke("Read.")
+        free = {"type": "object", "properties": {"names": {"type": "object"}}}
+        load(vendor, OPENAI).with_structured_output(free).invoke("Read.")
+    formats = [one.body["response_format"]["json_schema"]["strict"] for one in vendor.calls]
+    assert formats == [True, False]
+
+
+@each_provider
+def test_schema_that_is_not_an_object_is_wrapped(spec: str) -> None:
+    schema = {"title": "Order", "type": "string", "enum": ["red", "blue"]}
+    with launch_vendor([structured(spec, '{"value": "red"}')]) as vendor:
+        assert structured_reply(load(vendor, spec), "Colour?", schema) == "red"
+        assert vendor.problems == []
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "I think the order is A1.",
+        '{"number": "A1"}',
+        '{"number": "A1", "lines": [{"name": "cup", "price": NaN}]}',
+        '{"number": "A1", "lines": [{"name": "cup", "price": 1e999}]}',
+        '{"number": "A1", "lines": [{"price": 3}]}',
+    ],
+    ids=["text", "missing field", "NaN", "infinite", "nested"],
+)
+def test_invalid_reply_gets_one_repair_turn_that_quotes_the_problem(wrong: str) -> None:
+    with launch_vendor([wrong, ORDER]) as vendor:
+        usage = UsageCallback()
+        model = load(vendor, OPENAI)
+        assert structured_reply(model, "Read.", Order, config={"callbacks": [usage]}) == NULL
+        assert vendor.problems == []
+        assert "cannot be used" in str(vendor.calls[1].body["messages"][-1]["content"])
+        assert usage.input_tokens == vendor.usage.input_tokens
+
+
+def test_invalid_arguments_get_a_repair_turn_without_an_open_tool_call() -> None:
+    replies = [Reply(tool_calls=[("Order", {"number": "A1"})]), structured(ANTHROPIC, ORDER)]
+    with launch_vendor(replies) as vendor:
+        assert structured_reply(load(vendor, ANTHROPIC), "Read.", Order) == NULL
+        assert vendor.problems == []
+
+
+def test_second_invalid_reply_is_an_error() -> None:
+    with launch_vendor(["{}", "{}"]) as vendor:
+        model = load(vendor, OPENAI)
+        with pytest.raises(errors.InvalidReply, match="number"):
+            structured_reply(model, "Read.", Order)
+
+
+def test_fenced_json_is_read() -> None:
+    with launch_vendor([f"```json\n{ORDER}\n```"]) as vendor:
+        assert structured_reply(load(vendor, OPENAI), "Read.", Order) == NULL
+
+
+@each_provider
+@pytest.mark.parametrize(
+    ("reply", "expected"),
+    [
+        (Reply('{"number": ', finish="length"), errors.ReplyCutOff),
+        (Reply(refusal="No."), errors.ReplyRefused),
+        (Reply(""), errors.EmptyReply),
+    ],
+    ids=["length", "refusal", "empty"],
+)
+def test_structured_reply_that_did_not_come_about_is_a_named_error(
+    reply: Reply, expected: type[errors.ModelError], spec: str
+) -> None:
+    with launch_vendor([reply]) as vendor:
+        with pytest.raises(expected) as caught:
+            structured_reply(load(vendor, spec, attempts=1), "Read.", Order)
+        assert caught.value.usage["input_tokens"] == vendor.usage.input_tokens
