@@ -1,17 +1,18 @@
 """What Anthropic's Messages API refuses, with its status, error type and wording.
 
 Parameters: https://platform.claude.com/docs/en/api/messages (and the package `anthropic`,
-`types/message_create_params.py`). Errors: https://platform.claude.com/docs/en/api/errors. The
-wording of an error is quoted from the issue named beside the rule.
+`types/message_create_params.py`). The wording of each error is in `anthropic_refusals.tsv` with its
+source: a page of the documentation, or an issue that quotes it.
 """
 
 from __future__ import annotations
 
+import itertools
 import re
 from typing import Any
 
 from seedbed.testing.vendor.request import (
-    Fault,
+    Refusals,
     count_tokens,
     fields,
     first_violation,
@@ -22,25 +23,6 @@ from seedbed.testing.vendor.request import (
 )
 from seedbed.testing.vendor.strict_schema import anthropic_strict_problem
 
-# https://platform.claude.com/docs/en/api/errors
-ERRORS = {
-    "401": Fault(401, "invalid x-api-key", "authentication_error"),
-    "403": Fault(
-        403,
-        "Your API key does not have permission to use the specified resource.",
-        "permission_error",
-    ),
-    "404": Fault(404, "model: claude-unknown", "not_found_error"),
-    "429": Fault(
-        429, "This request would exceed your organization's rate limit.", "rate_limit_error"
-    ),
-    "insufficient_quota": Fault(
-        400, "Your credit balance is too low to access the Anthropic API. Please purchase credits."
-    ),
-    "500": Fault(500, "Internal server error", "api_error"),
-    "503": Fault(503, "Service unavailable", "api_error"),
-    "529": Fault(529, "Overloaded", "overloaded_error"),
-}
 _TEXT = {"type": "string"}
 _FREE = {"type": "object"}
 _FLAG = {"type": "boolean"}
@@ -142,6 +124,9 @@ REQUEST = fields(
     user_profile_id={},
 )
 
+refusals = Refusals("anthropic_refusals.tsv")
+refuse = refusals.fault
+
 
 def version(model: str) -> tuple[int, int]:
     """The version in a model's name; without a number it counts as the newest.
@@ -162,24 +147,25 @@ def limits(model: str) -> tuple[int, int]:
 
 
 def check_key(headers: dict[str, str], key: str) -> None:
-    """Refuse a missing or wrong key: https://platform.claude.com/docs/en/api/overview"""
+    """Raise the Fault for a missing or wrong key, or a missing version of the API."""
     bearer = headers.get("authorization", "").removeprefix("Bearer ")
-    if not (sent := headers.get("x-api-key") or bearer):
-        raise Fault(401, "x-api-key header is required", "authentication_error")
+    sent = headers.get("x-api-key") or bearer
+    if not sent:
+        raise refuse("no_key")
     if sent != key:
-        raise Fault(401, "invalid x-api-key", "authentication_error")
+        raise refuse("401")
     if "anthropic-version" not in headers:
-        raise Fault(400, "anthropic-version: header is required")
+        raise refuse("no_version")
 
 
 def check(body: Any, models: dict[str, int]) -> None:
     """Raise the Fault of a request that Anthropic refuses; `models` are the context windows."""
     if not isinstance(body, dict):
-        raise Fault(400, "The request body is not valid JSON")
+        raise refuse("not_json")
     _check_shape(body)
     name = body["model"]
     if name not in models:
-        raise Fault(404, f"model: {name}", "not_found_error")
+        raise refuse("404", model=name)
     _check_roles(body["messages"], version(name))
     _check_texts(body)
     _check_tool_results(body["messages"])
@@ -190,71 +176,51 @@ def check(body: Any, models: dict[str, int]) -> None:
 
 
 def _check_shape(body: dict[str, Any]) -> None:
-    """Types, ranges and names: https://github.com/langchain-ai/langchain/issues/31208"""
     error = first_violation(REQUEST, body)
     if error is None:
         return
-    at: list[str] = []
+    rule = str(error.validator)
+    value: Any = error.instance
+    limit: Any = error.validator_value
+    # The path names the kind of a block: messages.0.content.1.tool_use, tools.0.custom.
+    path: list[str] = []
     part: Any = body
     for step in error.absolute_path:
         part = part[step]
-        at.append(str(step))
-        if isinstance(part, dict) and step != "messages" and "messages" not in at[-2:]:
-            kind = "custom" if at[0] == "tools" and len(at) == 2 else part.get("type")
-            at += [kind] if isinstance(kind, str) and kind != "object" else []
-    value: Any = error.instance
-    limit: Any = error.validator_value
-    kinds = [limit] if isinstance(limit, str) else limit
-    nouns = {"object": "dictionary", "array": "list", "boolean": "boolean"}
-    match str(error.validator):
-        case "additionalProperties":
-            at.append(unknown_fields(error)[0])
-            message = "Extra inputs are not permitted"
-        case "required":
-            at.append(next(name for name in limit if name not in value))
-            message = "Field required"
-        case "type":
-            message = f"Input should be a valid {nouns.get(kinds[0], kinds[0])}"
-        case "enum":
-            message = f"Input should be {' or '.join(repr(item) for item in limit if item)}"
-        case "pattern":  # https://github.com/apify/tester-mcp-client/issues/11
-            message = f"String should match pattern '{limit}'"
-        case "minItems":
-            message = "at least one message is required"
-        case "minimum":
-            message = f"Input should be greater than or equal to {limit}"
-        case _:
-            message = f"Input should be less than or equal to {limit}"
-    raise Fault(400, f"{'.'.join(at)}: {message}")
+        path.append(str(step))
+        if isinstance(part, dict) and isinstance(step, int) and path[-2] in ("content", "tools"):
+            path.append(str(part.get("type", "custom")))
+    wanted = ""
+    if rule == "additionalProperties":
+        path.append(unknown_fields(error)[0])
+    elif rule == "required":
+        path.append(next(name for name in limit if name not in value))
+    elif rule == "type":
+        kind = limit if isinstance(limit, str) else limit[0]
+        wanted = {"object": "dictionary", "array": "list"}.get(kind, kind)
+    elif rule == "enum":
+        wanted = " or ".join(repr(item) for item in limit if item)
+    raise refuse(rule, at=".".join(path), wanted=wanted, limit=limit)
 
 
 def _check_roles(messages: list[dict[str, Any]], model: tuple[int, int]) -> None:
-    """https://platform.claude.com/docs/en/build-with-claude/working-with-messages"""
     roles = [message["role"] for message in messages]
     for position, role in enumerate(roles):
         if role == "system":
-            # https://platform.claude.com/docs/en/build-with-claude/mid-conversation-system-messages
-            before = roles[position - 1] if position else ""
-            after = roles[position + 1] if position + 1 < len(roles) else "assistant"
-            if model < (4, 8) or before != "user" or after != "assistant":
-                # https://github.com/ianarawjo/ChainForge/issues/271
-                raise Fault(
-                    400,
-                    'messages: Unexpected role "system". The Messages API accepts a top-level'
-                    ' `system` parameter, not "system" as an input message role.',
-                )
+            if model < (4, 8):
+                raise refuse("system_role")
+            if (
+                position == 0
+                or roles[position - 1] != "user"
+                or "user" in roles[position + 1 :][:1]
+            ):
+                raise refuse("system_place", position=position)
         elif role not in ("user", "assistant"):
-            text = "Input should be 'user' or 'assistant'"
-            raise Fault(400, f"messages.{position}.role: {text}")
+            raise refuse("enum", at=f"messages.{position}.role", wanted="'user' or 'assistant'")
     if roles[0] != "user":
-        raise Fault(400, 'messages: first message must use the "user" role')
+        raise refuse("first_role")
     if roles[-1] == "assistant" and model >= (4, 6):
-        # https://platform.claude.com/docs/en/api/errors#prefill-not-supported
-        raise Fault(
-            400,
-            "This model does not support assistant message prefill. The conversation must end with"
-            " a user message.",
-        )
+        raise refuse("prefill")
 
 
 def _blocks_of(message: dict[str, Any]) -> list[dict[str, Any]]:
@@ -267,30 +233,21 @@ def _check_texts(body: dict[str, Any]) -> None:
     final = messages[-1] if messages[-1]["role"] == "assistant" else None
     for position, message in enumerate(messages):
         if not message["content"] and message is not final:
-            # https://github.com/anthropics/claude-code/issues/6774
-            raise Fault(
-                400,
-                f"messages.{position}: all messages must have non-empty content except for the"
-                " optional final assistant message",
-            )
+            raise refuse("empty_message", position=position)
     system = [{"content": body["system"]}] if body.get("system") else []
     for field, group in (("messages", messages), ("system", system)):
         for message in group:
-            for block in _blocks_of(message):
-                # https://github.com/home-assistant/core/issues/175637
-                if block["type"] == "text" and not block["text"].strip() and message["content"]:
-                    rule = "contain non-whitespace text" if block["text"] else "be non-empty"
-                    raise Fault(400, f"{field}: text content blocks must {rule}")
+            for block in _blocks_of(message) if message["content"] else []:
+                if block["type"] == "text" and not block["text"].strip():
+                    raise refuse("blank_text" if block["text"] else "empty_text", field=field)
     if final and final["content"]:
         last = _blocks_of(final)[-1]
-        # https://github.com/tailcallhq/forgecode/issues/1872
         if last["type"] == "text" and last["text"] != last["text"].rstrip():
-            text = "final assistant content cannot end with trailing whitespace"
-            raise Fault(400, f"messages: {text}")
+            raise refuse("final_whitespace")
 
 
 def _check_tool_results(messages: list[dict[str, Any]]) -> None:
-    """Results first in the message after the calls, exactly one for each.
+    """Results must come first in the message after their calls, one for each.
 
     https://platform.claude.com/docs/en/agents-and-tools/tool-use/handle-tool-calls
     """
@@ -302,37 +259,20 @@ def _check_tool_results(messages: list[dict[str, Any]]) -> None:
             turns.append((position, message["role"], list(_blocks_of(message))))
     calls: list[str] = []
     for position, role, blocks in [*turns, (len(messages), "end", [])]:
-        results = [block["type"] == "tool_result" for block in blocks]
-        leading = results.index(False) if False in results else len(results)
-        ids = [block["tool_use_id"] for block in blocks[:leading]] if role == "user" else []
-        missing = [call for call in calls if call not in ids]
-        if missing:  # https://github.com/anthropics/claude-code/issues/7929
-            raise Fault(
-                400,
-                f"messages.{position - 1}: `tool_use` ids were found without `tool_result` blocks"
-                f" immediately after: {', '.join(missing)}. Each `tool_use` block must have a"
-                " corresponding `tool_result` block in the next message.",
-            )
+        leading = list(itertools.takewhile(lambda block: block["type"] == "tool_result", blocks))
+        ids = [block["tool_use_id"] for block in leading] if role == "user" else []
+        if missing := [call for call in calls if call not in ids]:
+            raise refuse("call_without_result", position=position - 1, ids=", ".join(missing))
         for place, block in enumerate(blocks):
-            if block["type"] != "tool_result":
-                continue
-            at, sent = f"messages.{position}.content.{place}", block["tool_use_id"]
-            if sent not in calls:  # https://github.com/anthropics/claude-code/issues/13460
-                raise Fault(
-                    400,
-                    f"{at}: unexpected `tool_use_id` found in `tool_result` blocks: {sent}. Each"
-                    " `tool_result` block must have a corresponding `tool_use` block in the"
-                    " previous message.",
-                )
-            if ids.count(sent) > 1:
-                raise Fault(
-                    400,
-                    f"{at}: each tool_use must have a single result. Found multiple `tool_result`"
-                    f" blocks with id: {sent}",
-                )
+            if block["type"] == "tool_result":
+                at, id = f"messages.{position}.content.{place}", block["tool_use_id"]
+                if id not in calls:
+                    raise refuse("result_without_call", at=at, id=id)
+                if ids.count(id) > 1:
+                    raise refuse("two_results", at=at, id=id)
         calls = [block["id"] for block in blocks if block["type"] == "tool_use"]
         if len(set(calls)) < len(calls):
-            raise Fault(400, f"messages.{position}.content: `tool_use` ids must be unique")
+            raise refuse("duplicate_ids", position=position)
 
 
 def _check_images(messages: list[dict[str, Any]]) -> None:
@@ -346,43 +286,43 @@ def _check_images(messages: list[dict[str, Any]]) -> None:
             try:
                 found = image_format(source["data"])
             except ValueError:
-                raise Fault(400, f"{at}: invalid base64 data") from None
+                raise refuse("image_base64", at=at) from None
             if f"image/{found}" != source["media_type"]:
-                # https://github.com/anthropics/claude-code/issues/15746
-                text = "Image does not match the provided media type"
-                raise Fault(400, f"{at}: {text} {source['media_type']}")
+                raise refuse("image_format", at=at, kind=source["media_type"])
 
 
 def _check_tools(body: dict[str, Any]) -> None:
     """https://platform.claude.com/docs/en/agents-and-tools/tool-use/define-tools"""
     tools = body.get("tools", [])
     names = [tool["name"] for tool in tools]
-    if len(set(names)) < len(names):  # https://github.com/anthropics/claude-code/issues/10687
-        raise Fault(400, "tools: Tool names must be unique.")
+    if len(set(names)) < len(names):
+        raise refuse("duplicate_tools")
     choice = body.get("tool_choice", {"type": "auto"})
     if "tool_choice" in body and not tools:
-        raise Fault(400, "tool_choice: may only be specified while providing tools")
+        raise refuse("without_tools")
     if choice["type"] == "tool" and choice["name"] not in names:
-        raise Fault(400, f"Tool '{choice['name']}' not found in provided tools")
+        raise refuse("choice_of_no_tool", name=choice["name"])
     for position, tool in enumerate(tools):
-        schema = tool.get("input_schema", {"type": "object"})
-        at = f"tools.{position}.custom.input_schema"
-        if schema.get("type") != "object":
-            word = "Input should be 'object'" if "type" in schema else "Field required"
-            raise Fault(400, f"{at}.type: {word}")
-        if {"oneOf", "allOf", "anyOf"} & set(schema):
-            text = "input_schema does not support oneOf, allOf, or anyOf at the top level"
-            raise Fault(400, f"{at}: {text}")
-        if schema_problem(schema):
-            text = "JSON schema is invalid. It must match JSON Schema draft 2020-12"
-            raise Fault(400, f"{at}: {text} (https://json-schema.org/draft/2020-12).")
-        if tool.get("strict") and (problem := anthropic_strict_problem(schema)):
-            raise Fault(400, f"tools.{position}.custom: {problem}")
-    form = body.get("output_config", {}).get("format")
-    if form:  # https://github.com/agentjido/req_llm/issues/302
+        if problem := _tool_problem(tool):
+            raise refuse("tool_schema", position=position, problem=problem)
+    form = (body.get("output_config") or {}).get("format")
+    if form:
         problem = schema_problem(form.get("schema")) or anthropic_strict_problem(form["schema"])
         if problem:
-            raise Fault(400, f"output_config.format.schema: {problem}")
+            raise refuse("format_schema", problem=problem)
+
+
+def _tool_problem(tool: dict[str, Any]) -> str | None:
+    schema = tool.get("input_schema", {"type": "object"})
+    if schema.get("type") != "object":
+        word = "Input should be 'object'" if "type" in schema else "Field required"
+        return f"input_schema.type: {word}"
+    if {"oneOf", "allOf", "anyOf"} & set(schema):
+        return "input_schema: input_schema does not support oneOf, allOf, or anyOf at the top level"
+    if schema_problem(schema):
+        return "input_schema: JSON schema is invalid. It must match JSON Schema draft 2020-12"
+    problem = anthropic_strict_problem(schema) if tool.get("strict") else None
+    return f"input_schema: {problem}" if problem else None
 
 
 def _check_model_family(body: dict[str, Any]) -> None:
@@ -391,46 +331,28 @@ def _check_model_family(body: dict[str, Any]) -> None:
     if model >= (4, 7):
         for name, default in (("temperature", 1), ("top_p", 1), ("top_k", None)):
             if body.get(name, default) != default:
-                # https://github.com/Comfy-Org/ComfyUI/issues/13923
-                raise Fault(400, f"`{name}` is deprecated for this model.")
-        if thinking == "enabled":  # https://github.com/NousResearch/hermes-agent/issues/11137
-            raise Fault(
-                400,
-                '"thinking.type.enabled" is not supported for this model. Use'
-                ' "thinking.type.adaptive" and "output_config.effort" to control thinking'
-                " behavior.",
-            )
+                raise refuse("deprecated", name=name)
+        if thinking == "enabled":
+            raise refuse("thinking_enabled")
     elif model >= (4, 1) and {"temperature", "top_p"} <= set(body):
-        # https://github.com/cloud-apim/otoroshi-llm-extension/issues/140
-        raise Fault(
-            400,
-            "`temperature` and `top_p` cannot both be specified for this model. Please use only"
-            " one.",
-        )
+        raise refuse("two_samplers")
     if thinking in ("enabled", "adaptive"):
-        # https://platform.claude.com/docs/en/build-with-claude/thinking
         if body.get("temperature", 1) != 1:
-            raise Fault(400, "`temperature` may only be set to 1 when thinking is enabled.")
+            raise refuse("thinking_temperature")
         if body.get("tool_choice", {}).get("type") in ("any", "tool"):
-            raise Fault(400, "Thinking may not be enabled when tool_choice forces tool use.")
+            raise refuse("thinking_choice")
         if body["thinking"].get("budget_tokens", 0) >= body["max_tokens"]:
-            raise Fault(400, "`max_tokens` must be greater than `thinking.budget_tokens`.")
+            raise refuse("thinking_budget")
 
 
 def _check_lengths(body: dict[str, Any], context: int) -> None:
     """https://platform.claude.com/docs/en/build-with-claude/context-windows"""
-    most, name = limits(body["model"])[1], body["model"]
-    if body["max_tokens"] > most:
-        text = (
-            f"{body['max_tokens']} > {most}, which is the maximum allowed number of output tokens"
-        )
-        raise Fault(400, f"max_tokens: {text} for {name}")
+    name, wanted = body["model"], body["max_tokens"]
+    most = limits(name)[1]
+    if wanted > most:
+        raise refuse("output_limit", value=wanted, limit=most, model=name)
     tokens = count_tokens([body["messages"], body.get("system"), body.get("tools")])
-    if tokens > context:  # https://github.com/anthropics/claude-code/issues/12186
-        raise Fault(400, f"prompt is too long: {tokens} tokens > {context} maximum")
-    if tokens + body["max_tokens"] > context:  # https://github.com/docker/docker-agent/issues/569
-        raise Fault(
-            400,
-            f"input length and `max_tokens` exceed context limit: {tokens} + {body['max_tokens']} >"
-            f" {context}, decrease input length or `max_tokens` and try again",
-        )
+    if tokens > context:
+        raise refuse("prompt_length", tokens=tokens, limit=context)
+    if tokens + wanted > context:
+        raise refuse("context_length", tokens=tokens, value=wanted, limit=context)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import csv
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from jsonschema import Draft202012Validator, ValidationError
@@ -27,6 +29,25 @@ class Fault(Exception):
 
     def __str__(self) -> str:
         return self.message
+
+
+class Refusals:
+    """The errors of a vendor by rule, from a table with their wording and where it comes from."""
+
+    def __init__(self, table: str) -> None:
+        with Path(__file__).with_name(table).open(encoding="utf-8", newline="") as lines:
+            rows = list(csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE))
+        self.rows = {row["rule"]: row for row in rows}
+
+    def fault(self, rule: str, **values: Any) -> Fault:
+        """The error of a rule, with `values` in its wording.
+
+        >>> Refusals("openai_refusals.tsv").fault("404", model="gpt-9").message
+        'The model `gpt-9` does not exist or you do not have access to it.'
+        """
+        row = {name: text.format_map(values) for name, text in self.rows[rule].items()}
+        code, param = row["code"] or None, row["param"] or None
+        return Fault(int(row["status"]), row["message"], row["type"], code, param)
 
 
 def texts(value: Any) -> Iterator[str]:

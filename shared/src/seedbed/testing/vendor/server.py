@@ -24,7 +24,7 @@ from starlette.responses import JSONResponse
 
 from seedbed.testing.launch import serve_app
 from seedbed.testing.vendor import anthropic_rules, openai_rules, replies
-from seedbed.testing.vendor.request import Fault
+from seedbed.testing.vendor.request import Fault, Refusals
 from seedbed.testing.vendor.script import Call, Replies, Reply, Script, Usage
 
 MODELS = (
@@ -190,16 +190,16 @@ class Exchange:
 
     async def _play(self, reply: Reply) -> None:
         streams = bool(self.call.body.get("stream"))
-        errors = self.protocol.rules.ERRORS
+        rows = self.protocol.rules.refusals.rows
         if reply.fault == "502":
             await self._start(502, "text/html")
             await self._write(_PAGE, more=False)
         elif isinstance(reply.fault, Fault):
             await self._send_error(reply.fault, reply.retry_after)
-        elif reply.fault in errors:
-            await self._send_error(errors[reply.fault], reply.retry_after)
+        elif reply.fault in rows:
+            await self._send_error(self._scripted_fault(reply.fault), reply.retry_after)
         elif reply.fault == "stream_error" and not streams:
-            await self._send_error(errors["500"])
+            await self._send_error(self._scripted_fault("500"))
         elif reply.fault == "hang":
             await self._wait(None)
         else:
@@ -236,7 +236,7 @@ class Exchange:
         if reply.fault == "cut":
             return
         if reply.fault == "stream_error":
-            error = self.protocol.error(self.protocol.rules.ERRORS["529"])
+            error = self.protocol.error(self._scripted_fault("529"))
             await self._write(self._encode(error))
         else:
             self._count(done)
@@ -247,6 +247,11 @@ class Exchange:
         await self._start(200, kind)
         while not await self._wait(_DRIP_SECONDS):
             await self._write(drop)
+
+    def _scripted_fault(self, name: str) -> Fault:
+        model = self.call.body["model"]
+        refusals: Refusals = self.protocol.rules.refusals
+        return refusals.fault(name, model=model, key="revoked")
 
     async def _send_error(self, fault: Fault, retry_after: float | None = None) -> None:
         content = json.dumps(self.protocol.error(fault)).encode()
