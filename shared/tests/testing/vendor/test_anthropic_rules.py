@@ -63,7 +63,7 @@ CASES = [
     ("system_place", {**NEWEST, "messages": [SYSTEM, USER]}),
     ("system_place", {**NEWEST, "messages": [USER, SYSTEM, USER]}),
     ("first_role", {"messages": [REPLIES, USER]}),
-    ("prefill", {"model": "claude-opus-4-6", "messages": [USER, REPLIES]}),
+    ("prefill", {"model": "claude-sonnet-4-6", "messages": [USER, REPLIES]}),
     ("empty_message", {"messages": [{**USER, "content": ""}]}),
     ("empty_message", {"messages": [USER, {**REPLIES, "content": []}, USER]}),
     ("empty_text", {"messages": [user({"type": "text", "text": ""})]}),
@@ -136,7 +136,7 @@ def client(vendor):
 
 
 def request(changes):
-    body = {"model": "claude-sonnet-4-5", "max_tokens": 100, "messages": [USER], **changes}
+    body = {"model": "claude-haiku-4-5", "max_tokens": 100, "messages": [USER], **changes}
     if "tools" in body:
         kept = [{k: v for k, v in item.items() if v is not ...} for item in body["tools"]]
         body["tools"] = kept

@@ -141,7 +141,7 @@ ACCEPTED = [
     {"response_format": {"type": "json_object"}, "messages": [{**USER, "content": "as JSON"}]},
     {"tools": [TOOL], "tool_choice": {"type": "function", "function": {"name": "lookup"}}},
     {**REASONS, "temperature": 1, "top_p": 1, "max_completion_tokens": 5},
-    {"model": "gpt-5.2", "temperature": 0, "reasoning_effort": "none"},
+    {"model": "gpt-5.5", "temperature": 0, "reasoning_effort": "none"},
     {"temperature": None, "stop": ["a", "b"], "logprobs": True, "top_logprobs": 2, "n": 2},
 ]
 

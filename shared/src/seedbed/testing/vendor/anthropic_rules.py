@@ -134,8 +134,8 @@ def version(model: str) -> tuple[int, int]:
     >>> version("claude-sonnet-4-5-20250929"), version("claude-opus-5")
     ((4, 5), (5, 0))
     """
-    found = re.match(r"claude-[a-z]+-(\d+)(?:-(\d{1,2})(?!\d))?", model)
-    return (int(found[1]), int(found[2] or 0)) if found else (99, 0)
+    match = re.match(r"claude-[a-z]+-(\d+)(?:-(\d{1,2})(?!\d))?", model)
+    return (int(match[1]), int(match[2] or 0)) if match else (99, 0)
 
 
 def limits(model: str) -> tuple[int, int]:
@@ -190,17 +190,17 @@ def _check_shape(body: dict[str, Any]) -> None:
         path.append(str(step))
         if isinstance(part, dict) and isinstance(step, int) and path[-2] in ("content", "tools"):
             path.append(str(part.get("type", "custom")))
-    wanted = ""
+    expected = ""
     if rule == "additionalProperties":
         path.append(unknown_fields(error)[0])
     elif rule == "required":
         path.append(next(name for name in limit if name not in value))
     elif rule == "type":
         kind = limit if isinstance(limit, str) else limit[0]
-        wanted = {"object": "dictionary", "array": "list"}.get(kind, kind)
+        expected = {"object": "dictionary", "array": "list"}.get(kind, kind)
     elif rule == "enum":
-        wanted = " or ".join(repr(item) for item in limit if item)
-    raise refuse(rule, at=".".join(path), wanted=wanted, limit=limit)
+        expected = " or ".join(repr(item) for item in limit if item)
+    raise refuse(rule, at=".".join(path), expected=expected, limit=limit)
 
 
 def _check_roles(messages: list[dict[str, Any]], model: tuple[int, int]) -> None:
@@ -216,7 +216,7 @@ def _check_roles(messages: list[dict[str, Any]], model: tuple[int, int]) -> None
             ):
                 raise refuse("system_place", position=position)
         elif role not in ("user", "assistant"):
-            raise refuse("enum", at=f"messages.{position}.role", wanted="'user' or 'assistant'")
+            raise refuse("enum", at=f"messages.{position}.role", expected="'user' or 'assistant'")
     if roles[0] != "user":
         raise refuse("first_role")
     if roles[-1] == "assistant" and model >= (4, 6):
@@ -284,10 +284,10 @@ def _check_images(messages: list[dict[str, Any]]) -> None:
                 continue
             at = f"messages.{position}.content.{place}.image.source.base64.data"
             try:
-                found = image_format(source["data"])
+                media_type = image_format(source["data"])
             except ValueError:
                 raise refuse("image_base64", at=at) from None
-            if f"image/{found}" != source["media_type"]:
+            if f"image/{media_type}" != source["media_type"]:
                 raise refuse("image_format", at=at, kind=source["media_type"])
 
 
@@ -347,12 +347,12 @@ def _check_model_family(body: dict[str, Any]) -> None:
 
 def _check_lengths(body: dict[str, Any], context: int) -> None:
     """https://platform.claude.com/docs/en/build-with-claude/context-windows"""
-    name, wanted = body["model"], body["max_tokens"]
+    name, size = body["model"], body["max_tokens"]
     most = limits(name)[1]
-    if wanted > most:
-        raise refuse("output_limit", value=wanted, limit=most, model=name)
+    if size > most:
+        raise refuse("output_limit", value=size, limit=most, model=name)
     tokens = count_tokens([body["messages"], body.get("system"), body.get("tools")])
     if tokens > context:
         raise refuse("prompt_length", tokens=tokens, limit=context)
-    if tokens + wanted > context:
-        raise refuse("context_length", tokens=tokens, value=wanted, limit=context)
+    if tokens + size > context:
+        raise refuse("context_length", tokens=tokens, value=size, limit=context)

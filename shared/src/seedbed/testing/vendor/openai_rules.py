@@ -206,18 +206,18 @@ def _check_shape(body: dict[str, Any]) -> None:
     if rule == "type" and value is None and param.endswith("content"):
         raise refuse("null_content", param=param.replace("[", ".["))
     kind = _KINDS.get(type(value), "object")
-    wanted = ""
+    expected = ""
     if rule == "type":
         kinds = [limit] if isinstance(limit, str) else limit
-        wanted = " or ".join(_NOUNS[name] for name in kinds if name != "null")
+        expected = " or ".join(_NOUNS[name] for name in kinds if name != "null")
     elif rule == "enum":
-        wanted = ", ".join(f"'{item}'" for item in limit if item is not None)
+        expected = ", ".join(f"'{item}'" for item in limit if item is not None)
     raise refuse(
         rule,
         param=param,
         limit=limit,
         value=value,
-        wanted=wanted,
+        expected=expected,
         got="null" if value is None else _NOUNS[kind],
         kind="decimal" if kind == "number" else kind,
         length=len(value) if isinstance(value, str | list | dict) else 0,
@@ -265,10 +265,10 @@ def _check_image_url(url: str) -> None:
         return
     header, _, data = url.partition(",")
     try:
-        known = header.endswith(";base64") and image_format(data)
+        name = header.endswith(";base64") and image_format(data)
     except ValueError:
         raise refuse("image_base64") from None
-    if not known:
+    if not name:
         raise refuse("image_format")
 
 
@@ -285,8 +285,8 @@ def _check_tools(body: dict[str, Any]) -> None:
     choice = body.get("tool_choice", "auto")
     if isinstance(choice, str):
         if choice not in ("none", "auto", "required"):
-            wanted = "'none', 'auto', 'required'"
-            raise refuse("enum", param="tool_choice", value=choice, wanted=wanted)
+            expected = "'none', 'auto', 'required'"
+            raise refuse("enum", param="tool_choice", value=choice, expected=expected)
     elif choice.get("type") == "function":
         name = choice.get("function", {}).get("name")
         if name not in names:
@@ -320,13 +320,13 @@ def _parameters_problem(tool: dict[str, Any]) -> str | None:
 
 def _check_response_format(body: dict[str, Any]) -> None:
     """https://developers.openai.com/api/docs/guides/structured-outputs"""
-    wanted = body.get("response_format", {"type": "text"})
-    if wanted["type"] == "json_object":
+    expected = body.get("response_format", {"type": "text"})
+    if expected["type"] == "json_object":
         contents = texts([message.get("content") for message in body["messages"]])
         if "json" not in " ".join(contents).lower():
             raise refuse("word_json")
-    if wanted["type"] == "json_schema":
-        form = wanted["json_schema"]
+    if expected["type"] == "json_schema":
+        form = expected["json_schema"]
         problem = schema_problem(form.get("schema", {}))
         if form.get("strict") and not problem:
             problem = openai_strict_problem(form.get("schema", {}))

@@ -83,14 +83,14 @@ def openai_body(done: Completion) -> Event:
 
 def openai_events(done: Completion) -> Iterator[Event]:
     """The chunks of a completion; usage only if the request asked for it."""
-    asked = (done.body.get("stream_options") or {}).get("include_usage")
-    head = _openai_head(done, "chat.completion.chunk") | ({"usage": None} if asked else {})
+    reports_usage = (done.body.get("stream_options") or {}).get("include_usage")
+    head = _openai_head(done, "chat.completion.chunk") | ({"usage": None} if reports_usage else {})
     count = 0 if done.reply.fault == "empty_choices" else done.body.get("n") or 1
     for index in range(count):
         for delta, finish in _openai_deltas(done):
             choice = {"index": index, "delta": delta, "logprobs": None, "finish_reason": finish}
             yield {**head, "choices": [choice]}
-    if asked and done.reply.usage:
+    if reports_usage and done.reply.usage:
         yield {**head, "choices": [], "usage": _openai_usage(done)}
 
 
@@ -177,6 +177,5 @@ def anthropic_events(done: Completion) -> Iterator[Event]:
             delta = {"type": kind, key: piece}
             yield {"type": "content_block_delta", "index": index, "delta": delta}
         yield {"type": "content_block_stop", "index": index}
-    output = {"output_tokens": done.output_tokens} if done.reply.usage else {}
-    yield {"type": "message_delta", "delta": stop, "usage": output}
+    yield {"type": "message_delta", "delta": stop, "usage": usage}
     yield {"type": "message_stop"}

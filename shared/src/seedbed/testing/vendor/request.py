@@ -67,7 +67,7 @@ def count_tokens(value: Any) -> int:
     """Tokens of a JSON value: one per four characters of each string, and 765 per image.
 
     >>> count_tokens([{"role": "user", "content": "Hello there."}])
-    8
+    7
     """
     if isinstance(value, str):
         return -(-len(value) // 4)

@@ -22,7 +22,6 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
-from seedbed.testing.launch import serve_app
 from seedbed.testing.vendor import anthropic_rules, openai_rules, replies
 from seedbed.testing.vendor.request import Fault, Refusals
 from seedbed.testing.vendor.script import Call, Replies, Reply, Script, Usage
@@ -32,12 +31,14 @@ MODELS = (
     "gpt-4o",
     "gpt-4.1-mini",
     "gpt-5-mini",
-    "gpt-5.2",
+    "gpt-5.5",
+    "gpt-6-sol",
     "o4-mini",
-    "claude-sonnet-4-5",
     "claude-haiku-4-5",
-    "claude-opus-4-6",
+    "claude-sonnet-4-6",
     "claude-opus-4-8",
+    "claude-sonnet-5-5",
+    "claude-opus-5-5",
 )
 _PAGE = b"<html><head><title>502 Bad Gateway</title></head><body>cloudflare</body></html>"
 _DRIP_SECONDS = 0.02
@@ -113,7 +114,7 @@ class Vendor:
             self._changed.notify_all()
 
     def stop(self) -> None:
-        """End the responses that are held open."""
+        """End the responses that hang or drip."""
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._stopped.set)
 
@@ -202,6 +203,8 @@ class Exchange:
             await self._send_error(self._scripted_fault("500"))
         elif reply.fault == "hang":
             await self._wait(None)
+            if not self.call.disconnected:  # the server stops: an incomplete response is cut
+                await self._start(200, "application/json", {"content-length": "1"})
         else:
             done = replies.Completion(reply, self.call.body, self.number)
             await (self._stream(done) if streams else self._send_body(done))
@@ -310,6 +313,8 @@ def launch_vendor(
 
     `models` are the names that exist; as a mapping, with the context window of each in tokens.
     """
+    from seedbed.testing.launch import serve_app  # loads models, which a process does not need
+
     vendor = Vendor(replies, key, models)
     with serve_app(vendor, port) as vendor.url:
         try:

@@ -47,8 +47,8 @@ def openai_strict_problem(schema: dict[str, Any]) -> str | None:
     "In context=(), 'additionalProperties' is required to be supplied and to be false."
     """
     if schema.get("type") != "object" or "anyOf" in schema:
-        found = schema.get("type", "None")
-        return f"schema must be a JSON Schema of 'type: \"object\"', got 'type: \"{found}\"'."
+        kind = schema.get("type", "None")
+        return f"schema must be a JSON Schema of 'type: \"object\"', got 'type: \"{kind}\"'."
     properties = enum_values = characters = 0
     for path, part in subschemas(schema):
         problem = _openai_problem(part)
