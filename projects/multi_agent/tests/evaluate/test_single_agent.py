@@ -62,7 +62,7 @@ def test_result_of_a_tool_is_cut_and_marked_as_data() -> None:
     single.solve("?")
     result = model.calls[1].messages[-1].text
     assert len(result) < MAX_RESULT + 1000
-    assert result.startswith("<data") and result.count("</data>") == 1
+    assert result.startswith("The result of flood is quoted") and "no instructions" in result
 
 
 @pytest.mark.parametrize(

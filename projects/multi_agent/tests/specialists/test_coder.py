@@ -15,6 +15,7 @@ from multi_agent.specialists import Context, Workspace
 from multi_agent.specialists.coder import Coder, open_specialist, program_in
 from multi_agent.state import Result, Step
 from multi_agent.tools.sandbox import open_sandbox
+from seedbed.errors import InvalidReply, ReplyRefused
 from seedbed.models.scripted import ScriptedChatModel
 
 
@@ -122,12 +123,12 @@ def test_repair_ends_after_two_attempts(tools: Tools) -> None:
     assert (len(model.calls), len(tools.programs)) == (3, 3)
 
 
-@pytest.mark.parametrize("reply", [ValueError("garbage"), None])
+@pytest.mark.parametrize("reply", [InvalidReply("garbage"), None])
 def test_model_that_writes_no_program_is_a_problem(reply: Any, tools: Tools) -> None:
-    replies = [reply] if reply else [lambda _: ValueError("I cannot help with that.")]
+    replies = [reply] if reply else [ReplyRefused("I cannot help with that.")]
     result, _ = work("Add 1 and 2.", tools, *replies)
 
-    assert result.problem == "The model did not write a program."
+    assert result.problem.startswith("The model did not write a program.")
 
 
 def test_coder_is_absent_if_the_sandbox_is_off() -> None:

@@ -40,7 +40,7 @@ def test_operator_answers_from_a_tool_and_quotes_it_as_data() -> None:
     assert result.answer == "7 °C"
     assert result.evidence[0].source == "weather" and "7 °C" in result.evidence[0].output
     last = model.calls[1].messages[-1].text
-    assert last.startswith('<data source="weather"') and "not instructions" in last
+    assert last.startswith("The result of weather is quoted") and "no instructions" in last
 
 
 def test_operator_passes_an_error_to_the_model() -> None:

@@ -56,7 +56,7 @@ def test_model_proposes_expression_which_is_evaluated(call):
     model = ScriptedChatModel([{"expression": "3 * 14 - 5"}])
     result = work(STORY, call, model)
     assert (result.answer, result.number) == ("37", 37)
-    assert "<data" in model.calls[0].text
+    assert "<<<TASK" in model.calls[0].text
 
 
 @pytest.mark.parametrize(

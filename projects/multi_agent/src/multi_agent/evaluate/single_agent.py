@@ -18,9 +18,9 @@ from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, Tool
 from multi_agent.answer.compose import NO_ANSWER
 from multi_agent.runs.budget import Budget, BudgetCallback
 from multi_agent.state import Answer
-from multi_agent.tools.toolbox import Tool, as_data
+from multi_agent.tools.toolbox import Tool
 from seedbed.errors import SeedbedError
-from seedbed.models.prompts import load_prompt
+from seedbed.models.prompts import load_prompt, quote
 from seedbed.safety.secrets import reason
 
 if TYPE_CHECKING:
@@ -67,4 +67,6 @@ class SingleAgent:
             text = json.dumps(result, ensure_ascii=False, default=str)
         except Exception as error:  # the model may repair its call
             text = f"error: {reason(error)}"
-        return ToolMessage(as_data(text[:MAX_RESULT], call["name"]), tool_call_id=call["id"])
+        return ToolMessage(
+            quote(text[:MAX_RESULT], f"result of {call['name']}"), tool_call_id=call["id"]
+        )

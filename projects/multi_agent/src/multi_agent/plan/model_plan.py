@@ -8,21 +8,23 @@ no text that the team reads can add a step.
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field
 
 from multi_agent.specialists import Specialist
 from multi_agent.state import Step
-from seedbed.errors import InvalidReply
-from seedbed.models.prompts import load_prompt
-from seedbed.safety.secrets import reason
+from seedbed.errors import ModelError
+from seedbed.models.prompts import load_prompt, quote
+from seedbed.models.structured_reply import structured_reply
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
+log = logging.getLogger(__name__)
 MAX_STEPS = 8
 _REFERENCE = re.compile(r"\{(s\d+)\}")
 
@@ -50,34 +52,30 @@ def model_plan(
     problem: str = "",
 ) -> tuple[Step, ...] | None:
     """The steps; None if the model fails twice. `problem` is why the plan before failed."""
-    prompt = load_prompt("multi_agent.plan", "plan")
-    team = "\n".join(f"- {one.name}: {one.description}" for one in specialists)
+    prompt = load_prompt("multi_agent.plan", "plan").render(
+        team="\n".join(f"- {one.name}: {one.description}" for one in specialists),
+        task=quote(task, "task"),
+        examples="\n".join(examples) or "(none)",
+        problem=problem or "-",
+        reference="{s1}",
+    )
     names = {one.name for one in specialists}
-    for _ in range(2):
-        text = prompt.render(
-            team=team,
-            task=task,
-            examples="\n".join(examples) or "(none)",
-            problem=problem or "-",
-            reference="{s1}",
+    try:
+        plan = structured_reply(
+            model, prompt, ModelPlan, check=lambda plan: plan_problem(plan, names)
         )
-        try:
-            planned: Any = model.with_structured_output(ModelPlan).invoke(text)
-        except (InvalidReply, ValidationError, ValueError) as error:
-            problem = f"The plan is not valid: {reason(error)}"
-            continue
-        problem = plan_problem(planned, names) if planned else "There was no plan."
-        if not problem:
-            return tuple(
-                Step(
-                    id=step.id,
-                    specialist=step.specialist,
-                    task=step.task,
-                    after=tuple(dict.fromkeys(_REFERENCE.findall(step.task))),
-                )
-                for step in planned.steps
-            )
-    return None
+    except ModelError as error:
+        log.warning("The model has no plan: %s", error)
+        return None
+    return tuple(
+        Step(
+            id=step.id,
+            specialist=step.specialist,
+            task=step.task,
+            after=tuple(dict.fromkeys(_REFERENCE.findall(step.task))),
+        )
+        for step in plan.steps
+    )
 
 
 def plan_problem(plan: ModelPlan, names: set[str]) -> str:

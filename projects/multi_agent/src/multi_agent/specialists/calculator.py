@@ -9,12 +9,14 @@ A model never computes: it proposes one expression, which is evaluated exactly.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from multi_agent.state import Evidence, Result, Step
 from multi_agent.tools.arithmetic import Calculation, evaluate_expression, looks_like_arithmetic
-from multi_agent.tools.toolbox import ToolError, as_data
+from multi_agent.tools.toolbox import ToolError
 from seedbed.errors import SeedbedError
+from seedbed.models.prompts import quote
+from seedbed.models.structured_reply import structured_reply
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -74,9 +76,7 @@ class Calculator:
 
 def _with_model(task: str, model: BaseChatModel) -> Calculation:
     """Evaluate the expression that a model proposes. Raises BadInput for one with other numbers."""
-    prompt = f"{_PROMPT}\n{as_data(task, 'task')}"
-    reply: Any = model.with_structured_output(_SCHEMA).invoke(prompt)
-    expression = reply["expression"]
+    expression = structured_reply(model, f"{_PROMPT}\n{quote(task, 'task')}", _SCHEMA)["expression"]
     numbers = set(re.findall(r"[\d.]+", expression))
     strange = numbers - set(re.findall(r"\d+(?:\.\d+)?", task.replace(",", ""))) - _CONSTANTS
     if strange:

@@ -8,12 +8,13 @@ It does not look at what a program does; the sandbox decides what a program can 
 from __future__ import annotations
 
 import re
-from typing import Any
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field
 
 from multi_agent.specialists import Context, Workspace
 from multi_agent.state import Evidence, Result, Step
+from seedbed.errors import ModelError
+from seedbed.models.structured_reply import structured_reply
 
 REPAIRS = 2
 """How often a program that failed is written again."""
@@ -76,10 +77,9 @@ class Coder:
         repair = _REPAIR.format(code=code, error=error[-2000:]) if error else ""
         prompt = _PROMPT.format(task=task) + repair
         try:
-            program: Any = context.model.with_structured_output(Program).invoke(prompt)
-        except (ValidationError, ValueError):
-            program = None
-        return (program.code, "") if program else ("", "The model did not write a program.")
+            return structured_reply(context.model, prompt, Program).code, ""
+        except ModelError as failure:
+            return "", f"The model did not write a program. {failure}"
 
 
 def program_in(task: str) -> str:

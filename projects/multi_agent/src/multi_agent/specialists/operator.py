@@ -14,8 +14,8 @@ from langchain_core.messages import HumanMessage, SystemMessage, ToolMessage
 
 from multi_agent.specialists import Context, Workspace
 from multi_agent.state import Evidence, Result, Step
-from multi_agent.tools.toolbox import ToolError, as_data
-from seedbed.models.prompts import load_prompt
+from multi_agent.tools.toolbox import ToolError
+from seedbed.models.prompts import load_prompt, quote
 
 if TYPE_CHECKING:
     from multi_agent.tools.toolbox import Tool
@@ -61,7 +61,7 @@ class Operator:
                 evidence.append(
                     Evidence(kind="page", source=call["name"], text=arguments, output=text[:2_000])
                 )
-                data = as_data(text[:MAX_RESULT], call["name"])
+                data = quote(text[:MAX_RESULT], f"result of {call['name']}")
                 messages.append(ToolMessage(data, tool_call_id=call["id"]))
         return Result(step=step.id, problem=f"No answer after {MAX_TURNS} rounds of tool calls.")
 

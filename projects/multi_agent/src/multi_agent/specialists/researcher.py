@@ -8,7 +8,7 @@ returns an answer with a quote; a quote that is in no passage is refused, once w
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel
 
@@ -16,8 +16,9 @@ from multi_agent.documents.read import Passage
 from multi_agent.documents.span import Span, answer_span
 from multi_agent.specialists import Context, Workspace
 from multi_agent.state import Evidence, Result, Step
-from seedbed.models.prompts import load_prompt
-from seedbed.safety.secrets import reason
+from seedbed.errors import ModelError
+from seedbed.models.prompts import load_prompt, quote
+from seedbed.models.structured_reply import structured_reply
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -70,32 +71,22 @@ class Researcher:
         self, chat: BaseChatModel, question: str, passages: list[Passage]
     ) -> tuple[Span | None, str]:
         """(the model's answer, why there is none)."""
-        model = chat.with_structured_output(Reply, include_raw=True)
-        problem = ""
-        for _ in range(2):
-            try:
-                output: Any = model.invoke(self._render(question, passages, problem))
-                if output["parsing_error"]:
-                    raise output["parsing_error"]
-                reply: Reply = output["parsed"]
-            except Exception as error:  # each vendor's client has its own exceptions
-                problem = f"the model failed ({reason(error)})"
-                continue
-            if not reply.answer.strip():
-                return None, NOT_FOUND
-            passage = _quoted(reply.quote, passages)
-            if passage:
-                return Span(reply.answer.strip(), reply.quote.strip(), passage.place, 1.0), ""
-            problem = f"the quote {reply.quote[:200]!r} is in no passage"
-        return None, f"No answer with a verbatim quote: {problem}."
+        texts = "\n\n".join(f"[{p.place}] {p.heading}\n{p.text}" for p in passages)
+        prompt = self.prompt.render(passages=quote(texts, "passages"), question=question)
 
-    def _render(self, question: str, passages: list[Passage], problem: str) -> str:
-        texts = [f"[{p.place}] {p.heading}\n{p.text}" for p in passages]
-        return self.prompt.render(
-            passages="\n\n".join(texts).replace("PASSAGES>>>", "").replace("<<<PASSAGES", ""),
-            question=question,
-            repair=f"\nYour last reply was refused: {problem}. Write it again." if problem else "",
-        )
+        def problem(reply: Reply) -> str | None:
+            if not reply.answer.strip() or _quoted(reply.quote, passages):
+                return None
+            return f"The quote {reply.quote[:200]!r} is in no passage."
+
+        try:
+            reply = structured_reply(chat, prompt, Reply, check=problem)
+        except ModelError as error:
+            return None, f"No answer with a verbatim quote: {error}"
+        passage = _quoted(reply.quote, passages)
+        if not reply.answer.strip() or passage is None:
+            return None, NOT_FOUND
+        return Span(reply.answer.strip(), reply.quote.strip(), passage.place, 1.0), ""
 
 
 def _quoted(quote: str, passages: list[Passage]) -> Passage | None:

@@ -21,7 +21,7 @@ from rag_chatbot.answer.follow_up import MAX_EXCHANGES, Exchange
 from rag_chatbot.answer.select import Candidate
 from rag_chatbot.read.language import context, overlap, stream_sentences, terms
 from seedbed.models.embeddings.load import Vectors, embed_texts
-from seedbed.models.prompts import load_prompt
+from seedbed.models.prompts import load_prompt, quote
 from seedbed.models.weights import catalog
 from seedbed.safety.guardrails import screen_injection
 
@@ -165,13 +165,12 @@ class AnswerWriter:
         left, passages = self.budget, list[str]()
         for hit in hits:
             heading = context(hit.chunk.title, hit.chunk.heading)
-            # The fence's own marks are removed from the text, so that no passage can close it.
-            text = f"[{heading}]\n{hit.chunk.text}".replace("PASSAGES>>>", "").replace("<<<", "")
+            text = f"[{heading}]\n{hit.chunk.text}"
             left -= self._count_tokens(text)
             if left < 0 and passages:
                 break
             passages.append(text)
-        return "\n\n".join(passages)
+        return quote("\n\n".join(passages), "passages")
 
     def _count_tokens(self, text: str) -> int:
         engine = getattr(self.model, "engine", None)

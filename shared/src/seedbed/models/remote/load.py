@@ -39,7 +39,8 @@ def load_remote(
             url = settings.base_url if spec.startswith(f"{provider}:") else None
             model = _integration(spec, url, fields)
         candidates.append(Candidate(spec, model))
-    return RemoteChatModel(candidates=candidates, **{"timeout": settings.model_timeout, **own})
+    own = {"timeout": settings.model_timeout, "profile": candidates[0].model.profile, **own}
+    return RemoteChatModel(candidates=candidates, **own)
 
 
 def _integration(spec: str, base_url: str | None, kwargs: Mapping[str, Any]) -> BaseChatModel:

@@ -38,6 +38,7 @@ FAULTS = {
     # A response that is not what it should be.
     "hang": "no response until the client disconnects",
     "drip": "keep-alive comments, or whitespace without streaming, until the client disconnects",
+    "stall": "half of the stream, then nothing until the client disconnects",
     "cut": "the connection is closed in the middle of the stream or body",
     "stream_error": "an error event in the middle of the stream; 500 without streaming",
     "empty_choices": "a completion without choices; a message without content",

@@ -201,7 +201,7 @@ class Exchange:
             await self._send_error(self._scripted_fault(reply.fault), reply.retry_after)
         elif reply.fault == "stream_error" and not streams:
             await self._send_error(self._scripted_fault("500"))
-        elif reply.fault == "hang":
+        elif reply.fault == "hang" or (reply.fault == "stall" and not streams):
             await self._wait(None)
             if not self.call.disconnected:  # the server stops: an incomplete response is cut
                 await self._start(200, "application/json", {"content-length": "1"})
@@ -211,7 +211,8 @@ class Exchange:
 
     async def _send_body(self, done: replies.Completion) -> None:
         reply = done.reply
-        await self._wait(reply.delay)
+        if await self._wait(reply.delay):
+            return
         if reply.fault == "drip":
             await self._drip("application/json", b" ")
             return
@@ -229,14 +230,17 @@ class Exchange:
             await self._drip("text/event-stream", b": keep-alive\n\n")
             return
         await self._start(200, "text/event-stream")
-        await self._wait(reply.delay)
+        if await self._wait(reply.delay):
+            return
         events = list(self.protocol.events(done))
-        if reply.fault in ("cut", "stream_error"):
+        if reply.fault in ("cut", "stream_error", "stall"):
             events = events[: len(events) // 2]
         for event in events:
             await self._write(self._encode(event))
             await asyncio.sleep(0)  # one event, one packet
-        if reply.fault == "cut":
+        if reply.fault == "stall":
+            await self._wait(None)
+        if reply.fault in ("cut", "stall"):
             return
         if reply.fault == "stream_error":
             error = self.protocol.error(self._scripted_fault("529"))
