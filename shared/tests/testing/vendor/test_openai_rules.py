@@ -58,6 +58,11 @@ CASES = [
     ("enum", {"messages": [{**USER, "role": "human"}]}, "messages[0].role"),
     ("enum", user({"type": "image", "source": {}}), "messages[0].content[0].type"),
     ("enum", {"tools": [TOOL], "tool_choice": "lookup"}, "tool_choice"),
+    (
+        "required",
+        {"tools": [TOOL], "tool_choice": {"type": "function", "name": "lookup"}},
+        "tool_choice.function",
+    ),
     ("minimum", {"temperature": -1}, "temperature"),
     ("maximum", {"temperature": 3}, "temperature"),
     ("minItems", {"messages": []}, "messages"),

@@ -112,7 +112,10 @@ REQUEST = fields(
     ),
     output_config=fields(
         effort={"enum": [None, "low", "medium", "high", "xhigh", "max"]},
-        format={"type": ["object", "null"]},
+        format={
+            **fields("type schema", type={"enum": ["json_schema"]}, schema=_FREE),
+            "type": ["object", "null"],
+        },
     ),
     metadata=fields(user_id={"type": ["string", "null"]}),
     service_tier={"enum": ["auto", "standard_only"]},
@@ -294,7 +297,7 @@ def _check_images(messages: list[dict[str, Any]]) -> None:
 def _check_tools(body: dict[str, Any]) -> None:
     """https://platform.claude.com/docs/en/agents-and-tools/tool-use/define-tools"""
     tools = body.get("tools", [])
-    names = [tool["name"] for tool in tools]
+    names = [tool["name"] for tool in tools if "name" in tool]
     if len(set(names)) < len(names):
         raise refuse("duplicate_tools")
     choice = body.get("tool_choice", {"type": "auto"})
@@ -307,7 +310,7 @@ def _check_tools(body: dict[str, Any]) -> None:
             raise refuse("tool_schema", position=position, problem=problem)
     form = (body.get("output_config") or {}).get("format")
     if form:
-        problem = schema_problem(form.get("schema")) or anthropic_strict_problem(form["schema"])
+        problem = schema_problem(form["schema"]) or anthropic_strict_problem(form["schema"])
         if problem:
             raise refuse("format_schema", problem=problem)
 

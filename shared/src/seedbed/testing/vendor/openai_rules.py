@@ -90,6 +90,12 @@ _TOOL = one_of(
     ),
     custom=fields("custom", custom=_FREE),
 )
+_CHOICE = one_of(
+    "type",
+    function=fields("function", function=fields("name", name=_TEXT)),
+    custom=fields("custom", custom=_FREE),
+    allowed_tools=fields("allowed_tools", allowed_tools=_FREE),
+)
 _FORMAT = one_of(
     "type",
     text=fields(),
@@ -119,7 +125,7 @@ REQUEST = fields(
     logit_bias={"type": ["object", "null"]},
     stop={"type": ["string", "array", "null"], "maxItems": 4, "items": _TEXT},
     tools={"type": "array", "minItems": 1, "maxItems": 128, "items": _TOOL},
-    tool_choice={"type": ["string", "object"]},
+    tool_choice={"type": ["string", "object"], "if": {"type": "object"}, "then": _CHOICE},
     parallel_tool_calls={"type": "boolean"},
     functions={"type": "array", "minItems": 1, "maxItems": 128},
     function_call={"type": ["string", "object"]},
@@ -287,10 +293,8 @@ def _check_tools(body: dict[str, Any]) -> None:
         if choice not in ("none", "auto", "required"):
             expected = "'none', 'auto', 'required'"
             raise refuse("enum", param="tool_choice", value=choice, expected=expected)
-    elif choice.get("type") == "function":
-        name = choice.get("function", {}).get("name")
-        if name not in names:
-            raise refuse("choice_of_no_tool", name=name)
+    elif choice["type"] == "function" and choice["function"]["name"] not in names:
+        raise refuse("choice_of_no_tool", name=choice["function"]["name"])
     for position, tool in enumerate(tools):
         if problem := _parameters_problem(tool):
             raise refuse("tool_schema", name=tool["name"], problem=problem, position=position)
