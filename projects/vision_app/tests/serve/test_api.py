@@ -13,9 +13,9 @@ import schemathesis
 from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, Phase, given, settings
 
+from vision_app.files.pixels import decode, encode_png
 from vision_app.serve.api import create_app
 from seedbed.errors import Unavailable
-from seedbed.models.images import decode, encode_png
 from seedbed.settings import Settings
 
 ROUTES = ("classify", "read", "extract", "describe", "ask", "explain", "detect", "annotate")

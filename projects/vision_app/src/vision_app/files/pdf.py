@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 from seedbed.errors import BadInput
 
 if TYPE_CHECKING:
-    from seedbed.models.images import Pixels
+    from vision_app.files.pixels import Pixels
 
 DPI = 170
 """Resolution of a page. The long side of A4 is then 1,988 px; RapidOCR shrinks above 2,000."""
