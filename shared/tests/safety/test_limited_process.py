@@ -1,4 +1,4 @@
-"""Hostile PDFs end the process that renders them, not the app."""
+"""What a function in the child process may do: take too long, fill the memory, crash, raise."""
 
 from __future__ import annotations
 
@@ -6,94 +6,146 @@ import os
 import signal
 import sys
 import threading
-import zlib
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from vision_app.files.pdf import PdfProcess, count_pages, render
-from seedbed.errors import BadInput
+from seedbed.errors import BadInput, TooLarge
+from seedbed.safety.limited_process import LimitedProcess
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the limits are those of Linux")
 
+FUNCTIONS = """
+import os, sys
+from seedbed.errors import BadInput, TooLarge
 
-def pdf(content: bytes) -> bytes:
-    """A page of deflated `content`; PDFium finds the objects without a table of them."""
-    stream = zlib.compress(content, 1)
-    return (
-        b"%%PDF-1.7\n1 0 obj << /Type /Catalog /Pages 2 0 R >> endobj\n"
-        b"2 0 obj << /Type /Pages /Kids [3 0 R] /Count 1 /MediaBox [0 0 100 100] >> endobj\n"
-        b"3 0 obj << /Type /Page /Parent 2 0 R /Contents 4 0 R >> endobj\n"
-        b"4 0 obj << /Filter /FlateDecode /Length %d >> stream\n%s\nendstream endobj\n"
-        b"trailer << /Root 1 0 R >>" % (len(stream), stream)
-    )
+def reverse(data, **arguments):
+    print("not part of the reply")
+    os.write(1, b"neither is this")
+    return {"size": len(data), **arguments}, data[::-1]
+
+def count_forever(data):
+    if data:
+        return 0, b""
+    while True:
+        pass
+
+def allocate(data):
+    return len(bytes(int(data))), b""
+
+def crash(data):
+    os.abort()
+
+def refuse(data, error):
+    raise {"bad": BadInput, "large": TooLarge, "other": KeyError}[error]("No good.")
+
+def answer_without_protocol(data):
+    os.write(int(data), b"\\xff" * 64)   # the descriptor of the replies
+    return 0, b""
+"""
+MakeProcess = Callable[..., LimitedProcess]
 
 
-RED = pdf(b"1 0 0 rg 0 0 100 100 re f")
+@pytest.fixture
+def process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MakeProcess:
+    """Makes a process for one of the functions above."""
+    (tmp_path / "functions.py").write_text(FUNCTIONS)
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def make(name: str, **options: object) -> LimitedProcess:
+        return LimitedProcess(f"functions:{name}", hint="Try less.", **options)
+
+    return make
 
 
-def is_red(process: PdfProcess) -> bool:
-    count, pixels = process.request(RED, 0, 10_000, "red")
-    assert count == 1
-    return tuple(pixels[50, 50]) == (255, 0, 0)
+def test_call_returns_value_and_bytes(process: MakeProcess) -> None:
+    value, raw = process("reverse").call(b"abc", name="x", label="ä", numbers=[1, 2])
+    assert value == {"size": 3, "label": "ä", "numbers": [1, 2]}
+    assert raw == b"cba"
+
+
+def test_call_that_takes_too_long_is_stopped_and_the_next_one_answered(
+    process: MakeProcess,
+) -> None:
+    counter = process("count_forever", action="count", max_seconds=60)
+    assert counter.call(b"x", name="x")[0] == 0
+    message = r"^a\.txt takes longer than 0\.5 s to count\. Try less\.$"
+    with pytest.raises(BadInput, match=message):
+        counter.call(b"", name="a.txt", max_seconds=0.5)
+    assert counter.call(b"x", name="x")[0] == 0
+
+
+def test_call_that_takes_too_much_memory_is_stopped_and_the_next_one_answered(
+    process: MakeProcess,
+) -> None:
+    allocate = process("allocate", max_memory=300_000_000)
+    with pytest.raises(BadInput, match=r"^a\.txt is damaged, or takes more than 300 MB to read"):
+        allocate.call(b"400000000", name="a.txt")
+    assert allocate.call(b"1000", name="x")[0] == 1000
+
+
+def test_crash_and_broken_reply_are_errors_of_one_line(process: MakeProcess) -> None:
+    for name, data in (("crash", b""), ("answer_without_protocol", b"3")):
+        with pytest.raises(BadInput, match=r"^a\.txt is damaged, or takes more"):
+            process(name).call(data, name="a.txt")
+
+
+def test_error_of_the_function_is_raised_here(
+    process: MakeProcess, caplog: pytest.LogCaptureFixture
+) -> None:
+    refuse = process("refuse")
+    with pytest.raises(BadInput, match=r"^No good\.$"):
+        refuse.call(b"", name="x", error="bad")
+    with pytest.raises(TooLarge, match=r"^No good\.$"):
+        refuse.call(b"", name="x", error="large")
+    with pytest.raises(BadInput, match=r"^a\.txt is damaged and cannot be read\. Try less\.$"):
+        refuse.call(b"", name="a.txt", error="other")
+    assert "KeyError: 'No good.'" in caplog.text
+
+
+def test_process_that_was_killed_is_started_again(process: MakeProcess) -> None:
+    reverse = process("reverse")
+    reverse.call(b"", name="x")
+    assert reverse._process is not None
+    os.kill(reverse._process.pid, signal.SIGKILL)
+    reverse._process.wait()
+    assert reverse.call(b"ab", name="x")[1] == b"ba"
 
 
 @pytest.mark.slow
-def test_page_that_takes_too_long_is_stopped_and_the_next_one_rendered() -> None:
-    process = PdfProcess(max_seconds=1.0)
-    assert is_red(process)
-    slow = pdf(b"0 0 m 90 90 l 10 90 80 10 1 1 c S\n" * 2_000_000)
-    with pytest.raises(BadInput, match=r"^slow takes longer than 1 s.*Export its pages as PNG"):
-        process.request(slow, 0, 10_000_000, "slow")
-    assert is_red(process)
+def test_process_ends_by_itself_without_calls(process: MakeProcess) -> None:
+    reverse = process("reverse")
+    reverse.call(b"", name="x")
+    assert reverse._process is not None
+    assert reverse._process.wait(60) == -signal.SIGALRM
+    assert reverse.call(b"ab", name="x")[1] == b"ba"
 
 
-@pytest.mark.slow
-def test_page_that_takes_too_much_memory_is_stopped_and_the_next_one_rendered() -> None:
-    process = PdfProcess(max_memory=400_000_000)
-    assert is_red(process)
-    large = pdf(bytes(500_000_000))
-    assert len(large) < 5_000_000
-    with pytest.raises(BadInput, match=r"^large is damaged, or takes more than 400 MB"):
-        process.request(large, 0, 10_000, "large")
-    assert is_red(process)
+def test_fork_starts_a_process_of_its_own(process: MakeProcess) -> None:
+    reverse = process("reverse")
+    reverse.call(b"", name="x")
+    assert reverse._process is not None
+    parents, child = reverse._process.pid, os.fork()
+    if child == 0:
+        result = reverse.call(b"ab", name="x")[1] == b"ba" and reverse._process.pid != parents
+        reverse._stop()
+        os._exit(0 if result else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert reverse.call(b"cd", name="x")[1] == b"dc" and reverse._process.pid == parents
 
 
-def test_process_that_was_killed_is_started_again() -> None:
-    process = PdfProcess()
-    assert is_red(process)
-    assert process._process is not None
-    os.kill(process._process.pid, signal.SIGKILL)
-    process._process.wait()
-    assert is_red(process)
-
-
-@pytest.mark.slow
-def test_process_ends_by_itself_without_requests() -> None:
-    process = PdfProcess()
-    assert is_red(process)
-    assert process._process is not None
-    assert process._process.wait(60) == -signal.SIGALRM
-    assert is_red(process)
-
-
-def test_threads_get_the_pages_that_they_requested() -> None:
-    documents = [pdf(b"%d 0 0 rg 0 0 100 100 re f" % (n % 2)) for n in range(8)]
-    reds: dict[int, list[int]] = {n: [] for n in range(8)}
+def test_threads_get_the_results_of_their_own_calls(process: MakeProcess) -> None:
+    reverse = process("reverse")
+    results: dict[int, set[bytes]] = {n: set() for n in range(8)}
 
     def work(n: int) -> None:
-        for _ in range(10):
-            pixels = render(documents[n], 0, name="page", max_pixels=10_000)
-            reds[n].append(int(pixels[50, 50, 0]))
+        for _ in range(20):
+            results[n].add(bytes(reverse.call(b"x%d" % n, name="x")[1]))
 
     threads = [threading.Thread(target=work, args=[n]) for n in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert reds == {n: [255 * (n % 2)] * 10 for n in range(8)}
-
-
-def test_page_that_does_not_exist_is_counted_only() -> None:
-    assert count_pages(RED, name="red") == 1
-    count, pixels = PdfProcess().request(RED, -1, 0, "red")
-    assert count == 1 and pixels.size == 0
+    assert results == {n: {b"%dx" % n} for n in range(8)}

@@ -1,17 +1,20 @@
-"""Render PDF pages in a process of its own, which a hostile file may fill or crash.
+"""Run a function on untrusted bytes in a process of its own, with limits of time and memory.
 
-    count_pages(data, name="report.pdf")                              # 3
-    render(data, 0, name="report.pdf", max_pixels=50_000_000)         # uint8 (height, width, 3)
+    process = LimitedProcess("my_app.pdf:count_pages", max_seconds=30)
+    value, raw = process.call(data, name="report.pdf", page=3)     # count_pages(data, page=3)
 
-PDFium is not thread-safe, a page of 2 MB can take it minutes or gigabytes, and there is no way to
-stop it but to end its process. So one child process serves all threads, one page after the other,
-within limits of time and memory (Windows has neither). It starts when needed, which takes 0.1 s and
-25 MB, and ends after IDLE_SECONDS without requests. Limits of the file are left to `images`.
+Parsers in C cannot be interrupted, and a file of 2 MB can take them minutes or gigabytes. So one
+child process serves all threads, one call after the other, within its limits (Windows has
+neither). It starts when needed, which takes 0.1 s and 25 MB, and ends after
+IDLE_SECONDS without calls. Results come back as JSON and plain bytes, never as pickles, which could
+run code here. `concurrent.futures` and `billiard` send pickles, and the former cannot stop a call.
 """
 
 from __future__ import annotations
 
 import atexit
+import json
+import logging
 import os
 import signal
 import struct
@@ -19,74 +22,77 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 from contextlib import suppress
-from math import sqrt
-from typing import TYPE_CHECKING, Any
+from importlib import import_module
+from typing import Any, BinaryIO
 
-from seedbed.errors import BadInput
+from seedbed.errors import BadInput, TooLarge
 
-if TYPE_CHECKING:
-    from vision_app.files.pixels import Pixels
-
-DPI = 170
-"""Resolution of a page. The long side of A4 is then 1,988 px; RapidOCR shrinks above 2,000."""
+log = logging.getLogger(__name__)
 IDLE_SECONDS = 5.0
-_REQUEST = struct.Struct("<qqq")  # bytes of the document that follows, page or -1, maximum pixels
-_REPLY = struct.Struct("<qqqq")  # pages or one of the codes below, height, width, bytes of a row
-_ENCRYPTED, _DAMAGED = -1, -2
-_PROBLEMS = {
-    _ENCRYPTED: ("is encrypted", "Save it without a password."),
-    _DAMAGED: ("is truncated or damaged", "Export it again."),
-}
+_REQUEST = struct.Struct("<qqd")  # bytes of the data and of the arguments, which follow; seconds
+_REPLY = struct.Struct("<qq")  # bytes of JSON and of the raw result, which follow
+_START = (
+    "import sys; sys.path[:] = sys.argv[3:];"
+    "from seedbed.safety.limited_process import serve; serve(sys.argv[1], int(sys.argv[2]))"
+)
+_ERRORS = {error.__name__: error for error in (BadInput, TooLarge)}
 
 
-def count_pages(data: bytes, *, name: str) -> int:
-    """Number of pages. Raises BadInput for a document that is encrypted, damaged or empty."""
-    count, _ = _shared.request(data, -1, 0, name)
-    if count == 0:
-        raise BadInput(f"{name} has no pages.", hint="Export it again.")
-    return count
+class LimitedProcess:
+    """The child process, started at a call and again after it ended; safe to use from many threads.
 
-
-def render(data: bytes, index: int, *, name: str, max_pixels: int) -> Pixels:
-    """The page at `index`, from 0, on white; at DPI, or less where it would exceed `max_pixels`.
-
-    Raises BadInput for a page that is damaged or takes too much time or memory.
-    """
-    return _shared.request(data, index, max_pixels, f"Page {index + 1} of {name}")[1]
-
-
-class PdfProcess:
-    """The child process, started at a request and again after it ended.
-
-    `max_seconds` is for a request; `max_memory`, in bytes, is enforced on Linux.
+    `function` is "module:name" of what the child imports and calls with the data and the keyword
+    arguments of `call`. It returns a pair: a value that JSON can represent, and bytes, which may be
+    empty. It may raise BadInput and TooLarge. `max_seconds` is for one call; `max_memory`, in
+    bytes, is enforced on Linux. `action` and `hint` are for the errors.
     """
 
-    def __init__(self, max_seconds: float = 30.0, max_memory: int = 1_000_000_000) -> None:
+    def __init__(
+        self,
+        function: str,
+        *,
+        action: str = "read",
+        hint: str = "",
+        max_seconds: float = 30.0,
+        max_memory: int = 1_000_000_000,
+    ) -> None:
+        self._function, self._action, self._hint = function, action, hint
         self._max_seconds, self._max_memory = max_seconds, max_memory
         self._process: subprocess.Popen[bytes] | None = None
         self._owner = 0  # the process that started it
-        self._last = 0.0  # end of the last request
+        self._last = 0.0  # end of the last call
         self._lock = threading.Lock()
         atexit.register(self._stop)
 
-    def request(self, data: bytes, index: int, max_pixels: int, name: str) -> tuple[int, Pixels]:
-        """Number of pages, and the page at `index`, empty for -1; `name` is for errors."""
+    def call(
+        self, data: bytes, *, name: str, max_seconds: float | None = None, **arguments: Any
+    ) -> tuple[Any, bytearray]:
+        """What the function returns for the data; `name` is that of the file, for errors.
+
+        Raises BadInput if the function takes too much time or memory or fails, and what it raises.
+        """
+        seconds = max_seconds or self._max_seconds
         with self._lock:
             process = self._start()
             try:
-                status, pixels = _exchange(process, data, index, max_pixels)
+                text, raw = self._exchange(process, data, json.dumps(arguments).encode(), seconds)
             except (OSError, EOFError):
-                problem = self._describe_end(process.wait())
-                raise BadInput(f"{name} {problem}.", hint="Export its pages as PNG.") from None
+                process.kill()  # unless it has ended, which is the usual reason
+                problem = self._describe_end(process.wait(), seconds)
+                raise BadInput(f"{name} {problem}.", hint=self._hint) from None
             except BaseException:  # Ctrl-C: the rest of the reply would be read as the next one
                 self._stop()
                 raise
             self._last = time.monotonic()
-        if status in _PROBLEMS:
-            problem, hint = _PROBLEMS[status]
-            raise BadInput(f"{name} {problem}.", hint=hint)
-        return status, pixels
+        reply = json.loads(text)
+        if "value" in reply:
+            return reply["value"], raw
+        if reply["error"] in _ERRORS:
+            raise _ERRORS[reply["error"]](reply["message"], hint=reply["hint"])
+        log.error("%s failed:\n%s", self._function, reply["message"])
+        raise BadInput(f"{name} is damaged and cannot be {self._action}.", hint=self._hint)
 
     def _start(self) -> subprocess.Popen[bytes]:
         idle = time.monotonic() - self._last
@@ -96,8 +102,7 @@ class PdfProcess:
             return self._process
         self._stop()
         self._owner = os.getpid()
-        # -P: the modules beside this file are not top-level modules.
-        command = [sys.executable, "-P", __file__, str(self._max_seconds), str(self._max_memory)]
+        command = [sys.executable, "-c", _START, self._function, str(self._max_memory), *sys.path]
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
         )
@@ -110,73 +115,70 @@ class PdfProcess:
             with suppress(OSError):  # of bytes that were not sent
                 process.communicate()
 
-    def _describe_end(self, status: int) -> str:
+    def _exchange(
+        self, process: subprocess.Popen[bytes], data: bytes, arguments: bytes, seconds: float
+    ) -> tuple[bytes, bytearray]:
+        """Send a call, receive its reply. Raises OSError or EOFError if the process ended."""
+        assert process.stdin and process.stdout
+        process.stdin.write(_REQUEST.pack(len(data), len(arguments), seconds))
+        process.stdin.write(arguments)
+        process.stdin.write(data)
+        process.stdin.flush()
+        sizes = _REPLY.unpack(_receive(process.stdout, _REPLY.size))
+        if not all(0 <= size <= self._max_memory for size in sizes):  # not written by `serve`
+            raise EOFError
+        return bytes(_receive(process.stdout, sizes[0])), _receive(process.stdout, sizes[1])
+
+    def _describe_end(self, status: int, seconds: float) -> str:
         if status == -getattr(signal, "SIGALRM", 0):
-            return f"takes longer than {self._max_seconds:g} s to render"
-        return f"is damaged, or takes more than {self._max_memory / 1e6:,.0f} MB to render"
+            return f"takes longer than {seconds:g} s to {self._action}"
+        return f"is damaged, or takes more than {self._max_memory / 1e6:,.0f} MB to {self._action}"
 
 
-def _exchange(
-    process: subprocess.Popen[bytes], data: bytes, index: int, max_pixels: int
-) -> tuple[int, Pixels]:
-    """Send a request and read the reply. Raises OSError or EOFError if the process ended."""
-    import numpy as np
-
-    assert process.stdin and process.stdout
-    process.stdin.write(_REQUEST.pack(len(data), index, max_pixels))
-    process.stdin.write(data)
-    process.stdin.flush()
-    reply = process.stdout.read(_REPLY.size)
-    if len(reply) < _REPLY.size:
+def _receive(stream: Any, size: int) -> bytearray:
+    """Exactly `size` bytes. Raises EOFError if the stream ends before."""
+    data = bytearray(size)
+    if stream.readinto(data) < size:
         raise EOFError
-    status, height, width, row = _REPLY.unpack(reply)
-    padded = np.empty((height, row), np.uint8)
-    if process.stdout.readinto(padded.data) < padded.size:  # type: ignore[attr-defined]
-        raise EOFError
-    return status, np.ascontiguousarray(padded[:, : width * 3]).reshape(height, width, 3)
-
-
-_shared = PdfProcess()
+    return data
 
 
 # ── in the child process ────────────────────────────────────────────────────────────────────
 
 
-def _serve(max_seconds: float, max_memory: int) -> None:
-    """Answer requests from stdin on stdout, until stdin is closed or nothing comes."""
+def serve(function: str, max_memory: int) -> None:
+    """Answer calls from stdin on stdout, until stdin is closed or none comes."""
     _limit_memory(max_memory)
-    source, target = sys.stdin.buffer, sys.stdout.buffer
-    _end_in(IDLE_SECONDS)
-    while header := source.read(_REQUEST.size):
-        _end_in(max_seconds)
-        size, index, max_pixels = _REQUEST.unpack(header)
-        _answer(source.read(size), index, max_pixels, target)
-        target.flush()
+    source, target = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what the function prints is not part of a reply
+    with suppress(KeyboardInterrupt, BrokenPipeError):  # Ctrl-C reaches every process at once
         _end_in(IDLE_SECONDS)
+        while header := source.read(_REQUEST.size):
+            size, arguments_size, seconds = _REQUEST.unpack(header)
+            _end_in(seconds)
+            arguments = json.loads(source.read(arguments_size))
+            _answer(function, source.read(size), arguments, target)
+            _end_in(IDLE_SECONDS)
 
 
-def _answer(data: bytes, index: int, max_pixels: int, target: Any) -> None:
-    import pypdfium2
-
+def _answer(function: str, data: bytes, arguments: dict[str, Any], target: BinaryIO) -> None:
+    reply: dict[str, Any]
+    raw = b""
     try:
-        pdf = pypdfium2.PdfDocument(data)
-        count = len(pdf)
-        if not 0 <= index < count:
-            target.write(_REPLY.pack(count, 0, 0, 0))
-            return
-        pdf.init_forms()  # so that filled-in fields are drawn
-        page = pdf[index]
-        width, height = page.get_size()  # in points, 1/72 inch
-        scale = min(DPI / 72, sqrt(max_pixels / (width * height)))
-        bitmap = page.render(scale=scale, rev_byteorder=True)  # RGB
-    except pypdfium2.PdfiumError as error:
-        code = _ENCRYPTED if "password" in str(error).lower() else _DAMAGED
-        target.write(_REPLY.pack(code, 0, 0, 0))
-        return
-    target.write(_REPLY.pack(count, bitmap.height, bitmap.width, bitmap.stride))
-    target.write(bitmap.buffer)
-    bitmap.close()
-    pdf.close()
+        module, _, name = function.partition(":")
+        value, raw = getattr(import_module(module), name)(data, **arguments)
+        reply = {"value": value}
+    except tuple(_ERRORS.values()) as error:
+        reply = {"error": type(error).__name__, "message": error.message, "hint": error.hint}
+    except MemoryError:
+        os._exit(1)
+    except Exception:
+        reply = {"error": "", "message": traceback.format_exc()}
+    text = json.dumps(reply).encode()
+    target.write(_REPLY.pack(len(text), len(raw)))
+    target.write(text)
+    target.write(raw)
+    target.flush()
 
 
 def _end_in(seconds: float) -> None:
@@ -191,8 +193,3 @@ def _limit_memory(size: int) -> None:
 
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         resource.setrlimit(resource.RLIMIT_AS, (size, size))
-
-
-if __name__ == "__main__":
-    with suppress(KeyboardInterrupt, BrokenPipeError):  # Ctrl-C reaches every process at once
-        _serve(float(sys.argv[1]), int(sys.argv[2]))

@@ -3,8 +3,8 @@ r"""Regular expressions from strangers, matched in time linear in the text.
     pattern = compile_untrusted(r"^[A-Z]{2}-\d+$")
     pattern.search("AB-7")              # a match, or None
 
-Python's `re` backtracks: `(a+)+$` takes minutes for 30 characters, and holds the interpreter's lock
-meanwhile. RE2 does not, at the price of look-around and back-references. Patterns of our own stay
+Python's `re` backtracks: `(a+)+$` takes minutes for 30 characters, while all other threads wait.
+RE2 does not, at the price of look-around and back-references. Patterns of our own stay
 with `re`. https://github.com/google/re2/wiki/Syntax
 """
 

@@ -66,12 +66,12 @@ def _validator() -> Any:
 
     def additional_properties(validator: Any, rest: Any, instance: Any, schema: Any) -> Errors:
         # The original, with the names that match a pattern among the properties.
-        known = dict(schema.get("properties", {}))
+        names = dict(schema.get("properties", {}))
         if validator.is_type(instance, "object"):
             for pattern in schema.get("patternProperties", ()):
-                known |= {name: True for name in instance if _matches(pattern, name)}
+                names |= {name: True for name in instance if _matches(pattern, name)}
         yield from original["additionalProperties"](
-            validator, rest, instance, {"properties": known}
+            validator, rest, instance, {"properties": names}
         )
 
     return extend(  # type: ignore[no-untyped-call]
