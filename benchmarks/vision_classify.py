@@ -22,9 +22,9 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.datasets import load_sample_image
 
-from seedbed.models import torch_file
-from seedbed.models.efficientnet import STAGES
-from seedbed.models.image_model import centre_square, load_image_model
+from vision_app.classify.model import torch_file
+from vision_app.classify.model.efficientnet import STAGES
+from vision_app.classify.model.image_model import centre_square, load_image_model
 from seedbed.models.weights.catalog import MODELS
 from seedbed.models.weights.ensure import source_file
 

@@ -21,9 +21,12 @@ NEEDS = {
     "seedbed.database": "sqlalchemy",
     "seedbed.runs.environment": "psutil",
     "seedbed.runs.figures": "matplotlib",
+    "seedbed.safety.patterns": "re2",
     "seedbed.structured.constrain": "jsonschema",
+    "seedbed.structured.regex": "re2",
     "seedbed.structured.schema_compiler": "jsonschema",
     "seedbed.structured.schemas": "jsonschema",
+    "seedbed.structured.validator": "jsonschema",
 }
 
 

@@ -30,6 +30,7 @@ BROUGHT = {
     "huggingface_hub": "tokenizers",
     "mlflow": "mlflow-skinny",
     "rich": "typer",
+    "referencing": "jsonschema",
     "yaml": "langchain-core",
     "jinja2": "torch",
     "threadpoolctl": "scikit-learn",

@@ -11,9 +11,9 @@ import pytest
 from vision_app.__main__ import main
 from vision_app.config import Config
 from vision_app.demo import check
+from vision_app.files.pixels import encode_png
 from vision_app.files.samples import samples
 from vision_app.vision import open_vision
-from seedbed.models.images import encode_png
 from seedbed.settings import Settings, load
 
 INVOICE = next(sample.path for sample in samples() if sample.name == "invoice")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 import time
 import tracemalloc
 import zipfile
@@ -13,6 +14,7 @@ import pytest
 
 from rag_chatbot.read import Document, parse
 from seedbed.errors import BadInput, SeedbedError, TooLarge
+from seedbed.safety.limited_process import LimitedProcess
 
 W = 'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"'
 
@@ -286,6 +288,17 @@ SECRET = f"<< /Filter /Standard /V 1 /R 2 /O <{'41' * 32}> /U <{'42' * 32}> /P -
 def test_pdf_that_is_unreadable_raises_reason(data: bytes, reason: str) -> None:
     with pytest.raises(BadInput, match=reason):
         read("a.pdf", data)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no timer that ends a process")
+def test_pdf_that_takes_too_long_is_an_error_and_the_next_one_is_read() -> None:
+    process = LimitedProcess("rag_chatbot.read.pdf:parse_in_child")
+    slow = pdf(["0 0 m 90 90 l 10 90 80 10 1 1 c S"] * 2_000_000)
+    with pytest.raises(BadInput, match=r"^The file takes longer than 1 s to read\.$"):
+        process.call(slow, name="The file", max_seconds=1.0)
+    _, text = process.call(pdf([words("Still here.", 700)]), name="The file")
+    assert text == b"Still here.\n"
 
 
 def test_docx_finds_headings_lists_and_tables() -> None:

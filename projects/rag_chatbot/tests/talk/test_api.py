@@ -1,7 +1,9 @@
 import json
+import sys
 import threading
 import time
 import urllib.request
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
@@ -169,6 +171,26 @@ def test_documents_are_added_listed_and_deleted(client):
         404,
         "not_found",
     )
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="the limit of memory is Linux's")
+def test_pdf_that_would_fill_the_memory_fails_alone(client):
+    packer = zlib.compressobj()
+    zeros = b"".join([*(packer.compress(bytes(10**6)) for _ in range(1100)), packer.flush()])
+    bomb = (
+        b"%%PDF-1.4\n1 0 obj << /Type /Catalog /Pages 2 0 R >> endobj\n"
+        b"2 0 obj << /Type /Pages /Kids [3 0 R] /Count 1 /MediaBox [0 0 9 9] >> endobj\n"
+        b"3 0 obj << /Type /Page /Parent 2 0 R /Contents 4 0 R >> endobj\n"
+        b"4 0 obj << /Filter /FlateDecode /Length %d >> stream\n%s\nendstream endobj\n"
+        b"trailer << /Root 1 0 R >>" % (len(zeros), zeros)
+    )
+    files = [("files", ("bomb.pdf", bomb)), ("files", ("note.md", b"# Note\n\nIt is fine.\n"))]
+    summary = client.post("/v1/documents", files=files).json()
+    [failure] = summary["failed"]
+    assert failure["path"] == "bomb.pdf" and "takes more than 1,000 MB" in failure["reason"]
+    assert summary["added"] == 1
+    client.delete("/v1/documents", params={"source": "note.md"})
 
 
 def test_upload_rejects_files_over_size_limit(client):

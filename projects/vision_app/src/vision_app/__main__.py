@@ -331,7 +331,7 @@ def evaluate(
 ) -> None:
     """Measure the extraction on documents whose fields are known."""
     from vision_app.evaluate import documents
-    from seedbed.models.images import encode_png
+    from vision_app.files.pixels import encode_png
     from seedbed.runs.evaluation import log_to_mlflow
 
     vision = open_vision()

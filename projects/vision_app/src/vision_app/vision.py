@@ -20,9 +20,9 @@ from weakref import WeakKeyDictionary
 
 from vision_app.config import Config
 from vision_app.files.images import Source, open_source
+from vision_app.files.pixels import encode_png
 from vision_app.ocr.page import Page, as_json
 from seedbed.cli import Progress
-from seedbed.models.images import encode_png
 from seedbed.settings import Settings
 
 if TYPE_CHECKING:

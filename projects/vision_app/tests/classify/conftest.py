@@ -7,7 +7,7 @@ from sklearn.datasets import load_sample_image
 
 from vision_app.classify.classifier import Classifier, load_classifier
 from vision_app.config import Config
-from vision_app.ocr.page import Pixels
+from vision_app.files.pixels import Pixels
 from seedbed.settings import Settings
 
 

@@ -10,10 +10,10 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 from vision_app.classify.classifier import Classifier, Head, load_classifier
+from vision_app.classify.model.image_model import load_image_model
 from vision_app.config import Config
-from vision_app.ocr.page import Pixels
+from vision_app.files.pixels import Pixels
 from seedbed.errors import ConfigError, NotFound
-from seedbed.models.image_model import load_image_model
 from seedbed.settings import Settings
 
 
@@ -132,10 +132,12 @@ def test_backbone_of_its_own_is_loaded_from_the_folder(
 ) -> None:
     import openvino as ov
 
+    from vision_app.classify.model import efficientnet
     from seedbed.models.weights.ensure import ensure
 
     head = save_head(tmp_path / "tuned", classifier, [pagoda, dahlia])
-    graph = ov.Core().read_model(ensure("efficientnet-lite0") / "model.xml")
+    backbone = ensure("efficientnet-lite0", convert=efficientnet.convert)
+    graph = ov.Core().read_model(backbone / "model.xml")
     ov.save_model(graph, tmp_path / "tuned" / "graph.xml", compress_to_fp16=False)
     Head(head.labels, "graph.xml", 1.0, head.weight, head.bias).save(tmp_path / "tuned")
     own = load_classifier(Config(classifier=f"path:{tmp_path / 'tuned'}"), Settings())

@@ -7,8 +7,8 @@ import pytest
 
 from vision_app.classify.dataset import LabelledFolder
 from vision_app.config import Config
+from vision_app.files.pixels import encode_png
 from seedbed.errors import BadInput
-from seedbed.models.images import encode_png
 
 
 def write(folder: Path, name: str, value: int) -> None:

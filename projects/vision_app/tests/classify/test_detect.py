@@ -11,8 +11,8 @@ import pytest
 
 from vision_app.classify.detect import EXTRA, MAX_QUERIES, Detection, Detector, draw, load_detector
 from vision_app.config import Config
+from vision_app.files.pixels import Pixels
 from seedbed.errors import BadInput, ConfigError, MissingExtra, WeightsError, pip_install
-from seedbed.models.images import Pixels
 from seedbed.settings import Settings
 
 HAS_SUPERVISION = importlib.util.find_spec("supervision") is not None

@@ -8,7 +8,7 @@ from PIL import Image
 
 from vision_app.classify.classifier import Classifier
 from vision_app.classify.explain import Explanation, explain, overlay
-from vision_app.ocr.page import Pixels
+from vision_app.files.pixels import Pixels
 from seedbed.errors import BadInput
 
 

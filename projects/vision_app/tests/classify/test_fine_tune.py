@@ -9,10 +9,10 @@ import pytest
 from PIL import Image, ImageDraw
 
 from vision_app.classify.classifier import OWN_GRAPH, load_classifier, load_head
+from vision_app.classify.model.image_model import GraphModel, load_image_model
 from vision_app.classify.train import fine_tune
 from vision_app.config import Config
 from seedbed.errors import MissingExtra
-from seedbed.models.image_model import GraphModel, load_image_model
 from seedbed.settings import Settings
 
 
@@ -43,8 +43,8 @@ def test_without_torch_the_error_names_the_extra(
 @pytest.mark.slow
 @pytest.mark.own_process
 def test_the_torch_network_equals_the_openvino_graph() -> None:
-    from vision_app.classify.torch_network import Network, predict
-    from seedbed.models import torch_file
+    from vision_app.classify.model import torch_file
+    from vision_app.classify.model.torch_network import Network, predict
     from seedbed.models.weights.catalog import MODELS
     from seedbed.models.weights.ensure import source_file
 

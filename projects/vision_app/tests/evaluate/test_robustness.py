@@ -19,8 +19,8 @@ from vision_app.evaluate.robustness import (
     read_slices,
     to_text,
 )
+from vision_app.files.pixels import decode, encode_png
 from seedbed.errors import BadInput
-from seedbed.models.images import decode, encode_png
 
 
 class Brightness:

@@ -63,6 +63,7 @@ def test_user_schema_is_filled_by_names_titles_and_labels(
         ({"type": "object"}, "not a JSON Schema of an object with properties"),
         ({"properties": {"x": {"type": "boolean"}}}, "property 'x' has the type 'boolean'"),
         ({"properties": {"x": {"pattern": "("}}}, "invalid"),
+        ({"properties": {"x": {"pattern": r"(a)\1"}}}, "property 'x': .* a back-reference"),
         ({"properties": {"x": {"x-labels": "a"}}}, "x-labels is not a list of strings"),
         ({"properties": {"x": {"type": "nonsense"}}}, "invalid JSON Schema"),
     ],

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import sys
 import threading
 import zlib
 
 import pytest
 
-from vision_app.files.pdf import PdfProcess, count_pages, render
+from vision_app.files.pdf import count_pages, render
 from seedbed.errors import BadInput
+from seedbed.safety.limited_process import LimitedProcess
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the limits are those of Linux")
 
@@ -31,49 +30,27 @@ def pdf(content: bytes) -> bytes:
 RED = pdf(b"1 0 0 rg 0 0 100 100 re f")
 
 
-def is_red(process: PdfProcess) -> bool:
-    count, pixels = process.request(RED, 0, 10_000, "red")
-    assert count == 1
-    return tuple(pixels[50, 50]) == (255, 0, 0)
+HINT = "Export its pages as PNG."
+
+
+def make_process(**limits: float) -> LimitedProcess:
+    return LimitedProcess("vision_app.files.pdf:open_page", action="render", hint=HINT, **limits)
 
 
 @pytest.mark.slow
-def test_page_that_takes_too_long_is_stopped_and_the_next_one_rendered() -> None:
-    process = PdfProcess(max_seconds=1.0)
-    assert is_red(process)
+def test_page_that_takes_too_long_is_refused() -> None:
     slow = pdf(b"0 0 m 90 90 l 10 90 80 10 1 1 c S\n" * 2_000_000)
-    with pytest.raises(BadInput, match=r"^slow takes longer than 1 s.*Export its pages as PNG"):
-        process.request(slow, 0, 10_000_000, "slow")
-    assert is_red(process)
+    with pytest.raises(BadInput, match=r"^slow takes longer than 1 s to render\. Export its pages"):
+        make_process(max_seconds=1.0).call(slow, name="slow", label="", index=0, max_pixels=10**7)
 
 
 @pytest.mark.slow
-def test_page_that_takes_too_much_memory_is_stopped_and_the_next_one_rendered() -> None:
-    process = PdfProcess(max_memory=400_000_000)
-    assert is_red(process)
+def test_page_that_takes_too_much_memory_is_refused() -> None:
     large = pdf(bytes(500_000_000))
     assert len(large) < 5_000_000
-    with pytest.raises(BadInput, match=r"^large is damaged, or takes more than 400 MB"):
-        process.request(large, 0, 10_000, "large")
-    assert is_red(process)
-
-
-def test_process_that_was_killed_is_started_again() -> None:
-    process = PdfProcess()
-    assert is_red(process)
-    assert process._process is not None
-    os.kill(process._process.pid, signal.SIGKILL)
-    process._process.wait()
-    assert is_red(process)
-
-
-@pytest.mark.slow
-def test_process_ends_by_itself_without_requests() -> None:
-    process = PdfProcess()
-    assert is_red(process)
-    assert process._process is not None
-    assert process._process.wait(60) == -signal.SIGALRM
-    assert is_red(process)
+    process = make_process(max_memory=400_000_000)
+    with pytest.raises(BadInput, match=r"^large is damaged, or takes more than 400 MB to render"):
+        process.call(large, name="large", label="", index=0, max_pixels=10_000)
 
 
 def test_threads_get_the_pages_that_they_requested() -> None:
@@ -93,7 +70,9 @@ def test_threads_get_the_pages_that_they_requested() -> None:
     assert reds == {n: [255 * (n % 2)] * 10 for n in range(8)}
 
 
-def test_page_that_does_not_exist_is_counted_only() -> None:
+def test_pages_are_counted_and_damage_is_named() -> None:
     assert count_pages(RED, name="red") == 1
-    count, pixels = PdfProcess().request(RED, -1, 0, "red")
-    assert count == 1 and pixels.size == 0
+    with pytest.raises(BadInput, match=r"^red is truncated or damaged\. Export it again\.$"):
+        count_pages(RED[:20], name="red")
+    with pytest.raises(BadInput, match=r"^Page 3 of red is truncated or damaged"):
+        render(RED, 2, name="red", max_pixels=10_000)

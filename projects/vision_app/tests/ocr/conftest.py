@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
+from vision_app.files.pixels import Pixels
 from vision_app.ocr.engine import Reader
-from vision_app.ocr.page import Pixels
 
 Draw = Callable[..., Pixels]
 

@@ -10,8 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
+from vision_app.files.pixels import Pixels
 from vision_app.ocr.engine import Reader
-from vision_app.ocr.page import Pixels
 
 Draw = Callable[..., Pixels]
 Texts = list[tuple[int, int, str]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from vision_app.ocr.page import Pixels
+from vision_app.files.pixels import Pixels
 from vision_app.ocr.recognition import Reading, split
 
 

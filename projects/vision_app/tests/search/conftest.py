@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from vision_app.config import Config
-from vision_app.ocr.page import Line, Page, Pixels, Word
+from vision_app.files.pixels import Pixels
+from vision_app.ocr.page import Line, Page, Word
 from vision_app.search.index import ImageIndex
 from seedbed.models.embeddings.hash import HashEmbeddings
 

@@ -12,9 +12,9 @@ import pytest
 
 from vision_app.config import Config
 from vision_app.files.images import Source, open_source
-from vision_app.ocr.page import Line, Page, Pixels, Word, as_json
+from vision_app.files.pixels import Pixels, encode_png
+from vision_app.ocr.page import Line, Page, Word, as_json
 from seedbed.errors import ConfigError
-from seedbed.models.images import encode_png
 from seedbed.settings import load
 from seedbed.testing.launch import serve_app
 

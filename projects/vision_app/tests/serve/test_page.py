@@ -7,13 +7,13 @@ import httpx
 import numpy as np
 import pytest
 
+from vision_app.files.pixels import encode_png
 from vision_app.files.samples import samples
 from vision_app.serve import page_html
 from vision_app.serve.api import create_app
 from vision_app.serve.page import MISSING, Handlers, Picture, Session, Shelf
 from vision_app.serve.page_html import Box, View
 from seedbed.errors import NotFound
-from seedbed.models.images import encode_png
 from seedbed.settings import Settings
 from seedbed.testing.launch import launch_chromium
 

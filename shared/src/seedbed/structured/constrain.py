@@ -19,8 +19,9 @@ from typing import Any
 
 from seedbed.errors import BadInput, InvalidReply
 from seedbed.structured.grammar import Grammar, Matcher, Unsupported
-from seedbed.structured.schema_compiler import compile_schema, is_valid, json_text, validator_for
+from seedbed.structured.schema_compiler import compile_schema, json_text
 from seedbed.structured.schemas import validate
+from seedbed.structured.validator import is_valid, validator_for
 
 MAX_EBNF = 200_000  # characters; XGrammar compiles more for seconds, while all requests wait
 

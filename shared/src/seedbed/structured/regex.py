@@ -19,6 +19,8 @@ import re._parser as sre_parser  # type: ignore[import-not-found]
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from seedbed.errors import BadInput
+from seedbed.safety.patterns import compile_untrusted
 from seedbed.structured.grammar import (
     MAX_CODE_POINT,
     Alt,
@@ -60,27 +62,32 @@ _ASCII = frozenset(range(0x20, 0x7F))
 def compile_pattern(source: str, low: int = 0, high: int | None = None) -> Node:
     """The grammar of a regular expression inside a JSON string of `low` to `high` characters.
 
-    Raises Unsupported for look-around, back-references and flags, and where the length limits
-    apply to more than one repetition.
+    Raises Unsupported for flags and what RE2 lacks (look-around, back-references, over 1,000
+    repetitions), and where the length limits apply to more than one repetition.
 
     >>> compile_pattern(r"^\\d{3}-[a-z]+$").shortest
     '000-a'
     >>> compile_pattern("^[a-z]+$", low=4).shortest
     'aaaa'
     """
-    # 1. Let CPython parse the expression; `getwidth` returns the shortest and longest match.
+    # 1. Replies are validated with RE2, so refuse what it does not support.
+    try:
+        compile_untrusted(source)
+    except BadInput as error:
+        raise Unsupported(error.message.rstrip(".")) from None
+    # 2. Let CPython parse the expression; `getwidth` returns the shortest and longest match.
     try:
         items = list(sre_parser.parse(source))
         shortest, longest = sre_parser.parse(source).getwidth()
     except (re.error, OverflowError, RecursionError) as error:
         raise Unsupported(str(error)) from None
-    # 2. Drop the anchors: the grammar always matches a whole string, which is a subset of what an
+    # 3. Drop the anchors: the grammar always matches a whole string, which is a subset of what an
     # unanchored expression matches.
     if items and items[0] == (sre.AT, sre.AT_BEGINNING):
         items = items[1:]
     if items and items[-1][0] == sre.AT and items[-1][1] in (sre.AT_END, sre.AT_END_STRING):
         items = items[:-1]
-    # 3. Apply minLength and maxLength, where the expression allows lengths outside them.
+    # 4. Apply minLength and maxLength, where the expression allows lengths outside them.
     if shortest < low or (high is not None and longest > high):
         items = _limit_length(items, low, high)
     return _sequence(items)

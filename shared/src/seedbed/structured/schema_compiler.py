@@ -36,6 +36,7 @@ from seedbed.structured.number_ranges import (
 )
 from seedbed.structured.regex import CHARACTER, FORMATS, PLAIN, compile_pattern
 from seedbed.structured.schema_merge import disjoint, merge
+from seedbed.structured.validator import is_valid, validator_for
 
 _MAX_EXCLUSIVE = 200  # branches of `oneOf`: each is compared with each
 _MAX_FLAT = 50  # literals in one alternation; more become a prefix tree
@@ -366,22 +367,6 @@ def _object_node(members: Sequence[tuple[Node, bool]], low: int, high: int | Non
         after = seq(rest, after)
     assert first is not None
     return seq("{", first, "}")
-
-
-def is_valid(value: Any, schema: Any) -> bool:
-    """Whether `value` is valid against `schema`; formats are not validated.
-
-    >>> is_valid(3, {"enum": [1, 2]})
-    False
-    """
-    return bool(validator_for(schema).is_valid(value))
-
-
-def validator_for(schema: Any) -> Any:
-    """A `jsonschema` validator, draft 2020-12."""
-    from jsonschema import Draft202012Validator
-
-    return Draft202012Validator(schema)
 
 
 def json_text(value: Any) -> str:

@@ -28,6 +28,7 @@ from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_json_schema, convert_to_openai_tool
 
 from seedbed.errors import BadInput, InvalidReply
+from seedbed.structured.validator import validator_for
 
 Schema = dict[str, Any]
 
@@ -82,13 +83,13 @@ def tool_parameters(tool: Mapping[str, Any]) -> Schema:
 def validate(value: Any, schema: Schema, subject: str) -> None:
     """Raise InvalidReply, with `subject` and the JSON path, if `value` is not valid.
 
+    Raises the errors of `validator_for` too.
+
     >>> validate(3, {"type": "null"}, "It")
     Traceback (most recent call last):
     seedbed.errors.InvalidReply: It does not follow its schema: 3 is not of type 'null'.
     """
-    from jsonschema import Draft202012Validator
-
-    error = next(iter(Draft202012Validator(schema).iter_errors(value)), None)
+    error = next(iter(validator_for(schema).iter_errors(value)), None)
     if error is not None:
         place = f" at {error.json_path}" if error.absolute_path else ""
         raise InvalidReply(f"{subject} does not follow its schema{place}: {error.message}.")

@@ -52,13 +52,11 @@ __all__ = [
 
 def close_models() -> None:
     """Free the memory of the models that this process keeps open; they are opened again on use."""
-    from seedbed.models import image_model
     from seedbed.models.chat.open_engine import close_engines
     from seedbed.models.embeddings import load as embeddings
 
     close_engines()
     embeddings._minilm.cache_clear()
-    image_model._efficientnet.cache_clear()
 
 
 # Below the ephemeral ports, which systems use for outgoing connections (Linux: from 32768).

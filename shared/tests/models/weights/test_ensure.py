@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -52,6 +52,21 @@ def test_ensure_copies_a_verified_file_once(settings: Settings, fake_package) ->
     written = (folder / "ready.json").stat().st_mtime_ns
     assert ensure(model, settings=settings) == folder
     assert (folder / "ready.json").stat().st_mtime_ns == written
+    assert leftovers(settings) == []
+
+
+def test_ensure_calls_the_converter_of_the_caller(settings: Settings, fake_package) -> None:
+    def convert(sources: Sequence[Path], target: Path) -> None:
+        (target / "graph").write_bytes(sources[0].read_bytes().upper())
+
+    folder = ensure(fake_package(b"numbers"), convert=convert, settings=settings)
+    assert {path.name for path in folder.iterdir()} == {"graph", "ready.json"}
+    assert (folder / "graph").read_bytes() == b"NUMBERS"
+
+
+def test_model_of_one_project_needs_its_converter(settings: Settings) -> None:
+    with pytest.raises(WeightsError, match=r"\.pth is converted by the project that uses it"):
+        ensure("efficientnet-lite0", settings=settings)
     assert leftovers(settings) == []
 
 

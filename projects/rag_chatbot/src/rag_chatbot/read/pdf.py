@@ -2,24 +2,25 @@
 
     parse_pdf(Path("manual.pdf").read_bytes(), Path("manual.pdf"))
 
-Uses PDFium, which is not thread-safe, so one file is parsed at a time. Scanned pages have no text;
-OCR is left to other tools.
+A hostile file can take PDFium minutes or gigabytes, and nothing interrupts it. So files are parsed
+in a process of its own with limits of time and memory, one at a time, which `LimitedProcess` starts
+when needed. Scanned pages have no text; OCR is left to other tools.
 """
 
 from __future__ import annotations
 
 import ctypes
 import re
-import threading
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from rag_chatbot.read.decode import clean
-from rag_chatbot.read.document import Document, DocumentBuilder, markdown_table
+from rag_chatbot.read.document import Block, Document, DocumentBuilder, markdown_table
 from seedbed.errors import BadInput, TooLarge
+from seedbed.safety.limited_process import LimitedProcess
 
 MAX_PAGES = 5000
 CELL_GAP = 1.2  # times the size of the type, from which on a gap separates the cells of a table
@@ -37,7 +38,8 @@ _NAME = re.compile(r"[\w.<>\[\]-]{2,40}$")
 _CONTENTS = re.compile(r"(?:\.[ \t]?){5,}[ \t]*[\divxlc]+$")  # of a table of contents
 # Titles that programs write into the metadata and people never read.
 POOR_TITLE = re.compile(r"\.(docx?|indd|tex|dvi|pdf|qxd)\b|^untitled|anonymous", re.IGNORECASE)
-_lock = threading.Lock()
+SECONDS, SECONDS_PER_MB = 60.0, 10.0  # of a file; 1,000 pages are 2 MB or more, and take 10 s
+_process = LimitedProcess(f"{__name__}:parse_in_child", hint="Save it as text or HTML.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,24 +53,37 @@ class _Line:
 
 
 def parse_pdf(data: bytes, _: Path) -> Document:
-    """Raises BadInput if it is encrypted, damaged or without text, and TooLarge over MAX_PAGES."""
+    """Raises BadInput if it is encrypted, damaged, without text, or takes too much time or memory,
+    and TooLarge over MAX_PAGES."""
+    seconds = SECONDS + SECONDS_PER_MB * len(data) / 1e6
+    (title, blocks), text = _process.call(data, name="The file", max_seconds=seconds)
+    return Document(text.decode(), tuple(Block(*block) for block in blocks), title)
+
+
+def parse_in_child(data: bytes) -> tuple[tuple[str, list[Any]], bytes]:
+    """The parts of the document: title and blocks, and its text in UTF-8."""
+    document = parse_bytes(data)
+    return (document.title, [astuple(block) for block in document.blocks]), document.text.encode()
+
+
+def parse_bytes(data: bytes) -> Document:
+    """`parse_pdf` without limits, for one thread."""
     import pypdfium2 as pdfium
 
-    with _lock:
-        try:
-            pdf = pdfium.PdfDocument(data)
-        except pdfium.PdfiumError as error:
-            if "password" in str(error).lower():
-                raise BadInput("The file is encrypted. Save it without a password.") from None
-            raise BadInput("Not a PDF file, or a damaged or truncated one.") from None
-        try:
-            count = len(pdf)
-            if count > MAX_PAGES:
-                raise TooLarge(f"The file has {count} pages; the maximum is {MAX_PAGES}.")
-            pages = [_page_lines(pdf, number) for number in range(count)]
-            title = clean(pdf.get_metadata_value("Title") or "").strip()
-        finally:
-            pdf.close()
+    try:
+        pdf = pdfium.PdfDocument(data)
+    except pdfium.PdfiumError as error:
+        if "password" in str(error).lower():
+            raise BadInput("The file is encrypted. Save it without a password.") from None
+        raise BadInput("Not a PDF file, or a damaged or truncated one.") from None
+    try:
+        count = len(pdf)
+        if count > MAX_PAGES:
+            raise TooLarge(f"The file has {count} pages; the maximum is {MAX_PAGES}.")
+        pages = [_page_lines(pdf, number) for number in range(count)]
+        title = clean(pdf.get_metadata_value("Title") or "").strip()
+    finally:
+        pdf.close()
     if not any(pages):
         pages_text = "1 page" if count == 1 else f"{count} pages"
         raise BadInput(

@@ -24,8 +24,8 @@ from vision_app.answer import describe as captions
 from vision_app.answer.pairs import Support, find_pairs, support
 from vision_app.classify.kinds import is_kind, kinds_of
 from vision_app.extract.values import squeeze
-from vision_app.ocr.page import Page, Pixels
-from seedbed.models.images import message_part
+from vision_app.files.pixels import Pixels, message_part
+from vision_app.ocr.page import Page
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel

@@ -22,11 +22,11 @@ import numpy as np
 import numpy.typing as npt
 
 from vision_app.classify.calibration import softmax
+from vision_app.classify.model.image_model import GraphModel, ImageModel, load_image_model
 from vision_app.config import Config
-from vision_app.ocr.page import Pixels
+from vision_app.files.pixels import Pixels
 from seedbed.errors import ConfigError, NotFound
 from seedbed.files import write_bytes, write_text
-from seedbed.models.image_model import GraphModel, ImageModel, load_image_model
 from seedbed.safety.secrets import reason
 from seedbed.settings import Settings
 

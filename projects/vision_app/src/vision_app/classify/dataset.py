@@ -15,7 +15,7 @@ from pathlib import Path
 
 from vision_app.config import Config
 from vision_app.files.images import find_files, open_source
-from vision_app.ocr.page import Pixels
+from vision_app.files.pixels import Pixels
 from seedbed.cli import Progress
 from seedbed.errors import BadInput, SeedbedError
 

@@ -17,9 +17,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from vision_app.config import Config
+from vision_app.files.pixels import Pixels
 from vision_app.ocr.page import Box
 from seedbed.errors import BadInput, ConfigError, MissingExtra, WeightsError
-from seedbed.models.images import Pixels
 from seedbed.models.weights.ensure import ensure
 from seedbed.safety.secrets import reason
 from seedbed.settings import Settings

@@ -31,7 +31,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vision_app.classify.classifier import Classifier
-from vision_app.ocr.page import Pixels
+from vision_app.files.pixels import Pixels
 from seedbed.cli import Progress
 from seedbed.errors import BadInput
 

@@ -7,7 +7,7 @@ import tomllib
 from functools import cache
 from pathlib import Path
 
-from seedbed.models.image_model import imagenet_labels
+from vision_app.classify.model.image_model import imagenet_labels
 
 
 def kinds_of(label: str) -> tuple[str, ...]:

@@ -25,13 +25,13 @@ import numpy.typing as npt
 from vision_app.classify.calibration import calibration_error, fit_temperature, softmax
 from vision_app.classify.classifier import OWN_GRAPH, Head
 from vision_app.classify.dataset import LabelledFolder
+from vision_app.classify.model import efficientnet, torch_file
+from vision_app.classify.model.image_model import ImageModel, centre_square, load_image_model
 from vision_app.config import Config
-from vision_app.ocr.page import Pixels
+from vision_app.files.pixels import Pixels
 from seedbed.cli import Progress
 from seedbed.errors import MissingExtra, SeedbedError
 from seedbed.files import new_folder, write_text
-from seedbed.models import efficientnet, torch_file
-from seedbed.models.image_model import ImageModel, centre_square, load_image_model
 from seedbed.models.weights.catalog import MODELS
 from seedbed.models.weights.ensure import source_file
 from seedbed.runs.evaluation import Figure, Report, log_to_mlflow
@@ -84,7 +84,7 @@ def fine_tune(
     """
     if find_spec("torch") is None:
         raise MissingExtra("torch", "vision-app[train]")
-    from vision_app.classify.torch_network import MARGIN, Network, learn, predict
+    from vision_app.classify.model.torch_network import MARGIN, Network, learn, predict
 
     start, side = time.monotonic(), efficientnet.SIDE + MARGIN
     # 1. Decode the images, and hold out a part of each class.

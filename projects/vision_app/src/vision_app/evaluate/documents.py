@@ -23,7 +23,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vision_app.config import Config
-from vision_app.ocr.page import Box, Pixels
+from vision_app.files.pixels import Pixels
+from vision_app.ocr.page import Box
 from seedbed.cli import Progress, markdown_table
 from seedbed.errors import BadInput
 from seedbed.files import read_json_lines
@@ -206,7 +207,7 @@ def contact_sheet(failures: Sequence[Failure], columns: int = 4) -> Pixels:
     import numpy as np
     from PIL import Image, ImageDraw, ImageFont
 
-    from seedbed.models.images import decode
+    from vision_app.files.pixels import decode
 
     failures = failures[:TILES]
     rows = max(1, -(-len(failures) // columns))

@@ -27,10 +27,9 @@ from vision_app.classify.calibration import calibration_error
 from vision_app.classify.classifier import Classifier
 from vision_app.classify.dataset import LabelledFolder
 from vision_app.config import Config
-from vision_app.ocr.page import Pixels
+from vision_app.files.pixels import Pixels, encode_png
 from seedbed.cli import Progress, table
 from seedbed.errors import BadInput
-from seedbed.models.images import encode_png
 from seedbed.runs.evaluation import Figure, newcombe_interval
 
 COLOURS = ("#2563eb", "#dc2626", "#059669", "#d97706", "#7c3aed")

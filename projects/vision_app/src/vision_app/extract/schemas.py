@@ -12,13 +12,13 @@ the name of a built-in field, such as `total`, is found by the rules of that fie
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from seedbed.errors import ConfigError, NotFound
+from seedbed.errors import BadInput, ConfigError, NotFound
+from seedbed.safety.patterns import UntrustedPattern, compile_untrusted
 
 BUILT_IN = ("invoice", "receipt")
 FORMATS = {"date": "date", "date-time": "date", "time": "time", "currency": "currency"}
@@ -54,7 +54,7 @@ class Field:
     value: str
     roles: Mapping[str, float]
     labels: tuple[str, ...] = ()
-    pattern: re.Pattern[str] | None = None
+    pattern: UntrustedPattern | None = None
     enum: tuple[str, ...] = ()
 
 
@@ -119,9 +119,9 @@ def _field(schema: str, name: str, data: Any) -> Field:
     if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
         raise ConfigError(f"{where}: x-labels is not a list of strings.")
     try:
-        pattern = re.compile(data["pattern"]) if "pattern" in data else None
-    except re.error as error:
-        raise ConfigError(f"{where}: invalid pattern: {error}.") from None
+        pattern = compile_untrusted(data["pattern"]) if "pattern" in data else None
+    except BadInput as error:
+        raise ConfigError(f"{where}: {error.message}", hint=error.hint) from None
     roles = dict(ROLES.get(name, {}))
     if schema == "receipt" and name == "invoice_number":
         roles["transaction_number"] = 0.55

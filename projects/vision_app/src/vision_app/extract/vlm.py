@@ -27,9 +27,9 @@ from vision_app.extract.values import (
     find_times,
     squeeze,
 )
-from vision_app.ocr.page import Page, Pixels
+from vision_app.files.pixels import Pixels, message_part
+from vision_app.ocr.page import Page
 from seedbed.errors import SeedbedError
-from seedbed.models.images import message_part
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel

@@ -20,7 +20,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from vision_app.ocr.page import Line, Page, Pixels
+from vision_app.files.pixels import Pixels
+from vision_app.ocr.page import Line, Page
 from vision_app.ocr.reading_order import order
 from vision_app.ocr.recognition import Models, Quad, Reading, crop, sides, split
 

@@ -19,9 +19,6 @@ from functools import cached_property
 from html import escape
 from typing import Any
 
-from seedbed.models.images import Pixels
-
-__all__ = ["Box", "Line", "Page", "Pixels", "Word", "around", "as_hocr", "as_json", "as_text"]
 Box = tuple[float, float, float, float]
 """Left, top, right, bottom, in pixels."""
 

@@ -26,7 +26,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from vision_app.ocr.page import Box, Pixels, Word, around
+from vision_app.files.pixels import Pixels
+from vision_app.ocr.page import Box, Word, around
 
 Quad = npt.NDArray[np.float32]
 """Corners of a line of text, shape (4, 2): top left, top right, bottom right, bottom left."""

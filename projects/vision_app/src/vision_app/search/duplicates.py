@@ -12,7 +12,7 @@ import imagehash
 import numpy as np
 from PIL import Image
 
-from vision_app.ocr.page import Pixels
+from vision_app.files.pixels import Pixels
 
 _COLOUR = 48  # largest difference of the mean colours, of 255: hashes ignore colour
 _AGREEMENT = 0.8  # share of equal numbers on two copies; OCR may read some of them differently

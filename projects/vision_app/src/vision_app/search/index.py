@@ -28,8 +28,8 @@ from vision_app.classify.classifier import Classifier
 from vision_app.classify.kinds import kinds_of
 from vision_app.config import Config
 from vision_app.files.images import find_files, open_source
+from vision_app.files.pixels import Pixels
 from vision_app.ocr.engine import Reader
-from vision_app.ocr.page import Pixels
 from vision_app.search import duplicates
 from vision_app.search.embedders import Clip, Vectors, concept, label_vectors
 from vision_app.search.store import Store

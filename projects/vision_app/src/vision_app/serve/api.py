@@ -29,11 +29,11 @@ from starlette.datastructures import UploadFile
 
 from vision_app import __version__
 from vision_app.files.images import Source
-from vision_app.ocr.page import Box, Pixels, as_hocr, as_text
+from vision_app.files.pixels import Pixels, encode_png
+from vision_app.ocr.page import Box, as_hocr, as_text
 from vision_app.serve.batching import Batcher, Gate
 from vision_app.vision import Vision
 from seedbed.errors import BadInput, Forbidden
-from seedbed.models.images import encode_png
 from seedbed.server import service
 from seedbed.server.service import Caller, CleanText
 from seedbed.server.streaming import until_disconnect

@@ -19,8 +19,8 @@ from typing import Any
 import httpcore
 import httpx
 
+from vision_app.files.pixels import printable
 from seedbed.errors import BadInput, DeadlineExceeded, TooLarge
-from seedbed.models.images import printable
 
 MAX_REDIRECTS = 3
 REDIRECTS = (301, 302, 303, 307, 308)

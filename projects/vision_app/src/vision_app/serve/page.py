@@ -23,12 +23,12 @@ import gradio as gr
 
 from vision_app.answer.describe import is_document
 from vision_app.files.images import Source
+from vision_app.files.pixels import decode
 from vision_app.files.samples import Sample, samples
 from vision_app.serve import page_html
 from vision_app.serve.page_html import Box, Panel, View, waiting
 from vision_app.vision import Vision
 from seedbed.errors import NotFound, public_message
-from seedbed.models.images import decode
 from seedbed.server import html, ui
 
 log = logging.getLogger(__name__)

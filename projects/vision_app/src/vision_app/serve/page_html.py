@@ -14,9 +14,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePath
 from typing import Any, NamedTuple
 
+from vision_app.files.pixels import Pixels, message_part
 from vision_app.ocr.page import Box as Corners
-from vision_app.ocr.page import Page, Pixels
-from seedbed.models.images import message_part
+from vision_app.ocr.page import Page
 from seedbed.server.html import badge, escape, hint, multiline, table
 
 Result = Mapping[str, Any]

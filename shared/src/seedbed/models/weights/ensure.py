@@ -3,8 +3,7 @@
     folder = ensure("smollm2")                           # in a program
     python -m seedbed.models.weights prefetch smollm2    # on the command line
 
-The catalogue describes the models; running them is left to `engine`, `embeddings` and
-`image_model`.
+The catalogue describes the models; running them is left to `engine` and `embeddings`.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ import shutil
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 
@@ -26,7 +26,9 @@ from seedbed.observe.startup import silence_dependencies
 from seedbed.safety.secrets import reason
 from seedbed.settings import Settings, load
 
-# Part of every folder's name: raise it when a converter below changes its output.
+Convert = Callable[[Sequence[Path], Path], None]
+"""Writes what a program loads, made from the files of a package, into a folder."""
+# Part of every folder's name: raise it when a converter changes its output.
 FORMAT = 1
 _MANIFEST = "ready.json"
 _ROOM = "Is the disk full? Free some space, or set SEEDBED_CACHE_DIR to another folder."
@@ -34,14 +36,17 @@ _ROOM = "Is the disk full? Free some space, or set SEEDBED_CACHE_DIR to another 
 _OTHER_FORMATS = ["pytorch_model*.bin", "onnx/*", "openvino/*", "*.h5", "*.msgpack", "*.ot"]
 
 
-def ensure(model: Model | str, *, settings: Settings | None = None) -> Path:
+def ensure(
+    model: Model | str, *, convert: Convert | None = None, settings: Settings | None = None
+) -> Path:
     """The folder that contains a model's weights, ready to load.
 
     The first call downloads or converts them, later calls return at once. Processes may call it
     concurrently: one does the work, the others wait for its result. A process killed at any moment
     leaves nothing that a later call would use. `model` is a catalogue entry, its name,
-    hf:ORG/REPO@REVISION or path:DIR. Raises ConfigError for an unknown name, WeightsError if the
-    weights are missing, corrupt or unreachable, MissingExtra if a converter is not installed.
+    hf:ORG/REPO@REVISION or path:DIR. `convert` replaces the conversion of a package's files,
+    for a model that only one project uses. Raises ConfigError for an unknown name, WeightsError if
+    the weights are missing, corrupt or unreachable, MissingExtra if a converter is not installed.
 
         ensure("minilm")    # …/seedbed/models/minilm-0123456789-1
     """
@@ -52,7 +57,9 @@ def ensure(model: Model | str, *, settings: Settings | None = None) -> Path:
             return _local_folder(model)
         model = _resolve(model)
     folder = settings.cache_dir / "models"
-    return _from_package(model, folder) if model.files else _from_hub(model, folder)
+    if model.files:
+        return _from_package(model, folder, convert or _convert)
+    return _from_hub(model, folder)
 
 
 def context_window(model: Model | None, folder: Path) -> int:
@@ -84,10 +91,10 @@ def _local_folder(spec: str) -> Path:
 # ── from a package ──────────────────────────────────────────────────────────────────────────
 
 
-def _from_package(model: Model, folder: Path) -> Path:
+def _from_package(model: Model, folder: Path, convert: Convert) -> Path:
     digests = "".join(file.sha256 for file in model.files)
     key = f"{model.name}-{hashlib.sha256(digests.encode()).hexdigest()[:10]}-{FORMAT}"
-    return build_once(model, folder / key, _build, _is_whole)
+    return build_once(model, folder / key, partial(_build, convert=convert), _is_whole)
 
 
 def build_once(
@@ -117,11 +124,11 @@ def _unwritable(model: Model, folder: Path, error: OSError) -> WeightsError:
     )
 
 
-def _build(model: Model, ready: Path) -> None:
+def _build(model: Model, ready: Path, convert: Convert) -> None:
     sources = [source_file(model, index) for index in range(len(model.files))]
     with new_folder(ready) as scratch:
         try:
-            _convert(sources, scratch)
+            convert(sources, scratch)
         except RuntimeError as error:  # OpenVINO raises nothing else, whatever the reason
             message = str(error).strip().rpartition("\n")[2]
             raise WeightsError(
@@ -177,10 +184,10 @@ def _convert(sources: Sequence[Path], target: Path) -> None:
 
         bert.convert(sources[0].parent, target)
     elif sources[0].suffix == ".pth":
-        MissingExtra.check("openvino", "numpy", extra="local")
-        from seedbed.models import efficientnet
-
-        efficientnet.convert(sources[0], target)
+        raise WeightsError(
+            f"{sources[0].name} is converted by the project that uses it.",
+            hint="Start that project once.",
+        )
     else:
         for source in sources:
             shutil.copyfile(source, target / source.name)

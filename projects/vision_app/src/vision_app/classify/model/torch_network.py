@@ -5,7 +5,7 @@
     logits, features = predict(network, squares)
     efficientnet.build(network.weights())                  # the OpenVINO graph of the same network
 
-`seedbed.models.efficientnet` builds the same network, with the same names, for OpenVINO.
+`efficientnet` builds the same network, with the same names, for OpenVINO.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import batch_norm, conv2d, cross_entropy, linear, pad, relu6
 
+from vision_app.classify.model.efficientnet import SIDE, STAGES, Weights
 from vision_app.classify.train import Floats, Targets
-from vision_app.ocr.page import Pixels
+from vision_app.files.pixels import Pixels
 from seedbed.cli import Progress
-from seedbed.models.efficientnet import SIDE, STAGES, Weights
 
 MARGIN = 32  # pixels around random crops of SIDE: 224 of 256 is the crop of inference
 _BATCH = 16

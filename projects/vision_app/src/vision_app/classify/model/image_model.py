@@ -15,13 +15,14 @@ import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
-from importlib import resources
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from vision_app.classify.model import efficientnet
+from vision_app.files.pixels import Pixels
 from seedbed.errors import ConfigError, MissingExtra
 from seedbed.models.weights import ensure as weights
 from seedbed.models.weights.catalog import MODELS, find
@@ -30,8 +31,6 @@ from seedbed.safety.secrets import reason
 from seedbed.settings import Settings, load
 
 Floats = npt.NDArray[np.float32]
-Pixels = npt.NDArray[np.uint8]
-"""An image: RGB, shape (height, width, 3)."""
 
 _CROP = 0.875  # part of the shorter side that the model was evaluated with
 _BATCH = 16  # images that transformers computes at once
@@ -77,7 +76,7 @@ def load_image_model(
     if model is None or model.repo:
         # Before a download, to fail fast; image processors use torchvision.
         MissingExtra.check("torch", "torchvision", "transformers", extra="torch")
-    folder = weights.ensure(model or spec, settings=settings)
+    folder = weights.ensure(model or spec, convert=efficientnet.convert, settings=settings)
     if model is not None and model.files:
         return _efficientnet(folder, model.name)
     return _Transformers(folder, f"hf:{model.repo}@{folder.name}" if model else spec)
@@ -89,8 +88,7 @@ def imagenet_labels() -> tuple[str, ...]:
     The names are WordNet lemmas, made distinct; the list is torchvision's
     `torchvision.models._meta._IMAGENET_CATEGORIES`.
     """
-    file = resources.files("seedbed.models") / "imagenet_labels.txt"
-    return tuple(file.read_text("utf-8").splitlines())
+    return tuple(Path(__file__).with_name("imagenet_labels.txt").read_text("utf-8").splitlines())
 
 
 def centre_square(pixels: Pixels, side: int, crop: float = _CROP) -> Pixels:

@@ -1,10 +1,10 @@
 """Build the OpenVINO graph of EfficientNet-Lite0 from its torch checkpoint, without torch.
 
-    convert(Path("efficientnet-lite0-57934424.pth"), target)    # writes model.xml and model.bin
+    convert([Path("efficientnet-lite0-57934424.pth")], target)    # writes model.xml and model.bin
 
 The graph takes square uint8 images and returns the logits of ImageNet's 1,000 classes and the
 1,280 features below them. Cropping images, caching the files and running the graph are left to
-`image_model` and `weights`.
+`image_model` and `seedbed.models.weights`.
 
 Architecture: Tan & Le 2019, https://arxiv.org/abs/1905.11946, in the "Lite" variant without
 squeeze-excitation and with ReLU6. The same network as timm's `tf_efficientnet_lite0`.
@@ -12,12 +12,14 @@ squeeze-excitation and with ReLU6. The same network as timm's `tf_efficientnet_l
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from vision_app.classify.model import torch_file
 
 Array = npt.NDArray[Any]
 Weights = Mapping[str, Array]
@@ -30,13 +32,12 @@ STAGES = ((1, 1), (2, 2), (2, 2), (3, 2), (3, 1), (4, 2), (1, 1))
 _EPS = 1e-3  # of the batch norms; TensorFlow's default, not torch's
 
 
-def convert(checkpoint: Path, target: Path) -> None:
+def convert(sources: Sequence[Path], target: Path) -> None:
     """Write model.xml and model.bin, float32, into the folder `target`."""
     import openvino as ov
 
-    from seedbed.models import torch_file
-
-    ov.save_model(build(torch_file.load(checkpoint)), target / "model.xml", compress_to_fp16=False)
+    graph = build(torch_file.load(sources[0]))
+    ov.save_model(graph, target / "model.xml", compress_to_fp16=False)
 
 
 def build(weights: Weights) -> Node:

@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_sample_image
 
-from seedbed.errors import ConfigError, WeightsError
-from seedbed.models import torch_file
-from seedbed.models.image_model import (
+from vision_app.classify.model import efficientnet, torch_file
+from vision_app.classify.model.image_model import (
     ImageModel,
     centre_square,
     imagenet_labels,
     load_image_model,
 )
+from seedbed.errors import ConfigError, WeightsError
 from seedbed.models.weights.catalog import MODELS
 from seedbed.models.weights.ensure import ensure, source_file
 from seedbed.settings import Settings
@@ -87,7 +87,7 @@ def test_first_inferences_in_two_threads_end() -> None:
     """Openvino deadlocks if they are the first of the process, so loading runs one."""
     code = """
 import numpy as np
-from seedbed.models.image_model import load_image_model
+from vision_app.classify.model.image_model import load_image_model
 print(load_image_model().infer([np.zeros((9, 9, 3), np.uint8)] * 2)[0].shape)
 """
     for _ in range(3):
@@ -153,8 +153,9 @@ def test_missing_folder_is_reported() -> None:
         load_image_model("path:nowhere")
 
 
-def test_conversion_writes_one_graph(settings: Settings) -> None:
-    folder = ensure("efficientnet-lite0", settings=settings)
+def test_conversion_writes_one_graph(tmp_path: Path) -> None:
+    settings = Settings(cache_dir=tmp_path)
+    folder = ensure("efficientnet-lite0", convert=efficientnet.convert, settings=settings)
     assert {path.name for path in folder.iterdir()} == {"model.xml", "model.bin", "ready.json"}
 
 

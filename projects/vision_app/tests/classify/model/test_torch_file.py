@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from vision_app.classify.model import torch_file
 from seedbed.errors import WeightsError
-from seedbed.models import torch_file
 from seedbed.models.weights.catalog import MODELS
 from seedbed.models.weights.ensure import source_file
 

@@ -16,8 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from seedbed.errors import BadInput, SeedbedError, TooLarge
-from seedbed.models.images import (
+from vision_app.files.pixels import (
     FORMATS,
     Pixels,
     decode,
@@ -26,6 +25,7 @@ from seedbed.models.images import (
     message_part,
     printable,
 )
+from seedbed.errors import BadInput, SeedbedError, TooLarge
 
 RED, GREEN, WHITE = (255, 0, 0), (0, 255, 0), (255, 255, 255)
 
@@ -286,7 +286,7 @@ def test_decode_takes_bounded_memory() -> None:
     """The largest image of the default limit, in a process of its own."""
     program = (
         "import sys\n"
-        "from seedbed.models.images import decode\n"
+        "from vision_app.files.pixels import decode\n"
         "decode(sys.stdin.buffer.read())\n"
         # Not `ru_maxrss`, which a new process inherits from the one that started it.
         "print(open('/proc/self/status').read().split('VmHWM:')[1].split()[0])\n"

@@ -1,0 +1,195 @@
+"""Run a function on untrusted bytes in a process of its own, with limits of time and memory.
+
+    process = LimitedProcess("my_app.pdf:count_pages", max_seconds=30)
+    value, raw = process.call(data, name="report.pdf", page=3)     # count_pages(data, page=3)
+
+Parsers in C cannot be interrupted, and a file of 2 MB can take them minutes or gigabytes. So one
+child process serves all threads, one call after the other, within its limits (Windows has
+neither). It starts when needed, which takes 0.1 s and 25 MB, and ends after
+IDLE_SECONDS without calls. Results come back as JSON and plain bytes, never as pickles, which could
+run code here. `concurrent.futures` and `billiard` send pickles, and the former cannot stop a call.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import logging
+import os
+import signal
+import struct
+import subprocess
+import sys
+import threading
+import time
+import traceback
+from contextlib import suppress
+from importlib import import_module
+from typing import Any, BinaryIO
+
+from seedbed.errors import BadInput, TooLarge
+
+log = logging.getLogger(__name__)
+IDLE_SECONDS = 5.0
+_REQUEST = struct.Struct("<qqd")  # bytes of the data and of the arguments, which follow; seconds
+_REPLY = struct.Struct("<qq")  # bytes of JSON and of the raw result, which follow
+_START = (
+    "import sys; sys.path[:] = sys.argv[3:];"
+    "from seedbed.safety.limited_process import serve; serve(sys.argv[1], int(sys.argv[2]))"
+)
+_ERRORS = {error.__name__: error for error in (BadInput, TooLarge)}
+
+
+class LimitedProcess:
+    """The child process, started at a call and again after it ended; safe to use from many threads.
+
+    `function` is "module:name" of what the child imports and calls with the data and the keyword
+    arguments of `call`. It returns a pair: a value that JSON can represent, and bytes, which may be
+    empty. It may raise BadInput and TooLarge. `max_seconds` is for one call; `max_memory`, in
+    bytes, is enforced on Linux. `action` and `hint` are for the errors.
+    """
+
+    def __init__(
+        self,
+        function: str,
+        *,
+        action: str = "read",
+        hint: str = "",
+        max_seconds: float = 30.0,
+        max_memory: int = 1_000_000_000,
+    ) -> None:
+        self._function, self._action, self._hint = function, action, hint
+        self._max_seconds, self._max_memory = max_seconds, max_memory
+        self._process: subprocess.Popen[bytes] | None = None
+        self._owner = 0  # the process that started it
+        self._last = 0.0  # end of the last call
+        self._lock = threading.Lock()
+        atexit.register(self._stop)
+
+    def call(
+        self, data: bytes, *, name: str, max_seconds: float | None = None, **arguments: Any
+    ) -> tuple[Any, bytearray]:
+        """What the function returns for the data; `name` is that of the file, for errors.
+
+        Raises BadInput if the function takes too much time or memory or fails, and what it raises.
+        """
+        seconds = max_seconds or self._max_seconds
+        with self._lock:
+            process = self._start()
+            try:
+                text, raw = self._exchange(process, data, json.dumps(arguments).encode(), seconds)
+            except (OSError, EOFError):
+                process.kill()  # unless it has ended, which is the usual reason
+                problem = self._describe_end(process.wait(), seconds)
+                raise BadInput(f"{name} {problem}.", hint=self._hint) from None
+            except BaseException:  # Ctrl-C: the rest of the reply would be read as the next one
+                self._stop()
+                raise
+            self._last = time.monotonic()
+        reply = json.loads(text)
+        if "value" in reply:
+            return reply["value"], raw
+        if reply["error"] in _ERRORS:
+            raise _ERRORS[reply["error"]](reply["message"], hint=reply["hint"])
+        log.error("%s failed:\n%s", self._function, reply["message"])
+        raise BadInput(f"{name} is damaged and cannot be {self._action}.", hint=self._hint)
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        idle = time.monotonic() - self._last
+        alive = self._process is not None and self._process.poll() is None
+        # Not one that is about to end, nor that of another process, of which this one is a fork.
+        if self._process and alive and idle < IDLE_SECONDS / 2 and self._owner == os.getpid():
+            return self._process
+        self._stop()
+        self._owner = os.getpid()
+        command = [sys.executable, "-c", _START, self._function, str(self._max_memory), *sys.path]
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        )
+        return self._process
+
+    def _stop(self) -> None:
+        process, self._process = self._process, None
+        if process is not None and self._owner == os.getpid():
+            process.kill()
+            with suppress(OSError):  # of bytes that were not sent
+                process.communicate()
+
+    def _exchange(
+        self, process: subprocess.Popen[bytes], data: bytes, arguments: bytes, seconds: float
+    ) -> tuple[bytes, bytearray]:
+        """Send a call, receive its reply. Raises OSError or EOFError if the process ended."""
+        assert process.stdin and process.stdout
+        process.stdin.write(_REQUEST.pack(len(data), len(arguments), seconds))
+        process.stdin.write(arguments)
+        process.stdin.write(data)
+        process.stdin.flush()
+        sizes = _REPLY.unpack(_receive(process.stdout, _REPLY.size))
+        if not all(0 <= size <= self._max_memory for size in sizes):  # not written by `serve`
+            raise EOFError
+        return bytes(_receive(process.stdout, sizes[0])), _receive(process.stdout, sizes[1])
+
+    def _describe_end(self, status: int, seconds: float) -> str:
+        if status == -getattr(signal, "SIGALRM", 0):
+            return f"takes longer than {seconds:g} s to {self._action}"
+        return f"is damaged, or takes more than {self._max_memory / 1e6:,.0f} MB to {self._action}"
+
+
+def _receive(stream: Any, size: int) -> bytearray:
+    """Exactly `size` bytes. Raises EOFError if the stream ends before."""
+    data = bytearray(size)
+    if stream.readinto(data) < size:
+        raise EOFError
+    return data
+
+
+# ── in the child process ────────────────────────────────────────────────────────────────────
+
+
+def serve(function: str, max_memory: int) -> None:
+    """Answer calls from stdin on stdout, until stdin is closed or none comes."""
+    _limit_memory(max_memory)
+    source, target = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what the function prints is not part of a reply
+    with suppress(KeyboardInterrupt, BrokenPipeError):  # Ctrl-C reaches every process at once
+        _end_in(IDLE_SECONDS)
+        while header := source.read(_REQUEST.size):
+            size, arguments_size, seconds = _REQUEST.unpack(header)
+            _end_in(seconds)
+            arguments = json.loads(source.read(arguments_size))
+            _answer(function, source.read(size), arguments, target)
+            _end_in(IDLE_SECONDS)
+
+
+def _answer(function: str, data: bytes, arguments: dict[str, Any], target: BinaryIO) -> None:
+    reply: dict[str, Any]
+    raw = b""
+    try:
+        module, _, name = function.partition(":")
+        value, raw = getattr(import_module(module), name)(data, **arguments)
+        reply = {"value": value}
+    except tuple(_ERRORS.values()) as error:
+        reply = {"error": type(error).__name__, "message": error.message, "hint": error.hint}
+    except MemoryError:
+        os._exit(1)
+    except Exception:
+        reply = {"error": "", "message": traceback.format_exc()}
+    text = json.dumps(reply).encode()
+    target.write(_REPLY.pack(len(text), len(raw)))
+    target.write(text)
+    target.write(raw)
+    target.flush()
+
+
+def _end_in(seconds: float) -> None:
+    """Let the system end this process, whatever it is doing then, unless this is called again."""
+    if hasattr(signal, "setitimer"):
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+
+
+def _limit_memory(size: int) -> None:
+    with suppress(ImportError, ValueError, OSError):  # not on Windows, nor above a hard limit
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        resource.setrlimit(resource.RLIMIT_AS, (size, size))

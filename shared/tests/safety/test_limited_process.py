@@ -1,0 +1,151 @@
+"""What a function in the child process may do: take too long, fill the memory, crash, raise."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from seedbed.errors import BadInput, TooLarge
+from seedbed.safety.limited_process import LimitedProcess
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the limits are those of Linux")
+
+FUNCTIONS = """
+import os, sys
+from seedbed.errors import BadInput, TooLarge
+
+def reverse(data, **arguments):
+    print("not part of the reply")
+    os.write(1, b"neither is this")
+    return {"size": len(data), **arguments}, data[::-1]
+
+def count_forever(data):
+    if data:
+        return 0, b""
+    while True:
+        pass
+
+def allocate(data):
+    return len(bytes(int(data))), b""
+
+def crash(data):
+    os.abort()
+
+def refuse(data, error):
+    raise {"bad": BadInput, "large": TooLarge, "other": KeyError}[error]("No good.")
+
+def answer_without_protocol(data):
+    os.write(int(data), b"\\xff" * 64)   # the descriptor of the replies
+    return 0, b""
+"""
+MakeProcess = Callable[..., LimitedProcess]
+
+
+@pytest.fixture
+def process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MakeProcess:
+    """Makes a process for one of the functions above."""
+    (tmp_path / "functions.py").write_text(FUNCTIONS)
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def make(name: str, **options: object) -> LimitedProcess:
+        return LimitedProcess(f"functions:{name}", hint="Try less.", **options)
+
+    return make
+
+
+def test_call_returns_value_and_bytes(process: MakeProcess) -> None:
+    value, raw = process("reverse").call(b"abc", name="x", label="ä", numbers=[1, 2])
+    assert value == {"size": 3, "label": "ä", "numbers": [1, 2]}
+    assert raw == b"cba"
+
+
+def test_call_that_takes_too_long_is_stopped_and_the_next_one_answered(
+    process: MakeProcess,
+) -> None:
+    counter = process("count_forever", action="count", max_seconds=60)
+    assert counter.call(b"x", name="x")[0] == 0
+    message = r"^a\.txt takes longer than 0\.5 s to count\. Try less\.$"
+    with pytest.raises(BadInput, match=message):
+        counter.call(b"", name="a.txt", max_seconds=0.5)
+    assert counter.call(b"x", name="x")[0] == 0
+
+
+def test_call_that_takes_too_much_memory_is_stopped_and_the_next_one_answered(
+    process: MakeProcess,
+) -> None:
+    allocate = process("allocate", max_memory=300_000_000)
+    with pytest.raises(BadInput, match=r"^a\.txt is damaged, or takes more than 300 MB to read"):
+        allocate.call(b"400000000", name="a.txt")
+    assert allocate.call(b"1000", name="x")[0] == 1000
+
+
+def test_crash_and_broken_reply_are_errors_of_one_line(process: MakeProcess) -> None:
+    for name, data in (("crash", b""), ("answer_without_protocol", b"3")):
+        with pytest.raises(BadInput, match=r"^a\.txt is damaged, or takes more"):
+            process(name).call(data, name="a.txt")
+
+
+def test_error_of_the_function_is_raised_here(
+    process: MakeProcess, caplog: pytest.LogCaptureFixture
+) -> None:
+    refuse = process("refuse")
+    with pytest.raises(BadInput, match=r"^No good\.$"):
+        refuse.call(b"", name="x", error="bad")
+    with pytest.raises(TooLarge, match=r"^No good\.$"):
+        refuse.call(b"", name="x", error="large")
+    with pytest.raises(BadInput, match=r"^a\.txt is damaged and cannot be read\. Try less\.$"):
+        refuse.call(b"", name="a.txt", error="other")
+    assert "KeyError: 'No good.'" in caplog.text
+
+
+def test_process_that_was_killed_is_started_again(process: MakeProcess) -> None:
+    reverse = process("reverse")
+    reverse.call(b"", name="x")
+    assert reverse._process is not None
+    os.kill(reverse._process.pid, signal.SIGKILL)
+    reverse._process.wait()
+    assert reverse.call(b"ab", name="x")[1] == b"ba"
+
+
+@pytest.mark.slow
+def test_process_ends_by_itself_without_calls(process: MakeProcess) -> None:
+    reverse = process("reverse")
+    reverse.call(b"", name="x")
+    assert reverse._process is not None
+    assert reverse._process.wait(60) == -signal.SIGALRM
+    assert reverse.call(b"ab", name="x")[1] == b"ba"
+
+
+def test_fork_starts_a_process_of_its_own(process: MakeProcess) -> None:
+    reverse = process("reverse")
+    reverse.call(b"", name="x")
+    assert reverse._process is not None
+    parents, child = reverse._process.pid, os.fork()
+    if child == 0:
+        result = reverse.call(b"ab", name="x")[1] == b"ba" and reverse._process.pid != parents
+        reverse._stop()
+        os._exit(0 if result else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert reverse.call(b"cd", name="x")[1] == b"dc" and reverse._process.pid == parents
+
+
+def test_threads_get_the_results_of_their_own_calls(process: MakeProcess) -> None:
+    reverse = process("reverse")
+    results: dict[int, set[bytes]] = {n: set() for n in range(8)}
+
+    def work(n: int) -> None:
+        for _ in range(20):
+            results[n].add(bytes(reverse.call(b"x%d" % n, name="x")[1]))
+
+    threads = [threading.Thread(target=work, args=[n]) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert results == {n: {b"%dx" % n} for n in range(8)}
