@@ -300,7 +300,7 @@ class ModelTelemetry(BaseCallbackHandler):
 
 def _as_parts(messages: list[BaseMessage]) -> str:
     """Messages as JSON in the conventions' format, with personal data and secrets redacted."""
-    from seedbed.safety.guardrails import redact
+    from seedbed.safety.personal_data import redact
 
     roles = {"human": "user", "ai": "assistant"}
     return json.dumps(
