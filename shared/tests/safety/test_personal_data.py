@@ -108,7 +108,7 @@ def test_redact_finds_wrong_checksums_unless_strict(text, expected):
 
 
 def test_card_beside_a_passport_is_found_as_a_card():
-    text = redact("4111 1111 1111 1111 C01X00T47 is the passport")
+    text = redact("3782 822463 10005 C01X00T47 is the passport")
     assert text == "[CARD] [PASSPORT] is the passport"
 
 
