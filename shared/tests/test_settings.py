@@ -4,10 +4,9 @@ from pathlib import Path
 
 import pytest
 from pydantic import AliasChoices, Field, SecretStr, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from seedbed.errors import ConfigError
-from seedbed.settings import Settings, load, variable
+from seedbed.settings import ProjectSettings, Settings, load, variable
 
 
 @pytest.fixture(autouse=True)
@@ -42,8 +41,7 @@ def test_invalid_value_is_one_line_with_variable_and_value(monkeypatch):
 
 
 def test_load_reads_a_project_class(monkeypatch):
-    class Config(BaseSettings):
-        model_config = SettingsConfigDict(env_prefix="DEMO_")
+    class Config(ProjectSettings, env_prefix="DEMO_"):
         data_dir: Path = Field(Path("var"), description="Where data lives.")
         k: int = Field(4, ge=1, description="Passages.")
 
@@ -51,11 +49,12 @@ def test_load_reads_a_project_class(monkeypatch):
     with pytest.raises(ConfigError, match="DEMO_K='0'"):
         load(Config)
     assert load(Config, k=2).k == 2
+    monkeypatch.setenv("DEMO_K", "")
+    assert load(Config).k == 4
 
 
 def test_invalid_value_names_the_alias(monkeypatch):
-    class Config(BaseSettings):
-        model_config = SettingsConfigDict(env_prefix="DEMO_", populate_by_name=True)
+    class Config(ProjectSettings, env_prefix="DEMO_"):
         port: int = Field(1, validation_alias=AliasChoices("SEEDBED_PORT", "DEMO_PORT"))
 
     assert variable(Config, "port") == "SEEDBED_PORT"
@@ -67,8 +66,7 @@ def test_invalid_value_names_the_alias(monkeypatch):
 
 
 def test_invalid_list_is_one_line(monkeypatch):
-    class Config(BaseSettings):
-        model_config = SettingsConfigDict(env_prefix="DEMO_")
+    class Config(ProjectSettings, env_prefix="DEMO_"):
         names: list[str] = Field([])
 
     monkeypatch.setenv("DEMO_NAMES", "a,b")
@@ -77,8 +75,7 @@ def test_invalid_list_is_one_line(monkeypatch):
 
 
 def test_invalid_secret_is_not_printed(monkeypatch):
-    class Config(BaseSettings):
-        model_config = SettingsConfigDict(env_prefix="DEMO_")
+    class Config(ProjectSettings, env_prefix="DEMO_"):
         key: SecretStr = Field(SecretStr(""), min_length=20)
         user: str = ""
 

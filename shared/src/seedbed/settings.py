@@ -3,8 +3,9 @@
     settings = load(Settings)                    # the environment wins over .env
     settings = load(Settings, model="qwen3-8b")  # an argument wins over both
 
-A project defines a settings class of its own and loads it with the same function. The descriptions
-of the fields are the documentation: `make docs` writes them into `.env.example` and the READMEs.
+A project defines a subclass of `ProjectSettings` and loads it with the same function. The
+descriptions of the fields are the documentation: `make docs` writes them into `.env.example` and
+the READMEs.
 """
 
 from __future__ import annotations
@@ -103,6 +104,20 @@ class Settings(BaseSettings):
             "Also write prompts and answers to logs and traces, with personal data and secrets "
             "redacted. Meant for debugging."
         ),
+    )
+
+
+class ProjectSettings(BaseSettings):
+    """The base of a project's own settings; a variable that is set to nothing counts as unset.
+
+    >>> class Config(ProjectSettings, env_prefix="RAG_"):
+    ...     chunk_tokens: int = Field(256, description="Maximum length of a chunk.")
+    >>> variable(Config, "chunk_tokens")
+    'RAG_CHUNK_TOKENS'
+    """
+
+    model_config = SettingsConfigDict(
+        env_file=".env", env_ignore_empty=True, extra="ignore", populate_by_name=True
     )
 
 

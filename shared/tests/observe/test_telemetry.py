@@ -22,7 +22,6 @@ from seedbed.observe.telemetry import (
     model_call,
     retrieval,
     span,
-    tool_call,
 )
 from seedbed.observe.usage import UsageCallback
 
@@ -61,15 +60,13 @@ def test_failed_span_has_the_kind_but_not_the_message(spans):
     assert "secret words" not in ended.to_json()
 
 
-def test_retrieval_and_tool_spans_follow_the_conventions(spans):
-    with retrieval("docs", **{"gen_ai.request.top_k": 4}), tool_call("search"):
+def test_retrieval_span_follows_the_conventions(spans):
+    with retrieval("docs", **{"gen_ai.request.top_k": 4}):
         pass
-    tool, search = spans()
+    (search,) = spans()
     assert search.name == "retrieval docs"
     assert search.attributes["gen_ai.operation.name"] == "retrieval"
     assert search.attributes["gen_ai.data_source.id"] == "docs"
-    assert tool.name == "execute_tool search"
-    assert tool.attributes["gen_ai.tool.name"] == "search"
 
 
 def test_model_call_records_tokens_and_time(spans):

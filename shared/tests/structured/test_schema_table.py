@@ -206,8 +206,9 @@ class ScriptedPipeline:
         import openvino_genai
 
         ids = self.tokenizer.encode(text, add_special_tokens=False).input_ids.data[0].tolist()
-        config = generation_config(
-            Sampling(max_new_tokens=len(ids) + 8, json_schema=json.dumps(schema))
+        config = generation_config(Sampling(max_new_tokens=len(ids) + 8))
+        config.structured_output_config = openvino_genai.StructuredOutputConfig(
+            json_schema=json.dumps(schema)
         )
         config.eos_token_id = self.end
         prompt = openvino_genai.TokenizedInputs(token_tensor([self.end]), token_tensor([1]))

@@ -3,15 +3,12 @@
 from pathlib import Path
 
 from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from seedbed.settings import ProjectSettings
 
 
-class Config(BaseSettings):
+class Config(ProjectSettings, env_prefix="FINETUNE_"):
     """Where runs are kept and what bounds them. Each field is one environment variable."""
-
-    model_config = SettingsConfigDict(
-        env_prefix="FINETUNE_", env_file=".env", extra="ignore", populate_by_name=True
-    )
 
     data_dir: Path = Field(
         Path("var/finetune_lora"),

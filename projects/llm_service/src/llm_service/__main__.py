@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -94,14 +95,16 @@ def serve(
         else:
             early.end()
         from llm_service.web.app import create
+        from llm_service.web.connection import Connection
         from seedbed.server import service
 
         served = create(config, settings)
+        connection = partial(Connection, stall_seconds=config.stall_seconds)
 
     def say(port: int) -> None:
         typer.echo(f"API: http://{host}:{port}/v1  Status page: http://{host}:{port}", err=True)
 
-    service.serve(served, port=port, host=host, bound_to=say)
+    service.serve(served, port=port, host=host, protocol=connection, bound_to=say)
 
 
 @app.command()

@@ -4,13 +4,12 @@ from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from seedbed.settings import ProjectSettings
 
 
-class Config(BaseSettings):
+class Config(ProjectSettings, env_prefix="SERVICE_"):
     """How the service runs; which models it serves is in the TOML file of `models`."""
-
-    model_config = SettingsConfigDict(env_prefix="SERVICE_", env_file=".env", extra="ignore")
 
     models: Path | None = Field(
         None,

@@ -10,19 +10,12 @@ from pathlib import Path
 from typing import Literal
 
 from pydantic import AliasChoices, Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from seedbed.settings import ProjectSettings
 
 
-class Config(BaseSettings):
+class Config(ProjectSettings, env_prefix="AGENTS_"):
     """Data, models, tools and limits. A wrong value raises ConfigError with the variable's name."""
-
-    model_config = SettingsConfigDict(
-        env_prefix="AGENTS_",
-        env_file=".env",
-        env_ignore_empty=True,
-        extra="ignore",
-        populate_by_name=True,
-    )
 
     data_dir: Path = Field(
         Path("var/multi_agent"),

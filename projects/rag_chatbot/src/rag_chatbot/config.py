@@ -10,22 +10,15 @@ from pathlib import Path
 from typing import Literal
 
 from pydantic import AliasChoices, Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from seedbed.settings import ProjectSettings
 
 
-class Config(BaseSettings):
+class Config(ProjectSettings, env_prefix="RAG_"):
     """How documents are stored, cut, searched and answered from.
 
     Each field is one environment variable. A wrong value raises ConfigError with its name.
     """
-
-    model_config = SettingsConfigDict(
-        env_prefix="RAG_",
-        env_file=".env",
-        env_ignore_empty=True,
-        extra="ignore",
-        populate_by_name=True,
-    )
 
     data_dir: Path = Field(
         Path("var/rag_chatbot"),

@@ -9,19 +9,12 @@ The descriptions below are also the table in the README and the comments in `.en
 from pathlib import Path
 
 from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from seedbed.settings import ProjectSettings
 
 
-class Config(BaseSettings):
+class Config(ProjectSettings, env_prefix="RESEARCH_"):
     """Storage, data and limits. A wrong value raises ConfigError with the variable's name."""
-
-    model_config = SettingsConfigDict(
-        env_prefix="RESEARCH_",
-        env_file=".env",
-        env_ignore_empty=True,
-        extra="ignore",
-        populate_by_name=True,
-    )
 
     data_dir: Path = Field(
         Path("var/research_repro"),

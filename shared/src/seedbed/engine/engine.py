@@ -145,16 +145,9 @@ class Engine:
         """Number of tokens of a text."""
         return len(self.encode(text))
 
-    def apply_chat_template(
-        self, messages: Sequence[dict[str, Any]], tools: Sequence[dict[str, Any]] | None = None
-    ) -> str:
+    def apply_chat_template(self, messages: Sequence[dict[str, Any]]) -> str:
         """The prompt for messages (`{"role", "content"}`), by the model's own chat template."""
-        arguments = {"tools": list(tools)} if tools else {}
-        return str(
-            self._tokenizer.apply_chat_template(
-                list(messages), add_generation_prompt=True, **arguments
-            )
-        )
+        return str(self._tokenizer.apply_chat_template(list(messages), add_generation_prompt=True))
 
     def stats(self) -> dict[str, int]:
         """Requests `running` and `waiting` now; `finished`, `failed`, generated `tokens` and

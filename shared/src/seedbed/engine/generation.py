@@ -27,9 +27,6 @@ from seedbed.errors import BadInput, DeadlineExceeded, SeedbedError
 class Sampling:
     """How tokens are chosen, and when generation ends. Raises BadInput for values out of range.
 
-    At most one of `json_schema`, `regex` and `grammar` may be set. They are passed to XGrammar
-    unchanged; `seedbed.structured.constrain` makes grammars that guarantee a schema.
-
     >>> Sampling(max_new_tokens=20, temperature=0.7, stop=("\\n",)).top_p
     1.0
     """
@@ -46,12 +43,9 @@ class Sampling:
     """Seed of the random numbers, for repeatable answers; None draws one."""
     stop: tuple[str, ...] = ()
     """Strings that end the answer; they are not part of it."""
-    json_schema: str | None = None
-    """JSON schema (as JSON text) that XGrammar follows as far as it supports the keywords."""
-    regex: str | None = None
-    """Regular expression that the whole answer matches."""
     grammar: str | None = None
-    """Grammar in XGrammar's EBNF that the whole answer follows."""
+    """Grammar in XGrammar's EBNF that the whole answer follows; `seedbed.structured.constrain`
+    makes grammars that guarantee a JSON schema."""
     repetition_penalty: float = 1.0
     """Above 1, lowers the scores of tokens in the prompt and in the answer so far; 1 means off."""
     frequency_penalty: float = 0.0
@@ -83,11 +77,6 @@ class Sampling:
         for name, in_range, rule in limits:
             if not in_range:
                 raise BadInput(f"{name}={getattr(self, name)!r} must be {rule}.")
-        if sum(x is not None for x in (self.json_schema, self.regex, self.grammar)) > 1:
-            raise BadInput(
-                "Only one of json_schema, regex and grammar can constrain an answer.",
-                hint="Leave the others unset.",
-            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,20 +266,6 @@ class Generation:
         """
         with self._request.changed:
             self._request.changed.wait_for(lambda: self._request.outcome, timeout)
-        return self._completion()
-
-    async def aresult(self) -> Completion:
-        """Await the completion; cancelling the task cancels the generation."""
-        try:
-            async with _change_event(self._request) as changed:
-                while self._request.outcome is None:
-                    changed.clear()
-                    await changed.wait()
-        finally:
-            self.cancel()
-        return self._completion()
-
-    def _completion(self) -> Completion:
         self._raise_error()
         if not isinstance(self._request.outcome, Completion):
             raise DeadlineExceeded("The answer is not complete yet.", hint="Allow more time.")

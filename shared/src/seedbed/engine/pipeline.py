@@ -79,11 +79,8 @@ def generation_config(sampling: Sampling) -> Any:
             config.top_k = sampling.top_k
         # OpenVINO's own default is a fixed seed, which would repeat every answer.
         config.rng_seed = random.getrandbits(31) if sampling.seed is None else sampling.seed
-    constraint = {
-        name: value
-        for name in ("json_schema", "regex", "grammar")
-        if (value := getattr(sampling, name)) is not None
-    }
-    if constraint:
-        config.structured_output_config = openvino_genai.StructuredOutputConfig(**constraint)
+    if sampling.grammar is not None:
+        config.structured_output_config = openvino_genai.StructuredOutputConfig(
+            grammar=sampling.grammar
+        )
     return config

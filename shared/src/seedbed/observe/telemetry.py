@@ -79,14 +79,6 @@ def retrieval(collection: str, **attributes: Any) -> Iterator[Span]:
         yield current
 
 
-@contextmanager
-def tool_call(name: str, **attributes: Any) -> Iterator[Span]:
-    """The span of one run of the tool `name`, called by a model or a client."""
-    standard = {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": name}
-    with span(f"execute_tool {name}", **standard, **attributes) as current:
-        yield current
-
-
 def error_kind(error: BaseException) -> str:
     """A short name for an error, as a metric's label and as `error.type`.
 
@@ -318,7 +310,7 @@ class ModelTelemetry(BaseCallbackHandler):
 
 def _as_parts(messages: list[BaseMessage]) -> str:
     """Messages as JSON in the conventions' format, with personal data and secrets redacted."""
-    from seedbed.safety.guardrails import redact
+    from seedbed.safety.personal_data import redact
 
     roles = {"human": "user", "ai": "assistant"}
     return json.dumps(

@@ -1,1 +1,1 @@
-"""Checks on text, and strangers' input within limits of time and memory."""
+"""Checks on text: secrets, personal data, prompt injection."""

@@ -4,13 +4,15 @@
     raise WeightsError(f"Cannot download: {reason(error)}")      # another library's message
 
 Patterns only, with bounded repeats: the time is linear in the length of the text. Personal data is
-left to `guardrails`.
+left to `personal_data`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+
+from seedbed.safety.finding import Finding, replace_findings, without_overlaps
 
 
 def _is_assigned_secret(text: str) -> bool:
@@ -23,7 +25,7 @@ def _always(_: str) -> bool:
     return True
 
 
-SECRETS: tuple[tuple[str, Callable[[str], bool]], ...] = (
+_SECRETS: tuple[tuple[str, Callable[[str], bool]], ...] = (
     (
         r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----[\w+/=\s]{0,20000}(?:-----END[A-Z ]{0,40}-----)?",
         _always,
@@ -44,7 +46,15 @@ SECRETS: tuple[tuple[str, Callable[[str], bool]], ...] = (
         _is_assigned_secret,
     ),
 )
-_COMPILED = tuple((re.compile(pattern), is_secret) for pattern, is_secret in SECRETS)
+_COMPILED = tuple((re.compile(pattern), is_secret) for pattern, is_secret in _SECRETS)
+
+
+def find_secrets(text: str) -> Iterator[Finding]:
+    """Keys, tokens and passwords; some may overlap."""
+    for pattern, is_secret in _COMPILED:
+        for match in pattern.finditer(text):
+            if is_secret(match.group()):
+                yield Finding("secret", "looks like secret", *match.span())
 
 
 def redact_secrets(text: str) -> str:
@@ -53,19 +63,7 @@ def redact_secrets(text: str) -> str:
     >>> redact_secrets("bob@example.com: Bearer abc.DEF-123456789")
     'bob@example.com: [SECRET]'
     """
-    spans = [
-        match.span()
-        for pattern, is_secret in _COMPILED
-        for match in pattern.finditer(text)
-        if is_secret(match.group())
-    ]
-    parts, position = [], 0
-    # Of matches that overlap, the one that starts first wins, then the longest.
-    for start, end in sorted(spans, key=lambda span: (span[0], -span[1])):
-        if start >= position:
-            parts += [text[position:start], "[SECRET]"]
-            position = end
-    return "".join(parts) + text[position:]
+    return replace_findings(text, without_overlaps(find_secrets(text)))
 
 
 def reason(error: BaseException) -> str:

@@ -40,7 +40,8 @@ OPEN_PATHS = ("/healthz", "/readyz")
 _ENDLESS = "/heartbeat/"  # Gradio's stream, open as long as the page: a drain must not wait for it
 _LOCAL_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-_MIN_BODY_RATE = 16_000  # bytes per second, on average
+_BODY_SECONDS = 10.0  # that any body may take to arrive
+_MIN_BODY_RATE = 16_000  # bytes per second, on average, above that
 _VALID_ID = re.compile(r"[A-Za-z0-9._-]{1,100}")
 
 
@@ -271,16 +272,15 @@ class BodyTimeout(errors.BadInput):
 class BodyLimit:
     """Limits the size of a request body, counted as it arrives, and the time it may take.
 
-    `limit` is in bytes. The time is `seconds`, plus one second per 16 kB received.
+    `limit` is in bytes. The time is ten seconds, plus one second per 16 kB received.
 
     FastAPI's own `max_body_size` (0.165) answers a `content-length` over the limit in plain text
     from outside all other middleware: without the envelope, the request id, a log line or metrics.
     """
 
-    def __init__(self, app: ASGIApp, limit: int, seconds: float = 10.0) -> None:
+    def __init__(self, app: ASGIApp, limit: int) -> None:
         self.app = app
         self.limit = limit
-        self.seconds = seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -303,7 +303,7 @@ class BodyLimit:
                 raise refusal
             if complete:  # the app waits for the client's disconnect, for as long as it likes
                 return await receive()
-            deadline = start + self.seconds + received / _MIN_BODY_RATE
+            deadline = start + _BODY_SECONDS + received / _MIN_BODY_RATE
             try:
                 async with asyncio.timeout(deadline - time.monotonic()):
                     message = await receive()

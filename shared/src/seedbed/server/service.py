@@ -8,8 +8,9 @@
 
     serve(app, port=8000)
 
-Routes are up to the project. The checks around every request are in `middleware`, the limits on
-slow connections in `connection`.
+Routes are up to the project. The checks around every request are in `middleware`. A client that
+sends the head of its request slowly, or does not read the answer, keeps its connection: limits on
+that are left to a reverse proxy, or to the `protocol` passed to `serve`.
 """
 
 from __future__ import annotations
@@ -20,7 +21,6 @@ import socket
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
-from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import uvicorn
@@ -34,7 +34,6 @@ from starlette.exceptions import HTTPException
 
 from seedbed import errors
 from seedbed.observe import startup
-from seedbed.server.connection import STALL_SECONDS, Connection
 from seedbed.server.keys import Keys, KeySource
 from seedbed.server.middleware import (
     OPEN_PATHS,
@@ -125,7 +124,6 @@ def create_app(
     keys: KeySource | None = None,
     max_body_mb: float = 50,
     max_requests: int = 256,
-    stall_seconds: float = STALL_SECONDS,
     lifespan: Callable[[FastAPI], AbstractAsyncContextManager[Any]] | None = None,
     on_shutdown: Callable[[], None] | None = None,
 ) -> FastAPI:
@@ -137,8 +135,6 @@ def create_app(
     - `keys` replaces the keys of SEEDBED_API_KEYS, e.g. by keys in a database.
     - `max_body_mb` is the maximum size of a request body in MiB; larger ones are answered with 413.
     - `max_requests` is the maximum of concurrent requests; those above it are answered with 429.
-    - `stall_seconds` is the time after which a client that reads nothing of its answer is
-      disconnected.
     - `lifespan` is an async context manager around all requests, for what starts and stops with the
       app, such as a worker. It is entered before the first request is accepted, and left when the
       last one has ended or `serve`'s grace period is over.
@@ -171,7 +167,6 @@ def create_app(
     app = FastAPI(title=title, version=version, lifespan=life, docs_url=None, redoc_url=None)
     app.state.drain = drain
     app.state.max_body = int(max_body_mb * 2**20)
-    app.state.stall_seconds = stall_seconds
     app.state.settings = settings
     app.state.access = Access(
         Keys.parse(settings.api_keys.get_secret_value()) if keys is None else keys
@@ -311,12 +306,14 @@ def serve(
     host: str = "127.0.0.1",
     *,
     grace: float = 30,
+    protocol: Any = "auto",
     bound_to: Callable[[int], None] = lambda _: None,
 ) -> None:
     """Serve an app until SIGTERM or Ctrl-C.
 
     - `port` 0 selects a free port.
     - `grace` is the time in seconds that running requests have to end after the signal.
+    - `protocol` makes the `asyncio.Protocol` of a connection, as uvicorn's setting `http`.
     - `bound_to` is called with the port as soon as it is open.
 
     Raises ConfigError if `host` is not a loopback address and there are no API keys (SEEDBED_OPEN=1
@@ -333,14 +330,13 @@ def serve(
     # 2. Open the port here, as uvicorn would only log a failure and exit.
     bound = bind(host, port)
     _raise_file_limit()
-    connection: Any = partial(Connection, stall_seconds=app.state.stall_seconds)
     config = uvicorn.Config(
         app,
         log_config=None,
         access_log=False,
         timeout_graceful_shutdown=1,
         server_header=False,
-        http=connection,
+        http=protocol,
     )
     bound_to(bound.getsockname()[1])
     # 3. Serve; `_Server` drains the requests.

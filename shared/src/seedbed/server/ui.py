@@ -114,13 +114,11 @@ def mount(
     path: str = "/",
     *,
     extra_css: str = "",
-    head: str = "",
-    concurrency: int = 8,
 ) -> FastAPI:
     """Serve a Gradio page from the app at `path`, and return the app.
 
-    - `extra_css` and `head` are added to the page's styles and to its HTML `<head>`.
-    - `concurrency` is the number of the page's functions that run at a time; 64 more may wait.
+    `extra_css` is added to the page's styles. Eight of the page's functions run at a time; 64 more
+    may wait.
 
     Call it after adding the app's own routes: later ones at the same path are never reached.
     Unknown addresses under /v1 remain 404 in the app's error format. Uploads have the size limit of
@@ -132,14 +130,13 @@ def mount(
     import gradio as gr
 
     # 1. Let Gradio add the page to the app, with everything off that reaches outside.
-    blocks.queue(default_concurrency_limit=concurrency, max_size=64)
+    blocks.queue(default_concurrency_limit=8, max_size=64)
     gr.mount_gradio_app(
         app,
         blocks,
         path,
         theme=theme(),
         css=css() + extra_css,
-        head=head,
         footer_links=[],
         run_history=False,
         show_error=False,

@@ -4,9 +4,9 @@
     sampling = Sampling(grammar=constraint.grammar.ebnf())
     text = constraint.finish(engine.submit(prompt, sampling).result().text)
 
-OpenVINO accepts a JSON schema too (`Sampling.json_schema`), but its compiler silently ignores
-keywords (see the package), and a reply that reaches the token limit is not valid JSON. Here a
-schema is either guaranteed or refused. How a chat model resumes a reply that left the grammar is in
+OpenVINO accepts a JSON schema too, but its compiler silently ignores keywords (see the package),
+and a reply that reaches the token limit is not valid JSON. Here a schema is either guaranteed or
+refused. How a chat model resumes a reply that left the grammar is in
 `seedbed.models.chat.answer_in_progress`.
 """
 

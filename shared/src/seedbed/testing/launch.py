@@ -220,14 +220,13 @@ def launch_ray() -> Iterator[Any]:
 
 
 @contextmanager
-def serve_app(app: Any, port: int = 0) -> Iterator[str]:
+def serve_app(app: Any) -> Iterator[str]:
     """Serve an ASGI application from a thread of this process; yields its base URL.
 
         with serve_app(create_app(...)) as url:
             httpx.get(f"{url}/healthz")
 
-    It listens on 127.0.0.1, by default on a free port. Raises RuntimeError if the application's
-    startup fails.
+    It listens on a free port of 127.0.0.1. Raises RuntimeError if the application's startup fails.
     """
     import uvicorn
 
@@ -248,7 +247,7 @@ def serve_app(app: Any, port: int = 0) -> Iterator[str]:
 
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind(("127.0.0.1", port))
+    listener.bind(("127.0.0.1", 0))
     server = Server(uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=1))
     thread = threading.Thread(target=run, name="serve_app", daemon=True)
     thread.start()
@@ -272,7 +271,6 @@ def run_server(
     timeout: float = 60.0,
     *,
     env: dict[str, str] | None = None,
-    cwd: str | Path | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Start the command `argv`, wait until it responds to `path` with 200; stop it with SIGTERM.
 
@@ -287,7 +285,7 @@ def run_server(
 
     with tempfile.TemporaryFile() as output:
         process = subprocess.Popen(
-            list(argv), stdout=output, stderr=output, cwd=cwd, env={**os.environ, **(env or {})}
+            list(argv), stdout=output, stderr=output, env={**os.environ, **(env or {})}
         )
         try:
             _wait_until_up(process, f"http://127.0.0.1:{port}{path}", timeout, output)

@@ -13,7 +13,7 @@ from datetime import date
 from decimal import Decimal
 
 from agentic_workflow.decide.letter import LOCALES, Case, templates
-from seedbed.safety.guardrails import find_pii
+from seedbed.safety.personal_data import find_pii
 
 _CITATION = re.compile(r"\[([^\[\]]*§\s*\d+)\]")
 _BLANK = re.compile(r"\[[^\]]*\]|\{[^}]*\}|<[^>]*>|_{3,}|X{3,}")

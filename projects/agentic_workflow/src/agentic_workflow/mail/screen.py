@@ -2,7 +2,7 @@
 
     screen(mail).injection     # "" or the reason, such as "asks to ignore the instructions"
 
-Patterns in four languages (phrases.toml), on top of `seedbed.safety.guardrails`.
+Patterns in four languages (phrases.toml), on top of `seedbed.safety.injection`.
 They reduce risk: what the desk may do is up to the policy, which no mail can change.
 """
 
@@ -10,7 +10,7 @@ import re
 
 from agentic_workflow.mail.phrases import PHRASES, pattern
 from agentic_workflow.store.case import Mail, Screening
-from seedbed.safety.guardrails import screen_injection
+from seedbed.safety.injection import screen_injection
 
 _SPAM_SCORE = 3
 

@@ -41,7 +41,7 @@ def describe(examples: Sequence[Example]) -> dict[str, Any]:
 
 def personal_data(examples: Sequence[Example]) -> dict[str, dict[str, int]]:
     """Kind → how often it was found, and in how many rows."""
-    from seedbed.safety.guardrails import find_pii
+    from seedbed.safety.personal_data import find_pii
 
     found: Counter[str] = Counter()
     rows: Counter[str] = Counter()

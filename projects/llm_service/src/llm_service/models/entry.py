@@ -24,6 +24,8 @@ from seedbed.models.chat.open_engine import folder_to_convert
 from seedbed.models.remote.prices import Price, price
 from seedbed.models.weights import catalog
 
+# Kinds that are found by their own characters. What a label names, such as a passport number, may
+# be far behind the label, and a stream would have to be held back that long.
 PiiKind = Literal["email", "phone", "iban", "card", "ip", "secret"]
 _NAME = r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}"
 _LOCAL_TIMEOUT = 600.0

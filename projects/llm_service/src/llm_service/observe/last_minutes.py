@@ -120,7 +120,7 @@ class Recent:
 
     def error(self, request_id: str, model: str, type_: str, message: str) -> None:
         """Keep an error for the page, its message redacted and cut."""
-        from seedbed.safety.guardrails import redact
+        from seedbed.safety.personal_data import redact
         from seedbed.safety.secrets import redact_secrets
 
         self._current().errors += 1

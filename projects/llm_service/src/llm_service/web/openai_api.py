@@ -57,7 +57,6 @@ def create_app(gateway: Gateway, keys: KeyStore) -> FastAPI:
         keys=keys,
         max_body_mb=gateway.config.max_body_mb,
         max_requests=gateway.config.max_requests,
-        stall_seconds=gateway.config.stall_seconds,
         lifespan=life,
     )
     app.state.keys = keys

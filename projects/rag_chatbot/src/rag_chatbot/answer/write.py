@@ -23,7 +23,7 @@ from rag_chatbot.read.language import context, overlap, stream_sentences, terms
 from seedbed.models.embeddings.load import Vectors, embed_texts
 from seedbed.models.prompts import load_prompt, quote
 from seedbed.models.weights import catalog
-from seedbed.safety.guardrails import screen_injection
+from seedbed.safety.injection import screen_injection
 
 if TYPE_CHECKING:
     from rag_chatbot.search.retrieve import Hit

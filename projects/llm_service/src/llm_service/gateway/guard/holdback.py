@@ -1,8 +1,9 @@
 """How much of a text that is still arriving can already be screened and passed on.
 
 A `Holdback` takes a text piece by piece and gives it back in segments that no finding of
-`seedbed.safety.guardrails` crosses, whatever comes later: screening segment by segment finds what
-screening the whole text would. It knows where findings can and cannot continue, not what they are.
+`seedbed.safety.personal_data` crosses, whatever comes later: screening segment by segment finds
+what screening the whole text would. It knows where findings can and cannot continue, not what they
+are.
 
 Segments end behind white space or punctuation that no pattern there can run across. What can run
 across a space: numbers in groups, account numbers, `password = …`, `Bearer …`, private keys, and
@@ -13,6 +14,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+
+from llm_service.gateway.guard.terms import terms_pattern
 
 CONTEXT = 16  # what patterns look at before their first character: "version " is the longest
 
@@ -34,15 +37,6 @@ _BODY_LIMIT = 20_000
 _BODY = re.compile(rf"[\w+/=\s]{{0,{_BODY_LIMIT}}}")
 _FOOT = re.compile(r"-----END[A-Z ]{0,40}-----")
 _FOOT_OPEN = re.compile(r"-{1,5}|-----(?:E|EN|END[A-Z ]{0,40}-{0,4})")
-
-
-def terms_pattern(terms: Iterable[str]) -> re.Pattern[str]:
-    """The terms as whole words in any case, as `guardrails.check_blocked` matches them."""
-    cleaned = sorted({term.strip() for term in terms if term.strip()}, key=len, reverse=True)
-    if not cleaned:
-        return re.compile(r"(?!)")  # matches nothing
-    words = "|".join(r"\s{1,4}".join(map(re.escape, term.split())) for term in cleaned)
-    return re.compile(rf"(?<!\w)(?:{words})(?!\w)", re.IGNORECASE)
 
 
 def _beginnings(terms: Iterable[str]) -> tuple[re.Pattern[str] | None, int]:

@@ -6,12 +6,13 @@ It knows the shape of OpenAI's bodies; which texts are changed, and why, is the 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
 from llm_service.gateway.guard.holdback import CONTEXT, Holdback
-from seedbed.safety.guardrails import Finding, find_pii
+from seedbed.safety.finding import Finding
+from seedbed.safety.personal_data import find_pii
 
 Change = Callable[[str], str]
 
@@ -47,15 +48,6 @@ def windows(text: str) -> Iterator[str]:
     for start in range(0, max(1, len(text)), _PIECE):
         begin = max(0, text.rfind(" ", max(0, start - 100), start))
         yield text[(begin or start) if start else 0 : start + _PIECE + 1000]
-
-
-def replaced(text: str, found: Sequence[Finding], start: int = 0) -> str:
-    """`text[start:]` with each finding replaced by its kind, such as `[EMAIL]`."""
-    parts, position = [], start
-    for finding in found:
-        parts += [text[position : finding.start], f"[{finding.kind.upper()}]"]
-        position = finding.end
-    return "".join(parts) + text[position:]
 
 
 TEXTS = ("messages", "prompt", "input", "suffix")

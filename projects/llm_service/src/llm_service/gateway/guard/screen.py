@@ -1,6 +1,6 @@
 """Guardrails around one request: what goes in, and the answer while it streams.
 
-The rules are the table's, the findings are `seedbed.safety.guardrails`'; this decides where they
+The rules are the table's, the findings are `seedbed.safety`'s; this decides where they
 are looked for and what follows. Personal data is looked for in every message; injection and blocked
 terms in what users and tools wrote, as the system prompt is the operator's own.
 
@@ -22,14 +22,16 @@ from llm_service.gateway.guard.redaction import (
     changed_field,
     everything,
     find_all,
-    replaced,
     windows,
     written,
 )
 from llm_service.gateway.guard.stream import screened
+from llm_service.gateway.guard.terms import read_terms
 from llm_service.request import Ask, Event, Facts
 from seedbed.errors import BadInput
-from seedbed.safety.guardrails import Finding, find_pii, read_terms, screen_injection
+from seedbed.safety.finding import Finding, replace_findings
+from seedbed.safety.injection import screen_injection
+from seedbed.safety.personal_data import find_pii
 
 # Every pattern of `find_pii` needs one of these; most words have none, and this is 20 times faster.
 _SUSPECT = re.compile(r"[\d@:]|-----|\S{12}")
@@ -93,7 +95,7 @@ class Screen:
                     hint="Remove them: this service does not accept them.",
                 )
             counted += len(found)
-            return replaced(text, found)
+            return replace_findings(text, found)
 
         changed = {name: changed_field(name, body[name], change) for name in TEXTS if name in body}
         if not counted:
@@ -180,4 +182,4 @@ class Screen:
             blocked = "terms_out"
         if blocked:
             found = [f for f in found if f.end <= stop]
-        return replaced(text[:stop], found, start), len(found), blocked
+        return replace_findings(text[:stop], found, start), len(found), blocked

@@ -1,10 +1,10 @@
 """Limits on how long a slow or silent client may occupy one HTTP connection.
 
-    uvicorn.Config(app, http=functools.partial(Connection, stall_seconds=10))
+    service.serve(app, port=8004, protocol=functools.partial(Connection, stall_seconds=10))
 
 Uvicorn itself waits without limit for a request's head, accepts a head of any size, and keeps an
 answer in memory that its client does not read (`Config` has no setting for any of these). The size
-and time of a request's body are limited by `middleware.BodyLimit`.
+and time of a request's body are limited by `seedbed.server.middleware.BodyLimit`.
 """
 
 from __future__ import annotations

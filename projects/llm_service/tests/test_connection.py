@@ -8,7 +8,7 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
-from seedbed.server.connection import MAX_HEAD, Connection
+from llm_service.web.connection import MAX_HEAD, Connection
 
 pytestmark = pytest.mark.timeout(60)
 HEAD = b"GET / HTTP/1.1\r\nhost: localhost\r\n"
