@@ -6,11 +6,13 @@ Most tests need no model: a random walk through the grammar produces any text th
 import json
 import random
 import re
+from typing import Annotated, Literal
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
+from pydantic import BaseModel, Field, TypeAdapter
 
 from seedbed.errors import BadInput
 from seedbed.models.chat.load import load_chat_model
@@ -51,7 +53,6 @@ number_schemas = union(
         maximum=limits,
         exclusiveMinimum=limits,
         exclusiveMaximum=limits,
-        multipleOf=st.sampled_from([1, 2, 0.5, 7]),
     ),
 )
 leaf_schemas = st.one_of(
@@ -143,6 +144,10 @@ REFUSED = {
         {"type": "array", "uniqueItems": True, "minItems": 3},
         "uniqueItems",
     ),
+    "unique items with positions": (
+        {"type": "array", "prefixItems": [{}], "uniqueItems": True},
+        "'uniqueItems' together with 'prefixItems'",
+    ),
     "empty range": ({"type": "integer", "minimum": 5, "maximum": 4}, "between its bounds"),
     "empty length": ({"type": "string", "minLength": 5, "maxLength": 4}, "minLength"),
     "endless reference": ({"$ref": "#/$defs/n", "$defs": {"n": {"$ref": "#/$defs/n"}}}, "itself"),
@@ -154,36 +159,40 @@ REFUSED = {
         {"oneOf": [{"type": "string", "pattern": p} for p in ("^a.c$", "^ab.$")]},
         "'oneOf'",
     ),
-    "oneOf with common multiples": (
-        {"oneOf": [{"type": "integer", "minimum": n, "multipleOf": n} for n in (2, 3)]},
-        "'oneOf'",
-    ),
-    "oneOf with overlapping required properties": (
+    "oneOf with a common tag": (
         {
             "oneOf": [
-                {"type": "object", "properties": {"x": {"$ref": f"#/$defs/{d}"}}, "required": ["x"]}
-                for d in ("even", "triple")
-            ],
-            "$defs": {
-                "even": {"type": "integer", "multipleOf": 2},
-                "triple": {"type": "integer", "multipleOf": 3},
-            },
+                {"properties": {"kind": {"enum": kinds}}, "required": ["kind"]}
+                for kinds in (["cat", "dog"], ["dog", "cow"])
+            ]
         },
         "'oneOf'",
     ),
+    "multipleOf": ({"type": "integer", "multipleOf": 5}, "'multipleOf'"),
+    "propertyNames": ({"type": "object", "propertyNames": {"enum": ["a"]}}, "'propertyNames'"),
+    "unevaluatedProperties": (
+        {"type": "object", "unevaluatedProperties": False},
+        "'unevaluatedProperties'",
+    ),
+    "number of declared properties": (
+        {"type": "object", "properties": {"a": {}, "b": {}}, "minProperties": 1},
+        "'minProperties'",
+    ),
+    "number of forbidden properties": (
+        {"type": "object", "additionalProperties": False, "minProperties": 1},
+        "'minProperties'",
+    ),
+    "decimal limit": ({"type": "number", "minimum": 0.5}, "'minimum'"),
+    "two anyOf": (
+        {"allOf": [{"anyOf": [{"minimum": n}, {"maximum": -n}]} for n in (1, 2)]},
+        "'anyOf'",
+    ),
+    "long enum": ({"enum": [f"value {n}" for n in range(501)]}, "'enum'"),
     "too many items": (
         {"type": "array", "items": {"type": "string"}, "minItems": 10**9},
         "cannot be guaranteed",
     ),
     "too many characters": ({"type": "string", "minLength": 10**12}, "cannot be guaranteed"),
-    "too many values": (
-        {"enum": [f"value {n}" for n in range(50_000)]},
-        "cannot be guaranteed",
-    ),
-    "too many oneOf branches": (
-        {"oneOf": [{"const": n} for n in range(1000)]},
-        "cannot be guaranteed",
-    ),
 }
 
 
@@ -193,20 +202,20 @@ def test_constrain_refuses_schema_with_reason(schema, reason):
         constrain(schema)
 
 
-def test_constrain_accepts_one_of_with_discriminator_behind_refs():
-    def tagged(kind):
-        return {
-            "type": "object",
-            "properties": {"kind": {"$ref": f"#/$defs/{kind}"}},
-            "required": ["kind"],
-        }
+def test_constrain_accepts_the_tagged_union_of_pydantic():
+    class Cat(BaseModel):
+        kind: Literal["cat"]
+        lives: int = Field(ge=0, le=9)
 
-    schema = {
-        "oneOf": [tagged("cat"), tagged("dog")],
-        "$defs": {"cat": {"const": "cat"}, "dog": {"enum": ["dog", "puppy"]}},
-    }
+    class Dog(BaseModel):
+        kind: Literal["dog", "puppy"]
+
+    pets = TypeAdapter(list[Annotated[Cat | Dog, Field(discriminator="kind")]])
+    schema = pets.json_schema()
+    assert "oneOf" in schema["items"]
     grammar = constrain(schema).grammar
-    assert grammar.matches('{"kind": "cat"}') and grammar.matches('{"kind": "puppy"}')
+    assert grammar.matches('[{"kind": "cat", "lives": 7}, {"kind": "puppy"}]')
+    assert not grammar.matches('[{"kind": "dog", "lives": 7}]')
 
 
 def test_constrain_recursive_schema_is_finite():
@@ -221,13 +230,28 @@ def test_finish_removes_repeated_members_of_unique_array():
     assert json.loads(constrain(schema).finish("[1, 2, 1")) == [1, 2]
 
 
-@pytest.mark.parametrize("bounds", [(0, 0), (3, 57), (-120, -7), (99, 1001), (None, 3), (5, None)])
+@pytest.mark.parametrize("bounds", [(0, 0), (3, 57), (-120, -7), (99, 1001), (-30, 3), (5, 10**15)])
 def test_integer_range_matches_exactly_the_integers_in_range(bounds):
     low, high = bounds
     grammar = Grammar(integer_range(low, high))
     for number in range(-150, 1100):
-        inside = (low is None or number >= low) and (high is None or number <= high)
-        assert grammar.matches(str(number)) == inside
+        assert grammar.matches(str(number)) == (low <= number <= high)
+
+
+@pytest.mark.parametrize("low", ["minimum", "exclusiveMinimum"])
+@pytest.mark.parametrize("high", ["maximum", "exclusiveMaximum"])
+@pytest.mark.parametrize("bounds", [(0, 1), (-3, 2), (-11, -9), (9, 21), (4, 4)])
+def test_decimal_range_matches_exactly_the_numbers_in_range(low, high, bounds):
+    schema = {"type": "number", low: bounds[0], high: bounds[1]}
+    if bounds == (4, 4) and (low, high) != ("minimum", "maximum"):
+        with pytest.raises(BadInput, match="no number is between its bounds"):
+            constrain(schema)
+        return
+    grammar, validator = constrain(schema).grammar, Draft202012Validator(schema)
+    for hundredths in range(-1200, 2200):
+        number = hundredths / 100
+        text = f"{number:g}"
+        assert grammar.matches(text) == validator.is_valid(number), text
 
 
 @pytest.mark.parametrize("source", [*FORMATS.values(), r"^\S+@\w+$", r'^(foo|bar)*"$', "^[^\"']+$"])
@@ -245,12 +269,11 @@ def test_matcher_stops_at_max_length_and_completes_the_string():
     assert matcher.rest() == '"'
 
 
-def test_large_enum_becomes_a_prefix_tree():
-    values = [f"value {n}" for n in range(300)]
+def test_long_enum_matches_its_values_only():
+    values = [f"value {n}" for n in range(500)]
     grammar = constrain({"enum": values}).grammar
-    assert len(grammar.ebnf()) < 6000
     assert all(grammar.matches(f'"{value}"') for value in values)
-    assert not grammar.matches('"value 300"')
+    assert not grammar.matches('"value 500"')
 
 
 @pytest.mark.parametrize("pattern", ["^(a*)*$", "^((a{1,9}){1,9}){1,9}$", "^(a?){50}b$"])

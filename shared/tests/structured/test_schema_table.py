@@ -73,6 +73,7 @@ TABLE = {
         {"type": "integer", "minimum": 0, "multipleOf": 5},
         valid="10",
         invalid="7",
+        refused=True,
         ignored=True,
     ),
     "two types + minimum": Row(

@@ -152,30 +152,6 @@ def optional(*parts: Node | str) -> Node:
     return Rep(seq(*parts), 0, 1)
 
 
-def one_of(texts: Sequence[str]) -> Node:
-    """One of the texts, as a prefix tree: each common prefix is written once.
-
-    XGrammar takes minutes to compile a flat alternation of a thousand literals.
-
-    >>> Grammar(one_of(["to", "tea"])).ebnf()
-    'root ::= r0\\nr0 ::= "t" r1\\nr1 ::= "o" | "ea"'
-    """
-    by_first_char: dict[str, list[str]] = {}
-    for text in dict.fromkeys(texts):
-        by_first_char.setdefault(text[:1], []).append(text)
-    return alt([_prefix_branch(group) for group in by_first_char.values()])
-
-
-def _prefix_branch(texts: Sequence[str]) -> Node:
-    """Texts with a common first character, or a single text of any kind."""
-    if len(texts) == 1:
-        return Lit(texts[0])
-    # The prefix common to the smallest and the largest text is common to all of them.
-    low, high = min(texts), max(texts)
-    length = next((n for n, char in enumerate(low) if char != high[n]), len(low))
-    return seq(low[:length], one_of([text[length:] for text in texts]))
-
-
 # A state of a match: what remains to be matched, as a linked list (node, progress, next state).
 # `progress` counts the matched characters of a Lit or the completed rounds of a Rep; None is the
 # end of the grammar. Tuples, since the set of states must be hashable and cheap to extend.

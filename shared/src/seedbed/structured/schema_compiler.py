@@ -13,46 +13,38 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from fractions import Fraction
 from typing import Any
 
 from seedbed.structured.grammar import (
+    MAX_STATES,
     Chars,
     Lit,
     Node,
     Rep,
     Unsupported,
     alt,
-    one_of,
     optional,
     seq,
 )
-from seedbed.structured.number_ranges import (
-    any_number,
-    decimal_range,
-    integer_range,
-    multiples,
-    numeric_bounds,
-)
+from seedbed.structured.number_ranges import decimal_range, integer_limits, integer_range
 from seedbed.structured.regex import CHARACTER, FORMATS, PLAIN, compile_pattern
-from seedbed.structured.schema_merge import disjoint, merge
+from seedbed.structured.schema_merge import exclusive, merge
 from seedbed.structured.validator import is_valid, validator_for
 
-_MAX_EXCLUSIVE = 200  # branches of `oneOf`: each is compared with each
-_MAX_FLAT = 50  # literals in one alternation; more become a prefix tree
 _MAX_NAME = 40  # characters of a property name that the model chooses
 _NAME_START = Chars(((0x30, 0x39), (0x41, 0x5A), (0x5F, 0x5F), (0x61, 0x7A), (0xC0, 0xD7FF)))
 _MAX_FREE_LEVELS = 2  # of nesting inside values without a schema
 MAX_DEPTH = 3  # how often a recursive `$ref` is followed inside itself
 _UNSUPPORTED = (
     *("not", "if", "then", "else", "contains", "dependencies", "dependentRequired"),
-    *("dependentSchemas", "patternProperties", "$dynamicRef", "$recursiveRef"),
+    *("dependentSchemas", "multipleOf", "patternProperties", "propertyNames"),
+    *("unevaluatedItems", "unevaluatedProperties", "$dynamicRef", "$recursiveRef"),
 )
 _KEYWORDS_OF_TYPE = {
     "object": {"properties", "required", "minProperties", "maxProperties", "additionalProperties"},
     "array": {"items", "prefixItems", "minItems", "maxItems", "uniqueItems"},
     "string": {"minLength", "maxLength", "pattern", "format"},
-    "number": {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"},
+    "number": {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"},
 }
 _TYPES = ("object", "array", "string", "number", "boolean", "null")
 
@@ -83,7 +75,7 @@ class _Compiler:
             schema = {}
         # 1. Refuse what no grammar here can guarantee.
         for keyword in _UNSUPPORTED:
-            if keyword in schema and not (keyword == "patternProperties" and not schema[keyword]):
+            if keyword in schema:
                 raise Unsupported(f"{keyword!r} is not supported")
         # 2. Replace references and combinations by plain schemas, merged with what is beside them.
         if "$ref" in schema:
@@ -139,11 +131,8 @@ class _Compiler:
         """`anyOf` or `oneOf`: the branches that can be guaranteed, at least one."""
         rest = {k: v for k, v in schema.items() if k != keyword}
         branches = schema[keyword]
-        if keyword == "oneOf":
-            if len(branches) > _MAX_EXCLUSIVE:
-                raise Unsupported(f"'oneOf' has over {_MAX_EXCLUSIVE} branches")
-            if not disjoint(branches, lambda branch: self._resolve(branch, depth)[0]):
-                raise Unsupported("'oneOf' is only supported for branches that exclude each other")
+        if keyword == "oneOf" and not exclusive([self._resolve(b, depth)[0] for b in branches]):
+            raise Unsupported("'oneOf' needs branches of different types, or with a required tag")
         options, reason = [], f"{keyword!r} is empty"
         for branch in branches:
             try:
@@ -153,8 +142,7 @@ class _Compiler:
                 reason = str(error)
         if not options:
             raise Unsupported(reason)
-        texts = [option.text for option in options if isinstance(option, Lit)]
-        return one_of(texts) if len(texts) == len(options) > _MAX_FLAT else alt(options)
+        return alt(options)
 
     # ── values and types ────────────────────────────────────────────────────────────────────
 
@@ -169,7 +157,9 @@ class _Compiler:
         texts = [json_text(value) for value in values if validator.is_valid(value)]
         if not texts:
             raise Unsupported(f"none of the values {values!r:.160} is allowed")
-        return one_of(texts) if len(texts) > _MAX_FLAT else alt([Lit(text) for text in texts])
+        if len(texts) > MAX_STATES:
+            raise Unsupported(f"'enum' has over {MAX_STATES} values")
+        return alt([Lit(text) for text in texts])
 
     def _compile_types(self, schema: dict[str, Any], depth: Depth) -> Node:
         """The types that can be guaranteed, at least one.
@@ -213,28 +203,17 @@ class _Compiler:
         return seq('"', inside, '"')
 
     def _compile_integer(self, schema: dict[str, Any], _: Any) -> Node:
-        low, high, open_low, open_high = numeric_bounds(schema)
-        first = None if low is None else -(-low // 1) + (1 if open_low and low % 1 == 0 else 0)
-        last = None if high is None else high // 1 - (1 if open_high and high % 1 == 0 else 0)
-        step = Fraction(str(schema.get("multipleOf", 1)))
-        if (1 / step).denominator == 1:  # 1, 0.5, 0.25 …: every integer is a multiple
-            return integer_range(
-                None if first is None else int(first), None if last is None else int(last)
-            )
-        return multiples(step, first, last)
+        return integer_range(*integer_limits(schema))
 
-    def _compile_number(self, schema: dict[str, Any], depth: Any) -> Node:
-        if "multipleOf" in schema:
-            return self._compile_integer(schema, depth)
-        low, high, open_low, open_high = numeric_bounds(schema)
-        if low is None and high is None:
-            return any_number()
-        return decimal_range(low, high, open_low, open_high)
+    def _compile_number(self, schema: dict[str, Any], _: Any) -> Node:
+        return decimal_range(schema)
 
     def _compile_array(self, schema: dict[str, Any], depth: Depth) -> Node:
         # 1. The schema of the items; without it, the array ends after `prefixItems`.
         low, high = int(schema.get("minItems", 0)), schema.get("maxItems")
         prefix = schema.get("prefixItems", [])
+        if prefix and schema.get("uniqueItems"):  # `finish` would move items to another schema
+            raise Unsupported("'uniqueItems' together with 'prefixItems' is not supported")
         items: Node | None = None
         try:
             items = self.compile(schema.get("items", True), self._deeper(schema, "items", depth))
@@ -269,7 +248,7 @@ class _Compiler:
         item, _ = self._resolve(schema.get("items", True), {})
         values = item.get("enum", []) if isinstance(item, dict) else []
         values = [v for n, v in enumerate(values) if is_valid(v, item) and v not in values[:n]]
-        if len(values) < low or schema.get("prefixItems"):
+        if len(values) < low:
             raise Unsupported("'uniqueItems' with 'minItems' above 1 needs items with an enum")
         members = values[: low if high is None else min(low, high)]
         return Lit("[" + ", ".join(json_text(value) for value in members) + "]")
@@ -285,15 +264,14 @@ class _Compiler:
         # 2. Without any, the names are free. `"properties": {}` alone means an empty object: it is
         # how the arguments of a tool without parameters are written.
         empty = "properties" in schema and "additionalProperties" not in schema and not low
-        if not properties and not empty and additional is not False and high != 0:
+        if not properties and not empty and additional is not False:
             return self._compile_mapping(schema, additional, low, high, depth)
+        if low or high is not None:  # a grammar that counts them has a rule for each combination
+            keyword = "minProperties" if low else "maxProperties"
+            raise Unsupported(f"{keyword!r} is only supported without 'properties'")
         # 3. The values; an optional property that cannot be guaranteed is left out.
         members: list[tuple[Node, bool]] = []
         for name, part in properties.items():
-            if "propertyNames" in schema and not is_valid(name, schema["propertyNames"]):
-                if name in required:
-                    raise Unsupported(f"{name!r} is required, but not an allowed property name")
-                continue
             try:
                 value = self.compile(part, depth)
             except Unsupported:
@@ -301,21 +279,21 @@ class _Compiler:
                     raise
                 continue
             members.append((seq(f"{json_text(name)}: ", value), name in required))
-        return _object_node(members, low, None if high is None else int(high))
+        return _object_node(members)
 
     def _compile_mapping(
         self, schema: dict[str, Any], value: Any, low: int, high: Any, depth: Depth
     ) -> Node:
         """An object whose property names the model chooses."""
-        names = schema.get("propertyNames", {})
+        if high is not None and high < 1:
+            if low:
+                raise Unsupported("minProperties is above maxProperties")
+            return Lit("{}")
         if low > 1:  # the names might be equal
             raise Unsupported("'minProperties' above 1 needs declared properties")
         # A name starts with a letter, digit or underscore: a small model, which rarely writes JSON
         # on one line, otherwise begins it with the `",` or `":` of a text that has no names.
         name = seq('"', _NAME_START, Rep(PLAIN, 0, _MAX_NAME - 1), '"')
-        if isinstance(names, dict) and names:
-            names, deeper = self._resolve(names, depth)
-            name = self.compile(merge({"type": "string"}, names), deeper)
         try:
             deeper = self._deeper(schema, "properties", depth)
             member = seq(name, ": ", self.compile(value, deeper))
@@ -337,26 +315,11 @@ class _Compiler:
         return {**depth, "*": depth.get("*", 0) + 1}
 
 
-def _object_node(members: Sequence[tuple[Node, bool]], low: int, high: int | None) -> Node:
-    """An object of (member, required) pairs in their order, `low` to `high` of them."""
-    needed = sum(required for _, required in members)
-    if needed > (len(members) if high is None else high):
-        raise Unsupported(f"{needed} properties are required, but at most {high} are allowed")
-    if len(members) < low:
-        raise Unsupported(f"minProperties is {low}, but only {len(members)} can be guaranteed")
-    # 1. A limited number is fixed: the required members and, to reach `low`, the first optional
-    # ones. Counting every combination would multiply the grammar by the number of members.
-    if low or high is not None:
-        missing = max(0, low - needed)
-        counted = []
-        for node, required in members:
-            if required or missing > 0:
-                counted.append((node, True))
-                missing -= not required
-        members = counted
+def _object_node(members: Sequence[tuple[Node, bool]]) -> Node:
+    """An object of (member, required) pairs in their order."""
     if not members:
         return Lit("{}")
-    # 2. From the last member to the first, two nodes each: with a comma before it, and without one
+    # From the last member to the first, two nodes each: with a comma before it, and without one
     # as the first member. The size of the grammar stays linear in the number of members.
     after: Node = Lit("")
     first: Node | None = None

@@ -1,4 +1,4 @@
-"""Two JSON schemas combined into one that requires both, and a test for schemas without overlap.
+"""Two JSON schemas combined into one that requires both, and a test for `oneOf`.
 
     merge({"type": "integer", "minimum": 1}, {"maximum": 9})
     # {"type": "integer", "minimum": 1, "maximum": 9}
@@ -9,7 +9,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from seedbed.structured.grammar import Unsupported
@@ -23,8 +24,6 @@ _ANNOTATIONS = (
 # Of two limits, the stricter one is the larger (smaller) value.
 _LOWER_LIMITS = ("minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties")
 _UPPER_LIMITS = ("maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties")
-_MAX_PAIRS = 64  # branches of one `anyOf` times those of the other
-_MAX_LEVELS = 4  # of nested schemas that `disjoint` compares
 
 
 def merge(a: Any, b: Any) -> Any:
@@ -64,7 +63,7 @@ def _merge_keyword(keyword: str, a: Any, b: Any) -> Any:
         return sorted({*a, *b})
     if keyword == "properties":
         return {name: _merge_or_false(a.get(name, True), b.get(name, True)) for name in {**a, **b}}
-    if keyword in ("items", "additionalProperties", "propertyNames"):
+    if keyword in ("items", "additionalProperties"):
         return _merge_or_false(a, b)
     if keyword == "enum":
         common = [value for value in a if value in b]
@@ -74,14 +73,12 @@ def _merge_keyword(keyword: str, a: Any, b: Any) -> Any:
         return a or b
     if keyword == "allOf":
         return [*a, *b]
-    if keyword == "anyOf":
-        return _merge_branches(a, b)
     raise Unsupported(f"{keyword!r} cannot be both {a!r} and {b!r}"[:200])
 
 
 def _common_types(a: Any, b: Any) -> list[str]:
     """The types in both; "integer" is also a "number"."""
-    left, right = ([x] if isinstance(x, str) else list(x) for x in (a, b))
+    left, right = _as_list(a), _as_list(b)
     common = [name for name in left if name in right]
     if "integer" not in common and (
         ("integer" in left and "number" in right) or ("number" in left and "integer" in right)
@@ -90,28 +87,16 @@ def _common_types(a: Any, b: Any) -> list[str]:
     return common
 
 
+def _as_list(names: Any) -> list[str]:
+    return [names] if isinstance(names, str) else list(names)
+
+
 def _merge_or_false(a: Any, b: Any) -> Any:
     """The merged schema of a property, or false: a problem only if the property is required."""
     try:
         return merge(a, b)
     except Unsupported:
         return False
-
-
-def _merge_branches(a: Sequence[Any], b: Sequence[Any]) -> list[Any]:
-    """Each branch of one `anyOf` merged with each of the other, where that is possible."""
-    pairs = []
-    for left in a:
-        for right in b:
-            try:
-                pairs.append(merge(left, right))
-            except Unsupported:
-                continue
-    if not pairs:
-        raise Unsupported("no branch of one 'anyOf' can be combined with one of the other")
-    if len(pairs) > _MAX_PAIRS:
-        raise Unsupported(f"two 'anyOf' combine to over {_MAX_PAIRS} branches")
-    return pairs
 
 
 def _with_additional(schema: Mapping[str, Any], other: Mapping[str, Any]) -> Schema:
@@ -136,58 +121,33 @@ def _check_satisfiable(merged: Mapping[str, Any]) -> None:
             raise Unsupported(f"the required property {name!r} cannot have a value")
 
 
-def disjoint(
-    branches: Sequence[Any], resolve: Callable[[Any], Any] = lambda schema: schema
-) -> bool:
-    """Whether no value can satisfy two of the schemas, so that `oneOf` can be read as `anyOf`.
+def exclusive(branches: Sequence[Any]) -> bool:
+    """Whether no value satisfies two of the schemas, so that `oneOf` can be read as `anyOf`.
 
-    Recognizes different types, different constants, and a required property whose schemas are
-    disjoint themselves. False where in doubt: two patterns, or two ranges of numbers, may overlap.
-    `resolve` replaces a schema that begins with a `$ref`.
+    Recognizes different types, and a required property with different texts: the tag of a union.
+    The caller resolves each leading `$ref` first.
 
-    >>> disjoint([{"type": "string"}, {"type": "null"}])
+    >>> exclusive([{"type": "string"}, {"type": "null"}])
     True
-    >>> disjoint([{"type": "string", "pattern": "^a"}, {"type": "string", "pattern": "b$"}])
-    False
+    >>> tag = {"required": ["kind"], "properties": {"kind": {"const": "cat"}}}
+    >>> exclusive([tag, {**tag, "properties": {"kind": {"enum": ["dog", "puppy"]}}}])
+    True
     """
-    return all(
-        _exclusive(a, b, resolve, _MAX_LEVELS) for n, a in enumerate(branches) for b in branches[:n]
-    )
-
-
-def _exclusive(a: Any, b: Any, resolve: Callable[[Any], Any], levels: int) -> bool:
-    if levels == 0:  # schemas may be recursive
+    if not all(isinstance(branch, dict) for branch in branches):
         return False
-    a, b = resolve(a), resolve(b)
-    if a is False or b is False:
-        return True
-    if not isinstance(a, dict) or not isinstance(b, dict):
-        return False
-    # 1. Types and constants.
-    if "type" in a and "type" in b and not _common_types(a["type"], b["type"]):
-        return True
-    left, right = _constants(a), _constants(b)
-    if left is not None and right is not None and not any(value in right for value in left):
-        return True
-    # 2. A combination excludes a schema if its parts do.
-    for schema, other in ((a, b), (b, a)):
-        for keyword, combine in (("anyOf", all), ("oneOf", all), ("allOf", any)):
-            parts = schema.get(keyword, ())
-            if parts and combine(_exclusive(part, other, resolve, levels - 1) for part in parts):
-                return True
-    # 3. A required property, such as the discriminator of a tagged union.
-    a, b = _with_additional(a, b), _with_additional(b, a)
+    types = [_as_list(branch.get("type", [])) for branch in branches]
+    types = [["number" if name == "integer" else name for name in names] for names in types]
+    tags = set.intersection(*(set(branch.get("required", [])) for branch in branches))
+    values = [[_texts(branch, name) for branch in branches] for name in sorted(tags)]
     return any(
-        _exclusive(
-            a.get("properties", {}).get(name, True),
-            b.get("properties", {}).get(name, True),
-            resolve,
-            levels - 1,
-        )
-        for name in sorted({*a.get("required", ()), *b.get("required", ())})
+        all(parts) and len(set(chain(*parts))) == len(list(chain(*parts)))
+        for parts in (types, *values)
     )
 
 
-def _constants(schema: Mapping[str, Any]) -> list[Any] | None:
-    """The only values that a schema lists, or None."""
-    return [schema["const"]] if "const" in schema else schema.get("enum")
+def _texts(schema: Schema, name: str) -> list[str]:
+    """The texts that a schema lists for a property; none if it allows others too."""
+    part = schema.get("properties", {}).get(name)
+    part = part if isinstance(part, dict) else {}
+    values = [part["const"]] if "const" in part else part.get("enum", [])
+    return values if all(isinstance(value, str) for value in values) else []

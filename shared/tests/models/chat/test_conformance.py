@@ -27,7 +27,7 @@ class Local:
         return {
             "engine": model.engine,
             "model_name": model.model_name,
-            "tool_decision": model.tool_decision,
+            "help": model.help,
         }
 
 

@@ -17,21 +17,19 @@ when the token limit cut it off.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from langchain_core.messages import AIMessageChunk
+from langchain_core.messages import AIMessageChunk, BaseMessage
 from langchain_core.messages.ai import UsageMetadata
 from langchain_core.messages.tool import tool_call_chunk
 from langchain_core.outputs import ChatGenerationChunk
 
 from seedbed.engine.engine import Engine, Generation, Piece, Sampling
+from seedbed.models.chat.answer_form import AnswerForm, ModelHelp
 from seedbed.models.chat.tool_protocol import read_calls
-from seedbed.models.small_model.stop_loops import loop_end
-from seedbed.models.small_model.tool_words import shares_value
-from seedbed.structured.constrain import Constraint
-from seedbed.structured.grammar import Grammar, Matcher
-from seedbed.structured.schemas import Schema
+from seedbed.structured.grammar import Matcher
 
 MAX_RESUMES = 8  # each submits the prompt again; after the last, the shortest completion is taken
 
@@ -53,13 +51,9 @@ class AnswerInProgress:
     prompt: list[int]  # token ids
     sampling: Sampling
     timeout: float | None = None  # seconds, for each generation
-    grammar: Grammar | None = None
-    constraint: Constraint | None = None  # of a structured answer; has the same grammar
-    tools: list[Schema] = field(default_factory=list)
-    only_tool: str = ""  # if set, the text is the arguments of this tool, one line per call
-    must_complete: bool = True  # False for a text whose beginning is useful too
-    stop_loops: bool = False
-    question: str = ""  # if set, a second tool call must contain a value from it
+    form: AnswerForm = field(default_factory=AnswerForm)
+    help: ModelHelp | None = None
+    messages: Sequence[BaseMessage] = ()  # which `help` reads
     metadata: dict[str, Any] = field(default_factory=dict)  # for `response_metadata`
     text: str = ""
     visible: int = 0  # characters of `text` that have been returned
@@ -71,7 +65,7 @@ class AnswerInProgress:
     resumes: int = 0
 
     def __post_init__(self) -> None:
-        self.matcher = Matcher(self.grammar) if self.grammar else None
+        self.matcher = Matcher(self.form.grammar) if self.form.grammar else None
 
     def with_seed(self, seed: int | None) -> AnswerInProgress:
         """Another answer to the same prompt; call it before the first generation."""
@@ -87,7 +81,7 @@ class AnswerInProgress:
         if self.generation is not None and not self._may_resume():
             return None
         # 2. Force one valid character, so that every resume makes progress.
-        grammar = self.grammar
+        grammar = self.form.grammar
         if self.generation is not None and self.matcher:
             self.resumes += 1
             self.matcher.broken = self.broken = False
@@ -128,11 +122,11 @@ class AnswerInProgress:
         if self.matcher:
             text = self.matcher.feed(text)
             self.broken = self.matcher.broken
-        if self.stop_loops and (end := loop_end(self.text, text)) is not None:
+        elif self.help and (end := self.help.loop_end(self.text, text)) is not None:
             text = text[:end]
             self.looping = self.broken = True
         self.text += text
-        if self.tools and "\n" in text:
+        if self.form.tools and "\n" in text:
             self._drop_needless_call()
         return self._new_text() if self._can_show() else ""
 
@@ -142,11 +136,11 @@ class AnswerInProgress:
         A small model that has no further call to make repeats its calls or invents some.
         """
         *earlier, last, _ = self.text.split("\n")
-        if not earlier or not self.grammar or not self._is_call():
+        if not earlier or not self.form.grammar or not self._is_call():
             return
-        if last in earlier or (self.question and not shares_value(last, self.question)):
+        if last in earlier or (self.help and not self.help.keeps_call(last, self.messages)):
             self.text = "\n".join(earlier)
-            self.matcher = Matcher(self.grammar)
+            self.matcher = Matcher(self.form.grammar)
             self.matcher.feed(self.text)
             self.broken = True
 
@@ -154,12 +148,12 @@ class AnswerInProgress:
         """False for text that may still change: tool calls, and arrays of unique items."""
         if self.visible == len(self.text):
             return False
-        if self.tools:
+        if self.form.tools:
             return not self._is_call()
-        return self.constraint is None or not self.constraint.unique
+        return self.form.constraint is None or not self.form.constraint.unique
 
     def _is_call(self) -> bool:
-        return bool(self.only_tool) or self.text.startswith("{")
+        return bool(self.form.only_tool) or self.text.startswith("{")
 
     def _new_text(self) -> str:
         text, self.visible = self.text[self.visible :], len(self.text)
@@ -169,20 +163,24 @@ class AnswerInProgress:
         """Complete the answer; call it once `next_generation` has returned None."""
         # 1. Append the shortest completion, and remove repeated items where they must be unique.
         at_limit = len(self.tokens) >= self.sampling.max_new_tokens
-        completion = self.matcher.rest() if self.matcher and self.must_complete else ""
+        completion = self.matcher.rest() if self.matcher and self.form.must_complete else ""
         self.text += completion
-        if self.constraint and self.constraint.unique:
-            self.text = self.constraint.finish(self.text)
+        if self.form.constraint and self.form.constraint.unique:
+            self.text = self.form.constraint.finish(self.text)
         reason = "length" if at_limit and not self.looping and not self._stopped() else "stop"
         # 2. Return text that has not been shown yet …
-        if not self.tools or not self._is_call():
+        if not self.form.tools or not self._is_call():
             return Ending(self._new_text(), [], reason)
         # 3. … or the tool calls. Arguments that only the grammar completed keep the reason
         #    "length", so that the caller does not act on them unseen.
         self.visible = len(self.text)
-        calls = read_calls(self.text, self.tools, self.only_tool)
-        if self.question:
-            calls[1:] = [c for c in calls[1:] if shares_value(json.dumps(c["args"]), self.question)]
+        calls = read_calls(self.text, self.form.tools, self.form.only_tool)
+        if self.help:
+            calls[1:] = [
+                call
+                for call in calls[1:]
+                if self.help.keeps_call(json.dumps(call["args"]), self.messages)
+            ]
         cut_off = completion and reason == "length"
         return Ending("", calls, "length" if cut_off else "tool_calls")
 

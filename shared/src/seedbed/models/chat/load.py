@@ -89,12 +89,11 @@ def _load_local(spec: str, settings: Settings, kwargs: dict[str, Any]) -> BaseCh
     engine = open_engine(spec, settings, **kwargs.pop("engine_options", {}))
     if engine is None:
         return _load_transformers(folder_of(spec, settings), kwargs)
-    model = find(spec)
-    # A model too small to write answers is too small to decide on tools, to summarise their
-    # results, to follow a schema that it is shown, and to end every answer.
-    if model is not None and model.answer_mode == "quote":
-        helps = {"tool_decision": "words", "tool_results": "quote", "json_form": "prompt"}
-        kwargs = {**helps, "stop_loops": True, **kwargs}
+    # Help for a model that is too small to write answers; goes with the folder `small_model`.
+    if (model := find(spec)) is not None and model.answer_mode == "quote":
+        from seedbed.models.small_model.help import SmallModelHelp
+
+        kwargs = {"help": SmallModelHelp(), **kwargs}
     return LocalChatModel(engine=engine, model_name=spec, **kwargs)
 
 

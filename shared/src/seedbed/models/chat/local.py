@@ -6,14 +6,13 @@
     model.with_structured_output(Person).invoke("Alice is 30.")
 
 This module turns messages and options into a prompt, a grammar and sampling parameters. Generating
-tokens is left to `engine`, grammars to `structured`, and collecting the answer to
+tokens is left to `engine`, grammars to `answer_form`, and collecting the answer to
 `answer_in_progress`.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
 from typing import Any, Literal
 
 from langchain_core.language_models.base import LangSmithParams
@@ -23,28 +22,17 @@ from pydantic import Field
 
 from seedbed.engine.engine import Sampling
 from seedbed.errors import BadInput, ContextWindowError
+from seedbed.models.chat.answer_form import (
+    AnswerForm,
+    ModelHelp,
+    answer_form,
+    requested_schema,
+    requested_tools,
+)
 from seedbed.models.chat.answer_in_progress import AnswerInProgress
-from seedbed.models.chat.tool_protocol import (
-    arguments_grammar,
-    arguments_instructions,
-    as_chat,
-    calls_grammar,
-    schema_instructions,
-    tool_instructions,
-)
+from seedbed.models.chat.tool_protocol import as_chat
 from seedbed.models.chat_base import StreamingChatModel
-from seedbed.models.messages import text_of
-from seedbed.models.small_model.json_form import ANY_OBJECT, described_schema
-from seedbed.models.small_model.quote_results import latest_results, quote_grammar
-from seedbed.models.small_model.tool_words import related_tools, uncalled_tools
-from seedbed.structured.constrain import Constraint, constrain
-from seedbed.structured.grammar import Grammar
-from seedbed.structured.schemas import (
-    Schema,
-    normalize_tool_choice,
-    tool_functions,
-    tool_name,
-)
+from seedbed.structured.schemas import Schema
 
 DEFAULT_MAX_TOKENS = 512
 
@@ -83,22 +71,12 @@ class LocalChatModel(StreamingChatModel):
     truncation: Literal["error", "oldest"] = Field(
         "error", description="What to do with a prompt that exceeds the context window."
     )
-    tool_decision: Literal["model", "words"] = Field(
-        "model",
-        description='What decides whether to call a tool: the model, or `related_tools` ("words").',
-    )
-    tool_results: Literal["model", "quote"] = Field(
-        "model",
-        description="What writes the answer after a tool's result: the model, or `quote_grammar`.",
-    )
-    json_form: Literal["model", "prompt"] = Field(
-        "model",
-        description="What decides on the keys of a json_object: the model, or `described_schema`.",
-    )
-    stop_loops: bool = Field(
-        False, description="End a text, without schema or tool call, that repeats itself endlessly."
-    )
     parallel_tool_calls: bool = Field(False, description="Allow several tool calls per message.")
+    help: ModelHelp | None = Field(
+        None,
+        exclude=True,
+        description="What decides on tools, tool results and loops for a model that is too small.",
+    )
 
     @property
     def _llm_type(self) -> str:
@@ -163,68 +141,44 @@ class LocalChatModel(StreamingChatModel):
         ContextWindowError before the engine is called.
         """
         options = _without_none(options)
-
-        # 1. Decide which tools may be called; for small models, `related_tools` decides by words.
-        tools = tool_functions(options.get("tools", []))
-        choice = normalize_tool_choice(options.get("tool_choice"), tools) if tools else "none"
-        schema = _response_schema(options.get("response_format"))
-        schema = options.get("schema", schema)
         stop = stop or self.stop
-        if stop and (choice not in ("auto", "none") or (choice == "none" and schema is not None)):
-            raise _stop_refusal("tool_choice" if tools else "response_format")
+
+        # 1. Read which tools may be called, or which schema the answer must follow.
+        tools, choice = requested_tools(options)
+        schema = requested_schema(options)
+        if stop:
+            _check_stop(choice, schema)
         # A request for the one tool there is, or for one by name, wants one call.
         parallel = options.get("parallel_tool_calls", self.parallel_tool_calls)
         parallel = parallel and (choice == "auto" or (choice == "any" and len(tools) > 1))
-        if choice not in ("none", "auto", "any"):
-            tools = [tool for tool in tools if tool_name(tool) == choice]
-        elif self.tool_decision == "words":
-            tools = self._tools_by_words(tools, choice, messages)
+
+        # 2. For a small model, decide whether a tool must be called, and select the tools.
+        if self.help and choice in ("auto", "any"):
+            tools = self.help.select_tools(tools, choice, messages)
             choice = "any" if tools else "none"
-            stop = stop if choice == "none" else None
+            stop = None if tools else stop
 
-        # 2. Compile what the answer must look like, and describe it in the system message.
-        constraint: Constraint | None = None
-        grammar: Grammar | None = None
-        instructions = only_tool = ""
-        if choice not in ("none", "auto") and len(tools) == 1:
-            only_tool = tool_name(tools[0])
-            with _naming_parameter("tools"):
-                grammar = arguments_grammar(tools[0], parallel=parallel)
-            instructions = arguments_instructions(tools[0], parallel=parallel)
-        elif choice != "none":
-            with _naming_parameter("tools"):
-                grammar = calls_grammar(tools, choice, parallel=parallel)
-            instructions = tool_instructions(tools, parallel=parallel)
-        elif schema is not None:
-            constraint, instructions = self._constraint(schema, messages)
-            grammar = constraint.grammar
-        elif self.tool_results == "quote" and (results := latest_results(messages)):
-            grammar = quote_grammar(results, _last_question(messages))
-            instructions = "Answer with the result in one sentence."
-        is_quote = choice == "none" and schema is None
+        # 3. Compile what the answer must look like, and describe it in the system message.
+        form = answer_form(tools, choice, schema, parallel=parallel)
+        if self.help and form.grammar is None and (text_form := self.help.text_form(messages)):
+            form = AnswerForm(*text_form, must_complete=False)
 
-        # 3. Render the prompt, which leaves room for the requested tokens or for at least one.
+        # 4. Render the prompt, which leaves room for the requested tokens or for at least one.
         limit = self._max_tokens(options)
         truncation = options.get("truncation", self.truncation)
-        as_calls = choice != "none" and not only_tool
-        prompt, dropped = self._prompt(messages, instructions, limit or 1, truncation, as_calls)
+        prompt, dropped = self._prompt(messages, form, limit or 1, truncation)
 
-        # 4. Without a limit, generate what fits, up to DEFAULT_MAX_TOKENS.
+        # 5. Without a limit, generate what fits, up to DEFAULT_MAX_TOKENS.
         room = self.engine.context_window - len(prompt)
         limit = limit if limit is not None else max(1, min(DEFAULT_MAX_TOKENS, room))
-        by_words = self.tool_decision == "words" and messages
         return AnswerInProgress(
             engine=self.engine,
             prompt=prompt,
             sampling=self._sampling(limit, stop, options),
             timeout=options.get("timeout", self.timeout),
-            grammar=grammar,
-            constraint=constraint,
-            tools=tools if choice != "none" else [],
-            only_tool=only_tool,
-            must_complete=not is_quote,
-            stop_loops=self.stop_loops and grammar is None,
-            question=text_of(messages[-1]) if by_words else "",
+            form=form,
+            help=self.help,
+            messages=messages,
             metadata={
                 "model_name": self.model_name,
                 **({"truncated_messages": dropped} if dropped else {}),
@@ -266,43 +220,18 @@ class LocalChatModel(StreamingChatModel):
             **values,
         )
 
-    def _tools_by_words(
-        self, tools: list[Schema], choice: str, messages: Sequence[BaseMessage]
-    ) -> list[Schema]:
-        """The tools from which a small model may choose; none where it answers with text."""
-        if choice == "none":
-            return []
-        related = related_tools(tools, messages)
-        return related if choice == "auto" else related or uncalled_tools(tools, messages)
-
-    def _constraint(
-        self, schema: Schema, messages: Sequence[BaseMessage]
-    ) -> tuple[Constraint, str]:
-        """The constraint of a structured answer, and the instructions that describe it."""
-        if schema is not ANY_OBJECT:
-            with _naming_parameter("response_format"):
-                return constrain(schema), schema_instructions(schema)
-        if self.json_form == "prompt":
-            texts = [text_of(m) for m in messages if m.type in ("system", "human")]
-            if described := described_schema("\n".join(texts)):
-                with suppress(BadInput):  # it was not written for `constrain`
-                    return constrain(described), schema_instructions(described)
-        # A small model copies {"type": "object"}, so that schema is not shown to any.
-        return constrain(ANY_OBJECT), "Answer with a JSON object."
-
     def _prompt(
         self,
         messages: Sequence[BaseMessage],
-        instructions: str,
+        form: AnswerForm,
         room: int,
         truncation: str,
-        calls: bool = True,
     ) -> tuple[list[int], int]:
         """The prompt's token ids, and the number of messages dropped to leave `room` tokens."""
         # Markers such as <|im_start|> in a message would let its author write as another role.
         chat = [
             {**message, "content": self.engine.without_special_tokens(message["content"])}
-            for message in as_chat(messages, instructions, calls=calls)
+            for message in as_chat(messages, form.instructions, calls=form.names_tools)
         ]
         if not chat:
             raise BadInput("The list of messages is empty.", hint="Send at least one message.")
@@ -326,40 +255,14 @@ def _without_none(options: Mapping[str, Any] | None) -> dict[str, Any]:
     return {name: value for name, value in (options or {}).items() if value is not None}
 
 
-def _last_question(messages: Sequence[BaseMessage]) -> str:
-    return next((text_of(m) for m in reversed(messages) if m.type == "human"), "")
-
-
-def _stop_refusal(beside: str) -> BadInput:
+def _check_stop(choice: str, schema: Schema | None) -> None:
+    """Refuse stop sequences that would cut the JSON of a schema or of a compulsory call."""
+    if choice == "auto" or (choice == "none" and schema is None):
+        return
+    beside = "response_format" if choice == "none" else "tool_choice"
     error = BadInput(
         f"stop: not supported together with {beside}, because it would cut the JSON.",
         hint="Leave out stop.",
     )
     error.details = {"param": "stop", "code": "unsupported_parameter"}
-    return error
-
-
-@contextmanager
-def _naming_parameter(param: str) -> Iterator[None]:
-    """Add the name of the request's parameter to a BadInput, as OpenAI's clients expect it."""
-    try:
-        yield
-    except BadInput as error:
-        error.details = {"param": param, "code": "invalid_value", **error.details}
-        raise
-
-
-def _response_schema(response_format: Any) -> Schema | None:
-    """OpenAI's `response_format` as a schema; None for plain text."""
-    if response_format is None or response_format == {"type": "text"}:
-        return None
-    if isinstance(response_format, dict) and response_format.get("type") == "json_object":
-        return ANY_OBJECT
-    try:
-        schema: Schema = response_format["json_schema"]["schema"]
-    except (TypeError, KeyError):
-        raise BadInput(
-            f"Unsupported response_format: {response_format!r}.",
-            hint='Use {"type": "json_schema", "json_schema": {"schema": {…}}}.',
-        ) from None
-    return schema
+    raise error

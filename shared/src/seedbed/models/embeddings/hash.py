@@ -14,6 +14,8 @@ from collections.abc import Sequence
 import numpy as np
 from langchain_core.embeddings import Embeddings
 
+from seedbed.models.stem import stem
+
 
 class HashEmbeddings(Embeddings):
     """Hashed bags of word stems, L2-normalised: texts that share words are similar.
@@ -32,7 +34,7 @@ class HashEmbeddings(Embeddings):
         vectors = np.zeros((len(texts), self.dimension), dtype=np.float32)
         for vector, text in zip(vectors, texts, strict=True):
             for word in re.findall(r"\w+", text.lower()) or [""]:
-                digest = hashlib.blake2b(_stem(word).encode(), digest_size=8).digest()
+                digest = hashlib.blake2b(stem(word).encode(), digest_size=8).digest()
                 number = int.from_bytes(digest, "big")
                 # The rest of the hash picks the position, its highest bit the sign.
                 vector[number % self.dimension] += 1.0 if number >> 63 else -1.0
@@ -45,8 +47,3 @@ class HashEmbeddings(Embeddings):
 
     def embed_query(self, text: str) -> list[float]:
         return self.embed_documents([text])[0]
-
-
-def _stem(word: str) -> str:
-    stem = re.sub(r"(ations?|ing|ed|ly|ies|es|s|y|e)$", "", word)
-    return stem if len(stem) >= 3 else word

@@ -13,12 +13,13 @@ from typing import Any
 from langchain_core.messages import BaseMessage
 
 from seedbed.models.messages import text_of
+from seedbed.models.stem import stem
 from seedbed.structured.schemas import Schema, tool_name
 
 # Stems of words that are common in questions and in descriptions of tools.
 _COMMON_STEMS = {
     *("what", "that", "thi", "with", "from", "your", "about", "have", "when", "which"),
-    *("doe", "giv", "us", "tool", "call", "som"),
+    *("does", "giv", "used", "uses", "using", "tool", "call", "som"),
 }
 
 
@@ -61,10 +62,10 @@ def word_stems(text: str) -> set[str]:
     """The stems of the words of four letters or more that are not too common to compare texts by.
 
     >>> sorted(word_stems("Which tools convert currencies?"))
-    ['convert', 'currenci']
+    ['convert', 'currenc']
     """
     words = re.findall(r"[^\W_]{4,}", text.lower())
-    return {re.sub(r"(ing|ed|es|s|e)$", "", word) for word in words} - _COMMON_STEMS
+    return set(map(stem, words)) - _COMMON_STEMS
 
 
 def uncalled_tools(tools: Sequence[Schema], messages: Sequence[BaseMessage]) -> list[Schema]:

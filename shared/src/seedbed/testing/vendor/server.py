@@ -308,9 +308,8 @@ def launch_vendor(
     *,
     key: str = "test-key",
     models: Sequence[str] | Mapping[str, int] = MODELS,
-    port: int = 0,
 ) -> Iterator[Vendor]:
-    """Serve the scripted `replies` from a thread of this process, on a free port by default.
+    """Serve the scripted `replies` from a thread of this process, on a free port.
 
         with launch_vendor(["Hello."], models={"gpt-4o-mini": 100}) as vendor:
             ...
@@ -320,7 +319,7 @@ def launch_vendor(
     from seedbed.testing.launch import serve_app  # loads models, which a process does not need
 
     vendor = Vendor(replies, key, models)
-    with serve_app(vendor, port) as vendor.url:
+    with serve_app(vendor) as vendor.url:
         try:
             yield vendor
         finally:

@@ -1,4 +1,4 @@
-"""The text format of tool calls, without a model."""
+"""Decisions on tools by the words of the question."""
 
 import pytest
 
