@@ -192,6 +192,23 @@ REFUSED = {
         {"type": "array", "items": {"type": "string"}, "minItems": 10**9},
         "cannot be guaranteed",
     ),
+    "too many references": (
+        {
+            "$ref": "#/$defs/0",
+            "$defs": {
+                "9": {"type": "string"},
+                **{
+                    f"{n}": {
+                        "type": "object",
+                        "properties": {name: {"$ref": f"#/$defs/{n + 1}"} for name in "abcd"},
+                        "required": list("abcd"),
+                    }
+                    for n in range(9)
+                },
+            },
+        },
+        "over 100,000 characters",
+    ),
     "too many characters": ({"type": "string", "minLength": 10**12}, "cannot be guaranteed"),
 }
 

@@ -26,6 +26,7 @@ EBNF_MAX_LOW = 32
 EBNF_MAX_HIGH = 16
 
 MAX_SHORTEST = 100_000  # characters, several times a context window of 8,192 tokens
+_TOO_LONG = f"its shortest text has over {MAX_SHORTEST:,} characters"
 # Parallel states of one match. An ambiguous grammar such as `(a*)*` keeps adding states; the first
 # ones suffice to accept its texts.
 MAX_STATES = 500
@@ -91,7 +92,10 @@ class Seq(Node):
 
     @cached_property
     def shortest(self) -> str:
-        return "".join(part.shortest for part in self.parts)
+        text = "".join(part.shortest for part in self.parts)
+        if len(text) > MAX_SHORTEST:  # shared parts multiply: a billion laughs
+            raise Unsupported(_TOO_LONG)
+        return text
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,7 +124,7 @@ class Rep(Node):
     @cached_property
     def shortest(self) -> str:
         if len(self.part.shortest) * self.low > MAX_SHORTEST:
-            raise Unsupported(f"its shortest text has over {MAX_SHORTEST:,} characters")
+            raise Unsupported(_TOO_LONG)
         return self.part.shortest * self.low
 
 
