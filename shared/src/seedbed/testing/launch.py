@@ -57,7 +57,7 @@ def close_models() -> None:
     from seedbed.models.embeddings import load as embeddings
 
     close_engines()
-    embeddings._minilm.cache_clear()
+    embeddings._bert.cache_clear()
     image_model._efficientnet.cache_clear()
 
 
