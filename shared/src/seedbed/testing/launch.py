@@ -56,7 +56,7 @@ def close_models() -> None:
     from seedbed.models.embeddings import load as embeddings
 
     close_engines()
-    embeddings._minilm.cache_clear()
+    embeddings._bert.cache_clear()
 
 
 # Below the ephemeral ports, which systems use for outgoing connections (Linux: from 32768).

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from importlib import metadata
 from pathlib import Path
 
@@ -23,10 +24,19 @@ def test_entry_has_one_pinned_source(model: Model) -> None:
     assert model.license and model.size_mb > 0
 
 
-def test_models_txt_lists_every_package() -> None:
+def test_models_txt_lists_every_package_without_an_extra() -> None:
     lines = [line.partition("#")[0].strip() for line in MODELS_TXT.read_text().splitlines()]
-    packages = {f"{m.package}=={m.version}" for m in MODELS.values() if m.files}
+    packages = {f"{m.package}=={m.version}" for m in MODELS.values() if m.files and not m.extra}
     assert {line for line in lines if line} == packages
+
+
+def test_extra_of_a_model_pins_its_package() -> None:
+    about = tomllib.loads(MODELS_TXT.with_name("pyproject.toml").read_text("utf-8"))
+    extras = about["project"]["optional-dependencies"]
+    for model in MODELS.values():
+        if model.extra:
+            (requirement,) = extras[model.extra]
+            assert requirement.partition(" ")[0] == f"{model.package}=={model.version}"
 
 
 def test_context_window_of_smollm2_equals_that_of_its_file() -> None:

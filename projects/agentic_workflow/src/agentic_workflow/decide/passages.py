@@ -43,7 +43,7 @@ class Passages:
         passages, vectors, ngrams, matrix = self._index(language)
         for words, pattern in templates(language)["synonyms"].items():
             query += f"\n{words}" if re.search(pattern, query, re.IGNORECASE) else ""
-        scores = vectors @ embed_texts(self.embeddings, [query])[0]
+        scores = vectors @ embed_texts(self.embeddings, [query], queries=1)[0]
         scores += NGRAM_WEIGHT * (matrix @ ngrams.transform([query]).T).toarray()[:, 0]
         topic = f"{TOPICS.get(str(category), category)} §"
         hits = [

@@ -46,7 +46,7 @@ class DocumentIndex:
         candidates = np.argsort(-lexical, kind="stable")[:CANDIDATES].tolist()
         missing = [number for number in candidates if number not in self._vectors]
         texts = [f"{self.passages[n].heading}: {self.passages[n].text}" for n in missing]
-        *vectors, query = embed_texts(self.embeddings, [*texts, question])
+        query, *vectors = embed_texts(self.embeddings, [question, *texts], queries=1)
         self._vectors |= dict(zip(missing, vectors, strict=True))
         cosines = {n: max(0.0, float(self._vectors[n] @ query)) for n in candidates}
         scores = {n: (float(lexical[n]) + cosine) / 2 for n, cosine in cosines.items()}

@@ -169,7 +169,7 @@ def score(
     # 1. Embed the question and each unit, alone and below its heading, in one batch.
     headed = [f"{context(c.hit.chunk.title, c.hit.chunk.heading)} {c.text}" for c in units]
     texts = [question, focus or question, *(c.text for c in units), *headed]
-    vectors = embed_texts(embeddings, texts)
+    vectors = embed_texts(embeddings, texts, queries=2)
     unit_vectors, headed_vectors = np.split(vectors[2:], 2)
 
     # 2. Compute the features: float32 (units, features).

@@ -124,7 +124,7 @@ class ImageIndex:
         terms = [term for term in terms if len(term) > 2] or terms
         if not terms:
             raise BadInput("The query is empty.", hint="Describe what you are looking for.")
-        vector = embed_texts(self._embeddings, [query])[0]
+        vector = embed_texts(self._embeddings, [query], queries=1)[0]
         clip_vector = self._clip.embed_text(query) if self._clip else None
         with self._store.open() as (images, texts):
             # 1. Images whose labels or text mean something similar, or that CLIP finds similar.

