@@ -7,7 +7,7 @@ from pydantic import AliasChoices, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from seedbed.errors import ConfigError
-from seedbed.settings import Settings, load, variable
+from seedbed.settings import DEFAULT_MODEL, Settings, load, variable
 
 
 @pytest.fixture(autouse=True)
@@ -19,7 +19,7 @@ def clean_environment(monkeypatch, tmp_path):
 
 def test_load_returns_defaults_without_environment():
     settings = load(Settings)
-    assert (settings.model, settings.embeddings, settings.open) == ("smollm2", "minilm", False)
+    assert (settings.model, settings.embeddings, settings.open) == (DEFAULT_MODEL, "minilm", False)
     assert settings.cache_dir.name == "seedbed"
     assert not settings.log_content
 

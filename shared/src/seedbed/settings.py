@@ -19,6 +19,8 @@ from seedbed.errors import ConfigError
 
 S = TypeVar("S", bound=BaseSettings)
 
+DEFAULT_MODEL = "smollm2"
+
 
 def _default_cache() -> Path:
     from platformdirs import user_cache_path
@@ -36,7 +38,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="SEEDBED_", env_file=".env", extra="ignore")
 
     model: str = Field(
-        "smollm2",
+        DEFAULT_MODEL,
         description=(
             "Chat model: a name from the catalogue, hf:ORG/REPO, path:DIR, or PROVIDER:MODEL such "
             "as openai:gpt-4o-mini. The default runs on a CPU; choose a larger one for better text."

@@ -268,6 +268,7 @@ class Chatbot:
 
 def open_chatbot(config: Config, settings: Settings) -> Chatbot:
     """The chatbot with the configured models; they are loaded at their first use."""
+    from seedbed.models.chat.load import local_models
     from seedbed.models.embeddings.load import load_embeddings
     from seedbed.models.weights.catalog import MODELS
 
@@ -278,7 +279,7 @@ def open_chatbot(config: Config, settings: Settings) -> Chatbot:
 
     # Besides the configured model only installed ones: no choice on the page may make the server
     # download gigabytes.
-    installed = [m.name for m in MODELS.values() if m.kind == "chat" and m.package]
+    installed = [name for name in local_models() if MODELS[name].package]
     embeddings = load_embeddings(settings=settings)
     return Chatbot(config, embeddings, [settings.model, *installed], load_model)
 

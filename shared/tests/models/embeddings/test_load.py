@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from langchain_tests.unit_tests import EmbeddingsUnitTests
 from prometheus_client import REGISTRY
 
 from seedbed.errors import ConfigError, MissingExtra
@@ -239,15 +238,3 @@ def test_missing_extra_contains_the_install_command(
     monkeypatch.setitem(sys.modules, "langchain_huggingface", None)
     with pytest.raises(MissingExtra, match=r"'langchain_huggingface'.*seedbed\[torch\]"):
         load_embeddings(f"path:{tmp_path}")
-
-
-class TestStandard(EmbeddingsUnitTests):
-    """LangChain's own conformance tests."""
-
-    @property
-    def embeddings_class(self) -> type[MiniLM]:
-        return MiniLM
-
-    @property
-    def embedding_model_params(self) -> dict[str, Any]:
-        return {"folder": ensure("minilm")}

@@ -5,25 +5,31 @@
     load_chat_model("openai:gpt-4o-mini")            # a vendor's API, or SEEDBED_BASE_URL
 
 The result is a LangChain chat model. This module only decides which class serves which spec;
-`local_chat`, `scripted` and LangChain's integrations do the work.
+`load_local`, `scripted` and LangChain's integrations do the work.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import os
-from pathlib import Path
-from typing import Any
-
-from langchain_core.language_models import BaseChatModel
+from typing import TYPE_CHECKING, Any
 
 from seedbed.errors import ConfigError, MissingExtra
-from seedbed.models.chat.local import DEFAULT_MAX_TOKENS, LocalChatModel
-from seedbed.models.chat.open_engine import folder_of, is_local, open_engine
-from seedbed.models.weights.catalog import MODELS, find
+from seedbed.models.weights.catalog import MODELS, is_local
 from seedbed.safety.secrets import reason
 from seedbed.settings import Settings, load
 
-__all__ = ["LocalChatModel", "load_chat_model"]
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
+
+# Providers whose package or key variable does not follow from the name. None needs no key.
+_PACKAGES = {"azure_openai": "langchain_openai", "bedrock": "langchain_aws"}
+_KEYS = {
+    "google_genai": "GOOGLE_API_KEY",
+    "mistralai": "MISTRAL_API_KEY",
+    "ollama": None,
+    "bedrock": None,
+}
 
 
 def load_chat_model(
@@ -54,40 +60,72 @@ def load_chat_model(
         return ScriptedChatModel.from_file(name, **kwargs)
     # 3. Weights on this machine.
     if is_local(spec):
-        return _load_local(spec, settings, kwargs)
+        _check_local(spec)
+        # A module of its own, so that a copy can do without it and what it imports.
+        from seedbed.models.chat.load_local import load_local
+
+        return load_local(spec, settings, kwargs)
     # 4. Anything else with a colon is PROVIDER:MODEL.
     if not name:
-        names = ", ".join(n for n, model in MODELS.items() if model.kind == "chat")
-        raise ConfigError(
-            f"Unknown chat model {spec!r}.",
-            hint=f"Available: {names}; or hf:ORG/REPO, path:DIR, openai:MODEL, anthropic:MODEL …",
-        )
+        raise _unknown(spec)
     return _load_remote(spec, settings, kwargs)
 
 
-def _load_local(spec: str, settings: Settings, kwargs: dict[str, Any]) -> BaseChatModel:
-    engine = open_engine(spec, settings, **kwargs.pop("engine_options", {}))
-    if engine is None:
-        return _load_transformers(folder_of(spec, settings), kwargs)
-    model = find(spec)
-    # A model too small to write answers is too small to decide on tools, to summarise their
-    # results, to follow a schema that it is shown, and to end every answer.
-    if model is not None and model.answer_mode == "quote":
-        helps = {"tool_decision": "words", "tool_results": "quote", "json_form": "prompt"}
-        kwargs = {**helps, "stop_loops": True, **kwargs}
-    return LocalChatModel(engine=engine, model_name=spec, **kwargs)
+def check_chat_model(spec: str | None = None, *, settings: Settings | None = None) -> None:
+    """Raise the error that would make every call of a model fail: a missing package or key.
+
+    Called before a server or a worker starts. It imports none of the packages; that a local model's
+    weights are available is checked when it is loaded.
+
+    >>> check_chat_model("scripted:replies.jsonl")
+    """
+    settings = settings or load(Settings)
+    spec = spec or settings.model
+    provider, _, name = spec.partition(":")
+    if is_local(spec):
+        return _check_local(spec)
+    if not name:
+        raise _unknown(spec)
+    if provider == "scripted":
+        return None
+    MissingExtra.check("langchain", extra="remote")
+    package = _PACKAGES.get(provider, f"langchain_{provider}")
+    if importlib.util.find_spec(package) is None:
+        _load_remote(spec, settings, {})  # LangChain names the package, or the providers it knows
+    key = _KEYS.get(provider, f"{provider.upper()}_API_KEY")
+    if key and not settings.base_url and not os.environ.get(key):
+        raise ConfigError(
+            f"{key} is not set, which {spec!r} requires.",
+            hint=f"Run: export {key}=…; or set SEEDBED_BASE_URL to your own server.",
+        )
+    return None
 
 
-def _load_transformers(folder: Path, kwargs: dict[str, Any]) -> BaseChatModel:
-    try:
-        from langchain_huggingface import ChatHuggingFace, HuggingFacePipeline
-    except ImportError:
-        raise MissingExtra("langchain-huggingface", "torch") from None
-    options = {"max_new_tokens": kwargs.pop("max_tokens", None) or DEFAULT_MAX_TOKENS}
-    llm = HuggingFacePipeline.from_model_id(
-        str(folder), task="text-generation", pipeline_kwargs=options
+def local_models() -> list[str]:
+    """The names of the catalogue's chat models; none in a copy that has remote models only.
+
+    local_models()    # ["smollm2", "phi-3.5-mini", "qwen3-8b"]
+    """
+    if importlib.util.find_spec("seedbed.models.chat.load_local") is None:
+        return []
+    return [name for name, model in MODELS.items() if model.kind == "chat"]
+
+
+def _check_local(spec: str) -> None:
+    if not local_models():
+        raise ConfigError(
+            f"This copy has remote models only; {spec!r} would run on this machine.",
+            hint="Set SEEDBED_MODEL to a model behind an API, e.g. openai:gpt-4o-mini.",
+        )
+
+
+def _unknown(spec: str) -> ConfigError:
+    local = local_models()
+    names = ", ".join([*local, "hf:ORG/REPO", "path:DIR"] if local else [])
+    return ConfigError(
+        f"Unknown chat model {spec!r}.",
+        hint=f"Available: {names and names + ', '}openai:MODEL, anthropic:MODEL …",
     )
-    return ChatHuggingFace(llm=llm, **kwargs)
 
 
 def _load_remote(spec: str, settings: Settings, kwargs: dict[str, Any]) -> BaseChatModel:
