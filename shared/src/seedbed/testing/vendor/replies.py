@@ -1,0 +1,181 @@
+"""A scripted reply in the form of each protocol: as one body, and as the events of a stream.
+
+https://developers.openai.com/api/reference/resources/chat (completion, chunk)
+https://platform.claude.com/docs/en/build-with-claude/streaming
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from seedbed.testing.vendor.request import Fault, count_tokens
+from seedbed.testing.vendor.script import Reply
+
+Event = dict[str, Any]
+_STOP_REASONS = {
+    "stop": "end_turn",
+    "length": "max_tokens",
+    "tool_calls": "tool_use",
+    "content_filter": "refusal",
+}
+
+
+def pieces(text: str) -> list[str]:
+    """The text in at least two pieces, if it has two characters, and at most 25."""
+    size = max(1, min(4, len(text) // 2), -(-len(text) // 24))
+    return [text[start : start + size] for start in range(0, len(text), size)]
+
+
+class Completion:
+    """A reply to one request: its text cut at the request's token limit, and its tokens counted."""
+
+    def __init__(self, reply: Reply, body: dict[str, Any], number: int) -> None:
+        self.reply, self.body, self.number = reply, body, number
+        most = body.get("max_completion_tokens") or body.get("max_tokens") or 2**31
+        self.text = reply.text[: 4 * most]
+        default = "tool_calls" if reply.tool_calls else "stop"
+        self.finish = reply.finish or ("length" if self.text != reply.text else default)
+        self.calls = [
+            (f"call_{number}_{place}", name, arguments)
+            for place, (name, arguments) in enumerate(reply.tool_calls)
+        ]
+        self.arguments = [
+            arguments if isinstance(arguments, str) else json.dumps(arguments)
+            for _, _, arguments in self.calls
+        ]
+        prompt = [body["messages"], body.get("system"), body.get("tools")]
+        self.input_tokens = count_tokens(prompt)
+        names = [name for _, name, _ in self.calls]
+        self.output_tokens = count_tokens([self.text, reply.refusal, *names, *self.arguments])
+
+
+# OpenAI
+
+
+def openai_error(fault: Fault) -> Event:
+    """The body of an error."""
+    error = {"message": fault.message, "type": fault.type, "param": fault.param, "code": fault.code}
+    return {"error": error}
+
+
+def openai_body(done: Completion) -> Event:
+    """The body of a completion."""
+    message: Event = {
+        "role": "assistant",
+        "content": None if done.reply.refusal or (done.calls and not done.text) else done.text,
+        "refusal": done.reply.refusal or None,
+        "annotations": [],
+    }
+    if done.calls:
+        message["tool_calls"] = [
+            {"id": id, "type": "function", "function": {"name": name, "arguments": arguments}}
+            for (id, name, _), arguments in zip(done.calls, done.arguments, strict=True)
+        ]
+    choice = {"message": message, "logprobs": None, "finish_reason": done.finish}
+    count = 0 if done.reply.fault == "empty_choices" else done.body.get("n") or 1
+    choices = [{"index": index, **choice} for index in range(count)]
+    usage = {"usage": _openai_usage(done)} if done.reply.usage else {}
+    return {**_openai_head(done, "chat.completion"), "choices": choices, **usage}
+
+
+def openai_events(done: Completion) -> Iterator[Event]:
+    """The chunks of a completion; usage only if the request asked for it."""
+    reports_usage = (done.body.get("stream_options") or {}).get("include_usage")
+    head = _openai_head(done, "chat.completion.chunk") | ({"usage": None} if reports_usage else {})
+    count = 0 if done.reply.fault == "empty_choices" else done.body.get("n") or 1
+    for index in range(count):
+        for delta, finish in _openai_deltas(done):
+            choice = {"index": index, "delta": delta, "logprobs": None, "finish_reason": finish}
+            yield {**head, "choices": [choice]}
+    if reports_usage and done.reply.usage:
+        yield {**head, "choices": [], "usage": _openai_usage(done)}
+
+
+def _openai_deltas(done: Completion) -> Iterator[tuple[Event, str | None]]:
+    yield {"role": "assistant", "content": None if done.calls else "", "refusal": None}, None
+    for piece in pieces(done.text):
+        yield {"content": piece}, None
+    for piece in pieces(done.reply.refusal):
+        yield {"refusal": piece}, None
+    for place, (id, name, _) in enumerate(done.calls):
+        function = {"name": name, "arguments": ""}
+        start = {"index": place, "id": id, "type": "function", "function": function}
+        yield {"tool_calls": [start]}, None
+        for piece in pieces(done.arguments[place]):
+            yield {"tool_calls": [{"index": place, "function": {"arguments": piece}}]}, None
+    yield {}, done.finish
+
+
+def _openai_head(done: Completion, kind: str) -> Event:
+    return {
+        "id": f"chatcmpl-{done.number}",
+        "object": kind,
+        "created": int(time.time()),
+        "model": done.body["model"],
+        "service_tier": "default",
+        "system_fingerprint": "fp_scripted",
+    }
+
+
+def _openai_usage(done: Completion) -> Event:
+    return {
+        "prompt_tokens": done.input_tokens,
+        "completion_tokens": done.output_tokens,
+        "total_tokens": done.input_tokens + done.output_tokens,
+        "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0},
+        "completion_tokens_details": {"reasoning_tokens": 0, "audio_tokens": 0},
+    }
+
+
+# Anthropic
+
+
+def anthropic_error(fault: Fault) -> Event:
+    """The body of an error."""
+    return {"type": "error", "error": {"type": fault.type, "message": fault.message}}
+
+
+def anthropic_body(done: Completion) -> Event:
+    """The body of a message. Malformed tool arguments exist in streams only; here they are {}."""
+    content: list[Event] = []
+    if done.text or done.reply.refusal:
+        content.append({"type": "text", "text": done.text or done.reply.refusal})
+    for id, name, arguments in done.calls:
+        value = {} if isinstance(arguments, str) else arguments
+        content.append({"type": "tool_use", "id": id, "name": name, "input": value})
+    usage = {"input_tokens": done.input_tokens, "output_tokens": done.output_tokens}
+    return {
+        "id": f"msg_{done.number}",
+        "type": "message",
+        "role": "assistant",
+        "model": done.body["model"],
+        "content": [] if done.reply.fault == "empty_choices" else content,
+        "stop_reason": "refusal" if done.reply.refusal else _STOP_REASONS.get(done.finish),
+        "stop_sequence": None,
+        **({"usage": usage} if done.reply.usage else {}),
+    }
+
+
+def anthropic_events(done: Completion) -> Iterator[Event]:
+    """The events of a message; usage is always included."""
+    body = anthropic_body(done)
+    stop = {"stop_reason": body["stop_reason"], "stop_sequence": None}
+    usage = body.get("usage", {})
+    start = {**body, "content": [], "stop_reason": None, "usage": {**usage, "output_tokens": 1}}
+    yield {"type": "message_start", "message": start}
+    calls = iter(done.arguments)
+    for index, block in enumerate(body["content"]):
+        is_text = block["type"] == "text"
+        empty: Event = {"text": ""} if is_text else {"input": {}}
+        yield {"type": "content_block_start", "index": index, "content_block": {**block, **empty}}
+        yield {"type": "ping"}
+        kind, key = ("text_delta", "text") if is_text else ("input_json_delta", "partial_json")
+        for piece in pieces(block["text"] if is_text else next(calls)):
+            delta = {"type": kind, key: piece}
+            yield {"type": "content_block_delta", "index": index, "delta": delta}
+        yield {"type": "content_block_stop", "index": index}
+    yield {"type": "message_delta", "delta": stop, "usage": usage}
+    yield {"type": "message_stop"}

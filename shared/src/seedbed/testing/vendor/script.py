@@ -1,0 +1,137 @@
+"""The table of replies: what the server answers, and what it records about each request.
+
+    Reply("Hello.", delay=0.1)
+    Reply(tool_calls=[("lookup", {"city": "Paris"})])    # arguments as a str are sent unchanged
+    Reply(fault="429", retry_after=0.2)
+    Reply("Only for invoices.", match="invoice")         # out of order, by the request's text
+
+On disk a table has one reply per line, a string or an object with the same field names:
+
+    {"tool_calls": [["lookup", {"city": "Paris"}]]}
+    {"fault": "429", "retry_after": 0.2}
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from seedbed.testing.vendor.request import Fault, texts
+
+__all__ = ["FAULTS", "Call", "Fault", "Item", "Replies", "Reply", "Script", "read_replies"]
+
+FAULTS = {
+    # Error responses, with the vendor's status, body and headers.
+    "401": "the key is wrong",
+    "403": "the country is not supported, or the key lacks the permission",
+    "404": "the model does not exist",
+    "429": "rate limit reached; `retry_after` adds the header",
+    "insufficient_quota": "no credit left: 429 of OpenAI, 400 of Anthropic",
+    "500": "internal error",
+    "502": "an HTML page of the proxy in front of the vendor",
+    "503": "unavailable",
+    "529": "overloaded (Anthropic)",
+    # A response that is not what it should be.
+    "hang": "no response until the client disconnects",
+    "drip": "keep-alive comments, or whitespace without streaming, until the client disconnects",
+    "cut": "the connection is closed in the middle of the stream or body",
+    "stream_error": "an error event in the middle of the stream; 500 without streaming",
+    "empty_choices": "a completion without choices; a message without content",
+}
+
+
+@dataclass(frozen=True)
+class Reply:
+    """One scripted reply; both protocols are served from it."""
+
+    text: str = ""
+    tool_calls: Sequence[tuple[str, Any]] = ()  # name and arguments
+    refusal: str = ""  # the text of a refusal, instead of `text`
+    finish: str = ""  # OpenAI's word ("length", "content_filter"); default: "stop", "tool_calls"
+    usage: bool = True  # False: report no token counts
+    delay: float = 0.0  # seconds before the first token
+    fault: str | Fault = ""  # a name in FAULTS, or any error response
+    retry_after: float | None = None  # seconds, as the header `retry-after` of an error
+    match: str = ""  # answer only a request that contains this text
+
+    def __post_init__(self) -> None:
+        if isinstance(self.fault, str) and self.fault and self.fault not in FAULTS:
+            raise ValueError(f"Unknown fault {self.fault!r}. Available: {', '.join(FAULTS)}.")
+
+
+Item = str | Reply | Callable[[dict[str, Any]], "str | Reply"]
+Replies = Sequence[Item] | Callable[[dict[str, Any]], "str | Reply"]
+
+
+@dataclass
+class Call:
+    """One request as the server received it, accepted or refused."""
+
+    path: str
+    headers: dict[str, str]  # names in lower case
+    body: Any = None  # parsed JSON; None if it was not JSON
+    status: int = 0  # 0 until the response starts
+    problem: str = ""  # why the request was refused; "" if it was accepted
+    disconnected: bool = False  # the client left before the response was complete
+
+
+@dataclass
+class Usage:
+    """Tokens of the requests that were answered with a completion."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    calls: int = 0
+
+
+@dataclass
+class Script:
+    """Hands out the replies, each once and in order; a function answers every request."""
+
+    replies: Replies
+    _left: list[Item] = field(init=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
+
+    def __post_init__(self) -> None:
+        self._left = [] if callable(self.replies) else list(self.replies)
+
+    def take(self, body: dict[str, Any]) -> Reply:
+        """The reply to a request: the first whose `match` it contains, else the next without one.
+
+        >>> script = Script(["one", Reply("two", match="second")])
+        >>> script.take({"messages": [{"role": "user", "content": "the second"}]}).text
+        'two'
+        """
+        item = self.replies(body) if callable(self.replies) else self._pop(body)
+        if callable(item):
+            item = item(body)
+        return Reply(item) if isinstance(item, str) else item
+
+    def _pop(self, body: dict[str, Any]) -> Item:
+        text = "\n".join(texts([body.get("system"), body["messages"]]))
+        with self._lock:
+            matches = [getattr(item, "match", "") for item in self._left]
+            for position, match in enumerate(matches):
+                if match and match in text:
+                    return self._left.pop(position)
+            for position, match in enumerate(matches):
+                if not match:
+                    return self._left.pop(position)
+        raise Fault(500, f"the script has no reply left for {text[-200:]!r}", "server_error")
+
+
+def read_replies(path: str | Path) -> list[Item]:
+    """Read a table of replies from a JSON-lines file; ValueError names a line that is wrong."""
+    replies: list[Item] = []
+    for number, line in enumerate(Path(path).read_text(encoding="utf-8").splitlines(), 1):
+        if line.strip():
+            try:
+                value = json.loads(line)
+                replies.append(value if isinstance(value, str) else Reply(**value))
+            except (TypeError, ValueError) as error:
+                raise ValueError(f"{path}:{number}: {error}") from error
+    return replies

@@ -1,0 +1,426 @@
+"""Conversations and faults of the scripted server, as the real clients see them."""
+
+import sys
+import threading
+
+import anthropic
+import httpx
+import httpx2
+import openai
+import pytest
+from langchain_anthropic import ChatAnthropic
+from langchain_core.messages import HumanMessage, ToolMessage
+from langchain_openai import ChatOpenAI
+from pydantic import BaseModel
+
+from seedbed.testing.launch import free_port, run_server
+from seedbed.testing.vendor.script import Fault, Reply, read_replies
+from seedbed.testing.vendor.server import launch_vendor
+
+USER = {"role": "user", "content": "What is the weather in Paris?"}
+LOOKUP = Reply(tool_calls=[("lookup", {"city": "Paris"})])
+TIMEOUT = 0.3  # seconds that a client waits for a reply that does not come
+
+
+class Weather(BaseModel):
+    """The weather of a city."""
+
+    city: str
+    degrees: int
+
+
+def lookup(city: str) -> str:
+    """The weather of a city."""
+    return f"rain in {city}"
+
+
+class OpenAI:
+    """Calls the OpenAI client in one way for all tests."""
+
+    errors = openai
+
+    def __init__(self, vendor, **options):
+        options = {"max_retries": 0, **options}
+        self.client = openai.OpenAI(base_url=f"{vendor.url}/v1", api_key="test-key", **options)
+
+    def ask(self, **options):
+        return self.client.chat.completions.create(model="gpt-4o-mini", messages=[USER], **options)
+
+    def read(self):
+        """The texts of a stream."""
+        return [chunk.choices[0].delta.content or "" for chunk in self.ask(stream=True)]
+
+
+class Anthropic:
+    """Calls the Anthropic client in one way for all tests."""
+
+    errors = anthropic
+
+    def __init__(self, vendor, **options):
+        options = {"max_retries": 0, **options}
+        self.client = anthropic.Anthropic(base_url=vendor.url, api_key="test-key", **options)
+
+    def ask(self, **options):
+        return self.client.messages.create(
+            model="claude-haiku-4-5", max_tokens=100, messages=[USER], **options
+        )
+
+    def read(self):
+        """The texts of a stream."""
+        return [
+            event.delta.text
+            for event in self.ask(stream=True)
+            if event.type == "content_block_delta"
+        ]
+
+
+both = pytest.mark.parametrize("client", [OpenAI, Anthropic])
+
+
+def langchain_openai(vendor, **options):
+    return ChatOpenAI(
+        model="gpt-4o-mini", base_url=f"{vendor.url}/v1", api_key="test-key", **options
+    )
+
+
+def langchain_anthropic(vendor, **options):
+    return ChatAnthropic(
+        model="claude-haiku-4-5", base_url=vendor.url, api_key="test-key", **options
+    )
+
+
+langchain = pytest.mark.parametrize("open_model", [langchain_openai, langchain_anthropic])
+
+
+# Conversations
+
+
+@langchain
+def test_conversation_with_tools_is_accepted(open_model):
+    with launch_vendor([LOOKUP, "It rains in Paris."]) as vendor:
+        model = open_model(vendor).bind_tools([lookup])
+        messages = [HumanMessage("What is the weather in Paris?")]
+        reply = model.invoke(messages)
+        assert reply.tool_calls[0]["args"] == {"city": "Paris"}
+        result = ToolMessage(lookup("Paris"), tool_call_id=reply.tool_calls[0]["id"])
+        assert model.invoke([*messages, reply, result]).text == "It rains in Paris."
+        assert vendor.problems == []
+        assert [call.status for call in vendor.calls] == [200, 200]
+        assert "rain in Paris" in str(vendor.calls[1].body["messages"])
+
+
+@langchain
+def test_conversation_without_tool_result_is_refused(open_model):
+    with launch_vendor([LOOKUP]) as vendor:
+        model = open_model(vendor).bind_tools([lookup])
+        reply = model.invoke("What is the weather in Paris?")
+        with pytest.raises((openai.BadRequestError, anthropic.BadRequestError)):
+            model.invoke([HumanMessage("And?"), reply, HumanMessage("So?")])
+        assert "call_1_0" in vendor.problems[0]
+
+
+@langchain
+def test_structured_output_follows_the_schema(open_model):
+    with launch_vendor(['{"city": "Paris", "degrees": 25}']) as vendor:
+        model = open_model(vendor).with_structured_output(Weather, method="json_schema")
+        assert model.invoke("The weather?") == Weather(city="Paris", degrees=25)
+
+
+@langchain
+def test_stream_has_pieces_and_usage(open_model):
+    with launch_vendor(["It rains in Paris."]) as vendor:
+        chunks = list(open_model(vendor, stream_usage=True).stream("The weather?"))
+        texts = [chunk.text for chunk in chunks if chunk.text]
+        assert "".join(texts) == "It rains in Paris." and len(texts) > 1
+        total = chunks[0]
+        for chunk in chunks[1:]:
+            total += chunk
+        assert total.usage_metadata["input_tokens"] == vendor.usage.input_tokens == 7
+        assert total.usage_metadata["output_tokens"] == vendor.usage.output_tokens == 5
+
+
+@langchain
+def test_stream_has_deltas_of_twelve_tool_calls(open_model):
+    calls = [("lookup", {"city": f"City {n}"}) for n in range(12)]
+    with launch_vendor([Reply("Looking.", tool_calls=calls)]) as vendor:
+        chunks = list(open_model(vendor).bind_tools([lookup]).stream("The weather?"))
+        total = chunks[0]
+        for chunk in chunks[1:]:
+            total += chunk
+        assert [call["args"] for call in total.tool_calls] == [args for _, args in calls]
+        assert sum(bool(chunk.tool_call_chunks) for chunk in chunks) > 24
+
+
+def test_openai_stream_reports_usage_only_on_request():
+    with launch_vendor(["Hello."] * 2) as vendor:
+        client = OpenAI(vendor)
+        assert all(chunk.usage is None for chunk in client.ask(stream=True))
+        options = {"stream": True, "stream_options": {"include_usage": True}}
+        *chunks, last = client.ask(**options)
+        assert all(chunk.usage is None for chunk in chunks)
+        assert (last.choices, last.usage.completion_tokens) == ([], 2)
+
+
+@both
+def test_reply_is_cut_at_the_token_limit(client):
+    with launch_vendor(["It rains in Paris."]) as vendor:
+        reply = client(vendor).client.post(
+            "/chat/completions" if client is OpenAI else "/v1/messages",
+            body={
+                "model": "gpt-4o-mini" if client is OpenAI else "claude-haiku-4-5",
+                "messages": [USER],
+                "max_tokens": 2,
+            },
+            cast_to=object,
+        )
+        assert "It rains" in str(reply) and "Paris" not in str(reply)
+        assert "length" in str(reply) or "max_tokens" in str(reply)
+
+
+# The script
+
+
+def test_replies_come_in_order_except_those_with_a_match():
+    script = ["one", Reply("invoice!", match="invoice"), "two"]
+    with launch_vendor(script) as vendor:
+        model = langchain_openai(vendor)
+        texts = [model.invoke(text).text for text in ("a", "b", "my invoice")]
+        assert texts == ["one", "two", "invoice!"]
+
+
+def test_function_in_the_script_receives_the_request():
+    with launch_vendor([lambda body: body["messages"][-1]["content"].upper()]) as vendor:
+        assert langchain_openai(vendor).invoke("hello").text == "HELLO"
+
+
+def test_replies_of_functions_that_wait_for_each_other_are_concurrent():
+    barrier = threading.Barrier(2, timeout=10)
+    with launch_vendor(lambda _: str(barrier.wait() >= 0)) as vendor:
+        assert [m.text for m in langchain_openai(vendor).batch(["a", "b"])] == ["True", "True"]
+
+
+@both
+def test_exhausted_script_fails_at_once_and_says_so(client):
+    with launch_vendor([]) as vendor:
+        retrying = client(vendor, max_retries=5)
+        with pytest.raises(client.errors.InternalServerError, match="no reply left for"):
+            retrying.ask()
+        assert len(vendor.calls) == 1
+        assert vendor.problems[0].endswith("the weather in Paris?'")
+
+
+def test_failing_function_in_the_script_is_a_problem():
+    with launch_vendor([lambda body: body["absent"]]) as vendor:
+        with pytest.raises(openai.InternalServerError, match="the script failed: KeyError"):
+            OpenAI(vendor).ask()
+        assert "KeyError" in vendor.problems[0]
+
+
+def test_refused_request_takes_no_reply():
+    with launch_vendor(["Hello."]) as vendor:
+        with pytest.raises(openai.BadRequestError):
+            OpenAI(vendor).ask(temperature=9)
+        assert OpenAI(vendor).ask().choices[0].message.content == "Hello."
+
+
+def test_table_on_disk_has_the_same_fields(tmp_path):
+    table = tmp_path / "replies.jsonl"
+    table.write_text('"Hello."\n\n{"fault": "429", "retry_after": 0.2}\n', encoding="utf-8")
+    assert read_replies(table) == ["Hello.", Reply(fault="429", retry_after=0.2)]
+    table.write_text('{"text": "a"}\n{"texts": "b"}\n', encoding="utf-8")
+    with pytest.raises(ValueError, match=r"replies.jsonl:2: .*texts"):
+        read_replies(table)
+
+
+def test_unknown_fault_is_an_error():
+    with pytest.raises(ValueError, match="Unknown fault '418'"):
+        Reply(fault="418")
+
+
+def test_context_window_can_be_set_for_a_model():
+    with (
+        launch_vendor(["Hello."], models={"gpt-4o-mini": 5}) as vendor,
+        pytest.raises(openai.BadRequestError, match="maximum context length is 5 tokens"),
+    ):
+        OpenAI(vendor).ask()
+
+
+def test_server_runs_as_a_process(tmp_path):
+    table = tmp_path / "replies.jsonl"
+    table.write_text('"Hello."\n', encoding="utf-8")
+    port = free_port()
+    command = [sys.executable, "-m", "seedbed.testing.vendor", "--replies", str(table)]
+    with run_server([*command, "--port", str(port)], port):
+        url = f"http://127.0.0.1:{port}"
+        client = openai.OpenAI(base_url=f"{url}/v1", api_key="test-key")
+        reply = client.chat.completions.create(model="gpt-4o-mini", messages=[USER])
+        assert reply.choices[0].message.content == "Hello."
+        assert httpx.get(f"{url}/calls").json()[0]["body"]["messages"] == [USER]
+
+
+# Faults
+
+
+@both
+@pytest.mark.parametrize(
+    ("fault", "error", "status"),
+    [
+        ("401", "AuthenticationError", 401),
+        ("403", "PermissionDeniedError", 403),
+        ("404", "NotFoundError", 404),
+        ("429", "RateLimitError", 429),
+        ("500", "InternalServerError", 500),
+        ("502", "InternalServerError", 502),
+        ("503", "InternalServerError", 503),
+        ("529", "InternalServerError", 529),
+        (Fault(413, "Request too large", "request_too_large"), "APIStatusError", 413),
+    ],
+)
+def test_fault_raises_the_clients_error(client, fault, error, status):
+    with launch_vendor([Reply(fault=fault)]) as vendor:
+        with pytest.raises(getattr(client.errors, error)) as raised:
+            client(vendor).ask()
+        assert raised.value.status_code == vendor.calls[0].status == status
+        assert "retry-after" not in raised.value.response.headers
+        assert vendor.problems == []
+
+
+def test_exhausted_quota_has_the_vendors_status():
+    with launch_vendor([Reply(fault="insufficient_quota")] * 2) as vendor:
+        with pytest.raises(openai.RateLimitError) as raised:
+            OpenAI(vendor).ask()
+        assert raised.value.code == "insufficient_quota"
+        with pytest.raises(anthropic.BadRequestError, match="credit balance is too low"):
+            Anthropic(vendor).ask()
+
+
+@both
+@pytest.mark.parametrize("fault", ["429", "500", "503", "529"])
+def test_client_retries_after_the_seconds_of_the_header(client, fault):
+    with launch_vendor([Reply(fault=fault, retry_after=0.01), "Hello."]) as vendor:
+        assert "Hello." in str(client(vendor, max_retries=1).ask())
+        assert [call.status for call in vendor.calls] == [int(fault), 200]
+
+
+@both
+def test_cut_body_is_a_connection_error(client):
+    with (
+        launch_vendor([Reply("Hello there.", fault="cut")]) as vendor,
+        pytest.raises((client.errors.APIConnectionError, httpx2.RemoteProtocolError)),
+    ):
+        client(vendor).ask()
+
+
+@both
+def test_cut_stream_ends_in_an_error_after_the_first_pieces(client):
+    with launch_vendor([Reply("It rains in Paris.", fault="cut")]) as vendor:
+        with pytest.raises((client.errors.APIConnectionError, httpx2.RemoteProtocolError)):
+            client(vendor).read()
+        assert vendor.usage.calls == 0
+
+
+@both
+def test_error_event_in_a_stream_raises(client):
+    with (
+        launch_vendor([Reply("It rains in Paris.", fault="stream_error")]) as vendor,
+        pytest.raises(client.errors.APIError, match="Overloaded"),
+    ):
+        client(vendor).read()
+
+
+@both
+@pytest.mark.parametrize("fault", ["hang", "drip"])
+def test_disconnect_of_a_client_that_gives_up_is_recorded(client, fault):
+    # A client's timeout is for each read, so only a caller's deadline ends a reply that drips.
+    with launch_vendor([Reply(fault=fault)]) as vendor:
+        url, key = vendor.url, "test-key"
+        path = "/v1/chat/completions" if client is OpenAI else "/v1/messages"
+        headers = {"authorization": f"Bearer {key}", "anthropic-version": "2023-06-01"}
+        model = "gpt-4o-mini" if client is OpenAI else "claude-haiku-4-5"
+        body = {"model": model, "max_tokens": 9, "messages": [USER], "stream": fault == "drip"}
+        if fault == "hang":
+            with pytest.raises(client.errors.APITimeoutError):
+                client(vendor, timeout=TIMEOUT).ask()
+        else:
+            with httpx.stream("POST", url + path, json=body, headers=headers) as response:
+                assert next(response.iter_bytes()).startswith(b": keep-alive")
+        vendor.wait_until(lambda: vendor.calls[0].disconnected)
+
+
+def test_drip_without_streaming_is_whitespace():
+    with launch_vendor([Reply(fault="drip")]) as vendor:
+        headers = {"authorization": "Bearer test-key"}
+        body = {"model": "gpt-4o-mini", "messages": [USER]}
+        url = f"{vendor.url}/v1/chat/completions"
+        with httpx.stream("POST", url, json=body, headers=headers) as response:
+            assert next(response.iter_bytes()) == b" "
+
+
+def test_server_stops_while_a_reply_hangs():
+    def ask():
+        with pytest.raises(openai.APIConnectionError):
+            OpenAI(vendor).ask()
+
+    with launch_vendor([Reply(fault="hang")]) as vendor:
+        thread = threading.Thread(target=ask)
+        thread.start()
+        vendor.wait_until(lambda: vendor.calls)
+    thread.join(5)
+    assert not thread.is_alive()
+    assert not vendor.calls[0].disconnected
+
+
+@both
+def test_delay_comes_before_the_first_piece(client):
+    with (
+        launch_vendor([Reply("Hello.", delay=30)]) as vendor,
+        pytest.raises((client.errors.APITimeoutError, httpx2.ReadTimeout)),
+    ):
+        client(vendor, timeout=TIMEOUT).read()
+
+
+def test_replies_that_are_hard_to_use_arrive_unchanged():
+    replies = [
+        Reply(fault="empty_choices"),
+        Reply(""),
+        Reply("It ra", finish="length"),
+        Reply("", finish="content_filter"),
+        Reply(refusal="I can't help with that."),
+        Reply('```json\n{"a": 1}\n```'),
+        Reply(tool_calls=[("lookup", '{"city": "Par')]),
+        Reply("Hello.", usage=False),
+    ]
+    with launch_vendor(replies) as vendor:
+        client = OpenAI(vendor)
+        assert client.ask().choices == []
+        assert client.ask().choices[0].message.content == ""
+        assert client.ask().choices[0].finish_reason == "length"
+        assert client.ask().choices[0].finish_reason == "content_filter"
+        message = client.ask().choices[0].message
+        assert (message.content, message.refusal) == (None, "I can't help with that.")
+        assert client.ask().choices[0].message.content.startswith("```json")
+        call = client.ask().choices[0].message.tool_calls[0]
+        assert call.function.arguments == '{"city": "Par'
+        assert client.ask().usage is None
+
+
+def test_messages_of_anthropic_name_their_stop_reason():
+    replies = [
+        Reply(fault="empty_choices"),
+        Reply("It ra", finish="length"),
+        Reply(refusal="I can't help with that."),
+        LOOKUP,
+    ]
+    with launch_vendor(replies) as vendor:
+        client = Anthropic(vendor)
+        assert client.ask().content == []
+        assert client.ask().stop_reason == "max_tokens"
+        assert client.ask().stop_reason == "refusal"
+        reply = client.ask()
+        assert reply.stop_reason == "tool_use" and reply.content[0].input == {"city": "Paris"}
+
+
+async def test_asynchronous_clients_are_served():
+    with launch_vendor(["Hello."] * 2) as vendor:
+        assert (await langchain_openai(vendor).ainvoke("Hi")).text == "Hello."
+        assert (await langchain_anthropic(vendor).ainvoke("Hi")).text == "Hello."
