@@ -260,10 +260,15 @@ class Chatbot:
         [vector] = embed_texts(self.retriever.embeddings, ["ready"])
         for name in self.store.collections(OPERATOR)[:1]:
             self.store.dense(name, vector, 1)
-        writer = self.answerer().writer
-        mode = writer.mode if self.config.mode == "auto" else self.config.mode
-        if mode == "write" and not self._model_works and writer.model is not None:
-            self._model_works = any(True for _ in writer.model.stream("Hello"))
+        model = self.answerer().writer.model
+        if self.writes and not self._model_works and model is not None:
+            self._model_works = any(True for _ in model.stream("Hello"))
+
+    @property
+    def writes(self) -> bool:
+        """Whether answers are written by the first model, unless a question says otherwise."""
+        mode = self.config.mode
+        return (self.answerer().writer.mode if mode == "auto" else mode) == "write"
 
 
 def open_chatbot(config: Config, settings: Settings) -> Chatbot:

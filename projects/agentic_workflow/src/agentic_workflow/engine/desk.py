@@ -74,6 +74,16 @@ class JudgingParts:
     writer: Writer
 
 
+def check_model(settings: Settings) -> bool:
+    """Whether SEEDBED_MODEL is set; raises if the package or the key of its model is missing."""
+    from seedbed.models.chat.load import check_chat_model
+
+    named = "model" in settings.model_fields_set
+    if named:
+        check_chat_model(settings=settings)
+    return named
+
+
 def judging_parts(config: Config, settings: Settings) -> JudgingParts:
     """These parts as the configuration says."""
     from agentic_workflow.decide.draft import Writer
@@ -85,8 +95,8 @@ def judging_parts(config: Config, settings: Settings) -> JudgingParts:
     from seedbed.models.chat.load import load_chat_model
     from seedbed.models.embeddings.load import load_embeddings
 
+    named = check_model(settings)
     embeddings = load_embeddings(settings.embeddings, settings=settings)
-    named = "model" in settings.model_fields_set
     model = load_chat_model(settings.model, settings=settings) if named else None
     return JudgingParts(
         policy=PolicyFile(config.policy or SHOP_POLICY),

@@ -81,15 +81,17 @@ def open_team(
 
 
 def load_models(config: Config, settings: Settings) -> dict[str, BaseChatModel]:
-    """The models of the roles that can follow instructions; the default model cannot."""
-    from seedbed.models.chat.load import load_chat_model
+    """The models of the roles that can follow instructions; the default model cannot.
+
+    Raises an error with the next step if the package or the key of one is missing.
+    """
+    from seedbed.models.chat.load import check_chat_model, load_chat_model
 
     specs = {role: config.models.get(role, settings.model) for role in ROLES}
-    return {
-        role: load_chat_model(spec, settings=settings)
-        for role, spec in specs.items()
-        if follows_instructions(spec)
-    }
+    able = {role: spec for role, spec in specs.items() if follows_instructions(spec)}
+    for spec in dict.fromkeys(able.values()):
+        check_chat_model(spec, settings=settings)
+    return {role: load_chat_model(spec, settings=settings) for role, spec in able.items()}
 
 
 def follows_instructions(spec: str) -> bool:
