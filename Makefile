@@ -127,9 +127,9 @@ exercise-%: ## Copies a project's code with a gap for you to fill: N=1; SOLUTION
 check-%: $$(call ready,$$*) ## Checks your solution of an exercise: N=1
 	@PYTHONPATH=shared/src $(BIN)/python -m tools.exercises check $(call folder,$*) $(N)
 
-new-%: ## Copies a project out of the repository as your own: TO=../my-bot
+new-%: ## Copies a project out of the repository as your own: TO=../my-bot, MODEL=remote for models behind an API only
 	@$(call check_python,$(ANY_PYTHON))
-	@PYTHONPATH=shared/src $(ANY_PYTHON) -m tools.starter $(call folder,$*) $(if $(TO),"$(TO)")
+	@PYTHONPATH=shared/src $(ANY_PYTHON) -m tools.starter $(call folder,$*) $(if $(TO),"$(TO)") $(if $(MODEL),--model="$(MODEL)")
 
 bench: $(VENV)/dev.ready ## Measures speed and memory, each beside a peer: benchmarks/results.md
 	$(BIN)/python benchmarks/run.py $(ARGS)

@@ -1,5 +1,6 @@
 """A lifted-out project speaks of itself alone and works without the repository."""
 
+import ast
 import json
 import os
 import re
@@ -50,18 +51,26 @@ PROJECTS = {
     "multi_agent": "✓ ",
     "research_repro": "holds",
 }
+# The copy of a project that has chat models behind an API only.
+REMOTE = "rag_chatbot, MODEL=remote"
+LOAD_LOCAL = "seedbed/models/chat/load_local.py"
 
 
-@pytest.fixture(scope="module", params=PROJECTS)
-def project(request: pytest.FixtureRequest) -> str:
+@pytest.fixture(scope="module", params=[*PROJECTS, REMOTE])
+def variant(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
 @pytest.fixture(scope="module")
-def lifted(project: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def project(variant: str) -> str:
+    return variant.partition(",")[0]
+
+
+@pytest.fixture(scope="module")
+def lifted(variant: str, project: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The project, lifted out and not installed, in a path with a space and an umlaut."""
     folder = tmp_path_factory.mktemp("ü else where") / "my-own"
-    return starter.lift(project, folder, root=ROOT)
+    return starter.lift(project, folder, root=ROOT, remote=variant == REMOTE)
 
 
 @pytest.fixture(scope="module")
@@ -177,10 +186,82 @@ def test_lifted_questions_are_answered_by_lifted_pages(lifted: Path, project: st
         assert re.search(facts, " ".join(text.split()), re.IGNORECASE), question["question"]
 
 
+def test_lifted_seedbed_has_the_imported_modules_only(variant: str, texts: dict[str, str]) -> None:
+    source = "vendor/seedbed/src/"
+    modules = {n.removeprefix(source) for n in texts if n.startswith(source) and n.endswith(".py")}
+    lines = sum(texts[source + name].count("\n") for name in modules)
+    print(f"{variant}: {lines:,} lines of seedbed in {len(modules)} files")
+    imports = set().union(*(imported(text) for name, text in texts.items() if name[-3:] == ".py"))
+    assert imports - modules == ({LOAD_LOCAL} if variant == REMOTE else set())
+    packages = {name for name in modules if name.endswith(("__init__.py", "__main__.py"))}
+    assert modules - packages - imports == set()
+    # Facts about a run's machine are for projects with runs, event streams for those that stream.
+    assert ("seedbed/runs/environment.py" in modules) == (
+        variant in ("finetune_lora", "research_repro")
+    )
+    assert ("seedbed/server/streaming.py" in modules) == (
+        variant in ("rag_chatbot", REMOTE, "llm_service", "multi_agent", "vision_app")
+    )
+
+
+def imported(text: str) -> set[str]:
+    """The modules of seedbed that a Python file imports, at its top or in its functions."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+        elif isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+    paths = {name.replace(".", "/") + ".py" for name in names if name.startswith("seedbed.")}
+    return {path for path in paths if (ROOT / "shared/src" / path).is_file()}
+
+
+def test_lifted_seedbed_brings_its_tests(variant: str, texts: dict[str, str]) -> None:
+    tests = "vendor/seedbed/tests"
+    assert f'"{tests}"' in texts["pyproject.toml"]
+    for name in ("test_cli.py", "server/test_service.py", "server/conftest.py"):
+        assert f"{tests}/{name}" in texts
+    has_engine = variant not in ("research_repro", REMOTE)
+    assert (f"{tests}/engine/test_detokenizer.py" in texts) == has_engine
+    assert (f"{tests}/structured/test_constrain.py" in texts) == has_engine
+    assert not any("langchain_tests" in texts[name] for name in texts if name.startswith(tests))
+
+
+def test_lifted_seedbed_describes_its_own_rooms_only(variant: str, texts: dict[str, str]) -> None:
+    readme = texts["vendor/seedbed/README.md"]
+    rooms = set(re.findall(r"^\| \[`(\w+)`\]\(src/", readme, re.MULTILINE))
+    assert {"errors", "models", "server"} <= rooms
+    assert ("engine" in rooms) == (variant not in ("research_repro", REMOTE))
+
+
+def test_remote_copy_has_a_remote_model_by_default(variant: str, texts: dict[str, str]) -> None:
+    remote, local = "openai:gpt-4o-mini", "smollm2"
+    default = remote if variant == REMOTE else local
+    assert f"#SEEDBED_MODEL={default}\n" in texts[".env.example"]
+    assert f"| `SEEDBED_MODEL` | `{default}` |" in texts["vendor/seedbed/README.md"]
+    assert f'DEFAULT_MODEL = "{default}"' in texts["vendor/seedbed/src/seedbed/settings.py"]
+    assert ("Set `OPENAI_API_KEY`" in texts["README.md"]) == (variant == REMOTE)
+    if variant == REMOTE:
+        assert local not in texts["vendor/seedbed/models.txt"] + texts["Dockerfile"]
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_lifted_demo_succeeds(installed: Path, project: str) -> None:
-    assert PROJECTS[project] in run(installed, "make", "demo")
+def test_lifted_demo_succeeds(installed: Path, variant: str, project: str) -> None:
+    # A model that is named and never called: the demo works without one.
+    model = ["SEEDBED_MODEL=smollm2"] if variant == REMOTE else []
+    assert PROJECTS[project] in run(installed, "env", *model, "make", "demo")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_remote_copy_refuses_a_local_model_in_one_line(installed: Path, variant: str) -> None:
+    if variant != REMOTE:
+        pytest.skip("this copy has a local model")
+    code = "from seedbed.models.chat.load import load_chat_model as load; load('smollm2')"
+    command = [".venv/bin/python", "-c", code]
+    done = subprocess.run(command, cwd=installed, capture_output=True, text=True, check=False)
+    assert "ConfigError: This copy has remote models only; 'smollm2'" in done.stderr
 
 
 @pytest.mark.slow

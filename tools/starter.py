@@ -1,11 +1,14 @@
 """Copies a project out of the repository: renamed, with `seedbed` vendored, ready to grow.
 
     python -m tools.starter rag_chatbot ../my-bot        `make new-rag TO=../my-bot` calls it
+    python -m tools.starter rag_chatbot ../my-bot --model=remote      the same with MODEL=remote
 
 The copy is a git repository with one commit. It mentions the project by its new name only and
-depends on nothing here. The module requires only the standard library, so it runs before anything
-is installed. What changes in a text on the way is in `starter_texts.py`; the files written for the
-copy alone are in `starter_files.py`.
+depends on nothing here: the modules of `seedbed` that it imports come along, with their tests. With
+`--model=remote` it has no chat model of its own, and none of the code that runs one. The module
+requires only the standard library, so it runs before anything is installed. What changes in a text
+on the way is in `starter_texts.py`, which modules are needed in `starter_imports.py`; the files
+written for the copy alone are in `starter_files.py`.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ from pathlib import Path
 
 from tools.exercises import name_in_verbs
 from tools.starter_files import GITIGNORE, makefile, pyproject_tail
+from tools.starter_imports import LOCAL_CHAT, needed_modules, tests_of
 from tools.starter_texts import Names, Texts
 from seedbed.errors import BadInput, NotFound, SeedbedError
 
@@ -35,11 +39,12 @@ _COPIED = (
 )
 
 
-def lift(project: str, target: Path, *, root: Path) -> Path:
+def lift(project: str, target: Path, *, root: Path, remote: bool = False) -> Path:
     """Copy `project` of the repository at `root` to the new folder `target`; returns it, resolved.
 
-    The folder's name becomes the name of the package, the command and the settings. If copying
-    fails, `target` is not created. Raises BadInput or NotFound, whose hint is the next step.
+    The folder's name becomes the name of the package, the command and the settings. With `remote`
+    the copy uses chat models behind an API only. If copying fails, `target` is not created. Raises
+    BadInput or NotFound, whose hint is the next step.
     """
     root, target = root.resolve(), target.expanduser().resolve()
     source = root / "projects" / project
@@ -50,7 +55,8 @@ def lift(project: str, target: Path, *, root: Path) -> Path:
     old = _names_of(source, root)
     files = root.glob("projects/*/pyproject.toml")
     others = tuple(_names_of(p.parent, root) for p in sorted(files) if p.parent != source)
-    texts = Texts(old, new, others, frozenset(_files_to_copy(root, source, old)))
+    copied = frozenset(_files_to_copy(root, source, old, remote=remote))
+    texts = Texts(old, new, others, copied, remote)
 
     # 1. Fill a folder beside the target, so that a failure leaves nothing half done.
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -108,17 +114,24 @@ def _names_of(source: Path, root: Path) -> Names:
     )
 
 
-def _files_to_copy(root: Path, source: Path, project: Names) -> Iterator[str]:
-    """The paths below `root` of everything that is copied, with slashes."""
+def _files_to_copy(root: Path, source: Path, project: Names, *, remote: bool) -> set[str]:
+    """The paths below `root` of everything that is copied, with slashes.
+
+    Raises BadInput if the project needs a chat model on this machine, and the copy is `remote`.
+    """
     images = root.glob(f"docker/**/{project.package}*")  # alert rules and dashboards
-    folders = (source, root / "shared" / "src")
-    for path in [*(path for folder in folders for path in folder.rglob("*")), *images]:
-        name = path.relative_to(root)
-        generated = any(p in _LEFT_BEHIND or p.endswith(".egg-info") for p in name.parts)
-        if path.is_file() and not generated:
-            yield name.as_posix()
-    yield from _COPIED
-    yield from _handbook(root, project)
+    own = {path.relative_to(root) for path in [*source.rglob("*"), *images] if path.is_file()}
+    generated = {p for p in own if any(q in _LEFT_BEHIND or "egg-info" in q for q in p.parts)}
+    names = {path.as_posix() for path in own - generated} | {*_COPIED}
+    code = {name for name in names if name.endswith((".py", "Dockerfile"))}
+    code.add("tools/starter_files.py")  # the text of the copy's Makefile, which runs modules too
+    modules = needed_modules(root, code, without={LOCAL_CHAT} if remote else ())
+    if remote and any(name.startswith("shared/src/seedbed/engine/") for name in modules):
+        raise BadInput(
+            f"{project.package} runs models itself, so it cannot do without local ones.",
+            hint="Leave out MODEL=remote.",
+        )
+    return names | modules | tests_of(root, modules) | {*_handbook(root, project)}
 
 
 def _handbook(root: Path, project: Names) -> Iterator[str]:
@@ -155,7 +168,7 @@ def _write_root_files(root: Path, target: Path, texts: Texts) -> None:
     (target / ".dockerignore").write_text(ignored, "utf-8")
 
     settings = _own_settings((root / ".env.example").read_text("utf-8"), old)
-    (target / ".env.example").write_text(texts.renamed(settings), "utf-8")
+    (target / ".env.example").write_text(texts.rewrite(settings, ".env.example"), "utf-8")
 
     pyproject = target / "pyproject.toml"
     tail = pyproject_tail((root / "pyproject.toml").read_text("utf-8"))
@@ -164,7 +177,8 @@ def _write_root_files(root: Path, target: Path, texts: Texts) -> None:
     verbs = ("run", "demo", "eval")
     arguments = {verb: texts.renamed(_arguments(root, verb, old)) for verb in verbs}
     torch = re.search(r'^ *"torch\b', pyproject.read_text("utf-8"), re.M) is not None
-    text = makefile(new.command, new.package, arguments, torch=torch)
+    weights = "minilm" if texts.remote else "smollm2"
+    text = makefile(new.command, new.package, arguments, torch=torch, weights=weights)
     (target / "Makefile").write_text(text, "utf-8")
 
 
@@ -212,12 +226,17 @@ def _commit(target: Path, project: str) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line: `python -m tools.starter PROJECT TARGET`, from the repository's root."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    models = [word.removeprefix("--model=") for word in words if word.startswith("--model=")]
+    words = [word for word in words if not word.startswith("--model=")]
+    if not {*models} <= {"remote"}:
+        print(f"Unknown MODEL={models[-1]}. Use MODEL=remote, or leave it out.", file=sys.stderr)
+        return 2
     if len(words) != 2:
         name = (name_in_verbs(words[0], Path.cwd()) if words else "") or "rag"
         print(f"Choose a new folder with TO=, e.g. make new-{name} TO=../my-bot", file=sys.stderr)
         return 2
     try:
-        target = lift(words[0], Path(words[1]), root=Path.cwd())
+        target = lift(words[0], Path(words[1]), root=Path.cwd(), remote=bool(models))
     except SeedbedError as error:
         print(error, file=sys.stderr)
         return 2

@@ -74,8 +74,8 @@ docs: setup ## Updates the generated parts of the docs; exits 1 if something was
 doctor: ## Shows what is installed, the model and accelerators, and how to get what is missing
 \t@PYTHONPATH=vendor/seedbed/src $(or $(wildcard $(BIN)/python),$(PYTHON)) -m tools.doctor
 
-prefetch: setup ## Downloads and converts a model's weights: MODEL=smollm2
-\t$(BIN)/python -m seedbed.models.weights prefetch $(or $(MODEL),smollm2)
+prefetch: setup ## Downloads and converts a model's weights: MODEL={weights}
+\t$(BIN)/python -m seedbed.models.weights prefetch $(or $(MODEL),{weights})
 
 clean: ## Removes .venv and caches; keeps your documents and models
 \trm -rf .venv .pytest_cache .ruff_cache .hypothesis
@@ -109,14 +109,22 @@ _TORCH = """\
 """
 
 
-def makefile(command: str, package: str, verbs: dict[str, str], *, torch: bool = False) -> str:
+def makefile(
+    command: str,
+    package: str,
+    verbs: dict[str, str],
+    *,
+    torch: bool = False,
+    weights: str = "smollm2",
+) -> str:
     """The Makefile of a project that stands alone.
 
     `verbs` gives the arguments of the project's command for `run`, `demo` and `eval`. With `torch`
-    the Makefile installs the build of torch for the machine.
+    the Makefile installs the build of torch for the machine. `weights` is the model that `prefetch`
+    downloads by default.
     """
     builds = {"torch": _TORCH, "backend": _BACKEND} if torch else {"torch": "", "backend": ""}
-    return _MAKEFILE.format(command=command, package=package, **builds, **verbs)
+    return _MAKEFILE.format(command=command, package=package, weights=weights, **builds, **verbs)
 
 
 def pyproject_tail(root_pyproject: str) -> str:
@@ -129,7 +137,10 @@ def pyproject_tail(root_pyproject: str) -> str:
     ruff = re.sub(r"^src = .*$", 'src = ["src"]', tables["tool.ruff"], flags=re.MULTILINE)
     ruff = ruff.replace("[tool.ruff]", '[tool.ruff]\nextend-exclude = ["vendor"]')
     pytest = re.sub(
-        r"^testpaths = .*$", 'testpaths = ["tests"]', tables["tool.pytest.ini_options"], flags=re.M
+        r"^testpaths = .*$",
+        'testpaths = ["tests", "vendor/seedbed/tests"]',
+        tables["tool.pytest.ini_options"],
+        flags=re.M,
     )
     sources = '[tool.uv.sources]\nseedbed = { path = "vendor/seedbed", editable = true }\n'
     # A longer project name makes lines longer than the limit (E501).

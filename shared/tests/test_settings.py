@@ -6,7 +6,7 @@ import pytest
 from pydantic import AliasChoices, Field, SecretStr, model_validator
 
 from seedbed.errors import ConfigError
-from seedbed.settings import ProjectSettings, Settings, load, variable
+from seedbed.settings import DEFAULT_MODEL, ProjectSettings, Settings, load, variable
 
 
 @pytest.fixture(autouse=True)
@@ -18,7 +18,7 @@ def clean_environment(monkeypatch, tmp_path):
 
 def test_load_returns_defaults_without_environment():
     settings = load(Settings)
-    assert (settings.model, settings.embeddings, settings.open) == ("smollm2", "minilm", False)
+    assert (settings.model, settings.embeddings, settings.open) == (DEFAULT_MODEL, "minilm", False)
     assert settings.cache_dir.name == "seedbed"
     assert not settings.log_content
 

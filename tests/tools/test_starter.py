@@ -86,8 +86,8 @@ FILES = {
     "`make exercise-rag N=1`, [settings](../../shared/README.md#settings)\n"
     "![The page](../../docs/images/page.png) and [Deploy](../../docs/how-to/deploy.md)\n",
     **{
-        name: (HERE / name).read_text("utf-8")
-        for name in ("tools/exercises.py", "tools/docs.py", "tools/doctor.py")
+        f"tools/{name}.py": (HERE / f"tools/{name}.py").read_text("utf-8")
+        for name in ("exercises", "docs", "doctor", "starter_files")
     },
     "tests/test_docstrings.py": 'FILES = [*ROOT.glob("projects/*/src"), ROOT / "shared/src"]\n',
     "shared/README.md": "# seedbed\n",
@@ -191,8 +191,79 @@ def test_lift_copies_only_linked_pages_unless_project_serves_the_handbook(
 def test_lift_leaves_private_and_generated_files_behind(root: Path, tmp_path: Path) -> None:
     target = starter.lift("rag_chatbot", tmp_path / "my-bot", root=root)
     names = {str(path.relative_to(target)) for path in target.rglob("*")}
-    assert not names & {"var", ".env", "src/my_bot/__pycache__", "vendor/seedbed/tests"}
+    assert not names & {"var", ".env", "src/my_bot/__pycache__"}
     assert "vendor/seedbed/src/seedbed/__init__.py" in names
+
+
+def test_lift_copies_imported_modules_with_their_tests(root: Path, tmp_path: Path) -> None:
+    package = root / "shared/src/seedbed"
+    modules = {
+        "errors.py": "",
+        "unused.py": "",
+        "models/__init__.py": "",
+        "models/load.py": "def load():\n    from seedbed import errors\n"
+        "    from seedbed.models import (\n        data,\n        graph as g,\n    )\n",
+        "models/data.py": 'read("words.txt")\n',
+        "models/graph.py": "",
+        "models/words.txt": "a\n",
+        "models/unused.txt": "a\n",
+        "weights/__init__.py": "",
+        "weights/__main__.py": "import seedbed.fetch\n",
+        "fetch.py": "",
+    }
+    tests = {
+        "conftest.py": "",
+        "test_errors.py": "from seedbed.errors import *\n",
+        "test_unused.py": "PROGRAM = 'import seedbed.unused'\n",
+        "test_dev.py": "import mypy.api\nfrom seedbed import errors\n",
+        "models/conftest.py": "from seedbed.unused import x\n",
+        "models/test_data.py": "from seedbed.models import data\n",
+    }
+    for folder, files in ((package, modules), (root / "shared/tests", tests)):
+        for name, text in files.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text(text)
+    main = root / "projects/rag_chatbot/src/rag_chatbot/__main__.py"
+    main.write_text("from seedbed.models.load import load\n")
+    dockerfile = root / "projects/rag_chatbot/Dockerfile"
+    dockerfile.write_text("RUN python -m seedbed.weights prefetch\n")
+    vendor = starter.lift("rag_chatbot", tmp_path / "my-bot", root=root) / "vendor/seedbed"
+    copied = {
+        path.relative_to(vendor / "src/seedbed").as_posix() for path in vendor.rglob("src/**/*.*")
+    }
+    assert copied == {*modules, "__init__.py"} - {"unused.py", "models/unused.txt"}
+    copied = {
+        path.relative_to(vendor / "tests").as_posix() for path in vendor.rglob("tests/**/*.*")
+    }
+    # The fixtures of `models` need a module that the project does not.
+    assert copied == {"conftest.py", "test_errors.py", "test_x.py"}
+
+
+def test_lift_with_remote_models_leaves_local_ones_out(root: Path, tmp_path: Path) -> None:
+    files = {
+        "models/chat/load.py": "def f():\n    import seedbed.models.chat.load_local\n",
+        "models/chat/load_local.py": "from seedbed.engine import engine\n",
+        "engine/engine.py": "",
+    }
+    for name, text in files.items():
+        path = root / "shared/src/seedbed" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    main = root / "projects/rag_chatbot/src/rag_chatbot/__main__.py"
+    main.write_text("import seedbed.models.chat.load\n")
+    target = starter.lift("rag_chatbot", tmp_path / "my-bot", root=root, remote=True)
+    copied = {path.name for path in (target / "vendor/seedbed/src").rglob("*.py")}
+    assert copied == {"__init__.py", "load.py"}
+    assert "#SEEDBED_MODEL=x\n" in (target / ".env.example").read_text()
+    assert "OPENAI_API_KEY" in (target / "README.md").read_text()
+    main.write_text("from seedbed.engine.engine import Engine\n")
+    with pytest.raises(BadInput, match=r"runs models itself.*MODEL=remote"):
+        starter.lift("rag_chatbot", tmp_path / "other", root=root, remote=True)
+
+
+def test_unknown_choice_of_models_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert starter.main(["rag_chatbot", "../my-bot", "--model=big"]) == 2
+    assert capsys.readouterr().err == "Unknown MODEL=big. Use MODEL=remote, or leave it out.\n"
 
 
 def test_lift_writes_own_tool_settings(root: Path, tmp_path: Path) -> None:
@@ -200,7 +271,10 @@ def test_lift_writes_own_tool_settings(root: Path, tmp_path: Path) -> None:
 
     target = starter.lift("rag_chatbot", tmp_path / "my-bot", root=root)
     settings = tomllib.loads((target / "pyproject.toml").read_text())
-    assert settings["tool"]["pytest"]["ini_options"]["testpaths"] == ["tests"]
+    assert settings["tool"]["pytest"]["ini_options"]["testpaths"] == [
+        "tests",
+        "vendor/seedbed/tests",
+    ]
     assert settings["tool"]["ruff"]["src"] == ["src"]
     assert settings["dependency-groups"] == {"test": ["pytest"]}
     assert settings["tool"]["uv"]["sources"]["seedbed"]["path"] == "vendor/seedbed"

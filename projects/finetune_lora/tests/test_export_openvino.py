@@ -15,7 +15,8 @@ from finetune_lora.export.openvino import same_tokens, to_openvino
 from finetune_lora.model.adapter import load_adapter
 from finetune_lora.testing import tiny_adapter, tiny_base
 from seedbed.errors import BadInput, ConfigError
-from seedbed.models.chat.load import LocalChatModel, load_chat_model
+from seedbed.models.chat.load import load_chat_model
+from seedbed.models.chat.local import LocalChatModel
 
 OPTIONS = {"cache_tokens": 512}
 ASKED = "reset the password of anna"

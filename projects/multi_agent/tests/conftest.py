@@ -12,6 +12,14 @@ import pytest
 from seedbed.testing.launch import launch_postgres, new_database
 
 
+@pytest.fixture(scope="session", autouse=True)
+def model_setting() -> Iterator[None]:
+    """The model that is never called, whatever the default: the team then works by rules."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SEEDBED_MODEL", "smollm2")
+        yield
+
+
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[Any]:
     with launch_postgres() as server:

@@ -16,6 +16,14 @@ from seedbed.settings import load
 from seedbed.testing.launch import serve_app
 
 
+@pytest.fixture(scope="session", autouse=True)
+def model_setting() -> Iterator[None]:
+    """The model that is never called, whatever the default: quotes then come from the documents."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SEEDBED_MODEL", "smollm2")
+        yield
+
+
 @pytest.fixture
 def config(tmp_path: Path) -> Config:
     return load(Config, data_dir=tmp_path / "data")

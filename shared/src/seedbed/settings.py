@@ -20,6 +20,8 @@ from seedbed.errors import ConfigError
 
 S = TypeVar("S", bound=BaseSettings)
 
+DEFAULT_MODEL = "smollm2"
+
 
 def _default_cache() -> Path:
     from platformdirs import user_cache_path
@@ -37,7 +39,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="SEEDBED_", env_file=".env", extra="ignore")
 
     model: str = Field(
-        "smollm2",
+        DEFAULT_MODEL,
         description=(
             "Chat model: a name from the catalogue, hf:ORG/REPO, path:DIR, or PROVIDER:MODEL such "
             "as openai:gpt-4o-mini. Of several, separated by commas, each is called where those "

@@ -69,10 +69,12 @@ def serve(port: Port = 8005, host: Host = "127.0.0.1") -> None:
     Starts a sample shop, with a mail server and a payment API, where none are configured.
     """
     config, settings = _settings()
+    from agentic_workflow.engine.desk import check_model
     from agentic_workflow.serve.api import create_app
     from agentic_workflow.serve.processes import sample_shop, workers
     from seedbed.server import service
 
+    check_model(settings)  # the workers would end with the same error, and the server remain
     with sample_shop(config) as config:
         served = create_app(config, settings)
         with workers(config, config.workers):

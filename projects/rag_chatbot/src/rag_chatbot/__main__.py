@@ -198,6 +198,10 @@ def serve(
     """Serve the web page and the HTTP API."""
     with cli.collector_paused():
         chatbot = open_chatbot(model)
+        if chatbot.writes:
+            from seedbed.models.chat.load import check_chat_model
+
+            check_chat_model(chatbot.models[0])
         if paths:
             _ingest(chatbot, paths, collection)
 

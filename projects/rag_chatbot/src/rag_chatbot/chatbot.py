@@ -260,14 +260,20 @@ class Chatbot:
         [vector] = embed_texts(self.retriever.embeddings, ["ready"])
         for name in self.store.collections(OPERATOR)[:1]:
             self.store.dense(name, vector, 1)
-        writer = self.answerer().writer
-        mode = writer.mode if self.config.mode == "auto" else self.config.mode
-        if mode == "write" and not self._model_works and writer.model is not None:
-            self._model_works = any(True for _ in writer.model.stream("Hello"))
+        model = self.answerer().writer.model
+        if self.writes and not self._model_works and model is not None:
+            self._model_works = any(True for _ in model.stream("Hello"))
+
+    @property
+    def writes(self) -> bool:
+        """Whether answers are written by the first model, unless a question says otherwise."""
+        mode = self.config.mode
+        return (self.answerer().writer.mode if mode == "auto" else mode) == "write"
 
 
 def open_chatbot(config: Config, settings: Settings) -> Chatbot:
     """The chatbot with the configured models; they are loaded at their first use."""
+    from seedbed.models.chat.load import local_models
     from seedbed.models.embeddings.load import load_embeddings
     from seedbed.models.weights.catalog import MODELS
 
@@ -278,7 +284,7 @@ def open_chatbot(config: Config, settings: Settings) -> Chatbot:
 
     # Besides the configured model only installed ones: no choice on the page may make the server
     # download gigabytes.
-    installed = [m.name for m in MODELS.values() if m.kind == "chat" and m.package]
+    installed = [name for name in local_models() if MODELS[name].package]
     embeddings = load_embeddings(settings=settings)
     return Chatbot(config, embeddings, [settings.model, *installed], load_model)
 

@@ -17,6 +17,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -52,11 +53,12 @@ __all__ = [
 
 def close_models() -> None:
     """Free the memory of the models that this process keeps open; they are opened again on use."""
-    from seedbed.models.chat.open_engine import close_engines
-    from seedbed.models.embeddings import load as embeddings
-
-    close_engines()
-    embeddings._bert.cache_clear()
+    # A module that is not imported keeps none open, and some copies of seedbed lack it.
+    modules = sys.modules
+    if engines := modules.get("seedbed.models.chat.open_engine"):
+        engines.close_engines()
+    if embeddings := modules.get("seedbed.models.embeddings.load"):
+        embeddings._bert.cache_clear()
 
 
 # Below the ephemeral ports, which systems use for outgoing connections (Linux: from 32768).

@@ -7,11 +7,11 @@ from typing import TypedDict
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 from langchain_core.tools import tool
-from langchain_openai import ChatOpenAI
 from pydantic import BaseModel, Field
 
 from seedbed.errors import BadInput, ConfigError, ContextWindowError, DeadlineExceeded, WeightsError
-from seedbed.models.chat.load import LocalChatModel, load_chat_model
+from seedbed.models.chat.load import load_chat_model
+from seedbed.models.chat.local import LocalChatModel
 from seedbed.models.chat.open_engine import opens
 from seedbed.models.chat.tool_protocol import as_chat
 from seedbed.settings import Settings
@@ -211,10 +211,11 @@ def test_scripted_spec_loads_a_file(tmp_path):
 
 
 def test_base_url_applies_to_remote_models():
+    openai = pytest.importorskip("langchain_openai")
     settings = Settings(base_url="http://127.0.0.1:9/v1")
     remote = load_chat_model("openai:any-model", settings=settings)
     (candidate,) = remote.candidates
-    assert isinstance(candidate.model, ChatOpenAI)
+    assert isinstance(candidate.model, openai.ChatOpenAI)
     assert candidate.model.openai_api_base == "http://127.0.0.1:9/v1"
 
 

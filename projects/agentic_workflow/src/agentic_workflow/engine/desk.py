@@ -74,6 +74,16 @@ class JudgingParts:
     writer: Writer
 
 
+def check_model(settings: Settings) -> bool:
+    """Whether SEEDBED_MODEL is set; raises if the package or the key of its model is missing."""
+    from seedbed.models.chat.load import check_chat_model
+
+    named = "model" in settings.model_fields_set
+    if named:
+        check_chat_model(settings=settings)
+    return named
+
+
 def judging_parts(config: Config, settings: Settings) -> JudgingParts:
     """These parts as the configuration says."""
     from agentic_workflow.decide.draft import Writer
@@ -86,8 +96,8 @@ def judging_parts(config: Config, settings: Settings) -> JudgingParts:
     from seedbed.models.embeddings.load import load_embeddings
     from seedbed.models.remote.prices import require_price
 
+    named = check_model(settings)
     embeddings = load_embeddings(settings.embeddings, settings=settings)
-    named = "model" in settings.model_fields_set
     if named:
         for spec in split_specs(settings.model):
             require_price(spec, settings)  # for the limits in USD

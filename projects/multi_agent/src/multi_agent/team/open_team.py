@@ -83,17 +83,20 @@ def open_team(
 def load_models(config: Config, settings: Settings) -> dict[str, BaseChatModel]:
     """The models of the roles that can follow instructions; the default model cannot.
 
-    Raises ConfigError if the budget limits USD and the price of a model is unknown.
+    Raises an error with the next step if the package or the key of one is missing, or if the budget
+    limits USD and the price of one is unknown.
     """
-    from seedbed.models.chat.load import load_chat_model, split_specs
+    from seedbed.models.chat.load import check_chat_model, load_chat_model, split_specs
     from seedbed.models.remote.prices import require_price
 
     specs = {role: config.models.get(role, settings.model) for role in ROLES}
-    specs = {role: spec for role, spec in specs.items() if follows_instructions(spec)}
-    if parse_limits(config.budget).usd is not None:
-        for spec in {one for several in specs.values() for one in split_specs(several)}:
-            require_price(spec, settings)
-    return {role: load_chat_model(spec, settings=settings) for role, spec in specs.items()}
+    able = {role: spec for role, spec in specs.items() if follows_instructions(spec)}
+    for spec in dict.fromkeys(able.values()):
+        check_chat_model(spec, settings=settings)
+        if parse_limits(config.budget).usd is not None:
+            for one in split_specs(spec):
+                require_price(one, settings)
+    return {role: load_chat_model(spec, settings=settings) for role, spec in able.items()}
 
 
 def follows_instructions(spec: str) -> bool:

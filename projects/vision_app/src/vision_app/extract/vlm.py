@@ -9,7 +9,7 @@ that OCR did not read anywhere gets a warning and no box: it may be invented.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from decimal import Decimal
 from functools import partial
@@ -29,7 +29,7 @@ from vision_app.extract.values import (
 )
 from vision_app.files.pixels import Pixels, message_part
 from vision_app.ocr.page import Page
-from seedbed.errors import SeedbedError
+from seedbed.models.structured_reply import structured_reply
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -55,17 +55,14 @@ def extract_with_model(
 ) -> Extraction:
     """The fields of `schema` as `model` reads them in the images, with boxes from the OCR `pages`.
 
-    The model's own errors pass; SeedbedError if its reply is not an object.
+    Raises the model's errors, and InvalidReply if its reply does not follow the schema.
     """
     from langchain_core.messages import HumanMessage
 
     # 1. Ask the model, under the JSON schema.
     content: list[str | dict[str, Any]] = [{"type": "text", "text": PROMPT}]
     content += [message_part(pixels) for pixels in images[:MAX_IMAGES]]
-    structured = model.with_structured_output(model_schema(schema))
-    reply = structured.invoke([HumanMessage(content)])
-    if not isinstance(reply, Mapping):
-        raise SeedbedError("The model's reply is not a JSON object.", hint="Try another model.")
+    reply = structured_reply(model, [HumanMessage(content)], model_schema(schema))
     # 2. Normalize every value like those of the rules.
     document = Document.of(pages, lexicon_of(()))
     warnings, evidence = [], {}

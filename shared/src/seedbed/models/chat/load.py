@@ -4,25 +4,23 @@
     load_chat_model("smollm2", temperature=0.7)      # on this machine
     load_chat_model("openai:gpt-4o-mini")            # a vendor's API, or SEEDBED_BASE_URL
     load_chat_model("openai:gpt-4o-mini,openai:gpt-4o")    # the second where the first fails
+    check_chat_model()                               # before a server starts
 
 The result is a LangChain chat model. This module only decides which class serves which spec;
-`local`, `scripted` and `remote` do the work.
+`load_local`, `scripted` and `remote` do the work.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+import importlib.util
+from typing import TYPE_CHECKING, Any
 
-from langchain_core.language_models import BaseChatModel
-
-from seedbed.errors import ConfigError, MissingExtra
-from seedbed.models.chat.local import DEFAULT_MAX_TOKENS, LocalChatModel
-from seedbed.models.chat.open_engine import folder_of, is_local, open_engine
-from seedbed.models.weights.catalog import MODELS, find
+from seedbed.errors import ConfigError
+from seedbed.models.weights.catalog import MODELS, is_local
 from seedbed.settings import Settings, load
 
-__all__ = ["LocalChatModel", "load_chat_model"]
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
 
 
 def load_chat_model(
@@ -48,21 +46,29 @@ def load_chat_model(
     kwargs["callbacks"] = [*(kwargs.get("callbacks") or []), telemetry]
     # 2. Open what runs on this machine.
     specs = split_specs(spec)
-    models = {one: _load_here(one, settings, kwargs) for one in specs}
+    models = {one: _load_here(one, settings, dict(kwargs)) for one in specs}
     if len(specs) == 1 and (model := models[spec]) is not None:
         return model
     # 3. Anything else is PROVIDER:MODEL.
-    for one, model in models.items():
-        if model is None and not one.partition(":")[2]:
-            names = ", ".join(n for n, model in MODELS.items() if model.kind == "chat")
-            raise ConfigError(
-                f"Unknown chat model {one!r}.",
-                hint=f"Available: {names}; or hf:ORG/REPO, path:DIR, openai:MODEL, "
-                "anthropic:MODEL …",
-            )
     from seedbed.models.remote.load import load_remote
 
     return load_remote(models, settings, kwargs)
+
+
+def check_chat_model(spec: str | None = None, *, settings: Settings | None = None) -> None:
+    """Raise the error that would make every call of a model fail: a missing package or key.
+
+    Called before a server or a worker starts. It imports none of the packages; that a local model's
+    weights are available is checked when it is loaded.
+
+    >>> check_chat_model("scripted:replies.jsonl")
+    """
+    from seedbed.models.remote.load import check_remote
+
+    settings = settings or load(Settings)
+    for one in split_specs(spec or settings.model):
+        if not _is_here(one):
+            check_remote(one, settings)
 
 
 def split_specs(spec: str) -> list[str]:
@@ -75,35 +81,43 @@ def split_specs(spec: str) -> list[str]:
     return parts if all(":" in part or part in MODELS for part in parts) else [spec]
 
 
+def local_models() -> list[str]:
+    """The names of the catalogue's chat models; none in a copy that has remote models only.
+
+    local_models()    # ["smollm2", "phi-3.5-mini", "qwen3-8b"]
+    """
+    if importlib.util.find_spec("seedbed.models.chat.load_local") is None:
+        return []
+    return [name for name, model in MODELS.items() if model.kind == "chat"]
+
+
 def _load_here(spec: str, settings: Settings, kwargs: dict[str, Any]) -> BaseChatModel | None:
     """The model of a spec that runs on this machine; None for one behind an API."""
-    kind, _, name = spec.partition(":")
-    if kind == "scripted" and name:  # replies from a file, for tests
+    if not _is_here(spec):
+        return None
+    if spec.startswith("scripted:"):  # replies from a file, for tests
         from seedbed.models.scripted import ScriptedChatModel
 
-        return ScriptedChatModel.from_file(name, **kwargs)
-    return _load_local(spec, settings, dict(kwargs)) if is_local(spec) else None
+        return ScriptedChatModel.from_file(spec.removeprefix("scripted:"), **kwargs)
+    # A module of its own, so that a copy can do without it and what it imports.
+    from seedbed.models.chat.load_local import load_local
+
+    return load_local(spec, settings, kwargs)
 
 
-def _load_local(spec: str, settings: Settings, kwargs: dict[str, Any]) -> BaseChatModel:
-    engine = open_engine(spec, settings, **kwargs.pop("engine_options", {}))
-    if engine is None:
-        return _load_transformers(folder_of(spec, settings), kwargs)
-    # Help for a model that is too small to write answers; goes with the folder `small_model`.
-    if (model := find(spec)) is not None and model.answer_mode == "quote":
-        from seedbed.models.small_model.help import SmallModelHelp
-
-        kwargs = {"help": SmallModelHelp(), **kwargs}
-    return LocalChatModel(engine=engine, model_name=spec, **kwargs)
-
-
-def _load_transformers(folder: Path, kwargs: dict[str, Any]) -> BaseChatModel:
-    try:
-        from langchain_huggingface import ChatHuggingFace, HuggingFacePipeline
-    except ImportError:
-        raise MissingExtra("langchain-huggingface", "torch") from None
-    options = {"max_new_tokens": kwargs.pop("max_tokens", None) or DEFAULT_MAX_TOKENS}
-    llm = HuggingFacePipeline.from_model_id(
-        str(folder), task="text-generation", pipeline_kwargs=options
-    )
-    return ChatHuggingFace(llm=llm, **kwargs)
+def _is_here(spec: str) -> bool:
+    """Whether a spec names a model on this machine. ConfigError if no such model can be loaded."""
+    scheme, _, name = spec.partition(":")
+    local = local_models()
+    if is_local(spec) and not local:
+        raise ConfigError(
+            f"This copy has remote models only; {spec!r} would run on this machine.",
+            hint="Set SEEDBED_MODEL to a model behind an API, e.g. openai:gpt-4o-mini.",
+        )
+    if not is_local(spec) and not name:
+        names = ", ".join([*local, "hf:ORG/REPO", "path:DIR"] if local else [])
+        raise ConfigError(
+            f"Unknown chat model {spec!r}.",
+            hint=f"Available: {names and names + ', '}openai:MODEL, anthropic:MODEL …",
+        )
+    return is_local(spec) or scheme == "scripted"

@@ -22,16 +22,6 @@ _engines: dict[Path, Engine] = {}
 _lock = threading.Lock()
 
 
-def is_local(spec: str) -> bool:
-    """Whether a spec names weights on this machine or the hub, rather than a vendor's model.
-
-    >>> is_local("smollm2"), is_local("path:models/own"), is_local("openai:gpt-4o-mini")
-    (True, True, False)
-    """
-    kind, _, name = spec.partition(":")
-    return find(spec) is not None or (kind == "path" and bool(name))
-
-
 def folder_of(spec: str, settings: Settings) -> Path:
     """The folder of a chat model's weights; downloads and converts them on the first call.
 

@@ -23,6 +23,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk
 
 from seedbed import errors
 from seedbed.errors import SeedbedError
+from seedbed.models.remote.providers import key_variable
 from seedbed.safety.secrets import redact_secrets
 
 log = logging.getLogger(__name__)
@@ -33,16 +34,6 @@ _NO_QUOTA = ("insufficient_quota", "billing_error", "billing_not_active")
 _FILTERED = ("content_filter", "content_policy_violation", "ResponsibleAIPolicyViolation")
 _CUT_OFF = ("length", "max_tokens", "MAX_TOKENS", "model_context_window_exceeded")
 _REFUSED = ("content_filter", "refusal", "SAFETY", "PROHIBITED_CONTENT", "BLOCKLIST", "RECITATION")
-
-
-def key_variable(spec: str) -> str:
-    """The environment variable that has the API key of a spec's provider.
-
-    >>> key_variable("openai:gpt-4o-mini"), key_variable("google_genai:gemini-2.5-flash")
-    ('OPENAI_API_KEY', 'GOOGLE_API_KEY')
-    """
-    provider = spec.partition(":")[0]
-    return {"google_genai": "GOOGLE_API_KEY"}.get(provider, f"{provider.upper()}_API_KEY")
 
 
 def translate(error: BaseException, spec: str) -> SeedbedError:

@@ -5,6 +5,7 @@ load_remote({"openai:gpt-4o-mini": None, "openai:gpt-4o": None}, settings, {"tem
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -13,7 +14,7 @@ from langchain_core.language_models import BaseChatModel
 
 from seedbed.errors import ConfigError, MissingExtra
 from seedbed.models.remote.chat import Candidate, RemoteChatModel
-from seedbed.models.remote.failures import key_variable
+from seedbed.models.remote.providers import key_variable, package
 from seedbed.safety.secrets import reason
 from seedbed.settings import Settings
 
@@ -37,13 +38,14 @@ def load_remote(
     for spec, model in models.items():
         if model is None:
             url = settings.base_url if spec.startswith(f"{provider}:") else None
-            model = _integration(spec, url, fields)
+            model = integration(spec, url, fields)
         candidates.append(Candidate(spec, model))
     own = {"timeout": settings.model_timeout, "profile": candidates[0].model.profile, **own}
     return RemoteChatModel(candidates=candidates, **own)
 
 
-def _integration(spec: str, base_url: str | None, kwargs: Mapping[str, Any]) -> BaseChatModel:
+def integration(spec: str, base_url: str | None, kwargs: Mapping[str, Any]) -> BaseChatModel:
+    """LangChain's model for one PROVIDER:MODEL spec. Raises MissingExtra or ConfigError."""
     try:
         from langchain.chat_models import init_chat_model
     except ImportError:
@@ -70,3 +72,16 @@ def _integration(spec: str, base_url: str | None, kwargs: Mapping[str, Any]) -> 
             hint=f"Set {key_variable(spec)}, or SEEDBED_BASE_URL for your own server.",
         ) from error
     return model
+
+
+def check_remote(spec: str, settings: Settings) -> None:
+    """Raise MissingExtra or ConfigError, with the line to type, if each call would fail."""
+    MissingExtra.check("langchain", extra="remote")
+    if importlib.util.find_spec(package(spec)) is None:
+        integration(spec, None, {})  # LangChain names the package, or the providers it supports
+    key = key_variable(spec)
+    if key and not settings.base_url and not os.environ.get(key):
+        raise ConfigError(
+            f"{key} is not set, which {spec!r} requires.",
+            hint=f"Run: export {key}=…; or set SEEDBED_BASE_URL to your own server.",
+        )

@@ -192,3 +192,13 @@ def find(spec: str, kind: Kind = "chat") -> Model | None:
         if model.repo == repo and revision in ("", model.revision):
             return model
     return Model(spec, kind, license="", size_mb=0, repo=repo, revision=revision)
+
+
+def is_local(spec: str) -> bool:
+    """Whether a spec names weights on this machine or the hub, rather than a vendor's model.
+
+    >>> is_local("smollm2"), is_local("path:models/own"), is_local("openai:gpt-4o-mini")
+    (True, True, False)
+    """
+    kind, _, name = spec.partition(":")
+    return find(spec) is not None or (kind == "path" and bool(name))

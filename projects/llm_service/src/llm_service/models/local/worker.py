@@ -44,7 +44,8 @@ class ChatWorker:
     """Answers chats and texts from one engine."""
 
     def __init__(self, spec: str, options: dict[str, Any], out: Outbox) -> None:
-        from seedbed.models.chat.open_engine import folder_of, is_local, open_engine, opens
+        from seedbed.models.chat.open_engine import folder_of, open_engine, opens
+        from seedbed.models.weights.catalog import is_local
         from seedbed.settings import Settings, load
 
         settings, opened = load(Settings), None
@@ -57,7 +58,8 @@ class ChatWorker:
             opened = Thread(target=_quietly, args=(open_engine, spec, settings), kwargs=options)
             opened.start()
         from seedbed.engine.engine import Sampling
-        from seedbed.models.chat.load import LocalChatModel, load_chat_model
+        from seedbed.models.chat.load import load_chat_model
+        from seedbed.models.chat.local import LocalChatModel
 
         if opened is not None:
             opened.join()
