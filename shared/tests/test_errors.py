@@ -11,7 +11,8 @@ def tree(cls: type[errors.SeedbedError]) -> list[type[errors.SeedbedError]]:
     return [cls, *(error for child in cls.__subclasses__() for error in tree(child))]
 
 
-ERRORS = [cls for cls in tree(errors.SeedbedError) if cls.__module__ == "seedbed.errors"]
+# Each once, although some have two bases.
+ERRORS = [c for c in dict.fromkeys(tree(errors.SeedbedError)) if c.__module__ == "seedbed.errors"]
 
 
 def test_docstring_lists_every_error_with_its_status():

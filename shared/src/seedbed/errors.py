@@ -205,7 +205,7 @@ class DeadlineExceeded(SeedbedError):
 
 
 class ModelError(SeedbedError):
-    """A call of a language model failed; the subclass says how.
+    """A call of a language model failed; the subclass is the kind of failure.
 
     `provider_status` is the HTTP status of the provider's reply, None without one. `retryable` is
     whether the same call may succeed later. Replies that were charged although nothing came of the

@@ -266,7 +266,7 @@ class Chatbot:
 
     @property
     def writes(self) -> bool:
-        """Whether answers are written by the first model, unless a question says otherwise."""
+        """Whether the first model writes answers, unless a question sets another mode."""
         mode = self.config.mode
         return (self.answerer().writer.mode if mode == "auto" else mode) == "write"
 

@@ -8,7 +8,7 @@ text, with placeholders such as `{question}`. Other braces are text, so JSON nee
 placeholder `{today}` is filled in by itself. Raising the version is left to the author; the hash
 changes by itself.
 
-Text that somebody else wrote, such as a document or a mail, enters a prompt through `quote` only:
+Untrusted text, such as a document or a mail, enters a prompt through `quote` only:
 
     prompt.render(question="Why?", context=quote(page, "page"))
 """

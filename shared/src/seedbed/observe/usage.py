@@ -50,5 +50,7 @@ class UsageCallback(BaseCallbackHandler):
             self.calls += 1
             self.input_tokens += usage.get("input_tokens", 0)
             self.output_tokens += usage.get("output_tokens", 0)
-            known = cost_usd is not None and self.cost_usd is not None
-            self.cost_usd = self.cost_usd + cost_usd if known else None  # type: ignore[operator]
+            if cost_usd is None or self.cost_usd is None:
+                self.cost_usd = None
+            else:
+                self.cost_usd += cost_usd

@@ -7,11 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from importlib import metadata, resources
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from langchain_tests.unit_tests import EmbeddingsUnitTests
 from prometheus_client import REGISTRY
 
 from seedbed.models.embeddings import load as embeddings
@@ -162,15 +160,3 @@ def test_embed_updates_the_metrics(fast: BertEmbeddings) -> None:
     requests, tokens = read()
     fast.embed(["hello", "hello world"])
     assert read() == (requests + 1, tokens + 3 + 4)  # each text with two special tokens
-
-
-class TestStandard(EmbeddingsUnitTests):
-    """LangChain's own conformance tests."""
-
-    @property
-    def embeddings_class(self) -> type[BertEmbeddings]:
-        return BertEmbeddings
-
-    @property
-    def embedding_model_params(self) -> dict[str, Any]:
-        return {"folder": ensure("minilm"), "model": MODELS["minilm"]}

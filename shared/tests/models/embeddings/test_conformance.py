@@ -6,15 +6,16 @@ from typing import Any
 
 from langchain_tests.unit_tests import EmbeddingsUnitTests
 
-from seedbed.models.embeddings.load import MiniLM
+from seedbed.models.embeddings.bert import BertEmbeddings
+from seedbed.models.weights.catalog import MODELS
 from seedbed.models.weights.ensure import ensure
 
 
 class TestMiniLM(EmbeddingsUnitTests):
     @property
-    def embeddings_class(self) -> type[MiniLM]:
-        return MiniLM
+    def embeddings_class(self) -> type[BertEmbeddings]:
+        return BertEmbeddings
 
     @property
     def embedding_model_params(self) -> dict[str, Any]:
-        return {"folder": ensure("minilm")}
+        return {"folder": ensure("minilm"), "model": MODELS["minilm"]}

@@ -83,8 +83,8 @@ class _Attempt:
         model = self.candidate.model
         fields = dict.fromkeys(self.dropped & set(type(model).model_fields))
         options = options_for(model, self.candidate.spec, self.options)
-        kept = {name: value for name, value in options.items() if name not in self.dropped}
-        return (model.model_copy(update=fields) if fields else model), kept
+        options = {name: value for name, value in options.items() if name not in self.dropped}
+        return (model.model_copy(update=fields) if fields else model), options
 
 
 class RemoteChatModel(StreamingChatModel):
@@ -156,8 +156,8 @@ class RemoteChatModel(StreamingChatModel):
         spent = _Spent()
 
         async def ask(attempt: _Attempt) -> AIMessage:
-            model, kept = attempt.model_and_options
-            result = await model._agenerate(messages, stop, None, **kept)
+            model, arguments = attempt.model_and_options
+            result = await model._agenerate(messages, stop, None, **arguments)
             spec = attempt.candidate.spec
             message = _first_message(result)
             spent.add(spec, message)
@@ -180,10 +180,10 @@ class RemoteChatModel(StreamingChatModel):
         spent, deadline = _Spent(), time.monotonic() + self._seconds(options)
 
         async def begin(attempt: _Attempt) -> tuple[_Attempt, Any, Any]:
-            model, kept = attempt.model_and_options
+            model, arguments = attempt.model_and_options
             if attempt.candidate.spec.startswith("openai:"):
-                kept["stream_usage"] = True
-            stream = model._astream(messages, stop, None, **kept)
+                arguments["stream_usage"] = True
+            stream = model._astream(messages, stop, None, **arguments)
             return attempt, stream, await anext(stream, None)
 
         chunk: ChatGenerationChunk | None

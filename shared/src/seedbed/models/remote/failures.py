@@ -50,15 +50,15 @@ def translate(error: BaseException, spec: str) -> SeedbedError:
     def failure(
         kind: type[errors.ModelError], text: str, hint: str = "", **more: Any
     ) -> SeedbedError:
-        shown = f" ({status})" if status else ""
-        message = f"{spec} {text}{shown}{f': {detail}' if detail else ''}"
+        number = f" ({status})" if status else ""
+        message = f"{spec} {text}{number}{f': {detail}' if detail else ''}"
         message = message if message.endswith((".", "!", "?")) else f"{message}."
         translated = kind(message, hint=hint, provider_status=status, **more)
         if parameter:
             translated.details = {"param": parameter}
         return translated
 
-    # 1. What the provider's code says more exactly than the status.
+    # 1. A code that is more exact than the status.
     if code in _NO_QUOTA or status == 402 or "credit balance" in detail:
         text = "refused the call, as the account has no quota left"
         return failure(errors.ModelAccessError, text, "Check the plan and billing of the account.")

@@ -56,14 +56,14 @@ def price(spec: str, settings: Settings | None = None) -> Price | None:
 
 def require_price(spec: str, settings: Settings | None = None) -> Price:
     """`price`, for those that keep a budget in USD. Raises ConfigError if it is unknown."""
-    found = price(spec, settings)
-    if found is None:
+    usd = price(spec, settings)
+    if usd is None:
         raise ConfigError(
             f"The price of {spec!r} is unknown, so no budget in USD can be kept.",
             hint=f"State it in USD per million input and output tokens: "
             f"{variable(Settings, 'prices')}='{{\"{spec}\": [0.5, 1.5]}}'.",
         )
-    return found
+    return usd
 
 
 def cost(
@@ -101,8 +101,8 @@ def _is_free(spec: str) -> bool:
 
 def _stated(spec: str, settings: Settings | None) -> Price | None:
     prices = (settings or load(Settings)).prices
-    found = prices.get(spec) or prices.get(spec.partition(":")[2])
-    return found and Price(*found)
+    usd = prices.get(spec) or prices.get(spec.partition(":")[2])
+    return usd and Price(*usd)
 
 
 def _list_cost(spec: str, tokens: Mapping[str, int]) -> tuple[float, float] | None:
