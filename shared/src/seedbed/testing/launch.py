@@ -1,10 +1,10 @@
-"""Stand-ins for models, and helpers that start servers and browsers in tests.
+"""Helpers that start servers, browsers and databases in tests.
 
     with serve_app(app) as url:
         assert httpx.get(f"{url}/healthz").status_code == 200
 
 Part of the package, so that the tests of every project can use it. It needs neither weights nor a
-network. The stand-ins themselves are in `models.scripted` and `models.hash_embeddings`.
+network. Stand-ins for models are in `models.scripted` and `models.embeddings.hash`.
 """
 
 from __future__ import annotations
@@ -27,28 +27,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import IO, Any, NamedTuple
-
-from seedbed.models.embeddings.hash import HashEmbeddings
-from seedbed.models.scripted import Call, ScriptedChatModel, ScriptError
-
-__all__ = [
-    "Call",
-    "CommandOutput",
-    "HashEmbeddings",
-    "ScriptError",
-    "ScriptedChatModel",
-    "close_models",
-    "closed_port",
-    "free_port",
-    "launch_chromium",
-    "launch_postgres",
-    "launch_ray",
-    "new_database",
-    "require_program",
-    "run_command",
-    "run_server",
-    "serve_app",
-]
 
 
 def close_models() -> None:

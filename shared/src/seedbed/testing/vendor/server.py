@@ -22,6 +22,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
+from seedbed.testing.launch import serve_app
 from seedbed.testing.vendor import anthropic_rules, openai_rules, replies
 from seedbed.testing.vendor.request import Fault, Refusals
 from seedbed.testing.vendor.script import Call, Replies, Reply, Script, Usage
@@ -316,8 +317,6 @@ def launch_vendor(
 
     `models` are the names that exist; as a mapping, with the context window of each in tokens.
     """
-    from seedbed.testing.launch import serve_app  # loads models, which a process does not need
-
     vendor = Vendor(replies, key, models)
     with serve_app(vendor) as vendor.url:
         try:
