@@ -4,6 +4,8 @@ import pytest
 
 from seedbed.observe.prices import price
 
+pytest.importorskip("genai_prices")
+
 
 @pytest.mark.parametrize(
     "spec", ["smollm2", "path:a/b", "openai:never-heard-of", "nobody:gpt-5", "openai:"]

@@ -91,9 +91,7 @@ def check_chat_model(spec: str | None = None, *, settings: Settings | None = Non
     MissingExtra.check("langchain", extra="remote")
     package = _PACKAGES.get(provider, f"langchain_{provider}")
     if importlib.util.find_spec(package) is None:
-        _load_remote(
-            spec, settings, {}
-        )  # LangChain names the package, or the providers that it supports
+        _load_remote(spec, settings, {})  # its error names the package, or the providers
     key = _KEYS.get(provider, f"{provider.upper()}_API_KEY")
     if key and not settings.base_url and not os.environ.get(key):
         raise ConfigError(
