@@ -255,9 +255,12 @@ def test_lifted_demo_succeeds(installed: Path, variant: str, project: str) -> No
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_remote_copy_refuses_a_local_model_in_one_line(installed: Path, variant: str) -> None:
+def test_remote_copy_refuses_a_local_model_in_one_line(
+    request: pytest.FixtureRequest, variant: str
+) -> None:
     if variant != REMOTE:
         pytest.skip("this copy has a local model")
+    installed = request.getfixturevalue("installed")
     code = "from seedbed.models.chat.load import load_chat_model as load; load('smollm2')"
     command = [".venv/bin/python", "-c", code]
     done = subprocess.run(command, cwd=installed, capture_output=True, text=True, check=False)

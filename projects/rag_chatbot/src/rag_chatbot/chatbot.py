@@ -260,8 +260,7 @@ class Chatbot:
         [vector] = embed_texts(self.retriever.embeddings, ["ready"])
         for name in self.store.collections(OPERATOR)[:1]:
             self.store.dense(name, vector, 1)
-        model = self.answerer().writer.model
-        if self.writes and not self._model_works and model is not None:
+        if self.writes and not self._model_works and (model := self.answerer().writer.model):
             self._model_works = any(True for _ in model.stream("Hello"))
 
     @property

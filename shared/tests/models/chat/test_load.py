@@ -231,6 +231,7 @@ def test_base_url_applies_to_remote_models():
     ids=["unknown name", "embedding model", "missing folder", "missing script", "unknown provider"],
 )
 def test_invalid_spec_names_the_problem(spec, error, message):
+    pytest.importorskip("langchain")
     with pytest.raises(error, match=message):
         load_chat_model(spec)
 

@@ -49,6 +49,7 @@ def test_hash_spec_sets_the_dimension() -> None:
 
 @pytest.mark.parametrize("spec", ["mimilm", "smollm2", "novendor:thing"])
 def test_spec_of_another_kind_is_a_config_error(spec: str) -> None:
+    pytest.importorskip("langchain")
     with pytest.raises(ConfigError, match=spec):
         load_embeddings(spec)
 

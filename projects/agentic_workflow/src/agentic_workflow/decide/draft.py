@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from babel import Locale
 from langchain_core.language_models import BaseChatModel
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from agentic_workflow.decide.letter import Case, templates, write_letter
 from agentic_workflow.decide.verify import problem
@@ -35,7 +35,8 @@ class Reply(BaseModel):
     """What the model returns: the text, and the names of the rules that it cites."""
 
     body: str
-    citations: list[str] = []
+    # No constant as the default: OpenAI refuses a schema that contains one.
+    citations: list[str] = Field(default_factory=list)
 
 
 class Writer:
