@@ -63,7 +63,7 @@ def check_chat_model(spec: str | None = None, *, settings: Settings | None = Non
 
     >>> check_chat_model("scripted:replies.jsonl")
     """
-    from seedbed.models.remote.load import check_remote
+    from seedbed.models.remote.providers import check_remote
 
     settings = settings or load(Settings)
     for one in split_specs(spec or settings.model):
