@@ -17,12 +17,18 @@ import numpy as np
 import pytest
 from langchain_core.embeddings import Embeddings
 from prometheus_client import REGISTRY
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
 
+from seedbed import errors
 from seedbed.errors import ConfigError, MissingExtra
 from seedbed.models.embeddings.hash import HashEmbeddings
 from seedbed.models.embeddings.load import embed_texts, load_embeddings
 from seedbed.models.weights.catalog import MODELS
 from seedbed.settings import Settings
+from seedbed.testing.launch import serve_app
 
 pytestmark = pytest.mark.timeout(240)  # loading torch is slow on a busy machine
 
@@ -141,3 +147,21 @@ def test_embed_texts_embeds_questions_as_questions() -> None:
     assert model.calls == 1  # a question that occurs twice is sent once
     assert embed_texts(model, ["a text"]).tolist() == [[0, 1]]
     assert embed_texts(model, ["who?"], queries=1).tolist() == [[1, 0]]
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [(401, errors.ModelAccessError), (404, errors.ModelNotFound), (400, errors.ModelRequestError)],
+)
+def test_failing_vendor_is_a_named_error(status: int, error: type[errors.ModelError]) -> None:
+    pytest.importorskip("langchain_openai")
+
+    async def refuse(request: Request) -> JSONResponse:  # noqa: ARG001
+        return JSONResponse({"error": {"message": "No.", "type": "x"}}, status)
+
+    app = Starlette(routes=[Route("/v1/embeddings", refuse, methods=["POST"])])
+    with serve_app(app) as url:
+        settings = Settings(base_url=f"{url}/v1", _env_file=None)
+        model = load_embeddings("openai:own-model", settings=settings)
+        with pytest.raises(error, match=rf"openai:own-model .*\({status}\)"):
+            model.embed_query("a text")

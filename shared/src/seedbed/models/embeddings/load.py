@@ -13,7 +13,8 @@ Splitting texts and storing vectors is left to the projects.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -105,10 +106,12 @@ def _remote(spec: str, settings: Settings) -> Embeddings:
         raise MissingExtra("langchain", "remote") from None
 
     options: dict[str, Any] = {}
+    if spec.startswith("openai:"):
+        options["timeout"] = settings.model_timeout  # of each attempt; the client retries twice
     if settings.base_url and spec.startswith("openai:"):
         # Other servers of this protocol accept text, not OpenAI's token ids; many need no key.
         key = os.environ.get("OPENAI_API_KEY") or "none"
-        options = {
+        options |= {
             "base_url": settings.base_url,
             "api_key": key,
             "check_embedding_ctx_length": False,
@@ -122,26 +125,39 @@ def _remote(spec: str, settings: Settings) -> Embeddings:
 
 
 class _WithTelemetry(Embeddings):
-    """Adds telemetry to another library's embeddings, and a `name` that identifies the vectors."""
+    """Another library's embeddings with telemetry, and with our errors for those of its client.
+
+    `name` identifies the vectors.
+    """
 
     def __init__(self, inner: Embeddings, name: str) -> None:
         self.inner = inner
         self.name = name
 
-    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+    @contextmanager
+    def _call(self) -> Iterator[None]:
         with model_call(self.name, "embeddings"):
+            try:
+                yield
+            except Exception as error:
+                from seedbed.models.remote.failures import translate
+
+                raise translate(error, self.name) from error
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        with self._call():
             return self.inner.embed_documents(texts)
 
     def embed_query(self, text: str) -> list[float]:
-        with model_call(self.name, "embeddings"):
+        with self._call():
             return self.inner.embed_query(text)
 
     async def aembed_documents(self, texts: list[str]) -> list[list[float]]:
-        with model_call(self.name, "embeddings"):
+        with self._call():
             return await self.inner.aembed_documents(texts)
 
     async def aembed_query(self, text: str) -> list[float]:
-        with model_call(self.name, "embeddings"):
+        with self._call():
             return await self.inner.aembed_query(text)
 
 

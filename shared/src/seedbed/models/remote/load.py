@@ -29,7 +29,8 @@ def load_remote(
     own = {name: kwargs[name] for name in _OWN_FIELDS if kwargs.get(name) is not None}
     fields = {name: value for name, value in kwargs.items() if name not in _OWN_FIELDS}
     # SEEDBED_BASE_URL is one server: that of the first provider.
-    provider = next(spec for spec, model in models.items() if model is None).partition(":")[0]
+    remote = [spec for spec, model in models.items() if model is None]
+    provider = remote[0].partition(":")[0] if remote else ""
     candidates = []
     for spec, model in models.items():
         if model is None:
