@@ -71,8 +71,6 @@ class _Attempt:
     """One attempt of a call: which model, and its options in that model's form."""
 
     candidate: Candidate
-    messages: list[BaseMessage]
-    stop: list[str] | None
     options: dict[str, Any]
     spent: _Spent
     dropped: set[str] = field(default_factory=set)  # parameters that the model has refused
@@ -153,18 +151,16 @@ class RemoteChatModel(StreamingChatModel):
     async def _reply(
         self, messages: list[BaseMessage], stop: list[str] | None, options: dict[str, Any]
     ) -> ChatResult:
-        spent = _Spent()
-
         async def ask(attempt: _Attempt) -> AIMessage:
             model, kept = attempt.model_and_options
             result = await model._agenerate(messages, stop, None, **kept)
             spec = attempt.candidate.spec
             message = _first_message(result)
-            spent.add(spec, message)
+            attempt.spent.add(spec, message)
             check_reply(message, spec)
             return _finished(message, attempt)
 
-        message = await self._try_each(ask, messages, stop, options, spent)
+        message = await self._try_each(ask, options, self._deadline(options))
         return ChatResult(generations=[ChatGeneration(message=message)])
 
     async def _reply_chunks(
@@ -177,7 +173,7 @@ class RemoteChatModel(StreamingChatModel):
             yield ChatGenerationChunk(message=whole)
             return
         # 2. Until the first chunk, a stream is tried again like any call.
-        spent, deadline = _Spent(), time.monotonic() + self._seconds(options)
+        deadline = self._deadline(options)
 
         async def begin(attempt: _Attempt) -> tuple[_Attempt, Any, Any]:
             model, kept = attempt.model_and_options
@@ -187,9 +183,9 @@ class RemoteChatModel(StreamingChatModel):
             return attempt, stream, await anext(stream, None)
 
         chunk: ChatGenerationChunk | None
-        attempt, stream, chunk = await self._try_each(begin, messages, stop, options, spent)
+        attempt, stream, chunk = await self._try_each(begin, options, deadline)
         # 3. After it, a failure ends the reply: what was shown cannot be taken back.
-        spec = attempt.candidate.spec
+        spec, spent = attempt.candidate.spec, attempt.spent
         total = AIMessageChunk(content="")
         try:
             async with asyncio.timeout(deadline - time.monotonic()):
@@ -216,13 +212,11 @@ class RemoteChatModel(StreamingChatModel):
     async def _try_each(
         self,
         ask: Callable[[_Attempt], Awaitable[T]],
-        messages: list[BaseMessage],
-        stop: list[str] | None,
         options: dict[str, Any],
-        spent: _Spent,
+        deadline: float,
     ) -> T:
         """The result of `ask` for the first attempt that succeeds before the deadline."""
-        deadline = time.monotonic() + self._seconds(options)
+        spent = _Spent()
         failure: SeedbedError | None = None
         for left, candidate in zip(
             range(len(self.candidates), 0, -1), self.candidates, strict=True
@@ -231,7 +225,7 @@ class RemoteChatModel(StreamingChatModel):
                 log.warning("%s; falling back to %s", failure.message, candidate.spec)
             now = time.monotonic()
             until = now + (deadline - now) / left
-            attempt = _Attempt(candidate, messages, stop, options, spent)
+            attempt = _Attempt(candidate, options, spent)
             for number in range(self.attempts):
                 try:
                     async with asyncio.timeout(until - time.monotonic()):
@@ -250,8 +244,8 @@ class RemoteChatModel(StreamingChatModel):
         assert failure is not None
         raise _with_usage(failure, spent)
 
-    def _seconds(self, options: dict[str, Any]) -> float:
-        return float(options.get("timeout") or self.timeout)
+    def _deadline(self, options: dict[str, Any]) -> float:
+        return time.monotonic() + float(options.get("timeout") or self.timeout)
 
     def _wait(self, failure: SeedbedError, number: int, attempt: _Attempt) -> float | None:
         """Seconds until the next attempt; None if there should not be one."""

@@ -50,20 +50,20 @@ def price(spec: str, settings: Settings | None = None) -> Price | None:
         return Price(0.0, 0.0)
     if stated := _stated(spec, settings):
         return stated
-    usd = _list_cost(spec, {"input_tokens": 1000, "output_tokens": 1000})
+    usd = _list_cost(spec, input_tokens=1000, output_tokens=1000)
     return usd and Price(usd[0] * 1000, usd[1] * 1000)
 
 
 def require_price(spec: str, settings: Settings | None = None) -> Price:
     """`price`, for those that keep a budget in USD. Raises ConfigError if it is unknown."""
-    found = price(spec, settings)
-    if found is None:
+    usd = price(spec, settings)
+    if usd is None:
         raise ConfigError(
             f"The price of {spec!r} is unknown, so no budget in USD can be kept.",
             hint=f"State it in USD per million input and output tokens: "
             f"{variable(Settings, 'prices')}='{{\"{spec}\": [0.5, 1.5]}}'.",
         )
-    return found
+    return usd
 
 
 def cost(
@@ -90,7 +90,7 @@ def cost(
         for kind, key in (("read", "cache_read"), ("write", "cache_creation"))
         if details.get(key)
     }
-    parts = _list_cost(spec, tokens | cached)
+    parts = _list_cost(spec, **tokens, **cached)
     return parts and round(sum(parts), 12)
 
 
@@ -101,17 +101,13 @@ def _is_free(spec: str) -> bool:
 
 def _stated(spec: str, settings: Settings | None) -> Price | None:
     prices = (settings or load(Settings)).prices
-    found = prices.get(spec) or prices.get(spec.partition(":")[2])
-    return found and Price(*found)
-
-
-def _list_cost(spec: str, tokens: Mapping[str, int]) -> tuple[float, float] | None:
-    """USD for input and output at the vendor's list price."""
-    return _list_cost_cached(spec, tuple(tokens.items()))
+    usd = prices.get(spec) or prices.get(spec.partition(":")[2])
+    return usd and Price(*usd)
 
 
 @lru_cache(maxsize=1024)
-def _list_cost_cached(spec: str, tokens: tuple[tuple[str, int], ...]) -> tuple[float, float] | None:
+def _list_cost(spec: str, **tokens: int) -> tuple[float, float] | None:
+    """USD for input and output at the vendor's list price."""
     try:
         from genai_prices import Usage, calc_price
     except ImportError:  # the extra `remote` has it
@@ -119,7 +115,7 @@ def _list_cost_cached(spec: str, tokens: tuple[tuple[str, int], ...]) -> tuple[f
     provider, separator, model = spec.partition(":")
     vendor = _PROVIDERS.get(provider, provider) if separator else None
     try:
-        parts = calc_price(Usage(**dict(tokens)), model if separator else spec, provider_id=vendor)
+        parts = calc_price(Usage(**tokens), model if separator else spec, provider_id=vendor)
     except LookupError:
         return None
     return float(parts.input_price), float(parts.output_price)
