@@ -15,7 +15,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import Any
 
-from langchain_core.language_models.base import LangSmithParams
 from langchain_core.messages import BaseMessage
 from langchain_core.outputs import ChatGenerationChunk
 from pydantic import Field
@@ -81,19 +80,6 @@ class LocalChatModel(StreamingChatModel):
     def _identifying_params(self) -> dict[str, Any]:
         names = ("model_name", "temperature", "top_p", "top_k", "max_tokens", "stop", "seed")
         return {name: getattr(self, name) for name in names}
-
-    def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
-        params = LangSmithParams(
-            ls_provider="seedbed",
-            ls_model_name=kwargs.get("model", self.model_name),
-            ls_model_type="chat",
-            ls_temperature=kwargs.get("temperature", self.temperature),
-        )
-        if (limit := kwargs.get("max_tokens", self.max_tokens)) is not None:
-            params["ls_max_tokens"] = limit
-        if stop or self.stop:
-            params["ls_stop"] = stop or self.stop
-        return params
 
     def get_num_tokens(self, text: str) -> int:
         """Tokens of a text, without the chat template."""
