@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from seedbed.errors import Busy, ConfigError, MissingExtra, SeedbedError, Unavailable
 
@@ -51,21 +51,15 @@ def open_sqlite(
         path, timeout=busy_seconds, isolation_level=None, check_same_thread=False
     )
     try:
-        _prepare(connection, busy_seconds, wal, pragmas)
+        if wal:
+            _switch_to_wal(connection, busy_seconds)
+            connection.execute("PRAGMA synchronous=NORMAL")
+        for name, value in pragmas.items():
+            connection.execute(f"PRAGMA {name}={value}")
     except BaseException:
         connection.close()
         raise
     return connection
-
-
-def _prepare(
-    connection: sqlite3.Connection, busy_seconds: float, wal: bool, pragmas: dict[str, int]
-) -> None:
-    if wal:
-        _switch_to_wal(connection, busy_seconds)
-        connection.execute("PRAGMA synchronous=NORMAL")
-    for name, value in pragmas.items():
-        connection.execute(f"PRAGMA {name}={value}")
 
 
 def _switch_to_wal(connection: sqlite3.Connection, busy_seconds: float) -> None:
@@ -159,14 +153,10 @@ def sql_engine(
             return create_engine(parsed, pool_pre_ping=True, pool_timeout=5, connect_args=_POSTGRES)
         except ModuleNotFoundError:
             raise MissingExtra("psycopg", extra) from None
-    engine = create_engine(parsed, connect_args={"timeout": busy_seconds})
+    path = Path(str(parsed.database))
+    engine = create_engine(parsed, creator=lambda: open_sqlite(path, busy_seconds=busy_seconds))
 
-    @event.listens_for(engine, "connect")
-    def _connect(connection: sqlite3.Connection, _record: Any) -> None:
-        # Python's driver would begin transactions late, and none for CREATE TABLE; `_begin` does.
-        connection.isolation_level = None
-        _prepare(connection, busy_seconds, wal=True, pragmas={})
-
+    # Python's driver would begin transactions late, and none for CREATE TABLE.
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
         connection.exec_driver_sql(connection.get_execution_options().get("begin", "BEGIN"))
