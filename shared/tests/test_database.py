@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from seedbed.database import open_sqlite, sql_engine, sqlite_error, sqlite_errors
+from seedbed.database import open_sqlite, sqlite_error, sqlite_errors
 from seedbed.errors import Busy, ConfigError, MissingExtra, Unavailable
+from seedbed.sql_engine import sql_engine
 
 
 def errors_of(path: Path):

@@ -1,7 +1,6 @@
-"""SQLite connections with the settings a service needs, and SQLAlchemy engines by URL.
+"""SQLite connections with the settings a service needs.
 
     connection = open_sqlite(Path("var/app.sqlite"))  # sqlite3, autocommit
-    engine = sql_engine("postgresql://me@host/name", setting="APP_DATABASE_URL")
 
 Every wait has a limit. `sqlite_errors` turns errors of the disk, of locks and of damaged files into
 SeedbedErrors. Tables, migrations and transactions are up to the caller.
@@ -10,27 +9,12 @@ SeedbedErrors. Tables, migrations and transactions are up to the caller.
 from __future__ import annotations
 
 import sqlite3
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from seedbed.errors import Busy, ConfigError, MissingExtra, SeedbedError, Unavailable
-
-if TYPE_CHECKING:
-    from sqlalchemy import URL, Connection, Engine
-
-# Parameters of libpq, in seconds but for `tcp_user_timeout` (milliseconds). With them a lost server
-# is detected within 20 s; by default TCP sends its first keep-alive after two hours.
-_POSTGRES = {
-    "connect_timeout": 5,
-    "tcp_user_timeout": 15_000,
-    "keepalives_idle": 10,
-    "keepalives_interval": 5,
-    "keepalives_count": 3,
-}
+from seedbed.errors import Busy, SeedbedError, Unavailable
 
 
 def open_sqlite(
@@ -52,57 +36,15 @@ def open_sqlite(
         path, timeout=busy_seconds, isolation_level=None, check_same_thread=False
     )
     try:
-        _prepare(connection, busy_seconds, wal, pragmas)
+        if wal:
+            _switch_to_wal(connection, busy_seconds)
+            connection.execute("PRAGMA synchronous=NORMAL")
+        for name, value in pragmas.items():
+            connection.execute(f"PRAGMA {name}={value}")
     except BaseException:
         connection.close()
         raise
     return connection
-
-
-class SqliteConnections:
-    """One connection per thread to a file, opened by `open_sqlite` with these options.
-
-    >>> connections = SqliteConnections(Path("app.sqlite"), foreign_keys=1)
-    >>> connections.get() is connections.get()
-    True
-    """
-
-    def __init__(self, path: Path, **options: Any) -> None:
-        self._path = path
-        self._options = options
-        self._local = threading.local()
-        self._lock = threading.Lock()
-        self._by_thread: dict[threading.Thread, sqlite3.Connection] = {}
-
-    def get(self) -> sqlite3.Connection:
-        """The connection of the calling thread; opens it at the first call."""
-        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
-        if connection is None:
-            connection = self._local.connection = open_sqlite(self._path, **self._options)
-            with self._lock:
-                # Servers replace idle threads: each one that ended would leak three open files.
-                for thread in [t for t in self._by_thread if not t.is_alive()]:
-                    self._by_thread.pop(thread).close()
-                self._by_thread[threading.current_thread()] = connection
-        return connection
-
-    def close(self) -> None:
-        """Close the connections of all threads. A later `get` opens a new one."""
-        with self._lock:
-            for connection in self._by_thread.values():
-                connection.close()
-            self._by_thread.clear()
-        self._local = threading.local()
-
-
-def _prepare(
-    connection: sqlite3.Connection, busy_seconds: float, wal: bool, pragmas: dict[str, int]
-) -> None:
-    if wal:
-        _switch_to_wal(connection, busy_seconds)
-        connection.execute("PRAGMA synchronous=NORMAL")
-    for name, value in pragmas.items():
-        connection.execute(f"PRAGMA {name}={value}")
 
 
 def _switch_to_wal(connection: sqlite3.Connection, busy_seconds: float) -> None:
@@ -167,67 +109,3 @@ def sqlite_error(
         case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
             return Unavailable(f"{name} is damaged: {error}.", hint=damaged)
     return None
-
-
-def sql_engine(
-    url: str | Path, *, setting: str, extra: str = "", busy_seconds: float = 10.0
-) -> Engine:
-    """An SQLAlchemy engine for `sqlite:///FILE`, `postgresql://USER@HOST/NAME`, or a SQLite file.
-
-    It connects on first use. On SQLite, the execution option `begin` sets the statement that begins
-    a transaction: "BEGIN IMMEDIATE" for one that reads before it writes, by default "BEGIN".
-    `busy_seconds` is how long a writer then waits for a lock.
-
-    Raises ConfigError, which names `setting` and does not contain the password, or MissingExtra,
-    which names the `extra` of the project with the driver.
-
-    >>> engine = sql_engine(Path("app.sqlite"), setting="APP_DATABASE_URL")
-    >>> engine.dialect.name
-    'sqlite'
-    >>> sql_engine("mysql://me:secret@host/name", setting="APP_URL")  # doctest: +ELLIPSIS
-    Traceback (most recent call last):
-    seedbed.errors.ConfigError: APP_URL begins with 'mysql', which is not supported. Write ...
-    """
-    from sqlalchemy import create_engine, event
-
-    parsed = _parse(url, setting)
-    if parsed.drivername != "sqlite":
-        try:
-            return create_engine(parsed, pool_pre_ping=True, pool_timeout=5, connect_args=_POSTGRES)
-        except ModuleNotFoundError:
-            raise MissingExtra("psycopg", extra) from None
-    engine = create_engine(parsed, connect_args={"timeout": busy_seconds})
-
-    @event.listens_for(engine, "connect")
-    def _connect(connection: sqlite3.Connection, _record: Any) -> None:
-        # Python's driver would begin transactions late, and none for CREATE TABLE; `_begin` does.
-        connection.isolation_level = None
-        _prepare(connection, busy_seconds, wal=True, pragmas={})
-
-    @event.listens_for(engine, "begin")
-    def _begin(connection: Connection) -> None:
-        connection.exec_driver_sql(connection.get_execution_options().get("begin", "BEGIN"))
-
-    return engine
-
-
-def _parse(url: str | Path, setting: str) -> URL:
-    from sqlalchemy.engine import URL, make_url
-    from sqlalchemy.exc import ArgumentError
-
-    if isinstance(url, Path):
-        return URL.create("sqlite", database=str(url))
-    try:
-        parsed = make_url(url.strip())
-    except (ArgumentError, ValueError):
-        raise ConfigError(
-            f"{setting} is not a URL.", hint="Write postgresql://USER@HOST/NAME."
-        ) from None
-    if parsed.drivername in ("postgresql", "postgres", "postgresql+psycopg"):
-        return parsed.set(drivername="postgresql+psycopg")
-    if parsed.drivername == "sqlite" and parsed.database not in (None, "", ":memory:"):
-        return parsed
-    raise ConfigError(
-        f"{setting} begins with {parsed.drivername!r}, which is not supported.",
-        hint="Write postgresql://USER@HOST/NAME, or leave it out for SQLite.",
-    )

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from agentic_workflow.mail.masking import mask
 from agentic_workflow.mail.parse import parse_mail
-from seedbed.safety.payment_numbers import IBAN_LENGTHS
+from agentic_workflow.mail.payment_numbers import IBAN_LENGTHS
 
 CARDS = [
     "4111 1111 1111 1111",

@@ -17,7 +17,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from langchain_core.language_models.base import LangSmithParams
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.messages.ai import UsageMetadata
 from langchain_core.messages.tool import tool_call_chunk
@@ -108,17 +107,6 @@ class ScriptedChatModel(StreamingChatModel):
     @property
     def _llm_type(self) -> str:
         return "scripted"
-
-    def _get_ls_params(
-        self,
-        stop: list[str] | None = None,  # noqa: ARG002
-        **kwargs: Any,
-    ) -> LangSmithParams:
-        return LangSmithParams(
-            ls_provider="scripted",
-            ls_model_name=kwargs.get("model", self.model_name),
-            ls_model_type="chat",
-        )
 
     def _schema_option(self, schema: Schema | type) -> Schema | type:
         return schema  # unchanged, so that the validators of a pydantic class run too

@@ -29,7 +29,6 @@ def structured_reply(
     schema: type[T],
     *,
     check: Callable[[T], str | None] | None = None,
-    repairs: int = 1,
     **options: Any,
 ) -> T: ...
 @overload
@@ -39,7 +38,6 @@ def structured_reply(
     schema: Schema,
     *,
     check: Callable[[Any], str | None] | None = None,
-    repairs: int = 1,
     **options: Any,
 ) -> Any: ...
 def structured_reply(
@@ -48,14 +46,13 @@ def structured_reply(
     schema: Schema | type[Any],
     *,
     check: Callable[[Any], str | None] | None = None,
-    repairs: int = 1,
     **options: Any,
 ) -> Any:
     """The reply as an instance of a pydantic class, or as plain data for another schema.
 
     `check` returns the problem of a valid reply, or None; `options` are passed to each call
-    (`config`, `timeout` …). Raises InvalidReply if the last of `repairs` + 1 replies is invalid,
-    too, and whatever the model raises.
+    (`config`, `timeout` …). Raises InvalidReply if the second reply is invalid, too, and whatever
+    the model raises.
 
     >>> from seedbed.models.scripted import ScriptedChatModel
     >>> model = ScriptedChatModel(replies=["[1]", "[1, 2]"])
@@ -65,7 +62,7 @@ def structured_reply(
     """
     messages = [HumanMessage(prompt)] if isinstance(prompt, str) else list(prompt)
     structured = model.with_structured_output(schema, include_raw=True)
-    for attempt in range(repairs + 1):
+    for attempt in (1, 2):
         # 1. Ask.
         reply: Any = structured.invoke(messages, **options)
         problem = reply["parsing_error"]
@@ -76,7 +73,7 @@ def structured_reply(
             return reply["parsed"]
         # 3. Quote the problem in another turn. The reply goes back as text, as a tool call without
         #    its result is refused.
-        if attempt < repairs:
+        if attempt == 1:
             messages += [
                 AIMessage(str(reply["raw"].text).strip() or "(empty)"),
                 HumanMessage(

@@ -4,7 +4,7 @@
     return EventStream(in_thread(events), close=...)               # from a blocking generator
     result = await until_disconnect(request, gateway.answer(...))  # one result, no stream
 
-A client that stays connected but does not read is disconnected by `connection`.
+A client that stays connected but does not read is left to a reverse proxy, see `service`.
 """
 
 from __future__ import annotations

@@ -224,27 +224,24 @@ class Matcher:
 
     def rest(self) -> str:
         """The shortest text that completes what was fed; "" if it is complete."""
-        return min((_shortest_rest(state) for state in self._states), key=len)
+        rests = ("".join(part.shortest for part in _remaining(state)) for state in self._states)
+        return min(rests, key=len)
 
     def remaining(self) -> Grammar:
         """The grammar of all texts that may follow what was fed."""
-        options = []
-        for state in self._states:
-            parts = []
-            while state is not None:
-                node, progress, state = state
-                parts.append(_remaining_part(node, progress))
-            options.append(seq(*parts) if parts else Lit(""))
-        return Grammar(alt(options))
+        return Grammar(alt([seq(*_remaining(state)) for state in self._states]))
 
 
-def _remaining_part(node: Node, progress: int) -> Node:
-    if isinstance(node, Lit):
-        return Lit(node.text[progress:])
-    if isinstance(node, Rep) and progress:
-        high = None if node.high is None else node.high - progress
-        return Rep(node.part, max(0, node.low - progress), high)
-    return node
+def _remaining(state: State) -> Iterator[Node]:
+    """What remains to be matched, in order."""
+    while state is not None:
+        node, progress, state = state
+        if isinstance(node, Lit):
+            node = Lit(node.text[progress:])
+        elif isinstance(node, Rep) and progress:
+            high = None if node.high is None else node.high - progress
+            node = Rep(node.part, max(0, node.low - progress), high)
+        yield node
 
 
 def _advance(state: State, code: int) -> Iterator[State]:
@@ -287,19 +284,6 @@ def _advance(state: State, code: int) -> Iterator[State]:
             if node.high is None or progress < node.high:
                 rounds = min(progress + 1, node.low) if node.high is None else progress + 1
                 stack.append((node.part, 0, (node, rounds, rest)))
-
-
-def _shortest_rest(state: State) -> str:
-    parts = []
-    while state is not None:
-        node, progress, state = state
-        if isinstance(node, Lit):
-            parts.append(node.text[progress:])
-        elif isinstance(node, Rep):
-            parts.append(node.part.shortest * max(0, node.low - progress))
-        else:
-            parts.append(node.shortest)
-    return "".join(parts)
 
 
 def _ebnf_term(node: Node, rules: dict[Node, tuple[str, str]]) -> str:

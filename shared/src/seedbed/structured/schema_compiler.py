@@ -214,6 +214,8 @@ class _Compiler:
         prefix = schema.get("prefixItems", [])
         if prefix and schema.get("uniqueItems"):  # `finish` would move items to another schema
             raise Unsupported("'uniqueItems' together with 'prefixItems' is not supported")
+        if low > 1 and schema.get("uniqueItems"):  # a grammar cannot exclude repetition
+            raise Unsupported("'uniqueItems' with 'minItems' above 1 is not supported")
         items: Node | None = None
         try:
             items = self.compile(schema.get("items", True), self._deeper(schema, "items", depth))
@@ -225,8 +227,6 @@ class _Compiler:
         high = most if high is None else int(high) if most is None else min(int(high), most)
         if high is not None and high < low:
             raise Unsupported(f"minItems is {low}, but the array can have at most {high} items")
-        if schema.get("uniqueItems") and low > 1:
-            return self._compile_unique(schema, low, high)
         # 3. The members, with commas between them.
         first = [self.compile(part, depth) for part in prefix[:high]]
         if first:
@@ -239,19 +239,6 @@ class _Compiler:
             return Lit("[]")
         tail = Rep(seq(", ", items), max(0, low - 1), None if high is None else high - 1)
         return seq("[", seq(items, tail) if low else optional(items, tail), "]")
-
-    def _compile_unique(self, schema: dict[str, Any], low: int, high: int | None) -> Node:
-        """At least two different members: one fixed list, and only where the items are an enum.
-
-        A grammar that excludes repetition grows with the factorial of the number of values.
-        """
-        item, _ = self._resolve(schema.get("items", True), {})
-        values = item.get("enum", []) if isinstance(item, dict) else []
-        values = [v for n, v in enumerate(values) if is_valid(v, item) and v not in values[:n]]
-        if len(values) < low:
-            raise Unsupported("'uniqueItems' with 'minItems' above 1 needs items with an enum")
-        members = values[: low if high is None else min(low, high)]
-        return Lit("[" + ", ".join(json_text(value) for value in members) + "]")
 
     def _compile_object(self, schema: dict[str, Any], depth: Depth) -> Node:
         # 1. The declared properties; required ones without a declaration join them.

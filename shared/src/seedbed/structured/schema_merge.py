@@ -29,7 +29,7 @@ _UPPER_LIMITS = ("maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxPro
 def merge(a: Any, b: Any) -> Any:
     """A schema whose values satisfy both `a` and `b`; it may be stricter than the two.
 
-    Raises Unsupported where no value satisfies both, or where keywords cannot be combined.
+    Raises Unsupported where keywords cannot be combined.
 
     >>> merge({"type": ["string", "null"]}, {"type": "string", "maxLength": 5})
     {'type': ['string'], 'maxLength': 5}
@@ -46,7 +46,6 @@ def merge(a: Any, b: Any) -> Any:
         # 1 == True and 0 == False in Python, but not in JSON.
         elif merged[keyword] != value or type(merged[keyword]) is not type(value):
             merged[keyword] = _merge_keyword(keyword, merged[keyword], value)
-    _check_satisfiable(merged)
     return merged
 
 
@@ -110,15 +109,6 @@ def _with_additional(schema: Mapping[str, Any], other: Mapping[str, Any]) -> Sch
     if rule is True or not set(names) - own.keys():
         return dict(schema)
     return {**schema, "properties": {**own, **{name: rule for name in names if name not in own}}}
-
-
-def _check_satisfiable(merged: Mapping[str, Any]) -> None:
-    if "const" in merged and "enum" in merged and merged["const"] not in merged["enum"]:
-        raise Unsupported(f"{merged['const']!r} is not one of {merged['enum']!r}"[:200])
-    properties = merged.get("properties", {})
-    for name in sorted(merged.get("required", ())):
-        if properties.get(name) is False:
-            raise Unsupported(f"the required property {name!r} cannot have a value")
 
 
 def exclusive(branches: Sequence[Any]) -> bool:

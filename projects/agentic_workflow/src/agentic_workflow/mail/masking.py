@@ -7,9 +7,10 @@ private. Order and tracking numbers, dates and amounts survive. Names, addresses
 are not masked, as the answer needs them.
 """
 
+from agentic_workflow.mail.payment_numbers import find_numbers
 from seedbed.safety.personal_data import redact
 
-KINDS = ("iban", "card", "account", "passport", "tax", "password", "secret")
+KINDS = ("account", "passport", "tax", "password", "secret")
 
 
 def mask(text: str) -> str:
@@ -18,4 +19,4 @@ def mask(text: str) -> str:
     >>> mask("Order 10234, card 4111-1111-1111-1112, passport no. C01X00T47")
     'Order 10234, card [CARD], passport no. [PASSPORT]'
     """
-    return redact(text, KINDS, strict=False)
+    return redact(text, KINDS, more=find_numbers(text))

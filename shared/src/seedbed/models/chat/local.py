@@ -13,9 +13,8 @@ tokens is left to `engine`, grammars to `answer_form`, and collecting the answer
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
-from langchain_core.language_models.base import LangSmithParams
 from langchain_core.messages import BaseMessage
 from langchain_core.outputs import ChatGenerationChunk
 from pydantic import Field
@@ -41,10 +40,8 @@ class LocalChatModel(StreamingChatModel):
     """A chat model that runs in this process; `load_chat_model` creates it.
 
     Every field except `engine` and `model_name` can also be passed per call. A prompt that does not
-    fit the context window raises ContextWindowError; with `truncation="oldest"` the oldest messages
-    (never the system message or the last one) are dropped instead, and
-    `response_metadata["truncated_messages"]` is their number. A `seed` reproduces an answer only
-    while the engine runs no other request.
+    fit the context window raises ContextWindowError. A `seed` reproduces an answer only while the
+    engine runs no other request.
     """
 
     engine: Any = Field(exclude=True)
@@ -68,9 +65,6 @@ class LocalChatModel(StreamingChatModel):
     ignore_eos: bool = Field(False, description="Generate past the model's end-of-text token.")
     logprobs: bool = Field(False, description="Return the log probability of each token.")
     timeout: float | None = Field(None, description="Maximum seconds for one answer.")
-    truncation: Literal["error", "oldest"] = Field(
-        "error", description="What to do with a prompt that exceeds the context window."
-    )
     parallel_tool_calls: bool = Field(False, description="Allow several tool calls per message.")
     help: ModelHelp | None = Field(
         None,
@@ -86,19 +80,6 @@ class LocalChatModel(StreamingChatModel):
     def _identifying_params(self) -> dict[str, Any]:
         names = ("model_name", "temperature", "top_p", "top_k", "max_tokens", "stop", "seed")
         return {name: getattr(self, name) for name in names}
-
-    def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
-        params = LangSmithParams(
-            ls_provider="seedbed",
-            ls_model_name=kwargs.get("model", self.model_name),
-            ls_model_type="chat",
-            ls_temperature=kwargs.get("temperature", self.temperature),
-        )
-        if (limit := kwargs.get("max_tokens", self.max_tokens)) is not None:
-            params["ls_max_tokens"] = limit
-        if stop or self.stop:
-            params["ls_stop"] = stop or self.stop
-        return params
 
     def get_num_tokens(self, text: str) -> int:
         """Tokens of a text, without the chat template."""
@@ -165,8 +146,7 @@ class LocalChatModel(StreamingChatModel):
 
         # 4. Render the prompt, which leaves room for the requested tokens or for at least one.
         limit = self._max_tokens(options)
-        truncation = options.get("truncation", self.truncation)
-        prompt, dropped = self._prompt(messages, form, limit or 1, truncation)
+        prompt = self._prompt(messages, form, limit or 1)
 
         # 5. Without a limit, generate what fits, up to DEFAULT_MAX_TOKENS.
         room = self.engine.context_window - len(prompt)
@@ -179,10 +159,7 @@ class LocalChatModel(StreamingChatModel):
             form=form,
             help=self.help,
             messages=messages,
-            metadata={
-                "model_name": self.model_name,
-                **({"truncated_messages": dropped} if dropped else {}),
-            },
+            metadata={"model_name": self.model_name},
         )
 
     def prepare_text(
@@ -220,14 +197,8 @@ class LocalChatModel(StreamingChatModel):
             **values,
         )
 
-    def _prompt(
-        self,
-        messages: Sequence[BaseMessage],
-        form: AnswerForm,
-        room: int,
-        truncation: str,
-    ) -> tuple[list[int], int]:
-        """The prompt's token ids, and the number of messages dropped to leave `room` tokens."""
+    def _prompt(self, messages: Sequence[BaseMessage], form: AnswerForm, room: int) -> list[int]:
+        """The prompt's token ids, which leave `room` tokens for the answer."""
         # Markers such as <|im_start|> in a message would let its author write as another role.
         chat = [
             {**message, "content": self.engine.without_special_tokens(message["content"])}
@@ -235,20 +206,14 @@ class LocalChatModel(StreamingChatModel):
         ]
         if not chat:
             raise BadInput("The list of messages is empty.", hint="Send at least one message.")
-        first = 1 if chat[0]["role"] == "system" else 0
-        dropped = 0
-        while True:
-            prompt: list[int] = self.engine.encode(self.engine.apply_chat_template(chat))
-            if len(prompt) + room <= self.engine.context_window:
-                return prompt, dropped
-            if truncation != "oldest" or len(chat) <= first + 1:
-                raise ContextWindowError(
-                    f"{len(prompt)} prompt tokens and {room} for the answer exceed the model's "
-                    f"context window of {self.engine.context_window} tokens.",
-                    hint="Shorten the prompt, or use truncation='oldest'.",
-                )
-            del chat[first]
-            dropped += 1
+        prompt: list[int] = self.engine.encode(self.engine.apply_chat_template(chat))
+        if len(prompt) + room > self.engine.context_window:
+            raise ContextWindowError(
+                f"{len(prompt)} prompt tokens and {room} for the answer exceed the model's context "
+                f"window of {self.engine.context_window} tokens.",
+                hint="Shorten the prompt.",
+            )
+        return prompt
 
 
 def _without_none(options: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -3,7 +3,7 @@
     engine = open_engine("smollm2", load(Settings), max_running=8)
 
 Neither LangChain nor OpenVINO is imported before a model is opened, so that a program can open one
-in a thread while it imports the rest. Chats, tools and schemas are left to `local_chat`.
+in a thread while it imports the rest. Chats, tools and schemas are left to `local`.
 """
 
 from __future__ import annotations

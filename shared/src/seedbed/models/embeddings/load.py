@@ -152,14 +152,6 @@ class _WithTelemetry(Embeddings):
         with self._call():
             return self.inner.embed_query(text)
 
-    async def aembed_documents(self, texts: list[str]) -> list[list[float]]:
-        with self._call():
-            return await self.inner.aembed_documents(texts)
-
-    async def aembed_query(self, text: str) -> list[float]:
-        with self._call():
-            return await self.inner.aembed_query(text)
-
 
 def embed_texts(embeddings: Any, texts: Sequence[str], *, queries: int = 0) -> Vectors:
     """float32 (n, dimension), each row of length 1, from any LangChain embeddings.
