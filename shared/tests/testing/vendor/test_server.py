@@ -1,5 +1,6 @@
 """Conversations and faults of the scripted server, as the real clients see them."""
 
+import sys
 import threading
 
 import anthropic
@@ -12,7 +13,8 @@ from langchain_core.messages import HumanMessage, ToolMessage
 from langchain_openai import ChatOpenAI
 from pydantic import BaseModel
 
-from seedbed.testing.vendor.script import Fault, Reply
+from seedbed.testing.launch import free_port, run_server
+from seedbed.testing.vendor.script import Fault, Reply, read_replies
 from seedbed.testing.vendor.server import launch_vendor
 
 USER = {"role": "user", "content": "What is the weather in Paris?"}
@@ -221,6 +223,15 @@ def test_refused_request_takes_no_reply():
         assert OpenAI(vendor).ask().choices[0].message.content == "Hello."
 
 
+def test_table_on_disk_has_the_same_fields(tmp_path):
+    table = tmp_path / "replies.jsonl"
+    table.write_text('"Hello."\n\n{"fault": "429", "retry_after": 0.2}\n', encoding="utf-8")
+    assert read_replies(table) == ["Hello.", Reply(fault="429", retry_after=0.2)]
+    table.write_text('{"text": "a"}\n{"texts": "b"}\n', encoding="utf-8")
+    with pytest.raises(ValueError, match=r"replies.jsonl:2: .*texts"):
+        read_replies(table)
+
+
 def test_unknown_fault_is_an_error():
     with pytest.raises(ValueError, match="Unknown fault '418'"):
         Reply(fault="418")
@@ -232,6 +243,19 @@ def test_context_window_can_be_set_for_a_model():
         pytest.raises(openai.BadRequestError, match="maximum context length is 5 tokens"),
     ):
         OpenAI(vendor).ask()
+
+
+def test_server_runs_as_a_process(tmp_path):
+    table = tmp_path / "replies.jsonl"
+    table.write_text('"Hello."\n', encoding="utf-8")
+    port = free_port()
+    command = [sys.executable, "-m", "seedbed.testing.vendor", "--replies", str(table)]
+    with run_server([*command, "--port", str(port)], port):
+        url = f"http://127.0.0.1:{port}"
+        client = openai.OpenAI(base_url=f"{url}/v1", api_key="test-key")
+        reply = client.chat.completions.create(model="gpt-4o-mini", messages=[USER])
+        assert reply.choices[0].message.content == "Hello."
+        assert httpx.get(f"{url}/calls").json()[0]["body"]["messages"] == [USER]
 
 
 # Faults

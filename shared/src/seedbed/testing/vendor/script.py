@@ -1,21 +1,28 @@
-"""The script: what the server answers, and what it records about each request.
+"""The table of replies: what the server answers, and what it records about each request.
 
-Reply("Hello.", delay=0.1)
-Reply(tool_calls=[("lookup", {"city": "Paris"})])    # arguments as a str are sent unchanged
-Reply(fault="429", retry_after=0.2)
-Reply("Only for invoices.", match="invoice")         # out of order, by the request's text
+    Reply("Hello.", delay=0.1)
+    Reply(tool_calls=[("lookup", {"city": "Paris"})])    # arguments as a str are sent unchanged
+    Reply(fault="429", retry_after=0.2)
+    Reply("Only for invoices.", match="invoice")         # out of order, by the request's text
+
+On disk a table has one reply per line, a string or an object with the same field names:
+
+    {"tool_calls": [["lookup", {"city": "Paris"}]]}
+    {"fault": "429", "retry_after": 0.2}
 """
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from seedbed.testing.vendor.request import Fault, texts
 
-__all__ = ["FAULTS", "Call", "Fault", "Item", "Replies", "Reply", "Script"]
+__all__ = ["FAULTS", "Call", "Fault", "Item", "Replies", "Reply", "Script", "read_replies"]
 
 FAULTS = {
     # Error responses, with the vendor's status, body and headers.
@@ -116,3 +123,16 @@ class Script:
                 if not match:
                     return self._left.pop(position)
         raise Fault(500, f"the script has no reply left for {text[-200:]!r}", "server_error")
+
+
+def read_replies(path: str | Path) -> list[Item]:
+    """Read a table of replies from a JSON-lines file; ValueError names a line that is wrong."""
+    replies: list[Item] = []
+    for number, line in enumerate(Path(path).read_text(encoding="utf-8").splitlines(), 1):
+        if line.strip():
+            try:
+                value = json.loads(line)
+                replies.append(value if isinstance(value, str) else Reply(**value))
+            except (TypeError, ValueError) as error:
+                raise ValueError(f"{path}:{number}: {error}") from error
+    return replies

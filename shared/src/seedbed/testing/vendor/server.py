@@ -15,11 +15,12 @@ import json
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from types import ModuleType
 from typing import Any
 
 from starlette.requests import Request
+from starlette.responses import JSONResponse
 
 from seedbed.testing.launch import serve_app
 from seedbed.testing.vendor import anthropic_rules, openai_rules, replies
@@ -128,12 +129,17 @@ class Vendor:
             await send({"type": "lifespan.shutdown.complete"})
             return
         request = Request(scope, receive)
-        call = Call(scope["path"], dict(request.headers))
-        call.body = _parse(await request.body())
-        self.calls.append(call)
-        self._notify()
-        await Exchange(self, call, scope["method"], receive, send).respond()
-        self._notify()
+        if scope["path"] == "/healthz":
+            await JSONResponse({"status": "ok"})(scope, receive, send)
+        elif scope["path"] == "/calls":  # for a test in another process
+            await JSONResponse([asdict(call) for call in self.calls])(scope, receive, send)
+        else:
+            call = Call(scope["path"], dict(request.headers))
+            call.body = _parse(await request.body())
+            self.calls.append(call)
+            self._notify()
+            await Exchange(self, call, scope["method"], receive, send).respond()
+            self._notify()
 
 
 def _parse(content: bytes) -> Any:
