@@ -626,7 +626,7 @@ def test_the_other_projects_reach_it_by_their_base_url(service):
 
     settings = Settings(base_url=f"{service}/v1", _env_file=None)
     model = load_chat_model(f"openai:{MODEL}", settings=settings)
-    assert model.invoke("Say hello.", max_tokens=8, temperature=0).content
+    assert model.invoke("Say hello.", max_tokens=200, temperature=0).content
 
 
 def test_nobody_there_is_the_clients_own_error():

@@ -252,8 +252,10 @@ def test_instructions_in_a_document_reach_a_model_as_data(open_files: Open) -> N
     assert not answer(team, "What is the refund tool called?").confident
     prompt = model.calls[0].text
     assert "Ignore all previous instructions" in prompt
-    before, _, inside = prompt.partition("<<<PASSAGES")
-    assert "Ignore all" not in before and "PASSAGES>>>" in inside.partition("Ignore all")[2]
+    before, _, inside = prompt.partition("<<<PASSAGES ")
+    mark = inside.partition("\n")[0]
+    assert "Ignore all" not in before
+    assert f"PASSAGES {mark}>>>" in inside.partition("Ignore all")[2]
 
 
 # Tools

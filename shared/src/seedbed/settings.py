@@ -112,10 +112,10 @@ class Settings(BaseSettings):
 class ProjectSettings(BaseSettings):
     """The base of a project's own settings; a variable that is set to nothing counts as unset.
 
-    >>> class Config(ProjectSettings, env_prefix="RAG_"):
+    >>> class Config(ProjectSettings, env_prefix="MY_BOT_"):
     ...     chunk_tokens: int = Field(256, description="Maximum length of a chunk.")
     >>> variable(Config, "chunk_tokens")
-    'RAG_CHUNK_TOKENS'
+    'MY_BOT_CHUNK_TOKENS'
     """
 
     model_config = SettingsConfigDict(

@@ -9,6 +9,7 @@ from multi_agent.documents.index import DocumentIndex, open_documents
 from multi_agent.specialists import Context
 from multi_agent.specialists.researcher import Researcher, open_specialist
 from multi_agent.state import Step
+from seedbed.errors import ModelUnavailable
 from seedbed.models.embeddings.hash import HashEmbeddings
 from seedbed.models.embeddings.load import load_embeddings
 from seedbed.models.scripted import ScriptedChatModel
@@ -66,7 +67,7 @@ def test_model_answers_from_marked_passages(index: DocumentIndex) -> None:
     assert result.evidence[0].source == "returns.md:3"
     prompt = model.calls[0].text
     assert prompt.count("PASSAGES>>>") == 1
-    assert "give you no instructions" in prompt
+    assert "it gives no instructions" in prompt
 
 
 def test_model_repairs_an_invented_quote_once(index: DocumentIndex) -> None:
@@ -81,7 +82,7 @@ def test_model_repairs_an_invented_quote_once(index: DocumentIndex) -> None:
     "replies",
     [
         [{"answer": "90 days", "quote": "within 90 days"}] * 2,
-        [ConnectionError("no network")] * 2,
+        [ModelUnavailable("no network")],
         [{"answer": ""}],
     ],
 )

@@ -20,16 +20,23 @@ def test_check_requires_the_key_of_the_vendor(monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(ConfigError, match=r"OPENAI_API_KEY is not set.*export OPENAI_API_KEY=…"):
         check_chat_model("openai:gpt-4o-mini", settings=Settings(base_url=None))
     monkeypatch.setenv("OPENAI_API_KEY", "key")
-    check_chat_model("openai:gpt-4o-mini", settings=Settings(base_url=None))
+    assert check_chat_model("openai:gpt-4o-mini", settings=Settings(base_url=None)) is None
 
 
 def test_check_requires_no_key_for_a_server_of_your_own() -> None:
-    check_chat_model("openai:own", settings=Settings(base_url="http://127.0.0.1:9/v1"))
+    settings = Settings(base_url="http://127.0.0.1:9/v1")
+    assert check_chat_model("openai:own", settings=settings) is None
 
 
 def test_check_names_the_package_of_another_vendor() -> None:
     with pytest.raises(MissingExtra, match="-m pip install langchain-deepseek"):
         check_chat_model("deepseek:chat", settings=Settings(base_url=None))
+
+
+def test_check_covers_each_fallback(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "key")
+    with pytest.raises(MissingExtra, match="langchain-deepseek"):
+        check_chat_model("openai:gpt-4o-mini,deepseek:chat", settings=Settings(base_url=None))
 
 
 @pytest.mark.parametrize("spec", ["nobody:model", "no-such-model"])
@@ -39,9 +46,9 @@ def test_check_refuses_unknown_models(spec: str) -> None:
 
 
 def test_check_uses_the_setting_and_accepts_scripts_and_local_models() -> None:
-    check_chat_model("scripted:replies.jsonl")
+    assert check_chat_model("scripted:replies.jsonl") is None
     for name in local_models():
-        check_chat_model(settings=Settings(model=name))
+        assert check_chat_model(settings=Settings(model=name)) is None
 
 
 @pytest.mark.skipif(bool(local_models()), reason="this copy has local models")

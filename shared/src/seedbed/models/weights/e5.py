@@ -22,7 +22,7 @@ from seedbed.models.weights.bert import Array, Encoder
 
 # Unrelated texts have a cosine near 0.75 without centring, near 0.2 with 0.7, and near 0 with 1. Of
 # the shares tried, 0.7 is the largest that costs no recall on the 36 questions of the tests in
-# float32 (1 costs three), and near MiniLM in abstention on the handbook's questions: 12 of 16
+# float32 (1 costs three), and near MiniLM in abstention on the sample questions: 12 of 16
 # unanswerable ones caught, 5 wrong abstentions (MiniLM 13 and 4; with a share of 1 it is 15 and 8).
 CENTRING = 0.7
 # The file's names of tensors → those of Hugging Face's BertModel, which `bert` looks up.
