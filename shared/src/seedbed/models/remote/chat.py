@@ -169,7 +169,8 @@ class RemoteChatModel(StreamingChatModel):
         # 1. A structured reply is converted as a whole.
         if options.get("schema") is not None:
             (generation,) = (await self._reply(messages, stop, options)).generations
-            whole = AIMessageChunk(**_fields(generation.message), chunk_position="last")
+            fields = generation.message.model_dump(exclude={"type", "tool_calls"})
+            whole = AIMessageChunk(**fields, chunk_position="last")
             yield ChatGenerationChunk(message=whole)
             return
         # 2. Until the first chunk, a stream is tried again like any call.
@@ -310,11 +311,6 @@ def _without_metadata(message: BaseMessage) -> AIMessageChunk:
     copy = message.model_copy(update=changes)
     assert isinstance(copy, AIMessageChunk)
     return copy
-
-
-def _fields(message: BaseMessage) -> dict[str, Any]:
-    fields = ("content", "additional_kwargs", "response_metadata", "usage_metadata", "id")
-    return {name: getattr(message, name) for name in fields}
 
 
 def _with_usage(failure: SeedbedError, spent: _Spent) -> SeedbedError:
