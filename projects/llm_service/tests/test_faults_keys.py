@@ -222,3 +222,14 @@ def test_what_is_refused_is_refused_quickly_while_others_are_answered(running: R
         assert json.loads(answer.text)["error"]["code"] == "rate_limit_exceeded"
     # Some 3 ms on a quiet machine. One that waits for Redis takes 0.25 s.
     assert min(answer.elapsed.total_seconds() for answer in others) < 0.2
+
+
+def test_budget_refuses_a_model_whose_price_is_unknown(running: Running) -> None:
+    url = f"{running.url}/v1/chat/completions"
+    body = {"model": "other", "messages": HELLO, "max_tokens": 5}
+    limited = bearer(make_key(running, "limited-unpriced", budget_usd=1.0))
+    refused = CLIENT.post(url, json=body, headers=limited)
+    assert refused.status_code == 503
+    assert "[models.other]" in refused.json()["error"]["message"]
+    unlimited = bearer(make_key(running, "unlimited-unpriced"))
+    assert CLIENT.post(url, json=body, headers=unlimited).status_code == 200

@@ -176,6 +176,8 @@ class Gateway:
         name = call.ask.model or default
         route = table.resolve(name, "chat" if kind == "chat" else "embedding")
         ask = call.ask = call.asked = replace(call.ask, model=name)
+        if call.key.budget_usd is not None or call.key.team_budget_usd is not None:
+            _require_prices(table, route)
         prompt, answer = estimate_tokens(ask)
         dearest = max(table.cost(target.model, prompt, answer) for target in route.targets)
         scope = "chat" if kind == "chat" else "embeddings"
@@ -266,3 +268,14 @@ async def _quietly(loading: Awaitable[object]) -> None:
         await loading
     except SeedbedError as error:
         log.error("%s", error)
+
+
+def _require_prices(table: Table, route: Route) -> None:
+    """Raise Unavailable if a model that may answer has no known price: it would cost a budget 0."""
+    for name in (*(target.model for target in route.targets), *route.fallback):
+        for target in table.resolve(name).targets:
+            if not table.models[target.model].is_priced:
+                raise Unavailable(
+                    f"The price of {target.model!r} is unknown, so no budget in USD can be kept.",
+                    hint=f"The operator sets price_in and price_out of [models.{target.model}].",
+                )

@@ -162,10 +162,18 @@ class ModelEntry(Strict):
         return os.environ.get(self.api_key_env, "") if self.api_key_env else ""
 
     @property
+    def _list_price(self) -> Price | None:
+        return price(self.spec if self.backend == "local" else f"{self.backend}:{self.model}")
+
+    @property
+    def is_priced(self) -> bool:
+        """Whether the cost of an answer is known, which a budget in USD requires."""
+        return self._list_price is not None or None not in (self.price_in, self.price_out)
+
+    @property
     def prices(self) -> tuple[float, float]:
-        """USD per million tokens, read and written."""
-        spec = self.spec if self.backend == "local" else f"{self.backend}:{self.model}"
-        listed = price(spec) or Price(0.0, 0.0)
+        """USD per million tokens, read and written; 0 where the price is unknown."""
+        listed = self._list_price or Price(0.0, 0.0)
         return (
             listed[0] if self.price_in is None else self.price_in,
             listed[1] if self.price_out is None else self.price_out,
