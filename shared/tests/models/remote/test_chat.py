@@ -141,6 +141,13 @@ def test_cost_of_a_model_without_a_list_price_is_unknown() -> None:
     assert reply.response_metadata["cost_usd"] is None
 
 
+def test_cost_follows_the_price_that_the_settings_state() -> None:
+    with launch_vendor(["Hi."], models=["my-model"]) as vendor:
+        settings = Settings(base_url=f"{vendor.url}/v1", prices={"my-model": (2e6, 0)})
+        reply = load_chat_model("openai:my-model", settings=settings).invoke("Hello")
+    assert reply.response_metadata["cost_usd"] == 2 * vendor.usage.input_tokens
+
+
 @each_provider
 @pytest.mark.parametrize("fault", ["429", "500", "503", "529", "502", "cut"])
 def test_call_is_retried_after_a_passing_fault(fault: str, spec: str) -> None:

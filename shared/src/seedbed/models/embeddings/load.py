@@ -26,7 +26,7 @@ from langchain_core.embeddings import Embeddings
 from seedbed.errors import ConfigError, MissingExtra
 from seedbed.models.embeddings.bert import BertEmbeddings
 from seedbed.models.weights import ensure as weights
-from seedbed.models.weights.catalog import Model, find
+from seedbed.models.weights.catalog import Model, find, is_local
 from seedbed.observe.telemetry import model_call
 from seedbed.safety.secrets import reason
 from seedbed.settings import Settings, load
@@ -140,6 +140,8 @@ class _WithTelemetry(Embeddings):
             try:
                 yield
             except Exception as error:
+                if is_local(self.name):
+                    raise
                 from seedbed.models.remote.failures import translate
 
                 raise translate(error, self.name) from error

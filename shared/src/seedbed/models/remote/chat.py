@@ -33,6 +33,7 @@ from seedbed.models.remote import background
 from seedbed.models.remote.failures import check_reply, translate
 from seedbed.models.remote.prices import cost
 from seedbed.models.remote.protocol import as_json, options_for
+from seedbed.settings import Settings
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -57,11 +58,12 @@ class Candidate:
 class _Spent:
     """Tokens and USD of all attempts of one call, also of those that came to nothing."""
 
+    settings: Settings | None
     usage: UsageMetadata | None = None
     cost_usd: float | None = 0.0
 
     def add(self, spec: str, message: AIMessage) -> None:
-        usd = cost(spec, message.usage_metadata)
+        usd = cost(spec, message.usage_metadata, self.settings)
         self.usage = add_usage(self.usage, message.usage_metadata)
         self.cost_usd = None if None in (usd, self.cost_usd) else (self.cost_usd or 0) + (usd or 0)
 
@@ -94,6 +96,7 @@ class RemoteChatModel(StreamingChatModel):
     """
 
     candidates: list[Candidate] = Field(exclude=True)
+    settings: Settings | None = Field(None, exclude=True)  # for the prices that they state
     timeout: float = Field(
         60.0, gt=0, description="Maximum seconds for one call, retries included."
     )
@@ -217,7 +220,7 @@ class RemoteChatModel(StreamingChatModel):
         deadline: float,
     ) -> T:
         """The result of `ask` for the first attempt that succeeds before the deadline."""
-        spent = _Spent()
+        spent = _Spent(self.settings)
         failure: SeedbedError | None = None
         for left, candidate in zip(
             range(len(self.candidates), 0, -1), self.candidates, strict=True

@@ -38,4 +38,4 @@ def load_remote(
             model = integration(spec, url, fields)
         candidates.append(Candidate(spec, model))
     own = {"timeout": settings.model_timeout, "profile": candidates[0].model.profile, **own}
-    return RemoteChatModel(candidates=candidates, **own)
+    return RemoteChatModel(candidates=candidates, settings=settings, **own)
