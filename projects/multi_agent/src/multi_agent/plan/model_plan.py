@@ -18,7 +18,7 @@ from pydantic import BaseModel, Field
 from multi_agent.specialists import Specialist
 from multi_agent.state import Step
 from seedbed.errors import ModelError
-from seedbed.models.prompts import load_prompt, quote
+from seedbed.models.prompts import load_prompt
 from seedbed.models.structured_reply import structured_reply
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def model_plan(
     """The steps; None if the model fails twice. `problem` is why the plan before failed."""
     prompt = load_prompt("multi_agent.plan", "plan").render(
         team="\n".join(f"- {one.name}: {one.description}" for one in specialists),
-        task=quote(task, "task"),
+        task=task,
         examples="\n".join(examples) or "(none)",
         problem=problem or "-",
         reference="{s1}",

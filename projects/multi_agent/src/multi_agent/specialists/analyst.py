@@ -15,7 +15,7 @@ from multi_agent.data.question import Parse, QuestionParser
 from multi_agent.specialists import Context, Workspace
 from multi_agent.state import Evidence, Result, Step
 from seedbed.errors import BadInput, DeadlineExceeded
-from seedbed.models.prompts import load_prompt, quote
+from seedbed.models.prompts import load_prompt
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -60,7 +60,7 @@ class Analyst:
 
     def _work_with_model(self, step: Step, model: BaseChatModel, context: Context) -> Result:
         prompt, problem = load_prompt("multi_agent.data", "sql"), context.problem or "nothing"
-        facts = {"schema": self._database.schema.text, "question": quote(step.task, "question")}
+        facts = {"schema": self._database.schema.text, "question": step.task}
         facts["dialect"] = "DuckDB" if self._database.is_duckdb else "SQLite"
         for _ in range(1 + _REPAIRS):
             text = prompt.render(problem=problem, **facts)

@@ -15,7 +15,7 @@ from multi_agent.state import Evidence, Result, Step
 from multi_agent.tools.arithmetic import Calculation, evaluate_expression, looks_like_arithmetic
 from multi_agent.tools.toolbox import ToolError
 from seedbed.errors import SeedbedError
-from seedbed.models.prompts import quote
+from seedbed.models.prompts import load_prompt, quote
 from seedbed.models.structured_reply import structured_reply
 
 if TYPE_CHECKING:
@@ -30,10 +30,6 @@ _SCHEMA = {
     "required": ["expression"],
     "additionalProperties": False,
 }
-_PROMPT = """Write the arithmetic task in the data as one expression with the operators + - * / **
-and the numbers of the task, for example "240 * 15 / 100". Do not compute it. If a number is missing
-or the task is not arithmetic, leave the expression empty.
-"""
 _CONSTANTS = {"1", "2", "4", "7", "12", "24", "52", "60", "100", "365", "1000"}
 """Numbers that an expression may contain besides those of the task."""
 
@@ -76,7 +72,8 @@ class Calculator:
 
 def _with_model(task: str, model: BaseChatModel) -> Calculation:
     """Evaluate the expression that a model proposes. Raises BadInput for one with other numbers."""
-    expression = structured_reply(model, f"{_PROMPT}\n{quote(task, 'task')}", _SCHEMA)["expression"]
+    prompt = load_prompt("multi_agent.specialists", "expression").render(task=quote(task, "task"))
+    expression = structured_reply(model, prompt, _SCHEMA)["expression"]
     numbers = set(re.findall(r"[\d.]+", expression))
     strange = numbers - set(re.findall(r"\d+(?:\.\d+)?", task.replace(",", ""))) - _CONSTANTS
     if strange:

@@ -14,6 +14,7 @@ from pydantic import BaseModel, Field
 from multi_agent.specialists import Context, Workspace
 from multi_agent.state import Evidence, Result, Step
 from seedbed.errors import ModelError
+from seedbed.models.prompts import load_prompt
 from seedbed.models.structured_reply import structured_reply
 
 REPAIRS = 2
@@ -28,11 +29,6 @@ _CODE = [
     )
 ]
 _NUMBER = re.compile(r"-?\d+(\.\d+)?([eE][+-]?\d+)?")
-_PROMPT = """Write a Python 3 program that solves the task, with the standard library only. It has
-no files, no network and no input. Print only the result, in one line if possible.
-
-Task: {task}
-"""
 _REPAIR = "The program before failed. Correct it.\nProgram:\n{code}\nError:\n{error}"
 
 
@@ -75,7 +71,7 @@ class Coder:
         """A program, or why there is none."""
         assert context.model is not None
         repair = _REPAIR.format(code=code, error=error[-2000:]) if error else ""
-        prompt = _PROMPT.format(task=task) + repair
+        prompt = load_prompt("multi_agent.specialists", "program").render(task=task, repair=repair)
         try:
             return structured_reply(context.model, prompt, Program).code, ""
         except ModelError as failure:

@@ -29,17 +29,13 @@ from vision_app.extract.values import (
 )
 from vision_app.files.pixels import Pixels, message_part
 from vision_app.ocr.page import Page
+from seedbed.models.prompts import load_prompt
 from seedbed.models.structured_reply import structured_reply
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
 MAX_IMAGES = 8  # pages that are sent
-PROMPT = (
-    "Extract the fields of this document into the schema. Copy values as they are printed; write"
-    " dates as YYYY-MM-DD, amounts as plain numbers, currencies as ISO 4217 codes. A field that is"
-    " not printed on the document is null: do not guess, compute or translate values."
-)
 CONFIDENCE, UNCONFIRMED = 0.9, 0.5  # of a value that OCR read too, and of one that it did not
 _FINDERS: dict[str, Callable[[str], list[Value]]] = {
     "date": partial(find_dates, compact=True),
@@ -60,7 +56,8 @@ def extract_with_model(
     from langchain_core.messages import HumanMessage
 
     # 1. Ask the model, under the JSON schema.
-    content: list[str | dict[str, Any]] = [{"type": "text", "text": PROMPT}]
+    prompt = load_prompt("vision_app.extract", "extract")
+    content: list[str | dict[str, Any]] = [{"type": "text", "text": prompt.text}]
     content += [message_part(pixels) for pixels in images[:MAX_IMAGES]]
     reply = structured_reply(model, [HumanMessage(content)], model_schema(schema))
     # 2. Normalize every value like those of the rules.
