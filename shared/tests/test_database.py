@@ -12,7 +12,7 @@ import pytest
 
 from seedbed.database import open_sqlite, sqlite_error, sqlite_errors
 from seedbed.errors import Busy, ConfigError, MissingExtra, Unavailable
-from seedbed.sql_engine import sql_engine
+from seedbed.database.sql_engine import sql_engine
 
 
 def errors_of(path: Path):

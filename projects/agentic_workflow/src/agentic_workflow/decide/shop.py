@@ -19,7 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from agentic_workflow.store.case import Facts, Mail, OrderLine, Triage
 from seedbed.errors import Unavailable
 from seedbed.safety.secrets import reason
-from seedbed.sql_engine import sql_engine
+from seedbed.database.sql_engine import sql_engine
 
 FOREIGN_ORDER = "belongs to another customer"  # the end of the warning about such an order
 

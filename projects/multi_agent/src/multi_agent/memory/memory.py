@@ -27,7 +27,7 @@ from multi_agent.memory.follow_up import complete
 from multi_agent.state import Answer, Step, Value
 from seedbed.errors import ConfigError, NotFound, TooLarge
 from seedbed.safety.secrets import redact_secrets
-from seedbed.sql_engine import sql_engine
+from seedbed.database.sql_engine import sql_engine
 
 Kind = Literal["thread", "facts", "episodes"]
 MAX_FACT = 500  # characters

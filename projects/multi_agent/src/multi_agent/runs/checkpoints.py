@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, cast
 from multi_agent import state
 from seedbed.database import open_sqlite, sqlite_errors
 from seedbed.errors import Unavailable
-from seedbed.sql_engine import sql_engine
+from seedbed.database.sql_engine import sql_engine
 
 if TYPE_CHECKING:
     from langgraph.checkpoint.base import BaseCheckpointSaver

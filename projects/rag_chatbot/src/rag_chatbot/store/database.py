@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
-from seedbed.database import open_sqlite, sqlite_errors
+from seedbed.database import SqliteConnections, sqlite_errors
 from seedbed.errors import Busy, Unavailable
 
 WRITE_SECONDS = 10.0  # that a change waits for the writers' lock
@@ -65,7 +65,7 @@ class Database:
 
         self.path = folder / "rag.sqlite"
         # Autocommit; rows are tuples.
-        self.connections = _Connections(self.path)
+        self.connections = SqliteConnections(self.path, mmap_size=1 << 30)
         self._thread_lock = threading.RLock()
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -152,33 +152,3 @@ class Database:
             setting="RAG_DATA_DIR",
             damaged="Move it away and ingest the documents again.",
         )
-
-
-class _Connections:
-    """One connection per thread to a file."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._local = threading.local()
-        self._lock = threading.Lock()
-        self._by_thread: dict[threading.Thread, sqlite3.Connection] = {}
-
-    def get(self) -> sqlite3.Connection:
-        """The connection of the calling thread; opens it at the first call."""
-        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
-        if connection is None:
-            connection = self._local.connection = open_sqlite(self._path, mmap_size=1 << 30)
-            with self._lock:
-                # Servers replace idle threads: each one that ended would leak three open files.
-                for thread in [t for t in self._by_thread if not t.is_alive()]:
-                    self._by_thread.pop(thread).close()
-                self._by_thread[threading.current_thread()] = connection
-        return connection
-
-    def close(self) -> None:
-        """Close the connections of all threads. A later `get` opens a new one."""
-        with self._lock:
-            for connection in self._by_thread.values():
-                connection.close()
-            self._by_thread.clear()
-        self._local = threading.local()
