@@ -18,7 +18,7 @@ MODULES = sorted(
 
 # Module → an optional package that its example needs; a lifted project may lack it.
 NEEDS = {
-    "seedbed.database": "sqlalchemy",
+    "seedbed.database.sql_engine": "sqlalchemy",
     "seedbed.runs.environment": "psutil",
     "seedbed.runs.figures": "matplotlib",
     "seedbed.safety.patterns": "re2",

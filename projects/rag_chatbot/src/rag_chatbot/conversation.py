@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from seedbed.database import open_sqlite, sqlite_errors
+from seedbed.database.sqlite import open_sqlite, sqlite_errors
 from seedbed.errors import NotFound
 
 Rating = Literal["up", "down"]

@@ -17,9 +17,9 @@ from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from agentic_workflow.store.case import Facts, Mail, OrderLine, Triage
+from seedbed.database.sql_engine import sql_engine
 from seedbed.errors import Unavailable
 from seedbed.safety.secrets import reason
-from seedbed.database.sql_engine import sql_engine
 
 FOREIGN_ORDER = "belongs to another customer"  # the end of the warning about such an order
 

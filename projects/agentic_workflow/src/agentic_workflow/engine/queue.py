@@ -25,7 +25,7 @@ from agentic_workflow.config import Config
 from agentic_workflow.store.case import Priority
 from agentic_workflow.store.store import Store
 from agentic_workflow.workflow import VERSION
-from seedbed.database import open_sqlite
+from seedbed.database.sqlite import open_sqlite
 from seedbed.errors import Unavailable
 
 APP = "agentic-workflow"

@@ -22,7 +22,7 @@ from typing import Annotated, Any
 
 from fastapi import Body, FastAPI, Header, HTTPException
 
-from seedbed.database import open_sqlite
+from seedbed.database.sqlite import open_sqlite
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS reservations (id PRIMARY KEY, order_id TEXT, cents INT, status TEXT);

@@ -20,9 +20,9 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from agentic_workflow.store.schema import metadata
-from seedbed.database import sqlite_error
-from seedbed.errors import Busy, SeedbedError, Unavailable
 from seedbed.database.sql_engine import sql_engine
+from seedbed.database.sqlite import sqlite_error
+from seedbed.errors import Busy, SeedbedError, Unavailable
 
 SETTING = "SEEDBED_DATABASE_URL"
 _CREATION_LOCK = 8005_2026  # advisory lock of Postgres: any number that no other program uses

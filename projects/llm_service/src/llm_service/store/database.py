@@ -15,9 +15,9 @@ from sqlalchemy import Connection, Engine, Insert, Table, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from llm_service.config import Config
-from seedbed.database import sqlite_error
-from seedbed.errors import BadInput, ConfigError, Unavailable
 from seedbed.database.sql_engine import sql_engine
+from seedbed.database.sqlite import sqlite_error
+from seedbed.errors import BadInput, ConfigError, Unavailable
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 _BUSY_SECONDS = 10  # how long a writer waits for its turn

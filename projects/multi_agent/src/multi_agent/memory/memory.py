@@ -25,9 +25,9 @@ from sqlalchemy.exc import IntegrityError
 
 from multi_agent.memory.follow_up import complete
 from multi_agent.state import Answer, Step, Value
+from seedbed.database.sql_engine import sql_engine
 from seedbed.errors import ConfigError, NotFound, TooLarge
 from seedbed.safety.secrets import redact_secrets
-from seedbed.database.sql_engine import sql_engine
 
 Kind = Literal["thread", "facts", "episodes"]
 MAX_FACT = 500  # characters

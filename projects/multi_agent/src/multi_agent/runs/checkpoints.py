@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from multi_agent import state
-from seedbed.database import open_sqlite, sqlite_errors
-from seedbed.errors import Unavailable
 from seedbed.database.sql_engine import sql_engine
+from seedbed.database.sqlite import open_sqlite, sqlite_errors
+from seedbed.errors import Unavailable
 
 if TYPE_CHECKING:
     from langgraph.checkpoint.base import BaseCheckpointSaver

@@ -27,9 +27,9 @@ from pydantic_core import to_jsonable_python
 from sqlalchemy.exc import OperationalError
 
 from multi_agent.state import Answer, Limits, Status, Value
-from seedbed.database import sqlite_error
-from seedbed.errors import Conflict, NotFound, SeedbedError, Unavailable
 from seedbed.database.sql_engine import sql_engine
+from seedbed.database.sqlite import sqlite_error
+from seedbed.errors import Conflict, NotFound, SeedbedError, Unavailable
 
 _SETTING = "SEEDBED_DATABASE_URL"
 _CREATION_LOCK = 8002_2026  # advisory lock of Postgres: any number that no other program uses

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
-from seedbed.database import SqliteConnections, sqlite_errors
+from seedbed.database.sqlite import SqliteConnections, sqlite_errors
 from seedbed.errors import Busy, Unavailable
 
 WRITE_SECONDS = 10.0  # that a change waits for the writers' lock

@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from seedbed.database import open_sqlite
+from seedbed.database.sqlite import open_sqlite
 from seedbed.errors import ConfigError, MissingExtra
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from seedbed.database import open_sqlite, sqlite_error, sqlite_errors
-from seedbed.errors import Busy, ConfigError, MissingExtra, Unavailable
 from seedbed.database.sql_engine import sql_engine
+from seedbed.database.sqlite import open_sqlite, sqlite_error, sqlite_errors
+from seedbed.errors import Busy, ConfigError, MissingExtra, Unavailable
 
 
 def errors_of(path: Path):

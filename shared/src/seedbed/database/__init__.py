@@ -1,0 +1,1 @@
+"""SQLite connections, and SQLAlchemy engines for databases by URL."""
