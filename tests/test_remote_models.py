@@ -126,12 +126,13 @@ def answer_of_agentic_workflow(installed: Installed, folder: Path) -> Vendor:
     (folder / "mail.eml").write_text(mail + question)
     reply = json.dumps({"body": "Hello,\n\na colleague will answer soon.\n", "citations": []})
     with vendor([reply]) as (server, variables):
+        variables["WORKFLOW_DATA_DIR"] = str(folder / "data")
         submitted = installed.run(folder, "submit", "mail.eml", "--json", **variables)
         case = json.loads(submitted.stdout)[0]["case"]
         port = free_port()
         command = [str(installed.bin / "agentic-workflow"), "serve", "--port", str(port)]
         environment = installed.environment(**variables)
-        with run_server(command, port, env=environment, cwd=folder):
+        with run_server(command, port, env=environment):
             while not (draft := _case(installed, folder, case, variables).get("draft")):
                 pass
     assert draft["body"] == "Hello,\n\na colleague will answer soon.\n"
