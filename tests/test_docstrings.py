@@ -19,6 +19,7 @@ MODULES = sorted(
 # Module → an optional package that its example needs; a lifted project may lack it.
 NEEDS = {
     "seedbed.database.sql_engine": "sqlalchemy",
+    "seedbed.models.remote.prices": "genai_prices",
     "seedbed.runs.environment": "psutil",
     "seedbed.runs.figures": "matplotlib",
     "seedbed.safety.patterns": "re2",

@@ -23,6 +23,7 @@ TABLE = """
 backend = "openai"
 base_url = "{url}"
 model = "stub"
+price_in = 0.0
 price_out = 1000.0
 """
 HELLO = [{"role": "user", "content": "hello"}]

@@ -6,6 +6,8 @@ from seedbed.errors import ConfigError
 from seedbed.models.remote.prices import Price, cost, price, require_price
 from seedbed.settings import Settings
 
+pytest.importorskip("genai_prices")  # of the extra `remote`, which some projects do without
+
 
 @pytest.mark.parametrize(
     "spec", ["smollm2", "minilm", "path:a/b", "hf:org/model", "ollama:llama3.2", "scripted:a.json"]

@@ -81,11 +81,11 @@ def test_looping_text_ends_with_its_repetition(model):
 
 
 def test_seedbed_works_without_the_folder(tmp_path):
-    # 1. Delete the folder, its tests, and the statement in `load.py`.
+    # 1. Delete the folder, its tests, and the statement in `load_local.py`.
     source, tests = Path(seedbed.__file__).parent, Path(__file__).parents[1]
     shutil.copytree(source, tmp_path / "seedbed", ignore=shutil.ignore_patterns("small_model"))
     shutil.copytree(tests, tmp_path / "tests", ignore=shutil.ignore_patterns("small_model"))
-    load = tmp_path / "seedbed/models/chat/load.py"
+    load = tmp_path / "seedbed/models/chat/load_local.py"
     statement = r"    # Help for a model that is too small.*?(?=    return LocalChatModel)"
     text, count = re.subn(statement, "", load.read_text("utf-8"), count=1, flags=re.DOTALL)
     assert count == 1
