@@ -274,7 +274,7 @@ def _require_prices(table: Table, route: Route) -> None:
     """Raise Unavailable if a model that may answer has no known price: it would cost a budget 0."""
     for name in (*(target.model for target in route.targets), *route.fallback):
         for target in table.resolve(name).targets:
-            if not table.models[target.model].is_priced:
+            if target.model in table.unpriced:
                 raise Unavailable(
                     f"The price of {target.model!r} is unknown, so no budget in USD can be kept.",
                     hint=f"The operator sets price_in and price_out of [models.{target.model}].",

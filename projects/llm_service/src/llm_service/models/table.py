@@ -64,6 +64,8 @@ class Table:
     cache: CacheRules = field(default_factory=CacheRules)
     _resolved: Mapping[str, Route] = field(default_factory=dict, repr=False)
     _prices: Mapping[str, tuple[float, float]] = field(default_factory=dict, repr=False)
+    unpriced: frozenset[str] = field(default=frozenset(), repr=False)
+    """Models of unknown cost, looked up once: prices come from settings and a list."""
 
     @classmethod
     def load(cls, path: Path | None, settings: Settings) -> Table:
@@ -199,6 +201,7 @@ def _linked(file: _File) -> Table:
         cache=file.cache,
         _resolved=resolved,
         _prices={name: entry.prices for name, entry in models.items()},
+        unpriced=frozenset(name for name, entry in models.items() if not entry.is_priced),
     )
 
 
