@@ -113,6 +113,15 @@ class World:
         with self.store.engine.connect() as connection:
             return {f"{name} {args['what']}" for name, args in connection.execute(query)}
 
+    def about_to_send(self, thread: str) -> bool:
+        """Whether the call with an effect has been recorded, and has not had its effect yet."""
+        started = sa.select(ledger.c.key).where(
+            ledger.c.run == self.run(thread).id, ledger.c.name == "send"
+        )
+        with self.store.engine.connect() as connection:
+            recorded = connection.execute(started).first() is not None
+        return recorded and not any(call.startswith("send") for call in self.calls(thread))
+
     def writable(self) -> bool:
         """Whether no process has the lock of a SQLite file."""
         files = () if self.url else self.folder.glob("*.sqlite")
@@ -216,13 +225,14 @@ def test_process_frozen_for_longer_than_its_lease_repeats_nothing(
     reference = world.run("reference").answer.text
     random = Random(SEED)
     for number in range(5):
-        # 1. Freeze a process while it calls tools, but not while it has SQLite's lock.
+        # 1. Freeze a process while it calls tools, but not while it has SQLite's lock, nor just
+        #    before it sends: whoever looks then sees nothing sent, and must not have it repeated.
         thread = f"frozen-{number}"
         frozen = world.fork(thread)
         calls = random.randint(1, 5)
         world.until(lambda: sum(world.calls(thread).values()) >= calls, frozen)  # noqa: B023
         frozen.freeze()
-        while not world.writable():
+        while not world.writable() or world.about_to_send(thread):
             frozen.send(signal.SIGCONT)
             frozen.freeze()
         # 2. Another one takes over, and the first wakes up in the middle of that, or later.
