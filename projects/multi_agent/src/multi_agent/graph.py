@@ -1,4 +1,4 @@
-"""The graph: clarify, plan, let specialists work side by side, verify, plan again, answer.
+"""The graph: plan, let specialists work side by side, verify, plan again, answer.
 
     graph = build_graph(checkpointer)
     graph.invoke({"task": "…"}, config, context=run, durability="sync")
@@ -9,6 +9,7 @@ run twice, after a crash or a question to the user: whatever has an effect goes 
 """
 
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -20,18 +21,21 @@ from langgraph.types import Send, interrupt
 
 from multi_agent.answer.compose import compose_answer
 from multi_agent.answer.verify import verify_result
-from multi_agent.plan.model_plan import model_plan
-from multi_agent.plan.planner import Planner
-from multi_agent.plan.references import fill
+from multi_agent.brain import Brain, Progress, Refusal
 from multi_agent.runs.budget import Budget, OverBudget
 from multi_agent.specialists import Context, Specialist, Workspace
-from multi_agent.state import Limits, Result, RunState, Step, dependents
+from multi_agent.specialists.writer import checked_text
+from multi_agent.state import Limits, Result, RunState, Step, dependents, fill
 from multi_agent.tools.toolbox import NeedsUser, ToolBox
-from seedbed.errors import SeedbedError
+from seedbed.errors import ModelError, SeedbedError
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
     from langgraph.graph.state import CompiledStateGraph
+
+
+DRAFT_SECONDS = 0.3
+"""Between two events with the text of an answer that is being written."""
 
 
 @dataclass
@@ -45,26 +49,27 @@ class Run:
     budget: Budget
     emit: Callable[..., None]
     """`emit(kind, step="", **data)` records an event."""
+    brain: Callable[[str, Budget], Brain]
+    """The brain of a role ("planner", or a specialist), paid from a budget."""
     model: "Callable[[str, Budget], BaseChatModel | None]" = lambda role, budget: None  # noqa: ARG005
-    """The model of a role, if it can follow instructions, paid from a budget."""
+    """The chat model of a role, if it has one."""
     step_limits: Limits = field(default_factory=Limits)
     answers: Mapping[str, str] = field(default_factory=dict)
     """What the user has answered, by the key of the question."""
-    examples: Sequence[str] = ()
+    earlier: Sequence[str] = ()
+    """The tasks before this one in its thread, the newest last."""
     max_replans: int = 2
     asks: bool = True
     """Whether the user can be asked."""
     verifies: bool = True
     stop: threading.Event = field(default_factory=threading.Event)
-    remote: "Callable[[Run, Step, StepState], Result] | None" = None
-    """Does a step in another process, like `perform` does it in this one."""
 
-    def ended(self) -> str:
-        """Why no step may start; empty if it may."""
+    def stop_reason(self) -> str:
+        """Why no step may start; empty if one may."""
         if self.stop.is_set():
             return "The run was stopped."
         try:
-            self.budget.check("steps", "seconds")  # the others are checked where they are spent
+            self.budget.check()
         except OverBudget as error:
             return str(error)
         return ""
@@ -75,21 +80,18 @@ class StepState(TypedDict):
 
     step: Step
     inputs: dict[str, Result]
-    problem: str
 
 
 def build_graph(checkpointer: Any = None) -> "CompiledStateGraph[Any, Run, Any, Any]":
     """The compiled graph; README's picture is generated from it."""
     graph = StateGraph(RunState, context_schema=Run)
-    graph.add_node("clarify", clarify)
     graph.add_node("plan", plan)
     graph.add_node("specialist", specialist)
     graph.add_node("collect", collect)
     graph.add_node("verify", verify)
     graph.add_node("replan", replan)
     graph.add_node("answer", answer)
-    graph.add_edge(START, "clarify")
-    graph.add_edge("clarify", "plan")
+    graph.add_edge(START, "plan")
     graph.add_conditional_edges("plan", dispatch, ["specialist", "verify"])
     graph.add_edge("specialist", "collect")
     graph.add_conditional_edges("collect", dispatch, ["specialist", "verify"])
@@ -99,69 +101,49 @@ def build_graph(checkpointer: Any = None) -> "CompiledStateGraph[Any, Run, Any, 
     return graph.compile(checkpointer=checkpointer)
 
 
-def clarify(state: RunState, runtime: Runtime[Run]) -> RunState:
-    """Ask once for another wording, if no specialist can do anything with the task."""
-    run = runtime.context
-    if (
-        run.model("planner", run.budget)
-        or not run.asks
-        or Planner(list(run.specialists.values())).plan(state["task"])
-    ):
-        return {}
-    question = f"This team cannot work on that. {abilities(run)} How would you put it?"
-    return {"task": ask(run, "clarify", question)}
-
-
 def plan(state: RunState, runtime: Runtime[Run]) -> RunState:
-    """Typed steps with dependencies, by a model that can plan or else by bids."""
+    """Typed steps with dependencies. Where a task has two meanings, the user is asked once."""
     run = runtime.context
-    if state.get("plan"):  # of a fork
+    if "plan" in state:  # of a fork
         return {}
-    steps = plan_steps(run, state["task"])
-    run.emit("plan", steps=[step.model_dump(mode="json") for step in steps])
-    return {"plan": steps, "results": {}, "replans": 0}
-
-
-def plan_steps(run: Run, task: str, problem: str = "") -> tuple[Step, ...]:
-    """The plan of a task. Rules take over where the model fails or its budget is used up."""
-    team = list(run.specialists.values())
-    if model := run.model("planner", run.budget):
+    # 1. Complete a follow-up from the tasks before it.
+    brain, team = run.brain("planner", run.budget), list(run.specialists.values())
+    task, steps, problem = brain.complete(state["task"], run.earlier), tuple[Step, ...](), ""
+    # 2. Plan, with the user's answer if there is a question.
+    try:
         try:
-            steps = model_plan(model, task, team, examples=run.examples, problem=problem)
-        except SeedbedError as error:
-            run.emit("model_failed", reason=str(error))
-            steps = None
-        if steps:
-            return steps
-    return Planner(team).plan(task)
+            steps = brain.plan(task, team, Progress())
+        except Refusal as refusal:
+            if not (refusal.question and run.asks):
+                raise
+            choice = ask(run, "plan", refusal.question, refusal.options)
+            task = clarified(task, choice, refusal.options)
+            steps = brain.plan(task, team, Progress())
+    except Refusal as refusal:
+        problem = str(refusal)
+    run.emit("plan", steps=[step.model_dump(mode="json") for step in steps], problem=problem)
+    return {"task": task, "plan": steps, "results": {}, "replans": 0, "problem": problem}
 
 
 def dispatch(state: RunState, runtime: Runtime[Run]) -> list[Send] | str:
     """Send each step whose inputs are there to its specialist, side by side; then verify."""
-    if runtime.context.ended():
+    if runtime.context.stop_reason():
         return "verify"
     results, tries = state.get("results", {}), state.get("tries", {})
 
-    def open_step(step: Step) -> bool:
+    def is_open(step: Step) -> bool:
         result = results.get(step.id)
         return result is None or bool(
             result.problem and step.specialist not in tries.get(step.id, ())
         )
 
-    def ready(step: Step) -> bool:
+    def is_ready(step: Step) -> bool:
         return all(id in results and not results[id].problem for id in step.after)
 
     sends = [
-        Send(
-            "specialist",
-            StepState(
-                step=step,
-                inputs={id: results[id] for id in step.after},
-                problem=results[step.id].problem if step.id in results else "",
-            ),
-        )
+        Send("specialist", StepState(step=step, inputs={id: results[id] for id in step.after}))
         for step in state["plan"]
-        if open_step(step) and ready(step)
+        if is_open(step) and is_ready(step)
     ]
     return sends or "verify"
 
@@ -171,12 +153,12 @@ def specialist(state: StepState, runtime: Runtime[Run]) -> RunState:
     run, step = runtime.context, state["step"]
     filled = step.model_copy(update={"task": fill(step.task, state["inputs"])})
     run.emit("step_started", step.id, specialist=step.specialist, task=filled.task)
-    result = work(run, filled, state)
+    result = perform(run, filled, state["inputs"])
     if result.question and run.asks:
         key = f"{step.id}: {result.question}"
-        answer = ask(run, key, result.question, result.options, step.id)
-        filled = filled.model_copy(update={"task": clarified(filled.task, answer, result.options)})
-        result = work(run, filled, state)
+        choice = ask(run, key, result.question, result.options, step.id)
+        filled = filled.model_copy(update={"task": clarified(filled.task, choice, result.options)})
+        result = perform(run, filled, state["inputs"])
     run.emit("step_ended", step.id, result=result.model_dump(mode="json"))
     return {"results": {step.id: result}, "tries": {step.id: (step.specialist,)}}
 
@@ -186,36 +168,43 @@ def collect(state: RunState) -> RunState:  # noqa: ARG001
     return {}
 
 
-def work(run: Run, step: Step, state: StepState) -> Result:
-    """A step, here or by a worker. Asks where a tool needs permission or a call is in doubt."""
+def perform(run: Run, step: Step, inputs: Mapping[str, Result]) -> Result:
+    """A step within its budget. Asks where a tool needs permission or a call is in doubt."""
     while True:
+        budget = run.budget.child(**run.step_limits.model_dump())
+        context = Context(
+            call=partial(run.toolbox.within(budget).call, step.id),
+            brain=run.brain(step.specialist, budget),
+            model=run.model(step.specialist, budget),
+            inputs=inputs,
+        )
         try:
-            return (run.remote or perform)(run, step, state)
+            if reason := run.stop_reason():
+                return Result(step=step.id, problem=reason, failure="budget")
+            budget.take(steps=1)
+            return run.specialists[step.specialist].work(step, context)
         except NeedsUser as need:
             if not run.asks:
                 return Result(step=step.id, problem=need.question)
-            answer = ask(run, need.key, need.question, need.options, step.id)
-            run.toolbox.decide(need.key, answer)
+            choice = ask(run, need.key, need.question, need.options, step.id)
+            run.toolbox.decide(need.key, choice)
+        except Refusal as refusal:
+            return Result(
+                step=step.id,
+                problem=str(refusal),
+                question=refusal.question,
+                options=refusal.options,
+            )
         except SeedbedError as error:
-            return Result(step=step.id, problem=str(error))
+            return failed(run, step.id, error)
 
 
-def perform(run: Run, step: Step, state: StepState) -> Result:
-    """A step within its budget. Raises NeedsUser."""
-    budget = run.budget.child(**run.step_limits.model_dump())
-    context = Context(
-        call=partial(run.toolbox.within(budget).call, step.id),
-        model=run.model(step.specialist, budget),
-        inputs=state["inputs"],
-        problem=state["problem"],
-    )
-    try:
-        if reason := run.ended():
-            return Result(step=step.id, problem=reason)
-        budget.take(steps=1)
-        return run.specialists[step.specialist].work(step, context)
-    except SeedbedError as error:
-        return Result(step=step.id, problem=str(error))
+def failed(run: Run, step_id: str, error: SeedbedError) -> Result:
+    """An error as a result: of the vendor, of the run's budget, or of the step."""
+    if isinstance(error, ModelError):
+        return Result(step=step_id, problem=str(error), failure="model")
+    over = isinstance(error, OverBudget) and run.stop_reason()
+    return Result(step=step_id, problem=str(error), failure="budget" if over else "")
 
 
 def ask(run: Run, key: str, question: str, options: Sequence[str] = (), step: str = "") -> str:
@@ -239,77 +228,76 @@ def verify(state: RunState, runtime: Runtime[Run]) -> RunState:
     run = runtime.context
     if not run.verifies:
         return {}
-    failures: dict[str, Result] = {}
+    checked: dict[str, Result | None] = {}
     for step in state["plan"]:
         result = state["results"].get(step.id)
         if result is None or result.problem:
             continue
         inputs = {id: state["results"][id] for id in step.after}
-        problem = verify_result(step, result, inputs, run.workspace)
-        run.emit("verified", step.id, problem=problem)
-        if problem:
-            failures[step.id] = Result(step=step.id, problem=problem)
+        checked[step.id] = verified = verify_result(step, result, inputs, run.workspace)
+        run.emit("verified", step.id, problem=verified.problem)
     # What was made of a result that does not hold does not hold either, and may be tried again.
-    again = {
-        step.id: Result(step=step.id, problem=f"It needs {id}, which does not hold.")
-        for id in failures
-        for step in state["plan"]
-        if step.id in dependents(state["plan"], id) - failures.keys()
-    }
-    return {"results": failures | again, "tries": dict.fromkeys(again, ())}
+    wrong = {id for id, result in checked.items() if result and result.problem}
+    again = {d for id in wrong for d in dependents(state["plan"], id)} - wrong
+    results: Any = checked | dict.fromkeys(again)  # None removes a result
+    return {"results": results, "tries": dict.fromkeys(again, ())}
 
 
 def needs_replan(state: RunState, runtime: Runtime[Run]) -> str:
-    """Plan again while something failed, may be tried in another way, and there is budget."""
+    """Plan again while a step failed that may be tried in another way, and there is budget."""
     run, results = runtime.context, state["results"]
-    failed = any(step.id in results and results[step.id].problem for step in state["plan"])
-    more = state["replans"] < run.max_replans and not run.ended()
+    some = [results[step.id] for step in state["plan"] if step.id in results]
+    failed = any(result.problem and not result.failure for result in some)
+    vendor_fails = any(result.failure for result in some)  # another plan would fail, too
+    more = state["replans"] < run.max_replans and not vendor_fails and not run.stop_reason()
     return "replan" if failed and more else "answer"
 
 
 def replan(state: RunState, runtime: Runtime[Run]) -> RunState:
-    """Failed steps go to the next best specialist, or to a model that plans with the problem."""
+    """Steps with an answer stay, with their results; the brain plans the rest in another way."""
     run = runtime.context
-    problems = [r.problem for r in state["results"].values() if r.problem]
-    steps: tuple[Step, ...] | None = None
-    if run.model("planner", run.budget):
-        steps = renumber(plan_steps(run, state["task"], "; ".join(problems)), state["plan"])
-    else:
-        team = list(run.specialists.values())
-        steps = Planner(team).replan(state["plan"], state["results"], state.get("tries", {}))
-    if steps is None:
+    progress = Progress(state["plan"], state["results"], state.get("tries", {}))
+    team = list(run.specialists.values())
+    try:
+        steps = run.brain("planner", run.budget).plan(state["task"], team, progress)
+    except SeedbedError as error:  # what was found is kept, and answered with
+        run.emit("replan_failed", reason=str(error))
         return {"replans": run.max_replans}
+    if not steps:
+        return {"replans": run.max_replans}
+    done = tuple(step for step in state["plan"] if step.id in progress.done)
+    problems = [r.problem for r in state["results"].values() if r.problem]
     run.emit("replanned", problems=problems, steps=[s.model_dump(mode="json") for s in steps])
-    return {"plan": steps, "replans": state["replans"] + 1}
+    return {"plan": done + steps, "replans": state["replans"] + 1}
 
 
-def renumber(steps: Sequence[Step], before: Sequence[Step]) -> tuple[Step, ...]:
-    """New steps with ids after those of the plan before, whose results stay in the record."""
-    offset = max((int(step.id[1:]) for step in before), default=0)
-    ids = {step.id: f"s{offset + number}" for number, step in enumerate(steps, 1)}
+def drafts(run: Run) -> Callable[[str], None]:
+    """Records the text of an answer while it is written, a few times per second."""
+    last = 0.0
 
-    def moved(step: Step) -> Step:
-        task = step.task
-        for id in step.after:
-            task = task.replace(f"{{{id}}}", f"{{{ids[id]}}}")
-        return Step(
-            id=ids[step.id],
-            specialist=step.specialist,
-            task=task,
-            after=tuple(ids[id] for id in step.after),
-        )
+    def draft(text: str) -> None:
+        nonlocal last
+        if time.monotonic() - last > DRAFT_SECONDS:
+            last = time.monotonic()
+            run.emit("draft", text=text)
 
-    return tuple(moved(step) for step in steps)
+    return draft
 
 
 def answer(state: RunState, runtime: Runtime[Run]) -> RunState:
     """The answer from what the steps found, and what is missing."""
     run = runtime.context
-    end = compose_answer(state["plan"], state["results"], run.ended(), abilities(run))
+    reason = run.stop_reason() or state.get("problem", "")
+    end = compose_answer(state["plan"], state["results"], reason)
+    answered = {id: r for id, r in state["results"].items() if r.answer}
+    # With a model, several answers become one text without other numbers.
+    if end.confident and len(answered) > 1 and run.model("writer", run.budget):
+        try:
+            text = checked_text(
+                run.brain("writer", run.budget), state["task"], answered, draft=drafts(run)
+            )
+            end = end.model_copy(update={"text": text})
+        except SeedbedError as error:  # the answers side by side are an answer, too
+            run.emit("compose_failed", reason=str(error))
     run.emit("answer", **end.model_dump(mode="json"))
     return {"answer": end}
-
-
-def abilities(run: Run) -> str:
-    """What the team can do, in a sentence."""
-    return " ".join(one.description for one in run.specialists.values())

@@ -7,7 +7,8 @@ All of it is JSON, so that a checkpoint, an event and an answer over HTTP show t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal, TypedDict
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -31,7 +32,9 @@ class Evidence(Value):
     text: str
     """The verbatim quote, the SQL, the expression, or the program."""
     output: str = ""
-    """What the query, the calculation or the program returned."""
+    """What the query, the calculation, the program or the tool returned."""
+    checked: str = ""
+    """What verification did with it: "quote found", "query repeated". Empty: nothing."""
 
 
 class Step(Value):
@@ -59,6 +62,8 @@ class Result(Value):
     question: str = ""
     """What only the user can decide, if the problem is an ambiguity."""
     options: tuple[str, ...] = ()
+    failure: Literal["", "model", "budget"] = ""
+    """What failed if it was not the step itself: the model's vendor, or a limit of the run."""
 
 
 class Answer(Value):
@@ -75,9 +80,9 @@ class Answer(Value):
     """Parts of the task without an answer, each with its reason."""
 
 
-def merge_results(old: dict[str, Result], new: dict[str, Result]) -> dict[str, Result]:
-    """Parallel specialists each add their own result."""
-    return {**old, **new}
+def merge_results(old: dict[str, Result], new: Mapping[str, Result | None]) -> dict[str, Result]:
+    """Parallel specialists each add their own result; None removes one, for another attempt."""
+    return {id: result for id, result in {**old, **new}.items() if result is not None}
 
 
 def merge_tries(
@@ -97,6 +102,8 @@ class RunState(TypedDict, total=False):
     results: Annotated[dict[str, Result], merge_results]
     tries: Annotated[dict[str, tuple[str, ...]], merge_tries]
     replans: int
+    problem: str
+    """Why there is no plan."""
     answer: Answer
 
 
@@ -116,3 +123,22 @@ def dependents(plan: Sequence[Step], step_id: str) -> set[str]:
     while more := {step.id for step in plan if redo & set(step.after)} - redo:
         redo |= more
     return redo
+
+
+def fill(task: str, inputs: Mapping[str, Result]) -> str:
+    """The task with the answers of earlier steps in their places.
+
+    >>> fill("What is 15 % of {s1}?", {"s1": Result(step="s1", answer="1,240 EUR", number=1240)})
+    'What is 15 % of 1,240 EUR?'
+    """
+
+    def answer(match: re.Match[str]) -> str:
+        return inputs[match[1]].answer if match[1] in inputs else match[0]
+
+    return re.sub(r"\{(s\d+)\}", answer, task)  # once: an answer may contain "{s2}"
+
+
+def readable(step: Step, results: Mapping[str, Result]) -> str:
+    """The task of a step with the answers that it was given."""
+    answered = {id: results[id] for id in step.after if id in results and results[id].answer}
+    return fill(step.task, answered)

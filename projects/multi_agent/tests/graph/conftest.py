@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from multi_agent.brain import Progress, Refusal
 from multi_agent.config import Config
 from multi_agent.memory.memory import Memory
 from multi_agent.runs.checkpoints import open_checkpointer
@@ -23,17 +24,13 @@ from seedbed.settings import load
 
 @dataclass
 class Scripted:
-    """Bids for tasks that contain its name, less for two questions at once; works by a function."""
+    """Takes questions that contain its name or one of its words; works by a function."""
 
     name: str
     do: Callable[[Step, Context], Result | str]
     description: str = "Scripted."
     words: tuple[str, ...] = ()
     tasks: list[str] = field(default_factory=list)
-
-    def bid(self, task: str) -> float:
-        fits = any(word in task for word in (self.name, *self.words))
-        return 0.9 * fits / max(1, task.count("?"))
 
     def work(self, step: Step, context: Context) -> Result:
         self.tasks.append(step.task)
@@ -44,6 +41,38 @@ class Scripted:
         return Result(step=step.id, answer=result, evidence=evidence)
 
 
+class QuestionBrain:
+    """Each question is a step for the specialist named in it; "of that" is the answer before."""
+
+    def plan(self, task: str, team: list[Scripted], progress: Progress) -> tuple[Step, ...]:
+        if progress.plan:
+            return tuple(
+                step.model_copy(update={"specialist": other.name})
+                for step in progress.plan
+                if step.id not in progress.done and step.id in progress.tries
+                for other in self._takers(step.task, team)
+                if other.name not in progress.tries[step.id]
+            )
+        steps: list[Step] = []
+        for number, question in enumerate(task.split("? "), 1):
+            if takers := self._takers(question, team):
+                last = (f"s{number - 1}",) if "of that" in question else ()
+                text = question.rstrip("?") + "?"
+                text = text.replace("of that", f"of {{s{number - 1}}}")
+                name = takers[0].name
+                steps.append(Step(id=f"s{number}", specialist=name, task=text, after=last))
+        if not steps:
+            raise Refusal("Nobody takes that.")
+        return tuple(steps)
+
+    def complete(self, task: str, earlier: Any) -> str:  # noqa: ARG002
+        return task
+
+    @staticmethod
+    def _takers(question: str, team: list[Scripted]) -> list[Scripted]:
+        return [one for one in team if any(word in question for word in (one.name, *one.words))]
+
+
 def scripted_team(
     folder: Path,
     stack: ExitStack,
@@ -51,7 +80,7 @@ def scripted_team(
     tools: list[Tool] | None = None,
     **options: Any,
 ) -> Team:
-    names = {"asks", "verifies", "models", "lease_seconds", "queue"}
+    names = {"asks", "verifies", "models", "lease_seconds", "brain"}
     settings = {k: v for k, v in options.items() if k not in names}
     config = load(Config, data_dir=folder, **settings)
     store = RunStore(config.database_url or folder / "runs.sqlite")
@@ -59,7 +88,7 @@ def scripted_team(
     checkpointer = stack.enter_context(open_checkpointer(config))
     memory = Memory(store.engine, kinds=config.memory)
     team: dict[str, Specialist] = {one.name: one for one in specialists}
-    rest = {k: v for k, v in options.items() if k in names}
+    rest = {"brain": QuestionBrain()} | {k: v for k, v in options.items() if k in names}
     built = Team(
         config,
         Workspace(config),

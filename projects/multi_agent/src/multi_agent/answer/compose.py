@@ -1,7 +1,7 @@
-"""The answer of a run, from the results of its steps, without a model.
+"""The answer of a run, from the results of its steps.
 
 >>> step = Step(id="s1", specialist="calculator", task="What is 2 + 2?")
->>> compose_answer([step], {"s1": Result(step="s1", answer="4", number=4)}, "", "").text
+>>> compose_answer([step], {"s1": Result(step="s1", answer="4", number=4)}).text
 '4'
 """
 
@@ -9,33 +9,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from multi_agent.plan.references import fill
-from multi_agent.state import Answer, Result, Step
+from multi_agent.state import Answer, Result, Step, readable
 
 NO_ANSWER = "I can't answer that."
 
 
-def compose_answer(
-    plan: Sequence[Step], results: Mapping[str, Result], end_reason: str, abilities: str
-) -> Answer:
+def compose_answer(plan: Sequence[Step], results: Mapping[str, Result], reason: str = "") -> Answer:
     """The answers of the steps that no other step needs, in the order of the task.
 
-    `end_reason` says why the run ended before its time, `abilities` what the team could do instead.
+    `reason` is why there is no plan, or why the run ended before its time.
     """
     if not plan:
-        reason = end_reason or f"No specialist of this team can do that. {abilities}"
-        return Answer(text=f"{NO_ANSWER} {reason}", confident=False, missing=(reason,))
+        return Answer(text=f"{NO_ANSWER} {reason}".strip(), confident=False, missing=(reason,))
     needed = {id for step in plan for id in step.after}
     last = [step for step in plan if step.id not in needed]
     answers = [results[step.id] for step in last if step.id in results and results[step.id].answer]
     missing = tuple(
-        f"{readable(step, results).strip(' ?.')}: {reason}"
+        f"{readable(step, results).strip(' ?.')}: {problem}"
         for step in plan
-        if (reason := problem_of(step, results, end_reason))
+        if (problem := problem_of(step, results, reason))
     )
     texts = [result.answer for result in answers]
     if not texts:
-        texts = [f"{NO_ANSWER} {missing[0] if missing else end_reason}"]
+        texts = [f"{NO_ANSWER} {missing[0] if missing else reason}"]
     elif missing:
         texts += [f"(no answer to: {text})" for text in missing]
     return Answer(
@@ -48,12 +44,12 @@ def compose_answer(
     )
 
 
-def problem_of(step: Step, results: Mapping[str, Result], end_reason: str) -> str:
+def problem_of(step: Step, results: Mapping[str, Result], reason: str) -> str:
     """Why a step has no answer; empty if it has one, or if only a step before it is to blame."""
     if step.id in results:
         return results[step.id].problem
     blocked = any(id not in results or results[id].problem for id in step.after)
-    return "" if blocked else end_reason or "It was not worked on."
+    return "" if blocked else reason or "It was not worked on."
 
 
 def explained(step: Step, results: Mapping[str, Result]) -> str:
@@ -62,9 +58,3 @@ def explained(step: Step, results: Mapping[str, Result]) -> str:
     outcome = result.answer or f"no answer: {result.problem}"
     reading = f" ({result.reading})" if result.reading else ""
     return f"{step.specialist}: {readable(step, results)}{reading} → {outcome}"
-
-
-def readable(step: Step, results: Mapping[str, Result]) -> str:
-    """The task of a step with the answers that it was given."""
-    inputs = {id: results[id] for id in step.after if id in results and results[id].answer}
-    return fill(step.task, inputs)

@@ -46,10 +46,15 @@ class Rows:
     columns: tuple[str, ...]
     rows: tuple[tuple[Any, ...], ...]
     truncated: bool = False
+    tables: frozenset[str] = frozenset()
+    """The tables that the query reads."""
+
+
+_Result = tuple[Sequence[str], list[Any], frozenset[str]]  # columns, rows, tables
 
 
 class _Engine(Protocol):
-    def run(self, sql: str, seconds: float, max_rows: int) -> tuple[Sequence[str], list[Any]]: ...
+    def run(self, sql: str, seconds: float, max_rows: int) -> _Result: ...
     def close(self) -> None: ...
 
 
@@ -64,7 +69,7 @@ class Database:
 
     @cached_property
     def schema(self) -> Schema:
-        """Tables, columns and keys."""
+        """Tables, columns, keys and sample values; read once."""
         return read_schema(self)
 
     def query(self, sql: str, *, seconds: float = 10.0, max_rows: int = 1000) -> Rows:
@@ -75,13 +80,13 @@ class Database:
         """
         with self._lock:
             try:
-                columns, rows = self._engine.run(sql, seconds, max_rows + 1)
+                columns, rows, tables = self._engine.run(sql, seconds, max_rows + 1)
             except SeedbedError:
                 raise
             except Exception as error:  # the engines raise dozens of types
                 raise _translated(error, self.name, seconds) from None
         plain = tuple(tuple(map(_plain, row)) for row in rows[:max_rows])
-        return Rows(tuple(columns), plain, len(rows) > max_rows)
+        return Rows(tuple(columns), plain, len(rows) > max_rows, tables)
 
     def close(self) -> None:
         """Close the file."""
@@ -104,7 +109,7 @@ def open_database(path: Path) -> Database:
     try:
         engine = _engine(path)
         database = Database(path.name, engine)
-        if not database.schema.tables:
+        if not database.schema.columns:
             raise BadInput(f"The database {str(path)!r} has no tables.")
     except SeedbedError:
         raise
@@ -136,27 +141,33 @@ def _engine(path: Path) -> _Engine:
 class _SQLite:
     def __init__(self, path: Path) -> None:
         uri = f"file:{quote(str(path.absolute()))}?mode=ro"
-        self._connection = sqlite3.connect(uri, uri=True, check_same_thread=False, timeout=2)
+        options: Any = {"check_same_thread": False, "timeout": 2}
+        # Without a cache, every query is authorized, and so shows the tables that it reads.
+        self._connection = sqlite3.connect(uri, uri=True, cached_statements=0, **options)
+        self._tables: set[str] = set()
         self._connection.text_factory = lambda data: data.decode("utf-8", "replace")
         self._connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _MAX_CELL)
-        self._connection.set_authorizer(_authorize)
+        self._connection.set_authorizer(self._authorize)
 
-    def run(self, sql: str, seconds: float, max_rows: int) -> tuple[Sequence[str], list[Any]]:
+    def run(self, sql: str, seconds: float, max_rows: int) -> _Result:
         deadline = time.monotonic() + seconds
         self._connection.set_progress_handler(lambda: time.monotonic() > deadline, 10_000)
+        self._tables.clear()
         cursor = self._connection.execute(sql)
         if cursor.description is None:
             raise BadInput("Only SELECT is allowed.")
         with closing(cursor):
-            return [column[0] for column in cursor.description], cursor.fetchmany(max_rows)
+            columns = [column[0] for column in cursor.description]
+            return columns, cursor.fetchmany(max_rows), frozenset(self._tables)
+
+    def _authorize(self, action: int, name: str | None, *_: object) -> int:
+        if action == sqlite3.SQLITE_READ and name:
+            self._tables.add(name)
+        allowed = action in _READING or (action == sqlite3.SQLITE_PRAGMA and name in _PRAGMAS)
+        return sqlite3.SQLITE_OK if allowed else sqlite3.SQLITE_DENY
 
     def close(self) -> None:
         self._connection.close()
-
-
-def _authorize(action: int, name: str | None, *_: object) -> int:
-    allowed = action in _READING or (action == sqlite3.SQLITE_PRAGMA and name in _PRAGMAS)
-    return sqlite3.SQLITE_OK if allowed else sqlite3.SQLITE_DENY
 
 
 class _DuckDB:
@@ -183,18 +194,20 @@ class _DuckDB:
             connection.execute(f'CREATE TABLE "{table}" AS FROM {reader}(?)', [str(file)])
         return cls(connection)
 
-    def run(self, sql: str, seconds: float, max_rows: int) -> tuple[Sequence[str], list[Any]]:
+    def run(self, sql: str, seconds: float, max_rows: int) -> _Result:
         import duckdb
 
         statements = duckdb.extract_statements(sql)
         if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
             raise BadInput("Only a single SELECT is allowed.")
+        tables = frozenset(self._connection.get_table_names(sql))
         timer = threading.Timer(seconds, self._connection.interrupt)
         timer.start()
         try:
             self._connection.execute(statements[0])
             description = self._connection.description or []
-            return [column[0] for column in description], self._connection.fetchmany(max_rows)
+            rows = self._connection.fetchmany(max_rows)
+            return [column[0] for column in description], rows, tables
         finally:
             timer.cancel()
 

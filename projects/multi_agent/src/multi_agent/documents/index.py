@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from multi_agent.documents.read import Passage, read_folder
-from multi_agent.documents.words import tokens, weights
+from multi_agent.offline.quotes.words import tokens, weights
 from seedbed.models.embeddings.load import Vectors, embed_texts
 
 CANDIDATES = 200  # passages per search that are embedded, those with the best words

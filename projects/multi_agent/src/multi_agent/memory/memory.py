@@ -23,7 +23,7 @@ from typing import Any, Literal, get_args
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
-from multi_agent.memory.follow_up import complete
+from multi_agent.offline.plan.follow_up import complete
 from multi_agent.state import Answer, Step, Value
 from seedbed.database.sql_engine import sql_engine
 from seedbed.errors import ConfigError, NotFound, TooLarge

@@ -1,10 +1,10 @@
 """The team: one file per specialist, found by its file.
 
-    specialists = open_specialists(workspace)
-    max(specialists, key=lambda one: one.bid("What is 15 % of 240?")).name      # 'calculator'
+    [specialist.name for specialist in open_specialists(workspace)]     # ['analyst', 'calculator' …
 
 To add a specialist, add a file to this folder with a function `open_specialist(workspace)`, which
-returns an object with `name`, `description`, `bid` and `work`, or None where it cannot work.
+returns an object with `name`, `description` and `work`, or None where it cannot work. A planner
+with a model gives it steps by its description, and it gets the model of AGENTS_MODELS for its name.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from multi_agent.brain import Brain
 from multi_agent.state import Result, Step
 from multi_agent.tools.workspace import Workspace
 
@@ -31,8 +32,10 @@ class Context:
     call: Callable[..., Any]
     """Calls a tool, `context.call("query_database", sql="SELECT 1")`: within the permissions and
     the budget, and recorded, so that a resumed run does not repeat it. Raises ToolError."""
+    brain: Brain
+    """Proposes queries, quotes, expressions and programs, with a model or by rules."""
     model: BaseChatModel | None = None
-    """A model that can follow instructions; None with the default model, which cannot."""
+    """The chat model of this specialist, paid from the budget; None with the offline brain."""
     inputs: Mapping[str, Result] = field(default_factory=dict)
     """The results of the steps in `step.after`."""
     problem: str = ""
@@ -46,13 +49,11 @@ class Specialist(Protocol):
     description: str
     """One sentence for planners, people included: what to give to this specialist."""
 
-    def bid(self, task: str) -> float:
-        """How well it could do a task, 0 to 1, in milliseconds: without a model or a tool call."""
-
     def work(self, step: Step, context: Context) -> Result:
         """Do a step; `step.task` has the answers of earlier steps filled in.
 
-        What cannot be answered comes back as `Result.problem`; exceptions are for broken tools.
+        What cannot be answered comes back as `Result.problem`, or as the brain's Refusal. Errors of
+        models and tools are left to the graph.
         """
 
 

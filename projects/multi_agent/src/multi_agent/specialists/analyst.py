@@ -1,26 +1,19 @@
 """The analyst answers questions over the database with a query that can be checked.
 
-Without a capable model the question is parsed (`data.question`); with one, the model writes the SQL
-for the schema, and a query that fails is repaired with its error message, at most twice.
+The brain proposes the query; one that fails is written again with its error, at most twice.
 """
 
 from __future__ import annotations
 
-import re
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from multi_agent.brain import Attempt, Query
 from multi_agent.data.database import Database
-from multi_agent.data.question import Parse, QuestionParser
 from multi_agent.specialists import Context, Workspace
 from multi_agent.state import Evidence, Result, Step
-from seedbed.errors import BadInput, DeadlineExceeded
-from seedbed.models.prompts import load_prompt
+from multi_agent.tools.toolbox import ToolError
 
-if TYPE_CHECKING:
-    from langchain_core.language_models import BaseChatModel
-
-_REPAIRS = 2
+REPAIRS = 2
 _MAX_LISTED = 30  # rows in the short answer
 
 
@@ -33,71 +26,45 @@ class Analyst:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    @cached_property
-    def _parser(self) -> QuestionParser:
-        return QuestionParser(self._database)
-
-    def bid(self, task: str) -> float:
-        """High if the task parses, else little: by the share of its words that the database has."""
-        parse, coverage = self._parser.parse(task), self._parser.coverage(task)
-        if parse.question:
-            return 0.5
-        return 0.3 * coverage if parse.problem else 0.5 + 0.45 * coverage
-
     def work(self, step: Step, context: Context) -> Result:
-        """Answer one question, or return the reason why not as the problem."""
-        if context.model is not None:
-            return self._work_with_model(step, context.model, context)
-        parse = self._parser.parse(step.task)
-        if parse.problem:
-            return Result(
-                step=step.id, problem=parse.problem, question=parse.question, options=parse.options
-            )
-        try:
-            return self._result(step, parse, context.call("query_database", sql=parse.sql))
-        except (BadInput, DeadlineExceeded) as error:
-            return Result(step=step.id, problem=str(error), reading=parse.reading)
-
-    def _work_with_model(self, step: Step, model: BaseChatModel, context: Context) -> Result:
-        prompt, problem = load_prompt("multi_agent.data", "sql"), context.problem or "nothing"
-        facts = {"schema": self._database.schema.text, "question": step.task}
-        facts["dialect"] = "DuckDB" if self._database.is_duckdb else "SQLite"
-        for _ in range(1 + _REPAIRS):
-            text = prompt.render(problem=problem, **facts)
-            sql = _sql_of(model.invoke(text).text)
-            if sql.upper().startswith("NONE"):
-                reason = sql.partition(":")[2].strip() or "The database has no such data."
-                return Result(step=step.id, problem=reason)
-            parse = Parse(sql, reading=f"The query of the model for: {step.task}")
+        """Answer one question; the query and its rows are the evidence."""
+        failed = None
+        for _ in range(1 + REPAIRS):
+            # 1. Propose a query.
+            query = context.brain.write_sql(step.task, failed)
+            if failed and query.sql == failed.text:
+                break
+            # 2. Run it.
             try:
-                return self._result(step, parse, context.call("query_database", sql=sql))
-            except (BadInput, DeadlineExceeded) as error:
-                problem = f"{sql}\n{error}"
-        return Result(step=step.id, problem=f"No query worked. The last error: {problem}")
+                data = context.call("query_database", sql=query.sql)
+            except ToolError as error:
+                failed = Attempt(query.sql, str(error))
+                continue
+            # 3. Put its rows into words.
+            return self._result(step, query, data)
+        return Result(step=step.id, problem=f"No query worked. {failed.error if failed else ''}")
 
-    def _result(self, step: Step, parse: Parse, data: dict[str, Any] | str) -> Result:
+    def _result(self, step: Step, query: Query, data: dict[str, Any] | str) -> Result:
         if isinstance(data, str):  # cut by the tool's output limit
-            return Result(step=step.id, problem="The result is too long.", reading=parse.reading)
+            return Result(step=step.id, problem="The result is too long.", reading=query.reading)
         rows = data["rows"]
-        answer, number = _answer(rows, parse.unit)
+        answer, number = _answer(rows, query.unit)
         output = "\n".join(" | ".join(map(_text, row)) for row in [data["columns"], *rows])
-        query = Evidence(
-            kind="query", source=self._database.name, text=parse.sql, output=output[:2000]
+        evidence = Evidence(
+            kind="query", source=self._database.name, text=query.sql, output=output[:2000]
         )
-        reading = parse.reading
         return Result(
-            step=step.id, answer=answer, number=number, reading=reading, evidence=(query,)
+            step=step.id,
+            answer=answer,
+            number=number,
+            reading=query.reading,
+            evidence=(evidence,),
         )
 
 
 def open_specialist(workspace: Workspace) -> Analyst | None:
     """The analyst, if there is a database."""
     return Analyst(workspace.database) if workspace.database is not None else None
-
-
-def _sql_of(reply: str) -> str:
-    fenced = re.search(r"```(?:sql)?\s*(.+?)```", reply, re.DOTALL)
-    return (fenced[1] if fenced else reply).strip().rstrip(";")
 
 
 def _answer(rows: list[list[Any]], unit: str) -> tuple[str, float | None]:

@@ -1,37 +1,22 @@
-"""The calculator: exact arithmetic in words, with no model or with one that writes the expression.
+"""The calculator: the brain proposes an expression, the tool computes it exactly.
 
     step = Step(id="s1", specialist="calculator", task="What is 15 % of 240?")
     open_specialist(workspace).work(step, context).answer      # "36"
 
-A model never computes: it proposes one expression, which is evaluated exactly.
+A model never computes, and its expression may contain no number that the task does not have.
 """
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from multi_agent.state import Evidence, Result, Step
-from multi_agent.tools.arithmetic import Calculation, evaluate_expression, looks_like_arithmetic
-from multi_agent.tools.toolbox import ToolError
-from seedbed.errors import SeedbedError
-from seedbed.models.prompts import load_prompt, quote
-from seedbed.models.structured_reply import structured_reply
+from multi_agent.tools.evidence import strange_numbers
 
 if TYPE_CHECKING:
-    from langchain_core.language_models import BaseChatModel
-
     from multi_agent.specialists import Context, Workspace
 
-_SCHEMA = {
-    "title": "expression",
-    "type": "object",
-    "properties": {"expression": {"type": "string", "maxLength": 200}},
-    "required": ["expression"],
-    "additionalProperties": False,
-}
-_CONSTANTS = {"1", "2", "4", "7", "12", "24", "52", "60", "100", "365", "1000"}
-"""Numbers that an expression may contain besides those of the task."""
+_SYMBOLS = {"EUR": "€", "USD": "$", "GBP": "£"}
 
 
 class Calculator:
@@ -42,43 +27,36 @@ class Calculator:
         "Exact arithmetic on numbers in the task: percentages, units, money, averages, dates."
     )
 
-    def bid(self, task: str) -> float:
-        return looks_like_arithmetic(task)
-
     def work(self, step: Step, context: Context) -> Result:
-        try:
-            calculation = Calculation(**context.call("calculate", task=step.task))
-        except ToolError as error:
-            if context.model is None:
-                return Result(step=step.id, problem=error.message)
-            try:
-                calculation = _with_model(step.task, context.model)
-            except SeedbedError as second:
-                return Result(step=step.id, problem=f"{error.message} {second.message}")
+        """Compute the task; the expression with its result is the evidence."""
+        expression = context.brain.compute(step.task)
+        if strange := strange_numbers(expression.text, step.task):
+            problem = f"{expression.text} has numbers that the task does not have: {strange}."
+            return Result(step=step.id, problem=problem)
+        computed = context.call("calculate", expression=expression.text)
         evidence = Evidence(
-            kind="calculation",
-            source="calculate",
-            text=calculation.expression,
-            output=calculation.text,
+            kind="calculation", source="calculate", text=expression.text, output=computed["text"]
         )
+        answer = with_unit(computed["text"], computed["number"], expression.unit)
         return Result(
             step=step.id,
-            answer=calculation.text,
-            number=calculation.number,
-            reading=calculation.reading,
+            answer=answer,
+            number=computed["number"],
+            reading=expression.reading or f"{expression.text} = {answer}",
             evidence=(evidence,),
         )
 
 
-def _with_model(task: str, model: BaseChatModel) -> Calculation:
-    """Evaluate the expression that a model proposes. Raises BadInput for one with other numbers."""
-    prompt = load_prompt("multi_agent.specialists", "expression").render(task=quote(task, "task"))
-    expression = structured_reply(model, prompt, _SCHEMA)["expression"]
-    numbers = set(re.findall(r"[\d.]+", expression))
-    strange = numbers - set(re.findall(r"\d+(?:\.\d+)?", task.replace(",", ""))) - _CONSTANTS
-    if strange:
-        raise ToolError(f"The model's expression {expression!r} has other numbers than the task.")
-    return evaluate_expression(expression)
+def with_unit(text: str, number: float | None, unit: str) -> str:
+    """A result with its unit; money with two decimals.
+
+    >>> with_unit("1,223.2", 1223.2, "EUR"), with_unit("36", 36.0, "%"), with_unit("45", 45.0, "")
+    ('€1,223.20', '36 %', '45')
+    """
+    if unit.upper() in _SYMBOLS and number is not None:
+        symbol = _SYMBOLS[unit.upper()]
+        return f"{'-' if number < 0 else ''}{symbol}{abs(number):,.2f}"
+    return f"{text} {unit}".strip()
 
 
 def open_specialist(_: Workspace) -> Calculator:

@@ -6,6 +6,7 @@ with open_team(load(Config), load(Settings)) as team:
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -24,6 +25,7 @@ from seedbed.models.weights import catalog
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
+    from multi_agent.brain import Brain
     from multi_agent.config import Config
     from seedbed.settings import Settings
 
@@ -72,12 +74,22 @@ def open_team(
         tools = builtin_tools(workspace, sandbox) + others
         if models is None:
             models = load_models(config, settings)
+        brain = offline_brain(workspace)
         memory = Memory(store.engine, kinds=config.memory)
         queue = stack.enter_context(open_queue(config)) if config.workers_queue else None
-        options: dict[str, Any] = {"asks": asks, "queue": queue}
+        options: dict[str, Any] = {"asks": asks, "queue": queue, "brain": brain}
         team = Team(config, workspace, tools, store, checkpointer, memory, models, **options)
         stack.callback(team.close)
         yield team
+
+
+def offline_brain(workspace: Workspace) -> Brain | None:
+    """The brain without a model; None in a copy without the folder `offline`."""
+    if importlib.util.find_spec("multi_agent.offline") is None:
+        return None
+    from multi_agent.offline.brain import OfflineBrain
+
+    return OfflineBrain(workspace)
 
 
 def load_models(config: Config, settings: Settings) -> dict[str, BaseChatModel]:

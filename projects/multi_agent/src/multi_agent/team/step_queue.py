@@ -83,7 +83,7 @@ class StepQueue:
             self._client.enqueue(options | {"workflow_id": id}, order | {"usage": run.budget.usage})
         # 2. Wait. What a worker spends counts for the run.
         while (flow := self._list(workflow_ids=[id])[0]).status in ("ENQUEUED", "PENDING"):
-            if problem := run.ended():
+            if problem := run.stop_reason():
                 with _database_errors():
                     self._client.cancel_workflow(id)
                 return Result(step=step.id, problem=problem)

@@ -24,7 +24,9 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START
 from pydantic import ValidationError
 
+from multi_agent.brain import Brain
 from multi_agent.graph import Run, build_graph
+from multi_agent.llm.brain import ModelBrain
 from multi_agent.runs.budget import Budget, BudgetCallback
 from multi_agent.runs.checkpoints import serializer
 from multi_agent.runs.lease import LEASE_SECONDS, Leases
@@ -91,10 +93,12 @@ class Team:
         verifies: bool = True,
         lease_seconds: float = LEASE_SECONDS,
         queue: StepQueue | None = None,
+        brain: Brain | None = None,
     ) -> None:
         self.config, self.workspace, self.tools = config, workspace, tools
         self.store, self.memory = store, memory
         self.models = models or {}
+        self._offline = brain
         self._step_limits = parse_limits(config.step_budget, "AGENTS_STEP_BUDGET")
         self.asks, self.verifies, self._queue = asks, verifies, queue
         self.specialists = specialists or {s.name: s for s in open_specialists(workspace)}
@@ -261,6 +265,7 @@ class Team:
             budget=Budget(),
             emit=lambda *_, **__: None,
             model=model,
+            brain=partial(self._brain, record, model, self._examples(record)),
             step_limits=Limits(),
         )
         graph, config = build_graph(InMemorySaver(serde=serializer())), self._thread(run_id)
@@ -270,8 +275,6 @@ class Team:
 
     def warm_up(self) -> None:
         """Load what the first task would wait for: parsers, units of measurement, embeddings."""
-        for specialist in self.specialists.values():
-            specialist.bid("How many of these cost more than 15 % of 240?")
         if self.workspace.documents:
             self.workspace.documents.search("warm up", 1)
 
@@ -327,7 +330,7 @@ class Team:
 
         `guard` is called before each event, and so before each tool call; it may raise Conflict.
         """
-        return replace(self._run(self.store.run(run_id), guard), remote=None)
+        return self._run(self.store.run(run_id), guard)
 
     def _run(self, record: RunRecord, guard: Callable[[], None] | None = None) -> Run:
         """The context of the graph for a run, new or continued."""
@@ -346,6 +349,8 @@ class Team:
         )
         for key, text in answers.items():
             toolbox.decide(key, text)
+        model = partial(self._model, RunReplies(self.store, record.id))
+        notes = self._examples(record)
         return Run(
             id=record.id,
             workspace=self.workspace,
@@ -353,14 +358,13 @@ class Team:
             toolbox=toolbox,
             budget=budget,
             emit=emit,
-            model=partial(self._model, RunReplies(self.store, record.id)),
+            brain=partial(self._brain, record, model, notes),
+            model=model,
             step_limits=self._step_limits,
             answers=answers,
-            examples=self._examples(record),
             max_replans=self.config.max_replans,
             asks=self.asks,
             verifies=self.verifies,
-            remote=self._queue.perform if self._queue else None,
         )
 
     def _examples(self, record: RunRecord) -> list[str]:
@@ -404,11 +408,26 @@ class Team:
         model = model.model_copy(update={"callbacks": callbacks})
         return RecordedModel(model=model, role=role, replies=replies)
 
+    def _brain(
+        self,
+        record: RunRecord,
+        model: Callable[[str, Budget], BaseChatModel | None],
+        notes: list[str],
+        role: str,
+        budget: Budget,
+    ) -> Brain:
+        """The brain of a role: its model's, or else the one without a model."""
+        if chat := model(role, budget):
+            return ModelBrain(chat, self.workspace, notes=notes, today=record.created_at.date())
+        if self._offline is None:
+            raise ConfigError(f"No model for the {role}.", hint="Set SEEDBED_MODEL=openai:….")
+        return self._offline
+
     def _drive(self, record: RunRecord, run: Run, graph_input: Any) -> None:
         """Run the graph to its end, or to a question, and record which."""
         changes: dict[str, Any] = {"status": "failed"}
         try:
-            run.emit("run_started", task=record.task, examples=list(run.examples))
+            run.emit("run_started", task=record.task, examples=self._examples(record))
             state = self.graph.invoke(
                 graph_input, self._thread(record.id), context=run, durability="sync"
             )
@@ -416,7 +435,7 @@ class Team:
                 changes = {"status": "waiting", "reason": questions[0].value["question"]}
                 self._ask(record.id, **questions[0].value)
             else:
-                reason = "" if state["answer"].confident else run.ended()
+                reason = "" if state["answer"].confident else run.stop_reason()
                 changes = {"answer": state["answer"], "status": "stopped" if reason else "done"}
                 changes["reason"] = reason
                 self.memory.add_run(record.thread, record.task, state["plan"], state["answer"])

@@ -1,7 +1,7 @@
 """The team's own tools, for what the workspace offers. They only read, and return JSON data.
 
 tools = builtin_tools(workspace, lambda: sandbox)
-[tool.name for tool in tools]      # ['calculate', 'search_documents', 'ask_database', …]
+[tool.name for tool in tools]      # ['calculate', 'search_documents', 'query_database', …]
 """
 
 from __future__ import annotations
@@ -10,15 +10,13 @@ import math
 from collections.abc import Callable
 from dataclasses import asdict
 from decimal import Decimal
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from multi_agent.tools.arithmetic import calculate as calculate_exactly
+from multi_agent.tools.exact import evaluate
 from multi_agent.tools.toolbox import Tool, tool_of
 
 if TYPE_CHECKING:
     from multi_agent.data.database import Database, Rows
-    from multi_agent.data.question import QuestionParser
     from multi_agent.documents.index import DocumentIndex
     from multi_agent.tools.sandbox import Sandbox
     from multi_agent.tools.workspace import Workspace
@@ -43,14 +41,14 @@ def builtin_tools(
     return tools
 
 
-def calculate(task: str) -> dict[str, Any]:
-    """Compute an arithmetic task in words exactly: percentages, units, dates, money, lists.
+def calculate(expression: str) -> dict[str, Any]:
+    """Compute an arithmetic expression exactly.
 
     Args:
-        task: One question, such as "What is 15 % of 240?".
+        expression: Numbers, + - * / ** and functions, such as "240 * 15 / 100".
     """
-    calculation = asdict(calculate_exactly(task))
-    return calculation | {"value": str(calculation["value"])}
+    result = evaluate(expression)
+    return {"text": result.text, "number": result.number}
 
 
 def _search_tool(documents: DocumentIndex) -> Tool:
@@ -67,12 +65,6 @@ def _search_tool(documents: DocumentIndex) -> Tool:
 
 
 def _database_tools(database: Database) -> list[Tool]:
-    @cache
-    def parser() -> QuestionParser:
-        from multi_agent.data.question import QuestionParser
-
-        return QuestionParser(database)
-
     def query_database(sql: str) -> dict[str, Any]:
         """Run one SELECT statement.
 
@@ -81,19 +73,8 @@ def _database_tools(database: Database) -> list[Tool]:
         """
         return _json_rows(database.query(sql, seconds=SECONDS))
 
-    def ask_database(question: str) -> dict[str, Any]:
-        """Translate a question to SQL and run it; `problem` is set if it was not understood.
-
-        Args:
-            question: The question in words.
-        """
-        parse = asdict(parser().parse(question))
-        if parse["problem"]:
-            return parse
-        return parse | _json_rows(database.query(parse["sql"], seconds=SECONDS))
-
     limits: dict[str, Any] = {"timeout": 3 * SECONDS, "untrusted": True, "max_output": 1_000_000}
-    return [tool_of(ask_database, **limits), tool_of(query_database, **limits)]
+    return [tool_of(query_database, **limits)]
 
 
 def _json_rows(rows: Rows) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""The brain without a model: plans, queries, quotes and expressions by rules."""

@@ -1,1 +1,0 @@
-"""Turns a task into a plan."""
