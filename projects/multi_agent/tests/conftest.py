@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -18,6 +19,46 @@ def model_setting() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SEEDBED_MODEL", "smollm2")
         yield
+
+
+class ModelReplies:
+    """Replies of a model to the prompts of `llm/`, with the fields that are empty most of the time.
+
+    replies.plan(("analyst", "How many orders?"), ("writer", "Write about {s1}"), first=1)
+    """
+
+    @staticmethod
+    def plan(*steps: tuple[str, str], first: int = 1) -> str:
+        named = [
+            {"id": f"s{number}", "specialist": specialist, "task": task}
+            for number, (specialist, task) in enumerate(steps, first)
+        ]
+        return ModelReplies.reply(steps=named)
+
+    @staticmethod
+    def query(sql: str, reading: str = "") -> str:
+        return ModelReplies.reply(reading=reading, sql=sql)
+
+    @staticmethod
+    def quote(answer: str, quote: str) -> str:
+        return ModelReplies.reply(quote=quote, answer=answer)
+
+    @staticmethod
+    def expression(text: str, unit: str = "") -> str:
+        return ModelReplies.reply(expression=text, unit=unit)
+
+    @staticmethod
+    def program(code: str) -> str:
+        return ModelReplies.reply(code=code)
+
+    @staticmethod
+    def reply(**fields: Any) -> str:
+        return json.dumps({"refusal": "", "question": "", "options": [], **fields})
+
+
+@pytest.fixture(scope="session")
+def replies() -> type[ModelReplies]:
+    return ModelReplies
 
 
 @pytest.fixture(scope="session")

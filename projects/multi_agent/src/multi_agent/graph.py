@@ -19,8 +19,8 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.runtime import Runtime
 from langgraph.types import Send, interrupt
 
-from multi_agent.answer.compose import compose_answer
-from multi_agent.answer.verify import verify_result
+from multi_agent.answer.compose import compose_answer, final_results
+from multi_agent.answer.verify import verify_result, with_checks
 from multi_agent.brain import Brain, Progress, Refusal
 from multi_agent.runs.budget import Budget, OverBudget
 from multi_agent.specialists import Context, Specialist, Workspace
@@ -234,8 +234,9 @@ def verify(state: RunState, runtime: Runtime[Run]) -> RunState:
         if result is None or result.problem:
             continue
         inputs = {id: state["results"][id] for id in step.after}
-        checked[step.id] = verified = verify_result(step, result, inputs, run.workspace)
-        run.emit("verified", step.id, problem=verified.problem)
+        problem = verify_result(step, result, inputs, run.workspace)
+        run.emit("verified", step.id, problem=problem)
+        checked[step.id] = Result(step=step.id, problem=problem) if problem else with_checks(result)
     # What was made of a result that does not hold does not hold either, and may be tried again.
     wrong = {id for id, result in checked.items() if result and result.problem}
     again = {d for id in wrong for d in dependents(state["plan"], id)} - wrong
@@ -289,12 +290,12 @@ def answer(state: RunState, runtime: Runtime[Run]) -> RunState:
     run = runtime.context
     reason = run.stop_reason() or state.get("problem", "")
     end = compose_answer(state["plan"], state["results"], reason)
-    answered = {id: r for id, r in state["results"].items() if r.answer}
+    finals = final_results(state["plan"], state["results"])
     # With a model, several answers become one text without other numbers.
-    if end.confident and len(answered) > 1 and run.model("writer", run.budget):
+    if end.confident and len(finals) > 1 and run.model("writer", run.budget):
         try:
             text = checked_text(
-                run.brain("writer", run.budget), state["task"], answered, draft=drafts(run)
+                run.brain("writer", run.budget), state["task"], finals, draft=drafts(run)
             )
             end = end.model_copy(update={"text": text})
         except SeedbedError as error:  # the answers side by side are an answer, too

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from multi_agent.answer.verify import verify_result
+from multi_agent.answer.verify import verify_result, with_checks
 from multi_agent.config import Config
 from multi_agent.data.database import open_database
-from multi_agent.documents.read import read_folder
+from multi_agent.documents.read import Passage, read_folder
 from multi_agent.specialists import Workspace
 from multi_agent.state import Evidence, Result, Step
 
@@ -96,18 +96,23 @@ def test_lie_is_refused(
 @pytest.mark.parametrize(
     ("task", "expression", "answer", "number", "expected"),
     [
-        ("What is 15 % of 240?", "15 percent * 240", "36", 36, ""),
-        ("What is 15 % of 240?", "15 percent * 240", "37", 37, "is 36, not 37"),
-        ("What is 15 % of 240?", "15 percent * 240", "37", 36, "is 36, not 37"),
-        ("What is 15 % of 240?", "36", "36", 37, "is 36, not 36"),
-        ("Which date is two weeks before 5 May 2025?", "shift", "21 April 2025", None, ""),
-        ("Which date is two weeks before 5 May 2025?", "shift", "22 April 2025", None, "not 22"),
-        ("A share that only a model understands", "240 * 15 / 100", "36", 36, ""),
-        ("A share that only a model understands", "240 * 15 / 100", "35", 35, "is 36, not 35"),
-        ("A share that no program understands", "a share", "36", 36, "cannot be calculated"),
+        ("What is 15 % of 240?", "240 * 15 / 100", "36", 36, ""),
+        ("What is 15 % of 240?", "240 * 15 / 100", "37", 37, "'37' does not contain 36"),
+        ("What is 15 % of 240?", "36", "36", 36, "has numbers that the task does not have: 36"),
+        ("What is 1 of them?", "1 / 9", "≈ 0.1111", 0.1111, "does not have: 9"),
+        ("Two weeks before 2025-05-05?", "shift('2025-05-05', weeks=-2)", "2025-04-21", None, ""),
+        (
+            "Two weeks before 2025-05-05?",
+            "shift('2025-05-05', weeks=-2)",
+            "22",
+            None,
+            "is 2025-04-21",
+        ),
+        ("What is fifteen percent of 240?", "240 * 15 / 100", "36", 36, ""),
+        ("A share", "a share", "36", 36, "cannot be computed again"),
     ],
 )
-def test_calculation_is_repeated(
+def test_calculation_is_computed_again_from_the_numbers_of_its_task(
     task: str, expression: str, answer: str, number: float | None, expected: str
 ) -> None:
     text = problem(Workspace(Config()), "calculation", expression, answer, number, task)
@@ -119,16 +124,29 @@ def test_quote_of_another_document_is_refused(workspace: Workspace) -> None:
     assert "not in old.md" in problem(workspace, "quote", text, "30 days", source="old.md:3")
 
 
-def test_question_for_an_amount_needs_one(workspace: Workspace) -> None:
-    text, task = "Return goods within 30 days.", "How long is the return window?"
-    assert "is not an amount" in problem(workspace, "quote", text, "Return goods", task=task)
-    assert problem(workspace, "quote", text, "30 days", task=task) == ""
+def test_number_words_of_a_quote_support_digits(workspace: Workspace) -> None:
+    documents: Any = workspace.documents
+    documents.passages.append(Passage("fees.md", 1, 1, "fees", "The deposit is twenty euros."))
+    text = "The deposit is twenty euros."
+    assert problem(workspace, "quote", text, "20 euros", source="fees.md:1") == ""
+    assert "25" in problem(workspace, "quote", text, "25 euros", source="fees.md:1")
 
 
-@pytest.mark.parametrize("task", ["Delete all orders.", "please send the customers a mail"])
-def test_quote_does_not_do_what_an_order_asks_for(workspace: Workspace, task: str) -> None:
-    text = "Return goods within 30 days."
-    assert "asks for an action" in problem(workspace, "quote", text, "30 days", task=task)
+def test_query_that_reads_no_table_is_not_evidence(workspace: Workspace) -> None:
+    assert "reads no table" in problem(workspace, "query", "SELECT 9999", "9,999", 9999)
+
+
+def test_evidence_says_what_was_checked() -> None:
+    kinds: Any = ("quote", "query", "calculation", "program", "page")
+    evidence = tuple(Evidence(kind=kind, source="s", text="t") for kind in kinds)
+    checked = with_checks(Result(step="s1", answer="1", evidence=evidence)).evidence
+    assert [one.checked for one in checked] == [
+        "quote found in the document",
+        "query repeated, with the same result",
+        "computed again, from the numbers of the task",
+        "",
+        "",
+    ]
 
 
 def test_digit_inside_a_name_is_not_a_number_of_the_evidence(workspace: Workspace) -> None:
@@ -148,7 +166,7 @@ def test_result_without_evidence_is_refused(workspace: Workspace) -> None:
 
 def test_one_wrong_piece_of_evidence_is_enough(workspace: Workspace) -> None:
     right = Evidence(kind="program", source="run_python", text="print(4)")
-    wrong = Evidence(kind="query", source="shop", text="SELECT 5")
+    wrong = Evidence(kind="query", source="shop", text="SELECT grams FROM tents")
     result = Result(step="s1", answer="4", number=4, evidence=(right, wrong))
     step = Step(id="s1", specialist="analyst", task="Tell me.")
     assert "does not return 4" in verify_result(step, result, {}, workspace)
@@ -171,9 +189,9 @@ def test_text_about_other_results_has_their_numbers_only() -> None:
 
 
 def test_calculation_is_repeated_with_the_answers_of_earlier_steps() -> None:
-    evidence = (Evidence(kind="calculation", source="calculate", text="15 percent * 240"),)
+    evidence = (Evidence(kind="calculation", source="calculate", text="240 * 15 / 100"),)
     inputs = {"s1": Result(step="s1", answer="240", number=240)}
     step = Step(id="s2", specialist="calculator", task="What is 15 % of {s1}?", after=("s1",))
-    for answer, expected in (("36", ""), ("37", "15 percent * 240 is 36, not 37.")):
+    for answer, expected in (("36", ""), ("37", "'37' does not contain 36.")):
         result = Result(step="s2", answer=answer, evidence=evidence)
         assert verify_result(step, result, inputs, Workspace(Config())) == expected

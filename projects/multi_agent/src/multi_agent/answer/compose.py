@@ -21,9 +21,7 @@ def compose_answer(plan: Sequence[Step], results: Mapping[str, Result], reason: 
     """
     if not plan:
         return Answer(text=f"{NO_ANSWER} {reason}".strip(), confident=False, missing=(reason,))
-    needed = {id for step in plan for id in step.after}
-    last = [step for step in plan if step.id not in needed]
-    answers = [results[step.id] for step in last if step.id in results and results[step.id].answer]
+    answers = list(final_results(plan, results).values())
     missing = tuple(
         f"{readable(step, results).strip(' ?.')}: {problem}"
         for step in plan
@@ -42,6 +40,13 @@ def compose_answer(plan: Sequence[Step], results: Mapping[str, Result], reason: 
         evidence=tuple(e for step in plan if step.id in results for e in results[step.id].evidence),
         missing=missing,
     )
+
+
+def final_results(plan: Sequence[Step], results: Mapping[str, Result]) -> dict[str, Result]:
+    """The results with an answer of the steps that no other step needs, in the order of the plan."""
+    needed = {id for step in plan for id in step.after}
+    last = [step.id for step in plan if step.id not in needed]
+    return {id: results[id] for id in last if id in results and results[id].answer}
 
 
 def problem_of(step: Step, results: Mapping[str, Result], reason: str) -> str:

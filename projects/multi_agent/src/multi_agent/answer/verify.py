@@ -1,8 +1,7 @@
 """Checks a result against its evidence, without trusting the specialist that made it.
 
-    checked = verify_result(step, result, inputs, workspace)
-    checked.problem                         # "" or what is wrong
-    checked.evidence[0].checked             # "quote found", "query repeated", "numbers found" …
+    verify_result(step, result, inputs, workspace)      # "" or what is wrong
+    with_checks(result).evidence[0].checked             # "quote found in the document"
 
 What is checked is the evidence, not the question: a query that is repeated may still be the answer
 to another question. A program is not run again, and a tool is not called again.
@@ -35,25 +34,30 @@ CHECKED = {
 
 def verify_result(
     step: Step, result: Result, inputs: Mapping[str, Result], workspace: Workspace
-) -> Result:
-    """The result with what was checked of its evidence, or with the problem in its place.
+) -> str:
+    """What is wrong with a result, in one line; empty if nothing is.
 
     `inputs` are the results that the step was given; their evidence was checked with them.
     """
+    if not result.evidence:
+        return f"The {step.specialist} gave no evidence."
     task = fill(step.task, inputs)
-    inherited = {(one.kind, one.source, one.text) for r in inputs.values() for one in r.evidence}
-    own = [e for e in result.evidence if (e.kind, e.source, e.text) not in inherited]
-    problem = "" if result.evidence else f"The {step.specialist} gave no evidence."
-    if result.evidence and not own:  # a text about the inputs
-        problem = missing_numbers(result.answer, " ".join([task, *_answers(inputs)]))
-    for evidence in own:
-        problem = problem or check_evidence(task, evidence, result, workspace)
-    if problem:
-        return Result(step=step.id, problem=problem, reading=result.reading)
-    checked = tuple(
+    inherited = [(one.kind, one.source, one.text) for r in inputs.values() for one in r.evidence]
+    own = [one for one in result.evidence if (one.kind, one.source, one.text) not in inherited]
+    if not own:  # a text about the inputs
+        return missing_numbers(
+            result.answer, " ".join([task, *(r.answer for r in inputs.values())])
+        )
+    checks = (check_evidence(task, one, result, workspace) for one in own)
+    return next(filter(None, checks), "")
+
+
+def with_checks(result: Result) -> Result:
+    """A result that was verified, whose evidence says what was checked."""
+    evidence = tuple(
         one.model_copy(update={"checked": CHECKED.get(one.kind, "")}) for one in result.evidence
     )
-    return result.model_copy(update={"evidence": checked})
+    return result.model_copy(update={"evidence": evidence})
 
 
 def check_evidence(task: str, evidence: Evidence, result: Result, workspace: Workspace) -> str:
@@ -134,7 +138,3 @@ def missing_numbers(answer: str, text: str) -> str:
     """The numbers of an answer that its evidence does not have, as a problem."""
     lacking = ", ".join(foreign_numbers(answer, text))
     return f"The evidence does not contain {lacking}." if lacking else ""
-
-
-def _answers(inputs: Mapping[str, Result]) -> list[str]:
-    return [result.answer for result in inputs.values()]

@@ -1,7 +1,7 @@
 import sqlite3
 
-from multi_agent.offline.sql import value_index
 from multi_agent.data.database import open_database
+from multi_agent.offline.sql import value_index
 from multi_agent.offline.sql.question import QuestionParser
 from multi_agent.offline.sql.value_index import ValueIndex
 from multi_agent.offline.sql.words import tokenize

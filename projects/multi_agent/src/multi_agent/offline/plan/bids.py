@@ -1,0 +1,50 @@
+"""How well each specialist could do a task, 0 to 1, by looking at what it has.
+
+bids = Bids(workspace, parser, team)
+bids("What is 15 % of 240?")            # {"calculator": 0.95, "analyst": 0.0, …}
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from multi_agent.brain import Member
+from multi_agent.offline.arithmetic import looks_like_arithmetic
+from multi_agent.offline.sql.question import QuestionParser
+from multi_agent.tools.workspace import Workspace
+
+_PROGRAM = re.compile(r"```|\b(?:run|execute|evaluate)\b.*`|\bpython\b[^.\n]{0,40}:", re.IGNORECASE)
+_WRITE = re.compile(r"^(?:please\s+)?(?:write|draft|compose|summari[sz]e)\b", re.IGNORECASE)
+
+
+class Bids:
+    """The bids of a team; specialists that rules know nothing of bid 0."""
+
+    def __init__(
+        self, workspace: Workspace, parser: QuestionParser | None, team: Sequence[Member]
+    ) -> None:
+        self._documents, self._parser = workspace.documents, parser
+        self.names = [member.name for member in team]
+
+    def __call__(self, task: str, without: Sequence[str] = ()) -> dict[str, float]:
+        """The bid of each specialist but those in `without`."""
+        return {name: self._bid(name, task) for name in self.names if name not in without}
+
+    def _bid(self, name: str, task: str) -> float:
+        match name:
+            case "analyst" if self._parser:
+                parse, coverage = self._parser.parse(task), self._parser.coverage(task)
+                if parse.question:
+                    return 0.5
+                return 0.3 * coverage if parse.problem else 0.5 + 0.45 * coverage
+            case "researcher" if self._documents:
+                # Below that of a query that parses.
+                return 0.9 * self._documents.coverage(task)
+            case "calculator":
+                return looks_like_arithmetic(task)
+            case "coder":
+                return 0.95 if _PROGRAM.search(task) else 0.0
+            case "writer":
+                return 0.8 if _WRITE.match(task) else 0.0
+        return 0.0

@@ -1,0 +1,1 @@
+"""Spans of quotes that answer a question, by rules."""

@@ -1,0 +1,1 @@
+"""Questions in words to SQL, by rules."""

@@ -1,0 +1,225 @@
+"""Exact arithmetic: expressions over numbers and dates, evaluated as fractions.
+
+    evaluate("279 * (1 - 20 / 100)").text                         # "223.2"
+    evaluate("days('2025-03-01', '2025-04-15')").text             # "45"
+    evaluate("shift('2025-01-31', months=1)").text                # "2025-02-28"
+    evaluate("convert(5, 'mile', 'km')").text                     # "≈ 8.0467"
+
+An expression may come from a model: it is walked as a syntax tree of arithmetic alone, and nothing
+is passed to `eval`. Its cost is bounded.
+"""
+
+from __future__ import annotations
+
+import ast
+import calendar
+import math
+import operator
+import statistics
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, timedelta
+from decimal import Decimal, localcontext
+from fractions import Fraction
+from functools import cache
+from typing import Any
+
+from seedbed.errors import BadInput
+
+MAX_LENGTH = 1_000  # characters of an expression
+MAX_BITS = 20_000  # size of a power
+MAX_DIGITS = 100  # of a rounded number
+MAX_EXPONENT = 300  # of ten, in a number and in a result
+
+
+@dataclass(frozen=True)
+class Exact:
+    """A result, exactly and as text; a text that is rounded begins with ≈."""
+
+    value: Fraction | date
+    text: str
+
+    @property
+    def number(self) -> float | None:
+        """The value as a number; None for a date."""
+        return None if isinstance(self.value, date) else float(self.value)
+
+
+def evaluate(expression: str) -> Exact:
+    """The value of an expression. Raises BadInput that quotes what is wrong.
+
+    >>> evaluate("2 ** 10 / 3")
+    Exact(value=Fraction(1024, 3), text='≈ 341.3333')
+    >>> evaluate("average(3, 4, 8)").number
+    5.0
+    """
+    value = _evaluate(expression)
+    return Exact(value, value.isoformat() if isinstance(value, date) else number_text(value))
+
+
+def numbers_of(expression: str) -> set[Fraction]:
+    """The numbers that an expression is made of. Raises BadInput.
+
+    >>> sorted(numbers_of("279 * (1 - 20 / 100)"))
+    [Fraction(1, 1), Fraction(20, 1), Fraction(100, 1), Fraction(279, 1)]
+    """
+    constants = [node for node in ast.walk(_parsed(expression)) if isinstance(node, ast.Constant)]
+    numbers = [node for node in constants if isinstance(node.value, int | float)]
+    return {_number(node, expression.strip()) for node in numbers}
+
+
+def number_text(number: Fraction, decimals: int | None = None) -> str:
+    """A number with separators, and ≈ if it is rounded.
+
+    >>> number_text(Fraction(2469, 2)), number_text(Fraction(1, 3)), number_text(Fraction(5), 2)
+    ('1,234.5', '≈ 0.3333', '5.00')
+    """
+    places = 6 if decimals is None else decimals
+    is_exact = (number * 10**places).denominator == 1
+    if not is_exact and decimals is None:
+        places = 4 if abs(number) >= Fraction(1, 10) else 4 - math.floor(math.log10(abs(number)))
+    digits = f"{Decimal(round(number * 10**places)).scaleb(-places):,.{places}f}"
+    digits = digits if decimals is not None else digits.rstrip("0").rstrip(".")
+    return digits if is_exact else f"≈ {digits}"
+
+
+def _parsed(expression: str) -> ast.expr:
+    text = expression.strip()
+    if len(text) > MAX_LENGTH:
+        raise BadInput(f"The expression has {len(text):,} characters; the limit is {MAX_LENGTH:,}.")
+    try:
+        return ast.parse(text, mode="eval").body
+    except (SyntaxError, ValueError, MemoryError, RecursionError):
+        raise BadInput(f"{text[:100]!r} is not an arithmetic expression.") from None
+
+
+def _evaluate(expression: str) -> Fraction | date:
+    tree = _parsed(expression)
+    try:
+        value = _walk(tree, expression.strip())
+    except ZeroDivisionError:
+        raise BadInput(f"{expression[:100]}: division by zero.") from None
+    except (ArithmeticError, AttributeError, MemoryError, RecursionError, TypeError, ValueError):
+        raise BadInput(f"{expression[:100]!r} cannot be computed.") from None
+    if not isinstance(value, Fraction | date):
+        raise BadInput(f"{expression[:100]!r} is not a number or a date.")
+    bound = Fraction(10) ** MAX_EXPONENT
+    if isinstance(value, Fraction) and value and not 1 / bound < abs(value) < bound:
+        raise BadInput(f"The result of {expression[:100]!r} is out of range.")
+    return value
+
+
+def _walk(node: ast.expr, source: str) -> Any:
+    match node:
+        case ast.Constant(value=int() | float()):
+            return _number(node, source)
+        case ast.Constant(value=str(text)):  # a date or a unit, for the functions that take them
+            return text
+        case ast.UnaryOp(op=ast.USub(), operand=operand):
+            return -_walk(operand, source)
+        case ast.BinOp(left=left, op=op, right=right) if type(op) in _OPERATORS:
+            values = _walk(left, source), _walk(right, source)
+            if not all(isinstance(value, Fraction) for value in values):
+                raise BadInput("Dates are computed with days() and shift().")
+            return _OPERATORS[type(op)](*values)
+        case ast.Call(func=ast.Name(id=name), args=arguments, keywords=keywords) if (
+            name in _FUNCTIONS
+        ):
+            named = {str(word.arg): _walk(word.value, source) for word in keywords}
+            return _FUNCTIONS[name](*[_walk(one, source) for one in arguments], **named)
+    raise BadInput(f"{ast.unparse(node)[:100]!r} is not arithmetic.")
+
+
+def _number(node: ast.Constant, source: str) -> Fraction:
+    literal = (ast.get_source_segment(source, node) or "").replace("_", "")
+    if abs(Decimal(literal).adjusted()) > MAX_EXPONENT:  # 1e999999999 would fill the memory
+        raise BadInput(f"{literal[:20]} is out of range.")
+    return Fraction(literal)
+
+
+def _power(base: Fraction, exponent: Fraction) -> Fraction:
+    if abs(exponent) * max(base.numerator.bit_length(), base.denominator.bit_length()) > MAX_BITS:
+        raise BadInput(f"The power {base}**{exponent} is too large.")
+    if exponent.denominator == 1:
+        return base ** int(exponent)
+    with localcontext(prec=40):
+        exact = Decimal(base.numerator) / base.denominator
+        root = Fraction(exact ** (Decimal(exponent.numerator) / exponent.denominator))
+    candidate = root.limit_denominator(10**6)
+    is_exact = (
+        exponent.denominator < 10 and candidate**exponent.denominator == base**exponent.numerator
+    )
+    return candidate if is_exact else root
+
+
+def _round(value: Fraction, digits: Fraction = Fraction(0)) -> Fraction:
+    """Half away from zero, as in school."""
+    if abs(digits) > MAX_DIGITS:
+        raise BadInput(f"{digits} is too large; the limit is {MAX_DIGITS} digits.")
+    scale = Fraction(10) ** int(digits)
+    nearest = math.floor(abs(value) * scale + Fraction(1, 2)) / scale
+    return nearest if value >= 0 else -nearest
+
+
+def _days(start: str | date, end: str | date) -> Fraction:
+    return Fraction((_date(end) - _date(start)).days)
+
+
+def _date(value: str | date) -> date:
+    return value if isinstance(value, date) else date.fromisoformat(value)
+
+
+def _convert(value: Fraction, start: str, end: str) -> Fraction:
+    """A value in another unit, such as "mile" in "km"; money has no fixed rate."""
+    import pint
+
+    try:
+        return Fraction(_units().Quantity(value, start).to(end).m)
+    except pint.PintError as error:
+        raise BadInput(f"Cannot convert {start!r} to {end!r}: {error}.") from None
+
+
+@cache
+def _units() -> Any:
+    import pint
+
+    return pint.UnitRegistry(non_int_type=Fraction)
+
+
+def _shift(
+    day: str | date, days: Fraction = Fraction(0), weeks: Fraction = Fraction(0),
+    months: Fraction = Fraction(0), years: Fraction = Fraction(0),
+) -> date:  # fmt: skip
+    """A date later by whole days, weeks, months or years; in a short month, its last day."""
+    if any(amount.denominator != 1 for amount in (days, weeks, months, years)):
+        raise BadInput("A date can be shifted by whole days, weeks, months or years.")
+    start = _date(day)
+    year, month = divmod(start.year * 12 + start.month - 1 + int(months + 12 * years), 12)
+    last = calendar.monthrange(year, month + 1)[1]
+    return date(year, month + 1, min(start.day, last)) + timedelta(int(days + 7 * weeks))
+
+
+_OPERATORS: dict[type, Callable[[Any, Any], Any]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+    ast.Pow: _power,
+    ast.Mod: operator.mod,
+    ast.FloorDiv: lambda a, b: Fraction(a // b),
+}
+_FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "sum": lambda *values: sum(values, Fraction(0)),
+    "average": lambda *values: sum(values, Fraction(0)) / len(values),
+    "median": lambda *values: statistics.median(values),
+    "min": min,
+    "max": max,
+    "abs": abs,
+    "round": _round,
+    "ceil": lambda value: Fraction(math.ceil(value)),
+    "floor": lambda value: Fraction(math.floor(value)),
+    "sqrt": lambda value: _power(value, Fraction(1, 2)),
+    "days": _days,
+    "shift": _shift,
+    "convert": _convert,
+}
