@@ -1,12 +1,19 @@
+"""The analyst: queries of a brain, run by the tool, and repaired with their errors."""
+
 import sqlite3
+from datetime import date
 from types import SimpleNamespace
 
 import pytest
 
+from multi_agent.brain import Refusal
 from multi_agent.data.database import open_database
+from multi_agent.llm.brain import ModelBrain
 from multi_agent.specialists import Context
 from multi_agent.specialists.analyst import open_specialist
 from multi_agent.state import Step
+from multi_agent.tools.toolbox import ToolError
+from seedbed.errors import SeedbedError
 from seedbed.models.scripted import ScriptedChatModel
 
 
@@ -24,78 +31,85 @@ def database(tmp_path):
 
 @pytest.fixture
 def solve(database):
-    analyst = open_specialist(SimpleNamespace(database=database))
+    workspace = SimpleNamespace(database=database)
 
     def query_database(_name, sql):
-        rows = database.query(sql)
+        try:
+            rows = database.query(sql)
+        except SeedbedError as error:
+            raise ToolError(str(error)) from None
         return {"columns": list(rows.columns), "rows": [list(row) for row in rows.rows]}
 
-    def work(task, model=None):
+    def work(task, *replies, call=query_database):
+        model = ScriptedChatModel(list(replies))
+        brain = ModelBrain(model, workspace, notes=["VAT is 19 %"], today=date(2026, 3, 2))
         step = Step(id="s1", specialist="analyst", task=task)
-        return analyst.work(step, Context(call=query_database, model=model))
+        return open_specialist(workspace).work(step, Context(call, brain)), model
 
     return work
 
 
-def test_answer_is_short_with_unit_and_query_as_evidence(solve):
-    result = solve("What is the total of open orders?")
-    assert (result.answer, result.number) == ("15.50 EUR", 15.5)
-    assert result.evidence[0].text.startswith("SELECT SUM(")
-    assert result.evidence[0].output == "value\n15.50"
-    assert "orders.status open" in result.reading
+def test_query_and_its_rows_are_the_evidence(solve, replies):
+    sql = "SELECT sum(total_eur) FROM orders WHERE status = 'open';"
+    result, _ = solve("What is the total of open orders?", replies.query(sql, "open orders"))
+    assert (result.answer, result.number) == ("15.50", 15.5)
+    assert result.evidence[0].text == sql.rstrip(";")
+    assert result.evidence[0].output == "sum(total_eur)\n15.50"
+    assert result.reading == "open orders"
 
 
-def test_groups_are_listed_side_by_side(solve):
-    assert solve("Number of orders per status").answer == "open (2); paid (1)"
+def test_groups_are_listed_side_by_side(solve, replies):
+    sql = "SELECT status, count(*) FROM orders GROUP BY status ORDER BY 2 DESC"
+    assert solve("Orders per status", replies.query(sql))[0].answer == "open (2); paid (1)"
 
 
-def test_empty_result_is_said_and_not_a_number(solve):
-    result = solve("What is the average total of orders over 100 euros?")
+def test_empty_result_is_named_and_is_not_a_number(solve, replies):
+    result, _ = solve("?", replies.query("SELECT avg(total_eur) FROM orders WHERE id > 9"))
     assert (result.answer, result.number) == ("none", None)
 
 
-def test_question_that_is_not_understood_is_a_problem(solve):
-    result = solve("How many purple orders are there?")
-    assert result.answer == ""
-    assert "purple" in result.problem
+def test_prompt_has_schema_values_date_facts_and_dialect(solve, replies):
+    _, model = solve("How many?", replies.query("SELECT count(*) FROM orders"))
+    prompt = model.calls[0].text
+    assert "orders (3 rows): id INTEGER key, status TEXT ('open', 'paid')" in prompt
+    assert "Today is Monday, 2026-03-02." in prompt and "VAT is 19 %" in prompt
+    assert "SQLite" in prompt and "<<<SCHEMA" in prompt
 
 
-def test_bid_is_higher_for_questions_about_the_data(database):
-    analyst = open_specialist(SimpleNamespace(database=database))
-    assert analyst.bid("How many orders are open?") > analyst.bid("What is 3 times 4?")
+def test_failed_query_is_repaired_with_its_error(solve, replies):
+    bad, good = "SELECT sum(price) FROM orders", "SELECT sum(total_eur) FROM orders"
+    result, model = solve("Total?", replies.query(bad), replies.query(good))
+    assert result.number == 22.5
+    assert bad in model.calls[1].text and "no such column: price" in model.calls[1].text
+
+
+def test_query_is_repaired_at_most_twice(solve, replies):
+    queries = ["SELEC 1", "DELETE FROM orders", "garbage", "SELECT count(*) FROM orders"]
+    result, model = solve("Total?", *map(replies.query, queries))
+    assert result.problem.startswith("No query worked.")
+    assert len(model.calls) == 3
+
+
+def test_query_that_is_proposed_again_ends_the_repair(solve, replies):
+    result, model = solve("Total?", *[replies.query("SELECT x FROM orders")] * 3)
+    assert "no such column: x" in result.problem
+    assert len(model.calls) == 2
+
+
+def test_model_may_refuse_or_ask(solve, replies):
+    with pytest.raises(Refusal, match="There are no people"):
+        solve("Who is the king?", replies.reply(sql="", reading="", refusal="There are no people."))
+    question = {"question": "Net or gross?", "options": ["net", "gross"]}
+    with pytest.raises(Refusal) as refusal:
+        solve("Total?", replies.reply(sql="", reading="", **question))
+    assert refusal.value.options == ("net", "gross")
 
 
 def test_there_is_no_analyst_without_a_database():
     assert open_specialist(SimpleNamespace(database=None)) is None
 
 
-def test_model_writes_the_query_for_the_schema(solve):
-    model = ScriptedChatModel(["```sql\nSELECT count(*) FROM orders;\n```"])
-    result = solve("How many orders?", model)
-    assert result.number == 3
-    assert "orders (3 rows): id number, status text" in model.calls[0].text
-
-
-def test_failed_query_is_repaired_with_its_error(solve):
-    model = ScriptedChatModel(["SELECT sum(price) FROM orders", "SELECT 22.5"])
-    assert solve("Total?", model).number == 22.5
-    assert "no such column: price" in model.calls[1].text
-
-
-def test_query_is_repaired_at_most_twice(solve):
-    model = ScriptedChatModel(["SELEC 1", "DELETE FROM orders", "garbage"])
-    result = solve("Total?", model)
-    assert "No query worked" in result.problem
-    assert len(model.calls) == 3
-
-
-def test_model_may_say_that_the_data_is_missing(solve):
-    result = solve("Who is the king?", ScriptedChatModel(["NONE: there are no people."]))
-    assert result.problem == "there are no people."
-
-
-def test_result_beyond_the_output_limit_is_a_problem(database):
-    analyst = open_specialist(SimpleNamespace(database=database))
-    step = Step(id="s1", specialist="analyst", task="List all orders")
-    result = analyst.work(step, Context(call=lambda _name, sql: sql and '{"columns": … [cut]'))
+def test_result_beyond_the_output_limit_is_a_problem(solve, replies):
+    cut = lambda _name, sql: sql and '{"columns": … [cut]'  # noqa: E731
+    result, _ = solve("List", replies.query("SELECT * FROM orders"), call=cut)
     assert result.problem == "The result is too long."

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pytest
 
 from multi_agent.offline.plan.planner import Planner
-from multi_agent.specialists import Context
 from multi_agent.state import Result, Step
 
 
@@ -18,26 +18,27 @@ class Bidder:
 
     name: str
     pattern: str
-    description: str = ""
 
     def bid(self, task: str) -> float:
         if not re.search(self.pattern, task, re.IGNORECASE):
             return 0.0
         return 0.3 if " and " in task or task.count("?") > 1 else 0.9
 
-    def work(self, step: Step, context: Context) -> Result:
-        raise NotImplementedError
+
+BIDDERS = [
+    Bidder("analyst", r"orders|fines|customers"),
+    Bidder("researcher", r"window|warranty|customers"),
+    Bidder("calculator", r"\d+ ?%|plus|times"),
+]
+
+
+def bids(task: str, without: Sequence[str] = ()) -> dict[str, float]:
+    return {one.name: one.bid(task) for one in BIDDERS if one.name not in without}
 
 
 @pytest.fixture
 def planner() -> Planner:
-    return Planner(
-        [
-            Bidder("analyst", r"orders|fines|customers"),
-            Bidder("researcher", r"window|warranty|customers"),
-            Bidder("calculator", r"\d+ ?%|plus|times"),
-        ]
-    )
+    return Planner(bids)
 
 
 def shape(steps: tuple[Step, ...]) -> list[tuple[str, str, tuple[str, ...]]]:

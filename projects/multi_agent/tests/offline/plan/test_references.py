@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from multi_agent.offline.plan.references import fill, operand, refer, refers
-from multi_agent.state import Result
+from multi_agent.offline.plan.references import operand, refer, refers
 
 
 @pytest.mark.parametrize(
@@ -82,8 +81,3 @@ def test_operand_is_separated_from_its_calculation(text: str, noun: str, calcula
 )
 def test_question_without_operand_has_none(text: str) -> None:
     assert operand(text) is None
-
-
-def test_answers_are_filled_in_once() -> None:
-    inputs = {"s1": Result(step="s1", answer="{s2}"), "s2": Result(step="s2", answer="7")}
-    assert fill("{s1} and {s2} and {s3}", inputs) == "{s2} and 7 and {s3}"
