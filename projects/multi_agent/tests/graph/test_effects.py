@@ -76,6 +76,8 @@ def test_mail_is_sent_once_though_the_run_plans_three_times(open_team: Open) -> 
     replans = team.store.events(run.id, kind="replanned")
     assert (mail.sent, len(replans)) == (["hi"], 2)
     assert kinds(team, run) == ["tool_started", "tool_ended", "tool_skipped", "tool_skipped"]
+    replay = team.replay(run.id)
+    assert replay.same and not replay.missing and mail.sent == ["hi"]
 
 
 def test_permission_for_a_mail_is_asked_once(open_team: Open) -> None:
