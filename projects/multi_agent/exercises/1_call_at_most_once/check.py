@@ -142,6 +142,15 @@ def check_1_different_calls_do_not_wait() -> None:
     expect(seen, ["ends"], "a call of another step, which starts while this one runs")
 
 
+def check_1_only_a_repeatable_call_is_made_in_each_step() -> None:
+    for repeatable in (True, False):
+        calls, tool = new_ledger(), Tool()
+        for step in ("s1", "s2"):
+            calls.once(step, "pay", ARGUMENTS, tool, repeatable=repeatable)
+        expected, case = 1 + repeatable, f"{name(repeatable)}, in two steps"
+        expect(tool.calls, expected, f"{case}: calls of the function")
+
+
 def check_2_the_start_is_recorded_before_the_call() -> None:
     calls, tool = new_ledger(), Tool()
     seen: list[Mapping[str, Any]] = []
@@ -150,7 +159,7 @@ def check_2_the_start_is_recorded_before_the_call() -> None:
     expect(len(seen), 1, "rows of the ledger while the function runs")
     columns = ("key", "run", "step", "name", "arguments", "ended_at")
     actual = {column: seen[0][column] for column in columns}
-    key = calls.key("s1", "pay", ARGUMENTS)
+    key = calls.key("", "pay", ARGUMENTS)
     values = (key, calls.run_id, "s1", "pay", AS_JSON, None)
     expect(actual, dict(zip(columns, values, strict=True)), "the row while the function runs")
 
@@ -192,7 +201,7 @@ def check_4_an_interrupted_call_is_in_doubt() -> None:
     expect(tool.calls, 0, f"{case}: calls of the function")
     expect_in_doubt(error, case)
     actual = (error.key, error.name, dict(error.arguments), error.started_at)
-    expected = (calls.key("s1", "pay", ARGUMENTS), "pay", AS_JSON, started_at)
+    expected = (calls.key("", "pay", ARGUMENTS), "pay", AS_JSON, started_at)
     expect(actual, expected, f"{case}: key, name, arguments and start of the error")
 
 
@@ -209,16 +218,16 @@ def check_4_a_start_is_repeated_once_if_the_caller_wants_it() -> None:
     calls, tool = new_ledger(), Tool()
     first = interrupt(calls, "a call that cannot be repeated", repeatable=False)
 
-    def expect_no_call(again: float, case: str) -> None:
-        error = raised(calls, tool, repeatable=False, again=again)
+    def expect_no_call(retry_of: float, case: str) -> None:
+        error = raised(calls, tool, repeatable=False, retry_of=retry_of)
         expect(tool.calls, 0, f"{case}: calls of the function")
         expect_in_doubt(error, case)
 
-    expect_no_call(first - 1, "`again` is not the start of the call in doubt")
-    case = "`again` is the start of the call in doubt"
-    second = interrupt(calls, case, repeatable=False, again=first)
-    expect_no_call(first, "`again` is a start that was repeated already")
-    expect_result(raised(calls, tool, repeatable=False, again=second), case)
+    expect_no_call(first - 1, "`retry_of` is not the start of the call in doubt")
+    case = "`retry_of` is the start of the call in doubt"
+    second = interrupt(calls, case, repeatable=False, retry_of=first)
+    expect_no_call(first, "`retry_of` is a start that was repeated already")
+    expect_result(raised(calls, tool, repeatable=False, retry_of=second), case)
 
 
 def check_5_errors_pass() -> None:

@@ -73,6 +73,23 @@ def test_child_spends_from_parents_and_obeys_their_limits():
     assert (run.usage["tokens"], second.usage["tokens"]) == (10, 2)
 
 
+def test_budget_remembers_its_own_limit_that_was_reached_first():
+    run = Budget(tokens=10, steps=2)
+    step = run.child(tokens=4)
+    step.spend(tokens=4)
+    with pytest.raises(OverBudget, match="4 tokens"):
+        step.check()
+    assert (step.exceeded, run.exceeded) == ("The budget of 4 tokens is used up (4).", "")
+    step.spend(tokens=6)
+    assert run.exceeded == ""  # nothing was refused yet
+    with pytest.raises(OverBudget, match="10 tokens"):  # of the run, though the step's is reached
+        step.check()
+    run.spend(steps=2)
+    with pytest.raises(OverBudget, match="2 steps"):
+        run.take(steps=1)
+    assert run.exceeded == "The budget of 10 tokens is used up (10)."
+
+
 def test_seconds_continue_after_restore():
     clock = Clock()
     budget = Budget(seconds=120, clock=clock)

@@ -29,11 +29,11 @@ def tool(calls):
 
 def test_finished_call_is_not_made_again(store, tool, calls):
     run = store.create("task")
-    for ledger in (Ledger(store, run.id), Ledger(store, run.id)):
-        for repeatable in (True, False):
+    for repeatable in (True, False):
+        for ledger in (Ledger(store, run.id), Ledger(store, run.id)):
             result = ledger.once("s1", "add", {"a": 1, "b": 2}, tool, repeatable=repeatable)
             assert result == {"sum": [36, None]}
-    assert len(calls) == 1
+    assert len(calls) == 2
 
 
 def test_result_of_none_counts_as_finished(store, calls):
@@ -57,6 +57,21 @@ def test_key_has_run_step_name_and_arguments(store, tool, calls):
     assert len(calls) == 5
 
 
+def test_call_with_effects_is_made_once_in_all_steps_of_a_run(store, tool, calls):
+    first, second = (Ledger(store, store.create("task").id) for _ in range(2))
+    for ledger, step in ((first, "s1"), (first, "s2"), (second, "s1")):
+        assert ledger.once(step, "pay", {"a": 1}, tool, repeatable=False) == {"sum": [36, None]}
+    assert len(calls) == 2
+    with pytest.raises(Unavailable):
+        first.once("s3", "mail", {}, fail(Unavailable("timeout")), repeatable=False)
+    with pytest.raises(InDoubt):
+        first.once("s4", "mail", {}, tool, repeatable=False)
+    with pytest.raises(BadInput):
+        first.once("s5", "refund", {}, fail(BadInput("no such order")), repeatable=False)
+    first.once("s6", "refund", {}, tool, repeatable=False)
+    assert len(calls) == 3
+
+
 def fail(error):
     def function():
         raise error
@@ -76,20 +91,21 @@ def test_failed_call_can_be_repeated_if_that_is_safe(store, tool):
         ledger.once("s1", "pay", {}, fail(Unavailable("timeout")), repeatable=False)
     with pytest.raises(InDoubt, match="pay was interrupted") as error:
         ledger.once("s1", "pay", {}, tool, repeatable=False)
-    assert error.value.key == ledger.key("s1", "pay", {})
+    assert error.value.key == ledger.key("", "pay", {})
 
 
 def test_call_in_doubt_is_settled_or_repeated(store, tool, calls):
     ledger = Ledger(store, store.create("task").id)
-    for name in ("pay", "mail"):
-        with pytest.raises(Unavailable):
-            ledger.once("s1", name, {}, fail(Unavailable("timeout")), repeatable=False)
-    ledger.settle(ledger.key("s1", "pay", {}), "paid")
+    with pytest.raises(Unavailable):
+        ledger.once("s1", "pay", {}, fail(Unavailable("timeout")), repeatable=False)
+    with pytest.raises(Unavailable):
+        ledger.once("s1", "look", {}, fail(Unavailable("timeout")), repeatable=True)
+    ledger.settle(ledger.key("", "pay", {}), "paid")
     assert ledger.once("s1", "pay", {}, tool, repeatable=False) == "paid"
     assert not calls
-    assert ledger.once("s1", "mail", {}, tool, repeatable=True) == {"sum": [36, None]}
-    ledger.settle(ledger.key("s1", "mail", {}), "other")  # too late
-    assert ledger.once("s1", "mail", {}, tool, repeatable=False) == {"sum": [36, None]}
+    assert ledger.once("s1", "look", {}, tool, repeatable=True) == {"sum": [36, None]}
+    ledger.settle(ledger.key("s1", "look", {}), "other")  # too late
+    assert ledger.once("s1", "look", {}, tool, repeatable=True) == {"sum": [36, None]}
 
 
 @pytest.mark.parametrize("repeatable", [True, False])

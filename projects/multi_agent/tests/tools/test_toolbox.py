@@ -9,7 +9,7 @@ from multi_agent.runs.budget import Budget, OverBudget
 from multi_agent.runs.ledger import Ledger
 from multi_agent.runs.store import RunStore
 from multi_agent.tools.toolbox import NeedsUser, ToolBox, ToolError, tool_of
-from seedbed.errors import BadInput
+from seedbed.errors import BadInput, Conflict
 
 
 @pytest.fixture
@@ -21,13 +21,13 @@ def store(tmp_path):
 def open_box(store):
     run = store.create("a task").id
 
-    def open_box(*functions, permissions=None, budget=None, **options):
+    def open_box(*functions, permissions=None, budget=None, emit=None, **options):
         box = ToolBox(
             [tool_of(function, **options) for function in functions],
             Ledger(store, run),
             permissions or {},
             budget or Budget(),
-            lambda kind, step, data: box.events.append((kind, step, data)),
+            emit or (lambda kind, step, data: box.events.append((kind, step, data))),
         )
         box.events = []
         return box
@@ -84,6 +84,59 @@ def test_tool_with_effects_asks_first_and_obeys_the_answer(open_box):
         box.call("s1", "double", number=5)
 
 
+def test_effect_is_carried_out_once_though_its_step_is_planned_again(open_box):
+    calls = []
+
+    def send(text: str) -> str:
+        """Send a text."""
+        calls.append(text)
+        return "sent"
+
+    box = open_box(send, effects=True)
+    with pytest.raises(NeedsUser) as need:
+        box.call("s1", "send", text="hi")
+    box.decide(need.value.key, "allow")
+    assert [box.call(step, "send", text="hi") for step in ("s1", "s2", "s3")] == ["sent"] * 3
+    assert calls == ["hi"]
+    kinds = [(kind, step) for kind, step, _ in box.events]
+    assert kinds == [
+        *(("tool_started", "s1"), ("tool_ended", "s1")),
+        *(("tool_skipped", "s2"), ("tool_skipped", "s3")),
+    ]
+    with pytest.raises(NeedsUser):  # other arguments, another action
+        box.call("s3", "send", text="hello")
+
+
+def test_effect_that_was_denied_is_not_asked_for_again(open_box):
+    box = open_box(double, effects=True)
+    with pytest.raises(NeedsUser) as need:
+        box.call("s1", "double", number=4)
+    box.decide(need.value.key, "deny")
+    for step in ("s1", "s2"):
+        with pytest.raises(ToolError, match="not permitted"):
+            box.call(step, "double", number=4)
+
+
+def test_effect_is_recorded_before_its_last_event(open_box):
+    """Another process has taken the run over while the call was in progress."""
+    calls = []
+
+    def send(text: str) -> str:
+        """Send a text."""
+        calls.append(text)
+        return "sent"
+
+    def emit(kind, _step, _data):
+        if kind == "tool_ended":
+            raise Conflict("The run is at work in another process.")
+
+    options = {"effects": True, "permissions": {"send": "allow"}}
+    with pytest.raises(Conflict):
+        open_box(send, emit=emit, **options).call("s1", "send", text="hi")
+    assert open_box(send, **options).call("s1", "send", text="hi") == "sent"
+    assert calls == ["hi"]
+
+
 def test_permissions_override_the_default(open_box):
     assert open_box(double, effects=True, permissions={"double": "allow"}).call(
         "s1", "double", number=1
@@ -106,11 +159,28 @@ def test_interrupted_effect_is_repeated_only_by_decision(open_box):
     with pytest.raises(ToolError, match="refund failed: connection lost"):
         open_box(refund, **options).call("s1", "refund", order="7")
     box = open_box(refund, **options)
-    with pytest.raises(NeedsUser, match="may have run") as need:
-        box.call("s1", "refund", order="7")
+    for step in ("s1", "s2"):  # planned again
+        with pytest.raises(NeedsUser, match="may have run") as need:
+            box.call(step, "refund", order="7")
     assert calls == ["7"]
     box.decide(need.value.key, "repeat")
-    assert box.call("s1", "refund", order="7") == "booked" and calls == ["7", "7"]
+    assert box.call("s2", "refund", order="7") == "booked" and calls == ["7", "7"]
+
+
+def test_refused_effect_may_be_tried_again(open_box):
+    calls = []
+
+    def refund(order: str) -> str:
+        """Refund an order."""
+        calls.append(order)
+        if len(calls) == 1:
+            raise BadInput(f"No order {order}.")
+        return "booked"
+
+    box = open_box(refund, effects=True, permissions={"refund": "allow"})
+    with pytest.raises(ToolError, match="No order 7"):
+        box.call("s1", "refund", order="7")
+    assert box.call("s2", "refund", order="7") == "booked" and calls == ["7", "7"]
 
 
 def test_interrupted_effect_can_be_skipped(open_box):

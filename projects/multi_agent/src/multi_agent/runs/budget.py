@@ -62,6 +62,8 @@ class Budget:
         if unknown := limits.keys() - set(_LIMITS):
             raise TypeError(f"Unknown limits {sorted(unknown)}.")
         self.limits = {name: limit for name, limit in limits.items() if limit is not None}
+        self.exceeded = ""
+        """The text of the first OverBudget for one of these limits, not for a child's."""
         self._used: dict[str, float] = dict.fromkeys(_LIMITS[:-1], 0)
         self._clock: Callable[[], float] = parent._clock if parent else clock
         self._started = self._clock()
@@ -81,11 +83,13 @@ class Budget:
 
     def check(self, *limits: str) -> None:
         """Raise OverBudget if one of these limits is reached, here or in a parent; default: all."""
-        for budget in self._family:
+        for budget in reversed(self._family):  # the run's limits first: they end all of its steps
             used = budget.usage
             for name, maximum in budget.limits.items():
                 if name in (limits or used) and used[name] >= maximum:
-                    raise OverBudget(name, maximum, used[name])
+                    error = OverBudget(name, maximum, used[name])
+                    budget.exceeded = budget.exceeded or str(error)
+                    raise error
 
     def take(self, **amounts: float) -> None:
         """Check and spend in one step: threads cannot exceed `take(tool_calls=1)` together."""

@@ -2,10 +2,13 @@
 
     ledger = Ledger(store, run.id)
     ledger.once("s1", "query_database", {"sql": sql}, lambda: query(sql), repeatable=True)
+    ledger.once("s2", "send_mail", {"to": "Ann"}, lambda: send("Ann"), repeatable=False)
 
 Checkpoints do not guarantee this. After SIGKILL, LangGraph repeats the node that was running, and a
-`@task` that has just finished too. So each call is recorded before it starts and after it ends. The
-key is run, step, name and arguments; a tool can pass it on, as an idempotency key.
+`@task` that has just finished too. So each call is recorded before it starts and after it ends.
+
+The key of a call is run, step, name and arguments. A call with effects has no step in its key: when
+the run plans again, the same action in a new step is still the same action.
 """
 
 from __future__ import annotations
@@ -26,10 +29,10 @@ from seedbed.errors import SeedbedError
 
 
 class InDoubt(SeedbedError):
-    """A call started and did not finish; whether it had its effect, only a person can find out.
+    """A call was interrupted, and only a person can find out whether it had its effect.
 
-    Then `Ledger.settle(error.key, result)` records it, and `once(…, again=error.started_at)`
-    repeats it; that attempt can be in doubt again.
+    `Ledger.settle(error.key, result)` then records it as finished, and
+    `once(…, retry_of=error.started_at)` repeats it; that attempt can be interrupted again.
     """
 
     status = 409
@@ -59,7 +62,7 @@ class Ledger:
         self.run_id = run_id
 
     def key(self, step_id: str, name: str, arguments: Mapping[str, Any]) -> str:
-        """The key of a call, the same after a restart."""
+        """The key of a call, the same after a restart; without a step, one of the whole run."""
         text = json.dumps(as_json(arguments), sort_keys=True)
         return f"{self.run_id}/{step_id}/{name}/{hashlib.sha256(text.encode()).hexdigest()[:32]}"
 
@@ -71,23 +74,26 @@ class Ledger:
         function: Callable[[], Any],
         *,
         repeatable: bool,
-        again: float | None = None,
+        retry_of: float | None = None,
     ) -> Any:
         """The result of `function`, as JSON: from the record if the call has finished before.
 
-        A call that is in progress in another thread is waited for. Raises InDoubt for one that was
-        interrupted and is not `repeatable`, unless that start is to be repeated `again`, and what
-        `function` raises. After an error the call can be made again if it is repeatable, or if it
-        was refused (a status below 500).
+        A call that has effects is not `repeatable`; it is made once in the whole run, others once
+        per step. A call that is in progress in another thread is waited for.
+
+        Raises what `function` raises. The call can then be made again if it is repeatable, or if it
+        was refused (a status below 500). Otherwise it may have had its effect: as after a crash,
+        the next call raises InDoubt, unless `retry_of` is when the interrupted one started.
         """
-        arguments, key = as_json(arguments), self.key(step_id, name, arguments)
+        arguments = as_json(arguments)
+        key = self.key(step_id if repeatable else "", name, arguments)
         row = {"key": key, "run": self.run_id, "step": step_id, "name": name}
         with _lock(f"{self._engine.url} {key}"):
             # 1. Record the start, or find the earlier call.
             earlier = self._start({**row, "arguments": arguments}, durable=not repeatable)
             if earlier and earlier["ended_at"] is not None:
                 return earlier["result"]
-            if earlier and not repeatable and not self._restart(key, again):
+            if earlier and not repeatable and not self._restart(key, retry_of):
                 raise InDoubt(key, name, arguments, earlier["started_at"])
             # 2. Call.
             try:
@@ -108,7 +114,7 @@ class Ledger:
             connection.execute(sa.update(ledger).where(_unfinished(key)).values(row))
 
     def _start(self, row: dict[str, Any], *, durable: bool) -> dict[str, Any] | None:
-        """Insert the call; its earlier row if there is one."""
+        """Insert the call, or return its earlier row."""
         try:
             with writing(self._engine, durable=durable) as connection:
                 connection.execute(sa.insert(ledger).values(**row, started_at=time.time()))
@@ -121,7 +127,7 @@ class Ledger:
         return None
 
     def _restart(self, key: str, started_at: float | None) -> bool:
-        """Start a call in doubt once more; False if it is not the one that started then."""
+        """Start an interrupted call once more; False if it is not the one that started then."""
         doubt = _unfinished(key) & (ledger.c.started_at == started_at)
         with writing(self._engine, durable=True) as connection:
             restart = sa.update(ledger).where(doubt).values(started_at=time.time())

@@ -54,11 +54,11 @@ class RecordedCalls(Ledger):
         arguments: Mapping[str, Any],
         function: Callable[[], Any],  # noqa: ARG002
         *,
-        repeatable: bool,  # noqa: ARG002
-        again: float | None = None,  # noqa: ARG002
+        repeatable: bool,
+        retry_of: float | None = None,  # noqa: ARG002
     ) -> Any:
         """The recorded result. Raises RecordedFailure or NotRecorded."""
-        key = self.key(step_id, name, arguments)
+        key = self.key(step_id if repeatable else "", name, arguments)
         if key in self._results:
             self.count += 1
             return self._results[key]

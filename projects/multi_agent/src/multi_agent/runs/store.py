@@ -79,7 +79,7 @@ events = sa.Table(
 ledger = sa.Table(
     "ledger",
     metadata,
-    _column("key", sa.String, primary_key=True),  # run, step, name and a hash of the arguments
+    _column("key", sa.String, primary_key=True),  # `Ledger.key`
     _column("run", sa.String, index=True),
     _column("step", sa.String),
     _column("name", sa.String),

@@ -3,19 +3,19 @@
     box = ToolBox([tool_of(search)], ledger, permissions={}, budget=budget, emit=emit)
     box.call("s1", "search", question="returns")
 
-What a tool returns is data. `quote` marks it as such before it enters a prompt; no text of a
-document, a page or another server can call a tool, because only specialists have the toolbox.
+What a tool returns is data: no text of a document, a page or another server can call a tool,
+because only specialists have the toolbox. `seedbed.models.prompts.quote` marks it for a prompt.
 """
 
 from __future__ import annotations
 
 import contextvars
 import json
-import queue
 import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future
 from copy import copy
 from dataclasses import dataclass
 from functools import partial
@@ -53,7 +53,7 @@ class NeedsUser(Exception):
 
 @dataclass(frozen=True)
 class Tool:
-    """A function with what is needed to call it safely."""
+    """A function with its schema, its limits and whether it has side effects."""
 
     name: str
     description: str
@@ -61,17 +61,17 @@ class Tool:
     """JSON schema of the arguments."""
     function: Callable[..., Any]
     effects: bool = False
-    """True if a second call would do something a second time; it is then never repeated."""
+    """Whether the tool has side effects. A run makes such a call once, and never retries it."""
     timeout: float = 30.0
-    """Seconds after which the call is given up."""
+    """Maximum seconds for a call."""
     retries: int = 0
     """Further attempts after an error, with backoff. Ignored for tools with effects."""
     max_output: int = 50_000
-    """Characters of the result; a longer one becomes a text that is cut, with a note."""
+    """Maximum characters of the result; a longer one is cut to a text with a note."""
     returns: type | None = None
     """Type of the result; another one is an error. None: any JSON value."""
     untrusted: bool = False
-    """True if others wrote the result's text: documents, web pages, MCP servers."""
+    """Whether others wrote the result's text: documents, web pages, MCP servers."""
 
     @property
     def schema(self) -> dict[str, Any]:
@@ -117,23 +117,20 @@ class ToolBox:
             validate(arguments, tool.parameters, f"The call of {name}")
         except InvalidReply as error:
             raise ToolError(str(error)) from None
-        self._require_permission(tool, step_id, arguments)
-
+        self._require_permission(tool, arguments)
         # 2. Call it, unless the ledger has its result.
-        once = partial(self._ledger.once, step_id, name, arguments)
-        attempt = partial(self._attempt, tool, step_id, arguments)
         try:
-            return once(attempt, repeatable=not tool.effects)
+            return self._call_with_retries(tool, step_id, arguments)
         except InDoubt as error:
             doubt = error
-        # 3. A call with effects began before a crash, and nothing shows whether it finished.
+        # 3. A call with effects was interrupted, and nothing shows whether it had them.
         key = f"{doubt.key}@{doubt.started_at}"  # a decision is on this start, not on the next one
         decision = self._decisions.get(key)
         if decision is None:
             question = f"{name} was interrupted and may have run: {_shown(arguments)}. Repeat it?"
             raise NeedsUser(key, question, ("repeat", "skip"))
         if decision == "repeat":
-            return once(attempt, repeatable=False, again=doubt.started_at)
+            return self._call_once(tool, step_id, arguments, retry_of=doubt.started_at)
         self._ledger.settle(doubt.key, note := f"Not repeated by decision of the user: {name}.")
         return note
 
@@ -147,10 +144,11 @@ class ToolBox:
         """The user's answer to a NeedsUser, before the call is made again."""
         self._decisions[key] = answer.strip().lower()
 
-    def _require_permission(self, tool: Tool, step_id: str, arguments: dict[str, Any]) -> None:
+    def _require_permission(self, tool: Tool, arguments: dict[str, Any]) -> None:
+        """Raise ToolError without the permission, or NeedsUser: once for an action and a run."""
         permission = self._permissions.get(tool.name, "ask" if tool.effects else "allow")
         if permission == "ask":
-            key = f"permission:{self._ledger.key(step_id, tool.name, arguments)}"
+            key = f"permission:{self._ledger.key('', tool.name, arguments)}"
             if key not in self._decisions:
                 question = f"Allow {tool.name} with {_shown(arguments)}?"
                 raise NeedsUser(key, question, ("allow", "deny"))
@@ -158,50 +156,76 @@ class ToolBox:
         if permission == "deny":
             raise ToolError(f"{tool.name} is not permitted.", hint="See AGENTS_PERMISSIONS.")
 
-    def _attempt(self, tool: Tool, step_id: str, arguments: dict[str, Any]) -> Any:
-        """Call with retries, between the two events."""
-        for attempt in range(1 if tool.effects else 1 + tool.retries):
-            time.sleep(BACKOFF * 2 ** (attempt - 1) if attempt else 0)
-            self._budget.take(tool_calls=1)
-            self._emit("tool_started", step_id, {"tool": tool.name, "arguments": _shown(arguments)})
-            start = time.monotonic()
-            data: dict[str, Any] = {"tool": tool.name, "untrusted": tool.untrusted}
+    def _call_with_retries(self, tool: Tool, step_id: str, arguments: dict[str, Any]) -> Any:
+        for retry in range(0 if tool.effects else tool.retries):
             try:
-                result, data["size"] = _checked(tool, _within_timeout(tool, arguments))
+                return self._call_once(tool, step_id, arguments)
+            except ToolError as error:
+                if isinstance(error.__cause__, BadInput):  # fails again unchanged
+                    raise
+            time.sleep(BACKOFF * 2**retry)
+        return self._call_once(tool, step_id, arguments)
+
+    def _call_once(
+        self, tool: Tool, step_id: str, arguments: dict[str, Any], retry_of: float | None = None
+    ) -> Any:
+        """The result from the ledger, or of a call with an event before and after it."""
+        shown = {"tool": tool.name, "arguments": _shown(arguments)}
+        end: dict[str, Any] = {}  # data of the event, once the tool has been called
+
+        def function() -> Any:
+            self._budget.take(tool_calls=1)
+            self._emit("tool_started", step_id, shown)
+            start = time.monotonic()
+            end.update(tool=tool.name, untrusted=tool.untrusted)
+            try:
+                result, end["size"] = _checked(tool, _within_timeout(tool, arguments))
                 return result
             except Exception as error:
-                failure, data["problem"] = error, reason(error)
-                if isinstance(error, BadInput):  # fails again unchanged
-                    break
+                end["problem"] = reason(error)
+                raise _failure(tool, error) from error
             finally:
-                data["seconds"] = round(time.monotonic() - start, 3)
-                self._emit("tool_ended", step_id, data)
-        if not isinstance(failure, SeedbedError):
-            raise ToolError(f"{tool.name} failed: {reason(failure)}") from failure
-        refusal = ToolError(reason(failure))
-        refusal.status = failure.status  # below 500: the tool refused, and nothing happened
-        raise refusal from failure
+                end["seconds"] = round(time.monotonic() - start, 3)
+
+        once = partial(self._ledger.once, step_id, tool.name, arguments, function)
+        try:
+            result = once(repeatable=not tool.effects, retry_of=retry_of)
+        finally:
+            if end:  # after the ledger has the outcome, as this may fail too
+                self._emit("tool_ended", step_id, end)
+        if tool.effects and not end:
+            self._emit("tool_skipped", step_id, shown | {"reason": "It was done before."})
+        return result
+
+
+def _failure(tool: Tool, error: Exception) -> ToolError:
+    if not isinstance(error, SeedbedError):
+        return ToolError(f"{tool.name} failed: {reason(error)}")
+    failure = ToolError(reason(error))
+    failure.status = error.status  # below 500: the tool refused, and nothing happened
+    return failure
 
 
 def _within_timeout(tool: Tool, arguments: dict[str, Any]) -> Any:
     """Run the function in a daemon thread, which is abandoned after the timeout."""
-    outcome: queue.SimpleQueue[tuple[Any, BaseException | None]] = queue.SimpleQueue()
+    outcome: Future[Any] = Future()
     context = contextvars.copy_context()
 
     def work() -> None:
         try:
-            outcome.put((context.run(tool.function, **arguments), None))
-        except BaseException as error:  # SystemExit too: the caller must not wait for nothing
-            outcome.put((None, error))
+            outcome.set_result(context.run(tool.function, **arguments))
+        except Exception as error:
+            outcome.set_exception(error)
+        except BaseException as error:  # SystemExit: the caller must not wait for nothing
+            outcome.set_exception(RuntimeError(repr(error)))
 
     threading.Thread(target=work, name=f"tool-{tool.name}", daemon=True).start()
     try:
-        result, error = outcome.get(timeout=tool.timeout)
-    except queue.Empty:
+        return outcome.result(tool.timeout)
+    except TimeoutError:
+        if outcome.done():  # a TimeoutError of the tool itself
+            return outcome.result()
         raise ToolError(f"{tool.name} did not respond within {tool.timeout:g} s.") from None
-    if error is not None:
-        raise error if isinstance(error, Exception) else RuntimeError(repr(error))
-    return result
 
 
 def _checked(tool: Tool, result: Any) -> tuple[Any, int]:
