@@ -56,8 +56,6 @@ class Run:
     """Whether the user can be asked."""
     verifies: bool = True
     stop: threading.Event = field(default_factory=threading.Event)
-    remote: "Callable[[Run, Step, StepState], Result] | None" = None
-    """Does a step in another process, like `perform` does it in this one."""
 
     def ended(self) -> str:
         """Why no step may start; empty if it may."""
@@ -187,10 +185,10 @@ def collect(state: RunState) -> RunState:  # noqa: ARG001
 
 
 def work(run: Run, step: Step, state: StepState) -> Result:
-    """A step, here or by a worker. Asks where a tool needs permission or a call is in doubt."""
+    """A step. Asks where a tool needs permission or a call is in doubt."""
     while True:
         try:
-            return (run.remote or perform)(run, step, state)
+            return perform(run, step, state)
         except NeedsUser as need:
             if not run.asks:
                 return Result(step=step.id, problem=need.question)

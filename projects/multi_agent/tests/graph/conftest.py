@@ -51,7 +51,7 @@ def scripted_team(
     tools: list[Tool] | None = None,
     **options: Any,
 ) -> Team:
-    names = {"asks", "verifies", "models", "lease_seconds", "queue"}
+    names = {"asks", "verifies", "models", "lease_seconds"}
     settings = {k: v for k, v in options.items() if k not in names}
     config = load(Config, data_dir=folder, **settings)
     store = RunStore(config.database_url or folder / "runs.sqlite")

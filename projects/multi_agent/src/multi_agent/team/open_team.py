@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from multi_agent.data.database import open_database
 from multi_agent.runs.checkpoints import open_checkpointer
@@ -47,7 +47,6 @@ def open_team(
     from multi_agent.documents.index import open_documents
     from multi_agent.memory.memory import Memory
     from multi_agent.sample.shop import ensure_shop, sample_documents
-    from multi_agent.team.step_queue import open_queue
     from multi_agent.tools.builtin import builtin_tools
     from multi_agent.tools.sandbox import open_sandbox
     from seedbed.models.embeddings.load import load_embeddings
@@ -73,9 +72,7 @@ def open_team(
         if models is None:
             models = load_models(config, settings)
         memory = Memory(store.engine, kinds=config.memory)
-        queue = stack.enter_context(open_queue(config)) if config.workers_queue else None
-        options: dict[str, Any] = {"asks": asks, "queue": queue}
-        team = Team(config, workspace, tools, store, checkpointer, memory, models, **options)
+        team = Team(config, workspace, tools, store, checkpointer, memory, models, asks=asks)
         stack.callback(team.close)
         yield team
 

@@ -50,7 +50,6 @@ if TYPE_CHECKING:
 
     from multi_agent.config import Config
     from multi_agent.memory.memory import Memory
-    from multi_agent.team.step_queue import StepQueue
 
 log = logging.getLogger(__name__)
 
@@ -90,13 +89,12 @@ class Team:
         asks: bool = True,
         verifies: bool = True,
         lease_seconds: float = LEASE_SECONDS,
-        queue: StepQueue | None = None,
     ) -> None:
         self.config, self.workspace, self.tools = config, workspace, tools
         self.store, self.memory = store, memory
         self.models = models or {}
         self._step_limits = parse_limits(config.step_budget, "AGENTS_STEP_BUDGET")
-        self.asks, self.verifies, self._queue = asks, verifies, queue
+        self.asks, self.verifies = asks, verifies
         self.specialists = specialists or {s.name: s for s in open_specialists(workspace)}
         self.graph = build_graph(checkpointer)
         self.listeners: list[Callable[[Event], None]] = []
@@ -322,18 +320,11 @@ class Team:
             self._active[record.id] = run
             self._futures[record.id] = self._threads.submit(self._drive, record, run, graph_input)
 
-    def open_run(self, run_id: str, guard: Callable[[], None]) -> Run:
-        """The context of a step that this process does for another one.
-
-        `guard` is called before each event, and so before each tool call; it may raise Conflict.
-        """
-        return replace(self._run(self.store.run(run_id), guard), remote=None)
-
-    def _run(self, record: RunRecord, guard: Callable[[], None] | None = None) -> Run:
+    def _run(self, record: RunRecord) -> Run:
         """The context of the graph for a run, new or continued."""
         budget = Budget(**record.limits.model_dump())
         budget.restore(record.usage)
-        emit = partial(self._emit, record.id, guard=guard)
+        emit = partial(self._emit, record.id)
         events = self.store.events(record.id, kind="answered")
         answers = {event.data["key"]: event.data["text"] for event in events}
         ledger = Ledger(self.store, record.id)
@@ -360,7 +351,6 @@ class Team:
             max_replans=self.config.max_replans,
             asks=self.asks,
             verifies=self.verifies,
-            remote=self._queue.perform if self._queue else None,
         )
 
     def _examples(self, record: RunRecord) -> list[str]:
@@ -369,20 +359,9 @@ class Team:
             return list(started[0].data["examples"])
         return [item.text for item in self.memory.relevant(record.task, 3)]
 
-    def _emit(
-        self,
-        run_id: str,
-        kind: str,
-        /,
-        step: str = "",
-        *,
-        guard: Callable[[], None] | None = None,
-        **data: Any,
-    ) -> None:
+    def _emit(self, run_id: str, kind: str, /, step: str = "", **data: Any) -> None:
         """Record an event. Raises Conflict, which ends the run here, if it was taken over."""
-        if guard:
-            guard()
-        elif not self._leases.held(run_id):
+        if not self._leases.held(run_id):
             raise Conflict(f"Run {run_id!r} is at work in another process.")
         event = self.store.add_event(run_id, kind, step, **data)
         for listener in self.listeners:
