@@ -112,14 +112,16 @@ class Team:
 
     # Runs
 
-    def start(self, task: str, thread: str | None = None, limits: Limits | None = None) -> str:
+    def start(
+        self, task: str, thread: str | None = None, limits: Limits | None = None, owner: str = ""
+    ) -> str:
         """Begin a run; returns its id at once. Raises BadInput or TooLarge for a bad task."""
         task = checked_task(task)
-        fact = self.memory.learn(task)
+        fact = self.memory.learn(task, owner)
         if thread:
-            task = self.memory.follow_up(thread, task)
+            task = self.memory.follow_up(thread, task, owner)
         limits = limits or parse_limits(self.config.budget)
-        record = self.store.create(task, thread=thread, limits=limits)
+        record = self.store.create(task, owner=owner, thread=thread, limits=limits)
         if fact:
             answer = Answer(text=f"I'll remember that {fact.text}.", confident=True)
             self.store.add_event(record.id, "answer", **answer.model_dump(mode="json"))
@@ -225,7 +227,11 @@ class Team:
             plan = tuple(s.model_copy(update=changes) if s.id == step_id else s for s in plan)
         results = {id: r for id, r in state["results"].items() if id not in redo}
         fork = self.store.create(
-            record.task, thread=record.thread, limits=record.limits, parent=run_id
+            record.task,
+            owner=record.owner,
+            thread=record.thread,
+            limits=record.limits,
+            parent=run_id,
         )
         self._leases.claim(fork.id)
         self._emit(fork.id, "plan", steps=[step.model_dump(mode="json") for step in plan])
@@ -357,7 +363,7 @@ class Team:
         """What is remembered of the like; the same again when the run goes on or is replayed."""
         if started := self.store.events(record.id, kind="run_started"):
             return list(started[0].data["examples"])
-        return [item.text for item in self.memory.relevant(record.task, 3)]
+        return [item.text for item in self.memory.relevant(record.task, 3, record.owner)]
 
     def _emit(self, run_id: str, kind: str, /, step: str = "", **data: Any) -> None:
         """Record an event. Raises Conflict, which ends the run here, if it was taken over."""
@@ -398,7 +404,8 @@ class Team:
                 reason = "" if state["answer"].confident else run.ended()
                 changes = {"answer": state["answer"], "status": "stopped" if reason else "done"}
                 changes["reason"] = reason
-                self.memory.add_run(record.thread, record.task, state["plan"], state["answer"])
+                answer: Answer = state["answer"]
+                self.memory.add_run(record.thread, record.task, state["plan"], answer, record.owner)
         except Exception as error:
             changes["reason"] = public_message(error, log)
             with suppress(Conflict):
