@@ -158,19 +158,6 @@ def fork(
 
 
 @app.command()
-def worker(
-    id: Annotated[str, typer.Option("--id", help="Name of this worker, different for each.")],
-) -> None:
-    """Do steps of runs of other processes, whose AGENTS_WORKERS_QUEUE is set, until SIGTERM."""
-    config, settings = _settings()
-    from multi_agent.team.open_team import open_team
-    from multi_agent.team.step_queue import run_worker
-
-    with open_team(config, settings) as team:
-        run_worker(config, id, team.store, team.open_run)
-
-
-@app.command()
 def mcp() -> None:
     """Serve the team as an MCP server on standard input and output."""
     from multi_agent.serve.mcp_server import create_server

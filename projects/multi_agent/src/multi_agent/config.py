@@ -27,11 +27,6 @@ class Config(ProjectSettings, env_prefix="AGENTS_"):
         description="PostgreSQL database for runs and checkpoints, postgresql://USER@HOST/NAME,"
         " which several processes can share. Default: SQLite files in the data folder.",
     )
-    workers_queue: bool = Field(
-        False,
-        description="Let worker processes (`multi-agent worker`) do the steps, through a queue in"
-        " the Postgres database. Default: the process of the run does them.",
-    )
     database: Path | None = Field(
         None,
         description="Database that the analyst queries: a SQLite or DuckDB file, a CSV or Parquet"

@@ -9,6 +9,7 @@ import time
 from contextlib import closing
 
 import pytest
+import sqlalchemy as sa
 
 from multi_agent.runs.store import RunStore
 from multi_agent.state import Answer, Limits
@@ -43,6 +44,27 @@ def test_run_is_read_as_it_was_written(store, database_url):
     assert again.task.startswith("Umsatz im Mai? \0") and again.ended_at >= again.created_at
     assert [r.id for r in store.runs()] == [run.id, parent.id]
     assert [r.id for r in store.runs(1)] == [r.id for r in store.runs(thread="t1")] == [run.id]
+
+
+def test_run_of_another_owner_is_unknown(store):
+    hers, his = store.create("task", owner="alice", thread="t"), store.create("task", owner="bob")
+    assert store.run(hers.id).owner == store.run(hers.id, "alice").owner == "alice"
+    for other in ("bob", ""):
+        with pytest.raises(NotFound, match=f"Unknown run '{hers.id}'"):
+            store.run(hers.id, other)
+    assert [run.id for run in store.runs(owner="alice")] == [hers.id]
+    assert store.runs(owner="bob", thread="t") == store.runs(owner="") == []
+    assert [run.id for run in store.runs()] == [his.id, hers.id]
+
+
+def test_database_without_owners_is_opened(store, database_url):
+    run = store.create("task", owner="alice")
+    with store.engine.begin() as connection:
+        connection.execute(sa.text("ALTER TABLE runs DROP COLUMN owner"))
+    store.close()
+    with closing(RunStore(database_url)) as store:
+        assert store.run(run.id, "").owner == ""
+        assert store.create("task", owner="bob").owner == "bob"
 
 
 def test_unknown_run_is_not_found(store):

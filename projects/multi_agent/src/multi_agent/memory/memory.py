@@ -14,18 +14,16 @@ import re
 import secrets
 import time
 from collections import Counter
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import sqlalchemy as sa
-from sqlalchemy.exc import IntegrityError
 
 from multi_agent.offline.plan.follow_up import complete
+from multi_agent.runs.store import create_tables, open_engine
 from multi_agent.state import Answer, Step, Value
-from seedbed.database.sql_engine import sql_engine
 from seedbed.errors import ConfigError, NotFound, TooLarge
 from seedbed.safety.secrets import redact_secrets
 
@@ -48,6 +46,7 @@ _items = sa.Table(
     "memory",
     _metadata,
     sa.Column("id", sa.String, primary_key=True),
+    sa.Column("owner", sa.String, nullable=False, server_default=""),
     sa.Column("kind", sa.String, nullable=False, index=True),
     sa.Column("source", sa.String, nullable=False, index=True),
     sa.Column("text", sa.JSON, nullable=False),  # JSON: may contain what Postgres' text may not
@@ -86,14 +85,12 @@ class Memory:
             available = f"Available: {', '.join(get_args(Kind))}."
             raise ConfigError(f"AGENTS_MEMORY: unknown kind {min(unknown)!r}.", hint=available)
         if not isinstance(engine, sa.Engine):
-            engine = sql_engine(engine, setting="SEEDBED_DATABASE_URL", extra="multi-agent")
+            engine = open_engine(engine)
         self._reading = engine
         self._engine = engine.execution_options(begin="BEGIN IMMEDIATE")
-        # Postgres: another process may create the table at the same time.
-        with suppress(IntegrityError), self._engine.begin() as connection:
-            _metadata.create_all(connection)
+        create_tables(engine, _metadata)
 
-    def learn(self, task: str) -> Item | None:
+    def learn(self, task: str, owner: str = "") -> Item | None:
         """Store the fact of "Remember that …" or "Remember for 30 days that …"; None for others.
 
         Raises TooLarge.
@@ -104,24 +101,27 @@ class Memory:
         if len(match["text"]) > MAX_FACT:
             raise TooLarge(f"A fact has at most {MAX_FACT} characters, not {len(match['text']):,}.")
         seconds = int(match["count"]) * _SECONDS[match["unit"].lower()] if match["count"] else None
-        return self._add("facts", match["text"], "user", seconds)
+        return self._add(owner, "facts", match["text"], "user", seconds)
 
-    def add_run(self, thread: str, task: str, plan: Sequence[Step], answer: Answer) -> None:
+    def add_run(
+        self, thread: str, task: str, plan: Sequence[Step], answer: Answer, owner: str = ""
+    ) -> None:
         """Remember a run: as the last task of its thread, and as an example if it succeeded."""
         if "thread" in self.kinds:
-            self._add("thread", task, thread)
+            self._add(owner, "thread", task, thread)
         if "episodes" in self.kinds and plan and answer.confident and not answer.missing:
             steps = "; ".join(f"{step.id} {step.specialist}: {step.task}" for step in plan)
-            self._add("episodes", f"Task: {task}\nPlan: {steps}\nAnswer: {answer.text}", thread)
+            text = f"Task: {task}\nPlan: {steps}\nAnswer: {answer.text}"
+            self._add(owner, "episodes", text, thread)
 
-    def follow_up(self, thread: str, task: str) -> str:
+    def follow_up(self, thread: str, task: str, owner: str = "") -> str:
         """A short follow-up ("And in 2024?") completed from the last task of the thread."""
-        last = self.items("thread", source=thread, limit=1)
+        last = self.items("thread", source=thread, limit=1, owner=owner)
         return complete(last[0].text, task) if last else task
 
-    def relevant(self, task: str, k: int = 3) -> list[Item]:
+    def relevant(self, task: str, k: int = 3, owner: str = "") -> list[Item]:
         """The k facts and episodes that share the most, and the rarest, words with a task."""
-        items = [*self.items("facts"), *self.items("episodes")]
+        items = [*self.items("facts", owner=owner), *self.items("episodes", owner=owner)]
         bags, words = [_words(item.text) for item in items], _words(task)
         counts = Counter(word for bag in bags for word in bag)
         scores = [
@@ -132,38 +132,52 @@ class Memory:
         return [items[index] for index in best[:k] if scores[index] > 0]
 
     def items(
-        self, kind: Kind | None = None, *, source: str | None = None, limit: int = MAX_ITEMS
+        self,
+        kind: Kind | None = None,
+        *,
+        owner: str = "",
+        source: str | None = None,
+        limit: int = MAX_ITEMS,
     ) -> list[Item]:
         """What is remembered and has not expired, newest first, of the kinds that are on."""
         kinds = self.kinds & {kind} if kind else self.kinds
-        query = sa.select(_items).where(_items.c.kind.in_(kinds), ~_expired())
+        query = sa.select(_items).where(_items.c.owner == owner)
+        query = query.where(_items.c.kind.in_(kinds), ~_expired())
         query = query.where(_items.c.source == source) if source is not None else query
         with self._reading.connect() as connection:
             rows = connection.execute(query.order_by(_items.c.created_at.desc()).limit(limit))
-            return [Item.model_validate(dict(row)) for row in rows.mappings()]
+            return [_item(row) for row in rows.mappings()]
 
-    def forget(self, id: str) -> None:
-        """Erase an item. Raises NotFound."""
+    def forget(self, id: str, owner: str = "") -> None:
+        """Erase an item. Raises NotFound, also for an item of another owner."""
+        own = (_items.c.id == id, _items.c.owner == owner)
         with self._engine.begin() as connection:
-            if not connection.execute(sa.delete(_items).where(_items.c.id == id)).rowcount:
+            if not connection.execute(sa.delete(_items).where(*own)).rowcount:
                 raise NotFound(f"Unknown memory {id!r}.")
 
-    def forget_all(self) -> None:
-        """Erase everything, also of kinds that are off."""
+    def forget_all(self, owner: str = "") -> None:
+        """Erase everything of an owner, also of kinds that are off."""
         with self._engine.begin() as connection:
-            connection.execute(sa.delete(_items))
+            connection.execute(sa.delete(_items).where(_items.c.owner == owner))
 
-    def _add(self, kind: Kind, text: str, source: str, seconds: int | None = None) -> Item:
+    def _add(
+        self, owner: str, kind: Kind, text: str, source: str, seconds: int | None = None
+    ) -> Item:
         now, text = time.time(), redact_secrets(text)[:MAX_TEXT]
         row: dict[str, Any] = {"id": f"m{secrets.token_hex(6)}", "kind": kind, "text": text}
         row |= {"source": source, "created_at": now, "expires_at": seconds and now + seconds}
-        of_kind = _items.c.kind == kind
+        row |= {"owner": owner}
+        of_kind = sa.and_(_items.c.kind == kind, _items.c.owner == owner)
         newest = sa.select(_items.c.id).where(of_kind).order_by(_items.c.created_at.desc())
         surplus = of_kind & _items.c.id.not_in(newest.limit(MAX_ITEMS))
         with self._engine.begin() as connection:
             connection.execute(sa.insert(_items).values(row))
             connection.execute(sa.delete(_items).where(_expired() | surplus))
-        return Item.model_validate(row)
+        return _item(row)
+
+
+def _item(row: Mapping[Any, Any]) -> Item:
+    return Item.model_validate({name: row[name] for name in Item.model_fields})
 
 
 def _expired() -> sa.ColumnElement[bool]:

@@ -27,7 +27,7 @@ _leases = sa.Table(
     "leases",
     _metadata,
     sa.Column("run", sa.String, primary_key=True),
-    sa.Column("owner", sa.String, nullable=False),
+    sa.Column("owner", sa.String, key="holder", nullable=False),  # a process
     sa.Column("until", sa.Float, nullable=False),  # seconds since 1970
 )
 
@@ -38,7 +38,7 @@ class Leases:
     def __init__(self, engine: sa.Engine, seconds: float = LEASE_SECONDS) -> None:
         self.engine, self.seconds = engine, seconds
         self._ends: dict[str, float] = {}  # by run, on this process's monotonic clock
-        self.owner = secrets.token_hex(8)
+        self.holder = secrets.token_hex(8)
         create_tables(engine, _metadata)
 
     def claim(self, run: str) -> bool:
@@ -46,9 +46,9 @@ class Leases:
         start, now = time.monotonic(), time.time()
         until = now + self.seconds
         mine = sa.update(_leases).where(
-            _leases.c.run == run, (_leases.c.owner == self.owner) | (_leases.c.until < now)
+            _leases.c.run == run, (_leases.c.holder == self.holder) | (_leases.c.until < now)
         )
-        row = {"owner": self.owner, "until": until}
+        row = {"holder": self.holder, "until": until}
         try:
             with writing(self.engine) as connection:
                 if not connection.execute(mine.values(row)).rowcount:
@@ -66,7 +66,7 @@ class Leases:
         """Renew leases; returns the runs that another process has taken."""
         if not held:
             return set()
-        mine = (_leases.c.run.in_(held), _leases.c.owner == self.owner)
+        mine = (_leases.c.run.in_(held), _leases.c.holder == self.holder)
         start = time.monotonic()
         with writing(self.engine) as connection:
             until = time.time() + self.seconds
@@ -78,7 +78,7 @@ class Leases:
     def release(self, run: str) -> None:
         """Give a run back."""
         self._ends.pop(run, None)
-        mine = (_leases.c.run == run, _leases.c.owner == self.owner)
+        mine = (_leases.c.run == run, _leases.c.holder == self.holder)
         with writing(self.engine) as connection:
             connection.execute(sa.delete(_leases).where(*mine))
 

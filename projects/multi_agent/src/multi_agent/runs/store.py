@@ -36,7 +36,7 @@ _CREATION_LOCK = 8002_2026  # advisory lock of Postgres: any number that no othe
 _POLL = 0.2  # seconds until the events of another process are noticed
 _IDLE_SECONDS = 5
 _ENDED = ("done", "stopped", "failed")
-_COLUMNS = ("thread", "status", "created_at", "ended_at", "parent")
+_COLUMNS = ("owner", "thread", "status", "created_at", "ended_at", "parent")
 
 
 def as_json(value: Any) -> Any:
@@ -58,6 +58,7 @@ runs = sa.Table(
     "runs",
     metadata,
     _column("id", sa.String, primary_key=True),
+    _column("owner", sa.String, server_default=""),
     _column("thread", sa.String, index=True),
     _column("status", sa.String),
     _column("created_at", sa.Float, index=True),
@@ -94,7 +95,10 @@ class RunRecord(Value):
     """A run. `usage` has the amounts of `Budget.usage`."""
 
     id: str
+    owner: str = ""
+    """Name of the API key that started it; "" without keys and for the command line."""
     thread: str
+    """Runs of one owner with the same thread follow each other."""
     task: str
     status: Status
     created_at: datetime
@@ -151,11 +155,17 @@ def _translate(context: sa.ExceptionContext) -> SeedbedError | None:
 
 
 def create_tables(engine: sa.Engine, tables: sa.MetaData) -> None:
-    """Create missing tables; safe while other processes do the same."""
+    """Create missing tables and columns; safe while other processes do the same."""
     with writing(engine) as connection:
         if engine.dialect.name == "postgresql":
             connection.execute(sa.text(f"SELECT pg_advisory_xact_lock({_CREATION_LOCK})"))
         tables.create_all(connection)
+        for table in tables.sorted_tables:
+            names = {column["name"] for column in sa.inspect(connection).get_columns(table.name)}
+            for column in table.columns:
+                if column.name not in names:  # the database is of an earlier version
+                    definition = sa.schema.CreateColumn(column).compile(dialect=engine.dialect)
+                    connection.execute(sa.text(f"ALTER TABLE {table.name} ADD COLUMN {definition}"))
 
 
 @contextmanager
@@ -197,6 +207,7 @@ class RunStore:
         self,
         task: str,
         *,
+        owner: str = "",
         thread: str | None = None,
         limits: Limits | None = None,
         parent: str | None = None,
@@ -204,22 +215,26 @@ class RunStore:
         """Store a new run with the status "running"; its thread is its own unless given."""
         id = f"r{secrets.token_hex(6)}"
         data = {"task": task, "limits": limits or Limits()}
-        row = {"id": id, "thread": thread or id, "parent": parent, "created_at": time.time()}
+        row: dict[str, Any] = {"id": id, "owner": owner, "thread": thread or id, "parent": parent}
+        row |= {"created_at": time.time(), "status": "running", "data": as_json(data)}
         with writing(self.engine) as connection:
-            connection.execute(sa.insert(runs).values(**row, status="running", data=as_json(data)))
+            connection.execute(sa.insert(runs).values(row))
         return self.run(id)
 
-    def run(self, id: str) -> RunRecord:
-        """A run. Raises NotFound."""
+    def run(self, id: str, owner: str | None = None) -> RunRecord:
+        """A run, of any owner by default. Raises NotFound, also for a run of another owner."""
         with self.engine.connect() as connection:
-            return _record(_row(connection, id))
+            return _record(_row(connection, id, owner=owner))
 
-    def runs(self, limit: int = 50, *, thread: str | None = None) -> list[RunRecord]:
-        """The latest runs, newest first."""
+    def runs(
+        self, limit: int = 50, *, owner: str | None = None, thread: str | None = None
+    ) -> list[RunRecord]:
+        """The latest runs, of any owner by default, newest first."""
         query = sa.select(runs).order_by(runs.c.created_at.desc(), runs.c.id).limit(limit)
+        query = query if owner is None else query.where(runs.c.owner == owner)
+        query = query.where(runs.c.thread == thread) if thread else query
         with self.engine.connect() as connection:
-            rows = connection.execute(query.where(runs.c.thread == thread) if thread else query)
-            return [_record(dict(row)) for row in rows.mappings()]
+            return [_record(dict(row)) for row in connection.execute(query).mappings()]
 
     def update(self, id: str, *, when: Collection[str] = (), **fields: Any) -> RunRecord:
         """Change fields of a run; `status` sets `ended_at` too. Raises NotFound.
@@ -285,8 +300,11 @@ class RunStore:
                 self._change.wait_for(lambda: self._written != seen, min(_POLL, left))  # noqa: B023
 
 
-def _row(connection: sa.Connection, id: str, *, lock: bool = False) -> dict[str, Any]:
+def _row(
+    connection: sa.Connection, id: str, *, owner: str | None = None, lock: bool = False
+) -> dict[str, Any]:
     query = sa.select(runs).where(runs.c.id == id)
+    query = query if owner is None else query.where(runs.c.owner == owner)
     row = connection.execute(query.with_for_update() if lock else query).mappings().first()
     if row is None:
         raise NotFound(f"Unknown run {id!r}.", hint="List them: multi-agent runs")

@@ -24,6 +24,7 @@ from starlette.concurrency import run_in_threadpool
 
 from multi_agent import __version__
 from multi_agent.runs.store import Event, RunRecord
+from multi_agent.serve.owner import owner_of
 from multi_agent.state import Limits
 from multi_agent.team.team import MAX_TASK, Team
 from seedbed.server import service
@@ -85,6 +86,21 @@ def _team(request: Request) -> Team:
 
 
 Agents = Annotated[Team, Depends(_team)]
+
+
+def _owner(caller: Caller) -> str:
+    return owner_of(caller)
+
+
+Owner = Annotated[str, Depends(_owner)]
+
+
+def _own_run(run: str, team: Agents, owner: Owner) -> RunRecord:
+    return team.store.run(run, owner)
+
+
+OwnRun = Annotated[RunRecord, Depends(_own_run)]
+"""The run of the path; one of another owner is not found."""
 router = APIRouter(
     prefix="/v1",
     responses={
@@ -95,43 +111,39 @@ router = APIRouter(
 
 
 @router.post("/runs", status_code=202)
-def start_run(body: RunRequest, team: Agents, _caller: Caller) -> RunRecord:
+def start_run(body: RunRequest, team: Agents, owner: Owner) -> RunRecord:
     """Begin a run. Follow it by its events, or ask for it again."""
-    return team.store.run(team.start(body.task, body.thread, body.limits))
+    return team.store.run(team.start(body.task, body.thread, body.limits, owner))
 
 
 @router.get("/runs")
 def list_runs(
-    team: Agents, _caller: Caller, limit: Annotated[int, Query(ge=1, le=200)] = 50
+    team: Agents, owner: Owner, limit: Annotated[int, Query(ge=1, le=200)] = 50
 ) -> list[RunRecord]:
-    """Runs, the newest first."""
-    return team.store.runs(limit)
+    """The caller's runs, newest first."""
+    return team.store.runs(limit, owner=owner)
 
 
 @router.get("/runs/{run}")
-def get_run(run: str, team: Agents, _caller: Caller) -> RunRecord:
+def get_run(run: OwnRun, team: Agents) -> RunRecord:
     """A run: its status, what it has used so far, its answer."""
-    return team.store.run(run).model_copy(update={"usage": team.usage(run)})
+    return run.model_copy(update={"usage": team.usage(run.id)})
 
 
 @router.get("/runs/{run}/events", responses={200: {"content": {"text/event-stream": {}}}})
 async def stream_events(
-    run: str,
-    team: Agents,
-    _caller: Caller,
-    last_event_id: Annotated[int, Header(ge=0, lt=2**31)] = 0,
+    run: OwnRun, team: Agents, last_event_id: Annotated[int, Header(ge=0, lt=2**31)] = 0
 ) -> EventStream:
-    """The events of a run, those to come too, until it ends or asks something.
+    """Stream past and future events until the run ends or waits for input.
 
-    The last one is `end` with the status of the run. A client that reconnects goes on after its
+    The last one is `end` with the status of the run. A client that reconnects continues after its
     Last-Event-ID.
     """
-    await run_in_threadpool(team.store.run, run)
 
     async def close() -> None:
         return None
 
-    return EventStream(_events(team, run, last_event_id), close)
+    return EventStream(_events(team, run.id, last_event_id), close)
 
 
 async def _events(team: Team, run: str, after: int) -> AsyncIterator[bytes]:
@@ -161,58 +173,57 @@ def sent_event(event: Event) -> bytes:
 
 
 @router.post("/runs/{run}/stop", status_code=202)
-def stop_run(run: str, team: Agents, _caller: Caller) -> RunRecord:
+def stop_run(run: OwnRun, team: Agents) -> RunRecord:
     """Stop a run after the calls in progress; it answers with what it has."""
-    team.stop(run)
-    return team.store.run(run)
+    team.stop(run.id)
+    return team.store.run(run.id)
 
 
 @router.get("/runs/{run}/question")
-def get_question(run: str, team: Agents, _caller: Caller) -> dict[str, Any] | None:
+def get_question(run: OwnRun, team: Agents) -> dict[str, Any] | None:
     """What a waiting run asks, with its options; null if it asks nothing."""
-    team.store.run(run)
-    return team.question(run)
+    return team.question(run.id)
 
 
 @router.post("/runs/{run}/answer", status_code=202)
-def answer_run(run: str, body: AnswerRequest, team: Agents, _caller: Caller) -> RunRecord:
+def answer_run(run: OwnRun, body: AnswerRequest, team: Agents) -> RunRecord:
     """Answer what a run asks; it goes on."""
-    team.answer(run, body.text)
-    return team.store.run(run)
+    team.answer(run.id, body.text)
+    return team.store.run(run.id)
 
 
 @router.post("/runs/{run}/resume", status_code=202)
-def resume_run(run: str, team: Agents, _caller: Caller) -> RunRecord:
+def resume_run(run: OwnRun, team: Agents) -> RunRecord:
     """Continue a run whose process died."""
-    team.resume(run)
-    return team.store.run(run)
+    team.resume(run.id)
+    return team.store.run(run.id)
 
 
 @router.post("/runs/{run}/fork", status_code=202)
-def fork_run(run: str, body: ForkRequest, team: Agents, _caller: Caller) -> RunRecord:
+def fork_run(run: OwnRun, body: ForkRequest, team: Agents) -> RunRecord:
     """A new run from a step on; results that do not need the step are kept."""
-    return team.store.run(team.fork(run, body.step, body.task))
+    return team.store.run(team.fork(run.id, body.step, body.task))
 
 
 @router.post("/runs/{run}/replay")
-def replay_run(run: str, team: Agents, _caller: Caller) -> dict[str, Any]:
+def replay_run(run: OwnRun, team: Agents) -> dict[str, Any]:
     """Work a run out again from its record, without a model or a tool."""
-    return asdict(team.replay(run))
+    return asdict(team.replay(run.id))
 
 
 @router.get("/memory")
-def list_memory(team: Agents, _caller: Caller) -> list[dict[str, Any]]:
-    """Everything that is remembered."""
-    return [item.model_dump(mode="json") for item in team.memory.items()]
+def list_memory(team: Agents, owner: Owner) -> list[dict[str, Any]]:
+    """Everything that is remembered of the caller."""
+    return [item.model_dump(mode="json") for item in team.memory.items(owner=owner)]
 
 
 @router.delete("/memory/{item}", status_code=204)
-def forget_item(item: str, team: Agents, _caller: Caller) -> None:
-    """Erase one item of the memory."""
-    team.memory.forget(item)
+def forget_item(item: str, team: Agents, owner: Owner) -> None:
+    """Erase one item of the caller's memory."""
+    team.memory.forget(item, owner)
 
 
 @router.delete("/memory", status_code=204)
-def forget_all(team: Agents, _caller: Caller) -> None:
-    """Erase the memory."""
-    team.memory.forget_all()
+def forget_all(team: Agents, owner: Owner) -> None:
+    """Erase the caller's memory."""
+    team.memory.forget_all(owner)

@@ -45,7 +45,8 @@ def create_server(team: Team) -> MCPServer:
     def show_run(run: str) -> list[dict[str, Any]]:
         """The events of a run: its plan, its tool calls and its results."""
         try:
-            return [event.model_dump(mode="json") for event in team.store.events(run)]
+            record = team.store.run(run, owner="")  # not those of API keys
+            return [event.model_dump(mode="json") for event in team.store.events(record.id)]
         except SeedbedError as error:
             raise ToolError(str(error)) from None
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable
-from functools import cached_property
+from functools import cached_property, partial
 from importlib import resources
 from typing import Any
 
@@ -20,10 +20,12 @@ import gradio as gr
 
 from multi_agent import graph as nodes
 from multi_agent.runs.store import RunRecord
+from multi_agent.serve.owner import owner_of
 from multi_agent.serve.page_html import layout, render, step_views, timeline
 from multi_agent.team.team import MAX_TASK, Team
 from seedbed.errors import public_message
 from seedbed.server import html
+from seedbed.server.service import caller_of
 
 Values = dict[Any, Any]
 Json = dict[str, Any]
@@ -79,23 +81,25 @@ class Page:
         self.memory_tab.select(self.memory, None, self.parts["memory"], **QUIET)
         gr.Timer(POLL_SECONDS).tick(self.refresh, place, view, **QUIET)
 
-    def load(self, run_id: str) -> Values:
+    def load(self, run_id: str, request: gr.Request) -> Values:
         """A run, or an empty page without one, in the tab that is open."""
-        return {**self.refresh(run_id, {}), self.parts["note"]: "", self.run: run_id}
+        return {**self.refresh(run_id, {}, request), self.parts["note"]: "", self.run: run_id}
 
-    def open(self, run_id: str) -> Values:
+    def open(self, run_id: str, request: gr.Request) -> Values:
         """Show a run, or an empty page without one, in the tab where tasks are given."""
-        return {**self.load(run_id), self.tabs: gr.Tabs(selected="task")}
+        return {**self.load(run_id, request), self.tabs: gr.Tabs(selected="task")}
 
-    def refresh(self, run_id: str, shown: Json) -> Values:
+    def refresh(self, run_id: str, shown: Json, request: gr.Request) -> Values:
         """The parts that have changed since `shown`, which is empty for a run just opened."""
+        owner = owner_of(caller_of(request))
         texts = dict.fromkeys(self.parts, "") | {"team": self._team}
-        texts |= {"runs": _attempt(lambda: render("runs", self.store.runs(RUNS), run_id))}
+        runs = partial(self.store.runs, RUNS, owner=owner)
+        texts |= {"runs": _attempt(lambda: render("runs", runs(), run_id))}
         config = self.team.config
         sample = not (run_id or config.database or config.documents)
         texts |= {"ask": render("ask", ""), "samples": render("samples", SAMPLES) if sample else ""}
         try:
-            texts |= self._run(self.store.run(run_id)) if run_id else {}
+            texts |= self._run(self.store.run(run_id, owner)) if run_id else {}
         except Exception as error:
             texts["head"] = html.error(public_message(error, _log))
         del texts["note"], texts["memory"]
@@ -104,36 +108,43 @@ class Page:
         changes = {self.parts[n]: text for n, text in texts.items() if now[n] != before.get(n)}
         return {**changes, self.shown: now}
 
-    def act(self, action: str, run_id: str, shown: Json) -> Values:
+    def act(self, action: str, run_id: str, shown: Json, request: gr.Request) -> Values:
         """A button in the HTML: `do` is what to do, `key` with what, and `text` what was typed."""
         item = json.loads(action)
         key, text, team, note = item["key"], item["text"], self.team, self.parts["note"]
+        owner = owner_of(caller_of(request))
         if item["do"] == "open":
-            return self.open(key)
+            return self.open(key, request)
+
+        def own(run: str) -> str:
+            return self.store.run(run, owner).id
+
         actions: dict[str, Callable[[], str | None]] = {
-            "start": lambda: team.start(text, key or None),
-            "fork": lambda: team.fork(run_id, key, text),
-            "stop": lambda: team.stop(key),
-            "answer": lambda: team.answer(key, text),
-            "replay": lambda: self._replay(key),
-            "forget": lambda: team.memory.forget(key),
-            "forget_all": lambda: team.memory.forget_all(),
+            "start": lambda: team.start(text, key or None, owner=owner),
+            "fork": lambda: team.fork(own(run_id), key, text),
+            "stop": lambda: team.stop(own(key)),
+            "answer": lambda: team.answer(own(key), text),
+            "replay": lambda: self._replay(own(key)),
+            "forget": lambda: team.memory.forget(key, owner),
+            "forget_all": lambda: team.memory.forget_all(owner),
         }
         try:
             stopping = "The run stops after the calls in progress." if item["do"] == "stop" else ""
             result = actions[item["do"]]() or stopping
         except Exception as error:
             problem = html.error(public_message(error, _log))
-            return {**self.refresh(run_id, shown), note: problem}
+            return {**self.refresh(run_id, shown, request), note: problem}
         if item["do"] in ("start", "fork"):
-            return self.open(result)
-        values = {**self.refresh(run_id, shown), note: result and html.hint(result)}
-        return values | ({self.parts["memory"]: self.memory()} if "forget" in item["do"] else {})
+            return self.open(str(result), request)
+        values = {**self.refresh(run_id, shown, request), note: result and html.hint(result)}
+        return values | (
+            {self.parts["memory"]: self.memory(request)} if "forget" in item["do"] else {}
+        )
 
-    def memory(self) -> str:
+    def memory(self, request: gr.Request) -> str:
         """The tab Memory, loaded when it is opened."""
-        memory = self.team.memory
-        return _attempt(lambda: render("memory", memory.kinds, memory.items()))
+        memory, owner = self.team.memory, owner_of(caller_of(request))
+        return _attempt(lambda: render("memory", memory.kinds, memory.items(owner=owner)))
 
     def _replay(self, run_id: str) -> str:
         replay = self.team.replay(run_id)
@@ -147,7 +158,7 @@ class Page:
         events = self.store.events(record.id, limit=EVENTS)
         steps = step_views(events, record.status)
         asked = [event for event in events if event.kind == "question"]
-        thread = self.store.runs(RUNS, thread=record.thread)
+        thread = self.store.runs(RUNS, owner=record.owner, thread=record.thread)
         earlier = [one for one in reversed(thread) if one.created_at < record.created_at]
         at_rest = record.status in ("done", "stopped", "failed")
         follow_up = at_rest and "thread" in self.team.memory.kinds

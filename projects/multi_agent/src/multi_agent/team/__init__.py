@@ -1,1 +1,1 @@
-"""The team and its runs, and the queue that hands steps to worker processes."""
+"""The team and its runs."""

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from multi_agent.data.database import open_database
 from multi_agent.runs.checkpoints import open_checkpointer
@@ -49,7 +49,6 @@ def open_team(
     from multi_agent.documents.index import open_documents
     from multi_agent.memory.memory import Memory
     from multi_agent.sample.shop import ensure_shop, sample_documents
-    from multi_agent.team.step_queue import open_queue
     from multi_agent.tools.builtin import builtin_tools
     from multi_agent.tools.sandbox import open_sandbox
     from seedbed.models.embeddings.load import load_embeddings
@@ -76,8 +75,7 @@ def open_team(
             models = load_models(config, settings)
         brain = offline_brain(workspace)
         memory = Memory(store.engine, kinds=config.memory)
-        queue = stack.enter_context(open_queue(config)) if config.workers_queue else None
-        options: dict[str, Any] = {"asks": asks, "queue": queue, "brain": brain}
+        options: dict[str, Any] = {"asks": asks, "brain": brain}
         team = Team(config, workspace, tools, store, checkpointer, memory, models, **options)
         stack.callback(team.close)
         yield team

@@ -52,7 +52,6 @@ if TYPE_CHECKING:
 
     from multi_agent.config import Config
     from multi_agent.memory.memory import Memory
-    from multi_agent.team.step_queue import StepQueue
 
 log = logging.getLogger(__name__)
 
@@ -92,7 +91,6 @@ class Team:
         asks: bool = True,
         verifies: bool = True,
         lease_seconds: float = LEASE_SECONDS,
-        queue: StepQueue | None = None,
         brain: Brain | None = None,
     ) -> None:
         self.config, self.workspace, self.tools = config, workspace, tools
@@ -100,7 +98,7 @@ class Team:
         self.models = models or {}
         self._offline = brain
         self._step_limits = parse_limits(config.step_budget, "AGENTS_STEP_BUDGET")
-        self.asks, self.verifies, self._queue = asks, verifies, queue
+        self.asks, self.verifies = asks, verifies
         self.specialists = specialists or {s.name: s for s in open_specialists(workspace)}
         self.graph = build_graph(checkpointer)
         self.listeners: list[Callable[[Event], None]] = []
@@ -118,14 +116,16 @@ class Team:
 
     # Runs
 
-    def start(self, task: str, thread: str | None = None, limits: Limits | None = None) -> str:
+    def start(
+        self, task: str, thread: str | None = None, limits: Limits | None = None, owner: str = ""
+    ) -> str:
         """Begin a run; returns its id at once. Raises BadInput or TooLarge for a bad task."""
         task = checked_task(task)
-        fact = self.memory.learn(task)
+        fact = self.memory.learn(task, owner)
         if thread:
-            task = self.memory.follow_up(thread, task)
+            task = self.memory.follow_up(thread, task, owner)
         limits = limits or parse_limits(self.config.budget)
-        record = self.store.create(task, thread=thread, limits=limits)
+        record = self.store.create(task, owner=owner, thread=thread, limits=limits)
         if fact:
             answer = Answer(text=f"I'll remember that {fact.text}.", confident=True)
             self.store.add_event(record.id, "answer", **answer.model_dump(mode="json"))
@@ -231,7 +231,11 @@ class Team:
             plan = tuple(s.model_copy(update=changes) if s.id == step_id else s for s in plan)
         results = {id: r for id, r in state["results"].items() if id not in redo}
         fork = self.store.create(
-            record.task, thread=record.thread, limits=record.limits, parent=run_id
+            record.task,
+            owner=record.owner,
+            thread=record.thread,
+            limits=record.limits,
+            parent=run_id,
         )
         self._leases.claim(fork.id)
         self._emit(fork.id, "plan", steps=[step.model_dump(mode="json") for step in plan])
@@ -325,18 +329,11 @@ class Team:
             self._active[record.id] = run
             self._futures[record.id] = self._threads.submit(self._drive, record, run, graph_input)
 
-    def open_run(self, run_id: str, guard: Callable[[], None]) -> Run:
-        """The context of a step that this process does for another one.
-
-        `guard` is called before each event, and so before each tool call; it may raise Conflict.
-        """
-        return self._run(self.store.run(run_id), guard)
-
-    def _run(self, record: RunRecord, guard: Callable[[], None] | None = None) -> Run:
+    def _run(self, record: RunRecord) -> Run:
         """The context of the graph for a run, new or continued."""
         budget = Budget(**record.limits.model_dump())
         budget.restore(record.usage)
-        emit = partial(self._emit, record.id, guard=guard)
+        emit = partial(self._emit, record.id)
         events = self.store.events(record.id, kind="answered")
         answers = {event.data["key"]: event.data["text"] for event in events}
         ledger = Ledger(self.store, record.id)
@@ -371,22 +368,11 @@ class Team:
         """What is remembered of the like; the same again when the run goes on or is replayed."""
         if started := self.store.events(record.id, kind="run_started"):
             return list(started[0].data["examples"])
-        return [item.text for item in self.memory.relevant(record.task, 3)]
+        return [item.text for item in self.memory.relevant(record.task, 3, record.owner)]
 
-    def _emit(
-        self,
-        run_id: str,
-        kind: str,
-        /,
-        step: str = "",
-        *,
-        guard: Callable[[], None] | None = None,
-        **data: Any,
-    ) -> None:
+    def _emit(self, run_id: str, kind: str, /, step: str = "", **data: Any) -> None:
         """Record an event. Raises Conflict, which ends the run here, if it was taken over."""
-        if guard:
-            guard()
-        elif not self._leases.held(run_id):
+        if not self._leases.held(run_id):
             raise Conflict(f"Run {run_id!r} is at work in another process.")
         event = self.store.add_event(run_id, kind, step, **data)
         for listener in self.listeners:
@@ -438,7 +424,8 @@ class Team:
                 reason = "" if state["answer"].confident else run.stop_reason()
                 changes = {"answer": state["answer"], "status": "stopped" if reason else "done"}
                 changes["reason"] = reason
-                self.memory.add_run(record.thread, record.task, state["plan"], state["answer"])
+                answer: Answer = state["answer"]
+                self.memory.add_run(record.thread, record.task, state["plan"], answer, record.owner)
         except Exception as error:
             changes["reason"] = public_message(error, log)
             with suppress(Conflict):
