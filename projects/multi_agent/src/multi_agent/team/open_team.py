@@ -65,9 +65,7 @@ def open_team(
         others = other_tools(config)
         workspace = Workspace(config, database, documents, tuple(others))
         sandbox = (
-            None
-            if config.sandbox == "off"
-            else once(lambda: open_sandbox(config.sandbox, folder / "sandbox"))
+            None if config.sandbox == "off" else once(lambda: open_sandbox(folder / "sandbox"))
         )
         tools = builtin_tools(workspace, sandbox) + others
         if models is None:
