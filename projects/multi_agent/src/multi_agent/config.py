@@ -82,7 +82,3 @@ class Config(ProjectSettings, env_prefix="AGENTS_"):
         description='Permission by tool, as JSON: {"run_python": "ask"}. Default: tools that only'
         " read are allowed, others are asked for.",
     )
-    web_search_url: str | None = Field(
-        None,
-        description="SearXNG address for web searches, e.g. http://127.0.0.1:8080. Default: none.",
-    )

@@ -15,7 +15,6 @@ class Workspace:
     documents = database = None
 
     class config:
-        web_search_url = None
         mcp_servers = {}  # noqa: RUF012
 
 
