@@ -62,10 +62,10 @@ class Config(ProjectSettings, env_prefix="AGENTS_"):
         description="Kinds of memory in use, separated by commas: earlier tasks of the thread,"
         " facts, and past tasks as examples. Empty: none.",
     )
-    sandbox: Literal["wasm", "bwrap", "off"] = Field(
+    sandbox: Literal["wasm", "off"] = Field(
         "wasm",
-        description="Where the coder's programs run: WebAssembly, or bubblewrap with seccomp,"
-        " which has numpy and needs Linux. Probed at the start; never replaced by a weaker one.",
+        description="Where the coder's programs run: CPython in WebAssembly, probed with escape"
+        " attempts when it is opened; off removes the coder.",
     )
     mcp_servers: dict[str, str] = Field(
         {},
@@ -76,8 +76,4 @@ class Config(ProjectSettings, env_prefix="AGENTS_"):
         {},
         description='Permission by tool, as JSON: {"run_python": "ask"}. Default: tools that only'
         " read are allowed, others are asked for.",
-    )
-    web_search_url: str | None = Field(
-        None,
-        description="SearXNG address for web searches, e.g. http://127.0.0.1:8080. Default: none.",
     )

@@ -25,7 +25,7 @@ class Tools:
 
     def __init__(self) -> None:
         cache = Path(tempfile.gettempdir(), f"multi_agent-sandbox-{os.geteuid()}")
-        self.sandbox = open_sandbox("wasm", cache)
+        self.sandbox = open_sandbox(cache)
         self.programs: list[str] = []
 
     def __call__(self, name: str, **arguments: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Uses the tools of MCP servers and the web search, where a model can choose among them.
+"""Uses the tools of MCP servers, where a model can choose among them.
 
 What a tool returns is quoted to the model as data. It can lead to another call of these tools, each
 within its permission, but not to another step or specialist.

@@ -66,9 +66,7 @@ def open_team(
         others = other_tools(config)
         workspace = Workspace(config, database, documents, tuple(others))
         sandbox = (
-            None
-            if config.sandbox == "off"
-            else once(lambda: open_sandbox(config.sandbox, folder / "sandbox"))
+            None if config.sandbox == "off" else once(lambda: open_sandbox(folder / "sandbox"))
         )
         tools = builtin_tools(workspace, sandbox) + others
         if models is None:
@@ -120,14 +118,13 @@ def follows_instructions(spec: str) -> bool:
 
 
 def other_tools(config: Config) -> list[Tool]:
-    """The tools of MCP servers and the web search; a server that does not respond is left out."""
-    from multi_agent.tools.builtin import web_tool
+    """The tools of MCP servers; a server that does not respond is left out."""
     from multi_agent.tools.mcp_client import mcp_tools
 
     tools, problems = mcp_tools(config.mcp_servers) if config.mcp_servers else ([], {})
     for server, problem in problems.items():
         log.warning("The MCP server %s is left out: %s", server, problem)
-    return tools + ([web_tool(config.web_search_url)] if config.web_search_url else [])
+    return tools
 
 
 def once(function: Callable[[], T]) -> Callable[[], T]:

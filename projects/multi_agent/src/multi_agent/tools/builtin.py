@@ -100,19 +100,3 @@ def _python_tool(open_sandbox: Callable[[], Sandbox]) -> Tool:
         return asdict(open_sandbox().run(code, seconds=SECONDS))
 
     return tool_of(run_python, timeout=6 * SECONDS)
-
-
-def web_tool(url: str) -> Tool:
-    """The web search with a SearXNG server."""
-
-    def web_search(query: str) -> dict[str, Any]:
-        """Search the web.
-
-        Args:
-            query: Search words.
-        """
-        from multi_agent.tools.web import search_web
-
-        return {"untrusted": True, "results": search_web(url, query)}
-
-    return tool_of(web_search, retries=1, untrusted=True)

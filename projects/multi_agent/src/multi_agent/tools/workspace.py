@@ -20,4 +20,4 @@ class Workspace:
     database: Database | None = None
     documents: DocumentIndex | None = None
     tools: tuple[Tool, ...] = ()
-    """Those of MCP servers, and the web search."""
+    """Those of MCP servers."""

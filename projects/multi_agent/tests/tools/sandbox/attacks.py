@@ -45,8 +45,7 @@ ATTEMPTS = {
     # Other processes
     "environment of another process": "open(f'/proc/{data['pid']}/environ').read()",
     "memory of another process": "open(f'/proc/{data['pid']}/mem', 'r+b')",
-    "environment of this process": "import os; set(os.environ) - {'PWD', 'LC_CTYPE'} - "
-    "{'OPENBLAS_NUM_THREADS'} or fail()",
+    "environment of this process": "import os; set(os.environ) - {'PWD', 'LC_CTYPE'} or fail()",
     "kill another process": "import os; os.kill(data['pid'], 9)",
     "kill all": "import os; os.kill(-1, 9)",
     "kill the parent": "import os; os.kill(os.getppid(), 9)",

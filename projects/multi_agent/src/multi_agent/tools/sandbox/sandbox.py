@@ -1,27 +1,26 @@
-"""Runs a program in a worker process with a wall clock and a limit on its output.
+"""Runs a program in a worker process with limits on its time and its output.
 
-    Sandbox("wasm", wasm_command(folder)).run("print(data['x'] + 1)", data={"x": 1}).stdout  # '2\n'
+    Sandbox(wasm_command(folder)).run("print(1)").stdout      # '1\n'
 
-The command of the worker locks the program in: `wasm.py`, `bwrap.py`.
+The worker confines the program and limits its memory: see `wasm_worker.py`.
 """
 
 import json
-import os
-import selectors
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import IO, Literal
 
 from seedbed.errors import TooLarge
 
-MAX_REQUEST = 60_000
-"""Bytes of a program with its data: what fits in a pipe."""
+MAX_PROGRAM = 60_000
+"""Bytes of a program as JSON: what fits in a pipe."""
+MAX_OUTPUT = 50_000
+"""Bytes of stdout, and of stderr."""
 Status = Literal["ok", "error", "timeout", "memory", "output"]
-Command = Callable[[float, int], list[str]]
-"""From the limits in seconds and MB to the command line of a worker."""
 
 
 @dataclass(frozen=True)
@@ -35,77 +34,63 @@ class Output:
 
 
 class Sandbox:
-    """Runs programs, several at a time if called from several threads."""
+    """Runs programs, several at a time if called from several threads.
 
-    def __init__(self, kind: str, command: Command) -> None:
-        self.kind = kind
+    `command` starts a worker for one program, with the time limit as its last argument.
+    """
+
+    def __init__(self, command: Sequence[str]) -> None:
         self._command = command
-        self._running: set[subprocess.Popen[bytes]] = set()
 
-    def run(
-        self,
-        code: str,
-        *,
-        data: Mapping[str, Any] | None = None,
-        seconds: float = 10,
-        memory_mb: int = 256,
-        max_output: int = 50_000,
-    ) -> Output:
-        """Run a program, whose variable `data` has JSON values. Raises TooLarge.
+    def run(self, code: str, *, seconds: float = 10) -> Output:
+        """Run a program. Raises TooLarge.
 
         The value of its last line is printed, as in a notebook. `stderr` has the traceback of a
         program that fails, or why it was stopped.
         """
-        request = json.dumps({"code": code, "data": dict(data or {})}).encode()
-        if len(request) > MAX_REQUEST:
-            raise TooLarge(f"The program has {len(request):,} bytes; the limit is {MAX_REQUEST:,}.")
-        start, pipe, command = time.monotonic(), subprocess.PIPE, self._command(seconds, memory_mb)
-        with subprocess.Popen(
-            command, 0, None, pipe, pipe, pipe, env={}, cwd="/", start_new_session=True
-        ) as process:
-            self._running.add(process)
+        program = json.dumps(code).encode()
+        if len(program) > MAX_PROGRAM:
+            raise TooLarge(f"The program has {len(program):,} bytes; the limit is {MAX_PROGRAM:,}.")
+        start, pipe, exit_status = time.monotonic(), subprocess.PIPE, None
+        command = [*self._command, str(seconds)]
+        with (
+            ThreadPoolExecutor(2) as readers,
+            subprocess.Popen(
+                command, -1, None, pipe, pipe, pipe, env={}, cwd="/", start_new_session=True
+            ) as process,
+        ):
+            assert process.stdin and process.stdout and process.stderr
+            streams = process.stdout, process.stderr
+            texts = [readers.submit(_read, stream, process) for stream in streams]
             try:
-                stdout, stderr, status = _watch(process, request, start + seconds, max_output)
+                with suppress(BrokenPipeError), process.stdin:  # a worker that could not start
+                    process.stdin.write(program)
+                exit_status = process.wait(seconds)
+            except subprocess.TimeoutExpired:
+                pass
             finally:
-                process.kill()  # no effect if it has ended
-                self._running.discard(process)
+                process.kill()  # no effect if it has ended; the readers then end, too
+            stdout, stderr = (text.result() for text in texts)
+        status = _status(exit_status, stdout, stderr)
         if status in ("timeout", "output"):
-            stderr[:] = f"Stopped: the limits are {seconds:g} s and {max_output:,} bytes.".encode()
-        out, err = (text[:max_output].decode(errors="replace") for text in (stdout, stderr))
+            stderr = f"Stopped: the limits are {seconds:g} s and {MAX_OUTPUT:,} bytes.".encode()
+        elif exit_status and not stderr:
+            stderr = f"Exit status {exit_status}.".encode()
+        out, err = (text[:MAX_OUTPUT].decode(errors="replace") for text in (stdout, stderr))
         return Output(out, err, status, round(time.monotonic() - start, 3))
 
-    def close(self) -> None:
-        """Kill the programs that still run; their callers get an `error`."""
-        for process in tuple(self._running):
-            process.kill()
+
+def _read(stream: IO[bytes], process: subprocess.Popen[bytes]) -> bytes:
+    """All of a stream, or, if it is too long, its start; the process is then killed."""
+    text = stream.read(MAX_OUTPUT + 1)
+    if len(text) > MAX_OUTPUT:
+        process.kill()
+    return text
 
 
-def _watch(
-    process: subprocess.Popen[bytes], request: bytes, deadline: float, max_output: int
-) -> tuple[bytearray, bytearray, Status]:
-    """Send the request, and read stdout and stderr until the program ends or exceeds a limit."""
-    assert process.stdin and process.stdout and process.stderr
-    with suppress(BrokenPipeError):  # a worker that could not start
-        process.stdin.write(request)
-        process.stdin.close()
-    stdout, stderr = bytearray(), bytearray()
-    with selectors.DefaultSelector() as selector:
-        selector.register(process.stdout, selectors.EVENT_READ, stdout)
-        selector.register(process.stderr, selectors.EVENT_READ, stderr)
-        while selector.get_map():
-            for key, _ in selector.select(max(0.0, deadline - time.monotonic())):
-                block = os.read(key.fd, 65536)
-                key.data.extend(block)
-                if not block:
-                    selector.unregister(key.fileobj)
-            if len(stdout) + len(stderr) > max_output:
-                return stdout, stderr, "output"
-            if time.monotonic() > deadline:
-                return stdout, stderr, "timeout"
-    try:  # it may have closed its pipes and go on
-        code = process.wait(max(0.0, deadline - time.monotonic()))
-    except subprocess.TimeoutExpired:
-        return stdout, stderr, "timeout"
-    memory = stderr.rstrip().rpartition(b"\n")[2].startswith(b"MemoryError")
-    status: Status = "ok" if code == 0 else "memory" if memory else "error"
-    return stdout, stderr or bytearray(f"Exit status {code}." * bool(code), "ascii"), status
+def _status(exit_status: int | None, stdout: bytes, stderr: bytes) -> Status:
+    if max(len(stdout), len(stderr)) > MAX_OUTPUT:
+        return "output"
+    if not exit_status:
+        return "timeout" if exit_status is None else "ok"
+    return "memory" if stderr.rstrip().rpartition(b"\n")[2].startswith(b"MemoryError") else "error"

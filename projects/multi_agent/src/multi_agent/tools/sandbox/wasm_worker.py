@@ -1,6 +1,9 @@
-"""The worker process of the WebAssembly sandbox: a script that starts in 0.1 s, for one program.
+"""The worker process of the sandbox: a script that starts in 0.1 s, for one program.
 
-python -I -S wasm_worker.py SITE_PACKAGES MODULE SECONDS MEMORY_MB < request.json
+    python -I -S wasm_worker.py SITE_PACKAGES MODULE SECONDS < program.json
+
+The program sees memory, a clock, random numbers and three pipes; there is no folder, no socket and
+no other process to name.
 """
 
 import os
@@ -14,8 +17,10 @@ if __name__ == "__main__":
     sys.path.append(sys.argv[1])
 import wasmtime
 
+MEMORY_MB = 256
 
-def run(module: str, seconds: float, memory_mb: int) -> None:
+
+def run(module: str, seconds: float) -> None:
     """Run the program on stdin, with a memory and three pipes, and nothing else."""
     wasi = wasmtime.WasiConfig()
     bootstrap = Path(__file__).with_name("bootstrap.py").read_text()
@@ -25,13 +30,13 @@ def run(module: str, seconds: float, memory_mb: int) -> None:
     wasi.inherit_stderr()
     store = wasmtime.Store()
     store.set_wasi(wasi)
-    store.set_limits(memory_size=memory_mb << 20)
+    store.set_limits(memory_size=MEMORY_MB << 20)
     linker = wasmtime.Linker(store.engine)
     linker.define_wasi()
     linker.define_module(store, "", wasmtime.Module.deserialize_file(store.engine, module))
-    # A second wall, in case that WebAssembly has a hole: no files, little memory, no root.
+    # A second wall, in case WebAssembly has a hole: no files, little memory, no root.
     signal.setitimer(signal.ITIMER_REAL, seconds + 1)  # ends it if the parent has died
-    for name, value in {"DATA": (512 + memory_mb) << 20, "FSIZE": 0, "CORE": 1}.items():
+    for name, value in {"DATA": (512 + MEMORY_MB) << 20, "FSIZE": 0, "CORE": 1}.items():
         resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (value, value))
     if os.geteuid() == 0:
         with suppress(PermissionError):  # a container whose root may not
@@ -43,7 +48,7 @@ def run(module: str, seconds: float, memory_mb: int) -> None:
 
 if __name__ == "__main__":
     try:
-        run(sys.argv[2], float(sys.argv[3]), int(sys.argv[4]))
+        run(sys.argv[2], float(sys.argv[3]))
     except wasmtime.ExitTrap as exit:
         sys.exit(exit.code)
     except wasmtime.Trap as trap:  # such as an overflow of the stack
