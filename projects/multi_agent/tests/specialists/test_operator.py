@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import pytest
 from langchain_core.messages import AIMessage
 
 from multi_agent.config import Config
 from multi_agent.specialists import Context, Workspace
-from multi_agent.specialists.operator import Operator, open_specialist
+from multi_agent.specialists.operator import MAX_TOOLS, Operator, open_specialist
 from multi_agent.state import Step
+from multi_agent.tools.mcp_client import mcp_tools
 from multi_agent.tools.toolbox import ToolError, tool_of
+from seedbed.models.embeddings.hash import HashEmbeddings
 from seedbed.models.scripted import ScriptedChatModel
 from seedbed.settings import load
+from seedbed.testing.vendor.script import Reply
+
+OpenOperator = Callable[..., Any]
+OPENAI, ANTHROPIC = "openai:gpt-4o-mini", "anthropic:claude-haiku-4-5"
+MCP_SERVER = shlex.join(
+    [sys.executable, str(Path(__file__).parent.with_name("tools") / "mcp_test_server.py")]
+)
 
 STEP = Step(id="s1", specialist="operator", task="What is the weather in Bern?")
 
@@ -65,3 +80,41 @@ def test_operator_needs_a_model_and_tools() -> None:
     operator = Operator([tool_of(weather)])
     assert operator.bid("weather") == 0
     assert "too small" in operator.work(STEP, Context(call=weather)).problem
+
+
+def test_operator_with_many_tools_is_given_those_nearest_to_the_step(
+    open_operator: OpenOperator, caplog: pytest.LogCaptureFixture
+) -> None:
+    tools = [
+        replace(tool_of(weather), name=f"{place}__{verb}", description=f"{verb} of the {place}")
+        for place in ("mail", "files", "music", "tickets", "wiki", "weather")
+        for verb in [f"action_{n}" for n in range(50)]
+    ]
+    run = open_operator(
+        tools,
+        [Reply(tool_calls=[("weather__action_7", {"city": "Bern"})]), "7 °C"],
+        embeddings=HashEmbeddings(),
+    )
+    assert run.work("What is the weather in Bern?").answer == "7 °C"
+    offered = [tool["function"]["name"] for tool in run.vendor.calls[0].body["tools"]]
+    assert not run.vendor.problems and len(offered) == MAX_TOOLS
+    assert {f"weather__action_{n}" for n in range(50)} <= {*offered}
+    assert f"{MAX_TOOLS} of 300 tools" in caplog.text
+
+
+def test_description_of_an_operator_with_many_tools_is_short() -> None:
+    tools = [replace(tool_of(weather), name=f"weather_{n}") for n in range(300)]
+    description = Operator(tools).description
+    assert "weather_0" in description and "weather_299" not in description
+    assert "300" in description and len(description) < 1000
+
+
+@pytest.mark.slow  # starts an MCP server
+@pytest.mark.parametrize("spec", [OPENAI, ANTHROPIC])
+def test_tools_of_a_server_are_accepted_by_the_vendor(
+    open_operator: OpenOperator, spec: str
+) -> None:
+    tools, _ = mcp_tools({"my server": MCP_SERVER})
+    replies = [Reply(tool_calls=[("my_server__weather_today", {"city": "Bern"})]), "7 °C"]
+    run = open_operator(tools, replies, spec=spec)
+    assert run.work().answer == "7 °C" and not run.vendor.problems

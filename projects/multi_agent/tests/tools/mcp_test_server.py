@@ -47,5 +47,11 @@ def fail() -> str:
     raise ToolError("no such city")
 
 
+@server.tool(name="weather.today", annotations=ToolAnnotations(read_only_hint=True))
+def weather_today(city: str) -> str:
+    """Return the weather of a city."""
+    return f"{city}: 7 °C"
+
+
 if __name__ == "__main__":
     server.run("stdio")

@@ -7,6 +7,7 @@ within its permission, but not to another step or specialist.
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,12 +16,19 @@ from langchain_core.messages import HumanMessage, SystemMessage, ToolMessage
 from multi_agent.specialists import Context, Workspace
 from multi_agent.state import Evidence, Result, Step
 from multi_agent.tools.toolbox import ToolError
+from seedbed.models.embeddings.load import embed_texts
 from seedbed.models.prompts import load_prompt, quote
 
 if TYPE_CHECKING:
     from multi_agent.tools.toolbox import Tool
 
+log = logging.getLogger(__name__)
+
 MAX_TURNS = 6
+MAX_TOOLS = 64
+"""Tools that the model can choose from in one step. OpenAI accepts 128; 64 are some 8,000 tokens."""
+MAX_NAMES = 30
+"""Tools that are named to planners."""
 MAX_RESULT = 8_000
 """Characters of a tool's result that the model sees."""
 
@@ -30,10 +38,17 @@ class Operator:
 
     name = "operator"
 
-    def __init__(self, tools: Sequence[Tool]) -> None:
-        self.tools = tools
-        names = ", ".join(tool.name for tool in tools)
-        self.description = f"Uses other tools, which need a capable model: {names}."
+    def __init__(self, tools: Sequence[Tool], embeddings: Any = None) -> None:
+        self.tools, self._embeddings = tools, embeddings
+        self._vectors: dict[str, Any] = {}
+
+    @property
+    def description(self) -> str:
+        """The tools, for planners."""
+        names = [tool.name for tool in self.tools[:MAX_NAMES]]
+        if more := len(self.tools) - len(names):
+            names.append(f"and {more} more ({len(self.tools)} in all)")
+        return f"Uses tools of MCP servers: {', '.join(names)}."
 
     def bid(self, task: str) -> float:  # noqa: ARG002
         """None: only a model can say what these tools are good for."""
@@ -43,7 +58,8 @@ class Operator:
         """Let the model call tools until it answers."""
         if context.model is None:
             return Result(step=step.id, problem="The model is too small to choose among tools.")
-        model = context.model.bind_tools([tool.schema for tool in self.tools])
+        tools = self.choose_tools(step)
+        model = context.model.bind_tools([tool.schema for tool in tools])
         system = load_prompt("multi_agent.specialists", "operate").render()
         messages: list[Any] = [SystemMessage(system), HumanMessage(step.task)]
         evidence: list[Evidence] = []
@@ -65,6 +81,26 @@ class Operator:
                 messages.append(ToolMessage(data, tool_call_id=call["id"]))
         return Result(step=step.id, problem=f"No answer after {MAX_TURNS} rounds of tool calls.")
 
+    def choose_tools(self, step: Step) -> Sequence[Tool]:
+        """All tools, or those whose descriptions are nearest to the step if there are too many."""
+        if len(self.tools) <= MAX_TOOLS:
+            return self.tools
+        by_text = {f"{tool.name}: {tool.description}": tool for tool in self.tools}
+        scores = dict.fromkeys(by_text, 0.0)
+        if self._embeddings is not None:
+            new = [text for text in by_text if text not in self._vectors]
+            query, *vectors = embed_texts(self._embeddings, [step.task, *new], queries=1)
+            self._vectors |= dict(zip(new, vectors, strict=True))
+            scores = {text: float(self._vectors[text] @ query) for text in by_text}
+        nearest = sorted(by_text, key=lambda text: -scores[text])[:MAX_TOOLS]
+        log.warning(
+            "Step %s: the model can choose from %d of %d tools, those nearest to its task.",
+            step.id,
+            len(nearest),
+            len(self.tools),
+        )
+        return [by_text[text] for text in nearest]
+
     @staticmethod
     def _call(call: Any, context: Context) -> str:
         """The result as text; an error too, which the model may repair."""
@@ -77,4 +113,6 @@ class Operator:
 
 def open_specialist(workspace: Workspace) -> Operator | None:
     """The operator, if there are such tools."""
-    return Operator(workspace.tools) if workspace.tools else None
+    if not workspace.tools:
+        return None
+    return Operator(workspace.tools, getattr(workspace.documents, "embeddings", None))

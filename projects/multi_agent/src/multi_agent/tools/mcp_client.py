@@ -1,4 +1,4 @@
-"""The tools of MCP servers as tools of the team, named `server.tool`.
+"""The tools of MCP servers as tools of the team, named `server__tool`.
 
     tools, problems = mcp_tools({"docs": "mcp-server-docs", "web": "http://127.0.0.1:9000/mcp"})
 
@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import shlex
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from multi_agent.tools.toolbox import Tool, ToolError
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 MAX_TEXT = 1_000_000
 """Characters of one result."""
+MAX_NAME = 64
+"""Characters of a tool's name: OpenAI's limit, the lowest of the vendors."""
 
 
 def mcp_tools(
@@ -32,17 +35,50 @@ def mcp_tools(
 
     A server is a command or a URL; `seconds` limits the listing and each call.
     """
-    tools: list[Tool] = []
+    found: list[tuple[str, Any]] = []
     problems: dict[str, str] = {}
-    for name, address in servers.items():
+    for server, address in servers.items():
         try:
-            tools += _tools_of(name, address, seconds)
+            found += [(server, tool) for tool in _listing(server, address, seconds)]
         except (Unavailable, ConfigError) as error:
-            problems[name] = str(error)
+            problems[server] = str(error)
+    names = tool_names([(server, tool.name) for server, tool in found])
+    tools = [
+        Tool(
+            name=name,
+            description=tool.description or "",
+            parameters=tool.input_schema,
+            function=_caller(name, tool.name, server, servers[server], seconds),
+            effects=not (tool.annotations and tool.annotations.read_only_hint),
+            timeout=seconds + 5,
+            returns=str,
+            untrusted=True,
+        )
+        for (server, tool), name in zip(found, names, strict=True)
+    ]
     return tools, problems
 
 
-def _tools_of(server: str, address: str, seconds: float) -> list[Tool]:
+def tool_names(tools: Sequence[tuple[str, str]]) -> list[str]:
+    """A name for each (server, tool) that OpenAI and Anthropic accept, no two of them equal.
+
+    >>> tool_names([("docs", "search"), ("mail box", "send.now"), ("mail box", "send/now")])
+    ['docs__search', 'mail_box__send_now', 'mail_box__send_now_2']
+    """
+    names: dict[tuple[str, str], str] = {}
+    # Sorted, as permissions go by name: the order of a listing must not change it.
+    for server, tool in sorted(tools):
+        base = re.sub(r"[^a-zA-Z0-9_-]", "_", f"{server}__{tool}")
+        name, number = base[:MAX_NAME], 1
+        while name in names.values():
+            number += 1
+            suffix = f"_{number}"
+            name = base[: MAX_NAME - len(suffix)] + suffix
+        names[server, tool] = name
+    return [names[tool] for tool in tools]
+
+
+def _listing(server: str, address: str, seconds: float) -> list[Any]:
     async def listing(client: Client) -> list[Any]:
         page = await client.list_tools()
         tools = list(page.tools)
@@ -51,30 +87,21 @@ def _tools_of(server: str, address: str, seconds: float) -> list[Tool]:
             tools += page.tools
         return tools
 
-    return [
-        Tool(
-            name=f"{server}.{tool.name}",
-            description=tool.description or "",
-            parameters=tool.input_schema,
-            function=_caller(server, address, tool.name, seconds),
-            effects=not (tool.annotations and tool.annotations.read_only_hint),
-            timeout=seconds + 5,
-            returns=str,
-            untrusted=True,
-        )
-        for tool in _connected(server, address, seconds, listing)
-    ]
+    tools: list[Any] = _connected(server, address, seconds, listing)
+    return tools
 
 
-def _caller(server: str, address: str, name: str, seconds: float) -> Callable[..., str]:
+def _caller(
+    name: str, tool: str, server: str, address: str, seconds: float
+) -> Callable[..., str]:
     def function(**arguments: Any) -> str:
         async def call(client: Client) -> Any:
-            return await client.call_tool(name, arguments)
+            return await client.call_tool(tool, arguments)
 
         result = _connected(server, address, seconds, call)
         text = "\n".join(getattr(part, "text", f"[{part.type}]") for part in result.content)
         if result.is_error:
-            raise ToolError(f"{server}.{name}: {text[:500]}")
+            raise ToolError(f"{name}: {text[:500]}")
         return text[:MAX_TEXT]
 
     return function
