@@ -1,4 +1,4 @@
-"""A step of the operator as in a run: real ledger and toolbox, and a model behind a vendor's API."""
+"""A step of the operator as in a run: real ledger and toolbox, a model behind a vendor's API."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def compose_answer(plan: Sequence[Step], results: Mapping[str, Result], reason: 
 
 
 def final_results(plan: Sequence[Step], results: Mapping[str, Result]) -> dict[str, Result]:
-    """The results with an answer of the steps that no other step needs, in the order of the plan."""
+    """The results with an answer of the steps that no other step needs, in the plan's order."""
     needed = {id for step in plan for id in step.after}
     last = [step.id for step in plan if step.id not in needed]
     return {id: results[id] for id in last if id in results and results[id].answer}

@@ -73,8 +73,9 @@ def open_team(
             models = load_models(config, settings)
         brain = offline_brain(workspace)
         memory = Memory(store.engine, kinds=config.memory)
-        options: dict[str, Any] = {"asks": asks, "brain": brain}
-        team = Team(config, workspace, tools, store, checkpointer, memory, models, **options)
+        team = Team(
+            config, workspace, tools, store, checkpointer, memory, models, asks=asks, brain=brain
+        )
         stack.callback(team.close)
         yield team
 

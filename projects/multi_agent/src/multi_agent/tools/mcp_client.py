@@ -91,9 +91,7 @@ def _listing(server: str, address: str, seconds: float) -> list[Any]:
     return tools
 
 
-def _caller(
-    name: str, tool: str, server: str, address: str, seconds: float
-) -> Callable[..., str]:
+def _caller(name: str, tool: str, server: str, address: str, seconds: float) -> Callable[..., str]:
     def function(**arguments: Any) -> str:
         async def call(client: Client) -> Any:
             return await client.call_tool(tool, arguments)
