@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -38,11 +38,17 @@ class Mail:
         return "sent"
 
 
-def plan(*_: Any) -> str:
+@pytest.fixture
+def plan(replies: Any) -> Callable[[Call], str]:
     """Two steps. The one for alpha fails, so the run plans again, and the mail is in each plan."""
-    steps = [("s1", "operator", "Mail Ann"), ("s2", "alpha", "What is alpha?")]
-    names = ("id", "specialist", "task")
-    return json.dumps({"steps": [dict(zip(names, step, strict=True)) for step in steps]})
+
+    def plan(call: Call) -> str:
+        first = re.search(r"Number the steps from s(\d+) on", call.text)
+        assert first
+        steps = ("operator", "Mail Ann"), ("alpha", "What is alpha?")
+        return replies.plan(*steps, first=int(first[1]))
+
+    return plan
 
 
 def operate(call: Call) -> AIMessage | str:
@@ -53,7 +59,7 @@ def operate(call: Call) -> AIMessage | str:
 
 
 @pytest.fixture
-def open_team(open_scripted: Open, scripted: Any) -> Open:
+def open_team(open_scripted: Open, scripted: Any, plan: Callable[[Call], str]) -> Open:
     """A team of a planner, the operator with a mailbox, and alpha, which fails each time."""
 
     def open_one(mail: Mail, **options: Any) -> Any:
