@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from multi_agent.brain import Progress, Refusal
 from multi_agent.config import Config
 from multi_agent.memory.memory import Memory
 from multi_agent.runs.checkpoints import open_checkpointer
@@ -32,9 +33,6 @@ class Clerk:
 
     def __init__(self) -> None:
         self.gate, self.started = threading.Event(), threading.Event()
-
-    def bid(self, task: str) -> float:
-        return 0.0 if "poem" in task else 0.9 / max(1, task.count("?"))
 
     def work(self, step: Step, context: Context) -> Result:
         if "slow" in step.task:
@@ -63,6 +61,29 @@ class Clerk:
         )
 
 
+class ClerkBrain:
+    """Gives each task to the clerk, each question as a step; "of that" waits for the one before."""
+
+    def plan(self, task: str, team: Any, progress: Progress) -> tuple[Step, ...]:  # noqa: ARG002
+        if progress.plan:
+            return ()
+        if "poem" in task:
+            raise Refusal("No specialist writes poems.")
+        parts = enumerate(task.replace("? ", "?\n").split("\n"), 1)
+        return tuple(
+            Step(
+                id=f"s{number}",
+                specialist="clerk",
+                task=part,
+                after=(f"s{number - 1}",) if "of that" in part else (),
+            )
+            for number, part in parts
+        )
+
+    def complete(self, task: str, earlier: Any) -> str:  # noqa: ARG002
+        return task
+
+
 def look(query: str, rows: int) -> str:  # noqa: ARG001
     """Look something up.
 
@@ -83,9 +104,8 @@ def open_clerk_team(folder: Path) -> Iterator[tuple[Team, Clerk]]:
         checkpointer = stack.enter_context(open_checkpointer(config))
         memory = Memory(store.engine, kinds=config.memory)
         workspace = Workspace(config)
-        specialists: Any = {"clerk": clerk}
-        tools = [tool_of(look)]
-        team = Team(config, workspace, tools, store, checkpointer, memory, specialists=specialists)
+        options: Any = {"specialists": {"clerk": clerk}, "brain": ClerkBrain()}
+        team = Team(config, workspace, [tool_of(look)], store, checkpointer, memory, **options)
         stack.callback(team.close)
         stack.callback(clerk.gate.set)
         yield team, clerk
