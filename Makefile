@@ -127,9 +127,9 @@ exercise-%: ## Copies a project's code with a gap for you to fill: N=1; SOLUTION
 check-%: $$(call ready,$$*) ## Checks your solution of an exercise: N=1
 	@PYTHONPATH=shared/src $(BIN)/python -m tools.exercises check $(call folder,$*) $(N)
 
-new-%: ## Copies a project out of the repository as your own: TO=../my-bot, MODEL=remote for models behind an API only
+new-%: ## Copies a project out of the repository as your own: TO=../my-bot, MODEL=remote for models behind an API only, BRAIN=llm without what stands in for one
 	@$(call check_python,$(ANY_PYTHON))
-	@PYTHONPATH=shared/src $(ANY_PYTHON) -m tools.starter $(call folder,$*) $(if $(TO),"$(TO)") $(if $(MODEL),--model="$(MODEL)")
+	@PYTHONPATH=shared/src $(ANY_PYTHON) -m tools.starter $(call folder,$*) $(if $(TO),"$(TO)") $(if $(MODEL),--model="$(MODEL)") $(if $(BRAIN),--brain="$(BRAIN)")
 
 bench: $(VENV)/dev.ready ## Measures speed and memory, each beside a peer: benchmarks/results.md
 	$(BIN)/python benchmarks/run.py $(ARGS)

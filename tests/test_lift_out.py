@@ -8,11 +8,15 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import pytest
 
 from tools import starter
+from seedbed.testing.vendor.script import read_replies
+from seedbed.testing.vendor.server import launch_vendor
 
 ROOT = Path(__file__).parents[1]
 # Where the system allows it, an empty folder is mounted over the repository.
@@ -51,12 +55,13 @@ PROJECTS = {
     "multi_agent": "✓ ",
     "research_repro": "holds",
 }
-# The copy of a project that has chat models behind an API only.
-REMOTE = "rag_chatbot, MODEL=remote"
+# Copies that have chat models behind an API only.
+REMOTE, LLM = "rag_chatbot, MODEL=remote", "multi_agent, BRAIN=llm"
+REMOTES = (REMOTE, LLM)
 LOAD_LOCAL = "seedbed/models/chat/load_local.py"
 
 
-@pytest.fixture(scope="module", params=[*PROJECTS, REMOTE])
+@pytest.fixture(scope="module", params=[*PROJECTS, *REMOTES])
 def variant(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -70,7 +75,8 @@ def project(variant: str) -> str:
 def lifted(variant: str, project: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The project, lifted out and not installed, in a path with a space and an umlaut."""
     folder = tmp_path_factory.mktemp("ü else where") / "my-own"
-    return starter.lift(project, folder, root=ROOT, remote=variant == REMOTE)
+    choices = {"remote": variant == REMOTE, "offline": variant != LLM}
+    return starter.lift(project, folder, root=ROOT, **choices)
 
 
 @pytest.fixture(scope="module")
@@ -187,13 +193,15 @@ def test_lifted_questions_are_answered_by_lifted_pages(lifted: Path, project: st
         assert re.search(facts, " ".join(text.split()), re.IGNORECASE), question["question"]
 
 
-def test_lifted_seedbed_has_the_imported_modules_only(variant: str, texts: dict[str, str]) -> None:
+def test_lifted_seedbed_has_the_imported_modules_only(
+    variant: str, project: str, texts: dict[str, str]
+) -> None:
     source = "vendor/seedbed/src/"
     modules = {n.removeprefix(source) for n in texts if n.startswith(source) and n.endswith(".py")}
     lines = sum(texts[source + name].count("\n") for name in modules)
     print(f"{variant}: {lines:,} lines of seedbed in {len(modules)} files")
     imports = set().union(*(imported(text) for name, text in texts.items() if name[-3:] == ".py"))
-    assert imports - modules == ({LOAD_LOCAL} if variant == REMOTE else set())
+    assert imports - modules == ({LOAD_LOCAL} if variant in REMOTES else set())
     packages = {name for name in modules if name.endswith(("__init__.py", "__main__.py"))}
     assert modules - packages - imports == set()
     # Facts about a run's machine are for projects with runs, event streams for those that stream.
@@ -201,7 +209,7 @@ def test_lifted_seedbed_has_the_imported_modules_only(variant: str, texts: dict[
         variant in ("finetune_lora", "research_repro")
     )
     assert ("seedbed/server/streaming.py" in modules) == (
-        variant in ("rag_chatbot", REMOTE, "llm_service", "multi_agent", "vision_app")
+        project in ("rag_chatbot", "llm_service", "multi_agent", "vision_app")
     )
 
 
@@ -222,7 +230,7 @@ def test_lifted_seedbed_brings_its_tests(variant: str, texts: dict[str, str]) ->
     assert f'"{tests}"' in texts["pyproject.toml"]
     for name in ("test_cli.py", "server/test_service.py", "server/conftest.py"):
         assert f"{tests}/{name}" in texts
-    has_engine = variant not in ("research_repro", REMOTE)
+    has_engine = variant not in ("research_repro", *REMOTES)
     assert (f"{tests}/engine/test_detokenizer.py" in texts) == has_engine
     assert (f"{tests}/structured/test_constrain.py" in texts) == has_engine
     assert not any("langchain_tests" in texts[name] for name in texts if name.startswith(tests))
@@ -232,17 +240,17 @@ def test_lifted_seedbed_describes_its_own_rooms_only(variant: str, texts: dict[s
     readme = texts["vendor/seedbed/README.md"]
     rooms = set(re.findall(r"^\| \[`(\w+)`\]\(src/", readme, re.MULTILINE))
     assert {"errors", "models", "server"} <= rooms
-    assert ("engine" in rooms) == (variant not in ("research_repro", REMOTE))
+    assert ("engine" in rooms) == (variant not in ("research_repro", *REMOTES))
 
 
 def test_remote_copy_has_a_remote_model_by_default(variant: str, texts: dict[str, str]) -> None:
     remote, local = "openai:gpt-4o-mini", "smollm2"
-    default = remote if variant == REMOTE else local
+    default = remote if variant in REMOTES else local
     assert f"#SEEDBED_MODEL={default}\n" in texts[".env.example"]
     assert f"| `SEEDBED_MODEL` | `{default}` |" in texts["vendor/seedbed/README.md"]
     assert f'DEFAULT_MODEL = "{default}"' in texts["vendor/seedbed/src/seedbed/settings.py"]
-    assert ("Set `OPENAI_API_KEY`" in texts["README.md"]) == (variant == REMOTE)
-    if variant == REMOTE:
+    assert ("Set `OPENAI_API_KEY`" in texts["README.md"]) == (variant in REMOTES)
+    if variant in REMOTES:
         assert local not in texts["vendor/seedbed/models.txt"] + texts["Dockerfile"]
 
 
@@ -251,7 +259,31 @@ def test_remote_copy_has_a_remote_model_by_default(variant: str, texts: dict[str
 def test_lifted_demo_succeeds(installed: Path, variant: str, project: str) -> None:
     # A model that is named and never called: the demo works without one.
     model = ["SEEDBED_MODEL=smollm2"] if variant == REMOTE else []
-    assert PROJECTS[project] in run(installed, "env", *model, "make", "demo")
+    with demo_model() if variant == LLM else nullcontext(model) as settings:
+        assert PROJECTS[project] in run(installed, "env", *settings, "make", "demo")
+
+
+@contextmanager
+def demo_model() -> Iterator[list[str]]:
+    """A vendor whose model solves the demo of multi_agent."""
+    folder = ROOT / "projects/multi_agent/tests/vendor/good"
+    names = ("data-02", "docs-02", "calc-02", "mixed-02", "mixed-04", "docs-20")
+    replies = [reply for name in names for reply in read_replies(folder / f"{name}.jsonl")]
+    with launch_vendor(replies) as vendor:
+        yield ["OPENAI_API_KEY=test-key", f"SEEDBED_BASE_URL={vendor.url}/v1"]
+        assert not vendor.problems
+
+
+def test_copy_without_the_offline_brain_lacks_its_folder(
+    variant: str, texts: dict[str, str]
+) -> None:
+    if variant != LLM:
+        pytest.skip("this copy has it, or never had one")
+    assert not [name for name in texts if "/offline/" in name]
+    own = [text for name, text in texts.items() if name.startswith("src/") and name[-3:] == ".py"]
+    lines = sum(text.count("\n") for text in own)
+    print(f"{variant}: {lines:,} lines of its own")
+    assert lines <= 4_600
 
 
 @pytest.mark.slow
@@ -259,7 +291,7 @@ def test_lifted_demo_succeeds(installed: Path, variant: str, project: str) -> No
 def test_remote_copy_refuses_a_local_model_in_one_line(
     request: pytest.FixtureRequest, variant: str
 ) -> None:
-    if variant != REMOTE:
+    if variant not in REMOTES:
         pytest.skip("this copy has a local model")
     installed = request.getfixturevalue("installed")
     code = "from seedbed.models.chat.load import load_chat_model as load; load('smollm2')"

@@ -2,13 +2,15 @@
 
     python -m tools.starter rag_chatbot ../my-bot        `make new-rag TO=../my-bot` calls it
     python -m tools.starter rag_chatbot ../my-bot --model=remote      the same with MODEL=remote
+    python -m tools.starter multi_agent ../my-team --brain=llm        the same with BRAIN=llm
 
 The copy is a git repository with one commit. It mentions the project by its new name only and
 depends on nothing here: the modules of `seedbed` that it imports come along, with their tests. With
-`--model=remote` it has no chat model of its own, and none of the code that runs one. The module
-requires only the standard library, so it runs before anything is installed. What changes in a text
-on the way is in `starter_texts.py`, which modules are needed in `starter_imports.py`; the files
-written for the copy alone are in `starter_files.py`.
+`--model=remote` it has no chat model of its own, and none of the code that runs one; with
+`--brain=llm` it lacks the folder `offline` too, which stands in for a model. The module requires
+only the standard library, so it runs before anything is installed. What changes in a text on the
+way is in `starter_texts.py`, which modules are needed in `starter_imports.py`; the files written
+for the copy alone are in `starter_files.py`.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ from tools.starter_texts import Names, Texts
 from seedbed.errors import BadInput, NotFound, SeedbedError
 
 _LEFT_BEHIND = {"__pycache__", "var", ".venv", "dist", "build", ".hypothesis", ".env"}
+_OPTIONS = {"model": "remote", "brain": "llm"}
 # Pages about this repository as a whole.
 _ABOUT_REPOSITORY = {"docs/how-to/your-project.md", "docs/concepts/learning-path.md"}
 _COPIED = (
@@ -39,14 +42,17 @@ _COPIED = (
 )
 
 
-def lift(project: str, target: Path, *, root: Path, remote: bool = False) -> Path:
+def lift(
+    project: str, target: Path, *, root: Path, remote: bool = False, offline: bool = True
+) -> Path:
     """Copy `project` of the repository at `root` to the new folder `target`; returns it, resolved.
 
     The folder's name becomes the name of the package, the command and the settings. With `remote`
-    the copy uses chat models behind an API only. If copying fails, `target` is not created. Raises
-    BadInput or NotFound, whose hint is the next step.
+    the copy uses chat models behind an API only; without `offline` it lacks the rules that stand in
+    for a model as well. If copying fails, `target` is not created. Raises BadInput or NotFound,
+    whose hint is the next step.
     """
-    root, target = root.resolve(), target.expanduser().resolve()
+    root, target, remote = root.resolve(), target.expanduser().resolve(), remote or not offline
     source = root / "projects" / project
     if not re.fullmatch(r"\w+", project) or not (source / "pyproject.toml").is_file():
         available = ", ".join(sorted(p.parent.name for p in root.glob("projects/*/pyproject.toml")))
@@ -55,7 +61,7 @@ def lift(project: str, target: Path, *, root: Path, remote: bool = False) -> Pat
     old = _names_of(source, root)
     files = root.glob("projects/*/pyproject.toml")
     others = tuple(_names_of(p.parent, root) for p in sorted(files) if p.parent != source)
-    copied = frozenset(_files_to_copy(root, source, old, remote=remote))
+    copied = frozenset(_files_to_copy(root, source, old, remote=remote, offline=offline))
     texts = Texts(old, new, others, copied, remote)
 
     # 1. Fill a folder beside the target, so that a failure leaves nothing half done.
@@ -114,15 +120,26 @@ def _names_of(source: Path, root: Path) -> Names:
     )
 
 
-def _files_to_copy(root: Path, source: Path, project: Names, *, remote: bool) -> set[str]:
+def _files_to_copy(
+    root: Path, source: Path, project: Names, *, remote: bool, offline: bool
+) -> set[str]:
     """The paths below `root` of everything that is copied, with slashes.
 
-    Raises BadInput if the project needs a chat model on this machine, and the copy is `remote`.
+    Raises BadInput if the project needs a chat model on this machine, and the copy is `remote`; or
+    if it has no folder `offline` that the copy could do without.
     """
     images = root.glob(f"docker/**/{project.package}*")  # alert rules and dashboards
     own = {path.relative_to(root) for path in [*source.rglob("*"), *images] if path.is_file()}
     generated = {p for p in own if any(q in _LEFT_BEHIND or "egg-info" in q for q in p.parts)}
     names = {path.as_posix() for path in own - generated} | {*_COPIED}
+    if not offline:
+        rules = {name for name in names if "offline" in name.split("/")[2:-1]}
+        if not rules:
+            raise BadInput(
+                f"{project.package} has no folder `offline` to leave out.",
+                hint="Leave out BRAIN=llm.",
+            )
+        names -= rules
     code = {name for name in names if name.endswith((".py", "Dockerfile"))}
     code.add("tools/starter_files.py")  # the text of the copy's Makefile, which runs modules too
     modules = needed_modules(root, code, without={LOCAL_CHAT} if remote else ())
@@ -226,17 +243,20 @@ def _commit(target: Path, project: str) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line: `python -m tools.starter PROJECT TARGET`, from the repository's root."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    models = [word.removeprefix("--model=") for word in words if word.startswith("--model=")]
-    words = [word for word in words if not word.startswith("--model=")]
-    if not {*models} <= {"remote"}:
-        print(f"Unknown MODEL={models[-1]}. Use MODEL=remote, or leave it out.", file=sys.stderr)
-        return 2
+    options = dict(re.findall(r"^--(\w+)=(.*)$", "\n".join(words), re.MULTILINE))
+    words = [word for word in words if not word.startswith("--")]
+    for name, value in options.items():
+        if value != _OPTIONS.get(name):
+            known = " or ".join(f"{key.upper()}={only}" for key, only in _OPTIONS.items())
+            print(f"Unknown {name.upper()}={value}. Use {known}, or leave it out.", file=sys.stderr)
+            return 2
     if len(words) != 2:
         name = (name_in_verbs(words[0], Path.cwd()) if words else "") or "rag"
         print(f"Choose a new folder with TO=, e.g. make new-{name} TO=../my-bot", file=sys.stderr)
         return 2
+    choices = {"remote": "model" in options, "offline": "brain" not in options}
     try:
-        target = lift(words[0], Path(words[1]), root=Path.cwd(), remote=bool(models))
+        target = lift(words[0], Path(words[1]), root=Path.cwd(), **choices)
     except SeedbedError as error:
         print(error, file=sys.stderr)
         return 2
