@@ -58,9 +58,9 @@ class Config(ProjectSettings, env_prefix="AGENTS_"):
         2, ge=0, le=10, description="How often a run may plan again after a step has failed."
     )
     memory: str = Field(
-        "thread,facts,episodes",
+        "thread,facts,examples",
         description="Kinds of memory in use, separated by commas: earlier tasks of the thread,"
-        " facts, and past tasks as examples. Empty: none.",
+        " facts, and the plans of past tasks as examples. Empty: none.",
     )
     sandbox: Literal["wasm", "off"] = Field(
         "wasm",

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
+from multi_agent.brain import Progress, Refusal
 from multi_agent.config import Config
-from multi_agent.memory.memory import Memory
+from multi_agent.memory import Memory
 from multi_agent.runs.checkpoints import open_checkpointer
 from multi_agent.runs.store import RunStore
 from multi_agent.specialists import Context, Workspace
@@ -32,9 +33,6 @@ class Clerk:
 
     def __init__(self) -> None:
         self.gate, self.started = threading.Event(), threading.Event()
-
-    def bid(self, task: str) -> float:
-        return 0.0 if "poem" in task else 0.9 / max(1, task.count("?"))
 
     def work(self, step: Step, context: Context) -> Result:
         if "slow" in step.task:
@@ -63,6 +61,28 @@ class Clerk:
         )
 
 
+class ClerkBrain:
+    """Each question is a step for the clerk, after the one before if it is "of that"."""
+
+    def plan(self, task: str, _team: Any, progress: Progress) -> tuple[Step, ...]:
+        if "poem" in task:
+            raise Refusal("No one writes poems.", "How would you put it?")
+        questions = [text.strip() + "?" for text in task.split("?") if text.strip()]
+        steps = tuple(
+            Step(
+                id=f"s{number}",
+                specialist="clerk",
+                task=question,
+                after=(f"s{number - 1}",) if "of that" in question else (),
+            )
+            for number, question in enumerate(questions, 1)
+        )
+        return () if progress.plan else steps
+
+    def complete(self, task: str, earlier: Any) -> str:
+        return f"{earlier[-1]} {task}" if earlier and task.startswith("And") else task
+
+
 def look(query: str, rows: int) -> str:  # noqa: ARG001
     """Look something up.
 
@@ -81,11 +101,13 @@ def open_clerk_team(folder: Path) -> Iterator[tuple[Team, Clerk]]:
         store = RunStore(folder / "runs.sqlite")
         stack.callback(store.close)
         checkpointer = stack.enter_context(open_checkpointer(config))
-        memory = Memory(store.engine, kinds=config.memory)
+        memory = Memory(store, config.memory)
         workspace = Workspace(config)
         specialists: Any = {"clerk": clerk}
         tools = [tool_of(look)]
-        team = Team(config, workspace, tools, store, checkpointer, memory, specialists=specialists)
+        parts = (config, workspace, tools, store, checkpointer, memory)
+        brain: Any = ClerkBrain()
+        team = Team(*parts, specialists=specialists, brain=brain)
         stack.callback(team.close)
         stack.callback(clerk.gate.set)
         yield team, clerk

@@ -214,16 +214,16 @@ def replay_run(run: OwnRun, team: Agents) -> dict[str, Any]:
 @router.get("/memory")
 def list_memory(team: Agents, owner: Owner) -> list[dict[str, Any]]:
     """Everything that is remembered of the caller."""
-    return [item.model_dump(mode="json") for item in team.memory.items(owner=owner)]
+    return [item.model_dump(mode="json") for item in team.memory.items(owner)]
 
 
 @router.delete("/memory/{item}", status_code=204)
 def forget_item(item: str, team: Agents, owner: Owner) -> None:
     """Erase one item of the caller's memory."""
-    team.memory.forget(item, owner)
+    team.memory.forget(owner, item)
 
 
 @router.delete("/memory", status_code=204)
 def forget_all(team: Agents, owner: Owner) -> None:
     """Erase the caller's memory."""
-    team.memory.forget_all(owner)
+    team.memory.forget(owner)

@@ -47,7 +47,7 @@ def open_team(
     Raises ConfigError, NotFound, Unavailable, MissingExtra or WeightsError.
     """
     from multi_agent.documents.index import open_documents
-    from multi_agent.memory.memory import Memory
+    from multi_agent.memory import Memory
     from multi_agent.sample.shop import ensure_shop, sample_documents
     from multi_agent.tools.builtin import builtin_tools
     from multi_agent.tools.sandbox import open_sandbox
@@ -72,7 +72,7 @@ def open_team(
         if models is None:
             models = load_models(config, settings)
         brain = offline_brain(workspace)
-        memory = Memory(store.engine, kinds=config.memory)
+        memory = Memory(store, config.memory)
         team = Team(
             config, workspace, tools, store, checkpointer, memory, models, asks=asks, brain=brain
         )
