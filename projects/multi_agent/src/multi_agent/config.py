@@ -44,7 +44,8 @@ class Config(ProjectSettings, env_prefix="AGENTS_"):
     )
     budget: str = Field(
         "steps=20,tool_calls=40,tokens=50000,usd=0.5,seconds=120",
-        description="Limits of a run. What is left out has no limit.",
+        description="Limits of each run, which a caller may lower but not raise. Omitted limits are"
+        " unlimited.",
     )
     step_budget: str = Field(
         "",

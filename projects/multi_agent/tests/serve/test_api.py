@@ -229,6 +229,31 @@ def test_bad_body_is_refused_in_one_line(client: TestClient, body: Any) -> None:
     assert "\n" not in error["message"] and len(error["message"]) < 300
 
 
+@pytest.mark.parametrize(
+    ("limits", "problem"),
+    [
+        ({"usd": 1_000_000}, "limits.usd: 1,000,000 is above this server's limit of 0.5."),
+        ({"steps": 21, "tokens": 5}, "limits.steps: 21 is above this server's limit of 20."),
+        ({"seconds": 120.5}, "limits.seconds: 120.5 is above this server's limit of 120."),
+    ],
+)
+def test_limit_above_the_budget_of_the_server_is_refused(
+    client: TestClient, limits: dict[str, float], problem: str
+) -> None:
+    answer = client.post("/v1/runs", json={"task": "How many orders?", "limits": limits})
+    assert answer.status_code == 400
+    assert answer.json()["error"]["message"].startswith(problem)
+
+
+def test_limits_left_out_are_those_of_the_server(client: TestClient, clerk_team: Any) -> None:
+    server = {"steps": 20, "tool_calls": 40, "tokens": 50_000, "usd": 0.5, "seconds": 120}
+    run = solve(client, clerk_team.team, "How many orders?")
+    assert run["limits"] == server
+    limits = {"steps": 20, "usd": 0.1, "tokens": None}
+    run = solve(client, clerk_team.team, "How many orders?", limits=limits)
+    assert run["limits"] == server | {"usd": 0.1}
+
+
 @pytest.mark.parametrize("size", [8_001, 1_000_000, 2_000_000])
 def test_task_above_the_limit_is_too_large(client: TestClient, size: int) -> None:
     answer = client.post("/v1/runs", json={"task": "x" * size})

@@ -68,7 +68,11 @@ def create_app(team: Team, settings: Settings | None = None) -> FastAPI:
 class RunRequest(BaseModel):
     task: CleanText = Field(examples=["How many orders were placed in May 2025?"])
     thread: CleanText | None = Field(None, max_length=100, description="For follow-up questions.")
-    limits: Limits | None = Field(None, description="Instead of AGENTS_BUDGET.")
+    limits: Limits | None = Field(
+        None,
+        description="Limits below those of the server (AGENTS_BUDGET), which apply where one is"
+        " left out. A higher one is refused with status 400.",
+    )
 
 
 class AnswerRequest(BaseModel):

@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING, Any
 
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START
-from pydantic import ValidationError
 
 from multi_agent.brain import Brain
 from multi_agent.graph import Run, build_graph
@@ -97,7 +96,7 @@ class Team:
         self.store, self.memory = store, memory
         self.models = models or {}
         self._offline = brain
-        self._step_limits = parse_limits(config.step_budget, "AGENTS_STEP_BUDGET")
+        self._step_limits = Limits.parse(config.step_budget, "AGENTS_STEP_BUDGET")
         self.asks, self.verifies = asks, verifies
         self.specialists = specialists or {s.name: s for s in open_specialists(workspace)}
         self.graph = build_graph(checkpointer)
@@ -119,11 +118,15 @@ class Team:
     def start(
         self, task: str, thread: str | None = None, limits: Limits | None = None, owner: str = ""
     ) -> str:
-        """Begin a run; returns its id at once. Raises BadInput or TooLarge for a bad task."""
+        """Begin a run; returns its id at once.
+
+        `limits` may lower those of AGENTS_BUDGET. Raises BadInput for a limit above them, and
+        BadInput or TooLarge for a bad task.
+        """
         task = checked_task(task)
         fact = self.memory.learn(owner, task)
         earlier = self.memory.thread(owner, thread) if thread else []
-        limits = limits or parse_limits(self.config.budget)
+        limits = (limits or Limits()).within(Limits.parse(self.config.budget))
         record = self.store.create(task, owner=owner, thread=thread, limits=limits)
         if fact:
             answer = Answer(text=f"I'll remember that {fact}.", confident=True)
@@ -458,19 +461,3 @@ def checked_task(task: str) -> str:
             hint="Put long texts into the documents folder.",
         )
     return text
-
-
-def parse_limits(text: str, setting: str = "AGENTS_BUDGET") -> Limits:
-    """The limits in a text such as "steps=20,usd=0.5". Raises ConfigError that names the part."""
-    values: dict[str, Any] = {}
-    for part in filter(None, (part.strip() for part in text.split(","))):
-        name, _, value = part.partition("=")
-        values[name.strip()] = value.strip()
-    try:
-        return Limits.model_validate(values)
-    except ValidationError as error:
-        problem = error.errors()[0]
-        raise ConfigError(
-            f"{setting}: {'.'.join(map(str, problem['loc']))}: {problem['msg']}.",
-            hint="Write steps=20,tool_calls=40,tokens=50000,usd=0.5,seconds=120.",
-        ) from None
