@@ -1,6 +1,41 @@
-"""What travels through the graph."""
+"""What travels through the graph, and limits."""
 
-from multi_agent.state import Result, fill, merge_results
+from __future__ import annotations
+
+import pytest
+
+from multi_agent.state import Limits, Result, Step, dependents, fill, merge_results
+from seedbed.errors import BadInput, ConfigError
+
+
+def test_limits_are_parsed_from_a_setting() -> None:
+    limits = Limits.parse(" steps=20, usd=0.5,,")
+    assert limits == Limits(steps=20, usd=0.5)
+    assert Limits.parse("") == Limits()
+
+
+@pytest.mark.parametrize("text", ["steps=x", "apples=3", "steps=0", "seconds", "usd=nan"])
+def test_wrong_budget_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match=f"AGENTS_BUDGET: {text.partition('=')[0]}: "):
+        Limits.parse(text)
+
+
+def test_limits_within_a_ceiling_are_those_of_the_ceiling_where_left_out() -> None:
+    ceiling = Limits(steps=20, usd=0.5)
+    assert Limits(steps=5, seconds=9).within(ceiling) == Limits(steps=5, usd=0.5, seconds=9)
+    assert Limits().within(ceiling) == ceiling
+    with pytest.raises(BadInput, match=r"limits.usd: inf is above this server's limit of 0.5"):
+        Limits(usd=float("inf")).within(ceiling)
+
+
+def test_dependents_include_indirect_ones() -> None:
+    plan = (
+        Step(id="s1", specialist="a", task="1"),
+        Step(id="s2", specialist="a", task="2", after=("s1",)),
+        Step(id="s3", specialist="a", task="3", after=("s2",)),
+        Step(id="s4", specialist="a", task="4"),
+    )
+    assert dependents(plan, "s1") == {"s1", "s2", "s3"}
 
 
 def test_answers_are_filled_in_once() -> None:

@@ -44,7 +44,8 @@ class Config(ProjectSettings, env_prefix="AGENTS_"):
     )
     budget: str = Field(
         "steps=20,tool_calls=40,tokens=50000,usd=0.5,seconds=120",
-        description="Limits of a run. What is left out has no limit.",
+        description="Limits of each run, which a caller may lower but not raise. Omitted limits are"
+        " unlimited.",
     )
     step_budget: str = Field(
         "",
@@ -58,9 +59,9 @@ class Config(ProjectSettings, env_prefix="AGENTS_"):
         2, ge=0, le=10, description="How often a run may plan again after a step has failed."
     )
     memory: str = Field(
-        "thread,facts,episodes",
+        "thread,facts,examples",
         description="Kinds of memory in use, separated by commas: earlier tasks of the thread,"
-        " facts, and past tasks as examples. Empty: none.",
+        " facts, and the plans of past tasks as examples. Empty: none.",
     )
     sandbox: Literal["wasm", "off"] = Field(
         "wasm",

@@ -11,7 +11,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal, TypedDict
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from seedbed.errors import BadInput, ConfigError
 
 Status = Literal["running", "waiting", "done", "stopped", "failed"]
 """Of a run: `waiting` for the user, `stopped` by the user or by a budget."""
@@ -108,13 +110,42 @@ class RunState(TypedDict, total=False):
 
 
 class Limits(Value):
-    """The limits of a run, `Limits.parse("steps=20,usd=0.5")`; None: no limit."""
+    """The limits of a run; None: no limit.
+
+    >>> Limits.parse("steps=20,usd=0.5")
+    Limits(steps=20, tool_calls=None, tokens=None, usd=0.5, seconds=None)
+    """
 
     steps: int | None = Field(None, ge=1)
     tool_calls: int | None = Field(None, ge=0)
     tokens: int | None = Field(None, ge=0)
     usd: float | None = Field(None, ge=0)
     seconds: float | None = Field(None, gt=0)
+
+    @classmethod
+    def parse(cls, text: str, setting: str = "AGENTS_BUDGET") -> Limits:
+        """The limits of a setting. Raises ConfigError, which names the wrong part."""
+        parts = [part.partition("=") for part in text.split(",") if part.strip()]
+        try:
+            return cls.model_validate({name.strip(): value.strip() for name, _, value in parts})
+        except ValidationError as error:
+            problem = error.errors()[0]
+            raise ConfigError(
+                f"{setting}: {'.'.join(map(str, problem['loc']))}: {problem['msg']}.",
+                hint="Write steps=20,tool_calls=40,tokens=50000,usd=0.5,seconds=120.",
+            ) from None
+
+    def within(self, ceiling: Limits) -> Limits:
+        """These limits, or that of the ceiling where one is None. Raises BadInput above it."""
+        maxima, own = ceiling.model_dump(), self.model_dump(exclude_none=True)
+        for name, limit in own.items():
+            if maxima[name] is not None and limit > maxima[name]:
+                raise BadInput(
+                    f"limits.{name}: {limit:,.12g} is above this server's limit of"
+                    f" {maxima[name]:,.12g}.",
+                    hint="Lower it or leave it out.",
+                )
+        return Limits(**maxima | own)
 
 
 def dependents(plan: Sequence[Step], step_id: str) -> set[str]:

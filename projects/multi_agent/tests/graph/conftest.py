@@ -12,7 +12,7 @@ import pytest
 
 from multi_agent.brain import Progress, Refusal
 from multi_agent.config import Config
-from multi_agent.memory.memory import Memory
+from multi_agent.memory import Memory
 from multi_agent.runs.checkpoints import open_checkpointer
 from multi_agent.runs.store import RunStore
 from multi_agent.specialists import Context, Specialist, Workspace
@@ -86,7 +86,7 @@ def scripted_team(
     store = RunStore(config.database_url or folder / "runs.sqlite")
     stack.callback(store.close)
     checkpointer = stack.enter_context(open_checkpointer(config))
-    memory = Memory(store.engine, kinds=config.memory)
+    memory = Memory(store, config.memory)
     team: dict[str, Specialist] = {one.name: one for one in specialists}
     rest = {"brain": QuestionBrain()} | {k: v for k, v in options.items() if k in names}
     built = Team(

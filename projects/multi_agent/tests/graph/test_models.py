@@ -9,6 +9,7 @@ import pytest
 
 from multi_agent.specialists.writer import Writer
 from multi_agent.state import Limits, Result
+from multi_agent.team.team import Replay
 from seedbed.errors import RateLimited
 from seedbed.models.scripted import ScriptedChatModel
 
@@ -208,3 +209,21 @@ def test_run_without_steps_left_says_stopped(
     run = team.wait(team.start("Fines and fees?", limits=Limits(steps=1)))
     assert run.status == "stopped" and "budget of 1 step" in run.reason
     assert "→ 240" in run.answer.explanation
+
+
+def test_replay_uses_the_memory_that_the_run_started_with(
+    open_scripted: Open, scripted: Any, replies: Any
+) -> None:
+    full = "How many orders does alpha have in June?"
+    script = model('{"task": "%s"}' % full, replies.plan(("alpha", full)))  # noqa: UP031
+    team = open_scripted([scripted("alpha", lambda _step, _context: "7")])
+    team.start("Remember that alpha ignores cancelled orders.")
+    first = team.wait(team.start("How many orders does alpha have in May?", "t"))
+    team.models = {"planner": script}
+    run = team.wait(team.start("And in June?", "t"))
+    assert (run.answer.text, run.full_task) == ("7", full)
+    assert first.task in script.calls[0].text
+    assert "alpha ignores cancelled orders" in script.calls[1].text
+    team.memory.forget("")
+    team.wait(team.start("How many does alpha have in July?", "t"))
+    assert team.replay(run.id) == Replay("7", same=True, calls=0)

@@ -13,7 +13,7 @@ import pytest
 
 from multi_agent.brain import Progress, Refusal
 from multi_agent.config import Config
-from multi_agent.memory.memory import Memory
+from multi_agent.memory import Memory
 from multi_agent.runs.checkpoints import open_checkpointer
 from multi_agent.runs.store import RunStore
 from multi_agent.specialists import Context, Workspace
@@ -62,26 +62,25 @@ class Clerk:
 
 
 class ClerkBrain:
-    """Gives each task to the clerk, each question as a step; "of that" waits for the one before."""
+    """Each question is a step for the clerk, after the one before if it is "of that"."""
 
-    def plan(self, task: str, team: Any, progress: Progress) -> tuple[Step, ...]:  # noqa: ARG002
-        if progress.plan:
-            return ()
+    def plan(self, task: str, _team: Any, progress: Progress) -> tuple[Step, ...]:
         if "poem" in task:
-            raise Refusal("No specialist writes poems.")
-        parts = enumerate(task.replace("? ", "?\n").split("\n"), 1)
-        return tuple(
+            raise Refusal("No one writes poems.", "How would you put it?")
+        questions = [text.strip() + "?" for text in task.split("?") if text.strip()]
+        steps = tuple(
             Step(
                 id=f"s{number}",
                 specialist="clerk",
-                task=part,
-                after=(f"s{number - 1}",) if "of that" in part else (),
+                task=question,
+                after=(f"s{number - 1}",) if "of that" in question else (),
             )
-            for number, part in parts
+            for number, question in enumerate(questions, 1)
         )
+        return () if progress.plan else steps
 
-    def complete(self, task: str, earlier: Any) -> str:  # noqa: ARG002
-        return task
+    def complete(self, task: str, earlier: Any) -> str:
+        return f"{earlier[-1]} {task}" if earlier and task.startswith("And") else task
 
 
 def look(query: str, rows: int) -> str:  # noqa: ARG001
@@ -102,10 +101,13 @@ def open_clerk_team(folder: Path) -> Iterator[tuple[Team, Clerk]]:
         store = RunStore(folder / "runs.sqlite")
         stack.callback(store.close)
         checkpointer = stack.enter_context(open_checkpointer(config))
-        memory = Memory(store.engine, kinds=config.memory)
+        memory = Memory(store, config.memory)
         workspace = Workspace(config)
-        options: Any = {"specialists": {"clerk": clerk}, "brain": ClerkBrain()}
-        team = Team(config, workspace, [tool_of(look)], store, checkpointer, memory, **options)
+        specialists: Any = {"clerk": clerk}
+        tools = [tool_of(look)]
+        parts = (config, workspace, tools, store, checkpointer, memory)
+        brain: Any = ClerkBrain()
+        team = Team(*parts, specialists=specialists, brain=brain)
         stack.callback(team.close)
         stack.callback(clerk.gate.set)
         yield team, clerk

@@ -183,7 +183,7 @@ def test_fork_keeps_other_steps_and_shows_its_plan(client: TestClient, clerk_tea
     assert record["parent"] == run["id"] and record["answer"]["text"] == "42 orders; 42 orders"
     events = clerk_team.team.store.events(fork["id"])
     assert [event.step for event in events if event.kind == "step_started"] == ["s2"]
-    assert next(event.kind for event in events) == "plan"
+    assert [event.kind for event in events][:2] == ["run_started", "plan"]
     missing = client.post(f"/v1/runs/{run['id']}/fork", json={"step": "s9"})
     assert missing.status_code == 404 and "s1, s2" in missing.json()["error"]["message"]
 
@@ -199,7 +199,7 @@ def test_memory_is_listed_and_erased(client: TestClient, clerk_team: Any) -> Non
     solve(client, clerk_team.team, "Remember that our VAT is 19 %.")
     solve(client, clerk_team.team, "How many orders?")
     items = client.get("/v1/memory").json()
-    assert {item["kind"] for item in items} == {"facts", "thread", "episodes"}
+    assert {item["kind"] for item in items} == {"facts", "examples"}
     fact = next(item["id"] for item in items if item["kind"] == "facts")
     assert client.delete(f"/v1/memory/{fact}").status_code == 204
     assert client.delete(f"/v1/memory/{fact}").status_code == 404
@@ -227,6 +227,31 @@ def test_bad_body_is_refused_in_one_line(client: TestClient, body: Any) -> None:
     error = answer.json()["error"]
     assert answer.status_code == 400 and error["type"] == "bad_input"
     assert "\n" not in error["message"] and len(error["message"]) < 300
+
+
+@pytest.mark.parametrize(
+    ("limits", "problem"),
+    [
+        ({"usd": 1_000_000}, "limits.usd: 1,000,000 is above this server's limit of 0.5."),
+        ({"steps": 21, "tokens": 5}, "limits.steps: 21 is above this server's limit of 20."),
+        ({"seconds": 120.5}, "limits.seconds: 120.5 is above this server's limit of 120."),
+    ],
+)
+def test_limit_above_the_budget_of_the_server_is_refused(
+    client: TestClient, limits: dict[str, float], problem: str
+) -> None:
+    answer = client.post("/v1/runs", json={"task": "How many orders?", "limits": limits})
+    assert answer.status_code == 400
+    assert answer.json()["error"]["message"].startswith(problem)
+
+
+def test_limits_left_out_are_those_of_the_server(client: TestClient, clerk_team: Any) -> None:
+    server = {"steps": 20, "tool_calls": 40, "tokens": 50_000, "usd": 0.5, "seconds": 120}
+    run = solve(client, clerk_team.team, "How many orders?")
+    assert run["limits"] == server
+    limits = {"steps": 20, "usd": 0.1, "tokens": None}
+    run = solve(client, clerk_team.team, "How many orders?", limits=limits)
+    assert run["limits"] == server | {"usd": 0.1}
 
 
 @pytest.mark.parametrize("size", [8_001, 1_000_000, 2_000_000])

@@ -105,9 +105,12 @@ def test_thread_of_the_same_name_is_another_thread(
     owner, stranger = pair
     name = f"shared by {owner.headers['authorization']}"
     start(owner, clerk_team.team, "How many orders in May 2025?", thread=name)
-    assert start(stranger, clerk_team.team, "And in June?", thread=name)["task"] == "And in June?"
-    followed = start(owner, clerk_team.team, "And in July?", thread=name)
-    assert followed["task"] == "How many orders in July 2025?"
+    assert start(stranger, clerk_team.team, "And in June?", thread=name)["full_task"] == ""
+    run = start(owner, clerk_team.team, "And in July?", thread=name)
+    assert run["task"] == "And in July?"
+    assert run["full_task"] == "How many orders in May 2025? And in July?"
+    run = start(owner, clerk_team.team, "And in August?", thread=name)
+    assert run["full_task"] == "How many orders in May 2025? And in July? And in August?"
 
 
 def test_memory_of_another_key_is_neither_listed_nor_erased(
@@ -143,7 +146,7 @@ def test_memory_of_one_key_never_reaches_a_run_of_another(
 
     def memories(run: Any) -> list[str]:
         events = clerk_team.team.store.events(run["id"], kind="run_started")
-        return list(events[0].data["examples"])
+        return list(events[0].data["notes"])
 
     assert any("must mail" in text for text in memories(own))
     assert memories(foreign) == []

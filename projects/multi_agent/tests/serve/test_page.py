@@ -165,7 +165,7 @@ def test_follow_up_is_in_the_thread(visit: Visit, clerk_team: Any) -> None:
 
 
 def test_memory_is_erased(visit: Visit, clerk_team: Any) -> None:
-    clerk_team.team.memory.forget_all()
+    clerk_team.team.memory.forget("")
     clerk_team.team.start("Remember that our VAT is 19 %.")
     clerk_team.team.start("Remember that we close at noon.")
     page = visit()
@@ -175,7 +175,7 @@ def test_memory_is_erased(visit: Visit, clerk_team: Any) -> None:
     assert page.locator("#memory .item").count() == 1
     page.click("#memory button:has-text('Erase all')")
     page.wait_for_selector("#memory .item", state="detached")
-    assert clerk_team.team.memory.items() == []
+    assert clerk_team.team.memory.items("") == []
 
 
 def test_tab_opened_while_the_page_loads_stays_open(visit: Visit, clerk_team: Any) -> None:

@@ -20,9 +20,9 @@ from multi_agent.evaluate.single_agent import SingleAgent
 from multi_agent.evaluate.tasks import Family, Task, read_tasks
 from multi_agent.runs.budget import Budget
 from multi_agent.runs.record_model import FileReplies, RecordedModel
-from multi_agent.state import Answer
+from multi_agent.state import Answer, Limits
 from multi_agent.team.open_team import load_models, open_team
-from multi_agent.team.team import Team, parse_limits
+from multi_agent.team.team import Team
 from seedbed.cli import Progress, table
 from seedbed.errors import BadInput
 from seedbed.files import read_json_lines
@@ -154,7 +154,7 @@ def team_solver(team: Team) -> Solver:
 
 def single_solver(team: Team, model: BaseChatModel) -> Solver:
     """Tasks go to one agent with the team's tools, model and budget."""
-    limits = parse_limits(team.config.budget)
+    limits = Limits.parse(team.config.budget)
 
     def solve(task: str) -> tuple[Answer, int]:
         budget = Budget(tokens=limits.tokens, usd=limits.usd, seconds=limits.seconds)

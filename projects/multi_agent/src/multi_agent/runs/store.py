@@ -100,6 +100,8 @@ class RunRecord(Value):
     thread: str
     """Runs of one owner with the same thread follow each other."""
     task: str
+    full_task: str = ""
+    """The task as the team understood it, if it followed another one or needed a clarification."""
     status: Status
     created_at: datetime
     ended_at: datetime | None = None

@@ -68,7 +68,11 @@ def create_app(team: Team, settings: Settings | None = None) -> FastAPI:
 class RunRequest(BaseModel):
     task: CleanText = Field(examples=["How many orders were placed in May 2025?"])
     thread: CleanText | None = Field(None, max_length=100, description="For follow-up questions.")
-    limits: Limits | None = Field(None, description="Instead of AGENTS_BUDGET.")
+    limits: Limits | None = Field(
+        None,
+        description="Limits below those of the server (AGENTS_BUDGET), which apply where one is"
+        " left out. A higher one is refused with status 400.",
+    )
 
 
 class AnswerRequest(BaseModel):
@@ -214,16 +218,16 @@ def replay_run(run: OwnRun, team: Agents) -> dict[str, Any]:
 @router.get("/memory")
 def list_memory(team: Agents, owner: Owner) -> list[dict[str, Any]]:
     """Everything that is remembered of the caller."""
-    return [item.model_dump(mode="json") for item in team.memory.items(owner=owner)]
+    return [item.model_dump(mode="json") for item in team.memory.items(owner)]
 
 
 @router.delete("/memory/{item}", status_code=204)
 def forget_item(item: str, team: Agents, owner: Owner) -> None:
     """Erase one item of the caller's memory."""
-    team.memory.forget(item, owner)
+    team.memory.forget(owner, item)
 
 
 @router.delete("/memory", status_code=204)
 def forget_all(team: Agents, owner: Owner) -> None:
     """Erase the caller's memory."""
-    team.memory.forget_all(owner)
+    team.memory.forget(owner)

@@ -125,8 +125,8 @@ class Page:
             "stop": lambda: team.stop(own(key)),
             "answer": lambda: team.answer(own(key), text),
             "replay": lambda: self._replay(own(key)),
-            "forget": lambda: team.memory.forget(key, owner),
-            "forget_all": lambda: team.memory.forget_all(owner),
+            "forget": lambda: team.memory.forget(owner, key),
+            "forget_all": lambda: team.memory.forget(owner),
         }
         try:
             stopping = "The run stops after the calls in progress." if item["do"] == "stop" else ""
@@ -144,7 +144,7 @@ class Page:
     def memory(self, request: gr.Request) -> str:
         """The tab Memory, loaded when it is opened."""
         memory, owner = self.team.memory, owner_of(caller_of(request))
-        return _attempt(lambda: render("memory", memory.kinds, memory.items(owner=owner)))
+        return _attempt(lambda: render("memory", memory.kinds, memory.items(owner)))
 
     def _replay(self, run_id: str) -> str:
         replay = self.team.replay(run_id)

@@ -18,7 +18,8 @@ from multi_agent.data.database import open_database
 from multi_agent.runs.checkpoints import open_checkpointer
 from multi_agent.runs.store import RunStore
 from multi_agent.specialists import Workspace
-from multi_agent.team.team import Team, parse_limits
+from multi_agent.state import Limits
+from multi_agent.team.team import Team
 from multi_agent.tools.toolbox import Tool
 from seedbed.models.weights import catalog
 
@@ -47,7 +48,7 @@ def open_team(
     Raises ConfigError, NotFound, Unavailable, MissingExtra or WeightsError.
     """
     from multi_agent.documents.index import open_documents
-    from multi_agent.memory.memory import Memory
+    from multi_agent.memory import Memory
     from multi_agent.sample.shop import ensure_shop, sample_documents
     from multi_agent.tools.builtin import builtin_tools
     from multi_agent.tools.sandbox import open_sandbox
@@ -72,7 +73,7 @@ def open_team(
         if models is None:
             models = load_models(config, settings)
         brain = offline_brain(workspace)
-        memory = Memory(store.engine, kinds=config.memory)
+        memory = Memory(store, config.memory)
         team = Team(
             config, workspace, tools, store, checkpointer, memory, models, asks=asks, brain=brain
         )
@@ -102,7 +103,7 @@ def load_models(config: Config, settings: Settings) -> dict[str, BaseChatModel]:
     able = {role: spec for role, spec in specs.items() if follows_instructions(spec)}
     for spec in dict.fromkeys(able.values()):
         check_chat_model(spec, settings=settings)
-        if parse_limits(config.budget).usd is not None:
+        if Limits.parse(config.budget).usd is not None:
             for one in split_specs(spec):
                 require_price(one, settings)
     return {role: load_chat_model(spec, settings=settings) for role, spec in able.items()}

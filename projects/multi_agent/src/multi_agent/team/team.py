@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING, Any
 
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START
-from pydantic import ValidationError
 
 from multi_agent.brain import Brain
 from multi_agent.graph import Run, build_graph
@@ -51,7 +50,7 @@ if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
     from multi_agent.config import Config
-    from multi_agent.memory.memory import Memory
+    from multi_agent.memory import Memory
 
 log = logging.getLogger(__name__)
 
@@ -97,7 +96,7 @@ class Team:
         self.store, self.memory = store, memory
         self.models = models or {}
         self._offline = brain
-        self._step_limits = parse_limits(config.step_budget, "AGENTS_STEP_BUDGET")
+        self._step_limits = Limits.parse(config.step_budget, "AGENTS_STEP_BUDGET")
         self.asks, self.verifies = asks, verifies
         self.specialists = specialists or {s.name: s for s in open_specialists(workspace)}
         self.graph = build_graph(checkpointer)
@@ -119,19 +118,25 @@ class Team:
     def start(
         self, task: str, thread: str | None = None, limits: Limits | None = None, owner: str = ""
     ) -> str:
-        """Begin a run; returns its id at once. Raises BadInput or TooLarge for a bad task."""
+        """Begin a run; returns its id at once.
+
+        `limits` may lower those of AGENTS_BUDGET. Raises BadInput for a limit above them, and
+        BadInput or TooLarge for a bad task.
+        """
         task = checked_task(task)
-        fact = self.memory.learn(task, owner)
-        if thread:
-            task = self.memory.follow_up(thread, task, owner)
-        limits = limits or parse_limits(self.config.budget)
+        fact = self.memory.learn(owner, task)
+        earlier = self.memory.thread(owner, thread) if thread else []
+        limits = (limits or Limits()).within(Limits.parse(self.config.budget))
         record = self.store.create(task, owner=owner, thread=thread, limits=limits)
         if fact:
-            answer = Answer(text=f"I'll remember that {fact.text}.", confident=True)
+            answer = Answer(text=f"I'll remember that {fact}.", confident=True)
             self.store.add_event(record.id, "answer", **answer.model_dump(mode="json"))
             self.store.update(record.id, status="done", answer=answer)
             return record.id
+        notes = self.memory.notes(owner, " ".join([*earlier[-1:], task]))
         self._leases.claim(record.id)
+        # A run that is resumed or replayed uses the memory that it started with.
+        self._emit(record.id, "run_started", task=task, notes=notes, earlier=earlier)
         self._submit(record, {"task": task})
         return record.id
 
@@ -201,7 +206,7 @@ class Team:
             if time.monotonic() > end:
                 raise Conflict(f"Run {run_id!r} is at work in another process.")
             time.sleep(0.1)
-        self.store.add_event(run_id, "resumed")
+        self._emit(run_id, "resumed")
         stored = self.graph.get_state(self._thread(run_id)).values
         self._submit(record, None if stored else {"task": record.task})
 
@@ -238,6 +243,7 @@ class Team:
             parent=run_id,
         )
         self._leases.claim(fork.id)
+        self._emit(fork.id, "run_started", "", task=record.task, **self._memories(run_id))
         self._emit(fork.id, "plan", steps=[step.model_dump(mode="json") for step in plan])
         for id, result in results.items():
             self._emit(fork.id, "step_ended", id, result=result.model_dump(mode="json"))
@@ -269,7 +275,7 @@ class Team:
             budget=Budget(),
             emit=lambda *_, **__: None,
             model=model,
-            brain=partial(self._brain, record, model, self._examples(record)),
+            brain=partial(self._brain, record, model, self._memories(run_id)["notes"]),
             step_limits=Limits(),
         )
         graph, config = build_graph(InMemorySaver(serde=serializer())), self._thread(run_id)
@@ -347,7 +353,7 @@ class Team:
         for key, text in answers.items():
             toolbox.decide(key, text)
         model = partial(self._model, RunReplies(self.store, record.id))
-        notes = self._examples(record)
+        memories = self._memories(record.id)
         return Run(
             id=record.id,
             workspace=self.workspace,
@@ -355,20 +361,22 @@ class Team:
             toolbox=toolbox,
             budget=budget,
             emit=emit,
-            brain=partial(self._brain, record, model, notes),
+            brain=partial(self._brain, record, model, memories["notes"]),
             model=model,
             step_limits=self._step_limits,
             answers=answers,
+            earlier=memories["earlier"],
             max_replans=self.config.max_replans,
             asks=self.asks,
             verifies=self.verifies,
         )
 
-    def _examples(self, record: RunRecord) -> list[str]:
-        """What is remembered of the like; the same again when the run goes on or is replayed."""
-        if started := self.store.events(record.id, kind="run_started"):
-            return list(started[0].data["examples"])
-        return [item.text for item in self.memory.relevant(record.task, 3, record.owner)]
+    def _memories(self, run_id: str) -> dict[str, list[str]]:
+        """The `notes` that a run started with, and the `earlier` tasks of its thread."""
+        started = self.store.events(run_id, kind="run_started")
+        return {
+            key: started[0].data.get(key, []) if started else [] for key in ("notes", "earlier")
+        }
 
     def _emit(self, run_id: str, kind: str, /, step: str = "", **data: Any) -> None:
         """Record an event. Raises Conflict, which ends the run here, if it was taken over."""
@@ -413,7 +421,6 @@ class Team:
         """Run the graph to its end, or to a question, and record which."""
         changes: dict[str, Any] = {"status": "failed"}
         try:
-            run.emit("run_started", task=record.task, examples=self._examples(record))
             state = self.graph.invoke(
                 graph_input, self._thread(record.id), context=run, durability="sync"
             )
@@ -424,8 +431,12 @@ class Team:
                 reason = "" if state["answer"].confident else run.stop_reason()
                 changes = {"answer": state["answer"], "status": "stopped" if reason else "done"}
                 changes["reason"] = reason
-                answer: Answer = state["answer"]
-                self.memory.add_run(record.thread, record.task, state["plan"], answer, record.owner)
+                changes["full_task"] = state["task"] if state["task"] != record.task else ""
+                # A plan made after a failure, or its fork, may repeat texts of documents and tools.
+                first_plan = not state["replans"] and not record.parent
+                if first_plan and state["answer"].confident and not state["answer"].missing:
+                    task, plan = state["task"], state["plan"]
+                    self.memory.add_example(record.owner, record.id, task, plan)
         except Exception as error:
             changes["reason"] = public_message(error, log)
             with suppress(Conflict):
@@ -450,19 +461,3 @@ def checked_task(task: str) -> str:
             hint="Put long texts into the documents folder.",
         )
     return text
-
-
-def parse_limits(text: str, setting: str = "AGENTS_BUDGET") -> Limits:
-    """The limits in a text such as "steps=20,usd=0.5". Raises ConfigError that names the part."""
-    values: dict[str, Any] = {}
-    for part in filter(None, (part.strip() for part in text.split(","))):
-        name, _, value = part.partition("=")
-        values[name.strip()] = value.strip()
-    try:
-        return Limits.model_validate(values)
-    except ValidationError as error:
-        problem = error.errors()[0]
-        raise ConfigError(
-            f"{setting}: {'.'.join(map(str, problem['loc']))}: {problem['msg']}.",
-            hint="Write steps=20,tool_calls=40,tokens=50000,usd=0.5,seconds=120.",
-        ) from None
