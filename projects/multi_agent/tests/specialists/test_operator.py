@@ -16,7 +16,7 @@ from multi_agent.config import Config
 from multi_agent.specialists import Context, Workspace
 from multi_agent.specialists.operator import MAX_TOOLS, Operator, open_specialist
 from multi_agent.state import Step
-from multi_agent.tools.mcp_client import mcp_tools
+from multi_agent.tools.mcp_client import open_servers
 from multi_agent.tools.toolbox import ToolError, tool_of
 from seedbed.models.embeddings.hash import HashEmbeddings
 from seedbed.models.scripted import ScriptedChatModel
@@ -114,7 +114,7 @@ def test_description_of_an_operator_with_many_tools_is_short() -> None:
 def test_tools_of_a_server_are_accepted_by_the_vendor(
     open_operator: OpenOperator, spec: str
 ) -> None:
-    tools, _ = mcp_tools({"my server": MCP_SERVER})
     replies = [Reply(tool_calls=[("my_server__weather_today", {"city": "Bern"})]), "7 °C"]
-    run = open_operator(tools, replies, spec=spec)
-    assert run.work().answer == "7 °C" and not run.vendor.problems
+    with open_servers({"my server": MCP_SERVER}) as servers:
+        run = open_operator(servers.tools, replies, spec=spec)
+        assert run.work().answer == "7 °C" and not run.vendor.problems

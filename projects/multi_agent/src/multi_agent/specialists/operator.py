@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 MAX_TURNS = 6
 MAX_TOOLS = 64
-"""Tools that the model can choose from in one step. OpenAI accepts 128; 64 take 8,000 tokens."""
+"""Tools that the model can choose from in one step. OpenAI accepts 128; each costs tokens."""
 MAX_NAMES = 30
 """Tools that are named to planners."""
 MAX_RESULT = 8_000
