@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -20,7 +20,9 @@ from multi_agent.runs.store import RunStore
 from multi_agent.specialists import Workspace
 from multi_agent.state import Limits
 from multi_agent.team.team import Team
+from multi_agent.tools.mcp_client import open_servers, tool_names
 from multi_agent.tools.toolbox import Tool
+from seedbed.errors import ConfigError
 from seedbed.models.weights import catalog
 
 if TYPE_CHECKING:
@@ -64,12 +66,15 @@ def open_team(
         documents = open_documents(
             config.documents or sample_documents(), load_embeddings(settings=settings)
         )
-        others = other_tools(config)
-        workspace = Workspace(config, database, documents, tuple(others))
+        servers = stack.enter_context(open_servers(config.mcp_servers))
+        for server, problem in servers.problems.items():
+            log.warning("The MCP server %s is left out: %s", server, problem)
+        workspace = Workspace(config, database, documents, servers.tools)
         sandbox = (
             None if config.sandbox == "off" else once(lambda: open_sandbox(folder / "sandbox"))
         )
-        tools = builtin_tools(workspace, sandbox) + others
+        tools = builtin_tools(workspace, sandbox)
+        check_permissions(config.permissions, [*tools, *servers.tools], servers.problems)
         if models is None:
             models = load_models(config, settings)
         brain = offline_brain(workspace)
@@ -119,14 +124,23 @@ def follows_instructions(spec: str) -> bool:
     return entry.answer_mode == "write" if entry else not spec.startswith("path:")
 
 
-def other_tools(config: Config) -> list[Tool]:
-    """The tools of MCP servers; a server that does not respond is left out."""
-    from multi_agent.tools.mcp_client import mcp_tools
+def check_permissions(
+    permissions: Mapping[str, str], tools: Iterable[Tool], unavailable: Iterable[str]
+) -> None:
+    """Raise ConfigError for a permission of an unknown tool, which would protect nothing.
 
-    tools, problems = mcp_tools(config.mcp_servers) if config.mcp_servers else ([], {})
-    for server, problem in problems.items():
-        log.warning("The MCP server %s is left out: %s", server, problem)
-    return tools
+    Tools of an MCP server that is `unavailable` cannot be known.
+
+    >>> check_permissions({"docs__delete": "deny"}, [], unavailable=["docs"])
+    """
+    names = sorted(tool.name for tool in tools)
+    prefixes = tuple(tool_names([(server, "")])[0] for server in unavailable)
+    for name in permissions:
+        if name not in names and not name.startswith(prefixes):
+            raise ConfigError(
+                f"AGENTS_PERMISSIONS: Unknown tool {name!r}.",
+                hint=f"Available tools: {', '.join(names)}.",
+            )
 
 
 def once(function: Callable[[], T]) -> Callable[[], T]:

@@ -92,7 +92,7 @@ class Team:
         lease_seconds: float = LEASE_SECONDS,
         brain: Brain | None = None,
     ) -> None:
-        self.config, self.workspace, self.tools = config, workspace, tools
+        self.config, self.workspace, self._tools = config, workspace, tools
         self.store, self.memory = store, memory
         self.models = models or {}
         self._offline = brain
@@ -112,6 +112,11 @@ class Team:
         self._closing = threading.Event()
         self._renewing = threading.Thread(target=self._renew, name="leases", daemon=True)
         self._renewing.start()
+
+    @property
+    def tools(self) -> list[Tool]:
+        """The built-in tools, and those that MCP servers have now."""
+        return [*self._tools, *self.workspace.tools]
 
     # Runs
 

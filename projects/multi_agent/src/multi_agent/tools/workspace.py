@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,5 +20,5 @@ class Workspace:
     config: Config
     database: Database | None = None
     documents: DocumentIndex | None = None
-    tools: tuple[Tool, ...] = ()
-    """Those of MCP servers."""
+    tools: Sequence[Tool] = ()
+    """Those of MCP servers; one that is opened again may have others than before."""
