@@ -15,6 +15,7 @@ import asyncio
 import logging
 import math
 import random
+import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
@@ -91,7 +92,8 @@ class RemoteChatModel(StreamingChatModel):
     """A chat model behind an API; `load_chat_model` creates it.
 
     `timeout` can also be passed per call: the seconds that a call may take in all, with retries and
-    fallbacks. Each of several candidates gets an equal share of what is left. A reply's
+    fallbacks. Each of several candidates gets an equal share of what is left. Setting the event
+    `cancel` ends calls in progress, which then raise `concurrent.futures.CancelledError`. A reply's
     `response_metadata` has `spec`, the model that answered, and `cost_usd`, None if unknown.
     """
 
@@ -101,6 +103,7 @@ class RemoteChatModel(StreamingChatModel):
         60.0, gt=0, description="Maximum seconds for one call, retries included."
     )
     attempts: int = Field(4, ge=1, description="Maximum attempts per model and call.")
+    cancel: threading.Event | None = Field(None, exclude=True)
 
     @property
     def model_name(self) -> str:
@@ -126,7 +129,7 @@ class RemoteChatModel(StreamingChatModel):
         self, messages: list[BaseMessage], stop: Any = None, run_manager: Any = None, **kwargs: Any
     ) -> ChatResult:
         del run_manager
-        return background.run(self._reply(messages, stop, kwargs))
+        return background.run(self._reply(messages, stop, kwargs), self.cancel)
 
     async def _agenerate(
         self, messages: list[BaseMessage], stop: Any = None, run_manager: Any = None, **kwargs: Any
@@ -137,7 +140,7 @@ class RemoteChatModel(StreamingChatModel):
     def _chunks(
         self, messages: list[BaseMessage], stop: list[str] | None, options: dict[str, Any]
     ) -> Iterator[ChatGenerationChunk]:
-        return background.iterate(self._reply_chunks(messages, stop, options))
+        return background.iterate(self._reply_chunks(messages, stop, options), self.cancel)
 
     async def _achunks(
         self, messages: list[BaseMessage], stop: list[str] | None, options: dict[str, Any]

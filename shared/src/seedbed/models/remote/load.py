@@ -14,7 +14,7 @@ from seedbed.models.remote.chat import Candidate, RemoteChatModel
 from seedbed.models.remote.providers import integration
 from seedbed.settings import Settings
 
-_OWN_FIELDS = ("callbacks", "timeout", "attempts", "metadata", "tags")
+_OWN_FIELDS = ("callbacks", "timeout", "attempts", "cancel", "metadata", "tags")
 
 
 def load_remote(
@@ -23,8 +23,8 @@ def load_remote(
     """One model for several specs, the keys: each is called if those before it fail.
 
     A value is None for PROVIDER:MODEL, or the model of a spec that runs here, such as `smollm2` as
-    the last resort. `timeout` and `attempts` are fields of the result, other `kwargs` of the
-    integrations. Raises MissingExtra or ConfigError, before any call.
+    the last resort. `timeout`, `attempts` and `cancel` become fields of the result, other `kwargs`
+    those of the integrations. Raises MissingExtra or ConfigError, before any call.
     """
     own = {name: kwargs[name] for name in _OWN_FIELDS if kwargs.get(name) is not None}
     fields = {name: value for name, value in kwargs.items() if name not in _OWN_FIELDS}
