@@ -39,8 +39,8 @@ class Config(ProjectSettings, env_prefix="AGENTS_"):
     )
     models: dict[str, str] = Field(
         {},
-        description='Model by role, as JSON: {"planner": "openai:gpt-4o-mini"}. Roles: planner,'
-        " analyst, researcher, coder, writer. Default: SEEDBED_MODEL for each.",
+        description='Model by role, as JSON: {"planner": "openai:gpt-4o", "calculator": "offline"}.'
+        " Roles are planner and the names of the specialists. Default: SEEDBED_MODEL for each.",
     )
     budget: str = Field(
         "steps=20,tool_calls=40,tokens=50000,usd=0.5,seconds=120",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, TypeVar
 from multi_agent.data.database import open_database
 from multi_agent.runs.checkpoints import open_checkpointer
 from multi_agent.runs.store import RunStore
-from multi_agent.specialists import Workspace
+from multi_agent.specialists import Workspace, open_specialists
 from multi_agent.state import Limits
 from multi_agent.team.team import Team
 from multi_agent.tools.mcp_client import open_servers, tool_names
@@ -34,7 +34,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
-ROLES = ("planner", "analyst", "researcher", "calculator", "coder", "writer", "operator")
+PLANNER = "planner"
+"""The role beside those of the specialists."""
+OFFLINE = "offline"
+"""The value in AGENTS_MODELS for a role that works by rules."""
 
 
 @contextmanager
@@ -75,12 +78,22 @@ def open_team(
         )
         tools = builtin_tools(workspace, sandbox)
         check_permissions(config.permissions, [*tools, *servers.tools], servers.problems)
-        if models is None:
-            models = load_models(config, settings)
+        specialists = {one.name: one for one in open_specialists(workspace)}
         brain = offline_brain(workspace)
+        if models is None:
+            models = load_models(config, settings, [PLANNER, *specialists], needed=brain is None)
         memory = Memory(store, config.memory)
         team = Team(
-            config, workspace, tools, store, checkpointer, memory, models, asks=asks, brain=brain
+            config,
+            workspace,
+            tools,
+            store,
+            checkpointer,
+            memory,
+            models,
+            specialists=specialists,
+            asks=asks,
+            brain=brain,
         )
         stack.callback(team.close)
         yield team
@@ -95,17 +108,28 @@ def offline_brain(workspace: Workspace) -> Brain | None:
     return OfflineBrain(workspace)
 
 
-def load_models(config: Config, settings: Settings) -> dict[str, BaseChatModel]:
+def load_models(
+    config: Config, settings: Settings, roles: Sequence[str], *, needed: bool = False
+) -> dict[str, BaseChatModel]:
     """The models of the roles that can follow instructions; the default model cannot.
 
-    Raises an error with the next step if the package or the key of one is missing, or if the budget
-    limits USD and the price of one is unknown.
+    Raises an error with the next step if a role is unknown, if the package or the key of a model is
+    missing, if the budget limits USD and the price of one is unknown, or if `needed` and a role has
+    no model.
     """
     from seedbed.models.chat.load import check_chat_model, load_chat_model, split_specs
     from seedbed.models.remote.prices import require_price
 
-    specs = {role: config.models.get(role, settings.model) for role in ROLES}
+    if unknown := sorted(config.models.keys() - set(roles)):
+        available = f"Available: {', '.join(roles)}."
+        raise ConfigError(f"AGENTS_MODELS: unknown role {unknown[0]!r}.", hint=available)
+    specs = {role: config.models.get(role, settings.model) for role in roles}
     able = {role: spec for role, spec in specs.items() if follows_instructions(spec)}
+    if needed and (lacking := [role for role in roles if role not in able]):
+        raise ConfigError(
+            f"No model that can follow instructions for the {lacking[0]}.",
+            hint="Set SEEDBED_MODEL, e.g. openai:gpt-4o-mini.",
+        )
     for spec in dict.fromkeys(able.values()):
         check_chat_model(spec, settings=settings)
         if Limits.parse(config.budget).usd is not None:
@@ -120,6 +144,8 @@ def follows_instructions(spec: str) -> bool:
     >>> follows_instructions("smollm2"), follows_instructions("openai:gpt-4o-mini")
     (False, True)
     """
+    if spec == OFFLINE:
+        return False
     entry = catalog.find(spec)
     return entry.answer_mode == "write" if entry else not spec.startswith("path:")
 
