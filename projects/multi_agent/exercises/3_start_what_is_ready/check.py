@@ -33,7 +33,7 @@ def tries(results: dict[str, Result], plan: tuple[Step, ...]) -> dict[str, tuple
 
 def new_run(**limits: float) -> Run:
     nothing: Any = None
-    return Run("r1", Workspace(Config()), {}, nothing, Budget(**limits), nothing)
+    return Run("r1", Workspace(Config()), {}, nothing, Budget(**limits), nothing, nothing)
 
 
 def next_sends(
@@ -144,12 +144,6 @@ def check_4_a_step_sees_the_results_it_needs_and_no_others() -> None:
     inputs = sent(next_sends(results), "inputs")
     expect([sorted(one) for one in inputs], [["s1"], ["s1", "s2"]], "ids of the inputs of s3, s4")
     expect(inputs, [first, both], "inputs of s3 and s4")
-
-
-def check_4_another_attempt_gets_the_problem_of_the_one_before() -> None:
-    plan = (S1.model_copy(update={"specialist": "researcher"}), S2)
-    problems = sent(next_sends(failures("s1"), plan), "problem")
-    expect(problems, [PROBLEM, ""], "s1 failed before, s2 has not run: problems that they get")
 
 
 def check_5_verify_follows_when_all_is_done() -> None:

@@ -38,7 +38,8 @@ def solve(database):
             rows = database.query(sql)
         except SeedbedError as error:
             raise ToolError(str(error)) from None
-        return {"columns": list(rows.columns), "rows": [list(row) for row in rows.rows]}
+        data = {"columns": list(rows.columns), "tables": sorted(rows.tables)}
+        return data | {"rows": [list(row) for row in rows.rows]}
 
     def work(task, *replies, call=query_database):
         model = ScriptedChatModel(list(replies))
@@ -88,6 +89,13 @@ def test_query_is_repaired_at_most_twice(solve, replies):
     result, model = solve("Total?", *map(replies.query, queries))
     assert result.problem.startswith("No query worked.")
     assert len(model.calls) == 3
+
+
+def test_query_that_reads_no_table_is_repaired(solve, replies):
+    good = replies.query("SELECT count(*) FROM orders")
+    result, model = solve("How many?", replies.query("SELECT 9999"), good)
+    assert result.answer == "3"
+    assert "reads no table" in model.calls[1].text
 
 
 def test_query_that_is_proposed_again_ends_the_repair(solve, replies):

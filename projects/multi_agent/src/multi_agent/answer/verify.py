@@ -21,7 +21,7 @@ from multi_agent.tools.exact import evaluate
 from seedbed.errors import SeedbedError
 
 _FIRST_ROWS = 20  # of a query; fewer than an answer lists
-_DIGITS = re.compile(r"\d[\d,]*(?:\.\d+)?")
+_NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?")
 
 
 CHECKED = {
@@ -66,7 +66,8 @@ def check_evidence(task: str, evidence: Evidence, result: Result, workspace: Wor
         case "quote":
             return check_quote(evidence, result, workspace)
         case "query":
-            return check_query(evidence, result, workspace)
+            problem = check_query(evidence, result, workspace)
+            return problem or check_source(evidence, workspace)
         case "calculation":
             return check_calculation(task, evidence, result)
     return ""
@@ -82,23 +83,29 @@ def check_quote(evidence: Evidence, result: Result, workspace: Workspace) -> str
 
 
 def check_query(evidence: Evidence, result: Result, workspace: Workspace) -> str:
-    """The query reads a table, and returns the answer again: its number, or its first texts."""
+    """The query returns the answer again: its number, or the texts of its first rows."""
     if workspace.database is None:
         return "There is no database to repeat the query on."
     try:
-        rows = workspace.database.query(evidence.text)
+        rows = workspace.database.query(evidence.text).rows
     except SeedbedError as error:
         return f"The query fails: {error}"
-    if not rows.tables:
-        return "The query reads no table, so its result is not from the database."
-    values = [value for row in rows.rows[:_FIRST_ROWS] for value in row]
+    values = [value for row in rows[:_FIRST_ROWS] for value in row]
     if result.number is None:
         texts = [value for value in values if isinstance(value, str)]
         lacking = [text for text in texts if plain(text) not in plain(result.answer)]
         return f"The query returns {lacking[0]!r}, not {result.answer!r}." if lacking else ""
     if not any(isclose(as_number(value), result.number, rel_tol=1e-6) for value in values):
         return f"The query does not return {result.number:,g}."
-    return missing_number(result.answer, result.number)
+    digits = [float(n.replace(",", "")) for n in _NUMBER.findall(result.answer)]
+    near = any(isclose(n, abs(result.number), rel_tol=1e-3, abs_tol=0.006) for n in digits)
+    return "" if near else f"{result.answer!r} does not contain {result.number:,g}."
+
+
+def check_source(evidence: Evidence, workspace: Workspace) -> str:
+    """The query reads a table: a number that it makes up itself is not from the database."""
+    rows = workspace.database.query(evidence.text, max_rows=1) if workspace.database else None
+    return "" if rows and rows.tables else "The query reads no table of the database."
 
 
 def as_number(value: Any) -> float:
@@ -129,7 +136,7 @@ def check_calculation(task: str, evidence: Evidence, result: Result) -> str:
 
 def missing_number(answer: str, number: float) -> str:
     """A problem unless an answer contains a number, as it is or rounded."""
-    digits = [float(text.replace(",", "")) for text in _DIGITS.findall(answer)]
+    digits = [float(text.replace(",", "")) for text in _NUMBER.findall(answer)]
     near = any(isclose(one, abs(number), rel_tol=1e-3, abs_tol=0.006) for one in digits)
     return "" if near else f"{answer!r} does not contain {number:,g}."
 

@@ -40,6 +40,9 @@ class Analyst:
             except ToolError as error:
                 failed = Attempt(query.sql, str(error))
                 continue
+            if isinstance(data, dict) and not data["tables"]:
+                failed = Attempt(query.sql, "The query reads no table of the database.")
+                continue
             # 3. Put its rows into words.
             return self._result(step, query, data)
         return Result(step=step.id, problem=f"No query worked. {failed.error if failed else ''}")

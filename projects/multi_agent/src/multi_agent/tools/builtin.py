@@ -79,7 +79,12 @@ def _database_tools(database: Database) -> list[Tool]:
 
 def _json_rows(rows: Rows) -> dict[str, Any]:
     values = [[_json_value(value) for value in row] for row in rows.rows]
-    return {"columns": list(rows.columns), "rows": values, "truncated": rows.truncated}
+    return {
+        "columns": list(rows.columns),
+        "rows": values,
+        "truncated": rows.truncated,
+        "tables": sorted(rows.tables),
+    }
 
 
 def _json_value(value: Any) -> Any:
