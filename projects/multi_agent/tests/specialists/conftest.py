@@ -11,16 +11,18 @@ from typing import Any
 
 import pytest
 
+from multi_agent.config import Config
+from multi_agent.llm.brain import ModelBrain
 from multi_agent.runs.budget import Budget
 from multi_agent.runs.ledger import Ledger
 from multi_agent.runs.record_model import RecordedModel, RunReplies
 from multi_agent.runs.store import RunStore
-from multi_agent.specialists import Context
+from multi_agent.specialists import Context, Workspace
 from multi_agent.specialists.operator import Operator
 from multi_agent.state import Result, Step
 from multi_agent.tools.toolbox import Tool, ToolBox
 from seedbed.models.chat.load import load_chat_model
-from seedbed.settings import Settings
+from seedbed.settings import Settings, load
 from seedbed.testing.vendor.script import Replies
 from seedbed.testing.vendor.server import Vendor, launch_vendor
 
@@ -47,20 +49,22 @@ class OperatorRun:
 
     def work(self, task: str = "What is the weather in Bern?") -> Result:
         """Do the step, with the model calls and tool calls of earlier attempts on record."""
-        budget = Budget(**self.limits)
-        ledger = Ledger(self.store, self.id)
+        return Operator(self.tools, self.embeddings).work(self.step(task), self.context())
+
+    def step(self, task: str) -> Step:
+        return Step(id="s1", specialist="operator", task=task)
+
+    def context(self) -> Context:
+        budget, ledger = Budget(**self.limits), Ledger(self.store, self.id)
         toolbox = ToolBox(self.tools, ledger, self.permissions, budget, self._emit)
         for key, answer in self.decisions.items():
             toolbox.decide(key, answer)
         url = self.vendor.url if self.spec == ANTHROPIC else f"{self.vendor.url}/v1"
         model = load_chat_model(self.spec, settings=Settings(base_url=url, _env_file=None))
         replies = RunReplies(self.store, self.id)
-        context = Context(
-            call=partial(toolbox.call, "s1"),
-            model=RecordedModel(model=model, role="operator", replies=replies),
-        )
-        step = Step(id="s1", specialist="operator", task=task)
-        return Operator(self.tools, self.embeddings).work(step, context)
+        recorded = RecordedModel(model=model, role="operator", replies=replies)
+        brain = ModelBrain(recorded, Workspace(load(Config)))
+        return Context(call=partial(toolbox.call, "s1"), brain=brain, model=recorded)
 
     def _emit(self, kind: str, _step: str, data: dict[str, Any]) -> None:
         if kind == "tool_started":

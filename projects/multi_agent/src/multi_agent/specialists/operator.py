@@ -1,25 +1,27 @@
 """Uses the tools of MCP servers, where a model can choose among them.
 
 What a tool returns is quoted to the model as data. It can lead to another call of these tools, each
-within its permission, but not to another step or specialist.
+within its permission, but not to another step or specialist. What the model makes of it is checked:
+an answer needs a call that succeeded, and may have no number that no tool returned.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
-
-from langchain_core.messages import HumanMessage, SystemMessage, ToolMessage
 
 from multi_agent.specialists import Context, Workspace
 from multi_agent.state import Evidence, Result, Step
-from multi_agent.tools.toolbox import ToolError
+from multi_agent.tools.evidence import foreign_numbers
+from seedbed.errors import InvalidReply, ReplyRefused
 from seedbed.models.embeddings.load import embed_texts
-from seedbed.models.prompts import load_prompt, quote
+from seedbed.models.prompts import load_prompt
 
 if TYPE_CHECKING:
+    from multi_agent.tools.agent import Call
     from multi_agent.tools.toolbox import Tool
 
 log = logging.getLogger(__name__)
@@ -29,8 +31,10 @@ MAX_TOOLS = 64
 """Tools that the model can choose from in one step. OpenAI accepts 128; each costs tokens."""
 MAX_NAMES = 30
 """Tools that are named to planners."""
-MAX_RESULT = 8_000
-"""Characters of a tool's result that the model sees."""
+MAX_ANSWER, MAX_EVIDENCE = 1_000, 2_000
+"""Characters of an answer in the words of the tools, and of a result as evidence."""
+NO_ANSWER = "NONE"
+"""How a reply begins that gives up; the rest is the reason. Vendors refuse empty replies."""
 
 
 class Operator:
@@ -50,36 +54,33 @@ class Operator:
             names.append(f"and {more} more ({len(self.tools)} in all)")
         return f"Uses tools of MCP servers: {', '.join(names)}."
 
-    def bid(self, task: str) -> float:  # noqa: ARG002
-        """None: only a model can say what these tools are good for."""
-        return 0.0
-
     def work(self, step: Step, context: Context) -> Result:
-        """Let the model call tools until it answers."""
+        """Let the model call tools until it answers; see `checked_result` for what it may say."""
+        from multi_agent.tools.agent import Agent
+
         if context.model is None:
-            return Result(step=step.id, problem="The model is too small to choose among tools.")
+            return Result(step=step.id, problem="Only a model can choose among these tools.")
         tools = self.choose_tools(step)
-        model = context.model.bind_tools([tool.schema for tool in tools])
-        system = load_prompt("multi_agent.specialists", "operate").render()
-        messages: list[Any] = [SystemMessage(system), HumanMessage(step.task)]
-        evidence: list[Evidence] = []
-        for _ in range(MAX_TURNS):
-            message: Any = model.invoke(messages)
-            messages.append(message)
-            if not message.tool_calls:
-                text = str(message.text).strip()
-                if not (text and evidence):
-                    return Result(step=step.id, problem="No tool gave an answer.")
-                return Result(step=step.id, answer=text, evidence=tuple(evidence))
-            for call in message.tool_calls:
-                text = self._call(call, context)
-                arguments = json.dumps(call["args"], ensure_ascii=False)
-                evidence.append(
-                    Evidence(kind="page", source=call["name"], text=arguments, output=text[:2_000])
-                )
-                data = quote(text[:MAX_RESULT], f"result of {call['name']}")
-                messages.append(ToolMessage(data, tool_call_id=call["id"]))
-        return Result(step=step.id, problem=f"No answer after {MAX_TURNS} rounds of tool calls.")
+        agent = Agent(
+            context.model,
+            tools,
+            context.call,
+            system=load_prompt("multi_agent.specialists", "operate").render(),
+            max_turns=MAX_TURNS,
+            check=partial(problem_of, step.task),
+        )
+        effects = {tool.name for tool in tools if tool.effects}
+        try:
+            answer = agent.solve(step.task)
+        except (InvalidReply, ReplyRefused):
+            if not any(call.name in effects and not call.failed for call in agent.calls):
+                raise
+            answer = ""
+        result = checked_result(step, answer, agent.calls, effects)
+        if result.problem and len(tools) < len(self.tools):
+            note = f"The model could choose from {len(tools)} of {len(self.tools)} tools."
+            result = result.model_copy(update={"problem": f"{result.problem} ({note})"})
+        return result
 
     def choose_tools(self, step: Step) -> Sequence[Tool]:
         """All tools, or those whose descriptions are nearest to the step if there are too many."""
@@ -101,14 +102,69 @@ class Operator:
         )
         return [by_text[text] for text in nearest]
 
-    @staticmethod
-    def _call(call: Any, context: Context) -> str:
-        """The result as text; an error too, which the model may repair."""
-        try:
-            result = context.call(call["name"], **call["args"])
-        except ToolError as error:
-            return f"error: {error}"
-        return result if isinstance(result, str) else json.dumps(result, ensure_ascii=False)
+
+def problem_of(task: str, answer: str, calls: Sequence[Call]) -> str:
+    """What is wrong with an answer, for the model; empty if nothing is.
+
+    >>> from multi_agent.tools.agent import Call
+    >>> problem_of("Weather in Bern?", "25 °C", [Call("weather", {"city": "Bern"}, "7 °C")])
+    'Your answer has 25, which no tool returned. Answer with what the tools returned.'
+    """
+    if answer.startswith(NO_ANSWER) or (calls and all(call.failed for call in calls)):
+        return ""
+    if not calls:
+        return f'You called no tool. Call one, or reply with "{NO_ANSWER}: " and the reason.'
+    arguments = [json.dumps(call.arguments, ensure_ascii=False) for call in calls]
+    results = [call.output for call in calls if not call.failed]
+    if foreign := ", ".join(foreign_numbers(answer, " ".join([task, *arguments, *results]))):
+        return (
+            f"Your answer has {foreign}, which no tool returned."
+            " Answer with what the tools returned."
+        )
+    return ""
+
+
+def checked_result(
+    step: Step, answer: str, calls: Sequence[Call], effects: Collection[str]
+) -> Result:
+    """The model's answer, or what the tools returned where its answer is wrong.
+
+    Once an action was carried out, a step has a result, whatever the model says: a step that fails
+    is planned again, and its action would be repeated.
+    """
+    succeeded = [call for call in calls if not call.failed]
+    acted = [call for call in succeeded if call.name in effects]
+    evidence = tuple(
+        Evidence(
+            kind="page",
+            source=call.name,
+            text=json.dumps(call.arguments, ensure_ascii=False),
+            output=call.output[:MAX_EVIDENCE],
+        )
+        for call in succeeded
+    )
+    if answer.startswith(NO_ANSWER):
+        answer, reason = "", answer.removeprefix(NO_ANSWER).strip(": ") or "No tool has the answer."
+    else:
+        reason = "No tool was called." if answer else f"No answer in {MAX_TURNS} rounds of calls."
+    if not succeeded:
+        return Result(step=step.id, problem=calls[-1].output if calls else reason)
+    if answer and not problem_of(step.task, answer, calls):
+        return Result(step=step.id, answer=answer, evidence=evidence)
+    if acted or answer:
+        return Result(step=step.id, answer=own_words(acted or succeeded), evidence=evidence)
+    return Result(step=step.id, problem=reason)
+
+
+def own_words(calls: Sequence[Call]) -> str:
+    """What tools returned, verbatim.
+
+    >>> from multi_agent.tools.agent import Call
+    >>> own_words([Call("send", {"to": "Ann"}, "sent to Ann"), Call("log", {}, " ")])
+    'sent to Ann; log: done'
+    """
+    text = "; ".join(call.output.strip() or f"{call.name}: done" for call in calls)
+    return text if len(text) <= MAX_ANSWER else f"{text[:MAX_ANSWER]} …"
 
 
 def open_specialist(workspace: Workspace) -> Operator | None:
