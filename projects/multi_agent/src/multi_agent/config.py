@@ -75,6 +75,7 @@ class Config(ProjectSettings, env_prefix="AGENTS_"):
     )
     permissions: dict[str, Literal["allow", "ask", "deny"]] = Field(
         {},
-        description='Permission by tool, as JSON: {"run_python": "ask"}. Default: tools that only'
-        " read are allowed, others are asked for.",
+        description='Permission by tool, as JSON: {"run_python": "ask", "docs__delete": "deny"};'
+        " tools of an MCP server are named SERVER__TOOL. Default: tools that only read are allowed,"
+        " others are asked for.",
     )

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+from datetime import date
+from pathlib import Path
 from typing import Any
 
 import pytest
 from langchain_core.messages import AIMessage
 
-from multi_agent.evaluate.single_agent import MAX_RESULT, MAX_TURNS, SingleAgent
+from multi_agent.config import Config
+from multi_agent.data.database import open_database
+from multi_agent.evaluate.single_agent import MAX_TURNS, SingleAgent
 from multi_agent.runs.budget import Budget
-from multi_agent.tools.builtin import calculate
+from multi_agent.sample.shop import ensure_shop
+from multi_agent.tools.agent import MAX_RESULT
+from multi_agent.tools.builtin import builtin_tools, calculate
 from multi_agent.tools.toolbox import Tool, tool_of
+from multi_agent.tools.workspace import Workspace
 from seedbed.errors import Unavailable
+from seedbed.models.chat.load import load_chat_model
 from seedbed.models.scripted import ScriptedChatModel
+from seedbed.settings import Settings, load
+from seedbed.testing.vendor.script import Reply
+from seedbed.testing.vendor.server import launch_vendor
 
 
 def call(tool: str, **arguments: Any) -> AIMessage:
@@ -39,15 +50,33 @@ def flood(size: int) -> str:
 
 def agent(replies: Any, *tools: Tool, **limits: Any) -> tuple[SingleAgent, ScriptedChatModel]:
     model = ScriptedChatModel(replies)
-    return SingleAgent(model, [tool_of(calculate), *tools], Budget(**limits)), model
+    tools, workspace = (tool_of(calculate), *tools), Workspace(load(Config))
+    return SingleAgent(model, tools, Budget(**limits), workspace), model
 
 
 def test_tools_are_called_until_the_model_answers() -> None:
-    single, model = agent([call("calculate", task="What is 15 % of 240?"), "36"])
+    single, model = agent([call("calculate", expression="240 * 15 / 100"), "36"])
     answer = single.solve("What is 15 % of 240?")
     assert (answer.text, answer.confident) == ("36", True)
     assert "What is 15 % of 240?" in model.calls[0].text
     assert '"text": "36"' in model.calls[1].text
+
+
+def test_vendor_accepts_the_requests_and_both_calls_of_a_reply_are_paid(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "test-key")
+    calls = [("calculate", {"expression": "2 + 2"}), ("calculate", {"expression": "3 + 3"})]
+    with launch_vendor([Reply(tool_calls=calls), "4 and 6"]) as vendor:
+        settings = Settings(base_url=f"{vendor.url}/v1", _env_file=None)
+        model = load_chat_model("openai:gpt-4o-mini", settings=settings)
+        budget = Budget()
+        single = SingleAgent(model, [tool_of(calculate)], budget, Workspace(load(Config)))
+        assert single.solve("What is 2 + 2, and 3 + 3?").text == "4 and 6"
+    counted = vendor.usage
+    assert not vendor.problems and budget.usage["tool_calls"] == 2
+    assert budget.usage["tokens"] == counted.input_tokens + counted.output_tokens
+    assert budget.usage["usd"] > 0
 
 
 def test_failed_call_is_reported_to_the_model_in_one_line() -> None:
@@ -80,13 +109,13 @@ def test_abstention_is_not_confident(text: str) -> None:
 
 
 def test_loop_ends_after_the_last_turn() -> None:
-    single, model = agent([call("calculate", task="2 + 2")] * (MAX_TURNS + 1))
+    single, model = agent([call("calculate", expression="2 + 2")] * (MAX_TURNS + 1))
     assert "too many turns" in single.solve("?").text
     assert len(model.calls) == MAX_TURNS
 
 
 def test_token_budget_ends_the_loop() -> None:
-    single, model = agent([call("calculate", task="2 + 2")] * MAX_TURNS, tokens=50)
+    single, model = agent([call("calculate", expression="2 + 2")] * MAX_TURNS, tokens=50)
     answer = single.solve("?")
     assert "budget of 50 tokens" in answer.text and not answer.confident
     assert len(model.calls) < MAX_TURNS
@@ -97,7 +126,20 @@ def test_error_of_the_model_is_no_answer() -> None:
     assert (answer.text, answer.confident) == ("I can't answer that. The model is down.", False)
 
 
-def test_tools_with_effects_are_left_out() -> None:
-    single, model = agent(["x"], tool_of(fail, effects=True))
-    single.solve("?")
-    assert [tool["function"]["name"] for tool in model.calls[0].tools] == ["calculate"]
+def test_tool_call_budget_ends_the_loop() -> None:
+    single, _ = agent([call("calculate", expression="2 + 2")] * MAX_TURNS, tool_calls=2)
+    assert "budget of 2 tool calls" in single.solve("?").text
+
+
+def test_prompt_has_the_date_and_the_schema_with_values(tmp_path: Path) -> None:
+    with open_database(ensure_shop(tmp_path)) as database:
+        model = ScriptedChatModel(["14"])
+        workspace = Workspace(load(Config), database)
+        SingleAgent(model, builtin_tools(workspace), Budget(), workspace).solve("How many orders?")
+        system = model.calls[0].messages[0].text
+        assert f"{date.today():%Y-%m-%d}" in system and "SQLite" in system
+        assert database.schema.text in system and "'cancelled'" in system
+    assert [tool["function"]["name"] for tool in model.calls[0].tools] == [
+        "calculate",
+        "query_database",
+    ]

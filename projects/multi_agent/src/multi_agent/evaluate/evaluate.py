@@ -153,12 +153,21 @@ def team_solver(team: Team) -> Solver:
 
 
 def single_solver(team: Team, model: BaseChatModel) -> Solver:
-    """Tasks go to one agent with the team's tools, model and budget."""
-    limits = Limits.parse(team.config.budget)
+    """Tasks go to one agent with the model and budget of the team.
+
+    It has the tools that the team may use without asking, as nobody answers here.
+    """
+    limits = Limits.parse(team.config.budget).model_dump(exclude={"steps"})
+    allowed = team.config.permissions
+    tools = [
+        tool
+        for tool in team.tools
+        if allowed.get(tool.name, "ask" if tool.effects else "allow") == "allow"
+    ]
 
     def solve(task: str) -> tuple[Answer, int]:
-        budget = Budget(tokens=limits.tokens, usd=limits.usd, seconds=limits.seconds)
-        answer = SingleAgent(model, team.tools, budget).solve(task)
+        budget = Budget(**limits)
+        answer = SingleAgent(model, tools, budget, team.workspace).solve(task)
         return answer, int(budget.usage["tokens"])
 
     return solve

@@ -92,9 +92,11 @@ class Agent:
 
     def solve(self, task: str, **config: Any) -> str:
         """The model's answer; empty if it did not answer in `max_turns`."""
-        # Streamed, as `calls` are needed after an error, too.
         start: Any = {"messages": [HumanMessage(task)]}
-        for state in self._graph.stream(start, {**config}, stream_mode="values"):
+        # In a graph with "sync", LangGraph 1.2 would wait for a checkpoint that is never written.
+        settings: Any = {**config, "configurable": {"__pregel_durability": "async"}}
+        # Streamed, as `calls` are needed after an error, too.
+        for state in self._graph.stream(start, settings, stream_mode="values"):
             self._messages = state["messages"]
         turns = sum(isinstance(message, AIMessage) for message in self._messages)
         return self._messages[-1].text.strip() if turns <= self._max_turns else ""

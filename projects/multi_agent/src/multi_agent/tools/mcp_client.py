@@ -184,24 +184,6 @@ class Server:
         # 3. The session had ended; what only reads is sent once more.
         return self._send(self._open(), request)
 
-    def _send(self, session: Session, request: Request) -> Any:
-        from mcp import MCPError
-        from mcp_types import INVALID_PARAMS, METHOD_NOT_FOUND
-
-        try:
-            return session.send(request, self._seconds)
-        except TimeoutError:
-            raise NoReply(self._no_reply) from None
-        except Exception as error:
-            text = f"MCP server {self.name!r}: {reason(error)}."
-            if isinstance(error, MCPError) and error.code in (INVALID_PARAMS, METHOD_NOT_FOUND):
-                raise BadInput(text) from error
-            raise Unavailable(text) from error
-
-    @property
-    def _no_reply(self) -> str:
-        return f"MCP server {self.name!r} did not respond within {self._seconds:g} s."
-
     def _open(self) -> Session:
         """The session, opened if there is none. Raises NotConnected or ConfigError."""
         with self._lock:
@@ -209,21 +191,35 @@ class Server:
                 raise NotConnected(f"MCP server {self.name!r} is closed.")
             if self._session is None:
                 try:
-                    session = Session(self._address, self._seconds)
-                    self.listing = session.listing
+                    self._session = Session(self._address, self._seconds)
                 except ConfigError as error:
                     setting = f"AGENTS_MCP_SERVERS: {self.name}={self._address!r}"
                     raise ConfigError(f"{setting}: {error}") from None
-                except TimeoutError:
-                    raise NotConnected(self._no_reply) from None
                 except Exception as error:
-                    while isinstance(error, ExceptionGroup):
-                        error = error.exceptions[0]
-                    text = f"MCP server {self.name!r}: {reason(error)}."
-                    raise NotConnected(text) from error
-                self._session = session
+                    raise NotConnected(self._reason(error)) from error
+                self.listing = self._session.listing
                 self._opened()
             return self._session
+
+    def _send(self, session: Session, request: Request) -> Any:
+        from mcp import MCPError
+        from mcp_types import INVALID_PARAMS, METHOD_NOT_FOUND
+
+        try:
+            return session.send(request, self._seconds)
+        except TimeoutError as error:
+            raise NoReply(self._reason(error)) from error
+        except Exception as error:
+            if isinstance(error, MCPError) and error.code in (INVALID_PARAMS, METHOD_NOT_FOUND):
+                raise BadInput(self._reason(error)) from error
+            raise Unavailable(self._reason(error)) from error
+
+    def _reason(self, error: Exception) -> str:
+        while isinstance(error, ExceptionGroup):
+            error = error.exceptions[0]
+        if isinstance(error, TimeoutError):
+            return f"MCP server {self.name!r} did not respond within {self._seconds:g} s."
+        return f"MCP server {self.name!r}: {reason(error)}."
 
     def _drop(self, session: Session) -> None:
         """Close a dead session, unless another thread has done so."""

@@ -1,0 +1,49 @@
+"""The operator in the graph: its agent is a graph inside a node, without checkpoints of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from langchain_core.messages import AIMessage
+
+from multi_agent.specialists.operator import Operator
+from multi_agent.tools.toolbox import tool_of
+from seedbed.models.scripted import ScriptedChatModel
+
+Open = Callable[..., Any]
+
+
+def call(name: str, /, **arguments: str) -> AIMessage:
+    return AIMessage(content="", tool_calls=[{"name": name, "args": arguments, "id": name}])
+
+
+def test_run_waits_for_a_permission_and_repeats_neither_model_nor_tool_calls(
+    open_scripted: Open, replies: Any
+) -> None:
+    done: list[str] = []
+
+    def look_up(name: str) -> str:
+        """Look an address up."""
+        done.append(f"look up {name}")
+        return f"{name}@example.com"
+
+    def send(to: str) -> str:
+        """Send a mail."""
+        done.append(f"send to {to}")
+        return f"sent to {to}"
+
+    tools = [tool_of(look_up), tool_of(send, effects=True)]
+    lookup, sending = call("look_up", name="ann"), call("send", to="ann@example.com")
+    model = ScriptedChatModel([lookup, sending, "Sent 7 mails.", "Sent 8 mails."])
+    planner = ScriptedChatModel([replies.plan(("operator", "Mail Ann."))])
+    models = {"planner": planner, "operator": model}
+    team = open_scripted([Operator(tools)], tools, models=models)
+    run = team.wait(team.start("Mail Ann."))
+    assert run.status == "waiting" and "Allow send" in run.reason
+    team.answer(run.id, "allow")
+    run = team.wait(run.id)
+    assert (run.status, run.answer.text) == ("done", "sent to ann@example.com")
+    assert done == ["look up ann", "send to ann@example.com"]
+    assert len(model.calls) == 4 and len(planner.calls) == 1
+    assert team.replay(run.id).same
