@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 
 from multi_agent.answer.compose import NO_ANSWER
-from multi_agent.runs.budget import Budget, BudgetCallback
+from multi_agent.runs.budget import Budget
+from multi_agent.runs.record_model import RecordedModel
 from multi_agent.state import Answer
 from multi_agent.tools.toolbox import Tool
 from seedbed.errors import SeedbedError
@@ -42,8 +43,9 @@ class SingleAgent:
     def __init__(self, model: BaseChatModel, tools: Sequence[Tool], budget: Budget) -> None:
         # Without those that have effects, which the team asks the user for.
         self.tools = {tool.name: tool for tool in tools if not tool.effects}
-        self.model = model.bind_tools([tool.schema for tool in self.tools.values()])
-        self.callback = BudgetCallback(budget, getattr(model, "model_name", ""))
+        fields: dict[str, Any] = {"model": model, "budget": budget}
+        within = RecordedModel(role="single agent", **fields)
+        self.model = within.bind_tools([tool.schema for tool in self.tools.values()])
 
     def solve(self, task: str) -> Answer:
         """The last message as an answer; one that says it does not know is not confident."""
@@ -51,7 +53,7 @@ class SingleAgent:
         messages: list[Any] = [SystemMessage(system), HumanMessage(task)]
         for _ in range(MAX_TURNS):
             try:
-                message = self.model.invoke(messages, config={"callbacks": [self.callback]})
+                message = self.model.invoke(messages)
             except SeedbedError as error:
                 return Answer(text=f"{NO_ANSWER} {error}", confident=False)
             messages.append(message)
