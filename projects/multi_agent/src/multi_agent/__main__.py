@@ -128,10 +128,7 @@ def resume(run: RunId, as_json: Json = False) -> None:
 
 @app.command()
 def replay(run: RunId, as_json: Json = False) -> None:
-    """Work a run out again from its record, without a model or a tool, and compare the answer.
-
-    Exits with status 1 if it is another one.
-    """
+    """Replay a run from its recorded calls. Exits with status 1 if the answer differs."""
     from dataclasses import asdict
 
     from multi_agent.serve.terminal import replay_text
@@ -183,8 +180,6 @@ def evaluate(
     compare: Annotated[
         bool, typer.Option(help="Also a single agent, and the team without verification.")
     ] = False,
-    record: Annotated[Path | None, typer.Option(help="File to record model calls in.")] = None,
-    replay: Annotated[Path | None, typer.Option(help="File to replay model calls from.")] = None,
     as_json: Json = False,
 ) -> None:
     """Measure the team on tasks whose answers are known."""
@@ -192,15 +187,7 @@ def evaluate(
     from multi_agent.evaluate import evaluate as evaluation
 
     with cli.progress(quiet=as_json, unit="task") as progress:
-        result = evaluation.run(
-            config,
-            settings,
-            tasks,
-            compare=compare,
-            record=record,
-            replay=replay,
-            progress=progress,
-        )
+        result = evaluation.run(config, settings, tasks, compare=compare, progress=progress)
     show(result, as_json, to_text=evaluation.to_text)
 
 

@@ -1,16 +1,10 @@
-"""Budgets, and the callback that spends them for chat models."""
+"""Budgets: what is spent, also by children and threads, and when a limit is reached."""
 
-import asyncio
-import logging
 import threading
 
 import pytest
-from langchain_core.language_models import GenericFakeChatModel
-from langchain_core.messages import AIMessage
 
-from multi_agent.runs.budget import Budget, BudgetCallback, OverBudget
-from seedbed.errors import Busy
-from seedbed.models.scripted import ScriptedChatModel
+from multi_agent.runs.budget import Budget, OverBudget
 
 
 class Clock:
@@ -20,10 +14,6 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
-
-
-def spend(model, budget, prompt="one two three", spec=""):
-    return model.invoke(prompt, config={"callbacks": [BudgetCallback(budget, spec)]})
 
 
 @pytest.mark.parametrize(
@@ -105,6 +95,16 @@ def test_seconds_continue_after_restore():
         resumed.check()
 
 
+def test_seconds_left_are_those_of_the_nearest_limit():
+    clock = Clock()
+    run = Budget(seconds=120, clock=clock)
+    clock.now += 50
+    assert run.child(tokens=5).seconds_left == 70
+    assert run.child(seconds=30).seconds_left == 30
+    assert run.child(seconds=300).seconds_left == 70
+    assert Budget().seconds_left == float("inf")
+
+
 def test_threads_cannot_take_more_than_the_limit():
     budget, refused = Budget(tool_calls=100), []
     barrier = threading.Barrier(16)
@@ -123,51 +123,3 @@ def test_threads_cannot_take_more_than_the_limit():
     for thread in threads:
         thread.join()
     assert (budget.usage["tool_calls"], len(refused)) == (100, 60)
-
-
-def test_callback_spends_reported_tokens_and_price():
-    budget = Budget()
-    spend(ScriptedChatModel(["four five"]), budget, spec="openai:gpt-4o-mini")
-    assert budget.usage["tokens"] == 5
-    assert budget.usage["usd"] == pytest.approx((3 * 0.15 + 2 * 0.6) / 1e6)
-
-
-def test_callback_estimates_tokens_that_are_not_reported():
-    budget = Budget()
-    spend(GenericFakeChatModel(messages=iter([AIMessage("a" * 40)])), budget, "b" * 21)
-    assert budget.usage["tokens"] == 6 + 10
-
-
-@pytest.mark.parametrize("mode", ["invoke", "stream", "ainvoke", "astream"])
-def test_callback_refuses_the_call_after_the_limit(mode, caplog):
-    model, budget = ScriptedChatModel(lambda _: "four five"), Budget(tokens=5)
-    config = {"callbacks": [BudgetCallback(budget)]}
-
-    async def consume():
-        return [chunk async for chunk in model.astream("one two three", config)]
-
-    def call():
-        if mode == "ainvoke":
-            asyncio.run(model.ainvoke("one two three", config))
-        elif mode == "astream":
-            asyncio.run(consume())
-        else:
-            list(getattr(model, mode)("one two three", config))
-
-    call()
-    with caplog.at_level(logging.WARNING), pytest.raises(OverBudget, match="5 tokens"):
-        call()
-    assert len(model.calls) == 1
-    assert not caplog.records  # no warning of LangChain
-
-
-def test_failed_call_is_not_charged_but_a_stream_that_was_cut_off_is():
-    budget = Budget()
-    with pytest.raises(Busy):
-        spend(ScriptedChatModel([Busy("full")]), budget)
-    assert budget.usage["tokens"] == 0
-    config = {"callbacks": [BudgetCallback(budget)]}
-    stream = ScriptedChatModel(["four five six"]).stream("one two three", config)
-    next(stream)
-    stream.close()
-    assert budget.usage["tokens"] == 4 + 1  # estimated: 13 and 4 characters

@@ -19,13 +19,10 @@ from typing import TYPE_CHECKING, Any, get_args
 from multi_agent.evaluate.single_agent import SingleAgent
 from multi_agent.evaluate.tasks import Family, Task, read_tasks
 from multi_agent.runs.budget import Budget
-from multi_agent.runs.record_model import FileReplies, RecordedModel
 from multi_agent.state import Answer, Limits
-from multi_agent.team.open_team import load_models, open_team
+from multi_agent.team.open_team import open_team
 from multi_agent.team.team import Team
 from seedbed.cli import Progress, table
-from seedbed.errors import BadInput
-from seedbed.files import read_json_lines
 from seedbed.runs.evaluation import Figure, Report, log_to_mlflow, paired_bootstrap
 
 if TYPE_CHECKING:
@@ -33,9 +30,6 @@ if TYPE_CHECKING:
 
     from multi_agent.config import Config
     from seedbed.settings import Settings
-
-SINGLE = "single agent"
-"""Name of the baseline, and the role of its model in a record."""
 
 
 @dataclass(frozen=True)
@@ -64,77 +58,28 @@ def run(
     tasks_file: Path,
     *,
     compare: bool = False,
-    record: Path | None = None,
-    replay: Path | None = None,
     progress: Progress,
 ) -> dict[str, Any]:
     """The figures of the team; with `compare`, those of the other systems too."""
+    from seedbed.models.chat.load import load_chat_model
+
     tasks = read_tasks(tasks_file)
-    missing: list[str] = []
-    if replay:
-        models = replay_models(replay, missing)
-    else:
-        models = eval_models(config, settings, record, compare=compare)
-    single = models.pop(SINGLE, None)
+    single = load_chat_model(settings=settings) if compare else None
     with tempfile.TemporaryDirectory(prefix="multi-agent-eval-") as folder:
         # Without memory, so that no task depends on those before it.
         changes = {"data_dir": Path(folder), "database_url": None, "memory": ""}
-        with open_team(config.model_copy(update=changes), settings, models, asks=False) as team:
+        with open_team(config.model_copy(update=changes), settings, asks=False) as team:
             outcomes = {"team": measure(tasks, team_solver(team), progress)}
-            if single and compare:
+            if single:
                 team.verifies = False
                 solver = team_solver(team)
                 outcomes["team without verification"] = measure(tasks, solver, progress)
-                outcomes[SINGLE] = measure(tasks, single_solver(team, single), progress)
-    if missing:
-        raise BadInput(
-            f"{replay} lacks {len(missing)} of the calls that these tasks make.",
-            hint="Record it again, with the same tasks, settings and --compare.",
-        )
+                outcomes["single agent"] = measure(tasks, single_solver(team, single), progress)
     result = summary(outcomes["team"])
     if compare:
         result["comparison"] = comparison(outcomes)
     log_to_mlflow(report(outcomes["team"]), "multi_agent")
     return result
-
-
-class CheckedReplies(FileReplies):
-    """A record that notes the calls it lacks: the team would go on without the model."""
-
-    def __init__(self, path: Path, missing: list[str]) -> None:
-        super().__init__(path)
-        self._missing = missing
-
-    def get(self, key: str) -> Any:
-        """The reply of a call; None, and a note, if it is not in the record."""
-        if (reply := super().get(key)) is None:
-            self._missing.append(key)
-        return reply
-
-
-def eval_models(
-    config: Config, settings: Settings, record: Path | None, *, compare: bool
-) -> dict[str, BaseChatModel]:
-    """The models by role, recorded into a file if there is one."""
-    from seedbed.models.chat.load import load_chat_model
-
-    models = load_models(config, settings)
-    if compare:
-        models[SINGLE] = load_chat_model(settings=settings)
-    if record is None:
-        return models
-    record.touch()
-    return {
-        role: RecordedModel(model=model, role=role, replies=FileReplies(record))
-        for role, model in models.items()
-    }
-
-
-def replay_models(path: Path, missing: list[str]) -> dict[str, BaseChatModel]:
-    """Models that answer from a record, by role; calls that it lacks are added to `missing`."""
-    roles = {str(row.get("role")) for _, row in read_json_lines(path)} | {SINGLE}
-    replies = CheckedReplies(path, missing)
-    return {role: RecordedModel(replies=replies, role=role) for role in roles}
 
 
 Solver = Callable[[str], tuple[Answer, int]]

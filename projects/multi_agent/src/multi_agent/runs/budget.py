@@ -1,30 +1,21 @@
 """Limits on what a run may spend: steps, tool calls, tokens, money and seconds.
 
     budget = Budget(tokens=50_000, usd=0.5, seconds=120)
-    callback = BudgetCallback(budget, "openai:gpt-4o-mini")
-    answer = model.invoke("Hi", config={"callbacks": [callback]})
-    budget.usage        # {'steps': 0, 'tool_calls': 0, 'tokens': 18, 'usd': 0.0000036, …}
+    budget.take(tool_calls=1)            # before the call; OverBudget if a limit is reached
+    budget.spend(tokens=18, usd=3.6e-6)  # after it
+    budget.usage                         # {'steps': 0, 'tool_calls': 1, 'tokens': 18, …}
 
-A call that has started is not cut off: tokens and USD can exceed a limit by one call per thread.
+Tokens and USD are known after a call, so they can exceed a limit by one call per thread.
 """
 
 from __future__ import annotations
 
-import logging
-import math
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, cast
-from uuid import UUID
+from collections.abc import Callable, Mapping
+from typing import Any
 
-from langchain_core.callbacks.base import BaseCallbackHandler
-
-from seedbed.errors import ModelError, SeedbedError
-from seedbed.models.remote.prices import cost
-
-if TYPE_CHECKING:
-    from langchain_core.outputs import ChatGeneration, LLMResult
+from seedbed.errors import SeedbedError
 
 _LIMITS = ("steps", "tool_calls", "tokens", "usd", "seconds")
 
@@ -103,57 +94,14 @@ class Budget:
         with self._lock:
             return {**self._used, "seconds": self._clock() - self._started}
 
+    @property
+    def seconds_left(self) -> float:
+        """Seconds until a limit of this budget or a parent's is reached; infinite without one."""
+        limits = [(b, b.limits["seconds"]) for b in self._family if "seconds" in b.limits]
+        return min((limit - b.usage["seconds"] for b, limit in limits), default=float("inf"))
+
     def restore(self, usage: Mapping[str, float]) -> None:
         """Continue from an earlier `usage`; the time in between does not count."""
         with self._lock:
             self._used |= {name: usage.get(name, 0) for name in self._used}
             self._started = self._clock() - usage.get("seconds", 0.0)
-
-
-class BudgetCallback(BaseCallbackHandler):
-    """A LangChain callback that spends the tokens and the cost of a chat model's calls.
-
-    It checks tokens, USD and seconds before each call and raises OverBudget. Tokens that a model
-    does not report are estimated; calls that failed are charged for what they used. Pass it in the
-    config of a call: the callbacks of the model then do not see a call that is refused.
-    """
-
-    raise_error = True  # otherwise LangChain logs OverBudget and continues
-    run_inline = True
-
-    def __init__(self, budget: Budget, spec: str = "") -> None:
-        self.budget, self.spec = budget, spec
-        # LangChain warns of every call that is refused; adding a filter twice has no effect.
-        logging.getLogger("langchain_core.callbacks.manager").addFilter(_is_not_over_budget)
-        self._prompts: dict[UUID, int] = {}  # estimated tokens of the calls in progress
-
-    def on_chat_model_start(self, *args: Any, **kwargs: Any) -> None:
-        self.budget.check("tokens", "usd", "seconds")
-        self._prompts[kwargs["run_id"]] = sum(map(_estimate, args[1]))
-
-    def on_llm_end(self, response: LLMResult, *, run_id: UUID, **_: Any) -> None:
-        message: Any = cast("ChatGeneration", response.generations[0][0]).message
-        usage = getattr(message, "usage_metadata", None) or {}
-        inputs = usage.get("input_tokens", self._prompts.pop(run_id, 0))
-        outputs = usage.get("output_tokens", _estimate([message]))
-        usd = message.response_metadata.get("cost_usd")
-        if usd is None:
-            usd = cost(self.spec, {"input_tokens": inputs, "output_tokens": outputs}) or 0.0
-        self.budget.spend(tokens=inputs + outputs, usd=usd)
-
-    def on_llm_error(self, error: BaseException, **kwargs: Any) -> None:
-        response, run_id = kwargs.get("response"), kwargs["run_id"]
-        if isinstance(error, ModelError):
-            tokens = error.usage.get("total_tokens", 0)
-            self.budget.spend(tokens=tokens, usd=error.cost_usd or 0.0)
-        elif response and any(one.text for batch in response.generations for one in batch):
-            self.on_llm_end(response, run_id=run_id)  # vendors charge for a stream cut off
-        self._prompts.pop(run_id, None)
-
-
-def _is_not_over_budget(record: logging.LogRecord) -> bool:
-    return OverBudget.__name__ not in record.getMessage()
-
-
-def _estimate(messages: Iterable[Any]) -> int:
-    return math.ceil(sum(len(str(message.text)) for message in messages) / 4)  # of English text

@@ -1,95 +1,89 @@
-"""Records the calls of a chat model, and answers them from the record without the model.
+"""The chat model of a run: within its budget, ended by its stop, and recorded.
 
-    model = RecordedModel(model=model, role="planner", replies=RunReplies(store, run.id))
-    model = RecordedModel(role="planner", replies=RunReplies(store, run.id))     # replay
+    replies = RunReplies(store, run.id)
+    model = RecordedModel(role="planner", model=model, replies=replies, budget=budget)
+    model = RecordedModel(role="planner", replies=replies)        # only replays
 
-A call is found by its role, messages, tools, schema and options, and by how often it was made. A
-call that is in the record is not made again, so that a resumed run does not pay for it twice.
+A call is identified by its role, messages, tools, schema and options, and by how often it was made.
+A call that is in the record is not made again, so that a resumed run does not pay for it twice.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import re
+import math
+import secrets
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import suppress
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterable, Iterator
+from concurrent.futures import CancelledError
+from contextlib import closing, suppress
+from typing import Any, cast
 
 import sqlalchemy as sa
-from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, message_chunk_to_message
 from langchain_core.outputs import ChatGenerationChunk
+from pydantic import Field
 from sqlalchemy.exc import IntegrityError
 
+from multi_agent.runs.budget import Budget
 from multi_agent.runs.replay import NotRecorded
 from multi_agent.runs.store import RunStore, as_json, ledger, writing
-from seedbed.errors import BadInput
+from seedbed.errors import ModelError, ModelTimeout, SeedbedError
 from seedbed.models.chat_base import StreamingChatModel
+from seedbed.models.remote.chat import RemoteChatModel
+from seedbed.models.remote.prices import cost
 
-_lock = threading.Lock()
 
-
-class FileReplies:
-    """A record in a JSON-lines file, for evaluations. Raises BadInput for a damaged file."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self.numbers: Counter[str] = Counter()
-        try:
-            lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-            self._replies = {entry["key"]: entry["reply"] for entry in map(json.loads, lines)}
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise BadInput(f"Cannot read the record {str(path)!r}: {error!r}.") from None
-
-    def get(self, key: str) -> Any:
-        """The reply of a call; None if it is not in the record."""
-        return self._replies.get(key)
-
-    def put(self, key: str, role: str, prompt: str, reply: Any) -> None:
-        """Append a reply."""
-        line = json.dumps({"key": key, "role": role, "prompt": prompt, "reply": reply})
-        with _lock, self._path.open("a", encoding="utf-8") as file:
-            file.write(line + "\n")
-            self._replies[key] = reply
+class Stopped(SeedbedError):
+    """The run was stopped during a call of its model."""
 
 
 class RunReplies:
-    """A record beside the tool calls of a run."""
+    """The model calls of a run, in the ledger beside its tool calls. Its roles share one."""
 
     def __init__(self, store: RunStore, run_id: str) -> None:
         self._engine, self._run = store.engine, run_id
-        self.numbers: Counter[str] = Counter()
+        self._numbers: Counter[str] = Counter()
+        self._lock = threading.Lock()
+
+    def number(self, digest: str, change: int = 1) -> int:
+        """How often a call was made, this time included; -1 takes a failed call back."""
+        with self._lock:
+            self._numbers[digest] += change
+            return self._numbers[digest]
 
     def get(self, key: str) -> Any:
         """The reply of a call; None if it is not in the record."""
         query = sa.select(ledger.c.result).where(ledger.c.key == f"{self._run}/{key}")
         with self._engine.connect() as connection:
-            return connection.execute(query).scalar()
+            result = connection.execute(query).scalar()
+        return result and result["reply"]
 
-    def put(self, key: str, role: str, prompt: str, reply: Any) -> None:
-        """Store a reply, unless another process has."""
+    def put(self, key: str, role: str, prompt: str, spent: dict[str, float], reply: Any) -> None:
+        """Store what a call has spent, and its reply, unless another process has."""
         row = {"run": self._run, "step": "", "name": role, "arguments": {"prompt": prompt}}
+        row |= {"key": f"{self._run}/{key}", "result": {"spent": spent, "reply": reply}}
         times = {"started_at": time.time(), "ended_at": time.time()}
-        row |= {"key": f"{self._run}/{key}", "result": reply}
         with suppress(IntegrityError), writing(self._engine) as connection:
             connection.execute(sa.insert(ledger).values(**row, **times))
 
 
 class RecordedModel(StreamingChatModel):
-    """A chat model whose calls are recorded; without a `model`, one that only replays.
+    """A chat model within the budget of a run, whose calls are recorded.
 
-    A replay raises NotRecorded at the first call that is not in the record.
+    A call raises OverBudget if the budget is used up, and Stopped once `stopped` is set. Without a
+    `model` it raises NotRecorded for a call that is not in the record.
     """
 
-    replies: Any
-    """FileReplies or RunReplies. The models of several roles may share one."""
     role: str
-    model: BaseChatModel | None = None
+    model: StreamingChatModel | None = None
+    replies: RunReplies | None = None
+    """None: nothing is recorded."""
+    budget: Budget = Field(default_factory=Budget)
+    stopped: threading.Event = Field(default_factory=threading.Event)
 
     @property
     def _llm_type(self) -> str:
@@ -98,56 +92,83 @@ class RecordedModel(StreamingChatModel):
     def _chunks(
         self, messages: list[BaseMessage], stop: list[str] | None, options: dict[str, Any]
     ) -> Iterator[ChatGenerationChunk]:
-        # 1. Find the call.
+        # 1. Find the call in the record.
         prompts = [m.model_dump(include={"type", "content", "tool_calls"}) for m in messages]
         text = json.dumps(as_json([self.role, prompts, stop, options]), sort_keys=True)
         digest = hashlib.sha256(text.encode()).hexdigest()[:32]
-        with _lock:
-            self.replies.numbers[digest] += 1
-            key = f"{digest}-{self.replies.numbers[digest]}"
-        prompt = messages[-1].text[:200]
-        if (reply := self.replies.get(key)) is not None:
-            yield from _replay(AIMessage.model_validate(reply))
-            return
+        key, prompt = "", messages[-1].text[:200]
+        if self.replies:
+            key = f"{digest}-{self.replies.number(digest)}"
+            if (reply := self.replies.get(key)) is not None:
+                chunk = AIMessageChunk(**reply | {"type": "AIMessageChunk"})
+                yield ChatGenerationChunk(message=chunk)
+                return
         if self.model is None:
             raise NotRecorded(f"The record has no call of the {self.role} with {prompt!r}.")
-        # 2. Call the model, and record the reply at its end.
+        # 2. Call the model within the budget.
         whole = AIMessageChunk(content="")
         try:
-            for chunk in self._call(self.model, messages, stop, dict(options)):
+            for chunk in self._call(self.model, messages, stop, options):
                 whole += chunk
                 yield ChatGenerationChunk(message=chunk)
-        except BaseException:
-            with _lock:  # a failed call leaves its number to the next attempt
-                self.replies.numbers[digest] -= 1
+        except BaseException as error:
+            spent = self._spent(messages, whole, error)
+            if self.replies:
+                self.replies.number(digest, -1)  # which is left to the next attempt
+                if any(spent.values()):
+                    failure = f"{key}-failed-{secrets.token_hex(4)}"
+                    self.replies.put(failure, self.role, prompt, spent, None)
+            self.budget.spend(**spent)
             raise
-        message = message_chunk_to_message(whole)
-        self.replies.put(key, self.role, prompt, message.model_dump(mode="json", exclude={"id"}))
+        # 3. Record the reply and what it has cost.
+        message = cast("AIMessage", message_chunk_to_message(whole))
+        spent = self._spent(messages, message)
+        if self.replies:
+            reply = message.model_dump(mode="json", exclude={"id"})
+            self.replies.put(key, self.role, prompt, spent, reply)
+        self.budget.spend(**spent)
 
     def _call(
-        self, model: Any, messages: list[BaseMessage], stop: Any, options: dict[str, Any]
+        self, model: StreamingChatModel, messages: list[BaseMessage], stop: Any, options: Any
     ) -> Iterator[AIMessageChunk]:
+        """The reply, until the run is stopped or its seconds are used up."""
+        self.budget.check("tokens", "usd", "seconds")
+        if isinstance(model, RemoteChatModel):  # both end the wait for the vendor, too
+            options = dict(options)
+            seconds = min(options.pop("timeout", model.timeout), self.budget.seconds_left)
+            model = model.model_copy(update={"timeout": seconds, "cancel": self.stopped})
         # Without callbacks of the caller, which see this model's own call already.
-        config: dict[str, Any] = {"callbacks": []}
-        choice = options.pop("tool_choice", None)
-        if tools := options.pop("tools", None):
-            model = model.bind_tools(tools, tool_choice=choice)
-        if "schema" not in options or isinstance(model, StreamingChatModel):
-            yield from model.stream(messages, config, stop=stop, **options)
-            return
-        # Vendors' models have ways of their own to follow a schema, and some do not stream then.
-        structured = model.with_structured_output(options.pop("schema"), include_raw=True)
-        answer = structured.invoke(messages, config)
-        if answer["parsing_error"]:
-            raise answer["parsing_error"]
-        usage = answer["raw"].usage_metadata
-        yield AIMessageChunk(content=json.dumps(answer["parsed"]), usage_metadata=usage)
+        stream: Any = model.stream(messages, {"callbacks": []}, stop=stop, **options)
+        try:
+            with closing(stream):
+                while not self.stopped.is_set() and (chunk := next(stream, None)) is not None:
+                    yield chunk
+                    self.budget.check("seconds")
+            if self.stopped.is_set():
+                raise CancelledError
+        except CancelledError:
+            raise Stopped("The run was stopped.") from None
+        except ModelTimeout:
+            self.budget.check("seconds")
+            raise
+
+    def _spent(
+        self, messages: list[BaseMessage], reply: AIMessage, error: BaseException | None = None
+    ) -> dict[str, float]:
+        """Tokens and USD of a call; tokens that are not reported are estimated."""
+        if isinstance(error, ModelError) and error.usage:
+            return {"tokens": error.usage["total_tokens"], "usd": error.cost_usd or 0.0}
+        if error and not reply.text:  # vendors charge only for what they have sent
+            return {"tokens": 0, "usd": 0.0}
+        inputs, outputs = _estimate(messages), _estimate([reply])
+        if (usage := reply.usage_metadata) and usage["total_tokens"]:
+            inputs, outputs = usage["input_tokens"], usage["output_tokens"]
+        usd = reply.response_metadata.get("cost_usd")
+        if usd is None:
+            spec = reply.response_metadata.get("spec", getattr(self.model, "model_name", ""))
+            usd = cost(spec, {"input_tokens": inputs, "output_tokens": outputs}) or 0.0
+        return {"tokens": inputs + outputs, "usd": usd}
 
 
-def _replay(message: AIMessage) -> Iterator[ChatGenerationChunk]:
-    """A recorded reply as a stream of words, and at the end the rest."""
-    content: Any = message.content
-    for part in re.findall(r"\s*\S+\s*", content) if isinstance(content, str) else [content]:
-        yield ChatGenerationChunk(message=AIMessageChunk(content=part))
-    rest = message.model_dump(exclude={"type", "content"}) | {"chunk_position": "last"}
-    yield ChatGenerationChunk(message=AIMessageChunk(content="", **rest))
+def _estimate(messages: Iterable[BaseMessage]) -> int:
+    return math.ceil(sum(len(str(message.text)) for message in messages) / 4)  # of English text

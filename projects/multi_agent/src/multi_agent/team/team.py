@@ -26,13 +26,14 @@ from langgraph.graph import START
 from multi_agent.brain import Brain
 from multi_agent.graph import Run, build_graph
 from multi_agent.llm.brain import ModelBrain
-from multi_agent.runs.budget import Budget, BudgetCallback
+from multi_agent.runs.budget import Budget, OverBudget
 from multi_agent.runs.checkpoints import serializer
 from multi_agent.runs.lease import LEASE_SECONDS, Leases
 from multi_agent.runs.ledger import Ledger
-from multi_agent.runs.record_model import RecordedModel, RunReplies
+from multi_agent.runs.record_model import RecordedModel, RunReplies, Stopped
 from multi_agent.runs.replay import RecordedCalls
 from multi_agent.runs.store import Event, RunRecord, RunStore
+from multi_agent.runs.usage import recorded_usage
 from multi_agent.specialists import Specialist, Workspace, open_specialists
 from multi_agent.state import Answer, Limits, Step, dependents
 from multi_agent.tools.toolbox import Tool, ToolBox
@@ -346,7 +347,7 @@ class Team:
     def _run(self, record: RunRecord) -> Run:
         """The context of the graph for a run, new or continued."""
         budget = Budget(**record.limits.model_dump())
-        budget.restore(record.usage)
+        budget.restore(recorded_usage(self.store, record.id))
         emit = partial(self._emit, record.id)
         events = self.store.events(record.id, kind="answered")
         answers = {event.data["key"]: event.data["text"] for event in events}
@@ -360,7 +361,8 @@ class Team:
         )
         for key, text in answers.items():
             toolbox.decide(key, text)
-        model = partial(self._model, RunReplies(self.store, record.id))
+        stop = threading.Event()
+        model = partial(self._model, RunReplies(self.store, record.id), stop)
         memories = self._memories(record.id)
         return Run(
             id=record.id,
@@ -377,6 +379,7 @@ class Team:
             max_replans=self.config.max_replans,
             asks=self.asks,
             verifies=self.verifies,
+            stop=stop,
         )
 
     def _memories(self, run_id: str) -> dict[str, list[str]]:
@@ -400,15 +403,14 @@ class Team:
         if question["key"] not in [event.data["key"] for event in events]:
             self._emit(run_id, "question", step, **question)
 
-    def _model(self, replies: RunReplies, role: str, budget: Budget) -> BaseChatModel | None:
-        """The model of a role: paid from a budget, and recorded, so that no call is made twice."""
+    def _model(
+        self, replies: RunReplies, stop: threading.Event, role: str, budget: Budget
+    ) -> BaseChatModel | None:
+        """The model of a role: within a budget, and recorded, so that no call is made twice."""
         if (model := self.models.get(role)) is None:
             return None
-        spec = str(getattr(model, "model_name", ""))
-        others = model.callbacks if isinstance(model.callbacks, list) else []
-        callbacks = [BudgetCallback(budget, spec), *others]
-        model = model.model_copy(update={"callbacks": callbacks})
-        return RecordedModel(model=model, role=role, replies=replies)
+        fields: dict[str, Any] = {"replies": replies, "budget": budget, "stopped": stop}
+        return RecordedModel(role=role, model=model, **fields)
 
     def _brain(
         self,
@@ -446,9 +448,11 @@ class Team:
                     task, plan = state["task"], state["plan"]
                     self.memory.add_example(record.owner, record.id, task, plan)
         except Exception as error:
+            stopped = isinstance(error, Stopped | OverBudget)  # before there was a plan
+            changes["status"] = "stopped" if stopped else "failed"
             changes["reason"] = public_message(error, log)
             with suppress(Conflict):
-                run.emit("failed", reason=changes["reason"])
+                run.emit(changes["status"], reason=changes["reason"])
         finally:
             if self._leases.held(record.id):
                 self.store.update(record.id, usage=run.budget.usage, **changes)
