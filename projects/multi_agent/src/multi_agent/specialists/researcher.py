@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel
 
+from multi_agent.documents.offline_index import IndexWords
 from multi_agent.documents.read import Passage
 from multi_agent.documents.span import Span, answer_span
 from multi_agent.specialists import Context, Workspace
@@ -46,20 +47,20 @@ class Researcher:
     )
 
     def __init__(self, documents: DocumentIndex) -> None:
-        self.documents = documents
+        self.words = IndexWords(documents)
         self.prompt = load_prompt("multi_agent.documents", "answer")
 
     def bid(self, task: str) -> float:
         """The share of the task's words in the best passage, below that of a query that parses."""
-        return 0.9 * self.documents.coverage(task)
+        return 0.9 * self.words.coverage(task)
 
     def work(self, step: Step, context: Context) -> Result:
         """Search, then take the answer from the passages. Raises ToolError if the search fails."""
-        question = self.documents.rephrase(step.task)
+        question = self.words.rephrase(step.task)
         hits = context.call("search_documents", question=question, k=PASSAGES)
         passages = [hit if isinstance(hit, Passage) else Passage(**hit) for hit in hits]
         if context.model is None:
-            span, problem = answer_span(question, passages, self.documents.rarity), NOT_FOUND
+            span, problem = answer_span(question, passages, self.words.rarity), NOT_FOUND
         else:
             span, problem = self._ask(context.model, step.task, passages)
         if span is None:
