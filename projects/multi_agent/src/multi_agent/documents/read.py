@@ -1,17 +1,18 @@
-"""Read a folder of Markdown, text and HTML files into passages with their lines.
+"""Reads a folder of Markdown, text and HTML files into passages with their lines.
 
     passages, skipped = read_folder(Path("docs"))
     passages[0].place, passages[0].heading        # 'returns.md:3-4', 'returns › Returning goods'
 
-A passage is a paragraph, a list item or a table row, verbatim. What it depends on is its heading:
+A passage is a paragraph, a list item or a table row, verbatim. Its heading is what it depends on:
 the headings above it, the sentence that announces a list, the header of a table.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 
 from seedbed.errors import NotFound
@@ -20,13 +21,15 @@ SEPARATOR = " › "  # between the parts of a heading
 MAX_BYTES = 5_000_000  # of a file
 SUFFIXES = {".md", ".markdown", ".txt", ".text", ".rst", ".html", ".htm"}
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
-_ITEM = re.compile(r"(\s*)(?:[-*+•]|\d{1,3}[.)])\s+(?=\S)")
-_RULE = re.compile(r"[=*_-]{3,}|\|?\s*:?-{2,}:?\s*(?:\|\s*:?-{2,}:?\s*)*\|?")
 _CELLS = re.compile(r"\s*\|\s*|(?<=\S)(?:\s*\.{4,}\s*|\t+| {3,}|(?<![.!?]) {2})(?=\S)")
-_BLOCKS = "h1,h2,h3,h4,h5,h6,p,li,tr,dt,dd,pre,blockquote,caption,div"
+_TEXT, _ITEM, _HEADER, _ROW = 7, 8, 98, 99  # levels of blocks; 1 to 6 are headings
+_HTML = {f"h{n}": n for n in range(1, 7)} | {"dt": 6, "li": _ITEM, "tr": _ROW}
+_HTML |= dict.fromkeys(("p", "dd", "pre", "blockquote", "caption", "div", "body"), _TEXT)
+_LEAVES = ("paragraph_open", "fence", "html_block")
+_Block = tuple[int, int, int, str]  # level, first and last line, text
 
 
-@dataclass
+@dataclass(frozen=True)
 class Passage:
     """A verbatim part of a document, at lines `start_line` to `end_line` (from 1)."""
 
@@ -38,8 +41,6 @@ class Passage:
     text: str
     score: float = 0.0
     """How well it fits the question of a search, 0 to 1."""
-    kind: str = "text"
-    """Also "row" or "item"; while reading, "heading", "header" or "blank" too."""
 
     @property
     def place(self) -> str:
@@ -93,31 +94,27 @@ def _decode(data: bytes) -> str:
 def read_text(text: str, source: str) -> list[Passage]:
     """The passages of one document; its format is that of the source's suffix."""
     is_page = source.lower().endswith((".html", ".htm"))
-    lines = _html_lines(text) if is_page else enumerate(text.splitlines(), 1)
-    path = [(0, re.sub(r"[_\W]+", " ", Path(source).stem).strip())]
-    lead, header, items = "", "", list[tuple[int, str]]()
-    blocks = _blocks(lines, source)
-    for block, following in zip(blocks, [*blocks[1:], None], strict=True):
-        context, text = [title for _, title in path], block.text.strip()
-        if block.kind in ("blank", "header"):
-            header = text
-        if block.kind in ("text", "heading"):
-            lead, items = "", []
-        if block.kind == "heading" or _is_title(block, following):
-            level, title = len(text) - len(text.lstrip("#")) or 6, text.strip("*_# ")
-            path = [*(one for one in path if one[0] < level), (level, title)]
-            context, header, items = [*context, title], "", []
-        elif block.kind == "text" and (text[-1] == ":" or (following and following.kind == "row")):
-            lead = text
-        if block.kind == "row":
-            context += [lead, header]
-        if block.kind == "item":
-            indent = len(block.text.expandtabs()) - len(block.text.expandtabs().lstrip())
-            items = [one for one in items if one[0] < indent]
-            context += [lead, *(one for _, one in items)]
-            items.append((indent, text))
-        block.heading, block.text = SEPARATOR.join(dict.fromkeys(filter(None, context))), text
-    return [block for block in blocks if block.kind in ("row", "item", "text")]
+    blocks = list((_html_blocks if is_page else _markdown_blocks)(text))
+    above = [(0, re.sub(r"[_\W]+", " ", Path(source).stem).strip())]
+    passages = []
+    for number, (level, first, last, text) in enumerate(blocks, 1):
+        if level == _TEXT and number < len(blocks) and _is_title(text):
+            level, text = 6, text.strip("*_ ")
+        # A block belongs to those of lower levels above it: a row to its header and its headings.
+        above = [block for block in above if block[0] < level]
+        if level >= _TEXT and level != _HEADER:
+            heading = SEPARATOR.join(dict.fromkeys(title for _, title in above))
+            passages.append(Passage(source, first, last, heading, text))
+        if level not in (_TEXT, _ROW) or text.endswith(":"):
+            above.append((level, text))
+    return passages
+
+
+def _is_title(text: str) -> bool:
+    """Whether a paragraph is a title without markup, or a question that the next one answers."""
+    if re.fullmatch(r"[^.!\n]+\?\W*", text):
+        return True
+    return len(text.split()) <= 8 and not re.search(r"[.!?:,;]\W*$|: |\d{2}|@|/|\n", text)
 
 
 def cells(row: str) -> list[tuple[str, int]]:
@@ -132,74 +129,56 @@ def cells(row: str) -> list[tuple[str, int]]:
     return inner[row.startswith("|") : len(inner) - row.rstrip().endswith("|")] or inner
 
 
-def _blocks(lines: Iterable[tuple[int, str]], source: str) -> list[Passage]:
-    blocks = [Passage(source, 0, 0, "", "", kind="blank")]
-    for number, line in lines:
-        last, kind = blocks[-1], _kind(line)
-        if kind == "text" and last.kind in ("text", "item"):
-            last.text, last.end_line = f"{last.text}\n{line}", number
-        elif kind == "rule" and last.kind == "text" and "\n" not in last.text:
-            last.kind, last.text = "heading", ("# " if "=" in line else "## ") + last.text
-        elif kind == "rule" and last.kind == "row":
-            last.kind = "header"
-        elif kind == "row" and last.kind not in ("row", "header") and _is_header(line):
-            blocks.append(Passage(source, number, number, "", line, kind="header"))
-        elif kind != "rule":
-            text = "" if kind == "blank" else line
-            blocks.append(Passage(source, number, number, "", text, kind=kind))
-    return blocks
+def _markdown_blocks(text: str) -> Iterator[_Block]:
+    from markdown_it import MarkdownIt
+
+    lines = text.splitlines()
+    # Plain text is indented without being code; links and emphasis stay as they are.
+    parser = MarkdownIt("commonmark").enable("table").disable(["code", "inline"])
+    tokens = parser.parse("\n".join(lines))
+    for number, token in enumerate(tokens):
+        before, (first, last) = tokens[number - 1].type, token.map or (0, 0)
+        if token.type == "heading_open":
+            yield int(token.tag[1:]), first + 1, last, tokens[number + 1].content.strip("*_ ")
+        elif token.type == "tr_open":
+            level = _HEADER if before == "thead_open" else _ROW
+            yield level, first + 1, last, lines[first].strip()
+        elif token.type in _LEAVES and not token.content.startswith("<!--"):
+            deeper = before != "list_item_open"  # below the item's first paragraph
+            level = _ITEM + token.level + deeper if token.level else _TEXT
+            yield from _paragraph(level, first + 1, lines[first:last])
 
 
-def _is_header(first_row: str) -> bool:
-    return len(cells(first_row)) > 2 and not re.search(r"\d", first_row)
+def _paragraph(level: int, first: int, lines: list[str]) -> Iterator[_Block]:
+    """A paragraph, or the rows of a table whose columns are separated by spaces or dots."""
+    widths = [len(cells(line.strip())) for line in lines]
+    if sum(width > 1 for width in widths) <= len(lines) / 2:
+        yield level, first, first + len(lines) - 1, "\n".join(lines).strip()
+        return
+    for number, (line, width) in enumerate(zip(lines, widths, strict=True)):
+        is_header = number == 0 and width > 2 and not re.search(r"\d", line)
+        level = _HEADER if is_header else _ROW if width > 1 else _TEXT
+        yield level, first + number, first + number, line.strip()
 
 
-def _kind(line: str) -> str:
-    text = line.strip()
-    if not text or text.startswith(("```", "<!--")):
-        return "blank"
-    if _RULE.fullmatch(text):
-        return "rule"
-    if text.startswith("|") or len(cells(text)) > 1:
-        return "row"
-    if re.match(r"#{1,6}\s+\S", text) or (text.isupper() and 3 < len(text) < 80):
-        return "heading"
-    return "item" if _ITEM.match(line) else "text"
-
-
-def _is_title(block: Passage, following: Passage | None) -> bool:
-    """Whether a line that is alone announces what follows: a title, or a question."""
-    is_numbered = block.kind == "item" and block.text[0].isdigit()
-    if not following or following.kind not in ("blank", "row"):
-        return False
-    if block.kind != "text" and not is_numbered:
-        return False
-    text, size = block.text.strip("*_ "), len(block.text.split())
-    return (size <= 8 and not re.search(r"[.!:,;]$|: |\d{2}|@|/|\n", text)) or text.endswith("?")
-
-
-def _html_lines(text: str) -> Iterator[tuple[int, str]]:
-    """The visible text of a page as the lines of a Markdown document."""
+def _html_blocks(text: str) -> Iterator[_Block]:
     from selectolax.lexbor import LexborHTMLParser
 
     tree = LexborHTMLParser(text)
     tree.strip_tags(["script", "style", "template", "noscript", "nav"])
-    offset = 0
-    for node in tree.css(_BLOCKS):
-        tag, row = str(node.tag), [" ".join(cell.text().split()) for cell in node.css("td,th")]
-        is_leaf = len(node.css(_BLOCKS)) <= 1  # the node itself
-        own = " ".join(row if tag == "tr" else node.text(deep=is_leaf).split())
-        if not own or (node.parent is not None and node.parent.tag in ("td", "th")):
+    offset, line = 0, 1
+    for node in tree.css(",".join(_HTML)):
+        columns = node.css("td,th") if node.tag == "tr" else []
+        row = [" ".join(column.text().split()) for column in columns]
+        is_leaf = len(node.css(",".join(_HTML))) <= 1  # the node itself
+        words = (" ".join(row) if row else node.text(deep=is_leaf)).split()
+        parent = str(node.parent.tag) if node.parent else ""
+        if not words or parent in ("td", "th"):
             continue
-        word = re.search(r"[^<&\s]{2,}(?: [^<&\s]+)?", row[0] if tag == "tr" else own)
-        offset = max(offset, text.find(word[0], offset) if word else 0)
-        number = text.count("\n", 0, offset) + 1
-        if tag == "tr":
-            heads = len(node.css("th"))
-            yield from [(number, "| |"), (number, "|---|")] if 0 < heads < len(row) else []
-            yield number, f"| {' | '.join(row)} |"
-            yield from [(number, "|---|")] if heads == len(row) else []
-        else:
-            mark = {"li": "- ", "dt": "###### "}.get(tag, "")
-            yield number, ("#" * int(tag[1]) + " " if tag[0] == "h" else mark) + own
-            yield from [(number, "")] if tag != "li" else []
+        # The parser returns no lines: search for the first words, with tags between them.
+        start = r"(?:\s|<[^<>]*>)+".join(re.escape(escape(word, quote=False)) for word in words[:3])
+        if match := re.compile(start).search(text, offset):
+            line, offset = line + text.count("\n", offset, match.start()), match.start() + 1
+        level = _ITEM if parent == "li" else _HTML[str(node.tag)]
+        level = _HEADER if row and len(node.css("th")) == len(row) else level
+        yield level, line, line, f"| {' | '.join(row)} |" if row else " ".join(words)

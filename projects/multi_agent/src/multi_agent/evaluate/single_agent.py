@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from multi_agent.answer.compose import NO_ANSWER
-from multi_agent.runs.budget import Budget, BudgetCallback
+from multi_agent.runs.budget import Budget
+from multi_agent.runs.record_model import RecordedModel
 from multi_agent.state import Answer
 from multi_agent.tools.toolbox import Tool, ToolError
 from multi_agent.tools.workspace import Workspace
@@ -45,16 +46,16 @@ class SingleAgent:
         """The last message as an answer; one that says it does not know is not confident."""
         from multi_agent.tools.agent import Agent
 
+        fields: Any = {"model": self._model, "budget": self._budget}
         agent = Agent(
-            self._model,
+            RecordedModel(role="single agent", **fields),
             list(self._tools.values()),
             self._call,
             system=load_prompt("multi_agent.evaluate", "single_agent").render(data=self._data()),
             max_turns=MAX_TURNS,
         )
-        callback = BudgetCallback(self._budget, getattr(self._model, "model_name", ""))
         try:
-            text = agent.solve(task, callbacks=[callback])
+            text = agent.solve(task)
         except SeedbedError as error:
             return Answer(text=f"{NO_ANSWER} {error}", confident=False)
         if not text:

@@ -18,6 +18,7 @@ from multi_agent.offline.arithmetic import to_expression
 from multi_agent.offline.plan.bids import Bids
 from multi_agent.offline.plan.follow_up import complete
 from multi_agent.offline.plan.planner import Planner
+from multi_agent.offline.quotes.index_words import IndexWords
 from multi_agent.offline.quotes.span import answer_span
 from multi_agent.offline.sql.question import QuestionParser
 from multi_agent.state import Result, Step
@@ -46,7 +47,7 @@ class OfflineBrain:
         return QuestionParser(self._workspace.database)
 
     def plan(self, task: str, team: Sequence[Member], progress: Progress) -> tuple[Step, ...]:
-        planner = Planner(Bids(self._workspace, self._parser_if_any, team))
+        planner = Planner(Bids(self._parser_if_any, self._words, team))
         if progress.plan:
             return planner.replan(progress.plan, progress.results, progress.tries)
         if steps := planner.plan(task):
@@ -63,8 +64,8 @@ class OfflineBrain:
         return Query(parse.sql, parse.reading, parse.unit)
 
     def quote(self, question: str, passages: Sequence[Passage]) -> Quote:
-        documents = self._workspace.documents
-        span = documents and answer_span(question, passages, documents.rarity)
+        words = self._words
+        span = words and answer_span(words.rephrase(question), passages, words.rarity)
         if not span:
             raise Refusal("The documents don't contain the answer.")
         return Quote(span.answer, span.quote, span.number)
@@ -90,6 +91,11 @@ class OfflineBrain:
 
     def complete(self, task: str, earlier: Sequence[str]) -> str:
         return complete(earlier[-1], task) if earlier else task
+
+    @cached_property
+    def _words(self) -> IndexWords | None:
+        documents = self._workspace.documents
+        return IndexWords(documents) if documents else None
 
     @property
     def _parser_if_any(self) -> QuestionParser | None:

@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from multi_agent.documents.index import open_documents
+from multi_agent.offline.quotes.index_words import IndexWords
 from multi_agent.offline.quotes.span import Span, answer_span
 from seedbed.models.embeddings.hash import HashEmbeddings
 
@@ -47,9 +48,10 @@ def answer(tmp_path_factory: pytest.TempPathFactory):
     for name, text in DOCUMENTS.items():
         (folder / name).write_text(text)
     index = open_documents(folder, HashEmbeddings())
+    rarity = IndexWords(index).rarity
 
     def ask(question: str) -> Span | None:
-        return answer_span(question, index.search(question, 8), index.rarity)
+        return answer_span(question, index.search(question, 8), rarity)
 
     return ask
 

@@ -1,6 +1,6 @@
 """How well each specialist could do a task, 0 to 1, by looking at what it has.
 
-bids = Bids(workspace, parser, team)
+bids = Bids(parser, words, team)
 bids("What is 15 % of 240?")            # {"calculator": 0.95, "analyst": 0.0, …}
 """
 
@@ -11,8 +11,8 @@ from collections.abc import Sequence
 
 from multi_agent.brain import Member
 from multi_agent.offline.arithmetic import looks_like_arithmetic
+from multi_agent.offline.quotes.index_words import IndexWords
 from multi_agent.offline.sql.question import QuestionParser
-from multi_agent.tools.workspace import Workspace
 
 _PROGRAM = re.compile(r"```|\b(?:run|execute|evaluate)\b.*`|\bpython\b[^.\n]{0,40}:", re.IGNORECASE)
 _WRITE = re.compile(r"^(?:please\s+)?(?:write|draft|compose|summari[sz]e)\b", re.IGNORECASE)
@@ -22,9 +22,9 @@ class Bids:
     """The bids of a team; specialists that rules know nothing of bid 0."""
 
     def __init__(
-        self, workspace: Workspace, parser: QuestionParser | None, team: Sequence[Member]
+        self, parser: QuestionParser | None, words: IndexWords | None, team: Sequence[Member]
     ) -> None:
-        self._documents, self._parser = workspace.documents, parser
+        self._parser, self._words = parser, words
         self.names = [member.name for member in team]
 
     def __call__(self, task: str, without: Sequence[str] = ()) -> dict[str, float]:
@@ -38,9 +38,9 @@ class Bids:
                 if parse.question:
                     return 0.5
                 return 0.3 * coverage if parse.problem else 0.5 + 0.45 * coverage
-            case "researcher" if self._documents:
+            case "researcher" if self._words:
                 # Below that of a query that parses.
-                return 0.9 * self._documents.coverage(task)
+                return 0.9 * self._words.coverage(task)
             case "calculator":
                 return looks_like_arithmetic(task)
             case "coder":

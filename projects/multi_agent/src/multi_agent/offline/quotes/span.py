@@ -119,7 +119,7 @@ def _coverage(question: Question, near: dict[str, float], rarity: Rarity) -> tup
         missing += NAME if is_name and level < MISSING else 0.0
         absent += weight if level < MISSING else 0.0
     missing += min(absent, 2 * absent / (total or 1.0))  # long questions tell more than they ask
-    return (matched / total if total else 0.5), missing
+    return (matched / total if total else 0.0), missing
 
 
 def _candidates(
