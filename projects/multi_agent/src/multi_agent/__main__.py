@@ -84,7 +84,7 @@ def solve(
         while run.status == "waiting" and sys.stdin.isatty() and not as_json:
             team.answer(run_id, ask(team, run_id))
             run = team.wait(run_id)
-        show(run.model_dump(mode="json"), as_json, to_text=lambda _: answer_text(run, team))
+        show(run.model_dump(mode="json"), as_json, to_text=lambda _: answer_text(run))
     raise typer.Exit(0 if run.answer and run.answer.confident else 1)
 
 
@@ -114,7 +114,7 @@ def show_run(run: RunId, as_json: Json = False) -> None:
 
 @app.command()
 def resume(run: RunId, as_json: Json = False) -> None:
-    """Continue a run whose process died, or answer its question."""
+    """Continue a run that failed or whose process died, or answer its question."""
     from multi_agent.serve.terminal import answer_text, ask
 
     with _open() as team:
@@ -123,7 +123,7 @@ def resume(run: RunId, as_json: Json = False) -> None:
         else:
             team.resume(run)
         record = team.wait(run)
-        show(record.model_dump(mode="json"), as_json, to_text=lambda _: answer_text(record, team))
+        show(record.model_dump(mode="json"), as_json, to_text=lambda _: answer_text(record))
 
 
 @app.command()
@@ -151,7 +151,7 @@ def fork(
 
     with _open() as team:
         record = team.wait(team.fork(run, step, task))
-        show(record.model_dump(mode="json"), as_json, to_text=lambda _: answer_text(record, team))
+        show(record.model_dump(mode="json"), as_json, to_text=lambda _: answer_text(record))
 
 
 @app.command()

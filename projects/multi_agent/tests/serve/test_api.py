@@ -173,6 +173,28 @@ def test_resume_conflicts_with_a_run_at_work_and_an_ended_one(
     assert kinds.count("run_started") == 1
 
 
+def test_run_whose_vendor_failed_keeps_its_answer_and_is_resumed(
+    client: TestClient, clerk_team: Any
+) -> None:
+    run = solve(client, clerk_team.team, "How many orders? How many vendors?")
+    url = f"/v1/runs/{run['id']}"
+    reason = "openai:gpt-4o-mini: rate limit reached."
+    assert (run["status"], run["reason"]) == ("failed", reason)
+    assert run["answer"]["text"].startswith("42 orders; (no answer to: How many vendors")
+    events = parse_events(client.get(f"{url}/events").text)
+    assert [kind for _, kind, _ in events[-3:]] == ["answer", "failed", "end"]
+    assert events[-2][2]["data"] == {"reason": reason, "confident": False}
+    assert client.post(f"{url}/resume").status_code == 202
+    clerk_team.team.wait(run["id"])
+    run = client.get(url).json()
+    assert (run["status"], run["reason"]) == ("done", "")
+    assert run["answer"]["text"] == "42 orders; 42 orders"
+    events = parse_events(client.get(f"{url}/events").text)
+    started = [event["step"] for _, kind, event in events if kind == "step_started"]
+    assert sorted(started) == ["s1", "s2", "s2"]
+    assert client.post(f"{url}/resume").status_code == 409
+
+
 def test_fork_keeps_other_steps_and_shows_its_plan(client: TestClient, clerk_team: Any) -> None:
     run = solve(client, clerk_team.team, "How many orders? How many impossible orders?")
     assert not run["answer"]["confident"]
@@ -328,7 +350,7 @@ def test_metrics_count_runs_steps_and_tool_calls(client: TestClient, clerk_team:
 def test_terminal_prints_a_run_its_events_and_a_list(clerk_team: Any) -> None:
     team = clerk_team.team
     run = team.wait(team.start("How many orders?"))
-    assert terminal.answer_text(run, team).startswith("42 orders")
+    assert terminal.answer_text(run).startswith("42 orders")
     course = terminal.run_text(run, team.store.events(run.id))
     assert "step_ended" in course and "tool calls 1/40" in course
     assert run.id in terminal.runs_text(team.store.runs(3))

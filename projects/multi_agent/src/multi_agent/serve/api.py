@@ -198,7 +198,7 @@ def answer_run(run: OwnRun, body: AnswerRequest, team: Agents) -> RunRecord:
 
 @router.post("/runs/{run}/resume", status_code=202)
 def resume_run(run: OwnRun, team: Agents) -> RunRecord:
-    """Continue a run whose process died."""
+    """Continue a run that failed or whose process died; steps that succeeded are kept."""
     team.resume(run.id)
     return team.store.run(run.id)
 

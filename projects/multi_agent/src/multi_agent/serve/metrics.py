@@ -4,7 +4,7 @@
         ...    # GET /metrics has them
 
 `agents_runs{status}` is read from the store, which processes share. The histograms count the work
-of this process: `agents_run_seconds{outcome}` from start to end (answer, no_answer, failed),
+of this process: `agents_run_seconds{outcome}` (answer, no_answer, stopped, failed),
 `agents_specialist_seconds{specialist,outcome}` of a step (answer, problem) and
 `agents_tool_seconds{tool,outcome}` of a tool call (ok, error).
 """
@@ -54,9 +54,9 @@ class TeamMetrics:
             case "tool_ended":
                 outcome = "error" if data.get("problem") else "ok"
                 _TOOLS.labels(data["tool"], outcome).observe(data["seconds"])
-            case "answer" | "failed":
-                sure = "answer" if data.get("confident") else "no_answer"
-                outcome = sure if event.kind == "answer" else "failed"
+            case "done" | "stopped" | "failed":
+                outcome = "answer" if data["confident"] else "no_answer"
+                outcome = outcome if event.kind == "done" else event.kind
                 seconds = (event.at - self._store.run(event.run).created_at).total_seconds()
                 _RUNS.labels(outcome).observe(seconds)
 

@@ -1,6 +1,6 @@
 """What the command line prints: an answer, a run with its events, a list of runs.
 
-print(answer_text(run, team))
+print(answer_text(run))
 """
 
 from __future__ import annotations
@@ -18,17 +18,22 @@ if TYPE_CHECKING:
     from multi_agent.team.team import Replay, Team
 
 
-def answer_text(run: RunRecord, team: Team) -> str:
+def answer_text(run: RunRecord) -> str:
     """The answer, how each step was understood, and the evidence."""
     if run.answer is None:
-        question = team.question(run.id) if run.status == "waiting" else None
-        reason = question["question"] if question else "no answer"
-        return f"{run.status}: {reason}\nSee: multi-agent show {run.id}"
+        return "\n".join([*status_lines(run), f"See: multi-agent show {run.id}"])
     lines = [run.answer.text, "", run.answer.explanation]
     for evidence in run.answer.evidence:
         lines += ["", f"[{evidence.kind}] {evidence.source}", evidence.text]
         lines += [f"→ {evidence.output}"] if evidence.output else []
-    return "\n".join([*lines, "", usage_text(run)])
+    return "\n".join([*lines, "", *status_lines(run), usage_text(run)])
+
+
+def status_lines(run: RunRecord) -> list[str]:
+    """Why a run has no answer or only a part of it, and how it goes on; empty if it is done."""
+    lines = [] if run.status == "done" else [f"{run.status}: {run.reason}"]
+    goes_on = run.status in ("failed", "waiting")
+    return lines + ([f"Continue it: multi-agent resume {run.id}"] if goes_on else [])
 
 
 def run_text(run: RunRecord, events: Sequence[Event]) -> str:
