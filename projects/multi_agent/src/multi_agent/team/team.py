@@ -254,10 +254,10 @@ class Team:
             parent=run_id,
         )
         self._leases.claim(fork.id)
-        self._emit(fork.id, "run_started", "", task=record.task, **self._memories(run_id))
         self._emit(fork.id, "plan", steps=[step.model_dump(mode="json") for step in plan])
         for id, result in results.items():
             self._emit(fork.id, "step_ended", id, result=result.model_dump(mode="json"))
+        self._emit(fork.id, "run_started", "", task=record.task, **self._memories(run_id))
         values = {"task": record.task, "plan": plan, "results": results, "replans": 0}
         self.graph.update_state(self._thread(fork.id), values, as_node=START)
         self._submit(fork, None)
