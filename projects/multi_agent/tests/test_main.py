@@ -90,7 +90,7 @@ def test_run_is_listed_and_shown(solved: dict[str, Any]) -> None:
     text = run("show", solved["id"]).out
     assert text.startswith(f"{solved['id']}  done  {TASK}") and "tool_started" in text
     kinds = [event["kind"] for event in run("show", solved["id"], "--json").json["events"]]
-    assert kinds[0] == "run_started" and kinds[-1] == "answer"
+    assert kinds[0] == "run_started" and kinds[-2:] == ["answer", "done"]
 
 
 def test_replay_has_the_same_answer_without_a_call(solved: dict[str, Any]) -> None:

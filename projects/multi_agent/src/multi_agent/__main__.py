@@ -2,8 +2,8 @@
 
     multi-agent serve                                     # page and API on http://127.0.0.1:8002
     multi-agent solve "How many orders came in May?"      # one task, with the evidence
-    multi-agent runs                                      # what was asked before
-    multi-agent replay RUN                                # once more from the record, no model
+    multi-agent runs                                      # past runs
+    multi-agent replay RUN                                # from its recorded calls, without a model
 
 Commands parse options and print results; the work is done in the other modules. Heavy imports are
 inside the commands, so that `--help` is quick.
@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import sys
 import threading
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -23,7 +24,7 @@ from seedbed.cli import Host, Json, Port, show
 
 if TYPE_CHECKING:
     from multi_agent.config import Config
-    from multi_agent.runs.store import RunRecord
+    from multi_agent.team.team import Team
     from seedbed.settings import Settings
 
 app = cli.create_app("A team of agents that works within a budget, with evidence.")
@@ -44,6 +45,24 @@ def _settings(**overrides: Any) -> tuple[Config, Settings]:
     settings = load(Settings)
     start("multi_agent", settings.log_level)
     return load(Config, **overrides), settings
+
+
+def _open() -> AbstractContextManager[Team]:
+    from multi_agent.team.open_team import open_team
+
+    return open_team(*_settings())
+
+
+def _finish(team: Team, run_id: str, *, as_json: bool, asks: bool) -> NoReturn:
+    """Print the run once it has ended. Exits with status 1 without a confident answer."""
+    from multi_agent.serve.terminal import answer_text, ask
+
+    run = team.wait(run_id)
+    while asks and (question := team.question(run_id)):
+        team.answer(run_id, ask(question))
+        run = team.wait(run_id)
+    show(run.model_dump(mode="json"), as_json, to_text=lambda _: answer_text(run))
+    raise typer.Exit(0 if run.answer and run.answer.confident else 1)
 
 
 @app.command()
@@ -70,22 +89,17 @@ def solve(
     budget: Annotated[str | None, typer.Option(help='Limits, "steps=10,seconds=30".')] = None,
     as_json: Json = False,
 ) -> None:
-    """Work on a task and print the answer with its evidence.
+    """Solve a task and print the answer with its evidence.
 
-    Asks on a terminal where only you can decide. Exits with status 1 without a confident answer.
+    Asks on a terminal where only you can decide. Exits with status 1 without a confident
+    answer.
     """
     config, settings = _settings(database=database, documents=documents, budget=budget)
-    from multi_agent.serve.terminal import answer_text, ask
     from multi_agent.team.open_team import open_team
 
     with open_team(config, settings) as team:
-        run_id = team.start(task, thread)
-        run = team.wait(run_id)
-        while run.status == "waiting" and sys.stdin.isatty() and not as_json:
-            team.answer(run_id, ask(team, run_id))
-            run = team.wait(run_id)
-        show(run.model_dump(mode="json"), as_json, to_text=lambda _: answer_text(run, team))
-    raise typer.Exit(0 if run.answer and run.answer.confident else 1)
+        run = team.start(task, thread)
+        _finish(team, run, as_json=as_json, asks=sys.stdin.isatty())
 
 
 @app.command()
@@ -94,9 +108,12 @@ def runs(
     as_json: Json = False,
 ) -> None:
     """List past runs."""
+    from multi_agent.serve.terminal import runs_text
+
     with _open() as team:
         records = team.store.runs(limit)
-        _show_runs(records, as_json)
+        values = [record.model_dump(mode="json") for record in records]
+        show(values, as_json, to_text=lambda _: runs_text(records))
 
 
 @app.command(name="show")
@@ -106,24 +123,18 @@ def show_run(run: RunId, as_json: Json = False) -> None:
 
     with _open() as team:
         record, events = team.store.run(run), team.store.events(run)
-        value = record.model_dump(mode="json") | {
-            "events": [event.model_dump(mode="json") for event in events]
-        }
+        values = [event.model_dump(mode="json") for event in events]
+        value = record.model_dump(mode="json") | {"events": values}
         show(value, as_json, to_text=lambda _: run_text(record, events))
 
 
 @app.command()
 def resume(run: RunId, as_json: Json = False) -> None:
-    """Continue a run whose process died, or answer its question."""
-    from multi_agent.serve.terminal import answer_text, ask
-
+    """Continue a run that failed or whose process died, or answer its question."""
     with _open() as team:
-        if team.store.run(run).status == "waiting":
-            team.answer(run, ask(team, run))
-        else:
+        if team.store.run(run).status != "waiting":
             team.resume(run)
-        record = team.wait(run)
-        show(record.model_dump(mode="json"), as_json, to_text=lambda _: answer_text(record, team))
+        _finish(team, run, as_json=as_json, asks=True)
 
 
 @app.command()
@@ -146,12 +157,10 @@ def fork(
     task: Annotated[str, typer.Option(help="Another task for the step.")] = "",
     as_json: Json = False,
 ) -> None:
-    """Start a new run from a step of another; results that do not need the step are kept."""
-    from multi_agent.serve.terminal import answer_text
-
+    """Start a new run from a step of another; results that do not depend on it are kept."""
     with _open() as team:
-        record = team.wait(team.fork(run, step, task))
-        show(record.model_dump(mode="json"), as_json, to_text=lambda _: answer_text(record, team))
+        new = team.fork(run, step, task)
+        _finish(team, new, as_json=as_json, asks=sys.stdin.isatty())
 
 
 @app.command()
@@ -165,7 +174,7 @@ def mcp() -> None:
 
 @app.command()
 def demo() -> None:
-    """Work on sample tasks and check the answers. Exits with status 1 if one is wrong."""
+    """Solve sample tasks and check the answers. Exits with status 1 if one is wrong."""
     config, settings = _settings()
     from multi_agent.demo import run
 
@@ -189,19 +198,6 @@ def evaluate(
     with cli.progress(quiet=as_json, unit="task") as progress:
         result = evaluation.run(config, settings, tasks, compare=compare, progress=progress)
     show(result, as_json, to_text=evaluation.to_text)
-
-
-def _open() -> Any:
-    from multi_agent.team.open_team import open_team
-
-    return open_team(*_settings())
-
-
-def _show_runs(records: list[RunRecord], as_json: bool) -> None:
-    from multi_agent.serve.terminal import runs_text
-
-    values = [record.model_dump(mode="json") for record in records]
-    show(values, as_json, to_text=lambda _: runs_text(records))
 
 
 def main(arguments: list[str] | None = None) -> None:

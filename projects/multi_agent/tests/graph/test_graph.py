@@ -26,7 +26,7 @@ def test_answer_has_evidence_and_events(open_scripted: Open, scripted: Any) -> N
     assert run.status == "done", run
     assert run.answer.text == "42 orders" and run.answer.confident
     assert run.answer.evidence[0].source == "script"
-    expected = ["run_started", "plan", "step_started", "step_ended", "verified", "answer"]
+    expected = ["run_started", "plan", "step_started", "step_ended", "verified", "answer", "done"]
     assert kinds(team, run.id) == expected
 
 

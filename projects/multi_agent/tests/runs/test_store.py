@@ -5,7 +5,6 @@ import sqlite3
 import subprocess
 import sys
 import threading
-import time
 from contextlib import closing
 
 import pytest
@@ -122,34 +121,11 @@ def test_event_data_becomes_json(store):
     assert event.data["answer"]["text"] == "1"
 
 
-def test_wait_returns_with_the_next_event(store, database_url):
-    run = store.create("task")
-    store.add_event(run.id, "plan")
-    assert [event.kind for event in store.wait(run.id)] == ["plan"]
-    assert store.wait(run.id, after=1, timeout=0.01) == []
-    with closing(RunStore(database_url)) as other:
-        for writer in (store, other):  # of this store, and as of another process
-            after = store.events(run.id)[-1].id
-            thread = threading.Thread(target=lambda w=writer: w.add_event(run.id, "token"))
-            thread.start()
-            assert [event.id for event in store.wait(run.id, after, timeout=30)] == [after + 1]
-            thread.join()
-
-
-def test_wait_wakes_up_without_polling(tmp_path):
-    store = RunStore(tmp_path / "runs.sqlite")
-    run, delays = store.create("task"), []
-
-    def watch():
-        event = store.wait(run.id, after=len(delays), timeout=30)[0]
-        delays.append(time.time() - event.at.timestamp())
-
-    for _ in range(5):
-        thread = threading.Thread(target=watch)
-        thread.start()
-        store.add_event(run.id, "token")
-        thread.join()
-    assert min(delays) < 0.1  # polling alone: up to 0.2 s
+def test_runs_are_counted_by_status(store):
+    for status in ("done", "done", "failed", "running"):
+        store.update(store.create("task").id, status=status)
+    counts = {"done": 2, "failed": 1, "running": 1, "stopped": 0, "waiting": 0}
+    assert store.counts() == counts
 
 
 @pytest.mark.slow

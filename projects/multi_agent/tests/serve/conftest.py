@@ -20,6 +20,7 @@ from multi_agent.specialists import Context, Workspace
 from multi_agent.state import Evidence, Result, Step
 from multi_agent.team.team import Team
 from multi_agent.tools.toolbox import tool_of
+from seedbed.errors import RateLimited
 from seedbed.settings import load
 
 HOSTILE = "<img src=x onerror='window.ran=1'> ${window.ran=1} {{window.ran=1}}"
@@ -33,11 +34,15 @@ class Clerk:
 
     def __init__(self) -> None:
         self.gate, self.started = threading.Event(), threading.Event()
+        self.failed: set[str] = set()
 
     def work(self, step: Step, context: Context) -> Result:
         if "slow" in step.task:
             self.started.set()
             self.gate.wait(60)
+        if "vendor" in step.task and step.task not in self.failed:
+            self.failed.add(step.task)
+            raise RateLimited("openai:gpt-4o-mini: rate limit reached.")
         if "impossible" in step.task:
             return Result(step=step.id, problem="There is no such table.")
         if "city" in step.task and not step.task.startswith("orders by"):

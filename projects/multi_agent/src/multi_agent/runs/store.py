@@ -1,9 +1,9 @@
-"""Runs and their events in one database: a SQLite file, or Postgres for several processes.
+"""Runs and their events in one database: a SQLite file, or Postgres for several servers.
 
     store = RunStore(Path("var/runs.sqlite"))             # or "postgresql://USER@HOST/NAME"
     run = store.create("How many orders were placed in May?")
     store.add_event(run.id, "step_started", "s1", specialist="analyst")
-    store.wait(run.id, after=0, timeout=30)               # [Event(id=1, kind="step_started", …)]
+    store.events(run.id, after=0)                         # [Event(id=1, kind="step_started", …)]
 
 Every method is one transaction. It raises Busy if the database is locked and Unavailable if the
 disk is full or the server cannot be reached; nothing was written then. Calls of tools are in
@@ -13,13 +13,12 @@ disk is full or the server cannot be reached; nothing was written then. Calls of
 from __future__ import annotations
 
 import secrets
-import threading
 import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import sqlalchemy as sa
 from pydantic import Field
@@ -33,7 +32,6 @@ from seedbed.errors import Conflict, NotFound, SeedbedError, Unavailable
 
 _SETTING = "SEEDBED_DATABASE_URL"
 _CREATION_LOCK = 8002_2026  # advisory lock of Postgres: any number that no other program uses
-_POLL = 0.2  # seconds until the events of another process are noticed
 _IDLE_SECONDS = 5
 _ENDED = ("done", "stopped", "failed")
 _COLUMNS = ("owner", "thread", "status", "created_at", "ended_at", "parent")
@@ -198,12 +196,14 @@ class RunStore:
     def __init__(self, url: str | Path) -> None:
         self.engine = open_engine(url)
         create_tables(self.engine, metadata)
-        self._written = 0
-        self._change = threading.Condition()
 
     def close(self) -> None:
         """Close the connections."""
         self.engine.dispose()
+
+    def check(self) -> None:
+        """Raise Busy or Unavailable if the database does not respond."""
+        self.runs(1)
 
     def create(
         self,
@@ -238,6 +238,13 @@ class RunStore:
         with self.engine.connect() as connection:
             return [_record(dict(row)) for row in connection.execute(query).mappings()]
 
+    def counts(self) -> dict[str, int]:
+        """The number of runs by status."""
+        query = sa.select(runs.c.status, sa.func.count()).group_by(runs.c.status)
+        with self.engine.connect() as connection:
+            rows = connection.execute(query)
+            return dict.fromkeys(get_args(Status), 0) | dict(rows.tuples().all())
+
     def update(self, id: str, *, when: Collection[str] = (), **fields: Any) -> RunRecord:
         """Change fields of a run; `status` sets `ended_at` too. Raises NotFound.
 
@@ -258,22 +265,13 @@ class RunStore:
     def add_event(self, run: str, kind: str, /, step: str = "", **data: Any) -> Event:
         """Append an event. Raises NotFound for an unknown run."""
         number = sa.update(runs).where(runs.c.id == run).values(events=runs.c.events + 1)
-        row = {
-            "run": run,
-            "at": time.time(),
-            "kind": kind,
-            "step": step,
-            "data": as_json(data),
-        }
+        row = {"run": run, "at": time.time(), "kind": kind, "step": step, "data": as_json(data)}
         with writing(self.engine) as connection:
             # The lock on the run lasts until the commit: ids appear in order, also on Postgres.
             id = connection.execute(number.returning(runs.c.events)).scalar()
             if id is None:
                 raise NotFound(f"Unknown run {run!r}.")
             connection.execute(sa.insert(events).values(id=id, **row))
-        with self._change:
-            self._written += 1
-            self._change.notify_all()
         return Event(id=id, **row)
 
     def events(
@@ -285,21 +283,6 @@ class RunStore:
         with self.engine.connect() as connection:
             rows = connection.execute(query.order_by(events.c.id).limit(limit)).mappings()
             return [Event.model_validate(dict(row)) for row in rows]
-
-    def wait(self, run: str, after: int = 0, timeout: float = 30.0) -> list[Event]:
-        """The events with an id above `after`, as soon as there is one; [] after `timeout` seconds.
-
-        Events of this store wake it up; those of other processes are polled for.
-        """
-        end = time.monotonic() + timeout
-        while True:
-            seen = self._written
-            if batch := self.events(run, after):
-                return batch
-            if (left := end - time.monotonic()) <= 0:
-                return []
-            with self._change:
-                self._change.wait_for(lambda: self._written != seen, min(_POLL, left))  # noqa: B023
 
 
 def _row(

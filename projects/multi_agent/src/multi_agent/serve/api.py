@@ -12,29 +12,27 @@ Routes only; the work is done by the `Team`.
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI, Header, Query, Request
+from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
 from multi_agent import __version__
-from multi_agent.runs.store import Event, RunRecord
+from multi_agent.memory import Item
+from multi_agent.runs.store import RunRecord
 from multi_agent.serve.owner import owner_of
 from multi_agent.state import Limits
 from multi_agent.team.team import MAX_TASK, Team
 from seedbed.server import service
 from seedbed.server.service import Caller, CleanText, ErrorResponse
-from seedbed.server.streaming import EventStream
 from seedbed.settings import Settings
 
-POLL_SECONDS, KEEP_ALIVE_SECONDS = 0.2, 15.0
-"""How often a stream looks for events, and sends a comment so that no proxy cuts it off."""
-AT_REST = ("waiting", "done", "stopped", "failed")
+POLL_SECONDS = 0.2
+"""How often a stream of events looks for new ones."""
 
 
 def create_app(team: Team, settings: Settings | None = None) -> FastAPI:
@@ -43,21 +41,13 @@ def create_app(team: Team, settings: Settings | None = None) -> FastAPI:
     from multi_agent.serve.page import Page
     from seedbed.server import html, ui
 
-    @asynccontextmanager
-    async def metrics(_app: FastAPI) -> AsyncIterator[None]:
-        with team_metrics(team):
-            yield
-
-    def ready() -> None:
-        team.store.runs(1)
-
     app = service.create_app(
         "multi_agent",
         version=__version__,
-        ready=ready,
+        ready=lambda: team.store.check(),
         settings=settings,
         max_body_mb=1,
-        lifespan=metrics,
+        lifespan=lambda _app: team_metrics(team),
     )
     app.state.team = team
     app.include_router(router)
@@ -96,13 +86,11 @@ def _owner(caller: Caller) -> str:
     return owner_of(caller)
 
 
-Owner = Annotated[str, Depends(_owner)]
-
-
-def _own_run(run: str, team: Agents, owner: Owner) -> RunRecord:
+def _own_run(run: str, team: Agents, owner: Annotated[str, Depends(_owner)]) -> RunRecord:
     return team.store.run(run, owner)
 
 
+Owner = Annotated[str, Depends(_owner)]
 OwnRun = Annotated[RunRecord, Depends(_own_run)]
 """The run of the path; one of another owner is not found."""
 router = APIRouter(
@@ -116,7 +104,7 @@ router = APIRouter(
 
 @router.post("/runs", status_code=202)
 def start_run(body: RunRequest, team: Agents, owner: Owner) -> RunRecord:
-    """Begin a run. Follow it by its events, or ask for it again."""
+    """Start a run. Follow its events, or poll it."""
     return team.store.run(team.start(body.task, body.thread, body.limits, owner))
 
 
@@ -134,91 +122,72 @@ def get_run(run: OwnRun, team: Agents) -> RunRecord:
     return run.model_copy(update={"usage": team.usage(run.id)})
 
 
-@router.get("/runs/{run}/events", responses={200: {"content": {"text/event-stream": {}}}})
+@router.get("/runs/{run}/events", response_class=EventSourceResponse)
 async def stream_events(
     run: OwnRun, team: Agents, last_event_id: Annotated[int, Header(ge=0, lt=2**31)] = 0
-) -> EventStream:
+) -> AsyncIterator[ServerSentEvent]:
     """Stream past and future events until the run ends or waits for input.
 
     The last one is `end` with the status of the run. A client that reconnects continues after its
     Last-Event-ID.
     """
-
-    async def close() -> None:
-        return None
-
-    return EventStream(_events(team, run.id, last_event_id), close)
-
-
-async def _events(team: Team, run: str, after: int) -> AsyncIterator[bytes]:
-    quiet = 0.0
     while True:
-        # The status first: a run at rest adds no event after it was read.
-        status = (await run_in_threadpool(team.store.run, run)).status
-        batch = await run_in_threadpool(team.store.events, run, after)
-        for event in batch:
-            yield sent_event(event)
-            after, quiet = event.id, 0.0
-        if not batch and status in AT_REST:
-            yield b'event: end\ndata: {"status": "' + status.encode() + b'"}\n\n'
+        # The status first: a run that is not running adds no event after it was read.
+        status = (await run_in_threadpool(team.store.run, run.id)).status
+        events = await run_in_threadpool(team.store.events, run.id, last_event_id)
+        for event in events:
+            yield ServerSentEvent(data=event, event=event.kind, id=str(event.id))
+            last_event_id = event.id
+        if not events and status != "running":
+            yield ServerSentEvent(data={"status": status}, event="end")
             return
         # No thread waits: any number of clients may follow a run.
-        await asyncio.sleep(0.0 if batch else POLL_SECONDS)
-        quiet += POLL_SECONDS
-        if quiet >= KEEP_ALIVE_SECONDS:
-            yield b": waiting\n\n"
-            quiet = 0.0
-
-
-def sent_event(event: Event) -> bytes:
-    """A server-sent event whose id a client sends back as Last-Event-ID."""
-    data = json.dumps(event.model_dump(mode="json"), ensure_ascii=False)
-    return f"id: {event.id}\nevent: {event.kind}\ndata: {data}\n\n".encode()
+        await asyncio.sleep(0 if events else POLL_SECONDS)
 
 
 @router.post("/runs/{run}/stop", status_code=202)
 def stop_run(run: OwnRun, team: Agents) -> RunRecord:
-    """Stop a run after the calls in progress; it answers with what it has."""
+    """Stop a run after the calls in progress; its answer is what was found until then."""
     team.stop(run.id)
     return team.store.run(run.id)
 
 
 @router.get("/runs/{run}/question")
 def get_question(run: OwnRun, team: Agents) -> dict[str, Any] | None:
-    """What a waiting run asks, with its options; null if it asks nothing."""
+    """The question of a waiting run, with its options; null for other runs."""
     return team.question(run.id)
 
 
 @router.post("/runs/{run}/answer", status_code=202)
 def answer_run(run: OwnRun, body: AnswerRequest, team: Agents) -> RunRecord:
-    """Answer what a run asks; it goes on."""
+    """Answer the question of a waiting run, which then continues."""
     team.answer(run.id, body.text)
     return team.store.run(run.id)
 
 
 @router.post("/runs/{run}/resume", status_code=202)
 def resume_run(run: OwnRun, team: Agents) -> RunRecord:
-    """Continue a run whose process died."""
+    """Continue a run that failed or whose process died; steps that succeeded are kept."""
     team.resume(run.id)
     return team.store.run(run.id)
 
 
 @router.post("/runs/{run}/fork", status_code=202)
 def fork_run(run: OwnRun, body: ForkRequest, team: Agents) -> RunRecord:
-    """A new run from a step on; results that do not need the step are kept."""
+    """Start a new run from a step of another; results that do not depend on it are kept."""
     return team.store.run(team.fork(run.id, body.step, body.task))
 
 
 @router.post("/runs/{run}/replay")
 def replay_run(run: OwnRun, team: Agents) -> dict[str, Any]:
-    """Work a run out again from its record, without a model or a tool."""
+    """Replay a run from its recorded calls, without a model or a tool, and compare the answer."""
     return asdict(team.replay(run.id))
 
 
 @router.get("/memory")
-def list_memory(team: Agents, owner: Owner) -> list[dict[str, Any]]:
-    """Everything that is remembered of the caller."""
-    return [item.model_dump(mode="json") for item in team.memory.items(owner)]
+def list_memory(team: Agents, owner: Owner) -> list[Item]:
+    """The caller's facts and examples, newest first."""
+    return team.memory.items(owner)
 
 
 @router.delete("/memory/{item}", status_code=204)

@@ -1,34 +1,34 @@
 """What the command line prints: an answer, a run with its events, a list of runs.
 
-print(answer_text(run, team))
+print(answer_text(run))
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from seedbed.cli import table
-from seedbed.errors import Conflict
 
 if TYPE_CHECKING:
     from multi_agent.runs.store import Event, RunRecord
-    from multi_agent.team.team import Replay, Team
+    from multi_agent.team.team import Replay
 
 
-def answer_text(run: RunRecord, team: Team) -> str:
-    """The answer, how each step was understood, and the evidence."""
-    if run.answer is None:
-        question = team.question(run.id) if run.status == "waiting" else None
-        reason = question["question"] if question else "no answer"
-        return f"{run.status}: {reason}\nSee: multi-agent show {run.id}"
-    lines = [run.answer.text, "", run.answer.explanation]
-    for evidence in run.answer.evidence:
+def answer_text(run: RunRecord) -> str:
+    """The answer, how each step was understood, and the evidence; or why there is none."""
+    lines = [run.answer.text, "", run.answer.explanation] if run.answer else []
+    for evidence in run.answer.evidence if run.answer else ():
         lines += ["", f"[{evidence.kind}] {evidence.source}", evidence.text]
         lines += [f"→ {evidence.output}"] if evidence.output else []
-    return "\n".join([*lines, "", usage_text(run)])
+    lines += [""] if lines else []
+    if run.status != "done":
+        lines.append(f"{run.status}: {run.reason}")
+    if run.status in ("failed", "waiting"):
+        lines.append(f"Continue it: multi-agent resume {run.id}")
+    return "\n".join([*lines, usage_text(run)])
 
 
 def run_text(run: RunRecord, events: Sequence[Event]) -> str:
@@ -64,20 +64,17 @@ def usage_text(run: RunRecord) -> str:
     usage, limits = run.usage, run.limits.model_dump()
     parts = []
     for name, used in usage.items():
-        limit = f"/{limits[name]:,.6g}" if limits.get(name) is not None else ""
-        parts.append(f"{name.replace('_', ' ')} {used:,.4g}{limit}")
+        limit = f"/{limits[name]:,.12g}" if limits.get(name) is not None else ""
+        used = round(used, 4 if name == "usd" else 1)
+        parts.append(f"{name.replace('_', ' ')} {used:,.12g}{limit}")
     return f"run {run.id} · " + " · ".join(parts)
 
 
-def ask(team: Team, run_id: str) -> str:
-    """Ask on the terminal what a waiting run asks. Raises Conflict if it asks nothing."""
-    question = team.question(run_id)
-    if question is None:
-        raise Conflict(f"Run {run_id!r} asks nothing.")
-    typer.echo(question["question"])
-    for number, option in enumerate(question["options"], 1):
-        typer.echo(f"  {number}. {option}")
-    reply = str(typer.prompt("Your answer")).strip()
+def ask(question: dict[str, Any]) -> str:
+    """The user's answer to a question: the words, or the option of that number."""
     options = question["options"]
-    number = int(reply) if reply.isdigit() else 0
+    lines = [question["question"], *(f"  {n}. {option}" for n, option in enumerate(options, 1))]
+    typer.echo("\n".join(lines), err=True)
+    reply = str(typer.prompt("Your answer", err=True)).strip()
+    number = int(reply) if reply.isdecimal() else 0
     return str(options[number - 1]) if 0 < number <= len(options) else reply

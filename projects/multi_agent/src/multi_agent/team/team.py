@@ -35,7 +35,7 @@ from multi_agent.runs.replay import RecordedCalls
 from multi_agent.runs.store import Event, RunRecord, RunStore
 from multi_agent.runs.usage import recorded_usage
 from multi_agent.specialists import Specialist, Workspace, open_specialists
-from multi_agent.state import Answer, Limits, Step, dependents
+from multi_agent.state import Answer, Limits, Result, Step, dependents
 from multi_agent.tools.toolbox import Tool, ToolBox
 from seedbed.errors import (
     BadInput,
@@ -197,24 +197,29 @@ class Team:
         self._submit(record, None)
 
     def resume(self, run_id: str) -> None:
-        """Continue a run whose process died, once its lease has ended.
+        """Continue a run that failed, or whose process died, once its lease has ended.
 
-        Raises Conflict if it has ended, waits for the user, or is at work.
+        Steps that succeeded keep their results. Raises Conflict if the run is done or stopped,
+        waits for the user, or is still running.
         """
         record = self.store.run(run_id)
-        if record.status != "running":
+        if record.status not in ("running", "failed"):
             raise Conflict(f"Run {run_id!r} cannot be resumed; it is {record.status}.")
         with self._lock:
             if run_id in self._active:
-                raise Conflict(f"Run {run_id!r} is at work.")
+                raise Conflict(f"Run {run_id!r} is still running.")
         end = time.monotonic() + self._leases.seconds + 1
         while not self._leases.claim(run_id):
             if time.monotonic() > end:
-                raise Conflict(f"Run {run_id!r} is at work in another process.")
+                raise Conflict(f"Run {run_id!r} is running in another process.")
             time.sleep(0.1)
+        self.store.update(run_id, when=("running", "failed"), status="running", reason="")
         self._emit(run_id, "resumed")
-        stored = self.graph.get_state(self._thread(run_id)).values
-        self._submit(record, None if stored else {"task": record.task})
+        state = self.graph.get_state(self._thread(run_id))
+        if failed := failed_by_model(state.values.get("results", {})):
+            changes = {"results": dict.fromkeys(failed)}  # None removes a result
+            self.graph.update_state(self._thread(run_id), changes, as_node=START)
+        self._submit(record, None if state.values else {"task": record.task})
 
     def recover(self) -> list[str]:
         """Continue all runs whose process died; returns their ids."""
@@ -249,10 +254,10 @@ class Team:
             parent=run_id,
         )
         self._leases.claim(fork.id)
-        self._emit(fork.id, "run_started", "", task=record.task, **self._memories(run_id))
         self._emit(fork.id, "plan", steps=[step.model_dump(mode="json") for step in plan])
         for id, result in results.items():
             self._emit(fork.id, "step_ended", id, result=result.model_dump(mode="json"))
+        self._emit(fork.id, "run_started", "", task=record.task, **self._memories(run_id))
         values = {"task": record.task, "plan": plan, "results": results, "replans": 0}
         self.graph.update_state(self._thread(fork.id), values, as_node=START)
         self._submit(fork, None)
@@ -429,37 +434,51 @@ class Team:
 
     def _drive(self, record: RunRecord, run: Run, graph_input: Any) -> None:
         """Run the graph to its end, or to a question, and record which."""
-        changes: dict[str, Any] = {"status": "failed"}
+        try:
+            changes = self._invoke(record, run, graph_input)
+            with suppress(Conflict):  # another process has taken the run over
+                if changes["status"] != "waiting":
+                    confident = "answer" in changes and changes["answer"].confident
+                    run.emit(changes["status"], reason=changes["reason"], confident=confident)
+                if self._leases.held(record.id):
+                    self.store.update(record.id, usage=run.budget.usage, **changes)
+        finally:
+            with self._lock:
+                if self._active.get(record.id) is run:  # not yet answered and continued
+                    del self._active[record.id]
+                    self._leases.release(record.id)
+
+    def _invoke(self, record: RunRecord, run: Run, graph_input: Any) -> dict[str, Any]:
+        """Run the graph; returns what becomes of the record."""
         try:
             state = self.graph.invoke(
                 graph_input, self._thread(record.id), context=run, durability="sync"
             )
             if questions := state.get("__interrupt__"):
-                changes = {"status": "waiting", "reason": questions[0].value["question"]}
                 self._ask(record.id, **questions[0].value)
-            else:
-                reason = "" if state["answer"].confident else run.stop_reason()
-                changes = {"answer": state["answer"], "status": "stopped" if reason else "done"}
-                changes["reason"] = reason
-                changes["full_task"] = state["task"] if state["task"] != record.task else ""
-                # A plan made after a failure, or its fork, may repeat texts of documents and tools.
-                first_plan = not state["replans"] and not record.parent
-                if first_plan and state["answer"].confident and not state["answer"].missing:
-                    task, plan = state["task"], state["plan"]
-                    self.memory.add_example(record.owner, record.id, task, plan)
+                return {"status": "waiting", "reason": questions[0].value["question"]}
+        except (OverBudget, Stopped) as error:  # before there was a plan
+            return {"status": "stopped", "reason": str(error)}
         except Exception as error:
-            stopped = isinstance(error, Stopped | OverBudget)  # before there was a plan
-            changes["status"] = "stopped" if stopped else "failed"
-            changes["reason"] = public_message(error, log)
-            with suppress(Conflict):
-                run.emit(changes["status"], reason=changes["reason"])
-        finally:
-            if self._leases.held(record.id):
-                self.store.update(record.id, usage=run.budget.usage, **changes)
-            with self._lock:
-                if self._active.get(record.id) is run:  # not yet answered and continued
-                    del self._active[record.id]
-                    self._leases.release(record.id)
+            return {"status": "failed", "reason": public_message(error, log)}
+        answer: Answer = state["answer"]
+        # A plan made after a failure, or its fork, may repeat texts of documents and tools.
+        first_plan = not state["replans"] and not record.parent
+        if first_plan and answer.confident and not answer.missing:
+            self.memory.add_example(record.owner, record.id, state["task"], state["plan"])
+        status, reason = "done", ""
+        if not answer.confident:
+            if reason := run.stop_reason():
+                status = "stopped"
+            elif failed := failed_by_model(state["results"]):
+                status, reason = "failed", state["results"][failed[0]].problem
+        full_task = state["task"] if state["task"] != record.task else ""
+        return {"status": status, "reason": reason, "answer": answer, "full_task": full_task}
+
+
+def failed_by_model(results: Mapping[str, Result]) -> list[str]:
+    """The steps that failed since their model did; they may succeed later."""
+    return [id for id, result in results.items() if result.failure == "model"]
 
 
 def checked_task(task: str) -> str:
