@@ -17,7 +17,7 @@ from multi_agent.brain import Expression, Refusal
 from multi_agent.offline.arithmetic.rules import RULES
 from multi_agent.offline.arithmetic.terms import DATE, PART, Term
 from multi_agent.offline.arithmetic.tokens import Tokens, tokenize
-from multi_agent.offline.arithmetic.words import GROUPS, NEUTRAL
+from multi_agent.offline.arithmetic.words import DECISIVE, GROUPS, NEUTRAL
 from multi_agent.tools.exact import evaluate
 from seedbed.errors import BadInput
 
@@ -29,7 +29,8 @@ _VALUE = rf"{_CLASSES['V']}\d+ "
 _PARTS = {
     **{"[": "(?:", "(": "(?:", "]": ")?", ")": ")", "|": "|", "{": "(", "}": ")"},
     "~": r"(?:(?:the|a|an|my|our) )?(?:_\S+ ){1,3}",
-    "T": r"(?:_\S+ ){0,2}_(\S+) ",
+    "T": r"(?P<thing>(?:_\S+ ){1,3})",
+    "=": "(?P=thing)",
     "L": rf"({_VALUE}(?:(?:, and |, |and ){_VALUE})+)",
 }
 
@@ -118,7 +119,7 @@ def _shown(tokens: Tokens, text: str) -> str:
 def _vocabulary() -> frozenset[str]:
     """Every word with a meaning of its own; others are names of things."""
     phrases = " ".join(_expanded(phrase) for phrase, _ in RULES)
-    return NEUTRAL | {"open", "close"} | set(re.findall(r"[a-z]+", phrases))
+    return NEUTRAL | DECISIVE | set(re.findall(r"[a-z]+", phrases))
 
 
 @cache
@@ -134,7 +135,7 @@ def _expanded(phrase: str) -> str:
 def _pattern(phrase: str) -> re.Pattern[str]:
     """`[the] sum of L` as a regular expression over words that each end with a space."""
     parts = []
-    for part in re.findall(r"[][(){}|~]|[^][(){}|~\s]+", phrase):
+    for part in re.findall(r"[][(){}|~=]|[^][(){}|~=\s]+", phrase):
         slot = rf"({_CLASSES.get(part, part)}\d+) " if part.isupper() else f"{re.escape(part)} "
         parts.append(_PARTS.get(part, slot))
     return re.compile(rf"(?<!\S){''.join(parts)}")

@@ -3,8 +3,8 @@
 `[x]` is optional, `(x|y)` a choice, `{x|y}` one for the function, `<name>` a group of words.toml,
 and `~` one to three unknown words, which name a thing. Capitals are terms for the function: N a
 plain number, P a percentage, F a fraction, M money, Q a quantity, G a count of things, D a date, U
-a unit alone; A is NMQG, S is PF, V any of these, B is NM, C is NG; L a list of V, and T a thing. A
-phrase without a function is ambiguous.
+a unit alone; A is NMQG, S is PF, V any of these, B is NM, C is NG; L a list of V, and T a thing as
+text, which is repeated at `=`. A phrase without a function is ambiguous.
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ def _change(word: str, start: Term, end: Term) -> Term:
 
 def _price(thing: str, price: Term, count: Term) -> Term:
     """A ticket costs 12.50 euros; how much do 7 tickets cost?"""
-    if not count.unit.startswith(thing):
-        raise Refusal(f"The price is that of a {thing}, not of {count.unit}.")
+    if not count.unit.startswith(thing.rpartition("_")[2]):
+        raise Refusal(f"The price is not that of {count.unit}.")
     return count * price
 
 
@@ -135,6 +135,8 @@ RULES: list[tuple[str, Callable[..., Term] | None]] = [
     # Shares
     ("Q [and] Q", _compound),
     ("N over N of [the] A", lambda a, b, whole: a / b * whole),
+    ("(of V [,] S|S of [the|our] V) T [.|,] how (many|much) ([~] =|(is|are) (that|it|they))",
+     lambda a, b, _thing: a * b),
     ("S of [the|a|an|my|our] V", mul),
     ("F [of] (a|an) (U|N)", mul),
     ("(twice|double) V", lambda a: Term("2") * a),
@@ -184,6 +186,5 @@ RULES: list[tuple[str, Callable[..., Term] | None]] = [
     ("N (as|to|into|in) [a] <percentage>", lambda a: (a * Term("100")).to(PERCENT)),
     # Questions about what was computed
     (f"(M {_ASKED}|V [,|.] [how much] (in total|altogether|in all))", _itself),
-    ("V ~ . how many (is|are) (that|those|they)", _itself),
     (f"({_DOES} M cost|[the] [total] <price> of M|V (as|to|into) a decimal)", _itself),
 ]  # fmt: skip

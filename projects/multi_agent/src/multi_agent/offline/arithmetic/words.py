@@ -16,6 +16,7 @@ _FILE: dict[str, Any] = tomllib.loads(Path(__file__).with_suffix(".toml").read_t
 _UNITS: dict[str, str] = _FILE["units"]
 
 NEUTRAL = frozenset(_FILE["neutral"].split())
+DECISIVE = frozenset(_FILE["decisive"].split())
 PLURALS = frozenset(_FILE["plurals"].split())
 GROUPS: dict[str, str] = _FILE["groups"]
 CURRENCIES: dict[str, str] = {
@@ -38,7 +39,7 @@ def normalized(text: str) -> str:
     """A text in small letters, with one spelling for what has several.
 
     >>> normalized("What’s 12 × 3?")
-    'what is 12 * 3?'
+    'what is 12  *  3?'
     """
     text = text.lower()
     for old, new in _SPELLINGS:
