@@ -204,9 +204,11 @@ def test_query_that_would_run_for_hours_is_ended(files: Path) -> None:
 
 
 @pytest.mark.slow  # the query's time limit of 10 s
-def test_query_of_a_model_that_would_run_for_hours_is_a_problem(open_files: Open) -> None:
+def test_query_of_a_model_that_would_run_for_hours_is_a_problem(
+    open_files: Open, replies: Any
+) -> None:
     sql = "SELECT COUNT(*) FROM orders a, orders b, orders c, orders d, orders e, orders f"
-    team = open_files({"analyst": ScriptedChatModel(lambda _: sql)})
+    team = open_files({"analyst": ScriptedChatModel(lambda _: replies.query(sql))})
     run = solve(team, "How many orders are there?")
     assert run.answer and not run.answer.confident
     problems = [e.data.get("problem", "") for e in team.store.events(run.id, kind="tool_ended")]
@@ -224,9 +226,9 @@ def test_query_of_a_model_that_would_run_for_hours_is_a_problem(open_files: Open
     ],
 )
 def test_statement_of_a_model_that_does_not_only_read_is_refused(
-    open_files: Open, files: Path, sql: str
+    open_files: Open, files: Path, replies: Any, sql: str
 ) -> None:
-    team = open_files({"analyst": ScriptedChatModel(lambda _: sql)})
+    team = open_files({"analyst": ScriptedChatModel(lambda _: replies.query(sql))})
     run = solve(team, "How many orders are there?")
     assert run.answer and not run.answer.confident
     with open_database(files / "shop.sqlite") as database:

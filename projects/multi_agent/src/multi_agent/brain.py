@@ -91,6 +91,9 @@ class Member(Protocol):
 class Brain(Protocol):
     """Every method raises Refusal where it has no answer, and ModelError if its model fails."""
 
+    context: str
+    """What each prompt of a model begins with: the date, and what the user asked to remember."""
+
     def plan(self, task: str, team: Sequence[Member], progress: Progress) -> tuple[Step, ...]:
         """The steps still to do: for the whole task, or in the place of those that failed.
 

@@ -110,10 +110,10 @@ class ModelBrain:
     ) -> None:
         self._model, self._workspace = model, workspace
         self._examples = examples
-        self._context = f"Today is {today or date.today():%A, %Y-%m-%d}."
+        self.context = f"Today is {today or date.today():%A, %Y-%m-%d}."
         if notes:
             facts = quote("\n".join(f"- {note}" for note in notes), "facts")
-            self._context += f" The user asked to remember some facts. {facts}"
+            self.context += f" The user asked to remember some facts. {facts}"
 
     def plan(self, task: str, team: Sequence[Member], progress: Progress) -> tuple[Step, ...]:
         used = {step.id for step in progress.plan}
@@ -198,7 +198,7 @@ class ModelBrain:
     ) -> str:
         facts = "\n".join(f"- {one.reading or id}: {one.answer}" for id, one in results.items())
         prompt = load_prompt(__package__, "compose").render(
-            context=self._context, task=task, facts=quote(facts, "results"), problem=problem or "-"
+            context=self.context, task=task, facts=quote(facts, "results"), problem=problem or "-"
         )
         text = ""
         for chunk in self._model.stream(prompt):
@@ -211,13 +211,13 @@ class ModelBrain:
         if not earlier:
             return task
         prompt = load_prompt(__package__, "complete").render(
-            context=self._context, earlier=_bullets(earlier), task=task
+            context=self.context, earlier=_bullets(earlier), task=task
         )
         return structured_reply(self._model, prompt, TaskReply).task.strip() or task
 
     def _ask(self, name: str, reply_type: type[R], check: Callable[[R], str], **values: Any) -> R:
         """A reply to a prompt. Raises Refusal if the model refuses, and ModelError."""
-        prompt = load_prompt(__package__, name).render(context=self._context, **values)
+        prompt = load_prompt(__package__, name).render(context=self.context, **values)
         reply = structured_reply(
             self._model,
             prompt,

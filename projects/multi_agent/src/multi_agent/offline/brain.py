@@ -37,6 +37,8 @@ _CODE = [
 class OfflineBrain:
     """See `brain.Brain` for what the methods do; a second attempt is the same as the first."""
 
+    context = ""
+
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
 

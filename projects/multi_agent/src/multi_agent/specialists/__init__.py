@@ -22,7 +22,7 @@ from multi_agent.tools.workspace import Workspace
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
-__all__ = ["Context", "Specialist", "Workspace", "open_specialists"]
+__all__ = ["Context", "Specialist", "Workspace", "open_specialists", "specialist_names"]
 
 
 @dataclass(frozen=True)
@@ -57,9 +57,13 @@ class Specialist(Protocol):
         """
 
 
+def specialist_names() -> list[str]:
+    """The names of all specialists: those of their files."""
+    return sorted(module.name for module in pkgutil.iter_modules(__path__))
+
+
 def open_specialists(workspace: Workspace) -> list[Specialist]:
     """All specialists that can work with this database and these documents, by name."""
-    names = sorted(module.name for module in pkgutil.iter_modules(__path__))
-    modules = [importlib.import_module(f"{__name__}.{name}") for name in names]
+    modules = [importlib.import_module(f"{__name__}.{name}") for name in specialist_names()]
     opened = [module.open_specialist(workspace) for module in modules]
     return [specialist for specialist in opened if specialist is not None]

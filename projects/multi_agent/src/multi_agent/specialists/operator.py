@@ -65,7 +65,9 @@ class Operator:
             context.model,
             tools,
             context.call,
-            system=load_prompt("multi_agent.specialists", "operate").render(),
+            system=load_prompt("multi_agent.specialists", "operate").render(
+                context=context.brain.context
+            ),
             max_turns=MAX_TURNS,
             check=partial(problem_of, step.task),
         )

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, TypeVar
 from multi_agent.data.database import open_database
 from multi_agent.runs.checkpoints import open_checkpointer
 from multi_agent.runs.store import RunStore
-from multi_agent.specialists import Workspace, open_specialists
+from multi_agent.specialists import Workspace, open_specialists, specialist_names
 from multi_agent.state import Limits
 from multi_agent.team.team import Team
 from multi_agent.tools.mcp_client import open_servers, tool_names
@@ -120,8 +120,8 @@ def load_models(
     from seedbed.models.chat.load import check_chat_model, load_chat_model, split_specs
     from seedbed.models.remote.prices import require_price
 
-    if unknown := sorted(config.models.keys() - set(roles)):
-        available = f"Available: {', '.join(roles)}."
+    if unknown := sorted(config.models.keys() - {PLANNER, *specialist_names()}):
+        available = f"Available: {PLANNER}, {', '.join(specialist_names())}."
         raise ConfigError(f"AGENTS_MODELS: unknown role {unknown[0]!r}.", hint=available)
     specs = {role: config.models.get(role, settings.model) for role in roles}
     able = {role: spec for role, spec in specs.items() if follows_instructions(spec)}
