@@ -56,6 +56,10 @@ class Solver:
         self._script = Script(replies)
         self.vendor.calls, self.vendor.usage = [], Usage()
 
+    def replies(self, replies: Sequence[Item]) -> None:
+        """What the vendor answers from now on."""
+        self._script = Script(replies)
+
     def _team(self, config: dict[str, Any]) -> Team:
         if (key := repr(config)) not in self._teams:
             settings = load(Settings, model=SPEC, base_url=f"{self.vendor.url}/v1")
