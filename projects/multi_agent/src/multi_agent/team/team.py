@@ -1,51 +1,40 @@
-"""The team: opens its parts, and starts, stops, continues, forks and replays runs.
+"""The team: starts, stops, continues, forks and replays runs.
 
     with open_team(load(Config), load(Settings)) as team:
         run = team.wait(team.start("How many orders were placed in May 2025?"))
         run.answer.text
 
-A run works in a thread of its own. What it does is in the run store and in the checkpoints, so that
-any process with the same database can show it, and go on with it after a crash.
+The events of a run are in the run store and its state in the checkpoints, so that any process with
+the same database can show it, and continue it after a crash.
 """
 
 from __future__ import annotations
 
-import logging
 import threading
-import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from langgraph.checkpoint.memory import InMemorySaver
-from langgraph.graph import START
 
 from multi_agent.brain import Brain
 from multi_agent.graph import Run, build_graph
 from multi_agent.llm.brain import ModelBrain
-from multi_agent.runs.budget import Budget, OverBudget
+from multi_agent.runs.budget import Budget
 from multi_agent.runs.checkpoints import serializer
-from multi_agent.runs.lease import LEASE_SECONDS, Leases
+from multi_agent.runs.lease import LEASE_SECONDS
 from multi_agent.runs.ledger import Ledger
-from multi_agent.runs.record_model import RecordedModel, RunReplies, Stopped
+from multi_agent.runs.record_model import RecordedModel, RunReplies
 from multi_agent.runs.replay import RecordedCalls
-from multi_agent.runs.store import Event, RunRecord, RunStore
+from multi_agent.runs.store import RunRecord, RunStore
 from multi_agent.runs.usage import recorded_usage
 from multi_agent.specialists import Specialist, Workspace, open_specialists
-from multi_agent.state import Answer, Limits, Result, Step, dependents
+from multi_agent.state import Answer, Limits, Step, dependents
+from multi_agent.team.drive import Driver, failed_by_model
 from multi_agent.tools.toolbox import Tool, ToolBox
-from seedbed.errors import (
-    BadInput,
-    ConfigError,
-    Conflict,
-    NotFound,
-    SeedbedError,
-    TooLarge,
-    public_message,
-)
+from seedbed.errors import BadInput, ConfigError, Conflict, NotFound, TooLarge
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -53,12 +42,8 @@ if TYPE_CHECKING:
     from multi_agent.config import Config
     from multi_agent.memory import Memory
 
-log = logging.getLogger(__name__)
-
 MAX_TASK = 8_000
 """Characters of a task."""
-MAX_RUNS = 8
-"""Runs of this process at the same time; more wait."""
 
 
 @dataclass(frozen=True)
@@ -101,18 +86,17 @@ class Team:
         self.asks, self.verifies = asks, verifies
         self.specialists = specialists or {s.name: s for s in open_specialists(workspace)}
         self.graph = build_graph(checkpointer)
-        self.listeners: list[Callable[[Event], None]] = []
-        """Called with each event of this process's runs, after it was stored."""
         self.recovers = False
-        """Whether this process continues runs whose process dies, after `lease_seconds`."""
-        self._leases = Leases(store.engine, lease_seconds)
-        self._threads = ThreadPoolExecutor(MAX_RUNS, thread_name_prefix="run")
-        self._active: dict[str, Run] = {}
-        self._futures: dict[str, Future[None]] = {}
-        self._lock = threading.Lock()
-        self._closing = threading.Event()
-        self._renewing = threading.Thread(target=self._renew, name="leases", daemon=True)
-        self._renewing.start()
+        """Whether this process continues the runs of processes that died."""
+        self._driver = Driver(
+            store,
+            memory,
+            self.graph,
+            max_parallel=config.max_parallel,
+            lease_seconds=lease_seconds,
+        )
+        self._driver.on_renewal = lambda: self.recovers and self.recover()
+        self.listeners = self._driver.listeners
 
     @property
     def tools(self) -> list[Tool]:
@@ -124,7 +108,7 @@ class Team:
     def start(
         self, task: str, thread: str | None = None, limits: Limits | None = None, owner: str = ""
     ) -> str:
-        """Begin a run; returns its id at once.
+        """Start a run; returns its id at once.
 
         `limits` may lower those of AGENTS_BUDGET. Raises BadInput for a limit above them, and
         BadInput or TooLarge for a bad task.
@@ -140,61 +124,53 @@ class Team:
             self.store.update(record.id, status="done", answer=answer)
             return record.id
         notes = self.memory.notes(owner, " ".join([*earlier[-1:], task]))
-        self._leases.claim(record.id)
+        self._driver.claim(record.id)
         # A run that is resumed or replayed uses the memory that it started with.
-        self._emit(record.id, "run_started", task=task, notes=notes, earlier=earlier)
-        self._submit(record, {"task": task})
+        self._driver.emit(record.id, "run_started", task=task, notes=notes, earlier=earlier)
+        self._driver.submit(record, self._run(record), {"task": task})
         return record.id
 
     def wait(self, run_id: str, timeout: float | None = None) -> RunRecord:
-        """The record once a run of this process has ended or needs the user."""
-        with self._lock:
-            future = self._futures.get(run_id)
-        if future:
-            future.result(timeout)
+        """The record once a run of this process has ended or waits for the user."""
+        self._driver.wait(run_id, timeout)
         return self.store.run(run_id)
 
     def stop(self, run_id: str) -> None:
         """Stop after the calls in progress; the run answers with what it has.
 
-        Raises Conflict if another process works on the run.
+        Raises Conflict if the run has ended, or is running in another process.
         """
-        with self._lock:
-            active = self._active.get(run_id)
-        if active:
-            active.stop.set()
+        if run := self._driver.running(run_id):
+            run.stop.set()
             return
-        if not self._leases.claim(run_id):
-            raise Conflict(f"Run {run_id!r} is at work in another process.")
+        self._driver.claim(run_id)
         self.store.update(run_id, when=("running", "waiting"), status="stopped")
-        self.store.add_event(run_id, "stopped")
-        self._leases.release(run_id)
+        self._driver.emit(run_id, "stopped", reason="The run was stopped.", confident=False)
+        self._driver.leases.release(run_id)
 
     def usage(self, run_id: str) -> dict[str, float]:
         """What a run has spent so far, as `Budget.usage`; in another process, lately."""
-        with self._lock:
-            active = self._active.get(run_id)
-        return active.budget.usage if active else self.store.run(run_id).usage
+        run = self._driver.running(run_id)
+        return run.budget.usage if run else self.store.run(run_id).usage
 
     def question(self, run_id: str) -> dict[str, Any] | None:
-        """What a waiting run asks: `question`, `options`, `step`, `key`; None if nothing."""
-        pending = self._interrupts(run_id)
+        """The `question` of a waiting run, its `options`, `step` and `key`; None without one."""
+        pending = self._driver.state(run_id).interrupts
         return dict(pending[0].value) if pending else None
 
     def answer(self, run_id: str, text: str) -> None:
-        """Answer the question of a waiting run, which goes on. Raises Conflict without one."""
-        record = self.store.run(run_id)
-        pending = self._interrupts(run_id)
-        if record.status != "waiting" or not pending:
+        """Answer the question of a waiting run, which continues. Raises Conflict without one."""
+        record, question = self.store.run(run_id), self.question(run_id)
+        if record.status != "waiting" or question is None:
             raise Conflict(f"Run {run_id!r} does not wait for an answer; it is {record.status}.")
         if not text.strip():
             raise BadInput("The answer is empty.", hint="Write one, or stop the run.")
-        if not self._leases.claim(run_id):
-            raise Conflict(f"Run {run_id!r} is at work in another process.")
-        step, key = pending[0].value["step"], pending[0].value["key"]
-        self.store.add_event(run_id, "answered", step, key=key, text=text.strip())
+        self._driver.claim(run_id)
+        self._driver.emit(
+            run_id, "answered", question["step"], key=question["key"], text=text.strip()
+        )
         self.store.update(run_id, when=("waiting",), status="running")
-        self._submit(record, None)
+        self._driver.submit(record, self._run(record))
 
     def resume(self, run_id: str) -> None:
         """Continue a run that failed, or whose process died, once its lease has ended.
@@ -205,47 +181,42 @@ class Team:
         record = self.store.run(run_id)
         if record.status not in ("running", "failed"):
             raise Conflict(f"Run {run_id!r} cannot be resumed; it is {record.status}.")
-        with self._lock:
-            if run_id in self._active:
-                raise Conflict(f"Run {run_id!r} is still running.")
-        end = time.monotonic() + self._leases.seconds + 1
-        while not self._leases.claim(run_id):
-            if time.monotonic() > end:
-                raise Conflict(f"Run {run_id!r} is running in another process.")
-            time.sleep(0.1)
+        if self._driver.running(run_id):
+            raise Conflict(f"Run {run_id!r} is still running.")
+        self._driver.claim(run_id, self._driver.leases.seconds + 1)
         self.store.update(run_id, when=("running", "failed"), status="running", reason="")
-        self._emit(run_id, "resumed")
-        state = self.graph.get_state(self._thread(run_id))
-        if failed := failed_by_model(state.values.get("results", {})):
-            changes = {"results": dict.fromkeys(failed)}  # None removes a result
-            self.graph.update_state(self._thread(run_id), changes, as_node=START)
-        self._submit(record, None if state.values else {"task": record.task})
+        self._driver.emit(run_id, "resumed")
+        state = self._driver.state(run_id).values
+        if failed := failed_by_model(state.get("results", {})):
+            self._driver.set_state(run_id, {"results": dict.fromkeys(failed)})  # None removes
+        self._driver.submit(record, self._run(record), None if state else {"task": record.task})
 
     def recover(self) -> list[str]:
         """Continue all runs whose process died; returns their ids."""
         resumed = []
-        for run_id in self._leases.orphans():
+        for run_id in self._driver.leases.orphans():
             with suppress(Conflict):  # another process was quicker
                 self.resume(run_id)
                 resumed.append(run_id)
         return resumed
 
     def fork(self, run_id: str, step_id: str, task: str = "") -> str:
-        """A new run from a step on, with another task for it; what does not need it is kept.
+        """Start a new run from a step of another, optionally with another task for the step.
 
-        Raises NotFound for an unknown run or step.
+        Results that do not depend on the step are kept. Raises NotFound for an unknown run or step.
         """
-        record = self.store.run(run_id)
-        state = self.graph.get_state(self._thread(run_id)).values
+        # 1. The plan with the other task, and the results that are kept.
+        record, state = self.store.run(run_id), self._driver.state(run_id).values
         plan: tuple[Step, ...] = tuple(state.get("plan", ()))
         if step_id not in {step.id for step in plan}:
             steps = ", ".join(step.id for step in plan) or "none"
             raise NotFound(f"Run {run_id!r} has no step {step_id!r}.", hint=f"Its steps: {steps}.")
-        redo = dependents(plan, step_id)
         if task:
             changes = {"task": checked_task(task)}
             plan = tuple(s.model_copy(update=changes) if s.id == step_id else s for s in plan)
-        results = {id: r for id, r in state["results"].items() if id not in redo}
+        redo = dependents(plan, step_id)
+        results = {id: result for id, result in state["results"].items() if id not in redo}
+        # 2. A run that starts with them.
         fork = self.store.create(
             record.task,
             owner=record.owner,
@@ -253,18 +224,19 @@ class Team:
             limits=record.limits,
             parent=run_id,
         )
-        self._leases.claim(fork.id)
-        self._emit(fork.id, "plan", steps=[step.model_dump(mode="json") for step in plan])
+        self._driver.claim(fork.id)
+        emit = partial(self._driver.emit, fork.id)
+        emit("plan", steps=[step.model_dump(mode="json") for step in plan])
         for id, result in results.items():
-            self._emit(fork.id, "step_ended", id, result=result.model_dump(mode="json"))
-        self._emit(fork.id, "run_started", "", task=record.task, **self._memories(run_id))
-        values = {"task": record.task, "plan": plan, "results": results, "replans": 0}
-        self.graph.update_state(self._thread(fork.id), values, as_node=START)
-        self._submit(fork, None)
+            emit("step_ended", id, result=result.model_dump(mode="json"))
+        emit("run_started", "", task=record.task, **self._memories(run_id))
+        values = {"task": state["task"], "plan": plan, "results": results, "replans": 0}
+        self._driver.set_state(fork.id, values)
+        self._driver.submit(fork, self._run(fork))
         return fork.id
 
     def replay(self, run_id: str) -> Replay:
-        """Work a run out again from its record, without a model or a tool.
+        """Replay a run from its recorded calls, without a model or a tool.
 
         Raises Conflict if it has no answer yet, or was forked: the record of its first steps is
         then its parent's.
@@ -280,11 +252,8 @@ class Team:
         def model(role: str, budget: Budget) -> BaseChatModel | None:  # noqa: ARG001
             return RecordedModel(role=role, replies=replies) if role in calls.names else None
 
-        recorded = self._run(record)
-        for key, text in recorded.answers.items():
-            toolbox.decide(key, text)
         run = replace(
-            recorded,
+            self._run(record),
             toolbox=toolbox,
             budget=Budget(),
             emit=lambda *_, **__: None,
@@ -292,68 +261,27 @@ class Team:
             brain=partial(self._brain, record, model, self._memories(run_id)["notes"]),
             step_limits=Limits(),
         )
-        graph, config = build_graph(InMemorySaver(serde=serializer())), self._thread(run_id)
-        state = graph.invoke({"task": record.task}, config, context=run)
+        graph = build_graph(InMemorySaver(serde=serializer()))
+        state = graph.invoke({"task": record.task}, self._driver.config(run_id), context=run)
         answer = state["answer"].text if "answer" in state else ""
         return Replay(answer, answer == record.answer.text, calls.count, calls.missing)
 
     def warm_up(self) -> None:
-        """Load what the first task would wait for: parsers, units of measurement, embeddings."""
+        """Load the embeddings, which the first task would wait for."""
         if self.workspace.documents:
             self.workspace.documents.search("warm up", 1)
 
-    def picture(self) -> str:
-        """The graph as Mermaid text."""
-        return self.graph.get_graph().draw_mermaid()
-
     def close(self) -> None:
-        """Stop the runs at work and wait for them."""
-        with self._lock:
-            for run in self._active.values():
-                run.stop.set()
-        self._threads.shutdown(cancel_futures=True)
-        self._closing.set()
-        self._renewing.join()
+        """Stop the runs of this process, and wait for them."""
+        self._driver.close()
 
-    # Inside
-
-    def _thread(self, run_id: str) -> Any:
-        """The configuration of the graph for a run."""
-        limits = {"max_concurrency": self.config.max_parallel, "recursion_limit": 100}
-        return {"configurable": {"thread_id": run_id}, **limits}
-
-    def _interrupts(self, run_id: str) -> tuple[Any, ...]:
-        return tuple(self.graph.get_state(self._thread(run_id)).interrupts)
-
-    def _renew(self) -> None:
-        """Keep the leases and the usage of the runs at work; stop those that were taken over."""
-        while not self._closing.wait(self._leases.seconds / 5):
-            with self._lock:
-                active = dict(self._active)
-            try:
-                for lost in self._leases.renew(active.keys()):
-                    active.pop(lost).stop.set()
-                for run_id, run in active.items():
-                    self.store.update(run_id, usage=run.budget.usage)
-                if self.recovers:
-                    self.recover()
-            except SeedbedError as error:
-                log.warning("Leases were not renewed: %s", error)
-
-    def _submit(self, record: RunRecord, graph_input: Any) -> None:
-        run = self._run(record)
-        with self._lock:
-            # Once more: the drive before may just have released it.
-            if not self._leases.claim(record.id):
-                raise Conflict(f"Run {record.id!r} is at work in another process.")
-            self._active[record.id] = run
-            self._futures[record.id] = self._threads.submit(self._drive, record, run, graph_input)
+    # Contexts
 
     def _run(self, record: RunRecord) -> Run:
         """The context of the graph for a run, new or continued."""
         budget = Budget(**record.limits.model_dump())
         budget.restore(recorded_usage(self.store, record.id))
-        emit = partial(self._emit, record.id)
+        emit = partial(self._driver.emit, record.id)
         events = self.store.events(record.id, kind="answered")
         answers = {event.data["key"]: event.data["text"] for event in events}
         ledger = Ledger(self.store, record.id)
@@ -394,20 +322,6 @@ class Team:
             key: started[0].data.get(key, []) if started else [] for key in ("notes", "earlier")
         }
 
-    def _emit(self, run_id: str, kind: str, /, step: str = "", **data: Any) -> None:
-        """Record an event. Raises Conflict, which ends the run here, if it was taken over."""
-        if not self._leases.held(run_id):
-            raise Conflict(f"Run {run_id!r} is at work in another process.")
-        event = self.store.add_event(run_id, kind, step, **data)
-        for listener in self.listeners:
-            listener(event)
-
-    def _ask(self, run_id: str, step: str, **question: Any) -> None:
-        """Record a question, unless a process that died has done it."""
-        events = self.store.events(run_id, kind="question")
-        if question["key"] not in [event.data["key"] for event in events]:
-            self._emit(run_id, "question", step, **question)
-
     def _model(
         self, replies: RunReplies, stop: threading.Event, role: str, budget: Budget
     ) -> BaseChatModel | None:
@@ -431,54 +345,6 @@ class Team:
         if self._offline is None:
             raise ConfigError(f"No model for the {role}.", hint="Set SEEDBED_MODEL=openai:….")
         return self._offline
-
-    def _drive(self, record: RunRecord, run: Run, graph_input: Any) -> None:
-        """Run the graph to its end, or to a question, and record which."""
-        try:
-            changes = self._invoke(record, run, graph_input)
-            with suppress(Conflict):  # another process has taken the run over
-                if changes["status"] != "waiting":
-                    confident = "answer" in changes and changes["answer"].confident
-                    run.emit(changes["status"], reason=changes["reason"], confident=confident)
-                if self._leases.held(record.id):
-                    self.store.update(record.id, usage=run.budget.usage, **changes)
-        finally:
-            with self._lock:
-                if self._active.get(record.id) is run:  # not yet answered and continued
-                    del self._active[record.id]
-                    self._leases.release(record.id)
-
-    def _invoke(self, record: RunRecord, run: Run, graph_input: Any) -> dict[str, Any]:
-        """Run the graph; returns what becomes of the record."""
-        try:
-            state = self.graph.invoke(
-                graph_input, self._thread(record.id), context=run, durability="sync"
-            )
-            if questions := state.get("__interrupt__"):
-                self._ask(record.id, **questions[0].value)
-                return {"status": "waiting", "reason": questions[0].value["question"]}
-        except (OverBudget, Stopped) as error:  # before there was a plan
-            return {"status": "stopped", "reason": str(error)}
-        except Exception as error:
-            return {"status": "failed", "reason": public_message(error, log)}
-        answer: Answer = state["answer"]
-        # A plan made after a failure, or its fork, may repeat texts of documents and tools.
-        first_plan = not state["replans"] and not record.parent
-        if first_plan and answer.confident and not answer.missing:
-            self.memory.add_example(record.owner, record.id, state["task"], state["plan"])
-        status, reason = "done", ""
-        if not answer.confident:
-            if reason := run.stop_reason():
-                status = "stopped"
-            elif failed := failed_by_model(state["results"]):
-                status, reason = "failed", state["results"][failed[0]].problem
-        full_task = state["task"] if state["task"] != record.task else ""
-        return {"status": status, "reason": reason, "answer": answer, "full_task": full_task}
-
-
-def failed_by_model(results: Mapping[str, Result]) -> list[str]:
-    """The steps that failed since their model did; they may succeed later."""
-    return [id for id, result in results.items() if result.failure == "model"]
 
 
 def checked_task(task: str) -> str:
