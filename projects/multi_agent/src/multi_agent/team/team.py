@@ -171,10 +171,13 @@ class Team:
         self._leases.release(run_id)
 
     def usage(self, run_id: str) -> dict[str, float]:
-        """What a run has spent so far, as `Budget.usage`; in another process, lately."""
+        """What a run has spent so far, as `Budget.usage`."""
         with self._lock:
             active = self._active.get(run_id)
-        return active.budget.usage if active else self.store.run(run_id).usage
+        if active:
+            return active.budget.usage
+        record = self.store.run(run_id)  # at rest, or at work in another process
+        return recorded_usage(self.store, run_id) if record.status == "running" else record.usage
 
     def question(self, run_id: str) -> dict[str, Any] | None:
         """What a waiting run asks: `question`, `options`, `step`, `key`; None if nothing."""
@@ -321,15 +324,13 @@ class Team:
         return tuple(self.graph.get_state(self._thread(run_id)).interrupts)
 
     def _renew(self) -> None:
-        """Keep the leases and the usage of the runs at work; stop those that were taken over."""
+        """Keep the leases of the runs at work; stop those that were taken over."""
         while not self._closing.wait(self._leases.seconds / 5):
             with self._lock:
                 active = dict(self._active)
             try:
                 for lost in self._leases.renew(active.keys()):
-                    active.pop(lost).stop.set()
-                for run_id, run in active.items():
-                    self.store.update(run_id, usage=run.budget.usage)
+                    active[lost].stop.set()
                 if self.recovers:
                     self.recover()
             except SeedbedError as error:
