@@ -13,11 +13,13 @@ def test_usage_is_the_sum_of_model_calls_and_events(store):
     replies.put("a-1", "planner", "Plan.", {"tokens": 10, "usd": 0.1}, {"content": "…"})  # the same
     replies.put("b-1-failed-0", "analyst", "SQL?", {"tokens": 5, "usd": 0.02}, None)
     RunReplies(store, other).put("a-1", "planner", "Plan.", {"tokens": 99, "usd": 9.0}, {})
-    for kind in ("step_ended", "run_started", "step_started", "tool_started", "step_ended"):
-        store.add_event(run, kind, "s1")  # the first one is of the run that this one is a fork of
+    store.add_event(run, "step_ended", "s1")  # of the run that this one is a fork of
+    for kind in ("step_started", "tool_started", "step_ended", "step_started", "step_ended"):
+        store.add_event(run, kind, "s2")  # planned again after the first end
+    store.add_event(run, "step_started", "s3")
     usage = recorded_usage(store, run)
     assert (usage["tokens"], round(usage["usd"], 9)) == (15, 0.12)
-    assert (usage["steps"], usage["tool_calls"]) == (1, 1)
+    assert (usage["steps"], usage["tool_calls"]) == (2, 1)
 
 
 def test_seconds_without_a_process_do_not_count(store):

@@ -11,8 +11,8 @@ import sqlalchemy as sa
 
 from multi_agent.runs.store import RunStore, ledger
 
-_CONTINUES = ("run_started", "answered", "resumed", "stopped")
-"""Events before which no process may have worked on the run: this time does not count."""
+_CONTINUES = ("answered", "resumed", "stopped")
+"""Events before which no process has worked on the run: that time does not count."""
 
 
 def recorded_usage(store: RunStore, run_id: str) -> dict[str, float]:
@@ -24,11 +24,11 @@ def recorded_usage(store: RunStore, run_id: str) -> dict[str, float]:
         for result in connection.execute(calls).scalars():
             for name, amount in result["spent"].items():
                 usage[name] += amount
-    # 2. Steps and tool calls are events. Before its start, a fork repeats those of its parent.
+    # 2. Steps and tool calls are events. A fork begins with ends of steps that its parent did.
     events = store.events(run_id, limit=1_000_000)
-    while events and events[0].kind != "run_started":
-        events.pop(0)
-    usage["steps"] = sum(event.kind == "step_ended" for event in events)
+    started = {event.step for event in events if event.kind == "step_started"}
+    ended = [event.step for event in events if event.kind == "step_ended"]
+    usage["steps"] = sum(step in started for step in ended)
     usage["tool_calls"] = sum(event.kind == "tool_started" for event in events)
     # 3. Seconds pass between events.
     for before, event in pairwise(events):

@@ -149,9 +149,11 @@ class Team:
         self._driver.leases.release(run_id)
 
     def usage(self, run_id: str) -> dict[str, float]:
-        """What a run has spent so far, as `Budget.usage`; in another process, lately."""
-        run = self._driver.running(run_id)
-        return run.budget.usage if run else self.store.run(run_id).usage
+        """What a run has spent so far, as `Budget.usage`."""
+        if run := self._driver.running(run_id):
+            return run.budget.usage
+        record = self.store.run(run_id)  # at rest, or running in another process
+        return recorded_usage(self.store, run_id) if record.status == "running" else record.usage
 
     def question(self, run_id: str) -> dict[str, Any] | None:
         """The `question` of a waiting run, its `options`, `step` and `key`; None without one."""
