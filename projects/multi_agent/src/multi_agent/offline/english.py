@@ -1,15 +1,77 @@
-"""Words of English that several rooms of the offline brain read.
+"""English as the rules of the offline brain read it: words, stems, numbers, months and units.
 
-month_number("sept"), month_number("may")      # (9, 5)
+>>> [token.stem for token in tokenize("Anna's deliveries didn't arrive")]
+['anna', 'deliveri', 'did', 'not', 'arriv']
+>>> read_number(tokenize("twenty-five thousand orders"))
+(25000.0, 3)
 """
 
 from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+_TOKEN = re.compile(
+    r"\[[^\]]*\]|\d{4}-\d\d-\d\d|\d+(?:,\d{3})+(?:\.\d+)?|\d+\.\d+"
+    r"|[^\W_]+(?:['’](?:s|t|re|ve|ll|d|m)\b)?|[€$£%,;]"
+)
+_CACHED_STEMS = 100_000
+_IRREGULAR = dict(
+    pair.split(":")
+    for pair in (
+        "people:person men:man women:woman children:child bought:buy sold:sell spent:spend "
+        "paid:pay taught:teach wrote:write written:write born:birth held:hold took:take "
+        "taken:take won:win lost:lose sent:send lent:lend left:leave built:build diagnoses:diagnosis"
+    ).split()
+)
+_SMALL = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen "
+    "fifteen sixteen seventeen eighteen nineteen"
+)
+_TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
+NUMBERS = {name: float(n) for n, name in enumerate(_SMALL.split())}
+NUMBERS |= {name: 10.0 * n for n, name in enumerate(_TENS.split(), 2)}
+"""The words of a number below a hundred."""
+SCALES = {"hundred": 1e2, "thousand": 1e3, "k": 1e3, "million": 1e6, "billion": 1e9}
 
 MONTHS = (
     "january february march april may june july august september october november december".split()
 )
 MONTH = "|".join(rf"{name}|{name[:4]}\b\.?|{name[:3]}\b\.?" for name in MONTHS)
 """A regular expression of months: "march", "sept.", "jan"."""
+
+_UNITS = {
+    "time": "ms=0.001 second=1 sec=1 minute=60 min=60 hour=3600 hr=3600 day=86400 week=604800 "
+    "month=2629800 year=31557600",
+    "money": "euro=1 eur=1 €=1 dollar=1 usd=1 $=1 pound=1 gbp=1 £=1 franc=1 chf=1 cent=0.01 "
+    "penny=0.01 pence=0.01",
+    "weight": "mg=0.000001 g=0.001 gram=0.001 kg=1 kilo=1 kilogram=1 ton=1000 tonne=1000",
+    "length": "mm=0.001 cm=0.01 m=1 metre=1 meter=1 km=1000 kilometre=1000 kilometer=1000 "
+    "mile=1609.344",
+    "volume": "ml=0.001 l=1 litre=1 liter=1 hl=100",
+    "area": "sqm=1",
+    "energy": "kwh=1 mwh=1000",
+    "ratio": "percent=1 pct=1 %=1",
+}
+UNITS = {
+    name: (kind, float(size))
+    for kind, units in _UNITS.items()
+    for name, size in (unit.split("=") for unit in units.split())
+}
+"""Kind and size of a unit, in the singular: {"hour": ("time", 3600), …}."""
+
+
+@dataclass(frozen=True)
+class Token:
+    """A word, a number or a sign: in lower case, with its stem and its place in the text."""
+
+    text: str
+    stem: str
+    capital: bool = False
+    end: int = 0
+    """The number of characters of the text up to its last one."""
 
 
 def month_number(text: str) -> int:
@@ -19,3 +81,67 @@ def month_number(text: str) -> int:
     (9, 5)
     """
     return [name[:3] for name in MONTHS].index(text[:3]) + 1
+
+
+@lru_cache(_CACHED_STEMS)
+def stem(text: str) -> str:
+    """The stem of a word in lower case; safe for any number of threads.
+
+    >>> stem("deliveries") == stem("delivery"), stem("people") == stem("persons")
+    (True, True)
+    """
+    import snowballstemmer
+
+    # A new one each time: a stemmer keeps the word in progress, and threads that share one mix up
+    # their words.
+    return str(snowballstemmer.stemmer("english").stemWord(_IRREGULAR.get(text, text)))
+
+
+def tokenize(text: str) -> list[Token]:
+    """The tokens of a text; "didn't" is "did not", and other endings with an apostrophe go."""
+    tokens = []
+    for match in _TOKEN.finditer(text):
+        word, apostrophe, ending = re.sub("’", "'", match[0].lower()).partition("'")
+        capital = match[0][0].isupper()
+        if apostrophe and ending == "t":
+            word = "can" if word == "can" else word.removesuffix("n")
+        tokens.append(Token(word, stem(word), capital, match.end()))
+        if apostrophe and ending == "t":
+            tokens.append(Token("not", "not", end=match.end()))
+    return tokens
+
+
+def read_number(tokens: Sequence[Token]) -> tuple[float, int] | None:
+    """The number that the tokens begin with, in digits or words, and its count of tokens."""
+    total, size = 0.0, 0
+    for token in tokens:
+        text = token.text.replace(",", "")
+        if re.fullmatch(r"\d+(\.\d+)?k?", text) and not size:
+            total = float(text.removesuffix("k")) * (1000 if text.endswith("k") else 1)
+        elif text in NUMBERS and (not size or (total % 100 >= 20 and total % 10 == 0)):
+            total += NUMBERS[text]
+        elif text in SCALES and size:
+            total *= SCALES[text]
+        else:
+            break
+        size += 1
+    return (total, size) if size else None
+
+
+def unit_of(text: str) -> str:
+    """The unit that a word names, in the singular; empty if it names none.
+
+    >>> unit_of("hours"), unit_of("kg"), unit_of("orders")
+    ('hour', 'kg', '')
+    """
+    return next((name for name in (text, text.removesuffix("s")) if name in UNITS), "")
+
+
+def convert(value: float, unit: str, into: str) -> float | None:
+    """A value in another unit of the same kind; None if the kinds differ.
+
+    >>> convert(20, "euro", "cent"), convert(1, "kg", "hour")
+    (2000.0, None)
+    """
+    (kind, size), (other_kind, other_size) = UNITS[unit], UNITS[into]
+    return round(value * size / other_size, 9) if kind == other_kind else None

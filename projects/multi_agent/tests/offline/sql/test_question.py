@@ -9,53 +9,64 @@ from multi_agent.offline.sql.question import Parse, QuestionParser
 @pytest.mark.parametrize(
     ("question", "rows"),
     [
+        # counts, and values
         ("How many patients are there?", [[4]]),
-        ("How many female patients live in Oslo?", [[1]]),
-        ("How many patients are from Norway?", [[2]]),
-        ("How many visits were completed in 2025?", [[2]]),
+        ("How many patients live in Oslo?", [[2]]),
         ("number of no-shows", [[1]]),
-        ("How many visits did Anna Berg have in 2024?", [[2]]),
+        ("How many pain drugs are there?", [[2]]),
+        ("How many drugs are for pain or allergy?", [[3]]),
         ("How many visits were not cancelled?", [[5]]),
+        ("How many visits of cardiology doctors were cancelled?", [[1]]),
+        ("How many visits did Anna Berg have in 2024?", [[2]]),
+        ("How many doctors are in Cardiology?", [[2]]),  # a kind of theirs, not the ward
         ("How many different cities do patients come from?", [[2]]),
+        ("How many rows are in drugs?", [[4]]),
+        # flags, and dates that are set
         ("How many insured patients are there?", [[3]]),
-        ("How many patients are uninsured?", [[1]]),
+        ("How many patients are not insured?", [[1]]),
+        ("How many patients have no email?", [[1]]),
+        ("How many doctors have left?", [[1]]),
+        ("How many doctors have not left?", [[2]]),
+        # numbers and units
         ("What is the average fee of visits?", [[46.666]]),
         ("What is the total fee of completed visits in 2025?", [[160.0]]),
+        ("What is the total number of beds?", [[28]]),
         ("What is the highest salary?", [[90000]]),
-        ("What is the salary of Dr. Vogt?", [[70000]]),
         ("How many visits took longer than 30 minutes?", [[2]]),
         ("How many visits cost more than 50 euros?", [[2]]),
-        ("Which drugs cost between 5 and 10 euros?", [["Aspirin"], ["Zyrtec"]]),
+        ("Which drugs cost between 5 and 9 euros?", [["Aspirin"], ["Zyrtec"], ["Ibuprofen"]]),
+        ("How many wards have eight beds?", [[1]]),
+        # dates
+        ("How many visits were completed in 2025?", [[2]]),
         ("How many visits since 3 May 2024?", [[4]]),
         ("How many visits between 1 January and 1 March 2025?", [[2]]),
-        ("Which doctor had the most visits?", [["Dr. Holm", 3]]),
-        ("Which doctor has the fewest visits?", [["Dr. Sand", 0]]),
+        ("How many transfers were moved in 2024?", [[2]]),
+        # groups and rankings
+        ("Number of visits per status", [["cancelled", 1], ["completed", 4], ["no-show", 1]]),
+        ("average salary by specialty", [["cardiology", 75000], ["dermatology", 70000]]),
+        ("How many visits are there per ward?", [["Cardiology", 4], ["Dermatology", 2]]),
+        ("How many visits were there each year?", [["2024", 2], ["2025", 4]]),
+        ("Which doctor had the most completed visits?", [["Dr. Holm", 3]]),
+        ("What is the most common status of visits?", [["completed", 4]]),
+        ("Which specialty has the highest average salary?", [["cardiology", 75000]]),
         ("Who has the highest salary?", [["Dr. Holm", 90000]]),
         ("Who is the youngest patient?", [["Dirk", "Maas", "2001-11-05"]]),
         ("Which doctor was hired last?", [["Dr. Sand", "2021-09-15"]]),
         ("Top 2 doctors by salary", [["Dr. Holm", 90000], ["Dr. Vogt", 70000]]),
-        ("What is the most expensive drug?", [["Statin", 20.0]]),
-        ("Number of visits per status", [["cancelled", 1], ["completed", 4], ["no-show", 1]]),
-        ("average salary by specialty", [["cardiology", 75000], ["dermatology", 70000]]),
-        ("How many visits were there each year?", [["2024", 2], ["2025", 4]]),
+        ("Which patients visited most often?", Parse),
+        # look-ups
+        ("What is the salary of Dr. Vogt?", [[70000]]),
+        ("What is the birth date of Carla Rossi?", [["1984-01-30"]]),
+        ("When was Dr. Sand hired?", [["2021-09-15"]]),
+        ("What is the status of visit 5?", [["cancelled"]]),
+        # rows that refer to those asked for
         ("List the patients without visits", [["Dirk", "Maas"]]),
         ("Which patients have never had a visit?", [["Dirk", "Maas"]]),
         ("Which patients have more than 2 visits?", [["Anna", "Berg"]]),
         ("How many patients have fewer than 2 visits?", [[2]]),
         ("Which patients have at least 2 visits in 2024?", [["Anna", "Berg"]]),
-        ("What share of visits were completed?", [[66.666]]),
-        ("What percentage of visits in 2025 were cancelled?", [[25.0]]),
-        ("How many more visits were there in 2025 than in 2024?", [[2]]),
-        ("Which drugs were prescribed to Anna Berg?", [["Aspirin"], ["Statin"]]),
-        ("What is the total revenue?", [[58.0]]),
-        ("Which drug has the highest revenue?", [["Zyrtec", 24.0]]),
         ("How many patients got Aspirin?", [[1]]),
-        ("When was Dr. Sand hired?", [["2021-09-15"]]),
-        ("Where does Carla Rossi live?", [["Rome"]]),
-        ("Who is the manager of Dr. Vogt?", [["Dr. Holm"]]),
-        ("Which doctors have no manager?", [["Dr. Holm"]]),
-        ("How many transfers from origin Dr. Holm were there?", [[2]]),
-        ("How many patients saw Dr. Holm or Dr. Vogt?", Parse),
+        ("How many patients without visits in 2024 live in Rome?", [[2]]),
     ],
 )
 def test_question_is_answered_or_refused(ask, question, rows):
@@ -70,30 +81,71 @@ def test_question_is_answered_or_refused(ask, question, rows):
 
 
 @pytest.mark.parametrize(
-    ("question", "word"),
+    ("question", "problem"),
     [
-        ("How many purple patients are there?", "purple"),
-        ("How many visits were refunded?", "refund"),
-        ("How many doctors work in Helsinki?", "helsinki"),
-        ("How many visits over 7 parsecs were there?", "over"),
-        ("How many kayaks are there?", ""),
-        ("How many visits cost more than the average?", "can't combine"),
+        ("How many purple patients are there?", "'purple'"),
+        ("How many visits were refunded?", "'refunded'"),
+        ("How many doctors work in Helsinki?", "'helsinki'"),
+        ("How many visits over 7 parsecs were there?", "'parsecs'"),
+        ("How many green kayaks were sold?", "'green', 'kayaks', 'sold'"),
+        ("How many visits cost more than the average?", "combine"),
+        ("How many visits in 2024 and 2025?", "combine"),
+        ("How many visits in Oslo by patients from Rome?", "combine"),
+        ("What share of visits were completed?", "'share'"),
+        ("What is the average number of visits per doctor?", "combine"),
+        ("Which doctor has the fewest visits?", "fewest"),
+        ("How much is the fee of visits?", "whose"),
+        ("Who is the most expensive drug?", "who"),
+        ("How many transfers were there not?", "'not'"),
+        ("How many visits cost between 1990 and 2010?", "'between 1990 and 2010'"),
+        ("How many visits cost more than 3 kg?", "does not fit"),
+        ("How many wards have transfers moved in 2024?", "reached"),
         ("", "empty"),
         ("word " * 100, "too long"),
     ],
 )
-def test_word_without_a_meaning_is_never_dropped(ask, question, word):
+def test_question_beyond_the_rules_is_refused_with_what_is_left_over(ask, question, problem):
     answer = ask(question)
-    assert isinstance(answer, Parse)
+    assert isinstance(answer, Parse), answer
     assert answer.sql == ""
-    assert word in answer.problem.lower()
+    assert problem in answer.problem
 
 
-def test_tie_is_a_question_with_options(ask):
-    answer = ask("How many transfers did Dr. Holm have?")
-    assert isinstance(answer, Parse)
-    assert answer.question
-    assert set(answer.options) == {"transfers.origin_id", "transfers.target_id"}
+@pytest.mark.parametrize(
+    ("question", "answers"),
+    [
+        ("How many transfers were there in 2024?", [3, 2]),  # ordered, moved
+        ("How many visits were there in Cardiology?", [4, 4]),  # the ward, the specialty
+    ],
+)
+def test_question_with_two_readings_has_each_of_them_as_an_option(ask, question, answers):
+    parse = ask(question)
+    assert isinstance(parse, Parse) and parse.question
+    assert [ask(option)[0][0] for option in parse.options] == answers
+
+
+def test_value_of_two_names_is_asked_about_even_if_one_is_of_the_rows_asked_for(tmp_path):
+    path = tmp_path / "music.sqlite"
+    with sqlite3.connect(path) as connection:
+        connection.executescript(
+            "CREATE TABLE artists (id INTEGER PRIMARY KEY, name TEXT);"
+            "CREATE TABLE albums (id INTEGER PRIMARY KEY, title TEXT,"
+            " artist_id INTEGER REFERENCES artists(id));"
+            "INSERT INTO artists VALUES (1, 'Iron Maiden'), (2, 'Queen');"
+            "INSERT INTO albums VALUES (1, 'Iron Maiden', 1), (2, 'Powerslave', 1), (3, 'Jazz', 2)"
+        )
+    with open_database(path) as database:
+        parser = QuestionParser(database)
+        by_name, _ = parser.parse("How many albums does Iron Maiden have?").options
+        assert "[artists.name]" in by_name
+        assert database.query(parser.parse(by_name).sql).rows == ((2,),)
+        parse = parser.parse("How many albums does the artist Iron Maiden have?")
+        assert database.query(parse.sql).rows == ((2,),)
+
+
+def test_ties_share_a_place(ask):
+    assert ask("Which drugs are the 2 cheapest?") == [["Aspirin", 5.0], ["Ibuprofen", 7.0]]
+    assert ask("Which city has the most patients?") == [["Oslo", 2], ["Rome", 2]]
 
 
 def test_sum_is_not_multiplied_by_a_join(ask):
@@ -110,12 +162,12 @@ def test_negation_covers_the_clause_of_a_relation(ask):
     ]
 
 
-def test_reading_tells_what_was_understood(clinic):
+def test_reading_names_table_filters_and_dates(clinic):
     parse = QuestionParser(clinic).parse("How many visits were cancelled in 2025?")
-    assert parse.reading.startswith("number of visits")
-    assert "visits.status cancelled" in parse.reading
-    assert "visits.visited_on from 2025-01-01 until before 2026-01-01" in parse.reading
-    assert 0 < parse.confidence <= 1
+    assert parse.reading == (
+        "number of visits; visits.visited_on from 2025-01-01 until before 2026-01-01; "
+        "visits.status cancelled"
+    )
 
 
 def test_query_gives_the_right_answer_on_other_data(clinic_file):
@@ -127,7 +179,9 @@ def test_query_gives_the_right_answer_on_other_data(clinic_file):
 
 
 def test_questions_work_over_csv_files(tmp_path):
-    (tmp_path / "shops.csv").write_text("shop_id,name,city\n1,North,Oslo\n2,South,Rome\n")
+    (tmp_path / "shops.csv").write_text(
+        "shop_id,name,city,opens\n1,North,Oslo,10:00\n2,South,Rome,09:30\n"
+    )
     (tmp_path / "sales.csv").write_text(
         "sale_id,shop_id,amount,sold_at\n1,1,10.5,2024-01-02\n2,1,4.5,2024-02-03\n3,2,7,2025-01-01\n"
     )
@@ -149,108 +203,6 @@ def test_coverage_is_the_share_of_words_that_the_database_has(clinic):
     assert parser.coverage("") == 0
 
 
-def check_answer(path, script, question, answer):
-    """The first value of the result; `Parse` if the question is not to be answered."""
-    with sqlite3.connect(path) as connection:
-        connection.executescript(script)
-    with open_database(path) as database:
-        parse = QuestionParser(database).parse(question)
-        if answer is Parse:
-            assert parse.problem
-            return
-        assert parse.sql, parse.problem
-        value = database.query(parse.sql).rows[0][0]
-        expected = answer if isinstance(answer, str) else pytest.approx(answer)
-        assert value == expected, parse.reading
-
-
-RENTAL = """
-CREATE TABLE shops (id INTEGER PRIMARY KEY, name TEXT NOT NULL, city TEXT, county TEXT, phone TEXT);
-CREATE TABLE clients (id INTEGER PRIMARY KEY, first_name TEXT, last_name TEXT, dob TEXT, email TEXT,
- joined_on TEXT);
-CREATE TABLE bikes (id INTEGER PRIMARY KEY, code TEXT, shop_id INTEGER REFERENCES shops(id),
- gears INTEGER, price NUMERIC, size TEXT, state TEXT);
-CREATE TABLE rentals (id INTEGER PRIMARY KEY, bike_id INTEGER REFERENCES bikes(id),
- client_id INTEGER REFERENCES clients(id), begin_date TEXT, fee NUMERIC,
- state TEXT CHECK (state IN ('rented', 'returned', 'waiting_parts')));
-CREATE TABLE complaints (id INTEGER PRIMARY KEY, client_id INTEGER REFERENCES clients(id),
- shop_id INTEGER REFERENCES shops(id), opened_at TEXT, status TEXT);
-INSERT INTO complaints VALUES (1, 1, 1, '2024-01-01', 'open'), (2, 1, 1, '2024-02-02', 'closed'),
- (3, 2, 2, '2025-02-02', 'closed');
-INSERT INTO shops VALUES (1, 'North', 'Cork', 'Cork', NULL), (2, 'South', 'Cobh', 'Cork', '12');
-INSERT INTO clients VALUES (1, 'Ada', 'Byrne', '1980-01-01', NULL, '2024-01-02'),
- (2, 'Tom', 'Nolan', '1990-01-01', 'tom@x.example', '2024-01-09'),
- (3, 'Eve', 'Walsh', '1970-05-05', 'eve@x.example', '2025-03-01');
-INSERT INTO bikes VALUES (1, 'B-1', 1, 7, 900, 'all', 'fine'),
- (2, 'B-2', 1, 3, 400, 'kids', 'broken'),
- (3, 'B-3', 2, 7, 1500, 'all', 'fine');
-INSERT INTO rentals VALUES (1, 1, 1, '2024-05-01', 10, 'returned'),
- (2, 2, 1, '2024-06-01', 30, 'returned'), (3, 3, 2, '2025-02-01', 20, 'rented');
-"""
-
-
-@pytest.mark.parametrize(
-    ("question", "answer"),
-    [
-        ("Hi! Could you tell me how many bikes our Cork shop has? Thanks a lot.", 2),
-        ("I am preparing a talk. How many rentals began in 2024?", 2),
-        ("For each of the shops, how many bikes are there?", "North"),
-        ("Which shop has the largest number of bikes?", "North"),
-        ("In which shop is the most expensive bike?", "South"),
-        ("Who was charged the highest fee?", "Ada"),
-        ("How many people in our client list have never rented a single bike?", 1),
-        ("How many clients do not have an email address?", 1),
-        ("How many bikes with seven gears are there?", 2),
-        ("how many seven-gear bikes are there?", 2),
-        ("rentals in 2024 - how many?", 2),
-        ("What do all the fees add up to?", 60),
-        ("Leaving South aside, how many bikes do the shops have?", 2),
-        ("How many bikes are brokne?", 1),
-        ("How many complaints were opened in 2024?", 2),
-        ("How many complaints did Ada open?", 2),
-        ("How many open complaints are there?", 1),
-        ("Which shop do most of our complaints come from?", "North"),
-        ("How many bikes are there? Go by the date of the rental.", Parse),
-        ("How many purple bikes are there?", Parse),
-    ],
-)
-def test_everyday_questions(tmp_path, question, answer):
-    check_answer(tmp_path / "rental.sqlite", RENTAL, question, answer)
-
-
-LEGACY = """
-CREATE TABLE CUSTMAST (CUSTNO INTEGER PRIMARY KEY, CUSTNM TEXT, CTYPE TEXT, BLOCKED_FL TEXT);
-CREATE TABLE ORDHDR (ORDNO INTEGER PRIMARY KEY, CUSTNO INTEGER, ORD_DT TEXT, DLV_DT TEXT);
-CREATE TABLE ORDLIN (ORDNO INTEGER, QTY INTEGER, PRICE_CT INTEGER, DISC_PCT INTEGER);
-INSERT INTO CUSTMAST VALUES (1, 'Inn', 'HOTEL', 'N'), (2, 'Bar', 'PUB', 'Y'),
- (3, 'Spa', 'HOTEL', 'N');
-INSERT INTO ORDHDR VALUES (10, 1, '20250105', '20250109'), (11, 1, '20250211', '20250213'),
- (12, 2, '20250212', NULL), (13, 1, '20240301', '20240302');
-INSERT INTO ORDLIN VALUES (10, 2, 1000, 0), (11, 1, 1000, 10), (12, 3, 500, 0);
-"""
-
-
-@pytest.mark.parametrize(
-    ("question", "answer"),
-    [
-        ("How many of our customers are hotels?", 2),
-        ("how many customers are blocked at the moment", 1),
-        ("How many customers have never placed an order?", 1),
-        ("How many orders havent been delivered yet?", 1),
-        ("How many customers ordered more than 2 times?", 1),
-        ("How many orders came in during 2024 or 2025?", 4),
-        ("Total sales after discount in 2025, in euros?", 44.0),
-        ("Gross sales in 2025?", 45.0),
-        ("How many days passed on average between order and delivery?", 7 / 3),
-        ("In which month of 2025 did we get the most orders?", "2025-02"),
-        ("Total sales in 2025?", Parse),
-        ("How many customers are still complaining?", Parse),
-    ],
-)
-def test_legacy_names_and_everyday_words(tmp_path, question, answer):
-    check_answer(tmp_path / "legacy.sqlite", LEGACY, question, answer)
-
-
 @pytest.mark.parametrize("order", [1, -1])
 def test_databases_with_the_same_tables_do_not_mix_up_their_columns(tmp_path, order):
     columns = {"rafts": "weight", "other rafts": "length"}
@@ -266,18 +218,15 @@ def test_databases_with_the_same_tables_do_not_mix_up_their_columns(tmp_path, or
         assert bool(longest.sql) == (name == "other rafts")
 
 
-def test_rows_are_counted_in_the_only_table_else_the_user_is_asked_which(tmp_path, clinic) -> None:
+def test_rows_are_counted_in_the_only_table_else_the_user_is_asked_which(tmp_path, clinic):
     path = tmp_path / "plants.sqlite"
     with sqlite3.connect(path) as connection:
         connection.executescript(
             "CREATE TABLE plants (name, height_cm); INSERT INTO plants VALUES ('fern', 30)"
         )
-    connection.close()
     with open_database(path) as plants:
         parse = QuestionParser(plants).parse("How many rows are there?")
         assert plants.query(parse.sql).rows == ((1,),)
     several = QuestionParser(clinic).parse("How many rows are there?")
     assert several.question == "Which table?"
     assert "How many patients are there?" in several.options
-    parse = QuestionParser(clinic).parse("How many rows are in drugs?")
-    assert clinic.query(parse.sql).rows == ((3,),)

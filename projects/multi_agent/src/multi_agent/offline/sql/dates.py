@@ -1,155 +1,118 @@
-"""Dates of a question: the span by the preposition, the column by the verb or noun before."""
+"""Reads the periods of a question: "in May 2025", "since 3 May 2024", "between 2023 and 2024".
+
+>>> from multi_agent.offline.english import tokenize
+>>> read_period(tokenize("until the second quarter of 2024"), date(2025, 6, 15))
+(Period(first=None, after=datetime.date(2024, 7, 1)), 6)
+"""
 
 from __future__ import annotations
 
-from datetime import date
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
 
-from multi_agent.offline.sql.draft import Draft, NotUnderstood
-from multi_agent.offline.sql.link import Link
-from multi_agent.offline.sql.logical_form import Filter
-from multi_agent.offline.sql.schema import Column, Table
+from multi_agent.offline.english import MONTH, Token, month_number
 
-_POSITIONS = {"within", "since", "until", "before", "after", "between"}
-_UNITS = ("day", "days", "long")
-_RANGES = (["and"], ["to"], ["until"], ["till"], ["through"])
-
-
-def claim_duration(draft: Draft) -> None:
-    """ "The average number of days between order and delivery" is a column of its own."""
-    units = [i for i, w in enumerate(draft.words) if w.text in _UNITS]
-    for one in draft.free("between", "since") if units else ():
-        start, end = (first := draft.next(one)), draft.next(first)
-        pair = start and end and not start.dates and _pair(draft, start, end)
-        if start is None or end is None or not pair:
-            continue
-        dates = (column.sql("{t}") for column in pair)
-        sql = draft.schema.days.format(start=next(dates), end=next(dates))
-        name = f"days from {pair[0].name} to {pair[1].name}"
-        column = Column(pair[0].table, name, "number", "days", expression=f"({sql})")
-        start.tables, start.values, start.columns = [], [], [(2.0, column)]
-        for other in draft.links:
-            asks = {"count", "how", "adjectives"} & other.operators or other.start in units
-            asks = asks or other.text in ("pass", "passed", "lie", "elapsed")
-            if other in (one, end) or asks:
-                other.role = "duration"
-        return
-
-
-def _pair(draft: Draft, one: Link, other: Link) -> tuple[Column, Column] | None:
-    """Two dates of one table that two phrases name."""
-
-    def dates(link: Link) -> list[Column]:
-        own = [column for _, column in link.columns if column.kind == "date"]
-        return own + [d for _, t in link.tables if (d := draft.date_of(t)) and d.kind == "date"]
-
-    pairs = [(a, b) for a in dates(one) for b in dates(other) if a.table == b.table and a != b]
-    return pairs[0] if pairs else None
+_YEAR = r"(?P<y>(?:1[5-9]|20)\d\d)"
+_MONTH = rf"(?P<m>{MONTH})"
+_DAY = r"(?:the )?(?P<d>\d\d?)(?:st|nd|rd|th)?"
+_QUARTERS = {"first": 1, "second": 2, "third": 3, "fourth": 4, "q1": 1, "q2": 2, "q3": 3, "q4": 4}
+_FORMS = [
+    re.compile(form + r"(?= |$)")
+    for form in (
+        r"(?P<iso>\d{4}-\d\d-\d\d)",
+        rf"{_DAY} (?:of )?{_MONTH}(?: ,)?(?: {_YEAR})?",
+        rf"{_MONTH} {_DAY}(?: ,)?(?: {_YEAR})?",
+        rf"{_MONTH}(?: of)?(?: {_YEAR})?",
+        rf"(?:the )?(?P<q>{'|'.join(_QUARTERS)})(?: quarter)?(?: of)? {_YEAR}",
+        rf"(?:the year )?{_YEAR}",
+        r"(?P<rel>today|yesterday|(?:this|(?:the )?last) (?:month|year))",
+    )
+]
+_PAIR = re.compile(r"(?:between (?=.* and )|from (?=.* (?:to|until|till) ))")
+_BOUND = re.compile(
+    r"(?:(?P<since>since|starting(?: in| from)?|as of) )?(?:(?P<until>until|till|up to|through) )?"
+    r"(?:(?P<before>before|prior to) )?(?:(?P<after>after|later than) )?"
+    r"(?:(?:in|on|during|within|throughout|of|for|from) )?"
+)
+_LONGEST = 16  # tokens of a period
 
 
-def resolve_dates(draft: Draft) -> None:
-    """Turn the dates, and comparisons of one date with another, into filters."""
-    for one in draft.free("before", "after"):
-        first, second = next(iter(draft.items_before(one)), None), draft.next(one)
-        pair = first and second and not second.dates and _pair(draft, first, second)
-        if first is None or second is None or not pair:
-            continue
-        one.role = second.role = "date"
-        first.role = first.role or "date"
-        operator = ">" if "after" in one.operators else "<"
-        new = Filter(draft.table(pair[0]), pair[0], operator, (pair[1],), draft.negation(first))
-        draft.filters.append((one.start, new))
-    previous = 0  # the end of the date before
-    for one in [o for o in draft.links if o.dates and not o.role]:
-        if one.role:  # the end of a range
-            continue
-        assert one.dates is not None
-        start, end = _span(draft, one)
-        column, verb = date_column(draft, one)
-        one.role = "date"
-        whole = all(day is None or (day.month, day.day) == (1, 1) for day in (start, end))
-        if column.kind == "year" and not whole:
-            raise NotUnderstood(f"{column} has years only.")
-        days = [d and (d.year if column.kind == "year" else d.isoformat()) for d in (start, end)]
-        negation = (verb and draft.negation(verb)) or draft.negation(one)
-        last = draft.filters[-1][1] if draft.filters else None
-        listed = [w.text for w in draft.words[previous : one.start]] in (["or"], ["and"])
-        previous = one.end
-        if listed and last and last.operator == "dates" and last.column == column:
-            if last.values[1] != days[0]:
-                raise NotUnderstood(f"I can't combine {one.text!r} with the date before it.")
-            days[0] = last.values[0]
-            draft.filters.pop()
-        place = Filter(draft.table(column), column, "dates", tuple(days), negation)
-        draft.filters.append((one.start, place))
+@dataclass(frozen=True)
+class Period:
+    """From its first day until before `after`; None: open."""
+
+    first: date | None
+    after: date | None
 
 
-def _span(draft: Draft, one: Link) -> tuple[date | None, date | None]:
-    """First day and the day after the last, by the preposition; claims the end of a range."""
-    assert one.dates is not None
-    start, end = one.dates
-    before = draft.before(one)
-    operators = before.operators if before and not before.role else frozenset()
-    after = next((o for o in draft.links if o.start >= one.end and o.dates), None)
-    ranged = after and [w.text for w in draft.words[one.end : after.start]] in _RANGES
-    if before is not None and operators & _POSITIONS:
-        before.role = "date"
-    if after and after.dates and ranged and operators & {"between", "since"}:
-        for other in draft.links:
-            if one.end <= other.start and other.end <= after.end:
-                other.role = "date"
-        return start, after.dates[1]
-    if "before" in operators:
-        return None, start
-    if "after" in operators:
-        return end, None
-    if "since" in operators and before and before.text != "from":
-        return start, None
-    return (None, end) if "until" in operators else (start, end)
+def read_period(tokens: Sequence[Token], today: date) -> tuple[Period, int] | None:
+    """The period that the tokens begin with, and its count of tokens."""
+    text = " ".join(token.text for token in tokens[:_LONGEST])
+    # 1. Two ends: the first one may leave its year to the second.
+    if _PAIR.match(text):
+        _, *words = text.split()
+        joins = [at for at, word in enumerate(words) if word in ("and", "to", "until", "till")]
+        for at in joins:
+            last, size = _read_date(" ".join(words[at + 1 :]), today) or (None, 0)
+            first = last and _read_date(" ".join(words[:at]), today, last)
+            if last and first and first[1] == at:
+                return Period(first[0].first, last.after), at + size + 2
+    # 2. One end, or a period of its own
+    bound = _BOUND.match(text)
+    skipped = len(bound[0].split()) if bound else 0
+    found = _read_date(" ".join(text.split()[skipped:]), today)
+    if found is None:
+        return None
+    period, size = found[0], found[1] + skipped
+    ends = {
+        "since": Period(period.first, None),
+        "until": Period(None, period.after),
+        "before": Period(None, period.first),
+        "after": Period(period.after, None),
+    }
+    return ends.get((bound and bound.lastgroup) or "", period), size
 
 
-def date_column(draft: Draft, one: Link) -> tuple[Column, Link | None]:
-    """By the nearest verb or noun before that has a date; otherwise the subject's date."""
-    before = draft.items_before(one)
-    for i, other in enumerate(before):
-        own = any(value.column.table == draft.starts[0].name for value in other.values)
-        if own and not draft.dated(other):
-            continue  # "flights CANCELLED in 2024": the status, not the date of a booking
-        start = draft.starts[0]
-        table = other.table
-        above = table and table not in draft.starts and draft.above(start, table)
-        if above and not draft.dated(other) and draft.date_of(start):
-            continue  # "repairs of machines in 2024": the date of the repair
-        if draft.dated(other):
-            named = draft.column(other, "date", "year")
-            if not draft.related(draft.table(named)):
-                raise NotUnderstood(f"{named} is not about {draft.subject.name}.")
-            other.role = other.role or ("" if own else "date")
-            return named, other
-        for event in [*before[i + 1 : i + 2], other]:  # "BORROWED books in 2024"
-            related = event is other or (
-                event.table
-                and other.table
-                and event.table != other.table
-                and draft.gap(event, other) == 0
-                and draft.schema.base(event.table, other.table)
-                and not draft.above(other.table, event.table)
+def _read_date(text: str, today: date, end: Period | None = None) -> tuple[Period, int] | None:
+    """A day, a month, a quarter or a year; `end` is the period it is the start of."""
+    for form in _FORMS:
+        if match := form.match(text):
+            part = {name: value for name, value in match.groupdict().items() if value}
+            if end and end.after:
+                part.setdefault("y", str((end.after - timedelta(days=1)).year))
+            if period := _period(part, today):
+                return period, len(match[0].split())
+    return None
+
+
+def _period(part: dict[str, str], today: date) -> Period | None:
+    year, month = int(part.get("y", 0)), month_number(part["m"]) if "m" in part else 0
+    if "rel" in part:
+        back = int(not part["rel"].startswith(("today", "this")))
+        if part["rel"].endswith("day"):
+            first = today - timedelta(days=back)
+            return Period(first, first + timedelta(days=1))
+        if part["rel"].endswith("year"):
+            return _months(today.year - back, 1, 12)
+        year, month = divmod(today.year * 12 + today.month - 1 - back, 12)
+        return _months(year, month + 1, 1)
+    if "iso" in part or "d" in part:
+        try:
+            first = date.fromisoformat(
+                part.get("iso") or f"{year:04}-{month:02}-{int(part['d']):02}"
             )
-            if related and event.table and (column := draft.date_of(event.table)):
-                return column, event
-        if other.columns and not other.tables:
-            owner = draft.table(other.columns[0][1])
-            if draft.above(owner, draft.starts[0]) and (column := _event_date(draft, owner)):
-                return column, None
-    for table in reversed(draft.starts):
-        if column := _event_date(draft, table):
-            return column, None
-    raise NotUnderstood(f"I don't know which date {one.text!r} refers to.")
+        except ValueError:  # 30 February, or a day without a year
+            return None
+        return Period(first, first + timedelta(days=1))
+    if not year:
+        return None
+    if "q" in part:
+        return _months(year, 3 * _QUARTERS[part["q"]] - 2, 3)
+    return _months(year, month, 1) if month else _months(year, 1, 12)
 
 
-def _event_date(draft: Draft, table: Table) -> Column | None:
-    """The date of a row, or of the row it belongs to: that of the order for its lines."""
-    if column := draft.date_of(table):
-        return column
-    keys = [key for key in draft.schema.foreign_keys if key.table == table.name]
-    dates = [c for key in keys if (c := draft.date_of(draft.schema.table(key.target)))]
-    return dates[0] if len(dates) == 1 else None
+def _months(year: int, month: int, count: int) -> Period:
+    end = year * 12 + month - 1 + count
+    return Period(date(year, month, 1), date(end // 12, end % 12 + 1, 1))

@@ -1,310 +1,207 @@
-"""Link the words of a question to operators, tables, columns, values, numbers and dates.
+"""Finds what the words of a question may stand for: operators, names, values, numbers, periods.
 
-    links = link(tokenize("orders over 50 euros in May 2025"), schema, values)
+    phrases = link(tokenize("orders over 50 euros in May 2025"), schema, values)
 
-A link lists all its readings; `interpret` decides among them.
+A phrase keeps all its readings; `interpret` decides. A word without any is of kind "unknown", unless
+it has no content. "[orders.status]" after a phrase, as in the options of a question to the user,
+leaves only the reading with that column.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from datetime import date, timedelta
+from dataclasses import dataclass, replace
+from datetime import date
 from functools import cache
-from typing import Any
+from typing import Literal
 
-from multi_agent.offline.sql.schema import Column, Schema, Table
-from multi_agent.offline.sql.value_index import Value, ValueIndex
-from multi_agent.offline.sql.words import RATIOS, UNITS, Word, lexicon, tokenize
+from multi_agent.offline.english import Token, read_number, stem, unit_of
+from multi_agent.offline.sql.dates import Period, read_period
+from multi_agent.offline.sql.schema import Column, Schema, Table, ignored, lexicon
+from multi_agent.offline.sql.values import Value, ValueIndex
 
-_MONTHS = "january february march april may june july august september october november december"
-_MONTH = {name[:n]: i for i, name in enumerate(_MONTHS.split(), 1) for n in (3, len(name))}
-_SMALL = "zero one two three four five six seven eight nine ten eleven twelve"
-_NUMBERS = {name: float(n) for n, name in enumerate(_SMALL.split())} | {"once": 1.0, "twice": 2.0}
-_KINDS = {"date": 0, "operator": 1, "value": 2, "item": 3, "number": 4, "unit": 5}
-_SCALES = {"thousand": 1e3, "k": 1e3, "million": 1e6, "billion": 1e9}
-_FILLERS = ("of", "the")
+_PART = 0.5  # score of a name of which the question has only some words
+_SYNONYM = 0.9  # of a word in another one's place
+_LONGEST = 5  # words of an operator or a name
+BARE_YEAR = re.compile(r"(between )?\d{4}( and \d{4})?")
+"""A period that could as well be a number."""
 
 
-@dataclass
-class Link:
-    """A phrase of the question, `words[start:end]`, with what it may stand for."""
+@dataclass(frozen=True)
+class Phrase:
+    """Words of a question, `tokens[start:end]`, and what they may stand for."""
 
     start: int
     end: int
     text: str
-    operators: frozenset[str] = frozenset()
-    tables: list[tuple[float, Table]] = field(default_factory=list)
-    columns: list[tuple[float, Column]] = field(default_factory=list)
-    values: list[Value] = field(default_factory=list)
-    number: float | None = None
+    kind: Literal["operator", "period", "number", "unit", "name", "unknown"]
+    sense: str = ""
+    """Of operators: "count", "per", "not", ">", …, "desc" and "asc"."""
+    hint: tuple[str, ...] = ()
+    """The words of the column that an adjective is about: price, cost for "cheapest"."""
+    tables: tuple[str, ...] = ()
+    columns: tuple[Column, ...] = ()
+    values: tuple[Value, ...] = ()
+    period: Period | None = None
+    number: float = 0.0
     unit: str = ""
-    dates: tuple[date, date] | None = None
-    """First day, and the day after the last."""
-    hint: str = ""
-    """Of superlatives and adjectives: direction or operator, and words of the column."""
-    role: str = ""
-    """What the phrase was used for; empty: not used yet."""
+    is_part: bool = False
+    """Whether it has only some of the words of what it names."""
 
     @property
-    def table(self) -> Table | None:
-        """The table that the phrase names best."""
-        return self.tables[0][1] if self.tables else None
+    def has_quantity(self) -> bool:
+        """Whether it names a number to compute with."""
+        return any(column.is_quantity for column in self.columns)
 
     @property
-    def kind(self) -> str:
-        if self.operators or self.hint:
-            return "operator"
-        if self.dates:
-            return "date"
-        if self.number is not None:
-            return "number"
-        if self.unit:
-            return "unit"
-        return "value" if self.values and not self.tables and not self.columns else "item"
+    def is_dated(self) -> bool:
+        """Whether it names a date or a year."""
+        return any(column.is_dated for column in self.columns)
+
+    @property
+    def is_adjective(self) -> bool:
+        """Whether it only says which rows: "cancelled", "active", "placed"."""
+        kinds = {column.kind for column in self.columns}
+        return bool(self.values or kinds) and kinds <= {"flag", "date"} and not self.tables
 
 
 def link(
-    words: Sequence[Word], schema: Schema, values: ValueIndex, today: date | None = None
-) -> list[Link]:
-    """The links of a question, in order and without overlaps; longer ones win."""
-    today = today or date.today()
-    candidates: list[Link] = []
-    for start in range(len(words)):
-        plain = [*_date(words, start, today), *_phrases(words, start), *_number(words, start)]
-        named = _names(words, start, schema)
-        size, matches = values.matches(words, start, look_up=not plain and not named)
-        if matches:
-            text = _text(words, start, start + size)
-            one = named.setdefault(size, Link(start, start + size, text))
-            one.values = matches
-            literal = text in {v.value.lower() + end for v in matches for end in ("", "s")}
-            if _is_event(words, start, one, literal):
-                one.values = []
-            if one.tables and one.tables[0][0] < 0.7 and literal:
-                one.tables = []  # "conservator", not "conservation jobs"
-        candidates += [*plain, *named.values()]
-    candidates.sort(key=lambda one: (one.start - one.end, _rank(one), one.start))
-    links: list[Link] = []
-    for one in candidates:
-        if all(one.end <= other.start or one.start >= other.end for other in links):
-            links.append(one)
-    return sorted(links, key=lambda one: one.start)
+    tokens: Sequence[Token], schema: Schema, values: ValueIndex, today: date | None = None
+) -> list[Phrase]:
+    """The phrases of a question in their order, without overlaps: longer ones first."""
+    candidates = [
+        phrase
+        for start in range(len(tokens))
+        for phrase in (
+            *_plain(tokens, start, today or date.today()),
+            *_names(tokens, start, schema, values),
+            *_others(tokens, start),
+        )
+    ]
+    phrases: list[Phrase] = []
+    for phrase in sorted(candidates, key=lambda one: one.start - one.end):
+        if all(phrase.end <= other.start or phrase.start >= other.end for other in phrases):
+            phrases.append(phrase)
+    pointed: list[Phrase] = []
+    for phrase in sorted(phrases, key=lambda phrase: phrase.start):
+        name = tokens[phrase.start].text
+        if name.startswith("[") and pointed:
+            last = pointed[-1]
+            some = tuple(v for v in last.values if f"[{v.column}]".lower() == name)
+            columns = () if some else phrase.columns
+            pointed[-1] = replace(last, end=phrase.end, tables=(), columns=columns, values=some)
+        else:
+            pointed.append(phrase)
+    return pointed
 
 
-def _is_event(words: Sequence[Word], start: int, one: Link, literal: bool) -> bool:
-    """Whether a verb names the date of an event, "tickets OPENED in May", not the status "open"."""
-    dated = any(column.kind == "date" for _, column in one.columns)
-    asked = any(word.text in ("did", "do", "does") for word in words[:start])
-    infinitive = asked and one.end - start == 1 and not words[start].text.endswith("ed")
-    return dated and (not literal or infinitive)
-
-
-def _rank(one: Link) -> int:
-    """Order among phrases of the same length: a column's full name of several words comes first."""
-    full = one.end - one.start > 1 and one.kind == "item" and one.columns[:1]
-    return -1 if full and full[0][0] == 1 else _KINDS[one.kind]
-
-
-def _text(words: Sequence[Word], start: int, end: int) -> str:
-    return " ".join(word.text for word in words[start:end])
-
-
-@cache
-def _operators() -> dict[tuple[str, ...], tuple[frozenset[str], str]]:
-    """By phrase: the names of its operators, and the hint of adjectives."""
-    table: dict[tuple[str, ...], tuple[set[str], str]] = {}
-    for name, phrases in lexicon()["operators"].items():
-        for phrase in phrases:
-            table.setdefault(_key(phrase), (set(), ""))[0].add(name)
-    for name in ("superlatives", "comparatives", "adjectives"):
-        for phrase, hint in lexicon()[name].items():
-            operators, _ = table.get(_key(phrase), (set(), ""))
-            table[_key(phrase)] = (operators | {name}, hint)
-    return {key: (frozenset(operators), hint) for key, (operators, hint) in table.items()}
+def _plain(tokens: Sequence[Token], start: int, today: date) -> Iterator[Phrase]:
+    """A period and an operator."""
+    texts = [token.text for token in tokens]
+    period, size = read_period(tokens[start:], today) or (None, 0)
+    end = start + size
+    # "Over 2000", "1990 euros": these years are numbers.
+    before = {_operator(" ".join(texts[at:start]))[0] for at in range(max(0, start - 3), start)}
+    is_unit = end < len(tokens) and unit_of(texts[end])
+    bare = BARE_YEAR.fullmatch(" ".join(texts[start:end]))
+    if period and not (bare and (is_unit or before & {">", ">=", "<", "<=", "="})):
+        yield Phrase(start, end, " ".join(texts[start:end]), "period", period=period)
+    for end in range(min(len(tokens), start + _LONGEST), start, -1):
+        sense, *hint = _operator(text := " ".join(texts[start:end]))
+        if sense:
+            yield Phrase(start, end, text, "operator", sense, tuple(hint))
 
 
 @cache
-def _key(phrase: str) -> tuple[str, ...]:
-    return tuple(phrase.split()) if phrase in "<=>=%" else tuple(w.text for w in tokenize(phrase))
+def _operator(text: str) -> tuple[str, ...]:
+    """The sense of a phrase, and the words of a column it hints at."""
+    words = lexicon()
+    senses = (sense for sense, phrases in words["operators"].items() if text in phrases)
+    hint = words["superlatives"].get(text) or words["comparatives"].get(text.removesuffix(" than"))
+    return tuple(hint.split()) if hint else (next(senses, ""),)
 
 
-def _phrases(words: Sequence[Word], start: int) -> Iterator[Link]:
-    for end in range(min(len(words), start + 4), start, -1):
-        entry = _operators().get(tuple(word.text for word in words[start:end]))
-        before = words[start - 1].text if start else ""
-        unit = before.isdigit() or before in (",", "in")
-        if entry and not (unit and end == start + 1 and words[start].text in RATIOS):
-            text = _text(words, start, end)
-            yield Link(start, end, text, operators=entry[0], hint=entry[1])
-            return
+def _others(tokens: Sequence[Token], start: int) -> Iterator[Phrase]:
+    """A number, a unit, or the word itself, unless it has no content."""
+    text = tokens[start].text
+    if found := read_number(tokens[start:]):
+        end = start + found[1]
+        text = " ".join(token.text for token in tokens[start:end])
+        yield Phrase(start, end, text, "number", number=found[0])
+    if unit := unit_of(text):
+        yield Phrase(start, start + 1, text, "unit", unit=unit)
+    if text not in ignored() and text not in (",", ";"):
+        yield Phrase(start, start + 1, text, "unknown")
 
 
-def _number(words: Sequence[Word], start: int) -> Iterator[Link]:
-    text = words[start].text
-    if text in UNITS:
-        yield Link(start, start + 1, text, unit=text)
-    number = _NUMBERS.get(text)
-    if re.fullmatch(r"\d[\d,]*(\.\d+)?", text):
-        number = float(text.replace(",", ""))
-    elif re.fullmatch(r"\d+k", text):
-        number = float(text[:-1]) * 1000
-    if number is not None:
-        end = start + 1
-        if end < len(words) and words[end].text in _SCALES:
-            number, end = number * _SCALES[words[end].text], end + 1
-        yield Link(start, end, _text(words, start, end), number=number)
+def _names(
+    tokens: Sequence[Token], start: int, schema: Schema, values: ValueIndex
+) -> Iterator[Phrase]:
+    """The tables, columns and values that begin at a word, one phrase for each length."""
+    found: dict[int, list[tuple[float, Table | Column]]] = {}
+    for item, words in schema.names:
+        if tokens[start].text == f"[{item}]".lower():
+            found.setdefault(1, []).append((1.0, item))
+        size, score = _match(tokens[start : start + _LONGEST], item, words)
+        if size:
+            found.setdefault(size, []).append((score, item))
+    size, matches = values.find(tokens, start)
+    for length in {*found, size} if matches else found:
+        best = max((score for score, _ in found.get(length, [])), default=0.0)
+        items = dict.fromkeys(item for score, item in found.get(length, []) if score == best)
+        tables = tuple(item.name for item in items if isinstance(item, Table))
+        columns = () if tables else tuple(item for item in items if isinstance(item, Column))
+        some = matches if length == size else ()
+        if best == 1:  # "opened" is a date rather than the status "open", and so is "did Ann open"
+            asked = any(token.text in ("do", "does", "did") for token in tokens[:start])
+            event = asked and any(column.is_dated for column in columns)
+            some = tuple(value for value in some if value.literal and not event)
+        if best == 1 or length > 1 or some or tokens[start].text not in ignored():
+            text = " ".join(token.text for token in tokens[start : start + length])
+            unit, part = unit_of(text), best <= _PART
+            yield Phrase(
+                start,
+                start + length,
+                text,
+                "name",
+                "",
+                (),
+                tables,
+                columns,
+                some,
+                None,
+                0,
+                unit,
+                part,
+            )
 
 
-def _day(year: int, month: int, day: int) -> tuple[date, date] | None:
-    try:
-        first = date(year, month, day)
-    except ValueError:
-        return None
-    return first, first + timedelta(days=1)
-
-
-def _months(year: int, month: int, count: int) -> tuple[date, date]:
-    end = year * 12 + month - 1 + count
-    return date(year, month, 1), date(end // 12, end % 12 + 1, 1)
-
-
-_YEAR = r"(?P<y>(?:1[5-9]|20)\d\d)"
-_M = rf"(?P<m>{'|'.join(sorted(_MONTH, key=len, reverse=True))})"
-_D = r"(?P<d>\d\d?)(?:st|nd|rd|th)?"
-_LATER = rf"(?= (?:and|to|until|till|through) .*?\b{_YEAR})"  # "between 1 May and 3 June 2025"
-_ORDINAL = r"(?P<n>1|2|3|4|first|second|third|fourth|last)(?:st|nd|rd|th)?"
-_DATES = [
-    (name, re.compile(pattern + r"(?!\S)"))
-    for name, pattern in {
-        "iso": r"(?P<iso>\d{4}-\d\d-\d\d)",
-        "day": rf"(?:the )?{_D} (?:of )?{_M} ,? ?{_YEAR}",
-        "us day": rf"{_M} (?:the )?{_D} ?,? {_YEAR}",
-        "month": rf"(?:the (?:start|beginning) of )?{_M} (?:of )?{_YEAR}",
-        "no year day": rf"(?:the )?(?:{_D} (?:of )?{_M}){_LATER}",
-        "no year us day": rf"{_M} (?:the )?{_D}{_LATER}",
-        "no year month": rf"{_M}{_LATER}",
-        "quarter": rf"(?:the )?(?:q ?(?P<q>[1-4])|{_ORDINAL} quarter) ?(?:of )?{_YEAR}",
-        "half": rf"(?:the )?(?:{_ORDINAL} half) ?(?:of )?{_YEAR}",
-        "decade": r"(?:the )?(?P<dec>(?:1[5-9]|20)\d0)s",
-        "year": rf"(?:the year |the (?:start|beginning) of )?{_YEAR}",
-        "relative": r"(?P<rel>today|yesterday|(?:this|last|the last|the past) (?:month|year|week))",
-    }.items()
-]
-
-
-def _date(words: Sequence[Word], start: int, today: date) -> Iterator[Link]:
-    text = _text(words, start, min(len(words), start + 7))
-    for name, pattern in _DATES:
-        if match := pattern.match(text):
-            span = _span(name, {k: v for k, v in match.groupdict().items() if v}, today)
-            if span:
-                size = len(match[0].strip(" ,").split())
-                number = float(match["y"]) if name == "year" and size == 1 else None
-                yield Link(start, start + size, match[0], dates=span, number=number)
-                return
-
-
-def _span(name: str, part: dict[str, str], today: date) -> tuple[date, date] | None:
-    year = int(part.get("y", 0))
-    month = _MONTH.get(part.get("m", ""), 0)
-    number = {"first": 1, "second": 2, "third": 3, "fourth": 4}.get(part.get("n", ""), 0)
-    number = number or int(part["n"] if part.get("n", "").isdigit() else part.get("q", 0))
-    match name:
-        case "iso":
-            return _day(*map(int, part["iso"].split("-")))
-        case "day" | "us day" | "no year day" | "no year us day":
-            return _day(year, month, int(part["d"]))
-        case "month" | "no year month":
-            return _months(year, month, 1)
-        case "quarter" if number:
-            return _months(year, 3 * number - 2, 3)
-        case "half":
-            return _months(year, 1 if number == 1 else 7, 6)
-        case "decade":
-            return date(int(part["dec"]), 1, 1), date(int(part["dec"]) + 10, 1, 1)
-        case "year":
-            return date(year, 1, 1), date(year + 1, 1, 1)
-    return _relative(part["rel"], today) if name == "relative" else None
-
-
-def _relative(text: str, today: date) -> tuple[date, date]:
-    back = text.startswith(("last", "the")) or text == "yesterday"
-    if text.endswith("year"):
-        return date(today.year - back, 1, 1), date(today.year - back + 1, 1, 1)
-    if text.endswith("month"):
-        months = today.year * 12 + today.month - 1 - back
-        return _months(months // 12, months % 12 + 1, 1)
-    if text.endswith("week"):
-        monday = today - timedelta(days=today.weekday() + 7 * back)
-        return monday, monday + timedelta(days=7)
-    day = today - timedelta(days=back)
-    return day, day + timedelta(days=1)
-
-
-def _names(words: Sequence[Word], start: int, schema: Schema) -> dict[int, Link]:
-    """The tables and columns whose words begin at `start`, by the length of the phrase."""
-    scored: dict[int, Link] = {}
-    for item, parts in schema.vocabulary:
-        fillers = () if isinstance(item, Table) else _FILLERS
-        for size, score in _overlap(words, start, parts, fillers):
-            if isinstance(item, Table):
-                size, score = _by_head(words[start : start + size], item, score)
-            text = _text(words, start, start + size)
-            span = scored.setdefault(size, Link(start, start + size, text))
-            if isinstance(item, Table):
-                span.tables.append((score, item))
-            else:
-                span.columns.append((score, item))
-    for span in scored.values():
-        span.tables = _best([one for one in span.tables if one[0]])
-        span.columns = _best(span.columns)
-        if span.columns and span.tables and span.tables[0][0] < span.columns[0][0] - 0.05:
-            span.tables = []
-    return {size: span for size, span in scored.items() if span.tables or span.columns}
-
-
-def _by_head(words: Sequence[Word], table: Table, score: float) -> tuple[int, float]:
-    """A table called "quality control test" is named by "test", and not by a synonym of quality.
-
-    Returns the length of the phrase and the score.
-    """
-    head, last, size = table.words[-1], words[-1], len(words)
-    if len(table.words) == 1:
-        return size, score
-    sums = [w for column in table.columns if column.expression for w in column.words]
-    if size > 1 and last.stem != head.stem and any(map(last.likeness, sums)):
-        size, last = size - 1, words[-2]  # "ticket revenue" is a number of the ticket sales
-        score = size / len(table.words)
-    if size > 1:
-        return size, score
-    if last.stem == head.stem:
-        return size, max(score, 0.7)
-    exact = any(last.stem == part.stem for part in table.words)
-    return size, score if exact else score - 0.1 if last.likeness(head) else 0.0
-
-
-def _best(scored: list[tuple[float, Any]]) -> list[tuple[float, Any]]:
-    scored = sorted(scored, key=lambda one: -one[0])
-    return [one for one in scored if one[0] >= scored[0][0] - 0.35]
-
-
-def _overlap(
-    words: Sequence[Word], start: int, parts: tuple[Word, ...], fillers: tuple[str, ...]
-) -> Iterator[tuple[int, float]]:
-    """Length of the phrase at `start` made of `parts`, and the share of them it covers."""
-    left, total, position = list(parts), 0.0, start
-    while position < len(words) and left:
-        word = words[position]
-        score, best = max(((word.likeness(part), i) for i, part in enumerate(left)), default=(0, 0))
+def _match(
+    tokens: Sequence[Token], item: Table | Column, words: tuple[str, ...]
+) -> tuple[int, float]:
+    """How many tokens name an item by its words, in any order, and how well: 0 to 1."""
+    left, total, size = [stem(word) for word in words], 0.0, 0
+    for position, token in enumerate(tokens):
+        score, word = max(((_likeness(token.stem, w), w) for w in left), default=(0.0, ""))
         if score:
-            left.pop(best)
-            total += score
-        elif position == start or word.text not in fillers or len(parts) == 1:
+            left.remove(word)
+            total, size = total + score, position + 1
+        elif not size or token.text not in ("of", "the"):  # "date of birth"
             break
-        position += 1
-    while position > start and words[position - 1].text in _FILLERS:
-        position -= 1
-    if total and total / len(parts) >= 0.33:
-        yield position - start, total / len(parts)
+    # A part is not enough if it is the unit of a column, or not the noun of a table: "order items".
+    if left and size and isinstance(item, Column) and item.unit:
+        return (
+            (0, 0.0) if unit_of(tokens[0].text) == item.unit else (size, _PART * total / len(words))
+        )
+    if left and isinstance(item, Table) and stem(words[-1]) in left:
+        return 0, 0.0
+    return size, total / len(words) * (_PART if left else 1)
+
+
+@cache
+def _likeness(one: str, other: str) -> float:
+    if one == other:
+        return 1.0
+    groups = (set(map(stem, line.split())) for line in lexicon()["synonyms"]["groups"])
+    return _SYNONYM if any({one, other} <= group for group in groups) else 0.0

@@ -1,0 +1,170 @@
+"""The phrases of a question, which of them have been used, and those that stand together.
+
+Each reader takes the phrases it needs; `interpret` refuses a question where one is left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from multi_agent.offline.sql.link import Phrase
+from multi_agent.offline.sql.schema import Column
+
+COMPARES = (">", ">=", "<", "<=", "=", "between")
+AGGREGATES = ("count", "sum", "avg", "min", "max", "much")
+_COUNTING = ("most", "fewest", "least")
+_PERIODS = ("year", "month", "day")
+
+
+class NotUnderstood(Exception):
+    """Why a question has no query; where `phrase` may be any of `readings`, the user can decide."""
+
+    def __init__(
+        self, problem: str, phrase: Phrase | None = None, readings: Iterable[Column] = ()
+    ) -> None:
+        super().__init__(problem)
+        self.phrase, self.readings = phrase, tuple(dict.fromkeys(readings))
+
+
+class Phrases:
+    """The phrases of a question; those that are not used yet when it is iterated over."""
+
+    def __init__(self, phrases: Sequence[Phrase]) -> None:
+        self.all = list(phrases)
+        self._used: set[int] = set()
+
+    def __iter__(self) -> Iterator[Phrase]:
+        return iter([phrase for phrase in self.all if phrase.start not in self._used])
+
+    def use(self, *phrases: Phrase | None) -> None:
+        """Mark phrases as accounted for."""
+        self._used |= {phrase.start for phrase in phrases if phrase}
+
+    def operators(self, *senses: str) -> list[Phrase]:
+        """The unused operators with one of the senses."""
+        return [phrase for phrase in self if phrase.sense in senses]
+
+    def beside(self, phrase: Phrase, step: int = 1, *, close: bool = False) -> Phrase | None:
+        """The next phrase, or the one before (-1); `close`: with no word between."""
+        at = next(i for i, one in enumerate(self.all) if one.start == phrase.start) + step
+        other = self.all[at] if 0 <= at < len(self.all) else None
+        gap = other and (other.start - phrase.end if step > 0 else phrase.start - other.end)
+        return None if close and gap else other
+
+    def noun(self, phrase: Phrase | None) -> Phrase | None:
+        """A phrase, or the name that it is an adjective of: orders for the "open" of "open orders"."""
+        while phrase and phrase.kind == "name" and phrase.is_adjective:
+            phrase = self.beside(phrase, close=True)
+        return phrase if phrase and phrase.kind == "name" else None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """ "More than 50 euros", with the name beside it that it is about."""
+
+    at: Phrase
+    operator: str
+    numbers: tuple[float, ...]
+    unit: str
+    name: Phrase | None
+
+
+def read_comparisons(left: Phrases) -> list[Comparison]:
+    """The comparisons, and the numbers of a name: "two bedrooms", "a rating of 5", "order 17"."""
+    found = [_comparison(left, at) for at in left.operators(*COMPARES)]
+    for number in [phrase for phrase in left if phrase.kind == "number"]:
+        after, before = left.beside(number, close=True), left.beside(number, -1)
+        near = before if before and (before.has_quantity or before.end == number.start) else None
+        name = after if after and after.has_quantity else near
+        if name and (name.has_quantity or name.tables):
+            left.use(number, name)
+            found.append(Comparison(number, "=", (number.number,), "", name))
+    return [comparison for comparison in found if comparison]
+
+
+def _comparison(left: Phrases, at: Phrase) -> Comparison | None:
+    # 1. The numbers: two of "between"
+    numbers, unit, last, phrase = list[Phrase](), None, at, left.beside(at)
+    while phrase and phrase.kind in ("number", "unit"):
+        numbers += [phrase] if phrase.kind == "number" else []
+        unit = phrase if phrase.kind == "unit" else unit
+        last, phrase = phrase, left.beside(phrase)
+    if len(numbers) != (2 if at.sense == "between" else 1):
+        return None
+    # 2. The name: "over 3 open ORDERS", "a PRICE over 50"
+    name, before = left.noun(left.beside(last, close=True)), left.beside(at, -1)
+    if not (name and (name.tables or name.has_quantity)):
+        name = before if before and before.has_quantity and not at.hint else None
+    left.use(at, *numbers, unit, name)
+    values = tuple(number.number for number in numbers)
+    return Comparison(at, at.sense, values, unit.unit if unit else "", name)
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """A superlative: "the 5 highest average prices", "the most orders"."""
+
+    at: Phrase
+    limit: int
+    function: str
+    name: Phrase | None
+    """What is compared, if it is not the column that the adjective hints at."""
+
+    @property
+    def extreme(self) -> str:
+        """What is taken of the numbers of several rows: their sum for "the most"."""
+        if self.at.text in (*_COUNTING, "top", "bottom"):
+            return "sum"
+        return "max" if self.at.sense == "desc" else "min"
+
+
+def read_ranking(left: Phrases) -> Ranking | None:
+    """The superlative, if there is one."""
+    found = left.operators("desc", "asc")
+    if len(found) > 1:
+        raise NotUnderstood(f"I can't combine {found[0].text!r} and {found[1].text!r}.")
+    if not found:
+        return None
+    at, counting = found[0], found[0].text in _COUNTING
+    # 1. How many: "top 5", "the 5 cheapest"
+    around = (left.beside(at, -1, close=True), left.beside(at, close=True))
+    number = next((p for p in around if p and p.kind == "number"), None)
+    last = number if number and number.start > at.start else at
+    # 2. By what: "by price", "highest average price", "most open orders", "paid the most in total"
+    by = next((p for p in left.operators("per") if p.text == "by"), None)
+    after = left.beside(by) if by else None
+    if not (after and (after.sense in AGGREGATES or after.has_quantity)):
+        by, after = None, left.beside(last)
+    function = after if after and after.sense in AGGREGATES else None
+    after, before = left.beside(function) if function else after, left.beside(at, -1)
+    sense = function.sense if function else "count" if at.hint == ("rows",) else ""
+    noun, name = left.noun(after) if counting else after, None
+    if noun and noun.tables and (sense == "count" or (counting and not sense)):
+        name, sense = noun, "count"
+    elif after and after.has_quantity and (by or sense or not at.hint):
+        name = after
+    elif before and before.kind == "name" and not at.hint:
+        name = before
+    left.use(at, number, by, function, name)
+    return Ranking(at, int(number.number) if number else 1, sense, name)
+
+
+def read_group(left: Phrases, ranking: Ranking | None) -> Phrase | None:
+    """The name or the part of a date after "per"."""
+    found = []
+    for per in left.operators("per"):
+        after, before = left.beside(per), left.beside(per, -1)
+        value = left.beside(after, close=True) if after else None
+        named = after and value and any(v.column in after.columns for v in value.values)
+        verb = per.text == "by" and (named or before is None or before.is_adjective)
+        kind = after and not after.is_adjective and not after.has_quantity and after.kind == "name"
+        if after and not verb and (kind or after.unit in _PERIODS):
+            found.append(after)
+            left.use(per, after)
+    if ranking and not found:  # "in which month were the most orders placed"
+        found = [phrase for phrase in left if phrase.unit in _PERIODS]
+        left.use(*found)
+    if len(found) > 1:
+        raise NotUnderstood("I can group by one thing only.")
+    return found[0] if found else None
