@@ -125,15 +125,13 @@ class Driver:
         self._renewing.join()
 
     def _renew(self) -> None:
-        """Renew the leases and store the usage; stop runs that another process has taken over."""
+        """Renew the leases; stop runs that another process has taken over."""
         while not self._closing.wait(self.leases.seconds / 5):
             with self._lock:
                 runs = dict(self._runs)
             try:
                 for lost in self.leases.renew(runs.keys()):
-                    runs.pop(lost).stop.set()
-                for run_id, run in runs.items():
-                    self._store.update(run_id, usage=run.budget.usage)
+                    runs[lost].stop.set()
                 self.on_renewal()
             except SeedbedError as error:
                 log.warning("Leases were not renewed: %s", error)
