@@ -254,8 +254,11 @@ class Team:
         def model(role: str, budget: Budget) -> BaseChatModel | None:  # noqa: ARG001
             return RecordedModel(role=role, replies=replies) if role in calls.names else None
 
+        recorded = self._run(record)
+        for key, text in recorded.answers.items():
+            toolbox.decide(key, text)
         run = replace(
-            self._run(record),
+            recorded,
             toolbox=toolbox,
             budget=Budget(),
             emit=lambda *_, **__: None,
