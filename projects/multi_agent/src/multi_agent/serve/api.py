@@ -40,7 +40,7 @@ def create_app(team: Team, settings: Settings | None = None) -> FastAPI:
     """The FastAPI application over an open team."""
     from multi_agent.serve.metrics import team_metrics
     from multi_agent.serve.page import Page
-    from seedbed.server import html, ui
+    from seedbed.server import ui
 
     @asynccontextmanager
     async def metrics(_app: FastAPI) -> AsyncIterator[None]:
@@ -60,7 +60,7 @@ def create_app(team: Team, settings: Settings | None = None) -> FastAPI:
     )
     app.state.team = team
     app.include_router(router)
-    ui.mount(app, Page(team).blocks, extra_css=html.styles(__package__))
+    ui.mount(app, Page(team).blocks)
     return app
 
 

@@ -64,8 +64,9 @@ def usage_text(run: RunRecord) -> str:
     usage, limits = run.usage, run.limits.model_dump()
     parts = []
     for name, used in usage.items():
-        limit = f"/{limits[name]:,.6g}" if limits.get(name) is not None else ""
-        parts.append(f"{name.replace('_', ' ')} {used:,.4g}{limit}")
+        limit = f"/{limits[name]:,.12g}" if limits.get(name) is not None else ""
+        used = round(used, 4 if name == "usd" else 1)
+        parts.append(f"{name.replace('_', ' ')} {used:,.12g}{limit}")
     return f"run {run.id} · " + " · ".join(parts)
 
 
