@@ -266,10 +266,10 @@ def replan(state: RunState, runtime: Runtime[Run]) -> RunState:
         return {"replans": run.max_replans}
     if not steps:
         return {"replans": run.max_replans}
-    done = tuple(step for step in state["plan"] if step.id in progress.done)
+    steps = tuple(step for step in state["plan"] if step.id in progress.done) + steps
     problems = [r.problem for r in state["results"].values() if r.problem]
     run.emit("replanned", problems=problems, steps=[s.model_dump(mode="json") for s in steps])
-    return {"plan": done + steps, "replans": state["replans"] + 1}
+    return {"plan": steps, "replans": state["replans"] + 1}
 
 
 def drafts(run: Run) -> Callable[[str], None]:

@@ -354,6 +354,10 @@ def test_terminal_prints_a_run_its_events_and_a_list(clerk_team: Any) -> None:
     assert terminal.answer_text(run).startswith("42 orders")
     course = terminal.run_text(run, team.store.events(run.id))
     assert "step_ended" in course and "tool calls 1/40" in course
+    usage = terminal.usage_text(
+        run.model_copy(update={"usage": {"tokens": 12_345, "usd": 0.03126}})
+    )
+    assert usage == f"run {run.id} · tokens 12,345/50,000 · usd 0.0313/0.5"
     assert run.id in terminal.runs_text(team.store.runs(3))
     assert "the same answer" in terminal.replay_text(team.replay(run.id))
 

@@ -2,43 +2,50 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
+from urllib.parse import quote
 
 import pytest
+from playwright.sync_api import expect
 
 from multi_agent.serve.api import create_app
+from multi_agent.state import Limits
 from seedbed.settings import Settings
 from seedbed.testing.launch import launch_chromium, serve_app
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
-SLOW = 60_000  # milliseconds, for a busy machine
+SLOW = 30_000  # milliseconds, for a busy machine
 Visit = Callable[..., Any]
 
 
 @pytest.fixture(scope="module")
 def site(clerk_team: Any) -> Iterator[tuple[str, Any]]:
-    app = create_app(clerk_team.team, Settings())
-    with serve_app(app) as url, launch_chromium() as browser:
+    expect.set_options(timeout=SLOW)
+    with serve_app(create_app(clerk_team.team, Settings())) as url, launch_chromium() as browser:
         yield url, browser
 
 
 @pytest.fixture
 def visit(site: tuple[str, Any]) -> Iterator[Visit]:
-    """Opens a page in a browser of its own, which is closed at the end of the test."""
+    """Opens a page in a browser of its own, which must not report an error until the test ends."""
     url, browser = site
+    errors: list[str] = []
 
     def visit(query: str = "", **options: Any) -> Any:
         page = browser.new_context(**options).new_page()
         page.set_default_timeout(SLOW)
-        page.on("dialog", lambda dialog: dialog.accept())
+        page.on("console", lambda line: errors.append(line.text) if line.type == "error" else None)
+        page.on("pageerror", lambda error: errors.append(str(error)))
         page.goto(f"{url}/{query}")
-        page.wait_for_selector("#ask button")
+        page.get_by_role("button", name="Run", exact=True).wait_for()
         return page
 
     yield visit
     for context in browser.contexts:
         context.close()
+    assert errors == []
 
 
 @pytest.fixture
@@ -48,183 +55,234 @@ def gate(clerk_team: Any) -> Iterator[Any]:
     clerk_team.clerk.gate.set()
 
 
-def solve(page: Any, task: str, button: str = "Solve") -> None:
-    page.fill("#task textarea", task)
-    page.click(f"#ask button:has-text('{button}')")
+def box(page: Any, label: str) -> Any:
+    """A text with exactly this label."""
+    return page.get_by_label(label, exact=True)
 
 
-def test_task_is_answered_with_evidence_to_open(visit: Visit) -> None:
+def solve(page: Any, task: str) -> None:
+    box(page, "Task").fill(task)
+    page.get_by_role("button", name="Run", exact=True).click()
+
+
+def cell(page: Any, text: str) -> Any:
+    return page.get_by_role("gridcell", name=text, exact=True)
+
+
+def test_task_is_answered_and_its_evidence_is_below_the_answer(visit: Visit) -> None:
     page = visit()
-    assert page.locator("#samples button").count() == 3
-    page.fill("#task textarea", "How many orders?")
-    page.press("#task textarea", "Enter")
-    page.wait_for_selector("#answer .sure :text('42 orders')")
-    page.wait_for_selector("#plan .node.done :text('42 orders')")
-    assert page.input_value("#task textarea") == ""
-    page.click("#steps summary")
-    page.wait_for_selector("#steps :text('orders by city')")
-    assert page.locator("#steps figure").count() == 2
-    assert page.inner_text("#steps pre >> nth=0") == "SELECT city"
-    page.wait_for_selector("#budget .bars :text('1 of 40')")
-    assert "look" in page.inner_text("#timeline .tool")
-    page.click("#head button:has-text('Replay')")
-    page.wait_for_selector("#note :text('The same answer from 1 recorded calls')")
+    box(page, "Task").fill("How many orders?")
+    box(page, "Task").press("Enter")
+    expect(box(page, "Answer")).to_have_value("42 orders")
+    expect(box(page, "Task")).to_have_value("")
+    expect(box(page, "Done")).to_have_value("How many orders?")
+    expect(box(page, "Understood as (s1, clerk)")).to_have_value("orders by city")
+    program = page.get_by_label(re.compile("Program run by shop .*: not run again"))
+    expect(program).to_have_value("SELECT city")
+    expect(cell(page, "done")).to_be_visible()
+    expect(box(page, "Used")).to_have_value(re.compile(r"steps 1/20 · tool calls 1/40 · "))
+    tops = [
+        one.bounding_box()["y"]
+        for one in (box(page, "Answer"), box(page, "Understood as (s1, clerk)"), program)
+    ]
+    assert tops == sorted(tops) and tops[-1] < page.viewport_size["height"]
 
 
-def test_missing_answer_looks_different(visit: Visit) -> None:
+def test_example_fills_the_box(visit: Visit) -> None:
+    page = visit()
+    page.get_by_role("button", name="How many products are tents").click()
+    expect(box(page, "Task")).to_have_value(re.compile("^How many products are tents, and how"))
+
+
+def test_missing_answer_is_named_as_such(visit: Visit) -> None:
     page = visit()
     solve(page, "How many impossible orders?")
-    page.wait_for_selector("#answer .unsure :text('There is no such table.')")
-    page.wait_for_selector("#plan .node.failed")
-    page.wait_for_selector("#runs .current .badge.unsure")
-    assert not page.query_selector("#answer .sure")
+    answer = box(page, "No confident answer")
+    expect(answer).to_have_value(re.compile(r"There is no such table\."))
+    expect(cell(page, "failed")).to_be_visible()
+    expect(box(page, "Answer")).to_have_count(0)
 
 
-def test_plan_is_live_and_a_page_loaded_in_mid_run_shows_it(visit: Visit, gate: Any) -> None:
+def test_plan_is_live_and_a_page_opened_in_mid_run_shows_it(visit: Visit, gate: Any) -> None:
     page = visit()
     solve(page, "How many slow orders? What is 10 % of that?")
-    page.wait_for_selector("#plan .node.working")
-    page.wait_for_selector("#plan .node.waiting")
+    expect(cell(page, "working")).to_be_visible()
+    expect(cell(page, "s2 after s1")).to_be_visible()
+    expect(cell(page, "waiting")).to_be_visible()
     page.wait_for_function("location.search.startsWith('?run=')")
-    page.fill("#task textarea", "typed in the meantime")
     other = visit(page.evaluate("location.search"))
-    other.wait_for_selector("#head :text('Working: 0 of 2 steps done')")
+    expect(cell(other, "working")).to_be_visible()
     page.reload()
-    page.wait_for_selector("#plan .node.working")
+    expect(cell(page, "working")).to_be_visible()
     gate.set()
     for one in (page, other):
-        one.wait_for_selector("#answer .answer")
-        assert one.locator("#plan .node.done").count() == 2
+        expect(box(one, "Answer")).to_be_visible()
+        expect(cell(one, "done")).to_have_count(2)
 
 
-def test_typed_text_and_open_evidence_survive_updates(visit: Visit, clerk_team: Any) -> None:
+def test_text_typed_in_mid_run_stays_and_recent_runs_open(visit: Visit, clerk_team: Any) -> None:
     page = visit()
     solve(page, "How many orders?")
-    page.wait_for_selector("#answer .sure")
-    page.click("#steps summary")
-    page.fill("#task textarea", "What is next?")
+    expect(box(page, "Answer")).to_be_visible()
+    box(page, "Task").fill("What is next?")
     run = clerk_team.team.start("How many other orders?")  # another browser's
-    page.wait_for_selector("#runs :text('How many other orders?')")
-    page.wait_for_selector("#runs .run >> nth=0 >> .badge.done")
-    assert page.input_value("#task textarea") == "What is next?"
-    assert page.get_attribute("#steps details", "open") is not None
-    page.click("#runs a:has-text('How many other orders?')")
-    page.wait_for_function(f"location.search === '?run={run}'")
-    page.go_back()
-    page.wait_for_selector("#head h2:text-is('How many orders?')")
+    page.get_by_label("How many other orders? (done)").check()
+    expect(box(page, "Done")).to_have_value("How many other orders?")
+    assert page.evaluate("location.search") == f"?run={run}"
+    expect(box(page, "Task")).to_have_value("What is next?")
 
 
 def test_question_is_answered_by_an_option_and_in_words(visit: Visit) -> None:
     page = visit()
     solve(page, "How many orders by city?")
-    page.wait_for_selector("#question :text('Which city?')")
-    page.wait_for_selector("#plan .node.asking")
-    page.click("#question button:has-text('orders by billing city')")
-    page.wait_for_selector("#answer .sure :text('42 orders')")
-    assert page.locator("#question .notice").count() == 0
-    solve(page, "Write a poem")
-    page.wait_for_selector("#question :text('How would you put it?')")
-    page.fill("#question input", "How many orders?")
-    page.press("#question input", "Enter")
-    page.wait_for_selector("#answer .sure")
+    expect(box(page, "The team asks")).to_have_value(re.compile("^Which city?"))
+    expect(cell(page, "asking")).to_be_visible()
+    page.get_by_role("button", name="orders by billing city").click()
+    expect(box(page, "Answer")).to_have_value("42 orders")
+    expect(box(page, "The team asks")).to_have_count(0)
+    solve(page, "How many orders by city?")
+    box(page, "In your own words").fill("orders by billing city")
+    box(page, "In your own words").press("Enter")
+    expect(box(page, "Answer")).to_have_value("42 orders")
 
 
-def test_run_is_stopped(visit: Visit, gate: Any) -> None:
+def test_button_of_an_answered_question_does_not_answer_the_next_one(
+    visit: Visit, clerk_team: Any
+) -> None:
+    team, held = clerk_team.team, []
+    run = team.wait(team.start("How many orders by city? How many returns by city?"))
+    page = visit(f"?run={run.id}")
+    option = page.get_by_role("button", name="orders by shipping city")
+    option.wait_for()
+    # 1. The page gets no more news, so that it still shows the first question.
+    with page.expect_request("**/queue/join*") as tick:
+        pass
+    timer = tick.value.post_data_json["trigger_id"]
+
+    def hold(route: Any) -> None:
+        ticks = route.request.post_data_json["trigger_id"] == timer
+        held.append(route) if ticks else route.continue_()
+
+    page.route("**/queue/join*", hold)
+    with page.expect_request(
+        lambda request: (request.post_data_json or {}).get("trigger_id") == timer
+    ):
+        pass
+    # 2. It is answered elsewhere, and the next one has the same options.
+    first = team.question(run.id)
+    team.answer(run.id, "orders by billing city")
+    team.wait(run.id)
+    second = team.question(run.id)
+    assert second["key"] != first["key"] and second["options"] == first["options"]
+    # 3. A click is on the first.
+    option.click()
+    expect(page.get_by_text("This question was answered already.")).to_be_visible()
+    assert team.question(run.id) == second
+    for route in held:
+        route.continue_()
+
+
+def test_run_is_stopped_and_keeps_what_was_found(visit: Visit, gate: Any) -> None:
     page = visit()
     solve(page, "How many orders? How many slow orders? What is 10 % of that?")
-    page.wait_for_selector("#plan .node.working")
-    page.click("#head button:has-text('Stop')")
-    page.wait_for_selector("#note :text('stops after the calls in progress')")
+    expect(cell(page, "working")).to_be_visible()
+    page.get_by_role("button", name="Stop").click()
+    expect(page.get_by_text("The run stops after the calls in progress.")).to_be_visible()
     gate.set()
-    page.wait_for_selector("#head .badge.stopped")
-    page.wait_for_selector("#plan .node.skipped")
-    assert "42 orders" in page.inner_text("#answer .unsure")
+    expect(box(page, "Reason")).to_have_value("The run was stopped.")
+    expect(cell(page, "skipped")).to_be_visible()
+    expect(box(page, "No confident answer")).to_have_value(re.compile("42 orders"))
+    expect(box(page, "Understood as (s1, clerk)")).to_be_visible()
+    expect(page.get_by_role("button", name="Stop")).to_have_count(0)
 
 
-def test_fork_with_another_wording_keeps_the_other_step(visit: Visit) -> None:
-    page = visit()
-    solve(page, "How many orders? How many impossible orders?")
-    page.click("#steps .failed summary")
-    page.fill("#steps .failed textarea", "How many possible orders?")
-    page.click("#steps .failed button:has-text('Fork')")
-    page.wait_for_selector("#answer .sure :text('42 orders; 42 orders')")
-    page.wait_for_selector("#head :text('fork of')")
-    assert page.locator("#plan .node.done").count() == 2
+def test_used_up_budget_is_the_reason_shown(visit: Visit, clerk_team: Any) -> None:
+    limits = Limits(steps=1)
+    task = "How many orders? What is 10 % of that?"
+    run = clerk_team.team.wait(clerk_team.team.start(task, limits=limits))
+    page = visit(f"?run={run.id}")
+    expect(box(page, "Reason")).to_have_value("The budget of 1 step is used up (1).")
+    expect(box(page, "Understood as (s1, clerk)")).to_be_visible()
+
+
+def test_failed_run_shows_its_reason_and_what_was_found(visit: Visit, clerk_team: Any) -> None:
+    store = clerk_team.team.store
+    done = clerk_team.team.wait(clerk_team.team.start("How many orders?"))
+    run = store.create("How many orders?")
+    for event in store.events(done.id):
+        if event.kind in ("plan", "step_started", "step_ended"):
+            store.add_event(run.id, event.kind, event.step, **event.data)
+    store.update(run.id, status="failed", reason="The model is unavailable.")
+    page = visit(f"?run={run.id}")
+    expect(box(page, "Failed")).to_have_value("How many orders?")
+    expect(box(page, "Reason")).to_have_value("The model is unavailable.")
+    expect(cell(page, "42 orders")).to_be_visible()
+    page.get_by_text(re.compile("Program run by shop .*: not checked")).wait_for()
 
 
 def test_follow_up_is_in_the_thread(visit: Visit, clerk_team: Any) -> None:
     page = visit()
     solve(page, "How many orders in 2025?")
-    page.wait_for_selector("#answer .sure")
-    solve(page, "And in 2024?", "Ask as a follow-up")
-    page.wait_for_selector("#head h2:has-text('2024')")
-    page.click("#head summary:has-text('1 earlier task')")
-    page.wait_for_selector("#head .thread a:has-text('How many orders in 2025?')")
+    expect(box(page, "Answer")).to_be_visible()
+    page.get_by_label("May refer to the task below").check()
+    solve(page, "And in 2024?")
+    expect(box(page, "Done")).to_have_value("How many orders in 2024?")
+    expect(page.get_by_label("May refer to the task below")).not_to_be_checked()
     first, second = clerk_team.team.store.runs(2)
     assert first.thread == second.thread
 
 
 def test_memory_is_erased(visit: Visit, clerk_team: Any) -> None:
-    clerk_team.team.memory.forget("")
+    clerk_team.team.memory.forget_all()
     clerk_team.team.start("Remember that our VAT is 19 %.")
     clerk_team.team.start("Remember that we close at noon.")
     page = visit()
-    page.click("role=tab[name='Memory']")
-    page.click("#memory .item:has-text('our VAT') button")
-    page.wait_for_selector("#memory .item:has-text('our VAT')", state="detached")
-    assert page.locator("#memory .item").count() == 1
-    page.click("#memory button:has-text('Erase all')")
-    page.wait_for_selector("#memory .item", state="detached")
-    assert clerk_team.team.memory.items("") == []
-
-
-def test_tab_opened_while_the_page_loads_stays_open(visit: Visit, clerk_team: Any) -> None:
-    run = clerk_team.team.start("Remember that our VAT is 19 %.")
-    page = visit(f"?run={run}")
-    held: list[Any] = []
-    page.route("**/queue/join*", lambda route: held.append(route))
-    with page.expect_request("**/queue/join*"):
-        page.reload()
-    page.click("role=tab[name='Memory']")
-    for route in held:
-        route.continue_()
-    page.unroute("**/queue/join*")
-    page.wait_for_selector("#head h2", state="attached")
-    page.wait_for_selector("#memory .item:has-text('our VAT')")
-    assert page.get_attribute("role=tab[name='Memory']", "aria-selected") == "true"
+    page.get_by_role("button", name="Memory").click()
+    page.get_by_label("our VAT is 19 %").check()
+    page.get_by_role("button", name="Erase").click()
+    expect(page.get_by_label("our VAT is 19 %")).to_have_count(0)
+    assert [item.text for item in clerk_team.team.memory.items()] == ["we close at noon"]
+    page.get_by_role("group").filter(has_text="Remembered").get_by_role("checkbox").first.check()
+    page.get_by_role("button", name="Erase").click()
+    expect(page.get_by_label("we close at noon")).to_have_count(0)
+    assert clerk_team.team.memory.items() == []
 
 
 def test_text_of_others_is_never_html(visit: Visit, hostile: str) -> None:
     page = visit()
     solve(page, f"How many hostile orders? {hostile}")
-    page.wait_for_selector("#answer .answer")
-    assert hostile in page.inner_text("#head h2")
-    assert hostile in page.inner_text("#answer")
-    page.click("#steps summary >> nth=0")
-    assert hostile in page.inner_text("#steps figure >> nth=0")
+    expect(box(page, "Done")).to_have_value(re.compile("onerror"))
+    expect(box(page, "Answer")).to_have_value(f"42 orders {hostile}")
+    page.get_by_text(f"Program run by shop {hostile}").wait_for()
+    expect(cell(page, f"Graz {hostile} 0")).to_be_visible()
+    page.get_by_role("button", name="Memory").click()
+    page.get_by_text(re.compile("Answer: 42 orders <img")).wait_for()
     solve(page, f"How many orders by city? {hostile}")
-    page.wait_for_selector("#question :text('onerror')")
-    page.click("role=tab[name='Team']")
-    page.wait_for_selector("#team :text('onerror')")
-    page.click("role=tab[name='Memory']")
-    page.wait_for_selector("#memory :text('onerror')")
+    expect(box(page, "The team asks")).to_have_value(f"Which city? {hostile}")
+    page.get_by_label(re.compile("onerror.*waiting for your answer")).wait_for()
     assert page.locator("img[src=x]").count() == 0 and page.evaluate("window.ran") is None
 
 
 def test_long_texts_stay_within_a_narrow_page(visit: Visit) -> None:
-    page = visit(viewport={"width": 400, "height": 800})
+    page = visit(viewport={"width": 390, "height": 800})
     solve(page, "How many long orders? " + "verylongword" * 600)
-    page.wait_for_selector("#answer .answer")
-    page.click("#steps summary >> nth=0")
-    assert page.locator("#steps figure").count() >= 40
-    assert page.evaluate("document.documentElement.scrollWidth") <= 400
+    expect(box(page, "Answer")).to_be_visible()
+    expect(box(page, "Result of returns.md:12-14: not checked")).to_have_count(20)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
-def test_error_is_one_line_and_keeps_the_task(visit: Visit) -> None:
+def test_error_is_shown_and_keeps_the_task(visit: Visit) -> None:
     page = visit("?run=r0")
-    page.wait_for_selector("#head .error:has-text(\"Unknown run 'r0'\")")
-    page.click("#ask button:has-text('Solve')")
-    page.wait_for_selector("#note .error:has-text('The task is empty.')")
-    page.click("#runs button:has-text('New task')")
-    page.wait_for_selector("#samples button")
-    assert page.evaluate("location.search") == ""
+    expect(box(page, "Error")).to_have_value(re.compile("^Unknown run 'r0'"))
+    solve(page, "   ")
+    expect(page.get_by_text("The task is empty.")).to_be_visible()
+    expect(box(page, "Task")).to_have_value("   ")
+
+
+def test_error_message_is_escaped(visit: Visit, hostile: str) -> None:
+    page = visit(f"?run={quote(hostile)}")
+    page.get_by_label("May refer to the task below").check()
+    solve(page, "And in 2024?")
+    page.get_by_text(f"Unknown run {hostile!r}").wait_for()
+    expect(box(page, "Error")).to_have_value(re.compile("onerror"))
+    assert page.locator("img[src=x]").count() == 0 and page.evaluate("window.ran") is None

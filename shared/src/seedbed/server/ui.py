@@ -38,6 +38,8 @@ _CSS = """
 .gradio-container {
   max-width: 76rem !important; margin: 0 auto !important; padding: 1rem !important;
 }
+.gradio-container, .gradio-container > .main { width: 100%; }
+.gradio-container > .main { padding: 0 !important; }
 .gradio-container .prose, .gradio-container .message { line-height: 1.6; max-width: 46rem; }
 .gradio-container .prose h1 { font-size: 1.5rem; font-weight: 650; letter-spacing: -0.01em; }
 .gradio-container .muted, .gradio-container .muted * { color: var(--body-text-color-subdued); }
@@ -91,6 +93,8 @@ def theme() -> gr.Theme:
         input_shadow="none",
         checkbox_border_color="*neutral_400",
         checkbox_border_color_dark="*neutral_500",
+        checkbox_label_background_fill_selected="*primary_700",
+        checkbox_label_background_fill_selected_dark="*primary_700",
         button_primary_background_fill="*primary_700",
         button_primary_background_fill_hover="*primary_800",
         button_primary_background_fill_dark="*primary_700",

@@ -39,7 +39,7 @@ def create_app(team: Team, settings: Settings | None = None) -> FastAPI:
     """The FastAPI application over an open team."""
     from multi_agent.serve.metrics import team_metrics
     from multi_agent.serve.page import Page
-    from seedbed.server import html, ui
+    from seedbed.server import ui
 
     app = service.create_app(
         "multi_agent",
@@ -51,7 +51,7 @@ def create_app(team: Team, settings: Settings | None = None) -> FastAPI:
     )
     app.state.team = team
     app.include_router(router)
-    ui.mount(app, Page(team).blocks, extra_css=html.styles(__package__))
+    ui.mount(app, Page(team).blocks)
     return app
 
 

@@ -1,42 +1,49 @@
-"""The web page: a task, its plan at work, the answer with evidence; memory and team.
+"""The web page: give a task, follow its plan, answer questions, read the answer with its evidence.
 
     ui.mount(app, Page(team).blocks)    # with `seedbed.server.ui`
 
-The HTML is in `page.jinja`. A browser asks for news every second and gets the parts that changed,
-never a box that a person types in. The address names the run, so that a page that is loaded again
-shows it.
+Once a second, `look` reads the run that the page's address names; `show_run` draws it again if it
+has changed. Tasks, documents, database values and results of tools are untrusted: only components
+that print plain text show them, never Markdown or HTML.
 """
 
 from __future__ import annotations
 
-import json
 import logging
-from collections.abc import Callable
-from functools import cached_property, partial
-from importlib import resources
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import gradio as gr
 
-from multi_agent import graph as nodes
-from multi_agent.runs.store import RunRecord
+from multi_agent.runs.store import Event, RunRecord
 from multi_agent.serve.owner import owner_of
-from multi_agent.serve.page_html import layout, render, step_views, timeline
+from multi_agent.serve.terminal import usage_text
 from multi_agent.team.team import MAX_TASK, Team
-from seedbed.errors import public_message
+from seedbed.errors import Conflict, public_message
 from seedbed.server import html
 from seedbed.server.service import caller_of
 
-Values = dict[Any, Any]
 Json = dict[str, Any]
-POLL_SECONDS, RUNS, EVENTS = 1.0, 40, 100_000
-QUIET: Json = {"show_progress": "hidden", "api_visibility": "private"}
-SAMPLES = (
-    "How many orders were placed in May 2025, and how long is the return window for gold members?",
+EXAMPLES = (
+    "How many products are tents, and how long is the warranty on tents?",
     "What is the price of the Single rope 60 m after a discount of 8 percent?",
     "Which product is the heaviest? How long is the warranty on tents? What is 15 % of 240?",
 )
-RUN_PARTS = ("head", "question", "answer", "plan", "steps", "budget", "timeline")
+EVIDENCE = {
+    "quote": "Quote from",
+    "query": "Query on",
+    "calculation": "Calculation by",
+    "program": "Program run by",
+    "page": "Result of",
+}
+"""The title of evidence, by its kind."""
+PLAN = ["id", "specialist", "task", "status", "answer"]  # columns
+STATES = {"running": "working", "waiting": "waiting for your answer"}
+ENDED = ("done", "stopped", "failed")
+SECONDS, RUNS, EVENTS = 1.0, 15, 100_000
+QUIET: Json = {"show_progress": "hidden", "api_visibility": "private"}
+SHOW_ADDRESS = "(run) => (history.replaceState(null, '', `?run=${encodeURIComponent(run)}`), run)"
 _log = logging.getLogger(__name__)
 
 
@@ -45,150 +52,239 @@ class Page:
 
     def __init__(self, team: Team) -> None:
         self.team, self.store = team, team.store
-        self.parts: dict[str, gr.HTML] = {}
-        with gr.Blocks(title="Team of agents", analytics_enabled=False) as self.blocks:
-            self.shown = gr.State({})  # hashes of the parts that a browser has
-            self.run = gr.Textbox(visible="hidden", elem_id="run")  # the id; page.js shows it
-            self.action = gr.Textbox(visible="hidden", elem_id="action")  # filled by page.js
+        with gr.Blocks(title="Ask the team", analytics_enabled=False) as self.blocks:
             gr.Markdown("# Ask the team")
-            self._add_html("note")
-            with gr.Tabs() as self.tabs:
-                with gr.Tab("Task", id="task"), gr.Row(elem_id="columns"):
-                    with gr.Column(scale=4, elem_id="main"):
-                        hint = "A question over the database, the documents, or numbers"
-                        limits: Json = {"max_length": MAX_TASK, "max_lines": 8}
-                        gr.Textbox(label="Task", placeholder=hint, elem_id="task", **limits)
-                        self._add_html("ask", "samples", *RUN_PARTS)
-                    with gr.Column(scale=1, elem_id="side"):
-                        self._add_html("runs")
-                with gr.Tab("Memory") as self.memory_tab:
-                    self._add_html("memory")
-                with gr.Tab("Team"):
-                    self._add_html("team")
-            self._connect()
+            self.run = gr.Textbox(visible="hidden")  # the id of the run on the page
+            self.view, self.runs = gr.State(None), gr.State([])  # see `look`
+            with gr.Row():
+                with gr.Column(scale=3):
+                    self._add_task()
+                    gr.render(self.view, show_progress="hidden")(self.show_run)
+                    self.usage = text("Used")
+                with gr.Column(scale=1, min_width=280):
+                    if not (team.config.database or team.config.documents):
+                        self._add_examples()
+                    gr.render([self.runs, self.run], show_progress="hidden")(self.show_runs)
+                    self._add_memory()
+            outputs = [self.view, self.runs, self.usage, self.stop]
+            self.blocks.load(self.open, None, self.run, **QUIET)
+            self.run.change(self.look, self.run, outputs, js=SHOW_ADDRESS, **QUIET)
+            gr.Timer(SECONDS).tick(self.look, self.run, outputs, **QUIET)
 
-    def _add_html(self, *names: str) -> None:
-        for name in names:
-            self.parts[name] = gr.HTML(elem_id=name, js_on_load=None, apply_default_css=False)
-
-    def _connect(self) -> None:
-        place = [self.run, self.shown]
-        view = [*self.parts.values(), *place, self.tabs]
-        script = resources.files(__package__).joinpath("page.js").read_text("utf-8")
-        self.blocks.load(self.load, self.action, view, js=script, **QUIET)
-        self.action.change(self.act, [self.action, *place], view, trigger_mode="multiple", **QUIET)
-        self.run.change(None, self.run, js="(run) => window.showRun(run)")
-        self.memory_tab.select(self.memory, None, self.parts["memory"], **QUIET)
-        gr.Timer(POLL_SECONDS).tick(self.refresh, place, view, **QUIET)
-
-    def load(self, run_id: str, request: gr.Request) -> Values:
-        """A run, or an empty page without one, in the tab that is open."""
-        return {**self.refresh(run_id, {}, request), self.parts["note"]: "", self.run: run_id}
-
-    def open(self, run_id: str, request: gr.Request) -> Values:
-        """Show a run, or an empty page without one, in the tab where tasks are given."""
-        return {**self.load(run_id, request), self.tabs: gr.Tabs(selected="task")}
-
-    def refresh(self, run_id: str, shown: Json, request: gr.Request) -> Values:
-        """The parts that have changed since `shown`, which is empty for a run just opened."""
-        owner = owner_of(caller_of(request))
-        texts = dict.fromkeys(self.parts, "") | {"team": self._team}
-        runs = partial(self.store.runs, RUNS, owner=owner)
-        texts |= {"runs": _attempt(lambda: render("runs", runs(), run_id))}
-        config = self.team.config
-        sample = not (run_id or config.database or config.documents)
-        texts |= {"ask": render("ask", ""), "samples": render("samples", SAMPLES) if sample else ""}
-        try:
-            texts |= self._run(self.store.run(run_id, owner)) if run_id else {}
-        except Exception as error:
-            texts["head"] = html.error(public_message(error, _log))
-        del texts["note"], texts["memory"]
-        now = {name: hash(text) for name, text in texts.items()} | {"run": run_id}
-        before = shown if shown.get("run") == run_id else {}
-        changes = {self.parts[n]: text for n, text in texts.items() if now[n] != before.get(n)}
-        return {**changes, self.shown: now}
-
-    def act(self, action: str, run_id: str, shown: Json, request: gr.Request) -> Values:
-        """A button in the HTML: `do` is what to do, `key` with what, and `text` what was typed."""
-        item = json.loads(action)
-        key, text, team, note = item["key"], item["text"], self.team, self.parts["note"]
-        owner = owner_of(caller_of(request))
-        if item["do"] == "open":
-            return self.open(key, request)
-
-        def own(run: str) -> str:
-            return self.store.run(run, owner).id
-
-        actions: dict[str, Callable[[], str | None]] = {
-            "start": lambda: team.start(text, key or None, owner=owner),
-            "fork": lambda: team.fork(own(run_id), key, text),
-            "stop": lambda: team.stop(own(key)),
-            "answer": lambda: team.answer(own(key), text),
-            "replay": lambda: self._replay(own(key)),
-            "forget": lambda: team.memory.forget(owner, key),
-            "forget_all": lambda: team.memory.forget(owner),
-        }
-        try:
-            stopping = "The run stops after the calls in progress." if item["do"] == "stop" else ""
-            result = actions[item["do"]]() or stopping
-        except Exception as error:
-            problem = html.error(public_message(error, _log))
-            return {**self.refresh(run_id, shown, request), note: problem}
-        if item["do"] in ("start", "fork"):
-            return self.open(str(result), request)
-        values = {**self.refresh(run_id, shown, request), note: result and html.hint(result)}
-        return values | (
-            {self.parts["memory"]: self.memory(request)} if "forget" in item["do"] else {}
+    def _add_task(self) -> None:
+        hint = "A question over the database, the documents, or numbers"
+        size: Json = {"max_length": MAX_TASK, "max_lines": 8}
+        self.task = gr.Textbox(label="Task", placeholder=hint, **size)
+        follow_up = gr.Checkbox(
+            label="May refer to the task below (“And in 2024?”)",
+            visible="thread" in self.team.memory.kinds,
         )
+        with gr.Row():
+            solve = gr.Button("Run", variant="primary", scale=0)
+            self.stop = gr.Button("Stop", variant="stop", scale=0, visible=False)
+        inputs, outputs = [self.task, follow_up, self.run], [self.run, self.task, follow_up]
+        gr.on([self.task.submit, solve.click], self.start, inputs, outputs, **QUIET)
+        self.stop.click(self.end, self.run, **QUIET)
 
-    def memory(self, request: gr.Request) -> str:
-        """The tab Memory, loaded when it is opened."""
-        memory, owner = self.team.memory, owner_of(caller_of(request))
-        return _attempt(lambda: render("memory", memory.kinds, memory.items(owner)))
+    def _add_examples(self) -> None:
+        gr.Markdown("Examples over the sample shop")
+        for example in EXAMPLES:
+            button = gr.Button(example, size="sm")
+            button.click(lambda text: text, button, self.task, **QUIET)
 
-    def _replay(self, run_id: str) -> str:
-        replay = self.team.replay(run_id)
-        if replay.missing:
-            return f"Replay: the record lacks a call: {replay.missing}"
-        verdict = "The same answer" if replay.same else f"Another answer ({replay.answer})"
-        return f"Replay: {verdict} from {replay.calls} recorded calls, without a model or a tool."
+    def _add_memory(self) -> None:
+        with gr.Accordion("Memory", open=False) as memory:
+            items = gr.CheckboxGroup([], label="Remembered", show_select_all=True)
+            erase = gr.Button("Erase", variant="stop", size="md")
+        memory.expand(self.remembered, None, items, **QUIET)
+        erase.click(self.forget, items, items, **QUIET)
 
-    def _run(self, record: RunRecord) -> dict[str, str]:
-        """The parts that show a run."""
-        events = self.store.events(record.id, limit=EVENTS)
-        steps = step_views(events, record.status)
-        asked = [event for event in events if event.kind == "question"]
-        thread = self.store.runs(RUNS, owner=record.owner, thread=record.thread)
-        earlier = [one for one in reversed(thread) if one.created_at < record.created_at]
-        at_rest = record.status in ("done", "stopped", "failed")
-        follow_up = at_rest and "thread" in self.team.memory.kinds
-        plan = layout([(step["id"], step["after"]) for step in steps])
-        return {
-            "ask": render("ask", record.thread if follow_up else ""),
-            "head": render("head", record, steps, earlier),
-            "question": render("question", record, asked[-1]) if record.status == "waiting" else "",
-            "answer": render("answer", record),
-            "plan": render("plan", steps, plan) if steps else "",
-            "steps": render("steps", record, steps),
-            "budget": render("budget", self.team.usage(record.id), dict(record.limits)),
-            "timeline": render("timeline", timeline(record, events)),
-        }
+    def _record(self, run_id: str, request: gr.Request) -> RunRecord:
+        """A run. Raises NotFound, also for a run of another owner."""
+        return self.store.run(run_id, owner_of(caller_of(request)))
 
-    @cached_property
-    def _team(self) -> str:
-        """The tab Team, which does not change."""
-        picture = self.team.graph.get_graph()
-        names = [name for name in picture.nodes if not name.startswith("__")]
-        before = {n: [e.source for e in picture.edges if e.target == n] for n in names}
-        docs = {name: str(getattr(nodes, name).__doc__).split("\n")[0] for name in names}
-        boxes = [{"id": name, "title": name, "task": docs[name]} for name in names]
-        placed = layout(list(before.items()))
-        return _attempt(lambda: render("team", self.team, boxes, placed))
+    # What a person does
+
+    def open(self, request: gr.Request) -> str:
+        """The run that the address names."""
+        return str(request.query_params.get("run", ""))
+
+    def start(self, task: str, follow_up: bool, run_id: str, request: gr.Request) -> list[Any]:
+        """Begin a run, in the thread of the run on the page if it is a follow-up."""
+        with errors_shown():
+            thread = self._record(run_id, request).thread if follow_up and run_id else None
+            owner = owner_of(caller_of(request))
+            return [self.team.start(task, thread, owner=owner), "", False]
+
+    def end(self, run_id: str, request: gr.Request) -> None:
+        """Stop the run."""
+        with errors_shown():
+            self.team.stop(self._record(run_id, request).id)
+        gr.Info("The run stops after the calls in progress.")
+
+    def remembered(self, request: gr.Request) -> Json:
+        """The items of the memory, none of them selected."""
+        items = self.team.memory.items(owner_of(caller_of(request)))
+        choices = [(item.text, item.id) for item in items]
+        return gr.update(choices=choices, value=[])
+
+    def forget(self, ids: list[str], request: gr.Request) -> Json:
+        """Erase items of the memory."""
+        with errors_shown():
+            for id in ids:
+                self.team.memory.forget(owner_of(caller_of(request)), id)
+        return self.remembered(request)
+
+    # What the page shows
+
+    def look(self, run_id: str, request: gr.Request) -> list[Any]:
+        """What `show_run` and `show_runs` draw, the text of `usage`, and whether to show `stop`."""
+        try:
+            own = self.store.runs(RUNS, owner=owner_of(caller_of(request)))
+            runs = [(listed(run), run.id) for run in own]
+            if not run_id:
+                return [None, runs, gr.update(visible=False), gr.update(visible=False)]
+            run = self._record(run_id, request)
+            view = run.model_dump(include={"id", "task", "reason", "answer"})
+            view |= {"status": STATES.get(run.status, run.status), "ended": run.status in ENDED}
+            view["question"] = self.team.question(run_id) if run.status == "waiting" else None
+            view["steps"] = step_views(self.store.events(run_id, limit=EVENTS), view["ended"])
+            usage = usage_text(run.model_copy(update={"usage": self.team.usage(run_id)}))
+        except Exception as error:
+            return [{"error": public_message(error, _log)}, *[gr.skip()] * 3]
+        return [
+            view,
+            runs,
+            gr.update(value=usage, visible=True),
+            gr.update(visible=not view["ended"]),
+        ]
+
+    def show_run(self, view: Json | None) -> None:
+        """The run. How the task was understood, and the evidence, are directly below the answer."""
+        if not view:
+            return
+        if "error" in view:
+            text("Error", view["error"])
+            return
+        text(view["status"].capitalize(), view["task"])
+        if view["question"]:
+            self._show_question(view["id"], view["question"])
+        text("Reason", view["reason"] if view["ended"] else "")
+        if answer := view["answer"]:
+            text("Answer" if answer["confident"] else "No confident answer", answer["text"])
+        for step in view["steps"]:
+            if step["result"] and step["result"]["evidence"]:
+                show_evidence(step)
+        if view["steps"]:
+            rows = [[step[column] for column in PLAN] for step in view["steps"]]
+            show_table("Plan", PLAN, rows)
+
+    def _show_question(self, run_id: str, question: Json) -> None:
+        """A permission, a call to repeat or to skip, a choice, or a request for other words."""
+
+        def reply(words: str, request: gr.Request) -> None:
+            with errors_shown():
+                asked = self.team.question(self._record(run_id, request).id)
+                # A second click must not answer the next question.
+                if asked is None or asked["key"] != question["key"]:
+                    raise Conflict("This question was answered already.")
+                self.team.answer(run_id, words)
+
+        text("The team asks", question["question"])
+        with gr.Row():
+            for option in question["options"]:
+                button = gr.Button(option)
+                button.click(reply, button, **QUIET)
+        words = gr.Textbox(label="In your own words", interactive=True, max_length=MAX_TASK)
+        send = gr.Button("Answer", scale=0)
+        gr.on([words.submit, send.click], reply, words, **QUIET)
+
+    def show_runs(self, runs: list[tuple[str, str]], run_id: str) -> None:
+        """The latest runs, to be opened."""
+        if runs:
+            value = run_id if run_id in [id for _, id in runs] else None
+            radio = gr.Radio(runs, value=value, label="Recent runs", interactive=True)
+            radio.input(lambda id: id, radio, self.run, **QUIET)
 
 
-def _attempt(work: Callable[[], str]) -> str:
-    """The result of `work`, or its error as HTML: it spoils its own part of the page alone."""
+def show_evidence(step: Json) -> None:
+    """How a step was understood, and what its result rests on."""
+    result = step["result"]
+    text(f"Understood as ({step['id']}, {step['specialist']})", result["reading"] or step["task"])
+    for evidence in result["evidence"]:
+        title, check = EVIDENCE[evidence["kind"]], evidence["checked"] or "not checked"
+        # Not gr.Code, which hangs the browser when it is drawn again (Gradio 6.31).
+        text(f"{title} {evidence['source']}: {check}", evidence["text"])
+        rows = [line.split(" | ") for line in evidence["output"].splitlines()]
+        if len(rows) > 2 and len({len(row) for row in rows}) == 1:
+            show_table("Result", rows[0], rows[1:])
+        else:
+            text("Result", evidence["output"])
+
+
+def show_table(label: str, headers: list[str], rows: list[list[str]]) -> None:
+    """A table of texts to read."""
+    gr.Dataframe(rows, headers=headers, label=label, interactive=False, wrap=True)
+
+
+def text(label: str, value: str = "") -> gr.Textbox:
+    """A text to read, hidden while it is empty."""
+    return gr.Textbox(value, label=label, visible=bool(value), interactive=False, max_lines=20)
+
+
+@contextmanager
+def errors_shown() -> Iterator[None]:
+    """Show an error as a message on the page, escaped: Gradio's messages are HTML."""
     try:
-        return work()
+        yield
     except Exception as error:
-        return html.error(public_message(error, _log))
+        message = html.multiline(public_message(error, _log))
+        raise gr.Error(message, print_exception=False) from error
+
+
+def listed(run: RunRecord) -> str:
+    """A run in the list of runs."""
+    unsure = run.status == "done" and run.answer and not run.answer.confident
+    status = "no confident answer" if unsure else STATES.get(run.status, run.status)
+    return f"{run.task[:100]} ({status})"
+
+
+def step_views(events: Iterable[Event], ended: bool) -> list[Json]:
+    """The steps of the latest plan: their columns of PLAN, and `result`.
+
+    `answer` is the problem if there is no answer.
+    """
+    steps: dict[str, Json] = {}
+    for event in events:
+        data, step = event.data, steps.get(event.step, {})
+        match event.kind:
+            case "plan" | "replanned":
+                before, steps = steps, {}
+                for planned in data["steps"]:
+                    id, after = planned["id"], ", ".join(planned["after"])
+                    new = {"status": "waiting", "answer": "", "result": None}
+                    new |= {**planned, "id": f"{id} after {after}" if after else id}
+                    # A step that stays with its specialist keeps what was found.
+                    old = before.get(id, new)
+                    steps[id] = old if old["specialist"] == new["specialist"] else new
+            case "step_started":
+                step |= {"status": "working", "task": data["task"], "answer": ""}
+            case "tool_started":
+                step["status"] = f"working: {data['tool']}"
+            case "question" if step:
+                step["status"] = "asking"
+            case "step_ended":
+                result = data["result"]
+                step |= {"status": "done" if result["answer"] else "failed", "result": result}
+                step["answer"] = result["answer"] or result["problem"]
+            case "verified" if data["problem"]:
+                step |= {"status": "failed", "answer": f"Not verified: {data['problem']}"}
+            case "verified":
+                for evidence, check in zip(
+                    step["result"]["evidence"], data["checked"], strict=True
+                ):
+                    evidence["checked"] = check
+    for step in steps.values() if ended else ():
+        names = {"done": "done", "failed": "failed", "waiting": "skipped"}
+        step["status"] = names.get(step["status"], "stopped")
+    return list(steps.values())

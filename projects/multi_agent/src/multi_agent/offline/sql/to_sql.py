@@ -47,7 +47,9 @@ def to_sql(query: Query, schema: Schema) -> str:
     sql += f" GROUP BY {', '.join(dict.fromkeys([*keys, *shown.values()]))}" if keys else ""
     if query.limit:
         heads = ", ".join([*map(_name, shown), "value"])
-        return f"SELECT {heads} FROM ({sql}) AS ranked WHERE place <= {query.limit} ORDER BY place, 1"
+        return (
+            f"SELECT {heads} FROM ({sql}) AS ranked WHERE place <= {query.limit} ORDER BY place, 1"
+        )
     return sql + (f" ORDER BY {', '.join(shown.values())}" if keys else "")
 
 
