@@ -241,13 +241,22 @@ def test_output_of_50_mb_is_cut_with_a_note(open_box):
     assert len(text) < 1200 and "50,000,002 characters" in text
 
 
-@pytest.mark.parametrize("result", [{"rows": []}, b"bytes", float("nan"), object()])
-def test_tool_that_lies_about_its_type_is_an_error(open_box, result):
+def test_output_that_is_not_a_text_is_not_cut(open_box):
+    def dump() -> list[int]:
+        """Dump."""
+        return list(range(1000))
+
+    with pytest.raises(ToolError, match="dump: the output has 4,890 characters, the limit is 100"):
+        open_box(dump, max_output=100).call("s1", "dump")
+
+
+@pytest.mark.parametrize("result", [b"bytes", float("nan"), object()])
+def test_result_that_is_not_json_is_an_error(open_box, result):
     def count() -> float:
         """Count."""
         return result
 
-    with pytest.raises(ToolError, match="returned"):
+    with pytest.raises(ToolError, match="count returned no JSON data"):
         open_box(count).call("s1", "count")
 
 

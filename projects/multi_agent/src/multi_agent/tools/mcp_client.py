@@ -153,7 +153,6 @@ class Server:
             function=function,
             effects=effects,
             timeout=2 * (self._seconds + PROBE_SECONDS + STOP_SECONDS),
-            returns=str,
             untrusted=True,
         )
 

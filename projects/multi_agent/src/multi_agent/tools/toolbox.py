@@ -19,7 +19,7 @@ from concurrent.futures import Future
 from copy import copy
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal
 
 from multi_agent.runs.ledger import InDoubt
 from seedbed.errors import BadInput, InvalidReply, SeedbedError
@@ -67,25 +67,14 @@ class Tool:
     retries: int = 0
     """Further attempts after an error, with backoff. Ignored for tools with effects."""
     max_output: int = 50_000
-    """Maximum characters of the result; a longer one is cut to a text with a note."""
-    returns: type | None = None
-    """Type of the result; another one is an error. None: any JSON value."""
+    """Maximum characters of the result. A longer text is cut, with a note; else it is an error."""
     untrusted: bool = False
-    """Whether others wrote the result's text: documents, web pages, MCP servers."""
-
-    @property
-    def schema(self) -> dict[str, Any]:
-        """OpenAI's function schema, for `bind_tools`."""
-        parts = {"name": self.name, "description": self.description, "parameters": self.parameters}
-        return {"type": "function", "function": parts}
+    """Whether others wrote the result's text, as with documents and MCP servers."""
 
 
 def tool_of(function: Callable[..., Any], **options: Any) -> Tool:
     """A Tool whose schema comes from type hints and docstring; `options` are fields of Tool."""
     schema = tool_functions([function])[0]["function"]
-    hint = get_type_hints(function).get("return")
-    if isinstance(returns := get_origin(hint) or hint, type):
-        options.setdefault("returns", returns)
     return Tool(schema["name"], schema["description"], schema["parameters"], function, **options)
 
 
@@ -230,9 +219,6 @@ def _within_timeout(tool: Tool, arguments: dict[str, Any]) -> Any:
 
 def _checked(tool: Tool, result: Any) -> tuple[Any, int]:
     """The result as JSON data within the output limit, and its size before that."""
-    if tool.returns is not None and not isinstance(result, tool.returns):
-        kind = f"{type(result).__name__} instead of {tool.returns.__name__}"
-        raise ToolError(f"{tool.name} returned {kind}.")
     try:
         text = json.dumps(result, ensure_ascii=False, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
@@ -240,10 +226,9 @@ def _checked(tool: Tool, result: Any) -> tuple[Any, int]:
     if len(text) <= tool.max_output:
         return json.loads(text), len(text)
     note = f"the output has {len(text):,} characters, the limit is {tool.max_output:,}"
-    if tool.returns not in (None, str):  # half a list or object would be another one
+    if not isinstance(result, str):  # half a list or object would be another one
         raise ToolError(f"{tool.name}: {note}.")
-    text = result if isinstance(result, str) else text
-    return f"{text[: tool.max_output]} … [cut: {note}]", len(text)
+    return f"{result[: tool.max_output]} … [cut: {note}]", len(text)
 
 
 def _shown(arguments: dict[str, Any]) -> str:
