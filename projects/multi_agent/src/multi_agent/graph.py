@@ -235,8 +235,10 @@ def verify(state: RunState, runtime: Runtime[Run]) -> RunState:
             continue
         inputs = {id: state["results"][id] for id in step.after}
         problem = verify_result(step, result, inputs, run.workspace)
-        run.emit("verified", step.id, problem=problem)
-        checked[step.id] = Result(step=step.id, problem=problem) if problem else with_checks(result)
+        result = Result(step=step.id, problem=problem) if problem else with_checks(result)
+        checks = [evidence.checked for evidence in result.evidence]
+        run.emit("verified", step.id, problem=problem, checked=checks)
+        checked[step.id] = result
     # What was made of a result that does not hold does not hold either, and may be tried again.
     wrong = {id for id, result in checked.items() if result and result.problem}
     again = {d for id in wrong for d in dependents(state["plan"], id)} - wrong

@@ -37,7 +37,12 @@ def started(step: str, task: str = "How many?") -> Parts:
 
 
 def ended(step: str, answer: str = "", problem: str = "") -> Parts:
-    return "step_ended", step, {"result": {"answer": answer, "problem": problem, "evidence": []}}
+    evidence = [{"kind": "query", "text": "SELECT 14", "checked": ""}]
+    return (
+        "step_ended",
+        step,
+        {"result": {"answer": answer, "problem": problem, "evidence": evidence}},
+    )
 
 
 def test_step_waits_works_asks_and_is_done() -> None:
@@ -61,10 +66,11 @@ def test_task_of_a_step_is_the_one_that_was_worked_on() -> None:
 
 def test_result_that_does_not_hold_is_failed_and_not_verified() -> None:
     run = [planned(FIRST, SECOND), ended("s1", "14"), ended("s2", "14 orders.")]
-    run += [("verified", "s1", {"problem": "The query returns 15."})]
-    run += [("verified", "s2", {"problem": ""})]
+    run += [("verified", "s1", {"problem": "The query returns 15.", "checked": []})]
+    run += [("verified", "s2", {"problem": "", "checked": ["query repeated"]})]
     steps = step_views(events_of(*run), True)
-    assert [step["verified"] for step in steps] == [False, True]
+    checks = [step["result"]["evidence"][0]["checked"] for step in steps]
+    assert checks == ["", "query repeated"]
     assert steps[0]["status"] == "failed"
     assert steps[0]["answer"] == "Not verified: The query returns 15."
 
