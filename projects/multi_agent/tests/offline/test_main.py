@@ -116,12 +116,14 @@ def test_run_that_ended_cannot_be_resumed(solved: dict[str, Any]) -> None:
 
 
 def test_resume_asks_what_the_run_asks() -> None:
-    output = run("solve", "Sing a song!")
-    assert output.status == 1 and output.out.startswith("waiting: ")
-    run_id = output.out.split()[-1]
-    resumed = CliRunner().invoke(app, ["resume", run_id], input="How many tents are there?\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AGENTS_PERMISSIONS", '{"query_database": "ask"}')
+        output = run("solve", "How many tents are there?")
+        assert output.status == 1 and output.out.startswith("waiting: ")
+        run_id = output.out.split()[-1]
+        resumed = CliRunner().invoke(app, ["resume", run_id], input="allow\n")
     assert resumed.exit_code == 0
-    assert "How would you put it?" in resumed.output and "\n2\n" in resumed.output
+    assert "Allow query_database" in resumed.output and "\n2\n" in resumed.output
 
 
 def test_evaluation_as_json_has_the_agreed_format(tmp_path: Path) -> None:
