@@ -64,3 +64,13 @@ def test_constrain_validates_its_shortest_reply_in_linear_time() -> None:
     # 30 letters match the second branch; `re` tries the first one in 2 ** 30 ways before.
     constraint = constrain({"type": "string", "pattern": "^((a+)+b{40}|a{30})$"})
     assert constraint.finish("") == f'"{"a" * 30}"'
+
+
+def test_reply_that_does_not_fit_a_class_is_refused_in_one_line():
+    class Point(BaseModel):
+        x: int
+        y: int
+
+    with pytest.raises(InvalidReply, match=r"does not fit Point: x: .*; y: Field required") as error:
+        parse_reply('{"x": "one"}', Point)
+    assert "\n" not in str(error.value)

@@ -248,8 +248,9 @@ def test_instructions_in_a_document_are_text(team: Team) -> None:
     assert names <= {"search_documents"}
 
 
-def test_instructions_in_a_document_reach_a_model_as_data(open_files: Open) -> None:
-    model = ScriptedChatModel(lambda _: '{"answer": "", "quote": "", "source": ""}')
+def test_instructions_in_a_document_reach_a_model_as_data(open_files: Open, replies: Any) -> None:
+    refusal = replies.reply(answer="", quote="", refusal="It has no name.")
+    model = ScriptedChatModel(lambda _: refusal)
     team = open_files({"researcher": model})
     assert not answer(team, "What is the refund tool called?").confident
     prompt = model.calls[0].text
@@ -274,7 +275,7 @@ def test_tool_that_hangs_is_given_up(team: Team) -> None:
     release = threading.Event()
     box = with_tool(team, "calculate", lambda **_: release.wait(60), timeout=0.1)
     with pytest.raises(ToolError, match=r"calculate did not respond within 0\.1 s"):
-        box.call("s1", "calculate", task="2 + 2")
+        box.call("s1", "calculate", expression="2 + 2")
     release.set()
 
 
@@ -284,13 +285,7 @@ def test_tool_that_returns_50_mb_is_refused(team: Team) -> None:
         box.call("s1", "query_database", sql="SELECT 1")
 
 
-CALCULATION = {
-    "value": "37",
-    "number": 37.0,
-    "text": "37",
-    "expression": "15 percent * 240",
-    "reading": "15 percent * 240 = 37",
-}
+CALCULATION = {"number": 37.0, "text": "37"}
 PASSAGE = {
     "source": "returns.md",
     "start_line": 9,
@@ -299,7 +294,7 @@ PASSAGE = {
     "text": "The return window is 90 days.",
     "score": 1.0,
 }
-ROWS = {"columns": ["n"], "rows": [[7]], "truncated": False}
+ROWS = {"columns": ["n"], "rows": [[7]], "truncated": False, "tables": ["orders"]}
 
 
 def lies() -> dict[str, Any]:
@@ -328,9 +323,9 @@ def test_result_of_a_broken_tool_is_not_believed(
     open_files: Open, outputs: Callable[[], dict[str, Any]], name: str, task: str
 ) -> None:
     team = open_files()
-    team.tools[:] = [
+    team._tools[:] = [
         replace(tool, function=lambda **_: outputs()[name]) if tool.name == name else tool
-        for tool in team.tools
+        for tool in team._tools
     ]
     run = solve(team, task)
     end = run.answer or Answer(text=run.reason, confident=False)
@@ -347,10 +342,12 @@ def test_result_of_a_broken_tool_is_not_believed(
 def test_garbage_and_refusals_of_a_model_are_no_answers(open_files: Open, reply: str) -> None:
     roles = ("planner", "analyst", "researcher", "calculator", "writer")
     team = open_files({role: Babbling(reply=reply) for role in roles})
-    for task, right in (
-        ("What is 15 % of 240?", "36"),
-        ("How many orders are there?", ""),
-        ("How long is the return window?", ""),
-    ):
-        end = answer(team, task)
-        assert end.text == right if end.confident else end.text.startswith("I can't"), end
+    tasks = (
+        "What is 15 % of 240?",
+        "How many orders are there?",
+        "How long is the return window?",
+    )
+    for task in tasks:
+        run = solve(team, task)
+        assert run.status == "failed" and run.reason and "\n" not in run.reason, run
+        assert run.answer is None or not run.answer.confident

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import sqlite3
 from collections.abc import Iterator
@@ -120,7 +121,7 @@ def test_resume_asks_what_the_run_asks() -> None:
         patch.setenv("AGENTS_PERMISSIONS", '{"query_database": "ask"}')
         output = run("solve", "How many tents are there?")
         assert output.status == 1 and output.out.startswith("waiting: ")
-        run_id = output.out.split()[-1]
+        run_id = str(re.search(r"r[0-9a-f]{12}", output.out)[0])  # type: ignore[index]
         resumed = CliRunner().invoke(app, ["resume", run_id], input="allow\n")
     assert resumed.exit_code == 0
     assert "Allow query_database" in resumed.output and "\n2\n" in resumed.output

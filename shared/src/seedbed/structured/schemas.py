@@ -95,6 +95,14 @@ def validate(value: Any, schema: Schema, subject: str) -> None:
         raise InvalidReply(f"{subject} does not follow its schema{place}: {error.message}.")
 
 
+def _line(error: Any) -> str:
+    """Pydantic's errors in one line: each field with its problem."""
+    if not hasattr(error, "errors"):
+        return " ".join(str(error).split())
+    problems = [(".".join(map(str, one["loc"])), one["msg"]) for one in error.errors()]
+    return "; ".join(f"{field}: {problem}" if field else problem for field, problem in problems)
+
+
 def parse_reply(text: str, schema: Schema | type) -> Any:
     """A reply as an instance of a pydantic class, or as data valid against a JSON schema.
 
@@ -113,7 +121,7 @@ def parse_reply(text: str, schema: Schema | type) -> Any:
         try:
             return construct(value)
         except ValueError as error:
-            raise InvalidReply(f"The reply does not fit {schema.__name__}: {error}") from None
+            raise InvalidReply(f"The reply does not fit {schema.__name__}: {_line(error)}") from None
     validate(value, json_schema(schema), "The reply")
     return value
 

@@ -56,7 +56,8 @@ def scripts(folder: Path, config: Config) -> tuple[Config, Settings]:
     """A planner and a single agent that follow scripts; the other roles have no model."""
 
     def plan(specialist: str, task: str) -> dict[str, Any]:
-        return {"json": {"steps": [{"id": "s1", "specialist": specialist, "task": task}]}}
+        step = {"id": "s1", "specialist": specialist, "task": task}
+        return {"json": {"steps": [step], "refusal": "", "question": "", "options": []}}
 
     plans = [plan("analyst", TASKS[0]["task"]), plan("calculator", TASKS[1]["task"])]
     nothing = [plan("researcher", TASKS[2]["task"])] * 6
