@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 from typer.main import get_command
-from typer.testing import CliRunner
 
 from multi_agent.__main__ import app, main
 from seedbed.testing.launch import run_command
@@ -113,15 +112,6 @@ def test_run_that_ended_cannot_be_resumed(solved: dict[str, Any]) -> None:
     output = run("resume", solved["id"])
     assert output.status == 2
     assert output.err == f"error: Run '{solved['id']}' cannot be resumed; it is done.\n"
-
-
-def test_resume_asks_what_the_run_asks() -> None:
-    output = run("solve", "Sing a song!")
-    assert output.status == 1 and output.out.startswith("waiting: ")
-    run_id = output.out.split()[-1]
-    resumed = CliRunner().invoke(app, ["resume", run_id], input="How many tents are there?\n")
-    assert resumed.exit_code == 0
-    assert "How would you put it?" in resumed.output and "\n2\n" in resumed.output
 
 
 def test_evaluation_as_json_has_the_agreed_format(tmp_path: Path) -> None:
