@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
+from pydantic import BaseModel
 from referencing.exceptions import Unresolvable
 
-from seedbed.errors import BadInput
+from seedbed.errors import BadInput, InvalidReply
 from seedbed.structured.constrain import constrain
+from seedbed.structured.schemas import parse_reply
 from seedbed.structured.validator import is_valid, validator_for
 
 SLOW = "^(a+)+$"

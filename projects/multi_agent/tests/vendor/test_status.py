@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
-from multi_agent.__main__ import main
+from multi_agent.__main__ import app, main
 from seedbed.errors import Conflict
 from seedbed.testing.launch import run_command
 from seedbed.testing.vendor.script import Item, Reply, Script, read_replies
@@ -103,10 +104,12 @@ def command(tmp_path: Path) -> Iterator[Callable[..., Any]]:
         patch.setenv("SEEDBED_BASE_URL", f"{vendor.url}/v1")
         patch.setenv("AGENTS_DATA_DIR", str(tmp_path))
 
-        def call(replies: list[Item], *arguments: Any) -> Any:
+        def call(replies: list[Item], *arguments: Any, typed: str = "") -> Any:
             nonlocal script
             script = Script(replies)
-            return partial(run_command, main)(*arguments)
+            if typed:
+                return CliRunner().invoke(app, arguments, input=typed)
+            return run_command(main, *arguments)
 
         yield call
 
@@ -126,3 +129,20 @@ def test_command_line_says_why_a_run_has_no_answer(command: Callable[..., Any]) 
     output = command([Reply(fault="401")], "solve", TASK)
     assert output.status == 1
     assert output.out.splitlines()[0].startswith("failed: openai:gpt-4o-mini")
+
+
+def test_command_line_asks_the_question_of_a_waiting_run(
+    command: Callable[..., Any], replies: Any
+) -> None:
+    options = ["orders placed in May 2025", "orders shipped in May 2025"]
+    question = replies.reply(steps=[], question="Which orders?", options=options)
+    output = command([question], "solve", "How many orders in May 2025?")
+    lines = output.out.splitlines()
+    assert output.status == 1 and lines[0] == "waiting: Which orders?"
+    assert lines[1].startswith("Continue it: multi-agent resume r")
+    plan = replies.plan(("analyst", "How many orders were placed in May 2025?"))
+    output = command([plan, QUERY], "resume", lines[1].split()[-1], "--json", typed="1\n")
+    assert output.exit_code == 0
+    assert "1. orders placed in May 2025" in output.stderr
+    run = json.loads(output.stdout[output.stdout.index("{") :])  # after what was typed
+    assert run["answer"]["text"] == "14" and run["full_task"] == options[0]

@@ -1,11 +1,11 @@
-"""Which process works on a run: a lease in the database that its holder renews.
+"""Which process runs a run: the one with the lease in the database, which it renews.
 
     leases = Leases(store.engine)
-    leases.claim("r1")          # True: no other process works on the run
+    leases.claim("r1")          # False while another process has the lease
     leases.renew(["r1"])        # at least every few seconds; returns the runs that were lost
 
-A process that dies stops renewing, and another one may claim its runs after LEASE_SECONDS. One that
-was frozen for longer asks `held` before it goes on, and leaves the run to the other.
+When a process dies, another one can claim its runs after LEASE_SECONDS. A process that was frozen
+for longer finds by `held` that it has lost them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from sqlalchemy.exc import IntegrityError
 from multi_agent.runs.store import create_tables, runs, writing
 
 LEASE_SECONDS = 15.0
-"""How long a run stays with a process that does not renew its lease."""
+"""Duration of a lease that is not renewed."""
 
 _metadata = sa.MetaData()
 _leases = sa.Table(
@@ -42,7 +42,7 @@ class Leases:
         create_tables(engine, _metadata)
 
     def claim(self, run: str) -> bool:
-        """Take a run; False while another process works on it."""
+        """Take the lease of a run; False while another process has it."""
         start, now = time.monotonic(), time.time()
         until = now + self.seconds
         mine = sa.update(_leases).where(
@@ -59,7 +59,7 @@ class Leases:
         return True
 
     def held(self, run: str) -> bool:
-        """Whether a run is still this process's, which may have been frozen since its last call."""
+        """Whether this process still has the lease, even if it was frozen since its last call."""
         return time.monotonic() < self._ends.get(run, 0.0) or not self.renew([run])
 
     def renew(self, held: Collection[str]) -> set[str]:
@@ -76,14 +76,14 @@ class Leases:
         return set(held) - renewed
 
     def release(self, run: str) -> None:
-        """Give a run back."""
+        """Give the lease of a run back."""
         self._ends.pop(run, None)
         mine = (_leases.c.run == run, _leases.c.holder == self.holder)
         with writing(self.engine) as connection:
             connection.execute(sa.delete(_leases).where(*mine))
 
     def orphans(self) -> list[str]:
-        """Runs at work whose process is dead, oldest first."""
+        """The running runs whose process is dead, oldest first."""
         now = time.time()
         held = sa.select(_leases.c.run).where(_leases.c.until >= now)
         query = sa.select(runs.c.id).where(runs.c.status == "running", runs.c.id.not_in(held))

@@ -11,9 +11,9 @@ the same database can show it, and continue it after a crash.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -127,7 +127,7 @@ class Team:
         self._driver.claim(record.id)
         # A run that is resumed or replayed uses the memory that it started with.
         self._driver.emit(record.id, "run_started", task=task, notes=notes, earlier=earlier)
-        self._driver.submit(record, self._run(record), {"task": task})
+        self._driver.submit(record, self._context(record), {"task": task})
         return record.id
 
     def wait(self, run_id: str, timeout: float | None = None) -> RunRecord:
@@ -149,11 +149,9 @@ class Team:
         self._driver.leases.release(run_id)
 
     def usage(self, run_id: str) -> dict[str, float]:
-        """What a run has spent so far, as `Budget.usage`."""
-        if run := self._driver.running(run_id):
-            return run.budget.usage
-        record = self.store.run(run_id)  # at rest, or running in another process
-        return recorded_usage(self.store, run_id) if record.status == "running" else record.usage
+        """What a run has spent so far, as `Budget.usage`; in another process, lately."""
+        run = self._driver.running(run_id)
+        return run.budget.usage if run else self.store.run(run_id).usage
 
     def question(self, run_id: str) -> dict[str, Any] | None:
         """The `question` of a waiting run, its `options`, `step` and `key`; None without one."""
@@ -172,7 +170,7 @@ class Team:
             run_id, "answered", question["step"], key=question["key"], text=text.strip()
         )
         self.store.update(run_id, when=("waiting",), status="running")
-        self._driver.submit(record, self._run(record))
+        self._driver.submit(record, self._context(record))
 
     def resume(self, run_id: str) -> None:
         """Continue a run that failed, or whose process died, once its lease has ended.
@@ -191,7 +189,7 @@ class Team:
         state = self._driver.state(run_id).values
         if failed := failed_by_model(state.get("results", {})):
             self._driver.set_state(run_id, {"results": dict.fromkeys(failed)})  # None removes
-        self._driver.submit(record, self._run(record), None if state else {"task": record.task})
+        self._driver.submit(record, self._context(record), None if state else {"task": record.task})
 
     def recover(self) -> list[str]:
         """Continue all runs whose process died; returns their ids."""
@@ -234,7 +232,7 @@ class Team:
         emit("run_started", "", task=record.task, **self._memories(run_id))
         values = {"task": state["task"], "plan": plan, "results": results, "replans": 0}
         self._driver.set_state(fork.id, values)
-        self._driver.submit(fork, self._run(fork))
+        self._driver.submit(fork, self._context(fork))
         return fork.id
 
     def replay(self, run_id: str) -> Replay:
@@ -248,24 +246,7 @@ class Team:
             what = f"is a fork of {record.parent}" if record.parent else "has no answer"
             raise Conflict(f"Run {run_id!r} cannot be replayed; it {what}.")
         calls = RecordedCalls(self.store, run_id)
-        toolbox = ToolBox(self.tools, calls, self.config.permissions, Budget(), lambda *_: None)
-        replies = RunReplies(self.store, run_id)
-
-        def model(role: str, budget: Budget) -> BaseChatModel | None:  # noqa: ARG001
-            return RecordedModel(role=role, replies=replies) if role in calls.names else None
-
-        recorded = self._run(record)
-        for key, text in recorded.answers.items():
-            toolbox.decide(key, text)
-        run = replace(
-            recorded,
-            toolbox=toolbox,
-            budget=Budget(),
-            emit=lambda *_, **__: None,
-            model=model,
-            brain=partial(self._brain, record, model, self._memories(run_id)["notes"]),
-            step_limits=Limits(),
-        )
+        run = self._context(record, calls)
         graph = build_graph(InMemorySaver(serde=serializer()))
         state = graph.invoke({"task": record.task}, self._driver.config(run_id), context=run)
         answer = state["answer"].text if "answer" in state else ""
@@ -280,28 +261,51 @@ class Team:
         """Stop the runs of this process, and wait for them."""
         self._driver.close()
 
-    # Contexts
+    # What the nodes of the graph use
 
-    def _run(self, record: RunRecord) -> Run:
-        """The context of the graph for a run, new or continued."""
-        budget = Budget(**record.limits.model_dump())
-        budget.restore(recorded_usage(self.store, record.id))
-        emit = partial(self._driver.emit, record.id)
-        events = self.store.events(record.id, kind="answered")
-        answers = {event.data["key"]: event.data["text"] for event in events}
-        ledger = Ledger(self.store, record.id)
+    def _context(self, record: RunRecord, calls: RecordedCalls | None = None) -> Run:
+        """The context of the graph for a run, new or continued; with its `calls`, for a replay."""
+        # 1. The budget, with what was spent before.
+        budget = Budget() if calls else Budget(**record.limits.model_dump())
+        if not calls:
+            budget.restore(recorded_usage(self.store, record.id))
+
+        def emit(kind: str, step: str = "", /, **data: Any) -> None:
+            if not calls:
+                self._driver.emit(record.id, kind, step, **data)
+
+        # 2. Tools, with the decisions of the user.
         toolbox = ToolBox(
             self.tools,
-            ledger,
+            calls or Ledger(self.store, record.id),
             self.config.permissions,
             budget,
             lambda kind, step, data: emit(kind, step, **data),
         )
+        answered = self.store.events(record.id, kind="answered")
+        answers = {event.data["key"]: event.data["text"] for event in answered}
         for key, text in answers.items():
             toolbox.decide(key, text)
-        stop = threading.Event()
-        model = partial(self._model, RunReplies(self.store, record.id), stop)
+        # 3. Models and brains, with the memory that the run started with.
+        stop, replies = threading.Event(), RunReplies(self.store, record.id)
         memories = self._memories(record.id)
+
+        def model(role: str, budget: Budget) -> BaseChatModel | None:
+            if role not in (calls.names if calls else self.models):
+                return None
+            chat: Any = None if calls else self.models[role]
+            return RecordedModel(
+                role=role, model=chat, replies=replies, budget=budget, stopped=stop
+            )
+
+        def brain(role: str, budget: Budget) -> Brain:
+            if chat := model(role, budget):
+                today, notes = record.created_at.date(), memories["notes"]
+                return ModelBrain(chat, self.workspace, notes=notes, today=today)
+            if self._offline is None:
+                raise ConfigError(f"No model for the {role}.", hint="Set SEEDBED_MODEL=openai:….")
+            return self._offline
+
         return Run(
             id=record.id,
             workspace=self.workspace,
@@ -309,9 +313,9 @@ class Team:
             toolbox=toolbox,
             budget=budget,
             emit=emit,
-            brain=partial(self._brain, record, model, memories["notes"]),
+            brain=brain,
             model=model,
-            step_limits=self._step_limits,
+            step_limits=Limits() if calls else self._step_limits,
             answers=answers,
             earlier=memories["earlier"],
             max_replans=self.config.max_replans,
@@ -323,33 +327,8 @@ class Team:
     def _memories(self, run_id: str) -> dict[str, list[str]]:
         """The `notes` that a run started with, and the `earlier` tasks of its thread."""
         started = self.store.events(run_id, kind="run_started")
-        return {
-            key: started[0].data.get(key, []) if started else [] for key in ("notes", "earlier")
-        }
-
-    def _model(
-        self, replies: RunReplies, stop: threading.Event, role: str, budget: Budget
-    ) -> BaseChatModel | None:
-        """The model of a role: within a budget, and recorded, so that no call is made twice."""
-        if (model := self.models.get(role)) is None:
-            return None
-        fields: dict[str, Any] = {"replies": replies, "budget": budget, "stopped": stop}
-        return RecordedModel(role=role, model=model, **fields)
-
-    def _brain(
-        self,
-        record: RunRecord,
-        model: Callable[[str, Budget], BaseChatModel | None],
-        notes: list[str],
-        role: str,
-        budget: Budget,
-    ) -> Brain:
-        """The brain of a role: its model's, or else the one without a model."""
-        if chat := model(role, budget):
-            return ModelBrain(chat, self.workspace, notes=notes, today=record.created_at.date())
-        if self._offline is None:
-            raise ConfigError(f"No model for the {role}.", hint="Set SEEDBED_MODEL=openai:….")
-        return self._offline
+        data = started[0].data if started else {}  # its process died at once
+        return {key: data.get(key, []) for key in ("notes", "earlier")}
 
 
 def checked_task(task: str) -> str:
