@@ -17,7 +17,7 @@ from seedbed.safety.limited_process import LimitedProcess
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the limits are those of Linux")
 
 FUNCTIONS = """
-import os, sys
+import mmap, os, sys
 from seedbed.errors import BadInput, TooLarge
 
 def reverse(data, **arguments):
@@ -33,6 +33,10 @@ def count_forever(data):
 
 def allocate(data):
     return len(bytes(int(data))), b""
+
+def reserve(data):
+    private = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+    return len(mmap.mmap(-1, int(data), flags=private, prot=mmap.PROT_READ)), b""
 
 def crash(data):
     os.abort()
@@ -83,6 +87,11 @@ def test_call_that_takes_too_much_memory_is_stopped_and_the_next_one_answered(
     with pytest.raises(BadInput, match=r"^a\.txt is damaged, or takes more than 300 MB to read"):
         allocate.call(b"400000000", name="a.txt")
     assert allocate.call(b"1000", name="x")[0] == 1000
+
+
+def test_addresses_without_memory_do_not_count(process: MakeProcess) -> None:
+    reserve = process("reserve", max_memory=300_000_000)
+    assert reserve.call(b"4000000000", name="x")[0] == 4_000_000_000
 
 
 def test_crash_and_broken_reply_are_errors_of_one_line(process: MakeProcess) -> None:

@@ -24,7 +24,7 @@ from multi_agent.state import Answer, Limits
 from multi_agent.team.open_team import open_team
 from multi_agent.team.team import Team
 from multi_agent.tools.toolbox import ToolBox, ToolError
-from seedbed.errors import BadInput, DeadlineExceeded, TooLarge, Unavailable
+from seedbed.errors import BadInput, DeadlineExceeded, TooLarge
 from seedbed.models.chat_base import StreamingChatModel
 from seedbed.models.scripted import ScriptedChatModel
 from seedbed.settings import Settings, load
@@ -184,15 +184,6 @@ def test_file_that_is_not_a_database_is_refused(
     with pytest.raises(BadInput, match=r"data\.sqlite") as error:
         open_files(database=path)
     assert "\n" not in str(error.value)
-
-
-def test_locked_database_is_unavailable(open_files: Open, tmp_path: Path) -> None:
-    path = tmp_path / "locked.sqlite"
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        connection.execute("CREATE TABLE t (x INTEGER)")
-        connection.execute("BEGIN EXCLUSIVE")
-        with pytest.raises(Unavailable, match="locked"):
-            open_files(database=path)
 
 
 def test_query_that_would_run_for_hours_is_ended(files: Path) -> None:

@@ -46,7 +46,8 @@ class LimitedProcess:
     `function` is "module:name" of what the child imports and calls with the data and the keyword
     arguments of `call`. It returns a pair: a value that JSON can represent, and bytes, which may be
     empty. It may raise BadInput and TooLarge. `max_seconds` is for one call; `max_memory`, in
-    bytes, is enforced on Linux. `action` and `hint` are for the errors.
+    bytes, is enforced on Linux, and counts memory that can be written to, not reserved addresses
+    (each thread reserves about 70 MB). `action` and `hint` are for the errors.
     """
 
     def __init__(
@@ -192,4 +193,4 @@ def _limit_memory(size: int) -> None:
         import resource
 
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        resource.setrlimit(resource.RLIMIT_AS, (size, size))
+        resource.setrlimit(resource.RLIMIT_DATA, (size, size))

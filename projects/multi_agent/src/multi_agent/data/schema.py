@@ -1,27 +1,41 @@
-"""Tables, columns and keys of a database, as a model needs them to write SQL.
+"""Tables, columns and keys, as a database declares them.
 
-    print(read_schema(database).text)
-    # orders (1204 rows): id INTEGER key, status TEXT ('delivered', 'cancelled'), placed_on TEXT
-    # (2023-01-02 to 2025-06-30), customer_id INTEGER -> customers.id
-
-Columns of few different values list them, so that a model knows that a country is stored as 'DE';
-numbers and dates show their range. Other texts, such as names and addresses, are never shown.
+columns, keys = read_columns(database)
+columns["orders"][0], keys[0]
+# RawColumn("id", "INTEGER", key=True), ForeignKey("orders", "customer_id", "customers", "id")
 """
 
 from __future__ import annotations
 
-import re
-from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+from seedbed.errors import BadInput
 
 if TYPE_CHECKING:
     from multi_agent.data.database import Database
 
-SAMPLE = 2000  # rows of each table that values are taken from
-MAX_VALUES, MAX_VALUE = 12, 40  # values that are listed, and characters of one
-MAX_TABLES = 60  # of which values are read: a schema has to fit into a prompt
-_DATE = re.compile(r"\d{4}-\d\d-\d\d.*")
+_MAX = 10_000  # columns, and keys, that are read
+_SQLITE_TABLES = """
+    SELECT name FROM pragma_table_list
+    WHERE schema = 'main' AND type <> 'shadow' AND name NOT LIKE 'sqlite!_%' ESCAPE '!'
+    ORDER BY name"""
+_SQLITE_KEYS = """
+    SELECT source.name, key."from", target.name,
+        coalesce(key."to", (SELECT name FROM pragma_table_xinfo(target.name) WHERE pk))
+    FROM pragma_table_list AS source
+        JOIN pragma_foreign_key_list(source.name) AS key
+        JOIN pragma_table_list AS target ON lower(target.name) = lower(key."table")
+    GROUP BY source.name, key.id HAVING count(*) = 1"""  # more are a key of several columns
+_DUCKDB_COLUMNS = """
+    SELECT table_name, column_name, data_type FROM duckdb_columns()
+    WHERE NOT internal AND schema_name = 'main' ORDER BY table_name, column_index"""
+_DUCKDB_KEYS = """
+    SELECT table_name, constraint_column_names[1], referenced_table, referenced_column_names[1]
+    FROM duckdb_constraints()
+    WHERE schema_name = 'main' AND len(constraint_column_names) = 1
+        AND constraint_type IN ('PRIMARY KEY', 'FOREIGN KEY')"""
 
 
 class RawColumn(NamedTuple):
@@ -59,23 +73,6 @@ class Schema:
         return list(self.columns)
 
 
-def read_schema(database: Database) -> Schema:
-    """Read what is declared, and a sample of the values."""
-    columns, keys = read_columns(database)
-    references = {(k.table, k.column): f" -> {k.target}.{k.target_column}" for k in keys}
-    lines: list[str] = []
-    for table, raw in columns.items():
-        rows = database.query(f"SELECT count(*) FROM {quoted(table)}").rows[0][0]
-        shown = _values(database, table, raw) if len(lines) < MAX_TABLES else {}
-        parts = [
-            f"{c.name} {c.type}{' key' if c.key else ''}{shown.get(c.name, '')}"
-            + references.get((table, c.name), "")
-            for c in raw
-        ]
-        lines.append(f"{table} ({rows} rows): {', '.join(parts)}")
-    return Schema(columns, keys, "\n".join(lines))
-
-
 def read_columns(database: Database) -> tuple[dict[str, list[RawColumn]], list[ForeignKey]]:
     """The columns by table, and the declared foreign keys of one column."""
     return _of_duckdb(database) if database.is_duckdb else _of_sqlite(database)
@@ -90,65 +87,24 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def _values(database: Database, table: str, columns: list[RawColumn]) -> dict[str, str]:
-    """The few values of a column, or its range, by column."""
-    sample = database.query(f"SELECT * FROM {quoted(table)} LIMIT {SAMPLE}", max_rows=SAMPLE).rows
-    shown = {}
-    for position, column in enumerate(columns):
-        cells = [row[position] for row in sample if row[position] is not None]
-        if not cells or column.key:
-            continue
-        counts = Counter(cells)
-        texts = all(isinstance(cell, str) for cell in cells)
-        few = len(counts) <= MAX_VALUES and (len(counts) < len(cells) or len(cells) == 1)
-        if texts and all(_DATE.fullmatch(cell) for cell in cells):
-            shown[column.name] = f" ({min(cells)} to {max(cells)})"
-        elif texts and few and all(len(cell) <= MAX_VALUE for cell in counts):
-            shown[column.name] = f" ({', '.join(repr(cell) for cell, _ in counts.most_common())})"
-        elif all(_is_number(cell) for cell in cells):
-            shown[column.name] = f" ({min(cells)} to {max(cells)})"
-    return shown
-
-
-def _is_number(cell: Any) -> bool:
-    return isinstance(cell, int | float) and not isinstance(cell, bool)
-
-
 def _of_sqlite(database: Database) -> tuple[dict[str, list[RawColumn]], list[ForeignKey]]:
-    where = "type IN ('table', 'view') AND name NOT LIKE 'sqlite_%'"
-    names = [row[0] for row in database.query(f"SELECT name FROM sqlite_master WHERE {where}").rows]
     columns: dict[str, list[RawColumn]] = {}
-    keys, primary = [], {}
-    for name in names:
-        text = name.replace("'", "''")
-        rows = database.query(f"SELECT name, type, pk FROM pragma_table_info('{text}')").rows
-        single = sum(row[2] > 0 for row in rows) == 1
-        columns[name] = [RawColumn(column, kind, single and pk > 0) for column, kind, pk in rows]
-        primary[name] = next((row[0] for row in rows if row[2]), "")
-        sql = f'SELECT "from", "table", "to" FROM pragma_foreign_key_list(\'{text}\')'
-        keys += [(name, *row) for row in database.query(sql).rows]
-    folded = {name.lower(): name for name in names}
-    found = [(n, c, folded.get(target.lower(), ""), to) for n, c, target, to in keys]
-    foreign = [ForeignKey(n, c, t, to or primary.get(t, "")) for n, c, t, to in found]
-    named = [key for key in foreign if key.target and key.target_column]
-    return {name: some for name, some in columns.items() if some}, named
+    for (table,) in database.query(_SQLITE_TABLES, max_rows=_MAX).rows:
+        text = table.replace("'", "''")
+        sql = f"SELECT name, type, pk FROM pragma_table_xinfo('{text}') WHERE hidden <> 1"
+        with suppress(BadInput):  # a view of a table that was dropped
+            rows = database.query(sql, max_rows=_MAX).rows
+            is_single = sum(pk > 0 for *_, pk in rows) == 1
+            columns[table] = [
+                RawColumn(name, kind, is_single and pk > 0) for name, kind, pk in rows
+            ]
+    return columns, [ForeignKey(*row) for row in database.query(_SQLITE_KEYS, max_rows=_MAX).rows]
 
 
 def _of_duckdb(database: Database) -> tuple[dict[str, list[RawColumn]], list[ForeignKey]]:
-    rows = database.query(
-        "SELECT table_name, column_name, data_type FROM duckdb_columns() WHERE NOT internal"
-        " AND schema_name = 'main' ORDER BY table_name, column_index",
-        max_rows=10_000,
-    ).rows
-    constraints = database.query(
-        "SELECT table_name, constraint_type, list_extract(constraint_column_names, 1),"
-        " referenced_table, list_extract(referenced_column_names, 1) FROM duckdb_constraints()"
-        " WHERE len(constraint_column_names) = 1 AND constraint_type IN"
-        " ('PRIMARY KEY', 'FOREIGN KEY')"
-    ).rows
-    primary = {(row[0], row[2]) for row in constraints if row[1] == "PRIMARY KEY"}
+    keys = database.query(_DUCKDB_KEYS, max_rows=_MAX).rows
+    primary = {(table, column) for table, column, target, _ in keys if not target}
     columns: dict[str, list[RawColumn]] = {}
-    for table, column, kind in rows:
-        columns.setdefault(table, []).append(RawColumn(column, kind, (table, column) in primary))
-    foreign = [row for row in constraints if row[1] == "FOREIGN KEY"]
-    return columns, [ForeignKey(t, c, target, to) for t, _, c, target, to in foreign]
+    for table, name, kind in database.query(_DUCKDB_COLUMNS, max_rows=_MAX).rows:
+        columns.setdefault(table, []).append(RawColumn(name, kind, (table, name) in primary))
+    return columns, [ForeignKey(*row) for row in keys if row[2]]

@@ -1,0 +1,126 @@
+"""What a model is shown of a database."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import duckdb
+
+from multi_agent.data.database import Database, open_database
+from multi_agent.data.schema import ForeignKey, RawColumn
+
+
+def lines(database: Database) -> dict[str, str]:
+    """The description by table."""
+    return {line.partition(":")[0]: line for line in database.schema.text.split("\n")}
+
+
+def test_schema_has_tables_columns_and_keys(shop: Database) -> None:
+    schema = shop.schema
+    assert schema.tables == ["customers", "open_orders", "order lines", "orders", "refunds"]
+    assert schema.columns["orders"][0] == RawColumn("id", "INTEGER", True)
+    assert schema.columns["orders"][-1].name == "month"
+    assert [column.key for column in schema.columns["order lines"]] == [False] * 4
+    # One column, with the key of its target left out; not that of two columns.
+    assert schema.foreign_keys == [ForeignKey("orders", "customer_id", "customers", "id")]
+
+
+def test_description_has_sizes_keys_ranges_and_repeated_texts(shop: Database) -> None:
+    assert lines(shop)["orders (30 rows)"] == (
+        "orders (30 rows): id INTEGER key, customer_id INTEGER -> customers.id,"
+        " placed_on TEXT (2025-01-03 to 2025-12-03),"
+        " status TEXT ('open', 'paid', 'won''t pay'), total REAL (0.0 to 304.5),"
+        " month TEXT (2025-01 to 2025-12)"
+    )
+
+
+def test_description_has_no_names_and_addresses(shop: Database) -> None:
+    line = lines(shop)["customers (8 rows)"]
+    assert line == (
+        "customers (8 rows): id INTEGER key, name TEXT, email TEXT, country TEXT ('DE', 'AT'),"
+        " photo BLOB"
+    )
+    assert "Holm" not in shop.schema.text and "@" not in shop.schema.text
+
+
+def test_repeated_addresses_are_not_described(tmp_path: Path) -> None:
+    path = tmp_path / "mails.csv"
+    path.write_text("sender,kind\n" + "ann@example.com,bill\nbo@example.com,offer\n" * 9)
+    with open_database(path) as database:
+        assert (
+            database.schema.text
+            == "mails (18 rows): sender VARCHAR, kind VARCHAR ('bill', 'offer')"
+        )
+
+
+def test_names_are_spelled_as_in_a_query(shop: Database) -> None:
+    line = lines(shop)['"order lines" (0 rows)']
+    assert line.endswith(': "order" INTEGER, line INTEGER, "unit price" REAL, note TEXT')
+
+
+def test_views_are_described_but_broken_ones(shop: Database) -> None:
+    assert lines(shop)["open_orders (10 rows)"].endswith("double_total (0.0 to 567.0)")
+    assert "broken" not in shop.schema.text
+
+
+def test_types_of_duckdb_are_described(tmp_path: Path) -> None:
+    path = tmp_path / "shop.duckdb"
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("CREATE TABLE kinds (kind TEXT PRIMARY KEY)")
+        connection.execute(
+            "CREATE TABLE items (id INTEGER PRIMARY KEY, kind TEXT REFERENCES kinds(kind),"
+            " price DECIMAL(8, 2), day DATE, made_at TIMESTAMP, is_new BOOLEAN, tags TEXT[],"
+            " size ENUM ('S', 'L'), data BLOB, \"select\" TEXT)"
+        )
+        connection.execute("INSERT INTO kinds VALUES ('a')")
+        connection.execute(
+            "INSERT INTO items SELECT n, 'a', n + 0.5, DATE '2025-01-01' + n::INT,"
+            " TIMESTAMP '2025-01-01 10:00:00', true, ['x'], 'S', 'b', NULL FROM range(4) t(n)"
+        )
+        connection.execute("CREATE TABLE empty (n INTEGER)")
+        connection.execute("CREATE VIEW days AS SELECT DISTINCT day FROM items")
+    with open_database(path) as database:
+        assert database.schema.text.split("\n") == [
+            "days (4 rows): day DATE (2025-01-01 to 2025-01-04)",
+            "empty (0 rows): n INTEGER",
+            "items (4 rows): id INTEGER key, kind VARCHAR -> kinds.kind,"
+            " price DECIMAL(8,2) (0.5 to 3.5), day DATE (2025-01-01 to 2025-01-04),"
+            " made_at TIMESTAMP (2025-01-01 10:00:00 to 2025-01-01 10:00:00), is_new BOOLEAN,"
+            " tags VARCHAR[], size ENUM('S', 'L'), data BLOB, \"select\" VARCHAR",
+            "kinds (1 rows): kind VARCHAR key",
+        ]
+
+
+def test_equal_names_in_csv_files_are_likely_references(tmp_path: Path) -> None:
+    carriers = ["AA", "UA", "DL"]
+    flights = [f"{n},{carriers[n % 3]},{n % 7},Flight {n % 5}" for n in range(30)]
+    (tmp_path / "flights.csv").write_text("\n".join(["id,carrier,hour,name", *flights]))
+    airlines = [f"{n},{carrier},Line {n}" for n, carrier in enumerate(carriers)]
+    (tmp_path / "airlines.csv").write_text("\n".join(["id,carrier,name", *airlines]))
+    with open_database(tmp_path) as database:
+        assert database.schema.text.split("\n") == [
+            "airlines (3 rows): id BIGINT (0 to 2), carrier VARCHAR, name VARCHAR",
+            "flights (30 rows): id BIGINT (0 to 29), carrier VARCHAR (matches airlines.carrier),"
+            " hour BIGINT (0 to 6), name VARCHAR ('Flight 0', 'Flight 1', 'Flight 2',"
+            " 'Flight 3', 'Flight 4')",
+        ]
+        assert database.schema.foreign_keys == []
+
+
+def test_long_table_is_described_in_time(tmp_path: Path) -> None:
+    path = tmp_path / "long.sqlite"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE photos (id INTEGER PRIMARY KEY, kind TEXT, photo BLOB)")
+        connection.execute("INSERT INTO photos VALUES (1, 'new', zeroblob(3000000))")
+        connection.execute(
+            "CREATE TABLE visits AS WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c"
+            " LIMIT 20000) SELECT n, CASE WHEN n > 15000 THEN 'b' ELSE 'a' END AS kind FROM c"
+        )
+        connection.commit()
+    with open_database(path) as database:
+        assert database.schema.text.split("\n") == [
+            "photos (1 rows): id INTEGER key, kind TEXT, photo BLOB",
+            "visits (20000 rows): n (1 to 20000), kind ('a', …)",
+        ]
