@@ -73,6 +73,7 @@ def test_reply_that_does_not_fit_a_class_is_refused_in_one_line():
         x: int
         y: int
 
-    with pytest.raises(InvalidReply, match=r"does not fit Point: x: .*; y: Field required") as error:
+    expected = r"does not fit Point: x: .*; y: Field required"
+    with pytest.raises(InvalidReply, match=expected) as error:
         parse_reply('{"x": "one"}', Point)
     assert "\n" not in str(error.value)

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from typer.main import get_command
+from typer.testing import CliRunner
 
 from multi_agent.__main__ import app, main
 from seedbed.testing.launch import run_command

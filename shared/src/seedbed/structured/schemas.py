@@ -121,7 +121,8 @@ def parse_reply(text: str, schema: Schema | type) -> Any:
         try:
             return construct(value)
         except ValueError as error:
-            raise InvalidReply(f"The reply does not fit {schema.__name__}: {_line(error)}") from None
+            problem = f"The reply does not fit {schema.__name__}: {_line(error)}"
+            raise InvalidReply(problem) from None
     validate(value, json_schema(schema), "The reply")
     return value
 

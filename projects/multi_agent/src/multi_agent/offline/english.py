@@ -17,25 +17,16 @@ _TOKEN = re.compile(
     r"\[[^\]]*\]|\d{4}-\d\d-\d\d|\d+(?:,\d{3})+(?:\.\d+)?|\d+\.\d+"
     r"|[^\W_]+(?:['’](?:s|t|re|ve|ll|d|m)\b)?|[€$£%,;]"
 )
-_CACHED_STEMS = 100_000
+_CACHED = 100_000
+_NUMBER = 4  # tokens of a number in words
 _IRREGULAR = dict(
     pair.split(":")
     for pair in (
         "people:person men:man women:woman children:child bought:buy sold:sell spent:spend "
         "paid:pay taught:teach wrote:write written:write born:birth held:hold took:take "
-        "taken:take won:win lost:lose sent:send lent:lend left:leave built:build diagnoses:diagnosis"
+        "taken:take won:win lost:lose sent:send lent:lend left:leave built:build"
     ).split()
 )
-_SMALL = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen "
-    "fifteen sixteen seventeen eighteen nineteen"
-)
-_TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
-NUMBERS = {name: float(n) for n, name in enumerate(_SMALL.split())}
-NUMBERS |= {name: 10.0 * n for n, name in enumerate(_TENS.split(), 2)}
-"""The words of a number below a hundred."""
-SCALES = {"hundred": 1e2, "thousand": 1e3, "k": 1e3, "million": 1e6, "billion": 1e9}
-
 MONTHS = (
     "january february march april may june july august september october november december".split()
 )
@@ -83,7 +74,7 @@ def month_number(text: str) -> int:
     return [name[:3] for name in MONTHS].index(text[:3]) + 1
 
 
-@lru_cache(_CACHED_STEMS)
+@lru_cache(_CACHED)
 def stem(text: str) -> str:
     """The stem of a word in lower case; safe for any number of threads.
 
@@ -113,19 +104,18 @@ def tokenize(text: str) -> list[Token]:
 
 def read_number(tokens: Sequence[Token]) -> tuple[float, int] | None:
     """The number that the tokens begin with, in digits or words, and its count of tokens."""
-    total, size = 0.0, 0
-    for token in tokens:
-        text = token.text.replace(",", "")
-        if re.fullmatch(r"\d+(\.\d+)?k?", text) and not size:
-            total = float(text.removesuffix("k")) * (1000 if text.endswith("k") else 1)
-        elif text in NUMBERS and (not size or (total % 100 >= 20 and total % 10 == 0)):
-            total += NUMBERS[text]
-        elif text in SCALES and size:
-            total *= SCALES[text]
-        else:
-            break
-        size += 1
-    return (total, size) if size else None
+    texts = [token.text.replace(",", "") for token in tokens[:_NUMBER]]
+    for size in range(len(texts), 0, -1):
+        if match := re.fullmatch(r"(\d+(?:\.\d+)?)(k?)", _in_digits(" ".join(texts[:size]))):
+            return float(match[1]) * (1000 if match[2] else 1), size
+    return None
+
+
+@lru_cache(_CACHED)
+def _in_digits(text: str) -> str:
+    from text_to_num import alpha2digit
+
+    return str(alpha2digit(text, "en", threshold=0))
 
 
 def unit_of(text: str) -> str:

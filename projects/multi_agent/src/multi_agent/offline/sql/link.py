@@ -2,9 +2,9 @@
 
     phrases = link(tokenize("orders over 50 euros in May 2025"), schema, values)
 
-A phrase keeps all its readings; `interpret` decides. A word without any is of kind "unknown", unless
-it has no content. "[orders.status]" after a phrase, as in the options of a question to the user,
-leaves only the reading with that column.
+A phrase keeps all its readings; `interpret` decides. A word without any is of kind "unknown",
+unless it has no content. "[orders.status]" after a phrase, as in the options of a question to the
+user, leaves only the reading with that column.
 """
 
 from __future__ import annotations

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from multi_agent.offline.english import stem
 from multi_agent.offline.sql.link import Phrase
-from multi_agent.offline.sql.schema import Column
+from multi_agent.offline.sql.schema import Column, Schema, ignored
 
 COMPARES = (">", ">=", "<", "<=", "=", "between")
 AGGREGATES = ("count", "sum", "avg", "min", "max", "much")
@@ -53,7 +54,7 @@ class Phrases:
         return None if close and gap else other
 
     def noun(self, phrase: Phrase | None) -> Phrase | None:
-        """A phrase, or the name that it is an adjective of: orders for the "open" of "open orders"."""
+        """A name, or the one that it is an adjective of: orders for "open" in "open orders"."""
         while phrase and phrase.kind == "name" and phrase.is_adjective:
             phrase = self.beside(phrase, close=True)
         return phrase if phrase and phrase.kind == "name" else None
@@ -168,3 +169,52 @@ def read_group(left: Phrases, ranking: Ranking | None) -> Phrase | None:
     if len(found) > 1:
         raise NotUnderstood("I can group by one thing only.")
     return found[0] if found else None
+
+
+class Readings:
+    """Chooses among the readings of a phrase, by what is named beside it."""
+
+    def __init__(self, left: Phrases, schema: Schema) -> None:
+        self.left, self.schema = left, schema
+
+    def column(self, phrase: Phrase, *kinds: str, near: str = "") -> Column:
+        """The column that a phrase names: of a table or a row named beside it, or the only one."""
+        columns = [c for c in phrase.columns if c.kind in kinds or not kinds]
+        columns = [c for c in columns if c.is_quantity or kinds != ("number",)]
+        beside = [self.left.beside(phrase, step) for step in (-1, 1)]
+        named = {table for other in beside if other for table in other.tables}
+        labels = {c for table in self.schema.tables.values() for c in table.label}
+        valued = {v.column.table for p in self.left for v in p.values if v.column in labels}
+        for tables in (named, {near}, valued):
+            columns = [c for c in columns if c.table in tables] or columns
+        return only(phrase, columns)
+
+    def hinted(self, phrase: Phrase, tables: Iterable[str]) -> Column:
+        """The column that an adjective is about: the price for "cheap"."""
+        columns = [c for table in tables for c in self.schema.tables[table].columns]
+        columns = [c for c in columns if c.is_quantity or c.is_dated]
+        fits = ([c for c in columns if word in c.words] for word in phrase.hint)
+        return only(phrase, next(filter(None, fits), []))
+
+    def main_date(self, table: str, phrase: Phrase) -> Column:
+        """The date of a row: the only one, or the one named like its table.
+
+        The lines of an order have the date of the order.
+        """
+        dates = [c for c in self.schema.tables[table].columns if c.is_dated]
+        dates = [c for c in dates if "birth" not in c.words]
+        own = self.schema.tables[table].stems | set(map(stem, ignored("general")))
+        best = [c for c in dates if own.issuperset(map(stem, c.words))] or dates
+        if not best:
+            keys = [key for key in self.schema.foreign_keys if key.table == table]
+            above = [c for key in keys for c in self.schema.tables[key.target].columns]
+            best = [c for c in above if c.is_dated]
+        return only(phrase, best)
+
+
+def only(phrase: Phrase, readings: Sequence[Column]) -> Column:
+    """The one column that a phrase can mean; the user decides among several."""
+    if len(columns := list(dict.fromkeys(readings))) == 1:
+        return columns[0]
+    some = " or ".join(map(str, columns)) or "nothing in the database"
+    raise NotUnderstood(f"{phrase.text!r} can refer to {some}.", phrase, columns)

@@ -1,8 +1,9 @@
 """What a question asks, apart from the language and from SQL.
 
-    Query("orders", Measure("count"), filters=(Filter(status, "=", ("cancelled",)),))
+    Query("orders", Measure("count"), filters=(Filter(status, "in", ("cancelled",)),))
 
-`interpret` makes it from the phrases of a question, `to_sql` turns it into SQL.
+`interpret` makes it from the phrases of a question, `to_sql` turns it into SQL. As a text it is the
+reading that the user can check.
 """
 
 from __future__ import annotations
@@ -13,9 +14,8 @@ from typing import Any, Literal
 from multi_agent.offline.sql.schema import Column
 
 Function = Literal["count", "sum", "avg", "min", "max"]
-_FUNCTIONS = {"count": "number of different", "sum": "total", "avg": "average"}
-_FUNCTIONS |= {"min": "lowest", "max": "highest"}
-_OPERATORS = {">": "more than", ">=": "at least", "<": "less than", "<=": "at most", "=": "exactly"}
+_FUNCTIONS = {"sum": "total", "avg": "average", "min": "lowest", "max": "highest"}
+_OPERATORS = {">": "more than", ">=": "at least", "<": "less than", "<=": "at most"}
 
 
 @dataclass(frozen=True)
@@ -25,10 +25,13 @@ class Measure:
     function: Function
     column: Column | None = None
 
+    def __str__(self) -> str:
+        return f"{_FUNCTIONS.get(self.function, 'number of different')} {self.column}"
+
 
 @dataclass(frozen=True)
 class Filter:
-    """A condition on a column: a comparison, "in" some values, a "between", a "period", "set"."""
+    """A condition on a column: a comparison, "in" some values, "between", a "period", "set"."""
 
     column: Column
     operator: str
@@ -36,17 +39,17 @@ class Filter:
     negated: bool = False
 
     def __str__(self) -> str:
-        values = " or ".join(f"{v:g}" if isinstance(v, float) else str(v) for v in self.values)
+        words = "set" if self.operator == "set" else " or ".join(map(_text, self.values))
         if self.operator == "period":
             first, after = self.values
-            values = (f"from {first} " if first else "") + (
-                f"until before {after}" if after else ""
-            )
+            words = f"from {first} " * bool(first) + f"until before {after}" * bool(after)
         elif self.operator == "between":
-            values = "between " + values.replace(" or ", " and ")
-        elif self.operator in _OPERATORS:
-            values = f"{_OPERATORS[self.operator]} {values}"
-        return f"{self.column}{' not' if self.negated else ''} {values or 'set'}"
+            words = f"between {' and '.join(map(_text, self.values))}"
+        return " ".join(
+            filter(
+                None, [str(self.column), "not" * self.negated, _OPERATORS.get(self.operator), words]
+            )
+        )
 
 
 @dataclass(frozen=True)
@@ -59,10 +62,9 @@ class Related:
     number: float = 1
 
     def __str__(self) -> str:
-        some = f"{_OPERATORS[self.operator]} {self.number:g} of {self.table}"
-        none = f"without {self.table}"
-        text = none if (self.operator, self.number) == ("<", 1) else f"with {some}"
-        return text + "".join(f" ({one})" for one in self.filters)
+        which = "".join(f" ({one})" for one in self.filters)
+        count = f"{_OPERATORS.get(self.operator, 'exactly')} {self.number:g}"
+        return f"with {count} of {self.table}{which}"
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ class Query:
     table: str
     measure: Measure | None = None
     select: tuple[Column, ...] = ()
-    """What to show of each row; of a group, it is the group."""
+    """What to show of each row; empty: its name."""
     group: str | Column | None = None
     period: str = ""
     """The part of a date to group by: "month"."""
@@ -80,8 +82,9 @@ class Query:
     related: Related | None = None
     order: Column | None = None
     """What rows are ranked by; groups are ranked by the measure."""
-    descending: bool | None = None
+    descending: bool = False
     limit: int = 0
+    """How many places of a ranking to show; 0: it is none."""
 
     @property
     def shown(self) -> Column | None:
@@ -89,21 +92,22 @@ class Query:
         return self.measure.column if self.measure else next(iter(self.select), None)
 
     def __str__(self) -> str:
-        """The query in plain words, for the user to check.
+        """The query in plain words.
 
         >>> str(Query("orders", Measure("count"), limit=3))
-        'number of orders; only 3'
+        'number of orders; lowest 3'
         """
         what = ", ".join(map(str, self.select)) or self.table
         if self.measure:
-            column = self.measure.column
-            what = (
-                f"{_FUNCTIONS[self.measure.function]} {column}" if column else f"number of {what}"
-            )
+            what = str(self.measure) if self.measure.column else f"number of {what}"
         if self.group:
-            what += f" per {self.period + ' of ' if self.period else ''}{self.group}"
+            what += f" per {self.period + ' of ' * bool(self.period)}{self.group}"
         parts = [what, *map(str, self.filters), *([str(self.related)] if self.related else [])]
-        if self.descending is not None:
-            by = f" {self.order}" if self.order else ""
-            parts.append(f"{'highest' if self.descending else 'lowest'}{by} first")
-        return "; ".join(parts + ([f"only {self.limit}"] if self.limit else []))
+        if self.limit:
+            by = f" by {self.order}" if self.order else ""
+            parts.append(f"{'highest' if self.descending else 'lowest'} {self.limit}{by}")
+        return "; ".join(parts)
+
+
+def _text(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -17,10 +17,11 @@ from dataclasses import dataclass
 
 from multi_agent.data.database import Database
 from multi_agent.offline.english import Token, tokenize
-from multi_agent.offline.sql.interpret import NO_TABLE, interpret
+from multi_agent.offline.sql.interpret import interpret
 from multi_agent.offline.sql.link import link
 from multi_agent.offline.sql.phrases import NotUnderstood
 from multi_agent.offline.sql.schema import describe, lexicon
+from multi_agent.offline.sql.target import NO_TABLE
 from multi_agent.offline.sql.to_sql import to_sql
 from multi_agent.offline.sql.values import ValueIndex
 from seedbed.errors import BadInput

@@ -100,14 +100,12 @@ class Table:
     @cached_property
     def label(self) -> tuple[Column, ...]:
         """The columns that name a row to a person: first and last name, a title, or the key."""
-        by_name = {" ".join(column.words): column for column in self.columns}
-        if "first name" in by_name and "last name" in by_name:
-            return by_name["first name"], by_name["last name"]
-        best = [by_name[name] for name in ("name", "title", "full name") if name in by_name]
-        for column in self.columns:  # the name of a lease's tenant does not name the lease
-            *owner, head = column.words
-            if head in ("name", "title") and self.stems.issuperset(map(stem, owner)):
-                best.append(column)
+        person = [c for c in self.columns if c.words in (("first", "name"), ("last", "name"))]
+        if len(person) == 2:
+            return tuple(person)
+        own = self.stems | {"full"}  # the name of a lease's tenant does not name the lease
+        best = [c for c in self.columns if c.words[-1] in ("name", "title")]
+        best = [c for c in best if own.issuperset(map(stem, c.words[:-1]))]
         texts = [c for c in self.columns if c.unique and c.kind == "text"]
         texts.sort(key=lambda column: not column.key)
         return (*best, *texts, self.key or self.columns[0])[:1]

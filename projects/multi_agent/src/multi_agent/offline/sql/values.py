@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from multi_agent.data.schema import quoted
@@ -79,15 +79,13 @@ class ValueIndex:
         texts, stems = [t.text for t in tokens], [t.stem for t in tokens]
         longest = max(self._longest.get(texts[start], 0), self._longest.get(stems[start], 0))
         for end in range(min(len(tokens), start + longest), start, -1):
-            literal = self._by_words.get(tuple(texts[start:end]), [])
+            values = list(self._by_words.get(tuple(texts[start:end]), []))
+            literal = {value.column for value in values}
             forms = self._by_words.get(tuple(stems[start:end]), [])
+            values += [replace(v, literal=False) for v in forms if v.column not in literal]
             common = end == start + 1 and texts[start] in ignored() and not tokens[start].capital
-            if (literal or forms) and not common:  # "all" is hardly a level
-                others = (Value(v.column, v.text, v.is_kind, False) for v in forms)
-                return end - start, (
-                    *literal,
-                    *(v for v in others if v.column not in {one.column for one in literal}),
-                )
+            if values and not common:  # "all" is hardly a level
+                return end - start, tuple(values)
         end = start
         while end < len(tokens) and (tokens[end].capital or (end > start and texts[end].isdigit())):
             end += 1
