@@ -111,12 +111,14 @@ def answer_of_vision_app(installed: Installed, folder: Path) -> Vendor:
 
 
 def answer_of_multi_agent(installed: Installed, folder: Path) -> Vendor:
-    plan = {"steps": [{"id": "s1", "specialist": "analyst", "task": "How many orders?"}]}
-    with vendor([json.dumps(plan), "SELECT 41 + 1"]) as (server, variables):
+    rest = {"refusal": "", "question": "", "options": []}
+    plan = {"steps": [{"id": "s1", "specialist": "analyst", "task": "How many orders?"}], **rest}
+    query = {"sql": "SELECT count(*) FROM orders", "reading": "all orders", **rest}
+    with vendor([json.dumps(plan), json.dumps(query)]) as (server, variables):
         done = installed.run(folder, "solve", "How many orders?", "--json", **variables)
     answer = json.loads(done.stdout)["answer"]
-    assert answer["text"].startswith("42")
-    assert "SELECT 41 + 1" in json.dumps(answer)
+    assert answer["text"] == "320"
+    assert "SELECT count(*) FROM orders" in json.dumps(answer)
     return server
 
 
