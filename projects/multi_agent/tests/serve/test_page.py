@@ -16,7 +16,7 @@ from seedbed.settings import Settings
 from seedbed.testing.launch import launch_chromium, serve_app
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
-SLOW = 30_000  # milliseconds, for a busy machine
+SLOW = 60_000  # milliseconds, for a busy machine
 Visit = Callable[..., Any]
 
 
@@ -69,7 +69,7 @@ def cell(page: Any, text: str) -> Any:
     return page.get_by_role("gridcell", name=text, exact=True)
 
 
-def test_task_is_answered_and_its_evidence_is_below_the_answer(visit: Visit) -> None:
+def test_task_is_answered_and_its_evidence_is_below_the_answer(visit: Visit, hostile: str) -> None:
     page = visit()
     box(page, "Task").fill("How many orders?")
     box(page, "Task").press("Enter")
@@ -77,7 +77,7 @@ def test_task_is_answered_and_its_evidence_is_below_the_answer(visit: Visit) -> 
     expect(box(page, "Task")).to_have_value("")
     expect(box(page, "Done")).to_have_value("How many orders?")
     expect(box(page, "Understood as (s1, clerk)")).to_have_value("orders by city")
-    program = page.get_by_label(re.compile("Program run by shop .*: not run again"))
+    program = box(page, f"Program run by shop {hostile}: not run again")
     expect(program).to_have_value("SELECT city")
     expect(cell(page, "done")).to_be_visible()
     expect(box(page, "Used")).to_have_value(re.compile(r"steps 1/20 · tool calls 1/40 · "))
@@ -205,7 +205,9 @@ def test_used_up_budget_is_the_reason_shown(visit: Visit, clerk_team: Any) -> No
     expect(box(page, "Understood as (s1, clerk)")).to_be_visible()
 
 
-def test_failed_run_shows_its_reason_and_what_was_found(visit: Visit, clerk_team: Any) -> None:
+def test_failed_run_shows_its_reason_and_what_was_found(
+    visit: Visit, clerk_team: Any, hostile: str
+) -> None:
     store = clerk_team.team.store
     done = clerk_team.team.wait(clerk_team.team.start("How many orders?"))
     run = store.create("How many orders?")
@@ -217,7 +219,7 @@ def test_failed_run_shows_its_reason_and_what_was_found(visit: Visit, clerk_team
     expect(box(page, "Failed")).to_have_value("How many orders?")
     expect(box(page, "Reason")).to_have_value("The model is unavailable.")
     expect(cell(page, "42 orders")).to_be_visible()
-    page.get_by_text(re.compile("Program run by shop .*: not checked")).wait_for()
+    expect(box(page, f"Program run by shop {hostile}: not checked")).to_have_value("SELECT city")
 
 
 def test_follow_up_is_in_the_thread(visit: Visit, clerk_team: Any) -> None:
@@ -238,13 +240,13 @@ def test_memory_is_erased(visit: Visit, clerk_team: Any) -> None:
     clerk_team.team.start("Remember that we close at noon.")
     page = visit()
     page.get_by_role("button", name="Memory").click()
-    page.get_by_label("our VAT is 19 %").check()
+    page.get_by_role("checkbox", name="our VAT is 19 %").check()
     page.get_by_role("button", name="Erase").click()
-    expect(page.get_by_label("our VAT is 19 %")).to_have_count(0)
+    expect(page.get_by_role("checkbox", name="our VAT is 19 %")).to_have_count(0)
     assert [item.text for item in clerk_team.team.memory.items()] == ["we close at noon"]
     page.get_by_role("group").filter(has_text="Remembered").get_by_role("checkbox").first.check()
     page.get_by_role("button", name="Erase").click()
-    expect(page.get_by_label("we close at noon")).to_have_count(0)
+    expect(page.get_by_role("checkbox", name="we close at noon")).to_have_count(0)
     assert clerk_team.team.memory.items() == []
 
 
@@ -260,7 +262,12 @@ def test_text_of_others_is_never_html(visit: Visit, hostile: str) -> None:
     solve(page, f"How many orders by city? {hostile}")
     expect(box(page, "The team asks")).to_have_value(f"Which city? {hostile}")
     page.get_by_label(re.compile("onerror.*waiting for your answer")).wait_for()
-    assert page.locator("img[src=x]").count() == 0 and page.evaluate("window.ran") is None
+    unknown = visit(f"?run={quote(hostile)}")
+    expect(box(unknown, "Error")).to_have_value(
+        re.compile(f"^Unknown run .*{re.escape(hostile[:9])}")
+    )
+    for one in (page, unknown):
+        assert one.locator("img[src=x]").count() == 0 and one.evaluate("window.ran") is None
 
 
 def test_long_texts_stay_within_a_narrow_page(visit: Visit) -> None:
@@ -277,12 +284,3 @@ def test_error_is_shown_and_keeps_the_task(visit: Visit) -> None:
     solve(page, "   ")
     expect(page.get_by_text("The task is empty.")).to_be_visible()
     expect(box(page, "Task")).to_have_value("   ")
-
-
-def test_error_message_is_escaped(visit: Visit, hostile: str) -> None:
-    page = visit(f"?run={quote(hostile)}")
-    page.get_by_label("May refer to the task below").check()
-    solve(page, "And in 2024?")
-    page.get_by_text(f"Unknown run {hostile!r}").wait_for()
-    expect(box(page, "Error")).to_have_value(re.compile("onerror"))
-    assert page.locator("img[src=x]").count() == 0 and page.evaluate("window.ran") is None

@@ -66,7 +66,7 @@ class Page:
                         self._add_examples()
                     gr.render([self.runs, self.run], show_progress="hidden")(self.show_runs)
                     self._add_memory()
-            outputs = [self.view, self.runs, self.usage, self.stop]
+            outputs = [self.view, self.runs, self.usage, self.stop, self.follow_up]
             self.blocks.load(self.open, None, self.run, **QUIET)
             self.run.change(self.look, self.run, outputs, js=SHOW_ADDRESS, **QUIET)
             gr.Timer(SECONDS).tick(self.look, self.run, outputs, **QUIET)
@@ -75,14 +75,13 @@ class Page:
         hint = "A question over the database, the documents, or numbers"
         size: Json = {"max_length": MAX_TASK, "max_lines": 8}
         self.task = gr.Textbox(label="Task", placeholder=hint, **size)
-        follow_up = gr.Checkbox(
-            label="May refer to the task below (“And in 2024?”)",
-            visible="thread" in self.team.memory.kinds,
-        )
+        follow_up = "May refer to the task below (“And in 2024?”)"
+        self.follow_up = gr.Checkbox(label=follow_up, visible=False)
         with gr.Row():
             solve = gr.Button("Run", variant="primary", scale=0)
             self.stop = gr.Button("Stop", variant="stop", scale=0, visible=False)
-        inputs, outputs = [self.task, follow_up, self.run], [self.run, self.task, follow_up]
+        inputs = [self.task, self.follow_up, self.run]
+        outputs = [self.run, self.task, self.follow_up]
         gr.on([self.task.submit, solve.click], self.start, inputs, outputs, **QUIET)
         self.stop.click(self.end, self.run, **QUIET)
 
@@ -138,12 +137,12 @@ class Page:
     # What the page shows
 
     def look(self, run_id: str, request: gr.Request) -> list[Any]:
-        """What `show_run` and `show_runs` draw, the text of `usage`, and whether to show `stop`."""
+        """What `show_run` and `show_runs` draw; whether `usage`, `stop` and `follow_up` show."""
         try:
             own = self.store.runs(RUNS, owner=owner_of(caller_of(request)))
             runs = [(listed(run), run.id) for run in own]
             if not run_id:
-                return [None, runs, gr.update(visible=False), gr.update(visible=False)]
+                return [None, runs, *[gr.update(visible=False)] * 3]
             run = self._record(run_id, request)
             view = run.model_dump(include={"id", "task", "reason", "answer"})
             view |= {"status": STATES.get(run.status, run.status), "ended": run.status in ENDED}
@@ -151,12 +150,13 @@ class Page:
             view["steps"] = step_views(self.store.events(run_id, limit=EVENTS), view["ended"])
             usage = usage_text(run.model_copy(update={"usage": self.team.usage(run_id)}))
         except Exception as error:
-            return [{"error": public_message(error, _log)}, *[gr.skip()] * 3]
+            return [{"error": public_message(error, _log)}, *[gr.skip()] * 4]
         return [
             view,
             runs,
             gr.update(value=usage, visible=True),
             gr.update(visible=not view["ended"]),
+            gr.update(visible="thread" in self.team.memory.kinds),
         ]
 
     def show_run(self, view: Json | None) -> None:

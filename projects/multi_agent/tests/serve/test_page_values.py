@@ -1,12 +1,16 @@
-"""The steps that the page shows, from the events of a run; no browser."""
+"""The values that the page shows: the steps from the events of a run, and errors. No browser."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import Any
 
+import gradio as gr
+import pytest
+
 from multi_agent.runs.store import Event
-from multi_agent.serve.page import step_views
+from multi_agent.serve.page import errors_shown, step_views
+from seedbed.errors import NotFound
 
 FIRST = {"id": "s1", "specialist": "analyst", "task": "How many?", "after": []}
 SECOND = {"id": "s2", "specialist": "writer", "task": "Report {s1}.", "after": ["s1"]}
@@ -85,3 +89,15 @@ def test_new_plan_keeps_what_a_step_found_and_forgets_what_another_specialist_tr
 def test_steps_of_an_ended_run_no_longer_wait_or_work() -> None:
     run = [planned(FIRST, SECOND, {**FIRST, "id": "s3"}), started("s1"), ended("s3", "7")]
     assert [status for _, status, _ in views(*run, ended=True)] == ["stopped", "skipped", "done"]
+
+
+def test_error_message_is_escaped_as_gradio_renders_it_as_html(hostile: str) -> None:
+    with pytest.raises(gr.Error) as shown, errors_shown():
+        raise NotFound(f"Unknown run {hostile}.")
+    assert "&lt;img src=x onerror=" in shown.value.message and "<img" not in shown.value.message
+
+
+def test_unexpected_error_keeps_its_details_to_the_log() -> None:
+    with pytest.raises(gr.Error) as shown, errors_shown():
+        raise RuntimeError("a private detail")
+    assert "private" not in shown.value.message
