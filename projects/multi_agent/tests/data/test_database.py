@@ -123,6 +123,41 @@ def test_copy_of_loaded_files_is_deleted(tmp_path, monkeypatch):
     assert not list((tmp_path / "temporary").iterdir())
 
 
+def test_na_is_no_value_in_columns_of_numbers_dates_and_flags(tmp_path):
+    (tmp_path / "flights.csv").write_text(
+        "minutes,day,late,price\n10,2025-01-01,true,1.5\nNA,NA,n/a,None\n30,2025-01-03,false,\n"
+    )
+    with open_database(tmp_path) as database:
+        assert database.query("SELECT avg(minutes), max(day) FROM flights").rows == (
+            (20.0, "2025-01-03"),
+        )
+        assert database.query("SELECT * FROM flights").rows[1] == (None, None, None, None)
+
+
+def test_dates_and_numbers_keep_their_format_beside_na(tmp_path):
+    (tmp_path / "visits.csv").write_text(
+        "day,at,cost\n13/01/2025,13/01/2025 10:00:00,-1.5e3\nNA,NA,NA\n"
+    )
+    with open_database(tmp_path) as database:
+        assert database.query("SELECT * FROM visits").rows == (
+            ("2025-01-13", "2025-01-13 10:00:00", -1500.0),
+            (None, None, None),
+        )
+
+
+def test_na_is_a_value_in_columns_of_texts(tmp_path):
+    (tmp_path / "countries.csv").write_text(
+        'code,name,motto\nDE,Germany,\nNA,Namibia,""\nNO,null,None\n,N/A,"a, ""b"""\n'
+    )
+    with open_database(tmp_path) as database:
+        assert database.query("SELECT * FROM countries").rows == (
+            ("DE", "Germany", None),
+            ("NA", "Namibia", None),
+            ("NO", "null", "None"),
+            (None, "N/A", 'a, "b"'),
+        )
+
+
 def test_text_far_down_in_a_column_of_numbers_is_read(tmp_path):
     rows = "".join(f"{n}\n" for n in range(50_000))
     (tmp_path / "codes.csv").write_text(f"code\n{rows}N14\n")

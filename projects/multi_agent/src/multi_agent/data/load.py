@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from multi_agent.data.schema import quoted
 from seedbed.errors import BadInput
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 _MAX_MEMORY = 250_000_000  # bytes that DuckDB may use, as far as it counts them
 _SAMPLE = 20_000  # rows of a CSV file that its types are inferred from
+_NULLS = ["", "NA", "N/A", "n/a", "NULL", "null", "None", "NaN", "nan"]
 
 
 def load(_: bytes, *, files: list[str], target: str) -> tuple[None, bytes]:
@@ -48,5 +50,27 @@ def _load_file(connection: duckdb.DuckDBPyConnection, file: Path) -> None:
 def _read_csv(
     connection: duckdb.DuckDBPyConnection, file: str, sample: int
 ) -> duckdb.DuckDBPyRelation:
-    """The rows of a CSV file; types are those of the first `sample` rows, or with -1 of all."""
-    return connection.read_csv(file, sample_size=sample)
+    """The rows of a CSV file: NA is no value among numbers, but may be Namibia among texts.
+
+    Types are those of the first `sample` rows; -1: of all rows, which are in memory then.
+    """
+    # 1. The types without NA and the like.
+    sniffed = connection.execute(
+        "SELECT HasHeader, Columns, DateFormat, TimestampFormat"
+        " FROM sniff_csv(?, nullstr = ?, sample_size = ?)",
+        [file, _NULLS, sample],
+    ).fetchall()
+    has_header, columns, date, timestamp = sniffed[0]
+    # 2. The values, and texts instead of those types where a column has NA.
+    verbatim = connection.read_csv(file, header=has_header, sample_size=sample)
+    types = dict(zip(verbatim.columns, verbatim.types, strict=True))
+    nulls = ", ".join(f"'{null}'" for null in _NULLS)
+    changes = []
+    for column in columns:
+        name, kind = quoted(column["name"]), column["type"]
+        if types.get(column["name"]) == "VARCHAR" != kind:
+            value = f"CASE WHEN {name} NOT IN ({nulls}) THEN {name} END"
+            if style := {"DATE": date, "TIMESTAMP": timestamp}.get(kind):
+                value = f"strptime({value}, '{style}')"
+            changes.append(f"CAST({value} AS {kind}) AS {name}")
+    return verbatim.project(f"* REPLACE ({', '.join(changes)})") if changes else verbatim
