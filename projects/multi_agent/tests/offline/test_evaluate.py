@@ -60,8 +60,9 @@ def scripts(folder: Path, config: Config) -> tuple[Config, Settings]:
         return {"json": {"steps": [step], "refusal": "", "question": "", "options": []}}
 
     plans = [plan("analyst", TASKS[0]["task"]), plan("calculator", TASKS[1]["task"])]
-    nothing = [plan("researcher", TASKS[2]["task"])] * 6
-    (folder / "plans.json").write_text(json.dumps([*plans, *nothing[:3], *plans, *nothing]))
+    refusal = {"steps": [], "refusal": "Nobody knows.", "question": "", "options": []}
+    plans.append({"json": refusal})
+    (folder / "plans.json").write_text(json.dumps(plans * 2))
     (folder / "single.json").write_text(json.dumps(["2", "35", "It is Bob."]))
     others = ("analyst", "researcher", "calculator", "coder", "writer")
     models = {"planner": f"scripted:{folder / 'plans.json'}"} | dict.fromkeys(others, "smollm2")
