@@ -1,3 +1,6 @@
+import sqlite3
+from contextlib import closing
+
 import pytest
 
 from multi_agent.data.database import open_database
@@ -38,6 +41,16 @@ def test_undeclared_key_is_inferred_from_its_name(tmp_path, name):
     with open_database(tmp_path) as database:
         keys = {(k.table, k.column, k.target) for k in describe(database).foreign_keys}
     assert keys == ({("people", name, "cities")} if name != "city" else set())
+
+
+def test_photos_are_not_read(tmp_path):
+    path = tmp_path / "people.sqlite"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE people (id INTEGER PRIMARY KEY, photo BLOB, age INTEGER)")
+        connection.execute("INSERT INTO people VALUES (1, zeroblob(3000000), 42)")
+        connection.commit()
+    with open_database(path) as database:
+        assert columns(database, "people").keys() == {"id", "age"}
 
 
 def test_paths_go_from_many_to_one_and_return_every_way(clinic):

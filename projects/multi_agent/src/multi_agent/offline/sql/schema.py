@@ -197,7 +197,10 @@ def _without(words: tuple[str, ...], some: set[str] | frozenset[str]) -> tuple[s
 
 
 def _table(database: Database, name: str, raw: list[RawColumn]) -> Table:
-    sample = database.query(f"SELECT * FROM {quoted(name)} LIMIT {_SAMPLE}", max_rows=_SAMPLE).rows
+    raw = [column for column in raw if "BLOB" not in column.type.upper()]
+    names = ", ".join(quoted(column.name) for column in raw) or "NULL"
+    sql = f"SELECT {names} FROM {quoted(name)} LIMIT {_SAMPLE}"
+    sample = database.query(sql, max_rows=_SAMPLE).rows
     rows = database.query(f"SELECT count(*) FROM {quoted(name)}").rows[0][0]
     table = Table(name, name_words(name), (), rows)
     has_key = any(column.key for column in raw)
