@@ -112,7 +112,8 @@ class Conditions(Readings):
         if before and before[0].has_quantity and BARE_YEAR.fullmatch(period.text):
             only(period, ())  # "a price between 1990 and 2010"
         for phrase in [*before, *(p for p in self.left if p.start > period.start)]:
-            if phrase.is_dated and (not phrase.values or phrase in before[:1]):
+            beside = phrase in before[:1] and not self._is_value(phrase)
+            if phrase.is_dated and (beside or not phrase.values):
                 self.left.use(phrase)
                 return self.column(phrase, "date", "year", near=self.query.table)
             if phrase in before and phrase.tables:
@@ -123,7 +124,7 @@ class Conditions(Readings):
 
     def _values(self) -> list[_Found]:
         found: list[_Found] = []
-        for phrase in [p for p in self.left if p.values and not p.tables]:
+        for phrase in [p for p in self.left if self._is_value(p)]:
             column = self._value_column(phrase)
             texts = tuple(dict.fromkeys(v.text for v in phrase.values if v.column == column))
             if len(texts) > 1:
@@ -140,6 +141,13 @@ class Conditions(Readings):
                 one = replace(found.pop(), phrase=phrase, filter=both)
             found.append(one)
         return found
+
+    def _is_value(self, phrase: Phrase) -> bool:
+        """Whether a phrase is a value: "cancelled" may be a status, or a date of the rows."""
+        rows = self.query.table
+        own = any(value.column.table == rows for value in phrase.values)
+        dated = any(c.table == rows for c in phrase.columns)
+        return bool(phrase.values) and not phrase.tables and (own or not dated)
 
     def _value_column(self, phrase: Phrase) -> Column:
         """The column whose value is meant; the user decides where several can be."""

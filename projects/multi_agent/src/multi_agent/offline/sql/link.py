@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import cache
-from typing import Literal
+from typing import Any, Literal
 
 from multi_agent.offline.english import Token, read_number, stem, unit_of
 from multi_agent.offline.sql.dates import Period, read_period
@@ -42,6 +42,8 @@ class Phrase:
     """The words of the column that an adjective is about: price, cost for "cheapest"."""
     tables: tuple[str, ...] = ()
     columns: tuple[Column, ...] = ()
+    best: tuple[Column, ...] = ()
+    """Those of the columns whose very words the question has, not synonyms."""
     values: tuple[Value, ...] = ()
     period: Period | None = None
     number: float = 0.0
@@ -149,9 +151,11 @@ def _names(
     size, matches = values.find(tokens, start)
     for length in {*found, size} if matches else found:
         best = max((score for score, _ in found.get(length, [])), default=0.0)
-        items = dict.fromkeys(item for score, item in found.get(length, []) if score == best)
-        tables = tuple(item.name for item in items if isinstance(item, Table))
-        columns = () if tables else tuple(item for item in items if isinstance(item, Column))
+        scores = {item: score for score, item in sorted(found.get(length, []), key=_score)}
+        tables = tuple(t.name for t, s in scores.items() if isinstance(t, Table) and s == best)
+        close = () if tables else (item for item, s in scores.items() if s >= best * _SYNONYM)
+        columns = tuple(item for item in close if isinstance(item, Column))
+        exact = tuple(column for column in columns if scores[column] == best)
         some = matches if length == size else ()
         if best == 1:  # "opened" is a date rather than the status "open", and so is "did Ann open"
             asked = any(token.text in ("do", "does", "did") for token in tokens[:start])
@@ -159,22 +163,22 @@ def _names(
             some = tuple(value for value in some if value.literal and not event)
         if best == 1 or length > 1 or some or tokens[start].text not in ignored():
             text = " ".join(token.text for token in tokens[start : start + length])
-            unit, part = unit_of(text), best <= _PART
             yield Phrase(
                 start,
                 start + length,
                 text,
                 "name",
-                "",
-                (),
-                tables,
-                columns,
-                some,
-                None,
-                0,
-                unit,
-                part,
+                tables=tables,
+                columns=columns,
+                best=exact,
+                values=some,
+                unit=unit_of(text),
+                is_part=best <= _PART,
             )
+
+
+def _score(entry: tuple[float, Any]) -> float:
+    return entry[0]
 
 
 def _match(

@@ -158,7 +158,9 @@ def read_group(left: Phrases, ranking: Ranking | None) -> Phrase | None:
         after, before = left.beside(per), left.beside(per, -1)
         value = left.beside(after, close=True) if after else None
         named = after and value and any(v.column in after.columns for v in value.values)
-        verb = per.text == "by" and (named or before is None or before.is_adjective)
+        whose = after and after.tables and after.text.endswith("s")  # "placed by customers"
+        close = before and before.end == per.start and not before.is_adjective
+        verb = per.text == "by" and (named or whose or not close)
         kind = after and not after.is_adjective and not after.has_quantity and after.kind == "name"
         if after and not verb and (kind or after.unit in _PERIODS):
             found.append(after)
@@ -187,6 +189,7 @@ class Readings:
         valued = {v.column.table for p in self.left for v in p.values if v.column in labels}
         for tables in (named, {near}, valued):
             columns = [c for c in columns if c.table in tables] or columns
+        columns = [c for c in columns if c in phrase.best] or columns
         return only(phrase, columns)
 
     def hinted(self, phrase: Phrase, tables: Iterable[str]) -> Column:

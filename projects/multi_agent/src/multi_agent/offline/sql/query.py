@@ -45,11 +45,8 @@ class Filter:
             words = f"from {first} " * bool(first) + f"until before {after}" * bool(after)
         elif self.operator == "between":
             words = f"between {' and '.join(map(_text, self.values))}"
-        return " ".join(
-            filter(
-                None, [str(self.column), "not" * self.negated, _OPERATORS.get(self.operator), words]
-            )
-        )
+        parts = [str(self.column), "not" * self.negated, _OPERATORS.get(self.operator, ""), words]
+        return " ".join(filter(None, parts))
 
 
 @dataclass(frozen=True)

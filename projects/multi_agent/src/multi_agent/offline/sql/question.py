@@ -27,6 +27,7 @@ from multi_agent.offline.sql.values import ValueIndex
 from seedbed.errors import BadInput
 
 _MAX_WORDS = 60
+_YES_OR_NO = ("is", "are", "was", "were", "do", "does", "did", "has", "have", "had")
 _ROWS = re.compile(r"\b(?:rows|records|entries)\b")
 
 
@@ -60,6 +61,8 @@ class QuestionParser:
         if not tokens or len(tokens) > _MAX_WORDS:
             problem = "The question is too long." if tokens else "The question is empty."
             return Parse(problem=problem)
+        if tokens[0].text in _YES_OR_NO:
+            return Parse(problem="I can't answer with yes or no.")
         try:
             query = interpret(link(tokens, self._schema, self._values), self._schema)
             sql = to_sql(query, self._schema)

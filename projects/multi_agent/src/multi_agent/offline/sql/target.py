@@ -49,7 +49,8 @@ class Target(Readings):
             later = [p for p in later if p.has_quantity] or later
         target = later[0] if later else None
         after = self.left.beside(target, close=True) if target else None
-        if target and after in names and any(c.table in target.tables for c in after.columns):
+        own = after.columns if after in names and not after.is_dated else ()
+        if target and any(column.table in target.tables for column in own):
             self.left.use(target)  # "customer EMAIL"
             target = after
         self.left.use(target)
@@ -130,7 +131,8 @@ class Target(Readings):
             return Query(column.table, order=column, **ranked)
         if target is None and (ranking.limit > 1 or function or not name.has_quantity):
             raise NotUnderstood(f"I don't know whose {name.text!r} is meant.")
-        if target is None:
+        after = target and target.start > name.start  # "the highest fee of a visit" is a number
+        if target is None or (after and not function and not asks_who and ranking.limit == 1):
             return _of(column, ranking.extreme)
         if named and not function and self.schema.paths(named, column.table):
             return Query(named, order=column, **ranked)
@@ -141,7 +143,7 @@ class Target(Readings):
     def _grouped(self, query: Query, phrase: Phrase) -> Query:
         """A measure per table, column or part of a date."""
         group: str | Column
-        if phrase.kind == "unit" or not (phrase.tables or phrase.columns):
+        if phrase.unit and (phrase.is_part or not phrase.columns):
             return replace(query, group=self.main_date(query.table, phrase), period=phrase.unit)
         if phrase.tables:
             group = table = self._table(phrase)
