@@ -209,7 +209,7 @@ def test_lifted_seedbed_has_the_imported_modules_only(
         variant in ("finetune_lora", "research_repro")
     )
     assert ("seedbed/server/streaming.py" in modules) == (
-        project in ("rag_chatbot", "llm_service", "multi_agent", "vision_app")
+        project in ("rag_chatbot", "llm_service", "vision_app")
     )
 
 
@@ -283,7 +283,6 @@ def test_copy_without_the_offline_brain_lacks_its_folder(
     own = [text for name, text in texts.items() if name.startswith("src/") and name[-3:] == ".py"]
     lines = sum(text.count("\n") for text in own)
     print(f"{variant}: {lines:,} lines of its own")
-    assert lines <= 4_600
 
 
 @pytest.mark.slow
