@@ -77,7 +77,7 @@ def test_task_is_answered_and_its_evidence_is_below_the_answer(visit: Visit, hos
     expect(box(page, "Task")).to_have_value("")
     expect(box(page, "Done")).to_have_value("How many orders?")
     expect(box(page, "Understood as (s1, clerk)")).to_have_value("orders by city")
-    program = box(page, f"Program run by shop {hostile}: not run again")
+    program = box(page, f"Program run by shop {hostile}: not checked")
     expect(program).to_have_value("SELECT city")
     expect(cell(page, "done")).to_be_visible()
     expect(box(page, "Used")).to_have_value(re.compile(r"steps 1/20 · tool calls 1/40 · "))
@@ -112,8 +112,6 @@ def test_plan_is_live_and_a_page_opened_in_mid_run_shows_it(visit: Visit, gate: 
     page.wait_for_function("location.search.startsWith('?run=')")
     other = visit(page.evaluate("location.search"))
     expect(cell(other, "working")).to_be_visible()
-    page.reload()
-    expect(cell(page, "working")).to_be_visible()
     gate.set()
     for one in (page, other):
         expect(box(one, "Answer")).to_be_visible()
@@ -185,7 +183,7 @@ def test_button_of_an_answered_question_does_not_answer_the_next_one(
 def test_run_is_stopped_and_keeps_what_was_found(visit: Visit, gate: Any) -> None:
     page = visit()
     solve(page, "How many orders? How many slow orders? What is 10 % of that?")
-    expect(cell(page, "working")).to_be_visible()
+    expect(cell(page, "working").first).to_be_visible()
     page.get_by_role("button", name="Stop").click()
     expect(page.get_by_text("The run stops after the calls in progress.")).to_be_visible()
     gate.set()
@@ -214,12 +212,14 @@ def test_failed_run_shows_its_reason_and_what_was_found(
     for event in store.events(done.id):
         if event.kind in ("plan", "step_started", "step_ended"):
             store.add_event(run.id, event.kind, event.step, **event.data)
+    store.add_event(run.id, "verified", "s1", problem="", checked=["run again", ""])
     store.update(run.id, status="failed", reason="The model is unavailable.")
     page = visit(f"?run={run.id}")
     expect(box(page, "Failed")).to_have_value("How many orders?")
     expect(box(page, "Reason")).to_have_value("The model is unavailable.")
     expect(cell(page, "42 orders")).to_be_visible()
-    expect(box(page, f"Program run by shop {hostile}: not checked")).to_have_value("SELECT city")
+    expect(box(page, f"Program run by shop {hostile}: run again")).to_have_value("SELECT city")
+    expect(box(page, "Result of returns.md:12-14: not checked")).to_have_value(hostile)
 
 
 def test_follow_up_is_in_the_thread(visit: Visit, clerk_team: Any) -> None:
@@ -228,14 +228,15 @@ def test_follow_up_is_in_the_thread(visit: Visit, clerk_team: Any) -> None:
     expect(box(page, "Answer")).to_be_visible()
     page.get_by_label("May refer to the task below").check()
     solve(page, "And in 2024?")
-    expect(box(page, "Done")).to_have_value("How many orders in 2024?")
+    expect(box(page, "Done")).to_have_value("And in 2024?")
+    expect(box(page, "In full")).to_have_value("How many orders in 2025? And in 2024?")
     expect(page.get_by_label("May refer to the task below")).not_to_be_checked()
     first, second = clerk_team.team.store.runs(2)
     assert first.thread == second.thread
 
 
 def test_memory_is_erased(visit: Visit, clerk_team: Any) -> None:
-    clerk_team.team.memory.forget_all()
+    clerk_team.team.memory.forget("")
     clerk_team.team.start("Remember that our VAT is 19 %.")
     clerk_team.team.start("Remember that we close at noon.")
     page = visit()
@@ -243,23 +244,23 @@ def test_memory_is_erased(visit: Visit, clerk_team: Any) -> None:
     page.get_by_role("checkbox", name="our VAT is 19 %").check()
     page.get_by_role("button", name="Erase").click()
     expect(page.get_by_role("checkbox", name="our VAT is 19 %")).to_have_count(0)
-    assert [item.text for item in clerk_team.team.memory.items()] == ["we close at noon"]
+    assert [item.text for item in clerk_team.team.memory.items("")] == ["we close at noon"]
     page.get_by_role("group").filter(has_text="Remembered").get_by_role("checkbox").first.check()
     page.get_by_role("button", name="Erase").click()
     expect(page.get_by_role("checkbox", name="we close at noon")).to_have_count(0)
-    assert clerk_team.team.memory.items() == []
+    assert clerk_team.team.memory.items("") == []
 
 
 def test_text_of_others_is_never_html(visit: Visit, hostile: str) -> None:
     page = visit()
-    solve(page, f"How many hostile orders? {hostile}")
+    solve(page, f"How many hostile orders {hostile}?")
     expect(box(page, "Done")).to_have_value(re.compile("onerror"))
     expect(box(page, "Answer")).to_have_value(f"42 orders {hostile}")
     page.get_by_text(f"Program run by shop {hostile}").wait_for()
     expect(cell(page, f"Graz {hostile} 0")).to_be_visible()
     page.get_by_role("button", name="Memory").click()
-    page.get_by_text(re.compile("Answer: 42 orders <img")).wait_for()
-    solve(page, f"How many orders by city? {hostile}")
+    page.get_by_text(re.compile("Task: How many hostile orders <img")).wait_for()
+    solve(page, f"How many orders by city {hostile}?")
     expect(box(page, "The team asks")).to_have_value(f"Which city? {hostile}")
     page.get_by_label(re.compile("onerror.*waiting for your answer")).wait_for()
     unknown = visit(f"?run={quote(hostile)}")
@@ -272,7 +273,7 @@ def test_text_of_others_is_never_html(visit: Visit, hostile: str) -> None:
 
 def test_long_texts_stay_within_a_narrow_page(visit: Visit) -> None:
     page = visit(viewport={"width": 390, "height": 800})
-    solve(page, "How many long orders? " + "verylongword" * 600)
+    solve(page, f"How many long orders {'verylongword' * 600}?")
     expect(box(page, "Answer")).to_be_visible()
     expect(box(page, "Result of returns.md:12-14: not checked")).to_have_count(20)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390

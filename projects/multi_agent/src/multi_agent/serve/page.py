@@ -144,7 +144,7 @@ class Page:
             if not run_id:
                 return [None, runs, *[gr.update(visible=False)] * 3]
             run = self._record(run_id, request)
-            view = run.model_dump(include={"id", "task", "reason", "answer"})
+            view = run.model_dump(include={"id", "task", "full_task", "reason", "answer"})
             view |= {"status": STATES.get(run.status, run.status), "ended": run.status in ENDED}
             view["question"] = self.team.question(run_id) if run.status == "waiting" else None
             view["steps"] = step_views(self.store.events(run_id, limit=EVENTS), view["ended"])
@@ -167,6 +167,7 @@ class Page:
             text("Error", view["error"])
             return
         text(view["status"].capitalize(), view["task"])
+        text("In full", view["full_task"])
         if view["question"]:
             self._show_question(view["id"], view["question"])
         text("Reason", view["reason"] if view["ended"] else "")
