@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
@@ -80,7 +81,7 @@ def solve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Solver]:
 
 @pytest.fixture
 def mcp_servers() -> dict[str, str]:
-    return {"shop": f"{sys.executable} {MCP_SERVER}"}
+    return {"shop": shlex.join([sys.executable, str(MCP_SERVER)])}
 
 
 def cost(usage: Any) -> float:
