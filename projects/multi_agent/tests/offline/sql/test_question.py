@@ -142,7 +142,8 @@ def test_value_of_two_names_is_asked_about_even_if_one_is_of_the_rows_asked_for(
         )
     with open_database(path) as database:
         parser = QuestionParser(database)
-        by_name, _ = parser.parse("How many albums does Iron Maiden have?").options
+        options = parser.parse("How many albums does Iron Maiden have?").options
+        by_name, _ = sorted(options, key=lambda option: "[artists.name]" not in option)
         assert "[artists.name]" in by_name
         assert database.query(parser.parse(by_name).sql).rows == ((2,),)
         parse = parser.parse("How many albums does the artist Iron Maiden have?")
