@@ -243,7 +243,7 @@ class RunStore:
         query = sa.select(runs.c.status, sa.func.count()).group_by(runs.c.status)
         with self.engine.connect() as connection:
             rows = connection.execute(query)
-            return dict.fromkeys(get_args(Status), 0) | dict(rows.tuples().all())
+            return dict.fromkeys(get_args(Status), 0) | dict(rows.all())
 
     def update(self, id: str, *, when: Collection[str] = (), **fields: Any) -> RunRecord:
         """Change fields of a run; `status` sets `ended_at` too. Raises NotFound.
