@@ -168,7 +168,8 @@ INSERT INTO complaints VALUES (1, 1, 1), (2, 3, 3);
 INSERT INTO members VALUES (1, 'Ann', '2025-03-01'), (2, 'Bob', NULL), (3, 'Cem', NULL);
 INSERT INTO bookings VALUES (1, 2, '2025-03-02', 'cancelled'), (2, 2, '2025-03-03', 'kept'),
  (3, 3, '2025-04-04', 'cancelled'), (4, 1, '2025-04-04', 'kept'), (5, 1, '2025-04-05', 'kept');
-INSERT INTO machines VALUES (1, 'Bike', 900, 'all'), (2, 'Bench', 50, 'all'), (3, 'Rower', 700, 'pro');
+INSERT INTO machines VALUES (1, 'Bike', 900, 'all'), (2, 'Bench', 50, 'all'),
+ (3, 'Rower', 700, 'pro');
 INSERT INTO repairs VALUES (1, 2, 80), (2, 2, 90), (3, 1, 10);
 """
 
