@@ -35,6 +35,7 @@ from multi_agent.offline.sql.question import Parse, QuestionParser
         ("How many visits took longer than 30 minutes?", [[2]]),
         ("What is the highest fee of a visit?", [[120.0]]),
         ("How many visits cost more than 50 euros?", [[2]]),
+        ("How many drugs cost more than 6?", [[3]]),
         ("Which drugs cost between 5 and 9 euros?", [["Aspirin"], ["Zyrtec"], ["Ibuprofen"]]),
         ("How many wards have eight beds?", [[1]]),
         # dates
@@ -104,6 +105,8 @@ def test_question_is_answered_or_refused(ask, question, rows):
         ("Who is the most expensive drug?", "who"),
         ("How many transfers were there not?", "'not'"),
         ("How many visits cost between 1990 and 2010?", "'between 1990 and 2010'"),
+        ("Which patients have visits without drugs?", "counted"),
+        ("How many visits are there per drug?", "reached"),
         ("How many visits cost more than 3 kg?", "does not fit"),
         ("How many wards have transfers moved in 2024?", "reached"),
         ("", "empty"),
@@ -154,13 +157,20 @@ GYM = """
 CREATE TABLE members (id INTEGER PRIMARY KEY, name TEXT, cancelled_on TEXT);
 CREATE TABLE bookings (id INTEGER PRIMARY KEY, member_id INTEGER REFERENCES members(id),
  booked_on TEXT, status TEXT);
-CREATE TABLE machines (id INTEGER PRIMARY KEY, name TEXT, price_eur INTEGER);
+CREATE TABLE machines (id INTEGER PRIMARY KEY, name TEXT, price_eur INTEGER, users TEXT);
 CREATE TABLE repairs (id INTEGER PRIMARY KEY, machine_id INTEGER REFERENCES machines(id),
  cost_eur INTEGER);
+CREATE TABLE lessons (member_id INTEGER REFERENCES members(id),
+ machine_id INTEGER REFERENCES machines(id));
+CREATE TABLE complaints (id INTEGER PRIMARY KEY, member_id INTEGER REFERENCES members(id),
+ machine_id INTEGER REFERENCES machines(id));
+INSERT INTO lessons VALUES (1, 1), (2, 1), (3, 2);
+INSERT INTO complaints VALUES (1, 1, 1), (2, 3, 3);
 INSERT INTO members VALUES (1, 'Ann', '2025-03-01'), (2, 'Bob', NULL), (3, 'Cem', NULL);
 INSERT INTO bookings VALUES (1, 2, '2025-03-02', 'cancelled'), (2, 2, '2025-03-03', 'kept'),
  (3, 3, '2025-04-04', 'cancelled'), (4, 1, '2025-04-04', 'kept'), (5, 1, '2025-04-05', 'kept');
-INSERT INTO machines VALUES (1, 'Bike', 900), (2, 'Bench', 50), (3, 'Rower', 700);
+INSERT INTO machines VALUES (1, 'Bike', 900, 'all'), (2, 'Bench', 50, 'all'),
+ (3, 'Rower', 700, 'pro');
 INSERT INTO repairs VALUES (1, 2, 80), (2, 2, 90), (3, 1, 10);
 """
 
@@ -174,6 +184,9 @@ INSERT INTO repairs VALUES (1, 2, 80), (2, 2, 90), (3, 1, 10);
         ("How many machines cost more than 60 euros?", 2),
         ("How many repairs cost more than 60 euros?", 2),
         ("What is the average cost of repairs?", 60),
+        ("What is the lowest price?", 50),
+        ("How many machines are there in all?", 3),
+        ("How many members used the Bike?", 2),  # a lesson, which is nothing but a link
     ],
 )
 def test_word_of_several_tables_is_about_the_rows_asked_for(tmp_path, question, answer):

@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from functools import cache
+from functools import lru_cache
 from typing import Any, Literal
 
 from multi_agent.offline.english import Token, read_number, stem, unit_of
@@ -23,6 +23,7 @@ from multi_agent.offline.sql.values import Value, ValueIndex
 
 _PART = 0.5  # score of a name of which the question has only some words
 _SYNONYM = 0.9  # of a word in another one's place
+_CACHED = 100_000  # phrases and pairs of words
 _LONGEST = 5  # words of an operator or a name
 BARE_YEAR = re.compile(r"(between )?\d{4}( and \d{4})?")
 """A period that could as well be a number."""
@@ -115,7 +116,7 @@ def _plain(tokens: Sequence[Token], start: int, today: date) -> Iterator[Phrase]
             yield Phrase(start, end, text, "operator", sense, tuple(hint))
 
 
-@cache
+@lru_cache(_CACHED)
 def _operator(text: str) -> tuple[str, ...]:
     """The sense of a phrase, and the words of a column it hints at."""
     words = lexicon()
@@ -203,7 +204,7 @@ def _match(
     return size, total / len(words) * (_PART if left else 1)
 
 
-@cache
+@lru_cache(_CACHED)
 def _likeness(one: str, other: str) -> float:
     if one == other:
         return 1.0

@@ -142,21 +142,18 @@ class Target(Readings):
 
     def _grouped(self, query: Query, phrase: Phrase) -> Query:
         """A measure per table, column or part of a date."""
-        group: str | Column
         if phrase.unit and (phrase.is_part or not phrase.columns):
             return replace(query, group=self.main_date(query.table, phrase), period=phrase.unit)
         if phrase.tables:
-            group = table = self._table(phrase)
+            group: str | Column = self._table(phrase)
         else:
             group = self.column(phrase, near=query.table)
-            table = group.table
         number = isinstance(group, Column) and group.is_quantity
         if not query.measure or group == query.table or number:
             raise NotUnderstood(f"I don't know what to compute per {phrase.text!r}.")
-        if group == table and query.limit and not query.descending and not query.measure.column:
+        least = query.limit and not query.descending and not query.measure.column
+        if isinstance(group, str) and least:
             raise NotUnderstood("I can't rank by the fewest, which may be none.")
-        if not self.schema.paths(query.table, table):
-            raise NotUnderstood(f"{query.table} does not belong to one of {table}.")
         return replace(query, group=group)
 
     def _table(self, phrase: Phrase | None) -> str:
