@@ -135,9 +135,10 @@ def check_calculation(task: str, evidence: Evidence, result: Result) -> str:
 
 
 def missing_number(answer: str, number: float) -> str:
-    """A problem unless an answer contains a number, as it is or rounded."""
+    """A problem unless an answer contains a number, as it is or rounded like in `check_query`."""
     digits = [float(text.replace(",", "")) for text in _NUMBER.findall(answer)]
-    near = any(isclose(one, abs(number), rel_tol=1e-3, abs_tol=0.006) for one in digits)
+    tolerance = max(0.006, abs(number) / 1000)
+    near = any(abs(one - abs(number)) <= tolerance for one in digits)
     return "" if near else f"{answer!r} does not contain {number:,g}."
 
 
