@@ -1,4 +1,4 @@
-"""The brain without a model: plans by bids, parses questions, quotes spans, reads arithmetic.
+"""The brain without a model: plans by bids, parses questions, quotes.quoters, reads arithmetic.
 
     brain = OfflineBrain(workspace)
     brain.write_sql("How many orders are open?").sql
@@ -8,7 +8,6 @@ It refuses wherever a word is left over: a wrong answer given with confidence is
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 
@@ -18,24 +17,15 @@ from multi_agent.offline.arithmetic import to_expression
 from multi_agent.offline.plan.bids import Bids
 from multi_agent.offline.plan.follow_up import complete
 from multi_agent.offline.plan.planner import Planner
-from multi_agent.offline.quotes.index_words import IndexWords
-from multi_agent.offline.quotes.span import answer_span
+from multi_agent.offline.quotes.quoter import Quoter
 from multi_agent.offline.sql.question import QuestionParser
 from multi_agent.state import Result, Step
 from multi_agent.tools.workspace import Workspace
 
-_CODE = [
-    re.compile(pattern, re.DOTALL | re.IGNORECASE)
-    for pattern in (
-        r"\b(?:run|execute|evaluate|output of|result of)\b[^`\n]{0,60}`([^`\n]+)`",
-        r"\b(?:run|execute|evaluate)\b[^:\n]{0,40}\b(?:code|program|script|python)\b[^:\n]{0,20}:(.+)",
-        r"\bpython\b[^:.\n]{0,40}:(.+)",
-    )
-]
-
 
 class OfflineBrain:
-    """See `brain.Brain` for what the methods do; a second attempt is the same as the first."""
+    """See `brain.Brain` for what the methods do. A second attempt would be the same as the first:
+    there is none, neither of a plan nor of a query."""
 
     context = ""
 
@@ -43,44 +33,42 @@ class OfflineBrain:
         self._workspace = workspace
 
     @cached_property
-    def _parser(self) -> QuestionParser:
-        if self._workspace.database is None:
-            raise Refusal("There is no database.")
-        return QuestionParser(self._workspace.database)
+    def _parser(self) -> QuestionParser | None:
+        database = self._workspace.database
+        return None if database is None else QuestionParser(database)
+
+    @cached_property
+    def _quoter(self) -> Quoter | None:
+        documents = self._workspace.documents
+        return None if documents is None else Quoter(documents)
 
     def plan(self, task: str, team: Sequence[Member], progress: Progress) -> tuple[Step, ...]:
-        planner = Planner(Bids(self._parser_if_any, self._words, team))
         if progress.plan:
-            return planner.replan(progress.plan, progress.results, progress.tries)
-        if steps := planner.plan(task):
+            return ()
+        if steps := Planner(Bids(self._parser, self._quoter, team)).plan(task):
             return steps
         abilities = " ".join(member.description for member in team)
         raise Refusal(f"Without a model, no specialist of this team can do that. {abilities}")
 
     def write_sql(self, question: str, failed: Attempt | None = None) -> Query:
-        if failed:
-            raise Refusal(failed.error)
+        if failed or self._parser is None:
+            raise Refusal(failed.error if failed else "There is no database.")
         parse = self._parser.parse(question)
         if parse.problem:
             raise Refusal(parse.problem, parse.question, parse.options)
         return Query(parse.sql, parse.reading, parse.unit)
 
     def quote(self, question: str, passages: Sequence[Passage]) -> Quote:
-        words = self._words
-        span = words and answer_span(words.rephrase(question), passages, words.rarity)
-        if not span:
+        quote = self._quoter and self._quoter.answer(question, passages)
+        if not quote:
             raise Refusal("The documents don't contain the answer.")
-        return Quote(span.answer, span.quote, span.number)
+        return quote
 
     def compute(self, task: str) -> Expression:
         return to_expression(task)
 
-    def write_program(self, task: str, failed: Attempt | None = None) -> str:
-        matches = (pattern.search(task) for pattern in _CODE)
-        code = next((match[1].strip() for match in matches if match), "")
-        if failed or not code:
-            raise Refusal("Only a model can write a program; set SEEDBED_MODEL.")
-        return code
+    def write_program(self, task: str, failed: Attempt | None = None) -> str:  # noqa: ARG002
+        raise Refusal("Only a model can write a program; set SEEDBED_MODEL.")
 
     def compose(
         self,
@@ -93,12 +81,3 @@ class OfflineBrain:
 
     def complete(self, task: str, earlier: Sequence[str]) -> str:
         return complete(earlier[-1], task) if earlier else task
-
-    @cached_property
-    def _words(self) -> IndexWords | None:
-        documents = self._workspace.documents
-        return IndexWords(documents) if documents else None
-
-    @property
-    def _parser_if_any(self) -> QuestionParser | None:
-        return self._parser if self._workspace.database is not None else None

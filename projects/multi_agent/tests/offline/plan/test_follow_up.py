@@ -20,11 +20,6 @@ HAMBURG = "How many customers are in Hamburg?"
         ("What is 15 % of 240?", "and of 300?", "What is 15 % of 300?"),
         ("How many orders were placed?", "And in 2024?", "How many orders were placed in 2024?"),
         ("Orders of Anna Schmidt in Hamburg?", "and in Kiel?", "Orders of Anna Schmidt in Kiel?"),
-        (
-            "How many customers are in Hamburg?",
-            "Und in Berlin?",
-            "How many customers are in Berlin?",
-        ),
     ],
 )
 def test_follow_up_replaces_the_part_of_the_same_kind(last, task, whole):

@@ -10,39 +10,32 @@ from __future__ import annotations
 
 import re
 
-_ASKS = (
-    r"(?:please\s+|also\s+|then\s+|finally\s+|second(?:ly)?,?\s+)*"
-    r"(?:what(?:'s)?|which|who|whom|whose|when|where|why|how|do|does|did|is|are|was|were|can|could|"
-    r"may|should|will|would|has|have|list|name|show|give|tell|find|count|compute|calculate|convert|"
-    r"work out|add|sum|subtract|multiply|divide|compare|check|look up|explain|summari[sz]e|write|"
-    r"draft|run)\b"
+_WH = r"(?:wh(?:at|ich|o|om|ose|en|ere|y)|how)\b"
+_ORDER = (
+    r"(?:list|name|show|give|tell|find|count|compute|calculate|convert|add|sum|subtract|multiply"
+    r"|divide|compare|write|draft|summari[sz]e)\b"
 )
-_PREPOSED = (
-    r"(?:at|in|on|by|for|from|to|of|with|under|until|since|after|before|within|during|per)\s+"
-    r"(?:what|which|whom?|whose|how)\b"
-)
-_ASKING = re.compile(f"{_ASKS}|{_PREPOSED}", re.IGNORECASE)
-_SENTENCE = re.compile(r"(?<=[.?!])\s+(?=[A-Z0-9\"'(])|\n+")
-_JOIN = re.compile(
-    rf"(?:\s*[,;]\s*(?:and|then|plus|also|as well as|but)?\s+|\s+(?:and|then)\s+)"
-    rf"(?={_ASKS}|{_PREPOSED})",
+_AUXILIARY = r"(?:do|does|did|is|are|was|were|can|could|may|should|will|would|has|have)\b"
+_PREPOSITION = r"(?:(?:at|in|on|by|for|from|to|of|with|until|since|after|before|within|per)\s+)?"
+# A verb inside a clause does not begin a question: "orders that were paid and are open".
+_ASKING = re.compile(
+    rf"(?:please |also |then )?(?:{_PREPOSITION}{_WH}|{_ORDER}|{_AUXILIARY}(?=.*\?$))",
     re.IGNORECASE,
 )
-_AUXILIARIES = frozenset(
-    "do does did is are was were can could may should will would has have".split()
-)
-_CODE = re.compile(r"```")
+_SENTENCE = re.compile(r"(?<=[.?!])\s+(?=[A-Z0-9\"'(])|\n+")
+_JOIN = re.compile(r"\s*[,;]\s*(?:and|then|plus|also|but)?\s+|\s+(?:and|then)\s+", re.IGNORECASE)
 
 
 def clauses(task: str) -> list[str]:
     """The questions and orders of a task, in their order; a statement stays with the next one."""
-    if _CODE.search(task):  # a program is not prose
+    if "```" in task:  # a program is not prose
         return [task.strip()]
     pieces: list[str] = []
     statement = ""
     for sentence in filter(None, map(str.strip, _SENTENCE.split(task.strip()))):
         text = f"{statement} {sentence}".strip()
-        if "?" not in sentence and (not asks(sentence) or (pieces and _is_remark(sentence))):
+        is_remark = pieces and len(sentence.split()) <= 6  # "Give me the last name."
+        if "?" not in sentence and (not asks(sentence) or is_remark):
             statement = text
             continue
         pieces += [text] if statement else _joined_questions(sentence)
@@ -52,29 +45,16 @@ def clauses(task: str) -> list[str]:
     return pieces
 
 
-def _is_remark(sentence: str) -> bool:
-    """Whether an order belongs to the question before it: "Give me the last name."."""
-    return len(sentence.split()) <= 6 and not re.search(r"\d", sentence)
-
-
 def asks(text: str) -> bool:
     """Whether a text begins as a question or an order."""
     return bool(_ASKING.match(text))
 
 
 def _joined_questions(sentence: str) -> list[str]:
-    """Questions that a conjunction joins; a verb inside a clause does not begin a question."""
-    pieces = [sentence]
+    """Questions that a conjunction joins; both have to ask, and to be more than a verb."""
+    pieces, begin = [sentence], 0
     for match in _JOIN.finditer(sentence):
-        right = sentence[match.end() :].strip()
-        offset = len(sentence) - len(pieces[-1])
-        left = sentence[offset : match.start()].strip(" ,;")
-        # "orders that were paid and are open": both parts have to ask, and to be more than a verb.
-        if asks(left) and len(left.split()) > 2 and len(right.split()) > 2 and _opens(right):
-            pieces[-1:] = [left, right]
+        left, right = sentence[begin : match.start()].strip(" ,;"), sentence[match.end() :].strip()
+        if all(asks(part) and len(part.split()) > 2 for part in (left, right)):
+            pieces[-1:], begin = [left, right], match.end()
     return pieces
-
-
-def _opens(text: str) -> bool:
-    """Whether a clause is a question of its own: one that begins with "is" must end with "?"."""
-    return text.split()[0].lower() not in _AUXILIARIES or text.rstrip().endswith("?")

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import re
 
-_START = re.compile(
-    r"(?i)\s*(?:(?:and|und|now)\b\s*)?(?:(?:what|how) about\b|the same for\b|was ist mit\b)?\s*"
-)
+_START = re.compile(r"(?i)\s*(?:(?:and|now)\b\s*)?(?:(?:what|how) about\b|the same for\b)?\s*")
 _MONTHS = "January|February|March|April|May|June|July|August|September|October|November|December"
-_PREPOSITION = r"(?:\b(in|for|of|on|at|from|by|to|with|für|von|aus|am|im)\s+)?"
+_PREPOSITION = r"(?:\b(in|for|of|on|at|from|by|to|with)\s+)?"
 # The first kind that matches a place in the text counts.
 _PART = re.compile(
     _PREPOSITION + rf"(?:(?P<month>\b(?:{_MONTHS})\b)|(?P<quarter>\bQ[1-4]\b)"

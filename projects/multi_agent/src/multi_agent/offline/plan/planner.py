@@ -2,28 +2,27 @@
 
     Planner(bids).plan("How many orders came in May, and how long is the return window?")
 
-Each specialist bids for each question by looking at what it has: the calculator reads the
-arithmetic, the analyst links the words to its tables, the researcher to its documents. Of the ways
-to cut a task the one with the best bids wins.
+Each specialist bids for each question by trying it: the calculator reads the arithmetic, the
+analyst links the words to its tables, the researcher looks for a quote. Of the ways to cut a task
+the one with the best bids wins.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import count, pairwise
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from itertools import chain, islice
 from statistics import mean
 
 from multi_agent.offline.plan.clauses import clauses
-from multi_agent.offline.plan.references import dangles, operand, refer, refers
-from multi_agent.state import Result, Step
+from multi_agent.offline.plan.references import EARLIER, OPERAND, SOME_NUMBER, calculations
+from multi_agent.state import Step
 
 WORTH_TRYING = 0.2
 """The lowest bid with which a specialist gets a question."""
 WHOLE_BONUS = 0.05
 """A task is only cut if its parts fit clearly better, on average, than the whole."""
-SOME_NUMBER = "100"
-"""In the place of an answer that does not exist yet, for bids."""
+_OPERANDS = 3  # noun phrases of a calculation that are tried
 
 
 @dataclass(frozen=True)
@@ -33,82 +32,58 @@ class Choice:
     task: str
     specialist: str
     bid: float
+    waits: bool = False
+    """For the answer before it, whose place in the task is `{}`."""
 
 
 class Planner:
     """Plans by rules and bids."""
 
-    def __init__(self, bids: Callable[..., dict[str, float]]) -> None:
+    def __init__(self, bids: Callable[[str], dict[str, float]]) -> None:
         self._bids = bids
 
     def plan(self, task: str) -> tuple[Step, ...]:
         """The steps of a task; none if no specialist can do anything with it.
 
-        >>> Planner(lambda task, without=(): {}).plan("Sing!")
+        >>> Planner(lambda task: {}).plan("Sing!")
         ()
         """
-        whole, pieces = self.best(task), clauses(task)
-        parts = [self._part(piece, before) for before, piece in pairwise(["", *pieces])]
-        bids = [bid for _, bid in parts]
-        if len(parts) > 1 and min(bids) > WORTH_TRYING and mean(bids) > whole.bid + WHOLE_BONUS:
-            return self._steps([steps for steps, _ in parts])
-        steps, bid = self._part(task, "")
-        return self._steps([steps]) if bid >= WORTH_TRYING else ()
+        whole = self._part(task)
+        parts = [self._part(piece, is_first=not n) for n, piece in enumerate(clauses(task))]
+        bids = [min(choice.bid for choice in part) for part in parts]
+        whole_bid = min(choice.bid for choice in whole)
+        if len(parts) > 1 and min(bids) > WORTH_TRYING and mean(bids) > whole_bid + WHOLE_BONUS:
+            return self._steps(chain(*parts))
+        return self._steps(whole) if whole_bid >= WORTH_TRYING else ()
 
-    def best(self, task: str, without: Sequence[str] = ()) -> Choice:
-        """The specialist that fits a question best, except for those in `without`."""
-        bids = self._bids(task, without)
+    def _best(self, task: str) -> Choice:
+        """The specialist that fits a question best."""
+        bids = self._bids(task)
         name = max(bids, key=lambda name: bids[name], default="")
         return Choice(task, name, bids.get(name, 0.0))
 
-    def replan(
-        self,
-        plan: Sequence[Step],
-        results: Mapping[str, Result],
-        tries: Mapping[str, Sequence[str]],
-    ) -> tuple[Step, ...]:
-        """Each failed step, given to the next best specialist, and those that wait for it.
+    def _part(self, piece: str, *, is_first: bool = True) -> list[Choice]:
+        """One question, or a calculation with the answer of another, whichever fits better."""
+        direct = self._best(piece)
+        for phrase, calculation in islice(calculations(piece, OPERAND), _OPERANDS):
+            inner, outer = self._best(f"What is {phrase}?"), self._calculation(calculation)
+            if min(inner.bid, outer.bid) >= direct.bid and outer.specialist != inner.specialist:
+                return [inner, outer]
+        earlier = None if is_first else next(calculations(piece, EARLIER), None)
+        outer = self._calculation(earlier[1]) if earlier else direct
+        return [outer if outer.bid >= direct.bid else direct]
 
-        `tries` has the specialists that failed, by step.
-        """
-        changes: dict[str, Step] = {}
-        for step in plan:
-            if step.id in results and results[step.id].problem and step.id in tries:
-                choice = self.best(step.task, without=tries[step.id])
-                if choice.bid >= WORTH_TRYING:
-                    changes[step.id] = step.model_copy(update={"specialist": choice.specialist})
-        done = {id for id, result in results.items() if not result.problem}
-        return tuple(changes.get(s.id, s) for s in plan if s.id not in done) if changes else ()
-
-    def _part(self, piece: str, before: str) -> tuple[list[Choice], float]:
-        """One question, or an operand and the calculation with it, whichever fits better."""
-        if before and refers(piece, before):
-            direct = self.best(refer(piece, "s0", before).replace("{s0}", SOME_NUMBER))
-            return [Choice(piece, direct.specialist, direct.bid)], direct.bid
-        direct = self.best(piece)
-        if before and dangles(piece):  # the question before says who "they" are
-            context = f"{before.rstrip('?.! ')}? {piece}"
-            return [Choice(context, direct.specialist, direct.bid)], direct.bid
-        if parts := operand(piece):
-            inner = self.best(f"What is {parts[0]}?")
-            outer = self.best(parts[1].replace("{}", SOME_NUMBER))
-            bid = min(inner.bid, outer.bid)
-            if bid >= direct.bid and outer.specialist != inner.specialist:
-                return [inner, Choice(parts[1], outer.specialist, outer.bid)], bid
-        return [direct], direct.bid
+    def _calculation(self, text: str) -> Choice:
+        """The choice for a calculation with `{}` in the place of the answer before it."""
+        return replace(self._best(text.replace("{}", SOME_NUMBER)), task=text, waits=True)
 
     @staticmethod
-    def _steps(parts: Sequence[Sequence[Choice]]) -> tuple[Step, ...]:
+    def _steps(choices: Iterable[Choice]) -> tuple[Step, ...]:
         steps: list[Step] = []
-        numbers = count(1)
-        for part in parts:
-            last, before = (steps[-1].id, steps[-1].task) if steps else ("", "")
-            for position, choice in enumerate(part):
-                id, task = f"s{next(numbers)}", choice.task
-                after: tuple[str, ...] = ()
-                if position:
-                    task, after = task.replace("{}", f"{{{steps[-1].id}}}"), (steps[-1].id,)
-                elif last and refers(task, before):
-                    task, after = refer(task, last, before), (last,)
-                steps.append(Step(id=id, specialist=choice.specialist, task=task, after=after))
+        for number, choice in enumerate(choices, 1):
+            task, after = choice.task, tuple[str, ...]()
+            if choice.waits:
+                task, after = task.replace("{}", f"{{{steps[-1].id}}}"), (steps[-1].id,)
+            step = Step(id=f"s{number}", specialist=choice.specialist, task=task, after=after)
+            steps.append(step)
         return tuple(steps)

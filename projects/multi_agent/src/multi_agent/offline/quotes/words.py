@@ -1,82 +1,70 @@
-"""Words of questions and documents in a form in which they can be compared; lists in `words.toml`.
+"""Words of content of questions and documents, in a form in which they can be compared.
 
-[token.term for token in tokens("The kettles' prices")]      # ['the', 'kettl', 'cost']
-weights("How much do the kettles cost?")                     # {'kettl': 1.0, 'cost': 0.3}
+content("How long is the warranty on three kettles?")    # {'warranti', '3', 'kettl'}
+Synonyms(index)("How cold is the fridge?")               # {'fridg': {'refriger'}}
 """
 
 from __future__ import annotations
 
 import re
 import tomllib
-from functools import cache, lru_cache
+from functools import lru_cache
 from importlib import resources
-from typing import Any, NamedTuple
+from typing import Any
 
-WEAK = 0.3  # weight of a vague word
+from multi_agent.documents.index import DocumentIndex, stems
+from seedbed.models.embeddings.load import Vectors, embed_texts
 
+SYNONYM = 0.8  # cosine of two words; fridge and refrigerator 0.96, vegetarian and vegan 0.75
+_HITS = 20  # passages whose words may be synonyms
+_WORD = re.compile(r"[^\W\d_]{3,}")
 
-class Token(NamedTuple):
-    """A word at `text[start:end]`, and the term it counts as."""
-
-    word: str
-    term: str
-    start: int
-    end: int
-
-
-def tokens(text: str) -> list[Token]:
-    """All words and numbers of a text.
-
-    >>> [token.term for token in tokens("Three kettles, 1,000 bicycles")]
-    ['3', 'kettl', '1000', 'bike']
-    """
-    return [Token(m[0], term(m[0].lower()), *m.span()) for m in load()["word"].finditer(text)]
+DATA: dict[str, Any] = tomllib.loads(
+    resources.files(__package__).joinpath("kinds.toml").read_text("utf-8")
+)
+_SAME = {
+    stem: next(stems(line))
+    for line in DATA["words"]["same"].strip().splitlines()
+    for stem in stems(line)
+}
+_IGNORED = frozenset(stems(DATA["words"]["ignored"]))
 
 
 @lru_cache(100_000)
-def term(word: str) -> str:
-    """The stem of a lower-case word, or of the first in its group; digits for a number word."""
-    if word in load()["numbers"]:
-        return str(load()["numbers"].index(word))
-    if word[0].isdigit():
-        return re.sub(r",(?=\d{3}\b)", "", word)
-    stem = _stem(re.sub(r"(?:g?ing)?[- ]", "", word))  # "checking in", "check-in"
-    return str(load()["groups"].get(stem, stem)).removeprefix("-")
+def content(text: str) -> frozenset[str]:
+    """The stems of a text without empty words; digits for numbers, one stem for synonyms.
+
+    >>> content("Three kettles with a guarantee") == content("3 kettle warranties")
+    True
+    """
+    from text_to_num import alpha2digit
+
+    words = str(alpha2digit(text, "en", threshold=1))  # from two on: "one" is seldom a number
+    return frozenset(_SAME.get(stem, stem.replace(",", "")) for stem in stems(words)) - _IGNORED
 
 
-def weights(question: str) -> dict[str, float]:
-    """The terms of a question that an answer must be about, with their weights."""
-    for pattern, replacement in load()["phrases"]:
-        question = re.sub(pattern, replacement, question, flags=re.IGNORECASE)
-    words = [token for token in tokens(question) if not is_in("stop", token.word)]
-    weak = {term(word) for word in load()["weak"]}
-    return {token.term: WEAK if token.term in weak else 1.0 for token in words}
+class Synonyms:
+    """Words of the documents that mean the same as words that no document has."""
 
+    def __init__(self, index: DocumentIndex) -> None:
+        self._index = index
+        self._known = {t for p in index.passages for t in content(f"{p.heading} {p.text}")}
+        self._vectors: dict[str, Vectors] = {}
 
-def is_in(name: str, word: str) -> bool:
-    """Whether a word is in the list "stop" or "negative"; "prohibited" is negative by its group."""
-    opposite = name == "negative" and load()["groups"].get(_stem(word.lower()), "").startswith("-")
-    return word.lower() in load()[name] or opposite
+    def __call__(self, question: str) -> dict[str, frozenset[str]]:
+        """Terms of the question with those that may stand for them in a passage.
 
-
-@cache
-def load() -> dict[str, Any]:
-    """`words.toml`: texts as lists of words, `groups` by stem ("-" before the opposite)."""
-    text = resources.files(__package__).joinpath("words.toml").read_text(encoding="utf-8")
-    data = tomllib.loads(text)
-    groups: dict[str, str] = {}
-    for line in filter(str.strip, data.pop("groups").split("\n")):
-        for word in line.split():
-            minus = "-" if word.startswith("-") else ""
-            groups.setdefault(_stem(word.strip("-")), minus + _stem(line.split()[0]))
-    word = re.compile(rf"{data.pop('compounds')}|\d+(?:[.,]\d+)*|[^\W\d_]+", re.IGNORECASE)
-    lists = {name: value.split() for name, value in data.items() if isinstance(value, str)}
-    return {"phrases": data["phrases"], "groups": groups, "word": word, **lists}
-
-
-def _stem(word: str) -> str:
-    import snowballstemmer
-
-    if not re.search("[aeiouy]", word):  # the stemmer leaves "dvds" as it is
-        return word.removesuffix("s")
-    return str(snowballstemmer.stemmer("english").stemWord(word))
+        Only close ones: "refrigerator" for "fridge", not "dog" for "cat". Names have none.
+        """
+        unknown = [w for w in _WORD.findall(question) if w.islower() and content(w) - self._known]
+        hits = self._index.search(question, _HITS) if unknown else ()
+        texts = (f"{hit.heading} {hit.text}" for hit in hits)
+        others = sorted({w for text in texts for w in _WORD.findall(text) if w.islower()})
+        missing = [word for word in {*unknown, *others} if word not in self._vectors]
+        vectors = embed_texts(self._index.embeddings, missing) if missing else ()
+        self._vectors |= dict(zip(missing, vectors, strict=True))
+        synonyms = dict[str, frozenset[str]]()
+        for word in unknown:
+            near = (o for o in others if self._vectors[word] @ self._vectors[o] >= SYNONYM)
+            synonyms |= dict.fromkeys(content(word), content(" ".join(near)))
+        return synonyms
