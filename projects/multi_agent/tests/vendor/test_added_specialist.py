@@ -12,7 +12,7 @@ import multi_agent.specialists
 from seedbed.errors import ConfigError
 from seedbed.testing.vendor.script import Reply
 
-POET = '''
+POET = """
 from multi_agent.state import Evidence, Result
 
 
@@ -28,7 +28,7 @@ class Poet:
 
 def open_specialist(workspace):
     return Poet()
-'''
+"""
 RHYME = "The tent is bent, the money spent."
 
 
