@@ -24,7 +24,8 @@ from typing import Any, Literal, get_args
 
 import sqlalchemy as sa
 
-from multi_agent.runs.store import RunStore, create_tables, writing
+from multi_agent.runs.database import create_tables, writing
+from multi_agent.runs.store import RunStore
 from multi_agent.state import Step, Value
 from seedbed.errors import ConfigError, NotFound, TooLarge
 from seedbed.safety.secrets import redact_secrets

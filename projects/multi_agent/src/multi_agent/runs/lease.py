@@ -17,7 +17,8 @@ from collections.abc import Collection
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
-from multi_agent.runs.store import create_tables, runs, writing
+from multi_agent.runs.database import create_tables, writing
+from multi_agent.runs.store import runs
 
 LEASE_SECONDS = 15.0
 """Duration of a lease that is not renewed."""

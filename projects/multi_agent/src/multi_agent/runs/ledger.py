@@ -24,7 +24,8 @@ from weakref import WeakValueDictionary
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
-from multi_agent.runs.store import RunStore, as_json, ledger, writing
+from multi_agent.runs.database import writing
+from multi_agent.runs.store import RunStore, as_json, ledger
 from seedbed.errors import SeedbedError
 
 

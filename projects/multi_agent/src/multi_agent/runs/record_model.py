@@ -29,8 +29,9 @@ from pydantic import Field
 from sqlalchemy.exc import IntegrityError
 
 from multi_agent.runs.budget import Budget
+from multi_agent.runs.database import writing
 from multi_agent.runs.replay import NotRecorded
-from multi_agent.runs.store import RunStore, as_json, ledger, writing
+from multi_agent.runs.store import RunStore, as_json, ledger
 from seedbed.errors import ModelError, ModelTimeout, SeedbedError
 from seedbed.models.chat_base import StreamingChatModel
 from seedbed.models.remote.chat import RemoteChatModel

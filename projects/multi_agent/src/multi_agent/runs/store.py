@@ -14,8 +14,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Collection
 from datetime import datetime
 from pathlib import Path
 from typing import Any, get_args
@@ -23,16 +22,11 @@ from typing import Any, get_args
 import sqlalchemy as sa
 from pydantic import Field
 from pydantic_core import to_jsonable_python
-from sqlalchemy.exc import OperationalError
 
+from multi_agent.runs.database import create_tables, open_engine, writing
 from multi_agent.state import Answer, Limits, Status, Value
-from seedbed.database.sql_engine import sql_engine
-from seedbed.database.sqlite import sqlite_error
-from seedbed.errors import Conflict, NotFound, SeedbedError, Unavailable
+from seedbed.errors import Conflict, NotFound
 
-_SETTING = "SEEDBED_DATABASE_URL"
-_CREATION_LOCK = 8002_2026  # advisory lock of Postgres: any number that no other program uses
-_IDLE_SECONDS = 5
 _ENDED = ("done", "stopped", "failed")
 _COLUMNS = ("owner", "thread", "status", "created_at", "ended_at", "parent")
 
@@ -121,65 +115,6 @@ class Event(Value):
     kind: str
     step: str = ""
     data: dict[str, Any] = Field(default_factory=dict)
-
-
-def open_engine(url: str | Path) -> sa.Engine:
-    """An engine whose errors about locks, the disk and the server are SeedbedErrors."""
-    engine = sql_engine(url, setting=_SETTING, extra="multi-agent")
-    if engine.dialect.name == "sqlite":
-        with suppress(OSError):  # SQLite reports the folder that it cannot open
-            Path(str(engine.url.database)).parent.mkdir(parents=True, exist_ok=True)
-    else:
-        sa.event.listen(engine, "connect", _limit_idle)
-    sa.event.listen(engine, "handle_error", _translate)
-    return engine
-
-
-def _limit_idle(connection: Any, _record: Any) -> None:
-    """Let Postgres take its locks from a process that is frozen in a transaction."""
-    connection.execute(f"SET idle_in_transaction_session_timeout = '{_IDLE_SECONDS}s'")
-    connection.commit()
-
-
-def _translate(context: sa.ExceptionContext) -> SeedbedError | None:
-    error = context.original_exception
-    url = context.engine.url if context.engine else sa.URL.create("")
-    if context.dialect.name == "sqlite":
-        hint = "Restore a backup."
-        return sqlite_error(error, repr(url.database), setting="AGENTS_DATA_DIR", damaged=hint)
-    name = url.render_as_string(hide_password=True)
-    if not isinstance(context.sqlalchemy_exception, OperationalError):
-        return None
-    hint = f"Check that the server is running and that {_SETTING} is correct."
-    return Unavailable(f"{name} is unavailable: {' '.join(str(error).split())}.", hint=hint)
-
-
-def create_tables(engine: sa.Engine, tables: sa.MetaData) -> None:
-    """Create missing tables and columns; safe while other processes do the same."""
-    with writing(engine) as connection:
-        if engine.dialect.name == "postgresql":
-            connection.execute(sa.text(f"SELECT pg_advisory_xact_lock({_CREATION_LOCK})"))
-        tables.create_all(connection)
-        for table in tables.sorted_tables:
-            names = {column["name"] for column in sa.inspect(connection).get_columns(table.name)}
-            for column in table.columns:
-                if column.name not in names:  # the database is of an earlier version
-                    definition = sa.schema.CreateColumn(column).compile(dialect=engine.dialect)
-                    connection.execute(sa.text(f"ALTER TABLE {table.name} ADD COLUMN {definition}"))
-
-
-@contextmanager
-def writing(engine: sa.Engine, *, durable: bool = False) -> Iterator[sa.Connection]:
-    """A transaction; SQLite takes its lock at the beginning, so that reading first is safe.
-
-    On SQLite, a power cut may undo the last commits that are not `durable`; those take 7 ms more.
-    """
-    with engine.connect() as connection:
-        if engine.dialect.name == "sqlite":
-            level = "FULL" if durable else "NORMAL"
-            connection.connection.cursor().execute(f"PRAGMA synchronous={level}")
-        with connection.execution_options(begin="BEGIN IMMEDIATE").begin():
-            yield connection
 
 
 class RunStore:

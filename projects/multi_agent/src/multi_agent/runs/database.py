@@ -1,0 +1,86 @@
+"""The database of runs, ledger, leases and memory: a SQLite file, or Postgres for several servers.
+
+    engine = open_engine(Path("var/runs.sqlite"))        # or "postgresql://USER@HOST/NAME"
+    create_tables(engine, metadata)
+    with writing(engine) as connection:
+        connection.execute(…)
+
+Errors about locks, the disk and the server are SeedbedErrors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.exc import OperationalError
+
+from seedbed.database.sql_engine import sql_engine
+from seedbed.database.sqlite import sqlite_error
+from seedbed.errors import SeedbedError, Unavailable
+
+_SETTING = "SEEDBED_DATABASE_URL"
+_CREATION_LOCK = 8002_2026  # advisory lock of Postgres: any number that no other program uses
+_IDLE_SECONDS = 5
+
+
+def open_engine(url: str | Path) -> sa.Engine:
+    """An engine that raises Busy or Unavailable for what is wrong with the database itself."""
+    engine = sql_engine(url, setting=_SETTING, extra="multi-agent")
+    if engine.dialect.name == "sqlite":
+        with suppress(OSError):  # SQLite reports the folder that it cannot open
+            Path(str(engine.url.database)).parent.mkdir(parents=True, exist_ok=True)
+    else:
+        sa.event.listen(engine, "connect", _limit_idle)
+    sa.event.listen(engine, "handle_error", _translate)
+    return engine
+
+
+def _limit_idle(connection: Any, _record: Any) -> None:
+    """Let Postgres take its locks from a process that is frozen in a transaction."""
+    connection.execute(f"SET idle_in_transaction_session_timeout = '{_IDLE_SECONDS}s'")
+    connection.commit()
+
+
+def _translate(context: sa.ExceptionContext) -> SeedbedError | None:
+    error = context.original_exception
+    url = context.engine.url if context.engine else sa.URL.create("")
+    if context.dialect.name == "sqlite":
+        hint = "Restore a backup."
+        return sqlite_error(error, repr(url.database), setting="AGENTS_DATA_DIR", damaged=hint)
+    name = url.render_as_string(hide_password=True)
+    if not isinstance(context.sqlalchemy_exception, OperationalError):
+        return None
+    hint = f"Check that the server is running and that {_SETTING} is correct."
+    return Unavailable(f"{name} is unavailable: {' '.join(str(error).split())}.", hint=hint)
+
+
+def create_tables(engine: sa.Engine, tables: sa.MetaData) -> None:
+    """Create missing tables and columns; safe while other processes do the same."""
+    with writing(engine) as connection:
+        if engine.dialect.name == "postgresql":
+            connection.execute(sa.text(f"SELECT pg_advisory_xact_lock({_CREATION_LOCK})"))
+        tables.create_all(connection)
+        for table in tables.sorted_tables:
+            names = {column["name"] for column in sa.inspect(connection).get_columns(table.name)}
+            for column in table.columns:
+                if column.name not in names:  # the database is of an earlier version
+                    definition = sa.schema.CreateColumn(column).compile(dialect=engine.dialect)
+                    connection.execute(sa.text(f"ALTER TABLE {table.name} ADD COLUMN {definition}"))
+
+
+@contextmanager
+def writing(engine: sa.Engine, *, durable: bool = False) -> Iterator[sa.Connection]:
+    """A transaction; SQLite takes its lock at the beginning, so that reading first is safe.
+
+    On SQLite, a power cut may undo the last commits that are not `durable`; those take 7 ms more.
+    """
+    with engine.connect() as connection:
+        if engine.dialect.name == "sqlite":
+            level = "FULL" if durable else "NORMAL"
+            connection.connection.cursor().execute(f"PRAGMA synchronous={level}")
+        with connection.execution_options(begin="BEGIN IMMEDIATE").begin():
+            yield connection
