@@ -263,7 +263,15 @@ def replan(state: RunState, runtime: Runtime[Run]) -> RunState:
     team = list(run.specialists.values())
     try:
         steps = run.brain("planner", run.budget).plan(state["task"], team, progress)
-    except SeedbedError as error:  # what was found is kept, and answered with
+    except ModelError as error:  # the run answers with what it has; a resumed one plans again
+        run.emit("replan_failed", reason=str(error))
+        failed = {
+            id: result.model_copy(update={"problem": str(error), "failure": "model"})
+            for id, result in state["results"].items()
+            if result.problem
+        }
+        return {"results": failed}
+    except SeedbedError as error:
         run.emit("replan_failed", reason=str(error))
         return {"replans": run.max_replans}
     if not steps:

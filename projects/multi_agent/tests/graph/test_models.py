@@ -97,17 +97,24 @@ def test_steps_that_succeeded_survive_a_replan(
     assert "The steps so far is quoted" in prompt or "steps so far is quoted" in prompt
 
 
-def test_results_are_kept_if_the_second_plan_fails(
+def test_results_are_kept_if_the_vendor_fails_at_the_second_plan(
     open_scripted: Open, scripted: Any, replies: Any
 ) -> None:
     def fail(step: Any, _context: Any) -> Result:
         return Result(step=step.id, problem="No table of it.")
 
     alpha, beta = scripted("alpha", lambda _step, _context: "240"), scripted("beta", fail)
-    script = model(replies.plan(("alpha", "fines"), ("beta", "fees")), rate_limited)
-    team = open_scripted([alpha, beta], models={"planner": script})
+    gamma = scripted("gamma", lambda _step, _context: "30")
+    again = replies.plan(("gamma", "fees"), first=3)
+    script = model(replies.plan(("alpha", "fines"), ("beta", "fees")), rate_limited, again)
+    team = open_scripted([alpha, beta, gamma], models={"planner": script})
     run = team.wait(team.start("Fines and fees?"))
-    assert run.answer.text.startswith("240; (no answer to: fees: No table of it.)")
+    assert (run.status, run.reason) == ("failed", "OpenAI: rate limit reached (429).")
+    assert run.answer.text.startswith("240; (no answer to: fees: OpenAI: rate limit reached")
+    team.resume(run.id)
+    run = team.wait(run.id)
+    assert (run.status, run.answer.text) == ("done", "240; 30")
+    assert alpha.tasks == ["fines"]
 
 
 def test_failure_of_the_vendor_in_one_step_keeps_the_others_and_says_why(
