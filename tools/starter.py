@@ -243,12 +243,17 @@ def _commit(target: Path, project: str) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line: `python -m tools.starter PROJECT TARGET`, from the repository's root."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    options = dict(re.findall(r"^--(\w+)=(.*)$", "\n".join(words), re.MULTILINE))
-    words = [word for word in words if not word.startswith("--")]
+    options = {
+        name: word.removeprefix(f"--{name}=")
+        for name in _OPTIONS
+        for word in words
+        if word.startswith(f"--{name}=")
+    }
+    words = [word for word in words if not word.startswith(("--model=", "--brain="))]
     for name, value in options.items():
-        if value != _OPTIONS.get(name):
-            known = " or ".join(f"{key.upper()}={only}" for key, only in _OPTIONS.items())
-            print(f"Unknown {name.upper()}={value}. Use {known}, or leave it out.", file=sys.stderr)
+        if value != _OPTIONS[name]:
+            use = f"Use {name.upper()}={_OPTIONS[name]}, or leave it out."
+            print(f"Unknown {name.upper()}={value}. {use}", file=sys.stderr)
             return 2
     if len(words) != 2:
         name = (name_in_verbs(words[0], Path.cwd()) if words else "") or "rag"

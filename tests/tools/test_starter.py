@@ -264,6 +264,13 @@ def test_lift_with_remote_models_leaves_local_ones_out(root: Path, tmp_path: Pat
 def test_unknown_choice_of_models_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert starter.main(["rag_chatbot", "../my-bot", "--model=big"]) == 2
     assert capsys.readouterr().err == "Unknown MODEL=big. Use MODEL=remote, or leave it out.\n"
+    assert starter.main(["multi_agent", "../my-team", "--brain=big"]) == 2
+    assert capsys.readouterr().err == "Unknown BRAIN=big. Use BRAIN=llm, or leave it out.\n"
+
+
+def test_project_without_rules_cannot_leave_them_out(root: Path, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="has no folder `offline` to leave out"):
+        starter.lift("rag_chatbot", tmp_path / "my-bot", root=root, offline=False)
 
 
 def test_lift_writes_own_tool_settings(root: Path, tmp_path: Path) -> None:
