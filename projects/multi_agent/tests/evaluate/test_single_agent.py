@@ -138,7 +138,7 @@ def test_prompt_has_the_date_and_the_schema_with_values(tmp_path: Path) -> None:
         SingleAgent(model, builtin_tools(workspace), Budget(), workspace).solve("How many orders?")
         system = model.calls[0].messages[0].text
         assert f"{date.today():%Y-%m-%d}" in system and "SQLite" in system
-        assert database.schema.text in system and "'cancelled'" in system
+        assert database.description in system and "'cancelled'" in system
     assert [tool["function"]["name"] for tool in model.calls[0].tools] == [
         "calculate",
         "query_database",

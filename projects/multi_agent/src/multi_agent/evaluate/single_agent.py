@@ -68,7 +68,7 @@ class SingleAgent:
         if database is None:
             return ""
         dialect = "DuckDB" if database.is_duckdb else "SQLite"
-        schema = quote(database.schema.text, "schema")
+        schema = quote(database.description, "schema")
         return f"The database is {dialect}; amounts in cents are divided by 100.0. {schema}"
 
     def _call(self, name: str, **arguments: Any) -> Any:

@@ -149,7 +149,7 @@ class ModelBrain:
             QueryReply,
             lambda reply: "" if reply.sql.strip() else "There is neither a query nor a refusal.",
             dialect="DuckDB" if database.is_duckdb else "SQLite",
-            schema=quote(database.schema.text, "schema"),
+            schema=quote(database.description, "schema"),
             failed=_failed(failed, "query"),
             question=question,
         )
