@@ -187,7 +187,7 @@ def evaluate(
     database: Database = None,
     documents: Documents = None,
     compare: Annotated[
-        bool, typer.Option(help="Also a single agent, and the team without verification.")
+        bool, typer.Option(help="Also a single agent with the same tools and budget.")
     ] = False,
     as_json: Json = False,
 ) -> None:
