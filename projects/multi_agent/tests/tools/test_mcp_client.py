@@ -100,7 +100,6 @@ def test_tools_have_schema_and_effects_unless_read_only(
     tools = {tool.name: tool for tool in server.servers.tools}
     assert tools["test__echo"].parameters["required"] == ["text"]
     assert not tools["test__echo"].effects and tools["test__send"].effects
-    assert all(tool.untrusted for tool in tools.values())
     assert server.call("echo", text="hello") == "hello"
 
 

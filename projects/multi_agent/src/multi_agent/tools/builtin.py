@@ -40,7 +40,7 @@ def builtin_tools(
             """
             return [asdict(passage) for passage in documents.search(question, k)]
 
-        tools.append(tool_of(search_documents, untrusted=True))
+        tools.append(tool_of(search_documents))
     if database is not None:
 
         def query_database(sql: str) -> dict[str, Any]:
@@ -52,7 +52,7 @@ def builtin_tools(
             return asdict(database.query(sql, seconds=SECONDS))
 
         limits: dict[str, Any] = {"timeout": 3 * SECONDS, "max_output": 1_000_000}
-        tools.append(tool_of(query_database, untrusted=True, **limits))
+        tools.append(tool_of(query_database, **limits))
     if open_sandbox is not None:
 
         def run_python(code: str) -> dict[str, Any]:

@@ -136,7 +136,6 @@ class Server:
             effects=not (tool.annotations and tool.annotations.read_only_hint),
             # A session that does not respond, its end, the start of another one, and the call.
             timeout=3 * self._seconds + STOP_SECONDS,
-            untrusted=True,
         )
 
     def close(self) -> None:
