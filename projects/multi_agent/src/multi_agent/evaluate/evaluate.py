@@ -147,8 +147,7 @@ def summary(outcomes: Sequence[Outcome]) -> dict[str, Any]:
 
 def comparison(team: Sequence[Outcome], single: Sequence[Outcome]) -> dict[str, Any]:
     """The figures of a single agent, and how much larger the team's share of right answers is."""
-    right = [[float(outcome.solved) for outcome in outcomes] for outcomes in (team, single)]
-    lead = paired_bootstrap(*right, n=2000)
+    lead = paired_bootstrap([float(o.solved) for o in team], [float(o.solved) for o in single])
     interval = [round(lead.low, 4), round(lead.high, 4)]
     return {
         "single_agent": summary(single),

@@ -37,8 +37,6 @@ if TYPE_CHECKING:
 
     Request = Callable[[Client], Awaitable[Any]]
 
-MAX_TEXT = 1_000_000
-"""Characters of one result."""
 MAX_NAME = 64
 """Characters of a tool's name: OpenAI's limit, the lowest of the vendors."""
 STOP_SECONDS = 10.0
@@ -126,7 +124,7 @@ class Server:
             text = "\n".join(getattr(part, "text", f"[{part.type}]") for part in result.content)
             if result.is_error:
                 raise ToolError(f"{name}: {text[:500]}")
-            return text[:MAX_TEXT]
+            return text
 
         return Tool(
             name=name,

@@ -10,7 +10,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -38,7 +37,6 @@ class Output:
     stdout: str
     stderr: str
     status: Literal["ok", "error", "stopped"]
-    seconds: float
 
 
 class Sandbox:
@@ -59,7 +57,7 @@ class Sandbox:
         program = json.dumps(code).encode()
         if len(program) > MAX_PROGRAM:
             raise TooLarge(f"The program has {len(program):,} bytes; the limit is {MAX_PROGRAM:,}.")
-        start, pipe, exit_status = time.monotonic(), subprocess.PIPE, None
+        pipe, exit_status = subprocess.PIPE, None
         command = [*self._command, str(seconds)]
         with (
             ThreadPoolExecutor(2) as readers,
@@ -79,13 +77,13 @@ class Sandbox:
             finally:
                 process.kill()  # no effect if it has ended; the readers then end, too
             stdout, stderr = (text.result() for text in texts)
-        if stopped := exit_status is None or max(len(stdout), len(stderr)) > MAX_OUTPUT:
-            stderr = f"Stopped: the limits are {seconds:g} s and {MAX_OUTPUT:,} bytes.".encode()
-        elif exit_status and not stderr:
-            stderr = f"Exit status {exit_status}.".encode()
         out, err = (text[:MAX_OUTPUT].decode(errors="replace") for text in (stdout, stderr))
-        status = "stopped" if stopped else "error" if exit_status else "ok"
-        return Output(out, err, status, round(time.monotonic() - start, 3))
+        if exit_status is None or max(len(stdout), len(stderr)) > MAX_OUTPUT:
+            reason = f"Stopped: the limits are {seconds:g} s and {MAX_OUTPUT:,} bytes."
+            return Output(out, reason, "stopped")
+        if exit_status:
+            return Output(out, err or f"Exit status {exit_status}.", "error")
+        return Output(out, err, "ok")
 
 
 def _read(stream: IO[bytes], process: subprocess.Popen[bytes]) -> bytes:
