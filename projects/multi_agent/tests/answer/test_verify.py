@@ -30,7 +30,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
     connection.commit()
     connection.close()
     database = open_database(folder / "shop.sqlite")
-    documents: Any = SimpleNamespace(passages=read_folder(folder)[0])  # all that is looked at
+    documents: Any = SimpleNamespace(passages=read_folder(folder))  # all that is looked at
     yield Workspace(Config(), database, documents)
     database.close()
 
