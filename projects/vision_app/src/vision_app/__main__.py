@@ -263,15 +263,12 @@ def train(
         Path | None,
         typer.Option(help="Folder to write. Default: VISION_DATA_DIR/classifiers/NAME."),
     ] = None,
-    full: Annotated[
-        bool, typer.Option("--full", help="Fine-tune all weights with torch (extra `train`).")
-    ] = False,
     as_json: Json = False,
 ) -> None:
     """Teach the classifier your own classes; five images each are enough."""
     vision = open_vision()
     with cli.progress(quiet=as_json) as progress:
-        report = vision.train(folder, out, full=full, progress=progress)
+        report = vision.train(folder, out, progress)
     show(report, as_json, to_text=terminal.training)
 
 

@@ -7,7 +7,7 @@
             ...
 
 `open_source` reads headers only. Decoding images is left to `picture`, rendering PDF pages to
-`pdf`, turning scanned pages to `ocr`, and downloads to `serve.fetch`.
+`pdf`, and turning scanned pages to `ocr`.
 """
 
 from __future__ import annotations

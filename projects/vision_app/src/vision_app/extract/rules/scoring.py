@@ -16,8 +16,9 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import cached_property
 
-from vision_app.extract.document import Cell, Document, Label, same_column, same_row
-from vision_app.extract.schemas import Field
+from vision_app.extract.cells import Cell, same_column, same_row
+from vision_app.extract.rules.document import Document, Label
+from vision_app.extract.schemas import ROLES, Field
 from vision_app.extract.values import (
     Value,
     find_amounts,
@@ -257,10 +258,12 @@ def _score_by_links(
 
 def score_dates(document: Document, target: Field) -> list[Candidate]:
     """Every date on the page for a date field."""
+    # Invoices are of our time; a field of a user's schema may be a date of birth.
+    years = range(1990, 2061) if target.name in ROLES else range(1800, 2201)
     spans = {}
     for cell in document.cells:
         labeled = any(label.kinds & DATES for label in document.labels[cell])
-        spans[cell] = find_dates(cell.text, compact=labeled)
+        spans[cell] = find_dates(cell.text, compact=labeled, years=years)
     count = sum(map(len, spans.values()))
     kinds = DATES | set(target.roles)
     candidates = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from vision_app.extract.document import Lexicon
+from vision_app.extract.rules.document import Lexicon
 
 
 @pytest.fixture(scope="module")

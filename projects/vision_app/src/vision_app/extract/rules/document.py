@@ -25,10 +25,10 @@ from typing import Any
 
 from rapidfuzz import fuzz, process
 
+from vision_app.extract.cells import Cell, same_row, to_cells, to_rows
 from vision_app.extract.values import Context, squeeze
-from vision_app.ocr.page import Box, Page, Word, around
+from vision_app.ocr.page import Page
 
-GAP = 1.0  # of the text's height, above which two words belong to different cells
 SHARE = 0.12  # of the labels, from which a language is one of the document's
 MAX_WORDS = 7  # of a label
 FUZZY_LENGTH, FUZZY_SCORE = 7, 88  # letters from which a label may have one slip in eight
@@ -43,102 +43,9 @@ _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 _NUMBER_PREFIX = re.compile(r"[-/_]\d")  # a label in front of it is part of a number: INVOICE-0001
 _SLIPS = str.maketrans({"1": "l", "i": "l", "|": "l", "0": "o", "5": "s", "8": "b"})
 
+Groups = dict[str, dict[str, list[str]]]
 Languages = Mapping[str, Set[str]]
 """The languages in which a text is a label of each kind; empty for those of a user's schema."""
-
-
-# ── cells ───────────────────────────────────────────────────────────────────────────────────
-
-
-@dataclass(frozen=True, eq=False)
-class Cell:
-    """Words next to each other; `text` joins them with single spaces."""
-
-    page: int
-    words: tuple[Word, ...]
-
-    @cached_property
-    def text(self) -> str:
-        """The words, separated by spaces."""
-        return " ".join(word.text for word in self.words)
-
-    @cached_property
-    def box(self) -> Box:
-        """The box around the words, in pixels of the upright page."""
-        return around(word.box for word in self.words)
-
-    @property
-    def height(self) -> float:
-        """Height of the text in pixels."""
-        return self.box[3] - self.box[1]
-
-    def words_in(self, start: int, end: int) -> list[Word]:
-        """The words that overlap the characters from `start` to `end`."""
-        return [word for word, first, last in self._parts(start, end)]
-
-    def box_of(self, start: int, end: int) -> Box:
-        """The box of the characters from `start` to `end`, cut within words in proportion."""
-        boxes = []
-        for word, first, last in self._parts(start, end):
-            left, top, right, bottom = word.box
-            step = (right - left) / len(word.text)
-            boxes.append((left + step * first, top, left + step * last, bottom))
-        return around(boxes) if boxes else self.box
-
-    def _parts(self, start: int, end: int) -> Iterator[tuple[Word, int, int]]:
-        """Each word between two characters, with the part of it that is between them."""
-        position = 0
-        for word in self.words:
-            first, last = max(start - position, 0), min(end - position, len(word.text))
-            if first < last:
-                yield word, first, last
-            position += len(word.text) + 1
-
-
-def to_cells(page: Page) -> list[Cell]:
-    """The cells of a page, from top to bottom and from left to right."""
-    cells = []
-    for line in page.lines:
-        group: list[Word] = []
-        for word in line.words:
-            height = min(word.box[3] - word.box[1], line.box[3] - line.box[1])
-            if group and word.box[0] - group[-1].box[2] > GAP * height:
-                cells.append(Cell(page.number, tuple(group)))
-                group = []
-            group.append(word)
-        cells.append(Cell(page.number, tuple(group)))
-    return sorted(cells, key=lambda cell: (cell.box[1] + cell.box[3], cell.box[0]))
-
-
-def same_row(a: Box, b: Box) -> bool:
-    """Whether two boxes overlap vertically by more than half of the lower one.
-
-    >>> same_row((0, 0, 10, 10), (50, 4, 60, 14)), same_row((0, 0, 10, 10), (0, 8, 10, 18))
-    (True, False)
-    """
-    return min(a[3], b[3]) - max(a[1], b[1]) > 0.5 * min(a[3] - a[1], b[3] - b[1])
-
-
-def same_column(a: Box, b: Box) -> bool:
-    """Whether two boxes overlap horizontally, or nearly align at an edge.
-
-    >>> same_column((0, 0, 50, 10), (40, 20, 90, 30)), same_column((0, 0, 50, 9), (90, 20, 99, 30))
-    (True, False)
-    """
-    slack = min(a[3] - a[1], b[3] - b[1])
-    return min(a[2], b[2]) > max(a[0], b[0]) or min(abs(a[0] - b[0]), abs(a[2] - b[2])) < slack
-
-
-def to_rows(cells: Iterable[Cell]) -> list[list[Cell]]:
-    """The cells of one page grouped by height on the page, each row from left to right."""
-    rows: list[list[Cell]] = []
-    for cell in cells:
-        row = next((row for row in reversed(rows[-3:]) if same_row(row[0].box, cell.box)), None)
-        if row is None:
-            rows.append([cell])
-        else:
-            row.append(cell)
-    return [sorted(row, key=lambda cell: cell.box[0]) for row in rows]
 
 
 # ── labels ──────────────────────────────────────────────────────────────────────────────────
@@ -190,8 +97,8 @@ class Lexicon:
     @classmethod
     def load(cls, extra: Mapping[str, Iterable[str]] | None = None) -> Lexicon:
         """The built-in labels, plus those of `extra` (kind: labels)."""
-        kinds = {**_builtin()}
-        words = kinds.pop("words")
+        kinds, words = _builtin()
+        kinds = {**kinds}
         for kind, labels in (extra or {}).items():
             kinds[kind] = {**kinds.get(kind, {}), "": list(labels)}
         return cls(kinds, words)
@@ -288,8 +195,20 @@ def _is_preposition(label: Label, text: str) -> bool:
 
 
 @lru_cache(1)
-def _builtin() -> dict[str, Any]:
-    return tomllib.loads(Path(__file__).with_name("labels.toml").read_text("utf-8"))
+def _builtin() -> tuple[Groups, Groups]:
+    """The labels by kind and language, and the words by name and language."""
+    labels: Groups = defaultdict(dict)
+    words: Groups = defaultdict(dict)
+    for file in sorted(Path(__file__).with_name("labels").glob("*.toml")):
+        data = tomllib.loads(file.read_text("utf-8"))
+        for groups, section, language in (
+            (labels, "labels", file.stem),
+            (words, "words", file.stem),
+            (labels, "suffixes", "suffixes"),
+        ):
+            for name, texts in data.get(section, {}).items():
+                groups[name][language] = texts
+    return labels, words
 
 
 # ── the document ────────────────────────────────────────────────────────────────────────────

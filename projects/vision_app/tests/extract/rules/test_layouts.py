@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from vision_app.extract.extract import Extraction
+from vision_app.extract.extraction import Extraction
 
 Extract = Callable[..., Extraction]
 FIELDS = ("vendor", "invoice_number", "date", "total", "currency")

@@ -1,63 +1,31 @@
 """Fills a schema from the words of a document, with the evidence of every field.
 
-    extraction = extract(pages, load_schema("invoice"))
+    extraction = extract(pages, (), load_schema("invoice"))
     extraction.fields["total"], extraction.evidence["total"].box
 
-The rules know labels in 16 languages (`labels.toml`), and choose among all values on the pages by
-additive scores (`scoring`). Reading the pages is up to `ocr`; `vlm` does the same with a
-vision-language model.
+The rules know labels in 16 languages (`labels/`), and choose among all values on the pages by
+additive scores (`scoring`).
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
-from vision_app.extract.document import Cell, Document, Lexicon, same_row, to_rows
+from vision_app.extract.cells import Cell, same_row, to_rows
+from vision_app.extract.extraction import Evidence, Extraction, as_number, check_sums
+from vision_app.extract.rules.document import Document, Lexicon
+from vision_app.extract.rules.scoring import AMOUNTS, SCORERS, THRESHOLD, Candidate, best
+from vision_app.extract.rules.vendor import score_customers, score_vendors
 from vision_app.extract.schemas import Field, Schema
-from vision_app.extract.scoring import AMOUNTS, SCORERS, THRESHOLD, Candidate, best
 from vision_app.extract.values import find_amounts, find_currencies, find_dates
-from vision_app.extract.vendor import score_customers, score_vendors
-from vision_app.ocr.page import Box, Page, around
-
-CENT = Decimal("0.01")
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """The words a value was read from; `box` in pixels of the input image, `confidence` 0 to 1."""
-
-    text: str
-    box: Box | None
-    page: int
-    confidence: float
-
-
-@dataclass(frozen=True)
-class Extraction:
-    """Every field of the schema, None if it is not in the document; evidence of the others."""
-
-    fields: dict[str, Any]
-    evidence: dict[str, Evidence]
-    warnings: tuple[str, ...] = ()
-
-    def as_json(self, warnings: Sequence[str] = ()) -> dict[str, Any]:
-        """{"fields", "evidence", "warnings"}; `warnings` of the file come first."""
-        evidence = {
-            name: {
-                **asdict(item),
-                "box": [round(x, 1) for x in item.box] if item.box else None,
-                "confidence": round(item.confidence, 3),
-            }
-            for name, item in self.evidence.items()
-        }
-        warnings = [*warnings, *self.warnings]
-        return {"fields": self.fields, "evidence": evidence, "warnings": warnings}
+from vision_app.files.pixels import Pixels
+from vision_app.ocr.page import Page, around
 
 
 @dataclass(frozen=True)
@@ -71,12 +39,17 @@ class Item:
     row: tuple[Cell, ...]
 
 
-def extract(pages: Sequence[Page], schema: Schema) -> Extraction:
+def extract(
+    pages: Sequence[Page],
+    images: Sequence[Pixels],  # noqa: ARG001  (an `Extractor`)
+    schema: Schema,
+) -> Extraction:
     """The fields of `schema` in a document of these pages.
 
-    >>> from vision_app.extract.schemas import load_schema
-    >>> extract([], load_schema("receipt")).fields["total"] is None
-    True
+        >>> from vision_app.extract.extraction import Evidence, Extraction, as_number, check_sums
+    from vision_app.extract.schemas import load_schema
+        >>> extract([], [], load_schema("receipt")).fields["total"] is None
+        True
     """
     # 1. Cut the lines into cells, find the labels in them, and the evidence of the country.
     extra = tuple((f"field:{f.name}", f.labels) for f in schema.fields if f.labels)
@@ -88,11 +61,11 @@ def extract(pages: Sequence[Page], schema: Schema) -> Extraction:
     for field in schema.fields:
         if field.value == "currency":
             winners[field.name] = find_currency(document, winners.get("total"))
-    # 4. Check the total against the positions.
+    # 4. Normalize, and check the total against the positions.
     items = find_items(document)
-    warnings = check_sums(winners, items)
-    # 5. Normalize, and show the places in the images.
     fields = {field.name: _as_json(field, winners[field.name], items) for field in schema.fields}
+    warnings = check_sums(fields, pages)
+    # 5. Show the places in the images.
     evidence = {
         name: _evidence(document, winner, rankings[name])
         for name, winner in winners.items()
@@ -185,26 +158,6 @@ def _item(row: Sequence[Cell]) -> Item | None:
     return Item(words[0].strip(), quantity, price, amount, tuple(row))
 
 
-def check_sums(winners: Mapping[str, Candidate | None], items: Sequence[Item]) -> list[str]:
-    """Warnings where the total disagrees with net and tax, or with the positions."""
-    values = {name: winner.value for name, winner in winners.items() if winner is not None}
-    total, net, tax = (
-        value if isinstance(value := values.get(name), Decimal) else None
-        for name in ("total", "subtotal", "tax")
-    )
-    if total is None:
-        return []
-    warnings = []
-    if net is not None and tax is not None and abs(net + tax - total) > CENT and net != total:
-        warnings.append(f"total {total} is not subtotal {net} + tax {tax}")
-    if len(items) > 1:
-        amount = sum((item.amount for item in items), Decimal(0))
-        sums = {amount, amount + (tax or 0)}
-        if not any(abs(s - t) <= CENT for s in sums for t in (total, net or total)):
-            warnings.append(f"line items add up to {amount}, which is not the total {total}")
-    return warnings
-
-
 # ── values and evidence ─────────────────────────────────────────────────────────────────────
 
 
@@ -222,11 +175,6 @@ def _as_json(target: Field, winner: Candidate | None, items: Sequence[Item]) -> 
     if winner is not None and isinstance(winner.value, Decimal):
         return int(winner.value) if target.value == "integer" else as_number(winner.value)
     return winner and winner.value
-
-
-def as_number(amount: Decimal | None) -> float | None:
-    """An amount as a JSON number with two decimals."""
-    return None if amount is None else float(amount.quantize(CENT))
 
 
 def _evidence(document: Document, winner: Candidate, ranking: Sequence[Candidate]) -> Evidence:

@@ -18,9 +18,10 @@ from typing import Any
 
 from rapidfuzz import fuzz
 
-from vision_app.extract.document import Cell, Document, Label, same_column, same_row
+from vision_app.extract.cells import Cell, same_column, same_row
+from vision_app.extract.rules.document import Document, Label
+from vision_app.extract.rules.scoring import Candidate, score_texts
 from vision_app.extract.schemas import Field
-from vision_app.extract.scoring import Candidate, score_texts
 from vision_app.extract.values import find_dates, squeeze
 
 _CONTACT = re.compile(

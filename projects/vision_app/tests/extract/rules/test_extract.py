@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from vision_app.extract.extract import Extraction, extract
-from vision_app.extract.schemas import load_schema
+from vision_app.extract.extraction import Extraction
+from vision_app.extract.rules.extract import extract
+from vision_app.extract.schemas import load_schema, parse_schema
 from vision_app.ocr.page import Page
 
 Extract = Callable[..., Extraction]
@@ -175,8 +178,8 @@ def test_evidence_has_words_page_and_box_in_the_input_image(page: Callable[..., 
         0.0,
         ((-1.0, 0.0, upright.width), (0.0, -1.0, upright.height)),
     )
-    found = extract([turned], load_schema("invoice")).evidence["total"]
-    here = extract([upright], load_schema("invoice")).evidence["total"]
+    found = extract([turned], [], load_schema("invoice")).evidence["total"]
+    here = extract([upright], [], load_schema("invoice")).evidence["total"]
     assert (found.text, found.page) == ("6 250,00", 2)
     assert found.box is not None and here.box is not None
     assert found.box[0] == pytest.approx(upright.width - here.box[2])
@@ -185,7 +188,7 @@ def test_evidence_has_words_page_and_box_in_the_input_image(page: Callable[..., 
 
 def test_total_on_the_last_page_wins(page: Callable[..., Page]) -> None:
     pages = [page(" Total  10.00\n carried forward", 1), page(" Total  25.00", 2)]
-    assert extract(pages, load_schema("invoice")).fields["total"] == 25.0
+    assert extract(pages, [], load_schema("invoice")).fields["total"] == 25.0
 
 
 def test_line_items_are_read_and_checked_against_the_total(read: Extract) -> None:
@@ -207,6 +210,49 @@ def test_other_fields_of_an_invoice_are_found(read: Extract) -> None:
 
 
 def test_blank_document_has_only_null_fields() -> None:
-    extraction = extract([Page(1, 100, 100, ())], load_schema("invoice"))
+    extraction = extract([Page(1, 100, 100, ())], [], load_schema("invoice"))
     assert set(extraction.fields.values()) == {None}
     assert extraction.as_json(["no text"])["warnings"] == ["no text"]
+
+
+CONTRACT = """
+ Tenancy agreement
+ Reference code:  TA-77
+ Start of the lease:  1 May 2024
+ Rent per month   EUR 950,00
+ Rooms  3
+ Bank account: DE12 6805 0101 0001 2345 67
+"""
+
+
+def test_user_schema_is_filled_by_names_titles_and_labels(
+    tmp_path: Path, page: Callable[..., Page]
+) -> None:
+    schema = {
+        "type": "object",
+        "properties": {
+            "reference_code": {"type": "string"},
+            "start": {"type": "string", "format": "date", "title": "Start of the lease"},
+            "rent": {"type": "number", "description": "Rent per month"},
+            "rooms": {"type": "integer"},
+            "iban": {"type": "string", "x-labels": ["Bank account"], "pattern": "[A-Z]{2}[0-9 ]+"},
+            "deposit": {"type": ["number", "null"]},
+        },
+    }
+    path = tmp_path / "lease.json"
+    path.write_text(json.dumps(schema), encoding="utf-8")
+    assert extract([page(CONTRACT)], [], load_schema(path)).fields == {
+        "reference_code": "TA-77",
+        "start": "2024-05-01",
+        "rent": 950.0,
+        "rooms": 3,
+        "iban": "DE12 6805 0101 0001 2345 67",
+        "deposit": None,
+    }
+
+
+def test_date_of_birth_is_read_from_a_field_of_ones_own(page: Callable[..., Page]) -> None:
+    data = {"type": "string", "format": "date", "x-labels": ["date of birth"]}
+    schema = parse_schema({"properties": {"birth": data}})
+    found = extract([page(" Date of birth:  4 July 1949\n")], [], schema)
+    assert found.fields == {"birth": "1949-07-04"}
