@@ -1,6 +1,7 @@
 """Make pictures of invoices and receipts whose fields are known, to measure the extraction.
 
-    python projects/vision_app/eval/make_documents.py --split dev --out var/vision_app/eval/dev
+    python benchmarks/vision_documents/make_documents.py --split test --out var/documents
+    .venv/bin/vision-app eval var/documents
 
 writes PNG and JPEG files and truth.jsonl, one object per file: {"file", "schema", "kind",
 "language", "fields", "accept", "text"}. `dev` and `more` are for development. `test` has forms,
