@@ -15,6 +15,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakKeyDictionary
@@ -163,14 +164,8 @@ class Vision:
             from vision_app.extract import by_model
 
             return partial(by_model.extract, model=self.language_model)
-        try:
-            from vision_app.extract.rules.extract import extract
-        except ModuleNotFoundError as error:
-            if not str(error.name).startswith("vision_app.extract.rules"):
-                raise
-            hint = "Set SEEDBED_MODEL to one, such as openai:gpt-4o-mini."
-            raise ConfigError("Fields need a vision-language model.", hint=hint) from None
-        return extract
+        rules: Extractor = _from_rules("vision_app.extract.rules.extract", "extract", "Fields need")
+        return rules
 
     def schema(self, schema: SchemaSpec) -> Schema:
         """The parsed schema. Raises ConfigError or NotFound."""
@@ -179,22 +174,31 @@ class Vision:
         return parse_schema(schema) if isinstance(schema, dict) else load_schema(schema)
 
     def describe(self, source: Source) -> Json:
-        """{"file", "description"}: a caption from labels, text and layout."""
+        """{"file", "description"}: a caption of the model, or from what was read."""
+        from vision_app.answer import by_model
         from vision_app.answer.describe import describe
 
-        prediction, size = self._look(source)
-        return {"file": source.name, "description": describe(prediction, self.read(source), size)}
-
-    def ask(self, source: Source, question: str) -> Json:
-        """{"file", "question", "answer", "evidence", "confidence", "abstained"}."""
-        from vision_app.answer import ask as answers
-
         if self.language_model is not None:
-            answer = answers.ask_model(self.language_model, question, list(source.pages()))
+            text = by_model.describe(self.language_model, list(source.pages()))
         else:
             prediction, size = self._look(source)
-            pages, fields = self.read(source), self.extract(source, "invoice")
-            answer = answers.ask(question, prediction, pages, size, fields)
+            text = describe(prediction, self.read(source), size)
+        return {"file": source.name, "description": text}
+
+    def ask(self, source: Source, question: str) -> Json:
+        """{"file", "question", "answer", "evidence", "confidence", "abstained"}.
+
+        Raises ConfigError without a vision-language model if there are no rules.
+        """
+        from vision_app.answer import by_model
+
+        pages = self.read(source)
+        if self.language_model is not None:
+            answer = by_model.ask(self.language_model, question, list(source.pages()), pages)
+        else:
+            ask = _from_rules("vision_app.answer.rules.ask", "ask", "Questions need")
+            prediction, size = self._look(source)
+            answer = ask(question, prediction, pages, size, self.extract(source, "invoice"))
         values = answer.as_json()
         names = {"file": source.name, "question": question, "answer": values.pop("text")}
         return {**names, "evidence": values.pop("boxes"), **values}
@@ -261,6 +265,17 @@ class Vision:
 
         target = out or self.config.data_dir / "classifiers" / folder.resolve().name
         return train(folder, target, self.config, self.settings, progress)
+
+
+def _from_rules(module: str, name: str, need: str) -> Any:
+    """A function of a folder that may have been deleted. Raises ConfigError."""
+    try:
+        return getattr(import_module(module), name)
+    except ModuleNotFoundError as error:
+        if error.name not in (module, module.rpartition(".")[0]):
+            raise
+        hint = "Set SEEDBED_MODEL to one, such as openai:gpt-4o-mini."
+        raise ConfigError(f"{need} a vision-language model.", hint=hint) from None
 
 
 def _prepare_openvino() -> None:

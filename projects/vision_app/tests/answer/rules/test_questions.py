@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from vision_app.answer.ask import ask
+from vision_app.answer.rules.ask import ask
 from vision_app.classify.classifier import load_classifier
 from vision_app.config import Config
 from vision_app.ocr.engine import Reader

@@ -6,13 +6,11 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import pytest
 
-from vision_app.answer.ask import UNKNOWN, ask, ask_model
+from vision_app.answer.answer import UNKNOWN
+from vision_app.answer.rules.ask import ask
 from vision_app.ocr.page import Page
-from seedbed.errors import Busy
-from seedbed.models.scripted import ScriptedChatModel
 
 SIZE = (1000, 1400)
 INVOICE = [
@@ -168,25 +166,3 @@ def test_unsure_classifier_is_not_quoted() -> None:
     unsure = labels(("cup", 0.3), ("vase", 0.2), sure=False)
     for question in ("What is in the picture?", "Is there a cup?", "Is this a cup?"):
         assert ask(question, unsure, [], SIZE).abstained
-
-
-def test_model_receives_the_picture_and_the_question() -> None:
-    model = ScriptedChatModel(["A red kite over a beach."])
-    result = ask_model(model, "What is flying?", [np.zeros((40, 60, 3), np.uint8)])
-    assert (result.text, result.abstained) == ("A red kite over a beach.", False)
-    text, image = model.calls[0].messages[0].content
-    assert "What is flying?" in text["text"]
-    assert image["type"] == "image"
-    assert image["mime_type"] == "image/jpeg"
-    assert len(image["base64"]) > 100
-
-
-@pytest.mark.parametrize("reply", ["I can't tell from this image.", "I can’t tell from this image"])
-def test_model_abstains_in_the_same_words(reply: str) -> None:
-    result = ask_model(ScriptedChatModel([reply]), "Who?", [np.zeros((9, 9, 3), np.uint8)])
-    assert (result.text, result.abstained) == (UNKNOWN, True)
-
-
-def test_error_of_the_model_passes() -> None:
-    with pytest.raises(Busy):
-        ask_model(ScriptedChatModel([Busy("Try later.")]), "Who?", [np.zeros((9, 9, 3), np.uint8)])

@@ -5,7 +5,7 @@
 
 An answer is an extracted field, quoted from the page, or a label of the classifier. Every word of
 the question has to be there (`words.toml`), else the answer is UNKNOWN: a wrong answer costs more
-than none. Questions are English. A vision-language model answers everything else: `ask_model`.
+than none. Questions are English.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
 from importlib import resources
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -21,41 +20,23 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from rapidfuzz.fuzz import ratio
 
 from vision_app.answer import describe as captions
-from vision_app.answer.pairs import Support, find_pairs, support
+from vision_app.answer.answer import UNKNOWN, Answer, Support, support
+from vision_app.answer.rules.pairs import find_pairs
 from vision_app.classify.kinds import is_kind, kinds_of
 from vision_app.extract.values import squeeze
-from vision_app.files.pixels import Pixels, message_part
 from vision_app.ocr.page import Page
 
 if TYPE_CHECKING:
-    from langchain_core.language_models import BaseChatModel
-
     from vision_app.classify.classifier import Prediction
 
 _NO_TEXT = "No text was recognized in this image."
-UNKNOWN = "I can't tell from this image."
-_PROMPT = f"Answer briefly from what the image shows, else reply exactly: {UNKNOWN}\n\nQuestion: "
 _MIN_SCORE = 0.45  # of a label on the page; measured on tests/answer/questions.jsonl
 _LIKELY, _CERTAIN = 0.4, 0.8  # confidence from which labels are a yes, and another label is a no
-_WORDS = tomllib.loads((resources.files("vision_app.answer") / "words.toml").read_text("utf-8"))
+_WORDS = tomllib.loads((resources.files(__package__) / "words.toml").read_text("utf-8"))
 _STOP, _VAGUE = (frozenset(_WORDS[name].split()) for name in ("stop", "vague"))
 _KINDS = {k: re.compile(form.replace("\n", "")) for k, form in _WORDS["questions"].items()}
 _TYPES = {name: re.compile(kind["question"]) for name, kind in _WORDS["types"].items()}
 _FORMS = {name: re.compile(kind["form"], re.VERBOSE) for name, kind in _WORDS["types"].items()}
-
-
-@dataclass(frozen=True)
-class Answer:
-    """`confidence` is 0 to 1; `boxes` is the text that supports it, empty for other evidence."""
-
-    text: str
-    boxes: tuple[Support, ...] = ()
-    confidence: float = 0.0
-    abstained: bool = False
-
-    def as_json(self) -> dict[str, Any]:
-        """{"text", "boxes": [{"text", "page", "box", "confidence"}], "confidence", "abstained"}."""
-        return asdict(self)
 
 
 class _Question(NamedTuple):
@@ -101,18 +82,6 @@ def ask(
     kind = next((name for name, form in _KINDS.items() if form.search(text)), "value")
     answer = _answer(kind, _Question(text, value_type, terms, hints), image)
     return answer or Answer(UNKNOWN, abstained=True)
-
-
-def ask_model(model: BaseChatModel, question: str, images: Sequence[Pixels]) -> Answer:
-    """Pass a question to a vision-language model, which reports no boxes; its confidence is 0.5."""
-    from langchain_core.messages import HumanMessage
-
-    content: list[str | dict[str, Any]] = [{"type": "text", "text": _PROMPT + question}]
-    content += [message_part(pixels) for pixels in images]
-    text = model.invoke([HumanMessage(content)]).text.strip()
-    if not text or squeeze(UNKNOWN) in squeeze(text):
-        return Answer(UNKNOWN, abstained=True)
-    return Answer(text, confidence=0.5)
 
 
 def _answer(kind: str, question: _Question, image: _Image) -> Answer | None:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
+from vision_app.answer.answer import Support, support
 from vision_app.ocr.page import Line, Page
 
 _MAX_LABEL = 6  # words
@@ -18,23 +18,8 @@ _MAX_LABEL = 6  # words
 _SPLIT = re.compile(r"(.+?)(:(?!\d|//)\s*|(?<!\S)(?=[€$£¥#+(-]*\d))(.*)")
 
 
-@dataclass(frozen=True)
-class Support:
-    """A piece of text that supports an answer; `box` is in pixels of the input image."""
-
-    text: str
-    page: int
-    box: tuple[float, float, float, float]
-    confidence: float
-
-
 Pair = tuple[str, str, tuple[Support, ...], float]
 """Label, value, their lines, and a weight: 1 in one line, less the further apart they are."""
-
-
-def support(page: Page, *lines: Line) -> tuple[Support, ...]:
-    """Lines as support, with boxes in the input image."""
-    return tuple(Support(x.text, page.number, page.to_input(x.box), x.confidence) for x in lines)
 
 
 def find_pairs(pages: Sequence[Page]) -> list[Pair]:
