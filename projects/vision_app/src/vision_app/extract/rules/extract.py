@@ -46,10 +46,9 @@ def extract(
 ) -> Extraction:
     """The fields of `schema` in a document of these pages.
 
-        >>> from vision_app.extract.extraction import Evidence, Extraction, as_number, check_sums
-    from vision_app.extract.schemas import load_schema
-        >>> extract([], [], load_schema("receipt")).fields["total"] is None
-        True
+    >>> from vision_app.extract.schemas import load_schema
+    >>> extract([], [], load_schema("receipt")).fields["total"] is None
+    True
     """
     # 1. Cut the lines into cells, find the labels in them, and the evidence of the country.
     extra = tuple((f"field:{f.name}", f.labels) for f in schema.fields if f.labels)
