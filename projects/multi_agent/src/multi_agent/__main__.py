@@ -130,7 +130,7 @@ def show_run(run: RunId, as_json: Json = False) -> None:
 
 @app.command()
 def resume(run: RunId, as_json: Json = False) -> None:
-    """Continue a run that failed or whose process died, or answer its question."""
+    """Continue a run that failed or was stopped, or whose process died; or answer its question."""
     with _open() as team:
         if team.store.run(run).status != "waiting":
             team.resume(run)

@@ -121,11 +121,40 @@ def test_event_data_becomes_json(store):
     assert event.data["answer"]["text"] == "1"
 
 
-def test_runs_are_counted_by_status(store):
-    for status in ("done", "done", "failed", "running"):
-        store.update(store.create("task").id, status=status)
-    counts = {"done": 2, "failed": 1, "running": 1, "stopped": 0, "waiting": 0}
-    assert store.counts() == counts
+def test_lease_is_taken_over_once_it_has_ended_and_what_its_first_holder_writes_is_refused(store):
+    run = store.create("task", holder="first", seconds=60)
+    with pytest.raises(Conflict, match="running in another process"):
+        store.claim(run.id, "second", 60)
+    assert store.orphans() == [] and store.renew("first", -1) == {run.id}
+    assert store.orphans() == [run.id]
+    store.claim(run.id, "second", 60)
+    assert store.renew("first", 60) == set() and store.orphans() == []
+    for write in (
+        lambda: store.add_event(run.id, "plan", holder="first"),
+        lambda: store.update(run.id, status="done", holder="first"),
+    ):
+        with pytest.raises(Conflict, match="running in another process"):
+            write()
+    store.release(run.id, "first")
+    assert store.renew("second", 60) == {run.id}
+    assert store.add_event(run.id, "plan", holder="second").id == 1
+    store.release(run.id, "second")
+    with pytest.raises(Conflict):  # released is not taken back by who had it before
+        store.add_event(run.id, "plan", holder="second")
+
+
+def test_one_of_many_processes_takes_an_orphan(store):
+    run, winners = store.create("task"), []
+
+    def claim(index):
+        try:
+            store.claim(run.id, f"process {index}", 60)
+            winners.append(index)
+        except Conflict:
+            pass
+
+    in_threads(16, claim)
+    assert len(winners) == 1
 
 
 @pytest.mark.slow

@@ -105,11 +105,9 @@ class ModelBrain:
         workspace: Workspace,
         *,
         notes: Sequence[str] = (),
-        examples: Sequence[str] = (),
         today: date | None = None,
     ) -> None:
         self._model, self._workspace = model, workspace
-        self._examples = examples
         self.context = f"Today is {today or date.today():%A, %Y-%m-%d}."
         if notes:
             facts = quote("\n".join(f"- {note}" for note in notes), "facts")
@@ -124,7 +122,6 @@ class ModelBrain:
             PlanReply,
             lambda plan: plan_problem(plan, names, first, progress.done.keys()),
             team="\n".join(f"- {member.name}: {member.description}" for member in team),
-            examples=_bullets(self._examples),
             progress=_progress(progress),
             first=f"s{first}",
             reference=f"{{s{first}}}",

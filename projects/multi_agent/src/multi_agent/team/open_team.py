@@ -53,7 +53,6 @@ def open_team(
     Raises ConfigError, NotFound, Unavailable, MissingExtra or WeightsError.
     """
     from multi_agent.documents.index import open_documents
-    from multi_agent.memory import Memory
     from multi_agent.sample.shop import ensure_shop, sample_documents
     from multi_agent.tools.builtin import builtin_tools
     from multi_agent.tools.sandbox import open_sandbox
@@ -82,19 +81,8 @@ def open_team(
         brain = offline_brain(workspace)
         if models is None:
             models = load_models(config, settings, [PLANNER, *specialists], needed=brain is None)
-        memory = Memory(store, config.memory)
-        team = Team(
-            config,
-            workspace,
-            tools,
-            store,
-            checkpointer,
-            memory,
-            models,
-            specialists=specialists,
-            asks=asks,
-            brain=brain,
-        )
+        parts = (config, workspace, tools, store, checkpointer, specialists, models)
+        team = Team(*parts, brain=brain, asks=asks)
         stack.callback(team.close)
         yield team
 
