@@ -208,7 +208,7 @@ class ModelBrain:
         if not earlier:
             return task
         prompt = load_prompt(__package__, "complete").render(
-            context=self.context, earlier=_bullets(earlier), task=task
+            context=self.context, earlier=quote("\n".join(earlier), "list"), task=task
         )
         return structured_reply(self._model, prompt, TaskReply).task.strip() or task
 
@@ -264,7 +264,3 @@ def _failed(attempt: Attempt | None, kind: str) -> str:
     if attempt is None:
         return "(none)"
     return quote(f"{attempt.text}\n\nError: {attempt.error[-MAX_ERROR:]}", f"last {kind}")
-
-
-def _bullets(texts: Sequence[str]) -> str:
-    return quote("\n".join(f"- {text}" for text in texts), "list") if texts else "(none)"
