@@ -293,3 +293,37 @@ def test_bad_tasks_are_refused(
 ) -> None:
     with pytest.raises(error, match=message):
         open_scripted([]).start(task)
+
+
+def test_run_that_is_resumed_twice_at_the_same_time_runs_once(
+    open_scripted: Open, scripted: Any
+) -> None:
+    gate, attempts = threading.Event(), []
+
+    def work(_step: Any, _context: Any) -> str:
+        attempts.append(1)
+        if len(attempts) == 1:
+            raise ZeroDivisionError
+        assert gate.wait(30)
+        return "42"
+
+    team, outcomes = open_scripted([scripted("orders", work)]), []
+    run = team.wait(team.start("How many orders?"))
+    both = threading.Barrier(2)
+
+    def resume() -> None:
+        both.wait()
+        try:
+            team.resume(run.id)
+            outcomes.append("resumed")
+        except Conflict:
+            outcomes.append("refused")
+        gate.set()
+
+    threads = [threading.Thread(target=resume) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert team.wait(run.id).answer.text == "42"
+    assert sorted(outcomes) == ["refused", "resumed"] and len(attempts) == 2

@@ -125,10 +125,10 @@ def test_lease_is_taken_over_once_it_has_ended_and_what_its_first_holder_writes_
     run = store.create("task", holder="first", seconds=60)
     with pytest.raises(Conflict, match="running in another process"):
         store.claim(run.id, "second", 60)
-    assert store.orphans() == [] and store.renew("first", -1) == {run.id}
+    assert store.orphans() == [] and store.renew([run.id], "first", -1) == {run.id}
     assert store.orphans() == [run.id]
     store.claim(run.id, "second", 60)
-    assert store.renew("first", 60) == set() and store.orphans() == []
+    assert store.renew([run.id], "first", 60) == set() and store.orphans() == []
     for write in (
         lambda: store.add_event(run.id, "plan", holder="first"),
         lambda: store.update(run.id, status="done", holder="first"),
@@ -136,7 +136,7 @@ def test_lease_is_taken_over_once_it_has_ended_and_what_its_first_holder_writes_
         with pytest.raises(Conflict, match="running in another process"):
             write()
     store.release(run.id, "first")
-    assert store.renew("second", 60) == {run.id}
+    assert store.renew([run.id], "second", 60) == {run.id}
     assert store.add_event(run.id, "plan", holder="second").id == 1
     store.release(run.id, "second")
     with pytest.raises(Conflict):  # released is not taken back by who had it before

@@ -246,9 +246,11 @@ class RunStore:
             if not connection.execute(query.values(values)).rowcount:
                 raise Conflict(_ELSEWHERE.format(run))
 
-    def renew(self, holder: str, seconds: float) -> set[str]:
-        """Renew all leases of a process; returns the runs that it holds."""
-        query = sa.update(runs).where(runs.c.holder == holder)
+    def renew(self, ids: Collection[str], holder: str, seconds: float) -> set[str]:
+        """Renew the leases of runs; returns those that the process still holds."""
+        if not ids:
+            return set()
+        query = sa.update(runs).where(runs.c.id.in_(ids), runs.c.holder == holder)
         with writing(self.engine) as connection:
             query = query.values(held_until=time.time() + seconds)
             return set(connection.execute(query.returning(runs.c.id)).scalars())

@@ -17,7 +17,7 @@ import secrets
 import threading
 import time
 from collections.abc import Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -54,6 +54,7 @@ MAX_RUNS = 8
 LEASE_SECONDS = 15.0
 """Duration of a lease that is not renewed."""
 RESUMABLE = ("running", "failed", "stopped")
+_RUNNING = "Run {!r} is still running."
 
 
 @dataclass(frozen=True)
@@ -148,7 +149,7 @@ class Team:
 
         Raises Conflict if the run has ended, or is running in another process.
         """
-        if run := self._running(run_id):
+        if (run := self._running(run_id)) and self.store.run(run_id).status == "running":
             run.stop.set()
             return
         self._claim(run_id)
@@ -190,19 +191,19 @@ class Team:
         self.emit(run_id, "answered", question["step"], **answer)
         self._submit(record)
 
-    def resume(self, run_id: str) -> None:
+    def resume(self, run_id: str, *, waits: bool = True) -> None:
         """Continue a run that failed or was stopped, or whose process died.
 
-        Steps that succeeded keep their results; the budget counts what was spent before. Waits for
-        the lease of a dead process to end. Raises Conflict if the run is done, waits for the user,
-        or is still running.
+        Steps that succeeded keep their results; the budget counts what was spent before. It `waits`
+        for the lease of a dead process to end. Raises Conflict if the run is done, waits for the
+        user, or is still running.
         """
         record = self.store.run(run_id)
         if record.status not in RESUMABLE:
             raise Conflict(f"Run {run_id!r} cannot be resumed; it is {record.status}.")
-        if self._running(run_id):
-            raise Conflict(f"Run {run_id!r} is still running.")
-        self._claim(run_id, seconds=self._lease_seconds + 1)
+        if record.status == "running" and self._running(run_id):
+            raise Conflict(_RUNNING.format(run_id))
+        self._claim(run_id, seconds=self._lease_seconds + 1 if waits else 0.0)
         self.store.update(run_id, when=RESUMABLE, status="running", reason="")
         self.emit(run_id, "resumed")
         state = self._state(run_id)
@@ -269,7 +270,7 @@ class Team:
         resumed = []
         for run_id in self.store.orphans():
             with suppress(Conflict):  # another process was quicker
-                self.resume(run_id)
+                self.resume(run_id, waits=False)  # the leases of this process must be renewed
                 resumed.append(run_id)
         return resumed
 
@@ -293,7 +294,7 @@ class Team:
             with self._lock:
                 runs = dict(self._runs)
             try:
-                held = self.store.renew(self._holder, self._lease_seconds)
+                held = self.store.renew(runs.keys(), self._holder, self._lease_seconds)
                 for lost in runs.keys() - held:
                     runs[lost].stop.set()
                 if self.recovers:
@@ -308,6 +309,8 @@ class Team:
 
     def _claim(self, run_id: str, seconds: float = 0.0) -> None:
         """Take a run, waiting so long for its lease. Raises Conflict if it is running elsewhere."""
+        if future := self._futures.get(run_id):  # its thread, which releases the run at its end
+            wait([future], timeout=5)
         end = time.monotonic() + seconds
         while True:
             try:
@@ -338,7 +341,8 @@ class Team:
         """Run the graph in a thread; without an input it continues from its last checkpoint."""
         run = run_context(self, record)
         with self._lock:
-            self._claim(record.id)  # again: a thread that has just ended may have released it
+            if record.id in self._runs:  # resumed twice
+                raise Conflict(_RUNNING.format(record.id))
             self._runs[record.id] = run
             self._futures[record.id] = self._threads.submit(self._drive, record, run, graph_input)
 
@@ -356,9 +360,8 @@ class Team:
                 self.store.update(record.id, holder=self._holder, usage=usage, **changes)
         finally:
             with self._lock:
-                if self._runs.get(record.id) is run:  # not yet answered and continued
-                    del self._runs[record.id]
-                    self.store.release(record.id, self._holder)
+                del self._runs[record.id]
+            self.store.release(record.id, self._holder)
 
     def _invoke(self, record: RunRecord, run: Run, graph_input: Any) -> dict[str, Any]:
         """Run the graph; returns the changes of the record."""
