@@ -26,7 +26,7 @@ def answer_text(run: RunRecord) -> str:
     lines += [""] if lines else []
     if run.status != "done":
         lines.append(f"{run.status}: {run.reason}")
-    if run.status in ("failed", "stopped", "waiting"):
+    if run.status in ("failed", "waiting"):
         lines.append(f"Continue it: multi-agent resume {run.id}")
     return "\n".join([*lines, usage_text(run)])
 

@@ -298,7 +298,7 @@ class Team:
 
     def _config(self, run_id: str) -> Any:
         """LangGraph's configuration for a run."""
-        limits = {"max_concurrency": self.config.max_parallel, "recursion_limit": 200}
+        limits = {"max_concurrency": self.config.max_parallel, "recursion_limit": 100}
         return {"configurable": {"thread_id": run_id}, **limits}
 
     def _state(self, run_id: str) -> Any:
