@@ -108,10 +108,7 @@ def plan(state: RunState, runtime: Runtime[Run]) -> RunState:
         try:
             steps = brain.plan(task, team, Progress())
         except Refusal as refusal:
-            if not (refusal.question and run.asks):
-                raise
-            choice = ask(run, "plan", refusal.question, refusal.options)
-            task = clarified(task, choice, refusal.options)
+            task = clarify(run, "plan", task, refusal)
             steps = brain.plan(task, team, Progress())
     except Refusal as refusal:
         problem = str(refusal)
@@ -199,19 +196,17 @@ def perform(run: Run, step: Step, inputs: Mapping[str, Result]) -> Result:
                 return Result(step=step.id, problem=need.question)
             run.toolbox.decide(need.key, ask(run, need.key, need.question, need.options, step.id))
         except Refusal as refusal:
-            if not (refusal.question and run.asks) or is_clarified:
+            if is_clarified:
                 raise
-            key = f"{step.id}: {refusal.question}"
-            choice = ask(run, key, refusal.question, refusal.options, step.id)
-            task, is_clarified = clarified(step.task, choice, refusal.options), True
-            step = step.model_copy(update={"task": task})
+            task = clarify(run, f"{step.id}: {refusal.question}", step.task, refusal, step.id)
+            step, is_clarified = step.model_copy(update={"task": task}), True
     if result.problem or not run.verifies:
         return result
     problem = verify_result(step, result, inputs, run.workspace)
     return Result(step=step.id, problem=problem) if problem else with_checks(result)
 
 
-def ask(run: Run, key: str, question: str, options: Sequence[str] = (), step: str = "") -> str:
+def ask(run: Run, key: str, question: str, options: Sequence[str], step: str) -> str:
     """The user's answer, from the record if there is one, so that a crash asks nothing twice.
 
     Else the run stops here; when it goes on, its node starts again from the top.
@@ -222,9 +217,12 @@ def ask(run: Run, key: str, question: str, options: Sequence[str] = (), step: st
     return str(interrupt(value))
 
 
-def clarified(task: str, answer: str, options: Sequence[str]) -> str:
-    """The task with what the user decided."""
-    return answer if answer in options else f"{task} ({answer})"
+def clarify(run: Run, key: str, task: str, refusal: Refusal, step: str = "") -> str:
+    """The task with what the user decided. Raises the refusal if it has no question for them."""
+    if not (refusal.question and run.asks):
+        raise refusal
+    answer = ask(run, key, refusal.question, refusal.options, step)
+    return answer if answer in refusal.options else f"{task} ({answer})"
 
 
 def replan(state: RunState, runtime: Runtime[Run]) -> RunState:

@@ -56,13 +56,14 @@ def test_run_of_another_owner_is_unknown(store):
     assert [run.id for run in store.runs()] == [his.id, hers.id]
 
 
-def test_database_without_owners_is_opened(store, database_url):
+def test_database_without_owners_and_leases_is_opened(store, database_url):
     run = store.create("task", owner="alice")
     with store.engine.begin() as connection:
-        connection.execute(sa.text("ALTER TABLE runs DROP COLUMN owner"))
+        for column in ("owner", "holder", "held_until"):
+            connection.execute(sa.text(f"ALTER TABLE runs DROP COLUMN {column}"))
     store.close()
     with closing(RunStore(database_url)) as store:
-        assert store.run(run.id, "").owner == ""
+        assert store.run(run.id, "").owner == "" and store.orphans() == [run.id]
         assert store.create("task", owner="bob").owner == "bob"
 
 

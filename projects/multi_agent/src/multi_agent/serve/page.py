@@ -20,7 +20,7 @@ from multi_agent.runs.store import RunRecord
 from multi_agent.serve.terminal import usage_text
 from multi_agent.state import Result, Step, readable
 from multi_agent.team.team import MAX_TASK, Team
-from seedbed.errors import Conflict, public_message
+from seedbed.errors import public_message
 from seedbed.server import html
 from seedbed.server.service import caller_of
 
@@ -193,12 +193,8 @@ class Page:
         """A permission, a call to repeat or to skip, a choice, or a request for other words."""
 
         def reply(words: str, request: gr.Request) -> None:
-            with errors_shown():
-                asked = self.team.question(self._record(run_id, request).id)
-                # A second click must not answer the next question.
-                if asked is None or asked["key"] != question["key"]:
-                    raise Conflict("This question was answered already.")
-                self.team.answer(run_id, words)
+            with errors_shown():  # the key: a second click must not answer the next question
+                self.team.answer(self._record(run_id, request).id, words, question["key"])
 
         text("The team asks", question["question"])
         with gr.Row():

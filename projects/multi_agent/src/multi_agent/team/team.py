@@ -185,11 +185,16 @@ class Team:
         pending = self._state(run_id).interrupts
         return dict(pending[0].value) if pending else None
 
-    def answer(self, run_id: str, text: str) -> None:
-        """Answer the question of a waiting run, which continues. Raises Conflict without one."""
+    def answer(self, run_id: str, text: str, key: str = "") -> None:
+        """Answer the question of a waiting run, which continues. Raises Conflict without one.
+
+        With a `key`, only the question that has it is answered.
+        """
         record, question = self.store.run(run_id), self.question(run_id)
         if record.status != "waiting" or question is None:
             raise Conflict(f"Run {run_id!r} does not wait for an answer; it is {record.status}.")
+        if key and key != question["key"]:
+            raise Conflict("This question was answered already.")
         if not text.strip():
             raise BadInput("The answer is empty.", hint="Write one, or stop the run.")
         self._claim(run_id)
