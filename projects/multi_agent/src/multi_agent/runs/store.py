@@ -89,6 +89,12 @@ ledger = sa.Table(
 )
 
 
+class TakenOver(Conflict):
+    """Another process runs the run; not a refusal of a tool, whose call may be the other's now."""
+
+    status = 503
+
+
 class RunRecord(Value):
     """A run. `usage` has the amounts of `Budget.usage`."""
 
@@ -204,7 +210,7 @@ class RunStore:
     def add_event(
         self, run: str, kind: str, /, step: str = "", *, holder: str = "", **data: Any
     ) -> Event:
-        """Append an event. Raises Conflict if another process than `holder` holds the run.
+        """Append an event. Raises TakenOver if another process than `holder` holds the run.
 
         Raises NotFound for an unknown run.
         """
@@ -216,7 +222,7 @@ class RunStore:
             id = connection.execute(number.returning(runs.c.events)).scalar()
             if id is None:
                 _row(connection, run)
-                raise Conflict(_ELSEWHERE.format(run))
+                raise TakenOver(_ELSEWHERE.format(run))
             connection.execute(sa.insert(events).values(id=id, **row))
         return Event(id=id, **row)
 

@@ -243,7 +243,7 @@ class Team:
     # What a process does
 
     def emit(self, run_id: str, kind: str, /, step: str = "", **data: Any) -> None:
-        """Record an event. Raises Conflict, which ends the run here, if it was taken over."""
+        """Record an event. Raises TakenOver, which ends the run here, if another process has it."""
         self.store.add_event(run_id, kind, step, holder=self._holder, **data)
         observe_event(kind, data)
 
