@@ -52,7 +52,8 @@ class InDoubt(SeedbedError):
     ) -> None:
         text = json.dumps(arguments, ensure_ascii=False)[:200]
         super().__init__(f"{name} was interrupted and may have had its effect: {text}.")
-        self.key, self.started_at = key, started_at
+        self.key, self.name, self.arguments = key, name, arguments
+        self.started_at = started_at
 
 
 class Ledger:
